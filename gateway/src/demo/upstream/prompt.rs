@@ -1,0 +1,68 @@
+//! What a chat request asks for, as far as an answer depends on it: dialect, model, streaming,
+//! usage, tools. Everything else in the body is only recorded.
+
+use serde_json::Value;
+
+use super::journal::Received;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    OpenAi,
+    Groq,
+    Ollama,
+}
+
+impl Dialect {
+    /// By path, whatever comes before it: a base URL may carry a prefix of its own.
+    pub(super) fn of(request: &Received) -> Option<Self> {
+        let path = request.path.split('?').next().unwrap_or_default();
+        if request.method != "POST" {
+            None
+        } else if path.ends_with("/api/chat") {
+            Some(Self::Ollama)
+        } else if path.ends_with("/openai/v1/chat/completions") {
+            Some(Self::Groq)
+        } else if path.ends_with("/chat/completions") {
+            Some(Self::OpenAi)
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) dialect: Dialect,
+    /// Number of this request at the upstream, from 1; makes ids unique and repeatable.
+    pub(super) serial: usize,
+    pub(super) model: String,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+    /// The first tool offered, unless the client forbade tools or already brings a result.
+    pub(super) tool: Option<String>,
+}
+
+impl Prompt {
+    pub(super) fn read(request: &Received, dialect: Dialect, serial: usize) -> Self {
+        let body = request.json();
+        // Ollama streams unless told otherwise; the others stream only when told to.
+        let stream = body["stream"].as_bool().unwrap_or(dialect == Dialect::Ollama);
+        Self {
+            dialect,
+            serial,
+            model: request.model(),
+            stream,
+            include_usage: body["stream_options"]["include_usage"] == Value::Bool(true),
+            tool: tool(&body),
+        }
+    }
+}
+
+fn tool(body: &Value) -> Option<String> {
+    let last = body["messages"].as_array().and_then(|messages| messages.last());
+    let has_result = last.is_some_and(|message| message["role"] == "tool");
+    if has_result || body["tool_choice"] == "none" {
+        return None;
+    }
+    body["tools"][0]["function"]["name"].as_str().map(str::to_owned)
+}
