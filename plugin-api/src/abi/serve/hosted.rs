@@ -1,0 +1,151 @@
+//! The host's services as tables, over types that implement the traits here.
+
+use crate::{
+    Admission, Level,
+    abi::{
+        ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, HostHandle, HostVt, HostVtRef,
+        RawAdmission, View, ViewPair,
+    },
+};
+use abi_stable::{
+    prefix_type::WithMetadata,
+    staticref,
+    std_types::{RNone, RSome},
+};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
+
+/// What every host offers one callback instance.
+pub trait HostAccess: Send + Sync + 'static {
+    /// Whether a level is listened to.
+    fn log_enabled(&self, level: Level) -> bool;
+    /// One line, with fields.
+    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
+    /// Nanoseconds on a clock that never goes back.
+    fn monotonic_ns(&self) -> u64;
+    /// Milliseconds since 1970.
+    fn unix_ms(&self) -> u64;
+    /// The counters.
+    fn counters(&self) -> &dyn CounterService;
+}
+
+/// Counters that outlive the instance, in the gateway's memory or in a shared store.
+pub trait CounterService: Send + Sync {
+    /// One place in the sliding window `name` of `limit` per `span`.
+    fn admit(&self, name: &str, limit: u64, span: Duration) -> Admission;
+    /// Gives a place back.
+    fn release(&self, name: &str, ticket: u64);
+    /// Takes `tokens` from the bucket `name`, refilled at `rate` per second up to `burst`.
+    fn take(&self, name: &str, rate: f64, burst: f64, tokens: f64) -> Admission;
+    /// Adds to a plain counter.
+    fn add(&self, name: &str, delta: i64) -> i64;
+}
+
+/// The tables over `T`, for one instance; keeps the host alive for as long as the instance.
+#[derive(Debug)]
+pub struct HostTables<T: HostAccess>(Arc<T>);
+
+impl<T: HostAccess> HostTables<T> {
+    /// Lends `host`.
+    #[must_use]
+    pub fn new(host: Arc<T>) -> Self {
+        Self(host)
+    }
+
+    /// What `create` is given; valid while `self` lives.
+    #[must_use]
+    pub fn handle(&self) -> HostHandle {
+        HostHandle {
+            ctx: Arc::as_ptr(&self.0).cast(),
+            vt: HostVtRef(Table::<T>::HOST.as_prefix()),
+        }
+    }
+}
+
+struct Table<T>(PhantomData<T>);
+
+unsafe fn host<'a, T>(ctx: *const ()) -> &'a T {
+    // SAFETY: made by `HostTables::handle` of the same `T`, which outlives the instance.
+    unsafe { &*ctx.cast::<T>() }
+}
+
+unsafe fn name<'a>(view: View) -> &'a str {
+    // SAFETY: argument views live until the function returns.
+    unsafe { view.text() }.unwrap_or_default()
+}
+
+unsafe extern "C" fn log_enabled<T: HostAccess>(ctx: *const (), level: u32) -> u32 {
+    u32::from(unsafe { host::<T>(ctx) }.log_enabled(Level::from_number(level)))
+}
+
+unsafe extern "C" fn log<T: HostAccess>(
+    ctx: *const (),
+    level: u32,
+    message: View,
+    fields: *const ViewPair,
+    len: usize,
+) {
+    let fields = if fields.is_null() {
+        &[]
+    } else {
+        // SAFETY: a slice that lives until the function returns.
+        unsafe { std::slice::from_raw_parts(fields, len) }
+    };
+    let fields: Vec<(&str, &str)> =
+        fields.iter().map(|pair| unsafe { (name(pair.name), name(pair.value)) }).collect();
+    unsafe { host::<T>(ctx).log(Level::from_number(level), name(message), &fields) }
+}
+
+unsafe extern "C" fn monotonic_ns<T: HostAccess>(ctx: *const ()) -> u64 {
+    unsafe { host::<T>(ctx) }.monotonic_ns()
+}
+
+unsafe extern "C" fn unix_ms<T: HostAccess>(ctx: *const ()) -> u64 {
+    unsafe { host::<T>(ctx) }.unix_ms()
+}
+
+unsafe extern "C" fn admit<T: HostAccess>(
+    ctx: *const (),
+    window: View,
+    limit: u64,
+    span_ns: u64,
+) -> RawAdmission {
+    let span = Duration::from_nanos(span_ns);
+    unsafe { host::<T>(ctx).counters().admit(name(window), limit, span) }.into()
+}
+
+unsafe extern "C" fn release<T: HostAccess>(ctx: *const (), window: View, ticket: u64) {
+    unsafe { host::<T>(ctx).counters().release(name(window), ticket) }
+}
+
+unsafe extern "C" fn take<T: HostAccess>(
+    ctx: *const (),
+    bucket: View,
+    rate: f64,
+    burst: f64,
+    tokens: f64,
+) -> RawAdmission {
+    unsafe { host::<T>(ctx).counters().take(name(bucket), rate, burst, tokens) }.into()
+}
+
+unsafe extern "C" fn add<T: HostAccess>(ctx: *const (), counter: View, delta: i64) -> i64 {
+    unsafe { host::<T>(ctx).counters().add(name(counter), delta) }
+}
+
+impl<T: HostAccess> Table<T> {
+    staticref! {
+        const CLOCK: WithMetadata<ClockVt> = WithMetadata::new(ClockVt {
+            monotonic_ns: monotonic_ns::<T>, unix_ms: unix_ms::<T>,
+        });
+        const COUNTERS: WithMetadata<CountersVt> = WithMetadata::new(CountersVt {
+            admit: admit::<T>, release: release::<T>, take: take::<T>, add: add::<T>,
+        });
+        const HOST: WithMetadata<HostVt> = WithMetadata::new(HostVt {
+            api: ApiVersion::CURRENT,
+            log_enabled: log_enabled::<T>,
+            log: log::<T>,
+            clock: RSome(ClockVtRef(Self::CLOCK.as_prefix())),
+            counters: RSome(CountersVtRef(Self::COUNTERS.as_prefix())),
+            kv: RNone, metrics: RNone, http: RNone, timer: RNone, task: RNone, secrets: RNone,
+        });
+    }
+}

@@ -1,0 +1,210 @@
+//! The plugin's side of the boundary: tables for any [`Callback`] or [`AsyncCallback`], with every
+//! panic caught before it could cross (a panic that crosses aborts the process).
+//!
+//! Called by [`export_callbacks!`](crate::export_callbacks) and by the conformance tests.
+
+mod panics;
+
+use super::{
+    CallHandle, CallbackVt, CallbackVtRef, ChunkHandle, CreateArgs, FailureHandle, RawCallback,
+    ReplyHandle, Verdict,
+};
+use crate::{AsyncCallback, CallView, Callback, Chunk, Hook, Host, LlmCall, LlmFailure, LlmReply};
+use abi_stable::{
+    prefix_type::WithMetadata,
+    staticref,
+    std_types::{RErr, ROk, RResult, RString},
+};
+use async_ffi::{FfiFuture, FutureExt};
+use std::{future::Future, marker::PhantomData};
+
+pub use panics::record_panics;
+
+/// The bits of an exported hooks list, named as the hooks.
+#[allow(non_upper_case_globals, missing_docs)]
+pub mod hook {
+    pub const on_llm_start: u32 = 1;
+    pub const on_llm_new_token: u32 = 2;
+    pub const on_llm_end: u32 = 4;
+    pub const on_llm_error: u32 = 8;
+    pub const ALL: u32 = 15;
+}
+
+/// Makes an instance of a sync callback whose table has the hooks in `HOOKS`.
+///
+/// # Safety
+/// `args` as `PluginRoot::create` promises them.
+pub unsafe fn create<T: Callback, const HOOKS: u32>(
+    args: CreateArgs,
+) -> RResult<RawCallback, RString> {
+    // SAFETY: passed on to the caller.
+    unsafe { create_with(args, vt::<T, HOOKS>(), T::new) }
+}
+
+/// As [`create`], for an async callback.
+///
+/// # Safety
+/// As [`create`].
+pub unsafe fn create_async<T: AsyncCallback, const HOOKS: u32>(
+    args: CreateArgs,
+) -> RResult<RawCallback, RString> {
+    // SAFETY: passed on to the caller.
+    unsafe { create_with(args, vt_async::<T, HOOKS>(), T::new) }
+}
+
+/// The table of a sync callback.
+#[must_use]
+pub fn vt<T: Callback, const HOOKS: u32>() -> CallbackVtRef {
+    CallbackVtRef(Sync::<T, HOOKS>::VT.as_prefix())
+}
+
+/// The table of an async callback.
+#[must_use]
+pub fn vt_async<T: AsyncCallback, const HOOKS: u32>() -> CallbackVtRef {
+    CallbackVtRef(Async::<T, HOOKS>::VT.as_prefix())
+}
+
+unsafe fn create_with<T, S: serde::de::DeserializeOwned>(
+    args: CreateArgs,
+    vt: CallbackVtRef,
+    new: fn(Host, S) -> Result<T, crate::InitError>,
+) -> RResult<RawCallback, RString> {
+    let made = panics::caught(|| {
+        // SAFETY: the views of `args` live until this returns, its host until `destroy` returns.
+        let (settings, host) =
+            unsafe { (args.settings.bytes().unwrap_or(b"{}"), Host::lent(args.host)) };
+        let settings =
+            serde_json::from_slice(settings).map_err(|error| format!("settings: {error}"))?;
+        new(host, settings).map_err(|error| error.0)
+    });
+    match made.and_then(|made| made) {
+        Ok(instance) => ROk(RawCallback { ctx: Box::into_raw(Box::new(instance)).cast(), vt }),
+        Err(message) => RErr(message.into()),
+    }
+}
+
+unsafe fn instance<'a, T>(ctx: *const ()) -> &'a T {
+    // SAFETY: made by `create_with` of the same `T`, alive until `destroy`.
+    unsafe { &*ctx.cast::<T>() }
+}
+
+unsafe extern "C" fn destroy<T>(ctx: *mut ()) {
+    // A panicking `Drop` must not cross; what it leaves behind leaks.
+    let _ = panics::caught(|| {
+        // SAFETY: made by `create_with` of the same `T`; `destroy` runs once, last.
+        drop(unsafe { Box::from_raw(ctx.cast::<T>()) });
+    });
+}
+
+/// Runs a sync hook to its verdict.
+fn run<'a>(mut call: CallView<'a>, hook: impl FnOnce(&mut CallView<'a>) -> Hook) -> Verdict {
+    match panics::caught(|| hook(&mut call)) {
+        Ok(outcome) => call.conclude(outcome),
+        Err(panic) => call.fault(&panic),
+    }
+}
+
+/// Runs an async hook to its verdict; `call` is what the future edits through its own borrow.
+async fn run_async(mut call: CallView<'_>, hook: impl Future<Output = Hook>) -> Verdict {
+    match panics::caught_async(hook).await {
+        Ok(outcome) => call.conclude(outcome),
+        Err(panic) => call.fault(&panic),
+    }
+}
+
+struct Sync<T, const HOOKS: u32>(PhantomData<T>);
+
+/// The sync hooks that take something beside the call.
+macro_rules! sync_hook {
+    ($name:ident, $handle:ident, $view:ident) => {
+        unsafe extern "C" fn $name(ctx: *const (), call: CallHandle, other: $handle) -> Verdict {
+            // SAFETY: the host lends `call` and `other` to this hook alone until it returns.
+            let (this, call, mut other) = unsafe {
+                (instance::<T>(ctx), CallView::lent(call), $view::lent(other))
+            };
+            run(call, |call| this.$name(call, &mut other))
+        }
+    };
+}
+
+impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
+    unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> Verdict {
+        // SAFETY: as in `sync_hook!`; the two borrows of the call are never used at once.
+        let (this, view, mut edits) =
+            unsafe { (instance::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
+        run(view, |_| this.on_llm_start(&mut edits))
+    }
+    sync_hook!(on_llm_new_token, ChunkHandle, Chunk);
+    sync_hook!(on_llm_end, ReplyHandle, LlmReply);
+    sync_hook!(on_llm_error, FailureHandle, LlmFailure);
+
+    unsafe extern "C" fn shutdown(ctx: *const ()) {
+        // SAFETY: as `instance`.
+        let this = unsafe { instance::<T>(ctx) };
+        let _ = panics::caught(|| this.shutdown());
+    }
+
+    staticref! { const VT: WithMetadata<CallbackVt> = WithMetadata::new(CallbackVt {
+        destroy: destroy::<T>,
+        shutdown: Self::shutdown,
+        on_llm_start: if HOOKS & hook::on_llm_start != 0 { Some(Self::on_llm_start) } else { None },
+        on_llm_new_token: if HOOKS & hook::on_llm_new_token != 0 { Some(Self::on_llm_new_token) } else { None },
+        on_llm_end: if HOOKS & hook::on_llm_end != 0 { Some(Self::on_llm_end) } else { None },
+        on_llm_error: if HOOKS & hook::on_llm_error != 0 { Some(Self::on_llm_error) } else { None },
+        on_llm_start_async: None,
+        on_llm_new_token_async: None,
+        on_llm_end_async: None,
+        on_llm_error_async: None,
+    }) }
+}
+
+struct Async<T, const HOOKS: u32>(PhantomData<T>);
+
+/// As [`sync_hook!`]: the future owns its views of what the host keeps lent until it is dropped.
+macro_rules! async_hook {
+    ($name:ident, $handle:ident, $view:ident) => {
+        unsafe extern "C" fn $name(
+            ctx: *const (),
+            call: CallHandle,
+            other: $handle,
+        ) -> FfiFuture<Verdict> {
+            // SAFETY: the host keeps instance and handles alive until the future is dropped, and
+            // `run_async` uses its view only after the hook's own is done.
+            let (this, view, mut call, mut other) = unsafe {
+                (instance::<T>(ctx), CallView::lent(call), CallView::lent(call), $view::lent(other))
+            };
+            run_async(view, async move { this.$name(&mut call, &mut other).await }).into_ffi()
+        }
+    };
+}
+
+impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
+    unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> FfiFuture<Verdict> {
+        // SAFETY: as in `async_hook!`.
+        let (this, view, mut edits) =
+            unsafe { (instance::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
+        run_async(view, async move { this.on_llm_start(&mut edits).await }).into_ffi()
+    }
+    async_hook!(on_llm_new_token, ChunkHandle, Chunk);
+    async_hook!(on_llm_end, ReplyHandle, LlmReply);
+    async_hook!(on_llm_error, FailureHandle, LlmFailure);
+
+    unsafe extern "C" fn shutdown(ctx: *const ()) {
+        // SAFETY: as `instance`.
+        let this = unsafe { instance::<T>(ctx) };
+        let _ = panics::caught(|| this.shutdown());
+    }
+
+    staticref! { const VT: WithMetadata<CallbackVt> = WithMetadata::new(CallbackVt {
+        destroy: destroy::<T>,
+        shutdown: Self::shutdown,
+        on_llm_start: None,
+        on_llm_new_token: None,
+        on_llm_end: None,
+        on_llm_error: None,
+        on_llm_start_async: if HOOKS & hook::on_llm_start != 0 { Some(Self::on_llm_start) } else { None },
+        on_llm_new_token_async: if HOOKS & hook::on_llm_new_token != 0 { Some(Self::on_llm_new_token) } else { None },
+        on_llm_end_async: if HOOKS & hook::on_llm_end != 0 { Some(Self::on_llm_end) } else { None },
+        on_llm_error_async: if HOOKS & hook::on_llm_error != 0 { Some(Self::on_llm_error) } else { None },
+    }) }
+}

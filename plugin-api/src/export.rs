@@ -1,0 +1,174 @@
+//! The one line that makes a shared object a plugin.
+
+/// Exports a plugin's callbacks: the table the gateway loads and the manifest it reads before it
+/// runs anything.
+///
+/// ```
+/// # use plugin_api::*;
+/// # struct Tagger;
+/// # #[derive(serde::Deserialize)]
+/// # struct Settings {}
+/// # impl Callback for Tagger {
+/// #     type Settings = Settings;
+/// #     fn new(_: Host, _: Settings) -> Result<Self, InitError> { Ok(Self) }
+/// #     fn on_llm_start(&self, _: &mut LlmCall<'_>) -> Hook { Ok(Flow::Continue) }
+/// # }
+/// plugin_api::export_callbacks! {
+///     Tagger {
+///         name: "tagger",
+///         kind: sync,
+///         hooks: [on_llm_start],
+///         reads: ["messages"],
+///         writes: ["model"],
+///         settings_schema: r#"{"type": "object", "additionalProperties": false}"#,
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// - `name`: what the config's `callbacks` list calls it; a file `lib<name>.so` is found by it.
+/// - `kind`: `sync` for a [`Callback`](crate::Callback), `async` for an
+///   [`AsyncCallback`](crate::AsyncCallback).
+/// - `hooks`: the hooks the type implements, and no others: a listed hook is called for every call,
+///   one that is not listed is never called. `callgate check` compares the list with the type.
+/// - `reads`, `writes`: what of the call it looks at and changes (`model`, `route`, `messages`,
+///   `params`, `headers`, `metadata`, `reply`, `chunk`, `error`): told to the operator at start, so
+///   that a list in the wrong order can be warned about. Not a sandbox.
+/// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. It is read
+///   from the file without running it, so a wrong setting is told with its place in the config.
+///
+/// A file may export several callbacks, one block after another.
+///
+/// # Panics
+/// The crate must unwind: with `panic = "abort"` this macro does not compile.
+#[macro_export]
+macro_rules! export_callbacks {
+    ($(
+        $callback:ty {
+            name: $name:literal,
+            kind: $kind:ident,
+            hooks: [$($hook:ident),* $(,)?],
+            reads: [$($reads:literal),* $(,)?],
+            writes: [$($writes:literal),* $(,)?],
+            settings_schema: $schema:expr $(,)?
+        }
+    )+) => {
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "a Callgate plugin must unwind: remove `panic = \"abort\"` from the profile it is built with"
+        );
+
+        #[allow(unsafe_code, clippy::allow_attributes, clippy::undocumented_unsafe_blocks)]
+        const _: () = {
+            use $crate::__export::*;
+
+            // A header, then each callback: JSON values one after another, see `Manifest`.
+            const MANIFEST: &str = ::core::concat!(
+                "{\"api\":\"", $crate::__api_version!(),
+                "\",\"min_api\":\"", $crate::__min_api_version!(),
+                "\",\"package\":\"", ::core::env!("CARGO_PKG_NAME"),
+                "\",\"version\":\"", ::core::env!("CARGO_PKG_VERSION"), "\"}\n",
+                $(
+                    "{\"name\":\"", $name,
+                    "\",\"kind\":\"", ::core::stringify!($kind),
+                    "\",\"hooks\":\"", $(::core::stringify!($hook), " ",)*
+                    "\",\"reads\":\"", $($reads, " ",)*
+                    "\",\"writes\":\"", $($writes, " ",)*
+                    "\",\"settings_schema\":", $schema, "}\n",
+                )+
+            );
+
+            #[used]
+            #[unsafe(link_section = ".callgate.manifest")]
+            static SECTION: [u8; MANIFEST.len()] = manifest_bytes(MANIFEST);
+
+            extern "C" fn manifest() -> RStr<'static> {
+                RStr::from_str(MANIFEST)
+            }
+
+            unsafe extern "C" fn create(args: CreateArgs) -> RResult<RawCallback, RString> {
+                record_panics();
+                $(
+                    if unsafe { args.callback.text() } == Some($name) {
+                        return unsafe {
+                            $crate::__by_kind!(create, $kind, $callback, 0 $(| hook::$hook)*)(args)
+                        };
+                    }
+                )+
+                RErr(RString::from("this file exports no callback of that name"))
+            }
+
+            unsafe extern "C" fn all_hooks(name: View) -> ROption<CallbackVtRef> {
+                $(
+                    if unsafe { name.text() } == Some($name) {
+                        return RSome($crate::__by_kind!(vt, $kind, $callback, hook::ALL)());
+                    }
+                )+
+                RNone
+            }
+
+            fn root() -> PluginRootRef {
+                PluginRoot { api: ApiVersion::CURRENT, manifest, create, all_hooks }
+                    .leak_into_prefix()
+            }
+
+            extern "C" fn load() -> RootModuleResult {
+                call_root(root)
+            }
+
+            #[unsafe(export_name = $crate::__root_symbol!())]
+            pub static ROOT: LibHeader = unsafe {
+                LibHeader::from_constructor::<PluginRootRef>(load, CheckTypeLayout::Yes)
+            };
+        };
+    };
+}
+
+/// The symbol abi_stable's loaders look for; a test holds it to the library's.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __root_symbol {
+    () => {
+        "_1as_0lib_1header_0root_bmodule_bloader"
+    };
+}
+
+/// The version of this crate, as a literal for the manifest; a test holds it to the package's.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __api_version {
+    () => {
+        "1.0"
+    };
+}
+
+/// The oldest host a plugin built with this crate can run in. The tables only grow and what is
+/// absent reads as `None`, so this rises only when the export itself needs more of the host.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __min_api_version {
+    () => {
+        "1.0"
+    };
+}
+
+/// Picks the shim of a callback's kind.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __by_kind {
+    (create, sync, $callback:ty, $hooks:expr) => {
+        create_sync::<$callback, { $hooks }>
+    };
+    (create, async, $callback:ty, $hooks:expr) => {
+        create_async::<$callback, { $hooks }>
+    };
+    (vt, sync, $callback:ty, $hooks:expr) => {
+        vt::<$callback, { $hooks }>
+    };
+    (vt, async, $callback:ty, $hooks:expr) => {
+        vt_async::<$callback, { $hooks }>
+    };
+    ($what:ident, $other:tt, $callback:ty, $hooks:expr) => {
+        ::core::compile_error!("kind must be `sync` (a `Callback`) or `async` (an `AsyncCallback`)")
+    };
+}
