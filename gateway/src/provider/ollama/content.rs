@@ -1,0 +1,130 @@
+//! The content of one OpenAI message: text parts and pictures.
+//!
+//! Ollama wants one string and, beside it, bare base64 data; it fetches nothing and hears nothing, so addresses,
+//! audio and files are refused here. Called by `messages`.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::TranslateError;
+use super::json::{Str, Text, kind, problem, set, string};
+
+/// The text parts and pictures of one message, in order.
+#[derive(Debug, Default)]
+pub(super) struct Content<'a> {
+    pub(super) texts: Vec<Text<'a>>,
+    pub(super) images: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Content<'a> {
+    /// Reads the `content` of message number `at`; absent and null are no text at all.
+    pub(super) fn of(source: Option<&'a RawValue>, at: usize) -> Result<Self, TranslateError> {
+        let mut content = Self::default();
+        let Some(source) = set(source) else { return Ok(content) };
+        if let Some(text) = Text::of(source) {
+            content.texts.push(text);
+            return Ok(content);
+        }
+        if !source.get().starts_with('[') {
+            return Err(TranslateError::WrongType {
+                param: format!("messages[{at}].content"),
+                expected: "a string or an array of content parts",
+                found: kind(source),
+            });
+        }
+        let parts: Vec<Part<'_>> =
+            serde_json::from_str(source.get()).map_err(|_| TranslateError::WrongType {
+                param: format!("messages[{at}].content"),
+                expected: "an array of objects with a `type`",
+                found: "an array of something else",
+            })?;
+        for (index, part) in parts.into_iter().enumerate() {
+            content.add(&part, &|| format!("messages[{at}].content[{index}]"))?;
+        }
+        Ok(content)
+    }
+
+    fn add(&mut self, part: &Part<'a>, place: &dyn Fn() -> String) -> Result<(), TranslateError> {
+        let (field, value) = match &*part.kind.0 {
+            "text" => ("text", part.text),
+            "refusal" => ("refusal", part.refusal),
+            "image_url" => {
+                self.images.push(image(part.image_url, &|| format!("{}.image_url", place()))?);
+                return Ok(());
+            }
+            _ => return Err(TranslateError::ContentPart { param: place() }),
+        };
+        let path = || format!("{}.{field}", place());
+        let text = string(value, path)?;
+        self.texts.push(text.ok_or_else(|| TranslateError::Missing { param: path() })?);
+        Ok(())
+    }
+
+    /// All text parts as one text.
+    pub(super) fn decode(&self, at: usize) -> Result<String, TranslateError> {
+        let mut whole = String::new();
+        for text in &self.texts {
+            let text = text.decode().map_err(|error| TranslateError::NotJson {
+                reason: format!("in `messages[{at}].content`, {}", problem(&error)),
+            })?;
+            whole.push_str(&text);
+        }
+        Ok(whole)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Str<'a>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    image_url: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ImageUrl<'a> {
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+}
+
+/// The base64 text of an image part, given as a string or as `{"url": …}`.
+fn image<'a>(
+    value: Option<&'a RawValue>,
+    place: &dyn Fn() -> String,
+) -> Result<Cow<'a, str>, TranslateError> {
+    let url = match set(value) {
+        Some(object) if object.get().starts_with('{') => {
+            let object = serde_json::from_str::<ImageUrl<'_>>(object.get());
+            string(object.ok().and_then(|object| object.url), || format!("{}.url", place()))?
+        }
+        value => string(value, place)?,
+    };
+    let url = url.ok_or_else(|| TranslateError::Missing { param: place() })?;
+    let refused = |problem| TranslateError::Image { param: place(), problem };
+    match url.decode().map_err(|_| refused("holds an escape that is no character"))? {
+        Cow::Borrowed(url) => base64_of(url).map(Cow::Borrowed).map_err(refused),
+        Cow::Owned(url) => base64_of(&url).map(|data| Cow::Owned(data.to_owned())).map_err(refused),
+    }
+}
+
+/// The data of a base64 `data:` URI of any media type; bare base64 is taken as it stands.
+fn base64_of(url: &str) -> Result<&str, &'static str> {
+    let data = match url.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("data") => {
+            let (media, data) = rest.split_once(',').ok_or("is a data URI without a comma")?;
+            if !media.to_ascii_lowercase().ends_with(";base64") {
+                return Err("is a data URI that is not base64");
+            }
+            data
+        }
+        Some(_) => return Err("is an address, and Ollama fetches no pictures"),
+        None => url,
+    };
+    if data.is_empty() { Err("holds no picture") } else { Ok(data) }
+}

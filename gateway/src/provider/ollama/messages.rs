@@ -1,0 +1,240 @@
+//! OpenAI chat messages to Ollama messages: flat text, pictures beside it, arguments as objects.
+//!
+//! A message is read as slices of the request and written straight into the new body; text is decoded only where
+//! it has to be looked at (pictures, a leading `<think>` block, arguments). Called by `request`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::content::Content;
+use super::error::TranslateError;
+use super::json::{Piece, Str, Text, kind, problem, push_list, push_string, set, string};
+use super::thinking;
+
+/// One message of the request; each field is its source text, whatever kind of value that is.
+#[derive(Debug, Default)]
+pub(super) struct Message<'a> {
+    role: Option<&'a RawValue>,
+    content: Option<&'a RawValue>,
+    reasoning_content: Option<&'a RawValue>,
+    name: Option<&'a RawValue>,
+    tool_calls: Option<&'a RawValue>,
+    function_call: Option<&'a RawValue>,
+    tool_call_id: Option<&'a RawValue>,
+}
+
+/// Appends the Ollama form of message number `at`; leaves a partial message behind when it fails.
+pub(super) fn write_message(
+    out: &mut Vec<u8>,
+    at: usize,
+    message: &Message<'_>,
+) -> Result<(), TranslateError> {
+    let role = role(message, at)?;
+    let content = Content::of(message.content, at)?;
+    out.extend_from_slice(b"{\"role\":");
+    match &*role {
+        "developer" => push_string(out, "system"),
+        "function" => push_string(out, "tool"),
+        role => push_string(out, role),
+    }
+    write_text(out, message, &role, &content, at)?;
+    out.extend_from_slice(b",\"images\":[");
+    push_list(out, &content.images, |out, image| push_string(out, image));
+    out.push(b']');
+    write_tool_calls(out, message, at)?;
+    if let Some(id) = string(message.tool_call_id, || format!("messages[{at}].tool_call_id"))? {
+        out.extend_from_slice(b",\"tool_call_id\":");
+        Piece::Source(id).write(out);
+    }
+    // The result of a legacy function call is tied to its call by name, having no id.
+    if role == "function"
+        && let Some(name) = string(message.name, || format!("messages[{at}].name"))?
+    {
+        out.extend_from_slice(b",\"tool_name\":");
+        Piece::Source(name).write(out);
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+fn role<'a>(message: &Message<'a>, at: usize) -> Result<Cow<'a, str>, TranslateError> {
+    let param = || format!("messages[{at}].role");
+    let role = string(message.role, param)?;
+    let role = role.ok_or_else(|| TranslateError::Missing { param: param() })?;
+    role.decode().map_err(|error| TranslateError::NotJson { reason: problem(&error) })
+}
+
+/// Appends `content` and, for assistants, `thinking`: from its own field, else from a leading block of the text.
+fn write_text(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    role: &str,
+    content: &Content<'_>,
+    at: usize,
+) -> Result<(), TranslateError> {
+    if role == "assistant" {
+        let path = || format!("messages[{at}].reasoning_content");
+        if let Some(reasoning) = string(message.reasoning_content, path)? {
+            out.extend_from_slice(b",\"thinking\":");
+            Piece::Source(reasoning).write(out);
+        } else if content.texts.first().is_some_and(|text| text.may_open_with_tag()) {
+            let split = thinking::split(&content.decode(at)?);
+            if !split.reasoning.is_empty() {
+                out.extend_from_slice(b",\"thinking\":");
+                push_string(out, &split.reasoning);
+            }
+            out.extend_from_slice(b",\"content\":");
+            push_string(out, &split.content);
+            return Ok(());
+        }
+    }
+    out.extend_from_slice(b",\"content\":\"");
+    for text in &content.texts {
+        out.extend_from_slice(text.escaped().as_bytes());
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+/// Appends `tool_calls`, from the message's own or from a legacy `function_call`; nothing when there are none.
+fn write_tool_calls(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: usize,
+) -> Result<(), TranslateError> {
+    let Some(list) = set(message.tool_calls) else {
+        return write_legacy_call(out, message, at);
+    };
+    let wrong = |param, expected, found| TranslateError::WrongType { param, expected, found };
+    let calls: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|_| {
+        wrong(format!("messages[{at}].tool_calls"), "an array of tool calls", kind(list))
+    })?;
+    for (index, call) in calls.iter().enumerate() {
+        let place = format!("messages[{at}].tool_calls[{index}]");
+        let Ok(ToolCall { function }) = serde_json::from_str(call.get()) else {
+            return Err(wrong(place, "an object with a `function` object", kind(call)));
+        };
+        let path = format!("{place}.function");
+        let function = function.ok_or_else(|| TranslateError::Missing { param: path.clone() })?;
+        out.extend_from_slice(if index == 0 { b",\"tool_calls\":[" } else { b"," });
+        write_function(out, &function, &path)?;
+    }
+    if !calls.is_empty() {
+        out.push(b']');
+    }
+    Ok(())
+}
+
+fn write_legacy_call(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: usize,
+) -> Result<(), TranslateError> {
+    let Some(call) = set(message.function_call) else { return Ok(()) };
+    let path = format!("messages[{at}].function_call");
+    let Ok(function) = serde_json::from_str::<Function<'_>>(call.get()) else {
+        let expected = "an object with `name` and `arguments`";
+        return Err(TranslateError::WrongType { param: path, expected, found: kind(call) });
+    };
+    out.extend_from_slice(b",\"tool_calls\":[");
+    write_function(out, &function, &path)?;
+    out.push(b']');
+    Ok(())
+}
+
+fn write_function(
+    out: &mut Vec<u8>,
+    function: &Function<'_>,
+    path: &str,
+) -> Result<(), TranslateError> {
+    let param = || format!("{path}.name");
+    let name = string(function.name, param)?;
+    let name = name.ok_or_else(|| TranslateError::Missing { param: param() })?;
+    out.extend_from_slice(b"{\"function\":{\"name\":");
+    Piece::Source(name).write(out);
+    out.extend_from_slice(b",\"arguments\":");
+    out.extend_from_slice(arguments(function.arguments, path)?.as_bytes());
+    out.extend_from_slice(b"}}");
+    Ok(())
+}
+
+/// The arguments as the text of a JSON object. OpenAI sends that text inside a string; absent, `null` and empty
+/// all mean a call without arguments.
+fn arguments<'a>(value: Option<&'a RawValue>, path: &str) -> Result<Cow<'a, str>, TranslateError> {
+    let refused =
+        |reason| TranslateError::ToolArguments { param: format!("{path}.arguments"), reason };
+    let Some(value) = set(value) else { return Ok(Cow::Borrowed("{}")) };
+    let Some(text) = Text::of(value) else {
+        return match value.get().starts_with('{') {
+            true => Ok(Cow::Borrowed(value.get())),
+            false => Err(refused(format!("found {}", kind(value)))),
+        };
+    };
+    let text = text.decode().map_err(|error| refused(problem(&error)))?;
+    if text.trim().is_empty() {
+        return Ok(Cow::Borrowed("{}"));
+    }
+    let object: &RawValue =
+        serde_json::from_str(&text).map_err(|error| refused(problem(&error)))?;
+    match kind(object) {
+        "an object" => Ok(text),
+        "null" => Ok(Cow::Borrowed("{}")),
+        other => Err(refused(format!("found {other}"))),
+    }
+}
+
+// Written by hand because a derived implementation refuses repeated keys, of which the last must count.
+impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MessageVisitor)
+    }
+}
+
+struct MessageVisitor;
+
+impl<'de> Visitor<'de> for MessageVisitor {
+    type Value = Message<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a message object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut message = Message::default();
+        while let Some(Str(key)) = map.next_key()? {
+            let field = match &*key {
+                "role" => &mut message.role,
+                "content" => &mut message.content,
+                "reasoning_content" => &mut message.reasoning_content,
+                "name" => &mut message.name,
+                "tool_calls" => &mut message.tool_calls,
+                "function_call" => &mut message.function_call,
+                "tool_call_id" => &mut message.tool_call_id,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *field = Some(map.next_value()?);
+        }
+        Ok(message)
+    }
+}

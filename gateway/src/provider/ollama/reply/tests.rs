@@ -1,0 +1,155 @@
+//! Whole replies as captured from Ollama, against what the client must see.
+
+use serde_json::{Value, json};
+
+use super::super::error::ReplyError;
+use super::chat_reply;
+use crate::provider::{Echo, Usage};
+
+const ID: &str = "chatcmpl-571e1fb4-821f-49ea-9785-47a3a902186f";
+
+#[test]
+fn replies_become_completions() {
+    let args = json!({"city": "Paris", "days": 2});
+    for (answer, message, finish) in [
+        (
+            json!({"message": {"content": "Hello"}, "done_reason": "stop"}),
+            json!({"content": "Hello"}),
+            "stop",
+        ),
+        (
+            json!({"message": {"content": "Hello"}, "done_reason": "length"}),
+            json!({"content": "Hello"}),
+            "length",
+        ),
+        (
+            json!({"message": {"content": ""}, "done_reason": "load"}),
+            json!({"content": ""}),
+            "stop",
+        ),
+        (json!({"message": {"content": "Hello"}}), json!({"content": "Hello"}), "stop"),
+        (json!({"message": {"content": null}, "done_reason": 5}), json!({"content": ""}), "stop"),
+        (json!({"message": {"content": "a\"\n\u{7}é"}}), json!({"content": "a\"\n\u{7}é"}), "stop"),
+        (
+            json!({"message": {"content": "Answer", "thinking": "hmm"}}),
+            json!({"content": "Answer", "reasoning_content": "hmm"}),
+            "stop",
+        ),
+        (
+            json!({"message": {"content": "<think>secret</think>Answer"}}),
+            json!({"content": "Answer", "reasoning_content": "secret"}),
+            "stop",
+        ),
+        (
+            json!({"message": {"content": "<think>a</think>b", "thinking": "hmm"}}),
+            json!({"content": "<think>a</think>b", "reasoning_content": "hmm"}),
+            "stop",
+        ),
+        (
+            json!({"message": {"content": "x <think>a</think>b", "thinking": ""}}),
+            json!({"content": "x <think>a</think>b"}),
+            "stop",
+        ),
+        (
+            json!({"message": {"content": "", "tool_calls": [{"id": "call_abc", "function": {"index": 0, "name": "w", "arguments": args}}]}, "done_reason": "stop"}),
+            json!({"content": "", "tool_calls": [{"id": "call_abc", "type": "function", "function": {"name": "w", "arguments": r#"{"city":"Paris","days":2}"#}}]}),
+            "tool_calls",
+        ),
+        (
+            json!({"message": {"tool_calls": [{"function": {"name": "a", "arguments": {}}}, {"id": "", "function": {"name": "b"}}, {"function": {"name": "c", "arguments": "{\"x\":1}"}}]}}),
+            json!({"content": "", "tool_calls": [
+                {"id": "call_571e1fb4821f49ea978547a3_0", "type": "function", "function": {"name": "a", "arguments": "{}"}},
+                {"id": "call_571e1fb4821f49ea978547a3_1", "type": "function", "function": {"name": "b", "arguments": "{}"}},
+                {"id": "call_571e1fb4821f49ea978547a3_2", "type": "function", "function": {"name": "c", "arguments": "{\"x\":1}"}}]}),
+            "tool_calls",
+        ),
+    ] {
+        let mut expected = message;
+        expected["role"] = json!("assistant");
+        assert_eq!(
+            completion(&answer),
+            json!({"id": ID, "object": "chat.completion", "created": 17, "model": "ol-\"q\"",
+                "choices": [{"index": 0, "message": expected, "finish_reason": finish}]}),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn usage_is_what_ollama_counted_or_absent() {
+    for (counts, expected) in [
+        (json!({"prompt_eval_count": 26, "eval_count": 9}), Some((26, 9, 35))),
+        (json!({"eval_count": 9}), Some((0, 9, 9))),
+        (json!({"prompt_eval_count": 26}), Some((26, 0, 26))),
+        (json!({}), None),
+        (json!({"prompt_eval_count": -1, "eval_count": "9"}), None),
+        (json!({"prompt_eval_count": u64::MAX, "eval_count": 1}), Some((u64::MAX, 1, u64::MAX))),
+    ] {
+        let mut answer = json!({"message": {"content": "x"}, "done": true});
+        answer.as_object_mut().expect("object").extend(counts.as_object().expect("object").clone());
+        let reply = chat_reply(answer.to_string().as_bytes(), &echo()).expect("translates");
+        let usage = expected.map(|(prompt_tokens, completion_tokens, total_tokens)| Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+        });
+        assert_eq!(reply.usage, usage, "{counts}");
+        let body: Value = serde_json::from_slice(&reply.body).expect("JSON");
+        let written = body.get("usage").map(|usage| {
+            let count = |key: &str| usage[key].as_u64().expect("a count");
+            (count("prompt_tokens"), count("completion_tokens"), count("total_tokens"))
+        });
+        assert_eq!(written, expected, "{counts}");
+    }
+}
+
+#[test]
+fn anything_but_a_finished_chat_reply_is_an_error() {
+    for (body, says) in [
+        ("", "EOF"),
+        ("<html>busy</html>", "expected value"),
+        ("{}", "`message` is missing"),
+        ("[]", "unexpected kind of value"),
+        (r#"{"response":"generate API"}"#, "`message` is missing"),
+        (r#"{"message":"secret"}"#, "unexpected kind of value"),
+        (
+            r#"{"message":{"content":["secret"]}}"#,
+            "`message.content` must be a string, found an array",
+        ),
+        (r#"{"message":{"content":"x","thinking":1}}"#, "`message.thinking` must be a string"),
+        (r#"{"message":{"content":"<think>secret\ud800"}}"#, "hex escape"),
+        (
+            r#"{"message":{"tool_calls":[{"function":{"arguments":{}}}]}}"#,
+            "unexpected kind of value",
+        ),
+        (
+            r#"{"message":{"tool_calls":[{"function":{"name":7}}]}}"#,
+            "must be a string, found a number",
+        ),
+        (r#"{"message":{"tool_calls":[{"function":{"name":""}}]}}"#, "has no name"),
+        (
+            "{\"message\":{\"content\":\"a\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true}",
+            "trailing",
+        ),
+        (r#"{"message":{"content":"x"},"done":false}"#, "incomplete"),
+        (
+            r#"{"error":"model runner has unexpectedly stopped"}"#,
+            "model runner has unexpectedly stopped",
+        ),
+    ] {
+        let error = chat_reply(body.as_bytes(), &echo()).expect_err(body);
+        assert!(error.to_string().contains(says), "{body}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    let error = chat_reply(&b"\xff"[..], &echo()).expect_err("not UTF-8");
+    assert!(matches!(error, ReplyError::Malformed { .. }));
+}
+
+fn completion(answer: &Value) -> Value {
+    let reply = chat_reply(answer.to_string().as_bytes(), &echo()).expect("translates");
+    serde_json::from_slice(&reply.body).expect("JSON")
+}
+
+fn echo() -> Echo {
+    Echo { id: ID.to_owned(), created: 17, model: "ol-\"q\"".to_owned() }
+}

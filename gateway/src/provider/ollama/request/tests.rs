@@ -1,0 +1,20 @@
+//! Requests against what Ollama must receive, one file per concern.
+
+use serde_json::{Map, Value};
+
+use super::chat_request;
+
+mod hostile;
+mod messages;
+mod params;
+mod refusals;
+
+fn sent(model: &str, body: &str) -> Value {
+    let sent = chat_request(body.as_bytes(), model, &Map::new(), false)
+        .unwrap_or_else(|error| panic!("{body}: {error}"));
+    serde_json::from_slice(&sent).unwrap_or_else(|error| panic!("{body}: {error}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

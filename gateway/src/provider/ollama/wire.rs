@@ -1,0 +1,176 @@
+//! What Ollama says: one `/api/chat` object, a whole reply or one line of a stream, and its parts in OpenAI's terms.
+//!
+//! Shared by `reply` and `stream`, which differ only in what they wrap around these parts.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{Piece, Text, kind, problem, push_string, set};
+use crate::provider::Usage;
+
+/// One object of `/api/chat`. Members that OpenAI has no place for (durations, dates) are not read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer<'a> {
+    #[serde(borrow)]
+    pub(super) message: Option<AnswerMessage<'a>>,
+    #[serde(default)]
+    pub(super) done: Option<bool>,
+    #[serde(borrow)]
+    done_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt_eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AnswerMessage<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<ToolCall<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ToolCall<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function: Function<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: &'a RawValue,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads one object; the error says why it is none.
+    pub(super) fn parse(source: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(source).map_err(|error| error.to_string())?;
+        serde_json::from_str(text).map_err(|error| problem(&error))
+    }
+
+    /// The tokens counted, or `None` when Ollama counted neither side. A single missing count is zero: Ollama leaves
+    /// zeros out.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let count = |value: Option<&RawValue>| value.and_then(|count| count.get().parse().ok());
+        let (prompt, completion) = (count(self.prompt_eval_count), count(self.eval_count));
+        if prompt.is_none() && completion.is_none() {
+            return None;
+        }
+        let (prompt, completion): (u64, u64) =
+            (prompt.unwrap_or_default(), completion.unwrap_or_default());
+        Some(Usage {
+            prompt_tokens: prompt,
+            completion_tokens: completion,
+            total_tokens: prompt.saturating_add(completion),
+        })
+    }
+
+    /// OpenAI's word for why the answer ended. Reasons OpenAI does not know count as `stop`.
+    pub(super) fn finish_reason(&self, called_tools: bool) -> &'static str {
+        match self.done_reason.map(RawValue::get) {
+            _ if called_tools => "tool_calls",
+            Some(r#""length""#) => "length",
+            _ => "stop",
+        }
+    }
+}
+
+impl<'a> AnswerMessage<'a> {
+    pub(super) fn content(&self) -> Result<Option<Text<'a>>, String> {
+        text("content", self.content)
+    }
+
+    pub(super) fn thinking(&self) -> Result<Option<Text<'a>>, String> {
+        text("thinking", self.thinking)
+    }
+
+    pub(super) fn tool_calls(&self) -> &[ToolCall<'a>] {
+        self.tool_calls.as_deref().unwrap_or_default()
+    }
+}
+
+impl ToolCall<'_> {
+    /// Appends the call as OpenAI's object; `in_stream` adds the `index` that chunks carry.
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        index: usize,
+        ids: &CallIds,
+        in_stream: bool,
+    ) -> Result<(), String> {
+        let name = text("tool_calls[].function.name", Some(self.function.name))?
+            .ok_or("a tool call has no name")?;
+        out.push(b'{');
+        if in_stream {
+            out.extend_from_slice(format!("\"index\":{index},").as_bytes());
+        }
+        out.extend_from_slice(b"\"id\":");
+        match self.id.and_then(Text::of).filter(|id| !id.escaped().is_empty()) {
+            Some(id) => Piece::Source(id).write(out),
+            None => push_string(out, &ids.id(index)),
+        }
+        out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+        Piece::Source(name).write(out);
+        out.extend_from_slice(b",\"arguments\":");
+        match set(self.function.arguments) {
+            None => push_string(out, "{}"),
+            Some(value) => match Text::of(value) {
+                Some(text) if text.escaped().is_empty() => push_string(out, "{}"),
+                Some(text) => Piece::Source(text).write(out),
+                None => push_string(out, value.get()),
+            },
+        }
+        out.extend_from_slice(b"}}");
+        Ok(())
+    }
+}
+
+/// Ids for tool calls that Ollama gave none: the same reply always yields the same ids.
+#[derive(Debug)]
+pub(super) struct CallIds {
+    base: String,
+}
+
+impl CallIds {
+    /// How much of the reply's id is repeated. OpenAI takes ids of at most 40 characters back.
+    const BASE: usize = 24;
+
+    pub(super) fn new(reply_id: &str) -> Self {
+        let id = reply_id.strip_prefix("chatcmpl-").unwrap_or(reply_id);
+        let base = id.chars().filter(char::is_ascii_alphanumeric).take(Self::BASE).collect();
+        Self { base }
+    }
+
+    fn id(&self, index: usize) -> String {
+        format!("call_{}_{index}", self.base)
+    }
+}
+
+/// Appends `"usage":{…}`.
+pub(super) fn push_usage(out: &mut Vec<u8>, usage: Usage) {
+    let Usage { prompt_tokens, completion_tokens, total_tokens } = usage;
+    let text = format!(
+        "\"usage\":{{\"prompt_tokens\":{prompt_tokens},\"completion_tokens\":{completion_tokens},\
+         \"total_tokens\":{total_tokens}}}"
+    );
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// A string member of the message; absent, null and empty are all nothing.
+fn text<'a>(name: &str, value: Option<&'a RawValue>) -> Result<Option<Text<'a>>, String> {
+    let Some(value) = set(value) else { return Ok(None) };
+    match Text::of(value) {
+        Some(text) => Ok(Some(text).filter(|text| !text.escaped().is_empty())),
+        None => Err(format!("`message.{name}` must be a string, found {}", kind(value))),
+    }
+}
