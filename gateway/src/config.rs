@@ -1,0 +1,224 @@
+//! The config as the operator wrote it, read into what the gateway runs on: YAML with positions,
+//! variables expanded, every problem collected. `boot` and `check` call [`load`] once per (re)load.
+//! Not here: what a deployment is (`deployments`), and finding a callback's file (`callbacks`).
+//!
+//! Reading order: `problem` → `environment` → `yaml` → `expand` → `reader` → one file per section.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::secret::Secret;
+
+pub(crate) mod problem;
+
+mod callbacks;
+mod environment;
+mod expand;
+mod fallbacks;
+mod gateway;
+mod general;
+mod json;
+mod litellm;
+mod model_list;
+mod reader;
+mod router;
+mod section;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use callbacks::{CallbackEntry, OnError};
+pub use environment::Environment;
+pub use fallbacks::Fallbacks;
+pub use gateway::{GatewaySettings, Limits};
+pub use general::GeneralSettings;
+pub use litellm::LitellmSettings;
+pub use model_list::{ModelEntry, Weights};
+pub use problem::{Place, Problem, Problems, Severity};
+pub use router::{Alias, RouterSettings};
+pub(crate) use section::closest;
+pub use setting::{Setting, Unset};
+
+use reader::{Field, Reader};
+use section::Section;
+
+/// What to do with a key nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownKeys {
+    /// One warning each (the default).
+    #[default]
+    Warn,
+    /// One error each: `--strict`, or `callgate.strict: true`.
+    Refuse,
+}
+
+/// A whole config, ready to run on. Its `Debug` shows no secret and no free-form value.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: Arc<Path>,
+    /// The key every request must carry; `None` when neither the file nor `LITELLM_MASTER_KEY`
+    /// gives one. Never blank.
+    pub master_key: Option<Secret>,
+    /// `general_settings`, but for the master key.
+    pub general: GeneralSettings,
+    /// `model_list`, in the order of the file.
+    pub models: Vec<ModelEntry>,
+    /// The enabled entries of `litellm_settings.callbacks`, in call order.
+    pub callbacks: Vec<CallbackEntry>,
+    /// `litellm_settings`, but for the callbacks.
+    pub litellm: LitellmSettings,
+    /// `router_settings`.
+    pub router: RouterSettings,
+    /// `callgate`: the keys that are this gateway's own.
+    pub gateway: GatewaySettings,
+    /// The variables the config was expanded with, its own `environment_variables` included.
+    pub environment: Environment,
+    /// What is to be said once at start; errors never get this far.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Whether it may be served on this address: without a master key only on loopback, or when
+    /// the config says so.
+    ///
+    /// # Errors
+    /// When anybody who reaches the address could spend the upstream keys.
+    pub fn require_master_key(&self, host_is_loopback: bool) -> Result<(), Problem> {
+        let permitted = host_is_loopback || self.general.permit_weak_or_unset_master_key;
+        if self.master_key.is_some() || permitted {
+            return Ok(());
+        }
+        let mut place = Place::whole_file(&self.file);
+        "general_settings.master_key".clone_into(&mut place.path);
+        let text = "expected a master key, because the address is not loopback; found none";
+        let remedy = "set it here or in `LITELLM_MASTER_KEY`, or listen on 127.0.0.1";
+        Err(Problem::error(place, text).remedy(remedy))
+    }
+}
+
+/// Reads the config at `path`.
+///
+/// # Errors
+/// Every problem at once, warnings included, when one of them refuses the start: the file cannot
+/// be read, is not YAML, or holds what can never work.
+pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
+    let whole = |text: String| Problem::error(Place::whole_file(path), text);
+    let bytes = std::fs::read(path).map_err(|error| {
+        whole(format!("the config cannot be read: {error}")).remedy("name it with `--config`")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| whole("not UTF-8 text".to_owned()))?;
+    parse(&Arc::from(path), &text, env, unknown)
+}
+
+/// As [`load`], from text already read.
+pub(crate) fn parse(
+    file: &Arc<Path>,
+    text: &str,
+    env: &Environment,
+    unknown: UnknownKeys,
+) -> Result<Config, Problems> {
+    let document = yaml::parse(file, text)?;
+    let Some(root) = document.root.filter(|root| !root.is_null()) else {
+        let text = "expected at least a `model_list`, found an empty file";
+        return Err(Problem::error(Place::whole_file(file), text).into());
+    };
+    let root = Field { node: &root, path: String::new() };
+    let mut reader = Reader::new(Arc::clone(file), env, unknown);
+    reader.problems = document.problems;
+    let Some(mut root) = reader.section(&root) else { return Err(Problems(reader.problems)) };
+    if asks_for_strictness(&mut root) {
+        reader.unknown = UnknownKeys::Refuse;
+    }
+    let environment = config_variables(&mut reader, &mut root);
+    // From here on values may name the config's own variables.
+    let mut reader = Reader { env: &environment, ..reader };
+    let mut config = sections(&mut reader, root);
+    config.warnings = problem::settle(reader.problems)?;
+    config.environment = environment;
+    Ok(config)
+}
+
+/// Has to be known before the first unknown key is met; whether it is a boolean is said later.
+fn asks_for_strictness(root: &mut Section<'_>) -> bool {
+    let strict = root.take("callgate").and_then(|field| Section::of(&field)?.take("strict"));
+    strict.is_some_and(|field| field.node.is_true())
+}
+
+fn config_variables(reader: &mut Reader<'_>, root: &mut Section<'_>) -> Environment {
+    let mut pairs = Vec::new();
+    let section = root.take("environment_variables").and_then(|field| reader.section(&field));
+    let unset = std::mem::replace(&mut reader.unset, Severity::Warning);
+    for (name, field) in section.iter().flat_map(Section::members) {
+        if !field.node.is_null()
+            && let Some(value) = reader.any_text(&field)
+        {
+            pairs.push((name.to_owned(), value));
+        }
+    }
+    reader.unset = unset;
+    reader.env.clone().below(pairs)
+}
+
+/// Top-level keys of LiteLLM's that nothing here acts on.
+const NOT_YET: &[&str] = &[
+    "agents",
+    "assistant_settings",
+    "credential_list",
+    "default_vertex_config",
+    "files_settings",
+    "finetune_settings",
+    "guardrails",
+    "include",
+    "mcp_servers",
+    "mcp_tools",
+    "plugins",
+    "policies",
+    "prompts",
+    "search_tools",
+    "vector_store_registry",
+];
+
+fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
+    let mut section =
+        |reader: &mut Reader<'_>, key| root.take(key).and_then(|field| reader.section(&field));
+    let general = section(reader, "general_settings");
+    let key_place = match &general {
+        Some(general) => general.place_of_key(reader, "master_key"),
+        None => Place { path: "LITELLM_MASTER_KEY".into(), ..Place::whole_file(&reader.file) },
+    };
+    let general = general::read(reader, general);
+    reader.problems.extend(general::refuse_documented_key(&general, key_place));
+    let gateway = section(reader, "callgate");
+    let gateway = gateway::read(reader, gateway, general.max_body_bytes);
+    let router = section(reader, "router_settings");
+    let router = router.map(|section| router::read(reader, section)).unwrap_or_default();
+    let litellm = section(reader, "litellm_settings");
+    let litellm = litellm.map(|section| litellm::read(reader, section));
+    let (litellm, listed) = litellm.unwrap_or_default();
+    let settings = section(reader, "callback_settings");
+    let callbacks = callbacks::read(reader, listed.as_ref(), settings);
+    let models = root.take("model_list");
+    let models = models.map(|field| model_list::read(reader, &field)).unwrap_or_default();
+    root.finish(reader, NOT_YET);
+    Config {
+        file: Arc::clone(&reader.file),
+        master_key: general.master_key,
+        general: general.settings,
+        models,
+        callbacks,
+        litellm,
+        router,
+        gateway,
+        environment: Environment::default(),
+        warnings: Vec::new(),
+    }
+}
+
+impl Reader<'_> {
+    /// A path of the config, relative ones resolved against the config's folder.
+    fn beside_config(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+}

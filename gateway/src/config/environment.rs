@@ -1,0 +1,202 @@
+//! The variables a config is expanded with: the process's own, then `.env`, then the config's
+//! `environment_variables`; the first that has a name wins. Read once and passed around, so the
+//! process environment is never written and tests bring their own. `boot` builds it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{Cursor, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::problem::{Place, Problem};
+
+/// Read-only variables. `Debug` shows how many, never names or values.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: Arc<HashMap<String, String>>,
+}
+
+impl Environment {
+    /// The process's variables and, below them, those of `env_file`, or without one those of `.env`
+    /// in the folder of `config`, which may be missing.
+    ///
+    /// # Errors
+    /// When the file named by `env_file` is missing, or either file cannot be read or parsed.
+    pub fn load(config: &Path, env_file: Option<&Path>) -> Result<Self, Problem> {
+        Self::from_process(std::env::vars_os()).with_file(config, env_file)
+    }
+
+    /// Exactly these variables; of a name given twice the first counts.
+    pub fn from_pairs<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        Self::default().below(pairs.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    /// As [`Environment::load`], on top of these variables instead of the process's.
+    ///
+    /// # Errors
+    /// As [`Environment::load`].
+    pub fn with_file(self, config: &Path, env_file: Option<&Path>) -> Result<Self, Problem> {
+        let path: PathBuf = match env_file {
+            Some(path) => path.to_owned(),
+            None => config.with_file_name(".env"),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(self.below(parse(&path, &text)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound && env_file.is_none() => Ok(self),
+            Err(error) => {
+                let text = format!("the environment file cannot be read: {error}");
+                Err(Problem::error(Place::whole_file(&path), text))
+            }
+        }
+    }
+
+    /// The value of a variable; blank ones count as set.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// The value of a variable that is set and not blank.
+    #[must_use]
+    pub fn filled_var(&self, name: &str) -> Option<&str> {
+        self.var(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Adds variables that do not override those already here.
+    pub(crate) fn below(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let variables = Arc::make_mut(&mut self.variables);
+        for (name, value) in pairs {
+            variables.entry(name).or_insert(value);
+        }
+        self
+    }
+
+    /// A variable that is not UTF-8 cannot be meant for a config; it is passed over.
+    fn from_process(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        Self::from_pairs(variables.filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({} variables)", self.variables.len())
+    }
+}
+
+/// In a file, as in a shell, the last assignment of a name counts.
+fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, Problem> {
+    let text = literal_dollars(text.trim_start_matches('\u{feff}'));
+    let mut variables = HashMap::new();
+    for entry in dotenvy::from_read_iter(Cursor::new(&text)) {
+        match entry {
+            Ok((name, value)) => variables.insert(name, value),
+            Err(error) => return Err(unparsable(path, &text, &error)),
+        };
+    }
+    Ok(variables)
+}
+
+/// `dotenvy` would replace `$rest` as well as `${NAME}`, which silently cuts a key that holds a `$`.
+/// Elsewhere in the field only braces refer to a variable, so every other `$` is escaped here.
+fn literal_dollars(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (mut single, mut previous) = (line.trim_start().starts_with('#'), ' ');
+        let mut rest = line.chars().peekable();
+        while let Some(c) = rest.next() {
+            if c == '\'' && previous != '\\' {
+                single = !single;
+            }
+            if c == '$' && !single && previous != '\\' && rest.peek() != Some(&'{') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+            previous = c;
+        }
+    }
+    escaped
+}
+
+/// The line's number is told, its text is not: it may hold a key.
+fn unparsable(path: &Path, text: &str, error: &dotenvy::Error) -> Problem {
+    let mut place = Place::whole_file(path);
+    if let dotenvy::Error::LineParse(line, _) = error {
+        let first = line.lines().next().unwrap_or_default();
+        let found = text.lines().position(|candidate| candidate.trim() == first.trim());
+        if let Some(index) = found {
+            (place.line, place.column) = (index + 1, 1);
+        }
+    }
+    Problem::error(place, "expected `NAME=value`, found something else")
+        .remedy("put values that hold spaces, quotes or `#` in single quotes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Environment;
+
+    fn folder(env: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env"), env).unwrap();
+        folder
+    }
+
+    #[test]
+    fn the_real_environment_beats_the_file() {
+        let folder = folder("A=file\n# note\nexport B='two words'\nC=\nC=last\n");
+        let env = Environment::from_pairs([("A", "real")])
+            .with_file(&folder.path().join("config.yaml"), None)
+            .unwrap();
+        assert_eq!(env.var("A"), Some("real"));
+        assert_eq!(env.var("B"), Some("two words"));
+        assert_eq!(env.var("C"), Some("last"));
+    }
+
+    #[test]
+    fn only_braces_refer_to_a_variable() {
+        let folder = folder(
+            "# don't mind $this\nA=sk$1b$x\nB=\"p$w\"\nC='q$w'\nD=${A}-z\nE=\\$y\nF=${UNSET_9}\n",
+        );
+        let env = Environment::default().with_file(&folder.path().join("c"), None).unwrap();
+        let values: Vec<_> =
+            ["A", "B", "C", "D", "E", "F"].map(|name| env.var(name).unwrap()).into();
+        assert_eq!(values, ["sk$1b$x", "p$w", "q$w", "sk$1b$x-z", "$y", ""]);
+    }
+
+    #[test]
+    fn a_named_file_must_exist_and_the_default_one_need_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.yaml");
+        assert!(Environment::default().with_file(&config, None).is_ok());
+        let missing = folder.path().join("prod.env");
+        let problem = Environment::default().with_file(&config, Some(&missing)).unwrap_err();
+        assert!(problem.to_string().contains("prod.env: the environment file cannot be read"));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_number_and_never_shown() {
+        let folder = folder("A=1\nKEY=sk-secret and more'\n");
+        let config = folder.path().join("config.yaml");
+        let problem = Environment::default().with_file(&config, None).unwrap_err();
+        assert_eq!((problem.place.line, problem.place.column), (2, 1));
+        assert!(!problem.to_string().contains("sk-secret"));
+        assert!(!format!("{problem:?}").contains("sk-secret"));
+    }
+
+    #[test]
+    fn a_variable_may_be_blank_yet_not_filled() {
+        let env = Environment::from_pairs([("BLANK", " ")]);
+        assert_eq!((env.var("BLANK"), env.filled_var("BLANK")), (Some(" "), None));
+        assert_eq!(format!("{env:?}"), "Environment(1 variables)");
+        assert!(Path::new("config.yaml").with_file_name(".env") == Path::new(".env"));
+    }
+}

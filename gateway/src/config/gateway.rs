@@ -1,0 +1,95 @@
+//! The `callgate` section: the keys that are this gateway's own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::{Field, Reader};
+use super::section::Section;
+
+/// The `callgate` section.
+#[derive(Clone, Debug, Default)]
+pub struct GatewaySettings {
+    /// Where plugins are looked for first; relative paths are resolved against the config's folder.
+    pub plugin_dir: Option<PathBuf>,
+    /// Bounds of what a client may send and how long it may take.
+    pub limits: Limits,
+}
+
+/// Bounds of what a client may send and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request body, in bytes (32 MiB).
+    pub max_body_bytes: usize,
+    /// Largest request head, in bytes (64 KiB).
+    pub max_header_bytes: usize,
+    /// Time for a request head to arrive (30 s).
+    pub header_timeout: Duration,
+    /// Time for a request body to arrive (60 s).
+    pub body_timeout: Duration,
+    /// Time for running calls to end after a stop signal (30 s).
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 32 << 20,
+            max_header_bytes: 64 << 10,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `strict` has been acted on by then; `max_body_bytes` is used when the section gives none.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    section: Option<Section<'_>>,
+    max_body_bytes: Option<usize>,
+) -> GatewaySettings {
+    let mut settings = GatewaySettings::default();
+    if let Some(bytes) = max_body_bytes {
+        settings.limits.max_body_bytes = bytes;
+    }
+    let Some(mut section) = section else { return settings };
+    if let Some(field) = section.take("strict") {
+        reader.boolean(&field);
+    }
+    if let Some(field) = section.take("plugin_dir") {
+        settings.plugin_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
+    }
+    if let Some(field) = section.take("limits") {
+        read_limits(reader, &field, &mut settings.limits);
+    }
+    section.finish(reader, &[]);
+    settings
+}
+
+fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) {
+    let Some(mut section) = reader.section(field) else { return };
+    for (key, bytes) in [
+        ("max_body_bytes", &mut limits.max_body_bytes),
+        ("max_header_bytes", &mut limits.max_header_bytes),
+    ] {
+        if let Some(field) = section.take(key) {
+            match reader.integer::<usize>(&field) {
+                Some(0) => reader.error(&field, "expected a size above 0, found 0"),
+                Some(size) => *bytes = size,
+                None => {}
+            }
+        }
+    }
+    for (key, timeout) in
+        [("header_timeout", &mut limits.header_timeout), ("body_timeout", &mut limits.body_timeout)]
+    {
+        if let Some(duration) = section.take(key).and_then(|field| reader.duration(&field)) {
+            *timeout = duration;
+        }
+    }
+    let drain = section.take("drain_timeout");
+    if let Some(duration) = drain.and_then(|field| reader.duration_or_zero(&field)) {
+        limits.drain_timeout = duration;
+    }
+    section.finish(reader, &[]);
+}

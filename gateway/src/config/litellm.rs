@@ -1,0 +1,87 @@
+//! `litellm_settings`, but for its callbacks.
+
+use std::time::Duration;
+
+use super::fallbacks::{self, Fallbacks};
+use super::reader::{Field, Reader};
+use super::section::Section;
+
+/// `litellm_settings`, but for the callbacks.
+#[derive(Clone, Debug, Default)]
+pub struct LitellmSettings {
+    /// Timeout of calls whose deployment sets none.
+    pub request_timeout: Option<Duration>,
+    /// Drop parameters a provider does not support instead of refusing the call.
+    pub drop_params: bool,
+    /// Attempts after the first; `None` is none.
+    pub num_retries: Option<u32>,
+    /// Where calls of a model go when it fails.
+    pub fallbacks: Fallbacks,
+}
+
+const NOT_YET: &[&str] = &[
+    "allowed_fails",
+    "audio_transcription_callbacks",
+    "cache",
+    "cache_params",
+    "content_policy_fallbacks",
+    "context_window_fallbacks",
+    "cooldown_time",
+    "default_internal_user_params",
+    "default_key_generate_params",
+    "default_team_settings",
+    "default_vertex_config",
+    "drop_unknown_params",
+    "enable_preview_features",
+    "expose_router_debug_in_errors",
+    "failure_callback",
+    "force_ipv4",
+    "forward_traceparent_to_llm_provider",
+    "include_cost_in_streaming_usage",
+    "json_logs",
+    "key_generation_settings",
+    "langfuse_default_tags",
+    "langsmith_batch_size",
+    "langsmith_default_run_name",
+    "langsmith_project",
+    "max_budget",
+    "max_end_user_budget",
+    "modify_params",
+    "num_retries_per_request",
+    "post_call_rules",
+    "pre_call_rules",
+    "public_model_groups",
+    "redact_messages_in_exceptions",
+    "redact_user_api_key_info",
+    "require_auth_for_metrics_endpoint",
+    "return_response_headers",
+    "service_callback",
+    "set_verbose",
+    "sse_keepalive_ping_interval_seconds",
+    "ssl_verify",
+    "success_callback",
+    "telemetry",
+    "turn_off_message_logging",
+    "upperbound_key_generate_params",
+    "use_chat_completions_url_for_anthropic_messages",
+];
+
+/// Returns the settings and, unread, the `callbacks`.
+pub(super) fn read<'n>(
+    reader: &mut Reader<'_>,
+    mut section: Section<'n>,
+) -> (LitellmSettings, Option<Field<'n>>) {
+    let timeout = section.take("request_timeout");
+    let drop_params = section.take("drop_params");
+    let retries = section.take("num_retries");
+    let settings = LitellmSettings {
+        request_timeout: timeout.and_then(|field| reader.duration(&field)),
+        drop_params: drop_params.and_then(|field| reader.boolean(&field)).unwrap_or_default(),
+        num_retries: retries.and_then(|field| reader.integer(&field)),
+        fallbacks: fallbacks::take(reader, &mut section),
+    };
+    let callbacks = section.take("callbacks");
+    section.not_yet(reader, "num_retries");
+    section.finish(reader, NOT_YET);
+    (settings, callbacks)
+}

@@ -1,0 +1,150 @@
+//! `router_settings`: timeouts, second names, and the strategy (of which there is one).
+
+use std::time::Duration;
+
+use super::fallbacks::{self, Fallbacks};
+use super::problem::{Place, Problem};
+use super::reader::{Field, Reader};
+use super::section::{Section, closest};
+use super::yaml::Kind;
+
+/// `router_settings`.
+#[derive(Clone, Debug, Default)]
+pub struct RouterSettings {
+    /// Timeout of calls when neither deployment nor `litellm_settings.request_timeout` sets one.
+    pub timeout: Option<Duration>,
+    /// Timeout of streamed calls whose deployment sets none.
+    pub stream_timeout: Option<Duration>,
+    /// Attempts after the first; beats `litellm_settings.num_retries`.
+    pub num_retries: Option<u32>,
+    /// Second public names, in the order of the file.
+    pub aliases: Vec<Alias>,
+    /// Beats `litellm_settings.fallbacks`.
+    pub fallbacks: Fallbacks,
+}
+
+/// One entry of `router_settings.model_group_alias`.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// The public second name.
+    pub alias: String,
+    /// The model name it stands for.
+    pub target: String,
+    /// Usable, but not listed.
+    pub hidden: bool,
+    /// Where it is written.
+    pub place: Place,
+}
+
+const STRATEGY: &str = "simple-shuffle";
+
+const OTHER_STRATEGIES: &[&str] = &[
+    "cost-based-routing",
+    "lar1",
+    "latency-based-routing",
+    "least-busy",
+    "provider-budget-routing",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+];
+
+const NOT_YET: &[&str] = &[
+    "allowed_fails",
+    "allowed_fails_policy",
+    "cache_kwargs",
+    "cache_responses",
+    "caching_groups",
+    "client_ttl",
+    "content_policy_fallbacks",
+    "context_window_fallbacks",
+    "cooldown_time",
+    "debug_level",
+    "default_litellm_params",
+    "default_max_parallel_requests",
+    "default_priority",
+    "deployment_affinity_ttl_seconds",
+    "disable_cooldowns",
+    "enable_pre_call_checks",
+    "enable_tag_filtering",
+    "ignore_invalid_deployments",
+    "max_fallbacks",
+    "model_group_retry_policy",
+    "optional_pre_call_checks",
+    "polling_interval",
+    "provider_budget_config",
+    "redis_db",
+    "redis_host",
+    "redis_password",
+    "redis_port",
+    "redis_url",
+    "retry_after",
+    "retry_policy",
+    "router_general_settings",
+    "routing_strategy_args",
+    "set_verbose",
+];
+
+pub(super) fn read(reader: &mut Reader<'_>, mut section: Section<'_>) -> RouterSettings {
+    if let Some(field) = section.take("routing_strategy") {
+        check_strategy(reader, &field);
+    }
+    let timeout = section.take("timeout");
+    let stream_timeout = section.take("stream_timeout");
+    let retries = section.take("num_retries");
+    let aliases = section.take("model_group_alias");
+    let settings = RouterSettings {
+        timeout: timeout.and_then(|field| reader.duration(&field)),
+        stream_timeout: stream_timeout.and_then(|field| reader.duration(&field)),
+        num_retries: retries.and_then(|field| reader.integer(&field)),
+        aliases: aliases.map(|field| read_aliases(reader, &field)).unwrap_or_default(),
+        fallbacks: fallbacks::take(reader, &mut section),
+    };
+    section.not_yet(reader, "num_retries");
+    section.finish(reader, NOT_YET);
+    settings
+}
+
+fn check_strategy(reader: &mut Reader<'_>, field: &Field<'_>) {
+    let Some(strategy) = reader.text(field) else { return };
+    if strategy == STRATEGY {
+        return;
+    }
+    if OTHER_STRATEGIES.contains(&strategy.as_str()) {
+        let text = format!("`{strategy}` is not acted on yet; `{STRATEGY}` is used");
+        reader.warning(field, text);
+        return;
+    }
+    let known = || OTHER_STRATEGIES.iter().copied().chain([STRATEGY]);
+    let text = format!("expected a routing strategy, found `{strategy}`");
+    let remedy = match closest(&strategy, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are: {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    let problem = Problem::error(reader.place(field), text).remedy(remedy);
+    reader.problems.push(problem);
+}
+
+/// `alias: name`, or `alias: {model: name, hidden: true}`.
+fn read_aliases(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<Alias> {
+    let Some(section) = reader.section(field) else { return Vec::new() };
+    let mut aliases = Vec::new();
+    for (alias, field) in section.members() {
+        let place = reader.place(&field);
+        let (target, hidden) = if let Kind::Mapping(_) = field.node.kind {
+            let Some(mut entry) = reader.section(&field) else { continue };
+            let (model, hidden) = (entry.take("model"), entry.take("hidden"));
+            entry.finish(reader, &[]);
+            let hidden = hidden.and_then(|field| reader.boolean(&field)).unwrap_or_default();
+            if model.is_none() {
+                reader.error(&field, "expected the `model` this alias stands for, found none");
+            }
+            (model.and_then(|model| reader.text(&model)), hidden)
+        } else {
+            (reader.text(&field), false)
+        };
+        if let Some(target) = target {
+            aliases.push(Alias { alias: alias.to_owned(), target, hidden, place });
+        }
+    }
+    aliases
+}

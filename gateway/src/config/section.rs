@@ -1,0 +1,123 @@
+//! One mapping of the config while it is read: hands out the values asked for, remembers the names,
+//! and in the end says which keys nobody asked for, with the nearest name that somebody does.
+
+use super::problem::{Problem, Severity};
+use super::reader::{Field, Reader};
+use super::yaml::{Entry, Kind, Mark};
+use super::{Place, UnknownKeys};
+
+/// A mapping and the names it has been asked for.
+pub(super) struct Section<'n> {
+    pub(super) field: Field<'n>,
+    entries: &'n [Entry],
+    asked: Vec<&'static str>,
+}
+
+impl<'n> Section<'n> {
+    pub(super) fn new(field: Field<'n>, entries: &'n [Entry]) -> Self {
+        Self { field, entries, asked: Vec::new() }
+    }
+
+    /// Without a word when `field` is something else.
+    pub(super) fn of(field: &Field<'n>) -> Option<Self> {
+        match &field.node.kind {
+            Kind::Mapping(entries) => Some(Self::new(field.clone(), entries)),
+            Kind::Scalar(_) | Kind::Sequence(_) => None,
+        }
+    }
+
+    /// The value of `key`; null counts as absent.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Field<'n>> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        (!entry.value.is_null()).then(|| self.field_of(entry))
+    }
+
+    /// Every member in the order of the file, for mappings whose keys are the operator's own.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'n str, Field<'n>)> {
+        self.entries.iter().map(|entry| (entry.key.as_str(), self.field_of(entry)))
+    }
+
+    /// The members nobody asked for.
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&'n str, Field<'n>)> {
+        self.unasked().map(|entry| (entry.key.as_str(), self.field_of(entry)))
+    }
+
+    /// Reports keys nobody asked for; `not_yet` are LiteLLM's that this gateway does not act on.
+    pub(super) fn finish(self, reader: &mut Reader<'_>, not_yet: &[&'static str]) {
+        for entry in self.unasked() {
+            let problem = if not_yet.contains(&entry.key.as_str()) {
+                not_acted_on(self.place_of_key(reader, &entry.key), &entry.key)
+            } else {
+                self.unknown(reader, &entry.key, not_yet.iter().copied())
+            };
+            reader.problems.push(problem);
+        }
+    }
+
+    /// That nobody knows `key`, and which known name or `other` one is nearest to it.
+    pub(super) fn unknown(
+        &self,
+        reader: &Reader<'_>,
+        key: &str,
+        others: impl Iterator<Item = &'static str>,
+    ) -> Problem {
+        let severity = match reader.unknown {
+            UnknownKeys::Warn => Severity::Warning,
+            UnknownKeys::Refuse => Severity::Error,
+        };
+        let text = format!("unknown key `{key}`");
+        let near = closest(key, self.asked.iter().copied().chain(others));
+        let remedy = near.map(|near| format!("did you mean `{near}`?"));
+        Problem { severity, place: self.place_of_key(reader, key), text, remedy }
+    }
+
+    /// Reports one key that is read but not acted on.
+    pub(super) fn not_yet(&self, reader: &mut Reader<'_>, key: &str) {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
+            let place = self.key_place(reader, key, entry.mark);
+            reader.problems.push(not_acted_on(place, key));
+        }
+    }
+
+    /// Where `key` itself stands.
+    pub(super) fn place_of_key(&self, reader: &Reader<'_>, key: &str) -> Place {
+        let mark = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.mark);
+        self.key_place(reader, key, mark.unwrap_or(self.field.node.mark))
+    }
+
+    fn unasked(&self) -> impl Iterator<Item = &'n Entry> {
+        self.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str()))
+    }
+
+    fn key_place(&self, reader: &Reader<'_>, key: &str, mark: Mark) -> Place {
+        mark.place(&reader.file, &join(&self.field.path, key))
+    }
+
+    fn field_of(&self, entry: &'n Entry) -> Field<'n> {
+        Field { node: &entry.value, path: join(&self.field.path, &entry.key) }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn not_acted_on(place: Place, key: &str) -> Problem {
+    Problem::warning(place, format!("`{key}` is accepted but not acted on yet"))
+}
+
+/// The candidate a typing mistake away from `name`, if there is one.
+pub(crate) fn closest<'c>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let name = name.to_lowercase();
+    let allowed = (name.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|it| (strsim::damerau_levenshtein(&name, &it.to_lowercase()), it))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,47 @@
+//! Model names with a `*`: what they match, and which of several is the most specific.
+
+/// `before*after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wildcard {
+    before: Box<str>,
+    after: Box<str>,
+}
+
+impl Wildcard {
+    /// `None` for a name without `*`. Of several `*` only the first is one.
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let (before, after) = name.split_once('*')?;
+        Some(Self { before: before.into(), after: after.into() })
+    }
+
+    /// What `*` stands for in `name`, when it matches. May be empty.
+    pub(super) fn capture<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)
+    }
+
+    /// More literal text is more specific; of equals the longer beginning.
+    pub(super) fn specificity(&self) -> (usize, usize) {
+        (self.before.len() + self.after.len(), self.before.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wildcard;
+
+    #[track_caller]
+    fn check(pattern: &str, name: &str, expected: Option<&str>) {
+        assert_eq!(Wildcard::new(pattern).unwrap().capture(name), expected, "{pattern} {name}");
+    }
+
+    #[test]
+    fn the_star_captures_what_it_covers() {
+        check("*", "groq/foo", Some("groq/foo"));
+        check("my/*", "my/foo", Some("foo"));
+        check("my/*", "my/", Some(""));
+        check("my/*", "My/foo", None);
+        check("gpt-*-mini", "gpt-4o-mini", Some("4o"));
+        check("aba*ba", "aba", None);
+        assert_eq!(Wildcard::new("plain"), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! A string that must not be seen: the master key, upstream keys, header values of the config.
+//! Masked wherever it is printed, never serialised, compared in constant time.
+//! Not here: where secrets come from (`config`) and which header carries them (`server`, `upstream`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// A secret string, cheap to clone. `Debug` and `Display` print `***`.
+#[derive(Clone)]
+pub struct Secret {
+    text: Arc<str>,
+    digest: [u8; 32],
+}
+
+impl Secret {
+    /// Wraps `text` as it is; whether blank is acceptable is the caller's decision.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { text: Arc::from(text), digest: Sha256::digest(text.as_bytes()).into() }
+    }
+
+    /// Whether `candidate` is this secret. The time taken depends on the candidate's length alone:
+    /// digests are compared, so neither a common prefix nor the secret's length shows.
+    #[must_use]
+    pub fn matches(&self, candidate: &[u8]) -> bool {
+        let digest: [u8; 32] = Sha256::digest(candidate).into();
+        digest.ct_eq(&self.digest).into()
+    }
+
+    /// The secret itself, for the one place that sends it. Must never reach a log, an error or a
+    /// metric.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest.ct_eq(&other.digest).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn is_masked_wherever_it_is_printed() {
+        let key = Secret::new("sk-very-private");
+        assert_eq!(format!("{key} {key:?} {key:#?} {:?}", Some(&key)), "*** *** *** Some(***)");
+    }
+
+    #[test]
+    fn matches_only_the_whole_text() {
+        let key = Secret::new("sk-1");
+        assert!(key.matches(b"sk-1"));
+        for wrong in [&b""[..], b"sk-", b"sk-12", b"SK-1", b" sk-1", b"sk-1\0"] {
+            assert!(!key.matches(wrong), "{wrong:?}");
+        }
+    }
+}
