@@ -1,0 +1,123 @@
+//! Counters in the gateway's memory: exact sliding windows, token buckets, plain numbers. One
+//! [`Counters`] lives as long as the process, so what a callback counted survives its instances.
+//!
+//! Callbacks meet them as `plugin_api`'s `CounterService`, which a shared store can implement too.
+
+mod bucket;
+mod named;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use plugin_api::Admission;
+use plugin_api::abi::serve::CounterService;
+
+use super::clock::{Clock, SystemClock};
+use bucket::Bucket;
+use named::Named;
+use window::Window;
+
+/// All counters of the gateway, one scope per callback name.
+pub struct Counters {
+    clock: Arc<dyn Clock>,
+    scopes: Named<Arc<CounterScope>>,
+}
+
+impl Counters {
+    /// Counters on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    /// Counters on another clock.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, scopes: Named::default() }
+    }
+
+    /// The clock they count by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The counters of one callback: the same for every instance, before and after a reload.
+    #[must_use]
+    pub fn scope(&self, callback: &str) -> Arc<CounterScope> {
+        let fresh = || Arc::new(CounterScope::new(Arc::clone(&self.clock)));
+        self.scopes.with(callback, fresh, Arc::clone)
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counters").finish_non_exhaustive()
+    }
+}
+
+/// The counters of one callback. Windows, buckets and numbers have separate names.
+pub struct CounterScope {
+    clock: Arc<dyn Clock>,
+    windows: Named<Mutex<Window>>,
+    buckets: Named<Mutex<Bucket>>,
+    numbers: Named<AtomicI64>,
+}
+
+impl CounterScope {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            windows: Named::default(),
+            buckets: Named::default(),
+            numbers: Named::default(),
+        }
+    }
+}
+
+impl fmt::Debug for CounterScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CounterScope").finish_non_exhaustive()
+    }
+}
+
+impl CounterService for CounterScope {
+    fn admit(&self, name: &str, limit: u64, span: Duration) -> Admission {
+        let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.windows.with(name, Mutex::default, |window| {
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            // The time is read under the lock, so that a window's times never go back.
+            window.admit(self.clock.monotonic_ns(), limit, span)
+        })
+    }
+
+    fn release(&self, name: &str, ticket: u64) {
+        self.windows.with(name, Mutex::default, |window| {
+            window.lock().unwrap_or_else(PoisonError::into_inner).release(ticket);
+        });
+    }
+
+    fn take(&self, name: &str, rate: f64, burst: f64, tokens: f64) -> Admission {
+        self.buckets.with(name, Mutex::default, |bucket| {
+            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            bucket.take(self.clock.monotonic_ns(), rate, burst, tokens)
+        })
+    }
+
+    fn add(&self, name: &str, delta: i64) -> i64 {
+        self.numbers.with(name, AtomicI64::default, |number| {
+            number.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
+        })
+    }
+}
