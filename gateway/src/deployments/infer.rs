@@ -165,7 +165,7 @@ mod tests {
         check("ollama_chat/ns/name:tag", None, None, ("ollama_chat", "ns/name:tag"));
         check("ollama/x", None, None, ("ollama", "x"));
         check("hosted_vllm/x", None, Some("h"), ("hosted_vllm", "x"));
-        check("openai_like/x", None, Some("h"), ("openai_compatible", "x"));
+        check("openai_like/x", None, Some("h"), ("openai_like", "x"));
         check("openai/*", None, None, ("openai", "*"));
     }
 
