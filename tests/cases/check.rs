@@ -1,0 +1,31 @@
+//! `callgate check`: the verdict of a start without the start.
+
+use callgate_tests::config::{config, openai, with_callbacks};
+use callgate_tests::{Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, upstream};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_good_file_passes_without_touching_anything() {
+    let upstream = upstream(Answer::default()).await;
+    let config = with_callbacks(&[openai(&upstream)], &json!(["routing", "rate_limit"]));
+    let ended = Gateway::with_config(config).check().await;
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(upstream.journal().connections, 0);
+    for secret in [MASTER_KEY, UPSTREAM_KEY] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn it_refuses_what_a_start_refuses_in_the_same_words() {
+    let mut bad = config(&[json!({"model_name": "a", "litellm_params": {"model": "foo/x"}})]);
+    bad["litellm_settings"] = json!({"callbacks": ["nosuch"]});
+    let checked = Gateway::with_config(&bad).check().await;
+    let started = Gateway::with_config(&bad).refused().await;
+    assert!(!checked.status.success());
+    assert_eq!(checked.status.code(), started.status.code());
+    for ended in [&checked, &started] {
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains("model_list[0]") && said.contains("foo"), "{said}");
+    }
+}

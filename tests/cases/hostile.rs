@@ -1,0 +1,181 @@
+//! Input meant to harm: the gateway answers or closes, never crashes, never waits for ever, and
+//! never lets one request hide inside another.
+
+use callgate_tests::config::{config, openai};
+use callgate_tests::raw::{chat_request, status};
+use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, ScriptedUpstream, upstream};
+use serde_json::json;
+
+async fn gateway(upstream: &ScriptedUpstream) -> Gateway {
+    let mut config = config(&[openai(upstream)]);
+    config["callgate"] = json!({"limits":
+        {"max_body_bytes": 100_000, "header_timeout": "300ms", "body_timeout": "300ms"}});
+    Gateway::with_config(config).start().await
+}
+
+async fn answer(gateway: &Gateway, request: impl AsRef<[u8]>) -> String {
+    let mut raw = Raw::connect(gateway.address()).await;
+    raw.send(request).await;
+    raw.read_to_end().await
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_answered_or_closed() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream).await;
+    let long_line = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(1_000_000));
+    let long_header = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(1_000_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(100_000));
+    let requests: &[&[u8]] = &[
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x00\x00\x00\x00\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbroken header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: a\x00b\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        long_line.as_bytes(),
+        long_header.as_bytes(),
+        many.as_bytes(),
+    ];
+    for request in requests {
+        let answer = answer(&gateway, request).await;
+        let shown = String::from_utf8_lossy(&request[..request.len().min(40)]);
+        assert!(answer.is_empty() || (400..=505).contains(&status(&answer)), "{shown}: {answer}");
+    }
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn ambiguous_framing_is_refused() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream).await;
+    let body = r#"{"model":"gpt","messages":[]}"#;
+    let length = body.len();
+    let smuggled = "0\r\n\r\nGET /v1/models HTTP/1.1\r\n\r\n";
+    let requests = [
+        chat_request(&format!("Content-Length: {length}\r\nContent-Length: 5\r\n"), body),
+        chat_request("Content-Length: -1\r\n", body),
+        chat_request("Content-Length: 1e3\r\n", body),
+        chat_request("Content-Length: 99999999999999999999999\r\n", body),
+        chat_request("Transfer-Encoding: chunked, identity\r\n", smuggled),
+        chat_request("Transfer-Encoding: xchunked\r\n", smuggled),
+        chat_request("Transfer-Encoding: chunked\r\n", "ffffffffffffffff1\r\n"),
+        chat_request("Transfer-Encoding: chunked\r\n", "-1\r\nx\r\n0\r\n\r\n"),
+    ];
+    for request in requests {
+        let answer = answer(&gateway, &request).await;
+        let refused = answer.is_empty() || (400..=501).contains(&status(&answer));
+        assert!(refused, "{request}\n{answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            usize::from(!answer.is_empty()),
+            "{answer}"
+        );
+    }
+    // Both framings at once: the length must lose, and what follows must not become a request.
+    let headers = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", smuggled.len());
+    let answer = answer(&gateway, chat_request(&headers, smuggled)).await;
+    assert!(status(&answer) >= 400, "{answer}");
+    assert!(!answer.contains("\"object\":\"list\""), "a smuggled request was served: {answer}");
+    assert_eq!(upstream.requests().len(), 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_refused_before_they_are_read() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream).await;
+    let fits = "x".repeat(99_000);
+    let _ = gateway.client().chat("gpt").set("x", fits).send().await.expect_status(200);
+    // Only announced.
+    let mut raw = Raw::connect(gateway.address()).await;
+    raw.send(chat_request("Content-Length: 100001\r\n", "{")).await;
+    assert_eq!(status(&raw.read_until("}}").await), 413);
+    // Not announced: chunk after chunk.
+    let mut raw = Raw::connect(gateway.address()).await;
+    raw.send(chat_request("Transfer-Encoding: chunked\r\n", "")).await;
+    for _ in 0..200 {
+        raw.send(format!("3e8\r\n{}\r\n", "x".repeat(1000))).await;
+    }
+    let answer = raw.read_until("}}").await;
+    // A reset may overtake the answer when the client is still sending.
+    assert!(answer.is_empty() || status(&answer) == 413, "{answer}");
+    assert_eq!(upstream.requests().len(), 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_is_let_go() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream).await;
+    for request in [
+        "POST /v1/chat".to_owned(),
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n".to_owned(),
+        chat_request("Content-Length: 1000\r\n", "{\"model\":"),
+        chat_request("Transfer-Encoding: chunked\r\n", "5\r\n{\"mod"),
+    ] {
+        let answer = answer(&gateway, &request).await;
+        assert!(answer.is_empty() || status(&answer) == 408, "{request}\n{answer}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream).await;
+    let get = |path: &str, headers: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER_KEY}\r\n{headers}\r\n"
+        )
+    };
+    let requests =
+        [get("/v1/models", ""), get("/nope", ""), get("/v1/models/gpt", "Connection: close\r\n")];
+    let answer = answer(&gateway, requests.concat()).await;
+    let statuses: Vec<_> = answer.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
+    assert_eq!(statuses, ["200", "404", "200"], "{answer}");
+}
+
+#[tokio::test]
+async fn odd_requests_from_key_holders_do_no_harm() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream).await;
+    let client = gateway.client();
+    let deep =
+        format!("{{\"model\":\"gpt\",\"messages\":{}{}}}", "[".repeat(40_000), "]".repeat(40_000));
+    let wide = format!("{{\"model\":\"gpt\",\"messages\":[]{}}}", ",\"a\":1".repeat(10_000));
+    for body in [
+        deep.as_str(),
+        wide.as_str(),
+        r#"{"model":"gpt","messages":[{"role":"user","content":"\ud800"}]}"#,
+        r#"{"model":"gpt","messages":[NaN]}"#,
+        r#"{"model":"gpt","messages":[],"stream":"yes"}"#,
+        r#"{"model":"gpt","messages":[],"stream":1,"stream_options":7}"#,
+        r#"{"model":"gpt","messages":[],"stream":true,"stream_options":[]}"#,
+        r#"{"model":"gpt","messages":[],"":1,"\u0000":2,"\u006dodel":"gpt"}"#,
+        r#"{"\u006dodel":"gpt","messages":[]}"#,
+    ] {
+        let reply = client.chat("").body(body.to_owned()).send().await;
+        assert!([200, 400].contains(&reply.status), "{:.80}: {}", body, reply.text());
+    }
+    let _ = client.chat("gpt").send().await.expect_status(200);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn hundreds_of_half_open_connections_do_not_block_a_call() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        let mut raw = Raw::connect(gateway.address()).await;
+        raw.send("POST /v1/chat/completions HTTP/1.1\r\nHost").await;
+        idle.push(raw);
+    }
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    drop(idle);
+    gateway.stop().await;
+}

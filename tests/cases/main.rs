@@ -1,0 +1,37 @@
+//! Every end-to-end case, one module per feature, in one binary. Cases drive the built gateway from
+//! outside; what has no socket in it belongs beside the code it tests.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod auth;
+mod callbacks;
+mod chat;
+mod check;
+mod config_errors;
+mod disconnect;
+mod drain;
+mod errors;
+mod exactly_once;
+mod faulty;
+mod headers;
+mod health;
+mod hostile;
+mod log;
+mod loop_guard;
+mod models;
+mod ollama;
+mod providers;
+mod rate_limit;
+mod routing;
+mod secrets;
+mod seed;
+mod streaming;
+mod tidy;
+mod timeouts;
+mod truncated;
+mod validation;

@@ -1,0 +1,71 @@
+//! The model list: configuration order, aliases first, one entry by name.
+
+use callgate_tests::config::{config, every_dialect};
+use callgate_tests::{Answer, Gateway, upstream};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn lists_what_can_be_called_in_configuration_order() {
+    let upstream = upstream(Answer::default()).await;
+    let mut config = config(&every_dialect(&upstream));
+    config["router_settings"] = json!({"model_group_alias":
+        {"best": "gpt", "hidden": {"model": "llama", "hidden": true}}});
+    let gateway = Gateway::with_config(config).start().await;
+    for path in ["/v1/models", "/models"] {
+        let list = gateway.client().get(path).await.expect_status(200).json();
+        assert_eq!(list["object"], "list");
+        let entries = list["data"].as_array().unwrap();
+        let ids: Vec<_> = entries.iter().filter_map(|entry| entry["id"].as_str()).collect();
+        assert_eq!(ids, ["best", "gpt", "llama", "gemma"]);
+        for entry in entries {
+            assert_eq!(entry["object"], "model");
+            assert!(entry["created"].is_u64() && entry["owned_by"].is_string(), "{entry}");
+        }
+        let text = list.to_string();
+        assert!(!text.contains("sk-") && !text.contains("127.0.0.1"), "{text}");
+    }
+    let _ = gateway.client().chat("hidden").send().await.expect_status(200);
+    assert_eq!(upstream.requests()[0].model(), "llama-3.3-70b-versatile");
+    let reply = gateway.client().chat("best").send().await.expect_status(200);
+    assert_eq!(reply.json()["model"], "best");
+}
+
+#[tokio::test]
+async fn one_model_by_name() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
+    for path in ["/v1/models/gpt", "/models/gpt"] {
+        let model = gateway.client().get(path).await.expect_status(200).json();
+        assert_eq!((&model["id"], &model["object"]), (&json!("gpt"), &json!("model")));
+    }
+    let _ = gateway.client().get("/v1/models/nope").await.expect_status(404);
+}
+
+#[tokio::test]
+async fn the_list_needs_the_key() {
+    let gateway = Gateway::with_config(config(&[])).start().await;
+    let client = gateway.client();
+    assert_eq!(
+        client.get("/v1/models").await.expect_status(200).json()["data"],
+        Value::Array(vec![])
+    );
+    let anonymous = client.without_key();
+    for path in ["/v1/models", "/models", "/v1/models/gpt"] {
+        let _ = anonymous.get(path).await.expect_status(401).error();
+    }
+}
+
+#[tokio::test]
+async fn wildcards_and_raw_names_resolve() {
+    let upstream = upstream(Answer::default()).await;
+    let entry = |name: &str, model: &str| {
+        callgate_tests::config::deployment(name, model, &upstream.openai_base())
+    };
+    let models = [entry("exact", "openai/e"), entry("my/*", "openai/zz-*"), entry("*", "openai/*")];
+    let gateway = Gateway::with_config(config(&models)).start().await;
+    for (asked, sent) in [("exact", "e"), ("my/foo", "zz-foo"), ("anything", "anything")] {
+        let reply = gateway.client().chat(asked).send().await.expect_status(200);
+        assert_eq!(reply.json()["model"], asked);
+        assert_eq!(upstream.requests().pop().unwrap().model(), sent, "{asked}");
+    }
+}

@@ -1,0 +1,154 @@
+//! The shipped rate limit, loaded from its shared object: exact counts, honest waits, and no place
+//! taken by a call that never went out.
+
+use callgate_tests::config::{deployment, with_callbacks};
+use callgate_tests::{Answer, Gate, Gateway, Reply, ScriptedUpstream, upstream, within};
+use serde_json::{Value, json};
+
+fn models(upstream: &ScriptedUpstream) -> Vec<Value> {
+    vec![
+        deployment("groq-a", "groq/a", &upstream.groq_base()),
+        deployment("groq-b", "groq/b", &upstream.groq_base()),
+        deployment("openai-a", "openai/a", &upstream.openai_base()),
+        deployment("gemma3", "ollama_chat/gemma3:4b", &upstream.ollama_base()),
+    ]
+}
+
+async fn gateway(upstream: &ScriptedUpstream, callbacks: Value) -> Gateway {
+    Gateway::with_config(with_callbacks(&models(upstream), &callbacks)).start().await
+}
+
+async fn limited(upstream: &ScriptedUpstream, limits: Value) -> Gateway {
+    let mut config = with_callbacks(&models(upstream), &json!(["routing", "rate_limit"]));
+    config["callback_settings"] = json!({"rate_limit": {"limits": limits}});
+    Gateway::with_config(config).start().await
+}
+
+#[tokio::test]
+async fn of_95_quick_requests_the_first_90_pass() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway =
+        gateway(&upstream, json!(["src.callbacks.routing", "src.callbacks.rate_limit"])).await;
+    let mut statuses = Vec::new();
+    for index in 0..95 {
+        // Across models and both kinds of reply: it is one budget.
+        let model = ["groq-a", "groq-b", "groq-unlisted"][index % 3];
+        let reply = gateway.client().chat(model).set("stream", index % 2 == 0).send().await;
+        if reply.status == 429 {
+            check_refusal(&reply);
+        }
+        statuses.push(reply.status);
+    }
+    assert!(statuses[..90].iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(statuses[90..].iter().all(|status| *status == 429), "{statuses:?}");
+    assert_eq!(upstream.requests().len(), 90);
+    // Another provider's budget is its own.
+    let _ = gateway.client().chat("openai-a").send().await.expect_status(200);
+    gateway.stop().await;
+}
+
+#[track_caller]
+fn check_refusal(reply: &Reply) {
+    let wait: u64 = reply.header("retry-after").parse().expect("whole seconds in Retry-After");
+    assert!((1..=60).contains(&wait), "{wait}");
+    let error = reply.error();
+    assert_eq!(error["type"], "rate_limit_error", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("groq"), "{error}");
+    assert_eq!(reply.header("content-type"), "application/json");
+}
+
+#[tokio::test]
+async fn sixty_four_at_a_time_still_exactly_90_pass() {
+    let gate = Gate::new();
+    let upstream = upstream(Answer::default().held(&gate)).await;
+    let gateway = gateway(&upstream, json!(["routing", "rate_limit"])).await;
+    let first: Vec<_> = (0..64).map(|_| gateway.client().chat("groq-a").spawn()).collect();
+    within("64 calls in flight", gate.arrived(64)).await;
+    let second: Vec<_> = (0..64).map(|_| gateway.client().chat("groq-b").spawn()).collect();
+    within("the 90th call", gate.arrived(90)).await;
+    gate.open();
+    let mut passed = 0;
+    for call in first.into_iter().chain(second) {
+        match call.await.unwrap().status {
+            200 => passed += 1,
+            status => assert_eq!(status, 429),
+        }
+    }
+    assert_eq!((passed, upstream.requests().len()), (90, 90));
+}
+
+#[tokio::test]
+async fn openai_has_100_and_ollama_no_limit() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream, json!(["routing", "rate_limit"])).await;
+    let mut passed = 0;
+    for _ in 0..102 {
+        passed += usize::from(gateway.client().chat("openai-a").send().await.status == 200);
+        let _ = gateway.client().chat("gemma3").send().await.expect_status(200);
+    }
+    assert_eq!(passed, 100);
+}
+
+#[tokio::test]
+async fn calls_that_never_went_out_take_no_place() {
+    let upstream = upstream(Answer::default()).await;
+    let limits = json!([{"provider": "groq", "requests": 2, "per": "60s"}]);
+    let gateway = limited(&upstream, limits).await;
+    for _ in 0..5 {
+        let _ = gateway.client().without_key().chat("groq-a").send().await.expect_status(401);
+        let _ = gateway.client().chat("groq-a").body("{broken").send().await.expect_status(400);
+        let no_messages = gateway.client().chat("").json(json!({"model": "groq-a"}));
+        let _ = no_messages.send().await.expect_status(400);
+    }
+    for status in [200, 200, 429] {
+        let _ = gateway.client().chat("groq-a").send().await.expect_status(status);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_upstream_call_was_still_a_call() {
+    let upstream = upstream(Answer::error(500, "server_error", "x", "oops")).await;
+    let limits = json!([{"provider": "groq", "requests": 2, "per": "1m"}]);
+    let gateway = limited(&upstream, limits).await;
+    for status in [500, 500, 429] {
+        let _ = gateway.client().chat("groq-a").send().await.expect_status(status);
+    }
+}
+
+#[tokio::test]
+async fn limits_by_model_stand_beside_limits_by_provider() {
+    let upstream = upstream(Answer::default()).await;
+    let limits = json!([
+        {"provider": "groq", "requests": 3, "per": "60s"},
+        {"model": "groq-a", "requests": 1, "per": "60s"},
+    ]);
+    let gateway = limited(&upstream, limits).await;
+    for (model, status) in [
+        ("groq-a", 200),
+        ("groq-a", 429),
+        ("groq-b", 200),
+        ("groq-b", 200),
+        ("groq-b", 429),
+        ("openai-a", 200),
+    ] {
+        let reply = gateway.client().chat(model).send().await;
+        assert_eq!(reply.status, status, "{model}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn wrong_settings_refuse_the_start_with_their_place() {
+    let upstream = upstream(Answer::default()).await;
+    for (settings, mentioned) in [
+        (json!({"limits": [{"provider": "groq", "requests": 0, "per": "60s"}]}), "requests"),
+        (json!({"limits": [{"provider": "groq", "requests": "many", "per": "60s"}]}), "requests"),
+        (json!({"limits": [{"provider": "groq", "requests": 1, "per": "soon"}]}), "per"),
+        (json!({"limitz": []}), "limitz"),
+    ] {
+        let mut config = with_callbacks(&models(&upstream), &json!(["rate_limit"]));
+        config["callback_settings"] = json!({"rate_limit": settings});
+        let refused = Gateway::with_config(config).refused().await;
+        assert!(refused.stderr.contains("rate_limit"), "{}", refused.stderr);
+        assert!(refused.stderr.contains(mentioned), "{mentioned}: {}", refused.stderr);
+    }
+}

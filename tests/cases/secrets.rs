@@ -1,0 +1,87 @@
+//! Secrets stay where they were put: not in the log at any level, not in an answer, whatever goes
+//! wrong.
+
+use callgate_tests::config::{config, deployment, openai, with_callbacks, with_param};
+use callgate_tests::{Answer, Gateway, MASTER_KEY, Script, UPSTREAM_KEY, scripted};
+use serde_json::json;
+
+const FROM_ENVIRONMENT: &str = "sk-environment-5d1e";
+const IN_HEADER: &str = "header-secret-b6a2";
+const FROM_CLIENT: &str = "sk-client-guess-0c4f";
+
+const SECRETS: [&str; 5] = [MASTER_KEY, UPSTREAM_KEY, FROM_ENVIRONMENT, IN_HEADER, FROM_CLIENT];
+
+#[tokio::test]
+async fn no_log_line_and_no_answer_holds_one() {
+    let script = Script::default()
+        .model("reset", Answer::reset())
+        .model(
+            "error",
+            Answer::error(401, "invalid_request_error", "invalid_api_key", "no such key"),
+        )
+        .model("broken", Answer::default().closing_after(2))
+        .model("html", Answer::fixed(200, "text/html", "<html>"));
+    let upstream = scripted(script).await;
+    let headers = json!({"X-Secret": IN_HEADER});
+    let mut models = vec![
+        with_param(openai(&upstream), "extra_headers", headers),
+        with_param(
+            deployment("env", "openai/m", &upstream.openai_base()),
+            "api_key",
+            "${SECRET_KEY}",
+        ),
+        deployment("down", "openai/m", "http://127.0.0.1:9/v1"),
+    ];
+    for name in ["reset", "error", "broken", "html"] {
+        models.push(deployment(name, &format!("openai/{name}"), &upstream.openai_base()));
+    }
+    let gateway = Gateway::with_config(with_callbacks(&models, &json!(["routing", "rate_limit"])))
+        .env("SECRET_KEY", FROM_ENVIRONMENT)
+        .env("RUST_LOG", "trace")
+        .start()
+        .await;
+    let mut answers = Vec::new();
+    for model in ["gpt", "env", "down", "reset", "error", "broken", "html", "nope", "openai-any"] {
+        for stream in [false, true] {
+            let request = gateway.client().chat(model).set("stream", stream);
+            let request = request.set("api_key", FROM_CLIENT).header("cookie", FROM_CLIENT);
+            answers.push(request.send().await);
+        }
+    }
+    let wrong = gateway.client().without_key().chat("gpt");
+    answers.push(wrong.header("authorization", &format!("Bearer {FROM_CLIENT}")).send().await);
+    for path in ["/v1/models", "/health", "/model/info", "/nope"] {
+        answers.push(gateway.client().get(path).await);
+    }
+    for answer in &answers {
+        let shown = format!("{:?} {}", answer.headers, answer.text());
+        for secret in SECRETS {
+            assert!(!shown.contains(secret), "`{secret}` in an answer: {shown}");
+        }
+    }
+    for request in upstream.requests() {
+        let sent = String::from_utf8_lossy(&request.body);
+        assert!(SECRETS.iter().all(|secret| !sent.contains(secret)), "a secret travelled: {sent}");
+        let headers = format!("{:?}", request.headers);
+        assert!(!headers.contains(MASTER_KEY) && !headers.contains(FROM_CLIENT), "{headers}");
+    }
+    let output = gateway.output().clone();
+    let log = gateway.stop().await;
+    for text in [log, output.complete().await] {
+        for secret in SECRETS {
+            let line = text.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "`{secret}` in the log");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refused_starts_do_not_quote_them() {
+    let mut bad = config(&[json!({"model_name": "a", "litellm_params":
+        {"model": "foo/x", "api_key": UPSTREAM_KEY, "api_base": "ftp://user:hunter2-3e@x"}})]);
+    bad["general_settings"]["master_keys"] = json!(MASTER_KEY);
+    let refused = Gateway::with_config(bad).refused().await;
+    for secret in [MASTER_KEY, UPSTREAM_KEY, "hunter2-3e"] {
+        assert!(!refused.stderr.contains(secret), "`{secret}` in: {}", refused.stderr);
+    }
+}

@@ -1,0 +1,182 @@
+//! The rules of the house that a machine can check: file sizes, opening words, who may name which
+//! crate, where `unsafe` may stand, and that the documents name what exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use callgate_tests::build;
+
+const LINES: usize = 500;
+
+/// Every Rust file of the workspace, by its path from the root.
+fn sources() -> Vec<(String, String)> {
+    let root = build::repository();
+    let mut files = Vec::new();
+    for package in ["gateway", "plugin-api", "plugins", "tests"] {
+        walk(&root.join(package), &mut files);
+    }
+    let named = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    named
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            walk(&path, files);
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+}
+
+/// The lines that are code, with their numbers: comments are left out.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[track_caller]
+fn check(offences: &[String]) {
+    assert!(offences.is_empty(), "{} offences:\n{}", offences.len(), offences.join("\n"));
+}
+
+#[test]
+fn files_are_short_enough_to_read_whole() {
+    let long = sources().into_iter().filter(|(_, text)| text.lines().count() > LINES);
+    check(
+        &long
+            .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent = sources().into_iter().filter(|(_, text)| !text.starts_with("//!"));
+    check(&silent.map(|(name, _)| format!("{name}: does not open with `//!`")).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_file_is_called_mod_and_nothing_is_called_utils() {
+    let words =
+        ["mod.rs", "util.rs", "utils.rs", "helper.rs", "helpers.rs", "common.rs", "manager.rs"];
+    let named = sources()
+        .into_iter()
+        .filter(|(name, _)| words.iter().any(|w| name.ends_with(&format!("/{w}"))));
+    check(&named.map(|(name, _)| name).collect::<Vec<_>>());
+}
+
+/// A crate's name, and the only places of the gateway and the plugin API that may use it.
+const EDGES: [(&str, &[&str]); 9] = [
+    ("axum", &["gateway/src/server"]),
+    ("serde_yaml", &["gateway/src/config"]),
+    ("saphyr_parser", &["gateway/src/config"]),
+    ("dotenvy", &["gateway/src/config"]),
+    ("abi_stable", &["plugin-api/src/abi", "gateway/src/callbacks/loader"]),
+    ("libloading", &["gateway/src/callbacks/loader"]),
+    ("async_ffi", &["plugin-api/src/abi", "gateway/src/callbacks/loader"]),
+    ("hyper_util", &["gateway/src/upstream", "gateway/src/server"]),
+    ("clap", &["gateway/src/cli", "gateway/src/main"]),
+];
+
+#[test]
+fn crates_stay_in_their_rooms() {
+    let mut offences = Vec::new();
+    for (name, text) in sources() {
+        if !name.starts_with("gateway/src") && !name.starts_with("plugin-api/src") {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            for (krate, rooms) in EDGES {
+                let named =
+                    line.contains(&format!("{krate}::")) || line.contains(&format!("use {krate}"));
+                if named && !rooms.iter().any(|room| name.starts_with(room)) {
+                    offences.push(format!("{name}:{number}: `{krate}` belongs in {rooms:?}"));
+                }
+            }
+        }
+    }
+    check(&offences);
+}
+
+#[test]
+fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
+    let rooms = ["plugin-api/src/abi", "gateway/src/callbacks/loader"];
+    let mut offences = Vec::new();
+    // The name is put together here so that this file does not accuse itself.
+    let keyword = ["un", "safe"].concat();
+    for (name, text) in sources() {
+        for (number, line) in code(&text) {
+            let opens = ["{", "fn", "impl", "extern"];
+            let used = opens.iter().any(|next| line.contains(&format!("{keyword} {next}")));
+            if used && !rooms.iter().any(|room| name.starts_with(room)) {
+                offences.push(format!("{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    check(&offences);
+}
+
+#[test]
+fn plugins_and_gateway_do_not_know_each_other() {
+    let root = build::repository();
+    let mut offences = Vec::new();
+    let manifest = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let names =
+        |text: &str, word: &str| text.lines().any(|line| line.trim_start().starts_with(word));
+    for plugin in ["plugins/routing", "plugins/rate_limit"] {
+        let text = manifest(&format!("{plugin}/Cargo.toml"));
+        for word in ["callgate.", "callgate =", "abi_stable"] {
+            if names(&text, word) {
+                offences.push(format!("{plugin}: depends on `{word}`"));
+            }
+        }
+    }
+    let gateway = manifest("gateway/Cargo.toml");
+    for word in ["routing", "rate_limit", "callgate-routing", "callgate-rate"] {
+        if names(&gateway, word) {
+            offences.push(format!("gateway: depends on `{word}`"));
+        }
+    }
+    check(&offences);
+}
+
+#[test]
+fn architecture_names_only_what_exists() {
+    let root = build::repository();
+    let mut offences = Vec::new();
+    for document in ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let roots = ["gateway/", "plugin-api/", "plugins/", "tests/"];
+        for path in quoted.filter(|path| roots.iter().any(|root| path.starts_with(root))) {
+            let exact = path.split([':', '*', ' ', '{', '<']).next().unwrap_or_default();
+            if !root.join(exact).exists() {
+                offences.push(format!("{document}: `{path}` does not exist"));
+            }
+        }
+    }
+    check(&offences);
+}
+
+#[test]
+fn comments_speak_of_the_product_alone() {
+    let mut offences = Vec::new();
+    let words =
+        [["TO", "DO"], ["FIX", "ME"], ["XX", "X:"], ["HA", "CK:"]].map(|word| word.concat());
+    for (name, text) in sources() {
+        for (number, line) in text.lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                offences.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    check(&offences);
+}

@@ -1,0 +1,270 @@
+"""The official OpenAI client against a running gateway: whatever it would trip over, it trips over
+here. Starts the scripted upstream and the gateway from the folder given as the only argument."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+
+import openai
+
+KEY = "sk-local-admin"
+MODELS = ["gpt", "llama", "gemma"]
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+STATUSES = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    404: openai.NotFoundError,
+    409: openai.ConflictError,
+    422: openai.UnprocessableEntityError,
+    429: openai.RateLimitError,
+    500: openai.InternalServerError,
+}
+
+
+def config(upstream):
+    def entry(name, model, base):
+        params = {"model": model, "api_base": base, "api_key": "sk-upstream"}
+        return {"model_name": name, "litellm_params": params}
+
+    base = f"http://{upstream}/v1"
+    models = [
+        entry("gpt", "openai/gpt-4o-mini", base),
+        entry("llama", "groq/llama-3.3-70b-versatile", f"http://{upstream}/openai/v1"),
+        entry("gemma", "ollama_chat/gemma3:4b", f"http://{upstream}"),
+        entry("truncated", "openai/truncated", base),
+    ]
+    models += [entry(f"error-{status}", f"openai/error-{status}", base) for status in STATUSES]
+    return {"general_settings": {"master_key": KEY}, "model_list": models}
+
+
+def messages(text="hi"):
+    return [{"role": "user", "content": text}]
+
+
+def raises(expected, call):
+    try:
+        call()
+    except expected as error:
+        return error
+    raise AssertionError(f"expected {expected.__name__}")
+
+
+def chat(client):
+    for model in MODELS:
+        reply = client.chat.completions.create(model=model, messages=messages(), temperature=0.2)
+        assert reply.choices[0].message.content == "Hello world!", reply
+        assert reply.model == model and reply.choices[0].finish_reason == "stop", reply
+        assert reply.usage.total_tokens > 0, reply
+
+
+def stream(client):
+    for model in MODELS:
+        chunks = list(client.chat.completions.create(model=model, messages=messages(), stream=True))
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert text == "Hello world!", chunks
+        assert len({c.id for c in chunks}) == 1, chunks
+        assert all(c.choices for c in chunks), "a usage chunk nobody asked for"
+
+
+def stream_with_usage(client):
+    for model in MODELS:
+        options = {"include_usage": True}
+        chunks = list(
+            client.chat.completions.create(
+                model=model, messages=messages(), stream=True, stream_options=options
+            )
+        )
+        assert chunks[-1].usage.total_tokens > 0 and chunks[-1].choices == [], chunks[-1]
+
+
+def stream_helper(client):
+    for model in MODELS:
+        with client.chat.completions.stream(model=model, messages=messages()) as events:
+            final = events.get_final_completion()
+        assert final.choices[0].message.content == "Hello world!", final
+
+
+def tools(client):
+    for model in MODELS:
+        reply = client.chat.completions.create(model=model, messages=messages(), tools=[TOOL])
+        call = reply.choices[0].message.tool_calls[0]
+        assert json.loads(call.function.arguments) == {"city": "Paris"}, reply
+        answer = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
+        history = [*messages(), reply.choices[0].message.model_dump(exclude_none=True), answer]
+        reply = client.chat.completions.create(model=model, messages=history, tools=[TOOL])
+        assert reply.choices[0].message.content == "Hello world!", reply
+
+
+def streamed_tools(client):
+    for model in MODELS:
+        with client.chat.completions.stream(
+            model=model, messages=messages(), tools=[TOOL]
+        ) as events:
+            final = events.get_final_completion()
+        call = final.choices[0].message.tool_calls[0]
+        assert call.id and json.loads(call.function.arguments) == {"city": "Paris"}, final
+
+
+def images(client):
+    url = "data:image/png;base64,QUJD"
+    content = [{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": url}}]
+    for model in MODELS:
+        reply = client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": content}]
+        )
+        assert reply.choices[0].message.content, reply
+
+
+def error_classes(client):
+    for status, expected in STATUSES.items():
+        for streaming in (False, True):
+            error = raises(
+                expected,
+                lambda: client.chat.completions.create(
+                    model=f"error-{status}", messages=messages(), stream=streaming
+                ),
+            )
+            assert error.status_code == status, error
+            assert error.code == "scripted" and error.type == "scripted_error", error.body
+            assert "refused by the script" in str(error), error
+            assert error.response.headers["retry-after"] == "7", error.response.headers
+
+
+def unknown_model(client):
+    error = raises(
+        openai.BadRequestError,
+        lambda: client.chat.completions.create(model="nope", messages=messages()),
+    )
+    assert "nope" in str(error), error
+
+
+def wrong_key(client):
+    wrong = client.with_options(api_key="sk-wrong")
+    raises(
+        openai.AuthenticationError,
+        lambda: wrong.chat.completions.create(model="gpt", messages=messages()),
+    )
+
+
+def truncated_stream(client):
+    def read():
+        list(client.chat.completions.create(model="truncated", messages=messages(), stream=True))
+
+    raises(openai.APIError, read)
+
+
+def models(client):
+    listed = [model.id for model in client.models.list()]
+    assert listed[:3] == MODELS, listed
+    assert client.models.retrieve("gpt").id == "gpt"
+
+
+def raw_response(client):
+    raw = client.chat.completions.with_raw_response.create(model="gpt", messages=messages())
+    assert raw.headers["x-litellm-model-group"] == "gpt", raw.headers
+    assert raw.parse().choices, raw.text
+
+
+def extra_body(client):
+    reply = client.chat.completions.create(
+        model="gpt", messages=messages(), extra_body={"metadata": {"a": "b"}, "top_k": 3}
+    )
+    assert reply.choices, reply
+
+
+def async_at_once(client):
+    async def run():
+        many = openai.AsyncOpenAI(base_url=client.base_url, api_key=KEY, max_retries=0)
+        async with many:
+            calls = (
+                many.chat.completions.create(model=MODELS[i % 3], messages=messages())
+                for i in range(30)
+            )
+            return await asyncio.gather(*calls)
+
+    replies = asyncio.run(run())
+    assert all(r.choices[0].message.content == "Hello world!" for r in replies)
+
+
+CASES = [
+    chat,
+    stream,
+    stream_with_usage,
+    stream_helper,
+    tools,
+    streamed_tools,
+    images,
+    error_classes,
+    unknown_model,
+    wrong_key,
+    truncated_stream,
+    models,
+    raw_response,
+    extra_body,
+    async_at_once,
+]
+
+
+def listening(gateway):
+    """The gateway's base URL, from the log line that announces it."""
+    for line in gateway.stderr:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        fields = record.get("fields", record)
+        if str(fields.get("message", "")).startswith("listening"):
+            # Read on, or the gateway would block on a full pipe.
+            threading.Thread(target=gateway.stderr.read, daemon=True).start()
+            return fields["address"]
+    raise SystemExit("the gateway ended before it listened")
+
+
+def main(build):
+    pipe = {"text": True, "stdin": subprocess.PIPE}
+    upstream = subprocess.Popen([build / "scripted-upstream"], stdout=subprocess.PIPE, **pipe)
+    address = upstream.stdout.readline().strip()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "config.yaml")
+        file.write_text(json.dumps(config(address)))
+        arguments = ["--config", file, "--port", "0", "--log-format", "json"]
+        gateway = subprocess.Popen([build / "callgate", *arguments], stderr=subprocess.PIPE, **pipe)
+        try:
+            failed = run(listening(gateway))
+        finally:
+            for process in (gateway, upstream):
+                process.terminate()
+                process.wait()
+    return 1 if failed else 0
+
+
+def run(address):
+    base = address if address.startswith("http") else f"http://{address}"
+    client = openai.OpenAI(base_url=f"{base}/v1", api_key=KEY, max_retries=0, timeout=30)
+    failed = 0
+    for case in CASES:
+        try:
+            case(client)
+            print(f"ok      {case.__name__}")
+        except Exception:
+            failed += 1
+            print(f"FAILED  {case.__name__}")
+            traceback.print_exc()
+    print(f"{len(CASES) - failed} passed, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,209 @@
+//! The real binary as a child process: started with a configuration of the test's own in a folder
+//! of its own, ended by SIGTERM. Its environment holds only what the test put there.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::log::Log;
+use crate::{Client, MASTER_KEY, build, within};
+
+/// What a gateway is started with.
+#[derive(Debug)]
+pub struct Setup {
+    folder: TempDir,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    plugin_dir: Option<PathBuf>,
+}
+
+/// A running gateway. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    address: SocketAddr,
+    log: Log,
+    output: Log,
+    folder: TempDir,
+}
+
+/// A process that ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of its stdout.
+    pub stdout: String,
+    /// All of its stderr.
+    pub stderr: String,
+}
+
+impl Gateway {
+    /// A gateway with this `config.yaml`: YAML text, or a JSON value.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
+    pub fn with_config(config: impl ToString) -> Setup {
+        let setup = Setup {
+            folder: TempDir::new().expect("a temporary folder"),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            plugin_dir: Some(build::folder()),
+        };
+        setup.file("config.yaml", &config.to_string())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client that holds the master key.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address, MASTER_KEY)
+    }
+
+    /// The folder its configuration is in.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Its log, which is its stderr.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Its stdout.
+    #[must_use]
+    pub fn output(&self) -> &Log {
+        &self.output
+    }
+
+    /// Sends SIGTERM and returns at once.
+    pub fn terminate(&self) {
+        let id = self.child.id().expect("the gateway runs");
+        let id = Pid::from_raw(i32::try_from(id).expect("a process id"));
+        kill(id, Signal::SIGTERM).expect("SIGTERM can be sent");
+    }
+
+    /// Waits for the process to end by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        within("the gateway's exit", self.child.wait()).await.expect("a child can be waited for")
+    }
+
+    /// Ends it in good order, checks that it says so with exit code 0, and returns all it logged.
+    pub async fn stop(mut self) -> String {
+        self.terminate();
+        let status = self.exit().await;
+        let log = self.log.complete().await;
+        assert_eq!(status.code(), Some(0), "exit after SIGTERM: {status}\n{log}");
+        assert!(!log.contains("panicked"), "{log}");
+        log
+    }
+}
+
+impl Setup {
+    /// Adds a command line argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds a variable to the process's environment, which is empty otherwise.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Writes a file beside the configuration.
+    #[must_use]
+    pub fn file(self, name: &str, content: &str) -> Self {
+        let path = self.folder.path().join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("the test's folder is writable");
+        }
+        std::fs::write(path, content).expect("the test's folder is writable");
+        self
+    }
+
+    /// Starts it with a configuration file that is not there.
+    #[must_use]
+    pub fn without_config(self) -> Self {
+        std::fs::remove_file(self.folder.path().join("config.yaml")).expect("it was written");
+        self
+    }
+
+    /// Looks for plugins in `folder` in place of the build's; `None` passes no folder at all.
+    #[must_use]
+    pub fn plugin_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.plugin_dir = folder;
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    pub async fn start(self) -> Gateway {
+        let mut child = self.command(&[]).spawn().expect("the gateway's binary runs");
+        let log = Log::of(child.stderr.take().expect("stderr is a pipe"));
+        let output = Log::of(child.stdout.take().expect("stdout is a pipe"));
+        let listening = log.find(|line| line.message().starts_with("listening")).await;
+        let Some(line) = listening else {
+            panic!("the gateway ended before it listened:\n{}", log.text())
+        };
+        let address = line.field("address").as_str().unwrap_or(&line.text);
+        let address = address.rsplit("://").next().unwrap_or_default().trim();
+        let address = address.parse().unwrap_or_else(|_| panic!("no address in: {}", line.text));
+        Gateway { child, address, log, output, folder: self.folder }
+    }
+
+    /// Runs it to its own end, for a start that must be refused.
+    pub async fn refused(self) -> Ended {
+        let ended = self.run(&[]).await;
+        assert!(!ended.status.success(), "the start was not refused:\n{}", ended.stderr);
+        ended
+    }
+
+    /// Runs `callgate check` on the configuration.
+    pub async fn check(self) -> Ended {
+        self.run(&["check"]).await
+    }
+
+    async fn run(self, subcommand: &[&str]) -> Ended {
+        let output = within("the process's end", self.command(subcommand).output());
+        let output = output.await.expect("the gateway's binary runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let orderly = output.status.code().is_some() && !stderr.contains("panicked");
+        assert!(orderly, "{}: {stderr}", output.status);
+        Ended { status: output.status, stdout, stderr }
+    }
+
+    fn command(&self, subcommand: &[&str]) -> Command {
+        let mut command = Command::new(build::binary());
+        command.args(subcommand).arg("--config").arg(self.folder.path().join("config.yaml"));
+        if subcommand.is_empty() {
+            command.args(["--log-format", "json"]);
+            for (name, default) in [("--host", "127.0.0.1"), ("--port", "0")] {
+                if !self.arguments.iter().any(|argument| argument == name) {
+                    command.args([name, default]);
+                }
+            }
+        }
+        if let Some(folder) = &self.plugin_dir {
+            command.arg("--plugin-dir").arg(folder);
+        }
+        command.args(&self.arguments).env_clear().envs(self.environment.iter().cloned());
+        command.current_dir(self.folder.path()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}

@@ -1,0 +1,34 @@
+//! Harness of the end-to-end tests: starts the real binary on a free port, talks HTTP to it, reads
+//! its log, and gives it a scripted upstream. Nothing here knows a feature; the cases do.
+//!
+//! Read in this order: `build` (where the binary and the plugins are), `config` (what it is
+//! started with), `gateway` (the running process), `log`, `client`, `sse`, `raw`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a harness fails a test by panicking")]
+
+pub mod build;
+pub mod client;
+pub mod config;
+pub mod deadline;
+pub mod gateway;
+pub mod log;
+pub mod raw;
+pub mod sse;
+
+pub use callgate::demo::upstream::{Answer, Gate, Received, Script, ScriptedUpstream, ToolCall};
+pub use client::{Client, Reply};
+pub use config::{MASTER_KEY, UPSTREAM_KEY};
+pub use deadline::within;
+pub use gateway::Gateway;
+pub use raw::Raw;
+pub use sse::Event;
+
+/// A scripted upstream that gives every chat request `answer`.
+pub async fn upstream(answer: Answer) -> ScriptedUpstream {
+    scripted(Script::always(answer)).await
+}
+
+/// A scripted upstream with this script.
+pub async fn scripted(script: Script) -> ScriptedUpstream {
+    ScriptedUpstream::start(script).await.expect("the scripted upstream starts")
+}
