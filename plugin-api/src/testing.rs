@@ -1,0 +1,64 @@
+//! Test a callback without a gateway (feature `testing`, for a plugin's `dev-dependencies`).
+//!
+//! A [`Tester`] makes an instance on a [`MockHost`] and runs its hooks over calls a test builds
+//! ([`TestCall`], [`TestChunk`], [`TestReply`], [`TestFailure`]). Everything goes through the very
+//! tables a loaded shared object is called through, so a test crosses the boundary that production
+//! crosses; what is not here is a gateway: no config, no chain, no upstream.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! callgate-plugin-api = { version = "1", features = ["testing"] }
+//! ```
+//!
+//! ```
+//! use plugin_api::{Admission, Callback, Flow, Hook, Host, InitError, LlmCall, Rejection};
+//! use plugin_api::testing::{Outcome, TestCall, Tester, conformance};
+//! use serde_json::json;
+//! use std::time::Duration;
+//!
+//! /// One call per minute and key.
+//! struct Patience(Host);
+//!
+//! impl Callback for Patience {
+//!     type Settings = serde_json::Value;
+//!     fn new(host: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self(host)) }
+//!     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+//!         let Some(counters) = self.0.counters() else { return Ok(Flow::Continue) };
+//!         match counters.admit(call.key_id(), 1, Duration::from_secs(60)) {
+//!             Admission::Admitted(_) => Ok(Flow::Continue),
+//!             Admission::Full(wait) => {
+//!                 Err(Rejection::new(429, "one call per minute").retry_after(wait).into())
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! let tester = Tester::of::<Patience>(json!({}))?;
+//! let call = || TestCall::chat("gemma3").key_id("ann");
+//! assert_eq!(tester.start(&mut call()), Outcome::Continue);
+//! assert!(matches!(tester.start(&mut call()), Outcome::Reject(_)));
+//! tester.host().advance(Duration::from_secs(60));
+//! assert_eq!(tester.start(&mut call()), Outcome::Continue);
+//!
+//! // Every hook with small, huge and odd calls, on 64 threads: nothing may break.
+//! let implemented = conformance::check::<Patience>(&json!({})).unwrap();
+//! assert_eq!(implemented, ["on_llm_start"]);
+//! # Ok::<(), InitError>(())
+//! ```
+
+mod call;
+mod chunk;
+pub mod conformance;
+mod counters;
+mod failure;
+mod host;
+mod reply;
+mod tester;
+mod waiting;
+
+pub use call::TestCall;
+pub use chunk::TestChunk;
+pub use failure::TestFailure;
+pub use host::{LogLine, MockHost};
+pub use reply::TestReply;
+pub use tester::{Outcome, Tester};

@@ -6,10 +6,14 @@
 
 mod hosted;
 mod loaded;
+#[cfg(feature = "testing")]
+mod local;
 mod tables;
 
 pub use hosted::{CounterService, HostAccess, HostTables};
 pub use loaded::{HookFuture, LoadedCallback};
+#[cfg(feature = "testing")]
+pub use local::{LocalCallback, Services};
 
 use super::{ApiVersion, EditResult};
 use crate::{Endpoint, FailureKind, Rejection, Reply, Route};

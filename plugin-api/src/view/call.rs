@@ -7,6 +7,7 @@ use crate::{
     callback::Flow,
 };
 use std::{
+    fmt,
     marker::PhantomData,
     ops::{Deref, DerefMut},
     time::Duration,
@@ -270,7 +271,7 @@ impl<'a> CallView<'a> {
 /// call.set_route(Route { provider: Some("groq"), model: Some("llama-3.3-70b-versatile"), ..Route::default() })
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Route<'a> {
     /// A provider's name or label: `groq`, `openai`, `ollama`.
     pub provider: Option<&'a str>,
@@ -280,6 +281,17 @@ pub struct Route<'a> {
     pub api_base: Option<&'a str>,
     /// The key to send. It can be set, and never be read back.
     pub api_key: Option<&'a str>,
+}
+
+impl fmt::Debug for Route<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Route")
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("api_base", &self.api_base)
+            .field("api_key", &self.api_key.map(|_| "***"))
+            .finish()
+    }
 }
 
 /// The call in `on_llm_start`: everything of [`CallView`], and edits.

@@ -59,6 +59,13 @@ impl<T: HostAccess> HostTables<T> {
             vt: HostVtRef(Table::<T>::HOST.as_prefix()),
         }
     }
+
+    /// As [`HostTables::handle`], of a host that lends nothing but its log.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub(super) fn log_only_handle(&self) -> HostHandle {
+        HostHandle { vt: HostVtRef(Table::<T>::LOG_ONLY.as_prefix()), ..self.handle() }
+    }
 }
 
 struct Table<T>(PhantomData<T>);
@@ -148,4 +155,13 @@ impl<T: HostAccess> Table<T> {
             kv: RNone, metrics: RNone, http: RNone, timer: RNone, task: RNone, secrets: RNone,
         });
     }
+
+    #[cfg(feature = "testing")]
+    staticref! { const LOG_ONLY: WithMetadata<HostVt> = WithMetadata::new(HostVt {
+        api: ApiVersion::CURRENT,
+        log_enabled: log_enabled::<T>,
+        log: log::<T>,
+        clock: RNone, counters: RNone,
+        kv: RNone, metrics: RNone, http: RNone, timer: RNone, task: RNone, secrets: RNone,
+    }) }
 }

@@ -1,0 +1,89 @@
+//! Callbacks of this very binary, made and called through the same tables as a loaded plugin's.
+//! Only the test kit needs them; the gateway's loader has [`LoadedCallback::from_raw`].
+
+use super::{HostAccess, HostTables, LoadedCallback};
+use crate::{
+    AsyncCallback, Callback, InitError,
+    abi::{
+        CreateArgs, HostHandle, RawCallback, View,
+        shim::{create, create_async, hook},
+    },
+};
+use abi_stable::std_types::{RResult, RString};
+
+/// A callback made by [`LocalCallback::sync`] or [`LocalCallback::not_sync`], with its host.
+pub struct LocalCallback<H: HostAccess> {
+    /// Dropped first: the instance may use its host until `destroy` returns.
+    callback: LoadedCallback,
+    _host: HostTables<H>,
+}
+
+/// Which services a local callback finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Services {
+    /// All that the host has.
+    All,
+    /// None but the log, as in a gateway that lends nothing.
+    LogOnly,
+}
+
+impl<H: HostAccess> LocalCallback<H> {
+    /// An instance of a sync callback, with all hooks in its table.
+    ///
+    /// # Errors
+    /// What the plugin's side said: wrong settings, a refusal, a panic.
+    pub fn sync<T: Callback>(
+        host: HostTables<H>,
+        services: Services,
+        settings: &str,
+    ) -> Result<Self, InitError> {
+        Self::made(host, services, settings, create::<T, { hook::ALL }>)
+    }
+
+    /// As [`LocalCallback::sync`], for an async callback.
+    ///
+    /// # Errors
+    /// As [`LocalCallback::sync`].
+    pub fn not_sync<T: AsyncCallback>(
+        host: HostTables<H>,
+        services: Services,
+        settings: &str,
+    ) -> Result<Self, InitError> {
+        Self::made(host, services, settings, create_async::<T, { hook::ALL }>)
+    }
+
+    /// The callback.
+    #[must_use]
+    pub fn callback(&self) -> &LoadedCallback {
+        &self.callback
+    }
+
+    fn made(
+        host: HostTables<H>,
+        services: Services,
+        settings: &str,
+        create: unsafe fn(CreateArgs) -> RResult<RawCallback, RString>,
+    ) -> Result<Self, InitError> {
+        let args = CreateArgs {
+            callback: View::of(b"local"),
+            instance: View::of(b"local"),
+            settings: View::of(settings.as_bytes()),
+            host: lend(&host, services),
+        };
+        // SAFETY: the views outlive the call; the host outlives the instance by field order.
+        match unsafe { create(args) } {
+            // SAFETY: just made by this binary's own shim, and owned by nobody else.
+            RResult::ROk(raw) => {
+                Ok(Self { callback: unsafe { LoadedCallback::from_raw(raw) }, _host: host })
+            }
+            RResult::RErr(message) => Err(InitError(message.into())),
+        }
+    }
+}
+
+fn lend<H: HostAccess>(host: &HostTables<H>, services: Services) -> HostHandle {
+    match services {
+        Services::All => host.handle(),
+        Services::LogOnly => host.log_only_handle(),
+    }
+}

@@ -1,0 +1,123 @@
+//! The failure a test lends to `on_llm_error`.
+
+use crate::{
+    EditError, FailureKind,
+    abi::serve::{Edited, FailureAccess},
+};
+use std::time::Duration;
+
+/// A call that failed.
+///
+/// ```
+/// use plugin_api::{FailureKind, testing::TestFailure};
+///
+/// let failure = TestFailure::new(FailureKind::UPSTREAM_STATUS, 503, "overloaded").code("busy");
+/// assert_eq!(failure.shown(), (503, "overloaded"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestFailure {
+    kind: FailureKind,
+    status: u16,
+    code: String,
+    message: String,
+    sent: bool,
+    text: String,
+    duration: Duration,
+    callback: Option<String>,
+}
+
+impl TestFailure {
+    /// A failure before anything was sent.
+    #[must_use]
+    pub fn new(kind: FailureKind, status: u16, message: &str) -> Self {
+        Self {
+            kind,
+            status,
+            code: status.to_string(),
+            message: message.to_owned(),
+            sent: false,
+            text: String::new(),
+            duration: Duration::ZERO,
+            callback: None,
+        }
+    }
+
+    /// Sets the error object's code.
+    #[must_use]
+    pub fn code(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
+    }
+
+    /// The client already has this much of a stream.
+    #[must_use]
+    pub fn sent(mut self, text: &str) -> Self {
+        self.sent = true;
+        text.clone_into(&mut self.text);
+        self
+    }
+
+    /// Sets the time since the call was accepted.
+    #[must_use]
+    pub fn duration(mut self, time: Duration) -> Self {
+        self.duration = time;
+        self
+    }
+
+    /// This callback refused or broke.
+    #[must_use]
+    pub fn callback(mut self, name: &str) -> Self {
+        self.callback = Some(name.to_owned());
+        self
+    }
+
+    /// Status and message as edited: what the client would be told.
+    #[must_use]
+    pub fn shown(&self) -> (u16, &str) {
+        (self.status, &self.message)
+    }
+
+    fn editable(&self) -> Edited {
+        if self.sent { Err(EditError::TooLate) } else { Ok(()) }
+    }
+}
+
+impl FailureAccess for TestFailure {
+    fn kind(&self) -> FailureKind {
+        self.kind
+    }
+    fn status(&self) -> u16 {
+        self.status
+    }
+    fn code(&self) -> &str {
+        &self.code
+    }
+    fn message(&self) -> &str {
+        &self.message
+    }
+    fn set_status(&mut self, status: u16) -> Edited {
+        self.editable()?;
+        if !(400..600).contains(&status) {
+            return Err(EditError::NotAllowed);
+        }
+        self.status = status;
+        Ok(())
+    }
+    fn set_message(&mut self, message: &str) -> Edited {
+        self.editable()?;
+        message.clone_into(&mut self.message);
+        Ok(())
+    }
+    fn sent(&self) -> bool {
+        self.sent
+    }
+    fn text(&self) -> &str {
+        &self.text
+    }
+    fn duration_ns(&self) -> u64 {
+        u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX - 1)
+    }
+    fn callback(&self) -> Option<&str> {
+        self.callback.as_deref()
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs a hook's future on the test's own thread: no runtime, as in a plugin.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+/// How long a future may go without being done before a test is told so, instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The future's output; `None` when it was still waiting after ten seconds.
+pub(super) fn block_on<F: Future>(future: F) -> Option<F::Output> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let started = Instant::now();
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        let left = PATIENCE.checked_sub(started.elapsed())?;
+        thread::park_timeout(left);
+    }
+}
+
+/// Polls once; `None` when the future waits for something. It is dropped then, as the gateway does
+/// when the client leaves.
+pub(super) fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
