@@ -1,0 +1,95 @@
+//! One benchmark, start to end: divide the CPUs, start everything, run the rounds, report.
+//! Called by `main`; ends every process it started, however it returns.
+
+use std::io;
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::cli::{Options, installed_nginx};
+use crate::measure::{self, MeasureError};
+use crate::process::{Cores, ProcessError};
+use crate::proxies::{Kind, Proxy, Setup, SetupError};
+use crate::report::{Findings, Memory, Report};
+use crate::startup::{self, Startup};
+use crate::workload::{Workload, workloads};
+
+const STARTS: usize = 9;
+
+/// Why there is nothing to report.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    #[error("no temporary directory")]
+    Directory(#[source] io::Error),
+    #[error("no workload's name contains `{text}`; there are `{names}`")]
+    NoWorkload { text: String, names: String },
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+}
+
+/// Measures everything `options` ask for.
+///
+/// # Errors
+/// When a program is missing or any exchange was not as it should be: no figure of such a run
+/// would mean anything.
+pub async fn run(options: &Options) -> Result<Report, BenchError> {
+    let cores = Cores::divide()?;
+    let directory = tempfile::tempdir().map_err(BenchError::Directory)?;
+    let (programs, plugins) = (options.programs(), options.plugins());
+    let workloads = chosen_workloads(options)?;
+    let upstream = Setup::start_upstream(&cores, &programs, directory.path())?;
+    let setup = Setup {
+        cores: &cores,
+        directory: directory.path(),
+        upstream: upstream.address,
+        programs: &programs,
+        plugins: &plugins,
+        nginx: installed_nginx(),
+        workloads: &workloads,
+    };
+    let startup = start_gateway(options, &setup)?;
+    let proxies = start_proxies(options, &setup)?;
+    let rows = measure::rounds(&proxies, &workloads, upstream.address, options.rounds).await?;
+    let memory = |(column, proxy)| Memory::of(proxy, &rows, column);
+    Ok(Report::new(Findings {
+        rounds: options.rounds,
+        kinds: &proxies.iter().map(|proxy| proxy.kind).collect::<Vec<_>>(),
+        rows: &rows,
+        memory: proxies.iter().enumerate().map(memory).collect(),
+        hooks: Vec::new(),
+        startup,
+        judged: !options.quick && !options.without_gateway && options.only.is_none(),
+    }))
+}
+
+fn chosen_workloads(options: &Options) -> Result<Vec<Workload>, BenchError> {
+    let mut chosen = workloads(options.quick);
+    if let Some(text) = &options.only {
+        chosen.retain(|workload| workload.name.contains(text));
+        if chosen.is_empty() {
+            let names = workloads(true).iter().map(|workload| workload.name).collect::<Vec<_>>();
+            return Err(BenchError::NoWorkload { text: text.clone(), names: names.join("`, `") });
+        }
+    }
+    Ok(chosen)
+}
+
+fn start_gateway(options: &Options, setup: &Setup<'_>) -> Result<Option<Startup>, SetupError> {
+    if options.without_gateway {
+        return Ok(None);
+    }
+    let starts = if options.quick { 1 } else { STARTS };
+    let directories: (&Path, &Path) = (setup.programs, setup.plugins);
+    startup::measure(setup.cores, directories, &options.config, setup.directory, starts).map(Some)
+}
+
+fn start_proxies(options: &Options, setup: &Setup<'_>) -> Result<Vec<Proxy>, SetupError> {
+    let gateways = [Kind::Gateway, Kind::GatewayWithCallbacks];
+    let yardsticks = [Kind::Nginx, Kind::Relay].into_iter();
+    let kinds = yardsticks.chain(gateways.into_iter().filter(|_| !options.without_gateway));
+    kinds.filter_map(|kind| setup.start(kind).transpose()).collect()
+}

@@ -1,0 +1,109 @@
+//! Rounds: every workload through every proxy in turn, with the proxy's CPU time and the
+//! upstream's counts read around each run. Keeps every sample; medians are `report`'s business.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::load::{LoadError, Session, upstream_counts};
+use crate::process::ProcessError;
+use crate::proxies::Proxy;
+use crate::upstream::Counts;
+use crate::workload::Workload;
+
+/// One run of one workload through one proxy.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    /// CPU time of the proxy per request, or per chunk of a stream, in microseconds.
+    pub cpu_us: f64,
+    /// Requests, or chunks, per second of wall time; the load generator may be the limit.
+    pub per_second: f64,
+    /// Memory of the proxy right after the run, connections still open.
+    pub resident_bytes: u64,
+}
+
+/// All samples of one workload: per proxy, in the order of the proxies, one for each round.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub workload: Workload,
+    pub samples: Vec<Vec<Sample>>,
+}
+
+/// Why the measurement broke off.
+#[derive(Debug, Error)]
+pub enum MeasureError {
+    #[error("{proxy}, {workload}: replies are not as they should be")]
+    Load { proxy: &'static str, workload: &'static str, source: LoadError },
+    #[error(
+        "{proxy}, {workload}: expected the upstream to count {expected:?}, it counted {found:?}"
+    )]
+    Count { proxy: &'static str, workload: &'static str, expected: Counts, found: Counts },
+    #[error("the upstream does not tell its counts")]
+    Upstream(#[source] LoadError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// Runs everything `rounds` times, telling on standard error where it is.
+///
+/// # Errors
+/// At the first run that does not count: a wrong reply, or requests the upstream never saw.
+pub async fn rounds(
+    proxies: &[Proxy],
+    workloads: &[Workload],
+    upstream: SocketAddr,
+    rounds: u32,
+) -> Result<Vec<Row>, MeasureError> {
+    let mut rows: Vec<_> = workloads
+        .iter()
+        .map(|workload| Row {
+            workload: workload.clone(),
+            samples: vec![Vec::new(); proxies.len()],
+        })
+        .collect();
+    for round in 1..=rounds {
+        for row in &mut rows {
+            // Progress is a courtesy: a closed standard error must not end the run.
+            let _ = writeln!(std::io::stderr(), "round {round}/{rounds}: {}", row.workload.name);
+            for (proxy, samples) in proxies.iter().zip(&mut row.samples) {
+                samples.push(run(proxy, &row.workload, upstream).await?);
+                proxy.process.clear_log()?;
+            }
+        }
+    }
+    Ok(rows)
+}
+
+async fn run(
+    proxy: &Proxy,
+    workload: &Workload,
+    upstream: SocketAddr,
+) -> Result<Sample, MeasureError> {
+    let failed =
+        |source| MeasureError::Load { proxy: proxy.kind.title(), workload: workload.name, source };
+    let mut session = Session::open(proxy.process.address, workload).await.map_err(failed)?;
+    let counts_before = upstream_counts(upstream).await.map_err(MeasureError::Upstream)?;
+    let before = proxy.process.usage()?;
+    let elapsed = session.run(workload.requests).await.map_err(failed)?;
+    let after = proxy.process.usage()?;
+    let counts_after = upstream_counts(upstream).await.map_err(MeasureError::Upstream)?;
+    let found = Counts {
+        requests: counts_after.requests - counts_before.requests,
+        chunks: counts_after.chunks - counts_before.chunks,
+    };
+    let expected =
+        Counts { requests: workload.requests, chunks: workload.requests * workload.events() };
+    if found != expected {
+        let (proxy, workload) = (proxy.kind.title(), workload.name);
+        return Err(MeasureError::Count { proxy, workload, expected, found });
+    }
+    let units = if found.chunks > 0 { found.chunks } else { found.requests };
+    let units = f64::from(u32::try_from(units).unwrap_or(u32::MAX));
+    Ok(Sample {
+        cpu_us: (after.cpu - before.cpu).as_secs_f64() * 1e6 / units,
+        per_second: units / elapsed.as_secs_f64(),
+        resident_bytes: after.resident_bytes,
+    })
+}

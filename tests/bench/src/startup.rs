@@ -1,0 +1,45 @@
+//! What the gateway costs before its first request: time from start to listening with a whole
+//! configuration, and the size of the binary. Idle memory is read where the proxies start.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::process::{Cores, Place, Process, free_port};
+use crate::proxies::{SetupError, built, gateway_arguments};
+
+/// The gateway's own figures.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Startup {
+    /// From before the process exists until it accepts a connection; median of the starts, on
+    /// one core. None when the configuration to start with is not there.
+    pub start_ms: Option<f64>,
+    pub binary_bytes: u64,
+}
+
+/// Starts the gateway `starts` times with `config` and ends it again.
+///
+/// # Errors
+/// When it is not built, or does not start with that configuration.
+pub fn measure(
+    cores: &Cores,
+    (programs, plugins): (&Path, &Path),
+    config: &Path,
+    directory: &Path,
+    starts: usize,
+) -> Result<Startup, SetupError> {
+    let program = built(programs, "callgate")?;
+    let binary_bytes = std::fs::metadata(&program).map_or(0, |metadata| metadata.len());
+    let log = directory.join("startup.log");
+    let mut times = Vec::new();
+    if config.is_file() {
+        for _ in 0..starts {
+            let port = free_port()?;
+            let arguments = gateway_arguments(config, port, plugins);
+            let place = (cores, Place::ProxyCore);
+            let process = Process::start(&program, arguments, place, port, &log)?;
+            times.push(process.started_in.as_secs_f64() * 1e3);
+        }
+    }
+    Ok(Startup { start_ms: crate::report::median(&times), binary_bytes })
+}
