@@ -252,6 +252,11 @@ impl TestCall {
         self
     }
 
+    /// Changes the model name, as another callback might between two hooks.
+    pub fn change_model(&mut self, model: &str) {
+        self.body.set_member("model", model.into());
+    }
+
     /// What a verdict means, with what the hook gave for it.
     pub(super) fn outcome(&mut self, verdict: Verdict) -> Outcome {
         let fault = |text: &str| Outcome::Fault(text.to_owned());

@@ -147,7 +147,7 @@ fn every_hook(tester: &Tester, call: &dyn Fn() -> TestCall) -> Result<[bool; 4],
     for mut reply in [
         TestReply::text("done").usage(3, 4),
         TestReply::streamed("done").usage(3, 4),
-        TestReply::json(json!({})).status(599).from_callback(),
+        TestReply::json(json!({})).status(599).answered_by_callback(),
     ] {
         has[2] |= sound(HOOKS[2], &tester.end(&mut started, &mut reply))?;
     }

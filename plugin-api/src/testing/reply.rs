@@ -122,7 +122,7 @@ impl TestReply {
 
     /// A callback answered, no upstream was asked.
     #[must_use]
-    pub fn from_callback(mut self) -> Self {
+    pub fn answered_by_callback(mut self) -> Self {
         self.from_callback = true;
         self.durations[1] = None;
         self

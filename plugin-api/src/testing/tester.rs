@@ -80,7 +80,6 @@ impl fmt::Debug for Tester {
 macro_rules! driver {
     ($(#[$doc:meta])* $name:ident, $hook:ident, $hook_async:ident, $has:ident $(, $arg:ident: $type:ident)?) => {
         $(#[$doc])*
-        #[expect(clippy::must_use_candidate, reason = "what the hook did to the call may be the point")]
         pub fn $name(&self, call: &mut TestCall $(, $arg: &mut $type)?) -> Outcome {
             let callback = self.callback();
             let verdict = if callback.$has() {
@@ -172,7 +171,6 @@ impl Tester {
 
     /// Polls an async `on_llm_start` once and drops it, as the gateway does when the client leaves.
     /// `None` when it was waiting for something; a sync hook is run.
-    #[expect(clippy::must_use_candidate, reason = "dropping the hook may be the point")]
     pub fn start_then_leave(&self, call: &mut TestCall) -> Option<Outcome> {
         let verdict = match self.callback().on_llm_start_async(call) {
             Some(hook) => poll_once(hook)?,

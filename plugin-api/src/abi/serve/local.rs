@@ -71,13 +71,11 @@ impl<H: HostAccess> LocalCallback<H> {
             host: lend(&host, services),
         };
         // SAFETY: the views outlive the call; the host outlives the instance by field order.
-        match unsafe { create(args) } {
-            // SAFETY: just made by this binary's own shim, and owned by nobody else.
-            RResult::ROk(raw) => {
-                Ok(Self { callback: unsafe { LoadedCallback::from_raw(raw) }, _host: host })
-            }
-            RResult::RErr(message) => Err(InitError(message.into())),
-        }
+        let made = unsafe { create(args) };
+        let raw = made.into_result().map_err(|message| InitError(message.into()))?;
+        // SAFETY: just made by this binary's own shim, and owned by nobody else.
+        let callback = unsafe { LoadedCallback::from_raw(raw) };
+        Ok(Self { callback, _host: host })
     }
 }
 

@@ -1,0 +1,128 @@
+//! The `rate_limit` callback: budgets of calls per provider, model or key.
+//!
+//! Each limit is an exact sliding window: never more than `requests` calls in any span of `per`,
+//! and never a refusal while there were fewer. Over it the client gets 429 with the code
+//! `rate_limit_exceeded` and the true wait in `Retry-After`. Without settings the limits are:
+//!
+//! ```yaml
+//! litellm_settings:
+//!   callbacks: [routing, rate_limit]
+//! callback_settings:
+//!   rate_limit:
+//!     limits:
+//!       - {provider: groq, requests: 90, per: 60s}
+//!       - {provider: openai, requests: 100, per: 60s}
+//! ```
+//!
+//! - A limit counts by exactly one of `provider` (the label of the provider the call goes to),
+//!   `model` (the model name, as earlier callbacks left it) and `key` (the caller's key id). In its
+//!   pattern `*` stands for any text; case matters.
+//! - What a pattern takes in shares **one** budget. With `each: true` every provider, model or key
+//!   has its own, up to 1024 of them per limit; those that come later share one more. A call that
+//!   nothing in the config serves is then left to validation, so that made-up model names use up
+//!   no place.
+//! - A call must pass all limits that take it in. One that is refused counts in none of them; the
+//!   refusal speaks of the first limit that is full.
+//! - A call that ends before an upstream was asked (refused by validation or a later callback)
+//!   gives its places back. Any other failure has used its place.
+//! - `message` replaces the text the client is told.
+//!
+//! The windows live in the gateway and survive a reload, also with another `requests`. One costs
+//! 8 bytes per call inside its span. List `rate_limit` behind callbacks that choose the provider.
+//!
+//! `settings` reads the limits, `limit` is one of them, `subjects` the windows of `each`, `note`
+//! what a call remembers of its places.
+
+mod limit;
+mod note;
+mod pattern;
+mod settings;
+mod subjects;
+#[cfg(test)]
+mod tests;
+
+use limit::Limit;
+use note::{Note, Place};
+use plugin_api::{
+    Admission, CallView, Callback, Counters, Flow, Hook, Host, InitError, LlmCall, LlmFailure,
+    Rejection,
+};
+use settings::Settings;
+use std::time::Duration;
+
+/// The limits and the counters they count in.
+#[derive(Debug)]
+pub struct RateLimit {
+    counters: Counters,
+    limits: Vec<Limit>,
+}
+
+impl Callback for RateLimit {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        let counters = host.counters().ok_or_else(|| {
+            InitError::new("expected a gateway that lends counters, this one does not; update it")
+        })?;
+        Ok(Self { counters, limits: settings.limits().map_err(InitError::new)? })
+    }
+
+    fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        let mut taken = Note::default();
+        for (index, limit) in (0..).zip(&self.limits) {
+            let Some(window) = limit.window(call) else { continue };
+            match self.counters.admit(limit.name(window), limit.requests, limit.per) {
+                Admission::Admitted(ticket) => taken.push(Place { ticket, limit: index, window }),
+                Admission::Full(wait) => {
+                    self.give_back(note::places(taken.bytes()));
+                    return Err(refusal(limit, wait).into());
+                }
+            }
+        }
+        if !taken.bytes().is_empty() {
+            call.set_local(taken.bytes())?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
+        if failure.kind().before_upstream() {
+            self.give_back(note::places(call.local()));
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl RateLimit {
+    fn give_back(&self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            if let Some(limit) = self.limits.get(usize::from(place.limit)) {
+                self.counters.release(limit.name(place.window), place.ticket);
+            }
+        }
+    }
+}
+
+fn refusal(limit: &Limit, wait: Duration) -> Rejection {
+    let message = match &limit.message {
+        Some(message) => message.clone(),
+        None => format!("{limit} are used up; retry in {} s", whole_seconds(wait)),
+    };
+    Rejection::new(429, message).code("rate_limit_exceeded").retry_after(wait)
+}
+
+/// Rounded up, as `Retry-After` is: a client that waits as told is not refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
+plugin_api::export_callbacks! {
+    RateLimit {
+        name: "rate_limit",
+        kind: sync,
+        hooks: [on_llm_start, on_llm_error],
+        reads: ["model", "route"],
+        writes: [],
+        settings_schema: include_str!("../settings.schema.json"),
+    }
+}
