@@ -1,0 +1,60 @@
+//! What can be known of a plugin without running any of it: the file, its ELF structure, its
+//! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
+//! first glance (a truncated one does, inside the dynamic linker).
+//!
+//! Called by `loader`. Not here: settings (`schema`), and everything that executes (`loader`).
+
+mod elf;
+mod export;
+mod file;
+#[cfg(test)]
+mod tests;
+
+pub(super) use elf::{ElfError, parse_glibc};
+pub(super) use export::ExportError;
+pub(super) use file::FileError;
+
+use std::path::{Path, PathBuf};
+
+use plugin_api::manifest::{Exported, Header, Manifest};
+use sha2::{Digest, Sha256};
+
+use super::refusal::{Refusal, about};
+use super::resolve::SearchPath;
+use crate::config::{CallbackEntry, Problem};
+
+/// A plugin file that looks usable, with the one callback the entry means.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    pub(super) file: PathBuf,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sha256: [u8; 32],
+    /// The manifest as it is in the file, to be compared with what the loaded plugin says.
+    pub(super) section: Vec<u8>,
+    pub(super) header: Header,
+    pub(super) callback: Exported,
+}
+
+/// Reads and judges the file of an entry; what is merely unwise goes to `warnings`.
+pub(super) fn inspect(
+    entry: &CallbackEntry,
+    file: &Path,
+    search: &SearchPath,
+    warnings: &mut Vec<Problem>,
+) -> Result<Inspected, Refusal> {
+    let bytes = file::read(file)?;
+    for unwise in file::permissions(file) {
+        if search.is_strict() {
+            return Err(unwise.into());
+        }
+        let text = about(entry, Some(file), &unwise.to_string());
+        warnings.push(Problem::warning(entry.place.clone(), text).remedy(unwise.remedy()));
+    }
+    let section = elf::manifest_section(&bytes)?.to_vec();
+    let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
+    export::check_api(&manifest.header)?;
+    let Manifest { header, callbacks } = manifest;
+    let callback = export::choose(callbacks, entry)?;
+    let sha256 = Sha256::digest(&bytes).into();
+    Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback })
+}

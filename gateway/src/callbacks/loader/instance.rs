@@ -1,0 +1,171 @@
+//! One live callback together with the host services it was given.
+
+#![expect(unsafe_code, reason = "calls a plugin's constructor and takes over what it returns")]
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use abi_stable::std_types::{RErr, RNone, ROk, RSome};
+use plugin_api::abi::serve::{HostTables, LoadedCallback};
+use plugin_api::abi::{CreateArgs, RawCallback, View};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::library::Library;
+use crate::host::{CallbackHost, Counters};
+
+/// Why a plugin made no instance.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(in crate::callbacks) enum InstanceError {
+    #[error("it refused to start: {0}")]
+    Refused(String),
+    #[error("expected the hooks of `{0}`, found that the plugin does not know it")]
+    NoHooks(String),
+}
+
+impl InstanceError {
+    pub(in crate::callbacks) fn remedy(&self) -> String {
+        match self {
+            Self::Refused(_) => "correct its settings, or ask its author".to_owned(),
+            Self::NoHooks(_) => "rebuild the plugin".to_owned(),
+        }
+    }
+}
+
+/// Which hooks an instance's table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hooks {
+    /// Those its manifest lists.
+    Exported,
+    /// All, for `check`.
+    All,
+}
+
+/// One live callback; its hooks are those of [`LoadedCallback`]. Dropping it runs the plugin's
+/// `shutdown` (if that has not been done) and `destroy`, which may block: drop it where that is
+/// allowed.
+pub struct Instance {
+    /// Before `_host`: the plugin may use its host until `destroy` returns.
+    callback: LoadedCallback,
+    _host: HostTables<CallbackHost>,
+    is_shut_down: AtomicBool,
+}
+
+impl Instance {
+    pub(super) fn new(
+        library: &Library,
+        callback: &str,
+        name: &Arc<str>,
+        settings: &Value,
+        counters: &Counters,
+        hooks: Hooks,
+    ) -> Result<Self, InstanceError> {
+        let host = Arc::new(CallbackHost::new(Arc::clone(name), callback, counters));
+        let host = HostTables::new(host);
+        let json = settings.to_string();
+        let args = CreateArgs {
+            callback: View::of(callback.as_bytes()),
+            instance: View::of(name.as_bytes()),
+            settings: View::of(json.as_bytes()),
+            host: host.handle(),
+        };
+        // SAFETY: the views outlive the call; the host outlives the instance by the order of fields.
+        let raw = match unsafe { (library.root().create())(args) } {
+            ROk(raw) => raw,
+            RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
+        };
+        // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
+        let made = unsafe { LoadedCallback::from_raw(raw) };
+        let callback = match hooks {
+            Hooks::Exported => made,
+            // SAFETY: the view outlives the call.
+            Hooks::All => match unsafe { (library.root().all_hooks())(args.callback) } {
+                RSome(vt) => {
+                    std::mem::forget(made);
+                    // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
+                    unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }
+                }
+                RNone => return Err(InstanceError::NoHooks(callback.to_owned())),
+            },
+        };
+        Ok(Self { callback, _host: host, is_shut_down: AtomicBool::new(false) })
+    }
+
+    /// Tells the callback, once, that no new call will come. Its hooks may still be running.
+    pub fn shutdown(&self) {
+        if !self.is_shut_down.swap(true, Ordering::AcqRel) {
+            self.callback.shutdown();
+        }
+    }
+}
+
+impl Deref for Instance {
+    type Target = LoadedCallback;
+
+    fn deref(&self) -> &LoadedCallback {
+        &self.callback
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}
+
+/// A plugin's message without the values of settings whose names say that they are secret: parsers
+/// like to repeat what they could not read.
+fn masked(message: &str, settings: &Value) -> String {
+    let mut secrets = Vec::new();
+    collect_secrets(settings, false, &mut secrets);
+    // The longest first: one secret may contain another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(message.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+fn collect_secrets<'v>(value: &'v Value, is_secret: bool, found: &mut Vec<&'v str>) {
+    const WORDS: [&str; 6] = ["key", "token", "secret", "password", "credential", "authorization"];
+    match value {
+        Value::String(text) if is_secret && text.len() >= 4 => found.push(text),
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_secrets(item, is_secret, found));
+        }
+        Value::Object(members) => members.iter().for_each(|(name, value)| {
+            let name = name.to_lowercase();
+            let is_secret = is_secret || WORDS.iter().any(|word| name.contains(word));
+            collect_secrets(value, is_secret, found);
+        }),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::masked;
+
+    #[test]
+    fn messages_do_not_repeat_secrets() {
+        let settings = json!({
+            "provider": "groq",
+            "api_key": "sk-private",
+            "auth_tokens": ["sk-private-2", {"id": "tok-3"}],
+            "token_count": 12,
+        });
+        let message =
+            "settings: invalid type: string \"sk-private-2\", sk-private, tok-3, groq, 12";
+        assert_eq!(
+            masked(message, &settings),
+            "settings: invalid type: string \"***\", ***, ***, groq, 12"
+        );
+    }
+}

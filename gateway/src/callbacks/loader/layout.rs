@@ -1,0 +1,77 @@
+//! The plugin's table layouts against ours, and the few useful lines of abi_stable's long error.
+
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::{
+    AbiInstability, AbiInstabilityError, AbiInstabilityErrors, CheckingGlobals,
+    check_layout_compatibility_with_globals,
+};
+use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
+use plugin_api::abi::PluginRootRef;
+
+/// Whether a plugin's tables can be used as ours, in either direction: a table may be longer on
+/// either side. What one check remembers would judge the next one, so each starts afresh.
+pub(super) fn check(theirs: &'static TypeLayout) -> Result<(), String> {
+    let ours = PluginRootRef::LAYOUT;
+    let compare = |interface, implementation| {
+        let fresh = CheckingGlobals::new();
+        check_layout_compatibility_with_globals(interface, implementation, &fresh)
+    };
+    let Err(newer) = compare(ours, theirs) else { return Ok(()) };
+    let Err(older) = compare(theirs, ours) else { return Ok(()) };
+    tracing::debug!("as a newer plugin: {newer}\nas an older plugin: {older}");
+    Err(summary(&newer))
+}
+
+/// The first three differences, each with where it is.
+fn summary(errors: &AbiInstabilityErrors) -> String {
+    let mut lines = Vec::new();
+    for error in &errors.errors {
+        let place = place(error);
+        lines.extend(error.errs.iter().filter_map(difference).map(|line| format!("{place}{line}")));
+    }
+    lines.dedup();
+    if lines.is_empty() {
+        return "their types differ".to_owned();
+    }
+    let more = lines.len().saturating_sub(3);
+    lines.truncate(3);
+    if more > 0 {
+        lines.push(format!("{more} more"));
+    }
+    lines.join("; ")
+}
+
+/// `` `create.settings` `` or nothing, for the root itself.
+fn place(error: &AbiInstabilityError) -> String {
+    let names: Vec<_> = error
+        .stack_trace
+        .iter()
+        .map(|step| match &step.found {
+            TLFieldOrFunction::Field(field) => field.name(),
+            TLFieldOrFunction::Function(function) => function.name.as_str(),
+        })
+        .collect();
+    if names.is_empty() { String::new() } else { format!("`{}`: ", names.join(".")) }
+}
+
+fn difference(difference: &AbiInstability) -> Option<String> {
+    use AbiInstability as Differs;
+    Some(match difference {
+        Differs::PackageVersion(it) => {
+            format!("expected package version {}, found {}", it.expected, it.found)
+        }
+        Differs::Package(it) => {
+            format!("expected a type of `{}`, found one of `{}`", it.expected, it.found)
+        }
+        Differs::Name(it) => format!("expected type {}, found {}", it.expected, it.found),
+        Differs::Size(it) => format!("expected {} bytes, found {}", it.expected, it.found),
+        Differs::Alignment(it) => format!("expected alignment {}, found {}", it.expected, it.found),
+        Differs::FieldCountMismatch(it) => {
+            format!("expected {} fields, found {}", it.expected, it.found)
+        }
+        Differs::UnexpectedField(it) => {
+            format!("expected field `{}`, found `{}`", it.expected.name(), it.found.name())
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,190 @@
+//! A plugin's shared object in this process: opened, layout-checked, never closed.
+//!
+//! Closing is unsound for any library that ever touched a thread-local of its own standard library,
+//! so the handle, its snapshot and even a library that was refused are kept for ever.
+
+#![expect(unsafe_code, reason = "dlopen, and trusting what was found there after the layout check")]
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::ffi::{CStr, c_int};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME};
+use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
+use plugin_api::abi::{ApiVersion, PluginRootRef};
+use thiserror::Error;
+
+use super::layout;
+use crate::callbacks::inspect::Inspected;
+use crate::callbacks::snapshot::Snapshot;
+
+/// The symbol every plugin exports.
+pub(in crate::callbacks) const ROOT_SYMBOL: &str = ROOT_MODULE_LOADER_NAME;
+
+/// From `dlfcn.h`: whatever is dropped, the library stays mapped.
+const RTLD_NODELETE: c_int = 0x1000;
+
+/// Why a file that looks like a plugin cannot be used as one.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(in crate::callbacks) enum LibraryError {
+    #[error("expected to make a private copy of it: {0}")]
+    Snapshot(String),
+    #[error("the dynamic linker refuses it: {0}")]
+    Open(String),
+    #[error("expected tables of abi_stable 0.11, found others: {0}")]
+    Header(String),
+    #[error("expected the tables of ABI {ours}, found others: {differences}")]
+    Layout { ours: ApiVersion, differences: String },
+    #[error("its tables could not be made: {0}")]
+    Root(String),
+    #[error("expected the manifest in its file, found another one when it was loaded")]
+    Manifest,
+}
+
+impl LibraryError {
+    pub(in crate::callbacks) fn remedy(&self) -> String {
+        match self {
+            Self::Snapshot(_) => "let the gateway write to its temporary folder (`TMPDIR`)",
+            Self::Open(why) if why.contains("cannot open shared object file") => {
+                "install the library it needs"
+            }
+            Self::Open(why) if why.contains("failed to map segment") => {
+                "let `TMPDIR` name a folder that is not mounted `noexec`"
+            }
+            Self::Open(_) => "rebuild the plugin on a system like this one",
+            Self::Header(_) | Self::Layout { .. } | Self::Root(_) | Self::Manifest => {
+                "rebuild the plugin with the current `callgate-plugin-api`"
+            }
+        }
+        .to_owned()
+    }
+}
+
+/// A mapped plugin.
+pub(super) struct Library {
+    root: PluginRootRef,
+    /// The linker knows the library by this path: it must never mean another file.
+    _snapshot: Snapshot,
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library").finish_non_exhaustive()
+    }
+}
+
+type Outcome = Result<&'static Library, LibraryError>;
+
+/// Every file that was ever mapped, by the hash of its bytes; also those that were refused, so that
+/// trying again does not map them again.
+static MAPPED: Mutex<Option<HashMap<[u8; 32], Outcome>>> = Mutex::new(None);
+
+/// How many different files are mapped. They stay until the process ends (about 0.4 MB each).
+#[must_use]
+pub fn mapped_libraries() -> usize {
+    let mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    mapped.as_ref().map_or(0, HashMap::len)
+}
+
+impl Library {
+    /// The library of these bytes; mapped at the first call.
+    pub(super) fn of(inspected: &Inspected) -> Outcome {
+        let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mapped = mapped.get_or_insert_default();
+        if let Some(known) = mapped.get(&inspected.sha256) {
+            return known.clone();
+        }
+        // From here on a broken plugin can take the process down: let the log's last line name it.
+        tracing::debug!("loading `{}`", inspected.file.display());
+        let (handle, snapshot) = open(inspected)?;
+        let outcome = match examine(&handle, inspected) {
+            Ok(root) => Ok(&*Box::leak(Box::new(Self { root, _snapshot: snapshot }))),
+            Err(error) => {
+                std::mem::forget(snapshot);
+                Err(error)
+            }
+        };
+        mapped.insert(inspected.sha256, outcome.clone());
+        outcome
+    }
+
+    pub(super) fn root(&self) -> PluginRootRef {
+        self.root
+    }
+}
+
+/// From sealed memory; where the system does not execute that, from a private file.
+fn open(inspected: &Inspected) -> Result<(ManuallyDrop<Handle>, Snapshot), LibraryError> {
+    let name = inspected.file.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = &inspected.bytes;
+    if let Ok(snapshot) = Snapshot::in_memory(&name, bytes) {
+        match open_at(snapshot.path()) {
+            Ok(handle) => return Ok((handle, snapshot)),
+            Err(error) if !is_about_the_copy(&error) => return Err(error),
+            Err(error) => tracing::debug!("not executable from memory: {error}"),
+        }
+    }
+    let snapshot = Snapshot::on_disk(&name, bytes)
+        .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
+    Ok((open_at(snapshot.path())?, snapshot))
+}
+
+/// Whether the linker stumbled over where the copy lies, not over what is in it: no code has run.
+fn is_about_the_copy(error: &LibraryError) -> bool {
+    let LibraryError::Open(why) = error else { return false };
+    why.contains("failed to map segment") || why.starts_with("cannot open shared object file")
+}
+
+fn open_at(path: &Path) -> Result<ManuallyDrop<Handle>, LibraryError> {
+    // SAFETY: none can be given: a library's constructors run here, with all the gateway's rights.
+    // The operator named the file, and `inspect` found it to be a whole plugin for this machine.
+    let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+    handle.map(ManuallyDrop::new).map_err(|error| {
+        let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        // The linker names the copy, which tells the operator nothing.
+        LibraryError::Open(why.replace(&format!("{}: ", path.display()), ""))
+    })
+}
+
+/// From the exported symbol to the plugin's tables, each step only after the one before held.
+fn examine(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef, LibraryError> {
+    // SAFETY: a pointer to at least 40 bytes (`inspect` looked at the symbol's size), of which
+    // `upgrade` reads nothing but the frozen header until that has been found valid.
+    let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_SYMBOL) };
+    let header = *header.map_err(|error| LibraryError::Header(error.to_string()))?;
+    let found = (header.abi_major, header.abi_minor);
+    let header = header.upgrade().map_err(|error| {
+        tracing::debug!("{error}");
+        LibraryError::Header(format!("its header says {}.{}", found.0, found.1))
+    })?;
+    let differ = |differences| LibraryError::Layout { ours: ApiVersion::CURRENT, differences };
+    let theirs = header.layout().ok_or_else(|| differ("no layout at all".to_owned()))?;
+    layout::check(theirs).map_err(differ)?;
+    // SAFETY: the layout of the root and of everything reachable from it has just been checked.
+    let root = unsafe { header.unchecked_layout::<PluginRootRef>() };
+    let root = root.map_err(|error| LibraryError::Root(error.to_string().trim().to_owned()))?;
+    let says = (root.manifest())();
+    if root.api() != inspected.header.api || says.as_bytes() != inspected.section {
+        return Err(LibraryError::Manifest);
+    }
+    Ok(root)
+}
+
+/// The version of the glibc in this process; `None` with another C library.
+pub(in crate::callbacks) fn glibc_version() -> Option<(u32, u32)> {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            safe fn gnu_get_libc_version() -> *const std::ffi::c_char;
+        }
+        // SAFETY: glibc returns a constant string.
+        let version = unsafe { CStr::from_ptr(gnu_get_libc_version()) };
+        crate::callbacks::inspect::parse_glibc(version.to_str().ok()?)
+    }
+    #[cfg(not(target_env = "gnu"))]
+    None
+}

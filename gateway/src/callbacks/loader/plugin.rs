@@ -1,0 +1,141 @@
+//! One loaded callback: what is known about it, and its live instance.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plugin_api::abi::ApiVersion;
+
+use super::instance::{Hooks, Instance};
+use super::library::Library;
+use crate::callbacks::inspect::Inspected;
+use crate::callbacks::refusal::Refusal;
+use crate::config::{CallbackEntry, Problem};
+use crate::host::Counters;
+
+/// How a callback's hooks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Inline, on the call's own thread.
+    Sync,
+    /// As futures.
+    Async,
+}
+
+/// One loaded callback.
+#[derive(Debug)]
+pub struct Plugin {
+    /// What logs and faults call it: the entry's `instance`, else its name.
+    pub name: Arc<str>,
+    /// The operator's file (what runs is a private copy of it).
+    pub file: PathBuf,
+    /// The first 12 hex digits of the file's SHA-256.
+    pub sha256_prefix: String,
+    /// The version of the plugin's package.
+    pub version: String,
+    /// The contract it was built against.
+    pub api: ApiVersion,
+    /// The hooks it has, as its manifest lists them.
+    pub hooks: Vec<String>,
+    /// How they run.
+    pub kind: Kind,
+    /// What of the call it looks at, in its own words.
+    pub reads: Vec<String>,
+    /// What of the call it changes, in its own words.
+    pub writes: Vec<String>,
+    /// From looking for the file to the live instance.
+    pub load_time: Duration,
+    /// The live callback.
+    pub instance: Instance,
+    /// The config's entry: position, fault policy, timeout, settings.
+    pub entry: CallbackEntry,
+    /// The name its manifest exports it by.
+    callback: String,
+    library: &'static Library,
+    counters: Arc<Counters>,
+}
+
+impl Plugin {
+    /// Maps the library, unless its bytes are mapped already, and makes an instance.
+    pub(super) fn load(
+        entry: &CallbackEntry,
+        inspected: Inspected,
+        counters: &Arc<Counters>,
+        started: Instant,
+    ) -> Result<Self, (PathBuf, Refusal)> {
+        let library = match Library::of(&inspected) {
+            Ok(library) => library,
+            Err(error) => return Err((inspected.file, error.into())),
+        };
+        let Inspected { file, sha256, header, callback, .. } = inspected;
+        let name: Arc<str> = entry.instance.as_ref().unwrap_or(&entry.name).as_str().into();
+        let made = Instance::new(
+            library,
+            &callback.name,
+            &name,
+            &entry.settings,
+            counters,
+            Hooks::Exported,
+        );
+        let instance = match made {
+            Ok(instance) => instance,
+            Err(error) => return Err((file, error.into())),
+        };
+        let sha256_prefix = sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let plugin = Self {
+            name,
+            file,
+            sha256_prefix,
+            version: header.version,
+            api: header.api,
+            hooks: callback.hooks,
+            kind: if callback.kind == "async" { Kind::Async } else { Kind::Sync },
+            reads: callback.reads,
+            writes: callback.writes,
+            load_time: started.elapsed(),
+            instance,
+            entry: entry.clone(),
+            callback: callback.name,
+            library,
+            counters: Arc::clone(counters),
+        };
+        plugin.announce();
+        Ok(plugin)
+    }
+
+    /// A second instance from the same library and settings, to replace one that panicked.
+    ///
+    /// # Errors
+    /// When the plugin refuses to make one.
+    pub fn recreate(&self) -> Result<Instance, Problem> {
+        self.make(Hooks::Exported)
+    }
+
+    /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
+    /// list with the code. Never to be put into a chain.
+    ///
+    /// # Errors
+    /// As [`Plugin::recreate`].
+    pub fn create_with_all_hooks(&self) -> Result<Instance, Problem> {
+        self.make(Hooks::All)
+    }
+
+    fn make(&self, hooks: Hooks) -> Result<Instance, Problem> {
+        let settings = &self.entry.settings;
+        Instance::new(self.library, &self.callback, &self.name, settings, &self.counters, hooks)
+            .map_err(|error| Refusal::from(error).problem(&self.entry, Some(&self.file)))
+    }
+
+    fn announce(&self) {
+        tracing::info!(
+            callback.name = %self.name,
+            version = %self.version,
+            abi = %self.api,
+            sha256 = %self.sha256_prefix,
+            hooks = %self.hooks.join(" "),
+            milliseconds = self.load_time.as_secs_f64() * 1e3,
+            "callback loaded from `{}`",
+            self.file.display(),
+        );
+    }
+}

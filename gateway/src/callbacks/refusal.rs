@@ -1,0 +1,64 @@
+//! Why a plugin is not used, whichever step found it: one sentence and a remedy, told as a
+//! [`Problem`] of the config. Each step's own file holds its sentences; `loader` reports them.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::inspect::{ElfError, ExportError, FileError};
+use super::loader::{InstanceError, LibraryError};
+use super::resolve::ResolveError;
+use crate::config::{CallbackEntry, Problem, Severity};
+
+/// Why a plugin is not used.
+#[derive(Debug, Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+}
+
+impl Refusal {
+    fn remedy(&self) -> String {
+        match self {
+            Self::Resolve(error) => error.remedy(),
+            Self::File(error) => error.remedy(),
+            Self::Elf(error) => error.remedy(),
+            Self::Export(error) => error.remedy(),
+            Self::Library(error) => error.remedy(),
+            Self::Instance(error) => error.remedy(),
+        }
+    }
+
+    /// Told at the entry's place, with the plugin's name and file.
+    pub(super) fn problem(&self, entry: &CallbackEntry, file: Option<&Path>) -> Problem {
+        let text = about(entry, file, &self.to_string());
+        Problem::error(entry.place.clone(), text).remedy(self.remedy())
+    }
+}
+
+/// ``plugin `rate_limit` (`plugins/librate_limit.so`): …``
+pub(super) fn about(entry: &CallbackEntry, file: Option<&Path>, text: &str) -> String {
+    match file {
+        Some(file) => format!("plugin `{}` (`{}`): {text}", entry.name, file.display()),
+        None => format!("plugin `{}`: {text}", entry.name),
+    }
+}
+
+/// What refuses the start becomes a warning for an entry the operator can do without.
+pub(super) fn weigh(entry: &CallbackEntry, mut problem: Problem) -> Problem {
+    if !entry.required && problem.is_error() {
+        problem.severity = Severity::Warning;
+        problem.text.push_str(" (left out, because it is not `required`)");
+    }
+    problem
+}

@@ -1,0 +1,189 @@
+//! From an entry of the config's list to the file it means. Called by `loader` and by `check`.
+//! Not here: what is in the file (`inspect`).
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::config::{CallbackEntry, closest};
+
+/// Where plugins are looked for, and how strictly their files are judged.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPath {
+    folders: Vec<PathBuf>,
+    strict_permissions: bool,
+}
+
+impl SearchPath {
+    /// The folders, in this order: `plugin_dir` (the command line's or the config's), `plugins/`
+    /// beside the config file, the executable's own folder, `../lib/callgate/plugins` from there.
+    #[must_use]
+    pub fn new(plugin_dir: Option<&Path>, config: &Path, executable: Option<&Path>) -> Self {
+        let beside = config.parent().unwrap_or(Path::new("")).join("plugins");
+        let own = executable.and_then(Path::parent).map(Path::to_owned);
+        let installed =
+            own.as_ref().and_then(|own| Some(own.parent()?.join("lib/callgate/plugins")));
+        let mut folders = Vec::new();
+        for folder in [plugin_dir.map(Path::to_owned), Some(beside), own, installed] {
+            folders.extend(folder.filter(|folder| !folders.contains(folder)));
+        }
+        Self { folders, strict_permissions: false }
+    }
+
+    /// Refuses a plugin that somebody else than root or the gateway's own user could change,
+    /// instead of warning about it.
+    #[must_use]
+    pub fn strict_permissions(mut self, strict: bool) -> Self {
+        self.strict_permissions = strict;
+        self
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict_permissions
+    }
+
+    /// The names of all plugins that lie in the folders.
+    fn present(&self) -> BTreeSet<String> {
+        let files = self.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let names = files.flatten().filter_map(|file| {
+            let name = file.file_name().into_string().ok()?;
+            Some(name.strip_prefix("lib")?.strip_suffix(".so")?.to_owned())
+        });
+        names.collect()
+    }
+}
+
+/// Why an entry leads to no file.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum ResolveError {
+    #[error("expected a plugin at `{}`, found no file", .0.display())]
+    NoFile(PathBuf),
+    #[error(
+        "`{name}` is a built-in of LiteLLM; this gateway has no callback of that name: tried {}",
+        list(tried)
+    )]
+    LitellmBuiltIn { name: String, tried: Vec<PathBuf> },
+    #[error(
+        "expected `lib{name}.so` in one of the plugin folders, found it in none: tried {}",
+        list(tried)
+    )]
+    NotFound { name: String, tried: Vec<PathBuf>, near: Option<String> },
+}
+
+impl ResolveError {
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::NoFile(_) => {
+                "build the plugin, or correct the path (it is relative to the config file)"
+                    .to_owned()
+            }
+            Self::LitellmBuiltIn { name, .. } => format!(
+                "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
+            ),
+            Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NotFound { name, .. } => format!(
+                "copy the plugin to one of these folders, name its folder with `--plugin-dir`, or write its path: `./lib{name}.so`"
+            ),
+        }
+    }
+}
+
+fn list(tried: &[PathBuf]) -> String {
+    let paths: Vec<_> = tried.iter().map(|path| format!("`{}`", path.display())).collect();
+    paths.join(", ")
+}
+
+/// The file of an entry. What cannot even be looked at counts as found: reading it tells why.
+pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<PathBuf, ResolveError> {
+    if let Some(file) = &entry.file {
+        return if is_there(file) {
+            Ok(file.clone())
+        } else {
+            Err(ResolveError::NoFile(file.clone()))
+        };
+    }
+    let name = entry.name.clone();
+    let file = format!("lib{name}.so");
+    let mut tried: Vec<_> = search.folders.iter().map(|folder| folder.join(&file)).collect();
+    if let Some(found) = tried.iter().position(|path| is_there(path)) {
+        return Ok(tried.swap_remove(found));
+    }
+    if LITELLM_BUILT_INS.contains(&name.as_str()) {
+        return Err(ResolveError::LitellmBuiltIn { name, tried });
+    }
+    let present = search.present();
+    let near = closest(&name, present.iter().map(String::as_str)).map(str::to_owned);
+    Err(ResolveError::NotFound { name, tried, near })
+}
+
+fn is_there(path: &Path) -> bool {
+    let absent = [
+        ErrorKind::NotFound,
+        ErrorKind::NotADirectory,
+        ErrorKind::InvalidFilename,
+        ErrorKind::InvalidInput,
+    ];
+    !matches!(fs::metadata(path), Err(error) if absent.contains(&error.kind()))
+}
+
+/// Callbacks that LiteLLM brings along, by the names its configs use.
+const LITELLM_BUILT_INS: &[&str] = &[
+    "agentops",
+    "argilla",
+    "arize",
+    "arize_phoenix",
+    "athina",
+    "azure_sentinel",
+    "azure_storage",
+    "braintrust",
+    "cloudzero",
+    "custom_callback_api",
+    "datadog",
+    "datadog_llm_observability",
+    "deepeval",
+    "dynamic_rate_limiter",
+    "dynamodb",
+    "email",
+    "galileo",
+    "gcs_bucket",
+    "gcs_pubsub",
+    "generic_api",
+    "greenscale",
+    "helicone",
+    "humanloop",
+    "lago",
+    "langfuse",
+    "langfuse_otel",
+    "langsmith",
+    "langtrace",
+    "levo",
+    "literalai",
+    "logfire",
+    "lunary",
+    "mlflow",
+    "openmeter",
+    "opik",
+    "otel",
+    "pagerduty",
+    "posthog",
+    "prometheus",
+    "promptlayer",
+    "resend_email",
+    "s3",
+    "s3_v2",
+    "sentry",
+    "slack",
+    "smtp_email",
+    "sqs",
+    "supabase",
+    "traceloop",
+    "vector_store_pre_call_hook",
+    "wandb",
+    "weave_otel",
+];

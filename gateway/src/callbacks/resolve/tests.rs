@@ -1,0 +1,67 @@
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{ResolveError, SearchPath, resolve};
+use crate::callbacks::entry_for_tests as entry;
+
+#[test]
+fn folders_are_searched_in_the_documented_order() {
+    let root = tempfile::tempdir().expect("a folder");
+    let at = |path: &str| root.path().join(path);
+    let folders = ["given", "etc/plugins", "usr/bin", "usr/lib/callgate/plugins"];
+    let search =
+        SearchPath::new(Some(&at("given")), &at("etc/config.yaml"), Some(&at("usr/bin/callgate")));
+    let wanted = entry("routing", json!({}));
+    let Err(ResolveError::NotFound { tried, near, .. }) = resolve(&wanted, &search) else {
+        panic!("nothing is there yet")
+    };
+    assert_eq!(tried, folders.map(|folder| at(folder).join("librouting.so")));
+    assert_eq!(near, None);
+    // Filled from the last to the first: each new one wins over those after it.
+    for folder in folders.iter().rev() {
+        fs::create_dir_all(at(folder)).expect("a folder");
+        fs::write(at(folder).join("librouting.so"), "").expect("a file");
+        assert_eq!(resolve(&wanted, &search), Ok(at(folder).join("librouting.so")));
+    }
+}
+
+#[test]
+fn a_folder_that_occurs_twice_is_tried_once() {
+    let search = SearchPath::new(
+        Some(Path::new("/a/plugins")),
+        Path::new("/a/c.yaml"),
+        Some(Path::new("/a/b/x")),
+    );
+    let error = resolve(&entry("none", json!({})), &search).expect_err("not there");
+    assert_eq!(error.to_string().matches("/a/plugins/libnone.so").count(), 1);
+}
+
+#[test]
+fn a_miss_says_what_to_do() {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("librate_limit.so"), "").expect("a file");
+    let search = SearchPath::new(Some(root.path()), Path::new("config.yaml"), None);
+    let refused = |name: &str| resolve(&entry(name, json!({})), &search).expect_err("not there");
+
+    assert_eq!(refused("rate_limits").remedy(), "did you mean `rate_limit`?");
+    assert!(refused("something").remedy().contains("--plugin-dir"));
+    let built_in = refused("langsmith").to_string();
+    assert!(built_in.starts_with("`langsmith` is a built-in of LiteLLM"), "{built_in}");
+    assert!(built_in.contains("plugins/liblangsmith.so"), "{built_in}");
+    for odd in ["..", "a\0b", &"x".repeat(5000), ""] {
+        assert!(matches!(refused(odd), ResolveError::NotFound { .. }), "{odd:?}");
+    }
+}
+
+#[test]
+fn a_path_is_used_as_it_is() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut wanted = entry("x", json!({}));
+    wanted.file = Some(root.path().join("x.so"));
+    let error = resolve(&wanted, &SearchPath::default()).expect_err("not there");
+    assert!(error.to_string().contains("x.so`, found no file"), "{error}");
+    fs::write(root.path().join("x.so"), "").expect("a file");
+    assert_eq!(resolve(&wanted, &SearchPath::default()).ok(), wanted.file);
+}

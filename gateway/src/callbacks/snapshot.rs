@@ -1,0 +1,98 @@
+//! The checked bytes as a file that nobody can change any more: the operator may overwrite the
+//! plugin's own file at any time, and the process would die at the next call into it.
+//!
+//! Called by `loader::library`. Not here: opening it as a library.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use tempfile::TempDir;
+
+/// A private copy. It must stay alive for as long as its library is mapped: the dynamic linker
+/// knows libraries by their path, and a path that is given out again would return the old one.
+#[derive(Debug)]
+pub(super) enum Snapshot {
+    /// Sealed memory; where `/proc` is mounted and the system lets such files be executed.
+    Memory { _file: OwnedFd, path: PathBuf },
+    /// A file in a folder of our own.
+    Disk { _folder: TempDir, path: PathBuf },
+}
+
+impl Snapshot {
+    /// In memory, sealed against every later change.
+    pub(super) fn in_memory(name: &str, bytes: &[u8]) -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Kernels before 6.3 do not know the flag that newer ones may insist on.
+        let file =
+            memfd_create(name, flags | MemfdFlags::EXEC).or_else(|_| memfd_create(name, flags))?;
+        let mut file = File::from(file);
+        file.write_all(bytes)?;
+        fcntl_add_seals(
+            &file,
+            SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL,
+        )?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        Ok(Self::Memory { _file: file.into(), path })
+    }
+
+    /// On disk, in a new folder that only this user can enter.
+    pub(super) fn on_disk(name: &str, bytes: &[u8]) -> io::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("callgate-")
+            .permissions(PermissionsExt::from_mode(0o700))
+            .tempdir()?;
+        let path = folder.path().join(name);
+        File::create_new(&path)?.write_all(bytes)?;
+        Ok(Self::Disk { _folder: folder, path })
+    }
+
+    /// Where the dynamic linker finds it.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Memory { path, .. } | Self::Disk { path, .. } => path,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::Snapshot;
+
+    #[test]
+    fn holds_the_bytes_where_nobody_can_change_them() {
+        let snapshot = Snapshot::in_memory("libx.so", b"bytes").expect("memory");
+        assert_eq!(fs::read(snapshot.path()).expect("readable"), b"bytes");
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .open(snapshot.path())
+            .and_then(|mut file| std::io::Write::write_all(&mut file, b"other"));
+        assert!(written.is_err());
+        assert!(fs::OpenOptions::new().write(true).truncate(true).open(snapshot.path()).is_err());
+    }
+
+    #[test]
+    fn two_copies_never_share_a_path() {
+        let [one, two] = [b"1", b"2"].map(|it| Snapshot::in_memory("libx.so", it).expect("memory"));
+        assert_ne!(one.path(), two.path());
+        let [one, two] = [b"1", b"2"].map(|it| Snapshot::on_disk("libx.so", it).expect("disk"));
+        assert_ne!(one.path(), two.path());
+    }
+
+    #[test]
+    fn a_file_lies_in_a_folder_of_our_own_and_goes_with_it() {
+        let snapshot = Snapshot::on_disk("libx.so", b"bytes").expect("a file");
+        let path = snapshot.path().to_owned();
+        assert_eq!(fs::read(&path).expect("readable"), b"bytes");
+        let folder = path.parent().expect("a folder");
+        assert_eq!(fs::metadata(folder).expect("there").mode() & 0o777, 0o700);
+        drop(snapshot);
+        assert!(!folder.exists());
+    }
+}
