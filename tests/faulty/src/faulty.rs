@@ -1,0 +1,172 @@
+//! `faulty` and `faulty_async`: the same actions, at once or awaited.
+
+use crate::{
+    act::{Voice, anywhere, in_hook},
+    settings::{Action, Settings},
+    subject::Subject,
+    waiting::wait,
+};
+use plugin_api::{
+    AsyncCallback, CallView, Callback, Chunk, Flow, Hook, Host, InitError, Level, LlmCall,
+    LlmFailure, LlmReply,
+};
+use std::{
+    future::pending,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Runs its actions at once; `wait_ms` and `never` are faults.
+#[derive(Debug)]
+pub struct Faulty(Actor);
+
+/// Runs its actions in a future.
+#[derive(Debug)]
+pub struct FaultyAsync(Actor);
+
+#[derive(Debug)]
+struct Actor {
+    host: Host,
+    settings: Settings,
+    /// How often each hook has acted.
+    acted: [AtomicU64; 4],
+}
+
+impl Actor {
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        let actor = Self { host, settings, acted: Default::default() };
+        actor.outside("new", &actor.settings.new).map_err(InitError)?;
+        actor.voice().say(Level::Info, "created", &[]);
+        Ok(actor)
+    }
+
+    fn voice(&self) -> Voice<'_> {
+        Voice { host: self.host, label: &self.settings.label }
+    }
+
+    fn outside(&self, place: &str, actions: &[Action]) -> Result<(), String> {
+        for action in actions {
+            if !anywhere(self.voice(), place, action)? {
+                return Err(format!("{action:?} does not work in `{place}`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn shutdown(&self) {
+        self.voice().say(Level::Info, "shut down", &[]);
+        if let Err(error) = self.outside("shutdown", &self.settings.shutdown) {
+            self.voice().say(Level::Error, &error, &[]);
+        }
+    }
+
+    /// The actions for a hook; none when the settings exclude it.
+    fn actions(&self, subject: &Subject<'_, '_, '_>) -> &[Action] {
+        let settings = &self.settings;
+        let (hook, actions) = match subject {
+            Subject::Start(..) => (0, &settings.on_llm_start),
+            Subject::Token(..) => (1, &settings.on_llm_new_token),
+            Subject::End(..) => (2, &settings.on_llm_end),
+            Subject::Error(..) => (3, &settings.on_llm_error),
+        };
+        let other_model =
+            settings.only_model.as_ref().is_some_and(|model| model != subject.call().model());
+        let other_chunk = match (subject, settings.at_chunk) {
+            (Subject::Token(_, chunk), Some(index)) => chunk.index() != index,
+            _ => false,
+        };
+        if other_model || other_chunk || actions.is_empty() {
+            return &[];
+        }
+        let acted = self.acted[hook].fetch_add(1, Relaxed);
+        if settings.times.is_some_and(|times| acted >= times) { &[] } else { actions }
+    }
+
+    fn run(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
+        for action in self.actions(&subject) {
+            if let Some(flow) = in_hook(self.voice(), &mut subject, action)? {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn run_async(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
+        for action in self.actions(&subject) {
+            match action {
+                Action::WaitMs(ms) => wait(*ms).await,
+                Action::Never => pending().await,
+                _ => {
+                    if let Some(flow) = in_hook(self.voice(), &mut subject, action)? {
+                        return Ok(flow);
+                    }
+                }
+            }
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        self.voice().say(Level::Info, "dropped", &[]);
+        if let Err(error) = self.outside("drop", &self.settings.drop) {
+            self.voice().say(Level::Error, &error, &[]);
+        }
+    }
+}
+
+impl Callback for Faulty {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        Actor::new(host, settings).map(Self)
+    }
+
+    fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        self.0.run(Subject::Start(call))
+    }
+
+    fn on_llm_new_token(&self, call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
+        self.0.run(Subject::Token(call, chunk))
+    }
+
+    fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+        self.0.run(Subject::End(call, reply))
+    }
+
+    fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
+        self.0.run(Subject::Error(call, failure))
+    }
+
+    fn shutdown(&self) {
+        self.0.shutdown();
+    }
+}
+
+impl AsyncCallback for FaultyAsync {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        Actor::new(host, settings).map(Self)
+    }
+
+    async fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        self.0.run_async(Subject::Start(call)).await
+    }
+
+    async fn on_llm_new_token(&self, call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
+        self.0.run_async(Subject::Token(call, chunk)).await
+    }
+
+    async fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+        self.0.run_async(Subject::End(call, reply)).await
+    }
+
+    async fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
+        self.0.run_async(Subject::Error(call, failure)).await
+    }
+
+    fn shutdown(&self) {
+        self.0.shutdown();
+    }
+}
