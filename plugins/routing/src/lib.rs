@@ -44,6 +44,9 @@ impl Callback for Routing {
 
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         let listed = call.provider().is_some();
+        if listed && !self.rules.concern_listed() {
+            return Ok(Flow::Continue);
+        }
         match self.rules.target(call.model(), listed) {
             Some(target) => send(call, target),
             None => Ok(Flow::Continue),

@@ -40,6 +40,8 @@ pub(crate) struct Target {
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     otherwise: Option<Target>,
+    /// Whether any rule applies to names the model list has.
+    any_always: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl std::error::Error for RulesError {}
 
 impl Rules {
     pub(crate) fn from_settings(settings: Settings) -> Result<Self, RulesError> {
-        let rules = match settings.rules {
+        let rules: Vec<Rule> = match settings.rules {
             Some(rules) => rules
                 .into_iter()
                 .enumerate()
@@ -99,7 +101,13 @@ impl Rules {
         if let Some(otherwise) = &settings.otherwise {
             check_target(otherwise, "`otherwise`")?;
         }
-        Ok(Self { rules, otherwise: settings.otherwise })
+        let any_always = rules.iter().any(|rule| rule.always);
+        Ok(Self { rules, otherwise: settings.otherwise, any_always })
+    }
+
+    /// Whether a name the config's model list has may go elsewhere.
+    pub(crate) fn concern_listed(&self) -> bool {
+        self.any_always
     }
 
     /// Where a model name goes; `None` leaves it to the config. `listed` says whether the config's
