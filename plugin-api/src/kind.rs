@@ -26,7 +26,7 @@ impl FailureKind {
     pub const REJECTED: Self = Self(1);
     /// Refused by validation (unknown model, bad parameters); no upstream was asked.
     pub const INVALID: Self = Self(2);
-    /// A later callback broke; no upstream was asked, unless it broke at the end.
+    /// A later callback broke before an upstream was asked.
     pub const FAULT: Self = Self(3);
     /// The upstream answered with an error status.
     pub const UPSTREAM_STATUS: Self = Self(4);
@@ -40,11 +40,13 @@ impl FailureKind {
     pub const CLIENT_GONE: Self = Self(8);
     /// The gateway itself failed.
     pub const INTERNAL: Self = Self(9);
+    /// A callback refused the upstream's answer, or broke on it.
+    pub const REPLY_REFUSED: Self = Self(10);
 
     /// Whether the failure came before any upstream was asked, so that the call cost nothing.
     #[must_use]
     pub fn before_upstream(self) -> bool {
-        matches!(self, Self::REJECTED | Self::INVALID)
+        matches!(self, Self::REJECTED | Self::INVALID | Self::FAULT)
     }
 }
 
