@@ -121,29 +121,44 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// A plugin's message without the values of settings whose names say that they are secret: parsers
-/// like to repeat what they could not read.
+/// A plugin's message without what may be secret: parsers like to repeat what they could not read
+/// (``invalid type: string "…"``), and a setting's name may say that its value must not be seen.
 fn masked(message: &str, settings: &Value) -> String {
-    let mut secrets = Vec::new();
-    collect_secrets(settings, false, &mut secrets);
+    let (mut texts, mut secrets) = (Vec::new(), Vec::new());
+    collect_texts(settings, false, &mut texts, &mut secrets);
+    let repeated =
+        |message: String, text: &&str| message.replace(&format!("string {text:?}"), "text");
+    let message = texts.iter().fold(message.to_owned(), repeated);
     // The longest first: one secret may contain another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.into_iter().fold(message.to_owned(), |text, secret| text.replace(secret, "***"))
+    secrets.into_iter().fold(message, |message, secret| message.replace(secret, "***"))
 }
 
-fn collect_secrets<'v>(value: &'v Value, is_secret: bool, found: &mut Vec<&'v str>) {
+/// All texts of the settings, and those under a name that speaks of secrets.
+fn collect_texts<'v>(
+    value: &'v Value,
+    is_secret: bool,
+    texts: &mut Vec<&'v str>,
+    secrets: &mut Vec<&'v str>,
+) {
     const WORDS: [&str; 6] = ["key", "token", "secret", "password", "credential", "authorization"];
     match value {
-        Value::String(text) if is_secret && text.len() >= 4 => found.push(text),
+        Value::String(text) => {
+            texts.push(text);
+            // Shorter ones would be found inside ordinary words.
+            if is_secret && text.len() >= 4 {
+                secrets.push(text);
+            }
+        }
         Value::Array(items) => {
-            items.iter().for_each(|item| collect_secrets(item, is_secret, found));
+            items.iter().for_each(|item| collect_texts(item, is_secret, texts, secrets));
         }
         Value::Object(members) => members.iter().for_each(|(name, value)| {
             let name = name.to_lowercase();
             let is_secret = is_secret || WORDS.iter().any(|word| name.contains(word));
-            collect_secrets(value, is_secret, found);
+            collect_texts(value, is_secret, texts, secrets);
         }),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -161,11 +176,17 @@ mod tests {
             "auth_tokens": ["sk-private-2", {"id": "tok-3"}],
             "token_count": 12,
         });
-        let message =
-            "settings: invalid type: string \"sk-private-2\", sk-private, tok-3, groq, 12";
-        assert_eq!(
-            masked(message, &settings),
-            "settings: invalid type: string \"***\", ***, ***, groq, 12"
-        );
+        for (message, expected) in [
+            (
+                "settings: invalid type: string \"groq\", expected u64",
+                "settings: invalid type: text, expected u64",
+            ),
+            (
+                "no provider groq for sk-private-2, sk-private, tok-3, 12",
+                "no provider groq for ***, ***, ***, 12",
+            ),
+        ] {
+            assert_eq!(masked(message, &settings), expected);
+        }
     }
 }

@@ -41,17 +41,24 @@ fn summary(errors: &AbiInstabilityErrors) -> String {
     lines.join("; ")
 }
 
-/// `` `create.settings` `` or nothing, for the root itself.
+/// ```create.host` (`HostHandle`): ``, or nothing for the root itself.
 fn place(error: &AbiInstabilityError) -> String {
-    let names: Vec<_> = error
-        .stack_trace
-        .iter()
-        .map(|step| match &step.found {
-            TLFieldOrFunction::Field(field) => field.name(),
+    let mut names: Vec<&str> = Vec::new();
+    let mut within = "";
+    for step in &error.stack_trace {
+        let name = match &step.found {
+            TLFieldOrFunction::Field(field) => {
+                within = field.layout().name();
+                field.name()
+            }
             TLFieldOrFunction::Function(function) => function.name.as_str(),
-        })
-        .collect();
-    if names.is_empty() { String::new() } else { format!("`{}`: ", names.join(".")) }
+        };
+        // Parameters and type parameters have no names worth telling.
+        if name.starts_with(|first: char| first.is_alphabetic()) && names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() { String::new() } else { format!("`{}` (`{within}`): ", names.join(".")) }
 }
 
 fn difference(difference: &AbiInstability) -> Option<String> {
@@ -65,6 +72,9 @@ fn difference(difference: &AbiInstability) -> Option<String> {
         }
         Differs::Name(it) => format!("expected type {}, found {}", it.expected, it.found),
         Differs::Size(it) => format!("expected {} bytes, found {}", it.expected, it.found),
+        Differs::MismatchedPrefixSize(it) => {
+            format!("expected a table that starts with {} entries, found {}", it.expected, it.found)
+        }
         Differs::Alignment(it) => format!("expected alignment {}, found {}", it.expected, it.found),
         Differs::FieldCountMismatch(it) => {
             format!("expected {} fields, found {}", it.expected, it.found)
