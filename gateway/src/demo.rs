@@ -1,4 +1,96 @@
-//! What `callgate demo` needs: a scripted upstream on loopback, so that the gateway can be tried
-//! without keys or network. The tests drive the same upstream. Nothing on the call path uses it.
+//! `callgate demo`: the operator's walkthrough on this machine alone, without keys or network.
+//!
+//! A scripted upstream speaks the wire formats of Groq, OpenAI and Ollama; the gateway runs on the
+//! given config with its providers pointed there; a client walks through it over sockets. The tests
+//! drive the same upstream. Nothing on the call path uses any of this.
 
+mod client;
 pub mod upstream;
+mod walkthrough;
+
+use crate::{
+    boot::{self, BootError},
+    cli::{Demo, Serve, Source},
+};
+use std::{io::Write as _, path::Path, process::ExitCode};
+use upstream::{Script, ScriptedUpstream};
+
+/// The key the demo's client uses.
+const KEY: &str = "sk-local-admin";
+
+#[derive(Debug, thiserror::Error)]
+enum DemoError {
+    #[error("the scripted upstream does not start: {0}")]
+    Upstream(#[from] upstream::StartError),
+    #[error("{0}")]
+    Gateway(#[from] BootError),
+    #[error("cannot write to the temporary folder: {0}")]
+    Folder(#[from] std::io::Error),
+    #[error("{0}")]
+    Client(#[from] client::ClientError),
+}
+
+/// Runs the demo; succeeds when every step came out as promised.
+pub async fn run(options: Demo) -> ExitCode {
+    let mut out = std::io::stdout();
+    match walk(options).await {
+        Ok(report) => {
+            let _ = writeln!(out, "{report}");
+            if report.as_promised() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
+    let upstream = ScriptedUpstream::start(Script::default()).await?;
+    let folder = tempfile::tempdir()?;
+    let env_file = folder.path().join("demo.env");
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&env_file, variables(&upstream))?;
+    std::fs::write(&config, pointed_here(&options.config, &upstream)?)?;
+    let beside = options.config.parent().unwrap_or(Path::new("")).join("plugins");
+    let plugin_dir = options.plugin_dir.or_else(|| beside.is_dir().then_some(beside));
+    let serve = Serve {
+        source: Source { config, plugin_dir, env_file: Some(env_file), strict: false },
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        log_format: None,
+    };
+    let ready = boot::ready(&serve).await?;
+    let url = ready.url.clone();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(ready.serve(async {
+        let _ = stopped.await;
+    }));
+    let report = walkthrough::walk(&url, &upstream, &options.config).await;
+    drop(stop);
+    let _ = serving.await;
+    Ok(report?)
+}
+
+/// What the config asks of the environment, answered by the demo.
+fn variables(upstream: &ScriptedUpstream) -> String {
+    format!(
+        "LITELLM_MASTER_KEY={KEY}\nGROQ_API_KEY=demo-groq\nGROQ_API_BASE={groq}\n\
+         OPENAI_API_KEY=demo-openai\nOPENAI_API_BASE={openai}\nOPENAI_BASE_URL={openai}\n\
+         OLLAMA_API_BASE={ollama}\n",
+        groq = upstream.groq_base(),
+        openai = upstream.openai_base(),
+        ollama = upstream.ollama_base(),
+    )
+}
+
+/// The config with Groq's address, which it spells out, replaced by the demo's; nothing else differs.
+fn pointed_here(config: &Path, upstream: &ScriptedUpstream) -> Result<String, std::io::Error> {
+    let text = std::fs::read_to_string(config).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("{}: {error}", config.display()))
+    })?;
+    let groq = upstream.groq_base();
+    Ok(text
+        .replace("https://api.groq.com/openai/v1", &groq)
+        .replace("https://api.groq.com/v1", &groq))
+}

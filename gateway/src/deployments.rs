@@ -79,7 +79,14 @@ impl Deployment {
         self.api_base
             .unset()
             .or_else(|| self.api_key.unset())
-            .or_else(|| self.organization.unset())
+            .or_else(|| self.first_unset_beside_route())
+    }
+
+    /// As [`Deployment::first_unset`], but for base and key, which a callback may replace.
+    #[must_use]
+    pub fn first_unset_beside_route(&self) -> Option<&Unset> {
+        self.organization
+            .unset()
             .or_else(|| self.extra_headers.iter().find_map(|(_, value)| value.unset()))
             .or_else(|| self.params_unset.first())
     }
@@ -213,6 +220,12 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// A deployment with a model name of the caller's.
+    #[must_use]
+    pub fn with_model(deployment: Arc<Deployment>, upstream_model: String) -> Self {
+        Self { deployment, upstream_model: Some(upstream_model) }
+    }
+
     /// The model name to send upstream, a wildcard's match filled in.
     #[must_use]
     pub fn upstream_model(&self) -> &str {

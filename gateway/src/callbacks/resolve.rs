@@ -2,7 +2,7 @@
 //! Not here: what is in the file (`inspect`).
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -5,6 +5,7 @@
 //! gateway's dialect trait.
 
 mod content;
+mod dialect;
 mod error;
 mod json;
 mod messages;
@@ -15,19 +16,23 @@ mod stream;
 mod thinking;
 mod wire;
 
-pub use error::{ReplyError, StreamError, TranslateError, upstream_error};
-pub use reply::{ChatReply, chat_reply};
-pub use request::chat_request;
-pub use stream::ChatStream;
+pub(crate) use error::{ReplyError, StreamError, upstream_error};
+pub(crate) use reply::chat_reply;
+pub(crate) use request::chat_request;
+pub(crate) use stream::ChatStream;
 
 /// Where Ollama listens when neither the deployment nor the environment says otherwise.
-pub const DEFAULT_API_BASE: &str = "http://localhost:11434";
+pub(crate) const DEFAULT_API_BASE: &str = "http://localhost:11434";
+
+/// A server that speaks Ollama's native API.
+#[derive(Debug)]
+pub(crate) struct Ollama;
 
 /// The URL of the chat endpoint below `api_base`.
 ///
 /// The base may end in slashes, in `/api` or already in `/api/chat`; without a scheme it is taken as `http`,
 /// and an empty one means [`DEFAULT_API_BASE`].
-pub fn chat_url(api_base: &str) -> String {
+pub(crate) fn chat_url(api_base: &str) -> String {
     let base = api_base.trim().trim_end_matches('/');
     let base = if base.is_empty() { DEFAULT_API_BASE } else { base };
     let root = base.strip_suffix("/api/chat").or_else(|| base.strip_suffix("/api"));

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::elf::{ElfError, manifest_section};
 use super::export::{ExportError, check_api, choose};
 use super::{Refusal, inspect};
-use crate::callbacks::entry_for_tests as entry;
 use crate::callbacks::resolve::SearchPath;
+use crate::callbacks::resolve::tests::entry;
 use specimen::{MANIFEST, Specimen};
 
 fn elf_error(bytes: &[u8]) -> ElfError {

@@ -1,10 +1,26 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ResolveError, SearchPath, resolve};
-use crate::callbacks::entry_for_tests as entry;
+use crate::config::{CallbackEntry, OnError, Place};
+
+/// An entry as the config reads `- name` with these settings.
+pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry {
+    CallbackEntry {
+        position: 0,
+        name: name.to_owned(),
+        instance: None,
+        file: None,
+        settings,
+        settings_path: "s".to_owned(),
+        on_error: OnError::Fail,
+        timeout: None,
+        required: true,
+        place: Place::whole_file(Path::new("config.yaml")),
+    }
+}
 
 #[test]
 fn folders_are_searched_in_the_documented_order() {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::check;
-use crate::callbacks::entry_for_tests as entry;
+use crate::callbacks::resolve::tests::entry;
 use crate::config::Problem;
 
 fn schema() -> Value {

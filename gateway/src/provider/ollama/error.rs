@@ -13,7 +13,7 @@ const MESSAGE_LIMIT: usize = 500;
 
 /// A client's request that cannot be said in Ollama's terms; becomes HTTP 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TranslateError {
+pub(crate) enum TranslateError {
     /// The body is not JSON at all.
     #[error("request body is not valid JSON: {reason}")]
     NotJson {
@@ -74,12 +74,12 @@ pub enum TranslateError {
 
 impl TranslateError {
     /// The text for the error object's `message`.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.to_string()
     }
 
     /// The value of the error object's `param`: the offending parameter's path, when there is one.
-    pub fn param(&self) -> Option<&str> {
+    pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Self::NotJson { .. } => None,
             Self::Missing { param }
@@ -94,7 +94,7 @@ impl TranslateError {
 
 /// A 200 whose body is not what `/api/chat` promises; becomes HTTP 502.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReplyError {
+pub(crate) enum ReplyError {
     /// The body reports a failure in spite of its status.
     #[error("Ollama reported an error: {message}")]
     Upstream {
@@ -114,7 +114,7 @@ pub enum ReplyError {
 
 /// A stream that cannot go on; becomes an error frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StreamError {
+pub(crate) enum StreamError {
     /// Ollama reported a failure in the middle of its answer.
     #[error("Ollama reported an error: {message}")]
     Upstream {
@@ -131,7 +131,7 @@ pub enum StreamError {
 
 /// The best message to be had from an error reply: Ollama's `error` text, else the body as plain text, else the
 /// status alone. One line of at most 500 bytes.
-pub fn upstream_error(status: u16, body: &[u8]) -> String {
+pub(crate) fn upstream_error(status: u16, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let message = match serde_json::from_str::<ErrorBody<'_>>(&text) {
         Ok(ErrorBody { error: Some(error), .. }) => error_text(error),

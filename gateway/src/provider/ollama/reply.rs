@@ -10,7 +10,7 @@ use crate::provider::{Echo, Usage};
 
 /// A reply in OpenAI's terms.
 #[derive(Debug)]
-pub struct ChatReply {
+pub(crate) struct ChatReply {
     /// The `chat.completion` object.
     pub body: Vec<u8>,
     /// The tokens Ollama counted; `None` when it sent no counts, and then the body has no `usage` either.
@@ -21,7 +21,7 @@ pub struct ChatReply {
 ///
 /// # Errors
 /// A body that reports a failure, is unfinished, or is not a chat reply.
-pub fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
+pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
     let answer = Answer::parse(body).map_err(malformed)?;
     if let Some(error) = answer.error {
         return Err(ReplyError::Upstream { message: error_text(error) });

@@ -27,7 +27,7 @@ const ROOM: usize = 512;
 ///
 /// # Errors
 /// A body that is not a chat request, content Ollama cannot take, or parameters it does not support.
-pub fn chat_request(
+pub(crate) fn chat_request(
     body: &[u8],
     upstream_model: &str,
     defaults: &Map<String, Value>,

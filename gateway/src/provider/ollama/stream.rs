@@ -11,7 +11,7 @@ use crate::provider::{Echo, Usage};
 
 /// The translator of one stream.
 #[derive(Debug)]
-pub struct ChatStream {
+pub(crate) struct ChatStream {
     /// Every chunk up to and including `"choices":[`.
     head: Vec<u8>,
     /// The chunk being written; kept for its memory.
@@ -28,7 +28,7 @@ pub struct ChatStream {
 impl ChatStream {
     /// A stream that repeats `echo` in every chunk and, with `include_usage`, ends in a chunk of token counts
     /// (none when Ollama sends no counts).
-    pub fn new(echo: &Echo, include_usage: bool) -> Self {
+    pub(crate) fn new(echo: &Echo, include_usage: bool) -> Self {
         let mut head = b"{\"id\":".to_vec();
         push_string(&mut head, &echo.id);
         head.extend_from_slice(
@@ -58,7 +58,7 @@ impl ChatStream {
     ///
     /// # Errors
     /// The line reports a failure, or is not part of a chat reply; the stream is over then, unfinished.
-    pub fn line(&mut self, line: &[u8], emit: &mut dyn FnMut(&[u8])) -> Result<(), StreamError> {
+    pub(crate) fn line(&mut self, line: &[u8], emit: &mut dyn FnMut(&[u8])) -> Result<(), StreamError> {
         if self.finished || line.trim_ascii().is_empty() {
             return Ok(());
         }
@@ -78,12 +78,12 @@ impl ChatStream {
     }
 
     /// Whether the final line was seen: an end of the connection before that is a truncated reply.
-    pub fn finished(&self) -> bool {
+    pub(crate) fn finished(&self) -> bool {
         self.finished
     }
 
     /// The tokens Ollama counted, known once finished; `None` when it sent no counts.
-    pub fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
     }
 

@@ -1,0 +1,52 @@
+//! Everything built from the config at boot: immutable, shared by all calls, replaced whole.
+
+use crate::{
+    callbacks::{Chain, Plugin},
+    config::{Config, Limits},
+    deployments::Deployments,
+    secret::Secret,
+    upstream::Tls,
+};
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) master_key: Option<Secret>,
+    /// `general_settings.litellm_key_header_name`, lower case.
+    pub(crate) key_header: Option<String>,
+    /// Asked for whatever the client names, when set.
+    pub(crate) completion_model: Option<String>,
+    pub(crate) limits: Limits,
+    pub(crate) deployments: Deployments,
+    pub(crate) chain: Chain,
+    pub(crate) tls: Tls,
+    /// Names this process in the hop header, so that a call that comes back is known.
+    pub(crate) hop: String,
+    /// What callbacks and the log call whoever holds the master key.
+    pub(crate) key_id: Arc<str>,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(config: &Config, deployments: Deployments, plugins: Vec<Plugin>) -> Self {
+        let key_id = if config.master_key.is_some() { "master_key" } else { "anonymous" };
+        Self {
+            master_key: config.master_key.clone(),
+            key_header: config.general.key_header.clone(),
+            completion_model: config.general.completion_model.clone(),
+            limits: config.gateway.limits.clone(),
+            deployments,
+            chain: Chain::new(plugins),
+            tls: Tls::default(),
+            hop: format!("{:016x}", fastrand::u64(..)),
+            key_id: Arc::from(key_id),
+        }
+    }
+
+    /// Tells every callback that no new call will come. May block.
+    pub fn shutdown(&self) {
+        self.chain.shutdown();
+    }
+}

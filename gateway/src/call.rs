@@ -1,0 +1,171 @@
+//! One request in flight: what the client sent, what callbacks made of it, where it goes.
+//!
+//! Plain data with rules, no I/O. `server::chat` makes it, `callbacks` lends it to plugins,
+//! `provider` translates it, `upstream` never sees it.
+
+mod body;
+mod edits;
+mod messages;
+mod params;
+mod scan;
+mod target;
+
+pub(crate) use body::{Arriving, Body, BodyError};
+pub(crate) use edits::valid_header;
+pub(crate) use scan::{Member, ScanError, Scanner};
+pub(crate) use target::{RouteEdit, Target};
+
+use bytes::Bytes;
+use elsa::FrozenVec;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use messages::Messages;
+use plugin_api::{Endpoint, FailureKind};
+use smallvec::SmallVec;
+use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
+
+/// See the module.
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) stream: bool,
+    /// The name the client sent; never changes.
+    pub(crate) requested_model: String,
+    pub(crate) headers: HeaderMap,
+    /// Who called; never the key.
+    pub(crate) key_id: Arc<str>,
+    pub(crate) accepted: Instant,
+    /// When the upstream has to have begun to answer; set once the call is sent.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) body: Body,
+    /// How many callbacks of the chain let the call pass, from the first: the ones that are owed
+    /// an `on_llm_end` or `on_llm_error`.
+    pub(crate) passed: usize,
+    pub(crate) client_gone: bool,
+    /// Streamed chunks shown to callbacks so far.
+    chunks: u64,
+    /// Headers callbacks set for the upstream.
+    pub(crate) upstream_headers: Vec<(HeaderName, HeaderValue)>,
+    model: Option<String>,
+    route: RouteEdit,
+    /// Where the call goes as things stand; forgotten when something that decides it changes.
+    planned: OnceCell<Option<Target>>,
+    messages: OnceCell<Messages>,
+    metadata: Vec<(Box<str>, Box<str>)>,
+    /// Each callback's own note, by its place in the chain.
+    notes: SmallVec<[SmallVec<[u8; 24]>; 4]>,
+    /// Texts that were computed for a view; kept until the next edit at least.
+    kept: FrozenVec<Box<str>>,
+}
+
+/// What is known of a call once its body has been scanned.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) id: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) requested_model: String,
+    pub(crate) stream: bool,
+    pub(crate) headers: HeaderMap,
+    pub(crate) key_id: Arc<str>,
+    pub(crate) accepted: Instant,
+    pub(crate) body: Body,
+}
+
+/// Its id is all a log may show of a call.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Call {
+    pub(crate) fn new(accepted: Accepted) -> Self {
+        Self {
+            id: accepted.id,
+            endpoint: accepted.endpoint,
+            stream: accepted.stream,
+            requested_model: accepted.requested_model,
+            headers: accepted.headers,
+            key_id: accepted.key_id,
+            accepted: accepted.accepted,
+            deadline: None,
+            body: accepted.body,
+            passed: 0,
+            client_gone: false,
+            chunks: 0,
+            upstream_headers: Vec::new(),
+            model: None,
+            route: RouteEdit::default(),
+            planned: OnceCell::new(),
+            messages: OnceCell::new(),
+            metadata: Vec::new(),
+            notes: SmallVec::new(),
+            kept: FrozenVec::new(),
+        }
+    }
+
+    /// The model name as callbacks left it.
+    pub(crate) fn model(&self) -> &str {
+        self.model.as_deref().unwrap_or(&self.requested_model)
+    }
+
+    /// Counts a streamed chunk; its place in the stream.
+    pub(crate) fn next_chunk(&mut self) -> u64 {
+        self.chunks += 1;
+        self.chunks - 1
+    }
+
+    /// The messages, cut when first asked for.
+    fn messages(&self) -> &Messages {
+        self.messages.get_or_init(|| {
+            Messages::cut(&self.body.member_bytes("messages").unwrap_or_default())
+        })
+    }
+
+    /// A parameter's JSON by dotted path.
+    pub(crate) fn param(&self, path: &str) -> Option<&str> {
+        Some(match params::read(&self.body, path)? {
+            params::Param::Member(text) => text,
+            params::Param::Nested(text) => self.keep(text),
+        })
+    }
+
+    /// Keeps a computed text for as long as views of it may live.
+    pub(crate) fn keep(&self, text: String) -> &str {
+        self.kept.push_get(text.into())
+    }
+
+    pub(crate) fn message_count(&self) -> usize {
+        self.messages().len()
+    }
+
+    pub(crate) fn message_role(&self, index: usize) -> Option<&str> {
+        self.messages().role(index)
+    }
+
+    pub(crate) fn message_text(&self, index: usize) -> Option<&str> {
+        self.messages().text(index)
+    }
+
+    pub(crate) fn message_json(&self, index: usize) -> Option<&str> {
+        self.messages().json(index)
+    }
+
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find(|(name, _)| **name == *key).map(|(_, value)| &**value)
+    }
+
+    /// The note of the callback at `place`.
+    pub(crate) fn note(&self, place: usize) -> &[u8] {
+        self.notes.get(place).map_or(&[], |note| note)
+    }
+}
+
+/// `text` as a JSON string.
+pub(crate) fn json_text(text: &str) -> Bytes {
+    serde_json::to_vec(text).unwrap_or_default().into()
+}
+
+/// Whether a failure of this kind means that no answer of an upstream is lost.
+pub(crate) fn is_clients(kind: FailureKind) -> bool {
+    kind.before_upstream() || kind == FailureKind::CLIENT_GONE
+}

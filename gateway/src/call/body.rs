@@ -1,0 +1,425 @@
+//! A JSON object as its original bytes plus edits of its top-level members.
+//!
+//! Bytes that nobody edits are never copied: [`Body::render`] returns slices of what arrived with
+//! the edits spliced between. Used for requests and for JSON replies of the same dialect.
+//! Not here: what the members mean (`call`, `provider`).
+
+use super::scan::{Member, ScanError, Scanner};
+use bytes::{Bytes, BytesMut};
+use std::{borrow::Cow, cell::OnceCell, ops::Range};
+
+/// Under this size one copy is cheaper than several writes.
+const ONE_PIECE: usize = 16 * 1024;
+
+/// Collects and scans a body as it arrives.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    scanner: Scanner,
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+/// Why bytes are no [`Body`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("{0}")]
+    NotJson(#[from] ScanError),
+    #[error("expected a JSON object, found another kind of value")]
+    NotAnObject,
+}
+
+/// A top-level member's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Original(Range<usize>),
+    Edited(Bytes),
+    Removed,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Where name and value stand in the original; empty for an added member.
+    span: Range<usize>,
+    /// Set when the bytes of the name are not its text, or the member was added.
+    name: Option<Box<str>>,
+    name_at: Range<usize>,
+    value: Value,
+}
+
+/// A scanned JSON object.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    chunks: Vec<Bytes>,
+    len: usize,
+    whole: OnceCell<Bytes>,
+    entries: Vec<Entry>,
+    edited: bool,
+}
+
+impl Arriving {
+    pub(crate) fn new() -> Self {
+        Self { scanner: Scanner::new(), chunks: Vec::with_capacity(1), len: 0 }
+    }
+
+    /// How many bytes have come.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
+        self.scanner.feed(&chunk)?;
+        self.len += chunk.len();
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<Body, BodyError> {
+        let whole = if let [only] = &self.chunks[..] {
+            OnceCell::from(only.clone())
+        } else {
+            OnceCell::new()
+        };
+        let members = self.scanner.finish()?;
+        let mut body =
+            Body { chunks: self.chunks, len: self.len, whole, entries: Vec::new(), edited: false };
+        if body.first_byte() != Some(b'{') {
+            return Err(BodyError::NotAnObject);
+        }
+        body.entries = members.into_iter().map(|member| body.entry(member)).collect();
+        body.drop_duplicates();
+        Ok(body)
+    }
+}
+
+impl Body {
+    pub(crate) fn parse(bytes: Bytes) -> Result<Self, BodyError> {
+        let mut arriving = Arriving::new();
+        arriving.push(bytes)?;
+        arriving.finish()
+    }
+
+    /// The bytes as they arrived, in one piece; joined when first asked for.
+    pub(crate) fn original(&self) -> &Bytes {
+        self.whole.get_or_init(|| {
+            let mut whole = BytesMut::with_capacity(self.len);
+            self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+            whole.freeze()
+        })
+    }
+
+    /// The JSON text of a member's value.
+    pub(crate) fn member(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        match &self.entries[self.find(name)?].value {
+            Value::Original(range) => Some(self.slice(range.clone())),
+            Value::Edited(json) => Some(Cow::Borrowed(json)),
+            Value::Removed => None,
+        }
+    }
+
+    /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
+    pub(crate) fn member_text(&self, name: &str) -> Option<&str> {
+        let json = match &self.entries[self.find(name)?].value {
+            Value::Original(range) => &self.original()[range.clone()],
+            Value::Edited(json) => json,
+            Value::Removed => return None,
+        };
+        std::str::from_utf8(json).ok()
+    }
+
+    /// As [`Body::member_text`], as bytes that share the body's memory.
+    pub(crate) fn member_bytes(&self, name: &str) -> Option<Bytes> {
+        match &self.entries[self.find(name)?].value {
+            Value::Original(range) => Some(self.original().slice(range.clone())),
+            Value::Edited(json) => Some(json.clone()),
+            Value::Removed => None,
+        }
+    }
+
+    /// Replaces a member's value, or adds the member. `json` must be valid JSON.
+    pub(crate) fn set(&mut self, name: &str, json: impl Into<Bytes>) {
+        let value = Value::Edited(json.into());
+        self.edited = true;
+        match self.find(name) {
+            Some(index) => self.entries[index].value = value,
+            None => self.entries.push(Entry {
+                span: 0..0,
+                name: Some(name.into()),
+                name_at: 0..0,
+                value,
+            }),
+        }
+    }
+
+    /// Removes a member; says whether there was one.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let found = self.find(name);
+        if let Some(index) = found {
+            self.entries[index].value = Value::Removed;
+            self.edited = true;
+        }
+        found.is_some()
+    }
+
+    /// The bytes with all edits, in pieces that share memory with the original where they can.
+    pub(crate) fn render(&self) -> Vec<Bytes> {
+        if !self.edited {
+            return self.chunks.clone();
+        }
+        let mut pieces = Pieces::new(self);
+        let mut run: Option<Range<usize>> = None;
+        for entry in &self.entries {
+            match &entry.value {
+                Value::Removed => pieces.flush(&mut run),
+                Value::Original(_) => match &mut run {
+                    Some(run) => run.end = entry.span.end,
+                    None => run = Some(entry.span.clone()),
+                },
+                Value::Edited(json) => {
+                    pieces.flush(&mut run);
+                    pieces.member(self.name_json(entry), json);
+                }
+            }
+        }
+        pieces.flush(&mut run);
+        pieces.finish()
+    }
+
+    /// As [`Body::render`], in one piece.
+    pub(crate) fn rendered(&self) -> Bytes {
+        if !self.edited {
+            return self.original().clone();
+        }
+        match &self.render()[..] {
+            [only] => only.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+
+    /// Whether anything differs from what arrived.
+    pub(crate) fn is_edited(&self) -> bool {
+        self.edited
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| {
+            entry.value != Value::Removed
+                && match &entry.name {
+                    Some(text) => **text == *name,
+                    None => {
+                        entry.name_at.len() == name.len()
+                            && *self.slice(entry.name_at.clone()) == *name.as_bytes()
+                    }
+                }
+        })
+    }
+
+    fn entry(&self, member: Member) -> Entry {
+        let name = member.escaped.then(|| {
+            let quoted = self.slice(member.name.start - 1..member.name.end + 1);
+            serde_json::from_slice::<Box<str>>(&quoted).unwrap_or_default()
+        });
+        Entry {
+            span: member.name.start - 1..member.value.end,
+            name,
+            name_at: member.name,
+            value: Value::Original(member.value),
+        }
+    }
+
+    /// The last of several members of one name counts, here and at the upstream: what was checked
+    /// must be what is sent.
+    fn drop_duplicates(&mut self) {
+        let mut seen = std::collections::HashSet::new();
+        let mut duplicates = Vec::new();
+        if self.entries.len() > 1 {
+            for (index, entry) in self.entries.iter().enumerate().rev() {
+                if !seen.insert(self.name(entry)) {
+                    duplicates.push(index);
+                }
+            }
+        }
+        drop(seen);
+        for index in duplicates {
+            self.entries[index].value = Value::Removed;
+            self.edited = true;
+        }
+    }
+
+    fn name<'a>(&'a self, entry: &'a Entry) -> Cow<'a, [u8]> {
+        match &entry.name {
+            Some(name) => Cow::Borrowed(name.as_bytes()),
+            None => self.slice(entry.name_at.clone()),
+        }
+    }
+
+    fn name_json(&self, entry: &Entry) -> Cow<'_, [u8]> {
+        if entry.span.is_empty() {
+            let name = entry.name.as_deref().unwrap_or_default();
+            return Cow::Owned(serde_json::to_vec(name).unwrap_or_default());
+        }
+        self.slice(entry.name_at.start - 1..entry.name_at.end + 1)
+    }
+
+    fn first_byte(&self) -> Option<u8> {
+        let mut bytes = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        bytes.find(|byte| !byte.is_ascii_whitespace()).copied()
+    }
+
+    /// The bytes of `range`; copied only when they arrived in several chunks.
+    fn slice(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        if let Some(whole) = self.whole.get() {
+            return Cow::Borrowed(&whole[range]);
+        }
+        let mut copy = Vec::new();
+        let mut start = 0;
+        for chunk in &self.chunks {
+            let end = start + chunk.len();
+            if range.start >= start && range.end <= end {
+                return Cow::Borrowed(&chunk[range.start - start..range.end - start]);
+            }
+            if range.start < end && range.end > start {
+                let from = range.start.max(start) - start;
+                copy.extend_from_slice(&chunk[from..range.end.min(end) - start]);
+            }
+            start = end;
+        }
+        Cow::Owned(copy)
+    }
+
+    /// The bytes of `range`, sharing memory, chunk by chunk.
+    fn share(&self, range: Range<usize>, mut piece: impl FnMut(Bytes)) {
+        let mut start = 0;
+        for chunk in &self.chunks {
+            let end = start + chunk.len();
+            if range.start < end && range.end > start {
+                piece(chunk.slice(range.start.max(start) - start..range.end.min(end) - start));
+            }
+            start = end;
+        }
+    }
+}
+
+/// The pieces of a body being put together.
+struct Pieces<'a> {
+    body: &'a Body,
+    done: Vec<Bytes>,
+    /// What is copied: edits, punctuation, and everything in a small body.
+    copied: BytesMut,
+    first: bool,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(body: &'a Body) -> Self {
+        let room = if body.len < ONE_PIECE { body.len + 256 } else { 256 };
+        let mut copied = BytesMut::with_capacity(room);
+        copied.extend_from_slice(b"{");
+        Self { body, done: Vec::new(), copied, first: true }
+    }
+
+    fn comma(&mut self) {
+        if !std::mem::replace(&mut self.first, false) {
+            self.copied.extend_from_slice(b",");
+        }
+    }
+
+    fn flush(&mut self, run: &mut Option<Range<usize>>) {
+        let Some(range) = run.take() else { return };
+        self.comma();
+        let body = self.body;
+        if body.len < ONE_PIECE || range.len() < 512 {
+            self.copied.extend_from_slice(&body.slice(range));
+            return;
+        }
+        self.done.push(self.copied.split().freeze());
+        body.share(range, |piece| self.done.push(piece));
+    }
+
+    fn member(&mut self, name: Cow<'_, [u8]>, json: &Bytes) {
+        self.comma();
+        self.copied.extend_from_slice(&name);
+        self.copied.extend_from_slice(b":");
+        if json.len() < ONE_PIECE {
+            self.copied.extend_from_slice(json);
+        } else {
+            self.done.push(self.copied.split().freeze());
+            self.done.push(json.clone());
+        }
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.copied.extend_from_slice(b"}");
+        self.done.push(self.copied.freeze());
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str, chunk: usize) -> Body {
+        let mut arriving = Arriving::new();
+        for part in text.as_bytes().chunks(chunk) {
+            arriving.push(Bytes::copy_from_slice(part)).expect("valid");
+        }
+        arriving.finish().expect("an object")
+    }
+
+    fn text(body: &Body) -> String {
+        String::from_utf8(body.rendered().to_vec()).expect("utf-8")
+    }
+
+    const CHAT: &str = r#"{"model":"m", "messages":[{"role":"user","content":"hé"}], "stream" : true}"#;
+
+    #[test]
+    fn unedited_bytes_stay_as_they_are() {
+        for chunk in [1, 7, 1000] {
+            assert_eq!(text(&body(CHAT, chunk)), CHAT);
+        }
+    }
+
+    #[test]
+    fn edits_touch_only_their_member() {
+        for chunk in [1, 5, 1000] {
+            let mut edited = body(CHAT, chunk);
+            edited.set("model", &b"\"other\""[..]);
+            edited.set("stream_options", &b"{}"[..]);
+            assert_eq!(edited.member_text("model"), Some("\"other\""));
+            assert_eq!(
+                text(&edited),
+                r#"{"model":"other","messages":[{"role":"user","content":"hé"}], "stream" : true,"stream_options":{}}"#
+            );
+            assert!(edited.remove("messages") && !edited.remove("messages"));
+            assert_eq!(text(&edited), r#"{"model":"other","stream" : true,"stream_options":{}}"#);
+            assert!(edited.remove("model") && edited.remove("stream"));
+            assert_eq!(text(&edited), r#"{"stream_options":{}}"#);
+        }
+    }
+
+    #[test]
+    fn the_last_of_duplicates_counts_and_is_the_only_one_sent() {
+        let twice = body(r#"{"model":"a","x":1,"mod\u0065l":"b"}"#, 1000);
+        assert_eq!(twice.member_text("model"), Some("\"b\""));
+        assert_eq!(text(&twice), r#"{"x":1,"mod\u0065l":"b"}"#);
+    }
+
+    #[test]
+    fn large_bodies_are_shared_not_copied() {
+        let long = format!(r#"{{"model":"m","messages":["{}"]}}"#, "x".repeat(100_000));
+        let mut large = body(&long, 30_000);
+        large.set("model", &b"\"n\""[..]);
+        let pieces = large.render();
+        assert!(pieces.len() > 3, "{}", pieces.len());
+        let expected = long.replacen("\"m\"", "\"n\"", 1);
+        assert_eq!(pieces.concat(), expected.as_bytes());
+    }
+
+    #[test]
+    fn only_objects_are_bodies() {
+        for text in ["[]", "1", "\"x\"", "null"] {
+            let bytes = Bytes::copy_from_slice(text.as_bytes());
+            assert_eq!(Body::parse(bytes).unwrap_err(), BodyError::NotAnObject);
+        }
+        assert_eq!(text(&body("{}", 9)), "{}");
+    }
+}

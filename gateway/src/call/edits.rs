@@ -1,0 +1,203 @@
+//! What callbacks may change of a call in `on_llm_start`, and taking it back.
+
+use super::{Body, Call, RouteEdit, Target, messages::Messages, params};
+use crate::deployments::Deployments;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use plugin_api::{EditError, Route};
+use std::cell::OnceCell;
+
+/// Room for all of a call's metadata, and for one note.
+const NOTES_LIMIT: usize = 1024 * 1024;
+
+/// Members that decide what a call is; they have accessors of their own, or none.
+const FIXED: &[&str] = &["model", "messages", "stream"];
+
+/// Everything an edit can change, for when a faulty hook's edits are rolled back.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    body: Body,
+    messages: OnceCell<Messages>,
+    model: Option<String>,
+    route: RouteEdit,
+    upstream_headers: Vec<(HeaderName, HeaderValue)>,
+    metadata: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Call {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            body: self.body.clone(),
+            messages: self.messages.clone(),
+            model: self.model.clone(),
+            route: self.route.clone(),
+            upstream_headers: self.upstream_headers.clone(),
+            metadata: self.metadata.clone(),
+        }
+    }
+
+    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        self.body = snapshot.body;
+        self.messages = snapshot.messages;
+        self.model = snapshot.model;
+        self.route = snapshot.route;
+        self.upstream_headers = snapshot.upstream_headers;
+        self.metadata = snapshot.metadata;
+        self.planned = OnceCell::new();
+    }
+
+    /// Where the call goes as things stand. Decided once, so that what a callback counted and what
+    /// is sent are the same deployment.
+    pub(crate) fn planned(&self, deployments: &Deployments) -> Option<&Target> {
+        self.planned
+            .get_or_init(|| Target::plan(deployments, self.model(), &self.route))
+            .as_ref()
+    }
+
+    pub(crate) fn set_model(&mut self, model: &str) -> Result<(), EditError> {
+        if model.is_empty() {
+            return Err(EditError::NotAllowed);
+        }
+        self.model = Some(model.to_owned());
+        self.planned = OnceCell::new();
+        Ok(())
+    }
+
+    pub(crate) fn set_route(
+        &mut self,
+        route: Route<'_>,
+        deployments: &Deployments,
+    ) -> Result<(), EditError> {
+        self.route.apply(route, deployments)?;
+        self.planned = OnceCell::new();
+        Ok(())
+    }
+
+    pub(crate) fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+        let (name, value) = valid_header(name, value)?;
+        self.upstream_headers.retain(|(present, _)| *present != name);
+        self.upstream_headers.push((name, value));
+        Ok(())
+    }
+
+    pub(crate) fn remove_upstream_header(&mut self, name: &str) -> Result<(), EditError> {
+        let before = self.upstream_headers.len();
+        self.upstream_headers.retain(|(present, _)| !present.as_str().eq_ignore_ascii_case(name));
+        if self.upstream_headers.len() < before { Ok(()) } else { Err(EditError::NotFound) }
+    }
+
+    pub(crate) fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
+        changeable(path)?;
+        params::set(&mut self.body, path, json)
+    }
+
+    pub(crate) fn remove_param(&mut self, path: &str) -> Result<(), EditError> {
+        changeable(path)?;
+        params::remove(&mut self.body, path)
+    }
+
+    /// Edits the messages and keeps the body in step.
+    pub(crate) fn edit_messages<R>(
+        &mut self,
+        edit: impl FnOnce(&mut super::Messages) -> Result<R, EditError>,
+    ) -> Result<R, EditError> {
+        self.messages();
+        let messages = self.messages.get_mut().ok_or(EditError::WrongKind)?;
+        edit(messages)
+    }
+
+    /// Puts edited messages into the body; before anything reads the body as a whole.
+    pub(crate) fn settle_messages(&mut self) {
+        if let Some(array) = self.messages.get().and_then(Messages::rendered) {
+            self.body.set("messages", array);
+        }
+    }
+
+    /// The body with all edits so far.
+    pub(crate) fn body_text(&self) -> &str {
+        let rendered = match self.messages.get().and_then(Messages::rendered) {
+            None if !self.body.is_edited() => {
+                return std::str::from_utf8(self.body.original()).unwrap_or_default();
+            }
+            None => self.body.rendered(),
+            Some(array) => {
+                let mut body = self.body.clone();
+                body.set("messages", array);
+                body.rendered()
+            }
+        };
+        self.keep(String::from_utf8_lossy(&rendered).into_owned())
+    }
+
+    pub(crate) fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
+        let body =
+            Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
+        if body.member("stream").as_deref() == Some(b"true") && !self.stream {
+            return Err(EditError::NotAllowed);
+        }
+        if let Some(model) = body.member_text("model").and_then(|it| serde_json::from_str::<String>(it).ok())
+            && model != self.model()
+        {
+            self.set_model(&model)?;
+        }
+        self.body = body;
+        if self.stream {
+            self.body.set("stream", &b"true"[..]);
+        }
+        self.messages = OnceCell::new();
+        Ok(())
+    }
+
+    pub(crate) fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
+        self.metadata.retain(|(name, _)| **name != *key);
+        let used: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if used + key.len() + value.len() > NOTES_LIMIT {
+            return Err(EditError::TooLarge);
+        }
+        self.metadata.push((key.into(), value.into()));
+        Ok(())
+    }
+
+    pub(crate) fn set_note(&mut self, place: usize, note: &[u8]) -> Result<(), EditError> {
+        if note.len() > NOTES_LIMIT {
+            return Err(EditError::TooLarge);
+        }
+        if self.notes.len() <= place {
+            self.notes.resize_with(place + 1, Default::default);
+        }
+        let slot = &mut self.notes[place];
+        slot.clear();
+        slot.extend_from_slice(note);
+        Ok(())
+    }
+}
+
+fn changeable(path: &str) -> Result<(), EditError> {
+    let name = path.split_once('.').map_or(path, |(name, _)| name);
+    if path.is_empty() || FIXED.contains(&name) { Err(EditError::NotAllowed) } else { Ok(()) }
+}
+
+/// A header a callback may set: valid, and not one the connection or the gateway owns.
+pub(crate) fn valid_header(
+    name: &str,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), EditError> {
+    let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
+    let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;
+    let owned = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+        header::AUTHORIZATION,
+        header::ACCEPT_ENCODING,
+    ];
+    if owned.contains(&name) || name == "keep-alive" || name == "x-callgate-hop" {
+        return Err(EditError::NotAllowed);
+    }
+    Ok((name, value))
+}

@@ -1,0 +1,284 @@
+//! Chunks, replies and failures as hooks see them.
+
+use crate::{
+    call::valid_header,
+    failure::Failure,
+    provider::Usage,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use plugin_api::{
+    EditError, FailureKind,
+    abi::serve::{ChunkAccess, Edited, FailureAccess, ReplyAccess},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{borrow::Cow, cell::OnceCell, time::Duration};
+
+/// A streamed chunk on its way through the chain.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) index: u64,
+    pub(crate) json: String,
+    pub(crate) dropped: bool,
+    text: OnceCell<Box<str>>,
+}
+
+/// A complete answer on its way through the chain.
+#[derive(Debug)]
+pub(crate) struct Reply<'a> {
+    pub(crate) status: u16,
+    /// `None` after a stream.
+    pub(crate) json: Option<Bytes>,
+    /// Headers that hooks set, for a JSON reply.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) elapsed: Duration,
+    pub(crate) upstream: Option<Duration>,
+    pub(crate) first_token: Option<Duration>,
+    pub(crate) from_callback: bool,
+    /// What was streamed.
+    pub(crate) streamed: &'a Streamed,
+    read: OnceCell<Streamed>,
+}
+
+/// The text of an answer and why it ended: collected from a stream when a hook will want it, read
+/// from a JSON reply when one asks.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Streamed {
+    pub(crate) text: String,
+    pub(crate) finish_reason: Option<String>,
+}
+
+/// A failure on its way through the chain.
+#[derive(Debug)]
+pub(crate) struct Failing<'a> {
+    pub(crate) failure: &'a mut Failure,
+    pub(crate) sent: bool,
+    pub(crate) streamed: &'a str,
+    pub(crate) elapsed: Duration,
+}
+
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    choices: Vec<Choice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: u64,
+    #[serde(borrow, default, alias = "message")]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    content: Option<Cow<'a, str>>,
+}
+
+impl Streamed {
+    /// Adds what a chunk (or a whole reply) says of the first choice.
+    pub(crate) fn add(&mut self, json: &[u8]) {
+        let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else { return };
+        for choice in outline.choices.iter().filter(|choice| choice.index == 0) {
+            if let Some(text) = choice.delta.as_ref().and_then(|delta| delta.content.as_deref()) {
+                self.text.push_str(text);
+            }
+            if let Some(reason) = &choice.finish_reason {
+                self.finish_reason = Some(reason.to_string());
+            }
+        }
+    }
+}
+
+impl Chunk {
+    pub(crate) fn new(index: u64, json: String) -> Self {
+        Self { index, json, dropped: false, text: OnceCell::new() }
+    }
+}
+
+impl ChunkAccess for Chunk {
+    fn index(&self) -> u64 {
+        self.index
+    }
+
+    fn json(&self) -> &str {
+        &self.json
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| {
+            let mut streamed = Streamed::default();
+            streamed.add(self.json.as_bytes());
+            streamed.text.into()
+        })
+    }
+
+    fn set_json(&mut self, json: &str) -> Edited {
+        object(json)?;
+        json.clone_into(&mut self.json);
+        self.text = OnceCell::new();
+        Ok(())
+    }
+
+    fn set_text(&mut self, text: &str) -> Edited {
+        let mut value = object(&self.json)?;
+        let delta = value
+            .get_mut("choices")
+            .and_then(|choices| choices.get_mut(0))
+            .and_then(|choice| choice.get_mut("delta"))
+            .and_then(Value::as_object_mut)
+            .ok_or(EditError::WrongKind)?;
+        delta.insert("content".to_owned(), Value::String(text.to_owned()));
+        self.json = value.to_string();
+        self.text = OnceCell::new();
+        Ok(())
+    }
+
+    fn drop_chunk(&mut self) -> Edited {
+        self.dropped = true;
+        Ok(())
+    }
+}
+
+impl<'a> Reply<'a> {
+    pub(crate) fn new(status: u16, json: Option<Bytes>, streamed: &'a Streamed) -> Self {
+        Self {
+            status,
+            json,
+            headers: Vec::new(),
+            usage: None,
+            elapsed: Duration::ZERO,
+            upstream: None,
+            first_token: None,
+            from_callback: false,
+            streamed,
+            read: OnceCell::new(),
+        }
+    }
+
+    fn said(&self) -> &Streamed {
+        let Some(json) = &self.json else { return self.streamed };
+        self.read.get_or_init(|| {
+            let mut said = Streamed::default();
+            said.add(json);
+            said
+        })
+    }
+}
+
+impl ReplyAccess for Reply<'_> {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn json(&self) -> Option<&str> {
+        std::str::from_utf8(self.json.as_ref()?).ok()
+    }
+
+    fn set_json(&mut self, json: &str) -> Edited {
+        let body = self.json.as_mut().ok_or(EditError::TooLate)?;
+        object(json)?;
+        *body = Bytes::copy_from_slice(json.as_bytes());
+        self.read = OnceCell::new();
+        Ok(())
+    }
+
+    fn text(&self) -> &str {
+        &self.said().text
+    }
+
+    fn set_header(&mut self, name: &str, value: &str) -> Edited {
+        if self.json.is_none() {
+            return Err(EditError::TooLate);
+        }
+        let header = valid_header(name, value)?;
+        self.headers.retain(|(present, _)| *present != header.0);
+        self.headers.push(header);
+        Ok(())
+    }
+
+    fn finish_reason(&self) -> Option<&str> {
+        self.said().finish_reason.as_deref()
+    }
+
+    fn usage(&self) -> [Option<u64>; 3] {
+        let usage = self.usage;
+        [
+            usage.map(|usage| usage.prompt_tokens),
+            usage.map(|usage| usage.completion_tokens),
+            usage.map(|usage| usage.total_tokens),
+        ]
+    }
+
+    fn durations(&self) -> [Option<u64>; 3] {
+        [Some(self.elapsed), self.upstream, self.first_token]
+            .map(|duration| duration.and_then(|it| u64::try_from(it.as_nanos()).ok()))
+    }
+
+    fn from_callback(&self) -> bool {
+        self.from_callback
+    }
+}
+
+impl FailureAccess for Failing<'_> {
+    fn kind(&self) -> FailureKind {
+        self.failure.kind
+    }
+
+    fn status(&self) -> u16 {
+        self.failure.status
+    }
+
+    fn code(&self) -> &str {
+        self.failure.code_text()
+    }
+
+    fn message(&self) -> &str {
+        &self.failure.message
+    }
+
+    fn set_status(&mut self, status: u16) -> Edited {
+        if self.sent {
+            return Err(EditError::TooLate);
+        }
+        if !(400..600).contains(&status) {
+            return Err(EditError::NotAllowed);
+        }
+        self.failure.status = status;
+        Ok(())
+    }
+
+    fn set_message(&mut self, message: &str) -> Edited {
+        if self.sent {
+            return Err(EditError::TooLate);
+        }
+        message.clone_into(&mut self.failure.message);
+        Ok(())
+    }
+
+    fn sent(&self) -> bool {
+        self.sent
+    }
+
+    fn text(&self) -> &str {
+        self.streamed
+    }
+
+    fn duration_ns(&self) -> u64 {
+        u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn callback(&self) -> Option<&str> {
+        self.failure.callback.as_deref()
+    }
+}
+
+fn object(json: &str) -> Result<Value, EditError> {
+    serde_json::from_str::<Value>(json).ok().filter(Value::is_object).ok_or(EditError::NotJson)
+}

@@ -1,0 +1,200 @@
+//! The live call as one hook of one callback sees it: the gateway's side of every accessor.
+
+use crate::{call::Call, callbacks::CREDENTIAL_HEADERS, deployments::Deployments};
+use plugin_api::{
+    EditError, Endpoint, Rejection, Reply, Route,
+    abi::serve::{CallAccess, Edited},
+};
+use std::time::Instant;
+
+/// What a hook gave beside its verdict.
+#[derive(Debug, Default)]
+pub(super) enum Given {
+    #[default]
+    Nothing,
+    Rejection(Rejection),
+    Reply(Reply),
+    Fault(String),
+}
+
+/// A call lent to one hook.
+#[derive(Debug)]
+pub(super) struct Scope<'a> {
+    pub(super) call: &'a mut Call,
+    pub(super) deployments: &'a Deployments,
+    /// The callback's place in the chain.
+    pub(super) place: usize,
+    /// Whether this is `on_llm_start`: later, what is sent is sent.
+    pub(super) starting: bool,
+    pub(super) given: Given,
+}
+
+impl Scope<'_> {
+    fn edit(&mut self, edit: impl FnOnce(&mut Call) -> Edited) -> Edited {
+        if self.starting { edit(self.call) } else { Err(EditError::TooLate) }
+    }
+}
+
+impl CallAccess for Scope<'_> {
+    fn id(&self) -> &str {
+        &self.call.id
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        self.call.endpoint
+    }
+
+    fn stream(&self) -> bool {
+        self.call.stream
+    }
+
+    fn requested_model(&self) -> &str {
+        &self.call.requested_model
+    }
+
+    fn model(&self) -> &str {
+        self.call.model()
+    }
+
+    fn set_model(&mut self, model: &str) -> Edited {
+        self.edit(|call| call.set_model(model))
+    }
+
+    fn provider(&self) -> Option<&str> {
+        Some(&self.call.planned(self.deployments)?.deployment().label)
+    }
+
+    fn upstream_model(&self) -> Option<&str> {
+        Some(self.call.planned(self.deployments)?.upstream_model())
+    }
+
+    fn api_base(&self) -> Option<&str> {
+        Some(self.call.planned(self.deployments)?.api_base())
+    }
+
+    fn set_route(&mut self, route: Route<'_>) -> Edited {
+        let deployments = self.deployments;
+        self.edit(|call| call.set_route(route, deployments))
+    }
+
+    fn set_upstream_header(&mut self, name: &str, value: &str) -> Edited {
+        self.edit(|call| call.set_upstream_header(name, value))
+    }
+
+    fn remove_upstream_header(&mut self, name: &str) -> Edited {
+        self.edit(|call| call.remove_upstream_header(name))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let value = self.call.headers.get(name)?;
+        masked(name).or_else(|| value.to_str().ok())
+    }
+
+    fn header_count(&self) -> usize {
+        self.call.headers.len()
+    }
+
+    fn header_at(&self, index: usize) -> Option<(&str, &str)> {
+        let (name, value) = self.call.headers.iter().nth(index)?;
+        Some((name.as_str(), masked(name.as_str()).or_else(|| value.to_str().ok())?))
+    }
+
+    fn param(&self, path: &str) -> Option<&str> {
+        self.call.param(path)
+    }
+
+    fn set_param(&mut self, path: &str, json: &str) -> Edited {
+        self.edit(|call| call.set_param(path, json))
+    }
+
+    fn remove_param(&mut self, path: &str) -> Edited {
+        self.edit(|call| call.remove_param(path))
+    }
+
+    fn message_count(&self) -> usize {
+        self.call.message_count()
+    }
+
+    fn message_role(&self, index: usize) -> Option<&str> {
+        self.call.message_role(index)
+    }
+
+    fn message_text(&self, index: usize) -> Option<&str> {
+        self.call.message_text(index)
+    }
+
+    fn message_json(&self, index: usize) -> Option<&str> {
+        self.call.message_json(index)
+    }
+
+    fn set_message_text(&mut self, index: usize, text: &str) -> Edited {
+        self.edit(|call| call.edit_messages(|messages| messages.set_text(index, text)))
+    }
+
+    fn set_message_json(&mut self, index: usize, json: &str) -> Edited {
+        self.edit(|call| call.edit_messages(|messages| messages.set_json(index, json)))
+    }
+
+    fn insert_message(&mut self, index: usize, role: &str, text: &str) -> Edited {
+        self.edit(|call| call.edit_messages(|messages| messages.insert(index, role, text)))
+    }
+
+    fn remove_message(&mut self, index: usize) -> Edited {
+        self.edit(|call| call.edit_messages(|messages| messages.remove(index)))
+    }
+
+    fn body(&self) -> &[u8] {
+        self.call.body_text().as_bytes()
+    }
+
+    fn replace_body(&mut self, body: &[u8]) -> Edited {
+        self.edit(|call| call.replace_body(body))
+    }
+
+    fn key_id(&self) -> &str {
+        &self.call.key_id
+    }
+
+    fn metadata(&self, key: &str) -> Option<&str> {
+        self.call.metadata(key)
+    }
+
+    fn set_metadata(&mut self, key: &str, value: &str) -> Edited {
+        self.call.set_metadata(key, value)
+    }
+
+    fn local(&self) -> &[u8] {
+        self.call.note(self.place)
+    }
+
+    fn set_local(&mut self, note: &[u8]) -> Edited {
+        self.call.set_note(self.place, note)
+    }
+
+    fn remaining_ms(&self) -> Option<u64> {
+        let left = self.call.deadline?.saturating_duration_since(Instant::now());
+        u64::try_from(left.as_millis()).ok()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.call.client_gone
+    }
+
+    fn reject(&mut self, rejection: Rejection) {
+        self.given = Given::Rejection(rejection);
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.given = Given::Reply(reply);
+    }
+
+    fn fault(&mut self, message: &str) {
+        self.given = Given::Fault(message.to_owned());
+    }
+}
+
+/// Credentials are not a callback's business: it knows the caller by `key_id`.
+fn masked(name: &str) -> Option<&'static str> {
+    let secret = |known: &&str| known.eq_ignore_ascii_case(name);
+    (CREDENTIAL_HEADERS.iter().any(|it| secret(&it)) || secret(&"cookie")).then_some("***")
+}

@@ -1,0 +1,122 @@
+//! What a call failed of, and what its client is told: OpenAI's error object with a status.
+//!
+//! Every room makes its failures through the constructors here, so that a status, its `type` and
+//! its `code` are decided once. Turning one into HTTP is `server::error`'s work.
+
+use plugin_api::FailureKind;
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
+
+/// A failed call.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    /// 400 to 599.
+    pub(crate) status: u16,
+    pub(crate) error_type: Cow<'static, str>,
+    pub(crate) code: Option<Cow<'static, str>>,
+    pub(crate) param: Option<String>,
+    /// For the client; never holds a secret or an internal cause.
+    pub(crate) message: String,
+    /// For the log; never a prompt, a reply or a key.
+    pub(crate) cause: Option<String>,
+    /// `Retry-After` as it will be sent.
+    pub(crate) retry_after: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    /// The callback that refused or broke.
+    pub(crate) callback: Option<Arc<str>>,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status,
+            error_type: Cow::Borrowed(type_of(status)),
+            code: None,
+            param: None,
+            message: message.into(),
+            cause: None,
+            retry_after: None,
+            headers: Vec::new(),
+            callback: None,
+        }
+    }
+
+    /// The client's mistake: 400.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::INVALID, 400, message)
+    }
+
+    /// Ours: 500. `cause` goes to the log only.
+    pub(crate) fn internal(cause: impl Into<String>) -> Self {
+        Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call")
+            .cause(cause)
+    }
+
+    pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    pub(crate) fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
+        self.error_type = error_type.into();
+        self
+    }
+
+    pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The error object's `code`: the given one, else the status, as a string either way.
+    pub(crate) fn code_text(&self) -> &str {
+        static STATUSES: LazyLock<Vec<String>> =
+            LazyLock::new(|| (400..600_u16).map(|status| status.to_string()).collect());
+        self.code.as_deref().unwrap_or_else(|| {
+            let known = STATUSES.get(usize::from(self.status.saturating_sub(400)));
+            known.map_or("500", String::as_str)
+        })
+    }
+
+    /// OpenAI's error object.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        #[derive(serde::Serialize)]
+        struct Object<'a> {
+            error: Error<'a>,
+        }
+        #[derive(serde::Serialize)]
+        struct Error<'a> {
+            message: &'a str,
+            r#type: &'a str,
+            param: Option<&'a str>,
+            code: &'a str,
+        }
+        let error = Error {
+            message: &self.message,
+            r#type: &self.error_type,
+            param: self.param.as_deref(),
+            code: self.code_text(),
+        };
+        // Strings only: cannot fail.
+        serde_json::to_vec(&Object { error }).unwrap_or_default()
+    }
+}
+
+/// The error object's `type` for a status, as LiteLLM gives it.
+pub(crate) fn type_of(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        500..=599 => "internal_server_error",
+        _ => "invalid_request_error",
+    }
+}

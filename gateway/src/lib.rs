@@ -1,0 +1,28 @@
+//! Callgate: an LLM gateway that starts on a LiteLLM `config.yaml` and runs native callbacks.
+//!
+//! In reading order: `cli` and `boot` (from arguments to a running server), `config` (the YAML as
+//! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable), `server`
+//! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
+//! `callbacks` and `host` (plugins, and what is lent to them), `provider` (dialects), `stream`
+//! (framing), `upstream` (the network), `failure` (what clients are told), `telemetry` (logs),
+//! `demo` (the walkthrough with a scripted upstream).
+
+pub mod app;
+pub mod boot;
+mod call;
+pub mod callbacks;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod deployments;
+mod failure;
+pub mod host;
+pub mod provider;
+pub mod secret;
+pub mod server;
+mod stream;
+pub mod telemetry;
+mod upstream;
+
+/// How the gateway names itself to upstreams.
+pub(crate) const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));

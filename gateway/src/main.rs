@@ -1,0 +1,73 @@
+//! The `callgate` program: arguments in, exit code out.
+
+use callgate::{
+    boot,
+    cli::{Cli, Command, Serve},
+    demo, telemetry,
+};
+use clap::Parser as _;
+use std::{io::Write as _, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Check(check)) => match boot::check(&check.source) {
+            Ok(report) => print(&report),
+            Err(report) => complain(&report),
+        },
+        Some(Command::Demo(options)) => in_runtime(demo::run(options)),
+        None => {
+            telemetry::start(cli.serve.log_format);
+            in_runtime(serve(cli.serve))
+        }
+    }
+}
+
+async fn serve(options: Serve) -> ExitCode {
+    // Before anything is built, so that an early signal ends the start in order too.
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return complain("cannot listen for signals");
+    };
+    let ready = match boot::ready(&options).await {
+        Ok(ready) => ready,
+        Err(error) => return complain(&error.to_string()),
+    };
+    let stop = async {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    };
+    if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what blocks.
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(64)
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // A callback that never ends must not keep the process.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => complain(&format!("cannot start the runtime: {error}")),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that closed the pipe has what it wanted.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn complain(text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::FAILURE
+}

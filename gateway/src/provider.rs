@@ -1,0 +1,192 @@
+//! The dialects upstreams speak and the providers that are known by name.
+//!
+//! Translation is pure: bytes in, bytes out, no I/O. A provider is one row of [`PROVIDERS`]; a new
+//! dialect is one file beside it. Who sends and receives is `upstream`; which provider a deployment
+//! has is decided by `deployments`.
+
+pub(crate) mod ollama;
+pub(crate) mod openai;
+
+use crate::{
+    call::{Body, Call, Target},
+    failure::Failure,
+};
+use bytes::Bytes;
+use std::fmt;
+
+/// A provider known by its prefix in `litellm_params.model`.
+pub struct Provider {
+    /// The prefix, and what `custom_llm_provider` calls it.
+    pub name: &'static str,
+    /// What limits, logs and metrics count by.
+    pub label: &'static str,
+    /// Used when neither the config nor a variable gives a base URL.
+    pub default_base: Option<&'static str>,
+    /// Variables that give a base URL, first wins.
+    pub base_env: &'static [&'static str],
+    /// Variables that give a key, first wins.
+    pub key_env: &'static [&'static str],
+    /// Servers of this kind need no key; one is made up where a header is expected.
+    pub dummy_key: bool,
+    pub(crate) dialect: &'static dyn Dialect,
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const OPENAI: Provider = Provider {
+    name: "openai",
+    label: "openai",
+    default_base: Some("https://api.openai.com/v1"),
+    base_env: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+    key_env: &["OPENAI_API_KEY"],
+    dummy_key: false,
+    dialect: &openai::OpenAi,
+};
+
+const OLLAMA: Provider = Provider {
+    name: "ollama_chat",
+    label: "ollama",
+    default_base: Some(ollama::DEFAULT_API_BASE),
+    base_env: &["OLLAMA_API_BASE"],
+    key_env: &["OLLAMA_API_KEY"],
+    dummy_key: false,
+    dialect: &ollama::Ollama,
+};
+
+/// An OpenAI-compatible server that somebody runs for themselves.
+const fn compatible(name: &'static str, label: &'static str) -> Provider {
+    Provider { name, label, default_base: None, base_env: &[], key_env: &[], dummy_key: true, ..OPENAI }
+}
+
+/// Every provider, in the order they are told to the operator.
+pub static PROVIDERS: &[Provider] = &[
+    OPENAI,
+    Provider {
+        name: "groq",
+        label: "groq",
+        default_base: Some("https://api.groq.com/openai/v1"),
+        base_env: &["GROQ_API_BASE"],
+        key_env: &["GROQ_API_KEY"],
+        ..OPENAI
+    },
+    OLLAMA,
+    // LiteLLM renders a prompt for `/api/generate` here; Ollama's own `/api/chat` does that better.
+    Provider { name: "ollama", ..OLLAMA },
+    compatible("hosted_vllm", "hosted_vllm"),
+    compatible("lm_studio", "lm_studio"),
+    compatible("openai_compatible", "openai_compatible"),
+    compatible("openai_like", "openai_compatible"),
+];
+
+/// The provider with this prefix; case matters.
+#[must_use]
+pub fn by_prefix(prefix: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|provider| provider.name == prefix)
+}
+
+/// Every known prefix.
+pub fn prefixes() -> impl Iterator<Item = &'static str> {
+    PROVIDERS.iter().map(|provider| provider.name)
+}
+
+/// How an upstream is spoken to.
+pub(crate) trait Dialect: Sync + fmt::Debug {
+    /// What to send. `call` has every callback's edits.
+    fn request(&self, call: &mut Call, target: &Target) -> Result<Outgoing, Failure>;
+
+    /// A complete JSON reply in the client's dialect.
+    fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure>;
+
+    /// A translator for one streamed reply. `include_usage`: the client asked for the usage chunk.
+    fn stream(&self, echo: &Echo, include_usage: bool) -> Box<dyn StreamTranslator>;
+
+    /// What an error reply says.
+    fn error(&self, status: u16, body: &[u8]) -> UpstreamError;
+
+    /// What to try when the upstream at `base` cannot be reached.
+    fn unreachable_hint(&self, base: &str) -> String {
+        format!("is its base URL right, and does something listen at {base}?")
+    }
+}
+
+/// A request to an upstream, but for what every request has.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) url: String,
+    pub(crate) body: Vec<Bytes>,
+}
+
+/// A JSON reply in the client's dialect.
+#[derive(Debug)]
+pub(crate) struct Translated {
+    pub(crate) body: Vec<Bytes>,
+    pub(crate) usage: Option<Usage>,
+}
+
+/// What every reply repeats to its client.
+#[derive(Debug, Clone)]
+pub(crate) struct Echo {
+    /// For upstreams that give no id: `chatcmpl-…`.
+    pub(crate) id: String,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+    /// The model name the client asked for.
+    pub(crate) model: String,
+}
+
+/// Tokens as the upstream counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub(crate) struct Usage {
+    #[serde(default)]
+    pub(crate) prompt_tokens: u64,
+    #[serde(default)]
+    pub(crate) completion_tokens: u64,
+    #[serde(default)]
+    pub(crate) total_tokens: u64,
+}
+
+/// One streamed reply being translated, frame by frame.
+pub(crate) trait StreamTranslator: Send {
+    /// The next bytes, split anywhere. Every chunk they complete goes to `out`.
+    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure>;
+
+    /// The upstream has closed: what came after the last line's end is a line too.
+    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), StreamFailure>;
+
+    /// Whether the answer is complete; what comes after is ignored.
+    fn complete(&self) -> bool;
+
+    /// Whether the answer may be taken as complete now that the upstream has closed.
+    fn complete_at_close(&self) -> bool {
+        self.complete()
+    }
+
+    fn usage(&self) -> Option<Usage>;
+}
+
+/// Takes `chat.completion.chunk` objects, each as parts to be written one after another.
+pub(crate) trait ChunkSink {
+    fn chunk(&mut self, json: &[&[u8]]);
+}
+
+/// Why a stream cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StreamFailure {
+    /// The upstream says so.
+    Upstream(UpstreamError),
+    /// What it sent is not its dialect.
+    Malformed(String),
+}
+
+/// What an upstream says of its error.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct UpstreamError {
+    pub(crate) message: String,
+    pub(crate) error_type: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) param: Option<String>,
+}

@@ -1,0 +1,102 @@
+//! The gateway's [`Dialect`] over this room's translations.
+
+use super::{ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, upstream_error};
+use crate::{
+    call::{Body, Call, Target},
+    failure::Failure,
+    provider::{
+        ChunkSink, Dialect, Echo, Outgoing, StreamFailure, StreamTranslator, Translated,
+        UpstreamError, Usage,
+    },
+    stream::Lines,
+};
+use plugin_api::FailureKind;
+
+impl Dialect for Ollama {
+    fn request(&self, call: &mut Call, target: &Target) -> Result<Outgoing, Failure> {
+        let deployment = target.deployment();
+        let body = call.body.rendered();
+        let translated = chat_request(
+            &body,
+            target.upstream_model(),
+            &deployment.params,
+            deployment.drop_params,
+        )
+        .map_err(|error| {
+            let failure = Failure::invalid(error.message());
+            match error.param() {
+                Some(param) => failure.param(param),
+                None => failure,
+            }
+        })?;
+        Ok(Outgoing { url: chat_url(target.api_base()), body: vec![translated.into()] })
+    }
+
+    fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure> {
+        let reply = chat_reply(body.original(), echo).map_err(|error| match error {
+            ReplyError::Upstream { message } => {
+                Failure::new(FailureKind::UPSTREAM_STATUS, 500, message)
+            }
+            error => Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, error.to_string()),
+        })?;
+        Ok(Translated { body: vec![reply.body.into()], usage: reply.usage })
+    }
+
+    fn stream(&self, echo: &Echo, include_usage: bool) -> Box<dyn StreamTranslator> {
+        Box::new(Translating {
+            lines: Lines::default(),
+            chat: ChatStream::new(echo, include_usage),
+        })
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
+        UpstreamError { message: upstream_error(status, body), ..UpstreamError::default() }
+    }
+
+    fn unreachable_hint(&self, base: &str) -> String {
+        format!("is `ollama serve` running at {base}?")
+    }
+}
+
+/// NDJSON lines into chunks.
+struct Translating {
+    lines: Lines,
+    chat: ChatStream,
+}
+
+impl StreamTranslator for Translating {
+    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+        let chat = &mut self.chat;
+        self.lines.push(bytes, |line| {
+            if line.trim_ascii().is_empty() || chat.finished() {
+                return Ok(());
+            }
+            chat.line(line, &mut |json| out.chunk(&[json])).map_err(StreamFailure::from)
+        })
+    }
+
+    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+        let mut rest = self.lines.take_rest();
+        rest.push(b'\n');
+        self.push(&rest, out)
+    }
+
+    fn complete(&self) -> bool {
+        self.chat.finished()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.chat.usage()
+    }
+}
+
+impl From<StreamError> for StreamFailure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Upstream { message } => {
+                Self::Upstream(UpstreamError { message, ..UpstreamError::default() })
+            }
+            error => Self::Malformed(error.to_string()),
+        }
+    }
+}

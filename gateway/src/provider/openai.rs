@@ -1,0 +1,226 @@
+//! OpenAI's dialect, which is also the client's: bodies pass through as they are, but for the
+//! model's name, the deployment's defaults and the members that are nobody's business upstream.
+
+mod stream;
+
+use super::{Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, Usage};
+use crate::{
+    call::{Body, Call, Target, json_text},
+    failure::Failure,
+};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+/// Members of a request that steer a proxy and must never reach an upstream.
+pub(crate) const PROXY_MEMBERS: &[&str] = &[
+    "litellm_params", "metadata", "litellm_metadata", "tags", "cache", "guardrails", "drop_params",
+    "num_retries", "timeout", "request_timeout", "stream_timeout", "fallbacks", "disable_fallbacks",
+    "context_window_fallbacks", "content_policy_fallbacks", "allowed_openai_params", "extra_body",
+    "mock_response", "mock_testing_fallbacks", "mock_timeout", "mock_delay", "api_key", "api_base",
+    "base_url", "litellm_call_id", "litellm_logging_obj", "secret_fields", "proxy_server_request",
+];
+
+/// OpenAI itself, and every server that speaks like it.
+#[derive(Debug)]
+pub(crate) struct OpenAi;
+
+impl Dialect for OpenAi {
+    fn request(&self, call: &mut Call, target: &Target) -> Result<Outgoing, Failure> {
+        let stream = call.stream;
+        let body = &mut call.body;
+        body.set("model", json_text(target.upstream_model()));
+        if let Some(extra) = body.member_text("extra_body").map(str::to_owned) {
+            merge(body, &extra)?;
+        }
+        for name in PROXY_MEMBERS {
+            body.remove(name);
+        }
+        for (name, value) in &target.deployment().params {
+            add_default(body, name, value);
+        }
+        if stream {
+            ask_for_usage(body);
+        }
+        let base = target.api_base().trim_end_matches('/');
+        let url = match base.strip_suffix("/chat/completions") {
+            Some(_) => base.to_owned(),
+            None => [base, "/chat/completions"].concat(),
+        };
+        Ok(Outgoing { url, body: body.render() })
+    }
+
+    fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, Failure> {
+        let usage = body.member("usage").and_then(|usage| serde_json::from_slice(&usage).ok());
+        if body.member("model").is_some() {
+            body.set("model", json_text(&echo.model));
+        }
+        Ok(Translated { body: body.render(), usage })
+    }
+
+    fn stream(&self, echo: &Echo, include_usage: bool) -> Box<dyn StreamTranslator> {
+        Box::new(stream::Passing::new(echo, include_usage))
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
+        read_error(body).unwrap_or_else(|| UpstreamError {
+            message: plain_message(status, body),
+            ..UpstreamError::default()
+        })
+    }
+}
+
+/// `extra_body` is merged over the body's own members.
+fn merge(body: &mut Body, extra: &str) -> Result<(), Failure> {
+    let not_object = |_| Failure::invalid("`extra_body` must be an object").param("extra_body");
+    let extra: serde_json::Map<String, Value> = serde_json::from_str(extra).map_err(not_object)?;
+    for (name, value) in extra {
+        if !matches!(&*name, "model" | "messages" | "stream") {
+            body.set(&name, value.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// A deployment's default: the client's own value wins, but for an object's missing members.
+fn add_default(body: &mut Body, name: &str, value: &Value) {
+    if name == "extra_body" {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            add_default(body, name, value);
+        }
+        return;
+    }
+    // Two names of one limit: the client's is the one that counts.
+    let other = match name {
+        "max_tokens" => "max_completion_tokens",
+        "max_completion_tokens" => "max_tokens",
+        _ => name,
+    };
+    if body.member(name).is_none() && body.member(other).is_none() {
+        body.set(name, value.to_string());
+    }
+}
+
+/// Usage is always asked for, so that it can be counted; the client sees it when it asked too.
+fn ask_for_usage(body: &mut Body) {
+    const ASKED: &str = r#"{"include_usage":true}"#;
+    let options = match body.member_text("stream_options") {
+        None | Some("null") => None,
+        Some(text) => serde_json::from_str::<serde_json::Map<String, Value>>(text).ok(),
+    };
+    match options {
+        None => body.set("stream_options", ASKED),
+        Some(mut options) => {
+            if options.get("include_usage") != Some(&Value::Bool(true)) {
+                options.insert("include_usage".to_owned(), Value::Bool(true));
+                body.set("stream_options", Value::Object(options).to_string());
+            }
+        }
+    }
+}
+
+/// Reads `{"error": {"message", "type", "param", "code"}}`, or an error that is only text.
+pub(super) fn read_error(body: &[u8]) -> Option<UpstreamError> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        error: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        #[serde(default)]
+        message: Value,
+        #[serde(default)]
+        r#type: Value,
+        #[serde(default)]
+        param: Value,
+        #[serde(default)]
+        code: Value,
+    }
+    let text = |value: Value| match value {
+        Value::String(text) if !text.is_empty() => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let outer: Outer<'_> = serde_json::from_slice(body).ok()?;
+    if let Ok(message) = serde_json::from_str::<String>(outer.error.get()) {
+        return Some(UpstreamError { message, ..UpstreamError::default() });
+    }
+    let inner: Inner = serde_json::from_str(outer.error.get()).ok()?;
+    Some(UpstreamError {
+        message: text(inner.message)?,
+        error_type: text(inner.r#type),
+        code: text(inner.code),
+        param: text(inner.param),
+    })
+}
+
+/// A body that is no error object, as a message of bounded length.
+pub(super) fn plain_message(status: u16, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(2000)]);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text: String = words.join(" ").chars().take(500).collect();
+    if text.is_empty() {
+        format!("the upstream answered {status} with an empty body")
+    } else {
+        format!("the upstream answered {status}: {text}")
+    }
+}
+
+/// The usage of a reply or chunk.
+fn usage(json: &[u8]) -> Option<Usage> {
+    serde_json::from_slice(json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_every_shape_have_a_message() {
+        for (body, message, code) in [
+            (r#"{"error":{"message":"no","type":"t","param":null,"code":"c"}}"#, "no", Some("c")),
+            (r#"{"error":{"message":"no","code":404}}"#, "no", Some("404")),
+            (r#"{"error":"plain"}"#, "plain", None),
+            (r#"{"error":{}}"#, r#"the upstream answered 500: {"error":{}}"#, None),
+            ("", "the upstream answered 500 with an empty body", None),
+            ("<html>\n oops</html>", "the upstream answered 500: <html> oops</html>", None),
+        ] {
+            let error = OpenAi.error(500, body.as_bytes());
+            assert_eq!((&*error.message, error.code.as_deref()), (message, code), "{body}");
+        }
+    }
+
+    #[test]
+    fn usage_is_asked_for_without_losing_other_options() {
+        for (body, expected) in [
+            (r#"{"a":1}"#, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (
+                r#"{"stream_options":{"x":1}}"#,
+                r#"{"stream_options":{"x":1,"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options": {"include_usage": true}}"#,
+                r#"{"stream_options": {"include_usage": true}}"#,
+            ),
+        ] {
+            let mut parsed = Body::parse(body.to_owned().into()).unwrap();
+            ask_for_usage(&mut parsed);
+            assert_eq!(parsed.rendered(), expected);
+        }
+    }
+
+    #[test]
+    fn defaults_yield_to_the_client() {
+        let mut body = Body::parse(r#"{"temperature":1,"max_tokens":5}"#.into()).unwrap();
+        for (name, value) in [
+            ("temperature", serde_json::json!(0)),
+            ("top_p", serde_json::json!(0.5)),
+            ("max_completion_tokens", serde_json::json!(9)),
+            ("extra_body", serde_json::json!({"top_k": 3, "temperature": 2})),
+        ] {
+            add_default(&mut body, name, &value);
+        }
+        assert_eq!(body.rendered(), r#"{"temperature":1,"max_tokens":5,"top_p":0.5,"top_k":3}"#);
+    }
+}

@@ -1,0 +1,99 @@
+//! The HTTP surface: which path is what, and what every answer carries. The only room that knows axum.
+//!
+//! `listen` accepts connections, `auth` knows callers, `chat` tells the story of a call, `relay`
+//! streams, `models` and `health` are the small endpoints, `error` is the only place where a
+//! failure becomes HTTP, `access_log` writes the one line each request gets.
+
+mod access_log;
+mod auth;
+mod chat;
+mod completion;
+mod error;
+mod flight;
+mod health;
+mod listen;
+mod models;
+mod outbound;
+mod read;
+mod relay;
+mod request;
+mod respond;
+
+pub use listen::{Listener, Server};
+
+use crate::app::App;
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use std::sync::Arc;
+
+/// Every path.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let calls = Router::new()
+        .route("/v1/chat/completions", post(chat::chat))
+        .route("/chat/completions", post(chat::chat))
+        .route("/engines/{model}/chat/completions", post(chat::chat_with_model))
+        .route("/openai/deployments/{model}/chat/completions", post(chat::chat_with_model))
+        .route("/cursor/chat/completions", post(chat::chat))
+        .method_not_allowed_fallback(method_not_allowed);
+    let rest = Router::new()
+        .route("/v1/models", get(models::list))
+        .route("/models", get(models::list))
+        .route("/v1/models/{id}", get(models::one))
+        .route("/models/{id}", get(models::one))
+        .route("/health/liveliness", get(health::alive))
+        .route("/health/liveness", get(health::alive))
+        .route("/health/readiness", get(health::ready))
+        .route("/", get(health::root))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(middleware::from_fn(access_log::small_endpoint));
+    calls.merge(rest).with_state(app)
+}
+
+/// Preflights are answered for any path, as LiteLLM does: browsers ask before they call.
+async fn method_not_allowed(method: Method, request: Request) -> Response {
+    if method == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) {
+        let headers = [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS")),
+            (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                request
+                    .headers()
+                    .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+                    .cloned()
+                    .unwrap_or(HeaderValue::from_static("*")),
+            ),
+        ];
+        return (StatusCode::OK, headers).into_response();
+    }
+    detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}
+
+async fn not_found(request: Request) -> Response {
+    let path = request.uri().path();
+    let trimmed = path.trim_end_matches('/');
+    // `//host` would lead elsewhere: only a plain path is sent back.
+    if trimmed.len() < path.len() && !trimmed.is_empty() && !trimmed.starts_with("//") {
+        let location = match request.uri().query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            let headers = [(header::LOCATION, location)];
+            return (StatusCode::TEMPORARY_REDIRECT, headers).into_response();
+        }
+    }
+    detail(StatusCode::NOT_FOUND, "Not Found")
+}
+
+fn detail(status: StatusCode, text: &str) -> Response {
+    respond::json(status, serde_json::json!({ "detail": text }).to_string())
+}

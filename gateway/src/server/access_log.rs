@@ -1,0 +1,121 @@
+//! The one line each request gets. Never in it: keys, prompts, replies.
+
+use crate::{failure::Failure, provider::Usage};
+use axum::{extract::Request, middleware::Next, response::Response};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What the line of a call will say.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) path: String,
+    pub(super) accepted: Instant,
+    pub(super) requested_model: String,
+    pub(super) provider: Option<Arc<str>>,
+    pub(super) upstream_model: String,
+    pub(super) stream: bool,
+    /// How long the upstream took to begin its answer.
+    pub(super) upstream: Option<Duration>,
+    pub(super) usage: Option<Usage>,
+    /// The callback that answered, refused or broke.
+    pub(super) callback: Option<Arc<str>>,
+}
+
+impl Record {
+    pub(super) fn new(id: String, path: String, accepted: Instant) -> Self {
+        Self {
+            id,
+            path,
+            accepted,
+            requested_model: String::new(),
+            provider: None,
+            upstream_model: String::new(),
+            stream: false,
+            upstream: None,
+            usage: None,
+            callback: None,
+        }
+    }
+
+    /// Writes the line of a call that was answered.
+    pub(super) fn answered(&self, status: u16) {
+        let usage = self.usage.unwrap_or(Usage {
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            total_tokens: 0,
+        });
+        tracing::info!(
+            target: "callgate::access",
+            status,
+            call.id = &*self.id,
+            path = &*self.path,
+            model.requested = &*self.requested_model,
+            deployment.model = &*self.upstream_model,
+            provider = self.provider.as_deref().unwrap_or_default(),
+            stream = self.stream,
+            duration_ms = millis(self.accepted.elapsed()),
+            upstream.duration_ms = self.upstream.map(millis),
+            tokens.prompt = usage.prompt_tokens,
+            tokens.completion = usage.completion_tokens,
+            callback = self.callback.as_deref(),
+            "call"
+        );
+    }
+
+    /// Writes the line of a call that failed. `status` is what the client has, when that is not
+    /// the failure's own: a stream that broke had begun with 200, a client that left gets none.
+    pub(super) fn failed(&self, failure: &Failure, status: u16) {
+        // Whose fault it is decides how loud it is.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "callgate::access",
+                    status,
+                    call.id = &*self.id,
+                    path = &*self.path,
+                    model.requested = &*self.requested_model,
+                    deployment.model = &*self.upstream_model,
+                    provider = self.provider.as_deref().unwrap_or_default(),
+                    stream = self.stream,
+                    duration_ms = millis(self.accepted.elapsed()),
+                    upstream.duration_ms = self.upstream.map(millis),
+                    callback = failure.callback.as_deref().or(self.callback.as_deref()),
+                    error.code = failure.code_text(),
+                    error.message = &*failure.message,
+                    error.cause = failure.cause.as_deref(),
+                    "call failed"
+                )
+            };
+        }
+        if crate::call::is_clients(failure.kind) {
+            line!(info);
+        } else {
+            line!(warn);
+        }
+    }
+}
+
+/// The line of a request to one of the small endpoints.
+pub(super) async fn small_endpoint(request: Request, next: Next) -> Response {
+    let accepted = Instant::now();
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    tracing::info!(
+        target: "callgate::access",
+        path = &*path,
+        method = method.as_str(),
+        status = response.status().as_u16(),
+        duration_ms = millis(accepted.elapsed()),
+        "request"
+    );
+    response
+}
+
+/// Milliseconds to the microsecond.
+pub(super) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

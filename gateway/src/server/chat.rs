@@ -1,0 +1,255 @@
+//! `POST /v1/chat/completions`: the story of a call, step by step.
+
+use super::{
+    access_log::Record,
+    completion, error,
+    flight::{Flight, refused},
+    outbound,
+    relay::Relay,
+    request, respond,
+};
+use crate::{
+    app::App,
+    call::{Arriving, BodyError, Call, Target},
+    callbacks::{Reply, Started, Streamed},
+    failure::Failure,
+    provider::{Echo, Outgoing},
+    upstream::{self, Answer, UpstreamError},
+};
+use axum::{
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use plugin_api::FailureKind;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// A JSON reply of an upstream is refused beyond this.
+const MAX_REPLY: usize = 256 * 1024 * 1024;
+
+pub(super) async fn chat(State(app): State<Arc<App>>, request: Request) -> Response {
+    story(app, request, None).await
+}
+
+pub(super) async fn chat_with_model(
+    State(app): State<Arc<App>>,
+    Path(model): Path<String>,
+    request: Request,
+) -> Response {
+    story(app, request, Some(model)).await
+}
+
+/// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
+async fn story(app: Arc<App>, request: Request, path_model: Option<String>) -> Response {
+    let accepted = Instant::now();
+    let (head, body) = request.into_parts();
+    let id = request::call_id(&head.headers);
+    let cross_origin = head.headers.contains_key(header::ORIGIN);
+    let mut record = Record::new(id.clone(), head.uri.path().to_owned(), accepted);
+    let call = request::accept(&app, head, body, path_model, id.clone(), accepted).await;
+    let mut response = match call {
+        Err(failure) => refused(&record, &failure),
+        Ok(call) => {
+            call.requested_model.clone_into(&mut record.requested_model);
+            record.stream = call.stream;
+            let flight = Flight::new(app, record, call);
+            answer(flight).await
+        }
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert("x-litellm-call-id", id);
+    }
+    if cross_origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    }
+    response
+}
+
+async fn answer(mut flight: Flight) -> Response {
+    match attempt(&mut flight).await {
+        Ok(Attempted::Json(response)) => response,
+        Ok(Attempted::Stream(relay, head)) => relay.into_response(flight, head).await,
+        Err(failure) => error::response(&flight.failed(failure).await),
+    }
+}
+
+/// How an attempt went well.
+enum Attempted {
+    /// Answered; the call has ended.
+    Json(Response),
+    /// A stream has begun; the call ends with it.
+    Stream(Relay, HeaderMap),
+}
+
+/// What is known of the chosen way when the answer is sent.
+pub(super) struct Sent {
+    pub(super) target: Target,
+    pub(super) echo: Echo,
+    /// The client asked for the usage chunk.
+    include_usage: bool,
+    pub(super) timeout: Duration,
+    started: Instant,
+}
+
+/// One attempt at one deployment; where retries and fallbacks will loop.
+async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
+    if let Some(done) = start(flight).await? {
+        return Ok(done);
+    }
+    let (sent, outgoing, headers) = prepare(flight)?;
+    if let Some(text) = &sent.target.deployment().mock_response {
+        let reply = plugin_api::Reply::Text(text.clone());
+        return made(flight, &reply, &sent.echo).await;
+    }
+    let app = Arc::clone(&flight.app);
+    let answer =
+        upstream::post(&outgoing.url, headers, outgoing.body, &app.tls, sent.timeout).await;
+    let answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
+    flight.record.upstream = Some(sent.started.elapsed());
+    if !(200..300).contains(&answer.status) {
+        return Err(outbound::upstream_error(answer, &sent).await);
+    }
+    let streaming = flight.record.stream;
+    if streaming {
+        let head = outbound::answer_headers(&sent, &answer.headers);
+        let dialect = sent.target.deployment().provider.dialect;
+        let translator = dialect.stream(&sent.echo, sent.include_usage);
+        let mut relay = Relay::new(answer, translator, sent.timeout);
+        relay.begin(flight).await?;
+        return Ok(Attempted::Stream(relay, head));
+    }
+    json_reply(flight, answer, sent).await.map(Attempted::Json)
+}
+
+/// The start hooks; a callback's own answer ends the call here.
+async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
+    let Some((app, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    match app.chain.start(call, &app.deployments).await {
+        Started::Continue => Ok(None),
+        Started::Failed(failure) => Err(failure),
+        Started::Replied { by, reply } => {
+            let echo = echo(call);
+            flight.record.callback = Some(by);
+            made(flight, &reply, &echo).await.map(Some)
+        }
+    }
+}
+
+/// Chooses the deployment and translates the request for it.
+fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderMap), Failure> {
+    let Some((app, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    call.settle_messages();
+    request::require_messages(call)?;
+    let Some(target) = call.planned(&app.deployments).cloned() else {
+        return Err(request::unknown_model(call.model()));
+    };
+    let deployment = target.deployment();
+    if deployment.mock_response.is_none()
+        && let Some(variable) = target.unset_variable()
+    {
+        return Err(outbound::missing_variable(call.model(), variable));
+    }
+    let configured = if call.stream { deployment.stream_timeout } else { deployment.timeout };
+    let timeout = request::timeout(call, configured)?;
+    let started = Instant::now();
+    call.deadline = started.checked_add(timeout);
+    let include_usage = call.param("stream_options.include_usage") == Some("true");
+    let outgoing = deployment.provider.dialect.request(call, &target)?;
+    let headers = outbound::request_headers(&app.hop, call, &target, &outgoing.url)?;
+    let echo = echo(call);
+    flight.record.provider = Some(Arc::clone(&deployment.label));
+    target.upstream_model().clone_into(&mut flight.record.upstream_model);
+    Ok((Sent { target, echo, include_usage, timeout, started }, outgoing, headers))
+}
+
+/// An answer made here, as JSON or as a stream.
+async fn made(
+    flight: &mut Flight,
+    reply: &plugin_api::Reply,
+    echo: &Echo,
+) -> Result<Attempted, Failure> {
+    if flight.record.stream {
+        let relay = Relay::made(completion::chunks(reply, echo)?);
+        return Ok(Attempted::Stream(relay, HeaderMap::new()));
+    }
+    let body: Bytes = completion::whole(reply, echo)?.into();
+    finish_json(flight, vec![body], HeaderMap::new(), true).await.map(Attempted::Json)
+}
+
+/// Reads, translates and sends a JSON reply.
+async fn json_reply(flight: &mut Flight, answer: Answer, sent: Sent) -> Result<Response, Failure> {
+    let headers = outbound::answer_headers(&sent, &answer.headers);
+    let mut arriving = Arriving::new();
+    let mut answer = answer;
+    let not_json = |what: String| {
+        Failure::new(
+            FailureKind::UPSTREAM_UNREACHABLE,
+            500,
+            format!("`{}` answered 200 with something that is no completion", sent.target.deployment().label),
+        )
+        .cause(what)
+    };
+    loop {
+        let next = tokio::time::timeout(sent.timeout, answer.next()).await;
+        let next = next.unwrap_or(Some(Err(UpstreamError::Timeout(sent.timeout))));
+        match next {
+            None => break,
+            Some(Ok(bytes)) if arriving.len() + bytes.len() <= MAX_REPLY => {
+                arriving.push(bytes).map_err(|error| not_json(error.to_string()))?;
+            }
+            Some(Ok(_)) => return Err(not_json(format!("more than {MAX_REPLY} bytes"))),
+            Some(Err(error)) => return Err(outbound::unreachable(&error, &sent)),
+        }
+    }
+    let body = arriving.finish().map_err(|error: BodyError| not_json(error.to_string()))?;
+    let dialect = sent.target.deployment().provider.dialect;
+    let translated = dialect.reply(body, &sent.echo)?;
+    flight.record.usage = translated.usage;
+    finish_json(flight, translated.body, headers, false).await
+}
+
+/// The end hooks, then the response.
+async fn finish_json(
+    flight: &mut Flight,
+    body: Vec<Bytes>,
+    mut headers: HeaderMap,
+    from_callback: bool,
+) -> Result<Response, Failure> {
+    let said = Streamed::default();
+    let mut reply = Reply::new(200, Some(joined(body)), &said);
+    reply.usage = flight.record.usage;
+    reply.upstream = flight.record.upstream;
+    reply.from_callback = from_callback;
+    flight.answered(200, &mut reply).await?;
+    for (name, value) in reply.headers {
+        headers.insert(name, value);
+    }
+    outbound::duration_headers(&mut headers, &flight.record);
+    let mut response = respond::json(StatusCode::OK, reply.json.unwrap_or_default());
+    response.headers_mut().extend(headers);
+    Ok(response)
+}
+
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() == 1 {
+        return pieces.pop().unwrap_or_default();
+    }
+    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+    whole.freeze()
+}
+
+fn echo(call: &Call) -> Echo {
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Echo {
+        id: format!("chatcmpl-{}", call.id),
+        created,
+        model: call.requested_model.clone(),
+    }
+}

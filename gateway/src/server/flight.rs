@@ -1,0 +1,162 @@
+//! A call on its way, and its one ending.
+//!
+//! However a call ends, [`Flight`] pays what is owed exactly once: the end or error hooks of the
+//! callbacks that let it pass, and its line in the log. Three endings are steps of the story
+//! (`answered`, `streamed`, `failed`); the fourth is the client hanging up, which reaches us only
+//! as a drop.
+
+use super::{access_log::Record, error};
+use crate::{
+    app::App,
+    call::Call,
+    callbacks::{Failing, Reply, Streamed},
+    failure::Failure,
+};
+use axum::response::Response;
+use plugin_api::FailureKind;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+/// The status logged for a client that left before it had one.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) app: Arc<App>,
+    pub(super) record: Record,
+    /// What was streamed so far; filled only when a callback will want it.
+    pub(super) streamed: Streamed,
+    /// Whether the client has the head of the answer.
+    pub(super) sent: bool,
+    pub(super) first_token: Option<Duration>,
+    /// Taken by the ending.
+    call: Option<Box<Call>>,
+}
+
+impl Flight {
+    pub(super) fn new(app: Arc<App>, record: Record, call: Call) -> Self {
+        Self {
+            app,
+            record,
+            streamed: Streamed::default(),
+            sent: false,
+            first_token: None,
+            call: Some(Box::new(call)),
+        }
+    }
+
+    /// The call, with the app it is in; `None` only after its ending.
+    pub(super) fn parts(&mut self) -> Option<(&Arc<App>, &mut Call)> {
+        Some((&self.app, self.call.as_deref_mut()?))
+    }
+
+    /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure.
+    pub(super) async fn answered(
+        &mut self,
+        status: u16,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Failure> {
+        let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
+        reply.elapsed = self.record.accepted.elapsed();
+        if let Err((from, failure)) = self.app.chain.end(call, &self.app.deployments, reply).await {
+            return Err(self.failed_from(failure, from).await);
+        }
+        self.call = None;
+        self.record.answered(status);
+        Ok(())
+    }
+
+    /// Ends a call whose stream is complete. Nobody waits for the hooks: what they do can no
+    /// longer change what the client has.
+    pub(super) fn streamed(mut self) {
+        detach(async move {
+            let Some(mut call) = self.call.take() else { return };
+            let said = std::mem::take(&mut self.streamed);
+            let mut reply = Reply::new(200, None, &said);
+            reply.usage = self.record.usage;
+            reply.upstream = self.record.upstream;
+            reply.first_token = self.first_token;
+            reply.from_callback = self.record.upstream.is_none() && self.record.callback.is_some();
+            reply.elapsed = self.record.accepted.elapsed();
+            let ended = self.app.chain.end(&mut call, &self.app.deployments, &mut reply).await;
+            if let Err((from, mut failure)) = ended {
+                let failing = &mut failing(&self.record, &said.text, true, &mut failure);
+                self.app.chain.error(&mut call, &self.app.deployments, failing, from).await;
+            }
+            self.record.answered(200);
+        });
+    }
+
+    /// Ends a failed call: error hooks, then the log. Returns what the client gets.
+    pub(super) async fn failed(&mut self, failure: Failure) -> Failure {
+        self.failed_from(failure, 0).await
+    }
+
+    async fn failed_from(&mut self, mut failure: Failure, from: usize) -> Failure {
+        if let Some(mut call) = self.call.take() {
+            let failing =
+                &mut failing(&self.record, &self.streamed.text, self.sent, &mut failure);
+            self.app.chain.error(&mut call, &self.app.deployments, failing, from).await;
+        }
+        let status = if self.sent { 200 } else { failure.status };
+        self.record.failed(&failure, status);
+        failure
+    }
+}
+
+/// Not an ending of its own: a drop with the call still here is how a client's leaving arrives.
+/// The hooks run at once; what is not done at once goes on as a task.
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(mut call) = self.call.take() else { return };
+        call.client_gone = true;
+        let app = Arc::clone(&self.app);
+        let streamed = std::mem::take(&mut self.streamed);
+        let record = std::mem::replace(
+            &mut self.record,
+            Record::new(String::new(), String::new(), call.accepted),
+        );
+        let status = if self.sent { 200 } else { CLIENT_CLOSED_REQUEST };
+        detach(async move {
+            let text = "the client closed the connection before the answer was complete";
+            let mut failure = Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
+                .code("client_closed_request");
+            let failing = &mut failing(&record, &streamed.text, true, &mut failure);
+            app.chain.error(&mut call, &app.deployments, failing, 0).await;
+            record.failed(&failure, status);
+        });
+    }
+}
+
+fn failing<'a>(
+    record: &Record,
+    streamed: &'a str,
+    sent: bool,
+    failure: &'a mut Failure,
+) -> Failing<'a> {
+    Failing { elapsed: record.accepted.elapsed(), failure, sent, streamed }
+}
+
+/// Runs to the first wait here and now, so that sync hooks cost no task; the rest as a task of
+/// this thread.
+fn detach(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work);
+    let polled = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
+    if polled.is_pending()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        runtime.spawn(work);
+    }
+}
+
+/// The response of a call that failed before it was one.
+pub(super) fn refused(record: &Record, failure: &Failure) -> Response {
+    record.failed(failure, failure.status);
+    error::response(failure)
+}

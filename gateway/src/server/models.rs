@@ -1,0 +1,61 @@
+//! `GET /v1/models` and one of them.
+
+use super::{auth, error, respond::json};
+use crate::app::App;
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::Serialize;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+struct Model<'a> {
+    id: &'a str,
+    object: &'static str,
+    /// LiteLLM's constant.
+    created: u64,
+    owned_by: &'static str,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    data: Vec<Model<'a>>,
+    object: &'static str,
+}
+
+fn model(id: &str) -> Model<'_> {
+    Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
+}
+
+/// Every public name.
+pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if let Err(failure) = auth::check(&app, &headers) {
+        return error::response(&failure);
+    }
+    let data = app.deployments.models().iter().map(|id| model(id)).collect();
+    serialized(&List { data, object: "list" })
+}
+
+/// One name.
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(failure) = auth::check(&app, &headers) {
+        return error::response(&failure);
+    }
+    if app.deployments.models().iter().any(|known| **known == *id) {
+        return serialized(&model(&id));
+    }
+    super::detail(
+        StatusCode::NOT_FOUND,
+        &format!("The model `{id}` does not exist or is not accessible"),
+    )
+}
+
+fn serialized(value: &impl Serialize) -> Response {
+    json(StatusCode::OK, serde_json::to_vec(value).unwrap_or_default())
+}

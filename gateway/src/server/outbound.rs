@@ -1,0 +1,185 @@
+//! What goes to an upstream beside the body, and what its answer's head means here.
+
+use super::{access_log::{Record, millis}, chat::Sent, request::HOP};
+use crate::{
+    call::{Call, Target},
+    deployments::Setting,
+    failure::Failure,
+    upstream::{Answer, Origin, UpstreamError},
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use plugin_api::FailureKind;
+
+/// An error reply is read up to here; more of it helps nobody.
+const MAX_ERROR_BODY: usize = 256 * 1024;
+
+/// Headers of an answer that clients act on: limits, and the id support asks for.
+const PASSED_ON: &[&str] = &[
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "x-request-id",
+];
+
+/// A variable the config names and the environment lacks.
+pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
+    Failure::new(
+        FailureKind::INVALID,
+        500,
+        format!(
+            "model `{model}` needs the environment variable `{variable}`, which is not set where \
+             this gateway runs"
+        ),
+    )
+    .code("missing_variable")
+}
+
+/// What every request to this deployment carries.
+pub(super) fn request_headers(
+    hop: &str,
+    call: &Call,
+    target: &Target,
+    url: &str,
+) -> Result<HeaderMap, Failure> {
+    let deployment = target.deployment();
+    let mut headers = HeaderMap::with_capacity(10);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
+    if let Some(key) = target.api_key() {
+        let mut value = HeaderValue::try_from(["Bearer ", key.expose()].concat())
+            .map_err(|_| Failure::internal("the deployment's `api_key` is no header value"))?;
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    if let Setting::Set(organization) = &deployment.organization
+        && let Ok(value) = HeaderValue::try_from(organization)
+    {
+        headers.insert("openai-organization", value);
+    }
+    if url.contains("ngrok") && Origin::parse(url).is_some_and(|origin| origin.is_ngrok()) {
+        headers.insert("ngrok-skip-browser-warning", HeaderValue::from_static("1"));
+    }
+    for (name, value) in &deployment.extra_headers {
+        if let Setting::Set(value) = value
+            && let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value.expose()))
+        {
+            headers.insert(name, value);
+        }
+    }
+    for (name, value) in &call.upstream_headers {
+        headers.insert(name, value.clone());
+    }
+    let before = call.headers.get(HOP).and_then(|hops| hops.to_str().ok());
+    let hops = before.map_or_else(|| hop.to_owned(), |before| format!("{before},{hop}"));
+    if let Ok(hops) = HeaderValue::try_from(hops) {
+        headers.insert(HOP, hops);
+    }
+    Ok(headers)
+}
+
+/// The headers of the client's answer that come from the upstream's and from the config.
+pub(super) fn answer_headers(sent: &Sent, upstream: &HeaderMap) -> HeaderMap {
+    let deployment = sent.target.deployment();
+    let mut headers = HeaderMap::with_capacity(16);
+    for name in PASSED_ON {
+        if let Some(value) = upstream.get(*name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    let mut insert = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    insert("x-litellm-model-id", &deployment.id);
+    insert("x-litellm-model-group", &sent.echo.model);
+    insert("x-litellm-model-api-base", sent.target.api_base());
+    insert("x-litellm-version", env!("CARGO_PKG_VERSION"));
+    insert("x-litellm-attempted-retries", "0");
+    insert("x-litellm-attempted-fallbacks", "0");
+    headers
+}
+
+/// How long it took, and how much of that was ours.
+pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
+    let total = record.accepted.elapsed();
+    let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
+    for (name, duration) in
+        [("x-litellm-response-duration-ms", total), ("x-litellm-overhead-duration-ms", overhead)]
+    {
+        if let Ok(value) = HeaderValue::try_from(millis(duration).to_string()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+/// No answer came.
+pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
+    let deployment = sent.target.deployment();
+    let label = &deployment.label;
+    let cause = error.to_string();
+    if let UpstreamError::Timeout(limit) = error {
+        let text = format!(
+            "`{label}` did not answer within {} s; `timeout` and `stream_timeout` in the config \
+             set how long to wait",
+            limit.as_secs_f64()
+        );
+        return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
+    }
+    let hint = deployment.provider.dialect.unreachable_hint(sent.target.api_base());
+    let text = format!("cannot reach `{label}`: {}; {hint}", reason(error));
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+        .code("upstream_unreachable")
+        .cause(cause)
+}
+
+/// What the client may know of the network behind us.
+fn reason(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::BadUrl(_) => "its `api_base` is no URL",
+        UpstreamError::Resolve { .. } => "its host name cannot be resolved",
+        UpstreamError::Connect { .. } => "the connection was refused",
+        UpstreamError::Tls { .. } => "no TLS connection could be made",
+        UpstreamError::Broken(_) => "the connection broke before an answer came",
+        UpstreamError::Timeout(_) => "it did not answer in time",
+    }
+}
+
+/// The upstream answered with an error status: its own words, type and code.
+pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
+    let mut body = Vec::new();
+    let reading = async {
+        while let Some(Ok(bytes)) = answer.next().await {
+            body.extend_from_slice(&bytes);
+            if body.len() > MAX_ERROR_BODY {
+                break;
+            }
+        }
+    };
+    // An error that never ends is told as far as it came.
+    let _ = tokio::time::timeout(sent.timeout, reading).await;
+    let status = if answer.status < 400 { 502 } else { answer.status };
+    let dialect = sent.target.deployment().provider.dialect;
+    let said = dialect.error(answer.status, &body);
+    let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, said.message);
+    failure.error_type = match said.error_type {
+        Some(error_type) => error_type.into(),
+        None if status == 429 => "throttling_error".into(),
+        None => failure.error_type,
+    };
+    failure.code = said.code.map(Into::into);
+    failure.param = said.param;
+    let retry_after = answer.headers.get(header::RETRY_AFTER);
+    failure.retry_after = retry_after.and_then(|it| it.to_str().ok()).map(str::to_owned);
+    for (name, value) in &answer_headers(sent, &answer.headers) {
+        if let Ok(value) = value.to_str() {
+            failure.headers.push((name.as_str().to_owned(), value.to_owned()));
+        }
+    }
+    failure
+}

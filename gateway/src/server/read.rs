@@ -1,0 +1,62 @@
+//! Reading a request body within its bounds, scanned while it arrives.
+
+use crate::{
+    call::{Arriving, Body, BodyError, ScanError},
+    config::Limits,
+    failure::Failure,
+};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
+use plugin_api::FailureKind;
+
+/// The body as a scanned JSON object.
+pub(super) async fn body(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    limits: &Limits,
+) -> Result<Body, Failure> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|len| len > limits.max_body_bytes as u64) {
+        return Err(too_large(limits.max_body_bytes));
+    }
+    match tokio::time::timeout(limits.body_timeout, collect(body, limits.max_body_bytes)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let seconds = limits.body_timeout.as_secs_f64();
+            let text = format!("the request body did not arrive within {seconds} s");
+            Err(Failure::new(FailureKind::INVALID, 408, text))
+        }
+    }
+}
+
+async fn collect(mut body: axum::body::Body, max: usize) -> Result<Body, Failure> {
+    let mut arriving = Arriving::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Failure::invalid("the request body broke off").cause(error.to_string())
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if arriving.len() + data.len() > max {
+            return Err(too_large(max));
+        }
+        arriving.push(data).map_err(not_json)?;
+    }
+    arriving.finish().map_err(|error| match error {
+        BodyError::NotJson(error) => not_json(error),
+        BodyError::NotAnObject => Failure::invalid(error.to_string()).param("request_body"),
+    })
+}
+
+fn not_json(error: ScanError) -> Failure {
+    Failure::invalid(format!("Invalid JSON payload: {error}")).param("request_body")
+}
+
+fn too_large(max: usize) -> Failure {
+    let text = format!(
+        "the request body is larger than this gateway's limit of {max} bytes \
+         (`callgate.limits.max_body_bytes`)"
+    );
+    Failure::new(FailureKind::INVALID, 413, text).code("request_too_large")
+}

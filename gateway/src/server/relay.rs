@@ -1,0 +1,294 @@
+//! A streamed answer on its way to the client: translated, looked at by callbacks, sent on.
+//!
+//! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
+//! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
+
+use super::{error, flight::Flight, outbound};
+use crate::{
+    callbacks::{Chunk, Streamed},
+    failure::{Failure, type_of},
+    provider::{ChunkSink, StreamFailure, StreamTranslator, UpstreamError as Said},
+    upstream::{Answer, UpstreamError},
+};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use plugin_api::FailureKind;
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+/// Enough for one write; the rest of what has arrived goes into the next.
+const ENOUGH: usize = 32 * 1024;
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// See the module.
+pub(super) struct Relay {
+    /// `None` when the answer is made here.
+    answer: Option<Answer>,
+    translator: Option<Box<dyn StreamTranslator>>,
+    /// How long the upstream may be silent.
+    gap: Duration,
+    out: Outbox,
+    ended: Ended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// More will come.
+    No,
+    /// The answer is whole: `[DONE]`, and the end hooks.
+    Complete,
+}
+
+/// Chunks that are translated and not yet sent.
+#[derive(Default)]
+struct Outbox {
+    frames: BytesMut,
+    /// Chunks that callbacks have to see first.
+    unseen: VecDeque<String>,
+    for_callbacks: bool,
+    /// What callbacks will want to know at the end.
+    streamed: Option<Streamed>,
+}
+
+impl ChunkSink for Outbox {
+    fn chunk(&mut self, json: &[&[u8]]) {
+        if self.for_callbacks {
+            self.unseen.push_back(String::from_utf8_lossy(&json.concat()).into_owned());
+            return;
+        }
+        let start = self.frames.len() + b"data: ".len();
+        self.frames.extend_from_slice(b"data: ");
+        json.iter().for_each(|part| self.frames.extend_from_slice(part));
+        if let Some(streamed) = &mut self.streamed {
+            streamed.add(&self.frames[start..]);
+        }
+        self.frames.extend_from_slice(b"\n\n");
+    }
+}
+
+impl Relay {
+    pub(super) fn new(
+        answer: Answer,
+        translator: Box<dyn StreamTranslator>,
+        gap: Duration,
+    ) -> Self {
+        Self {
+            answer: Some(answer),
+            translator: Some(translator),
+            gap,
+            out: Outbox::default(),
+            ended: Ended::No,
+        }
+    }
+
+    /// An answer made here.
+    pub(super) fn made(chunks: Vec<String>) -> Self {
+        let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
+        Self { answer: None, translator: None, gap: Duration::ZERO, out, ended: Ended::Complete }
+    }
+
+    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status.
+    pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        let chain = &flight.app.chain;
+        self.out.for_callbacks = chain.wants_tokens();
+        self.out.streamed = chain.wants_end().then(Streamed::default);
+        while self.ended == Ended::No && self.out.is_empty() {
+            self.arrive().await?;
+        }
+        flight.first_token = Some(flight.record.accepted.elapsed());
+        Ok(())
+    }
+
+    /// The response whose body is this stream.
+    pub(super) async fn into_response(self, mut flight: Flight, head: HeaderMap) -> Response {
+        flight.sent = true;
+        let mut headers = head;
+        outbound::duration_headers(&mut headers, &flight.record);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream; charset=utf-8"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        let streaming = Box::new(Streaming { relay: self, flight: Some(flight) });
+        let frames = stream::unfold(streaming, |mut streaming| async move {
+            let frame = streaming.next().await?;
+            Some((Ok::<Bytes, Infallible>(frame), streaming))
+        });
+        let mut response = Response::new(Body::from_stream(frames));
+        *response.status_mut() = StatusCode::OK;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    /// Takes what the upstream sends next, and everything that came with it.
+    async fn arrive(&mut self) -> Result<(), Failure> {
+        let Some(answer) = &mut self.answer else { return Ok(()) };
+        let mut next = match tokio::time::timeout(self.gap, answer.next()).await {
+            Ok(next) => next,
+            Err(_) => return Err(stalled(self.gap)),
+        };
+        loop {
+            match next {
+                Some(Ok(bytes)) => self.translate(&bytes)?,
+                Some(Err(error)) => return Err(broken(&error)),
+                None => return self.closed(),
+            }
+            let Some(answer) = &mut self.answer else { return Ok(()) };
+            if self.ended != Ended::No || self.out.frames.len() >= ENOUGH {
+                return Ok(());
+            }
+            match answer.ready().await {
+                Some(more) => next = more,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn translate(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let Some(translator) = &mut self.translator else { return Ok(()) };
+        translator.push(bytes, &mut self.out).map_err(failed)?;
+        if translator.complete() {
+            self.ended = Ended::Complete;
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self) -> Result<(), Failure> {
+        let Some(translator) = &mut self.translator else { return Ok(()) };
+        // Half an event is not malformed, it is cut off.
+        let rest = translator.close(&mut self.out);
+        if rest.is_err() || !translator.complete_at_close() {
+            return Err(cut_off("it closed the stream before the answer was complete"));
+        }
+        self.ended = Ended::Complete;
+        Ok(())
+    }
+
+    /// Shows waiting chunks to the callbacks and turns what they leave into frames.
+    async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        let Some((app, call)) = flight.parts() else { return Ok(()) };
+        let app = std::sync::Arc::clone(app);
+        while let Some(json) = self.out.unseen.pop_front() {
+            let mut chunk = Chunk::new(call.next_chunk(), json);
+            app.chain.token(call, &app.deployments, &mut chunk).await?;
+            if chunk.dropped {
+                continue;
+            }
+            self.out.for_callbacks = false;
+            self.out.chunk(&[chunk.json.as_bytes()]);
+            self.out.for_callbacks = true;
+        }
+        Ok(())
+    }
+}
+
+impl Outbox {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.unseen.is_empty()
+    }
+}
+
+/// A relay and the call it answers; dropped before its end, the client has left.
+struct Streaming {
+    relay: Relay,
+    /// Taken by the ending.
+    flight: Option<Flight>,
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        // The flight's own drop ends the call; it should know what was said.
+        drop(self.ending());
+    }
+}
+
+impl Streaming {
+    /// The flight, to be ended, with what was streamed.
+    fn ending(&mut self) -> Option<Flight> {
+        let mut flight = self.flight.take()?;
+        flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
+        Some(flight)
+    }
+
+    /// The next bytes for the client; `None` when all are sent.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let flight = self.flight.as_mut()?;
+            let stepped = step(&mut self.relay, flight).await;
+            match stepped {
+                Err(failure) => {
+                    let mut flight = self.ending()?;
+                    let failure = flight.failed(failure).await;
+                    self.relay.out.frames.extend_from_slice(&error::frame(&failure));
+                }
+                Ok(()) if self.relay.ended == Ended::Complete => {
+                    let mut flight = self.ending()?;
+                    flight.record.usage = self.relay.translator.as_ref().and_then(|it| it.usage());
+                    flight.streamed();
+                    self.relay.out.frames.extend_from_slice(DONE);
+                }
+                Ok(()) => {}
+            }
+            // A callback may have dropped everything that came.
+            if !self.relay.out.frames.is_empty() {
+                return Some(self.relay.out.frames.split().freeze());
+            }
+        }
+    }
+}
+
+/// Brings the outbox to where something can be sent, or the stream to its end.
+async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
+    if relay.out.is_empty() && relay.ended == Ended::No {
+        relay.arrive().await?;
+    }
+    if relay.out.for_callbacks {
+        relay.show(flight).await?;
+    }
+    Ok(())
+}
+
+fn stalled(gap: Duration) -> Failure {
+    let text = format!("the upstream sent nothing for {} s", gap.as_secs_f64());
+    Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout")
+}
+
+fn broken(error: &UpstreamError) -> Failure {
+    cut_off("the connection to it broke").cause(error.to_string())
+}
+
+fn cut_off(how: &str) -> Failure {
+    let text = format!("the upstream's answer is incomplete: {how}");
+    Failure::new(FailureKind::BROKEN_STREAM, 502, text).code("incomplete_stream")
+}
+
+fn failed(failure: StreamFailure) -> Failure {
+    match failure {
+        StreamFailure::Malformed(what) => {
+            let text = "the upstream sent something that is no stream of chunks";
+            Failure::new(FailureKind::BROKEN_STREAM, 500, text).code("malformed_stream").cause(what)
+        }
+        StreamFailure::Upstream(said) => upstream_said(said),
+    }
+}
+
+/// An error frame: its status is in its code when that is one.
+fn upstream_said(said: Said) -> Failure {
+    let status = said
+        .code
+        .as_deref()
+        .and_then(|code| code.parse().ok())
+        .filter(|status| (400..600).contains(status))
+        .unwrap_or(500);
+    let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, said.message);
+    failure.error_type = said.error_type.map_or(type_of(status).into(), Into::into);
+    failure.code = said.code.map(Into::into);
+    failure.param = said.param;
+    failure
+}

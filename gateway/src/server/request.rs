@@ -1,0 +1,203 @@
+//! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
+
+use super::{auth, read};
+use crate::{
+    app::App,
+    call::{Accepted, Body, Call},
+    failure::Failure,
+};
+use axum::http::{HeaderMap, request::Parts};
+use plugin_api::{Endpoint, FailureKind};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The header that shows a call has been here before.
+pub(super) const HOP: &str = "x-callgate-hop";
+
+/// Authenticates, reads and scans. `path_model` comes from an Azure-style path.
+pub(super) async fn accept(
+    app: &App,
+    mut head: Parts,
+    body: axum::body::Body,
+    path_model: Option<String>,
+    id: String,
+    accepted: Instant,
+) -> Result<Call, Failure> {
+    check_head(app, &head.headers)?;
+    auth::check(app, &head.headers)?;
+    refuse_loop(app, &head.headers)?;
+    let body = read::body(&head.headers, body, &app.limits).await?;
+    refuse_credentials(&body)?;
+    let named = model(&body)?;
+    let requested_model = app.completion_model.clone().or(path_model).or(named);
+    let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
+        return Err(unknown_model("None").param("model"));
+    };
+    Ok(Call::new(Accepted {
+        id,
+        endpoint: Endpoint::CHAT,
+        requested_model,
+        stream: stream(&body)?,
+        headers: std::mem::take(&mut head.headers),
+        key_id: Arc::clone(&app.key_id),
+        accepted,
+        body,
+    }))
+}
+
+/// The client's id for the call when it is a sane one, else a new one.
+pub(super) fn call_id(headers: &HeaderMap) -> String {
+    let sane = |id: &&str| {
+        !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let sent = headers.get("x-litellm-call-id").and_then(|id| id.to_str().ok()).filter(sane);
+    sent.map_or_else(new_id, str::to_owned)
+}
+
+/// A random UUID of version 4. An id, not a secret: it needs to be unique, not unguessable.
+pub(super) fn new_id() -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let random = (fastrand::u128(..) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48))
+        | (0x4000_u128 << 64)
+        | (0x8000_u128 << 48);
+    let mut id = String::with_capacity(36);
+    for nibble in 0..32 {
+        if matches!(nibble, 8 | 12 | 16 | 20) {
+            id.push('-');
+        }
+        id.push(char::from(HEX[((random >> (124 - 4 * nibble)) & 15) as usize]));
+    }
+    id
+}
+
+/// As LiteLLM says it; clients match on this text.
+pub(super) fn unknown_model(name: &str) -> Failure {
+    Failure::invalid(format!(
+        "/chat/completions: Invalid model name passed in model={name}. Call `/v1/models` to view \
+         available models for your key."
+    ))
+}
+
+/// `messages` is required; callbacks may have put them there.
+pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
+    match call.body.member("messages").as_deref() {
+        None | Some(b"null") => {
+            let text = "/chat/completions: Missing required parameter: 'messages'.";
+            Err(Failure::invalid(text).param("messages"))
+        }
+        Some(value) if value.first() != Some(&b'[') => {
+            Err(Failure::invalid("'messages' must be an array.").param("messages"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// How long the upstream may take for this call: the client's wish, else the deployment's.
+pub(super) fn timeout(call: &Call, configured: Duration) -> Result<Duration, Failure> {
+    let header = |name: &str| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
+    let streaming = call.stream.then(|| {
+        header("x-litellm-stream-timeout").or_else(|| member(call, "stream_timeout"))
+    });
+    let general =
+        || header("x-litellm-timeout").or_else(|| member(call, "timeout")).or_else(|| member(call, "request_timeout"));
+    let Some(wish) = streaming.flatten().or_else(general) else { return Ok(configured) };
+    wish.parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            Failure::invalid("'timeout' must be a number of seconds above 0.").param("timeout")
+        })
+}
+
+fn member(call: &Call, name: &str) -> Option<String> {
+    let json = call.body.member_text(name).filter(|json| *json != "null")?;
+    Some(json.trim_matches('"').to_owned())
+}
+
+fn check_head(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let size: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size <= app.limits.max_header_bytes {
+        return Ok(());
+    }
+    let text = format!(
+        "the request headers are larger than this gateway's limit of {} bytes \
+         (`callgate.limits.max_header_bytes`)",
+        app.limits.max_header_bytes
+    );
+    Err(Failure::new(FailureKind::INVALID, 431, text))
+}
+
+fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let seen = |value: &axum::http::HeaderValue| {
+        value.to_str().is_ok_and(|hops| hops.split(',').any(|hop| hop.trim() == app.hop))
+    };
+    if !headers.get_all(HOP).iter().any(seen) {
+        return Ok(());
+    }
+    let text = "this call has been through this gateway before: an `api_base` in its config leads \
+                back to it";
+    Err(Failure::new(FailureKind::INVALID, 508, text).code("loop_detected"))
+}
+
+/// A client must not choose where the operator's calls go, nor with which key.
+fn refuse_credentials(body: &Body) -> Result<(), Failure> {
+    for name in ["api_base", "base_url", "api_key"] {
+        if body.member(name).is_some_and(|value| *value != *b"null") {
+            let text = format!("Rejected Request: {name} is not allowed in request body.");
+            return Err(Failure::new(FailureKind::INVALID, 401, text)
+                .error_type("auth_error")
+                .param(name));
+        }
+    }
+    Ok(())
+}
+
+fn model(body: &Body) -> Result<Option<String>, Failure> {
+    match body.member("model") {
+        None => Ok(None),
+        Some(json) if *json == *b"null" => Ok(None),
+        Some(json) => serde_json::from_slice(&json).map(Some).map_err(|_| {
+            Failure::invalid("'model' must be a string.")
+                .error_type("bad_request_error")
+                .param("model")
+        }),
+    }
+}
+
+fn stream(body: &Body) -> Result<bool, Failure> {
+    match body.member("stream").as_deref() {
+        None | Some(b"null" | b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Failure::invalid("'stream' must be a boolean.").param("stream")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_uuids_of_version_4() {
+        for _ in 0..100 {
+            let id = new_id();
+            let parts: Vec<usize> = id.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+            assert_eq!(id.as_bytes()[14], b'4', "{id}");
+            assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
+        }
+    }
+
+    #[test]
+    fn only_sane_ids_are_echoed() {
+        let long = "x".repeat(129);
+        for (sent, echoed) in [("abc-1", true), ("", false), ("a b", false), (&*long, false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-litellm-call-id", sent.parse().unwrap());
+            assert_eq!(call_id(&headers) == sent, echoed, "{sent}");
+        }
+    }
+}

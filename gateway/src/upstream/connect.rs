@@ -1,0 +1,102 @@
+//! Opening a connection: resolve, connect, TLS, HTTP/1.1.
+
+use super::{Origin, Pieces, UpstreamError};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use std::sync::{Arc, OnceLock};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+};
+use tokio_rustls::TlsConnector;
+
+/// TLS as this machine trusts it; read when the first `https` upstream is called, so that a
+/// gateway with none starts without it.
+#[derive(Debug, Default)]
+pub(crate) struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
+
+impl Tls {
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        self.0.get_or_init(client_config).clone()
+    }
+}
+
+fn client_config() -> Result<Arc<ClientConfig>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err("this machine has no trusted certificates; install ca-certificates or set \
+                    `SSL_CERT_FILE`"
+            .to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Connects to `origin`; the connection is driven by a task of this thread until it closes.
+pub(super) async fn connect(
+    origin: &Origin,
+    tls: &Tls,
+) -> Result<SendRequest<Pieces>, UpstreamError> {
+    let stream = dial(origin).await?;
+    if !origin.tls {
+        return handshake(stream, origin).await;
+    }
+    let failed = |reason: String| UpstreamError::Tls { host: origin.hostname.clone(), reason };
+    let config = tls.config().map_err(failed)?;
+    let name = ServerName::try_from(origin.hostname.clone())
+        .map_err(|_| failed("its name is no host name".to_owned()))?;
+    let stream = TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    handshake(stream, origin).await
+}
+
+/// Tries each address in turn.
+async fn dial(origin: &Origin) -> Result<TcpStream, UpstreamError> {
+    let host = &*origin.hostname;
+    let unresolved = |source| UpstreamError::Resolve { host: host.to_owned(), source };
+    let addresses = lookup_host((host, origin.port)).await.map_err(unresolved)?;
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // A chunk that waits for an acknowledgement stalls a stream by 40 ms.
+                stream.set_nodelay(true).map_err(|source| UpstreamError::Connect {
+                    address: origin.address(),
+                    source,
+                })?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(UpstreamError::Connect { address: origin.address(), source: last })
+}
+
+async fn handshake<S>(stream: S, origin: &Origin) -> Result<SendRequest<Pieces>, UpstreamError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| UpstreamError::Connect {
+            address: origin.address(),
+            source: std::io::Error::other(error),
+        })?;
+    // Ends by itself: when the upstream closes, or when the sender is dropped.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "upstream connection ended");
+        }
+    });
+    Ok(sender)
+}

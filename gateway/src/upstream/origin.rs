@@ -1,0 +1,107 @@
+//! A URL taken apart once: where to connect, and what to ask for there.
+
+use http::{HeaderValue, Uri};
+use std::sync::Arc;
+
+/// An upstream's address and one path on it.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(super) tls: bool,
+    /// Without brackets.
+    pub(super) hostname: String,
+    pub(super) port: u16,
+    /// As `Host` has it.
+    host: HeaderValue,
+    path: Uri,
+    /// What idle connections are kept by: scheme, host and port.
+    key: Arc<(bool, String, u16)>,
+}
+
+impl Origin {
+    /// Takes an `http` or `https` URL apart; `None` for anything else.
+    pub(crate) fn parse(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let tls = match uri.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        let host = authority.host();
+        if host.is_empty() || authority.as_str().contains('@') {
+            return None;
+        }
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let hostname = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self {
+            tls,
+            key: Arc::new((tls, hostname.clone(), port)),
+            hostname,
+            port,
+            host: HeaderValue::from_str(authority.as_str()).ok()?,
+            path: path.parse().ok()?,
+        })
+    }
+
+    pub(super) fn key(&self) -> &Arc<(bool, String, u16)> {
+        &self.key
+    }
+
+    pub(super) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    pub(super) fn path(&self) -> &Uri {
+        &self.path
+    }
+
+    /// For messages.
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}", self.hostname, self.port)
+    }
+
+    /// Whether this is one of ngrok's tunnels, which answer browsers' agents with a page first.
+    pub(crate) fn is_ngrok(&self) -> bool {
+        self.hostname.split('.').any(|label| label.starts_with("ngrok"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, expected) in [
+            ("http://h/v1/x", Some((false, "h", 80, "h", "/v1/x"))),
+            ("https://H:8443", Some((true, "H", 8443, "H:8443", "/"))),
+            ("http://[::1]:9/a?b=c", Some((false, "::1", 9, "[::1]:9", "/a?b=c"))),
+            ("ftp://h/", None),
+            ("http://", None),
+            ("http://user:pass@h/", None),
+            ("/v1", None),
+        ] {
+            let origin = Origin::parse(url);
+            let found = origin.as_ref().map(|it| {
+                let host = it.host.to_str().unwrap();
+                (it.tls, &*it.hostname, it.port, host, it.path.path_and_query().unwrap().as_str())
+            });
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn ngrok_hosts_are_known_by_their_domain() {
+        for (host, expected) in [
+            ("a.ngrok-free.dev", true),
+            ("a.ngrok.io", true),
+            ("ngrok.example.com", true),
+            ("api.openai.com", false),
+            ("my-ngrok.example", false),
+        ] {
+            let origin = Origin::parse(&format!("https://{host}/v1")).unwrap();
+            assert_eq!(origin.is_ngrok(), expected, "{host}");
+        }
+    }
+}
