@@ -1,0 +1,46 @@
+# Everything a newcomer needs: `make demo`, `make run`, `make test`.
+
+CARGO ?= cargo
+PLUGINS = -p callgate-routing -p callgate-rate-limit
+CONFIG ?= config.yaml
+PORT ?= 4000
+
+.PHONY: help build run demo check test lint bench clean
+
+help:
+	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
+	@echo "make run     build and start the gateway on $(CONFIG), port $(PORT)"
+	@echo "make check   say everything that is wrong with $(CONFIG)"
+	@echo "make test    all tests"
+	@echo "make lint    formatting, clippy and docs, warnings denied"
+	@echo "make bench   CPU per request against nginx and a bare relay"
+
+build:
+	$(CARGO) build --release -p callgate $(PLUGINS)
+
+run: build
+	target/release/callgate --config $(CONFIG) --port $(PORT) --plugin-dir target/release
+
+demo: build
+	target/release/callgate demo --config $(CONFIG) --plugin-dir target/release
+
+check: build
+	target/release/callgate check --config $(CONFIG) --plugin-dir target/release
+
+# The end-to-end tests drive the built binary and shared objects, so these are built first.
+test:
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace
+	tests/openai-client/run
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+bench:
+	$(CARGO) build --release --workspace
+	tests/bench/run $(BENCH_ARGS)
+
+clean:
+	$(CARGO) clean
