@@ -25,7 +25,6 @@ mod log;
 mod loop_guard;
 mod models;
 mod ollama;
-mod plugin_files;
 mod providers;
 mod rate_limit;
 mod readme;
