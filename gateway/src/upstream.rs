@@ -4,28 +4,24 @@
 //! is sent was decided by `provider`; what comes back is given on as it arrives.
 
 mod connect;
+mod framing;
+mod http1;
 mod origin;
 mod pool;
 
 pub(crate) use connect::Tls;
+pub(crate) use http1::Headers;
 pub(crate) use origin::Origin;
 
-use bytes::Bytes;
-use futures_util::future::poll_immediate;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use bytes::{Bytes, BytesMut};
+use framing::Framing;
+use std::{collections::VecDeque, io, time::Duration};
 
 /// How long connecting may take, within the call's own timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Under this size head and body are one write of one piece.
+const ONE_PIECE: usize = 8 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -33,38 +29,36 @@ pub(crate) enum UpstreamError {
     #[error("`{0}` is no URL of an upstream")]
     BadUrl(String),
     #[error("cannot resolve `{host}`: {source}")]
-    Resolve { host: String, source: std::io::Error },
+    Resolve { host: String, source: io::Error },
     #[error("cannot connect to {address}: {source}")]
-    Connect { address: String, source: std::io::Error },
+    Connect { address: String, source: io::Error },
     #[error("no TLS connection to {host}: {reason}")]
     Tls { host: String, reason: String },
-    #[error("the connection broke before an answer came: {0}")]
-    Broken(String),
+    #[error("the exchange broke: {0}")]
+    Broken(#[from] io::Error),
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
 }
 
-/// A request body in pieces, sent without joining them.
+/// The header lines of a request, but for those every request of an upstream has.
 #[derive(Debug)]
-pub(crate) struct Pieces(VecDeque<Bytes>);
+pub(crate) struct Lines(BytesMut);
 
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Self(BytesMut::with_capacity(1024))
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    /// Adds a line. A value with a control character is left out: it could end the line and begin
+    /// another.
+    pub(crate) fn add(&mut self, name: &str, value: &[&[u8]]) {
+        if value.iter().any(|part| part.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f)) {
+            return;
+        }
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        value.iter().for_each(|part| self.0.extend_from_slice(part));
+        self.0.extend_from_slice(b"\r\n");
     }
 }
 
@@ -73,122 +67,98 @@ impl Body for Pieces {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    body: Incoming,
-    /// Held until the body is done, so that the connection is not used for two answers at once.
+    pub(crate) headers: Headers,
+    framing: Framing,
+    keep: bool,
+    /// `None` once the body has been read.
     lease: Option<pool::Lease>,
 }
 
 /// Posts `body` to `url`, waiting at most `timeout` for the head of the answer.
 pub(crate) async fn post(
     url: &str,
-    headers: HeaderMap,
+    lines: Lines,
     body: Vec<Bytes>,
     tls: &Tls,
     timeout: Duration,
 ) -> Result<Answer, UpstreamError> {
-    let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
-    let sent = send(&origin, headers, body, tls);
-    match tokio::time::timeout(timeout, sent).await {
+    match tokio::time::timeout(timeout, exchange(url, lines, body, tls)).await {
         Ok(answer) => answer,
         Err(_) => Err(UpstreamError::Timeout(timeout)),
     }
 }
 
-async fn send(
-    origin: &Arc<Origin>,
-    headers: HeaderMap,
+async fn exchange(
+    url: &str,
+    lines: Lines,
     body: Vec<Bytes>,
     tls: &Tls,
 ) -> Result<Answer, UpstreamError> {
-    let mut request = request(origin, headers, body);
-    // A pooled connection may turn out closed the moment it is used; as long as nothing of the
-    // request was taken, the next one is as good.
-    while let Some(mut lease) = pool::take(origin) {
-        match lease.sender().try_send_request(request).await {
-            Ok(response) => return Ok(Answer::new(response, lease)),
-            Err(mut error) => match error.take_message() {
-                Some(unsent) => request = unsent,
-                None => return Err(UpstreamError::Broken(describe(error.error()))),
-            },
+    let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
+    let mut lease = match pool::take(&origin) {
+        Some(lease) => lease,
+        None => {
+            let connecting = connect::connect(&origin, tls);
+            let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+                .await
+                .unwrap_or(Err(UpstreamError::Timeout(CONNECT_TIMEOUT)))?;
+            pool::Lease::new(&origin, connection)
         }
-    }
-    let connecting = connect::connect(origin, tls);
-    let sender = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-        .await
-        .unwrap_or(Err(UpstreamError::Timeout(CONNECT_TIMEOUT)))?;
-    let mut lease = pool::Lease::new(origin, sender);
-    match lease.sender().try_send_request(request).await {
-        Ok(response) => Ok(Answer::new(response, lease)),
-        Err(error) => Err(UpstreamError::Broken(describe(error.error()))),
-    }
-}
-
-fn request(origin: &Origin, headers: HeaderMap, body: Vec<Bytes>) -> Request<Pieces> {
-    let mut request = Request::new(Pieces(body.into()));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = origin.path().clone();
-    *request.headers_mut() = headers;
-    request.headers_mut().insert(header::HOST, origin.host().clone());
-    request
-}
-
-impl Answer {
-    fn new(response: Response<Incoming>, lease: pool::Lease) -> Self {
-        let (head, body) = response.into_parts();
-        let keep = !closes(&head.headers);
-        let (status, headers) = (head.status.as_u16(), head.headers);
-        Self { status, headers, body, lease: keep.then_some(lease) }
-    }
-
-    /// The next piece of the body; `None` at its end.
-    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
-        loop {
-            let frame = self.body.frame().await;
-            if let Some(data) = self.taken(frame) {
-                return data;
-            }
-        }
-    }
-
-    /// As [`Answer::next`], for what has already arrived: `None` when nothing has.
-    pub(crate) async fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
-        loop {
-            let frame = poll_immediate(self.body.frame()).await?;
-            if let Some(data) = self.taken(frame) {
-                return Some(data);
-            }
-        }
-    }
-
-    /// Data, an error or the end out of a frame; `None` for trailers.
-    fn taken(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
-    ) -> Option<Option<Result<Bytes, UpstreamError>>> {
-        Some(match frame {
-            Some(Ok(frame)) => Some(Ok(frame.into_data().ok()?)),
-            Some(Err(error)) => Some(Err(UpstreamError::Broken(describe(&error)))),
-            None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back();
-                }
-                None
-            }
-        })
-    }
-}
-
-fn closes(headers: &HeaderMap) -> bool {
-    headers.get(header::CONNECTION).is_some_and(|value: &HeaderValue| {
-        value.to_str().is_ok_and(|value| value.eq_ignore_ascii_case("close"))
+    };
+    // A connection that breaks now is not tried again elsewhere: the upstream may have begun to
+    // work on the call, and a second one would be billed too.
+    let head = lease.connection().exchange(request(&origin, lines, body)).await?;
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        framing: head.framing,
+        keep: head.keep,
+        lease: Some(lease),
     })
 }
 
-/// hyper's message with its cause: "connection reset by peer" is what an operator can act on.
-fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+/// The bytes of a request.
+fn request(origin: &Origin, lines: Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
+    let length: usize = body.iter().map(Bytes::len).sum();
+    let mut head = BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });
+    for part in ["POST ", origin.path(), " HTTP/1.1\r\nhost: ", origin.host(), "\r\ncontent-length: "] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    head.extend_from_slice(length.to_string().as_bytes());
+    head.extend_from_slice(b"\r\n");
+    head.extend_from_slice(&lines.0);
+    head.extend_from_slice(b"\r\n");
+    if length < ONE_PIECE {
+        body.iter().for_each(|piece| head.extend_from_slice(piece));
+        return VecDeque::from([head.freeze()]);
+    }
+    let mut pieces: VecDeque<Bytes> = body.into();
+    pieces.push_front(head.freeze());
+    pieces
+}
+
+impl Answer {
+    /// The next piece of the body; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        let lease = self.lease.as_mut()?;
+        let piece = lease.connection().body(&mut self.framing).await;
+        self.taken(piece)
+    }
+
+    /// As [`Answer::next`], for what has already been read: `None` when that is used up.
+    pub(crate) fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
+        let Some(lease) = self.lease.as_mut() else { return Some(None) };
+        let piece = lease.connection().buffered(&mut self.framing)?;
+        Some(self.taken(piece))
+    }
+
+    fn taken(&mut self, piece: Option<io::Result<Bytes>>) -> Option<Result<Bytes, UpstreamError>> {
+        if piece.is_none()
+            && let Some(lease) = self.lease.take()
+            && self.keep
+        {
+            lease.give_back();
+        }
+        piece.map(|piece| piece.map_err(UpstreamError::from))
     }
 }

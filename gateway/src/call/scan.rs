@@ -5,6 +5,7 @@
 //! (`body`), JSON replies and streamed frames (`provider`).
 
 use std::ops::Range;
+use wide::u8x16;
 
 /// Nesting allowed; deeper input is refused rather than recursed into.
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -40,10 +41,17 @@ enum State {
     Escape,
     /// Hex digits still to come, and the number so far.
     Unicode(u8, u16),
-    /// The rest of `true`, `false` or `null`.
-    Literal(&'static [u8]),
+    /// Within `true`, `false` or `null`, after so many of its bytes.
+    Literal(Word, u8),
     Number(Number),
     End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    True,
+    False,
+    Null,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,10 +111,17 @@ impl Scanner {
 
     /// Scans the next bytes.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+        self.check_utf8(chunk)?;
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
-            let in_text = self.state == State::Text;
-            at = if in_text { self.text(chunk, at)? } else { self.step(byte, at)? };
+            at = match self.state {
+                State::Text => self.text(chunk, at)?,
+                State::Number(number) => self.number(chunk, at, number)?,
+                _ => {
+                    self.step(byte, at)?;
+                    at + 1
+                }
+            };
         }
         self.offset += chunk.len();
         Ok(())
@@ -115,41 +130,71 @@ impl Scanner {
     /// Ends the document.
     pub(crate) fn finish(mut self) -> Result<Vec<Member>, ScanError> {
         self.end_number(0)?;
+        if self.partial.1 > 0 {
+            return Err(self.fail("invalid UTF-8", 0));
+        }
         if self.state == State::End { Ok(self.members) } else { Err(self.fail("unexpected end", 0)) }
     }
 
+    #[cold]
     fn fail(&self, expected: &'static str, at: usize) -> ScanError {
         ScanError { expected, offset: self.offset + at }
     }
 
-    /// One byte outside the inside of a string; returns where to go on.
-    fn step(&mut self, byte: u8, at: usize) -> Result<usize, ScanError> {
-        let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    /// One byte outside of strings and numbers.
+    #[inline]
+    fn step(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
         match self.state {
-            State::Escape => self.escape(byte, at)?,
-            State::Unicode(left, number) => self.unicode(byte, left, number, at)?,
-            State::Number(number) => {
-                let Some(next) = number.after(byte) else {
+            State::Escape => self.escape(byte, at),
+            State::Unicode(left, number) => self.unicode(byte, left, number, at),
+            State::Literal(word, seen) => self.literal(byte, word, seen, at),
+            _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => Ok(()),
+            State::Value | State::FirstElement => self.value(byte, at),
+            State::FirstKey | State::Key => self.key(byte, at),
+            State::Colon if byte == b':' => {
+                self.state = State::Value;
+                Ok(())
+            }
+            State::Colon => Err(self.fail("expected `:` after a name", at)),
+            State::AfterValue => self.after_value(byte, at),
+            State::End => Err(self.fail("expected the end", at)),
+            State::Text | State::Number(_) => Ok(()),
+        }
+    }
+
+    fn literal(&mut self, byte: u8, word: Word, seen: u8, at: usize) -> Result<(), ScanError> {
+        let text: &[u8] = match word {
+            Word::True => b"true",
+            Word::False => b"false",
+            Word::Null => b"null",
+        };
+        let seen = usize::from(seen);
+        if text.get(seen) != Some(&byte) {
+            return Err(self.fail("expected `true`, `false` or `null`", at));
+        }
+        if seen + 1 == text.len() {
+            self.value_done(at + 1);
+        } else {
+            self.state = State::Literal(word, seen as u8 + 1);
+        }
+        Ok(())
+    }
+
+    /// The bytes of a number from `at`; returns where it ends.
+    fn number(&mut self, chunk: &[u8], mut at: usize, mut number: Number) -> Result<usize, ScanError> {
+        while let Some(&byte) = chunk.get(at) {
+            match number.after(byte) {
+                Some(next) => number = next,
+                None => {
+                    self.state = State::Number(number);
                     self.end_number(at)?;
                     return Ok(at);
-                };
-                self.state = State::Number(next);
+                }
             }
-            State::Literal(rest) => match rest {
-                [next, rest @ ..] if *next == byte && rest.is_empty() => self.value_done(at + 1),
-                [next, rest @ ..] if *next == byte => self.state = State::Literal(rest),
-                _ => return Err(self.fail("expected `true`, `false` or `null`", at)),
-            },
-            _ if space => {}
-            State::Value | State::FirstElement => self.value(byte, at)?,
-            State::FirstKey | State::Key => self.key(byte, at)?,
-            State::Colon if byte == b':' => self.state = State::Value,
-            State::Colon => return Err(self.fail("expected `:` after a name", at)),
-            State::AfterValue => self.after_value(byte, at)?,
-            State::End => return Err(self.fail("expected the end", at)),
-            State::Text => {}
+            at += 1;
         }
-        Ok(at + 1)
+        self.state = State::Number(number);
+        Ok(at)
     }
 
     fn value(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
@@ -166,9 +211,9 @@ impl Scanner {
             b'{' => self.open(true, at)?,
             b'[' => self.open(false, at)?,
             b'"' => self.state = State::Text,
-            b't' => self.state = State::Literal(b"rue"),
-            b'f' => self.state = State::Literal(b"alse"),
-            b'n' => self.state = State::Literal(b"ull"),
+            b't' => self.state = State::Literal(Word::True, 1),
+            b'f' => self.state = State::Literal(Word::False, 1),
+            b'n' => self.state = State::Literal(Word::Null, 1),
             b'-' => self.state = State::Number(Number::Minus),
             b'0' => self.state = State::Number(Number::Zero),
             b'1'..=b'9' => self.state = State::Number(Number::Integer),
@@ -246,26 +291,33 @@ impl Scanner {
     }
 
     /// The inside of a string from `at`; returns where to go on.
-    fn text(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
-        if self.partial.1 > 0 {
-            return self.rest_of_character(chunk, at);
-        }
-        let rest = chunk.get(at..).unwrap_or_default();
-        if self.high_surrogate && rest.first() != Some(&b'\\') {
+    fn text(&mut self, chunk: &[u8], mut at: usize) -> Result<usize, ScanError> {
+        if self.high_surrogate && chunk.get(at) != Some(&b'\\') {
             return Err(self.fail("expected the second half of a surrogate pair", at));
         }
-        let (len, ascii) = plain_text(rest);
-        if !ascii {
-            self.check_utf8(&rest[..len], at, len == rest.len())?;
+        loop {
+            let rest = chunk.get(at..).unwrap_or_default();
+            let len = plain_text(rest);
+            at += len;
+            match rest.get(len..) {
+                None | Some([]) => return Ok(at),
+                Some([b'"', ..]) => {
+                    self.end_text(at);
+                    return Ok(at + 1);
+                }
+                // The usual escapes, without leaving the string.
+                Some([b'\\', b'n' | b'"' | b'\\' | b't' | b'r' | b'/', ..])
+                    if !self.high_surrogate && !self.in_key =>
+                {
+                    at += 2;
+                }
+                Some([b'\\', ..]) => {
+                    self.state = State::Escape;
+                    return Ok(at + 1);
+                }
+                Some(_) => return Err(self.fail("control character in a string", at)),
+            }
         }
-        let Some(&stop) = rest.get(len) else { return Ok(at + len) };
-        let at = at + len;
-        match stop {
-            b'"' => self.end_text(at),
-            b'\\' => self.state = State::Escape,
-            _ => return Err(self.fail("control character in a string", at)),
-        }
-        Ok(at + 1)
     }
 
     fn end_text(&mut self, at: usize) {
@@ -280,27 +332,29 @@ impl Scanner {
         }
     }
 
-    fn check_utf8(&mut self, text: &[u8], at: usize, at_end: bool) -> Result<(), ScanError> {
-        let Err(error) = std::str::from_utf8(text) else { return Ok(()) };
-        let rest = &text[error.valid_up_to()..];
-        if error.error_len().is_none() && at_end {
-            self.partial.1 = rest.len();
-            self.partial.0[..rest.len()].copy_from_slice(rest);
-            return Ok(());
+    /// Characters may be cut by the end of a chunk, and go on in the next.
+    fn check_utf8(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+        let mut from = 0;
+        while self.partial.1 > 0 {
+            let Some(&byte) = chunk.get(from) else { return Ok(()) };
+            let (bytes, len) = &mut self.partial;
+            bytes[*len] = byte;
+            *len += 1;
+            match std::str::from_utf8(&bytes[..*len]) {
+                Ok(_) => *len = 0,
+                Err(error) if error.error_len().is_none() && *len < 4 => {}
+                Err(_) => return Err(self.fail("invalid UTF-8", from)),
+            }
+            from += 1;
         }
-        Err(self.fail("invalid UTF-8", at + error.valid_up_to()))
-    }
-
-    fn rest_of_character(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
-        let (bytes, len) = &mut self.partial;
-        bytes[*len] = chunk[at];
-        *len += 1;
-        match std::str::from_utf8(&bytes[..*len]) {
-            Ok(_) => *len = 0,
-            Err(error) if error.error_len().is_none() && *len < 4 => {}
-            Err(_) => return Err(self.fail("invalid UTF-8", at)),
+        let Err(error) = std::str::from_utf8(&chunk[from..]) else { return Ok(()) };
+        let rest = &chunk[from + error.valid_up_to()..];
+        if error.error_len().is_some() {
+            return Err(self.fail("invalid UTF-8", from + error.valid_up_to()));
         }
-        Ok(at + 1)
+        self.partial.1 = rest.len();
+        self.partial.0[..rest.len()].copy_from_slice(rest);
+        Ok(())
     }
 
     fn escape(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
@@ -356,30 +410,24 @@ impl Number {
     }
 }
 
-/// How many bytes of a string come before its end, an escape or a control character, and whether
-/// all of them are ASCII. The blocks have the width that compilers turn into vector instructions.
-fn plain_text(bytes: &[u8]) -> (usize, bool) {
-    const BLOCK: usize = 32;
-    let stops = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
-    let (mut len, mut seen) = (0, 0);
-    for block in bytes.chunks_exact(BLOCK) {
-        let (stop, high) = block
-            .iter()
-            .fold((false, 0), |(stop, high), &byte| (stop | stops(byte), high | byte));
-        if stop {
-            break;
+/// How many bytes of a string come before its end, an escape or a control character.
+fn plain_text(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    let (blocks, tail) = bytes.as_chunks::<16>();
+    for block in blocks {
+        let block = u8x16::new(*block);
+        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+        let stops = block.simd_eq(u8x16::splat(b'"'))
+            | block.simd_eq(u8x16::splat(b'\\'))
+            | control;
+        let stops = stops.to_bitmask();
+        if stops != 0 {
+            return len + stops.trailing_zeros() as usize;
         }
-        seen |= high;
-        len += BLOCK;
+        len += 16;
     }
-    for &byte in &bytes[len..] {
-        if stops(byte) {
-            break;
-        }
-        seen |= byte;
-        len += 1;
-    }
-    (len, seen < 0x80)
+    let stop = |byte: &u8| matches!(byte, b'"' | b'\\') || *byte < 0x20;
+    len + tail.iter().position(stop).unwrap_or(tail.len())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
     provider::{Echo, Outgoing},
-    upstream::{self, Answer, UpstreamError},
+    upstream::{self, Answer, Lines, UpstreamError},
 };
 use axum::{
     extract::{Path, Request, State},
@@ -102,14 +102,14 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if let Some(done) = start(flight).await? {
         return Ok(done);
     }
-    let (sent, outgoing, headers) = prepare(flight)?;
+    let (sent, outgoing, lines) = prepare(flight)?;
     if let Some(text) = &sent.target.deployment().mock_response {
         let reply = plugin_api::Reply::Text(text.clone());
         return made(flight, &reply, &sent.echo).await;
     }
     let app = Arc::clone(&flight.app);
     let answer =
-        upstream::post(&outgoing.url, headers, outgoing.body, &app.tls, sent.timeout).await;
+        upstream::post(&outgoing.url, lines, outgoing.body, &app.tls, sent.timeout).await;
     let answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
     flight.record.upstream = Some(sent.started.elapsed());
     if !(200..300).contains(&answer.status) {
@@ -142,7 +142,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 }
 
 /// Chooses the deployment and translates the request for it.
-fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderMap), Failure> {
+fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let Some((app, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
     call.settle_messages();
     request::require_messages(call)?;
@@ -161,11 +161,11 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderMap), Failure> 
     call.deadline = started.checked_add(timeout);
     let include_usage = call.param("stream_options.include_usage") == Some("true");
     let outgoing = deployment.provider.dialect.request(call, &target)?;
-    let headers = outbound::request_headers(&app.hop, call, &target, &outgoing.url)?;
+    let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.provider = Some(Arc::clone(&deployment.label));
     target.upstream_model().clone_into(&mut flight.record.upstream_model);
-    Ok((Sent { target, echo, include_usage, timeout, started }, outgoing, headers))
+    Ok((Sent { target, echo, include_usage, timeout, started }, outgoing, lines))
 }
 
 /// An answer made here, as JSON or as a stream.

@@ -5,9 +5,9 @@ use crate::{
     call::{Call, Target},
     deployments::Setting,
     failure::Failure,
-    upstream::{Answer, Origin, UpstreamError},
+    upstream::{Answer, Headers, Lines, Origin, UpstreamError},
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use plugin_api::FailureKind;
 
 /// An error reply is read up to here; more of it helps nobody.
@@ -37,58 +37,54 @@ pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
     .code("missing_variable")
 }
 
-/// What every request to this deployment carries.
-pub(super) fn request_headers(
-    hop: &str,
-    call: &Call,
-    target: &Target,
-    url: &str,
-) -> Result<HeaderMap, Failure> {
+/// What every request to this deployment carries. What a callback sets wins over the config, and
+/// the config over the gateway's own.
+pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
     let deployment = target.deployment();
-    let mut headers = HeaderMap::with_capacity(10);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-    if let Some(key) = target.api_key() {
-        let mut value = HeaderValue::try_from(["Bearer ", key.expose()].concat())
-            .map_err(|_| Failure::internal("the deployment's `api_key` is no header value"))?;
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
+    let mut lines = Lines::new();
+    let set_by_callback = |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
+    let set_by_config =
+        |name: &str| deployment.extra_headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+    lines.add("content-type", &[b"application/json"]);
+    if let Some(key) = target.api_key().filter(|_| !set_by_config("authorization")) {
+        lines.add("authorization", &[b"Bearer ", key.expose().as_bytes()]);
     }
-    if let Setting::Set(organization) = &deployment.organization
-        && let Ok(value) = HeaderValue::try_from(organization)
-    {
-        headers.insert("openai-organization", value);
+    let own = [("accept", "*/*"), ("user-agent", crate::USER_AGENT)];
+    for (name, value) in own {
+        if !set_by_callback(name) && !set_by_config(name) {
+            lines.add(name, &[value.as_bytes()]);
+        }
+    }
+    if let Setting::Set(organization) = &deployment.organization {
+        lines.add("openai-organization", &[organization.as_bytes()]);
     }
     if url.contains("ngrok") && Origin::parse(url).is_some_and(|origin| origin.is_ngrok()) {
-        headers.insert("ngrok-skip-browser-warning", HeaderValue::from_static("1"));
+        lines.add("ngrok-skip-browser-warning", &[b"1"]);
     }
     for (name, value) in &deployment.extra_headers {
         if let Setting::Set(value) = value
-            && let (Ok(name), Ok(value)) =
-                (HeaderName::try_from(name), HeaderValue::try_from(value.expose()))
+            && !set_by_callback(&name.to_ascii_lowercase())
         {
-            headers.insert(name, value);
+            lines.add(name, &[value.expose().as_bytes()]);
         }
     }
     for (name, value) in &call.upstream_headers {
-        headers.insert(name, value.clone());
+        lines.add(name.as_str(), &[value.as_bytes()]);
     }
-    let before = call.headers.get(HOP).and_then(|hops| hops.to_str().ok());
-    let hops = before.map_or_else(|| hop.to_owned(), |before| format!("{before},{hop}"));
-    if let Ok(hops) = HeaderValue::try_from(hops) {
-        headers.insert(HOP, hops);
+    match call.headers.get(HOP) {
+        Some(before) => lines.add(HOP, &[before.as_bytes(), b",", hop.as_bytes()]),
+        None => lines.add(HOP, &[hop.as_bytes()]),
     }
-    Ok(headers)
+    lines
 }
 
 /// The headers of the client's answer that come from the upstream's and from the config.
-pub(super) fn answer_headers(sent: &Sent, upstream: &HeaderMap) -> HeaderMap {
+pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
     let deployment = sent.target.deployment();
     let mut headers = HeaderMap::with_capacity(16);
     for name in PASSED_ON {
-        if let Some(value) = upstream.get(*name) {
-            headers.insert(HeaderName::from_static(name), value.clone());
+        if let Some(value) = upstream.get(name).and_then(|it| HeaderValue::from_bytes(it).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
     let mut insert = |name: &'static str, value: &str| {
@@ -174,8 +170,8 @@ pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
     };
     failure.code = said.code.map(Into::into);
     failure.param = said.param;
-    let retry_after = answer.headers.get(header::RETRY_AFTER);
-    failure.retry_after = retry_after.and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let retry_after = answer.headers.get("retry-after");
+    failure.retry_after = retry_after.and_then(|it| String::from_utf8(it.to_vec()).ok());
     for (name, value) in &answer_headers(sent, &answer.headers) {
         if let Ok(value) = value.to_str() {
             failure.headers.push((name.as_str().to_owned(), value.to_owned()));

@@ -23,6 +23,9 @@ use std::{collections::VecDeque, convert::Infallible, time::Duration};
 /// Enough for one write; the rest of what has arrived goes into the next.
 const ENOUGH: usize = 32 * 1024;
 
+/// How long a complete answer may take to end on the wire before its connection is given up.
+const RELEASE_TIME: Duration = Duration::from_secs(1);
+
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// See the module.
@@ -143,7 +146,7 @@ impl Relay {
             if self.ended != Ended::No || self.out.frames.len() >= ENOUGH {
                 return Ok(());
             }
-            match answer.ready().await {
+            match answer.ready() {
                 Some(more) => next = more,
                 None => return Ok(()),
             }
@@ -231,6 +234,9 @@ impl Streaming {
                     let mut flight = self.ending()?;
                     flight.record.usage = self.relay.translator.as_ref().and_then(|it| it.usage());
                     flight.streamed();
+                    if let Some(answer) = self.relay.answer.take() {
+                        release(answer);
+                    }
                     self.relay.out.frames.extend_from_slice(DONE);
                 }
                 Ok(()) => {}
@@ -252,6 +258,17 @@ async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
         relay.show(flight).await?;
     }
     Ok(())
+}
+
+/// Reads a complete answer to its end on the wire, so that its connection can be used again. One
+/// that goes on talking or stays open is closed instead.
+fn release(mut answer: Answer) {
+    if let Some(None | Some(Err(_))) = answer.ready() {
+        return;
+    }
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(RELEASE_TIME, answer.next()).await;
+    });
 }
 
 fn stalled(gap: Duration) -> Failure {

@@ -1,14 +1,12 @@
-//! Opening a connection: resolve, connect, TLS, HTTP/1.1.
+//! Opening a connection: resolve, connect, TLS.
 
-use super::{Origin, Pieces, UpstreamError};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use super::{
+    Origin, UpstreamError,
+    http1::{Connection, Io},
+};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::sync::{Arc, OnceLock};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
-};
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 /// TLS as this machine trusts it; read when the first `https` upstream is called, so that a
@@ -41,14 +39,11 @@ fn client_config() -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// Connects to `origin`; the connection is driven by a task of this thread until it closes.
-pub(super) async fn connect(
-    origin: &Origin,
-    tls: &Tls,
-) -> Result<SendRequest<Pieces>, UpstreamError> {
+/// Connects to `origin`.
+pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, UpstreamError> {
     let stream = dial(origin).await?;
     if !origin.tls {
-        return handshake(stream, origin).await;
+        return Ok(Connection::new(Io::Plain(stream)));
     }
     let failed = |reason: String| UpstreamError::Tls { host: origin.hostname.clone(), reason };
     let config = tls.config().map_err(failed)?;
@@ -58,7 +53,7 @@ pub(super) async fn connect(
         .connect(name, stream)
         .await
         .map_err(|error| failed(error.to_string()))?;
-    handshake(stream, origin).await
+    Ok(Connection::new(Io::Tls(Box::new(stream))))
 }
 
 /// Tries each address in turn.
@@ -81,22 +76,4 @@ async fn dial(origin: &Origin) -> Result<TcpStream, UpstreamError> {
         }
     }
     Err(UpstreamError::Connect { address: origin.address(), source: last })
-}
-
-async fn handshake<S>(stream: S, origin: &Origin) -> Result<SendRequest<Pieces>, UpstreamError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| UpstreamError::Connect {
-            address: origin.address(),
-            source: std::io::Error::other(error),
-        })?;
-    // Ends by itself: when the upstream closes, or when the sender is dropped.
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::trace!(%error, "upstream connection ended");
-        }
-    });
-    Ok(sender)
 }

@@ -1,6 +1,6 @@
 //! A URL taken apart once: where to connect, and what to ask for there.
 
-use http::{HeaderValue, Uri};
+use http::Uri;
 use std::sync::Arc;
 
 /// An upstream's address and one path on it.
@@ -11,8 +11,8 @@ pub(crate) struct Origin {
     pub(super) hostname: String,
     pub(super) port: u16,
     /// As `Host` has it.
-    host: HeaderValue,
-    path: Uri,
+    host: String,
+    path: String,
     /// What idle connections are kept by: scheme, host and port.
     key: Arc<(bool, String, u16)>,
 }
@@ -39,8 +39,8 @@ impl Origin {
             key: Arc::new((tls, hostname.clone(), port)),
             hostname,
             port,
-            host: HeaderValue::from_str(authority.as_str()).ok()?,
-            path: path.parse().ok()?,
+            host: authority.as_str().to_owned(),
+            path: path.to_owned(),
         })
     }
 
@@ -48,11 +48,11 @@ impl Origin {
         &self.key
     }
 
-    pub(super) fn host(&self) -> &HeaderValue {
+    pub(super) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn path(&self) -> &Uri {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
@@ -84,8 +84,7 @@ mod tests {
         ] {
             let origin = Origin::parse(url);
             let found = origin.as_ref().map(|it| {
-                let host = it.host.to_str().unwrap();
-                (it.tls, &*it.hostname, it.port, host, it.path.path_and_query().unwrap().as_str())
+                (it.tls, &*it.hostname, it.port, &*it.host, &*it.path)
             });
             assert_eq!(found, expected, "{url}");
         }

@@ -1,7 +1,6 @@
 //! Idle connections, one pool a thread: taking and giving back is a push and a pop.
 
-use super::{Origin, Pieces};
-use hyper::client::conn::http1::SendRequest;
+use super::{Origin, http1::Connection};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -32,7 +31,7 @@ struct Pool {
 type Host = (bool, String, u16);
 
 struct Idle {
-    sender: SendRequest<Pieces>,
+    connection: Connection,
     since: Instant,
 }
 
@@ -41,7 +40,7 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Lease {
     host: Arc<Host>,
-    sender: SendRequest<Pieces>,
+    connection: Connection,
 }
 
 /// The parts of a URL, taken apart when first seen.
@@ -60,38 +59,37 @@ pub(super) fn origin(url: &str) -> Option<Arc<Origin>> {
     })
 }
 
-/// An idle connection that is open, the most recently used first. One whose last answer has only
-/// just been read may not be ready yet: it stays for the next call.
+/// An idle connection that is open, the most recently used first.
 pub(super) fn take(origin: &Origin) -> Option<Lease> {
     POOL.with_borrow_mut(|pool| {
-        let idle = pool.idle.get_mut(origin.key().as_ref())?;
-        if idle.first().is_some_and(|oldest| oldest.since.elapsed() > IDLE_TIME) {
-            idle.retain(|it| it.since.elapsed() <= IDLE_TIME && !it.sender.is_closed());
+        let idle = pool.idle.get_mut(&**origin.key())?;
+        while let Some(Idle { mut connection, since }) = idle.pop() {
+            if since.elapsed() > IDLE_TIME {
+                // What lies below is older still.
+                idle.clear();
+                return None;
+            }
+            if connection.is_open() {
+                return Some(Lease { host: Arc::clone(origin.key()), connection });
+            }
         }
-        while idle.last().is_some_and(|it| it.sender.is_closed()) {
-            idle.pop();
-        }
-        let ready = idle.iter().rposition(|it| it.sender.is_ready())?;
-        let sender = idle.remove(ready).sender;
-        Some(Lease { host: Arc::clone(origin.key()), sender })
+        None
     })
 }
 
 impl Lease {
-    pub(super) fn new(origin: &Origin, sender: SendRequest<Pieces>) -> Self {
-        Self { host: Arc::clone(origin.key()), sender }
+    pub(super) fn new(origin: &Origin, connection: Connection) -> Self {
+        Self { host: Arc::clone(origin.key()), connection }
     }
 
-    pub(super) fn sender(&mut self) -> &mut SendRequest<Pieces> {
-        &mut self.sender
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 
     /// Back to the pool of this thread.
-    pub(super) fn give_back(self) {
-        let Self { host, sender } = self;
-        if sender.is_closed() {
-            return;
-        }
+    pub(super) fn give_back(mut self) {
+        self.connection.rest();
+        let Self { host, connection } = self;
         // A thread that ends has no pool any more; the connection just closes.
         let _ = POOL.try_with(|pool| {
             let Ok(mut pool) = pool.try_borrow_mut() else { return };
@@ -100,7 +98,7 @@ impl Lease {
                 None => pool.idle.entry((*host).clone()).or_default(),
             };
             if idle.len() < MAX_IDLE {
-                idle.push(Idle { sender, since: Instant::now() });
+                idle.push(Idle { connection, since: Instant::now() });
             }
         });
     }

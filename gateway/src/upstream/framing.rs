@@ -1,0 +1,214 @@
+//! Where the body of an answer ends, and taking it out of what was read.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+/// A line of chunk framing longer than this is none.
+const MAX_LINE: usize = 8 * 1024;
+
+/// What is left of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunk),
+    /// Whatever comes until the upstream closes.
+    UntilClose,
+}
+
+/// Where in a chunked body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// Before the line with a chunk's size.
+    Size,
+    /// Within a chunk.
+    Data(u64),
+    /// Before the line end after a chunk.
+    DataEnd,
+    /// Within the lines after the last chunk.
+    Trailers,
+    Done,
+}
+
+/// What could be taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Data(Bytes),
+    /// Nothing without reading more.
+    More,
+    End,
+    Invalid(&'static str),
+}
+
+impl Framing {
+    /// As the head says.
+    pub(super) fn of<'a>(
+        status: u16,
+        mut encodings: impl Iterator<Item = &'a [u8]>,
+        lengths: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Self, &'static str> {
+        if matches!(status, 100..=199 | 204 | 304) {
+            return Ok(Self::Length(0));
+        }
+        if let Some(encoding) = encodings.next() {
+            let chunked = encoding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            return match (chunked, encodings.next()) {
+                (true, None) => Ok(Self::Chunked(Chunk::Size)),
+                _ => Err("its answer has a transfer encoding other than `chunked`"),
+            };
+        }
+        let mut length = None;
+        for value in lengths {
+            let value = std::str::from_utf8(value)
+                .ok()
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|text| text.parse::<u64>().ok())
+                .ok_or("its answer has a content length that is no number")?;
+            if length.is_some_and(|known| known != value) {
+                return Err("its answer has two content lengths");
+            }
+            length = Some(value);
+        }
+        Ok(length.map_or(Self::UntilClose, Self::Length))
+    }
+
+    pub(super) fn ends_by_close(self) -> bool {
+        self == Self::UntilClose
+    }
+
+    /// Takes the next piece of the body out of `buffer`.
+    pub(super) fn step(&mut self, buffer: &mut BytesMut) -> Step {
+        match self {
+            Self::Length(0) | Self::Chunked(Chunk::Done) => Step::End,
+            Self::Length(left) => take(buffer, left),
+            Self::UntilClose if buffer.is_empty() => Step::More,
+            Self::UntilClose => Step::Data(buffer.split().freeze()),
+            Self::Chunked(chunk) => chunk.step(buffer),
+        }
+    }
+}
+
+impl Chunk {
+    fn step(&mut self, buffer: &mut BytesMut) -> Step {
+        loop {
+            match self {
+                Self::Data(left) => {
+                    let step = take(buffer, left);
+                    if *left == 0 {
+                        *self = Self::DataEnd;
+                    }
+                    return step;
+                }
+                Self::Done => return Step::End,
+                Self::Size | Self::DataEnd | Self::Trailers => {}
+            }
+            let Some(end) = memchr::memchr(b'\n', buffer) else {
+                let endless = buffer.len() > MAX_LINE;
+                return if endless { Step::Invalid("an endless line between chunks") } else { Step::More };
+            };
+            let line = buffer[..end].strip_suffix(b"\r").unwrap_or(&buffer[..end]);
+            let next = self.after(line);
+            buffer.advance(end + 1);
+            match next {
+                Some(next) => *self = next,
+                None => return Step::Invalid("chunks that are not framed as HTTP/1.1 has it"),
+            }
+        }
+    }
+
+    /// What follows a line.
+    fn after(self, line: &[u8]) -> Option<Self> {
+        match self {
+            Self::DataEnd => line.is_empty().then_some(Self::Size),
+            Self::Trailers if line.is_empty() => Some(Self::Done),
+            Self::Trailers => Some(Self::Trailers),
+            _ => {
+                let digits = line.split(|byte| *byte == b';').next()?.trim_ascii();
+                if digits.is_empty() || digits.len() > 15 {
+                    return None;
+                }
+                let digits = std::str::from_utf8(digits).ok()?;
+                let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+                match u64::from_str_radix(digits, 16).ok().filter(|_| hex)? {
+                    0 => Some(Self::Trailers),
+                    size => Some(Self::Data(size)),
+                }
+            }
+        }
+    }
+}
+
+fn take(buffer: &mut BytesMut, left: &mut u64) -> Step {
+    if buffer.is_empty() {
+        return Step::More;
+    }
+    let len = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+    *left -= len as u64;
+    Step::Data(buffer.split_to(len).freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(input: &[u8], size: usize) -> Result<Vec<u8>, &'static str> {
+        let mut framing = Framing::Chunked(Chunk::Size);
+        let mut buffer = BytesMut::new();
+        let mut body = Vec::new();
+        for part in input.chunks(size) {
+            buffer.extend_from_slice(part);
+            loop {
+                match framing.step(&mut buffer) {
+                    Step::Data(data) => body.extend_from_slice(&data),
+                    Step::More => break,
+                    Step::End => return Ok(body),
+                    Step::Invalid(what) => return Err(what),
+                }
+            }
+        }
+        Err("cut off")
+    }
+
+    #[test]
+    fn chunks_are_the_same_however_they_arrive() {
+        let input = b"5;x=y\r\nhello\r\n1\r\n \r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nnext";
+        for size in 1..input.len() {
+            assert_eq!(decode(input, size).as_deref(), Ok(&b"hello 0123456789"[..]), "{size}");
+        }
+    }
+
+    #[test]
+    fn wrong_chunks_are_refused() {
+        for input in [
+            &b"x\r\n"[..],
+            b"-1\r\n",
+            b"+1\r\na\r\n",
+            b"\r\n",
+            b"ffffffffffffffff1\r\n",
+            b"1\r\nab\r\n0\r\n\r\n",
+            &[b'1'; 9000],
+        ] {
+            assert!(decode(input, 4096).is_err(), "{:?}", String::from_utf8_lossy(input));
+        }
+    }
+
+    #[test]
+    fn the_head_decides_where_a_body_ends() {
+        let of = |status, encodings: &[&str], lengths: &[&str]| {
+            Framing::of(
+                status,
+                encodings.iter().map(|it| it.as_bytes()),
+                lengths.iter().map(|it| it.as_bytes()),
+            )
+        };
+        assert_eq!(of(200, &["Chunked"], &["7"]), Ok(Framing::Chunked(Chunk::Size)));
+        assert_eq!(of(200, &[], &["7", "7"]), Ok(Framing::Length(7)));
+        assert_eq!(of(200, &[], &[]), Ok(Framing::UntilClose));
+        assert_eq!(of(204, &[], &["7"]), Ok(Framing::Length(0)));
+        for (encodings, lengths) in
+            [(&["gzip"][..], &[][..]), (&["gzip", "chunked"], &[]), (&[], &["7", "8"]), (&[], &["-7"])]
+        {
+            assert!(of(200, encodings, lengths).is_err(), "{encodings:?} {lengths:?}");
+        }
+    }
+}
