@@ -31,7 +31,7 @@ pub(crate) enum BodyError {
 /// A top-level member's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
-    Original(Range<usize>),
+    Original,
     Edited(Bytes),
     Removed,
 }
@@ -43,6 +43,7 @@ struct Entry {
     /// Set when the bytes of the name are not its text, or the member was added.
     name: Option<Box<str>>,
     name_at: Range<usize>,
+    value_at: Range<usize>,
     value: Value,
 }
 
@@ -109,8 +110,9 @@ impl Body {
 
     /// The JSON text of a member's value.
     pub(crate) fn member(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        match &self.entries[self.find(name)?].value {
-            Value::Original(range) => Some(self.slice(range.clone())),
+        let entry = &self.entries[self.find(name)?];
+        match &entry.value {
+            Value::Original => Some(self.slice(entry.value_at.clone())),
             Value::Edited(json) => Some(Cow::Borrowed(json)),
             Value::Removed => None,
         }
@@ -118,8 +120,9 @@ impl Body {
 
     /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
     pub(crate) fn member_text(&self, name: &str) -> Option<&str> {
-        let json = match &self.entries[self.find(name)?].value {
-            Value::Original(range) => &self.original()[range.clone()],
+        let entry = &self.entries[self.find(name)?];
+        let json = match &entry.value {
+            Value::Original => &self.original()[entry.value_at.clone()],
             Value::Edited(json) => json,
             Value::Removed => return None,
         };
@@ -128,8 +131,9 @@ impl Body {
 
     /// As [`Body::member_text`], as bytes that share the body's memory.
     pub(crate) fn member_bytes(&self, name: &str) -> Option<Bytes> {
-        match &self.entries[self.find(name)?].value {
-            Value::Original(range) => Some(self.original().slice(range.clone())),
+        let entry = &self.entries[self.find(name)?];
+        match &entry.value {
+            Value::Original => Some(self.original().slice(entry.value_at.clone())),
             Value::Edited(json) => Some(json.clone()),
             Value::Removed => None,
         }
@@ -145,6 +149,7 @@ impl Body {
                 span: 0..0,
                 name: Some(name.into()),
                 name_at: 0..0,
+                value_at: 0..0,
                 value,
             }),
         }
@@ -161,26 +166,43 @@ impl Body {
     }
 
     /// The bytes with all edits, in pieces that share memory with the original where they can.
+    /// Whatever stands between members stays as it was.
     pub(crate) fn render(&self) -> Vec<Bytes> {
         if !self.edited {
             return self.chunks.clone();
         }
         let mut pieces = Pieces::new(self);
-        let mut run: Option<Range<usize>> = None;
-        for entry in &self.entries {
+        // Whether a member stands before the current one, and where the one before it ended.
+        let (mut follows, mut end) = (false, self.opening() + 1);
+        let originals = self.entries.iter().take_while(|entry| !entry.is_added());
+        let mut originals = originals.peekable();
+        while let Some(entry) = originals.next() {
             match &entry.value {
-                Value::Removed => pieces.flush(&mut run),
-                Value::Original(_) => match &mut run {
-                    Some(run) => run.end = entry.span.end,
-                    None => run = Some(entry.span.clone()),
-                },
+                // Its comma goes with it: the one before, or the one behind when it was the first.
+                Value::Removed if follows => pieces.skip(end..entry.span.end),
+                Value::Removed => {
+                    let next = originals.peek().map_or(entry.span.end, |next| next.span.start);
+                    pieces.skip(entry.span.start..next);
+                }
+                Value::Original => follows = true,
                 Value::Edited(json) => {
-                    pieces.flush(&mut run);
-                    pieces.member(self.name_json(entry), json);
+                    pieces.skip(entry.value_at.clone());
+                    pieces.insert_shared(json);
+                    follows = true;
                 }
             }
+            end = entry.span.end;
         }
-        pieces.flush(&mut run);
+        pieces.skip(end..end);
+        for entry in self.entries.iter().filter(|entry| entry.is_added()) {
+            if let Value::Edited(json) = &entry.value {
+                pieces.insert(if follows { b"," } else { b"" });
+                pieces.insert(&serde_json::to_vec(&entry.name).unwrap_or_default());
+                pieces.insert(b":");
+                pieces.insert_shared(json);
+                follows = true;
+            }
+        }
         pieces.finish()
     }
 
@@ -222,7 +244,8 @@ impl Body {
             span: member.name.start - 1..member.value.end,
             name,
             name_at: member.name,
-            value: Value::Original(member.value),
+            value_at: member.value,
+            value: Value::Original,
         }
     }
 
@@ -252,17 +275,15 @@ impl Body {
         }
     }
 
-    fn name_json(&self, entry: &Entry) -> Cow<'_, [u8]> {
-        if entry.span.is_empty() {
-            let name = entry.name.as_deref().unwrap_or_default();
-            return Cow::Owned(serde_json::to_vec(name).unwrap_or_default());
-        }
-        self.slice(entry.name_at.start - 1..entry.name_at.end + 1)
-    }
-
     fn first_byte(&self) -> Option<u8> {
         let mut bytes = self.chunks.iter().flat_map(|chunk| chunk.iter());
         bytes.find(|byte| !byte.is_ascii_whitespace()).copied()
+    }
+
+    /// Where the object's `{` stands.
+    fn opening(&self) -> usize {
+        let mut bytes = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        bytes.position(|byte| *byte == b'{').unwrap_or_default()
     }
 
     /// The bytes of `range`; copied only when they arrived in several chunks.
@@ -299,32 +320,32 @@ impl Body {
     }
 }
 
-/// The pieces of a body being put together.
+impl Entry {
+    /// Whether it was not there when the body arrived.
+    fn is_added(&self) -> bool {
+        self.span.is_empty()
+    }
+}
+
+/// The pieces of a body being put together: the original up to `at`, with what was inserted.
 struct Pieces<'a> {
     body: &'a Body,
     done: Vec<Bytes>,
-    /// What is copied: edits, punctuation, and everything in a small body.
+    /// What is copied: edits, and everything in a small body.
     copied: BytesMut,
-    first: bool,
+    at: usize,
 }
 
 impl<'a> Pieces<'a> {
     fn new(body: &'a Body) -> Self {
         let room = if body.len < ONE_PIECE { body.len + 256 } else { 256 };
-        let mut copied = BytesMut::with_capacity(room);
-        copied.extend_from_slice(b"{");
-        Self { body, done: Vec::new(), copied, first: true }
+        Self { body, done: Vec::new(), copied: BytesMut::with_capacity(room), at: 0 }
     }
 
-    fn comma(&mut self) {
-        if !std::mem::replace(&mut self.first, false) {
-            self.copied.extend_from_slice(b",");
-        }
-    }
-
-    fn flush(&mut self, run: &mut Option<Range<usize>>) {
-        let Some(range) = run.take() else { return };
-        self.comma();
+    /// Takes the original up to `gap` and leaves out what is in it.
+    fn skip(&mut self, gap: Range<usize>) {
+        let range = self.at..gap.start;
+        self.at = gap.end;
         let body = self.body;
         if body.len < ONE_PIECE || range.len() < 512 {
             self.copied.extend_from_slice(&body.slice(range));
@@ -334,12 +355,13 @@ impl<'a> Pieces<'a> {
         body.share(range, |piece| self.done.push(piece));
     }
 
-    fn member(&mut self, name: Cow<'_, [u8]>, json: &Bytes) {
-        self.comma();
-        self.copied.extend_from_slice(&name);
-        self.copied.extend_from_slice(b":");
+    fn insert(&mut self, bytes: &[u8]) {
+        self.copied.extend_from_slice(bytes);
+    }
+
+    fn insert_shared(&mut self, json: &Bytes) {
         if json.len() < ONE_PIECE {
-            self.copied.extend_from_slice(json);
+            self.insert(json);
         } else {
             self.done.push(self.copied.split().freeze());
             self.done.push(json.clone());
@@ -347,8 +369,9 @@ impl<'a> Pieces<'a> {
     }
 
     fn finish(mut self) -> Vec<Bytes> {
-        self.copied.extend_from_slice(b"}");
+        self.skip(self.body.len..self.body.len);
         self.done.push(self.copied.freeze());
+        self.done.retain(|piece| !piece.is_empty());
         self.done
     }
 }
@@ -369,7 +392,8 @@ mod tests {
         String::from_utf8(body.rendered().to_vec()).expect("utf-8")
     }
 
-    const CHAT: &str = r#"{"model":"m", "messages":[{"role":"user","content":"hé"}], "stream" : true}"#;
+    const CHAT: &str =
+        r#"{"model":"m", "messages":[{"role":"user","content":"hé"}], "stream" : true}"#;
 
     #[test]
     fn unedited_bytes_stay_as_they_are() {
@@ -387,13 +411,41 @@ mod tests {
             assert_eq!(edited.member_text("model"), Some("\"other\""));
             assert_eq!(
                 text(&edited),
-                r#"{"model":"other","messages":[{"role":"user","content":"hé"}], "stream" : true,"stream_options":{}}"#
+                r#"{"model":"other", "messages":[{"role":"user","content":"hé"}], "stream" : true,"stream_options":{}}"#
             );
             assert!(edited.remove("messages") && !edited.remove("messages"));
-            assert_eq!(text(&edited), r#"{"model":"other","stream" : true,"stream_options":{}}"#);
+            assert_eq!(text(&edited), r#"{"model":"other", "stream" : true,"stream_options":{}}"#);
             assert!(edited.remove("model") && edited.remove("stream"));
             assert_eq!(text(&edited), r#"{"stream_options":{}}"#);
         }
+    }
+
+    #[test]
+    fn any_edits_leave_valid_json_and_the_rest_as_it_was() {
+        const SPACED: &str = " { \"a\" : 1 ,\n\t\"b\": 2, \"c\":3 }\r\n";
+        for removed in 0..8 {
+            for chunk in [1, 6, 1000] {
+                let mut edited = body(SPACED, chunk);
+                let names = ["a", "b", "c"];
+                for (index, name) in names.iter().enumerate() {
+                    assert!(removed & (1 << index) == 0 || edited.remove(name));
+                }
+                for added in [false, true] {
+                    if added {
+                        edited.set("d", "4");
+                    }
+                    let text = text(&edited);
+                    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                    let kept = names.iter().enumerate().filter(|(i, _)| removed & (1 << i) == 0);
+                    let kept = kept.count() + usize::from(added);
+                    assert_eq!(value.as_object().map(serde_json::Map::len), Some(kept), "{text}");
+                    assert!(text.starts_with(" { ") && text.ends_with(" }\r\n"), "{text:?}");
+                }
+            }
+        }
+        let mut edited = body(SPACED, 1000);
+        edited.set("b", "null");
+        assert_eq!(text(&edited), SPACED.replace('2', "null"));
     }
 
     #[test]
