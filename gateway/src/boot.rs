@@ -61,20 +61,25 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
     let environment = Environment::load(&source.config, source.env_file.as_deref())
         .map_err(|problem| Problems(vec![problem]))?;
     let unknown = if source.strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };
-    let config = config::load(&source.config, &environment, unknown)?;
-    let mut problems = config.warnings.clone();
+    let mut config = config::load(&source.config, &environment, unknown)?;
+    let mut problems = std::mem::take(&mut config.problems);
+    let incomplete = problems.iter().any(Problem::is_error);
     if let Some(host) = host
         && let Err(problem) = config.require_master_key(is_loopback(host))
     {
         problems.push(problem);
     }
-    let deployments = keep(Deployments::from_config(&config), &mut problems);
+    let mut found = Vec::new();
+    let deployments = keep(Deployments::from_config(&config), &mut found);
+    // A warning may only miss what an error above has left out.
+    problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
     let executable = std::env::current_exe().ok();
     let plugin_dir = source.plugin_dir.as_deref().or(config.gateway.plugin_dir.as_deref());
     let search = SearchPath::new(plugin_dir, &source.config, executable.as_deref());
     // Nothing of a plugin is executed for a config that cannot start anyway.
     if problems.iter().any(Problem::is_error) {
         problems.extend(callbacks::inspect_all(&config.callbacks, &search));
+        config::problem::sort(&mut problems);
         return Err(Problems(problems));
     }
     let counters = Arc::new(Counters::default());

@@ -75,8 +75,9 @@ pub struct Config {
     pub gateway: GatewaySettings,
     /// The variables the config was expanded with, its own `environment_variables` included.
     pub environment: Environment,
-    /// What is to be said once at start; errors never get this far.
-    pub warnings: Vec<Problem>,
+    /// All there is to say about the file, in its order. With an error among them the config must
+    /// not be run on: what was wrong is left out of it.
+    pub problems: Vec<Problem>,
 }
 
 impl Config {
@@ -98,22 +99,33 @@ impl Config {
     }
 }
 
-/// Reads the config at `path`.
+/// Reads the config at `path` as far as it can be read; see [`Config::problems`].
 ///
 /// # Errors
-/// Every problem at once, warnings included, when one of them refuses the start: the file cannot
-/// be read, is not YAML, or holds what can never work.
+/// When nothing of it can be: there is no such file, or it is no YAML mapping.
 pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
     let whole = |text: String| Problem::error(Place::whole_file(path), text);
     let bytes = std::fs::read(path).map_err(|error| {
         whole(format!("the config cannot be read: {error}")).remedy("name it with `--config`")
     })?;
     let text = String::from_utf8(bytes).map_err(|_| whole("not UTF-8 text".to_owned()))?;
-    parse(&Arc::from(path), &text, env, unknown)
+    read(&Arc::from(path), &text, env, unknown)
 }
 
-/// As [`load`], from text already read.
+/// As [`load`], from text, and any error refuses all of it.
+#[cfg(test)]
 pub(crate) fn parse(
+    file: &Arc<Path>,
+    text: &str,
+    env: &Environment,
+    unknown: UnknownKeys,
+) -> Result<Config, Problems> {
+    let mut config = read(file, text, env, unknown)?;
+    config.problems = problem::settle(config.problems)?;
+    Ok(config)
+}
+
+fn read(
     file: &Arc<Path>,
     text: &str,
     env: &Environment,
@@ -135,7 +147,8 @@ pub(crate) fn parse(
     // From here on values may name the config's own variables.
     let mut reader = Reader { env: &environment, ..reader };
     let mut config = sections(&mut reader, root);
-    config.warnings = problem::settle(reader.problems)?;
+    config.problems = reader.problems;
+    problem::sort(&mut config.problems);
     config.environment = environment;
     Ok(config)
 }
@@ -212,7 +225,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         router,
         gateway,
         environment: Environment::default(),
-        warnings: Vec::new(),
+        problems: Vec::new(),
     }
 }
 

@@ -127,6 +127,11 @@ impl From<Problem> for Problems {
 
 /// Sorts by position and parts the two outcomes: the warnings alone, or everything.
 pub(crate) fn settle(mut problems: Vec<Problem>) -> Result<Vec<Problem>, Problems> {
-    problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+    sort(&mut problems);
     if problems.iter().any(Problem::is_error) { Err(Problems(problems)) } else { Ok(problems) }
+}
+
+/// In the order of the file.
+pub(crate) fn sort(problems: &mut [Problem]) {
+    problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
 }

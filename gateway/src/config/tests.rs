@@ -25,7 +25,7 @@ fn read(text: &str) -> Result<Config, Problems> {
 #[track_caller]
 fn problems(text: &str, expected: &[&str]) {
     let found = match read(text) {
-        Ok(config) => config.warnings,
+        Ok(config) => config.problems,
         Err(Problems(problems)) => problems,
     };
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
@@ -424,7 +424,7 @@ fn the_files_of_the_field_load_as_written() {
     ] {
         let file = Arc::from(Path::new("config.yaml"));
         let config = parse(&file, text, &env, UnknownKeys::Refuse).unwrap();
-        assert_eq!(config.warnings, []);
+        assert_eq!(config.problems, []);
         assert_eq!(config.models.len(), models);
         let names: Vec<_> = config.callbacks.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, callbacks);
@@ -437,9 +437,9 @@ fn without_their_variables_they_still_load() {
     let file = Arc::from(Path::new("config.yaml"));
     let config = parse(&file, SEED, &Environment::default(), UnknownKeys::Warn).unwrap();
     let places: Vec<_> =
-        config.warnings.iter().map(|it| (it.place.line, it.place.column)).collect();
+        config.problems.iter().map(|it| (it.place.line, it.place.column)).collect();
     assert_eq!(places, [(10, 16), (16, 17), (17, 16), (22, 17), (23, 16)]);
-    assert!(config.warnings[0].text.contains("`GROQ_API_KEY` is not set"));
+    assert!(config.problems[0].text.contains("`GROQ_API_KEY` is not set"));
 }
 
 #[test]
