@@ -1,3 +1,5 @@
+//! Names and paths of entries to files: the order of the folders, and what a miss says.
+
 use std::fs;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Settings against schemas: what is refused, and the place and remedy that are named.
+
 use serde_json::{Value, json};
 
 use super::check;

@@ -1,3 +1,5 @@
+//! Windows, buckets and counts: exact under any order of calls and under threads.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;

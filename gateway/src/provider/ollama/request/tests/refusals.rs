@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::chat_request;
 use super::text;
-use crate::provider::ollama::TranslateError;
+use crate::provider::ollama::request::TranslateError;
 
 #[test]
 fn messages_of_another_shape() {
