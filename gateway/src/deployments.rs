@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde_json::{Map, Value};
 
 use crate::config::{Config, Problem, Problems, Unset};
@@ -69,9 +70,19 @@ pub struct Deployment {
     pub mock_response: Option<String>,
     /// `model_info` (an object), as written.
     pub model_info: Value,
+    /// `id` and `api_base` as response headers; made when first sent.
+    pub(crate) as_headers: OnceLock<[Option<HeaderValue>; 2]>,
 }
 
 impl Deployment {
+    /// `id` and `api_base` as values of response headers.
+    pub(crate) fn as_headers(&self) -> &[Option<HeaderValue>; 2] {
+        self.as_headers.get_or_init(|| {
+            let base = self.api_base.set().map_or("", String::as_str);
+            [&*self.id, base].map(|text| HeaderValue::from_str(text).ok())
+        })
+    }
+
     /// The first variable this deployment needs and does not have. A call must then fail naming it,
     /// unless a callback has replaced what it feeds.
     #[must_use]

@@ -53,6 +53,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(work);
+            telemetry::flush();
             // A callback that never ends must not keep the process.
             runtime.shutdown_background();
             code

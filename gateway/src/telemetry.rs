@@ -1,26 +1,61 @@
 //! Log lines: to standard error, as people or as machines read them.
 //!
-//! `RUST_LOG` chooses what is said (the default is `info`). A line is one write.
+//! `RUST_LOG` chooses what is said (`info`, or `warn,callgate::access=info`; the default is
+//! `info`). Every event of `tracing` becomes one line by `line` and goes out through `sink`.
+
+mod line;
+mod sink;
+
+pub use sink::flush;
 
 use crate::cli::LogFormat;
-use std::io::{self, IsTerminal as _};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use std::{
+    cell::RefCell,
+    io::{self, IsTerminal as _},
+};
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer, filter::Targets, layer::Context, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Starts logging for the whole process; later calls change nothing.
 pub fn start(format: Option<LogFormat>) {
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let wanted = std::env::var("RUST_LOG").ok();
+    let filter = wanted.and_then(|wanted| wanted.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    sink::start();
+    let lines = Lines { format, colours: terminal };
     // A subscriber that is set already stays: tests start several gateways in one process.
-    let _ = match format {
-        LogFormat::Json => {
-            let lines = fmt::layer().json().flatten_event(true).with_writer(io::stderr);
-            registry.with(lines).try_init()
-        }
-        LogFormat::Pretty => {
-            let lines = fmt::layer().with_target(false).with_ansi(terminal).with_writer(io::stderr);
-            registry.with(lines).try_init()
-        }
-    };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+}
+
+/// Turns events into lines.
+struct Lines {
+    format: LogFormat,
+    colours: bool,
+}
+
+thread_local! {
+    /// Where a line is put together; kept, so that a line costs no allocation.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let write = |line: &mut Vec<u8>| {
+            line.clear();
+            match self.format {
+                LogFormat::Json => line::json(event, line),
+                LogFormat::Pretty => line::pretty(event, self.colours, line),
+            }
+            sink::write(line, *event.metadata().level() <= Level::WARN);
+        };
+        // An event within an event (a `Debug` that logs) gets a line of its own.
+        LINE.with(|line| match line.try_borrow_mut() {
+            Ok(mut line) => write(&mut line),
+            Err(_) => write(&mut Vec::new()),
+        });
+    }
 }

@@ -165,6 +165,18 @@ impl Body {
         found.is_some()
     }
 
+    /// Removes every member of these names.
+    pub(crate) fn remove_all(&mut self, names: &[&str]) {
+        for index in 0..self.entries.len() {
+            let entry = &self.entries[index];
+            let name = self.name(entry);
+            if entry.value != Value::Removed && names.iter().any(|it| *it.as_bytes() == *name) {
+                self.entries[index].value = Value::Removed;
+                self.edited = true;
+            }
+        }
+    }
+
     /// The bytes with all edits, in pieces that share memory with the original where they can.
     /// Whatever stands between members stays as it was.
     pub(crate) fn render(&self) -> Vec<Bytes> {
@@ -252,16 +264,19 @@ impl Body {
     /// The last of several members of one name counts, here and at the upstream: what was checked
     /// must be what is sent.
     fn drop_duplicates(&mut self) {
-        let mut seen = std::collections::HashSet::new();
+        // A handful is compared faster than hashed; any number must not cost its square.
+        const HANDFUL: usize = 24;
         let mut duplicates = Vec::new();
-        if self.entries.len() > 1 {
-            for (index, entry) in self.entries.iter().enumerate().rev() {
-                if !seen.insert(self.name(entry)) {
-                    duplicates.push(index);
-                }
-            }
+        let names = || self.entries.iter().map(|entry| self.name(entry)).enumerate();
+        if self.entries.len() <= HANDFUL {
+            let later = |index: usize, name: &[u8]| {
+                self.entries[index + 1..].iter().any(|entry| *self.name(entry) == *name)
+            };
+            duplicates.extend(names().filter(|(index, name)| later(*index, name)).map(|it| it.0));
+        } else {
+            let mut last = std::collections::HashMap::new();
+            duplicates.extend(names().filter_map(|(index, name)| last.insert(name, index)));
         }
-        drop(seen);
         for index in duplicates {
             self.entries[index].value = Value::Removed;
             self.edited = true;

@@ -92,6 +92,11 @@ impl Target {
         }
     }
 
+    /// The base a callback set, if one did.
+    pub(crate) fn callback_base(&self) -> Option<&str> {
+        self.edit.api_base.as_deref()
+    }
+
     /// The key to send, if the upstream gets one. A base that a callback set never gets the key
     /// that the config holds for another base.
     pub(crate) fn api_key(&self) -> Option<&Secret> {

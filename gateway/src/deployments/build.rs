@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -116,6 +116,7 @@ impl Builder<'_> {
             drop_params: entry.drop_params.unwrap_or(litellm.drop_params),
             mock_response: entry.mock_response.clone(),
             model_info: Value::Object(entry.model_info.clone()),
+            as_headers: OnceLock::new(),
         })
     }
 
@@ -255,6 +256,7 @@ impl Builder<'_> {
             drop_params: litellm.drop_params,
             mock_response: None,
             model_info: Value::Object(Map::new()),
+            as_headers: OnceLock::new(),
         })
     }
 }

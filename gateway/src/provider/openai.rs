@@ -32,9 +32,7 @@ impl Dialect for OpenAi {
         if let Some(extra) = body.member_text("extra_body").map(str::to_owned) {
             merge(body, &extra)?;
         }
-        for name in PROXY_MEMBERS {
-            body.remove(name);
-        }
+        body.remove_all(PROXY_MEMBERS);
         for (name, value) in &target.deployment().params {
             add_default(body, name, value);
         }

@@ -18,7 +18,7 @@ use crate::{
 };
 use axum::{
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 
 /// A JSON reply of an upstream is refused beyond this.
 const MAX_REPLY: usize = 256 * 1024 * 1024;
@@ -62,7 +64,7 @@ async fn story(app: Arc<App>, request: Request, path_model: Option<String>) -> R
     };
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert("x-litellm-call-id", id);
+        headers.insert(CALL_ID, id);
     }
     if cross_origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -159,7 +161,7 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let timeout = request::timeout(call, configured)?;
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
-    let include_usage = call.param("stream_options.include_usage") == Some("true");
+    let include_usage = call.stream && call.param("stream_options.include_usage") == Some("true");
     let outgoing = deployment.provider.dialect.request(call, &target)?;
     let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);

@@ -14,15 +14,24 @@ use plugin_api::FailureKind;
 const MAX_ERROR_BODY: usize = 256 * 1024;
 
 /// Headers of an answer that clients act on: limits, and the id support asks for.
-const PASSED_ON: &[&str] = &[
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-limit-tokens",
-    "x-ratelimit-remaining-requests",
-    "x-ratelimit-remaining-tokens",
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-reset-tokens",
-    "x-request-id",
+const PASSED_ON: [HeaderName; 7] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+    HeaderName::from_static("x-request-id"),
 ];
+
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+const GATEWAY_VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 
 /// A variable the config names and the environment lacks.
 pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
@@ -80,24 +89,30 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
 
 /// The headers of the client's answer that come from the upstream's and from the config.
 pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
-    let deployment = sent.target.deployment();
-    let mut headers = HeaderMap::with_capacity(16);
+    const ZERO: HeaderValue = HeaderValue::from_static("0");
+    const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    let mut headers = HeaderMap::with_capacity(24);
     for name in PASSED_ON {
-        if let Some(value) = upstream.get(name).and_then(|it| HeaderValue::from_bytes(it).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
+        if let Some(value) = upstream.get(name.as_str())
+            && let Ok(value) = HeaderValue::from_bytes(value)
+        {
+            headers.insert(name, value);
         }
     }
-    let mut insert = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+    let [id, base] = sent.target.deployment().as_headers().clone();
+    let base = match sent.target.callback_base() {
+        Some(base) => HeaderValue::from_str(base).ok(),
+        None => base,
     };
-    insert("x-litellm-model-id", &deployment.id);
-    insert("x-litellm-model-group", &sent.echo.model);
-    insert("x-litellm-model-api-base", sent.target.api_base());
-    insert("x-litellm-version", env!("CARGO_PKG_VERSION"));
-    insert("x-litellm-attempted-retries", "0");
-    insert("x-litellm-attempted-fallbacks", "0");
+    let group = HeaderValue::from_str(&sent.echo.model).ok();
+    for (name, value) in [(MODEL_ID, id), (API_BASE, base), (MODEL_GROUP, group)] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(GATEWAY_VERSION, VERSION);
+    headers.insert(ATTEMPTED_RETRIES, ZERO);
+    headers.insert(ATTEMPTED_FALLBACKS, ZERO);
     headers
 }
 
@@ -105,11 +120,9 @@ pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
 pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
     let total = record.accepted.elapsed();
     let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
-    for (name, duration) in
-        [("x-litellm-response-duration-ms", total), ("x-litellm-overhead-duration-ms", overhead)]
-    {
+    for (name, duration) in [(DURATION, total), (OVERHEAD, overhead)] {
         if let Ok(value) = HeaderValue::try_from(millis(duration).to_string()) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     }
 }

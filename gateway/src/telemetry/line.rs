@@ -1,0 +1,196 @@
+//! One event as one line.
+
+use std::{
+    fmt::{self, Write as _},
+    io::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tracing::{
+    Event, Level,
+    field::{Field, Visit},
+};
+
+/// `{"timestamp":…,"level":…,"message":…,…fields,"target":…}`
+pub(super) fn json(event: &Event<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    timestamp(SystemTime::now(), out);
+    out.extend_from_slice(b"\",\"level\":\"");
+    out.extend_from_slice(event.metadata().level().as_str().as_bytes());
+    out.push(b'"');
+    event.record(&mut Json(out));
+    out.extend_from_slice(b",\"target\":\"");
+    out.extend_from_slice(event.metadata().target().as_bytes());
+    out.extend_from_slice(b"\"}\n");
+}
+
+/// `2026-11-22T15:26:23.436844Z  INFO message field=value`
+pub(super) fn pretty(event: &Event<'_>, colours: bool, out: &mut Vec<u8>) {
+    timestamp(SystemTime::now(), out);
+    let level = *event.metadata().level();
+    let colour = match level {
+        Level::ERROR => "\u{1b}[31m",
+        Level::WARN => "\u{1b}[33m",
+        Level::INFO => "\u{1b}[32m",
+        _ => "\u{1b}[34m",
+    };
+    let (on, off) = if colours { (colour, "\u{1b}[0m") } else { ("", "") };
+    let _ = write!(out, " {on}{level:>5}{off}");
+    event.record(&mut Pretty(out));
+    out.push(b'\n');
+}
+
+struct Json<'a>(&'a mut Vec<u8>);
+
+impl Json<'_> {
+    fn name(&mut self, field: &Field) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(field.name().as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn number(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
+        let _ = write!(self.0, "{value}");
+    }
+}
+
+impl Visit for Json<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.name(field);
+        self.0.push(b'"');
+        let _ = Escaped(self.0).write_str(value);
+        self.0.push(b'"');
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.name(field);
+        self.0.push(b'"');
+        let _ = write!(Escaped(self.0), "{value:?}");
+        self.0.push(b'"');
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.number(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.number(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.number(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if value.is_finite() {
+            self.number(field, value);
+        }
+    }
+}
+
+/// Text as the inside of a JSON string.
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(special) {
+            self.0.extend_from_slice(&rest[..at]);
+            match rest[at] {
+                b'"' => self.0.extend_from_slice(b"\\\""),
+                b'\\' => self.0.extend_from_slice(b"\\\\"),
+                b'\n' => self.0.extend_from_slice(b"\\n"),
+                other => {
+                    let _ = write!(self.0, "\\u{other:04x}");
+                }
+            }
+            rest = &rest[at + 1..];
+        }
+        self.0.extend_from_slice(rest);
+        Ok(())
+    }
+}
+
+struct Pretty<'a>(&'a mut Vec<u8>);
+
+impl Pretty<'_> {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let _ = match field.name() {
+            "message" => write!(self.0, " {value}"),
+            name => write!(self.0, " {name}={value}"),
+        };
+    }
+}
+
+impl Visit for Pretty<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // An empty value says nothing.
+        if !value.is_empty() {
+            self.field(field, format_args!("{value}"));
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.field(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn timestamp(now: SystemTime, out: &mut Vec<u8>) {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let _ = write!(
+        out,
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_micros()
+    );
+}
+
+/// The date of a day since 1970: years of 365.2425 days that begin in March, so that the leap day
+/// is their last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next, month, date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        for (micros, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400_000_001, "2000-02-29T00:00:00.000001Z"),
+            (1_709_251_199_999_999, "2024-02-29T23:59:59.999999Z"),
+            (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            let mut out = Vec::new();
+            timestamp(UNIX_EPOCH + Duration::from_micros(micros), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn text_cannot_leave_its_string() {
+        let mut out = Vec::new();
+        Escaped(&mut out).write_str("a\"b\\c\nd\u{1}é").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "a\\\"b\\\\c\\nd\\u0001é");
+    }
+}
