@@ -1,14 +1,13 @@
 //! The chain as a client and an operator see it: order, verdicts, edits, faults and their
 //! policies, with real shared objects.
 
-use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
-use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, build, sse, upstream};
+use callgate_tests::config::{config, deployment, every_dialect, openai, with_callbacks};
+use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
 use serde_json::{Value, json};
 
-use crate::faulty::{all_hooks, faulty, hooks, with_policy};
+use crate::faulty::{all_hooks, faulty, hooks, recorder, refusal, with_policy};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
-    let _ = build::plugin("faulty");
     let config = with_callbacks(&every_dialect(upstream), &json!(callbacks));
     Gateway::with_config(config).start().await
 }
@@ -17,7 +16,9 @@ async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
 async fn hooks_run_in_list_order_and_see_earlier_edits() {
     let upstream = upstream(Answer::default()).await;
     for tags in [["a", "b", "c"], ["c", "a", "b"]] {
-        let callbacks = tags.map(|tag| faulty(tag, json!({"on_llm_start": "append"})));
+        let append = |tag: &str| json!({"on_llm_start": [{"append_message": ["user", tag]}]});
+        let mut callbacks: Vec<_> = tags.iter().map(|tag| faulty(tag, append(tag))).collect();
+        callbacks.extend(tags.iter().map(|tag| recorder(&format!("after-{tag}"))));
         let gateway = gateway(&upstream, &callbacks).await;
         for model in ["gpt", "llama", "gemma"] {
             let request = gateway.client().chat(model).header("x-litellm-call-id", model);
@@ -31,7 +32,7 @@ async fn hooks_run_in_list_order_and_see_earlier_edits() {
         gateway.stop().await;
         let expected: Vec<_> = ["on_llm_start", "on_llm_end"]
             .iter()
-            .flat_map(|hook| tags.map(|tag| format!("{tag} {hook}")))
+            .flat_map(|hook| tags.map(|tag| format!("after-{tag} {hook}")))
             .collect();
         assert_eq!(hooks(&log, "gpt"), expected);
     }
@@ -41,9 +42,9 @@ async fn hooks_run_in_list_order_and_see_earlier_edits() {
 async fn a_rejection_stops_the_chain_and_is_the_answer() {
     let upstream = upstream(Answer::default()).await;
     let callbacks = [
-        faulty("a", json!({})),
-        faulty("b", json!({"on_llm_start": "reject"})),
-        faulty("c", json!({})),
+        recorder("a"),
+        faulty("b", json!({"on_llm_start": [refusal("refused by b")]})),
+        recorder("c"),
     ];
     let gateway = gateway(&upstream, &callbacks).await;
     for stream in [false, true] {
@@ -54,17 +55,20 @@ async fn a_rejection_stops_the_chain_and_is_the_answer() {
         assert_eq!((&error["message"], &error["code"]), (&json!("refused by b"), &json!("teapot")));
         assert_eq!(error["type"], "invalid_request_error");
         assert_eq!(reply.header("retry-after"), "7");
-        let ran = hooks(gateway.log(), &id);
-        assert!(!ran.iter().any(|hook| hook.starts_with("c ")), "{ran:?}");
-        assert_eq!(ran[..2], ["a on_llm_start", "b on_llm_start"], "{ran:?}");
     }
     assert_eq!(upstream.requests().len(), 0);
+    let log = gateway.log().clone();
+    gateway.stop().await;
+    for id in ["call-false", "call-true"] {
+        assert_eq!(hooks(&log, id), ["a on_llm_start", "a on_llm_error"]);
+    }
 }
 
 #[tokio::test]
 async fn a_callback_may_answer_itself() {
     let upstream = upstream(Answer::default()).await;
-    let callbacks = [faulty("a", json!({})), faulty("b", json!({"on_llm_start": "reply"}))];
+    let callbacks =
+        [recorder("a"), faulty("b", json!({"on_llm_start": [{"answer_text": "reply from b"}]}))];
     let gateway = gateway(&upstream, &callbacks).await;
     let reply = gateway.client().chat("gpt").send().await.expect_status(200).json();
     assert_eq!(reply["choices"][0]["message"]["content"], "reply from b");
@@ -78,9 +82,10 @@ async fn a_callback_may_answer_itself() {
 #[tokio::test]
 async fn chunks_can_be_edited_and_dropped() {
     let upstream = upstream(Answer::default()).await;
-    let edit = gateway(&upstream, &[faulty("a", json!({"on_llm_new_token": "upper"}))]).await;
-    let drop = gateway(&upstream, &[faulty("a", json!({"on_llm_new_token": "drop"}))]).await;
-    let reject = gateway(&upstream, &[faulty("a", json!({"on_llm_new_token": "reject"}))]).await;
+    let acting = |act: Value| [faulty("a", json!({"on_llm_new_token": [act]}))];
+    let edit = gateway(&upstream, &acting(json!("chunk_upper"))).await;
+    let drop = gateway(&upstream, &acting(json!("chunk_drop"))).await;
+    let reject = gateway(&upstream, &acting(refusal("no"))).await;
     for model in ["gpt", "llama", "gemma"] {
         let stream = |gateway: &Gateway| gateway.client().chat(model).streaming().send();
         let events = stream(&edit).await.expect_status(200).events();
@@ -101,11 +106,11 @@ async fn chunks_can_be_edited_and_dropped() {
 #[tokio::test]
 async fn replies_and_failures_can_be_edited_before_they_go_out() {
     let upstream = upstream(Answer::default()).await;
-    let gateway = gateway(
-        &upstream,
-        &[faulty("a", json!({"on_llm_end": "header", "on_llm_error": "soften"}))],
-    )
-    .await;
+    let acts = json!({
+        "on_llm_end": [{"reply_header": ["x-seen-by", "a"]}],
+        "on_llm_error": [{"failure_status": 503}, {"failure_message": "softened by a"}],
+    });
+    let gateway = gateway(&upstream, &[faulty("a", acts)]).await;
     let reply = gateway.client().chat("gpt").send().await.expect_status(200);
     assert_eq!(reply.header("x-seen-by"), "a");
     upstream.push(Answer::error(500, "server_error", "x", "oops"));
@@ -116,20 +121,21 @@ async fn replies_and_failures_can_be_edited_before_they_go_out() {
 #[tokio::test]
 async fn a_fault_fails_the_call_unless_the_policy_says_otherwise() {
     let upstream = upstream(Answer::default()).await;
-    for act in ["fault", "panic"] {
+    for act in [json!({"internal": "oops"}), json!({"panic": "oops"})] {
         for (policy, status, calls) in [("fail", 503, 0), ("ignore", 200, 1), ("disable", 200, 1)] {
             let before = upstream.requests().len();
-            let entry = with_policy(faulty("a", json!({"on_llm_start": act})), policy);
-            let gateway = gateway(&upstream, &[entry, faulty("b", json!({}))]).await;
+            let entry = with_policy(faulty("a", json!({"on_llm_start": [&act]})), policy);
+            let gateway = gateway(&upstream, &[entry, recorder("b")]).await;
             let reply = gateway.client().chat("gpt").send().await;
             assert_eq!(reply.status, status, "{act}, {policy}: {}", reply.text());
             assert_eq!(upstream.requests().len() - before, calls, "{act}, {policy}");
             if status == 503 {
                 let error = reply.error();
-                assert!(!error.to_string().contains("src/"), "internals in {error}");
+                assert!(error["message"].as_str().unwrap().contains("`a`"), "{error}");
+                assert!(!error.to_string().contains("oops"), "internals in {error}");
             }
-            let line = gateway.log().containing("faulty").await;
-            assert!(!line.text.is_empty());
+            let line = gateway.log().containing("oops").await;
+            assert!(line.text.contains("`a`") && line.level() == "WARN", "{}", line.text);
             // A fault is one call's affair: the gateway goes on.
             let again = gateway.client().chat("gpt").send().await;
             assert_eq!(again.status, status, "{act}, {policy}");
@@ -141,21 +147,28 @@ async fn a_fault_fails_the_call_unless_the_policy_says_otherwise() {
 #[tokio::test]
 async fn edits_of_a_faulty_hook_are_rolled_back_when_it_is_ignored() {
     let upstream = upstream(Answer::default()).await;
-    let entry = with_policy(faulty("a", json!({"on_llm_start": "append-then-fault"})), "ignore");
+    let acts = json!([
+        {"append_message": ["user", "lost"]}, {"set_param": ["seed", "1"]},
+        {"set_upstream_header": ["x-lost", "1"]}, {"internal": "oops"},
+    ]);
+    let entry = with_policy(faulty("a", json!({"on_llm_start": acts})), "ignore");
     let gateway = gateway(&upstream, &[entry]).await;
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
-    let sent = upstream.requests()[0].json();
-    assert_eq!(sent["messages"], json!([{"role": "user", "content": "hi"}]));
+    let sent = upstream.requests().pop().unwrap();
+    assert_eq!(sent.json()["messages"], json!([{"role": "user", "content": "hi"}]));
+    assert_eq!((sent.json().get("seed"), sent.header("x-lost")), (None, None));
 }
 
 #[tokio::test]
 async fn a_constructor_that_fails_refuses_the_start() {
     let upstream = upstream(Answer::default()).await;
-    for act in ["panic", "fault"] {
+    for act in [json!({"internal": "no luck"}), json!({"panic": "no luck"})] {
         let config =
-            with_callbacks(&[openai(&upstream)], &json!([faulty("a", json!({"new": act}))]));
+            with_callbacks(&[openai(&upstream)], &json!([faulty("a", json!({"new": [act]}))]));
         let refused = Gateway::with_config(config).refused().await;
-        assert!(refused.stderr.contains("faulty"), "{act}: {}", refused.stderr);
+        for word in ["config.yaml:1", "`faulty`", "no luck"] {
+            assert!(refused.stderr.contains(word), "{act}: {}", refused.stderr);
+        }
     }
     let config = with_callbacks(&[openai(&upstream)], &json!([faulty("a", json!({"typo": 1}))]));
     let refused = Gateway::with_config(config).refused().await;
@@ -166,15 +179,15 @@ async fn a_constructor_that_fails_refuses_the_start() {
 async fn a_later_refusal_gives_the_rate_limits_place_back() {
     let upstream = upstream(Answer::default()).await;
     let limits = json!({"limits": [{"provider": "openai", "requests": 2, "per": "60s"}]});
-    let refuse = faulty("no", json!({"on_llm_start": "reject", "only_when": "refuse me"}));
-    let mut config = config(&[openai(&upstream)]);
+    let refuse = json!({"on_llm_start": [refusal("no")], "only_model": "refused"});
+    let refuse = faulty("no", refuse);
+    let other = deployment("refused", "openai/m", &upstream.openai_base());
+    let mut config = config(&[openai(&upstream), other]);
     config["litellm_settings"] =
         json!({"callbacks": [{"name": "rate_limit", "settings": limits}, refuse]});
     let gateway = Gateway::with_config(config).start().await;
-    let refused = json!([{"role": "user", "content": "refuse me"}]);
     for _ in 0..5 {
-        let request = gateway.client().chat("gpt").set("messages", refused.clone());
-        let _ = request.send().await.expect_status(418);
+        let _ = gateway.client().chat("refused").send().await.expect_status(418);
     }
     for status in [200, 200, 429] {
         let _ = gateway.client().chat("gpt").send().await.expect_status(status);
@@ -184,12 +197,18 @@ async fn a_later_refusal_gives_the_rate_limits_place_back() {
 #[tokio::test]
 async fn chunk_hooks_see_every_chunk_once() {
     let upstream = upstream(Answer::text(["a", "b", "c"])).await;
-    let gateway = gateway(&upstream, &[faulty("x", json!({}))]).await;
+    let gateway = gateway(&upstream, &[recorder("x")]).await;
+    let mut seen = Vec::new();
     for model in ["gpt", "llama", "gemma"] {
         let request = gateway.client().chat(model).streaming().header("x-litellm-call-id", model);
         let events = request.send().await.expect_status(200).events();
         let chunks = events.len() - 1;
-        let ran = all_hooks(gateway.log(), model);
+        seen.push((model, chunks));
+    }
+    let log = gateway.log().clone();
+    gateway.stop().await;
+    for (model, chunks) in seen {
+        let ran = all_hooks(&log, model);
         let seen = ran.iter().filter(|hook| hook.ends_with("on_llm_new_token")).count();
         // A chunk the client did not ask for (usage) may be seen and withheld.
         assert!(seen == chunks || seen == chunks + 1, "{model}: {seen} of {chunks}");

@@ -134,7 +134,7 @@ async fn a_kept_connection_the_upstream_closed_costs_no_call() {
 }
 
 #[tokio::test]
-async fn a_200_that_is_no_completion_is_a_502() {
+async fn a_200_that_is_no_completion_is_a_500() {
     let answers = [
         Answer::fixed(200, "text/html", "<html>Please log in</html>"),
         Answer::fixed(200, "application/json", "{broken"),
@@ -145,7 +145,7 @@ async fn a_200_that_is_no_completion_is_a_502() {
         let upstream = upstream(answer).await;
         let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
         for model in MODELS {
-            let _ = gateway.client().chat(model).send().await.expect_status(502).error();
+            let _ = gateway.client().chat(model).send().await.expect_status(500).error();
         }
     }
 }

@@ -2,10 +2,10 @@
 //! error, whatever became of the call. One table: outcome × dialect × {JSON, stream}.
 
 use callgate_tests::config::{every_dialect, with_callbacks, with_param};
-use callgate_tests::{Answer, Gateway, Script, build, scripted, within};
+use callgate_tests::{Answer, Gateway, Script, scripted, within};
 use serde_json::{Value, json};
 
-use crate::faulty::{faulty, hooks};
+use crate::faulty::{faulty, hooks, recorder, refusal};
 
 /// What happens, what the upstream does, what the second callback does, and the hook the first one
 /// must see.
@@ -18,10 +18,25 @@ fn outcomes() -> Vec<Outcome> {
     vec![
         ("success", Answer::default(), none(), end),
         ("a tool call", Answer::default(), none(), end),
-        ("reply from a callback", Answer::default(), json!({"on_llm_start": "reply"}), end),
-        ("refusal", Answer::default(), json!({"on_llm_start": "reject"}), error),
-        ("fault of a later callback", Answer::default(), json!({"on_llm_start": "fault"}), error),
-        ("panic of a later callback", Answer::default(), json!({"on_llm_start": "panic"}), error),
+        (
+            "reply from a callback",
+            Answer::default(),
+            json!({"on_llm_start": [{"answer_text": "hello"}]}),
+            end,
+        ),
+        ("refusal", Answer::default(), json!({"on_llm_start": [refusal("no")]}), error),
+        (
+            "fault of a later callback",
+            Answer::default(),
+            json!({"on_llm_start": [{"internal": "oops"}]}),
+            error,
+        ),
+        (
+            "panic of a later callback",
+            Answer::default(),
+            json!({"on_llm_start": [{"panic": "oops"}]}),
+            error,
+        ),
         ("upstream error", Answer::error(500, "t", "c", "oops"), none(), error),
         ("upstream refusal", Answer::error(429, "t", "c", "slow"), none(), error),
         ("reset", Answer::reset(), none(), error),
@@ -35,14 +50,13 @@ fn outcomes() -> Vec<Outcome> {
 
 #[tokio::test]
 async fn end_or_error_exactly_once() {
-    let _ = build::plugin("faulty");
     for (what, answer, acts, last) in outcomes() {
         let upstream = scripted(Script::always(answer)).await;
         let models: Vec<_> = every_dialect(&upstream)
             .into_iter()
             .map(|deployment| with_param(deployment, "timeout", 0.3))
             .collect();
-        let callbacks = json!([faulty("first", json!({})), faulty("second", acts)]);
+        let callbacks = json!([recorder("first"), faulty("second", acts)]);
         let gateway = Gateway::with_config(with_callbacks(&models, &callbacks)).start().await;
         let mut ids = Vec::new();
         for model in ["gpt", "llama", "gemma"] {
@@ -71,7 +85,7 @@ async fn end_or_error_exactly_once() {
 async fn a_client_that_leaves_is_an_error_once() {
     for answer in [Answer::silence(), Answer::default().stalling_after(1)] {
         let upstream = scripted(Script::always(answer)).await;
-        let callbacks = json!([faulty("first", json!({})), faulty("second", json!({}))]);
+        let callbacks = json!([recorder("first"), recorder("second")]);
         let config = with_callbacks(&every_dialect(&upstream), &callbacks);
         let gateway = Gateway::with_config(config).start().await;
         let mut ids = Vec::new();
@@ -105,7 +119,7 @@ async fn a_client_that_leaves_is_an_error_once() {
 #[tokio::test]
 async fn refused_before_the_chain_means_no_hook_at_all() {
     let upstream = scripted(Script::default()).await;
-    let callbacks = json!([faulty("first", json!({}))]);
+    let callbacks = json!([recorder("first")]);
     let config = with_callbacks(&every_dialect(&upstream), &callbacks);
     let gateway = Gateway::with_config(config).start().await;
     let chat = || gateway.client().chat("gpt").header("x-litellm-call-id", "call-refused");

@@ -1,21 +1,29 @@
-//! What the cases know of the `faulty` plugin: its settings, and what it writes to the log. Every
-//! hook it runs is one line `<tag> <hook> <call id>` before it does what its settings say.
-//!
-//! Settings: `tag`, and per hook (`on_llm_start`, `on_llm_new_token`, `on_llm_end`,
-//! `on_llm_error`, and `new` for the constructor) one act: `panic`, `fault` (an internal error),
-//! `reject` (418, code `teapot`, message `refused by <tag>`, 7 s), `reply` (its own answer
-//! `reply from <tag>`), `append` (a user message with the tag's text), `upper` (the chunk's text in
-//! capitals), `drop` (the chunk), `header` (`x-seen-by: <tag>` on the reply), `soften` (the failure
-//! becomes 503, message `softened by <tag>`).
+//! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and what the recorder
+//! among them writes to the log. What each action does is documented in `tests/faulty`.
 
-use callgate_tests::log::Log;
+use callgate_tests::build;
+use callgate_tests::log::{Log, LogLine};
 use serde_json::{Value, json};
 
-/// One entry of the `callbacks` list that does what `acts` say.
+/// An entry that acts: `acts` has a list of actions per hook.
 pub(crate) fn faulty(tag: &str, acts: Value) -> Value {
-    let mut settings = acts;
-    settings["tag"] = json!(tag);
-    json!({"name": "faulty", "instance": tag, "settings": settings})
+    entry("faulty", tag, acts)
+}
+
+/// The same with hooks that are futures.
+pub(crate) fn faulty_async(tag: &str, acts: Value) -> Value {
+    entry("faulty_async", tag, acts)
+}
+
+/// An entry that changes nothing and writes a line per hook.
+pub(crate) fn recorder(tag: &str) -> Value {
+    entry("recorder", tag, json!({}))
+}
+
+/// One callback of the `faulty` plugin, whichever it is.
+pub(crate) fn entry(name: &str, tag: &str, mut settings: Value) -> Value {
+    settings["label"] = json!(tag);
+    json!({"name": name, "path": build::plugin("faulty"), "instance": tag, "settings": settings})
 }
 
 /// The same with a fault policy.
@@ -24,14 +32,32 @@ pub(crate) fn with_policy(mut entry: Value, on_error: &str) -> Value {
     entry
 }
 
-/// The hooks that ran for a call, in order, as `<tag> <hook>`; chunk hooks are left out.
+/// The refusal most cases use: 418, code `teapot`, 7 s.
+pub(crate) fn refusal(message: &str) -> Value {
+    let (code, retry_after_ms) = ("teapot", 7000);
+    json!({"reject": {"status": 418, "code": code, "message": message, "retry_after_ms": retry_after_ms}})
+}
+
+/// The hooks recorders saw of a call, in order, as `<tag> <hook>`; chunk hooks are left out.
 pub(crate) fn hooks(log: &Log, call: &str) -> Vec<String> {
     all_hooks(log, call).into_iter().filter(|hook| !hook.ends_with("on_llm_new_token")).collect()
 }
 
-/// The hooks that ran for a call, chunk hooks included.
+/// The hooks recorders saw of a call, chunk hooks included.
 pub(crate) fn all_hooks(log: &Log, call: &str) -> Vec<String> {
-    let lines = log.lines();
-    let ran = lines.iter().filter_map(|line| line.message().strip_suffix(&format!(" {call}")));
-    ran.filter(|text| text.contains(" on_llm_")).map(str::to_owned).collect()
+    let lines = recorded(log, call);
+    lines.iter().map(|line| format!("{} {}", seen(line, "label"), seen(line, "hook"))).collect()
+}
+
+/// The recorders' lines about a call.
+pub(crate) fn recorded(log: &Log, call: &str) -> Vec<LogLine> {
+    let lines = log.lines().into_iter();
+    lines.filter(|line| line.message() == "hook" && seen(line, "call") == call).collect()
+}
+
+/// A field of a callback's own line, empty when absent; the values asked for hold no space.
+pub(crate) fn seen(line: &LogLine, name: &str) -> String {
+    let fields = line.field("callback.fields").as_str().unwrap_or_default();
+    let found = fields.split(' ').find_map(|field| field.strip_prefix(&format!("{name}=")));
+    found.unwrap_or_default().trim_matches('"').to_owned()
 }

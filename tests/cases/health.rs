@@ -19,15 +19,6 @@ async fn liveness_and_readiness_are_open() {
 }
 
 #[tokio::test]
-async fn the_detailed_view_needs_the_key_and_shows_no_secret() {
-    let upstream = upstream(Answer::default()).await;
-    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
-    let _ = gateway.client().without_key().get("/health").await.expect_status(401);
-    let reply = gateway.client().get("/health").await;
-    assert!(!reply.text().contains("sk-"), "{}", reply.text());
-}
-
-#[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_told_apart() {
     let gateway = Gateway::with_config(config(&[])).start().await;
     let client = gateway.client().without_key();

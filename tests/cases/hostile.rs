@@ -78,7 +78,7 @@ async fn ambiguous_framing_is_refused() {
     // Both framings at once: the length must lose, and what follows must not become a request.
     let headers = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", smuggled.len());
     let answer = answer(&gateway, chat_request(&headers, smuggled)).await;
-    assert!(status(&answer) >= 400, "{answer}");
+    assert!(answer.is_empty() || status(&answer) >= 400, "{answer}");
     assert!(!answer.contains("\"object\":\"list\""), "a smuggled request was served: {answer}");
     assert_eq!(upstream.requests().len(), 0);
     gateway.stop().await;

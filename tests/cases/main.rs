@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod bad_input;
 mod callbacks;
 mod chat;
 mod check;
@@ -17,6 +18,7 @@ mod disconnect;
 mod drain;
 mod errors;
 mod exactly_once;
+mod faults;
 mod faulty;
 mod headers;
 mod health;
@@ -25,6 +27,7 @@ mod log;
 mod loop_guard;
 mod models;
 mod ollama;
+mod plugin_files;
 mod providers;
 mod rate_limit;
 mod readme;

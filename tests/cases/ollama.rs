@@ -25,7 +25,7 @@ async fn parameters_and_messages_take_ollamas_shape() {
     let sent = upstream.requests()[0].json();
     let expected = json!({
         "model": "gemma3:4b", "stream": false, "format": "json", "keep_alive": "5m",
-        "options": {"num_predict": 5, "temperature": 0.2, "top_p": 0.9, "seed": 3, "stop": "END",
+        "options": {"num_predict": 5, "temperature": 0.2, "top_p": 0.9, "seed": 3, "stop": ["END"],
                     "num_ctx": 4096, "top_k": 7},
         "messages": [
             {"role": "system", "content": "sys", "images": []},

@@ -85,6 +85,22 @@ async fn unset_keys_fail_their_calls_by_name_and_no_others() {
 }
 
 #[tokio::test]
+async fn the_earlier_config_is_refused_naming_the_callback_it_lacks() {
+    for start in [false, true] {
+        let setup = Gateway::with_config(seed("config.langsmith.yaml"));
+        let setup = setup.file(".env", &seed("env.example"));
+        let ended = if start { setup.refused().await } else { setup.check().await };
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+        let named: Vec<_> =
+            ended.stderr.lines().filter(|line| line.contains("liblangsmith.so")).collect();
+        assert_eq!(named.len(), 1, "{}", ended.stderr);
+        for word in ["config.yaml:", "`langsmith`", "LiteLLM", "; "] {
+            assert!(named[0].contains(word), "`{word}` is missing in: {}", named[0]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_repositorys_own_config_starts_too() {
     let own = std::fs::read_to_string(build::repository().join("config.yaml")).unwrap();
     let ended = Gateway::with_config(own)

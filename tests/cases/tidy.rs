@@ -79,10 +79,13 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("serde_yaml", &["gateway/src/config"]),
     ("saphyr_parser", &["gateway/src/config"]),
     ("dotenvy", &["gateway/src/config"]),
-    ("abi_stable", &["plugin-api/src/abi", "gateway/src/callbacks/loader"]),
+    (
+        "abi_stable",
+        &["plugin-api/src/abi", "plugin-api/src/lib.rs", "gateway/src/callbacks/loader"],
+    ),
     ("libloading", &["gateway/src/callbacks/loader"]),
     ("async_ffi", &["plugin-api/src/abi", "gateway/src/callbacks/loader"]),
-    ("hyper_util", &["gateway/src/upstream", "gateway/src/server"]),
+    ("hyper_util", &["gateway/src/upstream", "gateway/src/server", "gateway/src/demo"]),
     ("clap", &["gateway/src/cli", "gateway/src/main"]),
 ];
 
@@ -108,7 +111,13 @@ fn crates_stay_in_their_rooms() {
 
 #[test]
 fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
-    let rooms = ["plugin-api/src/abi", "gateway/src/callbacks/loader"];
+    let rooms = [
+        "plugin-api/src/abi",
+        "plugin-api/src/export.rs",
+        "plugin-api/src/view",
+        "plugin-api/src/host.rs",
+        "gateway/src/callbacks/loader",
+    ];
     let mut offences = Vec::new();
     // The name is put together here so that this file does not accuse itself.
     let keyword = ["un", "safe"].concat();

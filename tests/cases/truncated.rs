@@ -2,8 +2,8 @@
 //! finish reason nobody gave.
 
 use callgate_tests::config::{config, every_dialect};
-use callgate_tests::{Answer, Event, Gateway, Script, scripted, sse};
-use serde_json::json;
+use callgate_tests::{Answer, Event, Gateway, Reply, Script, scripted, sse};
+use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
 
@@ -25,20 +25,21 @@ async fn a_broken_stream_ends_in_an_error_frame() {
         let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
         for model in MODELS {
             let reply = gateway.client().chat(model).streaming().send().await;
-            // A break so early that nothing was sent yet may still be an honest status.
-            if reply.status != 200 {
-                assert!(reply.status >= 500, "{what}, {model}: {}", reply.status);
-                let _ = reply.error();
-                continue;
-            }
-            check_broken(&format!("{what}, {model}"), &reply.events());
+            let _ = check_broken(&format!("{what}, {model}"), &reply);
         }
         gateway.stop().await;
     }
 }
 
+/// The error a broken stream ended in: its last frame or, when it broke before anything of it was
+/// sent, an honest status in its place.
 #[track_caller]
-fn check_broken(what: &str, events: &[Event]) {
+fn check_broken(what: &str, reply: &Reply) -> Value {
+    if reply.status != 200 {
+        assert!(reply.status >= 500, "{what}: {}", reply.text());
+        return reply.error();
+    }
+    let events = &reply.events();
     assert!(!events.contains(&Event::Done), "{what}: a broken stream got [DONE]: {events:?}");
     let invented = events.iter().any(|e| e.json()["choices"][0]["finish_reason"].is_string());
     assert!(!invented, "{what}: a finish reason nobody gave: {events:?}");
@@ -47,6 +48,7 @@ fn check_broken(what: &str, events: &[Event]) {
     assert!(error["type"].is_string() && error["code"].is_string(), "{what}: {error}");
     let errors = events.iter().filter(|event| event.json()["error"].is_object());
     assert_eq!(errors.count(), 1, "{what}: {events:?}");
+    error.clone()
 }
 
 #[tokio::test]
@@ -59,10 +61,8 @@ async fn the_upstreams_own_error_frame_keeps_its_type_and_code() {
     let upstream = scripted(script).await;
     let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
     for model in MODELS {
-        let reply = gateway.client().chat(model).streaming().send().await.expect_status(200);
-        let events = reply.events();
-        check_broken(model, &events);
-        let error = sse::error(&events).unwrap();
+        let reply = gateway.client().chat(model).streaming().send().await;
+        let error = check_broken(model, &reply);
         assert!(error["message"].as_str().unwrap().contains("overloaded now"), "{error}");
         if model != "gemma" {
             assert_eq!(error["type"], "overloaded_error");
@@ -83,12 +83,7 @@ async fn a_200_that_is_no_stream_is_never_an_empty_answer() {
         let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
         for model in MODELS {
             let reply = gateway.client().chat(model).streaming().send().await;
-            if reply.status == 200 {
-                check_broken(model, &reply.events());
-            } else {
-                assert_eq!(reply.status, 502, "{model}: {}", reply.text());
-                let _ = reply.error();
-            }
+            let _ = check_broken(model, &reply);
         }
     }
 }
@@ -99,8 +94,8 @@ async fn garbage_inside_an_ollama_stream_is_an_error() {
         let answer = Answer::default().inserting(2, garbage);
         let upstream = scripted(Script::always(answer)).await;
         let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
-        let reply = gateway.client().chat("gemma").streaming().send().await.expect_status(200);
-        check_broken(garbage, &reply.events());
+        let reply = gateway.client().chat("gemma").streaming().send().await;
+        let _ = check_broken(garbage, &reply);
     }
 }
 
