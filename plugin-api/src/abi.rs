@@ -9,7 +9,7 @@
 //! - kinds are `#[repr(transparent)]` numbers with constants, so an unknown value is representable.
 
 // The `StableAbi` derives write unsafe impls; `shim` and `serve` hold the calls across the boundary.
-#![allow(unsafe_code, clippy::allow_attributes, missing_debug_implementations, unreachable_pub)]
+#![allow(unsafe_code, missing_debug_implementations, unreachable_pub)]
 
 mod call;
 mod host;

@@ -137,7 +137,9 @@ impl std::error::Error for InitError {}
 /// - **Lifetimes**: what an accessor returns is valid until the next editing accessor or the end
 ///   of the hook; the borrow checker enforces it. Copy what must live longer.
 /// - **Panics** are caught: the call ends as the operator's `on_error` says and the instance is
-///   made anew. A panic in `Drop` of what is being unwound ends the process.
+///   made anew. Calls in flight end with the instance they started with, so two may live at once;
+///   one that cannot be made anew fails every call until it can. A panic in `Drop` of what is being
+///   unwound ends the process.
 /// - **Exactly once**: a callback whose `on_llm_start` let a call pass gets exactly one
 ///   `on_llm_end` or `on_llm_error` for it, also when the client hangs up. A callback that refuses
 ///   or breaks in `on_llm_start` itself gets neither.
@@ -219,11 +221,15 @@ pub trait Callback: Send + Sync + Sized + 'static {
     fn shutdown(&self) {}
 }
 
-/// A callback whose hooks may wait: for the host's HTTP client, its timer, its store.
+/// A callback whose hooks may wait.
 ///
 /// The rules of [`Callback`] hold, and: there is **no tokio in a plugin** (a shared object has its
-/// own dead copy); only the host's services can be awaited. A hook that is not done within the
-/// callback's `timeout` is dropped and counted as a fault; it is dropped too when the client goes.
+/// own dead copy), so nothing that needs a runtime can be awaited; what a callback wakes itself,
+/// from a thread of its own, can. The host lends the same services as to a [`Callback`]
+/// ([log](Host::log), [clocks](Host::clock), [counters](Host::counters)); the contract has places
+/// for an HTTP client, a timer and a store, which no gateway fills yet. A hook that is not done
+/// within the callback's `timeout` is dropped and counted as a fault; it is dropped too when the
+/// client goes.
 ///
 /// ```
 /// use plugin_api::{AsyncCallback, Flow, Hook, Host, InitError, LlmCall};

@@ -79,8 +79,9 @@ impl Host {
         Some(Clock { raw: self.raw, vt: self.raw.vt.clock().into_option()? })
     }
 
-    /// Counters that outlive the instance: a reloaded callback finds them as it left them, and
-    /// replicas share them when a store is configured.
+    /// Counters that outlive the instance: one that is made anew after a panic finds them as it
+    /// left them. They are kept in this process's memory. The interface is made so that replicas
+    /// could share them through a store; no gateway offers that yet.
     #[must_use]
     pub fn counters(&self) -> Option<Counters> {
         Some(Counters { raw: self.raw, vt: self.raw.vt.counters().into_option()? })
@@ -160,7 +161,7 @@ unsafe impl Sync for Counters {}
 
 impl Counters {
     /// Takes one place in an exact sliding window: never more than `limit` admissions in any span
-    /// of `span`, never a refusal while there were fewer. Costs 8 bytes per admission in the span.
+    /// of `span`, never a refusal while there were fewer. Costs 16 bytes per admission in the span.
     #[must_use]
     pub fn admit(&self, window: &str, limit: u64, span: Duration) -> Admission {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);

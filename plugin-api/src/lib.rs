@@ -20,7 +20,7 @@
 //! crate-type = ["cdylib", "rlib"]    # rlib, so that `cargo test` works
 //!
 //! [dependencies]
-//! callgate-plugin-api = "1"
+//! callgate-plugin-api = { path = "../callgate/plugin-api" } # or `git`; it is not published yet
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!
@@ -118,9 +118,7 @@ pub mod manifest;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use callback::{
-    AsyncCallback, Callback, Flow, Hook, HookError, InitError, Rejection, Reply,
-};
+pub use callback::{AsyncCallback, Callback, Flow, Hook, HookError, InitError, Rejection, Reply};
 pub use host::{Admission, Clock, Counters, Host};
 pub use kind::{Endpoint, FailureKind, Level};
 pub use view::{CallView, Chunk, EditError, LlmCall, LlmFailure, LlmReply, Route};
@@ -134,7 +132,7 @@ pub mod __export {
     };
     pub use abi_stable::{
         library::{
-            CheckTypeLayout, LibHeader, RootModuleResult, __call_root_module_loader as call_root,
+            __call_root_module_loader as call_root, CheckTypeLayout, LibHeader, RootModuleResult,
         },
         prefix_type::PrefixTypeTrait,
         std_types::{RErr, RNone, ROption, RResult, RSome, RStr, RString},

@@ -7,7 +7,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! callgate-plugin-api = { version = "1", features = ["testing"] }
+//! callgate-plugin-api = { path = "../callgate/plugin-api", features = ["testing"] }
 //! ```
 //!
 //! ```

@@ -67,8 +67,8 @@ pub struct RawAdmission {
     pub wait_ns: u64,
 }
 
-/// Counters that live in the gateway (or in the shared store when one is configured): they survive
-/// the callback's instance. Names are shared by all instances of a callback.
+/// Counters that live in the gateway: they survive the callback's instance. Nothing here says where
+/// they are kept, so that a host may share them between replicas; none does yet. Names are shared by all instances of a callback.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = CountersVtRef)))]

@@ -144,6 +144,7 @@ pub trait ReplyAccess {
     /// Nanoseconds: since the call was accepted, in the upstream, to the first token.
     fn durations(&self) -> [Option<u64>; 3];
     /// Whether a callback answered instead of an upstream.
+    #[expect(clippy::wrong_self_convention, reason = "a question about the reply, no conversion")]
     fn from_callback(&self) -> bool;
 }
 

@@ -118,10 +118,10 @@ struct Sync<T, const HOOKS: u32>(PhantomData<T>);
 macro_rules! sync_hook {
     ($name:ident, $handle:ident, $view:ident) => {
         unsafe extern "C" fn $name(ctx: *const (), call: CallHandle, other: $handle) -> Verdict {
+            // SAFETY: as `instance`.
+            let this = unsafe { instance::<T>(ctx) };
             // SAFETY: the host lends `call` and `other` to this hook alone until it returns.
-            let (this, call, mut other) = unsafe {
-                (instance::<T>(ctx), CallView::lent(call), $view::lent(other))
-            };
+            let (call, mut other) = unsafe { (CallView::lent(call), $view::lent(other)) };
             run(call, |call| this.$name(call, &mut other))
         }
     };

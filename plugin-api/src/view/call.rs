@@ -140,13 +140,12 @@ impl<'a> CallView<'a> {
 
     /// The texts of all messages with their roles, in order.
     pub fn messages(&self) -> impl Iterator<Item = (&str, &str)> {
-        (0..self.message_count())
-            .map(|index| {
-                (
-                    self.message_role(index).unwrap_or_default(),
-                    self.message_text(index).unwrap_or_default(),
-                )
-            })
+        (0..self.message_count()).map(|index| {
+            (
+                self.message_role(index).unwrap_or_default(),
+                self.message_text(index).unwrap_or_default(),
+            )
+        })
     }
 
     /// The length of all messages' texts together, in bytes.
@@ -250,7 +249,8 @@ impl<'a> CallView<'a> {
         let wait = rejection.retry_after.map(|wait| wait.as_nanos().div_ceil(1_000_000));
         let raw = RawRejection {
             status: rejection.status.into(),
-            retry_after_ms: wait.map_or(u64::MAX, |wait| u64::try_from(wait).unwrap_or(u64::MAX - 1)),
+            retry_after_ms: wait
+                .map_or(u64::MAX, |wait| u64::try_from(wait).unwrap_or(u64::MAX - 1)),
             code: View::of_option(rejection.code.as_deref()),
             message: view(&rejection.message),
             headers: headers.as_ptr(),
@@ -397,7 +397,12 @@ impl<'a> LlmCall<'a> {
     ///
     /// # Errors
     /// [`EditError::NotFound`] when `index` is past the count.
-    pub fn insert_message(&mut self, index: usize, role: &str, text: &str) -> Result<(), EditError> {
+    pub fn insert_message(
+        &mut self,
+        index: usize,
+        role: &str,
+        text: &str,
+    ) -> Result<(), EditError> {
         edit!(self.insert_message(index, View::of(role.as_bytes()), View::of(text.as_bytes())))
     }
 

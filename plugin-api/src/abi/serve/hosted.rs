@@ -1,4 +1,10 @@
 //! The host's services as tables, over types that implement the traits here.
+//!
+//! The `ctx` of every function in them is the host's own, made by [`HostTables::handle`] for a table
+//! of the same `T`; the views of their arguments live until they return. That is the proof of every
+//! unsafe block in them.
+
+#![expect(clippy::undocumented_unsafe_blocks, reason = "proved above, once for all functions")]
 
 use crate::{
     Admission, Level,
@@ -28,7 +34,8 @@ pub trait HostAccess: Send + Sync + 'static {
     fn counters(&self) -> &dyn CounterService;
 }
 
-/// Counters that outlive the instance, in the gateway's memory or in a shared store.
+/// Counters that outlive the instance. Where they are kept is the host's affair: nothing in this
+/// interface says whether other replicas share them.
 pub trait CounterService: Send + Sync {
     /// One place in the sliding window `name` of `limit` per `span`.
     fn admit(&self, name: &str, limit: u64, span: Duration) -> Admission;
@@ -54,10 +61,7 @@ impl<T: HostAccess> HostTables<T> {
     /// What `create` is given; valid while `self` lives.
     #[must_use]
     pub fn handle(&self) -> HostHandle {
-        HostHandle {
-            ctx: Arc::as_ptr(&self.0).cast(),
-            vt: HostVtRef(Table::<T>::HOST.as_prefix()),
-        }
+        HostHandle { ctx: Arc::as_ptr(&self.0).cast(), vt: HostVtRef(Table::<T>::HOST.as_prefix()) }
     }
 
     /// As [`HostTables::handle`], of a host that lends nothing but its log.

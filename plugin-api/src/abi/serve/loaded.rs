@@ -58,9 +58,7 @@ macro_rules! hook {
         }
 
         /// Runs the sync form; an absent hook continues.
-        pub fn $sync<C: CallAccess $(, A: $access)?>(&self, call: &mut C $(, $arg: &mut A)?) -> Verdict
-        $(where A: $access)?
-        {
+        pub fn $sync<C: CallAccess $(, A: $access)?>(&self, call: &mut C $(, $arg: &mut A)?) -> Verdict {
             match self.vt.$sync() {
                 // SAFETY: the table belongs to `ctx`, which is alive; the handles outlive the call.
                 Some(hook) => unsafe { hook(self.ctx, lend_call(call) $(, $lend($arg))?) },

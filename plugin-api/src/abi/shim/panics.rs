@@ -20,7 +20,8 @@ thread_local! {
 pub fn record_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if let Some(location) = panic.location() {
-            let place = format!(" at {}:{}:{}", location.file(), location.line(), location.column());
+            let place =
+                format!(" at {}:{}:{}", location.file(), location.line(), location.column());
             let _ = PLACE.try_with(|slot| {
                 if let Ok(mut slot) = slot.try_borrow_mut() {
                     *slot = place;
