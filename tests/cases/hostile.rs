@@ -96,7 +96,7 @@ async fn bodies_over_the_limit_are_refused_before_they_are_read() {
     assert_eq!(status(&raw.read_until("}}").await), 413);
     // Not announced: chunk after chunk.
     let mut raw = Raw::connect(gateway.address()).await;
-    raw.send(chat_request("Transfer-Encoding: chunked\r\n", "")).await;
+    raw.send(chat_request("Transfer-Encoding: chunked\r\n", "6\r\n{\"x\":\"\r\n")).await;
     for _ in 0..200 {
         raw.send(format!("3e8\r\n{}\r\n", "x".repeat(1000))).await;
     }

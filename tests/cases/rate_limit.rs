@@ -1,9 +1,12 @@
 //! The shipped rate limit, loaded from its shared object: exact counts, honest waits, and no place
 //! taken by a call that never went out.
 
+use std::sync::Arc;
+
 use callgate_tests::config::{deployment, with_callbacks};
 use callgate_tests::{Answer, Gate, Gateway, Reply, ScriptedUpstream, upstream, within};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 fn models(upstream: &ScriptedUpstream) -> Vec<Value> {
     vec![
@@ -72,6 +75,29 @@ async fn sixty_four_at_a_time_still_exactly_90_pass() {
         match call.await.unwrap().status {
             200 => passed += 1,
             status => assert_eq!(status, 429),
+        }
+    }
+    assert_eq!((passed, upstream.requests().len()), (90, 90));
+}
+
+#[tokio::test]
+async fn of_95_requests_64_at_a_time_exactly_90_pass() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream, json!(["routing", "rate_limit"])).await;
+    let slots = Arc::new(Semaphore::new(64));
+    let calls = (0..95).map(|_| {
+        let (client, slots) = (gateway.client(), Arc::clone(&slots));
+        tokio::spawn(async move {
+            let _slot = slots.acquire_owned().await.unwrap();
+            client.chat("groq-a").send().await
+        })
+    });
+    let mut passed = 0;
+    for call in calls.collect::<Vec<_>>() {
+        let reply = call.await.unwrap();
+        passed += usize::from(reply.status == 200);
+        if reply.status != 200 {
+            check_refusal(&reply.expect_status(429));
         }
     }
     assert_eq!((passed, upstream.requests().len()), (90, 90));
