@@ -133,7 +133,11 @@ impl Scanner {
         if self.partial.1 > 0 {
             return Err(self.fail("invalid UTF-8", 0));
         }
-        if self.state == State::End { Ok(self.members) } else { Err(self.fail("unexpected end", 0)) }
+        if self.state == State::End {
+            Ok(self.members)
+        } else {
+            Err(self.fail("unexpected end", 0))
+        }
     }
 
     #[cold]
@@ -181,7 +185,12 @@ impl Scanner {
     }
 
     /// The bytes of a number from `at`; returns where it ends.
-    fn number(&mut self, chunk: &[u8], mut at: usize, mut number: Number) -> Result<usize, ScanError> {
+    fn number(
+        &mut self,
+        chunk: &[u8],
+        mut at: usize,
+        mut number: Number,
+    ) -> Result<usize, ScanError> {
         while let Some(&byte) = chunk.get(at) {
             match number.after(byte) {
                 Some(next) => number = next,
@@ -291,32 +300,24 @@ impl Scanner {
     }
 
     /// The inside of a string from `at`; returns where to go on.
-    fn text(&mut self, chunk: &[u8], mut at: usize) -> Result<usize, ScanError> {
+    fn text(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
         if self.high_surrogate && chunk.get(at) != Some(&b'\\') {
             return Err(self.fail("expected the second half of a surrogate pair", at));
         }
-        loop {
-            let rest = chunk.get(at..).unwrap_or_default();
-            let len = plain_text(rest);
-            at += len;
-            match rest.get(len..) {
-                None | Some([]) => return Ok(at),
-                Some([b'"', ..]) => {
-                    self.end_text(at);
-                    return Ok(at + 1);
-                }
-                // The usual escapes, without leaving the string.
-                Some([b'\\', b'n' | b'"' | b'\\' | b't' | b'r' | b'/', ..])
-                    if !self.high_surrogate && !self.in_key =>
-                {
-                    at += 2;
-                }
-                Some([b'\\', ..]) => {
-                    self.state = State::Escape;
-                    return Ok(at + 1);
-                }
-                Some(_) => return Err(self.fail("control character in a string", at)),
+        // Names and the halves of a surrogate pair are looked at escape by escape.
+        let plainly = !self.high_surrogate && !self.in_key;
+        let at = if plainly { past_text(chunk, at) } else { at + plain_text(&chunk[at..]) };
+        match chunk.get(at) {
+            None => Ok(at),
+            Some(b'"') => {
+                self.end_text(at);
+                Ok(at + 1)
             }
+            Some(b'\\') => {
+                self.state = State::Escape;
+                Ok(at + 1)
+            }
+            Some(_) => Err(self.fail("control character in a string", at)),
         }
     }
 
@@ -347,7 +348,7 @@ impl Scanner {
             }
             from += 1;
         }
-        let Err(error) = std::str::from_utf8(&chunk[from..]) else { return Ok(()) };
+        let Err(error) = simdutf8::compat::from_utf8(&chunk[from..]) else { return Ok(()) };
         let rest = &chunk[from + error.valid_up_to()..];
         if error.error_len().is_some() {
             return Err(self.fail("invalid UTF-8", from + error.valid_up_to()));
@@ -410,6 +411,18 @@ impl Number {
     }
 }
 
+/// The first byte from `at` that ends a string, or is an escape that is none of the usual ones, or
+/// a control character. Prompts are mostly text, line breaks and quotes: those are passed here.
+fn past_text(chunk: &[u8], mut at: usize) -> usize {
+    loop {
+        at += plain_text(&chunk[at.min(chunk.len())..]);
+        match chunk.get(at..) {
+            Some([b'\\', b'n' | b'"' | b'\\' | b't' | b'r' | b'/', ..]) => at += 2,
+            _ => return at,
+        }
+    }
+}
+
 /// How many bytes of a string come before its end, an escape or a control character.
 fn plain_text(bytes: &[u8]) -> usize {
     let mut len = 0;
@@ -417,9 +430,8 @@ fn plain_text(bytes: &[u8]) -> usize {
     for block in blocks {
         let block = u8x16::new(*block);
         let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
-        let stops = block.simd_eq(u8x16::splat(b'"'))
-            | block.simd_eq(u8x16::splat(b'\\'))
-            | control;
+        let stops =
+            block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\')) | control;
         let stops = stops.to_bitmask();
         if stops != 0 {
             return len + stops.trailing_zeros() as usize;
@@ -431,79 +443,4 @@ fn plain_text(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VALID: &[&str] = &[
-        r#"{}"#,
-        r#" {"a" : [1, -0.5e+3, "x\n\u00e9\ud83d\ude00", {"b": [ ]}], "é": null } "#,
-        r#"{"model":"m","messages":[{"role":"user","content":"a long text that fills more than one block of it"}],"stream":true}"#,
-        r#"[1,"é😀",true]"#,
-        "0",
-        r#""text""#,
-    ];
-
-    const INVALID: &[&[u8]] = &[
-        b"", b" ", b"{", b"[1,]", b"{\"a\"}", b"{\"a\":}", b"{a:1}", b"{\"a\":1,}", b"{'a':1}",
-        b"01", b"-", b"1.", b"1e", b"+1", b"NaN", b"Infinity", b"nul", b"truex", b"{} {}", b"\"a",
-        b"\"\\x\"", b"\"\\u12g4\"", b"\"\\ud83d\"", b"\"\\ud83dx\"", b"\"\\ude00\"", b"\"a\nb\"",
-        b"\"\xff\"", b"\"\xe9\"", b"\"\xc3", b"[}", b"{]", b"\xef\xbb\xbf{}", b"{\"a\":1 \"b\":2}",
-    ];
-
-    fn scan_in(bytes: &[u8], size: usize) -> Result<Vec<Member>, ScanError> {
-        let mut scanner = Scanner::new();
-        for chunk in bytes.chunks(size) {
-            scanner.feed(chunk)?;
-        }
-        scanner.finish()
-    }
-
-    #[test]
-    fn agrees_with_itself_however_the_bytes_arrive() {
-        for text in VALID {
-            let whole = Scanner::scan(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
-            for size in 1..text.len() {
-                assert_eq!(scan_in(text.as_bytes(), size), Ok(whole.clone()), "{text} by {size}");
-            }
-            assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
-        }
-        for bytes in INVALID {
-            for size in 1..=bytes.len().max(1) {
-                assert!(scan_in(bytes, size).is_err(), "{:?}", String::from_utf8_lossy(bytes));
-            }
-        }
-    }
-
-    #[test]
-    fn finds_the_members_of_the_top_level_only() {
-        let text = r#"{ "a" : {"b": 1} , "c\u0064":[2], "n": -1.5}"#;
-        let found: Vec<_> = Scanner::scan(text.as_bytes())
-            .unwrap()
-            .into_iter()
-            .map(|member| (&text[member.name], member.escaped, &text[member.value]))
-            .collect();
-        assert_eq!(
-            found,
-            [("a", false, r#"{"b": 1}"#), (r"c\u0064", true, "[2]"), ("n", false, "-1.5")]
-        );
-    }
-
-    #[test]
-    fn finds_the_elements_of_an_array() {
-        let text = r#"[{"a":1}, 2,"x"]"#;
-        let found: Vec<_> = Scanner::scan(text.as_bytes())
-            .unwrap()
-            .into_iter()
-            .map(|member| &text[member.value])
-            .collect();
-        assert_eq!(found, [r#"{"a":1}"#, "2", r#""x""#]);
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-        assert!(Scanner::scan(&nested(128)).is_ok());
-        assert_eq!(Scanner::scan(&nested(129)).unwrap_err().offset, 128);
-        assert!(Scanner::scan(&nested(100_000)).is_err());
-    }
-}
+mod tests;

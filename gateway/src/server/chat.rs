@@ -6,7 +6,7 @@ use super::{
     flight::{Flight, refused},
     outbound,
     relay::Relay,
-    request, respond,
+    request,
 };
 use crate::{
     app::App,
@@ -17,6 +17,7 @@ use crate::{
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use axum::{
+    body::Body,
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
@@ -110,8 +111,7 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         return made(flight, &reply, &sent.echo).await;
     }
     let app = Arc::clone(&flight.app);
-    let answer =
-        upstream::post(&outgoing.url, lines, outgoing.body, &app.tls, sent.timeout).await;
+    let answer = upstream::post(&outgoing.url, lines, outgoing.body, &app.tls, sent.timeout).await;
     let answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
     flight.record.upstream = Some(sent.started.elapsed());
     if !(200..300).contains(&answer.status) {
@@ -131,8 +131,10 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
 
 /// The start hooks; a callback's own answer ends the call here.
 async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
-    let Some((app, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
-    match app.chain.start(call, &app.deployments).await {
+    let Some((app, chain, call)) = flight.parts() else {
+        return Err(Failure::internal("ended twice"));
+    };
+    match chain.start(call, &app.deployments).await {
         Started::Continue => Ok(None),
         Started::Failed(failure) => Err(failure),
         Started::Replied { by, reply } => {
@@ -145,7 +147,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 
 /// Chooses the deployment and translates the request for it.
 fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
-    let Some((app, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
     call.settle_messages();
     request::require_messages(call)?;
     let Some(target) = call.planned(&app.deployments).cloned() else {
@@ -193,7 +195,10 @@ async fn json_reply(flight: &mut Flight, answer: Answer, sent: Sent) -> Result<R
         Failure::new(
             FailureKind::UPSTREAM_UNREACHABLE,
             500,
-            format!("`{}` answered 200 with something that is no completion", sent.target.deployment().label),
+            format!(
+                "`{}` answered 200 with something that is no completion",
+                sent.target.deployment().label
+            ),
         )
         .cause(what)
     };
@@ -233,8 +238,9 @@ async fn finish_json(
         headers.insert(name, value);
     }
     outbound::duration_headers(&mut headers, &flight.record);
-    let mut response = respond::json(StatusCode::OK, reply.json.unwrap_or_default());
-    response.headers_mut().extend(headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(Body::from(reply.json.unwrap_or_default()));
+    *response.headers_mut() = headers;
     Ok(response)
 }
 
@@ -249,9 +255,5 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
 
 fn echo(call: &Call) -> Echo {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Echo {
-        id: format!("chatcmpl-{}", call.id),
-        created,
-        model: call.requested_model.clone(),
-    }
+    Echo { id: format!("chatcmpl-{}", call.id), created, model: call.requested_model.clone() }
 }

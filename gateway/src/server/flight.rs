@@ -9,7 +9,7 @@ use super::{access_log::Record, error};
 use crate::{
     app::App,
     call::Call,
-    callbacks::{Failing, Reply, Streamed},
+    callbacks::{Chain, Failing, Reply, Streamed},
     failure::Failure,
 };
 use axum::response::Response;
@@ -29,6 +29,8 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) app: Arc<App>,
+    /// The callbacks as they were when the call began.
+    pub(super) chain: Arc<Chain>,
     pub(super) record: Record,
     /// What was streamed so far; filled only when a callback will want it.
     pub(super) streamed: Streamed,
@@ -42,6 +44,7 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn new(app: Arc<App>, record: Record, call: Call) -> Self {
         Self {
+            chain: app.callbacks.chain(),
             app,
             record,
             streamed: Streamed::default(),
@@ -51,9 +54,9 @@ impl Flight {
         }
     }
 
-    /// The call, with the app it is in; `None` only after its ending.
-    pub(super) fn parts(&mut self) -> Option<(&Arc<App>, &mut Call)> {
-        Some((&self.app, self.call.as_deref_mut()?))
+    /// The app, the chain and the call; `None` only after its ending.
+    pub(super) fn parts(&mut self) -> Option<(&App, &Chain, &mut Call)> {
+        Some((&self.app, &self.chain, self.call.as_deref_mut()?))
     }
 
     /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure.
@@ -64,7 +67,7 @@ impl Flight {
     ) -> Result<(), Failure> {
         let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
         reply.elapsed = self.record.accepted.elapsed();
-        if let Err((from, failure)) = self.app.chain.end(call, &self.app.deployments, reply).await {
+        if let Err((from, failure)) = self.chain.end(call, &self.app.deployments, reply).await {
             return Err(self.failed_from(failure, from).await);
         }
         self.call = None;
@@ -84,10 +87,10 @@ impl Flight {
             reply.first_token = self.first_token;
             reply.from_callback = self.record.upstream.is_none() && self.record.callback.is_some();
             reply.elapsed = self.record.accepted.elapsed();
-            let ended = self.app.chain.end(&mut call, &self.app.deployments, &mut reply).await;
+            let ended = self.chain.end(&mut call, &self.app.deployments, &mut reply).await;
             if let Err((from, mut failure)) = ended {
                 let failing = &mut failing(&self.record, &said.text, true, &mut failure);
-                self.app.chain.error(&mut call, &self.app.deployments, failing, from).await;
+                self.chain.error(&mut call, &self.app.deployments, failing, from).await;
             }
             self.record.answered(200);
         });
@@ -102,7 +105,7 @@ impl Flight {
         if let Some(mut call) = self.call.take() {
             let failing =
                 &mut failing(&self.record, &self.streamed.text, self.sent, &mut failure);
-            self.app.chain.error(&mut call, &self.app.deployments, failing, from).await;
+            self.chain.error(&mut call, &self.app.deployments, failing, from).await;
         }
         let status = if self.sent { 200 } else { failure.status };
         self.record.failed(&failure, status);
@@ -116,7 +119,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let Some(mut call) = self.call.take() else { return };
         call.client_gone = true;
-        let app = Arc::clone(&self.app);
+        let (app, chain) = (Arc::clone(&self.app), Arc::clone(&self.chain));
         let streamed = std::mem::take(&mut self.streamed);
         let record = std::mem::replace(
             &mut self.record,
@@ -128,7 +131,7 @@ impl Drop for Flight {
             let mut failure = Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
                 .code("client_closed_request");
             let failing = &mut failing(&record, &streamed.text, true, &mut failure);
-            app.chain.error(&mut call, &app.deployments, failing, 0).await;
+            chain.error(&mut call, &app.deployments, failing, 0).await;
             record.failed(&failure, status);
         });
     }

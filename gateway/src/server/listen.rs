@@ -26,6 +26,10 @@ use tokio::{
     task::JoinSet,
 };
 
+/// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
+/// connection and keep it.
+const READ_BUFFER: usize = 128 * 1024;
+
 /// A bound address.
 #[derive(Debug)]
 pub struct Listener(TcpListener);
@@ -111,7 +115,9 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
                 continue;
             }
         };
-        let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { continue };
+        let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else {
+            continue;
+        };
         if let Some(worker) = turn.next() {
             let _ = worker.connections.send(stream);
         }
@@ -170,6 +176,7 @@ async fn serve(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
+        .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -36,6 +36,8 @@ pub(super) struct Relay {
     /// How long the upstream may be silent.
     gap: Duration,
     out: Outbox,
+    /// What broke the stream, told when the chunks that came before it are sent.
+    broken: Option<Failure>,
     ended: Ended,
 }
 
@@ -85,6 +87,7 @@ impl Relay {
             translator: Some(translator),
             gap,
             out: Outbox::default(),
+            broken: None,
             ended: Ended::No,
         }
     }
@@ -92,12 +95,19 @@ impl Relay {
     /// An answer made here.
     pub(super) fn made(chunks: Vec<String>) -> Self {
         let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
-        Self { answer: None, translator: None, gap: Duration::ZERO, out, ended: Ended::Complete }
+        Self {
+            answer: None,
+            translator: None,
+            gap: Duration::ZERO,
+            out,
+            broken: None,
+            ended: Ended::Complete,
+        }
     }
 
     /// Waits for the first chunk: an answer that fails before it is a plain error, with a status.
     pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
-        let chain = &flight.app.chain;
+        let chain = &flight.chain;
         self.out.for_callbacks = chain.wants_tokens();
         self.out.streamed = chain.wants_end().then(Streamed::default);
         while self.ended == Ended::No && self.out.is_empty() {
@@ -129,8 +139,23 @@ impl Relay {
         response
     }
 
-    /// Takes what the upstream sends next, and everything that came with it.
+    /// Takes what the upstream sends next, and everything that came with it. What breaks it after
+    /// chunks that were good has to wait until those are sent.
     async fn arrive(&mut self) -> Result<(), Failure> {
+        let arrived = match self.broken.take() {
+            Some(failure) => Err(failure),
+            None => self.take_arriving().await,
+        };
+        match arrived {
+            Err(failure) if !self.out.is_empty() => {
+                self.broken = Some(failure);
+                Ok(())
+            }
+            arrived => arrived,
+        }
+    }
+
+    async fn take_arriving(&mut self) -> Result<(), Failure> {
         let Some(answer) = &mut self.answer else { return Ok(()) };
         let mut next = match tokio::time::timeout(self.gap, answer.next()).await {
             Ok(next) => next,
@@ -175,11 +200,10 @@ impl Relay {
 
     /// Shows waiting chunks to the callbacks and turns what they leave into frames.
     async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
-        let Some((app, call)) = flight.parts() else { return Ok(()) };
-        let app = std::sync::Arc::clone(app);
+        let Some((app, chain, call)) = flight.parts() else { return Ok(()) };
         while let Some(json) = self.out.unseen.pop_front() {
             let mut chunk = Chunk::new(call.next_chunk(), json);
-            app.chain.token(call, &app.deployments, &mut chunk).await?;
+            chain.token(call, &app.deployments, &mut chunk).await?;
             if chunk.dropped {
                 continue;
             }
