@@ -1,7 +1,8 @@
-//! Everything built from the config at boot: immutable, shared by all calls, replaced whole.
+//! Everything built from the config at boot: immutable but for callbacks that are made anew, shared
+//! by all calls.
 
 use crate::{
-    callbacks::{Chain, Plugin},
+    callbacks::{Callbacks, Plugin},
     config::{Config, Limits},
     deployments::Deployments,
     secret::Secret,
@@ -19,7 +20,7 @@ pub struct App {
     pub(crate) completion_model: Option<String>,
     pub(crate) limits: Limits,
     pub(crate) deployments: Deployments,
-    pub(crate) chain: Chain,
+    pub(crate) callbacks: Callbacks,
     pub(crate) tls: Tls,
     /// Names this process in the hop header, so that a call that comes back is known.
     pub(crate) hop: String,
@@ -38,7 +39,7 @@ impl App {
             completion_model: config.general.completion_model.clone(),
             limits: config.gateway.limits.clone(),
             deployments,
-            chain: Chain::new(plugins),
+            callbacks: Callbacks::new(plugins),
             tls: Tls::default(),
             hop: format!("{:016x}", fastrand::u64(..)),
             key_id: Arc::from(key_id),
@@ -47,6 +48,6 @@ impl App {
 
     /// Tells every callback that no new call will come. May block.
     pub fn shutdown(&self) {
-        self.chain.shutdown();
+        self.callbacks.shutdown();
     }
 }

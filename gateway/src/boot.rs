@@ -175,7 +175,14 @@ fn is_loopback(host: &str) -> bool {
 pub fn check(source: &Source) -> Result<String, String> {
     match build(source, None) {
         Ok(built) => {
-            let mut report = list(&Problems(built.warnings));
+            let mut problems = built.warnings;
+            problems.extend(callbacks::disagreements(&built.plugins, &built.deployments));
+            config::problem::sort(&mut problems);
+            let refused = problems.iter().any(Problem::is_error);
+            let mut report = list(&Problems(problems));
+            if refused {
+                return Err(report);
+            }
             if !report.is_empty() {
                 report.push('\n');
             }
@@ -191,6 +198,8 @@ pub fn check(source: &Source) -> Result<String, String> {
     }
 }
 
+/// One line each: `error: config.yaml:12:7: …`.
 fn list(problems: &Problems) -> String {
-    problems.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let line = |problem: &Problem| format!("{}: {problem}", problem.severity);
+    problems.0.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -105,6 +105,8 @@ impl Verdict {
     pub const FAULT: Self = Self(3);
     /// The trait's default body ran: read as [`Verdict::CONTINUE`], told apart by `check`.
     pub const NOT_IMPLEMENTED: Self = Self(4);
+    /// As [`Verdict::FAULT`], by a panic: what the instance holds may be half changed.
+    pub const PANIC: Self = Self(5);
 }
 
 /// The outcome of an edit.

@@ -42,6 +42,13 @@ pub(crate) struct Reply<'a> {
     read: OnceCell<Streamed>,
 }
 
+/// A reply before a hook that may break.
+#[derive(Debug)]
+pub(crate) struct ReplySnapshot {
+    json: Option<Bytes>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
 /// The text of an answer and why it ended: collected from a stream when a hook will want it, read
 /// from a JSON reply when one asks.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -160,6 +167,18 @@ impl<'a> Reply<'a> {
             streamed,
             read: OnceCell::new(),
         }
+    }
+
+    /// What a hook may change; cheap.
+    pub(crate) fn snapshot(&self) -> ReplySnapshot {
+        ReplySnapshot { json: self.json.clone(), headers: self.headers.clone() }
+    }
+
+    /// Takes a hook's changes back.
+    pub(crate) fn restore(&mut self, snapshot: ReplySnapshot) {
+        self.json = snapshot.json;
+        self.headers = snapshot.headers;
+        self.read = OnceCell::new();
     }
 
     fn said(&self) -> &Streamed {

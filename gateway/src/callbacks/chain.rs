@@ -3,48 +3,36 @@
 //! A rejection is a decision and stops the walk; a fault is the callback's own failure and does
 //! what its `on_error` says. Every callback that let a call pass at its start is owed exactly one
 //! end or error hook: `Call::passed` counts them, and only [`Chain::end`] and [`Chain::error`] pay.
+//!
+//! `link` is one callback, `verdict` what a hook came to, `renewal` the chain as it is now and what
+//! happens after a panic, `laps` and `pace` find slow hooks and keep the log short.
+
+mod laps;
+mod link;
+mod pace;
+mod renewal;
+mod verdict;
+
+pub(crate) use renewal::Callbacks;
 
 use super::{
     answer::{Chunk, Failing, Reply},
-    loader::Plugin,
+    hook::Hook,
     scope::{Given, Scope},
 };
-use crate::{
-    call::Call,
-    config::OnError,
-    deployments::Deployments,
-    failure::{Failure, type_of},
-};
-use futures_util::future::poll_immediate;
-use plugin_api::{
-    FailureKind, Rejection,
-    abi::{
-        Verdict,
-        serve::{HookFuture, LoadedCallback},
-    },
-};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use crate::{call::Call, deployments::Deployments, failure::Failure};
+use laps::Laps;
+use link::Link;
+use plugin_api::{FailureKind, Rejection};
+use renewal::Living;
+use std::{sync::Arc, time::Duration};
+use verdict::{Outcome, outcome};
 
 /// How long an async hook may take when the config does not say.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
 const TOKEN_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// One callback of the chain.
-#[derive(Debug)]
-struct Link {
-    plugin: Plugin,
-    /// Set by a fault under `on_error: disable`; cleared by nothing but a new start.
-    disabled: AtomicBool,
-    faults: AtomicU64,
-}
-
-/// All callbacks, in the order of the config's list.
+/// All callbacks, in the order of the config's list. A call keeps the chain it began with.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     links: Vec<Link>,
@@ -58,119 +46,61 @@ pub(crate) enum Started {
     /// On to the upstream.
     Continue,
     /// A callback answers.
-    Replied { by: Arc<str>, reply: plugin_api::Reply },
+    Replied {
+        by: Arc<str>,
+        reply: plugin_api::Reply,
+    },
     Failed(Failure),
 }
 
-/// What one callback's hook came to.
-enum Outcome {
-    Continue,
-    Reply(plugin_api::Reply),
-    Reject(Rejection),
-    Fault(String),
-}
-
-impl Link {
-    fn new(plugin: Plugin) -> Self {
-        Self { plugin, disabled: AtomicBool::new(false), faults: AtomicU64::new(0) }
-    }
-
-    fn name(&self) -> &Arc<str> {
-        &self.plugin.name
-    }
-
-    fn on_error(&self) -> OnError {
-        self.plugin.entry.on_error
-    }
-
-    fn active(&self) -> bool {
-        !self.disabled.load(Ordering::Relaxed)
-    }
-
-    /// Waits for an async hook; one that is ready at once never touches a timer.
-    async fn wait(&self, mut hook: HookFuture<'_>, limit: Duration) -> Result<Verdict, String> {
-        if let Some(verdict) = poll_immediate(&mut hook).await {
-            return Ok(verdict);
-        }
-        let limit = self.plugin.entry.timeout.unwrap_or(limit);
-        tokio::time::timeout(limit, hook)
-            .await
-            .map_err(|_| format!("not done within {} ms", limit.as_millis()))
-    }
-
-    /// Counts and logs a fault; the failure of the call, if this callback's faults fail calls.
-    fn faulted(&self, hook: &'static str, message: &str, call: &Call, kind: FailureKind) -> Option<Failure> {
-        let count = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::warn!(
-            target: "callgate::callback",
-            hook, callback.name = &**self.name(), call.id = %call.id, faults = count,
-            "callback `{}` failed in {hook}: {message}", self.name()
-        );
-        match self.on_error() {
-            OnError::Fail => {
-                let text = format!("callback `{}` failed, so the call was stopped", self.name());
-                let mut failure = Failure::new(kind, 503, text).code("callback_failed");
-                failure.callback = Some(Arc::clone(self.name()));
-                Some(failure)
-            }
-            OnError::Ignore => None,
-            OnError::Disable => {
-                if !self.disabled.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        target: "callgate::callback",
-                        faults = count, callback.name = &**self.name(),
-                        "callback `{}` is switched off until the next start (`on_error: disable`)",
-                        self.name()
-                    );
-                }
-                None
-            }
-        }
-    }
-}
-
-/// What a verdict and what was given with it come to.
-fn outcome(verdict: Result<Verdict, String>, given: Given) -> Outcome {
-    match (verdict, given) {
-        (Err(message), _) => Outcome::Fault(message),
-        (Ok(Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED), _) => Outcome::Continue,
-        (Ok(Verdict::REPLY), Given::Reply(reply)) => Outcome::Reply(reply),
-        (Ok(Verdict::REJECT), Given::Rejection(rejection)) => Outcome::Reject(rejection),
-        (Ok(Verdict::FAULT), Given::Fault(message)) => Outcome::Fault(message),
-        (Ok(other), _) => Outcome::Fault(format!("returned verdict {} without its content", other.0)),
-    }
-}
-
-/// Runs one hook of one link: sync in place, async up to its limit.
+/// Runs one hook of one link: sync in place, async up to its limit. `None` when it has no such hook.
 macro_rules! run {
-    ($chain:ident, $place:ident, $link:ident, $call:ident, $deployments:ident, $starting:literal,
-     $limit:expr, $sync:ident, $async:ident, $has:ident, $has_async:ident $(, $arg:expr)?) => {{
-        let mut scope = Scope {
-            call: &mut *$call,
-            deployments: $deployments,
-            place: $place,
-            starting: $starting,
-            given: Given::Nothing,
-        };
-        let verdict = if $link.plugin.instance.$has() {
-            Some(Ok($link.plugin.instance.$sync(&mut scope $(, $arg)?)))
-        } else if let Some(hook) = $link.plugin.instance.$async(&mut scope $(, $arg)?) {
-            Some($link.wait(hook, $limit).await)
-        } else {
-            None
-        };
-        let given = scope.given;
-        verdict.map(|verdict| outcome(verdict, given))
-    }};
+    ($place:ident, $link:ident, $call:ident, $deployments:ident, $laps:ident, $limit:expr, $hook:expr,
+     $sync:ident, $async:ident, $has:ident $(, $arg:expr)?) => {
+        match $link.living.instance() {
+            None => $link.missing($hook).map(Outcome::Fault),
+            Some(instance) => {
+                let mut scope = Scope {
+                    call: &mut *$call,
+                    deployments: $deployments,
+                    place: $place,
+                    starting: matches!($hook, Hook::Start),
+                    given: Given::Nothing,
+                };
+                if instance.$has() {
+                    $laps.begin();
+                    let verdict = instance.$sync(&mut scope $(, $arg)?);
+                    $link.took($hook, $laps.end());
+                    Some(outcome(verdict, scope.given))
+                } else if let Some(hook) = instance.$async(&mut scope $(, $arg)?) {
+                    $laps.pause();
+                    let waited = $link.wait(hook, $limit).await;
+                    Some(match waited {
+                        Ok(verdict) => outcome(verdict, scope.given),
+                        Err(fault) => Outcome::Fault(fault),
+                    })
+                } else {
+                    None
+                }
+            }
+        }
+    };
 }
 
 impl Chain {
-    pub(crate) fn new(plugins: Vec<Plugin>) -> Self {
-        let links: Vec<Link> = plugins.into_iter().map(Link::new).collect();
-        let any = |has: fn(&LoadedCallback) -> bool| links.iter().any(|link| has(&link.plugin.instance));
-        let wants_tokens = any(|it| it.has_new_token() || it.has_new_token_async());
-        let wants_end = any(|it| it.has_end() || it.has_end_async());
+    fn new(links: Vec<Link>) -> Self {
+        let any = |hook| links.iter().any(|link| link.has(hook));
+        let (wants_tokens, wants_end) = (any(Hook::NewToken), any(Hook::End));
         Self { links, wants_tokens, wants_end }
+    }
+
+    /// The same chain with another instance in one place.
+    fn with(&self, place: usize, living: &Arc<Living>) -> Self {
+        let mut links = self.links.clone();
+        if let Some(link) = links.get_mut(place) {
+            link.living = Arc::clone(living);
+        }
+        Self { links, ..*self }
     }
 
     /// Whether any callback looks at streamed chunks.
@@ -185,11 +115,22 @@ impl Chain {
 
     /// `on_llm_start` of every callback, until one answers, refuses or breaks.
     pub(crate) async fn start(&self, call: &mut Call, deployments: &Deployments) -> Started {
+        let mut laps = Laps::default();
         for (place, link) in self.links.iter().enumerate() {
             if link.active() {
-                let snapshot = (link.on_error() != OnError::Fail).then(|| call.snapshot());
-                let done = run!(self, place, link, call, deployments, true, START_TIMEOUT,
-                    on_llm_start, on_llm_start_async, has_start, has_start_async);
+                let snapshot = link.is_dispensable().then(|| call.snapshot());
+                let done = run!(
+                    place,
+                    link,
+                    call,
+                    deployments,
+                    laps,
+                    START_TIMEOUT,
+                    Hook::Start,
+                    on_llm_start,
+                    on_llm_start_async,
+                    has_start
+                );
                 match done {
                     None | Some(Outcome::Continue) => {}
                     Some(Outcome::Reply(reply)) => {
@@ -197,11 +138,16 @@ impl Chain {
                         return Started::Replied { by: Arc::clone(link.name()), reply };
                     }
                     Some(Outcome::Reject(rejection)) => {
-                        return Started::Failed(refusal(link, rejection, FailureKind::REJECTED));
+                        return Started::Failed(refusal(
+                            link,
+                            Hook::Start,
+                            rejection,
+                            FailureKind::REJECTED,
+                        ));
                     }
-                    Some(Outcome::Fault(message)) => {
+                    Some(Outcome::Fault(fault)) => {
                         let kind = FailureKind::FAULT;
-                        if let Some(failure) = link.faulted("on_llm_start", &message, call, kind) {
+                        if let Some(failure) = link.faulted(Hook::Start, &fault, call, kind) {
                             return Started::Failed(failure);
                         }
                         if let Some(snapshot) = snapshot {
@@ -222,21 +168,35 @@ impl Chain {
         deployments: &Deployments,
         chunk: &mut Chunk,
     ) -> Result<(), Failure> {
+        let mut laps = Laps::default();
         for (place, link) in self.passed(call) {
-            let before = (link.on_error() != OnError::Fail).then(|| chunk.json.clone());
-            let done = run!(self, place, link, call, deployments, false, TOKEN_TIMEOUT,
-                on_llm_new_token, on_llm_new_token_async, has_new_token, has_new_token_async, &mut *chunk);
+            let before = link.is_dispensable().then(|| chunk.json.clone());
+            let done = run!(
+                place,
+                link,
+                call,
+                deployments,
+                laps,
+                TOKEN_TIMEOUT,
+                Hook::NewToken,
+                on_llm_new_token,
+                on_llm_new_token_async,
+                has_new_token,
+                &mut *chunk
+            );
             let kind = FailureKind::REPLY_REFUSED;
             match done {
                 None | Some(Outcome::Continue) => {}
-                Some(Outcome::Reject(rejection)) => return Err(refusal(link, rejection, kind)),
-                Some(Outcome::Fault(message)) => {
-                    if let Some(failure) = link.faulted("on_llm_new_token", &message, call, kind) {
+                Some(Outcome::Reject(rejection)) => {
+                    return Err(refusal(link, Hook::NewToken, rejection, kind));
+                }
+                Some(Outcome::Fault(fault)) => {
+                    if let Some(failure) = link.faulted(Hook::NewToken, &fault, call, kind) {
                         return Err(failure);
                     }
                     *chunk = Chunk::new(chunk.index, before.unwrap_or_default());
                 }
-                Some(Outcome::Reply(_)) => reply_too_late(link, "on_llm_new_token"),
+                Some(Outcome::Reply(_)) => reply_too_late(link, Hook::NewToken),
             }
             if chunk.dropped {
                 break;
@@ -253,25 +213,37 @@ impl Chain {
         deployments: &Deployments,
         reply: &mut Reply<'_>,
     ) -> Result<(), (usize, Failure)> {
+        let mut laps = Laps::default();
         for (place, link) in self.passed(call) {
-            let before = (link.on_error() != OnError::Fail).then(|| reply.json.clone());
-            let done = run!(self, place, link, call, deployments, false, START_TIMEOUT,
-                on_llm_end, on_llm_end_async, has_end, has_end_async, &mut *reply);
+            let before = link.is_dispensable().then(|| reply.snapshot());
+            let done = run!(
+                place,
+                link,
+                call,
+                deployments,
+                laps,
+                START_TIMEOUT,
+                Hook::End,
+                on_llm_end,
+                on_llm_end_async,
+                has_end,
+                &mut *reply
+            );
             let kind = FailureKind::REPLY_REFUSED;
             match done {
                 None | Some(Outcome::Continue) => {}
                 Some(Outcome::Reject(rejection)) => {
-                    return Err((place + 1, refusal(link, rejection, kind)));
+                    return Err((place + 1, refusal(link, Hook::End, rejection, kind)));
                 }
-                Some(Outcome::Fault(message)) => {
-                    if let Some(failure) = link.faulted("on_llm_end", &message, call, kind) {
+                Some(Outcome::Fault(fault)) => {
+                    if let Some(failure) = link.faulted(Hook::End, &fault, call, kind) {
                         return Err((place + 1, failure));
                     }
-                    if let Some(json) = before {
-                        reply.json = json;
+                    if let Some(before) = before {
+                        reply.restore(before);
                     }
                 }
-                Some(Outcome::Reply(_)) => reply_too_late(link, "on_llm_end"),
+                Some(Outcome::Reply(_)) => reply_too_late(link, Hook::End),
             }
         }
         call.passed = 0;
@@ -286,33 +258,45 @@ impl Chain {
         failing: &mut Failing<'_>,
         from: usize,
     ) {
+        let mut laps = Laps::default();
         for (place, link) in self.passed(call).skip(from) {
-            let done = run!(self, place, link, call, deployments, false, START_TIMEOUT,
-                on_llm_error, on_llm_error_async, has_error, has_error_async, &mut *failing);
+            let before = link.is_dispensable().then(|| failing.failure.clone());
+            let done = run!(
+                place,
+                link,
+                call,
+                deployments,
+                laps,
+                START_TIMEOUT,
+                Hook::Error,
+                on_llm_error,
+                on_llm_error_async,
+                has_error,
+                &mut *failing
+            );
             match done {
                 None | Some(Outcome::Continue) => {}
                 Some(Outcome::Reject(rejection)) if !failing.sent => {
                     let kind = failing.failure.kind;
-                    *failing.failure = refusal(link, rejection, kind);
+                    *failing.failure = refusal(link, Hook::Error, rejection, kind);
                 }
                 Some(Outcome::Reject(_)) => {
-                    tracing::debug!(callback.name = &**link.name(), "refused what was already sent");
+                    tracing::debug!(
+                        callback.name = &**link.name(),
+                        "refused what was already sent"
+                    );
                 }
-                Some(Outcome::Fault(message)) => {
+                Some(Outcome::Fault(fault)) => {
                     // The call has failed already; this cannot fail it more.
-                    let _ = link.faulted("on_llm_error", &message, call, failing.failure.kind);
+                    let _ = link.faulted(Hook::Error, &fault, call, failing.failure.kind);
+                    if let Some(before) = before {
+                        *failing.failure = before;
+                    }
                 }
-                Some(Outcome::Reply(_)) => reply_too_late(link, "on_llm_error"),
+                Some(Outcome::Reply(_)) => reply_too_late(link, Hook::Error),
             }
         }
         call.passed = 0;
-    }
-
-    /// Tells every callback that no new call will come. May block.
-    pub(crate) fn shutdown(&self) {
-        for link in &self.links {
-            link.plugin.instance.shutdown();
-        }
     }
 
     fn passed(&self, call: &Call) -> impl Iterator<Item = (usize, &Link)> + use<'_> {
@@ -320,56 +304,16 @@ impl Chain {
     }
 }
 
-fn reply_too_late(link: &Link, hook: &'static str) {
-    tracing::warn!(
-        target: "callgate::callback",
-        hook, callback.name = &**link.name(),
-        "callback `{}` answered in {hook}; only on_llm_start may, so the answer is left out", link.name()
-    );
+fn reply_too_late(link: &Link, hook: Hook) {
+    link.odd(hook, "answered, which only on_llm_start may, so the answer is left out,");
 }
 
-/// A callback's refusal as the call's failure.
-fn refusal(link: &Link, rejection: Rejection, kind: FailureKind) -> Failure {
-    let name = Arc::clone(link.name());
-    let valid = (400..600).contains(&rejection.status);
-    if !valid {
-        tracing::warn!(
-            target: "callgate::callback",
-            status = rejection.status, callback.name = &*name,
-            "callback `{name}` refused with status {}, which is not one from 400 to 599: 500 is sent",
-            rejection.status
-        );
+fn refusal(link: &Link, hook: Hook, rejection: Rejection, kind: FailureKind) -> Failure {
+    if !(400..600).contains(&rejection.status) {
+        let status = rejection.status;
+        let what =
+            format!("refused with status {status}, not one from 400 to 599, so 500 is sent,");
+        link.odd(hook, &what);
     }
-    let status = if valid { rejection.status } else { 500 };
-    let mut failure = Failure::new(kind, status, rejection.message).error_type(type_of(status));
-    failure.code = rejection.code.map(Into::into);
-    failure.retry_after = rejection.retry_after.map(whole_seconds);
-    failure.headers = rejection.headers;
-    failure.callback = Some(name);
-    failure
-}
-
-/// `Retry-After` speaks in whole seconds: rounded up, so that a client that waits is not early.
-fn whole_seconds(wait: Duration) -> String {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_rounded_up() {
-        for (millis, seconds) in [(0, "0"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
-            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
-        }
-    }
-
-    #[test]
-    fn a_verdict_without_its_content_is_a_fault() {
-        for verdict in [Verdict::REPLY, Verdict::REJECT, Verdict::FAULT, Verdict(99)] {
-            let done = outcome(Ok(verdict), Given::Nothing);
-            assert!(matches!(done, Outcome::Fault(_)), "{verdict:?}");
-        }
-    }
+    verdict::refusal(link.name(), rejection, kind)
 }

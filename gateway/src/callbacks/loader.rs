@@ -15,6 +15,7 @@ pub(super) use library::{LibraryError, ROOT_SYMBOL, glibc_version};
 
 pub use instance::Instance;
 pub use library::mapped_libraries;
+pub(super) use plugin::Recipe;
 pub use plugin::{Kind, Plugin};
 
 use std::path::Path;

@@ -50,6 +50,16 @@ pub enum Severity {
     Error,
 }
 
+/// As it stands before a problem's line.
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
 /// One thing wrong with the config. Its text never holds a secret: found values are shown only
 /// as written in the file, before expansion, and never for keys that carry secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -100,7 +100,7 @@ unsafe extern "C" fn destroy<T>(ctx: *mut ()) {
 fn run<'a>(mut call: CallView<'a>, hook: impl FnOnce(&mut CallView<'a>) -> Hook) -> Verdict {
     match panics::caught(|| hook(&mut call)) {
         Ok(outcome) => call.conclude(outcome),
-        Err(panic) => call.fault(&panic),
+        Err(panic) => call.panicked(&panic),
     }
 }
 
@@ -108,7 +108,7 @@ fn run<'a>(mut call: CallView<'a>, hook: impl FnOnce(&mut CallView<'a>) -> Hook)
 async fn run_async(mut call: CallView<'_>, hook: impl Future<Output = Hook>) -> Verdict {
     match panics::caught_async(hook).await {
         Ok(outcome) => call.conclude(outcome),
-        Err(panic) => call.fault(&panic),
+        Err(panic) => call.panicked(&panic),
     }
 }
 

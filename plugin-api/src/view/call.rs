@@ -239,6 +239,12 @@ impl<'a> CallView<'a> {
         Verdict::FAULT
     }
 
+    /// Reports that the hook panicked.
+    pub(crate) fn panicked(&mut self, message: &str) -> Verdict {
+        let _ = self.fault(message);
+        Verdict::PANIC
+    }
+
     fn reject(&mut self, rejection: &Rejection) {
         let view = |text: &str| View::of(text.as_bytes());
         let headers: Vec<ViewPair> = rejection

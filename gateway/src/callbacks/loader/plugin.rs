@@ -103,27 +103,22 @@ impl Plugin {
         Ok(plugin)
     }
 
-    /// A second instance from the same library and settings, to replace one that panicked.
-    ///
-    /// # Errors
-    /// When the plugin refuses to make one.
-    pub fn recreate(&self) -> Result<Instance, Problem> {
-        self.make(Hooks::Exported)
+    /// The live callback, and how another one is made in its place.
+    pub(in crate::callbacks) fn into_parts(self) -> (Instance, Recipe) {
+        let Self { name, file, entry, callback, library, counters, instance, .. } = self;
+        (instance, Recipe { name, file, entry, callback, library, counters })
     }
 
     /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
     /// list with the code. Never to be put into a chain.
     ///
     /// # Errors
-    /// As [`Plugin::recreate`].
-    pub fn create_with_all_hooks(&self) -> Result<Instance, Problem> {
-        self.make(Hooks::All)
-    }
-
-    fn make(&self, hooks: Hooks) -> Result<Instance, Problem> {
-        let settings = &self.entry.settings;
-        Instance::new(self.library, &self.callback, &self.name, settings, &self.counters, hooks)
-            .map_err(|error| Refusal::from(error).problem(&self.entry, Some(&self.file)))
+    /// When the plugin refuses to make one.
+    pub(in crate::callbacks) fn create_with_all_hooks(&self) -> Result<Instance, Refusal> {
+        let Self { library, callback, name, entry, counters, .. } = self;
+        let made =
+            Instance::new(library, callback, name, &entry.settings, counters, Hooks::All);
+        Ok(made?)
     }
 
     fn announce(&self) {
@@ -137,5 +132,25 @@ impl Plugin {
             "callback loaded from `{}`",
             self.file.display(),
         );
+    }
+}
+
+/// All it takes to make an instance anew, in place of one that panicked.
+#[derive(Debug)]
+pub(in crate::callbacks) struct Recipe {
+    pub(in crate::callbacks) name: Arc<str>,
+    pub(in crate::callbacks) entry: CallbackEntry,
+    file: PathBuf,
+    callback: String,
+    library: &'static Library,
+    counters: Arc<Counters>,
+}
+
+impl Recipe {
+    /// An instance from the same library and settings. May block, as the constructor may.
+    pub(in crate::callbacks) fn make(&self) -> Result<Instance, Problem> {
+        let Self { library, callback, name, entry, counters, .. } = self;
+        Instance::new(library, callback, name, &entry.settings, counters, Hooks::Exported)
+            .map_err(|error| Refusal::from(error).problem(entry, Some(&self.file)))
     }
 }
