@@ -192,7 +192,9 @@ fn gateway_config(upstream: SocketAddr, workloads: &[Workload], callbacks: &[&st
         "litellm_settings": {"callbacks": callbacks},
     });
     if callbacks.contains(&"rate_limit") {
-        let limit = json!({"provider": "openai", "requests": 100_000_000, "per": "60s"});
+        // Never reached, so that what is measured is admission; a short span, because an exact
+        // window remembers each admission of its span.
+        let limit = json!({"provider": "openai", "requests": 1_000_000, "per": "1s"});
         config["callback_settings"] = json!({"rate_limit": {"limits": [limit]}});
     }
     config
