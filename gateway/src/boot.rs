@@ -84,8 +84,7 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
     }
     let counters = Arc::new(Counters::default());
     let loaded = callbacks::load_all(&config.callbacks, &search, &counters);
-    let plugins =
-        keep(loaded.map(|loaded| (loaded.plugins, loaded.warnings)), &mut problems);
+    let plugins = keep(loaded.map(|loaded| (loaded.plugins, loaded.warnings)), &mut problems);
     match (deployments, plugins) {
         (Some(deployments), Some(plugins)) => {
             Ok(Built { config, deployments, plugins, warnings: problems })
@@ -134,13 +133,16 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let app = Arc::new(App::new(&built.config, built.deployments, built.plugins));
     let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
         let remedy = match source.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there; choose another `--port`",
+            std::io::ErrorKind::AddrInUse => {
+                "another program listens there; choose another `--port`"
+            }
             std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges",
             _ => "is `--host` an address of this machine?",
         };
         BootError::Listen { host: serve.host.clone(), port: serve.port, source, remedy }
     })?;
-    let url = listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
+    let url =
+        listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let server = Server::start(listener, &app).map_err(BootError::Threads)?;
     tracing::info!(
         address = %url,
@@ -155,7 +157,10 @@ impl Ready {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> bool {
         let drained = self.server.run(stop, self.drain).await;
         if !drained {
-            tracing::warn!("calls were still running after {} s and are cut off", self.drain.as_secs_f64());
+            tracing::warn!(
+                "calls were still running after {} s and are cut off",
+                self.drain.as_secs_f64()
+            );
         }
         let app = self.app;
         // Callbacks may block while they end.
@@ -191,7 +196,8 @@ pub fn check(source: &Source) -> Result<String, String> {
                 let _ = writeln!(report, "{table}");
             }
             let models = built.deployments.models().len();
-            let _ = write!(report, "config OK ({models} models, {} callbacks)", built.plugins.len());
+            let _ =
+                write!(report, "config OK ({models} models, {} callbacks)", built.plugins.len());
             Ok(report)
         }
         Err(problems) => Err(list(&problems)),

@@ -116,9 +116,8 @@ impl Call {
 
     /// The messages, cut when first asked for.
     fn messages(&self) -> &Messages {
-        self.messages.get_or_init(|| {
-            Messages::cut(&self.body.member_bytes("messages").unwrap_or_default())
-        })
+        self.messages
+            .get_or_init(|| Messages::cut(&self.body.member_bytes("messages").unwrap_or_default()))
     }
 
     /// A parameter's JSON by dotted path.

@@ -19,8 +19,8 @@ mod snapshot;
 mod startup_table;
 
 pub(crate) use answer::{Chunk, Failing, Reply, Streamed};
-pub(crate) use hook_list::disagreements;
 pub(crate) use chain::{Callbacks, Chain, Started};
+pub(crate) use hook_list::disagreements;
 pub use loader::{Instance, Kind, Loaded, Plugin, inspect_all, load_all, mapped_libraries};
 pub use resolve::SearchPath;
 pub use startup_table::StartupTable;

@@ -45,7 +45,13 @@ pub struct Serve {
 #[derive(Debug, Args)]
 pub struct Source {
     /// The config file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.yaml", env = "CONFIG_FILE_PATH")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "config.yaml",
+        env = "CONFIG_FILE_PATH"
+    )]
     pub config: PathBuf,
     /// The folder looked in first for callbacks.
     #[arg(long, value_name = "DIR")]

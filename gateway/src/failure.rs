@@ -52,8 +52,7 @@ impl Failure {
 
     /// Ours: 500. `cause` goes to the log only.
     pub(crate) fn internal(cause: impl Into<String>) -> Self {
-        Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call")
-            .cause(cause)
+        Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call").cause(cause)
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {

@@ -59,7 +59,15 @@ const OLLAMA: Provider = Provider {
 
 /// An OpenAI-compatible server that somebody runs for themselves.
 const fn compatible(name: &'static str, label: &'static str) -> Provider {
-    Provider { name, label, default_base: None, base_env: &[], key_env: &[], dummy_key: true, ..OPENAI }
+    Provider {
+        name,
+        label,
+        default_base: None,
+        base_env: &[],
+        key_env: &[],
+        dummy_key: true,
+        ..OPENAI
+    }
 }
 
 /// Every provider, in the order they are told to the operator.

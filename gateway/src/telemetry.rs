@@ -6,6 +6,7 @@
 mod line;
 mod sink;
 
+pub(crate) use line::decimal;
 pub use sink::flush;
 
 use crate::cli::LogFormat;

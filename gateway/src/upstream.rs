@@ -52,7 +52,10 @@ impl Lines {
     /// Adds a line. A value with a control character is left out: it could end the line and begin
     /// another.
     pub(crate) fn add(&mut self, name: &str, value: &[&[u8]]) {
-        if value.iter().any(|part| part.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f)) {
+        if value
+            .iter()
+            .any(|part| part.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f))
+        {
             return;
         }
         self.0.extend_from_slice(name.as_bytes());
@@ -120,8 +123,11 @@ async fn exchange(
 /// The bytes of a request.
 fn request(origin: &Origin, lines: Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
-    let mut head = BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });
-    for part in ["POST ", origin.path(), " HTTP/1.1\r\nhost: ", origin.host(), "\r\ncontent-length: "] {
+    let mut head =
+        BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });
+    for part in
+        ["POST ", origin.path(), " HTTP/1.1\r\nhost: ", origin.host(), "\r\ncontent-length: "]
+    {
         head.extend_from_slice(part.as_bytes());
     }
     head.extend_from_slice(length.to_string().as_bytes());

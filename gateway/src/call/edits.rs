@@ -49,9 +49,7 @@ impl Call {
     /// Where the call goes as things stand. Decided once, so that what a callback counted and what
     /// is sent are the same deployment.
     pub(crate) fn planned(&self, deployments: &Deployments) -> Option<&Target> {
-        self.planned
-            .get_or_init(|| Target::plan(deployments, self.model(), &self.route))
-            .as_ref()
+        self.planned.get_or_init(|| Target::plan(deployments, self.model(), &self.route)).as_ref()
     }
 
     pub(crate) fn set_model(&mut self, model: &str) -> Result<(), EditError> {
@@ -130,12 +128,12 @@ impl Call {
     }
 
     pub(crate) fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
-        let body =
-            Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
+        let body = Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
         if body.member("stream").as_deref() == Some(b"true") && !self.stream {
             return Err(EditError::NotAllowed);
         }
-        if let Some(model) = body.member_text("model").and_then(|it| serde_json::from_str::<String>(it).ok())
+        if let Some(model) =
+            body.member_text("model").and_then(|it| serde_json::from_str::<String>(it).ok())
             && model != self.model()
         {
             self.set_model(&model)?;

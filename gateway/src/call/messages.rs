@@ -227,8 +227,9 @@ mod tests {
     #[test]
     fn reads_roles_and_texts_of_every_shape() {
         let messages = messages(MIXED);
-        let read: Vec<_> =
-            (0..messages.len()).map(|i| (messages.role(i).unwrap(), messages.text(i).unwrap())).collect();
+        let read: Vec<_> = (0..messages.len())
+            .map(|i| (messages.role(i).unwrap(), messages.text(i).unwrap()))
+            .collect();
         assert_eq!(
             read,
             [

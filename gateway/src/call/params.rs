@@ -67,7 +67,9 @@ pub(crate) fn remove(body: &mut Body, path: &str) -> Result<(), EditError> {
     for step in parents.into_iter().flat_map(|parents| parents.split('.')) {
         slot = match slot {
             Value::Object(object) => object.get_mut(step),
-            Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+            Value::Array(items) => {
+                step.parse::<usize>().ok().and_then(|index| items.get_mut(index))
+            }
             _ => None,
         }
         .ok_or(EditError::NotFound)?;

@@ -1,10 +1,6 @@
 //! Chunks, replies and failures as hooks see them.
 
-use crate::{
-    call::valid_header,
-    failure::Failure,
-    provider::Usage,
-};
+use crate::{call::valid_header, failure::Failure, provider::Usage};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{

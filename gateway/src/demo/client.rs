@@ -67,7 +67,11 @@ impl Client {
     }
 
     /// One chat.
-    pub(super) async fn chat(&mut self, model: &str, stream: bool) -> Result<Response, ClientError> {
+    pub(super) async fn chat(
+        &mut self,
+        model: &str,
+        stream: bool,
+    ) -> Result<Response, ClientError> {
         let body = serde_json::json!({
             "model": model,
             "messages": [{"role": "user", "content": "Say hello."}],

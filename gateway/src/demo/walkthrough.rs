@@ -58,12 +58,23 @@ pub(super) async fn walk(
         let reached = upstream.requests().last().map(|received| received.path.clone());
         let as_promised = response.status == 200 && reached.as_deref() == Some(path);
         groq_calls += usize::from(provider == "Groq");
-        let found = format!("{} from {}: {}", response.status, reached.unwrap_or_default(), short(&response.said()));
-        report.add(&format!("chat with {model}"), format!("200 from {path} ({provider})"), found, as_promised);
+        let found = format!(
+            "{} from {}: {}",
+            response.status,
+            reached.unwrap_or_default(),
+            short(&response.said())
+        );
+        report.add(
+            &format!("chat with {model}"),
+            format!("200 from {path} ({provider})"),
+            found,
+            as_promised,
+        );
     }
     let response = client.chat("gemma3", true).await?;
     let streamed = response.streamed();
-    let as_promised = response.status == 200 && streamed.as_ref().is_some_and(|text| !text.is_empty());
+    let as_promised =
+        response.status == 200 && streamed.as_ref().is_some_and(|text| !text.is_empty());
     let found = match streamed {
         Some(text) => format!("{}, whole: {}", response.status, short(&text)),
         None => format!("{}, cut off", response.status),

@@ -13,11 +13,34 @@ use serde_json::{Value, value::RawValue};
 
 /// Members of a request that steer a proxy and must never reach an upstream.
 pub(crate) const PROXY_MEMBERS: &[&str] = &[
-    "litellm_params", "metadata", "litellm_metadata", "tags", "cache", "guardrails", "drop_params",
-    "num_retries", "timeout", "request_timeout", "stream_timeout", "fallbacks", "disable_fallbacks",
-    "context_window_fallbacks", "content_policy_fallbacks", "allowed_openai_params", "extra_body",
-    "mock_response", "mock_testing_fallbacks", "mock_timeout", "mock_delay", "api_key", "api_base",
-    "base_url", "litellm_call_id", "litellm_logging_obj", "secret_fields", "proxy_server_request",
+    "litellm_params",
+    "metadata",
+    "litellm_metadata",
+    "tags",
+    "cache",
+    "guardrails",
+    "drop_params",
+    "num_retries",
+    "timeout",
+    "request_timeout",
+    "stream_timeout",
+    "fallbacks",
+    "disable_fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "allowed_openai_params",
+    "extra_body",
+    "mock_response",
+    "mock_testing_fallbacks",
+    "mock_timeout",
+    "mock_delay",
+    "api_key",
+    "api_base",
+    "base_url",
+    "litellm_call_id",
+    "litellm_logging_obj",
+    "secret_fields",
+    "proxy_server_request",
 ];
 
 /// OpenAI itself, and every server that speaks like it.
@@ -193,10 +216,7 @@ mod tests {
         for (body, expected) in [
             (r#"{"a":1}"#, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
             (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
-            (
-                r#"{"stream_options":{"x":1}}"#,
-                r#"{"stream_options":{"x":1,"include_usage":true}}"#,
-            ),
+            (r#"{"stream_options":{"x":1}}"#, r#"{"stream_options":{"x":1,"include_usage":true}}"#),
             (
                 r#"{"stream_options": {"include_usage": true}}"#,
                 r#"{"stream_options": {"include_usage": true}}"#,

@@ -42,11 +42,8 @@ impl Record {
 
     /// Writes the line of a call that was answered.
     pub(super) fn answered(&self, status: u16) {
-        let usage = self.usage.unwrap_or(Usage {
-            prompt_tokens: 0,
-            completion_tokens: 0,
-            total_tokens: 0,
-        });
+        let usage =
+            self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
         tracing::info!(
             target: "callgate::access",
             status,
@@ -115,7 +112,6 @@ pub(super) async fn small_endpoint(request: Request, next: Next) -> Response {
     response
 }
 
-/// Milliseconds to the microsecond.
-pub(super) fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }

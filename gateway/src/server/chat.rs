@@ -77,7 +77,7 @@ async fn story(app: Arc<App>, request: Request, path_model: Option<String>) -> R
 async fn answer(mut flight: Flight) -> Response {
     match attempt(&mut flight).await {
         Ok(Attempted::Json(response)) => response,
-        Ok(Attempted::Stream(relay, head)) => relay.into_response(flight, head).await,
+        Ok(Attempted::Stream(relay, head)) => relay.into_response(flight, head),
         Err(failure) => error::response(&flight.failed(failure).await),
     }
 }
@@ -87,7 +87,7 @@ enum Attempted {
     /// Answered; the call has ended.
     Json(Response),
     /// A stream has begun; the call ends with it.
-    Stream(Relay, HeaderMap),
+    Stream(Box<Relay>, HeaderMap),
 }
 
 /// What is known of the chosen way when the answer is sent.
@@ -122,7 +122,7 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         let head = outbound::answer_headers(&sent, &answer.headers);
         let dialect = sent.target.deployment().provider.dialect;
         let translator = dialect.stream(&sent.echo, sent.include_usage);
-        let mut relay = Relay::new(answer, translator, sent.timeout);
+        let mut relay = Box::new(Relay::new(answer, translator, sent.timeout));
         relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, head));
     }
@@ -179,7 +179,7 @@ async fn made(
     echo: &Echo,
 ) -> Result<Attempted, Failure> {
     if flight.record.stream {
-        let relay = Relay::made(completion::chunks(reply, echo)?);
+        let relay = Box::new(Relay::made(completion::chunks(reply, echo)?));
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
     let body: Bytes = completion::whole(reply, echo)?.into();

@@ -9,15 +9,17 @@ use axum::{
 
 /// OpenAI's error object with the failure's status, `Retry-After` and headers.
 pub(super) fn response(failure: &Failure) -> Response {
-    let status =
-        StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, failure.to_json());
     let headers = response.headers_mut();
     for (name, value) in &failure.headers {
         let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
         // Invalid ones from a callback are left out; framing ones would break the connection.
         if let (Ok(name), Ok(value)) = parsed
-            && !matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION)
+            && !matches!(
+                name,
+                header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION
+            )
         {
             headers.append(name, value);
         }

@@ -103,8 +103,7 @@ impl Flight {
 
     async fn failed_from(&mut self, mut failure: Failure, from: usize) -> Failure {
         if let Some(mut call) = self.call.take() {
-            let failing =
-                &mut failing(&self.record, &self.streamed.text, self.sent, &mut failure);
+            let failing = &mut failing(&self.record, &self.streamed.text, self.sent, &mut failure);
             self.chain.error(&mut call, &self.app.deployments, failing, from).await;
         }
         let status = if self.sent { 200 } else { failure.status };

@@ -1,10 +1,11 @@
 //! What goes to an upstream beside the body, and what its answer's head means here.
 
-use super::{access_log::{Record, millis}, chat::Sent, request::HOP};
+use super::{access_log::Record, chat::Sent, request::HOP};
 use crate::{
     call::{Call, Target},
     deployments::Setting,
     failure::Failure,
+    telemetry::decimal,
     upstream::{Answer, Headers, Lines, Origin, UpstreamError},
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -51,7 +52,8 @@ pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
 pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
     let deployment = target.deployment();
     let mut lines = Lines::new();
-    let set_by_callback = |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
+    let set_by_callback =
+        |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
     let set_by_config =
         |name: &str| deployment.extra_headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
     lines.add("content-type", &[b"application/json"]);
@@ -121,7 +123,9 @@ pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
     let total = record.accepted.elapsed();
     let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
     for (name, duration) in [(DURATION, total), (OVERHEAD, overhead)] {
-        if let Ok(value) = HeaderValue::try_from(millis(duration).to_string()) {
+        let mut text = Vec::with_capacity(12);
+        decimal(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &mut text);
+        if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     }

@@ -118,7 +118,7 @@ impl Relay {
     }
 
     /// The response whose body is this stream.
-    pub(super) async fn into_response(self, mut flight: Flight, head: HeaderMap) -> Response {
+    pub(super) fn into_response(self: Box<Self>, mut flight: Flight, head: HeaderMap) -> Response {
         flight.sent = true;
         let mut headers = head;
         outbound::duration_headers(&mut headers, &flight.record);
@@ -223,7 +223,7 @@ impl Outbox {
 
 /// A relay and the call it answers; dropped before its end, the client has left.
 struct Streaming {
-    relay: Relay,
+    relay: Box<Relay>,
     /// Taken by the ending.
     flight: Option<Flight>,
 }

@@ -97,11 +97,14 @@ pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
 /// How long the upstream may take for this call: the client's wish, else the deployment's.
 pub(super) fn timeout(call: &Call, configured: Duration) -> Result<Duration, Failure> {
     let header = |name: &str| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
-    let streaming = call.stream.then(|| {
-        header("x-litellm-stream-timeout").or_else(|| member(call, "stream_timeout"))
-    });
-    let general =
-        || header("x-litellm-timeout").or_else(|| member(call, "timeout")).or_else(|| member(call, "request_timeout"));
+    let streaming = call
+        .stream
+        .then(|| header("x-litellm-stream-timeout").or_else(|| member(call, "stream_timeout")));
+    let general = || {
+        header("x-litellm-timeout")
+            .or_else(|| member(call, "timeout"))
+            .or_else(|| member(call, "request_timeout"))
+    };
     let Some(wish) = streaming.flatten().or_else(general) else { return Ok(configured) };
     wish.parse::<f64>()
         .ok()

@@ -48,9 +48,9 @@ impl Json<'_> {
         self.0.extend_from_slice(b"\":");
     }
 
-    fn number(&mut self, field: &Field, value: impl fmt::Display) {
+    fn integer(&mut self, field: &Field, value: impl itoa::Integer) {
         self.name(field);
-        let _ = write!(self.0, "{value}");
+        self.0.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 }
 
@@ -70,20 +70,39 @@ impl Visit for Json<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.number(field, value);
+        self.integer(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.number(field, value);
+        self.integer(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.number(field, value);
+        self.name(field);
+        self.0.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if value.is_finite() {
-            self.number(field, value);
+        // To the thousandth, which is a microsecond where milliseconds are told.
+        let thousandths = (value * 1e3).round();
+        if (0.0..1e15).contains(&thousandths) {
+            self.name(field);
+            decimal(thousandths as u64, self.0);
+        } else if value.is_finite() {
+            self.name(field);
+            let _ = write!(self.0, "{value}");
+        }
+    }
+}
+
+/// A number of thousandths, without the machinery that shortest decimals of floats need.
+pub(crate) fn decimal(thousandths: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(thousandths / 1000).as_bytes());
+    let rest = (thousandths % 1000) as usize;
+    if rest > 0 {
+        out.push(b'.');
+        for digit in [rest / 100, rest / 10 % 10, rest % 10] {
+            out.push(b'0' + digit as u8);
         }
     }
 }
@@ -183,6 +202,15 @@ mod tests {
         ] {
             let mut out = Vec::new();
             timestamp(UNIX_EPOCH + Duration::from_micros(micros), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn decimals_have_up_to_three_places() {
+        for (thousandths, expected) in [(0, "0"), (1, "0.001"), (1_500, "1.500"), (12_000, "12")] {
+            let mut out = Vec::new();
+            decimal(thousandths, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }

@@ -104,7 +104,11 @@ impl Chunk {
             }
             let Some(end) = memchr::memchr(b'\n', buffer) else {
                 let endless = buffer.len() > MAX_LINE;
-                return if endless { Step::Invalid("an endless line between chunks") } else { Step::More };
+                return if endless {
+                    Step::Invalid("an endless line between chunks")
+                } else {
+                    Step::More
+                };
             };
             let line = buffer[..end].strip_suffix(b"\r").unwrap_or(&buffer[..end]);
             let next = self.after(line);
@@ -205,9 +209,12 @@ mod tests {
         assert_eq!(of(200, &[], &["7", "7"]), Ok(Framing::Length(7)));
         assert_eq!(of(200, &[], &[]), Ok(Framing::UntilClose));
         assert_eq!(of(204, &[], &["7"]), Ok(Framing::Length(0)));
-        for (encodings, lengths) in
-            [(&["gzip"][..], &[][..]), (&["gzip", "chunked"], &[]), (&[], &["7", "8"]), (&[], &["-7"])]
-        {
+        for (encodings, lengths) in [
+            (&["gzip"][..], &[][..]),
+            (&["gzip", "chunked"], &[]),
+            (&[], &["7", "8"]),
+            (&[], &["-7"]),
+        ] {
             assert!(of(200, encodings, lengths).is_err(), "{encodings:?} {lengths:?}");
         }
     }

@@ -6,7 +6,6 @@
 
 use super::framing::{Framing, Step};
 use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -59,7 +58,7 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(crate) struct Headers {
     bytes: Bytes,
-    fields: SmallVec<[Field; 20]>,
+    fields: Vec<Field>,
 }
 
 /// Where a name and its value stand.
@@ -93,7 +92,8 @@ impl Connection {
         let mut byte = [0];
         let mut room = ReadBuf::new(&mut byte);
         let mut context = Context::from_waker(Waker::noop());
-        self.buffer.is_empty() && Pin::new(&mut self.io).poll_read(&mut context, &mut room).is_pending()
+        self.buffer.is_empty()
+            && Pin::new(&mut self.io).poll_read(&mut context, &mut room).is_pending()
     }
 
     /// Gives back the memory of the last answer; for the time in the pool.
@@ -171,7 +171,11 @@ impl Connection {
                 return Err(invalid("the head of its answer is longer than 64 KiB"));
             }
             if self.read().await? == 0 {
-                let text = if self.buffer.is_empty() { "it closed without an answer" } else { "it closed within the head of its answer" };
+                let text = if self.buffer.is_empty() {
+                    "it closed without an answer"
+                } else {
+                    "it closed within the head of its answer"
+                };
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
             }
         }
@@ -197,8 +201,9 @@ impl Connection {
         let status = response.code.unwrap_or_default();
         let old = response.version == Some(0);
         let headers = Headers { bytes: self.buffer.split_to(len).freeze(), fields };
-        let framing = Framing::of(status, headers.all("transfer-encoding"), headers.all("content-length"))
-            .map_err(invalid)?;
+        let framing =
+            Framing::of(status, headers.all("transfer-encoding"), headers.all("content-length"))
+                .map_err(invalid)?;
         let closes = headers
             .all("connection")
             .any(|value| value.to_ascii_lowercase().windows(5).any(|word| word == b"close"));

@@ -83,9 +83,8 @@ mod tests {
             ("/v1", None),
         ] {
             let origin = Origin::parse(url);
-            let found = origin.as_ref().map(|it| {
-                (it.tls, &*it.hostname, it.port, &*it.host, &*it.path)
-            });
+            let found =
+                origin.as_ref().map(|it| (it.tls, &*it.hostname, it.port, &*it.host, &*it.path));
             assert_eq!(found, expected, "{url}");
         }
     }

@@ -116,8 +116,7 @@ impl Plugin {
     /// When the plugin refuses to make one.
     pub(in crate::callbacks) fn create_with_all_hooks(&self) -> Result<Instance, Refusal> {
         let Self { library, callback, name, entry, counters, .. } = self;
-        let made =
-            Instance::new(library, callback, name, &entry.settings, counters, Hooks::All);
+        let made = Instance::new(library, callback, name, &entry.settings, counters, Hooks::All);
         Ok(made?)
     }
 

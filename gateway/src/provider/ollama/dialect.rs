@@ -1,6 +1,8 @@
 //! The gateway's [`Dialect`] over this room's translations.
 
-use super::{ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, upstream_error};
+use super::{
+    ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, upstream_error,
+};
 use crate::{
     call::{Body, Call, Target},
     failure::Failure,

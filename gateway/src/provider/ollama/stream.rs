@@ -58,7 +58,11 @@ impl ChatStream {
     ///
     /// # Errors
     /// The line reports a failure, or is not part of a chat reply; the stream is over then, unfinished.
-    pub(crate) fn line(&mut self, line: &[u8], emit: &mut dyn FnMut(&[u8])) -> Result<(), StreamError> {
+    pub(crate) fn line(
+        &mut self,
+        line: &[u8],
+        emit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StreamError> {
         if self.finished || line.trim_ascii().is_empty() {
             return Ok(());
         }

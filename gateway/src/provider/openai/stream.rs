@@ -156,7 +156,11 @@ mod tests {
         }
     }
 
-    fn run(input: &str, include_usage: bool, size: usize) -> (Vec<String>, Passing, Option<StreamFailure>) {
+    fn run(
+        input: &str,
+        include_usage: bool,
+        size: usize,
+    ) -> (Vec<String>, Passing, Option<StreamFailure>) {
         let echo = Echo { id: "i".to_owned(), created: 1, model: "asked\"".to_owned() };
         let mut passing = Passing::new(&echo, include_usage);
         let mut out = Collected::default();
@@ -196,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_close_completes_only_after_a_finish_reason() {
-        let open = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n";
+        let open =
+            "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n";
         assert!(!run(open, false, 99).1.complete_at_close());
         let closed = "data: {\"choices\":[{\"finish_reason\":\"length\"}]}\n\n";
         assert!(run(closed, false, 99).1.complete_at_close());
@@ -204,7 +209,8 @@ mod tests {
 
     #[test]
     fn errors_and_garbage_end_the_stream() {
-        let (_, _, failure) = run("data: {\"error\":{\"message\":\"m\",\"code\":\"c\"}}\n\n", false, 9);
+        let (_, _, failure) =
+            run("data: {\"error\":{\"message\":\"m\",\"code\":\"c\"}}\n\n", false, 9);
         let Some(StreamFailure::Upstream(error)) = failure else { panic!("{failure:?}") };
         assert_eq!((&*error.message, error.code.as_deref()), ("m", Some("c")));
         for garbage in ["data: {\"a\":\n\n", "data: <html>\n\n", "data: 7\n\n"] {
