@@ -60,16 +60,41 @@ async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
         port: 0,
         log_format: None,
     };
-    let ready = boot::ready(&serve).await?;
-    let url = ready.url.clone();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(ready.serve(async {
-        let _ = stopped.await;
-    }));
-    let report = walkthrough::walk(&url, &upstream, &options.config).await;
-    drop(stop);
-    let _ = serving.await;
-    Ok(report?)
+    let mut report = walkthrough::Report::of(&options.config);
+    // Each part has a gateway of its own, so that each begins with an unused minute.
+    let gateway = Gateway::start(&serve).await?;
+    walkthrough::chats(&gateway.url, &upstream, &mut report).await?;
+    gateway.stop().await;
+    for at_once in [1, 64] {
+        let gateway = Gateway::start(&serve).await?;
+        walkthrough::burst(&gateway.url, at_once, &mut report).await?;
+        gateway.stop().await;
+    }
+    Ok(report)
+}
+
+/// A gateway in this process, on a port of its own.
+struct Gateway {
+    url: String,
+    stop: tokio::sync::oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<bool>,
+}
+
+impl Gateway {
+    async fn start(serve: &Serve) -> Result<Self, BootError> {
+        let ready = boot::ready(serve).await?;
+        let url = ready.url.clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(ready.serve(async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { url, stop, serving })
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.serving.await;
+    }
 }
 
 /// What the config asks of the environment, answered by the demo.

@@ -24,9 +24,9 @@ pub use listen::{Listener, Server};
 use crate::app::App;
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -52,12 +52,29 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/", get(health::root))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_head))
         .layer(middleware::from_fn(access_log::small_endpoint));
     calls.merge(rest).with_state(app)
 }
 
+/// Calls check their head in `request::accept`, where their failure gets its line in the log; this is
+/// for everything else.
+async fn limit_head(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match request::check_head(&app, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => error::response(&failure),
+    }
+}
+
 /// Preflights are answered for any path, as LiteLLM does: browsers ask before they call.
-async fn method_not_allowed(method: Method, request: Request) -> Response {
+async fn method_not_allowed(
+    State(app): State<Arc<App>>,
+    method: Method,
+    request: Request,
+) -> Response {
+    if let Err(failure) = request::check_head(&app, request.headers()) {
+        return error::response(&failure);
+    }
     if method == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) {
         let headers = [
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),

@@ -4,7 +4,14 @@ use super::{
     client::{Client, ClientError, Response},
     upstream::ScriptedUpstream,
 };
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 /// Sent to the Groq model in quick succession; the operator's limit admits the first 90 a minute.
 const REQUESTS: usize = 95;
@@ -34,6 +41,11 @@ pub(super) struct Report {
 }
 
 impl Report {
+    pub(super) fn of(config: &Path) -> Self {
+        let title = format!("callgate demo: the deployment of {}", config.display());
+        Self { title, steps: Vec::new() }
+    }
+
     pub(super) fn as_promised(&self) -> bool {
         self.steps.iter().all(|step| step.as_promised)
     }
@@ -43,85 +55,86 @@ impl Report {
     }
 }
 
-/// Walks through the deployment at `url`.
-pub(super) async fn walk(
+/// Three chats, one a provider, and a stream.
+pub(super) async fn chats(
     url: &str,
     upstream: &ScriptedUpstream,
-    config: &Path,
-) -> Result<Report, ClientError> {
-    let title = format!("callgate demo: {} served at {url}", config.display());
-    let mut report = Report { title, steps: Vec::new() };
+    report: &mut Report,
+) -> Result<(), ClientError> {
     let mut client = Client::connect(url).await?;
-    let mut groq_calls = 0;
     for (model, provider, path) in CHATS {
         let response = client.chat(model, false).await?;
         let reached = upstream.requests().last().map(|received| received.path.clone());
         let as_promised = response.status == 200 && reached.as_deref() == Some(path);
-        groq_calls += usize::from(provider == "Groq");
-        let found = format!(
-            "{} from {}: {}",
-            response.status,
-            reached.unwrap_or_default(),
-            short(&response.said())
-        );
+        let said = short(&response.said());
         report.add(
             &format!("chat with {model}"),
             format!("200 from {path} ({provider})"),
-            found,
+            format!("{} from {}: {said}", response.status, reached.unwrap_or_default()),
             as_promised,
         );
     }
     let response = client.chat("gemma3", true).await?;
-    let streamed = response.streamed();
-    let as_promised =
-        response.status == 200 && streamed.as_ref().is_some_and(|text| !text.is_empty());
-    let found = match streamed {
-        Some(text) => format!("{}, whole: {}", response.status, short(&text)),
+    let whole = response.streamed().filter(|text| !text.is_empty());
+    let found = match &whole {
+        Some(text) => format!("{}, whole: {}", response.status, short(text)),
         None => format!("{}, cut off", response.status),
     };
+    let as_promised = response.status == 200 && whole.is_some();
     report.add("stream from gemma3", "200, chunks, [DONE]".to_owned(), found, as_promised);
-    burst(&mut client, &mut report, groq_calls).await?;
-    Ok(report)
+    Ok(())
 }
 
-/// The 95 requests. The minute's budget is used by the chat before them too, so that many fewer
-/// would be admitted; a fresh model name of another budget is not to be had, so the chat counts in.
-async fn burst(
-    client: &mut Client,
+/// The 95 requests of one minute, `at_once` of them at a time.
+pub(super) async fn burst(
+    url: &str,
+    at_once: usize,
     report: &mut Report,
-    already: usize,
 ) -> Result<(), ClientError> {
-    let mut statuses = Vec::with_capacity(REQUESTS);
-    let mut refused: Option<Response> = None;
-    for _ in already..REQUESTS {
-        let response = client.chat(CHATS[0].0, false).await?;
-        statuses.push(response.status);
-        if response.status != 200 {
-            refused.get_or_insert(response);
+    let left = Arc::new(AtomicUsize::new(REQUESTS));
+    let clients =
+        (0..at_once).map(|_| tokio::spawn(ask_until_none_left(url.to_owned(), Arc::clone(&left))));
+    let mut responses = Vec::with_capacity(REQUESTS);
+    for client in clients.collect::<Vec<_>>() {
+        if let Ok(asked) = client.await {
+            responses.extend(asked?);
         }
     }
-    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-    let (ok, limited) = (count(200) + already, count(429));
-    let in_order = statuses.iter().take(ADMITTED - already).all(|status| *status == 200);
+    let count = |wanted: u16| responses.iter().filter(|it| it.status == wanted).count();
+    let (ok, limited) = (count(200), count(429));
+    // One after another, the refused ones are the last ones.
+    let in_order = at_once > 1 || responses.iter().take(ADMITTED).all(|it| it.status == 200);
     report.add(
-        &format!("{REQUESTS} requests to {} (the chat above is the first)", CHATS[0].0),
+        &format!("{REQUESTS} requests to {}, {at_once} at a time", CHATS[0].0),
         format!("{ADMITTED} × 200, then {} × 429", REQUESTS - ADMITTED),
         format!("{ok} × 200, {} {limited} × 429", if in_order { "then" } else { "mixed with" }),
         in_order && ok == ADMITTED && limited == REQUESTS - ADMITTED,
     );
-    let wait = refused.as_ref().and_then(|response| response.retry_after.clone());
-    let seconds = wait.as_deref().and_then(|wait| wait.parse::<u64>().ok());
+    let refused = responses.iter().find(|it| it.status == 429);
+    let wait = refused.and_then(|it| it.retry_after.as_deref());
+    let seconds = wait.and_then(|wait| wait.parse::<u64>().ok());
+    let said = refused.map(|it| short(&it.said())).unwrap_or_default();
     report.add(
         "what the refused ones are told",
         "Retry-After of 1 to 60 s".to_owned(),
-        format!(
-            "Retry-After {}: {}",
-            wait.as_deref().unwrap_or("missing"),
-            refused.map(|response| short(&response.said())).unwrap_or_default()
-        ),
+        format!("Retry-After {}: {said}", wait.unwrap_or("missing")),
         seconds.is_some_and(|seconds| (1..=60).contains(&seconds)),
     );
     Ok(())
+}
+
+async fn ask_until_none_left(
+    url: String,
+    left: Arc<AtomicUsize>,
+) -> Result<Vec<Response>, ClientError> {
+    let mut client = Client::connect(&url).await?;
+    let mut responses = Vec::new();
+    let take =
+        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    while take().is_ok() {
+        responses.push(client.chat(CHATS[0].0, false).await?);
+    }
+    Ok(responses)
 }
 
 fn short(text: &str) -> String {

@@ -120,7 +120,8 @@ fn member(call: &Call, name: &str) -> Option<String> {
     Some(json.trim_matches('"').to_owned())
 }
 
-fn check_head(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+/// Refuses a head over `callgate.limits.max_header_bytes`, on every path.
+pub(super) fn check_head(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let size: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size <= app.limits.max_header_bytes {
