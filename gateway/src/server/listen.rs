@@ -28,7 +28,7 @@ use tokio::{
 
 /// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
 /// connection and keep it.
-const READ_BUFFER: usize = 128 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 
 /// A bound address.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! threads of their own, never on one that serves calls.
 
 use super::{
-    Chain,
+    Chain, laps,
     link::{Link, Slot},
 };
 use crate::callbacks::loader::{Instance, Plugin};
@@ -37,6 +37,9 @@ pub(super) struct Current {
 
 impl Callbacks {
     pub(crate) fn new(plugins: Vec<Plugin>) -> Self {
+        if !plugins.is_empty() {
+            laps::calibrate();
+        }
         Self(Arc::new_cyclic(|current| {
             let link = |(place, plugin): (usize, Plugin)| {
                 let (instance, recipe) = plugin.into_parts();
