@@ -37,7 +37,7 @@ impl App {
             master_key: config.master_key.clone(),
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.clone(),
-            limits: config.gateway.limits.clone(),
+            limits: config.gateway.limits,
             deployments,
             callbacks: Callbacks::new(plugins),
             tls: Tls::default(),

@@ -3,7 +3,7 @@
 //! Reading order: `resolve` (name → file) → `inspect` (what the file says of itself, nothing
 //! executed) → `schema` (its settings) → `snapshot` → `loader` (the only place here that knows
 //! `abi_stable` and `libloading`) → `chain` (running hooks) with `scope` and `answer` (what a hook
-//! sees).
+//! sees). `rehearsal` runs them on a call without a server.
 
 mod answer;
 mod chain;
@@ -12,6 +12,7 @@ mod hook_list;
 mod inspect;
 mod loader;
 mod refusal;
+mod rehearsal;
 mod resolve;
 mod schema;
 mod scope;
@@ -22,6 +23,7 @@ pub(crate) use answer::{Chunk, Failing, Reply, Streamed};
 pub(crate) use chain::{Callbacks, Chain, Started};
 pub(crate) use hook_list::disagreements;
 pub use loader::{Instance, Kind, Loaded, Plugin, inspect_all, load_all, mapped_libraries};
+pub use rehearsal::{Rehearsal, RehearsalError, RehearsedCall};
 pub use resolve::SearchPath;
 pub use startup_table::StartupTable;
 

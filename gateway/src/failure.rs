@@ -6,12 +6,17 @@
 use plugin_api::FailureKind;
 use std::{
     borrow::Cow,
+    ops::{Deref, DerefMut},
     sync::{Arc, LazyLock},
 };
 
-/// A failed call.
+/// A failed call. Boxed, because every step of a call returns one and hardly any call fails.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Details>);
+
+/// What is known of a failure.
+#[derive(Debug, Clone)]
+pub(crate) struct Details {
     pub(crate) kind: FailureKind,
     /// 400 to 599.
     pub(crate) status: u16,
@@ -29,9 +34,23 @@ pub(crate) struct Failure {
     pub(crate) callback: Option<Arc<str>>,
 }
 
+impl Deref for Failure {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
 impl Failure {
     pub(crate) fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             kind,
             status,
             error_type: Cow::Borrowed(type_of(status)),
@@ -42,7 +61,7 @@ impl Failure {
             retry_after: None,
             headers: Vec::new(),
             callback: None,
-        }
+        }))
     }
 
     /// The client's mistake: 400.

@@ -46,10 +46,8 @@ async fn serve(options: Serve) -> ExitCode {
 
 /// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what blocks.
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(64)
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(work);

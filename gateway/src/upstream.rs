@@ -110,7 +110,7 @@ async fn exchange(
     };
     // A connection that breaks now is not tried again elsewhere: the upstream may have begun to
     // work on the call, and a second one would be billed too.
-    let head = lease.connection().exchange(request(&origin, lines, body)).await?;
+    let head = lease.connection().exchange(request(&origin, &lines, body)).await?;
     Ok(Answer {
         status: head.status,
         headers: head.headers,
@@ -121,7 +121,7 @@ async fn exchange(
 }
 
 /// The bytes of a request.
-fn request(origin: &Origin, lines: Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
+fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
     let mut head =
         BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });

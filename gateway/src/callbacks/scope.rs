@@ -196,5 +196,5 @@ impl CallAccess for Scope<'_> {
 /// Credentials are not a callback's business: it knows the caller by `key_id`.
 fn masked(name: &str) -> Option<&'static str> {
     let secret = |known: &&str| known.eq_ignore_ascii_case(name);
-    (CREDENTIAL_HEADERS.iter().any(|it| secret(&it)) || secret(&"cookie")).then_some("***")
+    (CREDENTIAL_HEADERS.iter().any(&secret) || secret(&"cookie")).then_some("***")
 }

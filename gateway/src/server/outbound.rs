@@ -180,11 +180,11 @@ pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
     let dialect = sent.target.deployment().provider.dialect;
     let said = dialect.error(answer.status, &body);
     let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, said.message);
-    failure.error_type = match said.error_type {
-        Some(error_type) => error_type.into(),
-        None if status == 429 => "throttling_error".into(),
-        None => failure.error_type,
-    };
+    if let Some(error_type) = said.error_type {
+        failure.error_type = error_type.into();
+    } else if status == 429 {
+        failure.error_type = "throttling_error".into();
+    }
     failure.code = said.code.map(Into::into);
     failure.param = said.param;
     let retry_after = answer.headers.get("retry-after");

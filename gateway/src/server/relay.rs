@@ -157,9 +157,8 @@ impl Relay {
 
     async fn take_arriving(&mut self) -> Result<(), Failure> {
         let Some(answer) = &mut self.answer else { return Ok(()) };
-        let mut next = match tokio::time::timeout(self.gap, answer.next()).await {
-            Ok(next) => next,
-            Err(_) => return Err(stalled(self.gap)),
+        let Ok(mut next) = tokio::time::timeout(self.gap, answer.next()).await else {
+            return Err(stalled(self.gap));
         };
         loop {
             match next {

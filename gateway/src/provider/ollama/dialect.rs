@@ -98,7 +98,7 @@ impl From<StreamError> for StreamFailure {
             StreamError::Upstream { message } => {
                 Self::Upstream(UpstreamError { message, ..UpstreamError::default() })
             }
-            error => Self::Malformed(error.to_string()),
+            error @ StreamError::Malformed { .. } => Self::Malformed(error.to_string()),
         }
     }
 }
