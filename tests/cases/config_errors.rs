@@ -94,6 +94,7 @@ async fn all_problems_are_reported_at_once() {
     let callbacks = ["9:15: litellm_settings.callbacks[0]", "9:23: litellm_settings.callbacks[1]"];
     assert_eq!(lines.len(), places.len() + callbacks.len(), "{stderr}");
     for (line, place) in lines.iter().zip(places.iter().chain(&callbacks)) {
+        assert!(line.starts_with("error: "), "{line}");
         assert!(line.contains(&format!("config.yaml:{place}")), "{place} is not first in: {line}");
     }
 }

@@ -108,6 +108,35 @@ async fn bodies_over_the_limit_are_refused_before_they_are_read() {
 }
 
 #[tokio::test]
+async fn heads_over_the_limit_are_refused_on_every_path() {
+    let mut config = config(&[]);
+    config["callgate"] = json!({"limits": {"max_header_bytes": 2000}});
+    let gateway = Gateway::with_config(config).start().await;
+    for line in [
+        "GET /v1/models",
+        "GET /v1/models/gpt",
+        "GET /health/liveliness",
+        "GET /",
+        "GET /no/such/path",
+        "GET /v1/chat/completions",
+        "POST /v1/models",
+        "POST /v1/chat/completions",
+    ] {
+        for (size, refused) in [(1, false), (2001, true)] {
+            let large = "x".repeat(size);
+            let request = format!(
+                "{line} HTTP/1.1\r\nHost: x\r\nX-Large: {large}\r\nContent-Length: 0\r\n\
+                 Connection: close\r\n\r\n"
+            );
+            let answer = answer(&gateway, request).await;
+            assert_eq!(status(&answer) == 431, refused, "{line} {size}: {answer}");
+            assert_eq!(answer.contains("max_header_bytes"), refused, "{line} {size}: {answer}");
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_dawdles_is_let_go() {
     let upstream = upstream(Answer::default()).await;
     let gateway = gateway(&upstream).await;

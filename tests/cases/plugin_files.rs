@@ -22,16 +22,16 @@ async fn refusal(callback: &Value) -> String {
     let mut said = Vec::new();
     for start in [false, true] {
         let setup = Gateway::with_config(listing(callback));
-        let config = setup.config_path().display().to_string();
+        let config = format!("error: {}", setup.config_path().display());
         let ended = if start { setup.refused().await } else { setup.check().await };
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
         let lines = ended.stderr.lines().filter(|line| line.starts_with(&config));
-        let lines: Vec<_> = lines.map(|line| line.replace(&config, "config.yaml")).collect();
+        let lines: Vec<_> = lines.map(|line| line.replace(&config, "error: config.yaml")).collect();
         assert_eq!(lines.len(), 1, "one sentence: {}", ended.stderr);
         said.extend(lines);
     }
     assert_eq!(said[0], said[1]);
-    assert!(said[0].starts_with("config.yaml:1:"), "{}", said[0]);
+    assert!(said[0].starts_with("error: config.yaml:1:"), "{}", said[0]);
     assert!(said[0].contains("litellm_settings.callbacks[0]: plugin `"), "{}", said[0]);
     said.remove(0)
 }

@@ -87,6 +87,18 @@ impl Log {
         found.unwrap_or_else(|| panic!("no log line contains `{text}`:\n{}", self.text()))
     }
 
+    /// Waits until `count` lines contain `text`. Fails when the log ends without.
+    pub async fn times(&self, text: &str, count: usize) {
+        let mut receiver = self.0.clone();
+        let matching = |written: &Written| {
+            written.lines.iter().filter(|line| line.text.contains(text)).count() >= count
+        };
+        let done = |written: &Written| matching(written) || written.closed;
+        let _ = within("log lines", receiver.wait_for(done)).await;
+        let found = matching(&self.0.borrow());
+        assert!(found, "not {count} log lines contain `{text}`:\n{}", self.text());
+    }
+
     /// All text, once the writer has closed its end.
     pub async fn complete(&self) -> String {
         let mut receiver = self.0.clone();

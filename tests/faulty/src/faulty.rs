@@ -33,6 +33,11 @@ struct Actor {
 
 impl Actor {
     fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        let made = format!("made {}", settings.label);
+        let count = host.counters().map_or(0, |counters| counters.add(&made, 1));
+        if settings.unmade.contains(&count) {
+            return Err(InitError(format!("instance {count} is not to be made")));
+        }
         let actor = Self { host, settings, acted: Default::default() };
         actor.outside("new", &actor.settings.new).map_err(InitError)?;
         actor.voice().say(Level::Info, "created", &[]);

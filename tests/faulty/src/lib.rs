@@ -17,6 +17,7 @@
 //!       label: first             # field `label` of every line it logs; default `faulty`
 //!       only_model: broken       # other calls (by the name as edited so far) pass untouched
 //!       at_chunk: 2              # on_llm_new_token acts on this chunk only
+//!       unmade: [2]              # the second instance cannot be made, counted by label
 //!       times: 1                 # each hook acts this often per instance, then never again
 //!       new: [{log: hello}, {panic: boom}]
 //!       on_llm_start: [{set_model: gemma3}, {set_param: [temperature, "0"]}]
