@@ -18,6 +18,7 @@ mod read;
 mod relay;
 mod request;
 mod respond;
+mod silence;
 
 pub use listen::{Listener, Server};
 

@@ -3,7 +3,7 @@
 //! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
 //! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
 
-use super::{error, flight::Flight, outbound};
+use super::{error, flight::Flight, outbound, silence::Silence};
 use crate::{
     callbacks::{Chunk, Streamed},
     failure::{Failure, type_of},
@@ -34,7 +34,7 @@ pub(super) struct Relay {
     answer: Option<Answer>,
     translator: Option<Box<dyn StreamTranslator>>,
     /// How long the upstream may be silent.
-    gap: Duration,
+    silence: Silence,
     out: Outbox,
     /// What broke the stream, told when the chunks that came before it are sent.
     broken: Option<Failure>,
@@ -85,7 +85,7 @@ impl Relay {
         Self {
             answer: Some(answer),
             translator: Some(translator),
-            gap,
+            silence: Silence::new(gap),
             out: Outbox::default(),
             broken: None,
             ended: Ended::No,
@@ -98,7 +98,7 @@ impl Relay {
         Self {
             answer: None,
             translator: None,
-            gap: Duration::ZERO,
+            silence: Silence::new(Duration::ZERO),
             out,
             broken: None,
             ended: Ended::Complete,
@@ -157,8 +157,8 @@ impl Relay {
 
     async fn take_arriving(&mut self) -> Result<(), Failure> {
         let Some(answer) = &mut self.answer else { return Ok(()) };
-        let Ok(mut next) = tokio::time::timeout(self.gap, answer.next()).await else {
-            return Err(stalled(self.gap));
+        let Some(mut next) = self.silence.bounds(answer.next()).await else {
+            return Err(stalled(self.silence.limit()));
         };
         loop {
             match next {
