@@ -30,7 +30,8 @@
 /// - `kind`: `sync` for a [`Callback`](crate::Callback), `async` for an
 ///   [`AsyncCallback`](crate::AsyncCallback).
 /// - `hooks`: the hooks the type implements, and no others: a listed hook is called for every call,
-///   one that is not listed is never called. `callgate check` compares the list with the type.
+///   one that is not listed is never called. `callgate check` compares the list with the type: it
+///   runs each hook once on a made-up call, in its own process and with fresh counters.
 /// - `reads`, `writes`: what of the call it looks at and changes (`model`, `route`, `messages`,
 ///   `params`, `headers`, `metadata`, `reply`, `chunk`, `error`): told to the operator at start, so
 ///   that a list in the wrong order can be warned about. Not a sandbox.

@@ -265,7 +265,9 @@ impl TestCall {
             (Verdict::NOT_IMPLEMENTED, _) => Outcome::NotImplemented,
             (Verdict::REPLY, Some(Given::Reply(reply))) => Outcome::Reply(reply),
             (Verdict::REJECT, Some(Given::Reject(rejection))) => Outcome::Reject(rejection),
-            (Verdict::FAULT | Verdict::PANIC, Some(Given::Fault(message))) => Outcome::Fault(message),
+            (Verdict::FAULT | Verdict::PANIC, Some(Given::Fault(message))) => {
+                Outcome::Fault(message)
+            }
             _ => fault("the verdict does not go with what was given"),
         }
     }
