@@ -3,19 +3,15 @@
 //! Plain data with rules, no I/O. `server::chat` makes it, `callbacks` lends it to plugins,
 //! `provider` translates it, `upstream` never sees it.
 
-mod body;
 mod edits;
 mod messages;
 mod params;
-mod scan;
 mod target;
 
-pub(crate) use body::{Arriving, Body, BodyError};
 pub(crate) use edits::valid_header;
-pub(crate) use scan::{Member, ScanError, Scanner};
 pub(crate) use target::{RouteEdit, Target};
 
-use bytes::Bytes;
+use crate::json::Body;
 use elsa::FrozenVec;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
@@ -157,11 +153,6 @@ impl Call {
     pub(crate) fn note(&self, place: usize) -> &[u8] {
         self.notes.get(place).map_or(&[], |note| note)
     }
-}
-
-/// `text` as a JSON string.
-pub(crate) fn json_text(text: &str) -> Bytes {
-    serde_json::to_vec(text).unwrap_or_default().into()
 }
 
 /// Whether a failure of this kind means that no answer of an upstream is lost.

@@ -8,6 +8,7 @@ mod counters;
 mod log;
 
 pub use clock::{Clock, SystemClock};
+pub(crate) use log::one_line;
 pub use counters::{CounterScope, Counters};
 
 use std::fmt;

@@ -3,7 +3,7 @@
 //! In reading order: `cli` and `boot` (from arguments to a running server), `config` (the YAML as
 //! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable), `server`
 //! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
-//! `callbacks` and `host` (plugins, and what is lent to them), `provider` (dialects), `stream`
+//! `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and spliced), `provider` (dialects), `stream`
 //! (framing), `upstream` (the network), `failure` (what clients are told), `telemetry` (logs),
 //! `demo` (the walkthrough with a scripted upstream).
 
@@ -17,6 +17,7 @@ pub mod demo;
 pub mod deployments;
 mod failure;
 pub mod host;
+mod json;
 pub mod provider;
 pub mod secret;
 pub mod server;

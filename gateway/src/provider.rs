@@ -7,11 +7,9 @@
 pub(crate) mod ollama;
 pub(crate) mod openai;
 
-use crate::{
-    call::{Body, Call, Target},
-    failure::Failure,
-};
+use crate::{failure::Failure, json::Body};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// A provider known by its prefix in `litellm_params.model`.
@@ -103,8 +101,8 @@ pub fn prefixes() -> impl Iterator<Item = &'static str> {
 
 /// How an upstream is spoken to.
 pub(crate) trait Dialect: Sync + fmt::Debug {
-    /// What to send. `call` has every callback's edits.
-    fn request(&self, call: &mut Call, target: &Target) -> Result<Outgoing, Failure>;
+    /// What to send. `body` is the client's, with every callback's edits.
+    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
 
     /// A complete JSON reply in the client's dialect.
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure>;
@@ -119,6 +117,19 @@ pub(crate) trait Dialect: Sync + fmt::Debug {
     fn unreachable_hint(&self, base: &str) -> String {
         format!("is its base URL right, and does something listen at {base}?")
     }
+}
+
+/// Where a call goes, as far as a dialect has to know.
+#[derive(Debug)]
+pub(crate) struct Destination<'a> {
+    /// The model's name at the upstream.
+    pub(crate) model: &'a str,
+    pub(crate) api_base: &'a str,
+    /// The deployment's parameters, for what the client does not say.
+    pub(crate) params: &'a Map<String, Value>,
+    /// Leave out what the upstream does not know, instead of refusing the call.
+    pub(crate) drop_params: bool,
+    pub(crate) stream: bool,
 }
 
 /// A request to an upstream, but for what every request has.

@@ -1,7 +1,7 @@
 //! What callbacks may change of a call in `on_llm_start`, and taking it back.
 
-use super::{Body, Call, RouteEdit, Target, messages::Messages, params};
-use crate::deployments::Deployments;
+use super::{Call, RouteEdit, Target, messages::Messages, params};
+use crate::{deployments::Deployments, json::Body};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use plugin_api::{EditError, Route};

@@ -4,7 +4,7 @@
 //! first asked for. An edit replaces one element; everything in the others (images, tool calls,
 //! unknown members) stays byte for byte.
 
-use super::scan::Scanner;
+use crate::json::Scanner;
 use bytes::{Bytes, BytesMut};
 use plugin_api::EditError;
 use serde::Deserialize;

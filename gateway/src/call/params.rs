@@ -1,6 +1,6 @@
 //! Parameters of the body by dotted path: `temperature`, `response_format.type`, `tools.0.type`.
 
-use super::body::Body;
+use crate::json::Body;
 use bytes::Bytes;
 use plugin_api::EditError;
 use serde_json::Value;

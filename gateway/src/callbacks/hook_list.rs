@@ -11,10 +11,11 @@ use super::{
     scope::{Given, Scope},
 };
 use crate::{
-    call::{Accepted, Body, Call},
+    call::{Accepted, Call},
     config::Problem,
     deployments::Deployments,
     failure::Failure,
+    json::Body,
 };
 use bytes::Bytes;
 use http::HeaderMap;

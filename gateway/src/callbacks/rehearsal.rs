@@ -9,8 +9,9 @@ use super::{
     scope::{Given, Scope},
 };
 use crate::{
-    call::{Accepted, Body, BodyError, Call},
+    call::{Accepted, Call},
     deployments::Deployments,
+    json::{Body, BodyError},
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -106,5 +107,38 @@ impl Rehearsal {
     #[must_use]
     pub fn provider<'a>(&'a self, call: &'a RehearsedCall) -> Option<&'a str> {
         Some(&call.0.planned(&self.deployments)?.deployment().label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, UnknownKeys, parse};
+    use futures_util::FutureExt as _;
+    use std::path::Path;
+
+    fn rehearsal(body: &str) -> Result<Rehearsal, RehearsalError> {
+        let text = "model_list: [{model_name: m, litellm_params: {model: openai/o}}]";
+        let file = Arc::from(Path::new("config.yaml"));
+        let config = parse(&file, text, &Environment::default(), UnknownKeys::Warn).unwrap();
+        let (deployments, _) = Deployments::from_config(&config).unwrap();
+        Rehearsal::new(Vec::new(), deployments, HeaderMap::new(), body.into())
+    }
+
+    #[test]
+    fn a_call_passes_a_chain_of_none_and_is_planned() {
+        for (model, provider) in [("m", Some("openai")), ("other", None)] {
+            let rehearsal = rehearsal(&format!(r#"{{"model": "{model}"}}"#)).unwrap();
+            let mut call = rehearsal.call();
+            assert_eq!(rehearsal.start(&mut call).now_or_never(), Some(true));
+            assert_eq!(rehearsal.provider(&call), provider);
+        }
+    }
+
+    #[test]
+    fn what_no_client_could_send_is_refused() {
+        for body in ["", "[]", "{", "{}", r#"{"model": 7}"#] {
+            assert!(rehearsal(body).is_err(), "{body}");
+        }
     }
 }

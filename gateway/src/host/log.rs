@@ -51,7 +51,7 @@ pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str
 }
 
 /// Control characters escaped: they could forge lines or steer a terminal.
-fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }

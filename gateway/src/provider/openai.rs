@@ -3,10 +3,12 @@
 
 mod stream;
 
-use super::{Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, Usage};
+use super::{
+    Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, Usage,
+};
 use crate::{
-    call::{Body, Call, Target, json_text},
     failure::Failure,
+    json::{Body, json_text},
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -48,21 +50,19 @@ pub(crate) const PROXY_MEMBERS: &[&str] = &[
 pub(crate) struct OpenAi;
 
 impl Dialect for OpenAi {
-    fn request(&self, call: &mut Call, target: &Target) -> Result<Outgoing, Failure> {
-        let stream = call.stream;
-        let body = &mut call.body;
-        body.set("model", json_text(target.upstream_model()));
+    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+        body.set("model", json_text(to.model));
         if let Some(extra) = body.member_text("extra_body").map(str::to_owned) {
             merge(body, &extra)?;
         }
         body.remove_all(PROXY_MEMBERS);
-        for (name, value) in &target.deployment().params {
+        for (name, value) in to.params {
             add_default(body, name, value);
         }
-        if stream {
+        if to.stream {
             ask_for_usage(body);
         }
-        let base = target.api_base().trim_end_matches('/');
+        let base = to.api_base.trim_end_matches('/');
         let url = match base.strip_suffix("/chat/completions") {
             Some(_) => base.to_owned(),
             None => [base, "/chat/completions"].concat(),

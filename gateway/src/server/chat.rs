@@ -4,16 +4,17 @@ use super::{
     access_log::Record,
     completion, error,
     flight::{Flight, refused},
-    outbound,
+    outbound::{self, Sent},
     relay::Relay,
     request,
 };
 use crate::{
     app::App,
-    call::{Arriving, BodyError, Call, Target},
+    call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    provider::{Echo, Outgoing},
+    json::{Arriving, BodyError},
+    provider::{Destination, Echo, Outgoing},
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use axum::{
@@ -26,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 use plugin_api::FailureKind;
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -88,16 +89,6 @@ enum Attempted {
     Json(Response),
     /// A stream has begun; the call ends with it.
     Stream(Box<Relay>, HeaderMap),
-}
-
-/// What is known of the chosen way when the answer is sent.
-pub(super) struct Sent {
-    pub(super) target: Target,
-    pub(super) echo: Echo,
-    /// The client asked for the usage chunk.
-    include_usage: bool,
-    pub(super) timeout: Duration,
-    started: Instant,
 }
 
 /// One attempt at one deployment; where retries and fallbacks will loop.
@@ -164,7 +155,14 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
     let include_usage = call.stream && call.param("stream_options.include_usage") == Some("true");
-    let outgoing = deployment.provider.dialect.request(call, &target)?;
+    let to = Destination {
+        model: target.upstream_model(),
+        api_base: target.api_base(),
+        params: &deployment.params,
+        drop_params: deployment.drop_params,
+        stream: call.stream,
+    };
+    let outgoing = deployment.provider.dialect.request(&mut call.body, &to)?;
     let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.provider = Some(Arc::clone(&deployment.label));

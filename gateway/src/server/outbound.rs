@@ -1,15 +1,17 @@
 //! What goes to an upstream beside the body, and what its answer's head means here.
 
-use super::{access_log::Record, chat::Sent, request::HOP};
+use super::{access_log::Record, request::HOP};
 use crate::{
     call::{Call, Target},
     deployments::Setting,
     failure::Failure,
+    provider::Echo,
     telemetry::decimal,
     upstream::{Answer, Headers, Lines, Origin, UpstreamError},
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use plugin_api::FailureKind;
+use std::time::{Duration, Instant};
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -33,6 +35,16 @@ const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempt
 const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+
+/// What is known of the chosen way when the answer is sent.
+pub(super) struct Sent {
+    pub(super) target: Target,
+    pub(super) echo: Echo,
+    /// The client asked for the usage chunk.
+    pub(super) include_usage: bool,
+    pub(super) timeout: Duration,
+    pub(super) started: Instant,
+}
 
 /// A variable the config names and the environment lacks.
 pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {

@@ -1,9 +1,9 @@
 //! Reading a request body within its bounds, scanned while it arrives.
 
 use crate::{
-    call::{Arriving, Body, BodyError, ScanError},
     config::Limits,
     failure::Failure,
+    json::{Arriving, Body, BodyError, ScanError},
 };
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;

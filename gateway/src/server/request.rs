@@ -3,8 +3,9 @@
 use super::{auth, read};
 use crate::{
     app::App,
-    call::{Accepted, Body, Call},
+    call::{Accepted, Call},
     failure::Failure,
+    json::Body,
 };
 use axum::http::{HeaderMap, request::Parts};
 use plugin_api::{Endpoint, FailureKind};

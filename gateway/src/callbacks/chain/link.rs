@@ -14,6 +14,7 @@ use crate::{
     },
     config::OnError,
     failure::Failure,
+    host::one_line,
 };
 use futures_util::future::poll_immediate;
 use plugin_api::{
@@ -136,7 +137,7 @@ impl Link {
                 target: "callgate::callback",
                 hook = hook.name(), callback.name = &**name, call.id = %call.id,
                 faults = count, suppressed = left_out,
-                "callback `{name}` failed in {}: {}", hook.name(), fault.message
+                "callback `{name}` failed in {}: {}", hook.name(), one_line(&fault.message)
             );
         }
         let on_error = self.slot.recipe.entry.on_error;

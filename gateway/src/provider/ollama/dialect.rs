@@ -4,34 +4,28 @@ use super::{
     ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, upstream_error,
 };
 use crate::{
-    call::{Body, Call, Target},
     failure::Failure,
+    json::Body,
     provider::{
-        ChunkSink, Dialect, Echo, Outgoing, StreamFailure, StreamTranslator, Translated,
-        UpstreamError, Usage,
+        ChunkSink, Destination, Dialect, Echo, Outgoing, StreamFailure, StreamTranslator,
+        Translated, UpstreamError, Usage,
     },
     stream::Lines,
 };
 use plugin_api::FailureKind;
 
 impl Dialect for Ollama {
-    fn request(&self, call: &mut Call, target: &Target) -> Result<Outgoing, Failure> {
-        let deployment = target.deployment();
-        let body = call.body.rendered();
-        let translated = chat_request(
-            &body,
-            target.upstream_model(),
-            &deployment.params,
-            deployment.drop_params,
-        )
-        .map_err(|error| {
-            let failure = Failure::invalid(error.message());
-            match error.param() {
-                Some(param) => failure.param(param),
-                None => failure,
-            }
-        })?;
-        Ok(Outgoing { url: chat_url(target.api_base()), body: vec![translated.into()] })
+    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+        let body = body.rendered();
+        let translated =
+            chat_request(&body, to.model, to.params, to.drop_params).map_err(|error| {
+                let failure = Failure::invalid(error.message());
+                match error.param() {
+                    Some(param) => failure.param(param),
+                    None => failure,
+                }
+            })?;
+        Ok(Outgoing { url: chat_url(to.api_base), body: vec![translated.into()] })
     }
 
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure> {

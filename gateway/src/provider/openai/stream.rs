@@ -2,7 +2,7 @@
 
 use super::{super::Usage, read_error, usage};
 use crate::{
-    call::{Member, Scanner, json_text},
+    json::{Member, Scanner, json_text},
     provider::{ChunkSink, Echo, StreamFailure, StreamTranslator},
     stream::{Lines, TooLong, data},
 };
