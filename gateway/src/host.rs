@@ -8,8 +8,8 @@ mod counters;
 mod log;
 
 pub use clock::{Clock, SystemClock};
-pub(crate) use log::one_line;
 pub use counters::{CounterScope, Counters};
+pub(crate) use log::one_line;
 
 use std::fmt;
 use std::sync::Arc;
