@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+/// Names the timing of hooks beside the workloads.
+pub const HOOKS: &str = "hooks";
+
 /// Measures CPU time per request of nginx, a bare relay and the gateway, side by side.
 ///
 /// Exits with status 1 when a figure is missed, 2 when the measurement itself failed.
@@ -18,7 +21,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
 
-    /// Run only the workloads whose name contains TEXT; judges nothing.
+    /// Run only the workloads whose name contains TEXT, judging nothing; `hooks` times hooks alone.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
 
@@ -51,6 +54,12 @@ impl Options {
             let own = std::env::current_exe().unwrap_or_default();
             own.parent().map(Path::to_owned).unwrap_or_default()
         })
+    }
+
+    /// Whether hooks are timed and nothing else.
+    #[must_use]
+    pub fn wants_hooks_alone(&self) -> bool {
+        self.only.as_deref() == Some(HOOKS) && !self.without_gateway
     }
 
     /// The directory given to the gateway to find callbacks in.

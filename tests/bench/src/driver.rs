@@ -6,15 +6,19 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::cli::{Options, installed_nginx};
+use crate::cli::{HOOKS, Options, installed_nginx};
+use crate::hooks::HookTiming;
 use crate::measure::{self, MeasureError};
 use crate::process::{Cores, ProcessError};
 use crate::proxies::{Kind, Proxy, Setup, SetupError};
+use crate::rehearsals::{self, RehearsalsError};
 use crate::report::{Findings, Memory, Report};
 use crate::startup::{self, Startup};
 use crate::workload::{Workload, workloads};
 
 const STARTS: usize = 9;
+const HOOK_BATCHES: usize = 101;
+const QUICK_HOOK_BATCHES: usize = 5;
 
 /// Why there is nothing to report.
 #[derive(Debug, Error)]
@@ -29,6 +33,8 @@ pub enum BenchError {
     Setup(#[from] SetupError),
     #[error(transparent)]
     Measure(#[from] MeasureError),
+    #[error(transparent)]
+    Rehearsals(#[from] RehearsalsError),
 }
 
 /// Measures everything `options` ask for.
@@ -40,6 +46,11 @@ pub async fn run(options: &Options) -> Result<Report, BenchError> {
     let cores = Cores::divide()?;
     let directory = tempfile::tempdir().map_err(BenchError::Directory)?;
     let (programs, plugins) = (options.programs(), options.plugins());
+    // Before anything else runs.
+    let hooks = time_hooks(options, &plugins, directory.path())?;
+    if options.wants_hooks_alone() {
+        return Ok(Report::new(Findings { hooks, judged: !options.quick, ..Findings::default() }));
+    }
     let workloads = chosen_workloads(options)?;
     let upstream = Setup::start_upstream(&cores, &programs, directory.path())?;
     let setup = Setup {
@@ -60,10 +71,23 @@ pub async fn run(options: &Options) -> Result<Report, BenchError> {
         kinds: &proxies.iter().map(|proxy| proxy.kind).collect::<Vec<_>>(),
         rows: &rows,
         memory: proxies.iter().enumerate().map(memory).collect(),
-        hooks: Vec::new(),
+        hooks,
         startup,
         judged: !options.quick && !options.without_gateway && options.only.is_none(),
     }))
+}
+
+fn time_hooks(
+    options: &Options,
+    plugins: &Path,
+    directory: &Path,
+) -> Result<Vec<HookTiming>, RehearsalsError> {
+    let left_out = options.only.is_some() && !options.wants_hooks_alone();
+    if options.without_gateway || left_out {
+        return Ok(Vec::new());
+    }
+    let batches = if options.quick { QUICK_HOOK_BATCHES } else { HOOK_BATCHES };
+    rehearsals::time(plugins, directory, batches)
 }
 
 fn chosen_workloads(options: &Options) -> Result<Vec<Workload>, BenchError> {
@@ -71,7 +95,8 @@ fn chosen_workloads(options: &Options) -> Result<Vec<Workload>, BenchError> {
     if let Some(text) = &options.only {
         chosen.retain(|workload| workload.name.contains(text));
         if chosen.is_empty() {
-            let names = workloads(true).iter().map(|workload| workload.name).collect::<Vec<_>>();
+            let mut names = workloads(true).iter().map(|it| it.name).collect::<Vec<_>>();
+            names.push(HOOKS);
             return Err(BenchError::NoWorkload { text: text.clone(), names: names.join("`, `") });
         }
     }

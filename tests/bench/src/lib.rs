@@ -12,6 +12,7 @@ pub mod driver;
 pub mod hooks;
 pub mod measure;
 pub mod proxies;
+pub mod rehearsals;
 pub mod report;
 pub mod startup;
 pub mod workload;

@@ -71,7 +71,7 @@ pub struct Figure {
 }
 
 /// What the driver hands over once the rounds are done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Findings<'a> {
     pub rounds: u32,
     pub kinds: &'a [Kind],
@@ -147,6 +147,11 @@ impl Report {
             }
             let size = mib(startup.binary_bytes);
             figures.push(figure("binary".into(), size, MAX_BINARY_MIB, "MiB"));
+        }
+        for hook in &self.hooks {
+            if let Some(limit) = hook.limit_ns {
+                figures.push(figure(format!("hook: {}", hook.name), hook.median_ns, limit, "ns"));
+            }
         }
         self.figures = figures;
     }

@@ -67,3 +67,20 @@ fn nothing_is_judged_unasked() {
     let report = report(&[Kind::Nginx, Kind::GatewayWithCallbacks], &[&[1.0], &[9.0]], false);
     assert!(report.figures.is_empty() && report.met());
 }
+
+#[test]
+fn hooks_are_judged_by_their_medians_and_without_proxies_nothing_is_said_of_them() {
+    let hook = |name: &str, median_ns, limit_ns| HookTiming {
+        name: name.to_owned(),
+        min_ns: 1.0,
+        median_ns,
+        limit_ns,
+    };
+    let hooks = vec![hook("a", 9.0, Some(9.0)), hook("b", 9.5, Some(9.0)), hook("c", 9.0, None)];
+    let report = Report::new(Findings { hooks, judged: true, ..Findings::default() });
+    let met: Vec<_> =
+        report.figures.iter().map(|figure| (figure.name.as_str(), figure.met)).collect();
+    assert_eq!(met, [("hook: a", true), ("hook: b", false)]);
+    let text = report.to_string();
+    assert!(!text.contains("nginx") && text.contains("1.0     9.5"), "{text}");
+}

@@ -10,7 +10,20 @@ const GAP: &str = "  ";
 
 impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.fmt_proxies(formatter)?;
+        self.fmt_hooks(formatter)?;
+        self.fmt_startup(formatter)?;
+        self.fmt_figures(formatter)
+    }
+}
+
+impl Report {
+    /// Nothing when no proxy ran.
+    fn fmt_proxies(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let Self { rounds, yardstick, .. } = self;
+        if yardstick.is_empty() {
+            return Ok(());
+        }
         if *yardstick != Kind::Nginx.title() {
             writeln!(formatter, "nginx is not installed: ratios are not judged\n")?;
         }
@@ -25,14 +38,9 @@ impl Display for Report {
         writeln!(formatter, "\nunits per second, one core; load and upstream may be the limit")?;
         table(formatter, &self.by_proxy(|cell| format!("{:.0}", cell.per_second)))?;
         writeln!(formatter, "\nresident memory, MiB")?;
-        table(formatter, &self.memory_rows())?;
-        self.fmt_hooks(formatter)?;
-        self.fmt_startup(formatter)?;
-        self.fmt_figures(formatter)
+        table(formatter, &self.memory_rows())
     }
-}
 
-impl Report {
     fn by_proxy(&self, show: impl Fn(&Cell) -> String) -> Vec<Vec<String>> {
         let mut rows = vec![vec!["workload".to_owned(), "unit".to_owned()]];
         if let Some(line) = self.lines.first() {
@@ -58,11 +66,11 @@ impl Report {
         if self.hooks.is_empty() {
             return Ok(());
         }
-        writeln!(formatter, "\nns per hook call")?;
+        writeln!(formatter, "\nns per call of on_llm_start, the plugins as built for release")?;
         let head = ["hook", "min", "median"].map(str::to_owned).to_vec();
         let rows = self.hooks.iter().map(|hook| {
             let (min, median) = (hook.min_ns, hook.median_ns);
-            vec![hook.name.to_owned(), format!("{min:.1}"), format!("{median:.1}")]
+            vec![hook.name.clone(), format!("{min:.1}"), format!("{median:.1}")]
         });
         table(formatter, &std::iter::once(head).chain(rows).collect::<Vec<_>>())
     }
@@ -84,7 +92,7 @@ impl Report {
         }
         writeln!(
             formatter,
-            "\nfigures, gateway with authentication, both callbacks and access log"
+            "\nfigures; the gateway had authentication, both callbacks and the access log on"
         )?;
         let head = ["figure", "found", "limit", ""].map(str::to_owned).to_vec();
         let rows = self.figures.iter().map(|figure| {

@@ -1,0 +1,199 @@
+//! The hooks that are timed: callbacks loaded as a gateway loads them, and calls for them to see.
+//! Each is timed alone, which is what crossing the plugin boundary and the hook's own work take,
+//! and in the gateway's chain, with all that a client's call meets there. The driver calls [`time`].
+
+use std::future::Future;
+use std::hint::black_box;
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use callgate::boot::{self, Built};
+use callgate::callbacks::{Plugin, Rehearsal, RehearsalError, RehearsedCall};
+use callgate::cli::Source;
+use callgate::config::Problems;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::hooks::{self, HookCase, HookTiming};
+
+const MAX_NOOP_NS: f64 = 20.0;
+const MAX_BOTH_NS: f64 = 1000.0;
+
+/// In the model list.
+const LISTED: &str = "openai-listed";
+/// Not in it: `routing` finds it by its prefix.
+const ROUTED: &str = "openai-other";
+
+/// Why no hook could be timed.
+#[derive(Debug, Error)]
+pub enum RehearsalsError {
+    #[error("the configuration for the hooks cannot be written")]
+    Write(#[source] io::Error),
+    #[error("the callbacks do not load; build them with `cargo build --release --workspace`: {0}")]
+    Load(#[source] Problems),
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
+    #[error("a call of `{0}` did not go to the provider it should")]
+    Astray(&'static str),
+}
+
+/// Callbacks that are timed together, and the model their calls are for.
+struct Subject {
+    name: &'static str,
+    callbacks: &'static [&'static str],
+    model: &'static str,
+    /// Of one callback alone; of several in the chain.
+    limit_ns: Option<f64>,
+}
+
+const BOTH: &[&str] = &["routing", "rate_limit"];
+
+const SUBJECTS: [Subject; 6] = [
+    Subject { name: "no-op", callbacks: &["noop"], model: LISTED, limit_ns: Some(MAX_NOOP_NS) },
+    Subject { name: "reads two fields", callbacks: &["reader"], model: LISTED, limit_ns: None },
+    Subject { name: "routing", callbacks: &["routing"], model: ROUTED, limit_ns: None },
+    Subject { name: "rate_limit", callbacks: &["rate_limit"], model: LISTED, limit_ns: None },
+    Subject {
+        name: "both, listed model",
+        callbacks: BOTH,
+        model: LISTED,
+        limit_ns: Some(MAX_BOTH_NS),
+    },
+    Subject {
+        name: "both, routed model",
+        callbacks: BOTH,
+        model: ROUTED,
+        limit_ns: Some(MAX_BOTH_NS),
+    },
+];
+
+/// Times every hook with the callbacks in `plugins`; a few seconds for a hundred batches.
+///
+/// # Errors
+/// When they do not load, or do not do with a call what is to be timed.
+pub fn time(
+    plugins: &Path,
+    directory: &Path,
+    batches: usize,
+) -> Result<Vec<HookTiming>, RehearsalsError> {
+    let stage = |subject| Stage::set(subject, plugins, directory);
+    let stages = SUBJECTS.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
+    let mut cases: Vec<_> = stages.iter().flat_map(Stage::cases).collect();
+    Ok(hooks::time(&mut cases, batches))
+}
+
+/// A subject with its callbacks loaded twice: in a chain, and to be called alone.
+struct Stage {
+    subject: &'static Subject,
+    rehearsal: Rehearsal,
+    callbacks: Vec<Plugin>,
+}
+
+impl Stage {
+    fn set(
+        subject: &'static Subject,
+        plugins: &Path,
+        directory: &Path,
+    ) -> Result<Self, RehearsalsError> {
+        let path = directory.join("hooks.yaml");
+        let config = config(subject.callbacks, plugins).to_string();
+        std::fs::write(&path, config).map_err(RehearsalsError::Write)?;
+        let source = Source {
+            config: path,
+            plugin_dir: Some(plugins.to_owned()),
+            env_file: None,
+            strict: false,
+        };
+        let build = || boot::build(&source, None).map_err(RehearsalsError::Load);
+        let Built { deployments, plugins: chained, .. } = build()?;
+        let body = json!({
+            "model": subject.model,
+            "messages": [{"role": "user", "content": "Say hello."}],
+        });
+        let body = body.to_string().into_bytes();
+        let rehearsal = Rehearsal::new(chained, deployments, headers(), body)?;
+        let stage = Self { subject, rehearsal, callbacks: build()?.plugins };
+        if stage.goes_right() { Ok(stage) } else { Err(RehearsalsError::Astray(subject.name)) }
+    }
+
+    /// A chain that refuses or forgets its work would be fast.
+    fn goes_right(&self) -> bool {
+        let mut call = self.rehearsal.call();
+        let is_known = self.subject.model == LISTED || self.subject.callbacks.contains(&"routing");
+        let provider = is_known.then_some("openai");
+        start(&self.rehearsal, &mut call) && self.rehearsal.provider(&call) == provider
+    }
+
+    fn cases(&self) -> impl Iterator<Item = HookCase<'_>> {
+        let Self { subject, rehearsal, callbacks } = self;
+        let fresh = || rehearsal.call();
+        let (alone_limit, chain_limit) = match callbacks[..] {
+            [_] => (subject.limit_ns, None),
+            _ => (None, subject.limit_ns),
+        };
+        let alone = match &callbacks[..] {
+            [only] => Some(HookCase::new(
+                format!("{}, alone", subject.name),
+                alone_limit,
+                fresh,
+                |call| {
+                    black_box(rehearsal.start_alone(&only.instance, call));
+                },
+            )),
+            _ => None,
+        };
+        let chain =
+            HookCase::new(format!("{}, in the chain", subject.name), chain_limit, fresh, |call| {
+                black_box(start(rehearsal, call));
+            });
+        alone.into_iter().chain([chain])
+    }
+}
+
+/// Runs the chain to its end, which sync callbacks reach at once.
+fn start(rehearsal: &Rehearsal, call: &mut RehearsedCall) -> bool {
+    let start = pin!(rehearsal.start(call));
+    start.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(true)
+}
+
+/// YAML, written in its JSON subset.
+fn config(callbacks: &[&str], plugins: &Path) -> Value {
+    let entry = |name: &&str| match *name {
+        "noop" | "reader" => json!({"name": name, "path": plugins.join("libbench_callbacks.so")}),
+        shipped => json!(shipped),
+    };
+    let deployment = json!({"model_name": LISTED, "litellm_params": {
+        "model": "openai/bench",
+        "api_base": "http://127.0.0.1:9/v1",
+        "api_key": "sk-bench-upstream",
+    }});
+    let mut config = json!({
+        "model_list": [deployment],
+        "litellm_settings": {"callbacks": callbacks.iter().map(entry).collect::<Vec<_>>()},
+    });
+    if callbacks.contains(&"rate_limit") {
+        // Never reached. A window remembers each admission of its span, so a long one would fill
+        // the cache with calls no gateway sees in that time.
+        let limit = json!({"provider": "openai", "requests": 10_000_000, "per": "10ms"});
+        config["callback_settings"] = json!({"rate_limit": {"limits": [limit]}});
+    }
+    config
+}
+
+/// What an SDK sends.
+fn headers() -> HeaderMap {
+    let headers = [
+        ("host", "127.0.0.1:4000"),
+        ("accept", "application/json"),
+        ("content-type", "application/json"),
+        ("user-agent", "OpenAI/Python 1.0.0"),
+        ("authorization", "Bearer sk-bench-client"),
+        ("x-team", "blue"),
+        ("content-length", "85"),
+    ];
+    let header = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    headers.into_iter().map(header).collect()
+}
