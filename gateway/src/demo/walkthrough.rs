@@ -103,11 +103,12 @@ pub(super) async fn burst(
     let count = |wanted: u16| responses.iter().filter(|it| it.status == wanted).count();
     let (ok, limited) = (count(200), count(429));
     // One after another, the refused ones are the last ones.
+    let then = if at_once == 1 { "then" } else { "and" };
     let in_order = at_once > 1 || responses.iter().take(ADMITTED).all(|it| it.status == 200);
     report.add(
         &format!("{REQUESTS} requests to {}, {at_once} at a time", CHATS[0].0),
-        format!("{ADMITTED} × 200, then {} × 429", REQUESTS - ADMITTED),
-        format!("{ok} × 200, {} {limited} × 429", if in_order { "then" } else { "mixed with" }),
+        format!("{ADMITTED} × 200 {then} {} × 429", REQUESTS - ADMITTED),
+        format!("{ok} × 200 {} {limited} × 429", if in_order { then } else { "mixed with" }),
         in_order && ok == ADMITTED && limited == REQUESTS - ADMITTED,
     );
     let refused = responses.iter().find(|it| it.status == 429);

@@ -10,6 +10,10 @@ use wide::u8x16;
 /// Nesting allowed; deeper input is refused rather than recursed into.
 pub(crate) const MAX_DEPTH: u32 = 128;
 
+/// Members of the top-level object; more is refused: each costs memory of its own, and no API has
+/// more than a few dozen.
+pub(crate) const MAX_MEMBERS: usize = 4096;
+
 /// A member of the top-level object, or an element of the top-level array (then without a name).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -237,6 +241,9 @@ impl Scanner {
                 self.state = State::Text;
                 self.in_key = true;
                 if self.depth == 1 {
+                    if self.members.len() >= MAX_MEMBERS {
+                        return Err(self.fail("more than 4096 members at the top level", at));
+                    }
                     self.name = self.offset + at + 1..0;
                     self.name_escaped = false;
                 }

@@ -130,3 +130,15 @@ fn depth_is_bounded() {
     assert_eq!(Scanner::scan(&nested(129)).unwrap_err().offset, 128);
     assert!(Scanner::scan(&nested(100_000)).is_err());
 }
+
+#[test]
+fn members_are_bounded_elements_are_not() {
+    let object = |members: usize| {
+        let members: Vec<_> = (0..members).map(|index| format!("\"k{index}\":1")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert!(Scanner::scan(object(MAX_MEMBERS).as_bytes()).is_ok());
+    assert!(Scanner::scan(object(MAX_MEMBERS + 1).as_bytes()).is_err());
+    let array = format!("[{}1]", "1,".repeat(10_000));
+    assert_eq!(Scanner::scan(array.as_bytes()).map(|elements| elements.len()), Ok(10_001));
+}
