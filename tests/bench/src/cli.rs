@@ -65,7 +65,9 @@ impl Options {
     /// The directory given to the gateway to find callbacks in.
     #[must_use]
     pub fn plugins(&self) -> PathBuf {
-        self.plugin_dir.clone().unwrap_or_else(|| self.programs())
+        let given = self.plugin_dir.clone().unwrap_or_else(|| self.programs());
+        // The configs that name it lie in a folder of their own.
+        std::path::absolute(&given).unwrap_or(given)
     }
 }
 
