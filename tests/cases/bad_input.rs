@@ -54,6 +54,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16)> {
         ("an endless timeout", with(r#""timeout":1e300"#), 400),
         ("a key of its own", with(r#""api_key":"sk-x""#), 401),
         ("a base of its own", with(r#""api_base":"http://169.254.169.254/""#), 401),
+        (
+            "an endless model name",
+            format!(r#"{{"model":"{}","messages":[]}}"#, "m".repeat(2_000)).into_bytes(),
+            400,
+        ),
+        ("members without end", with(&vec![r#""x":1"#; 5_000].join(",")), 400),
         ("huge", with(&format!(r#""x":"{}""#, "x".repeat(300_000))), 413),
     ]
 }

@@ -17,6 +17,9 @@ use std::{
 /// The header that shows a call has been here before.
 pub(super) const HOP: &str = "x-callgate-hop";
 
+/// A longer model name is none: it would be repeated in headers, errors and the log.
+const MAX_MODEL: usize = 1024;
+
 /// Authenticates, reads and scans. `path_model` comes from an Azure-style path.
 pub(super) async fn accept(
     app: &App,
@@ -36,6 +39,10 @@ pub(super) async fn accept(
     let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
         return Err(unknown_model("None").param("model"));
     };
+    if requested_model.len() > MAX_MODEL {
+        let text = format!("'model' must be at most {MAX_MODEL} bytes long.");
+        return Err(Failure::invalid(text).param("model"));
+    }
     Ok(Call::new(Accepted {
         id,
         endpoint: Endpoint::CHAT,
