@@ -44,7 +44,16 @@ impl RouteEdit {
         if let Some(base) = route.api_base {
             let uri: http::Uri = base.parse().map_err(|_| EditError::NotAllowed)?;
             let scheme = uri.scheme_str();
-            if !matches!(scheme, Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            let host = uri.host().filter(|host| !host.is_empty()).ok_or(EditError::NotAllowed)?;
+            // What `authority` has beside host and port is a user, or a port that is none.
+            let plain = match uri.port_u16() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            };
+            if !matches!(scheme, Some("http" | "https"))
+                || uri.authority().is_none_or(|authority| authority.as_str() != plain)
+                || base.contains(['?', '#'])
+            {
                 return Err(EditError::NotAllowed);
             }
             edited.api_base = Some(base.trim_end_matches('/').to_owned());

@@ -2,6 +2,7 @@
 
 use crate::{failure::Failure, provider::Usage};
 use axum::{extract::Request, middleware::Next, response::Response};
+use plugin_api::FailureKind;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -81,7 +82,7 @@ impl Record {
                     upstream.duration_ms = self.upstream.map(millis),
                     callback = failure.callback.as_deref().or(self.callback.as_deref()),
                     error.code = failure.code_text(),
-                    error.message = &*failure.message,
+                    error.message = told(failure),
                     error.cause = failure.cause.as_deref(),
                     "call failed"
                 )
@@ -93,6 +94,16 @@ impl Record {
             line!(warn);
         }
     }
+}
+
+/// What the log says of a failure: never an upstream's own words, which may repeat a prompt or a
+/// key, and no more of any text than a line can bear.
+fn told(failure: &Failure) -> &str {
+    const ENOUGH: usize = 500;
+    if failure.kind == FailureKind::UPSTREAM_STATUS {
+        return "the upstream refused; its words went to the client only";
+    }
+    &failure.message[..failure.message.floor_char_boundary(ENOUGH)]
 }
 
 /// The line of a request to one of the small endpoints.

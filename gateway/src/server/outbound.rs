@@ -191,7 +191,12 @@ pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
     let status = if answer.status < 400 { 502 } else { answer.status };
     let dialect = sent.target.deployment().provider.dialect;
     let said = dialect.error(answer.status, &body);
-    let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, said.message);
+    // Some upstreams repeat the key they refuse.
+    let message = match sent.target.api_key().map(crate::secret::Secret::expose) {
+        Some(key) if !key.is_empty() => said.message.replace(key, "***"),
+        _ => said.message,
+    };
+    let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, message);
     if let Some(error_type) = said.error_type {
         failure.error_type = error_type.into();
     } else if status == 429 {

@@ -30,8 +30,9 @@ pub(super) async fn accept(
     accepted: Instant,
 ) -> Result<Call, Failure> {
     check_head(app, &head.headers)?;
-    auth::check(app, &head.headers)?;
+    // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
+    auth::check(app, &head.headers)?;
     let body = read::body(&head.headers, body, &app.limits).await?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
