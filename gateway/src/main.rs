@@ -6,8 +6,11 @@ use callgate::{
     demo, telemetry,
 };
 use clap::Parser as _;
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the last lines of the log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -51,7 +54,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(work);
-            telemetry::flush();
+            telemetry::flush_within(LAST_LINES);
             // A callback that never ends must not keep the process.
             runtime.shutdown_background();
             code

@@ -7,7 +7,7 @@ mod line;
 mod sink;
 
 pub(crate) use line::decimal;
-pub use sink::flush;
+pub use sink::flush_within;
 
 use crate::cli::LogFormat;
 use std::{

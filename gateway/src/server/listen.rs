@@ -22,13 +22,16 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
 /// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
 /// connection and keep it.
 const READ_BUFFER: usize = 64 * 1024;
+
+/// What the hooks of calls that are cut off have to end in.
+const LAST_HOOKS: Duration = Duration::from_secs(1);
 
 /// A bound address.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Server {
     workers: Vec<Worker>,
     /// Set to true when no new call is taken.
     draining: watch::Sender<bool>,
+    /// Told when the calls that still run are cut off.
+    cutting: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -74,17 +79,18 @@ impl Server {
     /// When threads cannot be started.
     pub fn start(listener: Listener, app: &Arc<App>) -> io::Result<Self> {
         let (draining, _) = watch::channel(false);
+        let cutting = Arc::new(Notify::new());
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = (0..count)
-            .map(|index| Worker::start(index, app, &draining))
+            .map(|index| Worker::start(index, app, &draining, &cutting))
             .collect::<io::Result<_>>()?;
-        Ok(Self { listener, workers, draining })
+        Ok(Self { listener, workers, draining, cutting })
     }
 
     /// Accepts connections until `stop` is done; then closes the listener and waits for the calls
     /// that run, at most `limit`. Says whether all of them ended.
     pub async fn run(self, stop: impl Future<Output = ()>, limit: Duration) -> bool {
-        let Self { listener: Listener(listener), workers, draining } = self;
+        let Self { listener: Listener(listener), workers, draining, cutting } = self;
         let accepting = accept(&listener, &workers);
         tokio::select! {
             () = stop => {}
@@ -95,10 +101,16 @@ impl Server {
         let _ = draining.send(true);
         let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
         // Workers end by themselves when their last connection is done.
-        let ended = tokio::task::spawn_blocking(move || {
+        let mut ended = tokio::task::spawn_blocking(move || {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         });
-        tokio::time::timeout(limit, ended).await.is_ok()
+        if tokio::time::timeout(limit, &mut ended).await.is_ok() {
+            return true;
+        }
+        // What still runs is cut off on its own thread, so that every call has its ending.
+        cutting.notify_waiters();
+        let _ = tokio::time::timeout(2 * LAST_HOOKS, ended).await;
+        false
     }
 }
 
@@ -125,14 +137,20 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
 }
 
 impl Worker {
-    fn start(index: usize, app: &Arc<App>, draining: &watch::Sender<bool>) -> io::Result<Self> {
+    fn start(
+        index: usize,
+        app: &Arc<App>,
+        draining: &watch::Sender<bool>,
+        cutting: &Arc<Notify>,
+    ) -> io::Result<Self> {
         let (connections, incoming) = mpsc::unbounded_channel();
         let app = Arc::clone(app);
         let draining = draining.subscribe();
+        let cutting = Arc::clone(cutting);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || runtime.block_on(work(app, incoming, draining)))?;
+            .spawn(move || runtime.block_on(work(app, incoming, draining, &cutting)))?;
         Ok(Self { connections, thread })
     }
 }
@@ -141,7 +159,11 @@ async fn work(
     app: Arc<App>,
     mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
     mut draining: watch::Receiver<bool>,
+    cutting: &Notify,
 ) {
+    let mut cut = std::pin::pin!(cutting.notified());
+    // From here on the notice is not missed.
+    cut.as_mut().enable();
     let router = super::router(Arc::clone(&app));
     let mut open = JoinSet::new();
     loop {
@@ -158,7 +180,14 @@ async fn work(
             Some(_) = open.join_next(), if !open.is_empty() => {}
         }
     }
-    while open.join_next().await.is_some() {}
+    let all = async { while open.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all => return,
+        () = cut => {}
+    }
+    // Dropping a call ends it; hooks that wait go on as tasks of this thread.
+    open.shutdown().await;
+    tokio::time::sleep(LAST_HOOKS).await;
 }
 
 /// Waits until no new call is to be taken.

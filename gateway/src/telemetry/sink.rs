@@ -76,7 +76,7 @@ pub(super) fn write(line: &[u8], urgent: bool) {
 }
 
 /// Writes every line that waits.
-pub fn flush() {
+fn flush() {
     WAITING.store(false, Ordering::Release);
     let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
     for buffer in &*buffers {
@@ -89,6 +89,18 @@ pub fn flush() {
     }
     // Those of threads that have ended.
     buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
+}
+
+/// As [`flush`], for the end: a reader that is stuck must not keep the process.
+pub fn flush_within(limit: Duration) {
+    let (done, flushed) = std::sync::mpsc::channel();
+    let flusher = thread::Builder::new().spawn(move || {
+        flush();
+        let _ = done.send(());
+    });
+    if flusher.is_ok() {
+        let _ = flushed.recv_timeout(limit);
+    }
 }
 
 fn out(lines: &mut Vec<u8>) {
