@@ -64,6 +64,8 @@ async fn a_stream_that_never_ends_does_not_hold_the_end_for_ever() {
     assert!(stream.event().await.is_some());
     gateway.terminate();
     let _ = gateway.exit().await;
+    let told = gateway.log().find(|line| line.text.contains("client_closed_request")).await;
+    assert!(told.is_some(), "a call that is cut off has its line too");
     assert!(!stream.events().await.contains(&Event::Done), "a cut stream must not look finished");
     within("the upstream call's end", upstream.hung_up(1)).await;
 }
