@@ -71,7 +71,7 @@ impl Dialect for OpenAi {
     }
 
     fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, Failure> {
-        let usage = body.member("usage").and_then(|usage| serde_json::from_slice(&usage).ok());
+        let usage = body.member("usage").and_then(|json| usage(&json));
         if body.member("model").is_some() {
             body.set("model", json_text(&echo.model));
         }
