@@ -91,7 +91,7 @@ fn flush() {
     buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
 }
 
-/// As [`flush`], for the end: a reader that is stuck must not keep the process.
+/// Writes out what waits, for the end: a reader that is stuck must not keep the process.
 pub fn flush_within(limit: Duration) {
     let (done, flushed) = std::sync::mpsc::channel();
     let flusher = thread::Builder::new().spawn(move || {
