@@ -37,6 +37,8 @@ pub(crate) struct Call {
     /// an `on_llm_end` or `on_llm_error`.
     pub(crate) passed: usize,
     pub(crate) client_gone: bool,
+    /// Bytes callbacks put into the body so far.
+    edited: usize,
     /// Streamed chunks shown to callbacks so far.
     chunks: u64,
     /// Headers callbacks set for the upstream.
@@ -87,6 +89,7 @@ impl Call {
             body: accepted.body,
             passed: 0,
             client_gone: false,
+            edited: 0,
             chunks: 0,
             upstream_headers: Vec::new(),
             model: None,

@@ -1,7 +1,7 @@
 //! The command line, spelled as LiteLLM's where both have an option.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{convert::Infallible, path::PathBuf};
 
 /// An LLM gateway on a LiteLLM config, extended with native callbacks.
 #[derive(Debug, Parser)]
@@ -24,6 +24,22 @@ pub enum Command {
     Demo(Demo),
 }
 
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 4000;
+
+/// A variable that is set to nothing counts as not set: `.env` files are full of them.
+fn host(text: &str) -> Result<String, Infallible> {
+    Ok(if text.trim().is_empty() { HOST } else { text }.to_owned())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(PORT);
+    }
+    text.parse().map_err(|_| format!("expected a number from 0 to 65535, found `{text}`"))
+}
+
 /// Options of serving.
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -31,10 +47,10 @@ pub struct Serve {
     #[command(flatten)]
     pub source: Source,
     /// The address to listen on.
-    #[arg(long, default_value = "127.0.0.1", env = "HOST")]
+    #[arg(long, default_value = HOST, env = "HOST", value_parser = host)]
     pub host: String,
     /// The port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 4000, env = "PORT")]
+    #[arg(long, default_value_t = PORT, env = "PORT", value_parser = port)]
     pub port: u16,
     /// How log lines look; the default is pretty on a terminal and JSON elsewhere.
     #[arg(long, value_enum)]
@@ -108,6 +124,8 @@ mod tests {
         let cli = Cli::try_parse_from(line).unwrap();
         assert_eq!((cli.serve.port, &*cli.serve.host), (4000, "0.0.0.0"));
         assert!(Cli::try_parse_from(["callgate", "--port", "70000"]).is_err());
+        let blank = Cli::try_parse_from(["callgate", "--port", "", "--host", " "]).unwrap();
+        assert_eq!((blank.serve.port, &*blank.serve.host), (PORT, HOST));
         assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());
     }
 }

@@ -114,6 +114,7 @@ mod view;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::allow_attributes)]
 pub mod abi;
+pub mod limits;
 pub mod manifest;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -10,6 +10,7 @@
 
 mod auth;
 mod bad_input;
+mod bounds;
 mod callbacks;
 mod chat;
 mod check;
