@@ -2,17 +2,19 @@
 //! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
 //! first glance (a truncated one does, inside the dynamic linker).
 //!
-//! Called by `loader`. Not here: settings (`schema`), and everything that executes (`loader`).
+//! Called by `loader`; `survey` tells everything at once, for people. Not here: settings (`schema`), and everything that executes (`loader`).
 
 mod elf;
 mod export;
 mod file;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 pub(super) use elf::{ElfError, parse_glibc};
 pub(super) use export::ExportError;
 pub(super) use file::FileError;
+pub use survey::{Reason, Survey, SurveyedCallback};
 
 use std::path::{Path, PathBuf};
 

@@ -76,8 +76,13 @@ pub(super) fn choose(
         return Err(ExportError::NoSuchCallback { wanted: entry.name.clone(), found, by_path });
     };
     let callback = callbacks.swap_remove(index);
-    if !["sync", "async"].contains(&callback.kind.as_str()) {
-        return Err(ExportError::Kind(callback.kind));
-    }
+    check_kind(&callback)?;
     Ok(callback)
+}
+
+pub(super) fn check_kind(callback: &Exported) -> Result<(), ExportError> {
+    match callback.kind.as_str() {
+        "sync" | "async" => Ok(()),
+        other => Err(ExportError::Kind(other.to_owned())),
+    }
 }
