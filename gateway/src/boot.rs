@@ -9,7 +9,7 @@ use crate::{
     host::Counters,
     server::{Listener, Server},
 };
-use std::{fmt::Write as _, future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +73,8 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
     let deployments = keep(Deployments::from_config(&config), &mut found);
     // A warning may only miss what an error above has left out.
     problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
-    let executable = std::env::current_exe().ok();
     let plugin_dir = source.plugin_dir.as_deref().or(config.gateway.plugin_dir.as_deref());
-    let search = SearchPath::new(plugin_dir, &source.config, executable.as_deref());
+    let search = search_path(plugin_dir, &source.config);
     // Nothing of a plugin is executed for a config that cannot start anyway.
     if problems.iter().any(Problem::is_error) {
         problems.extend(callbacks::inspect_all(&config.callbacks, &search));
@@ -91,6 +90,12 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
         }
         _ => Err(Problems(problems)),
     }
+}
+
+/// Where this program looks for the plugins of a config.
+pub(crate) fn search_path(plugin_dir: Option<&Path>, config: &Path) -> SearchPath {
+    let executable = std::env::current_exe().ok();
+    SearchPath::new(plugin_dir, config, executable.as_deref())
 }
 
 fn keep<T>(result: Result<(T, Vec<Problem>), Problems>, into: &mut Vec<Problem>) -> Option<T> {

@@ -14,6 +14,7 @@ mod loader;
 mod refusal;
 mod rehearsal;
 mod resolve;
+mod resolved;
 mod schema;
 mod scope;
 mod snapshot;
@@ -23,9 +24,11 @@ pub(crate) use answer::{Chunk, Failing, Reply, Streamed};
 pub(crate) use chain::{Callbacks, Chain, Started};
 pub(crate) use hook_list::disagreements;
 pub use inspect::{Reason, Survey, SurveyedCallback};
+pub(crate) use loader::map;
 pub use loader::{Instance, Kind, Loaded, Plugin, inspect_all, load_all, mapped_libraries};
 pub use rehearsal::{Rehearsal, RehearsalError, RehearsedCall};
 pub use resolve::SearchPath;
+pub use resolved::Resolved;
 pub use startup_table::StartupTable;
 
 /// The headers a key may come in, in LiteLLM's order: the first that is there counts.

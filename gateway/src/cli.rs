@@ -1,5 +1,11 @@
 //! The command line, spelled as LiteLLM's where both have an option.
 
+mod plugin;
+
+/// `plugin check`, beside the `check` of a config.
+pub use plugin::Check as CheckPlugin;
+pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -22,6 +28,8 @@ pub enum Command {
     Check(Check),
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),
+    /// Write, inspect, check, test, time, list and pin plugins.
+    Plugin(Plugin),
 }
 
 /// Options of serving.
@@ -109,5 +117,7 @@ mod tests {
         assert_eq!((cli.serve.port, &*cli.serve.host), (4000, "0.0.0.0"));
         assert!(Cli::try_parse_from(["callgate", "--port", "70000"]).is_err());
         assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());
+        assert!(Cli::try_parse_from(["callgate", "plugin", "inspect", "x.so", "--json"]).is_ok());
+        assert!(Cli::try_parse_from(["callgate", "plugin", "test", "--request", "r"]).is_err());
     }
 }

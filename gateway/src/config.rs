@@ -113,7 +113,6 @@ pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Conf
 }
 
 /// As [`load`], from text, and any error refuses all of it.
-#[cfg(test)]
 pub(crate) fn parse(
     file: &Arc<Path>,
     text: &str,

@@ -3,7 +3,7 @@
 use callgate::{
     boot,
     cli::{Cli, Command, Serve},
-    demo, telemetry,
+    demo, telemetry, workbench,
 };
 use clap::Parser as _;
 use std::{io::Write as _, process::ExitCode, time::Duration};
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
             Err(report) => complain(&report),
         },
         Some(Command::Demo(options)) => in_runtime(demo::run(options)),
+        Some(Command::Plugin(plugin)) => finish(workbench::run(plugin.tool)),
         None => {
             telemetry::start(cli.serve.log_format);
             in_runtime(serve(cli.serve))
@@ -67,6 +68,12 @@ fn print(text: &str) -> ExitCode {
     // A reader that closed the pipe has what it wanted.
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
+}
+
+fn finish(finished: workbench::Finished) -> ExitCode {
+    let _ = std::io::stdout().write_all(finished.text.as_bytes());
+    let _ = std::io::stderr().write_all(finished.complaint.as_bytes());
+    ExitCode::from(finished.code)
 }
 
 fn complain(text: &str) -> ExitCode {

@@ -16,6 +16,7 @@ pub(super) use export::ExportError;
 pub(super) use file::FileError;
 pub use survey::{Reason, Survey, SurveyedCallback};
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use plugin_api::manifest::{Exported, Header, Manifest};
@@ -35,6 +36,19 @@ pub(super) struct Inspected {
     pub(super) section: Vec<u8>,
     pub(super) header: Header,
     pub(super) callback: Exported,
+}
+
+impl Inspected {
+    pub(super) fn sha256_hex(&self) -> String {
+        hex(&self.sha256)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Reads and judges the file of an entry; what is merely unwise goes to `warnings`.

@@ -28,6 +28,7 @@ use super::resolve::{SearchPath, resolve};
 use super::schema;
 use crate::config::{CallbackEntry, Problem, Problems};
 use crate::host::Counters;
+use library::Library;
 
 /// What became of the config's list.
 #[derive(Debug)]
@@ -76,6 +77,24 @@ pub fn inspect_all(entries: &[CallbackEntry], search: &SearchPath) -> Vec<Proble
         inspect_entry(entry, search, &mut problems);
     }
     problems
+}
+
+/// Maps the file of an entry and checks its tables, which runs the library's constructors and
+/// nothing else. Loading it afterwards finds it mapped.
+///
+/// # Errors
+/// Everything that is in the way, warnings included.
+pub(crate) fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    if let Some(inspected) = inspect_entry(entry, search, &mut problems) {
+        match Library::of(&inspected) {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                problems.push(Refusal::from(error).problem(entry, Some(&inspected.file)));
+            }
+        }
+    }
+    Err(Problems(problems))
 }
 
 /// The steps that execute nothing; `None` when a problem found here leaves nothing to load.

@@ -44,6 +44,11 @@ impl SearchPath {
         self
     }
 
+    /// The folders, first looked in first.
+    pub(crate) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     pub(super) fn is_strict(&self) -> bool {
         self.strict_permissions
     }

@@ -51,6 +51,26 @@ pub struct CallbackEntry {
     pub place: Place,
 }
 
+impl CallbackEntry {
+    /// An entry for one callback of one file, which stands in no config. Problems are told at
+    /// `source`: where its settings came from.
+    #[must_use]
+    pub fn of_file(name: &str, file: &Path, settings: Value, source: &str) -> Self {
+        Self {
+            position: 0,
+            name: name.to_owned(),
+            instance: None,
+            file: Some(file.to_owned()),
+            settings,
+            settings_path: "settings".to_owned(),
+            on_error: OnError::Fail,
+            timeout: None,
+            required: true,
+            place: Place::whole_file(Path::new(source)),
+        }
+    }
+}
+
 impl fmt::Debug for CallbackEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<_> = self.settings.as_object().into_iter().flat_map(Map::keys).collect();

@@ -7,7 +7,12 @@ use crate::{
 use plugin_api::{
     Chunk, EditError, Flow, HookError, Host, Level, LlmCall, Rejection, Reply, Route,
 };
-use std::{panic::panic_any, process::abort, thread, time::Duration};
+use std::{
+    panic::panic_any,
+    process::{abort, exit},
+    thread,
+    time::Duration,
+};
 
 /// How a callback logs: its host, its label, and where it is.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +36,7 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         Action::Panic(text) => panic_any(text.clone()),
         Action::PanicWithNumber(number) => panic_any(*number),
         Action::Abort => abort(),
+        Action::Exit(status) => exit(*status),
         Action::Internal(text) => return Err(text.clone()),
         Action::Log(text) => voice.say(Level::Info, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),

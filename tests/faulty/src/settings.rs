@@ -55,8 +55,10 @@ pub enum Action {
     Log(String),
     /// Blocks the thread.
     SleepMs(u64),
-    /// Ends the process.
+    /// Ends the process with a signal.
     Abort,
+    /// Ends the process in order, with this status.
+    Exit(i32),
 
     // In every hook.
     /// Waits without blocking; async only.

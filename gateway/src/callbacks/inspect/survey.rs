@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{elf, export, file};
+use super::{elf, export, file, hex};
 use crate::callbacks::{hook::Hook, refusal::Refusal};
 
 /// What a file is, as far as it can be read.
@@ -162,12 +162,4 @@ impl From<Exported> for SurveyedCallback {
             sample_settings: exported.sample_settings,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi_stable::std_types::{RErr, RNone, ROk, RSome};
 use plugin_api::abi::serve::{HostTables, LoadedCallback};
-use plugin_api::abi::{CreateArgs, RawCallback, View};
+use plugin_api::abi::{CreateArgs, HostHandle, RawCallback, View};
+use plugin_api::testing::{MockHost, Tester};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -64,32 +65,8 @@ impl Instance {
     ) -> Result<Self, InstanceError> {
         let host = Arc::new(CallbackHost::new(Arc::clone(name), callback, counters));
         let host = HostTables::new(host);
-        let json = settings.to_string();
-        let args = CreateArgs {
-            callback: View::of(callback.as_bytes()),
-            instance: View::of(name.as_bytes()),
-            settings: View::of(json.as_bytes()),
-            host: host.handle(),
-        };
-        // SAFETY: the views outlive the call; the host outlives the instance by the order of fields.
-        let raw = match unsafe { (library.root().create())(args) } {
-            ROk(raw) => raw,
-            RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
-        };
-        // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
-        let made = unsafe { LoadedCallback::from_raw(raw) };
-        let callback = match hooks {
-            Hooks::Exported => made,
-            // SAFETY: the view outlives the call.
-            Hooks::All => match unsafe { (library.root().all_hooks())(args.callback) } {
-                RSome(vt) => {
-                    std::mem::forget(made);
-                    // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
-                    unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }
-                }
-                RNone => return Err(InstanceError::NoHooks(callback.to_owned())),
-            },
-        };
+        // SAFETY: the host outlives the instance by the order of fields.
+        let callback = unsafe { create(library, callback, name, settings, host.handle(), hooks) }?;
         Ok(Self { callback, _host: host, is_shut_down: AtomicBool::new(false) })
     }
 
@@ -98,6 +75,60 @@ impl Instance {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {
             self.callback.shutdown();
         }
+    }
+}
+
+/// The same as a [`Tester`], on a mock host: with all hooks in its table.
+pub(super) fn tester(
+    library: &Library,
+    callback: &str,
+    name: &str,
+    settings: &Value,
+    host: &MockHost,
+) -> Result<Tester, InstanceError> {
+    Tester::of_loaded(host, |host| {
+        // SAFETY: the tester keeps the host for as long as what it is given here.
+        unsafe { create(library, callback, name, settings, host, Hooks::All) }
+    })
+}
+
+/// Calls the plugin's constructor and takes over what it returns.
+///
+/// # Safety
+/// The host outlives the callback.
+unsafe fn create(
+    library: &Library,
+    callback: &str,
+    name: &str,
+    settings: &Value,
+    host: HostHandle,
+    hooks: Hooks,
+) -> Result<LoadedCallback, InstanceError> {
+    let json = settings.to_string();
+    let args = CreateArgs {
+        callback: View::of(callback.as_bytes()),
+        instance: View::of(name.as_bytes()),
+        settings: View::of(json.as_bytes()),
+        host,
+    };
+    // SAFETY: the views outlive the call; that the host does is the caller's promise.
+    let raw = match unsafe { (library.root().create())(args) } {
+        ROk(raw) => raw,
+        RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
+    };
+    // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
+    let made = unsafe { LoadedCallback::from_raw(raw) };
+    if hooks == Hooks::Exported {
+        return Ok(made);
+    }
+    // SAFETY: the view outlives the call.
+    match unsafe { (library.root().all_hooks())(args.callback) } {
+        RSome(vt) => {
+            std::mem::forget(made);
+            // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
+            Ok(unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) })
+        }
+        RNone => Err(InstanceError::NoHooks(callback.to_owned())),
     }
 }
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use plugin_api::InitError;
 use plugin_api::abi::ApiVersion;
+use plugin_api::testing::{MockHost, Tester};
 
-use super::instance::{Hooks, Instance};
+use super::instance::{Hooks, Instance, InstanceError, tester};
 use super::library::Library;
 use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
@@ -118,6 +120,14 @@ impl Plugin {
         let Self { library, callback, name, entry, counters, .. } = self;
         let made = Instance::new(library, callback, name, &entry.settings, counters, Hooks::All);
         Ok(made?)
+    }
+
+    /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
+    /// suite on.
+    pub(crate) fn tester(&self, host: &MockHost) -> Result<Tester, InitError> {
+        let Self { library, callback, name, entry, .. } = self;
+        tester(library, callback, name, &entry.settings, host)
+            .map_err(|error: InstanceError| InitError::new(error.to_string()))
     }
 
     fn announce(&self) {

@@ -45,7 +45,8 @@ fn named(bytes: &[u8]) -> (Option<String>, Option<String>) {
     else {
         return (None, None);
     };
-    let number = |pair| if order == 2 { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) };
+    let number =
+        |pair| if order == 2 { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) };
     let kind = match number([kind, kind_high]) {
         1 => "object file",
         2 => "executable",
