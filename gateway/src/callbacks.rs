@@ -22,6 +22,7 @@ mod startup_table;
 
 pub(crate) use answer::{Chunk, Failing, Reply, Streamed};
 pub(crate) use chain::{Callbacks, Chain, Started};
+pub(crate) use hook::Hook;
 pub(crate) use hook_list::disagreements;
 pub use inspect::{Reason, Survey, SurveyedCallback};
 pub(crate) use loader::map;
