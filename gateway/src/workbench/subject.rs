@@ -70,9 +70,10 @@ pub(super) fn complaints(entry: &CallbackEntry) -> Vec<String> {
     errors.map(|problem| problem.to_string()).collect()
 }
 
-/// What a gateway without a config of its own would serve: every model name, at each provider.
+/// What stands in for a config: no model name is listed but this one, every provider is known.
 pub(super) fn deployments() -> Deployments {
-    let text = "model_list: [{model_name: '*', litellm_params: {model: openai/*}}]";
+    let text =
+        "model_list: [{model_name: callgate-example, litellm_params: {model: openai/example}}]";
     let file = Arc::from(Path::new("built-in"));
     let config = parse(&file, text, &Environment::default(), UnknownKeys::Warn);
     let built = config.ok().and_then(|config| Deployments::from_config(&config).ok());
@@ -93,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_config_every_name_is_served() {
+    fn without_a_config_every_provider_is_known() {
         let deployments = deployments();
-        assert!(deployments.resolve("anything").is_some());
+        assert!(deployments.resolve("anything").is_none());
         assert!(deployments.for_provider("groq").is_some());
     }
 }

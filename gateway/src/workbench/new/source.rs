@@ -86,7 +86,7 @@ fn imports(plan: &Plan) -> String {
 /// On one line when it fits, as rustfmt has it.
 fn use_of(path: &str, names: &[&str]) -> String {
     let line = format!("use {path}::{{{}}};", names.join(", "));
-    if line.len() <= 100 {
+    if line.len() < 100 {
         return line;
     }
     let (mut lines, mut current) = (Vec::new(), String::from("   "));
