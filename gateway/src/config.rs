@@ -20,6 +20,7 @@ mod general;
 mod json;
 mod litellm;
 mod model_list;
+pub(crate) mod pin;
 mod reader;
 mod router;
 mod section;

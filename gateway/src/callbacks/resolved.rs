@@ -1,4 +1,4 @@
-//! What an entry of a config leads to, without executing anything: for tools that show or pin it.
+//! What an entry of a config leads to, without executing anything: for tools that show it.
 
 use std::path::{Path, PathBuf};
 

@@ -97,11 +97,16 @@ fn time_hook(plugin: &Plugin, hook: Hook, size: usize, time: Duration) -> Result
         .map_err(|error| error.to_string())?;
     let mut batches = Vec::new();
     let (mut continued, mut waited) = (0_u64, 0_u64);
+    // A hook so slow that a batch of it would take longer than all the time there is.
+    let single = Instant::now();
+    let _ = rehearsal.run_alone(&plugin.instance, &mut rehearsal.prepare(hook, &text));
+    let is_slow = single.elapsed() * CALLS_A_BATCH as u32 > time / FEWEST_BATCHES as u32;
+    let at_once = if is_slow { 1 } else { CALLS_A_BATCH };
     let begun = Instant::now();
     let warm = begun + time / 5;
     while begun.elapsed() < time || batches.len() < FEWEST_BATCHES {
         let mut calls: Vec<Prepared> =
-            (0..CALLS_A_BATCH).map(|_| rehearsal.prepare(hook, &text)).collect();
+            (0..at_once).map(|_| rehearsal.prepare(hook, &text)).collect();
         let started = Instant::now();
         let (mut going_on, mut waiting) = (0, 0);
         for call in &mut calls {
@@ -113,13 +118,13 @@ fn time_hook(plugin: &Plugin, hook: Hook, size: usize, time: Duration) -> Result
         }
         let took = started.elapsed();
         if Instant::now() >= warm {
-            batches.push(took.as_secs_f64() * 1e9 / CALLS_A_BATCH as f64);
+            batches.push(took.as_secs_f64() * 1e9 / at_once as f64);
             continued += going_on;
             waited += waiting;
         }
     }
     batches.sort_by(f64::total_cmp);
-    let calls = (batches.len() * CALLS_A_BATCH) as f64;
+    let calls = (batches.len() * at_once) as f64;
     Ok(Timing {
         hook: hook.name(),
         text_bytes: size,

@@ -1,11 +1,11 @@
 //! `plugin list`: what the resolver sees. Nothing is executed, and a stray file is a row.
 
-use super::{Finished, as_json, inspect::sentence, table::table};
+use super::{Finished, as_json, inspect::sentence, subject::config_of, table::table};
 use crate::{
     boot,
     callbacks::{Resolved, SearchPath, Survey},
     cli::List,
-    config::{self, Environment, UnknownKeys},
+    config::Config,
 };
 use serde::Serialize;
 use std::{
@@ -56,23 +56,13 @@ pub(super) fn run(options: &List) -> Finished {
 }
 
 /// The config as far as it can be read. That the default one is missing is no problem.
-fn read_config(options: &List) -> (Option<config::Config>, Vec<String>) {
+fn read_config(options: &List) -> (Option<Config>, Vec<String>) {
     if options.config == Path::new("config.yaml") && !options.config.exists() {
         return (None, Vec::new());
     }
-    let environment = match Environment::load(&options.config, options.env_file.as_deref()) {
-        Ok(environment) => environment,
-        Err(problem) => return (None, vec![problem.to_string()]),
-    };
-    match config::load(&options.config, &environment, UnknownKeys::Warn) {
-        Ok(config) => {
-            let about_callbacks = |path: &str| path.contains("callback");
-            let errors = config.problems.iter().filter(|problem| problem.is_error());
-            let errors = errors.filter(|problem| about_callbacks(&problem.place.path));
-            let told = errors.map(ToString::to_string).collect();
-            (Some(config), told)
-        }
-        Err(problems) => (None, problems.0.iter().map(ToString::to_string).collect()),
+    match config_of(&options.config, options.env_file.as_deref()) {
+        Ok((config, problems)) => (Some(config), problems),
+        Err(problems) => (None, problems),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     callbacks::{SearchPath, Survey, inspect_all},
     cli::Subject,
-    config::{CallbackEntry, Environment, UnknownKeys, parse},
+    config::{self, CallbackEntry, Config, Environment, UnknownKeys, parse},
     deployments::Deployments,
 };
 use serde_json::{Value, json};
@@ -61,6 +61,25 @@ pub(super) fn entry(survey: &Survey, subject: &Subject) -> Result<CallbackEntry,
         return Err(format!("the file exports {names}; say which with `--callback`"));
     }
     entries.pop().ok_or_else(|| "the file exports no callback".to_owned())
+}
+
+/// A config for the sake of its callbacks: what else is wrong with it is not told, what is wrong with
+/// them is.
+pub(super) fn config_of(
+    path: &Path,
+    env_file: Option<&Path>,
+) -> Result<(Config, Vec<String>), Vec<String>> {
+    let environment =
+        Environment::load(path, env_file).map_err(|problem| vec![problem.to_string()])?;
+    let config = config::load(path, &environment, UnknownKeys::Warn)
+        .map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let about_callbacks = |path: &str| {
+        path.starts_with("litellm_settings.callbacks") || path.starts_with("callback_settings")
+    };
+    let errors = config.problems.iter().filter(|problem| problem.is_error());
+    let errors = errors.filter(|problem| about_callbacks(&problem.place.path));
+    let errors = errors.map(ToString::to_string).collect();
+    Ok((config, errors))
 }
 
 /// What the schema says against an entry's settings.
