@@ -41,3 +41,4 @@ mod tidy;
 mod timeouts;
 mod truncated;
 mod validation;
+mod workbench;
