@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             Err(report) => complain(&report),
         },
         Some(Command::Demo(options)) => in_runtime(demo::run(options)),
-        Some(Command::Plugin(plugin)) => finish(workbench::run(plugin.tool)),
+        Some(Command::Plugin(plugin)) => finish(&workbench::run(plugin.tool)),
         None => {
             telemetry::start(cli.serve.log_format);
             in_runtime(serve(cli.serve))
@@ -70,7 +70,7 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn finish(finished: workbench::Finished) -> ExitCode {
+fn finish(finished: &workbench::Finished) -> ExitCode {
     let _ = std::io::stdout().write_all(finished.text.as_bytes());
     let _ = std::io::stderr().write_all(finished.complaint.as_bytes());
     ExitCode::from(finished.code)

@@ -12,6 +12,8 @@
 //!
 //! # A whole plugin
 //!
+//! `callgate plugin new NAME` writes a ready one, with tests and CI. By hand:
+//!
 //! `Cargo.toml`:
 //!
 //! ```toml

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use callgate_tests::{build, tool};
+use callgate_tests::{build, tool, within};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -77,4 +77,18 @@ async fn what_is_no_plugin_is_told_what_it_is() {
         let told = tool::plugin(folder.path(), &["inspect", missing, "--json"]).await;
         assert_eq!((told.code(), &told.json()["loadable"]), (1, &json!(false)), "{missing}");
     }
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_early_is_no_error() {
+    let script = format!(
+        "'{}' plugin inspect '{}' --json | head -n 1; echo \"${{PIPESTATUS[0]}}\"",
+        build::binary().display(),
+        so("rate_limit")
+    );
+    let mut command = tokio::process::Command::new("bash");
+    let output = within("bash", command.args(["-c", &script]).output()).await.unwrap();
+    let (said, complained) = (output.stdout, output.stderr);
+    assert_eq!(String::from_utf8_lossy(&said), "{\n0\n");
+    assert_eq!(String::from_utf8_lossy(&complained), "");
 }

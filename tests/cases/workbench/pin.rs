@@ -55,10 +55,7 @@ async fn a_config_is_pinned_once_and_stays_itself() {
                 hash("routing").await
             ),
         )
-        .replace(
-            "- name: rate_limit",
-            &format!("- name: rate_limit\n      sha256: {}", rate_limit),
-        );
+        .replace("- name: rate_limit", &format!("- name: rate_limit\n      sha256: {rate_limit}"));
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");

@@ -2,7 +2,7 @@
 
 use super::{Rehearsal, RehearsedCall};
 use crate::{
-    call::Call,
+    call::{Call, Target},
     callbacks::{
         answer::{Chunk, Failing, Reply, Streamed},
         chain::{Chain, Started},
@@ -85,8 +85,8 @@ impl Rehearsal {
         json!({
             "model": call.model(),
             "provider": target.map(|target| &*target.deployment().label),
-            "upstream_model": target.map(|target| target.upstream_model()),
-            "api_base": target.map(|target| target.api_base()),
+            "upstream_model": target.map(Target::upstream_model),
+            "api_base": target.map(Target::api_base),
             "api_key": target.filter(|target| target.has_callback_key()).map(|_| "set by a callback"),
             "upstream_headers": texts(call.upstream_headers.iter().map(|(name, value)| {
                 (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())

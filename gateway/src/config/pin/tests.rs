@@ -1,3 +1,5 @@
+//! Pinned text, byte for byte, in every layout a list may have.
+
 use super::{PinError, apply, edits};
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";

@@ -47,7 +47,8 @@ pub(super) fn tests(plan: &Plan) -> String {
     kit.sort_unstable();
     // After the types, as rustfmt has it.
     kit.push("conformance");
-    let mut text = format!("use super::{} as Subject;\n", plan.type_name);
+    let mut text = String::from("//! The callback without a gateway.\n\n");
+    let _ = writeln!(text, "use super::{} as Subject;", plan.type_name);
     if plan.has(Hook::Error) {
         text.push_str("use plugin_api::FailureKind;\n");
     }
