@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::cache::CacheFolder;
 use super::inspect::Inspected;
 use super::loader::record_into;
+use crate::host::one_line;
 
 /// This run's file.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Crash {
         if let Some(call) = parts.next() {
             let _ = write!(text, ", call {call}");
         }
-        text
+        one_line(&text).into_owned()
     }
 }
 

@@ -19,7 +19,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
-use libc::siginfo_t;
+use libc::{STDERR_FILENO, siginfo_t};
 
 /// Where a thread is: in whose code, at what, for which call.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ pub(in crate::callbacks) fn record_into(file: File) {
 }
 
 /// Only what is safe in a signal handler happens here and below: atomic loads, reads of a
-/// thread-local without a destructor, `write`, `sigaction`, `raise`.
+/// thread-local without a destructor, `writev`, `sigaction`, `raise`.
 extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let index = SIGNALS.iter().position(|(number, _)| *number == signal).unwrap_or_default();
     if !TOLD.swap(true, Ordering::AcqRel) {
@@ -190,69 +190,46 @@ extern "C" fn on_exit() {
     }
 }
 
-/// Says where this thread is, to stderr and into the record.
+/// Says where this thread is, to stderr and into the record. Nothing is put together first: the stack
+/// a handler runs on is small.
 fn tell(what: &str) {
     // SAFETY: null, or a visit that `within` keeps alive on this very thread.
     let visit = unsafe { INSIDE.get().as_ref() };
-    let (mut line, mut record) = (Line::default(), Line::default());
-    line.add(&["callgate: ended by ", what]);
-    record.add(&["crash\t", what]);
-    if let Some(visit) = visit {
-        // SAFETY: by the contract of `Visit::new`.
-        let (callback, place, call) = unsafe { (&*visit.callback, &*visit.place, &*visit.call) };
-        line.add(&[" in callback `", callback, "`, ", place]);
-        record.add(&["\t", callback, "\t", place]);
-        if !call.is_empty() {
-            line.add(&[", call ", call]);
-            record.add(&["\t", call]);
+    // SAFETY: by the contract of `Visit::new`.
+    let visit = visit.map(|it| unsafe { (&*it.callback, &*it.place, &*it.call) });
+    let record = RECORD.get().map(File::as_raw_fd);
+    match visit {
+        Some((callback, place, call)) => {
+            let (comma, tab) = if call.is_empty() { ("", "") } else { (", call ", "\t") };
+            let [begin, inside] = ["callgate: ended by ", " in callback `"];
+            write(STDERR_FILENO, [begin, what, inside, callback, "`, ", place, comma, call, "\n"]);
+            if let Some(record) = record {
+                write(record, ["crash\t", what, "\t", callback, "\t", place, tab, call, "\n"]);
+            }
         }
-    } else {
-        line.add(&[" outside of every hook, perhaps in a thread that a callback started"]);
-    }
-    line.write(libc::STDERR_FILENO);
-    if let Some(file) = RECORD.get() {
-        record.write(file.as_raw_fd());
-    }
-}
-
-/// A line put together without allocating; what does not fit is left out.
-struct Line {
-    bytes: [u8; 1024],
-    len: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { bytes: [0; 1024], len: 0 }
-    }
-}
-
-impl Line {
-    fn add(&mut self, texts: &[&str]) {
-        for byte in texts.iter().flat_map(|text| text.bytes()) {
-            // One is kept for the end of the line.
-            if self.len + 1 < self.bytes.len()
-                && let Some(place) = self.bytes.get_mut(self.len)
-            {
-                *place = if byte.is_ascii_control() && byte != b'\t' { b'?' } else { byte };
-                self.len += 1;
+        None => {
+            let outside = " outside of every hook, perhaps in a thread that a callback started\n";
+            write(STDERR_FILENO, ["callgate: ended by ", what, outside]);
+            if let Some(record) = record {
+                write(record, ["crash\t", what, "\n"]);
             }
         }
     }
+}
 
-    fn write(mut self, descriptor: c_int) {
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = b'\n';
-            self.len += 1;
-        }
-        // SAFETY: `len` bytes of our own. Whoever cannot be told is not told.
-        let _ = unsafe { libc::write(descriptor, self.bytes.as_ptr().cast(), self.len) };
-    }
+/// In one piece, as far as the system can.
+fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
+    let parts = texts
+        .map(|text| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() });
+    let count = c_int::try_from(N).unwrap_or_default();
+    // SAFETY: `count` texts that live until it returns; they are only read. Whoever cannot be told is
+    // not told.
+    let _ = unsafe { libc::writev(descriptor, parts.as_ptr(), count) };
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{INSIDE, Line, Visit, signal_name, within};
+    use super::{INSIDE, Visit, signal_name, within};
 
     #[test]
     fn a_thread_is_where_it_was_when_a_visit_ends() {
@@ -265,13 +242,6 @@ mod tests {
             assert_eq!(INSIDE.get(), &raw const outer);
         });
         assert!(INSIDE.get().is_null());
-    }
-
-    #[test]
-    fn a_line_is_bounded_and_stays_one_line() {
-        let mut line = Line::default();
-        line.add(&["a\nb", &"x".repeat(5000)]);
-        assert_eq!((line.len, &line.bytes[..3]), (1023, &b"a?b"[..]));
     }
 
     #[test]
