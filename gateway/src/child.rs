@@ -2,20 +2,22 @@
 //! starts itself again with a hidden subcommand, hands over one file and one request, and reads
 //! lines until there is a result, an end, or no time left.
 //!
-//! Here is the parent's side; the child's is `inside`. What the work is, neither knows.
+//! Here is the parent's side (what it reads in `talk`); the child's is `inside`. What the work is,
+//! neither knows.
 //!
 //! The three standard descriptors carry everything, so nothing else has to be inherited: stdin is
 //! the file, stdout a socket (the request there, lines back), stderr a pipe for whatever is printed.
 
 mod environment;
 mod inside;
+mod talk;
 
 pub use inside::Inside;
 
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, ErrorKind, PipeReader, Read as _, Write as _},
+    io::{self, PipeReader, Write as _},
     net::Shutdown,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -37,11 +39,7 @@ use rustix::{
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
 };
 
-/// How much of what it prints is kept: the last of it, where a crash is told.
-const OUTPUT: usize = 16 << 10;
-
-/// How much it may answer.
-const ANSWER: usize = 4 << 20;
+use talk::{Lines, read_end, text};
 
 /// Between looks at a child that is ending.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -238,135 +236,5 @@ fn wait(channel: &UnixStream, printed: Option<&PipeReader>, left: Duration) -> i
     }
 }
 
-/// What the child says: `>` and a step, `=` and the result, a line each.
-#[derive(Default)]
-struct Lines {
-    pending: Vec<u8>,
-    step: String,
-    result: Option<String>,
-}
-
-impl Lines {
-    /// Reads what is there; `false` when nothing more will come.
-    fn read(&mut self, source: &mut UnixStream) -> bool {
-        let mut part = [0; 4096];
-        loop {
-            match source.read(&mut part) {
-                Ok(0) => return false,
-                Ok(count) => self.take(part.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() == ErrorKind::WouldBlock,
-            }
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if byte != b'\n' {
-                if self.pending.len() < ANSWER {
-                    self.pending.push(byte);
-                }
-                continue;
-            }
-            let line = text(&std::mem::take(&mut self.pending));
-            if let Some(step) = line.strip_prefix('>') {
-                step.clone_into(&mut self.step);
-            } else if let Some(result) = line.strip_prefix('=') {
-                self.result.get_or_insert(result.to_owned());
-            }
-        }
-    }
-}
-
-/// Reads what is there and keeps the end of it; `false` when nothing more will come.
-fn read_end(source: &mut PipeReader, kept: &mut Vec<u8>) -> bool {
-    let mut part = [0; 4096];
-    // A child that prints without end must not keep us from looking at the time.
-    for _ in 0..64 {
-        match source.read(&mut part) {
-            Ok(0) => return false,
-            Ok(count) => {
-                kept.extend_from_slice(part.get(..count).unwrap_or_default());
-                kept.drain(..kept.len().saturating_sub(OUTPUT));
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return error.kind() == ErrorKind::WouldBlock,
-        }
-    }
-    true
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{Ending, Job, OUTPUT};
-    use std::{fs::File, io::Write as _, time::Duration};
-
-    fn shell(script: &str) -> Job<'_> {
-        Job {
-            program: "/bin/sh".into(),
-            arguments: vec!["-c".into(), script.into()],
-            input: None,
-            request: b"",
-            limit: Duration::from_secs(30),
-        }
-    }
-
-    #[test]
-    fn each_ending_is_told_apart() {
-        for (script, ending, step) in [
-            (
-                "echo '>one'; echo '>two'; echo '=done'; sleep 60",
-                Ending::Result("done".into()),
-                "two",
-            ),
-            ("echo '=first'; echo '=second'", Ending::Result("first".into()), ""),
-            ("echo '>one'", Ending::Exited(0), "one"),
-            ("exit 7", Ending::Exited(7), ""),
-            ("echo '>here'; kill -SEGV $$", Ending::Signal(11), "here"),
-            ("echo nonsense; printf '=cut'", Ending::Exited(0), ""),
-            ("exec >&-; exit 3", Ending::Exited(3), ""),
-        ] {
-            let outcome = shell(script).run().expect("a shell");
-            assert_eq!((outcome.ending, &*outcome.step), (ending, step), "{script}");
-        }
-    }
-
-    #[test]
-    fn what_takes_too_long_is_ended_with_all_it_started() {
-        for script in ["sleep 60 & echo '>hangs'; wait", "echo '>hangs'; exec >&-; sleep 60"] {
-            let job = Job { limit: Duration::from_millis(300), ..shell(script) };
-            let outcome = job.run().expect("a shell");
-            assert_eq!((outcome.ending, &*outcome.step), (Ending::OutOfTime, "hangs"), "{script}");
-        }
-    }
-
-    #[test]
-    fn of_what_is_printed_the_end_is_kept() {
-        let script = "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1";
-        let outcome = shell(script).run().expect("a shell");
-        assert!(outcome.output.len() <= OUTPUT && outcome.output.ends_with("line 2999\n"));
-    }
-
-    #[test]
-    fn file_and_request_arrive_and_the_environment_does_not() {
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(b"of the file").expect("written");
-        let file = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)));
-        let file = file.expect("reopened at its start");
-        let large = "x".repeat(300_000);
-        let script = "exec 3<&1; file=$(cat); n=$(wc -c <&3); echo \"=$file, $n, [$HOME$CARGO]\"";
-        let job = Job { input: Some(&file), request: large.as_bytes(), ..shell(script) };
-        let outcome = job.run().expect("a shell");
-        assert_eq!(outcome.ending, Ending::Result("of the file, 300000, []".to_owned()));
-    }
-
-    #[test]
-    fn a_program_that_is_not_there_is_an_error() {
-        let job = Job { program: "/nowhere/at/all".into(), ..shell("") };
-        assert!(job.run().is_err());
-    }
-}
+mod tests;

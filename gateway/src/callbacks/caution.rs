@@ -98,9 +98,8 @@ impl Caution {
         }
     }
 
-    /// Notes that all went well: nobody is suspected any more.
-    pub(super) fn all_loaded(&mut self) {
-        self.loaded();
+    /// Notes that a start went well and met no suspect.
+    pub(super) fn clear_suspicion(&mut self) {
         if let Some(cache) = &self.cache {
             self.past.forget_suspects(cache);
         }

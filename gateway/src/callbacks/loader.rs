@@ -67,6 +67,7 @@ pub fn load_all(
         candidates.push(Candidate { entry, inspected, spent: started.elapsed() });
     }
     let mut plugins = Vec::new();
+    let suspected = candidates.iter().any(|it| caution.suspect(&it.inspected).is_some());
     for (tried, candidate) in try_all(&candidates, caution).into_iter().zip(candidates) {
         let Candidate { entry, inspected, .. } = candidate;
         let file = inspected.file.clone();
@@ -84,7 +85,9 @@ pub fn load_all(
     if problems.iter().any(Problem::is_error) {
         return Err(Problems(problems));
     }
-    caution.all_loaded();
+    if !suspected && !entries.is_empty() {
+        caution.clear_suspicion();
+    }
     problems.extend(order::doubts(&plugins));
     Ok(Loaded { plugins, warnings: problems })
 }

@@ -110,7 +110,7 @@ impl Past {
         self.crash_files.drain(..).for_each(|name| cache.remove(&name));
     }
 
-    /// Suspects are suspected until a start has gone well, or the operator says so.
+    /// Suspects are suspected until a start has gone well with other files, or the operator says so.
     pub(super) fn forget_suspects(&mut self, cache: &CacheFolder) {
         self.suspects.clear();
         self.suspect_files.drain(..).for_each(|name| cache.remove(&name));

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
 };
 
 use rustix::{
@@ -42,7 +42,7 @@ impl Inside {
         let channel = fcntl_dupfd_cloexec(stdio::stdout(), 3)?;
         stdio::dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
         stdio::dup2_stdout(stdio::stderr())?;
-        let mut channel = UnixStream::from(OwnedFd::from(channel));
+        let mut channel = UnixStream::from(channel);
         let mut request = Vec::new();
         channel.read_to_end(&mut request)?;
         Ok(Self { input: File::from(input), request, channel })

@@ -163,3 +163,36 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
     }
     section.finish(reader, &[]);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::Probing;
+    use crate::config::{Environment, UnknownKeys, parse};
+
+    #[test]
+    fn how_plugins_are_loaded_has_defaults_and_is_checked() {
+        let file: Arc<Path> = Arc::from(Path::new("dir/c.yaml"));
+        let read = |text: &str| parse(&file, text, &Environment::default(), UnknownKeys::Refuse);
+        let plain = read("model_list: []").unwrap().gateway;
+        assert_eq!((plain.probe, plain.probe_timeout), (Probing::OnChange, Duration::from_secs(5)));
+        assert_eq!((plain.cache_dir, plain.require_pins, plain.strict_owner), (None, false, None));
+        let told = read(
+            "callgate: {probe: always, probe_timeout: 1m, cache_dir: c, require_pins: true, \
+             verify_owner: strict}",
+        );
+        let told = told.unwrap().gateway;
+        assert_eq!((told.probe, told.probe_timeout), (Probing::Always, Duration::from_secs(60)));
+        assert_eq!(told.cache_dir.as_deref(), Some(Path::new("dir/c")));
+        assert_eq!((told.require_pins, told.strict_owner), (true, Some(true)));
+        let wrong = read("callgate: {probe: sometimes, verify_owner: no}").unwrap_err().to_string();
+        assert!(
+            wrong.contains("expected one of `on_change`, `always`, `never`, found `sometimes`")
+                && wrong.contains("callgate.verify_owner"),
+            "{wrong}"
+        );
+    }
+}
