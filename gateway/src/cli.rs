@@ -6,6 +6,7 @@ mod plugin;
 pub use plugin::Check as CheckPlugin;
 pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
 
+use crate::callbacks;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub struct Cli {
 pub enum Command {
     /// Say everything that is wrong with a config and its callbacks, without listening.
     Check(Check),
+    /// Try a plugin, in a process started for that alone.
+    #[command(name = callbacks::PROBE, hide = true)]
+    Probe,
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),
     /// Write, inspect, check, test, time, list and pin plugins.
@@ -44,6 +48,12 @@ pub struct Serve {
     /// The port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 4000, env = "PORT")]
     pub port: u16,
+    /// Start without callbacks: to find out whether one of them is what is wrong.
+    #[arg(long)]
+    pub safe_mode: bool,
+    /// Load callbacks even if an earlier start ended while it loaded them.
+    #[arg(long)]
+    pub retry: bool,
     /// How log lines look; the default is pretty on a terminal and JSON elsewhere.
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,

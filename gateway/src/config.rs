@@ -32,7 +32,7 @@ mod yaml;
 pub use callbacks::{CallbackEntry, OnError};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
-pub use gateway::{GatewaySettings, Limits};
+pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};

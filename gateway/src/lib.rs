@@ -11,6 +11,7 @@ pub mod app;
 pub mod boot;
 mod call;
 pub mod callbacks;
+pub mod child;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -2,6 +2,8 @@
 
 use callgate::{
     boot,
+    callbacks::{self, CrashWatch},
+    child,
     cli::{Cli, Command, Serve},
     demo, telemetry, workbench,
 };
@@ -14,6 +16,15 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Probe) = cli.command {
+        return match callbacks::run_probe() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("not for use by hand: {error}")),
+        };
+    }
+    child::enable();
+    // To its end: from then on, whoever calls `exit` is `main`.
+    let _watch = CrashWatch::start();
     match cli.command {
         Some(Command::Check(check)) => match boot::check(&check.source) {
             Ok(report) => print(&report),
@@ -21,7 +32,7 @@ fn main() -> ExitCode {
         },
         Some(Command::Demo(options)) => in_runtime(demo::run(options)),
         Some(Command::Plugin(plugin)) => finish(&workbench::run(plugin.tool)),
-        None => {
+        Some(Command::Probe) | None => {
             telemetry::start(cli.serve.log_format);
             in_runtime(serve(cli.serve))
         }

@@ -11,12 +11,15 @@
 mod auth;
 mod bad_input;
 mod callbacks;
+mod caution;
 mod chat;
 mod check;
 mod config_errors;
+mod crashes;
 mod disconnect;
 mod drain;
 mod errors;
+mod evil_files;
 mod exactly_once;
 mod faults;
 mod faulty;

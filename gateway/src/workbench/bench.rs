@@ -3,7 +3,7 @@
 
 use super::{Finished, as_json, inspect::sentence, subject, table::table};
 use crate::{
-    callbacks::{Hook, Plugin, Prepared, Rehearsal, SearchPath, Survey, load_all},
+    callbacks::{Caution, Hook, Plugin, Prepared, Rehearsal, SearchPath, Survey, load_all},
     cli::Bench,
     host::Counters,
 };
@@ -54,7 +54,12 @@ pub(super) fn run(options: &Bench) -> Finished {
         Err(misuse) => return Finished::misused(&misuse),
     };
     let counters = Arc::new(Counters::default());
-    let loaded = load_all(std::slice::from_ref(&entry), &SearchPath::default(), &counters);
+    let loaded = load_all(
+        std::slice::from_ref(&entry),
+        &SearchPath::default(),
+        &counters,
+        &mut Caution::none(),
+    );
     let plugin = match loaded.map(|loaded| loaded.plugins.into_iter().next()) {
         Ok(Some(plugin)) => plugin,
         Ok(None) => return Finished::failed(&"no instance was made"),

@@ -41,9 +41,8 @@ struct Found {
 
 pub(super) fn run(options: &List) -> Finished {
     let (config, config_problems) = read_config(options);
-    let own_dir = config.as_ref().and_then(|config| config.gateway.plugin_dir.as_deref());
-    let plugin_dir = options.plugin_dir.as_deref().or(own_dir);
-    let search = boot::search_path(plugin_dir, &options.config);
+    let settings = config.as_ref().map(|config| config.gateway.clone()).unwrap_or_default();
+    let search = boot::search_path(options.plugin_dir.as_deref(), &options.config, &settings);
     let mut taken = HashSet::new();
     let folders = search.folders().iter().map(|path| folder(path, &mut taken)).collect();
     let entries = config.map(|config| config.callbacks).unwrap_or_default();

@@ -40,8 +40,7 @@ fn try_run(options: &Pin) -> Result<String, Vec<String>> {
         return Err(problems);
     }
     let text = String::from_utf8(before).map_err(|_| about(&"not UTF-8 text"))?;
-    let plugin_dir = options.plugin_dir.as_deref().or(config.gateway.plugin_dir.as_deref());
-    let search = boot::search_path(plugin_dir, path);
+    let search = boot::search_path(options.plugin_dir.as_deref(), path, &config.gateway);
     let entries: Vec<_> = config.callbacks.iter().map(|entry| Found::of(entry, &search)).collect();
     let missing: Vec<_> = entries.iter().filter_map(Found::complaint).collect();
     if !missing.is_empty() {

@@ -11,7 +11,7 @@ mod notes;
 use super::{Finished, as_json, inspect::sentence, subject};
 use crate::{
     boot,
-    callbacks::{Answered, Rehearsal, SearchPath, Story, Survey, load_all},
+    callbacks::{Answered, Caution, Rehearsal, SearchPath, Story, Survey, load_all},
     cli::{Source, Subject, Test},
     config::{CallbackEntry, Problem},
     deployments::Deployments,
@@ -96,9 +96,7 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
         };
         let built =
             boot::build(&source, None).map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
-        let plugin_dir =
-            source.plugin_dir.as_deref().or(built.config.gateway.plugin_dir.as_deref());
-        let search = boot::search_path(plugin_dir, config);
+        let search = boot::search_path(source.plugin_dir.as_deref(), config, &built.config.gateway);
         let deployments = Arc::new(built.deployments);
         return Ok(Stage { entries: built.config.callbacks, deployments, search });
     }
@@ -117,8 +115,9 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
 /// The rehearsal of the first `count` callbacks.
 fn rehearsal(stage: &Stage, count: usize, input: &Input) -> Result<Rehearsal, Refused> {
     let entries = stage.entries.get(..count).unwrap_or_default();
-    let loaded = load_all(entries, &stage.search, &Arc::new(Counters::default()))
-        .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
+    let loaded =
+        load_all(entries, &stage.search, &Arc::new(Counters::default()), &mut Caution::none())
+            .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
     let deployments = Arc::clone(&stage.deployments);
     let (headers, body) = (input.headers.clone(), input.body.clone());
     Rehearsal::new(loaded.plugins, deployments, headers, body)

@@ -11,12 +11,9 @@ use crate::{
     failure::Failure,
 };
 use bytes::Bytes;
-use plugin_api::{
-    FailureKind,
-    abi::{Verdict, serve::HookFuture},
-};
+use plugin_api::{FailureKind, abi::Verdict};
 use std::{
-    future::Future as _,
+    future::Future,
     pin::pin,
     sync::LazyLock,
     task::{Context, Poll, Waker},
@@ -111,7 +108,7 @@ impl Rehearsal {
     }
 }
 
-fn polled(hook: HookFuture<'_>) -> Option<Verdict> {
+fn polled(hook: impl Future<Output = Verdict>) -> Option<Verdict> {
     match pin!(hook).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(verdict) => Some(verdict),
         Poll::Pending => None,

@@ -3,7 +3,7 @@
 
 use super::{CREATE, HOOKS, LOAD, Told};
 use crate::{
-    callbacks::{Plugin, SearchPath, disagreements, load_all, map},
+    callbacks::{Caution, Plugin, SearchPath, disagreements, load_all, map},
     cli::CheckPlugin,
     config::{CallbackEntry, Problem},
     host::Counters,
@@ -94,7 +94,7 @@ fn run_steps(entry: &CallbackEntry, teller: &mut Teller) {
 
 fn create(entry: &CallbackEntry, search: &SearchPath) -> Result<Plugin, String> {
     let counters = Arc::new(Counters::default());
-    let loaded = load_all(std::slice::from_ref(entry), search, &counters)
+    let loaded = load_all(std::slice::from_ref(entry), search, &counters, &mut Caution::none())
         .map_err(|problems| errors(&problems.0))?;
     loaded.plugins.into_iter().next().ok_or_else(|| "no instance was made".to_owned())
 }
