@@ -44,6 +44,9 @@ use talk::{Lines, read_end, text};
 /// Between looks at a child that is ending.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// Between looks at one that says nothing: what it started may hold the socket open when it has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
 static AVAILABLE: AtomicBool = AtomicBool::new(false);
 
 /// Says that this program has the hidden subcommands. Only the `callgate` binary does; a program
@@ -183,7 +186,7 @@ impl Running {
                 break Ending::OutOfTime;
             }
             match &channel {
-                Some(channel) => wait(channel, printed.as_ref(), left)?,
+                Some(channel) => wait(channel, printed.as_ref(), LOOK.min(left))?,
                 // It has closed the socket, as a process does that ends; the end is near.
                 None => thread::sleep(PAUSE.min(left)),
             }

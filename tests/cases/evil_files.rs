@@ -98,6 +98,23 @@ async fn what_never_comes_back_is_given_up() {
 }
 
 #[tokio::test]
+async fn several_are_tried_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Opening either end waits for the other: alone, neither comes back.
+    let meets = |name, mode: &str| {
+        let body = format!("if (!fopen({}, \"{mode}\")) abort();", json!(pipe));
+        constructor(folder.path(), name, &body)
+    };
+    let callbacks = [meets("reads", "r"), meets("writes", "w")];
+    let mut config = listing(&callbacks[0]);
+    config["litellm_settings"]["callbacks"] = json!(callbacks);
+    let said = Gateway::with_config(config).check().await.stderr;
+    assert_eq!(said.matches("expected tables of abi_stable").count(), 2, "{said}");
+}
+
+#[tokio::test]
 async fn the_right_symbol_with_garbage_behind_it_is_no_plugin() {
     let folder = tempfile::tempdir().unwrap();
     let path = compile(folder.path(), "garbage", "", &[]);

@@ -9,6 +9,9 @@ use std::{
 /// How much of what it prints is kept: the last of it, where a crash is told.
 pub(super) const OUTPUT: usize = 16 << 10;
 
+/// How many pieces are read at once: who talks without end must not keep us from looking at the time.
+const AT_ONCE: usize = 64;
+
 /// How much it may answer.
 const ANSWER: usize = 4 << 20;
 
@@ -24,7 +27,7 @@ impl Lines {
     /// Reads what is there; `false` when nothing more will come.
     pub(super) fn read(&mut self, source: &mut UnixStream) -> bool {
         let mut part = [0; 4096];
-        loop {
+        for _ in 0..AT_ONCE {
             match source.read(&mut part) {
                 Ok(0) => return false,
                 Ok(count) => self.take(part.get(..count).unwrap_or_default()),
@@ -32,6 +35,7 @@ impl Lines {
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,
             }
         }
+        true
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -55,8 +59,7 @@ impl Lines {
 /// Reads what is there and keeps the end of it; `false` when nothing more will come.
 pub(super) fn read_end(source: &mut PipeReader, kept: &mut Vec<u8>) -> bool {
     let mut part = [0; 4096];
-    // A child that prints without end must not keep us from looking at the time.
-    for _ in 0..64 {
+    for _ in 0..AT_ONCE {
         match source.read(&mut part) {
             Ok(0) => return false,
             Ok(count) => {

@@ -24,6 +24,7 @@ fn each_ending_is_told_apart() {
         ("echo '>here'; kill -SEGV $$", Ending::Signal(11), "here"),
         ("echo nonsense; printf '=cut'", Ending::Exited(0), ""),
         ("exec >&-; exit 3", Ending::Exited(3), ""),
+        ("sleep 60 & exit 3", Ending::Exited(3), ""),
     ] {
         let outcome = shell(script).run().expect("a shell");
         assert_eq!((outcome.ending, &*outcome.step), (ending, step), "{script}");
@@ -32,7 +33,12 @@ fn each_ending_is_told_apart() {
 
 #[test]
 fn what_takes_too_long_is_ended_with_all_it_started() {
-    for script in ["sleep 60 & echo '>hangs'; wait", "echo '>hangs'; exec >&-; sleep 60"] {
+    for script in [
+        "while :; do echo '>hangs'; done",
+        "echo '>hangs'; while :; do echo noise >&2; done",
+        "sleep 60 & echo '>hangs'; wait",
+        "echo '>hangs'; exec >&-; sleep 60",
+    ] {
         let job = Job { limit: Duration::from_millis(300), ..shell(script) };
         let outcome = job.run().expect("a shell");
         assert_eq!((outcome.ending, &*outcome.step), (Ending::OutOfTime, "hangs"), "{script}");
