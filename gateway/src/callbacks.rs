@@ -32,10 +32,10 @@ pub(crate) use chain::{Callbacks, Chain, Started};
 pub(crate) use hook::Hook;
 pub(crate) use hook_list::disagreements;
 pub use inspect::{Reason, Survey, SurveyedCallback};
-pub(crate) use loader::map;
 pub use loader::{
     CrashWatch, Instance, Kind, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
 };
+pub(crate) use loader::{map, masked, signal_name};
 pub use probe::{SUBCOMMAND as PROBE, run_probe};
 pub(crate) use rehearsal::Prepared;
 pub use rehearsal::{Answered, Rehearsal, RehearsalError, RehearsedCall, Story};

@@ -1,6 +1,7 @@
 //! Work in a child process of our own, where a crash, an `exit` or a hang hurts nobody: the gateway
 //! starts itself again with a hidden subcommand, hands over one file and one request, and reads
-//! lines until there is a result, an end, or no time left.
+//! lines until there is a result, an end, or no time left. The probe does so before a plugin is loaded,
+//! and `callgate plugin check`.
 //!
 //! Here is the parent's side (what it reads in `talk`); the child's is `inside`. What the work is,
 //! neither knows.
@@ -72,8 +73,19 @@ pub struct Job<'a> {
     pub input: Option<&'a File>,
     /// What it is told, in a way that nobody else can read.
     pub request: &'a [u8],
-    /// How long all of it may take.
+    /// What it sees of the environment.
+    pub environment: Seen,
+    /// How long all of it may take; each note it gives begins this time anew.
     pub limit: Duration,
+}
+
+/// What a child process sees of the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// What loading and running native code needs.
+    Necessary,
+    /// All of it: for whoever asked for this very work, in a shell of his own.
+    All,
 }
 
 /// How a child process came out.
@@ -109,6 +121,7 @@ impl<'a> Job<'a> {
             arguments: vec![subcommand.into()],
             input: None,
             request: &[],
+            environment: Seen::Necessary,
             limit: Duration::from_secs(5),
         }
     }
@@ -119,6 +132,14 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When the system does not let the process be started or watched.
     pub fn run(&'a self) -> io::Result<Outcome> {
+        self.run_heard(&mut |_| {})
+    }
+
+    /// As [`Job::run`], handing every note that it gives on as it comes.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub fn run_heard(&'a self, heard: &mut dyn FnMut(&str)) -> io::Result<Outcome> {
         let deadline = Instant::now() + self.limit;
         let (channel, theirs) = UnixStream::pair()?;
         let (printed, output) = io::pipe()?;
@@ -127,7 +148,11 @@ impl<'a> Job<'a> {
             None => Stdio::null(),
         };
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear().envs(environment::passed());
+        command.args(&self.arguments);
+        match self.environment {
+            Seen::Necessary => command.env_clear().envs(environment::passed()),
+            Seen::All => command.envs([environment::MARK]),
+        };
         command.stdin(input).stdout(OwnedFd::from(theirs)).stderr(output).process_group(0);
         let child = Running { child: command.spawn()?, reaped: false };
         // Its ends of socket and pipe: they close with the child, not with us.
@@ -136,7 +161,10 @@ impl<'a> Job<'a> {
         // A child that does not read it has ended, and how is what will be told.
         let _ = (&channel).write_all(self.request);
         let _ = channel.shutdown(Shutdown::Write);
-        child.watch(channel, printed, deadline)
+        child.watch(channel, printed, deadline, &mut |note| {
+            heard(note);
+            Instant::now() + self.limit
+        })
     }
 }
 
@@ -152,7 +180,8 @@ impl Running {
         mut self,
         channel: UnixStream,
         printed: PipeReader,
-        deadline: Instant,
+        mut deadline: Instant,
+        heard: &mut dyn FnMut(&str) -> Instant,
     ) -> io::Result<Outcome> {
         for descriptor in [channel.as_fd(), printed.as_fd()] {
             fcntl_setfl(descriptor, fcntl_getfl(descriptor)? | OFlags::NONBLOCK)?;
@@ -164,6 +193,7 @@ impl Running {
             if !told {
                 channel = None;
             }
+            lines.notes.drain(..).for_each(|note| deadline = heard(&note));
             if !printed.as_mut().is_some_and(|printed| read_end(printed, &mut output)) {
                 printed = None;
             }
@@ -175,6 +205,7 @@ impl Running {
                 if let Some(channel) = &mut channel {
                     lines.read(channel);
                 }
+                lines.notes.drain(..).for_each(|note| deadline = heard(&note));
                 if let Some(printed) = &mut printed {
                     read_end(printed, &mut output);
                 }

@@ -12,8 +12,10 @@ mod order;
 mod plugin;
 mod trial;
 
-pub(super) use crash::{record_into, signal_name};
-pub(super) use instance::{InstanceError, RunningHook, masked};
+pub(super) use crash::record_into;
+pub(crate) use crash::signal_name;
+pub(crate) use instance::masked;
+pub(super) use instance::{InstanceError, RunningHook};
 pub(super) use library::{DESCRIBE, LOAD, LibraryError, ROOT_SYMBOL, glibc_version};
 pub(super) use trial::{CREATE, Trial, TrialError};
 

@@ -53,6 +53,11 @@ impl Inside {
         self.say('>', name);
     }
 
+    /// Gives a note, one line.
+    pub fn note(&mut self, text: &str) {
+        self.say('+', text);
+    }
+
     /// Gives the result, one line, which ends this process.
     pub fn finish(mut self, result: &str) {
         self.say('=', result);

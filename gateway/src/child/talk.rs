@@ -15,11 +15,13 @@ const AT_ONCE: usize = 64;
 /// How much it may answer.
 const ANSWER: usize = 4 << 20;
 
-/// What the child says: `>` and a step, `=` and the result, a line each.
+/// What the child says: `>` and a step, `+` and a note, `=` and the result, a line each.
 #[derive(Default)]
 pub(super) struct Lines {
     pending: Vec<u8>,
     pub(super) step: String,
+    /// To be taken by whoever listens.
+    pub(super) notes: Vec<String>,
     pub(super) result: Option<String>,
 }
 
@@ -49,6 +51,8 @@ impl Lines {
             let line = text(&std::mem::take(&mut self.pending));
             if let Some(step) = line.strip_prefix('>') {
                 step.clone_into(&mut self.step);
+            } else if let Some(note) = line.strip_prefix('+') {
+                self.notes.push(note.to_owned());
             } else if let Some(result) = line.strip_prefix('=') {
                 self.result.get_or_insert(result.to_owned());
             }

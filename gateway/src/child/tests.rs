@@ -1,7 +1,7 @@
 //! The runner with a shell as its child.
 
 use super::talk::OUTPUT;
-use super::{Ending, Job};
+use super::{Ending, Job, Seen};
 use std::{fs::File, io::Write as _, time::Duration};
 
 fn shell(script: &str) -> Job<'_> {
@@ -10,6 +10,7 @@ fn shell(script: &str) -> Job<'_> {
         arguments: vec!["-c".into(), script.into()],
         input: None,
         request: b"",
+        environment: Seen::Necessary,
         limit: Duration::from_secs(30),
     }
 }
@@ -43,6 +44,14 @@ fn what_takes_too_long_is_ended_with_all_it_started() {
         let outcome = job.run().expect("a shell");
         assert_eq!((outcome.ending, &*outcome.step), (Ending::OutOfTime, "hangs"), "{script}");
     }
+}
+
+#[test]
+fn notes_come_in_their_order() {
+    let mut notes = Vec::new();
+    let job = shell("for i in 1 2 3; do echo \"+$i\"; done; exit 3");
+    let outcome = job.run_heard(&mut |note| notes.push(note.to_owned())).expect("a shell");
+    assert_eq!((outcome.ending, notes.concat()), (Ending::Exited(3), "123".to_owned()));
 }
 
 #[test]

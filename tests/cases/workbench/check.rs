@@ -57,9 +57,11 @@ async fn the_shipped_plugins_pass_in_every_form() {
 #[tokio::test]
 async fn a_crash_an_exit_and_a_hang_are_failed_steps() {
     for (settings, step, why) in [
-        (json!({"new": ["abort"]}), "make an instance", "signal 6 (SIGABRT)"),
-        (json!({"new": [{"exit": 0}]}), "make an instance", "exit status 0"),
-        (json!({"on_llm_end": [{"exit": 0}]}), "hooks as listed", "exit status 0"),
+        (json!({"new": ["abort"]}), "make an instance", "crashed the process with SIGABRT"),
+        (json!({"new": [{"exit": 0}]}), "make an instance", "ended the process"),
+        (json!({"on_llm_start": ["segfault"]}), "hooks as listed", "SIGSEGV"),
+        (json!({"on_llm_end": [{"exit": 0}]}), "hooks as listed", "ended the process"),
+        (json!({"on_llm_start": ["overflow_stack"]}), "hooks as listed", "crashed the process"),
         (json!({"at_chunk": 3, "on_llm_new_token": ["abort"]}), "an empty body", "SIGABRT"),
         (
             json!({"only_model": "モデル-🦀\u{0}\u{7f}", "on_llm_start": ["abort"]}),

@@ -64,6 +64,8 @@ async fn a_config_is_pinned_once_and_stays_itself() {
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     let outdated = expected.replace(&routing, &"0".repeat(64));
     file(folder.path(), "config.yaml", outdated);
+    let listed = tool::plugin(folder.path(), &["list", "--plugin-dir", &plugins]).await;
+    assert!(listed.stdout.contains("it is not the file that was pinned"), "{}", listed.stdout);
     let renewed = tool::plugin(folder.path(), &arguments).await;
     assert_eq!(renewed.code(), 0, "{}", renewed.stderr);
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);

@@ -78,7 +78,7 @@ const SIGNALS: [(c_int, &str); 5] = [
 ];
 
 /// The name of a signal; its number, when it is none of those that crashes come with.
-pub(in crate::callbacks) fn signal_name(signal: c_int) -> String {
+pub(crate) fn signal_name(signal: c_int) -> String {
     let named = SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name);
     let named = named.or(match signal {
         libc::SIGKILL => Some("SIGKILL"),

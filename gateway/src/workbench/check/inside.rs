@@ -1,37 +1,23 @@
-//! The process that executes the plugin. It tells each step's begin and end on what was its
-//! standard output; the plugin's own prints go to standard error.
+//! The process that executes the plugin: each step's begin and end is a note to the parent.
 
 use super::{CREATE, HOOKS, LOAD, Told};
 use crate::{
     callbacks::{Caution, Plugin, SearchPath, disagreements, load_all, map},
+    child::Inside,
     cli::CheckPlugin,
     config::{CallbackEntry, Problem},
     host::Counters,
     workbench::{Finished, subject},
 };
 use plugin_api::testing::conformance;
-use rustix::process::{Resource, Rlimit, Signal};
-use std::{
-    fs::File,
-    io::{self, Read as _, Write as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-struct Teller(File);
+struct Teller(Inside);
 
 impl Teller {
-    /// Takes standard output over, so that nothing a plugin prints is taken for a report.
-    fn new() -> io::Result<Self> {
-        let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
-        rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
-        Ok(Self(own.into()))
-    }
-
-    /// Written at once: the next step may be the last. Nobody is left to be told when it fails.
+    /// At once: the next step may be the last.
     fn tell(&mut self, told: &Told) {
-        let mut line = serde_json::to_vec(told).unwrap_or_default();
-        line.push(b'\n');
-        let _ = self.0.write_all(&line);
+        self.0.note(&serde_json::to_string(told).unwrap_or_default());
     }
 
     fn step<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T, String>) -> Option<T> {
@@ -44,29 +30,19 @@ impl Teller {
 }
 
 pub(super) fn run(options: &CheckPlugin) -> Finished {
-    restrain();
-    let mut settings = String::new();
-    let read = io::stdin().read_to_string(&mut settings);
-    let settings = read.ok().and_then(|_| subject::settings(Some(&settings)).ok().flatten());
-    let (Some(settings), Some(name)) = (settings, options.subject.callback.as_deref()) else {
-        return Finished::misused(&"expected a callback's name, and its settings on stdin");
+    let inside = match Inside::new() {
+        Ok(inside) => inside,
+        Err(error) => return Finished::misused(&format!("not for use by hand: {error}")),
+    };
+    let settings = serde_json::from_slice(&inside.request);
+    let (Ok(settings), Some(name)) = (settings, options.subject.callback.as_deref()) else {
+        return Finished::misused(&"not for use by hand");
     };
     let entry = CallbackEntry::of_file(name, &options.subject.file, settings, "settings");
-    match Teller::new() {
-        Ok(mut teller) => {
-            run_steps(&entry, &mut teller);
-            teller.tell(&Told::Done);
-            Finished::default()
-        }
-        Err(error) => Finished::failed(&format!("no way to report: {error}")),
-    }
-}
-
-/// A crash is expected here: it leaves no core behind, and this process does not outlive its parent.
-fn restrain() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let _ = rustix::process::setrlimit(Resource::Core, none);
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let mut teller = Teller(inside);
+    run_steps(&entry, &mut teller);
+    teller.tell(&Told::Done);
+    Finished::default()
 }
 
 fn run_steps(entry: &CallbackEntry, teller: &mut Teller) {
