@@ -84,15 +84,20 @@ async fn what_a_constructor_does_to_the_process_hurts_only_the_trial() {
 #[tokio::test]
 async fn what_never_comes_back_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, body) in [
-        ("hangs", "for (;;) pause();"),
-        ("spins", "for (;;);"),
-        ("forks", "if (fork() == 0) for (;;) pause(); for (;;) pause();"),
-    ] {
-        let mut config = listing(&constructor(folder.path(), name, body));
-        config["callgate"] = json!({"probe_timeout": "1s"});
-        let said = Gateway::with_config(config).refused().await.stderr;
-        assert!(said.contains("was not done within 1 s while being loaded"), "{name}: {said}");
+    let hangs = "for (;;) pause();";
+    let bodies = [
+        ("hangs", hangs.to_owned()),
+        ("spins", "for (;;);".to_owned()),
+        ("forks", format!("fork(); {hangs}")),
+    ];
+    let starts = bodies.map(|(name, body)| {
+        let mut config = listing(&constructor(folder.path(), name, &body));
+        config["callgate"] = json!({"probe_timeout": "3s"});
+        (name, tokio::spawn(Gateway::with_config(config).refused()))
+    });
+    for (name, start) in starts {
+        let said = start.await.unwrap().stderr;
+        assert!(said.contains("was not done within 3 s while being loaded"), "{name}: {said}");
         assert!(said.contains("callgate.probe_timeout"), "{name}: {said}");
     }
 }
