@@ -14,7 +14,7 @@ mod subject;
 mod table;
 mod test;
 
-use crate::cli::Tool;
+use crate::{cli::Tool, host::one_line};
 use serde::Serialize;
 use std::fmt::Display;
 
@@ -53,7 +53,7 @@ impl Finished {
 /// Runs a tool.
 #[must_use]
 pub fn run(tool: Tool) -> Finished {
-    match tool {
+    let finished = match tool {
         Tool::New(options) => new::run(&options),
         Tool::Inspect(options) => inspect::run(&options),
         Tool::Check(options) => check::run(&options),
@@ -61,7 +61,20 @@ pub fn run(tool: Tool) -> Finished {
         Tool::Bench(options) => bench::run(&options),
         Tool::List(options) => list::run(&options),
         Tool::Pin(options) => pin::run(&options),
+    };
+    let Finished { text, complaint, code } = finished;
+    Finished { text: printable(text), complaint: printable(complaint), code }
+}
+
+/// Text with all control characters but line ends escaped: names come from files that nobody has
+/// looked at yet, and they could steer a terminal.
+fn printable(text: String) -> String {
+    let steers = |it: char| it.is_control() && it != '\n';
+    if !text.contains(steers) {
+        return text;
     }
+    let lines = text.split('\n').map(one_line);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// As it is printed for programs.
@@ -69,4 +82,15 @@ fn as_json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(printable("a\nb\n".to_owned()), "a\nb\n");
+        assert_eq!(printable("a\u{1b}[2J\nb\r\n".to_owned()), "a\\u{1b}[2J\nb\\r\n");
+    }
 }

@@ -36,6 +36,11 @@ fn told(survey: &Survey) -> String {
     for warning in &survey.warnings {
         let _ = writeln!(text, "warning: {}", sentence(warning));
     }
+    if !survey.warnings.is_empty() {
+        text.push_str(
+            "a start refuses this where `callgate.strict_owner` holds, as it does for root\n",
+        );
+    }
     if survey.loadable {
         text.push_str("this gateway can load it\n");
     } else {

@@ -15,7 +15,7 @@ use crate::{
     cli::{Source, Subject, Test},
     config::{CallbackEntry, Problem},
     deployments::Deployments,
-    host::{Counters, one_line},
+    host::Counters,
 };
 use difference::{Change, changes, shown, unmet};
 use input::Input;
@@ -175,7 +175,7 @@ fn told(tested: &Tested) -> String {
     let _ = writeln!(text, "verdict: {}{by}", story.verdict);
     if let Some(error) = &story.error {
         let message = error.error.get("message").and_then(Value::as_str).unwrap_or_default();
-        let _ = writeln!(text, "  status {}: {}", error.status, one_line(message));
+        let _ = writeln!(text, "  status {}: {}", error.status, message);
         let wait = error.retry_after.iter().map(|wait| format!("retry after {wait} s"));
         let cause = error.cause.iter().map(|cause| format!("cause: {cause}"));
         wait.chain(cause).for_each(|line| text.push_str(&format!("  {line}\n")));

@@ -78,10 +78,10 @@ async fn a_crash_an_exit_and_a_hang_are_failed_steps() {
         let last = report["steps"].as_array().unwrap().last().unwrap();
         assert_eq!(last["outcome"], "not_run", "{settings}");
     }
-    let checked = faulty(&json!({"new": [{"sleep_ms": 600_000}]}), &["--step-timeout", "1"]).await;
+    let checked = faulty(&json!({"new": [{"sleep_ms": 600_000}]}), &["--step-timeout", "3"]).await;
     let report = checked.json();
     let failed = failed(&report);
-    assert!(failed[0].0 == "make an instance" && failed[0].1.contains("within 1 s"), "{failed:?}");
+    assert!(failed[0].0 == "make an instance" && failed[0].1.contains("within 3 s"), "{failed:?}");
 }
 
 #[tokio::test]

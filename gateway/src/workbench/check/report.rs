@@ -1,6 +1,6 @@
 //! The report of a check: for people, for programs (`Serialize`), and as JUnit's XML.
 
-use crate::{callbacks::Survey, host::one_line};
+use crate::callbacks::Survey;
 use serde::Serialize;
 use std::{
     fmt::{self, Write as _},
@@ -147,7 +147,7 @@ impl fmt::Display for Report {
                 writeln!(f, "  {:>8.1} ms", step.milliseconds)?;
             }
             for line in step.failure.iter().flat_map(|failure| failure.lines()) {
-                writeln!(f, "           {}", one_line(line))?;
+                writeln!(f, "           {line}")?;
             }
         }
         let failed = self.steps.iter().filter(|step| step.outcome == Outcome::Failed).count();
