@@ -19,7 +19,8 @@ pub const PROBE_VARIABLE: &str = "CALLGATE_PROBE";
 ///
 /// - the environment holds no keys: only what native code needs to run. A `new` that fails for want of
 ///   a variable is not held against the plugin; the gateway itself decides;
-/// - the host's log goes nowhere, its counters start at zero and are thrown away;
+/// - warnings and errors in the host's log are shown only if the child dies, other lines go nowhere;
+/// - the host's counters start at zero and are thrown away;
 /// - standard input is empty, what is printed is captured, and no core is written;
 /// - private memory is bounded at 4 GiB, and time at the config's `callgate.probe_timeout` (5 s).
 ///

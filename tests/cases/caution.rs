@@ -49,6 +49,13 @@ async fn what_ends_the_process_in_the_trial_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn what_it_warned_of_before_it_died_is_told() {
+    let acts = json!({"new": [{"log": "not this"}, {"warn": "no licence found"}, {"exit": 1}]});
+    let said = Gateway::with_config(listing(&faulty("t", acts))).check().await.stderr;
+    assert!(said.contains("no licence found") && !said.contains("not this"), "{said}");
+}
+
+#[tokio::test]
 async fn a_stack_that_overflows_in_the_trial_is_told_as_one() {
     let config = listing(&faulty("t", json!({"new": ["overflow_stack"]})));
     let said = Gateway::with_config(config).check().await.stderr;

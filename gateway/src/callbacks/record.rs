@@ -142,7 +142,9 @@ impl RunRecord {
     /// Says which plugin is about to be loaded, and how far that has come.
     pub(super) fn loading(&self, inspected: &Inspected, step: &str) {
         let (boot, sha256) = (&self.boot, hex(&inspected.sha256));
-        self.write(&format!("boot\t{boot}\nloading\t{sha256}\t{step}\n"));
+        let (name, file) = (&inspected.callback.name, inspected.file.display().to_string());
+        let plugin = format!("{}\t{}", one_line(name), one_line(&file));
+        self.write(&format!("boot\t{boot}\nloading\t{sha256}\t{step}\t{plugin}\n"));
     }
 
     /// Says that nothing is being loaded.
@@ -182,7 +184,9 @@ fn parse(text: &str, boot: &str) -> Option<Left> {
     if crash.is_none() && of("boot").is_none_or(|then| then != boot) {
         return None;
     }
-    let (sha256, step) = loading.split_once('\t')?;
+    // Name and file stand behind these two, for whoever reads the record.
+    let mut parts = loading.split('\t');
+    let (sha256, step) = (parts.next()?, parts.next()?);
     let ended = crash.and_then(|crash| crash.split('\t').next().map(str::to_owned));
     Some(Left::Suspect(Suspect { sha256: sha256.to_owned(), step: step.to_owned(), ended }))
 }
@@ -226,7 +230,7 @@ mod tests {
             Some(Left::Suspect(suspect)) => Some(suspect.ended),
             _ => None,
         };
-        let loading = "boot\tb1\nloading\tabc\twhile being loaded\n";
+        let loading = "boot\tb1\nloading\tabc\twhile being loaded\tx\t/x.so\n";
         assert_eq!(suspect(loading), Some(None));
         assert_eq!(
             suspect(&format!("{loading}crash\tSIGBUS\tx\ty\n")),

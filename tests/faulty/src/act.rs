@@ -55,6 +55,7 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         Action::NakedSpawn => drop(tokio::spawn(async {})),
         Action::Internal(text) => return Err(text.clone()),
         Action::Log(text) => voice.say(Level::Info, text, &[("hook", place)]),
+        Action::Warn(text) => voice.say(Level::Warn, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),
         _ => return Ok(false),
     }

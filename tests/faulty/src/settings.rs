@@ -55,6 +55,8 @@ pub enum Action {
     Internal(String),
     /// Logs this text at level info, with `label` and `hook`.
     Log(String),
+    /// The same at level warn.
+    Warn(String),
     /// Blocks the thread.
     SleepMs(u64),
     /// Ends the process.

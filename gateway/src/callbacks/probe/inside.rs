@@ -15,6 +15,7 @@ use crate::callbacks::{canned, snapshot::Snapshot};
 use crate::child::Inside;
 use crate::deployments::Deployments;
 use crate::host::Counters;
+use crate::telemetry;
 
 /// How long an async hook may wait; then it is dropped, as the gateway would drop it.
 const WAIT: Duration = Duration::from_millis(200);
@@ -25,6 +26,8 @@ const WAIT: Duration = Duration::from_millis(200);
 /// When it was handed none: somebody else started it.
 pub fn run() -> io::Result<()> {
     let mut inside = Inside::new()?;
+    // Among what is captured, to be shown should it die.
+    telemetry::start_in_child();
     let request: Request = serde_json::from_slice(&inside.request)?;
     let answer = match attempt(&mut inside, &request) {
         Ok(()) => Answer::Passed,
