@@ -38,7 +38,7 @@ fn told(survey: &Survey) -> String {
     }
     if !survey.warnings.is_empty() {
         text.push_str(
-            "a start refuses this where `callgate.strict_owner` holds, as it does for root\n",
+            "a start refuses this with `callgate.verify_owner: strict`, the default for root\n",
         );
     }
     if survey.loadable {

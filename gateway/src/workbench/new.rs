@@ -163,7 +163,7 @@ pub(super) fn run(options: &New) -> Finished {
     };
     let folder = options.path.join(&plan.package);
     match write(&plan, &api, &folder) {
-        Ok(()) => Finished::ok(told(&plan, &folder)),
+        Ok(()) => Finished::ok(told(&plan, &api, &folder)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let folder = folder.display();
             let text = format!("`{folder}` is already there; choose another name or `--path`");
@@ -175,10 +175,15 @@ pub(super) fn run(options: &New) -> Finished {
     }
 }
 
-fn told(plan: &Plan, folder: &Path) -> String {
+fn told(plan: &Plan, api: &str, folder: &Path) -> String {
     let (folder, name) = (folder.strip_prefix(".").unwrap_or(folder).display(), &plan.name);
+    let published = if api.starts_with("version") {
+        "it depends on the published `callgate-plugin-api`; `--api-path` names a checkout instead\n"
+    } else {
+        ""
+    };
     format!(
-        "made `{folder}`\n\n\
+        "made `{folder}`\n{published}\n\
          next:\n  \
          cargo build --release --manifest-path {folder}/Cargo.toml\n  \
          callgate plugin check {folder}/target/release/lib{name}.so\n\n\
