@@ -152,6 +152,11 @@ impl Call {
         self.metadata.iter().find(|(name, _)| **name == *key).map(|(_, value)| &**value)
     }
 
+    /// All of what callbacks shared.
+    pub(crate) fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The note of the callback at `place`.
     pub(crate) fn note(&self, place: usize) -> &[u8] {
         self.notes.get(place).map_or(&[], |note| note)

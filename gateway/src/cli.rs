@@ -1,5 +1,12 @@
 //! The command line, spelled as LiteLLM's where both have an option.
 
+mod plugin;
+
+/// `plugin check`, beside the `check` of a config.
+pub use plugin::Check as CheckPlugin;
+pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
+
+use crate::callbacks;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{convert::Infallible, path::PathBuf};
 
@@ -20,8 +27,13 @@ pub struct Cli {
 pub enum Command {
     /// Say everything that is wrong with a config and its callbacks, without listening.
     Check(Check),
+    /// Try a plugin, in a process started for that alone.
+    #[command(name = callbacks::PROBE, hide = true)]
+    Probe,
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),
+    /// Write, inspect, check, test, time, list and pin plugins.
+    Plugin(Plugin),
 }
 
 const HOST: &str = "127.0.0.1";
@@ -52,6 +64,12 @@ pub struct Serve {
     /// The port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = PORT, env = "PORT", value_parser = port)]
     pub port: u16,
+    /// Start without callbacks: to find out whether one of them is what is wrong.
+    #[arg(long)]
+    pub safe_mode: bool,
+    /// Load callbacks even if an earlier start ended while it loaded them.
+    #[arg(long)]
+    pub retry: bool,
     /// How log lines look; the default is pretty on a terminal and JSON elsewhere.
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
@@ -127,5 +145,7 @@ mod tests {
         let blank = Cli::try_parse_from(["callgate", "--port", "", "--host", " "]).unwrap();
         assert_eq!((blank.serve.port, &*blank.serve.host), (PORT, HOST));
         assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());
+        assert!(Cli::try_parse_from(["callgate", "plugin", "inspect", "x.so", "--json"]).is_ok());
+        assert!(Cli::try_parse_from(["callgate", "plugin", "test", "--request", "r"]).is_err());
     }
 }

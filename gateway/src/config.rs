@@ -22,6 +22,7 @@ mod general;
 mod json;
 mod litellm;
 mod model_list;
+pub(crate) mod pin;
 mod reader;
 mod router;
 mod section;
@@ -33,7 +34,7 @@ mod yaml;
 pub use callbacks::{CallbackEntry, OnError};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
-pub use gateway::{GatewaySettings, Limits};
+pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
@@ -129,7 +130,6 @@ fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// As [`load`], from text, and any error refuses all of it.
-#[cfg(test)]
 pub(crate) fn parse(
     file: &Arc<Path>,
     text: &str,

@@ -45,10 +45,33 @@ pub struct CallbackEntry {
     pub on_error: OnError,
     /// Time an asynchronous hook may take.
     pub timeout: Option<Duration>,
+    /// The first 12 to 64 hex digits of its file's SHA-256, in lower case.
+    pub sha256: Option<String>,
     /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
     pub required: bool,
     /// The entry itself.
     pub place: Place,
+}
+
+impl CallbackEntry {
+    /// An entry for one callback of one file, which stands in no config. Problems are told at
+    /// `source`: where its settings came from.
+    #[must_use]
+    pub fn of_file(name: &str, file: &Path, settings: Value, source: &str) -> Self {
+        Self {
+            position: 0,
+            name: name.to_owned(),
+            instance: None,
+            file: Some(file.to_owned()),
+            sha256: None,
+            settings,
+            settings_path: "settings".to_owned(),
+            on_error: OnError::Fail,
+            timeout: None,
+            required: true,
+            place: Place::whole_file(Path::new(source)),
+        }
+    }
 }
 
 impl fmt::Debug for CallbackEntry {
@@ -66,7 +89,7 @@ impl fmt::Debug for CallbackEntry {
 }
 
 /// Meant for later: each is accepted with a warning.
-const NOT_YET: &[&str] = &["mode", "sha256", "only", "hooks", "grants"];
+const NOT_YET: &[&str] = &["mode", "only", "hooks", "grants"];
 
 /// `list` is `litellm_settings.callbacks`; `settings` is `callback_settings`.
 pub(super) fn read<'n>(
@@ -116,6 +139,7 @@ fn entry(
         settings_path: format!("{}.settings", field.path),
         on_error: OnError::Fail,
         timeout: None,
+        sha256: None,
         required: true,
         place: reader.place(field),
     };
@@ -178,11 +202,24 @@ fn inline(
         entry.on_error = on_error(reader, &field);
     }
     entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
+    entry.sha256 = section.take("sha256").and_then(|field| pin(reader, &field));
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
     section.finish(reader, NOT_YET);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
+}
+
+/// Digits alone look like a number to YAML; they are taken as they are written.
+fn pin(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.any_text(field)?.trim().to_ascii_lowercase();
+    if (12..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Some(text);
+    }
+    let problem = format!("expected 12 to 64 hex digits of a SHA-256, found `{text}`");
+    let remedy = "`sha256sum` prints them";
+    reader.problems.push(Problem::error(reader.place(field), problem).remedy(remedy));
+    None
 }
 
 fn on_error(reader: &mut Reader<'_>, field: &Field<'_>) -> OnError {

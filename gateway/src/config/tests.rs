@@ -386,7 +386,8 @@ fn callbacks_that_contradict_themselves_are_refused() {
              found neither",
             ":8:29: litellm_settings.callbacks[5].settings.p: the environment variable `NO` is \
              not set; set `NO` in the environment or in `.env`",
-            ":8:39: litellm_settings.callbacks[5].sha256: `sha256` is accepted but not acted on yet",
+            ":8:47: litellm_settings.callbacks[5].sha256: expected 12 to 64 hex digits of a SHA-256, \
+             found `x`; `sha256sum` prints them",
             ":9:24: callback_settings.b: settings of `b` are also given at \
              `litellm_settings.callbacks[2].settings`; keep one of the two",
             ":9:32: callback_settings.rate_limt: no callback is called `rate_limt`; these settings \

@@ -10,17 +10,14 @@ use crate::{
     call::Call,
     callbacks::{
         hook::Hook,
-        loader::{Instance, Recipe},
+        loader::{Instance, Recipe, RunningHook},
     },
     config::OnError,
     failure::Failure,
     host::one_line,
 };
 use futures_util::future::poll_immediate;
-use plugin_api::{
-    FailureKind,
-    abi::{Verdict, serve::HookFuture},
-};
+use plugin_api::{FailureKind, abi::Verdict};
 use std::{
     sync::{
         Arc,
@@ -101,7 +98,7 @@ impl Link {
     /// Waits for an async hook; one that is ready at once never touches a timer.
     pub(super) async fn wait(
         &self,
-        mut hook: HookFuture<'_>,
+        mut hook: RunningHook<'_>,
         limit: Duration,
     ) -> Result<Verdict, Fault> {
         if let Some(verdict) = poll_immediate(&mut hook).await {

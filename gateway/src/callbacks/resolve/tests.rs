@@ -19,6 +19,7 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
         settings_path: "s".to_owned(),
         on_error: OnError::Fail,
         timeout: None,
+        sha256: None,
         required: true,
         place: Place::whole_file(Path::new("config.yaml")),
     }
