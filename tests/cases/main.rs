@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit_log;
 mod auth;
 mod bad_input;
 mod callbacks;
@@ -20,6 +21,7 @@ mod errors;
 mod exactly_once;
 mod faults;
 mod faulty;
+mod guardrail;
 mod headers;
 mod health;
 mod hostile;

@@ -10,6 +10,7 @@ use serde_json::{
 use std::{io, time::Duration};
 
 /// How a call ended.
+#[derive(Clone, Copy)]
 pub(crate) enum Ending<'a, 'b> {
     Reply(&'a LlmReply<'b>),
     Failure(&'a LlmFailure<'b>),

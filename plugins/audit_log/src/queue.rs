@@ -170,15 +170,15 @@ impl Writer {
         let now = Instant::now();
         let Written { lost, error } = self.file.append(lines, now);
         self.lost += lost;
+        let due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= BETWEEN);
         match error {
-            Some(error) => {
-                if self.told.is_none_or(|told| now.saturating_duration_since(told) >= BETWEEN) {
-                    self.told = Some(now);
-                    let lost = std::mem::take(&mut self.lost).to_string();
-                    let message = format!("the audit log is incomplete: {error}");
-                    self.shared.host.log_with(Level::Error, &message, &[("lines", &lost)]);
-                }
+            Some(error) if due => {
+                self.told = Some(now);
+                let lost = std::mem::take(&mut self.lost).to_string();
+                let message = format!("the audit log is incomplete: {error}");
+                self.shared.host.log_with(Level::Error, &message, &[("lines", &lost)]);
             }
+            Some(_) => {}
             None if self.told.is_some() => {
                 self.told = None;
                 self.tell_lost();

@@ -67,7 +67,7 @@ fn luhn<'a>(digits: impl DoubleEndedIterator<Item = &'a u8>) -> bool {
             (digit, _) => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]
