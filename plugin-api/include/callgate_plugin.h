@@ -43,7 +43,7 @@ typedef struct callgate_pair {
   callgate_view value;
 } callgate_pair;
 
-/* What a hook decides. Any other number is a fault. */
+/* What a hook decides. Other numbers are not for plugins in C; an unknown one is a fault. */
 typedef uint32_t callgate_verdict;
 #define CALLGATE_CONTINUE 0u /* go on */
 #define CALLGATE_REPLY 1u    /* answered with `reply`; in on_llm_start only */

@@ -11,6 +11,7 @@
 mod audit_log;
 mod auth;
 mod bad_input;
+mod c_plugins;
 mod callbacks;
 mod chat;
 mod check;

@@ -10,7 +10,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-pub(super) use elf::{ElfError, parse_glibc};
+pub(super) use elf::{ElfError, Root, parse_glibc};
 pub(super) use export::ExportError;
 pub(super) use file::FileError;
 
@@ -33,6 +33,7 @@ pub(super) struct Inspected {
     pub(super) section: Vec<u8>,
     pub(super) header: Header,
     pub(super) callback: Exported,
+    pub(super) root: Root,
 }
 
 /// Reads and judges the file of an entry; what is merely unwise goes to `warnings`.
@@ -50,11 +51,15 @@ pub(super) fn inspect(
         let text = about(entry, Some(file), &unwise.to_string());
         warnings.push(Problem::warning(entry.place.clone(), text).remedy(unwise.remedy()));
     }
-    let section = elf::manifest_section(&bytes)?.to_vec();
+    let (section, root) = elf::manifest_section(&bytes)?;
+    let section = section.to_vec();
     let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
     export::check_api(&manifest.header)?;
     let Manifest { header, callbacks } = manifest;
+    if root == Root::C {
+        export::check_c(&callbacks)?;
+    }
     let callback = export::choose(callbacks, entry)?;
     let sha256 = Sha256::digest(&bytes).into();
-    Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback })
+    Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback, root })
 }

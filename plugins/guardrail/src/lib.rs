@@ -104,6 +104,10 @@ impl Callback for Guardrail {
             }
             return Ok(Flow::Continue);
         }
+        if !call.stream() {
+            let message = "the reply is withheld: it is not UTF-8, so it cannot be judged";
+            return Err(Rejection::new(502, message).code("guardrail").into());
+        }
         let withheld = Held::read(call.local()).ok_or_else(unreadable_note)?.text_len();
         if withheld > 0 {
             self.host.log_with(

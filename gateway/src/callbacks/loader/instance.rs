@@ -7,13 +7,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use abi_stable::std_types::{RErr, RNone, ROk, RSome};
 use plugin_api::abi::serve::{HostTables, LoadedCallback};
-use plugin_api::abi::{CreateArgs, RawCallback, View};
+use plugin_api::abi::{CHost, CreateArgs, RawCallback, View};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::library::Library;
+use super::library::{Created, Library};
 use crate::host::{CallbackHost, Counters};
 
 /// Why a plugin made no instance.
@@ -47,8 +46,9 @@ pub(super) enum Hooks {
 /// `shutdown` (if that has not been done) and `destroy`, which may block: drop it where that is
 /// allowed.
 pub struct Instance {
-    /// Before `_host`: the plugin may use its host until `destroy` returns.
+    /// Before the hosts: the plugin may use its host until `destroy` returns.
     callback: LoadedCallback,
+    _c_host: Option<Arc<CHost>>,
     _host: HostTables<CallbackHost>,
     is_shut_down: AtomicBool,
 }
@@ -72,25 +72,22 @@ impl Instance {
             host: host.handle(),
         };
         // SAFETY: the views outlive the call; the host outlives the instance by the order of fields.
-        let raw = match unsafe { (library.root().create())(args) } {
-            ROk(raw) => raw,
-            RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
-        };
-        // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
+        let Created { raw, c_host } = unsafe { library.create(args) }
+            .map_err(|message| InstanceError::Refused(masked(&message, settings)))?;
+        // SAFETY: the library passed its checks and is never unloaded; `raw` is only ours.
         let made = unsafe { LoadedCallback::from_raw(raw) };
         let callback = match hooks {
             Hooks::Exported => made,
-            // SAFETY: the view outlives the call.
-            Hooks::All => match unsafe { (library.root().all_hooks())(args.callback) } {
-                RSome(vt) => {
+            Hooks::All => match library.all_hooks(callback) {
+                Some(vt) => {
                     std::mem::forget(made);
                     // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
                     unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }
                 }
-                RNone => return Err(InstanceError::NoHooks(callback.to_owned())),
+                None => return Err(InstanceError::NoHooks(callback.to_owned())),
             },
         };
-        Ok(Self { callback, _host: host, is_shut_down: AtomicBool::new(false) })
+        Ok(Self { callback, _c_host: c_host, _host: host, is_shut_down: AtomicBool::new(false) })
     }
 
     /// Tells the callback, once, that no new call will come. Its hooks may still be running.

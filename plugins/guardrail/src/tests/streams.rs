@@ -210,6 +210,13 @@ fn text_kept_by_a_stream_without_an_end_is_withheld_and_told_without_it() {
 }
 
 #[test]
+fn a_reply_without_json_that_is_no_stream_is_withheld() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask"}]));
+    let mut reply = TestReply::streamed("abc");
+    assert_eq!(refused(tester.end(&mut TestCall::chat("m"), &mut reply)).status, 502);
+}
+
+#[test]
 fn chunks_that_cannot_be_judged_are_faults() {
     let tester = rules(&json!([{"pattern": "abc", "action": "mask"}]));
     for choice in [
