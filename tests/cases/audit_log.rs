@@ -158,7 +158,8 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
         let _ = full.client().chat("gpt").send().await.expect_status(200);
     }
     let log = full.stop().await;
-    let told = log.lines().filter(|line| line.contains("the audit log is incomplete")).count();
+    let told =
+        log.lines().filter(|line| line.contains("the audit log is not as it should be")).count();
     assert_eq!(told, 1, "{log}");
     assert!(log.contains("No space left on device"), "{log}");
 
@@ -167,7 +168,7 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
     fs::create_dir(&logs).unwrap();
     let gateway = gateway(&upstream, json!([audit(json!({"path": logs.join(FILE)}))])).await;
     fs::remove_dir_all(&logs).unwrap();
-    let told = gateway.log().containing("the audit log is incomplete");
+    let told = gateway.log().containing("the audit log is not as it should be");
     let calls = async {
         loop {
             let _ = gateway.client().chat("gpt").send().await.expect_status(200);

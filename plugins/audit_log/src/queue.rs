@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -55,7 +55,8 @@ impl Queue {
             dropped: AtomicU64::new(0),
             told: Mutex::new(None),
         });
-        let writer = Writer { file, shared: Arc::clone(&shared), lost: 0, told: None };
+        let writer =
+            Writer { file, shared: Arc::clone(&shared), lost: 0, told: None, failing: false };
         let thread = thread::Builder::new()
             .name("audit-log".to_owned())
             .spawn(move || writer.run(&receiver))
@@ -76,11 +77,21 @@ impl Queue {
         }
     }
 
-    /// Waits until everything that was handed over is written.
+    /// Waits until everything that was handed over is written; not for ever.
     pub(crate) fn flush(&self) {
+        let Some(sender) = &self.sender else { return };
         let (done, written) = sync_channel(1);
-        let asked = self.sender.as_ref().is_some_and(|it| it.send(Message::Flush(done)).is_ok());
-        if asked && written.recv_timeout(PATIENCE).is_err() {
+        let deadline = Instant::now() + PATIENCE;
+        let mut message = Message::Flush(done);
+        while let Err(TrySendError::Full(back)) = sender.try_send(message) {
+            if Instant::now() >= deadline {
+                break;
+            }
+            message = back;
+            thread::sleep(Duration::from_millis(1));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if written.recv_timeout(left).is_err() {
             self.shared.host.log(Level::Warn, "the audit log's file does not take its last lines");
         }
     }
@@ -111,7 +122,7 @@ impl Shared {
         }
         let dropped = self.dropped.swap(0, Relaxed);
         if dropped > 0 {
-            let fields = [("lines", &*dropped.to_string())];
+            let fields = [("lines.lost", &*dropped.to_string())];
             let message = "lines of the audit log were dropped: too many wait to be written";
             self.host.log_with(Level::Warn, message, &fields);
         }
@@ -125,8 +136,10 @@ struct Writer {
     shared: Arc<Shared>,
     /// Lines that could not be written and have not been told of.
     lost: usize,
-    /// When trouble was last told; `None` while all is well.
+    /// When trouble was last told.
     told: Option<Instant>,
+    /// That was told, and not yet its end.
+    failing: bool,
 }
 
 impl Writer {
@@ -173,18 +186,17 @@ impl Writer {
         let due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= BETWEEN);
         match error {
             Some(error) if due => {
-                self.told = Some(now);
+                (self.told, self.failing) = (Some(now), true);
                 let lost = std::mem::take(&mut self.lost).to_string();
-                let message = format!("the audit log is incomplete: {error}");
-                self.shared.host.log_with(Level::Error, &message, &[("lines", &lost)]);
+                let message = format!("the audit log is not as it should be: {error}");
+                self.shared.host.log_with(Level::Error, &message, &[("lines.lost", &lost)]);
             }
-            Some(_) => {}
-            None if self.told.is_some() => {
-                self.told = None;
+            None if self.failing => {
+                self.failing = false;
                 self.tell_lost();
                 self.shared.host.log(Level::Info, "the audit log is written again");
             }
-            None => {}
+            Some(_) | None => {}
         }
         if self.shared.dropped.load(Relaxed) > 0 {
             self.shared.tell_dropped(false);
@@ -195,7 +207,7 @@ impl Writer {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
             let message = "more lines of the audit log were lost";
-            self.shared.host.log_with(Level::Error, message, &[("lines", &lost.to_string())]);
+            self.shared.host.log_with(Level::Error, message, &[("lines.lost", &lost.to_string())]);
         }
     }
 }

@@ -139,7 +139,7 @@ fn a_disk_that_takes_nothing_is_told_once_and_lets_calls_go_on() {
     assert!(told[0].message.contains("cannot write to `/dev/full`"), "{}", told[0]);
     drop(tester);
     let told = host.log().pop().unwrap();
-    assert_eq!(told.field("lines"), Some("99"), "{told}");
+    assert_eq!(told.field("lines.lost"), Some("99"), "{told}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_finds_no_room_is_dropped_and_told_once() {
     assert_eq!(lines(&path).len(), 1);
     let told = |host: &MockHost| {
         let lines = host.log().into_iter().filter(|line| line.message.contains("dropped"));
-        lines.map(|line| line.field("lines").unwrap().to_owned()).collect::<Vec<_>>()
+        lines.map(|line| line.field("lines.lost").unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(told(&host), ["1"]);
     drop(tester);
