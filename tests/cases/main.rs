@@ -8,9 +8,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit_log;
 mod auth;
 mod bad_input;
 mod bounds;
+mod c_plugins;
 mod callbacks;
 mod caution;
 mod chat;
@@ -24,6 +26,7 @@ mod evil_files;
 mod exactly_once;
 mod faults;
 mod faulty;
+mod guardrail;
 mod headers;
 mod health;
 mod hostile;
