@@ -3,6 +3,7 @@
 //!
 //! Called by [`export_callbacks!`](crate::export_callbacks) and by the conformance tests.
 
+pub(crate) mod background;
 mod panics;
 
 use super::{
