@@ -6,7 +6,7 @@ use crate::{
     cli::{Serve, Source},
     config::{self, Config, Environment, Problem, Problems, UnknownKeys},
     deployments::Deployments,
-    host::Counters,
+    host::Services,
     server::{Listener, Server},
 };
 use std::{fmt::Write as _, future::Future, net::IpAddr, sync::Arc, time::Duration};
@@ -49,6 +49,8 @@ pub struct Built {
     pub deployments: Deployments,
     /// The callbacks, in order.
     pub plugins: Vec<Plugin>,
+    /// What the callbacks are lent.
+    pub services: Arc<Services>,
     /// What the operator should be told.
     pub warnings: Vec<Problem>,
 }
@@ -82,12 +84,14 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
         config::problem::sort(&mut problems);
         return Err(Problems(problems));
     }
-    let counters = Arc::new(Counters::default());
-    let loaded = callbacks::load_all(&config.callbacks, &search, &counters);
+    // Whoever names no address only looks.
+    let services = Arc::new(if host.is_some() { Services::new() } else { Services::idle() });
+    let environment = &config.environment;
+    let loaded = callbacks::load_all(&config.callbacks, &search, environment, &services);
     let plugins = keep(loaded.map(|loaded| (loaded.plugins, loaded.warnings)), &mut problems);
     match (deployments, plugins) {
         (Some(deployments), Some(plugins)) => {
-            Ok(Built { config, deployments, plugins, warnings: problems })
+            Ok(Built { config, deployments, plugins, services, warnings: problems })
         }
         _ => Err(Problems(problems)),
     }
@@ -130,7 +134,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         tracing::info!("{line}");
     }
     let drain = built.config.gateway.limits.drain_timeout;
-    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins));
+    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins, built.services));
     let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {

@@ -28,7 +28,7 @@ mod setting;
 mod tests;
 mod yaml;
 
-pub use callbacks::{CallbackEntry, OnError};
+pub use callbacks::{CallbackEntry, Grants, HostPattern, OnError};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits};

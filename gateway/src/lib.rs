@@ -18,6 +18,7 @@ pub mod deployments;
 mod failure;
 pub mod host;
 mod json;
+mod metrics;
 pub mod provider;
 pub mod secret;
 pub mod server;

@@ -74,8 +74,14 @@ fn sentence(hook: &str, listed: bool, implemented: bool) -> Option<(String, &'st
 fn implements(instance: &Instance, hook: Hook, deployments: &Deployments) -> bool {
     let Some(mut call) = canned() else { return true };
     let starting = hook == Hook::Start;
-    let mut scope =
-        Scope { call: &mut call, deployments, place: 0, starting, given: Given::Nothing };
+    let mut scope = Scope {
+        call: &mut call,
+        deployments,
+        place: 0,
+        starting,
+        sees_credentials: false,
+        given: Given::Nothing,
+    };
     macro_rules! run {
         ($has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
             if instance.$has() {

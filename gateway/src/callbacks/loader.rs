@@ -26,8 +26,8 @@ use super::inspect::{Inspected, inspect};
 use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
 use super::schema;
-use crate::config::{CallbackEntry, Problem, Problems};
-use crate::host::Counters;
+use crate::config::{CallbackEntry, Environment, Problem, Problems};
+use crate::host::{Missing, Needs, Permissions, Services};
 
 /// What became of the config's list.
 #[derive(Debug)]
@@ -47,14 +47,16 @@ pub struct Loaded {
 pub fn load_all(
     entries: &[CallbackEntry],
     search: &SearchPath,
-    counters: &Arc<Counters>,
+    environment: &Environment,
+    services: &Arc<Services>,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut plugins = Vec::new();
     for entry in entries {
         let started = Instant::now();
         let Some(inspected) = inspect_entry(entry, search, &mut problems) else { continue };
-        match Plugin::load(entry, inspected, counters, started) {
+        let permissions = permissions(entry, &inspected, environment, &mut problems);
+        match Plugin::load(entry, inspected, permissions, services, started) {
             Ok(plugin) => plugins.push(plugin),
             Err((file, refusal)) => {
                 problems.push(weigh(entry, refusal.problem(entry, Some(&file))));
@@ -66,6 +68,27 @@ pub fn load_all(
     }
     problems.extend(order::doubts(&plugins));
     Ok(Loaded { plugins, warnings: problems })
+}
+
+/// What the entry's callback may have; what it asks for in vain becomes a warning each.
+fn permissions(
+    entry: &CallbackEntry,
+    inspected: &Inspected,
+    environment: &Environment,
+    problems: &mut Vec<Problem>,
+) -> Arc<Permissions> {
+    let callback = &inspected.callback;
+    let needs = Needs {
+        callback: &callback.name,
+        secrets: &callback.needs_secrets,
+        http_hosts: &callback.needs_http_hosts,
+    };
+    let (permissions, missing) = Permissions::new(&entry.grants, needs, environment);
+    problems.extend(missing.into_iter().map(|Missing { text, remedy }| {
+        let text = about(entry, Some(&inspected.file), &text);
+        Problem::warning(entry.place.clone(), text).remedy(remedy)
+    }));
+    Arc::new(permissions)
 }
 
 /// Everything that can be said about the entries without executing any plugin's code.

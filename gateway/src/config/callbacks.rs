@@ -1,6 +1,10 @@
 //! `litellm_settings.callbacks` and `callback_settings`: which plugins run, in which order, with
 //! which settings. Finding a plugin's file and checking its settings is the loader's work.
 
+mod grants;
+
+pub use grants::{Grants, HostPattern};
+
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -45,6 +49,8 @@ pub struct CallbackEntry {
     pub on_error: OnError,
     /// Time an asynchronous hook may take.
     pub timeout: Option<Duration>,
+    /// What it may have of the gateway beside what all may.
+    pub grants: Grants,
     /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
     pub required: bool,
     /// The entry itself.
@@ -66,7 +72,7 @@ impl fmt::Debug for CallbackEntry {
 }
 
 /// Meant for later: each is accepted with a warning.
-const NOT_YET: &[&str] = &["mode", "sha256", "only", "hooks", "grants"];
+const NOT_YET: &[&str] = &["mode", "sha256", "only", "hooks"];
 
 /// `list` is `litellm_settings.callbacks`; `settings` is `callback_settings`.
 pub(super) fn read<'n>(
@@ -116,6 +122,7 @@ fn entry(
         settings_path: format!("{}.settings", field.path),
         on_error: OnError::Fail,
         timeout: None,
+        grants: Grants::default(),
         required: true,
         place: reader.place(field),
     };
@@ -178,6 +185,9 @@ fn inline(
         entry.on_error = on_error(reader, &field);
     }
     entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
+    if let Some(field) = section.take("grants") {
+        entry.grants = grants::read(reader, &field);
+    }
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));

@@ -7,7 +7,7 @@ use super::reader::{Field, Reader};
 use super::section::Section;
 
 /// `litellm_settings`, but for the callbacks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LitellmSettings {
     /// Timeout of calls whose deployment sets none.
     pub request_timeout: Option<Duration>,
@@ -17,6 +17,20 @@ pub struct LitellmSettings {
     pub num_retries: Option<u32>,
     /// Where calls of a model go when it fails.
     pub fallbacks: Fallbacks,
+    /// Whether `GET /metrics` needs the key (true unless said otherwise).
+    pub metrics_auth: bool,
+}
+
+impl Default for LitellmSettings {
+    fn default() -> Self {
+        Self {
+            request_timeout: None,
+            drop_params: false,
+            num_retries: None,
+            fallbacks: Fallbacks::default(),
+            metrics_auth: true,
+        }
+    }
 }
 
 const NOT_YET: &[&str] = &[
@@ -53,7 +67,6 @@ const NOT_YET: &[&str] = &[
     "public_model_groups",
     "redact_messages_in_exceptions",
     "redact_user_api_key_info",
-    "require_auth_for_metrics_endpoint",
     "return_response_headers",
     "service_callback",
     "set_verbose",
@@ -74,11 +87,13 @@ pub(super) fn read<'n>(
     let timeout = section.take("request_timeout");
     let drop_params = section.take("drop_params");
     let retries = section.take("num_retries");
+    let metrics_auth = section.take("require_auth_for_metrics_endpoint");
     let settings = LitellmSettings {
         request_timeout: timeout.and_then(|field| reader.duration(&field)),
         drop_params: drop_params.and_then(|field| reader.boolean(&field)).unwrap_or_default(),
         num_retries: retries.and_then(|field| reader.integer(&field)),
         fallbacks: fallbacks::take(reader, &mut section),
+        metrics_auth: metrics_auth.and_then(|field| reader.boolean(&field)).unwrap_or(true),
     };
     let callbacks = section.take("callbacks");
     section.not_yet(reader, "num_retries");

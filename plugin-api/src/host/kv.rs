@@ -62,7 +62,8 @@ impl Kv {
     /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): a value above 1 MiB;
     /// [`FULL`](super::HostErrorKind::FULL): no room left. What was there before stays.
     pub fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
-        let millis = live.map_or(0, |live| u64::try_from(live.as_millis()).unwrap_or(u64::MAX).max(1));
+        let millis =
+            live.map_or(0, |live| u64::try_from(live.as_millis()).unwrap_or(u64::MAX).max(1));
         let (key, value) = (View::of(key.as_bytes()), View::of(value));
         // SAFETY: as in `Host`; the views live until the call returns.
         HostError::from_number(unsafe { (self.vt.set())(self.raw.ctx, key, value, millis) })

@@ -77,7 +77,12 @@ impl Metrics {
     ///
     /// # Errors
     /// As [`Metrics::counter`]; also for bounds that are not as told here.
-    pub fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Result<Histogram, HostError> {
+    pub fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+    ) -> Result<Histogram, HostError> {
         self.register(MetricKind::Histogram, name, help, bounds).map(Histogram)
     }
 

@@ -19,8 +19,7 @@ use std::{
 const MAX_TASKS: usize = 1024;
 const MAX_JOBS: usize = 64;
 
-pub(super) type HttpScript =
-    Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse, HostError> + Send>;
+pub(super) type HttpScript = Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse, HostError> + Send>;
 
 #[derive(Default)]
 pub(super) struct MockBackground {

@@ -243,9 +243,8 @@ impl HostAccess for Lent {
 
     fn secret(&self, name: &str) -> Result<String, HostError> {
         let secrets = self.0.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = || {
-            HostError::new(HostErrorKind::NOT_GRANTED, format!("`{name}` is not granted"))
-        };
+        let missing =
+            || HostError::new(HostErrorKind::NOT_GRANTED, format!("`{name}` is not granted"));
         let value = secrets.get(name).cloned().ok_or_else(missing)?;
         if value.trim().is_empty() {
             return Err(HostError::new(HostErrorKind::NOT_SET, format!("`{name}` is not set")));

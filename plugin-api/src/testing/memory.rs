@@ -44,8 +44,7 @@ impl MockKv {
         values.now = values.now.max(now);
         let now = values.now;
         values.values.retain(|_, value| value.ends > now);
-        values.bytes =
-            values.values.iter().map(|(key, value)| key.len() + value.bytes.len()).sum();
+        values.bytes = values.values.iter().map(|(key, value)| key.len() + value.bytes.len()).sum();
     }
 }
 
@@ -176,7 +175,8 @@ mod tests {
         assert_eq!(kind(kv.set("", b"", None)), HostErrorKind::INVALID);
         assert_eq!(kind(kv.set("k", &vec![0; MAX_VALUE + 1], None)), HostErrorKind::TOO_LARGE);
         for index in 0..15 {
-            kv.set(&format!("k{index}"), &vec![0; MAX_VALUE], Some(Duration::from_secs(1))).unwrap();
+            kv.set(&format!("k{index}"), &vec![0; MAX_VALUE], Some(Duration::from_secs(1)))
+                .unwrap();
         }
         assert_eq!(kind(kv.set("last", &vec![0; MAX_VALUE], None)), HostErrorKind::FULL);
         kv.set_now(999_999_999);

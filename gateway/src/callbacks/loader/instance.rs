@@ -14,7 +14,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::library::Library;
-use crate::host::{CallbackHost, Counters};
+use crate::host::CallbackHost;
 
 /// Why a plugin made no instance.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -47,9 +47,10 @@ pub(super) enum Hooks {
 /// `shutdown` (if that has not been done) and `destroy`, which may block: drop it where that is
 /// allowed.
 pub struct Instance {
-    /// Before `_host`: the plugin may use its host until `destroy` returns.
+    /// Before `_tables`: the plugin may use its host until `destroy` returns.
     callback: LoadedCallback,
-    _host: HostTables<CallbackHost>,
+    _tables: HostTables<CallbackHost>,
+    host: Arc<CallbackHost>,
     is_shut_down: AtomicBool,
 }
 
@@ -57,19 +58,18 @@ impl Instance {
     pub(super) fn new(
         library: &Library,
         callback: &str,
-        name: &Arc<str>,
         settings: &Value,
-        counters: &Counters,
+        host: CallbackHost,
         hooks: Hooks,
     ) -> Result<Self, InstanceError> {
-        let host = Arc::new(CallbackHost::new(Arc::clone(name), callback, counters));
-        let host = HostTables::new(host);
+        let host = Arc::new(host);
+        let tables = HostTables::new(Arc::clone(&host));
         let json = settings.to_string();
         let args = CreateArgs {
             callback: View::of(callback.as_bytes()),
-            instance: View::of(name.as_bytes()),
+            instance: View::of(host.name().as_bytes()),
             settings: View::of(json.as_bytes()),
-            host: host.handle(),
+            host: tables.handle(),
         };
         // SAFETY: the views outlive the call; the host outlives the instance by the order of fields.
         let raw = match unsafe { (library.root().create())(args) } {
@@ -90,13 +90,14 @@ impl Instance {
                 RNone => return Err(InstanceError::NoHooks(callback.to_owned())),
             },
         };
-        Ok(Self { callback, _host: host, is_shut_down: AtomicBool::new(false) })
+        Ok(Self { callback, _tables: tables, host, is_shut_down: AtomicBool::new(false) })
     }
 
     /// Tells the callback, once, that no new call will come. Its hooks may still be running.
     pub fn shutdown(&self) {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {
             self.callback.shutdown();
+            self.host.ends();
         }
     }
 }

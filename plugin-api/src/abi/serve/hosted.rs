@@ -12,8 +12,8 @@ use crate::{
     Admission, HostError, HttpRequest, HttpResponse, Level, MetricKind,
     abi::{
         ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, HostHandle, HostVt, HostVtRef,
-        HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, SecretsVtRef, TaskVtRef, TimerVtRef,
-        View, ViewPair,
+        HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, SecretsVtRef, TaskVtRef,
+        TimerVtRef, View, ViewPair,
     },
 };
 #[cfg(feature = "testing")]

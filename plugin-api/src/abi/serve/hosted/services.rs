@@ -1,7 +1,10 @@
 //! The tables of the services that may refuse or wait: store, metrics, HTTP, timer, tasks, secrets.
 //! The proof of the unsafe blocks is that of `hosted`.
 
-#![expect(clippy::undocumented_unsafe_blocks, reason = "proved in `hosted`, once for all functions")]
+#![expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "proved in `hosted`, once for all functions"
+)]
 
 use super::{BoxFuture, HostAccess, Job, Table, host, name};
 use crate::{
@@ -49,9 +52,7 @@ unsafe extern "C" fn kv_set<T: HostAccess>(
     millis: u64,
 ) -> u32 {
     let live = (millis > 0).then(|| Duration::from_millis(millis));
-    number(unsafe {
-        host::<T>(ctx).kv().set(name(key), value.bytes().unwrap_or_default(), live)
-    })
+    number(unsafe { host::<T>(ctx).kv().set(name(key), value.bytes().unwrap_or_default(), live) })
 }
 
 unsafe extern "C" fn kv_delete<T: HostAccess>(ctx: *const (), key: View) -> u32 {
