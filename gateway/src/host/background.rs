@@ -177,12 +177,14 @@ impl Background {
         }
     }
 
-    /// Takes nothing new, waits at most `limit` for what runs, and cuts off the rest. Returns how
-    /// much that was. Blocks.
+    /// Waits at most `limit` for what runs, which may send its last requests meanwhile; then takes
+    /// nothing new and cuts off the rest. Returns how much that was. Blocks.
     pub(super) fn end(&self, limit: Duration) -> usize {
-        self.ended.store(true, SeqCst);
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(runtime) = runtime else { return 0 };
+        let Some(runtime) = runtime else {
+            self.ended.store(true, SeqCst);
+            return 0;
+        };
         self.live.waited_for.store(true, SeqCst);
         let ends = Instant::now().checked_add(limit);
         let mut guard = self.live.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,6 +195,7 @@ impl Background {
             guard = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(guard);
+        self.ended.store(true, SeqCst);
         let left = self.live.count.load(SeqCst);
         runtime.shutdown_background();
         left
