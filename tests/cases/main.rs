@@ -23,6 +23,7 @@ mod faulty;
 mod headers;
 mod health;
 mod hostile;
+mod langsmith;
 mod log;
 mod loop_guard;
 mod metrics;

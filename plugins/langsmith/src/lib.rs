@@ -44,9 +44,13 @@ pub use settings::Settings;
 use keeper::Keeper;
 use note::Note;
 use plugin_api::{
-    CallView, Callback, Flow, Hook, Host, InitError, LlmFailure, LlmReply, export_callbacks,
+    CallView, Callback, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
+    export_callbacks,
 };
 use std::sync::Arc;
+
+/// A client's `metadata` beyond it is left out.
+const MAX_METADATA: usize = 64 * 1024;
 
 /// See the crate.
 #[derive(Debug)]
@@ -64,6 +68,17 @@ impl Callback for Langsmith {
         let sampling_rate = plan.sampling_rate;
         let keeper = Arc::new(Keeper::new(host, plan).map_err(InitError::new)?);
         Ok(Self { host, keeper, sampling_rate })
+    }
+
+    /// A client's `metadata` is not for every upstream, so it may be gone at the end.
+    fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        let metadata = call.param("metadata").filter(|json| json.len() <= MAX_METADATA);
+        if let Some(metadata) = metadata.map(str::to_owned)
+            && self.keeper.can_send()
+        {
+            call.set_local(metadata.as_bytes())?;
+        }
+        Ok(Flow::Continue)
     }
 
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
@@ -103,7 +118,7 @@ export_callbacks! {
     Langsmith {
         name: "langsmith",
         kind: sync,
-        hooks: [on_llm_end, on_llm_error],
+        hooks: [on_llm_start, on_llm_end, on_llm_error],
         reads: ["model", "route", "messages", "params", "reply", "error"],
         writes: [],
         needs: {

@@ -16,6 +16,8 @@ pub(crate) struct Note {
     pub(crate) stream: bool,
     /// The request's body.
     pub(crate) body: Vec<u8>,
+    /// The client's `metadata` as it was at the start; empty without one.
+    pub(crate) metadata: Vec<u8>,
     /// A JSON reply; empty when it was streamed or there is none.
     pub(crate) reply: String,
     /// What was streamed.
@@ -57,6 +59,7 @@ impl Note {
             key_id: call.key_id().to_owned(),
             stream: call.stream(),
             body: call.body().to_vec(),
+            metadata: call.local().to_vec(),
             ended_ms,
             ..Self::default()
         }
@@ -101,7 +104,7 @@ impl Note {
     /// About as much memory as it takes, and a little less than it will be on the wire.
     pub(crate) fn size(&self) -> usize {
         const REST: usize = 1024;
-        self.body.len() + self.reply.len() + self.text.len() + REST
+        self.body.len() + self.metadata.len() + self.reply.len() + self.text.len() + REST
     }
 }
 

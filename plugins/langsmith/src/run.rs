@@ -33,7 +33,11 @@ fn write(
     run_name: &str,
     body: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    let request: Members<'_> = serde_json::from_slice(&note.body).unwrap_or_default();
+    let mut request: Members<'_> = serde_json::from_slice(&note.body).unwrap_or_default();
+    if let Ok(metadata) = serde_json::from_slice(&note.metadata) {
+        request.insert("metadata".to_owned(), metadata);
+    }
+    let request = request;
     let asked: Members<'_> = object(request.get("metadata").copied());
     let reply = reply(note);
     let response: Members<'_> = serde_json::from_str(&reply).unwrap_or_default();
