@@ -1,7 +1,7 @@
 //! Futures and jobs a plugin gives away: wrapped so that neither running nor dropping them can let a
 //! panic across. What panicked is told in the host's log, under the callback's name.
 
-use super::panics;
+use super::{events, panics};
 use crate::{Host, Level, abi::RawJob};
 use async_ffi::{FfiFuture, FutureExt};
 use std::{
@@ -25,6 +25,7 @@ impl Future for Shielded {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let _events = events::enter(self.host);
         let Some(work) = &mut self.work else { return Poll::Ready(()) };
         match panics::caught(|| work.as_mut().poll(context)) {
             Ok(Poll::Pending) => return Poll::Pending,
@@ -66,6 +67,7 @@ struct Job<F> {
 unsafe extern "C" fn run<F: FnOnce()>(arg: *mut ()) {
     // SAFETY: made by `job` of the same `F`; of `run` and `cancel` one is called, once.
     let Job { host, work } = *unsafe { Box::from_raw(arg.cast::<Job<F>>()) };
+    let _events = events::enter(host);
     if let Err(panic) = panics::caught(work) {
         tell(host, "job", &panic);
     }
