@@ -84,15 +84,16 @@ impl Host {
         unsafe { (self.raw.vt.log_enabled())(self.raw.ctx, level as u32) != 0 }
     }
 
-    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `tracing`,
-    /// `log` or `println!` do not arrive there: a shared object has its own copies.)
+    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `log` does not
+    /// arrive there, for a shared object has its own copy; its `tracing` does with the feature
+    /// `tracing` of this crate, from hooks, tasks and jobs: events with their fields, no spans.)
     ///
     /// Never log prompts, replies or keys.
     pub fn log(&self, level: Level, message: &str) {
         self.log_with(level, message, &[]);
     }
 
-    /// As [`Host::log`], with named fields.
+    /// As [`Host::log`], with named fields: the members of the line's `callback.fields`.
     ///
     /// ```no_run
     /// # fn log(host: plugin_api::Host) {

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use crate::faulty::seen;
 
+#[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
 fn entry(name: &str, settings: Value, grants: Value) -> Value {
     json!({"name": name, "path": build::plugin("borrower"), "settings": settings, "grants": grants})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
 fn setup(upstream: &ScriptedUpstream, entry: Value) -> Setup {
     Gateway::with_config(with_callbacks(&[openai(upstream)], &json!([entry])))
 }
@@ -42,7 +44,7 @@ async fn a_sync_hook_uses_every_service() {
         {"kv_set": {"key": "k", "value": "v", "live_ms": 600_000}}, {"kv_get": "k"},
         {"count": "steps_total"}, {"secret": "GRANTED_KEY"},
         {"spawn": [{"sleep_ms": 1}, {"http": {"url": format!("{}/beacon?q", other.url()), "body": "hello"}}]},
-        "job", {"spawn": ["panic"]},
+        "job", "trace", {"spawn": ["panic"]},
     ]);
     let grants = json!({"secrets": ["GRANTED_KEY"], "http_hosts": ["127.0.0.1"]});
     let gateway = setup(&upstream, entry("borrower", json!({"on_llm_start": steps}), grants))
@@ -59,6 +61,7 @@ async fn a_sync_hook_uses_every_service() {
         ("sleep", "ok: "),
         ("http", "ok: 201 yes"),
         ("job", "ok: "),
+        ("traced", "ok: 7"),
     ] {
         assert_eq!(step(&gateway, name).await, expected, "{name}");
     }

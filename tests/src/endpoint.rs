@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
@@ -113,7 +113,7 @@ async fn answer(
     let request = Taken {
         line: format!("{} {}", head.method, head.uri),
         headers: head.headers.iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect(),
-        body: body.collect().await.map(|body| body.to_bytes()).unwrap_or_default(),
+        body: body.collect().await.map(Collected::to_bytes).unwrap_or_default(),
     };
     let mut index = 0;
     taken.send_modify(|taken| {

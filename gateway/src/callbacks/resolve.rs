@@ -160,7 +160,6 @@ const LITELLM_BUILT_INS: &[&str] = &[
     "lago",
     "langfuse",
     "langfuse_otel",
-    "langsmith",
     "langtrace",
     "levo",
     "literalai",

@@ -202,6 +202,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_is_a_pool_for_tls_where_there_are_certificates() {
+        match HttpClient::default().secure_pool() {
+            Ok(_) => {}
+            Err(error) => assert!(error.contains("no trusted certificates"), "{error}"),
+        }
+    }
+
+    #[test]
     fn requests_are_judged_before_anything_is_sent() {
         let may = Permissions::for_hosts(&["a.example", "b.example:8443", "*.c.example"]);
         let ok = None;

@@ -45,9 +45,8 @@ impl Settings {
         }
         let base = text("LANGSMITH_BASE_URL");
         let batch_size =
-            number(host, &text, "LANGSMITH_BATCH_SIZE", |size| (1..=MAX_BATCH).contains(size));
-        let sampling =
-            number(host, &text, "LANGSMITH_SAMPLING_RATE", |it| (0.0..=1.0).contains(it));
+            number(host, text, "LANGSMITH_BATCH_SIZE", |size| (1..=MAX_BATCH).contains(size));
+        let sampling = number(host, text, "LANGSMITH_SAMPLING_RATE", |it| (0.0..=1.0).contains(it));
         Plan {
             api_key,
             tenant_id: variable("LANGSMITH_TENANT_ID"),

@@ -24,6 +24,8 @@ pub enum Step {
     Job,
     /// Reads a secret: `detail` is its length.
     Secret(String),
+    /// Says `traced` by the plugin's own `tracing`.
+    Trace,
     /// Panics.
     Panic,
     /// A task that never ends.
@@ -147,6 +149,7 @@ impl Runner {
                     self.tell("job", Err(error));
                 }
             }
+            Step::Trace => tracing::info!(outcome = "ok", detail = 7, "traced"),
             Step::Panic => panic!("asked to"),
             Step::FloodKv => self.flood("flood_kv", |index| {
                 let kv = host.kv();

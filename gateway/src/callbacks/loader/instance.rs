@@ -74,7 +74,10 @@ impl Instance {
         // SAFETY: the views outlive the call; the host outlives the instance by the order of fields.
         let raw = match unsafe { (library.root().create())(args) } {
             ROk(raw) => raw,
-            RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
+            RErr(message) => {
+                host.ends();
+                return Err(InstanceError::Refused(masked(&message, settings)));
+            }
         };
         // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
         let made = unsafe { LoadedCallback::from_raw(raw) };

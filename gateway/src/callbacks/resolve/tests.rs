@@ -66,9 +66,9 @@ fn a_miss_says_what_to_do() {
 
     assert_eq!(refused("rate_limits").remedy(), "did you mean `rate_limit`?");
     assert!(refused("something").remedy().contains("--plugin-dir"));
-    let built_in = refused("langsmith").to_string();
-    assert!(built_in.starts_with("`langsmith` is a built-in of LiteLLM"), "{built_in}");
-    assert!(built_in.contains("plugins/liblangsmith.so"), "{built_in}");
+    let built_in = refused("langfuse").to_string();
+    assert!(built_in.starts_with("`langfuse` is a built-in of LiteLLM"), "{built_in}");
+    assert!(built_in.contains("plugins/liblangfuse.so"), "{built_in}");
     for odd in ["..", "a\0b", &"x".repeat(5000), ""] {
         assert!(matches!(refused(odd), ResolveError::NotFound { .. }), "{odd:?}");
     }
