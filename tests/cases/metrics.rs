@@ -1,7 +1,7 @@
 //! `GET /metrics`: what is counted, who may read it.
 
 use callgate_tests::config::{config, openai};
-use callgate_tests::{Answer, Client, Gateway, upstream};
+use callgate_tests::{Answer, Client, Gate, Gateway, upstream};
 use serde_json::json;
 
 #[tokio::test]
@@ -16,11 +16,12 @@ async fn calls_are_counted_by_names_of_the_config_only() {
     }
     let stranger = Client::new(gateway.address(), "sk-wrong");
     let _ = stranger.chat("gpt").send().await.expect_status(401);
+    // A stream is counted behind its last byte, and before its line.
+    gateway.log().times(r#""target":"callgate::access""#, 5).await;
     let reply = client.get("/metrics").await.expect_status(200);
     assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let text = reply.text();
     for line in [
-        "callgate_calls_in_flight 0",
         r#"callgate_calls_total{model="gpt",provider="openai",status="200"} 2"#,
         r#"callgate_calls_total{model="other",provider="none",status="400"} 2"#,
         r#"callgate_calls_total{model="none",provider="none",status="401"} 1"#,
@@ -36,6 +37,19 @@ async fn calls_are_counted_by_names_of_the_config_only() {
         client.get("/metrics/").await.expect_status(200).text().lines().count(),
         text.lines().count()
     );
+}
+
+#[tokio::test]
+async fn a_call_that_waits_is_in_flight() {
+    let gate = Gate::new();
+    let upstream = upstream(Answer::default().held(&gate)).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let waiting = gateway.client().chat("gpt").spawn();
+    gate.arrived(1).await;
+    let text = gateway.client().get("/metrics").await.expect_status(200).text();
+    assert!(text.lines().any(|line| line == "callgate_calls_in_flight 1"), "{text}");
+    gate.open();
+    let _ = waiting.await.unwrap().expect_status(200);
 }
 
 #[tokio::test]

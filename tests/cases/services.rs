@@ -99,6 +99,27 @@ async fn an_async_hook_waits_for_the_host_within_its_limit() {
 }
 
 #[tokio::test]
+async fn an_answer_is_bounded_and_a_redirect_is_not_followed() {
+    let upstream = upstream(Answer::default()).await;
+    let other = Endpoint::start(|index, _| match index {
+        0 => Some((302, "elsewhere".to_owned())),
+        _ => Some((200, "x".repeat(8 * 1024 * 1024 + 1))),
+    })
+    .await;
+    let http = json!({"http": {"url": other.url()}});
+    let settings = json!({"on_llm_start": [http, http]});
+    let mut entry = entry("borrower_async", settings, json!({"http_hosts": ["127.0.0.1"]}));
+    entry["timeout"] = json!(60);
+    let gateway = setup(&upstream, entry).start().await;
+    called(&gateway).await;
+    gateway.log().times(r#""message":"http""#, 2).await;
+    let lines = gateway.log().lines();
+    let http: Vec<_> = lines.iter().filter(|line| line.message() == "http").map(said).collect();
+    assert_eq!(http[0], "ok: 302 elsewhere");
+    assert!(http[1].starts_with("too large: `127.0.0.1` answered with more than"), "{}", http[1]);
+}
+
+#[tokio::test]
 async fn what_is_not_granted_is_refused_by_name() {
     let (upstream, other) = (
         upstream(Answer::default()).await,

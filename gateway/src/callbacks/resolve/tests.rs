@@ -66,6 +66,7 @@ fn a_miss_says_what_to_do() {
 
     assert_eq!(refused("rate_limits").remedy(), "did you mean `rate_limit`?");
     assert!(refused("something").remedy().contains("--plugin-dir"));
+    assert!(refused("prometheus").remedy().contains("`GET /metrics`"));
     let built_in = refused("langfuse").to_string();
     assert!(built_in.starts_with("`langfuse` is a built-in of LiteLLM"), "{built_in}");
     assert!(built_in.contains("plugins/liblangfuse.so"), "{built_in}");
