@@ -90,7 +90,6 @@ async fn a_server_that_is_down_or_never_answers_delays_nothing() {
         let _ = langsmith.came(1).await;
         let _ = gateway.client().chat("gpt").send().await.expect_status(200);
         let log = gateway.stop().await;
-        let told = if hangs { "are cut off" } else { "runs were not sent to LangSmith" };
-        assert!(log.contains(told), "{log}");
+        assert!(log.contains("runs were not sent to LangSmith"), "{log}");
     }
 }

@@ -242,3 +242,53 @@ impl<T> Drop for Awaited<T> {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spawn(background: &Background, taken: &Arc<AtomicUsize>, work: BoxFuture<()>) {
+        let (sender, cut) = watch::channel(false);
+        // As the host of the instance does, which its tasks keep alive.
+        std::mem::forget(sender);
+        let place = Place::take(taken, 9).expect("there is room");
+        background.spawn(work, place, cut).expect("it is taken");
+    }
+
+    #[test]
+    fn the_first_task_starts_the_thread_and_the_end_waits_for_it() {
+        let (background, taken) = (Background::new(false), Arc::default());
+        assert!(background.handle.get().is_none());
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        spawn(&background, &taken, Box::pin(async move { drop(wait.await) }));
+        assert_eq!(taken.load(SeqCst), 1);
+        drop(go);
+        assert_eq!(background.end(Duration::from_secs(60)), 0);
+        assert_eq!(taken.load(SeqCst), 0);
+        assert_eq!(background.handle().map(drop).unwrap_err().kind, HostErrorKind::ENDING);
+    }
+
+    #[test]
+    fn what_never_ends_is_counted_and_left() {
+        let (background, taken) = (Background::new(false), Arc::default());
+        spawn(&background, &taken, Box::pin(std::future::pending()));
+        assert_eq!(background.end(Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn a_check_runs_nothing() {
+        let (background, taken) = (Background::new(true), Arc::default());
+        spawn(&background, &taken, Box::pin(async { panic!("it ran") }));
+        assert!(background.handle().is_err() && background.handle.get().is_none());
+        assert_eq!((background.end(Duration::ZERO), taken.load(SeqCst)), (0, 0));
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let taken = Arc::default();
+        let places: Vec<_> = (0..3).filter_map(|_| Place::take(&taken, 2)).collect();
+        assert_eq!(places.len(), 2);
+        drop(places);
+        assert!(Place::take(&taken, 2).is_some());
+    }
+}

@@ -1,8 +1,8 @@
 //! The services the gateway lends, as tables. A table that is absent is a service this gateway (or
 //! this configuration) does not offer; authors see that as `None`.
 //!
-//! Every function may be called from any thread, from `create` until `destroy` returns, with the
-//! `ctx` of the [`HostHandle`] it came from. None blocks, except where a future says so.
+//! Every function may be called from any thread, from `create` until `destroy` returns and all that
+//! was given to `TaskVt` has ended, with the `ctx` of the [`HostHandle`] it came from. None blocks, except where a future says so.
 
 use super::{ApiVersion, View, ViewPair};
 use abi_stable::{

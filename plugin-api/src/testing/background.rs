@@ -50,6 +50,7 @@ struct Spawned {
 #[derive(Default)]
 struct Exchanges {
     script: Option<HttpScript>,
+    hangs: bool,
     requests: Vec<HttpRequest>,
 }
 
@@ -83,16 +84,26 @@ impl MockBackground {
     }
 
     pub(super) fn script(&self, script: HttpScript) {
-        locked(&self.http).script = Some(script);
+        let mut http = locked(&self.http);
+        (http.script, http.hangs) = (Some(script), false);
+    }
+
+    pub(super) fn hang(&self) {
+        locked(&self.http).hangs = true;
     }
 
     pub(super) fn requests(&self) -> Vec<HttpRequest> {
         locked(&self.http).requests.clone()
     }
 
-    pub(super) fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HostError> {
+    /// `None`: none will come.
+    pub(super) fn answer(&self, request: HttpRequest) -> Option<Result<HttpResponse, HostError>> {
         let mut http = locked(&self.http);
-        let Exchanges { script, requests } = &mut *http;
+        let Exchanges { script, hangs, requests } = &mut *http;
+        if *hangs {
+            requests.push(request);
+            return None;
+        }
         let answer = match script {
             Some(script) => script(&request),
             None => {
@@ -101,7 +112,7 @@ impl MockBackground {
             }
         };
         requests.push(request);
-        answer
+        Some(answer)
     }
 
     pub(super) fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {

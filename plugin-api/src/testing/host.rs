@@ -166,6 +166,11 @@ impl MockHost {
         self.0.background.script(Box::new(script));
     }
 
+    /// Answers no request from now on: each waits until it is given up.
+    pub fn hang_http(&self) {
+        self.0.background.hang();
+    }
+
     /// All requests so far, in order.
     #[must_use]
     pub fn http_requests(&self) -> Vec<HttpRequest> {
@@ -226,7 +231,12 @@ impl HostAccess for Lent {
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
         let host = self.0.clone();
         // Nothing is sent before the future is awaited.
-        Box::pin(async move { host.0.background.answer(request) })
+        Box::pin(async move {
+            match host.0.background.answer(request) {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
+        })
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {

@@ -26,7 +26,7 @@ const PAUSES: [Duration; 4] = [
 ];
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// One attempt's time; the second for when the gateway is ending.
+/// One attempt's time, and what is left of it when the gateway is ending.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -152,9 +152,11 @@ impl Keeper {
         let mut pauses = PAUSES.into_iter();
         loop {
             let was_closed = self.queue.is_closed();
-            let answer = match http.send(self.request(body.clone(), was_closed)).await {
-                Ok(response) => judge(&response),
-                Err(error) => judge_error(error),
+            let sent = http.send(self.request(body.clone()));
+            let answer = match self.queue.unless_late(sent, timer, LAST_TIMEOUT).await {
+                Some(Ok(response)) => judge(&response),
+                Some(Err(error)) => judge_error(error),
+                None => Answer::Later(None, "it did not answer before the end".to_owned()),
             };
             if matches!(answer, Answer::Taken) {
                 return Ok(());
@@ -170,10 +172,10 @@ impl Keeper {
         }
     }
 
-    fn request(&self, body: Vec<u8>, last: bool) -> HttpRequest {
+    fn request(&self, body: Vec<u8>) -> HttpRequest {
         let mut request = HttpRequest::post(self.plan.url.as_str())
             .header("content-type", "application/json")
-            .timeout(if last { LAST_TIMEOUT } else { TIMEOUT })
+            .timeout(TIMEOUT)
             .body(body);
         if let Some(key) = &self.plan.api_key {
             request = request.header("x-api-key", key.expose().trim());

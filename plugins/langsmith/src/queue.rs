@@ -4,7 +4,7 @@ use crate::note::Note;
 use plugin_api::Timer;
 use std::{
     collections::VecDeque,
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
@@ -97,6 +97,27 @@ impl Queue {
     /// Waits this long, or until the end has come.
     pub(crate) async fn pause(&self, timer: Timer, time: Duration) {
         self.wait(timer, time, |_| false).await;
+    }
+
+    /// What `work` comes to, unless the end comes first: from then on it has only this much time.
+    pub(crate) async fn unless_late<F: Future>(
+        &self,
+        work: F,
+        timer: Timer,
+        last: Duration,
+    ) -> Option<F::Output> {
+        let late = async {
+            self.wait(timer, Duration::MAX, |_| false).await;
+            timer.sleep(last).await;
+        };
+        let (mut work, mut late) = (pin!(work), pin!(late));
+        poll_fn(|context| {
+            if let Poll::Ready(output) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            late.as_mut().poll(context).map(|()| None)
+        })
+        .await
     }
 
     async fn wait(&self, timer: Timer, time: Duration, enough: impl Fn(&State) -> bool) {

@@ -1,7 +1,9 @@
 //! The callback on a mock host: what is sent, when, and what becomes of it.
 
 use crate::Langsmith;
-use plugin_api::testing::{MockHost, Outcome, TestCall, TestFailure, TestReply, Tester};
+use plugin_api::testing::{
+    MockHost, Outcome, TestCall, TestFailure, TestReply, Tester, conformance,
+};
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -195,6 +197,28 @@ fn without_a_key_a_warning_and_nothing_else() {
     assert_eq!(host.run_tasks(), 0);
     assert!(host.log()[0].message.contains("`LANGSMITH_API_KEY` is not set"));
     assert_eq!((host.log().len(), count(&host, "runs_dropped_total")), (1, 1.0));
+}
+
+#[test]
+fn a_server_that_hangs_at_the_end_is_not_waited_for() {
+    let host = host();
+    let tester = tester(&host, json!({"batch_size": 1}));
+    host.hang_http();
+    answered(&tester);
+    assert_eq!(host.run_tasks(), 1);
+    tester.shutdown();
+    for _ in 0..2 {
+        assert_eq!(host.run_tasks(), 1);
+        host.advance(Duration::from_secs(2));
+    }
+    assert_eq!(host.run_tasks(), 0);
+    assert_eq!((host.http_requests().len(), count(&host, "runs_dropped_total")), (2, 1.0));
+}
+
+#[test]
+fn it_stands_what_every_callback_must() {
+    let hooks = conformance::check::<Langsmith>(&json!({})).expect("it conforms");
+    assert_eq!(hooks, ["on_llm_start", "on_llm_end", "on_llm_error"]);
 }
 
 #[test]
