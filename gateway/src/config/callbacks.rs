@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::json::object;
+use super::json::{json, object};
+use super::litellm::{Listed, SettingOf};
 use super::problem::{Place, Problem, Severity};
 use super::reader::{Field, Reader};
 use super::section::{Section, closest};
@@ -74,13 +75,13 @@ impl fmt::Debug for CallbackEntry {
 /// Meant for later: each is accepted with a warning.
 const NOT_YET: &[&str] = &["mode", "sha256", "only", "hooks"];
 
-/// `list` is `litellm_settings.callbacks`; `settings` is `callback_settings`.
+/// `listed` is from `litellm_settings`; `settings` is `callback_settings`.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
-    list: Option<&Field<'n>>,
+    listed: &Listed<'n>,
     settings: Option<Section<'n>>,
 ) -> Vec<CallbackEntry> {
-    let items = match list {
+    let items = match &listed.callbacks {
         None => Vec::new(),
         Some(field) if matches!(field.node.kind, Kind::Sequence(_)) => reader.list(field),
         Some(field) => vec![field.clone()],
@@ -90,6 +91,7 @@ pub(super) fn read<'n>(
     for (position, item) in items.iter().enumerate() {
         let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
         apply_settings(reader, &mut entry, settings.as_ref());
+        apply_litellm_settings(reader, &mut entry, &listed.settings);
         if !known.insert((entry.name.clone(), entry.instance.clone())) {
             let name = &entry.name;
             let problem =
@@ -99,6 +101,12 @@ pub(super) fn read<'n>(
         }
         if enabled {
             entries.push(entry);
+        }
+    }
+    for setting in &listed.settings {
+        if !known.iter().any(|(name, _)| name == setting.callback) {
+            let text = format!("no callback is called `{}`; this is not used", setting.callback);
+            reader.warning(&setting.field, text);
         }
     }
     if let Some(settings) = settings {
@@ -236,6 +244,24 @@ fn apply_settings<'n>(
         return;
     }
     set_settings(reader, &field, entry);
+}
+
+/// What LiteLLM keeps beside the list counts where the callback's own settings do not say it.
+fn apply_litellm_settings(
+    reader: &mut Reader<'_>,
+    entry: &mut CallbackEntry,
+    given: &[SettingOf<'_>],
+) {
+    for SettingOf { name, field, .. } in given.iter().filter(|it| it.callback == entry.name) {
+        let mut missing = Vec::new();
+        let value = json(reader, field, &mut missing);
+        for missing in missing {
+            reader.note_unset(&missing.field, &missing.variable, Severity::Error);
+        }
+        if let Some(settings) = entry.settings.as_object_mut() {
+            settings.entry(*name).or_insert(value);
+        }
+    }
 }
 
 fn report_unused(

@@ -55,9 +55,6 @@ const NOT_YET: &[&str] = &[
     "json_logs",
     "key_generation_settings",
     "langfuse_default_tags",
-    "langsmith_batch_size",
-    "langsmith_default_run_name",
-    "langsmith_project",
     "max_budget",
     "max_end_user_budget",
     "modify_params",
@@ -79,11 +76,32 @@ const NOT_YET: &[&str] = &[
     "use_chat_completions_url_for_anthropic_messages",
 ];
 
-/// Returns the settings and, unread, the `callbacks`.
+/// Keys that are settings of a callback: key, callback, setting.
+const OF_CALLBACKS: &[(&str, &str, &str)] = &[
+    ("langsmith_batch_size", "langsmith", "batch_size"),
+    ("langsmith_default_run_name", "langsmith", "default_run_name"),
+    ("langsmith_project", "langsmith", "project"),
+];
+
+/// What the section says of callbacks, unread.
+#[derive(Default)]
+pub(super) struct Listed<'n> {
+    pub(super) callbacks: Option<Field<'n>>,
+    pub(super) settings: Vec<SettingOf<'n>>,
+}
+
+/// A setting of a callback that LiteLLM keeps beside the list.
+pub(super) struct SettingOf<'n> {
+    pub(super) callback: &'static str,
+    pub(super) name: &'static str,
+    pub(super) field: Field<'n>,
+}
+
+/// Returns the settings and, unread, what there is about callbacks.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
     mut section: Section<'n>,
-) -> (LitellmSettings, Option<Field<'n>>) {
+) -> (LitellmSettings, Listed<'n>) {
     let timeout = section.take("request_timeout");
     let drop_params = section.take("drop_params");
     let retries = section.take("num_retries");
@@ -96,7 +114,11 @@ pub(super) fn read<'n>(
         metrics_auth: metrics_auth.and_then(|field| reader.boolean(&field)).unwrap_or(true),
     };
     let callbacks = section.take("callbacks");
+    let of_callback = |&(key, callback, name): &(&'static str, _, _)| {
+        section.take(key).map(|field| SettingOf { callback, name, field })
+    };
+    let of_callbacks = OF_CALLBACKS.iter().filter_map(of_callback).collect();
     section.not_yet(reader, "num_retries");
     section.finish(reader, NOT_YET);
-    (settings, callbacks)
+    (settings, Listed { callbacks, settings: of_callbacks })
 }
