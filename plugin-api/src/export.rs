@@ -39,8 +39,8 @@
 ///   need not grant it: `needs: {secrets: ["TAGGER_API_KEY"], http_hosts:
 ///   ["TAGGER_BASE_URL=https://api.tagger.example"]}`. `secrets` are variables of the environment;
 ///   `http_hosts` names a variable and, behind `=`, the URL that stands when it is not set: the host
-///   of that URL may be asked. Only variables that begin with the callback's own name in capitals and
-///   `_` are granted so, and none that belongs to the gateway or a provider; everything else needs
+///   of that URL may be asked. Only variables that begin with the name the config lists it by, in
+///   capitals and with `_`, are granted so, and none that belongs to the gateway, a provider or a cloud; everything else needs
 ///   `grants` in the config, and is told at start.
 /// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. It is read
 ///   from the file without running it, so a wrong setting is told with its place in the config.

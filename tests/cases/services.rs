@@ -164,6 +164,19 @@ async fn variables_with_its_own_name_need_no_grant() {
 }
 
 #[tokio::test]
+async fn its_own_name_is_the_one_the_operator_lists() {
+    let upstream = upstream(Answer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("libharmless.so");
+    std::fs::copy(build::plugin("langsmith"), &file).unwrap();
+    let gateway =
+        setup(&upstream, json!({"path": file})).env("LANGSMITH_API_KEY", "ls-key").start().await;
+    gateway.log().containing("it asks for the variable `LANGSMITH_API_KEY`").await;
+    gateway.log().containing("the variable `LANGSMITH_API_KEY` is not granted").await;
+    called(&gateway).await;
+}
+
+#[tokio::test]
 async fn credentials_are_seen_only_when_that_is_granted() {
     let upstream = upstream(Answer::default()).await;
     let grants = json!({"read_auth_header": true});

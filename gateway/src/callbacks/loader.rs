@@ -79,7 +79,8 @@ fn permissions(
 ) -> Arc<Permissions> {
     let callback = &inspected.callback;
     let needs = Needs {
-        callback: &callback.name,
+        // The operator's word for it: a file given by its path may call itself anything.
+        callback: &entry.name,
         secrets: &callback.needs_secrets,
         http_hosts: &callback.needs_http_hosts,
     };

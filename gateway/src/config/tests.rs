@@ -369,8 +369,13 @@ fn what_litellm_keeps_beside_the_list_is_a_setting_of_the_callback() {
     );
     let config = warned(&text, &[]);
     assert_eq!(config.callbacks[0].settings, json!({"project": "own", "batch_size": 7}));
-    let unused = "no callback is called `langsmith`; this is not used";
-    warned(&format!("litellm_settings: {{{keys}}}\n"), &[unused, unused]);
+    let unused = |at| format!(":1:{at}: no callback is called `langsmith`; this is not used");
+    let unused = [
+        unused("42: litellm_settings.langsmith_batch_size"),
+        unused("64: litellm_settings.langsmith_project"),
+    ];
+    let unused = unused.each_ref().map(String::as_str);
+    warned(&format!("litellm_settings: {{{keys}}}\n"), &unused);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub struct Permissions {
 /// What a manifest asks for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs<'a> {
+    /// The name the config lists it by.
     pub(crate) callback: &'a str,
     pub(crate) secrets: &'a [String],
     pub(crate) http_hosts: &'a [String],
@@ -116,6 +117,27 @@ impl Permissions {
     }
 }
 
+/// Owners of variables that plugins must not come by through a name alone, beside those of
+/// [`provider::prefixes`].
+const RESERVED: [&str; 16] = [
+    "anthropic",
+    "aws",
+    "azure",
+    "callgate",
+    "cohere",
+    "deepseek",
+    "gcp",
+    "gemini",
+    "github",
+    "google",
+    "huggingface",
+    "litellm",
+    "mistral",
+    "openrouter",
+    "vertex",
+    "xai",
+];
+
 /// Whether a variable is plainly the callback's own: `LANGSMITH_API_KEY` is that of `langsmith`. A
 /// callback called like a provider or the gateway owns none: those variables hold keys of others.
 fn is_own(callback: &str, variable: &str) -> bool {
@@ -127,7 +149,7 @@ fn is_own(callback: &str, variable: &str) -> bool {
             || prefix.starts_with(&format!("{name}_"))
             || name.starts_with(&format!("{prefix}_"))
     };
-    let reserved = ["callgate", "litellm"].into_iter().chain(provider::prefixes());
+    let reserved = RESERVED.into_iter().chain(provider::prefixes());
     let owner = prefix.len() > 1 && !reserved.into_iter().any(taken);
     owner
         && variable
@@ -177,6 +199,7 @@ mod tests {
             ("openai", "OPENAI_API_KEY", false),
             ("openai_compatible", "OPENAI_COMPATIBLE_KEY", false),
             ("litellm", "LITELLM_MASTER_KEY", false),
+            ("aws", "AWS_SECRET_ACCESS_KEY", false),
             ("litellm_master", "LITELLM_MASTER_KEY", false),
             ("groq", "GROQ_API_KEY", false),
             ("hosted", "HOSTED_VLLM_API_KEY", false),

@@ -1,6 +1,6 @@
 //! The variables and settings, read once: what is odd is told and the default stands.
 
-use plugin_api::{Host, Level, SecretText};
+use plugin_api::{Host, HostError, Level, SecretText};
 use serde::Deserialize;
 use std::{str::FromStr, time::Duration};
 
@@ -36,13 +36,13 @@ impl Settings {
     pub(crate) fn plan(self, host: &Host) -> Plan {
         let variable = |name: &str| host.secrets()?.get(name).ok();
         let text = |name: &str| variable(name).map(|value| value.expose().trim().to_owned());
-        let api_key = variable("LANGSMITH_API_KEY");
-        if api_key.is_none() {
-            host.log(
-                Level::Warn,
-                "`LANGSMITH_API_KEY` is not set: calls are not traced to LangSmith",
-            );
-        }
+        let api_key = host.secrets().and_then(|secrets| {
+            let untraced = |error: HostError| {
+                let text = format!("{}: calls are not traced to LangSmith", error.message);
+                host.log(Level::Warn, &text);
+            };
+            secrets.get("LANGSMITH_API_KEY").map_err(untraced).ok()
+        });
         let base = text("LANGSMITH_BASE_URL");
         let batch_size =
             number(host, text, "LANGSMITH_BATCH_SIZE", |size| (1..=MAX_BATCH).contains(size));

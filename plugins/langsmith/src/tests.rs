@@ -192,6 +192,7 @@ fn a_refused_key_drops_at_once_and_the_log_stays_short() {
 #[test]
 fn without_a_key_a_warning_and_nothing_else() {
     let host = MockHost::new();
+    host.set_secret("LANGSMITH_API_KEY", " ");
     let tester = tester(&host, json!({}));
     answered(&tester);
     assert_eq!(host.run_tasks(), 0);
