@@ -149,7 +149,8 @@ impl Host {
         Some(Metrics { raw: self.raw, vt: self.raw.vt.metrics().into_option()? })
     }
 
-    /// The gateway's HTTP client, for the hosts the config grants. `None` in a gateway that lends none.
+    /// The gateway's HTTP client, for the hosts that are granted. `None` in a gateway that lends
+    /// none.
     #[must_use]
     pub fn http(&self) -> Option<Http> {
         Some(Http { raw: self.raw, vt: self.raw.vt.http().into_option()? })
@@ -167,7 +168,8 @@ impl Host {
         Some(Task { raw: self.raw, vt: self.raw.vt.task().into_option()? })
     }
 
-    /// The variables of the gateway's environment that are granted to this callback. `None` in a gateway that lends none.
+    /// The variables of the gateway's environment that are granted to this callback. `None` in a
+    /// gateway that lends none.
     #[must_use]
     pub fn secrets(&self) -> Option<Secrets> {
         Some(Secrets { raw: self.raw, vt: self.raw.vt.secrets().into_option()? })

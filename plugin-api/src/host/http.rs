@@ -12,7 +12,8 @@ use std::{fmt, future::Future, time::Duration};
 /// A host must be granted: `grants: {http_hosts: [api.example.com]}` in the callback's entry, or by
 /// the manifest's `needs` for the callback's own variables. Redirects are not followed.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use plugin_api::{Callback, Flow, Hook, Host, HttpRequest, HttpResponse, InitError, LlmCall};
 /// use plugin_api::testing::{TestCall, Tester};
 ///

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// one callback and invisible to other callbacks. A callback has room for 16 MiB in 65536 keys, each
 /// key up to 1 KiB and each value up to 1 MiB; what does not fit is refused, nothing is pushed out.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection};
 /// use plugin_api::testing::{Outcome, TestCall, Tester};
 /// use std::time::Duration;

@@ -22,7 +22,8 @@ pub enum MetricKind {
 /// digits and `_`, at most 64, and begins with no digit; a callback has at most 128. The same name
 /// again is the same metric, also for an instance that was made anew, which goes on counting.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use plugin_api::{Callback, Counter, Flow, Hook, Host, InitError, LlmCall};
 /// use plugin_api::testing::{TestCall, Tester};
 ///

@@ -8,7 +8,8 @@ use std::fmt;
 /// `environment_variables`) by name: those of `grants: {secrets: [NAME]}` in the callback's entry, and
 /// those of the manifest's `needs` that begin with the callback's own name.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use plugin_api::{Callback, Host, HostErrorKind, InitError};
 /// use plugin_api::testing::{MockHost, Tester};
 ///

@@ -13,7 +13,8 @@ use std::future::Future;
 /// gateway ends without it.) Channels and locks that need no runtime work between tasks and hooks:
 /// those of `std`, `futures`, and `tokio::sync`.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use plugin_api::{Callback, Flow, Hook, Host, InitError, Level, LlmCall};
 /// use plugin_api::testing::{TestCall, Tester};
 ///

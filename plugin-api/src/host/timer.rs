@@ -5,7 +5,8 @@ use std::{future::Future, time::Duration};
 
 /// Sleeps on the gateway's background thread. A plugin's own `tokio::time` would find no runtime.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use plugin_api::{AsyncCallback, Flow, Hook, Host, InitError, LlmCall};
 /// use plugin_api::testing::{Outcome, TestCall, Tester};
 /// use std::time::Duration;
