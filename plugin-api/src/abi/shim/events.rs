@@ -13,8 +13,12 @@ mod imp {
 
     pub(in crate::abi::shim) fn install() {}
 
+    pub(in crate::abi::shim) struct Entered;
+
     #[inline]
-    pub(in crate::abi::shim) fn enter(_host: Host) {}
+    pub(in crate::abi::shim) fn enter(_host: Host) -> Entered {
+        Entered
+    }
 
     #[inline]
     pub(in crate::abi::shim) fn within<F: Future>(_host: Host, work: F) -> F {
