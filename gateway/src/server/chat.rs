@@ -56,7 +56,7 @@ async fn story(app: Arc<App>, request: Request, path_model: Option<String>) -> R
     let mut record = Record::new(id.clone(), head.uri.path().to_owned(), accepted);
     let call = request::accept(&app, head, body, path_model, id.clone(), accepted).await;
     let mut response = match call {
-        Err(failure) => refused(&record, &failure),
+        Err(failure) => refused(&app, &record, &failure),
         Ok(call) => {
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;
