@@ -2,7 +2,7 @@
 //! by all calls.
 
 use crate::{
-    callbacks::{Callbacks, Plugin},
+    callbacks::{CallbackReport, Callbacks, LeftOut, Plugin},
     config::{Config, Limits},
     deployments::Deployments,
     secret::Secret,
@@ -19,7 +19,7 @@ pub struct App {
     /// Asked for whatever the client names, when set.
     pub(crate) completion_model: Option<String>,
     pub(crate) limits: Limits,
-    pub(crate) deployments: Deployments,
+    pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Tls,
     /// Names this process in the hop header, so that a call that comes back is known.
@@ -31,19 +31,30 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(config: &Config, deployments: Deployments, plugins: Vec<Plugin>) -> Self {
+    pub fn new(
+        config: &Config,
+        deployments: Deployments,
+        plugins: Vec<Plugin>,
+        left_out: Vec<LeftOut>,
+    ) -> Self {
         let key_id = if config.master_key.is_some() { "master_key" } else { "anonymous" };
         Self {
             master_key: config.master_key.clone(),
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.clone(),
             limits: config.gateway.limits,
-            deployments,
-            callbacks: Callbacks::new(plugins),
+            deployments: Arc::new(deployments),
+            callbacks: Callbacks::new(plugins, left_out),
             tls: Tls::default(),
             hop: format!("{:016x}", fastrand::u64(..)),
             key_id: Arc::from(key_id),
         }
+    }
+
+    /// What is known of every entry of the config's list of callbacks, in its order.
+    #[must_use]
+    pub fn callbacks_report(&self) -> Vec<CallbackReport> {
+        self.callbacks.report()
     }
 
     /// Tells every callback that no new call will come. May block.

@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    callbacks::{self, Plugin, SearchPath, StartupTable},
+    callbacks::{self, LeftOut, Plugin, SearchPath, StartupTable},
     cli::{Serve, Source},
     config::{self, Config, Environment, Problem, Problems, UnknownKeys},
     deployments::Deployments,
@@ -10,6 +10,9 @@ use crate::{
     server::{Listener, Server},
 };
 use std::{fmt::Write as _, future::Future, net::IpAddr, sync::Arc, time::Duration};
+
+/// How long callbacks may take to end.
+const CALLBACKS_END: Duration = Duration::from_secs(2);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,8 @@ pub struct Built {
     pub deployments: Deployments,
     /// The callbacks, in order.
     pub plugins: Vec<Plugin>,
+    /// The entries of their list that are not among them.
+    pub left_out: Vec<LeftOut>,
     /// What the operator should be told.
     pub warnings: Vec<Problem>,
 }
@@ -84,10 +89,12 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
     }
     let counters = Arc::new(Counters::default());
     let loaded = callbacks::load_all(&config.callbacks, &search, &counters);
-    let plugins = keep(loaded.map(|loaded| (loaded.plugins, loaded.warnings)), &mut problems);
-    match (deployments, plugins) {
-        (Some(deployments), Some(plugins)) => {
-            Ok(Built { config, deployments, plugins, warnings: problems })
+    let loaded = loaded.map(|loaded| ((loaded.plugins, loaded.left_out), loaded.warnings));
+    match (deployments, keep(loaded, &mut problems)) {
+        (Some(deployments), Some((plugins, mut left_out))) => {
+            let disabled = config.disabled_callbacks.iter();
+            left_out.extend(disabled.map(|entry| LeftOut::new(entry, "`enabled: false`")));
+            Ok(Built { config, deployments, plugins, left_out, warnings: problems })
         }
         _ => Err(Problems(problems)),
     }
@@ -130,7 +137,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         tracing::info!("{line}");
     }
     let drain = built.config.gateway.limits.drain_timeout;
-    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins));
+    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins, built.left_out));
     let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -164,7 +171,13 @@ impl Ready {
         }
         let app = self.app;
         // Callbacks may block while they end.
-        let _ = tokio::task::spawn_blocking(move || app.shutdown()).await;
+        let ended = tokio::task::spawn_blocking(move || app.shutdown());
+        if tokio::time::timeout(CALLBACKS_END, ended).await.is_err() {
+            tracing::warn!(
+                "callbacks had not ended after {} s and are left behind",
+                CALLBACKS_END.as_secs_f64()
+            );
+        }
         drained
     }
 }

@@ -6,20 +6,24 @@
 mod edits;
 mod messages;
 mod params;
+mod places;
 mod target;
 
-pub(crate) use edits::valid_header;
+pub(crate) use edits::{Jottings, Snapshot, valid_header};
 pub(crate) use target::{RouteEdit, Target};
 
 use crate::json::Body;
 use elsa::FrozenVec;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
+use places::Places;
 use plugin_api::{Endpoint, FailureKind};
 use smallvec::SmallVec;
 use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
 
-/// See the module.
+/// See the module. A clone is for a hook that may be left behind: what that does with it is taken
+/// over as a whole, or not at all.
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) endpoint: Endpoint,
@@ -36,6 +40,10 @@ pub(crate) struct Call {
     /// How many callbacks of the chain let the call pass, from the first: the ones that are owed
     /// an `on_llm_end` or `on_llm_error`.
     pub(crate) passed: usize,
+    /// How many of those have been paid, from the first.
+    pub(crate) paid: usize,
+    /// The callbacks that have nothing to do with this call.
+    pub(crate) left_out: Places,
     pub(crate) client_gone: bool,
     /// Streamed chunks shown to callbacks so far.
     chunks: u64,
@@ -86,6 +94,8 @@ impl Call {
             deadline: None,
             body: accepted.body,
             passed: 0,
+            paid: 0,
+            left_out: Places::default(),
             client_gone: false,
             chunks: 0,
             upstream_headers: Vec::new(),

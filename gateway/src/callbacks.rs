@@ -19,10 +19,13 @@ mod scope;
 mod snapshot;
 mod startup_table;
 
-pub(crate) use answer::{Chunk, Failing, Reply, Streamed};
+pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed};
+pub use chain::{
+    BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
+};
 pub(crate) use chain::{Callbacks, Chain, Started};
 pub(crate) use hook_list::disagreements;
-pub use loader::{Instance, Kind, Loaded, Plugin, inspect_all, load_all, mapped_libraries};
+pub use loader::{Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries};
 pub use rehearsal::{Rehearsal, RehearsalError, RehearsedCall};
 pub use resolve::SearchPath;
 pub use startup_table::StartupTable;

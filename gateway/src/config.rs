@@ -28,7 +28,7 @@ mod setting;
 mod tests;
 mod yaml;
 
-pub use callbacks::{CallbackEntry, OnError};
+pub use callbacks::{BreakerLimits, CallbackEntry, ChosenHook, Mode, OnError, Only};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits};
@@ -67,6 +67,8 @@ pub struct Config {
     pub models: Vec<ModelEntry>,
     /// The enabled entries of `litellm_settings.callbacks`, in call order.
     pub callbacks: Vec<CallbackEntry>,
+    /// Its other entries: those with `enabled: false`.
+    pub disabled_callbacks: Vec<CallbackEntry>,
     /// `litellm_settings`, but for the callbacks.
     pub litellm: LitellmSettings,
     /// `router_settings`.
@@ -220,7 +222,8 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         master_key: general.master_key,
         general: general.settings,
         models,
-        callbacks,
+        callbacks: callbacks.enabled,
+        disabled_callbacks: callbacks.disabled,
         litellm,
         router,
         gateway,

@@ -4,11 +4,11 @@
 //! `check` asks; a start does not, for the hooks are run on a canned call to find out.
 
 use super::{
-    answer::{Chunk, Failing, Reply, Streamed},
+    answer::{Chunk, Failing, Figures, Reply, Streamed},
     hook::Hook,
     loader::{Instance, Plugin},
     refusal::{about, weigh},
-    scope::{Given, Scope},
+    scope::Scope,
 };
 use crate::{
     call::{Accepted, Call},
@@ -25,7 +25,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 const BODY: &str = r#"{"model":"check","messages":[{"role":"user","content":"hello"}]}"#;
@@ -73,9 +73,7 @@ fn sentence(hook: &str, listed: bool, implemented: bool) -> Option<(String, &'st
 /// Whether the type has a body of its own for the hook, whatever that does with this call.
 fn implements(instance: &Instance, hook: Hook, deployments: &Deployments) -> bool {
     let Some(mut call) = canned() else { return true };
-    let starting = hook == Hook::Start;
-    let mut scope =
-        Scope { call: &mut call, deployments, place: 0, starting, given: Given::Nothing };
+    let mut scope = Scope::new(&mut call, deployments, 0, hook, false);
     macro_rules! run {
         ($has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
             if instance.$has() {
@@ -97,9 +95,9 @@ fn implements(instance: &Instance, hook: Hook, deployments: &Deployments) -> boo
             run!(has_end, on_llm_end, on_llm_end_async, &mut reply)
         }
         Hook::Error => {
-            let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "check");
-            let (failure, elapsed) = (&mut failure, Duration::ZERO);
-            let mut failing = Failing { failure, sent: false, streamed: "", elapsed };
+            let failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "check");
+            let (streamed, figures) = ("".into(), Figures::default());
+            let mut failing = Failing { failure, sent: false, streamed, figures };
             run!(has_error, on_llm_error, on_llm_error_async, &mut failing)
         }
     }

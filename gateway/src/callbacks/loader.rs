@@ -10,7 +10,7 @@ mod library;
 mod order;
 mod plugin;
 
-pub(super) use instance::InstanceError;
+pub(super) use instance::{InstanceError, masked};
 pub(super) use library::{LibraryError, ROOT_SYMBOL, glibc_version};
 
 pub use instance::Instance;
@@ -26,7 +26,7 @@ use super::inspect::{Inspected, inspect};
 use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
 use super::schema;
-use crate::config::{CallbackEntry, Problem, Problems};
+use crate::config::{CallbackEntry, ChosenHook, Problem, Problems};
 use crate::host::Counters;
 
 /// What became of the config's list.
@@ -36,6 +36,26 @@ pub struct Loaded {
     pub plugins: Vec<Plugin>,
     /// What is to be said once: unsafe permissions, a doubtful order, callbacks left out.
     pub warnings: Vec<Problem>,
+    /// The entries that cannot be used and are not `required`.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An entry of the config's list that is not in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Index in the list as written, from 0.
+    pub position: usize,
+    /// What it would be called.
+    pub name: String,
+    /// Why, as the operator was told.
+    pub reason: String,
+}
+
+impl LeftOut {
+    pub(crate) fn new(entry: &CallbackEntry, reason: impl Into<String>) -> Self {
+        let name = entry.instance.as_ref().unwrap_or(&entry.name).clone();
+        Self { position: entry.position, name, reason: reason.into() }
+    }
 }
 
 /// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
@@ -51,21 +71,28 @@ pub fn load_all(
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut plugins = Vec::new();
+    let mut left_out = Vec::new();
     for entry in entries {
-        let started = Instant::now();
-        let Some(inspected) = inspect_entry(entry, search, &mut problems) else { continue };
-        match Plugin::load(entry, inspected, counters, started) {
-            Ok(plugin) => plugins.push(plugin),
-            Err((file, refusal)) => {
+        let (started, before) = (Instant::now(), problems.len());
+        let loaded = inspect_entry(entry, search, &mut problems)
+            .map(|inspected| Plugin::load(entry, inspected, counters, started));
+        match loaded {
+            Some(Ok(plugin)) => plugins.push(plugin),
+            Some(Err((file, refusal))) => {
                 problems.push(weigh(entry, refusal.problem(entry, Some(&file))));
             }
+            None => {}
+        }
+        if plugins.last().is_none_or(|plugin| plugin.entry.position != entry.position) {
+            let reasons: Vec<_> = problems[before..].iter().map(|it| it.text.as_str()).collect();
+            left_out.push(LeftOut::new(entry, reasons.join("; ")));
         }
     }
     if problems.iter().any(Problem::is_error) {
         return Err(Problems(problems));
     }
     problems.extend(order::doubts(&plugins));
-    Ok(Loaded { plugins, warnings: problems })
+    Ok(Loaded { plugins, warnings: problems, left_out })
 }
 
 /// Everything that can be said about the entries without executing any plugin's code.
@@ -99,11 +126,23 @@ fn inspect_entry(
             return None;
         }
     };
-    let wrong = schema::check(&inspected.callback.settings_schema, entry);
+    let mut wrong = schema::check(&inspected.callback.settings_schema, entry);
+    wrong.extend(missing_hooks(entry, &inspected.callback.hooks));
     let usable = wrong.is_empty();
     problems.extend(wrong.into_iter().map(|mut problem| {
         problem.text = about(entry, Some(&file), &problem.text);
         weigh(entry, problem)
     }));
     usable.then_some(inspected)
+}
+
+/// A problem for each hook the entry chooses and the plugin lacks.
+fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
+    let chosen = entry.hooks.iter().flatten();
+    let missing = chosen.filter(|hook| !has.contains(&hook.name));
+    let problem = |hook: &ChosenHook| {
+        let text = format!("expected the hook `{}`, found only {}", hook.name, has.join(", "));
+        Problem::error(hook.place.clone(), text).remedy("take it off `hooks`")
+    };
+    missing.map(problem).collect()
 }

@@ -5,8 +5,9 @@
 
 use super::{
     chain::{Callbacks, Started},
+    hook::Hook,
     loader::{Instance, Plugin},
-    scope::{Given, Scope},
+    scope::Scope,
 };
 use crate::{
     call::{Accepted, Call},
@@ -33,7 +34,7 @@ pub enum RehearsalError {
 #[derive(Debug)]
 pub struct Rehearsal {
     callbacks: Callbacks,
-    deployments: Deployments,
+    deployments: Arc<Deployments>,
     headers: HeaderMap,
     body: Body,
     model: String,
@@ -60,8 +61,8 @@ impl Rehearsal {
             .map_err(|error: BodyError| RehearsalError::Body(error.to_string()))?;
         let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
         Ok(Self {
-            callbacks: Callbacks::new(plugins),
-            deployments,
+            callbacks: Callbacks::new(plugins, Vec::new()),
+            deployments: Arc::new(deployments),
             headers,
             model: model.ok_or(RehearsalError::NoModel)?,
             stream: body.member_text("stream") == Some("true"),
@@ -98,8 +99,7 @@ impl Rehearsal {
     #[must_use]
     pub fn start_alone(&self, callback: &Instance, call: &mut RehearsedCall) -> bool {
         let (call, deployments) = (&mut *call.0, &self.deployments);
-        let mut scope =
-            Scope { call, deployments, place: 0, starting: true, given: Given::Nothing };
+        let mut scope = Scope::new(call, deployments, 0, Hook::Start, false);
         callback.on_llm_start(&mut scope) == Verdict::CONTINUE
     }
 

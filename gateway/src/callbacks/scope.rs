@@ -1,6 +1,11 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
-use crate::{call::Call, callbacks::CREDENTIAL_HEADERS, deployments::Deployments};
+use super::hook::Hook;
+use crate::{
+    call::{Call, Jottings, Snapshot},
+    callbacks::CREDENTIAL_HEADERS,
+    deployments::Deployments,
+};
 use plugin_api::{
     EditError, Endpoint, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
@@ -20,18 +25,75 @@ pub(super) enum Given {
 /// A call lent to one hook.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
-    pub(super) call: &'a mut Call,
-    pub(super) deployments: &'a Deployments,
+    call: &'a mut Call,
+    deployments: &'a Deployments,
     /// The callback's place in the chain.
-    pub(super) place: usize,
-    /// Whether this is `on_llm_start`: later, what is sent is sent.
-    pub(super) starting: bool,
-    pub(super) given: Given,
+    place: usize,
+    /// `on_llm_start`: later, what is sent is sent.
+    starting: bool,
+    given: Given,
+    undo: Undo,
 }
 
-impl Scope<'_> {
+/// The call before the hook's first edit of each sort: a hook that only reads copies nothing.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    /// Whether there is a use for it.
+    wanted: bool,
+    edits: Option<Box<Snapshot>>,
+    jottings: Option<Box<Jottings>>,
+}
+
+impl<'a> Scope<'a> {
+    /// A call as the callback at `place` sees it; `undo` when its edits may have to be taken back.
+    pub(super) fn new(
+        call: &'a mut Call,
+        deployments: &'a Deployments,
+        place: usize,
+        hook: Hook,
+        undo: bool,
+    ) -> Self {
+        Self {
+            call,
+            deployments,
+            place,
+            starting: hook == Hook::Start,
+            given: Given::Nothing,
+            undo: Undo { wanted: undo, ..Undo::default() },
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Given, Undo) {
+        (self.given, self.undo)
+    }
+
     fn edit(&mut self, edit: impl FnOnce(&mut Call) -> Edited) -> Edited {
-        if self.starting { edit(self.call) } else { Err(EditError::TooLate) }
+        if !self.starting {
+            return Err(EditError::TooLate);
+        }
+        if self.undo.wanted && self.undo.edits.is_none() {
+            self.undo.edits = Some(Box::new(self.call.snapshot()));
+        }
+        edit(self.call)
+    }
+
+    fn jot(&mut self, jot: impl FnOnce(&mut Call, usize) -> Edited) -> Edited {
+        if self.undo.wanted && self.undo.jottings.is_none() {
+            self.undo.jottings = Some(Box::new(self.call.jottings(self.place)));
+        }
+        jot(self.call, self.place)
+    }
+}
+
+impl Undo {
+    /// Takes the hook's edits of the call back.
+    pub(super) fn apply(self, call: &mut Call) {
+        if let Some(edits) = self.edits {
+            call.restore(*edits);
+        }
+        if let Some(jottings) = self.jottings {
+            call.restore_jottings(*jottings);
+        }
     }
 }
 
@@ -160,7 +222,7 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_metadata(&mut self, key: &str, value: &str) -> Edited {
-        self.call.set_metadata(key, value)
+        self.jot(|call, _| call.set_metadata(key, value))
     }
 
     fn local(&self) -> &[u8] {
@@ -168,7 +230,7 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_local(&mut self, note: &[u8]) -> Edited {
-        self.call.set_note(self.place, note)
+        self.jot(|call, place| call.set_note(place, note))
     }
 
     fn remaining_ms(&self) -> Option<u64> {

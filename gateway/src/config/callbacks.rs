@@ -1,5 +1,10 @@
 //! `litellm_settings.callbacks` and `callback_settings`: which plugins run, in which order, with
-//! which settings. Finding a plugin's file and checking its settings is the loader's work.
+//! which settings. Finding a plugin's file and checking its settings is the loader's work; what
+//! each may do at run time is read in `policy`.
+
+mod policy;
+
+pub use policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,19 +19,7 @@ use super::reader::{Field, Reader};
 use super::section::{Section, closest};
 use super::yaml::Kind;
 
-/// What a callback's fault does to the call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The call fails with 503 (the default).
-    #[default]
-    Fail,
-    /// The call goes on as if the callback had not run.
-    Ignore,
-    /// As `Ignore`, and the callback stays off until the next reload.
-    Disable,
-}
-
-/// One enabled entry of `litellm_settings.callbacks`. Resolving it to a file is the loader's work.
+/// One entry of `litellm_settings.callbacks`. Resolving it to a file is the loader's work.
 #[derive(Clone)]
 pub struct CallbackEntry {
     /// Index in the list as written, from 0.
@@ -43,8 +36,16 @@ pub struct CallbackEntry {
     pub settings_path: String,
     /// What a fault of this callback does to the call.
     pub on_error: OnError,
-    /// Time an asynchronous hook may take.
+    /// Time a hook may take that can be left behind: an async one, or one off the worker.
     pub timeout: Option<Duration>,
+    /// Where sync hooks run.
+    pub mode: Mode,
+    /// The calls it is for.
+    pub only: Only,
+    /// The hooks it is restricted to; `None` for all it has.
+    pub hooks: Option<Vec<ChosenHook>>,
+    /// When it is left alone for a while; `None` for never.
+    pub breaker: Option<BreakerLimits>,
     /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
     pub required: bool,
     /// The entry itself.
@@ -66,20 +67,27 @@ impl fmt::Debug for CallbackEntry {
 }
 
 /// Meant for later: each is accepted with a warning.
-const NOT_YET: &[&str] = &["mode", "sha256", "only", "hooks", "grants"];
+const NOT_YET: &[&str] = &["sha256", "grants"];
+
+/// The entries of the list, apart by whether they are enabled.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) enabled: Vec<CallbackEntry>,
+    pub(super) disabled: Vec<CallbackEntry>,
+}
 
 /// `list` is `litellm_settings.callbacks`; `settings` is `callback_settings`.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
     list: Option<&Field<'n>>,
     settings: Option<Section<'n>>,
-) -> Vec<CallbackEntry> {
+) -> Listed {
     let items = match list {
         None => Vec::new(),
         Some(field) if matches!(field.node.kind, Kind::Sequence(_)) => reader.list(field),
         Some(field) => vec![field.clone()],
     };
-    let mut entries = Vec::new();
+    let mut entries = Listed::default();
     let mut known = HashSet::new();
     for (position, item) in items.iter().enumerate() {
         let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
@@ -91,9 +99,7 @@ pub(super) fn read<'n>(
             let remedy = "remove one, or tell them apart with `instance: <name>`";
             reader.problems.push(problem.remedy(remedy));
         }
-        if enabled {
-            entries.push(entry);
-        }
+        if enabled { &mut entries.enabled } else { &mut entries.disabled }.push(entry);
     }
     if let Some(settings) = settings {
         report_unused(reader, &settings, &known);
@@ -116,6 +122,10 @@ fn entry(
         settings_path: format!("{}.settings", field.path),
         on_error: OnError::Fail,
         timeout: None,
+        mode: Mode::default(),
+        only: Only::default(),
+        hooks: None,
+        breaker: Some(BreakerLimits::default()),
         required: true,
         place: reader.place(field),
     };
@@ -174,28 +184,12 @@ fn inline(
     if let Some(field) = section.take("settings") {
         set_settings(reader, &field, entry);
     }
-    if let Some(field) = section.take("on_error") {
-        entry.on_error = on_error(reader, &field);
-    }
-    entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
+    policy::read(reader, &mut section, entry);
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
     section.finish(reader, NOT_YET);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
-}
-
-fn on_error(reader: &mut Reader<'_>, field: &Field<'_>) -> OnError {
-    match reader.text(field).as_deref() {
-        Some("fail") | None => OnError::Fail,
-        Some("ignore") => OnError::Ignore,
-        Some("disable") => OnError::Disable,
-        Some(other) => {
-            let text = format!("expected `fail`, `ignore` or `disable`, found `{other}`");
-            reader.error(field, text);
-            OnError::Fail
-        }
-    }
 }
 
 /// A plugin cannot be made of settings that lack a value, so an unset variable is an error here.

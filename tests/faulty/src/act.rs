@@ -34,6 +34,12 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         Action::Internal(text) => return Err(text.clone()),
         Action::Log(text) => voice.say(Level::Info, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),
+        Action::Block => {
+            voice.say(Level::Info, "blocked", &[("hook", place)]);
+            loop {
+                thread::park();
+            }
+        }
         _ => return Ok(false),
     }
     Ok(true)

@@ -55,6 +55,8 @@ pub enum Action {
     Log(String),
     /// Blocks the thread.
     SleepMs(u64),
+    /// Blocks the thread for ever.
+    Block,
     /// Ends the process.
     Abort,
 
@@ -77,6 +79,10 @@ pub enum Action {
     SetMetadataBig(usize),
     /// The call's note.
     SetLocal(String),
+    /// Keeps this text in the instance.
+    Remember(String),
+    /// Logs what the instance keeps, or `nothing`.
+    Recall,
 
     // In `on_llm_start`.
     /// The model name.

@@ -8,8 +8,9 @@
 use super::{
     Chain, laps,
     link::{Link, Slot},
+    report::{self, CallbackReport},
 };
-use crate::callbacks::loader::{Instance, Plugin};
+use crate::callbacks::loader::{Instance, LeftOut, Plugin};
 use arc_swap::ArcSwap;
 use std::{
     io,
@@ -31,12 +32,14 @@ pub(crate) struct Callbacks(Arc<Current>);
 #[derive(Debug)]
 pub(super) struct Current {
     chain: ArcSwap<Chain>,
+    /// The entries of the config's list that are not in the chain.
+    left_out: Vec<LeftOut>,
     /// No new call will come.
     ended: AtomicBool,
 }
 
 impl Callbacks {
-    pub(crate) fn new(plugins: Vec<Plugin>) -> Self {
+    pub(crate) fn new(plugins: Vec<Plugin>, left_out: Vec<LeftOut>) -> Self {
         if !plugins.is_empty() {
             laps::calibrate();
         }
@@ -48,6 +51,7 @@ impl Callbacks {
             let links = plugins.into_iter().enumerate().map(link).collect();
             Current {
                 chain: ArcSwap::from_pointee(Chain::new(links)),
+                left_out,
                 ended: AtomicBool::new(false),
             }
         }))
@@ -58,10 +62,22 @@ impl Callbacks {
         self.0.chain.load_full()
     }
 
-    /// Tells every callback that no new call will come. May block.
+    /// What is known of every entry of the config's list, in its order.
+    pub(crate) fn report(&self) -> Vec<CallbackReport> {
+        report::report(&self.0.chain.load().links, &self.0.left_out)
+    }
+
+    /// Tells every callback that no new call will come. Blocks for as long as the slowest takes;
+    /// none waits for another.
     pub(crate) fn shutdown(&self) {
         self.0.ended.store(true, Ordering::SeqCst);
-        self.0.chain.load().links.iter().for_each(|link| link.living.shutdown());
+        let tell = |link: &Link| {
+            let living = Arc::clone(&link.living);
+            let told = thread::Builder::new().name("callback-shutdown".to_owned());
+            told.spawn(move || living.shutdown()).map_err(|_| link.living.shutdown())
+        };
+        let told: Vec<_> = self.0.chain.load().links.iter().map(tell).collect();
+        told.into_iter().flatten().for_each(|thread| drop(thread.join()));
     }
 }
 

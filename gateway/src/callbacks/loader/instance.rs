@@ -123,7 +123,7 @@ impl fmt::Debug for Instance {
 
 /// A plugin's message without what may be secret: parsers like to repeat what they could not read
 /// (``invalid type: string "…"``), and a setting's name may say that its value must not be seen.
-fn masked(message: &str, settings: &Value) -> String {
+pub(in crate::callbacks) fn masked(message: &str, settings: &Value) -> String {
     let (mut texts, mut secrets) = (Vec::new(), Vec::new());
     collect_texts(settings, false, &mut texts, &mut secrets);
     let repeated =

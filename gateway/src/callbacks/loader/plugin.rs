@@ -37,6 +37,8 @@ pub struct Plugin {
     pub api: ApiVersion,
     /// The hooks it has, as its manifest lists them.
     pub hooks: Vec<String>,
+    /// Those of them that run: all, or the ones the entry chooses.
+    pub chosen_hooks: Vec<String>,
     /// How they run.
     pub kind: Kind,
     /// What of the call it looks at, in its own words.
@@ -88,6 +90,7 @@ impl Plugin {
             sha256_prefix,
             version: header.version,
             api: header.api,
+            chosen_hooks: chosen(entry, &callback.hooks),
             hooks: callback.hooks,
             kind: if callback.kind == "async" { Kind::Async } else { Kind::Sync },
             reads: callback.reads,
@@ -105,8 +108,20 @@ impl Plugin {
 
     /// The live callback, and how another one is made in its place.
     pub(in crate::callbacks) fn into_parts(self) -> (Instance, Recipe) {
-        let Self { name, file, entry, callback, library, counters, instance, .. } = self;
-        (instance, Recipe { name, file, entry, callback, library, counters })
+        let recipe = Recipe {
+            name: self.name,
+            entry: self.entry,
+            file: self.file,
+            sha256_prefix: self.sha256_prefix,
+            version: self.version,
+            api: self.api,
+            kind: self.kind,
+            chosen_hooks: self.chosen_hooks,
+            callback: self.callback,
+            library: self.library,
+            counters: self.counters,
+        };
+        (self.instance, recipe)
     }
 
     /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
@@ -126,7 +141,7 @@ impl Plugin {
             version = %self.version,
             abi = %self.api,
             sha256 = %self.sha256_prefix,
-            hooks = %self.hooks.join(" "),
+            hooks = %self.chosen_hooks.join(" "),
             milliseconds = self.load_time.as_secs_f64() * 1e3,
             "callback loaded from `{}`",
             self.file.display(),
@@ -134,12 +149,27 @@ impl Plugin {
     }
 }
 
-/// All it takes to make an instance anew, in place of one that panicked.
+/// The hooks of the manifest that the entry wants run.
+fn chosen(entry: &CallbackEntry, hooks: &[String]) -> Vec<String> {
+    let is_wanted = |hook: &&String| match &entry.hooks {
+        Some(wanted) => wanted.iter().any(|it| it.name == **hook),
+        None => true,
+    };
+    hooks.iter().filter(is_wanted).cloned().collect()
+}
+
+/// What is known of a callback, and all it takes to make an instance anew in place of one that
+/// panicked.
 #[derive(Debug)]
 pub(in crate::callbacks) struct Recipe {
     pub(in crate::callbacks) name: Arc<str>,
     pub(in crate::callbacks) entry: CallbackEntry,
-    file: PathBuf,
+    pub(in crate::callbacks) file: PathBuf,
+    pub(in crate::callbacks) sha256_prefix: String,
+    pub(in crate::callbacks) version: String,
+    pub(in crate::callbacks) api: ApiVersion,
+    pub(in crate::callbacks) kind: Kind,
+    pub(in crate::callbacks) chosen_hooks: Vec<String>,
     callback: String,
     library: &'static Library,
     counters: Arc<Counters>,
