@@ -44,6 +44,8 @@ pub(crate) struct Call {
     pub(crate) paid: usize,
     /// The callbacks that have nothing to do with this call.
     pub(crate) left_out: Places,
+    /// The callbacks that were left alone for their faults, and are tried with this call.
+    pub(crate) trying: Places,
     pub(crate) client_gone: bool,
     /// Streamed chunks shown to callbacks so far.
     chunks: u64,
@@ -96,6 +98,7 @@ impl Call {
             passed: 0,
             paid: 0,
             left_out: Places::default(),
+            trying: Places::default(),
             client_gone: false,
             chunks: 0,
             upstream_headers: Vec::new(),

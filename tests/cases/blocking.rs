@@ -51,8 +51,8 @@ async fn its_verdicts_count() {
         (json!({"panic": "oops"}), 503),
         (json!({"panic_with_number": 7}), 503),
     ] {
-        let gateway = gateway(&upstream, &[faulty_blocking("a", json!({"on_llm_start": [act]}))]);
-        let gateway = gateway.await;
+        let callback = faulty_blocking("a", json!({"on_llm_start": [act]}));
+        let gateway = gateway(&upstream, &[callback]).await;
         for _ in 0..3 {
             let _ = gateway.client().chat("gpt").send().await.expect_status(status);
         }
@@ -65,8 +65,9 @@ async fn its_verdicts_count() {
 async fn one_that_is_stuck_weakens_no_other_and_does_not_hold_the_end() {
     let upstream = upstream(Answer::default()).await;
     for (policy, status) in [("fail", 503), ("ignore", 200)] {
-        let wedged = json!({"only_model": "llama", "on_llm_start": ["block"]});
-        let wedged = with(faulty_blocking("wedged", wedged), "timeout", json!("50ms"));
+        let wedged = faulty_blocking("wedged", json!({"on_llm_start": ["block"]}));
+        let wedged = with(wedged, "timeout", json!("50ms"));
+        let wedged = with(wedged, "only", json!({"models": ["llama"]}));
         let guard = |make: fn(&str, Value) -> Value, tag: &str, model: &str| {
             make(tag, json!({"only_model": model, "on_llm_start": [refusal("guarded")]}))
         };

@@ -41,7 +41,8 @@ async fn the_last_hooks_know_what_the_call_was_and_cost() {
         let _ = unreached.send().await.expect_status(400);
         let log = gateway.log().clone();
         gateway.stop().await;
-        let last = |id: &str| recorded(&log, id).pop().unwrap();
+        let is_last = |line: &LogLine| ["on_llm_end", "on_llm_error"].contains(&&*seen(line, "hook"));
+        let last = |id: &str| recorded(&log, id).into_iter().find(is_last).unwrap();
         let sent = [("provider", "openai"), ("upstream_model", "gpt-4o-mini")];
         for (id, first_token) in [("json", "false"), ("stream", "true")] {
             let line = last(id);

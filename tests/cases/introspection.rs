@@ -10,7 +10,7 @@ use crate::faulty::{faulty, recorder, refusal, report, with, with_policy};
 fn callbacks() -> Value {
     let acts = |model: &str, act: Value| json!({"only_model": model, "on_llm_start": [act]});
     let mut told = acts("gpt", json!({"internal": "no luck with sk-private-1"}));
-    told["api_key"] = json!("sk-private-1");
+    told["on_llm_error"] = json!([{"set_route": {"api_key": "sk-private-1"}}]);
     json!([
         "routing",
         with(recorder("off"), "enabled", json!(false)),

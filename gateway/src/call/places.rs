@@ -19,6 +19,15 @@ impl Places {
         }
         self.0[place / WORD] |= 1 << (place % WORD);
     }
+
+    /// Says whether it was there.
+    pub(crate) fn remove(&mut self, place: usize) -> bool {
+        let was = self.has(place);
+        if was {
+            self.0[place / WORD] &= !(1 << (place % WORD));
+        }
+        was
+    }
 }
 
 #[cfg(test)]
@@ -32,6 +41,8 @@ mod tests {
         added.into_iter().for_each(|place| places.add(place));
         for place in 0..300 {
             assert_eq!(places.has(place), added.contains(&place), "{place}");
+            assert_eq!(places.remove(place), added.contains(&place), "{place}");
+            assert!(!places.has(place), "{place}");
         }
     }
 }

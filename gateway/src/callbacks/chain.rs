@@ -91,14 +91,16 @@ impl Chain {
     pub(crate) async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate() {
-            let step = match link.welcome(call) {
+            let step = match link.welcome(place, call) {
                 Welcome::In => walk.step(place, link, call, &mut Beginning).await,
-                Welcome::Out => Step::Skipped,
                 Welcome::Refused(failure) => Step::Failed(failure),
+                Welcome::Out => {
+                    call.left_out.add(place);
+                    Step::On
+                }
             };
             match step {
                 Step::On => {}
-                Step::Skipped => call.left_out.add(place),
                 Step::Replied(reply) => {
                     call.passed = place + 1;
                     return Started::Replied { by: Arc::clone(link.name()), reply };
@@ -143,6 +145,7 @@ impl Chain {
             // Before it runs: a client that leaves now must not bring it an error hook too.
             call.paid = place + 1;
             let step = walk.step(place, link, call, reply).await;
+            link.over(place, call);
             if let Step::Refused(failure) | Step::Failed(failure) = step {
                 return Err(failure);
             }
@@ -160,7 +163,9 @@ impl Chain {
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
             call.paid = place + 1;
-            match walk.step(place, link, call, failing).await {
+            let step = walk.step(place, link, call, failing).await;
+            link.over(place, call);
+            match step {
                 Step::Refused(failure) if !failing.sent => failing.failure = failure,
                 Step::Refused(_) => {
                     link.odd(Hook::Error, "refused what was already sent, which is left out,");

@@ -1,5 +1,5 @@
 //! Leaves a callback alone that breaks again and again: N faults of one hook within a time open it,
-//! and after a while one hook is tried. Also where a callback is switched off for good.
+//! and after a while one call is tried. Also where a callback is switched off for good.
 //!
 //! What an open breaker means for a call is the policy's business (`link`). Time is passed in.
 
@@ -27,7 +27,7 @@ pub(super) struct Breaker {
     recent: Mutex<[VecDeque<(u64, u64)>; 4]>,
 }
 
-/// Whether a hook may run.
+/// Whether a call that begins may have the callback's hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     Pass,
@@ -44,7 +44,7 @@ pub(super) enum Admission {
 pub(super) enum State {
     Closed,
     Open,
-    /// The next hook is tried, or is being tried.
+    /// The next call is tried, or is being tried.
     HalfOpen,
     Off,
 }
@@ -54,13 +54,13 @@ impl Breaker {
         Self { until: AtomicU64::new(CLOSED), limits, recent: Mutex::default() }
     }
 
-    /// Whether every hook may run.
+    /// Whether every call may pass.
     pub(super) fn is_closed(&self) -> bool {
         self.until.load(Relaxed) == CLOSED
     }
 
-    /// Asked by each hook that is about to run. The probe is out for as long as the breaker was
-    /// open: when nothing has come of it by then, there is another.
+    /// Asked for each call that begins. The probe is out for as long as the breaker was open: when
+    /// nothing has come of it by then, there is another.
     pub(super) fn admit(&self, now: u64) -> Admission {
         match self.until.load(Relaxed) {
             CLOSED => Admission::Pass,
@@ -74,16 +74,6 @@ impl Breaker {
                     Err(_) => Admission::Open,
                 }
             }
-        }
-    }
-
-    /// As [`Breaker::admit`], for a call whose hook comes later: takes no probe.
-    pub(super) fn foresee(&self, now: u64) -> Admission {
-        match self.until.load(Relaxed) {
-            CLOSED => Admission::Pass,
-            OFF => Admission::Off,
-            until if now < until => Admission::Open,
-            _ => Admission::Pass,
         }
     }
 
@@ -201,7 +191,7 @@ mod tests {
         assert_eq!((admit(1), state(1)), (Admission::Pass, State::Closed));
         assert!(breaker.fault(Hook::Start, 1, false, SECOND));
         assert_eq!((admit(10), state(10)), (Admission::Open, State::Open));
-        assert_eq!((breaker.foresee(11 * SECOND), state(11)), (Admission::Pass, State::HalfOpen));
+        assert_eq!(state(11), State::HalfOpen);
         assert_eq!((admit(11), admit(11)), (Admission::Probe, Admission::Open));
         assert!(!breaker.fault(Hook::Start, 2, true, 12 * SECOND), "it was open");
         assert_eq!((admit(21), admit(22)), (Admission::Open, Admission::Probe));

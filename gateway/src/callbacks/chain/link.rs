@@ -2,13 +2,12 @@
 //! the next. Running its hooks is `run`'s work.
 
 use super::{
-    breaker::{Admission, Breaker},
+    breaker::{Admission, Breaker, State},
     ledger::{Event, Ledger},
     only::Audience,
     pace::Pace,
     pool::Pool,
     renewal::{Living, Renewals},
-    run::Step,
     verdict::Fault,
 };
 use crate::{
@@ -37,6 +36,8 @@ pub(super) struct Link {
     pub(super) living: Arc<Living>,
     /// By [`Hook`].
     ways: [Way; 4],
+    /// Whether its faults are survived: then its edits have to be rolled back.
+    rolls_back: bool,
 }
 
 /// How a hook runs.
@@ -85,12 +86,6 @@ pub(super) enum Welcome {
     Refused(Failure),
 }
 
-/// Whether a hook may run now.
-pub(super) enum Admitted {
-    In { probe: bool },
-    Not(Step),
-}
-
 impl Link {
     pub(super) fn new(
         place: usize,
@@ -101,6 +96,7 @@ impl Link {
         let entry = &recipe.entry;
         let ways = Hook::ALL.map(|hook| way(&instance, hook, &recipe));
         let blocks = ways.contains(&Way::Blocking);
+        let rolls_back = entry.on_error != OnError::Fail;
         let slot = Slot {
             place,
             renewals,
@@ -116,7 +112,8 @@ impl Link {
             other_lines: Pace::default(),
             recipe,
         };
-        Self { slot: Arc::new(slot), living: Arc::new(Living::new(Some(instance))), ways }
+        let living = Arc::new(Living::new(Some(instance)));
+        Self { slot: Arc::new(slot), living, ways, rolls_back }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -143,53 +140,62 @@ impl Link {
         self.slot.recipe.entry.timeout
     }
 
-    /// Whether its faults are survived: then its edits have to be rolled back.
     pub(super) fn rolls_back(&self) -> bool {
-        self.slot.recipe.entry.on_error != OnError::Fail
+        self.rolls_back
     }
 
-    /// Asked once for each call, before its start hook.
-    pub(super) fn welcome(&self, call: &Call) -> Welcome {
+    /// Asked once for each call, before its start hook. What has begun with a callback goes on with
+    /// it: its last hook is owed.
+    pub(super) fn welcome(&self, place: usize, call: &mut Call) -> Welcome {
         if let Some(audience) = &self.slot.audience
             && !audience.has(call)
         {
             self.ledger().skip(Hook::Start);
             return Welcome::Out;
         }
-        if self.has(Hook::Start) || self.slot.breaker.is_closed() {
+        if self.slot.breaker.is_closed() {
             return Welcome::In;
         }
-        // Its later hooks would only find out what is known now.
-        match self.slot.breaker.foresee(now()) {
-            Admission::Pass | Admission::Probe => Welcome::In,
-            admission => match self.kept_out(Hook::Start, admission) {
-                Step::Failed(failure) => Welcome::Refused(failure),
-                _ => Welcome::Out,
-            },
-        }
-    }
-
-    /// Asked by each hook that is about to run.
-    pub(super) fn admit(&self, hook: Hook) -> Admitted {
-        if self.slot.breaker.is_closed() {
-            return Admitted::In { probe: false };
-        }
         match self.slot.breaker.admit(now()) {
-            Admission::Pass => Admitted::In { probe: false },
-            Admission::Probe => Admitted::In { probe: true },
-            admission => Admitted::Not(self.kept_out(hook, admission)),
+            Admission::Pass => return Welcome::In,
+            Admission::Probe => {
+                call.trying.add(place);
+                return Welcome::In;
+            }
+            Admission::Open | Admission::Off => {}
         }
+        self.ledger().skip(Hook::Start);
+        if self.rolls_back {
+            return Welcome::Out;
+        }
+        let what = "has failed repeatedly and is left alone for a while";
+        Welcome::Refused(self.failure(FailureKind::FAULT, what))
     }
 
-    /// What becomes of a call whose hook may not run.
-    #[cold]
-    fn kept_out(&self, hook: Hook, admission: Admission) -> Step {
-        self.ledger().note(hook, Event::Skipped);
-        if admission == Admission::Off || self.rolls_back() {
-            return Step::Skipped;
+    /// Whether a hook of a call that it has begun with is left out: when it is switched off, and for
+    /// chunks when nothing is lost but time.
+    pub(super) fn sits_out(&self, hook: Hook, place: usize, call: &Call) -> bool {
+        if self.slot.breaker.is_closed() {
+            return false;
         }
-        let kind = if hook == Hook::Start { FailureKind::FAULT } else { FailureKind::REPLY_REFUSED };
-        Step::Failed(self.failure(kind, "has failed repeatedly and is left alone for a while"))
+        let out = match self.slot.breaker.state(now()) {
+            State::Off => true,
+            State::Open | State::HalfOpen => {
+                hook == Hook::NewToken && self.rolls_back && !call.trying.has(place)
+            }
+            State::Closed => false,
+        };
+        if out {
+            self.ledger().skip(hook);
+        }
+        out
+    }
+
+    /// The call is over for this callback.
+    pub(super) fn over(&self, place: usize, call: &mut Call) {
+        if call.trying.remove(place) {
+            self.recovered();
+        }
     }
 
     /// Counts and logs a fault and sees to a spoiled instance; the failure of the call, if this
@@ -198,8 +204,8 @@ impl Link {
         &self,
         hook: Hook,
         fault: &Fault,
-        probe: bool,
-        call: &Call,
+        place: usize,
+        call: &mut Call,
         kind: FailureKind,
     ) -> Option<Failure> {
         let name = self.name();
@@ -232,7 +238,7 @@ impl Link {
         if fault.spoiled {
             self.slot.renewals.ask(&self.slot, &self.living);
         }
-        self.tell_breaker(hook, probe);
+        self.tell_breaker(hook, call.trying.remove(place));
         if on_error == OnError::Ignore {
             return None;
         }
@@ -263,9 +269,9 @@ impl Link {
         );
     }
 
-    /// A hook that was tried went well.
+    /// A call that was tried went well.
     #[cold]
-    pub(super) fn recovered(&self) {
+    fn recovered(&self) {
         self.slot.breaker.close();
         let name = self.name();
         tracing::info!(

@@ -4,7 +4,7 @@
 use super::{
     laps::{Laps, SLOW},
     ledger::{Event, Thread},
-    link::{Admitted, Link, Way},
+    link::{Link, Way},
     pool::PoolError,
     subject::Subject,
     verdict::{self, Fault, Outcome, outcome},
@@ -44,8 +44,6 @@ pub(super) struct Walk<'a> {
 pub(super) enum Step {
     /// Goes on.
     On,
-    /// Goes on; the callback has nothing to do with the call.
-    Skipped,
     /// The callback answers; only of `on_llm_start`.
     Replied(plugin_api::Reply),
     /// The callback decided against the call.
@@ -57,8 +55,7 @@ pub(super) enum Step {
 /// A hook that has run, to be judged.
 struct Ran<B> {
     outcome: Outcome,
-    /// Its outcome decides whether the breaker closes.
-    probe: bool,
+    place: usize,
     undo: Undo,
     before: Option<B>,
 }
@@ -77,18 +74,17 @@ impl<'a> Walk<'a> {
         subject: &mut S,
     ) -> Step {
         let way = link.way(S::HOOK);
-        if way == Way::None || call.left_out.has(place) {
+        if way == Way::None
+            || call.left_out.has(place)
+            || link.sits_out(S::HOOK, place, call)
+        {
             return Step::On;
         }
-        let probe = match link.admit(S::HOOK) {
-            Admitted::In { probe } => probe,
-            Admitted::Not(step) => return step,
-        };
         match way {
             Way::None => Step::On,
-            Way::Inline => self.in_place(place, link, call, subject, probe),
-            Way::Async => self.awaited(place, link, call, subject, probe).await,
-            Way::Blocking => self.on_own_thread(place, link, call, subject, probe).await,
+            Way::Inline => self.in_place(place, link, call, subject),
+            Way::Async => self.awaited(place, link, call, subject).await,
+            Way::Blocking => self.on_own_thread(place, link, call, subject).await,
         }
     }
 
@@ -98,10 +94,9 @@ impl<'a> Walk<'a> {
         link: &Link,
         call: &mut Call,
         subject: &mut S,
-        probe: bool,
     ) -> Step {
         let Some(instance) = link.living.instance() else {
-            return link.judge(call, subject, missing(probe));
+            return link.judge(call, subject, missing(place));
         };
         let rolls_back = link.rolls_back();
         let before = rolls_back.then(|| subject.before());
@@ -109,17 +104,17 @@ impl<'a> Walk<'a> {
         self.laps.begin();
         let verdict = subject.run(instance, &mut scope);
         let (thread, ns) = self.laps.end();
-        let (given, undo) = scope.into_parts();
         link.ledger().ran(thread, S::HOOK, ns);
         if ns > SLOW {
             link.was_slow(S::HOOK, ns);
         }
         // Almost always.
-        if goes_on(verdict) && !probe {
+        if goes_on(verdict) {
             return Step::On;
         }
         self.laps.pause();
-        link.judge(call, subject, Ran { outcome: outcome(verdict, given), probe, undo, before })
+        let (given, undo) = scope.into_parts();
+        link.judge(call, subject, Ran { outcome: outcome(verdict, given), place, undo, before })
     }
 
     async fn awaited<S: Subject>(
@@ -128,10 +123,9 @@ impl<'a> Walk<'a> {
         link: &Link,
         call: &mut Call,
         subject: &mut S,
-        probe: bool,
     ) -> Step {
         let Some(instance) = link.living.instance() else {
-            return link.judge(call, subject, missing(probe));
+            return link.judge(call, subject, missing(place));
         };
         let rolls_back = link.rolls_back();
         let before = rolls_back.then(|| subject.before());
@@ -142,10 +136,9 @@ impl<'a> Walk<'a> {
             None => Ok((Verdict::NOT_IMPLEMENTED, true)),
         };
         let (thread, ns) = self.laps.end();
-        let (given, undo) = scope.into_parts();
         if let Ok((verdict, true)) = waited {
             link.ledger().ran(thread, S::HOOK, ns);
-            if goes_on(verdict) && !probe {
+            if goes_on(verdict) {
                 return Step::On;
             }
         } else {
@@ -153,11 +146,12 @@ impl<'a> Walk<'a> {
             link.ledger().ran(Thread::current(), S::HOOK, ns);
         }
         self.laps.pause();
+        let (given, undo) = scope.into_parts();
         let outcome = match waited {
             Ok((verdict, _)) => outcome(verdict, given),
             Err(fault) => Outcome::Fault(fault),
         };
-        link.judge(call, subject, Ran { outcome, probe, undo, before })
+        link.judge(call, subject, Ran { outcome, place, undo, before })
     }
 
     /// The thread gets a call of its own, which is taken over when it is done in time. What it does
@@ -168,11 +162,10 @@ impl<'a> Walk<'a> {
         link: &Link,
         call: &mut Call,
         subject: &mut S,
-        probe: bool,
     ) -> Step {
         self.laps.pause();
         let (Some(pool), Some(_)) = (link.pool(), link.living.instance()) else {
-            return link.judge(call, subject, missing(probe));
+            return link.judge(call, subject, missing(place));
         };
         let (mut own_call, mut own) = (call.clone(), subject.to_owned());
         let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
@@ -199,7 +192,7 @@ impl<'a> Walk<'a> {
                 outcome
             }
         };
-        link.judge(call, subject, Ran { outcome, probe, undo: Undo::default(), before: None })
+        link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
     }
 }
 
@@ -209,9 +202,6 @@ impl Link {
     fn judge<S: Subject>(&self, call: &mut Call, subject: &mut S, ran: Ran<S::Before>) -> Step {
         let hook = S::HOOK;
         let (refused, broke) = subject.failures();
-        if ran.probe && !matches!(ran.outcome, Outcome::Fault(_)) {
-            self.recovered();
-        }
         match ran.outcome {
             Outcome::Continue => Step::On,
             Outcome::Reply(reply) if hook == Hook::Start => {
@@ -224,10 +214,13 @@ impl Link {
             }
             Outcome::Reject(rejection) => {
                 self.ledger().note(hook, Event::Rejection);
+                if hook == Hook::Start {
+                    self.over(ran.place, call);
+                }
                 Step::Refused(self.refusal(hook, rejection, refused))
             }
             Outcome::Fault(fault) => {
-                if let Some(failure) = self.faulted(hook, &fault, ran.probe, call, broke) {
+                if let Some(failure) = self.faulted(hook, &fault, ran.place, call, broke) {
                     return Step::Failed(failure);
                 }
                 ran.undo.apply(call);
@@ -270,7 +263,7 @@ async fn wait(mut hook: HookFuture<'_>, limit: Duration) -> Result<(Verdict, boo
 }
 
 /// A hook of an instance that could not be made anew.
-fn missing<B>(probe: bool) -> Ran<B> {
+fn missing<B>(place: usize) -> Ran<B> {
     let fault = Fault::spoiled("it panicked and could not be made anew");
-    Ran { outcome: Outcome::Fault(fault), probe, undo: Undo::default(), before: None }
+    Ran { outcome: Outcome::Fault(fault), place, undo: Undo::default(), before: None }
 }
