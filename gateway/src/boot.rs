@@ -12,7 +12,7 @@ use crate::{
 use std::{fmt::Write as _, future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 /// How long callbacks may take to end.
-const CALLBACKS_END: Duration = Duration::from_secs(2);
+const CALLBACKS_END: Duration = Duration::from_secs(5);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,9 @@ pub use chain::{
 };
 pub(crate) use chain::{Callbacks, Chain, Started};
 pub(crate) use hook_list::disagreements;
-pub use loader::{Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries};
+pub use loader::{
+    Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
+};
 pub use rehearsal::{Rehearsal, RehearsalError, RehearsedCall};
 pub use resolve::SearchPath;
 pub use startup_table::StartupTable;

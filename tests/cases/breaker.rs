@@ -18,8 +18,10 @@ async fn open_it_fails_closed_or_is_skipped_for_the_whole_call() {
             });
             let limits = json!({"faults": 3, "within": "1h", "open": "1h"});
             let bad = with(with_policy(make("bad", acts), policy), "breaker", limits);
-            let config =
-                with_callbacks(&every_dialect(&upstream), &json!([recorder("a"), bad, recorder("b")]));
+            let config = with_callbacks(
+                &every_dialect(&upstream),
+                &json!([recorder("a"), bad, recorder("b")]),
+            );
             let gateway = Gateway::with_config(config).start().await;
             let call = |id: &str| gateway.client().chat("gpt").header("x-litellm-call-id", id);
             for round in 0..3 {
@@ -76,9 +78,7 @@ async fn after_a_while_one_call_is_tried_and_closes_it() {
         &json!([with(faulty("bad", acts), "breaker", limits)]),
     );
     let gateway = Gateway::with_config(config).start().await;
-    let answered = async {
-        while gateway.client().chat("gpt").send().await.status != 200 {}
-    };
+    let answered = async { while gateway.client().chat("gpt").send().await.status != 200 {} };
     within("a call that is answered", answered).await;
     let told = &report(&gateway).await[0];
     assert_eq!((&told["breaker"], &told["faults"]), (&json!("closed"), &json!(3)), "{told}");

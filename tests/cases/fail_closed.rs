@@ -74,8 +74,10 @@ async fn faults_at_the_rate_of_requests_do_not_fill_the_log() {
         assert_eq!(report(&gateway).await[0]["faults"], CALLS);
         let log = gateway.log().clone();
         gateway.stop().await;
-        let lines: Vec<_> = log.lines().into_iter().filter(|line| line.text.contains("failed in")).collect();
-        let told: u64 = lines.iter().map(|line| 1 + line.field("suppressed").as_u64().unwrap()).sum();
+        let lines: Vec<_> =
+            log.lines().into_iter().filter(|line| line.text.contains("failed in")).collect();
+        let told: u64 =
+            lines.iter().map(|line| 1 + line.field("suppressed").as_u64().unwrap()).sum();
         assert!(lines.len() < CALLS / 4 && told <= CALLS as u64, "{} lines", lines.len());
     }
 }

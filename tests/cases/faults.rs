@@ -46,7 +46,10 @@ async fn a_panic_anywhere_leaves_the_gateway_running() {
             }
             let log = gateway.log().clone();
             let text = gateway.stop().await;
-            assert!(text.contains("callback `p` failed in") && text.contains("panicked at"), "{text}");
+            assert!(
+                text.contains("callback `p` failed in") && text.contains("panicked at"),
+                "{text}"
+            );
             for round in 0..3 {
                 let ran = hooks(&log, &format!("call-{round}-false"));
                 assert_eq!(ran.len(), 2, "{hook}: {ran:?}");

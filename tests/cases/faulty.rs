@@ -1,8 +1,8 @@
 //! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and what the recorder
 //! among them writes to the log. What each action does is documented in `tests/faulty`.
 
-use callgate_tests::{Gateway, build};
 use callgate_tests::log::{Log, LogLine};
+use callgate_tests::{Gateway, build};
 use serde_json::{Value, json};
 
 /// An entry that acts: `acts` has a list of actions per hook.

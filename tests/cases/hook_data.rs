@@ -41,7 +41,8 @@ async fn the_last_hooks_know_what_the_call_was_and_cost() {
         let _ = unreached.send().await.expect_status(400);
         let log = gateway.log().clone();
         gateway.stop().await;
-        let is_last = |line: &LogLine| ["on_llm_end", "on_llm_error"].contains(&&*seen(line, "hook"));
+        let is_last =
+            |line: &LogLine| ["on_llm_end", "on_llm_error"].contains(&&*seen(line, "hook"));
         let last = |id: &str| recorded(&log, id).into_iter().find(is_last).unwrap();
         let sent = [("provider", "openai"), ("upstream_model", "gpt-4o-mini")];
         for (id, first_token) in [("json", "false"), ("stream", "true")] {
@@ -99,7 +100,8 @@ async fn one_instance_serves_all_hooks() {
 async fn images_and_tool_calls_survive_a_neighbours_edit() {
     let upstream = upstream(Answer::default()).await;
     let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}});
-    let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let call =
+        json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let messages = json!([
         {"role": "user", "content": [{"type": "text", "text": "what is it?"}, image]},
         {"role": "assistant", "content": null, "tool_calls": [call]},
@@ -107,8 +109,10 @@ async fn images_and_tool_calls_survive_a_neighbours_edit() {
         {"role": "user", "content": "my number is 555"},
     ]);
     for make in [faulty, faulty_async, faulty_blocking] {
-        let edits = json!([{"set_message_text": [0, "what?"]}, {"set_message_text": [3, "masked"]}]);
-        let gateway = gateway(&upstream, &json!([make("mask", json!({"on_llm_start": edits}))])).await;
+        let edits =
+            json!([{"set_message_text": [0, "what?"]}, {"set_message_text": [3, "masked"]}]);
+        let gateway =
+            gateway(&upstream, &json!([make("mask", json!({"on_llm_start": edits}))])).await;
         let request = gateway.client().chat("gpt").set("messages", messages.clone());
         let _ = request.send().await.expect_status(200);
         let mut expected = messages.clone();

@@ -33,7 +33,8 @@ async fn edits_of_a_broken_hook_are_taken_back() {
         {"set_metadata": ["kept", "first"]}, {"set_upstream_header": ["x-kept", "1"]},
     ]});
     for make in [faulty, faulty_async, faulty_blocking] {
-        let broken = with_policy(with(make("broken", acts.clone()), "timeout", json!("5s")), "ignore");
+        let broken =
+            with_policy(with(make("broken", acts.clone()), "timeout", json!("5s")), "ignore");
         let watcher = entry("recorder", "watcher", json!({"metadata": ["k", "kept"]}));
         let callbacks = json!([faulty("first", first.clone()), broken, watcher]);
         let config = with_callbacks(&every_dialect(&upstream), &callbacks);

@@ -26,7 +26,7 @@ use super::inspect::{Inspected, inspect};
 use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
 use super::schema;
-use crate::config::{CallbackEntry, ChosenHook, Problem, Problems};
+use crate::config::{CallbackEntry, ChosenHook, Mode, Problem, Problems};
 use crate::host::Counters;
 
 /// What became of the config's list.
@@ -129,6 +129,7 @@ fn inspect_entry(
     let mut wrong = schema::check(&inspected.callback.settings_schema, entry);
     wrong.extend(missing_hooks(entry, &inspected.callback.hooks));
     let usable = wrong.is_empty();
+    problems.extend(idle_keys(entry, &inspected.callback.kind));
     problems.extend(wrong.into_iter().map(|mut problem| {
         problem.text = about(entry, Some(&file), &problem.text);
         weigh(entry, problem)
@@ -145,4 +146,21 @@ fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
         Problem::error(hook.place.clone(), text).remedy("take it off `hooks`")
     };
     missing.map(problem).collect()
+}
+
+/// A warning for each key that does nothing for a callback of this kind.
+fn idle_keys(entry: &CallbackEntry, kind: &str) -> Option<Problem> {
+    let (text, remedy) = match (kind, entry.mode) {
+        ("async", Mode::Blocking) => (
+            "`mode: blocking` is for sync callbacks; the hooks of this one are futures",
+            "leave `mode` out",
+        ),
+        ("sync", Mode::Inline) if entry.timeout.is_some() => (
+            "`timeout` does nothing for a sync callback that runs inline",
+            "leave it out, or add `mode: blocking`",
+        ),
+        _ => return None,
+    };
+    let text = about(entry, None, text);
+    Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
 }

@@ -74,10 +74,7 @@ impl<'a> Walk<'a> {
         subject: &mut S,
     ) -> Step {
         let way = link.way(S::HOOK);
-        if way == Way::None
-            || call.left_out.has(place)
-            || link.sits_out(S::HOOK, place, call)
-        {
+        if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
             return Step::On;
         }
         match way {

@@ -207,3 +207,49 @@ fn breaker(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<BreakerLimits> 
     section.finish(reader, &[]);
     Some(limits)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Environment, UnknownKeys, parse};
+
+    fn entry(keys: &str) -> CallbackEntry {
+        let text = format!("litellm_settings: {{callbacks: [{{name: a{keys}}}]}}");
+        let file = Arc::from(Path::new("config.yaml"));
+        let config = parse(&file, &text, &Environment::default(), UnknownKeys::Refuse);
+        config.expect("a config without problems").callbacks.remove(0)
+    }
+
+    #[test]
+    fn without_a_word_a_callback_is_for_everything_and_fails_closed() {
+        let entry = entry("");
+        assert_eq!((entry.on_error, entry.mode), (OnError::Fail, Mode::Inline));
+        assert_eq!((entry.only, entry.hooks), (Only::default(), None));
+        let limits = entry.breaker.expect("a breaker");
+        assert_eq!((limits.faults, limits.within.as_secs(), limits.open.as_secs()), (5, 30, 10));
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_meant() {
+        let all = entry(
+            ", mode: blocking, timeout: 200ms, hooks: [on_llm_end], \
+             only: {models: ['groq-*'], endpoints: [chat], keys: [k]}, \
+             breaker: {faults: 3, open: 1m}",
+        );
+        assert_eq!((all.mode, all.timeout), (Mode::Blocking, Some(Duration::from_millis(200))));
+        let list = |text: &str| vec![text.to_owned()];
+        let only = Only { models: list("groq-*"), endpoints: list("chat"), keys: list("k") };
+        assert_eq!(all.only, only);
+        assert_eq!(all.hooks.map(|hooks| hooks[0].name.clone()), Some("on_llm_end".to_owned()));
+        let (within, open) = (Duration::from_secs(30), Duration::from_secs(60));
+        assert_eq!(all.breaker, Some(BreakerLimits { faults: 3, within, open }));
+        for (breaker, expected) in
+            [("off", None), ("on", Some(BreakerLimits::default())), ("false", None)]
+        {
+            assert_eq!(entry(&format!(", breaker: {breaker}")).breaker, expected, "{breaker}");
+        }
+    }
+}
