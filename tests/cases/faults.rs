@@ -5,7 +5,7 @@ use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
 use serde_json::{Value, json};
 
-use crate::faulty::{faulty, faulty_async, hooks, recorder, refusal, with_policy};
+use crate::faulty::{faulty, faulty_async, hooks, recorder, refusal, with, with_policy};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), &json!(callbacks));
@@ -74,6 +74,24 @@ async fn an_async_hook_that_never_ends_is_cut_off() {
             gateway.stop().await;
         }
     }
+}
+
+#[tokio::test]
+async fn hooks_that_are_never_ready_weaken_no_other_callback_and_do_not_hold_the_end() {
+    const CALLS: usize = 70;
+    let upstream = upstream(Answer::default()).await;
+    let wedged = faulty_async("wedged", json!({"on_llm_start": [{"log": "waiting"}, "never"]}));
+    let wedged = with(wedged, "only", json!({"models": ["llama"]}));
+    let guard = faulty("guard", json!({"only_model": "gpt", "on_llm_start": [refusal("no")]}));
+    let gateway = gateway(&upstream, &[with(wedged, "timeout", json!("1s")), guard]).await;
+    let calls: Vec<_> = (0..CALLS).map(|_| gateway.client().chat("llama").spawn()).collect();
+    gateway.log().times("\"waiting\"", CALLS).await;
+    let _ = gateway.client().chat("gpt").send().await.expect_status(418);
+    gateway.terminate();
+    for call in calls {
+        let _ = call.await.unwrap().expect_status(503);
+    }
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use super::{
     link::{Link, Slot},
     report::{self, CallbackReport},
 };
-use crate::callbacks::loader::{Instance, LeftOut, Plugin};
+use crate::{
+    callbacks::loader::{Instance, LeftOut, Plugin},
+    config::Problem,
+};
 use arc_swap::ArcSwap;
 use std::{
     io,
@@ -183,31 +186,33 @@ impl Current {
     }
 
     fn renew(&self, slot: &Slot) {
-        let name = &slot.recipe.name;
-        let living = match slot.recipe.make() {
-            Ok(instance) => {
-                tracing::info!(
-                    target: "callgate::callback", renewed = true, callback.name = &**name,
-                    "callback `{name}` was made anew after a panic"
-                );
-                Living::new(Some(instance))
-            }
-            Err(problem) => {
-                tracing::error!(
-                    target: "callgate::callback", renewed = false, callback.name = &**name,
-                    "callback `{name}` cannot be made anew after a panic: {problem}"
-                );
-                Living::new(None)
-            }
+        let (instance, problem) = match slot.recipe.make() {
+            Ok(instance) => (Some(instance), None),
+            Err(problem) => (None, Some(problem)),
         };
-        let living = Arc::new(living);
+        let living = Arc::new(Living::new(instance));
         let before = self.chain.rcu(|chain| chain.with(slot.place, &living));
         if let Some(link) = before.links.get(slot.place) {
             link.living.replaced.store(true, Ordering::SeqCst);
         }
+        // Told when it is so: the next call has the new one.
+        tell(&slot.recipe.name, problem.as_ref());
         if self.ended.load(Ordering::SeqCst) {
             living.shutdown();
         }
+    }
+}
+
+fn tell(name: &str, problem: Option<&Problem>) {
+    match problem {
+        None => tracing::info!(
+            target: "callgate::callback", renewed = true, callback.name = name,
+            "callback `{name}` was made anew after a panic"
+        ),
+        Some(problem) => tracing::error!(
+            target: "callgate::callback", renewed = false, callback.name = name,
+            "callback `{name}` cannot be made anew after a panic: {problem}"
+        ),
     }
 }
 
