@@ -60,7 +60,17 @@ pub(crate) struct Call {
     /// Each callback's own note, by its place in the chain.
     notes: SmallVec<[SmallVec<[u8; 24]>; 4]>,
     /// Texts that were computed for a view; kept until the next edit at least.
-    kept: FrozenVec<Box<str>>,
+    kept: Kept,
+}
+
+/// A clone of the call has no views yet.
+#[derive(Default)]
+struct Kept(FrozenVec<Box<str>>);
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What is known of a call once its body has been scanned.
@@ -108,7 +118,7 @@ impl Call {
             messages: OnceCell::new(),
             metadata: Vec::new(),
             notes: SmallVec::new(),
-            kept: FrozenVec::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -139,7 +149,7 @@ impl Call {
 
     /// Keeps a computed text for as long as views of it may live.
     pub(crate) fn keep(&self, text: String) -> &str {
-        self.kept.push_get(text.into())
+        self.kept.0.push_get(text.into())
     }
 
     pub(crate) fn message_count(&self) -> usize {

@@ -31,6 +31,8 @@ async fn open_it_fails_closed_or_is_skipped_for_the_whole_call() {
             let reply = call("after").send().await.expect_status(status);
             if status == 503 {
                 assert_eq!(reply.error()["code"], "callback_failed");
+                let wait: u64 = reply.header("retry-after").parse().unwrap();
+                assert!((1..=3600).contains(&wait), "{wait}");
                 assert!(reply.text().contains("left alone"), "{}", reply.text());
             }
             let told = &report(&gateway).await[1];

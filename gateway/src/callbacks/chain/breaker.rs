@@ -10,6 +10,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 /// In `until`: closed, and switched off.
@@ -131,20 +132,24 @@ impl Breaker {
         }
     }
 
+    /// How long it stays open.
+    pub(super) fn left(&self, now: u64) -> Duration {
+        Duration::from_nanos(self.until.load(Relaxed).saturating_sub(now))
+    }
+
     fn opened(&self, now: u64) -> u64 {
         let open = self.limits.map_or(0, |limits| nanos(limits.open));
         now.saturating_add(open).clamp(CLOSED + 1, OFF - 1)
     }
 }
 
-fn nanos(duration: std::time::Duration) -> u64 {
+fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -191,6 +196,7 @@ mod tests {
         assert_eq!((admit(1), state(1)), (Admission::Pass, State::Closed));
         assert!(breaker.fault(Hook::Start, 1, false, SECOND));
         assert_eq!((admit(10), state(10)), (Admission::Open, State::Open));
+        assert_eq!(breaker.left(4 * SECOND).as_secs(), 7);
         assert_eq!(state(11), State::HalfOpen);
         assert_eq!((admit(11), admit(11)), (Admission::Probe, Admission::Open));
         assert!(!breaker.fault(Hook::Start, 2, true, 12 * SECOND), "it was open");

@@ -8,7 +8,7 @@ use super::{
     pace::Pace,
     pool::Pool,
     renewal::{Living, Renewals},
-    verdict::Fault,
+    verdict::{Fault, whole_seconds},
 };
 use crate::{
     call::Call,
@@ -150,7 +150,7 @@ impl Link {
         if let Some(audience) = &self.slot.audience
             && !audience.has(call)
         {
-            self.ledger().skip(Hook::Start);
+            self.skip_call();
             return Welcome::Out;
         }
         if self.slot.breaker.is_closed() {
@@ -164,12 +164,20 @@ impl Link {
             }
             Admission::Open | Admission::Off => {}
         }
-        self.ledger().skip(Hook::Start);
+        self.skip_call();
         if self.rolls_back {
             return Welcome::Out;
         }
         let what = "has failed repeatedly and is left alone for a while";
-        Welcome::Refused(self.failure(FailureKind::FAULT, what))
+        let mut failure = self.failure(FailureKind::FAULT, what);
+        failure.retry_after = Some(whole_seconds(self.slot.breaker.left(now())));
+        Welcome::Refused(failure)
+    }
+
+    /// Counts the call at the first hook there is.
+    fn skip_call(&self) {
+        let first = Hook::ALL.into_iter().find(|hook| self.has(*hook));
+        self.ledger().skip(first.unwrap_or(Hook::Start));
     }
 
     /// Whether a hook of a call that it has begun with is left out: when it is switched off, and for
@@ -216,12 +224,12 @@ impl Link {
         }
         self.remember(hook, fault);
         if let Some(left_out) = self.slot.fault_lines[hook as usize].admit() {
-            let message = one_line(&fault.message);
+            let message = self.without_secrets(&fault.message);
             tracing::warn!(
                 target: "callgate::callback",
                 hook = hook.name(), callback.name = &**name, call.id = %call.id,
                 faults = count, suppressed = left_out,
-                "callback `{name}` failed in {}: {}", hook.name(), self.without_secrets(&message)
+                "callback `{name}` failed in {}: {}", hook.name(), one_line(&message)
             );
         }
         let on_error = self.slot.recipe.entry.on_error;
@@ -246,9 +254,10 @@ impl Link {
     }
 
     fn remember(&self, hook: Hook, fault: &Fault) {
-        let mut message = fault.message.clone();
-        const ENOUGH: usize = 1000;
-        message.truncate(message.floor_char_boundary(ENOUGH));
+        // More than is ever shown: half a secret would not be known for one.
+        const ENOUGH: usize = 64 * 1024;
+        let message = &fault.message;
+        let message = message[..message.floor_char_boundary(ENOUGH)].to_owned();
         let seen = FaultSeen { hook, message, unix_ms: SystemClock.unix_ms() };
         *self.slot.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }

@@ -133,7 +133,8 @@ impl Pool {
     fn start_thread(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
         let id = state.started;
         let pool = Arc::clone(self);
-        let name = format!("{}-{id}", self.name);
+        // A name with a NUL would panic, and it is the operator's.
+        let name = format!("{}-{id}", self.name.replace('\0', ""));
         thread::Builder::new().name(name).spawn(move || pool.serve(id))?;
         state.started += 1;
         state.threads.push(Some(Running { id, due: None }));
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn results_come_back_and_idle_threads_are_used_again() {
-        let pool = Pool::new(Arc::from("p"));
+        let pool = Pool::new(Arc::from("odd \0 name"));
         in_runtime(async {
             for round in 0..100 {
                 assert_eq!(pool.run(LONG, move || round * 2).await, Ok(round * 2));

@@ -203,7 +203,7 @@ fn live(link: &Link) -> CallbackReport {
         hooks,
         last_fault: last_fault.map(|seen| LastFault {
             hook: seen.hook.name(),
-            message: link.without_secrets(&one_line(&seen.message)),
+            message: shown(&link.without_secrets(&seen.message)),
             unix_ms: seen.unix_ms,
         }),
         threads: pool.as_ref().map(|pool| {
@@ -218,6 +218,11 @@ fn live(link: &Link) -> CallbackReport {
         reason: off.then(|| "it failed once, under `on_error: disable`".to_owned()),
         live: Some(live),
     }
+}
+
+fn shown(message: &str) -> String {
+    const ENOUGH: usize = 1000;
+    one_line(&message[..message.floor_char_boundary(ENOUGH)]).to_string()
 }
 
 fn hook_report(link: &Link, hook: Hook) -> HookReport {

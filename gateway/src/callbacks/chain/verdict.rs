@@ -70,7 +70,7 @@ pub(super) fn refusal(name: &Arc<str>, rejection: Rejection, kind: FailureKind) 
 }
 
 /// `Retry-After` speaks in whole seconds: rounded up, so that a client that waits is not early.
-fn whole_seconds(wait: Duration) -> String {
+pub(super) fn whole_seconds(wait: Duration) -> String {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()
 }
 
