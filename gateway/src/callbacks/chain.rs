@@ -61,6 +61,16 @@ pub(crate) enum Started {
     Failed(Failure),
 }
 
+/// One hook of the walk.
+macro_rules! step {
+    ($walk:ident, $place:ident, $link:ident, $call:ident, $subject:expr) => {
+        match $walk.at_once($place, $link, $call, $subject) {
+            Some(step) => step,
+            None => $walk.waited($place, $link, $call, $subject).await,
+        }
+    };
+}
+
 impl Chain {
     fn new(links: Vec<Link>) -> Self {
         let any = |hook| links.iter().any(|link| link.has(hook));
@@ -92,7 +102,7 @@ impl Chain {
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate() {
             let step = match link.welcome(place, call) {
-                Welcome::In => walk.step(place, link, call, &mut Beginning).await,
+                Welcome::In => step!(walk, place, link, call, &mut Beginning),
                 Welcome::Refused(failure) => Step::Failed(failure),
                 Welcome::Out => {
                     call.left_out.add(place);
@@ -121,7 +131,7 @@ impl Chain {
     ) -> Result<(), Failure> {
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed) {
-            let step = walk.step(place, link, call, chunk).await;
+            let step = step!(walk, place, link, call, chunk);
             if let Step::Refused(failure) | Step::Failed(failure) = step {
                 return Err(failure);
             }
@@ -144,7 +154,7 @@ impl Chain {
         for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
             // Before it runs: a client that leaves now must not bring it an error hook too.
             call.paid = place + 1;
-            let step = walk.step(place, link, call, reply).await;
+            let step = step!(walk, place, link, call, reply);
             link.over(place, call);
             if let Step::Refused(failure) | Step::Failed(failure) = step {
                 return Err(failure);
@@ -163,7 +173,7 @@ impl Chain {
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
             call.paid = place + 1;
-            let step = walk.step(place, link, call, failing).await;
+            let step = step!(walk, place, link, call, failing);
             link.over(place, call);
             match step {
                 Step::Refused(failure) if !failing.sent => failing.failure = failure,

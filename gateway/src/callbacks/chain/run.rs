@@ -65,24 +65,33 @@ impl<'a> Walk<'a> {
         Self { deployments, laps: Laps::default() }
     }
 
-    /// Runs the link's hook, unless it has none or leaves the call alone.
-    pub(super) async fn step<S: Subject>(
+    /// Runs the link's hook, unless it has none or leaves the call alone. `None` when it may have to
+    /// be waited for: then [`Walk::waited`] runs it. Apart, because most hooks need no future.
+    pub(super) fn at_once<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Option<Step> {
+        let way = link.way(S::HOOK);
+        if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
+            return Some(Step::On);
+        }
+        (way == Way::Inline).then(|| self.in_place(place, link, call, subject))
+    }
+
+    pub(super) async fn waited<S: Subject>(
         &mut self,
         place: usize,
         link: &Link,
         call: &mut Call,
         subject: &mut S,
     ) -> Step {
-        let way = link.way(S::HOOK);
-        if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
-            return Step::On;
+        if link.way(S::HOOK) == Way::Blocking {
+            return self.on_own_thread(place, link, call, subject).await;
         }
-        match way {
-            Way::None => Step::On,
-            Way::Inline => self.in_place(place, link, call, subject),
-            Way::Async => self.awaited(place, link, call, subject).await,
-            Way::Blocking => self.on_own_thread(place, link, call, subject).await,
-        }
+        self.awaited(place, link, call, subject).await
     }
 
     fn in_place<S: Subject>(
