@@ -131,6 +131,7 @@ async fn a_reply_refused_at_the_end_is_an_error_for_those_behind() {
     gateway.stop().await;
     let expected = ["a on_llm_start", "b on_llm_start", "a on_llm_end", "b on_llm_error"];
     assert_eq!(hooks(&log, "call-1"), expected);
+    assert_eq!(log.text().matches("call failed").count(), 1, "{}", log.text());
 }
 
 #[tokio::test]

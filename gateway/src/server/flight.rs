@@ -59,7 +59,8 @@ impl Flight {
         Some((&self.app, &self.chain, self.call.as_deref_mut()?))
     }
 
-    /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure.
+    /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure,
+    /// and has yet to be ended as one.
     pub(super) async fn answered(
         &mut self,
         status: u16,
@@ -68,9 +69,7 @@ impl Flight {
         let figures = self.figures();
         let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
         reply.figures = figures;
-        if let Err(failure) = self.chain.end(call, &self.app.deployments, reply).await {
-            return Err(self.failed(failure).await);
-        }
+        self.chain.end(call, &self.app.deployments, reply).await?;
         self.call = None;
         self.record.answered(status);
         Ok(())
