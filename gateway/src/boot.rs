@@ -2,14 +2,16 @@
 
 use crate::{
     app::App,
-    callbacks::{self, LeftOut, Plugin, SearchPath, StartupTable},
+    callbacks::{self, Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable},
     cli::{Serve, Source},
-    config::{self, Config, Environment, Problem, Problems, UnknownKeys},
+    config::{
+        self, CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, UnknownKeys,
+    },
     deployments::Deployments,
     host::Counters,
     server::{Listener, Server},
 };
-use std::{fmt::Write as _, future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 /// How long callbacks may take to end.
 const CALLBACKS_END: Duration = Duration::from_secs(5);
@@ -56,13 +58,29 @@ pub struct Built {
     pub left_out: Vec<LeftOut>,
     /// What the operator should be told.
     pub warnings: Vec<Problem>,
+    /// What this run leaves behind if it dies; drop it when it has not.
+    pub caution: Caution,
 }
 
-/// Reads the config and loads its callbacks.
+/// What a config is built for.
+#[derive(Clone, Copy, Debug)]
+struct Purpose<'a> {
+    /// The address to listen on, if any.
+    host: Option<&'a str>,
+    safe_mode: bool,
+    occasion: Occasion,
+}
+
+/// Reads the config and loads its callbacks, as `check` does.
 ///
 /// # Errors
 /// All problems of all parts at once.
 pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
+    assemble(source, Purpose { host, safe_mode: false, occasion: Occasion::Check })
+}
+
+fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
+    let Purpose { host, safe_mode, occasion } = purpose;
     let environment = Environment::load(&source.config, source.env_file.as_deref())
         .map_err(|problem| Problems(vec![problem]))?;
     let unknown = if source.strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };
@@ -78,26 +96,59 @@ pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
     let deployments = keep(Deployments::from_config(&config), &mut found);
     // A warning may only miss what an error above has left out.
     problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
-    let executable = std::env::current_exe().ok();
-    let plugin_dir = source.plugin_dir.as_deref().or(config.gateway.plugin_dir.as_deref());
-    let search = SearchPath::new(plugin_dir, &source.config, executable.as_deref());
+    let off = |entries: &[CallbackEntry], why| -> Vec<LeftOut> {
+        entries.iter().map(|entry| LeftOut::new(entry, why)).collect()
+    };
+    let mut left_out = off(&config.disabled_callbacks, "`enabled: false`");
+    if safe_mode {
+        left_out.extend(off(&config.callbacks, "`--safe-mode`"));
+        problems.extend(leave_out_callbacks(&mut config));
+    }
+    let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
     // Nothing of a plugin is executed for a config that cannot start anyway.
     if problems.iter().any(Problem::is_error) {
         problems.extend(callbacks::inspect_all(&config.callbacks, &search));
         config::problem::sort(&mut problems);
         return Err(Problems(problems));
     }
+    let (mut caution, said) = Caution::new(&config.gateway, &source.config, occasion);
+    problems.extend(said);
     let counters = Arc::new(Counters::default());
-    let loaded = callbacks::load_all(&config.callbacks, &search, &counters);
+    let loaded = callbacks::load_all(&config.callbacks, &search, &counters, &mut caution);
     let loaded = loaded.map(|loaded| ((loaded.plugins, loaded.left_out), loaded.warnings));
     match (deployments, keep(loaded, &mut problems)) {
-        (Some(deployments), Some((plugins, mut left_out))) => {
-            let disabled = config.disabled_callbacks.iter();
-            left_out.extend(disabled.map(|entry| LeftOut::new(entry, "`enabled: false`")));
-            Ok(Built { config, deployments, plugins, left_out, warnings: problems })
+        (Some(deployments), Some((plugins, unusable))) => {
+            left_out.extend(unusable);
+            Ok(Built { config, deployments, plugins, left_out, warnings: problems, caution })
         }
         _ => Err(Problems(problems)),
     }
+}
+
+/// Where this program looks for the plugins of a config, and how strictly it judges them.
+pub(crate) fn search_path(
+    plugin_dir: Option<&Path>,
+    config: &Path,
+    settings: &GatewaySettings,
+) -> SearchPath {
+    let executable = std::env::current_exe().ok();
+    let plugin_dir = plugin_dir.or(settings.plugin_dir.as_deref());
+    let as_root = || rustix::process::geteuid().is_root();
+    SearchPath::new(plugin_dir, config, executable.as_deref())
+        .strict_permissions(settings.strict_owner.unwrap_or_else(as_root))
+        .require_pins(settings.require_pins)
+}
+
+/// Safe mode: the config is served as if it listed none. What that turns off is said.
+fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
+    let left_out = std::mem::take(&mut config.callbacks);
+    let names = left_out.iter().map(|it| format!("`{}`", it.instance.as_ref().unwrap_or(&it.name)));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let place = left_out.first()?.place.clone();
+    let text = format!(
+        "safe mode: these callbacks are off, and nothing they do is done to any call: {names}"
+    );
+    Some(Problem::warning(place, text).remedy("start without `--safe-mode` to have them back"))
 }
 
 fn keep<T>(result: Result<(T, Vec<Problem>), Problems>, into: &mut Vec<Problem>) -> Option<T> {
@@ -119,6 +170,8 @@ pub struct Ready {
     server: Server,
     app: Arc<App>,
     drain: Duration,
+    /// To its orderly end.
+    caution: Caution,
     /// Where clients reach it.
     pub url: String,
 }
@@ -128,7 +181,9 @@ pub struct Ready {
 /// # Errors
 /// See [`BootError`]; nothing is left half-started.
 pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
-    let built = build(&serve.source, Some(&serve.host))?;
+    let occasion = Occasion::Serve { retry: serve.retry };
+    let purpose = Purpose { host: Some(&serve.host), safe_mode: serve.safe_mode, occasion };
+    let built = assemble(&serve.source, purpose)?;
     for problem in &built.warnings {
         tracing::warn!("{problem}");
     }
@@ -156,7 +211,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         models = app.deployments.models().len(),
         "listening on {url} (Press CTRL+C to quit)"
     );
-    Ok(Ready { server, app, drain, url })
+    Ok(Ready { server, app, drain, caution: built.caution, url })
 }
 
 impl Ready {
@@ -178,6 +233,7 @@ impl Ready {
                 CALLBACKS_END.as_secs_f64()
             );
         }
+        drop(self.caution);
         drained
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Call {
     /// The callbacks that were left alone for their faults, and are tried with this call.
     pub(crate) trying: Places,
     pub(crate) client_gone: bool,
+    /// Bytes callbacks put into the body so far.
+    edited: usize,
     /// Streamed chunks shown to callbacks so far.
     chunks: u64,
     /// Headers callbacks set for the upstream.
@@ -110,6 +112,7 @@ impl Call {
             left_out: Places::default(),
             trying: Places::default(),
             client_gone: false,
+            edited: 0,
             chunks: 0,
             upstream_headers: Vec::new(),
             model: None,
@@ -170,6 +173,11 @@ impl Call {
 
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| **name == *key).map(|(_, value)| &**value)
+    }
+
+    /// All of what callbacks shared.
+    pub(crate) fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The note of the callback at `place`.

@@ -1,35 +1,49 @@
 //! The callbacks an operator lists: found, inspected, loaded, and run in list order.
 //!
 //! Reading order: `resolve` (name → file) → `inspect` (what the file says of itself, nothing
-//! executed) → `schema` (its settings) → `snapshot` → `loader` (the only place here that knows
-//! `abi_stable` and `libloading`) → `chain` (running hooks) with `scope` and `answer` (what a hook
+//! executed) → `schema` (its settings) → `snapshot` → `caution` (tried in a child process by `probe`,
+//! written down in a `record`) → `loader` (the only place here that knows `abi_stable` and
+//! `libloading`) → `chain` (running hooks) with `scope` and `answer` (what a hook
 //! sees). `rehearsal` runs them on a call without a server.
 
 mod answer;
+mod cache;
+mod canned;
+mod caution;
 mod chain;
 mod hook;
 mod hook_list;
 mod inspect;
 mod loader;
+mod probe;
+mod record;
 mod refusal;
 mod rehearsal;
 mod resolve;
+mod resolved;
 mod schema;
 mod scope;
 mod snapshot;
 mod startup_table;
 
 pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed};
+pub use caution::{Caution, Occasion};
 pub use chain::{
     BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
 };
 pub(crate) use chain::{Callbacks, Chain, Started};
+pub(crate) use hook::Hook;
 pub(crate) use hook_list::disagreements;
+pub use inspect::{Reason, Survey, SurveyedCallback};
 pub use loader::{
-    Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
+    CrashWatch, Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
 };
-pub use rehearsal::{Rehearsal, RehearsalError, RehearsedCall};
+pub(crate) use loader::{map, masked, signal_name};
+pub use probe::{SUBCOMMAND as PROBE, run_probe};
+pub(crate) use rehearsal::Prepared;
+pub use rehearsal::{Answered, Rehearsal, RehearsalError, RehearsedCall, Story};
 pub use resolve::SearchPath;
+pub use resolved::Resolved;
 pub use startup_table::StartupTable;
 
 /// The headers a key may come in, in LiteLLM's order: the first that is there counts.

@@ -4,6 +4,8 @@
 //!
 //! Reading order: `problem` → `environment` → `yaml` → `expand` → `reader` → one file per section.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ mod general;
 mod json;
 mod litellm;
 mod model_list;
+pub(crate) mod pin;
 mod reader;
 mod router;
 mod section;
@@ -31,7 +34,7 @@ mod yaml;
 pub use callbacks::{BreakerLimits, CallbackEntry, ChosenHook, Mode, OnError, Only};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
-pub use gateway::{GatewaySettings, Limits};
+pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
@@ -42,6 +45,9 @@ pub use setting::{Setting, Unset};
 
 use reader::{Field, Reader};
 use section::Section;
+
+/// The largest config or environment file that is read.
+const MAX_FILE: u64 = 16 << 20;
 
 /// What to do with a key nobody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,15 +113,25 @@ impl Config {
 /// When nothing of it can be: there is no such file, or it is no YAML mapping.
 pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
     let whole = |text: String| Problem::error(Place::whole_file(path), text);
-    let bytes = std::fs::read(path).map_err(|error| {
+    let text = read_text(path).map_err(|error| {
         whole(format!("the config cannot be read: {error}")).remedy("name it with `--config`")
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| whole("not UTF-8 text".to_owned()))?;
     read(&Arc::from(path), &text, env, unknown)
 }
 
+/// The text of a file that people write. Bounded, because a path can name a device without end.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        let text = format!("expected at most {} MiB, found more", MAX_FILE >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
+}
+
 /// As [`load`], from text, and any error refuses all of it.
-#[cfg(test)]
 pub(crate) fn parse(
     file: &Arc<Path>,
     text: &str,
@@ -204,6 +220,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         None => Place { path: "LITELLM_MASTER_KEY".into(), ..Place::whole_file(&reader.file) },
     };
     let general = general::read(reader, general);
+    reader.problems.extend(general::refuse_unsendable_key(&general, key_place.clone()));
     reader.problems.extend(general::refuse_documented_key(&general, key_place));
     let gateway = section(reader, "callgate");
     let gateway = gateway::read(reader, gateway, general.max_body_bytes);

@@ -58,6 +58,8 @@ async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
         source: Source { config, plugin_dir, env_file: Some(env_file), strict: false },
         host: "127.0.0.1".to_owned(),
         port: 0,
+        safe_mode: false,
+        retry: false,
         log_format: None,
     };
     let mut report = walkthrough::Report::of(&options.config);

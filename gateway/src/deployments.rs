@@ -118,7 +118,7 @@ impl fmt::Debug for Deployment {
 }
 
 /// Every deployment of a config and the ways to find one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Deployments {
     /// As in `model_list`.
     all: Vec<Arc<Deployment>>,

@@ -5,12 +5,13 @@
 //! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
 //! `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and spliced), `provider` (dialects), `stream`
 //! (framing), `upstream` (the network), `failure` (what clients are told), `telemetry` (logs),
-//! `demo` (the walkthrough with a scripted upstream).
+//! `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin …`).
 
 pub mod app;
 pub mod boot;
 mod call;
 pub mod callbacks;
+pub mod child;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -24,6 +25,7 @@ pub mod server;
 mod stream;
 pub mod telemetry;
 mod upstream;
+pub mod workbench;
 
 /// How the gateway names itself to upstreams.
 pub(crate) const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));

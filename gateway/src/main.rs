@@ -2,8 +2,10 @@
 
 use callgate::{
     boot,
+    callbacks::{self, CrashWatch},
+    child,
     cli::{Cli, Command, Serve},
-    demo, telemetry,
+    demo, telemetry, workbench,
 };
 use clap::Parser as _;
 use std::{io::Write as _, process::ExitCode, time::Duration};
@@ -14,13 +16,23 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Probe) = cli.command {
+        return match callbacks::run_probe() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("not for use by hand: {error}")),
+        };
+    }
+    child::enable();
+    // To its end: from then on, whoever calls `exit` is `main`.
+    let _watch = CrashWatch::start();
     match cli.command {
         Some(Command::Check(check)) => match boot::check(&check.source) {
             Ok(report) => print(&report),
             Err(report) => complain(&report),
         },
         Some(Command::Demo(options)) => in_runtime(demo::run(options)),
-        None => {
+        Some(Command::Plugin(plugin)) => finish(&workbench::run(plugin.tool)),
+        Some(Command::Probe) | None => {
             telemetry::start(cli.serve.log_format);
             in_runtime(serve(cli.serve))
         }
@@ -67,6 +79,12 @@ fn print(text: &str) -> ExitCode {
     // A reader that closed the pipe has what it wanted.
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
+}
+
+fn finish(finished: &workbench::Finished) -> ExitCode {
+    let _ = std::io::stdout().write_all(finished.text.as_bytes());
+    let _ = std::io::stderr().write_all(finished.complaint.as_bytes());
+    ExitCode::from(finished.code)
 }
 
 fn complain(text: &str) -> ExitCode {

@@ -32,6 +32,13 @@ pub fn start(format: Option<LogFormat>) {
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
+/// Logs warnings and errors alone, each at once: for a process that may die at any moment.
+pub(crate) fn start_in_child() {
+    let filter = Targets::new().with_default(LevelFilter::WARN);
+    let lines = Lines { format: LogFormat::Pretty, colours: false };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+}
+
 /// Turns events into lines.
 struct Lines {
     format: LogFormat,

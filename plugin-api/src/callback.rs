@@ -177,7 +177,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// unknown fields, so that an operator's typo is told and not ignored.
     type Settings: DeserializeOwned;
 
-    /// Makes an instance. Runs once at start, may block, may fail: the text reaches the operator.
+    /// Makes an instance. Runs once at start, may block, may fail: the text reaches the operator. Runs
+    /// once more, in a process of its own, when the plugin or its settings are new ([`crate::is_probe`]).
     ///
     /// # Errors
     /// When the settings cannot work.

@@ -21,6 +21,7 @@
 ///         reads: ["messages"],
 ///         writes: ["model"],
 ///         settings_schema: r#"{"type": "object", "additionalProperties": false}"#,
+///         sample_settings: "{}",
 ///     }
 /// }
 /// # fn main() {}
@@ -37,6 +38,9 @@
 ///   that a list in the wrong order can be warned about. Not a sandbox.
 /// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. It is read
 ///   from the file without running it, so a wrong setting is told with its place in the config.
+/// - `sample_settings` (may be left out): settings an instance can be made of, as a literal of JSON
+///   or `include_str!`. `callgate plugin check`, `test` and `bench` use them when given none; needed
+///   only where the schema does not do with `{}`.
 ///
 /// A file may export several callbacks, one block after another.
 ///
@@ -51,7 +55,8 @@ macro_rules! export_callbacks {
             hooks: [$($hook:ident),* $(,)?],
             reads: [$($reads:literal),* $(,)?],
             writes: [$($writes:literal),* $(,)?],
-            settings_schema: $schema:expr $(,)?
+            settings_schema: $schema:expr
+            $(, sample_settings: $sample:expr)? $(,)?
         }
     )+) => {
         #[cfg(panic = "abort")]
@@ -75,7 +80,9 @@ macro_rules! export_callbacks {
                     "\",\"hooks\":\"", $(::core::stringify!($hook), " ",)*
                     "\",\"reads\":\"", $($reads, " ",)*
                     "\",\"writes\":\"", $($writes, " ",)*
-                    "\",\"settings_schema\":", $schema, "}\n",
+                    "\",\"settings_schema\":", $schema,
+                    $(",\"sample_settings\":", $sample,)?
+                    "}\n",
                 )+
             );
 

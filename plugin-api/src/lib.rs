@@ -12,6 +12,8 @@
 //!
 //! # A whole plugin
 //!
+//! `callgate plugin new NAME` writes a ready one, with tests and CI. By hand:
+//!
 //! `Cargo.toml`:
 //!
 //! ```toml
@@ -98,6 +100,12 @@
 //! gateway of the same major, whatever compiler built either side; one built against a newer minor
 //! than the gateway's loads too, and finds what the gateway lacks to be `None`.
 //!
+//! # The probe
+//!
+//! Before a gateway maps a file it has not seen, it loads it in a child process that may crash, and
+//! lets each callback be made and run each hook once on a made-up call. Side effects of `new` happen
+//! there too: see [`is_probe`].
+//!
 //! # Where to read on
 //!
 //! [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be read and
@@ -109,11 +117,13 @@ mod callback;
 mod export;
 mod host;
 mod kind;
+mod probe;
 mod view;
 
 #[doc(hidden)]
 #[allow(missing_docs, clippy::allow_attributes)]
 pub mod abi;
+pub mod limits;
 pub mod manifest;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -121,6 +131,7 @@ pub mod testing;
 pub use callback::{AsyncCallback, Callback, Flow, Hook, HookError, InitError, Rejection, Reply};
 pub use host::{Admission, Clock, Counters, Host};
 pub use kind::{Endpoint, FailureKind, Level};
+pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{CallView, Chunk, EditError, LlmCall, LlmFailure, LlmReply, Route};
 
 /// What the export macro expands to; not for use by hand.

@@ -2,7 +2,8 @@
 //!
 //! The section holds JSON values one after another: a header (`api`, `min_api`, `package`,
 //! `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
-//! `settings_schema`), where lists are words separated by spaces.
+//! `settings_schema`, and `sample_settings` where the author gave some), where lists are words
+//! separated by spaces.
 
 use crate::abi::ApiVersion;
 use serde::{Deserialize, Deserializer, de};
@@ -54,6 +55,9 @@ pub struct Exported {
     pub writes: Vec<String>,
     /// A JSON Schema for its settings.
     pub settings_schema: Value,
+    /// Settings it can be made of, for tools that are given none.
+    #[serde(default)]
+    pub sample_settings: Option<Value>,
 }
 
 /// Why a section is no manifest.

@@ -141,6 +141,9 @@ async fn what_a_callback_may_not_do_is_refused_to_it_and_hurts_nobody() {
         {"set_upstream_header": ["bad name", "x"]}, {"set_upstream_header": ["x-a", "a\r\nb: c"]},
         {"set_param": ["temperature", "not json"]}, {"set_message_text": [99, "x"]},
         {"replace_body": "[]"}, {"set_route": {"provider": "nobody"}},
+        {"set_route": {"api_base": "http://127.0.0.1:65616/v1"}},
+        {"set_route": {"api_base": "http://user:pass@127.0.0.1/v1"}},
+        {"set_route": {"api_base": "http://127.0.0.1/v1?key=x"}},
     ]);
     let gateway = gateway(&upstream, &[faulty("odd", json!({"on_llm_start": acts}))]).await;
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
@@ -148,7 +151,7 @@ async fn what_a_callback_may_not_do_is_refused_to_it_and_hurts_nobody() {
     assert_eq!((sent.header("x-a"), sent.header("b")), (None, None));
     assert_eq!(sent.json()["messages"], json!([{"role": "user", "content": "hi"}]));
     let log = gateway.stop().await;
-    assert_eq!(log.matches("edit refused").count(), 6, "{log}");
+    assert_eq!(log.matches("edit refused").count(), 9, "{log}");
 }
 
 #[tokio::test]

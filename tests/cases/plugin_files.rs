@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::faulty::entry;
 
-fn listing(callback: &Value) -> Value {
+pub(crate) fn listing(callback: &Value) -> Value {
     let mut config = config(&[]);
     config["litellm_settings"] = json!({"callbacks": [callback]});
     config
 }
 
 /// The lines that name the entry, which must be the same for `check` and for a start.
-async fn refusal(callback: &Value) -> String {
+pub(crate) async fn refusal(callback: &Value) -> String {
     let mut said = Vec::new();
     for start in [false, true] {
         let setup = Gateway::with_config(listing(callback));
@@ -59,12 +59,21 @@ async fn each_defect_has_its_sentence() {
         bytes[18..20].copy_from_slice(&243_u16.to_le_bytes());
         bytes
     };
-    let cases: [(&str, Vec<u8>, &str); 9] = [
+    let with_byte = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let cases: [(&str, Vec<u8>, &str); 13] = [
         ("text", b"echo hello\n".to_vec(), "found a text file"),
         ("empty", Vec::new(), "found an empty file"),
         ("only the magic number", b"\x7fELF".to_vec(), "expected"),
         ("cut in the middle", whole[..whole.len() / 2].to_vec(), "the file is truncated"),
         ("cut by one byte", whole[..whole.len() - 1].to_vec(), "the file is truncated"),
+        ("32-bit", with_byte(4, 1), "expected a 64-bit shared object, found a 32-bit one"),
+        ("big-endian", with_byte(5, 2), "found a big-endian one"),
+        ("an executable", with_byte(16, 2), "found an executable"),
+        ("an executable of today", fs::read(build::binary()).unwrap(), "found an executable"),
         ("another machine", other_machine, "found one for"),
         (
             "another major of the ABI",

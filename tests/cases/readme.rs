@@ -4,10 +4,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::Stdio;
 
-use callgate_tests::{Answer, Gateway, ScriptedUpstream, build, upstream, within};
+use callgate_tests::{Answer, Gateway, ScriptedUpstream, build, tool, upstream, within};
 use tokio::process::Command;
 
 const MARK: &str = "<!-- tested -->";
@@ -130,25 +129,16 @@ async fn commands_print_what_it_says() {
     }
 }
 
-/// The plugin of README is the one of `plugin-api`'s documentation, which doctests compile.
-#[test]
-fn its_plugin_is_the_one_that_is_compiled() {
-    let root = build::repository();
-    let read = |path: &Path| fs::read_to_string(root.join(path)).unwrap();
-    let guide = read(Path::new("plugin-api/src/lib.rs"));
-    let guide: String = guide
-        .lines()
-        .map_while(|line| line.strip_prefix("//!"))
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        .filter(|line| !line.starts_with("# fn main"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let compiled = |text: &str| text.contains("export_callbacks!");
-    let guide = blocks(&guide).into_iter().find(|it| it.language.is_empty() && compiled(&it.text));
-    let guide = guide.expect("the guide of plugin-api has a whole plugin").text;
-    let readme = blocks(&read(Path::new("README.md")));
-    let readme = readme.into_iter().find(|it| it.language == "rust" && compiled(&it.text));
-    assert_eq!(readme.expect("README has a whole plugin").text, guide);
+/// The plugin of README is the one that `plugin new` writes, which a case builds and runs.
+#[tokio::test]
+async fn its_plugin_is_the_one_that_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = tool::plugin(folder.path(), &["new", "short_prompts"]).await;
+    assert_eq!(made.code(), 0, "{}", made.stderr);
+    let written = fs::read_to_string(folder.path().join("short_prompts/src/lib.rs")).unwrap();
+    let readme = fs::read_to_string(build::repository().join("README.md")).unwrap();
+    let plugin = blocks(&readme).into_iter().find(|it| it.language == "rust");
+    assert_eq!(plugin.expect("README has a whole plugin").text, written);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,10 +14,10 @@ use tokio::process::{Child, Command};
 use crate::log::Log;
 use crate::{Client, MASTER_KEY, build, within};
 
-/// What a gateway is started with.
-#[derive(Debug)]
+/// What a gateway is started with. A clone is started on the same files.
+#[derive(Debug, Clone)]
 pub struct Setup {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     plugin_dir: Option<PathBuf>,
@@ -29,7 +30,7 @@ pub struct Gateway {
     address: SocketAddr,
     log: Log,
     output: Log,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// A process that ended by itself.
@@ -49,7 +50,7 @@ impl Gateway {
     #[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
     pub fn with_config(config: impl ToString) -> Setup {
         let setup = Setup {
-            folder: TempDir::new().expect("a temporary folder"),
+            folder: Arc::new(TempDir::new().expect("a temporary folder")),
             arguments: Vec::new(),
             environment: Vec::new(),
             plugin_dir: Some(build::folder()),
@@ -183,13 +184,23 @@ impl Setup {
         self.run(&["check"]).await
     }
 
+    /// Runs it to its own end, however that comes.
+    pub async fn ended(self) -> Ended {
+        self.output(&[]).await
+    }
+
     async fn run(self, subcommand: &[&str]) -> Ended {
+        let ended = self.output(subcommand).await;
+        let orderly = ended.status.code().is_some() && !panicked(&ended.stderr);
+        assert!(orderly, "{}: {}", ended.status, ended.stderr);
+        ended
+    }
+
+    async fn output(self, subcommand: &[&str]) -> Ended {
         let output = within("the process's end", self.command(subcommand).output());
         let output = output.await.expect("the gateway's binary runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        let orderly = output.status.code().is_some() && !panicked(&stderr);
-        assert!(orderly, "{}: {stderr}", output.status);
         Ended { status: output.status, stdout, stderr }
     }
 

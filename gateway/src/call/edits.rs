@@ -4,12 +4,9 @@ use super::{Call, RouteEdit, Target, messages::Messages, params};
 use crate::{deployments::Deployments, json::Body};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
-use plugin_api::{EditError, Route};
+use plugin_api::{EditError, Route, limits};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
-
-/// Room for all of a call's metadata, and for one note.
-const NOTES_LIMIT: usize = 1024 * 1024;
 
 /// Members that decide what a call is; they have accessors of their own, or none.
 const FIXED: &[&str] = &["model", "messages", "stream"];
@@ -76,6 +73,9 @@ impl Call {
         if model.is_empty() {
             return Err(EditError::NotAllowed);
         }
+        if model.len() > limits::MODEL {
+            return Err(EditError::TooLarge);
+        }
         self.model = Some(model.to_owned());
         self.planned = OnceCell::new();
         Ok(())
@@ -93,6 +93,11 @@ impl Call {
 
     pub(crate) fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         let (name, value) = valid_header(name, value)?;
+        let others = self.upstream_headers.iter().filter(|(present, _)| *present != name);
+        let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if used + name.as_str().len() + value.len() > limits::HEADERS {
+            return Err(EditError::TooLarge);
+        }
         self.upstream_headers.retain(|(present, _)| *present != name);
         self.upstream_headers.push((name, value));
         Ok(())
@@ -106,6 +111,7 @@ impl Call {
 
     pub(crate) fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
         changeable(path)?;
+        self.spend(path.len() + json.len())?;
         params::set(&mut self.body, path, json)
     }
 
@@ -114,11 +120,23 @@ impl Call {
         params::remove(&mut self.body, path)
     }
 
-    /// Edits the messages and keeps the body in step.
+    /// Counts what an edit puts into the body.
+    fn spend(&mut self, bytes: usize) -> Result<(), EditError> {
+        let edited = self.edited.saturating_add(bytes);
+        if edited > limits::BODY_EDITS {
+            return Err(EditError::TooLarge);
+        }
+        self.edited = edited;
+        Ok(())
+    }
+
+    /// Edits the messages, putting so many bytes into them, and keeps the body in step.
     pub(crate) fn edit_messages<R>(
         &mut self,
+        bytes: usize,
         edit: impl FnOnce(&mut super::Messages) -> Result<R, EditError>,
     ) -> Result<R, EditError> {
+        self.spend(bytes)?;
         self.messages();
         let messages = self.messages.get_mut().ok_or(EditError::WrongKind)?;
         edit(messages)
@@ -148,6 +166,7 @@ impl Call {
     }
 
     pub(crate) fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
+        self.spend(bytes.len())?;
         let body = Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
         if body.member("stream").as_deref() == Some(b"true") && !self.stream {
             return Err(EditError::NotAllowed);
@@ -169,7 +188,7 @@ impl Call {
     pub(crate) fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
         self.metadata.retain(|(name, _)| **name != *key);
         let used: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if used + key.len() + value.len() > NOTES_LIMIT {
+        if used + key.len() + value.len() > limits::METADATA {
             return Err(EditError::TooLarge);
         }
         self.metadata.push((key.into(), value.into()));
@@ -177,7 +196,7 @@ impl Call {
     }
 
     pub(crate) fn set_note(&mut self, place: usize, note: &[u8]) -> Result<(), EditError> {
-        if note.len() > NOTES_LIMIT {
+        if note.len() > limits::LOCAL {
             return Err(EditError::TooLarge);
         }
         if self.notes.len() <= place {

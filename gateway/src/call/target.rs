@@ -115,6 +115,11 @@ impl Target {
         }
     }
 
+    /// Whether a callback set the key.
+    pub(crate) fn has_callback_key(&self) -> bool {
+        self.edit.api_key.is_some()
+    }
+
     /// The first variable that is needed and not set, unless a callback replaced what it feeds.
     pub(crate) fn unset_variable(&self) -> Option<&str> {
         let deployment = &self.chosen.deployment;

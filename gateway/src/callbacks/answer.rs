@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use plugin_api::{
     EditError, FailureKind,
     abi::serve::{ChunkAccess, Edited, FailureAccess, ReplyAccess},
+    limits,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -138,6 +139,9 @@ impl ChunkAccess for Chunk {
     }
 
     fn set_text(&mut self, text: &str) -> Edited {
+        if text.len() > limits::ANSWER {
+            return Err(EditError::TooLarge);
+        }
         let mut value = object(&self.json)?;
         let delta = value
             .get_mut("choices")
@@ -249,6 +253,11 @@ impl ReplyAccess for Reply<'_> {
             return Err(EditError::TooLate);
         }
         let header = valid_header(name, value)?;
+        let others = self.headers.iter().filter(|(present, _)| *present != header.0);
+        let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if used + name.len() + value.len() > limits::HEADERS {
+            return Err(EditError::TooLarge);
+        }
         self.headers.retain(|(present, _)| *present != header.0);
         self.headers.push(header);
         Ok(())
@@ -315,7 +324,7 @@ impl FailureAccess for Failing<'_> {
         if self.sent {
             return Err(EditError::TooLate);
         }
-        message.clone_into(&mut self.failure.message);
+        within(message, limits::MESSAGE).clone_into(&mut self.failure.message);
         Ok(())
     }
 
@@ -340,6 +349,14 @@ impl FailureAccess for Failing<'_> {
     }
 }
 
+/// At most so many bytes of a text, whole characters.
+pub(super) fn within(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
 fn object(json: &str) -> Result<Value, EditError> {
+    if json.len() > limits::ANSWER {
+        return Err(EditError::TooLarge);
+    }
     serde_json::from_str::<Value>(json).ok().filter(Value::is_object).ok_or(EditError::NotJson)
 }

@@ -2,7 +2,7 @@
 
 /// One of the hooks a callback may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hook {
+pub(crate) enum Hook {
     Start,
     NewToken,
     End,
@@ -10,10 +10,10 @@ pub(super) enum Hook {
 }
 
 impl Hook {
-    pub(super) const ALL: [Self; 4] = [Self::Start, Self::NewToken, Self::End, Self::Error];
+    pub(crate) const ALL: [Self; 4] = [Self::Start, Self::NewToken, Self::End, Self::Error];
 
     /// As manifests and logs have it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Start => "on_llm_start",
             Self::NewToken => "on_llm_new_token",

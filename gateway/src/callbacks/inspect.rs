@@ -2,18 +2,24 @@
 //! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
 //! first glance (a truncated one does, inside the dynamic linker).
 //!
-//! Called by `loader`. Not here: settings (`schema`), and everything that executes (`loader`).
+//! Called by `loader`; `survey` tells everything at once, for people. Not here: settings (`schema`),
+//! and everything that executes (`loader`).
 
 mod elf;
 mod export;
 mod file;
+mod pin;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 pub(super) use elf::{ElfError, parse_glibc};
 pub(super) use export::ExportError;
 pub(super) use file::FileError;
+pub(super) use pin::PinError;
+pub use survey::{Reason, Survey, SurveyedCallback};
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use plugin_api::manifest::{Exported, Header, Manifest};
@@ -35,6 +41,38 @@ pub(super) struct Inspected {
     pub(super) callback: Exported,
 }
 
+impl Inspected {
+    pub(super) fn sha256_hex(&self) -> String {
+        hex(&self.sha256)
+    }
+
+    /// The same plugin in another process, from the bytes that were judged here.
+    pub(super) fn of_copy(
+        file: &Path,
+        bytes: Vec<u8>,
+        sha256: [u8; 32],
+        callback: &str,
+    ) -> Result<Self, Refusal> {
+        let section = elf::manifest_section(&bytes)?.to_vec();
+        let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
+        let Manifest { header, callbacks } = manifest;
+        let callback = export::named(callbacks, callback)?;
+        Ok(Self { file: file.to_owned(), bytes, sha256, section, header, callback })
+    }
+
+    /// What the file is called.
+    pub(super) fn file_name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// Reads and judges the file of an entry; what is merely unwise goes to `warnings`.
 pub(super) fn inspect(
     entry: &CallbackEntry,
@@ -43,9 +81,11 @@ pub(super) fn inspect(
     warnings: &mut Vec<Problem>,
 ) -> Result<Inspected, Refusal> {
     let bytes = file::read(file)?;
+    let sha256 = Sha256::digest(&bytes).into();
+    pin::check(&sha256, entry, search.requires_pins())?;
     for unwise in file::permissions(file) {
         if search.is_strict() {
-            return Err(unwise.into());
+            return Err(Refusal::Untrusted(unwise));
         }
         let text = about(entry, Some(file), &unwise.to_string());
         warnings.push(Problem::warning(entry.place.clone(), text).remedy(unwise.remedy()));
@@ -55,6 +95,5 @@ pub(super) fn inspect(
     export::check_api(&manifest.header)?;
     let Manifest { header, callbacks } = manifest;
     let callback = export::choose(callbacks, entry)?;
-    let sha256 = Sha256::digest(&bytes).into();
     Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback })
 }

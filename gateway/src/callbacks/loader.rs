@@ -4,15 +4,22 @@
 //! executing anything. This room alone (with its children) knows `abi_stable` and `libloading`.
 //! Not here: running hooks and judging their faults (`chain`).
 
+mod crash;
 mod instance;
 mod layout;
 mod library;
 mod order;
 mod plugin;
+mod trial;
 
-pub(super) use instance::{InstanceError, masked};
-pub(super) use library::{LibraryError, ROOT_SYMBOL, glibc_version};
+pub(super) use crash::record_into;
+pub(crate) use crash::signal_name;
+pub(crate) use instance::masked;
+pub(super) use instance::{InstanceError, RunningHook};
+pub(super) use library::{DESCRIBE, LOAD, LibraryError, ROOT_SYMBOL, glibc_version};
+pub(super) use trial::{CREATE, Trial, TrialError};
 
+pub use crash::CrashWatch;
 pub use instance::Instance;
 pub use library::mapped_libraries;
 pub(super) use plugin::Recipe;
@@ -20,14 +27,18 @@ pub use plugin::{Kind, Plugin};
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use super::caution::Caution;
 use super::inspect::{Inspected, inspect};
 use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
 use super::schema;
+use super::snapshot::Snapshot;
 use crate::config::{CallbackEntry, ChosenHook, Mode, Problem, Problems};
 use crate::host::Counters;
+use library::Library;
 
 /// What became of the config's list.
 #[derive(Debug)]
@@ -59,7 +70,8 @@ impl LeftOut {
 }
 
 /// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
-/// the mapped library, also with earlier calls: the same bytes are never mapped twice.
+/// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is mapped
+/// before all have been inspected, and tried as `caution` says.
 ///
 /// # Errors
 /// All problems, warnings included, when a callback that is `required` cannot be used. The
@@ -68,31 +80,108 @@ pub fn load_all(
     entries: &[CallbackEntry],
     search: &SearchPath,
     counters: &Arc<Counters>,
+    caution: &mut Caution,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
-    let mut plugins = Vec::new();
-    let mut left_out = Vec::new();
+    let mut candidates = Vec::new();
+    let mut reasons = Reasons::default();
     for entry in entries {
         let (started, before) = (Instant::now(), problems.len());
-        let loaded = inspect_entry(entry, search, &mut problems)
-            .map(|inspected| Plugin::load(entry, inspected, counters, started));
-        match loaded {
-            Some(Ok(plugin)) => plugins.push(plugin),
-            Some(Err((file, refusal))) => {
-                problems.push(weigh(entry, refusal.problem(entry, Some(&file))));
+        match inspect_entry(entry, search, &mut problems) {
+            Some(inspected) => {
+                candidates.push(Candidate { entry, inspected, spent: started.elapsed() });
             }
-            None => {}
-        }
-        if plugins.last().is_none_or(|plugin| plugin.entry.position != entry.position) {
-            let reasons: Vec<_> = problems[before..].iter().map(|it| it.text.as_str()).collect();
-            left_out.push(LeftOut::new(entry, reasons.join("; ")));
+            None => reasons.add(entry, &problems[before..]),
         }
     }
+    let mut plugins = Vec::new();
+    let suspected = candidates.iter().any(|it| caution.suspect(&it.inspected).is_some());
+    for (tried, candidate) in try_all(&candidates, caution).into_iter().zip(candidates) {
+        let Candidate { entry, inspected, .. } = candidate;
+        let file = inspected.file.clone();
+        let loaded = tried.and_then(|(snapshot, spent)| {
+            let started = Instant::now();
+            let plugin = Plugin::load(entry, inspected, snapshot, counters, caution)?;
+            Ok(plugin.loaded_in(spent + started.elapsed()))
+        });
+        match loaded {
+            Ok(plugin) => plugins.push(plugin),
+            Err(refusal) => {
+                let problem = weigh(entry, refusal.problem(entry, Some(&file)));
+                reasons.add(entry, std::slice::from_ref(&problem));
+                problems.push(problem);
+            }
+        }
+    }
+    caution.loaded();
     if problems.iter().any(Problem::is_error) {
         return Err(Problems(problems));
     }
+    if !suspected && !entries.is_empty() {
+        caution.clear_suspicion();
+    }
     problems.extend(order::doubts(&plugins));
-    Ok(Loaded { plugins, warnings: problems, left_out })
+    Ok(Loaded { plugins, warnings: problems, left_out: reasons.0 })
+}
+
+/// Who is left out, and what the operator was told of it.
+#[derive(Default)]
+struct Reasons(Vec<LeftOut>);
+
+impl Reasons {
+    fn add(&mut self, entry: &CallbackEntry, said: &[Problem]) {
+        let texts: Vec<_> = said.iter().map(|it| it.text.as_str()).collect();
+        self.0.push(LeftOut::new(entry, texts.join("; ")));
+    }
+}
+
+/// A plugin that inspection found nothing against.
+struct Candidate<'a> {
+    entry: &'a CallbackEntry,
+    inspected: Inspected,
+    spent: Duration,
+}
+
+/// The copy to load, and the time it took to get so far.
+type Tried = Result<(Snapshot, Duration), Refusal>;
+
+/// How many child processes are at it at once.
+const AT_ONCE: usize = 8;
+
+/// Tries all candidates, several at once.
+fn try_all(candidates: &[Candidate<'_>], caution: &Caution) -> Vec<Tried> {
+    let mut tried = Vec::new();
+    for group in candidates.chunks(AT_ONCE) {
+        if let [only] = group {
+            tried.push(try_one(only, caution));
+            continue;
+        }
+        tried.extend(thread::scope(|scope| {
+            let threads: Vec<_> = group
+                .iter()
+                .map(|it| thread::Builder::new().spawn_scoped(scope, || try_one(it, caution)))
+                .collect();
+            // Without a thread, or after a panic in it, it is done here.
+            let results = threads.into_iter().zip(group).map(|(thread, it)| {
+                let done = thread.ok().and_then(|thread| thread.join().ok());
+                done.unwrap_or_else(|| try_one(it, caution))
+            });
+            results.collect::<Vec<_>>()
+        }));
+    }
+    tried
+}
+
+fn try_one(candidate: &Candidate<'_>, caution: &Caution) -> Tried {
+    let Candidate { entry, inspected, spent } = candidate;
+    let started = Instant::now();
+    if let Some(suspect) = caution.suspect(inspected) {
+        return Err(suspect.into());
+    }
+    let snapshot = Snapshot::of(&inspected.file_name(), &inspected.bytes)
+        .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
+    caution.probe(entry, inspected, &snapshot)?;
+    Ok((snapshot, *spent + started.elapsed()))
 }
 
 /// Everything that can be said about the entries without executing any plugin's code.
@@ -103,6 +192,27 @@ pub fn inspect_all(entries: &[CallbackEntry], search: &SearchPath) -> Vec<Proble
         inspect_entry(entry, search, &mut problems);
     }
     problems
+}
+
+/// Maps the file of an entry and checks its tables, which runs the library's constructors and
+/// nothing else. Loading it afterwards finds it mapped.
+///
+/// # Errors
+/// Everything that is in the way, warnings included.
+pub(crate) fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    if let Some(inspected) = inspect_entry(entry, search, &mut problems) {
+        let mapped = Snapshot::of(&inspected.file_name(), &inspected.bytes)
+            .map_err(|error| LibraryError::Snapshot(error.to_string()))
+            .and_then(|snapshot| Library::of(&inspected, snapshot, &mut |_| {}));
+        match mapped {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                problems.push(Refusal::from(error).problem(entry, Some(&inspected.file)));
+            }
+        }
+    }
+    Err(Problems(problems))
 }
 
 /// The steps that execute nothing; `None` when a problem found here leaves nothing to load.

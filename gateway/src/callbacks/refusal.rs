@@ -5,8 +5,10 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::inspect::{ElfError, ExportError, FileError};
+use super::inspect::{ElfError, ExportError, FileError, PinError};
 use super::loader::{InstanceError, LibraryError};
+use super::probe::ProbeError;
+use super::record::Suspect;
 use super::resolve::ResolveError;
 use crate::config::{CallbackEntry, Problem, Severity};
 
@@ -17,10 +19,19 @@ pub(super) enum Refusal {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     File(#[from] FileError),
+    /// What others could change, where that refuses the start.
+    #[error(transparent)]
+    Untrusted(FileError),
+    #[error(transparent)]
+    Pin(#[from] PinError),
     #[error(transparent)]
     Elf(#[from] ElfError),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    Suspect(#[from] Suspect),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     #[error(transparent)]
     Library(#[from] LibraryError),
     #[error(transparent)]
@@ -28,12 +39,18 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    fn remedy(&self) -> String {
+    pub(super) fn remedy(&self) -> String {
         match self {
             Self::Resolve(error) => error.remedy(),
             Self::File(error) => error.remedy(),
+            Self::Untrusted(error) => {
+                format!("{}, or set `callgate.verify_owner: warn`", error.remedy())
+            }
+            Self::Pin(error) => error.remedy(),
             Self::Elf(error) => error.remedy(),
             Self::Export(error) => error.remedy(),
+            Self::Suspect(_) => Suspect::remedy(),
+            Self::Probe(error) => error.remedy(),
             Self::Library(error) => error.remedy(),
             Self::Instance(error) => error.remedy(),
         }

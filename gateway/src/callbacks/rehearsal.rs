@@ -3,6 +3,12 @@
 //! It meets the chain, the policies and the view of the call that a client's call meets; nothing is
 //! sent anywhere, and the server never uses it. Not here: checks that come before callbacks.
 
+mod alone;
+mod story;
+
+pub(crate) use alone::Prepared;
+pub use story::{Answered, Story};
+
 use super::{
     chain::{Callbacks, Started},
     hook::Hook,
@@ -53,7 +59,7 @@ impl Rehearsal {
     /// When `body` is no JSON object or names no model.
     pub fn new(
         plugins: Vec<Plugin>,
-        deployments: Deployments,
+        deployments: impl Into<Arc<Deployments>>,
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Self, RehearsalError> {
@@ -62,7 +68,7 @@ impl Rehearsal {
         let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
         Ok(Self {
             callbacks: Callbacks::new(plugins, Vec::new()),
-            deployments: Arc::new(deployments),
+            deployments: deployments.into(),
             headers,
             model: model.ok_or(RehearsalError::NoModel)?,
             stream: body.member_text("stream") == Some("true"),
@@ -98,7 +104,7 @@ impl Rehearsal {
     /// let the call pass; one without this hook does.
     #[must_use]
     pub fn start_alone(&self, callback: &Instance, call: &mut RehearsedCall) -> bool {
-        let (call, deployments) = (&mut *call.0, &self.deployments);
+        let (call, deployments) = (&mut *call.0, &*self.deployments);
         let mut scope = Scope::new(call, deployments, 0, Hook::Start, false);
         callback.on_llm_start(&mut scope) == Verdict::CONTINUE
     }

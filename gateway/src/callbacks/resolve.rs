@@ -18,6 +18,7 @@ use crate::config::{CallbackEntry, closest};
 pub struct SearchPath {
     folders: Vec<PathBuf>,
     strict_permissions: bool,
+    require_pins: bool,
 }
 
 impl SearchPath {
@@ -33,7 +34,7 @@ impl SearchPath {
         for folder in [plugin_dir.map(Path::to_owned), Some(beside), own, installed] {
             folders.extend(folder.filter(|folder| !folders.contains(folder)));
         }
-        Self { folders, strict_permissions: false }
+        Self { folders, strict_permissions: false, require_pins: false }
     }
 
     /// Refuses a plugin that somebody else than root or the gateway's own user could change,
@@ -42,6 +43,22 @@ impl SearchPath {
     pub fn strict_permissions(mut self, strict: bool) -> Self {
         self.strict_permissions = strict;
         self
+    }
+
+    /// The folders, first looked in first.
+    pub(crate) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Refuses a plugin whose entry does not say which file it means, by a hash.
+    #[must_use]
+    pub fn require_pins(mut self, required: bool) -> Self {
+        self.require_pins = required;
+        self
+    }
+
+    pub(super) fn requires_pins(&self) -> bool {
+        self.require_pins
     }
 
     pub(super) fn is_strict(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
-use super::hook::Hook;
+use super::{answer::within, hook::Hook};
 use crate::{
     call::{Call, Jottings, Snapshot},
     callbacks::CREDENTIAL_HEADERS,
@@ -9,6 +9,7 @@ use crate::{
 use plugin_api::{
     EditError, Endpoint, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
+    limits,
 };
 use std::time::Instant;
 
@@ -190,19 +191,23 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_message_text(&mut self, index: usize, text: &str) -> Edited {
-        self.edit(|call| call.edit_messages(|messages| messages.set_text(index, text)))
+        self.edit(|call| call.edit_messages(text.len(), |messages| messages.set_text(index, text)))
     }
 
     fn set_message_json(&mut self, index: usize, json: &str) -> Edited {
-        self.edit(|call| call.edit_messages(|messages| messages.set_json(index, json)))
+        self.edit(|call| call.edit_messages(json.len(), |messages| messages.set_json(index, json)))
     }
 
     fn insert_message(&mut self, index: usize, role: &str, text: &str) -> Edited {
-        self.edit(|call| call.edit_messages(|messages| messages.insert(index, role, text)))
+        self.edit(|call| {
+            call.edit_messages(role.len() + text.len(), |messages| {
+                messages.insert(index, role, text)
+            })
+        })
     }
 
     fn remove_message(&mut self, index: usize) -> Edited {
-        self.edit(|call| call.edit_messages(|messages| messages.remove(index)))
+        self.edit(|call| call.edit_messages(0, |messages| messages.remove(index)))
     }
 
     fn body(&self) -> &[u8] {
@@ -243,16 +248,37 @@ impl CallAccess for Scope<'_> {
     }
 
     fn reject(&mut self, rejection: Rejection) {
-        self.given = Given::Rejection(rejection);
+        self.given = Given::Rejection(bounded(rejection));
     }
 
     fn reply(&mut self, reply: Reply) {
-        self.given = Given::Reply(reply);
+        let (Reply::Text(text) | Reply::Json(text)) = &reply;
+        self.given = if text.len() > limits::ANSWER {
+            Given::Fault(format!("its answer has more than {} bytes", limits::ANSWER))
+        } else {
+            Given::Reply(reply)
+        };
     }
 
     fn fault(&mut self, message: &str) {
-        self.given = Given::Fault(message.to_owned());
+        self.given = Given::Fault(within(message, limits::MESSAGE).to_owned());
     }
+}
+
+/// What of a refusal fits into an answer.
+fn bounded(mut rejection: Rejection) -> Rejection {
+    let cut = |text: &mut String, bytes| text.truncate(text.floor_char_boundary(bytes));
+    cut(&mut rejection.message, limits::MESSAGE);
+    if let Some(code) = &mut rejection.code {
+        cut(code, limits::MODEL);
+    }
+    let mut room = limits::HEADERS;
+    rejection.headers.retain(|(name, value)| {
+        let left = room.checked_sub(name.len() + value.len());
+        room = left.unwrap_or_default();
+        left.is_some()
+    });
+    rejection
 }
 
 /// Credentials are not a callback's business: it knows the caller by `key_id`.

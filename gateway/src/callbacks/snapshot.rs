@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -17,12 +17,47 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(super) enum Snapshot {
     /// Sealed memory; where `/proc` is mounted and the system lets such files be executed.
-    Memory { _file: OwnedFd, path: PathBuf },
+    Memory { file: File, path: PathBuf },
     /// A file in a folder of our own.
     Disk { _folder: TempDir, path: PathBuf },
 }
 
 impl Snapshot {
+    /// In memory; where the system has no such files, on disk.
+    pub(super) fn of(name: &str, bytes: &[u8]) -> io::Result<Self> {
+        Self::in_memory(name, bytes).or_else(|error| {
+            tracing::debug!("no copy in memory: {error}");
+            Self::on_disk(name, bytes)
+        })
+    }
+
+    /// The copy another process made, and its bytes.
+    pub(super) fn inherited(file: File) -> io::Result<(Self, Vec<u8>)> {
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+        let mut bytes = vec![0; len];
+        // Its position is shared with whoever else has it.
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok((Self::opened(file), bytes))
+    }
+
+    fn opened(file: File) -> Self {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        Self::Memory { file, path }
+    }
+
+    /// For another process to inherit.
+    pub(super) fn file(&self) -> io::Result<File> {
+        match self {
+            Self::Memory { file, .. } => file.try_clone(),
+            Self::Disk { path, .. } => File::open(path),
+        }
+    }
+
+    /// Whether the system may yet execute it from somewhere else.
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self, Self::Memory { .. })
+    }
+
     /// In memory, sealed against every later change.
     pub(super) fn in_memory(name: &str, bytes: &[u8]) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -35,8 +70,7 @@ impl Snapshot {
             &file,
             SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL,
         )?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        Ok(Self::Memory { _file: file.into(), path })
+        Ok(Self::opened(file))
     }
 
     /// On disk, in a new folder that only this user can enter.

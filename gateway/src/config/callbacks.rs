@@ -46,10 +46,37 @@ pub struct CallbackEntry {
     pub hooks: Option<Vec<ChosenHook>>,
     /// When it is left alone for a while; `None` for never.
     pub breaker: Option<BreakerLimits>,
+    /// The first 12 to 64 hex digits of its file's SHA-256, in lower case.
+    pub sha256: Option<String>,
     /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
     pub required: bool,
     /// The entry itself.
     pub place: Place,
+}
+
+impl CallbackEntry {
+    /// An entry for one callback of one file, which stands in no config. Problems are told at
+    /// `source`: where its settings came from.
+    #[must_use]
+    pub fn of_file(name: &str, file: &Path, settings: Value, source: &str) -> Self {
+        Self {
+            position: 0,
+            name: name.to_owned(),
+            instance: None,
+            file: Some(file.to_owned()),
+            sha256: None,
+            settings,
+            settings_path: "settings".to_owned(),
+            on_error: OnError::Fail,
+            timeout: None,
+            mode: Mode::default(),
+            only: Only::default(),
+            hooks: None,
+            breaker: Some(BreakerLimits::default()),
+            required: true,
+            place: Place::whole_file(Path::new(source)),
+        }
+    }
 }
 
 impl fmt::Debug for CallbackEntry {
@@ -67,7 +94,7 @@ impl fmt::Debug for CallbackEntry {
 }
 
 /// Meant for later: each is accepted with a warning.
-const NOT_YET: &[&str] = &["sha256", "grants"];
+const NOT_YET: &[&str] = &["grants"];
 
 /// The entries of the list, apart by whether they are enabled.
 #[derive(Debug, Default)]
@@ -126,6 +153,7 @@ fn entry(
         only: Only::default(),
         hooks: None,
         breaker: Some(BreakerLimits::default()),
+        sha256: None,
         required: true,
         place: reader.place(field),
     };
@@ -185,11 +213,24 @@ fn inline(
         set_settings(reader, &field, entry);
     }
     policy::read(reader, &mut section, entry);
+    entry.sha256 = section.take("sha256").and_then(|field| pin(reader, &field));
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
     section.finish(reader, NOT_YET);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
+}
+
+/// Digits alone look like a number to YAML; they are taken as they are written.
+fn pin(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.any_text(field)?.trim().to_ascii_lowercase();
+    if (12..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Some(text);
+    }
+    let problem = format!("expected 12 to 64 hex digits of a SHA-256, found `{text}`");
+    let remedy = "`sha256sum` prints them";
+    reader.problems.push(Problem::error(reader.place(field), problem).remedy(remedy));
+    None
 }
 
 /// A plugin cannot be made of settings that lack a value, so an unset variable is an error here.

@@ -45,7 +45,7 @@ impl Environment {
             Some(path) => path.to_owned(),
             None => config.with_file_name(".env"),
         };
-        match std::fs::read_to_string(&path) {
+        match super::read_text(&path) {
             Ok(text) => Ok(self.below(parse(&path, &text)?)),
             Err(error) if error.kind() == ErrorKind::NotFound && env_file.is_none() => Ok(self),
             Err(error) => {

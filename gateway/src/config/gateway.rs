@@ -3,16 +3,54 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
 
 /// The `callgate` section.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GatewaySettings {
     /// Where plugins are looked for first; relative paths are resolved against the config's folder.
     pub plugin_dir: Option<PathBuf>,
+    /// When plugins are tried in a child process before they are loaded.
+    pub probe: Probing,
+    /// How long such a trial may take.
+    pub probe_timeout: Duration,
+    /// Where the gateway keeps what it found out about plugins; relative paths are resolved against
+    /// the config's folder.
+    pub cache_dir: Option<PathBuf>,
+    /// Whether every plugin must be pinned by its SHA-256.
+    pub require_pins: bool,
+    /// Whether a plugin that others could change is refused; `None`: as root, it is.
+    pub strict_owner: Option<bool>,
     /// Bounds of what a client may send and how long it may take.
     pub limits: Limits,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            plugin_dir: None,
+            probe: Probing::OnChange,
+            probe_timeout: Duration::from_secs(5),
+            cache_dir: None,
+            require_pins: false,
+            strict_owner: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// When plugins are tried in a child process before they are loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probing {
+    /// When the file, its settings or the gateway is new (the default).
+    #[default]
+    OnChange,
+    /// At every start.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// Bounds of what a client may send and how long it may take.
@@ -59,11 +97,43 @@ pub(super) fn read(
     if let Some(field) = section.take("plugin_dir") {
         settings.plugin_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
     }
+    if let Some(field) = section.take("cache_dir") {
+        settings.cache_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
+    }
+    let choices = [Probing::OnChange, Probing::Always, Probing::Never];
+    let probe = choice(reader, &mut section, "probe", ["on_change", "always", "never"]);
+    settings.probe = probe.and_then(|it| choices.get(it).copied()).unwrap_or_default();
+    if let Some(duration) = section.take("probe_timeout").and_then(|field| reader.duration(&field))
+    {
+        settings.probe_timeout = duration;
+    }
+    let pins = section.take("require_pins").and_then(|field| reader.boolean(&field));
+    settings.require_pins = pins.unwrap_or_default();
+    let verify = choice(reader, &mut section, "verify_owner", ["warn", "strict"]);
+    settings.strict_owner = verify.map(|it| it == 1);
     if let Some(field) = section.take("limits") {
         read_limits(reader, &field, &mut settings.limits);
     }
     section.finish(reader, &[]);
     settings
+}
+
+/// Which of the words a key has.
+fn choice<const N: usize>(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+    words: [&str; N],
+) -> Option<usize> {
+    let field = section.take(key)?;
+    let text = reader.text(&field)?;
+    let chosen = words.iter().position(|word| *word == text);
+    if chosen.is_none() {
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        let text = format!("expected one of {}, found `{text}`", words.join(", "));
+        reader.problems.push(Problem::error(reader.place(&field), text));
+    }
+    chosen
 }
 
 fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) {
@@ -92,4 +162,37 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
         limits.drain_timeout = duration;
     }
     section.finish(reader, &[]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::Probing;
+    use crate::config::{Environment, UnknownKeys, parse};
+
+    #[test]
+    fn how_plugins_are_loaded_has_defaults_and_is_checked() {
+        let file: Arc<Path> = Arc::from(Path::new("dir/c.yaml"));
+        let read = |text: &str| parse(&file, text, &Environment::default(), UnknownKeys::Refuse);
+        let plain = read("model_list: []").unwrap().gateway;
+        assert_eq!((plain.probe, plain.probe_timeout), (Probing::OnChange, Duration::from_secs(5)));
+        assert_eq!((plain.cache_dir, plain.require_pins, plain.strict_owner), (None, false, None));
+        let told = read(
+            "callgate: {probe: always, probe_timeout: 1m, cache_dir: c, require_pins: true, \
+             verify_owner: strict}",
+        );
+        let told = told.unwrap().gateway;
+        assert_eq!((told.probe, told.probe_timeout), (Probing::Always, Duration::from_secs(60)));
+        assert_eq!(told.cache_dir.as_deref(), Some(Path::new("dir/c")));
+        assert_eq!((told.require_pins, told.strict_owner), (true, Some(true)));
+        let wrong = read("callgate: {probe: sometimes, verify_owner: no}").unwrap_err().to_string();
+        assert!(
+            wrong.contains("expected one of `on_change`, `always`, `never`, found `sometimes`")
+                && wrong.contains("callgate.verify_owner"),
+            "{wrong}"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! `general_settings`: the master key and what goes with it. The rule when a key may be missing is
 //! `Config::require_master_key`.
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::problem::{Problem, Severity};
 use super::reader::{Field, Reader};
@@ -107,6 +107,18 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         None => reader.env.filled_var("LITELLM_MASTER_KEY").map(Secret::new),
     };
     general
+}
+
+/// Refuses a key that no client could send, wherever it came from.
+pub(super) fn refuse_unsendable_key(general: &General, place: super::Place) -> Option<Problem> {
+    let key = general.master_key.as_ref()?.expose();
+    let sendable = HeaderValue::from_str(key).is_ok() && key.trim() == key;
+    if sendable {
+        return None;
+    }
+    let text = "expected a key that an HTTP header can carry, found control characters or blanks \
+                around it";
+    Some(Problem::error(place, text).remedy("set a long random key"))
 }
 
 fn permitted_by_environment(reader: &Reader<'_>) -> bool {

@@ -60,6 +60,9 @@ fn files_that_are_no_config_are_refused() {
     let missing = super::load(Path::new("/nonexistent/c.yaml"), &env(), UnknownKeys::Warn);
     let said = missing.unwrap_err().to_string();
     assert!(said.starts_with("/nonexistent/c.yaml: the config cannot be read: "), "{said}");
+    let endless = super::load(Path::new("/dev/zero"), &env(), UnknownKeys::Warn);
+    let said = endless.unwrap_err().to_string();
+    assert!(said.contains("expected at most 16 MiB, found more"), "{said}");
 }
 
 #[test]
@@ -276,6 +279,13 @@ fn master_keys_are_taken_refused_or_missed() {
         &[":1:20: general_settings.master_key: this is the key of LiteLLM's documentation, which \
            everybody knows; set a long random key"],
     );
+    for unsendable in [r#""a\nb""#, "' k'", r#""k\t""#] {
+        refused(
+            &key(unsendable),
+            &[":1:20: general_settings.master_key: expected a key that an HTTP header can carry, \
+               found control characters or blanks around it; set a long random key"],
+        );
+    }
     let permit = "general_settings: {master_key: sk-1234, \
                   dangerously_permit_weak_or_unset_master_key: true}\n";
     assert!(warned(permit, &[]).master_key.is_some());
@@ -376,7 +386,8 @@ fn callbacks_that_contradict_themselves_are_refused() {
              found neither",
             ":8:29: litellm_settings.callbacks[5].settings.p: the environment variable `NO` is \
              not set; set `NO` in the environment or in `.env`",
-            ":8:39: litellm_settings.callbacks[5].sha256: `sha256` is accepted but not acted on yet",
+            ":8:47: litellm_settings.callbacks[5].sha256: expected 12 to 64 hex digits of a SHA-256, \
+             found `x`; `sha256sum` prints them",
             ":9:24: callback_settings.b: settings of `b` are also given at \
              `litellm_settings.callbacks[2].settings`; keep one of the two",
             ":9:32: callback_settings.rate_limt: no callback is called `rate_limt`; these settings \

@@ -32,6 +32,11 @@ pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>)
             built.push((entry, deployment));
         }
     }
+    if config.models.is_empty() {
+        let text = "found no entry in `model_list`, so clients have no model to ask for";
+        let place = Place::whole_file(&config.file);
+        builder.problems.push(Problem::warning(place, text).remedy("list what is to be served"));
+    }
     builder.problems.extend(groq_notice(groq_paths));
     weight::assign(&mut built, &mut builder.problems);
     let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
@@ -161,7 +166,9 @@ impl Builder<'_> {
     fn default_key(&mut self, provider: &Provider, entry: &ModelEntry) -> Setting<Secret> {
         let path = format!("{}.litellm_params.api_key", entry.place.path);
         let key = provider_key(provider, &self.config.environment, &path);
-        if let Setting::Unset(unset) = &key {
+        if let Setting::Unset(unset) = &key
+            && entry.mock_response.is_none()
+        {
             let place = Place { path, ..entry.place.clone() };
             let variable = &unset.variable;
             let text = format!("no key is given and `{variable}` is not set or blank");

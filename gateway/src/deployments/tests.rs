@@ -293,7 +293,8 @@ fn a_provider_is_served_by_the_first_whole_deployment_or_a_stand_in() {
     assert!(deployments.for_provider("hosted_vllm").is_none());
     assert!(deployments.for_provider("nobody").is_none());
     let (bare, warnings) = try_build("model_list: []\n", &Environment::default()).unwrap();
-    assert_eq!(warnings, []);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].to_string().contains("found no entry in `model_list`"), "{warnings:?}");
     let unset = bare.for_provider("groq").unwrap().first_unset().unwrap().to_string();
     assert!(unset.contains("`GROQ_API_KEY`"), "{unset}");
 }

@@ -8,7 +8,7 @@ use crate::{
     json::Body,
 };
 use axum::http::{HeaderMap, request::Parts};
-use plugin_api::{Endpoint, FailureKind};
+use plugin_api::{Endpoint, FailureKind, limits};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -16,9 +16,6 @@ use std::{
 
 /// The header that shows a call has been here before.
 pub(super) const HOP: &str = "x-callgate-hop";
-
-/// A longer model name is none: it would be repeated in headers, errors and the log.
-const MAX_MODEL: usize = 1024;
 
 /// Authenticates, reads and scans. `path_model` comes from an Azure-style path.
 pub(super) async fn accept(
@@ -40,8 +37,9 @@ pub(super) async fn accept(
     let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
         return Err(unknown_model("None").param("model"));
     };
-    if requested_model.len() > MAX_MODEL {
-        let text = format!("'model' must be at most {MAX_MODEL} bytes long.");
+    // A longer name is none: it would be repeated in headers, errors and the log.
+    if requested_model.len() > limits::MODEL {
+        let text = format!("'model' must be at most {} bytes long.", limits::MODEL);
         return Err(Failure::invalid(text).param("model"));
     }
     Ok(Call::new(Accepted {

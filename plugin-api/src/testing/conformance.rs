@@ -1,11 +1,15 @@
-//! What every callback must stand, whatever it does: every hook with small, huge and odd calls,
-//! two instances at once, 64 threads, shutdown and drop.
+//! What every callback must stand, whatever it does: every hook with small, huge and odd calls
+//! (`calls`), two instances at once, 64 threads, shutdown and drop. `callgate plugin check` runs
+//! the same steps on a built plugin.
 //!
 //! Not checked, because it cannot be from inside one process: that `Drop` does not panic, that a
 //! hook does not block for long, that memory does not grow.
 
+mod calls;
+
 use super::{MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply, Tester};
-use crate::{AsyncCallback, Callback, Endpoint, FailureKind, InitError, Rejection};
+use crate::{AsyncCallback, Callback, FailureKind, InitError, Rejection, Reply};
+use calls::{ODD_CALLS, OddCall};
 use serde_json::{Value, json};
 use std::{
     fmt,
@@ -72,59 +76,96 @@ pub fn check_async<T: AsyncCallback>(settings: &Value) -> Result<Vec<&'static st
     run(&|host| Tester::on_async::<T>(host, settings.clone()))
 }
 
-type Make<'a> = dyn Fn(&MockHost) -> Result<Tester, InitError> + Sync + 'a;
+/// How the suite makes instances: all of them on the host it is handed.
+#[doc(hidden)]
+pub type Make<'a> = dyn Fn(&MockHost) -> Result<Tester, InitError> + Sync + 'a;
+
+/// Told of each step as it begins (`None`) and as it ends.
+#[doc(hidden)]
+pub type Watch<'a> = dyn FnMut(&'static str, Option<Result<(), &Violation>>) + 'a;
+
+const MADE_TWICE: &str = "two instances";
+const AT_ONCE: &str = "64 threads at once";
+const LIVES_ON: &str = "one instance ends, the other goes on";
+const DESTROYED: &str = "shutdown and destroy";
+
+/// The names of all steps, in their order.
+#[doc(hidden)]
+pub fn steps() -> impl Iterator<Item = &'static str> {
+    let calls = ODD_CALLS.iter().map(|call| call.name);
+    [MADE_TWICE].into_iter().chain(calls).chain([AT_ONCE, LIVES_ON, DESTROYED])
+}
 
 fn run(make: &Make<'_>) -> Result<Vec<&'static str>, Violation> {
+    run_watched(make, &mut |_, _| {})
+}
+
+/// The suite: [`check`] runs it on a type, `callgate plugin check` on a loaded plugin. A step that
+/// fails does not keep the later ones from being run. Returns the hooks that are implemented.
+///
+/// # Errors
+/// The first step's violation.
+#[doc(hidden)]
+pub fn run_watched(make: &Make<'_>, watch: &mut Watch<'_>) -> Result<Vec<&'static str>, Violation> {
+    let mut steps = Steps { watch, first: None };
     let host = MockHost::new();
-    let (one, two) = (make(&host)?, make(&host)?);
+    let made = steps.run(MADE_TWICE, || Ok((make(&host)?, make(&host)?)));
     let mut implemented = [false; 4];
-    for call in odd_calls() {
-        for tester in [&one, &two] {
-            let _ = tester.start_then_leave(&mut call());
-            for (known, now) in implemented.iter_mut().zip(every_hook(tester, &call)?) {
-                *known |= now;
-            }
+    if let Some((one, two)) = made {
+        for call in &ODD_CALLS {
+            steps.run(call.name, || stands(&one, &two, call, &mut implemented));
+            host.advance(Duration::from_secs(1));
         }
-        host.advance(Duration::from_secs(1));
+        steps.run(AT_ONCE, || at_once(&one));
+        steps.run(LIVES_ON, || {
+            one.shutdown();
+            drop(one);
+            every_hook(&two, &(|| TestCall::chat("after-the-other-has-gone"))).map(drop)
+        });
+        steps.run(DESTROYED, || {
+            two.shutdown();
+            drop(two);
+            Ok(())
+        });
     }
-    at_once(&one)?;
-    one.shutdown();
-    drop(one);
-    every_hook(&two, &(|| TestCall::chat("after-the-other-has-gone")))?;
-    two.shutdown();
+    if let Some(violation) = steps.first {
+        return Err(violation);
+    }
     Ok(HOOKS.into_iter().zip(implemented).filter(|(_, has)| *has).map(|(hook, _)| hook).collect())
 }
 
-/// Calls a gateway may hand over; built anew for each use.
-fn odd_calls() -> Vec<Box<dyn Fn() -> TestCall + Sync>> {
-    let long = "all work and no play ".repeat(50_000 / 21 + 1);
-    vec![
-        Box::new(|| TestCall::with_body(Endpoint::CHAT, json!({}))),
-        Box::new(|| TestCall::with_body(Endpoint(4711), json!({"model": 7, "messages": "none"}))),
-        Box::new(|| TestCall::chat("").key_id("").id("").message("", "")),
-        Box::new(|| {
-            TestCall::chat("モデル-🦀\u{0}\u{7f}")
-                .provider("groq")
-                .message("user", "\u{feff}ẞ 👩‍👩‍👧 \u{0}\u{202e}")
-                .header("x-unicode", "ß")
-                .param("user", "🦀")
-        }),
-        Box::new(move || TestCall::chat("groq-x").provider("groq").message("user", &long)),
-        Box::new(|| {
-            (0..500).fold(TestCall::chat("openai-x").provider("openai").stream(), |call, turn| {
-                call.message(if turn % 2 == 0 { "user" } else { "assistant" }, "and then?")
-            })
-        }),
-        Box::new(|| {
-            TestCall::chat("gemma3")
-                .provider("ollama")
-                .cancelled()
-                .remaining(Duration::ZERO)
-                .message_json(json!({"role": "assistant", "content": null, "tool_calls": [{}]}))
-                .message_json(json!({"role": "user", "content": [{"type": "image_url"}]}))
-                .message_json(json!(null))
-        }),
-    ]
+/// Runs steps one after another, tells of them, and keeps the first violation.
+struct Steps<'w, 'f> {
+    watch: &'w mut Watch<'f>,
+    first: Option<Violation>,
+}
+
+impl Steps<'_, '_> {
+    fn run<T>(
+        &mut self,
+        name: &'static str,
+        step: impl FnOnce() -> Result<T, Violation>,
+    ) -> Option<T> {
+        (self.watch)(name, None);
+        let result = step();
+        (self.watch)(name, Some(result.as_ref().map(|_| ())));
+        result.map_err(|violation| self.first.get_or_insert(violation)).ok()
+    }
+}
+
+/// One odd call on both instances, as JSON and as a stream.
+fn stands(
+    one: &Tester,
+    two: &Tester,
+    call: &OddCall,
+    implemented: &mut [bool; 4],
+) -> Result<(), Violation> {
+    for (tester, stream) in [(one, false), (two, false), (one, true), (two, true)] {
+        let _ = tester.start_then_leave(&mut call.build(stream));
+        let has = every_hook(tester, &|| call.build(stream))?;
+        implemented.iter_mut().zip(has).for_each(|(known, now)| *known |= now);
+    }
+    Ok(())
 }
 
 /// Runs every hook on a fresh call, and says which are implemented.
@@ -167,13 +208,25 @@ fn sound(hook: &str, outcome: &Outcome) -> Result<bool, Violation> {
         Outcome::NotImplemented => Ok(false),
         Outcome::Continue => Ok(true),
         Outcome::Fault(message) => Err(Violation(format!("`{hook}` broke: {message}"))),
-        Outcome::Reply(_) if hook == HOOKS[0] => Ok(true),
+        Outcome::Reply(reply) if hook == HOOKS[0] => whole(reply).map(|()| true),
         Outcome::Reply(_) => {
             Err(Violation(format!("`{hook}` answered the call; only `on_llm_start` may")))
         }
         Outcome::Reject(Rejection { status: 400..=599, .. }) => Ok(true),
         Outcome::Reject(Rejection { status, .. }) => Err(Violation(format!(
             "`{hook}` refused with status {status}; expected one from 400 to 599"
+        ))),
+    }
+}
+
+/// Whether an answer is one that can be sent.
+fn whole(reply: &Reply) -> Result<(), Violation> {
+    let Reply::Json(json) = reply else { return Ok(()) };
+    match serde_json::from_str::<Value>(json) {
+        Ok(Value::Object(_)) => Ok(()),
+        _ => Err(Violation(format!(
+            "`{}` answered with text that is no JSON object; expected a chat completion",
+            HOOKS[0]
         ))),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     AsyncCallback, Callback, InitError, Rejection, Reply,
     abi::{
-        Verdict,
+        HostHandle, Verdict,
         serve::{HostTables, LoadedCallback, LocalCallback, Services},
     },
 };
@@ -144,6 +144,19 @@ impl Tester {
         let settings = settings.to_string();
         let local = LocalCallback::not_sync::<T>(tables(host), Services::All, &settings)?;
         Ok(Self { local, host: host.clone() })
+    }
+
+    /// An instance that `create` makes with the host it is handed: how `callgate plugin check` has
+    /// a loaded plugin driven by the same kit. Not for a plugin's own tests.
+    ///
+    /// # Errors
+    /// What `create` said.
+    #[doc(hidden)]
+    pub fn of_loaded<E>(
+        host: &MockHost,
+        create: impl FnOnce(HostHandle) -> Result<LoadedCallback, E>,
+    ) -> Result<Self, E> {
+        Ok(Self { local: LocalCallback::loaded(tables(host), create)?, host: host.clone() })
     }
 
     /// The host: its log, its clock, its counters.

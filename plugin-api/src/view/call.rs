@@ -176,7 +176,7 @@ impl<'a> CallView<'a> {
     /// Shares a value with the later hooks of this call, of all callbacks.
     ///
     /// # Errors
-    /// [`EditError::TooLarge`] past 1 MiB in all.
+    /// [`EditError::TooLarge`] past [`limits::METADATA`](crate::limits::METADATA).
     pub fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
         edit!(self.set_metadata(View::of(key.as_bytes()), View::of(value.as_bytes())))
     }
@@ -192,7 +192,7 @@ impl<'a> CallView<'a> {
     /// Replaces the note.
     ///
     /// # Errors
-    /// [`EditError::TooLarge`] past 1 MiB.
+    /// [`EditError::TooLarge`] past [`limits::LOCAL`](crate::limits::LOCAL).
     pub fn set_local(&mut self, note: &[u8]) -> Result<(), EditError> {
         edit!(self.set_local(View::of(note)))
     }
@@ -328,7 +328,7 @@ impl<'a> LlmCall<'a> {
     /// Asks for another model name of the config. The reply still shows the requested one.
     ///
     /// # Errors
-    /// [`EditError::NotAllowed`] when empty.
+    /// [`EditError::NotAllowed`] when empty, [`EditError::TooLarge`] past [`limits::MODEL`](crate::limits::MODEL).
     pub fn set_model(&mut self, model: &str) -> Result<(), EditError> {
         edit!(self.set_model(View::of(model.as_bytes())))
     }
@@ -351,7 +351,8 @@ impl<'a> LlmCall<'a> {
     ///
     /// # Errors
     /// [`EditError::NotAllowed`] when it is no header, or one the gateway owns (`host`,
-    /// `content-length`, `authorization` and the connection's own).
+    /// `content-length`, `authorization` and the connection's own), [`EditError::TooLarge`] when
+    /// all set so far exceed [`limits::HEADERS`](crate::limits::HEADERS).
     pub fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         edit!(self.set_upstream_header(View::of(name.as_bytes()), View::of(value.as_bytes())))
     }
@@ -369,7 +370,8 @@ impl<'a> LlmCall<'a> {
     ///
     /// # Errors
     /// [`EditError::NotJson`], [`EditError::WrongKind`] when the path leads through a value that is
-    /// no object, [`EditError::NotAllowed`] for `model`, `messages` and `stream`.
+    /// no object, [`EditError::NotAllowed`] for `model`, `messages` and `stream`,
+    /// [`EditError::TooLarge`] when all edits of the body exceed [`limits::BODY_EDITS`](crate::limits::BODY_EDITS).
     pub fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
         edit!(self.set_param(View::of(path.as_bytes()), View::of(json.as_bytes())))
     }
@@ -386,7 +388,8 @@ impl<'a> LlmCall<'a> {
     /// parts become one.
     ///
     /// # Errors
-    /// [`EditError::NotFound`] past the end.
+    /// [`EditError::NotFound`] past the end; [`EditError::TooLarge`] as for
+    /// [`LlmCall::set_param`].
     pub fn set_message_text(&mut self, index: usize, text: &str) -> Result<(), EditError> {
         edit!(self.set_message_text(index, View::of(text.as_bytes())))
     }
@@ -394,7 +397,7 @@ impl<'a> LlmCall<'a> {
     /// Replaces a whole message by a JSON object.
     ///
     /// # Errors
-    /// [`EditError::NotFound`], [`EditError::NotJson`].
+    /// [`EditError::NotFound`], [`EditError::NotJson`], [`EditError::TooLarge`].
     pub fn set_message_json(&mut self, index: usize, json: &str) -> Result<(), EditError> {
         edit!(self.set_message_json(index, View::of(json.as_bytes())))
     }
@@ -402,7 +405,7 @@ impl<'a> LlmCall<'a> {
     /// Inserts a text message before `index`.
     ///
     /// # Errors
-    /// [`EditError::NotFound`] when `index` is past the count.
+    /// [`EditError::NotFound`] when `index` is past the count, [`EditError::TooLarge`].
     pub fn insert_message(
         &mut self,
         index: usize,

@@ -1,13 +1,20 @@
 //! What each action does. Waiting is not here: only an async callback can.
 
 use crate::{
+    segfault::segfault,
     settings::{Action, Refusal, RouteParts},
     subject::Subject,
 };
 use plugin_api::{
     Chunk, EditError, Flow, HookError, Host, Level, LlmCall, Rejection, Reply, Route,
 };
-use std::{panic::panic_any, process::abort, thread, time::Duration};
+use std::{
+    env, hint,
+    panic::panic_any,
+    process::{abort, exit},
+    thread,
+    time::Duration,
+};
 
 /// How a callback logs: its host, its label, and where it is.
 #[derive(Debug, Clone, Copy)]
@@ -25,15 +32,33 @@ impl Voice<'_> {
 }
 
 /// Does what needs no call. `Ok(false)` when the action is none of these.
-#[expect(clippy::panic, reason = "a panic is what was asked for")]
+#[expect(clippy::panic, clippy::print_stdout, reason = "that is what was asked for")]
 pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result<bool, String> {
     match action {
         Action::Panic(text) => panic_any(text.clone()),
         Action::PanicWithNumber(number) => panic_any(*number),
         Action::Abort => abort(),
+        Action::Exit(status) => exit(*status),
+        Action::Segfault => segfault(),
+        Action::OverflowStack => println!("{}", deep(1)),
+        Action::Hang => loop {
+            thread::park();
+        },
+        Action::Spin => loop {
+            hint::spin_loop();
+        },
+        Action::Print(text) => println!("{text}"),
+        Action::RequireVariable(name) => {
+            env::var(name).map_err(|_| format!("`{name}` is not set"))?;
+        }
+        Action::OwnRuntime => own_runtime()?,
+        Action::NakedSpawn => drop(tokio::spawn(async {})),
         Action::Internal(text) => return Err(text.clone()),
         Action::Log(text) => voice.say(Level::Info, text, &[("hook", place)]),
+        Action::Warn(text) => voice.say(Level::Warn, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),
+        // Else no gateway would start with it.
+        Action::Block if plugin_api::is_probe() => {}
         Action::Block => {
             voice.say(Level::Info, "blocked", &[("hook", place)]);
             loop {
@@ -43,6 +68,20 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Uses the stack up: each call needs the result of the next.
+fn deep(level: u64) -> u64 {
+    let page = hint::black_box([level; 128]);
+    if level == 0 { 0 } else { deep(level + 1) + page[3] }
+}
+
+fn own_runtime() -> Result<(), String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_time().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let task = runtime.spawn(async { tokio::time::sleep(Duration::from_millis(1)).await });
+    runtime.block_on(task).map_err(|error| error.to_string())
 }
 
 /// Does an action in a hook. `Ok(None)` goes on with the next.

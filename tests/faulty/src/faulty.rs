@@ -44,7 +44,9 @@ impl Actor {
             return Err(InitError(format!("instance {count} is not to be made")));
         }
         let actor = Self { host, settings, acted: Default::default(), kept: Mutex::default() };
-        actor.outside("new", &actor.settings.new).map_err(InitError)?;
+        if !(actor.settings.only_served && plugin_api::is_probe()) {
+            actor.outside("new", &actor.settings.new).map_err(InitError)?;
+        }
         actor.voice().say(Level::Info, "created", &[]);
         Ok(actor)
     }
@@ -84,7 +86,8 @@ impl Actor {
             (Subject::Token(_, chunk), Some(index)) => chunk.index() != index,
             _ => false,
         };
-        if other_model || other_chunk || actions.is_empty() {
+        let only_tried = settings.only_served && plugin_api::is_probe();
+        if only_tried || other_model || other_chunk || actions.is_empty() {
             return &[];
         }
         let acted = self.acted[hook].fetch_add(1, Relaxed);

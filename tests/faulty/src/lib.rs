@@ -18,6 +18,7 @@
 //!       only_model: broken       # other calls (by the name as edited so far) pass untouched
 //!       at_chunk: 2              # on_llm_new_token acts on this chunk only
 //!       unmade: [2]              # the second instance cannot be made, counted by label
+//!       only_served: true        # does nothing in the probe
 //!       times: 1                 # each hook acts this often per instance, then never again
 //!       new: [{log: hello}, {panic: boom}]
 //!       on_llm_start: [{set_model: gemma3}, {set_param: [temperature, "0"]}]
@@ -58,12 +59,14 @@
 //!
 //! `kind` is the constant's name in lower case (`upstream_status`), or its number.
 //!
-//! `faulty` holds the callbacks, `act` what an action does, `subject` what it does it to.
+//! `faulty` holds the callbacks, `act` what an action does (`segfault` the worst), `subject` what it
+//! does it to.
 
 mod act;
 mod faulty;
 mod liar;
 mod recorder;
+mod segfault;
 pub mod settings;
 mod subject;
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub struct Settings {
     pub(crate) only_model: Option<String>,
     pub(crate) at_chunk: Option<u64>,
     pub(crate) times: Option<u64>,
+    pub(crate) only_served: bool,
     pub(crate) unmade: Vec<i64>,
     pub(crate) new: Vec<Action>,
     pub(crate) on_llm_start: Vec<Action>,
@@ -27,6 +28,7 @@ impl Default for Settings {
             only_model: None,
             at_chunk: None,
             times: None,
+            only_served: false,
             unmade: Vec::new(),
             new: Vec::new(),
             on_llm_start: Vec::new(),
@@ -53,12 +55,32 @@ pub enum Action {
     Internal(String),
     /// Logs this text at level info, with `label` and `hook`.
     Log(String),
+    /// The same at level warn.
+    Warn(String),
     /// Blocks the thread.
     SleepMs(u64),
-    /// Blocks the thread for ever.
+    /// Blocks the thread for ever; not while the plugin is tried in a child process.
     Block,
     /// Ends the process.
     Abort,
+    /// Ends the process with this status, as if nothing were wrong.
+    Exit(i32),
+    /// Writes where nothing is.
+    Segfault,
+    /// Calls itself until the stack is used up.
+    OverflowStack,
+    /// Never returns, and waits meanwhile.
+    Hang,
+    /// Never returns, and computes meanwhile.
+    Spin,
+    /// Prints this to standard output.
+    Print(String),
+    /// Fails unless the environment has this variable.
+    RequireVariable(String),
+    /// Does some work on a tokio runtime of its own.
+    OwnRuntime,
+    /// Spawns on a tokio runtime that is not there: the gateway's is not the plugin's.
+    NakedSpawn,
 
     // In every hook.
     /// Waits without blocking; async only.

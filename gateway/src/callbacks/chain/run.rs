@@ -13,16 +13,14 @@ use crate::{
     call::Call,
     callbacks::{
         hook::Hook,
+        loader::RunningHook,
         scope::{Scope, Undo},
     },
     deployments::Deployments,
     failure::Failure,
 };
 use futures_util::future::poll_immediate;
-use plugin_api::{
-    FailureKind, Rejection,
-    abi::{Verdict, serve::HookFuture},
-};
+use plugin_api::{FailureKind, Rejection, abi::Verdict};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -260,7 +258,7 @@ fn limit(link: &Link, hook: Hook) -> Duration {
 
 /// Waits for an async hook; one that is ready at once never touches a timer. With the verdict,
 /// whether it was.
-async fn wait(mut hook: HookFuture<'_>, limit: Duration) -> Result<(Verdict, bool), Fault> {
+async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bool), Fault> {
     if let Some(verdict) = poll_immediate(&mut hook).await {
         return Ok((verdict, true));
     }

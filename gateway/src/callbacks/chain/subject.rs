@@ -4,14 +4,11 @@
 use crate::callbacks::{
     answer::{Chunk, Failing, Reply, ReplySnapshot},
     hook::Hook,
-    loader::Instance,
+    loader::{Instance, RunningHook},
     scope::Scope,
 };
 use crate::failure::Failure;
-use plugin_api::{
-    FailureKind,
-    abi::{Verdict, serve::HookFuture},
-};
+use plugin_api::{FailureKind, abi::Verdict};
 
 /// See the module.
 pub(super) trait Subject {
@@ -27,7 +24,7 @@ pub(super) trait Subject {
         &'a mut self,
         instance: &'a Instance,
         scope: &'a mut Scope<'_>,
-    ) -> Option<HookFuture<'a>>;
+    ) -> Option<RunningHook<'a>>;
 
     fn before(&self) -> Self::Before;
 
@@ -58,7 +55,7 @@ macro_rules! run {
             &'a mut self,
             instance: &'a Instance,
             scope: &'a mut Scope<'_>,
-        ) -> Option<HookFuture<'a>> {
+        ) -> Option<RunningHook<'a>> {
             $(let $own = self;)?
             instance.$async(scope $(, $own)?)
         }

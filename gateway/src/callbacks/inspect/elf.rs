@@ -1,6 +1,10 @@
 //! The ELF structure, read without executing anything: is it for this machine, is it whole, is it a
 //! plugin? Every offset is checked against the file, so no input can make this panic.
 
+mod facts;
+
+pub(super) use facts::facts;
+
 use object::Endianness;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
@@ -75,13 +79,7 @@ impl From<object::Error> for ElfError {
 /// The manifest's bytes in a file that is a whole shared object for this machine.
 pub(super) fn manifest_section(bytes: &[u8]) -> Result<&[u8], ElfError> {
     identify(bytes)?;
-    if bytes.len() < size_of::<Header>() {
-        let (expected, found) = (size_of::<Header>() as u64, bytes.len() as u64);
-        return Err(ElfError::Truncated { expected, found });
-    }
-    let header = Header::parse(bytes)?;
-    let endian = header.endian()?;
-    check_extent(header, endian, bytes)?;
+    let (header, endian) = whole_header(bytes)?;
     if header.program_headers(endian, bytes)?.iter().any(|it| it.p_type(endian) == elf::PT_INTERP) {
         return Err(ElfError::NotShared("an executable"));
     }
@@ -91,6 +89,18 @@ pub(super) fn manifest_section(bytes: &[u8]) -> Result<&[u8], ElfError> {
     let (_, manifest) = manifest.ok_or(ElfError::NoManifest)?;
     check_root(&sections, endian, bytes)?;
     Ok(manifest.data(endian, bytes)?)
+}
+
+/// The header of a file that holds everything it speaks of.
+fn whole_header(bytes: &[u8]) -> Result<(&Header, Endianness), ElfError> {
+    if bytes.len() < size_of::<Header>() {
+        let (expected, found) = (size_of::<Header>() as u64, bytes.len() as u64);
+        return Err(ElfError::Truncated { expected, found });
+    }
+    let header = Header::parse(bytes)?;
+    let endian = header.endian()?;
+    check_extent(header, endian, bytes)?;
+    Ok((header, endian))
 }
 
 /// What the first bytes say, before anything is parsed: the best sentences are found here.
@@ -190,30 +200,48 @@ fn check_libc(
     endian: Endianness,
     bytes: &[u8],
 ) -> Result<(), ElfError> {
+    let libraries = needed_libraries(sections, endian, bytes)?;
+    if let Some(musl) = libraries.into_iter().find(|library| library.starts_with("libc.musl")) {
+        return Err(ElfError::OtherLibc(musl));
+    }
+    match (glibc_version(), needed_glibc(sections, endian, bytes)?) {
+        (Some(ours), Some(needed)) if needed > ours => Err(ElfError::Glibc { ours, needed }),
+        _ => Ok(()),
+    }
+}
+
+/// The shared objects the dynamic linker has to find beside this one.
+fn needed_libraries(
+    sections: &SectionTable<'_, Header>,
+    endian: Endianness,
+    bytes: &[u8],
+) -> Result<Vec<String>, ElfError> {
     let dynamic = sections.dynamic_table(endian, bytes)?;
+    let mut libraries = Vec::new();
     for entry in &dynamic {
         if entry.tag == elf::DT_NEEDED {
-            let library = String::from_utf8_lossy(dynamic.string(entry)?).into_owned();
-            if library.starts_with("libc.musl") {
-                return Err(ElfError::OtherLibc(library));
-            }
+            libraries.push(String::from_utf8_lossy(dynamic.string(entry)?).into_owned());
         }
     }
-    let (Some(ours), Some((mut needs, strings))) =
-        (glibc_version(), sections.gnu_verneed(endian, bytes)?)
-    else {
-        return Ok(());
-    };
+    Ok(libraries)
+}
+
+/// The newest version of glibc any of its symbols needs.
+fn needed_glibc(
+    sections: &SectionTable<'_, Header>,
+    endian: Endianness,
+    bytes: &[u8],
+) -> Result<Option<Glibc>, ElfError> {
+    let Some((mut needs, strings)) = sections.gnu_verneed(endian, bytes)? else { return Ok(None) };
     let strings = sections.strings(endian, bytes, strings)?;
-    let mut needed = (0, 0);
+    let mut needed = None;
     while let Some((_, mut versions)) = needs.next()? {
         while let Some(version) = versions.next()? {
             let name = String::from_utf8_lossy(version.name(endian, strings)?);
-            needed =
-                needed.max(name.strip_prefix("GLIBC_").and_then(parse_glibc).unwrap_or((0, 0)));
+            needed = needed.max(name.strip_prefix("GLIBC_").and_then(parse_glibc));
         }
     }
-    if needed > ours { Err(ElfError::Glibc { ours, needed }) } else { Ok(()) }
+    Ok(needed)
 }
 
 /// `2.36` or `2.2.5`; `None` for `PRIVATE` and the like.

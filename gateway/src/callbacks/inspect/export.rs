@@ -64,6 +64,15 @@ pub(super) fn check_api(header: &Header) -> Result<(), ExportError> {
     Ok(())
 }
 
+/// The callback of this name.
+pub(super) fn named(callbacks: Vec<Exported>, wanted: &str) -> Result<Exported, ExportError> {
+    let names = || callbacks.iter().map(|callback| callback.name.clone());
+    let found: Vec<_> = names().collect();
+    let wanted = wanted.to_owned();
+    let named = callbacks.into_iter().find(|callback| callback.name == wanted);
+    named.ok_or(ExportError::NoSuchCallback { wanted, found, by_path: false })
+}
+
 /// The callback the entry names; of a file named by its path that has only one, that one.
 pub(super) fn choose(
     mut callbacks: Vec<Exported>,
@@ -76,8 +85,13 @@ pub(super) fn choose(
         return Err(ExportError::NoSuchCallback { wanted: entry.name.clone(), found, by_path });
     };
     let callback = callbacks.swap_remove(index);
-    if !["sync", "async"].contains(&callback.kind.as_str()) {
-        return Err(ExportError::Kind(callback.kind));
-    }
+    check_kind(&callback)?;
     Ok(callback)
+}
+
+pub(super) fn check_kind(callback: &Exported) -> Result<(), ExportError> {
+    match callback.kind.as_str() {
+        "sync" | "async" => Ok(()),
+        other => Err(ExportError::Kind(other.to_owned())),
+    }
 }

@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::elf::{ElfError, manifest_section};
 use super::export::{ExportError, check_api, choose};
-use super::{Refusal, inspect};
+use super::{Digest, Refusal, Sha256, inspect};
 use crate::callbacks::resolve::SearchPath;
 use crate::callbacks::resolve::tests::entry;
+use crate::config::CallbackEntry;
 use specimen::{MANIFEST, Specimen};
 
 fn elf_error(bytes: &[u8]) -> ElfError {
@@ -214,7 +215,36 @@ fn a_file_others_can_change_is_warned_about_or_refused() {
     let (outcome, warnings) = judge(0o666, &SearchPath::default());
     assert!(outcome.is_ok());
     assert!(warnings.len() == 1 && warnings[0].text.contains("found mode 666"), "{warnings:?}");
-    assert!(matches!(judge(0o664, &strict).0, Err(Refusal::File(_))));
+    let refused = judge(0o664, &strict).0.expect_err("refused");
+    assert!(matches!(refused, Refusal::Untrusted(_)));
+    assert!(refused.remedy().contains("chmod go-w") && refused.remedy().contains("verify_owner"));
+}
+
+#[test]
+fn a_pin_names_one_file_by_all_its_digits_or_the_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("librouting.so");
+    let bytes = Specimen::default().bytes();
+    fs::write(&file, &bytes).expect("a file");
+    let whole: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let judge = |pin: Option<&str>, search: &SearchPath| {
+        let entry = CallbackEntry { sha256: pin.map(str::to_owned), ..entry("routing", json!({})) };
+        inspect(&entry, &file, search, &mut Vec::new())
+    };
+    let lenient = SearchPath::default();
+    let strict = SearchPath::default().require_pins(true);
+    for pin in [&whole[..], &whole[..12]] {
+        assert!(judge(Some(pin), &lenient).is_ok() && judge(Some(pin), &strict).is_ok());
+    }
+    assert!(judge(None, &lenient).is_ok());
+    for (pin, search) in [(Some("000000000000"), &lenient), (None, &strict)] {
+        let refused = judge(pin, search).expect_err("refused");
+        assert!(matches!(refused, Refusal::Pin(_)));
+        assert!(format!("{refused} {}", refused.remedy()).contains(&whole), "{refused}");
+    }
+    // The pin is compared before anything is made of the file.
+    fs::write(&file, "no plugin").expect("a file");
+    assert!(matches!(judge(Some(&whole), &lenient), Err(Refusal::Pin(_))));
 }
 
 #[test]

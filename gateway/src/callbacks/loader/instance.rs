@@ -3,16 +3,24 @@
 #![expect(unsafe_code, reason = "calls a plugin's constructor and takes over what it returns")]
 
 use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use abi_stable::std_types::{RErr, RNone, ROk, RSome};
-use plugin_api::abi::serve::{HostTables, LoadedCallback};
-use plugin_api::abi::{CreateArgs, RawCallback, View};
+use plugin_api::abi::serve::{
+    CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables, LoadedCallback, ReplyAccess,
+};
+use plugin_api::abi::{CreateArgs, HostHandle, RawCallback, Verdict, View};
+use plugin_api::testing::{MockHost, Tester};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::crash::{Visit, within};
 use super::library::Library;
 use crate::host::{CallbackHost, Counters};
 
@@ -43,14 +51,44 @@ pub(super) enum Hooks {
     All,
 }
 
-/// One live callback; its hooks are those of [`LoadedCallback`]. Dropping it runs the plugin's
-/// `shutdown` (if that has not been done) and `destroy`, which may block: drop it where that is
-/// allowed.
+/// One live callback; beside its own methods it has those of [`LoadedCallback`]. Dropping it runs
+/// the plugin's `shutdown` (if that has not been done) and `destroy`, which may block: drop it where
+/// that is allowed.
 pub struct Instance {
-    /// Before `_host`: the plugin may use its host until `destroy` returns.
-    callback: LoadedCallback,
+    name: Arc<str>,
+    /// Dropped before `_host`: the plugin may use its host until `destroy` returns.
+    callback: ManuallyDrop<LoadedCallback>,
     _host: HostTables<CallbackHost>,
     is_shut_down: AtomicBool,
+}
+
+/// One hook's pair of methods, sync and async, which say where a crash happened.
+macro_rules! hook {
+    ($sync:ident, $async:ident $(, $arg:ident: $access:ident)?) => {
+        /// Runs the sync form; an absent hook continues.
+        #[inline]
+        pub fn $sync<C: CallAccess $(, A: $access)?>(
+            &self,
+            call: &mut C
+            $(, $arg: &mut A)?
+        ) -> Verdict {
+            // SAFETY: the name is the instance's, and a call keeps its id.
+            let visit = unsafe { Visit::new(&self.name, stringify!($sync), call.id()) };
+            within(&visit, || self.callback.$sync(call $(, $arg)?))
+        }
+
+        /// Starts the async form, if there is one.
+        pub fn $async<'a, C: CallAccess $(, A: $access)?>(
+            &'a self,
+            call: &'a mut C
+            $(, $arg: &'a mut A)?
+        ) -> Option<RunningHook<'a>> {
+            // SAFETY: as above; instance and call stay borrowed for as long as the future lives.
+            let visit = unsafe { Visit::new(&self.name, stringify!($sync), call.id()) };
+            let future = within(&visit, || self.callback.$async(call $(, $arg)?))?;
+            Some(RunningHook { visit, future })
+        }
+    };
 }
 
 impl Instance {
@@ -64,40 +102,84 @@ impl Instance {
     ) -> Result<Self, InstanceError> {
         let host = Arc::new(CallbackHost::new(Arc::clone(name), callback, counters));
         let host = HostTables::new(host);
-        let json = settings.to_string();
-        let args = CreateArgs {
-            callback: View::of(callback.as_bytes()),
-            instance: View::of(name.as_bytes()),
-            settings: View::of(json.as_bytes()),
-            host: host.handle(),
-        };
-        // SAFETY: the views outlive the call; the host outlives the instance by the order of fields.
-        let raw = match unsafe { (library.root().create())(args) } {
-            ROk(raw) => raw,
-            RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
-        };
-        // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
-        let made = unsafe { LoadedCallback::from_raw(raw) };
-        let callback = match hooks {
-            Hooks::Exported => made,
-            // SAFETY: the view outlives the call.
-            Hooks::All => match unsafe { (library.root().all_hooks())(args.callback) } {
-                RSome(vt) => {
-                    std::mem::forget(made);
-                    // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
-                    unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }
-                }
-                RNone => return Err(InstanceError::NoHooks(callback.to_owned())),
-            },
-        };
-        Ok(Self { callback, _host: host, is_shut_down: AtomicBool::new(false) })
+        // SAFETY: the host outlives the instance by `Drop`.
+        let callback = unsafe { create(library, callback, name, settings, host.handle(), hooks) }?;
+        Ok(Self {
+            name: Arc::clone(name),
+            callback: ManuallyDrop::new(callback),
+            _host: host,
+            is_shut_down: AtomicBool::new(false),
+        })
     }
+
+    hook!(on_llm_start, on_llm_start_async);
+    hook!(on_llm_new_token, on_llm_new_token_async, chunk: ChunkAccess);
+    hook!(on_llm_end, on_llm_end_async, reply: ReplyAccess);
+    hook!(on_llm_error, on_llm_error_async, failure: FailureAccess);
 
     /// Tells the callback, once, that no new call will come. Its hooks may still be running.
     pub fn shutdown(&self) {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {
-            self.callback.shutdown();
+            // SAFETY: the name is the instance's.
+            let visit = unsafe { Visit::new(&self.name, "its shutdown", "") };
+            within(&visit, || self.callback.shutdown());
         }
+    }
+}
+
+/// The same as a [`Tester`], on a mock host: with all hooks in its table.
+pub(super) fn tester(
+    library: &Library,
+    callback: &str,
+    name: &str,
+    settings: &Value,
+    host: &MockHost,
+) -> Result<Tester, InstanceError> {
+    Tester::of_loaded(host, |host| {
+        // SAFETY: the tester keeps the host for as long as what it is given here.
+        unsafe { create(library, callback, name, settings, host, Hooks::All) }
+    })
+}
+
+/// Calls the plugin's constructor and takes over what it returns.
+///
+/// # Safety
+/// The host outlives the callback.
+unsafe fn create(
+    library: &Library,
+    callback: &str,
+    name: &str,
+    settings: &Value,
+    host: HostHandle,
+    hooks: Hooks,
+) -> Result<LoadedCallback, InstanceError> {
+    let json = settings.to_string();
+    let args = CreateArgs {
+        callback: View::of(callback.as_bytes()),
+        instance: View::of(name.as_bytes()),
+        settings: View::of(json.as_bytes()),
+        host,
+    };
+    // SAFETY: `name` outlives the visit.
+    let visit = unsafe { Visit::new(name, "its constructor", "") };
+    // SAFETY: the views outlive the call; that the host does is the caller's promise.
+    let raw = match within(&visit, || unsafe { (library.root().create())(args) }) {
+        ROk(raw) => raw,
+        RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
+    };
+    // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
+    let made = unsafe { LoadedCallback::from_raw(raw) };
+    if hooks == Hooks::Exported {
+        return Ok(made);
+    }
+    // SAFETY: the view outlives the call.
+    match unsafe { (library.root().all_hooks())(args.callback) } {
+        RSome(vt) => {
+            std::mem::forget(made);
+            // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
+            Ok(unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) })
+        }
+        RNone => Err(InstanceError::NoHooks(callback.to_owned())),
     }
 }
 
@@ -112,6 +194,33 @@ impl Deref for Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         self.shutdown();
+        // SAFETY: the name is the instance's.
+        let visit = unsafe { Visit::new(&self.name, "its destructor", "") };
+        // SAFETY: dropped here and nowhere else, and not used again.
+        within(&visit, || unsafe { ManuallyDrop::drop(&mut self.callback) });
+    }
+}
+
+/// A hook in flight; dropping it cancels the hook. (A crash in that is not told apart: a destructor here
+/// would keep what the hook was lent borrowed beyond its last use.)
+#[must_use = "a hook that is not awaited does nothing"]
+pub struct RunningHook<'a> {
+    visit: Visit,
+    future: HookFuture<'a>,
+}
+
+impl Future for RunningHook<'_> {
+    type Output = Verdict;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Verdict> {
+        let Self { visit, future } = &mut *self;
+        within(visit, || Pin::new(future).poll(context))
+    }
+}
+
+impl fmt::Debug for RunningHook<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningHook").finish_non_exhaustive()
     }
 }
 
@@ -123,7 +232,7 @@ impl fmt::Debug for Instance {
 
 /// A plugin's message without what may be secret: parsers like to repeat what they could not read
 /// (``invalid type: string "…"``), and a setting's name may say that its value must not be seen.
-pub(in crate::callbacks) fn masked(message: &str, settings: &Value) -> String {
+pub(crate) fn masked(message: &str, settings: &Value) -> String {
     let (mut texts, mut secrets) = (Vec::new(), Vec::new());
     collect_texts(settings, false, &mut texts, &mut secrets);
     let repeated =

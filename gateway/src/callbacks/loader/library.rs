@@ -18,12 +18,17 @@ use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{ApiVersion, PluginRootRef};
 use thiserror::Error;
 
+use super::crash::{Visit, within};
 use super::layout;
 use crate::callbacks::inspect::Inspected;
 use crate::callbacks::snapshot::Snapshot;
 
 /// The symbol every plugin exports.
 pub(in crate::callbacks) const ROOT_SYMBOL: &str = ROOT_MODULE_LOADER_NAME;
+
+/// The steps of loading, as they follow "it crashed".
+pub(in crate::callbacks) const LOAD: &str = "while being loaded";
+pub(in crate::callbacks) const DESCRIBE: &str = "while its tables were read";
 
 /// From `dlfcn.h`: whatever is dropped, the library stays mapped.
 const RTLD_NODELETE: c_int = 0x1000;
@@ -92,16 +97,26 @@ pub fn mapped_libraries() -> usize {
 
 impl Library {
     /// The library of these bytes; mapped at the first call.
-    pub(super) fn of(inspected: &Inspected) -> Outcome {
+    /// Says each step before it, for a broken plugin can take the process down from here on.
+    pub(super) fn of(
+        inspected: &Inspected,
+        snapshot: Snapshot,
+        step: &mut dyn FnMut(&'static str),
+    ) -> Outcome {
         let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let mapped = mapped.get_or_insert_default();
         if let Some(known) = mapped.get(&inspected.sha256) {
             return known.clone();
         }
-        // From here on a broken plugin can take the process down: let the log's last line name it.
         tracing::debug!("loading `{}`", inspected.file.display());
-        let (handle, snapshot) = open(inspected)?;
-        let outcome = match examine(&handle, inspected) {
+        let file = inspected.file.to_string_lossy();
+        // SAFETY: both texts outlive the two visits.
+        let visit = |place| unsafe { Visit::new(&file, place, "") };
+        step(LOAD);
+        let (handle, snapshot) = within(&visit(LOAD), || open(inspected, snapshot))?;
+        step(DESCRIBE);
+        let examined = within(&visit(DESCRIBE), || examine(&handle, inspected));
+        let outcome = match examined {
             Ok(root) => Ok(&*Box::leak(Box::new(Self { root, _snapshot: snapshot }))),
             Err(error) => {
                 std::mem::forget(snapshot);
@@ -118,17 +133,16 @@ impl Library {
 }
 
 /// From sealed memory; where the system does not execute that, from a private file.
-fn open(inspected: &Inspected) -> Result<(ManuallyDrop<Handle>, Snapshot), LibraryError> {
-    let name = inspected.file.file_name().unwrap_or_default().to_string_lossy();
-    let bytes = &inspected.bytes;
-    if let Ok(snapshot) = Snapshot::in_memory(&name, bytes) {
-        match open_at(snapshot.path()) {
-            Ok(handle) => return Ok((handle, snapshot)),
-            Err(error) if !is_about_the_copy(&error) => return Err(error),
-            Err(error) => tracing::debug!("not executable from memory: {error}"),
-        }
+fn open(
+    inspected: &Inspected,
+    snapshot: Snapshot,
+) -> Result<(ManuallyDrop<Handle>, Snapshot), LibraryError> {
+    match open_at(snapshot.path()) {
+        Ok(handle) => return Ok((handle, snapshot)),
+        Err(error) if !snapshot.is_in_memory() || !is_about_the_copy(&error) => return Err(error),
+        Err(error) => tracing::debug!("not executable from memory: {error}"),
     }
-    let snapshot = Snapshot::on_disk(&name, bytes)
+    let snapshot = Snapshot::on_disk(&inspected.file_name(), &inspected.bytes)
         .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
     Ok((open_at(snapshot.path())?, snapshot))
 }

@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use plugin_api::InitError;
 use plugin_api::abi::ApiVersion;
+use plugin_api::testing::{MockHost, Tester};
 
-use super::instance::{Hooks, Instance};
+use super::instance::{Hooks, Instance, InstanceError, tester};
 use super::library::Library;
+use super::trial::CREATE;
+use crate::callbacks::caution::Caution;
 use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
+use crate::callbacks::snapshot::Snapshot;
 use crate::config::{CallbackEntry, Problem};
 use crate::host::Counters;
 
@@ -45,7 +50,7 @@ pub struct Plugin {
     pub reads: Vec<String>,
     /// What of the call it changes, in its own words.
     pub writes: Vec<String>,
-    /// From looking for the file to the live instance.
+    /// From looking for the file to the live instance, its trial included.
     pub load_time: Duration,
     /// The live callback.
     pub instance: Instance,
@@ -62,13 +67,13 @@ impl Plugin {
     pub(super) fn load(
         entry: &CallbackEntry,
         inspected: Inspected,
+        snapshot: Snapshot,
         counters: &Arc<Counters>,
-        started: Instant,
-    ) -> Result<Self, (PathBuf, Refusal)> {
-        let library = match Library::of(&inspected) {
-            Ok(library) => library,
-            Err(error) => return Err((inspected.file, error.into())),
-        };
+        caution: &Caution,
+    ) -> Result<Self, Refusal> {
+        let mut step = |step| caution.loading(&inspected, step);
+        let library = Library::of(&inspected, snapshot, &mut step)?;
+        step(CREATE);
         let Inspected { file, sha256, header, callback, .. } = inspected;
         let name: Arc<str> = entry.instance.as_ref().unwrap_or(&entry.name).as_str().into();
         let made = Instance::new(
@@ -79,12 +84,9 @@ impl Plugin {
             counters,
             Hooks::Exported,
         );
-        let instance = match made {
-            Ok(instance) => instance,
-            Err(error) => return Err((file, error.into())),
-        };
+        let instance = made?;
         let sha256_prefix = sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-        let plugin = Self {
+        Ok(Self {
             name,
             file,
             sha256_prefix,
@@ -95,15 +97,20 @@ impl Plugin {
             kind: if callback.kind == "async" { Kind::Async } else { Kind::Sync },
             reads: callback.reads,
             writes: callback.writes,
-            load_time: started.elapsed(),
+            load_time: Duration::ZERO,
             instance,
             entry: entry.clone(),
             callback: callback.name,
             library,
             counters: Arc::clone(counters),
-        };
+        })
+    }
+
+    /// Says in the log how long it took.
+    pub(super) fn loaded_in(self, load_time: Duration) -> Self {
+        let plugin = Self { load_time, ..self };
         plugin.announce();
-        Ok(plugin)
+        plugin
     }
 
     /// The live callback, and how another one is made in its place.
@@ -133,6 +140,14 @@ impl Plugin {
         let Self { library, callback, name, entry, counters, .. } = self;
         let made = Instance::new(library, callback, name, &entry.settings, counters, Hooks::All);
         Ok(made?)
+    }
+
+    /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
+    /// suite on.
+    pub(crate) fn tester(&self, host: &MockHost) -> Result<Tester, InitError> {
+        let Self { library, callback, name, entry, .. } = self;
+        tester(library, callback, name, &entry.settings, host)
+            .map_err(|error: InstanceError| InitError::new(error.to_string()))
     }
 
     fn announce(&self) {

@@ -23,6 +23,7 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
         only: Only::default(),
         hooks: None,
         breaker: None,
+        sha256: None,
         required: true,
         place: Place::whole_file(Path::new("config.yaml")),
     }

@@ -1,5 +1,5 @@
-//! Callbacks of this very binary, made and called through the same tables as a loaded plugin's.
-//! Only the test kit needs them; the gateway's loader has [`LoadedCallback::from_raw`].
+//! Callbacks for the test kit: of this very binary, made and called through the same tables as a
+//! loaded plugin's, or of a plugin that the gateway loaded (`callgate plugin check`).
 
 use super::{HostAccess, HostTables, LoadedCallback};
 use crate::{
@@ -50,6 +50,18 @@ impl<H: HostAccess> LocalCallback<H> {
         settings: &str,
     ) -> Result<Self, InitError> {
         Self::made(host, services, settings, create_async::<T, { hook::ALL }>)
+    }
+
+    /// An instance that `create` makes with this host: of a loaded plugin, not of this binary.
+    ///
+    /// # Errors
+    /// What `create` said.
+    pub fn loaded<E>(
+        host: HostTables<H>,
+        create: impl FnOnce(HostHandle) -> Result<LoadedCallback, E>,
+    ) -> Result<Self, E> {
+        let callback = create(host.handle())?;
+        Ok(Self { callback, _host: host })
     }
 
     /// The callback.

@@ -4,10 +4,8 @@ use super::{Given, TestCall, find};
 use crate::{
     EditError, Endpoint, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
+    limits,
 };
-
-/// What the gateway's limits are for a note, and for all metadata of a call.
-const NOTE_LIMIT: usize = 1 << 20;
 
 /// Headers whose values no callback may read.
 const CREDENTIALS: [&str; 5] =
@@ -46,6 +44,9 @@ impl CallAccess for TestCall {
     fn set_model(&mut self, model: &str) -> Edited {
         if model.is_empty() {
             return Err(EditError::NotAllowed);
+        }
+        if model.len() > limits::MODEL {
+            return Err(EditError::TooLarge);
         }
         self.body.set_member("model", model.into());
         Ok(())
@@ -89,6 +90,12 @@ impl CallAccess for TestCall {
         let owned = OWNED.iter().any(|owned| owned.eq_ignore_ascii_case(name));
         if owned || !is_header_name(name) || !is_header_value(value) {
             return Err(EditError::NotAllowed);
+        }
+        let others =
+            self.upstream_headers.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
+        let used: usize = others.map(|(known, value)| known.len() + value.len()).sum();
+        if used + name.len() + value.len() > limits::HEADERS {
+            return Err(EditError::TooLarge);
         }
         self.upstream_headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.upstream_headers.push((name.to_owned(), value.to_owned()));
@@ -156,7 +163,7 @@ impl CallAccess for TestCall {
     fn set_metadata(&mut self, key: &str, value: &str) -> Edited {
         let others = self.metadata.iter().filter(|(known, _)| *known != key);
         let size: usize = others.map(|(known, value)| known.len() + value.len()).sum();
-        if size + key.len() + value.len() > NOTE_LIMIT {
+        if size + key.len() + value.len() > limits::METADATA {
             return Err(EditError::TooLarge);
         }
         self.metadata.insert(key.to_owned(), value.to_owned());
@@ -166,7 +173,7 @@ impl CallAccess for TestCall {
         &self.local
     }
     fn set_local(&mut self, note: &[u8]) -> Edited {
-        if note.len() > NOTE_LIMIT {
+        if note.len() > limits::LOCAL {
             return Err(EditError::TooLarge);
         }
         note.clone_into(&mut self.local);

@@ -3,18 +3,17 @@
 //! Texts are rendered when first read and kept until the next edit, because what an accessor
 //! returned must stay where it is until then.
 
-use crate::{EditError, abi::serve::Edited};
+use crate::{EditError, abi::serve::Edited, limits};
 use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
-
-/// Larger bodies and values are refused.
-const LIMIT: usize = 64 << 20;
 
 /// Members of the body that have accessors of their own.
 const OWN_ACCESSORS: [&str; 3] = ["model", "messages", "stream"];
 
 pub(super) struct Body {
     members: Map<String, Value>,
+    /// What edits put into it so far.
+    edited: usize,
     kept: Kept,
 }
 
@@ -42,7 +41,7 @@ struct KeptParam {
 impl Body {
     pub(super) fn new(body: Value) -> Self {
         let members = if let Value::Object(members) = body { members } else { Map::new() };
-        Self { members, kept: Kept::default() }
+        Self { members, edited: 0, kept: Kept::default() }
     }
 
     pub(super) fn value(&self) -> Value {
@@ -61,6 +60,16 @@ impl Body {
         self.members.get("stream").and_then(Value::as_bool).unwrap_or_default()
     }
 
+    /// Counts what an edit puts in.
+    fn spend(&mut self, bytes: usize) -> Edited {
+        let edited = self.edited.saturating_add(bytes);
+        if edited > limits::BODY_EDITS {
+            return Err(EditError::TooLarge);
+        }
+        self.edited = edited;
+        Ok(())
+    }
+
     /// The members, to be edited: what was read before is forgotten.
     fn edit(&mut self) -> &mut Map<String, Value> {
         self.kept = Kept::default();
@@ -72,9 +81,7 @@ impl Body {
     }
 
     pub(super) fn replace(&mut self, body: &[u8]) -> Edited {
-        if body.len() > LIMIT {
-            return Err(EditError::TooLarge);
-        }
+        self.spend(body.len())?;
         let members = serde_json::from_slice(body).map_err(|_| EditError::NotJson)?;
         *self.edit() = members;
         Ok(())
@@ -106,9 +113,7 @@ impl Body {
     }
 
     pub(super) fn set_param(&mut self, path: &str, json: &str) -> Edited {
-        if json.len() > LIMIT {
-            return Err(EditError::TooLarge);
-        }
+        self.spend(path.len() + json.len())?;
         let value: Value = serde_json::from_str(json).map_err(|_| EditError::NotJson)?;
         let (parents, name) = path.rsplit_once('.').map_or((None, path), |(a, b)| (Some(a), b));
         if path.is_empty() || OWN_ACCESSORS.contains(&split(path).0) {
@@ -178,6 +183,7 @@ impl Body {
     }
 
     pub(super) fn set_message_text(&mut self, index: usize, text: &str) -> Edited {
+        self.spend(text.len())?;
         let message = self.edit_message(index)?.as_object_mut().ok_or(EditError::WrongKind)?;
         match message.get_mut("content") {
             Some(Value::Array(parts)) => {
@@ -191,6 +197,7 @@ impl Body {
     }
 
     pub(super) fn set_message_json(&mut self, index: usize, json: &str) -> Edited {
+        self.spend(json.len())?;
         let message: Map<String, Value> =
             serde_json::from_str(json).map_err(|_| EditError::NotJson)?;
         *self.edit_message(index)? = Value::Object(message);
@@ -198,6 +205,7 @@ impl Body {
     }
 
     pub(super) fn insert_message(&mut self, index: usize, role: &str, text: &str) -> Edited {
+        self.spend(role.len() + text.len())?;
         let messages = self.edit_messages()?;
         if index > messages.len() {
             return Err(EditError::NotFound);

@@ -1,0 +1,61 @@
+//! A plugin in the process that only tries it out: the same steps as `plugin`'s, one at a time, and
+//! nothing kept.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::instance::{Hooks, Instance, InstanceError};
+use super::library::Library;
+use crate::callbacks::inspect::Inspected;
+use crate::callbacks::refusal::Refusal;
+use crate::callbacks::snapshot::Snapshot;
+use crate::host::Counters;
+
+/// Making an instance, as it follows "it crashed".
+pub(in crate::callbacks) const CREATE: &str = "in its constructor";
+
+/// Why a trial ended early, in good order.
+#[derive(Debug)]
+pub(in crate::callbacks) enum TrialError {
+    /// The plugin refused to make an instance.
+    Declined,
+    /// It is no plugin for this gateway.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for TrialError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A mapped plugin that is tried.
+#[derive(Debug)]
+pub(in crate::callbacks) struct Trial(&'static Library);
+
+impl Trial {
+    /// Maps it, saying each step.
+    pub(in crate::callbacks) fn load(
+        inspected: &Inspected,
+        snapshot: Snapshot,
+        step: &mut dyn FnMut(&'static str),
+    ) -> Result<Self, Refusal> {
+        Ok(Self(Library::of(inspected, snapshot, step)?))
+    }
+
+    /// Makes an instance as the gateway would.
+    pub(in crate::callbacks) fn create(
+        &self,
+        callback: &str,
+        name: &Arc<str>,
+        settings: &Value,
+        counters: &Counters,
+    ) -> Result<Instance, TrialError> {
+        let made = Instance::new(self.0, callback, name, settings, counters, Hooks::Exported);
+        made.map_err(|error| match error {
+            InstanceError::Refused(_) => TrialError::Declined,
+            InstanceError::NoHooks(_) => TrialError::Refused(error.into()),
+        })
+    }
+}

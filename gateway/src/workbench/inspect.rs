@@ -1,0 +1,85 @@
+//! `plugin inspect`: everything about a file, nothing executed.
+
+use super::{Finished, as_json, table::facts};
+use crate::{
+    callbacks::{Reason, Survey, SurveyedCallback},
+    cli::Inspect,
+};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+pub(super) fn run(options: &Inspect) -> Finished {
+    let survey = Survey::of(&options.file);
+    let text = if options.json { as_json(&survey) } else { told(&survey) };
+    Finished::judged(text, survey.loadable)
+}
+
+fn told(survey: &Survey) -> String {
+    let there = |text: String| (!text.is_empty()).then_some(text);
+    let package = survey.package.as_ref().zip(survey.version.as_ref());
+    let abi = survey.abi.as_ref().zip(survey.min_api.as_ref());
+    let mut text = facts(&[
+        ("file", Some(survey.file.display().to_string())),
+        ("size", there(survey.sha256.clone()).map(|_| format!("{} bytes", survey.size))),
+        ("sha256", there(survey.sha256.clone())),
+        ("kind", survey.kind.clone()),
+        ("machine", survey.machine.clone()),
+        ("glibc", survey.glibc.as_ref().map(|version| format!("{version} or later"))),
+        ("needs", there(survey.needs.join(" "))),
+        ("package", package.map(|(name, version)| format!("{name} {version}"))),
+        ("abi", abi.map(|(abi, min)| format!("{abi}, runs with {min} or later"))),
+    ]);
+    for callback in &survey.callbacks {
+        let _ = write!(text, "\n{}", callback_told(callback));
+    }
+    text.push('\n');
+    for warning in &survey.warnings {
+        let _ = writeln!(text, "warning: {}", sentence(warning));
+    }
+    if !survey.warnings.is_empty() {
+        text.push_str(
+            "a start refuses this with `callgate.verify_owner: strict`, the default for root\n",
+        );
+    }
+    if survey.loadable {
+        text.push_str("this gateway can load it\n");
+    } else {
+        text.push_str("this gateway cannot load it:\n");
+        for reason in &survey.reasons {
+            let _ = writeln!(text, "- {}", sentence(reason));
+        }
+    }
+    text
+}
+
+fn callback_told(callback: &SurveyedCallback) -> String {
+    let words = |words: &[String]| (!words.is_empty()).then(|| words.join(" "));
+    facts(&[
+        ("callback", Some(format!("{} ({})", callback.name, callback.kind))),
+        ("hooks", words(&callback.hooks).or_else(|| Some("none".to_owned()))),
+        ("reads", words(&callback.reads)),
+        ("writes", words(&callback.writes)),
+        ("settings", Some(settings_told(&callback.settings_schema))),
+        ("sample", callback.sample_settings.as_ref().map(ToString::to_string)),
+    ])
+}
+
+/// The settings by name; `--json` has the schema itself.
+fn settings_told(schema: &Value) -> String {
+    let required = |name: &str| {
+        let required = schema.get("required").and_then(Value::as_array);
+        required.is_some_and(|names| names.iter().any(|required| required == name))
+    };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let told = properties.into_iter().flatten().map(|(name, property)| {
+        let kind = property.get("type").and_then(Value::as_str).unwrap_or("any type");
+        let must = if required(name) { ", required" } else { "" };
+        format!("{name} ({kind}{must})")
+    });
+    let told: Vec<_> = told.collect();
+    if told.is_empty() { "none listed".to_owned() } else { told.join(", ") }
+}
+
+pub(super) fn sentence(reason: &Reason) -> String {
+    format!("{}; {}", reason.text, reason.remedy)
+}

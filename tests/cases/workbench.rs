@@ -1,0 +1,25 @@
+//! `callgate plugin …`: each tool, on the plugins of this build and on files that are none.
+
+mod bench;
+mod check;
+mod inspect;
+mod list;
+mod new;
+mod pin;
+mod test;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use callgate_tests::build;
+
+fn so(name: &str) -> String {
+    build::plugin(name).display().to_string()
+}
+
+/// A file in `folder`.
+fn file(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}

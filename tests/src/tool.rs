@@ -1,0 +1,37 @@
+//! Runs the real binary as a tool: a subcommand in a folder, to its own end.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::gateway::Ended;
+use crate::{build, within};
+
+/// `callgate plugin …` in `folder`, with no environment but `PATH`.
+pub async fn plugin(folder: &Path, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(build::binary());
+    command.arg("plugin").args(arguments).current_dir(folder).env_clear();
+    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = within("the tool's end", command.output()).await.expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+impl Ended {
+    /// The exit status; a process that a signal ended fails the test.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        let said = || format!("{}: {}{}", self.status, self.stdout, self.stderr);
+        self.status.code().unwrap_or_else(|| panic!("{}", said()))
+    }
+
+    /// What it printed, as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let said = || format!("{}: {}{}", self.status, self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {}", said()))
+    }
+}
