@@ -11,11 +11,13 @@
 // The `StableAbi` derives write unsafe impls; `shim` and `serve` hold the calls across the boundary.
 #![allow(unsafe_code, missing_debug_implementations, unreachable_pub)]
 
+mod c;
 mod call;
 mod host;
 pub mod serve;
 pub mod shim;
 
+pub use c::*;
 pub use call::*;
 pub use host::*;
 

@@ -109,7 +109,8 @@
 //! # Where to read on
 //!
 //! [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be read and
-//! changed, [`Host`] the services, [`testing`] how to test a callback without a gateway.
+//! changed, [`Host`] the services, [`testing`] how to test a callback without a gateway. Other
+//! languages find the contract in C in `include/callgate_plugin.h`, which is not stable yet.
 
 #![warn(missing_docs)]
 

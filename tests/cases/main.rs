@@ -8,11 +8,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit_log;
 mod auth;
 mod bad_input;
 mod blocking;
 mod bounds;
 mod breaker;
+mod c_plugins;
 mod callbacks;
 mod caution;
 mod chat;
@@ -27,6 +29,7 @@ mod exactly_once;
 mod fail_closed;
 mod faults;
 mod faulty;
+mod guardrail;
 mod headers;
 mod health;
 mod hook_data;

@@ -13,7 +13,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub(super) use elf::{ElfError, parse_glibc};
+pub(super) use elf::{ElfError, Root, parse_glibc};
 pub(super) use export::ExportError;
 pub(super) use file::FileError;
 pub(super) use pin::PinError;
@@ -39,6 +39,7 @@ pub(super) struct Inspected {
     pub(super) section: Vec<u8>,
     pub(super) header: Header,
     pub(super) callback: Exported,
+    pub(super) root: Root,
 }
 
 impl Inspected {
@@ -53,11 +54,12 @@ impl Inspected {
         sha256: [u8; 32],
         callback: &str,
     ) -> Result<Self, Refusal> {
-        let section = elf::manifest_section(&bytes)?.to_vec();
+        let (section, root) = elf::manifest_section(&bytes)?;
+        let section = section.to_vec();
         let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
         let Manifest { header, callbacks } = manifest;
         let callback = export::named(callbacks, callback)?;
-        Ok(Self { file: file.to_owned(), bytes, sha256, section, header, callback })
+        Ok(Self { file: file.to_owned(), bytes, sha256, section, header, callback, root })
     }
 
     /// What the file is called.
@@ -90,10 +92,14 @@ pub(super) fn inspect(
         let text = about(entry, Some(file), &unwise.to_string());
         warnings.push(Problem::warning(entry.place.clone(), text).remedy(unwise.remedy()));
     }
-    let section = elf::manifest_section(&bytes)?.to_vec();
+    let (section, root) = elf::manifest_section(&bytes)?;
+    let section = section.to_vec();
     let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
     export::check_api(&manifest.header)?;
     let Manifest { header, callbacks } = manifest;
+    if root == Root::C {
+        export::check_c(&callbacks)?;
+    }
     let callback = export::choose(callbacks, entry)?;
-    Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback })
+    Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback, root })
 }

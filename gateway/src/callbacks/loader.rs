@@ -4,6 +4,7 @@
 //! executing anything. This room alone (with its children) knows `abi_stable` and `libloading`.
 //! Not here: running hooks and judging their faults (`chain`).
 
+mod c;
 mod crash;
 mod instance;
 mod layout;

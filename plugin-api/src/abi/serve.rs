@@ -14,6 +14,8 @@ pub use hosted::{CounterService, HostAccess, HostTables};
 pub use loaded::{HookFuture, LoadedCallback};
 #[cfg(feature = "testing")]
 pub use local::{LocalCallback, Services};
+#[cfg(all(test, feature = "testing"))]
+pub(super) use tables::lend_call;
 
 use super::{ApiVersion, EditResult};
 use crate::{Endpoint, FailureKind, Rejection, Reply, Route};

@@ -6,14 +6,16 @@ mod facts;
 pub(super) use facts::facts;
 
 use object::Endianness;
-use object::elf::{self, FileHeader64};
+use object::elf::{self, FileHeader64, Sym64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
+use plugin_api::abi::C_ROOT_SYMBOL;
 use plugin_api::manifest::SECTION;
 use thiserror::Error;
 
 use crate::callbacks::loader::{ROOT_SYMBOL, glibc_version};
 
 type Header = FileHeader64<Endianness>;
+type Symbol = Sym64<Endianness>;
 
 /// A version of glibc: major and minor.
 type Glibc = (u32, u32);
@@ -40,7 +42,7 @@ pub(in crate::callbacks) enum ElfError {
     #[error("expected a callgate plugin, found a shared object without the section `{SECTION}`")]
     NoManifest,
     #[error(
-        "expected a callgate plugin, found a shared object that does not export `{ROOT_SYMBOL}`"
+        "expected a callgate plugin, found a shared object that does not export `{ROOT_SYMBOL}`, nor `{C_ROOT_SYMBOL}`"
     )]
     NoRoot,
 }
@@ -63,11 +65,20 @@ impl ElfError {
                 format!("build it on a system with glibc {major}.{minor} or older")
             }
             Self::NoManifest | Self::NoRoot => {
-                "export its callbacks with `export_callbacks!` of the crate `callgate-plugin-api`"
+                "export its callbacks with `export_callbacks!` of the crate `callgate-plugin-api`, or with `CALLGATE_PLUGIN` of `callgate_plugin.h`"
                     .to_owned()
             }
         }
     }
+}
+
+/// By which of the two symbols the loader gets at a plugin's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::callbacks) enum Root {
+    /// That of the crate `callgate-plugin-api`.
+    Rust,
+    /// That of `callgate_plugin.h`.
+    C,
 }
 
 impl From<object::Error> for ElfError {
@@ -76,8 +87,8 @@ impl From<object::Error> for ElfError {
     }
 }
 
-/// The manifest's bytes in a file that is a whole shared object for this machine.
-pub(super) fn manifest_section(bytes: &[u8]) -> Result<&[u8], ElfError> {
+/// The manifest's bytes in a file that is a whole shared object for this machine, and its root.
+pub(super) fn manifest_section(bytes: &[u8]) -> Result<(&[u8], Root), ElfError> {
     identify(bytes)?;
     let (header, endian) = whole_header(bytes)?;
     if header.program_headers(endian, bytes)?.iter().any(|it| it.p_type(endian) == elf::PT_INTERP) {
@@ -87,8 +98,8 @@ pub(super) fn manifest_section(bytes: &[u8]) -> Result<&[u8], ElfError> {
     check_libc(&sections, endian, bytes)?;
     let manifest = sections.section_by_name(endian, SECTION.as_bytes());
     let (_, manifest) = manifest.ok_or(ElfError::NoManifest)?;
-    check_root(&sections, endian, bytes)?;
-    Ok(manifest.data(endian, bytes)?)
+    let root = find_root(&sections, endian, bytes)?;
+    Ok((manifest.data(endian, bytes)?, root))
 }
 
 /// The header of a file that holds everything it speaks of.
@@ -251,16 +262,25 @@ pub(in crate::callbacks) fn parse_glibc(version: &str) -> Option<Glibc> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The one symbol the loader looks for, defined, and large enough for what it will read there.
-fn check_root(
+/// The symbol the loader will look for: a table, defined, and large enough for what will be read
+/// there; or a function. Who exports both is taken for what more can be checked of.
+fn find_root(
     sections: &SectionTable<'_, Header>,
     endian: Endianness,
     bytes: &[u8],
-) -> Result<(), ElfError> {
+) -> Result<Root, ElfError> {
     let symbols = sections.symbols(endian, bytes, elf::SHT_DYNSYM)?;
-    let is_root = symbols.iter().any(|symbol| {
-        let named = symbol.name(endian, symbols.strings()) == Ok(ROOT_SYMBOL.as_bytes());
-        named && !symbol.is_undefined(endian) && symbol.st_size(endian) >= 40
-    });
-    if is_root { Ok(()) } else { Err(ElfError::NoRoot) }
+    let has = |name: &str, fits: fn(&Symbol, Endianness) -> bool| {
+        symbols.iter().any(|symbol| {
+            let named = symbol.name(endian, symbols.strings()) == Ok(name.as_bytes());
+            named && !symbol.is_undefined(endian) && fits(symbol, endian)
+        })
+    };
+    if has(ROOT_SYMBOL, |symbol, endian| symbol.st_size(endian) >= 40) {
+        Ok(Root::Rust)
+    } else if has(C_ROOT_SYMBOL, |symbol, _| symbol.st_type() == elf::STT_FUNC) {
+        Ok(Root::C)
+    } else {
+        Err(ElfError::NoRoot)
+    }
 }

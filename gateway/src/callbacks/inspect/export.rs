@@ -19,6 +19,8 @@ pub(in crate::callbacks) enum ExportError {
     NoSuchCallback { wanted: String, found: Vec<String>, by_path: bool },
     #[error("expected a callback of kind `sync` or `async`, found `{0}`")]
     Kind(String),
+    #[error("expected a plugin in C to have one callback, of kind `sync`, found {0}")]
+    C(String),
 }
 
 impl ExportError {
@@ -34,6 +36,7 @@ impl ExportError {
             Self::TooNew { needed, .. } => {
                 format!("use a gateway that speaks ABI {needed}, or an older build of the plugin")
             }
+            Self::C(_) => "export each from a file of its own, or write it in Rust".to_owned(),
             Self::NoSuchCallback { wanted, found, by_path } => {
                 let near = closest(wanted, found.iter().map(String::as_str));
                 let name = near.or(found.first().map(String::as_str)).unwrap_or_default();
@@ -71,6 +74,15 @@ pub(super) fn named(callbacks: Vec<Exported>, wanted: &str) -> Result<Exported, 
     let wanted = wanted.to_owned();
     let named = callbacks.into_iter().find(|callback| callback.name == wanted);
     named.ok_or(ExportError::NoSuchCallback { wanted, found, by_path: false })
+}
+
+/// The table of a plugin in C has the hooks of one callback, and no futures.
+pub(super) fn check_c(callbacks: &[Exported]) -> Result<(), ExportError> {
+    match callbacks {
+        [one] if one.kind == "sync" => Ok(()),
+        [one] => Err(ExportError::C(format!("one of kind `{}`", one.kind))),
+        more => Err(ExportError::C(format!("{} of them", more.len()))),
+    }
 }
 
 /// The callback the entry names; of a file named by its path that has only one, that one.

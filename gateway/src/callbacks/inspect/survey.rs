@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{elf, export, file, hex};
+use super::{Root, elf, export, file, hex};
 use crate::callbacks::{hook::Hook, refusal::Refusal};
 
 /// What a file is, as far as it can be read.
@@ -110,13 +110,18 @@ impl Survey {
         facts.errors.into_iter().for_each(|error| self.refuse(error));
         let Some(section) = facts.manifest else { return };
         match Manifest::parse(&section) {
-            Ok(manifest) => self.describe(manifest),
+            Ok(manifest) => self.describe(manifest, facts.root),
             Err(error) => self.refuse(export::ExportError::Manifest(error)),
         }
     }
 
-    fn describe(&mut self, manifest: Manifest) {
+    fn describe(&mut self, manifest: Manifest, root: Option<Root>) {
         let Manifest { header, callbacks } = manifest;
+        if root == Some(Root::C)
+            && let Err(error) = export::check_c(&callbacks)
+        {
+            self.refuse(error);
+        }
         if let Err(error) = export::check_api(&header) {
             self.refuse(error);
         }

@@ -6,10 +6,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use plugin_api::abi::C_ROOT_SYMBOL;
 use plugin_api::manifest::Exported;
 use serde_json::json;
 
-use super::elf::{ElfError, manifest_section};
+use super::elf::{ElfError, Root, manifest_section};
 use super::export::{ExportError, check_api, choose};
 use super::{Digest, Refusal, Sha256, inspect};
 use crate::callbacks::resolve::SearchPath;
@@ -24,7 +25,10 @@ fn elf_error(bytes: &[u8]) -> ElfError {
 #[test]
 fn a_whole_plugin_passes() {
     let bytes = Specimen::default().bytes();
-    assert_eq!(manifest_section(&bytes), Ok(MANIFEST.as_bytes()));
+    assert_eq!(manifest_section(&bytes), Ok((MANIFEST.as_bytes(), Root::Rust)));
+    let root = C_ROOT_SYMBOL.to_owned();
+    let bytes = Specimen { root, root_kind: 0x12, root_size: 0, ..Specimen::default() }.bytes();
+    assert_eq!(manifest_section(&bytes), Ok((MANIFEST.as_bytes(), Root::C)));
 }
 
 #[test]
@@ -86,6 +90,9 @@ fn a_library_that_is_no_plugin_is_told_what_is_missing() {
     assert_eq!(without(Specimen { root, ..Specimen::default() }), ElfError::NoRoot);
     assert_eq!(without(Specimen { root_size: 8, ..Specimen::default() }), ElfError::NoRoot);
     assert_eq!(without(Specimen { root_section: 0, ..Specimen::default() }), ElfError::NoRoot);
+    // Data where a function is to be.
+    let root = C_ROOT_SYMBOL.to_owned();
+    assert_eq!(without(Specimen { root, ..Specimen::default() }), ElfError::NoRoot);
 }
 
 #[test]

@@ -11,17 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use abi_stable::std_types::{RErr, RNone, ROk, RSome};
 use plugin_api::abi::serve::{
     CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables, LoadedCallback, ReplyAccess,
 };
-use plugin_api::abi::{CreateArgs, HostHandle, RawCallback, Verdict, View};
+use plugin_api::abi::{CHost, CreateArgs, HostHandle, RawCallback, Verdict, View};
 use plugin_api::testing::{MockHost, Tester};
 use serde_json::Value;
 use thiserror::Error;
 
 use super::crash::{Visit, within};
-use super::library::Library;
+use super::library::{Created, Library};
 use crate::host::{CallbackHost, Counters};
 
 /// Why a plugin made no instance.
@@ -56,8 +55,9 @@ pub(super) enum Hooks {
 /// that is allowed.
 pub struct Instance {
     name: Arc<str>,
-    /// Dropped before `_host`: the plugin may use its host until `destroy` returns.
+    /// Dropped before the hosts: the plugin may use them until `destroy` returns.
     callback: ManuallyDrop<LoadedCallback>,
+    _c_host: Option<Arc<CHost>>,
     _host: HostTables<CallbackHost>,
     is_shut_down: AtomicBool,
 }
@@ -102,11 +102,13 @@ impl Instance {
     ) -> Result<Self, InstanceError> {
         let host = Arc::new(CallbackHost::new(Arc::clone(name), callback, counters));
         let host = HostTables::new(host);
-        // SAFETY: the host outlives the instance by `Drop`.
-        let callback = unsafe { create(library, callback, name, settings, host.handle(), hooks) }?;
+        // SAFETY: both hosts outlive the instance by `Drop`.
+        let (callback, c_host) =
+            unsafe { create(library, callback, name, settings, host.handle(), hooks) }?;
         Ok(Self {
             name: Arc::clone(name),
             callback: ManuallyDrop::new(callback),
+            _c_host: c_host,
             _host: host,
             is_shut_down: AtomicBool::new(false),
         })
@@ -136,15 +138,19 @@ pub(super) fn tester(
     host: &MockHost,
 ) -> Result<Tester, InstanceError> {
     Tester::of_loaded(host, |host| {
-        // SAFETY: the tester keeps the host for as long as what it is given here.
-        unsafe { create(library, callback, name, settings, host, Hooks::All) }
+        // SAFETY: the tester keeps the host for as long as what it is given here; the C host stays.
+        let made = unsafe { create(library, callback, name, settings, host, Hooks::All) };
+        made.map(|(callback, c_host)| {
+            std::mem::forget(c_host);
+            callback
+        })
     })
 }
 
 /// Calls the plugin's constructor and takes over what it returns.
 ///
 /// # Safety
-/// The host outlives the callback.
+/// The host outlives the callback, and so does the C host that comes with it.
 unsafe fn create(
     library: &Library,
     callback: &str,
@@ -152,7 +158,7 @@ unsafe fn create(
     settings: &Value,
     host: HostHandle,
     hooks: Hooks,
-) -> Result<LoadedCallback, InstanceError> {
+) -> Result<(LoadedCallback, Option<Arc<CHost>>), InstanceError> {
     let json = settings.to_string();
     let args = CreateArgs {
         callback: View::of(callback.as_bytes()),
@@ -163,24 +169,19 @@ unsafe fn create(
     // SAFETY: `name` outlives the visit.
     let visit = unsafe { Visit::new(name, "its constructor", "") };
     // SAFETY: the views outlive the call; that the host does is the caller's promise.
-    let raw = match within(&visit, || unsafe { (library.root().create())(args) }) {
-        ROk(raw) => raw,
-        RErr(message) => return Err(InstanceError::Refused(masked(&message, settings))),
-    };
-    // SAFETY: the library passed the layout check and is never unloaded; `raw` is only ours.
+    let Created { raw, c_host } = within(&visit, || unsafe { library.create(args) })
+        .map_err(|message| InstanceError::Refused(masked(&message, settings)))?;
+    // SAFETY: the library passed its checks and is never unloaded; `raw` is only ours.
     let made = unsafe { LoadedCallback::from_raw(raw) };
     if hooks == Hooks::Exported {
-        return Ok(made);
+        return Ok((made, c_host));
     }
-    // SAFETY: the view outlives the call.
-    match unsafe { (library.root().all_hooks())(args.callback) } {
-        RSome(vt) => {
-            std::mem::forget(made);
-            // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
-            Ok(unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) })
-        }
-        RNone => Err(InstanceError::NoHooks(callback.to_owned())),
-    }
+    let Some(vt) = library.all_hooks(callback) else {
+        return Err(InstanceError::NoHooks(callback.to_owned()));
+    };
+    std::mem::forget(made);
+    // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
+    Ok((unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }, c_host))
 }
 
 impl Deref for Instance {

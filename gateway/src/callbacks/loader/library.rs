@@ -11,16 +11,21 @@ use std::ffi::{CStr, c_int};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME};
+use abi_stable::std_types::{RErr, ROk};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::abi::{ApiVersion, PluginRootRef};
+use plugin_api::abi::{
+    ApiVersion, C_ROOT_SYMBOL, CHost, CRoot, CallbackVtRef, CreateArgs, PluginRootRef, RawCallback,
+    View,
+};
 use thiserror::Error;
 
+use super::c::CTables;
 use super::crash::{Visit, within};
 use super::layout;
-use crate::callbacks::inspect::Inspected;
+use crate::callbacks::inspect::{Inspected, Root};
 use crate::callbacks::snapshot::Snapshot;
 
 /// The symbol every plugin exports.
@@ -48,6 +53,8 @@ pub(in crate::callbacks) enum LibraryError {
     Root(String),
     #[error("expected the manifest in its file, found another one when it was loaded")]
     Manifest,
+    #[error("expected `{C_ROOT_SYMBOL}` to return a table of ABI {ours}, found {found}")]
+    CTable { ours: ApiVersion, found: String },
 }
 
 impl LibraryError {
@@ -64,6 +71,7 @@ impl LibraryError {
             Self::Header(_) | Self::Layout { .. } | Self::Root(_) | Self::Manifest => {
                 "rebuild the plugin with the current `callgate-plugin-api`"
             }
+            Self::CTable { .. } => "rebuild the plugin with the current `callgate_plugin.h`",
         }
         .to_owned()
     }
@@ -71,7 +79,7 @@ impl LibraryError {
 
 /// A mapped plugin.
 pub(super) struct Library {
-    root: PluginRootRef,
+    tables: Tables,
     /// The linker knows the library by this path: it must never mean another file.
     _snapshot: Snapshot,
 }
@@ -80,6 +88,19 @@ impl fmt::Debug for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Library").finish_non_exhaustive()
     }
+}
+
+/// A plugin's root, found to fit.
+enum Tables {
+    Rust(PluginRootRef),
+    C(CTables),
+}
+
+/// A live callback that nobody owns yet.
+pub(super) struct Created {
+    pub(super) raw: RawCallback,
+    /// What it was given of its own host; to be kept until it has been destroyed.
+    pub(super) c_host: Option<Arc<CHost>>,
 }
 
 type Outcome = Result<&'static Library, LibraryError>;
@@ -117,7 +138,7 @@ impl Library {
         step(DESCRIBE);
         let examined = within(&visit(DESCRIBE), || examine(&handle, inspected));
         let outcome = match examined {
-            Ok(root) => Ok(&*Box::leak(Box::new(Self { root, _snapshot: snapshot }))),
+            Ok(tables) => Ok(&*Box::leak(Box::new(Self { tables, _snapshot: snapshot }))),
             Err(error) => {
                 std::mem::forget(snapshot);
                 Err(error)
@@ -127,8 +148,35 @@ impl Library {
         outcome
     }
 
-    pub(super) fn root(&self) -> PluginRootRef {
-        self.root
+    /// Makes an instance, or says why not.
+    ///
+    /// # Safety
+    /// The views live until this returns, the host until the instance has been destroyed.
+    pub(super) unsafe fn create(&self, args: CreateArgs) -> Result<Created, String> {
+        match &self.tables {
+            // SAFETY: passed on to the caller.
+            Tables::Rust(root) => match unsafe { (root.create())(args) } {
+                ROk(raw) => Ok(Created { raw, c_host: None }),
+                RErr(message) => Err(message.into()),
+            },
+            Tables::C(tables) => {
+                let host = Arc::new(CHost::of(args.host));
+                // SAFETY: as above; the host is kept beside the instance.
+                let raw = unsafe { tables.create(args, Arc::as_ptr(&host)) }?;
+                Ok(Created { raw, c_host: Some(host) })
+            }
+        }
+    }
+
+    /// The table of a callback with all hooks that are in its code; `None` for an unknown one.
+    pub(super) fn all_hooks(&self, callback: &str) -> Option<CallbackVtRef> {
+        match &self.tables {
+            Tables::Rust(root) => {
+                // SAFETY: the view outlives the call.
+                unsafe { (root.all_hooks())(View::of(callback.as_bytes())) }.into()
+            }
+            Tables::C(tables) => Some(tables.all_hooks()),
+        }
     }
 }
 
@@ -164,8 +212,24 @@ fn open_at(path: &Path) -> Result<ManuallyDrop<Handle>, LibraryError> {
     })
 }
 
+fn examine(handle: &Handle, inspected: &Inspected) -> Result<Tables, LibraryError> {
+    match inspected.root {
+        Root::Rust => examine_root(handle, inspected).map(Tables::Rust),
+        Root::C => {
+            // SAFETY: `inspect` found a function of that name, and the header gives it one type.
+            let root = unsafe { handle.get::<CRoot>(C_ROOT_SYMBOL) };
+            let root = *root.map_err(|error| LibraryError::CTable {
+                ours: ApiVersion::CURRENT,
+                found: error.to_string(),
+            })?;
+            // SAFETY: it is never unloaded, and has been found to be a plugin's.
+            unsafe { CTables::of(root, inspected) }.map(Tables::C)
+        }
+    }
+}
+
 /// From the exported symbol to the plugin's tables, each step only after the one before held.
-fn examine(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef, LibraryError> {
+fn examine_root(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef, LibraryError> {
     // SAFETY: a pointer to at least 40 bytes (`inspect` looked at the symbol's size), of which
     // `upgrade` reads nothing but the frozen header until that has been found valid.
     let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_SYMBOL) };

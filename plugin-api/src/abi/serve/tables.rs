@@ -72,7 +72,7 @@ mod reply;
 /// Lends a value as a handle for as long as the borrow lasts.
 macro_rules! lend {
     ($name:ident, $access:ident, $handle:ident, $vt:ident, $table:ident) => {
-        pub(super) fn $name<T: $access>(value: &mut T) -> $handle {
+        pub(in crate::abi) fn $name<T: $access>(value: &mut T) -> $handle {
             $handle {
                 ctx: std::ptr::from_mut(value).cast(),
                 vt: $vt(Table::<T>::$table.as_prefix()),

@@ -5,7 +5,7 @@ use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::{
-    ElfError, Glibc, check_libc, check_root, identify, machine_name, manifest_section,
+    ElfError, Glibc, Root, check_libc, find_root, identify, machine_name, manifest_section,
     needed_glibc, needed_libraries, whole_header,
 };
 use plugin_api::manifest::SECTION;
@@ -19,6 +19,7 @@ pub(in crate::callbacks) struct Facts {
     pub(in crate::callbacks) glibc: Option<Glibc>,
     pub(in crate::callbacks) needs: Vec<String>,
     pub(in crate::callbacks) manifest: Option<Vec<u8>>,
+    pub(in crate::callbacks) root: Option<Root>,
     pub(in crate::callbacks) errors: Vec<ElfError>,
 }
 
@@ -77,6 +78,9 @@ fn read(bytes: &[u8], facts: &mut Facts) -> Result<(), ElfError> {
         }
         None => facts.errors.push(ElfError::NoManifest),
     }
-    facts.errors.extend(check_root(&sections, endian, bytes).err());
+    match find_root(&sections, endian, bytes) {
+        Ok(root) => facts.root = Some(root),
+        Err(error) => facts.errors.push(error),
+    }
     Ok(())
 }

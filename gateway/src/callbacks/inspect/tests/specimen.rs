@@ -15,6 +15,8 @@ pub(super) struct Specimen {
     pub(super) section: String,
     pub(super) root: String,
     pub(super) root_size: u64,
+    /// Binding and type.
+    pub(super) root_kind: u8,
     /// 0 means undefined.
     pub(super) root_section: u16,
     pub(super) segment_size: u64,
@@ -29,6 +31,7 @@ impl Default for Specimen {
             section: plugin_api::manifest::SECTION.to_owned(),
             root: ROOT_SYMBOL.to_owned(),
             root_size: 264,
+            root_kind: 0x11,
             root_section: 1,
             segment_size: 64,
             interpreter: false,
@@ -115,7 +118,7 @@ impl Specimen {
         let (mut names, mut strings) = (Strings::default(), Strings::default());
         let mut symbols = vec![0; SYMBOL];
         words32(&mut symbols, &[strings.add(&self.root)]);
-        symbols.extend([0x11, 0]);
+        symbols.extend([self.root_kind, 0]);
         words16(&mut symbols, &[self.root_section]);
         words64(&mut symbols, &[0, self.root_size]);
         let needs = self.needs.as_ref().map(|version| needed(&mut strings, version));

@@ -1,0 +1,126 @@
+//! The `audit_log` callback: a line of JSON in a file for every call, when it ends.
+//!
+//! ```yaml
+//! litellm_settings:
+//!   callbacks: [audit_log, routing, rate_limit]
+//! callback_settings:
+//!   audit_log:
+//!     path: /var/log/callgate/audit.jsonl
+//!     max_bytes: 104857600
+//! ```
+//!
+//! - A line has the time, the call's id, the key's id, the model names, the provider, status and
+//!   error code, tokens, durations, how many messages and characters the prompt had; with
+//!   `content: true` also the prompt and the reply. Control characters are escaped.
+//! - A call that an earlier callback refuses never gets here: list `audit_log` first to see all
+//!   calls. A JSON reply is written as the callbacks before this one left it.
+//! - A relative `path` is relative to the gateway's working directory. The file is created with mode
+//!   0600 and only ever appended to, a whole line at a time.
+//! - A file that was renamed, deleted or replaced (`logrotate`) is opened anew, at most a second
+//!   later; lines of that second go to the old one. `max_bytes` rotates here, to `PATH.1` up to
+//!   `PATH.keep`; use one of both, and one file for one entry.
+//!
+//! No hook waits for the disk: lines go through a queue to a thread of this callback's own. What
+//! finds the queue full is dropped. What cannot be written (a full disk, a folder that is gone) is
+//! lost. Both are counted and told in the gateway's log, at most once a minute; calls go on. Only a
+//! file that cannot be opened at start refuses the start. Waiting lines are written at shutdown.
+//!
+//! `line` makes a line, `queue` brings it to the thread, `file` is what the thread writes to.
+
+mod file;
+mod line;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use line::{Ending, Line};
+use plugin_api::{CallView, Callback, Clock, Flow, Hook, Host, InitError, LlmFailure, LlmReply};
+use queue::Queue;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// As written in the config; see the crate's documentation.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    path: PathBuf,
+    #[serde(default)]
+    content: bool,
+    max_bytes: Option<u64>,
+    #[serde(default = "default_keep")]
+    keep: u32,
+    #[serde(default = "default_queue")]
+    queue: usize,
+}
+
+fn default_keep() -> u32 {
+    5
+}
+
+fn default_queue() -> usize {
+    8192
+}
+
+/// The way to the file.
+#[derive(Debug)]
+pub struct AuditLog {
+    clock: Clock,
+    content: bool,
+    queue: Queue,
+}
+
+impl Callback for AuditLog {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        let clock = host.clock().ok_or_else(|| {
+            InitError::new("expected a gateway that lends a clock, this one does not; update it")
+        })?;
+        settings.check().map_err(InitError)?;
+        let content = settings.content;
+        let file = file::LogFile::open(&settings.path, settings.max_bytes, settings.keep)
+            .map_err(InitError::new)?;
+        Ok(Self { clock, content, queue: Queue::start(host, file, settings.queue)? })
+    }
+
+    fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+        self.queue.push(Line::of(call, Ending::Reply(reply), self.clock, self.content).bytes());
+        Ok(Flow::Continue)
+    }
+
+    fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
+        self.queue.push(Line::of(call, Ending::Failure(failure), self.clock, self.content).bytes());
+        Ok(Flow::Continue)
+    }
+
+    fn shutdown(&self) {
+        self.queue.flush();
+    }
+}
+
+impl Settings {
+    /// What the schema says too, for whoever makes an instance without it.
+    fn check(&self) -> Result<(), String> {
+        let range = |name: &str, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(format!("expected `{name}` from {least} to {most}, found {value}"))
+        };
+        range("max_bytes", self.max_bytes.unwrap_or(u64::MAX), 4096, u64::MAX)?;
+        range("keep", self.keep.into(), 1, 100)?;
+        range("queue", u64::try_from(self.queue).unwrap_or(u64::MAX), 1, 1_000_000)
+    }
+}
+
+plugin_api::export_callbacks! {
+    AuditLog {
+        name: "audit_log",
+        kind: sync,
+        hooks: [on_llm_end, on_llm_error],
+        reads: ["messages", "reply", "error"],
+        writes: [],
+        settings_schema: include_str!("../settings.schema.json"),
+    }
+}

@@ -1,0 +1,142 @@
+//! The `guardrail` callback: denies or masks what regular expressions find in prompts and replies.
+//!
+//! ```yaml
+//! litellm_settings:
+//!   callbacks: [guardrail]
+//! callback_settings:
+//!   guardrail:
+//!     rules:
+//!       - {preset: credit_card, action: mask}
+//!       - {preset: api_key, action: deny, on: [prompt]}
+//!       - {name: project, pattern: "(?i)project nightfall", action: mask, replacement: "a project"}
+//! ```
+//!
+//! - A rule has a `pattern` (the syntax of the crate `regex`, linear in time) or a `preset`: `email`,
+//!   `credit_card` (13 to 19 digits that pass the Luhn check), `api_key` (the shapes of well-known
+//!   providers' keys).
+//! - `deny` refuses the call with `status` and `message`; `mask` puts `replacement` in place of each
+//!   match. Rules are applied in order, and a later one sees what an earlier one left.
+//! - `on` says where: the `prompt` (the texts of all messages), the `reply`, or both.
+//! - A refusal in the middle of a stream ends the stream with an error.
+//!
+//! # Streams
+//!
+//! A match that is cut over chunks is found: what streams is the same text that a JSON reply would
+//! have had, however it is cut. A rule keeps back exactly the text that could still become a match
+//! and lets everything before it go at once. So that this is never more than `hold_back` bytes, a
+//! rule for replies whose match could be longer (`.*`, `\w+`) is refused at start: bound its
+//! repetitions. Kept text goes out with the chunk that has the choice's `finish_reason`; in a stream
+//! that has none it does not go out at all.
+//!
+//! # Limits
+//!
+//! Each text is looked at by itself: a message's content or one text part of it; of a reply's
+//! choice the content, the reasoning and the refusal. Tool calls, images and audio pass as they
+//! are. While there are rules for replies, `logprobs` and `reasoning_details` are taken out, for
+//! they repeat the text. What cannot be looked at (content that is no text) is refused.
+//!
+//! Leave `on_error` at `fail`: with `ignore`, what the callback cannot read passes unseen. What was
+//! found is never logged.
+//!
+//! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
+//! `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands in JSON.
+
+mod answer;
+mod held;
+mod prefix;
+mod preset;
+mod prompt;
+mod rule;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use held::Held;
+use plugin_api::{
+    CallView, Callback, Chunk, Flow, Hook, HookError, Host, InitError, Level, LlmCall, LlmReply,
+    Rejection,
+};
+use rule::{Denial, Rule};
+use settings::Settings;
+
+/// The rules of an instance.
+#[derive(Debug)]
+pub struct Guardrail {
+    host: Host,
+    prompt: Vec<Rule>,
+    reply: Vec<Rule>,
+}
+
+impl Callback for Guardrail {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        let (prompt, reply) = settings.rules().map_err(InitError::new)?;
+        Ok(Self { host, prompt, reply })
+    }
+
+    fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        if !self.prompt.is_empty() {
+            prompt::apply(&self.prompt, call)?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_llm_new_token(&self, call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
+        if self.reply.is_empty() {
+            return Ok(Flow::Continue);
+        }
+        let mut held = Held::read(call.local()).ok_or_else(unreadable_note)?;
+        if let Some(json) = answer::chunk(&self.reply, &mut held, chunk.json())? {
+            chunk.set_json(&json)?;
+        }
+        call.set_local(&held.note())?;
+        Ok(Flow::Continue)
+    }
+
+    fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+        if self.reply.is_empty() {
+            return Ok(Flow::Continue);
+        }
+        if let Some(json) = reply.json() {
+            if let Some(json) = answer::whole(&self.reply, json)? {
+                reply.set_json(&json)?;
+            }
+            return Ok(Flow::Continue);
+        }
+        if !call.stream() {
+            let message = "the reply is withheld: it is not UTF-8, so it cannot be judged";
+            return Err(Rejection::new(502, message).code("guardrail").into());
+        }
+        let withheld = Held::read(call.local()).ok_or_else(unreadable_note)?.text_len();
+        if withheld > 0 {
+            self.host.log_with(
+                Level::Warn,
+                "the stream ended without a finish reason, so text that was kept back is not sent",
+                &[("call.id", call.id()), ("bytes", &withheld.to_string())],
+            );
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl From<Denial> for HookError {
+    fn from(denial: Denial) -> Self {
+        Rejection::new(denial.status, denial.message).code("guardrail").into()
+    }
+}
+
+fn unreadable_note() -> HookError {
+    HookError::internal("the call's note is not one of this callback's")
+}
+
+plugin_api::export_callbacks! {
+    Guardrail {
+        name: "guardrail",
+        kind: sync,
+        hooks: [on_llm_start, on_llm_new_token, on_llm_end],
+        reads: ["messages", "chunk", "reply"],
+        writes: ["messages", "chunk", "reply"],
+        settings_schema: include_str!("../settings.schema.json"),
+    }
+}

@@ -1,0 +1,213 @@
+//! One rule on text: whole, or a piece of a text that goes on.
+
+use crate::{prefix::open_end, preset::Preset};
+use regex_automata::{Input, meta};
+use regex_syntax::{ParserBuilder, hir::Hir};
+use std::fmt;
+
+/// Room for one compiled expression, for each of a rule's two.
+const SIZE_LIMIT: usize = 4 << 20;
+
+/// Room for what one of them keeps while it searches.
+const CACHE_LIMIT: usize = 2 << 20;
+
+/// How deep an expression may nest; what is compiled follows it by recursion.
+const NEST_LIMIT: u32 = 100;
+
+/// A rule that can be applied.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    found: meta::Regex,
+    /// For text that goes on: where a match may have begun, see [`open_end`].
+    open: Option<meta::Regex>,
+    /// The longest match, in bytes; `usize::MAX` without a bound.
+    longest: usize,
+    preset: Option<Preset>,
+    action: Action,
+}
+
+/// What is done about a match.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    Deny(Denial),
+    Mask(String),
+}
+
+/// What the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) status: u16,
+    pub(crate) message: String,
+}
+
+/// What a rule keeps of a text that goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The character before `text`, for patterns that look behind; it has gone already.
+    pub(crate) before: Option<char>,
+    /// What could still become a match.
+    pub(crate) text: String,
+}
+
+/// A pattern that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PatternError {
+    Syntax(String),
+    Empty,
+    TooLong { longest: Option<usize>, hold_back: usize },
+    TooLarge,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(why) => write!(out, "expected a regular expression: {why}"),
+            Self::Empty => out.write_str(
+                "expected a pattern that needs at least one character, found one that matches \
+                 empty text; write `+` for `*`",
+            ),
+            Self::TooLong { longest, hold_back } => {
+                write!(
+                    out,
+                    "expected a pattern for replies whose matches have at most `hold_back` \
+                     ({hold_back}) bytes, found one "
+                )?;
+                match longest {
+                    Some(longest) => write!(out, "of up to {longest} bytes")?,
+                    None => out.write_str("without a bound")?,
+                }
+                out.write_str(
+                    "; bound its repetitions (`{1,64}` for `+`), use `(?-u:\\w)` for ASCII alone, \
+                     raise `hold_back`, or write `on: [prompt]`",
+                )
+            }
+            Self::TooLarge => write!(
+                out,
+                "expected a pattern that compiles to at most {SIZE_LIMIT} bytes, found a larger \
+                 one; make its repetitions shorter or use `(?-u:…)` for ASCII alone"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+impl Rule {
+    /// `hold_back` is the room for text that goes on; `None` for a rule that only sees whole texts.
+    pub(crate) fn new(
+        pattern: &str,
+        preset: Option<Preset>,
+        action: Action,
+        hold_back: Option<usize>,
+    ) -> Result<Self, PatternError> {
+        let mut parser = ParserBuilder::new().nest_limit(NEST_LIMIT).build();
+        let hir = parser.parse(pattern).map_err(|error| PatternError::Syntax(reason(&error)))?;
+        if hir.properties().minimum_len() == Some(0) {
+            return Err(PatternError::Empty);
+        }
+        let longest = hir.properties().maximum_len();
+        let open = match hold_back {
+            None => None,
+            Some(hold_back) if longest.is_none_or(|longest| longest > hold_back) => {
+                return Err(PatternError::TooLong { longest, hold_back });
+            }
+            Some(_) => Some(compiled(&open_end(&hir))?),
+        };
+        let longest = longest.unwrap_or(usize::MAX);
+        Ok(Self { found: compiled(&hir)?, open, longest, preset, action })
+    }
+
+    /// A whole text with the matches masked; `None` when there are none.
+    pub(crate) fn whole(&self, text: &str) -> Result<Option<String>, Denial> {
+        if self.found.find(text).is_none() {
+            return Ok(None);
+        }
+        let mut out = String::with_capacity(text.len());
+        self.cut(text, 0, true, &mut out)?;
+        Ok((out != text).then_some(out))
+    }
+
+    /// Takes the next piece of a text and returns what can go of it, masked. `last`: all of it.
+    pub(crate) fn next(&self, kept: &mut Kept, piece: &str, last: bool) -> Result<String, Denial> {
+        let mut text = String::with_capacity(kept.text.len() + piece.len() + 4);
+        text.extend(kept.before);
+        let start = text.len();
+        text.push_str(&kept.text);
+        text.push_str(piece);
+        let mut out = String::with_capacity(text.len());
+        let end = self.cut(&text, start, last, &mut out)?;
+        let (gone, rest) = text.split_at(end);
+        *kept = Kept { before: gone.chars().next_back(), text: rest.to_owned() };
+        Ok(out)
+    }
+
+    /// Writes `text[start..]` to `out`, masked, up to where a match may have begun; returns that
+    /// place. What comes before `start` is only looked back at.
+    fn cut(&self, text: &str, start: usize, last: bool, out: &mut String) -> Result<usize, Denial> {
+        let mut from = start;
+        loop {
+            let end = if last { text.len() } else { self.open_from(text, from) };
+            let Some((begin, stop)) = self.find(text, from, end) else {
+                out.push_str(&text[from..end]);
+                return Ok(end);
+            };
+            match &self.action {
+                Action::Deny(denial) => return Err(denial.clone()),
+                Action::Mask(replacement) => {
+                    out.push_str(&text[from..begin]);
+                    out.push_str(replacement);
+                }
+            }
+            from = stop;
+        }
+    }
+
+    /// The first match that begins in `from..end`. It is final: no text to come can change it,
+    /// because nothing that begins before `end` is still open.
+    fn find(&self, text: &str, mut from: usize, end: usize) -> Option<(usize, usize)> {
+        loop {
+            let found = self.found.search(&Input::new(text).range(from..))?;
+            if found.start() >= end {
+                return None;
+            }
+            let meant =
+                self.preset.map_or(found.len(), |preset| preset.meant(&text[found.range()]));
+            if meant > 0 {
+                return Some((found.start(), found.start() + meant));
+            }
+            from = found.start() + text[found.start()..].chars().next().map_or(1, char::len_utf8);
+        }
+    }
+
+    /// The first place from which the end of `text` may be the beginning of a match.
+    fn open_from(&self, text: &str, from: usize) -> usize {
+        let Some(open) = &self.open else { return text.len() };
+        let mut reach = text.len().saturating_sub(self.longest).max(from);
+        while !text.is_char_boundary(reach) {
+            reach += 1;
+        }
+        open.search(&Input::new(text).range(reach..)).map_or(text.len(), |found| found.start())
+    }
+}
+
+fn compiled(hir: &Hir) -> Result<meta::Regex, PatternError> {
+    let limits = meta::Config::new()
+        .nfa_size_limit(Some(SIZE_LIMIT))
+        .hybrid_cache_capacity(CACHE_LIMIT)
+        .utf8_empty(true);
+    let built = meta::Builder::new().configure(limits).build_from_hir(hir);
+    built.map_err(|_| PatternError::TooLarge)
+}
+
+/// The parser's reason on one line; its drawing of the place needs several.
+fn reason(error: &regex_syntax::Error) -> String {
+    match error {
+        regex_syntax::Error::Parse(error) => {
+            format!("{} at character {}", error.kind(), error.span().start.column)
+        }
+        regex_syntax::Error::Translate(error) => {
+            format!("{} at character {}", error.kind(), error.span().start.column)
+        }
+        _ => "it cannot be read".to_owned(),
+    }
+}

@@ -1,0 +1,197 @@
+//! The settings as the operator writes them, turned into rules that can work. All errors name the
+//! rule and say what to do.
+
+use crate::{
+    preset::Preset,
+    rule::{Action, Denial, PatternError, Rule},
+};
+use serde::Deserialize;
+use std::fmt;
+
+const MOST_RULES: usize = 64;
+
+/// As written in the config; see the crate's documentation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    rules: Vec<RuleSettings>,
+    #[serde(default = "default_hold_back")]
+    hold_back: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleSettings {
+    name: Option<String>,
+    pattern: Option<String>,
+    preset: Option<Preset>,
+    action: ActionName,
+    on: Option<Vec<Place>>,
+    replacement: Option<String>,
+    message: Option<String>,
+    status: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ActionName {
+    Deny,
+    Mask,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    Prompt,
+    Reply,
+}
+
+fn default_hold_back() -> usize {
+    256
+}
+
+/// Settings that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SettingsError {
+    Count(usize),
+    HoldBack(usize),
+    Rule { name: String, problem: Problem },
+}
+
+/// What is wrong with one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    NoPattern,
+    TwoPatterns,
+    NoPlace,
+    Stray { member: &'static str, action: &'static str },
+    Status(u16),
+    Pattern(PatternError),
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(found) => write!(
+                out,
+                "expected 1 to {MOST_RULES} rules, found {found}; join patterns with `|`, or \
+                 remove `guardrail` from the callbacks"
+            ),
+            Self::HoldBack(found) => {
+                write!(out, "expected `hold_back` from 1 to 65536 bytes, found {found}")
+            }
+            Self::Rule { name, problem } => write!(out, "rule `{name}`: {problem}"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPattern => out.write_str(
+                "expected a `pattern` or a `preset`, found neither; write for example `preset: email`",
+            ),
+            Self::TwoPatterns => out.write_str(
+                "expected a `pattern` or a `preset`, found both; make each a rule of its own",
+            ),
+            Self::NoPlace => out.write_str(
+                "expected `prompt` or `reply` in `on`, found an empty list; remove it for both",
+            ),
+            Self::Stray { member, action } => {
+                write!(out, "`{member}` is for `action: {action}`; remove it or change the action")
+            }
+            Self::Status(found) => write!(out, "expected a `status` from 400 to 599, found {found}"),
+            Self::Pattern(error) => write!(out, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// The rules for prompts, and those for replies.
+    pub(crate) fn rules(self) -> Result<(Vec<Rule>, Vec<Rule>), SettingsError> {
+        let Self { rules, hold_back } = self;
+        if !(1..=MOST_RULES).contains(&rules.len()) {
+            return Err(SettingsError::Count(rules.len()));
+        }
+        if !(1..=65536).contains(&hold_back) {
+            return Err(SettingsError::HoldBack(hold_back));
+        }
+        let (mut prompt, mut reply) = (Vec::new(), Vec::new());
+        for (number, settings) in (1..).zip(rules) {
+            let name = settings.name(number);
+            settings
+                .add(&name, hold_back, &mut prompt, &mut reply)
+                .map_err(|problem| SettingsError::Rule { name, problem })?;
+        }
+        Ok((prompt, reply))
+    }
+}
+
+impl RuleSettings {
+    fn name(&self, number: usize) -> String {
+        match (&self.name, self.preset) {
+            (Some(name), _) => name.clone(),
+            (None, Some(preset)) => preset.name().to_owned(),
+            (None, None) => format!("rule {number}"),
+        }
+    }
+
+    fn add(
+        self,
+        name: &str,
+        hold_back: usize,
+        prompt: &mut Vec<Rule>,
+        reply: &mut Vec<Rule>,
+    ) -> Result<(), Problem> {
+        let pattern = match (&self.pattern, self.preset) {
+            (Some(pattern), None) => pattern,
+            (None, Some(preset)) => preset.pattern(),
+            (None, None) => return Err(Problem::NoPattern),
+            (Some(_), Some(_)) => return Err(Problem::TwoPatterns),
+        };
+        let on = self.on.as_deref().unwrap_or(&[Place::Prompt, Place::Reply]);
+        if on.is_empty() {
+            return Err(Problem::NoPlace);
+        }
+        for (place, room, rules) in
+            [(Place::Prompt, None, prompt), (Place::Reply, Some(hold_back), reply)]
+        {
+            if on.contains(&place) {
+                let action = self.action(name, place)?;
+                let rule = Rule::new(pattern, self.preset, action, room);
+                rules.push(rule.map_err(Problem::Pattern)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn action(&self, name: &str, place: Place) -> Result<Action, Problem> {
+        let stray = |given: bool, member, action| match given {
+            true => Err(Problem::Stray { member, action }),
+            false => Ok(()),
+        };
+        match self.action {
+            ActionName::Mask => {
+                stray(self.message.is_some(), "message", "deny")?;
+                stray(self.status.is_some(), "status", "deny")?;
+                let replacement = self.replacement.clone();
+                Ok(Action::Mask(replacement.unwrap_or_else(|| format!("[{name}]"))))
+            }
+            ActionName::Deny => {
+                stray(self.replacement.is_some(), "replacement", "mask")?;
+                let status = self.status.unwrap_or(400);
+                if !(400..=599).contains(&status) {
+                    return Err(Problem::Status(status));
+                }
+                let told = || match place {
+                    Place::Prompt => format!("the prompt is refused by the rule `{name}`"),
+                    Place::Reply => format!("the reply is withheld by the rule `{name}`"),
+                };
+                let message = self.message.clone().unwrap_or_else(told);
+                Ok(Action::Deny(Denial { status, message }))
+            }
+        }
+    }
+}

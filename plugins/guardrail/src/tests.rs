@@ -1,0 +1,154 @@
+//! Rules on prompts, replies and streams, through the tables a loaded plugin is called through.
+
+mod settings;
+mod streams;
+
+use crate::Guardrail;
+use plugin_api::{
+    Rejection,
+    testing::{Outcome, TestCall, TestReply, Tester, conformance},
+};
+use serde_json::{Value, json};
+
+fn rules(rules: &Value) -> Tester {
+    Tester::of::<Guardrail>(json!({"rules": rules})).unwrap()
+}
+
+#[track_caller]
+fn refused(outcome: Outcome) -> Rejection {
+    match outcome {
+        Outcome::Reject(rejection) => rejection,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[test]
+fn a_prompt_is_masked_and_everything_else_of_it_stays() {
+    let tester = rules(&json!([
+        {"preset": "email", "action": "mask"},
+        {"pattern": "(?i)nightfall", "action": "mask", "replacement": "$0 \"x\""},
+    ]));
+    let image = json!({"type": "image_url", "image_url": {"url": "data:a@example.com"}});
+    let mut call = TestCall::chat("m")
+        .message("system", "nothing to see")
+        .message("user", "write to ann@example.com\nand bob.b+c@mail.example.org, NightFall")
+        .message_json(json!({"role": "user", "name": "u", "content": [
+            {"type": "text", "text": "a@example.com"}, image.clone(),
+            {"type": "text", "text": "nightfall", "cache_control": {"type": "ephemeral"}},
+        ]}))
+        .message_json(json!({"role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "function": {"arguments": "a@example.com"}}]}));
+    assert_eq!(tester.start(&mut call), Outcome::Continue);
+    let expected = json!([
+        {"role": "system", "content": "nothing to see"},
+        {"role": "user", "content": "write to [email]\nand [email], $0 \"x\""},
+        {"role": "user", "name": "u", "content": [
+            {"type": "text", "text": "[email]"}, image,
+            {"type": "text", "text": "$0 \"x\"", "cache_control": {"type": "ephemeral"}},
+        ]},
+        {"role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "function": {"arguments": "a@example.com"}}]},
+    ]);
+    assert_eq!(call.body()["messages"], expected);
+}
+
+#[test]
+fn a_denied_prompt_is_refused_without_showing_what_was_found() {
+    let key = format!("sk-{}", "a1".repeat(20));
+    let parts = json!({"role": "user", "content": [{"type": "text", "text": format!("x {key}")}]});
+    for message in [json!({"role": "tool", "content": format!("x {key}.")}), parts] {
+        let tester = rules(&json!([{"preset": "api_key", "action": "deny"}]));
+        let rejection = refused(tester.start(&mut TestCall::chat("m").message_json(message)));
+        assert_eq!((rejection.status, rejection.code.as_deref()), (400, Some("guardrail")));
+        assert_eq!(rejection.message, "the prompt is refused by the rule `api_key`");
+        assert!(tester.host().log().iter().all(|line| !line.to_string().contains(&key)));
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_does_not_pass() {
+    let tester = rules(&json!([{"pattern": "x", "action": "mask"}]));
+    for content in [json!(7), json!({"text": "x"}), json!([7]), json!([{"text": ["x"]}])] {
+        let mut call = TestCall::chat("m").message_json(json!({"content": content}));
+        let rejection = refused(tester.start(&mut call));
+        assert!(rejection.message.starts_with("messages[0]: expected"), "{}", rejection.message);
+        for choice in [json!({"message": {"content": content}}), json!({"message": 7}), json!(7)] {
+            let mut reply = TestReply::json(json!({"choices": [choice]}));
+            let outcome = tester.end(&mut TestCall::chat("m"), &mut reply);
+            assert!(matches!(outcome, Outcome::Fault(_)), "{choice}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_json_reply_is_masked_in_all_its_texts_and_choices() {
+    let tester = rules(&json!([{"pattern": "s3cret", "action": "mask", "on": ["reply"]}]));
+    let mut reply = TestReply::json(json!({
+        "choices": [
+            {"index": 0, "message": {"content": "a s3cret", "reasoning_content": "s3cret!",
+                "tool_calls": [{"function": {"arguments": "{\"a\":\"s3cret\"}"}}]},
+                "logprobs": {"content": [{"token": "s3"}]}, "finish_reason": "stop"},
+            {"index": 1, "message": {"content": [{"type": "text", "text": "s3cret"}],
+                "refusal": "s3cret"}},
+        ],
+        "usage": {"total_tokens": 3},
+    }));
+    assert_eq!(tester.end(&mut TestCall::chat("m"), &mut reply), Outcome::Continue);
+    let mask = "[rule 1]";
+    assert_eq!(
+        reply.value(),
+        json!({
+            "choices": [
+                {"index": 0, "message": {"content": format!("a {mask}"),
+                    "reasoning_content": format!("{mask}!"),
+                    "tool_calls": [{"function": {"arguments": "{\"a\":\"s3cret\"}"}}]},
+                    "logprobs": null, "finish_reason": "stop"},
+                {"index": 1, "message": {"content": [{"type": "text", "text": mask}],
+                    "refusal": mask}},
+            ],
+            "usage": {"total_tokens": 3},
+        })
+    );
+}
+
+#[test]
+fn a_denied_reply_is_withheld_with_the_operators_words() {
+    let tester = rules(&json!([
+        {"name": "no", "pattern": "s3cret", "action": "deny", "on": ["reply"], "status": 451,
+            "message": "ask legal"},
+    ]));
+    let mut call = TestCall::chat("m").message("user", "s3cret");
+    assert_eq!(tester.start(&mut call), Outcome::Continue);
+    let rejection = refused(tester.end(&mut call, &mut TestReply::text("the s3cret")));
+    assert_eq!((rejection.status, rejection.message.as_str()), (451, "ask legal"));
+    assert_eq!(tester.end(&mut call, &mut TestReply::text("fine")), Outcome::Continue);
+}
+
+#[test]
+fn presets_find_what_they_are_named_for_and_leave_the_rest() {
+    for (preset, text, expected) in [
+        ("email", "a@b.co, x@y", "[email], x@y"),
+        ("email", "mailto:first.last+tag@sub.example.co.uk!", "mailto:[email]!"),
+        ("credit_card", "4111 1111 1111 1111", "[credit_card]"),
+        ("credit_card", "no. 12 4111-1111-1111-1111 12", "no. 12 [credit_card] 12"),
+        ("credit_card", "4111 1111 1111 1112", "4111 1111 1111 1112"),
+        ("credit_card", "12345678901234567890123456789", "12345678901234567890123456789"),
+        ("api_key", "AKIAIOSFODNN7EXAMPLE task-force", "[api_key] task-force"),
+    ] {
+        let tester = rules(&json!([{"preset": preset, "action": "mask"}]));
+        let mut call = TestCall::chat("m").message("user", text);
+        assert_eq!(tester.start(&mut call), Outcome::Continue);
+        assert_eq!(call.body()["messages"][0]["content"], expected, "{text}");
+    }
+}
+
+#[test]
+fn conforms_and_exports_the_hooks_it_has() {
+    for action in ["deny", "mask"] {
+        let settings = json!({"rules": [
+            {"pattern": "and then|one", "action": action}, {"preset": "email", "action": action},
+        ]});
+        let implemented = conformance::check::<Guardrail>(&settings).unwrap();
+        assert_eq!(implemented, ["on_llm_start", "on_llm_new_token", "on_llm_end"]);
+    }
+}

@@ -1,0 +1,277 @@
+//! Streams: however a text is cut, what comes out is what a JSON reply would have been.
+
+use super::{refused, rules};
+use crate::Guardrail;
+use plugin_api::testing::{Outcome, TestCall, TestChunk, TestReply, Tester};
+use serde_json::{Value, json};
+
+fn adding(choice: u64, delta: &Value, finish: &Value) -> TestChunk {
+    TestChunk::json(json!({"choices": [
+        {"index": choice, "delta": delta, "finish_reason": finish},
+    ]}))
+}
+
+/// What each piece lets go, and the finish chunk.
+fn stream(tester: &Tester, pieces: &[&str]) -> Vec<String> {
+    let mut call = TestCall::chat("m").stream();
+    let mut chunks: Vec<_> = pieces.iter().map(|piece| TestChunk::text(piece)).collect();
+    chunks.push(adding(0, &json!({}), &json!("stop")));
+    let sent = chunks.iter_mut().map(|chunk| {
+        assert_eq!(tester.new_token(&mut call, chunk), Outcome::Continue);
+        assert!(!chunk.dropped());
+        chunk.added().to_owned()
+    });
+    let sent = sent.collect();
+    assert!(call.note().is_empty(), "the last chunk leaves nothing behind");
+    sent
+}
+
+fn whole(tester: &Tester, text: &str) -> String {
+    let mut reply = TestReply::text(text);
+    assert_eq!(tester.end(&mut TestCall::chat("m"), &mut reply), Outcome::Continue);
+    reply.value()["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn only_what_may_become_a_match_is_kept_back() {
+    let tester = rules(&json!([{"pattern": "nightfall", "action": "mask", "replacement": "#"}]));
+    for (pieces, expected) in [
+        (&["Hello ", "world", "!"][..], &["Hello ", "world", "!", ""][..]),
+        (&["at ni", "ght", "fall", " it"], &["at ", "", "#", " it", ""]),
+        (&["ni", "ce"], &["", "nice", ""]),
+        (&["in n", "night"], &["in ", "n", "night"]),
+        (&["nightfal"], &["", "nightfal"]),
+        (&["nightfall"], &["#", ""]),
+    ] {
+        // A match that is whole and cannot grow goes at once.
+        assert_eq!(stream(&tester, pieces), expected, "{pieces:?}");
+    }
+}
+
+/// Numbers that are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+
+    fn text(&mut self) -> String {
+        (0..self.below(14)).map(|_| self.pick(&["a", "b", "c", "é", " ", "\n", "\r"])).collect()
+    }
+
+    /// The same text in pieces, some of them empty.
+    fn cut<'t>(&mut self, mut text: &'t str) -> Vec<&'t str> {
+        let mut pieces = Vec::new();
+        while !text.is_empty() {
+            let count = self.below(4);
+            let at = text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
+            let (piece, rest) = text.split_at(at);
+            pieces.push(piece);
+            text = rest;
+        }
+        pieces
+    }
+
+    /// An expression with a bound, of everything that can be hard about one.
+    fn pattern(&mut self, depth: usize) -> String {
+        if depth == 0 {
+            return self.pick(&["a", "ab", "é", ".", "[ab]", "[^a]", r"\w", "", "cab"]).to_owned();
+        }
+        let part = self.pattern(depth - 1);
+        match self.below(6) {
+            0 => format!("{part}{}", self.pattern(depth - 1)),
+            1 => format!("(?:{part}|{})", self.pattern(depth - 1)),
+            2 => format!("(?:{part}){}", self.pick(&["?", "??", "{2}", "{1,3}", "{0,2}?"])),
+            3 => format!("({part}){}", self.pattern(depth - 1)),
+            4 => format!("{}{part}", self.pick(&[r"\b", r"\B", "^", "(?m:^)"])),
+            _ => format!("{part}{}", self.pick(&[r"\b", r"\B", "$", "(?m:$)", "(?Rm:$)"])),
+        }
+    }
+}
+
+#[test]
+fn every_cut_gives_what_the_whole_gives() {
+    let mut random = Random(7);
+    let mut tried = 0;
+    while tried < 100 {
+        let mut rule = || {
+            let depth = 1 + random.below(4);
+            json!({"pattern": random.pattern(depth), "action": "mask", "replacement": "b"})
+        };
+        let rule_set = json!([rule(), rule()]);
+        // Some match empty text, which is refused.
+        let Ok(tester) = Tester::of::<Guardrail>(json!({"rules": rule_set})) else { continue };
+        tried += 1;
+        for _ in 0..20 {
+            let text = random.text();
+            let pieces = random.cut(&text);
+            let streamed = stream(&tester, &pieces).concat();
+            assert_eq!(streamed, whole(&tester, &text), "{pieces:?} {rule_set}");
+        }
+    }
+}
+
+#[test]
+fn presets_are_found_over_every_cut() {
+    let tester = rules(&json!([
+        {"preset": "email", "action": "mask"}, {"preset": "credit_card", "action": "mask"},
+        {"preset": "api_key", "action": "mask"},
+    ]));
+    let text = "a: x.y@mail.example.com b: 4111 1111 1111 1111 12, \
+                c: sk-abcdefghijklmnop0123. d: 4111 1111 1111 1112";
+    let expected = "a: [email] b: [credit_card] 12, c: [api_key]. d: 4111 1111 1111 1112";
+    assert_eq!(whole(&tester, text), expected);
+    for first in 0..text.len() {
+        for second in [first, (first + 3).min(text.len()), text.len()] {
+            let pieces = [&text[..first], &text[first..second], &text[second..]];
+            assert_eq!(stream(&tester, &pieces).concat(), expected, "{pieces:?}");
+        }
+    }
+    let letters: Vec<&str> = text.split("").collect();
+    assert_eq!(stream(&tester, &letters).concat(), expected);
+}
+
+#[test]
+fn never_more_is_kept_than_the_settings_allow() {
+    let settings = json!({"hold_back": 32, "rules": [
+        {"pattern": "[a-z]{1,31}!", "action": "mask", "replacement": "#"},
+    ]});
+    let tester = Tester::of::<Guardrail>(settings).unwrap();
+    let mut call = TestCall::chat("m").stream();
+    let mut sent = 0;
+    for count in 1..200 {
+        let mut chunk = TestChunk::text("a");
+        assert_eq!(tester.new_token(&mut call, &mut chunk), Outcome::Continue);
+        sent += chunk.added().len();
+        assert!(count - sent <= 32, "{count} {sent}");
+    }
+}
+
+#[test]
+fn choices_and_texts_are_kept_apart_and_tool_calls_pass() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
+    let mut call = TestCall::chat("m").stream();
+    let tool = json!([{"index": 0, "function": {"arguments": "{\"x\":\"abc\"}"}}]);
+    let none = Value::Null;
+    let steps = [
+        (
+            0,
+            json!({"role": "assistant", "content": "ab"}),
+            none.clone(),
+            json!({"role": "assistant", "content": ""}),
+        ),
+        (1, json!({"content": "c"}), none.clone(), json!({"content": "c"})),
+        (0, json!({"reasoning_content": "c"}), none.clone(), json!({"reasoning_content": "c"})),
+        (1, json!({"content": "xa"}), none.clone(), json!({"content": "x"})),
+        (0, json!({"tool_calls": tool}), none.clone(), json!({"tool_calls": tool})),
+        (
+            0,
+            json!({"content": "c", "reasoning": "a"}),
+            none.clone(),
+            json!({"content": "#", "reasoning": ""}),
+        ),
+        (0, json!({"content": null}), none, json!({"content": null})),
+        (0, json!({}), json!("tool_calls"), json!({"reasoning": "a"})),
+        (1, Value::Null, json!("stop"), json!({"content": "a"})),
+    ];
+    for (choice, delta, finish, expected) in steps {
+        let mut chunk = adding(choice, &delta, &finish);
+        assert_eq!(tester.new_token(&mut call, &mut chunk), Outcome::Continue);
+        assert_eq!(chunk.value()["choices"][0]["delta"], expected, "{delta}");
+    }
+    let usage = json!({"choices": [], "usage": {"total_tokens": 3}});
+    let mut chunk = TestChunk::json(usage.clone());
+    assert_eq!(tester.new_token(&mut call, &mut chunk), Outcome::Continue);
+    assert_eq!(chunk.value(), usage);
+    assert!(call.note().is_empty());
+}
+
+#[test]
+fn several_choices_of_one_chunk_finish_together() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
+    let mut call = TestCall::chat("m").stream();
+    let chunk = |contents: [Value; 2], finish: &Value| {
+        let choice = |(index, content): (usize, &Value)| {
+            json!({"index": index, "delta": {"content": content}, "finish_reason": finish,
+                "logprobs": {"content": []}})
+        };
+        TestChunk::json(
+            json!({"choices": contents.iter().enumerate().map(choice).collect::<Vec<_>>()}),
+        )
+    };
+    let mut first = chunk([json!("ab"), json!("xa")], &Value::Null);
+    assert_eq!(tester.new_token(&mut call, &mut first), Outcome::Continue);
+    let mut last = chunk([json!("c"), Value::Null], &json!("length"));
+    assert_eq!(tester.new_token(&mut call, &mut last), Outcome::Continue);
+    let content = |chunk: &TestChunk| {
+        [0, 1].map(|at| chunk.value()["choices"][at]["delta"]["content"].clone())
+    };
+    assert_eq!(
+        (content(&first), content(&last)),
+        ([json!(""), json!("x")], [json!("#"), json!("a")])
+    );
+    assert!(first.value()["choices"][1]["logprobs"].is_null());
+}
+
+#[test]
+fn a_denied_match_ends_the_stream_before_any_of_it_is_sent() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "deny", "name": "no"}]));
+    let mut call = TestCall::chat("m").stream();
+    let mut chunk = TestChunk::text("so ab");
+    assert_eq!(tester.new_token(&mut call, &mut chunk), Outcome::Continue);
+    assert_eq!(chunk.added(), "so ");
+    let rejection = refused(tester.new_token(&mut call, &mut TestChunk::text("c")));
+    assert_eq!(rejection.message, "the reply is withheld by the rule `no`");
+}
+
+#[test]
+fn text_kept_by_a_stream_without_an_end_is_withheld_and_told_without_it() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask"}]));
+    let mut call = TestCall::chat("m").stream();
+    assert_eq!(tester.new_token(&mut call, &mut TestChunk::text("ab")), Outcome::Continue);
+    assert_eq!(tester.end(&mut call, &mut TestReply::streamed("")), Outcome::Continue);
+    let told = tester.host().log().pop().unwrap();
+    assert_eq!(told.field("bytes"), Some("2"));
+    assert!(!told.to_string().contains("ab "), "{told}");
+}
+
+#[test]
+fn a_reply_without_json_that_is_no_stream_is_withheld() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask"}]));
+    let mut reply = TestReply::streamed("abc");
+    assert_eq!(refused(tester.end(&mut TestCall::chat("m"), &mut reply)).status, 502);
+}
+
+#[test]
+fn chunks_that_cannot_be_judged_are_faults() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask"}]));
+    for choice in [
+        json!({"delta": {"content": ["abc"]}}),
+        json!({"delta": {"reasoning": 7}}),
+        json!({"delta": "abc"}),
+        json!({"index": 128, "delta": {"content": "x"}}),
+        json!({"index": -1, "delta": {}}),
+        json!({"message": {"content": "abc"}}),
+        json!({"text": "abc"}),
+        json!("abc"),
+    ] {
+        let mut chunk = TestChunk::json(json!({"choices": [choice]}));
+        let outcome = tester.new_token(&mut TestCall::chat("m").stream(), &mut chunk);
+        assert!(matches!(outcome, Outcome::Fault(_)), "{choice}: {outcome:?}");
+    }
+    let mut call = TestCall::chat("m").with_note(b"not ours");
+    let outcome = tester.new_token(&mut call, &mut TestChunk::text("x"));
+    assert!(matches!(outcome, Outcome::Fault(_)), "{outcome:?}");
+}
+
+#[test]
+fn without_rules_for_replies_streams_are_not_touched() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask", "on": ["prompt"]}]));
+    assert_eq!(stream(&tester, &["ab", "c"]), ["ab", "c", ""]);
+}
