@@ -2,7 +2,7 @@
 //! by all calls.
 
 use crate::{
-    callbacks::{Callbacks, Plugin},
+    callbacks::{CallbackReport, Callbacks, LeftOut, Plugin},
     config::{Config, Limits},
     deployments::Deployments,
     host::Services,
@@ -21,7 +21,7 @@ pub struct App {
     /// Asked for whatever the client names, when set.
     pub(crate) completion_model: Option<String>,
     pub(crate) limits: Limits,
-    pub(crate) deployments: Deployments,
+    pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
     pub(crate) services: Arc<Services>,
@@ -41,6 +41,7 @@ impl App {
         config: &Config,
         deployments: Deployments,
         plugins: Vec<Plugin>,
+        left_out: Vec<LeftOut>,
         services: Arc<Services>,
     ) -> Self {
         let labels = deployments.all().iter().map(|deployment| &deployment.label);
@@ -51,8 +52,8 @@ impl App {
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.clone(),
             limits: config.gateway.limits,
-            deployments,
-            callbacks: Callbacks::new(plugins),
+            deployments: Arc::new(deployments),
+            callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),
             services,
             metrics,
@@ -60,6 +61,12 @@ impl App {
             hop: format!("{:016x}", fastrand::u64(..)),
             key_id: Arc::from(key_id),
         }
+    }
+
+    /// What is known of every entry of the config's list of callbacks, in its order.
+    #[must_use]
+    pub fn callbacks_report(&self) -> Vec<CallbackReport> {
+        self.callbacks.report()
     }
 
     /// Tells every callback that no new call will come, and waits a bounded time for what they do

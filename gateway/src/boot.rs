@@ -2,14 +2,19 @@
 
 use crate::{
     app::App,
-    callbacks::{self, Caution, Occasion, Plugin, SearchPath, StartupTable},
+    callbacks::{self, Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable},
     cli::{Serve, Source},
-    config::{self, Config, Environment, GatewaySettings, Problem, Problems, UnknownKeys},
+    config::{
+        self, CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, UnknownKeys,
+    },
     deployments::Deployments,
     host::Services,
     server::{Listener, Server},
 };
 use std::{fmt::Write as _, future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
+
+/// How long callbacks may take to end.
+const CALLBACKS_END: Duration = Duration::from_secs(5);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,8 @@ pub struct Built {
     pub plugins: Vec<Plugin>,
     /// What the callbacks are lent.
     pub services: Arc<Services>,
+    /// The entries of their list that are not among them.
+    pub left_out: Vec<LeftOut>,
     /// What the operator should be told.
     pub warnings: Vec<Problem>,
     /// What this run leaves behind if it dies; drop it when it has not.
@@ -91,7 +98,12 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     let deployments = keep(Deployments::from_config(&config), &mut found);
     // A warning may only miss what an error above has left out.
     problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
+    let off = |entries: &[CallbackEntry], why| -> Vec<LeftOut> {
+        entries.iter().map(|entry| LeftOut::new(entry, why)).collect()
+    };
+    let mut left_out = off(&config.disabled_callbacks, "`enabled: false`");
     if safe_mode {
+        left_out.extend(off(&config.callbacks, "`--safe-mode`"));
         problems.extend(leave_out_callbacks(&mut config));
     }
     let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
@@ -108,10 +120,12 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     let environment = &config.environment;
     let loaded =
         callbacks::load_all(&config.callbacks, &search, environment, &services, &mut caution);
-    let plugins = keep(loaded.map(|loaded| (loaded.plugins, loaded.warnings)), &mut problems);
-    match (deployments, plugins) {
-        (Some(deployments), Some(plugins)) => {
-            Ok(Built { config, deployments, plugins, services, warnings: problems, caution })
+    let loaded = loaded.map(|loaded| ((loaded.plugins, loaded.left_out), loaded.warnings));
+    match (deployments, keep(loaded, &mut problems)) {
+        (Some(deployments), Some((plugins, unusable))) => {
+            left_out.extend(unusable);
+            let warnings = problems;
+            Ok(Built { config, deployments, plugins, services, left_out, warnings, caution })
         }
         _ => Err(Problems(problems)),
     }
@@ -184,7 +198,8 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         tracing::info!("{line}");
     }
     let drain = built.config.gateway.limits.drain_timeout;
-    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins, built.services));
+    let Built { config, deployments, plugins, left_out, services, .. } = built;
+    let app = Arc::new(App::new(&config, deployments, plugins, left_out, services));
     let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -218,7 +233,13 @@ impl Ready {
         }
         let app = self.app;
         // Callbacks may block while they end.
-        let _ = tokio::task::spawn_blocking(move || app.shutdown()).await;
+        let ended = tokio::task::spawn_blocking(move || app.shutdown());
+        if tokio::time::timeout(CALLBACKS_END, ended).await.is_err() {
+            tracing::warn!(
+                "callbacks had not ended after {} s and are left behind",
+                CALLBACKS_END.as_secs_f64()
+            );
+        }
         drop(self.caution);
         drained
     }

@@ -6,20 +6,24 @@
 mod edits;
 mod messages;
 mod params;
+mod places;
 mod target;
 
-pub(crate) use edits::valid_header;
+pub(crate) use edits::{Jottings, Snapshot, valid_header};
 pub(crate) use target::{RouteEdit, Target};
 
 use crate::json::Body;
 use elsa::FrozenVec;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
+use places::Places;
 use plugin_api::{Endpoint, FailureKind};
 use smallvec::SmallVec;
 use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
 
-/// See the module.
+/// See the module. A clone is for a hook that may be left behind: what that does with it is taken
+/// over as a whole, or not at all.
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) endpoint: Endpoint,
@@ -36,6 +40,12 @@ pub(crate) struct Call {
     /// How many callbacks of the chain let the call pass, from the first: the ones that are owed
     /// an `on_llm_end` or `on_llm_error`.
     pub(crate) passed: usize,
+    /// How many of those have been paid, from the first.
+    pub(crate) paid: usize,
+    /// The callbacks that have nothing to do with this call.
+    pub(crate) left_out: Places,
+    /// The callbacks that were left alone for their faults, and are tried with this call.
+    pub(crate) trying: Places,
     pub(crate) client_gone: bool,
     /// Bytes callbacks put into the body so far.
     edited: usize,
@@ -52,7 +62,17 @@ pub(crate) struct Call {
     /// Each callback's own note, by its place in the chain.
     notes: SmallVec<[SmallVec<[u8; 24]>; 4]>,
     /// Texts that were computed for a view; kept until the next edit at least.
-    kept: FrozenVec<Box<str>>,
+    kept: Kept,
+}
+
+/// A clone of the call has no views yet.
+#[derive(Default)]
+struct Kept(FrozenVec<Box<str>>);
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What is known of a call once its body has been scanned.
@@ -88,6 +108,9 @@ impl Call {
             deadline: None,
             body: accepted.body,
             passed: 0,
+            paid: 0,
+            left_out: Places::default(),
+            trying: Places::default(),
             client_gone: false,
             edited: 0,
             chunks: 0,
@@ -98,7 +121,7 @@ impl Call {
             messages: OnceCell::new(),
             metadata: Vec::new(),
             notes: SmallVec::new(),
-            kept: FrozenVec::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -129,7 +152,7 @@ impl Call {
 
     /// Keeps a computed text for as long as views of it may live.
     pub(crate) fn keep(&self, text: String) -> &str {
-        self.kept.push_get(text.into())
+        self.kept.0.push_get(text.into())
     }
 
     pub(crate) fn message_count(&self) -> usize {

@@ -26,14 +26,17 @@ mod scope;
 mod snapshot;
 mod startup_table;
 
-pub(crate) use answer::{Chunk, Failing, Reply, Streamed};
+pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed};
 pub use caution::{Caution, Occasion};
+pub use chain::{
+    BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
+};
 pub(crate) use chain::{Callbacks, Chain, Started};
 pub(crate) use hook::Hook;
 pub(crate) use hook_list::disagreements;
 pub use inspect::{Reason, Survey, SurveyedCallback};
 pub use loader::{
-    CrashWatch, Instance, Kind, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
+    CrashWatch, Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
 };
 pub(crate) use loader::{map, masked, signal_name};
 pub use probe::{SUBCOMMAND as PROBE, run_probe};

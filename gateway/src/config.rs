@@ -31,7 +31,9 @@ mod setting;
 mod tests;
 mod yaml;
 
-pub use callbacks::{CallbackEntry, Grants, HostPattern, OnError};
+pub use callbacks::{
+    BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
+};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};
@@ -73,6 +75,8 @@ pub struct Config {
     pub models: Vec<ModelEntry>,
     /// The enabled entries of `litellm_settings.callbacks`, in call order.
     pub callbacks: Vec<CallbackEntry>,
+    /// Its other entries: those with `enabled: false`.
+    pub disabled_callbacks: Vec<CallbackEntry>,
     /// `litellm_settings`, but for the callbacks.
     pub litellm: LitellmSettings,
     /// `router_settings`.
@@ -237,7 +241,8 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         master_key: general.master_key,
         general: general.settings,
         models,
-        callbacks,
+        callbacks: callbacks.enabled,
+        disabled_callbacks: callbacks.disabled,
         litellm,
         router,
         gateway,

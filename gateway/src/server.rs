@@ -1,11 +1,12 @@
 //! The HTTP surface: which path is what, and what every answer carries. The only room that knows axum.
 //!
 //! `listen` accepts connections, `auth` knows callers, `chat` tells the story of a call, `relay`
-//! streams, `models` and `health` are the small endpoints, `error` is the only place where a
+//! streams, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
 //! failure becomes HTTP, `access_log` writes the one line each request gets.
 
 mod access_log;
 mod auth;
+mod callbacks;
 mod chat;
 mod completion;
 mod error;
@@ -48,6 +49,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
         .route("/models/{id}", get(models::one))
+        .route("/callbacks", get(callbacks::list))
+        .route("/active/callbacks", get(callbacks::active))
         .route("/health/liveliness", get(health::alive))
         .route("/health/liveness", get(health::alive))
         .route("/health/readiness", get(health::ready))

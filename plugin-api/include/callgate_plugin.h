@@ -237,7 +237,8 @@ typedef struct callgate_reply {
   const callgate_reply_vt *vt;
 } callgate_reply;
 
-/* Reads and changes of a failure; it can be changed while nothing has been `sent`. */
+/* Reads and changes of a failure; it can be changed while nothing has been `sent`. Counts and
+ * durations may be CALLGATE_UNKNOWN. */
 typedef struct callgate_failure_vt {
   uint64_t present;
   const void *reserved;
@@ -249,7 +250,12 @@ typedef struct callgate_failure_vt {
   callgate_edit (*set_message)(void *ctx, callgate_view message);
   uint32_t (*sent)(const void *ctx);
   callgate_view (*text)(const void *ctx); /* what was streamed before it failed */
+  uint64_t (*prompt_tokens)(const void *ctx);
+  uint64_t (*completion_tokens)(const void *ctx);
+  uint64_t (*total_tokens)(const void *ctx);
   uint64_t (*duration_ns)(const void *ctx);
+  uint64_t (*upstream_duration_ns)(const void *ctx);
+  uint64_t (*first_token_ns)(const void *ctx);
   callgate_view (*callback)(const void *ctx); /* which one refused or broke, if one did */
 } callgate_failure_vt;
 

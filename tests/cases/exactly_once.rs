@@ -5,7 +5,7 @@ use callgate_tests::config::{every_dialect, with_callbacks, with_param};
 use callgate_tests::{Answer, Gateway, Script, scripted, within};
 use serde_json::{Value, json};
 
-use crate::faulty::{faulty, hooks, recorder, refusal};
+use crate::faulty::{faulty, faulty_async, hooks, recorder, refusal, with};
 
 /// What happens, what the upstream does, what the second callback does, and the hook the first one
 /// must see.
@@ -114,6 +114,24 @@ async fn a_client_that_leaves_is_an_error_once() {
             assert_eq!(ran, expected, "{id}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_end_hooks_run_brings_no_second_last_hook() {
+    let upstream = scripted(Script::default()).await;
+    let waits = json!({"on_llm_end": [{"log": "waiting"}, "never"]});
+    let waits = with(faulty_async("waits", waits), "timeout", json!("1h"));
+    let callbacks = json!([recorder("a"), waits, recorder("b")]);
+    let config = with_callbacks(&every_dialect(&upstream), &callbacks);
+    let gateway = Gateway::with_config(config).start().await;
+    let call = gateway.client().chat("gpt").header("x-litellm-call-id", "call-1").spawn();
+    gateway.log().containing("\"waiting\"").await;
+    call.abort();
+    gateway.log().containing("client_closed_request").await;
+    let log = gateway.log().clone();
+    gateway.stop().await;
+    let expected = ["a on_llm_start", "b on_llm_start", "a on_llm_end", "b on_llm_error"];
+    assert_eq!(hooks(&log, "call-1"), expected);
 }
 
 #[tokio::test]

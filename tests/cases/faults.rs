@@ -5,7 +5,7 @@ use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
 use serde_json::{Value, json};
 
-use crate::faulty::{faulty, faulty_async, hooks, recorder, refusal, with_policy};
+use crate::faulty::{faulty, faulty_async, hooks, recorder, refusal, with, with_policy};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), &json!(callbacks));
@@ -46,7 +46,10 @@ async fn a_panic_anywhere_leaves_the_gateway_running() {
             }
             let log = gateway.log().clone();
             let text = gateway.stop().await;
-            assert!(text.contains("boom") && text.contains("callback `p` failed in"), "{text}");
+            assert!(
+                text.contains("callback `p` failed in") && text.contains("panicked at"),
+                "{text}"
+            );
             for round in 0..3 {
                 let ran = hooks(&log, &format!("call-{round}-false"));
                 assert_eq!(ran.len(), 2, "{hook}: {ran:?}");
@@ -71,6 +74,24 @@ async fn an_async_hook_that_never_ends_is_cut_off() {
             gateway.stop().await;
         }
     }
+}
+
+#[tokio::test]
+async fn hooks_that_are_never_ready_weaken_no_other_callback_and_do_not_hold_the_end() {
+    const CALLS: usize = 70;
+    let upstream = upstream(Answer::default()).await;
+    let wedged = faulty_async("wedged", json!({"on_llm_start": [{"log": "waiting"}, "never"]}));
+    let wedged = with(wedged, "only", json!({"models": ["llama"]}));
+    let guard = faulty("guard", json!({"only_model": "gpt", "on_llm_start": [refusal("no")]}));
+    let gateway = gateway(&upstream, &[with(wedged, "timeout", json!("1s")), guard]).await;
+    let calls: Vec<_> = (0..CALLS).map(|_| gateway.client().chat("llama").spawn()).collect();
+    gateway.log().times("\"waiting\"", CALLS).await;
+    let _ = gateway.client().chat("gpt").send().await.expect_status(418);
+    gateway.terminate();
+    for call in calls {
+        let _ = call.await.unwrap().expect_status(503);
+    }
+    gateway.stop().await;
 }
 
 #[tokio::test]
@@ -110,6 +131,7 @@ async fn a_reply_refused_at_the_end_is_an_error_for_those_behind() {
     gateway.stop().await;
     let expected = ["a on_llm_start", "b on_llm_start", "a on_llm_end", "b on_llm_error"];
     assert_eq!(hooks(&log, "call-1"), expected);
+    assert_eq!(log.text().matches("call failed").count(), 1, "{}", log.text());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and what the recorder
 //! among them writes to the log. What each action does is documented in `tests/faulty`.
 
-use callgate_tests::build;
 use callgate_tests::log::{Log, LogLine};
+use callgate_tests::{Gateway, build};
 use serde_json::{Value, json};
 
 /// An entry that acts: `acts` has a list of actions per hook.
@@ -20,10 +20,30 @@ pub(crate) fn recorder(tag: &str) -> Value {
     entry("recorder", tag, json!({}))
 }
 
-/// One callback of the `faulty` plugin, whichever it is.
+/// One callback of the `faulty` plugin, whichever it is. It is never left alone for its faults.
 pub(crate) fn entry(name: &str, tag: &str, mut settings: Value) -> Value {
     settings["label"] = json!(tag);
-    json!({"name": name, "path": build::plugin("faulty"), "instance": tag, "settings": settings})
+    json!({
+        "name": name, "path": build::plugin("faulty"), "instance": tag, "settings": settings,
+        "breaker": false,
+    })
+}
+
+/// `faulty` on threads of its own.
+pub(crate) fn faulty_blocking(tag: &str, acts: Value) -> Value {
+    with(entry("faulty", tag, acts), "mode", json!("blocking"))
+}
+
+/// The same with one more key.
+pub(crate) fn with(mut entry: Value, key: &str, value: Value) -> Value {
+    entry[key] = value;
+    entry
+}
+
+/// What the gateway reports of its callbacks.
+pub(crate) async fn report(gateway: &Gateway) -> Vec<Value> {
+    let report = gateway.client().get("/callbacks").await.expect_status(200).json();
+    report.as_array().expect("a list").clone()
 }
 
 /// The same with a fault policy.

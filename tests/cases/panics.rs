@@ -50,7 +50,7 @@ async fn a_call_in_flight_keeps_the_instance_it_began_with() {
     let call = gateway.client().chat("gpt").streaming().spawn();
     within("a call in flight", gate.arrived(1)).await;
     let unknown = gateway.client().chat("nope").send().await;
-    assert_eq!(unknown.status, 400, "{}", unknown.text());
+    assert_eq!(unknown.status, 503, "{}", unknown.text());
     gateway.log().times("was made anew after a panic", 1).await;
     gate.open();
     let _ = call.await.unwrap().expect_status(200);

@@ -5,20 +5,29 @@ use crate::{deployments::Deployments, json::Body};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use plugin_api::{EditError, Route, limits};
+use smallvec::SmallVec;
 use std::cell::OnceCell;
 
 /// Members that decide what a call is; they have accessors of their own, or none.
 const FIXED: &[&str] = &["model", "messages", "stream"];
 
-/// Everything an edit can change, for when a faulty hook's edits are rolled back.
+/// Everything an edit in `on_llm_start` can change, for when a faulty hook's edits are rolled back.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     body: Body,
     messages: OnceCell<Messages>,
     model: Option<String>,
     route: RouteEdit,
+    planned: OnceCell<Option<Target>>,
     upstream_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What every hook can change: what is shared along the chain, and the callback's own note.
+#[derive(Debug)]
+pub(crate) struct Jottings {
     metadata: Vec<(Box<str>, Box<str>)>,
+    place: usize,
+    note: Box<[u8]>,
 }
 
 impl Call {
@@ -28,8 +37,8 @@ impl Call {
             messages: self.messages.clone(),
             model: self.model.clone(),
             route: self.route.clone(),
+            planned: self.planned.clone(),
             upstream_headers: self.upstream_headers.clone(),
-            metadata: self.metadata.clone(),
         }
     }
 
@@ -38,9 +47,20 @@ impl Call {
         self.messages = snapshot.messages;
         self.model = snapshot.model;
         self.route = snapshot.route;
+        self.planned = snapshot.planned;
         self.upstream_headers = snapshot.upstream_headers;
-        self.metadata = snapshot.metadata;
-        self.planned = OnceCell::new();
+    }
+
+    /// What the callback at `place` can change in any hook.
+    pub(crate) fn jottings(&self, place: usize) -> Jottings {
+        Jottings { metadata: self.metadata.clone(), place, note: self.note(place).into() }
+    }
+
+    pub(crate) fn restore_jottings(&mut self, jottings: Jottings) {
+        self.metadata = jottings.metadata;
+        if let Some(note) = self.notes.get_mut(jottings.place) {
+            *note = SmallVec::from_slice(&jottings.note);
+        }
     }
 
     /// Where the call goes as things stand. Decided once, so that what a callback counted and what

@@ -13,12 +13,23 @@ use serde_json::Value;
 use std::{borrow::Cow, cell::OnceCell, time::Duration};
 
 /// A streamed chunk on its way through the chain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) index: u64,
     pub(crate) json: String,
     pub(crate) dropped: bool,
     text: OnceCell<Box<str>>,
+}
+
+/// What was measured of a call until its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) usage: Option<Usage>,
+    /// Since the call was accepted.
+    pub(crate) elapsed: Duration,
+    /// How long the upstream took to begin its answer.
+    pub(crate) upstream: Option<Duration>,
+    pub(crate) first_token: Option<Duration>,
 }
 
 /// A complete answer on its way through the chain.
@@ -29,13 +40,10 @@ pub(crate) struct Reply<'a> {
     pub(crate) json: Option<Bytes>,
     /// Headers that hooks set, for a JSON reply.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) usage: Option<Usage>,
-    pub(crate) elapsed: Duration,
-    pub(crate) upstream: Option<Duration>,
-    pub(crate) first_token: Option<Duration>,
+    pub(crate) figures: Figures,
     pub(crate) from_callback: bool,
     /// What was streamed.
-    pub(crate) streamed: &'a Streamed,
+    pub(crate) streamed: Cow<'a, Streamed>,
     read: OnceCell<Streamed>,
 }
 
@@ -57,10 +65,10 @@ pub(crate) struct Streamed {
 /// A failure on its way through the chain.
 #[derive(Debug)]
 pub(crate) struct Failing<'a> {
-    pub(crate) failure: &'a mut Failure,
+    pub(crate) failure: Failure,
     pub(crate) sent: bool,
-    pub(crate) streamed: &'a str,
-    pub(crate) elapsed: Duration,
+    pub(crate) streamed: Cow<'a, str>,
+    pub(crate) figures: Figures,
 }
 
 #[derive(Deserialize)]
@@ -153,18 +161,33 @@ impl ChunkAccess for Chunk {
     }
 }
 
+impl Figures {
+    /// Prompt, completion, total.
+    fn tokens(&self) -> [Option<u64>; 3] {
+        let usage = self.usage;
+        [
+            usage.map(|usage| usage.prompt_tokens),
+            usage.map(|usage| usage.completion_tokens),
+            usage.map(|usage| usage.total_tokens),
+        ]
+    }
+
+    /// In all, in the upstream, to the first token; in ns.
+    fn durations(&self) -> [Option<u64>; 3] {
+        [Some(self.elapsed), self.upstream, self.first_token]
+            .map(|duration| duration.and_then(|it| u64::try_from(it.as_nanos()).ok()))
+    }
+}
+
 impl<'a> Reply<'a> {
     pub(crate) fn new(status: u16, json: Option<Bytes>, streamed: &'a Streamed) -> Self {
         Self {
             status,
             json,
             headers: Vec::new(),
-            usage: None,
-            elapsed: Duration::ZERO,
-            upstream: None,
-            first_token: None,
+            figures: Figures::default(),
             from_callback: false,
-            streamed,
+            streamed: Cow::Borrowed(streamed),
             read: OnceCell::new(),
         }
     }
@@ -181,8 +204,21 @@ impl<'a> Reply<'a> {
         self.read = OnceCell::new();
     }
 
+    /// The same for a hook that may be left behind.
+    pub(crate) fn to_owned(&self) -> Reply<'static> {
+        Reply {
+            status: self.status,
+            json: self.json.clone(),
+            headers: self.headers.clone(),
+            figures: self.figures,
+            from_callback: self.from_callback,
+            streamed: Cow::Owned(self.streamed.clone().into_owned()),
+            read: self.read.clone(),
+        }
+    }
+
     fn said(&self) -> &Streamed {
-        let Some(json) = &self.json else { return self.streamed };
+        let Some(json) = &self.json else { return &self.streamed };
         self.read.get_or_init(|| {
             let mut said = Streamed::default();
             said.add(json);
@@ -232,21 +268,27 @@ impl ReplyAccess for Reply<'_> {
     }
 
     fn usage(&self) -> [Option<u64>; 3] {
-        let usage = self.usage;
-        [
-            usage.map(|usage| usage.prompt_tokens),
-            usage.map(|usage| usage.completion_tokens),
-            usage.map(|usage| usage.total_tokens),
-        ]
+        self.figures.tokens()
     }
 
     fn durations(&self) -> [Option<u64>; 3] {
-        [Some(self.elapsed), self.upstream, self.first_token]
-            .map(|duration| duration.and_then(|it| u64::try_from(it.as_nanos()).ok()))
+        self.figures.durations()
     }
 
     fn from_callback(&self) -> bool {
         self.from_callback
+    }
+}
+
+impl Failing<'_> {
+    /// The same for a hook that may be left behind.
+    pub(crate) fn to_owned(&self) -> Failing<'static> {
+        Failing {
+            failure: self.failure.clone(),
+            sent: self.sent,
+            streamed: Cow::Owned(self.streamed.clone().into_owned()),
+            figures: self.figures,
+        }
     }
 }
 
@@ -291,11 +333,15 @@ impl FailureAccess for Failing<'_> {
     }
 
     fn text(&self) -> &str {
-        self.streamed
+        &self.streamed
     }
 
-    fn duration_ns(&self) -> u64 {
-        u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX)
+    fn usage(&self) -> [Option<u64>; 3] {
+        self.figures.tokens()
+    }
+
+    fn durations(&self) -> [Option<u64>; 3] {
+        self.figures.durations()
     }
 
     fn callback(&self) -> Option<&str> {

@@ -2,10 +2,10 @@
 //! Not here: calls that are somebody's (`chain`, `rehearsal`).
 
 use super::{
-    answer::{Chunk, Failing, Reply, Streamed},
+    answer::{Chunk, Failing, Figures, Reply, Streamed},
     hook::Hook,
     loader::Instance,
-    scope::{Given, Scope},
+    scope::Scope,
 };
 use crate::{
     call::{Accepted, Call},
@@ -16,10 +16,7 @@ use crate::{
 use bytes::Bytes;
 use http::HeaderMap;
 use plugin_api::{Endpoint, FailureKind, abi::Verdict};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"hello"}}]}"#;
 const REPLY: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"}}]}"#;
@@ -51,15 +48,7 @@ pub(super) async fn run(
     call: &mut Call,
     deployments: &Deployments,
 ) -> Verdict {
-    let starting = hook == Hook::Start;
-    let mut scope = Scope {
-        call,
-        deployments,
-        place: 0,
-        starting,
-        sees_credentials: false,
-        given: Given::Nothing,
-    };
+    let mut scope = Scope::new(call, deployments, 0, hook, false);
     macro_rules! run {
         ($has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
             if instance.$has() {
@@ -83,9 +72,9 @@ pub(super) async fn run(
             run!(has_end, on_llm_end, on_llm_end_async, &mut reply)
         }
         Hook::Error => {
-            let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "made up");
-            let (failure, elapsed) = (&mut failure, Duration::ZERO);
-            let mut failing = Failing { failure, sent: false, streamed: "", elapsed };
+            let failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "made up");
+            let (streamed, figures) = ("".into(), Figures::default());
+            let mut failing = Failing { failure, sent: false, streamed, figures };
             run!(has_error, on_llm_error, on_llm_error_async, &mut failing)
         }
     }

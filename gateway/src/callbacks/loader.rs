@@ -37,7 +37,7 @@ use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
 use super::schema;
 use super::snapshot::Snapshot;
-use crate::config::{CallbackEntry, Environment, Problem, Problems};
+use crate::config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
 use crate::host::{Missing, Needs, Permissions, Services};
 use library::Library;
 
@@ -48,6 +48,26 @@ pub struct Loaded {
     pub plugins: Vec<Plugin>,
     /// What is to be said once: unsafe permissions, a doubtful order, callbacks left out.
     pub warnings: Vec<Problem>,
+    /// The entries that cannot be used and are not `required`.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An entry of the config's list that is not in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Index in the list as written, from 0.
+    pub position: usize,
+    /// What it would be called.
+    pub name: String,
+    /// Why, as the operator was told.
+    pub reason: String,
+}
+
+impl LeftOut {
+    pub(crate) fn new(entry: &CallbackEntry, reason: impl Into<String>) -> Self {
+        let name = entry.instance.as_ref().unwrap_or(&entry.name).clone();
+        Self { position: entry.position, name, reason: reason.into() }
+    }
 }
 
 /// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
@@ -66,11 +86,17 @@ pub fn load_all(
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut candidates = Vec::new();
+    let mut reasons = Reasons::default();
     for entry in entries {
-        let started = Instant::now();
-        let Some(inspected) = inspect_entry(entry, search, &mut problems) else { continue };
-        let permissions = permissions(entry, &inspected, environment, &mut problems);
-        candidates.push(Candidate { entry, inspected, permissions, spent: started.elapsed() });
+        let (started, before) = (Instant::now(), problems.len());
+        match inspect_entry(entry, search, &mut problems) {
+            Some(inspected) => {
+                let permissions = permissions(entry, &inspected, environment, &mut problems);
+                let spent = started.elapsed();
+                candidates.push(Candidate { entry, inspected, permissions, spent });
+            }
+            None => reasons.add(entry, &problems[before..]),
+        }
     }
     let mut plugins = Vec::new();
     let suspected = candidates.iter().any(|it| caution.suspect(&it.inspected).is_some());
@@ -85,7 +111,11 @@ pub fn load_all(
         });
         match loaded {
             Ok(plugin) => plugins.push(plugin),
-            Err(refusal) => problems.push(weigh(entry, refusal.problem(entry, Some(&file)))),
+            Err(refusal) => {
+                let problem = weigh(entry, refusal.problem(entry, Some(&file)));
+                reasons.add(entry, std::slice::from_ref(&problem));
+                problems.push(problem);
+            }
         }
     }
     caution.loaded();
@@ -96,7 +126,18 @@ pub fn load_all(
         caution.clear_suspicion();
     }
     problems.extend(order::doubts(&plugins));
-    Ok(Loaded { plugins, warnings: problems })
+    Ok(Loaded { plugins, warnings: problems, left_out: reasons.0 })
+}
+
+/// Who is left out, and what the operator was told of it.
+#[derive(Default)]
+struct Reasons(Vec<LeftOut>);
+
+impl Reasons {
+    fn add(&mut self, entry: &CallbackEntry, said: &[Problem]) {
+        let texts: Vec<_> = said.iter().map(|it| it.text.as_str()).collect();
+        self.0.push(LeftOut::new(entry, texts.join("; ")));
+    }
 }
 
 /// A plugin that inspection found nothing against.
@@ -223,11 +264,41 @@ fn inspect_entry(
             return None;
         }
     };
-    let wrong = schema::check(&inspected.callback.settings_schema, entry);
+    let mut wrong = schema::check(&inspected.callback.settings_schema, entry);
+    wrong.extend(missing_hooks(entry, &inspected.callback.hooks));
     let usable = wrong.is_empty();
+    problems.extend(idle_keys(entry, &inspected.callback.kind));
     problems.extend(wrong.into_iter().map(|mut problem| {
         problem.text = about(entry, Some(&file), &problem.text);
         weigh(entry, problem)
     }));
     usable.then_some(inspected)
+}
+
+/// A problem for each hook the entry chooses and the plugin lacks.
+fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
+    let chosen = entry.hooks.iter().flatten();
+    let missing = chosen.filter(|hook| !has.contains(&hook.name));
+    let problem = |hook: &ChosenHook| {
+        let text = format!("expected the hook `{}`, found only {}", hook.name, has.join(", "));
+        Problem::error(hook.place.clone(), text).remedy("take it off `hooks`")
+    };
+    missing.map(problem).collect()
+}
+
+/// A warning for each key that does nothing for a callback of this kind.
+fn idle_keys(entry: &CallbackEntry, kind: &str) -> Option<Problem> {
+    let (text, remedy) = match (kind, entry.mode) {
+        ("async", Mode::Blocking) => (
+            "`mode: blocking` is for sync callbacks; the hooks of this one are futures",
+            "leave `mode` out",
+        ),
+        ("sync", Mode::Inline) if entry.timeout.is_some() => (
+            "`timeout` does nothing for a sync callback that runs inline",
+            "leave it out, or add `mode: blocking`",
+        ),
+        _ => return None,
+    };
+    let text = about(entry, None, text);
+    Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
 }

@@ -11,8 +11,9 @@ pub use story::{Answered, Story};
 
 use super::{
     chain::{Callbacks, Started},
+    hook::Hook,
     loader::{Instance, Plugin},
-    scope::{Given, Scope},
+    scope::Scope,
 };
 use crate::{
     call::{Accepted, Call},
@@ -66,7 +67,7 @@ impl Rehearsal {
             .map_err(|error: BodyError| RehearsalError::Body(error.to_string()))?;
         let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
         Ok(Self {
-            callbacks: Callbacks::new(plugins),
+            callbacks: Callbacks::new(plugins, Vec::new()),
             deployments: deployments.into(),
             headers,
             model: model.ok_or(RehearsalError::NoModel)?,
@@ -104,14 +105,7 @@ impl Rehearsal {
     #[must_use]
     pub fn start_alone(&self, callback: &Instance, call: &mut RehearsedCall) -> bool {
         let (call, deployments) = (&mut *call.0, &*self.deployments);
-        let mut scope = Scope {
-            call,
-            deployments,
-            place: 0,
-            starting: true,
-            sees_credentials: false,
-            given: Given::Nothing,
-        };
+        let mut scope = Scope::new(call, deployments, 0, Hook::Start, false);
         callback.on_llm_start(&mut scope) == Verdict::CONTINUE
     }
 

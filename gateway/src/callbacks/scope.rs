@@ -1,7 +1,11 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
-use super::answer::within;
-use crate::{call::Call, callbacks::CREDENTIAL_HEADERS, deployments::Deployments};
+use super::{answer::within, hook::Hook};
+use crate::{
+    call::{Call, Jottings, Snapshot},
+    callbacks::CREDENTIAL_HEADERS,
+    deployments::Deployments,
+};
 use plugin_api::{
     EditError, Endpoint, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
@@ -22,20 +26,51 @@ pub(super) enum Given {
 /// A call lent to one hook.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
-    pub(super) call: &'a mut Call,
-    pub(super) deployments: &'a Deployments,
+    call: &'a mut Call,
+    deployments: &'a Deployments,
     /// The callback's place in the chain.
-    pub(super) place: usize,
-    /// Whether this is `on_llm_start`: later, what is sent is sent.
-    pub(super) starting: bool,
+    place: usize,
+    /// `on_llm_start`: later, what is sent is sent.
+    starting: bool,
     /// Whether it sees clients' keys as they were sent.
-    pub(super) sees_credentials: bool,
-    pub(super) given: Given,
+    sees_credentials: bool,
+    given: Given,
+    undo: Undo,
 }
 
-impl Scope<'_> {
-    fn edit(&mut self, edit: impl FnOnce(&mut Call) -> Edited) -> Edited {
-        if self.starting { edit(self.call) } else { Err(EditError::TooLate) }
+/// The call before the hook's first edit of each sort: a hook that only reads copies nothing.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    /// Whether there is a use for it.
+    wanted: bool,
+    edits: Option<Box<Snapshot>>,
+    jottings: Option<Box<Jottings>>,
+}
+
+impl<'a> Scope<'a> {
+    /// A call as the callback at `place` sees it; `undo` when its edits may have to be taken back.
+    pub(super) fn new(
+        call: &'a mut Call,
+        deployments: &'a Deployments,
+        place: usize,
+        hook: Hook,
+        undo: bool,
+    ) -> Self {
+        Self {
+            call,
+            deployments,
+            place,
+            starting: hook == Hook::Start,
+            sees_credentials: false,
+            given: Given::Nothing,
+            undo: Undo { wanted: undo, ..Undo::default() },
+        }
+    }
+
+    /// With clients' keys as they were sent, when that is granted.
+    pub(super) fn with_credentials(mut self, granted: bool) -> Self {
+        self.sees_credentials = granted;
+        self
     }
 
     /// Credentials are not a callback's business, unless the config grants them: it knows the
@@ -44,6 +79,39 @@ impl Scope<'_> {
         let secret = |known: &&str| known.eq_ignore_ascii_case(name);
         let credential = CREDENTIAL_HEADERS.iter().any(&secret) || secret(&"cookie");
         (credential && !self.sees_credentials).then_some("***")
+    }
+
+    pub(super) fn into_parts(self) -> (Given, Undo) {
+        (self.given, self.undo)
+    }
+
+    fn edit(&mut self, edit: impl FnOnce(&mut Call) -> Edited) -> Edited {
+        if !self.starting {
+            return Err(EditError::TooLate);
+        }
+        if self.undo.wanted && self.undo.edits.is_none() {
+            self.undo.edits = Some(Box::new(self.call.snapshot()));
+        }
+        edit(self.call)
+    }
+
+    fn jot(&mut self, jot: impl FnOnce(&mut Call, usize) -> Edited) -> Edited {
+        if self.undo.wanted && self.undo.jottings.is_none() {
+            self.undo.jottings = Some(Box::new(self.call.jottings(self.place)));
+        }
+        jot(self.call, self.place)
+    }
+}
+
+impl Undo {
+    /// Takes the hook's edits of the call back.
+    pub(super) fn apply(self, call: &mut Call) {
+        if let Some(edits) = self.edits {
+            call.restore(*edits);
+        }
+        if let Some(jottings) = self.jottings {
+            call.restore_jottings(*jottings);
+        }
     }
 }
 
@@ -176,7 +244,7 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_metadata(&mut self, key: &str, value: &str) -> Edited {
-        self.call.set_metadata(key, value)
+        self.jot(|call, _| call.set_metadata(key, value))
     }
 
     fn local(&self) -> &[u8] {
@@ -184,7 +252,7 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_local(&mut self, note: &[u8]) -> Edited {
-        self.call.set_note(self.place, note)
+        self.jot(|call, place| call.set_note(place, note))
     }
 
     fn remaining_ms(&self) -> Option<u64> {

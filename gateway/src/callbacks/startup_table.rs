@@ -24,7 +24,7 @@ impl StartupTable {
                 plugin.api.to_string(),
                 plugin.sha256_prefix.clone(),
                 format!("{:.1} ms", plugin.load_time.as_secs_f64() * 1e3),
-                plugin.hooks.join(" "),
+                plugin.chosen_hooks.join(" "),
                 plugin.file.display().to_string(),
             ]
         };

@@ -1,5 +1,10 @@
 //! `litellm_settings.callbacks` and `callback_settings`: which plugins run, in which order, with
-//! which settings. Finding a plugin's file and checking its settings is the loader's work.
+//! which settings. Finding a plugin's file and checking its settings is the loader's work; what
+//! each may do at run time is read in `policy`.
+
+mod policy;
+
+pub use policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
 
 mod grants;
 
@@ -19,19 +24,7 @@ use super::reader::{Field, Reader};
 use super::section::{Section, closest};
 use super::yaml::Kind;
 
-/// What a callback's fault does to the call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The call fails with 503 (the default).
-    #[default]
-    Fail,
-    /// The call goes on as if the callback had not run.
-    Ignore,
-    /// As `Ignore`, and the callback stays off until the next reload.
-    Disable,
-}
-
-/// One enabled entry of `litellm_settings.callbacks`. Resolving it to a file is the loader's work.
+/// One entry of `litellm_settings.callbacks`. Resolving it to a file is the loader's work.
 #[derive(Clone)]
 pub struct CallbackEntry {
     /// Index in the list as written, from 0.
@@ -48,8 +41,16 @@ pub struct CallbackEntry {
     pub settings_path: String,
     /// What a fault of this callback does to the call.
     pub on_error: OnError,
-    /// Time an asynchronous hook may take.
+    /// Time a hook may take that can be left behind: an async one, or one off the worker.
     pub timeout: Option<Duration>,
+    /// Where sync hooks run.
+    pub mode: Mode,
+    /// The calls it is for.
+    pub only: Only,
+    /// The hooks it is restricted to; `None` for all it has.
+    pub hooks: Option<Vec<ChosenHook>>,
+    /// When it is left alone for a while; `None` for never.
+    pub breaker: Option<BreakerLimits>,
     /// The first 12 to 64 hex digits of its file's SHA-256, in lower case.
     pub sha256: Option<String>,
     /// What it may have of the gateway beside what all may.
@@ -76,6 +77,10 @@ impl CallbackEntry {
             on_error: OnError::Fail,
             timeout: None,
             grants: Grants::default(),
+            mode: Mode::default(),
+            only: Only::default(),
+            hooks: None,
+            breaker: Some(BreakerLimits::default()),
             required: true,
             place: Place::whole_file(Path::new(source)),
         }
@@ -97,20 +102,25 @@ impl fmt::Debug for CallbackEntry {
 }
 
 /// Meant for later: each is accepted with a warning.
-const NOT_YET: &[&str] = &["mode", "only", "hooks"];
+/// The entries of the list, apart by whether they are enabled.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) enabled: Vec<CallbackEntry>,
+    pub(super) disabled: Vec<CallbackEntry>,
+}
 
 /// `listed` is from `litellm_settings`; `settings` is `callback_settings`.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
     listed: &Listed<'n>,
     settings: Option<Section<'n>>,
-) -> Vec<CallbackEntry> {
+) -> Entries {
     let items = match &listed.callbacks {
         None => Vec::new(),
         Some(field) if matches!(field.node.kind, Kind::Sequence(_)) => reader.list(field),
         Some(field) => vec![field.clone()],
     };
-    let mut entries = Vec::new();
+    let mut entries = Entries::default();
     let mut known = HashSet::new();
     for (position, item) in items.iter().enumerate() {
         let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
@@ -123,9 +133,7 @@ pub(super) fn read<'n>(
             let remedy = "remove one, or tell them apart with `instance: <name>`";
             reader.problems.push(problem.remedy(remedy));
         }
-        if enabled {
-            entries.push(entry);
-        }
+        if enabled { &mut entries.enabled } else { &mut entries.disabled }.push(entry);
     }
     for setting in &listed.settings {
         if !known.iter().any(|(name, _)| name == setting.callback) {
@@ -154,6 +162,10 @@ fn entry(
         settings_path: format!("{}.settings", field.path),
         on_error: OnError::Fail,
         timeout: None,
+        mode: Mode::default(),
+        only: Only::default(),
+        hooks: None,
+        breaker: Some(BreakerLimits::default()),
         sha256: None,
         grants: Grants::default(),
         required: true,
@@ -214,10 +226,7 @@ fn inline(
     if let Some(field) = section.take("settings") {
         set_settings(reader, &field, entry);
     }
-    if let Some(field) = section.take("on_error") {
-        entry.on_error = on_error(reader, &field);
-    }
-    entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
+    policy::read(reader, &mut section, entry);
     entry.sha256 = section.take("sha256").and_then(|field| pin(reader, &field));
     if let Some(field) = section.take("grants") {
         entry.grants = grants::read(reader, &field);
@@ -225,7 +234,7 @@ fn inline(
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
-    section.finish(reader, NOT_YET);
+    section.finish(reader, &[]);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
 }
 
@@ -239,19 +248,6 @@ fn pin(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     let remedy = "`sha256sum` prints them";
     reader.problems.push(Problem::error(reader.place(field), problem).remedy(remedy));
     None
-}
-
-fn on_error(reader: &mut Reader<'_>, field: &Field<'_>) -> OnError {
-    match reader.text(field).as_deref() {
-        Some("fail") | None => OnError::Fail,
-        Some("ignore") => OnError::Ignore,
-        Some("disable") => OnError::Disable,
-        Some(other) => {
-            let text = format!("expected `fail`, `ignore` or `disable`, found `{other}`");
-            reader.error(field, text);
-            OnError::Fail
-        }
-    }
 }
 
 /// A plugin cannot be made of settings that lack a value, so an unset variable is an error here.

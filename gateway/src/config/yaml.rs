@@ -91,6 +91,10 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(true))
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.kind, Kind::Sequence(items) if items.is_empty())
+    }
+
     /// What this is, for `expected …, found …`. Never shows a value.
     pub(super) fn describe(&self) -> &'static str {
         match &self.kind {

@@ -228,8 +228,6 @@ async fn finish_json(
 ) -> Result<Response, Failure> {
     let said = Streamed::default();
     let mut reply = Reply::new(200, Some(joined(body)), &said);
-    reply.usage = flight.record.usage;
-    reply.upstream = flight.record.upstream;
     reply.from_callback = from_callback;
     flight.answered(200, &mut reply).await?;
     for (name, value) in reply.headers {

@@ -9,7 +9,7 @@ use super::{access_log::Record, error};
 use crate::{
     app::App,
     call::Call,
-    callbacks::{Chain, Failing, Reply, Streamed},
+    callbacks::{Chain, Failing, Figures, Reply, Streamed},
     failure::Failure,
 };
 use axum::response::Response;
@@ -60,17 +60,17 @@ impl Flight {
         Some((&self.app, &self.chain, self.call.as_deref_mut()?))
     }
 
-    /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure.
+    /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure,
+    /// and has yet to be ended as one.
     pub(super) async fn answered(
         &mut self,
         status: u16,
         reply: &mut Reply<'_>,
     ) -> Result<(), Failure> {
+        let figures = self.figures();
         let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
-        reply.elapsed = self.record.accepted.elapsed();
-        if let Err((from, failure)) = self.chain.end(call, &self.app.deployments, reply).await {
-            return Err(self.failed_from(failure, from).await);
-        }
+        reply.figures = figures;
+        self.chain.end(call, &self.app.deployments, reply).await?;
         self.call = None;
         self.record.answered(&self.app, status);
         Ok(())
@@ -80,36 +80,43 @@ impl Flight {
     /// longer change what the client has.
     pub(super) fn streamed(mut self) {
         detach(async move {
+            let figures = self.figures();
             let Some(mut call) = self.call.take() else { return };
             let said = std::mem::take(&mut self.streamed);
             let mut reply = Reply::new(200, None, &said);
-            reply.usage = self.record.usage;
-            reply.upstream = self.record.upstream;
-            reply.first_token = self.first_token;
+            reply.figures = figures;
             reply.from_callback = self.record.upstream.is_none() && self.record.callback.is_some();
-            reply.elapsed = self.record.accepted.elapsed();
             let ended = self.chain.end(&mut call, &self.app.deployments, &mut reply).await;
-            if let Err((from, mut failure)) = ended {
-                let failing = &mut failing(&self.record, &said.text, true, &mut failure);
-                self.chain.error(&mut call, &self.app.deployments, failing, from).await;
+            if let Err(failure) = ended {
+                let mut failing = failing(failure, true, &said.text, figures);
+                self.chain.error(&mut call, &self.app.deployments, &mut failing).await;
             }
             self.record.answered(&self.app, 200);
         });
     }
 
     /// Ends a failed call: error hooks, then the log. Returns what the client gets.
-    pub(super) async fn failed(&mut self, failure: Failure) -> Failure {
-        self.failed_from(failure, 0).await
-    }
-
-    async fn failed_from(&mut self, mut failure: Failure, from: usize) -> Failure {
-        if let Some(mut call) = self.call.take() {
-            let failing = &mut failing(&self.record, &self.streamed.text, self.sent, &mut failure);
-            self.chain.error(&mut call, &self.app.deployments, failing, from).await;
+    pub(super) async fn failed(&mut self, mut failure: Failure) -> Failure {
+        let figures = self.figures();
+        // Taken only when the hooks are done: a client that leaves before is the other ending.
+        if let Some(call) = self.call.as_deref_mut() {
+            let mut failing = failing(failure, self.sent, &self.streamed.text, figures);
+            self.chain.error(call, &self.app.deployments, &mut failing).await;
+            failure = failing.failure;
         }
+        self.call = None;
         let status = if self.sent { 200 } else { failure.status };
         self.record.failed(&self.app, &failure, status);
         failure
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            usage: self.record.usage,
+            elapsed: self.record.accepted.elapsed(),
+            upstream: self.record.upstream,
+            first_token: self.first_token,
+        }
     }
 }
 
@@ -121,7 +128,7 @@ impl Drop for Flight {
         let Some(mut call) = self.call.take() else { return };
         call.client_gone = true;
         let (app, chain) = (Arc::clone(&self.app), Arc::clone(&self.chain));
-        let streamed = std::mem::take(&mut self.streamed);
+        let (streamed, figures) = (std::mem::take(&mut self.streamed), self.figures());
         let record = std::mem::replace(
             &mut self.record,
             Record::new(String::new(), String::new(), call.accepted),
@@ -129,22 +136,17 @@ impl Drop for Flight {
         let status = if self.sent { 200 } else { CLIENT_CLOSED_REQUEST };
         detach(async move {
             let text = "the client closed the connection before the answer was complete";
-            let mut failure = Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
+            let failure = Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
                 .code("client_closed_request");
-            let failing = &mut failing(&record, &streamed.text, true, &mut failure);
-            chain.error(&mut call, &app.deployments, failing, 0).await;
-            record.failed(&app, &failure, status);
+            let mut failing = failing(failure, true, &streamed.text, figures);
+            chain.error(&mut call, &app.deployments, &mut failing).await;
+            record.failed(&app, &failing.failure, status);
         });
     }
 }
 
-fn failing<'a>(
-    record: &Record,
-    streamed: &'a str,
-    sent: bool,
-    failure: &'a mut Failure,
-) -> Failing<'a> {
-    Failing { elapsed: record.accepted.elapsed(), failure, sent, streamed }
+fn failing(failure: Failure, sent: bool, streamed: &str, figures: Figures) -> Failing<'_> {
+    Failing { failure, sent, streamed: streamed.into(), figures }
 }
 
 /// Runs to the first wait here and now, so that sync hooks cost no task; the rest as a task of

@@ -235,10 +235,13 @@ impl Drop for Streaming {
 }
 
 impl Streaming {
-    /// The flight, to be ended, with what was streamed.
+    /// The flight, to be ended, with what was streamed and what it took.
     fn ending(&mut self) -> Option<Flight> {
         let mut flight = self.flight.take()?;
         flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
+        if let Some(translator) = &self.relay.translator {
+            flight.record.usage = translator.usage();
+        }
         Some(flight)
     }
 
@@ -254,9 +257,7 @@ impl Streaming {
                     self.relay.out.frames.extend_from_slice(&error::frame(&failure));
                 }
                 Ok(()) if self.relay.ended == Ended::Complete => {
-                    let mut flight = self.ending()?;
-                    flight.record.usage = self.relay.translator.as_ref().and_then(|it| it.usage());
-                    flight.streamed();
+                    self.ending()?.streamed();
                     if let Some(answer) = self.relay.answer.take() {
                         release(answer);
                     }

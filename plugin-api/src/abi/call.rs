@@ -182,7 +182,7 @@ pub struct ReplyVt {
     pub from_callback: unsafe extern "C" fn(*const ()) -> u32,
 }
 
-/// Reads and edits of a failure.
+/// Reads and edits of a failure. Counts and durations that are not known are `u64::MAX`.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FailureVtRef)))]
@@ -196,7 +196,12 @@ pub struct FailureVt {
     pub set_message: unsafe extern "C" fn(*mut (), View) -> EditResult,
     pub sent: unsafe extern "C" fn(*const ()) -> u32,
     pub text: unsafe extern "C" fn(*const ()) -> View,
+    pub prompt_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub completion_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub total_tokens: unsafe extern "C" fn(*const ()) -> u64,
     pub duration_ns: unsafe extern "C" fn(*const ()) -> u64,
+    pub upstream_duration_ns: unsafe extern "C" fn(*const ()) -> u64,
+    pub first_token_ns: unsafe extern "C" fn(*const ()) -> u64,
     #[sabi(last_prefix_field)]
     pub callback: unsafe extern "C" fn(*const ()) -> View,
 }

@@ -170,8 +170,10 @@ pub trait FailureAccess {
     fn sent(&self) -> bool;
     /// What was streamed before it failed.
     fn text(&self) -> &str;
-    /// Nanoseconds since the call was accepted.
-    fn duration_ns(&self) -> u64;
+    /// Tokens: prompt, completion, total, as far as the upstream told before it failed.
+    fn usage(&self) -> [Option<u64>; 3];
+    /// Nanoseconds: since the call was accepted, in the upstream, to the first token.
+    fn durations(&self) -> [Option<u64>; 3];
     /// The callback that refused or broke, if one did.
     fn callback(&self) -> Option<&str>;
 }

@@ -22,7 +22,8 @@ pub struct TestFailure {
     message: String,
     sent: bool,
     text: String,
-    duration: Duration,
+    usage: [Option<u64>; 3],
+    durations: [Option<u64>; 3],
     callback: Option<String>,
 }
 
@@ -37,7 +38,8 @@ impl TestFailure {
             message: message.to_owned(),
             sent: false,
             text: String::new(),
-            duration: Duration::ZERO,
+            usage: [None; 3],
+            durations: [Some(0), None, None],
             callback: None,
         }
     }
@@ -60,7 +62,28 @@ impl TestFailure {
     /// Sets the time since the call was accepted.
     #[must_use]
     pub fn duration(mut self, time: Duration) -> Self {
-        self.duration = time;
+        self.durations[0] = Some(nanos(time));
+        self
+    }
+
+    /// The upstream had begun its answer after this time.
+    #[must_use]
+    pub fn upstream_duration(mut self, time: Duration) -> Self {
+        self.durations[1] = Some(nanos(time));
+        self
+    }
+
+    /// The first chunk had come after this time.
+    #[must_use]
+    pub fn time_to_first_token(mut self, time: Duration) -> Self {
+        self.durations[2] = Some(nanos(time));
+        self
+    }
+
+    /// The upstream had counted these tokens before it failed.
+    #[must_use]
+    pub fn usage(mut self, prompt: u64, completion: u64) -> Self {
+        self.usage = [Some(prompt), Some(completion), Some(prompt.saturating_add(completion))];
         self
     }
 
@@ -114,10 +137,17 @@ impl FailureAccess for TestFailure {
     fn text(&self) -> &str {
         &self.text
     }
-    fn duration_ns(&self) -> u64 {
-        u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX - 1)
+    fn usage(&self) -> [Option<u64>; 3] {
+        self.usage
+    }
+    fn durations(&self) -> [Option<u64>; 3] {
+        self.durations
     }
     fn callback(&self) -> Option<&str> {
         self.callback.as_deref()
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)
 }

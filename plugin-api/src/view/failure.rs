@@ -75,10 +75,40 @@ impl LlmFailure<'_> {
         read_text!(self.text()).unwrap_or_default()
     }
 
+    /// Tokens of the prompt, as the upstream counted them; `None` when it failed before it said.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> Option<u64> {
+        known(read_number!(self.prompt_tokens()))
+    }
+
+    /// Tokens of the answer so far, as the upstream counted them.
+    #[must_use]
+    pub fn completion_tokens(&self) -> Option<u64> {
+        known(read_number!(self.completion_tokens()))
+    }
+
+    /// Tokens in all, as the upstream counted them.
+    #[must_use]
+    pub fn total_tokens(&self) -> Option<u64> {
+        known(read_number!(self.total_tokens()))
+    }
+
     /// Since the call was accepted.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(known(read_number!(self.duration_ns())).unwrap_or_default())
+    }
+
+    /// How long the upstream took to begin its answer; `None` when it did not.
+    #[must_use]
+    pub fn upstream_duration(&self) -> Option<Duration> {
+        known(read_number!(self.upstream_duration_ns())).map(Duration::from_nanos)
+    }
+
+    /// From accepting the call to the first streamed chunk; `None` when there was none.
+    #[must_use]
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        known(read_number!(self.first_token_ns())).map(Duration::from_nanos)
     }
 
     /// The name of the callback that refused or broke, if one did.

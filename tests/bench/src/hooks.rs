@@ -65,6 +65,13 @@ impl<'a> HookCase<'a> {
         };
         Self { name, limit_ns, batch: Box::new(batch) }
     }
+
+    /// Tells the time of one of the `hooks` that a call runs.
+    #[must_use]
+    pub fn per(self, hooks: usize) -> Self {
+        let mut batch = self.batch;
+        Self { batch: Box::new(move || batch() / hooks as f64), ..self }
+    }
 }
 
 /// Times all cases in alternating batches, so that what disturbs the machine disturbs all alike.

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use callgate::boot::{self, Built};
-use callgate::callbacks::{Plugin, Rehearsal, RehearsalError, RehearsedCall};
+use callgate::callbacks::{Kind, Plugin, Rehearsal, RehearsalError, RehearsedCall};
 use callgate::cli::Source;
 use callgate::config::Problems;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::hooks::{self, HookCase, HookTiming};
 
 const MAX_NOOP_NS: f64 = 20.0;
+const MAX_ASYNC_NS: f64 = 200.0;
 const MAX_BOTH_NS: f64 = 1000.0;
 
 /// In the model list.
@@ -51,8 +52,23 @@ struct Subject {
 
 const BOTH: &[&str] = &["routing", "rate_limit"];
 
-const SUBJECTS: [Subject; 6] = [
+/// So many that what a whole walk takes hardly counts beside its hooks.
+const TEN: &[&str] = &["noop"; 10];
+
+const SUBJECTS: [Subject; 8] = [
     Subject { name: "no-op", callbacks: &["noop"], model: LISTED, limit_ns: Some(MAX_NOOP_NS) },
+    Subject {
+        name: "no-op, one of ten",
+        callbacks: TEN,
+        model: LISTED,
+        limit_ns: Some(MAX_NOOP_NS),
+    },
+    Subject {
+        name: "async no-op",
+        callbacks: &["noop_async"],
+        model: LISTED,
+        limit_ns: Some(MAX_ASYNC_NS),
+    },
     Subject { name: "reads two fields", callbacks: &["reader"], model: LISTED, limit_ns: None },
     Subject { name: "routing", callbacks: &["routing"], model: ROUTED, limit_ns: None },
     Subject { name: "rate_limit", callbacks: &["rate_limit"], model: LISTED, limit_ns: None },
@@ -130,12 +146,13 @@ impl Stage {
     fn cases(&self) -> impl Iterator<Item = HookCase<'_>> {
         let Self { subject, rehearsal, callbacks } = self;
         let fresh = || rehearsal.call();
-        let (alone_limit, chain_limit) = match callbacks[..] {
-            [_] => (subject.limit_ns, None),
+        // One that is ready at once is no future outside the chain.
+        let (alone_limit, chain_limit) = match &callbacks[..] {
+            [only] if only.kind == Kind::Sync => (subject.limit_ns, None),
             _ => (None, subject.limit_ns),
         };
         let alone = match &callbacks[..] {
-            [only] => Some(HookCase::new(
+            [only] if only.kind == Kind::Sync => Some(HookCase::new(
                 format!("{}, alone", subject.name),
                 alone_limit,
                 fresh,
@@ -145,10 +162,11 @@ impl Stage {
             )),
             _ => None,
         };
-        let chain =
-            HookCase::new(format!("{}, in the chain", subject.name), chain_limit, fresh, |call| {
-                black_box(start(rehearsal, call));
-            });
+        let name = format!("{}, in the chain", subject.name);
+        let chain = HookCase::new(name, chain_limit, fresh, |call| {
+            black_box(start(rehearsal, call));
+        });
+        let chain = if subject.callbacks == TEN { chain.per(TEN.len()) } else { chain };
         alone.into_iter().chain([chain])
     }
 }
@@ -161,10 +179,14 @@ fn start(rehearsal: &Rehearsal, call: &mut RehearsedCall) -> bool {
 
 /// YAML, written in its JSON subset.
 fn config(callbacks: &[&str], plugins: &Path) -> Value {
-    let entry = |name: &&str| match *name {
-        "noop" | "reader" => json!({"name": name, "path": plugins.join("libbench_callbacks.so")}),
+    let entry = |(place, name): (usize, &&str)| match *name {
+        "noop" | "noop_async" | "reader" => {
+            let path = plugins.join("libbench_callbacks.so");
+            json!({"name": name, "path": path, "instance": format!("{name}-{place}")})
+        }
         shipped => json!(shipped),
     };
+    let entries: Vec<_> = callbacks.iter().enumerate().map(entry).collect();
     let deployment = json!({"model_name": LISTED, "litellm_params": {
         "model": "openai/bench",
         "api_base": "http://127.0.0.1:9/v1",
@@ -172,7 +194,7 @@ fn config(callbacks: &[&str], plugins: &Path) -> Value {
     }});
     let mut config = json!({
         "model_list": [deployment],
-        "litellm_settings": {"callbacks": callbacks.iter().map(entry).collect::<Vec<_>>()},
+        "litellm_settings": {"callbacks": entries},
     });
     if callbacks.contains(&"rate_limit") {
         // Never reached. A window remembers each admission of its span, so a long one would fill

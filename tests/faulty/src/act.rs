@@ -57,6 +57,14 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         Action::Log(text) => voice.say(Level::Info, text, &[("hook", place)]),
         Action::Warn(text) => voice.say(Level::Warn, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),
+        // Else no gateway would start with it.
+        Action::Block if plugin_api::is_probe() => {}
+        Action::Block => {
+            voice.say(Level::Info, "blocked", &[("hook", place)]);
+            loop {
+                thread::park();
+            }
+        }
         _ => return Ok(false),
     }
     Ok(true)

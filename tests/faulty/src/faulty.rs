@@ -12,7 +12,10 @@ use plugin_api::{
 };
 use std::{
     future::pending,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Runs its actions at once; `wait_ms` and `never` are faults.
@@ -29,6 +32,8 @@ struct Actor {
     settings: Settings,
     /// How often each hook has acted.
     acted: [AtomicU64; 4],
+    /// What `remember` put there.
+    kept: Mutex<Option<String>>,
 }
 
 impl Actor {
@@ -38,7 +43,7 @@ impl Actor {
         if settings.unmade.contains(&count) {
             return Err(InitError(format!("instance {count} is not to be made")));
         }
-        let actor = Self { host, settings, acted: Default::default() };
+        let actor = Self { host, settings, acted: Default::default(), kept: Mutex::default() };
         if !(actor.settings.only_served && plugin_api::is_probe()) {
             actor.outside("new", &actor.settings.new).map_err(InitError)?;
         }
@@ -89,8 +94,25 @@ impl Actor {
         if settings.times.is_some_and(|times| acted >= times) { &[] } else { actions }
     }
 
+    /// Whether the action was one on the instance's own state.
+    fn on_state(&self, hook: &str, action: &Action) -> bool {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match action {
+            Action::Remember(text) => *kept = Some(text.clone()),
+            Action::Recall => {
+                let text = kept.as_deref().unwrap_or("nothing");
+                self.voice().say(Level::Info, "recalled", &[("hook", hook), ("text", text)]);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn run(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
         for action in self.actions(&subject) {
+            if self.on_state(subject.hook(), action) {
+                continue;
+            }
             if let Some(flow) = in_hook(self.voice(), &mut subject, action)? {
                 return Ok(flow);
             }
@@ -103,6 +125,7 @@ impl Actor {
             match action {
                 Action::WaitMs(ms) => wait(*ms).await,
                 Action::Never => pending().await,
+                _ if self.on_state(subject.hook(), action) => {}
                 _ => {
                     if let Some(flow) = in_hook(self.voice(), &mut subject, action)? {
                         return Ok(flow);

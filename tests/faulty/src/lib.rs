@@ -54,8 +54,8 @@
 //! | hook | fields |
 //! |---|---|
 //! | `on_llm_new_token` | `index`, `text` |
-//! | `on_llm_end` | `status`, `text`, `json` (`true`/`false`), `finish_reason`, `prompt_tokens`, `completion_tokens`, `total_tokens`, `from_callback`, `first_token` (`true`/`false`) |
-//! | `on_llm_error` | `kind`, `before_upstream`, `status`, `code`, `message`, `sent`, `text`, `callback` |
+//! | `on_llm_end` | `status`, `text`, `json` (`true`/`false`), `finish_reason`, `prompt_tokens`, `completion_tokens`, `total_tokens`, `from_callback`, `first_token`, `upstream`, `timed` (`true`/`false`) |
+//! | `on_llm_error` | `kind`, `before_upstream`, `status`, `code`, `message`, `sent`, `text`, `callback`, the three `…_tokens`, `first_token`, `upstream`, `timed` |
 //!
 //! `kind` is the constant's name in lower case (`upstream_status`), or its number.
 //!

@@ -116,6 +116,8 @@ fn add_reply(line: &mut Line, reply: &LlmReply<'_>) {
     line.add_known("total_tokens", reply.total_tokens());
     line.add("from_callback", reply.from_callback());
     line.add("first_token", reply.time_to_first_token().is_some());
+    line.add("upstream", reply.upstream_duration().is_some());
+    line.add("timed", !reply.duration().is_zero());
 }
 
 fn add_failure(line: &mut Line, failure: &LlmFailure<'_>) {
@@ -128,6 +130,12 @@ fn add_failure(line: &mut Line, failure: &LlmFailure<'_>) {
     line.add("sent", failure.sent());
     line.add("text", failure.text());
     line.add_known("callback", failure.callback());
+    line.add_known("prompt_tokens", failure.prompt_tokens());
+    line.add_known("completion_tokens", failure.completion_tokens());
+    line.add_known("total_tokens", failure.total_tokens());
+    line.add("first_token", failure.time_to_first_token().is_some());
+    line.add("upstream", failure.upstream_duration().is_some());
+    line.add("timed", !failure.duration().is_zero());
 }
 
 fn endpoint_name(endpoint: Endpoint) -> String {

@@ -59,6 +59,8 @@ pub enum Action {
     Warn(String),
     /// Blocks the thread.
     SleepMs(u64),
+    /// Blocks the thread for ever; not while the plugin is tried in a child process.
+    Block,
     /// Ends the process.
     Abort,
     /// Ends the process with this status, as if nothing were wrong.
@@ -99,6 +101,10 @@ pub enum Action {
     SetMetadataBig(usize),
     /// The call's note.
     SetLocal(String),
+    /// Keeps this text in the instance.
+    Remember(String),
+    /// Logs what the instance keeps, or `nothing`.
+    Recall,
 
     // In `on_llm_start`.
     /// The model name.

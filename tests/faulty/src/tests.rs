@@ -8,6 +8,7 @@ use plugin_api::{
     },
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn call() -> TestCall {
     TestCall::chat("m").provider("groq").message("user", "hi")
@@ -239,7 +240,9 @@ fn a_recorder_writes_one_line_per_hook() {
         tester.new_token(&mut call, &mut TestChunk::text("Hel").index(2));
         tester.end(&mut call, &mut TestReply::streamed("Hello").usage(3, 1));
         let failure = TestFailure::new(FailureKind::BROKEN_STREAM, 502, "broke").sent("Hel");
-        tester.error(&mut call, &mut failure.clone());
+        let failure = failure.usage(3, 1).duration(Duration::from_millis(5));
+        let mut failure = failure.time_to_first_token(Duration::from_millis(2));
+        tester.error(&mut call, &mut failure);
 
         let lines: Vec<String> = tester.host().log().iter().map(ToString::to_string).collect();
         let call = |hook: &str| {
@@ -256,13 +259,15 @@ fn a_recorder_writes_one_line_per_hook() {
             lines[2],
             call("on_llm_end")
                 + " status=200 text=Hello json=false finish_reason=stop prompt_tokens=3 \
-                   completion_tokens=1 total_tokens=4 from_callback=false first_token=true"
+                   completion_tokens=1 total_tokens=4 from_callback=false first_token=true \
+                   upstream=true timed=false"
         );
         assert_eq!(
             lines[3],
             call("on_llm_error")
                 + " kind=broken_stream before_upstream=false status=502 code=502 message=broke \
-                   sent=true text=Hel"
+                   sent=true text=Hel prompt_tokens=3 completion_tokens=1 total_tokens=4 \
+                   first_token=true upstream=false timed=true"
         );
     }
 }

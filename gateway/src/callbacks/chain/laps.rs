@@ -1,15 +1,12 @@
-//! The time sync hooks take. A read of the system's clock costs as much as a whole hook, so the
+//! The time hooks take. A read of the system's clock costs as much as a whole hook, so the
 //! processor's counter is read, and once at each boundary between two hooks, not twice per hook.
 
+use super::ledger::Thread;
 use quanta::Clock;
-use std::{
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::OnceLock, thread, time::Instant};
 
-/// More than a sync hook may take: every call on its thread waits for it.
-pub(super) const SLOW: Duration = Duration::from_millis(1);
+/// More than a sync hook may take, in ns: every call on its thread waits for it.
+pub(super) const SLOW: u64 = 1_000_000;
 
 /// The processor's counter with its frequency, once that is known.
 static COUNTER: OnceLock<Clock> = OnceLock::new();
@@ -27,38 +24,40 @@ pub(super) fn calibrate() {
 /// The laps of one walk along the chain. What the walk itself does between two hooks counts for the
 /// later one.
 #[derive(Debug, Default)]
-pub(super) struct Laps(Option<Mark>);
+pub(super) struct Laps(Option<(Mark, Thread)>);
 
 #[derive(Clone, Copy, Debug)]
 enum Mark {
-    Count(u64),
+    Count(&'static Clock, u64),
     Time(Instant),
 }
 
 impl Laps {
-    /// Before a sync hook.
+    /// Before a hook.
     pub(super) fn begin(&mut self) {
         if self.0.is_none() {
-            self.0 = Some(COUNTER.get().map_or_else(Mark::now, |clock| Mark::Count(clock.raw())));
+            self.0 = Some((Mark::now(), Thread::current()));
         }
     }
 
-    /// After a sync hook: what it took.
-    pub(super) fn end(&mut self) -> Duration {
-        let Some(begun) = self.0 else { return Duration::ZERO };
-        let (now, took) = match (begun, COUNTER.get()) {
-            (Mark::Count(begun), Some(clock)) => {
+    /// After a hook: the thread it began on, and what it took in ns.
+    pub(super) fn end(&mut self) -> (Thread, u64) {
+        let Some((begun, thread)) = &mut self.0 else { return (Thread::current(), 0) };
+        let (now, ns) = match *begun {
+            Mark::Count(clock, begun) => {
                 let now = clock.raw();
-                (Mark::Count(now), Duration::from_nanos(clock.delta_as_nanos(begun, now)))
+                (Mark::Count(clock, now), clock.delta_as_nanos(begun, now))
             }
-            (Mark::Time(begun), _) => (Mark::now(), begun.elapsed()),
-            (Mark::Count(_), None) => (Mark::now(), Duration::ZERO),
+            Mark::Time(begun) => {
+                let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                (Mark::now(), ns)
+            }
         };
-        self.0 = Some(now);
-        took
+        *begun = now;
+        (*thread, ns)
     }
 
-    /// Something was waited for: the next lap begins when its hook does.
+    /// Something was waited for: the next lap begins when its hook does, on whatever thread.
     pub(super) fn pause(&mut self) {
         self.0 = None;
     }
@@ -66,13 +65,17 @@ impl Laps {
 
 impl Mark {
     fn now() -> Self {
-        Self::Time(Instant::now())
+        match COUNTER.get() {
+            Some(clock) => Self::Count(clock, clock.raw()),
+            None => Self::Time(Instant::now()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// Busy for at least `time`, by the system's clock.
     fn spin(time: Duration) {
@@ -84,15 +87,16 @@ mod tests {
     /// thousandth.
     fn laps_hold_what_happened_in_them() {
         let time = Duration::from_millis(2);
+        let least = u64::try_from(time.as_nanos()).unwrap() * 99 / 100;
         let mut laps = Laps::default();
         laps.begin();
         spin(time);
         laps.begin();
-        assert!(laps.end() > time * 99 / 100, "a lap that has begun goes on");
+        assert!(laps.end().1 > least, "a lap that has begun goes on");
         spin(time);
-        assert!(laps.end() > time * 99 / 100, "the end of one lap begins the next");
+        assert!(laps.end().1 > least, "the end of one lap begins the next");
         laps.pause();
-        assert_eq!(laps.end(), Duration::ZERO, "what has not begun takes no time");
+        assert_eq!(laps.end().1, 0, "what has not begun takes no time");
     }
 
     #[test]

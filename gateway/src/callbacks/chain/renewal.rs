@@ -8,8 +8,12 @@
 use super::{
     Chain, laps,
     link::{Link, Slot},
+    report::{self, CallbackReport},
 };
-use crate::callbacks::loader::{Instance, Plugin};
+use crate::{
+    callbacks::loader::{Instance, LeftOut, Plugin},
+    config::Problem,
+};
 use arc_swap::ArcSwap;
 use std::{
     io,
@@ -31,12 +35,14 @@ pub(crate) struct Callbacks(Arc<Current>);
 #[derive(Debug)]
 pub(super) struct Current {
     chain: ArcSwap<Chain>,
+    /// The entries of the config's list that are not in the chain.
+    left_out: Vec<LeftOut>,
     /// No new call will come.
     ended: AtomicBool,
 }
 
 impl Callbacks {
-    pub(crate) fn new(plugins: Vec<Plugin>) -> Self {
+    pub(crate) fn new(plugins: Vec<Plugin>, left_out: Vec<LeftOut>) -> Self {
         if !plugins.is_empty() {
             laps::calibrate();
         }
@@ -48,6 +54,7 @@ impl Callbacks {
             let links = plugins.into_iter().enumerate().map(link).collect();
             Current {
                 chain: ArcSwap::from_pointee(Chain::new(links)),
+                left_out,
                 ended: AtomicBool::new(false),
             }
         }))
@@ -58,10 +65,22 @@ impl Callbacks {
         self.0.chain.load_full()
     }
 
-    /// Tells every callback that no new call will come. May block.
+    /// What is known of every entry of the config's list, in its order.
+    pub(crate) fn report(&self) -> Vec<CallbackReport> {
+        report::report(&self.0.chain.load().links, &self.0.left_out)
+    }
+
+    /// Tells every callback that no new call will come. Blocks for as long as the slowest takes;
+    /// none waits for another.
     pub(crate) fn shutdown(&self) {
         self.0.ended.store(true, Ordering::SeqCst);
-        self.0.chain.load().links.iter().for_each(|link| link.living.shutdown());
+        let tell = |link: &Link| {
+            let living = Arc::clone(&link.living);
+            let told = thread::Builder::new().name("callback-shutdown".to_owned());
+            told.spawn(move || living.shutdown()).map_err(|_| link.living.shutdown())
+        };
+        let told: Vec<_> = self.0.chain.load().links.iter().map(tell).collect();
+        told.into_iter().flatten().for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -167,31 +186,33 @@ impl Current {
     }
 
     fn renew(&self, slot: &Slot) {
-        let name = &slot.recipe.name;
-        let living = match slot.recipe.make() {
-            Ok(instance) => {
-                tracing::info!(
-                    target: "callgate::callback", renewed = true, callback.name = &**name,
-                    "callback `{name}` was made anew after a panic"
-                );
-                Living::new(Some(instance))
-            }
-            Err(problem) => {
-                tracing::error!(
-                    target: "callgate::callback", renewed = false, callback.name = &**name,
-                    "callback `{name}` cannot be made anew after a panic: {problem}"
-                );
-                Living::new(None)
-            }
+        let (instance, problem) = match slot.recipe.make() {
+            Ok(instance) => (Some(instance), None),
+            Err(problem) => (None, Some(problem)),
         };
-        let living = Arc::new(living);
+        let living = Arc::new(Living::new(instance));
         let before = self.chain.rcu(|chain| chain.with(slot.place, &living));
         if let Some(link) = before.links.get(slot.place) {
             link.living.replaced.store(true, Ordering::SeqCst);
         }
+        // Told when it is so: the next call has the new one.
+        tell(&slot.recipe.name, problem.as_ref());
         if self.ended.load(Ordering::SeqCst) {
             living.shutdown();
         }
+    }
+}
+
+fn tell(name: &str, problem: Option<&Problem>) {
+    match problem {
+        None => tracing::info!(
+            target: "callgate::callback", renewed = true, callback.name = name,
+            "callback `{name}` was made anew after a panic"
+        ),
+        Some(problem) => tracing::error!(
+            target: "callgate::callback", renewed = false, callback.name = name,
+            "callback `{name}` cannot be made anew after a panic: {problem}"
+        ),
     }
 }
 

@@ -22,11 +22,21 @@ pub(super) struct Fault {
     pub(super) message: String,
     /// What the instance holds may be half changed: it must be made anew.
     pub(super) spoiled: bool,
+    /// It was not done in time.
+    pub(super) late: bool,
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), spoiled: false }
+        Self { message: message.into(), spoiled: false, late: false }
+    }
+
+    pub(super) fn late(message: impl Into<String>) -> Self {
+        Self { late: true, ..Self::new(message) }
+    }
+
+    pub(super) fn spoiled(message: impl Into<String>) -> Self {
+        Self { spoiled: true, ..Self::new(message) }
     }
 }
 
@@ -41,7 +51,8 @@ pub(super) fn outcome(verdict: Verdict, given: Given) -> Outcome {
                 Given::Fault(message) => message,
                 _ => format!("returned verdict {} without its content", verdict.0),
             };
-            Outcome::Fault(Fault { message, spoiled: verdict == Verdict::PANIC })
+            let spoiled = verdict == Verdict::PANIC;
+            Outcome::Fault(Fault { spoiled, ..Fault::new(message) })
         }
     }
 }
@@ -59,7 +70,7 @@ pub(super) fn refusal(name: &Arc<str>, rejection: Rejection, kind: FailureKind) 
 }
 
 /// `Retry-After` speaks in whole seconds: rounded up, so that a client that waits is not early.
-fn whole_seconds(wait: Duration) -> String {
+pub(super) fn whole_seconds(wait: Duration) -> String {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()
 }
 

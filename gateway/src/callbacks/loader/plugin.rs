@@ -42,6 +42,8 @@ pub struct Plugin {
     pub api: ApiVersion,
     /// The hooks it has, as its manifest lists them.
     pub hooks: Vec<String>,
+    /// Those of them that run: all, or the ones the entry chooses.
+    pub chosen_hooks: Vec<String>,
     /// How they run.
     pub kind: Kind,
     /// What of the call it looks at, in its own words.
@@ -85,6 +87,7 @@ impl Plugin {
             sha256_prefix,
             version: header.version,
             api: header.api,
+            chosen_hooks: chosen(entry, &callback.hooks),
             hooks: callback.hooks,
             kind: if callback.kind == "async" { Kind::Async } else { Kind::Sync },
             reads: callback.reads,
@@ -108,9 +111,21 @@ impl Plugin {
 
     /// The live callback, and how another one is made in its place.
     pub(in crate::callbacks) fn into_parts(self) -> (Instance, Recipe) {
-        let Self { name, file, entry, callback, library, permissions, services, instance, .. } =
-            self;
-        (instance, Recipe { name, file, entry, callback, library, permissions, services })
+        let recipe = Recipe {
+            name: self.name,
+            entry: self.entry,
+            file: self.file,
+            sha256_prefix: self.sha256_prefix,
+            version: self.version,
+            api: self.api,
+            kind: self.kind,
+            chosen_hooks: self.chosen_hooks,
+            callback: self.callback,
+            library: self.library,
+            permissions: self.permissions,
+            services: self.services,
+        };
+        (self.instance, recipe)
     }
 
     /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
@@ -139,7 +154,7 @@ impl Plugin {
             version = %self.version,
             abi = %self.api,
             sha256 = %self.sha256_prefix,
-            hooks = %self.hooks.join(" "),
+            hooks = %self.chosen_hooks.join(" "),
             milliseconds = self.load_time.as_secs_f64() * 1e3,
             "callback loaded from `{}`",
             self.file.display(),
@@ -147,12 +162,27 @@ impl Plugin {
     }
 }
 
-/// All it takes to make an instance anew, in place of one that panicked.
+/// The hooks of the manifest that the entry wants run.
+fn chosen(entry: &CallbackEntry, hooks: &[String]) -> Vec<String> {
+    let is_wanted = |hook: &&String| match &entry.hooks {
+        Some(wanted) => wanted.iter().any(|it| it.name == **hook),
+        None => true,
+    };
+    hooks.iter().filter(is_wanted).cloned().collect()
+}
+
+/// What is known of a callback, and all it takes to make an instance anew in place of one that
+/// panicked.
 #[derive(Debug)]
 pub(in crate::callbacks) struct Recipe {
     pub(in crate::callbacks) name: Arc<str>,
     pub(in crate::callbacks) entry: CallbackEntry,
-    file: PathBuf,
+    pub(in crate::callbacks) file: PathBuf,
+    pub(in crate::callbacks) sha256_prefix: String,
+    pub(in crate::callbacks) version: String,
+    pub(in crate::callbacks) api: ApiVersion,
+    pub(in crate::callbacks) kind: Kind,
+    pub(in crate::callbacks) chosen_hooks: Vec<String>,
     callback: String,
     library: &'static Library,
     permissions: Arc<Permissions>,

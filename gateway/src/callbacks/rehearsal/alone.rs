@@ -3,10 +3,10 @@
 use super::{Rehearsal, RehearsedCall};
 use crate::{
     callbacks::{
-        answer::{Chunk, Failing, Reply, Streamed},
+        answer::{Chunk, Failing, Figures, Reply, Streamed},
         hook::Hook,
         loader::Instance,
-        scope::{Given, Scope},
+        scope::Scope,
     },
     failure::Failure,
 };
@@ -17,7 +17,6 @@ use std::{
     pin::pin,
     sync::LazyLock,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 static NOTHING_STREAMED: LazyLock<Streamed> = LazyLock::new(Streamed::default);
@@ -34,7 +33,7 @@ enum Beside {
     Nothing,
     Chunk(Chunk),
     Reply(Reply<'static>),
-    Failure(Failure),
+    Failure(Failing<'static>),
 }
 
 /// A hook in its sync form, else in its async form up to its first wait.
@@ -69,7 +68,9 @@ impl Rehearsal {
                 Beside::Reply(Reply::new(200, Some(Bytes::from(json)), &NOTHING_STREAMED))
             }
             Hook::Error => {
-                Beside::Failure(Failure::new(FailureKind::UPSTREAM_STATUS, 503, "unavailable"))
+                let failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "unavailable");
+                let (streamed, figures) = ("".into(), Figures::default());
+                Beside::Failure(Failing { failure, sent: false, streamed, figures })
             }
         };
         Prepared { call: self.call(), beside }
@@ -78,16 +79,14 @@ impl Rehearsal {
     /// Runs the hook: whether the call goes on. `None` when it waits for something.
     pub(crate) fn run_alone(&self, callback: &Instance, prepared: &mut Prepared) -> Option<bool> {
         let Prepared { call, beside } = prepared;
-        let starting = matches!(beside, Beside::Nothing);
-        let (call, deployments) = (&mut *call.0, &*self.deployments);
-        let mut scope = Scope {
-            call,
-            deployments,
-            place: 0,
-            starting,
-            sees_credentials: false,
-            given: Given::Nothing,
+        let hook = match beside {
+            Beside::Nothing => Hook::Start,
+            Beside::Chunk(_) => Hook::NewToken,
+            Beside::Reply(_) => Hook::End,
+            Beside::Failure(_) => Hook::Error,
         };
+        let (call, deployments) = (&mut *call.0, &*self.deployments);
+        let mut scope = Scope::new(call, deployments, 0, hook, false);
         let verdict = match beside {
             Beside::Nothing => {
                 run!(callback, scope, has_start, on_llm_start, on_llm_start_async)
@@ -105,10 +104,8 @@ impl Rehearsal {
             Beside::Reply(reply) => {
                 run!(callback, scope, has_end, on_llm_end, on_llm_end_async, reply)
             }
-            Beside::Failure(failure) => {
-                let elapsed = Duration::ZERO;
-                let mut failing = Failing { failure, sent: false, streamed: "", elapsed };
-                run!(callback, scope, has_error, on_llm_error, on_llm_error_async, &mut failing)
+            Beside::Failure(failing) => {
+                run!(callback, scope, has_error, on_llm_error, on_llm_error_async, failing)
             }
         };
         verdict.map(|verdict| verdict == Verdict::CONTINUE)

@@ -4,7 +4,7 @@ use super::{Rehearsal, RehearsedCall};
 use crate::{
     call::{Call, Target},
     callbacks::{
-        answer::{Chunk, Failing, Reply, Streamed},
+        answer::{Chunk, Failing, Figures, Reply, Streamed},
         chain::{Chain, Started},
     },
     failure::Failure,
@@ -14,7 +14,6 @@ use bytes::Bytes;
 use plugin_api::FailureKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// What the upstream is taken to answer.
 #[derive(Clone, Debug)]
@@ -112,7 +111,7 @@ impl Rehearsal {
             error: None,
         };
         let failed = match started {
-            Started::Failed(failure) => Err((0, failure)),
+            Started::Failed(failure) => Err(failure),
             Started::Replied { by, reply } => {
                 (story.verdict, story.by) = ("reply", Some(by.to_string()));
                 self.answer(&chain, &mut call.0, as_completion(reply), true, &mut story).await
@@ -127,8 +126,8 @@ impl Rehearsal {
                 }
             },
         };
-        if let Err((from, failure)) = failed {
-            self.fail(&chain, &mut call.0, from, failure, &mut story).await;
+        if let Err(failure) = failed {
+            self.fail(&chain, &mut call.0, failure, &mut story).await;
         }
         story
     }
@@ -140,11 +139,11 @@ impl Rehearsal {
         json: Value,
         from_callback: bool,
         story: &mut Story,
-    ) -> Result<(), (usize, Failure)> {
+    ) -> Result<(), Failure> {
         let streamed = Streamed::default();
         let mut reply = Reply::new(200, Some(Bytes::from(json.to_string())), &streamed);
         reply.from_callback = from_callback;
-        reply.usage = json.get("usage").and_then(|usage| Usage::deserialize(usage).ok());
+        reply.figures.usage = json.get("usage").and_then(|usage| Usage::deserialize(usage).ok());
         chain.end(call, &self.deployments, &mut reply).await?;
         story.reply = reply.json.and_then(|json| serde_json::from_slice(&json).ok());
         story.reply_headers = texts(reply.headers.iter().map(|(name, value)| {
@@ -159,12 +158,12 @@ impl Rehearsal {
         call: &mut Call,
         chunks: &[Value],
         story: &mut Story,
-    ) -> Result<(), (usize, Failure)> {
+    ) -> Result<(), Failure> {
         let mut streamed = Streamed::default();
         for json in chunks {
             let mut chunk = Chunk::new(call.next_chunk(), json.to_string());
             let told = story.chunks.get_or_insert_default();
-            chain.token(call, &self.deployments, &mut chunk).await.map_err(|it| (0, it))?;
+            chain.token(call, &self.deployments, &mut chunk).await?;
             if chunk.dropped {
                 told.push(Value::Null);
             } else {
@@ -174,26 +173,20 @@ impl Rehearsal {
         }
         let mut reply = Reply::new(200, None, &streamed);
         let usage = chunks.iter().rev().find_map(|chunk| chunk.get("usage"));
-        reply.usage = usage.and_then(|usage| Usage::deserialize(usage).ok());
+        reply.figures.usage = usage.and_then(|usage| Usage::deserialize(usage).ok());
         chain.end(call, &self.deployments, &mut reply).await
     }
 
     /// Error hooks, and what the client is told in the end.
-    async fn fail(
-        &self,
-        chain: &Chain,
-        call: &mut Call,
-        from: usize,
-        mut failure: Failure,
-        story: &mut Story,
-    ) {
+    async fn fail(&self, chain: &Chain, call: &mut Call, failure: Failure, story: &mut Story) {
         let fault = failure.kind == FailureKind::FAULT || failure.cause.is_some();
         story.verdict = if fault { "fault" } else { "refused" };
         story.by = failure.callback.as_ref().map(ToString::to_string);
         let sent = story.chunks.as_ref().is_some_and(|chunks| !chunks.is_empty());
-        let elapsed = Duration::ZERO;
-        let mut failing = Failing { failure: &mut failure, sent, streamed: "", elapsed };
-        chain.error(call, &self.deployments, &mut failing, from).await;
+        let (streamed, figures) = ("".into(), Figures::default());
+        let mut failing = Failing { failure, sent, streamed, figures };
+        chain.error(call, &self.deployments, &mut failing).await;
+        let failure = failing.failure;
         let object: Value = serde_json::from_slice(&failure.to_json()).unwrap_or_default();
         let headers = failure.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
         story.error = Some(Told {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{ResolveError, SearchPath, resolve};
-use crate::config::{CallbackEntry, Grants, OnError, Place};
+use crate::config::{CallbackEntry, Grants, Mode, OnError, Only, Place};
 
 /// An entry as the config reads `- name` with these settings.
 pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry {
@@ -19,6 +19,10 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
         settings_path: "s".to_owned(),
         on_error: OnError::Fail,
         timeout: None,
+        mode: Mode::Inline,
+        only: Only::default(),
+        hooks: None,
+        breaker: None,
         sha256: None,
         grants: Grants::default(),
         required: true,

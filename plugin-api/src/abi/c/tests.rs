@@ -83,7 +83,8 @@ fn facts() -> Vec<Fact> {
             from_callback,
         }
         callgate_failure_vt = FailureVt {
-            kind, status, code, message, set_status, set_message, sent, text, duration_ns,
+            kind, status, code, message, set_status, set_message, sent, text, prompt_tokens,
+            completion_tokens, total_tokens, duration_ns, upstream_duration_ns, first_token_ns,
             callback,
         }
     }

@@ -55,6 +55,15 @@ macro_rules! edit_by_pair {
     )*};
 }
 
+/// Entries that return one number of several; unknown is `u64::MAX`.
+macro_rules! number {
+    ($access:ident: $($name:ident = $method:ident[$index:literal]),*) => {$(
+        unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> u64 {
+            unsafe { read::<T>(ctx) }.$method()[$index].unwrap_or(u64::MAX)
+        }
+    )*};
+}
+
 mod call;
 mod chunk;
 mod failure;

@@ -1,16 +1,21 @@
 //! Callbacks that do next to nothing: what a call of their hooks takes is what the gateway and the
-//! plugin boundary take. `libbench_callbacks.so` exports two, neither with settings:
+//! plugin boundary take. `libbench_callbacks.so` exports three, none with settings:
 //!
 //! - `noop` returns;
+//! - `noop_async` returns, as a future;
 //! - `reader` reads the model name and the header `x-team`.
 
-use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall};
+use plugin_api::{AsyncCallback, Callback, Flow, Hook, Host, InitError, LlmCall};
 use serde::Deserialize;
 use std::hint::black_box;
 
 /// Returns.
 #[derive(Debug)]
 pub struct Noop;
+
+/// Is ready at once.
+#[derive(Debug)]
+pub struct NoopAsync;
 
 /// Reads two fields.
 #[derive(Debug)]
@@ -33,6 +38,18 @@ impl Callback for Noop {
     }
 }
 
+impl AsyncCallback for NoopAsync {
+    type Settings = NoSettings;
+
+    fn new(_host: Host, _settings: NoSettings) -> Result<Self, InitError> {
+        Ok(Self)
+    }
+
+    async fn on_llm_start(&self, _call: &mut LlmCall<'_>) -> Hook {
+        Ok(Flow::Continue)
+    }
+}
+
 impl Callback for Reader {
     type Settings = NoSettings;
 
@@ -50,6 +67,14 @@ plugin_api::export_callbacks! {
     Noop {
         name: "noop",
         kind: sync,
+        hooks: [on_llm_start],
+        reads: [],
+        writes: [],
+        settings_schema: r#"{"type": "object", "additionalProperties": false}"#,
+    }
+    NoopAsync {
+        name: "noop_async",
+        kind: async,
         hooks: [on_llm_start],
         reads: [],
         writes: [],

@@ -14,14 +14,8 @@ optional_text!(json: ReplyAccess, finish_reason: ReplyAccess);
 edit_by_text!(set_json: ReplyAccess);
 edit_by_pair!(set_header: ReplyAccess);
 
-macro_rules! number {
-    ($($name:ident = $method:ident[$index:literal]),*) => {$(
-        unsafe extern "C" fn $name<T: ReplyAccess>(ctx: *const ()) -> u64 {
-            unsafe { read::<T>(ctx) }.$method()[$index].unwrap_or(u64::MAX)
-        }
-    )*};
-}
 number!(
+    ReplyAccess:
     prompt_tokens = usage[0],
     completion_tokens = usage[1],
     total_tokens = usage[2],

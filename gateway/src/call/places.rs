@@ -1,0 +1,48 @@
+//! A set of places in the chain. One word holds it for chains of any usual length.
+
+use smallvec::SmallVec;
+
+const WORD: usize = u64::BITS as usize;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places(SmallVec<[u64; 1]>);
+
+impl Places {
+    pub(crate) fn has(&self, place: usize) -> bool {
+        self.0.get(place / WORD).is_some_and(|word| word >> (place % WORD) & 1 == 1)
+    }
+
+    pub(crate) fn add(&mut self, place: usize) {
+        if self.0.len() <= place / WORD {
+            self.0.resize(place / WORD + 1, 0);
+        }
+        self.0[place / WORD] |= 1 << (place % WORD);
+    }
+
+    /// Says whether it was there.
+    pub(crate) fn remove(&mut self, place: usize) -> bool {
+        let was = self.has(place);
+        if was {
+            self.0[place / WORD] &= !(1 << (place % WORD));
+        }
+        was
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Places;
+
+    #[test]
+    fn a_place_is_in_it_once_added_however_long_the_chain() {
+        let mut places = Places::default();
+        let added = [0, 63, 64, 200];
+        added.into_iter().for_each(|place| places.add(place));
+        for place in 0..300 {
+            assert_eq!(places.has(place), added.contains(&place), "{place}");
+            assert_eq!(places.remove(place), added.contains(&place), "{place}");
+            assert!(!places.has(place), "{place}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Which calls a callback is for: its entry's `only`, compiled.
+
+use crate::{call::Call, config::Only};
+use plugin_api::Endpoint;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Audience {
+    models: Box<[Pattern]>,
+    endpoints: Box<[Endpoint]>,
+    keys: Box<[Pattern]>,
+}
+
+/// Text in which `*` stands for any text, the empty one too: the texts around the stars.
+#[derive(Debug)]
+struct Pattern(Box<[Box<str>]>);
+
+impl Audience {
+    /// `None` when it is for all calls.
+    pub(super) fn new(only: &Only) -> Option<Self> {
+        let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
+        let endpoints = only.endpoints.iter().filter_map(|name| endpoint(name)).collect();
+        (*only != Only::default()).then(|| Self {
+            models: patterns(&only.models),
+            endpoints,
+            keys: patterns(&only.keys),
+        })
+    }
+
+    /// Whether it is for this call, by the model's name as edited so far.
+    pub(super) fn has(&self, call: &Call) -> bool {
+        let fits = |patterns: &[Pattern], text: &str| {
+            patterns.is_empty() || patterns.iter().any(|pattern| pattern.takes_in(text))
+        };
+        (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
+            && fits(&self.models, call.model())
+            && fits(&self.keys, &call.key_id)
+    }
+}
+
+fn endpoint(name: &str) -> Option<Endpoint> {
+    Some(match name {
+        "chat" => Endpoint::CHAT,
+        "completions" => Endpoint::COMPLETIONS,
+        "embeddings" => Endpoint::EMBEDDINGS,
+        "responses" => Endpoint::RESPONSES,
+        "messages" => Endpoint::MESSAGES,
+        _ => return None,
+    })
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        Self(text.split('*').map(Box::from).collect())
+    }
+
+    /// Taking the leftmost place for each middle part leaves the most text for those behind it.
+    fn takes_in(&self, text: &str) -> bool {
+        let [first, middle @ .., last] = &*self.0 else {
+            return self.0.first().is_some_and(|exact| **exact == *text);
+        };
+        let Some(text) = text.strip_prefix(&**first) else { return false };
+        let Some(mut text) = text.strip_suffix(&**last) else { return false };
+        for part in middle {
+            match text.find(&**part) {
+                Some(at) => text = &text[at + part.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("groq", "groq", true),
+            ("groq", "groq2", false),
+            ("*", "", true),
+            ("groq-*", "groq-", true),
+            ("groq-*", "my-groq-x", false),
+            ("*:cloud", "gpt-oss:cloud", true),
+            ("a*a", "a", false),
+            ("a*b*c", "a-bb-c", true),
+            ("a*b*c", "ac", false),
+            ("*ab*ab*", "aab", false),
+            ("ß*", "ßx", true),
+        ] {
+            assert_eq!(Pattern::new(pattern).takes_in(text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One hook of one callback: run in place, awaited, or on a thread of the callback's own, and what
+//! the chain does next.
+
+use super::{
+    laps::{Laps, SLOW},
+    ledger::{Event, Thread},
+    link::{Link, Way},
+    pool::PoolError,
+    subject::Subject,
+    verdict::{self, Fault, Outcome, outcome},
+};
+use crate::{
+    call::Call,
+    callbacks::{
+        hook::Hook,
+        loader::RunningHook,
+        scope::{Scope, Undo},
+    },
+    deployments::Deployments,
+    failure::Failure,
+};
+use futures_util::future::poll_immediate;
+use plugin_api::{FailureKind, Rejection, abi::Verdict};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a hook may take that can be left behind, when the config does not say.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const TOKEN_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// One way of a call along the chain.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    deployments: &'a Arc<Deployments>,
+    laps: Laps,
+}
+
+/// What the chain does after a hook.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Goes on.
+    On,
+    /// The callback answers; only of `on_llm_start`.
+    Replied(plugin_api::Reply),
+    /// The callback decided against the call.
+    Refused(Failure),
+    /// The callback broke, and its policy fails the call.
+    Failed(Failure),
+}
+
+/// A hook that has run, to be judged.
+struct Ran<B> {
+    outcome: Outcome,
+    place: usize,
+    undo: Undo,
+    before: Option<B>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(deployments: &'a Arc<Deployments>) -> Self {
+        Self { deployments, laps: Laps::default() }
+    }
+
+    /// Runs the link's hook, unless it has none or leaves the call alone. `None` when it may have to
+    /// be waited for: then [`Walk::waited`] runs it. Apart, because most hooks need no future.
+    pub(super) fn at_once<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Option<Step> {
+        let way = link.way(S::HOOK);
+        if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
+            return Some(Step::On);
+        }
+        (way == Way::Inline).then(|| self.in_place(place, link, call, subject))
+    }
+
+    pub(super) async fn waited<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Step {
+        if link.way(S::HOOK) == Way::Blocking {
+            return self.on_own_thread(place, link, call, subject).await;
+        }
+        self.awaited(place, link, call, subject).await
+    }
+
+    fn in_place<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Step {
+        let Some(instance) = link.living.instance() else {
+            return link.judge(call, subject, missing(place));
+        };
+        let rolls_back = link.rolls_back();
+        let before = rolls_back.then(|| subject.before());
+        let mut scope = Scope::new(call, self.deployments, place, S::HOOK, rolls_back)
+            .with_credentials(link.sees_credentials());
+        self.laps.begin();
+        let verdict = subject.run(instance, &mut scope);
+        let (thread, ns) = self.laps.end();
+        link.ledger().ran(thread, S::HOOK, ns);
+        if ns > SLOW {
+            link.was_slow(S::HOOK, ns);
+        }
+        // Almost always.
+        if goes_on(verdict) {
+            return Step::On;
+        }
+        self.laps.pause();
+        let (given, undo) = scope.into_parts();
+        link.judge(call, subject, Ran { outcome: outcome(verdict, given), place, undo, before })
+    }
+
+    async fn awaited<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Step {
+        let Some(instance) = link.living.instance() else {
+            return link.judge(call, subject, missing(place));
+        };
+        let rolls_back = link.rolls_back();
+        let before = rolls_back.then(|| subject.before());
+        let mut scope = Scope::new(call, self.deployments, place, S::HOOK, rolls_back)
+            .with_credentials(link.sees_credentials());
+        self.laps.begin();
+        let waited = match subject.run_async(instance, &mut scope) {
+            Some(hook) => wait(hook, limit(link, S::HOOK)).await,
+            None => Ok((Verdict::NOT_IMPLEMENTED, true)),
+        };
+        let (thread, ns) = self.laps.end();
+        if let Ok((verdict, true)) = waited {
+            link.ledger().ran(thread, S::HOOK, ns);
+            if goes_on(verdict) {
+                return Step::On;
+            }
+        } else {
+            // Another thread may have taken over while it waited.
+            link.ledger().ran(Thread::current(), S::HOOK, ns);
+        }
+        self.laps.pause();
+        let (given, undo) = scope.into_parts();
+        let outcome = match waited {
+            Ok((verdict, _)) => outcome(verdict, given),
+            Err(fault) => Outcome::Fault(fault),
+        };
+        link.judge(call, subject, Ran { outcome, place, undo, before })
+    }
+
+    /// The thread gets a call of its own, which is taken over when it is done in time. What it does
+    /// afterwards, nobody sees.
+    async fn on_own_thread<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Step {
+        self.laps.pause();
+        let (Some(pool), Some(_)) = (link.pool(), link.living.instance()) else {
+            return link.judge(call, subject, missing(place));
+        };
+        let (mut own_call, mut own) = (call.clone(), subject.to_owned());
+        let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
+        let sees_credentials = link.sees_credentials();
+        let work = move || {
+            let mut scope = Scope::new(&mut own_call, &deployments, place, S::HOOK, false)
+                .with_credentials(sees_credentials);
+            let run = |instance| own.run(instance, &mut scope);
+            let verdict = living.instance().map_or(Verdict::FAULT, run);
+            let (given, _) = scope.into_parts();
+            (own_call, own, verdict, given)
+        };
+        let begun = Instant::now();
+        let done = pool.run(limit(link, S::HOOK), work).await;
+        let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        link.ledger().ran(Thread::current(), S::HOOK, ns);
+        let outcome = match done {
+            Err(error @ PoolError::Late { .. }) => Outcome::Fault(Fault::late(error.to_string())),
+            Err(error) => Outcome::Fault(Fault::new(error.to_string())),
+            Ok((own_call, own, verdict, given)) => {
+                let outcome = outcome(verdict, given);
+                if !matches!(outcome, Outcome::Fault(_)) {
+                    *call = own_call;
+                    subject.take_over(own);
+                }
+                outcome
+            }
+        };
+        link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
+    }
+}
+
+impl Link {
+    /// What a hook's outcome means for the call, by this callback's policy.
+    #[cold]
+    fn judge<S: Subject>(&self, call: &mut Call, subject: &mut S, ran: Ran<S::Before>) -> Step {
+        let hook = S::HOOK;
+        let (refused, broke) = subject.failures();
+        match ran.outcome {
+            Outcome::Continue => Step::On,
+            Outcome::Reply(reply) if hook == Hook::Start => {
+                self.ledger().note(hook, Event::Reply);
+                Step::Replied(reply)
+            }
+            Outcome::Reply(_) => {
+                self.odd(hook, "answered, which only on_llm_start may, so the answer is left out,");
+                Step::On
+            }
+            Outcome::Reject(rejection) => {
+                self.ledger().note(hook, Event::Rejection);
+                if hook == Hook::Start {
+                    self.over(ran.place, call);
+                }
+                Step::Refused(self.refusal(hook, rejection, refused))
+            }
+            Outcome::Fault(fault) => {
+                if let Some(failure) = self.faulted(hook, &fault, ran.place, call, broke) {
+                    return Step::Failed(failure);
+                }
+                ran.undo.apply(call);
+                if let Some(before) = ran.before {
+                    subject.restore(before);
+                }
+                Step::On
+            }
+        }
+    }
+
+    fn refusal(&self, hook: Hook, rejection: Rejection, kind: FailureKind) -> Failure {
+        if !(400..600).contains(&rejection.status) {
+            let status = rejection.status;
+            let what =
+                format!("refused with status {status}, not one from 400 to 599, so 500 is sent,");
+            self.odd(hook, &what);
+        }
+        verdict::refusal(self.name(), rejection, kind)
+    }
+}
+
+fn goes_on(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED)
+}
+
+fn limit(link: &Link, hook: Hook) -> Duration {
+    let usual = if hook == Hook::NewToken { TOKEN_TIMEOUT } else { TIMEOUT };
+    link.timeout().unwrap_or(usual)
+}
+
+/// Waits for an async hook; one that is ready at once never touches a timer. With the verdict,
+/// whether it was.
+async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bool), Fault> {
+    if let Some(verdict) = poll_immediate(&mut hook).await {
+        return Ok((verdict, true));
+    }
+    let late = |_| Fault::late(format!("not done within {} ms", limit.as_millis()));
+    tokio::time::timeout(limit, hook).await.map(|verdict| (verdict, false)).map_err(late)
+}
+
+/// A hook of an instance that could not be made anew.
+fn missing<B>(place: usize) -> Ran<B> {
+    let fault = Fault::spoiled("it panicked and could not be made anew");
+    Ran { outcome: Outcome::Fault(fault), place, undo: Undo::default(), before: None }
+}
