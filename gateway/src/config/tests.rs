@@ -1,13 +1,15 @@
 //! Whole configs in, problems and settings out: the defects operators make, with the exact place
 //! of each, and the files of the field as they were written.
 
+mod callbacks;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Config, Environment, OnError, Problems, Setting, UnknownKeys, parse};
+use super::{Config, Environment, Problems, Setting, UnknownKeys, parse};
 
 const SEED: &str = include_str!("../../../tests/fixtures/seed/config.yaml");
 const SEED_LANGSMITH: &str = include_str!("../../../tests/fixtures/seed/config.langsmith.yaml");
@@ -332,102 +334,6 @@ fn routing_strategies_and_aliases_are_checked() {
         aliases.map(|it| (it.alias.as_str(), it.target.as_str(), it.hidden)).collect();
     assert_eq!(aliases, [("a", "m", false), ("b", "m", true)]);
     assert_eq!(config.router.timeout, Some(Duration::from_secs(5)));
-}
-
-#[test]
-fn callbacks_are_named_by_word_dotted_path_file_or_mapping() {
-    let config = warned(
-        "litellm_settings:\n  callbacks:\n  - src.callbacks.routing\n  - ./so/libaudit.so\n  \
-         - {name: rate_limit, settings: {limits: [{per: 60s}]}, on_error: ignore, timeout: 50ms, required: no}\n  \
-         - {name: spare, enabled: false}\n  - {path: /opt/x.so, instance: second}\n\
-         callback_settings:\n  src.callbacks.routing: {default: '${KEY}', strict: yes}\n  second: {a: 1}\n",
-        &[],
-    );
-    let seen: Vec<_> = config
-        .callbacks
-        .iter()
-        .map(|it| (it.position, it.name.as_str(), it.file.as_deref().map(Path::to_str)))
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            (0, "routing", None),
-            (1, "audit", Some(Some("dir/./so/libaudit.so"))),
-            (2, "rate_limit", None),
-            (4, "x", Some(Some("/opt/x.so"))),
-        ]
-    );
-    let [routing, audit, limit, second] = &config.callbacks[..] else { panic!() };
-    assert_eq!(routing.settings, json!({"default": "sk-from-env", "strict": true}));
-    assert_eq!(routing.settings_path, "callback_settings.src.callbacks.routing");
-    assert_eq!((&audit.settings, audit.required), (&json!({}), true));
-    assert_eq!(limit.settings, json!({"limits": [{"per": "60s"}]}));
-    assert_eq!(limit.settings_path, "litellm_settings.callbacks[2].settings");
-    assert_eq!((limit.on_error, limit.required), (OnError::Ignore, false));
-    assert_eq!(limit.timeout, Some(Duration::from_millis(50)));
-    assert_eq!(second.settings, json!({"a": 1}));
-    let single = warned("litellm_settings: {callbacks: langsmith}\n", &[]);
-    assert_eq!(single.callbacks[0].name, "langsmith");
-}
-
-#[test]
-fn what_litellm_keeps_beside_the_list_is_a_setting_of_the_callback() {
-    let keys = "langsmith_batch_size: 7, langsmith_project: p";
-    let text = format!(
-        "litellm_settings: {{callbacks: [langsmith], {keys}}}\n\
-         callback_settings: {{langsmith: {{project: own}}}}\n"
-    );
-    let config = warned(&text, &[]);
-    assert_eq!(config.callbacks[0].settings, json!({"project": "own", "batch_size": 7}));
-    let unused = |at| format!(":1:{at}: no callback is called `langsmith`; this is not used");
-    let unused = [
-        unused("42: litellm_settings.langsmith_batch_size"),
-        unused("64: litellm_settings.langsmith_project"),
-    ];
-    let unused = unused.each_ref().map(String::as_str);
-    warned(&format!("litellm_settings: {{{keys}}}\n"), &unused);
-}
-
-#[test]
-fn grants_are_read_from_the_entry() {
-    let config = warned(
-        "litellm_settings:\n  callbacks:\n  - name: a\n    grants: {secrets: [A_KEY], \
-         http_hosts: ['*.example.com:8443'], read_auth_header: true}\n  - b\n",
-        &[],
-    );
-    let [a, b] = &config.callbacks[..] else { panic!() };
-    assert_eq!(
-        (&a.grants.secrets[..], a.grants.read_auth_header),
-        (&["A_KEY".to_owned()][..], true)
-    );
-    assert!(a.grants.http_hosts[0].matches("x.example.com", 8443));
-    assert_eq!(b.grants, super::Grants::default());
-}
-
-#[test]
-fn callbacks_that_contradict_themselves_are_refused() {
-    refused(
-        "litellm_settings:\n  callbacks:\n  - a\n  - x.a\n  - {name: b, settings: {p: 1}, on_error: x}\n  \
-         - {settings: {}}\n  - ''\n  - {name: c, settings: {p: '${NO}'}, sha256: x}\n\
-         callback_settings: {b: {p: 2}, rate_limt: {}, c: }\n",
-        &[
-            ":4:5: litellm_settings.callbacks[1]: `a` is listed more than once; remove one, or \
-             tell them apart with `instance: <name>`",
-            ":5:43: litellm_settings.callbacks[2].on_error: expected `fail`, `ignore` or \
-             `disable`, found `x`",
-            ":6:5: litellm_settings.callbacks[3]: expected a `name` or a `path`, found neither",
-            ":7:5: litellm_settings.callbacks[4]: expected a plugin's name or a path to its file, \
-             found neither",
-            ":8:29: litellm_settings.callbacks[5].settings.p: the environment variable `NO` is \
-             not set; set `NO` in the environment or in `.env`",
-            ":8:47: litellm_settings.callbacks[5].sha256: expected 12 to 64 hex digits of a SHA-256, \
-             found `x`; `sha256sum` prints them",
-            ":9:24: callback_settings.b: settings of `b` are also given at \
-             `litellm_settings.callbacks[2].settings`; keep one of the two",
-            ":9:32: callback_settings.rate_limt: no callback is called `rate_limt`; these settings \
-             are not used; name it in `litellm_settings.callbacks`",
-        ],
-    );
 }
 
 #[test]
