@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo`, `make run`, `make test`.
 
 CARGO ?= cargo
-PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p callgate-audit-log
+PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p callgate-audit-log -p callgate-langsmith
 CONFIG ?= config.yaml
 PORT ?= 4000
 

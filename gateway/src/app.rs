@@ -5,6 +5,8 @@ use crate::{
     callbacks::{Callbacks, Plugin},
     config::{Config, Limits},
     deployments::Deployments,
+    host::Services,
+    metrics::CallMetrics,
     secret::Secret,
     upstream::Tls,
 };
@@ -21,7 +23,11 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) deployments: Deployments,
     pub(crate) callbacks: Callbacks,
-    pub(crate) tls: Tls,
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) metrics: CallMetrics,
+    /// Whether `GET /metrics` needs the key.
+    pub(crate) metrics_auth: bool,
     /// Names this process in the hop header, so that a call that comes back is known.
     pub(crate) hop: String,
     /// What callbacks and the log call whoever holds the master key.
@@ -31,7 +37,14 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(config: &Config, deployments: Deployments, plugins: Vec<Plugin>) -> Self {
+    pub fn new(
+        config: &Config,
+        deployments: Deployments,
+        plugins: Vec<Plugin>,
+        services: Arc<Services>,
+    ) -> Self {
+        let labels = deployments.all().iter().map(|deployment| &deployment.label);
+        let metrics = CallMetrics::new(deployments.models().iter(), labels);
         let key_id = if config.master_key.is_some() { "master_key" } else { "anonymous" };
         Self {
             master_key: config.master_key.clone(),
@@ -40,14 +53,19 @@ impl App {
             limits: config.gateway.limits,
             deployments,
             callbacks: Callbacks::new(plugins),
-            tls: Tls::default(),
+            tls: Arc::clone(services.tls()),
+            services,
+            metrics,
+            metrics_auth: config.litellm.metrics_auth,
             hop: format!("{:016x}", fastrand::u64(..)),
             key_id: Arc::from(key_id),
         }
     }
 
-    /// Tells every callback that no new call will come. May block.
+    /// Tells every callback that no new call will come, and waits a bounded time for what they do
+    /// beside the calls. Blocks.
     pub fn shutdown(&self) {
         self.callbacks.shutdown();
+        self.services.shutdown();
     }
 }

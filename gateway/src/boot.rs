@@ -6,7 +6,7 @@ use crate::{
     cli::{Serve, Source},
     config::{self, Config, Environment, GatewaySettings, Problem, Problems, UnknownKeys},
     deployments::Deployments,
-    host::Counters,
+    host::Services,
     server::{Listener, Server},
 };
 use std::{fmt::Write as _, future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
@@ -49,6 +49,8 @@ pub struct Built {
     pub deployments: Deployments,
     /// The callbacks, in order.
     pub plugins: Vec<Plugin>,
+    /// What the callbacks are lent.
+    pub services: Arc<Services>,
     /// What the operator should be told.
     pub warnings: Vec<Problem>,
     /// What this run leaves behind if it dies; drop it when it has not.
@@ -101,12 +103,15 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     }
     let (mut caution, said) = Caution::new(&config.gateway, &source.config, occasion);
     problems.extend(said);
-    let counters = Arc::new(Counters::default());
-    let loaded = callbacks::load_all(&config.callbacks, &search, &counters, &mut caution);
+    // Whoever names no address only looks.
+    let services = Arc::new(if host.is_some() { Services::new() } else { Services::idle() });
+    let environment = &config.environment;
+    let loaded =
+        callbacks::load_all(&config.callbacks, &search, environment, &services, &mut caution);
     let plugins = keep(loaded.map(|loaded| (loaded.plugins, loaded.warnings)), &mut problems);
     match (deployments, plugins) {
         (Some(deployments), Some(plugins)) => {
-            Ok(Built { config, deployments, plugins, warnings: problems, caution })
+            Ok(Built { config, deployments, plugins, services, warnings: problems, caution })
         }
         _ => Err(Problems(problems)),
     }
@@ -179,7 +184,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         tracing::info!("{line}");
     }
     let drain = built.config.gateway.limits.drain_timeout;
-    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins));
+    let app = Arc::new(App::new(&built.config, built.deployments, built.plugins, built.services));
     let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {

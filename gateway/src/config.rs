@@ -31,7 +31,7 @@ mod setting;
 mod tests;
 mod yaml;
 
-pub use callbacks::{CallbackEntry, OnError};
+pub use callbacks::{CallbackEntry, Grants, HostPattern, OnError};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};
@@ -228,7 +228,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     let litellm = litellm.map(|section| litellm::read(reader, section));
     let (litellm, listed) = litellm.unwrap_or_default();
     let settings = section(reader, "callback_settings");
-    let callbacks = callbacks::read(reader, listed.as_ref(), settings);
+    let callbacks = callbacks::read(reader, &listed, settings);
     let models = root.take("model_list");
     let models = models.map(|field| model_list::read(reader, &field)).unwrap_or_default();
     root.finish(reader, NOT_YET);

@@ -1,36 +1,175 @@
-//! The services lent to one callback instance: its log, the clocks, its counters.
+//! The services lent to one callback instance: its log, the clocks, counters, a store, metrics, and what
+//! runs beside the calls.
 //!
-//! `callbacks::loader` makes one [`CallbackHost`] per instance and hands it to the plugin as tables.
-//! Not here: the tables (`plugin_api::abi::serve`), and services that need the network.
+//! `boot` makes the [`Services`] of the process; `callbacks::loader` makes one [`CallbackHost`] per
+//! instance and hands it to the plugin as tables. Not here: the tables (`plugin_api::abi::serve`).
 
+mod background;
 mod clock;
 mod counters;
+mod http;
+mod kv;
 mod log;
+mod metrics;
+mod permissions;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::{CounterScope, Counters};
 pub(crate) use log::one_line;
+pub use permissions::Permissions;
+pub(crate) use permissions::{Missing, Needs};
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use plugin_api::Level;
-use plugin_api::abi::serve::{CounterService, HostAccess};
+use plugin_api::abi::serve::{
+    BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService,
+};
+use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
+use tokio::sync::watch;
+
+use self::http::HttpClient;
+use self::metrics::{InstanceMetrics, PluginMetrics};
+use crate::metrics::Exposition;
+use crate::upstream::Tls;
+use background::{Awaited, Background, DRAIN, Place};
+use counters::Named;
+use kv::KvStore;
+
+/// How much of each a callback may have under way.
+const MAX_TASKS: usize = 1024;
+const MAX_JOBS: usize = 64;
+const MAX_REQUESTS: usize = 64;
+
+/// What outlives every callback: made once for the process.
+pub struct Services {
+    counters: Counters,
+    stores: Named<Arc<KvStore>>,
+    metrics: Arc<PluginMetrics>,
+    background: Background,
+    http: Arc<HttpClient>,
+    tls: Arc<Tls>,
+}
+
+impl Services {
+    /// Services on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Background::new(false))
+    }
+
+    /// Services for a check of the config: tasks are taken and never run, nothing is sent.
+    #[must_use]
+    pub fn idle() -> Self {
+        Self::with(Background::new(true))
+    }
+
+    fn with(background: Background) -> Self {
+        let tls = Arc::new(Tls::default());
+        Self {
+            counters: Counters::new(),
+            stores: Named::default(),
+            metrics: Arc::default(),
+            background,
+            http: Arc::new(HttpClient::new(Arc::clone(&tls))),
+            tls,
+        }
+    }
+
+    /// TLS as all of the process's clients speak it.
+    pub(crate) fn tls(&self) -> &Arc<Tls> {
+        &self.tls
+    }
+
+    /// Adds the callbacks' metrics.
+    pub(crate) fn write_metrics(&self, text: &mut Exposition) {
+        self.metrics.write(text);
+    }
+
+    /// Waits a bounded time for what callbacks still do beside the calls, and cuts off the rest. To
+    /// be called once the callbacks have been told to end. Blocks.
+    pub fn shutdown(&self) {
+        let left = self.background.end(DRAIN);
+        if left > 0 {
+            let seconds = DRAIN.as_secs();
+            tracing::warn!(
+                tasks = left,
+                "tasks of callbacks still ran after {seconds} s and are cut off"
+            );
+        }
+    }
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").field("background", &self.background).finish_non_exhaustive()
+    }
+}
 
 /// What one instance sees of the gateway.
 pub struct CallbackHost {
     name: Arc<str>,
     clock: Arc<dyn Clock>,
     counters: Arc<dyn CounterService>,
+    kv: Arc<KvStore>,
+    metrics: InstanceMetrics,
+    permissions: Arc<Permissions>,
+    services: Arc<Services>,
+    tasks: Arc<AtomicUsize>,
+    jobs: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+    /// True when what it started is to be dropped.
+    cut: Arc<watch::Sender<bool>>,
 }
 
 impl CallbackHost {
     /// The services of the instance `name` (as its log lines show it) of the callback `callback`
-    /// (whose instances share their counters).
+    /// (whose instances share their counters and values).
     #[must_use]
-    pub fn new(name: Arc<str>, callback: &str, counters: &Counters) -> Self {
-        Self { name, clock: Arc::clone(counters.clock()), counters: counters.scope(callback) }
+    pub fn new(
+        name: Arc<str>,
+        callback: &str,
+        permissions: &Arc<Permissions>,
+        services: &Arc<Services>,
+    ) -> Self {
+        let clock = services.counters.clock();
+        let store = || Arc::new(KvStore::new(Arc::clone(clock)));
+        Self {
+            clock: Arc::clone(clock),
+            counters: services.counters.scope(callback),
+            kv: services.stores.with(callback, store, Arc::clone),
+            metrics: InstanceMetrics::new(&services.metrics, callback, &name),
+            permissions: Arc::clone(permissions),
+            services: Arc::clone(services),
+            tasks: Arc::default(),
+            jobs: Arc::default(),
+            requests: Arc::default(),
+            cut: Arc::new(watch::Sender::new(false)),
+            name,
+        }
     }
+
+    /// What logs call the instance.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The instance has been told to end: what it started has a bounded time to do so.
+    pub(crate) fn ends(&self) {
+        self.services.background.cut_later(&self.cut);
+    }
+}
+
+fn full(what: &str, limit: usize) -> HostError {
+    HostError::new(HostErrorKind::FULL, format!("{limit} {what} of this callback are not done yet"))
 }
 
 impl HostAccess for CallbackHost {
@@ -52,6 +191,68 @@ impl HostAccess for CallbackHost {
 
     fn counters(&self) -> &dyn CounterService {
         &*self.counters
+    }
+
+    fn kv(&self) -> &dyn KvService {
+        &*self.kv
+    }
+
+    fn metrics(&self) -> &dyn MetricsService {
+        &self.metrics
+    }
+
+    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
+        let sent = || {
+            let checked = self::http::check(request, &self.permissions)?;
+            let place = Place::take(&self.requests, MAX_REQUESTS);
+            let place = place.ok_or_else(|| full("requests", MAX_REQUESTS))?;
+            let client = Arc::clone(&self.services.http);
+            let handle = self.services.background.handle()?;
+            Ok(Awaited::new(handle, async move {
+                let answer = client.send(checked).await;
+                drop(place);
+                answer
+            }))
+        };
+        let sent: Result<_, HostError> = sent();
+        Box::pin(async move {
+            let ended = || HostError::new(HostErrorKind::ENDING, "the gateway is ending");
+            sent?.await.ok_or_else(ended)?
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<()> {
+        // A timer is of the runtime it is made in, so it is made inside the task.
+        let slept = self
+            .services
+            .background
+            .handle()
+            .ok()
+            .map(|handle| Awaited::new(handle, async move { tokio::time::sleep(time).await }));
+        Box::pin(async move {
+            let done = match slept {
+                Some(slept) => slept.await,
+                None => None,
+            };
+            if done.is_none() {
+                // The thread has ended: to say "slept" would let a loop spin.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {
+        let place = Place::take(&self.tasks, MAX_TASKS).ok_or_else(|| full("tasks", MAX_TASKS))?;
+        self.services.background.spawn(work, place, self.cut.subscribe())
+    }
+
+    fn spawn_blocking(&self, job: Job) -> Result<(), HostError> {
+        let place = Place::take(&self.jobs, MAX_JOBS).ok_or_else(|| full("jobs", MAX_JOBS))?;
+        self.services.background.spawn_blocking(job, place)
+    }
+
+    fn secret(&self, name: &str) -> Result<String, HostError> {
+        self.permissions.secret(name)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod deployments;
 mod failure;
 pub mod host;
 mod json;
+mod metrics;
 pub mod provider;
 pub mod secret;
 pub mod server;

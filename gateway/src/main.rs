@@ -8,7 +8,14 @@ use callgate::{
     demo, telemetry, workbench,
 };
 use clap::Parser as _;
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use plugin_api::{PROBE_VARIABLE, is_probe};
+use std::{
+    env,
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    process::{self, ExitCode},
+    time::Duration,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the last lines of the log may take.
@@ -26,10 +33,15 @@ fn main() -> ExitCode {
     // To its end: from then on, whoever calls `exit` is `main`.
     let _watch = CrashWatch::start();
     match cli.command {
-        Some(Command::Check(check)) => match boot::check(&check.source) {
-            Ok(report) => print(&report),
-            Err(report) => complain(&report),
-        },
+        Some(Command::Check(check)) => {
+            if let Err(error) = on_trial() {
+                return complain(&format!("cannot start itself again: {error}"));
+            }
+            match boot::check(&check.source) {
+                Ok(report) => print(&report),
+                Err(report) => complain(&report),
+            }
+        }
         Some(Command::Demo(options)) => in_runtime(demo::run(options)),
         Some(Command::Plugin(plugin)) => finish(&workbench::run(plugin.tool)),
         Some(Command::Probe) | None => {
@@ -37,6 +49,16 @@ fn main() -> ExitCode {
             in_runtime(serve(cli.serve))
         }
     }
+}
+
+/// Starts this program anew, unless that has been done, as a process that only tries plugins out:
+/// `check` runs hooks on made-up calls, and an audit log must not count them.
+fn on_trial() -> io::Result<()> {
+    if is_probe() {
+        return Ok(());
+    }
+    let arguments = env::args_os().skip(1);
+    Err(process::Command::new(env::current_exe()?).args(arguments).env(PROBE_VARIABLE, "1").exec())
 }
 
 async fn serve(options: Serve) -> ExitCode {

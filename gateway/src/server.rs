@@ -13,6 +13,7 @@ mod error;
 mod flight;
 mod health;
 mod listen;
+mod metrics;
 mod models;
 mod outbound;
 mod read;
@@ -95,6 +96,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/health/liveliness", get(health::alive))
         .route("/health/liveness", get(health::alive))
         .route("/health/readiness", get(health::ready))
+        .route("/metrics", get(metrics::all))
+        .route("/metrics/", get(metrics::all))
         .route("/", get(health::root))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)

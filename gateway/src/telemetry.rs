@@ -39,6 +39,16 @@ pub(crate) fn start_in_child() {
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
+/// Makes one event with fields whose names are known only now; they become the members of the line's
+/// `callback.fields`.
+pub(crate) fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    FIELDS.with(|slot| slot.replace(fields.iter().map(owned).collect()));
+    event();
+    // An event nobody took them with must not leave them to the next.
+    FIELDS.with(RefCell::take);
+}
+
 /// Turns events into lines.
 struct Lines {
     format: LogFormat,
@@ -46,6 +56,8 @@ struct Lines {
 }
 
 thread_local! {
+    /// The fields beside the event that is being made, see [`with_fields`].
+    static FIELDS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
     /// Where a line is put together; kept, so that a line costs no allocation.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -54,9 +66,10 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let write = |line: &mut Vec<u8>| {
             line.clear();
+            let fields = FIELDS.with(RefCell::take);
             match self.format {
-                LogFormat::Json => line::json(event, line),
-                LogFormat::Pretty => line::pretty(event, self.colours, line),
+                LogFormat::Json => line::json(event, &fields, line),
+                LogFormat::Pretty => line::pretty(event, &fields, self.colours, line),
             }
             sink::write(line, *event.metadata().level() <= Level::WARN);
         };

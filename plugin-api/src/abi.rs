@@ -169,7 +169,7 @@ pub struct CreateArgs {
     pub instance: View,
     /// The settings: one JSON object.
     pub settings: View,
-    /// The host's services, valid until `destroy` returns.
+    /// The host's services, valid until `destroy` returns and what the instance started has ended.
     pub host: HostHandle,
 }
 

@@ -133,7 +133,8 @@ impl std::error::Error for InitError {}
 /// - **Threads**: one instance serves all calls; hooks run concurrently on the gateway's own
 ///   threads. State needs `Mutex` or atomics, or better the host's [counters](Host::counters).
 /// - **Never block**: no I/O, no sleeping, no long loop: every call on that thread waits. A hook
-///   over 1 ms is counted and logged by name. Use [`AsyncCallback`] to wait for something.
+///   over 1 ms is counted and logged by name. Use [`AsyncCallback`] to wait for something, and a
+///   [task](Host::task) for what no call has to wait for.
 /// - **Lifetimes**: what an accessor returns is valid until the next editing accessor or the end
 ///   of the hook; the borrow checker enforces it. Copy what must live longer.
 /// - **Panics** are caught: the call ends as the operator's `on_error` says and the instance is
@@ -218,7 +219,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
         Ok(Flow::NotImplemented)
     }
 
-    /// Told once, before the instance is dropped: no new call will come. May block.
+    /// Told once, before the instance is dropped: no new call will come. May block. From now on its
+    /// [tasks](Host::task) have 5 seconds to come to their end.
     fn shutdown(&self) {}
 }
 
@@ -226,11 +228,9 @@ pub trait Callback: Send + Sync + Sized + 'static {
 ///
 /// The rules of [`Callback`] hold, and: there is **no tokio in a plugin** (a shared object has its
 /// own dead copy), so nothing that needs a runtime can be awaited; what a callback wakes itself,
-/// from a thread of its own, can. The host lends the same services as to a [`Callback`]
-/// ([log](Host::log), [clocks](Host::clock), [counters](Host::counters)); the contract has places
-/// for an HTTP client, a timer and a store, which no gateway fills yet. A hook that is not done
-/// within the callback's `timeout` is dropped and counted as a fault; it is dropped too when the
-/// client goes.
+/// from a thread of its own, can. So can the host's services that wait: its
+/// [HTTP client](Host::http) and its [timer](Host::timer). A hook that is not done within the
+/// callback's `timeout` is dropped and counted as a fault; it is dropped too when the client goes.
 ///
 /// ```
 /// use plugin_api::{AsyncCallback, Flow, Hook, Host, InitError, LlmCall};

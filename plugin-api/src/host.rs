@@ -1,25 +1,74 @@
-//! The services the gateway lends a callback.
+//! The services the gateway lends a callback: [`Host`] is the way to each of them, one file a service.
+//!
+//! `unsafe` here calls the host's tables: each is valid for as long as the instance and its tasks, may
+//! be called from any thread, and keeps no view beyond the call.
 
 #![allow(unsafe_code, clippy::allow_attributes)]
 
+mod clock;
+mod counters;
+mod error;
+mod http;
+mod kv;
+mod metrics;
+mod secrets;
+mod task;
+mod timer;
+
+pub use clock::Clock;
+pub use counters::{Admission, Counters};
+pub use error::{HostError, HostErrorKind};
+pub use http::{Http, HttpRequest, HttpResponse};
+pub use kv::Kv;
+pub use metrics::{Counter, Gauge, Histogram, MetricKind, Metrics};
+pub use secrets::{SecretText, Secrets};
+pub use task::Task;
+pub use timer::Timer;
+
 use crate::{
     Level,
-    abi::{ClockVtRef, CountersVtRef, HostHandle, RawAdmission, View, ViewPair},
+    abi::{HostHandle, View, ViewPair},
 };
-use std::time::Duration;
+use std::fmt;
+
+/// What every way to a service is: for any thread, and with nothing to show.
+macro_rules! lent {
+    ($($service:ty),*) => {$(
+        // SAFETY: the contract of `abi::host`: any function from any thread.
+        unsafe impl Send for $service {}
+        // SAFETY: as above.
+        unsafe impl Sync for $service {}
+
+        impl fmt::Debug for $service {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(stringify!($service))
+            }
+        }
+    )*};
+}
+
+lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Task, Secrets);
 
 /// The host, as one callback instance sees it. Keep it in the instance; it is two words, `Copy`,
-/// and valid from `new` until the instance has been dropped. Every service may be used from any
+/// and valid from `new` until the instance has been dropped and its tasks have ended (threads a
+/// plugin starts by itself must end before the instance does). Every service may be used from any
 /// thread; none blocks.
+///
+/// | service | for | limits per callback |
+/// |---|---|---|
+/// | [`log`](Host::log) | the gateway's log | |
+/// | [`clock`](Host::clock) | time that tests can set | |
+/// | [`counters`](Host::counters) | windows, buckets, numbers | |
+/// | [`kv`](Host::kv) | values with an expiry | 16 MiB and 65536 keys; a value 1 MiB, a key 1 KiB |
+/// | [`metrics`](Host::metrics) | numbers in `GET /metrics` | 128 names |
+/// | [`http`](Host::http) | requests to granted hosts | 64 at once, answers to 8 MiB |
+/// | [`timer`](Host::timer) | sleeping in async code | |
+/// | [`task`](Host::task) | work beside the calls | 1024 futures, 64 jobs |
+/// | [`secrets`](Host::secrets) | granted variables of the environment | |
 #[derive(Clone, Copy)]
 pub struct Host {
     raw: HostHandle,
 }
-
-// SAFETY: the contract of `abi::host`: any function from any thread.
-unsafe impl Send for Host {}
-// SAFETY: as above.
-unsafe impl Sync for Host {}
 
 impl Host {
     /// # Safety
@@ -35,15 +84,16 @@ impl Host {
         unsafe { (self.raw.vt.log_enabled())(self.raw.ctx, level as u32) != 0 }
     }
 
-    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `tracing`,
-    /// `log` or `println!` do not arrive there: a shared object has its own copies.)
+    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `log` does not
+    /// arrive there, for a shared object has its own copy; its `tracing` does with the feature
+    /// `tracing` of this crate, from hooks, tasks and jobs: events with their fields, no spans.)
     ///
     /// Never log prompts, replies or keys.
     pub fn log(&self, level: Level, message: &str) {
         self.log_with(level, message, &[]);
     }
 
-    /// As [`Host::log`], with named fields.
+    /// As [`Host::log`], with named fields: the members of the line's `callback.fields`.
     ///
     /// ```no_run
     /// # fn log(host: plugin_api::Host) {
@@ -86,107 +136,42 @@ impl Host {
     pub fn counters(&self) -> Option<Counters> {
         Some(Counters { raw: self.raw, vt: self.raw.vt.counters().into_option()? })
     }
-}
 
-/// The host's clocks.
-#[derive(Clone, Copy)]
-pub struct Clock {
-    raw: HostHandle,
-    vt: ClockVtRef,
-}
-
-// SAFETY: as `Host`.
-unsafe impl Send for Clock {}
-// SAFETY: as `Host`.
-unsafe impl Sync for Clock {}
-
-impl Clock {
-    /// Time on a clock that never goes back; its zero means nothing.
+    /// Values with an expiry that outlive the instance. `None` in a gateway that lends none.
     #[must_use]
-    pub fn monotonic(&self) -> Duration {
-        // SAFETY: as in `Host`.
-        Duration::from_nanos(unsafe { (self.vt.monotonic_ns())(self.raw.ctx) })
+    pub fn kv(&self) -> Option<Kv> {
+        Some(Kv { raw: self.raw, vt: self.raw.vt.kv().into_option()? })
     }
 
-    /// Milliseconds since 1970, UTC. May jump: never measure with it.
+    /// Numbers in the gateway's `GET /metrics`. `None` in a gateway that lends none.
     #[must_use]
-    pub fn unix_ms(&self) -> u64 {
-        // SAFETY: as in `Host`.
-        unsafe { (self.vt.unix_ms())(self.raw.ctx) }
+    pub fn metrics(&self) -> Option<Metrics> {
+        Some(Metrics { raw: self.raw, vt: self.raw.vt.metrics().into_option()? })
     }
-}
 
-/// What became of an attempt to enter a window or take from a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Admitted; the ticket gives the place back with [`Counters::release`]. Never 0.
-    Admitted(u64),
-    /// Full: how long until the next place is free.
-    Full(Duration),
-}
-
-impl From<RawAdmission> for Admission {
-    fn from(raw: RawAdmission) -> Self {
-        match raw.ticket {
-            0 => Self::Full(Duration::from_nanos(raw.wait_ns)),
-            ticket => Self::Admitted(ticket),
-        }
-    }
-}
-
-impl From<Admission> for RawAdmission {
-    fn from(admission: Admission) -> Self {
-        match admission {
-            Admission::Admitted(ticket) => Self { ticket, wait_ns: 0 },
-            Admission::Full(wait) => {
-                Self { ticket: 0, wait_ns: u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX) }
-            }
-        }
-    }
-}
-
-/// Counters in the gateway. Names are free text, shared by all instances of one callback and
-/// invisible to other callbacks. A counter costs memory until the gateway ends: do not make names
-/// from what clients send.
-#[derive(Clone, Copy)]
-pub struct Counters {
-    raw: HostHandle,
-    vt: CountersVtRef,
-}
-
-// SAFETY: as `Host`.
-unsafe impl Send for Counters {}
-// SAFETY: as `Host`.
-unsafe impl Sync for Counters {}
-
-impl Counters {
-    /// Takes one place in an exact sliding window: never more than `limit` admissions in any span
-    /// of `span`, never a refusal while there were fewer. Costs 16 bytes per admission in the span.
+    /// The gateway's HTTP client, for the hosts that are granted. `None` in a gateway that lends
+    /// none.
     #[must_use]
-    pub fn admit(&self, window: &str, limit: u64, span: Duration) -> Admission {
-        let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        // SAFETY: as in `Host`; the view lives until the call returns.
-        unsafe { (self.vt.admit())(self.raw.ctx, View::of(window.as_bytes()), limit, span) }.into()
+    pub fn http(&self) -> Option<Http> {
+        Some(Http { raw: self.raw, vt: self.raw.vt.http().into_option()? })
     }
 
-    /// Gives a place back. A ticket that has left the window by itself is ignored.
-    pub fn release(&self, window: &str, ticket: u64) {
-        // SAFETY: as above.
-        unsafe { (self.vt.release())(self.raw.ctx, View::of(window.as_bytes()), ticket) }
-    }
-
-    /// Takes `tokens` from a bucket that holds `burst` and is refilled at `rate` per second.
+    /// Sleeping in async code without a runtime of one's own. `None` in a gateway that lends none.
     #[must_use]
-    pub fn take(&self, bucket: &str, rate: f64, burst: f64, tokens: f64) -> Admission {
-        // SAFETY: as above.
-        unsafe { (self.vt.take())(self.raw.ctx, View::of(bucket.as_bytes()), rate, burst, tokens) }
-            .into()
+    pub fn timer(&self) -> Option<Timer> {
+        Some(Timer { raw: self.raw, vt: self.raw.vt.timer().into_option()? })
     }
 
-    /// Adds to a plain counter and returns its new value. It wraps.
-    #[expect(clippy::must_use_candidate, reason = "adding is the point; the value is a bonus")]
-    pub fn add(&self, counter: &str, delta: i64) -> i64 {
-        // SAFETY: as above.
-        unsafe { (self.vt.add())(self.raw.ctx, View::of(counter.as_bytes()), delta) }
+    /// Work beside the calls: futures, and jobs that block. `None` in a gateway that lends none.
+    #[must_use]
+    pub fn task(&self) -> Option<Task> {
+        Some(Task { raw: self.raw, vt: self.raw.vt.task().into_option()? })
+    }
+
+    /// The variables of the gateway's environment that are granted to this callback. `None` in a
+    /// gateway that lends none.
+    #[must_use]
+    pub fn secrets(&self) -> Option<Secrets> {
+        Some(Secrets { raw: self.raw, vt: self.raw.vt.secrets().into_option()? })
     }
 }

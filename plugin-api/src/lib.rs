@@ -130,7 +130,10 @@ pub mod manifest;
 pub mod testing;
 
 pub use callback::{AsyncCallback, Callback, Flow, Hook, HookError, InitError, Rejection, Reply};
-pub use host::{Admission, Clock, Counters, Host};
+pub use host::{
+    Admission, Clock, Counter, Counters, Gauge, Histogram, Host, HostError, HostErrorKind, Http,
+    HttpRequest, HttpResponse, Kv, MetricKind, Metrics, SecretText, Secrets, Task, Timer,
+};
 pub use kind::{Endpoint, FailureKind, Level};
 pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{CallView, Chunk, EditError, LlmCall, LlmFailure, LlmReply, Route};

@@ -2,8 +2,8 @@
 //!
 //! The section holds JSON values one after another: a header (`api`, `min_api`, `package`,
 //! `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
-//! `settings_schema`, and `sample_settings` where the author gave some), where lists are words
-//! separated by spaces.
+//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and `sample_settings` where the author gave
+//! some), where lists are words separated by spaces.
 
 use crate::abi::ApiVersion;
 use serde::{Deserialize, Deserializer, de};
@@ -53,6 +53,12 @@ pub struct Exported {
     /// What of the call it changes.
     #[serde(deserialize_with = "words")]
     pub writes: Vec<String>,
+    /// The variables it asks for.
+    #[serde(default, deserialize_with = "words")]
+    pub needs_secrets: Vec<String>,
+    /// The hosts it asks for: `VARIABLE=URL`, the host of the variable's URL or else of this one.
+    #[serde(default, deserialize_with = "words")]
+    pub needs_http_hosts: Vec<String>,
     /// A JSON Schema for its settings.
     pub settings_schema: Value,
     /// Settings it can be made of, for tools that are given none.

@@ -24,6 +24,9 @@ pub const PROBE_VARIABLE: &str = "CALLGATE_PROBE";
 /// - standard input is empty, what is printed is captured, and no core is written;
 /// - private memory is bounded at 4 GiB, and time at the config's `callgate.probe_timeout` (5 s).
 ///
+/// `callgate check` runs hooks too, in a process that is marked in the same way but has the environment
+/// and the log of a gateway.
+///
 /// It never changes while a process lives. From any thread.
 ///
 /// ```

@@ -46,12 +46,14 @@
 //! # Ok::<(), InitError>(())
 //! ```
 
+mod background;
 mod call;
 mod chunk;
 pub mod conformance;
 mod counters;
 mod failure;
 mod host;
+mod memory;
 mod reply;
 mod tester;
 mod waiting;

@@ -133,4 +133,4 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(CallView<'_>, LlmCall<'_>, Chunk<'_>, LlmReply<'_>, LlmFailure<'_>, Host, Clock, Counters);
+opaque!(CallView<'_>, LlmCall<'_>, Chunk<'_>, LlmReply<'_>, LlmFailure<'_>);

@@ -55,9 +55,7 @@ pub(crate) fn recorded(log: &Log, call: &str) -> Vec<LogLine> {
     lines.filter(|line| line.message() == "hook" && seen(line, "call") == call).collect()
 }
 
-/// A field of a callback's own line, empty when absent; the values asked for hold no space.
+/// A field of a callback's own line, empty when absent.
 pub(crate) fn seen(line: &LogLine, name: &str) -> String {
-    let fields = line.field("callback.fields").as_str().unwrap_or_default();
-    let found = fields.split(' ').find_map(|field| field.strip_prefix(&format!("{name}=")));
-    found.unwrap_or_default().trim_matches('"').to_owned()
+    line.field("callback.fields")[name].as_str().unwrap_or_default().to_owned()
 }

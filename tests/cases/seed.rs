@@ -1,6 +1,6 @@
 //! The operator's own files, byte for byte as written: they start, and do what their author meant.
 
-use callgate_tests::{Answer, Client, Gateway, build, upstream};
+use callgate_tests::{Answer, Client, Endpoint, Gateway, build, upstream};
 
 const KEY: &str = "sk-local-admin";
 
@@ -85,16 +85,36 @@ async fn unset_keys_fail_their_calls_by_name_and_no_others() {
 }
 
 #[tokio::test]
-async fn the_earlier_config_is_refused_naming_the_callback_it_lacks() {
+async fn the_earlier_config_traces_to_langsmith() {
+    let upstream = upstream(Answer::default()).await;
+    let langsmith = Endpoint::start(|_, _| Some((202, "{}".to_owned()))).await;
+    let gateway = Gateway::with_config(seed("config.langsmith.yaml"))
+        .file(".env", &seed("env.example"))
+        .env("OLLAMA_API_BASE", &upstream.ollama_base())
+        .env("LANGSMITH_API_KEY", "ls-key")
+        .env("LANGSMITH_BASE_URL", &langsmith.url())
+        .start()
+        .await;
+    let client = Client::new(gateway.address(), KEY);
+    let _ = client.chat("qwen3-coder").send().await.expect_status(200);
+    let log = gateway.stop().await;
+    let sent = langsmith.came(1).await.remove(0);
+    assert_eq!(sent.line, "POST /api/v1/runs/batch");
+    assert_eq!(sent.json()["post"][0]["inputs"]["model"], "ollama/qwen3-coder:30b");
+    assert!(!log.contains("ls-key"), "{log}");
+}
+
+#[tokio::test]
+async fn a_callback_that_is_missing_is_refused_by_its_name() {
     for start in [false, true] {
-        let setup = Gateway::with_config(seed("config.langsmith.yaml"));
-        let setup = setup.file(".env", &seed("env.example"));
+        let missing = seed("config.langsmith.yaml").replace("langsmith", "langfuse");
+        let setup = Gateway::with_config(missing).file(".env", &seed("env.example"));
         let ended = if start { setup.refused().await } else { setup.check().await };
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
         let named: Vec<_> =
-            ended.stderr.lines().filter(|line| line.contains("liblangsmith.so")).collect();
+            ended.stderr.lines().filter(|line| line.contains("liblangfuse.so")).collect();
         assert_eq!(named.len(), 1, "{}", ended.stderr);
-        for word in ["config.yaml:", "`langsmith`", "LiteLLM", "; "] {
+        for word in ["config.yaml:", "`langfuse`", "LiteLLM", "; "] {
             assert!(named[0].contains(word), "`{word}` is missing in: {}", named[0]);
         }
     }

@@ -10,6 +10,7 @@ pub mod build;
 pub mod client;
 pub mod config;
 pub mod deadline;
+pub mod endpoint;
 pub mod gateway;
 pub mod log;
 pub mod raw;
@@ -20,6 +21,7 @@ pub use callgate::demo::upstream::{Answer, Gate, Received, Script, ScriptedUpstr
 pub use client::{Client, Reply};
 pub use config::{MASTER_KEY, UPSTREAM_KEY};
 pub use deadline::within;
+pub use endpoint::{Endpoint, Taken};
 pub use gateway::Gateway;
 pub use raw::Raw;
 pub use sse::Event;

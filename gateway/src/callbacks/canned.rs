@@ -52,7 +52,14 @@ pub(super) async fn run(
     deployments: &Deployments,
 ) -> Verdict {
     let starting = hook == Hook::Start;
-    let mut scope = Scope { call, deployments, place: 0, starting, given: Given::Nothing };
+    let mut scope = Scope {
+        call,
+        deployments,
+        place: 0,
+        starting,
+        sees_credentials: false,
+        given: Given::Nothing,
+    };
     macro_rules! run {
         ($has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
             if instance.$has() {

@@ -65,6 +65,7 @@ macro_rules! run {
                     deployments: $deployments,
                     place: $place,
                     starting: matches!($hook, Hook::Start),
+                    sees_credentials: $link.slot.recipe.entry.grants.read_auth_header,
                     given: Given::Nothing,
                 };
                 if instance.$has() {

@@ -37,8 +37,8 @@ use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
 use super::schema;
 use super::snapshot::Snapshot;
-use crate::config::{CallbackEntry, Problem, Problems};
-use crate::host::Counters;
+use crate::config::{CallbackEntry, Environment, Problem, Problems};
+use crate::host::{Missing, Needs, Permissions, Services};
 use library::Library;
 
 /// What became of the config's list.
@@ -60,7 +60,8 @@ pub struct Loaded {
 pub fn load_all(
     entries: &[CallbackEntry],
     search: &SearchPath,
-    counters: &Arc<Counters>,
+    environment: &Environment,
+    services: &Arc<Services>,
     caution: &mut Caution,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
@@ -68,16 +69,18 @@ pub fn load_all(
     for entry in entries {
         let started = Instant::now();
         let Some(inspected) = inspect_entry(entry, search, &mut problems) else { continue };
-        candidates.push(Candidate { entry, inspected, spent: started.elapsed() });
+        let permissions = permissions(entry, &inspected, environment, &mut problems);
+        candidates.push(Candidate { entry, inspected, permissions, spent: started.elapsed() });
     }
     let mut plugins = Vec::new();
     let suspected = candidates.iter().any(|it| caution.suspect(&it.inspected).is_some());
     for (tried, candidate) in try_all(&candidates, caution).into_iter().zip(candidates) {
-        let Candidate { entry, inspected, .. } = candidate;
+        let Candidate { entry, inspected, permissions, .. } = candidate;
         let file = inspected.file.clone();
         let loaded = tried.and_then(|(snapshot, spent)| {
             let started = Instant::now();
-            let plugin = Plugin::load(entry, inspected, snapshot, counters, caution)?;
+            let made = (permissions, Arc::clone(services));
+            let plugin = Plugin::load(entry, inspected, snapshot, made, caution)?;
             Ok(plugin.loaded_in(spent + started.elapsed()))
         });
         match loaded {
@@ -100,6 +103,7 @@ pub fn load_all(
 struct Candidate<'a> {
     entry: &'a CallbackEntry,
     inspected: Inspected,
+    permissions: Arc<Permissions>,
     spent: Duration,
 }
 
@@ -134,7 +138,7 @@ fn try_all(candidates: &[Candidate<'_>], caution: &Caution) -> Vec<Tried> {
 }
 
 fn try_one(candidate: &Candidate<'_>, caution: &Caution) -> Tried {
-    let Candidate { entry, inspected, spent } = candidate;
+    let Candidate { entry, inspected, spent, .. } = candidate;
     let started = Instant::now();
     if let Some(suspect) = caution.suspect(inspected) {
         return Err(suspect.into());
@@ -143,6 +147,28 @@ fn try_one(candidate: &Candidate<'_>, caution: &Caution) -> Tried {
         .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
     caution.probe(entry, inspected, &snapshot)?;
     Ok((snapshot, *spent + started.elapsed()))
+}
+
+/// What the entry's callback may have; what it asks for in vain becomes a warning each.
+fn permissions(
+    entry: &CallbackEntry,
+    inspected: &Inspected,
+    environment: &Environment,
+    problems: &mut Vec<Problem>,
+) -> Arc<Permissions> {
+    let callback = &inspected.callback;
+    let needs = Needs {
+        // The operator's word for it: a file given by its path may call itself anything.
+        callback: &entry.name,
+        secrets: &callback.needs_secrets,
+        http_hosts: &callback.needs_http_hosts,
+    };
+    let (permissions, missing) = Permissions::new(&entry.grants, needs, environment);
+    problems.extend(missing.into_iter().map(|Missing { text, remedy }| {
+        let text = about(entry, Some(&inspected.file), &text);
+        Problem::warning(entry.place.clone(), text).remedy(remedy)
+    }));
+    Arc::new(permissions)
 }
 
 /// Everything that can be said about the entries without executing any plugin's code.

@@ -104,8 +104,14 @@ impl Rehearsal {
     #[must_use]
     pub fn start_alone(&self, callback: &Instance, call: &mut RehearsedCall) -> bool {
         let (call, deployments) = (&mut *call.0, &*self.deployments);
-        let mut scope =
-            Scope { call, deployments, place: 0, starting: true, given: Given::Nothing };
+        let mut scope = Scope {
+            call,
+            deployments,
+            place: 0,
+            starting: true,
+            sees_credentials: false,
+            given: Given::Nothing,
+        };
         callback.on_llm_start(&mut scope) == Verdict::CONTINUE
     }
 

@@ -100,6 +100,9 @@ impl ResolveError {
                 "build the plugin, or correct the path (it is relative to the config file)"
                     .to_owned()
             }
+            Self::LitellmBuiltIn { name, .. } if name == "prometheus" => {
+                "remove it from the list: `GET /metrics` is there without it".to_owned()
+            }
             Self::LitellmBuiltIn { name, .. } => format!(
                 "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
             ),
@@ -177,7 +180,6 @@ const LITELLM_BUILT_INS: &[&str] = &[
     "lago",
     "langfuse",
     "langfuse_otel",
-    "langsmith",
     "langtrace",
     "levo",
     "literalai",

@@ -28,12 +28,22 @@ pub(super) struct Scope<'a> {
     pub(super) place: usize,
     /// Whether this is `on_llm_start`: later, what is sent is sent.
     pub(super) starting: bool,
+    /// Whether it sees clients' keys as they were sent.
+    pub(super) sees_credentials: bool,
     pub(super) given: Given,
 }
 
 impl Scope<'_> {
     fn edit(&mut self, edit: impl FnOnce(&mut Call) -> Edited) -> Edited {
         if self.starting { edit(self.call) } else { Err(EditError::TooLate) }
+    }
+
+    /// Credentials are not a callback's business, unless the config grants them: it knows the
+    /// caller by `key_id`.
+    fn masked(&self, name: &str) -> Option<&'static str> {
+        let secret = |known: &&str| known.eq_ignore_ascii_case(name);
+        let credential = CREDENTIAL_HEADERS.iter().any(&secret) || secret(&"cookie");
+        (credential && !self.sees_credentials).then_some("***")
     }
 }
 
@@ -89,7 +99,7 @@ impl CallAccess for Scope<'_> {
 
     fn header(&self, name: &str) -> Option<&str> {
         let value = self.call.headers.get(name)?;
-        masked(name).or_else(|| value.to_str().ok())
+        self.masked(name).or_else(|| value.to_str().ok())
     }
 
     fn header_count(&self) -> usize {
@@ -98,7 +108,7 @@ impl CallAccess for Scope<'_> {
 
     fn header_at(&self, index: usize) -> Option<(&str, &str)> {
         let (name, value) = self.call.headers.iter().nth(index)?;
-        Some((name.as_str(), masked(name.as_str()).or_else(|| value.to_str().ok())?))
+        Some((name.as_str(), self.masked(name.as_str()).or_else(|| value.to_str().ok())?))
     }
 
     fn param(&self, path: &str) -> Option<&str> {
@@ -218,10 +228,4 @@ fn bounded(mut rejection: Rejection) -> Rejection {
         left.is_some()
     });
     rejection
-}
-
-/// Credentials are not a callback's business: it knows the caller by `key_id`.
-fn masked(name: &str) -> Option<&'static str> {
-    let secret = |known: &&str| known.eq_ignore_ascii_case(name);
-    (CREDENTIAL_HEADERS.iter().any(&secret) || secret(&"cookie")).then_some("***")
 }

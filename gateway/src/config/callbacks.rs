@@ -1,6 +1,10 @@
 //! `litellm_settings.callbacks` and `callback_settings`: which plugins run, in which order, with
 //! which settings. Finding a plugin's file and checking its settings is the loader's work.
 
+mod grants;
+
+pub use grants::{Grants, HostPattern};
+
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::json::object;
+use super::json::{json, object};
+use super::litellm::{Listed, SettingOf};
 use super::problem::{Place, Problem, Severity};
 use super::reader::{Field, Reader};
 use super::section::{Section, closest};
@@ -47,6 +52,8 @@ pub struct CallbackEntry {
     pub timeout: Option<Duration>,
     /// The first 12 to 64 hex digits of its file's SHA-256, in lower case.
     pub sha256: Option<String>,
+    /// What it may have of the gateway beside what all may.
+    pub grants: Grants,
     /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
     pub required: bool,
     /// The entry itself.
@@ -68,6 +75,7 @@ impl CallbackEntry {
             settings_path: "settings".to_owned(),
             on_error: OnError::Fail,
             timeout: None,
+            grants: Grants::default(),
             required: true,
             place: Place::whole_file(Path::new(source)),
         }
@@ -89,15 +97,15 @@ impl fmt::Debug for CallbackEntry {
 }
 
 /// Meant for later: each is accepted with a warning.
-const NOT_YET: &[&str] = &["mode", "only", "hooks", "grants"];
+const NOT_YET: &[&str] = &["mode", "only", "hooks"];
 
-/// `list` is `litellm_settings.callbacks`; `settings` is `callback_settings`.
+/// `listed` is from `litellm_settings`; `settings` is `callback_settings`.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
-    list: Option<&Field<'n>>,
+    listed: &Listed<'n>,
     settings: Option<Section<'n>>,
 ) -> Vec<CallbackEntry> {
-    let items = match list {
+    let items = match &listed.callbacks {
         None => Vec::new(),
         Some(field) if matches!(field.node.kind, Kind::Sequence(_)) => reader.list(field),
         Some(field) => vec![field.clone()],
@@ -107,6 +115,7 @@ pub(super) fn read<'n>(
     for (position, item) in items.iter().enumerate() {
         let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
         apply_settings(reader, &mut entry, settings.as_ref());
+        apply_litellm_settings(reader, &mut entry, &listed.settings);
         if !known.insert((entry.name.clone(), entry.instance.clone())) {
             let name = &entry.name;
             let problem =
@@ -116,6 +125,12 @@ pub(super) fn read<'n>(
         }
         if enabled {
             entries.push(entry);
+        }
+    }
+    for setting in &listed.settings {
+        if !known.iter().any(|(name, _)| name == setting.callback) {
+            let text = format!("no callback is called `{}`; this is not used", setting.callback);
+            reader.warning(&setting.field, text);
         }
     }
     if let Some(settings) = settings {
@@ -140,6 +155,7 @@ fn entry(
         on_error: OnError::Fail,
         timeout: None,
         sha256: None,
+        grants: Grants::default(),
         required: true,
         place: reader.place(field),
     };
@@ -203,6 +219,9 @@ fn inline(
     }
     entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
     entry.sha256 = section.take("sha256").and_then(|field| pin(reader, &field));
+    if let Some(field) = section.take("grants") {
+        entry.grants = grants::read(reader, &field);
+    }
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
@@ -263,6 +282,24 @@ fn apply_settings<'n>(
         return;
     }
     set_settings(reader, &field, entry);
+}
+
+/// What LiteLLM keeps beside the list counts where the callback's own settings do not say it.
+fn apply_litellm_settings(
+    reader: &mut Reader<'_>,
+    entry: &mut CallbackEntry,
+    given: &[SettingOf<'_>],
+) {
+    for SettingOf { name, field, .. } in given.iter().filter(|it| it.callback == entry.name) {
+        let mut missing = Vec::new();
+        let value = json(reader, field, &mut missing);
+        for missing in missing {
+            reader.note_unset(&missing.field, &missing.variable, Severity::Error);
+        }
+        if let Some(settings) = entry.settings.as_object_mut() {
+            settings.entry(*name).or_insert(value);
+        }
+    }
 }
 
 fn report_unused(

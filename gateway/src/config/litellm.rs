@@ -7,7 +7,7 @@ use super::reader::{Field, Reader};
 use super::section::Section;
 
 /// `litellm_settings`, but for the callbacks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LitellmSettings {
     /// Timeout of calls whose deployment sets none.
     pub request_timeout: Option<Duration>,
@@ -17,6 +17,20 @@ pub struct LitellmSettings {
     pub num_retries: Option<u32>,
     /// Where calls of a model go when it fails.
     pub fallbacks: Fallbacks,
+    /// Whether `GET /metrics` needs the key (true unless said otherwise).
+    pub metrics_auth: bool,
+}
+
+impl Default for LitellmSettings {
+    fn default() -> Self {
+        Self {
+            request_timeout: None,
+            drop_params: false,
+            num_retries: None,
+            fallbacks: Fallbacks::default(),
+            metrics_auth: true,
+        }
+    }
 }
 
 const NOT_YET: &[&str] = &[
@@ -41,9 +55,6 @@ const NOT_YET: &[&str] = &[
     "json_logs",
     "key_generation_settings",
     "langfuse_default_tags",
-    "langsmith_batch_size",
-    "langsmith_default_run_name",
-    "langsmith_project",
     "max_budget",
     "max_end_user_budget",
     "modify_params",
@@ -53,7 +64,6 @@ const NOT_YET: &[&str] = &[
     "public_model_groups",
     "redact_messages_in_exceptions",
     "redact_user_api_key_info",
-    "require_auth_for_metrics_endpoint",
     "return_response_headers",
     "service_callback",
     "set_verbose",
@@ -66,22 +76,49 @@ const NOT_YET: &[&str] = &[
     "use_chat_completions_url_for_anthropic_messages",
 ];
 
-/// Returns the settings and, unread, the `callbacks`.
+/// Keys that are settings of a callback: key, callback, setting.
+const OF_CALLBACKS: &[(&str, &str, &str)] = &[
+    ("langsmith_batch_size", "langsmith", "batch_size"),
+    ("langsmith_default_run_name", "langsmith", "default_run_name"),
+    ("langsmith_project", "langsmith", "project"),
+];
+
+/// What the section says of callbacks, unread.
+#[derive(Default)]
+pub(super) struct Listed<'n> {
+    pub(super) callbacks: Option<Field<'n>>,
+    pub(super) settings: Vec<SettingOf<'n>>,
+}
+
+/// A setting of a callback that LiteLLM keeps beside the list.
+pub(super) struct SettingOf<'n> {
+    pub(super) callback: &'static str,
+    pub(super) name: &'static str,
+    pub(super) field: Field<'n>,
+}
+
+/// Returns the settings and, unread, what there is about callbacks.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
     mut section: Section<'n>,
-) -> (LitellmSettings, Option<Field<'n>>) {
+) -> (LitellmSettings, Listed<'n>) {
     let timeout = section.take("request_timeout");
     let drop_params = section.take("drop_params");
     let retries = section.take("num_retries");
+    let metrics_auth = section.take("require_auth_for_metrics_endpoint");
     let settings = LitellmSettings {
         request_timeout: timeout.and_then(|field| reader.duration(&field)),
         drop_params: drop_params.and_then(|field| reader.boolean(&field)).unwrap_or_default(),
         num_retries: retries.and_then(|field| reader.integer(&field)),
         fallbacks: fallbacks::take(reader, &mut section),
+        metrics_auth: metrics_auth.and_then(|field| reader.boolean(&field)).unwrap_or(true),
     };
     let callbacks = section.take("callbacks");
+    let of_callback = |&(key, callback, name): &(&'static str, _, _)| {
+        section.take(key).map(|field| SettingOf { callback, name, field })
+    };
+    let of_callbacks = OF_CALLBACKS.iter().filter_map(of_callback).collect();
     section.not_yet(reader, "num_retries");
     section.finish(reader, NOT_YET);
-    (settings, callbacks)
+    (settings, Listed { callbacks, settings: of_callbacks })
 }

@@ -371,6 +371,40 @@ fn callbacks_are_named_by_word_dotted_path_file_or_mapping() {
 }
 
 #[test]
+fn what_litellm_keeps_beside_the_list_is_a_setting_of_the_callback() {
+    let keys = "langsmith_batch_size: 7, langsmith_project: p";
+    let text = format!(
+        "litellm_settings: {{callbacks: [langsmith], {keys}}}\n\
+         callback_settings: {{langsmith: {{project: own}}}}\n"
+    );
+    let config = warned(&text, &[]);
+    assert_eq!(config.callbacks[0].settings, json!({"project": "own", "batch_size": 7}));
+    let unused = |at| format!(":1:{at}: no callback is called `langsmith`; this is not used");
+    let unused = [
+        unused("42: litellm_settings.langsmith_batch_size"),
+        unused("64: litellm_settings.langsmith_project"),
+    ];
+    let unused = unused.each_ref().map(String::as_str);
+    warned(&format!("litellm_settings: {{{keys}}}\n"), &unused);
+}
+
+#[test]
+fn grants_are_read_from_the_entry() {
+    let config = warned(
+        "litellm_settings:\n  callbacks:\n  - name: a\n    grants: {secrets: [A_KEY], \
+         http_hosts: ['*.example.com:8443'], read_auth_header: true}\n  - b\n",
+        &[],
+    );
+    let [a, b] = &config.callbacks[..] else { panic!() };
+    assert_eq!(
+        (&a.grants.secrets[..], a.grants.read_auth_header),
+        (&["A_KEY".to_owned()][..], true)
+    );
+    assert!(a.grants.http_hosts[0].matches("x.example.com", 8443));
+    assert_eq!(b.grants, super::Grants::default());
+}
+
+#[test]
 fn callbacks_that_contradict_themselves_are_refused() {
     refused(
         "litellm_settings:\n  callbacks:\n  - a\n  - x.a\n  - {name: b, settings: {p: 1}, on_error: x}\n  \

@@ -19,7 +19,7 @@ use plugin_api::abi::serve::CounterService;
 
 use super::clock::{Clock, SystemClock};
 use bucket::Bucket;
-use named::Named;
+pub(super) use named::Named;
 use window::Window;
 
 /// All counters of the gateway, one scope per callback name.

@@ -1,11 +1,12 @@
-//! A callback's log lines as `tracing` events: target [`TARGET`], field `callback.name`, and the
-//! callback's own fields in `callback.fields` as `name=value` pairs (`tracing` fixes the names of
-//! fields at compile time).
+//! A callback's log lines as `tracing` events: target [`TARGET`], field `callback.name`. `tracing` fixes
+//! the names of fields at compile time, so the callback's own go beside the event, by
+//! `telemetry::with_fields`.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
 
 use plugin_api::Level;
+
+use crate::telemetry;
 
 /// The target of every callback's lines.
 pub(super) const TARGET: &str = "callgate::callback";
@@ -38,16 +39,11 @@ pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str
         return;
     }
     let message = one_line(message);
-    if fields.is_empty() {
+    telemetry::with_fields(fields, || {
         with_level!(level, LEVEL => tracing::event!(
             target: TARGET, LEVEL, callback.name = callback, "{message}"
         ));
-    } else {
-        let fields = Fields(fields);
-        with_level!(level, LEVEL => tracing::event!(
-            target: TARGET, LEVEL, callback.name = callback, callback.fields = %fields, "{message}"
-        ));
-    }
+    });
 }
 
 /// Control characters escaped: they could forge lines or steer a terminal.
@@ -66,44 +62,13 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-struct Fields<'a>(&'a [(&'a str, &'a str)]);
-
-/// `hook=on_llm_end text="two words"`
-impl fmt::Display for Fields<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_char(' ')?;
-            }
-            write!(f, "{}=", one_line(name))?;
-            let bare =
-                |character: char| character.is_alphanumeric() || "-_.:/%+@".contains(character);
-            if !value.is_empty() && value.chars().all(bare) {
-                f.write_str(value)?;
-            } else {
-                write!(f, "{value:?}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fields, one_line};
+    use super::one_line;
 
     #[test]
     fn a_line_stays_one_line() {
         assert_eq!(one_line("plain – text"), "plain – text");
         assert_eq!(one_line("a\nERROR forged\u{1b}[2J"), "a\\nERROR forged\\u{1b}[2J");
-    }
-
-    #[test]
-    fn fields_can_be_read_back() {
-        let fields = [("hook", "on_llm_end"), ("text", "two \"words\"\n"), ("empty", "")];
-        assert_eq!(
-            Fields(&fields).to_string(),
-            r#"hook=on_llm_end text="two \"words\"\n" empty="""#
-        );
     }
 }

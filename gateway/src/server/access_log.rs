@@ -1,6 +1,6 @@
 //! The one line each request gets. Never in it: keys, prompts, replies.
 
-use crate::{failure::Failure, provider::Usage};
+use crate::{app::App, failure::Failure, metrics::Ended, provider::Usage};
 use axum::{extract::Request, middleware::Next, response::Response};
 use plugin_api::FailureKind;
 use std::{
@@ -41,8 +41,19 @@ impl Record {
         }
     }
 
-    /// Writes the line of a call that was answered.
-    pub(super) fn answered(&self, status: u16) {
+    fn count(&self, app: &App, status: u16) {
+        app.metrics.ended(&Ended {
+            model: &self.requested_model,
+            provider: self.provider.as_deref(),
+            status,
+            duration: self.accepted.elapsed(),
+            usage: self.usage,
+        });
+    }
+
+    /// Counts a call that was answered, and writes its line.
+    pub(super) fn answered(&self, app: &App, status: u16) {
+        self.count(app, status);
         let usage =
             self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
         tracing::info!(
@@ -63,9 +74,10 @@ impl Record {
         );
     }
 
-    /// Writes the line of a call that failed. `status` is what the client has, when that is not
+    /// Counts a call that failed, and writes its line. `status` is what the client has, when that is not
     /// the failure's own: a stream that broke had begun with 200, a client that left gets none.
-    pub(super) fn failed(&self, failure: &Failure, status: u16) {
+    pub(super) fn failed(&self, app: &App, failure: &Failure, status: u16) {
+        self.count(app, status);
         // Whose fault it is decides how loud it is.
         macro_rules! line {
             ($level:ident) => {

@@ -46,7 +46,7 @@ pub(super) async fn call(
     let mut record = Record::new(id.clone(), head.uri.path().to_owned(), accepted);
     let call = request::accept((&app, &alarm), head, body, path_model, id.clone(), accepted).await;
     let mut response = match call {
-        Err(failure) => refused(&record, &failure).map(AnswerBody::Right),
+        Err(failure) => refused(&app, &record, &failure).map(AnswerBody::Right),
         Ok(call) => {
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;

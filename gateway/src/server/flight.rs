@@ -45,6 +45,7 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(app: Arc<App>, alarm: Alarm, record: Record, call: Box<Call>) -> Self {
+        app.metrics.entered();
         Self {
             chain: app.callbacks.chain(),
             app,
@@ -74,7 +75,7 @@ impl Flight {
             return Err(self.failed_from(failure, from).await);
         }
         self.call = None;
-        self.record.answered(status);
+        self.record.answered(&self.app, status);
         Ok(())
     }
 
@@ -95,7 +96,7 @@ impl Flight {
                 let failing = &mut failing(&self.record, &said.text, true, &mut failure);
                 self.chain.error(&mut call, &self.app.deployments, failing, from).await;
             }
-            self.record.answered(200);
+            self.record.answered(&self.app, 200);
         });
     }
 
@@ -110,7 +111,7 @@ impl Flight {
             self.chain.error(&mut call, &self.app.deployments, failing, from).await;
         }
         let status = if self.sent { 200 } else { failure.status };
-        self.record.failed(&failure, status);
+        self.record.failed(&self.app, &failure, status);
         failure
     }
 }
@@ -119,6 +120,7 @@ impl Flight {
 /// The hooks run at once; what is not done at once goes on as a task.
 impl Drop for Flight {
     fn drop(&mut self) {
+        self.app.metrics.left();
         let Some(mut call) = self.call.take() else { return };
         call.client_gone = true;
         let (app, chain) = (Arc::clone(&self.app), Arc::clone(&self.chain));
@@ -134,7 +136,7 @@ impl Drop for Flight {
                 .code("client_closed_request");
             let failing = &mut failing(&record, &streamed.text, true, &mut failure);
             chain.error(&mut call, &app.deployments, failing, 0).await;
-            record.failed(&failure, status);
+            record.failed(&app, &failure, status);
         });
     }
 }
@@ -161,7 +163,7 @@ fn detach(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// The response of a call that failed before it was one.
-pub(super) fn refused(record: &Record, failure: &Failure) -> Response {
-    record.failed(failure, failure.status);
+pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response {
+    record.failed(app, failure, failure.status);
     error::response(failure)
 }

@@ -1,5 +1,6 @@
 //! One event as one line.
 
+use crate::host::one_line;
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
@@ -11,20 +12,26 @@ use tracing::{
 };
 
 /// `{"timestamp":…,"level":…,"message":…,…fields,"target":…}`
-pub(super) fn json(event: &Event<'_>, out: &mut Vec<u8>) {
+pub(super) fn json(event: &Event<'_>, fields: &[(String, String)], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(SystemTime::now(), out);
     out.extend_from_slice(b"\",\"level\":\"");
     out.extend_from_slice(event.metadata().level().as_str().as_bytes());
     out.push(b'"');
     event.record(&mut Json(out));
+    json_fields(fields, out);
     out.extend_from_slice(b",\"target\":\"");
     out.extend_from_slice(event.metadata().target().as_bytes());
     out.extend_from_slice(b"\"}\n");
 }
 
 /// `2026-11-22T15:26:23.436844Z  INFO message field=value`
-pub(super) fn pretty(event: &Event<'_>, colours: bool, out: &mut Vec<u8>) {
+pub(super) fn pretty(
+    event: &Event<'_>,
+    fields: &[(String, String)],
+    colours: bool,
+    out: &mut Vec<u8>,
+) {
     timestamp(SystemTime::now(), out);
     let level = *event.metadata().level();
     let colour = match level {
@@ -36,7 +43,33 @@ pub(super) fn pretty(event: &Event<'_>, colours: bool, out: &mut Vec<u8>) {
     let (on, off) = if colours { (colour, "\u{1b}[0m") } else { ("", "") };
     let _ = write!(out, " {on}{level:>5}{off}");
     event.record(&mut Pretty(out));
+    for (name, value) in fields {
+        let bare = |character: char| character.is_alphanumeric() || "-_.:/%+@".contains(character);
+        let name = one_line(name);
+        let _ = if !value.is_empty() && value.chars().all(bare) {
+            write!(out, " {name}={value}")
+        } else {
+            write!(out, " {name}={value:?}")
+        };
+    }
     out.push(b'\n');
+}
+
+/// `,"callback.fields":{"hook":"on_llm_end"}`: an object of their own, so that no name can be taken
+/// for one of the line's.
+fn json_fields(fields: &[(String, String)], out: &mut Vec<u8>) {
+    if fields.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"callback.fields\":{");
+    for (index, (name, value)) in fields.iter().enumerate() {
+        out.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
+        let _ = Escaped(out).write_str(name);
+        out.extend_from_slice(b"\":\"");
+        let _ = Escaped(out).write_str(value);
+        out.push(b'"');
+    }
+    out.push(b'}');
 }
 
 struct Json<'a>(&'a mut Vec<u8>);
@@ -238,6 +271,18 @@ mod tests {
             decimal(thousandths, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn fields_are_members_of_one_object() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut out = Vec::new();
+        json_fields(&[field("a\"b", "two\nlines"), field("level", "")], &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, r#","callback.fields":{"a\"b":"two\nlines","level":""}"#);
+        let mut out = Vec::new();
+        json_fields(&[], &mut out);
+        assert!(out.is_empty());
     }
 
     #[test]

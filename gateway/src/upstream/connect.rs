@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 pub(crate) struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
 
 impl Tls {
-    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, String> {
         self.0.get_or_init(client_config).clone()
     }
 }

@@ -5,7 +5,8 @@ use super::{Finished, as_json, inspect::sentence, subject, table::table};
 use crate::{
     callbacks::{Caution, Hook, Plugin, Prepared, Rehearsal, SearchPath, Survey, load_all},
     cli::Bench,
-    host::Counters,
+    config::Environment,
+    host::Services,
 };
 use http::HeaderMap;
 use serde::Serialize;
@@ -53,11 +54,11 @@ pub(super) fn run(options: &Bench) -> Finished {
         Ok(entry) => entry,
         Err(misuse) => return Finished::misused(&misuse),
     };
-    let counters = Arc::new(Counters::default());
     let loaded = load_all(
         std::slice::from_ref(&entry),
         &SearchPath::default(),
-        &counters,
+        &Environment::default(),
+        &Arc::new(Services::idle()),
         &mut Caution::none(),
     );
     let plugin = match loaded.map(|loaded| loaded.plugins.into_iter().next()) {

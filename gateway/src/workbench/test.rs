@@ -13,9 +13,9 @@ use crate::{
     boot,
     callbacks::{Answered, Caution, Rehearsal, SearchPath, Story, Survey, load_all},
     cli::{Source, Subject, Test},
-    config::{CallbackEntry, Problem},
+    config::{CallbackEntry, Environment, Problem},
     deployments::Deployments,
-    host::Counters,
+    host::Services,
 };
 use difference::{Change, changes, shown, unmet};
 use input::Input;
@@ -48,6 +48,7 @@ struct Changed {
 struct Stage {
     entries: Vec<CallbackEntry>,
     deployments: Arc<Deployments>,
+    environment: Environment,
     search: SearchPath,
 }
 
@@ -98,7 +99,8 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
             boot::build(&source, None).map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
         let search = boot::search_path(source.plugin_dir.as_deref(), config, &built.config.gateway);
         let deployments = Arc::new(built.deployments);
-        return Ok(Stage { entries: built.config.callbacks, deployments, search });
+        let environment = built.config.environment;
+        return Ok(Stage { entries: built.config.callbacks, deployments, environment, search });
     }
     let file = options.file.clone().unwrap_or_default();
     let survey = Survey::of(&file);
@@ -109,14 +111,17 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
     let subject = Subject { file, callback, settings };
     let entry = subject::entry(&survey, &subject).map_err(Refused::Misuse)?;
     let deployments = Arc::new(subject::deployments());
-    Ok(Stage { entries: vec![entry], deployments, search: SearchPath::default() })
+    let (environment, search) = (Environment::default(), SearchPath::default());
+    Ok(Stage { entries: vec![entry], deployments, environment, search })
 }
 
 /// The rehearsal of the first `count` callbacks.
 fn rehearsal(stage: &Stage, count: usize, input: &Input) -> Result<Rehearsal, Refused> {
     let entries = stage.entries.get(..count).unwrap_or_default();
+    // Anew for each, so that a callback finds no counter of its run before.
+    let services = Arc::new(Services::idle());
     let loaded =
-        load_all(entries, &stage.search, &Arc::new(Counters::default()), &mut Caution::none())
+        load_all(entries, &stage.search, &stage.environment, &services, &mut Caution::none())
             .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
     let deployments = Arc::clone(&stage.deployments);
     let (headers, body) = (input.headers.clone(), input.body.clone());

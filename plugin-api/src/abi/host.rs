@@ -1,8 +1,8 @@
 //! The services the gateway lends, as tables. A table that is absent is a service this gateway (or
 //! this configuration) does not offer; authors see that as `None`.
 //!
-//! Every function may be called from any thread, from `create` until `destroy` returns, with the
-//! `ctx` of the [`HostHandle`] it came from. None blocks, except where a future says so.
+//! Every function may be called from any thread, from `create` until `destroy` returns and all that
+//! was given to `TaskVt` has ended, with the `ctx` of the [`HostHandle`] it came from. None blocks, except where a future says so.
 
 use super::{ApiVersion, View, ViewPair};
 use abi_stable::{
@@ -85,7 +85,15 @@ pub struct CountersVt {
     pub add: unsafe extern "C" fn(*const (), View, i64) -> i64,
 }
 
-/// A key-value store with expiry.
+/// What a service refused, and why in words. The number is a `HostErrorKind`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawHostError {
+    pub kind: u32,
+    pub message: RString,
+}
+
+/// A key-value store with expiry. The numbers returned are `HostErrorKind`s; 0 is done.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = KvVtRef)))]
@@ -94,8 +102,22 @@ pub struct KvVt {
     pub get: unsafe extern "C" fn(*const (), View) -> ROption<RVec<u8>>,
     /// Key, value, milliseconds to live (0: for ever).
     pub set: unsafe extern "C" fn(*const (), View, View, u64) -> u32,
+    /// 1 when there was such a key, else 0.
     #[sabi(last_prefix_field)]
     pub delete: unsafe extern "C" fn(*const (), View) -> u32,
+}
+
+/// What is registered as a metric; the views live until `register` returns.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawMetric {
+    /// 1 counter, 2 gauge, 3 histogram.
+    pub kind: u32,
+    pub name: View,
+    pub help: View,
+    /// A histogram's upper bounds, ascending; none: the host's own.
+    pub bounds: *const f64,
+    pub bounds_len: usize,
 }
 
 /// Numbers exported with the gateway's own.
@@ -104,8 +126,8 @@ pub struct KvVt {
 #[sabi(kind(Prefix(prefix_ref = MetricsVtRef)))]
 #[sabi(missing_field(option))]
 pub struct MetricsVt {
-    /// Kind (1 counter, 2 gauge, 3 histogram), name, help: an id, 0 when refused.
-    pub register: unsafe extern "C" fn(*const (), u32, View, View) -> u64,
+    /// An id; the same one for the same name.
+    pub register: unsafe extern "C" fn(*const (), RawMetric) -> RResult<u64, RawHostError>,
     /// Id, value: adds, sets or records by the kind.
     #[sabi(last_prefix_field)]
     pub record: unsafe extern "C" fn(*const (), u64, f64),
@@ -146,11 +168,12 @@ pub struct RawHttpResponse {
 #[sabi(kind(Prefix(prefix_ref = HttpVtRef)))]
 #[sabi(missing_field(option))]
 pub struct HttpVt {
+    /// The future may be polled on any thread; dropping it gives the request up.
     #[sabi(last_prefix_field)]
     pub request: unsafe extern "C" fn(
         *const (),
         RawHttpRequest,
-    ) -> FfiFuture<RResult<RawHttpResponse, RString>>,
+    ) -> FfiFuture<RResult<RawHttpResponse, RawHostError>>,
 }
 
 /// Sleeping without a runtime of one's own.
@@ -164,25 +187,28 @@ pub struct TimerVt {
     pub sleep: unsafe extern "C" fn(*const (), u64) -> FfiFuture<()>,
 }
 
-/// Work for a thread that may block.
+/// Work for a thread that may block: exactly one of the two functions is called, once.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawJob {
-    /// Runs it; called once, or never when the gateway is shutting down.
+    /// Runs it.
     pub run: unsafe extern "C" fn(*mut ()),
-    /// What `run` is given.
+    /// Drops it: the gateway is ending.
+    pub cancel: unsafe extern "C" fn(*mut ()),
+    /// What either is given.
     pub arg: *mut (),
 }
 
-/// Work beside the call.
+/// Work beside the call. The numbers returned are `HostErrorKind`s; 0 is accepted. The host stays
+/// valid for what was accepted until that has ended, also when the instance ends before.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = TaskVtRef)))]
 #[sabi(missing_field(option))]
 pub struct TaskVt {
-    /// Runs a future on the gateway's runtime; 0 when it is shutting down.
+    /// Runs a future beside the calls; it is dropped when it is refused or the gateway ends.
     pub spawn: unsafe extern "C" fn(*const (), FfiFuture<()>) -> u32,
-    /// Runs a job on a thread that may block; 0 when it is shutting down (then it never runs).
+    /// Runs a job on a thread that may block.
     #[sabi(last_prefix_field)]
     pub spawn_blocking: unsafe extern "C" fn(*const (), RawJob) -> u32,
 }
@@ -194,5 +220,5 @@ pub struct TaskVt {
 #[sabi(missing_field(option))]
 pub struct SecretsVt {
     #[sabi(last_prefix_field)]
-    pub secret: unsafe extern "C" fn(*const (), View) -> RResult<RString, RString>,
+    pub secret: unsafe extern "C" fn(*const (), View) -> RResult<RString, RawHostError>,
 }

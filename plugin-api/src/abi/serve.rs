@@ -10,7 +10,9 @@ mod loaded;
 mod local;
 mod tables;
 
-pub use hosted::{CounterService, HostAccess, HostTables};
+pub use hosted::{
+    BoxFuture, CounterService, HostAccess, HostTables, Job, KvService, MetricsService,
+};
 pub use loaded::{HookFuture, LoadedCallback};
 #[cfg(feature = "testing")]
 pub use local::{LocalCallback, Services};

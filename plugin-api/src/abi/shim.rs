@@ -3,6 +3,8 @@
 //!
 //! Called by [`export_callbacks!`](crate::export_callbacks) and by the conformance tests.
 
+pub(crate) mod background;
+mod events;
 mod panics;
 
 use super::{
@@ -69,35 +71,63 @@ unsafe fn create_with<T, S: serde::de::DeserializeOwned>(
     vt: CallbackVtRef,
     new: fn(Host, S) -> Result<T, crate::InitError>,
 ) -> RResult<RawCallback, RString> {
+    events::install();
+    // SAFETY: the host lives until `destroy` returns and the instance's tasks have ended.
+    let host = unsafe { Host::lent(args.host) };
     let made = panics::caught(|| {
-        // SAFETY: the views of `args` live until this returns, its host until `destroy` returns.
-        let (settings, host) =
-            unsafe { (args.settings.bytes().unwrap_or(b"{}"), Host::lent(args.host)) };
+        let _events = events::enter(host);
+        // SAFETY: the views of `args` live until this returns.
+        let settings = unsafe { args.settings.bytes() }.unwrap_or(b"{}");
         let settings =
             serde_json::from_slice(settings).map_err(|error| format!("settings: {error}"))?;
         new(host, settings).map_err(|error| error.0)
     });
     match made.and_then(|made| made) {
-        Ok(instance) => ROk(RawCallback { ctx: Box::into_raw(Box::new(instance)).cast(), vt }),
+        Ok(instance) => {
+            let ctx = Box::into_raw(Box::new(Made { instance, host })).cast();
+            ROk(RawCallback { ctx, vt })
+        }
         Err(message) => RErr(message.into()),
     }
 }
 
-unsafe fn instance<'a, T>(ctx: *const ()) -> &'a T {
+/// What `ctx` points to.
+struct Made<T> {
+    instance: T,
+    /// Whose log the hooks write to.
+    host: Host,
+}
+
+unsafe fn made<'a, T>(ctx: *const ()) -> &'a Made<T> {
     // SAFETY: made by `create_with` of the same `T`, alive until `destroy`.
-    unsafe { &*ctx.cast::<T>() }
+    unsafe { &*ctx.cast::<Made<T>>() }
+}
+
+impl<T> Made<T> {
+    /// Runs `work` outside a hook; a panic in it ends here.
+    fn quietly(&self, work: impl FnOnce(&T)) {
+        let _events = events::enter(self.host);
+        let _ = panics::caught(|| work(&self.instance));
+    }
 }
 
 unsafe extern "C" fn destroy<T>(ctx: *mut ()) {
     // A panicking `Drop` must not cross; what it leaves behind leaks.
     let _ = panics::caught(|| {
         // SAFETY: made by `create_with` of the same `T`; `destroy` runs once, last.
-        drop(unsafe { Box::from_raw(ctx.cast::<T>()) });
+        let made = unsafe { Box::from_raw(ctx.cast::<Made<T>>()) };
+        let _events = events::enter(made.host);
+        drop(made);
     });
 }
 
 /// Runs a sync hook to its verdict.
-fn run<'a>(mut call: CallView<'a>, hook: impl FnOnce(&mut CallView<'a>) -> Hook) -> Verdict {
+fn run<'a>(
+    host: Host,
+    mut call: CallView<'a>,
+    hook: impl FnOnce(&mut CallView<'a>) -> Hook,
+) -> Verdict {
+    let _events = events::enter(host);
     match panics::caught(|| hook(&mut call)) {
         Ok(outcome) => call.conclude(outcome),
         Err(panic) => call.panicked(&panic),
@@ -105,8 +135,12 @@ fn run<'a>(mut call: CallView<'a>, hook: impl FnOnce(&mut CallView<'a>) -> Hook)
 }
 
 /// Runs an async hook to its verdict; `call` is what the future edits through its own borrow.
-async fn run_async(mut call: CallView<'_>, hook: impl Future<Output = Hook>) -> Verdict {
-    match panics::caught_async(hook).await {
+async fn run_async(
+    host: Host,
+    mut call: CallView<'_>,
+    hook: impl Future<Output = Hook>,
+) -> Verdict {
+    match panics::caught_async(events::within(host, hook)).await {
         Ok(outcome) => call.conclude(outcome),
         Err(panic) => call.panicked(&panic),
     }
@@ -118,11 +152,11 @@ struct Sync<T, const HOOKS: u32>(PhantomData<T>);
 macro_rules! sync_hook {
     ($name:ident, $handle:ident, $view:ident) => {
         unsafe extern "C" fn $name(ctx: *const (), call: CallHandle, other: $handle) -> Verdict {
-            // SAFETY: as `instance`.
-            let this = unsafe { instance::<T>(ctx) };
+            // SAFETY: as `made`.
+            let Made { instance, host } = unsafe { made::<T>(ctx) };
             // SAFETY: the host lends `call` and `other` to this hook alone until it returns.
             let (call, mut other) = unsafe { (CallView::lent(call), $view::lent(other)) };
-            run(call, |call| this.$name(call, &mut other))
+            run(*host, call, |call| instance.$name(call, &mut other))
         }
     };
 }
@@ -130,18 +164,17 @@ macro_rules! sync_hook {
 impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
     unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> Verdict {
         // SAFETY: as in `sync_hook!`; the two borrows of the call are never used at once.
-        let (this, view, mut edits) =
-            unsafe { (instance::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
-        run(view, |_| this.on_llm_start(&mut edits))
+        let (Made { instance, host }, view, mut edits) =
+            unsafe { (made::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
+        run(*host, view, |_| instance.on_llm_start(&mut edits))
     }
     sync_hook!(on_llm_new_token, ChunkHandle, Chunk);
     sync_hook!(on_llm_end, ReplyHandle, LlmReply);
     sync_hook!(on_llm_error, FailureHandle, LlmFailure);
 
     unsafe extern "C" fn shutdown(ctx: *const ()) {
-        // SAFETY: as `instance`.
-        let this = unsafe { instance::<T>(ctx) };
-        let _ = panics::caught(|| this.shutdown());
+        // SAFETY: as `made`.
+        unsafe { made::<T>(ctx) }.quietly(T::shutdown);
     }
 
     staticref! { const VT: WithMetadata<CallbackVt> = WithMetadata::new(CallbackVt {
@@ -170,10 +203,11 @@ macro_rules! async_hook {
         ) -> FfiFuture<Verdict> {
             // SAFETY: the host keeps instance and handles alive until the future is dropped, and
             // `run_async` uses its view only after the hook's own is done.
-            let (this, view, mut call, mut other) = unsafe {
-                (instance::<T>(ctx), CallView::lent(call), CallView::lent(call), $view::lent(other))
+            let (Made { instance, host }, view, mut call, mut other) = unsafe {
+                (made::<T>(ctx), CallView::lent(call), CallView::lent(call), $view::lent(other))
             };
-            run_async(view, async move { this.$name(&mut call, &mut other).await }).into_ffi()
+            let hook = async move { instance.$name(&mut call, &mut other).await };
+            run_async(*host, view, hook).into_ffi()
         }
     };
 }
@@ -181,18 +215,17 @@ macro_rules! async_hook {
 impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
     unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> FfiFuture<Verdict> {
         // SAFETY: as in `async_hook!`.
-        let (this, view, mut edits) =
-            unsafe { (instance::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
-        run_async(view, async move { this.on_llm_start(&mut edits).await }).into_ffi()
+        let (Made { instance, host }, view, mut edits) =
+            unsafe { (made::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
+        run_async(*host, view, async move { instance.on_llm_start(&mut edits).await }).into_ffi()
     }
     async_hook!(on_llm_new_token, ChunkHandle, Chunk);
     async_hook!(on_llm_end, ReplyHandle, LlmReply);
     async_hook!(on_llm_error, FailureHandle, LlmFailure);
 
     unsafe extern "C" fn shutdown(ctx: *const ()) {
-        // SAFETY: as `instance`.
-        let this = unsafe { instance::<T>(ctx) };
-        let _ = panics::caught(|| this.shutdown());
+        // SAFETY: as `made`.
+        unsafe { made::<T>(ctx) }.quietly(T::shutdown);
     }
 
     staticref! { const VT: WithMetadata<CallbackVt> = WithMetadata::new(CallbackVt {

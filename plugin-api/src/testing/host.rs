@@ -1,12 +1,17 @@
-//! The mock host: keeps the log, and runs clock and counters on a time the test sets.
-//! The counters' arithmetic is in `counters`.
+//! The mock host: keeps the log, and runs every service on a time the test sets.
+//! The counters' arithmetic is in `counters`, store and metrics in `memory`, what waits in `background`.
 
-use super::counters::MockCounters;
+use super::{
+    background::MockBackground,
+    counters::MockCounters,
+    memory::{MockKv, MockMetrics},
+};
 use crate::{
-    Level,
-    abi::serve::{CounterService, HostAccess},
+    HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
+    abi::serve::{BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService},
 };
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -47,13 +52,19 @@ impl fmt::Display for LogLine {
 /// The host a [`Tester`](super::Tester) lends its callback. Time stands still until
 /// [`advance`](MockHost::advance); clones are the same host.
 ///
+/// Nothing runs by itself: tasks and jobs run in [`run_tasks`](MockHost::run_tasks), on the test's own
+/// thread; a sleep is over when the test has advanced the time; requests are answered by the test's
+/// [script](MockHost::answer_http), and every host counts as granted.
+///
 /// ```
 /// use plugin_api::testing::MockHost;
 /// use std::time::Duration;
 ///
 /// let host = MockHost::new();
+/// host.set_secret("API_KEY", "k-1");
 /// host.advance(Duration::from_secs(61));
 /// assert!(host.log().is_empty());
+/// assert_eq!(host.run_tasks(), 0);
 /// ```
 #[derive(Clone, Default)]
 pub struct MockHost(Arc<Shared>);
@@ -63,6 +74,10 @@ struct Shared {
     elapsed_ns: AtomicU64,
     lines: Mutex<Vec<LogLine>>,
     counters: MockCounters,
+    kv: MockKv,
+    metrics: MockMetrics,
+    background: MockBackground,
+    secrets: Mutex<BTreeMap<String, String>>,
 }
 
 impl fmt::Debug for MockHost {
@@ -78,11 +93,14 @@ impl MockHost {
         Self::default()
     }
 
-    /// Moves both clocks on, and with them every window and bucket.
+    /// Moves both clocks on, and with them every window, bucket, expiry and sleep. Tasks that have
+    /// slept long enough go on in the next [`run_tasks`](MockHost::run_tasks).
     pub fn advance(&self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let now = self.0.elapsed_ns.fetch_add(time, SeqCst).saturating_add(time);
         self.0.counters.set_now(now);
+        self.0.kv.set_now(now);
+        self.0.background.set_now(now);
     }
 
     /// How far the clocks have been moved.
@@ -113,6 +131,62 @@ impl MockHost {
     #[must_use]
     pub fn windows(&self) -> Vec<String> {
         self.0.counters.windows()
+    }
+
+    /// A value of the key-value store, unless its time is over.
+    #[must_use]
+    pub fn kv(&self, key: &str) -> Option<Vec<u8>> {
+        self.0.kv.get(key)
+    }
+
+    /// A metric's number: a counter's sum, a gauge's value, how many a histogram has seen. `None`
+    /// when none of that name is registered.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.0.metrics.value(name)
+    }
+
+    /// All that a histogram has seen, in order.
+    #[must_use]
+    pub fn observations(&self, histogram: &str) -> Vec<f64> {
+        self.0.metrics.observations(histogram)
+    }
+
+    /// Gives the callback a variable, as the config's `grants` would.
+    pub fn set_secret(&self, name: &str, value: &str) {
+        let mut secrets = self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Answers every request from now on by this function. Without one, nothing can be reached.
+    pub fn answer_http(
+        &self,
+        script: impl FnMut(&HttpRequest) -> Result<HttpResponse, HostError> + Send + 'static,
+    ) {
+        self.0.background.script(Box::new(script));
+    }
+
+    /// Answers no request from now on: each waits until it is given up.
+    pub fn hang_http(&self) {
+        self.0.background.hang();
+    }
+
+    /// All requests so far, in order.
+    #[must_use]
+    pub fn http_requests(&self) -> Vec<HttpRequest> {
+        self.0.background.requests()
+    }
+
+    /// Runs jobs and tasks until each has ended or waits for time to pass; returns how many still
+    /// wait. A panic of one is in the log, as in production.
+    #[expect(clippy::must_use_candidate, reason = "running them is the point")]
+    pub fn run_tasks(&self) -> usize {
+        self.0.background.run()
+    }
+
+    /// Drops the tasks that still wait, as a gateway does whose patience at its end is over.
+    pub fn drop_tasks(&self) {
+        self.0.background.drop_all();
     }
 }
 
@@ -145,5 +219,46 @@ impl HostAccess for Lent {
 
     fn counters(&self) -> &dyn CounterService {
         &self.0.0.counters
+    }
+    fn kv(&self) -> &dyn KvService {
+        &self.0.0.kv
+    }
+
+    fn metrics(&self) -> &dyn MetricsService {
+        &self.0.0.metrics
+    }
+
+    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
+        let host = self.0.clone();
+        // Nothing is sent before the future is awaited.
+        Box::pin(async move {
+            match host.0.background.answer(request) {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<()> {
+        self.0.0.background.sleep(time)
+    }
+
+    fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {
+        self.0.0.background.spawn(work)
+    }
+
+    fn spawn_blocking(&self, job: Job) -> Result<(), HostError> {
+        self.0.0.background.spawn_blocking(job)
+    }
+
+    fn secret(&self, name: &str) -> Result<String, HostError> {
+        let secrets = self.0.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing =
+            || HostError::new(HostErrorKind::NOT_GRANTED, format!("`{name}` is not granted"));
+        let value = secrets.get(name).cloned().ok_or_else(missing)?;
+        if value.trim().is_empty() {
+            return Err(HostError::new(HostErrorKind::NOT_SET, format!("`{name}` is not set")));
+        }
+        Ok(value)
     }
 }

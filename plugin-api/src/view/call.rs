@@ -81,7 +81,8 @@ impl<'a> CallView<'a> {
         read_text!(self.api_base())
     }
 
-    /// A header of the client's request; names in any case. Credentials read as `***`.
+    /// A header of the client's request; names in any case. Credentials read as `***`, unless the
+    /// config grants them: `grants: {read_auth_header: true}`.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         read_text!(self.header(View::of(name.as_bytes())))

@@ -68,6 +68,8 @@ pub struct AuditLog {
     clock: Clock,
     content: bool,
     queue: Queue,
+    /// Made-up calls of a trial do not belong into the file.
+    on_trial: bool,
 }
 
 impl Callback for AuditLog {
@@ -81,21 +83,29 @@ impl Callback for AuditLog {
         let content = settings.content;
         let file = file::LogFile::open(&settings.path, settings.max_bytes, settings.keep)
             .map_err(InitError::new)?;
-        Ok(Self { clock, content, queue: Queue::start(host, file, settings.queue)? })
+        let queue = Queue::start(host, file, settings.queue)?;
+        Ok(Self { clock, content, queue, on_trial: plugin_api::is_probe() })
     }
 
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
-        self.queue.push(Line::of(call, Ending::Reply(reply), self.clock, self.content).bytes());
-        Ok(Flow::Continue)
+        self.note(call, Ending::Reply(reply))
     }
 
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
-        self.queue.push(Line::of(call, Ending::Failure(failure), self.clock, self.content).bytes());
-        Ok(Flow::Continue)
+        self.note(call, Ending::Failure(failure))
     }
 
     fn shutdown(&self) {
         self.queue.flush();
+    }
+}
+
+impl AuditLog {
+    fn note(&self, call: &CallView<'_>, ending: Ending<'_, '_>) -> Hook {
+        if !self.on_trial {
+            self.queue.push(Line::of(call, ending, self.clock, self.content).bytes());
+        }
+        Ok(Flow::Continue)
     }
 }
 

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use super::crash::{Visit, within};
 use super::library::{Created, Library};
-use crate::host::{CallbackHost, Counters};
+use crate::host::CallbackHost;
 
 /// Why a plugin made no instance.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -58,7 +58,8 @@ pub struct Instance {
     /// Dropped before the hosts: the plugin may use them until `destroy` returns.
     callback: ManuallyDrop<LoadedCallback>,
     _c_host: Option<Arc<CHost>>,
-    _host: HostTables<CallbackHost>,
+    _tables: HostTables<CallbackHost>,
+    host: Arc<CallbackHost>,
     is_shut_down: AtomicBool,
 }
 
@@ -95,21 +96,22 @@ impl Instance {
     pub(super) fn new(
         library: &Library,
         callback: &str,
-        name: &Arc<str>,
         settings: &Value,
-        counters: &Counters,
+        host: CallbackHost,
         hooks: Hooks,
     ) -> Result<Self, InstanceError> {
-        let host = Arc::new(CallbackHost::new(Arc::clone(name), callback, counters));
-        let host = HostTables::new(host);
+        let name = Arc::clone(host.name());
+        let host = Arc::new(host);
+        let tables = HostTables::new(Arc::clone(&host));
         // SAFETY: both hosts outlive the instance by `Drop`.
-        let (callback, c_host) =
-            unsafe { create(library, callback, name, settings, host.handle(), hooks) }?;
+        let created = unsafe { create(library, callback, &name, settings, tables.handle(), hooks) };
+        let (callback, c_host) = created.inspect_err(|_| host.ends())?;
         Ok(Self {
-            name: Arc::clone(name),
+            name,
             callback: ManuallyDrop::new(callback),
             _c_host: c_host,
-            _host: host,
+            _tables: tables,
+            host,
             is_shut_down: AtomicBool::new(false),
         })
     }
@@ -125,6 +127,7 @@ impl Instance {
             // SAFETY: the name is the instance's.
             let visit = unsafe { Visit::new(&self.name, "its shutdown", "") };
             within(&visit, || self.callback.shutdown());
+            self.host.ends();
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
 use crate::callbacks::snapshot::Snapshot;
 use crate::config::{CallbackEntry, Problem};
-use crate::host::Counters;
+use crate::host::{CallbackHost, Permissions, Services};
 
 /// How a callback's hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,8 @@ pub struct Plugin {
     /// The name its manifest exports it by.
     callback: String,
     library: &'static Library,
-    counters: Arc<Counters>,
+    permissions: Arc<Permissions>,
+    services: Arc<Services>,
 }
 
 impl Plugin {
@@ -66,7 +67,7 @@ impl Plugin {
         entry: &CallbackEntry,
         inspected: Inspected,
         snapshot: Snapshot,
-        counters: &Arc<Counters>,
+        (permissions, services): (Arc<Permissions>, Arc<Services>),
         caution: &Caution,
     ) -> Result<Self, Refusal> {
         let mut step = |step| caution.loading(&inspected, step);
@@ -74,15 +75,9 @@ impl Plugin {
         step(CREATE);
         let Inspected { file, sha256, header, callback, .. } = inspected;
         let name: Arc<str> = entry.instance.as_ref().unwrap_or(&entry.name).as_str().into();
-        let made = Instance::new(
-            library,
-            &callback.name,
-            &name,
-            &entry.settings,
-            counters,
-            Hooks::Exported,
-        );
-        let instance = made?;
+        let host = CallbackHost::new(Arc::clone(&name), &callback.name, &permissions, &services);
+        let instance =
+            Instance::new(library, &callback.name, &entry.settings, host, Hooks::Exported)?;
         let sha256_prefix = sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
             name,
@@ -99,7 +94,8 @@ impl Plugin {
             entry: entry.clone(),
             callback: callback.name,
             library,
-            counters: Arc::clone(counters),
+            permissions,
+            services,
         })
     }
 
@@ -112,8 +108,9 @@ impl Plugin {
 
     /// The live callback, and how another one is made in its place.
     pub(in crate::callbacks) fn into_parts(self) -> (Instance, Recipe) {
-        let Self { name, file, entry, callback, library, counters, instance, .. } = self;
-        (instance, Recipe { name, file, entry, callback, library, counters })
+        let Self { name, file, entry, callback, library, permissions, services, instance, .. } =
+            self;
+        (instance, Recipe { name, file, entry, callback, library, permissions, services })
     }
 
     /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
@@ -122,8 +119,9 @@ impl Plugin {
     /// # Errors
     /// When the plugin refuses to make one.
     pub(in crate::callbacks) fn create_with_all_hooks(&self) -> Result<Instance, Refusal> {
-        let Self { library, callback, name, entry, counters, .. } = self;
-        let made = Instance::new(library, callback, name, &entry.settings, counters, Hooks::All);
+        let Self { library, callback, name, entry, permissions, services, .. } = self;
+        let host = CallbackHost::new(Arc::clone(name), callback, permissions, services);
+        let made = Instance::new(library, callback, &entry.settings, host, Hooks::All);
         Ok(made?)
     }
 
@@ -157,14 +155,16 @@ pub(in crate::callbacks) struct Recipe {
     file: PathBuf,
     callback: String,
     library: &'static Library,
-    counters: Arc<Counters>,
+    permissions: Arc<Permissions>,
+    services: Arc<Services>,
 }
 
 impl Recipe {
     /// An instance from the same library and settings. May block, as the constructor may.
     pub(in crate::callbacks) fn make(&self) -> Result<Instance, Problem> {
-        let Self { library, callback, name, entry, counters, .. } = self;
-        Instance::new(library, callback, name, &entry.settings, counters, Hooks::Exported)
+        let Self { library, callback, name, entry, permissions, services, .. } = self;
+        let host = CallbackHost::new(Arc::clone(name), callback, permissions, services);
+        Instance::new(library, callback, &entry.settings, host, Hooks::Exported)
             .map_err(|error| Refusal::from(error).problem(entry, Some(&self.file)))
     }
 }

@@ -10,7 +10,7 @@ use super::library::Library;
 use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
 use crate::callbacks::snapshot::Snapshot;
-use crate::host::Counters;
+use crate::host::{CallbackHost, Services};
 
 /// Making an instance, as it follows "it crashed".
 pub(in crate::callbacks) const CREATE: &str = "in its constructor";
@@ -50,9 +50,11 @@ impl Trial {
         callback: &str,
         name: &Arc<str>,
         settings: &Value,
-        counters: &Counters,
     ) -> Result<Instance, TrialError> {
-        let made = Instance::new(self.0, callback, name, settings, counters, Hooks::Exported);
+        // It may have nothing here, and nothing it does goes on: a trial only looks.
+        let (permissions, services) = (Arc::default(), Arc::new(Services::idle()));
+        let host = CallbackHost::new(Arc::clone(name), callback, &permissions, &services);
+        let made = Instance::new(self.0, callback, settings, host, Hooks::Exported);
         made.map_err(|error| match error {
             InstanceError::Refused(_) => TrialError::Declined,
             InstanceError::NoHooks(_) => TrialError::Refused(error.into()),

@@ -14,7 +14,6 @@ use crate::callbacks::refusal::Refusal;
 use crate::callbacks::{canned, snapshot::Snapshot};
 use crate::child::Inside;
 use crate::deployments::Deployments;
-use crate::host::Counters;
 use crate::telemetry;
 
 /// How long an async hook may wait; then it is dropped, as the gateway would drop it.
@@ -48,8 +47,7 @@ fn attempt(inside: &mut Inside, request: &Request) -> Result<(), TrialError> {
     let trial = Trial::load(&inspected, snapshot, &mut |step| inside.step(step))?;
     inside.step(CREATE);
     let instance = Arc::from(request.instance.as_str());
-    let counters = Counters::default();
-    let instance = trial.create(&request.callback, &instance, &request.settings, &counters)?;
+    let instance = trial.create(&request.callback, &instance, &request.settings)?;
     run_hooks(inside, &instance);
     inside.step("in its shutdown");
     instance.shutdown();

@@ -80,7 +80,14 @@ impl Rehearsal {
         let Prepared { call, beside } = prepared;
         let starting = matches!(beside, Beside::Nothing);
         let (call, deployments) = (&mut *call.0, &*self.deployments);
-        let mut scope = Scope { call, deployments, place: 0, starting, given: Given::Nothing };
+        let mut scope = Scope {
+            call,
+            deployments,
+            place: 0,
+            starting,
+            sees_credentials: false,
+            given: Given::Nothing,
+        };
         let verdict = match beside {
             Beside::Nothing => {
                 run!(callback, scope, has_start, on_llm_start, on_llm_start_async)

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{ResolveError, SearchPath, resolve};
-use crate::config::{CallbackEntry, OnError, Place};
+use crate::config::{CallbackEntry, Grants, OnError, Place};
 
 /// An entry as the config reads `- name` with these settings.
 pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry {
@@ -20,6 +20,7 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
         on_error: OnError::Fail,
         timeout: None,
         sha256: None,
+        grants: Grants::default(),
         required: true,
         place: Place::whole_file(Path::new("config.yaml")),
     }
@@ -66,9 +67,10 @@ fn a_miss_says_what_to_do() {
 
     assert_eq!(refused("rate_limits").remedy(), "did you mean `rate_limit`?");
     assert!(refused("something").remedy().contains("--plugin-dir"));
-    let built_in = refused("langsmith").to_string();
-    assert!(built_in.starts_with("`langsmith` is a built-in of LiteLLM"), "{built_in}");
-    assert!(built_in.contains("plugins/liblangsmith.so"), "{built_in}");
+    assert!(refused("prometheus").remedy().contains("`GET /metrics`"));
+    let built_in = refused("langfuse").to_string();
+    assert!(built_in.starts_with("`langfuse` is a built-in of LiteLLM"), "{built_in}");
+    assert!(built_in.contains("plugins/liblangfuse.so"), "{built_in}");
     for odd in ["..", "a\0b", &"x".repeat(5000), ""] {
         assert!(matches!(refused(odd), ResolveError::NotFound { .. }), "{odd:?}");
     }

@@ -13,7 +13,7 @@ struct Shard<T>(RwLock<HashMap<Box<str>, T>>);
 
 /// A map that only grows. A value is used under its shard's shared lock: no clone, and a new name
 /// waits only for what is being done to the 1/32 of names beside it.
-pub(super) struct Named<T> {
+pub(in crate::host) struct Named<T> {
     shards: [Shard<T>; SHARDS],
     hasher: RandomState,
 }
@@ -27,7 +27,7 @@ impl<T> Default for Named<T> {
 
 impl<T> Named<T> {
     /// Uses the value of `name`, made by `fresh` when it is new.
-    pub(super) fn with<R>(
+    pub(in crate::host) fn with<R>(
         &self,
         name: &str,
         fresh: impl FnOnce() -> T,

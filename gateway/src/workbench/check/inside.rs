@@ -5,8 +5,8 @@ use crate::{
     callbacks::{Caution, Plugin, SearchPath, disagreements, load_all, map},
     child::Inside,
     cli::CheckPlugin,
-    config::{CallbackEntry, Problem},
-    host::Counters,
+    config::{CallbackEntry, Environment, Problem},
+    host::Services,
     workbench::{Finished, subject},
 };
 use plugin_api::testing::conformance;
@@ -69,8 +69,9 @@ fn run_steps(entry: &CallbackEntry, teller: &mut Teller) {
 }
 
 fn create(entry: &CallbackEntry, search: &SearchPath) -> Result<Plugin, String> {
-    let counters = Arc::new(Counters::default());
-    let loaded = load_all(std::slice::from_ref(entry), search, &counters, &mut Caution::none())
+    let (environment, services) = (Environment::default(), Arc::new(Services::idle()));
+    let entries = std::slice::from_ref(entry);
+    let loaded = load_all(entries, search, &environment, &services, &mut Caution::none())
         .map_err(|problems| errors(&problems.0))?;
     loaded.plugins.into_iter().next().ok_or_else(|| "no instance was made".to_owned())
 }

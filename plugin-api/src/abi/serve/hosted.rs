@@ -6,19 +6,23 @@
 
 #![expect(clippy::undocumented_unsafe_blocks, reason = "proved above, once for all functions")]
 
+mod services;
+
 use crate::{
-    Admission, Level,
+    Admission, HostError, HttpRequest, HttpResponse, Level, MetricKind,
     abi::{
         ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, HostHandle, HostVt, HostVtRef,
-        RawAdmission, View, ViewPair,
+        HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, SecretsVtRef, TaskVtRef,
+        TimerVtRef, View, ViewPair,
     },
 };
-use abi_stable::{
-    prefix_type::WithMetadata,
-    staticref,
-    std_types::{RNone, RSome},
-};
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+#[cfg(feature = "testing")]
+use abi_stable::std_types::RNone;
+use abi_stable::{prefix_type::WithMetadata, staticref, std_types::RSome};
+use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+
+/// A future that may be polled on any thread.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What every host offers one callback instance.
 pub trait HostAccess: Send + Sync + 'static {
@@ -32,6 +36,86 @@ pub trait HostAccess: Send + Sync + 'static {
     fn unix_ms(&self) -> u64;
     /// The counters.
     fn counters(&self) -> &dyn CounterService;
+    /// The key-value store.
+    fn kv(&self) -> &dyn KvService;
+    /// The metrics.
+    fn metrics(&self) -> &dyn MetricsService;
+    /// Sends a request.
+    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>>;
+    /// Sleeps from now on.
+    fn sleep(&self, time: Duration) -> BoxFuture<()>;
+    /// Runs a plugin's future; it keeps the host alive by itself.
+    ///
+    /// # Errors
+    /// When there is no room, or the gateway ends.
+    fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError>;
+    /// Runs a plugin's job on a thread that may block; it keeps the host alive by itself.
+    ///
+    /// # Errors
+    /// As [`HostAccess::spawn`].
+    fn spawn_blocking(&self, job: Job) -> Result<(), HostError>;
+    /// The value of a granted variable.
+    ///
+    /// # Errors
+    /// When it is not granted, or not set.
+    fn secret(&self, name: &str) -> Result<String, HostError>;
+}
+
+/// Values with an expiry.
+pub trait KvService: Send + Sync {
+    /// A copy of the value.
+    fn get(&self, key: &str) -> Option<Vec<u8>>;
+    /// Sets a value, for ever or for this long.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError>;
+    /// Removes a value; whether there was one.
+    fn delete(&self, key: &str) -> bool;
+}
+
+/// Metrics of one instance.
+pub trait MetricsService: Send + Sync {
+    /// The id of a metric, made when it is new.
+    ///
+    /// # Errors
+    /// When the name or the bounds are none, or there are too many.
+    fn register(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+    ) -> Result<u64, HostError>;
+    /// Adds, sets or counts in; an unknown id is ignored.
+    fn record(&self, id: u64, value: f64);
+}
+
+/// A plugin's job: run it, or drop it to cancel.
+pub struct Job {
+    raw: Option<RawJob>,
+    /// Dropped last: the job may use its host until it has ended.
+    _host: Arc<dyn Send + Sync>,
+}
+
+// SAFETY: the plugin's side makes jobs of `Send` closures only.
+unsafe impl Send for Job {}
+
+impl Job {
+    /// Runs it.
+    pub fn run(mut self) {
+        if let Some(raw) = self.raw.take() {
+            unsafe { (raw.run)(raw.arg) }
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            unsafe { (raw.cancel)(raw.arg) }
+        }
+    }
 }
 
 /// Counters that outlive the instance. Where they are kept is the host's affair: nothing in this
@@ -156,7 +240,12 @@ impl<T: HostAccess> Table<T> {
             log: log::<T>,
             clock: RSome(ClockVtRef(Self::CLOCK.as_prefix())),
             counters: RSome(CountersVtRef(Self::COUNTERS.as_prefix())),
-            kv: RNone, metrics: RNone, http: RNone, timer: RNone, task: RNone, secrets: RNone,
+            kv: RSome(KvVtRef(Self::KV.as_prefix())),
+            metrics: RSome(MetricsVtRef(Self::METRICS.as_prefix())),
+            http: RSome(HttpVtRef(Self::HTTP.as_prefix())),
+            timer: RSome(TimerVtRef(Self::TIMER.as_prefix())),
+            task: RSome(TaskVtRef(Self::TASK.as_prefix())),
+            secrets: RSome(SecretsVtRef(Self::SECRETS.as_prefix())),
         });
     }
 

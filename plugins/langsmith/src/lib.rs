@@ -1,0 +1,138 @@
+//! The `langsmith` callback: traces calls to LangSmith, as LiteLLM's built-in of that name does.
+//!
+//! ```yaml
+//! litellm_settings:
+//!   callbacks: [langsmith]
+//! ```
+//!
+//! Everything else comes from the environment or `.env`:
+//!
+//! | variable | default |
+//! |---|---|
+//! | `LANGSMITH_API_KEY` | none: nothing is traced, and a warning says so |
+//! | `LANGSMITH_PROJECT` | `litellm-completion` |
+//! | `LANGSMITH_BASE_URL` | `https://api.smith.langchain.com` |
+//! | `LANGSMITH_TENANT_ID` | none |
+//! | `LANGSMITH_DEFAULT_RUN_NAME` | `LLMRun` |
+//! | `LANGSMITH_BATCH_SIZE` | 512 |
+//! | `LANGSMITH_SAMPLING_RATE` | 1: every call |
+//!
+//! `callback_settings.langsmith` may give `project`, `default_run_name`, `batch_size`,
+//! `flush_interval_ms` (5000) and `sampling_rate`, which win.
+//!
+//! A hook copies what it needs and queues it; runs are put together and sent as a task, in batches:
+//! when a batch is full, after the interval, and at the end of the gateway. A call never waits and never
+//! fails for it. What cannot be sent is tried again with growing pauses, then dropped; the queue is
+//! bounded too. What is dropped is counted in `callgate_plugin_langsmith_runs_dropped_total`.
+//!
+//! **Prompts and answers are part of a run.** Keys and headers are not.
+//!
+//! `settings` reads the above, `note` is what a hook keeps, `run` the JSON made of it, `ids` a run's place
+//! in a trace, `queue` what waits, `keeper` the task that sends.
+
+mod ids;
+mod keeper;
+mod note;
+mod queue;
+mod run;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use settings::Settings;
+
+use keeper::Keeper;
+use note::Note;
+use plugin_api::{
+    CallView, Callback, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
+    export_callbacks,
+};
+use std::sync::Arc;
+
+/// A client's `metadata` beyond it is left out.
+const MAX_METADATA: usize = 64 * 1024;
+
+/// See the crate.
+#[derive(Debug)]
+pub struct Langsmith {
+    host: Host,
+    keeper: Arc<Keeper>,
+    sampling_rate: f64,
+}
+
+impl Callback for Langsmith {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        let plan = settings.plan(&host);
+        let sampling_rate = plan.sampling_rate;
+        let keeper = Arc::new(Keeper::new(host, plan).map_err(InitError::new)?);
+        Ok(Self { host, keeper, sampling_rate })
+    }
+
+    /// A client's `metadata` is not for every upstream, so it may be gone at the end.
+    fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        let metadata = call.param("metadata").filter(|json| json.len() <= MAX_METADATA);
+        if let Some(metadata) = metadata.map(str::to_owned)
+            && self.keeper.can_send()
+        {
+            call.set_local(metadata.as_bytes())?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+        if self.wants() {
+            self.keeper.keep(Note::of_reply(call, reply, self.now_ms()));
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
+        if self.wants() {
+            self.keeper.keep(Note::of_failure(call, failure, self.now_ms()));
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn shutdown(&self) {
+        self.keeper.close();
+    }
+}
+
+impl Langsmith {
+    fn wants(&self) -> bool {
+        if !self.keeper.can_send() {
+            self.keeper.count_untraced();
+            return false;
+        }
+        self.sampling_rate >= 1.0 || fastrand::f64() < self.sampling_rate
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.host.clock().map_or(0, |clock| clock.unix_ms())
+    }
+}
+
+export_callbacks! {
+    Langsmith {
+        name: "langsmith",
+        kind: sync,
+        hooks: [on_llm_start, on_llm_end, on_llm_error],
+        reads: ["model", "route", "messages", "params", "reply", "error"],
+        writes: [],
+        needs: {
+            secrets: [
+                "LANGSMITH_API_KEY",
+                "LANGSMITH_PROJECT",
+                "LANGSMITH_BASE_URL",
+                "LANGSMITH_TENANT_ID",
+                "LANGSMITH_DEFAULT_RUN_NAME",
+                "LANGSMITH_BATCH_SIZE",
+                "LANGSMITH_SAMPLING_RATE",
+            ],
+            http_hosts: ["LANGSMITH_BASE_URL=https://api.smith.langchain.com"],
+        },
+        settings_schema: include_str!("../settings.schema.json"),
+    }
+}

@@ -1,0 +1,70 @@
+//! `GET /metrics`: what is counted, who may read it.
+
+use callgate_tests::config::{config, openai};
+use callgate_tests::{Answer, Client, Gate, Gateway, upstream};
+use serde_json::json;
+
+#[tokio::test]
+async fn calls_are_counted_by_names_of_the_config_only() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let client = gateway.client();
+    let _ = client.chat("gpt").send().await.expect_status(200);
+    let _ = client.chat("gpt").streaming().send().await.expect_status(200).events();
+    for made_up in ["no-such-model", "nor-this"] {
+        let _ = client.chat(made_up).send().await;
+    }
+    let stranger = Client::new(gateway.address(), "sk-wrong");
+    let _ = stranger.chat("gpt").send().await.expect_status(401);
+    // A stream is counted behind its last byte, and before its line.
+    gateway.log().times(r#""target":"callgate::access""#, 5).await;
+    let reply = client.get("/metrics").await.expect_status(200);
+    assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let text = reply.text();
+    for line in [
+        r#"callgate_calls_total{model="gpt",provider="openai",status="200"} 2"#,
+        r#"callgate_calls_total{model="other",provider="none",status="400"} 2"#,
+        r#"callgate_calls_total{model="none",provider="none",status="401"} 1"#,
+        r#"callgate_call_duration_seconds_count{model="gpt",provider="openai"} 2"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "`{line}` is missing:\n{text}");
+    }
+    assert!(
+        text.contains("callgate_tokens_total{model=\"gpt\",provider=\"openai\",kind=\"prompt\"}")
+    );
+    assert!(!text.contains("no-such-model"), "{text}");
+    assert_eq!(
+        client.get("/metrics/").await.expect_status(200).text().lines().count(),
+        text.lines().count()
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_waits_is_in_flight() {
+    let gate = Gate::new();
+    let upstream = upstream(Answer::default().held(&gate)).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let waiting = gateway.client().chat("gpt").spawn();
+    gate.arrived(1).await;
+    let text = gateway.client().get("/metrics").await.expect_status(200).text();
+    assert!(text.lines().any(|line| line == "callgate_calls_in_flight 1"), "{text}");
+    gate.open();
+    let _ = waiting.await.unwrap().expect_status(200);
+}
+
+#[tokio::test]
+async fn metrics_need_the_key_unless_the_config_opens_them() {
+    let upstream = upstream(Answer::default()).await;
+    for (open, status) in [(false, 401), (true, 200)] {
+        let mut config = config(&[openai(&upstream)]);
+        if open {
+            config["litellm_settings"] = json!({"require_auth_for_metrics_endpoint": false});
+        }
+        let gateway = Gateway::with_config(config).start().await;
+        for path in ["/metrics", "/metrics/"] {
+            let _ =
+                Client::new(gateway.address(), "sk-wrong").get(path).await.expect_status(status);
+            let _ = gateway.client().get(path).await.expect_status(200);
+        }
+    }
+}
