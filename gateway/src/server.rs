@@ -5,6 +5,7 @@
 //! failure becomes HTTP, `access_log` writes the one line each request gets.
 
 mod access_log;
+mod alarm;
 mod auth;
 mod callbacks;
 mod chat;
@@ -20,29 +21,73 @@ mod read;
 mod relay;
 mod request;
 mod respond;
-mod silence;
 
 pub use listen::{Listener, Server};
 
 use crate::app::App;
+use alarm::Alarm;
 use axum::{
     Router,
-    extract::{Request, State},
+    body::Body,
+    extract::{Path, Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
-use std::sync::Arc;
+use bytes::Bytes;
+use futures_util::future::Either;
+use http_body_util::{Either as EitherBody, Full};
+use hyper::body::Incoming;
+use std::{convert::Infallible, sync::Arc};
+use tower::ServiceExt as _;
+
+/// The body of a request: straight from the connection, or behind the router.
+type RequestBody = EitherBody<Incoming, Body>;
+
+/// The body of an answer: in one piece, or whatever else there is.
+type AnswerBody = EitherBody<Full<Bytes>, Body>;
+
+/// What a connection's requests are answered by.
+#[derive(Clone, Debug)]
+struct Surface {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Surface {
+    fn new(app: &Arc<App>) -> Self {
+        Self { app: Arc::clone(app), router: router(Arc::clone(app)) }
+    }
+
+    /// The usual calls go straight to their story: matching, boxing and extracting for the router
+    /// would cost them a tenth of what they take. Everything else is the router's.
+    fn answer(
+        &self,
+        alarm: &Alarm,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
+        if request.method() == Method::POST && CALLS.contains(&request.uri().path()) {
+            let (app, alarm) = (Arc::clone(&self.app), alarm.clone());
+            let call = chat::call(app, alarm, request.map(EitherBody::Left), None);
+            return Either::Left(async { Ok(call.await) });
+        }
+        let routed = self.router.clone().oneshot(request);
+        Either::Right(Box::pin(async { Ok(routed.await?.map(EitherBody::Right)) }))
+    }
+}
+
+/// The paths of a call that name no model.
+const CALLS: [&str; 3] = ["/v1/chat/completions", "/chat/completions", "/cursor/chat/completions"];
 
 /// Every path.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let calls = Router::new()
-        .route("/v1/chat/completions", post(chat::chat))
-        .route("/chat/completions", post(chat::chat))
-        .route("/engines/{model}/chat/completions", post(chat::chat_with_model))
-        .route("/openai/deployments/{model}/chat/completions", post(chat::chat_with_model))
-        .route("/cursor/chat/completions", post(chat::chat))
+fn router(app: Arc<App>) -> Router {
+    // A post to one of these has been answered before it comes here.
+    let named =
+        CALLS.iter().fold(Router::new(), |router, path| router.route(path, MethodRouter::new()));
+    let calls = named
+        .route("/engines/{model}/chat/completions", post(chat_with_model))
+        .route("/openai/deployments/{model}/chat/completions", post(chat_with_model))
         .method_not_allowed_fallback(method_not_allowed);
     let rest = Router::new()
         .route("/v1/models", get(models::list))
@@ -62,6 +107,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_head))
         .layer(middleware::from_fn(access_log::small_endpoint));
     calls.merge(rest).with_state(app)
+}
+
+async fn chat_with_model(
+    State(app): State<Arc<App>>,
+    Path(model): Path<String>,
+    request: Request,
+) -> Response {
+    let request = request.map(EitherBody::Right);
+    chat::call(app, Alarm::default(), request, Some(model)).await.map(Body::new)
 }
 
 /// Calls check their head in `request::accept`, where their failure gets its line in the log; this is

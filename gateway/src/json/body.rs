@@ -267,20 +267,27 @@ impl Body {
         // A handful is compared faster than hashed; any number must not cost its square.
         const HANDFUL: usize = 24;
         let mut duplicates = Vec::new();
-        let names = || self.entries.iter().map(|entry| self.name(entry)).enumerate();
         if self.entries.len() <= HANDFUL {
-            let later = |index: usize, name: &[u8]| {
-                self.entries[index + 1..].iter().any(|entry| *self.name(entry) == *name)
+            let is_repeated = |index: &usize| {
+                let (entry, later) = (&self.entries[*index], &self.entries[index + 1..]);
+                later.iter().any(|other| self.same_name(entry, other))
             };
-            duplicates.extend(names().filter(|(index, name)| later(*index, name)).map(|it| it.0));
+            duplicates.extend((0..self.entries.len()).filter(is_repeated));
         } else {
             let mut last = std::collections::HashMap::new();
-            duplicates.extend(names().filter_map(|(index, name)| last.insert(name, index)));
+            let names = self.entries.iter().map(|entry| self.name(entry)).enumerate();
+            duplicates.extend(names.filter_map(|(index, name)| last.insert(name, index)));
         }
         for index in duplicates {
             self.entries[index].value = Value::Removed;
             self.edited = true;
         }
+    }
+
+    fn same_name(&self, one: &Entry, other: &Entry) -> bool {
+        let plain = one.name.is_none() && other.name.is_none();
+        // Most names differ in their length already.
+        (!plain || one.name_at.len() == other.name_at.len()) && self.name(one) == self.name(other)
     }
 
     fn name<'a>(&'a self, entry: &'a Entry) -> Cow<'a, [u8]> {

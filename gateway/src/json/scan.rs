@@ -4,8 +4,14 @@
 //! once. Feeding may stop anywhere, also within a character or an escape. Used for requests
 //! (`body`), JSON replies and streamed frames (`provider`).
 
+mod blocks;
+mod number;
+mod stops;
+
+use blocks::Blocks;
+use number::Number;
 use std::ops::Range;
-use wide::u8x16;
+use stops::Stops;
 
 /// Nesting allowed; deeper input is refused rather than recursed into.
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -58,18 +64,6 @@ enum Word {
     Null,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Number {
-    Minus,
-    Zero,
-    Integer,
-    Point,
-    Fraction,
-    E,
-    ESign,
-    Exponent,
-}
-
 /// The scan in progress.
 #[derive(Debug)]
 pub(crate) struct Scanner {
@@ -116,17 +110,7 @@ impl Scanner {
     /// Scans the next bytes.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
         self.check_utf8(chunk)?;
-        let mut at = 0;
-        while let Some(&byte) = chunk.get(at) {
-            at = match self.state {
-                State::Text => self.text(chunk, at)?,
-                State::Number(number) => self.number(chunk, at, number)?,
-                _ => {
-                    self.step(byte, at)?;
-                    at + 1
-                }
-            };
-        }
+        blocks::with_best(Walk { scanner: self, chunk })?;
         self.offset += chunk.len();
         Ok(())
     }
@@ -150,7 +134,7 @@ impl Scanner {
     }
 
     /// One byte outside of strings and numbers.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
         match self.state {
             State::Escape => self.escape(byte, at),
@@ -188,6 +172,18 @@ impl Scanner {
         Ok(())
     }
 
+    /// Whether a whole `true` or `null` stands at `at`, which then is the value.
+    #[inline(always)]
+    fn word(&mut self, chunk: &[u8], at: usize) -> bool {
+        let found = chunk.get(at..).and_then(|rest| rest.first_chunk::<4>());
+        if !matches!(found, Some(b"null" | b"true")) {
+            return false;
+        }
+        self.begin_value(at);
+        self.value_done(at + 4);
+        true
+    }
+
     /// The bytes of a number from `at`; returns where it ends.
     fn number(
         &mut self,
@@ -196,6 +192,10 @@ impl Scanner {
         mut number: Number,
     ) -> Result<usize, ScanError> {
         while let Some(&byte) = chunk.get(at) {
+            if byte.is_ascii_digit() && number.goes_on() {
+                at += 1;
+                continue;
+            }
             match number.after(byte) {
                 Some(next) => number = next,
                 None => {
@@ -215,11 +215,7 @@ impl Scanner {
             self.close(at);
             return Ok(());
         }
-        if self.depth == 1 {
-            let start = self.offset + at;
-            let name = std::mem::replace(&mut self.name, 0..0);
-            self.members.push(Member { name, escaped: self.name_escaped, value: start..start });
-        }
+        self.begin_value(at);
         match byte {
             b'{' => self.open(true, at)?,
             b'[' => self.open(false, at)?,
@@ -306,37 +302,91 @@ impl Scanner {
         }
     }
 
-    /// The inside of a string from `at`; returns where to go on.
-    fn text(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
+    /// The inside of a string from `at`, and of the strings that follow it in the usual way; returns
+    /// where to go on.
+    #[inline(always)]
+    fn text(
+        &mut self,
+        stops: &mut Stops<'_, impl Blocks>,
+        chunk: &[u8],
+        mut at: usize,
+    ) -> Result<usize, ScanError> {
         if self.high_surrogate && chunk.get(at) != Some(&b'\\') {
             return Err(self.fail("expected the second half of a surrogate pair", at));
         }
-        // Names and the halves of a surrogate pair are looked at escape by escape.
-        let plainly = !self.high_surrogate && !self.in_key;
-        let at = if plainly { past_text(chunk, at) } else { at + plain_text(&chunk[at..]) };
-        match chunk.get(at) {
-            None => Ok(at),
-            Some(b'"') => {
-                self.end_text(at);
-                Ok(at + 1)
+        loop {
+            // Names and the halves of a surrogate pair are looked at escape by escape.
+            at = stops.next(at, self.in_key | self.high_surrogate);
+            match chunk.get(at) {
+                None => return Ok(at),
+                Some(b'"') => {}
+                Some(b'\\') => {
+                    self.state = State::Escape;
+                    return Ok(at + 1);
+                }
+                Some(_) => return Err(self.fail("control character in a string", at)),
             }
-            Some(b'\\') => {
-                self.state = State::Escape;
-                Ok(at + 1)
+            let follows = chunk.get(at..).unwrap_or_default();
+            if self.in_key {
+                self.end_key(at);
+                if !follows.starts_with(b"\":") {
+                    return Ok(at + 1);
+                }
+                if follows.get(2) != Some(&b'"') {
+                    self.state = State::Value;
+                    return Ok(at + 2);
+                }
+                self.begin_value(at + 2);
+                at += 3;
+            } else if self.depth > 2 && self.objects & 3 == 1 && follows.starts_with(b"\"},{\"") {
+                // From one object of an array to the next, as between messages.
+                self.in_key = true;
+                at += 5;
+            } else {
+                self.value_done(at + 1);
+                at = self.next_key(chunk, at + 1);
+                if self.state != State::Text {
+                    return Ok(at);
+                }
             }
-            Some(_) => Err(self.fail("control character in a string", at)),
+            self.state = State::Text;
         }
     }
 
-    fn end_text(&mut self, at: usize) {
-        if self.in_key {
-            self.in_key = false;
-            self.state = State::Colon;
-            if self.depth == 1 {
-                self.name.end = self.offset + at;
+    /// Behind a value: into the next name of the same object, when it follows at once.
+    #[inline(always)]
+    fn next_key(&mut self, chunk: &[u8], at: usize) -> usize {
+        let follows = chunk.get(at..).is_some_and(|rest| rest.starts_with(b",\""));
+        if !follows || self.objects & 1 == 0 || self.depth == 0 {
+            return at;
+        }
+        if self.depth == 1 {
+            if self.members.len() >= MAX_MEMBERS {
+                return at;
             }
-        } else {
-            self.value_done(at + 1);
+            self.name = self.offset + at + 2..0;
+            self.name_escaped = false;
+        }
+        self.in_key = true;
+        self.state = State::Text;
+        at + 2
+    }
+
+    #[inline(always)]
+    fn end_key(&mut self, at: usize) {
+        self.in_key = false;
+        self.state = State::Colon;
+        if self.depth == 1 {
+            self.name.end = self.offset + at;
+        }
+    }
+
+    /// A value begins at `at`.
+    fn begin_value(&mut self, at: usize) {
+        if self.depth == 1 {
+            let start = self.offset + at;
+            let name = std::mem::replace(&mut self.name, 0..0);
+            self.members.push(Member { name, escaped: self.name_escaped, value: start..start });
         }
     }
 
@@ -399,54 +449,37 @@ impl Scanner {
     }
 }
 
-impl Number {
-    fn after(self, byte: u8) -> Option<Self> {
-        Some(match (self, byte) {
-            (Self::Minus, b'0') => Self::Zero,
-            (Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => Self::Integer,
-            (Self::Zero | Self::Integer, b'.') => Self::Point,
-            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
-            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::E,
-            (Self::E, b'+' | b'-') => Self::ESign,
-            (Self::E | Self::ESign | Self::Exponent, b'0'..=b'9') => Self::Exponent,
-            _ => return None,
-        })
-    }
-
-    fn complete(self) -> bool {
-        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::Exponent)
-    }
+/// A scanner on its way through a chunk.
+struct Walk<'a> {
+    scanner: &'a mut Scanner,
+    chunk: &'a [u8],
 }
 
-/// The first byte from `at` that ends a string, or is an escape that is none of the usual ones, or
-/// a control character. Prompts are mostly text, line breaks and quotes: those are passed here.
-fn past_text(chunk: &[u8], mut at: usize) -> usize {
-    loop {
-        at += plain_text(&chunk[at.min(chunk.len())..]);
-        match chunk.get(at..) {
-            Some([b'\\', b'n' | b'"' | b'\\' | b't' | b'r' | b'/', ..]) => at += 2,
-            _ => return at,
-        }
-    }
-}
+impl blocks::Work for Walk<'_> {
+    type Output = Result<(), ScanError>;
 
-/// How many bytes of a string come before its end, an escape or a control character.
-fn plain_text(bytes: &[u8]) -> usize {
-    let mut len = 0;
-    let (blocks, tail) = bytes.as_chunks::<16>();
-    for block in blocks {
-        let block = u8x16::new(*block);
-        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
-        let stops =
-            block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\')) | control;
-        let stops = stops.to_bitmask();
-        if stops != 0 {
-            return len + stops.trailing_zeros() as usize;
+    #[inline(always)]
+    fn run(self, blocks: impl Blocks) -> Self::Output {
+        let Self { scanner, chunk } = self;
+        let mut stops = Stops::new(blocks, chunk, scanner.state == State::Escape);
+        let mut at = 0;
+        while let Some(&byte) = chunk.get(at) {
+            let state = scanner.state;
+            at = match state {
+                State::Text => scanner.text(&mut stops, chunk, at)?,
+                State::Number(number) => {
+                    let at = scanner.number(chunk, at, number)?;
+                    scanner.next_key(chunk, at)
+                }
+                State::Value if scanner.word(chunk, at) => scanner.next_key(chunk, at + 4),
+                _ => {
+                    scanner.step(byte, at)?;
+                    at + 1
+                }
+            };
         }
-        len += 16;
+        Ok(())
     }
-    let stop = |byte: &u8| matches!(byte, b'"' | b'\\') || *byte < 0x20;
-    len + tail.iter().position(stop).unwrap_or(tail.len())
 }
 
 #[cfg(test)]

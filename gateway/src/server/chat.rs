@@ -1,7 +1,9 @@
 //! `POST /v1/chat/completions`: the story of a call, step by step.
 
 use super::{
+    AnswerBody, RequestBody,
     access_log::Record,
+    alarm::Alarm,
     completion, error,
     flight::{Flight, refused},
     outbound::{self, Sent},
@@ -17,56 +19,44 @@ use crate::{
     provider::{Destination, Echo, Outgoing},
     upstream::{self, Answer, Lines, UpstreamError},
 };
-use axum::{
-    body::Body,
-    extract::{Path, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
-    response::Response,
-};
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::Full;
 use plugin_api::FailureKind;
 use std::{
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
-
 /// A JSON reply of an upstream is refused beyond this.
 const MAX_REPLY: usize = 256 * 1024 * 1024;
 
-pub(super) async fn chat(State(app): State<Arc<App>>, request: Request) -> Response {
-    story(app, request, None).await
-}
-
-pub(super) async fn chat_with_model(
-    State(app): State<Arc<App>>,
-    Path(model): Path<String>,
-    request: Request,
-) -> Response {
-    story(app, request, Some(model)).await
-}
-
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
-async fn story(app: Arc<App>, request: Request, path_model: Option<String>) -> Response {
+/// `path_model` comes from an Azure-style path.
+pub(super) async fn call(
+    app: Arc<App>,
+    alarm: Alarm,
+    request: Request<RequestBody>,
+    path_model: Option<String>,
+) -> Response<AnswerBody> {
     let accepted = Instant::now();
     let (head, body) = request.into_parts();
     let id = request::call_id(&head.headers);
     let cross_origin = head.headers.contains_key(header::ORIGIN);
     let mut record = Record::new(id.clone(), head.uri.path().to_owned(), accepted);
-    let call = request::accept(&app, head, body, path_model, id.clone(), accepted).await;
+    let call = request::accept((&app, &alarm), head, body, path_model, id.clone(), accepted).await;
     let mut response = match call {
-        Err(failure) => refused(&app, &record, &failure),
+        Err(failure) => refused(&app, &record, &failure).map(AnswerBody::Right),
         Ok(call) => {
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;
-            let flight = Flight::new(app, record, call);
+            let flight = Flight::new(app, alarm, record, call);
             answer(flight).await
         }
     };
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert(CALL_ID, id);
+        headers.insert(request::CALL_ID, id);
     }
     if cross_origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -75,18 +65,20 @@ async fn story(app: Arc<App>, request: Request, path_model: Option<String>) -> R
     response
 }
 
-async fn answer(mut flight: Flight) -> Response {
+async fn answer(mut flight: Flight) -> Response<AnswerBody> {
     match attempt(&mut flight).await {
-        Ok(Attempted::Json(response)) => response,
-        Ok(Attempted::Stream(relay, head)) => relay.into_response(flight, head),
-        Err(failure) => error::response(&flight.failed(failure).await),
+        Ok(Attempted::Json(response)) => response.map(AnswerBody::Left),
+        Ok(Attempted::Stream(relay, head)) => {
+            relay.into_response(flight, head).map(AnswerBody::Right)
+        }
+        Err(failure) => error::response(&flight.failed(failure).await).map(AnswerBody::Right),
     }
 }
 
 /// How an attempt went well.
 enum Attempted {
     /// Answered; the call has ended.
-    Json(Response),
+    Json(Response<Full<Bytes>>),
     /// A stream has begun; the call ends with it.
     Stream(Box<Relay>, HeaderMap),
 }
@@ -102,8 +94,11 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         return made(flight, &reply, &sent.echo).await;
     }
     let app = Arc::clone(&flight.app);
-    let answer = upstream::post(&outgoing.url, lines, outgoing.body, &app.tls, sent.timeout).await;
-    let answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
+    let posting = upstream::post(&outgoing.url, lines, outgoing.body, &app.tls);
+    let end = sent.started.checked_add(sent.timeout);
+    let answer = flight.alarm.until(end, posting).await;
+    let answer = answer.unwrap_or(Err(UpstreamError::Timeout(sent.timeout)));
+    let mut answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
     flight.record.upstream = Some(sent.started.elapsed());
     if !(200..300).contains(&answer.status) {
         return Err(outbound::upstream_error(answer, &sent).await);
@@ -117,7 +112,7 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, head));
     }
-    json_reply(flight, answer, sent).await.map(Attempted::Json)
+    json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
 }
 
 /// The start hooks; a callback's own answer ends the call here.
@@ -185,10 +180,13 @@ async fn made(
 }
 
 /// Reads, translates and sends a JSON reply.
-async fn json_reply(flight: &mut Flight, answer: Answer, sent: Sent) -> Result<Response, Failure> {
-    let headers = outbound::answer_headers(&sent, &answer.headers);
+async fn json_reply(
+    flight: &mut Flight,
+    answer: &mut Answer,
+    sent: &Sent,
+) -> Result<Response<Full<Bytes>>, Failure> {
+    let headers = outbound::answer_headers(sent, &answer.headers);
     let mut arriving = Arriving::new();
-    let mut answer = answer;
     let not_json = |what: String| {
         Failure::new(
             FailureKind::UPSTREAM_UNREACHABLE,
@@ -201,7 +199,7 @@ async fn json_reply(flight: &mut Flight, answer: Answer, sent: Sent) -> Result<R
         .cause(what)
     };
     loop {
-        let next = tokio::time::timeout(sent.timeout, answer.next()).await;
+        let next = flight.alarm.within(sent.timeout, answer.next()).await;
         let next = next.unwrap_or(Some(Err(UpstreamError::Timeout(sent.timeout))));
         match next {
             None => break,
@@ -209,7 +207,7 @@ async fn json_reply(flight: &mut Flight, answer: Answer, sent: Sent) -> Result<R
                 arriving.push(bytes).map_err(|error| not_json(error.to_string()))?;
             }
             Some(Ok(_)) => return Err(not_json(format!("more than {MAX_REPLY} bytes"))),
-            Some(Err(error)) => return Err(outbound::unreachable(&error, &sent)),
+            Some(Err(error)) => return Err(outbound::unreachable(&error, sent)),
         }
     }
     let body = arriving.finish().map_err(|error: BodyError| not_json(error.to_string()))?;
@@ -225,7 +223,7 @@ async fn finish_json(
     body: Vec<Bytes>,
     mut headers: HeaderMap,
     from_callback: bool,
-) -> Result<Response, Failure> {
+) -> Result<Response<Full<Bytes>>, Failure> {
     let said = Streamed::default();
     let mut reply = Reply::new(200, Some(joined(body)), &said);
     reply.from_callback = from_callback;
@@ -235,7 +233,7 @@ async fn finish_json(
     }
     outbound::duration_headers(&mut headers, &flight.record);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut response = Response::new(Body::from(reply.json.unwrap_or_default()));
+    let mut response = Response::new(Full::new(reply.json.unwrap_or_default()));
     *response.headers_mut() = headers;
     Ok(response)
 }
@@ -251,5 +249,6 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
 
 fn echo(call: &Call) -> Echo {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Echo { id: format!("chatcmpl-{}", call.id), created, model: call.requested_model.clone() }
+    let id = ["chatcmpl-", &call.id].concat();
+    Echo { id, created, model: call.requested_model.clone() }
 }

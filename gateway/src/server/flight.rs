@@ -5,7 +5,7 @@
 //! (`answered`, `streamed`, `failed`); the fourth is the client hanging up, which reaches us only
 //! as a drop.
 
-use super::{access_log::Record, error};
+use super::{access_log::Record, alarm::Alarm, error};
 use crate::{
     app::App,
     call::Call,
@@ -29,6 +29,8 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) app: Arc<App>,
+    /// What bounds the call's waits.
+    pub(super) alarm: Alarm,
     /// The callbacks as they were when the call began.
     pub(super) chain: Arc<Chain>,
     pub(super) record: Record,
@@ -42,16 +44,17 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(app: Arc<App>, record: Record, call: Call) -> Self {
+    pub(super) fn new(app: Arc<App>, alarm: Alarm, record: Record, call: Box<Call>) -> Self {
         app.metrics.entered();
         Self {
             chain: app.callbacks.chain(),
             app,
+            alarm,
             record,
             streamed: Streamed::default(),
             sent: false,
             first_token: None,
-            call: Some(Box::new(call)),
+            call: Some(call),
         }
     }
 

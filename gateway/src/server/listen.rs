@@ -4,18 +4,17 @@
 //! thread, so that a call, its upstream connection and its hooks stay on one core and share
 //! nothing. (A listener per worker would let two gateways share a port without a word.)
 
+use super::{Surface, alarm::Alarm};
 use crate::app::App;
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use std::{
+    future::poll_fn,
     io,
     net::SocketAddr,
     num::NonZero,
     sync::Arc,
+    task::Poll,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -164,7 +163,7 @@ async fn work(
     let mut cut = std::pin::pin!(cutting.notified());
     // From here on the notice is not missed.
     cut.as_mut().enable();
-    let router = super::router(Arc::clone(&app));
+    let surface = Surface::new(&app);
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -174,7 +173,7 @@ async fn work(
                 let Some(stream) = stream else { break };
                 if let Ok(stream) = TcpStream::from_std(stream) {
                     let limit = app.limits.header_timeout;
-                    open.spawn(serve(stream, router.clone(), limit, draining.clone()));
+                    open.spawn(serve(stream, surface.clone(), limit, draining.clone()));
                 }
             }
             Some(_) = open.join_next(), if !open.is_empty() => {}
@@ -198,23 +197,39 @@ async fn begins(draining: &mut watch::Receiver<bool>) {
 /// One connection, until it closes; while draining, until its current call is answered.
 async fn serve(
     stream: TcpStream,
-    router: Router,
+    surface: Surface,
     header_timeout: Duration,
     mut draining: watch::Receiver<bool>,
 ) {
+    let alarm = Alarm::default();
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(alarm.clone())
         .header_read_timeout(header_timeout)
         .max_buf_size(READ_BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request| surface.answer(&alarm, request)),
+        );
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = begins(&mut draining) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let probe = draining.clone();
+    let mut draining = std::pin::pin!(begins(&mut draining));
+    let (mut asked, mut told) = (false, false);
+    let ended = poll_fn(|context| {
+        let ended = connection.as_mut().poll(context);
+        // Once asked for, the news wakes this task. To ask again at every chunk of a stream would
+        // cost more than to look whether it has come.
+        if told || ended.is_ready() || (asked && !probe.has_changed().unwrap_or(true)) {
+            return ended;
         }
-    };
+        asked = true;
+        if draining.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        told = true;
+        connection.as_mut().graceful_shutdown();
+        connection.as_mut().poll(context)
+    })
+    .await;
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }

@@ -9,7 +9,8 @@ use crate::{
     telemetry::decimal,
     upstream::{Answer, Headers, Lines, Origin, UpstreamError},
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use plugin_api::FailureKind;
 use std::time::{Duration, Instant};
 
@@ -95,8 +96,8 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
         lines.add(name.as_str(), &[value.as_bytes()]);
     }
     match call.headers.get(HOP) {
-        Some(before) => lines.add(HOP, &[before.as_bytes(), b",", hop.as_bytes()]),
-        None => lines.add(HOP, &[hop.as_bytes()]),
+        Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
+        None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
     }
     lines
 }
@@ -134,10 +135,16 @@ pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
 pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
     let total = record.accepted.elapsed();
     let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
-    for (name, duration) in [(DURATION, total), (OVERHEAD, overhead)] {
-        let mut text = Vec::with_capacity(12);
+    let mut text = Vec::with_capacity(24);
+    let mut add = |duration: Duration| {
+        let from = text.len();
         decimal(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &mut text);
-        if let Ok(value) = HeaderValue::try_from(text) {
+        from..text.len()
+    };
+    let places = [(DURATION, add(total)), (OVERHEAD, add(overhead))];
+    let text = Bytes::from(text);
+    for (name, place) in places {
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(place)) {
             headers.insert(name, value);
         }
     }

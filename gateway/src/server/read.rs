@@ -1,5 +1,6 @@
 //! Reading a request body within its bounds, scanned while it arrives.
 
+use super::{RequestBody, alarm::Alarm};
 use crate::{
     config::Limits,
     failure::Failure,
@@ -8,12 +9,14 @@ use crate::{
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use plugin_api::FailureKind;
+use std::time::Instant;
 
 /// The body as a scanned JSON object.
 pub(super) async fn body(
     headers: &HeaderMap,
-    body: axum::body::Body,
+    body: RequestBody,
     limits: &Limits,
+    (alarm, accepted): (&Alarm, Instant),
 ) -> Result<Body, Failure> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -21,9 +24,10 @@ pub(super) async fn body(
     if announced.is_some_and(|len| len > limits.max_body_bytes as u64) {
         return Err(too_large(limits.max_body_bytes));
     }
-    match tokio::time::timeout(limits.body_timeout, collect(body, limits.max_body_bytes)).await {
-        Ok(read) => read,
-        Err(_) => {
+    let end = accepted.checked_add(limits.body_timeout);
+    match alarm.until(end, collect(body, limits.max_body_bytes)).await {
+        Some(read) => read,
+        None => {
             let seconds = limits.body_timeout.as_secs_f64();
             let text = format!("the request body did not arrive within {seconds} s");
             Err(Failure::new(FailureKind::INVALID, 408, text))
@@ -31,7 +35,7 @@ pub(super) async fn body(
     }
 }
 
-async fn collect(mut body: axum::body::Body, max: usize) -> Result<Body, Failure> {
+async fn collect(mut body: RequestBody, max: usize) -> Result<Body, Failure> {
     let mut arriving = Arriving::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {

@@ -3,7 +3,7 @@
 //! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
 //! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
 
-use super::{error, flight::Flight, outbound, silence::Silence};
+use super::{alarm::Alarm, error, flight::Flight, outbound};
 use crate::{
     callbacks::{Chunk, Streamed},
     failure::{Failure, type_of},
@@ -34,7 +34,7 @@ pub(super) struct Relay {
     answer: Option<Answer>,
     translator: Option<Box<dyn StreamTranslator>>,
     /// How long the upstream may be silent.
-    silence: Silence,
+    gap: Duration,
     out: Outbox,
     /// What broke the stream, told when the chunks that came before it are sent.
     broken: Option<Failure>,
@@ -85,7 +85,7 @@ impl Relay {
         Self {
             answer: Some(answer),
             translator: Some(translator),
-            silence: Silence::new(gap),
+            gap,
             out: Outbox::default(),
             broken: None,
             ended: Ended::No,
@@ -98,7 +98,7 @@ impl Relay {
         Self {
             answer: None,
             translator: None,
-            silence: Silence::new(Duration::ZERO),
+            gap: Duration::ZERO,
             out,
             broken: None,
             ended: Ended::Complete,
@@ -111,7 +111,7 @@ impl Relay {
         self.out.for_callbacks = chain.wants_tokens();
         self.out.streamed = chain.wants_end().then(Streamed::default);
         while self.ended == Ended::No && self.out.is_empty() {
-            self.arrive().await?;
+            self.arrive(&flight.alarm).await?;
         }
         flight.first_token = Some(flight.record.accepted.elapsed());
         Ok(())
@@ -141,10 +141,10 @@ impl Relay {
 
     /// Takes what the upstream sends next, and everything that came with it. What breaks it after
     /// chunks that were good has to wait until those are sent.
-    async fn arrive(&mut self) -> Result<(), Failure> {
+    async fn arrive(&mut self, alarm: &Alarm) -> Result<(), Failure> {
         let arrived = match self.broken.take() {
             Some(failure) => Err(failure),
-            None => self.take_arriving().await,
+            None => self.take_arriving(alarm).await,
         };
         match arrived {
             Err(failure) if !self.out.is_empty() => {
@@ -155,10 +155,10 @@ impl Relay {
         }
     }
 
-    async fn take_arriving(&mut self) -> Result<(), Failure> {
+    async fn take_arriving(&mut self, alarm: &Alarm) -> Result<(), Failure> {
         let Some(answer) = &mut self.answer else { return Ok(()) };
-        let Some(mut next) = self.silence.bounds(answer.next()).await else {
-            return Err(stalled(self.silence.limit()));
+        let Some(mut next) = alarm.within(self.gap, answer.next()).await else {
+            return Err(stalled(self.gap));
         };
         loop {
             match next {
@@ -276,7 +276,7 @@ impl Streaming {
 /// Brings the outbox to where something can be sent, or the stream to its end.
 async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
     if relay.out.is_empty() && relay.ended == Ended::No {
-        relay.arrive().await?;
+        relay.arrive(&flight.alarm).await?;
     }
     if relay.out.for_callbacks {
         relay.show(flight).await?;

@@ -1,13 +1,13 @@
 //! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
 
-use super::{auth, read};
+use super::{RequestBody, alarm::Alarm, auth, read};
 use crate::{
     app::App,
     call::{Accepted, Call},
     failure::Failure,
     json::Body,
 };
-use axum::http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, FailureKind, limits};
 use std::{
     sync::Arc,
@@ -15,22 +15,28 @@ use std::{
 };
 
 /// The header that shows a call has been here before.
-pub(super) const HOP: &str = "x-callgate-hop";
+pub(super) const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
+
+/// The client's id for the call, and the gateway's answer.
+pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 
 /// Authenticates, reads and scans. `path_model` comes from an Azure-style path.
 pub(super) async fn accept(
-    app: &App,
+    (app, alarm): (&App, &Alarm),
     mut head: Parts,
-    body: axum::body::Body,
+    body: RequestBody,
     path_model: Option<String>,
     id: String,
     accepted: Instant,
-) -> Result<Call, Failure> {
+) -> Result<Box<Call>, Failure> {
     check_head(app, &head.headers)?;
     // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
     auth::check(app, &head.headers)?;
-    let body = read::body(&head.headers, body, &app.limits).await?;
+    let body = read::body(&head.headers, body, &app.limits, (alarm, accepted)).await?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
     let requested_model = app.completion_model.clone().or(path_model).or(named);
@@ -42,7 +48,8 @@ pub(super) async fn accept(
         let text = format!("'model' must be at most {} bytes long.", limits::MODEL);
         return Err(Failure::invalid(text).param("model"));
     }
-    Ok(Call::new(Accepted {
+    // Boxed at once: it is large, and would be moved again at every step.
+    Ok(Box::new(Call::new(Accepted {
         id,
         endpoint: Endpoint::CHAT,
         requested_model,
@@ -51,7 +58,7 @@ pub(super) async fn accept(
         key_id: Arc::clone(&app.key_id),
         accepted,
         body,
-    }))
+    })))
 }
 
 /// The client's id for the call when it is a sane one, else a new one.
@@ -59,7 +66,7 @@ pub(super) fn call_id(headers: &HeaderMap) -> String {
     let sane = |id: &&str| {
         !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    let sent = headers.get("x-litellm-call-id").and_then(|id| id.to_str().ok()).filter(sane);
+    let sent = headers.get(CALL_ID).and_then(|id| id.to_str().ok()).filter(sane);
     sent.map_or_else(new_id, str::to_owned)
 }
 
@@ -103,12 +110,12 @@ pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
 
 /// How long the upstream may take for this call: the client's wish, else the deployment's.
 pub(super) fn timeout(call: &Call, configured: Duration) -> Result<Duration, Failure> {
-    let header = |name: &str| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
-    let streaming = call
-        .stream
-        .then(|| header("x-litellm-stream-timeout").or_else(|| member(call, "stream_timeout")));
+    let header =
+        |name: HeaderName| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
+    let streaming =
+        call.stream.then(|| header(STREAM_TIMEOUT).or_else(|| member(call, "stream_timeout")));
     let general = || {
-        header("x-litellm-timeout")
+        header(TIMEOUT)
             .or_else(|| member(call, "timeout"))
             .or_else(|| member(call, "request_timeout"))
     };
@@ -143,7 +150,7 @@ pub(super) fn check_head(app: &App, headers: &HeaderMap) -> Result<(), Failure> 
 }
 
 fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
-    let seen = |value: &axum::http::HeaderValue| {
+    let seen = |value: &HeaderValue| {
         value.to_str().is_ok_and(|hops| hops.split(',').any(|hop| hop.trim() == app.hop))
     };
     if !headers.get_all(HOP).iter().any(seen) {

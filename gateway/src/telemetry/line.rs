@@ -140,14 +140,26 @@ pub(crate) fn decimal(thousandths: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// Bytes that text in a JSON string must not have as they are.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        special[control] = true;
+        control += 1;
+    }
+    special[b'"' as usize] = true;
+    special[b'\\' as usize] = true;
+    special
+};
+
 /// Text as the inside of a JSON string.
 struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
         let mut rest = text.as_bytes();
-        while let Some(at) = rest.iter().position(special) {
+        while let Some(at) = rest.iter().position(|byte| SPECIAL[usize::from(*byte)]) {
             self.0.extend_from_slice(&rest[..at]);
             match rest[at] {
                 b'"' => self.0.extend_from_slice(b"\\\""),
@@ -197,14 +209,27 @@ fn timestamp(now: SystemTime, out: &mut Vec<u8>) {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_micros()
-    );
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let parts = [
+        (4, year),
+        (7, month),
+        (10, day),
+        (13, second / 3600),
+        (16, second / 60 % 60),
+        (19, second % 60),
+        (26, since.subsec_micros().into()),
+    ];
+    // From the last digit of each part to its first: what is left of a part keeps its zeros.
+    for (end, mut value) in parts {
+        for digit in text[..end].iter_mut().rev() {
+            if value == 0 {
+                break;
+            }
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    }
+    out.extend_from_slice(&text);
 }
 
 /// The date of a day since 1970: years of 365.2425 days that begin in March, so that the leap day

@@ -7,6 +7,7 @@
 use super::framing::{Framing, Step};
 use bytes::{Bytes, BytesMut};
 use std::{
+    cell::Cell,
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
@@ -29,6 +30,12 @@ const READ: usize = 16 * 1024;
 
 /// Slices given to one write.
 const SLICES: usize = 32;
+
+thread_local! {
+    /// What a connection that rests has left of its memory, for the next one that reads: mostly it
+    /// is enough, and nothing is allocated for an answer.
+    static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -98,7 +105,11 @@ impl Connection {
 
     /// Gives back the memory of the last answer; for the time in the pool.
     pub(super) fn rest(&mut self) {
-        self.buffer = BytesMut::new();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // What an upstream said beyond its answer is nobody's.
+        buffer.clear();
+        // A thread that ends has no use for it any more.
+        let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
 
     /// Sends a request and reads the head of its answer.
@@ -213,6 +224,9 @@ impl Connection {
 
     /// Reads what has arrived; 0 at the end.
     async fn read(&mut self) -> io::Result<usize> {
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.take();
+        }
         self.buffer.reserve(READ);
         self.io.read_buf(&mut self.buffer).await
     }

@@ -1,6 +1,7 @@
 //! Idle connections, one pool a thread: taking and giving back is a push and a pop.
 
 use super::{Origin, http1::Connection};
+use foldhash::fast::RandomState;
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -24,8 +25,8 @@ thread_local! {
 
 #[derive(Default)]
 struct Pool {
-    origins: HashMap<Box<str>, Arc<Origin>>,
-    idle: HashMap<Host, Vec<Idle>>,
+    origins: HashMap<Box<str>, Arc<Origin>, RandomState>,
+    idle: HashMap<Host, Vec<Idle>, RandomState>,
 }
 
 type Host = (bool, String, u16);

@@ -98,6 +98,119 @@ fn judges_as_serde_json_does() {
     }
 }
 
+/// Documents with everything a scan has a way of its own for: long and short text, escapes of every
+/// kind around the edges of blocks, numbers, words, nesting, objects in arrays.
+fn document(random: &mut fastrand::Rng, depth: usize) -> String {
+    let text = |random: &mut fastrand::Rng| {
+        const PIECES: &[&str] = &[
+            "a",
+            "word ",
+            "\\n",
+            "\\\"",
+            "\\\\",
+            "\\t",
+            "\\/",
+            "\\b",
+            "\\u00e9",
+            "\\ud83d\\ude00",
+            "é",
+            "日本語",
+            "😀",
+            "0123456789abcdef",
+            "{\\\"a\\\":[",
+            "\\\\\\\\\\\"",
+        ];
+        let pieces = random.usize(0..12);
+        let inside: String = (0..pieces).map(|_| PIECES[random.usize(0..PIECES.len())]).collect();
+        format!("\"{inside}\"")
+    };
+    let space = [" ", "\n", "\t", "", "", "", "", ""][random.usize(0..8)];
+    match random.usize(0..if depth == 0 { 4 } else { 7 }) {
+        0 | 1 => text(random),
+        2 => ["0", "-1", "12.5e+3", "1E9", "-0.25", "4294967296"][random.usize(0..6)].to_owned(),
+        3 => ["true", "false", "null"][random.usize(0..3)].to_owned(),
+        4 => {
+            let items: Vec<_> =
+                (0..random.usize(0..4)).map(|_| document(random, depth - 1)).collect();
+            format!("[{space}{}{space}]", items.join(&format!(",{space}")))
+        }
+        _ => {
+            let members: Vec<_> = (0..random.usize(0..5))
+                .map(|_| format!("{}{space}:{space}{}", text(random), document(random, depth - 1)))
+                .collect();
+            format!("{{{space}{}{space}}}", members.join(&format!("{space},{space}")))
+        }
+    }
+}
+
+#[test]
+fn judges_mutated_documents_as_serde_json_does() {
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut judged = [0, 0];
+    for round in 0..40_000 {
+        let mut bytes = document(&mut random, 4).into_bytes();
+        for _ in 0..round % 3 {
+            let at = random.usize(0..=bytes.len());
+            match random.usize(0..5) {
+                0 => bytes.insert(at, random.u8(..)),
+                1 => bytes.insert(at, b"\"\\{}[],:0-eu\n"[random.usize(0..13)]),
+                2 if at < bytes.len() => drop(bytes.remove(at)),
+                3 if at < bytes.len() => bytes[at] ^= 1 << random.usize(0..8),
+                _ => bytes.truncate(at),
+            }
+        }
+        let whole = Scanner::scan(&bytes);
+        let shown = String::from_utf8_lossy(&bytes);
+        let theirs = serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|e| e.to_string());
+        // Valid JSON all the same, and no business of a scan.
+        if matches!(&theirs, Err(text) if text.starts_with("number out of range")) {
+            continue;
+        }
+        let theirs = theirs.is_ok();
+        assert_eq!(whole.is_ok(), theirs, "{shown}");
+        let mut scanner = Scanner::new();
+        let mut rest = &bytes[..];
+        let mut fed = Ok(());
+        while !rest.is_empty() && fed.is_ok() {
+            let (chunk, later) = rest.split_at(random.usize(1..=rest.len().min(150)));
+            fed = scanner.feed(chunk);
+            rest = later;
+        }
+        let split = fed.and_then(|()| scanner.finish());
+        match (&whole, &split) {
+            (Ok(whole), Ok(split)) => assert_eq!(whole, split, "{shown}"),
+            (Err(_), Err(_)) => {}
+            _ => panic!("{whole:?} and {split:?} for {shown}"),
+        }
+        judged[usize::from(theirs)] += 1;
+    }
+    assert!(judged.iter().all(|count| *count > 5_000), "{judged:?}");
+}
+
+#[test]
+fn blocks_are_read_alike_by_any_instructions() {
+    struct Both<'a>(&'a [u8; 64]);
+    impl blocks::Work for Both<'_> {
+        type Output = (blocks::Found, blocks::Found);
+        fn run(self, blocks: impl Blocks) -> Self::Output {
+            (blocks.find(self.0), blocks::Narrow.find(self.0))
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..10_000 {
+        let block = std::array::from_fn(|_| match random.u8(..4) {
+            0 => b"\"\\nt\x1f\x20\x00"[random.usize(0..7)],
+            _ => random.u8(..),
+        });
+        let (best, narrow) = blocks::with_best(Both(&block));
+        assert_eq!(best, narrow, "{block:?}");
+        let expected = block.iter().enumerate().fold(0, |bits, (index, byte)| {
+            bits | u64::from(matches!(byte, b'"' | b'\\' | b'n' | b't')) << index
+        });
+        assert_eq!(narrow.usual, expected, "{block:?}");
+    }
+}
+
 #[test]
 fn finds_the_members_of_the_top_level_only() {
     let text = r#"{ "a" : {"b": 1} , "c\u0064":[2], "n": -1.5}"#;

@@ -1,0 +1,170 @@
+//! Bounds on waiting: for a head, a body, an upstream, the next chunk of a stream.
+//!
+//! A timer set and cleared for every wait costs more than passing a chunk on, and one that is due
+//! before all others makes the runtime wake itself up. Here a connection has one timer for all its
+//! waits, as it waits for one thing at a time. It is set for the first of them and looked at again
+//! only when it goes off: for a wait that is over by then, it is set anew.
+
+use hyper::rt::Timer;
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The timer of one connection. Its clones are the same timer, for the connection's task only.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alarm(Arc<Mutex<Option<Set>>>);
+
+#[derive(Debug)]
+struct Set {
+    sleep: Pin<Box<Sleep>>,
+    /// Who will be woken.
+    waker: Waker,
+}
+
+impl Alarm {
+    /// The output of `work`; `None` when it is not there by `end`. Without an end it may take any
+    /// time: that is what a limit comes to which is beyond what the clock can count.
+    pub(super) async fn until<T>(
+        &self,
+        end: Option<std::time::Instant>,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let end = end.map(Instant::from_std);
+        poll_fn(|context| match (work.as_mut().poll(context), end) {
+            (Poll::Ready(output), _) => Poll::Ready(Some(output)),
+            (Poll::Pending, Some(end)) => self.poll(end, context).map(|()| None),
+            (Poll::Pending, None) => Poll::Pending,
+        })
+        .await
+    }
+
+    /// The output of `work`; `None` when it takes longer than `limit`.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let mut end = None;
+        poll_fn(|context| {
+            if let Poll::Ready(output) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            // What is ready at once needs no clock.
+            match *end.get_or_insert_with(|| Instant::now().checked_add(limit)) {
+                Some(end) => self.poll(end, context).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Ready from `end` on; before, the task will be polled again no later than then.
+    fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = slot.get_or_insert_with(|| Set {
+            sleep: Box::pin(sleep_until(end)),
+            waker: Waker::noop().clone(),
+        });
+        if end < set.sleep.deadline() {
+            set.sleep.as_mut().reset(end);
+        } else if set.waker.will_wake(context.waker()) && !set.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        while set.sleep.as_mut().poll(context).is_ready() {
+            // It may have been set for an earlier wait.
+            if Instant::now() >= end {
+                return Poll::Ready(());
+            }
+            set.sleep.as_mut().reset(end);
+        }
+        set.waker.clone_from(context.waker());
+        Poll::Pending
+    }
+}
+
+/// For hyper's wait for the next head.
+impl Timer for Alarm {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep_until(std::time::Instant::now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Wait { alarm: self.clone(), end: Instant::from_std(deadline) })
+    }
+}
+
+struct Wait {
+    alarm: Alarm,
+    end: Instant,
+}
+
+impl hyper::rt::Sleep for Wait {}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.alarm.poll(self.end, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use tokio::time::sleep;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn paused(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(test);
+    }
+
+    #[test]
+    fn each_wait_has_the_whole_limit() {
+        paused(async {
+            let alarm = Alarm::default();
+            for _ in 0..5 {
+                let wait = sleep(LIMIT - Duration::from_millis(1));
+                assert_eq!(alarm.within(LIMIT, wait).await, Some(()));
+            }
+            let start = Instant::now();
+            assert_eq!(alarm.within(LIMIT, pending::<()>()).await, None);
+            assert_eq!(start.elapsed(), LIMIT);
+        });
+    }
+
+    #[test]
+    fn a_shorter_wait_after_a_longer_one_ends_in_time() {
+        paused(async {
+            let alarm = Alarm::default();
+            assert_eq!(alarm.within(10 * LIMIT, sleep(LIMIT)).await, Some(()));
+            let start = Instant::now();
+            let head = alarm.sleep_until(start.into_std() + LIMIT);
+            assert_eq!(alarm.within(2 * LIMIT, head).await, Some(()));
+            assert_eq!(start.elapsed(), LIMIT);
+            let end = start.into_std() + 2 * LIMIT;
+            assert_eq!(alarm.until(Some(end), pending::<()>()).await, None);
+            assert_eq!(start.elapsed(), 2 * LIMIT);
+        });
+    }
+
+    #[test]
+    fn what_is_ready_needs_no_timer() {
+        let alarm = Alarm::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert_eq!(runtime.block_on(alarm.within(LIMIT, ready(7))), Some(7));
+    }
+}
