@@ -22,14 +22,10 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::Full;
-use plugin_api::FailureKind;
 use std::{
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
-
-/// A JSON reply of an upstream is refused beyond this.
-const MAX_REPLY: usize = 256 * 1024 * 1024;
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
 /// `path_model` comes from an Azure-style path.
@@ -71,7 +67,10 @@ async fn answer(mut flight: Flight) -> Response<AnswerBody> {
         Ok(Attempted::Stream(relay, head)) => {
             relay.into_response(flight, head).map(AnswerBody::Right)
         }
-        Err(failure) => error::response(&flight.failed(failure).await).map(AnswerBody::Right),
+        Err(failure) => {
+            let failure = flight.told(failure);
+            error::response(&flight.failed(failure).await).map(AnswerBody::Right)
+        }
     }
 }
 
@@ -186,29 +185,27 @@ async fn json_reply(
     sent: &Sent,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let headers = outbound::answer_headers(sent, &answer.headers);
+    let limit = flight.app.limits.max_reply_bytes;
+    if answer.announced().is_some_and(|length| length > limit as u64) {
+        return Err(outbound::too_large(limit, sent));
+    }
     let mut arriving = Arriving::new();
-    let not_json = |what: String| {
-        Failure::new(
-            FailureKind::UPSTREAM_UNREACHABLE,
-            500,
-            format!(
-                "`{}` answered 200 with something that is no completion",
-                sent.target.deployment().label
-            ),
-        )
-        .cause(what)
-    };
+    let status = answer.status;
+    let not_json = |what: String| outbound::no_completion(status, what, sent);
     loop {
         let next = flight.alarm.within(sent.timeout, answer.next()).await;
         let next = next.unwrap_or(Some(Err(UpstreamError::Timeout(sent.timeout))));
         match next {
             None => break,
-            Some(Ok(bytes)) if arriving.len() + bytes.len() <= MAX_REPLY => {
+            Some(Ok(bytes)) if arriving.len() + bytes.len() <= limit => {
                 arriving.push(bytes).map_err(|error| not_json(error.to_string()))?;
             }
-            Some(Ok(_)) => return Err(not_json(format!("more than {MAX_REPLY} bytes"))),
+            Some(Ok(_)) => return Err(outbound::too_large(limit, sent)),
             Some(Err(error)) => return Err(outbound::unreachable(&error, sent)),
         }
+    }
+    if arriving.len() == 0 {
+        return Err(not_json(String::new()));
     }
     let body = arriving.finish().map_err(|error: BodyError| not_json(error.to_string()))?;
     let dialect = sent.target.deployment().provider.dialect;

@@ -113,6 +113,15 @@ impl Flight {
         failure
     }
 
+    /// What `failure` is called once the gateway has stopped waiting for its calls: then a wait
+    /// that ended was cut short.
+    pub(super) fn told(&self, failure: Failure) -> Failure {
+        if self.alarm.is_cut() && failure.kind == FailureKind::TIMEOUT {
+            return shutting_down();
+        }
+        failure
+    }
+
     fn figures(&self) -> Figures {
         Figures {
             usage: self.record.usage,
@@ -146,6 +155,12 @@ impl Drop for Flight {
             record.failed(&app, &failing.failure, status);
         });
     }
+}
+
+/// The gateway ends before the call does.
+pub(super) fn shutting_down() -> Failure {
+    let text = "this gateway is shutting down, and the answer was not complete in time";
+    Failure::new(FailureKind::INTERNAL, 503, text).code("shutting_down")
 }
 
 fn failing(failure: Failure, sent: bool, streamed: &str, figures: Figures) -> Failing<'_> {
