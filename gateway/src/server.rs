@@ -7,6 +7,7 @@
 mod access_log;
 mod alarm;
 mod auth;
+mod bulk;
 mod callbacks;
 mod chat;
 mod completion;

@@ -1,8 +1,8 @@
 //! Upstreams that answer otherwise than they were asked: what they did is said, and what can be
 //! used of it is used.
 
-use callgate_tests::config::{config, every_dialect, openai};
-use callgate_tests::{Answer, Event, Gateway, Reply, sse, upstream};
+use callgate_tests::config::{config, deployment, every_dialect, openai};
+use callgate_tests::{Answer, Event, Gateway, Reply, Script, scripted, sse, upstream};
 use serde_json::json;
 
 async fn asked(answer: Answer, stream: bool) -> Reply {
@@ -121,4 +121,25 @@ async fn a_reply_over_the_limit_is_refused() {
         }
         gateway.stop().await;
     }
+}
+
+#[tokio::test]
+async fn memory_of_huge_replies_is_given_back() {
+    const HUGE: usize = 48 * 1024 * 1024;
+    let script = Script::default().model("gpt-4o-mini", Answer::huge(HUGE));
+    let upstream = scripted(script).await;
+    let small = deployment("small", "openai/small", &upstream.openai_base());
+    let gateway = Gateway::with_config(config(&[openai(&upstream), small])).start().await;
+    let before = gateway.memory();
+    let calls: Vec<_> = (0..6).map(|_| gateway.client().chat("gpt").spawn()).collect();
+    for call in calls {
+        assert!(call.await.unwrap().expect_status(200).body.len() > HUGE);
+    }
+    // Enough for every worker to be done with what it did before.
+    for _ in 0..std::thread::available_parallelism().unwrap().get() {
+        let _ = gateway.client().chat("small").send().await.expect_status(200);
+    }
+    let kept = gateway.memory().saturating_sub(before);
+    assert!(kept < 2 * HUGE, "{kept} bytes of {} are kept", 6 * HUGE);
+    gateway.stop().await;
 }
