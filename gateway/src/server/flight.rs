@@ -132,7 +132,8 @@ impl Flight {
     }
 }
 
-/// Not an ending of its own: a drop with the call still here is how a client's leaving arrives.
+/// Not an ending of its own: a drop with the call still here is how a client's leaving arrives,
+/// and how a call is cut off that could not be told so.
 /// The hooks run at once; what is not done at once goes on as a task.
 impl Drop for Flight {
     fn drop(&mut self) {
@@ -145,16 +146,20 @@ impl Drop for Flight {
             &mut self.record,
             Record::new(String::new(), String::new(), call.accepted),
         );
-        let status = if self.sent { 200 } else { CLIENT_CLOSED_REQUEST };
+        let failure = if self.alarm.is_cut() { shutting_down() } else { client_gone() };
+        let status = if self.sent { 200 } else { failure.status };
         detach(async move {
-            let text = "the client closed the connection before the answer was complete";
-            let failure = Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
-                .code("client_closed_request");
             let mut failing = failing(failure, true, &streamed.text, figures);
             chain.error(&mut call, &app.deployments, &mut failing).await;
             record.failed(&app, &failing.failure, status);
         });
     }
+}
+
+fn client_gone() -> Failure {
+    let text = "the client closed the connection before the answer was complete";
+    Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
+        .code("client_closed_request")
 }
 
 /// The gateway ends before the call does.

@@ -52,7 +52,7 @@ impl Stop {
     /// The next time somebody asks; never, when nobody is left who could.
     pub(crate) async fn asked(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -220,7 +220,9 @@ async fn work(
 /// Lets the system close the connection of a client that takes nothing for so long: it sees what
 /// the client in fact takes, where here only a full buffer would be seen, and it costs no timer.
 fn bound_writing(stream: &TcpStream, limit: Duration) {
-    let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1);
+    // The system takes a signed number.
+    let millis = limit.as_millis().clamp(1, i32::MAX as u128);
+    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
         tracing::debug!(%error, "a client's connection has no `write_timeout`");
     }

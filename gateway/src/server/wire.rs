@@ -98,7 +98,8 @@ impl Wire {
 
 /// The status of an answer that is hyper's own: a client error, with no body and no type.
 fn automatic(bytes: &[u8]) -> Option<u16> {
-    if bytes.len() > SHORT || !bytes.starts_with(b"HTTP/1.1 4") || !bytes.ends_with(b"\r\n\r\n") {
+    let short = bytes.len() <= SHORT && bytes.starts_with(b"HTTP/1.");
+    if !short || bytes.get(8..10) != Some(b" 4") || !bytes.ends_with(b"\r\n\r\n") {
         return None;
     }
     let empty = memchr::memmem::find(bytes, b"\r\ncontent-length: 0\r\n").is_some();
@@ -212,6 +213,7 @@ mod tests {
         for (head, expected) in [
             ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n", Some(400)),
             ("HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n", Some(431)),
+            ("HTTP/1.0 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n", Some(400)),
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", None),
             ("HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n", None),
             ("HTTP/1.1 400 Bad Request\r\ncontent-type: x/y\r\ncontent-length: 0\r\n", None),

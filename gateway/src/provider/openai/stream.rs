@@ -17,7 +17,6 @@ static FINISH_REASON: LazyLock<memchr::memmem::Finder<'static>> =
 #[derive(Debug)]
 pub(super) struct Passing {
     kind: Kind,
-    requested_model: String,
     lines: Lines,
     frames: Frames,
 }
@@ -56,12 +55,11 @@ impl Passing {
             finished: false,
             done: false,
         };
-        let requested_model = echo.model.clone();
-        Self { kind: Kind::Unknown, requested_model, lines: Lines::default(), frames }
+        Self { kind: Kind::Unknown, lines: Lines::default(), frames }
     }
 
     fn whole(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
-        let whole = whole::read(json, &self.requested_model, self.frames.include_usage)?;
+        let whole = whole::read(json, &self.frames.model, self.frames.include_usage)?;
         whole.chunks.iter().for_each(|chunk| out.chunk(&[chunk.as_bytes()]));
         self.frames.usage = whole.usage;
         self.frames.finished = true;

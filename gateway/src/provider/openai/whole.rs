@@ -12,8 +12,8 @@ pub(super) struct Whole {
     pub(super) usage: Option<Usage>,
 }
 
-/// `model` is the requested name. An error object is that error.
-pub(super) fn read(body: &[u8], model: &str, include_usage: bool) -> Result<Whole, StreamFailure> {
+/// `model` is the requested name as JSON. An error object is that error.
+pub(super) fn read(body: &[u8], model: &[u8], include_usage: bool) -> Result<Whole, StreamFailure> {
     let Ok(Value::Object(mut whole)) = serde_json::from_slice(body) else {
         return Err(malformed_json());
     };
@@ -23,7 +23,8 @@ pub(super) fn read(body: &[u8], model: &str, include_usage: bool) -> Result<Whol
     let Some(Value::Array(choices)) = whole.remove("choices") else { return Err(malformed_json()) };
     let usage = whole.remove("usage").filter(|usage| !usage.is_null());
     whole.insert("object".to_owned(), json!("chat.completion.chunk"));
-    whole.insert("model".to_owned(), json!(model));
+    let model: Value = serde_json::from_slice(model).unwrap_or_default();
+    whole.insert("model".to_owned(), model);
     let mut chunks = Vec::new();
     let mut add = |choices: Value, usage: Option<&Value>| {
         let mut chunk = whole.clone();
