@@ -116,7 +116,14 @@ unsafe extern "C" fn reject<T: CallAccess>(ctx: *mut (), raw: RawRejection) {
 }
 unsafe extern "C" fn reply<T: CallAccess>(ctx: *mut (), raw: RawReply) {
     let content = lossy(raw.content);
-    let reply = if raw.is_json == 0 { Reply::Text(content) } else { Reply::Json(content) };
+    let reply = match raw.is_json {
+        0 => Reply::Text(content),
+        1 => Reply::Json(content),
+        form => {
+            let message = format!("it answered in form {form}, which this gateway does not know");
+            return unsafe { edit::<T>(ctx).fault(&message) };
+        }
+    };
     unsafe { edit::<T>(ctx).reply(reply) }
 }
 unsafe extern "C" fn fault<T: CallAccess>(ctx: *mut (), message: View) {
