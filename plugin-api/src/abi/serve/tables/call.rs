@@ -170,3 +170,25 @@ impl<T: CallAccess> Table<T> {
         reject: reject::<T>, reply: reply::<T>, fault: fault::<T>,
     }) }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::super::lend_call;
+    use crate::{
+        abi::{RawReply, Verdict, View},
+        testing::{Outcome, TestCall},
+    };
+
+    #[test]
+    fn an_answer_in_a_form_of_a_later_minor_is_a_fault() {
+        for (is_json, is_answer) in [(0, true), (1, true), (2, false)] {
+            let mut call = TestCall::chat("m");
+            let handle = lend_call(&mut call);
+            let raw = RawReply { is_json, content: View::of(b"{}") };
+            unsafe { (handle.vt.reply())(handle.ctx, raw) };
+            let outcome = call.outcome(Verdict::REPLY);
+            assert_eq!(matches!(outcome, Outcome::Reply(_)), is_answer, "{is_json}: {outcome:?}");
+            assert!(is_answer || matches!(outcome, Outcome::Fault(_)), "{outcome:?}");
+        }
+    }
+}
