@@ -31,6 +31,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use plugin_api::abi::ApiVersion;
+
 use super::caution::Caution;
 use super::hook::Hook;
 use super::inspect::{Inspected, inspect};
@@ -41,7 +43,6 @@ use super::snapshot::Snapshot;
 use crate::config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
 use crate::host::{Missing, Needs, Permissions, Services};
 use library::Library;
-use plugin_api::abi::ApiVersion;
 
 /// What became of the config's list.
 #[derive(Debug)]
@@ -289,7 +290,8 @@ fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
     missing.map(problem).collect()
 }
 
-/// A warning when a plugin of a later minor has hooks that this gateway never calls.
+/// A warning when a plugin, of a later minor or by a slip of its author, has hooks that this gateway
+/// never calls.
 fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem> {
     let known = |name: &str| Hook::ALL.iter().any(|hook| hook.name() == name);
     let hooks = inspected.callback.hooks.iter().filter(|name| !known(name));
@@ -297,13 +299,16 @@ fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem
     if hooks.is_empty() {
         return None;
     }
+    let (ours, theirs) = (ApiVersion::CURRENT, inspected.header.api);
     let text = format!(
-        "expected hooks of ABI {}, found {hooks} of a plugin built for ABI {}: never called here",
-        ApiVersion::CURRENT,
-        inspected.header.api
+        "expected hooks of ABI {ours}, found {hooks} of a plugin built for ABI {theirs}: never called here"
     );
     let text = about(entry, Some(&inspected.file), &text);
-    let remedy = "use a later gateway if the callback needs them";
+    let remedy = if theirs > ours {
+        "use a later gateway if the callback needs them"
+    } else {
+        "take them off the manifest's `hooks`"
+    };
     Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
 }
 

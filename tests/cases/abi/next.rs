@@ -18,7 +18,7 @@ impl Next {
         let root = build::repository();
         let folder = building::copy(&root.join("tests/abi/next"), "next");
         let layout = "gateway/src/callbacks/loader/layout.rs";
-        building::write(&folder.join("host/src/layout.rs"), &text(&root.join(layout)));
+        building::write(&folder.join("host/src/layout.rs"), text(&root.join(layout)));
         // The live workspace's own dependencies and lints, for the copies of its package.
         let live = text(&root.join("Cargo.toml"));
         let (from, to) = (live.find("[workspace.package]"), live.find("[profile."));
