@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod abi;
 mod audit_log;
 mod auth;
 mod bad_input;
