@@ -9,11 +9,12 @@
 //! | `<!-- in on_llm_start -->` | the body of a hook; `in async on_llm_start` and `in new` likewise |
 //!
 //! `blocks` reads a document, `commands` runs it, `snippets` builds its Rust, `configs` checks its
-//! YAML, `said` compares what it quotes.
+//! YAML, `said` compares what it quotes, `links` follows its links.
 
 mod blocks;
 mod commands;
 mod configs;
+mod links;
 mod said;
 mod snippets;
 

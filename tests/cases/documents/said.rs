@@ -3,7 +3,7 @@
 use std::fs;
 
 use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, build, upstream};
+use callgate_tests::{Answer, Gateway, build, tool, upstream};
 use serde_json::{Value, json};
 
 use super::blocks::blocks;
@@ -148,5 +148,19 @@ fn every_key_of_an_entry_is_in_it() {
             guide.contains(&format!("`{key}`")) || guide.contains(&format!("{key}: ")),
             "{OPERATORS} does not name `{key}`"
         );
+    }
+}
+
+/// What the files say of themselves.
+#[tokio::test]
+async fn the_shipped_callbacks_have_the_hooks_it_lists() {
+    let guide = text(OPERATORS);
+    for name in ["routing", "rate_limit", "guardrail", "audit_log", "langsmith"] {
+        let file = build::plugin(name).display().to_string();
+        let inspected = tool::plugin(&build::folder(), &["inspect", &file, "--json"]).await.json();
+        let hooks = inspected["callbacks"][0]["hooks"].as_array().unwrap().iter();
+        let hooks: Vec<_> = hooks.map(|hook| format!("`{}`", hook.as_str().unwrap())).collect();
+        let row = format!("| [`{name}`](shipped-callbacks.md#{name}) | {} |", hooks.join(" "));
+        assert!(guide.contains(&row), "{OPERATORS} has no row that begins {row}");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use callgate_tests::{build, tool};
@@ -26,23 +26,18 @@ const PRELUDE: &str = "\
     use std::{sync::*, time::Duration};
 ";
 
-/// The body of a hook, its parameters by their usual names and `host` the host it was given.
-fn body(block: &Block, hook: &str) -> String {
-    let (waits, hook) = hook.strip_prefix("async ").map_or((false, hook), |hook| (true, hook));
+/// A hook that does nothing, for a callback that is all `new`.
+const IDLE: &str = "Ok(Flow::Continue)";
+
+/// A callback with this body for `new` or a hook, and a test that runs it. Its parameters have their
+/// usual names, and `host` is the host that `new` was given.
+fn body(block: &Block, place: &str) -> String {
+    let (waits, place) = place.strip_prefix("async ").map_or((false, place), |it| (true, it));
     let (callback, keyword, made) =
         if waits { ("AsyncCallback", "async ", "of_async") } else { ("Callback", "", "of") };
     let text = &block.text;
-    // What ends in a statement goes on.
-    let last = text.trim_end().lines().last().and_then(|line| line.split(" //").next());
-    let concludes = !last.unwrap_or_default().trim_end().ends_with([';', '}']);
-    let end = if concludes { "" } else { "\n#[allow(unreachable_code)] Ok(Flow::Continue)" };
-    let (parameters, drive) = match hook {
-        "new" => {
-            return format!(
-                "    fn new(host: Host) -> Result<(), InitError> {{\n{text}\n    Ok(())\n    }}\n"
-            );
-        }
-        "on_llm_start" => ("call: &mut LlmCall<'_>", "tester.start(&mut call)"),
+    let (parameters, drive) = match place {
+        "new" | "on_llm_start" => ("call: &mut LlmCall<'_>", "tester.start(&mut call)"),
         "on_llm_new_token" => (
             "call: &mut CallView<'_>, chunk: &mut Chunk<'_>",
             "tester.new_token(&mut call, &mut TestChunk::text(\"hello\"))",
@@ -57,14 +52,25 @@ fn body(block: &Block, hook: &str) -> String {
         ),
         other => panic!("{GUIDE}:{}: no hook is called `{other}`", block.line),
     };
+    // What ends in a statement goes on.
+    let last = text.trim_end().lines().last().and_then(|line| line.split(" //").next());
+    let goes_on = last.unwrap_or_default().trim_end().ends_with([';', '}']);
+    let (hook, new, inside) = match (place, goes_on) {
+        ("new", _) => ("on_llm_start", text.as_str(), IDLE.to_owned()),
+        (_, true) => (place, "", format!("{text}\n#[allow(unreachable_code)] {IDLE}")),
+        (_, false) => (place, "", text.clone()),
+    };
     format!(
         "    struct Subject {{ host: Host }}
     impl {callback} for Subject {{
         type Settings = Value;
-        fn new(host: Host, _: Value) -> Result<Self, InitError> {{ Ok(Self {{ host }}) }}
+        fn new(host: Host, _: Value) -> Result<Self, InitError> {{
+{new}
+            Ok(Self {{ host }})
+        }}
         {keyword}fn {hook}(&self, {parameters}) -> Hook {{
             let host = self.host;
-{text}{end}
+{inside}
         }}
     }}
     #[test]
@@ -99,6 +105,17 @@ fn sources() -> (String, Vec<(String, String)>) {
     (library, plugins)
 }
 
+async fn cargo(root: &Path, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).current_dir(root).stdin(Stdio::null()).kill_on_drop(true);
+    command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
+    // Its first run builds all dependencies: it ends when it ends.
+    let output = command.output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{GUIDE}, `line_N` is the block at line N: {said}");
+}
+
 /// Builds and tests the crate, puts its plugins through `plugin check`, and says where they are.
 pub(super) async fn build() -> PathBuf {
     let folder = tempfile::tempdir().unwrap();
@@ -121,19 +138,8 @@ pub(super) async fn build() -> PathBuf {
     fs::write(root.join("Cargo.toml"), manifest).unwrap();
     // The versions this workspace was built with are at hand.
     fs::copy(build::repository().join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--lib", "--examples", "--quiet"]).current_dir(&root);
-    command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
-    // Its first run builds all dependencies: it ends when it ends.
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{GUIDE}, by the numbers of its lines: {said}");
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--examples", "--quiet"]).current_dir(&root);
-    command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    cargo(&root, &["test", "--lib", "--examples", "--quiet"]).await;
+    cargo(&root, &["build", "--examples", "--quiet"]).await;
     let built = target().join("debug/examples");
     for (name, _) in plugins {
         let file = built.join(format!("lib{name}.so")).display().to_string();
