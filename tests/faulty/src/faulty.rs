@@ -94,6 +94,14 @@ impl Actor {
         if settings.times.is_some_and(|times| acted >= times) { &[] } else { actions }
     }
 
+    /// As a recorder does, if the settings ask for it.
+    fn record(&self, subject: &Subject<'_, '_, '_>) {
+        if self.settings.record {
+            let fields = [("hook", subject.hook()), ("call", subject.call().id())];
+            self.voice().say(Level::Info, "hook", &fields);
+        }
+    }
+
     /// Whether the action was one on the instance's own state.
     fn on_state(&self, hook: &str, action: &Action) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +117,7 @@ impl Actor {
     }
 
     fn run(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
+        self.record(&subject);
         for action in self.actions(&subject) {
             if self.on_state(subject.hook(), action) {
                 continue;
@@ -121,6 +130,7 @@ impl Actor {
     }
 
     async fn run_async(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
+        self.record(&subject);
         for action in self.actions(&subject) {
             match action {
                 Action::WaitMs(ms) => wait(*ms).await,
