@@ -7,7 +7,7 @@ use callgate_tests::config::{config, deployment, with_param};
 use callgate_tests::{Gate, Gateway, Script, ScriptedUpstream, scripted};
 use serde_json::{Value, json};
 
-use super::table::{Client, Row, rows};
+use super::table::{Row, rows};
 use crate::faulty::{entry, with, with_policy};
 
 /// By the name of a label, and how a model of it is written.
@@ -96,8 +96,7 @@ fn recorder(tag: &str, kind: Kind) -> Value {
 fn acting(row: &Row, kind: Kind) -> Option<Value> {
     let mut acts = (row.acts?)();
     acts["record"] = json!(true);
-    // Only a future can wait without a thread.
-    let kind = if row.client == Client::LeavesInHook { Kind::Async } else { kind };
+    let kind = if row.waits { Kind::Async } else { kind };
     let name = if kind == Kind::Async { "faulty_async" } else { "faulty" };
     if row.key == "chunk" {
         acts["at_chunk"] = json!(1);

@@ -92,6 +92,8 @@ pub(super) struct Row {
     pub(super) upstream: fn(&Gate) -> Answer,
     /// What the acting callback does, beside recording. Without it there is no such callback.
     pub(super) acts: Option<fn() -> Value>,
+    /// Whether what it does takes a future: then it is async, whatever the others are.
+    pub(super) waits: bool,
     pub(super) client: Client,
     pub(super) ending: Ending,
     /// Further members of a deployment.
@@ -107,6 +109,7 @@ const ROW: Row = Row {
     key: "",
     upstream: |_| Answer::default(),
     acts: None,
+    waits: false,
     client: Client::Waits,
     ending: Ending::Idle,
     params: &[],
@@ -259,6 +262,7 @@ fn client() -> Vec<Row> {
             what: "the client leaves while the callback's `on_llm_start` waits",
             key: "left-in-start",
             acts: Some(|| json!({"on_llm_start": [{"log": "waits in start"}, "never"]})),
+            waits: true,
             client: Client::LeavesInHook,
             ..STOPPED
         },
@@ -266,6 +270,7 @@ fn client() -> Vec<Row> {
             what: "the client leaves while the callback's `on_llm_end` waits",
             key: "left-in-end",
             acts: Some(|| json!({"on_llm_end": [{"log": "waits in end"}, "never"]})),
+            waits: true,
             client: Client::LeavesInHook,
             json: Some(["se", "se", "sr"]),
             ..ROW
@@ -285,6 +290,15 @@ fn stop_signal() -> Vec<Row> {
             ..ANSWERED
         },
         Row {
+            what: "the gateway is told to stop, and the callback's `on_llm_end` waits beyond the answer",
+            key: "drained-in-end",
+            upstream: |gate| Answer::default().held_after(1, gate),
+            acts: Some(|| json!({"on_llm_end": [{"wait_ms": 300}]})),
+            waits: true,
+            ending: Ending::Draining,
+            ..ANSWERED
+        },
+        Row {
             what: "the gateway is told to stop, and the upstream does not answer in time",
             key: "cut-before",
             upstream: |gate| Answer::default().held(gate),
@@ -292,7 +306,7 @@ fn stop_signal() -> Vec<Row> {
             ..FAILED
         },
         Row {
-            what: "the same in the middle of the answer",
+            what: "the gateway is told to stop, and the upstream does not end its answer in time",
             key: "cut-during",
             upstream: |gate| Answer::default().held_after(1, gate),
             ending: Ending::CutOff,

@@ -30,7 +30,7 @@ pub struct FaultyAsync(Actor);
 struct Actor {
     host: Host,
     settings: Settings,
-    /// How often each hook has acted.
+    /// How often each hook might have acted.
     acted: [AtomicU64; 4],
     /// What `remember` put there.
     kept: Mutex<Option<String>>,
@@ -91,7 +91,9 @@ impl Actor {
             return &[];
         }
         let acted = self.acted[hook].fetch_add(1, Relaxed);
-        if settings.times.is_some_and(|times| acted >= times) { &[] } else { actions }
+        let worn_out = settings.times.is_some_and(|times| acted >= times);
+        let passed_over = settings.every.is_some_and(|every| !(acted + 1).is_multiple_of(every));
+        if worn_out || passed_over { &[] } else { actions }
     }
 
     /// As a recorder does, if the settings ask for it.
