@@ -24,7 +24,7 @@ their hooks, and writes this page from what they saw. It fails when that is not 
 const NOTES: &str = "
 How to read a row: `1` is a hook that runs once, `–` one that does not run. `each` is `on_llm_new_token` once for each chunk the client gets; `each + 1` is one
 more, for the chunk that was refused. A callback whose `on_llm_start` refuses, answers or breaks ends the walk: those behind it never see the call.
-A callback that lacks a hook, or whose `only` leaves the call out, sees less.
+A callback that lacks a hook, or whose `only` leaves the call out, sees less. An empty cell is what cannot become of such a call.
 
 ";
 
@@ -48,7 +48,7 @@ fn page(findings: &Findings) -> String {
         "Every row was the same in all of these, in every combination:\n\n\
          - paths: {paths};\n\
          - providers: OpenAI's dialect, Groq's, Ollama's own;\n\
-         - callbacks: sync, async, and sync with `mode: blocking`."
+         - callbacks: sync, async, and sync with `mode: blocking`; the one that waits is async."
     );
     page.push_str(NOTES);
     let (decided, others): (Vec<_>, Vec<_>) =
@@ -56,28 +56,25 @@ fn page(findings: &Findings) -> String {
     page.push_str(
         "## Calls that no callback decides\n\nThe same for every callback of the list.\n\n",
     );
-    table(&mut page, "what becomes of the call", &others, &[(Position::Before, "")], findings);
+    table(&mut page, &others, &[(Position::Before, "")], findings);
     page.push_str("\n## Calls that a callback decides\n\nBy the place in the list, seen from that callback.\n\n");
     let places = [
         (Position::Before, "before it"),
         (Position::Acting, "itself"),
         (Position::Behind, "behind it"),
     ];
-    table(&mut page, "what becomes of the call", &decided, &places, findings);
+    table(&mut page, &decided, &places, findings);
     page
 }
 
-fn table(
-    page: &mut String,
-    title: &str,
-    rows: &[Row],
-    places: &[(Position, &str)],
-    findings: &Findings,
-) {
+fn table(page: &mut String, rows: &[Row], places: &[(Position, &str)], findings: &Findings) {
     let several = places.len() > 1;
     let place_title = if several { " callback |" } else { "" };
     let hooks = "start | new_token | end | error |";
-    let _ = writeln!(page, "| {title} |{place_title} JSON: start | end | error | stream: {hooks}");
+    let _ = writeln!(
+        page,
+        "| what becomes of the call |{place_title} JSON: start | end | error | stream: {hooks}"
+    );
     let columns = if several { 9 } else { 8 };
     let _ = writeln!(page, "|{}", "---|".repeat(columns));
     for row in rows {

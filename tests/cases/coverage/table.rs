@@ -68,7 +68,7 @@ pub(super) enum Client {
     Waits,
     /// Leaves once the upstream has all calls and waits at the row's gate.
     LeavesAtGate,
-    /// Leaves once the acting callback waits.
+    /// Leaves once the acting callback waits, which has logged the row's key by then.
     LeavesInHook,
     /// Sends the wrong key.
     WrongKey,
@@ -261,7 +261,7 @@ fn client() -> Vec<Row> {
         Row {
             what: "the client leaves while the callback's `on_llm_start` waits",
             key: "left-in-start",
-            acts: Some(|| json!({"on_llm_start": [{"log": "waits in start"}, "never"]})),
+            acts: Some(|| json!({"on_llm_start": [{"log": "left-in-start"}, "never"]})),
             waits: true,
             client: Client::LeavesInHook,
             ..STOPPED
@@ -269,7 +269,7 @@ fn client() -> Vec<Row> {
         Row {
             what: "the client leaves while the callback's `on_llm_end` waits",
             key: "left-in-end",
-            acts: Some(|| json!({"on_llm_end": [{"log": "waits in end"}, "never"]})),
+            acts: Some(|| json!({"on_llm_end": [{"log": "left-in-end"}, "never"]})),
             waits: true,
             client: Client::LeavesInHook,
             json: Some(["se", "se", "sr"]),
