@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod abi;
 mod audit_log;
 mod auth;
 mod bad_input;
@@ -21,12 +22,13 @@ mod chat;
 mod check;
 mod clients;
 mod config_errors;
+mod coverage;
 mod crashes;
 mod disconnect;
+mod documents;
 mod drain;
 mod errors;
 mod evil_files;
-mod exactly_once;
 mod fail_closed;
 mod faults;
 mod faulty;
@@ -47,7 +49,6 @@ mod panics;
 mod plugin_files;
 mod providers;
 mod rate_limit;
-mod readme;
 mod rollback;
 mod routing;
 mod scope;

@@ -4,7 +4,7 @@
 //! thread, so that a call, its upstream connection and its hooks stay on one core and share
 //! nothing. (A listener per worker would let two gateways share a port without a word.)
 
-use super::{Surface, alarm::Alarm, wire::Wire};
+use super::{Surface, alarm::Alarm, flight, wire::Wire};
 use crate::app::App;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -203,7 +203,10 @@ async fn work(
             Some(_) = open.join_next(), if !open.is_empty() => {}
         }
     }
-    let all = async { while open.join_next().await.is_some() {} };
+    let all = async {
+        while open.join_next().await.is_some() {}
+        flight::all_ended().await;
+    };
     let cut = async {
         reaches(&mut phase, Phase::Cutting).await;
         tokio::time::sleep(LAST_WORDS).await;
@@ -214,7 +217,7 @@ async fn work(
     }
     // Dropping a call ends it; hooks that wait go on as tasks of this thread.
     open.shutdown().await;
-    tokio::time::sleep(LAST_WORDS).await;
+    let _ = timeout(LAST_WORDS, flight::all_ended()).await;
 }
 
 /// Lets the system close the connection of a client that takes nothing for so long: it sees what

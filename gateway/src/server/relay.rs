@@ -257,11 +257,10 @@ impl Streaming {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let flight = self.flight.as_mut()?;
-            let stepped = match flight.alarm.is_cut() {
-                // One that never waits is cut off too.
-                true if self.relay.ended == Ended::No => Err(shutting_down()),
-                _ => step(&mut self.relay, flight).await,
-            };
+            // One that never waits is cut off too.
+            let cut = self.relay.ended == Ended::No && flight.alarm.is_cut();
+            let stepped =
+                if cut { Err(shutting_down()) } else { step(&mut self.relay, flight).await };
             match stepped {
                 Err(failure) => {
                     let mut flight = self.ending()?;
