@@ -19,12 +19,14 @@ mod base;
 mod build;
 mod index;
 mod infer;
+mod proxies;
 #[cfg(test)]
 mod tests;
 mod weight;
 mod wildcard;
 
 pub use crate::config::Setting;
+pub(crate) use proxies::proxy_warning;
 
 use wildcard::Wildcard;
 

@@ -199,6 +199,8 @@ pub(crate) enum StreamFailure {
     Upstream(UpstreamError),
     /// What it sent is not its dialect.
     Malformed(String),
+    /// It sent something else altogether: what.
+    NoStream(&'static str),
 }
 
 /// What an upstream says of its error.

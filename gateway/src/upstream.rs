@@ -9,16 +9,16 @@ mod http1;
 mod origin;
 mod pool;
 
-pub(crate) use connect::Tls;
+pub(crate) use connect::{Tls, TlsFault};
 pub(crate) use http1::Headers;
 pub(crate) use origin::Origin;
 
 use bytes::{Bytes, BytesMut};
 use framing::Framing;
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, fmt, io, time::Duration};
 
 /// How long connecting may take, within the call's own timeout.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Under this size head and body are one write of one piece.
 const ONE_PIECE: usize = 8 * 1024;
@@ -32,12 +32,32 @@ pub(crate) enum UpstreamError {
     Resolve { host: String, source: io::Error },
     #[error("cannot connect to {address}: {source}")]
     Connect { address: String, source: io::Error },
+    #[error("{phase} took longer than {} s", CONNECT_TIMEOUT.as_secs())]
+    ConnectTimeout { phase: Phase },
     #[error("no TLS connection to {host}: {reason}")]
-    Tls { host: String, reason: String },
+    Tls { host: String, fault: TlsFault, reason: String },
     #[error("the exchange broke: {0}")]
     Broken(#[from] io::Error),
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
+}
+
+/// What connecting waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The address and the connection to it.
+    Dial,
+    /// The TLS handshake.
+    Handshake,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dial => "the connection",
+            Self::Handshake => "the TLS handshake",
+        })
+    }
 }
 
 /// The header lines of a request, but for those every request of an upstream has.
@@ -88,10 +108,7 @@ pub(crate) async fn post(
         Some(lease) => lease,
         None => {
             // Boxed: it is large and seldom, and every call would carry it.
-            let connecting = Box::pin(connect::connect(&origin, tls));
-            let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-                .await
-                .unwrap_or(Err(UpstreamError::Timeout(CONNECT_TIMEOUT)))?;
+            let connection = Box::pin(connect::connect(&origin, tls)).await?;
             pool::Lease::new(&origin, connection)
         }
     };
@@ -131,6 +148,14 @@ fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> 
 }
 
 impl Answer {
+    /// How long the body will be, when the head says so.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked(_) | Framing::UntilClose => None,
+        }
+    }
+
     /// The next piece of the body; `None` at its end.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let lease = self.lease.as_mut()?;

@@ -62,11 +62,6 @@ impl Arriving {
         Self { scanner: Scanner::new(), chunks: Vec::with_capacity(1), len: 0 }
     }
 
-    /// How many bytes have come.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(crate) fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
         self.scanner.feed(&chunk)?;
         self.len += chunk.len();

@@ -2,6 +2,7 @@
 //! model's name, the deployment's defaults and the members that are nobody's business upstream.
 
 mod stream;
+mod whole;
 
 use super::{
     Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, Usage,

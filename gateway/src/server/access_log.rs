@@ -135,6 +135,11 @@ pub(super) async fn small_endpoint(request: Request, next: Next) -> Response {
     response
 }
 
+/// The line of what was no request; of what was sent nothing is repeated.
+pub(super) fn refused(status: u16, why: &str) {
+    tracing::info!(target: "callgate::access", status, error.message = why, "request refused");
+}
+
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

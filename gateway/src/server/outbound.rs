@@ -7,12 +7,15 @@ use crate::{
     failure::Failure,
     provider::Echo,
     telemetry::decimal,
-    upstream::{Answer, Headers, Lines, Origin, UpstreamError},
+    upstream::{Answer, CONNECT_TIMEOUT, Headers, Lines, Origin, TlsFault, UpstreamError},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use plugin_api::FailureKind;
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -163,8 +166,32 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
         );
         return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
     }
-    let hint = deployment.provider.dialect.unreachable_hint(sent.target.api_base());
-    let text = format!("cannot reach `{label}`: {}; {hint}", reason(error));
+    let base = sent.target.api_base();
+    if let UpstreamError::ConnectTimeout { phase } = error {
+        let limit = CONNECT_TIMEOUT.as_secs();
+        let text = format!(
+            "cannot reach `{label}`: {phase} took longer than {limit} s, the limit for \
+             connecting; is {base} the right address, and does it speak what its scheme says?"
+        );
+        return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
+    }
+    let text = match error {
+        UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
+            "`{label}` at {base} answered with something that is not HTTP/1.1; is its base URL \
+             right, with the right scheme and port?"
+        ),
+        UpstreamError::Broken(_) => format!(
+            "`{label}` at {base} broke the connection before its answer was complete; its own \
+             log may say why"
+        ),
+        UpstreamError::Tls { fault, .. } => {
+            format!("cannot reach `{label}` at {base}: no TLS connection: {}", tls(*fault))
+        }
+        _ => {
+            let hint = deployment.provider.dialect.unreachable_hint(base);
+            format!("cannot reach `{label}`: {}; {hint}", reason(error))
+        }
+    };
     Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
         .code("upstream_unreachable")
         .cause(cause)
@@ -176,10 +203,50 @@ fn reason(error: &UpstreamError) -> &'static str {
         UpstreamError::BadUrl(_) => "its `api_base` is no URL",
         UpstreamError::Resolve { .. } => "its host name cannot be resolved",
         UpstreamError::Connect { .. } => "the connection was refused",
-        UpstreamError::Tls { .. } => "no TLS connection could be made",
-        UpstreamError::Broken(_) => "the connection broke before an answer came",
-        UpstreamError::Timeout(_) => "it did not answer in time",
+        _ => "no connection could be made",
     }
+}
+
+/// Why there is no TLS connection, and what to do.
+fn tls(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::NoRoots => {
+            "this machine has no trusted certificates; install ca-certificates or set \
+             `SSL_CERT_FILE` where the gateway runs"
+        }
+        TlsFault::UnknownIssuer => {
+            "its certificate is by an authority this machine does not trust; add the authority's \
+             certificate to the file that `SSL_CERT_FILE` names where the gateway runs"
+        }
+        TlsFault::WrongName => {
+            "its certificate is for another host name; use a name in `api_base` that the \
+             certificate has"
+        }
+        TlsFault::Expired => "its certificate has expired; it has to be renewed there",
+        TlsFault::NotYetValid => {
+            "its certificate is not valid yet; is the clock right here and there?"
+        }
+        TlsFault::NotTls => "it does not speak TLS there; should `api_base` begin with `http://`?",
+        TlsFault::Other => "the handshake failed; the gateway's log has the cause",
+    }
+}
+
+/// A success that holds no completion.
+pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let what = if cause.is_empty() { "an empty body" } else { "something that is no completion" };
+    let text = format!("`{label}` answered {status} with {what}");
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, text).cause(cause)
+}
+
+/// A JSON reply that is more than the gateway takes.
+pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
+    let text = format!(
+        "`{}` answered with more than this gateway's limit of {limit} bytes \
+         (`callgate.limits.max_reply_bytes`)",
+        sent.target.deployment().label
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text).code("reply_too_large")
 }
 
 /// The upstream answered with an error status: its own words, type and code.

@@ -108,6 +108,9 @@ impl Connection {
         let mut buffer = std::mem::take(&mut self.buffer);
         // What an upstream said beyond its answer is nobody's.
         buffer.clear();
+        if buffer.capacity() > MAX_HEAD {
+            return;
+        }
         // A thread that ends has no use for it any more.
         let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
