@@ -47,7 +47,7 @@ SOAK_CALLS ?= 2000000
 
 soak:
 	$(CARGO) build --release --workspace
-	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release -p callgate-tests --test soak -- --nocapture
+	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release --workspace --test soak -- --nocapture
 
 clean:
 	$(CARGO) clean
