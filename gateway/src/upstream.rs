@@ -45,8 +45,15 @@ pub(crate) enum UpstreamError {
 pub(crate) struct Lines(BytesMut);
 
 impl Lines {
-    pub(crate) fn new() -> Self {
-        Self(BytesMut::with_capacity(1024))
+    /// These lines, to which others are added.
+    pub(crate) fn beginning(lines: &[u8]) -> Self {
+        let mut bytes = BytesMut::with_capacity(1024);
+        bytes.extend_from_slice(lines);
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Adds a line. A value with a control character is left out: it could end the line and begin
@@ -110,23 +117,27 @@ pub(crate) async fn post(
 /// The bytes of a request.
 fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
-    let mut head =
-        BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });
-    for part in
-        ["POST ", origin.path(), " HTTP/1.1\r\nhost: ", origin.host(), "\r\ncontent-length: "]
-    {
-        head.extend_from_slice(part.as_bytes());
-    }
-    head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(&lines.0);
-    head.extend_from_slice(b"\r\n");
+    let mut digits = itoa::Buffer::new();
+    let parts = [
+        b"POST ",
+        origin.path().as_bytes(),
+        b" HTTP/1.1\r\nhost: ",
+        origin.host().as_bytes(),
+        b"\r\ncontent-length: ",
+        digits.format(length).as_bytes(),
+        b"\r\n",
+        &lines.0,
+        b"\r\n",
+    ];
+    let room: usize = parts.iter().map(|part| part.len()).sum();
+    let mut head = Vec::with_capacity(room + if length < ONE_PIECE { length } else { 0 });
+    parts.iter().for_each(|part| head.extend_from_slice(part));
     if length < ONE_PIECE {
         body.iter().for_each(|piece| head.extend_from_slice(piece));
-        return VecDeque::from([head.freeze()]);
+        return VecDeque::from([head.into()]);
     }
     let mut pieces: VecDeque<Bytes> = body.into();
-    pieces.push_front(head.freeze());
+    pieces.push_front(head.into());
     pieces
 }
 

@@ -38,10 +38,9 @@ enum Value {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    /// Where name and value stand in the original; empty for an added member.
-    span: Range<usize>,
     /// Set when the bytes of the name are not its text, or the member was added.
     name: Option<Box<str>>,
+    /// Where name and value stand in the original; both empty for an added member.
     name_at: Range<usize>,
     value_at: Range<usize>,
     value: Value,
@@ -146,7 +145,6 @@ impl Body {
         match self.find(name) {
             Some(index) => self.entries[index].value = value,
             None => self.entries.push(Entry {
-                span: 0..0,
                 name: Some(name.into()),
                 name_at: 0..0,
                 value_at: 0..0,
@@ -191,10 +189,11 @@ impl Body {
         while let Some(entry) = originals.next() {
             match &entry.value {
                 // Its comma goes with it: the one before, or the one behind when it was the first.
-                Value::Removed if follows => pieces.skip(end..entry.span.end),
+                Value::Removed if follows => pieces.skip(end..entry.span().end),
                 Value::Removed => {
-                    let next = originals.peek().map_or(entry.span.end, |next| next.span.start);
-                    pieces.skip(entry.span.start..next);
+                    let span = entry.span();
+                    let next = originals.peek().map_or(span.end, |next| next.span().start);
+                    pieces.skip(span.start..next);
                 }
                 Value::Original => follows = true,
                 Value::Edited(json) => {
@@ -203,7 +202,7 @@ impl Body {
                     follows = true;
                 }
             }
-            end = entry.span.end;
+            end = entry.span().end;
         }
         pieces.skip(end..end);
         for entry in self.entries.iter().filter(|entry| entry.is_added()) {
@@ -236,7 +235,7 @@ impl Body {
 
     fn find(&self, name: &str) -> Option<usize> {
         self.entries.iter().position(|entry| {
-            entry.value != Value::Removed
+            !matches!(entry.value, Value::Removed)
                 && match &entry.name {
                     Some(text) => **text == *name,
                     None => {
@@ -252,13 +251,7 @@ impl Body {
             let quoted = self.slice(member.name.start - 1..member.name.end + 1);
             serde_json::from_slice::<Box<str>>(&quoted).unwrap_or_default()
         });
-        Entry {
-            span: member.name.start - 1..member.value.end,
-            name,
-            name_at: member.name,
-            value_at: member.value,
-            value: Value::Original,
-        }
+        Entry { name, name_at: member.name, value_at: member.value, value: Value::Original }
     }
 
     /// The last of several members of one name counts, here and at the upstream: what was checked
@@ -309,10 +302,16 @@ impl Body {
     }
 
     /// The bytes of `range`; copied only when they arrived in several chunks.
+    #[inline]
     fn slice(&self, range: Range<usize>) -> Cow<'_, [u8]> {
-        if let Some(whole) = self.whole.get() {
-            return Cow::Borrowed(&whole[range]);
+        match self.whole.get() {
+            Some(whole) => Cow::Borrowed(&whole[range]),
+            None => self.gathered(range),
         }
+    }
+
+    #[cold]
+    fn gathered(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         let mut copy = Vec::new();
         let mut start = 0;
         for chunk in &self.chunks {
@@ -345,7 +344,12 @@ impl Body {
 impl Entry {
     /// Whether it was not there when the body arrived.
     fn is_added(&self) -> bool {
-        self.span.is_empty()
+        self.value_at.is_empty()
+    }
+
+    /// Name, value and what is between them, in the original.
+    fn span(&self) -> Range<usize> {
+        self.name_at.start - 1..self.value_at.end
     }
 }
 
