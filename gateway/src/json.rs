@@ -5,7 +5,7 @@
 mod body;
 mod scan;
 
-pub(crate) use body::{Arriving, Body, BodyError};
+pub(crate) use body::{Arriving, Body, BodyError, Slices};
 pub(crate) use scan::{Member, ScanError, Scanner};
 
 use bytes::Bytes;

@@ -13,6 +13,7 @@ pub(crate) use connect::Tls;
 pub(crate) use http1::Headers;
 pub(crate) use origin::Origin;
 
+use crate::json::Slices;
 use bytes::{Bytes, BytesMut};
 use framing::Framing;
 use std::{collections::VecDeque, io, time::Duration};
@@ -87,7 +88,7 @@ pub(crate) struct Answer {
 pub(crate) async fn post(
     url: &str,
     lines: Lines,
-    body: Vec<Bytes>,
+    body: Slices,
     tls: &Tls,
 ) -> Result<Answer, UpstreamError> {
     let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
@@ -115,7 +116,7 @@ pub(crate) async fn post(
 }
 
 /// The bytes of a request.
-fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
+fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
     let mut digits = itoa::Buffer::new();
     let parts = [
@@ -136,8 +137,9 @@ fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> 
         body.iter().for_each(|piece| head.extend_from_slice(piece));
         return VecDeque::from([head.into()]);
     }
-    let mut pieces: VecDeque<Bytes> = body.into();
-    pieces.push_front(head.into());
+    let mut pieces = VecDeque::with_capacity(body.len() + 1);
+    pieces.push_back(head.into());
+    pieces.extend(body);
     pieces
 }
 

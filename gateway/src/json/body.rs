@@ -6,16 +6,20 @@
 
 use super::scan::{Member, ScanError, Scanner};
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, ops::Range};
 
 /// Under this size one copy is cheaper than several writes.
 const ONE_PIECE: usize = 16 * 1024;
 
+/// Bytes in pieces; mostly one.
+pub(crate) type Slices = SmallVec<[Bytes; 1]>;
+
 /// Collects and scans a body as it arrives.
 #[derive(Debug)]
 pub(crate) struct Arriving {
     scanner: Scanner,
-    chunks: Vec<Bytes>,
+    chunks: Slices,
     len: usize,
 }
 
@@ -49,7 +53,7 @@ struct Entry {
 /// A scanned JSON object.
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
-    chunks: Vec<Bytes>,
+    chunks: Slices,
     len: usize,
     whole: OnceCell<Bytes>,
     entries: Vec<Entry>,
@@ -58,7 +62,7 @@ pub(crate) struct Body {
 
 impl Arriving {
     pub(crate) fn new() -> Self {
-        Self { scanner: Scanner::new(), chunks: Vec::with_capacity(1), len: 0 }
+        Self { scanner: Scanner::new(), chunks: Slices::new(), len: 0 }
     }
 
     /// How many bytes have come.
@@ -177,7 +181,7 @@ impl Body {
 
     /// The bytes with all edits, in pieces that share memory with the original where they can.
     /// Whatever stands between members stays as it was.
-    pub(crate) fn render(&self) -> Vec<Bytes> {
+    pub(crate) fn render(&self) -> Slices {
         if !self.edited {
             return self.chunks.clone();
         }
@@ -356,16 +360,28 @@ impl Entry {
 /// The pieces of a body being put together: the original up to `at`, with what was inserted.
 struct Pieces<'a> {
     body: &'a Body,
-    done: Vec<Bytes>,
+    done: Slices,
     /// What is copied: edits, and everything in a small body.
-    copied: BytesMut,
+    copied: Vec<u8>,
     at: usize,
 }
 
 impl<'a> Pieces<'a> {
     fn new(body: &'a Body) -> Self {
-        let room = if body.len < ONE_PIECE { body.len + 256 } else { 256 };
-        Self { body, done: Vec::new(), copied: BytesMut::with_capacity(room), at: 0 }
+        let grown = |entry: &Entry| match &entry.value {
+            Value::Edited(json) if !entry.is_added() => {
+                json.len() as isize - entry.value_at.len() as isize
+            }
+            Value::Edited(json) => json.len() as isize + 64,
+            Value::Original | Value::Removed => 0,
+        };
+        // Exact for changed values alone: bytes that fill their memory need no note of its size.
+        let room = if body.len < ONE_PIECE {
+            body.entries.iter().map(grown).fold(body.len, usize::saturating_add_signed)
+        } else {
+            256
+        };
+        Self { body, done: Slices::new(), copied: Vec::with_capacity(room), at: 0 }
     }
 
     /// Takes the original up to `gap` and leaves out what is in it.
@@ -377,7 +393,7 @@ impl<'a> Pieces<'a> {
             self.copied.extend_from_slice(&body.slice(range));
             return;
         }
-        self.done.push(self.copied.split().freeze());
+        self.done.push(std::mem::take(&mut self.copied).into());
         body.share(range, |piece| self.done.push(piece));
     }
 
@@ -389,14 +405,14 @@ impl<'a> Pieces<'a> {
         if json.len() < ONE_PIECE {
             self.insert(json);
         } else {
-            self.done.push(self.copied.split().freeze());
+            self.done.push(std::mem::take(&mut self.copied).into());
             self.done.push(json.clone());
         }
     }
 
-    fn finish(mut self) -> Vec<Bytes> {
+    fn finish(mut self) -> Slices {
         self.skip(self.body.len..self.body.len);
-        self.done.push(self.copied.freeze());
+        self.done.push(self.copied.into());
         self.done.retain(|piece| !piece.is_empty());
         self.done
     }

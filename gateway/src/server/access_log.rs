@@ -4,6 +4,7 @@ use crate::{app::App, failure::Failure, metrics::Ended, provider::Usage};
 use axum::{extract::Request, middleware::Next, response::Response};
 use plugin_api::FailureKind;
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) id: String,
-    pub(super) path: String,
+    pub(super) path: Cow<'static, str>,
     pub(super) accepted: Instant,
     pub(super) requested_model: String,
     pub(super) provider: Option<Arc<str>>,
@@ -28,7 +29,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(id: String, path: String, accepted: Instant) -> Self {
+    pub(super) fn new(id: String, path: Cow<'static, str>, accepted: Instant) -> Self {
         Self {
             id,
             path,

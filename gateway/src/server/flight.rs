@@ -15,6 +15,7 @@ use crate::{
 use axum::response::Response;
 use plugin_api::FailureKind;
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -134,7 +135,7 @@ impl Drop for Flight {
         let (streamed, figures) = (std::mem::take(&mut self.streamed), self.figures());
         let record = std::mem::replace(
             &mut self.record,
-            Record::new(String::new(), String::new(), call.accepted),
+            Record::new(String::new(), Cow::default(), call.accepted),
         );
         let status = if self.sent { 200 } else { CLIENT_CLOSED_REQUEST };
         detach(async move {
