@@ -7,8 +7,10 @@
 pub(crate) mod ollama;
 pub(crate) mod openai;
 
-use crate::{failure::Failure, json::Body};
-use bytes::Bytes;
+use crate::{
+    failure::Failure,
+    json::{Body, Slices},
+};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -136,13 +138,13 @@ pub(crate) struct Destination<'a> {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) url: String,
-    pub(crate) body: Vec<Bytes>,
+    pub(crate) body: Slices,
 }
 
 /// A JSON reply in the client's dialect.
 #[derive(Debug)]
 pub(crate) struct Translated {
-    pub(crate) body: Vec<Bytes>,
+    pub(crate) body: Slices,
     pub(crate) usage: Option<Usage>,
 }
 

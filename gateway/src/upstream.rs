@@ -13,6 +13,7 @@ pub(crate) use connect::{Tls, TlsFault};
 pub(crate) use http1::Headers;
 pub(crate) use origin::Origin;
 
+use crate::json::Slices;
 use bytes::{Bytes, BytesMut};
 use framing::Framing;
 use std::{collections::VecDeque, fmt, io, time::Duration};
@@ -65,8 +66,15 @@ impl fmt::Display for Phase {
 pub(crate) struct Lines(BytesMut);
 
 impl Lines {
-    pub(crate) fn new() -> Self {
-        Self(BytesMut::with_capacity(1024))
+    /// These lines, to which others are added.
+    pub(crate) fn beginning(lines: &[u8]) -> Self {
+        let mut bytes = BytesMut::with_capacity(1024);
+        bytes.extend_from_slice(lines);
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Adds a line. A value with a control character is left out: it could end the line and begin
@@ -100,7 +108,7 @@ pub(crate) struct Answer {
 pub(crate) async fn post(
     url: &str,
     lines: Lines,
-    body: Vec<Bytes>,
+    body: Slices,
     tls: &Tls,
 ) -> Result<Answer, UpstreamError> {
     let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
@@ -125,25 +133,30 @@ pub(crate) async fn post(
 }
 
 /// The bytes of a request.
-fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
+fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
-    let mut head =
-        BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });
-    for part in
-        ["POST ", origin.path(), " HTTP/1.1\r\nhost: ", origin.host(), "\r\ncontent-length: "]
-    {
-        head.extend_from_slice(part.as_bytes());
-    }
-    head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(&lines.0);
-    head.extend_from_slice(b"\r\n");
+    let mut digits = itoa::Buffer::new();
+    let parts = [
+        b"POST ",
+        origin.path().as_bytes(),
+        b" HTTP/1.1\r\nhost: ",
+        origin.host().as_bytes(),
+        b"\r\ncontent-length: ",
+        digits.format(length).as_bytes(),
+        b"\r\n",
+        &lines.0,
+        b"\r\n",
+    ];
+    let room: usize = parts.iter().map(|part| part.len()).sum();
+    let mut head = Vec::with_capacity(room + if length < ONE_PIECE { length } else { 0 });
+    parts.iter().for_each(|part| head.extend_from_slice(part));
     if length < ONE_PIECE {
         body.iter().for_each(|piece| head.extend_from_slice(piece));
-        return VecDeque::from([head.freeze()]);
+        return VecDeque::from([head.into()]);
     }
-    let mut pieces: VecDeque<Bytes> = body.into();
-    pieces.push_front(head.freeze());
+    let mut pieces = VecDeque::with_capacity(body.len() + 1);
+    pieces.push_back(head.into());
+    pieces.extend(body);
     pieces
 }
 

@@ -2,6 +2,7 @@
 //! from the allocator would leave it holding what they took; here they are put together in pages
 //! of their own. A small body passes as it comes.
 
+use crate::json::Slices;
 use bytes::{Bytes, BytesMut};
 use memmap2::MmapMut;
 
@@ -77,7 +78,7 @@ impl Segment {
 }
 
 /// The pieces as one.
-pub(super) fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+pub(super) fn joined(mut pieces: Slices) -> Bytes {
     if pieces.len() == 1 {
         return pieces.pop().unwrap_or_default();
     }
@@ -106,7 +107,7 @@ mod tests {
         for (length, piece) in [(10, 3), (SMALL, 1000), (SMALL + 1, 70_000), (10_000_000, 16_384)] {
             let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             let mut bulk = Bulk::default();
-            let mut parts = Vec::new();
+            let mut parts = Slices::new();
             for piece in body.chunks(piece) {
                 let add = |part| {
                     parts.push(part);

@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`: the story of a call, step by step.
 
 use super::{
-    AnswerBody, RequestBody,
+    AnswerBody, CALLS, RequestBody,
     access_log::Record,
     alarm::Alarm,
     bulk::{Bulk, joined},
@@ -16,14 +16,15 @@ use crate::{
     call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    json::{Arriving, BodyError},
+    json::{Arriving, BodyError, Slices},
     provider::{Destination, Echo, Outgoing},
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -40,7 +41,7 @@ pub(super) async fn call(
     let (head, body) = request.into_parts();
     let id = request::call_id(&head.headers);
     let cross_origin = head.headers.contains_key(header::ORIGIN);
-    let mut record = Record::new(id.clone(), head.uri.path().to_owned(), accepted);
+    let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     let call = request::accept((&app, &alarm), head, body, path_model, id.clone(), accepted).await;
     let mut response = match call {
         Err(failure) => refused(&app, &record, &failure).map(AnswerBody::Right),
@@ -60,6 +61,12 @@ pub(super) async fn call(
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
     }
     response
+}
+
+/// Borrowed where it names no model.
+fn path(uri: &Uri) -> Cow<'static, str> {
+    let usual = CALLS.iter().find(|usual| **usual == uri.path());
+    usual.map_or_else(|| Cow::Owned(uri.path().to_owned()), |usual| Cow::Borrowed(*usual))
 }
 
 async fn answer(mut flight: Flight) -> Response<AnswerBody> {
@@ -176,7 +183,7 @@ async fn made(
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
     let body: Bytes = completion::whole(reply, echo)?.into();
-    finish_json(flight, vec![body], HeaderMap::new(), true).await.map(Attempted::Json)
+    finish_json(flight, [body].into(), HeaderMap::new(), true).await.map(Attempted::Json)
 }
 
 /// Reads, translates and sends a JSON reply.
@@ -222,7 +229,7 @@ async fn json_reply(
 /// The end hooks, then the response.
 async fn finish_json(
     flight: &mut Flight,
-    body: Vec<Bytes>,
+    body: Slices,
     mut headers: HeaderMap,
     from_callback: bool,
 ) -> Result<Response<Full<Bytes>>, Failure> {

@@ -15,6 +15,7 @@ use crate::{
 use axum::response::Response;
 use plugin_api::FailureKind;
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -145,7 +146,7 @@ impl Drop for Flight {
         let (streamed, figures) = (std::mem::take(&mut self.streamed), self.figures());
         let record = std::mem::replace(
             &mut self.record,
-            Record::new(String::new(), String::new(), call.accepted),
+            Record::new(String::new(), Cow::default(), call.accepted),
         );
         let failure = if self.alarm.is_cut() { shutting_down() } else { client_gone() };
         let status = if self.sent { 200 } else { failure.status };

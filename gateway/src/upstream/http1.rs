@@ -11,6 +11,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     ops::Range,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
@@ -196,10 +197,10 @@ impl Connection {
     }
 
     fn parse(&mut self) -> io::Result<Option<Head>> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut fields);
-        let parsed = response
-            .parse(&self.buffer)
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut response, &self.buffer, &mut fields)
             .map_err(|error| invalid(&format!("its answer is not HTTP/1.1: {error}")))?;
         let httparse::Status::Complete(len) = parsed else { return Ok(None) };
         let start = self.buffer.as_ptr() as usize;
