@@ -5,7 +5,7 @@ PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p ca
 CONFIG ?= config.yaml
 PORT ?= 4000
 
-.PHONY: help build run demo check test lint bench clean
+.PHONY: help build run demo check test lint bench soak clean
 
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   say everything that is wrong with $(CONFIG)"
 	@echo "make test    all tests"
 	@echo "make lint    formatting, clippy and docs, warnings denied"
+	@echo "make soak    two million calls: memory, threads and instances must not grow"
 	@echo "make bench   CPU per request against nginx and a bare relay"
 
 build:
@@ -41,6 +42,12 @@ lint:
 bench:
 	$(CARGO) build --release --workspace
 	tests/bench/run $(BENCH_ARGS)
+
+SOAK_CALLS ?= 2000000
+
+soak:
+	$(CARGO) build --release --workspace
+	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release -p callgate-tests --test soak -- --nocapture
 
 clean:
 	$(CARGO) clean

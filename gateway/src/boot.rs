@@ -271,13 +271,17 @@ pub fn check(source: &Source) -> Result<String, String> {
             if !table.is_empty() {
                 let _ = writeln!(report, "{table}");
             }
-            let models = built.deployments.models().len();
-            let _ =
-                write!(report, "config OK ({models} models, {} callbacks)", built.plugins.len());
+            let models = counted(built.deployments.models().len(), "model");
+            let callbacks = counted(built.plugins.len(), "callback");
+            let _ = write!(report, "config OK ({models}, {callbacks})");
             Ok(report)
         }
         Err(problems) => Err(list(&problems)),
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// One line each: `error: config.yaml:12:7: …`.

@@ -272,6 +272,7 @@ async fn tables_that_cannot_be_used_are_refused_with_a_sentence() {
         ),
         ("waiting", exported(&MANIFEST.replace("sync", "async")), "found one of kind `async`"),
         ("double", exported(&two), "found 2 of them"),
+        ("garbled", exported(&MANIFEST.replace(":{}}", ":{,}}")), "see that `settings_schema`"),
     ];
     for (name, source, sentence) in cases {
         let file = written(folder.path(), name, &source);

@@ -183,13 +183,23 @@ fn plugins_and_gateway_do_not_know_each_other() {
 }
 
 #[test]
-fn architecture_names_only_what_exists() {
+fn documents_name_only_what_exists() {
     let root = build::repository();
     let mut offences = Vec::new();
-    for document in ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"] {
-        let text = fs::read_to_string(root.join(document)).unwrap();
+    let docs = fs::read_dir(root.join("docs")).unwrap();
+    let docs = docs.map(|file| format!("docs/{}", file.unwrap().file_name().to_string_lossy()));
+    let top = [
+        "ARCHITECTURE.md",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "gateway/templates/plugin/README.md.in",
+    ];
+    let top = top.map(str::to_owned);
+    for document in top.into_iter().chain(docs) {
+        let text = fs::read_to_string(root.join(&document)).unwrap();
         let quoted = text.split('`').skip(1).step_by(2);
-        let roots = ["gateway/", "plugin-api/", "plugins/", "tests/"];
+        let roots = ["gateway/", "plugin-api/", "plugins/", "tests/", "docs/"];
         for path in quoted.filter(|path| roots.iter().any(|root| path.starts_with(root))) {
             let exact = path.split([':', '*', ' ', '{', '<']).next().unwrap_or_default();
             if !root.join(exact).exists() {

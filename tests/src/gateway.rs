@@ -88,10 +88,15 @@ impl Gateway {
         &self.output
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the gateway runs")
+    }
+
     /// Sends SIGTERM and returns at once.
     pub fn terminate(&self) {
-        let id = self.child.id().expect("the gateway runs");
-        let id = Pid::from_raw(i32::try_from(id).expect("a process id"));
+        let id = Pid::from_raw(i32::try_from(self.pid()).expect("a process id"));
         kill(id, Signal::SIGTERM).expect("SIGTERM can be sent");
     }
 

@@ -99,6 +99,14 @@ impl Log {
         assert!(found, "not {count} log lines contain `{text}`:\n{}", self.text());
     }
 
+    /// Waits until the lines so far satisfy `reached`. Fails when the log ends without.
+    pub async fn until(&self, what: &str, reached: impl Fn(&[LogLine]) -> bool) {
+        let mut receiver = self.0.clone();
+        let done = |written: &Written| reached(&written.lines) || written.closed;
+        let _ = within(what, receiver.wait_for(done)).await;
+        assert!(reached(&self.0.borrow().lines), "the log ended without {what}:\n{}", self.text());
+    }
+
     /// All text, once the writer has closed its end.
     pub async fn complete(&self) -> String {
         let mut receiver = self.0.clone();

@@ -4,7 +4,7 @@
 //! thread, so that a call, its upstream connection and its hooks stay on one core and share
 //! nothing. (A listener per worker would let two gateways share a port without a word.)
 
-use super::{Surface, alarm::Alarm};
+use super::{Surface, alarm::Alarm, flight};
 use crate::app::App;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -179,14 +179,17 @@ async fn work(
             Some(_) = open.join_next(), if !open.is_empty() => {}
         }
     }
-    let all = async { while open.join_next().await.is_some() {} };
+    let all = async {
+        while open.join_next().await.is_some() {}
+        flight::all_ended().await;
+    };
     tokio::select! {
         () = all => return,
         () = cut => {}
     }
     // Dropping a call ends it; hooks that wait go on as tasks of this thread.
     open.shutdown().await;
-    tokio::time::sleep(LAST_HOOKS).await;
+    let _ = tokio::time::timeout(LAST_HOOKS, flight::all_ended()).await;
 }
 
 /// Waits until no new call is to be taken.

@@ -1,6 +1,6 @@
 //! One event as one line.
 
-use crate::host::one_line;
+use super::one_line;
 use std::{
     fmt::{self, Write as _},
     io::Write as _,

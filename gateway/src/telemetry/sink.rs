@@ -87,8 +87,14 @@ fn flush() {
         };
         out(&mut lines);
     }
-    // Those of threads that have ended.
-    buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
+    buffers.retain(is_needed);
+}
+
+/// Whether a thread may still write to it, or has since it was last looked at: the last lines of a thread
+/// that ends meanwhile go out next time.
+fn is_needed(buffer: &Buffer) -> bool {
+    Arc::strong_count(buffer) > 1
+        || !buffer.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
 }
 
 /// Writes out what waits, for the end: a reader that is stuck must not keep the process.
@@ -108,5 +114,21 @@ fn out(lines: &mut Vec<u8>) {
         // Nobody is left to tell that the log cannot be written; calls go on.
         let _ = io::stderr().write_all(lines);
         lines.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_kept_while_it_has_a_thread_or_lines() {
+        for (has_thread, lines, kept) in
+            [(true, "", true), (true, "x", true), (false, "x", true), (false, "", false)]
+        {
+            let buffer = Buffer::new(Mutex::new(lines.into()));
+            let thread = has_thread.then(|| Arc::clone(&buffer));
+            assert_eq!(is_needed(&buffer), kept, "{thread:?} {lines:?}");
+        }
     }
 }

@@ -7,7 +7,9 @@ use std::hint::black_box;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use callgate::boot::{self, Built};
 use callgate::callbacks::{Kind, Plugin, Rehearsal, RehearsalError, RehearsedCall};
@@ -55,7 +57,10 @@ const BOTH: &[&str] = &["routing", "rate_limit"];
 /// So many that what a whole walk takes hardly counts beside its hooks.
 const TEN: &[&str] = &["noop"; 10];
 
-const SUBJECTS: [Subject; 8] = [
+/// `mode: blocking`.
+const BLOCKING: &[&str] = &["noop_blocking"];
+
+const SUBJECTS: [Subject; 9] = [
     Subject { name: "no-op", callbacks: &["noop"], model: LISTED, limit_ns: Some(MAX_NOOP_NS) },
     Subject {
         name: "no-op, one of ten",
@@ -69,6 +74,7 @@ const SUBJECTS: [Subject; 8] = [
         model: LISTED,
         limit_ns: Some(MAX_ASYNC_NS),
     },
+    Subject { name: "no-op, blocking", callbacks: BLOCKING, model: LISTED, limit_ns: None },
     Subject { name: "reads two fields", callbacks: &["reader"], model: LISTED, limit_ns: None },
     Subject { name: "routing", callbacks: &["routing"], model: ROUTED, limit_ns: None },
     Subject { name: "rate_limit", callbacks: &["rate_limit"], model: LISTED, limit_ns: None },
@@ -152,14 +158,11 @@ impl Stage {
             _ => (None, subject.limit_ns),
         };
         let alone = match &callbacks[..] {
-            [only] if only.kind == Kind::Sync => Some(HookCase::new(
-                format!("{}, alone", subject.name),
-                alone_limit,
-                fresh,
-                |call| {
+            [only] if only.kind == Kind::Sync && subject.callbacks != BLOCKING => Some(
+                HookCase::new(format!("{}, alone", subject.name), alone_limit, fresh, |call| {
                     black_box(rehearsal.start_alone(&only.instance, call));
-                },
-            )),
+                }),
+            ),
             _ => None,
         };
         let name = format!("{}, in the chain", subject.name);
@@ -171,18 +174,42 @@ impl Stage {
     }
 }
 
-/// Runs the chain to its end, which sync callbacks reach at once.
+/// Runs the chain to its end, which hooks that wait for nothing reach at once.
 fn start(rehearsal: &Rehearsal, call: &mut RehearsedCall) -> bool {
-    let start = pin!(rehearsal.start(call));
-    start.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(true)
+    let mut start = pin!(rehearsal.start(call));
+    let at_once = start.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(passed) = at_once {
+        return passed;
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        if let Poll::Ready(passed) = start.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return passed;
+        }
+        thread::park();
+    }
+}
+
+/// Wakes the thread that times, which is in a runtime already and cannot enter another.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 /// YAML, written in its JSON subset.
 fn config(callbacks: &[&str], plugins: &Path) -> Value {
     let entry = |(place, name): (usize, &&str)| match *name {
-        "noop" | "noop_async" | "reader" => {
+        "noop" | "noop_async" | "noop_blocking" | "reader" => {
             let path = plugins.join("libbench_callbacks.so");
-            json!({"name": name, "path": path, "instance": format!("{name}-{place}")})
+            let (name, mode) = match *name {
+                "noop_blocking" => ("noop", "blocking"),
+                other => (other, "inline"),
+            };
+            let instance = format!("{name}-{mode}-{place}");
+            json!({"name": name, "path": path, "instance": instance, "mode": mode})
         }
         shipped => json!(shipped),
     };

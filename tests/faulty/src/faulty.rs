@@ -30,7 +30,7 @@ pub struct FaultyAsync(Actor);
 struct Actor {
     host: Host,
     settings: Settings,
-    /// How often each hook has acted.
+    /// How often each hook might have acted.
     acted: [AtomicU64; 4],
     /// What `remember` put there.
     kept: Mutex<Option<String>>,
@@ -91,7 +91,17 @@ impl Actor {
             return &[];
         }
         let acted = self.acted[hook].fetch_add(1, Relaxed);
-        if settings.times.is_some_and(|times| acted >= times) { &[] } else { actions }
+        let worn_out = settings.times.is_some_and(|times| acted >= times);
+        let passed_over = settings.every.is_some_and(|every| !(acted + 1).is_multiple_of(every));
+        if worn_out || passed_over { &[] } else { actions }
+    }
+
+    /// As a recorder does, if the settings ask for it.
+    fn record(&self, subject: &Subject<'_, '_, '_>) {
+        if self.settings.record {
+            let fields = [("hook", subject.hook()), ("call", subject.call().id())];
+            self.voice().say(Level::Info, "hook", &fields);
+        }
     }
 
     /// Whether the action was one on the instance's own state.
@@ -109,6 +119,7 @@ impl Actor {
     }
 
     fn run(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
+        self.record(&subject);
         for action in self.actions(&subject) {
             if self.on_state(subject.hook(), action) {
                 continue;
@@ -121,6 +132,7 @@ impl Actor {
     }
 
     async fn run_async(&self, mut subject: Subject<'_, '_, '_>) -> Hook {
+        self.record(&subject);
         for action in self.actions(&subject) {
             match action {
                 Action::WaitMs(ms) => wait(*ms).await,

@@ -19,6 +19,8 @@
 //!       at_chunk: 2              # on_llm_new_token acts on this chunk only
 //!       unmade: [2]              # the second instance cannot be made, counted by label
 //!       only_served: true        # does nothing in the probe
+//!       record: true             # each hook first writes `label`, `hook` and `call`, as a recorder does
+//!       every: 100               # each hook acts at every 100th run per instance
 //!       times: 1                 # each hook acts this often per instance, then never again
 //!       new: [{log: hello}, {panic: boom}]
 //!       on_llm_start: [{set_model: gemma3}, {set_param: [temperature, "0"]}]

@@ -83,6 +83,19 @@ fn a_constructor_can_refuse_and_panic_and_an_instance_panics_when_dropped() {
 }
 
 #[test]
+fn a_hook_can_act_now_and_then_and_records_all_the_same() {
+    let host = MockHost::new();
+    let refuse = json!([{"reject": {"status": 418}}]);
+    let settings = json!({"every": 3, "record": true, "on_llm_start": refuse});
+    let tester = Tester::on::<Faulty>(&host, settings).unwrap();
+    let refused = |_| matches!(tester.start(&mut call()), Outcome::Reject(_));
+    let refused: Vec<_> = (0..6).map(refused).collect();
+    assert_eq!(refused, [false, false, true, false, false, true]);
+    let recorded = host.log().into_iter().filter(|line| line.message == "hook");
+    assert_eq!(recorded.count(), 6);
+}
+
+#[test]
 fn refusals_are_passed_on_unchecked() {
     for status in [0, 99, 200, 429, 999] {
         let settings = json!({"on_llm_start": [{"reject": {

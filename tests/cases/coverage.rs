@@ -1,0 +1,43 @@
+//! Which hooks fire, and how often: one table of what becomes of a call, played on every path, at
+//! every provider, as JSON and as a stream, for each kind of callback, and compared with what
+//! recorders saw. `docs/hook-coverage.md` is written from what they saw.
+//!
+//! `table` is the expectation, `stage` a gateway and an upstream set for it, `play` makes the calls
+//! and counts, `page` is the document. What the hooks are told is in `hook_data`.
+
+mod page;
+mod play;
+mod stage;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use play::Observed;
+use stage::{Ending, Kind};
+use table::{Cell, Position};
+
+/// What was seen of each row: all cases should agree.
+type Findings = BTreeMap<(&'static str, Position, bool), BTreeSet<Cell>>;
+
+#[tokio::test]
+async fn every_hook_fires_as_often_as_the_table_says() {
+    let kinds = [Kind::Sync, Kind::Async, Kind::Blocking];
+    let endings = [Ending::Idle, Ending::Draining, Ending::CutOff];
+    let stages = kinds.iter().flat_map(|kind| endings.map(|ending| (*kind, ending)));
+    let played: Vec<_> =
+        stages.map(|(kind, ending)| tokio::spawn(play::all(kind, ending))).collect();
+    let mut observed: Vec<Observed> = Vec::new();
+    for stage in played {
+        observed.extend(stage.await.expect("a stage is played to its end"));
+    }
+    let (mut findings, mut offences) = (Findings::new(), Vec::new());
+    for Observed { case, position, cell } in &observed {
+        let expected = case.expected(*position).expect("only what may happen is played");
+        if *cell != expected {
+            offences.push(format!("{case}, {position:?}: expected {expected}, found {cell}"));
+        }
+        findings.entry((case.row.what, *position, case.stream)).or_default().insert(cell.clone());
+    }
+    assert!(offences.is_empty(), "{} offences:\n{}", offences.len(), offences.join("\n"));
+    page::check(&findings);
+}

@@ -1,0 +1,137 @@
+//! `docs/hook-coverage.md`, written from what was seen. A run compares the page with the one that is
+//! checked in; with `CALLGATE_UPDATE_DOCS=1` it replaces it.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use callgate_tests::build;
+
+use super::Findings;
+use super::play::PATHS;
+use super::table::{Cell, Position, Row, Tokens, rows};
+
+const UPDATE: &str = "CALLGATE_UPDATE_DOCS";
+
+const HEAD: &str = "\
+# Which hooks fire
+
+A callback that let a call pass gets exactly one of `on_llm_end` and `on_llm_error` for it, whatever becomes of the call. Here is what
+that comes to. The tables are no promise but a result: a test makes every call of them against the real gateway, with callbacks that record
+their hooks, and writes this page from what they saw. It fails when that is not what is written here.
+
+";
+
+const NOTES: &str = "
+How to read a row: `1` is a hook that runs once, `–` one that does not run. `each` is `on_llm_new_token` once for each chunk the client gets; `each + 1` is one
+more, for the chunk that was refused. A callback whose `on_llm_start` refuses, answers or breaks ends the walk: those behind it never see the call.
+A callback that lacks a hook, or whose `only` leaves the call out, sees less. An empty cell is what cannot become of such a call.
+
+";
+
+/// Compares the page with what was seen, or replaces it.
+pub(super) fn check(findings: &Findings) {
+    let (page, path) = (page(findings), build::repository().join("docs/hook-coverage.md"));
+    if std::env::var_os(UPDATE).is_some_and(|value| value == "1") {
+        fs::write(&path, page).unwrap();
+        return;
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    let remedy = format!("with {UPDATE}=1 this test writes it anew");
+    assert!(written == page, "{} is not what was seen; {remedy}:\n{page}", path.display());
+}
+
+fn page(findings: &Findings) -> String {
+    let paths = PATHS.map(|path| format!("`POST {path}`")).join(", ");
+    let mut page = String::from(HEAD);
+    let _ = writeln!(
+        page,
+        "Every row was the same in all of these, in every combination:\n\n\
+         - paths: {paths};\n\
+         - providers: OpenAI's dialect, Groq's, Ollama's own;\n\
+         - callbacks: sync, async, and sync with `mode: blocking`; the one that waits is async."
+    );
+    page.push_str(NOTES);
+    let (decided, others): (Vec<_>, Vec<_>) =
+        rows().into_iter().partition(|row| row.acts.is_some());
+    page.push_str(
+        "## Calls that no callback decides\n\nThe same for every callback of the list.\n\n",
+    );
+    table(&mut page, &others, &[(Position::Before, "")], findings);
+    page.push_str("\n## Calls that a callback decides\n\nBy the place in the list, seen from that callback.\n\n");
+    let places = [
+        (Position::Before, "before it"),
+        (Position::Acting, "itself"),
+        (Position::Behind, "behind it"),
+    ];
+    table(&mut page, &decided, &places, findings);
+    page
+}
+
+fn table(page: &mut String, rows: &[Row], places: &[(Position, &str)], findings: &Findings) {
+    let several = places.len() > 1;
+    let place_title = if several { " callback |" } else { "" };
+    let hooks = "start | new_token | end | error |";
+    let _ = writeln!(
+        page,
+        "| what becomes of the call |{place_title} JSON: start | end | error | stream: {hooks}"
+    );
+    let columns = if several { 9 } else { 8 };
+    let _ = writeln!(page, "|{}", "---|".repeat(columns));
+    for row in rows {
+        for (index, (position, place)) in places.iter().enumerate() {
+            let what = if index == 0 { row.what } else { "" };
+            let place = if several { format!(" {place} |") } else { String::new() };
+            let cells = [json(findings, row, *position), stream(findings, row, *position)].concat();
+            let _ = writeln!(page, "| {what} |{place} {} |", cells.join(" | "));
+        }
+    }
+}
+
+fn json(findings: &Findings, row: &Row, position: Position) -> Vec<String> {
+    // A JSON answer has no chunks; one that was seen all the same fails the comparison before.
+    columns(findings, row, position, false, &[start, end, error])
+}
+
+fn stream(findings: &Findings, row: &Row, position: Position) -> Vec<String> {
+    columns(findings, row, position, true, &[start, tokens, end, error])
+}
+
+fn columns(
+    findings: &Findings,
+    row: &Row,
+    position: Position,
+    stream: bool,
+    columns: &[fn(&Cell) -> String],
+) -> Vec<String> {
+    let Some(cells) = findings.get(&(row.what, position, stream)) else {
+        return vec![String::new(); columns.len()];
+    };
+    let text =
+        |column: &fn(&Cell) -> String| cells.iter().map(column).collect::<Vec<_>>().join(" or ");
+    columns.iter().map(text).collect()
+}
+
+fn start(cell: &Cell) -> String {
+    times(cell.start)
+}
+
+fn end(cell: &Cell) -> String {
+    times(cell.end)
+}
+
+fn error(cell: &Cell) -> String {
+    times(cell.error)
+}
+
+fn times(count: usize) -> String {
+    if count == 0 { "–".to_owned() } else { count.to_string() }
+}
+
+fn tokens(cell: &Cell) -> String {
+    match cell.tokens {
+        Tokens::None => "–".to_owned(),
+        Tokens::Each => "each".to_owned(),
+        Tokens::EachAndOne => "each + 1".to_owned(),
+        Tokens::Other { hooks, chunks } => format!("{hooks} for {chunks} chunks"),
+    }
+}

@@ -1,0 +1,99 @@
+//! The five callbacks: a sync one, an async one, one that panics now and then and is made anew, one
+//! on threads of its own, one that refuses now and then.
+
+use std::sync::Arc;
+
+use callgate::boot::{self, Built};
+use callgate::callbacks::{Answered, Rehearsal};
+use callgate::cli::Source;
+use callgate_tests::{build, config};
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+pub(crate) const CALLBACKS: usize = 5;
+
+/// How many calls are refused, and how many panic, at least.
+const REFUSED_OF: usize = 50;
+const PANICS: usize = 50;
+
+/// The chain, for so many calls.
+pub(crate) struct Callbacks {
+    calls: usize,
+}
+
+impl Callbacks {
+    pub(crate) fn new(calls: usize) -> Self {
+        Self { calls }
+    }
+
+    pub(crate) fn config(&self, api_base: &str) -> Value {
+        let models = ["usual", "slow"].map(|name| config::deployment(name, "openai/m", api_base));
+        let mut config = config::with_callbacks(&models, &self.entries());
+        config["callgate"] = json!({"probe": "never"});
+        config
+    }
+
+    /// The chain in this process, for calls of `model`.
+    pub(crate) fn rehearsal(&self, model: &str) -> Rehearsal {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, self.config("http://127.0.0.1:9/v1").to_string()).unwrap();
+        let source = Source { config: path, plugin_dir: None, env_file: None, strict: false };
+        let Built { plugins, deployments, .. } = boot::build(&source, None).unwrap();
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let body = body.to_string().into_bytes();
+        Rehearsal::new(plugins, Arc::new(deployments), HeaderMap::new(), body).unwrap()
+    }
+
+    fn entries(&self) -> Value {
+        let edits = json!({
+            "on_llm_start": [{"set_metadata": ["k", "v"]}, {"append_message": ["user", "more"]}],
+            "on_llm_new_token": ["chunk_upper"],
+            "on_llm_end": [{"set_local": "note"}],
+            "on_llm_error": [{"set_metadata": ["k", "w"]}],
+        });
+        let panics = json!({
+            "every": (self.calls / PANICS).max(1),
+            "on_llm_start": [{"panic": "now and then"}],
+        });
+        let refuses = json!({
+            "every": REFUSED_OF,
+            "on_llm_start": [{"reject": {"status": 418, "message": "now and then"}}],
+        });
+        let mut blocking = entry("faulty", "blocking", edits.clone());
+        blocking["mode"] = json!("blocking");
+        blocking["timeout"] = json!("1h");
+        blocking["only"] = json!({"models": ["slow"]});
+        let mut waiting = entry("faulty_async", "async", edits.clone());
+        waiting["timeout"] = json!("1h");
+        json!([
+            entry("faulty", "sync", edits),
+            waiting,
+            entry("faulty", "panics", panics),
+            blocking,
+            entry("faulty", "refuses", refuses),
+        ])
+    }
+}
+
+fn entry(name: &str, label: &str, mut settings: Value) -> Value {
+    settings["label"] = json!(label);
+    json!({
+        "name": name, "path": build::plugin("faulty"), "instance": label, "settings": settings,
+        "breaker": false,
+    })
+}
+
+pub(crate) fn json_answer() -> Answered {
+    let message = json!({"role": "assistant", "content": "Hello world!"});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+    Answered::Json(json!({"object": "chat.completion", "choices": [choice]}))
+}
+
+pub(crate) fn stream_answer() -> Answered {
+    let chunk = |text| {
+        let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": null});
+        json!({"object": "chat.completion.chunk", "choices": [choice]})
+    };
+    Answered::Chunks(["Hello", " world", "!"].map(chunk).to_vec())
+}

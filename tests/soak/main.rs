@@ -1,0 +1,112 @@
+//! Many calls through five callbacks of every sort: memory, threads and mapped libraries must stay
+//! what they were after the first of them, and every instance that was replaced must be gone.
+//!
+//! `make test` makes 20 000 calls; `make soak`, or `CALLGATE_SOAK_CALLS`, as many as it says. One of 20
+//! goes through the real gateway over sockets, which is what is slow; the others through the same
+//! chain in this process (`Rehearsal`). A test binary of its own, so that no other test's memory is
+//! measured. `chain` is what is soaked, `vitals` what is read, `instances` who lives.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod chain;
+mod instances;
+mod vitals;
+
+use callgate_tests::{Answer, Gateway, upstream};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use chain::{CALLBACKS, Callbacks};
+use instances::Instances;
+use vitals::Course;
+
+const CALLS: &str = "CALLGATE_SOAK_CALLS";
+
+/// How often the process is looked at.
+const INTERVALS: usize = 10;
+
+/// Clients that call the gateway at once.
+const CLIENTS: usize = 8;
+
+/// One of so many calls is for the callback with threads of its own.
+const SLOW: usize = 100;
+
+#[tokio::test]
+async fn nothing_grows() {
+    let calls = std::env::var(CALLS).map_or(20_000, |calls| calls.parse().expect("a number"));
+    in_this_process(calls - calls / 20).await;
+    over_sockets(calls / 20).await;
+}
+
+async fn in_this_process(calls: usize) {
+    let instances = Instances::watch();
+    let callbacks = Callbacks::new(calls);
+    let usual = callbacks.rehearsal("usual");
+    let slow = callbacks.rehearsal("slow");
+    let answers = [chain::json_answer(), chain::stream_answer()];
+    let mut course = Course::new("in one process", std::process::id());
+    let mut verdicts = [0; 3];
+    for _ in 0..INTERVALS {
+        for call in 0..calls / INTERVALS {
+            let rehearsal = if call % SLOW == 0 { &slow } else { &usual };
+            let story = rehearsal.tell(answers[call % 2].clone()).await;
+            verdicts[match story.verdict {
+                "continue" => 0,
+                "refused" => 1,
+                _ => 2,
+            }] += 1;
+        }
+        course.look(calls / INTERVALS);
+    }
+    let [passed, refused, broke] = verdicts;
+    // Both chains have instances of their own.
+    let made = instances.settle(2 * CALLBACKS).await;
+    course.tell(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
+    assert!(passed > refused && refused > 0 && broke > 0 && made > 2 * CALLBACKS);
+    course.is_level();
+}
+
+async fn over_sockets(calls: usize) {
+    let upstream = upstream(Answer::default()).await;
+    let config = Callbacks::new(calls).config(&upstream.openai_base());
+    let quiet = "error,callgate::boot=info,callgate::callback=info";
+    let gateway = Gateway::with_config(config).env("RUST_LOG", quiet).start().await;
+    let mut course = Course::new("over sockets", gateway.pid());
+    let (mut passed, mut refused, mut broke) = (0, 0, 0);
+    for _ in 0..INTERVALS {
+        let mut clients = JoinSet::new();
+        for client in 0..CLIENTS {
+            let calls = calls / INTERVALS / CLIENTS;
+            clients.spawn(statuses(gateway.client(), client, calls));
+        }
+        for status in clients.join_all().await.concat() {
+            match status {
+                200 => passed += 1,
+                418 => refused += 1,
+                503 => broke += 1,
+                other => panic!("nobody answers with {other}"),
+            }
+        }
+        course.look(calls / INTERVALS);
+    }
+    let made = instances::settle(gateway.log(), CALLBACKS).await;
+    course.tell(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
+    assert!(passed > refused && refused > 0 && broke > 0 && made > CALLBACKS);
+    course.is_level();
+    gateway.stop().await;
+}
+
+async fn statuses(client: callgate_tests::Client, number: usize, calls: usize) -> Vec<u16> {
+    let mut statuses = Vec::with_capacity(calls);
+    for call in 0..calls {
+        let model = if call % SLOW == number { "slow" } else { "usual" };
+        let request = client.chat(model).set("stream", Value::from(call % 2 == 0));
+        statuses.push(request.set("metadata", json!({"call": call})).send().await.status);
+    }
+    statuses
+}

@@ -1,0 +1,89 @@
+//! Memory, threads and mapped libraries of a process over a run. Linux: read from `/proc`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+
+/// Looks that are warm-up: pools fill, allocators take what they will keep.
+const WARM_UP: usize = 2;
+
+const MAX_GROWTH_KIB: u64 = 4 * 1024;
+
+/// Threads of a callback's own end when they are idle, and a renewal has one for a moment.
+const THREADS_MORE: u64 = 2;
+
+#[derive(Debug, Clone, Copy)]
+struct Vitals {
+    calls: usize,
+    resident_kib: u64,
+    threads: u64,
+    libraries: usize,
+}
+
+/// A run of one process.
+pub(crate) struct Course {
+    what: &'static str,
+    pid: u32,
+    looks: Vec<Vitals>,
+}
+
+impl Course {
+    /// Begins with a look at what no call has touched.
+    pub(crate) fn new(what: &'static str, pid: u32) -> Self {
+        let mut course = Self { what, pid, looks: Vec::new() };
+        course.look(0);
+        course
+    }
+
+    /// Looks again, so many calls later.
+    pub(crate) fn look(&mut self, calls: usize) {
+        let before = self.looks.last().map_or(0, |look| look.calls);
+        let look = Vitals {
+            calls: before + calls,
+            resident_kib: status(self.pid, "VmRSS:"),
+            threads: status(self.pid, "Threads:"),
+            libraries: libraries(self.pid),
+        };
+        let Vitals { calls, resident_kib, threads, libraries } = look;
+        let mib = resident_kib as f64 / 1024.0;
+        self.tell(&format!(
+            "{calls:>8} calls, {mib:>6.1} MiB, {threads:>2} threads, {libraries} libraries"
+        ));
+        self.looks.push(look);
+    }
+
+    pub(crate) fn tell(&self, what: &str) {
+        let _ = writeln!(std::io::stderr(), "{}: {what}", self.what);
+    }
+
+    /// Fails unless the last looks are like the first one after the warm-up.
+    pub(crate) fn is_level(&self) {
+        let looks = &self.looks[WARM_UP..];
+        let (first, last) = (looks[0], looks[looks.len() - 1]);
+        let grown = last.resident_kib.saturating_sub(first.resident_kib);
+        assert!(grown <= MAX_GROWTH_KIB, "{}: {grown} KiB more: {looks:#?}", self.what);
+        for look in looks {
+            assert_eq!(look.libraries, first.libraries, "{}: {looks:#?}", self.what);
+            let most = first.threads + THREADS_MORE;
+            assert!(look.threads <= most, "{}: {looks:#?}", self.what);
+        }
+    }
+}
+
+fn status(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells");
+    let number = line.split_whitespace().next().expect("Linux tells a number");
+    number.parse().expect("Linux tells a number")
+}
+
+/// Files and sealed copies that are mapped, each counted once.
+fn libraries(pid: u32) -> usize {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
+    let inode = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let named = fields.get(5).is_some_and(|name| name.starts_with('/'));
+        named.then(|| (fields[3].to_owned(), fields[4].to_owned()))
+    };
+    maps.lines().filter_map(inode).collect::<BTreeSet<_>>().len()
+}
