@@ -114,7 +114,8 @@ fn collect(layout: &'static TypeLayout, types: &mut BTreeMap<String, String>) {
         _ => (format!("struct, {size} bytes, align {align}"), Some(0)),
     };
     let mut described = format!("type {name}: {head}\n");
-    for field in layout.get_fields().into_iter().flat_map(TLFields::iter) {
+    let fields = layout.get_fields();
+    for field in fields.iter().flat_map(TLFields::iter) {
         let it = field.layout();
         if let Some(end) = &mut offset {
             let start = end.next_multiple_of(it.alignment());
