@@ -313,6 +313,29 @@ async fn check_compares_its_hooks_with_its_manifest() {
     }
 }
 
+/// `check` runs such a hook in its own process, so the trial has to have run it before.
+#[tokio::test]
+async fn a_hook_that_is_not_listed_and_crashes_ends_the_trial_and_not_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashes = exporting("create, destroy, NULL, start, crashes, end, error").replace(
+        "#define MANIFEST",
+        "static callgate_verdict crashes(const void *instance, callgate_call call, callgate_chunk chunk) {
+  (void)instance;
+  (void)call;
+  (void)chunk;
+  __builtin_trap();
+}
+#define MANIFEST",
+    );
+    let file = written(folder.path(), "crashing", &crashes);
+    let config = with_callbacks(&[], &json!([entry(&file, &json!({}))]));
+    let ended = Gateway::with_config(&config).check().await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let sentence = "survive a trial in a child process, found that it crashed";
+    assert!(ended.stderr.contains(sentence), "{}", ended.stderr);
+    assert!(ended.stderr.contains("in on_llm_new_token"), "{}", ended.stderr);
+}
+
 /// The blocks of the guide, by their language.
 fn blocks(language: &str) -> Vec<String> {
     let guide = fs::read_to_string(build::repository().join("docs/c-plugins.md")).unwrap();
