@@ -349,6 +349,12 @@ impl FailureAccess for Failing<'_> {
     }
 }
 
+/// Whether a callback's own answer can be sent as one.
+pub(super) fn is_completion(json: &str) -> bool {
+    serde_json::from_str::<Value>(json)
+        .is_ok_and(|value| value["choices"][0]["message"].is_object())
+}
+
 /// At most so many bytes of a text, whole characters.
 pub(super) fn within(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]

@@ -80,7 +80,12 @@ impl CacheFolder {
 
     /// What a file holds; `None` when there is none that could be ours.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let file = File::open(self.path(name)).ok()?;
+        let path = self.path(name);
+        // Before it is opened: whoever opens a pipe waits for its other end.
+        if !fs::metadata(&path).ok()?.is_file() {
+            return None;
+        }
+        let file = File::open(path).ok()?;
         let metadata = file.metadata().ok()?;
         if !metadata.is_file() || metadata.len() > LARGEST {
             return None;
@@ -149,6 +154,9 @@ mod tests {
         assert_eq!((cache.read("x-1"), cache.files("x-").len()), (None, 0));
         fs::create_dir(path.join("x-2")).expect("made");
         assert_eq!(cache.read("x-2"), None);
+        let made = std::process::Command::new("mkfifo").arg(path.join("x-3")).status();
+        assert!(made.is_ok_and(|it| it.success()));
+        assert_eq!(cache.read("x-3"), None);
     }
 
     #[test]

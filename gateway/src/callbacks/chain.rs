@@ -101,7 +101,7 @@ impl Chain {
     pub(crate) async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate() {
-            let step = match link.welcome(place, call) {
+            let step = match link.welcome(place, call, deployments) {
                 Welcome::In => step!(walk, place, link, call, &mut Beginning),
                 Welcome::Refused(failure) => Step::Failed(failure),
                 Welcome::Out => {

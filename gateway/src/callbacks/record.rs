@@ -193,6 +193,10 @@ fn parse(text: &str, boot: &str) -> Option<Left> {
 
 /// The content of a record that no living process holds.
 fn of_the_dead(path: &Path) -> Option<String> {
+    // Before it is opened: whoever opens a pipe waits for its other end.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
     let mut file = File::open(path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     let mut bytes = Vec::new();

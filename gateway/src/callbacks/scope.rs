@@ -1,6 +1,9 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
-use super::{answer::within, hook::Hook};
+use super::{
+    answer::{is_completion, within},
+    hook::Hook,
+};
 use crate::{
     call::{Call, Jottings, Snapshot},
     callbacks::CREDENTIAL_HEADERS,
@@ -273,6 +276,10 @@ impl CallAccess for Scope<'_> {
         let (Reply::Text(text) | Reply::Json(text)) = &reply;
         self.given = if text.len() > limits::ANSWER {
             Given::Fault(format!("its answer has more than {} bytes", limits::ANSWER))
+        } else if let Reply::Json(json) = &reply
+            && !is_completion(json)
+        {
+            Given::Fault("it answered with something that is no `chat.completion`".to_owned())
         } else {
             Given::Reply(reply)
         };

@@ -121,6 +121,11 @@ impl Background {
         Ok(handle)
     }
 
+    /// Whether it takes everything and does nothing of it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.idle
+    }
+
     /// Runs a callback's future until it is done or `cut` says so.
     pub(super) fn spawn(
         &self,

@@ -74,10 +74,19 @@ impl ChunkSink for Outbox {
         let start = self.frames.len() + b"data: ".len();
         self.frames.extend_from_slice(b"data: ");
         json.iter().for_each(|part| self.frames.extend_from_slice(part));
+        keep_on_one_line(&mut self.frames[start..]);
         if let Some(streamed) = &mut self.streamed {
             streamed.add(&self.frames[start..]);
         }
         self.frames.extend_from_slice(b"\n\n");
+    }
+}
+
+/// A line break would end the event's line, and what follows would be lost to the client. In JSON one
+/// can only stand between values, where a blank says the same.
+fn keep_on_one_line(json: &mut [u8]) {
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', json) {
+        json[at] = b' ';
     }
 }
 

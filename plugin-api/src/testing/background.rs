@@ -31,6 +31,8 @@ pub(super) struct MockBackground {
 #[derive(Default)]
 struct Time {
     now: u64,
+    /// Sleeps are over at once.
+    hurried: bool,
     sleepers: Vec<(u64, Waker)>,
 }
 
@@ -74,6 +76,10 @@ impl MockBackground {
         let due = time.sleepers.extract_if(.., |(ends, _)| *ends <= now).collect::<Vec<_>>();
         drop(time);
         due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    pub(super) fn hurry(&self) {
+        locked(&self.time).hurried = true;
     }
 
     pub(super) fn sleep(&self, time: Duration) -> BoxFuture<()> {
@@ -186,7 +192,7 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut time = locked(&self.time);
-        if time.now >= self.ends {
+        if time.hurried || time.now >= self.ends {
             return Poll::Ready(());
         }
         time.sleepers.push((self.ends, context.waker().clone()));

@@ -17,6 +17,7 @@ use crate::{
         loader::{Instance, Recipe, masked},
     },
     config::{Mode, OnError},
+    deployments::Deployments,
     failure::Failure,
     host::{Clock, SystemClock},
     telemetry::one_line,
@@ -153,9 +154,14 @@ impl Link {
 
     /// Asked once for each call, before its start hook. What has begun with a callback goes on with
     /// it: its last hook is owed.
-    pub(super) fn welcome(&self, place: usize, call: &mut Call) -> Welcome {
+    pub(super) fn welcome(
+        &self,
+        place: usize,
+        call: &mut Call,
+        deployments: &Deployments,
+    ) -> Welcome {
         if let Some(audience) = &self.slot.audience
-            && !audience.has(call)
+            && !audience.has(call, deployments)
         {
             self.skip_call();
             return Welcome::Out;

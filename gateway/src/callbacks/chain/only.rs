@@ -1,6 +1,6 @@
 //! Which calls a callback is for: its entry's `only`, compiled.
 
-use crate::{call::Call, config::Only};
+use crate::{call::Call, config::Only, deployments::Deployments};
 use plugin_api::Endpoint;
 
 /// See the module.
@@ -27,13 +27,16 @@ impl Audience {
         })
     }
 
-    /// Whether it is for this call, by the model's name as edited so far.
-    pub(super) fn has(&self, call: &Call) -> bool {
+    /// Whether it is for this call, by the model's name as edited so far or the config's name of the
+    /// deployment that means: an alias leads around nothing.
+    pub(super) fn has(&self, call: &Call, deployments: &Deployments) -> bool {
         let fits = |patterns: &[Pattern], text: &str| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.takes_in(text))
         };
+        let behind = || call.planned(deployments).map(|target| &*target.deployment().model_name);
         (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
-            && fits(&self.models, call.model())
+            && (fits(&self.models, call.model())
+                || behind().is_some_and(|name| fits(&self.models, name)))
             && fits(&self.keys, &call.key_id)
     }
 }

@@ -144,6 +144,9 @@ impl<'a> Walk<'a> {
         let (thread, ns) = self.laps.end();
         if let Ok((verdict, true)) = waited {
             link.ledger().ran(thread, S::HOOK, ns);
+            if ns > SLOW {
+                link.was_slow(S::HOOK, ns);
+            }
             if goes_on(verdict) {
                 return Step::On;
             }
