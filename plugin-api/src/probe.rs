@@ -9,7 +9,7 @@ pub const PROBE_VARIABLE: &str = "CALLGATE_PROBE";
 /// Whether this process only tries the plugin out.
 ///
 /// A gateway loads a new file in a child process first, so that one that crashes there hurts nobody.
-/// The child makes an instance with the real settings, runs each of its hooks on a made-up call whose
+/// The child makes an instance with the real settings, runs each hook (also one that the export leaves out) on a made-up call whose
 /// model is `probe`, drops it, and is killed. It runs once for each new file and each change of the
 /// settings, also for `callgate check`, and beside a gateway that already serves.
 ///
