@@ -10,14 +10,15 @@ use crate::{
     secret::Secret,
     upstream::Tls,
 };
+use http::HeaderName;
 use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
 pub struct App {
     pub(crate) master_key: Option<Secret>,
-    /// `general_settings.litellm_key_header_name`, lower case.
-    pub(crate) key_header: Option<String>,
+    /// `general_settings.litellm_key_header_name`.
+    pub(crate) key_header: Option<HeaderName>,
     /// Asked for whatever the client names, when set.
     pub(crate) completion_model: Option<String>,
     pub(crate) limits: Limits,

@@ -7,11 +7,11 @@ use crate::{
     config::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, UnknownKeys,
     },
-    deployments::Deployments,
+    deployments::{Deployments, proxy_warning},
     host::Services,
-    server::{Listener, Server},
+    server::{Listener, Server, Stop},
 };
-use std::{fmt::Write as _, future::Future, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 /// How long callbacks may take to end.
 const CALLBACKS_END: Duration = Duration::from_secs(5);
@@ -124,6 +124,7 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     match (deployments, keep(loaded, &mut problems)) {
         (Some(deployments), Some((plugins, unusable))) => {
             left_out.extend(unusable);
+            problems.extend(proxy_warning(&source.config, &config.environment, &deployments));
             let warnings = problems;
             Ok(Built { config, deployments, plugins, services, left_out, warnings, caution })
         }
@@ -222,23 +223,21 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
 }
 
 impl Ready {
-    /// Serves until `stop` is done, then lets the running calls end. Says whether all did.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> bool {
-        let drained = self.server.run(stop, self.drain).await;
-        if !drained {
-            tracing::warn!(
-                "calls were still running after {} s and are cut off",
-                self.drain.as_secs_f64()
-            );
-        }
+    /// Serves until it is asked to stop, then lets the running calls end, until it is asked again.
+    /// Says whether all did.
+    pub async fn serve(self, mut stop: Stop) -> bool {
+        let drained = self.server.run(&mut stop, self.drain).await;
         let app = self.app;
         // Callbacks may block while they end.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
-        if tokio::time::timeout(CALLBACKS_END, ended).await.is_err() {
-            tracing::warn!(
-                "callbacks had not ended after {} s and are left behind",
-                CALLBACKS_END.as_secs_f64()
-            );
+        tokio::select! {
+            ended = tokio::time::timeout(CALLBACKS_END, ended) => if ended.is_err() {
+                tracing::warn!(
+                    "callbacks had not ended after {} s and are left behind",
+                    CALLBACKS_END.as_secs_f64()
+                );
+            },
+            () = stop.asked() => tracing::warn!("told again to stop: callbacks are left behind"),
         }
         drop(self.caution);
         drained
@@ -271,13 +270,17 @@ pub fn check(source: &Source) -> Result<String, String> {
             if !table.is_empty() {
                 let _ = writeln!(report, "{table}");
             }
-            let models = built.deployments.models().len();
-            let _ =
-                write!(report, "config OK ({models} models, {} callbacks)", built.plugins.len());
+            let models = counted(built.deployments.models().len(), "model");
+            let callbacks = counted(built.plugins.len(), "callback");
+            let _ = write!(report, "config OK ({models}, {callbacks})");
             Ok(report)
         }
         Err(problems) => Err(list(&problems)),
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// One line each: `error: config.yaml:12:7: …`.

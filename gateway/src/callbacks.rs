@@ -46,12 +46,14 @@ pub use resolve::SearchPath;
 pub use resolved::Resolved;
 pub use startup_table::StartupTable;
 
+use http::{HeaderName, header};
+
 /// The headers a key may come in, in LiteLLM's order: the first that is there counts.
-pub(crate) const CREDENTIAL_HEADERS: &[&str] = &[
-    "x-litellm-api-key",
-    "authorization",
-    "api-key",
-    "x-api-key",
-    "x-goog-api-key",
-    "ocp-apim-subscription-key",
+pub(crate) static CREDENTIAL_HEADERS: [HeaderName; 6] = [
+    HeaderName::from_static("x-litellm-api-key"),
+    header::AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("ocp-apim-subscription-key"),
 ];

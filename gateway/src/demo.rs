@@ -11,6 +11,7 @@ mod walkthrough;
 use crate::{
     boot::{self, BootError},
     cli::{Demo, Serve, Source},
+    server::Stop,
 };
 use std::{io::Write as _, path::Path, process::ExitCode};
 use upstream::{Script, ScriptedUpstream};
@@ -78,7 +79,7 @@ async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
 /// A gateway in this process, on a port of its own.
 struct Gateway {
     url: String,
-    stop: tokio::sync::oneshot::Sender<()>,
+    stop: tokio::sync::mpsc::UnboundedSender<()>,
     serving: tokio::task::JoinHandle<bool>,
 }
 
@@ -86,10 +87,8 @@ impl Gateway {
     async fn start(serve: &Serve) -> Result<Self, BootError> {
         let ready = boot::ready(serve).await?;
         let url = ready.url.clone();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(ready.serve(async {
-            let _ = stopped.await;
-        }));
+        let (stop, stopped) = Stop::new();
+        let serving = tokio::spawn(ready.serve(stopped));
         Ok(Self { url, stop, serving })
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::config::{Config, Problem, Problems, Unset};
@@ -19,12 +19,14 @@ mod base;
 mod build;
 mod index;
 mod infer;
+mod proxies;
 #[cfg(test)]
 mod tests;
 mod weight;
 mod wildcard;
 
 pub use crate::config::Setting;
+pub(crate) use proxies::proxy_warning;
 
 use wildcard::Wildcard;
 
@@ -70,19 +72,13 @@ pub struct Deployment {
     pub mock_response: Option<String>,
     /// `model_info` (an object), as written.
     pub model_info: Value,
-    /// `id` and `api_base` as response headers; made when first sent.
-    pub(crate) as_headers: OnceLock<[Option<HeaderValue>; 2]>,
+    /// What every answer of it says in its head, and what every request to it; made when first
+    /// sent.
+    pub(crate) answer_headers: OnceLock<HeaderMap>,
+    pub(crate) request_lines: OnceLock<Box<[u8]>>,
 }
 
 impl Deployment {
-    /// `id` and `api_base` as values of response headers.
-    pub(crate) fn as_headers(&self) -> &[Option<HeaderValue>; 2] {
-        self.as_headers.get_or_init(|| {
-            let base = self.api_base.set().map_or("", String::as_str);
-            [&*self.id, base].map(|text| HeaderValue::from_str(text).ok())
-        })
-    }
-
     /// The first variable this deployment needs and does not have. A call must then fail naming it,
     /// unless a callback has replaced what it feeds.
     #[must_use]
@@ -117,18 +113,21 @@ impl fmt::Debug for Deployment {
     }
 }
 
+/// What is kept by names of the config, which clients can ask for and not add to.
+type ByName<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
+
 /// Every deployment of a config and the ways to find one.
 #[derive(Debug, Default)]
 pub struct Deployments {
     /// As in `model_list`.
     all: Vec<Arc<Deployment>>,
     /// Exact model names and aliases.
-    named: HashMap<Box<str>, Members>,
+    named: ByName<Members>,
     /// Most specific first.
     wildcards: Vec<(Wildcard, Members)>,
     /// `litellm_params.model` as written, the last resort.
-    raw: HashMap<Box<str>, Members>,
-    by_provider: HashMap<Box<str>, Arc<Deployment>>,
+    raw: ByName<Members>,
+    by_provider: ByName<Arc<Deployment>>,
     listed: Vec<Arc<str>>,
 }
 

@@ -15,7 +15,6 @@ mod permissions;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::{CounterScope, Counters};
-pub(crate) use log::one_line;
 pub use permissions::Permissions;
 pub(crate) use permissions::{Missing, Needs};
 

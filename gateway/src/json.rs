@@ -5,12 +5,29 @@
 mod body;
 mod scan;
 
-pub(crate) use body::{Arriving, Body, BodyError};
+pub(crate) use body::{Arriving, Body, BodyError, Slices};
 pub(crate) use scan::{Member, ScanError, Scanner};
 
 use bytes::Bytes;
 
 /// `text` as a JSON string.
 pub(crate) fn json_text(text: &str) -> Bytes {
-    serde_json::to_vec(text).unwrap_or_default().into()
+    // Without a branch a byte, so that many are looked at together.
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | special(byte)) {
+        return serde_json::to_vec(text).unwrap_or_default().into();
+    }
+    ["\"", text, "\""].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_text;
+
+    #[test]
+    fn texts_are_json_strings() {
+        for text in ["", "gpt-4o", "é/日本", "a\"b", "a\\b", "a\nb", "\u{1}", "\u{7f}"] {
+            assert_eq!(*json_text(text), *serde_json::to_vec(text).unwrap(), "{text:?}");
+        }
+    }
 }

@@ -5,7 +5,9 @@ use callgate::{
     callbacks::{self, CrashWatch},
     child,
     cli::{Cli, Command, Serve},
-    demo, telemetry, workbench,
+    demo,
+    server::Stop,
+    telemetry, workbench,
 };
 use clap::Parser as _;
 use plugin_api::{PROBE_VARIABLE, is_probe};
@@ -72,12 +74,16 @@ async fn serve(options: Serve) -> ExitCode {
         Ok(ready) => ready,
         Err(error) => return complain(&error.to_string()),
     };
-    let stop = async {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+    let (asks, stop) = Stop::new();
+    tokio::spawn(async move {
+        while !asks.is_closed() {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            let _ = asks.send(());
         }
-    };
+    });
     if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

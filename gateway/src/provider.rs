@@ -7,8 +7,10 @@
 pub(crate) mod ollama;
 pub(crate) mod openai;
 
-use crate::{failure::Failure, json::Body};
-use bytes::Bytes;
+use crate::{
+    failure::Failure,
+    json::{Body, Slices},
+};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -136,13 +138,13 @@ pub(crate) struct Destination<'a> {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) url: String,
-    pub(crate) body: Vec<Bytes>,
+    pub(crate) body: Slices,
 }
 
 /// A JSON reply in the client's dialect.
 #[derive(Debug)]
 pub(crate) struct Translated {
-    pub(crate) body: Vec<Bytes>,
+    pub(crate) body: Slices,
     pub(crate) usage: Option<Usage>,
 }
 
@@ -199,6 +201,8 @@ pub(crate) enum StreamFailure {
     Upstream(UpstreamError),
     /// What it sent is not its dialect.
     Malformed(String),
+    /// It sent something else altogether: what.
+    NoStream(&'static str),
 }
 
 /// What an upstream says of its error.

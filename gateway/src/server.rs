@@ -1,12 +1,13 @@
 //! The HTTP surface: which path is what, and what every answer carries. The only room that knows axum.
 //!
 //! `listen` accepts connections, `auth` knows callers, `chat` tells the story of a call, `relay`
-//! streams, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
+//! streams, `wire` is the client's socket, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
 //! failure becomes HTTP, `access_log` writes the one line each request gets.
 
 mod access_log;
 mod alarm;
 mod auth;
+mod bulk;
 mod callbacks;
 mod chat;
 mod completion;
@@ -21,8 +22,9 @@ mod read;
 mod relay;
 mod request;
 mod respond;
+mod wire;
 
-pub use listen::{Listener, Server};
+pub use listen::{Listener, Server, Stop};
 
 use crate::app::App;
 use alarm::Alarm;
@@ -72,6 +74,8 @@ impl Surface {
             let call = chat::call(app, alarm, request.map(EitherBody::Left), None);
             return Either::Left(async { Ok(call.await) });
         }
+        let mut request = request;
+        request.extensions_mut().insert(alarm.clone());
         let routed = self.router.clone().oneshot(request);
         Either::Right(Box::pin(async { Ok(routed.await?.map(EitherBody::Right)) }))
     }
@@ -112,10 +116,11 @@ fn router(app: Arc<App>) -> Router {
 async fn chat_with_model(
     State(app): State<Arc<App>>,
     Path(model): Path<String>,
-    request: Request,
+    mut request: Request,
 ) -> Response {
+    let alarm = request.extensions_mut().remove::<Alarm>().unwrap_or_default();
     let request = request.map(EitherBody::Right);
-    chat::call(app, Alarm::default(), request, Some(model)).await.map(Body::new)
+    chat::call(app, alarm, request, Some(model)).await.map(Body::new)
 }
 
 /// Calls check their head in `request::accept`, where their failure gets its line in the log; this is

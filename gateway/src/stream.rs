@@ -2,7 +2,7 @@
 //! Not here: what a line means (`provider`) and what is sent on (`server::relay`).
 
 /// A line longer than this is no event of any dialect.
-const MAX_LINE: usize = 32 * 1024 * 1024;
+pub(crate) const MAX_LINE: usize = 32 * 1024 * 1024;
 
 /// A line outgrew the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

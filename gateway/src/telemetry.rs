@@ -4,9 +4,11 @@
 //! `info`). Every event of `tracing` becomes one line by `line` and goes out through `sink`.
 
 mod line;
+mod one_line;
 mod sink;
 
 pub(crate) use line::decimal;
+pub(crate) use one_line::one_line;
 pub use sink::flush_within;
 
 use crate::cli::LogFormat;

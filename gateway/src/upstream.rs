@@ -9,16 +9,17 @@ mod http1;
 mod origin;
 mod pool;
 
-pub(crate) use connect::Tls;
+pub(crate) use connect::{Tls, TlsFault};
 pub(crate) use http1::Headers;
 pub(crate) use origin::Origin;
 
+use crate::json::Slices;
 use bytes::{Bytes, BytesMut};
 use framing::Framing;
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, fmt, io, time::Duration};
 
 /// How long connecting may take, within the call's own timeout.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Under this size head and body are one write of one piece.
 const ONE_PIECE: usize = 8 * 1024;
@@ -32,12 +33,32 @@ pub(crate) enum UpstreamError {
     Resolve { host: String, source: io::Error },
     #[error("cannot connect to {address}: {source}")]
     Connect { address: String, source: io::Error },
+    #[error("{phase} took longer than {} s", CONNECT_TIMEOUT.as_secs())]
+    ConnectTimeout { phase: Phase },
     #[error("no TLS connection to {host}: {reason}")]
-    Tls { host: String, reason: String },
+    Tls { host: String, fault: TlsFault, reason: String },
     #[error("the exchange broke: {0}")]
     Broken(#[from] io::Error),
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
+}
+
+/// What connecting waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The address and the connection to it.
+    Dial,
+    /// The TLS handshake.
+    Handshake,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dial => "the connection",
+            Self::Handshake => "the TLS handshake",
+        })
+    }
 }
 
 /// The header lines of a request, but for those every request of an upstream has.
@@ -45,8 +66,15 @@ pub(crate) enum UpstreamError {
 pub(crate) struct Lines(BytesMut);
 
 impl Lines {
-    pub(crate) fn new() -> Self {
-        Self(BytesMut::with_capacity(1024))
+    /// These lines, to which others are added.
+    pub(crate) fn beginning(lines: &[u8]) -> Self {
+        let mut bytes = BytesMut::with_capacity(1024);
+        bytes.extend_from_slice(lines);
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Adds a line. A value with a control character is left out: it could end the line and begin
@@ -80,7 +108,7 @@ pub(crate) struct Answer {
 pub(crate) async fn post(
     url: &str,
     lines: Lines,
-    body: Vec<Bytes>,
+    body: Slices,
     tls: &Tls,
 ) -> Result<Answer, UpstreamError> {
     let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
@@ -88,10 +116,7 @@ pub(crate) async fn post(
         Some(lease) => lease,
         None => {
             // Boxed: it is large and seldom, and every call would carry it.
-            let connecting = Box::pin(connect::connect(&origin, tls));
-            let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-                .await
-                .unwrap_or(Err(UpstreamError::Timeout(CONNECT_TIMEOUT)))?;
+            let connection = Box::pin(connect::connect(&origin, tls)).await?;
             pool::Lease::new(&origin, connection)
         }
     };
@@ -108,29 +133,42 @@ pub(crate) async fn post(
 }
 
 /// The bytes of a request.
-fn request(origin: &Origin, lines: &Lines, body: Vec<Bytes>) -> VecDeque<Bytes> {
+fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
-    let mut head =
-        BytesMut::with_capacity(lines.0.len() + 256 + if length < ONE_PIECE { length } else { 0 });
-    for part in
-        ["POST ", origin.path(), " HTTP/1.1\r\nhost: ", origin.host(), "\r\ncontent-length: "]
-    {
-        head.extend_from_slice(part.as_bytes());
-    }
-    head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(&lines.0);
-    head.extend_from_slice(b"\r\n");
+    let mut digits = itoa::Buffer::new();
+    let parts = [
+        b"POST ",
+        origin.path().as_bytes(),
+        b" HTTP/1.1\r\nhost: ",
+        origin.host().as_bytes(),
+        b"\r\ncontent-length: ",
+        digits.format(length).as_bytes(),
+        b"\r\n",
+        &lines.0,
+        b"\r\n",
+    ];
+    let room: usize = parts.iter().map(|part| part.len()).sum();
+    let mut head = Vec::with_capacity(room + if length < ONE_PIECE { length } else { 0 });
+    parts.iter().for_each(|part| head.extend_from_slice(part));
     if length < ONE_PIECE {
         body.iter().for_each(|piece| head.extend_from_slice(piece));
-        return VecDeque::from([head.freeze()]);
+        return VecDeque::from([head.into()]);
     }
-    let mut pieces: VecDeque<Bytes> = body.into();
-    pieces.push_front(head.freeze());
+    let mut pieces = VecDeque::with_capacity(body.len() + 1);
+    pieces.push_back(head.into());
+    pieces.extend(body);
     pieces
 }
 
 impl Answer {
+    /// How long the body will be, when the head says so.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked(_) | Framing::UntilClose => None,
+        }
+    }
+
     /// The next piece of the body; `None` at its end.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let lease = self.lease.as_mut()?;

@@ -14,7 +14,7 @@ mod subject;
 mod table;
 mod test;
 
-use crate::{cli::Tool, host::one_line};
+use crate::{cli::Tool, telemetry::one_line};
 use serde::Serialize;
 use std::fmt::Display;
 

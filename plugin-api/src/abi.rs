@@ -14,6 +14,8 @@
 mod c;
 mod call;
 mod host;
+#[cfg(test)]
+mod layout;
 pub mod serve;
 pub mod shim;
 

@@ -108,6 +108,7 @@
 //!
 //! # Where to read on
 //!
+//! `docs/plugin-guide.md` in the gateway's repository leads through all of this with examples. Here,
 //! [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be read and
 //! changed, [`Host`] the services, [`testing`] how to test a callback without a gateway. Other
 //! languages find the contract in C in `include/callgate_plugin.h`, which is not stable yet.

@@ -16,7 +16,7 @@ pub use failure::LlmFailure;
 pub use reply::LlmReply;
 
 use crate::{HookError, abi::EditResult};
-use std::fmt;
+use std::{fmt, panic::Location};
 
 /// Reads one text through a handle, borrowed from `self`.
 macro_rules! read_text {
@@ -83,10 +83,12 @@ impl fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// `?` on an edit in a hook makes it a fault.
+/// `?` on an edit in a hook makes it a fault, which says where in the plugin's source that was.
 impl From<EditError> for HookError {
+    #[track_caller]
     fn from(error: EditError) -> Self {
-        Self::Internal(format!("an edit was refused: {error}"))
+        let place = Location::caller();
+        Self::Internal(format!("an edit was refused at {}:{}: {error}", place.file(), place.line()))
     }
 }
 
@@ -134,3 +136,21 @@ macro_rules! opaque {
     )*};
 }
 opaque!(CallView<'_>, LlmCall<'_>, Chunk<'_>, LlmReply<'_>, LlmFailure<'_>);
+
+#[cfg(test)]
+mod tests {
+    use super::EditError;
+    use crate::{Flow, Hook, HookError};
+
+    #[test]
+    fn a_refused_edit_says_where() {
+        fn hook(edit: Result<(), EditError>) -> Hook {
+            edit?;
+            Ok(Flow::Continue)
+        }
+        let line = line!() - 3;
+        let text = format!("view.rs:{line}: there is no such message, header or parameter");
+        let fault = hook(Err(EditError::NotFound));
+        assert!(matches!(&fault, Err(HookError::Internal(it)) if it.ends_with(&text)), "{fault:?}");
+    }
+}

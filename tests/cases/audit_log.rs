@@ -81,28 +81,34 @@ async fn every_call_has_its_line() {
     assert_eq!((&lines[7]["status"], &lines[7]["callback"]), (&json!(429), &json!("rate_limit")));
 }
 
+/// Prompts are as all callbacks left them; a JSON reply as those before did; a streamed one as it was sent.
 #[tokio::test]
-async fn content_is_what_earlier_callbacks_left() {
-    let upstream = upstream(Answer::text(["say fri", "end"])).await;
-    let folder = tempfile::tempdir().unwrap();
+async fn content_depends_on_its_place_in_the_list() {
     let rules = json!({"rules": [{"pattern": "friend", "action": "mask", "replacement": "#"}]});
-    let callbacks = json!([
-        {"name": "guardrail", "settings": rules},
-        audit(json!({"path": folder.path().join(FILE), "content": true})),
-    ]);
-    let gateway = gateway(&upstream, callbacks).await;
-    for model in ["gpt", "gemma"] {
-        for stream in [false, true] {
-            let messages = json!([{"role": "user", "content": "a friend"}]);
-            let request = gateway.client().chat(model).set("messages", messages);
-            let _ = request.set("stream", stream).send().await.expect_status(200);
+    let guardrail = json!({"name": "guardrail", "settings": rules});
+    for is_first in [false, true] {
+        let upstream = upstream(Answer::text(["say fri", "end"])).await;
+        let folder = tempfile::tempdir().unwrap();
+        let audit = audit(json!({"path": folder.path().join(FILE), "content": true}));
+        let mut callbacks = vec![guardrail.clone(), audit];
+        if is_first {
+            callbacks.reverse();
         }
-    }
-    let lines = lines_at_end(gateway, &folder).await;
-    assert_eq!(lines.len(), 4);
-    for line in lines {
-        assert_eq!(line["prompt"], json!([{"role": "user", "text": "a #"}]), "{line}");
-        assert_eq!(line["reply"], "say #", "{line}");
+        let gateway = gateway(&upstream, json!(callbacks)).await;
+        for model in ["gpt", "gemma"] {
+            for stream in [false, true] {
+                let messages = json!([{"role": "user", "content": "a friend"}]);
+                let request = gateway.client().chat(model).set("messages", messages);
+                let _ = request.set("stream", stream).send().await.expect_status(200);
+            }
+        }
+        let lines = lines_at_end(gateway, &folder).await;
+        assert_eq!(lines.len(), 4);
+        for line in lines {
+            let masked = !is_first || line["stream"] == true;
+            assert_eq!(line["prompt"], json!([{"role": "user", "text": "a #"}]), "{line}");
+            assert_eq!(line["reply"], if masked { "say #" } else { "say friend" }, "{line}");
+        }
     }
 }
 

@@ -272,6 +272,7 @@ async fn tables_that_cannot_be_used_are_refused_with_a_sentence() {
         ),
         ("waiting", exported(&MANIFEST.replace("sync", "async")), "found one of kind `async`"),
         ("double", exported(&two), "found 2 of them"),
+        ("garbled", exported(&MANIFEST.replace(":{}}", ":{,}}")), "see that `settings_schema`"),
     ];
     for (name, source, sentence) in cases {
         let file = written(folder.path(), name, &source);
@@ -310,6 +311,29 @@ async fn check_compares_its_hooks_with_its_manifest() {
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
         assert!(ended.stderr.contains(sentence), "{name}: {}", ended.stderr);
     }
+}
+
+/// `check` runs such a hook in its own process, so the trial has to have run it before.
+#[tokio::test]
+async fn a_hook_that_is_not_listed_and_crashes_ends_the_trial_and_not_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashes = exporting("create, destroy, NULL, start, crashes, end, error").replace(
+        "#define MANIFEST",
+        "static callgate_verdict crashes(const void *instance, callgate_call call, callgate_chunk chunk) {
+  (void)instance;
+  (void)call;
+  (void)chunk;
+  __builtin_trap();
+}
+#define MANIFEST",
+    );
+    let file = written(folder.path(), "crashing", &crashes);
+    let config = with_callbacks(&[], &json!([entry(&file, &json!({}))]));
+    let ended = Gateway::with_config(&config).check().await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let sentence = "survive a trial in a child process, found that it crashed";
+    assert!(ended.stderr.contains(sentence), "{}", ended.stderr);
+    assert!(ended.stderr.contains("in on_llm_new_token"), "{}", ended.stderr);
 }
 
 /// The blocks of the guide, by their language.

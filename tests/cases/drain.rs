@@ -1,7 +1,7 @@
 //! SIGTERM: no new calls, running ones finish, then the process ends with code 0.
 
 use callgate_tests::config::{config, every_dialect, openai};
-use callgate_tests::{Answer, Event, Gate, Gateway, Raw, sse, upstream, within};
+use callgate_tests::{Answer, Event, Gate, Gateway, Raw, ScriptedUpstream, sse, upstream, within};
 use serde_json::json;
 
 #[tokio::test]
@@ -54,20 +54,50 @@ async fn idle_connections_do_not_delay_the_end() {
     assert_eq!(idle.read_to_end().await, "");
 }
 
+/// What clients get whose calls are cut off: an error, and nothing that looks finished.
+async fn check_cut_off(
+    gateway: &mut Gateway,
+    upstream: &ScriptedUpstream,
+    end: impl AsyncFnOnce(&Gateway),
+) {
+    let mut stream = gateway.client().chat("gpt").streaming().open().await;
+    assert!(stream.event().await.is_some());
+    let json = gateway.client().chat("gpt").spawn();
+    within("two calls", upstream.received(2)).await;
+    end(gateway).await;
+    let events = stream.events().await;
+    assert!(!events.contains(&Event::Done), "a cut stream must not look finished: {events:?}");
+    let error = sse::error(&events).unwrap_or_else(|| panic!("no error frame: {events:?}"));
+    assert_eq!(error["code"], "shutting_down", "{error}");
+    let error = json.await.unwrap().expect_status(503).error();
+    assert_eq!(error["code"], "shutting_down", "{error}");
+    assert_eq!(gateway.exit().await.code(), Some(1), "{}", gateway.log().text());
+    gateway.log().times("\"error.code\":\"shutting_down\"", 2).await;
+    within("the upstream calls' end", upstream.hung_up(2)).await;
+}
+
 #[tokio::test]
 async fn a_stream_that_never_ends_does_not_hold_the_end_for_ever() {
-    let upstream = upstream(Answer::default().stalling_after(2)).await;
+    let upstream = upstream(Answer::default().stalling_after(1)).await;
     let mut config = config(&[openai(&upstream)]);
     config["callgate"] = json!({"limits": {"drain_timeout": "200ms"}});
     let mut gateway = Gateway::with_config(config).start().await;
-    let mut stream = gateway.client().chat("gpt").streaming().open().await;
-    assert!(stream.event().await.is_some());
-    gateway.terminate();
-    let _ = gateway.exit().await;
-    let told = gateway.log().find(|line| line.text.contains("client_closed_request")).await;
-    assert!(told.is_some(), "a call that is cut off has its line too");
-    assert!(!stream.events().await.contains(&Event::Done), "a cut stream must not look finished");
-    within("the upstream call's end", upstream.hung_up(1)).await;
+    check_cut_off(&mut gateway, &upstream, async |gateway| gateway.terminate()).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_wait() {
+    let upstream = upstream(Answer::default().stalling_after(1)).await;
+    let mut config = config(&[openai(&upstream)]);
+    config["callgate"] = json!({"limits": {"drain_timeout": "1h"}});
+    let mut gateway = Gateway::with_config(config).start().await;
+    let log = gateway.log().clone();
+    check_cut_off(&mut gateway, &upstream, async |gateway| {
+        gateway.terminate();
+        log.containing("draining").await;
+        gateway.terminate();
+    })
+    .await;
 }
 
 #[tokio::test]

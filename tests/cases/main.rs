@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod abi;
 mod audit_log;
 mod auth;
 mod bad_input;
@@ -19,10 +20,12 @@ mod callbacks;
 mod caution;
 mod chat;
 mod check;
+mod clients;
 mod config_errors;
 mod coverage;
 mod crashes;
 mod disconnect;
+mod documents;
 mod drain;
 mod errors;
 mod evil_files;
@@ -40,12 +43,12 @@ mod log;
 mod loop_guard;
 mod metrics;
 mod models;
+mod odd_upstreams;
 mod ollama;
 mod panics;
 mod plugin_files;
 mod providers;
 mod rate_limit;
-mod readme;
 mod rollback;
 mod routing;
 mod scope;
@@ -56,6 +59,7 @@ mod slow;
 mod streaming;
 mod tidy;
 mod timeouts;
+mod tls;
 mod truncated;
 mod validation;
 mod workbench;

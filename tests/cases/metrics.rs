@@ -1,6 +1,7 @@
 //! `GET /metrics`: what is counted, who may read it.
 
-use callgate_tests::config::{config, openai};
+use crate::faulty::{faulty, refusal};
+use callgate_tests::config::{config, openai, with_callbacks};
 use callgate_tests::{Answer, Client, Gate, Gateway, upstream};
 use serde_json::json;
 
@@ -37,6 +38,29 @@ async fn calls_are_counted_by_names_of_the_config_only() {
         client.get("/metrics/").await.expect_status(200).text().lines().count(),
         text.lines().count()
     );
+}
+
+#[tokio::test]
+async fn callbacks_are_measured_by_hook() {
+    let upstream = upstream(Answer::default()).await;
+    let callbacks = json!(["routing", faulty("no", json!({"on_llm_start": [refusal("no")]}))]);
+    let config = with_callbacks(&[openai(&upstream)], &callbacks);
+    let gateway = Gateway::with_config(config).start().await;
+    for _ in 0..3 {
+        let _ = gateway.client().chat("gpt").send().await.expect_status(418);
+    }
+    let text = gateway.client().get("/metrics").await.expect_status(200).text();
+    for line in [
+        r#"callgate_callback_hook_runs_total{callback="routing",hook="on_llm_start"} 3"#,
+        r#"callgate_callback_hook_outcomes_total{callback="no",hook="on_llm_start",outcome="rejection"} 3"#,
+        r#"callgate_callback_breaker_open{callback="no"} 0"#,
+        "callgate_plugin_libraries 2",
+    ] {
+        assert!(text.lines().any(|found| found == line), "`{line}` is missing:\n{text}");
+    }
+    let p99 = r#"callgate_callback_hook_duration_seconds{callback="routing",hook="on_llm_start",quantile="0.99"} "#;
+    let p99 = text.lines().find_map(|line| line.strip_prefix(p99)).unwrap();
+    assert!(p99.parse::<f64>().unwrap() > 0.0, "{p99}");
 }
 
 #[tokio::test]

@@ -36,10 +36,14 @@ pub(crate) async fn refusal(callback: &Value) -> String {
     said.remove(0)
 }
 
-/// A plugin with every `from` in it replaced by a `to` of the same length.
 fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
+    replaced(&build::plugin("routing"), from, to)
+}
+
+/// A plugin with every `from` in it replaced by a `to` of the same length.
+pub(crate) fn replaced(plugin: &Path, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len(), "a file's offsets must not move");
-    let mut bytes = fs::read(build::plugin("routing")).unwrap();
+    let mut bytes = fs::read(plugin).unwrap();
     let mut at = 0;
     let mut found = 0;
     while let Some(next) = bytes[at..].windows(from.len()).position(|window| window == from) {

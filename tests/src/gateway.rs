@@ -88,6 +88,16 @@ impl Gateway {
         &self.output
     }
 
+    /// Its resident memory, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let id = self.child.id().expect("the gateway runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kib: usize = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+        kib * 1024
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

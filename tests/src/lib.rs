@@ -2,7 +2,7 @@
 //! its log, and gives it a scripted upstream. Nothing here knows a feature; the cases do.
 //!
 //! Read in this order: `build` (where the binary and the plugins are), `config` (what it is
-//! started with), `gateway` (the running process), `tool` (the binary as a tool), `log`, `client`, `sse`, `raw`.
+//! started with), `gateway` (the running process), `tool` (the binary as a tool), `log`, `client`, `sse`, `raw`, `tls`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails a test by panicking")]
 
@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod log;
 pub mod raw;
 pub mod sse;
+pub mod tls;
 pub mod tool;
 
 pub use callgate::demo::upstream::{Answer, Gate, Received, Script, ScriptedUpstream, ToolCall};

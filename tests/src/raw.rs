@@ -28,6 +28,11 @@ impl Raw {
         self.0.set_zero_linger().expect("a socket option");
     }
 
+    /// Says that nothing more will be sent (FIN), and goes on reading.
+    pub async fn finish(&mut self) {
+        let _ = self.0.shutdown().await;
+    }
+
     /// Everything up to the end of the connection, be it a FIN or a reset.
     pub async fn read_to_end(&mut self) -> String {
         let mut all = Vec::new();

@@ -31,7 +31,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use plugin_api::abi::ApiVersion;
+
 use super::caution::Caution;
+use super::hook::Hook;
 use super::inspect::{Inspected, inspect};
 use super::refusal::{Refusal, about, weigh};
 use super::resolve::{SearchPath, resolve};
@@ -268,6 +271,7 @@ fn inspect_entry(
     wrong.extend(missing_hooks(entry, &inspected.callback.hooks));
     let usable = wrong.is_empty();
     problems.extend(idle_keys(entry, &inspected.callback.kind));
+    problems.extend(unknown_hooks(entry, &inspected));
     problems.extend(wrong.into_iter().map(|mut problem| {
         problem.text = about(entry, Some(&file), &problem.text);
         weigh(entry, problem)
@@ -284,6 +288,28 @@ fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
         Problem::error(hook.place.clone(), text).remedy("take it off `hooks`")
     };
     missing.map(problem).collect()
+}
+
+/// A warning when a plugin, of a later minor or by a slip of its author, has hooks that this gateway
+/// never calls.
+fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem> {
+    let known = |name: &str| Hook::ALL.iter().any(|hook| hook.name() == name);
+    let hooks = inspected.callback.hooks.iter().filter(|name| !known(name));
+    let hooks = hooks.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if hooks.is_empty() {
+        return None;
+    }
+    let (ours, theirs) = (ApiVersion::CURRENT, inspected.header.api);
+    let text = format!(
+        "expected hooks of ABI {ours}, found {hooks} of a plugin built for ABI {theirs}: never called here"
+    );
+    let text = about(entry, Some(&inspected.file), &text);
+    let remedy = if theirs > ours {
+        "use a later gateway if the callback needs them"
+    } else {
+        "take them off the manifest's `hooks`"
+    };
+    Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
 }
 
 /// A warning for each key that does nothing for a callback of this kind.

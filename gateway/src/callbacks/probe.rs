@@ -22,7 +22,7 @@ use super::loader::{DESCRIBE, LOAD, masked, signal_name};
 use super::snapshot::Snapshot;
 use crate::child::{self, Ending, Job, Outcome};
 use crate::config::{CallbackEntry, Probing};
-use crate::host::one_line;
+use crate::telemetry::one_line;
 use verdicts::Verdicts;
 
 /// The hidden subcommand.

@@ -18,7 +18,7 @@ use thiserror::Error;
 use super::cache::CacheFolder;
 use super::inspect::Inspected;
 use super::loader::record_into;
-use crate::host::one_line;
+use crate::telemetry::one_line;
 
 /// This run's file.
 #[derive(Debug)]

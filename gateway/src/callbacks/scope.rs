@@ -6,6 +6,7 @@ use crate::{
     callbacks::CREDENTIAL_HEADERS,
     deployments::Deployments,
 };
+use http::{HeaderName, header};
 use plugin_api::{
     EditError, Endpoint, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
@@ -76,8 +77,8 @@ impl<'a> Scope<'a> {
     /// Credentials are not a callback's business, unless the config grants them: it knows the
     /// caller by `key_id`.
     fn masked(&self, name: &str) -> Option<&'static str> {
-        let secret = |known: &&str| known.eq_ignore_ascii_case(name);
-        let credential = CREDENTIAL_HEADERS.iter().any(&secret) || secret(&"cookie");
+        let secret = |known: &HeaderName| known.as_str().eq_ignore_ascii_case(name);
+        let credential = CREDENTIAL_HEADERS.iter().any(secret) || secret(&header::COOKIE);
         (credential && !self.sees_credentials).then_some("***")
     }
 

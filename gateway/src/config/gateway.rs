@@ -64,6 +64,10 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for a request body to arrive (60 s).
     pub body_timeout: Duration,
+    /// Time for which a client may take nothing of its answer (60 s).
+    pub write_timeout: Duration,
+    /// Largest JSON reply of an upstream, in bytes (64 MiB).
+    pub max_reply_bytes: usize,
     /// Time for running calls to end after a stop signal (30 s).
     pub drain_timeout: Duration,
 }
@@ -75,6 +79,8 @@ impl Default for Limits {
             max_header_bytes: 64 << 10,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+            max_reply_bytes: 64 << 20,
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -141,6 +147,7 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
     for (key, bytes) in [
         ("max_body_bytes", &mut limits.max_body_bytes),
         ("max_header_bytes", &mut limits.max_header_bytes),
+        ("max_reply_bytes", &mut limits.max_reply_bytes),
     ] {
         if let Some(field) = section.take(key) {
             match reader.integer::<usize>(&field) {
@@ -150,9 +157,11 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
             }
         }
     }
-    for (key, timeout) in
-        [("header_timeout", &mut limits.header_timeout), ("body_timeout", &mut limits.body_timeout)]
-    {
+    for (key, timeout) in [
+        ("header_timeout", &mut limits.header_timeout),
+        ("body_timeout", &mut limits.body_timeout),
+        ("write_timeout", &mut limits.write_timeout),
+    ] {
         if let Some(duration) = section.take(key).and_then(|field| reader.duration(&field)) {
             *timeout = duration;
         }

@@ -16,7 +16,7 @@ pub struct GeneralSettings {
     /// is none.
     pub permit_weak_or_unset_master_key: bool,
     /// One more request header that may carry the key, lower case.
-    pub key_header: Option<String>,
+    pub key_header: Option<HeaderName>,
     /// The model name used for every request, whatever it asks for.
     pub completion_model: Option<String>,
 }
@@ -126,10 +126,10 @@ fn permitted_by_environment(reader: &Reader<'_>) -> bool {
     value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 
-fn header_name(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+fn header_name(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<HeaderName> {
     let text = reader.text(field)?;
     match HeaderName::try_from(text.trim()) {
-        Ok(name) => Some(name.as_str().to_owned()),
+        Ok(name) => Some(name),
         Err(_) => {
             reader.error(field, "expected the name of an HTTP header, found something else");
             None

@@ -340,7 +340,8 @@ fn routing_strategies_and_aliases_are_checked() {
 fn limits_have_defaults_and_bounds() {
     let config = warned(
         "general_settings: {max_request_size_mb: 0.5}\ncallgate:\n  plugin_dir: so\n  \
-         limits: {header_timeout: 5, body_timeout: 500ms, drain_timeout: 0, max_header_bytes: 8192}\n",
+         limits: {header_timeout: 5, body_timeout: 500ms, drain_timeout: 0, max_header_bytes: 8192, \
+         write_timeout: 2m, max_reply_bytes: 1000}\n",
         &[],
     );
     let limits = config.gateway.limits;
@@ -348,6 +349,7 @@ fn limits_have_defaults_and_bounds() {
     assert_eq!(limits.header_timeout, Duration::from_secs(5));
     assert_eq!(limits.body_timeout, Duration::from_millis(500));
     assert_eq!(limits.drain_timeout, Duration::ZERO);
+    assert_eq!((limits.write_timeout, limits.max_reply_bytes), (Duration::from_secs(120), 1000));
     assert_eq!(config.gateway.plugin_dir.as_deref(), Some(Path::new("dir/so")));
     assert_eq!(read("model_list: []\n").unwrap().gateway.limits.max_body_bytes, 32 << 20);
     refused(

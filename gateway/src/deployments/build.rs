@@ -121,7 +121,8 @@ impl Builder<'_> {
             drop_params: entry.drop_params.unwrap_or(litellm.drop_params),
             mock_response: entry.mock_response.clone(),
             model_info: Value::Object(entry.model_info.clone()),
-            as_headers: OnceLock::new(),
+            answer_headers: OnceLock::new(),
+            request_lines: OnceLock::new(),
         })
     }
 
@@ -263,7 +264,8 @@ impl Builder<'_> {
             drop_params: litellm.drop_params,
             mock_response: None,
             model_info: Value::Object(Map::new()),
-            as_headers: OnceLock::new(),
+            answer_headers: OnceLock::new(),
+            request_lines: OnceLock::new(),
         })
     }
 }

@@ -1,11 +1,10 @@
 //! The indexes over the deployments of a config: by name, by wildcard, by raw model, by provider,
 //! and the public list. Aliases are resolved here, once, so that a call never follows one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::wildcard::Wildcard;
-use super::{Deployment, Deployments, Members};
+use super::{ByName, Deployment, Deployments, Members};
 use crate::config::{Alias, ModelEntry, Problem, closest};
 
 /// An entry of `model_list` and what it became.
@@ -18,9 +17,9 @@ pub(super) fn build(
     aliases: &[Alias],
     problems: &mut Vec<Problem>,
 ) -> Deployments {
-    let mut named: HashMap<Box<str>, Members> = HashMap::new();
+    let mut named: ByName<Members> = ByName::default();
     let mut wildcards: Vec<(Wildcard, Members)> = Vec::new();
-    let mut raw: HashMap<Box<str>, Members> = HashMap::new();
+    let mut raw: ByName<Members> = ByName::default();
     for (entry, deployment) in &built {
         let members = match Wildcard::new(&entry.model_name) {
             None => named.entry(entry.model_name.as_str().into()).or_default(),
@@ -92,13 +91,10 @@ fn listed(deployments: &Deployments, aliases: &[(&Alias, Members)]) -> Vec<Arc<s
         .collect()
 }
 
-fn by_provider(
-    built: &[Built<'_>],
-    stand_ins: Vec<Deployment>,
-) -> HashMap<Box<str>, Arc<Deployment>> {
+fn by_provider(built: &[Built<'_>], stand_ins: Vec<Deployment>) -> ByName<Arc<Deployment>> {
     let configured = || built.iter().map(|(_, deployment)| deployment);
     let whole = configured().filter(|deployment| deployment.first_unset().is_none());
-    let mut found: HashMap<Box<str>, Arc<Deployment>> = HashMap::new();
+    let mut found: ByName<Arc<Deployment>> = ByName::default();
     for deployment in whole.chain(configured()).cloned().chain(stand_ins.into_iter().map(Arc::new))
     {
         found.entry((&*deployment.label).into()).or_insert(deployment);

@@ -2,11 +2,9 @@
 //! the names of fields at compile time, so the callback's own go beside the event, by
 //! `telemetry::with_fields`.
 
-use std::borrow::Cow;
-
 use plugin_api::Level;
 
-use crate::telemetry;
+use crate::telemetry::{self, one_line};
 
 /// The target of every callback's lines.
 pub(super) const TARGET: &str = "callgate::callback";
@@ -44,31 +42,4 @@ pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str
             target: TARGET, LEVEL, callback.name = callback, "{message}"
         ));
     });
-}
-
-/// Control characters escaped: they could forge lines or steer a terminal.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        if character.is_control() {
-            escaped.extend(character.escape_debug());
-        } else {
-            escaped.push(character);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::one_line;
-
-    #[test]
-    fn a_line_stays_one_line() {
-        assert_eq!(one_line("plain – text"), "plain – text");
-        assert_eq!(one_line("a\nERROR forged\u{1b}[2J"), "a\\nERROR forged\\u{1b}[2J");
-    }
 }

@@ -99,7 +99,8 @@ impl Permissions {
     /// The value of a granted variable.
     pub(super) fn secret(&self, name: &str) -> Result<String, HostError> {
         if !self.secrets.contains(name) {
-            let shown = super::one_line(&name[..name.floor_char_boundary(64)]).into_owned();
+            let shown =
+                crate::telemetry::one_line(&name[..name.floor_char_boundary(64)]).into_owned();
             let text = format!(
                 "the variable `{shown}` is not granted to this callback; add it to `grants.secrets` of its entry"
             );

@@ -6,16 +6,20 @@
 
 use super::scan::{Member, ScanError, Scanner};
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, ops::Range};
 
 /// Under this size one copy is cheaper than several writes.
 const ONE_PIECE: usize = 16 * 1024;
 
+/// Bytes in pieces; mostly one.
+pub(crate) type Slices = SmallVec<[Bytes; 1]>;
+
 /// Collects and scans a body as it arrives.
 #[derive(Debug)]
 pub(crate) struct Arriving {
     scanner: Scanner,
-    chunks: Vec<Bytes>,
+    chunks: Slices,
     len: usize,
 }
 
@@ -38,10 +42,9 @@ enum Value {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    /// Where name and value stand in the original; empty for an added member.
-    span: Range<usize>,
     /// Set when the bytes of the name are not its text, or the member was added.
     name: Option<Box<str>>,
+    /// Where name and value stand in the original; both empty for an added member.
     name_at: Range<usize>,
     value_at: Range<usize>,
     value: Value,
@@ -50,7 +53,7 @@ struct Entry {
 /// A scanned JSON object.
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
-    chunks: Vec<Bytes>,
+    chunks: Slices,
     len: usize,
     whole: OnceCell<Bytes>,
     entries: Vec<Entry>,
@@ -59,12 +62,7 @@ pub(crate) struct Body {
 
 impl Arriving {
     pub(crate) fn new() -> Self {
-        Self { scanner: Scanner::new(), chunks: Vec::with_capacity(1), len: 0 }
-    }
-
-    /// How many bytes have come.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+        Self { scanner: Scanner::new(), chunks: Slices::new(), len: 0 }
     }
 
     pub(crate) fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
@@ -146,7 +144,6 @@ impl Body {
         match self.find(name) {
             Some(index) => self.entries[index].value = value,
             None => self.entries.push(Entry {
-                span: 0..0,
                 name: Some(name.into()),
                 name_at: 0..0,
                 value_at: 0..0,
@@ -179,7 +176,7 @@ impl Body {
 
     /// The bytes with all edits, in pieces that share memory with the original where they can.
     /// Whatever stands between members stays as it was.
-    pub(crate) fn render(&self) -> Vec<Bytes> {
+    pub(crate) fn render(&self) -> Slices {
         if !self.edited {
             return self.chunks.clone();
         }
@@ -191,10 +188,11 @@ impl Body {
         while let Some(entry) = originals.next() {
             match &entry.value {
                 // Its comma goes with it: the one before, or the one behind when it was the first.
-                Value::Removed if follows => pieces.skip(end..entry.span.end),
+                Value::Removed if follows => pieces.skip(end..entry.span().end),
                 Value::Removed => {
-                    let next = originals.peek().map_or(entry.span.end, |next| next.span.start);
-                    pieces.skip(entry.span.start..next);
+                    let span = entry.span();
+                    let next = originals.peek().map_or(span.end, |next| next.span().start);
+                    pieces.skip(span.start..next);
                 }
                 Value::Original => follows = true,
                 Value::Edited(json) => {
@@ -203,7 +201,7 @@ impl Body {
                     follows = true;
                 }
             }
-            end = entry.span.end;
+            end = entry.span().end;
         }
         pieces.skip(end..end);
         for entry in self.entries.iter().filter(|entry| entry.is_added()) {
@@ -236,7 +234,7 @@ impl Body {
 
     fn find(&self, name: &str) -> Option<usize> {
         self.entries.iter().position(|entry| {
-            entry.value != Value::Removed
+            !matches!(entry.value, Value::Removed)
                 && match &entry.name {
                     Some(text) => **text == *name,
                     None => {
@@ -252,13 +250,7 @@ impl Body {
             let quoted = self.slice(member.name.start - 1..member.name.end + 1);
             serde_json::from_slice::<Box<str>>(&quoted).unwrap_or_default()
         });
-        Entry {
-            span: member.name.start - 1..member.value.end,
-            name,
-            name_at: member.name,
-            value_at: member.value,
-            value: Value::Original,
-        }
+        Entry { name, name_at: member.name, value_at: member.value, value: Value::Original }
     }
 
     /// The last of several members of one name counts, here and at the upstream: what was checked
@@ -309,10 +301,16 @@ impl Body {
     }
 
     /// The bytes of `range`; copied only when they arrived in several chunks.
+    #[inline]
     fn slice(&self, range: Range<usize>) -> Cow<'_, [u8]> {
-        if let Some(whole) = self.whole.get() {
-            return Cow::Borrowed(&whole[range]);
+        match self.whole.get() {
+            Some(whole) => Cow::Borrowed(&whole[range]),
+            None => self.gathered(range),
         }
+    }
+
+    #[cold]
+    fn gathered(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         let mut copy = Vec::new();
         let mut start = 0;
         for chunk in &self.chunks {
@@ -345,23 +343,40 @@ impl Body {
 impl Entry {
     /// Whether it was not there when the body arrived.
     fn is_added(&self) -> bool {
-        self.span.is_empty()
+        self.value_at.is_empty()
+    }
+
+    /// Name, value and what is between them, in the original.
+    fn span(&self) -> Range<usize> {
+        self.name_at.start - 1..self.value_at.end
     }
 }
 
 /// The pieces of a body being put together: the original up to `at`, with what was inserted.
 struct Pieces<'a> {
     body: &'a Body,
-    done: Vec<Bytes>,
+    done: Slices,
     /// What is copied: edits, and everything in a small body.
-    copied: BytesMut,
+    copied: Vec<u8>,
     at: usize,
 }
 
 impl<'a> Pieces<'a> {
     fn new(body: &'a Body) -> Self {
-        let room = if body.len < ONE_PIECE { body.len + 256 } else { 256 };
-        Self { body, done: Vec::new(), copied: BytesMut::with_capacity(room), at: 0 }
+        let grown = |entry: &Entry| match &entry.value {
+            Value::Edited(json) if !entry.is_added() => {
+                json.len() as isize - entry.value_at.len() as isize
+            }
+            Value::Edited(json) => json.len() as isize + 64,
+            Value::Original | Value::Removed => 0,
+        };
+        // Exact for changed values alone: bytes that fill their memory need no note of its size.
+        let room = if body.len < ONE_PIECE {
+            body.entries.iter().map(grown).fold(body.len, usize::saturating_add_signed)
+        } else {
+            256
+        };
+        Self { body, done: Slices::new(), copied: Vec::with_capacity(room), at: 0 }
     }
 
     /// Takes the original up to `gap` and leaves out what is in it.
@@ -373,7 +388,7 @@ impl<'a> Pieces<'a> {
             self.copied.extend_from_slice(&body.slice(range));
             return;
         }
-        self.done.push(self.copied.split().freeze());
+        self.done.push(std::mem::take(&mut self.copied).into());
         body.share(range, |piece| self.done.push(piece));
     }
 
@@ -385,14 +400,14 @@ impl<'a> Pieces<'a> {
         if json.len() < ONE_PIECE {
             self.insert(json);
         } else {
-            self.done.push(self.copied.split().freeze());
+            self.done.push(std::mem::take(&mut self.copied).into());
             self.done.push(json.clone());
         }
     }
 
-    fn finish(mut self) -> Vec<Bytes> {
+    fn finish(mut self) -> Slices {
         self.skip(self.body.len..self.body.len);
-        self.done.push(self.copied.freeze());
+        self.done.push(self.copied.into());
         self.done.retain(|piece| !piece.is_empty());
         self.done
     }

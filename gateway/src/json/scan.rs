@@ -353,9 +353,25 @@ impl Scanner {
         }
     }
 
-    /// Behind a value: into the next name of the same object, when it follows at once.
+    /// An object from `at`, into its first name.
+    fn object(&mut self, at: usize) -> Result<usize, ScanError> {
+        self.begin_value(at);
+        self.open(true, at)?;
+        self.key(b'"', at + 1)?;
+        Ok(at + 2)
+    }
+
+    /// Behind a value: past the ends of what it was the last of, and into the next name, when these
+    /// follow at once.
     #[inline(always)]
-    fn next_key(&mut self, chunk: &[u8], at: usize) -> usize {
+    fn next_key(&mut self, chunk: &[u8], mut at: usize) -> usize {
+        while self.depth > 0
+            && let Some(byte) = chunk.get(at)
+            && *byte == if self.objects & 1 == 1 { b'}' } else { b']' }
+        {
+            self.close(at);
+            at += 1;
+        }
         let follows = chunk.get(at..).is_some_and(|rest| rest.starts_with(b",\""));
         if !follows || self.objects & 1 == 0 || self.depth == 0 {
             return at;
@@ -472,6 +488,11 @@ impl blocks::Work for Walk<'_> {
                     scanner.next_key(chunk, at)
                 }
                 State::Value if scanner.word(chunk, at) => scanner.next_key(chunk, at + 4),
+                State::Value | State::FirstElement
+                    if chunk.get(at..).is_some_and(|rest| rest.starts_with(b"{\"")) =>
+                {
+                    scanner.object(at)?
+                }
                 _ => {
                     scanner.step(byte, at)?;
                     at + 1

@@ -1,6 +1,7 @@
 //! What the gateway counts of its calls. Label values come from the config alone: what a client makes
 //! up counts as `other`.
 
+use foldhash::fast::RandomState;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -44,7 +45,7 @@ pub(crate) struct Ended<'a> {
 }
 
 struct Labels {
-    by_name: HashMap<Arc<str>, usize>,
+    by_name: HashMap<Arc<str>, usize, RandomState>,
     names: Vec<Arc<str>>,
 }
 

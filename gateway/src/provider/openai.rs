@@ -2,16 +2,17 @@
 //! model's name, the deployment's defaults and the members that are nobody's business upstream.
 
 mod stream;
+mod usage;
+mod whole;
 
-use super::{
-    Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, Usage,
-};
+use super::{Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError};
 use crate::{
     failure::Failure,
     json::{Body, json_text},
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use usage::usage;
 
 /// Members of a request that steer a proxy and must never reach an upstream.
 pub(crate) const PROXY_MEMBERS: &[&str] = &[
@@ -193,11 +194,6 @@ pub(super) fn plain_message(status: u16, body: &[u8]) -> String {
     } else {
         format!("the upstream answered {status}: {text}")
     }
-}
-
-/// The usage of a reply or chunk.
-fn usage(json: &[u8]) -> Option<Usage> {
-    serde_json::from_slice(json).ok()
 }
 
 #[cfg(test)]

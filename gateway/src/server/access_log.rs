@@ -4,6 +4,7 @@ use crate::{app::App, failure::Failure, metrics::Ended, provider::Usage};
 use axum::{extract::Request, middleware::Next, response::Response};
 use plugin_api::FailureKind;
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) id: String,
-    pub(super) path: String,
+    pub(super) path: Cow<'static, str>,
     pub(super) accepted: Instant,
     pub(super) requested_model: String,
     pub(super) provider: Option<Arc<str>>,
@@ -21,12 +22,14 @@ pub(super) struct Record {
     /// How long the upstream took to begin its answer.
     pub(super) upstream: Option<Duration>,
     pub(super) usage: Option<Usage>,
+    /// How long the call took; set when it was answered.
+    took: Option<Duration>,
     /// The callback that answered, refused or broke.
     pub(super) callback: Option<Arc<str>>,
 }
 
 impl Record {
-    pub(super) fn new(id: String, path: String, accepted: Instant) -> Self {
+    pub(super) fn new(id: String, path: Cow<'static, str>, accepted: Instant) -> Self {
         Self {
             id,
             path,
@@ -37,23 +40,31 @@ impl Record {
             stream: false,
             upstream: None,
             usage: None,
+            took: None,
             callback: None,
         }
     }
 
-    fn count(&self, app: &App, status: u16) {
+    /// How long the call took, or has taken so far.
+    pub(super) fn took(&self) -> Duration {
+        self.took.unwrap_or_else(|| self.accepted.elapsed())
+    }
+
+    fn count(&self, app: &App, status: u16, duration: Duration) {
         app.metrics.ended(&Ended {
             model: &self.requested_model,
             provider: self.provider.as_deref(),
             status,
-            duration: self.accepted.elapsed(),
+            duration,
             usage: self.usage,
         });
     }
 
     /// Counts a call that was answered, and writes its line.
-    pub(super) fn answered(&self, app: &App, status: u16) {
-        self.count(app, status);
+    pub(super) fn answered(&mut self, app: &App, status: u16) {
+        let took = self.took();
+        self.took = Some(took);
+        self.count(app, status, took);
         let usage =
             self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
         tracing::info!(
@@ -65,7 +76,7 @@ impl Record {
             deployment.model = &*self.upstream_model,
             provider = self.provider.as_deref().unwrap_or_default(),
             stream = self.stream,
-            duration_ms = millis(self.accepted.elapsed()),
+            duration_ms = millis(took),
             upstream.duration_ms = self.upstream.map(millis),
             tokens.prompt = usage.prompt_tokens,
             tokens.completion = usage.completion_tokens,
@@ -77,7 +88,8 @@ impl Record {
     /// Counts a call that failed, and writes its line. `status` is what the client has, when that is not
     /// the failure's own: a stream that broke had begun with 200, a client that left gets none.
     pub(super) fn failed(&self, app: &App, failure: &Failure, status: u16) {
-        self.count(app, status);
+        let took = self.took();
+        self.count(app, status, took);
         // Whose fault it is decides how loud it is.
         macro_rules! line {
             ($level:ident) => {
@@ -90,7 +102,7 @@ impl Record {
                     deployment.model = &*self.upstream_model,
                     provider = self.provider.as_deref().unwrap_or_default(),
                     stream = self.stream,
-                    duration_ms = millis(self.accepted.elapsed()),
+                    duration_ms = millis(took),
                     upstream.duration_ms = self.upstream.map(millis),
                     callback = failure.callback.as_deref().or(self.callback.as_deref()),
                     error.code = failure.code_text(),
@@ -133,6 +145,11 @@ pub(super) async fn small_endpoint(request: Request, next: Next) -> Response {
         "request"
     );
     response
+}
+
+/// The line of what was no request; of what was sent nothing is repeated.
+pub(super) fn refused(status: u16, why: &str) {
+    tracing::info!(target: "callgate::access", status, error.message = why, "request refused");
 }
 
 fn millis(duration: Duration) -> f64 {

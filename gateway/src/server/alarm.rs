@@ -4,12 +4,17 @@
 //! before all others makes the runtime wake itself up. Here a connection has one timer for all its
 //! waits, as it waits for one thing at a time. It is set for the first of them and looked at again
 //! only when it goes off: for a wait that is over by then, it is set anew.
+//!
+//! When the gateway cannot wait any longer for its calls to end, it cuts their waits short here.
 
 use hyper::rt::Timer;
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -17,7 +22,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer of one connection. Its clones are the same timer, for the connection's task only.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Alarm(Arc<Mutex<Option<Set>>>);
+pub(super) struct Alarm(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    set: Mutex<Option<Set>>,
+    cut: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Set {
@@ -27,7 +38,7 @@ struct Set {
 }
 
 impl Alarm {
-    /// The output of `work`; `None` when it is not there by `end`. Without an end it may take any
+    /// The output of `work`; `None` when it is not there by `end`, or cut short. Without an end it may take any
     /// time: that is what a limit comes to which is beyond what the clock can count.
     pub(super) async fn until<T>(
         &self,
@@ -39,12 +50,13 @@ impl Alarm {
         poll_fn(|context| match (work.as_mut().poll(context), end) {
             (Poll::Ready(output), _) => Poll::Ready(Some(output)),
             (Poll::Pending, Some(end)) => self.poll(end, context).map(|()| None),
+            (Poll::Pending, None) if self.is_cut() => Poll::Ready(None),
             (Poll::Pending, None) => Poll::Pending,
         })
         .await
     }
 
-    /// The output of `work`; `None` when it takes longer than `limit`.
+    /// The output of `work`; `None` when it takes longer than `limit`, or is cut short.
     pub(super) async fn within<T>(
         &self,
         limit: Duration,
@@ -59,15 +71,29 @@ impl Alarm {
             // What is ready at once needs no clock.
             match *end.get_or_insert_with(|| Instant::now().checked_add(limit)) {
                 Some(end) => self.poll(end, context).map(|()| None),
+                None if self.is_cut() => Poll::Ready(None),
                 None => Poll::Pending,
             }
         })
         .await
     }
 
+    /// From now on no wait takes any time. The task has to be polled once more.
+    pub(super) fn cut(&self) {
+        self.0.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a wait may have been cut short.
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Relaxed)
+    }
+
     /// Ready from `end` on; before, the task will be polled again no later than then.
-    fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_cut() {
+            return Poll::Ready(());
+        }
+        let mut slot = self.0.set.lock().unwrap_or_else(PoisonError::into_inner);
         let set = slot.get_or_insert_with(|| Set {
             sleep: Box::pin(sleep_until(end)),
             waker: Waker::noop().clone(),

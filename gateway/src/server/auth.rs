@@ -10,9 +10,8 @@ pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let sent = app
         .key_header
         .iter()
-        .map(String::as_str)
-        .chain(CREDENTIAL_HEADERS.iter().copied())
-        .find_map(|name| Some((name, headers.get(name)?)));
+        .chain(&CREDENTIAL_HEADERS)
+        .find_map(|name| Some((name.as_str(), headers.get(name)?)));
     let Some((name, value)) = sent else {
         return Err(refused("Authentication Error, No api key passed in."));
     };

@@ -1,9 +1,10 @@
 //! `POST /v1/chat/completions`: the story of a call, step by step.
 
 use super::{
-    AnswerBody, RequestBody,
+    AnswerBody, CALLS, RequestBody,
     access_log::Record,
     alarm::Alarm,
+    bulk::{Bulk, joined},
     completion, error,
     flight::{Flight, refused},
     outbound::{self, Sent},
@@ -15,21 +16,18 @@ use crate::{
     call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    json::{Arriving, BodyError},
+    json::{Arriving, BodyError, Slices},
     provider::{Destination, Echo, Outgoing},
     upstream::{self, Answer, Lines, UpstreamError},
 };
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
-use plugin_api::FailureKind;
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
-
-/// A JSON reply of an upstream is refused beyond this.
-const MAX_REPLY: usize = 256 * 1024 * 1024;
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
 /// `path_model` comes from an Azure-style path.
@@ -43,7 +41,7 @@ pub(super) async fn call(
     let (head, body) = request.into_parts();
     let id = request::call_id(&head.headers);
     let cross_origin = head.headers.contains_key(header::ORIGIN);
-    let mut record = Record::new(id.clone(), head.uri.path().to_owned(), accepted);
+    let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     let call = request::accept((&app, &alarm), head, body, path_model, id.clone(), accepted).await;
     let mut response = match call {
         Err(failure) => refused(&app, &record, &failure).map(AnswerBody::Right),
@@ -65,13 +63,22 @@ pub(super) async fn call(
     response
 }
 
+/// Borrowed where it names no model.
+fn path(uri: &Uri) -> Cow<'static, str> {
+    let usual = CALLS.iter().find(|usual| **usual == uri.path());
+    usual.map_or_else(|| Cow::Owned(uri.path().to_owned()), |usual| Cow::Borrowed(*usual))
+}
+
 async fn answer(mut flight: Flight) -> Response<AnswerBody> {
     match attempt(&mut flight).await {
         Ok(Attempted::Json(response)) => response.map(AnswerBody::Left),
         Ok(Attempted::Stream(relay, head)) => {
             relay.into_response(flight, head).map(AnswerBody::Right)
         }
-        Err(failure) => error::response(&flight.failed(failure).await).map(AnswerBody::Right),
+        Err(failure) => {
+            let failure = flight.told(failure);
+            error::response(&flight.failed(failure).await).map(AnswerBody::Right)
+        }
     }
 }
 
@@ -176,7 +183,7 @@ async fn made(
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
     let body: Bytes = completion::whole(reply, echo)?.into();
-    finish_json(flight, vec![body], HeaderMap::new(), true).await.map(Attempted::Json)
+    finish_json(flight, [body].into(), HeaderMap::new(), true).await.map(Attempted::Json)
 }
 
 /// Reads, translates and sends a JSON reply.
@@ -186,30 +193,32 @@ async fn json_reply(
     sent: &Sent,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let headers = outbound::answer_headers(sent, &answer.headers);
-    let mut arriving = Arriving::new();
-    let not_json = |what: String| {
-        Failure::new(
-            FailureKind::UPSTREAM_UNREACHABLE,
-            500,
-            format!(
-                "`{}` answered 200 with something that is no completion",
-                sent.target.deployment().label
-            ),
-        )
-        .cause(what)
-    };
+    let limit = flight.app.limits.max_reply_bytes;
+    if answer.announced().is_some_and(|length| length > limit as u64) {
+        return Err(outbound::too_large(limit, sent));
+    }
+    let (mut arriving, mut bulk, mut length) = (Arriving::new(), Bulk::default(), 0);
+    let status = answer.status;
+    let not_json = |what: String| outbound::no_completion(status, what, sent);
     loop {
         let next = flight.alarm.within(sent.timeout, answer.next()).await;
         let next = next.unwrap_or(Some(Err(UpstreamError::Timeout(sent.timeout))));
         match next {
             None => break,
-            Some(Ok(bytes)) if arriving.len() + bytes.len() <= MAX_REPLY => {
-                arriving.push(bytes).map_err(|error| not_json(error.to_string()))?;
+            Some(Ok(bytes)) if length + bytes.len() <= limit => {
+                length += bytes.len();
+                let read = bulk.add(bytes, |bytes| arriving.push(bytes));
+                read.map_err(|error| not_json(error.to_string()))?;
             }
-            Some(Ok(_)) => return Err(not_json(format!("more than {MAX_REPLY} bytes"))),
+            Some(Ok(_)) => return Err(outbound::too_large(limit, sent)),
             Some(Err(error)) => return Err(outbound::unreachable(&error, sent)),
         }
     }
+    if length == 0 {
+        return Err(not_json(String::new()));
+    }
+    let last = bulk.rest().map_or(Ok(()), |bytes| arriving.push(bytes));
+    last.map_err(|error| not_json(error.to_string()))?;
     let body = arriving.finish().map_err(|error: BodyError| not_json(error.to_string()))?;
     let dialect = sent.target.deployment().provider.dialect;
     let translated = dialect.reply(body, &sent.echo)?;
@@ -220,7 +229,7 @@ async fn json_reply(
 /// The end hooks, then the response.
 async fn finish_json(
     flight: &mut Flight,
-    body: Vec<Bytes>,
+    body: Slices,
     mut headers: HeaderMap,
     from_callback: bool,
 ) -> Result<Response<Full<Bytes>>, Failure> {
@@ -236,15 +245,6 @@ async fn finish_json(
     let mut response = Response::new(Full::new(reply.json.unwrap_or_default()));
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() == 1 {
-        return pieces.pop().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-    whole.freeze()
 }
 
 fn echo(call: &Call) -> Echo {

@@ -15,6 +15,7 @@ use crate::{
 use axum::response::Response;
 use plugin_api::FailureKind;
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -114,6 +115,15 @@ impl Flight {
         failure
     }
 
+    /// What `failure` is called once the gateway has stopped waiting for its calls: then a wait
+    /// that ended was cut short.
+    pub(super) fn told(&self, failure: Failure) -> Failure {
+        if self.alarm.is_cut() && failure.kind == FailureKind::TIMEOUT {
+            return shutting_down();
+        }
+        failure
+    }
+
     fn figures(&self) -> Figures {
         Figures {
             usage: self.record.usage,
@@ -124,7 +134,8 @@ impl Flight {
     }
 }
 
-/// Not an ending of its own: a drop with the call still here is how a client's leaving arrives.
+/// Not an ending of its own: a drop with the call still here is how a client's leaving arrives,
+/// and how a call is cut off that could not be told so.
 /// The hooks run at once; what is not done at once goes on as a task.
 impl Drop for Flight {
     fn drop(&mut self) {
@@ -135,18 +146,28 @@ impl Drop for Flight {
         let (streamed, figures) = (std::mem::take(&mut self.streamed), self.figures());
         let record = std::mem::replace(
             &mut self.record,
-            Record::new(String::new(), String::new(), call.accepted),
+            Record::new(String::new(), Cow::default(), call.accepted),
         );
-        let status = if self.sent { 200 } else { CLIENT_CLOSED_REQUEST };
+        let failure = if self.alarm.is_cut() { shutting_down() } else { client_gone() };
+        let status = if self.sent { 200 } else { failure.status };
         detach(async move {
-            let text = "the client closed the connection before the answer was complete";
-            let failure = Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
-                .code("client_closed_request");
             let mut failing = failing(failure, true, &streamed.text, figures);
             chain.error(&mut call, &app.deployments, &mut failing).await;
             record.failed(&app, &failing.failure, status);
         });
     }
+}
+
+fn client_gone() -> Failure {
+    let text = "the client closed the connection before the answer was complete";
+    Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
+        .code("client_closed_request")
+}
+
+/// The gateway ends before the call does.
+pub(super) fn shutting_down() -> Failure {
+    let text = "this gateway is shutting down, and the answer was not complete in time";
+    Failure::new(FailureKind::INTERNAL, 503, text).code("shutting_down")
 }
 
 fn failing(failure: Failure, sent: bool, streamed: &str, figures: Figures) -> Failing<'_> {

@@ -4,7 +4,7 @@
 //! thread, so that a call, its upstream connection and its hooks stay on one core and share
 //! nothing. (A listener per worker would let two gateways share a port without a word.)
 
-use super::{Surface, alarm::Alarm, flight};
+use super::{Surface, alarm::Alarm, flight, wire::Wire};
 use crate::app::App;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -21,30 +21,58 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
+    time::timeout,
 };
 
 /// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
 /// connection and keep it.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// What the hooks of calls that are cut off have to end in.
-const LAST_HOOKS: Duration = Duration::from_secs(1);
+/// What calls that are cut off have to tell their clients in, and then again their hooks to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A bound address.
 #[derive(Debug)]
 pub struct Listener(TcpListener);
+
+/// Says when to stop, and when not to wait any longer for that.
+#[derive(Debug)]
+pub struct Stop(mpsc::UnboundedReceiver<()>);
+
+impl Stop {
+    /// What is sent to the other end asks to stop.
+    #[must_use]
+    pub fn new() -> (mpsc::UnboundedSender<()>, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (sender, Self(receiver))
+    }
+
+    /// The next time somebody asks; never, when nobody is left who could.
+    pub(crate) async fn asked(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// The worker threads of a running gateway.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
     workers: Vec<Worker>,
-    /// Set to true when no new call is taken.
-    draining: watch::Sender<bool>,
-    /// Told when the calls that still run are cut off.
-    cutting: Arc<Notify>,
+    phase: watch::Sender<Phase>,
+}
+
+/// Where the gateway is on its way to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// No new call is taken.
+    Draining,
+    /// Calls that still run are cut off.
+    Cutting,
 }
 
 #[derive(Debug)]
@@ -77,38 +105,44 @@ impl Server {
     /// # Errors
     /// When threads cannot be started.
     pub fn start(listener: Listener, app: &Arc<App>) -> io::Result<Self> {
-        let (draining, _) = watch::channel(false);
-        let cutting = Arc::new(Notify::new());
+        let (phase, _) = watch::channel(Phase::Serving);
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = (0..count)
-            .map(|index| Worker::start(index, app, &draining, &cutting))
+            .map(|index| Worker::start(index, app, phase.subscribe()))
             .collect::<io::Result<_>>()?;
-        Ok(Self { listener, workers, draining, cutting })
+        Ok(Self { listener, workers, phase })
     }
 
-    /// Accepts connections until `stop` is done; then closes the listener and waits for the calls
-    /// that run, at most `limit`. Says whether all of them ended.
-    pub async fn run(self, stop: impl Future<Output = ()>, limit: Duration) -> bool {
-        let Self { listener: Listener(listener), workers, draining, cutting } = self;
+    /// Accepts connections until it is asked to stop; then closes the listener and waits for the
+    /// calls that run: at most `limit`, or until it is asked again. Says whether all of them ended.
+    pub async fn run(self, stop: &mut Stop, limit: Duration) -> bool {
+        let Self { listener: Listener(listener), workers, phase } = self;
         let accepting = accept(&listener, &workers);
         tokio::select! {
-            () = stop => {}
+            () = stop.asked() => {}
             () = accepting => {}
         }
         drop(listener);
-        tracing::info!("draining: no new connection is taken");
-        let _ = draining.send(true);
+        tracing::info!("draining: no new connection is taken; another signal ends running calls");
+        phase.send_replace(Phase::Draining);
         let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
         // Workers end by themselves when their last connection is done.
         let mut ended = tokio::task::spawn_blocking(move || {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         });
-        if tokio::time::timeout(limit, &mut ended).await.is_ok() {
-            return true;
+        tokio::select! {
+            ended = timeout(limit, &mut ended) => match ended {
+                Ok(_) => return true,
+                Err(_) => tracing::warn!(
+                    "calls were still running after {} s and are cut off",
+                    limit.as_secs_f64()
+                ),
+            },
+            () = stop.asked() => tracing::warn!("told again to stop: running calls are cut off"),
         }
         // What still runs is cut off on its own thread, so that every call has its ending.
-        cutting.notify_waiters();
-        let _ = tokio::time::timeout(2 * LAST_HOOKS, ended).await;
+        phase.send_replace(Phase::Cutting);
+        let _ = timeout(3 * LAST_WORDS, ended).await;
         false
     }
 }
@@ -136,20 +170,13 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
 }
 
 impl Worker {
-    fn start(
-        index: usize,
-        app: &Arc<App>,
-        draining: &watch::Sender<bool>,
-        cutting: &Arc<Notify>,
-    ) -> io::Result<Self> {
+    fn start(index: usize, app: &Arc<App>, phase: watch::Receiver<Phase>) -> io::Result<Self> {
         let (connections, incoming) = mpsc::unbounded_channel();
         let app = Arc::clone(app);
-        let draining = draining.subscribe();
-        let cutting = Arc::clone(cutting);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || runtime.block_on(work(app, incoming, draining, &cutting)))?;
+            .spawn(move || runtime.block_on(work(app, incoming, phase)))?;
         Ok(Self { connections, thread })
     }
 }
@@ -157,23 +184,20 @@ impl Worker {
 async fn work(
     app: Arc<App>,
     mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    mut draining: watch::Receiver<bool>,
-    cutting: &Notify,
+    mut phase: watch::Receiver<Phase>,
 ) {
-    let mut cut = std::pin::pin!(cutting.notified());
-    // From here on the notice is not missed.
-    cut.as_mut().enable();
     let surface = Surface::new(&app);
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             biased;
-            () = begins(&mut draining) => break,
+            () = reaches(&mut phase, Phase::Draining) => break,
             stream = incoming.recv() => {
                 let Some(stream) = stream else { break };
                 if let Ok(stream) = TcpStream::from_std(stream) {
+                    bound_writing(&stream, app.limits.write_timeout);
                     let limit = app.limits.header_timeout;
-                    open.spawn(serve(stream, surface.clone(), limit, draining.clone()));
+                    open.spawn(serve(stream, surface.clone(), limit, phase.clone()));
                 }
             }
             Some(_) = open.join_next(), if !open.is_empty() => {}
@@ -183,18 +207,32 @@ async fn work(
         while open.join_next().await.is_some() {}
         flight::all_ended().await;
     };
+    let cut = async {
+        reaches(&mut phase, Phase::Cutting).await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
     tokio::select! {
         () = all => return,
         () = cut => {}
     }
     // Dropping a call ends it; hooks that wait go on as tasks of this thread.
     open.shutdown().await;
-    let _ = tokio::time::timeout(LAST_HOOKS, flight::all_ended()).await;
+    let _ = timeout(LAST_WORDS, flight::all_ended()).await;
 }
 
-/// Waits until no new call is to be taken.
-async fn begins(draining: &mut watch::Receiver<bool>) {
-    let _ = draining.wait_for(|draining| *draining).await;
+/// Lets the system close the connection of a client that takes nothing for so long: it sees what
+/// the client in fact takes, where here only a full buffer would be seen, and it costs no timer.
+fn bound_writing(stream: &TcpStream, limit: Duration) {
+    // The system takes a signed number.
+    let millis = limit.as_millis().clamp(1, i32::MAX as u128);
+    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
+        tracing::debug!(%error, "a client's connection has no `write_timeout`");
+    }
+}
+
+async fn reaches(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
 /// One connection, until it closes; while draining, until its current call is answered.
@@ -202,7 +240,7 @@ async fn serve(
     stream: TcpStream,
     surface: Surface,
     header_timeout: Duration,
-    mut draining: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 ) {
     let alarm = Alarm::default();
     let connection = http1::Builder::new()
@@ -210,26 +248,34 @@ async fn serve(
         .header_read_timeout(header_timeout)
         .max_buf_size(READ_BUFFER)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(Wire::new(stream, alarm.clone())),
             service_fn(|request| surface.answer(&alarm, request)),
         );
     let mut connection = std::pin::pin!(connection);
-    let probe = draining.clone();
-    let mut draining = std::pin::pin!(begins(&mut draining));
-    let (mut asked, mut told) = (false, false);
+    let (mut drains, mut cuts) = (phase.clone(), phase.clone());
+    let mut draining = std::pin::pin!(reaches(&mut drains, Phase::Draining));
+    let mut cutting = std::pin::pin!(reaches(&mut cuts, Phase::Cutting));
+    let (mut asked, mut told, mut cut) = (false, false, false);
     let ended = poll_fn(|context| {
         let ended = connection.as_mut().poll(context);
         // Once asked for, the news wakes this task. To ask again at every chunk of a stream would
         // cost more than to look whether it has come.
-        if told || ended.is_ready() || (asked && !probe.has_changed().unwrap_or(true)) {
+        if cut || ended.is_ready() || (asked && !phase.has_changed().unwrap_or(true)) {
             return ended;
         }
         asked = true;
-        if draining.as_mut().poll(context).is_pending() {
+        if !told && draining.as_mut().poll(context).is_ready() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+        }
+        if !told || cutting.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        told = true;
-        connection.as_mut().graceful_shutdown();
+        cut = true;
+        alarm.cut();
         connection.as_mut().poll(context)
     })
     .await;

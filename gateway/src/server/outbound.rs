@@ -1,18 +1,24 @@
 //! What goes to an upstream beside the body, and what its answer's head means here.
 
-use super::{access_log::Record, request::HOP};
+use super::{
+    access_log::Record,
+    request::{CALL_ID, HOP},
+};
 use crate::{
     call::{Call, Target},
-    deployments::Setting,
+    deployments::{Deployment, Setting},
     failure::Failure,
     provider::Echo,
     telemetry::decimal,
-    upstream::{Answer, Headers, Lines, Origin, UpstreamError},
+    upstream::{Answer, CONNECT_TIMEOUT, Headers, Lines, Origin, TlsFault, UpstreamError},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use plugin_api::FailureKind;
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -60,11 +66,31 @@ pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
     .code("missing_variable")
 }
 
+/// The header lines of a request.
+pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
+    let configured = call.upstream_headers.is_empty()
+        && target.callback_base().is_none()
+        && !target.has_callback_key();
+    let mut lines = if configured {
+        let lines = &target.deployment().request_lines;
+        Lines::beginning(
+            lines.get_or_init(|| deployment_lines(call, target, url).as_bytes().into()),
+        )
+    } else {
+        deployment_lines(call, target, url)
+    };
+    match call.headers.get(HOP) {
+        Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
+        None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
+    }
+    lines
+}
+
 /// What every request to this deployment carries. What a callback sets wins over the config, and
 /// the config over the gateway's own.
-pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
+fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
     let deployment = target.deployment();
-    let mut lines = Lines::new();
+    let mut lines = Lines::beginning(&[]);
     let set_by_callback =
         |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
     let set_by_config =
@@ -95,18 +121,15 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
     for (name, value) in &call.upstream_headers {
         lines.add(name.as_str(), &[value.as_bytes()]);
     }
-    match call.headers.get(HOP) {
-        Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
-        None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
-    }
     lines
 }
 
-/// The headers of the client's answer that come from the upstream's and from the config.
+/// The headers of the client's answer that come from the upstream's and from the config. Empty ones
+/// keep the places of what is known later: a map that grows is made anew.
 pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
-    const ZERO: HeaderValue = HeaderValue::from_static("0");
-    const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-    let mut headers = HeaderMap::with_capacity(24);
+    let deployment = sent.target.deployment();
+    let constant = deployment.answer_headers.get_or_init(|| deployment_headers(deployment));
+    let mut headers = constant.clone();
     for name in PASSED_ON {
         if let Some(value) = upstream.get(name.as_str())
             && let Ok(value) = HeaderValue::from_bytes(value)
@@ -114,26 +137,47 @@ pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
             headers.insert(name, value);
         }
     }
-    let [id, base] = sent.target.deployment().as_headers().clone();
-    let base = match sent.target.callback_base() {
-        Some(base) => HeaderValue::from_str(base).ok(),
-        None => base,
+    let mut replace = |name: HeaderName, text: &str| match HeaderValue::from_str(text) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => drop(headers.remove(name)),
     };
-    let group = HeaderValue::from_str(&sent.echo.model).ok();
-    for (name, value) in [(MODEL_ID, id), (API_BASE, base), (MODEL_GROUP, group)] {
-        if let Some(value) = value {
+    if let Some(base) = sent.target.callback_base() {
+        replace(API_BASE, base);
+    }
+    // An alias, or a wildcard's match.
+    if *sent.echo.model != *deployment.model_name {
+        replace(MODEL_GROUP, &sent.echo.model);
+    }
+    headers
+}
+
+/// What every answer of this deployment says of it.
+fn deployment_headers(deployment: &Deployment) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let base = deployment.api_base.set().map_or("", String::as_str);
+    let texts = [
+        (MODEL_ID, &*deployment.id),
+        (API_BASE, base),
+        (MODEL_GROUP, &*deployment.model_name),
+        (GATEWAY_VERSION, env!("CARGO_PKG_VERSION")),
+        (ATTEMPTED_RETRIES, "0"),
+        (ATTEMPTED_FALLBACKS, "0"),
+        (DURATION, ""),
+        (OVERHEAD, ""),
+        (CALL_ID, ""),
+        (header::CONTENT_TYPE, ""),
+    ];
+    for (name, text) in texts {
+        if let Ok(value) = HeaderValue::from_str(text) {
             headers.insert(name, value);
         }
     }
-    headers.insert(GATEWAY_VERSION, VERSION);
-    headers.insert(ATTEMPTED_RETRIES, ZERO);
-    headers.insert(ATTEMPTED_FALLBACKS, ZERO);
     headers
 }
 
 /// How long it took, and how much of that was ours.
 pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
-    let total = record.accepted.elapsed();
+    let total = record.took();
     let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
     let mut text = Vec::with_capacity(24);
     let mut add = |duration: Duration| {
@@ -163,8 +207,32 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
         );
         return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
     }
-    let hint = deployment.provider.dialect.unreachable_hint(sent.target.api_base());
-    let text = format!("cannot reach `{label}`: {}; {hint}", reason(error));
+    let base = sent.target.api_base();
+    if let UpstreamError::ConnectTimeout { phase } = error {
+        let limit = CONNECT_TIMEOUT.as_secs();
+        let text = format!(
+            "cannot reach `{label}`: {phase} took longer than {limit} s, the limit for \
+             connecting; is {base} the right address, and does it speak what its scheme says?"
+        );
+        return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
+    }
+    let text = match error {
+        UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
+            "`{label}` at {base} answered with something that is not HTTP/1.1; is its base URL \
+             right, with the right scheme and port?"
+        ),
+        UpstreamError::Broken(_) => format!(
+            "`{label}` at {base} broke the connection before its answer was complete; its own \
+             log may say why"
+        ),
+        UpstreamError::Tls { fault, .. } => {
+            format!("cannot reach `{label}` at {base}: no TLS connection: {}", tls(*fault))
+        }
+        _ => {
+            let hint = deployment.provider.dialect.unreachable_hint(base);
+            format!("cannot reach `{label}`: {}; {hint}", reason(error))
+        }
+    };
     Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
         .code("upstream_unreachable")
         .cause(cause)
@@ -176,10 +244,50 @@ fn reason(error: &UpstreamError) -> &'static str {
         UpstreamError::BadUrl(_) => "its `api_base` is no URL",
         UpstreamError::Resolve { .. } => "its host name cannot be resolved",
         UpstreamError::Connect { .. } => "the connection was refused",
-        UpstreamError::Tls { .. } => "no TLS connection could be made",
-        UpstreamError::Broken(_) => "the connection broke before an answer came",
-        UpstreamError::Timeout(_) => "it did not answer in time",
+        _ => "no connection could be made",
     }
+}
+
+/// Why there is no TLS connection, and what to do.
+fn tls(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::NoRoots => {
+            "this machine has no trusted certificates; install ca-certificates or set \
+             `SSL_CERT_FILE` where the gateway runs"
+        }
+        TlsFault::UnknownIssuer => {
+            "its certificate is by an authority this machine does not trust; add the authority's \
+             certificate to the file that `SSL_CERT_FILE` names where the gateway runs"
+        }
+        TlsFault::WrongName => {
+            "its certificate is for another host name; use a name in `api_base` that the \
+             certificate has"
+        }
+        TlsFault::Expired => "its certificate has expired; it has to be renewed there",
+        TlsFault::NotYetValid => {
+            "its certificate is not valid yet; is the clock right here and there?"
+        }
+        TlsFault::NotTls => "it does not speak TLS there; should `api_base` begin with `http://`?",
+        TlsFault::Other => "the handshake failed; the gateway's log has the cause",
+    }
+}
+
+/// A success that holds no completion.
+pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let what = if cause.is_empty() { "an empty body" } else { "something that is no completion" };
+    let text = format!("`{label}` answered {status} with {what}");
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, text).cause(cause)
+}
+
+/// A JSON reply that is more than the gateway takes.
+pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
+    let text = format!(
+        "`{}` answered with more than this gateway's limit of {limit} bytes \
+         (`callgate.limits.max_reply_bytes`)",
+        sent.target.deployment().label
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text).code("reply_too_large")
 }
 
 /// The upstream answered with an error status: its own words, type and code.
@@ -214,7 +322,9 @@ pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
     let retry_after = answer.headers.get("retry-after");
     failure.retry_after = retry_after.and_then(|it| String::from_utf8(it.to_vec()).ok());
     for (name, value) in &answer_headers(sent, &answer.headers) {
-        if let Ok(value) = value.to_str() {
+        if !value.is_empty()
+            && let Ok(value) = value.to_str()
+        {
             failure.headers.push((name.as_str().to_owned(), value.to_owned()));
         }
     }

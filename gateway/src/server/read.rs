@@ -1,6 +1,6 @@
 //! Reading a request body within its bounds, scanned while it arrives.
 
-use super::{RequestBody, alarm::Alarm};
+use super::{RequestBody, alarm::Alarm, bulk::Bulk};
 use crate::{
     config::Limits,
     failure::Failure,
@@ -36,17 +36,19 @@ pub(super) async fn body(
 }
 
 async fn collect(mut body: RequestBody, max: usize) -> Result<Body, Failure> {
-    let mut arriving = Arriving::new();
+    let (mut arriving, mut bulk, mut length) = (Arriving::new(), Bulk::default(), 0);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             Failure::invalid("the request body broke off").cause(error.to_string())
         })?;
         let Ok(data) = frame.into_data() else { continue };
-        if arriving.len() + data.len() > max {
+        length += data.len();
+        if length > max {
             return Err(too_large(max));
         }
-        arriving.push(data).map_err(not_json)?;
+        bulk.add(data, |data| arriving.push(data)).map_err(not_json)?;
     }
+    bulk.rest().map_or(Ok(()), |data| arriving.push(data)).map_err(not_json)?;
     arriving.finish().map_err(|error| match error {
         BodyError::NotJson(error) => not_json(error),
         BodyError::NotAnObject => Failure::invalid(error.to_string()).param("request_body"),

@@ -3,7 +3,12 @@
 //! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
 //! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
 
-use super::{alarm::Alarm, error, flight::Flight, outbound};
+use super::{
+    alarm::Alarm,
+    error,
+    flight::{Flight, shutting_down},
+    outbound,
+};
 use crate::{
     callbacks::{Chunk, Streamed},
     failure::{Failure, type_of},
@@ -190,6 +195,9 @@ impl Relay {
         let Some(translator) = &mut self.translator else { return Ok(()) };
         // Half an event is not malformed, it is cut off.
         let rest = translator.close(&mut self.out);
+        if let Err(told @ (StreamFailure::NoStream(_) | StreamFailure::Upstream(_))) = rest {
+            return Err(failed(told));
+        }
         if rest.is_err() || !translator.complete_at_close() {
             return Err(cut_off("it closed the stream before the answer was complete"));
         }
@@ -249,10 +257,14 @@ impl Streaming {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let flight = self.flight.as_mut()?;
-            let stepped = step(&mut self.relay, flight).await;
+            // One that never waits is cut off too.
+            let cut = self.relay.ended == Ended::No && flight.alarm.is_cut();
+            let stepped =
+                if cut { Err(shutting_down()) } else { step(&mut self.relay, flight).await };
             match stepped {
                 Err(failure) => {
                     let mut flight = self.ending()?;
+                    let failure = flight.told(failure);
                     let failure = flight.failed(failure).await;
                     self.relay.out.frames.extend_from_slice(&error::frame(&failure));
                 }
@@ -314,6 +326,10 @@ fn failed(failure: StreamFailure) -> Failure {
         StreamFailure::Malformed(what) => {
             let text = "the upstream sent something that is no stream of chunks";
             Failure::new(FailureKind::BROKEN_STREAM, 500, text).code("malformed_stream").cause(what)
+        }
+        StreamFailure::NoStream(what) => {
+            let text = format!("the upstream was asked for a stream and sent {what}");
+            Failure::new(FailureKind::BROKEN_STREAM, 500, text).code("malformed_stream")
         }
         StreamFailure::Upstream(said) => upstream_said(said),
     }

@@ -76,14 +76,16 @@ pub(super) fn new_id() -> String {
     let random = (fastrand::u128(..) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48))
         | (0x4000_u128 << 64)
         | (0x8000_u128 << 48);
-    let mut id = String::with_capacity(36);
-    for nibble in 0..32 {
-        if matches!(nibble, 8 | 12 | 16 | 20) {
-            id.push('-');
+    let mut id = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in random.to_be_bytes().into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
         }
-        id.push(char::from(HEX[((random >> (124 - 4 * nibble)) & 15) as usize]));
+        id[at..at + 2].copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        at += 2;
     }
-    id
+    String::from_utf8_lossy(&id).into_owned()
 }
 
 /// As LiteLLM says it; clients match on this text.

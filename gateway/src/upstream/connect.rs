@@ -1,12 +1,18 @@
 //! Opening a connection: resolve, connect, TLS.
 
 use super::{
-    Origin, UpstreamError,
+    CONNECT_TIMEOUT, Origin, Phase, UpstreamError,
     http1::{Connection, Io},
 };
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use std::sync::{Arc, OnceLock};
-use tokio::net::{TcpStream, lookup_host};
+use rustls::{CertificateError, ClientConfig, RootCertStore, pki_types::ServerName};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout_at},
+};
 use tokio_rustls::TlsConnector;
 
 /// TLS as this machine trusts it; read when the first `https` upstream is called, so that a
@@ -39,20 +45,69 @@ fn client_config() -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// Connects to `origin`.
+/// Why a TLS connection was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsFault {
+    /// This machine trusts nobody.
+    NoRoots,
+    /// Its certificate is by somebody this machine does not trust.
+    UnknownIssuer,
+    /// Its certificate is for other names.
+    WrongName,
+    /// Its certificate has ended.
+    Expired,
+    /// Its certificate has not begun.
+    NotYetValid,
+    /// It does not speak TLS.
+    NotTls,
+    /// It broke off, or anything else.
+    Other,
+}
+
+impl TlsFault {
+    fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner {
+            Some(rustls::Error::InvalidCertificate(fault)) => match fault {
+                // One by another authority of the same name.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    Self::UnknownIssuer
+                }
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    Self::Expired
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    Self::NotYetValid
+                }
+                _ => Self::Other,
+            },
+            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Connects to `origin`. Nothing of a request is sent before the other side has proved who it is.
 pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, UpstreamError> {
-    let stream = dial(origin).await?;
+    let end = Instant::now() + CONNECT_TIMEOUT;
+    let late = |phase| move |_| UpstreamError::ConnectTimeout { phase };
+    let stream = timeout_at(end, dial(origin)).await.map_err(late(Phase::Dial))??;
     if !origin.tls {
         return Ok(Connection::new(Io::Plain(stream)));
     }
-    let failed = |reason: String| UpstreamError::Tls { host: origin.hostname.clone(), reason };
-    let config = tls.config().map_err(failed)?;
+    let failed = |fault, reason| {
+        let host = origin.hostname.clone();
+        UpstreamError::Tls { host, fault, reason }
+    };
+    let config = tls.config().map_err(|reason| failed(TlsFault::NoRoots, reason))?;
     let name = ServerName::try_from(origin.hostname.clone())
-        .map_err(|_| failed("its name is no host name".to_owned()))?;
-    let stream = TlsConnector::from(config)
-        .connect(name, stream)
+        .map_err(|_| failed(TlsFault::Other, "its name is no host name".to_owned()))?;
+    let stream = timeout_at(end, TlsConnector::from(config).connect(name, stream))
         .await
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(late(Phase::Handshake))?
+        .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
     Ok(Connection::new(Io::Tls(Box::new(stream))))
 }
 

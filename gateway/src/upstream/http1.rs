@@ -11,6 +11,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     ops::Range,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
@@ -108,6 +109,9 @@ impl Connection {
         let mut buffer = std::mem::take(&mut self.buffer);
         // What an upstream said beyond its answer is nobody's.
         buffer.clear();
+        if buffer.capacity() > MAX_HEAD {
+            return;
+        }
         // A thread that ends has no use for it any more.
         let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
@@ -193,10 +197,10 @@ impl Connection {
     }
 
     fn parse(&mut self) -> io::Result<Option<Head>> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut fields);
-        let parsed = response
-            .parse(&self.buffer)
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut response, &self.buffer, &mut fields)
             .map_err(|error| invalid(&format!("its answer is not HTTP/1.1: {error}")))?;
         let httparse::Status::Complete(len) = parsed else { return Ok(None) };
         let start = self.buffer.as_ptr() as usize;

@@ -33,6 +33,9 @@ fn told(survey: &Survey) -> String {
         let _ = write!(text, "\n{}", callback_told(callback));
     }
     text.push('\n');
+    if let Some(note) = by_path_only(survey) {
+        let _ = writeln!(text, "{note}");
+    }
     for warning in &survey.warnings {
         let _ = writeln!(text, "warning: {}", sentence(warning));
     }
@@ -59,9 +62,23 @@ fn callback_told(callback: &SurveyedCallback) -> String {
         ("hooks", words(&callback.hooks).or_else(|| Some("none".to_owned()))),
         ("reads", words(&callback.reads)),
         ("writes", words(&callback.writes)),
+        ("secrets", words(&callback.needs_secrets)),
+        ("hosts", words(&callback.needs_http_hosts)),
         ("settings", Some(settings_told(&callback.settings_schema))),
         ("sample", callback.sample_settings.as_ref().map(ToString::to_string)),
     ])
+}
+
+/// Which of its callbacks a config cannot find by their names alone.
+fn by_path_only(survey: &Survey) -> Option<String> {
+    let file = survey.file.file_name()?;
+    let others = survey.callbacks.iter().map(|callback| &callback.name);
+    let others = others.filter(|name| file != format!("lib{name}.so").as_str());
+    let others: Vec<_> = others.map(|name| format!("`{name}`")).collect();
+    (!others.is_empty()).then(|| {
+        let names = others.join(", ");
+        format!("to list with the file's `path`, for a name alone means `lib<name>.so`: {names}")
+    })
 }
 
 /// The settings by name; `--json` has the schema itself.

@@ -258,7 +258,7 @@ impl TestCall {
     }
 
     /// What a verdict means, with what the hook gave for it.
-    pub(super) fn outcome(&mut self, verdict: Verdict) -> Outcome {
+    pub(crate) fn outcome(&mut self, verdict: Verdict) -> Outcome {
         let fault = |text: &str| Outcome::Fault(text.to_owned());
         match (verdict, self.given.take()) {
             (Verdict::CONTINUE, _) => Outcome::Continue,

@@ -31,6 +31,13 @@ async fn a_plugin_is_told_whole() {
     {
         assert!(people.stdout.contains(line), "{}", people.stdout);
     }
+    let by_path = "means `lib<name>.so`: `faulty_async`, `recorder`, `recorder_async`, `liar`\n";
+    assert!(people.stdout.contains(by_path), "{}", people.stdout);
+    let asks = tool::plugin(folder.path(), &["inspect", &so("langsmith")]).await;
+    let stdout = &asks.stdout;
+    assert!(stdout.contains("secrets   LANGSMITH_API_KEY"), "{stdout}");
+    assert!(stdout.contains("hosts     LANGSMITH_BASE_URL=https://"), "{stdout}");
+    assert!(!stdout.contains("`path`"), "{stdout}");
 }
 
 #[tokio::test]

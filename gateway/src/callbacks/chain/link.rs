@@ -18,7 +18,8 @@ use crate::{
     },
     config::{Mode, OnError},
     failure::Failure,
-    host::{Clock, SystemClock, one_line},
+    host::{Clock, SystemClock},
+    telemetry::one_line,
 };
 use plugin_api::FailureKind;
 use std::{

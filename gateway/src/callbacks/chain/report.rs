@@ -13,7 +13,8 @@ use crate::{
         loader::{Kind, LeftOut},
     },
     config::Mode,
-    host::{Clock, SystemClock, one_line},
+    host::{Clock, SystemClock},
+    telemetry::one_line,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::PoisonError};

@@ -26,7 +26,11 @@ pub(in crate::callbacks) enum ExportError {
 impl ExportError {
     pub(in crate::callbacks) fn remedy(&self) -> String {
         match self {
-            Self::Manifest(_) | Self::Kind(_) => {
+            Self::Manifest(_) => {
+                "see that `settings_schema` and `sample_settings` in its export are JSON, and build it again"
+                    .to_owned()
+            }
+            Self::Kind(_) => {
                 "export the callback with `export_callbacks!` of the crate `callgate-plugin-api`"
                     .to_owned()
             }

@@ -60,6 +60,10 @@ pub struct SurveyedCallback {
     pub reads: Vec<String>,
     /// What of the call it changes.
     pub writes: Vec<String>,
+    /// The variables it asks for.
+    pub needs_secrets: Vec<String>,
+    /// The hosts it asks for: `VARIABLE=URL`, the host of the variable's URL or else of this one.
+    pub needs_http_hosts: Vec<String>,
     /// A JSON Schema.
     pub settings_schema: Value,
     /// Settings it can be made of, if its author gave some.
@@ -163,6 +167,8 @@ impl From<Exported> for SurveyedCallback {
             hooks: exported.hooks,
             reads: exported.reads,
             writes: exported.writes,
+            needs_secrets: exported.needs_secrets,
+            needs_http_hosts: exported.needs_http_hosts,
             settings_schema: exported.settings_schema,
             sample_settings: exported.sample_settings,
         }

@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "reads a plugin's table and calls its constructor")]
 
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
 
 use abi_stable::prefix_type::PrefixTypeTrait;
@@ -96,6 +97,9 @@ impl CTables {
     }
 }
 
+/// The size of the table of 1.0. What was appended since may be missing in a plugin's.
+const FIRST: usize = offset_of!(CPlugin, on_llm_error) + size_of::<usize>();
+
 /// The table, when it is one of this major; what was found otherwise.
 ///
 /// # Safety
@@ -112,12 +116,16 @@ unsafe fn checked(table: *const CPlugin) -> Result<CPlugin, String> {
     if !majors_match(ApiVersion::CURRENT, api) {
         return Err(format!("one of ABI {api}"));
     }
-    let needed = size_of::<CPlugin>();
-    if usize::try_from(size).is_ok_and(|size| size < needed) {
-        return Err(format!("one of {size} bytes, fewer than {needed}"));
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if size < FIRST {
+        return Err(format!("one of {size} bytes, fewer than {FIRST}"));
     }
-    // SAFETY: it is long enough for all of it; every pointer in it may be null.
-    Ok(unsafe { *table })
+    let mut whole = MaybeUninit::<CPlugin>::zeroed();
+    let known = size.min(size_of::<CPlugin>());
+    // SAFETY: the table is that long, and so is the room; they do not overlap.
+    unsafe { ptr::copy_nonoverlapping(table.cast::<u8>(), whole.as_mut_ptr().cast(), known) };
+    // SAFETY: what an older table lacks is zero: functions that are not there.
+    Ok(unsafe { whole.assume_init() })
 }
 
 unsafe extern "C" fn nothing(_: *const ()) {}
@@ -157,6 +165,7 @@ mod tests {
         };
         assert_eq!(found(&table(ours, size)), None);
         assert_eq!(found(&table(ours, size + 8)), None);
+        assert_eq!(FIRST, 72, "plugins of 1.0 have no more");
         assert_eq!(found(&table(ApiVersion { minor: 7, ..ours }, size)), None);
         assert_eq!(found(&table(ours, 8)).as_deref(), Some("one of 8 bytes, fewer than 72"));
         let other = ApiVersion { major: 2, minor: 0 };

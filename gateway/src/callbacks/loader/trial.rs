@@ -54,7 +54,8 @@ impl Trial {
         // It may have nothing here, and nothing it does goes on: a trial only looks.
         let (permissions, services) = (Arc::default(), Arc::new(Services::idle()));
         let host = CallbackHost::new(Arc::clone(name), callback, &permissions, &services);
-        let made = Instance::new(self.0, callback, settings, host, Hooks::Exported);
+        // Also what the manifest leaves out: `check` runs it, in a process that has to live.
+        let made = Instance::new(self.0, callback, settings, host, Hooks::All);
         made.map_err(|error| match error {
             InstanceError::Refused(_) => TrialError::Declined,
             InstanceError::NoHooks(_) => TrialError::Refused(error.into()),

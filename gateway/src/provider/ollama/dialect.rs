@@ -25,7 +25,7 @@ impl Dialect for Ollama {
                     None => failure,
                 }
             })?;
-        Ok(Outgoing { url: chat_url(to.api_base), body: vec![translated.into()] })
+        Ok(Outgoing { url: chat_url(to.api_base), body: [translated.into()].into() })
     }
 
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure> {
@@ -35,7 +35,7 @@ impl Dialect for Ollama {
             }
             error => Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, error.to_string()),
         })?;
-        Ok(Translated { body: vec![reply.body.into()], usage: reply.usage })
+        Ok(Translated { body: [reply.body.into()].into(), usage: reply.usage })
     }
 
     fn stream(&self, echo: &Echo, include_usage: bool) -> Box<dyn StreamTranslator> {

@@ -1,10 +1,11 @@
 //! A stream of the client's own dialect: every frame passes as it came, but for the model's name.
+//! What is JSON in place of a stream goes to `whole`.
 
-use super::{super::Usage, read_error, usage};
+use super::{super::Usage, read_error, usage, whole};
 use crate::{
     json::{Member, Scanner, json_text},
     provider::{ChunkSink, Echo, StreamFailure, StreamTranslator},
-    stream::{Lines, TooLong, data},
+    stream::{Lines, MAX_LINE, TooLong, data},
 };
 use bytes::Bytes;
 use std::sync::LazyLock;
@@ -15,12 +16,24 @@ static FINISH_REASON: LazyLock<memchr::memmem::Finder<'static>> =
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Passing {
+    kind: Kind,
     lines: Lines,
     frames: Frames,
 }
 
+/// What comes, by its first byte.
+#[derive(Debug)]
+enum Kind {
+    Unknown,
+    Events,
+    /// So far.
+    Json(Vec<u8>),
+}
+
 #[derive(Debug)]
 struct Frames {
+    /// There was an event.
+    any: bool,
     /// The requested name as JSON.
     model: Bytes,
     include_usage: bool,
@@ -34,6 +47,7 @@ struct Frames {
 impl Passing {
     pub(super) fn new(echo: &Echo, include_usage: bool) -> Self {
         let frames = Frames {
+            any: false,
             model: json_text(&echo.model),
             include_usage,
             open: Vec::new(),
@@ -41,18 +55,50 @@ impl Passing {
             finished: false,
             done: false,
         };
-        Self { lines: Lines::default(), frames }
+        Self { kind: Kind::Unknown, lines: Lines::default(), frames }
+    }
+
+    fn whole(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+        let whole = whole::read(json, &self.frames.model, self.frames.include_usage)?;
+        whole.chunks.iter().for_each(|chunk| out.chunk(&[chunk.as_bytes()]));
+        self.frames.usage = whole.usage;
+        self.frames.finished = true;
+        Ok(())
     }
 }
 
 impl StreamTranslator for Passing {
     fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+        if let Kind::Unknown = self.kind {
+            match bytes.trim_ascii_start().first() {
+                None => return Ok(()),
+                Some(b'{') => self.kind = Kind::Json(Vec::new()),
+                Some(_) => self.kind = Kind::Events,
+            }
+        }
+        if let Kind::Json(json) = &mut self.kind {
+            if json.len() + bytes.len() > MAX_LINE {
+                return Err(TooLong.into());
+            }
+            json.extend_from_slice(bytes);
+            return Ok(());
+        }
         self.lines.push(bytes, |line| self.frames.line(line, out))
     }
 
     fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+        match std::mem::replace(&mut self.kind, Kind::Events) {
+            Kind::Unknown => return Err(StreamFailure::NoStream("an empty body")),
+            Kind::Json(json) => return self.whole(&json, out),
+            Kind::Events => {}
+        }
         let rest = self.lines.take_rest();
-        self.frames.line(&rest, out)
+        self.frames.line(&rest, out)?;
+        if !self.frames.any {
+            let what = "a body that is neither events nor JSON";
+            return Err(StreamFailure::NoStream(what));
+        }
+        Ok(())
     }
 
     fn complete(&self) -> bool {
@@ -86,6 +132,7 @@ impl Frames {
     }
 
     fn event(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+        self.any = true;
         if json.trim_ascii() == b"[DONE]" {
             self.done = true;
             return Ok(());

@@ -8,7 +8,7 @@ use crate::{
     callbacks::{masked, signal_name},
     child::{Ending, Job, Seen},
     config::CallbackEntry,
-    host::one_line,
+    telemetry::one_line,
 };
 use serde_json::Value;
 use std::{

@@ -116,7 +116,14 @@ unsafe extern "C" fn reject<T: CallAccess>(ctx: *mut (), raw: RawRejection) {
 }
 unsafe extern "C" fn reply<T: CallAccess>(ctx: *mut (), raw: RawReply) {
     let content = lossy(raw.content);
-    let reply = if raw.is_json == 0 { Reply::Text(content) } else { Reply::Json(content) };
+    let reply = match raw.is_json {
+        0 => Reply::Text(content),
+        1 => Reply::Json(content),
+        form => {
+            let message = format!("it answered in form {form}, which this gateway does not know");
+            return unsafe { edit::<T>(ctx).fault(&message) };
+        }
+    };
     unsafe { edit::<T>(ctx).reply(reply) }
 }
 unsafe extern "C" fn fault<T: CallAccess>(ctx: *mut (), message: View) {
@@ -162,4 +169,26 @@ impl<T: CallAccess> Table<T> {
         set_local: set_local::<T>, remaining_ms: remaining_ms::<T>, cancelled: cancelled::<T>,
         reject: reject::<T>, reply: reply::<T>, fault: fault::<T>,
     }) }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::super::lend_call;
+    use crate::{
+        abi::{RawReply, Verdict, View},
+        testing::{Outcome, TestCall},
+    };
+
+    #[test]
+    fn an_answer_in_a_form_of_a_later_minor_is_a_fault() {
+        for (is_json, is_answer) in [(0, true), (1, true), (2, false)] {
+            let mut call = TestCall::chat("m");
+            let handle = lend_call(&mut call);
+            let raw = RawReply { is_json, content: View::of(b"{}") };
+            unsafe { (handle.vt.reply())(handle.ctx, raw) };
+            let outcome = call.outcome(Verdict::REPLY);
+            assert_eq!(matches!(outcome, Outcome::Reply(_)), is_answer, "{is_json}: {outcome:?}");
+            assert!(is_answer || matches!(outcome, Outcome::Fault(_)), "{outcome:?}");
+        }
+    }
 }

@@ -1,0 +1,227 @@
+//! Every type that crosses between the gateway and a plugin, and nothing else.
+//!
+//! Callback authors never name anything in here: the traits and views of the crate root wrap it.
+//! The gateway's loader and the export macro do. What is declared below is layout-checked when a
+//! plugin is loaded, so **every name, order and type here is part of the ABI**:
+//!
+//! - structs passed by value ([`View`], [`CallHandle`], …) are frozen for the whole major version;
+//! - tables (`…Vt`) may only grow, at their end, behind the `last_prefix_field` mark that never moves;
+//! - kinds are `#[repr(transparent)]` numbers with constants, so an unknown value is representable.
+
+// The `StableAbi` derives write unsafe impls; `shim` and `serve` hold the calls across the boundary.
+#![allow(unsafe_code, missing_debug_implementations, unreachable_pub)]
+
+mod c;
+mod call;
+mod host;
+pub mod serve;
+pub mod shim;
+
+pub use c::*;
+pub use call::*;
+pub use host::*;
+
+use abi_stable::{
+    StableAbi,
+    library::RootModule,
+    package_version_strings,
+    sabi_types::VersionStrings,
+    std_types::{ROption, RResult, RStr, RString},
+};
+use async_ffi::FfiFuture;
+
+/// The version of the contract a binary was compiled against; the version of this package.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiVersion {
+    /// A different major never loads.
+    pub major: u16,
+    /// A plugin with a higher minor loads when its manifest's `min_api` is met.
+    pub minor: u16,
+}
+
+impl ApiVersion {
+    /// The version this crate was compiled as.
+    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+}
+
+/// Borrowed bytes: valid until the hook returns or the next editing accessor, never longer.
+/// A null pointer means "absent", which is not the same as empty.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct View {
+    ptr: *const u8,
+    len: usize,
+}
+
+impl View {
+    /// "There is no such value."
+    pub const ABSENT: Self = Self { ptr: std::ptr::null(), len: 0 };
+
+    /// A view of `bytes`, valid for as long as they are.
+    #[must_use]
+    pub const fn of(bytes: &[u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// A view of `text`, or [`View::ABSENT`].
+    #[must_use]
+    pub fn of_option(text: Option<&str>) -> Self {
+        text.map_or(Self::ABSENT, |text| Self::of(text.as_bytes()))
+    }
+
+    /// The bytes, or `None` when absent.
+    ///
+    /// # Safety
+    /// The bytes must be alive and unchanged for `'a`.
+    #[must_use]
+    pub unsafe fn bytes<'a>(self) -> Option<&'a [u8]> {
+        // SAFETY: a non-null view came from a slice that the caller vouches for.
+        (!self.ptr.is_null()).then(|| unsafe { std::slice::from_raw_parts(self.ptr, self.len) })
+    }
+
+    /// The text, or `None` when absent or not UTF-8.
+    ///
+    /// # Safety
+    /// As [`View::bytes`].
+    #[must_use]
+    pub unsafe fn text<'a>(self) -> Option<&'a str> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.bytes() }.and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+}
+
+/// What a hook decided. Anything unknown is read as [`Verdict::FAULT`].
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict(pub u32);
+
+impl Verdict {
+    /// Go on with the next callback.
+    pub const CONTINUE: Self = Self(0);
+    /// The callback answers the call itself; the answer was given with `CallVt::reply`.
+    pub const REPLY: Self = Self(1);
+    /// The callback refuses; the reason was given with `CallVt::reject`.
+    pub const REJECT: Self = Self(2);
+    /// The callback broke; the message was given with `CallVt::fault`.
+    pub const FAULT: Self = Self(3);
+    /// The trait's default body ran: read as [`Verdict::CONTINUE`], told apart by `check`.
+    pub const NOT_IMPLEMENTED: Self = Self(4);
+    /// As [`Verdict::FAULT`], by a panic: what the instance holds may be half changed.
+    pub const PANIC: Self = Self(5);
+}
+
+/// The outcome of an edit.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EditResult(pub u32);
+
+impl EditResult {
+    /// Done.
+    pub const OK: Self = Self(0);
+    /// Text was not UTF-8.
+    pub const NOT_UTF8: Self = Self(1);
+    /// A value was not JSON, or not an object where one is needed.
+    pub const NOT_JSON: Self = Self(2);
+    /// There is no such message, header or parameter.
+    pub const NOT_FOUND: Self = Self(3);
+    /// The value is of another kind than the edit needs.
+    pub const WRONG_KIND: Self = Self(4);
+    /// This can no longer be changed in this hook.
+    pub const TOO_LATE: Self = Self(5);
+    /// The value is larger than the gateway's limits allow.
+    pub const TOO_LARGE: Self = Self(6);
+    /// The value is not allowed there (a header name with a space, an unknown provider).
+    pub const NOT_ALLOWED: Self = Self(7);
+}
+
+/// The table a plugin exports: the one symbol the gateway looks for.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = PluginRootRef)))]
+#[sabi(missing_field(option))]
+pub struct PluginRoot {
+    /// What the plugin was compiled against.
+    pub api: ApiVersion,
+    /// The manifest, byte for byte as in the file's `.callgate.manifest` section.
+    pub manifest: extern "C" fn() -> RStr<'static>,
+    /// Makes one instance of one of the file's callbacks, or says why not.
+    pub create: unsafe extern "C" fn(CreateArgs) -> RResult<RawCallback, RString>,
+    /// The table of a callback with *all* hooks filled, listed in the manifest or not; for `check`.
+    #[sabi(last_prefix_field)]
+    pub all_hooks: unsafe extern "C" fn(View) -> ROption<CallbackVtRef>,
+}
+
+impl RootModule for PluginRootRef {
+    abi_stable::declare_root_module_statics! {PluginRootRef}
+    const BASE_NAME: &'static str = "callgate_plugin";
+    const NAME: &'static str = "callgate_plugin";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// The arguments of [`PluginRoot::create`]; the views live until it returns.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct CreateArgs {
+    /// The callback's name in the manifest.
+    pub callback: View,
+    /// The instance's name in the config; unique in the chain.
+    pub instance: View,
+    /// The settings: one JSON object.
+    pub settings: View,
+    /// The host's services, valid until `destroy` returns and what the instance started has ended.
+    pub host: HostHandle,
+}
+
+/// One live callback.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawCallback {
+    /// The instance; only its own table's functions may look at it.
+    pub ctx: *mut (),
+    /// What it can do.
+    pub vt: CallbackVtRef,
+}
+
+/// A callback's functions. Hooks may run concurrently on any thread until `destroy`, which runs
+/// last, once, on a thread that may block. An absent hook costs nothing.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = CallbackVtRef)))]
+#[sabi(missing_field(option))]
+pub struct CallbackVt {
+    /// Drops the instance.
+    pub destroy: unsafe extern "C" fn(*mut ()),
+    /// Told once, before `destroy`, that no new call will come.
+    pub shutdown: unsafe extern "C" fn(*const ()),
+    /// The sync hooks.
+    pub on_llm_start: Option<unsafe extern "C" fn(*const (), CallHandle) -> Verdict>,
+    /// See `on_llm_start`.
+    pub on_llm_new_token:
+        Option<unsafe extern "C" fn(*const (), CallHandle, ChunkHandle) -> Verdict>,
+    /// See `on_llm_start`.
+    pub on_llm_end: Option<unsafe extern "C" fn(*const (), CallHandle, ReplyHandle) -> Verdict>,
+    /// See `on_llm_start`.
+    pub on_llm_error: Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> Verdict>,
+    /// The async hooks: the future borrows the instance and the handles until it is dropped.
+    pub on_llm_start_async:
+        Option<unsafe extern "C" fn(*const (), CallHandle) -> FfiFuture<Verdict>>,
+    /// See `on_llm_start_async`.
+    pub on_llm_new_token_async:
+        Option<unsafe extern "C" fn(*const (), CallHandle, ChunkHandle) -> FfiFuture<Verdict>>,
+    /// See `on_llm_start_async`.
+    pub on_llm_end_async:
+        Option<unsafe extern "C" fn(*const (), CallHandle, ReplyHandle) -> FfiFuture<Verdict>>,
+    /// See `on_llm_start_async`.
+    #[sabi(last_prefix_field)]
+    pub on_llm_error_async:
+        Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> FfiFuture<Verdict>>,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_export_macro_writes_the_symbol_the_loader_looks_for() {
+        assert_eq!(crate::__root_symbol!(), abi_stable::library::ROOT_MODULE_LOADER_NAME);
+    }
+}

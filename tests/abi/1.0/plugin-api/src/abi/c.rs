@@ -1,0 +1,107 @@
+//! What a plugin in C exports and is given: the root alone. The tables behind the handles are those
+//! of the other plugins, which are plain C already; `include/callgate_plugin.h` declares both, and
+//! the test below holds it to the types here.
+//!
+//! Not stable yet, and no part of what abi_stable checks: the loader checks version, size and
+//! pointers itself.
+
+use super::{
+    ApiVersion, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission, ReplyHandle,
+    Verdict, View, ViewPair,
+};
+
+/// The symbol a plugin in C exports: a [`CRoot`].
+pub const C_ROOT_SYMBOL: &str = "callgate_plugin_c_v1";
+
+/// Returns the plugin's table, which stays where it is.
+pub type CRoot = unsafe extern "C" fn() -> *const CPlugin;
+
+/// A plugin's table. Only `api` and `size` may be read before they have been found to fit.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct CPlugin {
+    /// What the plugin was compiled against.
+    pub api: ApiVersion,
+    /// How many bytes of this table there are.
+    pub size: u32,
+    /// The manifest, byte for byte as in the section.
+    pub manifest: Option<unsafe extern "C" fn() -> View>,
+    /// Makes an instance and returns 0, or refuses.
+    pub create: Option<unsafe extern "C" fn(*const CCreateArgs, *mut *mut ()) -> u32>,
+    /// As in `CallbackVt`.
+    pub destroy: Option<unsafe extern "C" fn(*mut ())>,
+    /// As in `CallbackVt`; may be absent.
+    pub shutdown: Option<unsafe extern "C" fn(*const ())>,
+    pub on_llm_start: Option<unsafe extern "C" fn(*const (), CallHandle) -> Verdict>,
+    pub on_llm_new_token:
+        Option<unsafe extern "C" fn(*const (), CallHandle, ChunkHandle) -> Verdict>,
+    pub on_llm_end: Option<unsafe extern "C" fn(*const (), CallHandle, ReplyHandle) -> Verdict>,
+    pub on_llm_error: Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> Verdict>,
+}
+
+/// The arguments of [`CPlugin::create`]; everything but the host lives until it returns.
+#[repr(C)]
+pub struct CCreateArgs {
+    /// How many bytes of this table there are.
+    pub size: usize,
+    /// The instance's name in the config.
+    pub instance: View,
+    /// The settings: one JSON object.
+    pub settings: View,
+    /// Valid until `destroy` returns.
+    pub host: *const CHost,
+    /// What `refuse` takes.
+    pub refusal: *mut (),
+    /// Says why there is no instance.
+    pub refuse: unsafe extern "C" fn(*mut (), View),
+}
+
+/// The services, flat; what the host does not lend is absent.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct CHost {
+    /// How many bytes of this table there are.
+    pub size: usize,
+    /// The contract the gateway was compiled against.
+    pub api: ApiVersion,
+    /// What every function takes first.
+    pub ctx: *const (),
+    pub log_enabled: unsafe extern "C" fn(*const (), u32) -> u32,
+    pub log: unsafe extern "C" fn(*const (), u32, View, *const ViewPair, usize),
+    pub monotonic_ns: Option<unsafe extern "C" fn(*const ()) -> u64>,
+    pub unix_ms: Option<unsafe extern "C" fn(*const ()) -> u64>,
+    pub admit: Option<unsafe extern "C" fn(*const (), View, u64, u64) -> RawAdmission>,
+    pub release: Option<unsafe extern "C" fn(*const (), View, u64)>,
+    pub take: Option<unsafe extern "C" fn(*const (), View, f64, f64, f64) -> RawAdmission>,
+    pub add: Option<unsafe extern "C" fn(*const (), View, i64) -> i64>,
+}
+
+// SAFETY: the contract of `abi::host`: any function from any thread, with its own `ctx`.
+unsafe impl Send for CHost {}
+// SAFETY: as above.
+unsafe impl Sync for CHost {}
+
+impl CHost {
+    /// The services of `host`, valid for as long as they are.
+    #[must_use]
+    pub fn of(host: HostHandle) -> Self {
+        let (vt, ctx) = (host.vt, host.ctx);
+        let (clock, counters) = (vt.clock().into_option(), vt.counters().into_option());
+        Self {
+            size: size_of::<Self>(),
+            api: vt.api(),
+            ctx,
+            log_enabled: vt.log_enabled(),
+            log: vt.log(),
+            monotonic_ns: clock.map(|clock| clock.monotonic_ns()),
+            unix_ms: clock.map(|clock| clock.unix_ms()),
+            admit: counters.map(|counters| counters.admit()),
+            release: counters.map(|counters| counters.release()),
+            take: counters.map(|counters| counters.take()),
+            add: counters.map(|counters| counters.add()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! The live call as it crosses: handles and the tables of accessors behind them.
+//!
+//! The gateway implements the tables (through [`super::serve`]); a plugin only calls them. None
+//! blocks. A handle is borrowed for one hook; views follow the rule of [`View`].
+
+use super::{EditResult, View};
+use abi_stable::StableAbi;
+
+/// The call, lent to one hook.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct CallHandle {
+    /// The host's own; opaque.
+    pub ctx: *mut (),
+    /// The accessors.
+    pub vt: CallVtRef,
+}
+
+/// A streamed chunk, lent to one `on_llm_new_token`.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct ChunkHandle {
+    /// The host's own; opaque.
+    pub ctx: *mut (),
+    /// The accessors.
+    pub vt: ChunkVtRef,
+}
+
+/// The answer, lent to one `on_llm_end`.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct ReplyHandle {
+    /// The host's own; opaque.
+    pub ctx: *mut (),
+    /// The accessors.
+    pub vt: ReplyVtRef,
+}
+
+/// The failure, lent to one `on_llm_error`.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct FailureHandle {
+    /// The host's own; opaque.
+    pub ctx: *mut (),
+    /// The accessors.
+    pub vt: FailureVtRef,
+}
+
+/// A name and its value.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct ViewPair {
+    /// The name.
+    pub name: View,
+    /// The value.
+    pub value: View,
+}
+
+/// Where a call shall go; an absent part keeps what is planned.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawRoute {
+    /// A provider's name or label.
+    pub provider: View,
+    /// The model's name at the upstream.
+    pub model: View,
+    /// The upstream's base URL.
+    pub api_base: View,
+    /// The key to send; it can be set and never be read.
+    pub api_key: View,
+}
+
+/// A refusal.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawRejection {
+    /// An HTTP status from 400 to 599.
+    pub status: u32,
+    /// Milliseconds until a retry may pass; `u64::MAX` for none.
+    pub retry_after_ms: u64,
+    /// The error object's `code`; absent for the status.
+    pub code: View,
+    /// What the client is told.
+    pub message: View,
+    /// `headers_len` further response headers.
+    pub headers: *const ViewPair,
+    /// See `headers`.
+    pub headers_len: usize,
+}
+
+/// A callback's own answer.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawReply {
+    /// 1 when `content` is a whole `chat.completion` object, 0 when it is the assistant's text. With
+    /// another number, of a later minor, nothing was answered.
+    pub is_json: u32,
+    /// The answer.
+    pub content: View,
+}
+
+/// Reads and edits of the call.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = CallVtRef)))]
+#[sabi(missing_field(option))]
+pub struct CallVt {
+    pub id: unsafe extern "C" fn(*const ()) -> View,
+    pub endpoint: unsafe extern "C" fn(*const ()) -> u32,
+    pub stream: unsafe extern "C" fn(*const ()) -> u32,
+    pub requested_model: unsafe extern "C" fn(*const ()) -> View,
+    pub model: unsafe extern "C" fn(*const ()) -> View,
+    pub set_model: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub provider: unsafe extern "C" fn(*const ()) -> View,
+    pub upstream_model: unsafe extern "C" fn(*const ()) -> View,
+    pub api_base: unsafe extern "C" fn(*const ()) -> View,
+    pub set_route: unsafe extern "C" fn(*mut (), RawRoute) -> EditResult,
+    pub set_upstream_header: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
+    pub remove_upstream_header: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub header: unsafe extern "C" fn(*const (), View) -> View,
+    pub header_count: unsafe extern "C" fn(*const ()) -> usize,
+    pub header_at: unsafe extern "C" fn(*const (), usize) -> ViewPair,
+    pub param: unsafe extern "C" fn(*const (), View) -> View,
+    pub set_param: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
+    pub remove_param: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub message_count: unsafe extern "C" fn(*const ()) -> usize,
+    pub message_role: unsafe extern "C" fn(*const (), usize) -> View,
+    pub message_text: unsafe extern "C" fn(*const (), usize) -> View,
+    pub message_json: unsafe extern "C" fn(*const (), usize) -> View,
+    pub set_message_text: unsafe extern "C" fn(*mut (), usize, View) -> EditResult,
+    pub set_message_json: unsafe extern "C" fn(*mut (), usize, View) -> EditResult,
+    pub insert_message: unsafe extern "C" fn(*mut (), usize, View, View) -> EditResult,
+    pub remove_message: unsafe extern "C" fn(*mut (), usize) -> EditResult,
+    pub body: unsafe extern "C" fn(*const ()) -> View,
+    pub replace_body: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub key_id: unsafe extern "C" fn(*const ()) -> View,
+    pub metadata: unsafe extern "C" fn(*const (), View) -> View,
+    pub set_metadata: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
+    pub local: unsafe extern "C" fn(*const ()) -> View,
+    pub set_local: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub remaining_ms: unsafe extern "C" fn(*const ()) -> u64,
+    pub cancelled: unsafe extern "C" fn(*const ()) -> u32,
+    pub reject: unsafe extern "C" fn(*mut (), RawRejection),
+    pub reply: unsafe extern "C" fn(*mut (), RawReply),
+    #[sabi(last_prefix_field)]
+    pub fault: unsafe extern "C" fn(*mut (), View),
+}
+
+/// Reads and edits of one streamed chunk.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ChunkVtRef)))]
+#[sabi(missing_field(option))]
+pub struct ChunkVt {
+    pub index: unsafe extern "C" fn(*const ()) -> u64,
+    pub json: unsafe extern "C" fn(*const ()) -> View,
+    pub text: unsafe extern "C" fn(*const ()) -> View,
+    pub set_json: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub set_text: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    #[sabi(last_prefix_field)]
+    pub drop_chunk: unsafe extern "C" fn(*mut ()) -> EditResult,
+}
+
+/// Reads and edits of the answer. Counts and durations that are not known are `u64::MAX`.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ReplyVtRef)))]
+#[sabi(missing_field(option))]
+pub struct ReplyVt {
+    pub status: unsafe extern "C" fn(*const ()) -> u32,
+    pub json: unsafe extern "C" fn(*const ()) -> View,
+    pub set_json: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub text: unsafe extern "C" fn(*const ()) -> View,
+    pub set_header: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
+    pub finish_reason: unsafe extern "C" fn(*const ()) -> View,
+    pub prompt_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub completion_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub total_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub duration_ns: unsafe extern "C" fn(*const ()) -> u64,
+    pub upstream_duration_ns: unsafe extern "C" fn(*const ()) -> u64,
+    pub first_token_ns: unsafe extern "C" fn(*const ()) -> u64,
+    #[sabi(last_prefix_field)]
+    pub from_callback: unsafe extern "C" fn(*const ()) -> u32,
+}
+
+/// Reads and edits of a failure. Counts and durations that are not known are `u64::MAX`.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = FailureVtRef)))]
+#[sabi(missing_field(option))]
+pub struct FailureVt {
+    pub kind: unsafe extern "C" fn(*const ()) -> u32,
+    pub status: unsafe extern "C" fn(*const ()) -> u32,
+    pub code: unsafe extern "C" fn(*const ()) -> View,
+    pub message: unsafe extern "C" fn(*const ()) -> View,
+    pub set_status: unsafe extern "C" fn(*mut (), u32) -> EditResult,
+    pub set_message: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    pub sent: unsafe extern "C" fn(*const ()) -> u32,
+    pub text: unsafe extern "C" fn(*const ()) -> View,
+    pub prompt_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub completion_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub total_tokens: unsafe extern "C" fn(*const ()) -> u64,
+    pub duration_ns: unsafe extern "C" fn(*const ()) -> u64,
+    pub upstream_duration_ns: unsafe extern "C" fn(*const ()) -> u64,
+    pub first_token_ns: unsafe extern "C" fn(*const ()) -> u64,
+    #[sabi(last_prefix_field)]
+    pub callback: unsafe extern "C" fn(*const ()) -> View,
+}

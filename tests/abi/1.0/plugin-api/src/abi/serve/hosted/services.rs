@@ -1,0 +1,161 @@
+//! The tables of the services that may refuse or wait: store, metrics, HTTP, timer, tasks, secrets.
+//! The proof of the unsafe blocks is that of `hosted`.
+
+#![expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "proved in `hosted`, once for all functions"
+)]
+
+use super::{BoxFuture, HostAccess, Job, Table, host, name};
+use crate::{
+    HostError, HostErrorKind, MetricKind,
+    abi::{
+        HttpVt, KvVt, MetricsVt, RawHostError, RawHttpRequest, RawHttpResponse, RawJob, RawMetric,
+        SecretsVt, TaskVt, TimerVt, View,
+    },
+};
+use abi_stable::{
+    prefix_type::WithMetadata,
+    staticref,
+    std_types::{RErr, ROk, ROption, RResult, RString, RVec},
+};
+use async_ffi::{FfiFuture, FutureExt};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+fn number(done: Result<(), HostError>) -> u32 {
+    done.map_or_else(|error| error.kind.0, |()| 0)
+}
+
+/// The host behind `ctx`, kept alive.
+unsafe fn shared<T>(ctx: *const ()) -> Arc<T> {
+    // SAFETY: `ctx` comes from `Arc::as_ptr` of a host that is alive, see `HostTables::handle`.
+    unsafe {
+        Arc::increment_strong_count(ctx.cast::<T>());
+        Arc::from_raw(ctx.cast::<T>())
+    }
+}
+
+unsafe extern "C" fn kv_get<T: HostAccess>(ctx: *const (), key: View) -> ROption<RVec<u8>> {
+    unsafe { host::<T>(ctx).kv().get(name(key)) }.map(Into::into).into()
+}
+
+unsafe extern "C" fn kv_set<T: HostAccess>(
+    ctx: *const (),
+    key: View,
+    value: View,
+    millis: u64,
+) -> u32 {
+    let live = (millis > 0).then(|| Duration::from_millis(millis));
+    number(unsafe { host::<T>(ctx).kv().set(name(key), value.bytes().unwrap_or_default(), live) })
+}
+
+unsafe extern "C" fn kv_delete<T: HostAccess>(ctx: *const (), key: View) -> u32 {
+    u32::from(unsafe { host::<T>(ctx).kv().delete(name(key)) })
+}
+
+unsafe extern "C" fn register<T: HostAccess>(
+    ctx: *const (),
+    metric: RawMetric,
+) -> RResult<u64, RawHostError> {
+    let kind = match metric.kind {
+        1 => MetricKind::Counter,
+        2 => MetricKind::Gauge,
+        3 => MetricKind::Histogram,
+        other => {
+            let text = format!("this gateway knows no metrics of kind {other}");
+            return RErr(HostError::new(HostErrorKind::INVALID, text).into());
+        }
+    };
+    let bounds = if metric.bounds.is_null() || metric.bounds_len == 0 {
+        &[]
+    } else {
+        // SAFETY: a slice that lives until the function returns.
+        unsafe { std::slice::from_raw_parts(metric.bounds, metric.bounds_len) }
+    };
+    let (title, help) = unsafe { (name(metric.name), name(metric.help)) };
+    let id = unsafe { host::<T>(ctx) }.metrics().register(kind, title, help, bounds);
+    id.map_err(Into::into).into()
+}
+
+unsafe extern "C" fn record<T: HostAccess>(ctx: *const (), id: u64, value: f64) {
+    unsafe { host::<T>(ctx) }.metrics().record(id, value);
+}
+
+unsafe extern "C" fn request<T: HostAccess>(
+    ctx: *const (),
+    request: RawHttpRequest,
+) -> FfiFuture<RResult<RawHttpResponse, RawHostError>> {
+    let sent = unsafe { host::<T>(ctx) }.http(request.into());
+    async move {
+        match sent.await {
+            Ok(response) => ROk(response.into()),
+            Err(error) => RErr(error.into()),
+        }
+    }
+    .into_ffi()
+}
+
+unsafe extern "C" fn sleep<T: HostAccess>(ctx: *const (), millis: u64) -> FfiFuture<()> {
+    unsafe { host::<T>(ctx) }.sleep(Duration::from_millis(millis)).into_ffi()
+}
+
+/// A plugin's future with the host it may use until its end.
+struct Tethered<T> {
+    work: FfiFuture<()>,
+    /// Dropped after `work`, by the order of fields.
+    _host: Arc<T>,
+}
+
+impl<T> Future for Tethered<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.work).poll(context)
+    }
+}
+
+unsafe extern "C" fn spawn<T: HostAccess>(ctx: *const (), work: FfiFuture<()>) -> u32 {
+    let host = unsafe { shared::<T>(ctx) };
+    let work: BoxFuture<()> = Box::pin(Tethered { work, _host: Arc::clone(&host) });
+    number(host.spawn(work))
+}
+
+unsafe extern "C" fn spawn_blocking<T: HostAccess>(ctx: *const (), job: RawJob) -> u32 {
+    let host = unsafe { shared::<T>(ctx) };
+    let job = Job { raw: Some(job), _host: Arc::clone(&host) as Arc<dyn Send + Sync> };
+    number(host.spawn_blocking(job))
+}
+
+unsafe extern "C" fn secret<T: HostAccess>(
+    ctx: *const (),
+    variable: View,
+) -> RResult<RString, RawHostError> {
+    let value = unsafe { host::<T>(ctx).secret(name(variable)) };
+    value.map(Into::into).map_err(Into::into).into()
+}
+
+impl<T: HostAccess> Table<T> {
+    staticref! {
+        pub(super) const KV: WithMetadata<KvVt> = WithMetadata::new(KvVt {
+            get: kv_get::<T>, set: kv_set::<T>, delete: kv_delete::<T>,
+        });
+        pub(super) const METRICS: WithMetadata<MetricsVt> = WithMetadata::new(MetricsVt {
+            register: register::<T>, record: record::<T>,
+        });
+        pub(super) const HTTP: WithMetadata<HttpVt> =
+            WithMetadata::new(HttpVt { request: request::<T> });
+        pub(super) const TIMER: WithMetadata<TimerVt> =
+            WithMetadata::new(TimerVt { sleep: sleep::<T> });
+        pub(super) const TASK: WithMetadata<TaskVt> = WithMetadata::new(TaskVt {
+            spawn: spawn::<T>, spawn_blocking: spawn_blocking::<T>,
+        });
+        pub(super) const SECRETS: WithMetadata<SecretsVt> =
+            WithMetadata::new(SecretsVt { secret: secret::<T> });
+    }
+}

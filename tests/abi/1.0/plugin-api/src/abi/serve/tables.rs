@@ -1,0 +1,114 @@
+//! The accessor tables over any type that implements the `…Access` traits; one file per table.
+//!
+//! Every unsafe block in them is one of three kinds, and this is the proof of each:
+//!
+//! - [`read`] and [`edit`]: a pointer in a handle is only ever made here, by `lend_*`, from a
+//!   `&mut T` that outlives the hook, for a table of the same `T`; the author's side holds the only
+//!   view of it, `&mut` while it edits, so no other reference is alive;
+//! - `View::text` and `View::bytes` of an argument: its bytes live until the accessor returns, and
+//!   what is kept of them is copied;
+//! - a slice of pairs: as a view.
+
+use super::{CallAccess, ChunkAccess, Edited, FailureAccess, ReplyAccess, edit_result};
+use crate::{
+    EditError,
+    abi::{
+        CallHandle, CallVtRef, ChunkHandle, ChunkVtRef, EditResult, FailureHandle, FailureVtRef,
+        ReplyHandle, ReplyVtRef, View,
+    },
+};
+use std::marker::PhantomData;
+
+/// Table entries that return text, and nothing but call the trait.
+macro_rules! text {
+    ($($name:ident: $access:ident),*) => {$(
+        unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> View {
+            View::of(unsafe { read::<T>(ctx) }.$name().as_bytes())
+        }
+    )*};
+}
+
+/// As [`text!`], for values that may be absent.
+macro_rules! optional_text {
+    ($($name:ident: $access:ident),*) => {$(
+        unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> View {
+            View::of_option(unsafe { read::<T>(ctx) }.$name())
+        }
+    )*};
+}
+
+/// Entries that take one text and return an edit's outcome.
+macro_rules! edit_by_text {
+    ($($name:ident: $access:ident),*) => {$(
+        unsafe extern "C" fn $name<T: $access>(ctx: *mut (), text: View) -> EditResult {
+            edit_text(text, |text| unsafe { edit::<T>(ctx) }.$name(text))
+        }
+    )*};
+}
+
+/// Entries that take a name and a value.
+macro_rules! edit_by_pair {
+    ($($name:ident: $access:ident),*) => {$(
+        unsafe extern "C" fn $name<T: $access>(ctx: *mut (), name: View, value: View) -> EditResult {
+            edit_two(name, value, |name, value| unsafe { edit::<T>(ctx) }.$name(name, value))
+        }
+    )*};
+}
+
+/// Entries that return one number of several; unknown is `u64::MAX`.
+macro_rules! number {
+    ($access:ident: $($name:ident = $method:ident[$index:literal]),*) => {$(
+        unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> u64 {
+            unsafe { read::<T>(ctx) }.$method()[$index].unwrap_or(u64::MAX)
+        }
+    )*};
+}
+
+mod call;
+mod chunk;
+mod failure;
+mod reply;
+
+/// Lends a value as a handle for as long as the borrow lasts.
+macro_rules! lend {
+    ($name:ident, $access:ident, $handle:ident, $vt:ident, $table:ident) => {
+        pub(in crate::abi) fn $name<T: $access>(value: &mut T) -> $handle {
+            $handle {
+                ctx: std::ptr::from_mut(value).cast(),
+                vt: $vt(Table::<T>::$table.as_prefix()),
+            }
+        }
+    };
+}
+lend!(lend_call, CallAccess, CallHandle, CallVtRef, CALL);
+lend!(lend_chunk, ChunkAccess, ChunkHandle, ChunkVtRef, CHUNK);
+lend!(lend_reply, ReplyAccess, ReplyHandle, ReplyVtRef, REPLY);
+lend!(lend_failure, FailureAccess, FailureHandle, FailureVtRef, FAILURE);
+
+struct Table<T>(PhantomData<T>);
+
+unsafe fn read<'a, T>(ctx: *const ()) -> &'a T {
+    // SAFETY: `ctx` was made by `lend_*` from a `&mut T` that outlives the hook.
+    unsafe { &*ctx.cast::<T>() }
+}
+
+unsafe fn edit<'a, T>(ctx: *mut ()) -> &'a mut T {
+    // SAFETY: as above; the author's side holds the only view (`&mut`), so no other is alive.
+    unsafe { &mut *ctx.cast::<T>() }
+}
+
+fn edit_text(view: View, edit: impl FnOnce(&str) -> Edited) -> EditResult {
+    // SAFETY: argument views live until the accessor returns.
+    match unsafe { view.text() } {
+        Some(text) => edit_result(edit(text)),
+        None => EditResult::NOT_UTF8,
+    }
+}
+
+fn edit_two(one: View, two: View, edit: impl FnOnce(&str, &str) -> Edited) -> EditResult {
+    // SAFETY: as above.
+    edit_text(one, |one| match unsafe { two.text() } {
+        Some(two) => edit(one, two),
+        None => Err(EditError::NotUtf8),
+    })
+}

@@ -1,0 +1,243 @@
+//! The plugin's side of the boundary: tables for any [`Callback`] or [`AsyncCallback`], with every
+//! panic caught before it could cross (a panic that crosses aborts the process).
+//!
+//! Called by [`export_callbacks!`](crate::export_callbacks) and by the conformance tests.
+
+pub(crate) mod background;
+mod events;
+mod panics;
+
+use super::{
+    CallHandle, CallbackVt, CallbackVtRef, ChunkHandle, CreateArgs, FailureHandle, RawCallback,
+    ReplyHandle, Verdict,
+};
+use crate::{AsyncCallback, CallView, Callback, Chunk, Hook, Host, LlmCall, LlmFailure, LlmReply};
+use abi_stable::{
+    prefix_type::WithMetadata,
+    staticref,
+    std_types::{RErr, ROk, RResult, RString},
+};
+use async_ffi::{FfiFuture, FutureExt};
+use std::{future::Future, marker::PhantomData};
+
+pub use panics::record_panics;
+
+/// The bits of an exported hooks list, named as the hooks.
+#[allow(non_upper_case_globals, missing_docs)]
+pub mod hook {
+    pub const on_llm_start: u32 = 1;
+    pub const on_llm_new_token: u32 = 2;
+    pub const on_llm_end: u32 = 4;
+    pub const on_llm_error: u32 = 8;
+    pub const ALL: u32 = 15;
+}
+
+/// Makes an instance of a sync callback whose table has the hooks in `HOOKS`.
+///
+/// # Safety
+/// `args` as `PluginRoot::create` promises them.
+pub unsafe fn create<T: Callback, const HOOKS: u32>(
+    args: CreateArgs,
+) -> RResult<RawCallback, RString> {
+    // SAFETY: passed on to the caller.
+    unsafe { create_with(args, vt::<T, HOOKS>(), T::new) }
+}
+
+/// As [`create`], for an async callback.
+///
+/// # Safety
+/// As [`create`].
+pub unsafe fn create_async<T: AsyncCallback, const HOOKS: u32>(
+    args: CreateArgs,
+) -> RResult<RawCallback, RString> {
+    // SAFETY: passed on to the caller.
+    unsafe { create_with(args, vt_async::<T, HOOKS>(), T::new) }
+}
+
+/// The table of a sync callback.
+#[must_use]
+pub fn vt<T: Callback, const HOOKS: u32>() -> CallbackVtRef {
+    CallbackVtRef(Sync::<T, HOOKS>::VT.as_prefix())
+}
+
+/// The table of an async callback.
+#[must_use]
+pub fn vt_async<T: AsyncCallback, const HOOKS: u32>() -> CallbackVtRef {
+    CallbackVtRef(Async::<T, HOOKS>::VT.as_prefix())
+}
+
+unsafe fn create_with<T, S: serde::de::DeserializeOwned>(
+    args: CreateArgs,
+    vt: CallbackVtRef,
+    new: fn(Host, S) -> Result<T, crate::InitError>,
+) -> RResult<RawCallback, RString> {
+    events::install();
+    // SAFETY: the host lives until `destroy` returns and the instance's tasks have ended.
+    let host = unsafe { Host::lent(args.host) };
+    let made = panics::caught(|| {
+        let _events = events::enter(host);
+        // SAFETY: the views of `args` live until this returns.
+        let settings = unsafe { args.settings.bytes() }.unwrap_or(b"{}");
+        let settings =
+            serde_json::from_slice(settings).map_err(|error| format!("settings: {error}"))?;
+        new(host, settings).map_err(|error| error.0)
+    });
+    match made.and_then(|made| made) {
+        Ok(instance) => {
+            let ctx = Box::into_raw(Box::new(Made { instance, host })).cast();
+            ROk(RawCallback { ctx, vt })
+        }
+        Err(message) => RErr(message.into()),
+    }
+}
+
+/// What `ctx` points to.
+struct Made<T> {
+    instance: T,
+    /// Whose log the hooks write to.
+    host: Host,
+}
+
+unsafe fn made<'a, T>(ctx: *const ()) -> &'a Made<T> {
+    // SAFETY: made by `create_with` of the same `T`, alive until `destroy`.
+    unsafe { &*ctx.cast::<Made<T>>() }
+}
+
+impl<T> Made<T> {
+    /// Runs `work` outside a hook; a panic in it ends here.
+    fn quietly(&self, work: impl FnOnce(&T)) {
+        let _events = events::enter(self.host);
+        let _ = panics::caught(|| work(&self.instance));
+    }
+}
+
+unsafe extern "C" fn destroy<T>(ctx: *mut ()) {
+    // A panicking `Drop` must not cross; what it leaves behind leaks.
+    let _ = panics::caught(|| {
+        // SAFETY: made by `create_with` of the same `T`; `destroy` runs once, last.
+        let made = unsafe { Box::from_raw(ctx.cast::<Made<T>>()) };
+        let _events = events::enter(made.host);
+        drop(made);
+    });
+}
+
+/// Runs a sync hook to its verdict.
+fn run<'a>(
+    host: Host,
+    mut call: CallView<'a>,
+    hook: impl FnOnce(&mut CallView<'a>) -> Hook,
+) -> Verdict {
+    let _events = events::enter(host);
+    match panics::caught(|| hook(&mut call)) {
+        Ok(outcome) => call.conclude(outcome),
+        Err(panic) => call.panicked(&panic),
+    }
+}
+
+/// Runs an async hook to its verdict; `call` is what the future edits through its own borrow.
+async fn run_async(
+    host: Host,
+    mut call: CallView<'_>,
+    hook: impl Future<Output = Hook>,
+) -> Verdict {
+    match panics::caught_async(events::within(host, hook)).await {
+        Ok(outcome) => call.conclude(outcome),
+        Err(panic) => call.panicked(&panic),
+    }
+}
+
+struct Sync<T, const HOOKS: u32>(PhantomData<T>);
+
+/// The sync hooks that take something beside the call.
+macro_rules! sync_hook {
+    ($name:ident, $handle:ident, $view:ident) => {
+        unsafe extern "C" fn $name(ctx: *const (), call: CallHandle, other: $handle) -> Verdict {
+            // SAFETY: as `made`.
+            let Made { instance, host } = unsafe { made::<T>(ctx) };
+            // SAFETY: the host lends `call` and `other` to this hook alone until it returns.
+            let (call, mut other) = unsafe { (CallView::lent(call), $view::lent(other)) };
+            run(*host, call, |call| instance.$name(call, &mut other))
+        }
+    };
+}
+
+impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
+    unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> Verdict {
+        // SAFETY: as in `sync_hook!`; the two borrows of the call are never used at once.
+        let (Made { instance, host }, view, mut edits) =
+            unsafe { (made::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
+        run(*host, view, |_| instance.on_llm_start(&mut edits))
+    }
+    sync_hook!(on_llm_new_token, ChunkHandle, Chunk);
+    sync_hook!(on_llm_end, ReplyHandle, LlmReply);
+    sync_hook!(on_llm_error, FailureHandle, LlmFailure);
+
+    unsafe extern "C" fn shutdown(ctx: *const ()) {
+        // SAFETY: as `made`.
+        unsafe { made::<T>(ctx) }.quietly(T::shutdown);
+    }
+
+    staticref! { const VT: WithMetadata<CallbackVt> = WithMetadata::new(CallbackVt {
+        destroy: destroy::<T>,
+        shutdown: Self::shutdown,
+        on_llm_start: if HOOKS & hook::on_llm_start != 0 { Some(Self::on_llm_start) } else { None },
+        on_llm_new_token: if HOOKS & hook::on_llm_new_token != 0 { Some(Self::on_llm_new_token) } else { None },
+        on_llm_end: if HOOKS & hook::on_llm_end != 0 { Some(Self::on_llm_end) } else { None },
+        on_llm_error: if HOOKS & hook::on_llm_error != 0 { Some(Self::on_llm_error) } else { None },
+        on_llm_start_async: None,
+        on_llm_new_token_async: None,
+        on_llm_end_async: None,
+        on_llm_error_async: None,
+    }) }
+}
+
+struct Async<T, const HOOKS: u32>(PhantomData<T>);
+
+/// As [`sync_hook!`]: the future owns its views of what the host keeps lent until it is dropped.
+macro_rules! async_hook {
+    ($name:ident, $handle:ident, $view:ident) => {
+        unsafe extern "C" fn $name(
+            ctx: *const (),
+            call: CallHandle,
+            other: $handle,
+        ) -> FfiFuture<Verdict> {
+            // SAFETY: the host keeps instance and handles alive until the future is dropped, and
+            // `run_async` uses its view only after the hook's own is done.
+            let (Made { instance, host }, view, mut call, mut other) = unsafe {
+                (made::<T>(ctx), CallView::lent(call), CallView::lent(call), $view::lent(other))
+            };
+            let hook = async move { instance.$name(&mut call, &mut other).await };
+            run_async(*host, view, hook).into_ffi()
+        }
+    };
+}
+
+impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
+    unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> FfiFuture<Verdict> {
+        // SAFETY: as in `async_hook!`.
+        let (Made { instance, host }, view, mut edits) =
+            unsafe { (made::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
+        run_async(*host, view, async move { instance.on_llm_start(&mut edits).await }).into_ffi()
+    }
+    async_hook!(on_llm_new_token, ChunkHandle, Chunk);
+    async_hook!(on_llm_end, ReplyHandle, LlmReply);
+    async_hook!(on_llm_error, FailureHandle, LlmFailure);
+
+    unsafe extern "C" fn shutdown(ctx: *const ()) {
+        // SAFETY: as `made`.
+        unsafe { made::<T>(ctx) }.quietly(T::shutdown);
+    }
+
+    staticref! { const VT: WithMetadata<CallbackVt> = WithMetadata::new(CallbackVt {
+        destroy: destroy::<T>,
+        shutdown: Self::shutdown,
+        on_llm_start: None,
+        on_llm_new_token: None,
+        on_llm_end: None,
+        on_llm_error: None,
+        on_llm_start_async: if HOOKS & hook::on_llm_start != 0 { Some(Self::on_llm_start) } else { None },
+        on_llm_new_token_async: if HOOKS & hook::on_llm_new_token != 0 { Some(Self::on_llm_new_token) } else { None },
+        on_llm_end_async: if HOOKS & hook::on_llm_end != 0 { Some(Self::on_llm_end) } else { None },
+        on_llm_error_async: if HOOKS & hook::on_llm_error != 0 { Some(Self::on_llm_error) } else { None },
+    }) }
+}

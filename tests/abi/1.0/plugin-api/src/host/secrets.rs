@@ -1,0 +1,69 @@
+//! Granted variables of the gateway's environment.
+
+use super::HostError;
+use crate::abi::{HostHandle, SecretsVtRef, View};
+use std::fmt;
+
+/// Values of the gateway's environment (its own variables, its `.env` file, the config's
+/// `environment_variables`) by name: those of `grants: {secrets: [NAME]}` in the callback's entry, and
+/// those of the manifest's `needs` that begin with the callback's own name.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use plugin_api::{Callback, Host, HostErrorKind, InitError};
+/// use plugin_api::testing::{MockHost, Tester};
+///
+/// struct Keyed;
+///
+/// impl Callback for Keyed {
+///     type Settings = serde_json::Value;
+///     fn new(host: Host, _: Self::Settings) -> Result<Self, InitError> {
+///         let secrets = host.secrets().ok_or(InitError::new("needs secrets"))?;
+///         let key = secrets.get("KEYED_API_KEY").map_err(InitError::new)?;
+///         assert_eq!(format!("{key:?}"), "***");
+///         assert_eq!(secrets.get("HOME").unwrap_err().kind, HostErrorKind::NOT_GRANTED);
+///         Ok(Self)
+///     }
+/// }
+///
+/// let host = MockHost::new();
+/// host.set_secret("KEYED_API_KEY", "k-1");
+/// Tester::on::<Keyed>(&host, serde_json::json!({}))?;
+/// # Ok::<(), InitError>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Secrets {
+    pub(super) raw: HostHandle,
+    pub(super) vt: SecretsVtRef,
+}
+
+impl Secrets {
+    /// The value of a granted variable.
+    ///
+    /// # Errors
+    /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED), or
+    /// [`NOT_SET`](super::HostErrorKind::NOT_SET) when it is not there or blank.
+    pub fn get(&self, name: &str) -> Result<SecretText, HostError> {
+        // SAFETY: as in `Host`; the view lives until the call returns.
+        let value = unsafe { (self.vt.secret())(self.raw.ctx, View::of(name.as_bytes())) };
+        Ok(SecretText(value.into_result()?.into()))
+    }
+}
+
+/// A secret's value: prints as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The value itself. Never log it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("***")
+    }
+}

@@ -1,0 +1,166 @@
+//! Write native callbacks for the Callgate LLM gateway.
+//!
+//! A *callback* is an object whose *hooks* the gateway runs around every call: before it goes out
+//! (`on_llm_start`), for each streamed chunk (`on_llm_new_token`), when it has been answered
+//! (`on_llm_end`) and when it failed (`on_llm_error`). A *plugin* is the shared object (`.so`) that
+//! exports it. The operator names it in the config's `callbacks` list; the order of the list is the
+//! order of the calls.
+//!
+//! **A native plugin is as privileged as the gateway itself**: it can read every key and every
+//! prompt, and a segmentation fault in it ends the process. What can be contained is: panics,
+//! refused edits, slow or stuck async hooks.
+//!
+//! # A whole plugin
+//!
+//! `callgate plugin new NAME` writes a ready one, with tests and CI. By hand:
+//!
+//! `Cargo.toml`:
+//!
+//! ```toml
+//! [lib]
+//! name = "short_prompts"             # becomes libshort_prompts.so
+//! crate-type = ["cdylib", "rlib"]    # rlib, so that `cargo test` works
+//!
+//! [dependencies]
+//! callgate-plugin-api = { path = "../callgate/plugin-api" } # or `git`; it is not published yet
+//! serde = { version = "1", features = ["derive"] }
+//! ```
+//!
+//! `src/lib.rs`:
+//!
+//! ```
+//! use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection};
+//!
+//! /// Short prompts go to the small local model, endless ones nowhere.
+//! struct ShortPrompts(Settings);
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Settings {
+//!     short: usize,
+//!     longest: usize,
+//! }
+//!
+//! impl Callback for ShortPrompts {
+//!     type Settings = Settings;
+//!
+//!     fn new(_host: Host, settings: Settings) -> Result<Self, InitError> {
+//!         if settings.short > settings.longest {
+//!             return Err(InitError::new("`short` is above `longest`"));
+//!         }
+//!         Ok(Self(settings))
+//!     }
+//!
+//!     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+//!         let length = call.prompt_len();
+//!         if length > self.0.longest {
+//!             return Err(Rejection::new(413, "the prompt is too long").into());
+//!         }
+//!         if length <= self.0.short {
+//!             call.set_model("gemma3")?;
+//!         }
+//!         Ok(Flow::Continue)
+//!     }
+//! }
+//!
+//! plugin_api::export_callbacks! {
+//!     ShortPrompts {
+//!         name: "short_prompts",
+//!         kind: sync,
+//!         hooks: [on_llm_start],
+//!         reads: ["messages"],
+//!         writes: ["model"],
+//!         settings_schema: r#"{
+//!             "type": "object",
+//!             "required": ["short", "longest"],
+//!             "properties": {
+//!                 "short":   {"type": "integer", "minimum": 0},
+//!                 "longest": {"type": "integer", "minimum": 0}
+//!             },
+//!             "additionalProperties": false
+//!         }"#,
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Build it with `cargo build --release`, put `libshort_prompts.so` beside the config in
+//! `plugins/`, and name it:
+//!
+//! ```yaml
+//! litellm_settings:
+//!   callbacks:
+//!     - name: short_prompts
+//!       settings: {short: 200, longest: 100000}
+//! ```
+//!
+//! # Versions
+//!
+//! The version of this crate is the version of the contract. A plugin keeps loading in every later
+//! gateway of the same major, whatever compiler built either side; one built against a newer minor
+//! than the gateway's loads too, and finds what the gateway lacks to be `None`.
+//!
+//! # The probe
+//!
+//! Before a gateway maps a file it has not seen, it loads it in a child process that may crash, and
+//! lets each callback be made and run each hook once on a made-up call. Side effects of `new` happen
+//! there too: see [`is_probe`].
+//!
+//! # Where to read on
+//!
+//! [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be read and
+//! changed, [`Host`] the services, [`testing`] how to test a callback without a gateway. Other
+//! languages find the contract in C in `include/callgate_plugin.h`, which is not stable yet.
+
+#![warn(missing_docs)]
+
+mod callback;
+mod export;
+mod host;
+mod kind;
+mod probe;
+mod view;
+
+#[doc(hidden)]
+#[allow(missing_docs, clippy::allow_attributes)]
+pub mod abi;
+pub mod limits;
+pub mod manifest;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use callback::{AsyncCallback, Callback, Flow, Hook, HookError, InitError, Rejection, Reply};
+pub use host::{
+    Admission, Clock, Counter, Counters, Gauge, Histogram, Host, HostError, HostErrorKind, Http,
+    HttpRequest, HttpResponse, Kv, MetricKind, Metrics, SecretText, Secrets, Task, Timer,
+};
+pub use kind::{Endpoint, FailureKind, Level};
+pub use probe::{PROBE_VARIABLE, is_probe};
+pub use view::{CallView, Chunk, EditError, LlmCall, LlmFailure, LlmReply, Route};
+
+/// What the export macro expands to; not for use by hand.
+#[doc(hidden)]
+pub mod __export {
+    pub use crate::abi::{
+        ApiVersion, CallbackVtRef, CreateArgs, PluginRoot, PluginRootRef, RawCallback, View,
+        shim::{create as create_sync, create_async, hook, record_panics, vt, vt_async},
+    };
+    pub use abi_stable::{
+        library::{
+            __call_root_module_loader as call_root, CheckTypeLayout, LibHeader, RootModuleResult,
+        },
+        prefix_type::PrefixTypeTrait,
+        std_types::{RErr, RNone, ROption, RResult, RSome, RStr, RString},
+    };
+
+    /// The manifest as the bytes of its section.
+    #[must_use]
+    pub const fn manifest_bytes<const LEN: usize>(manifest: &str) -> [u8; LEN] {
+        let (source, mut bytes, mut index) = (manifest.as_bytes(), [0; LEN], 0);
+        while index < LEN {
+            bytes[index] = source[index];
+            index += 1;
+        }
+        bytes
+    }
+}

@@ -1,0 +1,154 @@
+//! The manifest a plugin carries in its `.callgate.manifest` section, readable without running it.
+//!
+//! The section holds JSON values one after another: a header (`api`, `min_api`, `package`,
+//! `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
+//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and `sample_settings` where the author gave
+//! some), where lists are words separated by spaces.
+
+use crate::abi::ApiVersion;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use std::fmt;
+
+/// The name of the section.
+pub const SECTION: &str = ".callgate.manifest";
+
+/// A plugin file's own description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Who built what, against which contract.
+    pub header: Header,
+    /// The callbacks in the file; at least one.
+    pub callbacks: Vec<Exported>,
+}
+
+/// What holds for the whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Header {
+    /// The contract it was compiled against.
+    #[serde(deserialize_with = "version")]
+    pub api: ApiVersion,
+    /// The oldest host it can run in.
+    #[serde(deserialize_with = "version")]
+    pub min_api: ApiVersion,
+    /// The cargo package.
+    pub package: String,
+    /// The package's version.
+    pub version: String,
+}
+
+/// One callback of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Exported {
+    /// What the config's list calls it.
+    pub name: String,
+    /// `sync` or `async`.
+    pub kind: String,
+    /// The hooks it has.
+    #[serde(deserialize_with = "words")]
+    pub hooks: Vec<String>,
+    /// What of the call it looks at.
+    #[serde(deserialize_with = "words")]
+    pub reads: Vec<String>,
+    /// What of the call it changes.
+    #[serde(deserialize_with = "words")]
+    pub writes: Vec<String>,
+    /// The variables it asks for.
+    #[serde(default, deserialize_with = "words")]
+    pub needs_secrets: Vec<String>,
+    /// The hosts it asks for: `VARIABLE=URL`, the host of the variable's URL or else of this one.
+    #[serde(default, deserialize_with = "words")]
+    pub needs_http_hosts: Vec<String>,
+    /// A JSON Schema for its settings.
+    pub settings_schema: Value,
+    /// Settings it can be made of, for tools that are given none.
+    #[serde(default)]
+    pub sample_settings: Option<Value>,
+}
+
+/// Why a section is no manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError(String);
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the plugin's manifest cannot be read: {}", self.0)
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+impl Manifest {
+    /// Reads a section's bytes.
+    ///
+    /// # Errors
+    /// When they are no manifest, or one without a callback.
+    pub fn parse(section: &[u8]) -> Result<Self, ManifestError> {
+        let text = std::str::from_utf8(section)
+            .map_err(|error| ManifestError(error.to_string()))?
+            .trim_end_matches('\0');
+        let mut values = serde_json::Deserializer::from_str(text);
+        let bad = |error: serde_json::Error| ManifestError(error.to_string());
+        let header = Header::deserialize(&mut values).map_err(bad)?;
+        let callbacks =
+            values.into_iter::<Exported>().collect::<Result<Vec<_>, _>>().map_err(bad)?;
+        if callbacks.is_empty() {
+            return Err(ManifestError("it lists no callback".to_owned()));
+        }
+        Ok(Self { header, callbacks })
+    }
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ApiVersion, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.split_once('.')
+        .and_then(|(major, minor)| {
+            Some(ApiVersion { major: major.parse().ok()?, minor: minor.parse().ok()? })
+        })
+        .ok_or_else(|| de::Error::custom(format!("expected a version like `1.0`, found `{text}`")))
+}
+
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", self.major, self.minor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = r#"{"api":"1.0","min_api":"1.0","package":"p","version":"0.1.0"}"#;
+
+    #[test]
+    fn reads_header_and_callbacks() {
+        let section = format!(
+            "{HEADER}\n{}",
+            r#"{"name":"a","kind":"sync","hooks":"on_llm_start on_llm_end ","reads":"","writes":"model ","settings_schema":{"type":"object"}}"#
+        );
+        let manifest = Manifest::parse(section.as_bytes()).expect("a manifest");
+        assert_eq!(manifest.callbacks[0].hooks, ["on_llm_start", "on_llm_end"]);
+        assert_eq!(manifest.callbacks[0].writes, ["model"]);
+        assert_eq!(manifest.header.api, ApiVersion { major: 1, minor: 0 });
+    }
+
+    #[test]
+    fn refuses_what_is_no_manifest() {
+        for section in ["", "{}", "null", HEADER, "{\"api\":\"x\"}", "\u{1}\u{2}"] {
+            assert!(Manifest::parse(section.as_bytes()).is_err(), "{section:?}");
+        }
+        assert!(Manifest::parse(&[0xff, 0xfe]).is_err());
+    }
+
+    #[test]
+    fn the_manifest_states_the_package_version() {
+        let package = env!("CARGO_PKG_VERSION");
+        assert!(package.starts_with(concat!(crate::__api_version!(), ".")), "{package}");
+        assert_eq!(ApiVersion::CURRENT.to_string(), crate::__api_version!());
+    }
+}

@@ -1,0 +1,60 @@
+//! Workspaces of their own, copied into the build folder and built there by cargo without a network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use callgate_tests::build;
+
+/// Where generated crates are built, with those of `plugin new`: their dependencies are the same.
+fn target() -> PathBuf {
+    build::folder().join("generated")
+}
+
+/// All files below a folder, in a fixed order.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|_| panic!("no {}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A file that already says so stays as it is: cargo goes by its time.
+pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) {
+    if fs::read(path).is_ok_and(|found| found == content.as_ref()) {
+        return;
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// A copy of a folder, to build in.
+pub(super) fn copy(folder: &Path, name: &str) -> PathBuf {
+    let copy = target().join("abi").join(name);
+    for file in files(folder) {
+        write(&copy.join(file.strip_prefix(folder).unwrap()), fs::read(&file).unwrap());
+    }
+    copy
+}
+
+/// Builds a workspace with the versions that this one is locked to. Returns where the products are.
+pub(super) fn cargo(workspace: &Path) -> PathBuf {
+    // Cargo takes out what is not needed here.
+    let lock = build::repository().join("Cargo.lock");
+    fs::copy(lock, workspace.join("Cargo.lock")).unwrap();
+    let mut command = Command::new(env!("CARGO"));
+    command.arg("build").current_dir(workspace).env("CARGO_TARGET_DIR", target());
+    command.env("CARGO_NET_OFFLINE", "true").env("CARGO_TERM_COLOR", "never").stdin(Stdio::null());
+    // Its first run builds all dependencies: it ends when it ends.
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo build in {}: {said}", workspace.display());
+    target().join("debug")
+}
