@@ -73,19 +73,8 @@ pub struct Job<'a> {
     pub input: Option<&'a File>,
     /// What it is told, in a way that nobody else can read.
     pub request: &'a [u8],
-    /// What it sees of the environment.
-    pub environment: Seen,
     /// How long all of it may take; each note it gives begins this time anew.
     pub limit: Duration,
-}
-
-/// What a child process sees of the environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// What loading and running native code needs.
-    Necessary,
-    /// All of it: for whoever asked for this very work, in a shell of his own.
-    All,
 }
 
 /// How a child process came out.
@@ -121,7 +110,6 @@ impl<'a> Job<'a> {
             arguments: vec![subcommand.into()],
             input: None,
             request: &[],
-            environment: Seen::Necessary,
             limit: Duration::from_secs(5),
         }
     }
@@ -148,11 +136,7 @@ impl<'a> Job<'a> {
             None => Stdio::null(),
         };
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
-        match self.environment {
-            Seen::Necessary => command.env_clear().envs(environment::passed()),
-            Seen::All => command.envs([environment::MARK]),
-        };
+        command.args(&self.arguments).env_clear().envs(environment::passed());
         command.stdin(input).stdout(OwnedFd::from(theirs)).stderr(output).process_group(0);
         let child = Running { child: command.spawn()?, reaped: false };
         // Its ends of socket and pipe: they close with the child, not with us.

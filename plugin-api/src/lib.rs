@@ -8,7 +8,7 @@
 //!
 //! **A native plugin is as privileged as the gateway itself**: it can read every key and every
 //! prompt, and a segmentation fault in it ends the process. What can be contained is: panics,
-//! refused edits, slow or stuck async hooks.
+//! refused edits, async hooks that wait too long (not ones that block their thread).
 //!
 //! # A whole plugin
 //!

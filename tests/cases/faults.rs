@@ -83,7 +83,7 @@ async fn hooks_that_are_never_ready_weaken_no_other_callback_and_do_not_hold_the
     let wedged = faulty_async("wedged", json!({"on_llm_start": [{"log": "waiting"}, "never"]}));
     let wedged = with(wedged, "only", json!({"models": ["llama"]}));
     let guard = faulty("guard", json!({"only_model": "gpt", "on_llm_start": [refusal("no")]}));
-    let gateway = gateway(&upstream, &[with(wedged, "timeout", json!("1s")), guard]).await;
+    let mut gateway = gateway(&upstream, &[with(wedged, "timeout", json!("1s")), guard]).await;
     let calls: Vec<_> = (0..CALLS).map(|_| gateway.client().chat("llama").spawn()).collect();
     gateway.log().times("\"waiting\"", CALLS).await;
     let _ = gateway.client().chat("gpt").send().await.expect_status(418);
@@ -91,7 +91,7 @@ async fn hooks_that_are_never_ready_weaken_no_other_callback_and_do_not_hold_the
     for call in calls {
         let _ = call.await.unwrap().expect_status(503);
     }
-    gateway.stop().await;
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.log().text());
 }
 
 #[tokio::test]

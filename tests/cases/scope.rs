@@ -5,7 +5,7 @@ use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gateway, upstream};
 use serde_json::{Value, json};
 
-use crate::faulty::{all_hooks, hooks, recorder, report, with};
+use crate::faulty::{all_hooks, faulty, hooks, recorder, refusal, report, with};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
 
@@ -45,6 +45,20 @@ async fn outside_its_scope_no_hook_of_it_runs() {
                 assert!(others >= 2, "{only}, {model}: {ran:?}");
             }
         }
+    }
+}
+
+/// Clients choose the name they ask for: one of the config's aliases must not lead around a guard.
+#[tokio::test]
+async fn an_alias_of_a_model_is_in_its_scope() {
+    let upstream = upstream(Answer::default()).await;
+    let guard = faulty("guard", json!({"on_llm_start": [refusal("no")]}));
+    let callbacks = json!([with(guard, "only", json!({"models": ["gpt"]}))]);
+    let mut config = with_callbacks(&every_dialect(&upstream), &callbacks);
+    config["router_settings"] = json!({"model_group_alias": {"nick": "gpt"}});
+    let gateway = Gateway::with_config(config).start().await;
+    for (model, status) in [("gpt", 418), ("nick", 418), ("llama", 200)] {
+        let _ = gateway.client().chat(model).send().await.expect_status(status);
     }
 }
 

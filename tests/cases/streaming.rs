@@ -1,6 +1,7 @@
 //! Streams that go well: framing, promptness, the model echo, and usage only for those who asked.
 
-use callgate_tests::config::{config, every_dialect};
+use crate::faulty::faulty;
+use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
 use callgate_tests::{Answer, Event, Gate, Gateway, ToolCall, scripted, sse, upstream};
 use callgate_tests::{Script, within};
 use serde_json::{Value, json};
@@ -198,4 +199,24 @@ async fn many_streams_at_once_do_not_mix() {
         assert_eq!(sse::text(&events), "Hello world!");
     }
     gateway.stop().await;
+}
+
+/// Between values JSON may break lines, an event may not: what is behind the break would be lost.
+#[tokio::test]
+async fn an_event_stays_on_one_line_whoever_breaks_it() {
+    let event = "data: {\"id\":\"1\",\r\ndata: \"choices\":[{\"index\":0,\"delta\":{\"content\":\"whole\"},\
+                 \"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let broken = "{\n\"choices\":\r\n\n[{\"index\":0,\"delta\":{\"content\":\"whole\"}}]}";
+    let edit = faulty("edit", json!({"on_llm_new_token": [{"chunk_json": broken}]}));
+    for callbacks in [json!([]), json!([edit])] {
+        let upstream = upstream(Answer::fixed(200, "text/event-stream", event)).await;
+        let gateway = Gateway::with_config(with_callbacks(&[openai(&upstream)], &callbacks));
+        let gateway = gateway.start().await;
+        let reply = gateway.client().chat("gpt").streaming().send().await.expect_status(200);
+        let text = reply.text();
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert!(lines.iter().all(|line| line.starts_with("data: ")), "{text}");
+        assert_eq!((lines.len(), lines.last()), (2, Some(&"data: [DONE]")), "{text}");
+        assert_eq!(sse::text(&reply.events()), "whole", "{text}");
+    }
 }

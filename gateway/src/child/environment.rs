@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 /// Set in every child, so that code in it can know.
-pub(super) const MARK: (&str, &str) = (plugin_api::PROBE_VARIABLE, "1");
+const MARK: (&str, &str) = (plugin_api::PROBE_VARIABLE, "1");
 
 /// Names that are passed on as they are.
 const NAMES: &[&str] =

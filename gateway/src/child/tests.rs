@@ -1,7 +1,7 @@
 //! The runner with a shell as its child.
 
 use super::talk::OUTPUT;
-use super::{Ending, Job, Seen};
+use super::{Ending, Job};
 use std::{fs::File, io::Write as _, time::Duration};
 
 fn shell(script: &str) -> Job<'_> {
@@ -10,7 +10,6 @@ fn shell(script: &str) -> Job<'_> {
         arguments: vec!["-c".into(), script.into()],
         input: None,
         request: b"",
-        environment: Seen::Necessary,
         limit: Duration::from_secs(30),
     }
 }

@@ -327,7 +327,7 @@ impl Link {
             hook = hook.name(), callback.name = &**self.name(),
             milliseconds, slow = count, suppressed = left_out,
             "callback `{}` took {milliseconds:.1} ms in {} and held up every call on its thread; \
-             a sync hook may take 1 ms, or run with `mode: blocking`",
+             a hook may hold it for 1 ms; a sync one can run with `mode: blocking`",
             self.name(), hook.name()
         );
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     callbacks::{masked, signal_name},
-    child::{Ending, Job, Seen},
+    child::{Ending, Job},
     config::CallbackEntry,
     telemetry::one_line,
 };
@@ -50,7 +50,6 @@ pub(super) fn check(entry: &CallbackEntry, limit: Duration) -> Vec<Step> {
     let job = Job {
         arguments: arguments(entry),
         request: settings.as_bytes(),
-        environment: Seen::All,
         limit,
         ..Job::of_this_program("plugin")
     };
