@@ -122,7 +122,7 @@ pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Conf
 }
 
 /// The text of a file that people write. Bounded, because a path can name a device without end.
-fn read_text(path: &Path) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {

@@ -3,18 +3,18 @@
 use crate::{
     callbacks::{SearchPath, Survey, inspect_all},
     cli::Subject,
-    config::{self, CallbackEntry, Config, Environment, UnknownKeys, parse},
+    config::{self, CallbackEntry, Config, Environment, UnknownKeys, parse, read_text},
     deployments::Deployments,
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 /// Settings as the command line gives them: JSON, or `@` and a file of it.
 pub(super) fn settings(given: Option<&str>) -> Result<Option<Value>, String> {
     let Some(given) = given else { return Ok(None) };
     let text = match given.strip_prefix('@') {
         None => given.to_owned(),
-        Some(file) => fs::read_to_string(file)
+        Some(file) => read_text(Path::new(file))
             .map_err(|error| format!("`--settings`: `{file}` cannot be read: {error}"))?,
     };
     // The parser's own words repeat no value.

@@ -1,9 +1,9 @@
 //! What a rehearsal is given: request, headers, and the upstream's answer.
 
-use crate::{callbacks::Answered, cli::Test};
+use crate::{callbacks::Answered, cli::Test, config::read_text};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// See the module.
 pub(super) struct Input {
@@ -70,11 +70,12 @@ fn headers(given: &[String]) -> Result<HeaderMap, String> {
 
 fn bytes(option: &str, path: &Path) -> Result<Vec<u8>, String> {
     let read = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).map(String::into_bytes)
+        std::io::read_to_string(std::io::stdin())
     } else {
-        fs::read(path)
+        read_text(path)
     };
-    read.map_err(|error| format!("`{option}`: `{}` cannot be read: {error}", path.display()))
+    read.map(String::into_bytes)
+        .map_err(|error| format!("`{option}`: `{}` cannot be read: {error}", path.display()))
 }
 
 fn parsed(option: &str, path: &Path, bytes: &[u8]) -> Result<Value, String> {
