@@ -67,7 +67,7 @@ pub enum Reply {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// 400 to 599; anything else is a fault of the callback and becomes 500.
+    /// 400 to 599; for anything else 500 is sent, and the log says so.
     pub status: u16,
     /// The error object's `code`; the status when `None`.
     pub code: Option<String>,

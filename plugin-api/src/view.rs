@@ -58,7 +58,7 @@ pub enum EditError {
     WrongKind,
     /// This can no longer be changed in this hook.
     TooLate,
-    /// Larger than the gateway's body limit.
+    /// Past one of the [limits](crate::limits).
     TooLarge,
     /// Not allowed there: a header name with a space, a provider that does not exist.
     NotAllowed,
