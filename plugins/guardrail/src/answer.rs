@@ -8,7 +8,8 @@ use plugin_api::HookError;
 use serde_json::{Map, Value};
 
 /// The members of a message that are text for people.
-const FIELDS: [&str; 4] = ["content", "reasoning_content", "reasoning", "refusal"];
+pub(crate) const FIELDS: [&str; 5] =
+    ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
 
 /// Members of a choice or its message that repeat the text in another form.
 const REPEATS: [&str; 2] = ["logprobs", "reasoning_details"];

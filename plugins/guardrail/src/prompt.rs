@@ -1,6 +1,9 @@
 //! Where text stands in a prompt, and putting it back changed.
 
-use crate::{answer::content_under, rule::Rule};
+use crate::{
+    answer::{FIELDS, content_under},
+    rule::Rule,
+};
 use plugin_api::{HookError, LlmCall, Rejection};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -9,6 +12,22 @@ use serde_json::{Value, value::RawValue};
 struct Outline<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    /// What a client sends back of an answer.
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
+}
+
+impl Outline<'_> {
+    fn is_plain(&self) -> bool {
+        let others = [self.reasoning_content, self.reasoning, self.refusal, self.thinking];
+        others.iter().flatten().all(|value| value.get() == "null")
+    }
 }
 
 /// Applies the rules to every message. Images, tool calls and unknown members stay as they are.
@@ -17,9 +36,11 @@ pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookEr
         let json = call.message_json(index).unwrap_or_default();
         let outline: Outline<'_> = serde_json::from_str(json).map_err(|_| unreadable(index))?;
         match outline.content.map(RawValue::get) {
-            None | Some("null") => {}
-            Some(text) if text.starts_with('"') => text_message(rules, call, index)?,
-            Some(_) => parts_message(rules, call, index)?,
+            None | Some("null") if outline.is_plain() => {}
+            Some(text) if text.starts_with('"') && outline.is_plain() => {
+                text_message(rules, call, index)?;
+            }
+            _ => whole_message(rules, call, index)?,
         }
     }
     Ok(())
@@ -38,14 +59,17 @@ fn text_message(rules: &[Rule], call: &mut LlmCall<'_>, index: usize) -> Result<
     Ok(())
 }
 
-fn parts_message(rules: &[Rule], call: &mut LlmCall<'_>, index: usize) -> Result<(), HookError> {
+fn whole_message(rules: &[Rule], call: &mut LlmCall<'_>, index: usize) -> Result<(), HookError> {
     let json = call.message_json(index).unwrap_or_default();
     let mut message: Value = serde_json::from_str(json).map_err(|_| unreadable(index))?;
-    let content = message.get_mut("content").ok_or_else(|| unreadable(index))?;
-    let changed = content_under(rules, "content", content).map_err(|error| match error {
-        HookError::Internal(_) => unreadable(index),
-        denial => denial,
-    })?;
+    let mut changed = false;
+    for name in FIELDS {
+        let Some(content) = message.get_mut(name) else { continue };
+        changed |= content_under(rules, name, content).map_err(|error| match error {
+            HookError::Internal(_) => unreadable(index),
+            denial => denial,
+        })?;
+    }
     if changed {
         call.set_message_json(index, &message.to_string())?;
     }

@@ -36,7 +36,7 @@ fn a_prompt_is_masked_and_everything_else_of_it_stays() {
             {"type": "text", "text": "a@example.com"}, image.clone(),
             {"type": "text", "text": "nightfall", "cache_control": {"type": "ephemeral"}},
         ]}))
-        .message_json(json!({"role": "assistant", "content": null,
+        .message_json(json!({"role": "assistant", "content": null, "thinking": "a@example.com",
             "tool_calls": [{"id": "c", "function": {"arguments": "a@example.com"}}]}));
     assert_eq!(tester.start(&mut call), Outcome::Continue);
     let expected = json!([
@@ -46,7 +46,7 @@ fn a_prompt_is_masked_and_everything_else_of_it_stays() {
             {"type": "text", "text": "[email]"}, image,
             {"type": "text", "text": "$0 \"x\"", "cache_control": {"type": "ephemeral"}},
         ]},
-        {"role": "assistant", "content": null,
+        {"role": "assistant", "content": null, "thinking": "[email]",
             "tool_calls": [{"id": "c", "function": {"arguments": "a@example.com"}}]},
     ]);
     assert_eq!(call.body()["messages"], expected);
@@ -56,7 +56,8 @@ fn a_prompt_is_masked_and_everything_else_of_it_stays() {
 fn a_denied_prompt_is_refused_without_showing_what_was_found() {
     let key = format!("sk-{}", "a1".repeat(20));
     let parts = json!({"role": "user", "content": [{"type": "text", "text": format!("x {key}")}]});
-    for message in [json!({"role": "tool", "content": format!("x {key}.")}), parts] {
+    let past = json!({"role": "assistant", "content": "", "reasoning_content": format!("x {key}")});
+    for message in [json!({"role": "tool", "content": format!("x {key}.")}), parts, past] {
         let tester = rules(&json!([{"preset": "api_key", "action": "deny"}]));
         let rejection = refused(tester.start(&mut TestCall::chat("m").message_json(message)));
         assert_eq!((rejection.status, rejection.code.as_deref()), (400, Some("guardrail")));
