@@ -9,7 +9,7 @@ mod params;
 mod places;
 mod target;
 
-pub(crate) use edits::{Jottings, Snapshot, valid_header};
+pub(crate) use edits::{Jottings, Snapshot, set_header};
 pub(crate) use target::{RouteEdit, Target};
 
 use crate::json::Body;

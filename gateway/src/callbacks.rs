@@ -26,7 +26,7 @@ mod scope;
 mod snapshot;
 mod startup_table;
 
-pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed};
+pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed, completion};
 pub use caution::{Caution, Occasion};
 pub use chain::{
     BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,

@@ -92,15 +92,7 @@ impl Call {
     }
 
     pub(crate) fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
-        let (name, value) = valid_header(name, value)?;
-        let others = self.upstream_headers.iter().filter(|(present, _)| *present != name);
-        let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if used + name.as_str().len() + value.len() > limits::HEADERS {
-            return Err(EditError::TooLarge);
-        }
-        self.upstream_headers.retain(|(present, _)| *present != name);
-        self.upstream_headers.push((name, value));
-        Ok(())
+        set_header(&mut self.upstream_headers, name, value)
     }
 
     pub(crate) fn remove_upstream_header(&mut self, name: &str) -> Result<(), EditError> {
@@ -214,11 +206,25 @@ fn changeable(path: &str) -> Result<(), EditError> {
     if path.is_empty() || FIXED.contains(&name) { Err(EditError::NotAllowed) } else { Ok(()) }
 }
 
-/// A header a callback may set: valid, and not one the connection or the gateway owns.
-pub(crate) fn valid_header(
+/// Sets a header that a callback gives, unless all of them together become too large.
+pub(crate) fn set_header(
+    headers: &mut Vec<(HeaderName, HeaderValue)>,
     name: &str,
     value: &str,
-) -> Result<(HeaderName, HeaderValue), EditError> {
+) -> Result<(), EditError> {
+    let (name, value) = valid_header(name, value)?;
+    let others = headers.iter().filter(|(present, _)| *present != name);
+    let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if used + name.as_str().len() + value.len() > limits::HEADERS {
+        return Err(EditError::TooLarge);
+    }
+    headers.retain(|(present, _)| *present != name);
+    headers.push((name, value));
+    Ok(())
+}
+
+/// A header a callback may set: valid, and not one the connection or the gateway owns.
+fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EditError> {
     let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
     let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;
     let owned = [

@@ -1,6 +1,6 @@
 //! Chunks, replies and failures as hooks see them.
 
-use crate::{call::valid_header, failure::Failure, provider::Usage};
+use crate::{call::set_header, failure::Failure, provider::Usage};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
@@ -252,15 +252,7 @@ impl ReplyAccess for Reply<'_> {
         if self.json.is_none() {
             return Err(EditError::TooLate);
         }
-        let header = valid_header(name, value)?;
-        let others = self.headers.iter().filter(|(present, _)| *present != header.0);
-        let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if used + name.len() + value.len() > limits::HEADERS {
-            return Err(EditError::TooLarge);
-        }
-        self.headers.retain(|(present, _)| *present != header.0);
-        self.headers.push(header);
-        Ok(())
+        set_header(&mut self.headers, name, value)
     }
 
     fn finish_reason(&self) -> Option<&str> {
@@ -349,10 +341,10 @@ impl FailureAccess for Failing<'_> {
     }
 }
 
-/// Whether a callback's own answer can be sent as one.
-pub(super) fn is_completion(json: &str) -> bool {
-    serde_json::from_str::<Value>(json)
-        .is_ok_and(|value| value["choices"][0]["message"].is_object())
+/// A callback's own answer, if it can be sent as one.
+pub(crate) fn completion(json: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(json).ok()?;
+    value["choices"][0]["message"].is_object().then_some(value)
 }
 
 /// At most so many bytes of a text, whole characters.

@@ -1,7 +1,7 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
 use super::{
-    answer::{is_completion, within},
+    answer::{completion, within},
     hook::Hook,
 };
 use crate::{
@@ -277,7 +277,7 @@ impl CallAccess for Scope<'_> {
         self.given = if text.len() > limits::ANSWER {
             Given::Fault(format!("its answer has more than {} bytes", limits::ANSWER))
         } else if let Reply::Json(json) = &reply
-            && !is_completion(json)
+            && completion(json).is_none()
         {
             Given::Fault("it answered with something that is no `chat.completion`".to_owned())
         } else {

@@ -1,6 +1,6 @@
 //! Completions made here: for `mock_response` and for callbacks that answer by themselves.
 
-use crate::{failure::Failure, provider::Echo};
+use crate::{callbacks, failure::Failure, provider::Echo};
 use plugin_api::{FailureKind, Reply};
 use serde_json::{Value, json};
 
@@ -54,9 +54,9 @@ pub(super) fn chunks(reply: &Reply, echo: &Echo) -> Result<Vec<String>, Failure>
     Ok(vec![chunk(delta, Value::Null), chunk(json!({}), reason)])
 }
 
+/// What is none was a fault of the callback, before it came here.
 fn completion(json: &str) -> Result<Value, Failure> {
-    let value: Option<Value> = serde_json::from_str(json).ok();
-    value.filter(|value| value["choices"][0]["message"].is_object()).ok_or_else(|| {
+    callbacks::completion(json).ok_or_else(|| {
         let text = "a callback answered with something that is no `chat.completion`";
         Failure::new(FailureKind::FAULT, 503, text).code("callback_failed")
     })
