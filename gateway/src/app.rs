@@ -8,6 +8,7 @@ use crate::{
     host::Services,
     metrics::CallMetrics,
     secret::Secret,
+    server::WebRules,
     upstream::Tls,
 };
 use http::HeaderName;
@@ -22,6 +23,8 @@ pub struct App {
     /// Asked for whatever the client names, when set.
     pub(crate) completion_model: Option<String>,
     pub(crate) limits: Limits,
+    /// Which web pages may call.
+    pub(crate) web: WebRules,
     pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
@@ -36,9 +39,10 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the parts together.
+    /// Puts the parts together, to listen on `host`.
     #[must_use]
     pub fn new(
+        host: &str,
         config: &Config,
         deployments: Deployments,
         plugins: Vec<Plugin>,
@@ -53,6 +57,7 @@ impl App {
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.clone(),
             limits: config.gateway.limits,
+            web: WebRules::new(config, host),
             deployments: Arc::new(deployments),
             callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),

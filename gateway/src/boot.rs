@@ -94,6 +94,7 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     {
         problems.push(problem);
     }
+    problems.extend(config.warn_of_no_key(host.is_none_or(is_loopback)));
     let mut found = Vec::new();
     let deployments = keep(Deployments::from_config(&config), &mut found);
     // A warning may only miss what an error above has left out.
@@ -200,7 +201,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     }
     let drain = built.config.gateway.limits.drain_timeout;
     let Built { config, deployments, plugins, left_out, services, .. } = built;
-    let app = Arc::new(App::new(&config, deployments, plugins, left_out, services));
+    let app = Arc::new(App::new(&serve.host, &config, deployments, plugins, left_out, services));
     let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {

@@ -29,6 +29,7 @@ mod section;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod web;
 mod yaml;
 
 pub use callbacks::{
@@ -44,6 +45,7 @@ pub use problem::{Place, Problem, Problems, Severity};
 pub use router::{Alias, RouterSettings};
 pub(crate) use section::closest;
 pub use setting::{Setting, Unset};
+pub use web::WebSettings;
 
 use reader::{Field, Reader};
 use section::Section;
@@ -106,6 +108,29 @@ impl Config {
         let text = "expected a master key, because the address is not loopback; found none";
         let remedy = "set it here or in `LITELLM_MASTER_KEY`, or listen on 127.0.0.1";
         Err(Problem::error(place, text).remedy(remedy))
+    }
+}
+
+impl Config {
+    /// What it means that there is no master key.
+    #[must_use]
+    pub fn warn_of_no_key(&self, host_is_loopback: bool) -> Option<Problem> {
+        if self.master_key.is_some() {
+            return None;
+        }
+        let who = if host_is_loopback {
+            "every program of this machine"
+        } else {
+            "everybody who reaches the address"
+        };
+        let text = format!(
+            "there is no master key: {who} may call at your cost; web pages of other origins and \
+             foreign `Host` names are refused, but for those in `callgate.cors.allow_origins` and \
+             `callgate.allow_hosts`"
+        );
+        let mut place = Place::whole_file(&self.file);
+        "general_settings.master_key".clone_into(&mut place.path);
+        Some(Problem::warning(place, text).remedy("set a long random key"))
     }
 }
 

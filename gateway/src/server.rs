@@ -1,6 +1,6 @@
-//! The HTTP surface: which path is what, and what every answer carries. The only room that knows axum.
+//! The HTTP surface: what every answer carries, and who answers. The only room that knows axum.
 //!
-//! `listen` accepts connections, `auth` knows callers, `chat` tells the story of a call, `relay`
+//! `listen` accepts connections, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells the story of a call, `relay`
 //! streams, `wire` is the client's socket, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
 //! failure becomes HTTP, `access_log` writes the one line each request gets.
 
@@ -22,30 +22,31 @@ mod read;
 mod relay;
 mod request;
 mod respond;
+mod route;
+mod web;
 mod wire;
 
 pub use listen::{Listener, Server, Stop};
+pub(crate) use web::WebRules;
 
-use crate::app::App;
+use crate::{app::App, failure::Failure};
 use alarm::Alarm;
 use axum::{
-    Router,
     body::Body,
-    extract::{Path, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
 };
 use bytes::Bytes;
 use futures_util::future::Either;
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
-use std::{convert::Infallible, sync::Arc};
-use tower::ServiceExt as _;
+use plugin_api::FailureKind;
+use route::{CALLS, Route};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
-/// The body of a request: straight from the connection, or behind the router.
-type RequestBody = EitherBody<Incoming, Body>;
+/// The body of a request.
+type RequestBody = Incoming;
 
 /// The body of an answer: in one piece, or whatever else there is.
 type AnswerBody = EitherBody<Full<Bytes>, Body>;
@@ -54,129 +55,163 @@ type AnswerBody = EitherBody<Full<Bytes>, Body>;
 #[derive(Clone, Debug)]
 struct Surface {
     app: Arc<App>,
-    router: Router,
 }
 
 impl Surface {
     fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), router: router(Arc::clone(app)) }
+        Self { app: Arc::clone(app) }
     }
 
-    /// The usual calls go straight to their story: matching, boxing and extracting for the router
-    /// would cost them a tenth of what they take. Everything else is the router's.
+    /// The usual calls go straight to their story: to box them and to look at them twice would cost
+    /// them a tenth of what they take.
     fn answer(
         &self,
         alarm: &Alarm,
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
-        if request.method() == Method::POST && CALLS.contains(&request.uri().path()) {
-            let (app, alarm) = (Arc::clone(&self.app), alarm.clone());
-            let call = chat::call(app, alarm, request.map(EitherBody::Left), None);
+        let (app, alarm) = (Arc::clone(&self.app), alarm.clone());
+        let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
+        if usual && !request.headers().contains_key(header::ORIGIN) {
+            let call = chat::call(app, alarm, request, None);
             return Either::Left(async { Ok(call.await) });
         }
-        let mut request = request;
-        request.extensions_mut().insert(alarm.clone());
-        let routed = self.router.clone().oneshot(request);
-        Either::Right(Box::pin(async { Ok(routed.await?.map(EitherBody::Right)) }))
+        Either::Right(Box::pin(async { Ok(marked(app, alarm, request).await) }))
     }
 }
 
-/// The paths of a call that name no model.
-const CALLS: [&str; 3] = ["/v1/chat/completions", "/chat/completions", "/cursor/chat/completions"];
-
-/// Every path.
-fn router(app: Arc<App>) -> Router {
-    // A post to one of these has been answered before it comes here.
-    let named =
-        CALLS.iter().fold(Router::new(), |router, path| router.route(path, MethodRouter::new()));
-    let calls = named
-        .route("/engines/{model}/chat/completions", post(chat_with_model))
-        .route("/openai/deployments/{model}/chat/completions", post(chat_with_model))
-        .method_not_allowed_fallback(method_not_allowed);
-    let rest = Router::new()
-        .route("/v1/models", get(models::list))
-        .route("/models", get(models::list))
-        .route("/v1/models/{id}", get(models::one))
-        .route("/models/{id}", get(models::one))
-        .route("/callbacks", get(callbacks::list))
-        .route("/active/callbacks", get(callbacks::active))
-        .route("/health/liveliness", get(health::alive))
-        .route("/health/liveness", get(health::alive))
-        .route("/health/readiness", get(health::ready))
-        .route("/metrics", get(metrics::all))
-        .route("/metrics/", get(metrics::all))
-        .route("/", get(health::root))
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), limit_head))
-        .layer(middleware::from_fn(access_log::small_endpoint));
-    calls.merge(rest).with_state(app)
+/// The answer to any request, as the page that sent it may read it (CORS).
+async fn marked(
+    app: Arc<App>,
+    alarm: Alarm,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<AnswerBody> {
+    if !request.headers().contains_key(header::ORIGIN) {
+        return routed(app, alarm, request).await;
+    }
+    let origin = web::origin(request.headers());
+    let mut response = routed(Arc::clone(&app), alarm, request).await;
+    app.web.mark(origin.as_ref(), response.headers_mut());
+    response
 }
 
-async fn chat_with_model(
-    State(app): State<Arc<App>>,
-    Path(model): Path<String>,
-    mut request: Request,
-) -> Response {
-    let alarm = request.extensions_mut().remove::<Alarm>().unwrap_or_default();
-    let request = request.map(EitherBody::Right);
-    chat::call(app, alarm, request, Some(model)).await.map(Body::new)
+async fn routed(
+    app: Arc<App>,
+    alarm: Alarm,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<AnswerBody> {
+    let route = Route::of(request.uri().path());
+    if let Some(Route::Chat(model)) = route
+        && request.method() == Method::POST
+    {
+        let model = model.map(str::to_owned);
+        return chat::call(app, alarm, request, model).await;
+    }
+    small(app, request).await.map(EitherBody::Right)
 }
 
-/// Calls check their head in `request::accept`, where their failure gets its line in the log; this is
-/// for everything else.
-async fn limit_head(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match request::check_head(&app, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(failure) => error::response(&failure),
+/// Everything but calls: a small answer, and its line in the log.
+async fn small(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
+    let accepted = Instant::now();
+    let (head, _) = request.into_parts();
+    let path = head.uri.path();
+    let route = Route::of(path);
+    let answered = match request::admit(&app, &head) {
+        Ok(()) => respond(&app, &head, route).await,
+        Err(failure) => Err(failure.into()),
+    };
+    let (mut response, failure) = match answered {
+        Ok(response) => (response, None),
+        Err(Refused { failure, detail }) => (error::with_detail(&failure, detail), Some(failure)),
+    };
+    let headers = response.headers_mut();
+    if let Some(route) = route
+        && (head.method == Method::OPTIONS || !route.takes(&head.method))
+    {
+        headers.insert(header::ALLOW, HeaderValue::from_static(route.allow()));
+    }
+    if let Some(Route::Chat(_)) = route
+        && let Ok(id) = HeaderValue::try_from(request::call_id(&head.headers))
+    {
+        headers.insert(request::CALL_ID, id);
+    }
+    // Nobody reads the body, so what follows it on the connection cannot be found.
+    if request::has_body(&head.headers) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    access_log::small_endpoint(&head.method, path, &response, accepted, failure.as_ref());
+    response
+}
+
+/// A request that is not answered as it was meant, and LiteLLM's own word for that.
+struct Refused {
+    failure: Failure,
+    detail: Option<&'static str>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, detail: None }
     }
 }
 
-/// Preflights are answered for any path, as LiteLLM does: browsers ask before they call.
-async fn method_not_allowed(
-    State(app): State<Arc<App>>,
-    method: Method,
-    request: Request,
-) -> Response {
-    if let Err(failure) = request::check_head(&app, request.headers()) {
-        return error::response(&failure);
+async fn respond(
+    app: &Arc<App>,
+    head: &http::request::Parts,
+    route: Option<Route<'_>>,
+) -> Result<Response, Refused> {
+    let (state, headers) = (State(Arc::clone(app)), head.headers.clone());
+    if head.method == Method::OPTIONS && headers.contains_key(header::ORIGIN) {
+        let origin = web::origin(&headers);
+        return Ok(empty(StatusCode::OK, app.web.preflight(&headers, origin.as_ref())?));
     }
-    if method == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) {
-        let headers = [
-            (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-            (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS")),
-            (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
-            (
-                header::ACCESS_CONTROL_ALLOW_HEADERS,
-                request
-                    .headers()
-                    .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
-                    .cloned()
-                    .unwrap_or(HeaderValue::from_static("*")),
-            ),
-        ];
-        return (StatusCode::OK, headers).into_response();
+    let Some(route) = route else { return elsewhere(head) };
+    if head.method == Method::OPTIONS {
+        return Ok(empty(StatusCode::NO_CONTENT, HeaderMap::new()));
     }
-    detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    Ok(match route {
+        _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
+        // Taken before it comes here.
+        Route::Chat(_) => return Err(wrong_method(route, &head.method)),
+        Route::Models => models::list(state, headers).await,
+        Route::Model(name) => models::one(app, name, &headers)?,
+        Route::Callbacks => callbacks::list(state, headers).await,
+        Route::ActiveCallbacks => callbacks::active(state, headers).await,
+        Route::Alive => health::alive().await,
+        Route::Ready => health::ready().await,
+        Route::Metrics => metrics::all(state, headers).await,
+        Route::Root => health::root().await,
+    })
 }
 
-async fn not_found(request: Request) -> Response {
-    let path = request.uri().path();
-    let trimmed = path.trim_end_matches('/');
-    // `//host` would lead elsewhere: only a plain path is sent back.
-    if trimmed.len() < path.len() && !trimmed.is_empty() && !trimmed.starts_with("//") {
-        let location = match request.uri().query() {
+fn empty(status: StatusCode, headers: HeaderMap) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A path that is none: without its slash it may be one.
+fn elsewhere(head: &http::request::Parts) -> Result<Response, Refused> {
+    let path = head.uri.path();
+    if let Some(trimmed) = route::without_slash(path) {
+        let location = match head.uri.query() {
             Some(query) => format!("{trimmed}?{query}"),
             None => trimmed.to_owned(),
         };
         if let Ok(location) = HeaderValue::from_str(&location) {
-            let headers = [(header::LOCATION, location)];
-            return (StatusCode::TEMPORARY_REDIRECT, headers).into_response();
+            let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+            return Ok(empty(StatusCode::TEMPORARY_REDIRECT, headers));
         }
     }
-    detail(StatusCode::NOT_FOUND, "Not Found")
+    let path = access_log::shortened(path);
+    let text = format!("Not Found: this gateway does not serve `{path}`");
+    let failure = Failure::new(FailureKind::INVALID, 404, text);
+    Err(Refused { failure, detail: Some("Not Found") })
 }
 
-fn detail(status: StatusCode, text: &str) -> Response {
-    respond::json(status, serde_json::json!({ "detail": text }).to_string())
+fn wrong_method(route: Route<'_>, method: &Method) -> Refused {
+    let method = access_log::shortened(method.as_str());
+    let text = format!("Method Not Allowed: expected one of {}, found {method}", route.allow());
+    let failure = Failure::new(FailureKind::INVALID, 405, text);
+    Refused { failure, detail: Some("Method Not Allowed") }
 }

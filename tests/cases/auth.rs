@@ -22,6 +22,8 @@ async fn keys_are_taken_from_the_first_header_present() {
         (&[("authorization", &bearer)], 200),
         (&[("authorization", &lower)], 200),
         (&[("authorization", &basic)], 200),
+        (&[("authorization", &shouted)], 200),
+        (&[("authorization", &two_spaces)], 200),
         (&[("x-litellm-api-key", MASTER_KEY)], 200),
         (&[("x-litellm-api-key", &bearer)], 200),
         (&[("api-key", MASTER_KEY)], 200),
@@ -31,10 +33,8 @@ async fn keys_are_taken_from_the_first_header_present() {
         (&[("x-api-key", "wrong"), ("authorization", &bearer)], 200),
         (&[("x-litellm-api-key", MASTER_KEY), ("authorization", "Bearer wrong")], 200),
         (&[], 401),
-        (&[("authorization", &shouted)], 401),
         (&[("authorization", MASTER_KEY)], 401),
         (&[("authorization", "Bearer ")], 401),
-        (&[("authorization", &two_spaces)], 401),
         (&[("authorization", "Bearer wrong")], 401),
         (&[("authorization", "")], 401),
         (&[("x-litellm-api-key", "wrong"), ("authorization", &bearer)], 401),
@@ -58,7 +58,7 @@ async fn refusals_have_the_bodies_clients_know() {
     let client = gateway.client().without_key();
     let chat = || client.chat("gpt");
     assert_eq!(chat().send().await.text(), NO_KEY);
-    for malformed in [MASTER_KEY, "Bearer ", "BEARER x"] {
+    for malformed in [MASTER_KEY, "Bearer ", "Digest x"] {
         let reply = chat().header("authorization", malformed).send().await.expect_status(401);
         assert_eq!(reply.text(), MALFORMED, "{malformed}");
     }

@@ -1,7 +1,8 @@
 //! Health and the edges of the route table.
 
 use callgate_tests::config::{config, openai};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::raw::status;
+use callgate_tests::{Answer, Gateway, Raw, upstream};
 use serde_json::json;
 
 #[tokio::test]
@@ -24,14 +25,74 @@ async fn unknown_paths_and_wrong_methods_are_told_apart() {
     let client = gateway.client().without_key();
     for path in ["/nope", "/v1/nope", "/v1/chat", "/v1/chat/completions/x", "/../etc/passwd", "//"]
     {
-        assert_eq!(client.get(path).await.status, 404, "{path}");
+        let reply = client.get(path).await.expect_status(404);
+        assert_eq!(reply.json()["detail"], "Not Found", "{path}");
+        assert_eq!(reply.error()["code"], "404", "{path}");
     }
-    for (method, path) in [
-        ("GET", "/v1/chat/completions"),
-        ("DELETE", "/v1/chat/completions"),
-        ("POST", "/v1/models"),
-        ("POST", "/health/liveliness"),
+    for (method, path, allow) in [
+        ("GET", "/v1/chat/completions", "POST, OPTIONS"),
+        ("DELETE", "/v1/chat/completions", "POST, OPTIONS"),
+        ("PUT", "/engines/m/chat/completions", "POST, OPTIONS"),
+        ("POST", "/v1/models", "GET, HEAD, OPTIONS"),
+        ("POST", "/health/liveliness", "GET, HEAD, OPTIONS"),
     ] {
-        assert_eq!(client.request(method, path).send().await.status, 405, "{method} {path}");
+        let reply = client.request(method, path).send().await.expect_status(405);
+        assert_eq!(reply.header("allow"), allow, "{method} {path}");
+        assert_eq!(reply.json()["detail"], "Method Not Allowed", "{method} {path}");
+        assert_eq!(reply.error()["code"], "405", "{method} {path}");
+        let called = !reply.header("x-litellm-call-id").is_empty();
+        assert_eq!(called, path.ends_with("completions"), "{method} {path}");
+        let reply = client.request("OPTIONS", path).send().await.expect_status(204);
+        assert_eq!(reply.header("allow"), allow, "{path}");
+    }
+    let log = gateway.stop().await;
+    assert_eq!(log.matches("\"error.code\":\"404\"").count(), 6, "{log}");
+    assert_eq!(log.matches("\"error.code\":\"405\"").count(), 5, "{log}");
+}
+
+#[tokio::test]
+async fn a_slash_too_many_leads_to_the_same_path_and_nowhere_else() {
+    let gateway = Gateway::with_config(config(&[])).start().await;
+    for (path, location) in [
+        ("/v1/models/", Some("/v1/models")),
+        ("/health/readiness//?a=b", Some("/health/readiness?a=b")),
+        ("/\\evil.example/", None),
+        ("//evil.example/", None),
+        ("//evil.example/v1/models/", None),
+        ("/%5Cevil.example/", None),
+        ("/\tevil.example/", None),
+    ] {
+        let mut raw = Raw::connect(gateway.address()).await;
+        raw.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        let answer = raw.read_to_end().await;
+        let found = answer.lines().find_map(|line| line.strip_prefix("location: "));
+        assert_eq!(found, location, "{path}: {answer}");
+        assert_eq!(status(&answer) == 307, location.is_some(), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_takes_little_room_in_the_log() {
+    let gateway = Gateway::with_config(config(&[])).start().await;
+    let client = gateway.client().without_key();
+    let long = "a".repeat(50_000);
+    for path in [format!("/{long}"), format!("/engines/{long}/chat/completions")] {
+        let _ = client.request("POST", &path).body("{}").send().await;
+        let _ = client.get(&path).await;
+        let _ = client.get(&format!("/v1/models/{long}")).await;
+    }
+    let log = gateway.stop().await;
+    assert!(log.lines().all(|line| line.len() < 2000), "{log}");
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_was_read_says_that_the_connection_ends() {
+    let gateway = Gateway::with_config(config(&[])).start().await;
+    for path in ["/v1/chat/completions", "/nope", "/v1/models"] {
+        let mut raw = Raw::connect(gateway.address()).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+        raw.send(head).await;
+        let answer = raw.read_to_end().await;
+        assert!(answer.contains("connection: close"), "{path}: {answer}");
     }
 }

@@ -62,4 +62,5 @@ mod timeouts;
 mod tls;
 mod truncated;
 mod validation;
+mod web_pages;
 mod workbench;

@@ -38,7 +38,42 @@ async fn one_model_by_name() {
         let model = gateway.client().get(path).await.expect_status(200).json();
         assert_eq!((&model["id"], &model["object"]), (&json!("gpt"), &json!("model")));
     }
-    let _ = gateway.client().get("/v1/models/nope").await.expect_status(404);
+    let error = gateway.client().get("/v1/models/nope").await.expect_status(404).error();
+    assert_eq!(error["code"], "model_not_found");
+}
+
+#[tokio::test]
+async fn a_name_in_a_path_may_hold_slashes() {
+    let upstream = upstream(Answer::default()).await;
+    let base = upstream.openai_base();
+    let named = |name: &str| callgate_tests::config::deployment(name, "openai/up", &base);
+    let names = ["vendor/model", "100% é"];
+    let gateway = Gateway::with_config(config(&names.map(named))).start().await;
+    for (written, name) in
+        [("vendor/model", names[0]), ("vendor%2Fmodel", names[0]), ("100%25%20%C3%A9", names[1])]
+    {
+        for prefix in ["/v1/models/", "/models/"] {
+            let model = gateway.client().get(&format!("{prefix}{written}")).await;
+            assert_eq!(model.expect_status(200).json()["id"], name);
+        }
+        for prefix in ["/engines/", "/openai/deployments/"] {
+            let path = format!("{prefix}{written}/chat/completions");
+            let reply = gateway.client().chat("other").path(&path).send().await;
+            assert_eq!(reply.expect_status(200).json()["model"], name, "{path}");
+        }
+    }
+    for wrong in ["%FF", "%", "%zz", "a%2"] {
+        let path = format!("/engines/{wrong}/chat/completions");
+        let request = gateway.client().chat("gpt").path(&path);
+        let reply = request.header("x-litellm-call-id", "bad-name").send().await;
+        let reply = reply.expect_status(400);
+        assert_eq!(reply.header("x-litellm-call-id"), "bad-name", "{path}");
+        assert!(reply.error()["message"].as_str().unwrap().contains("percent-encoded"), "{path}");
+        let model = gateway.client().get(&format!("/v1/models/{wrong}")).await;
+        let _ = model.expect_status(400).error();
+    }
+    let log = gateway.stop().await;
+    assert_eq!(log.matches("\"call.id\":\"bad-name\"").count(), 4, "{log}");
 }
 
 #[tokio::test]

@@ -143,3 +143,12 @@ async fn memory_of_huge_replies_is_given_back() {
     assert!(kept < 2 * HUGE, "{kept} bytes of {} are kept", 6 * HUGE);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_status_that_http_does_not_have_is_not_passed_on() {
+    for stream in [false, true] {
+        let answer = Answer::raw("HTTP/1.1 999 Odd\r\ncontent-length: 2\r\n\r\n{}");
+        let error = asked(answer, stream).await.expect_status(502).error();
+        assert!(error["message"].as_str().unwrap().contains("999"), "{error}");
+    }
+}

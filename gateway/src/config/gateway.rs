@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
+use super::web::{self, WebSettings};
 
 /// The `callgate` section.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct GatewaySettings {
     pub require_pins: bool,
     /// Whether a plugin that others could change is refused; `None`: as root, it is.
     pub strict_owner: Option<bool>,
+    /// The web pages and names it is for.
+    pub web: WebSettings,
     /// Bounds of what a client may send and how long it may take.
     pub limits: Limits,
 }
@@ -36,6 +39,7 @@ impl Default for GatewaySettings {
             cache_dir: None,
             require_pins: false,
             strict_owner: None,
+            web: WebSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -117,6 +121,7 @@ pub(super) fn read(
     settings.require_pins = pins.unwrap_or_default();
     let verify = choice(reader, &mut section, "verify_owner", ["warn", "strict"]);
     settings.strict_owner = verify.map(|it| it == 1);
+    settings.web = web::read(reader, &mut section);
     if let Some(field) = section.take("limits") {
         read_limits(reader, &field, &mut settings.limits);
     }

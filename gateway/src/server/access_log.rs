@@ -1,7 +1,7 @@
 //! The one line each request gets. Never in it: keys, prompts, replies.
 
 use crate::{app::App, failure::Failure, metrics::Ended, provider::Usage};
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{http::Method, response::Response};
 use plugin_api::FailureKind;
 use std::{
     borrow::Cow,
@@ -130,21 +130,33 @@ fn told(failure: &Failure) -> &str {
     &failure.message[..failure.message.floor_char_boundary(ENOUGH)]
 }
 
-/// The line of a request to one of the small endpoints.
-pub(super) async fn small_endpoint(request: Request, next: Next) -> Response {
-    let accepted = Instant::now();
-    let path = request.uri().path().to_owned();
-    let method = request.method().clone();
-    let response = next.run(request).await;
+/// The line of a request that was no call, or none that could be one.
+pub(super) fn small_endpoint(
+    method: &Method,
+    path: &str,
+    response: &Response,
+    accepted: Instant,
+    failure: Option<&Failure>,
+) {
     tracing::info!(
         target: "callgate::access",
-        path = &*path,
-        method = method.as_str(),
+        path = &*shortened(path),
+        method = &*shortened(method.as_str()),
         status = response.status().as_u16(),
         duration_ms = millis(accepted.elapsed()),
+        error.code = failure.map(|failure| failure.code_text()),
+        error.message = failure.map(told),
         "request"
     );
-    response
+}
+
+/// As much of what a client made up as a line can bear.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    const ENOUGH: usize = 200;
+    if text.len() <= ENOUGH {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(ENOUGH)]))
 }
 
 /// The line of what was no request; of what was sent nothing is repeated.

@@ -26,13 +26,20 @@ pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     Err(refused("Authentication Error, Invalid API key passed in."))
 }
 
-/// The key in a header's value: behind a scheme in `Authorization`, plain elsewhere.
+/// The key in a header's value: behind a scheme in `Authorization`, plain elsewhere. What LiteLLM
+/// takes behind `Basic` is the key as it is, in no encoding.
 fn key_of<'a>(name: &str, value: &'a [u8]) -> Option<&'a [u8]> {
-    let schemed = ["Bearer ", "bearer ", "Basic "]
-        .iter()
-        .find_map(|scheme| value.strip_prefix(scheme.as_bytes()));
-    let key = if name == "authorization" { schemed? } else { schemed.unwrap_or(value) };
+    let value = value.trim_ascii();
+    let key = behind_scheme(value);
+    let key = if name == "authorization" { key? } else { key.unwrap_or(value) };
     (!key.is_empty()).then_some(key)
+}
+
+/// What follows the scheme, in any case, and one or more blanks (RFC 9110, section 11.4).
+fn behind_scheme(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
+    let known = ["bearer", "basic"].iter().any(|it| scheme.eq_ignore_ascii_case(it.as_bytes()));
+    known.then(|| key.trim_ascii_start())
 }
 
 /// `param` is the text "None", as LiteLLM sends it: clients compare these bodies.
@@ -50,10 +57,15 @@ mod tests {
             ("authorization", "Bearer k", Some("k")),
             ("authorization", "bearer k", Some("k")),
             ("authorization", "Basic k", Some("k")),
-            ("authorization", "BEARER k", None),
+            ("authorization", "BEARER k", Some("k")),
+            ("authorization", "Bearer", None),
+            ("authorization", "Bearerk", None),
+            ("authorization", "Digest k", None),
             ("authorization", "k", None),
             ("authorization", "Bearer ", None),
-            ("authorization", "Bearer  k", Some(" k")),
+            ("authorization", "Bearer   k ", Some("k")),
+            ("x-api-key", "bearer", Some("bearer")),
+            ("x-api-key", "Bearer ", Some("Bearer")),
             ("x-api-key", "k", Some("k")),
             ("x-litellm-api-key", "Bearer k", Some("k")),
         ] {

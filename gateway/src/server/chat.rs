@@ -2,7 +2,7 @@
 
 use super::{
     AnswerBody, CALLS, RequestBody,
-    access_log::Record,
+    access_log::{self, Record},
     alarm::Alarm,
     bulk::{Bulk, joined},
     completion, error,
@@ -30,7 +30,7 @@ use std::{
 };
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
-/// `path_model` comes from an Azure-style path.
+/// `path_model` comes from an Azure-style path, still encoded.
 pub(super) async fn call(
     app: Arc<App>,
     alarm: Alarm,
@@ -40,11 +40,19 @@ pub(super) async fn call(
     let accepted = Instant::now();
     let (head, body) = request.into_parts();
     let id = request::call_id(&head.headers);
-    let cross_origin = head.headers.contains_key(header::ORIGIN);
+    let has_body = request::has_body(&head.headers);
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     let call = request::accept((&app, &alarm), head, body, path_model, id.clone(), accepted).await;
     let mut response = match call {
-        Err(failure) => refused(&app, &record, &failure).map(AnswerBody::Right),
+        Err(failure) => {
+            let mut response = refused(&app, &record, &failure).map(AnswerBody::Right);
+            // What was not read would be taken for the next request.
+            if has_body && matches!(failure.status, 401 | 403 | 408 | 413 | 415 | 431 | 503 | 508) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            response
+        }
         Ok(call) => {
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;
@@ -56,17 +64,14 @@ pub(super) async fn call(
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(request::CALL_ID, id);
     }
-    if cross_origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
-    }
     response
 }
 
 /// Borrowed where it names no model.
 fn path(uri: &Uri) -> Cow<'static, str> {
     let usual = CALLS.iter().find(|usual| **usual == uri.path());
-    usual.map_or_else(|| Cow::Owned(uri.path().to_owned()), |usual| Cow::Borrowed(*usual))
+    let owned = || Cow::Owned(access_log::shortened(uri.path()).into_owned());
+    usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
 }
 
 async fn answer(mut flight: Flight) -> Response<AnswerBody> {
@@ -107,6 +112,9 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(sent.timeout)));
     let mut answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
     flight.record.upstream = Some(sent.started.elapsed());
+    if answer.status > 599 {
+        return Err(outbound::no_status(answer.status, &sent));
+    }
     if !(200..300).contains(&answer.status) {
         return Err(outbound::upstream_error(answer, &sent).await);
     }

@@ -3,9 +3,11 @@
 use super::respond::json;
 use crate::failure::Failure;
 use axum::{
+    body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
+use std::io::Write as _;
 
 /// OpenAI's error object with the failure's status, `Retry-After` and headers.
 pub(super) fn response(failure: &Failure) -> Response {
@@ -26,6 +28,19 @@ pub(super) fn response(failure: &Failure) -> Response {
     }
     if let Some(wait) = failure.retry_after.as_deref().and_then(|it| it.parse().ok()) {
         headers.insert(header::RETRY_AFTER, wait);
+    }
+    response
+}
+
+/// As [`response`], with the member `detail` beside the error object: what LiteLLM answers alone.
+pub(super) fn with_detail(failure: &Failure, detail: Option<&str>) -> Response {
+    let mut response = response(failure);
+    if let Some(detail) = detail {
+        let mut body = failure.to_json();
+        // It is an object with a member.
+        body.pop();
+        let _ = write!(body, r#","detail":"{detail}"}}"#);
+        *response.body_mut() = Body::from(body);
     }
     response
 }

@@ -1,12 +1,13 @@
 //! `GET /v1/models` and one of them.
 
-use super::{auth, error, respond::json};
-use crate::app::App;
+use super::{access_log, auth, error, respond::json, route};
+use crate::{app::App, failure::Failure};
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
+use plugin_api::FailureKind;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -38,22 +39,16 @@ pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     serialized(&List { data, object: "list" })
 }
 
-/// One name.
-pub(super) async fn one(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    if let Err(failure) = auth::check(&app, &headers) {
-        return error::response(&failure);
-    }
+/// One name, as a path has it.
+pub(super) fn one(app: &App, encoded: &str, headers: &HeaderMap) -> Result<Response, Failure> {
+    auth::check(app, headers)?;
+    let id = route::decoded(encoded)?;
     if app.deployments.models().iter().any(|known| **known == *id) {
-        return serialized(&model(&id));
+        return Ok(serialized(&model(&id)));
     }
-    super::detail(
-        StatusCode::NOT_FOUND,
-        &format!("The model `{id}` does not exist or is not accessible"),
-    )
+    let id = access_log::shortened(&id);
+    let text = format!("The model `{id}` does not exist or is not accessible");
+    Err(Failure::new(FailureKind::INVALID, 404, text).code("model_not_found").param("model"))
 }
 
 fn serialized(value: &impl Serialize) -> Response {

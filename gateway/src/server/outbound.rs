@@ -280,6 +280,13 @@ pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure 
     Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, text).cause(cause)
 }
 
+/// An answer whose status HTTP has no meaning for.
+pub(super) fn no_status(status: u16, sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let text = format!("`{label}` answered with the status {status}, which HTTP does not have");
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+}
+
 /// A JSON reply that is more than the gateway takes.
 pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
     let text = format!(

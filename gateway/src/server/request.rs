@@ -1,13 +1,13 @@
 //! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
 
-use super::{RequestBody, alarm::Alarm, auth, read};
+use super::{RequestBody, alarm::Alarm, auth, read, route};
 use crate::{
     app::App,
     call::{Accepted, Call},
     failure::Failure,
     json::Body,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use plugin_api::{Endpoint, FailureKind, limits};
 use std::{
     sync::Arc,
@@ -23,7 +23,7 @@ pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-i
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 
-/// Authenticates, reads and scans. `path_model` comes from an Azure-style path.
+/// Authenticates, reads and scans. `path_model` comes from an Azure-style path, still encoded.
 pub(super) async fn accept(
     (app, alarm): (&App, &Alarm),
     mut head: Parts,
@@ -32,10 +32,11 @@ pub(super) async fn accept(
     id: String,
     accepted: Instant,
 ) -> Result<Box<Call>, Failure> {
-    check_head(app, &head.headers)?;
+    admit(app, &head)?;
     // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
     auth::check(app, &head.headers)?;
+    let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let body = read::body(&head.headers, body, &app.limits, (alarm, accepted)).await?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
@@ -136,8 +137,21 @@ fn member(call: &Call, name: &str) -> Option<String> {
     Some(json.trim_matches('"').to_owned())
 }
 
-/// Refuses a head over `callgate.limits.max_header_bytes`, on every path.
-pub(super) fn check_head(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+/// What every request has to pass, on every path and before anything else: its head has a bound, and
+/// foreign web pages are not served without a key.
+pub(super) fn admit(app: &App, head: &Parts) -> Result<(), Failure> {
+    check_size(app, &head.headers)?;
+    app.web.admit(head)
+}
+
+/// Whether a body follows a head.
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+}
+
+/// Refuses a head over `callgate.limits.max_header_bytes`.
+fn check_size(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let size: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size <= app.limits.max_header_bytes {
