@@ -138,13 +138,14 @@ pub(super) fn small_endpoint(
     accepted: Instant,
     failure: Option<&Failure>,
 ) {
+    let code = failure.map(|failure| failure.code_text().to_owned());
     tracing::info!(
         target: "callgate::access",
         path = &*shortened(path),
         method = &*shortened(method.as_str()),
         status = response.status().as_u16(),
         duration_ms = millis(accepted.elapsed()),
-        error.code = failure.map(|failure| failure.code_text()),
+        error.code = code.as_deref(),
         error.message = failure.map(told),
         "request"
     );

@@ -65,7 +65,7 @@ impl WebRules {
             return Ok(());
         }
         // A request in absolute form names a host twice.
-        let named = head.uri.authority().map(|authority| authority.as_str());
+        let named = head.uri.authority().map(http::uri::Authority::as_str);
         for host in host.into_iter().chain(named) {
             if !self.serves(host) {
                 let what = format!("the host `{}` is not this machine", shortened(host));
