@@ -150,7 +150,7 @@ pub(crate) fn search_path(
 /// Safe mode: the config is served as if it listed none. What that turns off is said.
 fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
     let left_out = std::mem::take(&mut config.callbacks);
-    let names = left_out.iter().map(|it| format!("`{}`", it.instance.as_ref().unwrap_or(&it.name)));
+    let names = left_out.iter().map(|it| format!("`{}`", it.called()));
     let names = names.collect::<Vec<_>>().join(", ");
     let place = left_out.first()?.place.clone();
     let text = format!(

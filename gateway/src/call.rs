@@ -47,6 +47,8 @@ pub(crate) struct Call {
     /// The callbacks that were left alone for their faults, and are tried with this call.
     pub(crate) trying: Places,
     pub(crate) client_gone: bool,
+    /// Whether an upstream was asked, or tried to be.
+    pub(crate) asked: bool,
     /// Bytes callbacks put into the body so far.
     edited: usize,
     /// Streamed chunks shown to callbacks so far.
@@ -112,6 +114,7 @@ impl Call {
             left_out: Places::default(),
             trying: Places::default(),
             client_gone: false,
+            asked: false,
             edited: 0,
             chunks: 0,
             upstream_headers: Vec::new(),

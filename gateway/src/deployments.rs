@@ -219,6 +219,19 @@ impl<'a> Group<'a> {
             deployment: Arc::clone(deployment),
         })
     }
+
+    /// The name that `/v1/models` or a wildcard has for what was `chosen`, unless `asked` is it:
+    /// then `asked` is an alias or a raw `litellm_params.model`.
+    pub(crate) fn public_name(&self, chosen: &Chosen, asked: &str) -> Option<Arc<str>> {
+        let name = &chosen.deployment.model_name;
+        match (name.split_once('*'), self.captured) {
+            (Some((before, after)), Some(captured)) => {
+                let rest = asked.strip_prefix(before).and_then(|it| it.strip_suffix(after));
+                (rest != Some(captured)).then(|| [before, captured, after].concat().into())
+            }
+            _ => (**name != *asked).then(|| Arc::clone(name)),
+        }
+    }
 }
 
 /// A deployment chosen for one call.

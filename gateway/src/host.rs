@@ -31,6 +31,7 @@ use tokio::sync::watch;
 
 use self::http::HttpClient;
 use self::metrics::{InstanceMetrics, PluginMetrics};
+use crate::config::CallbackEntry;
 use crate::metrics::Exposition;
 use crate::upstream::Tls;
 use background::{Awaited, Background, DRAIN, Place};
@@ -113,6 +114,32 @@ impl fmt::Debug for Services {
     }
 }
 
+/// Whose counters and values an instance works on: those of its entry, unless the config says that
+/// entries share theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting<'a> {
+    /// The name the plugin exports the callback by.
+    pub callback: &'a str,
+    /// The entry's `share`.
+    pub share: Option<&'a str>,
+}
+
+impl<'a> Counting<'a> {
+    /// As the entry has it.
+    #[must_use]
+    pub fn of(entry: &'a CallbackEntry, callback: &'a str) -> Self {
+        Self { callback, share: entry.share.as_ref().map(|(name, _)| name.as_str()) }
+    }
+
+    /// Another instance of the entry, and each that shares with it, gets the same.
+    fn scope(self, entry: &str) -> String {
+        match self.share {
+            Some(share) => ["share\0", self.callback, "\0", share].concat(),
+            None => ["entry\0", entry].concat(),
+        }
+    }
+}
+
 /// What one instance sees of the gateway.
 pub struct CallbackHost {
     name: Arc<str>,
@@ -130,22 +157,22 @@ pub struct CallbackHost {
 }
 
 impl CallbackHost {
-    /// The services of the instance `name` (as its log lines show it) of the callback `callback`
-    /// (whose instances share their counters and values).
+    /// The services of the entry `name`, as its log lines show it.
     #[must_use]
     pub fn new(
         name: Arc<str>,
-        callback: &str,
+        counting: Counting<'_>,
         permissions: &Arc<Permissions>,
         services: &Arc<Services>,
     ) -> Self {
         let clock = services.counters.clock();
         let store = || Arc::new(KvStore::new(Arc::clone(clock)));
+        let scope = counting.scope(&name);
         Self {
             clock: Arc::clone(clock),
-            counters: services.counters.scope(callback),
-            kv: services.stores.with(callback, store, Arc::clone),
-            metrics: InstanceMetrics::new(&services.metrics, callback, &name),
+            counters: services.counters.scope(&scope),
+            kv: services.stores.with(&scope, store, Arc::clone),
+            metrics: InstanceMetrics::new(&services.metrics, counting.callback, &name),
             permissions: Arc::clone(permissions),
             services: Arc::clone(services),
             tasks: Arc::default(),

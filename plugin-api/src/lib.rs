@@ -137,7 +137,7 @@ pub use host::{
 };
 pub use kind::{Endpoint, FailureKind, Level};
 pub use probe::{PROBE_VARIABLE, is_probe};
-pub use view::{CallView, Chunk, EditError, LlmCall, LlmFailure, LlmReply, Route};
+pub use view::{CallView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route};
 
 /// What the export macro expands to; not for use by hand.
 #[doc(hidden)]

@@ -18,6 +18,11 @@ pub use reply::LlmReply;
 use crate::{HookError, abi::EditResult};
 use std::{fmt, panic::Location};
 
+/// What the keys begin with under which the gateway itself says something of a call by
+/// [`CallView::metadata`]: `callgate.public_model`, `callgate.model_group`,
+/// `callgate.upstream_asked`. No callback sets one.
+pub const FACTS: &str = "callgate.";
+
 /// Reads one text through a handle, borrowed from `self`.
 macro_rules! read_text {
     ($self:ident.$entry:ident($($arg:expr),*)) => {

@@ -151,6 +151,21 @@ async fn two_entries_of_one_callback_need_names_of_their_own() {
 }
 
 #[tokio::test]
+async fn no_two_entries_are_called_the_same_and_a_lonely_share_is_told() {
+    let mut config = config(&[]);
+    config["litellm_settings"] = json!({"callbacks": ["routing",
+        {"name": "rate_limit", "instance": "routing", "share": "budget"},
+        {"name": "guardrail", "instance": " "}]});
+    let said = Gateway::with_config(config).check().await.stderr;
+    assert!(said.contains("callbacks[1]: `routing` is listed more than once"), "{said}");
+    assert!(
+        said.contains("callbacks[1].share: no other entry of `rate_limit` has `share: budget`"),
+        "{said}"
+    );
+    assert!(said.contains("callbacks[2].instance: expected a name, found empty text"), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_not_required_is_left_out_with_a_warning() {
     let gone = json!({"name": "gone", "required": false});
     let gateway = Gateway::with_config(listing(&gone)).start().await;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use callgate_tests::config::{deployment, with_callbacks};
-use callgate_tests::{Answer, Gate, Gateway, Reply, ScriptedUpstream, upstream, within};
+use callgate_tests::{Answer, Gate, Gateway, Reply, ScriptedUpstream, build, upstream, within};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -177,4 +177,66 @@ async fn wrong_settings_refuse_the_start_with_their_place() {
         assert!(refused.stderr.contains("rate_limit"), "{}", refused.stderr);
         assert!(refused.stderr.contains(mentioned), "{mentioned}: {}", refused.stderr);
     }
+}
+
+#[tokio::test]
+async fn entries_count_in_windows_of_their_own_unless_they_share() {
+    let limits = json!({"limits": [{"key": "*", "requests": 2, "per": "1h"}]});
+    for (share, passing) in [(None, 2), (Some("budget"), 1)] {
+        let upstream = upstream(Answer::default()).await;
+        let entry = |instance: &str| {
+            let mut entry = json!({"name": "rate_limit", "instance": instance, "settings": limits});
+            if let Some(share) = share {
+                entry["share"] = json!(share);
+            }
+            entry
+        };
+        let gateway = gateway(&upstream, json!([entry("one"), entry("two")])).await;
+        for index in 0..3 {
+            let expected = if index < passing { 200 } else { 429 };
+            let _ = gateway.client().chat("groq-a").send().await.expect_status(expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_other_spelling_of_a_model_leads_around_its_limit() {
+    let upstream = upstream(Answer::default()).await;
+    let mut config = with_callbacks(&models(&upstream), &json!(["rate_limit"]));
+    config["router_settings"] = json!({"model_group_alias": {"nick": "openai-a"}});
+    let any = deployment("any-*", "openai/*", &upstream.openai_base());
+    config["model_list"].as_array_mut().unwrap().push(any);
+    let limits = json!([{"model": "openai-a", "requests": 1, "per": "1h"},
+                        {"model": "any-*", "requests": 1, "per": "1h"}]);
+    config["callback_settings"] = json!({"rate_limit": {"limits": limits}});
+    let gateway = Gateway::with_config(config).start().await;
+    for (model, status) in [
+        ("openai/a", 200),
+        ("openai-a", 429),
+        ("nick", 429),
+        ("openai/a", 429),
+        ("any-x", 200),
+        ("any-y", 429),
+        ("any-X", 429),
+    ] {
+        let reply = gateway.client().chat(model).send().await;
+        assert_eq!(reply.status, status, "{model}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_an_upstream_was_asked_gives_its_place_back() {
+    let upstream = upstream(Answer::default()).await;
+    let limits = json!({"limits": [{"provider": "groq", "requests": 1, "per": "1h"}]});
+    let waits = json!({"name": "faulty_async", "path": build::plugin("faulty"), "timeout": "1h",
+        "settings": {"times": 1, "only_served": true,
+                     "on_llm_start": [{"log": "waiting"}, "never"]}});
+    let callbacks = json!([{"name": "rate_limit", "settings": limits}, waits]);
+    let gateway = gateway(&upstream, callbacks).await;
+    let call = gateway.client().chat("groq-a").spawn();
+    let _ = gateway.log().containing("waiting").await;
+    call.abort();
+    let _ = gateway.log().containing("client_closed_request").await;
+    let _ = gateway.client().chat("groq-a").send().await.expect_status(200);
+    let _ = gateway.client().chat("groq-a").send().await.expect_status(429);
 }

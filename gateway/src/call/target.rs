@@ -23,6 +23,10 @@ pub(crate) struct RouteEdit {
 pub(crate) struct Target {
     chosen: Chosen,
     edit: RouteEdit,
+    /// Whether the config's group of the model name serves it, not a provider by itself.
+    of_group: bool,
+    /// The public name where the call has another spelling: an alias, a raw name.
+    public_name: Option<Arc<str>>,
 }
 
 impl RouteEdit {
@@ -72,17 +76,33 @@ impl Target {
     /// one; when the group has none of that provider, the provider itself with the model's name.
     pub(super) fn plan(deployments: &Deployments, model: &str, edit: &RouteEdit) -> Option<Self> {
         let label = edit.label.as_deref();
-        let from_group = || deployments.resolve(model)?.choose(label);
+        let from_group = || {
+            let group = deployments.resolve(model)?;
+            let chosen = group.choose(label)?;
+            let public_name = group.public_name(&chosen, model);
+            Some((chosen, true, public_name))
+        };
         let from_provider = || {
             let deployment = deployments.for_provider(label?)?;
-            Some(Chosen::with_model(Arc::clone(deployment), model.to_owned()))
+            Some((Chosen::with_model(Arc::clone(deployment), model.to_owned()), false, None))
         };
-        let chosen = match edit.model {
+        let (chosen, of_group, public_name) = match edit.model {
             // A model of the provider's own, so the group of the requested name has no say.
             Some(_) if label.is_some() => from_provider().or_else(from_group)?,
             _ => from_group().or_else(from_provider)?,
         };
-        Some(Self { chosen, edit: edit.clone() })
+        Some(Self { chosen, edit: edit.clone(), of_group, public_name })
+    }
+
+    /// The public name of what serves the call, where that is not the call's own model name.
+    pub(crate) fn public_name(&self) -> Option<&str> {
+        self.public_name.as_deref()
+    }
+
+    /// The `model_name` of the config that serves it, `*` included; `None` when a callback sent it
+    /// to a provider beside all groups.
+    pub(crate) fn model_group(&self) -> Option<&str> {
+        self.of_group.then(|| &*self.chosen.deployment.model_name)
     }
 
     pub(crate) fn deployment(&self) -> &Arc<Deployment> {

@@ -68,7 +68,7 @@ pub struct LeftOut {
 
 impl LeftOut {
     pub(crate) fn new(entry: &CallbackEntry, reason: impl Into<String>) -> Self {
-        let name = entry.instance.as_ref().unwrap_or(&entry.name).clone();
+        let name = entry.called().to_owned();
         Self { position: entry.position, name, reason: reason.into() }
     }
 }

@@ -117,7 +117,7 @@ impl Prober {
             file: inspected.file.display().to_string(),
             sha256: inspected.sha256,
             callback: inspected.callback.name.clone(),
-            instance: entry.instance.as_ref().unwrap_or(&entry.name).clone(),
+            instance: entry.called().to_owned(),
             settings: entry.settings.clone(),
         };
         let Ok(request) = serde_json::to_vec(&request) else { return Ok(()) };

@@ -11,7 +11,7 @@ use crate::{
 };
 use http::{HeaderName, header};
 use plugin_api::{
-    EditError, Endpoint, Rejection, Reply, Route,
+    EditError, Endpoint, FACTS, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
     limits,
 };
@@ -83,6 +83,17 @@ impl<'a> Scope<'a> {
         let secret = |known: &HeaderName| known.as_str().eq_ignore_ascii_case(name);
         let credential = CREDENTIAL_HEADERS.iter().any(secret) || secret(&header::COOKIE);
         (credential && !self.sees_credentials).then_some("***")
+    }
+
+    /// What the gateway itself knows of the call. `view::call` names these for plugins.
+    fn fact(&self, name: &str) -> Option<&str> {
+        let planned = || self.call.planned(self.deployments);
+        match name {
+            "public_model" => Some(planned()?.public_name().unwrap_or(self.call.model())),
+            "model_group" => planned()?.model_group(),
+            "upstream_asked" => Some(if self.call.asked { "true" } else { "false" }),
+            _ => None,
+        }
     }
 
     pub(super) fn into_parts(self) -> (Given, Undo) {
@@ -244,10 +255,16 @@ impl CallAccess for Scope<'_> {
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {
-        self.call.metadata(key)
+        match key.strip_prefix(FACTS) {
+            Some(fact) => self.fact(fact),
+            None => self.call.metadata(key),
+        }
     }
 
     fn set_metadata(&mut self, key: &str, value: &str) -> Edited {
+        if key.starts_with(FACTS) {
+            return Err(EditError::NotAllowed);
+        }
         self.jot(|call, _| call.set_metadata(key, value))
     }
 

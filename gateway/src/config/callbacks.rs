@@ -31,8 +31,11 @@ pub struct CallbackEntry {
     pub position: usize,
     /// The plugin's name: the last dotted segment, or the file's stem without `lib`.
     pub name: String,
-    /// Tells several entries of one plugin apart; unique together with `name`.
+    /// Tells several entries of one plugin apart. What an entry is called (this, else `name`) is
+    /// unique.
     pub instance: Option<String>,
+    /// Entries of one plugin that share counters and values on purpose say the same here.
+    pub share: Option<(String, Place)>,
     /// The file, when the entry names one; relative paths are resolved against the config's folder.
     pub file: Option<PathBuf>,
     /// Always an object; variables are expanded.
@@ -62,6 +65,12 @@ pub struct CallbackEntry {
 }
 
 impl CallbackEntry {
+    /// What logs, metrics and `callback_settings` call it.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.instance.as_ref().unwrap_or(&self.name)
+    }
+
     /// An entry for one callback of one file, which stands in no config. Problems are told at
     /// `source`: where its settings came from.
     #[must_use]
@@ -70,6 +79,7 @@ impl CallbackEntry {
             position: 0,
             name: name.to_owned(),
             instance: None,
+            share: None,
             file: Some(file.to_owned()),
             sha256: None,
             settings,
@@ -121,20 +131,20 @@ pub(super) fn read<'n>(
         Some(field) => vec![field.clone()],
     };
     let mut entries = Entries::default();
-    let mut known = HashSet::new();
+    let (mut known, mut called) = (HashSet::new(), HashSet::new());
     for (position, item) in items.iter().enumerate() {
         let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
         apply_settings(reader, &mut entry, settings.as_ref());
         apply_litellm_settings(reader, &mut entry, &listed.settings);
-        if !known.insert((entry.name.clone(), entry.instance.clone())) {
-            let name = &entry.name;
-            let problem =
-                Problem::error(entry.place.clone(), format!("`{name}` is listed more than once"));
+        if !called.insert(entry.called().to_owned()) {
+            let text = format!("`{}` is listed more than once", entry.called());
             let remedy = "remove one, or tell them apart with `instance: <name>`";
-            reader.problems.push(problem.remedy(remedy));
+            reader.problems.push(Problem::error(entry.place.clone(), text).remedy(remedy));
         }
+        known.insert((entry.name.clone(), entry.instance.clone()));
         if enabled { &mut entries.enabled } else { &mut entries.disabled }.push(entry);
     }
+    warn_of_lonely_shares(reader, &entries);
     for setting in &listed.settings {
         if !known.iter().any(|(name, _)| name == setting.callback) {
             let text = format!("no callback is called `{}`; this is not used", setting.callback);
@@ -147,6 +157,25 @@ pub(super) fn read<'n>(
     entries
 }
 
+/// A `share` that one entry alone names shares nothing: most likely a typo.
+fn warn_of_lonely_shares(reader: &mut Reader<'_>, entries: &Entries) {
+    let all = || entries.enabled.iter().chain(&entries.disabled);
+    for entry in all() {
+        let Some((share, place)) = &entry.share else { continue };
+        let same = |it: &&CallbackEntry| {
+            it.name == entry.name && it.share.as_ref().is_some_and(|(name, _)| name == share)
+        };
+        if all().filter(same).count() > 1 {
+            continue;
+        }
+        let text = format!("no other entry of `{}` has `share: {share}`", entry.name);
+        let problem = Problem::warning(place.clone(), text);
+        reader
+            .problems
+            .push(problem.remedy("name it in each entry that is to share, or remove it"));
+    }
+}
+
 /// The entry and whether it is enabled.
 fn entry(
     reader: &mut Reader<'_>,
@@ -157,6 +186,7 @@ fn entry(
         position,
         name: String::new(),
         instance: None,
+        share: None,
         file: None,
         settings: Value::Object(Map::new()),
         settings_path: format!("{}.settings", field.path),
@@ -222,7 +252,10 @@ fn inline(
         entry.name = name;
         entry.file = entry.file.take().or(file);
     }
-    entry.instance = section.take("instance").and_then(|field| reader.text(&field));
+    entry.instance = section.take("instance").and_then(|field| filled(reader, &field));
+    entry.share = section
+        .take("share")
+        .and_then(|field| Some((filled(reader, &field)?, reader.place(&field))));
     if let Some(field) = section.take("settings") {
         set_settings(reader, &field, entry);
     }
@@ -236,6 +269,16 @@ fn inline(
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
     section.finish(reader, &[]);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
+}
+
+/// A name; an empty one would tell nothing apart.
+fn filled(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    if text.trim().is_empty() {
+        reader.error(field, "expected a name, found empty text; leave the key out for none");
+        return None;
+    }
+    Some(text)
 }
 
 /// Digits alone look like a number to YAML; they are taken as they are written.
@@ -266,7 +309,7 @@ fn apply_settings<'n>(
     entry: &mut CallbackEntry,
     settings: Option<&Section<'n>>,
 ) {
-    let key = entry.instance.as_ref().unwrap_or(&entry.name);
+    let key = entry.called();
     let found = settings.and_then(|settings| {
         settings.members().find(|(name, _)| *name == key || last_segment(name) == key)
     });

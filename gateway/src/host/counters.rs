@@ -22,7 +22,7 @@ use bucket::Bucket;
 pub(super) use named::Named;
 use window::Window;
 
-/// All counters of the gateway, one scope per callback name.
+/// All counters of the gateway, one scope per entry of the config, or per `share`.
 pub struct Counters {
     clock: Arc<dyn Clock>,
     scopes: Named<Arc<CounterScope>>,
@@ -47,7 +47,7 @@ impl Counters {
         &self.clock
     }
 
-    /// The counters of one callback: the same for every instance, before and after a reload.
+    /// The counters of one scope: the same for every instance, before and after a reload.
     #[must_use]
     pub fn scope(&self, callback: &str) -> Arc<CounterScope> {
         let fresh = || Arc::new(CounterScope::new(Arc::clone(&self.clock)));
@@ -67,7 +67,8 @@ impl fmt::Debug for Counters {
     }
 }
 
-/// The counters of one callback. Windows, buckets and numbers have separate names.
+/// The counters of one scope. Windows, buckets and numbers have separate names. Empty windows and
+/// full buckets are forgotten, for names may come from clients; a number is kept.
 pub struct CounterScope {
     clock: Arc<dyn Clock>,
     windows: Named<Mutex<Window>>,
@@ -84,6 +85,14 @@ impl CounterScope {
             numbers: Named::default(),
         }
     }
+
+    /// Whether a value may be forgotten. Each new name asks, so the time is read only then.
+    fn idle<T>(&self, is_idle: impl Fn(&T, u64) -> bool) -> impl Fn(&Mutex<T>) -> bool {
+        move |value| {
+            let value = value.lock().unwrap_or_else(PoisonError::into_inner);
+            is_idle(&value, self.clock.monotonic_ns())
+        }
+    }
 }
 
 impl fmt::Debug for CounterScope {
@@ -95,7 +104,8 @@ impl fmt::Debug for CounterScope {
 impl CounterService for CounterScope {
     fn admit(&self, name: &str, limit: u64, span: Duration) -> Admission {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        self.windows.with(name, Mutex::default, |window| {
+        let fresh = || Mutex::new(Window::new(self.clock.monotonic_ns()));
+        self.windows.with_sweep(name, fresh, self.idle(Window::is_empty), |window| {
             let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
             // The time is read under the lock, so that a window's times never go back.
             window.admit(self.clock.monotonic_ns(), limit, span)
@@ -103,13 +113,13 @@ impl CounterService for CounterScope {
     }
 
     fn release(&self, name: &str, ticket: u64) {
-        self.windows.with(name, Mutex::default, |window| {
+        self.windows.get(name, |window| {
             window.lock().unwrap_or_else(PoisonError::into_inner).release(ticket);
         });
     }
 
     fn take(&self, name: &str, rate: f64, burst: f64, tokens: f64) -> Admission {
-        self.buckets.with(name, Mutex::default, |bucket| {
+        self.buckets.with_sweep(name, Mutex::default, self.idle(Bucket::is_full), |bucket| {
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
             bucket.take(self.clock.monotonic_ns(), rate, burst, tokens)
         })

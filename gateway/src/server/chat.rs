@@ -106,6 +106,9 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         return made(flight, &reply, &sent.echo).await;
     }
     let app = Arc::clone(&flight.app);
+    if let Some((_, _, call)) = flight.parts() {
+        call.asked = true;
+    }
     let posting = upstream::post(&outgoing.url, lines, outgoing.body, &app.tls);
     let end = sent.started.checked_add(sent.timeout);
     let answer = flight.alarm.until(end, posting).await;

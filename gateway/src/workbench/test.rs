@@ -136,7 +136,7 @@ fn run_stage(stage: &Stage, input: &Input, runtime: &Runtime) -> Result<Tested, 
     for (index, entry) in stage.entries.iter().enumerate() {
         let part = rehearsal(stage, index + 1, input)?;
         let story = runtime.block_on(part.tell(Answered::Nothing));
-        let callback = entry.instance.as_ref().unwrap_or(&entry.name).clone();
+        let callback = entry.called().to_owned();
         callbacks.push(Changed { callback, changes: changes(&before, &story.call) });
         if story.verdict != "continue" {
             break;

@@ -44,6 +44,7 @@ pub struct TestCall {
     local: Vec<u8>,
     key_id: String,
     remaining: Option<Duration>,
+    asked: Option<bool>,
     cancelled: bool,
     given: Option<Given>,
 }
@@ -53,6 +54,8 @@ struct Deployment {
     model_name: String,
     provider: String,
     upstream_model: String,
+    /// Where it is not the name that was asked for.
+    public_model: Option<String>,
 }
 
 /// What `set_route` left behind.
@@ -105,6 +108,7 @@ impl TestCall {
             local: Vec::new(),
             key_id: "test-key".to_owned(),
             remaining: None,
+            asked: None,
             cancelled: false,
             given: None,
         }
@@ -165,7 +169,28 @@ impl TestCall {
             model_name: model_name.to_owned(),
             provider: provider.to_owned(),
             upstream_model: upstream_model.to_owned(),
+            public_model: None,
         });
+        self
+    }
+
+    /// The requested model is another spelling (an alias, a raw name) of `public_model`, which the
+    /// config serves at this provider by its `model_name` `group`.
+    #[must_use]
+    pub fn spelling_of(mut self, public_model: &str, group: &str, provider: &str) -> Self {
+        self.deployments.push(Deployment {
+            model_name: group.to_owned(),
+            provider: provider.to_owned(),
+            upstream_model: public_model.to_owned(),
+            public_model: Some(public_model.to_owned()),
+        });
+        self
+    }
+
+    /// Whether an upstream was asked when the call ended.
+    #[must_use]
+    pub fn upstream_asked(mut self, asked: bool) -> Self {
+        self.asked = Some(asked);
         self
     }
 
@@ -273,7 +298,11 @@ impl TestCall {
     }
 
     fn planned(&self) -> Option<&Deployment> {
-        self.deployments.iter().find(|deployment| deployment.model_name == self.model())
+        let serves = |it: &&Deployment| {
+            let spelled = it.public_model.is_some() && self.model() == self.requested_model;
+            it.model_name == self.model() || spelled
+        };
+        self.deployments.iter().find(serves)
     }
 }
 

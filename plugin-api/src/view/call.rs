@@ -174,10 +174,33 @@ impl<'a> CallView<'a> {
         read_text!(self.metadata(View::of(key.as_bytes())))
     }
 
+    /// The public name of the model that serves the call, however the call spells it: what an alias
+    /// or a raw `litellm_params.model` stands for, else [`model`](Self::model) itself. Under a
+    /// wildcard it is the name that was asked for. Count and restrict by this one.
+    #[must_use]
+    pub fn public_model(&self) -> &str {
+        self.metadata("callgate.public_model").unwrap_or_else(|| self.model())
+    }
+
+    /// The config's `model_name` that serves the call, with the `*` of a wildcard; `None` when
+    /// nothing serves it, or a callback sent it to a provider beside all model names.
+    #[must_use]
+    pub fn model_group(&self) -> Option<&str> {
+        self.metadata("callgate.model_group")
+    }
+
+    /// Whether an upstream was asked, or tried to be, when the call ended; `None` from a gateway that
+    /// does not say. A call that was not cost nothing upstream, whatever its failure is called.
+    #[must_use]
+    pub fn upstream_asked(&self) -> Option<bool> {
+        Some(self.metadata("callgate.upstream_asked")? == "true")
+    }
+
     /// Shares a value with the later hooks of this call, of all callbacks.
     ///
     /// # Errors
-    /// [`EditError::TooLarge`] past [`limits::METADATA`](crate::limits::METADATA).
+    /// [`EditError::TooLarge`] past [`limits::METADATA`](crate::limits::METADATA);
+    /// [`EditError::NotAllowed`] for a key that begins with [`FACTS`](crate::FACTS), which is the gateway's.
     pub fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
         edit!(self.set_metadata(View::of(key.as_bytes()), View::of(value.as_bytes())))
     }

@@ -15,20 +15,28 @@
 //! ```
 //!
 //! - A limit counts by exactly one of `provider` (the label of the provider the call goes to),
-//!   `model` (the model name, as earlier callbacks left it) and `key` (the caller's key id). In its
-//!   pattern `*` stands for any text; case matters.
+//!   `model` (the model's public name) and `key` (the caller's key id). In its pattern `*` stands for
+//!   any text. Case matters for `provider` and `key`, not for `model`.
+//! - A `model` limit takes a call in by the name that was asked for, as earlier callbacks left it, by
+//!   the public name of what serves it, or by the config's `model_name` of that. An alias or a raw
+//!   `litellm_params.model` therefore counts as the model it stands for.
 //! - What a pattern takes in shares **one** budget. With `each: true` every provider, model or key
-//!   has its own, up to 1024 of them per limit; those that come later share one more. A call that
-//!   nothing in the config serves is then left to validation, so that made-up model names use up
-//!   no place.
+//!   has its own. Under a wildcard each name that is asked for is a model; where the upstream takes
+//!   several names for one model, limit the wildcard by a pattern without `each`.
+//! - A limit with `each` knows about 16000 names at once, those that were asked for within `per`.
+//!   Further names under a wildcard share one budget for that wildcard. A call that nothing in the
+//!   config serves is left to validation, so that made-up model names use up no place.
 //! - A call must pass all limits that take it in. One that is refused counts in none of them; the
 //!   refusal speaks of the first limit that is full.
-//! - A call that ends before an upstream was asked (refused by validation or a later callback)
-//!   gives its places back. Any other failure has used its place.
+//! - A call that fails before an upstream was asked gives its places back: it was refused by
+//!   validation or a later callback, its client left, the gateway was stopped. Once an upstream was
+//!   asked, or tried to be, the place is used. So is it when a later callback or `mock_response`
+//!   answered: the caller has an answer.
 //! - `message` replaces the text the client is told.
 //!
-//! The windows live in the gateway and survive a reload, also with another `requests`. One costs
-//! 8 bytes per call inside its span. List `rate_limit` behind callbacks that choose the provider.
+//! Each entry of the config has windows of its own, unless entries name the same `share`. They live
+//! in the gateway and survive a reload, also with another `requests`. A window costs 16 bytes, up to
+//! 32 while it grows, per call inside its span, and gives them back. List `rate_limit` behind callbacks that choose the provider.
 //!
 //! `settings` reads the limits, `limit` is one of them, `subjects` the windows of `each`, `note`
 //! what a call remembers of its places.
@@ -44,8 +52,8 @@ mod tests;
 use limit::Limit;
 use note::{Note, Place};
 use plugin_api::{
-    Admission, CallView, Callback, Counters, Flow, Hook, Host, InitError, LlmCall, LlmFailure,
-    Rejection,
+    Admission, CallView, Callback, Clock, Counters, Flow, Hook, Host, InitError, LlmCall,
+    LlmFailure, Rejection,
 };
 use settings::Settings;
 use std::time::Duration;
@@ -54,6 +62,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct RateLimit {
     counters: Counters,
+    clock: Clock,
     limits: Vec<Limit>,
 }
 
@@ -64,16 +73,21 @@ impl Callback for RateLimit {
         let counters = host.counters().ok_or_else(|| {
             InitError::new("expected a gateway that lends counters, this one does not; update it")
         })?;
-        Ok(Self { counters, limits: settings.limits().map_err(InitError::new)? })
+        let clock = host.clock().ok_or_else(|| {
+            InitError::new("expected a gateway that lends a clock, this one does not; update it")
+        })?;
+        Ok(Self { counters, clock, limits: settings.limits().map_err(InitError::new)? })
     }
 
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         let mut taken = Note::default();
         for (index, limit) in (0..).zip(&self.limits) {
-            let Some(window) = limit.window(call) else { continue };
-            match self.counters.admit(limit.name(window), limit.requests, limit.per) {
-                Admission::Admitted(ticket) => taken.push(Place { ticket, limit: index, window }),
-                Admission::Full(wait) => {
+            match limit.admit(call, self.counters, self.clock) {
+                None => {}
+                Some((window, Admission::Admitted(ticket))) => {
+                    taken.push(Place { ticket, limit: index, window });
+                }
+                Some((_, Admission::Full(wait))) => {
                     self.give_back(note::places(taken.bytes()));
                     return Err(refusal(limit, wait).into());
                 }
@@ -86,7 +100,9 @@ impl Callback for RateLimit {
     }
 
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
-        if failure.kind().before_upstream() {
+        // Older gateways do not say; there the kind has to do.
+        let asked = call.upstream_asked().unwrap_or_else(|| !failure.kind().before_upstream());
+        if !asked {
             self.give_back(note::places(call.local()));
         }
         Ok(Flow::Continue)
@@ -97,7 +113,7 @@ impl RateLimit {
     fn give_back(&self, places: impl Iterator<Item = Place>) {
         for place in places {
             if let Some(limit) = self.limits.get(usize::from(place.limit)) {
-                self.counters.release(limit.name(place.window), place.ticket);
+                limit.release(place.window, place.ticket, self.counters);
             }
         }
     }

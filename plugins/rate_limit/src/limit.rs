@@ -1,7 +1,10 @@
 //! One limit: which calls it takes in, and in which window each of them counts.
 
-use crate::{pattern::Pattern, subjects::Subjects};
-use plugin_api::CallView;
+use crate::{
+    pattern::{Pattern, in_lower_case},
+    subjects::{Named, Subjects},
+};
+use plugin_api::{Admission, CallView, Clock, Counters};
 use std::{fmt, time::Duration};
 
 /// What of a call a limit counts by.
@@ -42,32 +45,87 @@ impl Limit {
         each: bool,
     ) -> Self {
         let window = format!("{subject} {pattern} {} ms", per.as_millis());
-        let each = each.then(|| Subjects::new(&window));
+        let each = each.then(|| Subjects::new(&window, per));
         Self { subject, pattern, requests, per, message: None, window, each }
     }
 
-    /// The window a call counts in; `None` when the limit does not take it in. Allocates only when
-    /// a subject of an `each` limit is seen for the first time.
-    pub(crate) fn window(&self, call: &CallView<'_>) -> Option<WindowIndex> {
-        let subject = match self.subject {
-            Subject::Provider => call.provider()?,
-            Subject::Model => call.model(),
-            Subject::Key => call.key_id(),
-        };
-        if !self.pattern.takes_in(subject) {
-            return None;
-        }
-        match &self.each {
-            None => Some(OWN),
-            Some(_) if call.provider().is_none() => None,
-            Some(subjects) => Some(subjects.index(subject).unwrap_or(OWN)),
+    /// Asks for a place; `None` when the limit does not take the call in. Allocates only when a
+    /// subject of an `each` limit is seen for the first time, or is spelt with capitals.
+    pub(crate) fn admit(
+        &self,
+        call: &CallView<'_>,
+        counters: Counters,
+        clock: Clock,
+    ) -> Option<(WindowIndex, Admission)> {
+        match self.subject {
+            Subject::Provider => {
+                let provider = call.provider()?;
+                self.admit_subject(call, &Named::certain(provider), counters, clock)
+            }
+            Subject::Key => {
+                self.admit_subject(call, &Named::certain(call.key_id()), counters, clock)
+            }
+            Subject::Model => self.admit_model(call, counters, clock),
         }
     }
 
-    /// The name of a window this limit returned.
-    pub(crate) fn name(&self, window: WindowIndex) -> &str {
-        let of_subject = self.each.as_ref().and_then(|subjects| subjects.window(window));
-        of_subject.unwrap_or(&self.window)
+    /// A model counts by its public name, so that another spelling of it has no other budget; a
+    /// pattern may also mean the name that was asked for, or the wildcard it is served by.
+    fn admit_model(
+        &self,
+        call: &CallView<'_>,
+        counters: Counters,
+        clock: Clock,
+    ) -> Option<(WindowIndex, Admission)> {
+        let public = in_lower_case(call.public_model());
+        let group = call.model_group().map(in_lower_case);
+        let takes_in = |name: &str| self.pattern.takes_in(name);
+        if !takes_in(&public)
+            && !group.as_deref().is_some_and(takes_in)
+            && !takes_in(&in_lower_case(call.model()))
+        {
+            return None;
+        }
+        let wildcard = group.as_deref().filter(|group| group.contains('*'));
+        self.count(call, &Named { name: &public, made_up: wildcard }, counters, clock)
+    }
+
+    fn admit_subject(
+        &self,
+        call: &CallView<'_>,
+        subject: &Named<'_>,
+        counters: Counters,
+        clock: Clock,
+    ) -> Option<(WindowIndex, Admission)> {
+        if !self.pattern.takes_in(subject.name) {
+            return None;
+        }
+        self.count(call, subject, counters, clock)
+    }
+
+    fn count(
+        &self,
+        call: &CallView<'_>,
+        subject: &Named<'_>,
+        counters: Counters,
+        clock: Clock,
+    ) -> Option<(WindowIndex, Admission)> {
+        let ask = |window: &str| counters.admit(window, self.requests, self.per);
+        let Some(subjects) = &self.each else { return Some((OWN, ask(&self.window))) };
+        // Nothing serves it: validation will refuse it.
+        call.provider()?;
+        let found = subjects.of(subject, clock.monotonic(), |index, window| (index, ask(window)));
+        Some(found.unwrap_or_else(|| (OWN, ask(&self.window))))
+    }
+
+    /// Gives a place back.
+    pub(crate) fn release(&self, window: WindowIndex, ticket: u64, counters: Counters) {
+        match (&self.each, window) {
+            (Some(subjects), index) if index != OWN => {
+                subjects.at(index, |window| counters.release(window, ticket));
+            }
+            _ => counters.release(&self.window, ticket),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text in which `*` stands for any text, the empty one too.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +24,14 @@ impl Pattern {
             Self::Stars(parts) => between_stars(parts, text),
         }
     }
+}
+
+/// Upstreams behind a wildcard may take a model's name in any case.
+pub(crate) fn in_lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
 }
 
 /// Taking the leftmost place for each middle part leaves the most text for those behind it.

@@ -8,7 +8,7 @@ use crate::{
 use serde::{Deserialize, Deserializer, de};
 use std::{collections::HashMap, fmt, time::Duration};
 
-/// A window costs 8 bytes per request, so this is 80 MB.
+/// A window costs 16 bytes per request, 32 at most while it grows: 160 to 320 MB.
 const MOST_REQUESTS: u64 = 10_000_000;
 
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -142,6 +142,10 @@ impl LimitSettings {
         if !(Duration::from_millis(1)..=LONGEST).contains(&per) {
             return Err(Problem::Per(per));
         }
+        let pattern = match subject {
+            Subject::Model => pattern.to_ascii_lowercase(),
+            Subject::Provider | Subject::Key => pattern,
+        };
         let mut limit = Limit::new(subject, Pattern::new(&pattern), requests, per, each);
         limit.message = message;
         Ok(limit)

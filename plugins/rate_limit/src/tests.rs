@@ -81,10 +81,52 @@ fn each_gives_every_key_its_own_budget_up_to_the_bound() {
     let rejection = refused(&tester, of("ann"));
     assert!(rejection.message.contains("1 request per 3600 s for each key of `*`"));
 
-    assert!((2..1024).all(|n| passes(&tester, of(&format!("key-{n}")))));
-    assert!(passes(&tester, of("late")), "the first beyond the bound has the shared budget");
-    refused(&tester, of("later"));
-    assert_eq!(tester.host().windows().len(), 1025);
+    assert!((2..5000).all(|n| passes(&tester, of(&format!("key-{n}")))));
+    refused(&tester, of("bob"));
+    assert_eq!(tester.host().windows().len(), 5000);
+}
+
+#[test]
+fn another_spelling_of_a_model_has_no_budget_of_its_own() {
+    let asked = |name: &str| match name {
+        "gpt" => TestCall::chat("gpt").provider("openai"),
+        other => TestCall::chat(other).spelling_of("gpt", "gpt", "openai"),
+    };
+    for each in [false, true] {
+        let pattern = if each { "*" } else { "GPT" };
+        let tester = limits(&json!([{"model": pattern, "requests": 2, "per": "1h", "each": each}]));
+        assert!(passes(&tester, asked("gpt")) && passes(&tester, asked("openai/up")));
+        for name in ["gpt", "openai/up", "an-alias"] {
+            refused(&tester, asked(name));
+        }
+    }
+}
+
+#[test]
+fn under_a_wildcard_case_makes_no_other_model_and_its_pattern_limits_all() {
+    let asked = |name: &str| TestCall::chat(name).spelling_of(name, "any-*", "openai");
+    let each = limits(&json!([{"model": "*", "requests": 1, "per": "1h", "each": true}]));
+    assert!(passes(&each, asked("any-a")) && passes(&each, asked("any-b")));
+    refused(&each, asked("any-A"));
+    let all = limits(&json!([{"model": "any-*", "requests": 2, "per": "1h"}]));
+    assert!(passes(&all, asked("any-a")) && passes(&all, asked("Any-b")));
+    refused(&all, asked("any-c"));
+}
+
+#[test]
+fn made_up_names_use_up_nothing_of_others() {
+    let tester = limits(&json!([{"model": "*", "requests": 2, "per": "1h", "each": true}]));
+    let made_up = |n: usize| {
+        let name = format!("any-{n}");
+        TestCall::chat(&name).spelling_of(&name, "any-*", "openai")
+    };
+    assert!((0..1026).all(|n| passes(&tester, made_up(n))), "each has a budget of its own");
+    for n in 1026..40_000 {
+        tester.start(&mut made_up(n));
+    }
+    assert!(passes(&tester, to("groq")), "one of the config still has its own");
+    tester.host().advance(Duration::from_secs(3600));
+    assert!((50_000..50_100).all(|n| passes(&tester, made_up(n))), "idle ones made room");
 }
 
 #[test]
@@ -123,6 +165,7 @@ fn places_come_back_only_when_no_upstream_was_asked() {
         (FailureKind::TIMEOUT, false),
         (FailureKind::BROKEN_STREAM, false),
         (FailureKind::CLIENT_GONE, false),
+        (FailureKind::REPLY_REFUSED, false),
         (FailureKind::INTERNAL, false),
         (FailureKind(4711), false),
     ];
@@ -139,6 +182,24 @@ fn places_come_back_only_when_no_upstream_was_asked() {
         let mut failure = TestFailure::new(kind, 500, "ended").callback("other");
         assert_eq!(tester.error(&mut call, &mut failure), Outcome::Continue);
         assert_eq!(passes(&tester, to("groq")), expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn whether_an_upstream_was_asked_counts_and_not_what_the_failure_is_called() {
+    let kinds = [
+        FailureKind::REJECTED,
+        FailureKind::CLIENT_GONE,
+        FailureKind::INTERNAL,
+        FailureKind::FAULT,
+        FailureKind::TIMEOUT,
+    ];
+    for (kind, asked) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        let tester = limits(&json!([{"provider": "groq", "requests": 1, "per": "60s"}]));
+        let mut call = to("groq").upstream_asked(asked);
+        assert_eq!(tester.start(&mut call), Outcome::Continue);
+        tester.error(&mut call, &mut TestFailure::new(kind, 500, "ended"));
+        assert_eq!(passes(&tester, to("groq")), !asked, "{kind:?} asked={asked}");
     }
 }
 

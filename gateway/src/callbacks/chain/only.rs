@@ -2,6 +2,7 @@
 
 use crate::{call::Call, config::Only, deployments::Deployments};
 use plugin_api::Endpoint;
+use std::borrow::Cow;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,26 +20,39 @@ impl Audience {
     /// `None` when it is for all calls.
     pub(super) fn new(only: &Only) -> Option<Self> {
         let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
+        let models: Vec<_> = only.models.iter().map(|text| text.to_ascii_lowercase()).collect();
         let endpoints = only.endpoints.iter().filter_map(|name| endpoint(name)).collect();
         (*only != Only::default()).then(|| Self {
-            models: patterns(&only.models),
+            models: patterns(&models),
             endpoints,
             keys: patterns(&only.keys),
         })
     }
 
-    /// Whether it is for this call, by the model's name as edited so far or the config's name of the
-    /// deployment that means: an alias leads around nothing.
+    /// Whether it is for this call, by the model's name as edited so far or the config's names of the
+    /// deployment that means: neither an alias, a raw name nor another case leads around it.
     pub(super) fn has(&self, call: &Call, deployments: &Deployments) -> bool {
         let fits = |patterns: &[Pattern], text: &str| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.takes_in(text))
         };
-        let behind = || call.planned(deployments).map(|target| &*target.deployment().model_name);
+        let served = |name: &str| fits(&self.models, &in_lower_case(name));
+        let behind = || {
+            let Some(target) = call.planned(deployments) else { return false };
+            let names = [target.public_name(), target.model_group()];
+            names.into_iter().flatten().any(served)
+        };
         (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
-            && (fits(&self.models, call.model())
-                || behind().is_some_and(|name| fits(&self.models, name)))
+            && (served(call.model()) || behind())
             && fits(&self.keys, &call.key_id)
     }
+}
+
+/// Upstreams behind a wildcard may take a model's name in any case.
+fn in_lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
 }
 
 fn endpoint(name: &str) -> Option<Endpoint> {

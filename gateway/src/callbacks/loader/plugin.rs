@@ -16,7 +16,7 @@ use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
 use crate::callbacks::snapshot::Snapshot;
 use crate::config::{CallbackEntry, Problem};
-use crate::host::{CallbackHost, Permissions, Services};
+use crate::host::{CallbackHost, Counting, Permissions, Services};
 
 /// How a callback's hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,9 @@ impl Plugin {
         let library = Library::of(&inspected, snapshot, &mut step)?;
         step(CREATE);
         let Inspected { file, sha256, header, callback, .. } = inspected;
-        let name: Arc<str> = entry.instance.as_ref().unwrap_or(&entry.name).as_str().into();
-        let host = CallbackHost::new(Arc::clone(&name), &callback.name, &permissions, &services);
+        let name: Arc<str> = entry.called().into();
+        let counts = Counting::of(entry, &callback.name);
+        let host = CallbackHost::new(Arc::clone(&name), counts, &permissions, &services);
         let instance =
             Instance::new(library, &callback.name, &entry.settings, host, Hooks::Exported)?;
         let sha256_prefix = sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -135,7 +136,8 @@ impl Plugin {
     /// When the plugin refuses to make one.
     pub(in crate::callbacks) fn create_with_all_hooks(&self) -> Result<Instance, Refusal> {
         let Self { library, callback, name, entry, permissions, services, .. } = self;
-        let host = CallbackHost::new(Arc::clone(name), callback, permissions, services);
+        let counts = Counting::of(entry, callback);
+        let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
         let made = Instance::new(library, callback, &entry.settings, host, Hooks::All);
         Ok(made?)
     }
@@ -193,7 +195,8 @@ impl Recipe {
     /// An instance from the same library and settings. May block, as the constructor may.
     pub(in crate::callbacks) fn make(&self) -> Result<Instance, Problem> {
         let Self { library, callback, name, entry, permissions, services, .. } = self;
-        let host = CallbackHost::new(Arc::clone(name), callback, permissions, services);
+        let counts = Counting::of(entry, callback);
+        let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
         Instance::new(library, callback, &entry.settings, host, Hooks::Exported)
             .map_err(|error| Refusal::from(error).problem(entry, Some(&self.file)))
     }

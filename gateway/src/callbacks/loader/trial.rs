@@ -10,7 +10,7 @@ use super::library::Library;
 use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
 use crate::callbacks::snapshot::Snapshot;
-use crate::host::{CallbackHost, Services};
+use crate::host::{CallbackHost, Counting, Services};
 
 /// Making an instance, as it follows "it crashed".
 pub(in crate::callbacks) const CREATE: &str = "in its constructor";
@@ -53,7 +53,8 @@ impl Trial {
     ) -> Result<Instance, TrialError> {
         // It may have nothing here, and nothing it does goes on: a trial only looks.
         let (permissions, services) = (Arc::default(), Arc::new(Services::idle()));
-        let host = CallbackHost::new(Arc::clone(name), callback, &permissions, &services);
+        let counts = Counting { callback, share: None };
+        let host = CallbackHost::new(Arc::clone(name), counts, &permissions, &services);
         // Also what the manifest leaves out: `check` runs it, in a process that has to live.
         let made = Instance::new(self.0, callback, settings, host, Hooks::All);
         made.map_err(|error| match error {

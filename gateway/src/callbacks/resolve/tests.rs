@@ -14,6 +14,7 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
         position: 0,
         name: name.to_owned(),
         instance: None,
+        share: None,
         file: None,
         settings,
         settings_path: "s".to_owned(),

@@ -13,9 +13,16 @@ const ROUNDING: f64 = 1e-6;
 pub(super) struct Bucket {
     /// Tokens and the time they were counted at; `None` before the first use.
     level: Option<(f64, u64)>,
+    /// When it is full again, as it was last used; a full bucket is a new one.
+    full_at: u64,
 }
 
 impl Bucket {
+    /// Whether nothing is lost when it is forgotten.
+    pub(super) fn is_full(&self, now: u64) -> bool {
+        self.full_at <= now
+    }
+
     /// Takes `tokens` of a bucket that holds `burst` and gains `rate` per second. What is no number
     /// or below 0 counts as 0; more than `burst` can never be taken.
     pub(super) fn take(&mut self, now: u64, rate: f64, burst: f64, tokens: f64) -> Admission {
@@ -28,14 +35,22 @@ impl Bucket {
             }
         };
         if tokens <= level + ROUNDING {
-            self.level = Some(((level - tokens).max(0.0), now));
+            self.set((level - tokens).max(0.0), now, rate, burst);
             return Admission::Admitted(1);
         }
-        self.level = Some((level, now));
+        self.set(level, now, rate, burst);
         if tokens > burst {
             return Admission::Full(Duration::MAX);
         }
         let wait = Duration::try_from_secs_f64((tokens - level) / rate);
         Admission::Full(wait.unwrap_or(Duration::MAX).max(Duration::from_nanos(1)))
+    }
+
+    fn set(&mut self, level: f64, now: u64, rate: f64, burst: f64) {
+        self.level = Some((level, now));
+        let wait = Duration::try_from_secs_f64((burst - level).max(0.0) / rate);
+        let wait = wait.ok().and_then(|wait| u64::try_from(wait.as_nanos()).ok());
+        // A nanosecond more than computed, which may have been rounded down.
+        self.full_at = wait.map_or(u64::MAX, |wait| now.saturating_add(wait).saturating_add(1));
     }
 }

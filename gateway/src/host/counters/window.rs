@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use plugin_api::Admission;
 
+/// Room that is kept however few places are taken.
+const LEAST_ROOM: usize = 64;
+
 /// One window. Times come from one clock and never go back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
     /// Oldest first, by time and by ticket alike.
     places: VecDeque<Place>,
@@ -16,6 +19,7 @@ pub(super) struct Window {
     longest: u64,
 }
 
+/// 16 bytes, which the documents state.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     taken_at: u64,
@@ -23,6 +27,17 @@ struct Place {
 }
 
 impl Window {
+    /// Tickets begin at the time: a window that was forgotten while it was empty comes back under
+    /// its name, and a ticket of the earlier one must not mean a place of the later one.
+    pub(super) fn new(now: u64) -> Self {
+        Self { places: VecDeque::new(), last_ticket: now, longest: 0 }
+    }
+
+    /// Whether nothing is lost when it is forgotten.
+    pub(super) fn is_empty(&self, now: u64) -> bool {
+        self.places.back().is_none_or(|place| now - place.taken_at.min(now) >= self.longest)
+    }
+
     /// One place among `limit` in any `span` (both in ns). A place taken at `t` is free again at
     /// exactly `t + span`.
     pub(super) fn admit(&mut self, now: u64, limit: u64, span: u64) -> Admission {
@@ -31,6 +46,7 @@ impl Window {
         while self.places.front().is_some_and(|place| gone(place, self.longest)) {
             self.places.pop_front();
         }
+        self.shrink();
         let first = if span == self.longest {
             0
         } else {
@@ -50,10 +66,49 @@ impl Window {
         Admission::Full(Duration::from_nanos(blocking.taken_at.saturating_add(span) - now))
     }
 
+    /// Gives room back once three quarters of it are free, to half: a copy for each as many places
+    /// that were dropped.
+    fn shrink(&mut self) {
+        let (room, taken) = (self.places.capacity(), self.places.len());
+        if room > LEAST_ROOM && taken < room / 4 {
+            self.places.shrink_to((room / 2).max(LEAST_ROOM));
+        }
+    }
+
     /// Gives a place back; a ticket that is not (or no longer) in the window is ignored.
     pub(super) fn release(&mut self, ticket: u64) {
         if let Ok(index) = self.places.binary_search_by_key(&ticket, |place| place.ticket) {
             self.places.remove(index);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_has_emptied_gives_its_room_back() {
+        let mut window = Window::new(0);
+        for _ in 0..100_000 {
+            assert!(matches!(window.admit(0, u64::MAX, 10), Admission::Admitted(_)));
+        }
+        assert!(window.places.capacity() >= 100_000);
+        for now in 10..30 {
+            window.admit(now, u64::MAX, 10);
+        }
+        assert!(window.places.capacity() <= 2 * LEAST_ROOM, "{}", window.places.capacity());
+        assert_eq!(size_of::<Place>(), 16);
+    }
+
+    #[test]
+    fn a_ticket_of_a_forgotten_window_means_no_place_of_the_next() {
+        let mut before = Window::new(5);
+        let Admission::Admitted(old) = before.admit(5, 1, 10) else { panic!("refused") };
+        assert!(!before.is_empty(14) && before.is_empty(15));
+        let mut after = Window::new(15);
+        assert!(matches!(after.admit(15, 1, 10), Admission::Admitted(_)));
+        after.release(old);
+        assert!(matches!(after.admit(15, 1, 10), Admission::Full(_)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Given, TestCall, find};
 use crate::{
-    EditError, Endpoint, Rejection, Reply, Route,
+    EditError, Endpoint, FACTS, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
     limits,
 };
@@ -158,9 +158,17 @@ impl CallAccess for TestCall {
         &self.key_id
     }
     fn metadata(&self, key: &str) -> Option<&str> {
-        self.shared(key)
+        match key {
+            "callgate.public_model" => Some(self.planned()?.public_model.as_deref()?),
+            "callgate.model_group" => Some(&self.planned()?.model_name),
+            "callgate.upstream_asked" => Some(if self.asked? { "true" } else { "false" }),
+            _ => self.shared(key),
+        }
     }
     fn set_metadata(&mut self, key: &str, value: &str) -> Edited {
+        if key.starts_with(FACTS) {
+            return Err(EditError::NotAllowed);
+        }
         let others = self.metadata.iter().filter(|(known, _)| *known != key);
         let size: usize = others.map(|(known, value)| known.len() + value.len()).sum();
         if size + key.len() + value.len() > limits::METADATA {
