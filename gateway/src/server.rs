@@ -1,6 +1,6 @@
 //! The HTTP surface: what every answer carries, and who answers. The only room that knows axum.
 //!
-//! `listen` accepts connections, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells the story of a call, `relay`
+//! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells the story of a call, `relay`
 //! streams, `wire` is the client's socket, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
 //! failure becomes HTTP, `access_log` writes the one line each request gets.
 
@@ -11,9 +11,11 @@ mod bulk;
 mod callbacks;
 mod chat;
 mod completion;
+mod connection;
 mod error;
 mod flight;
 mod health;
+mod host;
 mod listen;
 mod metrics;
 mod models;
@@ -43,7 +45,7 @@ use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
 use plugin_api::FailureKind;
 use route::{CALLS, Route};
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
 
 /// The body of a request.
 type RequestBody = Incoming;
@@ -69,13 +71,18 @@ impl Surface {
         alarm: &Alarm,
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
+        if let Err(failure) = host::check(request.version(), request.headers()) {
+            let refused = host::refused(&failure).map(EitherBody::Right);
+            return Either::Right(Either::Left(ready(Ok(refused))));
+        }
         let (app, alarm) = (Arc::clone(&self.app), alarm.clone());
         let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
         if usual && !request.headers().contains_key(header::ORIGIN) {
             let call = chat::call(app, alarm, request, None);
             return Either::Left(async { Ok(call.await) });
         }
-        Either::Right(Box::pin(async { Ok(marked(app, alarm, request).await) }))
+        let marked = async { Ok(marked(app, alarm, request).await) };
+        Either::Right(Either::Right(Box::pin(marked)))
     }
 }
 
@@ -112,7 +119,7 @@ async fn routed(
 /// Everything but calls: a small answer, and its line in the log.
 async fn small(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
     let accepted = Instant::now();
-    let (head, _) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let path = head.uri.path();
     let route = Route::of(path);
     let answered = match request::admit(&app, &head) {
@@ -134,10 +141,7 @@ async fn small(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
     {
         headers.insert(request::CALL_ID, id);
     }
-    // Nobody reads the body, so what follows it on the connection cannot be found.
-    if request::has_body(&head.headers) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
+    read::end(&head.headers, &mut body, headers).await;
     access_log::small_endpoint(&head.method, path, &response, accepted, failure.as_ref());
     response
 }

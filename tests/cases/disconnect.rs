@@ -1,7 +1,9 @@
 //! A client that leaves takes its upstream call with it, wherever the call was.
 
-use callgate_tests::config::{config, every_dialect};
+use crate::faulty::faulty_async;
+use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
 use callgate_tests::{Answer, Gate, Gateway, Raw, raw, upstream, within};
+use serde_json::json;
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
 
@@ -92,4 +94,86 @@ async fn one_client_leaving_disturbs_no_other() {
         let reply = call.await.unwrap().expect_status(200);
         assert_eq!(callgate_tests::sse::text(&reply.events()), "Hello world!");
     }
+}
+
+/// What clients send behind a request whose answer they do not wait for.
+fn tails() -> [(&'static str, String); 6] {
+    let next = raw::chat_request("Content-Length: 2\r\n", "{}");
+    [
+        ("nothing", String::new()),
+        ("a line break", "\r\n".to_owned()),
+        ("a byte", "x".to_owned()),
+        ("half a head", "POST /v1/chat/comp".to_owned()),
+        ("another request", next.clone()),
+        ("more than all buffers hold", next.repeat(8000)),
+    ]
+}
+
+#[tokio::test]
+async fn whatever_was_sent_behind_the_request() {
+    let gate = Gate::new();
+    let waiting = upstream(Answer::silence()).await;
+    let reading = upstream(Answer::default().held_after(1, &gate)).await;
+    for (upstream, gateway) in [
+        (&waiting, Gateway::with_config(config(&every_dialect(&waiting))).start().await),
+        (&reading, Gateway::with_config(config(&every_dialect(&reading))).start().await),
+    ] {
+        let mut received = 0;
+        for (what, tail) in tails() {
+            for stream in [false, true] {
+                for resets in [false, true] {
+                    let body = format!(r#"{{"model":"gpt","messages":[],"stream":{stream}}}"#);
+                    let length = format!("Content-Length: {}\r\n", body.len());
+                    let mut client = Raw::connect(gateway.address()).await;
+                    client.send(raw::chat_request(&length, &body)).await;
+                    received += 1;
+                    within("the upstream call", upstream.received(received)).await;
+                    let sent = client.send_some(&tail).await;
+                    assert!(sent || tail.len() > 1 << 20, "{what}");
+                    if resets {
+                        client.reset();
+                    } else {
+                        drop(client);
+                    }
+                    let end = upstream.hung_up(received);
+                    within(&format!("the upstream call's end after {what}"), end).await;
+                }
+            }
+        }
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_a_hook_waits_takes_the_call_with_it() {
+    let upstream = upstream(Answer::default()).await;
+    let waits = json!({"on_llm_start": [{"log": "waits"}, "never"]});
+    let callbacks = json!([faulty_async("f", waits)]);
+    let gateway = Gateway::with_config(with_callbacks(&[openai(&upstream)], &callbacks));
+    let gateway = gateway.start().await;
+    for (index, (_, tail)) in tails().into_iter().take(5).enumerate() {
+        let body = r#"{"model":"gpt","messages":[]}"#;
+        let length = format!("Content-Length: {}\r\n", body.len());
+        let mut client = Raw::connect(gateway.address()).await;
+        client.send(raw::chat_request(&length, body) + &tail).await;
+        gateway.log().times("waits", index + 1).await;
+        drop(client);
+        gateway.log().times("\"client_closed_request\"", index + 1).await;
+    }
+    assert!(upstream.requests().is_empty());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn requests_sent_together_are_all_answered() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
+    let body = r#"{"model":"gpt","messages":[]}"#;
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let request = raw::chat_request(&length, body);
+    let last = raw::chat_request(&format!("{length}Connection: close\r\n"), body);
+    let mut client = Raw::connect(gateway.address()).await;
+    client.send(request.repeat(9) + &last).await;
+    let answers = client.read_to_end().await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 10, "{answers}");
 }

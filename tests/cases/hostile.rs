@@ -4,7 +4,7 @@
 use callgate_tests::config::{config, openai};
 use callgate_tests::raw::{chat_request, status};
 use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, ScriptedUpstream, upstream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream) -> Gateway {
     let mut config = config(&[openai(upstream)]);
@@ -206,5 +206,147 @@ async fn hundreds_of_half_open_connections_do_not_block_a_call() {
     }
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
     drop(idle);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once_and_plainly() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let body = r#"{"model":"gpt","messages":[]}"#;
+    let request = |path: &str, version: &str, hosts: &str| {
+        let length = body.len();
+        format!(
+            "POST {path} HTTP/{version}\r\n{hosts}Authorization: Bearer {MASTER_KEY}\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    };
+    let mut refused = 0;
+    for (version, hosts, expected) in [
+        ("1.1", "Host: gateway\r\n", 200),
+        ("1.1", "host: [::1]:4000\r\n", 200),
+        ("1.0", "", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: a\r\nHost: a\r\n", 400),
+        ("1.1", "Host: a\r\nHost: b\r\n", 400),
+        ("1.0", "Host: a\r\nHost: b\r\n", 400),
+        ("1.1", "Host: a/v1\r\n", 400),
+        ("1.1", "Host: user@a\r\n", 400),
+        ("1.1", "Host: a, b\r\n", 400),
+    ] {
+        for path in ["/v1/chat/completions", "/engines/gpt/chat/completions", "/v1/models"] {
+            let mut raw = Raw::connect(gateway.address()).await;
+            raw.send(request(path, version, hosts)).await;
+            let answer = raw.read_to_end().await;
+            let status: u16 = answer.split(' ').nth(1).unwrap().parse().unwrap();
+            if expected == 400 {
+                assert_eq!(status, 400, "{version} {hosts} {path}: {answer}");
+                let error: Value =
+                    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+                assert_eq!(error["error"]["type"], "invalid_request_error", "{answer}");
+                refused += 1;
+            } else {
+                assert_ne!(status, 400, "{version} {hosts} {path}: {answer}");
+            }
+        }
+    }
+    gateway.log().times("\"request refused\"", refused).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_closes_the_connection_says_so() {
+    let upstream = upstream(Answer::default()).await;
+    let mut config = config(&[openai(&upstream)]);
+    config["callgate"] = json!({"limits": {"max_body_bytes": 1000}});
+    let gateway = Gateway::with_config(config).start().await;
+    let head = |path: &str, key: &str, headers: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {key}\r\n{headers}\r\n")
+    };
+    let chat = "/v1/chat/completions";
+    for (what, request, expected) in [
+        ("a wrong key", head(chat, "sk-wrong", "Content-Length: 500\r\n") + "{", 401),
+        ("a large body", head(chat, MASTER_KEY, "Content-Length: 1001\r\n"), 413),
+        (
+            "a large body in chunks",
+            head(chat, MASTER_KEY, "Transfer-Encoding: chunked\r\n")
+                + &format!("3e9\r\n{{{}\r\n", " ".repeat(1000)),
+            413,
+        ),
+        (
+            "a body held back",
+            head(chat, "sk-wrong", "Content-Length: 5\r\nExpect: 100-continue\r\n"),
+            401,
+        ),
+        ("no such path", head("/v1/nope", MASTER_KEY, "Content-Length: 500\r\n") + "{", 404),
+        ("no such method", head("/v1/models", MASTER_KEY, "Content-Length: 500\r\n"), 405),
+    ] {
+        let mut raw = Raw::connect(gateway.address()).await;
+        raw.send(request).await;
+        let answer = raw.read_to_end().await;
+        assert_eq!(status(&answer), expected, "{what}: {answer}");
+        assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{what}: {answer}");
+    }
+    // What came whole leaves the connection as it was.
+    let mut raw = Raw::connect(gateway.address()).await;
+    for _ in 0..2 {
+        raw.send(head(chat, "sk-wrong", "Content-Length: 2\r\n") + "{}").await;
+        let answer = raw.read_until("}}").await;
+        assert_eq!(status(&answer), 401, "{answer}");
+        assert!(!answer.to_lowercase().contains("connection: close"), "{answer}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_has_its_time_from_its_first_byte_and_an_idle_connection_another() {
+    let upstream = upstream(Answer::default()).await;
+    let mut config = config(&[openai(&upstream)]);
+    config["callgate"] = json!({"limits": {"header_timeout": "200ms", "keepalive_timeout": "1h"}});
+    let gateway = Gateway::with_config(config.clone()).start().await;
+    let health = "GET /health/liveness HTTP/1.1\r\nHost: g\r\n\r\n";
+    let mut idle = Raw::connect(gateway.address()).await;
+    idle.send(health).await;
+    assert_eq!(status(&idle.read_until("alive!\"").await), 200);
+    // A connection that never says anything, and one that begins a second head, outlast their time.
+    let mut silent = Raw::connect(gateway.address()).await;
+    let mut slow = Raw::connect(gateway.address()).await;
+    slow.send(health).await;
+    assert_eq!(status(&slow.read_until("alive!\"").await), 200);
+    slow.send("GET /health").await;
+    silent.read_to_end().await;
+    slow.read_to_end().await;
+    idle.send(health).await;
+    assert_eq!(status(&idle.read_until("alive!\"").await), 200, "an idle one is still there");
+    gateway.stop().await;
+
+    config["callgate"] = json!({"limits": {"header_timeout": "1h", "keepalive_timeout": "200ms"}});
+    let gateway = Gateway::with_config(config).start().await;
+    let mut idle = Raw::connect(gateway.address()).await;
+    idle.send(health).await;
+    assert_eq!(status(&idle.read_until("alive!\"").await), 200);
+    assert_eq!(idle.read_to_end().await, "", "an idle connection ends without an answer");
+    gateway.stop().await;
+}
+
+/// Whether the system probes the gateway's side of this connection, by the timer it shows for it.
+fn is_probed(gateway: std::net::SocketAddr, client: std::net::SocketAddr) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = [gateway.port(), client.port()].map(|port| format!(":{port:04X}"));
+    let line = table.lines().find(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields.len() > 5 && fields[1].ends_with(&ends[0]) && fields[2].ends_with(&ends[1])
+    });
+    // The field is `kind:time`, and kind 2 is the keep-alive timer.
+    line.expect("a line").split_whitespace().nth(5).unwrap().starts_with("02:")
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_is_looked_for() {
+    let gateway = Gateway::with_config(config(&[])).start().await;
+    let mut raw = Raw::connect(gateway.address()).await;
+    raw.send("GET /health/liveness HTTP/1.1\r\nHost: g\r\n\r\n").await;
+    assert_eq!(status(&raw.read_until("alive!\"").await), 200);
+    assert!(is_probed(gateway.address(), raw.address()), "no keep-alive timer");
     gateway.stop().await;
 }

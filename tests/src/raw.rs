@@ -18,9 +18,28 @@ impl Raw {
         Self(stream.expect("the gateway accepts connections"))
     }
 
+    /// Its own end.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("a connected socket")
+    }
+
     /// Writes `bytes`. A gateway that has closed already is no failure: the answer tells.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = within("a write", self.0.write_all(bytes.as_ref())).await;
+    }
+
+    /// Writes as much of `bytes` as is taken at once; whether that was all.
+    pub async fn send_some(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        let mut rest = bytes.as_ref();
+        while !rest.is_empty() {
+            within("room for a write", self.0.writable()).await.expect("a socket");
+            match self.0.try_write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Aborts the connection (RST).

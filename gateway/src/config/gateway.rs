@@ -64,8 +64,10 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Largest request head, in bytes (64 KiB).
     pub max_header_bytes: usize,
-    /// Time for a request head to arrive (30 s).
+    /// Time for a request head to arrive, from its first byte; on a new connection, from its opening (30 s).
     pub header_timeout: Duration,
+    /// Time for which a connection may be idle between two requests (75 s).
+    pub keepalive_timeout: Duration,
     /// Time for a request body to arrive (60 s).
     pub body_timeout: Duration,
     /// Time for which a client may take nothing of its answer (60 s).
@@ -82,6 +84,7 @@ impl Default for Limits {
             max_body_bytes: 32 << 20,
             max_header_bytes: 64 << 10,
             header_timeout: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             max_reply_bytes: 64 << 20,
@@ -164,6 +167,7 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
     }
     for (key, timeout) in [
         ("header_timeout", &mut limits.header_timeout),
+        ("keepalive_timeout", &mut limits.keepalive_timeout),
         ("body_timeout", &mut limits.body_timeout),
         ("write_timeout", &mut limits.write_timeout),
     ] {

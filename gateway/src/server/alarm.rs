@@ -7,7 +7,6 @@
 //!
 //! When the gateway cannot wait any longer for its calls to end, it cuts their waits short here.
 
-use hyper::rt::Timer;
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
@@ -28,6 +27,8 @@ pub(super) struct Alarm(Arc<Shared>);
 struct Shared {
     set: Mutex<Option<Set>>,
     cut: AtomicBool,
+    /// The current request has been read to its end.
+    whole: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -88,6 +89,28 @@ impl Alarm {
         self.0.cut.load(Ordering::Relaxed)
     }
 
+    /// Polls the task again, from whatever thread.
+    pub(super) fn wake(&self) {
+        let slot = self.0.set.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = slot.as_ref() {
+            set.waker.wake_by_ref();
+        }
+    }
+
+    /// The connection waits for its next request.
+    pub(super) fn begin_request(&self) {
+        self.0.whole.store(false, Ordering::Relaxed);
+    }
+
+    /// What the client sends from now on is not of the current request.
+    pub(super) fn request_is_whole(&self) {
+        self.0.whole.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_whole_request(&self) -> bool {
+        self.0.whole.load(Ordering::Relaxed)
+    }
+
     /// Ready from `end` on; before, the task will be polled again no later than then.
     pub(super) fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
         if self.is_cut() {
@@ -112,32 +135,6 @@ impl Alarm {
         }
         set.waker.clone_from(context.waker());
         Poll::Pending
-    }
-}
-
-/// For hyper's wait for the next head.
-impl Timer for Alarm {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.sleep_until(std::time::Instant::now() + duration)
-    }
-
-    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Wait { alarm: self.clone(), end: Instant::from_std(deadline) })
-    }
-}
-
-struct Wait {
-    alarm: Alarm,
-    end: Instant,
-}
-
-impl hyper::rt::Sleep for Wait {}
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.alarm.poll(self.end, context)
     }
 }
 
@@ -178,7 +175,8 @@ mod tests {
             let alarm = Alarm::default();
             assert_eq!(alarm.within(10 * LIMIT, sleep(LIMIT)).await, Some(()));
             let start = Instant::now();
-            let head = alarm.sleep_until(start.into_std() + LIMIT);
+            let end = start + LIMIT;
+            let head = poll_fn(|context| alarm.poll(end, context));
             assert_eq!(alarm.within(2 * LIMIT, head).await, Some(()));
             assert_eq!(start.elapsed(), LIMIT);
             let end = start.into_std() + 2 * LIMIT;

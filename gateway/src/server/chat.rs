@@ -8,6 +8,7 @@ use super::{
     completion, error,
     flight::{Flight, refused},
     outbound::{self, Sent},
+    read,
     relay::Relay,
     request,
 };
@@ -38,22 +39,20 @@ pub(super) async fn call(
     path_model: Option<String>,
 ) -> Response<AnswerBody> {
     let accepted = Instant::now();
-    let (head, body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
     let id = request::call_id(&head.headers);
-    let has_body = request::has_body(&head.headers);
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
-    let call = request::accept((&app, &alarm), head, body, path_model, id.clone(), accepted).await;
+    let call =
+        request::accept((&app, &alarm), &mut head, &mut body, path_model, id.clone(), accepted);
+    let call = call.await;
     let mut response = match call {
         Err(failure) => {
             let mut response = refused(&app, &record, &failure).map(AnswerBody::Right);
-            // What was not read would be taken for the next request.
-            if has_body && matches!(failure.status, 401 | 403 | 408 | 413 | 415 | 431 | 503 | 508) {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
+            read::end(&head.headers, &mut body, response.headers_mut()).await;
             response
         }
         Ok(call) => {
+            alarm.request_is_whole();
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;
             let flight = Flight::new(app, alarm, record, call);

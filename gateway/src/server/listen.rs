@@ -4,17 +4,21 @@
 //! thread, so that a call, its upstream connection and its hooks stay on one core and share
 //! nothing. (A listener per worker would let two gateways share a port without a word.)
 
-use super::{Surface, alarm::Alarm, flight, wire::Wire};
+use super::{
+    Surface,
+    connection::{Connection, serve},
+    flight,
+};
 use crate::app::App;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
+    set_tcp_user_timeout,
+};
 use std::{
-    future::poll_fn,
     io,
     net::SocketAddr,
     num::NonZero,
     sync::Arc,
-    task::Poll,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -25,10 +29,6 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-
-/// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
-/// connection and keep it.
-const READ_BUFFER: usize = 64 * 1024;
 
 /// What calls that are cut off have to tell their clients in, and then again their hooks to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -67,12 +67,19 @@ pub struct Server {
 
 /// Where the gateway is on its way to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+pub(super) enum Phase {
     Serving,
     /// No new call is taken.
     Draining,
     /// Calls that still run are cut off.
     Cutting,
+}
+
+impl Phase {
+    /// Waits until the gateway is there, or further.
+    pub(super) async fn reached(self, phase: &mut watch::Receiver<Phase>) {
+        let _ = phase.wait_for(|phase| *phase >= self).await;
+    }
 }
 
 #[derive(Debug)]
@@ -87,7 +94,11 @@ impl Listener {
     /// # Errors
     /// When the address is taken, not ours, or needs privileges.
     pub async fn bind(address: (&str, u16)) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self)
+        let listener = TcpListener::bind(address).await?;
+        if let Err(error) = look_for_lost_clients(&listener) {
+            tracing::debug!(%error, "clients that vanish are not looked for");
+        }
+        Ok(Self(listener))
     }
 
     /// The address in fact bound.
@@ -191,13 +202,13 @@ async fn work(
     loop {
         tokio::select! {
             biased;
-            () = reaches(&mut phase, Phase::Draining) => break,
+            () = Phase::Draining.reached(&mut phase) => break,
             stream = incoming.recv() => {
                 let Some(stream) = stream else { break };
                 if let Ok(stream) = TcpStream::from_std(stream) {
                     bound_writing(&stream, app.limits.write_timeout);
-                    let limit = app.limits.header_timeout;
-                    open.spawn(serve(stream, surface.clone(), limit, phase.clone()));
+                    let (connection, incoming) = Connection::new(stream, &app.limits);
+                    open.spawn(serve(connection, incoming, surface.clone(), phase.clone()));
                 }
             }
             Some(_) = open.join_next(), if !open.is_empty() => {}
@@ -208,7 +219,7 @@ async fn work(
         flight::all_ended().await;
     };
     let cut = async {
-        reaches(&mut phase, Phase::Cutting).await;
+        Phase::Cutting.reached(&mut phase).await;
         tokio::time::sleep(LAST_WORDS).await;
     };
     tokio::select! {
@@ -220,66 +231,22 @@ async fn work(
     let _ = timeout(LAST_WORDS, flight::all_ended()).await;
 }
 
+/// Lets the system ask clients that say nothing whether they are still there: one whose machine or
+/// network is gone never closes its connection. What is accepted inherits it.
+fn look_for_lost_clients(listener: &TcpListener) -> rustix::io::Result<()> {
+    set_tcp_keepidle(listener, Duration::from_secs(30))?;
+    set_tcp_keepintvl(listener, Duration::from_secs(10))?;
+    set_tcp_keepcnt(listener, 3)?;
+    set_socket_keepalive(listener, true)
+}
+
 /// Lets the system close the connection of a client that takes nothing for so long: it sees what
 /// the client in fact takes, where here only a full buffer would be seen, and it costs no timer.
 fn bound_writing(stream: &TcpStream, limit: Duration) {
     // The system takes a signed number.
     let millis = limit.as_millis().clamp(1, i32::MAX as u128);
     let millis = u32::try_from(millis).unwrap_or(u32::MAX);
-    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
+    if let Err(error) = set_tcp_user_timeout(stream, millis) {
         tracing::debug!(%error, "a client's connection has no `write_timeout`");
-    }
-}
-
-async fn reaches(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
-    let _ = phase.wait_for(|phase| *phase >= wanted).await;
-}
-
-/// One connection, until it closes; while draining, until its current call is answered.
-async fn serve(
-    stream: TcpStream,
-    surface: Surface,
-    header_timeout: Duration,
-    phase: watch::Receiver<Phase>,
-) {
-    let alarm = Alarm::default();
-    let connection = http1::Builder::new()
-        .timer(alarm.clone())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(READ_BUFFER)
-        .serve_connection(
-            TokioIo::new(Wire::new(stream, alarm.clone())),
-            service_fn(|request| surface.answer(&alarm, request)),
-        );
-    let mut connection = std::pin::pin!(connection);
-    let (mut drains, mut cuts) = (phase.clone(), phase.clone());
-    let mut draining = std::pin::pin!(reaches(&mut drains, Phase::Draining));
-    let mut cutting = std::pin::pin!(reaches(&mut cuts, Phase::Cutting));
-    let (mut asked, mut told, mut cut) = (false, false, false);
-    let ended = poll_fn(|context| {
-        let ended = connection.as_mut().poll(context);
-        // Once asked for, the news wakes this task. To ask again at every chunk of a stream would
-        // cost more than to look whether it has come.
-        if cut || ended.is_ready() || (asked && !phase.has_changed().unwrap_or(true)) {
-            return ended;
-        }
-        asked = true;
-        if !told && draining.as_mut().poll(context).is_ready() {
-            told = true;
-            connection.as_mut().graceful_shutdown();
-            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(ended);
-            }
-        }
-        if !told || cutting.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        cut = true;
-        alarm.cut();
-        connection.as_mut().poll(context)
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
     }
 }

@@ -6,15 +6,17 @@ use crate::{
     failure::Failure,
     json::{Arriving, Body, BodyError, ScanError},
 };
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt as _;
+use hyper::body::Body as HttpBody;
 use plugin_api::FailureKind;
-use std::time::Instant;
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Instant};
+use tokio::task::yield_now;
 
 /// The body as a scanned JSON object.
 pub(super) async fn body(
     headers: &HeaderMap,
-    body: RequestBody,
+    body: &mut RequestBody,
     limits: &Limits,
     (alarm, accepted): (&Alarm, Instant),
 ) -> Result<Body, Failure> {
@@ -35,7 +37,7 @@ pub(super) async fn body(
     }
 }
 
-async fn collect(mut body: RequestBody, max: usize) -> Result<Body, Failure> {
+async fn collect(body: &mut RequestBody, max: usize) -> Result<Body, Failure> {
     let (mut arriving, mut bulk, mut length) = (Arriving::new(), Bulk::default(), 0);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -53,6 +55,33 @@ async fn collect(mut body: RequestBody, max: usize) -> Result<Body, Failure> {
         BodyError::NotJson(error) => not_json(error),
         BodyError::NotAnObject => Failure::invalid(error.to_string()).param("request_body"),
     })
+}
+
+/// How often a refused body is looked at: what came with the head takes two turns to be handed over.
+const TURNS: usize = 3;
+
+/// Ends a request that is refused before its body was read. Where the body is here already, the
+/// connection can be used again; else it will be closed, and `answer` says so.
+pub(super) async fn end<B: HttpBody + Unpin>(
+    request: &HeaderMap,
+    body: &mut B,
+    answer: &mut HeaderMap,
+) {
+    // To look at a body that the client holds back would ask for it.
+    let turns = if request.contains_key(header::EXPECT) { 0 } else { TURNS };
+    for _ in 0..turns {
+        if body.is_end_stream() {
+            return;
+        }
+        let frame = poll_fn(|context| Poll::Ready(Pin::new(&mut *body).poll_frame(context))).await;
+        match frame {
+            Poll::Ready(None) => return,
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(_))) => break,
+            Poll::Pending => yield_now().await,
+        }
+    }
+    answer.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 fn not_json(error: ScanError) -> Failure {

@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     json::Body,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, FailureKind, limits};
 use std::{
     sync::Arc,
@@ -26,13 +26,13 @@ const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-tim
 /// Authenticates, reads and scans. `path_model` comes from an Azure-style path, still encoded.
 pub(super) async fn accept(
     (app, alarm): (&App, &Alarm),
-    mut head: Parts,
-    body: RequestBody,
+    head: &mut Parts,
+    body: &mut RequestBody,
     path_model: Option<String>,
     id: String,
     accepted: Instant,
 ) -> Result<Box<Call>, Failure> {
-    admit(app, &head)?;
+    admit(app, head)?;
     // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
     auth::check(app, &head.headers)?;
@@ -142,12 +142,6 @@ fn member(call: &Call, name: &str) -> Option<String> {
 pub(super) fn admit(app: &App, head: &Parts) -> Result<(), Failure> {
     check_size(app, &head.headers)?;
     app.web.admit(head)
-}
-
-/// Whether a body follows a head.
-pub(super) fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Refuses a head over `callgate.limits.max_header_bytes`.

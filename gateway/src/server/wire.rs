@@ -2,19 +2,20 @@
 //! request, clients that say early that they have said all, and an end that does not overtake the
 //! last answer. Not here: how long a client may take to read; the system watches that (`listen`).
 
-use super::{access_log, alarm::Alarm};
+use super::{access_log, connection::Connection};
 use crate::failure::Failure;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use plugin_api::FailureKind;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, tcp::OwnedReadHalf},
     time::Instant,
 };
 
@@ -28,8 +29,8 @@ const SHORT: usize = 160;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Wire {
-    io: TcpStream,
-    alarm: Alarm,
+    incoming: OwnedReadHalf,
+    connection: Arc<Connection>,
     /// The client has said that it will send no more.
     finished: bool,
     /// Everything given to the socket was taken: what comes next begins with a head or a chunk.
@@ -41,8 +42,26 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(io: TcpStream, alarm: Alarm) -> Self {
-        Self { io, alarm, finished: false, whole: true, refusal: None, linger: None }
+    pub(super) fn new(incoming: OwnedReadHalf, connection: Arc<Connection>) -> Self {
+        Self { incoming, connection, finished: false, whole: true, refusal: None, linger: None }
+    }
+
+    /// Writes as soon as the socket has room.
+    fn poll_socket(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let socket = self.connection.socket.as_ref();
+        loop {
+            let room = socket.poll_write_ready(context);
+            self.connection.note_write(&room);
+            ready!(room)?;
+            match write(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     /// Hyper answers what is no request by itself, with an empty body. Our error object goes out
@@ -52,10 +71,10 @@ impl Wire {
         context: &mut Context<'_>,
         instead: usize,
     ) -> Poll<io::Result<usize>> {
-        while let Some(rest) = self.refusal.as_mut().filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut self.io).poll_write(context, rest))? {
+        while let Some(rest) = self.refusal.clone().filter(|rest| !rest.is_empty()) {
+            match ready!(self.poll_socket(context, |socket| socket.try_write(&rest)))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => rest.advance(written),
+                written => self.refusal = Some(rest.slice(written..)),
             }
         }
         Poll::Ready(Ok(instead))
@@ -80,14 +99,15 @@ impl Wire {
         let mut block = [0; 4096];
         loop {
             let mut room = ReadBuf::new(&mut block);
-            match Pin::new(&mut self.io).poll_read(context, &mut room) {
+            match Pin::new(&mut self.incoming).poll_read(context, &mut room) {
                 Poll::Ready(Ok(())) if !room.filled().is_empty() => {
                     self.linger.get_or_insert_with(|| Instant::now() + LINGER);
                 }
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
+                    self.connection.note_read(&Poll::Pending);
                     return match self.linger {
-                        Some(end) => self.alarm.poll(end, context).map(Ok),
+                        Some(end) => self.connection.alarm.poll(end, context).map(Ok),
                         None => Poll::Ready(Ok(())),
                     };
                 }
@@ -146,10 +166,16 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.connection.forgets() {
+            return Poll::Ready(Ok(()));
+        }
         let before = room.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, room))?;
-        if room.filled().len() == before && !self.finished {
+        let polled = Pin::new(&mut self.incoming).poll_read(context, room);
+        let polled = polled.map_ok(|()| room.filled().len() - before);
+        self.connection.note_read(&polled);
+        if ready!(polled)? == 0 && !self.finished {
             self.finished = true;
+            self.connection.note_read(&Poll::Pending);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -166,7 +192,7 @@ impl AsyncWrite for Wire {
         if self.refuses(bytes) {
             return self.poll_refuse(context, bytes.len());
         }
-        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        let written = self.poll_socket(context, |socket| socket.try_write(bytes));
         self.whole = matches!(written, Poll::Ready(Ok(written)) if written == bytes.len());
         written
     }
@@ -183,13 +209,13 @@ impl AsyncWrite for Wire {
         {
             return self.poll_refuse(context, length);
         }
-        let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        let written = self.poll_socket(context, |socket| socket.try_write_vectored(slices));
         self.whole = matches!(written, Poll::Ready(Ok(written)) if written == length);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -198,8 +224,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
-        self.poll_linger(context)
+        let socket = self.connection.socket.as_ref();
+        match rustix::net::shutdown(socket, rustix::net::Shutdown::Write) {
+            Ok(()) | Err(rustix::io::Errno::NOTCONN) => self.poll_linger(context),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
     }
 }
 
