@@ -3,7 +3,7 @@
 
 use crate::{
     callbacks::{CallbackReport, Callbacks, LeftOut, Plugin},
-    config::{Config, Limits},
+    config::{Config, Limits, Reuse},
     deployments::Deployments,
     host::Services,
     metrics::CallMetrics,
@@ -25,6 +25,8 @@ pub struct App {
     pub(crate) limits: Limits,
     /// Which web pages may call.
     pub(crate) web: WebRules,
+    /// How long connections to upstreams are kept.
+    pub(crate) reuse: Reuse,
     pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
@@ -58,6 +60,7 @@ impl App {
             completion_model: config.general.completion_model.clone(),
             limits: config.gateway.limits,
             web: WebRules::new(config, host),
+            reuse: config.gateway.upstream,
             deployments: Arc::new(deployments),
             callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),

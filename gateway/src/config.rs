@@ -29,6 +29,7 @@ mod section;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod web;
 mod yaml;
 
@@ -45,6 +46,7 @@ pub use problem::{Place, Problem, Problems, Severity};
 pub use router::{Alias, RouterSettings};
 pub(crate) use section::closest;
 pub use setting::{Setting, Unset};
+pub use upstream::Reuse;
 pub use web::WebSettings;
 
 use reader::{Field, Reader};

@@ -4,16 +4,18 @@
 //! is sent was decided by `provider`; what comes back is given on as it arrives.
 
 mod connect;
+mod dial;
 mod framing;
+mod head;
 mod http1;
 mod origin;
 mod pool;
 
 pub(crate) use connect::{Tls, TlsFault};
-pub(crate) use http1::Headers;
+pub(crate) use head::Headers;
 pub(crate) use origin::Origin;
 
-use crate::json::Slices;
+use crate::{config::Reuse, json::Slices};
 use bytes::{Bytes, BytesMut};
 use framing::Framing;
 use std::{collections::VecDeque, fmt, io, time::Duration};
@@ -31,16 +33,37 @@ pub(crate) enum UpstreamError {
     BadUrl(String),
     #[error("cannot resolve `{host}`: {source}")]
     Resolve { host: String, source: io::Error },
-    #[error("cannot connect to {address}: {source}")]
-    Connect { address: String, source: io::Error },
-    #[error("{phase} took longer than {} s", CONNECT_TIMEOUT.as_secs())]
-    ConnectTimeout { phase: Phase },
+    /// `all` has every address that was tried, with its error; `source` is the one to act on.
+    #[error("cannot connect to {address}: {all}")]
+    Connect { address: String, all: String, source: io::Error },
+    /// `failed` has the addresses that failed before.
+    #[error(
+        "{phase} took longer than {} s{}{failed}",
+        CONNECT_TIMEOUT.as_secs(),
+        if failed.is_empty() { "" } else { "; " }
+    )]
+    ConnectTimeout { phase: Phase, failed: String },
     #[error("no TLS connection to {host}: {reason}")]
     Tls { host: String, fault: TlsFault, reason: String },
     #[error("the exchange broke: {0}")]
     Broken(#[from] io::Error),
+    /// It closed a connection that had been idle just as a call was sent on it.
+    #[error("it closed an idle connection as the call was sent on it: {0}")]
+    ClosedIdle(io::Error),
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
+}
+
+impl UpstreamError {
+    /// Whether the cause is that this process or machine has no file descriptor left.
+    pub(crate) fn lacks_descriptors(&self) -> bool {
+        match self {
+            Self::Resolve { source, .. } | Self::Connect { source, .. } => {
+                dial::lacks_descriptors(source)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What connecting waited for.
@@ -100,36 +123,51 @@ pub(crate) struct Answer {
     pub(crate) headers: Headers,
     framing: Framing,
     keep: bool,
+    /// How long the upstream keeps the connection, when it says so.
+    keep_time: Option<Duration>,
+    reuse: Reuse,
     /// `None` once the body has been read.
     lease: Option<pool::Lease>,
 }
 
 /// Posts `body` to `url` and waits for the head of the answer; the caller bounds how long.
+///
+/// A call is never sent twice once a byte of it may have been read: the upstream may have begun to
+/// work on it, and a second one would be billed too. What is certain is a connection that had been
+/// closed before anything was written to it; then another one is taken.
 pub(crate) async fn post(
     url: &str,
     lines: Lines,
     body: Slices,
-    tls: &Tls,
+    (tls, reuse): (&Tls, Reuse),
 ) -> Result<Answer, UpstreamError> {
     let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
-    let mut lease = match pool::take(&origin) {
-        Some(lease) => lease,
-        None => {
-            // Boxed: it is large and seldom, and every call would carry it.
-            let connection = Box::pin(connect::connect(&origin, tls)).await?;
-            pool::Lease::new(&origin, connection)
+    // Made first: between the look at an idle connection and the first write lies nothing else.
+    let mut pieces = request(&origin, &lines, body);
+    drop(lines);
+    loop {
+        let mut lease = match pool::take(&origin) {
+            Some(lease) => lease,
+            None => {
+                // Boxed: it is large and seldom, and every call would carry it.
+                let connection = Box::pin(connect::connect(&origin, tls)).await?;
+                pool::Lease::new(&origin, connection)
+            }
+        };
+        let broke = match lease.connection().exchange(&mut pieces).await {
+            Ok(head) => return Ok(Answer::new(head, lease, reuse)),
+            Err(broke) => broke,
+        };
+        if !lease.is_reused() {
+            return Err(broke.error.into());
         }
-    };
-    // A connection that breaks now is not tried again elsewhere: the upstream may have begun to
-    // work on the call, and a second one would be billed too.
-    let head = lease.connection().exchange(request(&origin, &lines, body)).await?;
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        framing: head.framing,
-        keep: head.keep,
-        lease: Some(lease),
-    })
+        if !broke.unsent {
+            return Err(match broke.silent {
+                true => UpstreamError::ClosedIdle(broke.error),
+                false => broke.error.into(),
+            });
+        }
+    }
 }
 
 /// The bytes of a request.
@@ -161,6 +199,11 @@ fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
 }
 
 impl Answer {
+    fn new(head: head::Head, lease: pool::Lease, reuse: Reuse) -> Self {
+        let head::Head { status, headers, framing, keep, keep_time } = head;
+        Self { status, headers, framing, keep, keep_time, reuse, lease: Some(lease) }
+    }
+
     /// How long the body will be, when the head says so.
     pub(crate) fn announced(&self) -> Option<u64> {
         match self.framing {
@@ -188,8 +231,11 @@ impl Answer {
             && let Some(lease) = self.lease.take()
             && self.keep
         {
-            lease.give_back();
+            lease.give_back(&self.reuse, self.keep_time);
         }
         piece.map(|piece| piece.map_err(UpstreamError::from))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
+use super::upstream::{self, Reuse};
 use super::web::{self, WebSettings};
 
 /// The `callgate` section.
@@ -28,6 +29,8 @@ pub struct GatewaySettings {
     pub web: WebSettings,
     /// Bounds of what a client may send and how long it may take.
     pub limits: Limits,
+    /// How long connections to upstreams are kept.
+    pub upstream: Reuse,
 }
 
 impl Default for GatewaySettings {
@@ -41,6 +44,7 @@ impl Default for GatewaySettings {
             strict_owner: None,
             web: WebSettings::default(),
             limits: Limits::default(),
+            upstream: Reuse::default(),
         }
     }
 }
@@ -127,6 +131,9 @@ pub(super) fn read(
     settings.web = web::read(reader, &mut section);
     if let Some(field) = section.take("limits") {
         read_limits(reader, &field, &mut settings.limits);
+    }
+    if let Some(field) = section.take("upstream") {
+        upstream::read(reader, &field, &mut settings.upstream);
     }
     section.finish(reader, &[]);
     settings

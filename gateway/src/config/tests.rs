@@ -337,6 +337,26 @@ fn routing_strategies_and_aliases_are_checked() {
 }
 
 #[test]
+fn connections_to_upstreams_have_defaults_and_bounds() {
+    let default = read("model_list: []\n").unwrap().gateway.upstream;
+    assert_eq!((default.idle_timeout, default.max_idle), (None, 128));
+    assert_eq!(default.max_age, Duration::from_secs(300));
+    let given = "callgate: {upstream: {idle_timeout: 0, max_age: 1h, max_idle: 0}}\n";
+    let given = read(given).unwrap().gateway.upstream;
+    assert_eq!((given.idle_timeout, given.max_idle), (Some(Duration::ZERO), 0));
+    assert_eq!(given.max_age, Duration::from_secs(3600));
+    let wrong = "callgate: {upstream: {max_age: 0, max_idle: -1, idle: 4s}}\n";
+    let wrong = read(wrong).unwrap_err().to_string();
+    for expected in [
+        "callgate.upstream.max_age: expected a duration above 0, found 0",
+        "callgate.upstream.max_idle: expected a whole number in range",
+        "callgate.upstream.idle",
+    ] {
+        assert!(wrong.contains(expected), "{wrong}");
+    }
+}
+
+#[test]
 fn limits_have_defaults_and_bounds() {
     let config = warned(
         "general_settings: {max_request_size_mb: 0.5}\ncallgate:\n  plugin_dir: so\n  \

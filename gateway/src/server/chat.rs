@@ -108,7 +108,7 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if let Some((_, _, call)) = flight.parts() {
         call.asked = true;
     }
-    let posting = upstream::post(&outgoing.url, lines, outgoing.body, &app.tls);
+    let posting = upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse));
     let end = sent.started.checked_add(sent.timeout);
     let answer = flight.alarm.until(end, posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(sent.timeout)));

@@ -207,8 +207,17 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
         );
         return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
     }
+    if error.lacks_descriptors() {
+        let text = format!(
+            "this gateway has no file descriptor left for a connection to `{label}`; raise the \
+             limit of open files where it runs"
+        );
+        return Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 503, text)
+            .code("out_of_descriptors")
+            .cause(cause);
+    }
     let base = sent.target.api_base();
-    if let UpstreamError::ConnectTimeout { phase } = error {
+    if let UpstreamError::ConnectTimeout { phase, .. } = error {
         let limit = CONNECT_TIMEOUT.as_secs();
         let text = format!(
             "cannot reach `{label}`: {phase} took longer than {limit} s, the limit for \
@@ -220,6 +229,12 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
         UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
             "`{label}` at {base} answered with something that is not HTTP/1.1; is its base URL \
              right, with the right scheme and port?"
+        ),
+        UpstreamError::ClosedIdle(_) => format!(
+            "`{label}` closed an idle connection just as this call was sent on it; the gateway does \
+             not repeat a call that may have been received, so send it again, or set \
+             `callgate.upstream.idle_timeout` below the time after which `{label}` closes idle \
+             connections"
         ),
         UpstreamError::Broken(_) => format!(
             "`{label}` at {base} broke the connection before its answer was complete; its own \

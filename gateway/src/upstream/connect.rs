@@ -1,7 +1,8 @@
-//! Opening a connection: resolve, connect, TLS.
+//! Opening a connection: an address that answers, then TLS.
 
 use super::{
     CONNECT_TIMEOUT, Origin, Phase, UpstreamError,
+    dial::{Failed, dial},
     http1::{Connection, Io},
 };
 use rustls::{CertificateError, ClientConfig, RootCertStore, pki_types::ServerName};
@@ -9,10 +10,7 @@ use std::{
     io,
     sync::{Arc, OnceLock},
 };
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 /// TLS as this machine trusts it; read when the first `https` upstream is called, so that a
@@ -92,8 +90,13 @@ impl TlsFault {
 /// Connects to `origin`. Nothing of a request is sent before the other side has proved who it is.
 pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, UpstreamError> {
     let end = Instant::now() + CONNECT_TIMEOUT;
-    let late = |phase| move |_| UpstreamError::ConnectTimeout { phase };
-    let stream = timeout_at(end, dial(origin)).await.map_err(late(Phase::Dial))??;
+    let late = |phase, failed| move |_| UpstreamError::ConnectTimeout { phase, failed };
+    let mut failed = Failed::default();
+    let dialled = timeout_at(end, dial(origin, &mut failed)).await;
+    let Some(stream) = dialled.map_err(late(Phase::Dial, failed.to_string()))?? else {
+        let (address, all) = (origin.address(), failed.to_string());
+        return Err(UpstreamError::Connect { address, all, source: failed.into_cause() });
+    };
     if !origin.tls {
         return Ok(Connection::new(Io::Plain(stream)));
     }
@@ -106,29 +109,7 @@ pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, Up
         .map_err(|_| failed(TlsFault::Other, "its name is no host name".to_owned()))?;
     let stream = timeout_at(end, TlsConnector::from(config).connect(name, stream))
         .await
-        .map_err(late(Phase::Handshake))?
+        .map_err(late(Phase::Handshake, String::new()))?
         .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
     Ok(Connection::new(Io::Tls(Box::new(stream))))
-}
-
-/// Tries each address in turn.
-async fn dial(origin: &Origin) -> Result<TcpStream, UpstreamError> {
-    let host = &*origin.hostname;
-    let unresolved = |source| UpstreamError::Resolve { host: host.to_owned(), source };
-    let addresses = lookup_host((host, origin.port)).await.map_err(unresolved)?;
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // A chunk that waits for an acknowledgement stalls a stream by 40 ms.
-                stream.set_nodelay(true).map_err(|source| UpstreamError::Connect {
-                    address: origin.address(),
-                    source,
-                })?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(UpstreamError::Connect { address: origin.address(), source: last })
 }

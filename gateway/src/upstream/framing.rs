@@ -5,21 +5,36 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// A line of chunk framing longer than this is none.
 const MAX_LINE: usize = 8 * 1024;
 
+/// What chunk extensions and trailers may come to beyond what chunks of that size need.
+const MAX_OVERHEAD: u64 = 16 * 1024;
+
+/// The line with a chunk's size, written generously.
+const USUAL_LINE: u64 = 16;
+
 /// What is left of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// So many bytes.
     Length(u64),
     /// Chunks.
-    Chunked(Chunk),
+    Chunked(Chunked),
     /// Whatever comes until the upstream closes.
     UntilClose,
 }
 
+/// A chunked body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Chunked {
+    at: Chunk,
+    /// Bytes of framing that no content accounts for.
+    overhead: u64,
+}
+
 /// Where in a chunked body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunk {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Chunk {
     /// Before the line with a chunk's size.
+    #[default]
     Size,
     /// Within a chunk.
     Data(u64),
@@ -53,15 +68,17 @@ impl Framing {
         if let Some(encoding) = encodings.next() {
             let chunked = encoding.trim_ascii().eq_ignore_ascii_case(b"chunked");
             return match (chunked, encodings.next()) {
-                (true, None) => Ok(Self::Chunked(Chunk::Size)),
+                (true, None) => Ok(Self::Chunked(Chunked::default())),
                 _ => Err("its answer has a transfer encoding other than `chunked`"),
             };
         }
         let mut length = None;
-        for value in lengths {
+        // A list repeats one that was joined on the way.
+        for value in lengths.flat_map(|value| value.split(|byte| *byte == b',')) {
+            let value = value.trim_ascii();
             let value = std::str::from_utf8(value)
                 .ok()
-                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|text| text.parse::<u64>().ok())
                 .ok_or("its answer has a content length that is no number")?;
             if length.is_some_and(|known| known != value) {
@@ -72,6 +89,10 @@ impl Framing {
         Ok(length.map_or(Self::UntilClose, Self::Length))
     }
 
+    pub(super) fn is_chunked(self) -> bool {
+        matches!(self, Self::Chunked(_))
+    }
+
     pub(super) fn ends_by_close(self) -> bool {
         self == Self::UntilClose
     }
@@ -79,28 +100,29 @@ impl Framing {
     /// Takes the next piece of the body out of `buffer`.
     pub(super) fn step(&mut self, buffer: &mut BytesMut) -> Step {
         match self {
-            Self::Length(0) | Self::Chunked(Chunk::Done) => Step::End,
+            Self::Length(0) => Step::End,
             Self::Length(left) => take(buffer, left),
             Self::UntilClose if buffer.is_empty() => Step::More,
             Self::UntilClose => Step::Data(buffer.split().freeze()),
-            Self::Chunked(chunk) => chunk.step(buffer),
+            Self::Chunked(chunked) => chunked.step(buffer),
         }
     }
 }
 
-impl Chunk {
+impl Chunked {
     fn step(&mut self, buffer: &mut BytesMut) -> Step {
+        const UNFRAMED: Step = Step::Invalid("chunks that are not framed as HTTP/1.1 has it");
         loop {
-            match self {
-                Self::Data(left) => {
+            match &mut self.at {
+                Chunk::Data(left) => {
                     let step = take(buffer, left);
                     if *left == 0 {
-                        *self = Self::DataEnd;
+                        self.at = Chunk::DataEnd;
                     }
                     return step;
                 }
-                Self::Done => return Step::End,
-                Self::Size | Self::DataEnd | Self::Trailers => {}
+                Chunk::Done => return Step::End,
+                Chunk::Size | Chunk::DataEnd | Chunk::Trailers => {}
             }
             let Some(end) = memchr::memchr(b'\n', buffer) else {
                 let endless = buffer.len() > MAX_LINE;
@@ -110,16 +132,30 @@ impl Chunk {
                     Step::More
                 };
             };
-            let line = buffer[..end].strip_suffix(b"\r").unwrap_or(&buffer[..end]);
-            let next = self.after(line);
-            buffer.advance(end + 1);
-            match next {
-                Some(next) => *self = next,
-                None => return Step::Invalid("chunks that are not framed as HTTP/1.1 has it"),
+            // A line feed alone ends no line here, and a carriage return stands nowhere else.
+            let line = buffer[..end].strip_suffix(b"\r");
+            let Some(line) = line.filter(|line| !line.contains(&b'\r')) else { return UNFRAMED };
+            let Some(next) = self.at.after(line) else { return UNFRAMED };
+            if self.spend(end as u64 + 1, next) > MAX_OVERHEAD {
+                return Step::Invalid("more chunk framing than content");
             }
+            buffer.advance(end + 1);
+            self.at = next;
         }
     }
 
+    /// Counts a line; each chunk accounts for a usual one and for as much as it has content.
+    fn spend(&mut self, line: u64, next: Chunk) -> u64 {
+        let accounted = match next {
+            Chunk::Data(size) => size.saturating_add(USUAL_LINE),
+            _ => 0,
+        };
+        self.overhead = (self.overhead + line).saturating_sub(accounted);
+        self.overhead
+    }
+}
+
+impl Chunk {
     /// What follows a line.
     fn after(self, line: &[u8]) -> Option<Self> {
         match self {
@@ -127,7 +163,7 @@ impl Chunk {
             Self::Trailers if line.is_empty() => Some(Self::Done),
             Self::Trailers => Some(Self::Trailers),
             _ => {
-                let digits = line.split(|byte| *byte == b';').next()?.trim_ascii();
+                let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
                 if digits.is_empty() || digits.len() > 15 {
                     return None;
                 }
@@ -156,7 +192,7 @@ mod tests {
     use super::*;
 
     fn decode(input: &[u8], size: usize) -> Result<Vec<u8>, &'static str> {
-        let mut framing = Framing::Chunked(Chunk::Size);
+        let mut framing = Framing::Chunked(Chunked::default());
         let mut buffer = BytesMut::new();
         let mut body = Vec::new();
         for part in input.chunks(size) {
@@ -191,8 +227,31 @@ mod tests {
             b"ffffffffffffffff1\r\n",
             b"1\r\nab\r\n0\r\n\r\n",
             &[b'1'; 9000],
+            b"1\na\r\n0\r\n\r\n",
+            b"1\r\na\n0\r\n\r\n",
+            b"1;x=\ry\r\na\r\n0\r\n\r\n",
+            b" 1\r\na\r\n0\r\n\r\n",
+            b"0x1\r\na\r\n0\r\n\r\n",
         ] {
             assert!(decode(input, 4096).is_err(), "{:?}", String::from_utf8_lossy(input));
+        }
+    }
+
+    #[test]
+    fn framing_is_bounded_by_what_it_frames() {
+        let chunk = |extension: usize| format!("1;{}\r\na\r\n", "x".repeat(extension));
+        let trailer = |length: usize| format!("T: {}\r\n", "x".repeat(length));
+        for (body, expected) in [
+            // Chunks of one byte are a poor way to send, but one.
+            (format!("{}0\r\n\r\n", chunk(0).repeat(50_000)), true),
+            (format!("{}0\r\n\r\n", chunk(5000).repeat(2)), true),
+            (format!("{}0\r\n\r\n", chunk(5000).repeat(4)), false),
+            (format!("0\r\n{}\r\n", trailer(100).repeat(10)), true),
+            (format!("0\r\n{}\r\n", trailer(100).repeat(1000)), false),
+            (format!("0\r\n{}\r\n", trailer(9000)), false),
+        ] {
+            let whole = decode(body.as_bytes(), 1000);
+            assert_eq!(whole.is_ok(), expected, "{}: {:?}", &body[..20], whole.err());
         }
     }
 
@@ -205,15 +264,19 @@ mod tests {
                 lengths.iter().map(|it| it.as_bytes()),
             )
         };
-        assert_eq!(of(200, &["Chunked"], &["7"]), Ok(Framing::Chunked(Chunk::Size)));
+        assert_eq!(of(200, &["Chunked"], &["7"]), Ok(Framing::Chunked(Chunked::default())));
         assert_eq!(of(200, &[], &["7", "7"]), Ok(Framing::Length(7)));
+        assert_eq!(of(200, &[], &["7, 7"]), Ok(Framing::Length(7)));
         assert_eq!(of(200, &[], &[]), Ok(Framing::UntilClose));
         assert_eq!(of(204, &[], &["7"]), Ok(Framing::Length(0)));
         for (encodings, lengths) in [
             (&["gzip"][..], &[][..]),
             (&["gzip", "chunked"], &[]),
             (&[], &["7", "8"]),
+            (&[], &["7, 8"]),
             (&[], &["-7"]),
+            (&[], &[""]),
+            (&[], &["18446744073709551616"]),
         ] {
             assert!(of(200, encodings, lengths).is_err(), "{encodings:?} {lengths:?}");
         }

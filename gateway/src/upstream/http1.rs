@@ -2,17 +2,22 @@
 //!
 //! Written for this path alone (POST with a known length), because a call here is one task on one
 //! thread: no hand-over to a connection task, and what arrived in one read is decoded in one go.
-//! Heads are parsed by `httparse`. Everything an upstream sends is bounded and never trusted.
+//! Everything an upstream sends is bounded and never trusted.
 
-use super::framing::{Framing, Step};
+use super::{
+    framing::{Framing, Step},
+    head::{Arriving, Head, MAX_HEAD, invalid},
+};
 use bytes::{Bytes, BytesMut};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 use std::{
     cell::Cell,
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
-    mem::MaybeUninit,
-    ops::Range,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
@@ -22,12 +27,12 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// A head longer than this is no answer.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 128;
-
 /// Room for one read: a small reply, or many chunks of a stream.
 const READ: usize = 16 * 1024;
+
+/// With less room than this left, new memory is taken for a read. A reply that comes in small pieces
+/// shares it, where each piece would keep a whole read's room otherwise.
+const LEAST_ROOM: usize = 4 * 1024;
 
 /// Slices given to one write.
 const SLICES: usize = 32;
@@ -52,41 +57,14 @@ pub(super) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// The head of an answer.
+/// An exchange that broke before the head of an answer was there.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
-    pub(super) framing: Framing,
-    /// Whether the connection may be used again after the body.
-    pub(super) keep: bool,
-}
-
-/// The headers of an answer, as they came.
-#[derive(Debug)]
-pub(crate) struct Headers {
-    bytes: Bytes,
-    fields: Vec<Field>,
-}
-
-/// Where a name and its value stand.
-type Field = (Range<usize>, Range<usize>);
-
-impl Headers {
-    /// The first value of a name, in any case.
-    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        let wanted = |field: &&Field| self.is(field, name);
-        self.fields.iter().find(wanted).map(|field| &self.bytes[field.1.clone()])
-    }
-
-    fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        let wanted = move |field: &&Field| self.is(field, name);
-        self.fields.iter().filter(wanted).map(|field| &self.bytes[field.1.clone()])
-    }
-
-    fn is(&self, field: &Field, name: &str) -> bool {
-        self.bytes[field.0.clone()].eq_ignore_ascii_case(name.as_bytes())
-    }
+pub(super) struct Broke {
+    pub(super) error: io::Error,
+    /// Nothing of the request was written: the upstream cannot have begun to work on it.
+    pub(super) unsent: bool,
+    /// Not one byte of an answer came.
+    pub(super) silent: bool,
 }
 
 impl Connection {
@@ -95,13 +73,24 @@ impl Connection {
     }
 
     /// Whether an idle connection can take another request: an upstream has nothing to say
-    /// between answers but that it closes.
+    /// between answers but that it closes. The socket itself is asked, for the runtime knows of a
+    /// close only after it has waited for events again.
     pub(super) fn is_open(&mut self) -> bool {
-        let mut byte = [0];
-        let mut room = ReadBuf::new(&mut byte);
-        let mut context = Context::from_waker(Waker::noop());
-        self.buffer.is_empty()
-            && Pin::new(&mut self.io).poll_read(&mut context, &mut room).is_pending()
+        let socket = match &mut self.io {
+            Io::Plain(socket) => socket,
+            Io::Tls(stream) => {
+                // TLS may have read the close already, and takes session tickets off the socket.
+                let mut byte = [0];
+                let mut context = Context::from_waker(Waker::noop());
+                let mut room = ReadBuf::new(&mut byte);
+                if Pin::new(&mut **stream).poll_read(&mut context, &mut room).is_ready() {
+                    return false;
+                }
+                stream.get_mut().0
+            }
+        };
+        let peeked = recv(&*socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        self.buffer.is_empty() && matches!(peeked, Err(Errno::AGAIN | Errno::INTR))
     }
 
     /// Gives back the memory of the last answer; for the time in the pool.
@@ -116,31 +105,55 @@ impl Connection {
         let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
 
-    /// Sends a request and reads the head of its answer.
-    pub(super) async fn exchange(&mut self, mut pieces: VecDeque<Bytes>) -> io::Result<Head> {
-        // An upstream may answer, and close, before it has read everything: its answer counts.
-        let sent = self.send(&mut pieces).await;
-        match (self.head().await, sent) {
-            (Ok(head), sent) => Ok(Head { keep: head.keep && matches!(sent, Ok(true)), ..head }),
-            (Err(_), Err(error)) | (Err(error), Ok(_)) => Err(error),
-        }
+    /// Sends a request and reads the head of its answer. `pieces` is untouched when nothing of them
+    /// was sent.
+    pub(super) async fn exchange(&mut self, pieces: &mut VecDeque<Bytes>) -> Result<Head, Broke> {
+        let (mut arriving, mut written) = (Arriving::default(), false);
+        let sent = self.send(pieces, &mut arriving, &mut written).await;
+        let head = match sent {
+            // The connection holds a part of a request now.
+            Ok(Some(early)) => return Ok(Head { keep: false, ..early }),
+            Ok(None) => self.head(&mut arriving).await,
+            // An upstream may answer, and close, before it has read everything: its answer counts.
+            Err(error) => match self.head(&mut arriving).await {
+                Ok(head) => Ok(Head { keep: false, ..head }),
+                Err(_) => Err(error),
+            },
+        };
+        head.map_err(|error| Broke {
+            error,
+            // TLS may have sent a part before it failed.
+            unsent: !written && matches!(self.io, Io::Plain(_)),
+            silent: self.buffer.is_empty() && !arriving.has_begun(),
+        })
     }
 
-    /// Writes all pieces; stops early, saying so, when an answer begins before they are written.
-    async fn send(&mut self, pieces: &mut VecDeque<Bytes>) -> io::Result<bool> {
+    /// Writes all pieces; the head of an answer that comes before they are written ends it.
+    async fn send(
+        &mut self,
+        pieces: &mut VecDeque<Bytes>,
+        arriving: &mut Arriving,
+        written: &mut bool,
+    ) -> io::Result<Option<Head>> {
         poll_fn(|context| {
             while !pieces.is_empty() {
                 match self.poll_write(context, pieces) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(written)) => advance(pieces, written),
+                    Poll::Ready(Ok(count)) => {
+                        *written = true;
+                        advance(pieces, count);
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
                         ready!(self.poll_fill(context))?;
-                        return Poll::Ready(Ok(false));
+                        // An interim answer is none yet: the upstream waits for the rest.
+                        if let Some(head) = arriving.take(&mut self.buffer)? {
+                            return Poll::Ready(Ok(Some(head)));
+                        }
                     }
                 }
             }
-            Pin::new(&mut self.io).poll_flush(context).map_ok(|()| true)
+            Pin::new(&mut self.io).poll_flush(context).map_ok(|()| None)
         })
         .await
     }
@@ -170,20 +183,11 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads the head of an answer, past interim ones.
-    async fn head(&mut self) -> io::Result<Head> {
+    /// Reads the head of an answer.
+    async fn head(&mut self, arriving: &mut Arriving) -> io::Result<Head> {
         loop {
-            if !self.buffer.is_empty()
-                && let Some(head) = self.parse()?
-            {
-                match head.status {
-                    101 => return Err(invalid("it switched protocols without being asked")),
-                    100..=199 => continue,
-                    _ => return Ok(head),
-                }
-            }
-            if self.buffer.len() > MAX_HEAD {
-                return Err(invalid("the head of its answer is longer than 64 KiB"));
+            if let Some(head) = arriving.take(&mut self.buffer)? {
+                return Ok(head);
             }
             if self.read().await? == 0 {
                 let text = if self.buffer.is_empty() {
@@ -196,42 +200,14 @@ impl Connection {
         }
     }
 
-    fn parse(&mut self) -> io::Result<Option<Head>> {
-        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut response, &self.buffer, &mut fields)
-            .map_err(|error| invalid(&format!("its answer is not HTTP/1.1: {error}")))?;
-        let httparse::Status::Complete(len) = parsed else { return Ok(None) };
-        let start = self.buffer.as_ptr() as usize;
-        let range = |bytes: &[u8]| {
-            let from = bytes.as_ptr() as usize - start;
-            from..from + bytes.len()
-        };
-        let fields = response
-            .headers
-            .iter()
-            .map(|field| (range(field.name.as_bytes()), range(field.value)))
-            .collect();
-        let status = response.code.unwrap_or_default();
-        let old = response.version == Some(0);
-        let headers = Headers { bytes: self.buffer.split_to(len).freeze(), fields };
-        let framing =
-            Framing::of(status, headers.all("transfer-encoding"), headers.all("content-length"))
-                .map_err(invalid)?;
-        let closes = headers
-            .all("connection")
-            .any(|value| value.to_ascii_lowercase().windows(5).any(|word| word == b"close"));
-        let keep = !old && !closes && framing != Framing::UntilClose;
-        Ok(Some(Head { status, headers, framing, keep }))
-    }
-
     /// Reads what has arrived; 0 at the end.
     async fn read(&mut self) -> io::Result<usize> {
         if self.buffer.capacity() == 0 {
             self.buffer = SPARE.take();
         }
-        self.buffer.reserve(READ);
+        if self.buffer.capacity() - self.buffer.len() < LEAST_ROOM {
+            self.buffer.reserve(READ);
+        }
         self.io.read_buf(&mut self.buffer).await
     }
 
@@ -276,10 +252,6 @@ fn advance(pieces: &mut VecDeque<Bytes>, mut written: usize) {
         written -= piece.len();
         pieces.pop_front();
     }
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 impl AsyncRead for Io {
