@@ -206,3 +206,79 @@ async fn a_file_that_cannot_be_opened_refuses_the_start() {
         }
     }
 }
+
+/// Another user may run `check` than the one who serves.
+#[tokio::test]
+async fn check_makes_no_file_and_tells_what_serving_would() {
+    let upstream = upstream(Answer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let config = with_callbacks(&every_dialect(&upstream), &json!([audit(json!({"path": path}))]));
+    let checked = Gateway::with_config(&config).check().await;
+    assert!(checked.status.success(), "{}", checked.stderr);
+    assert!(!path.exists());
+    let gateway = Gateway::with_config(&config).start().await;
+    assert!(!path.exists());
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    assert_eq!(lines_at_end(gateway, &folder).await.len(), 1);
+}
+
+#[tokio::test]
+async fn each_lost_line_is_counted_once() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = gateway(&upstream, json!([audit(json!({"path": "/dev/full"}))])).await;
+    for _ in 0..20 {
+        let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    }
+    let counted = "callgate_plugin_audit_log_lines_lost_total{callback=\"audit_log\"} 20\n";
+    within("the metric", async {
+        while !gateway.client().get("/metrics").await.text().contains(counted) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let log = gateway.stop().await;
+    let lost = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lost: u64 =
+        lost.filter_map(|line| find(&line, "lines.lost")?.as_str()?.parse::<u64>().ok()).sum();
+    assert_eq!(lost, 20, "{log}");
+}
+
+/// A member by its name, at whatever depth.
+fn find<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    let members = value.as_object()?;
+    members.get(name).or_else(|| members.values().find_map(|value| find(value, name)))
+}
+
+#[tokio::test]
+async fn where_asked_for_no_call_begins_that_cannot_be_written_down() {
+    let upstream = upstream(Answer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let settings = json!({"path": logs.join(FILE), "on_loss": "refuse"});
+    let gateway = gateway(&upstream, json!([audit(settings)])).await;
+    fs::remove_dir(&logs).unwrap();
+    let mut answered = 0;
+    let refused = within("a refusal", async {
+        loop {
+            let reply = gateway.client().chat("gpt").send().await;
+            if reply.status != 200 {
+                return reply;
+            }
+            answered += 1;
+        }
+    })
+    .await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    assert_eq!(refused.error()["code"], "audit_log_unavailable");
+    fs::create_dir(&logs).unwrap();
+    within("the file is written again", async {
+        while gateway.client().chat("gpt").send().await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gateway.stop().await;
+    assert_eq!(lines(&logs.join(FILE)).len(), answered + 1);
+}

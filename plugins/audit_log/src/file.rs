@@ -1,19 +1,20 @@
 //! The file: appended to, watched, rotated. Only the writer's thread comes here, so it may block.
 
+mod open;
+
 use std::{
     ffi::OsString,
-    fmt,
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use open::Open;
+
 /// How long a file that was renamed or removed may go unnoticed, and how often opening is tried.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// See the module. Nothing is opened, let alone made, before the first line.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     path: PathBuf,
@@ -22,17 +23,6 @@ pub(crate) struct LogFile {
     open: Option<Open>,
     /// When the path was last looked at.
     looked: Option<Instant>,
-    /// The last write ended inside a line.
-    torn: bool,
-}
-
-#[derive(Debug)]
-struct Open {
-    file: File,
-    identity: (u64, u64),
-    size: u64,
-    /// Devices are neither measured nor renamed.
-    is_regular: bool,
 }
 
 /// Why lines were not written, or not as they should.
@@ -78,15 +68,17 @@ impl std::error::Error for FileError {}
 /// What became of some lines.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// How many of them are not in the file.
-    pub(crate) lost: usize,
+    /// How many of their bytes are in the file: whole lines only.
+    pub(crate) bytes: usize,
     pub(crate) error: Option<FileError>,
 }
 
 impl LogFile {
-    pub(crate) fn open(path: &Path, max_bytes: Option<u64>, keep: u32) -> Result<Self, FileError> {
-        let open = Some(Open::at(path)?);
-        Ok(Self { path: path.to_owned(), max_bytes, keep, open, looked: None, torn: false })
+    /// # Errors
+    /// When the file could not be appended to, or not be made. It is neither made nor changed.
+    pub(crate) fn new(path: &Path, max_bytes: Option<u64>, keep: u32) -> Result<Self, FileError> {
+        open::try_access(path)?;
+        Ok(Self { path: path.to_owned(), max_bytes, keep, open: None, looked: None })
     }
 
     /// How many bytes of lines may be given at once, so that a full file is left in time.
@@ -98,35 +90,18 @@ impl LogFile {
 
     /// Appends whole lines.
     pub(crate) fn append(&mut self, lines: &[u8], now: Instant) -> Written {
-        let lost = |error| Written { lost: count(lines), error: Some(error) };
+        let nothing = |error| Written { bytes: 0, error: Some(error) };
         if let Err(error) = self.look(now) {
-            return lost(error);
+            return nothing(error);
         }
         let rotated = self.rotate_before(lines.len());
         let Some(open) = &mut self.open else {
-            return lost(
-                rotated.err().unwrap_or_else(|| FileError::StillClosed(self.path.clone())),
-            );
+            let closed = || FileError::StillClosed(self.path.clone());
+            return nothing(rotated.err().unwrap_or_else(closed));
         };
-        // The torn line is somebody's half; what follows must not become its other half.
-        let joined;
-        let bytes = if self.torn {
-            joined = [b"\n", lines].concat();
-            &joined
-        } else {
-            lines
-        };
-        let (written, error) = open.write(bytes);
-        if let Some(last) = written.checked_sub(1).and_then(|last| bytes.get(last)) {
-            self.torn = *last != b'\n';
-        }
-        match error {
-            None => Written { lost: 0, error: rotated.err() },
-            Some(error) => Written {
-                lost: count(bytes.get(written..).unwrap_or_default()),
-                error: Some(FileError::Write(self.path.clone(), error)),
-            },
-        }
+        let (bytes, error) = open.append(lines);
+        let error = error.map(|error| FileError::Write(self.path.clone(), error));
+        Written { bytes, error: error.or(rotated.err()) }
     }
 
     /// At most once a second: whether the path still means the open file; opens it where not.
@@ -137,25 +112,20 @@ impl LogFile {
         self.looked = Some(now);
         if let Some(open) = &mut self.open {
             match fs::metadata(&self.path) {
-                Ok(found) if identity(&found) == open.identity => {
-                    open.size = found.len();
-                    return Ok(());
-                }
+                Ok(found) if open.is_of(&found) => return Ok(()),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
                 Ok(_) | Err(_) => {}
             }
         }
         self.open = None;
         self.open = Some(Open::at(&self.path)?);
-        self.torn = false;
         Ok(())
     }
 
     /// Begins a new file when the open one has no room. One that cannot be renamed is written on.
     fn rotate_before(&mut self, len: usize) -> Result<(), FileError> {
         let (Some(max_bytes), Some(open)) = (self.max_bytes, &self.open) else { return Ok(()) };
-        let len = u64::try_from(len).unwrap_or(u64::MAX);
-        if !open.is_regular || open.size == 0 || open.size.saturating_add(len) <= max_bytes {
+        if open.has_room(u64::try_from(len).unwrap_or(u64::MAX), max_bytes) {
             return Ok(());
         }
         for number in (1..self.keep).rev() {
@@ -166,62 +136,14 @@ impl LogFile {
             .map_err(|error| FileError::Rotate(self.path.clone(), error))?;
         self.open = None;
         self.open = Some(Open::at(&self.path)?);
-        self.torn = false;
         Ok(())
     }
-}
-
-impl Open {
-    fn at(path: &Path) -> Result<Self, FileError> {
-        let failed = |error| FileError::Open(path.to_owned(), error);
-        // Before opening: opening a named pipe would wait for a reader.
-        let usable = |it: &Metadata| it.is_file() || it.file_type().is_char_device();
-        if fs::metadata(path).is_ok_and(|it| !usable(&it)) {
-            return Err(FileError::Kind(path.to_owned()));
-        }
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o600).open(path).map_err(failed)?;
-        let found = file.metadata().map_err(failed)?;
-        Ok(Self {
-            identity: identity(&found),
-            size: found.len(),
-            is_regular: found.is_file(),
-            file,
-        })
-    }
-
-    /// How many bytes were written, and what stopped it.
-    fn write(&mut self, bytes: &[u8]) -> (usize, Option<io::Error>) {
-        let mut written = 0;
-        let error = loop {
-            let rest = bytes.get(written..).unwrap_or_default();
-            if rest.is_empty() {
-                break None;
-            }
-            match self.file.write(rest) {
-                Ok(0) => break Some(io::ErrorKind::WriteZero.into()),
-                Ok(some) => written += some,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
-            }
-        };
-        self.size = self.size.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
-        (written, error)
-    }
-}
-
-fn identity(found: &Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(format!(".{number}"));
     name.into()
-}
-
-fn count(lines: &[u8]) -> usize {
-    lines.iter().filter(|byte| **byte == b'\n').count()
 }
 
 #[cfg(test)]

@@ -14,31 +14,41 @@
 //!   `content: true` also the prompt and the reply. Control characters are escaped.
 //! - A call that an earlier callback refuses never gets here: list `audit_log` first to see all
 //!   calls. A JSON reply is written as the callbacks before this one left it.
-//! - A relative `path` is relative to the gateway's working directory. The file is created with mode
-//!   0600 and only ever appended to, a whole line at a time.
+//! - A relative `path` is relative to the gateway's working directory. The file is made at the first
+//!   line, with mode 0600, and only ever appended to, a whole line at a time: a half line that a full
+//!   disk took is cut off again. Several gateways may write to one file.
 //! - A file that was renamed, deleted or replaced (`logrotate`) is opened anew, at most a second
 //!   later; lines of that second go to the old one. `max_bytes` rotates here, to `PATH.1` up to
 //!   `PATH.keep`; use one of both, and one file for one entry.
 //!
 //! No hook waits for the disk: lines go through a queue to a thread of this callback's own. What
 //! finds the queue full is dropped. What cannot be written (a full disk, a folder that is gone) is
-//! lost. Both are counted and told in the gateway's log, at most once a minute; calls go on. Only a
-//! file that cannot be opened at start refuses the start. Waiting lines are written at shutdown.
+//! lost, and calls go on. Under `on_loss: refuse` it is kept instead and tried again each second, and
+//! calls that begin meanwhile, or while the queue is full, are refused with 503. Each line that is in
+//! no file is counted once: in the metric `lines_lost_total`, and in the gateway's log at most once a
+//! minute. A file that cannot be opened or made refuses the start. Waiting lines are written at
+//! shutdown.
 //!
-//! `line` makes a line, `queue` brings it to the thread, `file` is what the thread writes to.
+//! `line` makes a line, `queue` brings it to the thread, `writer` is that thread, `file` what it
+//! writes to, `losses` counts.
 
 mod file;
 mod line;
+mod losses;
 mod queue;
 #[cfg(test)]
 mod tests;
 mod time;
+mod writer;
 
 use line::{Ending, Line};
-use plugin_api::{CallView, Callback, Clock, Flow, Hook, Host, InitError, LlmFailure, LlmReply};
+use plugin_api::{
+    CallView, Callback, Clock, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
+    Rejection,
+};
 use queue::Queue;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// As written in the config; see the crate's documentation.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,6 +62,19 @@ pub struct Settings {
     keep: u32,
     #[serde(default = "default_queue")]
     queue: usize,
+    #[serde(default)]
+    on_loss: OnLoss,
+}
+
+/// What becomes of calls whose lines cannot be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnLoss {
+    /// They go on without a line.
+    #[default]
+    Continue,
+    /// No call begins that could not be written down.
+    Refuse,
 }
 
 fn default_keep() -> u32 {
@@ -67,6 +90,7 @@ fn default_queue() -> usize {
 pub struct AuditLog {
     clock: Clock,
     content: bool,
+    on_loss: OnLoss,
     queue: Queue,
     /// Made-up calls of a trial do not belong into the file.
     on_trial: bool,
@@ -80,11 +104,20 @@ impl Callback for AuditLog {
             InitError::new("expected a gateway that lends a clock, this one does not; update it")
         })?;
         settings.check().map_err(InitError)?;
-        let content = settings.content;
-        let file = file::LogFile::open(&settings.path, settings.max_bytes, settings.keep)
+        let Settings { content, on_loss, .. } = settings;
+        let file = file::LogFile::new(&settings.path, settings.max_bytes, settings.keep)
             .map_err(InitError::new)?;
-        let queue = Queue::start(host, file, settings.queue)?;
-        Ok(Self { clock, content, queue, on_trial: plugin_api::is_probe() })
+        let queue = Queue::start(host, file, settings.queue, on_loss == OnLoss::Refuse)?;
+        Ok(Self { clock, content, on_loss, queue, on_trial: plugin_api::is_probe() })
+    }
+
+    fn on_llm_start(&self, _: &mut LlmCall<'_>) -> Hook {
+        if self.on_loss == OnLoss::Refuse && self.queue.is_failing() {
+            let text = "this call cannot be written to the audit log now; retry later";
+            let refusal = Rejection::new(503, text).code("audit_log_unavailable");
+            return Err(refusal.retry_after(Duration::from_secs(1)).into());
+        }
+        Ok(Flow::Continue)
     }
 
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
@@ -128,9 +161,10 @@ plugin_api::export_callbacks! {
     AuditLog {
         name: "audit_log",
         kind: sync,
-        hooks: [on_llm_end, on_llm_error],
+        hooks: [on_llm_start, on_llm_end, on_llm_error],
         reads: ["messages", "reply", "error"],
         writes: [],
         settings_schema: include_str!("../settings.schema.json"),
+        sample_settings: r#"{"path": "/dev/null"}"#,
     }
 }

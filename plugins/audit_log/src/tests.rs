@@ -3,7 +3,7 @@
 use crate::AuditLog;
 use plugin_api::{
     FailureKind, Level,
-    testing::{MockHost, TestCall, TestFailure, TestReply, Tester, conformance},
+    testing::{MockHost, Outcome, TestCall, TestFailure, TestReply, Tester, conformance},
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
@@ -128,10 +128,7 @@ fn a_disk_that_takes_nothing_is_told_once_and_lets_calls_go_on() {
     let settings = settings(Path::new("/dev/full"), &json!({}));
     let tester = Tester::on::<AuditLog>(&host, settings).unwrap();
     for _ in 0..100 {
-        assert_eq!(
-            tester.end(&mut call(), &mut TestReply::text("x")),
-            plugin_api::testing::Outcome::Continue
-        );
+        assert_eq!(tester.end(&mut call(), &mut TestReply::text("x")), Outcome::Continue);
         tester.shutdown();
     }
     let told: Vec<_> = host.log().into_iter().filter(|line| line.level == Level::Error).collect();
@@ -140,6 +137,8 @@ fn a_disk_that_takes_nothing_is_told_once_and_lets_calls_go_on() {
     drop(tester);
     let told = host.log().pop().unwrap();
     assert_eq!(told.field("lines.lost"), Some("99"), "{told}");
+    assert_eq!(host.metric("lines_lost_total"), Some(100.0));
+    assert_eq!(host.metric("lines_written_total"), Some(0.0));
 }
 
 #[test]
@@ -164,6 +163,37 @@ fn what_finds_no_room_is_dropped_and_told_once() {
     assert_eq!(told(&host), ["1"]);
     drop(tester);
     assert_eq!(told(&host), ["1", "2"]);
+    assert_eq!(host.metric("lines_lost_total"), Some(3.0));
+    assert_eq!(host.metric("lines_written_total"), Some(1.0));
+}
+
+#[test]
+fn calls_that_cannot_be_written_down_are_refused_where_that_is_asked_for() {
+    let host = MockHost::new();
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let path = logs.join("audit.jsonl");
+    let settings = settings(&path, &json!({"on_loss": "refuse"}));
+    let tester = Tester::on::<AuditLog>(&host, settings).unwrap();
+    fs::remove_dir(&logs).unwrap();
+    assert_eq!(tester.start(&mut call()), Outcome::Continue);
+    tester.end(&mut call(), &mut TestReply::text("kept"));
+    let refusal = loop {
+        match tester.start(&mut call()) {
+            Outcome::Reject(refusal) => break refusal,
+            _ => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(refusal.code.as_deref(), Some("audit_log_unavailable"));
+    assert_eq!((refusal.status, refusal.retry_after), (503, Some(Duration::from_secs(1))));
+    fs::create_dir(&logs).unwrap();
+    while tester.start(&mut call()) != Outcome::Continue {
+        std::thread::yield_now();
+    }
+    drop(tester);
+    assert_eq!(lines(&path).len(), 1);
+    assert_eq!(host.metric("lines_lost_total"), Some(0.0));
 }
 
 #[test]
@@ -189,7 +219,7 @@ fn conforms_and_exports_the_hooks_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let settings = json!({"path": folder.path().join("a"), "content": true, "max_bytes": 8192});
     let implemented = conformance::check::<AuditLog>(&settings).unwrap();
-    assert_eq!(implemented, ["on_llm_end", "on_llm_error"]);
+    assert_eq!(implemented, ["on_llm_start", "on_llm_end", "on_llm_error"]);
 }
 
 #[test]

@@ -138,5 +138,6 @@ plugin_api::export_callbacks! {
         reads: ["messages", "chunk", "reply"],
         writes: ["messages", "chunk", "reply"],
         settings_schema: include_str!("../settings.schema.json"),
+        sample_settings: r#"{"rules": [{"preset": "email", "action": "mask"}]}"#,
     }
 }

@@ -28,22 +28,29 @@ impl Folder {
 
 #[track_caller]
 fn fine(written: &Written) {
-    assert!(written.lost == 0 && written.error.is_none(), "{written:?}");
+    assert!(written.error.is_none(), "{written:?}");
+}
+
+#[track_caller]
+fn append(file: &mut LogFile, lines: &[u8], now: Instant) {
+    let written = file.append(lines, now);
+    fine(&written);
+    assert_eq!(written.bytes, lines.len());
 }
 
 #[test]
 fn a_new_file_is_the_owners_alone_and_an_old_one_is_appended_to() {
     let at = Folder::new();
-    fine(&LogFile::open(&at.path("a"), None, 1).unwrap().append(b"1\n", at.start));
+    fine(&LogFile::new(&at.path("a"), None, 1).unwrap().append(b"1\n", at.start));
     assert_eq!(fs::metadata(at.path("a")).unwrap().permissions().mode() & 0o777, 0o600);
-    fine(&LogFile::open(&at.path("a"), None, 1).unwrap().append(b"2\n", at.start));
+    fine(&LogFile::new(&at.path("a"), None, 1).unwrap().append(b"2\n", at.start));
     assert_eq!(at.read("a"), "1\n2\n");
 }
 
 #[test]
 fn a_renamed_or_removed_file_is_noticed_within_a_second_and_not_looked_for_before() {
     let at = Folder::new();
-    let mut file = LogFile::open(&at.path("a"), None, 1).unwrap();
+    let mut file = LogFile::new(&at.path("a"), None, 1).unwrap();
     fine(&file.append(b"1\n", at.after(0)));
     fs::rename(at.path("a"), at.path("b")).unwrap();
     fine(&file.append(b"2\n", at.after(999)));
@@ -60,13 +67,13 @@ fn a_folder_that_is_gone_loses_lines_until_it_is_back() {
     let at = Folder::new();
     let folder = at.path("logs");
     fs::create_dir(&folder).unwrap();
-    let mut file = LogFile::open(&folder.join("a"), None, 1).unwrap();
+    let mut file = LogFile::new(&folder.join("a"), None, 1).unwrap();
     fine(&file.append(b"1\n", at.after(0)));
     fs::remove_dir_all(&folder).unwrap();
     let written = file.append(b"2\n3\n", at.after(1000));
-    assert!(matches!(written, Written { lost: 2, error: Some(FileError::Open(..)) }));
+    assert!(matches!(written, Written { bytes: 0, error: Some(FileError::Open(..)) }));
     let written = file.append(b"4\n", at.after(1500));
-    assert!(matches!(written, Written { lost: 1, error: Some(FileError::StillClosed(_)) }));
+    assert!(matches!(written, Written { bytes: 0, error: Some(FileError::StillClosed(_)) }));
     fs::create_dir(&folder).unwrap();
     fine(&file.append(b"5\n", at.after(2000)));
     assert_eq!(at.read("logs/a"), "5\n");
@@ -75,7 +82,7 @@ fn a_folder_that_is_gone_loses_lines_until_it_is_back() {
 #[test]
 fn a_full_file_is_rotated_and_the_oldest_goes() {
     let at = Folder::new();
-    let mut file = LogFile::open(&at.path("a"), Some(4), 2).unwrap();
+    let mut file = LogFile::new(&at.path("a"), Some(4), 2).unwrap();
     for line in [b"1\n", b"2\n", b"3\n", b"4\n", b"5\n", b"6\n", b"7\n"] {
         fine(&file.append(line, at.start));
     }
@@ -83,7 +90,7 @@ fn a_full_file_is_rotated_and_the_oldest_goes() {
     fine(&file.append(b"8\n", at.start));
     let found = ["a", "a.1", "a.2", "a.3"].map(|name| at.read(name));
     assert_eq!(found, ["8\n", "too long\n", "7\n", ""]);
-    let again = LogFile::open(&at.path("a"), Some(4), 2).unwrap().append(b"90\n", at.start);
+    let again = LogFile::new(&at.path("a"), Some(4), 2).unwrap().append(b"90\n", at.start);
     fine(&again);
     assert_eq!(at.read("a"), "90\n");
 }
@@ -91,21 +98,62 @@ fn a_full_file_is_rotated_and_the_oldest_goes() {
 #[test]
 fn a_full_disk_loses_lines_and_nothing_else() {
     let start = Instant::now();
-    let mut file = LogFile::open(Path::new("/dev/full"), Some(4), 2).unwrap();
+    let mut file = LogFile::new(Path::new("/dev/full"), Some(4), 2).unwrap();
     for _ in 0..2 {
         let written = file.append(b"1\n2\n", start);
-        assert!(matches!(written, Written { lost: 2, error: Some(FileError::Write(..)) }));
+        assert!(matches!(written, Written { bytes: 0, error: Some(FileError::Write(..)) }));
     }
 }
 
+/// A disk that is full in the middle of a line: the limit of a file's size ends a write in the same way.
 #[test]
-fn a_torn_line_is_ended_before_the_next_one() {
+fn a_half_line_is_cut_off_again_and_what_was_whole_is_counted() {
+    if let Some(path) = std::env::var_os("AUDIT_LOG_LIMITED") {
+        let path = PathBuf::from(path);
+        let mut file = LogFile::new(&path, None, 1).unwrap();
+        append(&mut file, b"0123456\n", Instant::now());
+        let written = file.append(b"89\n23456789\n", Instant::now());
+        assert_eq!((written.bytes, written.error.is_some()), (3, true), "{written:?}");
+        let written = file.append(b"abcdefgh\n", Instant::now());
+        assert_eq!((written.bytes, written.error.is_some()), (0, true), "{written:?}");
+        append(&mut file, b"abc\n", Instant::now());
+        return;
+    }
     let at = Folder::new();
-    let mut file = LogFile::open(&at.path("a"), None, 1).unwrap();
-    fine(&file.append(b"half", at.start));
-    fine(&file.append(b"1\n", at.start));
-    fine(&file.append(b"2\n", at.start));
+    let this = std::env::current_exe().unwrap();
+    let script = "trap '' XFSZ; exec prlimit --fsize=16 \"$0\" --exact \"$1\"";
+    let name = "file::tests::a_half_line_is_cut_off_again_and_what_was_whole_is_counted";
+    let ended = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(this)
+        .arg(name)
+        .env("AUDIT_LOG_LIMITED", at.path("a"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(ended.unwrap().success());
+    assert_eq!(at.read("a"), "0123456\n89\nabc\n");
+}
+
+#[test]
+fn the_half_of_somebody_else_is_ended_before_the_next_line() {
+    let at = Folder::new();
+    fs::write(at.path("a"), "half").unwrap();
+    let mut file = LogFile::new(&at.path("a"), None, 1).unwrap();
+    append(&mut file, b"1\n", at.start);
+    append(&mut file, b"2\n", at.start);
     assert_eq!(at.read("a"), "half\n1\n2\n");
+}
+
+#[test]
+fn nothing_is_made_before_the_first_line() {
+    let at = Folder::new();
+    let mut file = LogFile::new(&at.path("a"), None, 1).unwrap();
+    assert!(!at.path("a").exists());
+    append(&mut file, b"1\n", at.start);
+    fs::set_permissions(at.path("a"), fs::Permissions::from_mode(0o640)).unwrap();
+    drop(LogFile::new(&at.path("a"), None, 1).unwrap());
+    assert_eq!(fs::metadata(at.path("a")).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]
@@ -117,7 +165,7 @@ fn what_is_no_file_or_cannot_be_made_is_refused_with_a_remedy() {
         (at.path("a/b\0"), "expected to append to"),
         (PathBuf::new(), "expected to append to"),
     ] {
-        let error = LogFile::open(&path, None, 1).unwrap_err().to_string();
+        let error = LogFile::new(&path, None, 1).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }

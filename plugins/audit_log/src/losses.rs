@@ -1,0 +1,89 @@
+//! Lines that are not in the file: counted once each, in a metric at once and in the log at most
+//! once a minute.
+
+use plugin_api::{Counter, Host, InitError, Level};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// Between two lines in the gateway's log about one kind of trouble.
+pub(crate) const BETWEEN: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Losses {
+    written: Option<Counter>,
+    lost: Option<Counter>,
+    /// Lines that found no room and have not been told of.
+    dropped: AtomicU64,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Losses {
+    pub(crate) fn new(host: &Host) -> Result<Self, InitError> {
+        let metrics = host.metrics();
+        let counter = |name, help| metrics.map(|it| it.counter(name, help)).transpose();
+        let written = counter("lines_written_total", "Lines in the audit log's file.");
+        let lost = counter("lines_lost_total", "Lines of the audit log that are in no file.");
+        Ok(Self {
+            written: written.map_err(InitError::new)?,
+            lost: lost.map_err(InitError::new)?,
+            dropped: AtomicU64::new(0),
+            told: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn wrote(&self, lines: usize) {
+        if let Some(written) = &self.written {
+            written.add(lines as f64);
+        }
+    }
+
+    /// Lines that could not be written; telling them is the writer's work.
+    pub(crate) fn lost(&self, lines: usize) {
+        if let Some(lost) = &self.lost {
+            lost.add(lines as f64);
+        }
+    }
+
+    /// A line that found no room.
+    pub(crate) fn dropped(&self, host: &Host) {
+        self.lost(1);
+        self.dropped.fetch_add(1, Relaxed);
+        self.tell(host, false);
+    }
+
+    /// Tells what was dropped, unless that was told a moment ago.
+    pub(crate) fn tell_some(&self, host: &Host) {
+        if self.dropped.load(Relaxed) > 0 {
+            self.tell(host, false);
+        }
+    }
+
+    pub(crate) fn tell_rest(&self, host: &Host) {
+        self.tell(host, true);
+    }
+
+    fn tell(&self, host: &Host, at_last: bool) {
+        let now = Instant::now();
+        {
+            // Whoever holds it is telling.
+            let Ok(mut told) = self.told.try_lock() else { return };
+            let recent = told.is_some_and(|told| now.saturating_duration_since(told) < BETWEEN);
+            if recent && !at_last {
+                return;
+            }
+            *told = Some(now);
+        }
+        let dropped = self.dropped.swap(0, Relaxed);
+        if dropped > 0 {
+            let fields = [("lines.lost", &*dropped.to_string())];
+            let message = "lines of the audit log were dropped: too many wait to be written";
+            host.log_with(Level::Warn, message, &fields);
+        }
+    }
+}
