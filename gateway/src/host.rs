@@ -18,10 +18,11 @@ pub use counters::{CounterScope, Counters};
 pub use permissions::Permissions;
 pub(crate) use permissions::{Missing, Needs};
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use plugin_api::abi::serve::{
     BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService,
@@ -29,7 +30,6 @@ use plugin_api::abi::serve::{
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
 use tokio::sync::watch;
 
-use self::http::HttpClient;
 use self::metrics::{InstanceMetrics, PluginMetrics};
 use crate::config::CallbackEntry;
 use crate::metrics::Exposition;
@@ -48,8 +48,10 @@ pub struct Services {
     counters: Counters,
     stores: Named<Arc<KvStore>>,
     metrics: Arc<PluginMetrics>,
-    background: Background,
-    http: Arc<HttpClient>,
+    /// By entry. Locked where an instance is made and at the end.
+    backgrounds: Mutex<BTreeMap<Box<str>, Arc<Background>>>,
+    /// Nothing is done beside the calls.
+    idle: bool,
     tls: Arc<Tls>,
 }
 
@@ -57,25 +59,31 @@ impl Services {
     /// Services on the system's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Background::new(false))
+        Self::with(false)
     }
 
     /// Services for a check of the config: tasks are taken and never run, nothing is sent.
     #[must_use]
     pub fn idle() -> Self {
-        Self::with(Background::new(true))
+        Self::with(true)
     }
 
-    fn with(background: Background) -> Self {
-        let tls = Arc::new(Tls::default());
+    fn with(idle: bool) -> Self {
         Self {
             counters: Counters::new(),
             stores: Named::default(),
             metrics: Arc::default(),
-            background,
-            http: Arc::new(HttpClient::new(Arc::clone(&tls))),
-            tls,
+            backgrounds: Mutex::default(),
+            idle,
+            tls: Arc::default(),
         }
+    }
+
+    /// The one of an entry: the same for each instance that is made of it.
+    fn background(&self, entry: &str) -> Arc<Background> {
+        let mut all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Background::new(entry, self.idle, &self.tls));
+        Arc::clone(all.entry(entry.into()).or_insert_with(fresh))
     }
 
     /// TLS as all of the process's clients speak it.
@@ -91,13 +99,21 @@ impl Services {
     /// Waits a bounded time for what callbacks still do beside the calls, and cuts off the rest. To
     /// be called once the callbacks have been told to end. Blocks.
     pub fn shutdown(&self) {
-        let left = self.background.end(DRAIN);
-        if left > 0 {
-            let seconds = DRAIN.as_secs();
-            tracing::warn!(
-                tasks = left,
-                "tasks of callbacks still ran after {seconds} s and are cut off"
-            );
+        let all: Vec<_> = {
+            let all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
+            all.values().cloned().collect()
+        };
+        let ends = Instant::now() + DRAIN;
+        for background in all {
+            let left = background.end(ends.saturating_duration_since(Instant::now()));
+            if left > 0 {
+                tracing::warn!(
+                    callback.name = background.name(),
+                    tasks = left,
+                    "tasks of the callback still ran after {} s and are cut off",
+                    DRAIN.as_secs()
+                );
+            }
         }
     }
 }
@@ -110,7 +126,7 @@ impl Default for Services {
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Services").field("background", &self.background).finish_non_exhaustive()
+        f.debug_struct("Services").field("backgrounds", &self.backgrounds).finish_non_exhaustive()
     }
 }
 
@@ -148,7 +164,7 @@ pub struct CallbackHost {
     kv: Arc<KvStore>,
     metrics: InstanceMetrics,
     permissions: Arc<Permissions>,
-    services: Arc<Services>,
+    background: Arc<Background>,
     tasks: Arc<AtomicUsize>,
     jobs: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
@@ -174,7 +190,7 @@ impl CallbackHost {
             kv: services.stores.with(&scope, store, Arc::clone),
             metrics: InstanceMetrics::new(&services.metrics, counting.callback, &name),
             permissions: Arc::clone(permissions),
-            services: Arc::clone(services),
+            background: services.background(&name),
             tasks: Arc::default(),
             jobs: Arc::default(),
             requests: Arc::default(),
@@ -190,7 +206,7 @@ impl CallbackHost {
 
     /// The instance has been told to end: what it started has a bounded time to do so.
     pub(crate) fn ends(&self) {
-        self.services.background.cut_later(&self.cut);
+        self.background.cut_later(&self.cut);
     }
 }
 
@@ -232,8 +248,8 @@ impl HostAccess for CallbackHost {
             let checked = self::http::check(request, &self.permissions)?;
             let place = Place::take(&self.requests, MAX_REQUESTS);
             let place = place.ok_or_else(|| full("requests", MAX_REQUESTS))?;
-            let client = Arc::clone(&self.services.http);
-            let handle = self.services.background.handle()?;
+            let client = Arc::clone(self.background.http());
+            let handle = self.background.handle()?;
             Ok(Awaited::new(handle, async move {
                 let answer = client.send(checked).await;
                 drop(place);
@@ -249,12 +265,11 @@ impl HostAccess for CallbackHost {
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {
         // Where nothing goes on, no time passes either: whoever waited would wait for ever.
-        if self.services.background.is_idle() {
+        if self.background.is_idle() {
             return Box::pin(std::future::ready(()));
         }
         // A timer is of the runtime it is made in, so it is made inside the task.
         let slept = self
-            .services
             .background
             .handle()
             .ok()
@@ -273,12 +288,12 @@ impl HostAccess for CallbackHost {
 
     fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {
         let place = Place::take(&self.tasks, MAX_TASKS).ok_or_else(|| full("tasks", MAX_TASKS))?;
-        self.services.background.spawn(work, place, self.cut.subscribe())
+        self.background.spawn(work, place, self.cut.subscribe())
     }
 
     fn spawn_blocking(&self, job: Job) -> Result<(), HostError> {
         let place = Place::take(&self.jobs, MAX_JOBS).ok_or_else(|| full("jobs", MAX_JOBS))?;
-        self.services.background.spawn_blocking(job, place)
+        self.background.spawn_blocking(job, place)
     }
 
     fn secret(&self, name: &str) -> Result<String, HostError> {

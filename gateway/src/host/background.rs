@@ -1,5 +1,6 @@
-//! The thread for what callbacks do beside the calls: their tasks, sleeps and requests. It is
-//! started by the first of them, so a gateway whose callbacks have none has no such thread.
+//! A callback's thread for what it does beside the calls: its tasks, sleeps and requests. It is
+//! started by the first of them, so a callback that has none has no such thread. Each entry of the
+//! config has one of its own: a task that blocks holds up the entry's own work and no other's.
 //!
 //! Workers are runtimes of one thread each; a task on one of those would hold up its calls.
 
@@ -18,6 +19,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use super::http::HttpClient;
+use crate::upstream::Tls;
+
 /// What tasks have to come to their end in, once they are told to.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
@@ -25,8 +29,15 @@ pub(super) const DRAIN: Duration = Duration::from_secs(5);
 const JOBS: usize = 4;
 const BLOCKING_THREADS: usize = JOBS + 4;
 
+/// What the system shows of a thread's name.
+const THREAD_NAME: usize = 15;
+
 /// See the module.
 pub(super) struct Background {
+    /// The entry's name.
+    name: Box<str>,
+    /// Its connections are served by the thread too, so no two share them.
+    http: Arc<HttpClient>,
     handle: OnceLock<Result<Handle, String>>,
     runtime: Mutex<Option<Runtime>>,
     /// Nothing new is taken.
@@ -83,8 +94,10 @@ impl Drop for Place {
 
 impl Background {
     /// `idle`: takes everything and does nothing of it, for a check of the config.
-    pub(super) fn new(idle: bool) -> Self {
+    pub(super) fn new(name: &str, idle: bool, tls: &Arc<Tls>) -> Self {
         Self {
+            name: name.into(),
+            http: Arc::new(HttpClient::new(Arc::clone(tls))),
             handle: OnceLock::new(),
             runtime: Mutex::new(None),
             ended: AtomicBool::new(false),
@@ -92,6 +105,16 @@ impl Background {
             jobs: Arc::new(Semaphore::new(JOBS)),
             live: Arc::default(),
         }
+    }
+
+    /// Whose it is.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The client for its requests.
+    pub(super) fn http(&self) -> &Arc<HttpClient> {
+        &self.http
     }
 
     /// Where futures run; started when it has not been.
@@ -113,7 +136,7 @@ impl Background {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(BLOCKING_THREADS)
-            .thread_name("callback-tasks")
+            .thread_name(thread_name(&self.name))
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
@@ -207,6 +230,13 @@ impl Background {
     }
 }
 
+/// `tasks:` and as much of the entry's name as fits.
+fn thread_name(entry: &str) -> String {
+    let mut name = format!("tasks:{}", entry.replace('\0', " "));
+    name.truncate(name.floor_char_boundary(THREAD_NAME));
+    name
+}
+
 /// A runtime may not be dropped where blocking is not allowed.
 impl Drop for Background {
     fn drop(&mut self) {
@@ -262,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_first_task_starts_the_thread_and_the_end_waits_for_it() {
-        let (background, taken) = (Background::new(false), Arc::default());
+        let (background, taken) = (Background::new("a", false, &Arc::default()), Arc::default());
         assert!(background.handle.get().is_none());
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
         spawn(&background, &taken, Box::pin(async move { drop(wait.await) }));
@@ -274,15 +304,46 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_blocks_holds_up_no_task_of_another_entry() {
+        let tls = Arc::default();
+        let of = |name| Background::new(name, false, &tls);
+        let (blocked, free, taken) = (of("blocked"), of("free"), Arc::default());
+        let (started, entered) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        spawn(
+            &blocked,
+            &taken,
+            Box::pin(async move {
+                let _ = started.send(());
+                let _ = wait.recv();
+            }),
+        );
+        entered.recv().expect("it runs");
+        let (done, ran) = std::sync::mpsc::channel();
+        spawn(
+            &free,
+            &taken,
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                let name = std::thread::current().name().map(str::to_owned);
+                let _ = done.send(name);
+            }),
+        );
+        assert_eq!(ran.recv().expect("it ran").as_deref(), Some("tasks:free"));
+        assert_eq!(blocked.end(Duration::ZERO), 1, "the end waits no longer than it may");
+        drop(go);
+    }
+
+    #[test]
     fn what_never_ends_is_counted_and_left() {
-        let (background, taken) = (Background::new(false), Arc::default());
+        let (background, taken) = (Background::new("a", false, &Arc::default()), Arc::default());
         spawn(&background, &taken, Box::pin(std::future::pending()));
         assert_eq!(background.end(Duration::ZERO), 1);
     }
 
     #[test]
     fn a_check_runs_nothing() {
-        let (background, taken) = (Background::new(true), Arc::default());
+        let (background, taken) = (Background::new("a", true, &Arc::default()), Arc::default());
         spawn(&background, &taken, Box::pin(async { panic!("it ran") }));
         assert!(background.handle().is_err() && background.handle.get().is_none());
         assert_eq!((background.end(Duration::ZERO), taken.load(SeqCst)), (0, 0));
