@@ -1,5 +1,8 @@
 //! A run's place in a trace. LangSmith refuses a whole batch for one run whose ids do not agree, so
 //! what a client gives is used only when it does; else the run is a root of its own.
+//!
+//! The run's own id is never the client's: one that LangSmith knows already would make it refuse the
+//! run, and with it others of the batch.
 
 use std::time::Duration;
 use uuid::Uuid;
@@ -23,15 +26,17 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    pub(crate) fn new(asked: Asked<'_>, started: Duration) -> Self {
+    pub(crate) fn new(id: Uuid, asked: Asked<'_>, started: Duration) -> Self {
         let uuid = |text: Option<&str>| Uuid::try_parse(text?).ok().map(|id| id.to_string());
-        let id = uuid(asked.run_id).unwrap_or_else(|| Uuid::new_v4().to_string());
+        let id = id.to_string();
         let place = uuid(asked.parent_run_id).zip(uuid(asked.trace_id));
         if let Some((parent, trace_id)) = place
+            && let Some(own) = uuid(asked.run_id)
             && let Some(order) = asked.dotted_order
-            && is_child(order, &id, &parent, &trace_id)
+            && is_child(order, &own, &parent, &trace_id)
+            && let Some((above, _)) = order.rsplit_once('.')
         {
-            let dotted_order = order.to_owned();
+            let dotted_order = format!("{above}.{}{id}", stamp(started));
             return Self { id, trace_id, parent_run_id: Some(parent), dotted_order };
         }
         let dotted_order = format!("{}{id}", stamp(started));
@@ -89,17 +94,22 @@ mod tests {
     const A: &str = "11111111-1111-4111-8111-111111111111";
     const B: &str = "22222222-2222-4222-8222-222222222222";
     const C: &str = "33333333-3333-4333-8333-333333333333";
+    const OWN: &str = "44444444-4444-4444-8444-444444444444";
     const STARTED: Duration = Duration::from_micros(1_795_336_185_283_720);
 
     #[test]
     fn a_root_is_its_own_trace() {
-        let ids = Ids::new(Asked { run_id: Some(A), ..Asked::default() }, STARTED);
-        assert_eq!((ids.id.as_str(), ids.trace_id.as_str()), (A, A));
-        assert_eq!(ids.dotted_order, format!("20261122T082945283720Z{A}"));
-        let ids =
-            Ids::new(Asked { run_id: Some("x"), trace_id: Some(B), ..Asked::default() }, STARTED);
+        let asked = Asked { run_id: Some(A), ..Asked::default() };
+        let ids = Ids::new(own(), asked, STARTED);
+        assert_eq!((ids.id.as_str(), ids.trace_id.as_str()), (OWN, OWN), "not the client's id");
+        assert_eq!(ids.dotted_order, format!("20261122T082945283720Z{OWN}"));
+        let asked = Asked { run_id: Some("x"), trace_id: Some(B), ..Asked::default() };
+        let ids = Ids::new(own(), asked, STARTED);
         assert_eq!(ids.id, ids.trace_id, "a trace of others without a parent is no place");
-        assert!(Uuid::try_parse(&ids.id).is_ok());
+    }
+
+    fn own() -> Uuid {
+        Uuid::try_parse(OWN).unwrap()
     }
 
     fn asked(order: Option<&str>) -> Asked<'_> {
@@ -110,7 +120,8 @@ mod tests {
     fn a_child_is_one_only_when_all_agrees() {
         let at = "20261122T082945283720Z";
         let whole = format!("{at}{A}.{at}{B}.{at}{C}");
-        let ids = Ids::new(asked(Some(&whole)), STARTED);
+        let ids = Ids::new(own(), asked(Some(&whole)), STARTED);
+        assert_eq!(ids.dotted_order, format!("{at}{A}.{at}{B}.{at}{OWN}"));
         assert_eq!((ids.parent_run_id.as_deref(), ids.trace_id.as_str()), (Some(B), A));
         for order in [
             None,
@@ -121,7 +132,7 @@ mod tests {
             Some(String::new()),
             Some("Z.Z.Z".to_owned()),
         ] {
-            let ids = Ids::new(asked(order.as_deref()), STARTED);
+            let ids = Ids::new(own(), asked(order.as_deref()), STARTED);
             assert_eq!((ids.parent_run_id, &ids.trace_id), (None, &ids.id), "{order:?}");
         }
     }

@@ -16,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use uuid::Uuid;
 
 /// Pauses before the second and later attempts, without `Retry-After`.
 const PAUSES: [Duration; 4] = [
@@ -53,6 +54,8 @@ pub(crate) struct Keeper {
 /// What LangSmith made of a batch.
 enum Answer {
     Taken,
+    /// It has one of these runs already, from an attempt whose answer was lost.
+    Known,
     /// Not now: another attempt may do.
     Later(Option<Duration>, String),
     /// Not these runs as they are: fewer of them may do.
@@ -87,7 +90,8 @@ impl Keeper {
     }
 
     /// Queues a note, and sees to it that a task is there.
-    pub(crate) fn keep(self: &Arc<Self>, note: Note) {
+    pub(crate) fn keep(self: &Arc<Self>, mut note: Note) {
+        note.id = Uuid::new_v4();
         match self.queue.push(note, self.plan.batch_size) {
             Kept::Yes => {}
             Kept::Full => self.drop_runs(1, "the queue is full"),
@@ -134,6 +138,12 @@ impl Keeper {
         while let Some(mut batch) = left.pop() {
             match self.attempts(&batch, timer, http).await {
                 Ok(()) => self.sent.add(batch.len() as f64),
+                // Which of them it has, and whether it took the others, the status does not say.
+                Err(Answer::Known) if batch.len() > 1 => {
+                    let second = batch.split_off(batch.len() / 2);
+                    left.extend([second, batch]);
+                }
+                Err(Answer::Known) => self.sent.add(1.0),
                 Err(Answer::Fewer(_)) if batch.len() > 1 && halves < MAX_HALVES => {
                     halves += 1;
                     let second = batch.split_off(batch.len() / 2);
@@ -226,8 +236,7 @@ fn judge(response: &HttpResponse) -> Answer {
     let why = format!("it answered with status {status}");
     match status {
         200..300 => Answer::Taken,
-        // 409: it has these runs already, from an attempt whose answer was lost.
-        409 => Answer::Taken,
+        409 => Answer::Known,
         408 | 429 | 500.. => {
             let after = response.header("retry-after").and_then(|text| text.trim().parse().ok());
             Answer::Later(after.map(Duration::from_secs), why)

@@ -3,10 +3,13 @@
 
 use plugin_api::{CallView, FailureKind, LlmFailure, LlmReply};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// One call that has ended.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Note {
+    /// The run's, the same at every attempt to send it.
+    pub(crate) id: Uuid,
     pub(crate) call_id: String,
     pub(crate) requested_model: String,
     pub(crate) upstream_model: String,

@@ -47,6 +47,7 @@ fn write(
     let ended = Duration::from_millis(note.ended_ms);
     let started = ended.saturating_sub(note.duration);
     let ids = Ids::new(
+        note.id,
         Asked {
             run_id: run_id.as_deref(),
             parent_run_id: parent.as_deref(),

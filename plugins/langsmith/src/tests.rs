@@ -169,6 +169,34 @@ fn one_bad_run_does_not_take_its_batch_along() {
     assert_eq!((count(&host, "runs_sent_total"), count(&host, "runs_dropped_total")), (7.0, 1.0));
 }
 
+/// 409 is for the whole batch: the runs that LangSmith has not seen must not be counted as sent.
+#[test]
+fn a_batch_of_which_some_is_known_already_is_sent_again_one_by_one() {
+    let host = host();
+    let mut known = std::collections::HashSet::new();
+    let mut first = true;
+    host.answer_http(move |request| {
+        let ids: Vec<_> = runs(request).iter().map(|run| run["id"].clone()).collect();
+        if ids.iter().any(|id| known.contains(id)) {
+            return Ok(HttpResponse::new(409));
+        }
+        // Of the first batch it keeps a part, and its answer is lost.
+        let kept = if std::mem::take(&mut first) { 3 } else { ids.len() };
+        known.extend(ids.iter().take(kept).cloned());
+        Ok(HttpResponse::new(if kept < ids.len() { 503 } else { 202 }))
+    });
+    let tester = tester(&host, json!({"batch_size": 64}));
+    for _ in 0..64 {
+        answered(&tester);
+    }
+    host.run_tasks();
+    host.advance(Duration::from_secs(1));
+    host.run_tasks();
+    assert_eq!((count(&host, "runs_sent_total"), count(&host, "runs_dropped_total")), (64.0, 0.0));
+    let sent_alone = host.http_requests().iter().filter(|it| runs(it).len() == 1).count();
+    assert!(sent_alone >= 3, "each that is known was asked for by itself");
+}
+
 #[test]
 fn a_refused_key_drops_at_once_and_the_log_stays_short() {
     let host = host();
@@ -253,8 +281,9 @@ fn clients_name_and_place_their_runs() {
     let run = &runs(&sent)[0];
     assert_eq!(
         (&run["id"], &run["trace_id"], &run["name"]),
-        (&json!(id), &json!(id), &json!("mine"))
+        (&run["id"], &run["id"], &json!("mine"))
     );
+    assert_ne!(run["id"], id, "an id that LangSmith knows already would cost others of the batch");
     assert_eq!((&run["session_name"], &run["tags"]), (&json!("p"), &json!(["a", "b"])));
     assert_eq!(run["outputs"]["choices"][0]["message"]["content"], "Hello there");
     assert_eq!(run["inputs"]["metadata"]["requester_metadata"]["run_name"], "mine");
