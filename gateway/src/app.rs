@@ -12,6 +12,7 @@ use crate::{
     upstream::Tls,
 };
 use http::HeaderName;
+use ipnet::IpNet;
 use std::sync::Arc;
 
 /// See the module.
@@ -27,6 +28,8 @@ pub struct App {
     pub(crate) web: WebRules,
     /// How long connections to upstreams are kept.
     pub(crate) reuse: Reuse,
+    /// Whose word on a client's address is taken.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
@@ -51,8 +54,7 @@ impl App {
         left_out: Vec<LeftOut>,
         services: Arc<Services>,
     ) -> Self {
-        let labels = deployments.all().iter().map(|deployment| &deployment.label);
-        let metrics = CallMetrics::new(deployments.models().iter(), labels);
+        let metrics = CallMetrics::new(deployments.models().iter(), deployments.all().iter());
         let key_id = if config.master_key.is_some() { "master_key" } else { "anonymous" };
         Self {
             master_key: config.master_key.clone(),
@@ -61,6 +63,7 @@ impl App {
             limits: config.gateway.limits,
             web: WebRules::new(config, host),
             reuse: config.gateway.upstream,
+            trusted_proxies: config.gateway.trusted_proxies.clone(),
             deployments: Arc::new(deployments),
             callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),

@@ -12,6 +12,7 @@ use crate::{
     server::{Listener, Server, Stop},
 };
 use std::{fmt::Write as _, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use tracing::Level;
 
 /// How long callbacks may take to end.
 const CALLBACKS_END: Duration = Duration::from_secs(5);
@@ -37,6 +38,26 @@ pub enum BootError {
     /// The machine.
     #[error("cannot start the worker threads: {0}")]
     Threads(std::io::Error),
+}
+
+impl BootError {
+    /// A line for each problem, and last that there was no start.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(Level, String)> {
+        let Self::Problems(Problems(problems)) = self else {
+            return vec![(Level::ERROR, format!("not started: {self}"))];
+        };
+        let level = |problem: &Problem| {
+            if problem.is_error() { Level::ERROR } else { Level::WARN }
+        };
+        let mut lines: Vec<_> =
+            problems.iter().map(|problem| (level(problem), problem.to_string())).collect();
+        let errors = problems.iter().filter(|problem| problem.is_error()).count();
+        let warnings = problems.len() - errors;
+        let counts = format!("{} and {}", counted(errors, "error"), counted(warnings, "warning"));
+        lines.push((Level::ERROR, format!("not started: {counts}")));
+        lines
+    }
 }
 
 impl From<Problems> for BootError {
@@ -195,10 +216,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     for problem in &built.warnings {
         tracing::warn!("{problem}");
     }
-    let table = StartupTable::of(&built.plugins).to_string();
-    for line in table.lines() {
-        tracing::info!("{line}");
-    }
+    StartupTable::of(&built.plugins).log();
     let drain = built.config.gateway.limits.drain_timeout;
     let Built { config, deployments, plugins, left_out, services, .. } = built;
     let app = Arc::new(App::new(&serve.host, &config, deployments, plugins, left_out, services));

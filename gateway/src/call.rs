@@ -17,7 +17,7 @@ use elsa::FrozenVec;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
 use places::Places;
-use plugin_api::{Endpoint, FailureKind};
+use plugin_api::Endpoint;
 use smallvec::SmallVec;
 use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
 
@@ -187,9 +187,4 @@ impl Call {
     pub(crate) fn note(&self, place: usize) -> &[u8] {
         self.notes.get(place).map_or(&[], |note| note)
     }
-}
-
-/// Whether a failure of this kind means that no answer of an upstream is lost.
-pub(crate) fn is_clients(kind: FailureKind) -> bool {
-    kind.before_upstream() || kind == FailureKind::CLIENT_GONE
 }

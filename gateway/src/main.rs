@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
 
 /// How long the last lines of the log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -68,11 +69,15 @@ async fn serve(options: Serve) -> ExitCode {
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        return complain("cannot listen for signals");
+        telemetry::complain(Level::ERROR, "not started: cannot listen for signals");
+        return ExitCode::FAILURE;
     };
     let ready = match boot::ready(&options).await {
         Ok(ready) => ready,
-        Err(error) => return complain(&error.to_string()),
+        Err(error) => {
+            error.lines().iter().for_each(|(level, line)| telemetry::complain(*level, line));
+            return ExitCode::FAILURE;
+        }
     };
     let (asks, stop) = Stop::new();
     tokio::spawn(async move {
@@ -84,7 +89,13 @@ async fn serve(options: Serve) -> ExitCode {
             let _ = asks.send(());
         }
     });
-    if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if ready.serve(stop).await {
+        tracing::info!("ended: every call had its answer");
+        ExitCode::SUCCESS
+    } else {
+        tracing::warn!("ended: calls were cut off before they had their answer");
+        ExitCode::FAILURE
+    }
 }
 
 /// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what blocks.

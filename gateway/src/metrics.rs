@@ -6,8 +6,9 @@
 mod calls;
 mod exposition;
 mod histogram;
+pub(crate) mod process;
 
-pub(crate) use calls::{CallMetrics, Ended};
+pub(crate) use calls::{CallMetrics, Ended, Outcome};
 pub(crate) use exposition::Exposition;
 pub(crate) use histogram::Histogram;
 
@@ -16,6 +17,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// The upper bounds of buckets for seconds.
 pub(crate) const SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The same for whole calls: a model may think for minutes.
+pub(crate) const CALL_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
 
 /// A float that many threads add to.
 #[derive(Debug, Default)]

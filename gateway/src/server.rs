@@ -10,6 +10,7 @@ mod auth;
 mod bulk;
 mod callbacks;
 mod chat;
+mod client;
 mod completion;
 mod connection;
 mod error;
@@ -40,6 +41,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use client::ClientAddress;
 use futures_util::future::Either;
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
@@ -53,15 +55,24 @@ type RequestBody = Incoming;
 /// The body of an answer: in one piece, or whatever else there is.
 type AnswerBody = EitherBody<Full<Bytes>, Body>;
 
+/// What a request comes with beside itself: its connection's timer and its client.
+type Sender = (Alarm, ClientAddress);
+
 /// What a connection's requests are answered by.
 #[derive(Clone, Debug)]
 struct Surface {
     app: Arc<App>,
+    client: ClientAddress,
 }
 
 impl Surface {
     fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app) }
+        Self { app: Arc::clone(app), client: ClientAddress::default() }
+    }
+
+    /// The same for the connection of `client`.
+    fn for_client(&self, client: ClientAddress) -> Self {
+        Self { client, ..self.clone() }
     }
 
     /// The usual calls go straight to their story: to box them and to look at them twice would cost
@@ -72,16 +83,18 @@ impl Surface {
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
         if let Err(failure) = host::check(request.version(), request.headers()) {
-            let refused = host::refused(&failure).map(EitherBody::Right);
+            let client = self.client.of_request(&self.app.trusted_proxies, request.headers());
+            let refused = host::refused(client.as_deref(), &failure).map(EitherBody::Right);
             return Either::Right(Either::Left(ready(Ok(refused))));
         }
-        let (app, alarm) = (Arc::clone(&self.app), alarm.clone());
+        let app = Arc::clone(&self.app);
+        let from = (alarm.clone(), self.client.clone());
         let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
         if usual && !request.headers().contains_key(header::ORIGIN) {
-            let call = chat::call(app, alarm, request, None);
+            let call = chat::call(app, from, request, None);
             return Either::Left(async { Ok(call.await) });
         }
-        let marked = async { Ok(marked(app, alarm, request).await) };
+        let marked = async { Ok(marked(app, from, request).await) };
         Either::Right(Either::Right(Box::pin(marked)))
     }
 }
@@ -89,21 +102,21 @@ impl Surface {
 /// The answer to any request, as the page that sent it may read it (CORS).
 async fn marked(
     app: Arc<App>,
-    alarm: Alarm,
+    from: Sender,
     request: hyper::Request<Incoming>,
 ) -> hyper::Response<AnswerBody> {
     if !request.headers().contains_key(header::ORIGIN) {
-        return routed(app, alarm, request).await;
+        return routed(app, from, request).await;
     }
     let origin = web::origin(request.headers());
-    let mut response = routed(Arc::clone(&app), alarm, request).await;
+    let mut response = routed(Arc::clone(&app), from, request).await;
     app.web.mark(origin.as_ref(), response.headers_mut());
     response
 }
 
 async fn routed(
     app: Arc<App>,
-    alarm: Alarm,
+    from: Sender,
     request: hyper::Request<Incoming>,
 ) -> hyper::Response<AnswerBody> {
     let route = Route::of(request.uri().path());
@@ -111,13 +124,17 @@ async fn routed(
         && request.method() == Method::POST
     {
         let model = model.map(str::to_owned);
-        return chat::call(app, alarm, request, model).await;
+        return chat::call(app, from, request, model).await;
     }
-    small(app, request).await.map(EitherBody::Right)
+    small(app, from.1, request).await.map(EitherBody::Right)
 }
 
 /// Everything but calls: a small answer, and its line in the log.
-async fn small(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
+async fn small(
+    app: Arc<App>,
+    client: ClientAddress,
+    request: hyper::Request<Incoming>,
+) -> Response {
     let accepted = Instant::now();
     let (head, mut body) = request.into_parts();
     let path = head.uri.path();
@@ -142,7 +159,15 @@ async fn small(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
         headers.insert(request::CALL_ID, id);
     }
     read::end(&head.headers, &mut body, headers).await;
-    access_log::small_endpoint(&head.method, path, &response, accepted, failure.as_ref());
+    let client = client.of_request(&app.trusted_proxies, &head.headers);
+    let key = auth::check(&app, &head.headers).is_ok().then_some(&*app.key_id);
+    access_log::small_endpoint(
+        (&head.method, path),
+        (client.as_deref(), key),
+        &response,
+        accepted,
+        failure.as_ref(),
+    );
     response
 }
 

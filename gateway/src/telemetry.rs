@@ -1,25 +1,36 @@
 //! Log lines: to standard error, as people or as machines read them.
 //!
 //! `RUST_LOG` chooses what is said (`info`, or `warn,callgate::access=info`; the default is
-//! `info`). Every event of `tracing` becomes one line by `line` and goes out through `sink`.
+//! `info`). Every event of `tracing` becomes one line by `line`, waits in `queue` and goes out through
+//! `sink`. So does what is said whatever `RUST_LOG` is: why a start was refused ([`complain`]), and a
+//! panic. Everything a serving gateway says on standard error goes this way, in order.
 
+mod escape;
 mod line;
-mod one_line;
+mod queue;
 mod sink;
 
+pub(crate) use escape::{cut, one_line};
 pub(crate) use line::decimal;
-pub(crate) use one_line::one_line;
+pub(crate) use sink::dropped;
 pub use sink::flush_within;
 
 use crate::cli::LogFormat;
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
     io::{self, IsTerminal as _},
+    panic::PanicHookInfo,
+    sync::OnceLock,
+    thread,
 };
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, layer::Context, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
+
+/// How lines look, once [`start`] has decided.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Starts logging for the whole process; later calls change nothing.
 pub fn start(format: Option<LogFormat>) {
@@ -28,8 +39,18 @@ pub fn start(format: Option<LogFormat>) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.trim().is_empty());
     let filter = wanted.and_then(|wanted| wanted.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    sink::start();
-    let lines = Lines { format, colours: terminal };
+    let lines = *LINES.get_or_init(|| Lines { format, colours: terminal });
+    sink::start(move |count, out| {
+        let (message, count) = (format!("{count} log lines were dropped"), count.to_string());
+        let line = Said {
+            level: Level::WARN,
+            target: "callgate::log",
+            message: &message,
+            fields: &[("lines", &count)],
+        };
+        lines.said(&line, std::time::SystemTime::now(), out);
+    });
+    std::panic::set_hook(Box::new(report_panic));
     // A subscriber that is set already stays: tests start several gateways in one process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
@@ -39,6 +60,56 @@ pub(crate) fn start_in_child() {
     let filter = Targets::new().with_default(LevelFilter::WARN);
     let lines = Lines { format: LogFormat::Pretty, colours: false };
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+}
+
+/// Whether lines are for machines.
+pub(crate) fn is_json() -> bool {
+    LINES.get().is_some_and(|lines| lines.format == LogFormat::Json)
+}
+
+/// Says why the gateway does not start, whatever `RUST_LOG` leaves out: as a line for machines, or
+/// as `callgate check` says it.
+pub fn complain(level: Level, message: &str) {
+    if is_json() {
+        Said { level, target: "callgate::boot", message, fields: &[] }.write();
+        return;
+    }
+    let severity = if level == Level::ERROR { "error" } else { "warning" };
+    let line = format!("{severity}: {}\n", one_line(message));
+    sink::write(true, |_, out| out.extend_from_slice(line.as_bytes()));
+}
+
+/// A panic of the gateway's own as a line. (Plugins have a standard library of their own.)
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let message = format!("the gateway panicked: {}", panic.payload_as_str().unwrap_or("no text"));
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = thread::current();
+    // Only when `RUST_BACKTRACE` asks for it.
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+        .then(|| backtrace.to_string())
+        .unwrap_or_default();
+    let fields =
+        [("place", &*place), ("thread", thread.name().unwrap_or("?")), ("backtrace", &*backtrace)];
+    let fields = if backtrace.is_empty() { &fields[..2] } else { &fields };
+    let (level, target) = (Level::ERROR, "callgate::panic");
+    Said { level, target, message: &message, fields }.write();
+}
+
+/// What is said without an event.
+struct Said<'a> {
+    level: Level,
+    target: &'static str,
+    message: &'a str,
+    fields: &'a [(&'a str, &'a str)],
+}
+
+impl Said<'_> {
+    fn write(&self) {
+        let plain = Lines { format: LogFormat::Pretty, colours: false };
+        let lines = LINES.get().copied().unwrap_or(plain);
+        sink::write(true, |made, out| lines.said(self, made, out));
+    }
 }
 
 /// Makes one event with fields whose names are known only now; they become the members of the line's
@@ -52,6 +123,7 @@ pub(crate) fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
 }
 
 /// Turns events into lines.
+#[derive(Clone, Copy)]
 struct Lines {
     format: LogFormat,
     colours: bool,
@@ -60,25 +132,27 @@ struct Lines {
 thread_local! {
     /// The fields beside the event that is being made, see [`with_fields`].
     static FIELDS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
-    /// Where a line is put together; kept, so that a line costs no allocation.
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Lines {
+    fn said(self, it: &Said<'_>, made: std::time::SystemTime, out: &mut Vec<u8>) {
+        match self.format {
+            LogFormat::Json => {
+                line::plain_json((it.level, it.target), it.message, it.fields, made, out);
+            }
+            LogFormat::Pretty => {
+                line::plain_pretty(it.level, it.message, it.fields, (made, self.colours), out);
+            }
+        }
+    }
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let write = |line: &mut Vec<u8>| {
-            line.clear();
-            let fields = FIELDS.with(RefCell::take);
-            match self.format {
-                LogFormat::Json => line::json(event, &fields, line),
-                LogFormat::Pretty => line::pretty(event, &fields, self.colours, line),
-            }
-            sink::write(line, *event.metadata().level() <= Level::WARN);
-        };
-        // An event within an event (a `Debug` that logs) gets a line of its own.
-        LINE.with(|line| match line.try_borrow_mut() {
-            Ok(mut line) => write(&mut line),
-            Err(_) => write(&mut Vec::new()),
+        let fields = FIELDS.with(RefCell::take);
+        sink::write(*event.metadata().level() <= Level::WARN, |made, out| match self.format {
+            LogFormat::Json => line::json(event, &fields, made, out),
+            LogFormat::Pretty => line::pretty(event, &fields, (made, self.colours), out),
         });
     }
 }

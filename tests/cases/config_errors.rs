@@ -92,7 +92,8 @@ async fn all_problems_are_reported_at_once() {
     let lines: Vec<_> = stderr.lines().collect();
     let places = ["4:5: model_list[0]", "5:5: model_list[1]", "7:29: model_list[2]"];
     let callbacks = ["9:15: litellm_settings.callbacks[0]", "9:23: litellm_settings.callbacks[1]"];
-    assert_eq!(lines.len(), places.len() + callbacks.len(), "{stderr}");
+    assert_eq!(lines.len(), places.len() + callbacks.len() + 1, "{stderr}");
+    assert_eq!(lines.last(), Some(&"error: not started: 5 errors and 0 warnings"), "{stderr}");
     for (line, place) in lines.iter().zip(places.iter().chain(&callbacks)) {
         assert!(line.starts_with("error: "), "{line}");
         assert!(line.contains(&format!("config.yaml:{place}")), "{place} is not first in: {line}");

@@ -1,14 +1,16 @@
 //! `GET /metrics`: what is counted, who may read it.
 
 use crate::faulty::{faulty, refusal};
-use callgate_tests::config::{config, openai, with_callbacks};
-use callgate_tests::{Answer, Client, Gate, Gateway, upstream};
+use callgate_tests::config::{config, deployment, openai, with_callbacks};
+use callgate_tests::{Answer, Client, Gate, Gateway, ScriptedUpstream, upstream};
 use serde_json::json;
 
 #[tokio::test]
 async fn calls_are_counted_by_names_of_the_config_only() {
     let upstream = upstream(Answer::default()).await;
-    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let mut deployment = openai(&upstream);
+    deployment["model_info"] = json!({"id": "one"});
+    let gateway = Gateway::with_config(config(&[deployment])).start().await;
     let client = gateway.client();
     let _ = client.chat("gpt").send().await.expect_status(200);
     let _ = client.chat("gpt").streaming().send().await.expect_status(200).events();
@@ -23,16 +25,25 @@ async fn calls_are_counted_by_names_of_the_config_only() {
     assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let text = reply.text();
     for line in [
-        r#"callgate_calls_total{model="gpt",provider="openai",status="200"} 2"#,
-        r#"callgate_calls_total{model="other",provider="none",status="400"} 2"#,
-        r#"callgate_calls_total{model="none",provider="none",status="401"} 1"#,
-        r#"callgate_call_duration_seconds_count{model="gpt",provider="openai"} 2"#,
+        r#"callgate_calls_total{model="gpt",provider="openai",deployment="one",status="200",outcome="ok"} 2"#,
+        r#"callgate_calls_total{model="other",provider="none",deployment="none",status="400",outcome="error"} 2"#,
+        r#"callgate_calls_total{model="none",provider="none",deployment="none",status="401",outcome="error"} 1"#,
+        r#"callgate_call_duration_seconds_count{model="gpt",provider="openai",deployment="one"} 2"#,
+        r#"callgate_upstream_duration_seconds_count{model="gpt",provider="openai",deployment="one"} 2"#,
+        r#"callgate_time_to_first_token_seconds_count{model="gpt",provider="openai",deployment="one"} 1"#,
+        "callgate_log_lines_dropped_total 0",
     ] {
         assert!(text.lines().any(|found| found == line), "`{line}` is missing:\n{text}");
     }
-    assert!(
-        text.contains("callgate_tokens_total{model=\"gpt\",provider=\"openai\",kind=\"prompt\"}")
-    );
+    for name in [
+        r#"callgate_tokens_total{model="gpt",provider="openai",deployment="one",kind="prompt"} "#,
+        "callgate_connections ",
+        "callgate_build_info{version=",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}\n{text}");
+    }
     assert!(!text.contains("no-such-model"), "{text}");
     assert_eq!(
         client.get("/metrics/").await.expect_status(200).text().lines().count(),
@@ -43,7 +54,11 @@ async fn calls_are_counted_by_names_of_the_config_only() {
 #[tokio::test]
 async fn callbacks_are_measured_by_hook() {
     let upstream = upstream(Answer::default()).await;
-    let callbacks = json!(["routing", faulty("no", json!({"on_llm_start": [refusal("no")]}))]);
+    let callbacks = json!([
+        "routing",
+        faulty("no", json!({"on_llm_start": [refusal("no")]})),
+        {"name": "nosuch", "required": false},
+    ]);
     let config = with_callbacks(&[openai(&upstream)], &callbacks);
     let gateway = Gateway::with_config(config).start().await;
     for _ in 0..3 {
@@ -54,6 +69,8 @@ async fn callbacks_are_measured_by_hook() {
         r#"callgate_callback_hook_runs_total{callback="routing",hook="on_llm_start"} 3"#,
         r#"callgate_callback_hook_outcomes_total{callback="no",hook="on_llm_start",outcome="rejection"} 3"#,
         r#"callgate_callback_breaker_open{callback="no"} 0"#,
+        r#"callgate_callback_up{callback="no"} 1"#,
+        r#"callgate_callback_up{callback="nosuch"} 0"#,
         "callgate_plugin_libraries 2",
     ] {
         assert!(text.lines().any(|found| found == line), "`{line}` is missing:\n{text}");
@@ -90,5 +107,31 @@ async fn metrics_need_the_key_unless_the_config_opens_them() {
                 Client::new(gateway.address(), "sk-wrong").get(path).await.expect_status(status);
             let _ = gateway.client().get(path).await.expect_status(200);
         }
+    }
+}
+
+#[tokio::test]
+async fn broken_streams_and_clients_that_leave_are_no_successes() {
+    let gate = Gate::new();
+    let cut = upstream(Answer::text(["one ", "two"]).ending_after(2)).await;
+    let slow = upstream(Answer::default().held(&gate)).await;
+    let named = |name: &str, upstream: &ScriptedUpstream| {
+        let mut deployment = deployment(name, "openai/x", &upstream.openai_base());
+        deployment["model_info"] = json!({"id": name});
+        deployment
+    };
+    let config = config(&[named("cut", &cut), named("slow", &slow)]);
+    let gateway = Gateway::with_config(config).start().await;
+    let _ = gateway.client().chat("cut").streaming().send().await;
+    let leaving = gateway.client().chat("slow").spawn();
+    gate.arrived(1).await;
+    leaving.abort();
+    gateway.log().times("\"call failed\"", 2).await;
+    let text = gateway.client().get("/metrics").await.expect_status(200).text();
+    for line in [
+        r#"callgate_calls_total{model="cut",provider="openai",deployment="cut",status="200",outcome="cut"} 1"#,
+        r#"callgate_calls_total{model="slow",provider="openai",deployment="slow",status="499",outcome="client_gone"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "`{line}` is missing:\n{text}");
     }
 }

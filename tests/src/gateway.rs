@@ -187,9 +187,9 @@ impl Setup {
         Gateway { child, address, log, output, folder: self.folder }
     }
 
-    /// Runs it to its own end, for a start that must be refused.
+    /// Runs it to its own end, for a start that must be refused. What it says is for people.
     pub async fn refused(self) -> Ended {
-        let ended = self.run(&[]).await;
+        let ended = self.arg("--log-format").arg("pretty").run(&[]).await;
         assert!(!ended.status.success(), "the start was not refused:\n{}", ended.stderr);
         ended
     }
@@ -223,8 +223,8 @@ impl Setup {
         let mut command = Command::new(build::binary());
         command.args(subcommand).arg("--config").arg(self.folder.path().join("config.yaml"));
         if subcommand.is_empty() {
-            command.args(["--log-format", "json"]);
-            for (name, default) in [("--host", "127.0.0.1"), ("--port", "0")] {
+            let defaults = [("--log-format", "json"), ("--host", "127.0.0.1"), ("--port", "0")];
+            for (name, default) in defaults {
                 if !self.arguments.iter().any(|argument| argument == name) {
                     command.args([name, default]);
                 }
@@ -240,8 +240,8 @@ impl Setup {
     }
 }
 
-/// Whether the gateway itself panicked: its runtime says so on a line of its own. A callback's
-/// panic is a fault that is logged.
+/// Whether the gateway itself panicked: a line of the log says so, or its runtime before there is a
+/// log. A callback's panic is a fault that is logged.
 fn panicked(log: &str) -> bool {
-    log.lines().any(|line| line.starts_with("thread '"))
+    log.lines().any(|line| line.starts_with("thread '") || line.contains("the gateway panicked"))
 }

@@ -39,7 +39,7 @@ impl LogLine {
 
 /// A log that is still being written.
 #[derive(Debug, Clone)]
-pub struct Log(watch::Receiver<Written>);
+pub struct Log(watch::Receiver<Written>, watch::Sender<bool>);
 
 #[derive(Debug, Default)]
 struct Written {
@@ -50,15 +50,23 @@ struct Written {
 impl Log {
     pub(crate) fn of(source: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let (sender, receiver) = watch::channel(Written::default());
+        let (paused, mut pause) = watch::channel(false);
         tokio::spawn(async move {
             let mut lines = BufReader::new(source).lines();
-            while let Ok(Some(text)) = lines.next_line().await {
+            while pause.wait_for(|paused| !paused).await.is_ok()
+                && let Ok(Some(text)) = lines.next_line().await
+            {
                 let json = serde_json::from_str(&text).unwrap_or(Value::Null);
                 sender.send_modify(|written| written.lines.push(LogLine { text, json }));
             }
             sender.send_modify(|written| written.closed = true);
         });
-        Self(receiver)
+        Self(receiver, paused)
+    }
+
+    /// Reads no further line.
+    pub fn pause(&self) {
+        self.1.send_replace(true);
     }
 
     /// The lines so far.

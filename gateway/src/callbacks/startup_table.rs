@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::loader::Plugin;
+use crate::telemetry;
 
 const HEADINGS: [&str; 8] = ["#", "callback", "version", "abi", "sha256", "load", "hooks", "file"];
 
@@ -29,6 +30,27 @@ impl StartupTable {
             ]
         };
         Self { rows: plugins.iter().enumerate().map(row).collect() }
+    }
+
+    /// Writes it to the log: aligned for people, a line with fields for each callback otherwise.
+    pub(crate) fn log(&self) {
+        if !telemetry::is_json() {
+            self.to_string().lines().for_each(|line| tracing::info!("{line}"));
+            return;
+        }
+        for [position, name, version, abi, sha256, load, hooks, file] in &self.rows {
+            tracing::info!(
+                position = position.parse::<u64>().unwrap_or_default(),
+                callback.name = &**name,
+                version = &**version,
+                abi = &**abi,
+                sha256 = &**sha256,
+                load = &**load,
+                hooks = &**hooks,
+                file = &**file,
+                "callback in the chain"
+            );
+        }
     }
 }
 

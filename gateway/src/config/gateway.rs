@@ -1,13 +1,17 @@
 //! The `callgate` section: the keys that are this gateway's own.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::upstream::{self, Reuse};
 use super::web::{self, WebSettings};
+use crate::telemetry::{cut, one_line};
 
 /// The `callgate` section.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct GatewaySettings {
     pub strict_owner: Option<bool>,
     /// The web pages and names it is for.
     pub web: WebSettings,
+    /// Proxies in front of the gateway, whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Bounds of what a client may send and how long it may take.
     pub limits: Limits,
     /// How long connections to upstreams are kept.
@@ -43,6 +49,7 @@ impl Default for GatewaySettings {
             require_pins: false,
             strict_owner: None,
             web: WebSettings::default(),
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
             upstream: Reuse::default(),
         }
@@ -129,6 +136,9 @@ pub(super) fn read(
     let verify = choice(reader, &mut section, "verify_owner", ["warn", "strict"]);
     settings.strict_owner = verify.map(|it| it == 1);
     settings.web = web::read(reader, &mut section);
+    if let Some(field) = section.take("trusted_proxies") {
+        settings.trusted_proxies = networks(reader, &field);
+    }
     if let Some(field) = section.take("limits") {
         read_limits(reader, &field, &mut settings.limits);
     }
@@ -155,6 +165,26 @@ fn choice<const N: usize>(
         reader.problems.push(Problem::error(reader.place(&field), text));
     }
     chosen
+}
+
+/// A list of networks and single addresses.
+fn networks(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for item in reader.list(field) {
+        let Some(text) = reader.text(&item) else { continue };
+        let read = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        match read {
+            Ok(network) => networks.push(network),
+            Err(_) => reader.error(
+                &item,
+                format!(
+                    "expected an address or a network such as `10.0.0.0/8`, found `{}`",
+                    cut(&one_line(&text), 60)
+                ),
+            ),
+        }
+    }
+    networks
 }
 
 fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) {
@@ -197,6 +227,22 @@ mod tests {
 
     use super::Probing;
     use crate::config::{Environment, UnknownKeys, parse};
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let file: Arc<Path> = Arc::from(Path::new("c.yaml"));
+        let read = |list: &str| {
+            let text = format!("callgate: {{trusted_proxies: {list}}}");
+            parse(&file, &text, &Environment::default(), UnknownKeys::Refuse)
+        };
+        let read_ones = read("[10.0.0.0/8, 192.0.2.7, 'fd00::/8', '::1']").unwrap().gateway;
+        let shown: Vec<_> = read_ones.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8", "::1/128"]);
+        for wrong in ["[10.0.0.0/33]", "[nginx]", "10.0.0.1"] {
+            let refused = read(wrong).unwrap_err().to_string();
+            assert!(refused.contains("callgate.trusted_proxies"), "{wrong}: {refused}");
+        }
+    }
 
     #[test]
     fn how_plugins_are_loaded_has_defaults_and_is_checked() {

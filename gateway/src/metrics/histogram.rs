@@ -38,6 +38,11 @@ impl Histogram {
         bounds.zip(self.counts.iter().map(|count| count.load(Relaxed)))
     }
 
+    /// Whether nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| count.load(Relaxed) == 0)
+    }
+
     pub(super) fn sum(&self) -> f64 {
         self.sum.get()
     }

@@ -1,6 +1,13 @@
 //! The one line each request gets. Never in it: keys, prompts, replies.
 
-use crate::{app::App, failure::Failure, metrics::Ended, provider::Usage};
+use crate::{
+    app::App,
+    deployments::Deployment,
+    failure::Failure,
+    metrics::{Ended, Outcome},
+    provider::Usage,
+    telemetry::cut,
+};
 use axum::{http::Method, response::Response};
 use plugin_api::FailureKind;
 use std::{
@@ -9,18 +16,31 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// As many characters of a name or a path as a line shows.
+const NAME: usize = 200;
+
+/// As many of a message.
+const MESSAGE: usize = 1000;
+
 /// What the line of a call will say.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) id: String,
     pub(super) path: Cow<'static, str>,
     pub(super) accepted: Instant,
+    /// The client's address.
+    pub(super) client: Option<Arc<str>>,
+    /// The id of the key, once it is known to be one.
+    pub(super) key: Option<Arc<str>>,
     pub(super) requested_model: String,
-    pub(super) provider: Option<Arc<str>>,
+    /// What was chosen.
+    pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) upstream_model: String,
     pub(super) stream: bool,
     /// How long the upstream took to begin its answer.
     pub(super) upstream: Option<Duration>,
+    /// When the first chunk of a stream was there.
+    pub(super) first_token: Option<Duration>,
     pub(super) usage: Option<Usage>,
     /// How long the call took; set when it was answered.
     took: Option<Duration>,
@@ -34,11 +54,14 @@ impl Record {
             id,
             path,
             accepted,
+            client: None,
+            key: None,
             requested_model: String::new(),
-            provider: None,
+            deployment: None,
             upstream_model: String::new(),
             stream: false,
             upstream: None,
+            first_token: None,
             usage: None,
             took: None,
             callback: None,
@@ -50,12 +73,15 @@ impl Record {
         self.took.unwrap_or_else(|| self.accepted.elapsed())
     }
 
-    fn count(&self, app: &App, status: u16, duration: Duration) {
+    fn count(&self, app: &App, (status, outcome): (u16, Outcome), duration: Duration) {
         app.metrics.ended(&Ended {
             model: &self.requested_model,
-            provider: self.provider.as_deref(),
+            deployment: self.deployment.as_deref(),
             status,
+            outcome,
             duration,
+            upstream: self.upstream,
+            first_token: self.first_token,
             usage: self.usage,
         });
     }
@@ -64,20 +90,26 @@ impl Record {
     pub(super) fn answered(&mut self, app: &App, status: u16) {
         let took = self.took();
         self.took = Some(took);
-        self.count(app, status, took);
+        self.count(app, (status, Outcome::Ok), took);
+        let deployment = self.deployment.as_deref();
         let usage =
             self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
         tracing::info!(
             target: "callgate::access",
             status,
+            outcome = Outcome::Ok.name(),
             call.id = &*self.id,
-            path = &*self.path,
-            model.requested = &*self.requested_model,
-            deployment.model = &*self.upstream_model,
-            provider = self.provider.as_deref().unwrap_or_default(),
+            client.address = self.client.as_deref(),
+            key.id = self.key.as_deref(),
+            path = &*shortened(&self.path),
+            model.requested = &*shortened(&self.requested_model),
+            deployment.id = deployment.map(|it| &*it.id),
+            deployment.model = &*shortened(&self.upstream_model),
+            provider = deployment.map_or("", |it| &*it.label),
             stream = self.stream,
             duration_ms = millis(took),
             upstream.duration_ms = self.upstream.map(millis),
+            first_token_ms = self.first_token.map(millis),
             tokens.prompt = usage.prompt_tokens,
             tokens.completion = usage.completion_tokens,
             callback = self.callback.as_deref(),
@@ -85,86 +117,155 @@ impl Record {
         );
     }
 
-    /// Counts a call that failed, and writes its line. `status` is what the client has, when that is not
-    /// the failure's own: a stream that broke had begun with 200, a client that left gets none.
-    pub(super) fn failed(&self, app: &App, failure: &Failure, status: u16) {
+    /// Counts a call that failed, and writes its line. `begun` says whether the client had the head of
+    /// an answer by then.
+    pub(super) fn failed(&self, app: &App, failure: &Failure, begun: bool) {
+        let outcome = match failure.kind {
+            FailureKind::CLIENT_GONE => Outcome::ClientGone,
+            _ if begun => Outcome::Cut,
+            _ => Outcome::Error,
+        };
+        let status = if begun { 200 } else { failure.status };
         let took = self.took();
-        self.count(app, status, took);
-        // Whose fault it is decides how loud it is.
+        self.count(app, (status, outcome), took);
+        let deployment = self.deployment.as_deref();
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: "callgate::access",
                     status,
+                    outcome = outcome.name(),
                     call.id = &*self.id,
-                    path = &*self.path,
-                    model.requested = &*self.requested_model,
-                    deployment.model = &*self.upstream_model,
-                    provider = self.provider.as_deref().unwrap_or_default(),
+                    client.address = self.client.as_deref(),
+                    key.id = self.key.as_deref(),
+                    path = &*shortened(&self.path),
+                    model.requested = &*shortened(&self.requested_model),
+                    deployment.id = deployment.map(|it| &*it.id),
+                    deployment.model = &*shortened(&self.upstream_model),
+                    provider = deployment.map_or("", |it| &*it.label),
                     stream = self.stream,
                     duration_ms = millis(took),
                     upstream.duration_ms = self.upstream.map(millis),
+                    first_token_ms = self.first_token.map(millis),
+                    tokens.prompt = self.usage.map(|usage| usage.prompt_tokens),
+                    tokens.completion = self.usage.map(|usage| usage.completion_tokens),
                     callback = failure.callback.as_deref().or(self.callback.as_deref()),
-                    error.code = failure.code_text(),
-                    error.message = told(failure),
-                    error.cause = failure.cause.as_deref(),
+                    error.code = &*shortened(failure.code_text()),
+                    "error.type" = &*shortened(&failure.error_type),
+                    error.message = &*told(failure),
+                    error.cause = cause(failure).as_deref(),
                     "call failed"
                 )
             };
         }
-        if crate::call::is_clients(failure.kind) {
-            line!(info);
-        } else {
-            line!(warn);
-        }
+        if is_clients(failure, begun) { line!(info) } else { line!(warn) }
     }
+}
+
+/// Whether a failure is the client's own, and no business of the operator's: it left, or it was refused
+/// (4xx). A broken answer is not, nor what an upstream holds against the gateway's own key.
+fn is_clients(failure: &Failure, begun: bool) -> bool {
+    if failure.kind == FailureKind::CLIENT_GONE {
+        return true;
+    }
+    let of_our_key = failure.kind == FailureKind::UPSTREAM_STATUS
+        && matches!(failure.status, 401 | 402 | 403 | 407 | 429);
+    failure.status < 500 && !begun && !of_our_key
+}
+
+/// What only the operator is told.
+fn cause(failure: &Failure) -> Option<Cow<'_, str>> {
+    failure.cause.as_deref().map(|cause| cut(cause, MESSAGE))
 }
 
 /// What the log says of a failure: never an upstream's own words, which may repeat a prompt or a
 /// key, and no more of any text than a line can bear.
-fn told(failure: &Failure) -> &str {
-    const ENOUGH: usize = 500;
+fn told(failure: &Failure) -> Cow<'_, str> {
     if failure.kind == FailureKind::UPSTREAM_STATUS {
-        return "the upstream refused; its words went to the client only";
+        return "the upstream refused; its words went to the client only".into();
     }
-    &failure.message[..failure.message.floor_char_boundary(ENOUGH)]
+    cut(&failure.message, MESSAGE)
 }
 
-/// The line of a request that was no call, or none that could be one.
+/// The line of a request that was no call, or none that could be one. `client` and `key` are as in
+/// [`Record`].
 pub(super) fn small_endpoint(
-    method: &Method,
-    path: &str,
+    (method, path): (&Method, &str),
+    (client, key): (Option<&str>, Option<&str>),
     response: &Response,
     accepted: Instant,
     failure: Option<&Failure>,
 ) {
-    let code = failure.map(|failure| failure.code_text().to_owned());
-    tracing::info!(
-        target: "callgate::access",
-        path = &*shortened(path),
-        method = &*shortened(method.as_str()),
-        status = response.status().as_u16(),
-        duration_ms = millis(accepted.elapsed()),
-        error.code = code.as_deref(),
-        error.message = failure.map(told),
-        "request"
-    );
+    let status = response.status().as_u16();
+    let outcome = if status < 400 { Outcome::Ok } else { Outcome::Error };
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "callgate::access",
+                status,
+                outcome = outcome.name(),
+                client.address = client,
+                key.id = key,
+                path = &*shortened(path),
+                method = &*shortened(method.as_str()),
+                duration_ms = millis(accepted.elapsed()),
+                error.code = failure.map(|failure| shortened(failure.code_text())).as_deref(),
+                "error.type" = failure.map(|failure| shortened(&failure.error_type)).as_deref(),
+                error.message = failure.map(told).as_deref(),
+                error.cause = failure.and_then(cause).as_deref(),
+                "request"
+            )
+        };
+    }
+    if status < 500 { line!(info) } else { line!(warn) }
 }
 
-/// As much of what a client made up as a line can bear.
+/// As much of a name or a path as a line shows.
 pub(super) fn shortened(text: &str) -> Cow<'_, str> {
-    const ENOUGH: usize = 200;
-    if text.len() <= ENOUGH {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(ENOUGH)]))
+    cut(text, NAME)
 }
 
 /// The line of what was no request; of what was sent nothing is repeated.
-pub(super) fn refused(status: u16, why: &str) {
-    tracing::info!(target: "callgate::access", status, error.message = why, "request refused");
+pub(super) fn refused(client: Option<&str>, status: u16, why: &str) {
+    tracing::info!(
+        target: "callgate::access",
+        status,
+        outcome = Outcome::Error.name(),
+        client.address = client,
+        error.message = why,
+        "request refused"
+    );
 }
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_goes_by_the_status_and_by_whose_fault_it_is() {
+        let upstream = FailureKind::UPSTREAM_STATUS;
+        for (kind, status, begun, clients) in [
+            (FailureKind::INVALID, 400, false, true),
+            (FailureKind::INVALID, 401, false, true),
+            // A variable that the config lacks.
+            (FailureKind::INVALID, 500, false, false),
+            (FailureKind::REJECTED, 429, false, true),
+            (FailureKind::INTERNAL, 503, false, false),
+            (upstream, 400, false, true),
+            (upstream, 401, false, false),
+            (upstream, 429, false, false),
+            (upstream, 500, false, false),
+            (upstream, 400, true, false),
+            (FailureKind::BROKEN_STREAM, 502, true, false),
+            (FailureKind::CLIENT_GONE, 499, false, true),
+            (FailureKind::CLIENT_GONE, 499, true, true),
+        ] {
+            let failure = Failure::new(kind, status, "");
+            assert_eq!(is_clients(&failure, begun), clients, "{kind:?} {status} {begun}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::{
     access_log::{self, Record},
     alarm::Alarm,
     bulk::{Bulk, joined},
+    client::ClientAddress,
     completion, error,
     flight::{Flight, refused},
     outbound::{self, Sent},
@@ -34,7 +35,7 @@ use std::{
 /// `path_model` comes from an Azure-style path, still encoded.
 pub(super) async fn call(
     app: Arc<App>,
-    alarm: Alarm,
+    (alarm, client): (Alarm, ClientAddress),
     request: Request<RequestBody>,
     path_model: Option<String>,
 ) -> Response<AnswerBody> {
@@ -42,8 +43,8 @@ pub(super) async fn call(
     let (mut head, mut body) = request.into_parts();
     let id = request::call_id(&head.headers);
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
-    let call =
-        request::accept((&app, &alarm), &mut head, &mut body, path_model, id.clone(), accepted);
+    record.client = client.of_request(&app.trusted_proxies, &head.headers);
+    let call = request::accept((&app, &alarm), &mut head, &mut body, path_model, &mut record);
     let call = call.await;
     let mut response = match call {
         Err(failure) => {
@@ -177,7 +178,7 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let outgoing = deployment.provider.dialect.request(&mut call.body, &to)?;
     let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
-    flight.record.provider = Some(Arc::clone(&deployment.label));
+    flight.record.deployment = Some(Arc::clone(deployment));
     target.upstream_model().clone_into(&mut flight.record.upstream_model);
     Ok((Sent { target, echo, include_usage, timeout, started }, outgoing, lines))
 }

@@ -5,8 +5,8 @@
 //! client sends behind its request would hide that it left, so [`Departure`] watches the socket
 //! itself, and only then. `wire` is the socket as hyper sees it, `listen` accepts.
 
-use super::{Surface, alarm::Alarm, listen::Phase, wire::Wire};
-use crate::config::Limits;
+use super::{Surface, alarm::Alarm, client::ClientAddress, listen::Phase, wire::Wire};
+use crate::{app::App, config::Limits};
 use hyper::{rt::Timer, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -53,6 +53,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) socket: OwnedWriteHalf,
+    pub(super) client: ClientAddress,
     pub(super) alarm: Alarm,
     header_timeout: Duration,
     keepalive_timeout: Duration,
@@ -74,9 +75,11 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, limits: &Limits) -> (Arc<Self>, OwnedReadHalf) {
+        let client = ClientAddress::new(stream.peer_addr().ok());
         let (incoming, socket) = stream.into_split();
         let connection = Self {
             socket,
+            client,
             alarm: Alarm::default(),
             header_timeout: limits.header_timeout,
             keepalive_timeout: limits.keepalive_timeout,
@@ -284,6 +287,22 @@ impl<F: Future> Departure<'_, F> {
     }
 }
 
+/// Counts a connection for as long as it lives.
+struct Open(Arc<App>);
+
+impl Open {
+    fn new(app: &Arc<App>) -> Self {
+        app.metrics.connected();
+        Self(Arc::clone(app))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.disconnected();
+    }
+}
+
 /// Serves a connection until it closes or its client leaves; while draining, until its current call is
 /// answered.
 pub(super) async fn serve(
@@ -293,6 +312,8 @@ pub(super) async fn serve(
     phase: watch::Receiver<Phase>,
 ) {
     let alarm = &connection.alarm;
+    let surface = surface.for_client(connection.client.clone());
+    let _open = Open::new(&surface.app);
     let http = http1::Builder::new()
         .timer(HeadTimer(Arc::clone(&connection)))
         .header_read_timeout(connection.header_timeout)

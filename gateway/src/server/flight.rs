@@ -96,6 +96,7 @@ impl Flight {
                 let mut failing = failing(failure, true, &said.text, figures);
                 self.chain.error(&mut call, &self.app.deployments, &mut failing).await;
             }
+            self.record.first_token = self.first_token;
             self.record.answered(&self.app, 200);
         });
     }
@@ -110,8 +111,8 @@ impl Flight {
             failure = failing.failure;
         }
         self.call = None;
-        let status = if self.sent { 200 } else { failure.status };
-        self.record.failed(&self.app, &failure, status);
+        self.record.first_token = self.first_token;
+        self.record.failed(&self.app, &failure, self.sent);
         failure
     }
 
@@ -144,16 +145,17 @@ impl Drop for Flight {
         call.client_gone = true;
         let (app, chain) = (Arc::clone(&self.app), Arc::clone(&self.chain));
         let (streamed, figures) = (std::mem::take(&mut self.streamed), self.figures());
-        let record = std::mem::replace(
+        let mut record = std::mem::replace(
             &mut self.record,
             Record::new(String::new(), Cow::default(), call.accepted),
         );
         let failure = if self.alarm.is_cut() { shutting_down() } else { client_gone() };
-        let status = if self.sent { 200 } else { failure.status };
+        record.first_token = self.first_token;
+        let sent = self.sent;
         detach(async move {
             let mut failing = failing(failure, true, &streamed.text, figures);
             chain.error(&mut call, &app.deployments, &mut failing).await;
-            record.failed(&app, &failing.failure, status);
+            record.failed(&app, &failing.failure, sent);
         });
     }
 }
@@ -221,6 +223,6 @@ impl Drop for UnderWay {
 
 /// The response of a call that failed before it was one.
 pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response {
-    record.failed(app, failure, failure.status);
+    record.failed(app, failure, false);
     error::response(failure)
 }

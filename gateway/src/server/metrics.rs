@@ -4,7 +4,8 @@ use super::{auth, error};
 use crate::{
     app::App,
     callbacks::{BreakerState, CallbackReport, mapped_libraries},
-    metrics::Exposition,
+    metrics::{Exposition, process},
+    telemetry,
 };
 use axum::{
     body::Body,
@@ -24,12 +25,25 @@ pub(super) async fn all(State(app): State<Arc<App>>, headers: HeaderMap) -> Resp
         return error::response(&failure);
     }
     let mut text = Exposition::default();
+    write_build(&mut text);
     app.metrics.write(&mut text);
     write_callbacks(&app.callbacks_report(), &mut text);
     app.services.write_metrics(&mut text);
+    process::write(&mut text);
     let mut response = Response::new(Body::from(text.finish()));
     response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
     response
+}
+
+/// Which gateway this is, and what became of its log.
+fn write_build(text: &mut Exposition) {
+    let name = "callgate_build_info";
+    text.family(name, "gauge", "1, with the version of the gateway and of its plugin ABI.");
+    let abi = plugin_api::abi::ApiVersion::CURRENT.to_string();
+    text.sample(name, &[("version", env!("CARGO_PKG_VERSION")), ("abi", &abi)], 1.0);
+    let name = "callgate_log_lines_dropped_total";
+    text.family(name, "counter", "Log lines that nobody took in time.");
+    text.sample(name, &[], telemetry::dropped() as f64);
 }
 
 /// What callbacks did by hook, and how they are. Entries of the list that do not run have no samples.
@@ -38,6 +52,15 @@ fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
     let hooks = || {
         live().flat_map(|(name, live)| live.hooks.iter().map(move |(hook, it)| (name, *hook, it)))
     };
+    if reports.is_empty() {
+        return;
+    }
+    let name = "callgate_callback_up";
+    text.family(name, "gauge", "1 for a callback that runs, 0 for one that was left out.");
+    for report in reports {
+        let up = f64::from(u8::from(report.live.is_some()));
+        text.sample(name, &[("callback", &*report.name)], up);
+    }
     if live().next().is_none() {
         return;
     }

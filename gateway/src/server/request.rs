@@ -1,6 +1,6 @@
 //! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
 
-use super::{RequestBody, alarm::Alarm, auth, read, route};
+use super::{RequestBody, access_log::Record, alarm::Alarm, auth, read, route};
 use crate::{
     app::App,
     call::{Accepted, Call},
@@ -9,10 +9,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, FailureKind, limits};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 /// The header that shows a call has been here before.
 pub(super) const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
@@ -29,15 +26,15 @@ pub(super) async fn accept(
     head: &mut Parts,
     body: &mut RequestBody,
     path_model: Option<String>,
-    id: String,
-    accepted: Instant,
+    record: &mut Record,
 ) -> Result<Box<Call>, Failure> {
     admit(app, head)?;
     // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
     auth::check(app, &head.headers)?;
+    record.key = Some(Arc::clone(&app.key_id));
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
-    let body = read::body(&head.headers, body, &app.limits, (alarm, accepted)).await?;
+    let body = read::body(&head.headers, body, &app.limits, (alarm, record.accepted)).await?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
     let requested_model = app.completion_model.clone().or(path_model).or(named);
@@ -51,13 +48,13 @@ pub(super) async fn accept(
     }
     // Boxed at once: it is large, and would be moved again at every step.
     Ok(Box::new(Call::new(Accepted {
-        id,
+        id: record.id.clone(),
         endpoint: Endpoint::CHAT,
         requested_model,
         stream: stream(&body)?,
         headers: std::mem::take(&mut head.headers),
         key_id: Arc::clone(&app.key_id),
-        accepted,
+        accepted: record.accepted,
         body,
     })))
 }

@@ -87,7 +87,7 @@ impl Wire {
             && let Some(status) = automatic(bytes)
         {
             let failure = refusal(status);
-            access_log::refused(status, &failure.message);
+            access_log::refused(self.connection.client.peer(), status, &failure.message);
             self.refusal = Some(rendered(&failure));
             self.linger = Instant::now().checked_add(LINGER);
         }

@@ -1,6 +1,6 @@
 //! One event as one line.
 
-use super::one_line;
+use super::escape::{self, Escaped, Form};
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
@@ -12,16 +12,48 @@ use tracing::{
 };
 
 /// `{"timestamp":…,"level":…,"message":…,…fields,"target":…}`
-pub(super) fn json(event: &Event<'_>, fields: &[(String, String)], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"timestamp\":\"");
-    timestamp(SystemTime::now(), out);
-    out.extend_from_slice(b"\",\"level\":\"");
-    out.extend_from_slice(event.metadata().level().as_str().as_bytes());
-    out.push(b'"');
+pub(super) fn json(
+    event: &Event<'_>,
+    fields: &[(String, String)],
+    made: SystemTime,
+    out: &mut Vec<u8>,
+) {
+    json_head(*event.metadata().level(), made, out);
     event.record(&mut Json(out));
     json_fields(fields, out);
+    json_end(event.metadata().target(), out);
+}
+
+/// The same of what is no event.
+pub(super) fn plain_json(
+    (level, target): (Level, &str),
+    message: &str,
+    fields: &[(&str, &str)],
+    made: SystemTime,
+    out: &mut Vec<u8>,
+) {
+    json_head(level, made, out);
+    for (name, value) in [("message", message)].iter().chain(fields) {
+        out.extend_from_slice(b",\"");
+        escape::push(name, Form::Json, out);
+        out.extend_from_slice(b"\":\"");
+        escape::push(value, Form::Json, out);
+        out.push(b'"');
+    }
+    json_end(target, out);
+}
+
+fn json_head(level: Level, made: SystemTime, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    timestamp(made, out);
+    out.extend_from_slice(b"\",\"level\":\"");
+    out.extend_from_slice(level.as_str().as_bytes());
+    out.push(b'"');
+}
+
+fn json_end(target: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"target\":\"");
-    out.extend_from_slice(event.metadata().target().as_bytes());
+    out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b"\"}\n");
 }
 
@@ -29,11 +61,36 @@ pub(super) fn json(event: &Event<'_>, fields: &[(String, String)], out: &mut Vec
 pub(super) fn pretty(
     event: &Event<'_>,
     fields: &[(String, String)],
-    colours: bool,
+    (made, colours): (SystemTime, bool),
     out: &mut Vec<u8>,
 ) {
-    timestamp(SystemTime::now(), out);
-    let level = *event.metadata().level();
+    pretty_head(*event.metadata().level(), (made, colours), out);
+    event.record(&mut Pretty(out));
+    for (name, value) in fields {
+        pretty_field(name, out, |out| out.extend_from_slice(value.as_bytes()));
+    }
+    out.push(b'\n');
+}
+
+/// The same of what is no event.
+pub(super) fn plain_pretty(
+    level: Level,
+    message: &str,
+    fields: &[(&str, &str)],
+    (made, colours): (SystemTime, bool),
+    out: &mut Vec<u8>,
+) {
+    pretty_head(level, (made, colours), out);
+    out.push(b' ');
+    escape::push(message, Form::Plain, out);
+    for (name, value) in fields {
+        pretty_field(name, out, |out| out.extend_from_slice(value.as_bytes()));
+    }
+    out.push(b'\n');
+}
+
+fn pretty_head(level: Level, (made, colours): (SystemTime, bool), out: &mut Vec<u8>) {
+    timestamp(made, out);
     let colour = match level {
         Level::ERROR => "\u{1b}[31m",
         Level::WARN => "\u{1b}[33m",
@@ -42,17 +99,23 @@ pub(super) fn pretty(
     };
     let (on, off) = if colours { (colour, "\u{1b}[0m") } else { ("", "") };
     let _ = write!(out, " {on}{level:>5}{off}");
-    event.record(&mut Pretty(out));
-    for (name, value) in fields {
-        let bare = |character: char| character.is_alphanumeric() || "-_.:/%+@".contains(character);
-        let name = one_line(name);
-        let _ = if !value.is_empty() && value.chars().all(bare) {
-            write!(out, " {name}={value}")
-        } else {
-            write!(out, " {name}={value:?}")
-        };
+}
+
+/// ` name=value`. A value that could be taken for more than one stands in quotes.
+fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b' ');
+    escape::push(name, Form::Plain, out);
+    out.push(b'=');
+    let start = out.len();
+    value(out);
+    let bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/%+@,()[]*".contains(byte);
+    if out.len() > start && out[start..].iter().all(bare) {
+        return;
     }
-    out.push(b'\n');
+    let raw = out.split_off(start);
+    out.push(b'"');
+    escape::push(&String::from_utf8_lossy(&raw), Form::Quoted, out);
+    out.push(b'"');
 }
 
 /// `,"callback.fields":{"hook":"on_llm_end"}`: an object of their own, so that no name can be taken
@@ -64,9 +127,9 @@ fn json_fields(fields: &[(String, String)], out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"callback.fields\":{");
     for (index, (name, value)) in fields.iter().enumerate() {
         out.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
-        let _ = Escaped(out).write_str(name);
+        escape::push(name, Form::Json, out);
         out.extend_from_slice(b"\":\"");
-        let _ = Escaped(out).write_str(value);
+        escape::push(value, Form::Json, out);
         out.push(b'"');
     }
     out.push(b'}');
@@ -91,14 +154,16 @@ impl Visit for Json<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field);
         self.0.push(b'"');
-        let _ = Escaped(self.0).write_str(value);
+        escape::push(value, Form::Json, self.0);
         self.0.push(b'"');
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
         self.0.push(b'"');
-        let _ = write!(Escaped(self.0), "{value:?}");
+        let mut escaped = Escaped::new(Form::Json, self.0);
+        let _ = write!(escaped, "{value:?}");
+        escaped.finish();
         self.0.push(b'"');
     }
 
@@ -140,56 +205,20 @@ pub(crate) fn decimal(thousandths: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that text in a JSON string must not have as they are.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        special[control] = true;
-        control += 1;
-    }
-    special[b'"' as usize] = true;
-    special[b'\\' as usize] = true;
-    special
-};
-
-/// Text as the inside of a JSON string.
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        // Almost always; without a branch a byte, so that many are looked at together.
-        let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-        if !rest.iter().fold(false, |found, byte| found | special(*byte)) {
-            self.0.extend_from_slice(rest);
-            return Ok(());
-        }
-        while let Some(at) = rest.iter().position(|byte| SPECIAL[usize::from(*byte)]) {
-            self.0.extend_from_slice(&rest[..at]);
-            match rest[at] {
-                b'"' => self.0.extend_from_slice(b"\\\""),
-                b'\\' => self.0.extend_from_slice(b"\\\\"),
-                b'\n' => self.0.extend_from_slice(b"\\n"),
-                other => {
-                    let _ = write!(self.0, "\\u{other:04x}");
-                }
-            }
-            rest = &rest[at + 1..];
-        }
-        self.0.extend_from_slice(rest);
-        Ok(())
-    }
-}
-
 struct Pretty<'a>(&'a mut Vec<u8>);
 
 impl Pretty<'_> {
     fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let _ = match field.name() {
-            "message" => write!(self.0, " {value}"),
-            name => write!(self.0, " {name}={value}"),
-        };
+        if field.name() == "message" {
+            self.0.push(b' ');
+            let mut escaped = Escaped::new(Form::Plain, self.0);
+            let _ = write!(escaped, "{value}");
+            escaped.finish();
+            return;
+        }
+        pretty_field(field.name(), self.0, |out| {
+            let _ = write!(out, "{value}");
+        });
     }
 }
 
@@ -292,9 +321,38 @@ mod tests {
     }
 
     #[test]
-    fn text_cannot_leave_its_string() {
-        let mut out = Vec::new();
-        Escaped(&mut out).write_str("a\"b\\c\nd\u{1}é").unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "a\\\"b\\\\c\\nd\\u0001é");
+    fn a_value_cannot_be_taken_for_another_field() {
+        for (value, expected) in [
+            ("gpt-4o:x/y", " model=gpt-4o:x/y"),
+            ("", " model=\"\""),
+            ("a status=200", " model=\"a status=200\""),
+            ("a\"b\\", " model=\"a\\\"b\\\\\""),
+            (
+                "a\n2026 INFO call\u{1b}[31m\u{9b}",
+                " model=\"a\\n2026 INFO call\\u{1b}[31m\\u{9b}\"",
+            ),
+            ("é", " model=\"é\""),
+        ] {
+            let mut out = Vec::new();
+            pretty_field("model", &mut out, |out| out.extend_from_slice(value.as_bytes()));
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_has_the_same_form() {
+        let (mut json, mut pretty) = (Vec::new(), Vec::new());
+        let fields = [("place", "a b")];
+        plain_json((Level::ERROR, "t"), "say \"no\"\n", &fields, UNIX_EPOCH, &mut json);
+        plain_pretty(Level::WARN, "say \"no\"\n", &fields, (UNIX_EPOCH, false), &mut pretty);
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            "{\"timestamp\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"ERROR\",\
+             \"message\":\"say \\\"no\\\"\\n\",\"place\":\"a b\",\"target\":\"t\"}\n"
+        );
+        assert_eq!(
+            String::from_utf8(pretty).unwrap(),
+            "1970-01-01T00:00:00.000000Z  WARN say \"no\"\\n place=\"a b\"\n"
+        );
     }
 }

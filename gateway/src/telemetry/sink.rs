@@ -1,134 +1,210 @@
-//! Lines on their way out: gathered by the thread that wrote them, written together.
+//! Lines on their way out: a thread of its own writes what the others made.
 //!
-//! A write costs as much as a tenth of a small call, so lines wait up to [`GATHER`] for others; no
-//! lock is shared by all calls. A warning or an error goes out at once, with what waited before it:
-//! what precedes a crash is not lost.
+//! A write costs as much as a tenth of a small call, so lines wait up to [`GATHER`] for others; a
+//! warning or an error wakes the writer at once. Nobody but the writer ever waits for the reader of
+//! the log. What a signal such as SIGKILL ends is at most what waited.
 
+use super::queue::{Batch, Buffer, Queue};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
 use std::{
-    io::{self, Write as _},
+    cell::{Cell, RefCell},
+    mem,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     thread::{self, Thread},
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
-/// How long a line may wait.
+/// How long a line may wait for others.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// A buffer that has this much goes out without waiting.
+/// A thread that has this much waiting wakes the writer.
 const FULL: usize = 64 * 1024;
 
-type Buffer = Arc<Mutex<Vec<u8>>>;
+/// How many bytes of all threads may wait for a reader.
+const BOUND: usize = 8 << 20;
 
-/// Every thread's buffer. Locked when a thread writes its first line, and by the writer.
-static BUFFERS: Mutex<Vec<Buffer>> = Mutex::new(Vec::new());
+static QUEUE: Queue = Queue::new(BOUND);
 static WRITER: OnceLock<Thread> = OnceLock::new();
-/// Set by the first line that waits; cleared by the writer before it looks.
-static WAITING: AtomicBool = AtomicBool::new(false);
+
+/// What the writer is wanted for.
+static WANTED: AtomicU8 = AtomicU8::new(NOTHING);
+const NOTHING: u8 = 0;
+/// Lines wait, and may wait for others.
+const LINES: u8 = 1;
+/// Lines are to be written at once.
+const NOW: u8 = 2;
+
+/// How often the writer began to take lines, and how often it was done with those it took.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+static DONE: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    static BUFFER: Buffer = {
-        let buffer = Buffer::default();
-        BUFFERS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&buffer));
-        buffer
+    static BUFFER: Arc<Mutex<Buffer>> = QUEUE.buffer();
+    /// Whether this thread makes a line and so has its buffer locked.
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+    /// Lines made meanwhile (by a `Debug` that logs, or a panic's).
+    static WITHIN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// For threads that are ending and have no buffer any more.
+static LATE: OnceLock<Arc<Mutex<Buffer>>> = OnceLock::new();
+
+/// Starts the writer. `note` makes the line that says how many were dropped.
+pub(super) fn start(note: impl Fn(u64, &mut Vec<u8>) + Send + 'static) {
+    if WRITER.get().is_some() {
+        return;
+    }
+    let writer = thread::Builder::new().name("log".to_owned()).spawn(move || run(&note));
+    // Without a writer, lines are written where they are made.
+    if let Ok(writer) = writer {
+        let _ = WRITER.set(writer.thread().clone());
+    }
+}
+
+/// How many lines were dropped because nobody read them, or could not be written.
+pub(crate) fn dropped() -> u64 {
+    QUEUE.dropped()
+}
+
+/// Adds the line that `make` writes. Never waits for the log's reader, once the writer runs.
+pub(super) fn write(urgent: bool, make: impl FnOnce(SystemTime, &mut Vec<u8>)) {
+    let Some(writer) = WRITER.get() else {
+        let mut line = Vec::new();
+        make(SystemTime::now(), &mut line);
+        let _ = out(&line);
+        return;
     };
+    if MAKING.get() {
+        let mut line = Vec::new();
+        make(SystemTime::now(), &mut line);
+        let _ = WITHIN.try_with(|within| within.borrow_mut().push(line));
+        return;
+    }
+    let mut make = Some(make);
+    let mut add = |buffer: &Arc<Mutex<Buffer>>| {
+        let _making = Making::begin(buffer);
+        make.take().map_or(0, |make| QUEUE.add(buffer, make))
+    };
+    let waiting = BUFFER.try_with(&mut add);
+    let waiting = waiting.unwrap_or_else(|_| add(LATE.get_or_init(|| QUEUE.buffer())));
+    let wanted = if urgent || waiting >= FULL { NOW } else { LINES };
+    // Whoever sees an older value here added its line before the writer took the buffer.
+    if WANTED.load(Ordering::Relaxed) < wanted && WANTED.swap(wanted, Ordering::AcqRel) < wanted {
+        writer.unpark();
+    }
 }
 
-/// Starts the writer.
-pub(super) fn start() {
-    WRITER.get_or_init(|| {
-        let writer = thread::Builder::new().name("log".to_owned()).spawn(|| {
-            loop {
-                while !WAITING.load(Ordering::Acquire) {
-                    thread::park();
-                }
-                thread::sleep(GATHER);
-                flush();
-            }
+/// While a thread makes a line; then come the lines that were made within it.
+struct Making<'a>(&'a Mutex<Buffer>);
+
+impl<'a> Making<'a> {
+    fn begin(buffer: &'a Mutex<Buffer>) -> Self {
+        MAKING.set(true);
+        Self(buffer)
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        MAKING.set(false);
+        let within = WITHIN.try_with(|within| match within.try_borrow_mut() {
+            Ok(mut within) if !within.is_empty() => mem::take(&mut *within),
+            _ => Vec::new(),
         });
-        // Without a writer there is one thread to wake that does nothing, and `flush` at the end.
-        writer.map_or_else(|_| thread::current(), |writer| writer.thread().clone())
-    });
+        for line in within.unwrap_or_default() {
+            QUEUE.add(self.0, |_, text| text.extend_from_slice(&line));
+        }
+    }
 }
 
-/// Takes a line; `urgent` ones are out when this returns.
-pub(super) fn write(line: &[u8], urgent: bool) {
-    let taken = BUFFER.try_with(|buffer| {
-        let mut waiting = buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend_from_slice(line);
-        if urgent || waiting.len() >= FULL {
-            out(&mut waiting);
-            return;
-        }
-        drop(waiting);
-        if !WAITING.swap(true, Ordering::AcqRel)
-            && let Some(writer) = WRITER.get()
-        {
+/// Waits until every line that was made so far is written, but not longer than `limit`: a reader that
+/// hangs must not keep the process. For the end of the process; a signal handler may call it.
+pub fn flush_within(limit: Duration) {
+    let Some(writer) = WRITER.get() else { return };
+    let own = BEGUN.load(Ordering::Acquire) + 1;
+    let begun = Instant::now();
+    while DONE.load(Ordering::Acquire) < own && begun.elapsed() < limit {
+        if WANTED.swap(NOW, Ordering::AcqRel) < NOW {
             writer.unpark();
         }
-    });
-    if taken.is_err() {
-        // The thread is ending and has no buffer any more.
-        let _ = io::stderr().write_all(line);
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Writes every line that waits.
-fn flush() {
-    WAITING.store(false, Ordering::Release);
-    let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
-    for buffer in &*buffers {
-        // Written after the lock is gone: a slow reader of the log holds up no call.
-        let mut lines = {
-            let mut waiting = buffer.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiting)
-        };
-        out(&mut lines);
-    }
-    buffers.retain(is_needed);
-}
-
-/// Whether a thread may still write to it, or has since it was last looked at: the last lines of a thread
-/// that ends meanwhile go out next time.
-fn is_needed(buffer: &Buffer) -> bool {
-    Arc::strong_count(buffer) > 1
-        || !buffer.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-}
-
-/// Writes out what waits, for the end: a reader that is stuck must not keep the process.
-pub fn flush_within(limit: Duration) {
-    let (done, flushed) = std::sync::mpsc::channel();
-    let flusher = thread::Builder::new().spawn(move || {
-        flush();
-        let _ = done.send(());
-    });
-    if flusher.is_ok() {
-        let _ = flushed.recv_timeout(limit);
-    }
-}
-
-fn out(lines: &mut Vec<u8>) {
-    if !lines.is_empty() {
-        // Nobody is left to tell that the log cannot be written; calls go on.
-        let _ = io::stderr().write_all(lines);
-        lines.clear();
+/// The writer's life.
+fn run(note: &dyn Fn(u64, &mut Vec<u8>)) {
+    let mut batch = Batch::default();
+    let mut ending = Vec::new();
+    let (mut told, mut torn) = (0, false);
+    loop {
+        wait();
+        BEGUN.fetch_add(1, Ordering::AcqRel);
+        QUEUE.take(&mut batch);
+        // Behind the lines that had room: the dropped ones came after them.
+        let dropped = QUEUE.dropped();
+        ending.clear();
+        if dropped > told {
+            note(dropped - told, &mut ending);
+        }
+        if !batch.is_empty() || !ending.is_empty() {
+            let begin: &[u8] = if torn { b"\n" } else { b"" };
+            match out(begin).and_then(|()| out(batch.text())) {
+                Err(whole) => {
+                    torn |= !whole;
+                    QUEUE.lost(batch.lines() as u64);
+                }
+                Ok(()) => match out(&ending) {
+                    Ok(()) => (told, torn) = (dropped, false),
+                    Err(whole) => torn = !whole,
+                },
+            }
+            QUEUE.done(&mut batch);
+        }
+        DONE.store(BEGUN.load(Ordering::Acquire), Ordering::Release);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Until there are lines, and others had the time to join them.
+fn wait() {
+    while WANTED.load(Ordering::Acquire) == NOTHING {
+        thread::park();
+    }
+    let begun = Instant::now();
+    while WANTED.load(Ordering::Acquire) < NOW
+        && let Some(left) = GATHER.checked_sub(begun.elapsed())
+    {
+        thread::park_timeout(left);
+    }
+    // Before anything is taken: a line that comes later asks again.
+    WANTED.store(NOTHING, Ordering::Release);
+}
 
-    #[test]
-    fn a_buffer_is_kept_while_it_has_a_thread_or_lines() {
-        for (has_thread, lines, kept) in
-            [(true, "", true), (true, "x", true), (false, "x", true), (false, "", false)]
-        {
-            let buffer = Buffer::new(Mutex::new(lines.into()));
-            let thread = has_thread.then(|| Arc::clone(&buffer));
-            assert_eq!(is_needed(&buffer), kept, "{thread:?} {lines:?}");
+/// Writes to standard error, past the standard library, whose lock others may wait for. The error says
+/// whether what was written ends with a whole line.
+fn out(mut bytes: &[u8]) -> Result<(), bool> {
+    let stderr = rustix::stdio::stderr();
+    let mut whole = true;
+    while !bytes.is_empty() {
+        match rustix::io::write(stderr, bytes) {
+            Ok(0) => return Err(whole),
+            Ok(written) => {
+                whole = bytes.get(written - 1) == Some(&b'\n');
+                bytes = bytes.get(written..).unwrap_or_default();
+            }
+            Err(Errno::INTR) => {}
+            // Whoever shares the descriptor made it so.
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None);
+            }
+            // Nobody is left to tell; calls go on.
+            Err(_) => return Err(whole),
         }
     }
+    Ok(())
 }

@@ -18,8 +18,11 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use std::time::Duration;
 
 use libc::{STDERR_FILENO, siginfo_t};
+
+use crate::telemetry;
 
 /// Where a thread is: in whose code, at what, for which call.
 #[derive(Debug)]
@@ -141,7 +144,8 @@ pub(in crate::callbacks) fn record_into(file: File) {
 }
 
 /// Only what is safe in a signal handler happens here and below: atomic loads, reads of a
-/// thread-local without a destructor, `writev`, `sigaction`, `raise`.
+/// thread-local without a destructor, a futex's wake and short sleeps (`flush_within`), `poll`, `writev`,
+/// `sigaction`, `raise`.
 extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let index = SIGNALS.iter().position(|(number, _)| *number == signal).unwrap_or_default();
     if !TOLD.swap(true, Ordering::AcqRel) {
@@ -198,6 +202,8 @@ fn tell(what: &str) {
     // SAFETY: by the contract of `Visit::new`.
     let visit = visit.map(|it| unsafe { (&*it.callback, &*it.place, &*it.call) });
     let record = RECORD.get().map(File::as_raw_fd);
+    // The lines of the calls before, which another thread writes.
+    telemetry::flush_within(LINES_BEFORE);
     match visit {
         Some((callback, place, call)) => {
             let (comma, tab) = if call.is_empty() { ("", "") } else { (", call ", "\t") };
@@ -217,8 +223,16 @@ fn tell(what: &str) {
     }
 }
 
-/// In one piece, as far as the system can.
+/// How long the log may take to write what came before the crash.
+const LINES_BEFORE: Duration = Duration::from_millis(200);
+
+/// In one piece, as far as the system can, and not at all where it would wait for a reader.
 fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
+    let mut ready = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one `pollfd`, which lives until it returns.
+    if unsafe { libc::poll(&raw mut ready, 1, 0) } == 0 {
+        return;
+    }
     let parts = texts
         .map(|text| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() });
     let count = c_int::try_from(N).unwrap_or_default();

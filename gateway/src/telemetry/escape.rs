@@ -1,0 +1,210 @@
+//! Text of others in a line of ours: it can neither end the line nor steer a terminal, and it is cut
+//! where it is longer than anybody reads.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
+
+/// Whether a character could forge a line, steer a terminal or change the order in which text is
+/// shown: control characters (C0, DEL, C1), line separators and the controls of Unicode's
+/// bidirectional algorithm.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Whether a character that is unsafe, or special in a JSON string, may begin with this byte.
+/// Without a branch, so that many bytes are looked at together.
+fn is_suspect(byte: u8) -> bool {
+    (byte < 0x20)
+        | (byte == b'"')
+        | (byte == b'\\')
+        | (byte == 0x7f)
+        | (byte == 0xc2)
+        | (byte == 0xd8)
+        | (byte == 0xe2)
+}
+
+fn has_suspects(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | is_suspect(byte))
+}
+
+/// Unsafe characters escaped, as Rust writes them: `\n`, `\u{1b}`.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !has_suspects(text) || !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = Vec::with_capacity(text.len() + 8);
+    push_escaped(text, Form::Plain, &mut escaped);
+    Cow::Owned(String::from_utf8_lossy(&escaped).into_owned())
+}
+
+/// The first `most` characters, with a mark that says how much is missing.
+pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    // No text has more characters than bytes.
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    match text.char_indices().nth(most) {
+        Some((end, _)) => Cow::Owned(format!("{}{}", &text[..end], missing(text.len() - end))),
+        None => Cow::Borrowed(text),
+    }
+}
+
+fn missing(bytes: usize) -> String {
+    format!("…(+{bytes} bytes)")
+}
+
+/// What text is escaped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The inside of a JSON string.
+    Json,
+    /// A line for people.
+    Plain,
+    /// The inside of quotes in such a line.
+    Quoted,
+}
+
+/// No value of a line is longer than this, in bytes before they are escaped.
+const LONGEST: usize = 16 * 1024;
+
+/// A writer of one value: escapes what it is given and leaves out what is too much.
+pub(super) struct Escaped<'a> {
+    out: &'a mut Vec<u8>,
+    form: Form,
+    room: usize,
+    left_out: usize,
+}
+
+impl<'a> Escaped<'a> {
+    pub(super) fn new(form: Form, out: &'a mut Vec<u8>) -> Self {
+        Self { out, form, room: LONGEST, left_out: 0 }
+    }
+
+    /// Says what was left out. Without it nothing says so.
+    pub(super) fn finish(self) {
+        if self.left_out > 0 {
+            self.out.extend_from_slice(missing(self.left_out).as_bytes());
+        }
+    }
+}
+
+/// One value that is at hand.
+pub(super) fn push(text: &str, form: Form, out: &mut Vec<u8>) {
+    let mut escaped = Escaped::new(form, out);
+    let _ = escaped.write_str(text);
+    escaped.finish();
+}
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut taken = text;
+        if text.len() > self.room {
+            taken = &text[..text.floor_char_boundary(self.room)];
+            self.left_out += text.len() - taken.len();
+            self.room = 0;
+        } else {
+            self.room -= text.len();
+        }
+        push_escaped(taken, self.form, self.out);
+        Ok(())
+    }
+}
+
+fn push_escaped(text: &str, form: Form, out: &mut Vec<u8>) {
+    // Almost always.
+    if !has_suspects(text) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let mut plain = 0;
+    for (at, character) in text.char_indices() {
+        let special = matches!(character, '"' | '\\') && form != Form::Plain;
+        if special || is_unsafe(character) {
+            out.extend_from_slice(&text.as_bytes()[plain..at]);
+            push_character(character, form, out);
+            plain = at + character.len_utf8();
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[plain..]);
+}
+
+fn push_character(character: char, form: Form, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    let _ = match character {
+        '"' => out.write_all(b"\\\""),
+        '\\' => out.write_all(b"\\\\"),
+        '\n' => out.write_all(b"\\n"),
+        '\r' => out.write_all(b"\\r"),
+        '\t' => out.write_all(b"\\t"),
+        // All of them are in the basic plane.
+        other if form == Form::Json => write!(out, "\\u{:04x}", u32::from(other)),
+        other => write!(out, "{}", other.escape_unicode()),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn escaped(text: &str, form: Form) -> String {
+        let mut out = Vec::new();
+        push(text, form, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_stays_one_line() {
+        for (text, expected) in [
+            ("plain – text", "plain – text"),
+            ("say \"a\\b\"", "say \"a\\b\""),
+            ("a\nERROR forged\u{1b}[2J", "a\\nERROR forged\\u{1b}[2J"),
+            ("\u{9b}2J\u{85}\u{7f}", "\\u{9b}2J\\u{85}\\u{7f}"),
+            ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
+            ("\u{202e}txt\u{2066}\u{200f}\u{61c}", "\\u{202e}txt\\u{2066}\\u{200f}\\u{61c}"),
+        ] {
+            assert_eq!(one_line(text), expected);
+            assert_eq!(escaped(text, Form::Plain), expected);
+        }
+    }
+
+    #[test]
+    fn text_cannot_leave_its_string() {
+        assert_eq!(escaped("a\"b\\c\nd\u{1}é", Form::Json), "a\\\"b\\\\c\\nd\\u0001é");
+        assert_eq!(escaped("a\"b\\c\u{1}", Form::Quoted), "a\\\"b\\\\c\\u{1}");
+    }
+
+    #[test]
+    fn json_strings_are_read_back_as_they_were_and_hold_nothing_unsafe() {
+        for from in [0, 0x1000, 0x2000] {
+            let every: String = (from..from + 0x1000).filter_map(char::from_u32).collect();
+            let json = format!("\"{}\"", escaped(&every, Form::Json));
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), every);
+            for form in [Form::Json, Form::Plain, Form::Quoted] {
+                assert!(!escaped(&every, form).contains(is_unsafe), "{form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_says_so() {
+        for (text, expected) in
+            [("abc", "abc"), ("abcd", "abc…(+1 bytes)"), ("äöü", "äöü"), ("äöüß", "äöü…(+2 bytes)")]
+        {
+            assert_eq!(cut(text, 3), expected);
+        }
+        let long = "é".repeat(LONGEST);
+        let written = escaped(&long, Form::Json);
+        assert!(written.ends_with(&format!("é…(+{LONGEST} bytes)")));
+        let mut out = Vec::new();
+        let mut pieces = Escaped::new(Form::Json, &mut out);
+        (0..LONGEST + 5).for_each(|_| pieces.write_str("x").unwrap());
+        pieces.finish();
+        assert!(out.ends_with("x…(+5 bytes)".as_bytes()) && out.len() < LONGEST + 20);
+    }
+}
