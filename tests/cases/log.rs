@@ -49,7 +49,9 @@ fn lines(text: &str) -> Vec<Value> {
 #[tokio::test]
 async fn every_line_from_start_to_end_is_json_and_in_order() {
     let upstream = upstream(Answer::default()).await;
-    let config = with_callbacks(&[openai(&upstream)], &json!(["routing", "guardrail"]));
+    let rules = json!({"rules": [{"pattern": "never said", "action": "deny"}]});
+    let guardrail = json!({"name": "guardrail", "settings": rules});
+    let config = with_callbacks(&[openai(&upstream)], &json!(["routing", guardrail]));
     let gateway = Gateway::with_config(config).start().await;
     let calls = (0..40).map(|number| {
         let model = if number % 3 == 0 { "nope" } else { "gpt" };
@@ -77,7 +79,7 @@ async fn a_refused_start_is_json_when_the_log_is() {
     let odd = json!({"model_list": [{}], "surprise": 1});
     for (config, port, expected) in [
         (config(&[]), port.as_str(), "not started: cannot listen on"),
-        (odd, "0", "not started: 1 error and 1 warning"),
+        (odd, "0", "not started: 2 errors and 1 warning"),
     ] {
         for level in ["info", "off"] {
             let setup =
@@ -152,8 +154,9 @@ async fn every_line_says_who_called_and_where_the_call_went() {
     let _ = proxied.header("x-forwarded-for", "6.6.6.6, 203.0.113.5").send().await;
     let stranger = gateway.client().without_key().chat("gpt").header("x-litellm-call-id", "bad");
     let _ = stranger.send().await.expect_status(401);
-    let line = |id: &'static str| async {
-        gateway.log().find(|line| line.field("call.id") == id).await.unwrap()
+    let log = gateway.log();
+    let line = |id: &'static str| async move {
+        log.find(|line| line.field("call.id") == id).await.unwrap()
     };
     let good = line("good").await;
     for (name, expected) in [

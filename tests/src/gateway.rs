@@ -177,12 +177,13 @@ impl Setup {
         let mut child = self.command(&[]).spawn().expect("the gateway's binary runs");
         let log = Log::of(child.stderr.take().expect("stderr is a pipe"));
         let output = Log::of(child.stdout.take().expect("stdout is a pipe"));
-        let listening = log.find(|line| line.message().starts_with("listening")).await;
+        let listening = log.find(|line| line.message().contains("listening on http")).await;
         let Some(line) = listening else {
             panic!("the gateway ended before it listened:\n{}", log.text())
         };
         let address = line.field("address").as_str().unwrap_or(&line.text);
-        let address = address.rsplit("://").next().unwrap_or_default().trim();
+        let address = address.rsplit("://").next().and_then(|rest| rest.split_whitespace().next());
+        let address = address.unwrap_or_default();
         let address = address.parse().unwrap_or_else(|_| panic!("no address in: {}", line.text));
         Gateway { child, address, log, output, folder: self.folder }
     }
