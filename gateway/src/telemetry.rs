@@ -86,9 +86,10 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     // Only when `RUST_BACKTRACE` asks for it.
     let backtrace = Backtrace::capture();
-    let backtrace = (backtrace.status() == BacktraceStatus::Captured)
-        .then(|| backtrace.to_string())
-        .unwrap_or_default();
+    let backtrace = match backtrace.status() {
+        BacktraceStatus::Captured => backtrace.to_string(),
+        _ => String::new(),
+    };
     let fields =
         [("place", &*place), ("thread", thread.name().unwrap_or("?")), ("backtrace", &*backtrace)];
     let fields = if backtrace.is_empty() { &fields[..2] } else { &fields };

@@ -76,7 +76,8 @@ async fn every_line_from_start_to_end_is_json_and_in_order() {
 async fn a_refused_start_is_json_when_the_log_is() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let odd = json!({"model_list": [{}], "surprise": 1});
+    let mut odd = config(&[json!({})]);
+    odd["surprise"] = json!(1);
     for (config, port, expected) in [
         (config(&[]), port.as_str(), "not started: cannot listen on"),
         (odd, "0", "not started: 2 errors and 1 warning"),
