@@ -7,7 +7,7 @@ use crate::{
     deployments::Deployments,
     host::Services,
     metrics::CallMetrics,
-    secret::Secret,
+    secret::{Masking, Secret},
     server::WebRules,
     upstream::Tls,
 };
@@ -34,6 +34,10 @@ pub struct App {
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
     pub(crate) services: Arc<Services>,
+    /// Whether upstreams' own words are in the log.
+    pub(crate) logs_upstream_errors: bool,
+    /// What those outside must not see of words of upstreams and callbacks.
+    pub(crate) masking: Masking,
     pub(crate) metrics: CallMetrics,
     /// Whether `GET /metrics` needs the key.
     pub(crate) metrics_auth: bool,
@@ -67,6 +71,8 @@ impl App {
             deployments: Arc::new(deployments),
             callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),
+            logs_upstream_errors: config.gateway.log.upstream_errors,
+            masking: services.masking().clone(),
             services,
             metrics,
             metrics_auth: config.litellm.metrics_auth,

@@ -9,6 +9,7 @@ use crate::{
     },
     deployments::{Deployments, proxy_warning},
     host::Services,
+    secret::{Masking, Secrets},
     server::{Listener, Server, Stop},
 };
 use std::{fmt::Write as _, net::IpAddr, path::Path, sync::Arc, time::Duration};
@@ -138,7 +139,8 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     let (mut caution, said) = Caution::new(&config.gateway, &source.config, occasion);
     problems.extend(said);
     // Whoever names no address only looks.
-    let services = Arc::new(if host.is_some() { Services::new() } else { Services::idle() });
+    let services = if host.is_some() { Services::new() } else { Services::idle() };
+    let services = Arc::new(services.with_masking(masking(&config, deployments.as_ref())));
     let environment = &config.environment;
     let loaded =
         callbacks::load_all(&config.callbacks, &search, environment, &services, &mut caution);
@@ -152,6 +154,18 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
         }
         _ => Err(Problems(problems)),
     }
+}
+
+/// What neither upstreams' words nor callbacks' may show.
+fn masking(config: &Config, deployments: Option<&Deployments>) -> Masking {
+    let mut secrets = Secrets::default();
+    if let Some(key) = &config.master_key {
+        secrets.add(key.expose());
+    }
+    if let Some(deployments) = deployments {
+        deployments.add_secrets(&mut secrets);
+    }
+    secrets.masking()
 }
 
 /// Where this program looks for the plugins of a config, and how strictly it judges them.

@@ -9,7 +9,7 @@ mod params;
 mod places;
 mod target;
 
-pub(crate) use edits::{Jottings, Snapshot, set_header};
+pub(crate) use edits::{Jottings, Snapshot, set_header, valid_header};
 pub(crate) use target::{RouteEdit, Target};
 
 use crate::json::Body;
@@ -31,6 +31,8 @@ pub(crate) struct Call {
     /// The name the client sent; never changes.
     pub(crate) requested_model: String,
     pub(crate) headers: HeaderMap,
+    /// The header that the operator named for keys.
+    pub(crate) key_header: Option<HeaderName>,
     /// Who called; never the key.
     pub(crate) key_id: Arc<str>,
     pub(crate) accepted: Instant,
@@ -85,6 +87,7 @@ pub(crate) struct Accepted {
     pub(crate) requested_model: String,
     pub(crate) stream: bool,
     pub(crate) headers: HeaderMap,
+    pub(crate) key_header: Option<HeaderName>,
     pub(crate) key_id: Arc<str>,
     pub(crate) accepted: Instant,
     pub(crate) body: Body,
@@ -105,6 +108,7 @@ impl Call {
             stream: accepted.stream,
             requested_model: accepted.requested_model,
             headers: accepted.headers,
+            key_header: accepted.key_header,
             key_id: accepted.key_id,
             accepted: accepted.accepted,
             deadline: None,

@@ -45,15 +45,3 @@ pub use rehearsal::{Answered, Rehearsal, RehearsalError, RehearsedCall, Story};
 pub use resolve::SearchPath;
 pub use resolved::Resolved;
 pub use startup_table::StartupTable;
-
-use http::{HeaderName, header};
-
-/// The headers a key may come in, in LiteLLM's order: the first that is there counts.
-pub(crate) static CREDENTIAL_HEADERS: [HeaderName; 6] = [
-    HeaderName::from_static("x-litellm-api-key"),
-    header::AUTHORIZATION,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("ocp-apim-subscription-key"),
-];

@@ -20,6 +20,7 @@ mod build;
 mod index;
 mod infer;
 mod proxies;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod weight;

@@ -3,6 +3,7 @@
 //! Every room makes its failures through the constructors here, so that a status, its `type` and
 //! its `code` are decided once. Turning one into HTTP is `server::error`'s work.
 
+use crate::provider::UpstreamError;
 use plugin_api::FailureKind;
 use std::{
     borrow::Cow,
@@ -30,6 +31,8 @@ pub(crate) struct Details {
     /// `Retry-After` as it will be sent.
     pub(crate) retry_after: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
+    /// The upstream's id of the request, for its support.
+    pub(crate) upstream_request_id: Option<String>,
     /// The callback that refused or broke.
     pub(crate) callback: Option<Arc<str>>,
 }
@@ -60,6 +63,7 @@ impl Failure {
             cause: None,
             retry_after: None,
             headers: Vec::new(),
+            upstream_request_id: None,
             callback: None,
         }))
     }
@@ -72,6 +76,19 @@ impl Failure {
     /// Ours: 500. `cause` goes to the log only.
     pub(crate) fn internal(cause: impl Into<String>) -> Self {
         Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call").cause(cause)
+    }
+
+    /// An upstream's own words, whole as they came; `server::disclosure` masks and bounds them.
+    pub(crate) fn of_upstream(status: u16, said: UpstreamError) -> Self {
+        let mut failure = Self::new(FailureKind::UPSTREAM_STATUS, status, said.message);
+        if let Some(error_type) = said.error_type {
+            failure.error_type = error_type.into();
+        } else if status == 429 {
+            failure.error_type = "throttling_error".into();
+        }
+        failure.code = said.code.map(Into::into);
+        failure.param = said.param;
+        failure
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {

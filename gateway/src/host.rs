@@ -18,6 +18,7 @@ pub use counters::{CounterScope, Counters};
 pub use permissions::Permissions;
 pub(crate) use permissions::{Missing, Needs};
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
@@ -28,11 +29,13 @@ use plugin_api::abi::serve::{
     BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService,
 };
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
+use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use self::metrics::{InstanceMetrics, PluginMetrics};
 use crate::config::CallbackEntry;
 use crate::metrics::Exposition;
+use crate::secret::Masking;
 use crate::upstream::Tls;
 use background::{Awaited, Background, DRAIN, Place};
 use counters::Named;
@@ -53,6 +56,7 @@ pub struct Services {
     /// Nothing is done beside the calls.
     idle: bool,
     tls: Arc<Tls>,
+    masking: Masking,
 }
 
 impl Services {
@@ -76,7 +80,17 @@ impl Services {
             backgrounds: Mutex::default(),
             idle,
             tls: Arc::default(),
+            masking: Masking::default(),
         }
+    }
+
+    /// With what no callback may say: the gateway's own secrets.
+    pub(crate) fn with_masking(self, masking: Masking) -> Self {
+        Self { masking, ..self }
+    }
+
+    pub(crate) fn masking(&self) -> &Masking {
+        &self.masking
     }
 
     /// The one of an entry: the same for each instance that is made of it.
@@ -199,6 +213,11 @@ impl CallbackHost {
         }
     }
 
+    /// A text of the callback's without the secrets it was given, or anybody else's.
+    pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        masked_twice(self.permissions.masking(), &self.services.masking, text)
+    }
+
     /// What logs call the instance.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
@@ -207,6 +226,14 @@ impl CallbackHost {
     /// The instance has been told to end: what it started has a bounded time to do so.
     pub(crate) fn ends(&self) {
         self.background.cut_later(&self.cut);
+    }
+}
+
+/// A callback's text without its own secrets and without the gateway's.
+pub(crate) fn masked_twice<'t>(own: &Masking, gateways: &Masking, text: &'t str) -> Cow<'t, str> {
+    match own.mask(text) {
+        Cow::Borrowed(text) => gateways.mask(text),
+        Cow::Owned(text) => Cow::Owned(gateways.mask(&text).into_owned()),
     }
 }
 
@@ -220,7 +247,14 @@ impl HostAccess for CallbackHost {
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        log::write(&self.name, level, message, fields);
+        if !log::enabled(level) {
+            return;
+        }
+        let values: SmallVec<[Cow<'_, str>; 8]> =
+            fields.iter().map(|(_, value)| self.mask(value)).collect();
+        let masked = fields.iter().zip(&values).map(|((name, _), value)| (*name, &**value));
+        let fields: SmallVec<[(&str, &str); 8]> = masked.collect();
+        log::write(&self.name, level, &self.mask(message), &fields);
     }
 
     fn monotonic_ns(&self) -> u64 {

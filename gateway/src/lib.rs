@@ -4,7 +4,7 @@
 //! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable), `server`
 //! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
 //! `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and spliced), `provider` (dialects), `stream`
-//! (framing), `upstream` (the network), `failure` (what clients are told), `telemetry` (logs),
+//! (framing), `upstream` (the network), `failure` (what clients are told), `secret` and `credentials` (what nobody is shown), `telemetry` (logs),
 //! `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin …`).
 
 pub mod app;
@@ -14,6 +14,7 @@ pub mod callbacks;
 pub mod child;
 pub mod cli;
 pub mod config;
+mod credentials;
 pub mod demo;
 pub mod deployments;
 mod failure;

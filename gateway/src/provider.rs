@@ -6,6 +6,7 @@
 
 pub(crate) mod ollama;
 pub(crate) mod openai;
+pub(crate) mod said;
 
 use crate::{
     failure::Failure,
@@ -115,9 +116,9 @@ pub(crate) trait Dialect: Sync + fmt::Debug {
     /// What an error reply says.
     fn error(&self, status: u16, body: &[u8]) -> UpstreamError;
 
-    /// What to try when the upstream at `base` cannot be reached.
-    fn unreachable_hint(&self, base: &str) -> String {
-        format!("is its base URL right, and does something listen at {base}?")
+    /// What to try when the upstream refuses the connection.
+    fn unreachable_hint(&self) -> &'static str {
+        "is its base URL right, and does something listen there?"
     }
 }
 

@@ -2,6 +2,10 @@
 //! Masked wherever it is printed, never serialised, compared in constant time.
 //! Not here: where secrets come from (`config`) and which header carries them (`server`, `upstream`).
 
+mod masking;
+
+pub(crate) use masking::{Masking, Secrets, mask_one, names_a_secret};
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells the story of a call, `relay`
 //! streams, `wire` is the client's socket, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
-//! failure becomes HTTP, `access_log` writes the one line each request gets.
+//! failure becomes HTTP, `disclosure` decides what of it those outside see, `access_log` writes the one line each request gets.
 
 mod access_log;
 mod alarm;
@@ -13,6 +13,7 @@ mod chat;
 mod client;
 mod completion;
 mod connection;
+mod disclosure;
 mod error;
 mod flight;
 mod health;
@@ -26,6 +27,7 @@ mod relay;
 mod request;
 mod respond;
 mod route;
+mod unreachable;
 mod web;
 mod wire;
 

@@ -23,6 +23,9 @@ use std::{collections::VecDeque, fmt, io, time::Duration};
 /// How long connecting may take, within the call's own timeout.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A line of this name, when there is one, has to be the first.
+pub(crate) const HOST: &str = "host";
+
 /// Under this size head and body are one write of one piece.
 const ONE_PIECE: usize = 8 * 1024;
 
@@ -174,12 +177,20 @@ pub(crate) async fn post(
 fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
     let mut digits = itoa::Buffer::new();
+    // The config's own, when there is one, is the first line.
+    let (name, host, end): (&[u8], &[u8], &[u8]) = if lines.0.starts_with(b"host: ") {
+        (b"", b"", b"")
+    } else {
+        (b"host: ", origin.host().as_bytes(), b"\r\n")
+    };
     let parts = [
         b"POST ",
         origin.path().as_bytes(),
-        b" HTTP/1.1\r\nhost: ",
-        origin.host().as_bytes(),
-        b"\r\ncontent-length: ",
+        b" HTTP/1.1\r\n",
+        name,
+        host,
+        end,
+        b"content-length: ",
         digits.format(length).as_bytes(),
         b"\r\n",
         &lines.0,

@@ -24,6 +24,7 @@ mod clients;
 mod config_errors;
 mod coverage;
 mod crashes;
+mod disclosure;
 mod disconnect;
 mod documents;
 mod drain;

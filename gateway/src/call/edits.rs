@@ -1,7 +1,7 @@
 //! What callbacks may change of a call in `on_llm_start`, and taking it back.
 
 use super::{Call, RouteEdit, Target, messages::Messages, params};
-use crate::{deployments::Deployments, json::Body};
+use crate::{config::Grants, deployments::Deployments, json::Body};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use plugin_api::{EditError, Route, limits};
@@ -85,8 +85,9 @@ impl Call {
         &mut self,
         route: Route<'_>,
         deployments: &Deployments,
+        grants: Option<&Grants>,
     ) -> Result<(), EditError> {
-        self.route.apply(route, deployments)?;
+        self.route.apply(route, deployments, grants)?;
         self.planned = OnceCell::new();
         Ok(())
     }
@@ -224,13 +225,18 @@ pub(crate) fn set_header(
 }
 
 /// A header a callback may set: valid, and not one the connection or the gateway owns.
-fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EditError> {
+pub(crate) fn valid_header(
+    name: &str,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), EditError> {
     let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
     let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;
     let owned = [
         header::HOST,
         header::CONTENT_LENGTH,
         header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::EXPECT,
         header::TRANSFER_ENCODING,
         header::CONNECTION,
         header::UPGRADE,
@@ -239,7 +245,8 @@ fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Ed
         header::AUTHORIZATION,
         header::ACCEPT_ENCODING,
     ];
-    if owned.contains(&name) || name == "keep-alive" || name == "x-callgate-hop" {
+    let unnamed = ["keep-alive", "proxy-connection", "http2-settings", "x-callgate-hop"];
+    if owned.contains(&name) || unnamed.contains(&name.as_str()) {
         return Err(EditError::NotAllowed);
     }
     Ok((name, value))

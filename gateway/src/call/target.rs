@@ -1,12 +1,14 @@
 //! Where a call goes: the deployment the config gives it, as callbacks changed it.
 
 use crate::{
+    config::Grants,
     deployments::{Chosen, Deployment, Deployments, Setting},
     provider,
-    secret::Secret,
+    secret::{Secret, names_a_secret},
 };
 use plugin_api::{EditError, Route};
-use std::sync::Arc;
+use serde_json::{Map, Value};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 /// What callbacks want changed of the planned way.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +18,8 @@ pub(crate) struct RouteEdit {
     pub(super) model: Option<String>,
     api_base: Option<String>,
     api_key: Option<Secret>,
+    /// The operator lets the base have the config's secrets.
+    trusted: bool,
 }
 
 /// A deployment with a callback's changes over it.
@@ -35,6 +39,7 @@ impl RouteEdit {
         &mut self,
         route: Route<'_>,
         deployments: &Deployments,
+        grants: Option<&Grants>,
     ) -> Result<(), EditError> {
         let mut edited = self.clone();
         if let Some(name) = route.provider {
@@ -60,6 +65,8 @@ impl RouteEdit {
             {
                 return Err(EditError::NotAllowed);
             }
+            let port = uri.port_u16().unwrap_or(if scheme == Some("https") { 443 } else { 80 });
+            edited.trusted = grants.is_some_and(|grants| grants.trusts(host, port));
             edited.api_base = Some(base.trim_end_matches('/').to_owned());
         }
         if let Some(key) = route.api_key {
@@ -126,30 +133,133 @@ impl Target {
         self.edit.api_base.as_deref()
     }
 
-    /// The key to send, if the upstream gets one. A base that a callback set never gets the key
-    /// that the config holds for another base.
-    pub(crate) fn api_key(&self) -> Option<&Secret> {
-        match (&self.edit.api_key, &self.edit.api_base, &self.chosen.deployment.api_key) {
-            (Some(key), _, _) | (None, None, Setting::Set(key)) => Some(key),
-            _ => None,
+    /// Whether a callback chose another server than the deployment's. Such a one gets nothing that
+    /// the config holds for the deployment's, unless the operator grants it.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let Some(base) = &self.edit.api_base else { return false };
+        if self.edit.trusted {
+            return false;
         }
+        let own = self.chosen.deployment.api_base.set();
+        own.is_none_or(|own| Origin::of(own) != Origin::of(base))
     }
 
-    /// Whether a callback set the key.
-    pub(crate) fn has_callback_key(&self) -> bool {
-        self.edit.api_key.is_some()
+    /// The key to send, if the upstream gets one.
+    pub(crate) fn api_key(&self) -> Option<&Secret> {
+        if let Some(key) = &self.edit.api_key {
+            return Some(key);
+        }
+        if self.is_foreign() {
+            return None;
+        }
+        self.chosen.deployment.api_key.set()
+    }
+
+    /// `OpenAI-Organization`, if the upstream gets one.
+    pub(crate) fn organization(&self) -> Option<&str> {
+        if self.is_foreign() {
+            return None;
+        }
+        self.chosen.deployment.organization.set().map(String::as_str)
+    }
+
+    /// The config's headers for the upstream: any of them may be a secret.
+    pub(crate) fn extra_headers(&self) -> &[(String, Setting<Secret>)] {
+        if self.is_foreign() { &[] } else { &self.chosen.deployment.extra_headers }
+    }
+
+    /// The config's request parameters, but for those whose name speaks of secrets where another
+    /// server gets them.
+    pub(crate) fn params(&self) -> Cow<'_, Map<String, Value>> {
+        let params = &self.chosen.deployment.params;
+        if !self.is_foreign() {
+            return Cow::Borrowed(params);
+        }
+        Cow::Owned(without_secrets(params))
+    }
+
+    /// The key a callback set, if one did.
+    pub(crate) fn callback_key(&self) -> Option<&Secret> {
+        self.edit.api_key.as_ref()
     }
 
     /// The first variable that is needed and not set, unless a callback replaced what it feeds.
     pub(crate) fn unset_variable(&self) -> Option<&str> {
         let deployment = &self.chosen.deployment;
         let base = self.edit.api_base.is_none().then(|| deployment.api_base.unset()).flatten();
-        let own_way = self.edit.api_base.is_some() || self.edit.api_key.is_some();
+        let foreign = self.is_foreign();
+        let own_way = foreign || self.edit.api_key.is_some();
         let key = (!own_way).then(|| deployment.api_key.unset()).flatten();
-        base.or(key).or_else(|| deployment.first_unset_beside_route()).map(|unset| &*unset.variable)
+        let beside = || deployment.first_unset_beside_route().filter(|_| !foreign);
+        base.or(key).or_else(beside).map(|unset| &*unset.variable)
+    }
+}
+
+fn without_secrets(params: &Map<String, Value>) -> Map<String, Value> {
+    let kept = params.iter().filter(|(name, _)| !names_a_secret(name));
+    kept.map(|(name, value)| {
+        let value = match value {
+            Value::Object(members) => Value::Object(without_secrets(members)),
+            value => value.clone(),
+        };
+        (name.clone(), value)
+    })
+    .collect()
+}
+
+/// What makes two bases the same server.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    tls: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn of(base: &str) -> Option<Self> {
+        let uri: http::Uri = base.parse().ok()?;
+        let tls = uri.scheme_str()?.eq_ignore_ascii_case("https");
+        let host = uri.host()?.trim_matches(['[', ']']);
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        // One address has many spellings in IPv6.
+        let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
+        Some(Self { tls, host, port })
     }
 }
 
 fn not_empty(text: &str) -> Result<String, EditError> {
     if text.is_empty() { Err(EditError::NotAllowed) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_server_is_known_in_every_spelling() {
+        let same = |one: &str, other: &str| Origin::of(one) == Origin::of(other);
+        for (one, other, expected) in [
+            ("https://a.example/v1", "https://A.EXAMPLE:443/other", true),
+            ("http://a.example.", "http://a.example:80", true),
+            ("http://[::1]:9/v1", "http://[0:0:0:0:0:0:0:1]:9", true),
+            ("HTTPS://a.example", "https://a.example", true),
+            ("https://a.example", "http://a.example", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://a.example.evil.test", false),
+            ("https://a.example", "https://b.a.example", false),
+            ("http://127.0.0.1:1", "http://127.0.0.1:2", false),
+        ] {
+            assert_eq!(same(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_name_secrets_stay_here() {
+        let params = serde_json::json!({"max_tokens": 5, "aws_secret_access_key": "s",
+            "deep": {"token": "t", "top_k": 1}, "user": "u"});
+        let kept = without_secrets(params.as_object().unwrap());
+        let expected = serde_json::json!({"max_tokens": 5, "deep": {"top_k": 1}, "user": "u"});
+        assert_eq!(Value::Object(kept), expected);
+    }
 }

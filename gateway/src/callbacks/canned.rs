@@ -34,6 +34,7 @@ pub(super) fn call(name: &str) -> Option<Call> {
         requested_model: name.to_owned(),
         stream: false,
         headers: HeaderMap::new(),
+        key_header: None,
         key_id: Arc::from(name),
         accepted: Instant::now(),
         body,

@@ -212,7 +212,7 @@ fn permissions(
         let text = about(entry, Some(&inspected.file), &text);
         Problem::warning(entry.place.clone(), text).remedy(remedy)
     }));
-    Arc::new(permissions)
+    Arc::new(permissions.with_settings(&entry.settings))
 }
 
 /// Everything that can be said about the entries without executing any plugin's code.

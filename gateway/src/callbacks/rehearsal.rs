@@ -86,6 +86,7 @@ impl Rehearsal {
             requested_model: self.model.clone(),
             stream: self.stream,
             headers: self.headers.clone(),
+            key_header: None,
             key_id: Arc::clone(&self.key_id),
             accepted: Instant::now(),
             body: self.body.clone(),

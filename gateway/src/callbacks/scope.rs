@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     call::{Call, Jottings, Snapshot},
-    callbacks::CREDENTIAL_HEADERS,
+    config::Grants,
+    credentials::is_credential,
     deployments::Deployments,
 };
-use http::{HeaderName, header};
 use plugin_api::{
     EditError, Endpoint, FACTS, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
@@ -36,8 +36,8 @@ pub(super) struct Scope<'a> {
     place: usize,
     /// `on_llm_start`: later, what is sent is sent.
     starting: bool,
-    /// Whether it sees clients' keys as they were sent.
-    sees_credentials: bool,
+    /// What the operator grants it.
+    grants: Option<&'a Grants>,
     given: Given,
     undo: Undo,
 }
@@ -65,24 +65,23 @@ impl<'a> Scope<'a> {
             deployments,
             place,
             starting: hook == Hook::Start,
-            sees_credentials: false,
+            grants: None,
             given: Given::Nothing,
             undo: Undo { wanted: undo, ..Undo::default() },
         }
     }
 
-    /// With clients' keys as they were sent, when that is granted.
-    pub(super) fn with_credentials(mut self, granted: bool) -> Self {
-        self.sees_credentials = granted;
+    /// With what the operator grants the callback.
+    pub(super) fn with_grants(mut self, grants: &'a Grants) -> Self {
+        self.grants = Some(grants);
         self
     }
 
     /// Credentials are not a callback's business, unless the config grants them: it knows the
     /// caller by `key_id`.
     fn masked(&self, name: &str) -> Option<&'static str> {
-        let secret = |known: &HeaderName| known.as_str().eq_ignore_ascii_case(name);
-        let credential = CREDENTIAL_HEADERS.iter().any(secret) || secret(&header::COOKIE);
-        (credential && !self.sees_credentials).then_some("***")
+        let granted = self.grants.is_some_and(|grants| grants.read_auth_header);
+        (!granted && is_credential(name, self.call.key_header.as_ref())).then_some("***")
     }
 
     /// What the gateway itself knows of the call. `view::call` names these for plugins.
@@ -168,8 +167,8 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_route(&mut self, route: Route<'_>) -> Edited {
-        let deployments = self.deployments;
-        self.edit(|call| call.set_route(route, deployments))
+        let (deployments, grants) = (self.deployments, self.grants);
+        self.edit(|call| call.set_route(route, deployments, grants))
     }
 
     fn set_upstream_header(&mut self, name: &str, value: &str) -> Edited {

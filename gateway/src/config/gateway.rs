@@ -37,6 +37,21 @@ pub struct GatewaySettings {
     pub limits: Limits,
     /// How long connections to upstreams are kept.
     pub upstream: Reuse,
+    /// What the log says.
+    pub log: LogSettings,
+}
+
+/// What the log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Whether the words in which upstreams refuse calls are in it.
+    pub upstream_errors: bool,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { upstream_errors: true }
+    }
 }
 
 impl Default for GatewaySettings {
@@ -52,6 +67,7 @@ impl Default for GatewaySettings {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             upstream: Reuse::default(),
+            log: LogSettings::default(),
         }
     }
 }
@@ -145,6 +161,9 @@ pub(super) fn read(
     if let Some(field) = section.take("upstream") {
         upstream::read(reader, &field, &mut settings.upstream);
     }
+    if let Some(field) = section.take("log") {
+        read_log(reader, &field, &mut settings.log);
+    }
     section.finish(reader, &[]);
     settings
 }
@@ -185,6 +204,13 @@ fn networks(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<IpNet> {
         }
     }
     networks
+}
+
+fn read_log(reader: &mut Reader<'_>, field: &Field<'_>, log: &mut LogSettings) {
+    let Some(mut section) = reader.section(field) else { return };
+    let words = section.take("upstream_errors").and_then(|field| reader.boolean(&field));
+    log.upstream_errors = words.unwrap_or(log.upstream_errors);
+    section.finish(reader, &[]);
 }
 
 fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) {

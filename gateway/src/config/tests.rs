@@ -127,7 +127,7 @@ fn figures_of_the_wrong_kind_are_refused_with_what_was_found() {
     at(
         "headers: {Content-Length: '1'}",
         "31: model_list[0].litellm_params.headers.Content-Length: the header `content-length` is \
-         the gateway's own to set",
+         the gateway's own to set; remove it here",
     );
 }
 

@@ -31,11 +31,8 @@ pub(super) fn enabled(level: Level) -> bool {
     with_level!(level, LEVEL => tracing::enabled!(target: TARGET, LEVEL))
 }
 
-/// Writes one line: what a callback logs can never start a second one.
+/// Writes one line at a level that is [`enabled`]: what a callback logs can never start a second one.
 pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str, &str)]) {
-    if !enabled(level) {
-        return;
-    }
     let message = one_line(message);
     telemetry::with_fields(fields, || {
         with_level!(level, LEVEL => tracing::event!(

@@ -11,6 +11,7 @@ use plugin_api::{HostError, HostErrorKind};
 
 use crate::config::{Environment, Grants, HostPattern};
 use crate::provider;
+use crate::secret::{Masking, Secrets};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Permissions {
     secrets: BTreeSet<String>,
     hosts: Vec<HostPattern>,
     environment: Environment,
+    /// The secrets it is given: it must not repeat them.
+    masking: Masking,
 }
 
 /// What a manifest asks for.
@@ -48,6 +51,7 @@ impl Permissions {
             secrets: grants.secrets.iter().cloned().collect(),
             hosts: grants.http_hosts.clone(),
             environment: environment.clone(),
+            masking: Masking::default(),
         };
         for name in needs.secrets {
             if is_own(needs.callback, name) {
@@ -63,6 +67,21 @@ impl Permissions {
             permissions.need_host(need, needs.callback, &mut missing);
         }
         (permissions, missing)
+    }
+
+    /// With the secrets of the entry's settings among what it must not repeat.
+    pub(crate) fn with_settings(mut self, settings: &serde_json::Value) -> Self {
+        let mut secrets = Secrets::default();
+        secrets.add_member("", settings);
+        let granted = self.secrets.iter().filter_map(|name| self.environment.filled_var(name));
+        granted.for_each(|value| secrets.add(value));
+        self.masking = secrets.masking();
+        self
+    }
+
+    /// Replaces what was granted and set.
+    pub(crate) fn masking(&self) -> &Masking {
+        &self.masking
     }
 
     /// `VARIABLE=URL`: the host of the variable's URL, or of this one when it is not set.

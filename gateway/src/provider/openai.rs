@@ -5,13 +5,14 @@ mod stream;
 mod usage;
 mod whole;
 
-use super::{Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError};
+use super::{
+    Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, said,
+};
 use crate::{
     failure::Failure,
     json::{Body, json_text},
 };
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use usage::usage;
 
 /// Members of a request that steer a proxy and must never reach an upstream.
@@ -92,10 +93,7 @@ impl Dialect for OpenAi {
     }
 
     fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
-        read_error(body).unwrap_or_else(|| UpstreamError {
-            message: plain_message(status, body),
-            ..UpstreamError::default()
-        })
+        said::read_status(status, body)
     }
 }
 
@@ -148,72 +146,9 @@ fn ask_for_usage(body: &mut Body) {
     }
 }
 
-/// Reads `{"error": {"message", "type", "param", "code"}}`, or an error that is only text.
-pub(super) fn read_error(body: &[u8]) -> Option<UpstreamError> {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        error: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct Inner {
-        #[serde(default)]
-        message: Value,
-        #[serde(default)]
-        r#type: Value,
-        #[serde(default)]
-        param: Value,
-        #[serde(default)]
-        code: Value,
-    }
-    let text = |value: Value| match value {
-        Value::String(text) if !text.is_empty() => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let outer: Outer<'_> = serde_json::from_slice(body).ok()?;
-    if let Ok(message) = serde_json::from_str::<String>(outer.error.get()) {
-        return Some(UpstreamError { message, ..UpstreamError::default() });
-    }
-    let inner: Inner = serde_json::from_str(outer.error.get()).ok()?;
-    Some(UpstreamError {
-        message: text(inner.message)?,
-        error_type: text(inner.r#type),
-        code: text(inner.code),
-        param: text(inner.param),
-    })
-}
-
-/// A body that is no error object, as a message of bounded length.
-pub(super) fn plain_message(status: u16, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(2000)]);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let text: String = words.join(" ").chars().take(500).collect();
-    if text.is_empty() {
-        format!("the upstream answered {status} with an empty body")
-    } else {
-        format!("the upstream answered {status}: {text}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_of_every_shape_have_a_message() {
-        for (body, message, code) in [
-            (r#"{"error":{"message":"no","type":"t","param":null,"code":"c"}}"#, "no", Some("c")),
-            (r#"{"error":{"message":"no","code":404}}"#, "no", Some("404")),
-            (r#"{"error":"plain"}"#, "plain", None),
-            (r#"{"error":{}}"#, r#"the upstream answered 500: {"error":{}}"#, None),
-            ("", "the upstream answered 500 with an empty body", None),
-            ("<html>\n oops</html>", "the upstream answered 500: <html> oops</html>", None),
-        ] {
-            let error = OpenAi.error(500, body.as_bytes());
-            assert_eq!((&*error.message, error.code.as_deref()), (message, code), "{body}");
-        }
-    }
 
     #[test]
     fn usage_is_asked_for_without_losing_other_options() {

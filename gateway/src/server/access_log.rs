@@ -1,4 +1,5 @@
-//! The one line each request gets. Never in it: keys, prompts, replies.
+//! The one line each request gets. Never in it: keys, prompts, replies; an upstream's error may quote
+//! a part of a prompt.
 
 use crate::{
     app::App,
@@ -36,6 +37,8 @@ pub(super) struct Record {
     /// What was chosen.
     pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) upstream_model: String,
+    /// What was asked.
+    pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) stream: bool,
     /// How long the upstream took to begin its answer.
     pub(super) upstream: Option<Duration>,
@@ -59,6 +62,7 @@ impl Record {
             requested_model: String::new(),
             deployment: None,
             upstream_model: String::new(),
+            deployment: None,
             stream: false,
             upstream: None,
             first_token: None,
@@ -152,7 +156,8 @@ impl Record {
                     callback = failure.callback.as_deref().or(self.callback.as_deref()),
                     error.code = &*shortened(failure.code_text()),
                     "error.type" = &*shortened(&failure.error_type),
-                    error.message = &*told(failure),
+                    error.message = &*told(failure, app.logs_upstream_errors),
+                    upstream.request_id = failure.upstream_request_id.as_deref(),
                     error.cause = cause(failure).as_deref(),
                     "call failed"
                 )
@@ -178,11 +183,12 @@ fn cause(failure: &Failure) -> Option<Cow<'_, str>> {
     failure.cause.as_deref().map(|cause| cut(cause, MESSAGE))
 }
 
-/// What the log says of a failure: never an upstream's own words, which may repeat a prompt or a
-/// key, and no more of any text than a line can bear.
-fn told(failure: &Failure) -> Cow<'_, str> {
-    if failure.kind == FailureKind::UPSTREAM_STATUS {
-        return "the upstream refused; its words went to the client only".into();
+/// What the log says of a failure: no more of any text than a line can bear. An upstream's own
+/// words may repeat a part of a prompt, so the operator may keep them out.
+fn told(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
+    if failure.kind == FailureKind::UPSTREAM_STATUS && !words_of_upstreams {
+        return "the upstream refused; its words are not logged (`callgate.log.upstream_errors`)"
+            .into();
     }
     cut(&failure.message, MESSAGE)
 }
@@ -211,7 +217,7 @@ pub(super) fn small_endpoint(
                 duration_ms = millis(accepted.elapsed()),
                 error.code = failure.map(|failure| shortened(failure.code_text())).as_deref(),
                 "error.type" = failure.map(|failure| shortened(&failure.error_type)).as_deref(),
-                error.message = failure.map(told).as_deref(),
+                error.message = failure.map(|failure| told(failure, true)).as_deref(),
                 error.cause = failure.and_then(cause).as_deref(),
                 "request"
             )

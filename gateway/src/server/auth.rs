@@ -1,6 +1,6 @@
 //! Who calls: the key from LiteLLM's headers in LiteLLM's order, before any body is read.
 
-use crate::{app::App, callbacks::CREDENTIAL_HEADERS, failure::Failure};
+use crate::{app::App, credentials::KEY_HEADERS, failure::Failure};
 use axum::http::HeaderMap;
 use plugin_api::FailureKind;
 
@@ -10,7 +10,7 @@ pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let sent = app
         .key_header
         .iter()
-        .chain(&CREDENTIAL_HEADERS)
+        .chain(&KEY_HEADERS)
         .find_map(|name| Some((name.as_str(), headers.get(name)?)));
     let Some((name, value)) = sent else {
         return Err(refused("Authentication Error, No api key passed in."));

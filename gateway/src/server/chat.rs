@@ -12,6 +12,7 @@ use super::{
     read,
     relay::Relay,
     request,
+    unreachable::unreachable,
 };
 use crate::{
     app::App,
@@ -113,17 +114,17 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     let end = sent.started.checked_add(sent.timeout);
     let answer = flight.alarm.until(end, posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(sent.timeout)));
-    let mut answer = answer.map_err(|error| outbound::unreachable(&error, &sent))?;
+    let mut answer = answer.map_err(|error| unreachable(&error, &sent))?;
     flight.record.upstream = Some(sent.started.elapsed());
     if answer.status > 599 {
         return Err(outbound::no_status(answer.status, &sent));
     }
     if !(200..300).contains(&answer.status) {
-        return Err(outbound::upstream_error(answer, &sent).await);
+        return Err(outbound::upstream_error(&app, &flight.alarm, answer, &sent).await);
     }
     let streaming = flight.record.stream;
     if streaming {
-        let head = outbound::answer_headers(&sent, &answer.headers);
+        let head = outbound::answer_headers(&flight.app, &sent, &answer.headers);
         let dialect = sent.target.deployment().provider.dialect;
         let translator = dialect.stream(&sent.echo, sent.include_usage);
         let mut relay = Box::new(Relay::new(answer, translator, sent.timeout));
@@ -157,6 +158,8 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let Some(target) = call.planned(&app.deployments).cloned() else {
         return Err(request::unknown_model(call.model()));
     };
+    flight.target = Some(target.clone());
+    let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
     let deployment = target.deployment();
     if deployment.mock_response.is_none()
         && let Some(variable) = target.unset_variable()
@@ -171,7 +174,7 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let to = Destination {
         model: target.upstream_model(),
         api_base: target.api_base(),
-        params: &deployment.params,
+        params: &target.params(),
         drop_params: deployment.drop_params,
         stream: call.stream,
     };
@@ -203,7 +206,7 @@ async fn json_reply(
     answer: &mut Answer,
     sent: &Sent,
 ) -> Result<Response<Full<Bytes>>, Failure> {
-    let headers = outbound::answer_headers(sent, &answer.headers);
+    let headers = outbound::answer_headers(&flight.app, sent, &answer.headers);
     let limit = flight.app.limits.max_reply_bytes;
     if answer.announced().is_some_and(|length| length > limit as u64) {
         return Err(outbound::too_large(limit, sent));
@@ -222,7 +225,7 @@ async fn json_reply(
                 read.map_err(|error| not_json(error.to_string()))?;
             }
             Some(Ok(_)) => return Err(outbound::too_large(limit, sent)),
-            Some(Err(error)) => return Err(outbound::unreachable(&error, sent)),
+            Some(Err(error)) => return Err(unreachable(&error, sent)),
         }
     }
     if length == 0 {

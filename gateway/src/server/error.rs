@@ -1,10 +1,10 @@
 //! A failure as HTTP: the only place where one becomes a response.
 
 use super::respond::json;
-use crate::failure::Failure;
+use crate::{call::valid_header, failure::Failure};
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::Response,
 };
 use std::io::Write as _;
@@ -15,15 +15,12 @@ pub(super) fn response(failure: &Failure) -> Response {
     let mut response = json(status, failure.to_json());
     let headers = response.headers_mut();
     for (name, value) in &failure.headers {
-        let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
-        // Invalid ones from a callback are left out; framing ones would break the connection.
-        if let (Ok(name), Ok(value)) = parsed
-            && !matches!(
-                name,
-                header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION
-            )
-        {
+        // What a callback may not set on a reply, it may not set here.
+        let Ok((name, value)) = valid_header(name, value) else { continue };
+        if name == header::SET_COOKIE {
             headers.append(name, value);
+        } else {
+            headers.insert(name, value);
         }
     }
     if let Some(wait) = failure.retry_after.as_deref().and_then(|it| it.parse().ok()) {
@@ -48,4 +45,54 @@ pub(super) fn with_detail(failure: &Failure, detail: Option<&str>) -> Response {
 /// The error object as the last frame of a stream that has begun.
 pub(super) fn frame(failure: &Failure) -> Vec<u8> {
     [b"data: ", &*failure.to_json(), b"\n\n"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plugin_api::FailureKind;
+
+    #[test]
+    fn a_refusal_sets_the_headers_a_reply_may_have_and_no_others() {
+        let mut failure = Failure::new(FailureKind::REJECTED, 403, "no");
+        for name in [
+            "content-type",
+            "Content-Length",
+            "content-encoding",
+            "transfer-encoding",
+            "connection",
+            "Keep-Alive",
+            "proxy-connection",
+            "upgrade",
+            "trailer",
+            "te",
+            "x bad",
+        ] {
+            failure.headers.push((name.to_owned(), "gzip".to_owned()));
+        }
+        for (name, value) in [
+            ("x-one", "1"),
+            ("X-One", "2"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("x-two", "a\r\nb: c"),
+        ] {
+            failure.headers.push((name.to_owned(), value.to_owned()));
+        }
+        let response = response(&failure);
+        let mut found: Vec<_> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .filter(|(name, _)| *name != "content-length")
+            .collect();
+        found.sort_unstable();
+        let expected = [
+            ("content-type", "application/json"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("x-one", "2"),
+        ];
+        assert_eq!(found, expected);
+    }
 }

@@ -5,10 +5,10 @@
 //! (`answered`, `streamed`, `failed`); the fourth is the client hanging up, which reaches us only
 //! as a drop.
 
-use super::{access_log::Record, alarm::Alarm, error};
+use super::{access_log::Record, alarm::Alarm, disclosure::disclose, error};
 use crate::{
     app::App,
-    call::Call,
+    call::{Call, Target},
     callbacks::{Chain, Failing, Figures, Reply, Streamed},
     failure::Failure,
 };
@@ -41,6 +41,8 @@ pub(super) struct Flight {
     /// Whether the client has the head of the answer.
     pub(super) sent: bool,
     pub(super) first_token: Option<Duration>,
+    /// What the call is meant for, once that is decided.
+    pub(super) target: Option<Target>,
     /// Taken by the ending.
     call: Option<Box<Call>>,
 }
@@ -56,6 +58,7 @@ impl Flight {
             streamed: Streamed::default(),
             sent: false,
             first_token: None,
+            target: None,
             call: Some(call),
         }
     }
@@ -92,7 +95,8 @@ impl Flight {
             reply.figures = figures;
             reply.from_callback = self.record.upstream.is_none() && self.record.callback.is_some();
             let ended = self.chain.end(&mut call, &self.app.deployments, &mut reply).await;
-            if let Err(failure) = ended {
+            if let Err(mut failure) = ended {
+                disclose(&mut failure, &self.app, &call, self.target.as_ref());
                 let mut failing = failing(failure, true, &said.text, figures);
                 self.chain.error(&mut call, &self.app.deployments, &mut failing).await;
             }
@@ -106,9 +110,12 @@ impl Flight {
         let figures = self.figures();
         // Taken only when the hooks are done: a client that leaves before is the other ending.
         if let Some(call) = self.call.as_deref_mut() {
+            disclose(&mut failure, &self.app, call, self.target.as_ref());
             let mut failing = failing(failure, self.sent, &self.streamed.text, figures);
             self.chain.error(call, &self.app.deployments, &mut failing).await;
             failure = failing.failure;
+            // An error hook has words of its own.
+            disclose(&mut failure, &self.app, call, self.target.as_ref());
         }
         self.call = None;
         self.record.first_token = self.first_token;

@@ -2,23 +2,24 @@
 
 use super::{
     access_log::Record,
+    alarm::Alarm,
+    flight::shutting_down,
     request::{CALL_ID, HOP},
 };
 use crate::{
+    app::App,
     call::{Call, Target},
     deployments::{Deployment, Setting},
     failure::Failure,
     provider::Echo,
+    secret::mask_one,
     telemetry::decimal,
-    upstream::{Answer, CONNECT_TIMEOUT, Headers, Lines, Origin, TlsFault, UpstreamError},
+    upstream::{self, Answer, Headers, Lines, Origin},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use plugin_api::FailureKind;
-use std::{
-    io::ErrorKind,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -33,6 +34,9 @@ const PASSED_ON: [HeaderName; 7] = [
     HeaderName::from_static("x-ratelimit-reset-tokens"),
     HeaderName::from_static("x-request-id"),
 ];
+
+/// Where upstreams put the id that their support asks for.
+const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "cf-ray"];
 
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
@@ -70,7 +74,7 @@ pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
 pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
     let configured = call.upstream_headers.is_empty()
         && target.callback_base().is_none()
-        && !target.has_callback_key();
+        && target.callback_key().is_none();
     let mut lines = if configured {
         let lines = &target.deployment().request_lines;
         Lines::beginning(
@@ -89,31 +93,47 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
 /// What every request to this deployment carries. What a callback sets wins over the config, and
 /// the config over the gateway's own.
 fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
-    let deployment = target.deployment();
     let mut lines = Lines::beginning(&[]);
     let set_by_callback =
         |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
-    let set_by_config =
-        |name: &str| deployment.extra_headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
-    lines.add("content-type", &[b"application/json"]);
-    if let Some(key) = target.api_key().filter(|_| !set_by_config("authorization")) {
-        lines.add("authorization", &[b"Bearer ", key.expose().as_bytes()]);
+    let extra = target.extra_headers();
+    let set_by_config = |name: &str| extra.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+    let is_set = |name: &str| set_by_callback(name) || set_by_config(name);
+    // First of all, where `upstream` looks for it.
+    if let Some((_, Setting::Set(host))) =
+        extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
+        lines.add(upstream::HOST, &[host.expose().as_bytes()]);
     }
-    let own = [("accept", "*/*"), ("user-agent", crate::USER_AGENT)];
+    let own = [
+        ("content-type", "application/json"),
+        ("accept", "*/*"),
+        ("user-agent", crate::USER_AGENT),
+    ];
     for (name, value) in own {
-        if !set_by_callback(name) && !set_by_config(name) {
+        if !is_set(name) {
             lines.add(name, &[value.as_bytes()]);
         }
     }
-    if let Setting::Set(organization) = &deployment.organization {
+    // A key of a callback's is for this call alone.
+    if let Some(key) = target.api_key()
+        && (target.callback_key().is_some() || !set_by_config("authorization"))
+    {
+        lines.add("authorization", &[b"Bearer ", key.expose().as_bytes()]);
+    }
+    if let Some(organization) = target.organization().filter(|_| !is_set("openai-organization")) {
         lines.add("openai-organization", &[organization.as_bytes()]);
     }
     if url.contains("ngrok") && Origin::parse(url).is_some_and(|origin| origin.is_ngrok()) {
         lines.add("ngrok-skip-browser-warning", &[b"1"]);
     }
-    for (name, value) in &deployment.extra_headers {
+    for (name, value) in extra {
+        let lower = name.to_ascii_lowercase();
+        let replaced = set_by_callback(&lower)
+            || lower == "host"
+            || (lower == "authorization" && target.callback_key().is_some());
         if let Setting::Set(value) = value
-            && !set_by_callback(&name.to_ascii_lowercase())
+            && !replaced
         {
             lines.add(name, &[value.expose().as_bytes()]);
         }
@@ -126,38 +146,58 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
 
 /// The headers of the client's answer that come from the upstream's and from the config. Empty ones
 /// keep the places of what is known later: a map that grows is made anew.
-pub(super) fn answer_headers(sent: &Sent, upstream: &Headers) -> HeaderMap {
-    let deployment = sent.target.deployment();
-    let constant = deployment.answer_headers.get_or_init(|| deployment_headers(deployment));
-    let mut headers = constant.clone();
+pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
+    let mut headers = target_headers(app, &sent.target, &sent.echo.model);
     for name in PASSED_ON {
         if let Some(value) = upstream.get(name.as_str())
-            && let Ok(value) = HeaderValue::from_bytes(value)
+            && let Ok(value) = passed_on(app, &sent.target, value)
         {
             headers.insert(name, value);
         }
     }
+    headers
+}
+
+/// Upstreams may repeat a key here too.
+fn passed_on(
+    app: &App,
+    target: &Target,
+    value: &[u8],
+) -> Result<HeaderValue, header::InvalidHeaderValue> {
+    let Ok(text) = std::str::from_utf8(value) else { return HeaderValue::from_bytes(value) };
+    let mut text = app.masking.mask(text);
+    if let Some(key) = target.callback_key() {
+        mask_one(text.to_mut(), key.expose());
+    }
+    HeaderValue::from_str(&text)
+}
+
+/// What every answer for `model` from here says.
+fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
+    let deployment = target.deployment();
+    let constant = deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment));
+    let mut headers = constant.clone();
     let mut replace = |name: HeaderName, text: &str| match HeaderValue::from_str(text) {
         Ok(value) => drop(headers.insert(name, value)),
         Err(_) => drop(headers.remove(name)),
     };
-    if let Some(base) = sent.target.callback_base() {
-        replace(API_BASE, base);
+    if let Some(base) = target.callback_base() {
+        replace(API_BASE, &app.masking.mask(base));
     }
     // An alias, or a wildcard's match.
-    if *sent.echo.model != *deployment.model_name {
-        replace(MODEL_GROUP, &sent.echo.model);
+    if *model != *deployment.model_name {
+        replace(MODEL_GROUP, model);
     }
     headers
 }
 
 /// What every answer of this deployment says of it.
-fn deployment_headers(deployment: &Deployment) -> HeaderMap {
+fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let base = deployment.api_base.set().map_or("", String::as_str);
+    let base = app.masking.mask(deployment.api_base.set().map_or("", String::as_str));
     let texts = [
         (MODEL_ID, &*deployment.id),
-        (API_BASE, base),
+        (API_BASE, &*base),
         (MODEL_GROUP, &*deployment.model_name),
         (GATEWAY_VERSION, env!("CARGO_PKG_VERSION")),
         (ATTEMPTED_RETRIES, "0"),
@@ -194,99 +234,6 @@ pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
     }
 }
 
-/// No answer came.
-pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
-    let deployment = sent.target.deployment();
-    let label = &deployment.label;
-    let cause = error.to_string();
-    if let UpstreamError::Timeout(limit) = error {
-        let text = format!(
-            "`{label}` did not answer within {} s; `timeout` and `stream_timeout` in the config \
-             set how long to wait",
-            limit.as_secs_f64()
-        );
-        return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
-    }
-    if error.lacks_descriptors() {
-        let text = format!(
-            "this gateway has no file descriptor left for a connection to `{label}`; raise the \
-             limit of open files where it runs"
-        );
-        return Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 503, text)
-            .code("out_of_descriptors")
-            .cause(cause);
-    }
-    let base = sent.target.api_base();
-    if let UpstreamError::ConnectTimeout { phase, .. } = error {
-        let limit = CONNECT_TIMEOUT.as_secs();
-        let text = format!(
-            "cannot reach `{label}`: {phase} took longer than {limit} s, the limit for \
-             connecting; is {base} the right address, and does it speak what its scheme says?"
-        );
-        return Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause);
-    }
-    let text = match error {
-        UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
-            "`{label}` at {base} answered with something that is not HTTP/1.1; is its base URL \
-             right, with the right scheme and port?"
-        ),
-        UpstreamError::ClosedIdle(_) => format!(
-            "`{label}` closed an idle connection just as this call was sent on it; the gateway does \
-             not repeat a call that may have been received, so send it again, or set \
-             `callgate.upstream.idle_timeout` below the time after which `{label}` closes idle \
-             connections"
-        ),
-        UpstreamError::Broken(_) => format!(
-            "`{label}` at {base} broke the connection before its answer was complete; its own \
-             log may say why"
-        ),
-        UpstreamError::Tls { fault, .. } => {
-            format!("cannot reach `{label}` at {base}: no TLS connection: {}", tls(*fault))
-        }
-        _ => {
-            let hint = deployment.provider.dialect.unreachable_hint(base);
-            format!("cannot reach `{label}`: {}; {hint}", reason(error))
-        }
-    };
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
-        .code("upstream_unreachable")
-        .cause(cause)
-}
-
-/// What the client may know of the network behind us.
-fn reason(error: &UpstreamError) -> &'static str {
-    match error {
-        UpstreamError::BadUrl(_) => "its `api_base` is no URL",
-        UpstreamError::Resolve { .. } => "its host name cannot be resolved",
-        UpstreamError::Connect { .. } => "the connection was refused",
-        _ => "no connection could be made",
-    }
-}
-
-/// Why there is no TLS connection, and what to do.
-fn tls(fault: TlsFault) -> &'static str {
-    match fault {
-        TlsFault::NoRoots => {
-            "this machine has no trusted certificates; install ca-certificates or set \
-             `SSL_CERT_FILE` where the gateway runs"
-        }
-        TlsFault::UnknownIssuer => {
-            "its certificate is by an authority this machine does not trust; add the authority's \
-             certificate to the file that `SSL_CERT_FILE` names where the gateway runs"
-        }
-        TlsFault::WrongName => {
-            "its certificate is for another host name; use a name in `api_base` that the \
-             certificate has"
-        }
-        TlsFault::Expired => "its certificate has expired; it has to be renewed there",
-        TlsFault::NotYetValid => {
-            "its certificate is not valid yet; is the clock right here and there?"
-        }
-        TlsFault::NotTls => "it does not speak TLS there; should `api_base` begin with `http://`?",
-        TlsFault::Other => "the handshake failed; the gateway's log has the cause",
-    }
-}
-
 /// A success that holds no completion.
 pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure {
     let label = &sent.target.deployment().label;
@@ -313,7 +260,16 @@ pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
 }
 
 /// The upstream answered with an error status: its own words, type and code.
-pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
+pub(super) async fn upstream_error(
+    app: &App,
+    alarm: &Alarm,
+    mut answer: Answer,
+    sent: &Sent,
+) -> Failure {
+    let status = answer.status;
+    if (300..400).contains(&status) {
+        return redirected(&answer, sent);
+    }
     let mut body = Vec::new();
     let reading = async {
         while let Some(Ok(bytes)) = answer.next().await {
@@ -324,26 +280,18 @@ pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
         }
     };
     // An error that never ends is told as far as it came.
-    let _ = tokio::time::timeout(sent.timeout, reading).await;
-    let status = if answer.status < 400 { 502 } else { answer.status };
-    let dialect = sent.target.deployment().provider.dialect;
-    let said = dialect.error(answer.status, &body);
-    // Some upstreams repeat the key they refuse.
-    let message = match sent.target.api_key().map(crate::secret::Secret::expose) {
-        Some(key) if !key.is_empty() => said.message.replace(key, "***"),
-        _ => said.message,
-    };
-    let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, message);
-    if let Some(error_type) = said.error_type {
-        failure.error_type = error_type.into();
-    } else if status == 429 {
-        failure.error_type = "throttling_error".into();
+    let whole = alarm.within(sent.timeout, reading).await.is_some();
+    if !whole && alarm.is_cut() {
+        return shutting_down();
     }
-    failure.code = said.code.map(Into::into);
-    failure.param = said.param;
-    let retry_after = answer.headers.get("retry-after");
-    failure.retry_after = retry_after.and_then(|it| String::from_utf8(it.to_vec()).ok());
-    for (name, value) in &answer_headers(sent, &answer.headers) {
+    let said = sent.target.deployment().provider.dialect.error(status, &body);
+    // What is no error's status is not one to pass on.
+    let status = if (400..600).contains(&status) { status } else { 502 };
+    let mut failure = Failure::of_upstream(status, said);
+    let text = |name| Some(String::from_utf8_lossy(answer.headers.get(name)?).into_owned());
+    failure.retry_after = text("retry-after");
+    failure.upstream_request_id = REQUEST_IDS.into_iter().find_map(text);
+    for (name, value) in &answer_headers(app, sent, &answer.headers) {
         if !value.is_empty()
             && let Ok(value) = value.to_str()
         {
@@ -351,4 +299,50 @@ pub(super) async fn upstream_error(mut answer: Answer, sent: &Sent) -> Failure {
         }
     }
     failure
+}
+
+/// Redirects are never followed: what was meant for one server must not go to another. Only a target
+/// on the same server is shown to the client.
+fn redirected(answer: &Answer, sent: &Sent) -> Failure {
+    let status = answer.status;
+    let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
+    let location = answer.headers.get("location").map(String::from_utf8_lossy);
+    let mut text = format!(
+        "`{label}` for model `{model}` answered {status}, a redirect, which is never followed; its \
+         `api_base` should point to where the redirect leads"
+    );
+    match location.as_deref() {
+        None => text.push_str(", but the redirect does not say where"),
+        Some(path) if path.starts_with('/') && !path.starts_with("//") => {
+            text.push_str(&format!(", `{path}` on the same server"));
+        }
+        Some(_) => text.push_str("; the gateway's log has the target"),
+    }
+    let cause = format!(
+        "asked at {}, redirected to {}",
+        sent.target.api_base(),
+        location.as_deref().unwrap_or("nowhere")
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+        .code("upstream_redirect")
+        .cause(cause)
+}
+
+/// A failure names the deployment that was asked, as an answer does.
+pub(super) fn add_deployment_headers(
+    failure: &mut Failure,
+    app: &App,
+    call: &Call,
+    target: &Target,
+) {
+    if failure.headers.iter().any(|(name, _)| MODEL_ID == **name) {
+        return;
+    }
+    for (name, value) in &target_headers(app, target, &call.requested_model) {
+        if !value.is_empty()
+            && let Ok(value) = value.to_str()
+        {
+            failure.headers.push((name.as_str().to_owned(), value.to_owned()));
+        }
+    }
 }

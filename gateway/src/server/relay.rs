@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     callbacks::{Chunk, Streamed},
-    failure::{Failure, type_of},
+    failure::Failure,
     provider::{ChunkSink, StreamFailure, StreamTranslator, UpstreamError as Said},
     upstream::{Answer, UpstreamError},
 };
@@ -352,9 +352,5 @@ fn upstream_said(said: Said) -> Failure {
         .and_then(|code| code.parse().ok())
         .filter(|status| (400..600).contains(status))
         .unwrap_or(500);
-    let mut failure = Failure::new(FailureKind::UPSTREAM_STATUS, status, said.message);
-    failure.error_type = said.error_type.map_or(type_of(status).into(), Into::into);
-    failure.code = said.code.map(Into::into);
-    failure.param = said.param;
-    failure
+    Failure::of_upstream(status, said)
 }

@@ -53,6 +53,7 @@ pub(super) async fn accept(
         requested_model,
         stream: stream(&body)?,
         headers: std::mem::take(&mut head.headers),
+        key_header: app.key_header.clone(),
         key_id: Arc::clone(&app.key_id),
         accepted: record.accepted,
         body,

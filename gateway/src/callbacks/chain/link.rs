@@ -13,13 +13,16 @@ use super::{
 use crate::{
     call::Call,
     callbacks::{
+        answer::within,
         hook::Hook,
-        loader::{Instance, Recipe, masked},
+        loader::{Instance, Recipe},
     },
-    config::{Mode, OnError},
+    config::{Grants, Mode, OnError},
+    credentials::sent_keys,
     deployments::Deployments,
     failure::Failure,
     host::{Clock, SystemClock},
+    secret::mask_one,
     telemetry::one_line,
 };
 use plugin_api::FailureKind;
@@ -40,7 +43,6 @@ pub(super) struct Link {
     ways: [Way; 4],
     /// Whether its faults are survived: then its edits have to be rolled back.
     rolls_back: bool,
-    sees_credentials: bool,
 }
 
 /// How a hook runs.
@@ -72,7 +74,10 @@ pub(super) struct Slot {
     other_lines: Pace,
 }
 
-/// The latest fault; its words are the plugin's own.
+/// More of a fault's words is shown nowhere.
+const FAULT: usize = 4096;
+
+/// The latest fault, in the plugin's words without secrets.
 #[derive(Clone, Debug)]
 pub(super) struct FaultSeen {
     pub(super) hook: Hook,
@@ -100,7 +105,6 @@ impl Link {
         let ways = Hook::ALL.map(|hook| way(&instance, hook, &recipe));
         let blocks = ways.contains(&Way::Blocking);
         let rolls_back = entry.on_error != OnError::Fail;
-        let sees_credentials = entry.grants.read_auth_header;
         let slot = Slot {
             place,
             renewals,
@@ -117,7 +121,7 @@ impl Link {
             recipe,
         };
         let living = Arc::new(Living::new(Some(instance)));
-        Self { slot: Arc::new(slot), living, ways, rolls_back, sees_credentials }
+        Self { slot: Arc::new(slot), living, ways, rolls_back }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -144,8 +148,8 @@ impl Link {
         self.slot.recipe.entry.timeout
     }
 
-    pub(super) fn sees_credentials(&self) -> bool {
-        self.sees_credentials
+    pub(super) fn grants(&self) -> &Grants {
+        &self.slot.recipe.entry.grants
     }
 
     pub(super) fn rolls_back(&self) -> bool {
@@ -235,9 +239,12 @@ impl Link {
         if fault.late {
             self.ledger().note(hook, Event::Timeout);
         }
-        self.remember(hook, fault);
+        let mut message = self.without_secrets(&fault.message);
+        for key in sent_keys(&call.headers, call.key_header.as_ref()) {
+            mask_one(&mut message, key);
+        }
+        self.remember(hook, &message);
         if let Some(left_out) = self.slot.fault_lines[hook as usize].admit() {
-            let message = self.without_secrets(&fault.message);
             tracing::warn!(
                 target: "callgate::callback",
                 hook = hook.name(), callback.name = &**name, call.id = %call.id,
@@ -266,11 +273,8 @@ impl Link {
         Some(self.failure(kind, "failed, so the call was stopped"))
     }
 
-    fn remember(&self, hook: Hook, fault: &Fault) {
-        // More than is ever shown: half a secret would not be known for one.
-        const ENOUGH: usize = 64 * 1024;
-        let message = &fault.message;
-        let message = message[..message.floor_char_boundary(ENOUGH)].to_owned();
+    fn remember(&self, hook: Hook, message: &str) {
+        let message = within(message, FAULT).to_owned();
         let seen = FaultSeen { hook, message, unix_ms: SystemClock.unix_ms() };
         *self.slot.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
@@ -310,9 +314,9 @@ impl Link {
         failure
     }
 
-    /// A plugin's words without what its settings hold in secret.
+    /// A plugin's words without secrets.
     pub(super) fn without_secrets(&self, message: &str) -> String {
-        masked(message, &self.slot.recipe.entry.settings)
+        self.slot.recipe.without_secrets(message)
     }
 
     /// Counts and logs a sync hook that held up its thread.

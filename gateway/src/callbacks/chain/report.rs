@@ -204,7 +204,7 @@ fn live(link: &Link) -> CallbackReport {
         hooks,
         last_fault: last_fault.map(|seen| LastFault {
             hook: seen.hook.name(),
-            message: shown(&link.without_secrets(&seen.message)),
+            message: shown(&seen.message),
             unix_ms: seen.unix_ms,
         }),
         threads: pool.as_ref().map(|pool| {

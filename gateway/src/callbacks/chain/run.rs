@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
         let rolls_back = link.rolls_back();
         let before = rolls_back.then(|| subject.before());
         let mut scope = Scope::new(call, self.deployments, place, S::HOOK, rolls_back)
-            .with_credentials(link.sees_credentials());
+            .with_grants(link.grants());
         self.laps.begin();
         let verdict = subject.run(instance, &mut scope);
         let (thread, ns) = self.laps.end();
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
         let rolls_back = link.rolls_back();
         let before = rolls_back.then(|| subject.before());
         let mut scope = Scope::new(call, self.deployments, place, S::HOOK, rolls_back)
-            .with_credentials(link.sees_credentials());
+            .with_grants(link.grants());
         self.laps.begin();
         let waited = match subject.run_async(instance, &mut scope) {
             Some(hook) => wait(hook, limit(link, S::HOOK)).await,
@@ -178,10 +178,10 @@ impl<'a> Walk<'a> {
         };
         let (mut own_call, mut own) = (call.clone(), subject.to_owned());
         let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
-        let sees_credentials = link.sees_credentials();
+        let slot = Arc::clone(&link.slot);
         let work = move || {
             let mut scope = Scope::new(&mut own_call, &deployments, place, S::HOOK, false)
-                .with_credentials(sees_credentials);
+                .with_grants(&slot.recipe.entry.grants);
             let run = |instance| own.run(instance, &mut scope);
             let verdict = living.instance().map_or(Verdict::FAULT, run);
             let (given, _) = scope.into_parts();
@@ -250,6 +250,8 @@ impl Link {
                 format!("refused with status {status}, not one from 400 to 599, so 500 is sent,");
             self.odd(hook, &what);
         }
+        let mut rejection = rejection;
+        rejection.message = self.without_secrets(&rejection.message);
         verdict::refusal(self.name(), rejection, kind)
     }
 }

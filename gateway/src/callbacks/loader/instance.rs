@@ -105,7 +105,15 @@ impl Instance {
         let tables = HostTables::new(Arc::clone(&host));
         // SAFETY: both hosts outlive the instance by `Drop`.
         let created = unsafe { create(library, callback, &name, settings, tables.handle(), hooks) };
-        let (callback, c_host) = created.inspect_err(|_| host.ends())?;
+        let (callback, c_host) = created.map_err(|error| {
+            host.ends();
+            match error {
+                InstanceError::Refused(text) => {
+                    InstanceError::Refused(host.mask(&text).into_owned())
+                }
+                error @ InstanceError::NoHooks(_) => error,
+            }
+        })?;
         Ok(Self {
             name,
             callback: ManuallyDrop::new(callback),

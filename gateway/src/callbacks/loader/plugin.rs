@@ -8,7 +8,7 @@ use plugin_api::InitError;
 use plugin_api::abi::ApiVersion;
 use plugin_api::testing::{MockHost, Tester};
 
-use super::instance::{Hooks, Instance, InstanceError, tester};
+use super::instance::{Hooks, Instance, InstanceError, masked, tester};
 use super::library::Library;
 use super::trial::CREATE;
 use crate::callbacks::caution::Caution;
@@ -16,7 +16,7 @@ use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
 use crate::callbacks::snapshot::Snapshot;
 use crate::config::{CallbackEntry, Problem};
-use crate::host::{CallbackHost, Counting, Permissions, Services};
+use crate::host::{CallbackHost, Counting, Permissions, Services, masked_twice};
 
 /// How a callback's hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +192,13 @@ pub(in crate::callbacks) struct Recipe {
 }
 
 impl Recipe {
+    /// The callback's words without secrets: those of its settings, those it was granted, and the
+    /// gateway's own.
+    pub(in crate::callbacks) fn without_secrets(&self, message: &str) -> String {
+        let message = masked(message, &self.entry.settings);
+        masked_twice(self.permissions.masking(), self.services.masking(), &message).into_owned()
+    }
+
     /// An instance from the same library and settings. May block, as the constructor may.
     pub(in crate::callbacks) fn make(&self) -> Result<Instance, Problem> {
         let Self { library, callback, name, entry, permissions, services, .. } = self;

@@ -86,7 +86,7 @@ impl Rehearsal {
             "provider": target.map(|target| &*target.deployment().label),
             "upstream_model": target.map(Target::upstream_model),
             "api_base": target.map(Target::api_base),
-            "api_key": target.filter(|target| target.has_callback_key()).map(|_| "set by a callback"),
+            "api_key": target.and_then(Target::callback_key).map(|_| "set by a callback"),
             "upstream_headers": texts(call.upstream_headers.iter().map(|(name, value)| {
                 (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })),

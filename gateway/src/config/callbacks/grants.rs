@@ -11,6 +11,15 @@ pub struct Grants {
     pub http_hosts: Vec<HostPattern>,
     /// Whether it sees the headers that carry clients' keys as they were sent.
     pub read_auth_header: bool,
+    /// Hosts that get a deployment's key, headers and organization when it sends a call there.
+    pub credentials_to: Vec<HostPattern>,
+}
+
+impl Grants {
+    /// Whether a server that the callback chose gets what the config holds for the deployment.
+    pub(crate) fn trusts(&self, host: &str, port: u16) -> bool {
+        self.credentials_to.iter().any(|pattern| pattern.matches(host, port))
+    }
 }
 
 /// `host`, `host:port` or `*.suffix`, the last with or without a port.
@@ -86,15 +95,19 @@ pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Grants {
             );
         }
     }
-    let hosts = section.take("http_hosts").map(|field| reader.list(&field));
-    for item in hosts.unwrap_or_default() {
-        let Some(text) = reader.text(&item) else { continue };
-        match HostPattern::parse(&text) {
-            Some(pattern) => grants.http_hosts.push(pattern),
-            None => reader.error(
-                &item,
-                "expected a host: `api.example.com`, `api.example.com:8443` or `*.example.com`, found something else",
-            ),
+    let lists =
+        [("http_hosts", &mut grants.http_hosts), ("credentials_to", &mut grants.credentials_to)];
+    for (key, patterns) in lists {
+        let hosts = section.take(key).map(|field| reader.list(&field));
+        for item in hosts.unwrap_or_default() {
+            let Some(text) = reader.text(&item) else { continue };
+            match HostPattern::parse(&text) {
+                Some(pattern) => patterns.push(pattern),
+                None => reader.error(
+                    &item,
+                    "expected a host: `api.example.com`, `api.example.com:8443` or `*.example.com`, found something else",
+                ),
+            }
         }
     }
     let auth = section.take("read_auth_header").and_then(|field| reader.boolean(&field));

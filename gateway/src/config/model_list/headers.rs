@@ -7,8 +7,21 @@ use crate::config::reader::{Field, Reader};
 use crate::config::section::Section;
 use crate::secret::Secret;
 
-/// These belong to the connection and the message; a second one breaks the call.
-const FRAMING: &[&str] = &["connection", "content-length", "transfer-encoding", "upgrade"];
+/// These belong to the connection and the message; another value breaks the call.
+const FRAMING: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-callgate-hop",
+];
 
 fn check_header(reader: &mut Reader<'_>, name: &str, field: &Field<'_>, value: &Setting<Secret>) {
     match HeaderName::try_from(name) {
@@ -16,7 +29,20 @@ fn check_header(reader: &mut Reader<'_>, name: &str, field: &Field<'_>, value: &
             reader.error(field, "expected the name of an HTTP header, found something else");
         }
         Ok(name) if FRAMING.contains(&name.as_str()) => {
-            reader.error(field, format!("the header `{name}` is the gateway's own to set"));
+            reader.error(
+                field,
+                format!("the header `{name}` is the gateway's own to set; remove it here"),
+            );
+        }
+        Ok(name) if name == http::header::HOST => {
+            let is_host = |value: &Secret| {
+                let authority = value.expose().parse::<http::uri::Authority>();
+                authority.is_ok_and(|authority| !authority.as_str().contains('@'))
+            };
+            if value.set().is_some_and(|value| !is_host(value)) {
+                reader
+                    .error(field, "expected a host, with or without a port, found something else");
+            }
         }
         Ok(_) => {}
     }

@@ -30,9 +30,7 @@ impl Dialect for Ollama {
 
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure> {
         let reply = chat_reply(body.original(), echo).map_err(|error| match error {
-            ReplyError::Upstream { message } => {
-                Failure::new(FailureKind::UPSTREAM_STATUS, 500, message)
-            }
+            ReplyError::Upstream(said) => Failure::of_upstream(500, said),
             error => Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, error.to_string()),
         })?;
         Ok(Translated { body: [reply.body.into()].into(), usage: reply.usage })
@@ -46,11 +44,11 @@ impl Dialect for Ollama {
     }
 
     fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
-        UpstreamError { message: upstream_error(status, body), ..UpstreamError::default() }
+        upstream_error(status, body)
     }
 
-    fn unreachable_hint(&self, base: &str) -> String {
-        format!("is `ollama serve` running at {base}?")
+    fn unreachable_hint(&self) -> &'static str {
+        "is `ollama serve` running there?"
     }
 }
 
@@ -89,9 +87,7 @@ impl StreamTranslator for Translating {
 impl From<StreamError> for StreamFailure {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Upstream { message } => {
-                Self::Upstream(UpstreamError { message, ..UpstreamError::default() })
-            }
+            StreamError::Upstream(said) => Self::Upstream(said),
             error @ StreamError::Malformed { .. } => Self::Malformed(error.to_string()),
         }
     }

@@ -3,13 +3,12 @@
 //! One enum per direction: the client's request, the upstream's reply, the upstream's stream. Their HTTP status is
 //! decided by the gateway's error table, not here. No variant carries prompt or reply text.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::Text;
-
-/// The longest upstream message repeated to a client, in bytes.
-const MESSAGE_LIMIT: usize = 500;
+use crate::provider::{
+    UpstreamError,
+    said::{error_in, read_status},
+};
 
 /// A client's request that cannot be said in Ollama's terms; becomes HTTP 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,11 +95,8 @@ impl TranslateError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReplyError {
     /// The body reports a failure in spite of its status.
-    #[error("Ollama reported an error: {message}")]
-    Upstream {
-        /// Ollama's words, shortened.
-        message: String,
-    },
+    #[error("Ollama reported an error: {}", .0.message)]
+    Upstream(UpstreamError),
     /// The body is not JSON, or JSON of another shape.
     #[error("Ollama's reply is not a chat reply: {reason}")]
     Malformed {
@@ -116,11 +112,8 @@ pub(crate) enum ReplyError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StreamError {
     /// Ollama reported a failure in the middle of its answer.
-    #[error("Ollama reported an error: {message}")]
-    Upstream {
-        /// Ollama's words, shortened.
-        message: String,
-    },
+    #[error("Ollama reported an error: {}", .0.message)]
+    Upstream(UpstreamError),
     /// A line that is not JSON, or JSON of another shape.
     #[error("a line of Ollama's stream is not part of a chat reply: {reason}")]
     Malformed {
@@ -129,64 +122,22 @@ pub(crate) enum StreamError {
     },
 }
 
-/// The best message to be had from an error reply: Ollama's `error` text, else the body as plain text, else the
-/// status alone. One line of at most 500 bytes.
-pub(crate) fn upstream_error(status: u16, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let message = match serde_json::from_str::<ErrorBody<'_>>(&text) {
-        Ok(ErrorBody { error: Some(error), .. }) => error_text(error),
-        Ok(ErrorBody { message: Some(message), .. }) => error_text(message),
-        _ => one_line(&text),
-    };
-    if message.is_empty() {
-        return format!("Ollama answered HTTP {status} without a message");
-    }
+/// What an error reply says, and what to do when Ollama lacks the model.
+pub(crate) fn upstream_error(status: u16, body: &[u8]) -> UpstreamError {
+    let mut said = read_status(status, body);
+    let message = &mut said.message;
     if status == 404 && message.starts_with("model ") && !message.contains("pull") {
-        return format!(
-            "{message}; fetch it with `ollama pull` or correct the deployment's `model`"
-        );
+        message.push_str("; fetch it with `ollama pull` or correct the deployment's `model`");
     }
-    message
+    said
 }
 
-/// An `error` member as one line: the string, the `message` of an object, or the value as it stands.
-pub(super) fn error_text(error: &RawValue) -> String {
-    if let Some(text) = Text::of(error) {
-        return one_line(&text.decode().unwrap_or(text.escaped().into()));
-    }
-    match serde_json::from_str::<ErrorBody<'_>>(error.get()) {
-        Ok(ErrorBody { message: Some(message), .. }) => match Text::of(message) {
-            Some(text) => one_line(&text.decode().unwrap_or(text.escaped().into())),
-            None => one_line(message.get()),
-        },
-        _ => one_line(error.get()),
-    }
-}
-
-#[derive(Deserialize)]
-struct ErrorBody<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-}
-
-/// `text` with every run of white space and control characters made one space, cut at a character.
-fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    for word in words.filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.len() > MESSAGE_LIMIT {
-            line.truncate(line.floor_char_boundary(MESSAGE_LIMIT - '…'.len_utf8()));
-            line.push('…');
-            break;
-        }
-    }
-    line
+/// What an `error` member says: its message, or the value as it stands.
+pub(super) fn error_said(error: &RawValue) -> UpstreamError {
+    error_in(error).unwrap_or_else(|| UpstreamError {
+        message: error.get().to_owned(),
+        ..UpstreamError::default()
+    })
 }
 
 fn quoted(names: &[&str]) -> String {
@@ -195,18 +146,12 @@ fn quoted(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MESSAGE_LIMIT, upstream_error};
+    use super::upstream_error;
 
     #[test]
-    fn the_best_message_is_found_in_any_body() {
+    fn a_missing_model_is_said_with_what_to_do() {
         for (status, body, expected) in [
             (500, r#"{"error": "unexpected EOF"}"#, "unexpected EOF"),
-            (400, r#"{"error":{"message":"bad\noption","type":"x"}}"#, "bad option"),
-            (400, r#"{"error":{"code":7}}"#, r#"{"code":7}"#),
-            (400, r#"{"error":null,"message":"m"}"#, "m"),
-            (502, "  <html>\r\n<h1>Bad gateway</h1> ", "<html> <h1>Bad gateway</h1>"),
-            (503, "", "Ollama answered HTTP 503 without a message"),
-            (500, r#"{"error":"\ud800"}"#, r"\ud800"),
             (
                 404,
                 r#"{"error":"model \"x\" not found, try pulling it first"}"#,
@@ -218,16 +163,7 @@ mod tests {
                 "model 'x' not found; fetch it with `ollama pull` or correct the deployment's `model`",
             ),
         ] {
-            assert_eq!(upstream_error(status, body.as_bytes()), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn a_message_is_bounded_and_cut_between_characters() {
-        for body in ["é".repeat(4000).into_bytes(), vec![0xff; 4000], b"a ".repeat(4000)] {
-            let message = upstream_error(500, &body);
-            assert!(message.len() <= MESSAGE_LIMIT, "{}", message.len());
-            assert!(message.ends_with('…'));
+            assert_eq!(upstream_error(status, body.as_bytes()).message, expected, "{body}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Called once per call that does not stream; streams are in `stream`.
 
-use super::error::{ReplyError, error_text};
+use super::error::{ReplyError, error_said};
 use super::json::{Piece, push_string};
 use super::thinking;
 use super::wire::{Answer, AnswerMessage, CallIds, push_usage};
@@ -24,7 +24,7 @@ pub(crate) struct ChatReply {
 pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
     let answer = Answer::parse(body).map_err(malformed)?;
     if let Some(error) = answer.error {
-        return Err(ReplyError::Upstream { message: error_text(error) });
+        return Err(ReplyError::Upstream(error_said(error)));
     }
     let message =
         answer.message.as_ref().ok_or_else(|| malformed("`message` is missing".into()))?;

@@ -3,7 +3,7 @@
 //! One id and one running tool-call index for the whole stream; the role stands on the first chunk only. The caller
 //! splits the lines, frames the chunks and decides what an end before [`ChatStream::finished`] means.
 
-use super::error::{StreamError, error_text};
+use super::error::{StreamError, error_said};
 use super::json::{Piece, problem, push_string};
 use super::thinking::Splitter;
 use super::wire::{Answer, AnswerMessage, CallIds, ToolCall, push_usage};
@@ -68,7 +68,7 @@ impl ChatStream {
         }
         let answer = Answer::parse(line).map_err(malformed)?;
         if let Some(error) = answer.error {
-            return Err(StreamError::Upstream { message: error_text(error) });
+            return Err(StreamError::Upstream(error_said(error)));
         }
         match (&answer.message, answer.done) {
             (Some(message), _) => self.message(message, emit).map_err(malformed)?,

@@ -1,7 +1,10 @@
 //! A stream of the client's own dialect: every frame passes as it came, but for the model's name.
 //! What is JSON in place of a stream goes to `whole`.
 
-use super::{super::Usage, read_error, usage, whole};
+use super::{
+    super::{Usage, said::read_error},
+    usage, whole,
+};
 use crate::{
     json::{Member, Scanner, json_text},
     provider::{ChunkSink, Echo, StreamFailure, StreamTranslator},

@@ -1,7 +1,7 @@
 //! A whole completion in place of a stream: some servers do not stream, whatever they are asked.
 //! It is made into the chunks that a stream would have had.
 
-use super::{super::Usage, read_error};
+use super::super::{Usage, said::read_error};
 use crate::provider::StreamFailure;
 use serde_json::{Map, Value, json};
 

@@ -1,0 +1,158 @@
+//! Texts without secrets: the one way words of others (upstreams, callbacks) take to clients,
+//! callbacks and the log.
+//!
+//! A secret is known as it is and as others may write it ([`forms`]). What looks like a key is
+//! masked wherever it stands; what could be a word only as a word of its own; placeholders and
+//! short values not at all.
+
+mod forms;
+mod kind;
+
+pub(crate) use kind::names_a_secret;
+use kind::{Strength, tokens_in_header, tokens_in_path};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, sync::Arc};
+
+const MASK: &str = "***";
+
+/// The secrets to mask.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(BTreeMap<String, Strength>);
+
+impl Secrets {
+    /// Adds a secret, unless it is a placeholder.
+    pub(crate) fn add(&mut self, secret: &str) {
+        let secret = secret.trim();
+        let Some(strength) = Strength::of(secret) else { return };
+        self.0.insert(secret.to_owned(), strength);
+        if strength == Strength::Key {
+            for form in forms::of(secret) {
+                self.0.entry(form).or_insert(strength);
+            }
+        }
+    }
+
+    /// Adds what is secret in a header's value.
+    pub(crate) fn add_header(&mut self, name: &str, value: &str) {
+        tokens_in_header(name, value).iter().for_each(|token| self.add(token));
+    }
+
+    /// Adds what a base URL holds in its path.
+    pub(crate) fn add_base(&mut self, base: &str) {
+        tokens_in_path(base).for_each(|token| self.add(token));
+    }
+
+    /// Adds the texts of a parameter that stand under a name that speaks of secrets.
+    pub(crate) fn add_member(&mut self, name: &str, value: &serde_json::Value) {
+        self.add_value(value, names_a_secret(name));
+    }
+
+    fn add_value(&mut self, value: &serde_json::Value, is_secret: bool) {
+        match value {
+            // `api_key_env: MY_KEY` names a variable.
+            serde_json::Value::String(text) if is_secret && !kind::names_a_variable(text) => {
+                self.add(text);
+            }
+            serde_json::Value::Array(items) => {
+                items.iter().for_each(|item| self.add_value(item, is_secret));
+            }
+            serde_json::Value::Object(members) => members.iter().for_each(|(name, value)| {
+                self.add_value(value, is_secret || names_a_secret(name));
+            }),
+            _ => {}
+        }
+    }
+
+    /// How they are looked for.
+    pub(crate) fn masking(self) -> Masking {
+        if self.0.is_empty() {
+            return Masking::default();
+        }
+        let strengths = self.0.values().copied().collect();
+        let mut builder = AhoCorasick::builder();
+        // Secrets may overlap, and all of each has to go.
+        let search = builder.match_kind(MatchKind::Standard).build(self.0.keys());
+        // Only patterns of gigabytes have no automaton.
+        Masking(search.ok().map(|search| Arc::new(Search { search, strengths })))
+    }
+}
+
+/// Replaces secrets in texts, in time linear in their length.
+#[derive(Clone, Default)]
+pub(crate) struct Masking(Option<Arc<Search>>);
+
+struct Search {
+    search: AhoCorasick,
+    /// By pattern.
+    strengths: Vec<Strength>,
+}
+
+impl Masking {
+    pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let Some(search) = &self.0 else { return Cow::Borrowed(text) };
+        if !search.search.is_match(text) {
+            return Cow::Borrowed(text);
+        }
+        let places = search.places(text);
+        if places.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut masked = String::with_capacity(text.len());
+        let mut from = 0;
+        for place in places {
+            masked.push_str(&text[from..place.start]);
+            masked.push_str(MASK);
+            from = place.end;
+        }
+        masked.push_str(&text[from..]);
+        Cow::Owned(masked)
+    }
+
+    pub(crate) fn mask_in_place(&self, text: &mut String) {
+        if let Cow::Owned(masked) = self.mask(text) {
+            *text = masked;
+        }
+    }
+}
+
+impl Search {
+    /// Where secrets stand, in order and apart.
+    fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let mut places: Vec<Range<usize>> = Vec::new();
+        for found in self.search.find_overlapping_iter(text) {
+            let place = found.range();
+            let strength = self.strengths.get(found.pattern().as_usize());
+            if strength == Some(&Strength::Word) && !kind::is_whole_word(text, &place) {
+                continue;
+            }
+            // They come by their ends, so one that begins earlier takes up those within it.
+            let mut place = place;
+            while let Some(last) = places.pop_if(|last| last.end > place.start) {
+                place.start = place.start.min(last.start);
+                place.end = place.end.max(last.end);
+            }
+            places.push(place);
+        }
+        places
+    }
+}
+
+/// Masks one secret that seldom is in a text: then it costs a search.
+pub(crate) fn mask_one(text: &mut String, secret: &str) {
+    if !secret.is_empty() && memchr::memmem::find(text.as_bytes(), secret.as_bytes()).is_some() {
+        let mut secrets = Secrets::default();
+        secrets.add(secret);
+        secrets.masking().mask_in_place(text);
+    }
+}
+
+/// Says nothing of what it looks for.
+impl fmt::Debug for Masking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Masking")
+    }
+}
+
+#[cfg(test)]
+mod tests;

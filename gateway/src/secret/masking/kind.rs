@@ -1,0 +1,210 @@
+//! What is a secret: by its own look, and by the name it stands under.
+
+use std::ops::Range;
+
+/// How surely a text is a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strength {
+    /// It looks like a key: no other text holds it by chance.
+    Key,
+    /// It could be a word.
+    Word,
+}
+
+/// Shorter ones stand in ordinary words.
+const SHORTEST: usize = 8;
+
+/// What people write where a key is asked for that nobody checks: without case and punctuation,
+/// and without `sk` before it.
+const PLACEHOLDERS: [&str; 40] = [
+    "anything",
+    "apikey",
+    "changeme",
+    "dummy",
+    "dummyapikey",
+    "dummykey",
+    "dummytoken",
+    "empty",
+    "example",
+    "examplekey",
+    "fake",
+    "fakeapikey",
+    "fakekey",
+    "insertyourkeyhere",
+    "lmstudio",
+    "localhost",
+    "mykey",
+    "noapikey",
+    "noapikeyrequired",
+    "nokey",
+    "nokeyneeded",
+    "nokeyrequired",
+    "none",
+    "notarealkey",
+    "notneeded",
+    "notrequired",
+    "notset",
+    "notused",
+    "null",
+    "ollama",
+    "password",
+    "placeholder",
+    "secret",
+    "testkey",
+    "token",
+    "undefined",
+    "unused",
+    "yourapikey",
+    "yourapikeyhere",
+    "yourkeyhere",
+];
+
+impl Strength {
+    /// `None` for what must not be masked.
+    pub(super) fn of(secret: &str) -> Option<Self> {
+        if secret.len() < SHORTEST || is_placeholder(secret) {
+            return None;
+        }
+        let digits = secret.bytes().filter(u8::is_ascii_digit).count();
+        let letters = secret.bytes().filter(u8::is_ascii_alphabetic).count();
+        // `prompt-caching` and `20240731` could stand anywhere, `sk-9f3c1e` could not.
+        let mixed = digits > 0 && letters > 0;
+        let odd = secret.bytes().any(|byte| byte.is_ascii_punctuation() && byte != b'-');
+        let is_key = mixed || (odd && letters + digits > 0) || secret.len() >= 20;
+        Some(if is_key { Self::Key } else { Self::Word })
+    }
+}
+
+fn is_placeholder(secret: &str) -> bool {
+    let plain: String =
+        secret.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
+    let bare = plain.strip_prefix("sk").unwrap_or(&plain);
+    // `xxxxxxxx`, `********`, `sk-00000000`.
+    let uniform = bare.bytes().zip(bare.bytes().skip(1)).all(|(one, next)| one == next);
+    let counted = matches!(bare, "1234" | "12345678" | "123456789" | "1234567890");
+    uniform || counted || PLACEHOLDERS.contains(&&*plain) || PLACEHOLDERS.contains(&bare)
+}
+
+/// Whether neither neighbour goes on with the word.
+pub(super) fn is_whole_word(text: &str, place: &Range<usize>) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let before = text[..place.start].chars().next_back();
+    let after = text[place.end..].chars().next();
+    !before.is_some_and(goes_on) && !after.is_some_and(goes_on)
+}
+
+/// Words of names that speak of secrets.
+const WORDS: [&str; 22] = [
+    "apikey",
+    "auth",
+    "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "credentials",
+    "jwt",
+    "key",
+    "keys",
+    "license",
+    "pass",
+    "passphrase",
+    "passwd",
+    "password",
+    "pat",
+    "pwd",
+    "secret",
+    "secrets",
+    "session",
+    "signature",
+    "token",
+];
+
+/// Whether what stands under this name is secret: `api_key`, `X-Auth-Token`, `clientSecret`, but not
+/// `max_tokens`.
+pub(crate) fn names_a_secret(name: &str) -> bool {
+    let mut word = String::new();
+    let (mut after_lower, mut found) = (false, false);
+    for c in name.chars().chain(['-']) {
+        if !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && after_lower) {
+            found |= WORDS.contains(&&*word);
+            word.clear();
+        }
+        after_lower = c.is_ascii_lowercase();
+        if c.is_ascii_alphanumeric() {
+            word.push(c.to_ascii_lowercase());
+        }
+    }
+    // Names in one word: `accesstoken`, `XAPIKey`.
+    let ends = ["apikey", "accesskey", "secretkey", "token", "secret", "password", "authorization"];
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = plain.to_ascii_lowercase();
+    found || ends.iter().any(|end| plain.ends_with(end))
+}
+
+/// Whether a text is the name of a variable, as people write them: `MY_API_KEY`.
+pub(super) fn names_a_variable(text: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_uppercase());
+    begins && text.contains('_') && text.bytes().all(is_name)
+}
+
+/// Keys known for what they are, whatever they stand under.
+const PREFIXES: [&str; 13] = [
+    "sk-",
+    "sk_",
+    "pk-",
+    "pk_",
+    "gsk_",
+    "xai-",
+    "hf_",
+    "ghp_",
+    "github_pat_",
+    "AKIA",
+    "AIza",
+    "eyJ",
+    "xoxb-",
+];
+
+/// What is secret in the value of a header of this name.
+pub(crate) fn tokens_in_header<'v>(name: &str, value: &'v str) -> Vec<&'v str> {
+    const SCHEMES: [&str; 7] = ["bearer", "basic", "token", "apikey", "api-key", "digest", "key"];
+    let value = value.trim();
+    let is_scheme = |text: &str| SCHEMES.iter().any(|it| it.eq_ignore_ascii_case(text));
+    let credentials = value.split_once(' ').filter(|(scheme, _)| is_scheme(scheme));
+    if credentials.is_none() && !names_a_secret(name) {
+        return if is_key(value) { vec![value] } else { Vec::new() };
+    }
+    let mut tokens = vec![value];
+    tokens.extend(credentials.map(|(_, rest)| rest.trim()));
+    // `Token token="…"`, `session=…; path=…`.
+    for part in value.split([' ', ',', ';', '"']).filter(|part| part.len() < value.len()) {
+        tokens.push(part);
+    }
+    let values: Vec<_> = tokens.iter().filter_map(|part| Some(part.split_once('=')?.1)).collect();
+    tokens.extend(values);
+    tokens.retain(|token| !token.is_empty());
+    tokens
+}
+
+/// What is secret in the path of a base URL: segments that are plainly keys.
+pub(crate) fn tokens_in_path(url: &str) -> impl Iterator<Item = &str> {
+    let path = url.split_once("://").map_or(url, |(_, rest)| rest);
+    path.split(['/', '?', '&', '=', '#', '@', ':']).skip(1).filter(|segment| is_key(segment))
+}
+
+fn is_key(text: &str) -> bool {
+    is_random(text)
+        || (text.len() >= SHORTEST && PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
+}
+
+/// Long, with one run of letters and digits mixed, as no word, date, version or host has.
+fn is_random(text: &str) -> bool {
+    if text.len() < 16 || text.contains(char::is_whitespace) {
+        return false;
+    }
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| {
+        let bytes = run.bytes().zip(run.bytes().skip(1));
+        let changes = bytes.filter(|(one, next)| one.is_ascii_digit() != next.is_ascii_digit());
+        run.len() >= 12 && changes.count() >= 3
+    })
+}
