@@ -45,7 +45,7 @@ pub(crate) fn sent_keys<'h>(
 ) -> impl Iterator<Item = &'h str> {
     let names = key_header.into_iter().chain(&KEY_HEADERS).chain(&OTHERS);
     let values = names.flat_map(|name| headers.get_all(name)).filter_map(|it| it.to_str().ok());
-    values.map(|value| value.trim()).map(|value| match value.split_once(' ') {
+    values.map(str::trim).map(|value| match value.split_once(' ') {
         Some((scheme, key)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => key.trim(),
         _ => value,
     })

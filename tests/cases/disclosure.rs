@@ -227,7 +227,7 @@ async fn a_base_that_a_callback_chose_gets_no_secret_of_the_config() {
             with(faulty("f", route.clone()), "mode", json!("blocking")),
         ] {
             let callback = with(callback, "grants", grants.clone());
-            let config = with_callbacks(&[deployment.clone()], &json!([callback]));
+            let config = with_callbacks(std::slice::from_ref(&deployment), &json!([callback]));
             let gateway = Gateway::with_config(config).start().await;
             let _ = gateway.client().chat("gpt").send().await.expect_status(200);
             let sent = other.requests().pop().unwrap();

@@ -288,9 +288,12 @@ pub(super) async fn upstream_error(
     // What is no error's status is not one to pass on.
     let status = if (400..600).contains(&status) { status } else { 502 };
     let mut failure = Failure::of_upstream(status, said);
-    let text = |name| Some(String::from_utf8_lossy(answer.headers.get(name)?).into_owned());
-    failure.retry_after = text("retry-after");
+    let text = |name: &str| {
+        let value = answer.headers.get(name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
     failure.upstream_request_id = REQUEST_IDS.into_iter().find_map(text);
+    failure.retry_after = text("retry-after");
     for (name, value) in &answer_headers(app, sent, &answer.headers) {
         if !value.is_empty()
             && let Ok(value) = value.to_str()

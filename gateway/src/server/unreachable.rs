@@ -89,8 +89,8 @@ fn lacks_descriptors(error: &UpstreamError) -> bool {
         UpstreamError::Resolve { .. } | UpstreamError::Tls { fault: TlsFault::NoRoots, .. }
     );
     let none_left = |error: io::Error| {
-        let limits =
-            [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|it| it.raw_os_error());
+        let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+            .map(rustix::io::Errno::raw_os_error);
         error.raw_os_error().is_some_and(|code| limits.contains(&code))
     };
     error.lacks_descriptors() || (hidden && UnixDatagram::unbound().is_err_and(none_left))
