@@ -178,6 +178,8 @@ pub struct CallbackHost {
     kv: Arc<KvStore>,
     metrics: InstanceMetrics,
     permissions: Arc<Permissions>,
+    /// The gateway's secrets.
+    masking: Masking,
     background: Arc<Background>,
     tasks: Arc<AtomicUsize>,
     jobs: Arc<AtomicUsize>,
@@ -204,6 +206,7 @@ impl CallbackHost {
             kv: services.stores.with(&scope, store, Arc::clone),
             metrics: InstanceMetrics::new(&services.metrics, counting.callback, &name),
             permissions: Arc::clone(permissions),
+            masking: services.masking.clone(),
             background: services.background(&name),
             tasks: Arc::default(),
             jobs: Arc::default(),
@@ -215,7 +218,7 @@ impl CallbackHost {
 
     /// A text of the callback's without the secrets it was given, or anybody else's.
     pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        masked_twice(self.permissions.masking(), &self.services.masking, text)
+        masked_twice(self.permissions.masking(), &self.masking, text)
     }
 
     /// What logs call the instance.
