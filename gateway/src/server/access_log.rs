@@ -37,8 +37,6 @@ pub(super) struct Record {
     /// What was chosen.
     pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) upstream_model: String,
-    /// What was asked.
-    pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) stream: bool,
     /// How long the upstream took to begin its answer.
     pub(super) upstream: Option<Duration>,
@@ -62,7 +60,6 @@ impl Record {
             requested_model: String::new(),
             deployment: None,
             upstream_model: String::new(),
-            deployment: None,
             stream: false,
             upstream: None,
             first_token: None,
