@@ -36,6 +36,7 @@ mod yaml;
 pub use callbacks::{
     BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
 };
+pub(crate) use callbacks::{is_file_name, quoted};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};

@@ -29,8 +29,15 @@ fn main() -> ExitCode {
     if let Some(Command::Probe) = cli.command {
         return match callbacks::run_probe() {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&format!("not for use by hand: {error}")),
+            Err(error) => complain(&format!("not for use by hand, or it cannot begin: {error}")),
         };
+    }
+    if matches!(cli.command, None | Some(Command::Demo(_)))
+        && let Err(error) = in_earnest()
+    {
+        return complain(&format!(
+            "cannot start itself again without `{PROBE_VARIABLE}`: {error}; unset it"
+        ));
     }
     child::enable();
     // To its end: from then on, whoever calls `exit` is `main`.
@@ -60,8 +67,26 @@ fn on_trial() -> io::Result<()> {
     if is_probe() {
         return Ok(());
     }
-    let arguments = env::args_os().skip(1);
-    Err(process::Command::new(env::current_exe()?).args(arguments).env(PROBE_VARIABLE, "1").exec())
+    Err(itself()?.env(PROBE_VARIABLE, "1").exec())
+}
+
+/// Starts this program anew without the mark of a trial, should it have been given one: a callback of
+/// a gateway that serves must not take itself to be tried.
+fn in_earnest() -> io::Result<()> {
+    if !is_probe() {
+        return Ok(());
+    }
+    Err(itself()?.env_remove(PROBE_VARIABLE).exec())
+}
+
+/// This program with the same arguments. Without `/proc`, by the name it was started by.
+fn itself() -> io::Result<process::Command> {
+    let mut arguments = env::args_os();
+    let started_by = arguments.next();
+    let program = env::current_exe().or_else(|error| started_by.map(Into::into).ok_or(error))?;
+    let mut command = process::Command::new(program);
+    command.args(arguments);
+    Ok(command)
 }
 
 async fn serve(options: Serve) -> ExitCode {

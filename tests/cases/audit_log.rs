@@ -282,3 +282,15 @@ async fn where_asked_for_no_call_begins_that_cannot_be_written_down() {
     gateway.stop().await;
     assert_eq!(lines(&logs.join(FILE)).len(), answered + 1);
 }
+
+/// The mark of a trial is for child processes; one that the environment brings along means nothing.
+#[tokio::test]
+async fn a_gateway_that_serves_is_on_no_trial() {
+    let upstream = upstream(Answer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let callbacks = json!([audit(json!({"path": folder.path().join(FILE)}))]);
+    let config = with_callbacks(&every_dialect(&upstream), &callbacks);
+    let gateway = Gateway::with_config(config).env("CALLGATE_PROBE", "1").start().await;
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    assert_eq!(lines_at_end(gateway, &folder).await.len(), 1);
+}

@@ -151,6 +151,25 @@ async fn two_entries_of_one_callback_need_names_of_their_own() {
 }
 
 #[tokio::test]
+async fn what_was_written_is_quoted_and_cut() {
+    let long = format!("src.{}", "x".repeat(5000));
+    let mut config = config(&[]);
+    config["litellm_settings"] =
+        json!({"callbacks": ["src.callbacks.bad", "librouting.so", "./none/libgone.so", long]});
+    let said = Gateway::with_config(config).check().await.stderr;
+    for expected in [
+        "callbacks[0]: plugin `src.callbacks.bad`: expected `libbad.so`",
+        "/src/callbacks/libbad.so`",
+        "plugin `librouting.so`: expected a callback's name or a path with a `/`",
+        "write `routing`, or a path: `./librouting.so`",
+        "plugin `./none/libgone.so`: expected a plugin at",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!said.contains(&"x".repeat(201)), "{said}");
+}
+
+#[tokio::test]
 async fn no_two_entries_are_called_the_same_and_a_lonely_share_is_told() {
     let mut config = config(&[]);
     config["litellm_settings"] = json!({"callbacks": ["routing",

@@ -28,6 +28,9 @@ pub(super) enum CacheError {
         /// The system's word.
         error: io::Error,
     },
+    /// Where it leads may be changed, or lead to a folder of others.
+    #[error("expected a folder at `{}`, found a link; name the folder it leads to", .0.display())]
+    Link(PathBuf),
     /// Others could write into it.
     #[error(
         "expected `{}` to be the gateway's user's and writable by nobody else, found user {owner} and mode {:o}",
@@ -57,6 +60,9 @@ impl CacheFolder {
     pub(super) fn open(configured: Option<&Path>) -> Result<Self, CacheError> {
         let path = configured.map(Path::to_owned).or_else(default_path);
         let path = path.ok_or(CacheError::Nowhere)?;
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Err(CacheError::Link(path));
+        }
         let judged = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         let judged = judged.and_then(|()| fs::metadata(&path)).and_then(|metadata| {
             // Asked, not guessed: the file system may be read-only.
@@ -165,6 +171,11 @@ mod tests {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("ours");
         let opened = CacheFolder::open(Some(folder.path()));
         assert!(matches!(opened, Err(CacheError::Shared { .. })));
+        let real = folder.path().join("real");
+        fs::create_dir(&real).expect("made");
+        std::os::unix::fs::symlink(&real, folder.path().join("link")).expect("made");
+        let opened = CacheFolder::open(Some(&folder.path().join("link")));
+        assert!(matches!(opened, Err(CacheError::Link(_))));
         let file = folder.path().join("file");
         fs::write(&file, "").expect("written");
         let opened = CacheFolder::open(Some(&file));

@@ -85,10 +85,12 @@ pub(super) fn inspect(
     let bytes = file::read(file)?;
     let sha256 = Sha256::digest(&bytes).into();
     pin::check(&sha256, entry, search.requires_pins())?;
+    if search.is_strict()
+        && let Some(unwise) = file::permissions_of_way(file).into_iter().next()
+    {
+        return Err(Refusal::Untrusted(unwise));
+    }
     for unwise in file::permissions(file) {
-        if search.is_strict() {
-            return Err(Refusal::Untrusted(unwise));
-        }
         let text = about(entry, Some(file), &unwise.to_string());
         warnings.push(Problem::warning(entry.place.clone(), text).remedy(unwise.remedy()));
     }

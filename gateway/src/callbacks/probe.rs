@@ -36,6 +36,9 @@ const SHOWN: usize = 300;
 pub(super) enum ProbeError {
     #[error("expected it to survive a trial in a child process, found that it {how} {when}{said}")]
     Died { how: String, when: String, said: String, cause: Cause },
+    /// Nothing is wrong with the plugin that anybody knows of.
+    #[error("expected a trial in a child process, found that there can be none: {0}")]
+    NoTrial(String),
     /// It was refused there as it would have been here.
     #[error("{text}")]
     Refused { text: String, remedy: String },
@@ -54,6 +57,11 @@ impl ProbeError {
     pub(super) fn remedy(&self) -> String {
         let advice = match self {
             Self::Refused { remedy, .. } => return remedy.clone(),
+            Self::NoTrial(_) => {
+                return "let the gateway start a process of its own (descriptors, processes, memory, \
+                        a mounted `/proc`); `callgate.probe: never` loads plugins untried"
+                    .to_owned();
+            }
             Self::Died { cause, .. } => match cause {
                 Cause::File => "copy or build the plugin again",
                 Cause::Callback => "correct its settings, or ask its author",
@@ -126,15 +134,9 @@ impl Prober {
         {
             return Ok(());
         }
-        let outcome = match self.run(&request, snapshot) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                // Where no process may be started, that must not be what keeps a gateway down.
-                let file = inspected.file.display();
-                tracing::warn!("`{file}` is loaded without a trial in a child process: {error}");
-                return Ok(());
-            }
-        };
+        let outcome = self
+            .run(&request, snapshot)
+            .map_err(|error| ProbeError::NoTrial(format!("it cannot be started: {error}")))?;
         tracing::debug!(step = %outcome.step, "probed `{}`", inspected.file.display());
         if judge(outcome, &entry.settings, self.limit)?
             && let Some(verdict) = verdict
@@ -163,6 +165,12 @@ fn judge(outcome: Outcome, settings: &Value, limit: Duration) -> Result<bool, Pr
             }
             Err(_) => ("gave an answer that is none".to_owned(), None),
         },
+        Ending::Exited(_) if step.is_empty() => {
+            return Err(ProbeError::NoTrial(format!(
+                "it ended at once{}",
+                said(&output, settings)
+            )));
+        }
         Ending::Exited(status) => (format!("ended the process with status {status}"), None),
         Ending::Signal(9) => {
             ("was killed (SIGKILL), as for want of memory,".to_owned(), Some(Cause::Killed))
@@ -229,6 +237,17 @@ mod tests {
             assert!(error.to_string().contains(sentence), "{error}");
             assert!(matches!(error, ProbeError::Died { cause, .. } if cause == advised), "{error}");
         }
+    }
+
+    #[test]
+    fn a_child_that_cannot_begin_is_no_fault_of_the_plugin() {
+        let error = judged(Ending::Exited(1), "").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected a trial in a child process, found that there can be none: it ended at once; \
+             it printed: so long"
+        );
+        assert!(error.remedy().contains("`/proc`") && error.remedy().contains("probe: never"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::loader::{InstanceError, LibraryError};
 use super::probe::ProbeError;
 use super::record::Suspect;
 use super::resolve::ResolveError;
-use crate::config::{CallbackEntry, Problem, Severity};
+use crate::config::{CallbackEntry, Problem, Severity, quoted};
 
 /// Why a plugin is not used.
 #[derive(Debug, Error)]
@@ -63,11 +63,12 @@ impl Refusal {
     }
 }
 
-/// ``plugin `rate_limit` (`plugins/librate_limit.so`): …``
+/// ``plugin `src.callbacks.rate_limit` (`plugins/librate_limit.so`): …``, named as it was written.
 pub(super) fn about(entry: &CallbackEntry, file: Option<&Path>, text: &str) -> String {
+    let written = quoted(&entry.written);
     match file {
-        Some(file) => format!("plugin `{}` (`{}`): {text}", entry.name, file.display()),
-        None => format!("plugin `{}`: {text}", entry.name),
+        Some(file) => format!("plugin `{written}` (`{}`): {text}", file.display()),
+        None => format!("plugin `{written}`: {text}"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::config::{CallbackEntry, closest};
+use crate::config::{CallbackEntry, closest, is_file_name, quoted};
 
 /// Where plugins are looked for, and how strictly their files are judged.
 #[derive(Clone, Debug, Default)]
@@ -86,8 +86,11 @@ pub(super) enum ResolveError {
         list(tried)
     )]
     LitellmBuiltIn { name: String, tried: Vec<PathBuf> },
+    #[error("expected a callback's name or a path with a `/`, found the file name `{0}`")]
+    FileName(String),
     #[error(
-        "expected `lib{name}.so` in one of the plugin folders, found it in none: tried {}",
+        "expected `lib{}.so` in one of the plugin folders, found it in none: tried {}",
+        quoted(name),
         list(tried)
     )]
     NotFound { name: String, tried: Vec<PathBuf>, near: Option<String> },
@@ -106,16 +109,27 @@ impl ResolveError {
             Self::LitellmBuiltIn { name, .. } => format!(
                 "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
             ),
+            Self::FileName(name) => {
+                let stem = name.strip_suffix(".so").unwrap_or(name);
+                let stem = stem.strip_prefix("lib").unwrap_or(stem);
+                format!("write `{stem}`, or a path: `./{name}`")
+            }
+            Self::NotFound { name, .. } if name.ends_with("handler_instance") => {
+                "Python callbacks are not run; docs/plugin-guide.md shows how to write a native one"
+                    .to_owned()
+            }
             Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::NotFound { name, .. } => format!(
-                "copy the plugin to one of these folders, name its folder with `--plugin-dir`, or write its path: `./lib{name}.so`"
+                "copy the plugin to one of these folders, name its folder with `--plugin-dir`, or write its path: `./lib{}.so`",
+                quoted(name)
             ),
         }
     }
 }
 
 fn list(tried: &[PathBuf]) -> String {
-    let paths: Vec<_> = tried.iter().map(|path| format!("`{}`", path.display())).collect();
+    let paths: Vec<_> =
+        tried.iter().map(|path| format!("`{}`", quoted(&path.display().to_string()))).collect();
     paths.join(", ")
 }
 
@@ -130,7 +144,12 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
     }
     let name = entry.name.clone();
     let file = format!("lib{name}.so");
-    let mut tried: Vec<_> = search.folders.iter().map(|folder| folder.join(&file)).collect();
+    if is_file_name(&entry.written) {
+        return Err(ResolveError::FileName(quoted(&entry.written)));
+    }
+    // Where the dots lead is what the operator pointed at.
+    let folders = entry.folder.iter().chain(&search.folders);
+    let mut tried: Vec<_> = folders.map(|folder| folder.join(&file)).collect();
     if let Some(found) = tried.iter().position(|path| is_there(path)) {
         return Ok(tried.swap_remove(found));
     }
@@ -176,8 +195,10 @@ const LITELLM_BUILT_INS: &[&str] = &[
     "generic_api",
     "greenscale",
     "helicone",
+    "hide_secrets",
     "humanloop",
     "lago",
+    "lakera_prompt_injection",
     "langfuse",
     "langfuse_otel",
     "langtrace",
@@ -190,7 +211,9 @@ const LITELLM_BUILT_INS: &[&str] = &[
     "opik",
     "otel",
     "pagerduty",
+    "parallel_request_limiter_v3",
     "posthog",
+    "presidio",
     "prometheus",
     "promptlayer",
     "resend_email",

@@ -1,7 +1,7 @@
 //! The child's side: takes over what was handed to it, and bounds itself before it does anything.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
 };
@@ -40,7 +40,9 @@ impl Inside {
         let _ = setrlimit(Resource::Data, bound(MEMORY));
         let input = fcntl_dupfd_cloexec(stdio::stdin(), 3)?;
         let channel = fcntl_dupfd_cloexec(stdio::stdout(), 3)?;
-        stdio::dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
+        // Empty, also where there is no /dev/null.
+        let (empty, _) = io::pipe()?;
+        stdio::dup2_stdin(empty)?;
         stdio::dup2_stdout(stdio::stderr())?;
         let mut channel = UnixStream::from(channel);
         let mut request = Vec::new();

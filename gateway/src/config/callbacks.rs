@@ -36,6 +36,11 @@ pub struct CallbackEntry {
     pub instance: Option<String>,
     /// Entries of one plugin that share counters and values on purpose say the same here.
     pub share: Option<(String, Place)>,
+    /// The name or path as the operator wrote it.
+    pub written: String,
+    /// The folder beside the config that the dots of the name lead to: `src/callbacks` of
+    /// `src.callbacks.rate_limit`.
+    pub folder: Option<PathBuf>,
     /// The file, when the entry names one; relative paths are resolved against the config's folder.
     pub file: Option<PathBuf>,
     /// Always an object; variables are expanded.
@@ -78,6 +83,8 @@ impl CallbackEntry {
         Self {
             position: 0,
             name: name.to_owned(),
+            written: name.to_owned(),
+            folder: None,
             instance: None,
             share: None,
             file: Some(file.to_owned()),
@@ -185,6 +192,8 @@ fn entry(
     let mut entry = CallbackEntry {
         position,
         name: String::new(),
+        written: String::new(),
+        folder: None,
         instance: None,
         share: None,
         file: None,
@@ -207,7 +216,7 @@ fn entry(
         enabled = inline(reader, section, &mut entry)?;
     } else {
         let text = reader.text(field)?;
-        (entry.name, entry.file) = named(reader, &text);
+        entry.is_called(reader, text);
     }
     if entry.name.trim().is_empty() {
         reader.error(field, "expected a plugin's name or a path to its file, found neither");
@@ -216,14 +225,39 @@ fn entry(
     Some((entry, enabled))
 }
 
-/// `src.callbacks.rate_limit` means `rate_limit`; text with a `/` is a path.
-fn named(reader: &Reader<'_>, text: &str) -> (String, Option<PathBuf>) {
-    if text.contains('/') {
-        let stem = Path::new(text).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let name = stem.strip_prefix("lib").unwrap_or(stem);
-        return (name.to_owned(), Some(reader.beside_config(text)));
+impl CallbackEntry {
+    /// `src.callbacks.rate_limit` means `rate_limit`, also in the folder `src/callbacks`; text with a
+    /// `/` is a path.
+    fn is_called(&mut self, reader: &Reader<'_>, text: String) {
+        if text.contains('/') {
+            stem(&text).clone_into(&mut self.name);
+            self.file = Some(reader.beside_config(&text));
+        } else if is_file_name(&text) {
+            stem(&text).clone_into(&mut self.name);
+        } else {
+            last_segment(&text).clone_into(&mut self.name);
+            self.folder = folder(&text).map(|folder| reader.beside_config(&folder));
+        }
+        self.written = text;
     }
-    (last_segment(text).to_owned(), None)
+}
+
+/// `rate_limit` of `x/librate_limit.so`.
+fn stem(path: &str) -> &str {
+    let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem.strip_prefix("lib").unwrap_or(stem)
+}
+
+/// `libx.so` without a folder is neither a name nor, without a `/`, a path.
+pub(crate) fn is_file_name(text: &str) -> bool {
+    text.strip_suffix(".so").is_some_and(|stem| !stem.is_empty() && !text.contains('/'))
+}
+
+/// `src/callbacks` of `src.callbacks.rate_limit`; `None` without dots.
+fn folder(name: &str) -> Option<String> {
+    let (folder, _) = name.rsplit_once('.')?;
+    let whole = folder.split('.').all(|segment| !segment.is_empty());
+    whole.then(|| folder.replace('.', "/"))
 }
 
 fn last_segment(name: &str) -> &str {
@@ -244,13 +278,14 @@ fn inline(
         reader.error(&section.field, "expected a `name` or a `path`, found neither");
     }
     if let Some(path) = &path {
-        entry.name = named(reader, &format!("./{path}")).0;
+        stem(path).clone_into(&mut entry.name);
         entry.file = Some(reader.beside_config(path));
+        entry.written.clone_from(path);
     }
     if let Some(name) = &name {
-        let (name, file) = named(reader, name);
-        entry.name = name;
-        entry.file = entry.file.take().or(file);
+        let given = entry.file.take();
+        entry.is_called(reader, name.clone());
+        entry.file = given.or(entry.file.take());
     }
     entry.instance = section.take("instance").and_then(|field| filled(reader, &field));
     entry.share = section
@@ -358,5 +393,14 @@ fn report_unused(
             Some(near) => problem.remedy(format!("did you mean `{near}`?")),
             None => problem.remedy("name it in `litellm_settings.callbacks`"),
         });
+    }
+}
+
+/// What an operator wrote, for a message: at most 200 characters of it.
+pub(crate) fn quoted(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

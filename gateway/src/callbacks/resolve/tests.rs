@@ -13,6 +13,8 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
     CallbackEntry {
         position: 0,
         name: name.to_owned(),
+        written: name.to_owned(),
+        folder: None,
         instance: None,
         share: None,
         file: None,
@@ -79,6 +81,34 @@ fn a_miss_says_what_to_do() {
     for odd in ["..", "a\0b", &"x".repeat(5000), ""] {
         assert!(matches!(refused(odd), ResolveError::NotFound { .. }), "{odd:?}");
     }
+}
+
+#[test]
+fn dots_lead_to_a_folder_beside_the_config() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut wanted = entry("own", json!({}));
+    wanted.folder = Some(root.path().join("src/callbacks"));
+    let search = SearchPath::new(None, &root.path().join("config.yaml"), None);
+    let missing = resolve(&wanted, &search).expect_err("not there").to_string();
+    assert!(missing.contains("src/callbacks/libown.so`, `"), "{missing}");
+    fs::create_dir_all(root.path().join("src/callbacks")).expect("a folder");
+    let file = root.path().join("src/callbacks/libown.so");
+    fs::write(&file, "").expect("a file");
+    assert_eq!(resolve(&wanted, &search), Ok(file));
+}
+
+#[test]
+fn a_file_name_is_no_name_and_python_is_not_run() {
+    let named = |written: &str, name: &str| {
+        let mut wanted = entry(name, json!({}));
+        written.clone_into(&mut wanted.written);
+        resolve(&wanted, &SearchPath::default()).expect_err("not there")
+    };
+    let file = named("librouting.so", "routing");
+    assert!(file.to_string().contains("found the file name `librouting.so`"), "{file}");
+    assert_eq!(file.remedy(), "write `routing`, or a path: `./librouting.so`");
+    let python = named("custom_callbacks.proxy_handler_instance", "proxy_handler_instance");
+    assert!(python.remedy().contains("Python callbacks are not run"), "{}", python.remedy());
 }
 
 #[test]
