@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Limits, Reuse},
     deployments::Deployments,
     host::Services,
-    metrics::CallMetrics,
+    metrics::{CallMetrics, Occupancy},
     secret::{Masking, Secret},
     server::WebRules,
     upstream::Tls,
@@ -39,6 +39,8 @@ pub struct App {
     /// What those outside must not see of words of upstreams and callbacks.
     pub(crate) masking: Masking,
     pub(crate) metrics: CallMetrics,
+    /// What the server is doing right now.
+    pub(crate) occupancy: Arc<Occupancy>,
     /// Whether `GET /metrics` needs the key.
     pub(crate) metrics_auth: bool,
     /// Names this process in the hop header, so that a call that comes back is known.
@@ -75,6 +77,7 @@ impl App {
             masking: services.masking().clone(),
             services,
             metrics,
+            occupancy: Arc::default(),
             metrics_auth: config.litellm.metrics_auth,
             hop: format!("{:016x}", fastrand::u64(..)),
             key_id: Arc::from(key_id),

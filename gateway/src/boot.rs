@@ -259,7 +259,7 @@ impl Ready {
     /// Serves until it is asked to stop, then lets the running calls end, until it is asked again.
     /// Says whether all did.
     pub async fn serve(self, mut stop: Stop) -> bool {
-        let drained = self.server.run(&mut stop, self.drain).await;
+        let cut_off = self.server.run(&mut stop, self.drain).await;
         let app = self.app;
         // Callbacks may block while they end.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
@@ -273,7 +273,11 @@ impl Ready {
             () = stop.asked() => tracing::warn!("told again to stop: callbacks are left behind"),
         }
         drop(self.caution);
-        drained
+        match cut_off {
+            None => tracing::info!("ended: every call had its answer"),
+            Some(calls) => tracing::warn!(calls, "ended: {calls} calls were cut off"),
+        }
+        cut_off.is_none()
     }
 }
 

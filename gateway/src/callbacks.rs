@@ -38,7 +38,7 @@ pub use inspect::{Reason, Survey, SurveyedCallback};
 pub use loader::{
     CrashWatch, Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
 };
-pub(crate) use loader::{map, masked, signal_name};
+pub(crate) use loader::{Whereabouts, map, masked, signal_name};
 pub use probe::{SUBCOMMAND as PROBE, run_probe};
 pub(crate) use rehearsal::Prepared;
 pub use rehearsal::{Answered, Rehearsal, RehearsalError, RehearsedCall, Story};

@@ -4,7 +4,7 @@
 //! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable), `server`
 //! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
 //! `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and spliced), `provider` (dialects), `stream`
-//! (framing), `upstream` (the network), `failure` (what clients are told), `secret` and `credentials` (what nobody is shown), `telemetry` (logs),
+//! (framing), `upstream` (the network), `failure` (what clients are told), `secret` and `credentials` (what nobody is shown), `telemetry` (logs), `descriptors` (open files),
 //! `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin …`).
 
 pub mod app;
@@ -17,6 +17,7 @@ pub mod config;
 mod credentials;
 pub mod demo;
 pub mod deployments;
+pub mod descriptors;
 mod failure;
 pub mod host;
 mod json;

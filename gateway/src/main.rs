@@ -5,7 +5,7 @@ use callgate::{
     callbacks::{self, CrashWatch},
     child,
     cli::{Cli, Command, Serve},
-    demo,
+    demo, descriptors,
     server::Stop,
     telemetry, workbench,
 };
@@ -18,7 +18,10 @@ use std::{
     process::{self, ExitCode},
     time::Duration,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 use tracing::Level;
 
 /// How long the last lines of the log may take.
@@ -97,6 +100,8 @@ async fn serve(options: Serve) -> ExitCode {
         telemetry::complain(Level::ERROR, "not started: cannot listen for signals");
         return ExitCode::FAILURE;
     };
+    refuse_reloads();
+    descriptors::raise();
     let ready = match boot::ready(&options).await {
         Ok(ready) => ready,
         Err(error) => {
@@ -114,12 +119,28 @@ async fn serve(options: Serve) -> ExitCode {
             let _ = asks.send(());
         }
     });
-    if ready.serve(stop).await {
-        tracing::info!("ended: every call had its answer");
-        ExitCode::SUCCESS
-    } else {
-        tracing::warn!("ended: calls were cut off before they had their answer");
-        ExitCode::FAILURE
+    if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Answers the signals that make other servers read their config or open their logs anew with a line,
+/// once a second at most. By default each of them would end the process at once.
+fn refuse_reloads() {
+    for (kind, name) in [
+        (SignalKind::hangup(), "SIGHUP"),
+        (SignalKind::user_defined1(), "SIGUSR1"),
+        (SignalKind::user_defined2(), "SIGUSR2"),
+    ] {
+        let Ok(mut signals) = signal(kind) else { continue };
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                tracing::warn!(
+                    signal = name,
+                    "{name} changes nothing: there is no reload, and the log is standard error; \
+                     restart the gateway to read its config anew"
+                );
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
     }
 }
 

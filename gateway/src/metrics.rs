@@ -6,11 +6,13 @@
 mod calls;
 mod exposition;
 mod histogram;
+mod occupancy;
 pub(crate) mod process;
 
 pub(crate) use calls::{CallMetrics, Ended, Outcome};
 pub(crate) use exposition::Exposition;
 pub(crate) use histogram::Histogram;
+pub(crate) use occupancy::{Occupancy, Open};
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod alarm;
+mod answer_alone;
 mod auth;
 mod bulk;
 mod callbacks;
@@ -22,6 +23,7 @@ mod listen;
 mod metrics;
 mod models;
 mod outbound;
+mod pool;
 mod read;
 mod relay;
 mod request;
@@ -30,6 +32,7 @@ mod route;
 mod unreachable;
 mod web;
 mod wire;
+mod worker;
 
 pub use listen::{Listener, Server, Stop};
 pub(crate) use web::WebRules;
@@ -208,7 +211,7 @@ async fn respond(
         Route::Callbacks => callbacks::list(state, headers).await,
         Route::ActiveCallbacks => callbacks::active(state, headers).await,
         Route::Alive => health::alive().await,
-        Route::Ready => health::ready().await,
+        Route::Ready => health::ready(app),
         Route::Metrics => metrics::all(state, headers).await,
         Route::Root => health::root().await,
     })

@@ -74,6 +74,8 @@ async fn check_cut_off(
     assert_eq!(gateway.exit().await.code(), Some(1), "{}", gateway.log().text());
     gateway.log().times("\"error.code\":\"shutting_down\"", 2).await;
     within("the upstream calls' end", upstream.hung_up(2)).await;
+    let log = gateway.log().complete().await;
+    assert!(log.contains("\"ended: 2 calls were cut off\""), "{log}");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod chat;
 mod check;
 mod clients;
 mod config_errors;
+mod connections;
 mod coverage;
 mod crashes;
 mod disclosure;

@@ -106,8 +106,13 @@ impl Gateway {
 
     /// Sends SIGTERM and returns at once.
     pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Sends a signal and returns at once.
+    pub fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(i32::try_from(self.pid()).expect("a process id"));
-        kill(id, Signal::SIGTERM).expect("SIGTERM can be sent");
+        kill(id, signal).expect("a signal can be sent");
     }
 
     /// Waits for the process to end by itself.

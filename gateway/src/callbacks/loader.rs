@@ -9,6 +9,7 @@ mod crash;
 mod instance;
 mod layout;
 mod library;
+mod note;
 mod order;
 mod plugin;
 mod trial;
@@ -18,6 +19,7 @@ pub(crate) use crash::signal_name;
 pub(crate) use instance::masked;
 pub(super) use instance::{InstanceError, RunningHook};
 pub(super) use library::{DESCRIBE, LOAD, LibraryError, ROOT_SYMBOL, glibc_version};
+pub(crate) use note::Whereabouts;
 pub(super) use trial::{CREATE, Trial, TrialError};
 
 pub use crash::CrashWatch;

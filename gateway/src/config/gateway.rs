@@ -91,6 +91,9 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Largest request head, in bytes (64 KiB).
     pub max_header_bytes: usize,
+    /// Connections of clients that may be open at once; `None`: what the limit of open files has room
+    /// for.
+    pub max_connections: Option<usize>,
     /// Time for a request head to arrive, from its first byte; on a new connection, from its opening (30 s).
     pub header_timeout: Duration,
     /// Time for which a connection may be idle between two requests (75 s).
@@ -110,6 +113,7 @@ impl Default for Limits {
         Self {
             max_body_bytes: 32 << 20,
             max_header_bytes: 64 << 10,
+            max_connections: None,
             header_timeout: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
@@ -226,6 +230,12 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
                 Some(size) => *bytes = size,
                 None => {}
             }
+        }
+    }
+    if let Some(field) = section.take("max_connections") {
+        match reader.integer::<usize>(&field) {
+            Some(0) => reader.error(&field, "expected a number above 0, found 0"),
+            most => limits.max_connections = most,
         }
     }
     for (key, timeout) in [

@@ -62,7 +62,6 @@ pub(crate) struct CallMetrics {
     /// By model, then place; a row is made at the first call of a model, a cell at the first of both.
     rows: Box<[OnceLock<Row>]>,
     in_flight: AtomicI64,
-    connections: AtomicI64,
 }
 
 type Row = Box<[OnceLock<Box<Cell>>]>;
@@ -159,8 +158,7 @@ impl CallMetrics {
     ) -> Self {
         let (models, places) = (Labels::new(models), Places::new(deployments));
         let rows = models.names.iter().map(|_| OnceLock::new()).collect();
-        let (in_flight, connections) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { models, places, rows, in_flight, connections }
+        Self { models, places, rows, in_flight: AtomicI64::new(0) }
     }
 
     /// A call has begun; `left` is owed for it.
@@ -172,13 +170,9 @@ impl CallMetrics {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// A client has connected; `disconnected` is owed for it.
-    pub(crate) fn connected(&self) {
-        self.connections.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn disconnected(&self) {
-        self.connections.fetch_sub(1, Relaxed);
+    /// How many calls have not ended.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.in_flight.load(Relaxed)
     }
 
     /// Counts a call that has ended.
@@ -205,13 +199,9 @@ impl CallMetrics {
 
     /// Adds the families.
     pub(crate) fn write(&self, text: &mut Exposition) {
-        for (name, help, count) in [
-            ("callgate_calls_in_flight", "Calls that have not ended.", &self.in_flight),
-            ("callgate_connections", "Clients' connections that are open.", &self.connections),
-        ] {
-            text.family(name, "gauge", help);
-            text.sample(name, &[], count.load(Relaxed) as f64);
-        }
+        let name = "callgate_calls_in_flight";
+        text.family(name, "gauge", "Calls that have not ended.");
+        text.sample(name, &[], self.in_flight() as f64);
         self.write_ended(text);
         let histogram = |text: &mut Exposition, name, help, of: fn(&Cell) -> &Histogram| {
             text.family(name, "histogram", help);

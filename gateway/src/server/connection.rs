@@ -6,7 +6,7 @@
 //! itself, and only then. `wire` is the socket as hyper sees it, `listen` accepts.
 
 use super::{Surface, alarm::Alarm, client::ClientAddress, listen::Phase, wire::Wire};
-use crate::{app::App, config::Limits};
+use crate::config::Limits;
 use hyper::{rt::Timer, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -95,14 +95,12 @@ impl Connection {
     }
 
     /// Since when it waits for a request, as a number that grows with time; `None` while a call runs.
-    #[expect(dead_code, reason = "for the acceptor, which comes next")]
     pub(super) fn waiting(&self) -> Option<u64> {
         let since = self.waiting.load(Relaxed);
         (since != 0 && !self.evicted.load(Relaxed)).then_some(since)
     }
 
     /// Closes it, unless a call has begun meanwhile. From any thread.
-    #[expect(dead_code, reason = "for the acceptor, which comes next")]
     pub(super) fn evict(&self) {
         self.evicted.store(true, Relaxed);
         self.alarm.wake();
@@ -110,7 +108,6 @@ impl Connection {
 
     /// Ends it for its client although its own thread does not come back. The descriptor stays that
     /// thread's.
-    #[expect(dead_code, reason = "for the acceptor, which comes next")]
     pub(super) fn hang_up(&self) {
         let _ = rustix::net::shutdown(self.socket.as_ref(), rustix::net::Shutdown::Both);
     }
@@ -287,22 +284,6 @@ impl<F: Future> Departure<'_, F> {
     }
 }
 
-/// Counts a connection for as long as it lives.
-struct Open(Arc<App>);
-
-impl Open {
-    fn new(app: &Arc<App>) -> Self {
-        app.metrics.connected();
-        Self(Arc::clone(app))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.metrics.disconnected();
-    }
-}
-
 /// Serves a connection until it closes or its client leaves; while draining, until its current call is
 /// answered.
 pub(super) async fn serve(
@@ -313,7 +294,6 @@ pub(super) async fn serve(
 ) {
     let alarm = &connection.alarm;
     let surface = surface.for_client(connection.client.clone());
-    let _open = Open::new(&surface.app);
     let http = http1::Builder::new()
         .timer(HeadTimer(Arc::clone(&connection)))
         .header_read_timeout(connection.header_timeout)

@@ -1,18 +1,15 @@
 //! Accepting connections and ending well.
 //!
-//! One acceptor deals connections to worker threads in turn; each worker is a runtime of one
-//! thread, so that a call, its upstream connection and its hooks stay on one core and share
-//! nothing. (A listener per worker would let two gateways share a port without a word.)
+//! One acceptor deals connections to worker threads in turn (`pool`, `worker`). A listener per worker
+//! would let two gateways share a port without a word.
 
 use super::{
-    Surface,
-    connection::{Connection, serve},
-    flight,
+    pool::Pool,
+    worker::{Accepted, LAST_WORDS, Worker},
 };
-use crate::app::App;
+use crate::{app::App, descriptors};
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
-    set_tcp_user_timeout,
 };
 use std::{
     io,
@@ -23,15 +20,16 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime,
+    net::TcpListener,
     sync::{mpsc, watch},
-    task::JoinSet,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
-/// What calls that are cut off have to tell their clients in, and then again their hooks to end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// After a connection could not be accepted, and while there is no room for one.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// In so many parts, between which it is looked whether there is room.
+const PAUSES: u32 = 10;
 
 /// A bound address.
 #[derive(Debug)]
@@ -61,8 +59,12 @@ impl Stop {
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    workers: Vec<Worker>,
+    pool: Arc<Pool>,
+    threads: Vec<JoinHandle<()>>,
+    app: Arc<App>,
     phase: watch::Sender<Phase>,
+    /// How many connections may be open at once.
+    most: usize,
 }
 
 /// Where the gateway is on its way to the end.
@@ -80,12 +82,6 @@ impl Phase {
     pub(super) async fn reached(self, phase: &mut watch::Receiver<Phase>) {
         let _ = phase.wait_for(|phase| *phase >= self).await;
     }
-}
-
-#[derive(Debug)]
-struct Worker {
-    connections: mpsc::UnboundedSender<std::net::TcpStream>,
-    thread: JoinHandle<()>,
 }
 
 impl Listener {
@@ -118,117 +114,149 @@ impl Server {
     pub fn start(listener: Listener, app: &Arc<App>) -> io::Result<Self> {
         let (phase, _) = watch::channel(Phase::Serving);
         let count = thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = (0..count)
+        let started = (0..count)
             .map(|index| Worker::start(index, app, phase.subscribe()))
-            .collect::<io::Result<_>>()?;
-        Ok(Self { listener, workers, phase })
+            .collect::<io::Result<Vec<_>>>()?;
+        let (workers, threads) = started.into_iter().unzip();
+        let pool = Arc::new(Pool::new(workers, &app.occupancy));
+        let room = descriptors::room_for_clients();
+        let most = app.limits.max_connections.unwrap_or(room);
+        if most > room {
+            tracing::warn!(
+                "`callgate.limits.max_connections` is {most}, and the limit of open files leaves room \
+                 for {room} connections whose calls can all reach an upstream"
+            );
+        }
+        Ok(Self { listener, pool, threads, app: Arc::clone(app), phase, most })
     }
 
     /// Accepts connections until it is asked to stop; then closes the listener and waits for the
-    /// calls that run: at most `limit`, or until it is asked again. Says whether all of them ended.
-    pub async fn run(self, stop: &mut Stop, limit: Duration) -> bool {
-        let Self { listener: Listener(listener), workers, phase } = self;
-        let accepting = accept(&listener, &workers);
+    /// calls that run: at most `limit`, or until it is asked again. Says how many were cut
+    /// off, if they were.
+    pub async fn run(self, stop: &mut Stop, limit: Duration) -> Option<i64> {
+        let Self { listener: Listener(listener), pool, threads, app, phase, most } = self;
+        let watched = Arc::clone(&pool);
+        let watching = tokio::spawn(async move { watched.watch().await });
         tokio::select! {
             () = stop.asked() => {}
-            () = accepting => {}
+            () = accept(&listener, &pool, most) => {}
         }
         drop(listener);
-        tracing::info!("draining: no new connection is taken; another signal ends running calls");
-        phase.send_replace(Phase::Draining);
-        let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
-        // Workers end by themselves when their last connection is done.
-        let mut ended = tokio::task::spawn_blocking(move || {
-            threads.into_iter().for_each(|thread| drop(thread.join()));
-        });
-        tokio::select! {
-            ended = timeout(limit, &mut ended) => match ended {
-                Ok(_) => return true,
-                Err(_) => tracing::warn!(
-                    "calls were still running after {} s and are cut off",
-                    limit.as_secs_f64()
-                ),
-            },
-            () = stop.asked() => tracing::warn!("told again to stop: running calls are cut off"),
-        }
-        // What still runs is cut off on its own thread, so that every call has its ending.
-        phase.send_replace(Phase::Cutting);
-        let _ = timeout(3 * LAST_WORDS, ended).await;
-        false
+        let cut_off = drain(threads, &app, &phase, stop, limit).await;
+        watching.abort();
+        cut_off
     }
 }
 
-/// Deals connections in turn; a connection that fails to be accepted is its client's loss only.
-async fn accept(listener: &TcpListener, workers: &[Worker]) {
-    let mut turn = workers.iter().cycle();
+/// Ends the workers: see [`Server::run`].
+async fn drain(
+    threads: Vec<JoinHandle<()>>,
+    app: &App,
+    phase: &watch::Sender<Phase>,
+    stop: &mut Stop,
+    limit: Duration,
+) -> Option<i64> {
+    tracing::info!("draining: no new connection is taken; another signal ends running calls");
+    phase.send_replace(Phase::Draining);
+    // Workers end by themselves when their last connection is done.
+    let mut ended = tokio::task::spawn_blocking(move || {
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    });
+    tokio::select! {
+        ended = timeout(limit, &mut ended) => match ended {
+            Ok(_) => return None,
+            Err(_) => tracing::warn!(
+                "calls were still running after {} s and are cut off",
+                limit.as_secs_f64()
+            ),
+        },
+        () = stop.asked() => tracing::warn!("told again to stop: running calls are cut off"),
+    }
+    // What still runs is cut off on its own thread, so that every call has its ending.
+    let calls = app.metrics.in_flight();
+    phase.send_replace(Phase::Cutting);
+    let _ = timeout(3 * LAST_WORDS, ended).await;
+    Some(calls)
+}
+
+/// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is its
+/// client's loss only.
+async fn accept(listener: &TcpListener, pool: &Pool, most: usize) {
+    let (mut full, mut failing) = (Seldom::default(), Seldom::default());
     loop {
+        make_room(pool, most, &mut full).await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(times) = failing.again() {
+                    tracing::warn!(%error, times, "connections could not be accepted");
+                }
                 // Out of file descriptors: without a pause this would spin until some are free.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                if is_out_of_descriptors(&error) {
+                    pool.close_idle();
+                }
+                sleep(PAUSE).await;
                 continue;
             }
         };
+        let open = pool.occupancy.open();
         let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else {
             continue;
         };
-        if let Some(worker) = turn.next() {
-            let _ = worker.connections.send(stream);
+        pool.deal(Accepted { stream, open });
+    }
+}
+
+/// Waits until there is room for another connection. Connections without a call make room for those
+/// that may have one; where all have one, new ones wait.
+async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
+    while pool.occupancy.connections() >= most {
+        let closed = pool.close_idle();
+        if let Some(times) = full.again() {
+            let then = if closed > 0 {
+                "those that were idle for longest are closed"
+            } else {
+                "all of them have calls, and new ones wait"
+            };
+            tracing::warn!(
+                times,
+                "{most} connections are open, as many as this gateway takes \
+                 (`callgate.limits.max_connections`): {then}"
+            );
         }
-    }
-}
-
-impl Worker {
-    fn start(index: usize, app: &Arc<App>, phase: watch::Receiver<Phase>) -> io::Result<Self> {
-        let (connections, incoming) = mpsc::unbounded_channel();
-        let app = Arc::clone(app);
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = thread::Builder::new()
-            .name(format!("worker-{index}"))
-            .spawn(move || runtime.block_on(work(app, incoming, phase)))?;
-        Ok(Self { connections, thread })
-    }
-}
-
-async fn work(
-    app: Arc<App>,
-    mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    mut phase: watch::Receiver<Phase>,
-) {
-    let surface = Surface::new(&app);
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = Phase::Draining.reached(&mut phase) => break,
-            stream = incoming.recv() => {
-                let Some(stream) = stream else { break };
-                if let Ok(stream) = TcpStream::from_std(stream) {
-                    bound_writing(&stream, app.limits.write_timeout);
-                    let (connection, incoming) = Connection::new(stream, &app.limits);
-                    open.spawn(serve(connection, incoming, surface.clone(), phase.clone()));
-                }
+        for _ in 0..PAUSES {
+            sleep(PAUSE / PAUSES).await;
+            if pool.occupancy.connections() < most {
+                return;
             }
-            Some(_) = open.join_next(), if !open.is_empty() => {}
         }
     }
-    let all = async {
-        while open.join_next().await.is_some() {}
-        flight::all_ended().await;
-    };
-    let cut = async {
-        Phase::Cutting.reached(&mut phase).await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
-    tokio::select! {
-        () = all => return,
-        () = cut => {}
+}
+
+/// Whether the process or the machine has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
+/// Something that is told once a second at most.
+#[derive(Debug, Default)]
+struct Seldom {
+    told: Option<Instant>,
+    times: u64,
+}
+
+impl Seldom {
+    /// It happened; how often it has since it was last told, when it is time to tell it.
+    fn again(&mut self) -> Option<u64> {
+        self.times += 1;
+        let now = Instant::now();
+        if self.told.is_some_and(|told| now - told < Duration::from_secs(1)) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.times))
     }
-    // Dropping a call ends it; hooks that wait go on as tasks of this thread.
-    open.shutdown().await;
-    let _ = timeout(LAST_WORDS, flight::all_ended()).await;
 }
 
 /// Lets the system ask clients that say nothing whether they are still there: one whose machine or
@@ -238,15 +266,4 @@ fn look_for_lost_clients(listener: &TcpListener) -> rustix::io::Result<()> {
     set_tcp_keepintvl(listener, Duration::from_secs(10))?;
     set_tcp_keepcnt(listener, 3)?;
     set_socket_keepalive(listener, true)
-}
-
-/// Lets the system close the connection of a client that takes nothing for so long: it sees what
-/// the client in fact takes, where here only a full buffer would be seen, and it costs no timer.
-fn bound_writing(stream: &TcpStream, limit: Duration) {
-    // The system takes a signed number.
-    let millis = limit.as_millis().clamp(1, i32::MAX as u128);
-    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
-    if let Err(error) = set_tcp_user_timeout(stream, millis) {
-        tracing::debug!(%error, "a client's connection has no `write_timeout`");
-    }
 }

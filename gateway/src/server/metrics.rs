@@ -27,6 +27,7 @@ pub(super) async fn all(State(app): State<Arc<App>>, headers: HeaderMap) -> Resp
     let mut text = Exposition::default();
     write_build(&mut text);
     app.metrics.write(&mut text);
+    app.occupancy.write(&mut text);
     write_callbacks(&app.callbacks_report(), &mut text);
     app.services.write_metrics(&mut text);
     process::write(&mut text);

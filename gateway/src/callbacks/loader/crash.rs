@@ -1,7 +1,7 @@
 //! What a thread is doing inside a plugin, and who is named when the process dies of it.
 //!
 //! Native code cannot be contained: a crash in a hook is the gateway's end. But it need not be a
-//! riddle. A thread that enters a plugin leaves a note where ([`within`]), and when a signal ends the
+//! riddle. A thread that enters a plugin leaves a note where ([`within`], `note`), and when a signal ends the
 //! process, or something calls `exit`, the note goes to stderr and into the run's record. Status and
 //! core stay what they would have been; Rust's own report of a stack overflow still comes.
 //!
@@ -10,7 +10,6 @@
 
 #![expect(unsafe_code, reason = "signal handlers, and reading a note in one")]
 
-use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::mem::zeroed;
@@ -22,6 +21,7 @@ use std::time::Duration;
 
 use libc::{STDERR_FILENO, siginfo_t};
 
+use super::note;
 use crate::telemetry;
 
 /// Where a thread is: in whose code, at what, for which call.
@@ -32,30 +32,33 @@ pub(super) struct Visit {
     call: *const str,
 }
 
-// SAFETY: the pointers are read only by `tell`, on the thread that stays in `within`, while what
-// they were made of lives by the contract of `Visit::new`.
+// SAFETY: the pointers are read only while a thread stays in `within`, when what they were made of
+// lives by the contract of `Visit::new`.
 unsafe impl Send for Visit {}
 
 impl Visit {
     /// # Safety
     /// The three texts must live, and stay where they are, for as long as anything runs
-    /// [`within`] this visit. They may be lent mutably meanwhile: they are read again only when the
-    /// process is about to end.
+    /// [`within`] this visit, and must not be changed: another thread may read them.
     pub(super) unsafe fn new(callback: &str, place: &'static str, call: &str) -> Self {
         Self { callback, place, call }
     }
+
+    /// Callback, place and call.
+    ///
+    /// # Safety
+    /// Its thread is within this visit and stays there.
+    pub(super) unsafe fn texts(&self) -> (&str, &str, &str) {
+        // SAFETY: by the contract of `Visit::new`.
+        unsafe { (&*self.callback, &*self.place, &*self.call) }
+    }
 }
 
-thread_local! {
-    /// The visit this thread is on. Without a destructor and in the program itself, so that a signal
-    /// handler may read it.
-    static INSIDE: Cell<*const Visit> = const { Cell::new(ptr::null()) };
-}
-
-/// Does `work` and says, should the process die of it, that it was on this visit. Two stores.
+/// Does `work` and says, should the process die of it or not come back, that it was on this visit. Two
+/// stores.
 #[inline]
 pub(super) fn within<R>(visit: &Visit, work: impl FnOnce() -> R) -> R {
-    let _leave = Leave(INSIDE.replace(visit));
+    let _leave = Leave(note::enter(visit));
     compiler_fence(Ordering::SeqCst);
     work()
 }
@@ -67,7 +70,7 @@ impl Drop for Leave {
     #[inline]
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
-        INSIDE.set(self.0);
+        note::leave(self.0);
     }
 }
 
@@ -198,9 +201,9 @@ extern "C" fn on_exit() {
 /// a handler runs on is small.
 fn tell(what: &str) {
     // SAFETY: null, or a visit that `within` keeps alive on this very thread.
-    let visit = unsafe { INSIDE.get().as_ref() };
-    // SAFETY: by the contract of `Visit::new`.
-    let visit = visit.map(|it| unsafe { (&*it.callback, &*it.place, &*it.call) });
+    let visit = unsafe { note::current().as_ref() };
+    // SAFETY: this thread is there.
+    let visit = visit.map(|visit| unsafe { visit.texts() });
     let record = RECORD.get().map(File::as_raw_fd);
     // The lines of the calls before, which another thread writes.
     telemetry::flush_within(LINES_BEFORE);
@@ -243,19 +246,19 @@ fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{INSIDE, Visit, signal_name, within};
+    use super::{Visit, note::current, signal_name, within};
 
     #[test]
     fn a_thread_is_where_it_was_when_a_visit_ends() {
         // SAFETY: constants.
         let [outer, inner] = ["outer", "inner"].map(|name| unsafe { Visit::new(name, "x", "") });
         within(&outer, || {
-            within(&inner, || assert_eq!(INSIDE.get(), &raw const inner));
+            within(&inner, || assert_eq!(current(), &raw const inner));
             let unwound = std::panic::catch_unwind(|| within(&inner, || panic!("boom")));
             assert!(unwound.is_err());
-            assert_eq!(INSIDE.get(), &raw const outer);
+            assert_eq!(current(), &raw const outer);
         });
-        assert!(INSIDE.get().is_null());
+        assert!(current().is_null());
     }
 
     #[test]
