@@ -14,6 +14,7 @@ mod chat;
 mod client;
 mod completion;
 mod connection;
+mod decode;
 mod disclosure;
 mod error;
 mod flight;

@@ -15,10 +15,15 @@ pub(crate) use connect::{Tls, TlsFault};
 pub(crate) use head::Headers;
 pub(crate) use origin::Origin;
 
-use crate::{config::Reuse, json::Slices};
+use crate::{
+    coding::{CodingError, Decoder},
+    config::Reuse,
+    json::Slices,
+};
 use bytes::{Bytes, BytesMut};
 use framing::Framing;
 use std::{collections::VecDeque, fmt, io, time::Duration};
+use tokio::task::coop::consume_budget;
 
 /// How long connecting may take, within the call's own timeout.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +58,9 @@ pub(crate) enum UpstreamError {
     /// It closed a connection that had been idle just as a call was sent on it.
     #[error("it closed an idle connection as the call was sent on it: {0}")]
     ClosedIdle(io::Error),
+    /// It came compressed in a way that is not understood, or broken.
+    #[error("its answer has {0}")]
+    Coding(#[from] CodingError),
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
 }
@@ -125,6 +133,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
     framing: Framing,
+    /// For an answer that came compressed; or why it cannot be decoded.
+    decoder: Option<Result<Box<Decoder>, CodingError>>,
     keep: bool,
     /// How long the upstream keeps the connection, when it says so.
     keep_time: Option<Duration>,
@@ -212,7 +222,10 @@ fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
 impl Answer {
     fn new(head: head::Head, lease: pool::Lease, reuse: Reuse) -> Self {
         let head::Head { status, headers, framing, keep, keep_time } = head;
-        Self { status, headers, framing, keep, keep_time, reuse, lease: Some(lease) }
+        // Nobody was asked to compress, but some do.
+        let decoder = Decoder::of(headers.all("content-encoding")).transpose();
+        let decoder = decoder.map(|it| it.map(Box::new));
+        Self { status, headers, framing, decoder, keep, keep_time, reuse, lease: Some(lease) }
     }
 
     /// How long the body will be, when the head says so.
@@ -225,13 +238,44 @@ impl Answer {
 
     /// The next piece of the body; `None` at its end.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        if self.decoder.is_some() {
+            // Boxed: it is seldom, and every call would carry it.
+            return Box::pin(self.next_decoded()).await.transpose();
+        }
+        self.next_arriving().await
+    }
+
+    /// The next piece as it comes over the wire.
+    async fn next_arriving(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let lease = self.lease.as_mut()?;
         let piece = lease.connection().body(&mut self.framing).await;
         self.taken(piece)
     }
 
-    /// As [`Answer::next`], for what has already been read: `None` when that is used up.
+    async fn next_decoded(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let decoder = decoder.as_mut().map_err(|error| error.clone())?;
+            if let Some(piece) = decoder.next()? {
+                // A few bytes may unfold to very many, and nothing else here would wait.
+                consume_budget().await;
+                return Ok(Some(piece));
+            }
+            let arrived = self.next_arriving().await.transpose()?;
+            let Some(Ok(decoder)) = &mut self.decoder else { return Ok(None) };
+            match arrived {
+                Some(bytes) => decoder.feed(bytes),
+                None => return Ok(decoder.finish().map(|()| None)?),
+            }
+        }
+    }
+
+    /// As [`Answer::next`], for what has already been read: `None` when that is used up. What has to
+    /// be decoded is never ready.
     pub(crate) fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
+        if self.decoder.is_some() {
+            return None;
+        }
         let Some(lease) = self.lease.as_mut() else { return Some(None) };
         let piece = lease.connection().buffered(&mut self.framing)?;
         Some(self.taken(piece))

@@ -29,6 +29,7 @@ mod disclosure;
 mod disconnect;
 mod documents;
 mod drain;
+mod encodings;
 mod errors;
 mod evil_files;
 mod fail_closed;

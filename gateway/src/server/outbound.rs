@@ -14,7 +14,7 @@ use crate::{
     provider::Echo,
     secret::mask_one,
     telemetry::decimal,
-    upstream::{self, Answer, Headers, Lines, Origin},
+    upstream::{self, Answer, Headers, Lines, Origin, UpstreamError},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -270,11 +270,15 @@ pub(super) async fn upstream_error(
     if (300..400).contains(&status) {
         return redirected(&answer, sent);
     }
-    let mut body = Vec::new();
+    let (mut body, mut undecoded) = (Vec::new(), None);
     let reading = async {
-        while let Some(Ok(bytes)) = answer.next().await {
-            body.extend_from_slice(&bytes);
-            if body.len() > MAX_ERROR_BODY {
+        while let Some(read) = answer.next().await {
+            match read {
+                Ok(bytes) => body.extend_from_slice(&bytes),
+                Err(UpstreamError::Coding(error)) => undecoded = Some(error),
+                Err(_) => break,
+            }
+            if body.len() > MAX_ERROR_BODY || undecoded.is_some() {
                 break;
             }
         }
@@ -284,7 +288,11 @@ pub(super) async fn upstream_error(
     if !whole && alarm.is_cut() {
         return shutting_down();
     }
-    let said = sent.target.deployment().provider.dialect.error(status, &body);
+    let mut said = sent.target.deployment().provider.dialect.error(status, &body);
+    if let Some(error) = undecoded.filter(|_| body.is_empty()) {
+        let label = &sent.target.deployment().label;
+        said.message = format!("`{label}` answered {status} with {error}");
+    }
     // What is no error's status is not one to pass on.
     let status = if (400..600).contains(&status) { status } else { 502 };
     let mut failure = Failure::of_upstream(status, said);

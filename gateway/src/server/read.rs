@@ -1,13 +1,12 @@
 //! Reading a request body within its bounds, scanned while it arrives.
 
-use super::{RequestBody, alarm::Alarm, bulk::Bulk};
+use super::{RequestBody, alarm::Alarm, bulk::Bulk, decode::Pieces};
 use crate::{
     config::Limits,
     failure::Failure,
     json::{Arriving, Body, BodyError, ScanError},
 };
 use axum::http::{HeaderMap, HeaderValue, header};
-use http_body_util::BodyExt as _;
 use hyper::body::Body as HttpBody;
 use plugin_api::FailureKind;
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Instant};
@@ -27,7 +26,8 @@ pub(super) async fn body(
         return Err(too_large(limits.max_body_bytes));
     }
     let end = accepted.checked_add(limits.body_timeout);
-    match alarm.until(end, collect(body, limits.max_body_bytes)).await {
+    let pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
+    match alarm.until(end, collect(pieces, limits.max_body_bytes)).await {
         Some(read) => read,
         None => {
             let seconds = limits.body_timeout.as_secs_f64();
@@ -37,13 +37,10 @@ pub(super) async fn body(
     }
 }
 
-async fn collect(body: &mut RequestBody, max: usize) -> Result<Body, Failure> {
+async fn collect(mut pieces: Pieces<'_>, max: usize) -> Result<Body, Failure> {
     let (mut arriving, mut bulk, mut length) = (Arriving::new(), Bulk::default(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Failure::invalid("the request body broke off").cause(error.to_string())
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(data) = pieces.next().await {
+        let data = data?;
         length += data.len();
         if length > max {
             return Err(too_large(max));
@@ -88,7 +85,7 @@ fn not_json(error: ScanError) -> Failure {
     Failure::invalid(format!("Invalid JSON payload: {error}")).param("request_body")
 }
 
-fn too_large(max: usize) -> Failure {
+pub(super) fn too_large(max: usize) -> Failure {
     let text = format!(
         "the request body is larger than this gateway's limit of {max} bytes \
          (`callgate.limits.max_body_bytes`)"

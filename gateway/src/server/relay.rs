@@ -8,9 +8,11 @@ use super::{
     error,
     flight::{Flight, shutting_down},
     outbound,
+    unreachable::undecodable,
 };
 use crate::{
     callbacks::{Chunk, Streamed},
+    coding::CodingError,
     failure::Failure,
     provider::{ChunkSink, StreamFailure, StreamTranslator, UpstreamError as Said},
     upstream::{Answer, UpstreamError},
@@ -322,6 +324,13 @@ fn stalled(gap: Duration) -> Failure {
 }
 
 fn broken(error: &UpstreamError) -> Failure {
+    match error {
+        UpstreamError::Coding(error @ CodingError::Unsupported(_)) => {
+            return undecodable(error, "the upstream");
+        }
+        UpstreamError::Coding(error) => return cut_off(&format!("it has {error}")),
+        _ => {}
+    }
     cut_off("the connection to it broke").cause(error.to_string())
 }
 

@@ -3,6 +3,7 @@
 
 use super::outbound::Sent;
 use crate::{
+    coding::CodingError,
     failure::Failure,
     upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError},
 };
@@ -27,6 +28,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     let late =
         |text| Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause(""));
     let text = match error {
+        UpstreamError::Coding(error) => return undecodable(error, &who).cause(cause("")),
         UpstreamError::Timeout(limit) => {
             return late(format!(
                 "{who} did not answer within {} s; `timeout` and `stream_timeout` in the config \
@@ -69,6 +71,16 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
         .code("upstream_unreachable")
         .cause(cause(""))
+}
+
+/// An answer that is compressed in a way that is not understood, or broken.
+pub(super) fn undecodable(error: &CodingError, who: &str) -> Failure {
+    let code = match error {
+        CodingError::Unsupported(_) => "unsupported_content_encoding",
+        _ => "upstream_unreachable",
+    };
+    let text = format!("{who} answered with {error}");
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text).code(code)
 }
 
 /// The limit is the gateway's own: nothing is known of the upstream.
