@@ -41,13 +41,9 @@ pub fn start(format: Option<LogFormat>) {
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = *LINES.get_or_init(|| Lines { format, colours: terminal });
     sink::start(move |count, out| {
-        let (message, count) = (format!("{count} log lines were dropped"), count.to_string());
-        let line = Said {
-            level: Level::WARN,
-            target: "callgate::log",
-            message: &message,
-            fields: &[("lines", &count)],
-        };
+        let message = format!("{count} log lines were dropped");
+        let (level, target) = (Level::WARN, "callgate::log");
+        let line = Said { level, target, message: &message, fields: &[] };
         lines.said(&line, std::time::SystemTime::now(), out);
     });
     std::panic::set_hook(Box::new(report_panic));

@@ -4,7 +4,7 @@
 
 use plugin_api::Level;
 
-use crate::telemetry::{self, one_line};
+use crate::telemetry;
 
 /// The target of every callback's lines.
 pub(super) const TARGET: &str = "callgate::callback";
@@ -31,9 +31,9 @@ pub(super) fn enabled(level: Level) -> bool {
     with_level!(level, LEVEL => tracing::enabled!(target: TARGET, LEVEL))
 }
 
-/// Writes one line at a level that is [`enabled`]: what a callback logs can never start a second one.
+/// Writes one line at a level that is [`enabled`]. Whatever a callback logs is escaped where lines are
+/// made.
 pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str, &str)]) {
-    let message = one_line(message);
     telemetry::with_fields(fields, || {
         with_level!(level, LEVEL => tracing::event!(
             target: TARGET, LEVEL, callback.name = callback, "{message}"

@@ -31,8 +31,8 @@ pub(super) struct Record {
     pub(super) accepted: Instant,
     /// The client's address.
     pub(super) client: Option<Arc<str>>,
-    /// The id of the key, once it is known to be one.
-    pub(super) key: Option<Arc<str>>,
+    /// Whether the client has shown a key that is one, or needs none.
+    pub(super) admitted: bool,
     pub(super) requested_model: String,
     /// What was chosen.
     pub(super) deployment: Option<Arc<Deployment>>,
@@ -56,7 +56,7 @@ impl Record {
             path,
             accepted,
             client: None,
-            key: None,
+            admitted: false,
             requested_model: String::new(),
             deployment: None,
             upstream_model: String::new(),
@@ -101,7 +101,7 @@ impl Record {
             outcome = Outcome::Ok.name(),
             call.id = &*self.id,
             client.address = self.client.as_deref(),
-            key.id = self.key.as_deref(),
+            key.id = self.admitted.then_some(&*app.key_id),
             path = &*shortened(&self.path),
             model.requested = &*shortened(&self.requested_model),
             deployment.id = deployment.map(|it| &*it.id),
@@ -138,7 +138,7 @@ impl Record {
                     outcome = outcome.name(),
                     call.id = &*self.id,
                     client.address = self.client.as_deref(),
-                    key.id = self.key.as_deref(),
+                    key.id = self.admitted.then_some(&*app.key_id),
                     path = &*shortened(&self.path),
                     model.requested = &*shortened(&self.requested_model),
                     deployment.id = deployment.map(|it| &*it.id),

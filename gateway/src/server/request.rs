@@ -32,7 +32,7 @@ pub(super) async fn accept(
     // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
     auth::check(app, &head.headers)?;
-    record.key = Some(Arc::clone(&app.key_id));
+    record.admitted = true;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let body = read::body(&head.headers, body, &app.limits, (alarm, record.accepted)).await?;
     refuse_credentials(&body)?;
