@@ -343,3 +343,32 @@ impl fmt::Debug for CallbackHost {
         f.debug_struct("CallbackHost").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plugin_api::Admission;
+
+    use super::*;
+
+    #[test]
+    fn counters_and_values_are_the_entrys_unless_it_shares() {
+        let services = Arc::new(Services::idle());
+        let host = |entry: &str, callback, share| {
+            let counting = Counting { callback, share };
+            CallbackHost::new(entry.into(), counting, &Arc::default(), &services)
+        };
+        let admits = |host: &CallbackHost| {
+            let admission = host.counters().admit("w", 1, Duration::from_secs(60));
+            let was_set = host.kv().get("k").is_some();
+            host.kv().set("k", b"v", None).expect("there is room");
+            assert_eq!(matches!(admission, Admission::Admitted(_)), !was_set);
+            !was_set
+        };
+        assert!(admits(&host("one", "limit", None)));
+        assert!(admits(&host("two", "limit", None)), "another entry");
+        assert!(!admits(&host("one", "limit", None)), "the same entry, made anew");
+        assert!(admits(&host("one", "limit", Some("one"))), "what is shared has a name of its own");
+        assert!(!admits(&host("two", "limit", Some("one"))), "shared on purpose");
+        assert!(admits(&host("two", "other", Some("one"))), "another plugin");
+    }
+}

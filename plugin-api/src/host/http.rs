@@ -5,7 +5,7 @@ use crate::abi::{HostHandle, HttpVtRef, RawHeader, RawHttpRequest, RawHttpRespon
 use std::{fmt, future::Future, time::Duration};
 
 /// The gateway's HTTP client: pooled connections, TLS by the system's certificates, HTTP/1.1.
-/// It runs on the gateway's background thread, so a request never sits on a call's worker, and its
+/// It runs on the entry's background thread, so a request never sits on a call's worker, and its
 /// futures may be awaited anywhere: in an async hook (within that hook's limit), or in a
 /// [`Task`](super::Task), which is the only way from a sync hook.
 ///

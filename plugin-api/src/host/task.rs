@@ -4,7 +4,7 @@ use super::{Host, HostError};
 use crate::abi::{HostHandle, TaskVtRef, shim};
 use std::future::Future;
 
-/// Runs work on the gateway's background thread, or on threads that may block, never on a thread
+/// Runs work on a background thread of the entry's, or on threads that may block, never on a thread
 /// that serves calls. What panics is logged under the callback's name and ends, nothing else does.
 ///
 /// A task may outlive the hook and the instance: move into it what it needs (`Arc`s of it), and tell
@@ -46,8 +46,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// Runs a future. It shares one thread with those of all callbacks: it must not block, and
-    /// long computations belong in [`Task::spawn_blocking`].
+    /// Runs a future. It shares one thread with the timers and requests of this entry of the config, and
+    /// with no other's: where it blocks, those wait. What blocks, and long computations, belong in [`Task::spawn_blocking`].
     ///
     /// # Errors
     /// [`FULL`](super::HostErrorKind::FULL): 1024 futures of this callback are not done yet;

@@ -3,7 +3,7 @@
 use crate::abi::{HostHandle, TimerVtRef};
 use std::{future::Future, time::Duration};
 
-/// Sleeps on the gateway's background thread. A plugin's own `tokio::time` would find no runtime.
+/// Sleeps on the entry's background thread. A plugin's own `tokio::time` would find no runtime.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

@@ -26,7 +26,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use plugin_api::{Callback, Flow, Hook, HookError, Host, InitError, LlmCall, Route};
+use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection, Route};
 use rules::{Rules, Settings, Target};
 
 /// Where calls go whose model name the config does not settle.
@@ -68,12 +68,15 @@ fn send(call: &mut LlmCall<'_>, target: &Target) -> Hook {
     }
     let provider = target.provider.as_str();
     let route = Route { provider: Some(provider), model: Some(model), ..Route::default() };
-    call.set_route(route).map_err(|error| {
-        HookError::Internal(format!(
-            "cannot route to provider `{provider}`: {error}; name a provider of the model list in \
-             the settings of `routing`"
-        ))
-    })?;
+    // Any client can ask for such a name: were it a fault, it would count against all calls.
+    let refused = |_| {
+        let text = format!(
+            "the settings of `routing` send this model to `{provider}`, a provider this gateway does \
+             not have; its operator must name one of the model list"
+        );
+        Rejection::new(503, text).code("unknown_provider")
+    };
+    call.set_route(route).map_err(refused)?;
     Ok(Flow::Continue)
 }
 

@@ -105,12 +105,13 @@ fn settings_that_cannot_be_followed_are_refused_with_a_remedy() {
 }
 
 #[test]
-fn a_provider_the_gateway_lacks_is_a_fault_that_names_it() {
+fn a_provider_the_gateway_lacks_is_a_refusal_that_names_it() {
     let settings = json!({"rules": [{"prefix": "x", "provider": "grok"}]});
     let tester = Tester::of::<Routing>(settings).unwrap();
     let outcome = tester.start(&mut TestCall::chat("x").unknown_provider("grok"));
-    let Outcome::Fault(message) = outcome else { panic!("{outcome:?}") };
-    assert!(message.contains("provider `grok`"), "{message}");
+    let Outcome::Reject(refusal) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((refusal.status, refusal.code.as_deref()), (503, Some("unknown_provider")));
+    assert!(refusal.message.contains("`grok`"), "{}", refusal.message);
 }
 
 #[test]
