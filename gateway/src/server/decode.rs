@@ -2,7 +2,7 @@
 
 use super::{RequestBody, read::too_large};
 use crate::{
-    coding::{CodingError, DECODED, Decoder},
+    coding::{CodingError, Decoder, UNSUPPORTED},
     failure::Failure,
 };
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -78,14 +78,9 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// RFC 9110, section 15.5.16: with what would be taken.
 fn unsupported(error: &CodingError) -> Failure {
     let text = format!("the request body has {error}");
-    let mut failure = Failure::new(FailureKind::INVALID, 415, text)
-        .code("unsupported_content_encoding")
-        .param("request_body");
-    failure.headers.push((header::ACCEPT_ENCODING.to_string(), DECODED.to_owned()));
-    failure
+    Failure::new(FailureKind::INVALID, 415, text).code(UNSUPPORTED).param("request_body")
 }
 
 fn invalid(error: &CodingError) -> Failure {

@@ -1,10 +1,14 @@
 //! A failure as HTTP: the only place where one becomes a response.
 
 use super::respond::json;
-use crate::{call::valid_header, failure::Failure};
+use crate::{
+    call::valid_header,
+    coding::{DECODED, UNSUPPORTED},
+    failure::Failure,
+};
 use axum::{
     body::Body,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use std::io::Write as _;
@@ -22,6 +26,10 @@ pub(super) fn response(failure: &Failure) -> Response {
         } else {
             headers.insert(name, value);
         }
+    }
+    // RFC 9110, section 15.5.16: a client is told what would be taken.
+    if failure.status == 415 && failure.code.as_deref() == Some(UNSUPPORTED) {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(DECODED));
     }
     if let Some(wait) = failure.retry_after.as_deref().and_then(|it| it.parse().ok()) {
         headers.insert(header::RETRY_AFTER, wait);
@@ -51,6 +59,19 @@ pub(super) fn frame(failure: &Failure) -> Vec<u8> {
 mod tests {
     use super::*;
     use plugin_api::FailureKind;
+
+    #[test]
+    fn a_coding_that_is_not_decoded_is_refused_with_those_that_are() {
+        let refused = |status, code| Failure::new(FailureKind::INVALID, status, "no").code(code);
+        for (failure, expected) in [
+            (refused(415, UNSUPPORTED), true),
+            (refused(415, "of_a_callback"), false),
+            (refused(502, UNSUPPORTED), false),
+        ] {
+            let response = response(&failure);
+            assert_eq!(response.headers().contains_key("accept-encoding"), expected, "{failure:?}");
+        }
+    }
 
     #[test]
     fn a_refusal_sets_the_headers_a_reply_may_have_and_no_others() {

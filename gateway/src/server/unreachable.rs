@@ -3,7 +3,7 @@
 
 use super::outbound::Sent;
 use crate::{
-    coding::CodingError,
+    coding::{CodingError, UNSUPPORTED},
     failure::Failure,
     upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError},
 };
@@ -76,7 +76,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
 /// An answer that is compressed in a way that is not understood, or broken.
 pub(super) fn undecodable(error: &CodingError, who: &str) -> Failure {
     let code = match error {
-        CodingError::Unsupported(_) => "unsupported_content_encoding",
+        CodingError::Unsupported(_) => UNSUPPORTED,
         _ => "upstream_unreachable",
     };
     let text = format!("{who} answered with {error}");
