@@ -13,7 +13,7 @@ use crate::{
 };
 use http::HeaderName;
 use ipnet::IpNet;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct App {
     pub(crate) reuse: Reuse,
     /// Whose word on a client's address is taken.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// How long a streamed answer may be silent before its client gets a sign of life, when set.
+    pub(crate) stream_keepalive: Option<Duration>,
     pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
@@ -70,6 +72,7 @@ impl App {
             web: WebRules::new(config, host),
             reuse: config.gateway.upstream,
             trusted_proxies: config.gateway.trusted_proxies.clone(),
+            stream_keepalive: config.gateway.stream_keepalive,
             deployments: Arc::new(deployments),
             callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),

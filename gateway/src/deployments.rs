@@ -57,10 +57,14 @@ pub struct Deployment {
     pub params: Map<String, Value>,
     /// Variables missing from `params`.
     pub params_unset: Vec<Unset>,
-    /// Bounds the wait for the first byte and each gap after it. Never zero.
+    /// Bounds a JSON reply as a whole. Never zero.
     pub timeout: Duration,
-    /// The same for streamed calls.
+    /// Bounds each wait for an event of streamed calls.
     pub stream_timeout: Duration,
+    /// Bounds the wait for the first content of streamed calls, in place of `stream_timeout`.
+    pub first_content_timeout: Option<Duration>,
+    /// Whether streams are asked for their usage.
+    pub stream_usage: bool,
     /// Attempts after the first.
     pub num_retries: u32,
     /// Share among those of the same `order`; 0 is never chosen while another is above 0.

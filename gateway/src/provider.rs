@@ -4,6 +4,7 @@
 //! dialect is one file beside it. Who sends and receives is `upstream`; which provider a deployment
 //! has is decided by `deployments`.
 
+pub(crate) mod instead;
 pub(crate) mod ollama;
 pub(crate) mod openai;
 pub(crate) mod said;
@@ -107,11 +108,11 @@ pub(crate) trait Dialect: Sync + fmt::Debug {
     /// What to send. `body` is the client's, with every callback's edits.
     fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
 
-    /// A complete JSON reply in the client's dialect.
-    fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, Failure>;
+    /// A JSON reply in the client's dialect.
+    fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault>;
 
-    /// A translator for one streamed reply. `include_usage`: the client asked for the usage chunk.
-    fn stream(&self, echo: &Echo, include_usage: bool) -> Box<dyn StreamTranslator>;
+    /// A translator for one streamed reply.
+    fn stream(&self, echo: &Echo, asked: Asked) -> Box<dyn StreamTranslator>;
 
     /// What an error reply says.
     fn error(&self, status: u16, body: &[u8]) -> UpstreamError;
@@ -133,6 +134,8 @@ pub(crate) struct Destination<'a> {
     /// Leave out what the upstream does not know, instead of refusing the call.
     pub(crate) drop_params: bool,
     pub(crate) stream: bool,
+    /// Ask a stream for its usage although the client did not.
+    pub(crate) stream_usage: bool,
 }
 
 /// A request to an upstream, but for what every request has.
@@ -160,6 +163,15 @@ pub(crate) struct Echo {
     pub(crate) model: String,
 }
 
+/// What the client asked a stream for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// The usage chunk.
+    pub(crate) usage: bool,
+    /// So many choices.
+    pub(crate) choices: u64,
+}
+
 /// Tokens as the upstream counted them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 pub(crate) struct Usage {
@@ -174,18 +186,20 @@ pub(crate) struct Usage {
 /// One streamed reply being translated, frame by frame.
 pub(crate) trait StreamTranslator: Send {
     /// The next bytes, split anywhere. Every chunk they complete goes to `out`.
-    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure>;
+    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault>;
 
-    /// The upstream has closed: what came after the last line's end is a line too.
-    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), StreamFailure>;
+    /// The upstream has closed: what came after the last line's end is a line too. The answer is
+    /// whole unless this fails.
+    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), AnswerFault>;
 
     /// Whether the answer is complete; what comes after is ignored.
     fn complete(&self) -> bool;
 
-    /// Whether the answer may be taken as complete now that the upstream has closed.
-    fn complete_at_close(&self) -> bool {
-        self.complete()
-    }
+    /// How many events have come. Blanks, comments and halves of events are none.
+    fn events(&self) -> u64;
+
+    /// Whether some of the answer's content has come.
+    fn content(&self) -> bool;
 
     fn usage(&self) -> Option<Usage>;
 }
@@ -195,15 +209,17 @@ pub(crate) trait ChunkSink {
     fn chunk(&mut self, json: &[&[u8]]);
 }
 
-/// Why a stream cannot go on.
+/// Why an answer is none, JSON or stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StreamFailure {
+pub(crate) enum AnswerFault {
     /// The upstream says so.
     Upstream(UpstreamError),
     /// What it sent is not its dialect.
     Malformed(String),
     /// It sent something else altogether: what.
-    NoStream(&'static str),
+    Other(&'static str),
+    /// Some of it is missing: what.
+    Incomplete(String),
 }
 
 /// What an upstream says of its error.

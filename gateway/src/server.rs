@@ -17,6 +17,7 @@ mod connection;
 mod decode;
 mod disclosure;
 mod error;
+mod fault;
 mod flight;
 mod health;
 mod host;
@@ -32,6 +33,7 @@ mod respond;
 mod route;
 mod unreachable;
 mod web;
+mod whole_body;
 mod wire;
 mod worker;
 

@@ -96,10 +96,15 @@ struct Delta<'a> {
 impl Streamed {
     /// Adds what a chunk (or a whole reply) says of the first choice.
     pub(crate) fn add(&mut self, json: &[u8]) {
+        self.add_within(json, usize::MAX);
+    }
+
+    /// The same, with at most so many bytes of text in all: what is beyond is left out.
+    pub(crate) fn add_within(&mut self, json: &[u8], limit: usize) {
         let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else { return };
         for choice in outline.choices.iter().filter(|choice| choice.index == 0) {
             if let Some(text) = choice.delta.as_ref().and_then(|delta| delta.content.as_deref()) {
-                self.text.push_str(text);
+                self.text.push_str(within(text, limit - self.text.len().min(limit)));
             }
             if let Some(reason) = &choice.finish_reason {
                 self.finish_reason = Some(reason.to_string());

@@ -33,6 +33,11 @@ pub struct GatewaySettings {
     pub web: WebSettings,
     /// Proxies in front of the gateway, whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long a streamed answer may be silent before its client gets a sign of life; `None`: never.
+    pub stream_keepalive: Option<Duration>,
+    /// Time for the first content of a streamed answer, where a deployment sets none; `None`: as any
+    /// other event.
+    pub first_content_timeout: Option<Duration>,
     /// Bounds of what a client may send and how long it may take.
     pub limits: Limits,
     /// How long connections to upstreams are kept.
@@ -65,6 +70,8 @@ impl Default for GatewaySettings {
             strict_owner: None,
             web: WebSettings::default(),
             trusted_proxies: Vec::new(),
+            stream_keepalive: None,
+            first_content_timeout: None,
             limits: Limits::default(),
             upstream: Reuse::default(),
             log: LogSettings::default(),
@@ -104,6 +111,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Largest JSON reply of an upstream, in bytes (64 MiB).
     pub max_reply_bytes: usize,
+    /// Most text of a streamed answer that is kept for hooks, in bytes (8 MiB).
+    pub max_stream_text_bytes: usize,
     /// Time for running calls to end after a stop signal (30 s).
     pub drain_timeout: Duration,
 }
@@ -119,6 +128,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             max_reply_bytes: 64 << 20,
+            max_stream_text_bytes: 8 << 20,
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -158,6 +168,12 @@ pub(super) fn read(
     settings.web = web::read(reader, &mut section);
     if let Some(field) = section.take("trusted_proxies") {
         settings.trusted_proxies = networks(reader, &field);
+    }
+    for (key, duration) in [
+        ("stream_keepalive", &mut settings.stream_keepalive),
+        ("first_content_timeout", &mut settings.first_content_timeout),
+    ] {
+        *duration = section.take(key).and_then(|field| reader.duration(&field));
     }
     if let Some(field) = section.take("limits") {
         read_limits(reader, &field, &mut settings.limits);
@@ -223,6 +239,7 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
         ("max_body_bytes", &mut limits.max_body_bytes),
         ("max_header_bytes", &mut limits.max_header_bytes),
         ("max_reply_bytes", &mut limits.max_reply_bytes),
+        ("max_stream_text_bytes", &mut limits.max_stream_text_bytes),
     ] {
         if let Some(field) = section.take(key) {
             match reader.integer::<usize>(&field) {
@@ -295,6 +312,10 @@ mod tests {
         assert_eq!((told.probe, told.probe_timeout), (Probing::Always, Duration::from_secs(60)));
         assert_eq!(told.cache_dir.as_deref(), Some(Path::new("dir/c")));
         assert_eq!((told.require_pins, told.strict_owner), (true, Some(true)));
+        let streams =
+            read("callgate: {stream_keepalive: 15s, first_content_timeout: 2m}").unwrap().gateway;
+        assert_eq!(streams.stream_keepalive, Some(Duration::from_secs(15)));
+        assert_eq!(streams.first_content_timeout, Some(Duration::from_secs(120)));
         let wrong = read("callgate: {probe: sometimes, verify_owner: no}").unwrap_err().to_string();
         assert!(
             wrong.contains("expected one of `on_change`, `always`, `never`, found `sometimes`")

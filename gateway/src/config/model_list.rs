@@ -43,6 +43,10 @@ pub struct ModelEntry {
     pub timeout: Option<Duration>,
     /// Timeout of streamed calls.
     pub stream_timeout: Option<Duration>,
+    /// Time for the first content of streamed calls.
+    pub first_content_timeout: Option<Duration>,
+    /// `stream_usage`: whether streams are asked for their usage (`true` when not given).
+    pub stream_usage: Option<bool>,
     /// Attempts after the first for this deployment.
     pub num_retries: Option<u32>,
     /// How often this one is chosen among its group.
@@ -159,10 +163,14 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     let request_timeout = duration(reader, "request_timeout");
     let timeout = duration(reader, "timeout").or(request_timeout);
     let stream_timeout = duration(reader, "stream_timeout");
+    let first_content_timeout = duration(reader, "first_content_timeout");
     let order = section.take("order").and_then(|field| reader.integer(&field)).unwrap_or_default();
     let num_retries = section.take("num_retries").and_then(|field| reader.integer(&field));
     section.not_yet(reader, "num_retries");
-    let drop_params = section.take("drop_params").and_then(|field| reader.boolean(&field));
+    let mut switch =
+        |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.boolean(&field));
+    let (drop_params, stream_usage) =
+        (switch(reader, "drop_params"), switch(reader, "stream_usage"));
     let (params, params_unset) = params(reader, section);
     Some(ModelEntry {
         place: Place::whole_file(&reader.file),
@@ -177,6 +185,8 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         params_unset,
         timeout,
         stream_timeout,
+        first_content_timeout,
+        stream_usage,
         num_retries,
         weights,
         order,

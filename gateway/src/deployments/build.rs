@@ -115,6 +115,10 @@ impl Builder<'_> {
             params_unset: entry.params_unset.clone(),
             timeout: timeouts.0,
             stream_timeout: timeouts.1,
+            first_content_timeout: entry
+                .first_content_timeout
+                .or(self.config.gateway.first_content_timeout),
+            stream_usage: entry.stream_usage.unwrap_or(true),
             num_retries: retries.unwrap_or_default(),
             weight: 1.0,
             order: entry.order,
@@ -258,6 +262,8 @@ impl Builder<'_> {
             params_unset: Vec::new(),
             timeout,
             stream_timeout: router.stream_timeout.unwrap_or(timeout),
+            first_content_timeout: self.config.gateway.first_content_timeout,
+            stream_usage: true,
             num_retries: router.num_retries.or(litellm.num_retries).unwrap_or_default(),
             weight: 1.0,
             order: 0,

@@ -1,18 +1,22 @@
 //! OpenAI's dialect, which is also the client's: bodies pass through as they are, but for the
 //! model's name, the deployment's defaults and the members that are nobody's business upstream.
 
+mod choices;
 mod stream;
 mod usage;
+pub(super) mod walk;
 mod whole;
 
 use super::{
-    Destination, Dialect, Echo, Outgoing, StreamTranslator, Translated, UpstreamError, said,
+    AnswerFault, Asked, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamTranslator,
+    Translated, UpstreamError, Usage, said,
 };
 use crate::{
     failure::Failure,
     json::{Body, json_text},
 };
 use serde_json::Value;
+use std::borrow::Cow;
 use usage::usage;
 
 /// Members of a request that steer a proxy and must never reach an upstream.
@@ -69,7 +73,7 @@ impl Dialect for OpenAi {
         for (name, value) in to.params {
             add_default(body, name, value);
         }
-        if to.stream {
+        if to.stream && to.stream_usage {
             ask_for_usage(body);
         }
         let base = to.api_base.trim_end_matches('/');
@@ -80,7 +84,9 @@ impl Dialect for OpenAi {
         Ok(Outgoing { url, body: body.render() })
     }
 
-    fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, Failure> {
+    fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {
+        let (error, choices) = (body.member("error"), body.member("choices"));
+        judge(error.as_deref(), choices.as_deref(), || Cow::Borrowed(body.original()))?;
         let usage = body.member("usage").and_then(|json| usage(&json));
         if body.member("model").is_some() {
             body.set("model", json_text(&echo.model));
@@ -88,13 +94,51 @@ impl Dialect for OpenAi {
         Ok(Translated { body: body.render(), usage })
     }
 
-    fn stream(&self, echo: &Echo, include_usage: bool) -> Box<dyn StreamTranslator> {
-        Box::new(stream::Passing::new(echo, include_usage))
+    fn stream(&self, echo: &Echo, asked: Asked) -> Box<dyn StreamTranslator> {
+        Box::new(stream::Passing::new(echo, asked))
     }
 
     fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
         said::read_status(status, body)
     }
+}
+
+/// Whether what came with a success is a whole completion: an error object is that error, whatever
+/// its shape, and `choices` judge the rest.
+fn judge<'a>(
+    error: Option<&[u8]>,
+    choices: Option<&[u8]>,
+    all: impl FnOnce() -> Cow<'a, [u8]>,
+) -> Result<(), AnswerFault> {
+    if error.is_some_and(|error| !walk::is_blank(error)) {
+        return Err(said_instead(&all(), "an error without a message"));
+    }
+    match choices.filter(|choices| !walk::is_blank(choices)) {
+        Some(choices) => choices::of_completion(choices),
+        None => Err(said_instead(&all(), NO_COMPLETION)),
+    }
+}
+
+pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
+
+/// The error that JSON is which is no completion; `otherwise` where it is none either.
+fn said_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
+    said::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
+}
+
+/// The chunks of a completion made here.
+pub(crate) fn chunks_of(
+    completion: &[u8],
+    echo: &Echo,
+    include_usage: bool,
+    out: &mut dyn ChunkSink,
+) {
+    whole::write(completion, echo, include_usage, out);
+}
+
+/// What a completion says was counted.
+pub(crate) fn counted(completion: &[u8]) -> Option<Usage> {
+    walk::member(completion, "usage").and_then(usage)
 }
 
 /// `extra_body` is merged over the body's own members.
@@ -128,7 +172,8 @@ fn add_default(body: &mut Body, name: &str, value: &Value) {
     }
 }
 
-/// Usage is always asked for, so that it can be counted; the client sees it when it asked too.
+/// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's or a
+/// deployment's own word about it stands.
 fn ask_for_usage(body: &mut Body) {
     const ASKED: &str = r#"{"include_usage":true}"#;
     let options = match body.member_text("stream_options") {
@@ -138,7 +183,7 @@ fn ask_for_usage(body: &mut Body) {
     match options {
         None => body.set("stream_options", ASKED),
         Some(mut options) => {
-            if options.get("include_usage") != Some(&Value::Bool(true)) {
+            if options.get("include_usage").is_none_or(Value::is_null) {
                 options.insert("include_usage".to_owned(), Value::Bool(true));
                 body.set("stream_options", Value::Object(options).to_string());
             }
@@ -159,6 +204,14 @@ mod tests {
             (
                 r#"{"stream_options": {"include_usage": true}}"#,
                 r#"{"stream_options": {"include_usage": true}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage":null}}"#,
+                r#"{"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options": {"include_usage": false}}"#,
+                r#"{"stream_options": {"include_usage": false}}"#,
             ),
         ] {
             let mut parsed = Body::parse(body.to_owned().into()).unwrap();

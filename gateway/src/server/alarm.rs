@@ -38,6 +38,23 @@ struct Set {
     waker: Waker,
 }
 
+/// When a wait ends. It is not known before something has to wait, and may be beyond what the clock can
+/// count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct End(Option<Option<Instant>>);
+
+impl End {
+    /// So long after `start`.
+    pub(super) fn after(start: std::time::Instant, limit: Duration) -> Self {
+        Self(Some(Instant::from_std(start).checked_add(limit)))
+    }
+
+    /// So long after now, unless it is known already.
+    pub(super) fn or_set(&mut self, limit: Duration) -> Option<Instant> {
+        *self.0.get_or_insert_with(|| Instant::now().checked_add(limit))
+    }
+}
+
 impl Alarm {
     /// The output of `work`; `None` when it is not there by `end`, or cut short. Without an end it may take any
     /// time: that is what a limit comes to which is beyond what the clock can count.
@@ -63,14 +80,24 @@ impl Alarm {
         limit: Duration,
         work: impl Future<Output = T>,
     ) -> Option<T> {
+        self.within_what_is_left(&mut End::default(), limit, work).await
+    }
+
+    /// As [`Alarm::within`], for a wait of several parts: the first that has to wait sets its end, which
+    /// holds until the caller forgets it.
+    pub(super) async fn within_what_is_left<T>(
+        &self,
+        end: &mut End,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut work = pin!(work);
-        let mut end = None;
         poll_fn(|context| {
             if let Poll::Ready(output) = work.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
             // What is ready at once needs no clock.
-            match *end.get_or_insert_with(|| Instant::now().checked_add(limit)) {
+            match end.or_set(limit) {
                 Some(end) => self.poll(end, context).map(|()| None),
                 None if self.is_cut() => Poll::Ready(None),
                 None => Poll::Pending,
@@ -182,6 +209,35 @@ mod tests {
             let end = start.into_std() + 2 * LIMIT;
             assert_eq!(alarm.until(Some(end), pending::<()>()).await, None);
             assert_eq!(start.elapsed(), 2 * LIMIT);
+        });
+    }
+
+    #[test]
+    fn the_parts_of_a_wait_share_its_limit() {
+        paused(async {
+            let (alarm, mut end, start) = (Alarm::default(), End::default(), Instant::now());
+            for _ in 0..3 {
+                let part = sleep(LIMIT / 4);
+                assert!(alarm.within_what_is_left(&mut end, LIMIT, part).await.is_some());
+            }
+            assert_eq!(alarm.within_what_is_left(&mut end, LIMIT, pending::<()>()).await, None);
+            assert_eq!(start.elapsed(), LIMIT);
+            end = End::default();
+            assert!(alarm.within_what_is_left(&mut end, LIMIT, sleep(LIMIT / 2)).await.is_some());
+        });
+    }
+
+    #[test]
+    fn a_wait_within_a_wait_ends_first() {
+        paused(async {
+            let (alarm, start) = (Alarm::default(), Instant::now());
+            let mut inner = Box::pin(alarm.within(LIMIT, pending::<()>()));
+            for turn in 1..4 {
+                assert_eq!(alarm.within(LIMIT / 4, &mut inner).await, None);
+                assert_eq!(start.elapsed(), turn * LIMIT / 4);
+            }
+            assert_eq!(alarm.within(LIMIT, &mut inner).await, Some(None));
+            assert_eq!(start.elapsed(), LIMIT);
         });
     }
 

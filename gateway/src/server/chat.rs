@@ -4,23 +4,26 @@ use super::{
     AnswerBody, CALLS, RequestBody,
     access_log::{self, Record},
     alarm::Alarm,
-    bulk::{Bulk, joined},
+    bulk::joined,
     client::ClientAddress,
     completion, error,
-    flight::{Flight, refused},
+    fault::{self, Form},
+    flight::{Flight, refused, shutting_down},
     outbound::{self, Sent},
     read,
-    relay::Relay,
+    relay::{self, Open, Relay, Waits},
     request,
     unreachable::unreachable,
+    whole_body::{self, Unread},
 };
 use crate::{
     app::App,
     call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    json::{Arriving, BodyError, Slices},
-    provider::{Destination, Echo, Outgoing},
+    json::{Body, Slices},
+    provider::{AnswerFault, Asked, Destination, Echo, Outgoing, Translated, instead, openai},
+    stream::Leading,
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;
@@ -29,7 +32,7 @@ use http_body_util::Full;
 use std::{
     borrow::Cow,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
@@ -104,34 +107,98 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     let (sent, outgoing, lines) = prepare(flight)?;
     if let Some(text) = &sent.target.deployment().mock_response {
         let reply = plugin_api::Reply::Text(text.clone());
-        return made(flight, &reply, &sent.echo).await;
+        return made(flight, &reply, &sent.echo, sent.asked.usage).await;
     }
-    let app = Arc::clone(&flight.app);
     if let Some((_, _, call)) = flight.parts() {
         call.asked = true;
     }
+    if flight.record.stream {
+        return stream(flight, sent, outgoing, lines).await;
+    }
+    let app = Arc::clone(&flight.app);
+    let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
+    flight.record.upstream = took;
+    json_reply(flight, &mut answer?, &sent).await.map(Attempted::Json)
+}
+
+/// Sends the request; an answer with an error status is that error. Says how long the upstream took
+/// to begin its answer.
+async fn send(
+    app: &App,
+    alarm: &Alarm,
+    sent: &Sent,
+    outgoing: Outgoing,
+    lines: Lines,
+) -> (Option<Duration>, Result<Answer, Failure>) {
     let posting = upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse));
-    let end = sent.started.checked_add(sent.timeout);
-    let answer = flight.alarm.until(end, posting).await;
-    let answer = answer.unwrap_or(Err(UpstreamError::Timeout(sent.timeout)));
-    let mut answer = answer.map_err(|error| unreachable(&error, &sent))?;
-    flight.record.upstream = Some(sent.started.elapsed());
+    let limit = sent.first_content.unwrap_or(sent.timeout);
+    let answer = alarm.until(sent.started.checked_add(limit), posting).await;
+    let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return (None, Err(unreachable(&error, sent))),
+    };
+    let took = Some(sent.started.elapsed());
     if answer.status > 599 {
-        return Err(outbound::no_status(answer.status, &sent));
+        return (took, Err(outbound::no_status(answer.status, sent)));
     }
     if !(200..300).contains(&answer.status) {
-        return Err(outbound::upstream_error(&app, &flight.alarm, answer, &sent).await);
+        return (took, Err(outbound::upstream_error(app, alarm, answer, sent).await));
     }
-    let streaming = flight.record.stream;
-    if streaming {
-        let head = outbound::answer_headers(&flight.app, &sent, &answer.headers);
-        let dialect = sent.target.deployment().provider.dialect;
-        let translator = dialect.stream(&sent.echo, sent.include_usage);
-        let mut relay = Box::new(Relay::new(answer, translator, sent.timeout));
-        relay.begin(flight).await?;
-        return Ok(Attempted::Stream(relay, head));
-    }
-    json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
+    (took, Ok(answer))
+}
+
+/// Sends the request and waits for the first chunk of its answer; under `callgate.stream_keepalive`
+/// no longer than the client may be left without a sign of life.
+async fn stream(
+    flight: &mut Flight,
+    sent: Sent,
+    outgoing: Outgoing,
+    lines: Lines,
+) -> Result<Attempted, Failure> {
+    let app = Arc::clone(&flight.app);
+    let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
+        let head = outbound::early_headers(&app, &sent);
+        let mut opening = opening(app, flight.alarm.clone(), sent, outgoing, lines);
+        match flight.alarm.within(interval, &mut opening).await {
+            Some((took, opened)) => {
+                flight.record.upstream = took;
+                let (open, head) = opened?;
+                (Relay::new(open), head)
+            }
+            None if flight.alarm.is_cut() => return Err(shutting_down()),
+            None => (Relay::opening(opening), head),
+        }
+    } else {
+        let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
+        flight.record.upstream = took;
+        let (open, head) = open(&app, answer?, &sent);
+        (Relay::new(open), head)
+    };
+    relay.begin(flight).await?;
+    Ok(Attempted::Stream(Box::new(relay), head))
+}
+
+/// The same as work of its own, for a client that may get the head of its answer before.
+fn opening(
+    app: Arc<App>,
+    alarm: Alarm,
+    sent: Sent,
+    outgoing: Outgoing,
+    lines: Lines,
+) -> relay::Opening {
+    Box::pin(async move {
+        let (took, answer) = send(&app, &alarm, &sent, outgoing, lines).await;
+        (took, answer.map(|answer| open(&app, answer, &sent)))
+    })
+}
+
+/// A stream whose body arrives, and the head of its client's answer.
+fn open(app: &App, answer: Answer, sent: &Sent) -> (Open, HeaderMap) {
+    let head = outbound::answer_headers(app, sent, &answer.headers);
+    let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
+    let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
+    (Open { answer, translator, waits }, head)
 }
 
 /// The start hooks; a callback's own answer ends the call here.
@@ -143,9 +210,9 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
         Started::Continue => Ok(None),
         Started::Failed(failure) => Err(failure),
         Started::Replied { by, reply } => {
-            let echo = echo(call);
+            let (echo, usage) = (echo(call), wants_usage(call));
             flight.record.callback = Some(by);
-            made(flight, &reply, &echo).await.map(Some)
+            made(flight, &reply, &echo, usage).await.map(Some)
         }
     }
 }
@@ -167,23 +234,35 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
         return Err(outbound::missing_variable(call.model(), variable));
     }
     let configured = if call.stream { deployment.stream_timeout } else { deployment.timeout };
-    let timeout = request::timeout(call, configured)?;
+    let wish = request::timeout(call)?;
+    let timeout = wish.unwrap_or(configured);
+    let first_content = deployment.first_content_timeout.filter(|_| call.stream && wish.is_none());
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
-    let include_usage = call.stream && call.param("stream_options.include_usage") == Some("true");
+    let usage = wants_usage(call);
     let to = Destination {
         model: target.upstream_model(),
         api_base: target.api_base(),
         params: &target.params(),
         drop_params: deployment.drop_params,
         stream: call.stream,
+        stream_usage: deployment.stream_usage,
     };
     let outgoing = deployment.provider.dialect.request(&mut call.body, &to)?;
+    // As the deployment's parameters have completed it.
+    let choices = if call.stream { call.body.member_text("n") } else { None };
+    let choices = choices.and_then(|n| n.parse().ok()).unwrap_or(1);
+    let asked = Asked { usage, choices };
     let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.deployment = Some(Arc::clone(deployment));
     target.upstream_model().clone_into(&mut flight.record.upstream_model);
-    Ok((Sent { target, echo, include_usage, timeout, started }, outgoing, lines))
+    Ok((Sent { target, echo, asked, timeout, first_content, started }, outgoing, lines))
+}
+
+/// Whether the client asked a stream for the usage chunk.
+fn wants_usage(call: &Call) -> bool {
+    call.stream && call.param("stream_options.include_usage") == Some("true")
 }
 
 /// An answer made here, as JSON or as a stream.
@@ -191,16 +270,19 @@ async fn made(
     flight: &mut Flight,
     reply: &plugin_api::Reply,
     echo: &Echo,
+    include_usage: bool,
 ) -> Result<Attempted, Failure> {
+    let body = completion::whole(reply, echo)?;
+    flight.record.usage = openai::counted(&body);
     if flight.record.stream {
-        let relay = Box::new(Relay::made(completion::chunks(reply, echo)?));
+        let mut relay = Box::new(Relay::made(completion::chunks(&body, echo, include_usage)));
+        relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
-    let body: Bytes = completion::whole(reply, echo)?.into();
-    finish_json(flight, [body].into(), HeaderMap::new(), true).await.map(Attempted::Json)
+    finish_json(flight, [body.into()].into(), HeaderMap::new()).await.map(Attempted::Json)
 }
 
-/// Reads, translates and sends a JSON reply.
+/// Reads, judges, translates and sends a JSON reply.
 async fn json_reply(
     flight: &mut Flight,
     answer: &mut Answer,
@@ -208,36 +290,42 @@ async fn json_reply(
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let headers = outbound::answer_headers(&flight.app, sent, &answer.headers);
     let limit = flight.app.limits.max_reply_bytes;
-    if answer.announced().is_some_and(|length| length > limit as u64) {
-        return Err(outbound::too_large(limit, sent));
-    }
-    let (mut arriving, mut bulk, mut length) = (Arriving::new(), Bulk::default(), 0);
-    let status = answer.status;
-    let not_json = |what: String| outbound::no_completion(status, what, sent);
-    loop {
-        let next = flight.alarm.within(sent.timeout, answer.next()).await;
-        let next = next.unwrap_or(Some(Err(UpstreamError::Timeout(sent.timeout))));
-        match next {
-            None => break,
-            Some(Ok(bytes)) if length + bytes.len() <= limit => {
-                length += bytes.len();
-                let read = bulk.add(bytes, |bytes| arriving.push(bytes));
-                read.map_err(|error| not_json(error.to_string()))?;
-            }
-            Some(Ok(_)) => return Err(outbound::too_large(limit, sent)),
-            Some(Err(error)) => return Err(unreachable(&error, sent)),
-        }
-    }
-    if length == 0 {
-        return Err(not_json(String::new()));
-    }
-    let last = bulk.rest().map_or(Ok(()), |bytes| arriving.push(bytes));
-    last.map_err(|error| not_json(error.to_string()))?;
-    let body = arriving.finish().map_err(|error: BodyError| not_json(error.to_string()))?;
-    let dialect = sent.target.deployment().provider.dialect;
-    let translated = dialect.reply(body, &sent.echo)?;
+    let end = sent.started.checked_add(sent.timeout);
+    let body = whole_body::read(answer, &flight.alarm, end, limit).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => outbound::too_large(limit, sent),
+        Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
+        Unread::Broken(error) => unreachable(&error, sent),
+    })?;
+    let translated = translate(body, answer.status, sent)?;
     flight.record.usage = translated.usage;
-    finish_json(flight, translated.body, headers, false).await
+    finish_json(flight, translated.body, headers).await
+}
+
+/// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape, or
+/// a stream that nobody asked for.
+fn translate(body: Bytes, status: u16, sent: &Sent) -> Result<Translated, Failure> {
+    let dialect = sent.target.deployment().provider.dialect;
+    let [_, rest] = Leading::default().skip(&body);
+    if rest.is_empty() {
+        return Err(outbound::no_completion(status, String::new(), sent));
+    }
+    let body = body.slice_ref(rest);
+    let translated = match Body::parse(body.clone()) {
+        Ok(body) => dialect.reply(body, &sent.echo),
+        Err(error) => match instead::put_together(dialect, &body, &sent.echo) {
+            Err(AnswerFault::Other(_) | AnswerFault::Malformed(_))
+                if body.first() == Some(&b'{') =>
+            {
+                return Err(outbound::no_completion(status, error.to_string(), sent));
+            }
+            Err(AnswerFault::Other(_) | AnswerFault::Malformed(_)) => {
+                return Err(outbound::no_json(status, &body, sent));
+            }
+            put_together => put_together,
+        },
+    };
+    translated.map_err(|fault| fault::failure(fault, Form::Json))
 }
 
 /// The end hooks, then the response.
@@ -245,11 +333,9 @@ async fn finish_json(
     flight: &mut Flight,
     body: Slices,
     mut headers: HeaderMap,
-    from_callback: bool,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let said = Streamed::default();
     let mut reply = Reply::new(200, Some(joined(body)), &said);
-    reply.from_callback = from_callback;
     flight.answered(200, &mut reply).await?;
     for (name, value) in reply.headers {
         headers.insert(name, value);

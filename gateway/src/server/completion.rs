@@ -1,6 +1,10 @@
 //! Completions made here: for `mock_response` and for callbacks that answer by themselves.
 
-use crate::{callbacks, failure::Failure, provider::Echo};
+use crate::{
+    callbacks,
+    failure::Failure,
+    provider::{ChunkSink, Echo, openai},
+};
 use plugin_api::{FailureKind, Reply};
 use serde_json::{Value, json};
 
@@ -14,7 +18,8 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
             "model": echo.model,
             "choices": [{
                 "index": 0,
-                "message": {"role": "assistant", "content": text},
+                "message": {"role": "assistant", "content": text, "refusal": null},
+                "logprobs": null,
                 "finish_reason": "stop",
             }],
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
@@ -25,33 +30,19 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
 }
 
 /// The same as chunks of a stream: what is said, then why it ended.
-pub(super) fn chunks(reply: &Reply, echo: &Echo) -> Result<Vec<String>, Failure> {
-    let (delta, reason) = match reply {
-        Reply::Text(text) => (json!({"role": "assistant", "content": text}), json!("stop")),
-        Reply::Json(json) => {
-            let value = completion(json)?;
-            let choice = &value["choices"][0];
-            let mut delta = choice["message"].clone();
-            if let Some(calls) = delta.get_mut("tool_calls").and_then(Value::as_array_mut) {
-                for (index, call) in calls.iter_mut().enumerate() {
-                    call["index"] = json!(index);
-                }
-            }
-            (delta, choice["finish_reason"].clone())
-        }
-    };
-    let reason = if reason.is_null() { json!("stop") } else { reason };
-    let chunk = |delta: Value, reason: Value| {
-        json!({
-            "id": echo.id,
-            "object": "chat.completion.chunk",
-            "created": echo.created,
-            "model": echo.model,
-            "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
-        })
-        .to_string()
-    };
-    Ok(vec![chunk(delta, Value::Null), chunk(json!({}), reason)])
+pub(super) fn chunks(completion: &[u8], echo: &Echo, include_usage: bool) -> Vec<String> {
+    let mut chunks = Chunks::default();
+    openai::chunks_of(completion, echo, include_usage, &mut chunks);
+    chunks.0
+}
+
+#[derive(Default)]
+struct Chunks(Vec<String>);
+
+impl ChunkSink for Chunks {
+    fn chunk(&mut self, json: &[&[u8]]) {
+        self.0.push(String::from_utf8_lossy(&json.concat()).into_owned());
+    }
 }
 
 /// What is none was a fault of the callback, before it came here.

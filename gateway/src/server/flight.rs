@@ -78,6 +78,7 @@ impl Flight {
         let figures = self.figures();
         let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
         reply.figures = figures;
+        reply.from_callback = self.record.callback.is_some();
         self.chain.end(call, &self.app.deployments, reply).await?;
         self.call = None;
         self.record.answered(&self.app, status);
@@ -93,7 +94,7 @@ impl Flight {
             let said = std::mem::take(&mut self.streamed);
             let mut reply = Reply::new(200, None, &said);
             reply.figures = figures;
-            reply.from_callback = self.record.upstream.is_none() && self.record.callback.is_some();
+            reply.from_callback = self.record.callback.is_some();
             let ended = self.chain.end(&mut call, &self.app.deployments, &mut reply).await;
             if let Err(mut failure) = ended {
                 disclose(&mut failure, &self.app, &call, self.target.as_ref());

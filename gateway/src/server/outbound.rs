@@ -11,7 +11,7 @@ use crate::{
     call::{Call, Target},
     deployments::{Deployment, Setting},
     failure::Failure,
-    provider::Echo,
+    provider::{Asked, Echo, said::read_status},
     secret::mask_one,
     telemetry::decimal,
     upstream::{self, Answer, Headers, Lines, Origin, UpstreamError},
@@ -51,9 +51,12 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duratio
 pub(super) struct Sent {
     pub(super) target: Target,
     pub(super) echo: Echo,
-    /// The client asked for the usage chunk.
-    pub(super) include_usage: bool,
+    /// What the client asked a stream for.
+    pub(super) asked: Asked,
+    /// Of a JSON reply as a whole, of a stream from event to event.
     pub(super) timeout: Duration,
+    /// Of a stream's first content, when it has a limit of its own.
+    pub(super) first_content: Option<Duration>,
     pub(super) started: Instant,
 }
 
@@ -147,7 +150,7 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
 /// The headers of the client's answer that come from the upstream's and from the config. Empty ones
 /// keep the places of what is known later: a map that grows is made anew.
 pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
-    let mut headers = target_headers(app, &sent.target, &sent.echo.model);
+    let mut headers = early_headers(app, sent);
     for name in PASSED_ON {
         if let Some(value) = upstream.get(name.as_str())
             && let Ok(value) = passed_on(app, &sent.target, value)
@@ -156,6 +159,11 @@ pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> Head
         }
     }
     headers
+}
+
+/// The same of an answer whose head has not come.
+pub(super) fn early_headers(app: &App, sent: &Sent) -> HeaderMap {
+    target_headers(app, &sent.target, &sent.echo.model)
 }
 
 /// Upstreams may repeat a key here too.
@@ -247,6 +255,18 @@ pub(super) fn no_status(status: u16, sent: &Sent) -> Failure {
     let label = &sent.target.deployment().label;
     let text = format!("`{label}` answered with the status {status}, which HTTP does not have");
     Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+}
+
+/// A success with a body of another kind than JSON: its own words.
+pub(super) fn no_json(status: u16, body: &[u8], sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let start = &body[..body.len().min(MAX_ERROR_BODY)];
+    let mut said = read_status(status, start);
+    let plain = format!("the upstream answered {status}");
+    let words = said.message.strip_prefix(&plain).unwrap_or(&said.message);
+    said.message =
+        format!("`{label}` answered {status} with something that is no completion{words}");
+    Failure::of_upstream(500, said)
 }
 
 /// A JSON reply that is more than the gateway takes.

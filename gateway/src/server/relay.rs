@@ -3,9 +3,14 @@
 //! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
 //! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
 
+mod waits;
+
+pub(super) use waits::Waits;
+
 use super::{
-    alarm::Alarm,
+    alarm::{Alarm, End},
     error,
+    fault::{self, Form},
     flight::{Flight, shutting_down},
     outbound,
     unreachable::undecodable,
@@ -14,7 +19,7 @@ use crate::{
     callbacks::{Chunk, Streamed},
     coding::CodingError,
     failure::Failure,
-    provider::{ChunkSink, StreamFailure, StreamTranslator, UpstreamError as Said},
+    provider::{ChunkSink, StreamTranslator},
     upstream::{Answer, UpstreamError},
 };
 use axum::{
@@ -24,8 +29,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use plugin_api::FailureKind;
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, future::Future, pin::Pin, time::Duration};
 
 /// Enough for one write; the rest of what has arrived goes into the next.
 const ENOUGH: usize = 32 * 1024;
@@ -35,17 +39,43 @@ const RELEASE_TIME: Duration = Duration::from_secs(1);
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
+/// A sign of life for clients, and for proxies that close what is silent: a comment, and no event.
+const ALIVE: &[u8] = b": keep-alive\n\n";
+
 /// See the module.
 pub(super) struct Relay {
+    /// The answer's head has not come yet.
+    opening: Option<Opening>,
     /// `None` when the answer is made here.
-    answer: Option<Answer>,
-    translator: Option<Box<dyn StreamTranslator>>,
-    /// How long the upstream may be silent.
-    gap: Duration,
+    open: Option<Open>,
+    /// How long the upstream took to begin its answer, once that is known.
+    upstream: Option<Duration>,
+    alive: Alive,
     out: Outbox,
     /// What broke the stream, told when the chunks that came before it are sent.
     broken: Option<Failure>,
     ended: Ended,
+}
+
+/// What begins an answer, and how long that took.
+pub(super) type Opening = Pin<Box<dyn Future<Output = (Option<Duration>, Opened)> + Send>>;
+pub(super) type Opened = Result<(Open, HeaderMap), Failure>;
+
+/// An answer whose body arrives.
+pub(super) struct Open {
+    pub(super) answer: Answer,
+    pub(super) translator: Box<dyn StreamTranslator>,
+    /// How long the upstream may be silent.
+    pub(super) waits: Waits,
+}
+
+/// Signs of life for the client.
+#[derive(Debug, Default)]
+struct Alive {
+    /// `callgate.stream_keepalive`.
+    interval: Option<Duration>,
+    /// When the next one is due.
+    due: End,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +95,8 @@ struct Outbox {
     for_callbacks: bool,
     /// What callbacks will want to know at the end.
     streamed: Option<Streamed>,
+    /// How much text is kept for them.
+    text_limit: usize,
 }
 
 impl ChunkSink for Outbox {
@@ -78,7 +110,7 @@ impl ChunkSink for Outbox {
         json.iter().for_each(|part| self.frames.extend_from_slice(part));
         keep_on_one_line(&mut self.frames[start..]);
         if let Some(streamed) = &mut self.streamed {
-            streamed.add(&self.frames[start..]);
+            streamed.add_within(&self.frames[start..], self.text_limit);
         }
         self.frames.extend_from_slice(b"\n\n");
     }
@@ -93,43 +125,50 @@ fn keep_on_one_line(json: &mut [u8]) {
 }
 
 impl Relay {
-    pub(super) fn new(
-        answer: Answer,
-        translator: Box<dyn StreamTranslator>,
-        gap: Duration,
-    ) -> Self {
+    pub(super) fn new(open: Open) -> Self {
+        Self { open: Some(open), ..Self::empty() }
+    }
+
+    /// For an answer whose head has not come yet: the client gets the head of its own before.
+    pub(super) fn opening(opening: Opening) -> Self {
+        Self { opening: Some(opening), ..Self::empty() }
+    }
+
+    /// An answer made here.
+    pub(super) fn made(chunks: Vec<String>) -> Self {
+        let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
+        Self { out, ended: Ended::Complete, ..Self::empty() }
+    }
+
+    fn empty() -> Self {
         Self {
-            answer: Some(answer),
-            translator: Some(translator),
-            gap,
+            opening: None,
+            open: None,
+            upstream: None,
+            alive: Alive::default(),
             out: Outbox::default(),
             broken: None,
             ended: Ended::No,
         }
     }
 
-    /// An answer made here.
-    pub(super) fn made(chunks: Vec<String>) -> Self {
-        let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
-        Self {
-            answer: None,
-            translator: None,
-            gap: Duration::ZERO,
-            out,
-            broken: None,
-            ended: Ended::Complete,
-        }
-    }
-
-    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status.
+    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status. Under
+    /// `callgate.stream_keepalive` it waits no longer than until the first sign of life is due.
     pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let chain = &flight.chain;
-        self.out.for_callbacks = chain.wants_tokens();
+        self.out.for_callbacks |= chain.wants_tokens();
         self.out.streamed = chain.wants_end().then(Streamed::default);
-        while self.ended == Ended::No && self.out.is_empty() {
-            self.arrive(&flight.alarm).await?;
+        self.out.text_limit = flight.app.limits.max_stream_text_bytes;
+        self.alive.interval = flight.app.stream_keepalive;
+        while self.ended == Ended::No && self.out.is_empty() && self.opening.is_none() {
+            let arrived = self.arrive_or_be_due(&flight.alarm).await?;
+            if !arrived {
+                return Ok(());
+            }
         }
-        flight.first_token = Some(flight.record.accepted.elapsed());
+        if !self.out.is_empty() {
+            flight.first_token = Some(flight.record.accepted.elapsed());
+        }
         Ok(())
     }
 
@@ -155,9 +194,31 @@ impl Relay {
         response
     }
 
+    /// As [`Relay::arrive`]; `false` when a sign of life is due before. What is waited for goes on then.
+    async fn arrive_or_be_due(&mut self, alarm: &Alarm) -> Result<bool, Failure> {
+        let Some(interval) = self.alive.interval else {
+            return self.arrive(alarm).await.map(|()| true);
+        };
+        let mut due = self.alive.due;
+        let arrived = alarm.within_what_is_left(&mut due, interval, self.arrive(alarm)).await;
+        self.alive.due = due;
+        match arrived {
+            Some(arrived) => arrived.map(|()| true),
+            None if alarm.is_cut() => Err(shutting_down()),
+            None => Ok(false),
+        }
+    }
+
     /// Takes what the upstream sends next, and everything that came with it. What breaks it after
-    /// chunks that were good has to wait until those are sent.
+    /// chunks that were good has to wait until those are sent. May be dropped and begun again.
     async fn arrive(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        if let Some(opening) = &mut self.opening {
+            let (upstream, opened) = opening.await;
+            (self.upstream, self.opening) = (upstream, None);
+            // The client has a head already.
+            let (open, _) = opened?;
+            self.open = Some(open);
+        }
         let arrived = match self.broken.take() {
             Some(failure) => Err(failure),
             None => self.take_arriving(alarm).await,
@@ -172,17 +233,30 @@ impl Relay {
     }
 
     async fn take_arriving(&mut self, alarm: &Alarm) -> Result<(), Failure> {
-        let Some(answer) = &mut self.answer else { return Ok(()) };
-        let Some(mut next) = alarm.within(self.gap, answer.next()).await else {
-            return Err(stalled(self.gap));
+        let Some(Open { answer, translator, waits }) = &mut self.open else { return Ok(()) };
+        let Some(mut next) = waits.within(alarm, answer.next()).await else {
+            return Err(waits.over());
         };
         loop {
             match next {
-                Some(Ok(bytes)) => self.translate(&bytes)?,
+                Some(Ok(bytes)) => {
+                    let translated = translator.push(&bytes, &mut self.out);
+                    translated.map_err(|fault| fault::failure(fault, Form::Stream))?;
+                }
                 Some(Err(error)) => return Err(broken(&error)),
-                None => return self.closed(),
+                None => {
+                    let closed = translator.close(&mut self.out);
+                    closed.map_err(|fault| fault::failure(fault, Form::Stream))?;
+                    self.ended = Ended::Complete;
+                    return Ok(());
+                }
             }
-            let Some(answer) = &mut self.answer else { return Ok(()) };
+            if translator.complete() {
+                self.ended = Ended::Complete;
+            }
+            if !waits.go_on(&**translator) {
+                return Err(waits.over());
+            }
             if self.ended != Ended::No || self.out.frames.len() >= ENOUGH {
                 return Ok(());
             }
@@ -191,29 +265,6 @@ impl Relay {
                 None => return Ok(()),
             }
         }
-    }
-
-    fn translate(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let Some(translator) = &mut self.translator else { return Ok(()) };
-        translator.push(bytes, &mut self.out).map_err(failed)?;
-        if translator.complete() {
-            self.ended = Ended::Complete;
-        }
-        Ok(())
-    }
-
-    fn closed(&mut self) -> Result<(), Failure> {
-        let Some(translator) = &mut self.translator else { return Ok(()) };
-        // Half an event is not malformed, it is cut off.
-        let rest = translator.close(&mut self.out);
-        if let Err(told @ (StreamFailure::NoStream(_) | StreamFailure::Upstream(_))) = rest {
-            return Err(failed(told));
-        }
-        if rest.is_err() || !translator.complete_at_close() {
-            return Err(cut_off("it closed the stream before the answer was complete"));
-        }
-        self.ended = Ended::Complete;
-        Ok(())
     }
 
     /// Shows waiting chunks to the callbacks and turns what they leave into frames.
@@ -258,8 +309,8 @@ impl Streaming {
     fn ending(&mut self) -> Option<Flight> {
         let mut flight = self.flight.take()?;
         flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
-        if let Some(translator) = &self.relay.translator {
-            flight.record.usage = translator.usage();
+        if let Some(open) = &self.relay.open {
+            flight.record.usage = open.translator.usage();
         }
         Some(flight)
     }
@@ -281,8 +332,8 @@ impl Streaming {
                 }
                 Ok(()) if self.relay.ended == Ended::Complete => {
                     self.ending()?.streamed();
-                    if let Some(answer) = self.relay.answer.take() {
-                        release(answer);
+                    if let Some(open) = self.relay.open.take() {
+                        release(open.answer);
                     }
                     self.relay.out.frames.extend_from_slice(DONE);
                 }
@@ -290,6 +341,7 @@ impl Streaming {
             }
             // A callback may have dropped everything that came.
             if !self.relay.out.frames.is_empty() {
+                self.relay.alive.due = End::default();
                 return Some(self.relay.out.frames.split().freeze());
             }
         }
@@ -299,7 +351,15 @@ impl Streaming {
 /// Brings the outbox to where something can be sent, or the stream to its end.
 async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
     if relay.out.is_empty() && relay.ended == Ended::No {
-        relay.arrive(&flight.alarm).await?;
+        let arrived = relay.arrive_or_be_due(&flight.alarm).await;
+        flight.record.upstream = flight.record.upstream.or(relay.upstream);
+        if !arrived? {
+            relay.out.frames.extend_from_slice(ALIVE);
+            return Ok(());
+        }
+        if flight.first_token.is_none() && !relay.out.is_empty() {
+            flight.first_token = Some(flight.record.accepted.elapsed());
+        }
     }
     if relay.out.for_callbacks {
         relay.show(flight).await?;
@@ -318,48 +378,15 @@ fn release(mut answer: Answer) {
     });
 }
 
-fn stalled(gap: Duration) -> Failure {
-    let text = format!("the upstream sent nothing for {} s", gap.as_secs_f64());
-    Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout")
-}
-
 fn broken(error: &UpstreamError) -> Failure {
     match error {
         UpstreamError::Coding(error @ CodingError::Unsupported(_)) => {
             return undecodable(error, "the upstream");
         }
-        UpstreamError::Coding(error) => return cut_off(&format!("it has {error}")),
+        UpstreamError::Coding(error) => {
+            return fault::cut_off(&format!("it has {error}"), Form::Stream);
+        }
         _ => {}
     }
-    cut_off("the connection to it broke").cause(error.to_string())
-}
-
-fn cut_off(how: &str) -> Failure {
-    let text = format!("the upstream's answer is incomplete: {how}");
-    Failure::new(FailureKind::BROKEN_STREAM, 502, text).code("incomplete_stream")
-}
-
-fn failed(failure: StreamFailure) -> Failure {
-    match failure {
-        StreamFailure::Malformed(what) => {
-            let text = "the upstream sent something that is no stream of chunks";
-            Failure::new(FailureKind::BROKEN_STREAM, 500, text).code("malformed_stream").cause(what)
-        }
-        StreamFailure::NoStream(what) => {
-            let text = format!("the upstream was asked for a stream and sent {what}");
-            Failure::new(FailureKind::BROKEN_STREAM, 500, text).code("malformed_stream")
-        }
-        StreamFailure::Upstream(said) => upstream_said(said),
-    }
-}
-
-/// An error frame: its status is in its code when that is one.
-fn upstream_said(said: Said) -> Failure {
-    let status = said
-        .code
-        .as_deref()
-        .and_then(|code| code.parse().ok())
-        .filter(|status| (400..600).contains(status))
-        .unwrap_or(500);
-    Failure::of_upstream(status, said)
+    fault::cut_off("the connection to it broke", Form::Stream).cause(error.to_string())
 }

@@ -109,8 +109,8 @@ pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
     }
 }
 
-/// How long the upstream may take for this call: the client's wish, else the deployment's.
-pub(super) fn timeout(call: &Call, configured: Duration) -> Result<Duration, Failure> {
+/// How long the upstream may take for this call, when the client has a wish.
+pub(super) fn timeout(call: &Call) -> Result<Option<Duration>, Failure> {
     let header =
         |name: HeaderName| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
     let streaming =
@@ -120,11 +120,12 @@ pub(super) fn timeout(call: &Call, configured: Duration) -> Result<Duration, Fai
             .or_else(|| member(call, "timeout"))
             .or_else(|| member(call, "request_timeout"))
     };
-    let Some(wish) = streaming.flatten().or_else(general) else { return Ok(configured) };
+    let Some(wish) = streaming.flatten().or_else(general) else { return Ok(None) };
     wish.parse::<f64>()
         .ok()
         .filter(|seconds| *seconds > 0.0)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .map(Some)
         .ok_or_else(|| {
             Failure::invalid("'timeout' must be a number of seconds above 0.").param("timeout")
         })

@@ -104,7 +104,7 @@ pub(crate) enum ReplyError {
         reason: String,
     },
     /// The reply says of itself that it is not finished.
-    #[error("Ollama's reply is incomplete: `done` is false although no stream was asked for")]
+    #[error("`done` is not true in Ollama's reply")]
     Incomplete,
 }
 

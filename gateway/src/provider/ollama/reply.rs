@@ -2,10 +2,10 @@
 //!
 //! Called once per call that does not stream; streams are in `stream`.
 
-use super::error::{ReplyError, error_said};
+use super::error::ReplyError;
 use super::json::{Piece, push_string};
 use super::thinking;
-use super::wire::{Answer, AnswerMessage, CallIds, push_usage};
+use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, push_usage};
 use crate::provider::{Echo, Usage};
 
 /// A reply in OpenAI's terms.
@@ -22,15 +22,15 @@ pub(crate) struct ChatReply {
 /// # Errors
 /// A body that reports a failure, is unfinished, or is not a chat reply.
 pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
-    let answer = Answer::parse(body).map_err(malformed)?;
-    if let Some(error) = answer.error {
-        return Err(ReplyError::Upstream(error_said(error)));
+    let answer = Answer::read(body).map_err(|fault| match fault {
+        NoAnswer::Error(said) => ReplyError::Upstream(said),
+        NoAnswer::Malformed(reason) => malformed(reason),
+    })?;
+    if answer.done != Some(true) {
+        return Err(ReplyError::Incomplete);
     }
     let message =
         answer.message.as_ref().ok_or_else(|| malformed("`message` is missing".into()))?;
-    if answer.done == Some(false) {
-        return Err(ReplyError::Incomplete);
-    }
     let usage = answer.usage();
     let mut out = Vec::with_capacity(body.len() + 256);
     out.extend_from_slice(b"{\"id\":");
@@ -43,7 +43,8 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
     out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
     write_message(&mut out, message, echo).map_err(malformed)?;
     let reason = answer.finish_reason(!message.tool_calls().is_empty());
-    out.extend_from_slice(format!("}},\"finish_reason\":\"{reason}\"}}]").as_bytes());
+    let end = format!(",\"refusal\":null}},\"logprobs\":null,\"finish_reason\":\"{reason}\"}}]");
+    out.extend_from_slice(end.as_bytes());
     if let Some(usage) = usage {
         out.push(b',');
         push_usage(&mut out, usage);

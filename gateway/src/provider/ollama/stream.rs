@@ -3,10 +3,10 @@
 //! One id and one running tool-call index for the whole stream; the role stands on the first chunk only. The caller
 //! splits the lines, frames the chunks and decides what an end before [`ChatStream::finished`] means.
 
-use super::error::{StreamError, error_said};
+use super::error::StreamError;
 use super::json::{Piece, problem, push_string};
 use super::thinking::Splitter;
-use super::wire::{Answer, AnswerMessage, CallIds, ToolCall, push_usage};
+use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, ToolCall, push_usage};
 use crate::provider::{Echo, Usage};
 
 /// The translator of one stream.
@@ -20,6 +20,7 @@ pub(crate) struct ChatStream {
     splitter: Splitter,
     tool_calls: usize,
     role_sent: bool,
+    any_message: bool,
     include_usage: bool,
     finished: bool,
     usage: Option<Usage>,
@@ -47,6 +48,7 @@ impl ChatStream {
             splitter: Splitter::default(),
             tool_calls: 0,
             role_sent: false,
+            any_message: false,
             include_usage,
             finished: false,
             usage: None,
@@ -66,15 +68,16 @@ impl ChatStream {
         if self.finished || line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let answer = Answer::parse(line).map_err(malformed)?;
-        if let Some(error) = answer.error {
-            return Err(StreamError::Upstream(error_said(error)));
+        let answer = Answer::read(line).map_err(|fault| match fault {
+            NoAnswer::Error(said) => StreamError::Upstream(said),
+            NoAnswer::Malformed(reason) => malformed(reason),
+        })?;
+        match &answer.message {
+            Some(message) => self.message(message, emit).map_err(malformed)?,
+            None if self.any_message => {}
+            None => return Err(malformed("it is `done` before any `message`".to_owned())),
         }
-        match (&answer.message, answer.done) {
-            (Some(message), _) => self.message(message, emit).map_err(malformed)?,
-            (None, Some(true)) => {}
-            (None, _) => return Err(malformed("it has neither `message` nor `error`".to_owned())),
-        }
+        self.any_message = true;
         if answer.done == Some(true) {
             self.finish(&answer, emit);
         }
@@ -84,6 +87,11 @@ impl ChatStream {
     /// Whether the final line was seen: an end of the connection before that is a truncated reply.
     pub(crate) fn finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether some of the answer was emitted.
+    pub(crate) fn begun(&self) -> bool {
+        self.role_sent
     }
 
     /// The tokens Ollama counted, known once finished; `None` when it sent no counts.
@@ -149,7 +157,8 @@ impl ChatStream {
         if !tool_calls.is_empty() {
             self.chunk.push(b']');
         }
-        self.chunk.extend_from_slice(b"}}]}");
+        self.chunk.extend_from_slice(b"},\"finish_reason\":null}");
+        self.close_choices();
         emit(&self.chunk);
         Ok(())
     }
@@ -170,7 +179,8 @@ impl ChatStream {
         let reason = answer.finish_reason(self.tool_calls > 0);
         self.chunk.extend_from_slice(b"},\"finish_reason\":\"");
         self.chunk.extend_from_slice(reason.as_bytes());
-        self.chunk.extend_from_slice(b"\"}]}");
+        self.chunk.extend_from_slice(b"\"}");
+        self.close_choices();
         emit(&self.chunk);
         self.finished = true;
         self.usage = answer.usage();
@@ -181,6 +191,12 @@ impl ChatStream {
             self.chunk.push(b'}');
             emit(&self.chunk);
         }
+    }
+
+    /// Ends a chunk behind its choice. Where usage comes at the end, the chunks before it say that it does.
+    fn close_choices(&mut self) {
+        let end: &[u8] = if self.include_usage { b"],\"usage\":null}" } else { b"]}" };
+        self.chunk.extend_from_slice(end);
     }
 
     /// Begins a chunk inside its `delta` object.

@@ -5,8 +5,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::error::error_said;
 use super::json::{Piece, Text, kind, problem, push_string, set};
-use crate::provider::Usage;
+use crate::provider::{UpstreamError, Usage, said::read_error};
 
 /// One object of `/api/chat`. Members that OpenAI has no place for (durations, dates) are not read.
 #[derive(Debug, Deserialize)]
@@ -22,7 +23,15 @@ pub(super) struct Answer<'a> {
     #[serde(borrow)]
     eval_count: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) error: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+}
+
+/// Why an object is no part of an answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// Ollama, or a proxy before it, says so.
+    Error(UpstreamError),
+    Malformed(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,10 +61,25 @@ struct Function<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads one object; the error says why it is none.
-    pub(super) fn parse(source: &'a [u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(source).map_err(|error| error.to_string())?;
-        serde_json::from_str(text).map_err(|error| problem(&error))
+    /// Reads one object. What is neither a part of an answer nor its end may be an error of another shape than
+    /// Ollama's own: one of a proxy before it.
+    pub(super) fn read(source: &'a [u8]) -> Result<Self, NoAnswer> {
+        let text = std::str::from_utf8(source).map_err(|error| error.to_string());
+        let parsed = text
+            .and_then(|text| serde_json::from_str::<Self>(text).map_err(|error| problem(&error)));
+        match parsed {
+            Ok(Self { error: Some(error), .. }) if !matches!(error.get(), "\"\"" | "{}") => {
+                Err(NoAnswer::Error(error_said(error)))
+            }
+            Ok(answer) if answer.message.is_some() || answer.done == Some(true) => Ok(answer),
+            other => Err(match (read_error(source), other) {
+                (Some(said), _) => NoAnswer::Error(said),
+                (None, Err(reason)) => NoAnswer::Malformed(reason),
+                (None, Ok(_)) => {
+                    NoAnswer::Malformed("it has neither `message` nor `error`".to_owned())
+                }
+            }),
+        }
     }
 
     /// The tokens counted, or `None` when Ollama counted neither side. A single missing count is zero: Ollama leaves

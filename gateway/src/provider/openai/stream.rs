@@ -1,25 +1,24 @@
 //! A stream of the client's own dialect: every frame passes as it came, but for the model's name.
-//! What is JSON in place of a stream goes to `whole`.
+//! What is JSON in place of a stream goes to `whole`; when an answer is whole, `choices` says.
 
 use super::{
     super::{Usage, said::read_error},
-    usage, whole,
+    choices::{Choices, End},
+    said_instead, usage, walk, whole,
 };
 use crate::{
     json::{Member, Scanner, json_text},
-    provider::{ChunkSink, Echo, StreamFailure, StreamTranslator},
-    stream::{Lines, MAX_LINE, TooLong, data},
+    provider::{AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError},
+    stream::{Leading, Lines, MAX_LINE, TooLong, data},
 };
 use bytes::Bytes;
-use std::sync::LazyLock;
-
-static FINISH_REASON: LazyLock<memchr::memmem::Finder<'static>> =
-    LazyLock::new(|| memchr::memmem::Finder::new(b"\"finish_reason\""));
+use std::ops::Range;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Passing {
     kind: Kind,
+    leading: Leading,
     lines: Lines,
     frames: Frames,
 }
@@ -35,47 +34,47 @@ enum Kind {
 
 #[derive(Debug)]
 struct Frames {
-    /// There was an event.
-    any: bool,
+    echo: Echo,
+    asked: Asked,
     /// The requested name as JSON.
     model: Bytes,
-    include_usage: bool,
+    /// How many events there were.
+    events: u64,
     /// An event whose JSON goes on in the next `data` line.
     open: Vec<u8>,
+    /// The event calls itself an error.
+    is_error: bool,
+    choices: Choices,
     usage: Option<Usage>,
-    finished: bool,
     done: bool,
+    #[cfg(test)]
+    scanned: usize,
 }
 
 impl Passing {
-    pub(super) fn new(echo: &Echo, include_usage: bool) -> Self {
+    pub(super) fn new(echo: &Echo, asked: Asked) -> Self {
         let frames = Frames {
-            any: false,
+            echo: echo.clone(),
+            asked,
             model: json_text(&echo.model),
-            include_usage,
+            events: 0,
             open: Vec::new(),
+            is_error: false,
+            choices: Choices::default(),
             usage: None,
-            finished: false,
             done: false,
+            #[cfg(test)]
+            scanned: 0,
         };
-        Self { kind: Kind::Unknown, lines: Lines::default(), frames }
+        let (kind, leading) = (Kind::Unknown, Leading::default());
+        Self { kind, leading, lines: Lines::of_events(), frames }
     }
 
-    fn whole(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
-        let whole = whole::read(json, &self.frames.model, self.frames.include_usage)?;
-        whole.chunks.iter().for_each(|chunk| out.chunk(&[chunk.as_bytes()]));
-        self.frames.usage = whole.usage;
-        self.frames.finished = true;
-        Ok(())
-    }
-}
-
-impl StreamTranslator for Passing {
-    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+    fn take(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         if let Kind::Unknown = self.kind {
-            match bytes.trim_ascii_start().first() {
+            match bytes.first() {
                 None => return Ok(()),
-                Some(b'{') => self.kind = Kind::Json(Vec::new()),
+                Some(b'{' | b'[') => self.kind = Kind::Json(Vec::new()),
                 Some(_) => self.kind = Kind::Events,
             }
         }
@@ -88,18 +87,44 @@ impl StreamTranslator for Passing {
         }
         self.lines.push(bytes, |line| self.frames.line(line, out))
     }
+}
 
-    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
+impl StreamTranslator for Passing {
+    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        let [looked_like_a_mark, rest] = self.leading.skip(bytes);
+        self.take(looked_like_a_mark, out)?;
+        self.take(rest, out)
+    }
+
+    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        let frames = &mut self.frames;
         match std::mem::replace(&mut self.kind, Kind::Events) {
-            Kind::Unknown => return Err(StreamFailure::NoStream("an empty body")),
-            Kind::Json(json) => return self.whole(&json, out),
+            Kind::Unknown => return Err(AnswerFault::Other("an empty body")),
+            Kind::Json(json) => {
+                frames.usage = whole::pass(&json, &frames.echo, frames.asked.usage, out)?;
+                frames.events += 1;
+                frames.done = true;
+                return Ok(());
+            }
             Kind::Events => {}
         }
+        // Half an event at the end is not malformed, it is cut off.
         let rest = self.lines.take_rest();
-        self.frames.line(&rest, out)?;
-        if !self.frames.any {
-            let what = "a body that is neither events nor JSON";
-            return Err(StreamFailure::NoStream(what));
+        let first = if frames.open.is_empty() { data(&rest) } else { Some(&frames.open[..]) };
+        let begun = first.is_some_and(|json| json.trim_ascii_start().first() == Some(&b'{'));
+        let line = frames.line(&rest, out).and_then(|()| frames.line(b"", out));
+        match line {
+            Err(AnswerFault::Malformed(_)) if begun || frames.events > 0 => {
+                return Err(AnswerFault::Incomplete("it ended within an event".to_owned()));
+            }
+            line => line?,
+        }
+        if frames.events == 0 {
+            return Err(AnswerFault::Other("a body that is neither events nor JSON"));
+        }
+        if !frames.done {
+            let end = End::Closed { asked: frames.asked.choices };
+            frames.choices.whole(end).map_err(AnswerFault::Incomplete)?;
         }
         Ok(())
     }
@@ -108,10 +133,12 @@ impl StreamTranslator for Passing {
         self.frames.done
     }
 
-    /// Some servers close after the last chunk without `[DONE]`; without a finish reason, though,
-    /// the answer was cut off.
-    fn complete_at_close(&self) -> bool {
-        self.frames.done || self.frames.finished
+    fn events(&self) -> u64 {
+        self.frames.events
+    }
+
+    fn content(&self) -> bool {
+        self.frames.choices.content()
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -120,52 +147,120 @@ impl StreamTranslator for Passing {
 }
 
 impl Frames {
-    fn line(&mut self, line: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
-        if line.is_empty() && !self.open.is_empty() {
-            return Err(malformed("an event that is not JSON"));
+    fn line(&mut self, line: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        if self.done {
+            return Ok(());
         }
-        let Some(payload) = data(line).filter(|_| !self.done) else { return Ok(()) };
-        if !self.open.is_empty() {
-            let mut event = std::mem::take(&mut self.open);
-            event.push(b'\n');
-            event.extend_from_slice(payload);
-            return self.event(&event, out);
+        let Some(payload) = data(line) else { return self.other_line(line, out) };
+        if self.open.is_empty() {
+            return self.event(payload, out);
         }
-        self.event(payload, out)
+        if self.open.len() + payload.len() >= MAX_LINE {
+            return Err(malformed("an event of more than 32 MiB"));
+        }
+        self.open.push(b'\n');
+        self.open.extend_from_slice(payload);
+        Ok(())
     }
 
-    fn event(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), StreamFailure> {
-        self.any = true;
-        if json.trim_ascii() == b"[DONE]" {
+    /// A line without data: an event's end, a field that says nothing here, or none at all.
+    fn other_line(&mut self, line: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        if line.is_empty() {
+            let open = std::mem::take(&mut self.open);
+            if !open.is_empty() {
+                self.last_part(&open, out)?;
+            }
+            self.is_error = false;
+            return Ok(());
+        }
+        let (field, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(line.len()));
+        if field == b"event" {
+            let value = value.strip_prefix(b":").unwrap_or_default();
+            self.is_error = value.trim_ascii() == b"error";
+        }
+        let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        // Before the first event nobody knows yet whether this is a stream at all.
+        if self.events == 0 || field.iter().all(named) {
+            return Ok(());
+        }
+        // A server that fails in the middle may forget to frame what it says.
+        Err(match read_error(line) {
+            Some(error) => AnswerFault::Upstream(error),
+            None => malformed("a line that is no field of an event"),
+        })
+    }
+
+    /// The first `data` line of an event, which mostly is all of it.
+    fn event(&mut self, payload: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        let payload = payload.trim_ascii();
+        if payload == b"[DONE]" {
+            self.events += 1;
+            self.choices.whole(End::Marked).map_err(AnswerFault::Incomplete)?;
             self.done = true;
             return Ok(());
         }
-        let Ok(members) = Scanner::scan(json) else {
-            self.open = json.to_vec();
-            return Ok(());
-        };
-        if json.trim_ascii_start().first() != Some(&b'{') {
+        match self.scan(payload) {
+            Some(members) => self.chunk(payload, &members, out),
+            None => {
+                self.open = payload.to_vec();
+                Ok(())
+            }
+        }
+    }
+
+    /// The whole of an event that took several lines, scanned once.
+    fn last_part(&mut self, event: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        match self.scan(event) {
+            Some(members) => self.chunk(event, &members, out),
+            None if self.is_error => {
+                let message = String::from_utf8_lossy(event).trim().to_owned();
+                Err(AnswerFault::Upstream(UpstreamError { message, ..UpstreamError::default() }))
+            }
+            None => Err(malformed("an event that is not JSON")),
+        }
+    }
+
+    fn scan(&mut self, json: &[u8]) -> Option<Vec<Member>> {
+        #[cfg(test)]
+        {
+            self.scanned += json.len();
+        }
+        Scanner::scan(json).ok()
+    }
+
+    fn chunk(
+        &mut self,
+        json: &[u8],
+        members: &[Member],
+        out: &mut dyn ChunkSink,
+    ) -> Result<(), AnswerFault> {
+        if json.first() != Some(&b'{') {
             return Err(malformed("an event that is no JSON object"));
         }
-        let find = |name: &[u8]| members.iter().find(|member| json[member.name.clone()] == *name);
-        let value = |member: &Member| &json[member.value.clone()];
-        if find(b"error").is_some_and(|member| value(member) != b"null") {
-            return Err(match read_error(json) {
-                Some(error) => StreamFailure::Upstream(error),
-                None => malformed("an error without a message"),
-            });
+        self.events += 1;
+        let told = Told::find(json, members);
+        if self.is_error || told.error.is_some_and(|error| !walk::is_blank(error)) {
+            return Err(said_instead(json, "an error without a message"));
         }
-        if let Some(counted) = find(b"usage").and_then(|member| usage(value(member))) {
+        let choices = told.choices.filter(|choices| *choices != b"null");
+        match choices {
+            Some(choices) => self.choices.see(choices).map_err(malformed)?,
+            None => {
+                if let Some(error) = read_error(json) {
+                    return Err(AnswerFault::Upstream(error));
+                }
+            }
+        }
+        if let Some(counted) = told.usage.and_then(usage) {
             self.usage = Some(counted);
-            let only_usage = find(b"choices").is_some_and(|choices| value(choices) == b"[]");
-            if only_usage && !self.include_usage {
+            let only_usage = choices.is_some_and(walk::is_blank);
+            if only_usage && !self.asked.usage {
                 return Ok(());
             }
         }
-        self.finished = self.finished || has_finish_reason(json);
-        match find(b"model") {
+        match told.model {
             Some(model) => {
-                let (before, after) = (&json[..model.value.start], &json[model.value.end..]);
+                let (before, after) = (&json[..model.start], &json[model.end..]);
                 out.chunk(&[before, &self.model, after]);
             }
             None => out.chunk(&[json]),
@@ -174,104 +269,43 @@ impl Frames {
     }
 }
 
-fn malformed(what: &str) -> StreamFailure {
-    StreamFailure::Malformed(what.to_owned())
+/// The members of a chunk that tell something here; of several of one name the last counts.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    error: Option<&'a [u8]>,
+    choices: Option<&'a [u8]>,
+    usage: Option<&'a [u8]>,
+    model: Option<Range<usize>>,
 }
 
-impl From<TooLong> for StreamFailure {
+impl<'a> Told<'a> {
+    fn find(json: &'a [u8], members: &[Member]) -> Self {
+        let mut told = Self::default();
+        for member in members {
+            let name = &json[member.name.clone()];
+            let name = if member.escaped { walk::Name::new(name).text() } else { name.into() };
+            let value = &json[member.value.clone()];
+            match &*name {
+                b"error" => told.error = Some(value),
+                b"choices" => told.choices = Some(value),
+                b"usage" => told.usage = Some(value),
+                b"model" => told.model = Some(member.value.clone()),
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+fn malformed(what: &str) -> AnswerFault {
+    AnswerFault::Malformed(what.to_owned())
+}
+
+impl From<TooLong> for AnswerFault {
     fn from(error: TooLong) -> Self {
         Self::Malformed(error.to_string())
     }
 }
 
-/// Whether a choice says why it stopped. Inside of a string the quotes would be escaped, so the
-/// name as searched for is a name.
-fn has_finish_reason(json: &[u8]) -> bool {
-    FINISH_REASON.find_iter(json).any(|at| {
-        let rest = json[at + FINISH_REASON.needle().len()..].trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"\""))
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Default)]
-    struct Collected(Vec<String>);
-
-    impl ChunkSink for Collected {
-        fn chunk(&mut self, json: &[&[u8]]) {
-            self.0.push(String::from_utf8(json.concat()).expect("utf-8"));
-        }
-    }
-
-    fn run(
-        input: &str,
-        include_usage: bool,
-        size: usize,
-    ) -> (Vec<String>, Passing, Option<StreamFailure>) {
-        let echo = Echo { id: "i".to_owned(), created: 1, model: "asked\"".to_owned() };
-        let mut passing = Passing::new(&echo, include_usage);
-        let mut out = Collected::default();
-        let mut failure = None;
-        for chunk in input.as_bytes().chunks(size) {
-            if let Err(error) = passing.push(chunk, &mut out) {
-                failure = Some(error);
-                break;
-            }
-        }
-        (out.0, passing, failure)
-    }
-
-    const STREAM: &str = concat!(
-        ": hello\r\n\r\n",
-        "data: {\"id\":\"1\",\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"a \\\"finish_reason\\\":\\\"\"},\"finish_reason\":null}]}\r\n\r\n",
-        "data:{\"choices\":[{\"delta\":{},\"finish_reason\" : \"stop\"}], \"model\" : \"up\"}\n\n",
-        "data: {\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n",
-        "data: [DONE]\n\ndata: {\"late\":1}\n\n",
-    );
-
-    #[test]
-    fn frames_pass_with_the_requested_name() {
-        for size in [1, 3, 50, 10_000] {
-            let (chunks, passing, failure) = run(STREAM, false, size);
-            assert_eq!(failure, None);
-            assert_eq!(chunks.len(), 2, "{chunks:?}");
-            assert_eq!(
-                chunks[1],
-                r#"{"choices":[{"delta":{},"finish_reason" : "stop"}], "model" : "asked\""}"#
-            );
-            assert!(passing.complete());
-            assert_eq!(passing.usage().map(|usage| usage.total_tokens), Some(7));
-        }
-        assert_eq!(run(STREAM, true, 64).0.len(), 3);
-    }
-
-    #[test]
-    fn a_close_completes_only_after_a_finish_reason() {
-        let open =
-            "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n";
-        assert!(!run(open, false, 99).1.complete_at_close());
-        let closed = "data: {\"choices\":[{\"finish_reason\":\"length\"}]}\n\n";
-        assert!(run(closed, false, 99).1.complete_at_close());
-    }
-
-    #[test]
-    fn errors_and_garbage_end_the_stream() {
-        let (_, _, failure) =
-            run("data: {\"error\":{\"message\":\"m\",\"code\":\"c\"}}\n\n", false, 9);
-        let Some(StreamFailure::Upstream(error)) = failure else { panic!("{failure:?}") };
-        assert_eq!((&*error.message, error.code.as_deref()), ("m", Some("c")));
-        for garbage in ["data: {\"a\":\n\n", "data: <html>\n\n", "data: 7\n\n"] {
-            let (_, _, failure) = run(garbage, false, 99);
-            assert!(matches!(failure, Some(StreamFailure::Malformed(_))), "{garbage}: {failure:?}");
-        }
-    }
-
-    #[test]
-    fn an_event_may_span_data_lines() {
-        let (chunks, _, failure) = run("data: {\"a\":\ndata: 1}\n\n", false, 99);
-        assert_eq!((failure, chunks), (None, vec!["{\"a\":\n1}".to_owned()]));
-    }
-}
+mod tests;

@@ -1,79 +1,249 @@
-//! A whole completion in place of a stream: some servers do not stream, whatever they are asked.
-//! It is made into the chunks that a stream would have had.
+//! A whole completion in place of a stream: some servers do not stream, whatever they are asked, and
+//! callbacks answer with one. It is made into the chunks that a stream would have had, from the bytes
+//! it has: no tree is built.
 
-use super::super::{Usage, said::read_error};
-use crate::provider::StreamFailure;
-use serde_json::{Map, Value, json};
+use super::{super::Usage, judge, usage, walk};
+use crate::{
+    json::{Member, Scanner, json_text},
+    provider::{AnswerFault, ChunkSink, Echo},
+};
+use std::collections::HashSet;
 
-/// What a whole answer comes to as a stream.
-#[derive(Debug)]
-pub(super) struct Whole {
-    pub(super) chunks: Vec<String>,
-    pub(super) usage: Option<Usage>,
+/// Members that every chunk repeats. A longer value than an id or a date stands in the first alone.
+const REPEATED: [&str; 4] = ["id", "created", "system_fingerprint", "service_tier"];
+const REPEATED_LENGTH: usize = 1024;
+
+/// Judges what came and passes its chunks on; returns what was counted.
+pub(super) fn pass(
+    json: &[u8],
+    echo: &Echo,
+    include_usage: bool,
+    out: &mut dyn ChunkSink,
+) -> Result<Option<Usage>, AnswerFault> {
+    let json = json.trim_ascii();
+    // A list is no completion, and may have more elements than are worth keeping.
+    let members = if json.first() == Some(&b'{') { Scanner::scan(json).ok() } else { None };
+    let members = Members { json, list: members.unwrap_or_default() };
+    judge(members.get("error"), members.get("choices"), || json.into())?;
+    Ok(members.write(echo, include_usage, out))
 }
 
-/// `model` is the requested name as JSON. An error object is that error.
-pub(super) fn read(body: &[u8], model: &[u8], include_usage: bool) -> Result<Whole, StreamFailure> {
-    let Ok(Value::Object(mut whole)) = serde_json::from_slice(body) else {
-        return Err(malformed_json());
-    };
-    if whole.get("error").is_some_and(|error| !error.is_null()) {
-        return Err(read_error(body).map_or_else(malformed_json, StreamFailure::Upstream));
+/// The chunks of a completion that has been judged.
+pub(super) fn write(json: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) {
+    let json = json.trim_ascii();
+    let members = Members { json, list: Scanner::scan(json).unwrap_or_default() };
+    members.write(echo, include_usage, out);
+}
+
+/// The members of a completion.
+struct Members<'a> {
+    json: &'a [u8],
+    list: Vec<Member>,
+}
+
+impl<'a> Members<'a> {
+    fn get(&self, name: &str) -> Option<&'a [u8]> {
+        let is = |member: &&Member| self.name(member).is(name);
+        Some(&self.json[self.list.iter().rev().find(is)?.value.clone()])
     }
-    let Some(Value::Array(choices)) = whole.remove("choices") else { return Err(malformed_json()) };
-    let usage = whole.remove("usage").filter(|usage| !usage.is_null());
-    whole.insert("object".to_owned(), json!("chat.completion.chunk"));
-    let model: Value = serde_json::from_slice(model).unwrap_or_default();
-    whole.insert("model".to_owned(), model);
-    let mut chunks = Vec::new();
-    let mut add = |choices: Value, usage: Option<&Value>| {
-        let mut chunk = whole.clone();
-        chunk.insert("choices".to_owned(), choices);
-        if let Some(usage) = usage {
-            chunk.insert("usage".to_owned(), usage.clone());
+
+    fn name(&self, member: &Member) -> walk::Name<'a> {
+        walk::Name::new(&self.json[member.name.clone()])
+    }
+
+    fn write(&self, echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) -> Option<Usage> {
+        let choices = self.get("choices").unwrap_or_default();
+        let head = self.head(echo);
+        let mut first = self.rest();
+        // As OpenAI has it: where usage comes at the end, the chunks before it say that it does.
+        let end: &[u8] = if include_usage { b"],\"usage\":null}" } else { b"]}" };
+        for (position, choice) in walk::elements(choices).enumerate() {
+            let first = std::mem::take(&mut first);
+            let said = said(choice, position);
+            out.chunk(&[&head, &first, b",\"choices\":[", &said, end]);
         }
-        chunks.push(Value::Object(chunk).to_string());
-    };
-    let mut reasons = Vec::new();
-    for (position, choice) in choices.into_iter().enumerate() {
-        let Value::Object(mut choice) = choice else { return Err(malformed_json()) };
-        let Some(Value::Object(message)) = choice.remove("message") else {
-            return Err(malformed_json());
-        };
-        let index = choice.get("index").cloned().unwrap_or(json!(position));
-        let reason = choice.remove("finish_reason").filter(Value::is_string);
-        let reason = reason.unwrap_or(json!("stop"));
-        choice.insert("index".to_owned(), index.clone());
-        choice.insert("delta".to_owned(), Value::Object(delta(message)));
-        choice.insert("finish_reason".to_owned(), Value::Null);
-        add(json!([choice]), None);
-        reasons.push(json!({"index": index, "delta": {}, "finish_reason": reason}));
+        for (position, choice) in walk::elements(choices).enumerate() {
+            let index = index(choice, position);
+            let reason = walk::member(choice, "finish_reason").unwrap_or(b"null");
+            let start = b",\"choices\":[{\"index\":";
+            let middle = b",\"delta\":{},\"finish_reason\":";
+            out.chunk(&[&head, start, &index, middle, reason, b"}", end]);
+        }
+        let counted = self.get("usage").filter(|json| !walk::is_blank(json));
+        if let Some(json) = counted.filter(|_| include_usage) {
+            out.chunk(&[&head, b",\"choices\":[],\"usage\":", json, b"}"]);
+        }
+        counted.and_then(usage)
     }
-    if reasons.is_empty() {
-        return Err(malformed_json());
+
+    /// How every chunk begins, up to its choices.
+    fn head(&self, echo: &Echo) -> Vec<u8> {
+        let made = [json_text(&echo.id), echo.created.to_string().into()];
+        let mut head = b"{\"object\":\"chat.completion.chunk\",\"model\":".to_vec();
+        head.extend_from_slice(&json_text(&echo.model));
+        for (at, name) in REPEATED.into_iter().enumerate() {
+            let own = self.get(name).filter(|value| value.len() <= REPEATED_LENGTH);
+            let own = own.filter(|value| at > 1 || *value != b"null");
+            let made = made.get(at).map(|made| &made[..]);
+            if let Some(value) = own.or(made) {
+                push(&mut head, name.as_bytes(), value);
+            }
+        }
+        head
     }
-    for reason in reasons {
-        add(json!([reason]), None);
+
+    /// Whatever else the completion says, for the first chunk.
+    fn rest(&self) -> Vec<u8> {
+        let mut known: HashSet<&[u8]> = HashSet::new();
+        let mut rest = Vec::new();
+        for member in self.list.iter().rev() {
+            let name = self.name(member);
+            let own = ["object", "model", "choices", "usage", "error"];
+            let own = own.iter().chain(&REPEATED).any(|own| name.is(own));
+            if !own && known.insert(name.json()) {
+                push(&mut rest, name.json(), &self.json[member.value.clone()]);
+            }
+        }
+        rest
     }
-    if let Some(usage) = usage.as_ref().filter(|_| include_usage) {
-        add(json!([]), Some(usage));
-    }
-    let usage = usage.and_then(|usage| serde_json::from_value(usage).ok());
-    Ok(Whole { chunks, usage })
 }
 
-fn malformed_json() -> StreamFailure {
-    StreamFailure::NoStream("JSON that is no chat completion")
+/// Appends `,"name":value`.
+fn push(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [b",\"", name, b"\":", value] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// A choice as it is said: everything but why it ended.
+fn said(choice: &[u8], position: usize) -> Vec<u8> {
+    let mut said = b"{\"index\":".to_vec();
+    said.extend_from_slice(&index(choice, position));
+    said.extend_from_slice(b",\"delta\":");
+    delta(walk::member(choice, "message").unwrap_or(b"{}"), &mut said);
+    for (name, value) in walk::members(choice) {
+        if !["index", "message", "delta", "finish_reason"].iter().any(|own| name.is(own)) {
+            push(&mut said, name.json(), value);
+        }
+    }
+    said.extend_from_slice(b",\"finish_reason\":null}");
+    said
+}
+
+fn index(choice: &[u8], position: usize) -> Vec<u8> {
+    match walk::member(choice, "index") {
+        Some(index) => index.to_vec(),
+        None => position.to_string().into_bytes(),
+    }
 }
 
 /// A message as a delta: its tool calls are numbered.
-fn delta(mut message: Map<String, Value>) -> Map<String, Value> {
-    if let Some(Value::Array(calls)) = message.get_mut("tool_calls") {
-        for (index, call) in calls.iter_mut().enumerate() {
-            if let Value::Object(call) = call {
-                call.insert("index".to_owned(), json!(index));
-            }
+fn delta(message: &[u8], out: &mut Vec<u8>) {
+    let is_list = |calls: &[u8]| calls.first() == Some(&b'[');
+    let Some(calls) = walk::member(message, "tool_calls").filter(|calls| is_list(calls)) else {
+        out.extend_from_slice(message);
+        return;
+    };
+    out.extend_from_slice(b"{\"tool_calls\":[");
+    for (position, call) in walk::elements(calls).enumerate() {
+        out.extend_from_slice(if position == 0 { b"" } else { b"," });
+        if call.first() != Some(&b'{') {
+            out.extend_from_slice(call);
+            continue;
+        }
+        out.extend_from_slice(format!("{{\"index\":{position}").as_bytes());
+        for (name, value) in walk::members(call).filter(|(name, _)| !name.is("index")) {
+            push(out, name.json(), value);
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+    for (name, value) in walk::members(message).filter(|(name, _)| !name.is("tool_calls")) {
+        push(out, name.json(), value);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[derive(Default)]
+    struct Collected(Vec<Value>);
+
+    impl ChunkSink for Collected {
+        fn chunk(&mut self, json: &[&[u8]]) {
+            let text = json.concat();
+            let read = serde_json::from_slice(&text);
+            self.0.push(read.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&text))));
         }
     }
-    message
+
+    fn chunks(whole: &Value, include_usage: bool) -> Result<Vec<Value>, AnswerFault> {
+        let echo = Echo { id: "made".to_owned(), created: 7, model: "asked\"".to_owned() };
+        let mut out = Collected::default();
+        pass(whole.to_string().as_bytes(), &echo, include_usage, &mut out)?;
+        Ok(out.0)
+    }
+
+    #[test]
+    fn a_completion_is_made_into_chunks() {
+        let call = json!({"id": "c", "index": 9, "function": {"name": "f"}});
+        let whole = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "up",
+            "x_own": {"a": [1]}, "service_tier": null,
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "logprobs": null,
+                 "finish_reason": "stop"},
+                {"message": {"content": null, "tool_calls": [call]}, "finish_reason": "tool_calls"}],
+            "usage": {"prompt_tokens": 3}});
+        let found = chunks(&whole, true).unwrap();
+        for chunk in &found {
+            assert_eq!((&chunk["id"], &chunk["created"]), (&json!("x"), &json!(1)));
+            assert_eq!(
+                (&chunk["model"], &chunk["service_tier"]),
+                (&json!("asked\""), &json!(null))
+            );
+            assert_eq!(chunk["object"], "chat.completion.chunk");
+        }
+        assert_eq!(found[0]["x_own"], json!({"a": [1]}));
+        let choices: Vec<_> = found.iter().map(|chunk| chunk["choices"].clone()).collect();
+        let numbered = json!({"id": "c", "index": 0, "function": {"name": "f"}});
+        assert_eq!(
+            choices,
+            [
+                json!([{"index": 0, "delta": {"role": "assistant", "content": "Hi"},
+                    "logprobs": null, "finish_reason": null}]),
+                json!([{"index": 1, "delta": {"content": null, "tool_calls": [numbered]},
+                    "finish_reason": null}]),
+                json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
+                json!([{"index": 1, "delta": {}, "finish_reason": "tool_calls"}]),
+                json!([]),
+            ]
+        );
+        assert_eq!(
+            (&found[0]["usage"], &found[4]["usage"]["prompt_tokens"]),
+            (&json!(null), &json!(3))
+        );
+        assert!(found[1].get("x_own").is_none() && chunks(&whole, false).unwrap().len() == 4);
+    }
+
+    #[test]
+    fn what_a_completion_lacks_is_filled_in_but_for_a_finish_reason() {
+        let found = chunks(&json!({"choices": [{"message": {"content": "a"}}]}), false).unwrap();
+        assert_eq!((&found[1]["id"], &found[1]["created"]), (&json!("made"), &json!(7)));
+        assert_eq!(found[1]["choices"][0]["finish_reason"], json!(null));
+        let unfinished = json!({"choices": [{"message": {}, "finish_reason": null}]});
+        assert!(matches!(chunks(&unfinished, false), Err(AnswerFault::Incomplete(_))));
+    }
+
+    #[test]
+    fn many_choices_do_not_repeat_what_else_there_is() {
+        let choices = vec![json!({"message": {}, "finish_reason": "stop"}); 500];
+        let large = "x".repeat(100_000);
+        let whole = json!({"id": large, "other": large, "choices": choices});
+        let found = chunks(&whole, false).unwrap();
+        let size: usize = found.iter().map(|chunk| chunk.to_string().len()).sum();
+        assert!(found.len() == 1000 && size < 600_000, "{size}");
+    }
 }

@@ -66,10 +66,11 @@ fn replies_become_completions() {
     ] {
         let mut expected = message;
         expected["role"] = json!("assistant");
+        expected["refusal"] = json!(null);
         assert_eq!(
             completion(&answer),
             json!({"id": ID, "object": "chat.completion", "created": 17, "model": "ol-\"q\"",
-                "choices": [{"index": 0, "message": expected, "finish_reason": finish}]}),
+                "choices": [{"index": 0, "message": expected, "logprobs": null, "finish_reason": finish}]}),
             "{answer}"
         );
     }
@@ -108,30 +109,36 @@ fn anything_but_a_finished_chat_reply_is_an_error() {
     for (body, says) in [
         ("", "EOF"),
         ("<html>busy</html>", "expected value"),
-        ("{}", "`message` is missing"),
+        ("{}", "neither `message` nor `error`"),
+        (r#"{"done":true}"#, "`message` is missing"),
         ("[]", "unexpected kind of value"),
-        (r#"{"response":"generate API"}"#, "`message` is missing"),
-        (r#"{"message":"secret"}"#, "unexpected kind of value"),
+        (r#"{"response":"generate API","done":true}"#, "`message` is missing"),
         (
-            r#"{"message":{"content":["secret"]}}"#,
+            r#"{"message":{"content":["secret"]},"done":true}"#,
             "`message.content` must be a string, found an array",
         ),
-        (r#"{"message":{"content":"x","thinking":1}}"#, "`message.thinking` must be a string"),
-        (r#"{"message":{"content":"<think>secret\ud800"}}"#, "hex escape"),
+        (
+            r#"{"message":{"content":"x","thinking":1},"done":true}"#,
+            "`message.thinking` must be a string",
+        ),
+        (r#"{"message":{"content":"<think>secret\ud800"},"done":true}"#, "hex escape"),
         (
             r#"{"message":{"tool_calls":[{"function":{"arguments":{}}}]}}"#,
             "unexpected kind of value",
         ),
         (
-            r#"{"message":{"tool_calls":[{"function":{"name":7}}]}}"#,
+            r#"{"message":{"tool_calls":[{"function":{"name":7}}]},"done":true}"#,
             "must be a string, found a number",
         ),
-        (r#"{"message":{"tool_calls":[{"function":{"name":""}}]}}"#, "has no name"),
+        (r#"{"message":{"tool_calls":[{"function":{"name":""}}]},"done":true}"#, "has no name"),
         (
             "{\"message\":{\"content\":\"a\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true}",
             "trailing",
         ),
-        (r#"{"message":{"content":"x"},"done":false}"#, "incomplete"),
+        (r#"{"message":{"content":"x"},"done":false}"#, "`done` is not true"),
+        (r#"{"message":{"content":"x"}}"#, "`done` is not true"),
+        (r#"{"message":"no route","code":404}"#, "reported an error: no route"),
+        (r#"{"detail":[{"msg":"no such field"}]}"#, "reported an error: no such field"),
         (
             r#"{"error":"model runner has unexpectedly stopped"}"#,
             "model runner has unexpectedly stopped",
@@ -146,6 +153,8 @@ fn anything_but_a_finished_chat_reply_is_an_error() {
 }
 
 fn completion(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    answer["done"] = json!(true);
     let reply = chat_reply(answer.to_string().as_bytes(), &echo()).expect("translates");
     serde_json::from_slice(&reply.body).expect("JSON")
 }

@@ -80,7 +80,7 @@ fn lines_become_deltas() {
             .as_array()
             .expect("array")
             .iter()
-            .map(|delta| chunk(&json!([{"index": 0, "delta": delta}])))
+            .map(|delta| chunk(&json!([{"index": 0, "delta": delta, "finish_reason": null}])))
             .collect();
         expected.push(chunk(&json!([{"index": 0, "delta": last_delta, "finish_reason": finish}])));
         assert_eq!(chunks, expected, "{messages}");
@@ -98,11 +98,12 @@ fn a_usage_chunk_closes_the_stream_only_when_asked_for_and_counted() {
         let mut chunks = Vec::new();
         feed(
             &mut stream,
-            &format!(r#"{{"done":true,"done_reason":"length"{counts}}}"#),
+            &format!(r#"{{"message":{{}},"done":true,"done_reason":"length"{counts}}}"#),
             &mut chunks,
         );
         assert_eq!(chunks.len(), expected);
         assert_eq!(chunks[0]["choices"][0]["finish_reason"], "length");
+        assert_eq!(chunks[0].get("usage"), include_usage.then_some(&Value::Null));
         if let Some(last) = chunks.get(1) {
             let mut usage = chunk(&json!([]));
             usage["usage"] =
@@ -138,7 +139,8 @@ fn failures_end_the_stream_unfinished() {
         ("{}", false, "neither `message` nor `error`"),
         (r#"{"status":"loading","done":false}"#, false, "neither `message` nor `error`"),
         (r#"{"message":{"content":7}}"#, false, "`message.content` must be a string"),
-        (r#"{"message":"secret"}"#, false, "unexpected kind of value"),
+        (r#"{"message":"no route","code":404}"#, true, "reported an error: no route"),
+        (r#"{"detail":"no"}"#, true, "reported an error: no"),
         (r#"{"message":{"content":"a"},"done":"secret"}"#, false, "unexpected kind of value"),
         (r#"{"message":{"tool_calls":[{"function":{"name":[]}}]}}"#, false, "must be a string"),
     ] {

@@ -1,0 +1,289 @@
+//! Streams of the client's own dialect, whole and broken, cut at every byte.
+
+use super::*;
+
+#[derive(Default)]
+struct Collected(Vec<String>);
+
+impl ChunkSink for Collected {
+    fn chunk(&mut self, json: &[&[u8]]) {
+        self.0.push(String::from_utf8(json.concat()).expect("utf-8"));
+    }
+}
+
+/// Everything that came of a stream.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    chunks: Vec<String>,
+    usage: Option<Usage>,
+    /// Whether it ended before the upstream closed.
+    complete: bool,
+    fault: Option<AnswerFault>,
+}
+
+fn run(input: &[u8], asked: Asked, size: usize) -> Outcome {
+    let echo = Echo { id: "i".to_owned(), created: 1, model: "asked\"".to_owned() };
+    let mut passing = Passing::new(&echo, asked);
+    let mut out = Collected::default();
+    let mut fault = None;
+    for chunk in input.chunks(size) {
+        fault = passing.push(chunk, &mut out).err();
+        if fault.is_some() || passing.complete() {
+            break;
+        }
+    }
+    let complete = passing.complete();
+    if fault.is_none() && !complete {
+        fault = passing.close(&mut out).err();
+    }
+    Outcome { chunks: out.0, usage: passing.usage(), complete, fault }
+}
+
+const ONE: Asked = Asked { usage: false, choices: 1 };
+
+/// What comes of the stream however it is cut.
+fn at_any_cut(input: impl AsRef<[u8]>, asked: Asked) -> Outcome {
+    let input = input.as_ref();
+    let whole = run(input, asked, input.len().max(1));
+    for size in 1..input.len() {
+        assert_eq!(
+            run(input, asked, size),
+            whole,
+            "{:?} by {size}",
+            String::from_utf8_lossy(input)
+        );
+    }
+    whole
+}
+
+const STREAM: &str = concat!(
+    ": hello\r\n\r\n",
+    "data: {\"id\":\"1\",\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"a \\\"finish_reason\\\":\\\"\"},\"finish_reason\":null}]}\r\n\r\n",
+    "data:{\"choices\":[{\"delta\":{},\"finish_reason\" : \"stop\"}], \"model\" : \"up\"}\n\n",
+    "data: {\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n",
+    "data: [DONE]\n\ndata: {\"late\":1}\n\n",
+);
+
+#[test]
+fn frames_pass_with_the_requested_name() {
+    let outcome = at_any_cut(STREAM, ONE);
+    assert_eq!((outcome.fault, outcome.complete, outcome.chunks.len()), (None, true, 2));
+    assert_eq!(
+        outcome.chunks[1],
+        r#"{"choices":[{"delta":{},"finish_reason" : "stop"}], "model" : "asked\""}"#
+    );
+    assert_eq!(outcome.usage.map(|usage| usage.total_tokens), Some(7));
+    assert_eq!(at_any_cut(STREAM, Asked { usage: true, ..ONE }).chunks.len(), 3);
+}
+
+#[test]
+fn every_form_of_the_wire_reads_alike() {
+    let plain = STREAM.replace("\r\n", "\n");
+    let expected = at_any_cut(&plain, ONE);
+    for (what, stream) in [
+        ("CR", plain.replace('\n', "\r")),
+        ("CRLF", plain.replace('\n', "\r\n")),
+        ("mixed", plain.replace("\n\n", "\r\n\r").replace("}\n", "}\r")),
+        ("mark", format!("\u{feff}{plain}")),
+        ("mark and blanks", format!("\u{feff}\r\n \n{plain}")),
+        ("no blank behind `data:`", plain.replace("data: ", "data:")),
+        ("other fields", plain.replace("data: ", "event: x\nid: 7\nretry: 5\nodd\nodd:\ndata: ")),
+        ("comments", plain.replace("data:", ": PROCESSING\n\n:\ndata:")),
+        ("no blank lines", plain.replace("\n\n", "\n")),
+        ("empty data", plain.replace("data: {", "data:\n\ndata: {")),
+        ("two data lines", plain.replace(", \"model\"", ",\ndata: \"model\"")),
+    ] {
+        let mut outcome = at_any_cut(&stream, ONE);
+        outcome.chunks.iter_mut().for_each(|chunk| *chunk = chunk.replace(",\n", ", "));
+        let chunks = expected.chunks.iter().map(|chunk| chunk.replace(",\n", ", "));
+        assert!(
+            outcome
+                .chunks
+                .iter()
+                .map(|it| it.replace(", \"", ",\""))
+                .eq(chunks.map(|it| it.replace(", \"", ",\""))),
+            "{what}: {outcome:?}"
+        );
+        assert_eq!((outcome.fault, outcome.usage), (None, expected.usage), "{what}");
+    }
+}
+
+fn event(choices: &str) -> String {
+    format!("data: {{\"choices\":[{choices}]}}\n\n")
+}
+
+#[test]
+fn what_is_missing_is_never_taken_for_whole() {
+    let open = event(r#"{"index":0,"delta":{"content":"x"},"finish_reason":null}"#);
+    let ended = event(r#"{"index":0,"delta":{},"finish_reason":"length"}"#);
+    let other = event(r#"{"index":1,"delta":{"content":"x"},"finish_reason":null}"#);
+    let empty = event(r#"{"index":0,"delta":{"content":"x"},"finish_reason":""}"#);
+    let nested = event(
+        r#"{"index":0,"delta":{"content":"x"},"logprobs":{"finish_reason":"stop"},"finish_reason":null}"#,
+    );
+    let silent = event(r#"{"index":0,"delta":{"content":"x"}}"#);
+    let done = "data: [DONE]\n\n";
+    let half = "data: {\"choices\":[{\"ind";
+    for (stream, asked, whole) in [
+        (vec![&*open, &*ended], 1, true),
+        (vec![&open, &ended, done], 1, true),
+        (vec![&open], 1, false),
+        (vec![&open, done], 1, false),
+        (vec![&open, &ended], 2, false),
+        // An upstream that knows one choice only says itself that it has ended.
+        (vec![&open, &ended, done], 2, true),
+        (vec![&open, &other, &ended], 1, false),
+        (vec![&open, &other, &ended, done], 2, false),
+        (vec![&empty], 1, false),
+        (vec![&empty, done], 1, false),
+        (vec![&nested], 1, false),
+        (vec![&silent], 1, false),
+        (vec![&silent, done], 1, true),
+        (vec![done], 1, false),
+        (vec![&open, &ended, half], 1, false),
+        (vec![&open, &ended, half, "\n\n"], 1, false),
+        (vec![&open, &ended, "data: {\"a\":\ndata: 1"], 1, false),
+        (vec![&open, &ended, "data: {\"a\":\ndata: 1}"], 1, true),
+        (vec![&open, half], 1, false),
+        (vec![&ended[..ended.len() - 2]], 1, true),
+        (vec![&ended[..ended.len() - 3]], 1, false),
+    ] {
+        let outcome = at_any_cut(stream.concat(), Asked { usage: false, choices: asked });
+        assert_eq!(outcome.fault.is_none(), whole, "{stream:?} of {asked}: {outcome:?}");
+        let incomplete = matches!(outcome.fault, None | Some(AnswerFault::Incomplete(_)));
+        let said_whole = stream.ends_with(&[half, "\n\n"]);
+        assert!(incomplete != said_whole, "{stream:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn errors_are_read_in_every_shape_and_place() {
+    let good = event(r#"{"index":0,"delta":{"content":"x"},"finish_reason":null}"#);
+    for error in [
+        "data: {\"error\":{\"message\":\"words\",\"code\":\"c\"}}\n\n",
+        "data: {\"error\":\"words\",\"code\":\"c\"}\n\n",
+        "data: {\"err\\u006fr\":{\"message\":\"words\",\"code\":\"c\"}}\n\n",
+        "data: {\"object\":\"error\",\"message\":\"words\",\"code\":\"c\"}\n\n",
+        "data: {\"choices\":null,\"detail\":\"words\",\"code\":\"c\"}\n\n",
+        "data: {\"choices\":[],\"error\":{\"message\":\"words\",\"code\":\"c\"}}\n\n",
+        "data: {\"error\":{\"message\":\ndata: \"words\",\"code\":\"c\"}}\n\n",
+        "event: error\ndata: {\"message\":\"words\",\"code\":\"c\"}\n\n",
+        "event: error\ndata: {\"x\":{\"message\":\"no\"},\"message\":\"words\",\"code\":\"c\"}\n\n",
+        "{\"error\":{\"message\":\"words\",\"code\":\"c\"}}\n",
+    ] {
+        for stream in [error.to_owned(), format!("{good}{error}"), format!("{good}{error}{good}")] {
+            let fault = at_any_cut(&stream, ONE).fault;
+            let Some(AnswerFault::Upstream(said)) = &fault else { panic!("{stream}: {fault:?}") };
+            assert_eq!((&*said.message, said.code.as_deref()), ("words", Some("c")), "{stream}");
+        }
+    }
+    let plain = at_any_cut("event: error\ndata: out of memory\n\n", ONE).fault;
+    let Some(AnswerFault::Upstream(said)) = &plain else { panic!("{plain:?}") };
+    assert_eq!(said.message, "out of memory");
+}
+
+#[test]
+fn a_null_error_beside_a_chunk_is_none() {
+    let chunk = r#"data: {"error":null,"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    for stream in [chunk.to_owned(), chunk.replace("null", "{}"), chunk.replace("null", "\"\"")] {
+        assert_eq!(at_any_cut(stream, ONE).fault, None);
+    }
+}
+
+#[test]
+fn garbage_ends_the_stream() {
+    let good = event(r#"{"index":0,"delta":{"content":"x"},"finish_reason":null}"#);
+    for garbage in [
+        "data: {\"a\":\n\n",
+        "data: <html>\n\n",
+        "data: 7\n\n",
+        "data: {\"choices\":7}\n\n",
+        "data: {\"choices\":[7]}\n\n",
+        "Internal Server Error\n\n",
+        "<html>\n",
+    ] {
+        let outcome = at_any_cut(format!("{good}{garbage}{good}"), ONE);
+        let malformed = matches!(outcome.fault, Some(AnswerFault::Malformed(_)));
+        assert!(malformed, "{garbage}: {outcome:?}");
+    }
+    for (other, what) in [
+        ("", "an empty body"),
+        (" \r\n", "an empty body"),
+        ("\u{feff}", "an empty body"),
+        ("garbage\n\nmore", "neither events nor JSON"),
+        ("<html>Log in", "neither events nor JSON"),
+        (": only a comment\n\n", "neither events nor JSON"),
+        ("{\"x\":1}", "JSON that is no chat completion"),
+        ("[1,2]", "JSON that is no chat completion"),
+        ("{\"choices\":[]}", "JSON that is no chat completion"),
+    ] {
+        let fault = at_any_cut(other, ONE).fault;
+        let Some(AnswerFault::Other(found)) = fault else { panic!("{other:?}: {fault:?}") };
+        assert!(found.contains(what), "{other:?}: {found}");
+    }
+}
+
+#[test]
+fn json_in_place_of_a_stream_is_judged_as_a_reply() {
+    let good = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+    for (json, expected) in [
+        (good.to_owned(), None),
+        (format!("\u{feff} \n{good}\n"), None),
+        (good.replace("\"stop\"", "null"), Some("Incomplete")),
+        (good.replace("stop", ""), Some("Incomplete")),
+        (format!("{good}{good}"), Some("no chat completion")),
+        (good[..good.len() - 1].to_owned(), Some("no chat completion")),
+        (r#"[{"error":{"message":"words"}}]"#.to_owned(), Some("words")),
+        (r#"{"detail":[{"loc":["body"],"msg":"words"}]}"#.to_owned(), Some("words")),
+    ] {
+        let outcome = at_any_cut(&json, ONE);
+        let fault = outcome.fault.map(|fault| format!("{fault:?}"));
+        match expected {
+            None => assert_eq!((fault, outcome.chunks.len()), (None, 2), "{json}"),
+            Some(text) => assert!(fault.as_ref().is_some_and(|it| it.contains(text)), "{fault:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_event_of_many_lines_is_scanned_twice_at_most_and_bounded() {
+    let scanned = |lines: usize| {
+        let echo = Echo { id: String::new(), created: 1, model: String::new() };
+        let mut passing = Passing::new(&echo, ONE);
+        let event = format!("data: [\n{}", "data: 1,\n".repeat(lines));
+        passing.push(event.as_bytes(), &mut Collected::default()).unwrap();
+        let fault = passing.push(b"data: 1]\n\n", &mut Collected::default());
+        assert!(matches!(fault, Err(AnswerFault::Malformed(_))));
+        passing.frames.scanned
+    };
+    let (once, twice) = (scanned(1000), scanned(2000));
+    assert!(once < 2 * 3 * 1002 && twice < 2 * once, "{once} {twice}");
+
+    let echo = Echo { id: String::new(), created: 1, model: String::new() };
+    let mut passing = Passing::new(&echo, ONE);
+    let line = format!("data: {}\n", "[".repeat(1024 * 1024));
+    let mut pushed = (0..40).map(|_| passing.push(line.as_bytes(), &mut Collected::default()));
+    assert!(pushed.any(|result| matches!(result, Err(AnswerFault::Malformed(_)))));
+    assert!(passing.frames.open.capacity() <= 2 * MAX_LINE);
+}
+
+#[test]
+fn events_and_content_are_counted_and_nothing_else() {
+    let echo = Echo { id: String::new(), created: 1, model: String::new() };
+    let mut passing = Passing::new(&echo, ONE);
+    let role = event(r#"{"delta":{"role":"assistant","content":""},"finish_reason":null}"#);
+    let said = event(r#"{"delta":{"content":"x"},"finish_reason":null}"#);
+    for (bytes, events, content) in [
+        (": PROCESSING\n\n", 0, false),
+        (" \n\n   ", 0, false),
+        ("\ndata: {\"cho", 0, false),
+        ("ices\":[]}\n\n", 1, false),
+        (&role, 2, false),
+        (&said, 3, true),
+        (&role, 4, true),
+        ("\n: more\n", 4, true),
+    ] {
+        passing.push(bytes.as_bytes(), &mut Collected::default()).unwrap();
+        assert_eq!((passing.events(), passing.content()), (events, content), "{bytes:?}");
+    }
+}

@@ -1,0 +1,170 @@
+//! A way through valid JSON without a tree: the elements of an array, the members of an object, as
+//! the bytes they have. Linear, and nothing is allocated. Used for what is looked at in every reply
+//! and chunk (`choices`, `usage`), and for taking a completion apart (`whole`).
+
+use std::borrow::Cow;
+
+/// The elements of an array, in order; none for another kind of value.
+pub(crate) fn elements(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = json.trim_ascii().strip_prefix(b"[").unwrap_or_default();
+    std::iter::from_fn(move || {
+        rest = rest.trim_ascii_start();
+        let (value, behind) = value(rest)?;
+        rest = behind.trim_ascii_start();
+        rest = rest.strip_prefix(b",").unwrap_or_default();
+        Some(value)
+    })
+}
+
+/// The members of an object, in order; none for another kind of value.
+pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (Name<'_>, &[u8])> {
+    let mut rest = json.trim_ascii().strip_prefix(b"{").unwrap_or_default();
+    std::iter::from_fn(move || {
+        rest = rest.trim_ascii_start();
+        let (name, behind) = value(rest)?;
+        let name = name.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let behind = behind.trim_ascii_start().strip_prefix(b":")?;
+        let (value, behind) = value(behind.trim_ascii_start())?;
+        rest = behind.trim_ascii_start();
+        rest = rest.strip_prefix(b",").unwrap_or_default();
+        Some((Name(name), value))
+    })
+}
+
+/// A member's value; of several of one name the last counts.
+pub(crate) fn member<'a>(json: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+    members(json).filter(|(name, _)| name.is(wanted)).map(|(_, value)| value).last()
+}
+
+/// A member's name as it stands between its quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name<'a>(&'a [u8]);
+
+impl<'a> Name<'a> {
+    pub(crate) fn new(json: &'a [u8]) -> Self {
+        Self(json)
+    }
+
+    pub(crate) fn is(self, wanted: &str) -> bool {
+        self.0 == wanted.as_bytes()
+            || (self.0.contains(&b'\\') && *self.text() == *wanted.as_bytes())
+    }
+
+    /// The name without escapes.
+    pub(crate) fn text(self) -> Cow<'a, [u8]> {
+        let quoted = [b"\"", self.0, b"\""].concat();
+        match serde_json::from_slice::<String>(&quoted) {
+            Ok(text) => Cow::Owned(text.into_bytes()),
+            Err(_) => Cow::Borrowed(self.0),
+        }
+    }
+
+    /// The name as JSON has it, without its quotes.
+    pub(crate) fn json(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Whether a value says nothing.
+pub(crate) fn is_blank(json: &[u8]) -> bool {
+    matches!(json, b"null" | b"false" | b"\"\"")
+        || (matches!(json, [b'[', .., b']'] | [b'{', .., b'}'])
+            && json[1..json.len() - 1].trim_ascii().is_empty())
+}
+
+/// The value that `json` begins with, and what follows it.
+fn value(json: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = match json.first()? {
+        b'"' => string_end(json, 1)? + 1,
+        b'{' | b'[' => nested_end(json)?,
+        b'}' | b']' => return None,
+        _ => {
+            let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+            json.iter().position(ends).unwrap_or(json.len())
+        }
+    };
+    json.split_at_checked(end)
+}
+
+/// Where the object or array ends that `json` begins with.
+fn nested_end(json: &[u8]) -> Option<usize> {
+    let (mut depth, mut at) = (0_usize, 0);
+    loop {
+        match json.get(at)? {
+            b'"' => at = string_end(json, at + 1)?,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// Where the quote stands that ends the string with the byte at `at`.
+pub(crate) fn string_end(json: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
+        if json.get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
+        values.map(|value| std::str::from_utf8(value).unwrap()).collect()
+    }
+
+    #[test]
+    fn elements_are_found_whatever_they_are() {
+        for (json, expected) in [
+            ("[]", &[][..]),
+            (" [ ] ", &[]),
+            ("[1]", &["1"]),
+            ("[ 1 , -2.5e3 ,true,null ]", &["1", "-2.5e3", "true", "null"]),
+            (r#"[{"a":["]"]},"\"]",[[]]]"#, &[r#"{"a":["]"]}"#, r#""\"]""#, "[[]]"]),
+            (r#"{"a":1}"#, &[]),
+            ("null", &[]),
+        ] {
+            assert_eq!(texts(elements(json.as_bytes())), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_several_members_counts() {
+        let json = br#"{ "a" : 1 , "b":{"a":2}, "\u0061":"three" , "c":[] }"#;
+        assert_eq!(member(json, "a"), Some(&br#""three""#[..]));
+        assert_eq!(member(json, "b"), Some(&br#"{"a":2}"#[..]));
+        assert_eq!((member(json, "d"), member(b"[1]", "a")), (None, None));
+        assert_eq!(members(json).count(), 4);
+    }
+
+    #[test]
+    fn cut_or_broken_json_ends_the_walk() {
+        let json = br#"{"a":[1,{"b":"\"x"}],"c":"d"}"#;
+        for end in 0..json.len() {
+            assert!(members(&json[..end]).count() <= 2, "{end}");
+            assert!(elements(&json[..end]).count() == 0, "{end}");
+        }
+        assert_eq!(members(br#"{"a" 1,"b":2}"#).count(), 0);
+    }
+
+    #[test]
+    fn what_says_nothing_is_blank() {
+        for json in ["null", "false", "\"\"", "[]", "[ ]", "{}", "{\n}"] {
+            assert!(is_blank(json.as_bytes()), "{json}");
+        }
+        for json in ["true", "0", "\" \"", "[0]", "{\"a\":1}", ""] {
+            assert!(!is_blank(json.as_bytes()), "{json}");
+        }
+    }
+}
