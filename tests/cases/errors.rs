@@ -119,8 +119,9 @@ async fn an_upstream_that_breaks_off_before_answering_is_a_502() {
 #[tokio::test]
 async fn a_kept_connection_the_upstream_closed_costs_no_call() {
     // One good answer, after which the upstream closes the connection it promised to keep.
-    let good =
-        json!({"id": "x", "object": "chat.completion", "model": "m", "choices": []}).to_string();
+    let choice = json!({"index": 0, "message": {"content": "x"}, "finish_reason": "stop"});
+    let good = json!({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]});
+    let good = good.to_string();
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         good.len()

@@ -66,4 +66,5 @@ mod tls;
 mod truncated;
 mod validation;
 mod web_pages;
+mod whole_or_error;
 mod workbench;

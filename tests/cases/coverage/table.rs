@@ -200,6 +200,15 @@ fn failed() -> Vec<Row> {
             ..FAILED
         },
         Row {
+            what: "the upstream answers with an error under the status 200",
+            key: "error-200",
+            upstream: |_| {
+                let error = r#"{"error":{"message":"oops","type":"t","code":"c"}}"#;
+                Answer::fixed(200, "application/json", error)
+            },
+            ..FAILED
+        },
+        Row {
             what: "the upstream breaks the connection before it answers",
             key: "reset",
             upstream: |_| Answer::reset(),
