@@ -297,16 +297,16 @@ async fn json_reply(
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
         Unread::Broken(error) => unreachable(&error, sent),
     })?;
-    let translated = translate(body, answer.status, sent)?;
+    let translated = translate(&body, answer.status, sent)?;
     flight.record.usage = translated.usage;
     finish_json(flight, translated.body, headers).await
 }
 
 /// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape, or
 /// a stream that nobody asked for.
-fn translate(body: Bytes, status: u16, sent: &Sent) -> Result<Translated, Failure> {
+fn translate(body: &Bytes, status: u16, sent: &Sent) -> Result<Translated, Failure> {
     let dialect = sent.target.deployment().provider.dialect;
-    let [_, rest] = Leading::default().skip(&body);
+    let [_, rest] = Leading::default().skip(body);
     if rest.is_empty() {
         return Err(outbound::no_completion(status, String::new(), sent));
     }
