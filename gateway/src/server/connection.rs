@@ -145,7 +145,8 @@ impl Connection {
     }
 }
 
-fn moment(at: Instant) -> u64 {
+/// A point in time as [`Connection::waiting`] tells it.
+pub(super) fn moment(at: Instant) -> u64 {
     let millis = at.saturating_duration_since(*START).as_millis();
     u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
 }

@@ -216,7 +216,7 @@ async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
             let then = if closed > 0 {
                 "those that were idle for longest are closed"
             } else {
-                "all of them have calls, and new ones wait"
+                "none of them is idle, and new ones wait"
             };
             tracing::warn!(
                 times,

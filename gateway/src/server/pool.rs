@@ -7,6 +7,7 @@
 
 use super::{
     answer_alone,
+    connection::moment,
     worker::{Accepted, Worker},
 };
 use crate::metrics::Occupancy;
@@ -28,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Of so many idle connections one is closed when there are too many: not one alone, for to find
 /// those that are idle longest all are looked at.
 const SHARE: usize = 16;
+
+/// A connection that has been without a call for less is not idle: its request may be on its way.
+const IDLE_MILLIS: u64 = 500;
 
 /// See the module.
 #[derive(Debug)]
@@ -56,8 +60,9 @@ impl Pool {
     /// Closes those connections that have been without a call for longest; says how many.
     pub(super) fn close_idle(&self) -> usize {
         let mut idle = Vec::new();
+        let by = moment(Instant::now()).saturating_sub(IDLE_MILLIS);
         // A stuck worker closes nothing.
-        self.workers.iter().filter(|it| !it.is_stuck()).for_each(|it| it.idle(&mut idle));
+        self.workers.iter().filter(|it| !it.is_stuck()).for_each(|it| it.idle(by, &mut idle));
         if idle.is_empty() {
             return 0;
         }

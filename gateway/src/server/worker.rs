@@ -128,11 +128,13 @@ impl Worker {
         connections.values().filter(|it| it.waiting().is_some()).for_each(|it| it.hang_up());
     }
 
-    /// Its connections without a call, with numbers that grow with the time since when.
-    pub(super) fn idle(&self, into: &mut Vec<(u64, Arc<Connection>)>) {
+    /// Its connections that were without a call by then, with the moment since when.
+    pub(super) fn idle(&self, by: u64, into: &mut Vec<(u64, Arc<Connection>)>) {
         let connections = lock(&self.connections);
-        let idle = connections.values().filter_map(|it| Some((it.waiting()?, Arc::clone(it))));
-        into.extend(idle);
+        into.extend(connections.values().filter_map(|connection| {
+            let since = connection.waiting().filter(|since| *since <= by)?;
+            Some((since, Arc::clone(connection)))
+        }));
     }
 
     async fn accepted(&self) -> Accepted {
