@@ -13,7 +13,7 @@ use crate::{
 };
 use http::HeaderName;
 use ipnet::IpNet;
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 /// See the module.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct App {
     /// Asked for whatever the client names, when set.
     pub(crate) completion_model: Option<String>,
     pub(crate) limits: Limits,
+    /// How many workers there are, if not one a core.
+    pub(crate) workers: Option<NonZero<usize>>,
     /// Which web pages may call.
     pub(crate) web: WebRules,
     /// How long connections to upstreams are kept.
@@ -69,6 +71,7 @@ impl App {
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.clone(),
             limits: config.gateway.limits,
+            workers: None,
             web: WebRules::new(config, host),
             reuse: config.gateway.upstream,
             trusted_proxies: config.gateway.trusted_proxies.clone(),

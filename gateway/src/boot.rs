@@ -3,12 +3,13 @@
 use crate::{
     app::App,
     callbacks::{self, Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable},
-    cli::{Serve, Source},
+    cli::{Address, Check, Serve, Source},
     config::{
-        self, CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, UnknownKeys,
+        self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
+        UnknownKeys,
     },
-    deployments::{Deployments, proxy_warning},
-    host::Services,
+    deployments::{Deployments, certificate_warning, proxy_warning, unknown_providers},
+    host::{self, Services},
     secret::{Masking, Secrets},
     server::{Listener, Server, Stop},
 };
@@ -74,6 +75,8 @@ pub struct Built {
     pub config: Config,
     /// Which upstreams there are.
     pub deployments: Deployments,
+    /// Where to listen; the default for a purpose that names no address.
+    pub address: (String, u16),
     /// The callbacks, in order.
     pub plugins: Vec<Plugin>,
     /// What the callbacks are lent.
@@ -82,6 +85,8 @@ pub struct Built {
     pub left_out: Vec<LeftOut>,
     /// What the operator should be told.
     pub warnings: Vec<Problem>,
+    /// What callbacks said of themselves; a gateway that serves has logged it.
+    pub said: Vec<Problem>,
     /// What this run leaves behind if it dies; drop it when it has not.
     pub caution: Caution,
 }
@@ -90,7 +95,7 @@ pub struct Built {
 #[derive(Clone, Copy, Debug)]
 struct Purpose<'a> {
     /// The address to listen on, if any.
-    host: Option<&'a str>,
+    address: Option<&'a Address>,
     safe_mode: bool,
     occasion: Occasion,
 }
@@ -99,24 +104,41 @@ struct Purpose<'a> {
 ///
 /// # Errors
 /// All problems of all parts at once.
-pub fn build(source: &Source, host: Option<&str>) -> Result<Built, Problems> {
-    assemble(source, Purpose { host, safe_mode: false, occasion: Occasion::Check })
+pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Problems> {
+    assemble(source, Purpose { address, safe_mode: false, occasion: Occasion::Check })
+}
+
+/// `RUST_LOG`, or what LiteLLM's options say in its place. Nothing is said here of a file that cannot
+/// be read: the start is.
+#[must_use]
+pub fn log_filter(source: &Source) -> Option<String> {
+    let environment = Environment::load(&source.config, source.env_file.as_deref());
+    let wanted = environment.ok().and_then(|it| it.filled_var("RUST_LOG").map(str::to_owned));
+    wanted.or_else(|| source.litellm.debug.then(|| "info,callgate=debug".to_owned()))
 }
 
 fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
-    let Purpose { host, safe_mode, occasion } = purpose;
+    let Purpose { address, safe_mode, occasion } = purpose;
     let environment = Environment::load(&source.config, source.env_file.as_deref())
         .map_err(|problem| Problems(vec![problem]))?;
     let unknown = if source.strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };
     let mut config = config::load(&source.config, &environment, unknown)?;
-    let mut problems = std::mem::take(&mut config.problems);
+    let strict = source.strict || config.gateway.strict;
+    let mut problems = source.litellm.problems.clone();
+    problems.append(&mut config.problems);
     let incomplete = problems.iter().any(Problem::is_error);
-    if let Some(host) = host
-        && let Err(problem) = config.require_master_key(is_loopback(host))
-    {
-        problems.push(problem);
+    config.litellm.request_timeout =
+        source.litellm.request_timeout.or(config.litellm.request_timeout);
+    config.litellm.drop_params |= source.litellm.drop_params;
+    let listens = address.is_some();
+    let address =
+        keep_one(address.unwrap_or(&Address::default()).resolve(&environment), &mut problems)
+            .unwrap_or_default();
+    if listens && !address.0.is_empty() {
+        let loopback = is_loopback(&address.0);
+        let refused = config.require_master_key(loopback).err();
+        problems.extend(refused.or_else(|| config.warn_of_no_key(loopback)));
     }
-    problems.extend(config.warn_of_no_key(host.is_none_or(is_loopback)));
     let mut found = Vec::new();
     let deployments = keep(Deployments::from_config(&config), &mut found);
     // A warning may only miss what an error above has left out.
@@ -138,21 +160,44 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     }
     let (mut caution, said) = Caution::new(&config.gateway, &source.config, occasion);
     problems.extend(said);
-    // Whoever names no address only looks.
-    let services = if host.is_some() { Services::new() } else { Services::idle() };
+    let serves = matches!(occasion, Occasion::Serve { .. });
+    let services = if serves { Services::new() } else { Services::idle() };
     let services = Arc::new(services.with_masking(masking(&config, deployments.as_ref())));
+    host::log::gather();
     let environment = &config.environment;
     let loaded =
         callbacks::load_all(&config.callbacks, &search, environment, &services, &mut caution);
+    let said = said_by_callbacks(&config, host::log::gathered());
     let loaded = loaded.map(|loaded| ((loaded.plugins, loaded.left_out), loaded.warnings));
     match (deployments, keep(loaded, &mut problems)) {
         (Some(deployments), Some((plugins, unusable))) => {
             left_out.extend(unusable);
-            problems.extend(proxy_warning(&source.config, &config.environment, &deployments));
+            let (file, environment) = (&source.config, &config.environment);
+            problems.extend(proxy_warning(file, environment, &deployments));
+            problems.extend(certificate_warning(file, environment, &deployments));
+            problems.extend(unknown_providers(&config.callbacks, &deployments));
+            if let Some(problem) = refuse_warnings(strict, file, &problems, said.len()) {
+                problems.extend(said);
+                problems.push(problem);
+                return Err(Problems(problems));
+            }
             let warnings = problems;
-            Ok(Built { config, deployments, plugins, services, left_out, warnings, caution })
+            Ok(Built {
+                config,
+                deployments,
+                address,
+                plugins,
+                services,
+                left_out,
+                warnings,
+                said,
+                caution,
+            })
         }
-        _ => Err(Problems(problems)),
+        _ => {
+            problems.extend(said);
+            Err(Problems(problems))
+        }
     }
 }
 
@@ -166,6 +211,31 @@ fn masking(config: &Config, deployments: Option<&Deployments>) -> Masking {
         deployments.add_secrets(&mut secrets);
     }
     secrets.masking()
+}
+
+/// What callbacks warned of while they were made, each at its entry.
+fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Problem> {
+    let problem = |(name, text): (String, String)| {
+        let entry = config.callbacks.iter().find(|entry| entry.called() == name);
+        let place = entry.map_or_else(|| Place::whole_file(&config.file), |it| it.place.clone());
+        Problem::warning(place, format!("callback `{name}`: {text}"))
+    };
+    gathered.into_iter().map(problem).collect()
+}
+
+/// Under `--strict`, whatever there is a warning about refuses the start.
+fn refuse_warnings(
+    strict: bool,
+    config: &Path,
+    warnings: &[Problem],
+    others: usize,
+) -> Option<Problem> {
+    let count = warnings.len() + others;
+    if !strict || count == 0 {
+        return None;
+    }
+    let text = format!("expected no warning, because of `strict`; found {count}");
+    Some(Problem::error(Place::whole_file(config), text))
 }
 
 /// Where this program looks for the plugins of a config, and how strictly it judges them.
@@ -192,6 +262,10 @@ fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
         "safe mode: these callbacks are off, and nothing they do is done to any call: {names}"
     );
     Some(Problem::warning(place, text).remedy("start without `--safe-mode` to have them back"))
+}
+
+fn keep_one<T>(result: Result<T, Problem>, into: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| into.push(problem)).ok()
 }
 
 fn keep<T>(result: Result<(T, Vec<Problem>), Problems>, into: &mut Vec<Problem>) -> Option<T> {
@@ -225,16 +299,20 @@ pub struct Ready {
 /// See [`BootError`]; nothing is left half-started.
 pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let occasion = Occasion::Serve { retry: serve.retry };
-    let purpose = Purpose { host: Some(&serve.host), safe_mode: serve.safe_mode, occasion };
-    let built = assemble(&serve.source, purpose)?;
+    let purpose = Purpose { address: Some(&serve.address), safe_mode: serve.safe_mode, occasion };
+    let mut built = assemble(&serve.source, purpose)?;
+    let (host, port) = std::mem::take(&mut built.address);
     for problem in &built.warnings {
         tracing::warn!("{problem}");
     }
+    let verdict = verdict(&built);
     StartupTable::of(&built.plugins).log();
     let drain = built.config.gateway.limits.drain_timeout;
     let Built { config, deployments, plugins, left_out, services, .. } = built;
-    let app = Arc::new(App::new(&serve.host, &config, deployments, plugins, left_out, services));
-    let listener = Listener::bind((&serve.host, serve.port)).await.map_err(|source| {
+    let mut app = App::new(&host, &config, deployments, plugins, left_out, services);
+    app.workers = serve.source.litellm.workers;
+    let app = Arc::new(app);
+    let listener = Listener::bind((&*host, port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {
                 "another program listens there; choose another `--port`"
@@ -242,11 +320,12 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
             std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges",
             _ => "is `--host` an address of this machine?",
         };
-        BootError::Listen { host: serve.host.clone(), port: serve.port, source, remedy }
+        BootError::Listen { host, port, source, remedy }
     })?;
     let url =
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let server = Server::start(listener, &app).map_err(BootError::Threads)?;
+    tracing::info!("{verdict}");
     tracing::info!(
         address = %url,
         models = app.deployments.models().len(),
@@ -285,35 +364,60 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The report of `check`.
+/// The report of `check`: what a start with the same options would say, and what only a call shows.
 ///
 /// # Errors
 /// The same report, when something refuses the start.
-pub fn check(source: &Source) -> Result<String, String> {
-    match build(source, None) {
-        Ok(built) => {
-            let mut problems = built.warnings;
-            problems.extend(callbacks::disagreements(&built.plugins, &built.deployments));
-            config::problem::sort(&mut problems);
-            let refused = problems.iter().any(Problem::is_error);
-            let mut report = list(&Problems(problems));
-            if refused {
-                return Err(report);
-            }
-            if !report.is_empty() {
-                report.push('\n');
-            }
-            let table = StartupTable::of(&built.plugins).to_string();
-            if !table.is_empty() {
-                let _ = writeln!(report, "{table}");
-            }
-            let models = counted(built.deployments.models().len(), "model");
-            let callbacks = counted(built.plugins.len(), "callback");
-            let _ = write!(report, "config OK ({models}, {callbacks})");
-            Ok(report)
-        }
-        Err(problems) => Err(list(&problems)),
+pub fn check(options: &Check) -> Result<String, String> {
+    let Check { source, address } = options;
+    let mut built = build(source, Some(address)).map_err(|problems| refusal(problems.0))?;
+    let mut problems = std::mem::take(&mut built.warnings);
+    problems.append(&mut built.said);
+    let found = callbacks::disagreements(&built.plugins, &built.deployments);
+    let strict = source.strict || built.config.gateway.strict;
+    // Without any, the start would have been refused already.
+    problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));
+    problems.extend(found);
+    if problems.iter().any(Problem::is_error) {
+        return Err(refusal(problems));
     }
+    config::problem::sort(&mut problems);
+    built.warnings = problems;
+    let mut report = list(&Problems(built.warnings.clone()));
+    if !report.is_empty() {
+        report.push('\n');
+    }
+    let table = StartupTable::of(&built.plugins).to_string();
+    if !table.is_empty() {
+        let _ = writeln!(report, "{table}");
+    }
+    report.push_str(&verdict(&built));
+    Ok(report)
+}
+
+/// The problems, and in the last line how many.
+fn refusal(mut problems: Vec<Problem>) -> String {
+    config::problem::sort(&mut problems);
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let warnings = problems.len() - errors;
+    let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    format!("{}\n{counts}", list(&Problems(problems)))
+}
+
+/// That there is nothing against a start, in one line.
+fn verdict(built: &Built) -> String {
+    let deployments = &built.deployments;
+    let patterns = deployments.all().iter().filter(|it| it.model_name.contains('*')).count();
+    let mut parts = vec![counted(deployments.models().len(), "model")];
+    if patterns > 0 {
+        parts.push(counted(patterns, "wildcard"));
+    }
+    parts.push(counted(built.plugins.len(), "callback"));
+    let warnings = match built.warnings.len() + built.said.len() {
+        0 => String::new(),
+        count => format!(", {}", counted(count, "warning")),
+    };
+    format!("config OK ({}){warnings}", parts.join(", "))
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -1,14 +1,26 @@
 //! The command line, spelled as LiteLLM's where both have an option.
 
+mod litellm;
 mod plugin;
+
+pub use litellm::LitellmOptions;
 
 /// `plugin check`, beside the `check` of a config.
 pub use plugin::Check as CheckPlugin;
 pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
 
-use crate::callbacks;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{convert::Infallible, path::PathBuf};
+use crate::{
+    callbacks,
+    config::{Environment, Place, Problem},
+};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 /// An LLM gateway on a LiteLLM config, extended with native callbacks.
 #[derive(Debug, Parser)]
@@ -36,14 +48,11 @@ pub enum Command {
     Plugin(Plugin),
 }
 
+const CONFIG: &str = "config.yaml";
 const HOST: &str = "127.0.0.1";
 const PORT: u16 = 4000;
 
 /// A variable that is set to nothing counts as not set: `.env` files are full of them.
-fn host(text: &str) -> Result<String, Infallible> {
-    Ok(if text.trim().is_empty() { HOST } else { text }.to_owned())
-}
-
 fn port(text: &str) -> Result<u16, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -52,18 +61,53 @@ fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("expected a number from 0 to 65535, found `{text}`"))
 }
 
+fn config_file(path: OsString) -> PathBuf {
+    if path.is_empty() { PathBuf::from(CONFIG) } else { PathBuf::from(path) }
+}
+
+/// Where to listen, as far as the command line says.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Address {
+    /// The address to listen on [default: $HOST, else 127.0.0.1].
+    #[arg(long)]
+    pub host: Option<String>,
+    /// The port to listen on; 0 takes a free one [default: $PORT, else 4000].
+    #[arg(long, value_parser = port)]
+    pub port: Option<u16>,
+}
+
+impl Address {
+    /// The command line, else `HOST` and `PORT`, else the default.
+    ///
+    /// # Errors
+    /// When `PORT` is no port.
+    pub fn resolve(&self, environment: &Environment) -> Result<(String, u16), Problem> {
+        let given = self.host.as_deref().filter(|host| !host.trim().is_empty());
+        let host = given.or(environment.filled_var("HOST")).unwrap_or(HOST).trim();
+        // As URLs have it.
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = match (self.port, environment.filled_var("PORT")) {
+            (Some(port), _) => Ok(port),
+            (None, Some(text)) => port(text),
+            (None, None) => Ok(PORT),
+        };
+        let port = port.map_err(|text| {
+            let place = Path::new("environment");
+            Problem::error(Place { path: "PORT".to_owned(), ..Place::whole_file(place) }, text)
+        })?;
+        Ok((bare.to_owned(), port))
+    }
+}
+
 /// Options of serving.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Which config.
     #[command(flatten)]
     pub source: Source,
-    /// The address to listen on.
-    #[arg(long, default_value = HOST, env = "HOST", value_parser = host)]
-    pub host: String,
-    /// The port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = PORT, env = "PORT", value_parser = port)]
-    pub port: u16,
+    /// Where to listen.
+    #[command(flatten)]
+    pub address: Address,
     /// Start without callbacks: to find out whether one of them is what is wrong.
     #[arg(long)]
     pub safe_mode: bool,
@@ -83,8 +127,9 @@ pub struct Source {
         short,
         long,
         value_name = "FILE",
-        default_value = "config.yaml",
-        env = "CONFIG_FILE_PATH"
+        default_value = CONFIG,
+        env = "CONFIG_FILE_PATH",
+        value_parser = OsStringValueParser::new().map(config_file)
     )]
     pub config: PathBuf,
     /// The folder looked in first for callbacks.
@@ -93,9 +138,12 @@ pub struct Source {
     /// A file of `NAME=value` lines; the default is `.env` beside the config, if there is one.
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// Refuse keys that nobody knows, instead of warning about them.
+    /// Refuse whatever there is a warning about.
     #[arg(long)]
     pub strict: bool,
+    /// What LiteLLM's options ask for.
+    #[arg(skip)]
+    pub litellm: LitellmOptions,
 }
 
 /// Options of `check`.
@@ -104,6 +152,9 @@ pub struct Check {
     /// Which config.
     #[command(flatten)]
     pub source: Source,
+    /// Where it is meant to be served.
+    #[command(flatten)]
+    pub address: Address,
 }
 
 /// Options of `demo`.
@@ -140,10 +191,21 @@ mod tests {
     fn the_operators_command_line_is_understood() {
         let line = ["callgate", "--config", "c.yaml", "--port", "4000", "--host", "0.0.0.0"];
         let cli = Cli::try_parse_from(line).unwrap();
-        assert_eq!((cli.serve.port, &*cli.serve.host), (4000, "0.0.0.0"));
+        let none = Environment::default();
+        let resolved = |cli: &Cli, env: &Environment| cli.serve.address.resolve(env);
+        assert_eq!(resolved(&cli, &none), Ok(("0.0.0.0".to_owned(), 4000)));
         assert!(Cli::try_parse_from(["callgate", "--port", "70000"]).is_err());
         let blank = Cli::try_parse_from(["callgate", "--port", "", "--host", " "]).unwrap();
-        assert_eq!((blank.serve.port, &*blank.serve.host), (PORT, HOST));
+        assert_eq!(resolved(&blank, &none), Ok((HOST.to_owned(), PORT)));
+        let plain = Cli::try_parse_from(["callgate"]).unwrap();
+        let env = Environment::from_pairs([("HOST", "[::1]"), ("PORT", "80")]);
+        assert_eq!(resolved(&plain, &env), Ok(("::1".to_owned(), 80)));
+        let env = Environment::from_pairs([("HOST", " "), ("PORT", "")]);
+        assert_eq!(resolved(&plain, &env), Ok((HOST.to_owned(), PORT)));
+        let env = Environment::from_pairs([("PORT", "many")]);
+        assert!(resolved(&plain, &env).unwrap_err().to_string().contains("PORT"));
+        let empty = Cli::try_parse_from(["callgate", "--config", ""]).unwrap();
+        assert_eq!(empty.serve.source.config, Path::new(CONFIG));
         assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());
         assert!(Cli::try_parse_from(["callgate", "plugin", "inspect", "x.so", "--json"]).is_ok());
         assert!(Cli::try_parse_from(["callgate", "plugin", "test", "--request", "r"]).is_err());

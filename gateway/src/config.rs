@@ -144,7 +144,12 @@ impl Config {
 pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
     let whole = |text: String| Problem::error(Place::whole_file(path), text);
     let text = read_text(path).map_err(|error| {
-        whole(format!("the config cannot be read: {error}")).remedy("name it with `--config`")
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "name it with `--config`",
+            io::ErrorKind::PermissionDenied => "let the gateway's user read it and its folders",
+            _ => "expected a text file of YAML",
+        };
+        whole(format!("the config cannot be read: {error}")).remedy(remedy)
     })?;
     read(&Arc::from(path), &text, env, unknown)
 }

@@ -10,7 +10,7 @@ mod walkthrough;
 
 use crate::{
     boot::{self, BootError},
-    cli::{Demo, Serve, Source},
+    cli::{Address, Demo, LitellmOptions, Serve, Source},
     server::Stop,
 };
 use std::{io::Write as _, path::Path, process::ExitCode};
@@ -56,9 +56,14 @@ async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
     let beside = options.config.parent().unwrap_or(Path::new("")).join("plugins");
     let plugin_dir = options.plugin_dir.or_else(|| beside.is_dir().then_some(beside));
     let serve = Serve {
-        source: Source { config, plugin_dir, env_file: Some(env_file), strict: false },
-        host: "127.0.0.1".to_owned(),
-        port: 0,
+        source: Source {
+            config,
+            plugin_dir,
+            env_file: Some(env_file),
+            strict: false,
+            litellm: LitellmOptions::default(),
+        },
+        address: Address { host: Some("127.0.0.1".to_owned()), port: Some(0) },
         safe_mode: false,
         retry: false,
         log_format: None,

@@ -17,8 +17,10 @@ use crate::secret::Secret;
 
 mod base;
 mod build;
+mod certificates;
 mod index;
 mod infer;
+mod named;
 mod proxies;
 mod secrets;
 #[cfg(test)]
@@ -27,6 +29,8 @@ mod weight;
 mod wildcard;
 
 pub use crate::config::Setting;
+pub(crate) use certificates::certificate_warning;
+pub(crate) use named::unknown_providers;
 pub(crate) use proxies::proxy_warning;
 
 use wildcard::Wildcard;
@@ -174,6 +178,13 @@ impl Deployments {
     #[must_use]
     pub fn for_provider(&self, label: &str) -> Option<&Arc<Deployment>> {
         self.by_provider.get(label)
+    }
+
+    /// The labels of the providers that calls can go to, in order of the alphabet.
+    pub(crate) fn providers(&self) -> Vec<&str> {
+        let mut labels: Vec<&str> = self.by_provider.keys().map(|label| &**label).collect();
+        labels.sort_unstable();
+        labels
     }
 
     /// The public names for `/v1/models`: aliases first, then model names in the order of the

@@ -9,7 +9,7 @@ mod clock;
 mod counters;
 mod http;
 mod kv;
-mod log;
+pub(crate) mod log;
 mod metrics;
 mod permissions;
 

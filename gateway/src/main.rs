@@ -4,17 +4,21 @@ use callgate::{
     boot,
     callbacks::{self, CrashWatch},
     child,
-    cli::{Cli, Command, Serve},
+    cli::{Check, Cli, Command, LitellmOptions, Serve},
     demo, descriptors,
     server::Stop,
     telemetry, workbench,
 };
-use clap::Parser as _;
+use clap::{
+    Parser as _,
+    error::{ContextKind, ContextValue},
+};
 use plugin_api::{PROBE_VARIABLE, is_probe};
 use std::{
     env,
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{self, ExitCode},
     time::Duration,
 };
@@ -28,7 +32,20 @@ use tracing::Level;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (line, litellm) = LitellmOptions::take_off(env::args_os());
+    let mut cli = match Cli::try_parse_from(line) {
+        Ok(cli) => cli,
+        Err(error) => misread(&error),
+    };
+    if let Some(Command::Check(check)) = &mut cli.command {
+        check.source.litellm = litellm;
+    } else {
+        cli.serve.source.litellm = litellm;
+    }
+    if cli.command.is_none() && cli.serve.source.litellm.only_check {
+        let Serve { source, address, .. } = cli.serve;
+        return check(&Check { source, address });
+    }
     if let Some(Command::Probe) = cli.command {
         return match callbacks::run_probe() {
             Ok(()) => ExitCode::SUCCESS,
@@ -46,21 +63,43 @@ fn main() -> ExitCode {
     // To its end: from then on, whoever calls `exit` is `main`.
     let _watch = CrashWatch::start();
     match cli.command {
-        Some(Command::Check(check)) => {
-            if let Err(error) = on_trial() {
-                return complain(&format!("cannot start itself again: {error}"));
-            }
-            match boot::check(&check.source) {
-                Ok(report) => print(&report),
-                Err(report) => complain(&report),
-            }
-        }
+        Some(Command::Check(options)) => check(&options),
         Some(Command::Demo(options)) => in_runtime(demo::run(options)),
         Some(Command::Plugin(plugin)) => finish(&workbench::run(plugin.tool)),
         Some(Command::Probe) | None => {
-            telemetry::start(cli.serve.log_format);
+            telemetry::start(cli.serve.log_format, boot::log_filter(&cli.serve.source).as_deref());
             in_runtime(serve(cli.serve))
         }
+    }
+}
+
+/// Says what is wrong with the command line, and ends. An option may be one of LiteLLM's misspelt,
+/// which the parser does not know.
+fn misread(error: &clap::Error) -> ! {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && error.get(ContextKind::SuggestedArg).is_none()
+        && let Some(near) = LitellmOptions::closest(word)
+    {
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: unexpected argument `{word}`; did you mean `{near}`?"
+        );
+        process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
+/// Says everything that is wrong.
+fn check(options: &Check) -> ExitCode {
+    child::enable();
+    if let Err(error) = on_trial() {
+        return complain(&format!(
+            "error: cannot start itself again to try callbacks: {error}; is /proc mounted?"
+        ));
+    }
+    match boot::check(options) {
+        Ok(report) => print(&report),
+        Err(report) => complain(&report),
     }
 }
 

@@ -6,6 +6,7 @@
 //! panic. Everything a serving gateway says on standard error goes this way, in order.
 
 mod escape;
+mod filter;
 mod line;
 mod queue;
 mod sink;
@@ -32,13 +33,11 @@ use tracing_subscriber::{
 /// How lines look, once [`start`] has decided.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Starts logging for the whole process; later calls change nothing.
-pub fn start(format: Option<LogFormat>) {
+/// Starts logging for the whole process; later calls change nothing. `wanted` is `RUST_LOG`.
+pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
-    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.trim().is_empty());
-    let filter = wanted.and_then(|wanted| wanted.parse::<Targets>().ok());
-    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let (filter, misread) = filter::read(wanted);
     let lines = *LINES.get_or_init(|| Lines { format, colours: terminal });
     sink::start(move |count, out| {
         let message = format!("{count} log lines were dropped");
@@ -49,6 +48,11 @@ pub fn start(format: Option<LogFormat>) {
     std::panic::set_hook(Box::new(report_panic));
     // A subscriber that is set already stays: tests start several gateways in one process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+    if let Some(part) = misread {
+        tracing::warn!(
+            "`RUST_LOG`: expected a level or `target=level`, found `{part}`; `info` is used"
+        );
+    }
 }
 
 /// Logs warnings and errors alone, each at once: for a process that may die at any moment.

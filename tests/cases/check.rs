@@ -52,3 +52,109 @@ async fn it_refuses_what_a_start_refuses_in_the_same_words() {
         assert!(said.contains("model_list[0]") && said.contains("foo"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn it_knows_the_address_of_the_start() {
+    let upstream = upstream(Answer::default()).await;
+    let keyless = json!({"model_list": [openai(&upstream)]});
+    for (setup, passes) in [
+        (Gateway::with_config(&keyless), true),
+        (Gateway::with_config(&keyless).env("HOST", "0.0.0.0"), false),
+        (Gateway::with_config(&keyless).arg("--host").arg("0.0.0.0"), false),
+        (Gateway::with_config(&keyless).file(".env", "HOST=0.0.0.0"), false),
+        (Gateway::with_config(&keyless).file(".env", "HOST=0.0.0.0").env("HOST", "::1"), true),
+        (Gateway::with_config(&keyless).env("PORT", "many"), false),
+    ] {
+        let ended = setup.check().await;
+        assert_eq!(ended.status.success(), passes, "{}{}", ended.stdout, ended.stderr);
+        let last = if passes { ended.stdout } else { ended.stderr };
+        let last = last.lines().last().unwrap().to_owned();
+        let expected =
+            if passes { "config OK (1 model, 0 callbacks), 1 warning" } else { "1 error, " };
+        assert!(last.starts_with(expected), "{last}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_and_the_log_level_may_be_in_the_environment_file() {
+    let upstream = upstream(Answer::default()).await;
+    let file = "HOST=127.0.0.1\nPORT=0\nRUST_LOG=debug\n";
+    let setup = Gateway::with_config(config(&[openai(&upstream)])).file(".env", file);
+    let gateway = setup.arg("--port=").arg("--port").arg("0").start().await;
+    let _ = gateway.client().get("/v1/models").await.expect_status(200);
+    assert!(gateway.stop().await.contains("\"level\":\"DEBUG\""));
+}
+
+#[tokio::test]
+async fn it_says_what_callbacks_warn_of_and_strict_refuses_it() {
+    let upstream = upstream(Answer::default()).await;
+    let limits = json!({"limits": [{"provider": "opneai", "requests": 1, "per": "1 min"}]});
+    let limit = json!({"name": "rate_limit", "settings": limits});
+    for (callback, said) in [
+        (json!("langsmith"), "`LANGSMITH_API_KEY` is not set"),
+        (
+            limit,
+            "no deployment has the provider `opneai`, so this applies to no call; did you mean",
+        ),
+    ] {
+        let config = with_callbacks(&[openai(&upstream)], &json!([callback]));
+        let ended = Gateway::with_config(&config).check().await;
+        assert!(ended.status.success(), "{}", ended.stderr);
+        assert!(ended.stdout.contains(said), "{}", ended.stdout);
+        assert!(ended.stdout.trim_end().ends_with("(1 model, 1 callback), 1 warning"));
+        let checked = Gateway::with_config(&config).arg("--strict").check().await;
+        let started = Gateway::with_config(&config).arg("--strict").refused().await;
+        for ended in [checked, started] {
+            assert!(!ended.status.success() && ended.stderr.contains(said), "{}", ended.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_are_not_there_are_told() {
+    let model = json!({"model_name": "gpt",
+        "litellm_params": {"model": "openai/x", "api_base": "https://127.0.0.1:9/v1", "api_key": "k"}});
+    for (setup, said) in [
+        (Gateway::with_config(config(&[model.clone()])).env("SSL_CERT_FILE", "/nope"), "`/nope`"),
+        (
+            Gateway::with_config(config(&[model.clone()])).env("SSL_CERT_FILE", "/etc/hostname"),
+            "one without certificates",
+        ),
+        (
+            Gateway::with_config(config(&[model])).file(".env", "SSL_CERT_FILE=/x"),
+            "of the environment file is not used",
+        ),
+    ] {
+        let ended = setup.check().await;
+        assert!(ended.stdout.contains("`SSL_CERT_FILE`"), "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains(said), "{}{}", ended.stdout, ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_start_command_of_litellms_works() {
+    let upstream = upstream(Answer::default()).await;
+    let config = config(&[openai(&upstream)]);
+    let line = ["--num_workers", "3", "--detailed_debug", "--run_gunicorn", "--telemetry", "False"];
+    let setup = line.iter().fold(Gateway::with_config(&config), |setup, word| setup.arg(word));
+    let gateway = setup.start().await;
+    let task = format!("/proc/{}/task", gateway.pid());
+    let named = |it: std::fs::DirEntry| std::fs::read_to_string(it.path().join("comm")).unwrap();
+    let threads = std::fs::read_dir(task).unwrap().map(|it| named(it.unwrap()));
+    assert_eq!(threads.filter(|name| name.starts_with("worker-")).count(), 3);
+    let log = gateway.stop().await;
+    assert!(log.contains("--run_gunicorn: this has no meaning here"), "{log}");
+    let misspelt = Gateway::with_config(&config).arg("--num_wrokers").arg("4").refused().await;
+    assert!(misspelt.stderr.contains("did you mean `--num_workers`?"), "{}", misspelt.stderr);
+}
+
+#[tokio::test]
+async fn names_that_are_files_or_python_get_a_sentence_of_their_own() {
+    let upstream = upstream(Answer::default()).await;
+    for name in ["librouting.so", "custom_callbacks.proxy_handler_instance"] {
+        let config = with_callbacks(&[openai(&upstream)], &json!([name]));
+        let ended = Gateway::with_config(config).check().await;
+        let said = if name == "librouting.so" { "`./librouting.so`" } else { "Python callbacks are not run" };
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}

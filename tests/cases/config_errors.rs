@@ -126,18 +126,18 @@ async fn a_callback_without_a_file_lists_where_it_was_looked_for() {
 async fn unknown_keys_warn_once_with_a_guess_and_strict_refuses() {
     let upstream = upstream(Answer::default()).await;
     let mut odd = config(&[openai(&upstream)]);
-    odd["general_settings"]["mastre_key"] = json!("x");
-    odd["litellm_setings"] = json!({});
+    odd["general_settings"]["database_ulr"] = json!("x");
+    odd["modle_list"] = json!([]);
     let gateway = Gateway::with_config(&odd).start().await;
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
     let log = gateway.stop().await;
-    for (key, guess) in [("mastre_key", "master_key"), ("litellm_setings", "litellm_settings")] {
+    for (key, guess) in [("database_ulr", "database_url"), ("modle_list", "model_list")] {
         let lines: Vec<_> = log.lines().filter(|line| line.contains(key)).collect();
         assert_eq!(lines.len(), 1, "{key}: {log}");
         assert!(lines[0].contains("config.yaml:1") && lines[0].contains(guess), "{}", lines[0]);
     }
     let stderr = Gateway::with_config(&odd).arg("--strict").refused().await.stderr;
-    assert!(stderr.contains("mastre_key"), "{stderr}");
+    assert!(stderr.contains("database_ulr"), "{stderr}");
 }
 
 #[tokio::test]

@@ -105,17 +105,30 @@ async fn the_earlier_config_traces_to_langsmith() {
 }
 
 #[tokio::test]
-async fn a_callback_that_is_missing_is_refused_by_its_name() {
-    for start in [false, true] {
-        let missing = seed("config.langsmith.yaml").replace("langsmith", "langfuse");
-        let setup = Gateway::with_config(missing).file(".env", &seed("env.example"));
-        let ended = if start { setup.refused().await } else { setup.check().await };
-        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-        let named: Vec<_> =
-            ended.stderr.lines().filter(|line| line.contains("liblangfuse.so")).collect();
-        assert_eq!(named.len(), 1, "{}", ended.stderr);
-        for word in ["config.yaml:", "`langfuse`", "LiteLLM", "; "] {
-            assert!(named[0].contains(word), "`{word}` is missing in: {}", named[0]);
+async fn a_built_in_that_is_missing_is_refused_if_it_protects() {
+    for (name, refused) in [("langfuse", false), ("presidio", true)] {
+        for start in [false, true] {
+            let missing = seed("config.langsmith.yaml").replace("langsmith", name);
+            let setup = Gateway::with_config(missing).file(".env", &seed("env.example"));
+            let said = if refused && start {
+                setup.refused().await.stderr
+            } else if refused {
+                let ended = setup.check().await;
+                assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+                ended.stderr
+            } else if start {
+                setup.start().await.stop().await
+            } else {
+                let ended = setup.check().await;
+                assert!(ended.status.success(), "{}", ended.stderr);
+                ended.stdout
+            };
+            let file = format!("lib{name}.so");
+            let named: Vec<_> = said.lines().filter(|line| line.contains(&file)).collect();
+            assert_eq!(named.len(), 1, "{said}");
+            for word in ["config.yaml:", &*format!("`{name}`"), "LiteLLM", "; "] {
+                assert!(named[0].contains(word), "`{word}` is missing in: {}", named[0]);
+            }
         }
     }
 }

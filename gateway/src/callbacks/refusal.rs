@@ -59,7 +59,13 @@ impl Refusal {
     /// Told at the entry's place, with the plugin's name and file.
     pub(super) fn problem(&self, entry: &CallbackEntry, file: Option<&Path>) -> Problem {
         let text = about(entry, file, &self.to_string());
-        Problem::error(entry.place.clone(), text).remedy(self.remedy())
+        let problem = match self {
+            Self::Resolve(error) if error.is_harmless() => {
+                Problem::warning(entry.place.clone(), text)
+            }
+            _ => Problem::error(entry.place.clone(), text),
+        };
+        problem.remedy(self.remedy())
     }
 }
 

@@ -81,6 +81,12 @@ impl SearchPath {
 pub(super) enum ResolveError {
     #[error("expected a plugin at `{}`, found no file", .0.display())]
     NoFile(PathBuf),
+    /// One that only looks on.
+    #[error(
+        "`{name}` is a built-in of LiteLLM that is not here; it only looks on, so it is left out"
+    )]
+    LitellmObserver { name: String },
+    /// One that refuses, changes or counts calls.
     #[error(
         "`{name}` is a built-in of LiteLLM; this gateway has no callback of that name: tried {}",
         list(tried)
@@ -88,6 +94,8 @@ pub(super) enum ResolveError {
     LitellmBuiltIn { name: String, tried: Vec<PathBuf> },
     #[error("expected a callback's name or a path with a `/`, found the file name `{0}`")]
     FileName(String),
+    #[error("`{name}` looks like a callback in Python: expected a native plugin, found none")]
+    Python { name: String },
     #[error(
         "expected `lib{}.so` in one of the plugin folders, found it in none: tried {}",
         quoted(name),
@@ -103,9 +111,21 @@ impl ResolveError {
                 "build the plugin, or correct the path (it is relative to the config file)"
                     .to_owned()
             }
-            Self::LitellmBuiltIn { name, .. } if name == "prometheus" => {
+            Self::LitellmObserver { name } if name == "prometheus" => {
                 "remove it from the list: `GET /metrics` is there without it".to_owned()
             }
+            Self::LitellmObserver { name } => format!(
+                "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
+            ),
+            Self::LitellmBuiltIn { name, .. } if REPLACED.iter().any(|(it, _)| it == name) => {
+                let by = REPLACED.iter().find(|(it, _)| it == name).map_or("", |(_, by)| by);
+                format!(
+                    "list `{by}` in its place: it is another callback, with settings of its own"
+                )
+            }
+            Self::Python { name } => format!(
+                "Python callbacks are not run; docs/plugin-guide.md shows how to write a native one, `lib{name}.so`"
+            ),
             Self::LitellmBuiltIn { name, .. } => format!(
                 "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
             ),
@@ -113,10 +133,6 @@ impl ResolveError {
                 let stem = name.strip_suffix(".so").unwrap_or(name);
                 let stem = stem.strip_prefix("lib").unwrap_or(stem);
                 format!("write `{stem}`, or a path: `./{name}`")
-            }
-            Self::NotFound { name, .. } if name.ends_with("handler_instance") => {
-                "Python callbacks are not run; docs/plugin-guide.md shows how to write a native one"
-                    .to_owned()
             }
             Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::NotFound { name, .. } => format!(
@@ -153,11 +169,19 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
     if let Some(found) = tried.iter().position(|path| is_there(path)) {
         return Ok(tried.swap_remove(found));
     }
-    if LITELLM_BUILT_INS.contains(&name.as_str()) {
+    if LITELLM_OBSERVERS.contains(&name.as_str()) {
+        return Err(ResolveError::LitellmObserver { name });
+    }
+    if LITELLM_GUARDS.contains(&name.as_str()) {
         return Err(ResolveError::LitellmBuiltIn { name, tried });
     }
     let present = search.present();
     let near = closest(&name, present.iter().map(String::as_str)).map(str::to_owned);
+    // As LiteLLM's documentation and its users name their instances.
+    if near.is_none() && ["_instance", "_handler", "_handlers"].iter().any(|it| name.ends_with(it))
+    {
+        return Err(ResolveError::Python { name });
+    }
     Err(ResolveError::NotFound { name, tried, near })
 }
 
@@ -171,8 +195,58 @@ fn is_there(path: &Path) -> bool {
     !matches!(fs::metadata(path), Err(error) if absent.contains(&error.kind()))
 }
 
-/// Callbacks that LiteLLM brings along, by the names its configs use.
-const LITELLM_BUILT_INS: &[&str] = &[
+impl ResolveError {
+    /// Whether nothing is left unprotected without the entry.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(self, Self::LitellmObserver { .. })
+    }
+}
+
+/// Callbacks of LiteLLM's that protect, and the shipped one that does such work.
+const REPLACED: &[(&str, &str)] = &[
+    ("dynamic_rate_limiter", "rate_limit"),
+    ("dynamic_rate_limiter_v3", "rate_limit"),
+    ("hide_secrets", "guardrail"),
+    ("parallel_request_limiter", "rate_limit"),
+    ("parallel_request_limiter_v3", "rate_limit"),
+    ("presidio", "guardrail"),
+];
+
+/// Callbacks that LiteLLM brings along and that refuse, change or count calls.
+const LITELLM_GUARDS: &[&str] = &[
+    "aim",
+    "aporia",
+    "aporia_prompt_injection",
+    "azure_content_safety",
+    "banned_keywords",
+    "batch_redis_requests",
+    "bedrock",
+    "blocked_user_check",
+    "cache_control_check",
+    "detect_prompt_injection",
+    "dynamic_rate_limiter",
+    "dynamic_rate_limiter_v3",
+    "google_text_moderation",
+    "guardrails_ai",
+    "hide_secrets",
+    "lakera",
+    "lakera_prompt_injection",
+    "lakera_v2",
+    "llamaguard_moderations",
+    "llmguard_moderations",
+    "managed_files",
+    "max_budget_limiter",
+    "max_iterations_limiter",
+    "openai_moderations",
+    "parallel_request_limiter",
+    "parallel_request_limiter_v3",
+    "presidio",
+    "responses_id_security",
+    "vector_store_pre_call_hook",
+];
+
+/// Callbacks that LiteLLM brings along and that only look on, by the names its configs use.
+const LITELLM_OBSERVERS: &[&str] = &[
     "agentops",
     "argilla",
     "arize",
@@ -186,7 +260,6 @@ const LITELLM_BUILT_INS: &[&str] = &[
     "datadog",
     "datadog_llm_observability",
     "deepeval",
-    "dynamic_rate_limiter",
     "dynamodb",
     "email",
     "galileo",
@@ -225,7 +298,6 @@ const LITELLM_BUILT_INS: &[&str] = &[
     "sqs",
     "supabase",
     "traceloop",
-    "vector_store_pre_call_hook",
     "wandb",
     "weave_otel",
 ];

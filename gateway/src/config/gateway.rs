@@ -16,6 +16,8 @@ use crate::telemetry::{cut, one_line};
 /// The `callgate` section.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
+    /// Whether a warning refuses the start.
+    pub strict: bool,
     /// Where plugins are looked for first; relative paths are resolved against the config's folder.
     pub plugin_dir: Option<PathBuf>,
     /// When plugins are tried in a child process before they are loaded.
@@ -62,6 +64,7 @@ impl Default for LogSettings {
 impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
+            strict: false,
             plugin_dir: None,
             probe: Probing::OnChange,
             probe_timeout: Duration::from_secs(5),
@@ -134,7 +137,7 @@ impl Default for Limits {
     }
 }
 
-/// `strict` has been acted on by then; `max_body_bytes` is used when the section gives none.
+/// Unknown keys have been made errors by then, where `strict` says so; `max_body_bytes` is used when the section gives none.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     section: Option<Section<'_>>,
@@ -145,9 +148,8 @@ pub(super) fn read(
         settings.limits.max_body_bytes = bytes;
     }
     let Some(mut section) = section else { return settings };
-    if let Some(field) = section.take("strict") {
-        reader.boolean(&field);
-    }
+    let strict = section.take("strict").and_then(|field| reader.boolean(&field));
+    settings.strict = strict.unwrap_or_default();
     if let Some(field) = section.take("plugin_dir") {
         settings.plugin_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::fallbacks::{self, Fallbacks};
+use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
+use super::yaml::{Kind, Node};
 
 /// `litellm_settings`, but for the callbacks.
 #[derive(Clone, Debug)]
@@ -48,7 +50,6 @@ const NOT_YET: &[&str] = &[
     "drop_unknown_params",
     "enable_preview_features",
     "expose_router_debug_in_errors",
-    "failure_callback",
     "force_ipv4",
     "forward_traceparent_to_llm_provider",
     "include_cost_in_streaming_usage",
@@ -65,11 +66,9 @@ const NOT_YET: &[&str] = &[
     "redact_messages_in_exceptions",
     "redact_user_api_key_info",
     "return_response_headers",
-    "service_callback",
     "set_verbose",
     "sse_keepalive_ping_interval_seconds",
     "ssl_verify",
-    "success_callback",
     "telemetry",
     "turn_off_message_logging",
     "upperbound_key_generate_params",
@@ -119,6 +118,27 @@ pub(super) fn read<'n>(
     };
     let of_callbacks = OF_CALLBACKS.iter().filter_map(of_callback).collect();
     section.not_yet(reader, "num_retries");
+    for key in ["success_callback", "failure_callback", "service_callback"] {
+        if let Some(field) = section.take(key) {
+            observers(reader, key, &field);
+        }
+    }
     section.finish(reader, NOT_YET);
     (settings, Listed { callbacks, settings: of_callbacks })
+}
+
+/// LiteLLM's lists of those who only look on.
+fn observers(reader: &mut Reader<'_>, key: &str, field: &Field<'_>) {
+    let names: Vec<_> = match &field.node.kind {
+        Kind::Sequence(items) => items.iter().collect(),
+        _ => vec![field.node],
+    };
+    let name = |node: &&Node| match &node.kind {
+        Kind::Scalar(scalar) => Some(format!("`{}`", scalar.text)),
+        Kind::Sequence(_) | Kind::Mapping(_) => None,
+    };
+    let names: Vec<_> = names.iter().filter_map(name).collect();
+    let listed = if names.is_empty() { "them".to_owned() } else { names.join(", ") };
+    let problem = Problem::warning(reader.place(field), format!("`{key}` is not used"));
+    reader.problems.push(problem.remedy(format!("list {listed} under `callbacks`")));
 }

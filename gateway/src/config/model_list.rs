@@ -110,6 +110,13 @@ fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
         reader.note_unset(&missing.field, &missing.variable, Severity::Warning);
     }
     let place = reader.place(field);
+    if let Some(mode) = model_info.get("mode").and_then(Value::as_str)
+        && !["chat", "completion", "responses"].contains(&mode)
+    {
+        let path = format!("{}.model_info.mode", place.path);
+        let text = format!("only chat is served: a model for `{mode}` can answer no call");
+        reader.problems.push(Problem::warning(Place { path, ..place.clone() }, text));
+    }
     Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
 }
 

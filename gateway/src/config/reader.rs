@@ -255,11 +255,12 @@ fn shortened(text: &str) -> String {
 fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E'));
     let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
-    let seconds = match unit {
+    let seconds = match unit.trim() {
         "" | "s" => 1.0,
         "ms" => 0.001,
-        "m" => 60.0,
+        "m" | "min" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return None,
     };
     let duration = number.trim().parse::<f64>().ok()? * seconds;
@@ -286,12 +287,15 @@ mod tests {
             ("500ms", ms(500)),
             ("2s", ms(2000)),
             ("1.5 m", ms(90_000)),
+            ("5min", ms(300_000)),
+            ("1 min", ms(60_000)),
+            ("1d", ms(86_400_000)),
             ("1h", ms(3_600_000)),
             ("0", ms(0)),
         ] {
             assert_eq!(parse_duration(text), expected, "{text}");
         }
-        for bad in ["", "s", "abc", "-1", "nan", "inf", "1d", "1e300", "1 2", "5 sec"] {
+        for bad in ["", "s", "abc", "-1", "nan", "inf", "1w", "1e300", "1 2", "5 sec"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }

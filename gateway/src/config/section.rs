@@ -6,6 +6,30 @@ use super::reader::{Field, Reader};
 use super::yaml::{Entry, Kind, Mark};
 use super::{Place, UnknownKeys};
 
+/// Keys that protect, or hold what does: what was meant for one of them must not be left out.
+const PROTECTING: &[&str] = &[
+    "allow_hosts",
+    "callback_settings",
+    "callbacks",
+    "callgate",
+    "cors",
+    "general_settings",
+    "grants",
+    "hooks",
+    "limits",
+    "litellm_settings",
+    "master_key",
+    "max_body_bytes",
+    "max_request_size_mb",
+    "on_error",
+    "only",
+    "require_auth_for_metrics_endpoint",
+    "require_pins",
+    "settings",
+    "sha256",
+    "verify_owner",
+];
+
 /// A mapping and the names it has been asked for.
 pub(super) struct Section<'n> {
     pub(super) field: Field<'n>,
@@ -62,14 +86,38 @@ impl<'n> Section<'n> {
         key: &str,
         others: impl Iterator<Item = &'static str>,
     ) -> Problem {
+        let near = closest(key, self.asked.iter().copied().chain(others));
+        let mut remedy = near.map(|near| format!("did you mean `{near}`?"));
+        let protects = near.is_some_and(|near| PROTECTING.contains(&near));
+        let elsewhere = near.is_none().then(|| self.misplaced(key)).flatten();
         let severity = match reader.unknown {
+            UnknownKeys::Warn if protects || elsewhere.is_some() => Severity::Error,
             UnknownKeys::Warn => Severity::Warning,
             UnknownKeys::Refuse => Severity::Error,
         };
+        remedy = elsewhere.map(str::to_owned).or(remedy);
         let text = format!("unknown key `{key}`");
-        let near = closest(key, self.asked.iter().copied().chain(others));
-        let remedy = near.map(|near| format!("did you mean `{near}`?"));
         Problem { severity, place: self.place_of_key(reader, key), text, remedy }
+    }
+
+    /// Where a key belongs that would be left out here and protects: the list of callbacks and the
+    /// master key, or an unknown section with one of them.
+    fn misplaced(&self, key: &str) -> Option<&'static str> {
+        const PLACES: [(&str, &str); 2] = [
+            ("callbacks", "callbacks are listed in `litellm_settings.callbacks`"),
+            ("master_key", "the master key is `general_settings.master_key`"),
+        ];
+        let place = |key: &str| PLACES.iter().find(|(name, _)| *name == key).map(|(_, at)| *at);
+        if !["", "general_settings", "litellm_settings", "router_settings", "callgate"]
+            .contains(&self.field.path.as_str())
+        {
+            return None;
+        }
+        let value = self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+        place(key).or_else(|| match value.map(|value| &value.kind) {
+            Some(Kind::Mapping(members)) => members.iter().find_map(|member| place(&member.key)),
+            _ => None,
+        })
     }
 
     /// Reports one key that is read but not acted on.
@@ -104,7 +152,7 @@ fn join(path: &str, key: &str) -> String {
 }
 
 fn not_acted_on(place: Place, key: &str) -> Problem {
-    Problem::warning(place, format!("`{key}` is accepted but not acted on yet"))
+    Problem::warning(place, format!("`{key}` is not used: this gateway does not act on it"))
 }
 
 /// The candidate a typing mistake away from `name`, if there is one.

@@ -204,15 +204,15 @@ fn the_config_may_bring_its_own_variables() {
 
 #[test]
 fn unknown_keys_draw_one_warning_each() {
-    let text = "modle_list: []\ngeneral_settings: {master_kee: x, database_url: y}\n\
+    let text = "modle_list: []\ngeneral_settings: {database_ulr: x, database_url: y}\n\
                 litellm_settings: {success_callback: [langfuse]}\nguardrails: []\n";
     let expected = [
         ":1:1: modle_list: unknown key `modle_list`; did you mean `model_list`?",
-        ":2:20: general_settings.master_kee: unknown key `master_kee`; did you mean `master_key`?",
-        ":2:35: general_settings.database_url: `database_url` is accepted but not acted on yet",
-        ":3:20: litellm_settings.success_callback: `success_callback` is accepted but not acted \
-         on yet",
-        ":4:1: guardrails: `guardrails` is accepted but not acted on yet",
+        ":2:20: general_settings.database_ulr: unknown key `database_ulr`; did you mean `database_url`?",
+        ":2:37: general_settings.database_url: `database_url` is not used: this gateway does not act on it",
+        ":3:38: litellm_settings.success_callback: `success_callback` is not used; list `langfuse` under \
+         `callbacks`",
+        ":4:1: guardrails: `guardrails` is not used: this gateway does not act on it",
     ];
     warned(text, &expected);
     let file = Arc::from(Path::new("c.yaml"));
@@ -430,4 +430,44 @@ fn secrets_are_nowhere_in_what_is_printed() {
     let broken = text.replace("rpm: 1", "rpm: x").replace("topsecret-2", "[topsecret-2]");
     let problems = read(&broken).unwrap_err();
     assert!(!format!("{problems} {problems:?}").contains("topsecret"), "{problems}");
+}
+
+#[test]
+fn a_key_that_was_meant_to_protect_refuses_the_start() {
+    let file: Arc<Path> = Arc::from(Path::new("c.yaml"));
+    for (text, said) in [
+        ("litellm_setings: {}", "did you mean `litellm_settings`?"),
+        ("litellm_settings: {callbaks: [guardrail]}", "did you mean `callbacks`?"),
+        ("litellm_settings: {callback: [guardrail]}", "did you mean `callbacks`?"),
+        ("general_settings: {mastr_key: x}", "did you mean `master_key`?"),
+        ("callbacks: [guardrail]", "`litellm_settings.callbacks`"),
+        ("general_settings: {callbacks: [guardrail]}", "`litellm_settings.callbacks`"),
+        ("my_settings: {callbacks: [guardrail]}", "`litellm_settings.callbacks`"),
+        ("master_key: x", "`general_settings.master_key`"),
+        ("litellm_settings: {callbacks: [{name: a, sha265: x}]}", "did you mean `sha256`?"),
+        ("litellm_settings: {callbacks: [{name: a, onyl: {}}]}", "did you mean `only`?"),
+        ("callgate: {require_pin: true}", "did you mean `require_pins`?"),
+    ] {
+        let refused = parse(&file, text, &env(), UnknownKeys::Warn).unwrap_err();
+        let errors: Vec<_> = refused.errors().map(ToString::to_string).collect();
+        assert!(errors.len() == 1 && errors[0].contains(said), "{text}: {errors:?}");
+    }
+    for harmless in ["modle_list: []", "something: {else: 1}", "litellm_settings: {foo: 1}"] {
+        assert!(parse(&file, harmless, &env(), UnknownKeys::Warn).is_ok(), "{harmless}");
+    }
+}
+
+#[test]
+fn what_cannot_be_called_is_told() {
+    let entry = |mode: &str| {
+        format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: openai/a}}, model_info: {{mode: {mode}}}}}]"
+        )
+    };
+    let file: Arc<Path> = Arc::from(Path::new("c.yaml"));
+    for (mode, told) in [("chat", false), ("embedding", true), ("image_generation", true)] {
+        let config = parse(&file, &entry(mode), &env(), UnknownKeys::Warn).unwrap();
+        let said = config.problems.iter().any(|problem| problem.text.contains("only chat"));
+        assert_eq!(said, told, "{mode}");
+    }
 }

@@ -3,11 +3,37 @@
 //! `telemetry::with_fields`.
 
 use plugin_api::Level;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crate::telemetry;
 
 /// The target of every callback's lines.
 pub(super) const TARGET: &str = "callgate::callback";
+
+/// What callbacks warn of while the gateway is put together: `check` has to tell it too, and it
+/// counts for `--strict`. `None` when nobody gathers.
+static GATHERED: Mutex<Option<Vec<(String, String)>>> = Mutex::new(None);
+
+/// Whether somebody does: lines of calls take no lock for it.
+static GATHERING: AtomicBool = AtomicBool::new(false);
+
+/// No more of it is kept.
+const MOST: usize = 1000;
+
+/// Gathers what callbacks warn of until [`gathered`] is called.
+pub(crate) fn gather() {
+    *GATHERED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    GATHERING.store(true, Ordering::Relaxed);
+}
+
+/// The callback and the text of each warning since [`gather`].
+pub(crate) fn gathered() -> Vec<(String, String)> {
+    GATHERING.store(false, Ordering::Relaxed);
+    GATHERED.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
 
 /// Runs `$body` with the `tracing` level that belongs to `$level`: levels of events are constants.
 macro_rules! with_level {
@@ -26,14 +52,25 @@ macro_rules! with_level {
     }};
 }
 
+/// Whether a line is kept for the verdict on the config.
+fn matters(level: Level) -> bool {
+    matches!(level, Level::Error | Level::Warn) && GATHERING.load(Ordering::Relaxed)
+}
+
 /// Whether anybody listens to callbacks at this level.
 pub(super) fn enabled(level: Level) -> bool {
-    with_level!(level, LEVEL => tracing::enabled!(target: TARGET, LEVEL))
+    matters(level) || with_level!(level, LEVEL => tracing::enabled!(target: TARGET, LEVEL))
 }
 
 /// Writes one line at a level that is [`enabled`]. Whatever a callback logs is escaped where lines are
 /// made.
 pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str, &str)]) {
+    if matters(level)
+        && let Some(gathered) = &mut *GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
+        && gathered.len() < MOST
+    {
+        gathered.push((callback.to_owned(), telemetry::one_line(message).into_owned()));
+    }
     telemetry::with_fields(fields, || {
         with_level!(level, LEVEL => tracing::event!(
             target: TARGET, LEVEL, callback.name = callback, "{message}"

@@ -107,13 +107,14 @@ impl Listener {
 }
 
 impl Server {
-    /// Starts one worker a core.
+    /// Starts one worker a core, or as many as were asked for.
     ///
     /// # Errors
     /// When threads cannot be started.
     pub fn start(listener: Listener, app: &Arc<App>) -> io::Result<Self> {
         let (phase, _) = watch::channel(Phase::Serving);
-        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let count = app.workers.unwrap_or_else(cores).get();
         let started = (0..count)
             .map(|index| Worker::start(index, app, phase.subscribe()))
             .collect::<io::Result<Vec<_>>>()?;

@@ -94,6 +94,7 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
             plugin_dir: options.plugin_dir.clone(),
             env_file: options.env_file.clone(),
             strict: false,
+            litellm: crate::cli::LitellmOptions::default(),
         };
         let built =
             boot::build(&source, None).map_err(|problems| Refused::Unfit(lines(&problems.0)))?;

@@ -129,6 +129,7 @@ impl Stage {
             plugin_dir: Some(plugins.to_owned()),
             env_file: None,
             strict: false,
+            litellm: callgate::cli::LitellmOptions::default(),
         };
         let build = || boot::build(&source, None).map_err(RehearsalsError::Load);
         let Built { deployments, plugins: chained, .. } = build()?;

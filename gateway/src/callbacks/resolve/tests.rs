@@ -75,9 +75,17 @@ fn a_miss_says_what_to_do() {
     assert_eq!(refused("rate_limits").remedy(), "did you mean `rate_limit`?");
     assert!(refused("something").remedy().contains("--plugin-dir"));
     assert!(refused("prometheus").remedy().contains("`GET /metrics`"));
-    let built_in = refused("langfuse").to_string();
-    assert!(built_in.starts_with("`langfuse` is a built-in of LiteLLM"), "{built_in}");
-    assert!(built_in.contains("plugins/liblangfuse.so"), "{built_in}");
+    let built_in = refused("presidio");
+    assert!(built_in.to_string().starts_with("`presidio` is a built-in of LiteLLM"), "{built_in}");
+    assert!(built_in.to_string().contains("plugins/libpresidio.so"), "{built_in}");
+    assert!(built_in.remedy().contains("list `guardrail`"), "{}", built_in.remedy());
+    let python = refused("proxy_handler_instance");
+    assert!(python.remedy().contains("Python callbacks are not run"), "{}", python.remedy());
+    for (name, harmless) in
+        [("langfuse", true), ("prometheus", true), ("presidio", false), ("something", false)]
+    {
+        assert_eq!(refused(name).is_harmless(), harmless, "{name}");
+    }
     for odd in ["..", "a\0b", &"x".repeat(5000), ""] {
         assert!(matches!(refused(odd), ResolveError::NotFound { .. }), "{odd:?}");
     }
