@@ -227,8 +227,8 @@ fn unknown_keys_draw_one_warning_each() {
     assert!(
         warned(
             &with_param("max_retries: 1"),
-            &[":5:5: model_list[0].litellm_params.max_retries: `max_retries` is accepted but not \
-           acted on yet"],
+            &[":5:5: model_list[0].litellm_params.max_retries: `max_retries` is not used: \
+           this gateway does not act on it"],
         )
         .models[0]
             .params

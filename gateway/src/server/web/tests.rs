@@ -1,3 +1,5 @@
+//! Which requests pass with and without a key, and what browsers are told.
+
 use super::*;
 use crate::config::{Environment, UnknownKeys, parse};
 use http::Request;
