@@ -92,7 +92,13 @@ impl Surface {
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
         if let Err(failure) = host::check(request.version(), request.headers()) {
             let client = self.client.of_request(&self.app.trusted_proxies, request.headers());
-            let refused = host::refused(client.as_deref(), &failure).map(EitherBody::Right);
+            let mut refused = host::refused(client.as_deref(), &failure);
+            add_call_id(&request, &mut refused);
+            if request.headers().contains_key(header::ORIGIN) {
+                let origin = web::origin(request.headers());
+                self.app.web.mark(origin.as_ref(), refused.headers_mut());
+            }
+            let refused = refused.map(EitherBody::Right);
             return Either::Right(Either::Left(ready(Ok(refused))));
         }
         let app = Arc::clone(&self.app);
@@ -104,6 +110,15 @@ impl Surface {
         }
         let marked = async { Ok(marked(app, from, request).await) };
         Either::Right(Either::Right(Box::pin(marked)))
+    }
+}
+
+/// Every answer on the path of a call has an id.
+fn add_call_id<B>(request: &hyper::Request<B>, response: &mut Response) {
+    if let Some(Route::Chat(_)) = Route::of(request.uri().path())
+        && let Ok(id) = HeaderValue::try_from(request::call_id(request.headers()))
+    {
+        response.headers_mut().insert(request::CALL_ID, id);
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
 }
 
 /// `uri-host [":" port]`, and no comma: it would be a list to many readers.
-fn is_host(value: &[u8]) -> bool {
+pub(super) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', rest @ ..] => {
             let Some(end) = memchr::memchr(b']', rest) else { return false };

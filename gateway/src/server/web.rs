@@ -5,13 +5,13 @@
 //! name of the page's that is made to point here, which is the request's `Host`. So both are looked
 //! at before anything else is done. Names do not matter to a gateway with a key: no page knows it.
 
-use super::access_log::shortened;
+use super::{access_log::shortened, host::is_host};
 use crate::{
     config::{Config, WebSettings},
     failure::Failure,
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue,
     header::{self, HOST, ORIGIN, VARY},
     request::Parts,
 };
@@ -57,13 +57,13 @@ impl WebRules {
         Self { keyed, settings, bound }
     }
 
-    /// Refuses a request with no proper `Host`, and without a master key one that a foreign web page
-    /// may have sent.
+    /// Refuses, without a master key, a request that a foreign web page may have sent. Its `Host` has
+    /// been found well-formed.
     pub(super) fn admit(&self, head: &Parts) -> Result<(), Failure> {
-        let host = host(head)?;
         if self.keyed {
             return Ok(());
         }
+        let host = head.headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
         // A request in absolute form names a host twice.
         let named = head.uri.authority().map(http::uri::Authority::as_str);
         for host in host.into_iter().chain(named) {
@@ -167,42 +167,6 @@ pub(super) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
     origins.next().filter(|_| origins.next().is_none()).cloned()
 }
 
-/// The `Host` header, which HTTP/1.1 wants exactly once and well-formed (RFC 9112, section 3.2).
-fn host(head: &Parts) -> Result<Option<&str>, Failure> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    let wrong = match (first, second) {
-        (_, Some(_)) => "found several",
-        (None, None) if head.version < Version::HTTP_11 => return Ok(None),
-        (None, None) => "found none",
-        (Some(host), None) => match host.to_str() {
-            Ok(host) if is_authority(host) => return Ok(Some(host)),
-            _ => "found something else",
-        },
-    };
-    Err(Failure::invalid(format!("expected one `Host` header with a host and a port, {wrong}")))
-}
-
-/// A host with or without a port, or nothing: what a `Host` header may hold.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else { return false };
-            if !address.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) {
-                return false;
-            }
-            ("", port)
-        }
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
-    };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
-    let digits = port.strip_prefix(':').unwrap_or(port);
-    host.bytes().all(allowed)
-        && (port.is_empty() || port.starts_with(':'))
-        && digits.len() <= 5
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// The host of an authority: without its port, the brackets of IPv6 and the dot of a full name.
 fn name_of(authority: &str) -> &str {
     let authority = authority.rsplit('@').next().unwrap_or_default();
@@ -225,7 +189,7 @@ fn is_loopback(name: &str) -> bool {
 fn is_loopback_origin(origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    web && is_authority(authority) && is_loopback(name_of(authority))
+    web && is_host(authority.as_bytes()) && is_loopback(name_of(authority))
 }
 
 fn foreign(what: &str, code: &'static str, setting: &str) -> Failure {
