@@ -18,7 +18,6 @@ use std::{
     env,
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
-    path::PathBuf,
     process::{self, ExitCode},
     time::Duration,
 };

@@ -154,7 +154,11 @@ async fn names_that_are_files_or_python_get_a_sentence_of_their_own() {
     for name in ["librouting.so", "custom_callbacks.proxy_handler_instance"] {
         let config = with_callbacks(&[openai(&upstream)], &json!([name]));
         let ended = Gateway::with_config(config).check().await;
-        let said = if name == "librouting.so" { "`./librouting.so`" } else { "Python callbacks are not run" };
+        let said = if name == "librouting.so" {
+            "`./librouting.so`"
+        } else {
+            "Python callbacks are not run"
+        };
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
     }
 }
