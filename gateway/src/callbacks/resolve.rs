@@ -169,11 +169,12 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
     if let Some(found) = tried.iter().position(|path| is_there(path)) {
         return Ok(tried.swap_remove(found));
     }
-    if LITELLM_OBSERVERS.contains(&name.as_str()) {
-        return Err(ResolveError::LitellmObserver { name });
-    }
+    // What protects is never taken for what only looks on.
     if LITELLM_GUARDS.contains(&name.as_str()) {
         return Err(ResolveError::LitellmBuiltIn { name, tried });
+    }
+    if LITELLM_OBSERVERS.contains(&name.as_str()) {
+        return Err(ResolveError::LitellmObserver { name });
     }
     let present = search.present();
     let near = closest(&name, present.iter().map(String::as_str)).map(str::to_owned);
@@ -268,10 +269,8 @@ const LITELLM_OBSERVERS: &[&str] = &[
     "generic_api",
     "greenscale",
     "helicone",
-    "hide_secrets",
     "humanloop",
     "lago",
-    "lakera_prompt_injection",
     "langfuse",
     "langfuse_otel",
     "langtrace",
@@ -284,9 +283,7 @@ const LITELLM_OBSERVERS: &[&str] = &[
     "opik",
     "otel",
     "pagerduty",
-    "parallel_request_limiter_v3",
     "posthog",
-    "presidio",
     "prometheus",
     "promptlayer",
     "resend_email",

@@ -79,6 +79,7 @@ fn a_miss_says_what_to_do() {
     assert!(built_in.to_string().starts_with("`presidio` is a built-in of LiteLLM"), "{built_in}");
     assert!(built_in.to_string().contains("plugins/libpresidio.so"), "{built_in}");
     assert!(built_in.remedy().contains("list `guardrail`"), "{}", built_in.remedy());
+    assert!(!super::LITELLM_GUARDS.iter().any(|it| super::LITELLM_OBSERVERS.contains(it)));
     let python = refused("proxy_handler_instance");
     assert!(python.remedy().contains("Python callbacks are not run"), "{}", python.remedy());
     for (name, harmless) in
