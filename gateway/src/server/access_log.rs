@@ -4,7 +4,7 @@
 use crate::{
     app::App,
     deployments::Deployment,
-    failure::Failure,
+    failure::{Failure, type_of},
     metrics::{Ended, Outcome},
     provider::Usage,
     telemetry::cut,
@@ -235,6 +235,8 @@ pub(super) fn refused(client: Option<&str>, status: u16, why: &str) {
         status,
         outcome = Outcome::Error.name(),
         client.address = client,
+        error.code = &*status.to_string(),
+        "error.type" = type_of(status),
         error.message = why,
         "request refused"
     );
