@@ -108,6 +108,7 @@ async fn a_refused_key_is_said_to_be_the_gateways() {
         assert!(message.contains("upstream of model `gpt`"), "{message}");
         assert!(message.contains("gateway's credentials"), "{message}");
         assert!(message.contains("Incorrect API key provided"), "{message}");
+        assert_eq!(message.matches("upstream of model").count(), 1, "{message}");
         assert_eq!(error["type"], "t");
     }
 }

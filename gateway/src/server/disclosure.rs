@@ -22,14 +22,7 @@ const NAME: usize = 256;
 /// Prepares a failure of `call` for those outside. `target` is the deployment the call was meant
 /// for, as far as it got.
 pub(super) fn disclose(failure: &mut Failure, app: &App, call: &Call, target: Option<&Target>) {
-    let by_callbacks = secrets_of_callbacks(call, target);
-    for_each_text(failure, |text| {
-        app.masking.mask_in_place(text);
-        by_callbacks.mask_in_place(text);
-        for key in credentials::sent_keys(&call.headers, call.key_header.as_ref()) {
-            mask_one(text, key);
-        }
-    });
+    mask(failure, app, call, target);
     if failure.kind == FailureKind::UPSTREAM_STATUS {
         bound(failure);
         if let Some(target) = target {
@@ -39,6 +32,18 @@ pub(super) fn disclose(failure: &mut Failure, app: &App, call: &Call, target: Op
     if let Some(target) = target {
         outbound::add_deployment_headers(failure, app, call, target);
     }
+}
+
+/// The mask alone: for what an error hook has said since.
+pub(super) fn mask(failure: &mut Failure, app: &App, call: &Call, target: Option<&Target>) {
+    let by_callbacks = secrets_of_callbacks(call, target);
+    for_each_text(failure, |text| {
+        app.masking.mask_in_place(text);
+        by_callbacks.mask_in_place(text);
+        for key in credentials::sent_keys(&call.headers, call.key_header.as_ref()) {
+            mask_one(text, key);
+        }
+    });
 }
 
 /// What callbacks gave this call for its upstream.
@@ -105,13 +110,27 @@ fn cut(text: &mut String, bytes: usize, is_fine: impl Fn(char) -> bool) {
 /// A client whose key is fine must not take the upstream's refusal of the gateway's for its own.
 fn name_whose_key(failure: &mut Failure, call: &Call, target: &Target) {
     let what = match failure.status {
-        401 | 407 => "refused the gateway's credentials, not yours",
         403 => "does not let the gateway's credentials do this",
+        401 | 407 => REFUSED,
+        // Google says so with 400, under 200 others say it with any.
+        _ if speaks_of_a_key(failure) => REFUSED,
         _ => return,
     };
     let (model, label) = (&call.requested_model, &target.deployment().label);
     failure.message =
         format!("the upstream of model `{model}` (`{label}`) {what}: {}", failure.message);
+}
+
+const REFUSED: &str = "refused the gateway's credentials, not yours";
+
+fn speaks_of_a_key(failure: &Failure) -> bool {
+    let known = ["invalid_api_key", "invalid_api_token", "authentication_error", "UNAUTHENTICATED"];
+    let is_known = |text: &str| known.contains(&text);
+    let message = failure.message.to_ascii_lowercase();
+    let words = ["api key not valid", "invalid api key", "incorrect api key", "invalid_api_key"];
+    is_known(failure.code_text())
+        || is_known(&failure.error_type)
+        || words.iter().any(|words| message.contains(words))
 }
 
 #[cfg(test)]

@@ -5,7 +5,12 @@
 //! (`answered`, `streamed`, `failed`); the fourth is the client hanging up, which reaches us only
 //! as a drop.
 
-use super::{access_log::Record, alarm::Alarm, disclosure::disclose, error};
+use super::{
+    access_log::Record,
+    alarm::Alarm,
+    disclosure::{disclose, mask},
+    error,
+};
 use crate::{
     app::App,
     call::{Call, Target},
@@ -116,7 +121,7 @@ impl Flight {
             self.chain.error(call, &self.app.deployments, &mut failing).await;
             failure = failing.failure;
             // An error hook has words of its own.
-            disclose(&mut failure, &self.app, call, self.target.as_ref());
+            mask(&mut failure, &self.app, call, self.target.as_ref());
         }
         self.call = None;
         self.record.first_token = self.first_token;

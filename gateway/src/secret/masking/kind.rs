@@ -12,7 +12,7 @@ pub(super) enum Strength {
 }
 
 /// Shorter ones stand in ordinary words.
-const SHORTEST: usize = 8;
+pub(super) const SHORTEST: usize = 8;
 
 /// What people write where a key is asked for that nobody checks: without case and punctuation,
 /// and without `sk` before it.
