@@ -125,6 +125,11 @@ fn figures_of_the_wrong_kind_are_refused_with_what_was_found() {
          found something else",
     );
     at(
+        "extra_headers: {Host: 'a b'}",
+        "27: model_list[0].litellm_params.extra_headers.Host: expected a host, with or without a \
+         port, found something else",
+    );
+    at(
         "headers: {Content-Length: '1'}",
         "31: model_list[0].litellm_params.headers.Content-Length: the header `content-length` is \
          the gateway's own to set; remove it here",

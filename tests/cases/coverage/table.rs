@@ -209,6 +209,12 @@ fn failed() -> Vec<Row> {
             ..FAILED
         },
         Row {
+            what: "the upstream answers with a redirect",
+            key: "redirect",
+            upstream: |_| Answer::fixed(307, "text/plain", "").header("location", "/elsewhere"),
+            ..FAILED
+        },
+        Row {
             what: "the upstream breaks the connection before it answers",
             key: "reset",
             upstream: |_| Answer::reset(),
