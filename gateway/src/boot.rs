@@ -17,7 +17,7 @@ use std::{fmt::Write as _, net::IpAddr, path::Path, sync::Arc, time::Duration};
 use tracing::Level;
 
 /// How long callbacks may take to end.
-const CALLBACKS_END: Duration = Duration::from_secs(5);
+const CALLBACKS_END: Duration = Duration::from_secs(8);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
