@@ -8,6 +8,7 @@ use crate::{
     host::Services,
     metrics::{CallMetrics, Occupancy},
     secret::{Masking, Secret},
+    server::InFlight,
     server::WebRules,
     upstream::Tls,
 };
@@ -34,6 +35,7 @@ pub struct App {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// How long a streamed answer may be silent before its client gets a sign of life, when set.
     pub(crate) stream_keepalive: Option<Duration>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) deployments: Arc<Deployments>,
     pub(crate) callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
@@ -76,6 +78,10 @@ impl App {
             reuse: config.gateway.upstream,
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             stream_keepalive: config.gateway.stream_keepalive,
+            in_flight: Arc::new(InFlight::new(
+                config.gateway.limits.max_inflight_bytes,
+                config.gateway.limits.max_body_bytes,
+            )),
             deployments: Arc::new(deployments),
             callbacks: Callbacks::new(plugins, left_out),
             tls: Arc::clone(services.tls()),

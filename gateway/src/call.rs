@@ -5,17 +5,23 @@
 
 mod edits;
 mod messages;
+mod metadata;
 mod params;
 mod places;
+#[cfg(test)]
+mod proportion;
+mod reading;
 mod target;
 
 pub(crate) use edits::{Jottings, Snapshot, set_header, valid_header};
+pub(crate) use reading::{Reading, Unreadable};
 pub(crate) use target::{RouteEdit, Target};
 
 use crate::json::Body;
-use elsa::FrozenVec;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
+use metadata::Metadata;
 use places::Places;
 use plugin_api::Endpoint;
 use smallvec::SmallVec;
@@ -61,22 +67,15 @@ pub(crate) struct Call {
     route: RouteEdit,
     /// Where the call goes as things stand; forgotten when something that decides it changes.
     planned: OnceCell<Option<Target>>,
-    messages: OnceCell<Messages>,
-    metadata: Vec<(Box<str>, Box<str>)>,
+    /// The body below its top level, once somebody reads it.
+    reading: OnceCell<Reading>,
+    /// An edit that the client's own text did not allow.
+    refused_edit: Option<Unreadable>,
+    metadata: Metadata,
     /// Each callback's own note, by its place in the chain.
     notes: SmallVec<[SmallVec<[u8; 24]>; 4]>,
-    /// Texts that were computed for a view; kept until the next edit at least.
-    kept: Kept,
-}
-
-/// A clone of the call has no views yet.
-#[derive(Default)]
-struct Kept(FrozenVec<Box<str>>);
-
-impl Clone for Kept {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
+    /// The body with all edits, when somebody asked for it; forgotten with the next edit.
+    rendered: OnceCell<Bytes>,
 }
 
 /// What is known of a call once its body has been scanned.
@@ -125,10 +124,11 @@ impl Call {
             model: None,
             route: RouteEdit::default(),
             planned: OnceCell::new(),
-            messages: OnceCell::new(),
-            metadata: Vec::new(),
+            reading: OnceCell::new(),
+            refused_edit: None,
+            metadata: Metadata::default(),
             notes: SmallVec::new(),
-            kept: Kept::default(),
+            rendered: OnceCell::new(),
         }
     }
 
@@ -143,48 +143,45 @@ impl Call {
         self.chunks - 1
     }
 
-    /// The messages, cut when first asked for.
-    fn messages(&self) -> &Messages {
-        self.messages
-            .get_or_init(|| Messages::cut(&self.body.member_bytes("messages").unwrap_or_default()))
-    }
-
     /// A parameter's JSON by dotted path.
     pub(crate) fn param(&self, path: &str) -> Option<&str> {
-        Some(match params::read(&self.body, path)? {
-            params::Param::Member(text) => text,
-            params::Param::Nested(text) => self.keep(text),
-        })
-    }
-
-    /// Keeps a computed text for as long as views of it may live.
-    pub(crate) fn keep(&self, text: String) -> &str {
-        self.kept.0.push_get(text.into())
+        let (name, nested) = path.split_once('.').unwrap_or((path, ""));
+        if name == "messages" && self.messages().is_some_and(Messages::is_edited) {
+            return params::within(self.body_text(), path);
+        }
+        let member = self.body.member_text(name)?;
+        if member.starts_with(['{', '[']) {
+            self.messages()?;
+        }
+        if nested.is_empty() && name.len() == path.len() {
+            return Some(member);
+        }
+        params::within(member, nested)
     }
 
     pub(crate) fn message_count(&self) -> usize {
-        self.messages().len()
+        self.messages().map_or(0, Messages::len)
     }
 
     pub(crate) fn message_role(&self, index: usize) -> Option<&str> {
-        self.messages().role(index)
+        self.messages()?.role(index)
     }
 
     pub(crate) fn message_text(&self, index: usize) -> Option<&str> {
-        self.messages().text(index)
+        self.messages()?.text(index)
     }
 
     pub(crate) fn message_json(&self, index: usize) -> Option<&str> {
-        self.messages().json(index)
+        self.messages()?.json(index)
     }
 
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata.iter().find(|(name, _)| **name == *key).map(|(_, value)| &**value)
+        self.metadata.get(key)
     }
 
     /// All of what callbacks shared.
     pub(crate) fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.metadata.iter().map(|(name, value)| (&**name, &**value))
+        self.metadata.iter()
     }
 
     /// The note of the callback at `place`.

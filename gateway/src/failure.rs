@@ -145,6 +145,12 @@ impl Failure {
     }
 }
 
+impl From<crate::json::Ambiguity> for Failure {
+    fn from(ambiguity: crate::json::Ambiguity) -> Self {
+        Self::invalid(format!("{ambiguity}.")).param(ambiguity.path)
+    }
+}
+
 /// The error object's `type` for a status, as LiteLLM gives it.
 pub(crate) fn type_of(status: u16) -> &'static str {
     match status {

@@ -1,14 +1,26 @@
 //! JSON objects as the bytes that arrived: scanned once, edited by splices, forwarded unparsed.
 //!
-//! The room under requests (`call`), replies and frames (`provider`). It knows no dialect.
+//! The room under requests (`call`), replies and frames (`provider`). It knows no dialect, but for the
+//! names that must not be taken for others (`names`).
 
+mod arriving;
 mod body;
+mod names;
+pub(crate) mod passed;
 mod scan;
+pub(crate) mod walk;
 
-pub(crate) use body::{Arriving, Body, BodyError, Slices};
+pub(crate) use arriving::Arriving;
+pub(crate) use body::{Body, BodyError, Slices};
+pub(crate) use names::{Ambiguity, check as check_names, check_case};
 pub(crate) use scan::{Member, ScanError, Scanner};
 
 use bytes::Bytes;
+
+/// Bytes that were scanned, and so are text.
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    simdutf8::basic::from_utf8(bytes).unwrap_or_default()
+}
 
 /// `text` as a JSON string.
 pub(crate) fn json_text(text: &str) -> Bytes {

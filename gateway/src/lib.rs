@@ -23,6 +23,7 @@ mod failure;
 pub mod host;
 mod json;
 mod metrics;
+mod offload;
 pub mod provider;
 pub mod secret;
 pub mod server;

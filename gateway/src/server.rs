@@ -21,6 +21,7 @@ mod fault;
 mod flight;
 mod health;
 mod host;
+mod inflight;
 mod listen;
 mod metrics;
 mod models;
@@ -37,6 +38,7 @@ mod whole_body;
 mod wire;
 mod worker;
 
+pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
 pub(crate) use web::WebRules;
 

@@ -64,6 +64,7 @@ mod tidy;
 mod timeouts;
 mod tls;
 mod truncated;
+mod two_readers;
 mod validation;
 mod web_pages;
 mod whole_or_error;

@@ -1,7 +1,13 @@
 //! What callbacks may change of a call in `on_llm_start`, and taking it back.
 
-use super::{Call, RouteEdit, Target, messages::Messages, params};
-use crate::{config::Grants, deployments::Deployments, json::Body};
+use super::{
+    Call, Reading, RouteEdit, Target, Unreadable, messages::Messages, metadata::Metadata, params,
+};
+use crate::{
+    config::Grants,
+    deployments::Deployments,
+    json::{Body, text},
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use plugin_api::{EditError, Route, limits};
@@ -15,7 +21,7 @@ const FIXED: &[&str] = &["model", "messages", "stream"];
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     body: Body,
-    messages: OnceCell<Messages>,
+    reading: OnceCell<Reading>,
     model: Option<String>,
     route: RouteEdit,
     planned: OnceCell<Option<Target>>,
@@ -25,7 +31,7 @@ pub(crate) struct Snapshot {
 /// What every hook can change: what is shared along the chain, and the callback's own note.
 #[derive(Debug)]
 pub(crate) struct Jottings {
-    metadata: Vec<(Box<str>, Box<str>)>,
+    metadata: Metadata,
     place: usize,
     note: Box<[u8]>,
 }
@@ -34,7 +40,7 @@ impl Call {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             body: self.body.clone(),
-            messages: self.messages.clone(),
+            reading: self.reading.clone(),
             model: self.model.clone(),
             route: self.route.clone(),
             planned: self.planned.clone(),
@@ -44,7 +50,8 @@ impl Call {
 
     pub(crate) fn restore(&mut self, snapshot: Snapshot) {
         self.body = snapshot.body;
-        self.messages = snapshot.messages;
+        self.reading = snapshot.reading;
+        self.rendered = OnceCell::new();
         self.model = snapshot.model;
         self.route = snapshot.route;
         self.planned = snapshot.planned;
@@ -105,18 +112,45 @@ impl Call {
     pub(crate) fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
         changeable(path)?;
         self.spend(path.len() + json.len())?;
-        params::set(&mut self.body, path, json)
+        self.edit_params(path, |body| params::set(body, path, json))
     }
 
     pub(crate) fn remove_param(&mut self, path: &str) -> Result<(), EditError> {
         changeable(path)?;
-        params::remove(&mut self.body, path)
+        self.edit_params(path, |body| params::remove(body, path))
     }
 
-    /// Counts what an edit puts into the body.
+    fn edit_params(
+        &mut self,
+        path: &str,
+        edit: impl FnOnce(&mut Body) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
+        // Before the first edit: what is checked is what the client sent.
+        if path.contains('.') {
+            self.messages().ok_or(EditError::WrongKind)?;
+        }
+        self.rendered = OnceCell::new();
+        let done = edit(&mut self.body);
+        if done == Err(EditError::WrongKind) {
+            let text = format!("'{path}' cannot be set: what is there is of another kind.");
+            self.refused_edit = Some(Unreadable::new(path.to_owned(), text));
+        }
+        done
+    }
+
+    /// Counts what an edit puts into the body. A body that is large by itself leaves less than
+    /// callbacks may need: that is its sender's doing.
     fn spend(&mut self, bytes: usize) -> Result<(), EditError> {
         let edited = self.edited.saturating_add(bytes);
         if edited > limits::BODY_EDITS {
+            if self.body.len() >= limits::BODY_EDITS / 16 {
+                let text = format!(
+                    "the request body is too large for this gateway's callbacks, whose edits of it \
+                     have room for {} bytes together",
+                    limits::BODY_EDITS
+                );
+                self.refused_edit = Some(Unreadable::new("request_body".to_owned(), text));
+            }
             return Err(EditError::TooLarge);
         }
         self.edited = edited;
@@ -127,40 +161,48 @@ impl Call {
     pub(crate) fn edit_messages<R>(
         &mut self,
         bytes: usize,
-        edit: impl FnOnce(&mut super::Messages) -> Result<R, EditError>,
+        edit: impl FnOnce(&mut Messages) -> Result<R, EditError>,
     ) -> Result<R, EditError> {
         self.spend(bytes)?;
-        self.messages();
-        let messages = self.messages.get_mut().ok_or(EditError::WrongKind)?;
-        edit(messages)
+        self.rendered = OnceCell::new();
+        edit(self.messages_mut().ok_or(EditError::WrongKind)?)
     }
 
     /// Puts edited messages into the body; before anything reads the body as a whole.
     pub(crate) fn settle_messages(&mut self) {
-        if let Some(array) = self.messages.get().and_then(Messages::rendered) {
+        if let Some(array) = self.edited_messages() {
             self.body.set("messages", array);
         }
     }
 
-    /// The body with all edits so far.
+    fn edited_messages(&self) -> Option<Bytes> {
+        self.reading.get()?.as_ref().ok()?.rendered()
+    }
+
+    /// The body with all edits so far; empty when the client's does not read.
     pub(crate) fn body_text(&self) -> &str {
-        let rendered = match self.messages.get().and_then(Messages::rendered) {
-            None if !self.body.is_edited() => {
-                return std::str::from_utf8(self.body.original()).unwrap_or_default();
-            }
+        let Some(messages) = self.messages() else { return "" };
+        if !messages.is_edited() && !self.body.is_edited() {
+            return text(self.body.original());
+        }
+        let rendered = self.rendered.get_or_init(|| match messages.rendered() {
             None => self.body.rendered(),
             Some(array) => {
                 let mut body = self.body.clone();
                 body.set("messages", array);
                 body.rendered()
             }
-        };
-        self.keep(String::from_utf8_lossy(&rendered).into_owned())
+        });
+        text(rendered)
     }
 
     pub(crate) fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
         self.spend(bytes.len())?;
         let body = Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
+        let reading = super::reading::read(&body);
+        if reading.is_err() {
+            return Err(EditError::NotJson);
+        }
         if body.member("stream").as_deref() == Some(b"true") && !self.stream {
             return Err(EditError::NotAllowed);
         }
@@ -174,18 +216,13 @@ impl Call {
         if self.stream {
             self.body.set("stream", &b"true"[..]);
         }
-        self.messages = OnceCell::new();
+        self.rendered = OnceCell::new();
+        self.reading = OnceCell::from(reading);
         Ok(())
     }
 
     pub(crate) fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
-        self.metadata.retain(|(name, _)| **name != *key);
-        let used: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if used + key.len() + value.len() > limits::METADATA {
-            return Err(EditError::TooLarge);
-        }
-        self.metadata.push((key.into(), value.into()));
-        Ok(())
+        self.metadata.set(key, value)
     }
 
     pub(crate) fn set_note(&mut self, place: usize, note: &[u8]) -> Result<(), EditError> {

@@ -1,68 +1,70 @@
-//! The messages of a call, read and edited one by one without parsing the others.
+//! The messages of a call, read and edited one by one without a tree.
 //!
-//! The array is cut into its elements by one scan; an element is parsed when its role or text is
-//! first asked for. An edit replaces one element; everything in the others (images, tool calls,
-//! unknown members) stays byte for byte.
+//! One walk checks the array and cuts it into its messages; where role and content stand is found
+//! then. What does not read as a message is an error for the whole array, never an empty text: a
+//! callback must not judge less than an upstream is sent. An edit replaces the value it is about;
+//! everything else of a message (images, tool calls, numbers, unknown members) stays byte for byte.
 
-use crate::json::Scanner;
+mod splice;
+
+use super::Unreadable;
+use crate::json::{Ambiguity, Scanner, check_names, json_text, text, walk};
 use bytes::{Bytes, BytesMut};
 use plugin_api::EditError;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::{borrow::Cow, cell::OnceCell};
+use std::{collections::VecDeque, ops::Range, sync::OnceLock};
+
+/// Messages of one call that can be read; each costs memory of its own.
+pub(crate) const MAX_MESSAGES: usize = 16_384;
 
 /// The messages, in order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Messages {
-    elements: Vec<Message>,
+    elements: VecDeque<Message>,
     edited: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Message {
     json: Bytes,
-    read: OnceCell<Read>,
-}
-
-/// What was asked of a message: kept, so that views of it stay where they are.
-#[derive(Debug, Clone, Default)]
-struct Read {
-    role: Box<str>,
-    text: Text,
-}
-
-#[derive(Debug, Clone)]
-enum Text {
-    /// Found as it is in the message's JSON.
-    Within(usize, usize),
-    Own(Box<str>),
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self::Own(Box::default())
-    }
-}
-
-#[derive(Deserialize)]
-struct Outline<'a> {
-    #[serde(borrow, default)]
-    role: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    content: Option<&'a serde_json::value::RawValue>,
+    /// Where the values stand in `json`; empty when there is none.
+    role: Range<u32>,
+    content: Range<u32>,
+    /// Texts that are not in `json` as they are: made when first asked for, and kept, so that views
+    /// of them stay where they are.
+    own_role: OnceLock<Box<str>>,
+    own_text: OnceLock<Box<str>>,
 }
 
 impl Messages {
-    /// Cuts a JSON array; anything else has no messages.
-    pub(crate) fn cut(array: &Bytes) -> Self {
-        let is_array = array.first() == Some(&b'[');
-        let members = Scanner::scan(array).unwrap_or_default();
-        let elements = members
-            .into_iter()
-            .filter(|_| is_array)
-            .map(|member| Message::new(array.slice(member.value)))
-            .collect();
-        Self { elements, edited: false }
+    /// Cuts a JSON array that has been scanned; anything else has no messages.
+    pub(crate) fn cut(array: &Bytes) -> Result<Self, Unreadable> {
+        let array_text = text(array);
+        if !array_text.starts_with('[') {
+            return Ok(Self::default());
+        }
+        let (mut places, mut count) = (Vec::new(), 0);
+        check_names(array_text, "messages", |place| {
+            count += 1;
+            if count <= MAX_MESSAGES {
+                places.push(place);
+            }
+        })?;
+        if count > MAX_MESSAGES {
+            return Err(Unreadable::new(
+                "messages".to_owned(),
+                format!("'messages' must have at most {MAX_MESSAGES} elements, found {count}."),
+            ));
+        }
+        let read = |(index, place): (usize, Range<usize>)| {
+            Message::read(array.slice(place)).map_err(|misfit| misfit.at(index))
+        };
+        let elements = places.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { elements, edited: false })
+    }
+
+    /// Whether they are no longer what they were.
+    pub(crate) fn is_edited(&self) -> bool {
+        self.edited
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -70,46 +72,36 @@ impl Messages {
     }
 
     pub(crate) fn role(&self, index: usize) -> Option<&str> {
-        Some(&self.elements.get(index)?.read().role)
+        Some(self.elements.get(index)?.role())
     }
 
     pub(crate) fn text(&self, index: usize) -> Option<&str> {
-        let message = self.elements.get(index)?;
-        Some(match &message.read().text {
-            Text::Within(start, end) => {
-                std::str::from_utf8(&message.json[*start..*end]).unwrap_or_default()
-            }
-            Text::Own(text) => text,
-        })
+        Some(self.elements.get(index)?.text())
     }
 
     pub(crate) fn json(&self, index: usize) -> Option<&str> {
-        std::str::from_utf8(&self.elements.get(index)?.json).ok()
+        Some(self.elements.get(index)?.json())
     }
 
     pub(crate) fn set_text(&mut self, index: usize, text: &str) -> Result<(), EditError> {
-        let message = self.elements.get_mut(index).ok_or(EditError::NotFound)?;
-        let mut value: Value =
-            serde_json::from_slice(&message.json).map_err(|_| EditError::NotJson)?;
-        let object = value.as_object_mut().ok_or(EditError::WrongKind)?;
-        match object.get_mut("content") {
-            Some(Value::Array(parts)) => replace_text_parts(parts, text),
-            _ => {
-                object.insert("content".to_owned(), Value::String(text.to_owned()));
-            }
-        }
-        *message = Message::new(value.to_string().into());
-        self.edited = true;
-        Ok(())
+        let message = self.elements.get(index).ok_or(EditError::NotFound)?;
+        let json = splice::content(message.json(), text);
+        self.replace(index, json.into())
     }
 
     pub(crate) fn set_json(&mut self, index: usize, json: &str) -> Result<(), EditError> {
-        let message = self.elements.get_mut(index).ok_or(EditError::NotFound)?;
-        let value: Value = serde_json::from_str(json).map_err(|_| EditError::NotJson)?;
-        if !value.is_object() {
-            return Err(EditError::NotJson);
+        if index >= self.elements.len() {
+            return Err(EditError::NotFound);
         }
-        *message = Message::new(Bytes::copy_from_slice(json.as_bytes()));
+        let json = json.trim_ascii();
+        Scanner::scan(json.as_bytes()).map_err(|_| EditError::NotJson)?;
+        check_names(json, "", |_| {}).map_err(|_| EditError::NotJson)?;
+        self.replace(index, Bytes::copy_from_slice(json.as_bytes()))
+    }
+
+    fn replace(&mut self, index: usize, json: Bytes) -> Result<(), EditError> {
+        let slot = self.elements.get_mut(index).ok_or(EditError::NotFound)?;
+        *slot = Message::read(json).map_err(|_| EditError::NotJson)?;
         self.edited = true;
         Ok(())
     }
@@ -118,17 +110,16 @@ impl Messages {
         if index > self.elements.len() {
             return Err(EditError::NotFound);
         }
-        let json = json!({"role": role, "content": text}).to_string();
-        self.elements.insert(index, Message::new(json.into()));
+        let (role, text) = (json_text(role), json_text(text));
+        let parts: [&[u8]; 5] = [b"{\"role\":", &role, b",\"content\":", &text, b"}"];
+        let message = Message::read(parts.concat().into()).map_err(|_| EditError::NotJson)?;
+        self.elements.insert(index, message);
         self.edited = true;
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, index: usize) -> Result<(), EditError> {
-        if index >= self.elements.len() {
-            return Err(EditError::NotFound);
-        }
-        self.elements.remove(index);
+        self.elements.remove(index).ok_or(EditError::NotFound)?;
         self.edited = true;
         Ok(())
     }
@@ -152,137 +143,132 @@ impl Messages {
     }
 }
 
+/// What of a message does not read: its path below the message, and what was expected there.
+#[derive(Debug)]
+struct Misfit {
+    path: String,
+    expected: &'static str,
+}
+
+impl Misfit {
+    fn new(path: impl Into<String>, expected: &'static str) -> Self {
+        Self { path: path.into(), expected }
+    }
+
+    fn at(self, index: usize) -> Unreadable {
+        let path = format!("messages[{index}]{}", self.path);
+        let text = format!("'{path}' must be {}, found something else.", self.expected);
+        Unreadable::new(path, text)
+    }
+}
+
+impl From<Ambiguity> for Unreadable {
+    fn from(ambiguity: Ambiguity) -> Self {
+        let text = format!("{ambiguity}.");
+        Self::new(ambiguity.path, text)
+    }
+}
+
 impl Message {
-    fn new(json: Bytes) -> Self {
-        Self { json, read: OnceCell::new() }
-    }
-
-    fn read(&self) -> &Read {
-        self.read.get_or_init(|| {
-            let Ok(outline) = serde_json::from_slice::<Outline<'_>>(&self.json) else {
-                return Read::default();
-            };
-            let text = outline.content.map_or_else(Text::default, |raw| self.text_of(raw.get()));
-            Read { role: outline.role.unwrap_or_default().into(), text }
-        })
-    }
-
-    fn text_of(&self, content: &str) -> Text {
-        if let Some(plain) = content.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
-            && !plain.contains('\\')
-        {
-            // `content` was borrowed from `json`, so the distance is a position in it.
-            let start = plain.as_ptr() as usize - self.json.as_ptr() as usize;
-            return Text::Within(start, start + plain.len());
-        }
-        match serde_json::from_str(content) {
-            Ok(Value::String(text)) => Text::Own(text.into()),
-            Ok(Value::Array(parts)) => {
-                let texts: Vec<&str> = parts.iter().filter_map(part_text).collect();
-                Text::Own(texts.join("\n").into())
+    /// Finds role and content, and refuses what is neither absent nor what it has to be.
+    fn read(json: Bytes) -> Result<Self, Misfit> {
+        let source = text(&json);
+        let members = walk::members(source).ok_or_else(|| Misfit::new("", "an object"))?;
+        let (mut role, mut content) = (0..0, 0..0);
+        for member in members {
+            match &*walk::name_of(source, &member) {
+                "role" => role = member.value,
+                "content" => content = member.value,
+                _ => {}
             }
-            _ => Text::default(),
+        }
+        if !matches!(source.as_bytes().get(role.start), Some(b'"' | b'n')) && !role.is_empty() {
+            return Err(Misfit::new(".role", "a text"));
+        }
+        check_content(&source[content.clone()])?;
+        let place = |range: Range<usize>| {
+            let position = |at| u32::try_from(at).ok();
+            Some(position(range.start)?..position(range.end)?)
+        };
+        let too_large = || Misfit::new("", "smaller than 4 GiB");
+        let (role, content) =
+            (place(role).ok_or_else(too_large)?, place(content).ok_or_else(too_large)?);
+        let (own_role, own_text) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { json, role, content, own_role, own_text })
+    }
+
+    fn json(&self) -> &str {
+        text(&self.json)
+    }
+
+    fn value(&self, place: &Range<u32>) -> &str {
+        let bytes = self.json.get(place.start as usize..place.end as usize).unwrap_or_default();
+        text(bytes)
+    }
+
+    fn role(&self) -> &str {
+        let json = self.value(&self.role);
+        match walk::plain(json) {
+            Some(role) => role,
+            None => self.own_role.get_or_init(|| walk::decoded(json).into()),
+        }
+    }
+
+    fn text(&self) -> &str {
+        let json = self.value(&self.content);
+        match walk::plain(json) {
+            Some(text) => text,
+            None if !json.starts_with(['"', '[']) => "",
+            None => self.own_text.get_or_init(|| text_of(json).into()),
         }
     }
 }
 
-fn part_text(part: &Value) -> Option<&str> {
-    let is_text = part.get("type").and_then(Value::as_str) == Some("text");
-    part.get("text").and_then(Value::as_str).filter(|_| is_text)
+/// Content is a text, nothing, or parts; a part is a text or an object, its `text` a text or nothing.
+fn check_content(content: &str) -> Result<(), Misfit> {
+    match content.as_bytes().first() {
+        None | Some(b'"' | b'n') => return Ok(()),
+        Some(b'[') => {}
+        _ => return Err(Misfit::new(".content", "a text or an array of parts")),
+    }
+    for (index, part) in walk::elements(content).into_iter().flatten().enumerate() {
+        let part = &content[part.value];
+        let text = match part.as_bytes().first() {
+            Some(b'"') => continue,
+            Some(b'{') => walk::value(part, "text"),
+            _ => return Err(Misfit::new(format!(".content[{index}]"), "an object")),
+        };
+        if text.is_some_and(|text| !text.starts_with(['"', 'n'])) {
+            return Err(Misfit::new(format!(".content[{index}].text"), "a text"));
+        }
+    }
+    Ok(())
 }
 
-/// The first text part takes the text, further ones go, everything else stays in place.
-fn replace_text_parts(parts: &mut Vec<Value>, text: &str) {
+/// The text of content that is no plain text in the message's own bytes.
+fn text_of(content: &str) -> String {
+    if content.starts_with('"') {
+        return walk::decoded(content).into_owned();
+    }
+    let mut all = String::new();
     let mut first = true;
-    parts.retain_mut(|part| {
-        if part_text(part).is_none() {
-            return true;
+    for part in walk::elements(content).into_iter().flatten() {
+        let Some(text) = part_text(&content[part.value]) else { continue };
+        if !std::mem::take(&mut first) {
+            all.push('\n');
         }
-        if let Some(slot) = part.get_mut("text") {
-            *slot = Value::String(text.to_owned());
-        }
-        std::mem::replace(&mut first, false)
-    });
-    if first {
-        parts.insert(0, json!({"type": "text", "text": text}));
+        all.push_str(&walk::decoded(text));
     }
+    all
+}
+
+/// The JSON of a part's text, whatever the part's type: what has a text may be read as one.
+fn part_text(part: &str) -> Option<&str> {
+    if part.starts_with('"') {
+        return Some(part);
+    }
+    walk::value(part, "text").filter(|text| text.starts_with('"'))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(array: &str) -> Messages {
-        Messages::cut(&Bytes::copy_from_slice(array.as_bytes()))
-    }
-
-    const MIXED: &str = r#"[
-        {"role": "system", "content": "plain é"},
-        {"role":"user","content":"a\nb \"q\""},
-        {"role":"user","content":[{"type":"text","text":"one"},{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"two"}]},
-        {"role":"assistant","content":null,"tool_calls":[{"id":"c1"}]},
-        {"content": 7}, 5
-    ]"#;
-
-    #[test]
-    fn reads_roles_and_texts_of_every_shape() {
-        let messages = messages(MIXED);
-        let read: Vec<_> = (0..messages.len())
-            .map(|i| (messages.role(i).unwrap(), messages.text(i).unwrap()))
-            .collect();
-        assert_eq!(
-            read,
-            [
-                ("system", "plain é"),
-                ("user", "a\nb \"q\""),
-                ("user", "one\ntwo"),
-                ("assistant", ""),
-                ("", ""),
-                ("", "")
-            ]
-        );
-        assert_eq!(messages.text(6), None);
-        assert_eq!(messages.rendered(), None);
-    }
-
-    #[test]
-    fn an_edit_leaves_neighbours_and_other_parts_alone() {
-        let mut edited = messages(MIXED);
-        edited.set_text(2, "new").unwrap();
-        edited.set_text(3, "said").unwrap();
-        assert_eq!(edited.set_text(5, "x"), Err(EditError::WrongKind));
-        assert_eq!(
-            edited.json(2).unwrap(),
-            r#"{"role":"user","content":[{"type":"text","text":"new"},{"type":"image_url","image_url":{"url":"data:x"}}]}"#
-        );
-        assert_eq!(
-            edited.json(3).unwrap(),
-            r#"{"role":"assistant","content":"said","tool_calls":[{"id":"c1"}]}"#
-        );
-        let array = edited.rendered().unwrap();
-        assert!(array.starts_with(br#"[{"role": "system", "content": "plain"#));
-    }
-
-    #[test]
-    fn inserts_removes_and_replaces() {
-        let mut edited = messages(r#"[{"role":"user","content":"a"}]"#);
-        edited.insert(1, "user", "b").unwrap();
-        edited.insert(0, "system", "s\"").unwrap();
-        edited.set_json(1, r#"{"role":"user","content":"A"}"#).unwrap();
-        edited.remove(2).unwrap();
-        assert_eq!(edited.remove(2), Err(EditError::NotFound));
-        assert_eq!(edited.insert(9, "user", ""), Err(EditError::NotFound));
-        assert_eq!(edited.set_json(0, "[]"), Err(EditError::NotJson));
-        assert_eq!(
-            edited.rendered().unwrap(),
-            r#"[{"role":"system","content":"s\""},{"role":"user","content":"A"}]"#
-        );
-    }
-
-    #[test]
-    fn what_is_no_array_has_no_messages() {
-        for text in ["\"hi\"", "{\"a\":1}", "null", "7"] {
-            assert_eq!(messages(text).len(), 0);
-        }
-    }
-}
+mod tests;

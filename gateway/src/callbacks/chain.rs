@@ -32,7 +32,7 @@ use super::{
     answer::{Chunk, Failing, Reply},
     hook::Hook,
 };
-use crate::{call::Call, deployments::Deployments, failure::Failure};
+use crate::{call::Call, deployments::Deployments, failure::Failure, offload::offload};
 use link::{Link, Welcome};
 use plugin_api::FailureKind;
 use renewal::Living;
@@ -46,6 +46,8 @@ pub(crate) struct Chain {
     links: Vec<Link>,
     wants_tokens: bool,
     wants_end: bool,
+    /// Whether any callback says that it looks into bodies.
+    reads_bodies: bool,
 }
 
 /// Where the start hooks left a call.
@@ -75,7 +77,8 @@ impl Chain {
     fn new(links: Vec<Link>) -> Self {
         let any = |hook| links.iter().any(|link| link.has(hook));
         let (wants_tokens, wants_end) = (any(Hook::NewToken), any(Hook::End));
-        Self { links, wants_tokens, wants_end }
+        let reads_bodies = links.iter().any(Link::reads_bodies);
+        Self { links, wants_tokens, wants_end, reads_bodies }
     }
 
     /// The same chain with another instance in one place.
@@ -99,6 +102,11 @@ impl Chain {
 
     /// `on_llm_start` of every callback, until one answers, refuses or breaks.
     pub(crate) async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
+        if self.reads_bodies
+            && let Err(failure) = readable(call).await
+        {
+            return Started::Failed(failure);
+        }
         let mut walk = Walk::new(deployments);
         for (place, link) in self.links.iter().enumerate() {
             let step = match link.welcome(place, call, deployments) {
@@ -189,4 +197,15 @@ impl Chain {
             }
         }
     }
+}
+
+/// Refuses a call whose body cannot be read without doubt, before anybody judges half of it.
+async fn readable(call: &mut Call) -> Result<(), Failure> {
+    if call.is_large()
+        && let Some(unread) = call.unread()
+    {
+        let reading = offload(unread).await?;
+        call.set_reading(reading);
+    }
+    call.readable()
 }

@@ -60,6 +60,9 @@ impl<'a> Scope<'a> {
         hook: Hook,
         undo: bool,
     ) -> Self {
+        if hook == Hook::Start {
+            call.forget_excuse();
+        }
         Self {
             call,
             deployments,
@@ -93,6 +96,11 @@ impl<'a> Scope<'a> {
             "upstream_asked" => Some(if self.call.asked { "true" } else { "false" }),
             _ => None,
         }
+    }
+
+    /// Whether the hook came upon a client's body that cannot be read.
+    pub(super) fn found_unreadable(&self) -> bool {
+        self.starting && self.call.is_unreadable()
     }
 
     pub(super) fn into_parts(self) -> (Given, Undo) {

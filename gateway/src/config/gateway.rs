@@ -104,6 +104,8 @@ pub struct Limits {
     /// Connections of clients that may be open at once; `None`: what the limit of open files has room
     /// for.
     pub max_connections: Option<usize>,
+    /// Bytes of all request bodies in memory at once; `None`: a quarter of the memory there is.
+    pub max_inflight_bytes: Option<usize>,
     /// Time for a request head to arrive, from its first byte; on a new connection, from its opening (30 s).
     pub header_timeout: Duration,
     /// Time for which a connection may be idle between two requests (75 s).
@@ -126,6 +128,7 @@ impl Default for Limits {
             max_body_bytes: 32 << 20,
             max_header_bytes: 64 << 10,
             max_connections: None,
+            max_inflight_bytes: None,
             header_timeout: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
@@ -256,6 +259,19 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
             Some(0) => reader.error(&field, "expected a number above 0, found 0"),
             most => limits.max_connections = most,
         }
+    }
+    if let Some(field) = section.take("max_inflight_bytes")
+        && let Some(bytes) = reader.integer::<usize>(&field)
+    {
+        let largest = limits.max_body_bytes;
+        if bytes < largest {
+            let text = format!(
+                "expected room for one request body at least, {largest} bytes \
+                 (`max_body_bytes`), found {bytes}"
+            );
+            reader.error(&field, &text);
+        }
+        limits.max_inflight_bytes = Some(bytes);
     }
     for (key, timeout) in [
         ("header_timeout", &mut limits.header_timeout),

@@ -366,7 +366,7 @@ fn limits_have_defaults_and_bounds() {
     let config = warned(
         "general_settings: {max_request_size_mb: 0.5}\ncallgate:\n  plugin_dir: so\n  \
          limits: {header_timeout: 5, body_timeout: 500ms, drain_timeout: 0, max_header_bytes: 8192, \
-         write_timeout: 2m, max_reply_bytes: 1000}\n",
+         write_timeout: 2m, max_reply_bytes: 1000, max_inflight_bytes: 1048576}\n",
         &[],
     );
     let limits = config.gateway.limits;
@@ -375,6 +375,14 @@ fn limits_have_defaults_and_bounds() {
     assert_eq!(limits.body_timeout, Duration::from_millis(500));
     assert_eq!(limits.drain_timeout, Duration::ZERO);
     assert_eq!((limits.write_timeout, limits.max_reply_bytes), (Duration::from_secs(120), 1000));
+    assert_eq!(limits.max_inflight_bytes, Some(1 << 20));
+    refused(
+        "callgate: {limits: {max_inflight_bytes: 100}}\n",
+        &[
+            ":1:41: callgate.limits.max_inflight_bytes: expected room for one request body at least, \
+           33554432 bytes (`max_body_bytes`), found 100",
+        ],
+    );
     assert_eq!(config.gateway.plugin_dir.as_deref(), Some(Path::new("dir/so")));
     assert_eq!(read("model_list: []\n").unwrap().gateway.limits.max_body_bytes, 32 << 20);
     refused(

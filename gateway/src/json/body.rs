@@ -4,24 +4,25 @@
 //! the edits spliced between. Used for requests and for JSON replies of the same dialect.
 //! Not here: what the members mean (`call`, `provider`).
 
-use super::scan::{Member, ScanError, Scanner};
+use super::{
+    Arriving, passed,
+    scan::{Member, ScanError},
+};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
-use std::{borrow::Cow, cell::OnceCell, ops::Range};
+use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 
 /// Under this size one copy is cheaper than several writes.
 const ONE_PIECE: usize = 16 * 1024;
 
+/// So many names are compared faster than hashed; any number must not cost its square.
+const HANDFUL: usize = 24;
+
+/// Pieces that a body may be left in.
+const PIECES: usize = 16;
+
 /// Bytes in pieces; mostly one.
 pub(crate) type Slices = SmallVec<[Bytes; 1]>;
-
-/// Collects and scans a body as it arrives.
-#[derive(Debug)]
-pub(crate) struct Arriving {
-    scanner: Scanner,
-    chunks: Slices,
-    len: usize,
-}
 
 /// Why bytes are no [`Body`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,37 +61,31 @@ pub(crate) struct Body {
     edited: bool,
 }
 
-impl Arriving {
-    pub(crate) fn new() -> Self {
-        Self { scanner: Scanner::new(), chunks: Slices::new(), len: 0 }
-    }
-
-    pub(crate) fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
-        self.scanner.feed(&chunk)?;
-        self.len += chunk.len();
-        self.chunks.push(chunk);
-        Ok(())
-    }
-
-    pub(crate) fn finish(self) -> Result<Body, BodyError> {
-        let whole = if let [only] = &self.chunks[..] {
-            OnceCell::from(only.clone())
-        } else {
-            OnceCell::new()
+impl Body {
+    /// A body of which a scan has found the members.
+    pub(super) fn scanned(
+        chunks: Slices,
+        len: usize,
+        members: Vec<Member>,
+    ) -> Result<Self, BodyError> {
+        let whole = match &chunks[..] {
+            [only] => OnceCell::from(only.clone()),
+            _ => OnceCell::new(),
         };
-        let members = self.scanner.finish()?;
-        let mut body =
-            Body { chunks: self.chunks, len: self.len, whole, entries: Vec::new(), edited: false };
+        let mut body = Self { chunks, len, whole, entries: Vec::new(), edited: false };
         if body.first_byte() != Some(b'{') {
             return Err(BodyError::NotAnObject);
+        }
+        // Each look for a name passes all members and, in what arrived in pieces, all of these.
+        if members.len() > HANDFUL || body.chunks.len() > PIECES {
+            let whole = body.original().clone();
+            body.chunks = Slices::from_buf([whole]);
         }
         body.entries = members.into_iter().map(|member| body.entry(member)).collect();
         body.drop_duplicates();
         Ok(body)
     }
-}
 
-impl Body {
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, BodyError> {
         let mut arriving = Arriving::new();
         arriving.push(bytes)?;
@@ -103,6 +98,30 @@ impl Body {
             let mut whole = BytesMut::with_capacity(self.len);
             self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
             whole.freeze()
+        })
+    }
+
+    /// How long it was when it arrived.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The names of its members, as they are sent.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Cow<'_, [u8]>> + Clone {
+        let sent = self.entries.iter().filter(|entry| entry.value != Value::Removed);
+        sent.map(|entry| self.name(entry))
+    }
+
+    /// The members that are still as they arrived. Joins a body that arrived in pieces.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        let whole = self.original();
+        let original = self.entries.iter().filter(|entry| entry.value == Value::Original);
+        original.map(|entry| {
+            let name = match &entry.name {
+                Some(name) => Cow::Borrowed(&**name),
+                None => Cow::Borrowed(super::text(&whole[entry.name_at.clone()])),
+            };
+            (name, super::text(&whole[entry.value_at.clone()]))
         })
     }
 
@@ -149,6 +168,33 @@ impl Body {
                 value_at: 0..0,
                 value,
             }),
+        }
+    }
+
+    /// Sets many members at once: as one by one, but their number does not cost its square.
+    pub(crate) fn set_all(&mut self, members: Vec<(Cow<'_, str>, Bytes)>) {
+        if members.len() <= HANDFUL {
+            return members.into_iter().for_each(|(name, json)| self.set(&name, json));
+        }
+        passed::add(self.entries.len() + members.len());
+        let present = self.entries.iter().enumerate();
+        let present = present.filter(|(_, entry)| entry.value != Value::Removed);
+        let mut places: HashMap<Box<[u8]>, usize> =
+            present.map(|(index, entry)| (self.name(entry).into(), index)).collect();
+        self.edited = true;
+        for (name, json) in members {
+            let next = self.entries.len();
+            let place = *places.entry(name.as_bytes().into()).or_insert(next);
+            let value = Value::Edited(json);
+            match self.entries.get_mut(place) {
+                Some(entry) => entry.value = value,
+                None => self.entries.push(Entry {
+                    name: Some(name.into()),
+                    name_at: 0..0,
+                    value_at: 0..0,
+                    value,
+                }),
+            }
         }
     }
 
@@ -233,6 +279,7 @@ impl Body {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
+        passed::add(self.entries.len());
         self.entries.iter().position(|entry| {
             !matches!(entry.value, Value::Removed)
                 && match &entry.name {
@@ -256,8 +303,6 @@ impl Body {
     /// The last of several members of one name counts, here and at the upstream: what was checked
     /// must be what is sent.
     fn drop_duplicates(&mut self) {
-        // A handful is compared faster than hashed; any number must not cost its square.
-        const HANDFUL: usize = 24;
         let mut duplicates = Vec::new();
         if self.entries.len() <= HANDFUL {
             let is_repeated = |index: &usize| {
@@ -266,7 +311,7 @@ impl Body {
             };
             duplicates.extend((0..self.entries.len()).filter(is_repeated));
         } else {
-            let mut last = std::collections::HashMap::new();
+            let mut last = HashMap::new();
             let names = self.entries.iter().map(|entry| self.name(entry)).enumerate();
             duplicates.extend(names.filter_map(|(index, name)| last.insert(name, index)));
         }
@@ -311,6 +356,7 @@ impl Body {
 
     #[cold]
     fn gathered(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        passed::add(self.chunks.len());
         let mut copy = Vec::new();
         let mut start = 0;
         for chunk in &self.chunks {

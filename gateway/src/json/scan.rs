@@ -9,6 +9,7 @@ mod escape;
 mod number;
 mod stops;
 
+use super::passed;
 use blocks::Blocks;
 use number::Number;
 use std::ops::Range;
@@ -110,6 +111,7 @@ impl Scanner {
 
     /// Scans the next bytes.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+        passed::add(chunk.len());
         self.check_utf8(chunk)?;
         blocks::with_best(Walk { scanner: self, chunk })?;
         self.offset += chunk.len();

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    json::{Body, json_text},
+    json::{Body, check_names, json_text, text, walk as json_walk},
 };
+use bytes::Bytes;
 use serde_json::Value;
 use std::borrow::Cow;
 use usage::usage;
@@ -66,7 +67,7 @@ pub(crate) struct OpenAi;
 impl Dialect for OpenAi {
     fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         body.set("model", json_text(to.model));
-        if let Some(extra) = body.member_text("extra_body").map(str::to_owned) {
+        if let Some(extra) = body.member_bytes("extra_body").filter(|json| **json != *b"null") {
             merge(body, &extra)?;
         }
         body.remove_all(PROXY_MEMBERS);
@@ -141,15 +142,16 @@ pub(crate) fn counted(completion: &[u8]) -> Option<Usage> {
     walk::member(completion, "usage").and_then(usage)
 }
 
-/// `extra_body` is merged over the body's own members.
-fn merge(body: &mut Body, extra: &str) -> Result<(), Failure> {
-    let not_object = |_| Failure::invalid("`extra_body` must be an object").param("extra_body");
-    let extra: serde_json::Map<String, Value> = serde_json::from_str(extra).map_err(not_object)?;
-    for (name, value) in extra {
-        if !matches!(&*name, "model" | "messages" | "stream") {
-            body.set(&name, value.to_string());
-        }
-    }
+/// `extra_body` is merged over the body's own members, value by value as it stands.
+fn merge(body: &mut Body, extra: &Bytes) -> Result<(), Failure> {
+    let json = text(extra);
+    let members = json_walk::members(json)
+        .ok_or_else(|| Failure::invalid("`extra_body` must be an object").param("extra_body"))?;
+    check_names(json, "extra_body", |_| {})?;
+    let named =
+        members.map(|member| (json_walk::name_of(json, &member), extra.slice(member.value)));
+    let merged = named.filter(|(name, _)| !matches!(&**name, "model" | "messages" | "stream"));
+    body.set_all(merged.collect());
     Ok(())
 }
 
@@ -175,20 +177,24 @@ fn add_default(body: &mut Body, name: &str, value: &Value) {
 /// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's or a
 /// deployment's own word about it stands.
 fn ask_for_usage(body: &mut Body) {
-    const ASKED: &str = r#"{"include_usage":true}"#;
-    let options = match body.member_text("stream_options") {
-        None | Some("null") => None,
-        Some(text) => serde_json::from_str::<serde_json::Map<String, Value>>(text).ok(),
-    };
-    match options {
-        None => body.set("stream_options", ASKED),
-        Some(mut options) => {
-            if options.get("include_usage").is_none_or(Value::is_null) {
-                options.insert("include_usage".to_owned(), Value::Bool(true));
-                body.set("stream_options", Value::Object(options).to_string());
-            }
+    const ASKED: &[u8] = br#"{"include_usage":true}"#;
+    let options =
+        body.member_text("stream_options").filter(|json| json_walk::members(json).is_some());
+    let Some(options) = options else { return body.set("stream_options", ASKED) };
+    let (place, new) = match json_walk::member(options, "include_usage") {
+        Some(member) if options.get(member.value.clone()).is_some_and(|set| set != "null") => {
+            return;
         }
-    }
+        Some(member) => (member.value, "true"),
+        None => {
+            let end = options.trim_ascii_end().len() - 1;
+            let first =
+                json_walk::members(options).is_none_or(|mut members| members.next().is_none());
+            (end..end, if first { r#""include_usage":true"# } else { r#","include_usage":true"# })
+        }
+    };
+    let asked = [&options[..place.start], new, &options[place.end..]].concat();
+    body.set("stream_options", asked);
 }
 
 #[cfg(test)]

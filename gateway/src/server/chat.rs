@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     app::App,
-    call::Call,
+    call::{Call, Target},
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
     json::{Body, Slices},
+    offload::offload,
     provider::{AnswerFault, Asked, Destination, Echo, Outgoing, Translated, instead, openai},
     stream::Leading,
     upstream::{self, Answer, Lines, UpstreamError},
@@ -56,11 +57,11 @@ pub(super) async fn call(
             read::end(&head.headers, &mut body, response.headers_mut()).await;
             response
         }
-        Ok(call) => {
+        Ok((call, held)) => {
             alarm.request_is_whole();
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;
-            let flight = Flight::new(app, alarm, record, call);
+            let flight = Flight::new(app, alarm, record, call, held);
             answer(flight).await
         }
     };
@@ -104,7 +105,7 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if let Some(done) = start(flight).await? {
         return Ok(done);
     }
-    let (sent, outgoing, lines) = prepare(flight)?;
+    let (sent, outgoing, lines) = prepare(flight).await?;
     if let Some(text) = &sent.target.deployment().mock_response {
         let reply = plugin_api::Reply::Text(text.clone());
         return made(flight, &reply, &sent.echo, sent.asked.usage).await;
@@ -218,7 +219,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 }
 
 /// Chooses the deployment and translates the request for it.
-fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
+async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
     call.settle_messages();
     request::require_messages(call)?;
@@ -239,16 +240,8 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let first_content = deployment.first_content_timeout.filter(|_| call.stream && wish.is_none());
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
-    let usage = wants_usage(call);
-    let to = Destination {
-        model: target.upstream_model(),
-        api_base: target.api_base(),
-        params: &target.params(),
-        drop_params: deployment.drop_params,
-        stream: call.stream,
-        stream_usage: deployment.stream_usage,
-    };
-    let outgoing = deployment.provider.dialect.request(&mut call.body, &to)?;
+    let usage = call.stream && request::include_usage(&call.body)?;
+    let outgoing = outgoing(call, &target).await?;
     // As the deployment's parameters have completed it.
     let choices = if call.stream { call.body.member_text("n") } else { None };
     let choices = choices.and_then(|n| n.parse().ok()).unwrap_or(1);
@@ -263,6 +256,31 @@ fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
 /// Whether the client asked a stream for the usage chunk.
 fn wants_usage(call: &Call) -> bool {
     call.stream && call.param("stream_options.include_usage") == Some("true")
+}
+
+/// The request in the deployment's dialect.
+async fn outgoing(call: &mut Call, target: &Target) -> Result<Outgoing, Failure> {
+    if !call.is_large() {
+        return request_to(target, &mut call.body, call.stream);
+    }
+    let (target, mut body, stream) = (target.clone(), call.body.clone(), call.stream);
+    let work = move || (request_to(&target, &mut body, stream), body);
+    let (outgoing, body) = offload(work).await?;
+    call.body = body;
+    outgoing
+}
+
+fn request_to(target: &Target, body: &mut Body, stream: bool) -> Result<Outgoing, Failure> {
+    let deployment = target.deployment();
+    let to = Destination {
+        model: target.upstream_model(),
+        api_base: target.api_base(),
+        params: &target.params(),
+        drop_params: deployment.drop_params,
+        stream,
+        stream_usage: deployment.stream_usage,
+    };
+    deployment.provider.dialect.request(body, &to)
 }
 
 /// An answer made here, as JSON or as a stream.

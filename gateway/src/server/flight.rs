@@ -10,6 +10,7 @@ use super::{
     alarm::Alarm,
     disclosure::{disclose, mask},
     error,
+    inflight::Held,
 };
 use crate::{
     app::App,
@@ -50,10 +51,18 @@ pub(super) struct Flight {
     pub(super) target: Option<Target>,
     /// Taken by the ending.
     call: Option<Box<Call>>,
+    /// Given back when this ends.
+    _held: Held,
 }
 
 impl Flight {
-    pub(super) fn new(app: Arc<App>, alarm: Alarm, record: Record, call: Box<Call>) -> Self {
+    pub(super) fn new(
+        app: Arc<App>,
+        alarm: Alarm,
+        record: Record,
+        call: Box<Call>,
+        held: Held,
+    ) -> Self {
         app.metrics.entered();
         Self {
             chain: app.callbacks.chain(),
@@ -65,6 +74,7 @@ impl Flight {
             first_token: None,
             target: None,
             call: Some(call),
+            _held: held,
         }
     }
 

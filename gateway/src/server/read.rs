@@ -1,6 +1,11 @@
 //! Reading a request body within its bounds, scanned while it arrives.
 
-use super::{RequestBody, alarm::Alarm, bulk::Bulk, decode::Pieces};
+use super::{
+    RequestBody,
+    alarm::Alarm,
+    decode::Pieces,
+    inflight::{InFlight, Share},
+};
 use crate::{
     config::Limits,
     failure::Failure,
@@ -12,23 +17,34 @@ use plugin_api::FailureKind;
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Instant};
 use tokio::task::yield_now;
 
-/// The body as a scanned JSON object.
+/// How much is scanned before others have their turn.
+const STRETCH: usize = 512 * 1024;
+
+/// The body as a scanned JSON object, and how many bytes of it are in flight from here on.
 pub(super) async fn body(
     headers: &HeaderMap,
     body: &mut RequestBody,
-    limits: &Limits,
+    (limits, in_flight): (&Limits, &InFlight),
     (alarm, accepted): (&Alarm, Instant),
-) -> Result<Body, Failure> {
+) -> Result<(Body, usize), Failure> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|len| len > limits.max_body_bytes as u64) {
         return Err(too_large(limits.max_body_bytes));
     }
+    let announced = announced.and_then(|length| usize::try_from(length).ok());
+    let mut share = in_flight.share();
+    share.reach(announced.unwrap_or_default(), true)?;
     let end = accepted.checked_add(limits.body_timeout);
     let pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
-    match alarm.until(end, collect(pieces, limits.max_body_bytes)).await {
-        Some(read) => read,
+    let collecting = collect(pieces, announced, limits.max_body_bytes, &mut share);
+    match alarm.until(end, collecting).await {
+        Some(read) => {
+            let body = read?;
+            let kept = share.keep(body.len());
+            Ok((body, kept))
+        }
         None => {
             let seconds = limits.body_timeout.as_secs_f64();
             let text = format!("the request body did not arrive within {seconds} s");
@@ -37,17 +53,28 @@ pub(super) async fn body(
     }
 }
 
-async fn collect(mut pieces: Pieces<'_>, max: usize) -> Result<Body, Failure> {
-    let (mut arriving, mut bulk, mut length) = (Arriving::new(), Bulk::default(), 0);
+async fn collect(
+    mut pieces: Pieces<'_>,
+    announced: Option<usize>,
+    max: usize,
+    share: &mut Share<'_>,
+) -> Result<Body, Failure> {
+    let (mut arriving, mut length, mut at_a_stretch) = (Arriving::announced(announced), 0, 0);
     while let Some(data) = pieces.next().await {
         let data = data?;
         length += data.len();
         if length > max {
             return Err(too_large(max));
         }
-        bulk.add(data, |data| arriving.push(data)).map_err(not_json)?;
+        share.reach(length, announced.is_some())?;
+        at_a_stretch += data.len();
+        arriving.push(data).map_err(not_json)?;
+        // What arrives as fast as it is read would keep all other calls of this thread waiting.
+        if at_a_stretch > STRETCH {
+            at_a_stretch = 0;
+            yield_now().await;
+        }
     }
-    bulk.rest().map_or(Ok(()), |data| arriving.push(data)).map_err(not_json)?;
     arriving.finish().map_err(|error| match error {
         BodyError::NotJson(error) => not_json(error),
         BodyError::NotAnObject => Failure::invalid(error.to_string()).param("request_body"),

@@ -1,11 +1,11 @@
 //! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
 
-use super::{RequestBody, access_log::Record, alarm::Alarm, auth, read, route};
+use super::{RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held, read, route};
 use crate::{
     app::App,
     call::{Accepted, Call},
     failure::Failure,
-    json::Body,
+    json::{Body, check_case, check_names, walk},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, FailureKind, limits};
@@ -27,14 +27,17 @@ pub(super) async fn accept(
     body: &mut RequestBody,
     path_model: Option<String>,
     record: &mut Record,
-) -> Result<Box<Call>, Failure> {
+) -> Result<(Box<Call>, Held), Failure> {
     admit(app, head)?;
     // Before the key: a call that comes back carries an upstream's key, not a client's.
     refuse_loop(app, &head.headers)?;
     auth::check(app, &head.headers)?;
     record.admitted = true;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
-    let body = read::body(&head.headers, body, &app.limits, (alarm, record.accepted)).await?;
+    let bounds = (&app.limits, &*app.in_flight);
+    let (body, held) = read::body(&head.headers, body, bounds, (alarm, record.accepted)).await?;
+    let held = Held::new(Arc::clone(&app.in_flight), held);
+    refuse_other_spellings(&body)?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
     let requested_model = app.completion_model.clone().or(path_model).or(named);
@@ -47,7 +50,7 @@ pub(super) async fn accept(
         return Err(Failure::invalid(text).param("model"));
     }
     // Boxed at once: it is large, and would be moved again at every step.
-    Ok(Box::new(Call::new(Accepted {
+    let call = Box::new(Call::new(Accepted {
         id: record.id.clone(),
         endpoint: Endpoint::CHAT,
         requested_model,
@@ -57,7 +60,8 @@ pub(super) async fn accept(
         key_id: Arc::clone(&app.key_id),
         accepted: record.accepted,
         body,
-    })))
+    }));
+    Ok((call, held))
 }
 
 /// The client's id for the call when it is a sane one, else a new one.
@@ -170,6 +174,11 @@ fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::new(FailureKind::INVALID, 508, text).code("loop_detected"))
 }
 
+/// An upstream that does not heed case would take these for the members that were looked at.
+fn refuse_other_spellings(body: &Body) -> Result<(), Failure> {
+    check_case(body.names()).map_err(Failure::from)
+}
+
 /// A client must not choose where the operator's calls go, nor with which key.
 fn refuse_credentials(body: &Body) -> Result<(), Failure> {
     for name in ["api_base", "base_url", "api_key"] {
@@ -201,6 +210,15 @@ fn stream(body: &Body) -> Result<bool, Failure> {
         Some(b"true") => Ok(true),
         Some(_) => Err(Failure::invalid("'stream' must be a boolean.").param("stream")),
     }
+}
+
+/// Whether the client wants to see the usage of its stream.
+pub(super) fn include_usage(body: &Body) -> Result<bool, Failure> {
+    let Some(options) = body.member_text("stream_options").filter(|json| *json != "null") else {
+        return Ok(false);
+    };
+    check_names(options, "stream_options", |_| {})?;
+    Ok(walk::value(options, "include_usage") == Some("true"))
 }
 
 #[cfg(test)]

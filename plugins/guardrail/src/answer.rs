@@ -3,13 +3,13 @@
 use crate::{
     held::{Channel, Held, MOST_CHOICES},
     rule::{Denial, Rule},
+    withheld,
 };
 use plugin_api::HookError;
 use serde_json::{Map, Value};
 
 /// The members of a message that are text for people.
-pub(crate) const FIELDS: [&str; 5] =
-    ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
+const FIELDS: [&str; 5] = ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
 
 /// Members of a choice or its message that repeat the text in another form.
 const REPEATS: [&str; 2] = ["logprobs", "reasoning_details"];
@@ -102,11 +102,7 @@ fn delta_under(
 }
 
 /// A whole content under the rules: text, or parts of which some have text. Whether it changed.
-pub(crate) fn content_under(
-    rules: &[Rule],
-    name: &str,
-    content: &mut Value,
-) -> Result<bool, HookError> {
+fn content_under(rules: &[Rule], name: &str, content: &mut Value) -> Result<bool, HookError> {
     match content {
         Value::Null => Ok(false),
         Value::String(text) => Ok(text_under(rules, text)?),
@@ -192,7 +188,5 @@ fn remove_repeats(of: &mut Map<String, Value>) -> bool {
 }
 
 fn unexpected(expected: &str) -> HookError {
-    HookError::Internal(format!(
-        "expected {expected}, found something else, which cannot be judged"
-    ))
+    withheld(&format!("expected {expected}, found something else, which cannot be judged"))
 }

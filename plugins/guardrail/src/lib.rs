@@ -30,10 +30,18 @@
 //!
 //! # Limits
 //!
-//! Each text is looked at by itself: a message's content or one text part of it; of a reply's
-//! choice the content, the reasoning and the refusal. Tool calls, images and audio pass as they
-//! are. While there are rules for replies, `logprobs` and `reasoning_details` are taken out, for
-//! they repeat the text. What cannot be looked at (content that is no text) is refused.
+//! Of a request, every text is looked at that a model may read, each by itself: all texts of the
+//! messages (content, parts of any type, names, reasoning, refusals, tool calls), and those of all
+//! other members that are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and
+//! whatever else there is), names of members included. The arguments of a tool call are read as the
+//! JSON they hold, numbers of four digits and more too. Pictures, sound and files pass as they are:
+//! their data and addresses. Of a reply's choice, the content, the reasoning and the refusal are
+//! looked at; its tool calls pass. While there are rules for replies, `logprobs` and
+//! `reasoning_details` are taken out, for they repeat the text.
+//!
+//! What cannot be looked at does not pass: a request is refused with a 400, a reply is withheld with
+//! a 502. Neither counts as a fault of this callback, and neither does a masked text or a note that
+//! outgrows its bound.
 //!
 //! Leave `on_error` at `fail`: with `ignore`, what the callback cannot read passes unseen. What was
 //! found is never logged.
@@ -50,11 +58,12 @@ mod rule;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use held::Held;
 use plugin_api::{
-    CallView, Callback, Chunk, Flow, Hook, HookError, Host, InitError, Level, LlmCall, LlmReply,
-    Rejection,
+    CallView, Callback, Chunk, EditError, Flow, Hook, HookError, Host, InitError, Level, LlmCall,
+    LlmReply, Rejection,
 };
 use rule::{Denial, Rule};
 use settings::Settings;
@@ -88,9 +97,9 @@ impl Callback for Guardrail {
         }
         let mut held = Held::read(call.local()).ok_or_else(unreadable_note)?;
         if let Some(json) = answer::chunk(&self.reply, &mut held, chunk.json())? {
-            chunk.set_json(&json)?;
+            chunk.set_json(&json).map_err(withheld_edit)?;
         }
-        call.set_local(&held.note())?;
+        call.set_local(&held.note()).map_err(withheld_edit)?;
         Ok(Flow::Continue)
     }
 
@@ -100,13 +109,12 @@ impl Callback for Guardrail {
         }
         if let Some(json) = reply.json() {
             if let Some(json) = answer::whole(&self.reply, json)? {
-                reply.set_json(&json)?;
+                reply.set_json(&json).map_err(withheld_edit)?;
             }
             return Ok(Flow::Continue);
         }
         if !call.stream() {
-            let message = "the reply is withheld: it is not UTF-8, so it cannot be judged";
-            return Err(Rejection::new(502, message).code("guardrail").into());
+            return Err(withheld("it is not UTF-8, so it cannot be judged"));
         }
         let withheld = Held::read(call.local()).ok_or_else(unreadable_note)?.text_len();
         if withheld > 0 {
@@ -126,6 +134,16 @@ impl From<Denial> for HookError {
     }
 }
 
+/// What of a reply cannot be judged does not pass. It is the upstream's doing, not this callback's.
+fn withheld(why: &str) -> HookError {
+    let message = format!("the reply is withheld: {why}");
+    Rejection::new(502, message).code("guardrail").into()
+}
+
+fn withheld_edit(error: EditError) -> HookError {
+    withheld(&format!("what the rules make of it cannot be sent ({error})"))
+}
+
 fn unreadable_note() -> HookError {
     HookError::internal("the call's note is not one of this callback's")
 }
@@ -135,8 +153,8 @@ plugin_api::export_callbacks! {
         name: "guardrail",
         kind: sync,
         hooks: [on_llm_start, on_llm_new_token, on_llm_end],
-        reads: ["messages", "chunk", "reply"],
-        writes: ["messages", "chunk", "reply"],
+        reads: ["messages", "params", "chunk", "reply"],
+        writes: ["messages", "params", "chunk", "reply"],
         settings_schema: include_str!("../settings.schema.json"),
         sample_settings: r#"{"rules": [{"preset": "email", "action": "mask"}]}"#,
     }

@@ -1,86 +1,84 @@
-//! Where text stands in a prompt, and putting it back changed.
+//! What of a request is a prompt, and putting it back changed.
 
 use crate::{
-    answer::{FIELDS, content_under},
     rule::Rule,
+    text::{Held, members, under},
 };
-use plugin_api::{HookError, LlmCall, Rejection};
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use plugin_api::{EditError, HookError, LlmCall, Rejection};
 
-#[derive(Deserialize)]
-struct Outline<'a> {
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    /// What a client sends back of an answer.
-    #[serde(borrow, default)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-}
+/// Members that are no text for the model: what has accessors of its own, and what the gateway
+/// keeps to itself.
+const NOT_SENT: [&str; 5] = ["messages", "model", "stream", "metadata", "litellm_metadata"];
 
-impl Outline<'_> {
-    fn is_plain(&self) -> bool {
-        let others = [self.reasoning_content, self.reasoning, self.refusal, self.thinking];
-        others.iter().flatten().all(|value| value.get() == "null")
-    }
-}
-
-/// Applies the rules to every message. Images, tool calls and unknown members stay as they are.
+/// Applies the rules to everything of a request that a model may read: all texts of all messages,
+/// and those of every other member that is sent.
 pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookError> {
+    for (name, json) in other_members(rules, call)? {
+        // A dot would lead below another member.
+        if name.contains('.') {
+            return Err(unreadable(&name));
+        }
+        call.set_param(&name, &json).map_err(|error| refused_edit(&name, error))?;
+    }
     for index in 0..call.message_count() {
-        let json = call.message_json(index).unwrap_or_default();
-        let outline: Outline<'_> = serde_json::from_str(json).map_err(|_| unreadable(index))?;
-        match outline.content.map(RawValue::get) {
-            None | Some("null") if outline.is_plain() => {}
-            Some(text) if text.starts_with('"') && outline.is_plain() => {
-                text_message(rules, call, index)?;
-            }
-            _ => whole_message(rules, call, index)?,
+        let place = || format!("messages[{index}]");
+        let json = call.message_json(index).ok_or_else(|| unreadable(&place()))?;
+        if !shape_is_known(json) {
+            return Err(unreadable(&place()));
+        }
+        let masked = under(rules, json, true).map_err(|held| held.refusal(&place()))?;
+        if let Some(masked) = masked {
+            call.set_message_json(index, &masked).map_err(|error| refused_edit(&place(), error))?;
         }
     }
     Ok(())
 }
 
-/// A message whose content is text: read without being parsed again, and seldom changed.
-fn text_message(rules: &[Rule], call: &mut LlmCall<'_>, index: usize) -> Result<(), HookError> {
-    let mut changed: Option<String> = None;
-    for rule in rules {
-        let text = changed.as_deref().or(call.message_text(index)).unwrap_or_default();
-        changed = rule.whole(text)?.or(changed);
+/// The members beside the messages that the rules change, as they have to be.
+fn other_members(rules: &[Rule], call: &LlmCall<'_>) -> Result<Vec<(String, String)>, HookError> {
+    let of_request = |held: Held| held.refusal("the request");
+    let body = std::str::from_utf8(call.body()).map_err(|_| unreadable("the request"))?;
+    let mut changed = Vec::new();
+    for (name, place) in members(body).map_err(of_request)? {
+        let json = &body[place];
+        if NOT_SENT.contains(&&*name) || !json.starts_with(['"', '{', '[']) {
+            continue;
+        }
+        if let Some(masked) = under(rules, json, false).map_err(|held| held.refusal(&name))? {
+            changed.push((name.into_owned(), masked));
+        }
     }
-    if let Some(text) = changed {
-        call.set_message_text(index, &text)?;
-    }
-    Ok(())
+    Ok(changed)
 }
 
-fn whole_message(rules: &[Rule], call: &mut LlmCall<'_>, index: usize) -> Result<(), HookError> {
-    let json = call.message_json(index).unwrap_or_default();
-    let mut message: Value = serde_json::from_str(json).map_err(|_| unreadable(index))?;
-    let mut changed = false;
-    for name in FIELDS {
-        let Some(content) = message.get_mut(name) else { continue };
-        changed |= content_under(rules, name, content).map_err(|error| match error {
-            HookError::Internal(_) => unreadable(index),
-            denial => denial,
-        })?;
-    }
-    if changed {
-        call.set_message_json(index, &message.to_string())?;
-    }
-    Ok(())
+/// Whether a message's content is what an upstream may take for text, or nothing.
+fn shape_is_known(message: &str) -> bool {
+    let Ok(members) = members(message) else { return false };
+    let mut content = members.iter().filter(|(name, _)| name == "content").map(|(_, place)| place);
+    let (Some(place), None) = (content.next(), content.next()) else {
+        return content.next().is_none();
+    };
+    message[place.clone()].starts_with(['"', '[', 'n'])
 }
 
 /// What cannot be judged does not pass. It is the client's mistake, not this callback's.
-fn unreadable(index: usize) -> HookError {
+pub(crate) fn unreadable(place: &str) -> HookError {
     let message = format!(
-        "messages[{index}]: expected an object whose `content` is text or a list of parts, each \
-         named once, found something else"
+        "{place}: expected an object whose `content` is text or a list of parts, each named once, \
+         found something else"
     );
     Rejection::new(400, message).code("guardrail").into()
+}
+
+pub(crate) fn too_large(place: &str) -> HookError {
+    let message = format!("{place}: too large once its matches are masked; send less at once");
+    Rejection::new(400, message).code("guardrail").into()
+}
+
+/// What a client's text does not allow is the client's mistake too.
+fn refused_edit(place: &str, error: EditError) -> HookError {
+    match error {
+        EditError::TooLarge => too_large(place),
+        _ => unreadable(place),
+    }
 }

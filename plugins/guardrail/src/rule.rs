@@ -1,6 +1,7 @@
 //! One rule on text: whole, or a piece of a text that goes on.
 
 use crate::{prefix::open_end, preset::Preset};
+use plugin_api::limits;
 use regex_automata::{Input, meta};
 use regex_syntax::{ParserBuilder, hir::Hir};
 use std::fmt;
@@ -38,6 +39,14 @@ pub(crate) enum Action {
 pub(crate) struct Denial {
     pub(crate) status: u16,
     pub(crate) message: String,
+}
+
+impl Denial {
+    /// A short match with a long replacement may make much of little.
+    fn too_large() -> Self {
+        let message = "a text is too large once its matches are masked; send less at once";
+        Self { status: 400, message: message.to_owned() }
+    }
 }
 
 /// What a rule keeps of a text that goes on.
@@ -156,6 +165,9 @@ impl Rule {
                 Action::Mask(replacement) => {
                     out.push_str(&text[from..begin]);
                     out.push_str(replacement);
+                    if out.len() > limits::BODY_EDITS {
+                        return Err(Denial::too_large());
+                    }
                 }
             }
             from = stop;

@@ -47,7 +47,7 @@ fn a_prompt_is_masked_and_everything_else_of_it_stays() {
             {"type": "text", "text": "$0 \"x\"", "cache_control": {"type": "ephemeral"}},
         ]},
         {"role": "assistant", "content": null, "thinking": "[email]",
-            "tool_calls": [{"id": "c", "function": {"arguments": "a@example.com"}}]},
+            "tool_calls": [{"id": "c", "function": {"arguments": "[email]"}}]},
     ]);
     assert_eq!(call.body()["messages"], expected);
 }
@@ -71,13 +71,70 @@ fn what_cannot_be_judged_does_not_pass() {
     let tester = rules(&json!([{"pattern": "x", "action": "mask"}]));
     for content in [json!(7), json!({"text": "x"}), json!([7]), json!([{"text": ["x"]}])] {
         let mut call = TestCall::chat("m").message_json(json!({"content": content}));
-        let rejection = refused(tester.start(&mut call));
-        assert!(rejection.message.starts_with("messages[0]: expected"), "{}", rejection.message);
+        if !content.is_array() {
+            let rejection = refused(tester.start(&mut call));
+            assert!(
+                rejection.message.starts_with("messages[0]: expected"),
+                "{}",
+                rejection.message
+            );
+        }
         for choice in [json!({"message": {"content": content}}), json!({"message": 7}), json!(7)] {
             let mut reply = TestReply::json(json!({"choices": [choice]}));
             let outcome = tester.end(&mut TestCall::chat("m"), &mut reply);
-            assert!(matches!(outcome, Outcome::Fault(_)), "{choice}: {outcome:?}");
+            assert_eq!(refused(outcome).status, 502, "{choice}");
         }
+    }
+}
+
+#[test]
+fn every_text_that_is_sent_is_looked_at() {
+    let tester = rules(&json!([
+        {"preset": "credit_card", "action": "mask", "replacement": "#"},
+        {"pattern": "s3cret", "action": "mask", "replacement": "#"},
+    ]));
+    let mut call = TestCall::chat("m")
+        .message_json(json!({"role": "s3cret", "name": "s3cret", "content": [
+            "s3cret", {"type": "input_text", "text": "a s3cret"}, {"type": "odd", "deep": [["s3cret"]]},
+            {"type": "input_audio", "input_audio": {"data": "s3cret", "format": "s3cret"}},
+        ]}))
+        .message_json(json!({"role": "assistant", "s3cret": 1, "tool_calls": [{"id": "c", "function": {
+            "name": "pay", "arguments": "{\"to\":\"s3cret\", \"card\":4111111111111111,\"n\":1e999}"}}]}))
+        .param("tools", json!([{"function": {"description": "s3cret", "parameters": {"s3cret": {}}}}]))
+        .param("prompt", json!("s3cret"))
+        .param("max_tokens", json!(4111111111111111_u64))
+        .param("extra_body", json!({"input": ["s3cret"]}))
+        .param("metadata", json!({"note": "s3cret"}));
+    assert_eq!(tester.start(&mut call), Outcome::Continue);
+    let body = call.body();
+    assert_eq!(
+        body["messages"],
+        json!([
+            {"role": "#", "name": "#", "content": [
+                "#", {"type": "input_text", "text": "a #"}, {"type": "odd", "deep": [["#"]]},
+                {"type": "input_audio", "input_audio": {"data": "s3cret", "format": "#"}},
+            ]},
+            {"role": "assistant", "#": 1, "tool_calls": [{"id": "c", "function": {
+                "name": "pay", "arguments": "{\"to\":\"#\", \"card\":\"#\",\"n\":1e999}"}}]},
+        ])
+    );
+    assert_eq!(body["tools"], json!([{"function": {"description": "#", "parameters": {"#": {}}}}]));
+    assert_eq!((&body["prompt"], &body["extra_body"]), (&json!("#"), &json!({"input": ["#"]})));
+    assert_eq!(body["max_tokens"], 4111111111111111_u64);
+    assert_eq!(body["metadata"]["note"], "s3cret");
+}
+
+#[test]
+fn a_replacement_cannot_make_a_prompt_grow_without_bound() {
+    let long = "y".repeat(1 << 20);
+    let tester = rules(&json!([{"pattern": "x", "action": "mask", "replacement": long}]));
+    for message in [
+        json!({"role": "user", "content": "x".repeat(100)}),
+        json!({"role": "user", "content": vec!["x"; 100]}),
+    ] {
+        let rejection = refused(tester.start(&mut TestCall::chat("m").message_json(message)));
+        assert_eq!(rejection.status, 400);
+        assert!(rejection.message.contains("too large"), "{}", rejection.message);
     }
 }
 

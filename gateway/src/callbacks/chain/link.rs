@@ -148,6 +148,11 @@ impl Link {
         self.slot.recipe.entry.timeout
     }
 
+    /// Whether its manifest says that it looks into the body.
+    pub(super) fn reads_bodies(&self) -> bool {
+        self.slot.recipe.reads.iter().any(|what| matches!(&**what, "messages" | "params" | "body"))
+    }
+
     pub(super) fn grants(&self) -> &Grants {
         &self.slot.recipe.entry.grants
     }

@@ -14,7 +14,7 @@ use crate::{
     callbacks::{
         hook::Hook,
         loader::RunningHook,
-        scope::{Scope, Undo},
+        scope::{Given, Scope, Undo},
     },
     deployments::Deployments,
     failure::Failure,
@@ -25,6 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::runtime::Handle;
 
 /// How long a hook may take that can be left behind, when the config does not say.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -76,7 +77,8 @@ impl<'a> Walk<'a> {
         if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
             return Some(Step::On);
         }
-        (way == Way::Inline).then(|| self.in_place(place, link, call, subject))
+        let in_place = way == Way::Inline && !(S::HOOK == Hook::Start && call.is_large());
+        in_place.then(|| self.in_place(place, link, call, subject))
     }
 
     pub(super) async fn waited<S: Subject>(
@@ -86,10 +88,11 @@ impl<'a> Walk<'a> {
         call: &mut Call,
         subject: &mut S,
     ) -> Step {
-        if link.way(S::HOOK) == Way::Blocking {
-            return self.on_own_thread(place, link, call, subject).await;
+        match link.way(S::HOOK) {
+            Way::Blocking => self.on_own_thread(place, link, call, subject).await,
+            Way::Inline => self.beside(place, link, call, subject).await,
+            _ => self.awaited(place, link, call, subject).await,
         }
-        self.awaited(place, link, call, subject).await
     }
 
     fn in_place<S: Subject>(
@@ -114,7 +117,7 @@ impl<'a> Walk<'a> {
             link.was_slow(S::HOOK, ns);
         }
         // Almost always.
-        if goes_on(verdict) {
+        if goes_on(verdict) && !scope.found_unreadable() {
             return Step::On;
         }
         self.laps.pause();
@@ -147,7 +150,7 @@ impl<'a> Walk<'a> {
             if ns > SLOW {
                 link.was_slow(S::HOOK, ns);
             }
-            if goes_on(verdict) {
+            if goes_on(verdict) && !scope.found_unreadable() {
                 return Step::On;
             }
         } else {
@@ -176,17 +179,7 @@ impl<'a> Walk<'a> {
         let (Some(pool), Some(_)) = (link.pool(), link.living.instance()) else {
             return link.judge(call, subject, missing(place));
         };
-        let (mut own_call, mut own) = (call.clone(), subject.to_owned());
-        let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
-        let slot = Arc::clone(&link.slot);
-        let work = move || {
-            let mut scope = Scope::new(&mut own_call, &deployments, place, S::HOOK, false)
-                .with_grants(&slot.recipe.entry.grants);
-            let run = |instance| own.run(instance, &mut scope);
-            let verdict = living.instance().map_or(Verdict::FAULT, run);
-            let (given, _) = scope.into_parts();
-            (own_call, own, verdict, given)
-        };
+        let work = self.copied(place, link, call, subject);
         let begun = Instant::now();
         let done = pool.run(limit(link, S::HOOK), work).await;
         let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -194,25 +187,103 @@ impl<'a> Walk<'a> {
         let outcome = match done {
             Err(error @ PoolError::Late { .. }) => Outcome::Fault(Fault::late(error.to_string())),
             Err(error) => Outcome::Fault(Fault::new(error.to_string())),
-            Ok((own_call, own, verdict, given)) => {
-                let outcome = outcome(verdict, given);
-                if !matches!(outcome, Outcome::Fault(_)) {
-                    *call = own_call;
-                    subject.take_over(own);
-                }
-                outcome
-            }
+            Ok(done) => done.take_over(call, subject),
         };
         link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
     }
+
+    /// The same for a hook that would run in place, were the call not so large that all others of
+    /// this thread would wait. It is waited for as long as it takes.
+    #[cold]
+    async fn beside<S: Subject>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        subject: &mut S,
+    ) -> Step {
+        self.laps.pause();
+        if link.living.instance().is_none() {
+            return link.judge(call, subject, missing(place));
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return self.in_place(place, link, call, subject);
+        };
+        let work = self.copied(place, link, call, subject);
+        let begun = Instant::now();
+        let done = runtime.spawn_blocking(work).await;
+        let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        link.ledger().ran(Thread::current(), S::HOOK, ns);
+        let outcome = match done {
+            Err(error) => Outcome::Fault(Fault::new(error.to_string())),
+            Ok(done) => done.take_over(call, subject),
+        };
+        link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
+    }
+
+    /// The hook on a call of its own.
+    fn copied<S: Subject>(
+        &self,
+        place: usize,
+        link: &Link,
+        call: &Call,
+        subject: &S,
+    ) -> impl FnOnce() -> Done<S::Owned> + Send + 'static + use<S> {
+        let (mut call, mut subject) = (call.clone(), subject.to_owned());
+        let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
+        let slot = Arc::clone(&link.slot);
+        move || {
+            let mut scope = Scope::new(&mut call, &deployments, place, S::HOOK, false)
+                .with_grants(&slot.recipe.entry.grants);
+            let run = |instance| subject.run(instance, &mut scope);
+            let verdict = living.instance().map_or(Verdict::FAULT, run);
+            let (given, _) = scope.into_parts();
+            Done { call, subject, verdict, given }
+        }
+    }
 }
 
+/// A hook that has run on a call of its own.
+struct Done<S> {
+    call: Call,
+    subject: S,
+    verdict: Verdict,
+    given: Given,
+}
+
+impl<O> Done<O> {
+    /// Takes over what it did, unless it broke.
+    fn take_over<S: Subject<Owned = O>>(self, call: &mut Call, subject: &mut S) -> Outcome {
+        let outcome = outcome(self.verdict, self.given);
+        if matches!(outcome, Outcome::Fault(_)) {
+            call.learn(&self.call);
+        } else {
+            *call = self.call;
+            subject.take_over(self.subject);
+        }
+        outcome
+    }
+}
 impl Link {
     /// What a hook's outcome means for the call, by this callback's policy.
     #[cold]
     fn judge<S: Subject>(&self, call: &mut Call, subject: &mut S, ran: Ran<S::Before>) -> Step {
         let hook = S::HOOK;
         let (refused, broke) = subject.failures();
+        // What a client can cause is no fault of a callback, and nobody gets past one by it.
+        let excuse = match &ran.outcome {
+            Outcome::Reject(_) => None,
+            Outcome::Fault(_) => call.excuse(),
+            _ if hook == Hook::Start => call.found_unreadable(),
+            _ => None,
+        };
+        if let Some(failure) = excuse {
+            self.ledger().note(hook, Event::Rejection);
+            if hook == Hook::Start {
+                self.over(ran.place, call);
+            }
+            return Step::Refused(failure);
+        }
         match ran.outcome {
             Outcome::Continue => Step::On,
             Outcome::Reply(reply) if hook == Hook::Start => {

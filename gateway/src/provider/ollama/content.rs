@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
-use super::json::{Str, Text, kind, problem, set, string};
+use super::json::{Str, Text, elements, kind, problem, set, string};
 
 /// The text parts and pictures of one message, in order.
 #[derive(Debug, Default)]
@@ -27,20 +27,18 @@ impl<'a> Content<'a> {
             content.texts.push(text);
             return Ok(content);
         }
-        if !source.get().starts_with('[') {
-            return Err(TranslateError::WrongType {
-                param: format!("messages[{at}].content"),
-                expected: "a string or an array of content parts",
-                found: kind(source),
-            });
-        }
-        let parts: Vec<Part<'_>> =
-            serde_json::from_str(source.get()).map_err(|_| TranslateError::WrongType {
-                param: format!("messages[{at}].content"),
-                expected: "an array of objects with a `type`",
-                found: "an array of something else",
-            })?;
-        for (index, part) in parts.into_iter().enumerate() {
+        let parts = elements(source).ok_or_else(|| TranslateError::WrongType {
+            param: format!("messages[{at}].content"),
+            expected: "a string or an array of content parts",
+            found: kind(source),
+        })?;
+        for (index, part) in parts.enumerate() {
+            let part: Part<'_> =
+                serde_json::from_str(part).map_err(|_| TranslateError::WrongType {
+                    param: format!("messages[{at}].content"),
+                    expected: "an array of objects with a `type`",
+                    found: "an array of something else",
+                })?;
             content.add(&part, &|| format!("messages[{at}].content[{index}]"))?;
         }
         Ok(content)

@@ -5,6 +5,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::json::Ambiguity;
 use crate::provider::{
     UpstreamError,
     said::{error_in, read_status},
@@ -59,6 +60,9 @@ pub(crate) enum TranslateError {
         /// Path of the part.
         param: String,
     },
+    /// A name that two readers may take differently.
+    #[error("{0}")]
+    Ambiguous(#[from] Ambiguity),
     /// Parameters that would change the answer and have no counterpart in Ollama.
     #[error(
         "Ollama's chat API does not support {}; leave out what is named, or set `drop_params: true` \
@@ -86,6 +90,7 @@ impl TranslateError {
             | Self::ToolArguments { param, .. }
             | Self::Image { param, .. }
             | Self::ContentPart { param } => Some(param),
+            Self::Ambiguous(ambiguity) => Some(&ambiguity.path),
             Self::UnsupportedParams { names } => names.first().copied(),
         }
     }

@@ -11,6 +11,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
+use crate::json::walk;
 
 /// The members of an object by name; of a repeated name the last counts.
 pub(super) type Members<'a> = BTreeMap<Str<'a>, &'a RawValue>;
@@ -125,9 +126,19 @@ pub(super) fn string(
     }
 }
 
+/// The elements of an array, one after another; `None` for another value.
+pub(super) fn elements<'a>(list: &'a RawValue) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
+    let text = list.get();
+    Some(walk::elements(text)?.filter_map(|element| text.get(element.value)))
+}
+
 /// What kind of value this is, for error messages.
 pub(super) fn kind(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
+    kind_of(value.get())
+}
+
+pub(super) fn kind_of(value: &str) -> &'static str {
+    match value.as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
         Some(b'"') => "a string",

@@ -12,7 +12,9 @@ use serde_json::value::RawValue;
 
 use super::content::Content;
 use super::error::TranslateError;
-use super::json::{Piece, Str, Text, kind, problem, push_list, push_string, set, string};
+use super::json::{
+    Piece, Str, Text, elements, kind, kind_of, problem, push_list, push_string, set, string,
+};
 use super::thinking;
 
 /// One message of the request; each field is its source text, whatever kind of value that is.
@@ -124,20 +126,22 @@ fn write_tool_calls(
         return write_legacy_call(out, message, at);
     };
     let wrong = |param, expected, found| TranslateError::WrongType { param, expected, found };
-    let calls: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|_| {
+    let calls = elements(list).ok_or_else(|| {
         wrong(format!("messages[{at}].tool_calls"), "an array of tool calls", kind(list))
     })?;
-    for (index, call) in calls.iter().enumerate() {
+    let mut any = false;
+    for (index, call) in calls.enumerate() {
+        any = true;
         let place = format!("messages[{at}].tool_calls[{index}]");
-        let Ok(ToolCall { function }) = serde_json::from_str(call.get()) else {
-            return Err(wrong(place, "an object with a `function` object", kind(call)));
+        let Ok(ToolCall { function }) = serde_json::from_str(call) else {
+            return Err(wrong(place, "an object with a `function` object", kind_of(call)));
         };
         let path = format!("{place}.function");
         let function = function.ok_or_else(|| TranslateError::Missing { param: path.clone() })?;
         out.extend_from_slice(if index == 0 { b",\"tool_calls\":[" } else { b"," });
         write_function(out, &function, &path)?;
     }
-    if !calls.is_empty() {
+    if any {
         out.push(b']');
     }
     Ok(())

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
-use super::json::{Members, Str, Text, kind, push_list, push_string, set};
+use super::json::{Members, Str, Text, elements, kind, push_list, push_string, set};
+use crate::json::check_names;
 use tables::{TOP_LEVEL, UNSUPPORTED, is_internal, same_value};
 
 pub(super) mod tables;
@@ -36,7 +37,7 @@ enum Tools<'a> {
     None,
     Listed(&'a RawValue),
     /// Definitions from the legacy `functions`, which lack the wrapper of a tool.
-    Functions(Vec<&'a RawValue>),
+    Functions(&'a RawValue),
 }
 
 impl<'a> Params<'a> {
@@ -73,9 +74,10 @@ impl<'a> Params<'a> {
             self.apply_response_format(format)?;
         }
         if let Some(functions) = value("functions") {
-            let list = serde_json::from_str(functions.get());
-            self.tools =
-                Tools::Functions(list.map_err(|_| wrong_type("functions", "an array", functions))?);
+            if kind(functions) != "an array" {
+                return Err(wrong_type("functions", "an array", functions));
+            }
+            self.tools = Tools::Functions(functions);
         }
         for (Str(key), source) in layer {
             if set(Some(source)).is_some() && !is_internal(key) {
@@ -139,6 +141,9 @@ impl<'a> Params<'a> {
     }
 
     fn apply_options(&mut self, source: &'a RawValue) -> Result<(), TranslateError> {
+        if kind(source) == "an object" {
+            check_names(source.get(), "options", |_| {})?;
+        }
         let options: Members<'a> = serde_json::from_str(source.get())
             .map_err(|_| wrong_type("options", "an object", source))?;
         for (Str(key), value) in options {
@@ -231,9 +236,9 @@ impl Tools<'_> {
             }
             Self::Functions(functions) => {
                 out.extend_from_slice(b",\"tools\":[");
-                push_list(out, functions, |out, function| {
+                push_list(out, elements(functions).into_iter().flatten(), |out, function| {
                     out.extend_from_slice(b"{\"type\":\"function\",\"function\":");
-                    out.extend_from_slice(function.get().as_bytes());
+                    out.extend_from_slice(function.as_bytes());
                     out.push(b'}');
                 });
                 out.push(b']');

@@ -1,20 +1,20 @@
 //! The request: an OpenAI chat body in, the body of `POST /api/chat` out.
 //!
-//! One pass over the client's bytes finds the members and messages, a second writes the new body; nothing is
-//! rebuilt through a tree. Where parameters go is decided in `params`, how messages look in `messages`.
+//! One pass over the client's bytes finds the members and writes each message as it is met; nothing is rebuilt
+//! through a tree, and no list is kept that a client could make long. Where parameters go is decided in `params`, how messages look in `messages`.
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::TranslateError;
-use super::json::{Members, Str, kind, problem, push_string, set};
+use super::json::{Members, Str, elements, kind, kind_of, problem, push_string, set};
 use super::messages::{Message, write_message};
 use super::params::Params;
 use super::params::tables::is_internal;
+use crate::json::check_names;
 
 /// What is added around the client's own bytes: keys, `images` and the model's name.
 const ROOM: usize = 512;
@@ -35,7 +35,11 @@ pub(crate) fn chat_request(
 ) -> Result<Vec<u8>, TranslateError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| TranslateError::NotJson { reason: error.to_string() })?;
-    let Body { messages, mut members } = Body::parse(text)?;
+    let mut out = Vec::with_capacity(text.len() + ROOM);
+    out.extend_from_slice(b"{\"model\":");
+    push_string(&mut out, upstream_model);
+    out.extend_from_slice(b",\"messages\":[");
+    let Body { messages, mut members } = Body::parse(text, &mut out)?;
     merge_extra_body(&mut members)?;
     let messages =
         messages.ok_or_else(|| TranslateError::Missing { param: "messages".to_owned() })?;
@@ -49,16 +53,7 @@ pub(crate) fn chat_request(
     params.apply(&members)?;
     params.check()?;
 
-    let mut out = Vec::with_capacity(text.len() + ROOM + messages.len() * 16);
-    out.extend_from_slice(b"{\"model\":");
-    push_string(&mut out, upstream_model);
-    out.extend_from_slice(b",\"messages\":[");
-    for (at, message) in messages.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        write_message(&mut out, at, message)?;
-    }
+    messages?;
     out.extend_from_slice(b"],\"stream\":");
     out.extend_from_slice(if stream { b"true" } else { b"false" });
     params.write(&mut out);
@@ -66,16 +61,19 @@ pub(crate) fn chat_request(
     Ok(out)
 }
 
-/// The client's body: messages ready to be written, everything else by name.
-#[derive(Debug, Default)]
+/// The client's body: whether its messages could be written, everything else by name.
+#[derive(Debug)]
 struct Body<'a> {
-    messages: Option<Vec<Message<'a>>>,
+    messages: Option<Result<(), TranslateError>>,
     members: Members<'a>,
 }
 
 impl<'a> Body<'a> {
-    fn parse(text: &'a str) -> Result<Self, TranslateError> {
-        serde_json::from_str(text).map_err(|error| {
+    /// Messages are written to `out` as they are met: kept until later, each would cost several times its length.
+    fn parse(text: &'a str, out: &mut Vec<u8>) -> Result<Self, TranslateError> {
+        let mut source = serde_json::Deserializer::from_str(text);
+        let body = BodySeed { out }.deserialize(&mut source);
+        body.and_then(|body| source.end().map(|()| body)).map_err(|error| {
             if error.is_data() {
                 misfit(text)
             } else {
@@ -85,15 +83,19 @@ impl<'a> Body<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(BodyVisitor)
+struct BodySeed<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for BodySeed<'_> {
+    type Value = Body<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct BodyVisitor;
-
-impl<'de> Visitor<'de> for BodyVisitor {
+impl<'de> Visitor<'de> for BodySeed<'_> {
     type Value = Body<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,15 +103,57 @@ impl<'de> Visitor<'de> for BodyVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut body = Body::default();
+        let mut body = Body { messages: None, members: Members::new() };
+        let start = self.out.len();
         while let Some(key) = map.next_key::<Str<'de>>()? {
             if key.0 == "messages" {
-                body.messages = map.next_value()?;
+                self.out.truncate(start);
+                body.messages = map.next_value_seed(MessagesSeed { out: self.out })?;
             } else {
                 body.members.insert(key, map.next_value()?);
             }
         }
         Ok(body)
+    }
+}
+
+/// Writes messages; `None` for null.
+struct MessagesSeed<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for MessagesSeed<'_> {
+    type Value = Option<Result<(), TranslateError>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MessagesSeed<'_> {
+    type Value = Option<Result<(), TranslateError>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array of messages")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut written = Ok(());
+        let mut at = 0;
+        while let Some(message) = list.next_element::<Message<'de>>()? {
+            if written.is_ok() {
+                if at > 0 {
+                    self.out.push(b',');
+                }
+                written = write_message(self.out, at, &message);
+            }
+            at += 1;
+        }
+        Ok(Some(written))
     }
 }
 
@@ -131,12 +175,16 @@ fn misfit(text: &str) -> TranslateError {
     let Some(list) = members.get("messages") else {
         return TranslateError::Missing { param: "messages".to_owned() };
     };
-    let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
+    let Some(messages) = elements(list) else {
         return wrong("messages".to_owned(), "an array of messages", list);
     };
-    let misfits = messages.iter().enumerate().find(|(_, message)| kind(message) != "an object");
+    let misfits = messages.enumerate().find(|(_, message)| !message.starts_with('{'));
     match misfits {
-        Some((at, message)) => wrong(format!("messages[{at}]"), "a message object", message),
+        Some((at, message)) => TranslateError::WrongType {
+            param: format!("messages[{at}]"),
+            expected: "a message object",
+            found: kind_of(message),
+        },
         // Only an earlier `messages` that a later one overrides is left to be at fault.
         None => TranslateError::WrongType {
             param: "messages".to_owned(),
@@ -149,6 +197,10 @@ fn misfit(text: &str) -> TranslateError {
 /// Members of `extra_body` count as the client's own and win, as they do in OpenAI's client libraries.
 fn merge_extra_body(members: &mut Members<'_>) -> Result<(), TranslateError> {
     let Some(extra) = set(members.get("extra_body").copied()) else { return Ok(()) };
+    let source = extra.get();
+    if source.starts_with('{') {
+        check_names(source, "extra_body", |_| {})?;
+    }
     let extra: Members<'_> =
         serde_json::from_str(extra.get()).map_err(|_| TranslateError::WrongType {
             param: "extra_body".to_owned(),

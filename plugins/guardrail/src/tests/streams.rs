@@ -249,7 +249,7 @@ fn a_reply_without_json_that_is_no_stream_is_withheld() {
 }
 
 #[test]
-fn chunks_that_cannot_be_judged_are_faults() {
+fn chunks_that_cannot_be_judged_end_the_stream() {
     let tester = rules(&json!([{"pattern": "abc", "action": "mask"}]));
     for choice in [
         json!({"delta": {"content": ["abc"]}}),
@@ -263,7 +263,7 @@ fn chunks_that_cannot_be_judged_are_faults() {
     ] {
         let mut chunk = TestChunk::json(json!({"choices": [choice]}));
         let outcome = tester.new_token(&mut TestCall::chat("m").stream(), &mut chunk);
-        assert!(matches!(outcome, Outcome::Fault(_)), "{choice}: {outcome:?}");
+        assert_eq!(refused(outcome).status, 502, "{choice}");
     }
     let mut call = TestCall::chat("m").with_note(b"not ours");
     let outcome = tester.new_token(&mut call, &mut TestChunk::text("x"));
