@@ -150,7 +150,8 @@ fn small_pieces_cost_no_more_steps_than_their_bytes() {
             assert_eq!(body.render().len(), 1);
         });
         assert!(steps <= whole + 3 * 4096, "{piece}: {steps} for {whole}");
-        assert!(memory.bytes_max <= 8 * body.len() as u64, "{piece}: {memory:?}");
+        // Beside the bytes, the members have a place each: 4096 at most.
+        assert!(memory.bytes_max <= 2 * body.len() as u64 + (1 << 20), "{piece}: {memory:?}");
     }
 }
 

@@ -4,12 +4,18 @@ use super::part_text;
 use crate::json::{json_text, walk};
 use std::ops::Range;
 
+/// What stands around a text that had no place yet.
+const ROOM: usize = 64;
+
 /// The message with `text` as its content: of parts, the first with a text takes it, further ones
 /// with a text go, everything else stays.
 pub(super) fn content(message: &str, text: &str) -> Vec<u8> {
     let text = json_text(text);
-    let mut edits =
-        Edits { source: message, done: Vec::with_capacity(message.len() + text.len()), at: 0 };
+    let mut edits = Edits {
+        source: message,
+        done: Vec::with_capacity(message.len() + text.len() + ROOM),
+        at: 0,
+    };
     match walk::member(message, "content").map(|member| member.value) {
         Some(place) if message[place.clone()].starts_with('[') => parts(&mut edits, place, &text),
         Some(place) => edits.put(place, &text),
