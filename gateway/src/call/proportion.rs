@@ -131,9 +131,10 @@ fn twice_the_body_is_at_most_twice_the_work_and_memory_is_a_few_times_its_length
                 allocations.1 <= 2 * allocations.0 + 10_000,
                 "{provider} {name}: {allocations:?} allocations"
             );
-            // The body itself is counted apart.
+            // The body itself is counted apart. A text that grows is counted at its old and its new
+            // size at once, and of the new one half is never touched: so up to six, not three.
             let peak = more_memory.bytes_max;
-            assert!(peak <= 3 * twice.len() as u64 + FIXED, "{provider} {name}: {peak} bytes");
+            assert!(peak <= 6 * twice.len() as u64 + FIXED, "{provider} {name}: {peak} bytes");
         }
     }
 }
