@@ -198,20 +198,21 @@ async fn bytes_in_flight_are_bounded_and_given_back() {
     config["callgate"] =
         json!({"limits": {"max_body_bytes": 100_000, "max_inflight_bytes": 100_000}});
     let gateway = Gateway::with_config(config).start().await;
+    let body = r#"{"model":"gpt","messages":[],"x":""}"#;
+    let body = body.replace("\"\"", &format!("\"{}\"", "x".repeat(100_000 - body.len())));
     let mut raw = Raw::connect(gateway.address()).await;
-    // Announced and not sent: taken all the same.
-    raw.send(chat_request("Content-Length: 100000\r\n", "{")).await;
-    let refused = loop {
-        let reply = gateway.client().chat("gpt").send().await;
-        if reply.status != 200 {
-            break reply.expect_status(503);
-        }
-    };
-    assert_eq!(
-        (refused.header("retry-after"), &refused.error()["code"]),
-        ("1", &json!("too_many_bytes_in_flight"))
-    );
-    raw.reset();
-    while gateway.client().chat("gpt").send().await.status != 200 {}
+    // Announced and not sent: taken all the same, before the client is told to go on.
+    raw.send(chat_request(
+        "Content-Length: 100000\r\nExpect: 100-continue\r\nConnection: close\r\n",
+        "",
+    ))
+    .await;
+    assert!(raw.read_until("\r\n\r\n").await.contains("100 Continue"));
+    let refused = gateway.client().chat("gpt").send().await.expect_status(503);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.error()["code"], "too_many_bytes_in_flight");
+    raw.send(body).await;
+    assert_eq!(status(&raw.read_to_end().await), 200);
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
     gateway.stop().await;
 }
