@@ -252,8 +252,11 @@ fn masked(rules: &[Rule], text: &str) -> Result<Option<String>, Held> {
     Ok(changed)
 }
 
-/// The members of an object, each with its name.
-pub(crate) fn members(json: &str) -> Result<Vec<(Cow<'_, str>, Range<usize>)>, Held> {
+/// A member's name, and where its value stands.
+pub(crate) type Member<'a> = (Cow<'a, str>, Range<usize>);
+
+/// The members of an object.
+pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, Held> {
     let bytes = json.as_bytes();
     let mut members = Vec::new();
     let mut at = skip_space(bytes, 0);
