@@ -70,13 +70,13 @@ struct Edits<'a> {
 
 impl Edits<'_> {
     fn put(&mut self, place: Range<usize>, json: &[u8]) {
-        self.done.extend_from_slice(self.source[self.at..place.start].as_bytes());
+        self.done.extend_from_slice(&self.source.as_bytes()[self.at..place.start]);
         self.done.extend_from_slice(json);
         self.at = place.end;
     }
 
     fn finish(mut self) -> Vec<u8> {
-        self.done.extend_from_slice(self.source[self.at..].as_bytes());
+        self.done.extend_from_slice(&self.source.as_bytes()[self.at..]);
         self.done
     }
 }
