@@ -317,9 +317,9 @@ async fn signs_of_life_come_only_when_asked_for_and_between_events() {
             let gateway = Gateway::with_config(config).start().await;
             let mut raw = callgate_tests::Raw::connect(gateway.address()).await;
             raw.send(ask(model)).await;
-            let mut text = raw.read_until(": keep-alive\n\n").await;
+            let mut text = raw.read_until(": keep-alive\n\n\r\n").await;
             assert!(text.starts_with("HTTP/1.1 200"), "{held:?} {model}: {text}");
-            text += &raw.read_until(": keep-alive\n\n").await;
+            text += &raw.read_until(": keep-alive\n\n\r\n").await;
             gate.open();
             text += &raw.read_to_end().await;
             assert!(text.contains("data: [DONE]\n\n"), "{held:?} {model}: {text}");
