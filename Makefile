@@ -5,7 +5,7 @@ PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p ca
 CONFIG ?= config.yaml
 PORT ?= 4000
 
-.PHONY: help build run demo check test lint bench soak clean
+.PHONY: help build run demo check test lint bench soak memcheck clean
 
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
@@ -14,6 +14,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make lint    formatting, clippy and docs, warnings denied"
 	@echo "make soak    two million calls: memory, threads and instances must not grow"
+	@echo "make memcheck  the plugin boundary under valgrind (installs it)"
 	@echo "make bench   CPU per request against nginx and a bare relay"
 
 build:
@@ -48,6 +49,9 @@ SOAK_CALLS ?= 2000000
 soak:
 	$(CARGO) build --release --workspace
 	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release --workspace --test soak -- --nocapture
+
+memcheck:
+	tests/memcheck/run
 
 clean:
 	$(CARGO) clean

@@ -245,7 +245,7 @@ fn a_server_that_hangs_at_the_end_is_not_waited_for() {
 }
 
 #[test]
-fn it_stands_what_every_callback_must() {
+fn conforms_and_exports_the_hooks_it_has() {
     let hooks = conformance::check::<Langsmith>(&json!({})).expect("it conforms");
     assert_eq!(hooks, ["on_llm_start", "on_llm_end", "on_llm_error"]);
 }
