@@ -5,7 +5,7 @@ use crate::{
     rule::{Denial, Rule},
     withheld,
 };
-use plugin_api::HookError;
+use plugin_api::{HookError, limits};
 use serde_json::{Map, Value};
 
 /// The members of a message that are text for people.
@@ -136,7 +136,7 @@ fn content_under(rules: &[Rule], name: &str, content: &mut Value) -> Result<bool
 fn text_under(rules: &[Rule], text: &mut String) -> Result<bool, Denial> {
     let mut changed = false;
     for rule in rules {
-        if let Some(masked) = rule.whole(text)? {
+        if let Some(masked) = rule.whole(text, limits::ANSWER)? {
             *text = masked;
             changed = true;
         }

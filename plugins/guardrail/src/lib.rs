@@ -39,6 +39,9 @@
 //! looked at; its tool calls pass. While there are rules for replies, `logprobs` and
 //! `reasoning_details` are taken out, for they repeat the text.
 //!
+//! A request may become 4 MiB or an eighth longer by what is put into it, whichever is more, and the
+//! arguments of one tool call may be 8 MiB long; past that it is refused.
+//!
 //! What cannot be looked at does not pass: a request is refused with a 400, a reply is withheld with
 //! a 502. Neither counts as a fault of this callback, and neither does a masked text or a note that
 //! outgrows its bound.
@@ -47,13 +50,14 @@
 //! found is never logged.
 //!
 //! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
-//! `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands in JSON.
+//! `room` is how long a request may become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands in JSON.
 
 mod answer;
 mod held;
 mod prefix;
 mod preset;
 mod prompt;
+mod room;
 mod rule;
 mod settings;
 #[cfg(test)]

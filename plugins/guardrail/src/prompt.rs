@@ -1,6 +1,7 @@
 //! What of a request is a prompt, and putting it back changed.
 
 use crate::{
+    room::Room,
     rule::Rule,
     text::{Held, members, under},
 };
@@ -13,7 +14,8 @@ const NOT_SENT: [&str; 5] = ["messages", "model", "stream", "metadata", "litellm
 /// Applies the rules to everything of a request that a model may read: all texts of all messages,
 /// and those of every other member that is sent.
 pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookError> {
-    for (name, json) in other_members(rules, call)? {
+    let mut room = Room::of(call.body().len());
+    for (name, json) in other_members(rules, call, &mut room)? {
         // A dot would lead below another member.
         if name.contains('.') {
             return Err(unreadable(&name));
@@ -26,7 +28,7 @@ pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookEr
         if !shape_is_known(json) {
             return Err(unreadable(&place()));
         }
-        let masked = under(rules, json, true).map_err(|held| held.refusal(&place()))?;
+        let masked = under(rules, json, true, &mut room).map_err(|held| held.refusal(&place()))?;
         if let Some(masked) = masked {
             call.set_message_json(index, &masked).map_err(|error| refused_edit(&place(), error))?;
         }
@@ -35,7 +37,11 @@ pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookEr
 }
 
 /// The members beside the messages that the rules change, as they have to be.
-fn other_members(rules: &[Rule], call: &LlmCall<'_>) -> Result<Vec<(String, String)>, HookError> {
+fn other_members(
+    rules: &[Rule],
+    call: &LlmCall<'_>,
+    room: &mut Room,
+) -> Result<Vec<(String, String)>, HookError> {
     let of_request = |held: Held| held.refusal("the request");
     let body = std::str::from_utf8(call.body()).map_err(|_| unreadable("the request"))?;
     let mut changed = Vec::new();
@@ -44,7 +50,8 @@ fn other_members(rules: &[Rule], call: &LlmCall<'_>) -> Result<Vec<(String, Stri
         if NOT_SENT.contains(&&*name) || !json.starts_with(['"', '{', '[']) {
             continue;
         }
-        if let Some(masked) = under(rules, json, false).map_err(|held| held.refusal(&name))? {
+        let masked = under(rules, json, false, room).map_err(|held| held.refusal(&name))?;
+        if let Some(masked) = masked {
             changed.push((name.into_owned(), masked));
         }
     }
@@ -71,7 +78,7 @@ pub(crate) fn unreadable(place: &str) -> HookError {
 }
 
 pub(crate) fn too_large(place: &str) -> HookError {
-    let message = format!("{place}: too large once its matches are masked; send less at once");
+    let message = format!("{place}: too large to be looked through and masked; send less at once");
     Rejection::new(400, message).code("guardrail").into()
 }
 

@@ -1,6 +1,6 @@
 //! One rule on text: whole, or a piece of a text that goes on.
 
-use crate::{prefix::open_end, preset::Preset};
+use crate::{prefix::open_end, preset::Preset, room::with_spare};
 use plugin_api::limits;
 use regex_automata::{Input, meta};
 use regex_syntax::{ParserBuilder, hir::Hir};
@@ -126,13 +126,13 @@ impl Rule {
         Ok(Self { found: compiled(&hir)?, open, longest, preset, action })
     }
 
-    /// A whole text with the matches masked; `None` when there are none.
-    pub(crate) fn whole(&self, text: &str) -> Result<Option<String>, Denial> {
+    /// A whole text with the matches masked, in `room` bytes; `None` when there are none.
+    pub(crate) fn whole(&self, text: &str, room: usize) -> Result<Option<String>, Denial> {
         if self.found.find(text).is_none() {
             return Ok(None);
         }
-        let mut out = String::with_capacity(text.len());
-        self.cut(text, 0, true, &mut out)?;
+        let mut out = String::with_capacity(with_spare(text.len()));
+        self.cut(text, 0, true, (&mut out, room))?;
         Ok((out != text).then_some(out))
     }
 
@@ -144,19 +144,28 @@ impl Rule {
         text.push_str(&kept.text);
         text.push_str(piece);
         let mut out = String::with_capacity(text.len());
-        let end = self.cut(&text, start, last, &mut out)?;
+        let end = self.cut(&text, start, last, (&mut out, limits::ANSWER))?;
         let (gone, rest) = text.split_at(end);
         *kept = Kept { before: gone.chars().next_back(), text: rest.to_owned() };
         Ok(out)
     }
 
     /// Writes `text[start..]` to `out`, masked, up to where a match may have begun; returns that
-    /// place. What comes before `start` is only looked back at.
-    fn cut(&self, text: &str, start: usize, last: bool, out: &mut String) -> Result<usize, Denial> {
+    /// place. What comes before `start` is only looked back at. `room` is how long `out` may become.
+    fn cut(
+        &self,
+        text: &str,
+        start: usize,
+        last: bool,
+        (out, room): (&mut String, usize),
+    ) -> Result<usize, Denial> {
         let mut from = start;
         loop {
             let end = if last { text.len() } else { self.open_from(text, from) };
             let Some((begin, stop)) = self.find(text, from, end) else {
+                if end - from > room.saturating_sub(out.len()) {
+                    return Err(Denial::too_large());
+                }
                 out.push_str(&text[from..end]);
                 return Ok(end);
             };
@@ -165,7 +174,7 @@ impl Rule {
                 Action::Mask(replacement) => {
                     out.push_str(&text[from..begin]);
                     out.push_str(replacement);
-                    if out.len() > limits::BODY_EDITS {
+                    if out.len() > room {
                         return Err(Denial::too_large());
                     }
                 }

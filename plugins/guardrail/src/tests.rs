@@ -1,5 +1,6 @@
 //! Rules on prompts, replies and streams, through the tables a loaded plugin is called through.
 
+mod memory;
 mod settings;
 mod streams;
 

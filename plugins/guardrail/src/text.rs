@@ -1,8 +1,11 @@
 //! Every text of a piece of JSON under the rules, in one pass and without a tree: what no rule
 //! changes stays byte for byte, numbers and unknown members too.
 
-use crate::rule::{Denial, Rule};
-use plugin_api::{HookError, limits};
+use crate::{
+    room::{Room, with_spare},
+    rule::{Denial, Rule},
+};
+use plugin_api::HookError;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, ops::Range};
 
@@ -75,6 +78,12 @@ const NAMES: [&str; 30] = [
 /// How deep text may be JSON that holds text that is JSON.
 const DEEPEST: usize = 4;
 
+/// The longest of these: at each depth its text is held once more.
+const LONGEST_NESTED: usize = 8 << 20;
+
+/// Longer names are no words of the API.
+const LONGEST_WORD: usize = 32;
+
 /// Why a text does not pass.
 #[derive(Debug)]
 pub(crate) enum Held {
@@ -82,7 +91,7 @@ pub(crate) enum Held {
     Denied(Denial),
     /// It cannot be read.
     Unreadable,
-    /// With what the rules put into it, it is larger than edits may be.
+    /// It is too long, or becomes too long with what the rules put into it.
     TooLarge,
 }
 
@@ -105,8 +114,13 @@ impl Held {
 
 /// A piece of JSON with every text in it masked; `None` when it may stay as it is. `numbers`: a
 /// number of some digits may be what a rule looks for, as in a tool's arguments.
-pub(crate) fn under(rules: &[Rule], json: &str, numbers: bool) -> Result<Option<String>, Held> {
-    Pass { rules, json, numbers, nested: 0, done: None }.run()
+pub(crate) fn under(
+    rules: &[Rule],
+    json: &str,
+    numbers: bool,
+    room: &mut Room,
+) -> Result<Option<String>, Held> {
+    Pass { rules, json, numbers, nested: 0, room, done: None }.run()
 }
 
 /// A pass over one piece of JSON.
@@ -115,8 +129,9 @@ struct Pass<'a> {
     json: &'a str,
     numbers: bool,
     nested: usize,
+    room: &'a mut Room,
     /// What comes out so far, and up to where of the source; `None` while nothing is changed.
-    done: Option<(String, usize)>,
+    done: Option<(Vec<u8>, usize)>,
 }
 
 /// An object or array that is open.
@@ -124,7 +139,7 @@ struct Open<'a> {
     object: bool,
     /// Within a picture, sound or file.
     media: bool,
-    /// The name of the current member.
+    /// The name of the current member, when it may be a word of the API.
     name: Cow<'a, str>,
 }
 
@@ -142,10 +157,12 @@ impl<'a> Pass<'a> {
                     at = end;
                     match open.last_mut() {
                         Some(innermost) if in_name => {
-                            innermost.name = decoded(&json[place.clone()])?;
                             in_name = false;
-                            if !NAMES.contains(&&*innermost.name) {
-                                self.string(place, &innermost.name)?;
+                            let name = decoded(&json[place.clone()])?;
+                            let is_short = name.len() <= LONGEST_WORD;
+                            innermost.name = if is_short { name.clone() } else { "".into() };
+                            if !NAMES.contains(&&*name) {
+                                self.string(place, name)?;
                             }
                         }
                         innermost => self.value(place, innermost.as_deref())?,
@@ -180,10 +197,9 @@ impl<'a> Pass<'a> {
         if !open.is_empty() {
             return Err(Held::Unreadable);
         }
-        Ok(self.done.map(|(mut done, from)| {
-            done.push_str(&json[from..]);
-            done
-        }))
+        let Some((mut done, from)) = self.done else { return Ok(None) };
+        done.extend_from_slice(&bytes[from..]);
+        String::from_utf8(done).map(Some).map_err(|_| Held::Unreadable)
     }
 
     fn value(&mut self, place: Range<usize>, within: Option<&Open<'_>>) -> Result<(), Held> {
@@ -194,24 +210,28 @@ impl<'a> Pass<'a> {
         {
             return Ok(());
         }
+        if name == "arguments" && place.len() > LONGEST_NESTED {
+            return Err(Held::TooLarge);
+        }
         let text = decoded(&self.json[place.clone()])?;
         if name == "arguments"
             && self.nested < DEEPEST
             && serde_json::from_str::<&RawValue>(&text).is_ok()
         {
-            let nested = self.nested + 1;
-            let pass = Pass { rules: self.rules, json: &text, numbers: true, nested, done: None };
+            let (rules, nested) = (self.rules, self.nested + 1);
+            let room = &mut *self.room;
+            let pass = Pass { rules, json: &text, numbers: true, nested, room, done: None };
             return match pass.run()? {
                 Some(masked) => self.put(place, &masked),
                 None => Ok(()),
             };
         }
-        self.string(place, &text)
+        self.string(place, text)
     }
 
     /// A string of the source, which reads as `text`.
-    fn string(&mut self, place: Range<usize>, text: &str) -> Result<(), Held> {
-        match masked(self.rules, text)? {
+    fn string(&mut self, place: Range<usize>, text: Cow<'_, str>) -> Result<(), Held> {
+        match masked(self.rules, text, self.room)? {
             Some(masked) => self.put(place, &masked),
             None => Ok(()),
         }
@@ -224,32 +244,31 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         let number = &self.json[place.clone()];
-        self.string(place, number)
+        self.string(place, number.into())
     }
 
     /// Puts a text in the place of a value.
     fn put(&mut self, place: Range<usize>, text: &str) -> Result<(), Held> {
-        let (done, from) = self.done.get_or_insert_default();
-        done.push_str(&self.json[*from..place.start]);
-        done.push_str(&serde_json::to_string(text).map_err(|_| Held::Unreadable)?);
+        let (done, from) =
+            self.done.get_or_insert_with(|| (Vec::with_capacity(with_spare(self.json.len())), 0));
+        done.extend_from_slice(&self.json.as_bytes()[*from..place.start]);
+        let start = done.len();
+        serde_json::to_writer(&mut *done, text).map_err(|_| Held::Unreadable)?;
         *from = place.end;
-        if done.len() > limits::BODY_EDITS { Err(Held::TooLarge) } else { Ok(()) }
+        self.room.take(place.len(), done.len() - start)
     }
 }
 
-/// A text after all rules; `None` when none changes it.
-fn masked(rules: &[Rule], text: &str) -> Result<Option<String>, Held> {
-    let mut changed: Option<String> = None;
+/// A text after all rules; `None` when none changes it. Of each step only the latest is held.
+fn masked(rules: &[Rule], mut text: Cow<'_, str>, room: &Room) -> Result<Option<String>, Held> {
+    let mut changed = false;
     for rule in rules {
-        let now = changed.as_deref().unwrap_or(text);
-        if let Some(masked) = rule.whole(now)? {
-            if masked.len() > limits::BODY_EDITS {
-                return Err(Held::TooLarge);
-            }
-            changed = Some(masked);
+        if let Some(masked) = rule.whole(&text, room.after(text.len()))? {
+            text = masked.into();
+            changed = true;
         }
     }
-    Ok(changed)
+    Ok(changed.then(|| text.into_owned()))
 }
 
 /// A member's name, and where its value stands.

@@ -1,0 +1,70 @@
+//! What is held beside a request while it is looked through: counted, whatever its shape.
+
+use crate::{
+    preset::Preset,
+    room::Room,
+    rule::{Action, Rule},
+    text::{Held, under},
+};
+use allocation_counter::measure;
+
+fn rules() -> Vec<Rule> {
+    let mask = |preset: Preset| {
+        Rule::new(preset.pattern(), Some(preset), Action::Mask("[masked]".to_owned()), None)
+    };
+    [Preset::Email, Preset::CreditCard].map(|preset| mask(preset).unwrap()).into()
+}
+
+/// Of about this length.
+fn filled(before: &str, unit: &str, after: &str, length: usize) -> String {
+    [before, &unit.repeat((length - before.len() - after.len()) / unit.len()), after].concat()
+}
+
+fn shapes(length: usize) -> Vec<(&'static str, String)> {
+    let content = |unit: &str| filled(r#"{"content":""#, unit, "\"}", length);
+    vec![
+        ("plain", content("hello world ")),
+        ("quotes", content(r#"\""#)),
+        ("escapes", content(r"\n\u00e9")),
+        ("e-mails", content("someone@example.com ")),
+        ("e-mails and escapes", content(r"someone@example.com\n")),
+        ("digits", content("1234567890123456")),
+        ("parts", filled(r#"{"content":["#, r#"{"text":"someone@example.com"},"#, "{}]}", length)),
+        ("a name", filled("{\"\\n", "a", r#"":[[[[[[[[1]]]]]]]]}"#, length)),
+        ("a name to mask", filled("{\"\\n", "someone@example.com ", r#"":[[[[1]]]]}"#, length)),
+        ("arguments", filled(r#"{"arguments":"\""#, "someone@example.com ", r#"\""}"#, length)),
+    ]
+}
+
+#[test]
+fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length() {
+    const LENGTH: usize = 256 << 10;
+    let rules = rules();
+    for ((name, once), (_, twice)) in shapes(LENGTH).into_iter().zip(shapes(2 * LENGTH)) {
+        let count =
+            |json: &str| measure(|| drop(under(&rules, json, true, &mut Room::of(json.len()))));
+        // What the expressions keep while they search is made by the first.
+        count(&once);
+        let (memory, more) = (count(&once), count(&twice));
+        assert!(
+            more.count_total <= 2 * memory.count_total + 100,
+            "{name}: {} allocations, then {}",
+            memory.count_total,
+            more.count_total
+        );
+        // Arguments are held once more, which is why they have a bound.
+        let halves = if name == "arguments" { 7 } else { 5 };
+        let bound = halves * twice.len() as u64 / 2 + (64 << 10);
+        assert!(more.bytes_max <= bound, "{name}: {} bytes", more.bytes_max);
+    }
+}
+
+#[test]
+fn long_arguments_are_refused_before_they_are_held_once_more() {
+    let json = filled(r#"{"arguments":"\""#, "x", r#"\""}"#, 9 << 20);
+    let memory = measure(|| {
+        let held = under(&rules(), &json, true, &mut Room::of(json.len())).unwrap_err();
+        assert!(matches!(held, Held::TooLarge), "{held:?}");
+    });
+    assert!(memory.bytes_max < 8 << 20, "{memory:?}");
+}
