@@ -142,6 +142,13 @@ async fn a_file_that_was_renamed_is_begun_anew() {
     let path = folder.path().join(FILE);
     let gateway = gateway(&upstream, json!([audit(json!({"path": path}))])).await;
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    // The file is made with its first line, by a thread of the callback's own.
+    within("the first line", async {
+        while lines(&path).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let moved = folder.path().join("moved");
     fs::rename(&path, &moved).unwrap();
     let mut calls = 1;

@@ -1,7 +1,7 @@
 //! `callgate check`: the verdict of a start without the start.
 
 use callgate_tests::config::{config, openai, with_callbacks};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, build, upstream};
+use callgate_tests::{Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, build, upstream, within};
 use serde_json::json;
 
 #[tokio::test]
@@ -138,10 +138,21 @@ async fn a_start_command_of_litellms_works() {
     let line = ["--num_workers", "3", "--detailed_debug", "--run_gunicorn", "--telemetry", "False"];
     let setup = line.iter().fold(Gateway::with_config(&config), |setup, word| setup.arg(word));
     let gateway = setup.start().await;
-    let task = format!("/proc/{}/task", gateway.pid());
-    let named = |it: std::fs::DirEntry| std::fs::read_to_string(it.path().join("comm")).unwrap();
-    let threads = std::fs::read_dir(task).unwrap().map(|it| named(it.unwrap()));
-    assert_eq!(threads.filter(|name| name.starts_with("worker-")).count(), 3);
+    let tasks = format!("/proc/{}/task", gateway.pid());
+    let workers = || {
+        let threads = std::fs::read_dir(&tasks).unwrap();
+        let name = |it: std::fs::DirEntry| std::fs::read_to_string(it.path().join("comm")).ok();
+        let names = threads.filter_map(|it| name(it.unwrap()));
+        names.filter(|name| name.starts_with("worker-")).count()
+    };
+    // A thread gives itself its name once it runs.
+    within("three workers", async {
+        while workers() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(workers(), 3);
     let log = gateway.stop().await;
     assert!(log.contains("--run_gunicorn: this has no meaning here"), "{log}");
     let misspelt = Gateway::with_config(&config).arg("--num_wrokers").arg("4").refused().await;
