@@ -77,6 +77,8 @@ pub struct Deployment {
     pub order: i64,
     /// Drop parameters the provider does not support instead of refusing the call.
     pub drop_params: bool,
+    /// Parameters that the upstream gets from nobody.
+    pub leave_out: Vec<String>,
     /// Answer with this text instead of calling the upstream.
     pub mock_response: Option<String>,
     /// `model_info` (an object), as written.

@@ -7,6 +7,7 @@
 pub(crate) mod instead;
 pub(crate) mod ollama;
 pub(crate) mod openai;
+pub(crate) mod own;
 pub(crate) mod said;
 
 use crate::{
@@ -108,6 +109,11 @@ pub(crate) trait Dialect: Sync + fmt::Debug {
     /// What to send. `body` is the client's, with every callback's edits.
     fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
 
+    /// The deployment's parameters that this dialect cannot pass on.
+    fn unfit<'p>(&self, _params: &'p Map<String, Value>) -> Vec<&'p str> {
+        Vec::new()
+    }
+
     /// A JSON reply in the client's dialect.
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault>;
 
@@ -133,6 +139,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) params: &'a Map<String, Value>,
     /// Leave out what the upstream does not know, instead of refusing the call.
     pub(crate) drop_params: bool,
+    /// Parameters that the upstream gets from nobody.
+    pub(crate) leave_out: &'a [String],
     pub(crate) stream: bool,
     /// Ask a stream for its usage although the client did not.
     pub(crate) stream_usage: bool,

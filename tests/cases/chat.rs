@@ -56,12 +56,25 @@ async fn proxy_internal_members_never_travel() {
         "metadata": {"team": "secret-team"}, "litellm_metadata": {"a": 1}, "tags": ["t"],
         "litellm_params": {"api_key": "sk-injected"}, "fallbacks": ["gpt"], "num_retries": 0,
         "cache": {"no-cache": true}, "guardrails": ["g"], "drop_params": true,
-        "disable_fallbacks": true, "mock_response": "no", "timeout": 60,
+        "disable_fallbacks": true, "mock_response": "no", "timeout": 60, "litellm_session_id": "s",
+        "litellm_trace_id": "t", "no-log": true, "caching": true, "ttl": 5, "s-maxage": 5,
+        "additional_drop_params": ["temperature"], "user_api_key_hash": "h", "litellm_new": 1,
+        "disable_global_guardrails": true, "input_cost_per_token": 0, "base_url": "http://evil",
     });
-    for model in ["gpt", "llama", "gemma"] {
-        let request = internal.as_object().unwrap().iter();
-        let request = request.fold(gateway.client().chat(model), |r, (n, v)| r.set(n, v.clone()));
-        let _ = request.set("temperature", 0.5).send().await.expect_status(200);
+    for (model, nested) in
+        [("gpt", false), ("llama", false), ("gemma", false), ("gpt", true), ("gemma", true)]
+    {
+        let mut request = gateway.client().chat(model);
+        if nested {
+            let mut extra = internal.clone();
+            extra["temperature"] = json!(0.5);
+            request = request.set("extra_body", extra);
+        } else {
+            let members = internal.as_object().unwrap().iter();
+            request = members.fold(request, |r, (n, v)| r.set(n, v.clone()));
+            request = request.set("temperature", 0.5);
+        }
+        let _ = request.send().await.expect_status(200);
         let sent = upstream.requests().pop().unwrap().json();
         for name in internal.as_object().unwrap().keys() {
             assert!(sent.get(name).is_none(), "{model}: `{name}` reached the upstream: {sent}");

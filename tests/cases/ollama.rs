@@ -1,7 +1,7 @@
 //! OpenAI's dialect in, Ollama's out, and back: the mapping as a client sees it end to end. The
 //! fine print of the translation is tested beside it.
 
-use callgate_tests::config::{config, ollama, with_param};
+use callgate_tests::config::{config, every_dialect, ollama, with_param};
 use callgate_tests::{Answer, Event, Gateway, UPSTREAM_KEY, sse, upstream};
 use serde_json::{Value, json};
 
@@ -31,8 +31,8 @@ async fn parameters_and_messages_take_ollamas_shape() {
             {"role": "system", "content": "sys", "images": []},
             {"role": "user", "content": "ab", "images": ["QUJD"]},
             {"role": "assistant", "content": "", "images": [],
-             "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]},
-            {"role": "tool", "content": "42", "images": [], "tool_call_id": "c1"}],
+             "tool_calls": [{"id": "c1", "function": {"index": 0, "name": "f", "arguments": {"x": 1}}}]},
+            {"role": "tool", "content": "42", "images": [], "tool_call_id": "c1", "tool_name": "f"}],
     });
     assert_eq!(sent, expected);
 }
@@ -46,7 +46,10 @@ async fn what_cannot_be_translated_is_refused_with_the_members_name() {
     let url = json!([{"role": "user", "content": [{"type": "image_url",
         "image_url": {"url": "https://example.com/cat.png"}}]}]);
     for (name, value, mentioned) in [
-        ("n", json!(2), "n"),
+        ("n", json!(2), "`n`"),
+        ("tool_choice", json!("required"), "`tool_choice`"),
+        ("unheard_of", json!(1), "`unheard_of`"),
+        ("store", json!(true), "`store`"),
         ("messages", bad_call, "messages[0].tool_calls[0].function.arguments"),
         ("messages", url, "messages[0]"),
         ("messages", json!("hi"), "messages"),
@@ -60,6 +63,61 @@ async fn what_cannot_be_translated_is_refused_with_the_members_name() {
     let lenient = with_param(ollama(&upstream), "drop_params", true);
     let gateway = Gateway::with_config(config(&[lenient])).start().await;
     let _ = gateway.client().chat("gemma").set("n", 2).send().await.expect_status(200);
+}
+
+#[tokio::test]
+async fn parallel_results_stay_with_their_calls() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[ollama(&upstream)])).start().await;
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let messages = json!([
+        {"role": "assistant", "content": null, "tool_calls": [call("a", "time"), call("b", "place")]},
+        {"role": "tool", "tool_call_id": "b", "content": "here"},
+        {"role": "tool", "tool_call_id": "a", "content": "now"}]);
+    let request = gateway.client().chat("gemma").set("messages", messages);
+    let _ = request.send().await.expect_status(200);
+    let sent = upstream.requests()[0].json();
+    let results = sent["messages"].as_array().unwrap()[1..].iter();
+    let tied: Vec<_> =
+        results.map(|it| (it["tool_call_id"].clone(), it["tool_name"].clone())).collect();
+    assert_eq!(tied, [(json!("b"), json!("place")), (json!("a"), json!("time"))]);
+}
+
+#[tokio::test]
+async fn what_ollama_has_by_now_is_passed_on() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[ollama(&upstream)])).start().await;
+    for (name, value, place, sent) in [
+        ("presence_penalty", json!(0.5), "/options/presence_penalty", json!(0.5)),
+        ("logprobs", json!(true), "/logprobs", json!(true)),
+        ("reasoning_effort", json!("none"), "/think", json!(false)),
+        ("reasoning_effort", json!("minimal"), "/think", json!("low")),
+        ("reasoning_effort", json!("high"), "/think", json!("high")),
+        ("reasoning_effort", json!("xhigh"), "/think", json!("max")),
+        ("reasoning_effort", json!("max"), "/think", json!("max")),
+    ] {
+        let request = gateway.client().chat("gemma").set(name, value.clone());
+        let _ = request.send().await.expect_status(200);
+        let received = upstream.requests().pop().unwrap().json();
+        assert_eq!(received.pointer(place), Some(&sent), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_leaves_out_what_it_is_told_to() {
+    let upstream = upstream(Answer::default()).await;
+    for deployment in every_dialect(&upstream) {
+        let model = deployment["model_name"].as_str().unwrap().to_owned();
+        let names = json!(["seed", "user"]);
+        let deployment = with_param(deployment, "additional_drop_params", names);
+        let deployment = with_param(deployment, "seed", 5);
+        let gateway = Gateway::with_config(config(&[deployment])).start().await;
+        let request = gateway.client().chat(&model).set("user", "u").set("seed", 7);
+        let _ = request.set("top_p", 0.5).send().await.expect_status(200);
+        let sent = String::from_utf8(upstream.requests().pop().unwrap().body).unwrap();
+        assert!(!sent.contains("seed") && !sent.contains("user\":\"u"), "{model}: {sent}");
+        assert!(sent.contains("0.5"), "{model}: {sent}");
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,20 @@ fn hostile(length: usize) -> Vec<(&'static str, Bytes)> {
         ("parts", filled(in_content, same(r#"{"type":"text","text":"a\n"}"#), "]}]}", length)),
         ("odd parts", filled(in_content, same("[]"), "]}]}", length)),
         ("calls", filled(in_calls, same("1"), "]}]}", length)),
+        (
+            "whole calls",
+            filled(
+                in_calls,
+                |at| format!(r#"{{"id":"{at}","function":{{"name":"f"}}}}"#),
+                "]}]}",
+                length,
+            ),
+        ),
+        (
+            "results",
+            filled(in_messages, same(r#"{"role":"tool","tool_call_id":"1"}"#), "]}", length),
+        ),
+        ("names", filled(&(of("x") + "1,"), named, "}", length)),
         ("nested", filled(in_messages, same(r#"{"a":{"b":[{}]}}"#), "]}", length)),
         ("stream_options", filled(&(of("stream_options") + "{\"x\":["), same("[]"), "]}}", length)),
         ("extra_body", filled(&(of("extra_body") + "{"), named, "}}", length)),
@@ -102,6 +116,7 @@ fn handled(bytes: &Bytes, provider: &str) {
         api_base: "http://h/v1",
         params: &Map::new(),
         drop_params: true,
+        leave_out: &[],
         stream: true,
         stream_usage: true,
     };

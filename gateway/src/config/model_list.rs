@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use super::json::{json, object};
 use super::problem::{Place, Problem, Severity};
 use super::reader::{Field, Reader};
-use super::section::Section;
+use super::section::{Section, not_acted_on};
 use super::{Setting, Unset};
+use crate::provider::own::is_own;
 use crate::secret::Secret;
 
 mod headers;
@@ -37,6 +38,8 @@ pub struct ModelEntry {
     pub extra_headers: Vec<(String, Setting<Secret>)>,
     /// Request parameters used unless the client sends its own; `extra_body` merged in.
     pub params: Map<String, Value>,
+    /// Where each of `params` stands.
+    pub params_places: Vec<(String, Place)>,
     /// Variables missing from `params`.
     pub params_unset: Vec<Unset>,
     /// `timeout`, else `request_timeout`.
@@ -55,6 +58,8 @@ pub struct ModelEntry {
     pub order: i64,
     /// Beats `litellm_settings.drop_params`.
     pub drop_params: Option<bool>,
+    /// `additional_drop_params`: parameters that the upstream gets from nobody.
+    pub additional_drop_params: Vec<String>,
     /// Answer with this text instead of calling the upstream.
     pub mock_response: Option<String>,
     /// `model_info` (an object), passed on untouched.
@@ -178,7 +183,8 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.boolean(&field));
     let (drop_params, stream_usage) =
         (switch(reader, "drop_params"), switch(reader, "stream_usage"));
-    let (params, params_unset) = params(reader, section);
+    let additional_drop_params = left_out(reader, &mut section);
+    let Params { params, places: params_places, unset: params_unset } = params(reader, section);
     Some(ModelEntry {
         place: Place::whole_file(&reader.file),
         model_name: String::new(),
@@ -189,6 +195,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         organization,
         extra_headers,
         params,
+        params_places,
         params_unset,
         timeout,
         stream_timeout,
@@ -198,6 +205,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         weights,
         order,
         drop_params,
+        additional_drop_params,
         mock_response,
         model_info: Map::new(),
     })
@@ -217,13 +225,46 @@ fn api_base(reader: &mut Reader<'_>, section: &mut Section<'_>) -> (Setting<Stri
     }
 }
 
+/// `additional_drop_params`: names of parameters. LiteLLM's paths into them are refused.
+fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<String> {
+    let Some(field) = section.take("additional_drop_params") else { return Vec::new() };
+    let mut names = Vec::new();
+    for item in reader.list(&field) {
+        let Some(name) = reader.text(&item) else { continue };
+        if keys::OF_CALLS.contains(&name.as_str()) {
+            reader.error(
+                &item,
+                format!("expected a parameter, found `{name}`, which every call has"),
+            );
+        } else if name.contains(['.', '[', '*']) {
+            let text = format!("expected a parameter's name, found the path `{name}`");
+            reader.error(&item, text);
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[derive(Default)]
+struct Params {
+    params: Map<String, Value>,
+    places: Vec<(String, Place)>,
+    unset: Vec<Unset>,
+}
+
 /// Every key left over is a request parameter, as in LiteLLM; `extra_body` is laid over them.
-fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> (Map<String, Value>, Vec<Unset>) {
-    let (mut params, mut missing) = (Map::new(), Vec::new());
+fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
+    let (mut all, mut missing) = (Params::default(), Vec::new());
     let extra_body = section.take("extra_body");
     for (key, field) in section.rest() {
-        if keys::PARAMS_NOT_YET.contains(&key) {
+        if is_own(key) {
             section.not_yet(reader, key);
+            continue;
+        }
+        if keys::OF_CLIENTS.contains(&key) {
+            let place = section.place_of_key(reader, key);
+            reader.problems.push(of_clients(place, key));
             continue;
         }
         if !keys::REQUEST_PARAMS.contains(&key) {
@@ -232,14 +273,32 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> (Map<String, Val
             reader.problems.push(Problem { text, ..problem });
         }
         if !field.node.is_null() {
-            params.insert(key.to_owned(), json(reader, &field, &mut missing));
+            all.places.push((key.to_owned(), section.place_of_key(reader, key)));
+            all.params.insert(key.to_owned(), json(reader, &field, &mut missing));
         }
     }
     if let Some(field) = extra_body {
-        params.extend(object(reader, &field, &mut missing));
+        let extra = object(reader, &field, &mut missing);
+        for (key, value) in extra {
+            let path = format!("{}.{key}", field.path);
+            let place = Place { path, ..reader.place(&field) };
+            if is_own(&key) {
+                reader.problems.push(not_acted_on(place, &key));
+            } else if keys::OF_CLIENTS.contains(&key.as_str()) || key == "model" {
+                reader.problems.push(of_clients(place, &key));
+            } else {
+                all.places.push((key.clone(), place));
+                all.params.insert(key, value);
+            }
+        }
     }
     let unset = missing.iter();
     let unset = unset.map(|it| reader.note_unset(&it.field, &it.variable, Severity::Warning));
-    let unset = unset.collect();
-    (params, unset)
+    all.unset = unset.collect();
+    all
+}
+
+fn of_clients(place: Place, key: &str) -> Problem {
+    let text = format!("`{key}` is not used: each call says it for itself");
+    Problem::warning(place, text).remedy("remove it")
 }

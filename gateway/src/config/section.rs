@@ -151,7 +151,7 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn not_acted_on(place: Place, key: &str) -> Problem {
+pub(super) fn not_acted_on(place: Place, key: &str) -> Problem {
     Problem::warning(place, format!("`{key}` is not used: this gateway does not act on it"))
 }
 

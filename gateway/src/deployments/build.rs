@@ -97,6 +97,7 @@ impl Builder<'_> {
             given => given.clone(),
         };
         self.check_key(&api_key, &entry.place);
+        self.check_params(provider, entry);
         let id = self.id(entry, &api_base);
         let timeouts = self.timeouts(entry);
         let (litellm, router) = (&self.config.litellm, &self.config.router);
@@ -123,6 +124,7 @@ impl Builder<'_> {
             weight: 1.0,
             order: entry.order,
             drop_params: entry.drop_params.unwrap_or(litellm.drop_params),
+            leave_out: entry.additional_drop_params.clone(),
             mock_response: entry.mock_response.clone(),
             model_info: Value::Object(entry.model_info.clone()),
             answer_headers: OnceLock::new(),
@@ -138,6 +140,20 @@ impl Builder<'_> {
             self.problems.push(Problem::error(entry.api_base.1.clone(), error.to_string()));
         })
         .ok()
+    }
+
+    /// What the provider has no counterpart for is left out of every call.
+    fn check_params(&mut self, provider: &Provider, entry: &ModelEntry) {
+        for name in provider.dialect.unfit(&entry.params) {
+            // Of a name given twice the last place is the one that counts.
+            let place = entry.params_places.iter().rev().find(|(of, _)| of == name);
+            let place = place.map_or(&entry.place, |(_, place)| place).clone();
+            let text = format!(
+                "`{name}` is not sent: the provider `{}` has no such parameter, or not with this value",
+                provider.name
+            );
+            self.problems.push(Problem::warning(place, text).remedy("remove it"));
+        }
     }
 
     fn check_wildcards(&mut self, entry: &ModelEntry) {
@@ -268,6 +284,7 @@ impl Builder<'_> {
             weight: 1.0,
             order: 0,
             drop_params: litellm.drop_params,
+            leave_out: Vec::new(),
             mock_response: None,
             model_info: Value::Object(Map::new()),
             answer_headers: OnceLock::new(),

@@ -208,12 +208,11 @@ impl Body {
         found.is_some()
     }
 
-    /// Removes every member of these names.
-    pub(crate) fn remove_all(&mut self, names: &[&str]) {
+    /// Removes every member whose name is unwanted.
+    pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&[u8]) -> bool) {
         for index in 0..self.entries.len() {
             let entry = &self.entries[index];
-            let name = self.name(entry);
-            if entry.value != Value::Removed && names.iter().any(|it| *it.as_bytes() == *name) {
+            if entry.value != Value::Removed && unwanted(&self.name(entry)) {
                 self.entries[index].value = Value::Removed;
                 self.edited = true;
             }

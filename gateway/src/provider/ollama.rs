@@ -8,6 +8,7 @@ mod content;
 mod dialect;
 mod error;
 mod json;
+mod logprobs;
 mod messages;
 mod params;
 mod reply;
@@ -18,7 +19,7 @@ mod wire;
 
 pub(crate) use error::{ReplyError, StreamError, upstream_error};
 pub(crate) use reply::chat_reply;
-pub(crate) use request::chat_request;
+pub(crate) use request::{chat_request, unfit};
 pub(crate) use stream::ChatStream;
 
 /// Where Ollama listens when neither the deployment nor the environment says otherwise.

@@ -9,7 +9,7 @@ mod whole;
 
 use super::{
     AnswerFault, Asked, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamTranslator,
-    Translated, UpstreamError, Usage, said,
+    Translated, UpstreamError, Usage, own::is_own, said,
 };
 use crate::{
     failure::Failure,
@@ -19,46 +19,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::borrow::Cow;
 use usage::usage;
-
-/// Members of a request that steer a proxy and must never reach an upstream.
-pub(crate) const PROXY_MEMBERS: &[&str] = &[
-    "litellm_params",
-    "metadata",
-    "litellm_metadata",
-    "tags",
-    "cache",
-    "guardrails",
-    "drop_params",
-    "num_retries",
-    "timeout",
-    "request_timeout",
-    "stream_timeout",
-    "fallbacks",
-    "disable_fallbacks",
-    "context_window_fallbacks",
-    "content_policy_fallbacks",
-    "allowed_openai_params",
-    "extra_body",
-    "mock_response",
-    "mock_testing_fallbacks",
-    "mock_timeout",
-    "mock_delay",
-    "api_key",
-    "api_base",
-    "base_url",
-    "api_version",
-    "organization",
-    "headers",
-    "extra_headers",
-    "extra_query",
-    "custom_llm_provider",
-    "model_info",
-    "max_retries",
-    "litellm_call_id",
-    "litellm_logging_obj",
-    "secret_fields",
-    "proxy_server_request",
-];
 
 /// OpenAI itself, and every server that speaks like it.
 #[derive(Debug)]
@@ -70,9 +30,16 @@ impl Dialect for OpenAi {
         if let Some(extra) = body.member_bytes("extra_body").filter(|json| **json != *b"null") {
             merge(body, &extra)?;
         }
-        body.remove_all(PROXY_MEMBERS);
+        let kept_back = |name: &[u8]| {
+            is_own(name) || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
+        };
+        body.remove_all(kept_back);
         for (name, value) in to.params {
-            add_default(body, name, value);
+            // Options of a stream are refused where there is none.
+            let without_stream = name == "stream_options" && !to.stream;
+            if !without_stream && !kept_back(name.as_bytes()) {
+                add_default(body, name, value);
+            }
         }
         if to.stream && to.stream_usage {
             ask_for_usage(body);
@@ -155,14 +122,8 @@ fn merge(body: &mut Body, extra: &Bytes) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A deployment's default: the client's own value wins, but for an object's missing members.
+/// A deployment's default: the client's own value wins.
 fn add_default(body: &mut Body, name: &str, value: &Value) {
-    if name == "extra_body" {
-        for (name, value) in value.as_object().into_iter().flatten() {
-            add_default(body, name, value);
-        }
-        return;
-    }
     // Two names of one limit: the client's is the one that counts.
     let other = match name {
         "max_tokens" => "max_completion_tokens",
@@ -233,7 +194,7 @@ mod tests {
             ("temperature", serde_json::json!(0)),
             ("top_p", serde_json::json!(0.5)),
             ("max_completion_tokens", serde_json::json!(9)),
-            ("extra_body", serde_json::json!({"top_k": 3, "temperature": 2})),
+            ("top_k", serde_json::json!(3)),
         ] {
             add_default(&mut body, name, &value);
         }

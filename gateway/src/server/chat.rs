@@ -277,6 +277,7 @@ fn request_to(target: &Target, body: &mut Body, stream: bool) -> Result<Outgoing
         api_base: target.api_base(),
         params: &target.params(),
         drop_params: deployment.drop_params,
+        leave_out: &deployment.leave_out,
         stream,
         stream_usage: deployment.stream_usage,
     };

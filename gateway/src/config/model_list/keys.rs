@@ -1,41 +1,16 @@
 //! The names that may stand in a `model_list` entry beside those that are read by name. What is in
-//! none of these lists draws a warning.
+//! none of these lists, nor among the gateway's own members (`provider::own`), draws a warning.
+
+use crate::provider::own;
 
 /// Beside `model_name`.
 pub(super) const ENTRY_NOT_YET: &[&str] = &["access_groups", "model_group", "tpm", "rpm"];
 
-/// In `litellm_params`, meant for the proxy and never sent upstream.
-pub(super) const PARAMS_NOT_YET: &[&str] = &[
-    "allowed_openai_params",
-    "api_version",
-    "auto_router_config",
-    "budget_duration",
-    "cache_control_injection_points",
-    "configurable_clientside_auth_params",
-    "cooldown_time",
-    "default_api_key_rpm_limit",
-    "default_api_key_tpm_limit",
-    "fallbacks",
-    "input_cost_per_second",
-    "input_cost_per_token",
-    "litellm_credential_name",
-    "litellm_trace_id",
-    "max_budget",
-    "max_file_size_mb",
-    "max_parallel_requests",
-    "max_retries",
-    "merge_reasoning_content_in_choices",
-    "model_info",
-    "output_cost_per_second",
-    "output_cost_per_token",
-    "region_name",
-    "ssl_verify",
-    "supports_system_message",
-    "tags",
-    "use_chat_completions_api",
-    "use_in_pass_through",
-    "use_litellm_proxy",
-];
+/// What makes a call, so that it cannot be left out of one.
+pub(super) const OF_CALLS: &[&str] = &["model", "messages", "stream"];
+
+/// In `litellm_params`, what would speak against the client: it gets a stream, or several choices, when it asks.
+pub(super) const OF_CLIENTS: &[&str] = &["messages", "n", "prompt", "stream"];
 
 /// In `litellm_params`, known to OpenAI's API or to a provider.
 pub(super) const REQUEST_PARAMS: &[&str] = &[
@@ -51,13 +26,11 @@ pub(super) const REQUEST_PARAMS: &[&str] = &[
     "logprobs",
     "max_completion_tokens",
     "max_tokens",
-    "metadata",
     "min_p",
     "mirostat",
     "mirostat_eta",
     "mirostat_tau",
     "modalities",
-    "n",
     "num_batch",
     "num_ctx",
     "num_gpu",
@@ -96,5 +69,5 @@ pub(super) const REQUEST_PARAMS: &[&str] = &[
 ];
 
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    PARAMS_NOT_YET.iter().chain(REQUEST_PARAMS).copied()
+    own::NAMES.iter().chain(REQUEST_PARAMS).copied()
 }

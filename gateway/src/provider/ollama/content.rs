@@ -44,6 +44,27 @@ impl<'a> Content<'a> {
         Ok(content)
     }
 
+    /// Adds the pictures of Ollama's own `images`.
+    pub(super) fn add_images(
+        &mut self,
+        source: Option<&'a RawValue>,
+        at: usize,
+    ) -> Result<(), TranslateError> {
+        let Some(source) = set(source) else { return Ok(()) };
+        let images = elements(source).ok_or_else(|| TranslateError::WrongType {
+            param: format!("messages[{at}].images"),
+            expected: "an array of pictures",
+            found: kind(source),
+        })?;
+        for (index, picture) in images.enumerate() {
+            let place = || format!("messages[{at}].images[{index}]");
+            let picture = serde_json::from_str(picture)
+                .map_err(|_| TranslateError::Image { param: place(), problem: "is no text" })?;
+            self.images.push(image(Some(picture), &place)?);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, part: &Part<'a>, place: &dyn Fn() -> String) -> Result<(), TranslateError> {
         let (field, value) = match &*part.kind.0 {
             "text" => ("text", part.text),

@@ -1,7 +1,8 @@
 //! The gateway's [`Dialect`] over this room's translations.
 
 use super::{
-    ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, upstream_error,
+    ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, unfit,
+    upstream_error,
 };
 use crate::{
     failure::Failure,
@@ -12,12 +13,13 @@ use crate::{
     },
     stream::{Leading, Lines},
 };
+use serde_json::{Map, Value};
 
 impl Dialect for Ollama {
     fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         let body = body.rendered();
-        let translated =
-            chat_request(&body, to.model, to.params, to.drop_params).map_err(|error| {
+        let translated = chat_request(&body, to.model, to.params, to.drop_params, to.leave_out)
+            .map_err(|error| {
                 let failure = Failure::invalid(error.message());
                 match error.param() {
                     Some(param) => failure.param(param),
@@ -25,6 +27,10 @@ impl Dialect for Ollama {
                 }
             })?;
         Ok(Outgoing { url: chat_url(to.api_base), body: [translated.into()].into() })
+    }
+
+    fn unfit<'p>(&self, params: &'p Map<String, Value>) -> Vec<&'p str> {
+        unfit(params)
     }
 
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {

@@ -63,15 +63,16 @@ pub(crate) enum TranslateError {
     /// A name that two readers may take differently.
     #[error("{0}")]
     Ambiguous(#[from] Ambiguity),
-    /// Parameters that would change the answer and have no counterpart in Ollama.
+    /// Parameters that Ollama cannot honour: it has no counterpart, or nobody knows them.
     #[error(
         "Ollama's chat API does not support {}; leave out what is named, or set `drop_params: true` \
-         (in `litellm_settings`, the deployment's `litellm_params` or the request) to have it ignored",
+         (in `litellm_settings`, the deployment's `litellm_params` or the request) to have it ignored; \
+         options of Ollama's own may stand in `options`",
         quoted(names)
     )]
     UnsupportedParams {
         /// Their names, at least one.
-        names: Vec<&'static str>,
+        names: Vec<String>,
     },
 }
 
@@ -91,7 +92,7 @@ impl TranslateError {
             | Self::Image { param, .. }
             | Self::ContentPart { param } => Some(param),
             Self::Ambiguous(ambiguity) => Some(&ambiguity.path),
-            Self::UnsupportedParams { names } => names.first().copied(),
+            Self::UnsupportedParams { names } => names.first().map(String::as_str),
         }
     }
 }
@@ -145,7 +146,7 @@ pub(super) fn error_said(error: &RawValue) -> UpstreamError {
     })
 }
 
-fn quoted(names: &[&str]) -> String {
+fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 

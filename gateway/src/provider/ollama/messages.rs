@@ -4,7 +4,9 @@
 //! it has to be looked at (pictures, a leading `<think>` block, arguments). Called by `request`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -22,21 +24,68 @@ use super::thinking;
 pub(super) struct Message<'a> {
     role: Option<&'a RawValue>,
     content: Option<&'a RawValue>,
-    reasoning_content: Option<&'a RawValue>,
+    refusal: Option<&'a RawValue>,
+    reasoning: [Option<&'a RawValue>; REASONING.len()],
+    images: Option<&'a RawValue>,
+    audio: Option<&'a RawValue>,
     name: Option<&'a RawValue>,
     tool_calls: Option<&'a RawValue>,
     function_call: Option<&'a RawValue>,
     tool_call_id: Option<&'a RawValue>,
+    tool_name: Option<&'a RawValue>,
+}
+
+/// What servers call an assistant's reasoning; the first that is set counts.
+const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
+
+/// The tools of the calls so far, by the calls' ids: Ollama wants a result to name its tool, OpenAI's clients give the
+/// id alone. Results follow their calls, so of many calls the older ones are forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Called<'a> {
+    hasher: RandomState,
+    tools: HashMap<u64, Text<'a>>,
+}
+
+impl<'a> Called<'a> {
+    /// So many calls are kept, far more than one turn has.
+    const MOST: usize = 4096;
+
+    fn note(&mut self, id: Text<'_>, tool: Text<'a>) {
+        if self.tools.len() >= Self::MOST {
+            self.tools.clear();
+        }
+        self.tools.insert(self.key(id), tool);
+    }
+
+    fn tool(&self, id: Text<'_>) -> Option<Text<'a>> {
+        if self.tools.is_empty() {
+            return None;
+        }
+        self.tools.get(&self.key(id)).copied()
+    }
+
+    fn key(&self, id: Text<'_>) -> u64 {
+        let decoded = id.decode();
+        self.hasher.hash_one(decoded.as_deref().unwrap_or(id.escaped()))
+    }
 }
 
 /// Appends the Ollama form of message number `at`; leaves a partial message behind when it fails.
-pub(super) fn write_message(
+pub(super) fn write_message<'a>(
     out: &mut Vec<u8>,
     at: usize,
-    message: &Message<'_>,
+    message: &Message<'a>,
+    called: &mut Called<'a>,
 ) -> Result<(), TranslateError> {
     let role = role(message, at)?;
-    let content = Content::of(message.content, at)?;
+    if set(message.audio).is_some() {
+        return Err(TranslateError::ContentPart { param: format!("messages[{at}].audio") });
+    }
+    let mut content = Content::of(message.content, at)?;
+    content.add_images(message.images, at)?;
+    if content.texts.is_empty() {
+        content.texts.extend(string(message.refusal, || format!("messages[{at}].refusal"))?);
+    }
     out.extend_from_slice(b"{\"role\":");
     match &*role {
         "developer" => push_string(out, "system"),
@@ -47,24 +96,44 @@ pub(super) fn write_message(
     out.extend_from_slice(b",\"images\":[");
     push_list(out, &content.images, |out, image| push_string(out, image));
     out.push(b']');
-    write_tool_calls(out, message, at)?;
-    if let Some(id) = string(message.tool_call_id, || format!("messages[{at}].tool_call_id"))? {
-        out.extend_from_slice(b",\"tool_call_id\":");
-        Piece::Source(id).write(out);
-    }
-    // The result of a legacy function call is tied to its call by name, having no id.
-    if role == "function"
-        && let Some(name) = string(message.name, || format!("messages[{at}].name"))?
-    {
-        out.extend_from_slice(b",\"tool_name\":");
-        Piece::Source(name).write(out);
+    write_tool_calls(out, message, at, called)?;
+    if matches!(&*role, "tool" | "function") {
+        write_result(out, message, at, called)?;
     }
     out.push(b'}');
     Ok(())
 }
 
+/// Appends what ties the result of a tool to its call: the id, and the tool's name, which the result of a legacy
+/// function call has instead of an id.
+fn write_result(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: usize,
+    called: &Called<'_>,
+) -> Result<(), TranslateError> {
+    let id = string(message.tool_call_id, || format!("messages[{at}].tool_call_id"))?;
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"tool_call_id\":");
+        Piece::Source(id).write(out);
+    }
+    let own = string(message.tool_name, || format!("messages[{at}].tool_name"))?;
+    let own = match own {
+        None => string(message.name, || format!("messages[{at}].name"))?,
+        own => own,
+    };
+    let named = own.filter(|name| !name.escaped().is_empty());
+    if let Some(name) = named.or_else(|| id.and_then(|id| called.tool(id))) {
+        out.extend_from_slice(b",\"tool_name\":");
+        Piece::Source(name).write(out);
+    }
+    Ok(())
+}
+
 #[derive(Debug, Deserialize)]
 struct ToolCall<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     function: Option<Function<'a>>,
 }
@@ -93,8 +162,12 @@ fn write_text(
     at: usize,
 ) -> Result<(), TranslateError> {
     if role == "assistant" {
-        let path = || format!("messages[{at}].reasoning_content");
-        if let Some(reasoning) = string(message.reasoning_content, path)? {
+        let mut reasoning = None;
+        for (name, value) in REASONING.iter().zip(message.reasoning) {
+            let text = string(value, || format!("messages[{at}].{name}"))?;
+            reasoning = reasoning.or(text.filter(|text| !text.escaped().is_empty()));
+        }
+        if let Some(reasoning) = reasoning {
             out.extend_from_slice(b",\"thinking\":");
             Piece::Source(reasoning).write(out);
         } else if content.texts.first().is_some_and(|text| text.may_open_with_tag()) {
@@ -117,10 +190,11 @@ fn write_text(
 }
 
 /// Appends `tool_calls`, from the message's own or from a legacy `function_call`; nothing when there are none.
-fn write_tool_calls(
+fn write_tool_calls<'a>(
     out: &mut Vec<u8>,
-    message: &Message<'_>,
+    message: &Message<'a>,
     at: usize,
+    called: &mut Called<'a>,
 ) -> Result<(), TranslateError> {
     let Some(list) = set(message.tool_calls) else {
         return write_legacy_call(out, message, at);
@@ -133,18 +207,39 @@ fn write_tool_calls(
     for (index, call) in calls.enumerate() {
         any = true;
         let place = format!("messages[{at}].tool_calls[{index}]");
-        let Ok(ToolCall { function }) = serde_json::from_str(call) else {
+        let Ok(ToolCall { id, function }) = serde_json::from_str(call) else {
             return Err(wrong(place, "an object with a `function` object", kind_of(call)));
         };
         let path = format!("{place}.function");
         let function = function.ok_or_else(|| TranslateError::Missing { param: path.clone() })?;
-        out.extend_from_slice(if index == 0 { b",\"tool_calls\":[" } else { b"," });
-        write_function(out, &function, &path)?;
+        grow(out, call.len() + ROOM);
+        let id = string(id, || format!("{place}.id"))?;
+        let id = id.filter(|id| !id.escaped().is_empty());
+        out.extend_from_slice(if index == 0 { b",\"tool_calls\":[{" } else { b",{" });
+        if let Some(id) = id {
+            out.extend_from_slice(b"\"id\":");
+            Piece::Source(id).write(out);
+            out.push(b',');
+        }
+        let tool = write_function(out, &function, index, &path)?;
+        if let Some(id) = id {
+            called.note(id, tool);
+        }
     }
     if any {
         out.push(b']');
     }
     Ok(())
+}
+
+/// What a call gains on the way.
+const ROOM: usize = 64;
+
+/// Makes room by halves: many small calls gain much of their length, and twice the room would be too much of it.
+fn grow(out: &mut Vec<u8>, more: usize) {
+    if out.capacity() - out.len() < more {
+        out.reserve_exact(more.max(out.len() / 2));
+    }
 }
 
 fn write_legacy_call(
@@ -158,26 +253,30 @@ fn write_legacy_call(
         let expected = "an object with `name` and `arguments`";
         return Err(TranslateError::WrongType { param: path, expected, found: kind(call) });
     };
-    out.extend_from_slice(b",\"tool_calls\":[");
-    write_function(out, &function, &path)?;
+    out.extend_from_slice(b",\"tool_calls\":[{");
+    write_function(out, &function, 0, &path)?;
     out.push(b']');
     Ok(())
 }
 
-fn write_function(
+/// Appends the rest of a call behind its `{`; returns the function's name.
+fn write_function<'a>(
     out: &mut Vec<u8>,
-    function: &Function<'_>,
+    function: &Function<'a>,
+    index: usize,
     path: &str,
-) -> Result<(), TranslateError> {
+) -> Result<Text<'a>, TranslateError> {
     let param = || format!("{path}.name");
     let name = string(function.name, param)?;
     let name = name.ok_or_else(|| TranslateError::Missing { param: param() })?;
-    out.extend_from_slice(b"{\"function\":{\"name\":");
+    out.extend_from_slice(b"\"function\":{\"index\":");
+    out.extend_from_slice(index.to_string().as_bytes());
+    out.extend_from_slice(b",\"name\":");
     Piece::Source(name).write(out);
     out.extend_from_slice(b",\"arguments\":");
     out.extend_from_slice(arguments(function.arguments, path)?.as_bytes());
     out.extend_from_slice(b"}}");
-    Ok(())
+    Ok(name)
 }
 
 /// The arguments as the text of a JSON object. OpenAI sends that text inside a string; absent, `null` and empty
@@ -227,11 +326,17 @@ impl<'de> Visitor<'de> for MessageVisitor {
             let field = match &*key {
                 "role" => &mut message.role,
                 "content" => &mut message.content,
-                "reasoning_content" => &mut message.reasoning_content,
+                "refusal" => &mut message.refusal,
+                "reasoning_content" => &mut message.reasoning[0],
+                "reasoning" => &mut message.reasoning[1],
+                "thinking" => &mut message.reasoning[2],
+                "images" => &mut message.images,
+                "audio" => &mut message.audio,
                 "name" => &mut message.name,
                 "tool_calls" => &mut message.tool_calls,
                 "function_call" => &mut message.function_call,
                 "tool_call_id" => &mut message.tool_call_id,
+                "tool_name" => &mut message.tool_name,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

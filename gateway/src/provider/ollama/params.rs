@@ -12,23 +12,29 @@ use serde_json::value::RawValue;
 
 use super::error::TranslateError;
 use super::json::{Members, Str, Text, elements, kind, push_list, push_string, set};
-use crate::json::check_names;
-use tables::{TOP_LEVEL, UNSUPPORTED, is_internal, same_value};
+use crate::json::{check_names, walk};
+use crate::provider::own::is_own;
+use tables::{Verdict, same_value};
 
 pub(super) mod tables;
 
 /// The `tool_choice` that rules tools out.
 const NONE: &str = r#""none""#;
 
+/// What a message calls a tool that is no function.
+const FOREIGN_TOOL: &str = "tools[].type";
+
+/// So many names an error gives.
+const NAMED: usize = 16;
+
 /// Everything of a call but its messages, in Ollama's terms.
 #[derive(Debug)]
 pub(super) struct Params<'a> {
-    upstream_model: &'a str,
     options: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     top_level: BTreeMap<&'static str, &'a str>,
     tools: Tools<'a>,
     tools_forbidden: bool,
-    unsupported: BTreeSet<&'static str>,
+    unsupported: BTreeSet<Cow<'a, str>>,
     drop_unsupported: bool,
 }
 
@@ -42,9 +48,8 @@ enum Tools<'a> {
 
 impl<'a> Params<'a> {
     /// No parameters yet. `drop_unsupported` forgives what Ollama cannot do; a layer may also ask for that.
-    pub(super) fn new(upstream_model: &'a str, drop_unsupported: bool) -> Self {
+    pub(super) fn new(drop_unsupported: bool) -> Self {
         Self {
-            upstream_model,
             options: BTreeMap::new(),
             top_level: BTreeMap::new(),
             tools: Tools::None,
@@ -67,8 +72,11 @@ impl<'a> Params<'a> {
                 self.set_option("num_predict", Cow::Borrowed(limit.get()));
             }
         }
+        if let Some(reasoning) = value("reasoning") {
+            self.apply_reasoning(reasoning)?;
+        }
         if let Some(effort) = value("reasoning_effort") {
-            self.top_level.insert("think", self.think(effort)?);
+            self.top_level.insert("think", think("reasoning_effort", effort)?);
         }
         if let Some(format) = value("response_format") {
             self.apply_response_format(format)?;
@@ -80,7 +88,7 @@ impl<'a> Params<'a> {
             self.tools = Tools::Functions(functions);
         }
         for (Str(key), source) in layer {
-            if set(Some(source)).is_some() && !is_internal(key) {
+            if set(Some(source)).is_some() {
                 self.apply_one(key, source)?;
             }
         }
@@ -88,56 +96,71 @@ impl<'a> Params<'a> {
     }
 
     fn apply_one(&mut self, key: &'a str, source: &'a RawValue) -> Result<(), TranslateError> {
-        if let Some(name) = TOP_LEVEL.iter().find(|name| **name == key) {
-            self.top_level.insert(name, source.get());
-            return Ok(());
-        }
-        match key {
-            // Already applied, being weaker than what is applied here.
-            "options"
-            | "max_tokens"
-            | "max_completion_tokens"
-            | "reasoning_effort"
-            | "response_format"
-            | "functions" => {}
-            // Ollama cannot be told which tool to use, only be given none.
-            "tool_choice" => self.tools_forbidden = source.get() == NONE,
-            "function_call" => {
-                self.tools_forbidden = source.get() == NONE;
-                self.apply_unsupported(key, source);
-            }
-            "tools" => {
-                if kind(source) != "an array" {
-                    return Err(wrong_type("tools", "an array", source));
-                }
-                self.tools = Tools::Listed(source);
+        match tables::verdict(key) {
+            Some(Verdict::Call | Verdict::Indifferent) => {}
+            Some(Verdict::Member) => {
+                self.top_level.insert(tables::name(key), source.get());
             }
             // Ollama refuses a `stop` that is not a list.
-            "stop" if Text::of(source).is_some() => {
+            Some(Verdict::Runtime) if key == "stop" && Text::of(source).is_some() => {
                 self.set_option(key, Cow::Owned(format!("[{}]", source.get())));
             }
-            // `frequency_penalty` is among the rest: Ollama has an option of that name on OpenAI's scale, 0 being
-            // neutral. Its `repeat_penalty` is another thing, a factor whose neutral value is 1.
-            _ => {
-                if !self.apply_unsupported(key, source) {
-                    self.set_option(key, Cow::Borrowed(source.get()));
-                }
+            // `frequency_penalty` is on OpenAI's scale, 0 being neutral. Ollama's `repeat_penalty` is another thing,
+            // a factor whose neutral value is 1.
+            Some(Verdict::Runtime) => self.set_option(key, Cow::Borrowed(source.get())),
+            Some(Verdict::Translated) => self.apply_translated(key, source)?,
+            Some(Verdict::Unsupported(neutral)) => {
+                let changes_nothing = neutral.iter().any(|it| same_value(source.get(), it));
+                self.note_unsupported(key, !changes_nothing);
             }
+            None if is_own(key) => {}
+            None => self.note_unsupported(key, true),
         }
         Ok(())
     }
 
-    /// Notes a parameter Ollama cannot honour; `false` when `key` is no such parameter.
-    fn apply_unsupported(&mut self, key: &str, source: &RawValue) -> bool {
-        let Some(&(name, neutral)) = UNSUPPORTED.iter().find(|(name, _)| *name == key) else {
-            return false;
-        };
-        if neutral.iter().any(|neutral| same_value(source.get(), neutral)) {
-            self.unsupported.remove(name);
-        } else {
-            self.unsupported.insert(name);
+    /// What does not depend on the order of the members; the rest of them `apply` has read before.
+    fn apply_translated(
+        &mut self,
+        key: &'a str,
+        source: &'a RawValue,
+    ) -> Result<(), TranslateError> {
+        match key {
+            // Ollama cannot be told which tool to use, only be given none.
+            "tool_choice" | "function_call" => {
+                self.tools_forbidden = same_value(source.get(), NONE);
+                self.note_unsupported(key, !tables::is_honoured_choice(source.get()));
+            }
+            "tools" => {
+                let tools = elements(source);
+                let mut tools = tools.ok_or_else(|| wrong_type("tools", "an array", source))?;
+                self.note_unsupported(FOREIGN_TOOL, tools.any(is_foreign));
+                self.tools = Tools::Listed(source);
+            }
+            _ => {}
         }
-        true
+        Ok(())
+    }
+
+    /// A later layer may say otherwise of the same parameter.
+    fn note_unsupported(&mut self, key: &'a str, unsupported: bool) {
+        if !unsupported {
+            self.unsupported.remove(key);
+        } else if self.unsupported.len() < NAMED {
+            self.unsupported.insert(Cow::Borrowed(key));
+        }
+    }
+
+    fn apply_reasoning(&mut self, source: &'a RawValue) -> Result<(), TranslateError> {
+        if kind(source) == "an object" {
+            check_names(source.get(), "reasoning", |_| {})?;
+        }
+        let reasoning: Members<'a> = serde_json::from_str(source.get())
+            .map_err(|_| wrong_type("reasoning", "an object", source))?;
+        if let Some(effort) = set(reasoning.get("effort").copied()) {
+            self.top_level.insert("think", think("reasoning.effort", effort)?);
+        }
+        Ok(())
     }
 
     fn apply_options(&mut self, source: &'a RawValue) -> Result<(), TranslateError> {
@@ -185,16 +208,14 @@ impl<'a> Params<'a> {
         self.options.insert(Cow::Borrowed(key), value);
     }
 
-    fn think(&self, effort: &'a RawValue) -> Result<&'a str, TranslateError> {
-        if Text::of(effort).is_none() {
-            return Err(wrong_type("reasoning_effort", "a string", effort));
-        }
-        // gpt-oss is the one family that takes a level; the others can only be switched on or off.
-        if self.upstream_model.starts_with("gpt-oss") {
-            return Ok(effort.get());
-        }
-        let thinks = matches!(effort.get(), r#""low""# | r#""medium""# | r#""high""#);
-        Ok(if thinks { "true" } else { "false" })
+    /// What cannot be honoured of the layers so far is left out; they are the operator's, who was warned at start.
+    pub(super) fn forgive(&mut self) {
+        self.unsupported.clear();
+    }
+
+    /// The names of what cannot be honoured.
+    pub(super) fn unsupported(&self) -> impl Iterator<Item = &str> {
+        self.unsupported.iter().map(|name| &**name)
     }
 
     /// Refuses the call when a parameter would have to be dropped that may not be.
@@ -202,7 +223,7 @@ impl<'a> Params<'a> {
         if self.unsupported.is_empty() || self.drop_unsupported {
             return Ok(());
         }
-        Err(TranslateError::UnsupportedParams { names: self.unsupported.iter().copied().collect() })
+        Err(TranslateError::UnsupportedParams { names: self.unsupported().map(shown).collect() })
     }
 
     /// Appends `,"options":{…}`, always, then the top-level members and tools that are set.
@@ -230,6 +251,12 @@ impl Tools<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::None => {}
+            Self::Listed(tools) if elements(tools).into_iter().flatten().any(is_foreign) => {
+                out.extend_from_slice(b",\"tools\":[");
+                let own = elements(tools).into_iter().flatten().filter(|tool| !is_foreign(tool));
+                push_list(out, own, |out, tool| out.extend_from_slice(tool.as_bytes()));
+                out.push(b']');
+            }
             Self::Listed(tools) => {
                 out.extend_from_slice(b",\"tools\":");
                 out.extend_from_slice(tools.get().as_bytes());
@@ -259,6 +286,30 @@ struct ResponseFormat<'a> {
 struct JsonSchema<'a> {
     #[serde(borrow)]
     schema: Option<&'a RawValue>,
+}
+
+/// Whether a tool is of another type than `function`, the only one Ollama has.
+fn is_foreign(tool: &str) -> bool {
+    let kind = walk::value(tool, "type").filter(|kind| *kind != "null");
+    kind.is_some_and(|kind| walk::decoded(kind) != "function")
+}
+
+/// The `think` of an effort, by the rule Ollama has for OpenAI's clients. What that does not know is for Ollama to
+/// judge, which knows the model: one without levels takes each but `none` as on.
+fn think<'a>(param: &str, effort: &'a RawValue) -> Result<&'a str, TranslateError> {
+    let text = Text::of(effort).ok_or_else(|| wrong_type(param, "a string", effort))?;
+    Ok(match text.decode().as_deref() {
+        Ok("none") => "false",
+        Ok("minimal") => r#""low""#,
+        Ok("xhigh") => r#""max""#,
+        _ => effort.get(),
+    })
+}
+
+/// A name as a message shows it.
+fn shown(name: &str) -> String {
+    const LONGEST: usize = 64;
+    name.char_indices().nth(LONGEST).map_or(name, |(end, _)| &name[..end]).to_owned()
 }
 
 fn wrong_type(param: &str, expected: &'static str, found: &RawValue) -> TranslateError {

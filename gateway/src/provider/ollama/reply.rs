@@ -4,6 +4,7 @@
 
 use super::error::ReplyError;
 use super::json::{Piece, push_string};
+use super::logprobs;
 use super::thinking;
 use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, push_usage};
 use crate::provider::{Echo, Usage};
@@ -43,8 +44,12 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
     out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
     write_message(&mut out, message, echo).map_err(malformed)?;
     let reason = answer.finish_reason(!message.tool_calls().is_empty());
-    let end = format!(",\"refusal\":null}},\"logprobs\":null,\"finish_reason\":\"{reason}\"}}]");
-    out.extend_from_slice(end.as_bytes());
+    out.extend_from_slice(b",\"refusal\":null},\"logprobs\":");
+    let mut tokens = Vec::new();
+    answer.write_logprobs(&mut tokens).map_err(malformed)?;
+    let parts = [logprobs::OPEN, &tokens, logprobs::CLOSE];
+    out.extend_from_slice(&if tokens.is_empty() { b"null".to_vec() } else { parts.concat() });
+    out.extend_from_slice(format!(",\"finish_reason\":\"{reason}\"}}]").as_bytes());
     if let Some(usage) = usage {
         out.push(b',');
         push_usage(&mut out, usage);

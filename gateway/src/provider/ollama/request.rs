@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 
 use super::error::TranslateError;
 use super::json::{Members, Str, elements, kind, kind_of, problem, push_string, set};
-use super::messages::{Message, write_message};
+use super::messages::{Called, Message, write_message};
 use super::params::Params;
-use super::params::tables::is_internal;
 use crate::json::check_names;
+use crate::provider::own::is_own;
 
 /// What is added around the client's own bytes: keys, `images` and the model's name.
 const ROOM: usize = 512;
@@ -22,8 +22,8 @@ const ROOM: usize = 512;
 /// Translates an OpenAI chat request into the body of `POST /api/chat`.
 ///
 /// `upstream_model` is Ollama's name for the model. `defaults` are the deployment's own parameters, in either
-/// API's spelling; what the client sends wins. With `drop_params`, parameters Ollama does not know are left out
-/// instead of refused.
+/// API's spelling; what the client sends wins. With `drop_params`, parameters Ollama cannot honour are left out
+/// instead of refused. Those of `leave_out` are sent for nobody.
 ///
 /// # Errors
 /// A body that is not a chat request, content Ollama cannot take, or parameters it does not support.
@@ -32,6 +32,7 @@ pub(crate) fn chat_request(
     upstream_model: &str,
     defaults: &Map<String, Value>,
     drop_params: bool,
+    leave_out: &[String],
 ) -> Result<Vec<u8>, TranslateError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| TranslateError::NotJson { reason: error.to_string() })?;
@@ -46,10 +47,14 @@ pub(crate) fn chat_request(
     let stream = streams(&members)?;
 
     let defaults = serde_json::to_string(defaults).unwrap_or_default();
-    let mut defaults = serde_json::from_str(&defaults).unwrap_or_default();
-    merge_extra_body(&mut defaults)?;
-    let mut params = Params::new(upstream_model, drop_params);
+    let mut defaults: Members<'_> = serde_json::from_str(&defaults).unwrap_or_default();
+    for name in leave_out {
+        members.remove(name.as_str());
+        defaults.remove(name.as_str());
+    }
+    let mut params = Params::new(drop_params);
     params.apply(&defaults)?;
+    params.forgive();
     params.apply(&members)?;
     params.check()?;
 
@@ -143,18 +148,30 @@ impl<'de> Visitor<'de> for MessagesSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut written = Ok(());
+        let mut called = Called::default();
         let mut at = 0;
         while let Some(message) = list.next_element::<Message<'de>>()? {
             if written.is_ok() {
                 if at > 0 {
                     self.out.push(b',');
                 }
-                written = write_message(self.out, at, &message);
+                written = write_message(self.out, at, &message, &mut called);
             }
             at += 1;
         }
         Ok(Some(written))
     }
+}
+
+/// The deployment's parameters that Ollama cannot honour.
+pub(crate) fn unfit(defaults: &Map<String, Value>) -> Vec<&str> {
+    let text = serde_json::to_string(defaults).unwrap_or_default();
+    let members: Members<'_> = serde_json::from_str(&text).unwrap_or_default();
+    let mut params = Params::new(true);
+    // A value of the wrong kind is for the calls to say, which may bring their own.
+    let _ = params.apply(&members);
+    let is_unfit = |name: &str| params.unsupported().any(|of| of.split('[').next() == Some(name));
+    defaults.keys().map(String::as_str).filter(|name| is_unfit(name)).collect()
 }
 
 /// Finds which value kept well-formed JSON from being a chat request. A second look, so that the first need not
@@ -207,7 +224,10 @@ fn merge_extra_body(members: &mut Members<'_>) -> Result<(), TranslateError> {
             expected: "an object",
             found: kind(extra),
         })?;
-    let ours = extra.into_iter().filter(|(key, _)| key.0 == "drop_params" || !is_internal(&key.0));
+    let call = |key: &str| matches!(key, "model" | "messages" | "stream");
+    let ours = extra
+        .into_iter()
+        .filter(|(key, _)| key.0 == "drop_params" || !(is_own(key.0.as_bytes()) || call(&key.0)));
     members.extend(ours);
     Ok(())
 }

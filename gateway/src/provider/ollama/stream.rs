@@ -5,6 +5,7 @@
 
 use super::error::StreamError;
 use super::json::{Piece, problem, push_string};
+use super::logprobs;
 use super::thinking::Splitter;
 use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, ToolCall, push_usage};
 use crate::provider::{Echo, Usage};
@@ -16,6 +17,8 @@ pub(crate) struct ChatStream {
     head: Vec<u8>,
     /// The chunk being written; kept for its memory.
     chunk: Vec<u8>,
+    /// Probabilities of tokens that no chunk has carried yet: a tag may still be growing out of these.
+    logprobs: Vec<u8>,
     ids: CallIds,
     splitter: Splitter,
     tool_calls: usize,
@@ -44,6 +47,7 @@ impl ChatStream {
         Self {
             head,
             chunk: Vec::new(),
+            logprobs: Vec::new(),
             ids: CallIds::new(&echo.id),
             splitter: Splitter::default(),
             tool_calls: 0,
@@ -72,6 +76,7 @@ impl ChatStream {
             NoAnswer::Error(said) => StreamError::Upstream(said),
             NoAnswer::Malformed(reason) => malformed(reason),
         })?;
+        answer.write_logprobs(&mut self.logprobs).map_err(malformed)?;
         match &answer.message {
             Some(message) => self.message(message, emit).map_err(malformed)?,
             None if self.any_message => {}
@@ -157,7 +162,8 @@ impl ChatStream {
         if !tool_calls.is_empty() {
             self.chunk.push(b']');
         }
-        self.chunk.extend_from_slice(b"},\"finish_reason\":null}");
+        self.close_delta();
+        self.chunk.extend_from_slice(b"\"finish_reason\":null}");
         self.close_choices();
         emit(&self.chunk);
         Ok(())
@@ -177,7 +183,8 @@ impl ChatStream {
         self.release(emit);
         self.open();
         let reason = answer.finish_reason(self.tool_calls > 0);
-        self.chunk.extend_from_slice(b"},\"finish_reason\":\"");
+        self.close_delta();
+        self.chunk.extend_from_slice(b"\"finish_reason\":\"");
         self.chunk.extend_from_slice(reason.as_bytes());
         self.chunk.extend_from_slice(b"\"}");
         self.close_choices();
@@ -190,6 +197,19 @@ impl ChatStream {
             push_usage(&mut self.chunk, usage);
             self.chunk.push(b'}');
             emit(&self.chunk);
+        }
+    }
+
+    /// Ends a chunk's `delta`, and says how probable its tokens were.
+    fn close_delta(&mut self) {
+        self.chunk.extend_from_slice(b"},");
+        if !self.logprobs.is_empty() {
+            self.chunk.extend_from_slice(b"\"logprobs\":");
+            for part in [logprobs::OPEN, &self.logprobs, logprobs::CLOSE] {
+                self.chunk.extend_from_slice(part);
+            }
+            self.chunk.push(b',');
+            self.logprobs.clear();
         }
     }
 

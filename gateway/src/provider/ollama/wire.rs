@@ -7,9 +7,11 @@ use serde_json::value::RawValue;
 
 use super::error::error_said;
 use super::json::{Piece, Text, kind, problem, push_string, set};
+use super::logprobs;
 use crate::provider::{UpstreamError, Usage, said::read_error};
 
-/// One object of `/api/chat`. Members that OpenAI has no place for (durations, dates) are not read.
+/// One object of `/api/chat`. What OpenAI has no place for is not read: durations, the date, the name and the host of a
+/// remote model.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer<'a> {
     #[serde(borrow)]
@@ -22,6 +24,8 @@ pub(super) struct Answer<'a> {
     prompt_eval_count: Option<&'a RawValue>,
     #[serde(borrow)]
     eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -97,6 +101,14 @@ impl<'a> Answer<'a> {
             completion_tokens: completion,
             total_tokens: prompt.saturating_add(completion),
         })
+    }
+
+    /// Appends the tokens' probabilities as the elements of OpenAI's `content`, behind what is there already.
+    pub(super) fn write_logprobs(&self, out: &mut Vec<u8>) -> Result<(), String> {
+        match set(self.logprobs) {
+            Some(tokens) => logprobs::write(out, tokens),
+            None => Ok(()),
+        }
     }
 
     /// OpenAI's word for why the answer ended. Reasons OpenAI does not know count as `stop`.

@@ -1,84 +1,119 @@
-//! The parameter tables: what is never sent, what Ollama cannot do, what stands beside `options`.
+//! Every parameter that Ollama's chat API or OpenAI's has, and what becomes of it.
 //!
-//! Whatever is in none of them is an option of Ollama's. Used by `params`; `request` asks what is internal.
+//! What is in no row is unknown: it is refused, or left out where dropping is allowed, for Ollama would pass over it in
+//! silence. The gateway's own members are not here; they are in `provider::own`.
 
 use serde_json::Value;
 
-/// Keys that mean something to the gateway or to OpenAI but never reach Ollama: what the call is made of, what
-/// belongs to the proxy, and hints that do not change the answer. Prefixes are in [`INTERNAL_PREFIXES`].
-const INTERNAL: [&str; 47] = [
-    "allowed_openai_params",
-    "additional_drop_params",
-    "api_base",
-    "api_key",
-    "api_version",
-    "base_url",
-    "cache",
-    "caching",
-    "cooldown_time",
-    "custom_llm_provider",
-    "disable_fallbacks",
-    "drop_params",
-    "extra_body",
-    "extra_headers",
-    "fallbacks",
-    "guardrails",
-    "headers",
-    "keepalive_seconds",
-    "max_parallel_requests",
-    "max_retries",
-    "messages",
-    "metadata",
-    "model",
-    "model_info",
-    "no-log",
-    "num_retries",
-    "order",
-    "organization",
-    "policies",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "request_timeout",
-    "rpm",
-    "safety_identifier",
-    "service_tier",
-    "ssl_verify",
-    "store",
-    "stream",
-    "stream_options",
-    "stream_timeout",
-    "tags",
-    "timeout",
-    "tpm",
-    "user",
-    "verbosity",
-    "weight",
+use Verdict::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
+
+/// What becomes of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The call itself; read by `request` and by the gateway.
+    Call,
+    /// A member of Ollama's request of the same name, sent as it stands.
+    Member,
+    /// One of Ollama's `options`, sent as it stands. A `stop` that is no list becomes one.
+    Runtime,
+    /// Ollama says it in another way; `params` does so.
+    Translated,
+    /// Left out whatever its value: it is about speed, price or who asks, and the answer is the same.
+    Indifferent,
+    /// Ollama has nothing like it. Under these values leaving it out changes nothing; every other one is refused.
+    Unsupported(&'static [&'static str]),
+}
+
+/// Values that leave tools to the model, or forbid them, which leaving them out does.
+const TOOL_CHOICES: &[&str] = &[r#""auto""#, r#""none""#];
+
+/// Sorted by name.
+pub(super) const PARAMETERS: [(&str, Verdict); 68] = [
+    ("audio", Unsupported(&[])),
+    ("draft_num_predict", Runtime),
+    ("embedding_only", Runtime),
+    ("f16_kv", Runtime),
+    ("format", Member),
+    ("frequency_penalty", Runtime),
+    ("function_call", Translated),
+    ("functions", Translated),
+    ("keep_alive", Member),
+    ("logit_bias", Unsupported(&["{}", "[]"])),
+    ("logits_all", Runtime),
+    ("logprobs", Member),
+    ("low_vram", Runtime),
+    ("main_gpu", Runtime),
+    ("max_completion_tokens", Translated),
+    ("max_tokens", Translated),
+    ("messages", Call),
+    ("min_p", Runtime),
+    ("mirostat", Runtime),
+    ("mirostat_eta", Runtime),
+    ("mirostat_tau", Runtime),
+    ("modalities", Unsupported(&[r#"["text"]"#])),
+    ("model", Call),
+    ("n", Unsupported(&["1"])),
+    ("num_batch", Runtime),
+    ("num_ctx", Runtime),
+    ("num_gpu", Runtime),
+    ("num_keep", Runtime),
+    ("num_predict", Runtime),
+    ("num_thread", Runtime),
+    ("numa", Runtime),
+    ("options", Translated),
+    ("parallel_tool_calls", Unsupported(&["true"])),
+    ("penalize_newline", Runtime),
+    ("prediction", Indifferent),
+    ("presence_penalty", Runtime),
+    ("prompt_cache_key", Indifferent),
+    ("prompt_cache_retention", Indifferent),
+    ("reasoning", Translated),
+    ("reasoning_effort", Translated),
+    ("repeat_last_n", Runtime),
+    ("repeat_penalty", Runtime),
+    ("response_format", Translated),
+    ("safety_identifier", Indifferent),
+    ("seed", Runtime),
+    ("service_tier", Unsupported(&[r#""auto""#, r#""default""#])),
+    ("shift", Member),
+    ("stop", Runtime),
+    ("store", Unsupported(&["false"])),
+    ("stream", Call),
+    ("stream_options", Call),
+    ("temperature", Runtime),
+    ("tfs_z", Runtime),
+    ("think", Member),
+    ("thinking", Unsupported(&[])),
+    ("tool_choice", Translated),
+    ("tools", Translated),
+    ("top_k", Runtime),
+    ("top_logprobs", Member),
+    ("top_p", Runtime),
+    ("truncate", Member),
+    ("typical_p", Runtime),
+    ("use_mlock", Runtime),
+    ("use_mmap", Runtime),
+    ("user", Indifferent),
+    ("verbosity", Unsupported(&[r#""medium""#])),
+    ("vocab_only", Runtime),
+    ("web_search_options", Unsupported(&[])),
 ];
 
-const INTERNAL_PREFIXES: [&str; 4] = ["input_cost_", "litellm_", "mock_", "output_cost_"];
+/// The row of a parameter.
+pub(super) fn verdict(name: &str) -> Option<Verdict> {
+    let row = PARAMETERS.binary_search_by(|(row, _)| (*row).cmp(name)).ok()?;
+    Some(PARAMETERS[row].1)
+}
 
-/// OpenAI parameters Ollama has no counterpart for, with the value under which they change nothing. Any other value
-/// is refused, unless dropping is allowed.
-pub(super) const UNSUPPORTED: [(&str, &[&str]); 10] = [
-    ("audio", &[]),
-    ("function_call", &[r#""auto""#, r#""none""#]),
-    ("logit_bias", &["{}", "[]"]),
-    ("logprobs", &["false"]),
-    ("modalities", &[r#"["text"]"#]),
-    ("n", &["1"]),
-    ("parallel_tool_calls", &["true"]),
-    ("presence_penalty", &["0"]),
-    ("top_logprobs", &["0"]),
-    ("web_search_options", &[]),
-];
+/// A known name, for keeping.
+pub(super) fn name(name: &str) -> &'static str {
+    let row = PARAMETERS.binary_search_by(|(row, _)| (*row).cmp(name));
+    row.map_or("", |row| PARAMETERS[row].0)
+}
 
-/// Ollama's own members beside `options`.
-pub(super) const TOP_LEVEL: [&str; 5] = ["format", "keep_alive", "think", "truncate", "shift"];
-
-/// Whether `key` must never be sent upstream as an option.
-pub(in super::super) fn is_internal(key: &str) -> bool {
-    INTERNAL.contains(&key) || INTERNAL_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+/// Whether leaving a tool choice out is what it asks for.
+pub(super) fn is_honoured_choice(value: &str) -> bool {
+    TOOL_CHOICES.iter().any(|choice| same_value(value, choice))
 }
 
 /// Compares two JSON texts by value; numbers by size, so that `1` equals `1.0`.
@@ -97,7 +132,13 @@ pub(super) fn same_value(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::same_value;
+    use super::{PARAMETERS, same_value};
+
+    #[test]
+    fn every_parameter_has_one_row() {
+        let names = PARAMETERS.map(|(name, _)| name);
+        assert!(names.is_sorted_by(|one, next| one < next), "a row is out of its order");
+    }
 
     #[test]
     fn numbers_compare_by_size_and_the_rest_by_value() {

@@ -162,3 +162,23 @@ fn completion(answer: &Value) -> Value {
 fn echo() -> Echo {
     Echo { id: ID.to_owned(), created: 17, model: "ol-\"q\"".to_owned() }
 }
+
+#[test]
+fn the_probabilities_of_tokens_take_openais_form() {
+    let body = r#"{"message":{"content":"a"},"done":true,"remote_model":"far","remote_host":"http://h","total_duration":5,
+        "logprobs":[{"token":"a","logprob":-1e999,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-0.50}]},
+                    {"token":"c","logprob":-2}]}"#;
+    let echo = Echo { id: ID.to_owned(), created: 1, model: "m".to_owned() };
+    let reply = chat_reply(body.as_bytes(), &echo).expect("a reply");
+    let reply = String::from_utf8(reply.body).expect("text");
+    let expected = r#""logprobs":{"content":[{"token":"a","logprob":-1e999,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-0.50,"bytes":null}]},{"token":"c","logprob":-2,"bytes":null,"top_logprobs":[]}],"refusal":null},"finish_reason""#;
+    assert!(reply.contains(expected), "{reply}");
+    for out_of_place in ["far", "http://h", "duration"] {
+        assert!(!reply.contains(out_of_place), "{reply}");
+    }
+    for (logprobs, says) in [("5", "an array, found a number"), ("[1]", "`token` and `logprob`")] {
+        let body = format!(r#"{{"message":{{"content":"a"}},"done":true,"logprobs":{logprobs}}}"#);
+        let fault = chat_reply(body.as_bytes(), &echo).expect_err("malformed");
+        assert!(fault.to_string().contains(says), "{fault}");
+    }
+}

@@ -10,7 +10,7 @@ mod params;
 mod refusals;
 
 fn sent(model: &str, body: &str) -> Value {
-    let sent = chat_request(body.as_bytes(), model, &Map::new(), false)
+    let sent = chat_request(body.as_bytes(), model, &Map::new(), false, &[])
         .unwrap_or_else(|error| panic!("{body}: {error}"));
     serde_json::from_slice(&sent).unwrap_or_else(|error| panic!("{body}: {error}"))
 }

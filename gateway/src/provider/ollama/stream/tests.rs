@@ -190,3 +190,32 @@ fn chunk(choices: &Value) -> Value {
 fn echo() -> Echo {
     Echo { id: ID.to_owned(), created: 17, model: "m".to_owned() }
 }
+
+#[test]
+fn no_probability_of_a_token_is_lost_where_text_is_held_back() {
+    let echo = Echo { id: ID.to_owned(), created: 1, model: "m".to_owned() };
+    let mut stream = ChatStream::new(&echo, false);
+    let mut found = Vec::new();
+    for (text, done) in [("<thi", false), ("s", false), ("", false), ("!", true)] {
+        let token = json!({"token": text, "logprob": -1});
+        let line = json!({"message": {"content": text}, "logprobs": [token], "done": done});
+        let mut chunks = Vec::new();
+        stream
+            .line(line.to_string().as_bytes(), &mut |chunk| {
+                chunks.push(serde_json::from_slice::<Value>(chunk).expect("JSON"));
+            })
+            .expect("a line");
+        found.extend(chunks.into_iter().map(|chunk| {
+            let choice = &chunk["choices"][0];
+            assert!(choice.get("finish_reason").is_some(), "{chunk}");
+            let tokens = choice["logprobs"]["content"].as_array().into_iter().flatten();
+            let tokens: Vec<_> =
+                tokens.map(|it| it["token"].as_str().unwrap().to_owned()).collect();
+            (choice["delta"]["content"].clone(), tokens.join("|"))
+        }));
+    }
+    let expected = [("<this", "<thi|s"), ("!", "|!")];
+    let expected = expected.map(|(text, tokens)| (json!(text), tokens.to_owned()));
+    assert_eq!(found[..2], expected);
+    assert_eq!(found[2], (Value::Null, String::new()));
+}

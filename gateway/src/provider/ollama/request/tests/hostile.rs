@@ -58,12 +58,12 @@ fn deep_nesting_costs_no_stack() {
         deep,
     ] {
         // Accepted or refused; what counts is that it comes back.
-        let _ = chat_request(body.as_bytes(), "m", &Map::new(), false);
+        let _ = chat_request(body.as_bytes(), "m", &Map::new(), false, &[]);
     }
 }
 
 fn check(body: &[u8]) {
-    match chat_request(body, "m", &Map::new(), true) {
+    match chat_request(body, "m", &Map::new(), true, &[]) {
         Ok(sent) => {
             let parsed = serde_json::from_slice::<Value>(&sent);
             assert!(parsed.is_ok(), "{} became {}", text(body), text(&sent));

@@ -111,6 +111,22 @@ fn tool_calls_of_another_shape() {
             "a string",
         ),
         (
+            json!({"messages": [{"role": "assistant", "tool_calls": [{"id": 1, "function": {"name": "f"}}]}]}),
+            Some("messages[0].tool_calls[0].id"),
+            "a string",
+        ),
+        (json!({"messages": [{"role": "tool", "name": 1}]}), Some("messages[0].name"), "a string"),
+        (
+            json!({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}),
+            Some("messages[0].audio"),
+            "does not take",
+        ),
+        (
+            json!({"messages": [{"role": "user", "images": ["http://h/p.png"]}]}),
+            Some("messages[0].images[0]"),
+            "fetches no pictures",
+        ),
+        (
             json!({"messages": [], "parallel_tool_calls": false}),
             Some("parallel_tool_calls"),
             "drop_params",
@@ -124,8 +140,32 @@ fn tool_calls_of_another_shape() {
 fn parameters_ollama_cannot_honour() {
     for (body, param, says) in [
         (json!({"messages": [], "stream": 1}), Some("stream"), "a boolean, found a number"),
-        (json!({"messages": [], "n": 2, "logprobs": true}), Some("logprobs"), "`logprobs`, `n`"),
-        (json!({"messages": [], "presence_penalty": 0.5}), Some("presence_penalty"), "drop_params"),
+        (json!({"messages": [], "n": 2, "audio": {}}), Some("audio"), "support `audio`, `n`;"),
+        (json!({"messages": [], "tool_choice": "required"}), Some("tool_choice"), "drop_params"),
+        (
+            json!({"messages": [], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+            Some("tool_choice"),
+            "drop_params",
+        ),
+        (json!({"messages": [], "foo": 1}), Some("foo"), "may stand in `options`"),
+        (json!({"messages": [], "x".repeat(100): 1}), Some(&*"x".repeat(64)), "drop_params"),
+        (json!({"messages": [], "store": true}), Some("store"), "drop_params"),
+        (json!({"messages": [], "service_tier": "flex"}), Some("service_tier"), "drop_params"),
+        (json!({"messages": [], "verbosity": "low"}), Some("verbosity"), "drop_params"),
+        (json!({"messages": [], "modalities": ["audio"]}), Some("modalities"), "drop_params"),
+        (
+            json!({"messages": [], "web_search_options": {}}),
+            Some("web_search_options"),
+            "drop_params",
+        ),
+        (json!({"messages": [], "thinking": {"type": "enabled"}}), Some("thinking"), "drop_params"),
+        (
+            json!({"messages": [], "tools": [{"type": "web_search"}]}),
+            Some("tools[].type"),
+            "drop_params",
+        ),
+        (json!({"messages": [], "reasoning": "high"}), Some("reasoning"), "an object"),
+        (json!({"messages": [], "reasoning": {"effort": 1}}), Some("reasoning.effort"), "a string"),
         (json!({"messages": [], "logit_bias": {"1": 2}}), Some("logit_bias"), "drop_params"),
         (
             json!({"messages": [], "function_call": {"name": "f"}}),
@@ -182,7 +222,7 @@ fn assert_refused(body: &Value, param: Option<&str>, says: &str) {
 }
 
 fn refusal(body: &[u8]) -> TranslateError {
-    match chat_request(body, "qwen", &Map::new(), false) {
+    match chat_request(body, "qwen", &Map::new(), false, &[]) {
         Err(error) => error,
         Ok(sent) => panic!("accepted {} as {}", text(body), text(&sent)),
     }
