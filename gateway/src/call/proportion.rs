@@ -47,9 +47,12 @@ fn hostile(length: usize) -> Vec<(&'static str, Bytes)> {
         (
             "whole calls",
             filled(
-                in_calls,
-                |at| format!(r#"{{"id":"{at}","function":{{"name":"f"}}}}"#),
-                "]}]}",
+                in_messages,
+                |at| {
+                    let call = format!(r#"{{"id":"{at}","function":{{"name":"f"}}}}"#);
+                    format!(r#"{{"role":"assistant","tool_calls":[{call}]}}"#)
+                },
+                "]}",
                 length,
             ),
         ),

@@ -48,7 +48,7 @@ pub(super) struct Called<'a> {
 
 impl<'a> Called<'a> {
     /// So many calls are kept, far more than one turn has.
-    const MOST: usize = 4096;
+    const MOST: usize = 512;
 
     fn note(&mut self, id: Text<'_>, tool: Text<'a>) {
         if self.tools.len() >= Self::MOST {
@@ -212,7 +212,6 @@ fn write_tool_calls<'a>(
         };
         let path = format!("{place}.function");
         let function = function.ok_or_else(|| TranslateError::Missing { param: path.clone() })?;
-        grow(out, call.len() + ROOM);
         let id = string(id, || format!("{place}.id"))?;
         let id = id.filter(|id| !id.escaped().is_empty());
         out.extend_from_slice(if index == 0 { b",\"tool_calls\":[{" } else { b",{" });
@@ -230,16 +229,6 @@ fn write_tool_calls<'a>(
         out.push(b']');
     }
     Ok(())
-}
-
-/// What a call gains on the way.
-const ROOM: usize = 64;
-
-/// Makes room by halves: many small calls gain much of their length, and twice the room would be too much of it.
-fn grow(out: &mut Vec<u8>, more: usize) {
-    if out.capacity() - out.len() < more {
-        out.reserve_exact(more.max(out.len() / 2));
-    }
 }
 
 fn write_legacy_call(
