@@ -5,7 +5,7 @@ PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p ca
 CONFIG ?= config.yaml
 PORT ?= 4000
 
-.PHONY: help build run demo check test lint bench soak memcheck clean
+.PHONY: help build run demo check test lint bench soak fuzz memcheck clean
 
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    formatting, clippy and docs, warnings denied"
 	@echo "make soak    two million calls: memory, threads and instances must not grow"
 	@echo "make memcheck  the plugin boundary under valgrind (installs it)"
+	@echo "make fuzz    a minute of odd inputs for every parser (FUZZ_SECONDS=, FUZZ_TARGET=)"
 	@echo "make bench   CPU per request against nginx and a bare relay"
 
 build:
@@ -40,15 +41,21 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features
 
+# What is measured is what is shipped, without what lends the parsers to the fuzz targets.
 bench:
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace --exclude callgate-fuzz
 	tests/bench/run $(BENCH_ARGS)
 
 SOAK_CALLS ?= 2000000
 
 soak:
-	$(CARGO) build --release --workspace
-	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release --workspace --test soak -- --nocapture
+	$(CARGO) build --release --workspace --exclude callgate-fuzz
+	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release --workspace --exclude callgate-fuzz --test soak -- --nocapture
+
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TARGET=$(FUZZ_TARGET) $(CARGO) run --profile fuzz -p callgate-fuzz
 
 memcheck:
 	tests/memcheck/run

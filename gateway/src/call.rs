@@ -4,6 +4,8 @@
 //! `provider` translates it, `upstream` never sees it.
 
 mod edits;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod messages;
 mod metadata;
 mod params;

@@ -11,6 +11,11 @@ mod cache;
 mod canned;
 mod caution;
 mod chain;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    //! What is read of a plugin's file.
+    pub use super::{inspect::fuzzing::inspect, schema::fuzzing::settings};
+}
 mod hook;
 mod hook_list;
 mod inspect;

@@ -139,7 +139,8 @@ pub(crate) struct Decoder {
     piece: Vec<u8>,
     /// The last piece was full, so there may be more without further input.
     full: bool,
-    fed: usize,
+    /// How much was decoded. What of the rest is there already depends on the network.
+    used: usize,
     parts: usize,
     /// The coding says that this was all.
     ended: bool,
@@ -162,7 +163,7 @@ impl Decoder {
             input: Bytes::new(),
             piece: vec![0; PIECE],
             full: false,
-            fed: 0,
+            used: 0,
             parts: 0,
             ended: false,
         };
@@ -174,7 +175,6 @@ impl Decoder {
         if let Some(first) = bytes.first() {
             self.codec.get_or_insert_with(|| self.coding.codec(*first));
         }
-        self.fed += bytes.len();
         self.input = bytes;
     }
 
@@ -194,7 +194,7 @@ impl Decoder {
                         return Err(CodingError::Trailing(self.coding));
                     }
                     self.parts += 1;
-                    if self.parts > FREE_PARTS + self.fed / BYTES_OF_A_PART {
+                    if self.parts > FREE_PARTS + self.used / BYTES_OF_A_PART {
                         return Err(corrupt);
                     }
                     codec.reinit().map_err(|_| corrupt.clone())?;
@@ -210,6 +210,7 @@ impl Decoder {
             self.full = output.has_no_spare_space() && !self.ended;
             let length = output.written_len();
             self.input.advance(used);
+            self.used += used;
             if length > 0 {
                 return Ok(Some(Bytes::copy_from_slice(&self.piece[..length])));
             }
@@ -231,5 +232,7 @@ impl Decoder {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ mod callbacks;
 mod environment;
 mod expand;
 mod fallbacks;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod general;
 mod json;

@@ -5,6 +5,8 @@
 
 mod arriving;
 mod body;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod names;
 pub(crate) mod passed;
 mod scan;

@@ -20,6 +20,9 @@ pub mod demo;
 pub mod deployments;
 pub mod descriptors;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 mod json;
 mod metrics;

@@ -4,6 +4,8 @@
 //! dialect is one file beside it. Who sends and receives is `upstream`; which provider a deployment
 //! has is decided by `deployments`.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub(crate) mod instead;
 pub(crate) mod ollama;
 pub(crate) mod openai;

@@ -19,6 +19,8 @@ mod disclosure;
 mod error;
 mod fault;
 mod flight;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod host;
 mod inflight;

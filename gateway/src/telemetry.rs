@@ -7,6 +7,8 @@
 
 mod escape;
 mod filter;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod line;
 mod queue;
 mod sink;

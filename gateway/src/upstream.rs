@@ -6,6 +6,8 @@
 mod connect;
 mod dial;
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod head;
 mod http1;
 mod origin;

@@ -8,6 +8,8 @@
 mod elf;
 mod export;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod pin;
 mod survey;
 #[cfg(test)]

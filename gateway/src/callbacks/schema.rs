@@ -4,6 +4,8 @@
 //! Called by `loader`. Found text is never shown: settings may hold secrets.
 
 mod complaint;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

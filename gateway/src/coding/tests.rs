@@ -151,6 +151,12 @@ fn parts_follow_each_other_up_to_a_bound() {
         let part = part(name);
         assert_eq!(decoded(name, [&part.repeat(50)[..]]), Ok(vec![b'x'; 50]), "{name}");
         assert_eq!(decoded(name, part.repeat(50).chunks(3)), Ok(vec![b'x'; 50]), "{name}");
+        // What stands behind them pays for none, whether it has come or not.
+        let paid = [part.repeat(100), vec![b'x'; 30_000]].concat();
+        for size in [1000, paid.len()] {
+            let found = decoded(name, paid.chunks(size));
+            assert_eq!(found, Err(CodingError::Corrupt(decoder(name).coding)), "{name} {size}");
+        }
         let many = decoded(name, [&part.repeat(5000)[..]]);
         assert_eq!(many, Err(CodingError::Corrupt(decoder(name).coding)), "{name}");
     }

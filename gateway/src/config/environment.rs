@@ -91,7 +91,7 @@ impl fmt::Debug for Environment {
 }
 
 /// In a file, as in a shell, the last assignment of a name counts.
-fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, Problem> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, Problem> {
     let text = literal_dollars(text.trim_start_matches('\u{feff}'));
     let mut variables = HashMap::new();
     for entry in dotenvy::from_read_iter(Cursor::new(&text)) {

@@ -57,6 +57,13 @@ impl WebRules {
         Self { keyed, settings, bound }
     }
 
+    /// Those of a gateway without a master key, on the loopback address.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn for_fuzzing() -> Self {
+        let bound = Bound::Address(IpAddr::from([127, 0, 0, 1]));
+        Self { keyed: false, settings: WebSettings::default(), bound }
+    }
+
     /// Refuses, without a master key, a request that a foreign web page may have sent. Its `Host` has
     /// been found well-formed.
     pub(super) fn admit(&self, head: &Parts) -> Result<(), Failure> {

@@ -124,14 +124,12 @@ impl Chunked {
                 Chunk::Done => return Step::End,
                 Chunk::Size | Chunk::DataEnd | Chunk::Trailers => {}
             }
-            let Some(end) = memchr::memchr(b'\n', buffer) else {
-                let endless = buffer.len() > MAX_LINE;
-                return if endless {
-                    Step::Invalid("an endless line between chunks")
-                } else {
-                    Step::More
-                };
-            };
+            let end = memchr::memchr(b'\n', buffer);
+            // Judged by its length, not by how much of it came in one read.
+            if end.unwrap_or(buffer.len()) > MAX_LINE {
+                return Step::Invalid("an endless line between chunks");
+            }
+            let Some(end) = end else { return Step::More };
             // A line feed alone ends no line here, and a carriage return stands nowhere else.
             let line = buffer[..end].strip_suffix(b"\r");
             let Some(line) = line.filter(|line| !line.contains(&b'\r')) else { return UNFRAMED };
@@ -246,12 +244,15 @@ mod tests {
             (format!("{}0\r\n\r\n", chunk(0).repeat(50_000)), true),
             (format!("{}0\r\n\r\n", chunk(5000).repeat(2)), true),
             (format!("{}0\r\n\r\n", chunk(5000).repeat(4)), false),
+            (format!("{}0\r\n\r\n", chunk(9000)), false),
             (format!("0\r\n{}\r\n", trailer(100).repeat(10)), true),
             (format!("0\r\n{}\r\n", trailer(100).repeat(1000)), false),
             (format!("0\r\n{}\r\n", trailer(9000)), false),
         ] {
-            let whole = decode(body.as_bytes(), 1000);
-            assert_eq!(whole.is_ok(), expected, "{}: {:?}", &body[..20], whole.err());
+            for size in [1000, body.len()] {
+                let whole = decode(body.as_bytes(), size);
+                assert_eq!(whole.is_ok(), expected, "{}: {:?}", &body[..20], whole.err());
+            }
         }
     }
 

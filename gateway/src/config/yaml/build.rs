@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{Document, Entry, Kind, Mark, Node, Scalar};
 use crate::config::problem::{Place, Problem};
@@ -23,17 +23,18 @@ pub(super) fn document(file: &Arc<Path>, text: &str) -> Result<Document, Problem
         let found = format!("expected at most {MAX_BYTES} bytes, found {}", text.len());
         return Err(Problem::error(Place::whole_file(file), found));
     }
-    let mut builder = Builder::new(file);
+    let end = end_of(text);
+    let mut builder = Builder::new(file, end);
     let mut parser = Parser::new_from_str(text.trim_start_matches('\u{feff}'));
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| syntax_error(file, &error))?;
+        let (event, span) = event.map_err(|error| syntax_error(file, &error, end))?;
         builder.event(event, span)?;
     }
     Ok(Document { root: builder.root, problems: builder.problems })
 }
 
-fn syntax_error(file: &Arc<Path>, error: &ScanError) -> Problem {
-    let mark = mark_of(error.marker().line(), error.marker().col());
+fn syntax_error(file: &Arc<Path>, error: &ScanError, end: Mark) -> Problem {
+    let mark = mark_of(error.marker(), end);
     let problem = Problem::error(mark.place(file, ""), format!("not valid YAML: {}", error.info()));
     if error.info().contains("tab") {
         return problem.remedy("indent with spaces");
@@ -41,8 +42,19 @@ fn syntax_error(file: &Arc<Path>, error: &ScanError) -> Problem {
     problem
 }
 
-fn mark_of(line: usize, column_from_0: usize) -> Mark {
-    Mark { line, column: column_from_0 + 1 }
+/// As people count, and in the file: where its last line has no end, the parser speaks of one more.
+fn mark_of(marker: &Marker, end: Mark) -> Mark {
+    if marker.line() > end.line {
+        return end;
+    }
+    Mark { line: marker.line(), column: marker.col() + 1 }
+}
+
+/// Behind the last character.
+fn end_of(text: &str) -> Mark {
+    let breaks = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+    let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    Mark { line: 1 + breaks - text.matches("\r\n").count(), column: last.chars().count() + 1 }
 }
 
 /// A finished node with what copying it would cost.
@@ -80,6 +92,7 @@ struct Key {
 
 struct Builder<'f> {
     file: &'f Arc<Path>,
+    end: Mark,
     open: Vec<Open>,
     anchors: HashMap<usize, Built>,
     copied: usize,
@@ -89,9 +102,10 @@ struct Builder<'f> {
 }
 
 impl<'f> Builder<'f> {
-    fn new(file: &'f Arc<Path>) -> Self {
+    fn new(file: &'f Arc<Path>, end: Mark) -> Self {
         Self {
             file,
+            end,
             open: Vec::new(),
             anchors: HashMap::new(),
             copied: 0,
@@ -102,7 +116,7 @@ impl<'f> Builder<'f> {
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
-        let mark = mark_of(span.start.line(), span.start.col());
+        let mark = mark_of(&span.start, self.end);
         match event {
             Event::DocumentStart(_) => self.start_document(mark),
             Event::Scalar(text, style, anchor, tag) => {

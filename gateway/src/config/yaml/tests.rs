@@ -45,6 +45,19 @@ fn refused(text: &str, expected: &str) {
 }
 
 #[test]
+fn what_is_missing_at_the_end_is_missed_within_the_file() {
+    for (text, place) in [
+        ("[", "c.yaml:1:2: "),
+        ("a: {b: 1", "c.yaml:1:9: "),
+        ("a:\n  - 'x", "c.yaml:2:5: "),
+        ("a: 1\r\n[é", "c.yaml:2:3: "),
+    ] {
+        let problem = read(text).unwrap_err().to_string();
+        assert!(problem.starts_with(place), "{text:?}: {problem}");
+    }
+}
+
+#[test]
 fn plain_scalars_have_types_and_quoted_ones_do_not() {
     check("[1, -2, 1.5, 1e3, 0x1F]", "[#1 #-2 #1.5 #1000.0 #31]");
     check("[true, False, yes, No, ON, off]", "[true false true false true false]");

@@ -70,7 +70,8 @@ impl Choices {
             let choice = Choice::read(choice, count)?;
             self.content |= choice.ending == Ending::Finished || choice.says_something();
             let ending = self.seen.entry(choice.index).or_insert(choice.ending);
-            if *ending != Ending::Finished {
+            // One that said it goes on has not ended because it says nothing more.
+            if *ending != Ending::Finished && choice.ending != Ending::Silent {
                 *ending = choice.ending;
             }
             if self.seen.len() > MAX_CHOICES {
@@ -218,6 +219,8 @@ mod tests {
             (&[open, other, ended, other_ended], true, true, true),
             (&[silent], true, false, false),
             (&[silent, ended], true, true, false),
+            (&[open, silent], false, false, false),
+            (&[silent, open], false, false, false),
             (&[empty], false, false, false),
             (&[nested], false, false, false),
             (&[twice], false, false, false),

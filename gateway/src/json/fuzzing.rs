@@ -1,0 +1,54 @@
+//! The scanner and the splices, for fuzz targets.
+
+use super::{Arriving, Body, Scanner};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// Where each top-level member's name and value stand.
+pub type Places = Vec<(Range<usize>, Range<usize>)>;
+
+/// Where the top-level members' names and values stand, or what was expected and where.
+///
+/// # Errors
+/// When the bytes are not JSON.
+pub fn scan(pieces: &[&[u8]]) -> Result<Places, String> {
+    let mut scanner = Scanner::new();
+    for piece in pieces {
+        scanner.feed(piece).map_err(|error| error.to_string())?;
+    }
+    let members = scanner.finish().map_err(|error| error.to_string())?;
+    Ok(members.into_iter().map(|member| (member.name, member.value)).collect())
+}
+
+/// An edit of a top-level member.
+#[derive(Debug, Clone, Copy)]
+pub enum Splice<'a> {
+    /// Its new value, valid JSON.
+    Set(&'a str, &'a str),
+    /// It goes.
+    Remove(&'a str),
+}
+
+/// A body as it is sent after these edits; `None` when it is no JSON object.
+#[must_use]
+pub fn spliced(pieces: &[&[u8]], edits: &[Splice<'_>]) -> Option<Vec<u8>> {
+    let mut body = arrived(pieces)?;
+    for edit in edits {
+        match edit {
+            Splice::Set(name, json) => body.set(name, Bytes::copy_from_slice(json.as_bytes())),
+            Splice::Remove(name) => {
+                body.remove(name);
+            }
+        }
+    }
+    Some(body.render().concat())
+}
+
+/// A body that came in these pieces.
+pub(crate) fn arrived(pieces: &[&[u8]]) -> Option<Body> {
+    let mut arriving = Arriving::new();
+    for piece in pieces {
+        arriving.push(Bytes::copy_from_slice(piece)).ok()?;
+    }
+    arriving.finish().ok()
+}

@@ -1,0 +1,64 @@
+//! The targets: what must hold of any bytes. Each panics when it does not.
+
+mod answers;
+mod bounds;
+mod decoding;
+mod edits;
+mod files;
+mod json;
+mod log_line;
+mod pieces;
+mod plugin;
+mod request_head;
+mod streams;
+
+/// One parser, or several that read the same.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, and that of its folder of inputs.
+    pub name: &'static str,
+    /// Panics when something does not hold of this input.
+    pub check: fn(&[u8]),
+    /// What inputs are made of.
+    pub tokens: &'static [&'static [u8]],
+    /// Mutations are cut to this length.
+    pub largest: usize,
+    /// Inputs that are elsewhere in the repository.
+    more: fn() -> Vec<(String, Vec<u8>)>,
+}
+
+impl Target {
+    const fn new(name: &'static str, check: fn(&[u8]), tokens: &'static [&'static [u8]]) -> Self {
+        Self { name, check, tokens, largest: 4096, more: Vec::new }
+    }
+
+    const fn up_to(mut self, largest: usize) -> Self {
+        self.largest = largest;
+        self
+    }
+
+    /// Inputs beside those of its folder.
+    #[must_use]
+    pub fn seeds(&self) -> Vec<(String, Vec<u8>)> {
+        (self.more)()
+    }
+}
+
+/// All of them.
+pub static TARGETS: [Target; 15] = [
+    Target::new("json_scan", json::scan, json::TOKENS),
+    Target::new("json_splice", json::splice, json::TOKENS),
+    Target::new("edits", edits::check, edits::TOKENS),
+    Target::new("answer", answers::head_and_body, answers::TOKENS).up_to(80 * 1024),
+    Target::new("decoding", decoding::check, decoding::TOKENS).up_to(32 * 1024),
+    Target::new("sse", streams::sse, streams::TOKENS),
+    Target::new("ndjson", streams::ndjson, streams::TOKENS),
+    Target::new("reply", streams::reply, streams::TOKENS),
+    Target::new("upstream_error", streams::error, streams::TOKENS),
+    plugin::FILE,
+    Target::new("settings", plugin::settings, plugin::TOKENS),
+    Target::new("config", files::config, files::CONFIG_TOKENS),
+    Target::new("dotenv", files::dotenv, files::DOTENV_TOKENS),
+    Target::new("request_head", request_head::check, request_head::TOKENS),
+    Target::new("log_line", log_line::check, log_line::TOKENS),
+];
