@@ -3,7 +3,7 @@
 
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
 use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Gateway, Raw, ScriptedUpstream, upstream};
+use callgate_tests::{Answer, Gate, Gateway, Raw, ScriptedUpstream, upstream};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
@@ -193,26 +193,33 @@ async fn a_body_in_pieces_of_one_byte_is_the_same_body() {
 
 #[tokio::test]
 async fn bytes_in_flight_are_bounded_and_given_back() {
-    let upstream = upstream(Answer::default()).await;
+    let gate = Gate::new();
+    let upstream = upstream(Answer::default().held(&gate)).await;
     let mut config = config(&[openai(&upstream)]);
     config["callgate"] =
         json!({"limits": {"max_body_bytes": 100_000, "max_inflight_bytes": 100_000}});
     let gateway = Gateway::with_config(config).start().await;
     let body = r#"{"model":"gpt","messages":[],"x":""}"#;
     let body = body.replace("\"\"", &format!("\"{}\"", "x".repeat(100_000 - body.len())));
-    let mut raw = Raw::connect(gateway.address()).await;
-    // Announced and not sent: taken all the same, before the client is told to go on.
-    raw.send(chat_request(
-        "Content-Length: 100000\r\nExpect: 100-continue\r\nConnection: close\r\n",
-        "",
-    ))
-    .await;
-    assert!(raw.read_until("\r\n\r\n").await.contains("100 Continue"));
+    let announced =
+        chat_request("Content-Length: 100000\r\nExpect: 100-continue\r\nConnection: close\r\n", "");
+    // Announced and not sent: nothing is taken of what others need.
+    let mut idle = Raw::connect(gateway.address()).await;
+    idle.send(announced.clone()).await;
+    assert!(idle.read_until("\r\n\r\n").await.contains("100 Continue"));
+    let waiting = gateway.client().chat("").body(body.clone()).spawn();
+    gate.arrived(1).await;
     let refused = gateway.client().chat("gpt").send().await.expect_status(503);
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.error()["code"], "too_many_bytes_in_flight");
-    raw.send(body).await;
-    assert_eq!(status(&raw.read_to_end().await), 200);
+    // What does not fit is refused before the client is told to go on.
+    let mut raw = Raw::connect(gateway.address()).await;
+    raw.send(announced).await;
+    assert_eq!(status(&raw.read_to_end().await), 503);
+    gate.open();
+    let _ = waiting.await.unwrap().expect_status(200);
+    idle.send(body).await;
+    assert_eq!(status(&idle.read_to_end().await), 200);
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
     gateway.stop().await;
 }

@@ -1,8 +1,9 @@
 //! The bytes of all request bodies that are in memory, bounded for the gateway as a whole: a few
 //! large bodies at once must not take the memory that everybody else's calls need.
 //!
-//! A body's announced length is taken before any of it is read, other bodies are counted as they
-//! arrive. What was taken is given back when the call ends, for so long its body is kept.
+//! Bodies are counted as they arrive, so that nobody takes room by announcing a length alone; one
+//! whose announced length does not fit now is refused before any of it is read. What was taken is
+//! given back when the call ends, for so long its body is kept.
 
 use crate::failure::Failure;
 use plugin_api::FailureKind;
@@ -14,7 +15,7 @@ use std::{
     },
 };
 
-/// Taken at once where no length was announced: one step is enough for most.
+/// Taken at once: one step is enough for most.
 const STEP: usize = 64 * 1024;
 
 /// When the system does not say how much memory there is.
@@ -54,6 +55,10 @@ impl InFlight {
             return Ok(());
         }
         self.give_back(bytes);
+        Err(self.full())
+    }
+
+    fn full(&self) -> Failure {
         let text = format!(
             "this gateway has as many bytes of requests in hand as it takes, {} \
              (`callgate.limits.max_inflight_bytes`); retry in a moment",
@@ -62,7 +67,7 @@ impl InFlight {
         let mut failure =
             Failure::new(FailureKind::INTERNAL, 503, text).code("too_many_bytes_in_flight");
         failure.retry_after = Some("1".to_owned());
-        Err(failure)
+        failure
     }
 
     fn give_back(&self, bytes: usize) {
@@ -71,12 +76,18 @@ impl InFlight {
 }
 
 impl Share<'_> {
-    /// Makes sure that so many bytes are taken, of a body that was announced or is arriving.
-    pub(super) fn reach(&mut self, bytes: usize, announced: bool) -> Result<(), Failure> {
+    /// Refuses a body of this length if there is no room for it now.
+    pub(super) fn announce(&self, bytes: usize) -> Result<(), Failure> {
+        let taken = self.of.bytes.load(Relaxed);
+        if taken.saturating_add(bytes) <= self.of.max { Ok(()) } else { Err(self.of.full()) }
+    }
+
+    /// Makes sure that so many bytes are taken, of a body that has `most` bytes at most.
+    pub(super) fn reach(&mut self, bytes: usize, most: usize) -> Result<(), Failure> {
         let Some(missing) = bytes.checked_sub(self.bytes).filter(|missing| *missing > 0) else {
             return Ok(());
         };
-        let step = if announced { missing } else { missing.max(STEP) };
+        let step = missing.max(STEP.min(most.saturating_sub(self.bytes)));
         self.of.take(step)?;
         self.bytes += step;
         Ok(())
@@ -145,19 +156,33 @@ mod tests {
     fn what_is_taken_is_bounded_and_given_back() {
         let all = InFlight::new(Some(100_000), 1);
         let mut first = all.share();
-        first.reach(60_000, true).unwrap();
+        first.reach(60_000, 60_000).unwrap();
         let mut second = all.share();
-        let failure = second.reach(50_000, true).unwrap_err();
+        let failure = second.reach(50_000, 50_000).unwrap_err();
         assert_eq!((failure.status, failure.retry_after.as_deref()), (503, Some("1")));
-        second.reach(40_000, true).unwrap();
-        assert!(all.share().reach(1, true).is_err());
+        second.reach(40_000, 40_000).unwrap();
+        assert!(all.share().reach(1, 1).is_err());
         drop(second);
         let kept = first.keep(50_000);
         let mut third = all.share();
-        third.reach(50_000, true).unwrap();
+        third.reach(50_000, 50_000).unwrap();
         drop(third);
         all.give_back(kept);
         assert_eq!(all.bytes.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_length_that_is_only_announced_takes_nothing() {
+        let all = InFlight::new(Some(100_000), 1);
+        let mut idle: Vec<_> = (0..10).map(|_| all.share()).collect();
+        assert!(idle.iter().all(|share| share.announce(100_000).is_ok()));
+        assert_eq!(all.bytes.load(Relaxed), 0);
+        idle[0].reach(1, 100_000).unwrap();
+        assert_eq!(all.bytes.load(Relaxed), STEP);
+        assert_eq!(idle[1].announce(100_000).unwrap_err().status, 503);
+        idle[1].announce(30_000).unwrap();
+        idle[1].reach(1, 30_000).unwrap();
+        assert_eq!(all.bytes.load(Relaxed), STEP + 30_000);
     }
 
     #[test]
@@ -165,10 +190,10 @@ mod tests {
         let all = InFlight::new(Some(2 * STEP), 1);
         let mut share = all.share();
         for length in [1, 100, STEP, STEP + 1] {
-            share.reach(length, false).unwrap();
+            share.reach(length, usize::MAX).unwrap();
         }
         assert_eq!(all.bytes.load(Relaxed), 2 * STEP);
-        assert!(share.reach(2 * STEP + 1, false).is_err());
+        assert!(share.reach(2 * STEP + 1, usize::MAX).is_err());
         assert_eq!(share.keep(STEP + 1), STEP + 1);
         assert_eq!(all.bytes.load(Relaxed), STEP + 1);
     }

@@ -35,7 +35,7 @@ pub(super) async fn body(
     }
     let announced = announced.and_then(|length| usize::try_from(length).ok());
     let mut share = in_flight.share();
-    share.reach(announced.unwrap_or_default(), true)?;
+    share.announce(announced.unwrap_or_default())?;
     let end = accepted.checked_add(limits.body_timeout);
     let pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
     let collecting = collect(pieces, announced, limits.max_body_bytes, &mut share);
@@ -66,7 +66,7 @@ async fn collect(
         if length > max {
             return Err(too_large(max));
         }
-        share.reach(length, announced.is_some())?;
+        share.reach(length, announced.unwrap_or(max))?;
         at_a_stretch += data.len();
         arriving.push(data).map_err(not_json)?;
         // What arrives as fast as it is read would keep all other calls of this thread waiting.
