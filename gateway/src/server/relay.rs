@@ -19,6 +19,7 @@ use crate::{
     callbacks::{Chunk, Streamed},
     coding::CodingError,
     failure::Failure,
+    json::passed,
     provider::{ChunkSink, StreamTranslator},
     upstream::{Answer, UpstreamError},
 };
@@ -118,9 +119,13 @@ impl ChunkSink for Outbox {
 
 /// A line break would end the event's line, and what follows would be lost to the client. In JSON one
 /// can only stand between values, where a blank says the same.
-fn keep_on_one_line(json: &mut [u8]) {
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', json) {
-        json[at] = b' ';
+fn keep_on_one_line(mut json: &mut [u8]) {
+    loop {
+        let found = memchr::memchr2(b'\n', b'\r', json);
+        passed::add(found.map_or(json.len(), |at| at + 1));
+        let Some((end, rest)) = found.and_then(|at| json[at..].split_first_mut()) else { return };
+        *end = b' ';
+        json = rest;
     }
 }
 
@@ -389,4 +394,25 @@ fn broken(error: &UpstreamError) -> Failure {
         _ => {}
     }
     fault::cut_off("the connection to it broke", Form::Stream).cause(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_become_blanks_in_one_pass() {
+        for (json, expected) in
+            [("", ""), ("{}", "{}"), ("\n", " "), ("{\n\r\n\"a\":\r1}\n", "{   \"a\": 1} ")]
+        {
+            let mut json = json.to_owned().into_bytes();
+            keep_on_one_line(&mut json);
+            assert_eq!(String::from_utf8_lossy(&json), expected);
+        }
+        for length in [1000, 2000] {
+            let before = passed::steps();
+            keep_on_one_line(&mut vec![b'\n'; length]);
+            assert_eq!(passed::steps() - before, length as u64);
+        }
+    }
 }
