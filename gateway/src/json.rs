@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod names;
 pub(crate) mod passed;
 mod scan;
+pub(crate) mod slices;
 pub(crate) mod walk;
 
 pub(crate) use arriving::Arriving;

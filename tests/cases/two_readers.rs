@@ -215,7 +215,7 @@ async fn bytes_in_flight_are_bounded_and_given_back() {
     // What does not fit is refused before the client is told to go on.
     let mut raw = Raw::connect(gateway.address()).await;
     raw.send(announced).await;
-    assert_eq!(status(&raw.read_to_end().await), 503);
+    assert_eq!(status(&raw.read_until("\r\n\r\n").await), 503);
     gate.open();
     let _ = waiting.await.unwrap().expect_status(200);
     idle.send(body).await;

@@ -18,7 +18,11 @@ pub(crate) struct Walk<'a> {
 
 /// Into `text`, when it is an object or an array.
 pub(crate) fn walk(text: &str) -> Option<Walk<'_>> {
-    let text = text.as_bytes();
+    of(text.as_bytes())
+}
+
+/// As [`walk`], into bytes.
+pub(super) fn of(text: &[u8]) -> Option<Walk<'_>> {
     let at = skip_space(text, 0);
     let object = match text.get(at)? {
         b'{' => true,
@@ -140,7 +144,7 @@ pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
 
 /// The closing quote of a string whose inside begins at `at`.
 #[inline]
-pub(super) fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+pub(crate) fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let stop = at + memchr2(b'"', b'\\', text.get(at..)?)?;
         if text[stop] == b'"' {

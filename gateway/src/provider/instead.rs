@@ -1,12 +1,8 @@
 //! A stream in place of a JSON reply: what its chunks say, put together into a completion. From the
 //! bytes they have, for a tree would cost many times what came.
 
-use super::{
-    AnswerFault, Asked, ChunkSink, Dialect, Echo, Translated,
-    openai::{self, walk},
-    said::read_error,
-};
-use crate::json::json_text;
+use super::{AnswerFault, Asked, ChunkSink, Dialect, Echo, Translated, openai, said::read_error};
+use crate::json::{json_text, slices};
 use std::collections::BTreeMap;
 
 /// More values than all chunks of an answer have that are worth keeping apart, and more members than an
@@ -58,17 +54,18 @@ impl ChunkSink for Whole {
     fn chunk(&mut self, json: &[&[u8]]) {
         let json = json.concat();
         for name in ["id", "created", "system_fingerprint", "service_tier"] {
-            if let Some(value) = walk::member(&json, name)
+            if let Some(value) = slices::member(&json, name)
                 && !self.head.iter().any(|(known, _)| *known == name)
             {
                 self.head.push((name, value.to_vec()));
             }
         }
-        if let Some(usage) = walk::member(&json, "usage").filter(|usage| !walk::is_blank(usage)) {
+        if let Some(usage) = slices::member(&json, "usage").filter(|usage| !slices::is_blank(usage))
+        {
             self.usage = Some(usage.to_vec());
         }
-        let choices = walk::member(&json, "choices").unwrap_or_default();
-        for (position, choice) in walk::elements(choices).enumerate() {
+        let choices = slices::member(&json, "choices").unwrap_or_default();
+        for (position, choice) in slices::elements(choices).enumerate() {
             let index = index(choice).unwrap_or(position as u64);
             let node = self.choices.entry(index).or_insert_with(|| Node::Object(Vec::new()));
             node.add(b"", choice, &mut self.nodes);
@@ -77,7 +74,7 @@ impl ChunkSink for Whole {
 }
 
 fn index(json: &[u8]) -> Option<u64> {
-    std::str::from_utf8(walk::member(json, "index")?).ok()?.parse().ok()
+    std::str::from_utf8(slices::member(json, "index")?).ok()?.parse().ok()
 }
 
 impl Node {
@@ -85,7 +82,7 @@ impl Node {
         let mut node = match json.first() {
             Some(b'"') => Self::Text(Vec::new()),
             Some(b'{') => Self::Object(Vec::new()),
-            Some(b'[') if walk::elements(json).next().is_some_and(|it| index(it).is_some()) => {
+            Some(b'[') if slices::elements(json).next().is_some_and(|it| index(it).is_some()) => {
                 Self::List(BTreeMap::new())
             }
             _ => Self::Other(Vec::new()),
@@ -107,7 +104,7 @@ impl Node {
                 }
             }
             (Self::Object(members), Some(b'{')) => {
-                for (name, value) in walk::members(json) {
+                for (name, value) in slices::members(json) {
                     let name = name.json();
                     match members.iter().position(|(known, _)| known == name) {
                         Some(at) => members[at].1.add(name, value, nodes),
@@ -119,7 +116,7 @@ impl Node {
                 }
             }
             (Self::List(list), Some(b'[')) => {
-                for (position, element) in walk::elements(json).enumerate() {
+                for (position, element) in slices::elements(json).enumerate() {
                     let index = index(element).unwrap_or(position as u64);
                     match list.get_mut(&index) {
                         Some(node) => node.add(b"", element, nodes),

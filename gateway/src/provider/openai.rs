@@ -4,7 +4,6 @@
 mod choices;
 mod stream;
 mod usage;
-pub(super) mod walk;
 mod whole;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    json::{Body, check_names, json_text, text, walk as json_walk},
+    json::{Body, check_names, json_text, slices, text, walk},
 };
 use bytes::Bytes;
 use serde_json::Value;
@@ -78,10 +77,10 @@ fn judge<'a>(
     choices: Option<&[u8]>,
     all: impl FnOnce() -> Cow<'a, [u8]>,
 ) -> Result<(), AnswerFault> {
-    if error.is_some_and(|error| !walk::is_blank(error)) {
+    if error.is_some_and(|error| !slices::is_blank(error)) {
         return Err(said_instead(&all(), "an error without a message"));
     }
-    match choices.filter(|choices| !walk::is_blank(choices)) {
+    match choices.filter(|choices| !slices::is_blank(choices)) {
         Some(choices) => choices::of_completion(choices),
         None => Err(said_instead(&all(), NO_COMPLETION)),
     }
@@ -106,17 +105,16 @@ pub(crate) fn chunks_of(
 
 /// What a completion says was counted.
 pub(crate) fn counted(completion: &[u8]) -> Option<Usage> {
-    walk::member(completion, "usage").and_then(usage)
+    slices::member(completion, "usage").and_then(usage)
 }
 
 /// `extra_body` is merged over the body's own members, value by value as it stands.
 fn merge(body: &mut Body, extra: &Bytes) -> Result<(), Failure> {
     let json = text(extra);
-    let members = json_walk::members(json)
+    let members = walk::members(json)
         .ok_or_else(|| Failure::invalid("`extra_body` must be an object").param("extra_body"))?;
     check_names(json, "extra_body", |_| {})?;
-    let named =
-        members.map(|member| (json_walk::name_of(json, &member), extra.slice(member.value)));
+    let named = members.map(|member| (walk::name_of(json, &member), extra.slice(member.value)));
     let merged = named.filter(|(name, _)| !matches!(&**name, "model" | "messages" | "stream"));
     body.set_all(merged.collect());
     Ok(())
@@ -139,18 +137,16 @@ fn add_default(body: &mut Body, name: &str, value: &Value) {
 /// deployment's own word about it stands.
 fn ask_for_usage(body: &mut Body) {
     const ASKED: &[u8] = br#"{"include_usage":true}"#;
-    let options =
-        body.member_text("stream_options").filter(|json| json_walk::members(json).is_some());
+    let options = body.member_text("stream_options").filter(|json| walk::members(json).is_some());
     let Some(options) = options else { return body.set("stream_options", ASKED) };
-    let (place, new) = match json_walk::member(options, "include_usage") {
+    let (place, new) = match walk::member(options, "include_usage") {
         Some(member) if options.get(member.value.clone()).is_some_and(|set| set != "null") => {
             return;
         }
         Some(member) => (member.value, "true"),
         None => {
             let end = options.trim_ascii_end().len() - 1;
-            let first =
-                json_walk::members(options).is_none_or(|mut members| members.next().is_none());
+            let first = walk::members(options).is_none_or(|mut members| members.next().is_none());
             (end..end, if first { r#""include_usage":true"# } else { r#","include_usage":true"# })
         }
     };

@@ -6,7 +6,10 @@
 //! a stream's `[DONE]`. Where a stream just closes, every choice has to have said why it ended, and
 //! as many as were asked for.
 
-use super::walk::{elements, is_blank, member, members, string_end};
+use crate::json::{
+    slices::{elements, is_blank, member, members},
+    walk::string_end,
+};
 use crate::provider::AnswerFault;
 use std::collections::BTreeMap;
 

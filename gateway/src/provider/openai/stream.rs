@@ -4,10 +4,10 @@
 use super::{
     super::{Usage, said::read_error},
     choices::{Choices, End},
-    said_instead, usage, walk, whole,
+    said_instead, usage, whole,
 };
 use crate::{
-    json::{Member, Scanner, json_text},
+    json::{Member, Scanner, json_text, slices},
     provider::{AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError},
     stream::{Leading, Lines, MAX_LINE, TooLong, data},
 };
@@ -239,7 +239,7 @@ impl Frames {
         }
         self.events += 1;
         let told = Told::find(json, members);
-        if self.is_error || told.error.is_some_and(|error| !walk::is_blank(error)) {
+        if self.is_error || told.error.is_some_and(|error| !slices::is_blank(error)) {
             return Err(said_instead(json, "an error without a message"));
         }
         let choices = told.choices.filter(|choices| *choices != b"null");
@@ -253,7 +253,7 @@ impl Frames {
         }
         if let Some(counted) = told.usage.and_then(usage) {
             self.usage = Some(counted);
-            let only_usage = choices.is_some_and(walk::is_blank);
+            let only_usage = choices.is_some_and(slices::is_blank);
             if only_usage && !self.asked.usage {
                 return Ok(());
             }
@@ -283,7 +283,7 @@ impl<'a> Told<'a> {
         let mut told = Self::default();
         for member in members {
             let name = &json[member.name.clone()];
-            let name = if member.escaped { walk::Name::new(name).text() } else { name.into() };
+            let name = if member.escaped { slices::Name::new(name).text() } else { name.into() };
             let value = &json[member.value.clone()];
             match &*name {
                 b"error" => told.error = Some(value),

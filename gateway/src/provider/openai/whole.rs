@@ -2,9 +2,9 @@
 //! callbacks answer with one. It is made into the chunks that a stream would have had, from the bytes
 //! it has: no tree is built.
 
-use super::{super::Usage, judge, usage, walk};
+use super::{super::Usage, judge, usage};
 use crate::{
-    json::{Member, Scanner, json_text},
+    json::{Member, Scanner, json_text, slices},
     provider::{AnswerFault, ChunkSink, Echo},
 };
 use std::collections::HashSet;
@@ -47,8 +47,8 @@ impl<'a> Members<'a> {
         Some(&self.json[self.list.iter().rev().find(is)?.value.clone()])
     }
 
-    fn name(&self, member: &Member) -> walk::Name<'a> {
-        walk::Name::new(&self.json[member.name.clone()])
+    fn name(&self, member: &Member) -> slices::Name<'a> {
+        slices::Name::new(&self.json[member.name.clone()])
     }
 
     fn write(&self, echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) -> Option<Usage> {
@@ -57,19 +57,19 @@ impl<'a> Members<'a> {
         let mut first = self.rest();
         // As OpenAI has it: where usage comes at the end, the chunks before it say that it does.
         let end: &[u8] = if include_usage { b"],\"usage\":null}" } else { b"]}" };
-        for (position, choice) in walk::elements(choices).enumerate() {
+        for (position, choice) in slices::elements(choices).enumerate() {
             let first = std::mem::take(&mut first);
             let said = said(choice, position);
             out.chunk(&[&head, &first, b",\"choices\":[", &said, end]);
         }
-        for (position, choice) in walk::elements(choices).enumerate() {
+        for (position, choice) in slices::elements(choices).enumerate() {
             let index = index(choice, position);
-            let reason = walk::member(choice, "finish_reason").unwrap_or(b"null");
+            let reason = slices::member(choice, "finish_reason").unwrap_or(b"null");
             let start = b",\"choices\":[{\"index\":";
             let middle = b",\"delta\":{},\"finish_reason\":";
             out.chunk(&[&head, start, &index, middle, reason, b"}", end]);
         }
-        let counted = self.get("usage").filter(|json| !walk::is_blank(json));
+        let counted = self.get("usage").filter(|json| !slices::is_blank(json));
         if let Some(json) = counted.filter(|_| include_usage) {
             out.chunk(&[&head, b",\"choices\":[],\"usage\":", json, b"}"]);
         }
@@ -120,8 +120,8 @@ fn said(choice: &[u8], position: usize) -> Vec<u8> {
     let mut said = b"{\"index\":".to_vec();
     said.extend_from_slice(&index(choice, position));
     said.extend_from_slice(b",\"delta\":");
-    delta(walk::member(choice, "message").unwrap_or(b"{}"), &mut said);
-    for (name, value) in walk::members(choice) {
+    delta(slices::member(choice, "message").unwrap_or(b"{}"), &mut said);
+    for (name, value) in slices::members(choice) {
         if !["index", "message", "delta", "finish_reason"].iter().any(|own| name.is(own)) {
             push(&mut said, name.json(), value);
         }
@@ -131,7 +131,7 @@ fn said(choice: &[u8], position: usize) -> Vec<u8> {
 }
 
 fn index(choice: &[u8], position: usize) -> Vec<u8> {
-    match walk::member(choice, "index") {
+    match slices::member(choice, "index") {
         Some(index) => index.to_vec(),
         None => position.to_string().into_bytes(),
     }
@@ -140,25 +140,25 @@ fn index(choice: &[u8], position: usize) -> Vec<u8> {
 /// A message as a delta: its tool calls are numbered.
 fn delta(message: &[u8], out: &mut Vec<u8>) {
     let is_list = |calls: &[u8]| calls.first() == Some(&b'[');
-    let Some(calls) = walk::member(message, "tool_calls").filter(|calls| is_list(calls)) else {
+    let Some(calls) = slices::member(message, "tool_calls").filter(|calls| is_list(calls)) else {
         out.extend_from_slice(message);
         return;
     };
     out.extend_from_slice(b"{\"tool_calls\":[");
-    for (position, call) in walk::elements(calls).enumerate() {
+    for (position, call) in slices::elements(calls).enumerate() {
         out.extend_from_slice(if position == 0 { b"" } else { b"," });
         if call.first() != Some(&b'{') {
             out.extend_from_slice(call);
             continue;
         }
         out.extend_from_slice(format!("{{\"index\":{position}").as_bytes());
-        for (name, value) in walk::members(call).filter(|(name, _)| !name.is("index")) {
+        for (name, value) in slices::members(call).filter(|(name, _)| !name.is("index")) {
             push(out, name.json(), value);
         }
         out.push(b'}');
     }
     out.push(b']');
-    for (name, value) in walk::members(message).filter(|(name, _)| !name.is("tool_calls")) {
+    for (name, value) in slices::members(message).filter(|(name, _)| !name.is("tool_calls")) {
         push(out, name.json(), value);
     }
     out.push(b'}');

@@ -1,34 +1,20 @@
-//! A way through valid JSON without a tree: the elements of an array, the members of an object, as
-//! the bytes they have. Linear, and nothing is allocated. Used for what is looked at in every reply
-//! and chunk (`choices`, `usage`), and for taking a completion apart (`whole`).
+//! The walk of [`walk`](super::walk) over bytes that nothing has checked to be UTF-8: replies and
+//! their chunks. Elements and members come as the bytes they have.
 
+use super::walk::of;
 use std::borrow::Cow;
 
 /// The elements of an array, in order; none for another kind of value.
 pub(crate) fn elements(json: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = json.trim_ascii().strip_prefix(b"[").unwrap_or_default();
-    std::iter::from_fn(move || {
-        rest = rest.trim_ascii_start();
-        let (value, behind) = value(rest)?;
-        rest = behind.trim_ascii_start();
-        rest = rest.strip_prefix(b",").unwrap_or_default();
-        Some(value)
-    })
+    let walk = of(json).filter(|walk| !walk.is_object());
+    walk.into_iter().flatten().filter_map(|element| json.get(element.value))
 }
 
 /// The members of an object, in order; none for another kind of value.
 pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (Name<'_>, &[u8])> {
-    let mut rest = json.trim_ascii().strip_prefix(b"{").unwrap_or_default();
-    std::iter::from_fn(move || {
-        rest = rest.trim_ascii_start();
-        let (name, behind) = value(rest)?;
-        let name = name.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        let behind = behind.trim_ascii_start().strip_prefix(b":")?;
-        let (value, behind) = value(behind.trim_ascii_start())?;
-        rest = behind.trim_ascii_start();
-        rest = rest.strip_prefix(b",").unwrap_or_default();
-        Some((Name(name), value))
-    })
+    let walk = of(json).filter(|walk| walk.is_object());
+    let members = walk.into_iter().flatten();
+    members.filter_map(|member| Some((Name(json.get(member.name)?), json.get(member.value)?)))
 }
 
 /// A member's value; of several of one name the last counts.
@@ -70,50 +56,6 @@ pub(crate) fn is_blank(json: &[u8]) -> bool {
     matches!(json, b"null" | b"false" | b"\"\"")
         || (matches!(json, [b'[', .., b']'] | [b'{', .., b'}'])
             && json[1..json.len() - 1].trim_ascii().is_empty())
-}
-
-/// The value that `json` begins with, and what follows it.
-fn value(json: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = match json.first()? {
-        b'"' => string_end(json, 1)? + 1,
-        b'{' | b'[' => nested_end(json)?,
-        b'}' | b']' => return None,
-        _ => {
-            let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
-            json.iter().position(ends).unwrap_or(json.len())
-        }
-    };
-    json.split_at_checked(end)
-}
-
-/// Where the object or array ends that `json` begins with.
-fn nested_end(json: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0_usize, 0);
-    loop {
-        match json.get(at)? {
-            b'"' => at = string_end(json, at + 1)?,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-}
-
-/// Where the quote stands that ends the string with the byte at `at`.
-pub(crate) fn string_end(json: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
-        if json.get(at) == Some(&b'"') {
-            return Some(at);
-        }
-        at += 2;
-    }
 }
 
 #[cfg(test)]
