@@ -269,7 +269,7 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
         }
         if !keys::REQUEST_PARAMS.contains(&key) {
             let problem = section.unknown(reader, key, keys::all());
-            let text = format!("{}; it is sent upstream as a request parameter", problem.text);
+            let text = format!("{}; it is taken for a request parameter", problem.text);
             reader.problems.push(Problem { text, ..problem });
         }
         if !field.node.is_null() {

@@ -132,7 +132,40 @@ pub(super) fn same_value(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{PARAMETERS, same_value};
+    use super::Verdict::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
+    use super::{PARAMETERS, Verdict, same_value};
+
+    #[test]
+    fn the_readme_has_every_parameter_in_its_row() {
+        let readme = include_str!("../../../../../README.md");
+        let (_, section) = readme.split_once("### Parameters at Ollama").expect("the section");
+        let row = |end: &str| {
+            let row = section.lines().find(|line| line.starts_with("| `") && line.contains(end));
+            row.expect("the row").split("` | ").next().expect("its names")
+        };
+        let rows = [
+            (Call, row("makes the call")),
+            (Member, row("sent as it stands |")),
+            (Runtime, row("sent in `options`")),
+            (Translated, row("said in Ollama's way")),
+            (Indifferent, row("the answer is the same |")),
+            (Unsupported(&[]), row("has a value in brackets")),
+        ];
+        let same_kind = |one: &Verdict, other: &Verdict| {
+            std::mem::discriminant(one) == std::mem::discriminant(other)
+        };
+        for (kind, names) in rows {
+            for (name, verdict) in PARAMETERS {
+                let told = format!("{names}`").contains(&format!("`{name}`"));
+                assert_eq!(told, same_kind(&kind, &verdict), "{name}: {names}");
+                if let (Unsupported(neutral), true) = (verdict, told) {
+                    for value in neutral {
+                        assert!(names.contains(&format!("`{value}`")), "{name}: {value}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_parameter_has_one_row() {
