@@ -59,7 +59,7 @@ async fn proxy_internal_members_never_travel() {
         "disable_fallbacks": true, "mock_response": "no", "timeout": 60, "litellm_session_id": "s",
         "litellm_trace_id": "t", "no-log": true, "caching": true, "ttl": 5, "s-maxage": 5,
         "additional_drop_params": ["temperature"], "user_api_key_hash": "h", "litellm_new": 1,
-        "disable_global_guardrails": true, "input_cost_per_token": 0, "base_url": "http://evil",
+        "disable_global_guardrails": true, "input_cost_per_token": 0,
     });
     for (model, nested) in
         [("gpt", false), ("llama", false), ("gemma", false), ("gpt", true), ("gemma", true)]

@@ -2,6 +2,7 @@
 //! of each, and the files of the field as they were written.
 
 mod callbacks;
+mod defaults;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -163,40 +164,6 @@ fn a_deployment_is_read_whole() {
 }
 
 #[test]
-fn what_each_call_says_for_itself_is_no_default() {
-    let of = "is not used: each call says it for itself; remove it";
-    let own = "is not used: this gateway does not act on it";
-    let path = "model_list[0].litellm_params";
-    let config = warned(
-        &with_param(
-            "stream: true\n    n: 2\n    messages: []\n    litellm_session_id: s\n    seed: 1\n    \
-             user_api_key_hash: h\n    extra_body: {stream: true, model: x, no-log: true, top_k: 1}\n    \
-             additional_drop_params: [logit_bias]",
-        ),
-        &[
-            &format!(":5:5: {path}.stream: `stream` {of}"),
-            &format!(":6:5: {path}.n: `n` {of}"),
-            &format!(":7:5: {path}.messages: `messages` {of}"),
-            &format!(":8:5: {path}.litellm_session_id: `litellm_session_id` {own}"),
-            &format!(":10:5: {path}.user_api_key_hash: `user_api_key_hash` {own}"),
-            &format!(":11:17: {path}.extra_body.stream: `stream` {of}"),
-            &format!(":11:17: {path}.extra_body.model: `model` {of}"),
-            &format!(":11:17: {path}.extra_body.no-log: `no-log` {own}"),
-        ],
-    );
-    let model = &config.models[0];
-    assert_eq!(serde_json::Value::Object(model.params.clone()), json!({"seed": 1, "top_k": 1}));
-    assert_eq!(model.additional_drop_params, ["logit_bias"]);
-    for (name, text) in [
-        ("'tools[*].x'", "expected a parameter's name, found the path `tools[*].x`"),
-        ("stream", "expected a parameter, found `stream`, which every call has"),
-    ] {
-        let line = format!("additional_drop_params: [{name}]");
-        refused(&with_param(&line), &[&format!(":5:30: {path}.additional_drop_params[0]: {text}")]);
-    }
-}
-
-#[test]
 fn a_missing_variable_is_a_warning_and_stays_with_the_deployment() {
     let config = warned(
         &with_param(
@@ -260,8 +227,9 @@ fn unknown_keys_draw_one_warning_each() {
     assert!(read(&format!("{text}callgate: {{strict: true}}\n")).is_err());
     warned(
         &with_param("temprature: 1"),
-        &[":5:5: model_list[0].litellm_params.temprature: unknown key `temprature`; it is sent \
-           upstream as a request parameter; did you mean `temperature`?"],
+        &[
+            ":5:5: model_list[0].litellm_params.temprature: unknown key `temprature`; it is taken for a request parameter; did you mean `temperature`?",
+        ],
     );
     assert!(
         warned(
