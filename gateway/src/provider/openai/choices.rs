@@ -6,6 +6,7 @@
 //! a stream's `[DONE]`. Where a stream just closes, every choice has to have said why it ended, and
 //! as many as were asked for.
 
+use super::said_instead;
 use crate::json::{
     slices::{elements, is_blank, member, members},
     walk::string_end,
@@ -55,13 +56,13 @@ pub(super) enum End {
 }
 
 impl Choices {
-    /// Takes the `choices` of a chunk or a reply, which is valid JSON. The error says what is wrong.
-    pub(super) fn see(&mut self, json: &[u8]) -> Result<(), &'static str> {
+    /// Takes the `choices` of a chunk or a reply, which is valid JSON.
+    pub(super) fn see(&mut self, json: &[u8]) -> Result<(), AnswerFault> {
         if self.content && self.usual.as_ref().is_some_and(|usual| usual.is_like(json)) {
             return Ok(());
         }
         if json.first() != Some(&b'[') {
-            return Err("`choices` that is no list");
+            return Err(malformed("`choices` that is no list"));
         }
         #[cfg(test)]
         {
@@ -78,7 +79,7 @@ impl Choices {
                 *ending = choice.ending;
             }
             if self.seen.len() > MAX_CHOICES {
-                return Err("more than 1024 choices");
+                return Err(malformed("more than 1024 choices"));
             }
             count += 1;
             last = Some(choice);
@@ -126,20 +127,24 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn read(json: &'a [u8], position: u64) -> Result<Self, &'static str> {
+    fn read(json: &'a [u8], position: u64) -> Result<Self, AnswerFault> {
         if json.first() != Some(&b'{') {
-            return Err("a choice that is no object");
+            return Err(malformed("a choice that is no object"));
         }
         let mut choice = Self { index: position, ending: Ending::Silent, delta: None };
         for (name, value) in members(json) {
             if name.is("index") {
                 let text = std::str::from_utf8(value).unwrap_or_default();
-                choice.index = text.parse().map_err(|_| "a choice whose `index` is no number")?;
+                let wrong = |_| malformed("a choice whose `index` is no number");
+                choice.index = text.parse().map_err(wrong)?;
             } else if name.is("finish_reason") {
                 let said = value.first() == Some(&b'"') && !is_blank(value);
                 choice.ending = if said { Ending::Finished } else { Ending::Open };
             } else if name.is("delta") || name.is("message") {
                 choice.delta = Some(value);
+            } else if name.is("error") && !is_blank(value) {
+                // Routers of several upstreams say there which of them failed.
+                return Err(said_instead(value, "a choice with an error without a message"));
             }
         }
         Ok(choice)
@@ -179,14 +184,17 @@ impl Usual {
 /// Judges the `choices` of a whole completion, each of which has a message.
 pub(super) fn of_completion(json: &[u8]) -> Result<(), AnswerFault> {
     let mut choices = Choices::default();
-    let malformed = |what: &str| AnswerFault::Malformed(what.to_owned());
-    choices.see(json).map_err(malformed)?;
+    choices.see(json)?;
     let has_message =
         |choice| member(choice, "message").is_some_and(|message| message.first() == Some(&b'{'));
     if !elements(json).all(has_message) {
         return Err(malformed("a choice without a `message`"));
     }
     choices.whole(End::Marked).map_err(AnswerFault::Incomplete)
+}
+
+fn malformed(what: &str) -> AnswerFault {
+    AnswerFault::Malformed(what.to_owned())
 }
 
 #[cfg(test)]
@@ -196,7 +204,7 @@ mod tests {
     fn after(chunks: &[&str], end: End) -> Result<(), String> {
         let mut choices = Choices::default();
         for chunk in chunks {
-            choices.see(chunk.as_bytes())?;
+            choices.see(chunk.as_bytes()).map_err(|fault| format!("{fault:?}"))?;
         }
         choices.whole(end)
     }
@@ -228,6 +236,7 @@ mod tests {
             (&[nested], false, false, false),
             (&[twice], false, false, false),
             (&[escaped], true, true, false),
+            (&[r#"[{"finish_reason":"a","error":null}]"#], true, true, false),
             (&[r#"[{"finish_reason":7}]"#], false, false, false),
             (&[r#"[{"finish_reason":"a"},{"finish_reason":"b"}]"#], true, true, true),
         ] {
@@ -252,6 +261,8 @@ mod tests {
             (r#"[{"index":"0"}]"#, "`index` is no number"),
             (r#"[{"index":-1}]"#, "`index` is no number"),
             (&many, "more than 1024"),
+            (r#"[{"finish_reason":"error","error":{"code":"502","message":"m"}}]"#, "Upstream"),
+            (r#"[{"error":true}]"#, "an error without a message"),
         ] {
             let error = after(&[json], End::Marked).unwrap_err();
             assert!(error.contains(expected), "{json:.40}: {error}");

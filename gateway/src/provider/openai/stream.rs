@@ -244,7 +244,7 @@ impl Frames {
         }
         let choices = told.choices.filter(|choices| *choices != b"null");
         match choices {
-            Some(choices) => self.choices.see(choices).map_err(malformed)?,
+            Some(choices) => self.choices.see(choices)?,
             None => {
                 if let Some(error) = read_error(json) {
                     return Err(AnswerFault::Upstream(error));
