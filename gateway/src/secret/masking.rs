@@ -1,13 +1,16 @@
 //! Texts without secrets: the one way words of others (upstreams, callbacks) take to clients,
 //! callbacks and the log.
 //!
-//! A secret is known as it is and as others may write it ([`forms`]). What looks like a key is
+//! A secret is known as it is, as others may write it ([`forms`]), and where only a part of it is left
+//! ([`half`]). What looks like a key is
 //! masked wherever it stands; what could be a word only as a word of its own; placeholders and
 //! short values not at all.
 
 mod forms;
+mod half;
 mod kind;
 
+use half::Half;
 pub(crate) use kind::names_a_secret;
 use kind::{Strength, tokens_in_header, tokens_in_path};
 
@@ -18,7 +21,7 @@ const MASK: &str = "***";
 
 /// The secrets to mask.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(BTreeMap<String, Strength>);
+pub(crate) struct Secrets(BTreeMap<String, Strength>, Vec<Half>);
 
 impl Secrets {
     /// Adds a secret, unless it is a placeholder.
@@ -27,6 +30,7 @@ impl Secrets {
         let Some(strength) = Strength::of(secret) else { return };
         self.0.insert(secret.to_owned(), strength);
         if strength == Strength::Key {
+            self.1.extend(Half::both(secret));
             for form in forms::of(secret) {
                 self.0.entry(form).or_insert(strength);
             }
@@ -69,12 +73,21 @@ impl Secrets {
         if self.0.is_empty() {
             return Masking::default();
         }
-        let strengths = self.0.values().copied().collect();
+        let Self(whole, halves) = self;
+        let (patterns, strengths): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
+        let parts = halves.iter().map(Half::text);
         let mut builder = AhoCorasick::builder();
-        // Secrets may overlap, and all of each has to go.
-        let search = builder.match_kind(MatchKind::Standard).build(self.0.keys());
+        // Secrets may overlap, and all of each has to go. Hosts and header names are often written in
+        // lower case, with what was in them.
+        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
+        let search = builder.build(patterns.iter().map(|it| &**it).chain(parts));
+        let words = strengths
+            .into_iter()
+            .zip(patterns)
+            .map(|(strength, text)| (strength == Strength::Word).then_some(text))
+            .collect();
         // Only patterns of gigabytes have no automaton.
-        Masking(search.ok().map(|search| Arc::new(Search { search, strengths })))
+        Masking(search.ok().map(|search| Arc::new(Search { search, words, halves })))
     }
 }
 
@@ -84,8 +97,9 @@ pub(crate) struct Masking(Option<Arc<Search>>);
 
 struct Search {
     search: AhoCorasick,
-    /// By pattern.
-    strengths: Vec<Strength>,
+    /// By pattern, what counts only as a word of its own. Behind them come the patterns of `halves`.
+    words: Vec<Option<String>>,
+    halves: Vec<Half>,
 }
 
 impl Masking {
@@ -118,17 +132,26 @@ impl Masking {
 }
 
 impl Search {
+    /// What goes for this match, if anything does.
+    fn place(&self, text: &str, pattern: usize, found: Range<usize>) -> Option<Range<usize>> {
+        match self.words.get(pattern) {
+            Some(None) => Some(found),
+            Some(Some(word)) => (text[found.clone()] == **word
+                && kind::is_whole_word(text, &found))
+            .then_some(found),
+            None => Some(self.halves.get(pattern - self.words.len())?.grown(text, found)),
+        }
+    }
+
     /// Where secrets stand, in order and apart.
     fn places(&self, text: &str) -> Vec<Range<usize>> {
         let mut places: Vec<Range<usize>> = Vec::new();
         for found in self.search.find_overlapping_iter(text) {
-            let place = found.range();
-            let strength = self.strengths.get(found.pattern().as_usize());
-            if strength == Some(&Strength::Word) && !kind::is_whole_word(text, &place) {
+            let Some(mut place) = self.place(text, found.pattern().as_usize(), found.range())
+            else {
                 continue;
-            }
-            // They come by their ends, so one that begins earlier takes up those within it.
-            let mut place = place;
+            };
+            // They come nearly by their ends, so one that begins earlier takes up those within it.
             while let Some(last) = places.pop_if(|last| last.end > place.start) {
                 place.start = place.start.min(last.start);
                 place.end = place.end.max(last.end);

@@ -10,11 +10,22 @@ pub(super) fn of(secret: &str) -> Vec<String> {
     let json = json.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or_default();
     forms.push(json.replace('/', r"\/"));
     forms.push(json.to_owned());
+    // Go, Gson and .NET escape what HTML could take for its own, and texts of JSON end up in others.
+    for escaped in ["<>&", "<>&='", "<>&+'`"] {
+        forms.push(json.chars().map(|c| escape(c, escaped)).collect());
+    }
     for last_two in [b"+/", b"-_"] {
         forms.extend((0..3).filter_map(|offset| base64_inside(secret, offset, *last_two)));
     }
     forms.retain(|form| form != secret && form.len() >= secret.len().min(SHORTEST));
     forms
+}
+
+fn escape(character: char, escaped: &str) -> String {
+    if escaped.contains(character) {
+        return format!("\\u{:04x}", u32::from(character));
+    }
+    character.into()
 }
 
 /// Percent-encoded, but for what never is.

@@ -19,11 +19,46 @@ fn a_key_is_masked_wherever_it_stands() {
         ("p%40ss%2Fw0rd%2B1 p%40ss%2fw0rd%2b1", "*** ***"),
         (r"p@ss\/w0rd+1", "***"),
         ("Basic dXNlcjpzay11cHN0cmVhbS0wMDAwMDA=", "Basic dXNlcjp***A="),
-        ("sk-upstream-00000", "sk-upstream-00000"),
+        ("sk-upstream-", "sk-upstream-"),
         ("nothing", "nothing"),
         ("", ""),
     ] {
         assert_eq!(masking.mask(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_key_that_was_cut_is_masked() {
+    let masking = masking(&["sk-upstream-77ab02-xyzQ9", "my-company-production-gateway-7"]);
+    for (text, expected) in [
+        (r#"{"message":"key sk-upstream-77ab02-x"#, r#"{"message":"key ***"#),
+        ("key sk-upstream-7", "key ***"),
+        ("sk-upstream-77ab02-xyz and sk-upstream-77ab02-xyzQ9.", "*** and ***."),
+        ("…am-77ab02-xyzQ9 is wrong", "…*** is wrong"),
+        ("sk-upstream-77ab0?-77ab02-xyzQ9", "***?***"),
+        // What any name could begin or end with stays.
+        ("sk-upstream- my-company-production xyzQ9", "sk-upstream- my-company-production xyzQ9"),
+    ] {
+        assert_eq!(masking.mask(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_case_of_a_key_hides_nothing_and_a_word_keeps_its_own() {
+    let masking = masking(&["sk-Upstream-77ab02", "blueberry"]);
+    let text = "SK-UPSTREAM-77AB02 sk-upstream-77ab02 Blueberry blueberry";
+    assert_eq!(masking.mask(text), "*** *** Blueberry ***");
+}
+
+#[test]
+fn a_key_in_a_text_of_json_is_known_by_its_escapes() {
+    let masking = masking(&["ab+c/d=e&f'9<1>"]);
+    for text in [
+        r"ab\u002Bc/d=e\u0026f\u00279\u003C1\u003E",
+        r"ab+c/d\u003de\u0026f\u00279\u003c1\u003e",
+        r"ab+c/d=e\u0026f'9\u003c1\u003e",
+    ] {
+        assert_eq!(masking.mask(text), "***", "{text}");
     }
 }
 
