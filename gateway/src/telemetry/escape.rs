@@ -6,14 +6,16 @@ use std::{
     fmt::{self, Write as _},
 };
 
-/// Whether a character could forge a line, steer a terminal or change the order in which text is
-/// shown: control characters (C0, DEL, C1), line separators and the controls of Unicode's
-/// bidirectional algorithm.
+/// Whether a character could forge a line, steer a terminal, change the order in which text is shown or
+/// hide in it: control characters (C0, DEL, C1), line separators, the controls of Unicode's
+/// bidirectional algorithm, and what is not shown at all (zero width, tags).
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
 }
 
@@ -26,7 +28,10 @@ fn is_suspect(byte: u8) -> bool {
         | (byte == 0x7f)
         | (byte == 0xc2)
         | (byte == 0xd8)
+        | (byte == 0xe1)
         | (byte == 0xe2)
+        | (byte == 0xef)
+        | (byte == 0xf3)
 }
 
 fn has_suspects(text: &str) -> bool {
@@ -142,8 +147,10 @@ fn push_character(character: char, form: Form, out: &mut Vec<u8>) {
         '\n' => out.write_all(b"\\n"),
         '\r' => out.write_all(b"\\r"),
         '\t' => out.write_all(b"\\t"),
-        // All of them are in the basic plane.
-        other if form == Form::Json => write!(out, "\\u{:04x}", u32::from(other)),
+        other if form == Form::Json => {
+            let mut units = [0; 2];
+            other.encode_utf16(&mut units).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
+        }
         other => write!(out, "{}", other.escape_unicode()),
     };
 }
@@ -166,6 +173,7 @@ mod tests {
             ("a\nERROR forged\u{1b}[2J", "a\\nERROR forged\\u{1b}[2J"),
             ("\u{9b}2J\u{85}\u{7f}", "\\u{9b}2J\\u{85}\\u{7f}"),
             ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
+            ("a\u{200b}\u{ad}b\u{feff}\u{e0041}", "a\\u{200b}\\u{ad}b\\u{feff}\\u{e0041}"),
             ("\u{202e}txt\u{2066}\u{200f}\u{61c}", "\\u{202e}txt\\u{2066}\\u{200f}\\u{61c}"),
         ] {
             assert_eq!(one_line(text), expected);
@@ -181,7 +189,7 @@ mod tests {
 
     #[test]
     fn json_strings_are_read_back_as_they_were_and_hold_nothing_unsafe() {
-        for from in [0, 0x1000, 0x2000] {
+        for from in [0, 0x1000, 0x2000, 0xf000, 0xe0000] {
             let every: String = (from..from + 0x1000).filter_map(char::from_u32).collect();
             let json = format!("\"{}\"", escaped(&every, Form::Json));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), every);
