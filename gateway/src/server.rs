@@ -189,6 +189,7 @@ async fn small(
     let client = client.of_request(&app.trusted_proxies, &head.headers);
     let key = auth::check(&app, &head.headers).is_ok().then_some(&*app.key_id);
     access_log::small_endpoint(
+        &app,
         (&head.method, path),
         (client.as_deref(), key),
         &response,

@@ -20,9 +20,18 @@ fn repeated() -> String {
 
 fn is_clean(text: &str) -> bool {
     let inside_of_basic = "zay11cHN0cmVhbS03N2FiMD";
-    [UPSTREAM_KEY, IN_HEADER, ORGANIZATION, MASTER_KEY, inside_of_basic]
-        .iter()
-        .all(|secret| !text.contains(secret))
+    let upper = UPSTREAM_KEY.to_uppercase();
+    [
+        UPSTREAM_KEY,
+        IN_HEADER,
+        ORGANIZATION,
+        MASTER_KEY,
+        inside_of_basic,
+        &upper,
+        &UPSTREAM_KEY[..16],
+    ]
+    .iter()
+    .all(|secret| !text.contains(secret))
 }
 
 fn secretive(mut deployment: Value) -> Value {
@@ -54,6 +63,24 @@ fn answers() -> Vec<Answer> {
         Answer::fixed(503, "text/html", format!("<p title='x'>{words}</p>")),
         // The cut of a long text goes through the key.
         Answer::fixed(500, "text/plain", format!("{}{words}", "x ".repeat(1015))),
+        json(200, &error),
+        json(200, &error.replace('-', "\\u002d")),
+        json(200, &ollama),
+        // Routers of several upstreams have an error in a choice.
+        json(
+            200,
+            &json!({"choices": [{"index": 0, "finish_reason": "error",
+            "message": {"role": "assistant", "content": "a"},
+            "error": {"code": words, "message": words}}]})
+            .to_string(),
+        ),
+        // The upstream cut its own words, in the middle of the key.
+        Answer::fixed(500, "application/json", format!("{{\"error\":\"{}", &UPSTREAM_KEY[..16])),
+        Answer::fixed(
+            502,
+            "text/plain",
+            format!("{} and {}", UPSTREAM_KEY.to_uppercase(), &UPSTREAM_KEY[..16]),
+        ),
         json(307, "").header("location", &format!("https://other.example/?k={UPSTREAM_KEY}")),
         events(format!("data: {error}\n\n")),
         events(format!("data: {chunk}\n\ndata: {error}\n\n")).in_writes_of(5),
@@ -285,7 +312,8 @@ async fn what_a_callback_logs_or_breaks_of_holds_no_secret() {
         json!({"internal": words}),
         json!({"panic": words}),
         json!({"log": words}),
-        json!({"reject": {"status": 418, "message": words}}),
+        json!({"reject": {"status": 418, "message": words, "code": words,
+            "headers": [["x-why", words]]}}),
     ] {
         let callback = faulty("f", json!({"on_llm_start": [act]}));
         let callback = with(callback, "grants", json!({"secrets": ["GRANTED"]}));
@@ -300,6 +328,28 @@ async fn what_a_callback_logs_or_breaks_of_holds_no_secret() {
             }
         }
     }
+}
+
+/// A key that a client has pasted where a name, a path or a method belongs.
+#[tokio::test]
+async fn a_key_in_the_wrong_place_of_a_request_is_not_logged() {
+    let upstream = upstream(Answer::default()).await;
+    let mut deployment = openai(&upstream);
+    deployment["litellm_params"]["api_key"] = json!(UPSTREAM_KEY);
+    let gateway = Gateway::with_config(config(&[deployment])).start().await;
+    let client = gateway.client();
+    for key in [MASTER_KEY, UPSTREAM_KEY] {
+        let _ = client.chat(key).send().await.expect_status(400);
+        let _ = client.chat("nope").header("x-litellm-call-id", key).send().await;
+        let _ = client.chat("gpt").header("content-encoding", key).send().await.expect_status(415);
+        for path in [format!("/v1/models/{key}"), format!("/x/{key}/y?key={key}")] {
+            let _ = client.get(&path).await.expect_status(404);
+        }
+    }
+    let log = gateway.stop().await;
+    assert!(log.contains("\"model.requested\":\"***\"") && log.contains("/x/***/y"), "{log}");
+    let line = log.lines().find(|line| !is_clean(line));
+    assert_eq!(line, None);
 }
 
 #[tokio::test]

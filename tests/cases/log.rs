@@ -3,8 +3,9 @@
 
 use callgate_tests::config::{config, deployment, every_dialect, openai, with_callbacks};
 use callgate_tests::gateway::Ended;
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{Answer, Gateway, MASTER_KEY, upstream};
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 #[tokio::test]
 async fn one_line_per_request() {
@@ -153,6 +154,10 @@ async fn every_line_says_who_called_and_where_the_call_went() {
     let _ = called.send().await.expect_status(200);
     let proxied = client.chat("gpt").header("x-litellm-call-id", "far").streaming();
     let _ = proxied.header("x-forwarded-for", "6.6.6.6, 203.0.113.5").send().await;
+    let forwarded = client.chat("gpt").header("x-litellm-call-id", "forwarded");
+    let forwarded =
+        forwarded.header("forwarded", "for=6.6.6.6, For=\"[2001:db8::5]:80\";proto=https");
+    let _ = forwarded.send().await.expect_status(200);
     let stranger = gateway.client().without_key().chat("gpt").header("x-litellm-call-id", "bad");
     let _ = stranger.send().await.expect_status(401);
     let log = gateway.log();
@@ -173,6 +178,7 @@ async fn every_line_says_who_called_and_where_the_call_went() {
     let far = line("far").await;
     assert_eq!(far.field("client.address"), "203.0.113.5");
     assert!(far.field("first_token_ms").is_number(), "{}", far.text);
+    assert_eq!(line("forwarded").await.field("client.address"), "2001:db8::5");
     let bad = line("bad").await;
     assert_eq!(
         (bad.field("outcome"), bad.field("client.address")),
@@ -183,4 +189,32 @@ async fn every_line_says_who_called_and_where_the_call_went() {
         (bad.field("error.code"), bad.field("error.type")),
         (&json!("401"), &json!("auth_error"))
     );
+}
+
+/// A client that leaves within its request is gone, as one that leaves later; one whose framing is
+/// wrong is told so.
+#[tokio::test]
+async fn a_body_that_breaks_off_is_a_client_that_left() {
+    let gateway = Gateway::with_config(config(&[])).start().await;
+    for (id, framing, status, outcome) in [
+        ("left", "content-length: 100\r\n\r\n{", 499, "client_gone"),
+        ("left-chunked", "transfer-encoding: chunked\r\n\r\n5\r\n{", 499, "client_gone"),
+        ("wrong", "transfer-encoding: chunked\r\n\r\nzz\r\n{", 400, "error"),
+    ] {
+        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {MASTER_KEY}\r\n\
+             x-litellm-call-id: {id}\r\n{framing}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        if status == 499 {
+            socket.shutdown().await.unwrap();
+        }
+        let line = gateway.log().find(|line| line.field("call.id") == id).await.unwrap();
+        assert_eq!(
+            (line.field("status"), line.field("outcome")),
+            (&json!(status), &json!(outcome))
+        );
+        assert_eq!(line.level(), "INFO");
+    }
 }

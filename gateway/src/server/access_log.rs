@@ -136,13 +136,13 @@ impl Record {
                     target: "callgate::access",
                     status,
                     outcome = outcome.name(),
-                    call.id = &*self.id,
+                    call.id = &*app.masking.mask(&self.id),
                     client.address = self.client.as_deref(),
                     key.id = self.admitted.then_some(&*app.key_id),
-                    path = &*shortened(&self.path),
-                    model.requested = &*shortened(&self.requested_model),
+                    path = &*named(app, &self.path),
+                    model.requested = &*named(app, &self.requested_model),
                     deployment.id = deployment.map(|it| &*it.id),
-                    deployment.model = &*shortened(&self.upstream_model),
+                    deployment.model = &*named(app, &self.upstream_model),
                     provider = deployment.map_or("", |it| &*it.label),
                     stream = self.stream,
                     duration_ms = millis(took),
@@ -153,7 +153,7 @@ impl Record {
                     callback = failure.callback.as_deref().or(self.callback.as_deref()),
                     error.code = &*shortened(failure.code_text()),
                     "error.type" = &*shortened(&failure.error_type),
-                    error.message = &*told(failure, app.logs_upstream_errors),
+                    error.message = &*app.masking.mask(&told(failure, app.logs_upstream_errors)),
                     upstream.request_id = failure.upstream_request_id.as_deref(),
                     error.cause = cause(failure).as_deref(),
                     "call failed"
@@ -193,6 +193,7 @@ fn told(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
 /// The line of a request that was no call, or none that could be one. `client` and `key` are as in
 /// [`Record`].
 pub(super) fn small_endpoint(
+    app: &App,
     (method, path): (&Method, &str),
     (client, key): (Option<&str>, Option<&str>),
     response: &Response,
@@ -201,6 +202,8 @@ pub(super) fn small_endpoint(
 ) {
     let status = response.status().as_u16();
     let outcome = if status < 400 { Outcome::Ok } else { Outcome::Error };
+    let message = failure.map(|failure| told(failure, true));
+    let message = message.as_deref().map(|message| app.masking.mask(message));
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -209,18 +212,26 @@ pub(super) fn small_endpoint(
                 outcome = outcome.name(),
                 client.address = client,
                 key.id = key,
-                path = &*shortened(path),
-                method = &*shortened(method.as_str()),
+                path = &*named(app, path),
+                method = &*named(app, method.as_str()),
                 duration_ms = millis(accepted.elapsed()),
                 error.code = failure.map(|failure| shortened(failure.code_text())).as_deref(),
                 "error.type" = failure.map(|failure| shortened(&failure.error_type)).as_deref(),
-                error.message = failure.map(|failure| told(failure, true)).as_deref(),
+                error.message = message.as_deref(),
                 error.cause = failure.and_then(cause).as_deref(),
                 "request"
             )
         };
     }
     if status < 500 { line!(info) } else { line!(warn) }
+}
+
+/// What a client gave as a name or a path, which may be a key in the wrong place.
+fn named<'t>(app: &App, text: &'t str) -> Cow<'t, str> {
+    match app.masking.mask(text) {
+        Cow::Borrowed(text) => shortened(text),
+        Cow::Owned(text) => Cow::Owned(shortened(&text).into_owned()),
+    }
 }
 
 /// As much of a name or a path as a line shows.

@@ -1,6 +1,6 @@
 //! The pieces of a request body as they arrive, decoded when its client compressed it.
 
-use super::{RequestBody, read::too_large};
+use super::{RequestBody, flight::client_gone, read::too_large};
 use crate::{
     coding::{CodingError, Decoder, UNSUPPORTED},
     failure::Failure,
@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use plugin_api::FailureKind;
+use std::{error::Error, io};
 use tokio::task::coop::consume_budget;
 
 /// See the module.
@@ -46,8 +47,7 @@ impl<'a> Pieces<'a> {
             let data = match self.body.frame().await? {
                 Ok(frame) => frame.into_data(),
                 Err(error) => {
-                    let failure = Failure::invalid("the request body broke off");
-                    return Some(Err(failure.cause(error.to_string())));
+                    return Some(Err(broken_off(&error)));
                 }
             };
             if let Ok(data) = data {
@@ -76,6 +76,19 @@ impl<'a> Pieces<'a> {
             decoder.feed(data);
         }
     }
+}
+
+/// A body whose framing cannot be read is wrong; any other that breaks off has lost its client.
+fn broken_off(error: &(dyn Error + 'static)) -> Failure {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let kind = causes.find_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
+    let failure = match kind {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Failure::invalid("the request body is not framed as HTTP/1.1 has it")
+        }
+        _ => client_gone(),
+    };
+    failure.cause(error.to_string())
 }
 
 fn unsupported(error: &CodingError) -> Failure {

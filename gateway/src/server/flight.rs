@@ -183,7 +183,7 @@ impl Drop for Flight {
     }
 }
 
-fn client_gone() -> Failure {
+pub(super) fn client_gone() -> Failure {
     let text = "the client closed the connection before the answer was complete";
     Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
         .code("client_closed_request")

@@ -322,7 +322,11 @@ impl Link {
             self.odd(hook, &what);
         }
         let mut rejection = rejection;
-        rejection.message = self.without_secrets(&rejection.message);
+        let Rejection { message, code, headers, .. } = &mut rejection;
+        let headers = headers.iter_mut().map(|(_, value)| value);
+        for text in std::iter::once(message).chain(code).chain(headers) {
+            *text = self.without_secrets(text);
+        }
         verdict::refusal(self.name(), rejection, kind)
     }
 }
