@@ -2,33 +2,22 @@
 
 use crate::{
     held::{Channel, Held, MOST_CHOICES},
-    rule::{Denial, Rule},
+    room::Room,
+    rule::Rule,
+    scan::repeats_a_name,
+    shape::{self, FIELDS},
+    text::{self, Kind, under},
     withheld,
+    words::NOT_WRITTEN,
 };
-use plugin_api::{HookError, limits};
+use plugin_api::HookError;
 use serde_json::{Map, Value};
 
-/// The members of a message that are text for people.
-const FIELDS: [&str; 5] = ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
-
-/// Members of a choice or its message that repeat the text in another form.
-const REPEATS: [&str; 2] = ["logprobs", "reasoning_details"];
+mod arguments;
 
 /// A complete reply under the rules; `None` when it may stay as it is.
 pub(crate) fn whole(rules: &[Rule], json: &str) -> Result<Option<String>, HookError> {
-    let mut reply = read(json)?;
-    let mut changed = false;
-    for choice in choices(&mut reply)? {
-        changed |= remove_repeats(choice);
-        let Some(message) = object(choice, "message")? else { continue };
-        changed |= remove_repeats(message);
-        for field in FIELDS {
-            if let Some(content) = message.get_mut(field) {
-                changed |= content_under(rules, field, content)?;
-            }
-        }
-    }
-    Ok(changed.then(|| reply.to_string()))
+    under(rules, json, Kind::Reply, &mut Room::of(json.len())).map_err(of_reply)
 }
 
 /// A chunk under the rules, with `held` of the chunks before it; `None` when it may stay as it is.
@@ -38,7 +27,11 @@ pub(crate) fn chunk(
     json: &str,
 ) -> Result<Option<String>, HookError> {
     let mut chunk = read(json)?;
-    let mut changed = false;
+    // What was read of a repeated name is what goes out.
+    let mut changed = repeats_a_name(json);
+    if let Some(chunk) = chunk.as_object_mut() {
+        changed |= others_under(rules, chunk, &["choices"])?;
+    }
     for choice in choices(&mut chunk)? {
         changed |= remove_repeats(choice);
         if let Some(other) = ["message", "text"].into_iter().find(|name| has(choice, name)) {
@@ -51,6 +44,7 @@ pub(crate) fn chunk(
         let index = index.and_then(|index| u8::try_from(index).ok());
         let number = index.ok_or_else(|| unexpected("a choice numbered from 0 to 127"))?;
         let last = has(choice, "finish_reason");
+        changed |= others_under(rules, choice, &["delta"])?;
         changed |= delta_under(rules, held, number, choice, last)?;
     }
     Ok(changed.then(|| chunk.to_string()))
@@ -72,6 +66,10 @@ fn delta_under(
     let mut nothing = Map::new();
     let delta = delta.unwrap_or(&mut nothing);
     changed |= remove_repeats(delta);
+    changed |=
+        others_under(rules, delta, &[&FIELDS[..], &["tool_calls", "function_call"]].concat())?;
+    let rest = arguments::under_rules(rules, held, (choice_number, last), delta)?;
+    changed |= rest.changed;
     for (field, name) in (0_u8..).zip(FIELDS) {
         let piece = match delta.get(name) {
             None | Some(Value::Null) => "",
@@ -84,9 +82,10 @@ fn delta_under(
         let channel = Channel { choice: choice_number, field };
         let text = held.next(rules, channel, piece, last)?;
         if text != piece {
-            pieces.push((name, text));
+            pieces.push((name, Value::String(text)));
         }
     }
+    pieces.extend(rest.added.map(|calls| ("tool_calls", calls)));
     if pieces.is_empty() {
         return Ok(changed);
     }
@@ -95,53 +94,42 @@ fn delta_under(
     }
     if let Some(delta) = object(choice, "delta")? {
         for (name, text) in pieces {
-            delta.insert(name.to_owned(), Value::String(text));
+            delta.insert(name.to_owned(), text);
         }
     }
     Ok(true)
 }
 
-/// A whole content under the rules: text, or parts of which some have text. Whether it changed.
-fn content_under(rules: &[Rule], name: &str, content: &mut Value) -> Result<bool, HookError> {
-    match content {
-        Value::Null => Ok(false),
-        Value::String(text) => Ok(text_under(rules, text)?),
-        Value::Array(parts) => {
-            let mut changed = false;
-            for part in parts {
-                match part {
-                    Value::String(text) => changed |= text_under(rules, text)?,
-                    Value::Object(part) => {
-                        for name in ["text", "refusal"] {
-                            match part.get_mut(name) {
-                                None | Some(Value::Null) => {}
-                                Some(Value::String(text)) => changed |= text_under(rules, text)?,
-                                Some(_) => {
-                                    return Err(unexpected(&format!(
-                                        "`{name}` of a part to be text"
-                                    )));
-                                }
-                            }
-                        }
-                    }
-                    _ => return Err(unexpected(&format!("a part of `{name}` to be an object"))),
-                }
-            }
-            Ok(changed)
-        }
-        _ => Err(unexpected(&format!("`{name}` to be text or a list of parts"))),
-    }
-}
-
-fn text_under(rules: &[Rule], text: &mut String) -> Result<bool, Denial> {
+/// What no rule of a stream goes over from chunk to chunk, each text by itself. Whether it changed.
+fn others_under(
+    rules: &[Rule],
+    of: &mut Map<String, Value>,
+    known: &[&str],
+) -> Result<bool, HookError> {
     let mut changed = false;
-    for rule in rules {
-        if let Some(masked) = rule.whole(text, limits::ANSWER)? {
-            *text = masked;
+    for (name, value) in of.iter_mut() {
+        let is_known = NOT_WRITTEN.contains(&name.as_str()) || known.contains(&name.as_str());
+        if is_known || matches!(value, Value::Null | Value::Bool(_)) {
+            continue;
+        }
+        let json = value.to_string();
+        let room = &mut Room::of(json.len());
+        if let Some(masked) = under(rules, &json, Kind::Delta, room).map_err(of_reply)? {
+            *value = read(&masked)?;
             changed = true;
         }
     }
     Ok(changed)
+}
+
+fn of_reply(held: text::Held) -> HookError {
+    match held {
+        text::Held::Denied(denial) => denial.into(),
+        text::Held::Unreadable | text::Held::NotMaskable(_) => {
+            unexpected("choices whose texts are text or lists of parts")
+        }
+        text::Held::TooLarge => withheld("it is too large once its matches are masked"),
+    }
 }
 
 fn read(json: &str) -> Result<Value, HookError> {
@@ -178,8 +166,8 @@ fn has(of: &Map<String, Value>, name: &str) -> bool {
 
 fn remove_repeats(of: &mut Map<String, Value>) -> bool {
     let mut removed = false;
-    for name in REPEATS {
-        if let Some(value) = of.get_mut(name).filter(|value| !value.is_null()) {
+    for (name, value) in of.iter_mut() {
+        if shape::repeats(name) && !value.is_null() {
             *value = Value::Null;
             removed = true;
         }
@@ -187,6 +175,6 @@ fn remove_repeats(of: &mut Map<String, Value>) -> bool {
     removed
 }
 
-fn unexpected(expected: &str) -> HookError {
+pub(crate) fn unexpected(expected: &str) -> HookError {
     withheld(&format!("expected {expected}, found something else, which cannot be judged"))
 }

@@ -56,6 +56,14 @@ impl Held {
         self.0.values().map(|kept| kept.text.len()).sum()
     }
 
+    /// The texts of a choice of which something is kept back.
+    pub(crate) fn fields(&self, choice: u8) -> Vec<u8> {
+        let of_choice = self.0.keys().filter(|(channel, _)| channel.choice == choice);
+        let mut fields: Vec<u8> = of_choice.map(|(channel, _)| channel.field).collect();
+        fields.dedup();
+        fields
+    }
+
     /// Passes a piece of a text through all rules, each taking what the one before lets go.
     /// `last`: the text is complete, and nothing of it stays here.
     pub(crate) fn next(

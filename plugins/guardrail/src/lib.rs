@@ -30,14 +30,18 @@
 //!
 //! # Limits
 //!
-//! Of a request, every text is looked at that a model may read, each by itself: all texts of the
-//! messages (content, parts of any type, names, reasoning, refusals, tool calls), and those of all
-//! other members that are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and
-//! whatever else there is), names of members included. The arguments of a tool call are read as the
-//! JSON they hold, numbers of four digits and more too. Pictures, sound and files pass as they are:
-//! their data and addresses. Of a reply's choice, the content, the reasoning and the refusal are
-//! looked at; its tool calls pass. While there are rules for replies, `logprobs` and
-//! `reasoning_details` are taken out, for they repeat the text.
+//! Of a request, every text is looked at that a model may read: all texts of the messages (content,
+//! parts of any type, names, reasoning, refusals, tool calls), and those of all other members that
+//! are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and whatever else there
+//! is), names of members and numbers of four digits and more included. The arguments of a tool call
+//! are read as the JSON they hold. Pictures, sound and files in messages pass as they are: their data
+//! and addresses, where they have that form. The parts of a message are looked at together too, for
+//! an upstream may put them together; what cannot be masked there is refused.
+//!
+//! Of a JSON reply, every text is looked at but for ids and the like. Of a stream, the content, the
+//! reasoning, the refusal and what tools are called with are looked at over chunks, other texts chunk
+//! by chunk. While there are rules for replies, `logprobs` and `reasoning_details` are taken out, for
+//! they repeat the text.
 //!
 //! A request may become 4 MiB or an eighth longer by what is put into it, whichever is more, and the
 //! arguments of one tool call may be 8 MiB long; past that it is refused.
@@ -50,19 +54,26 @@
 //! found is never logged.
 //!
 //! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
-//! `room` is how long a request may become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands in JSON.
+//! `room` is how long a request may
+//! become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands in JSON,
+//! `text` passes over all of it (`scan`, `words`, `media`, `shape` and `seams` say what is what).
 
 mod answer;
 mod held;
+mod media;
 mod prefix;
 mod preset;
 mod prompt;
 mod room;
 mod rule;
+mod scan;
+mod seams;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
+mod words;
 
 use held::Held;
 use plugin_api::{

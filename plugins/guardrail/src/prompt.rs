@@ -3,7 +3,9 @@
 use crate::{
     room::Room,
     rule::Rule,
-    text::{Held, members, under},
+    scan::members,
+    text::{Held, Kind, masked, under},
+    words::{NUMBERS, PARAMS},
 };
 use plugin_api::{EditError, HookError, LlmCall, Rejection};
 
@@ -28,7 +30,8 @@ pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookEr
         if !shape_is_known(json) {
             return Err(unreadable(&place()));
         }
-        let masked = under(rules, json, true, &mut room).map_err(|held| held.refusal(&place()))?;
+        let masked =
+            under(rules, json, Kind::Message, &mut room).map_err(|held| held.refusal(&place()))?;
         if let Some(masked) = masked {
             call.set_message_json(index, &masked).map_err(|error| refused_edit(&place(), error))?;
         }
@@ -42,16 +45,28 @@ fn other_members(
     call: &LlmCall<'_>,
     room: &mut Room,
 ) -> Result<Vec<(String, String)>, HookError> {
-    let of_request = |held: Held| held.refusal("the request");
+    fn of_request(held: Held) -> HookError {
+        held.refusal("the request")
+    }
     let body = std::str::from_utf8(call.body()).map_err(|_| unreadable("the request"))?;
     let mut changed = Vec::new();
     for (name, place) in members(body).map_err(of_request)? {
         let json = &body[place];
-        if NOT_SENT.contains(&&*name) || !json.starts_with(['"', '{', '[']) {
+        if NOT_SENT.contains(&&*name) {
             continue;
         }
-        let masked = under(rules, json, false, room).map_err(|held| held.refusal(&name))?;
-        if let Some(masked) = masked {
+        if !PARAMS.contains(&&*name)
+            && masked(rules, name.as_ref().into(), room).map_err(of_request)?.1
+        {
+            let why = "a name has a match; send another name";
+            return Err(of_request(Held::NotMaskable(why)));
+        }
+        if NUMBERS.contains(&&*name) && !json.starts_with(['"', '{', '[']) {
+            continue;
+        }
+        if let Some(masked) =
+            under(rules, json, Kind::Member, room).map_err(|held| held.refusal(&name))?
+        {
             changed.push((name.into_owned(), masked));
         }
     }
@@ -80,6 +95,11 @@ pub(crate) fn unreadable(place: &str) -> HookError {
 pub(crate) fn too_large(place: &str) -> HookError {
     let message = format!("{place}: too large to be looked through and masked; send less at once");
     Rejection::new(400, message).code("guardrail").into()
+}
+
+/// What a rule would mask but cannot does not pass either.
+pub(crate) fn not_maskable(place: &str, why: &str) -> HookError {
+    Rejection::new(400, format!("{place}: {why}")).code("guardrail").into()
 }
 
 /// What a client's text does not allow is the client's mistake too.

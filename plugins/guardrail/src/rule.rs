@@ -136,6 +136,27 @@ impl Rule {
         Ok((out != text).then_some(out))
     }
 
+    /// Whether a match goes over one of these places, which are in order.
+    pub(crate) fn finds_over(&self, text: &str, places: &[usize]) -> bool {
+        let mut from = 0;
+        while let Some((begin, end)) = self.find(text, from, text.len()) {
+            let next = places.partition_point(|place| *place <= begin);
+            if places.get(next).is_some_and(|place| *place < end) {
+                return true;
+            }
+            from = end;
+        }
+        false
+    }
+
+    /// What the client is told, of a rule that denies.
+    pub(crate) fn denial(&self) -> Option<Denial> {
+        match &self.action {
+            Action::Deny(denial) => Some(denial.clone()),
+            Action::Mask(_) => None,
+        }
+    }
+
     /// Takes the next piece of a text and returns what can go of it, masked. `last`: all of it.
     pub(crate) fn next(&self, kept: &mut Kept, piece: &str, last: bool) -> Result<String, Denial> {
         let mut text = String::with_capacity(kept.text.len() + piece.len() + 4);

@@ -29,7 +29,8 @@ fn a_prompt_is_masked_and_everything_else_of_it_stays() {
         {"preset": "email", "action": "mask"},
         {"pattern": "(?i)nightfall", "action": "mask", "replacement": "$0 \"x\""},
     ]));
-    let image = json!({"type": "image_url", "image_url": {"url": "data:a@example.com"}});
+    let image =
+        json!({"type": "image_url", "image_url": {"url": "https://x.example/?to=a@example.com"}});
     let mut call = TestCall::chat("m")
         .message("system", "nothing to see")
         .message("user", "write to ann@example.com\nand bob.b+c@mail.example.org, NightFall")
@@ -126,6 +127,97 @@ fn every_text_that_is_sent_is_looked_at() {
 }
 
 #[test]
+fn what_only_looks_like_no_text_is_looked_at() {
+    let tester = rules(&json!([{"preset": "credit_card", "action": "mask", "replacement": "#"}]));
+    const CARD: &str = "4111 1111 1111 1111";
+    let picture = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+    let part = |part: Value| json!([{"role": "user", "content": [part]}]);
+    for (name, sent, expected) in [
+        ("messages", part(picture(CARD)), part(picture("#"))),
+        (
+            "messages",
+            part(picture(&format!("data:text/plain,{CARD}"))),
+            part(picture("data:text/plain,#")),
+        ),
+        (
+            "messages",
+            part(picture("data:image/png;base64,4111111111111111")),
+            part(picture("data:image/png;base64,4111111111111111")),
+        ),
+        ("tools", json!([{"image_url": {"url": CARD}}]), json!([{"image_url": {"url": "#"}}])),
+        ("response_format", json!({"enum": [4111111111111111_u64]}), json!({"enum": ["#"]})),
+        ("own", json!(4111111111111111_u64), json!("#")),
+        ("seed", json!(4111111111111111_u64), json!(4111111111111111_u64)),
+        ("options", json!({"seed": 4111111111111111_u64}), json!({"seed": 4111111111111111_u64})),
+    ] {
+        let mut call = match name {
+            "messages" => TestCall::chat("m").message_json(sent[0].clone()),
+            _ => TestCall::chat("m").param(name, sent.clone()),
+        };
+        assert_eq!(tester.start(&mut call), Outcome::Continue, "{sent}");
+        assert_eq!(call.body()[name], expected, "{sent}");
+    }
+}
+
+#[test]
+fn a_match_over_parts_or_in_a_members_name_is_refused() {
+    let parts = |texts: &[&str]| {
+        let part = |text: &&str| json!({"type": "text", "text": text});
+        json!({"role": "user", "content": texts.iter().map(part).collect::<Vec<_>>()})
+    };
+    for action in ["deny", "mask"] {
+        let tester = rules(&json!([{"preset": "credit_card", "action": action}]));
+        for message in [
+            parts(&["4111 1111 ", "1111 1111"]),
+            parts(&["x ", "4111 ", "", "1111 1111", " 1111 y"]),
+            json!({"role": "user", "content": ["4111 1111 ", {"text": "1111 1111"}]}),
+        ] {
+            let outcome = tester.start(&mut TestCall::chat("m").message_json(message));
+            assert_eq!(refused(outcome).status, 400);
+        }
+        let mut named = TestCall::chat("m").param("4111 1111 1111 1111", json!(1));
+        assert_eq!(refused(tester.start(&mut named)).status, 400);
+        for texts in [&["4111 1111 ", "and 1111 1111"][..], &["one"], &["4111 1111 1111", "x 1111"]]
+        {
+            let mut call = TestCall::chat("m").message_json(parts(texts));
+            assert_eq!(tester.start(&mut call), Outcome::Continue, "{texts:?}");
+        }
+    }
+    let tester = rules(&json!([{"pattern": "s3cret", "action": "mask", "replacement": "s3cret"}]));
+    let mut call = TestCall::chat("m").message_json(parts(&["a s3cret", "s3cret b"]));
+    assert_eq!(tester.start(&mut call), Outcome::Continue, "only what goes over a seam is refused");
+}
+
+#[test]
+fn a_reply_is_looked_at_in_all_its_members_and_in_repeated_ones() {
+    for (sent, expected) in [
+        (r#"{"content":"s3cret","content":"x"}"#, r##"{"content":"#","content":"x"}"##),
+        (r#"{"content":"x","Content":"s3cret"}"#, r##"{"content":"x","Content":"#"}"##),
+        (
+            r#"{"content":"x","audio":{"data":"s3cret","transcript":"s3cret"}}"#,
+            r##"{"content":"x","audio":{"data":"s3cret","transcript":"#"}}"##,
+        ),
+        (
+            r#"{"content":null,"function_call":{"name":"f","arguments":"{\"a\":[1e999,\"\\u0073\\u0033cret\"]}"}}"#,
+            r##"{"content":null,"function_call":{"name":"f","arguments":"{\"a\":[1e999,\"#\"]}"}}"##,
+        ),
+    ] {
+        let reply = |message: &str| format!(r#"{{"n":1e999,"choices":[{{"message":{message}}}]}}"#);
+        let changed = crate::answer::whole(&tester_rules(), &reply(sent)).unwrap();
+        assert_eq!(changed, Some(reply(expected)));
+    }
+    let mut chunk = crate::held::Held::default();
+    let twice = r#"{"choices":[{"delta":{"content":"s3cret","content":"x"}}]}"#;
+    let changed = crate::answer::chunk(&tester_rules(), &mut chunk, twice).unwrap();
+    assert_eq!(changed.as_deref(), Some(r#"{"choices":[{"delta":{"content":"x"}}]}"#));
+}
+
+fn tester_rules() -> Vec<crate::rule::Rule> {
+    let settings = json!({"rules": [{"pattern": "s3cret", "action": "mask", "replacement": "#"}]});
+    serde_json::from_value::<crate::settings::Settings>(settings).unwrap().rules().unwrap().1
+}
+
+#[test]
 fn a_replacement_cannot_make_a_prompt_grow_without_bound() {
     let long = "y".repeat(1 << 20);
     let tester = rules(&json!([{"pattern": "x", "action": "mask", "replacement": long}]));
@@ -160,7 +252,7 @@ fn a_json_reply_is_masked_in_all_its_texts_and_choices() {
             "choices": [
                 {"index": 0, "message": {"content": format!("a {mask}"),
                     "reasoning_content": format!("{mask}!"),
-                    "tool_calls": [{"function": {"arguments": "{\"a\":\"s3cret\"}"}}]},
+                    "tool_calls": [{"function": {"arguments": "{\"a\":\"[rule 1]\"}"}}]},
                     "logprobs": null, "finish_reason": "stop"},
                 {"index": 1, "message": {"content": [{"type": "text", "text": mask}],
                     "refusal": mask}},

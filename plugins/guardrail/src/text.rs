@@ -2,78 +2,17 @@
 //! changes stays byte for byte, numbers and unknown members too.
 
 use crate::{
+    media,
     room::{Room, with_spare},
     rule::{Denial, Rule},
+    scan::{decoded, is_of_number, skip_space, string_end, value_end},
+    seams::Seams,
+    shape,
+    words::{NAMES, NOT_WRITTEN, NUMBERS, WORDS},
 };
 use plugin_api::HookError;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, ops::Range};
-
-/// Members that hold pictures, sound or files, and where their data is in them.
-const MEDIA: [&str; 6] = ["image_url", "video_url", "input_audio", "audio", "file", "image"];
-const MEDIA_DATA: [&str; 5] = ["url", "data", "file_data", "image_url", "video_url"];
-
-/// Values that are words of the API: no rule is asked about these.
-const WORDS: [&str; 24] = [
-    "system",
-    "developer",
-    "user",
-    "assistant",
-    "tool",
-    "function",
-    "text",
-    "image_url",
-    "input_text",
-    "input_audio",
-    "file",
-    "refusal",
-    "string",
-    "object",
-    "array",
-    "number",
-    "integer",
-    "boolean",
-    "null",
-    "auto",
-    "none",
-    "required",
-    "json_object",
-    "json_schema",
-];
-
-/// Names that are words of the API.
-const NAMES: [&str; 30] = [
-    "role",
-    "content",
-    "type",
-    "text",
-    "image_url",
-    "url",
-    "detail",
-    "name",
-    "tool_calls",
-    "id",
-    "function",
-    "arguments",
-    "tool_call_id",
-    "description",
-    "parameters",
-    "properties",
-    "required",
-    "items",
-    "enum",
-    "strict",
-    "schema",
-    "json_schema",
-    "refusal",
-    "reasoning_content",
-    "reasoning",
-    "thinking",
-    "cache_control",
-    "input_audio",
-    "data",
-    "format",
-];
 
 /// How deep text may be JSON that holds text that is JSON.
 const DEEPEST: usize = 4;
@@ -93,6 +32,8 @@ pub(crate) enum Held {
     Unreadable,
     /// It is too long, or becomes too long with what the rules put into it.
     TooLarge,
+    /// What a rule would mask stands where nothing can be put in its place.
+    NotMaskable(&'static str),
 }
 
 impl From<Denial> for Held {
@@ -108,85 +49,95 @@ impl Held {
             Self::Denied(denial) => denial.into(),
             Self::Unreadable => crate::prompt::unreadable(place),
             Self::TooLarge => crate::prompt::too_large(place),
+            Self::NotMaskable(why) => crate::prompt::not_maskable(place, why),
         }
     }
 }
 
-/// A piece of JSON with every text in it masked; `None` when it may stay as it is. `numbers`: a
-/// number of some digits may be what a rule looks for, as in a tool's arguments.
+/// What a piece of JSON is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A message of a request.
+    Message,
+    /// Another member of a request.
+    Member,
+    /// What a tool is called with.
+    Arguments,
+    /// A complete reply.
+    Reply,
+    /// Some member of a streamed reply.
+    Delta,
+}
+
+/// A piece of JSON with every text in it masked; `None` when it may stay as it is. A number of some
+/// digits may be what a rule looks for, too.
 pub(crate) fn under(
     rules: &[Rule],
     json: &str,
-    numbers: bool,
+    kind: Kind,
     room: &mut Room,
 ) -> Result<Option<String>, Held> {
-    Pass { rules, json, numbers, nested: 0, room, done: None }.run()
+    Pass { rules, json, kind, nested: 0, room, done: None, seams: Seams::default() }.run()
 }
 
 /// A pass over one piece of JSON.
 struct Pass<'a> {
     rules: &'a [Rule],
     json: &'a str,
-    numbers: bool,
+    kind: Kind,
     nested: usize,
     room: &'a mut Room,
     /// What comes out so far, and up to where of the source; `None` while nothing is changed.
     done: Option<(Vec<u8>, usize)>,
+    /// The texts of a message's parts.
+    seams: Seams<'a>,
 }
 
 /// An object or array that is open.
-struct Open<'a> {
-    object: bool,
-    /// Within a picture, sound or file.
-    media: bool,
-    /// The name of the current member, when it may be a word of the API.
-    name: Cow<'a, str>,
+pub(crate) struct Open<'a> {
+    pub(crate) object: bool,
+    /// The name of the current member; an array's elements are called what the array is called.
+    pub(crate) name: Cow<'a, str>,
 }
 
 impl<'a> Pass<'a> {
     fn run(mut self) -> Result<Option<String>, Held> {
-        let json = self.json;
-        let bytes = json.as_bytes();
+        let bytes = self.json.as_bytes();
         let mut open: Vec<Open<'a>> = Vec::new();
         let (mut at, mut in_name) = (0, false);
         while let Some(byte) = bytes.get(at) {
+            let begins = !in_name
+                && !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'}' | b']');
+            if begins && self.kind == Kind::Reply && !shape::is_known(&open, *byte) {
+                return Err(Held::Unreadable);
+            }
             match byte {
                 b'"' => {
                     let end = string_end(bytes, at + 1).ok_or(Held::Unreadable)?;
-                    let place = at..end;
-                    at = end;
-                    match open.last_mut() {
-                        Some(innermost) if in_name => {
-                            in_name = false;
-                            let name = decoded(&json[place.clone()])?;
-                            let is_short = name.len() <= LONGEST_WORD;
-                            innermost.name = if is_short { name.clone() } else { "".into() };
-                            if !NAMES.contains(&&*name) {
-                                self.string(place, name)?;
-                            }
-                        }
-                        innermost => self.value(place, innermost.as_deref())?,
+                    if in_name {
+                        at = self.name(at..end, &mut open)?;
+                        in_name = false;
+                    } else {
+                        self.value(at..end, &open)?;
+                        at = end;
                     }
                     continue;
                 }
                 b'{' | b'[' => {
-                    let object = *byte == b'{';
-                    let media =
-                        open.last().is_some_and(|it| it.media || MEDIA.contains(&&*it.name));
-                    // An array's elements are called what the array is called.
-                    let name = open.last().filter(|_| !object).map(|it| it.name.clone());
-                    open.push(Open { object, media, name: name.unwrap_or_default() });
-                    in_name = object;
+                    in_name = *byte == b'{';
+                    let name = open.last().filter(|_| !in_name).map(|it| it.name.clone());
+                    open.push(Open { object: in_name, name: name.unwrap_or_default() });
                 }
                 b'}' | b']' => {
                     open.pop();
                     in_name = false;
                 }
                 b',' => in_name = open.last().is_some_and(|it| it.object),
-                b'-' | b'0'..=b'9' if !in_name => {
-                    let digits = bytes[at..].iter().position(|byte| !is_of_number(*byte));
-                    let end = digits.map_or(bytes.len(), |digits| at + digits);
-                    self.number(at..end)?;
+                _ if begins => {
+                    let end = value_end(bytes, at).ok_or(Held::Unreadable)?;
+                    if is_of_number(*byte) {
+                        self.number(at..end, &open)?;
+                    }
                     at = end;
                     continue;
                 }
@@ -197,70 +148,154 @@ impl<'a> Pass<'a> {
         if !open.is_empty() {
             return Err(Held::Unreadable);
         }
+        self.seams.judged(self.rules)?;
         let Some((mut done, from)) = self.done else { return Ok(None) };
         done.extend_from_slice(&bytes[from..]);
         String::from_utf8(done).map(Some).map_err(|_| Held::Unreadable)
     }
 
-    fn value(&mut self, place: Range<usize>, within: Option<&Open<'_>>) -> Result<(), Held> {
-        let name = within.map_or("", |within| &*within.name);
-        if WORDS.contains(&&self.json[place.start + 1..place.end - 1])
-            || (MEDIA.contains(&name) || within.is_some_and(|it| it.media))
-                && MEDIA_DATA.contains(&name)
-        {
+    /// A member's name; returns where to go on.
+    fn name(&mut self, place: Range<usize>, open: &mut [Open<'a>]) -> Result<usize, Held> {
+        let json = self.json;
+        let mut name = decoded(&json[place.clone()])?;
+        let mut at = place.end;
+        match self.kind {
+            Kind::Reply | Kind::Delta => {
+                if NOT_WRITTEN.contains(&&*name) || shape::repeats(&name) {
+                    let value = skip_space(json.as_bytes(), at);
+                    let value = skip_space(json.as_bytes(), value + 1);
+                    at = value_end(json.as_bytes(), value).ok_or(Held::Unreadable)?;
+                    if shape::repeats(&name) && &json[value..at] != "null" {
+                        self.put(value..at, |done| {
+                            done.extend_from_slice(b"null");
+                            Ok(())
+                        })?;
+                    }
+                }
+            }
+            _ if NAMES.contains(&&*name) => {}
+            _ => {
+                // A long name is held once while it is masked.
+                let kept = short(&name);
+                self.string(place, name)?;
+                name = kept;
+            }
+        }
+        if let Some(innermost) = open.last_mut() {
+            innermost.name = short(&name);
+        }
+        Ok(at)
+    }
+
+    fn value(&mut self, place: Range<usize>, open: &[Open<'a>]) -> Result<(), Held> {
+        let json = self.json;
+        let inside = &json[place.start + 1..place.end - 1];
+        if WORDS.contains(&inside) || self.may_hold_media(open) && media::is_data(inside) {
             return Ok(());
         }
-        if name == "arguments" && place.len() > LONGEST_NESTED {
+        let is_arguments = open.last().is_some_and(|it| it.name == "arguments");
+        if is_arguments && place.len() > LONGEST_NESTED {
             return Err(Held::TooLarge);
         }
-        let text = decoded(&self.json[place.clone()])?;
-        if name == "arguments"
-            && self.nested < DEEPEST
-            && serde_json::from_str::<&RawValue>(&text).is_ok()
+        let text = decoded(&json[place.clone()])?;
+        if is_arguments && self.nested < DEEPEST && serde_json::from_str::<&RawValue>(&text).is_ok()
         {
-            let (rules, nested) = (self.rules, self.nested + 1);
-            let room = &mut *self.room;
-            let pass = Pass { rules, json: &text, numbers: true, nested, room, done: None };
+            let (rules, kind, nested) = (self.rules, Kind::Arguments, self.nested + 1);
+            let (room, seams) = (&mut *self.room, Seams::default());
+            let pass = Pass { rules, json: &text, kind, nested, room, done: None, seams };
             return match pass.run()? {
-                Some(masked) => self.put(place, &masked),
+                Some(masked) => self.put_text(place, &masked),
                 None => Ok(()),
             };
         }
-        self.string(place, text)
+        let text = self.string(place, text)?;
+        if self.kind == Kind::Message && is_text_of_a_part(open) {
+            self.seams.add(text);
+        }
+        Ok(())
     }
 
-    /// A string of the source, which reads as `text`.
-    fn string(&mut self, place: Range<usize>, text: Cow<'_, str>) -> Result<(), Held> {
-        match masked(self.rules, text, self.room)? {
-            Some(masked) => self.put(place, &masked),
-            None => Ok(()),
+    /// Whether the data of a picture, of sound or of a file may stand here: in the part of a
+    /// message. Elsewhere a member of that name is text like any other.
+    fn may_hold_media(&self, open: &[Open<'_>]) -> bool {
+        match (self.kind, open) {
+            (Kind::Message, [message, parts, inner @ ..]) => {
+                let inner: Vec<_> = inner.iter().take(3).collect();
+                message.name == "content" && !parts.object && media::is_place(&inner)
+            }
+            (Kind::Reply | Kind::Delta, [.., holder, inner]) => {
+                media::is_place(&[holder, inner]) || media::is_place(&[inner])
+            }
+            (Kind::Reply | Kind::Delta, [inner]) => media::is_place(&[inner]),
+            _ => false,
         }
+    }
+
+    /// A string of the source, which reads as `text`; what it became.
+    fn string<'t>(
+        &mut self,
+        place: Range<usize>,
+        text: Cow<'t, str>,
+    ) -> Result<Cow<'t, str>, Held> {
+        let (text, changed) = masked(self.rules, text, self.room)?;
+        if changed {
+            self.put_text(place, &text)?;
+        }
+        Ok(text)
     }
 
     /// A number is masked by a text.
-    fn number(&mut self, place: Range<usize>) -> Result<(), Held> {
+    fn number(&mut self, place: Range<usize>, open: &[Open<'_>]) -> Result<(), Held> {
         const FEWEST: usize = 4;
-        if !self.numbers || place.len() < FEWEST {
+        let steers = || matches!(open, [only] if NUMBERS.contains(&&*only.name));
+        if place.len() < FEWEST || self.kind == Kind::Member && steers() {
             return Ok(());
         }
-        let number = &self.json[place.clone()];
-        self.string(place, number.into())
+        let json = self.json;
+        self.string(place.clone(), json[place].into()).map(drop)
     }
 
     /// Puts a text in the place of a value.
-    fn put(&mut self, place: Range<usize>, text: &str) -> Result<(), Held> {
+    fn put_text(&mut self, place: Range<usize>, text: &str) -> Result<(), Held> {
+        self.put(place, |done| serde_json::to_writer(done, text).map_err(|_| Held::Unreadable))
+    }
+
+    fn put(
+        &mut self,
+        place: Range<usize>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Held>,
+    ) -> Result<(), Held> {
         let (done, from) =
             self.done.get_or_insert_with(|| (Vec::with_capacity(with_spare(self.json.len())), 0));
         done.extend_from_slice(&self.json.as_bytes()[*from..place.start]);
         let start = done.len();
-        serde_json::to_writer(&mut *done, text).map_err(|_| Held::Unreadable)?;
+        write(done)?;
         *from = place.end;
         self.room.take(place.len(), done.len() - start)
     }
 }
 
-/// A text after all rules; `None` when none changes it. Of each step only the latest is held.
-fn masked(rules: &[Rule], mut text: Cow<'_, str>, room: &Room) -> Result<Option<String>, Held> {
+/// A name that may be a word of the API; nothing of a longer one.
+fn short<'a>(name: &Cow<'a, str>) -> Cow<'a, str> {
+    if name.len() <= LONGEST_WORD { name.clone() } else { Cow::Borrowed("") }
+}
+
+/// Whether this is what a part of a message says.
+fn is_text_of_a_part(open: &[Open<'_>]) -> bool {
+    match open {
+        [message, parts, inner @ ..] if message.name == "content" && !parts.object => {
+            inner.is_empty() || matches!(inner, [part] if part.name == "text")
+        }
+        _ => false,
+    }
+}
+
+/// A text after all rules, and whether one changed it. Of each step only the latest is held.
+pub(crate) fn masked<'t>(
+    rules: &[Rule],
+    mut text: Cow<'t, str>,
+    room: &Room,
+) -> Result<(Cow<'t, str>, bool), Held> {
     let mut changed = false;
     for rule in rules {
         if let Some(masked) = rule.whole(&text, room.after(text.len()))? {
@@ -268,93 +303,5 @@ fn masked(rules: &[Rule], mut text: Cow<'_, str>, room: &Room) -> Result<Option<
             changed = true;
         }
     }
-    Ok(changed.then(|| text.into_owned()))
-}
-
-/// A member's name, and where its value stands.
-pub(crate) type Member<'a> = (Cow<'a, str>, Range<usize>);
-
-/// The members of an object.
-pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, Held> {
-    let bytes = json.as_bytes();
-    let mut members = Vec::new();
-    let mut at = skip_space(bytes, 0);
-    if bytes.get(at) != Some(&b'{') {
-        return Err(Held::Unreadable);
-    }
-    loop {
-        at = skip_space(bytes, at + 1);
-        match bytes.get(at) {
-            Some(b'}') if members.is_empty() => return Ok(members),
-            Some(b'"') => {}
-            _ => return Err(Held::Unreadable),
-        }
-        let end = string_end(bytes, at + 1).ok_or(Held::Unreadable)?;
-        let name = decoded(&json[at..end])?;
-        at = skip_space(bytes, end);
-        if bytes.get(at) != Some(&b':') {
-            return Err(Held::Unreadable);
-        }
-        at = skip_space(bytes, at + 1);
-        let end = value_end(bytes, at).ok_or(Held::Unreadable)?;
-        members.push((name, at..end));
-        at = skip_space(bytes, end);
-        match bytes.get(at) {
-            Some(b'}') => return Ok(members),
-            Some(b',') => {}
-            _ => return Err(Held::Unreadable),
-        }
-    }
-}
-
-fn decoded(json: &str) -> Result<Cow<'_, str>, Held> {
-    if json.as_bytes().contains(&b'\\') {
-        return serde_json::from_str(json).map(Cow::Owned).map_err(|_| Held::Unreadable);
-    }
-    let text = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    text.map(Cow::Borrowed).ok_or(Held::Unreadable)
-}
-
-fn skip_space(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    text.len() - rest.trim_ascii_start().len()
-}
-
-fn is_of_number(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
-}
-
-/// Behind the closing quote of a string whose inside begins at `at`.
-fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[at] == b'"' {
-            return Some(at + 1);
-        }
-        at += 2;
-    }
-}
-
-fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    loop {
-        match text.get(at)? {
-            b'"' => {
-                at = string_end(text, at + 1)?;
-                if depth == 0 {
-                    return Some(at);
-                }
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth <= 1 => return (depth == 1).then_some(at + 1),
-            b'}' | b']' => depth -= 1,
-            b',' | b' ' | b'\n' | b'\r' | b'\t' if depth == 0 => return Some(at),
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 && matches!(text.get(at), Some(b'}' | b']')) {
-            return Some(at);
-        }
-    }
+    Ok((text, changed))
 }

@@ -4,7 +4,7 @@ use crate::{
     preset::Preset,
     room::Room,
     rule::{Action, Rule},
-    text::{Held, under},
+    text::{Held, Kind, under},
 };
 use allocation_counter::measure;
 
@@ -41,8 +41,9 @@ fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length()
     const LENGTH: usize = 256 << 10;
     let rules = rules();
     for ((name, once), (_, twice)) in shapes(LENGTH).into_iter().zip(shapes(2 * LENGTH)) {
-        let count =
-            |json: &str| measure(|| drop(under(&rules, json, true, &mut Room::of(json.len()))));
+        let count = |json: &str| {
+            measure(|| drop(under(&rules, json, Kind::Message, &mut Room::of(json.len()))))
+        };
         // What the expressions keep while they search is made by the first.
         count(&once);
         let (memory, more) = (count(&once), count(&twice));
@@ -63,7 +64,7 @@ fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length()
 fn long_arguments_are_refused_before_they_are_held_once_more() {
     let json = filled(r#"{"arguments":"\""#, "x", r#"\""}"#, 9 << 20);
     let memory = measure(|| {
-        let held = under(&rules(), &json, true, &mut Room::of(json.len())).unwrap_err();
+        let held = under(&rules(), &json, Kind::Message, &mut Room::of(json.len())).unwrap_err();
         assert!(matches!(held, Held::TooLarge), "{held:?}");
     });
     assert!(memory.bytes_max < 8 << 20, "{memory:?}");

@@ -154,10 +154,13 @@ fn never_more_is_kept_than_the_settings_allow() {
 }
 
 #[test]
-fn choices_and_texts_are_kept_apart_and_tool_calls_pass() {
+fn choices_and_texts_are_kept_apart() {
     let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
     let mut call = TestCall::chat("m").stream();
-    let tool = json!([{"index": 0, "function": {"arguments": "{\"x\":\"abc\"}"}}]);
+    let tool = |text: &str| {
+        let arguments = format!("{{\"x\":\"{text}\"}}");
+        json!([{"index": 0, "function": {"name": "f", "arguments": arguments}}])
+    };
     let none = Value::Null;
     let steps = [
         (
@@ -169,7 +172,7 @@ fn choices_and_texts_are_kept_apart_and_tool_calls_pass() {
         (1, json!({"content": "c"}), none.clone(), json!({"content": "c"})),
         (0, json!({"reasoning_content": "c"}), none.clone(), json!({"reasoning_content": "c"})),
         (1, json!({"content": "xa"}), none.clone(), json!({"content": "x"})),
-        (0, json!({"tool_calls": tool}), none.clone(), json!({"tool_calls": tool})),
+        (0, json!({"tool_calls": tool("abc")}), none.clone(), json!({"tool_calls": tool("#")})),
         (
             0,
             json!({"content": "c", "reasoning": "a"}),
@@ -274,4 +277,65 @@ fn chunks_that_cannot_be_judged_end_the_stream() {
 fn without_rules_for_replies_streams_are_not_touched() {
     let tester = rules(&json!([{"pattern": "abc", "action": "mask", "on": ["prompt"]}]));
     assert_eq!(stream(&tester, &["ab", "c"]), ["ab", "c", ""]);
+}
+
+/// The arguments of each tool call of a stream, put together as a client does.
+fn called(tester: &Tester, deltas: &[Value]) -> Vec<String> {
+    let mut call = TestCall::chat("m").stream();
+    let mut texts = vec![String::new(); 3];
+    for (at, delta) in deltas.iter().enumerate() {
+        let finish = if at + 1 == deltas.len() { json!("tool_calls") } else { Value::Null };
+        let mut chunk = adding(0, delta, &finish);
+        assert_eq!(tester.new_token(&mut call, &mut chunk), Outcome::Continue);
+        let delta = chunk.value()["choices"][0]["delta"].clone();
+        for one in delta["tool_calls"].as_array().into_iter().flatten() {
+            let index = usize::try_from(one["index"].as_u64().unwrap()).unwrap();
+            texts[index].push_str(one["function"]["arguments"].as_str().unwrap_or_default());
+        }
+        texts[2].push_str(delta["function_call"]["arguments"].as_str().unwrap_or_default());
+    }
+    assert!(call.note().is_empty(), "the last chunk leaves nothing behind");
+    texts
+}
+
+#[test]
+fn what_tools_are_called_with_is_looked_at_over_chunks() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
+    let adding = |index: u64, text: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": text}}]});
+    let old = |text: &str| json!({"function_call": {"arguments": text}});
+    for (deltas, expected) in [
+        (
+            vec![adding(0, "xa"), adding(1, "ab"), adding(0, "bc"), adding(1, "d"), json!({})],
+            ["x#", "abd", ""],
+        ),
+        (vec![adding(0, "xa"), adding(1, "ab"), json!({})], ["xa", "ab", ""]),
+        (vec![adding(0, "xa"), adding(0, "bca")], ["x#a", "", ""]),
+        (vec![old("a"), old("bc"), old("a"), json!({})], ["", "", "#a"]),
+        (vec![old("a"), old("bca")], ["", "", "#a"]),
+    ] {
+        assert_eq!(called(&tester, &deltas), expected, "{deltas:?}");
+    }
+    for call in
+        [json!(7), json!([7]), json!([{"index": 239}]), json!([{"function": {"arguments": 7}}])]
+    {
+        let mut chunk = super::streams::adding(0, &json!({"tool_calls": call}), &Value::Null);
+        let outcome = tester.new_token(&mut TestCall::chat("m").stream(), &mut chunk);
+        assert_eq!(refused(outcome).status, 502, "{call}");
+    }
+}
+
+#[test]
+fn other_texts_of_a_chunk_are_looked_at_each_by_itself() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
+    let mut chunk = TestChunk::json(json!({"id": "abc", "note": "abc", "choices": [{
+        "index": 0, "seen": "abc",
+        "delta": {"content": "x", "Content": "abc", "annotations": [{"title": "abc"}]},
+    }]}));
+    let mut call = TestCall::chat("m").stream();
+    assert_eq!(tester.new_token(&mut call, &mut chunk), Outcome::Continue);
+    let expected = json!({"id": "abc", "note": "#", "choices": [{
+        "index": 0, "seen": "#",
+        "delta": {"content": "x", "Content": "#", "annotations": [{"title": "#"}]},
+    }]});
+    assert_eq!(chunk.value(), expected);
 }

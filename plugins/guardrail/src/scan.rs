@@ -1,0 +1,132 @@
+//! JSON that the gateway has scanned, read in place: where its strings and values end.
+
+use crate::text::Held;
+use std::{borrow::Cow, collections::HashSet, ops::Range};
+
+/// A member's name, and where its value stands.
+pub(crate) type Member<'a> = (Cow<'a, str>, Range<usize>);
+
+/// The members of an object.
+pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, Held> {
+    let bytes = json.as_bytes();
+    let mut members = Vec::new();
+    let mut at = skip_space(bytes, 0);
+    if bytes.get(at) != Some(&b'{') {
+        return Err(Held::Unreadable);
+    }
+    loop {
+        at = skip_space(bytes, at + 1);
+        match bytes.get(at) {
+            Some(b'}') if members.is_empty() => return Ok(members),
+            Some(b'"') => {}
+            _ => return Err(Held::Unreadable),
+        }
+        let end = string_end(bytes, at + 1).ok_or(Held::Unreadable)?;
+        let name = decoded(&json[at..end])?;
+        at = skip_space(bytes, end);
+        if bytes.get(at) != Some(&b':') {
+            return Err(Held::Unreadable);
+        }
+        at = skip_space(bytes, at + 1);
+        let end = value_end(bytes, at).ok_or(Held::Unreadable)?;
+        members.push((name, at..end));
+        at = skip_space(bytes, end);
+        match bytes.get(at) {
+            Some(b'}') => return Ok(members),
+            Some(b',') => {}
+            _ => return Err(Held::Unreadable),
+        }
+    }
+}
+
+pub(crate) fn decoded(json: &str) -> Result<Cow<'_, str>, Held> {
+    if json.as_bytes().contains(&b'\\') {
+        return serde_json::from_str(json).map(Cow::Owned).map_err(|_| Held::Unreadable);
+    }
+    let text = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    text.map(Cow::Borrowed).ok_or(Held::Unreadable)
+}
+
+pub(crate) fn skip_space(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    text.len() - rest.trim_ascii_start().len()
+}
+
+pub(crate) fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+/// Behind the closing quote of a string whose inside begins at `at`.
+pub(crate) fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+pub(crate) fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
+    let (start, mut depth) = (at, 0_usize);
+    loop {
+        let Some(byte) = text.get(at) else {
+            return (depth == 0 && at > start).then_some(at);
+        };
+        match byte {
+            b'"' => {
+                at = string_end(text, at + 1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth <= 1 => return (depth == 1).then_some(at + 1),
+            b'}' | b']' => depth -= 1,
+            b',' | b' ' | b'\n' | b'\r' | b'\t' if depth == 0 => return Some(at),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 && matches!(text.get(at), Some(b'}' | b']')) {
+            return Some(at);
+        }
+    }
+}
+
+/// Whether an object of this JSON has a name twice.
+pub(crate) fn repeats_a_name(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let mut open: Vec<HashSet<Cow<'_, str>>> = Vec::new();
+    let (mut at, mut in_name) = (0, false);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let Some(end) = string_end(bytes, at + 1) else { return true };
+                if in_name {
+                    let (Some(names), Ok(name)) = (open.last_mut(), decoded(&json[at..end])) else {
+                        return true;
+                    };
+                    if !names.insert(name) {
+                        return true;
+                    }
+                    in_name = false;
+                }
+                at = end;
+                continue;
+            }
+            b'{' | b'[' => {
+                in_name = *byte == b'{';
+                open.push(HashSet::new());
+            }
+            b'}' | b']' => {
+                open.pop();
+                in_name = false;
+            }
+            b',' => in_name = open.last().is_some_and(|names| !names.is_empty()),
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}

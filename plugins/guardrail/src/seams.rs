@@ -1,0 +1,41 @@
+//! The seams between the parts of a message: an upstream may put the texts together again, and what
+//! stands over a seam is a match then. (For Ollama the gateway itself puts them together.)
+
+use crate::{rule::Rule, text::Held};
+use std::borrow::Cow;
+
+/// The texts of a message's parts, put together once there are two.
+#[derive(Debug, Default)]
+pub(crate) struct Seams<'a> {
+    first: Option<Cow<'a, str>>,
+    text: String,
+    places: Vec<usize>,
+}
+
+impl<'a> Seams<'a> {
+    pub(crate) fn add(&mut self, text: Cow<'a, str>) {
+        if text.is_empty() {
+            return;
+        }
+        if self.text.is_empty() {
+            let Some(first) = self.first.take() else {
+                self.first = Some(text);
+                return;
+            };
+            self.text.push_str(&first);
+        }
+        self.places.push(self.text.len());
+        self.text.push_str(&text);
+    }
+
+    /// Refuses what a rule finds over a seam.
+    pub(crate) fn judged(&self, rules: &[Rule]) -> Result<(), Held> {
+        for rule in rules.iter().filter(|_| !self.places.is_empty()) {
+            if rule.finds_over(&self.text, &self.places) {
+                let why = "a match goes over several parts; send its text in one";
+                return Err(rule.denial().map_or(Held::NotMaskable(why), Held::Denied));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! What a complete reply looks like where it has text for people.
+
+use crate::text::Open;
+
+/// The members of a message that are text for people.
+pub(crate) const FIELDS: [&str; 5] =
+    ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
+
+/// Whether a member repeats the text of a choice in another form, which no rule would find.
+pub(crate) fn repeats(name: &str) -> bool {
+    matches!(name, "logprobs" | "reasoning_details")
+}
+
+/// Whether a value that begins with this byte may stand here, within a reply.
+pub(crate) fn is_known(open: &[Open<'_>], byte: u8) -> bool {
+    let nothing = byte == b'n';
+    match open {
+        [] => byte == b'{',
+        [reply, ..] if reply.name != "choices" => true,
+        [_] => nothing || byte == b'[',
+        [_, _] => byte == b'{',
+        [_, _, choice] if choice.name == "message" => nothing || byte == b'{',
+        [_, _, choice, message, inner @ ..]
+            if choice.name == "message" && FIELDS.contains(&&*message.name) =>
+        {
+            match inner {
+                [] => nothing || matches!(byte, b'"' | b'['),
+                [_] => matches!(byte, b'"' | b'{'),
+                [_, part] if matches!(&*part.name, "text" | "refusal") => nothing || byte == b'"',
+                _ => true,
+            }
+        }
+        _ => true,
+    }
+}
