@@ -34,6 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::descriptors;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
@@ -141,6 +142,8 @@ impl<'a> Job<'a> {
         let child = Running { child: command.spawn()?, reaped: false };
         // Its ends of socket and pipe: they close with the child, not with us.
         drop(command);
+        // Before it is told what to do, so before it can have done anything.
+        descriptors::restore(Pid::from_child(&child.child));
         channel.set_write_timeout(Some(self.limit))?;
         // A child that does not read it has ended, and how is what will be told.
         let _ = (&channel).write_all(self.request);

@@ -1,9 +1,11 @@
 //! How many files and connections this process may have open.
 //!
 //! A shell's soft limit is mostly 1024, for programs that use `select`. This one does not, so it takes
-//! what the hard limit allows, as other servers do. Children inherit it.
+//! what the hard limit allows, as other servers do. Children get back what there was: a program that
+//! uses `select`, or closes every number below its limit, may be among them.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use std::sync::OnceLock;
 
 /// Fewer than these are soon used up.
 const FEW: u64 = 4096;
@@ -14,10 +16,14 @@ const SPARE: u64 = 16;
 /// What is assumed to be open where the system does not say.
 const USUAL: u64 = 64;
 
+/// What the limit was before it was raised.
+static ORIGINAL: OnceLock<Rlimit> = OnceLock::new();
+
 /// Raises the soft limit to the hard one and tells what it is.
 pub fn raise() {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+    let _ = ORIGINAL.set(before);
     if before.current != before.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
@@ -30,6 +36,15 @@ pub fn raise() {
              the hard limit (`ulimit -Hn`, `LimitNOFILE=` of systemd)"
         ),
         limit => tracing::debug!(limit, "the limit of open files"),
+    }
+}
+
+/// Gives a child of this process the limit that this one was started with.
+pub(crate) fn restore(child: Pid) {
+    if let Some(original) = ORIGINAL.get()
+        && let Err(error) = prlimit(Some(child), Resource::Nofile, *original)
+    {
+        tracing::debug!(%error, "a child keeps the raised limit of open files");
     }
 }
 

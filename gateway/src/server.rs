@@ -12,6 +12,7 @@ mod bulk;
 mod callbacks;
 mod chat;
 mod client;
+mod codings;
 mod completion;
 mod connection;
 mod decode;
@@ -94,7 +95,10 @@ impl Surface {
         alarm: &Alarm,
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
-        if let Err(failure) = host::check(request.version(), request.headers()) {
+        let framed = codings::check(request.body(), request.headers());
+        if let Err(failure) =
+            framed.and_then(|()| host::check(request.version(), request.headers()))
+        {
             let client = self.client.of_request(&self.app.trusted_proxies, request.headers());
             let mut refused = host::refused(client.as_deref(), &failure);
             add_call_id(&request, &mut refused);

@@ -165,7 +165,7 @@ pub(crate) async fn post(
             Some(lease) => lease,
             None => {
                 // Boxed: it is large and seldom, and every call would carry it.
-                let connection = Box::pin(connect::connect(&origin, tls)).await?;
+                let connection = Box::pin(connected(&origin, tls)).await?;
                 pool::Lease::new(&origin, connection)
             }
         };
@@ -182,6 +182,16 @@ pub(crate) async fn post(
                 false => broke.error.into(),
             });
         }
+    }
+}
+
+/// A new connection. Where no descriptor is left, those of idle connections serve better.
+async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::Connection, UpstreamError> {
+    match connect::connect(origin, tls).await {
+        Err(error) if error.lacks_descriptors() && pool::shed() => {
+            connect::connect(origin, tls).await
+        }
+        connected => connected,
     }
 }
 

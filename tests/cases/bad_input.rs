@@ -122,6 +122,53 @@ async fn limits_on_time_and_size_answer_in_the_same_shape() {
 }
 
 #[tokio::test]
+async fn what_is_not_spoken_here_is_named_to_client_and_operator() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let mut refused = 0;
+    for (first, words) in [
+        (&b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"[..], "does not serve HTTPS"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "found HTTP/2"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "no well-formed HTTP/1.1"),
+    ] {
+        let mut raw = Raw::connect(gateway.address()).await;
+        raw.send(first).await;
+        let answer = raw.read_until("}}").await;
+        assert_eq!(status(&answer), 400, "{answer}");
+        assert!(answer.contains(words), "{answer}");
+        refused += 1;
+        gateway.log().times("\"request refused\"", refused).await;
+        let line = gateway.log().containing(words).await;
+        assert_eq!(line.field("status"), 400, "{}", line.text);
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_is_framed_in_one_way() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+    let body = r#"{"model": "gpt", "messages": []}"#;
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    for (codings, expected) in [
+        ("Transfer-Encoding: Chunked\r\n", 200),
+        ("Transfer-Encoding: identity, chunked\r\n", 400),
+        ("Transfer-Encoding: gzip, chunked\r\n", 400),
+        ("Transfer-Encoding: chunked, chunked\r\n", 400),
+        ("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", 400),
+        ("Transfer-Encoding: chunked, identity\r\n", 400),
+    ] {
+        let mut raw = Raw::connect(gateway.address()).await;
+        raw.send(chat_request(codings, &chunked)).await;
+        let answer = raw.read_until("}").await;
+        assert_eq!(status(&answer), expected, "{codings}{answer}");
+        assert_eq!(answer.contains("connection: close"), expected == 400, "{codings}{answer}");
+    }
+    assert_eq!(upstream.requests().len(), 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn bad_keys_are_refused_before_the_body_is_read() {
     let upstream = upstream(Answer::default()).await;
     let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;

@@ -1,6 +1,7 @@
 //! SIGTERM: no new calls, running ones finish, then the process ends with code 0.
 
 use callgate_tests::config::{config, every_dialect, openai};
+use callgate_tests::raw::{chat_request, status};
 use callgate_tests::{Answer, Event, Gate, Gateway, Raw, ScriptedUpstream, sse, upstream, within};
 use serde_json::json;
 
@@ -85,6 +86,24 @@ async fn a_stream_that_never_ends_does_not_hold_the_end_for_ever() {
     config["callgate"] = json!({"limits": {"drain_timeout": "200ms"}});
     let mut gateway = Gateway::with_config(config).start().await;
     check_cut_off(&mut gateway, &upstream, async |gateway| gateway.terminate()).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_still_to_come_at_the_end_is_not_called_late() {
+    let mut config = config(&[]);
+    config["callgate"] = json!({"limits": {"drain_timeout": "1h"}});
+    let mut gateway = Gateway::with_config(config).start().await;
+    let mut raw = Raw::connect(gateway.address()).await;
+    raw.send(chat_request("Expect: 100-continue\r\nContent-Length: 50\r\n", "")).await;
+    // Asked for, so waited for.
+    assert_eq!(status(&raw.read_until("\r\n\r\n").await), 100);
+    gateway.terminate();
+    let _ = gateway.log().containing("draining").await;
+    gateway.terminate();
+    let answer = raw.read_until("}}").await;
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.contains("shutting_down"), "{answer}");
+    assert_eq!(gateway.exit().await.code(), Some(1), "{}", gateway.log().text());
 }
 
 #[tokio::test]

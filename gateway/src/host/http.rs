@@ -97,7 +97,7 @@ impl HttpClient {
     }
 
     fn secure_pool(&self) -> Result<Pool, String> {
-        let mut config = (*self.tls.config()?).clone();
+        let mut config = (*self.tls.config().map_err(|none| none.to_string())?).clone();
         // The connector below sets its own.
         config.alpn_protocols.clear();
         let connector = HttpsConnectorBuilder::new()

@@ -35,6 +35,8 @@ pub(crate) struct Arriving {
     len: usize,
     /// How long it is said to become.
     announced: Option<usize>,
+    /// Why it is no JSON. What comes then is kept and not scanned.
+    failed: Option<ScanError>,
 }
 
 /// Memory of its own for one body.
@@ -59,6 +61,7 @@ impl Arriving {
             pages: None,
             len: 0,
             announced: length,
+            failed: None,
         }
     }
 
@@ -75,30 +78,51 @@ impl Arriving {
             self.open.extend_from_slice(&chunk);
             return if self.open.len() < JOINED { Ok(()) } else { self.close() };
         }
-        self.close()?;
-        self.scanner.feed(&chunk)?;
+        let closed = self.close();
+        let scanned = closed.and_then(|()| self.scanner.feed(&chunk));
         self.chunks.push(chunk);
-        Ok(())
+        self.note(scanned)
     }
 
-    pub(crate) fn finish(mut self) -> Result<Body, BodyError> {
-        self.close()?;
-        self.scan_pages()?;
-        if let Some(pages) = self.pages {
-            self.chunks = Slices::from_buf([pages.finish()]);
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn finish(self) -> Result<Body, BodyError> {
+        self.finish_or_give_back().map_err(|(error, _)| error)
+    }
+
+    /// The body; what is none comes back as it is, with the reason.
+    pub(crate) fn finish_or_give_back(mut self) -> Result<Body, (BodyError, Slices)> {
+        let scanned = self.close().and_then(|()| self.scan_pages());
+        let chunks = match self.pages {
+            Some(pages) => Slices::from_buf([pages.finish()]),
+            None => self.chunks,
+        };
+        match scanned.and_then(|()| self.scanner.finish()) {
+            Ok(members) => Body::scanned(chunks, self.len, members),
+            Err(error) => Err((error.into(), chunks)),
         }
-        Body::scanned(self.chunks, self.len, self.scanner.finish()?)
+    }
+
+    /// Remembers that a scan failed: what comes after cannot be read.
+    fn note(&mut self, scanned: Result<(), ScanError>) -> Result<(), ScanError> {
+        self.failed = scanned.err();
+        scanned
     }
 
     /// Scans and keeps what was joined.
     fn close(&mut self) -> Result<(), ScanError> {
         if self.open.is_empty() {
-            return Ok(());
+            return self.failed.map_or(Ok(()), Err);
         }
         let joined = std::mem::take(&mut self.open).freeze();
-        self.scanner.feed(&joined)?;
+        let scanned = match self.failed {
+            Some(error) => Err(error),
+            None => self.scanner.feed(&joined),
+        };
         self.chunks.push(joined);
-        Ok(())
+        self.note(scanned)
     }
 
     /// Moves what there is to pages of its own. Without them the allocator has to do.
@@ -118,7 +142,11 @@ impl Arriving {
         let Some(pages) = &mut self.pages else { return Ok(()) };
         let new = pages.scanned..pages.filled;
         pages.scanned = pages.filled;
-        self.scanner.feed(&pages.memory[new])
+        let scanned = match self.failed {
+            Some(error) => Err(error),
+            None => self.scanner.feed(&pages.memory[new]),
+        };
+        self.note(scanned)
     }
 }
 

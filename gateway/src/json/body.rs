@@ -67,14 +67,14 @@ impl Body {
         chunks: Slices,
         len: usize,
         members: Vec<Member>,
-    ) -> Result<Self, BodyError> {
+    ) -> Result<Self, (BodyError, Slices)> {
         let whole = match &chunks[..] {
             [only] => OnceCell::from(only.clone()),
             _ => OnceCell::new(),
         };
         let mut body = Self { chunks, len, whole, entries: Vec::new(), edited: false };
         if body.first_byte() != Some(b'{') {
-            return Err(BodyError::NotAnObject);
+            return Err((BodyError::NotAnObject, body.chunks));
         }
         // Each look for a name passes all members and, in what arrived in pieces, all of these.
         if members.len() > HANDFUL || body.chunks.len() > PIECES {

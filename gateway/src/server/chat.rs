@@ -14,7 +14,7 @@ use super::{
     relay::{self, Open, Relay, Waits},
     request,
     unreachable::unreachable,
-    whole_body::{self, Unread},
+    whole_body::{self, Unread, Whole},
 };
 use crate::{
     app::App,
@@ -24,7 +24,6 @@ use crate::{
     json::{Body, Slices},
     offload::offload,
     provider::{AnswerFault, Asked, Destination, Echo, Outgoing, Translated, instead, openai},
-    stream::Leading,
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;
@@ -316,23 +315,19 @@ async fn json_reply(
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
         Unread::Broken(error) => unreachable(&error, sent),
     })?;
-    let translated = translate(&body, answer.status, sent)?;
+    let translated = translate(body, answer.status, sent)?;
     flight.record.usage = translated.usage;
     finish_json(flight, translated.body, headers).await
 }
 
 /// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape, or
 /// a stream that nobody asked for.
-fn translate(body: &Bytes, status: u16, sent: &Sent) -> Result<Translated, Failure> {
+fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failure> {
     let dialect = sent.target.deployment().provider.dialect;
-    let [_, rest] = Leading::default().skip(body);
-    if rest.is_empty() {
-        return Err(outbound::no_completion(status, String::new(), sent));
-    }
-    let body = body.slice_ref(rest);
-    let translated = match Body::parse(body.clone()) {
-        Ok(body) => dialect.reply(body, &sent.echo),
-        Err(error) => match instead::put_together(dialect, &body, &sent.echo) {
+    let translated = match body {
+        Whole::Empty => return Err(outbound::no_completion(status, String::new(), sent)),
+        Whole::Json(body) => dialect.reply(body, &sent.echo),
+        Whole::Other(error, body) => match instead::put_together(dialect, &body, &sent.echo) {
             Err(AnswerFault::Other(_) | AnswerFault::Malformed(_))
                 if body.first() == Some(&b'{') =>
             {

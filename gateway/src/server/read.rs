@@ -4,6 +4,7 @@ use super::{
     RequestBody,
     alarm::Alarm,
     decode::Pieces,
+    flight::shutting_down,
     inflight::{InFlight, Share},
 };
 use crate::{
@@ -45,6 +46,7 @@ pub(super) async fn body(
             let kept = share.keep(body.len());
             Ok((body, kept))
         }
+        None if alarm.is_cut() => Err(shutting_down()),
         None => {
             let seconds = limits.body_timeout.as_secs_f64();
             let text = format!("the request body did not arrive within {seconds} s");

@@ -1,18 +1,14 @@
-//! The body of a JSON reply, read whole: bounded in size and, from the request on, in time.
+//! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and scanned
+//! while it arrives.
 
-use super::{
-    alarm::Alarm,
-    bulk::{Bulk, joined},
-};
+use super::{alarm::Alarm, bulk::joined};
 use crate::{
-    json::Slices,
+    json::{Arriving, Body, BodyError},
+    stream::Leading,
     upstream::{Answer, UpstreamError},
 };
-use bytes::{Bytes, BytesMut};
-use std::{convert::Infallible, time::Instant};
-
-/// Smaller pieces are put together: there may be one of every byte.
-const PIECE: usize = 64 * 1024;
+use bytes::Bytes;
+use std::time::Instant;
 
 /// Why there is no whole body.
 #[derive(Debug)]
@@ -22,74 +18,68 @@ pub(super) enum Unread {
     Broken(UpstreamError),
 }
 
+/// What it came to. A byte order mark and blanks before it are left out.
+#[derive(Debug)]
+pub(super) enum Whole {
+    Empty,
+    Json(Body),
+    Other(BodyError, Bytes),
+}
+
 pub(super) async fn read(
     answer: &mut Answer,
     alarm: &Alarm,
     end: Option<Instant>,
     limit: usize,
-) -> Result<Bytes, Unread> {
-    if answer.announced().is_some_and(|length| length > limit as u64) {
+) -> Result<Whole, Unread> {
+    let announced = answer.announced();
+    if announced.is_some_and(|length| length > limit as u64) {
         return Err(Unread::TooLarge);
     }
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered::new(announced.and_then(|length| usize::try_from(length).ok()));
+    let mut length = 0;
     while let Some(next) = alarm.until(end, answer.next()).await.ok_or(Unread::TooLate)? {
         let piece = next.map_err(Unread::Broken)?;
-        if gathered.length + piece.len() > limit {
+        length += piece.len();
+        if length > limit {
             return Err(Unread::TooLarge);
         }
-        gathered.add(piece);
+        gathered.add(&piece);
     }
     Ok(gathered.finish())
 }
 
-/// The pieces so far. A body of one piece is not copied.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
-    length: usize,
-    only: Option<Bytes>,
-    small: BytesMut,
-    bulk: Bulk,
-    parts: Slices,
+    leading: Leading,
+    arriving: Arriving,
 }
 
 impl Gathered {
-    fn add(&mut self, piece: Bytes) {
-        let first = self.length == 0;
-        self.length += piece.len();
-        if first {
-            self.only = Some(piece);
-            return;
-        }
-        if let Some(only) = self.only.take() {
-            self.append(&only);
-        }
-        self.append(&piece);
+    /// `length`: how long it is said to become.
+    fn new(length: Option<usize>) -> Self {
+        Self { leading: Leading::default(), arriving: Arriving::announced(length) }
     }
 
-    fn append(&mut self, piece: &[u8]) {
-        self.small.extend_from_slice(piece);
-        if self.small.len() >= PIECE {
-            self.pass_on();
+    /// What is no JSON is gathered too: what it is instead is said in the end.
+    fn add(&mut self, piece: &Bytes) {
+        let [mark, rest] = self.leading.skip(piece);
+        if !mark.is_empty() {
+            let _ = self.arriving.push(Bytes::copy_from_slice(mark));
+        }
+        if !rest.is_empty() {
+            let _ = self.arriving.push(piece.slice_ref(rest));
         }
     }
 
-    fn pass_on(&mut self) {
-        let parts = &mut self.parts;
-        let add = |part| {
-            parts.push(part);
-            Ok::<(), Infallible>(())
-        };
-        let Ok(()) = self.bulk.add(self.small.split().freeze(), add);
-    }
-
-    fn finish(mut self) -> Bytes {
-        if let Some(only) = self.only {
-            return only;
+    fn finish(self) -> Whole {
+        if self.arriving.is_empty() {
+            return Whole::Empty;
         }
-        self.pass_on();
-        self.parts.extend(self.bulk.rest());
-        self.parts.retain(|part| !part.is_empty());
-        joined(self.parts)
+        match self.arriving.finish_or_give_back() {
+            Ok(body) => Whole::Json(body),
+            Err((error, pieces)) => Whole::Other(error, joined(pieces)),
+        }
     }
 }
 
@@ -97,22 +87,41 @@ impl Gathered {
 mod tests {
     use super::*;
 
+    fn gathered(body: &[u8], piece: usize, length: Option<usize>) -> Whole {
+        let mut gathered = Gathered::new(length);
+        body.chunks(piece).for_each(|piece| gathered.add(&Bytes::copy_from_slice(piece)));
+        gathered.finish()
+    }
+
     #[test]
     fn a_body_is_the_same_in_any_pieces() {
-        for (length, piece) in [(0, 1), (10, 10), (10, 3), (200_000, 1), (3_000_000, 16_384)] {
-            let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-            let mut gathered = Gathered::default();
-            body.chunks(piece).for_each(|piece| gathered.add(Bytes::copy_from_slice(piece)));
-            assert!(gathered.parts.len() <= length / PIECE + 1, "{length} in pieces of {piece}");
-            assert!(gathered.finish() == body, "{length} in pieces of {piece}");
+        let long = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        for (length, piece) in [(0, 1), (10, 3), (200_000, 1), (3_000_000, 16_384)] {
+            let (json, broken) = (long(length), format!("x{}", long(length)));
+            for announced in [None, Some(json.len())] {
+                for before in ["", " \r\n", "\u{feff}", "\u{feff}\n"] {
+                    let sent = [before, &json].concat();
+                    let found = gathered(sent.as_bytes(), piece, announced);
+                    assert!(matches!(found, Whole::Json(it) if it.rendered() == json), "{length}");
+                    let sent = [before, &broken].concat();
+                    let found = gathered(sent.as_bytes(), piece, announced);
+                    assert!(matches!(found, Whole::Other(_, it) if it == broken), "{length}");
+                }
+            }
         }
     }
 
     #[test]
-    fn one_piece_is_not_copied() {
-        let piece = Bytes::from_static(b"{}");
-        let mut gathered = Gathered::default();
-        gathered.add(piece.clone());
-        assert_eq!(gathered.finish().as_ptr(), piece.as_ptr());
+    fn what_is_no_object_is_given_back() {
+        for (sent, kept) in [("[1]", "[1]"), ("{\"a\":", "{\"a\":"), ("data: x\n\n", "data: x\n\n")]
+        {
+            for piece in [1, 100] {
+                let found = gathered(sent.as_bytes(), piece, None);
+                assert!(matches!(found, Whole::Other(_, it) if it == kept), "{sent}");
+            }
+        }
+        for blank in ["", " \n", "\u{feff}", "\u{feff} "] {
+            assert!(matches!(gathered(blank.as_bytes(), 1, None), Whole::Empty), "{blank:?}");
+        }
     }
 }

@@ -31,6 +31,8 @@ const SHORT: usize = 160;
 pub(super) struct Wire {
     incoming: OwnedReadHalf,
     connection: Arc<Connection>,
+    /// What the client's first bytes were.
+    spoken: Option<Spoken>,
     /// The client has said that it will send no more.
     finished: bool,
     /// Everything given to the socket was taken: what comes next begins with a head or a chunk.
@@ -43,7 +45,15 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(incoming: OwnedReadHalf, connection: Arc<Connection>) -> Self {
-        Self { incoming, connection, finished: false, whole: true, refusal: None, linger: None }
+        Self {
+            incoming,
+            connection,
+            spoken: None,
+            finished: false,
+            whole: true,
+            refusal: None,
+            linger: None,
+        }
     }
 
     /// Writes as soon as the socket has room.
@@ -80,16 +90,28 @@ impl Wire {
         Poll::Ready(Ok(instead))
     }
 
+    fn refuse(&mut self, failure: &Failure) {
+        access_log::refused(self.connection.client.peer(), failure.status, &failure.message);
+        self.refusal = Some(rendered(failure));
+        self.linger = Instant::now().checked_add(LINGER);
+    }
+
+    /// Hyper knows how HTTP/2 begins and closes such a connection with no answer at all. It is told that
+    /// nothing came, and what it then writes or does not, our answer goes out.
+    fn poll_refuse_http2(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.refusal.is_none() {
+            self.refuse(&refusal(400, Spoken::Http2));
+        }
+        self.poll_refuse(context, 0).map_ok(|_| ())
+    }
+
     /// Whether what is to be written is to be replaced.
     fn refuses(&mut self, bytes: &[u8]) -> bool {
         if self.refusal.is_none()
             && self.whole
             && let Some(status) = automatic(bytes)
         {
-            let failure = refusal(status);
-            access_log::refused(self.connection.client.peer(), status, &failure.message);
-            self.refusal = Some(rendered(&failure));
-            self.linger = Instant::now().checked_add(LINGER);
+            self.refuse(&refusal(status, self.spoken.unwrap_or_default()));
         }
         self.refusal.is_some()
     }
@@ -116,6 +138,26 @@ impl Wire {
     }
 }
 
+/// What a client speaks, by its first bytes; only looked at to say why they are no request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Spoken {
+    #[default]
+    Http1,
+    Http2,
+    Tls,
+}
+
+impl Spoken {
+    fn of(first: &[u8]) -> Self {
+        match first {
+            // A handshake record of any version. No method begins with a control character.
+            [0x16, ..] => Self::Tls,
+            _ if first.starts_with(b"PRI * HTTP/2") => Self::Http2,
+            _ => Self::Http1,
+        }
+    }
+}
+
 /// The status of an answer that is hyper's own: a client error, with no body and no type.
 fn automatic(bytes: &[u8]) -> Option<u16> {
     let short = bytes.len() <= SHORT && bytes.starts_with(b"HTTP/1.");
@@ -128,8 +170,15 @@ fn automatic(bytes: &[u8]) -> Option<u16> {
     (empty && !typed).then_some(status)
 }
 
-fn refusal(status: u16) -> Failure {
+fn refusal(status: u16, spoken: Spoken) -> Failure {
     let text = match status {
+        _ if spoken == Spoken::Tls => {
+            "expected plain HTTP, found a TLS handshake: the gateway does not serve HTTPS; call it by \
+             `http://`, or put a proxy in front that ends TLS"
+        }
+        _ if spoken == Spoken::Http2 => {
+            "expected HTTP/1.1, found HTTP/2: the gateway speaks HTTP/1.1 only"
+        }
         414 => "the request's URL is longer than this gateway takes",
         431 => "the request's head is longer than 64 KiB or has more than 100 headers",
         _ => {
@@ -173,6 +222,15 @@ impl AsyncRead for Wire {
         let polled = Pin::new(&mut self.incoming).poll_read(context, room);
         let polled = polled.map_ok(|()| room.filled().len() - before);
         self.connection.note_read(&polled);
+        if self.spoken.is_none() && matches!(polled, Poll::Ready(Ok(length)) if length > 0) {
+            let spoken = Spoken::of(&room.filled()[before..]);
+            self.spoken = Some(spoken);
+            if spoken == Spoken::Http2 {
+                room.set_filled(before);
+                ready!(self.poll_refuse_http2(context))?;
+                return Poll::Ready(Ok(()));
+            }
+        }
         if ready!(polled)? == 0 && !self.finished {
             self.finished = true;
             self.connection.note_read(&Poll::Pending);
@@ -235,6 +293,23 @@ impl AsyncWrite for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_spoken_shows_in_the_first_bytes() {
+        for (first, expected) in [
+            (&b"\x16\x03\x01\x00\xf1"[..], Spoken::Tls),
+            (b"\x16", Spoken::Tls),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Spoken::Http2),
+            (b"POST / HTTP/1.1\r\n", Spoken::Http1),
+            (b"PRI", Spoken::Http1),
+            (b"", Spoken::Http1),
+        ] {
+            assert_eq!(Spoken::of(first), expected, "{first:?}");
+        }
+        assert!(refusal(400, Spoken::Tls).message.contains("HTTPS"));
+        assert!(refusal(400, Spoken::Http2).message.contains("HTTP/2"));
+        assert!(refusal(400, Spoken::Http1).message.contains("well-formed"));
+    }
 
     #[test]
     fn only_an_answer_without_body_and_type_is_hypers_own() {

@@ -2,10 +2,14 @@
 
 use super::{
     CONNECT_TIMEOUT, Origin, Phase, UpstreamError,
-    dial::{Failed, dial},
+    dial::{Failed, dial, lacks_descriptors},
     http1::{Connection, Io},
 };
-use rustls::{CertificateError, ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use rustls_native_certs::CertificateResult;
 use std::{
     io,
     sync::{Arc, OnceLock},
@@ -18,16 +22,53 @@ use tokio_rustls::TlsConnector;
 #[derive(Debug, Default)]
 pub(crate) struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
 
+/// Why there is no TLS just now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoTls {
+    /// This machine trusts nobody, or has no TLS that can be used.
+    #[error("{0}")]
+    Never(String),
+    /// Its certificates could not be read for want of a file descriptor; the next call may fare better.
+    #[error("the trusted certificates cannot be read: {0}")]
+    Descriptors(io::Error),
+}
+
 impl Tls {
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        self.0.get_or_init(client_config).clone()
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
+        self.config_with(rustls_native_certs::load_native_certs)
+    }
+
+    /// What was found is remembered, unless some of it could not be read for want of a descriptor.
+    fn config_with(
+        &self,
+        load: impl FnOnce() -> CertificateResult,
+    ) -> Result<Arc<ClientConfig>, NoTls> {
+        if self.0.get().is_none() {
+            let mut found = load();
+            if let Some(error) = found.errors.iter_mut().find_map(shortage) {
+                return Err(NoTls::Descriptors(error));
+            }
+            // Threads that were at it at once found the same.
+            let _ = self.0.set(client_config(found.certs));
+        }
+        let known = self.0.get().cloned().unwrap_or_else(|| Err(String::new()));
+        known.map_err(NoTls::Never)
     }
 }
 
-fn client_config() -> Result<Arc<ClientConfig>, String> {
-    let found = rustls_native_certs::load_native_certs();
+/// The error, if it is that there is no descriptor left.
+fn shortage(error: &mut rustls_native_certs::Error) -> Option<io::Error> {
+    match &mut error.kind {
+        rustls_native_certs::ErrorKind::Io { inner, .. } if lacks_descriptors(inner) => {
+            Some(std::mem::replace(inner, io::ErrorKind::Other.into()))
+        }
+        _ => None,
+    }
+}
+
+fn client_config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
+    let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
         return Err("this machine has no trusted certificates; install ca-certificates or set \
                     `SSL_CERT_FILE`"
@@ -104,7 +145,13 @@ pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, Up
         let host = origin.hostname.clone();
         UpstreamError::Tls { host, fault, reason }
     };
-    let config = tls.config().map_err(|reason| failed(TlsFault::NoRoots, reason))?;
+    let config = tls.config().map_err(|none| match none {
+        NoTls::Never(reason) => failed(TlsFault::NoRoots, reason),
+        NoTls::Descriptors(source) => {
+            let all = format!("the trusted certificates cannot be read: {source}");
+            UpstreamError::Connect { address: origin.address(), all, source }
+        }
+    })?;
     let name = ServerName::try_from(origin.hostname.clone())
         .map_err(|_| failed(TlsFault::Other, "its name is no host name".to_owned()))?;
     let stream = timeout_at(end, TlsConnector::from(config).connect(name, stream))
@@ -112,4 +159,29 @@ pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, Up
         .map_err(late(Phase::Handshake, String::new()))?
         .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
     Ok(Connection::new(Io::Tls(Box::new(stream))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls_native_certs::{Error, ErrorKind};
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_remembered_as_a_lack_of_certificates() {
+        let tls = Tls::default();
+        let short = || {
+            let inner = rustix::io::Errno::MFILE.into();
+            let kind = ErrorKind::Io { inner, path: "certificates".into() };
+            let mut found = CertificateResult::default();
+            found.errors.push(Error { context: "", kind });
+            found
+        };
+        let error = tls.config_with(short).unwrap_err();
+        assert!(matches!(error, NoTls::Descriptors(_)), "{error:?}");
+        // Now there are none indeed; that is asked once.
+        let error = tls.config_with(CertificateResult::default).unwrap_err();
+        assert!(matches!(error, NoTls::Never(_)), "{error:?}");
+        let error = tls.config_with(|| panic!("asked again")).unwrap_err();
+        assert!(matches!(error, NoTls::Never(_)), "{error:?}");
+    }
 }

@@ -10,7 +10,10 @@ use foldhash::fast::RandomState;
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -30,6 +33,9 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// URLs remembered; callbacks may make up any number of them.
 const MAX_URLS: usize = 1024;
+
+/// How often a connection could not be made for want of a descriptor.
+static SHORTAGES: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static POOL: RefCell<Pool> = RefCell::new(Pool::default());
@@ -99,6 +105,21 @@ pub(super) fn take(origin: &Origin) -> Option<Lease> {
     })
 }
 
+/// Closes all idle connections of this thread, because descriptors are needed; whether there were any. The
+/// other threads close theirs when they look at them next.
+pub(super) fn shed() -> bool {
+    SHORTAGES.fetch_add(1, Relaxed);
+    POOL.with_borrow_mut(Pool::shed)
+}
+
+impl Pool {
+    fn shed(&mut self) -> bool {
+        let any = self.idle.values().any(|idle| !idle.is_empty());
+        self.idle.clear();
+        any
+    }
+}
+
 impl Lease {
     pub(super) fn new(origin: &Origin, connection: Connection) -> Self {
         let host = Arc::clone(origin.key());
@@ -156,9 +177,14 @@ async fn sweep() {
         }
     }
     let _sweeping = Sweeping;
+    let mut shortages = SHORTAGES.load(Relaxed);
     loop {
         tokio::time::sleep(SWEEP).await;
+        let before = std::mem::replace(&mut shortages, SHORTAGES.load(Relaxed));
         let empty = POOL.with_borrow_mut(|pool| {
+            if before != shortages {
+                pool.shed();
+            }
             let now = Instant::now();
             pool.idle.retain(|_, idle| {
                 idle.retain_mut(|it| now < it.end && it.connection.is_open());

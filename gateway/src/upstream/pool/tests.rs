@@ -38,6 +38,22 @@ fn is_closed(mut peer: &Peer) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn idle_connections_give_their_descriptors_up() {
+    let upstreams = [upstream(), upstream()];
+    let mut peers = Vec::new();
+    for upstream in &upstreams {
+        let (lease, peer) = lease(upstream).await;
+        lease.give_back(&Reuse::default(), None);
+        peers.push(peer);
+    }
+    assert_eq!(idle(), 2);
+    assert!(shed());
+    assert_eq!(idle(), 0);
+    assert!(peers.iter().all(is_closed));
+    assert!(!shed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_connections_end_in_time_without_another_call() {
     let reuse = Reuse { max_age: seconds(60), ..Reuse::default() };
     let own = |time| Reuse { idle_timeout: Some(seconds(time)), ..reuse };
