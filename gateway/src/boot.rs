@@ -6,14 +6,20 @@ use crate::{
     cli::{Address, Check, Serve, Source},
     config::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
-        UnknownKeys,
+        UnknownKeys, quoted,
     },
     deployments::{Deployments, certificate_warning, proxy_warning, unknown_providers},
     host::{self, Services},
     secret::{Masking, Secrets},
     server::{Listener, Server, Stop},
 };
-use std::{fmt::Write as _, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, ToSocketAddrs as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tracing::Level;
 
 /// How long callbacks may take to end.
@@ -138,6 +144,7 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
         let loopback = is_loopback(&address.0);
         let refused = config.require_master_key(loopback).err();
         problems.extend(refused.or_else(|| config.warn_of_no_key(loopback)));
+        problems.extend(unknown_host(&address.0));
     }
     let mut found = Vec::new();
     let deployments = keep(Deployments::from_config(&config), &mut found);
@@ -199,6 +206,18 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
             Err(Problems(problems))
         }
     }
+}
+
+/// A host that is neither an address nor a name this machine can look up: no start can listen there.
+fn unknown_host(host: &str) -> Option<Problem> {
+    if host.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let found = (host, 0).to_socket_addrs().err()?;
+    let place = Place { path: "--host".into(), ..Place::whole_file(Path::new("command line")) };
+    let text =
+        format!("expected an address or name of this machine, found `{}`: {found}", quoted(host));
+    Some(Problem::error(place, text).remedy("write an address without its port, such as `0.0.0.0`"))
 }
 
 /// What neither upstreams' words nor callbacks' may show.

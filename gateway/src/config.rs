@@ -35,8 +35,10 @@ mod upstream;
 mod web;
 mod yaml;
 
+pub(crate) use callbacks::setting_path;
 pub use callbacks::{
     BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
+    SettingPlaces,
 };
 pub(crate) use callbacks::{is_file_name, quoted};
 pub use environment::Environment;

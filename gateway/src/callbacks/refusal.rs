@@ -63,6 +63,7 @@ impl Refusal {
             Self::Resolve(error) if error.is_harmless() => {
                 Problem::warning(entry.place.clone(), text)
             }
+            Self::Instance(error) => Problem::error(entry.place_of_message(error.words()), text),
             _ => Problem::error(entry.place.clone(), text),
         };
         problem.remedy(self.remedy())

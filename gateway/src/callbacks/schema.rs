@@ -14,7 +14,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
 
-use crate::config::{CallbackEntry, Problem, closest};
+use crate::config::{CallbackEntry, Problem, closest, setting_path};
 use complaint::Complaint;
 
 /// Everything wrong with the settings of `entry`. A schema that says nothing about names it does
@@ -59,23 +59,20 @@ fn closed(schema: &Value) -> Value {
 }
 
 fn problems(error: &ValidationError<'_>, schema: &Value, entry: &CallbackEntry) -> Vec<Problem> {
-    let at = |path: String, text: String| {
-        let mut place = entry.place.clone();
-        place.path = path;
-        Problem::error(place, text)
-    };
     let path = config_path(&entry.settings_path, error.instance_path());
     let (ValidationErrorKind::AdditionalProperties { unexpected }
     | ValidationErrorKind::UnevaluatedProperties { unexpected }) = error.kind()
     else {
-        return vec![at(path, Complaint::of(error).to_string())];
+        return vec![Problem::error(
+            entry.place_of_setting(&path),
+            Complaint::of(error).to_string(),
+        )];
     };
     let known = known_settings(schema, error);
     let problem = |key: &String| {
-        let problem = at(
-            child(&path, key),
-            "expected a setting of the plugin, found an unknown one".to_owned(),
-        );
+        let place = entry.place_of_name(&setting_path(&path, key));
+        let text = "expected a setting of the plugin, found an unknown one";
+        let problem = Problem::error(place, text);
         match closest(key, known.iter().copied()) {
             Some(near) => problem.remedy(format!("did you mean `{near}`?")),
             None if known.is_empty() => {
@@ -104,15 +101,7 @@ fn known_settings<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s
 /// `callback_settings.rate_limit.limits[0].requests`.
 fn config_path(settings: &str, instance: &Location) -> String {
     instance.iter().fold(settings.to_owned(), |path, segment| match segment {
-        LocationSegment::Property(name) => child(&path, &name),
+        LocationSegment::Property(name) => setting_path(&path, &name),
         LocationSegment::Index(index) => format!("{path}[{index}]"),
     })
-}
-
-fn child(path: &str, name: &str) -> String {
-    if name.is_empty() || name.contains(['.', '[', ']', ' ', '"']) {
-        format!("{path}[{name:?}]")
-    } else {
-        format!("{path}.{name}")
-    }
 }

@@ -21,6 +21,9 @@ pub struct LitellmOptions {
     pub problems: Vec<Problem>,
 }
 
+/// Each has a thread, a runtime and descriptors of its own.
+const MOST_WORKERS: usize = 1024;
+
 /// With an argument of their own.
 const VALUED: &[&str] = &[
     "alias",
@@ -129,9 +132,11 @@ impl LitellmOptions {
         let meaningless = |why: &str| Problem::warning(place(name), why);
         let trimmed = value.unwrap_or_default().trim();
         match name {
-            "num_workers" => match trimmed.parse() {
-                Ok(workers) => self.workers = Some(workers),
-                Err(_) => self.problems.push(wrong("a number of workers from 1")),
+            "num_workers" => match trimmed.parse::<NonZero<usize>>() {
+                Ok(workers) if workers.get() <= MOST_WORKERS => self.workers = Some(workers),
+                _ => self
+                    .problems
+                    .push(wrong(&format!("a number of workers from 1 to {MOST_WORKERS}"))),
             },
             "request_timeout" => {
                 let seconds = trimmed.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);

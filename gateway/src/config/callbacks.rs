@@ -6,6 +6,11 @@ mod policy;
 
 pub use policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
 
+mod places;
+
+pub use places::SettingPlaces;
+pub(crate) use places::setting_path;
+
 mod grants;
 
 pub use grants::{Grants, HostPattern};
@@ -47,6 +52,8 @@ pub struct CallbackEntry {
     pub settings: Value,
     /// Key path of the settings, for the errors of whoever checks them.
     pub settings_path: String,
+    /// Where each of the settings stands in the config.
+    pub settings_places: SettingPlaces,
     /// What a fault of this callback does to the call.
     pub on_error: OnError,
     /// Time a hook may take that can be left behind: an async one, or one off the worker.
@@ -76,6 +83,27 @@ impl CallbackEntry {
         self.instance.as_ref().unwrap_or(&self.name)
     }
 
+    /// Where the value of the setting at the key path `path` stands.
+    pub(crate) fn place_of_setting(&self, path: &str) -> Place {
+        self.settings_places.of_value(path, &self.place)
+    }
+
+    /// Where the name of the setting at the key path `path` stands.
+    pub(crate) fn place_of_name(&self, path: &str) -> Place {
+        self.settings_places.of_name(path, &self.place)
+    }
+
+    /// Where the setting stands that a plugin's message begins with, as in
+    /// `limits[0].per: expected …`; the entry's place for any other message.
+    pub(crate) fn place_of_message(&self, message: &str) -> Place {
+        let named =
+            message.split_once(": ").map(|(path, _)| format!("{}.{path}", self.settings_path));
+        match named.filter(|path| self.settings_places.has(path)) {
+            Some(path) => self.place_of_setting(&path),
+            None => self.place.clone(),
+        }
+    }
+
     /// An entry for one callback of one file, which stands in no config. Problems are told at
     /// `source`: where its settings came from.
     #[must_use]
@@ -91,6 +119,7 @@ impl CallbackEntry {
             sha256: None,
             settings,
             settings_path: "settings".to_owned(),
+            settings_places: SettingPlaces::default(),
             on_error: OnError::Fail,
             timeout: None,
             grants: Grants::default(),
@@ -199,6 +228,7 @@ fn entry(
         file: None,
         settings: Value::Object(Map::new()),
         settings_path: format!("{}.settings", field.path),
+        settings_places: SettingPlaces::default(),
         on_error: OnError::Fail,
         timeout: None,
         mode: Mode::default(),
@@ -333,6 +363,7 @@ fn set_settings<'n>(reader: &mut Reader<'_>, field: &Field<'n>, entry: &mut Call
     let mut missing = Vec::new();
     entry.settings = Value::Object(object(reader, field, &mut missing));
     entry.settings_path.clone_from(&field.path);
+    entry.settings_places = SettingPlaces::of(field);
     for missing in missing {
         reader.note_unset(&missing.field, &missing.variable, Severity::Error);
     }
@@ -388,10 +419,10 @@ fn report_unused(
         }
         let place = settings.place_of_key(reader, key);
         let text = format!("no callback is called `{key}`; these settings are not used");
-        let problem = Problem::warning(place, text);
+        // A misspelt name would leave a callback with its defaults: other limits than were meant.
         reader.problems.push(match closest(key, names()) {
-            Some(near) => problem.remedy(format!("did you mean `{near}`?")),
-            None => problem.remedy("name it in `litellm_settings.callbacks`"),
+            Some(near) => Problem::error(place, text).remedy(format!("did you mean `{near}`?")),
+            None => Problem::warning(place, text).remedy("name it in `litellm_settings.callbacks`"),
         });
     }
 }

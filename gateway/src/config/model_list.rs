@@ -269,6 +269,11 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
         }
         if !keys::REQUEST_PARAMS.contains(&key) {
             let problem = section.unknown(reader, key, keys::all());
+            if let Some(near) = keys::of_destination(key) {
+                let problem = Problem { severity: Severity::Error, ..problem };
+                reader.problems.push(problem.remedy(format!("did you mean `{near}`?")));
+                continue;
+            }
             let text = format!("{}; it is taken for a request parameter", problem.text);
             reader.problems.push(Problem { text, ..problem });
         }

@@ -106,7 +106,7 @@ impl Callback for AuditLog {
         settings.check().map_err(InitError)?;
         let Settings { content, on_loss, .. } = settings;
         let file = file::LogFile::new(&settings.path, settings.max_bytes, settings.keep)
-            .map_err(InitError::new)?;
+            .map_err(|error| InitError(format!("path: {error}")))?;
         let queue = Queue::start(host, file, settings.queue, on_loss == OnLoss::Refuse)?;
         Ok(Self { clock, content, on_loss, queue, on_trial: plugin_api::is_probe() })
     }

@@ -55,7 +55,7 @@ fn default_hold_back() -> usize {
 pub(crate) enum SettingsError {
     Count(usize),
     HoldBack(usize),
-    Rule { name: String, problem: Problem },
+    Rule { index: usize, name: String, problem: Problem },
 }
 
 /// What is wrong with one rule.
@@ -78,9 +78,24 @@ impl fmt::Display for SettingsError {
                  remove `guardrail` from the callbacks"
             ),
             Self::HoldBack(found) => {
-                write!(out, "expected `hold_back` from 1 to 65536 bytes, found {found}")
+                write!(out, "hold_back: expected `hold_back` from 1 to 65536 bytes, found {found}")
             }
-            Self::Rule { name, problem } => write!(out, "rule `{name}`: {problem}"),
+            Self::Rule { index, name, problem } => {
+                write!(out, "rules[{index}]{}: rule `{name}`: {problem}", problem.member())
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// The member of the rule that it is about, if it is one.
+    fn member(&self) -> String {
+        match self {
+            Self::NoPattern | Self::TwoPatterns => String::new(),
+            Self::NoPlace => ".on".to_owned(),
+            Self::Stray { member, .. } => format!(".{member}"),
+            Self::Status(_) => ".status".to_owned(),
+            Self::Pattern(_) => ".pattern".to_owned(),
         }
     }
 }
@@ -119,11 +134,11 @@ impl Settings {
             return Err(SettingsError::HoldBack(hold_back));
         }
         let (mut prompt, mut reply) = (Vec::new(), Vec::new());
-        for (number, settings) in (1..).zip(rules) {
-            let name = settings.name(number);
+        for (index, settings) in rules.into_iter().enumerate() {
+            let name = settings.name(index + 1);
             settings
                 .add(&name, hold_back, &mut prompt, &mut reply)
-                .map_err(|problem| SettingsError::Rule { name, problem })?;
+                .map_err(|problem| SettingsError::Rule { index, name, problem })?;
         }
         Ok((prompt, reply))
     }

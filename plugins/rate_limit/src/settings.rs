@@ -39,7 +39,7 @@ struct LimitSettings {
 pub(crate) enum SettingsError {
     NoLimits,
     TooMany,
-    Limit { number: usize, problem: Problem },
+    Limit { index: usize, problem: Problem },
 }
 
 /// What is wrong with one limit.
@@ -63,7 +63,20 @@ impl fmt::Display for SettingsError {
             Self::TooMany => out.write_str(
                 "expected at most 65535 limits, found more; use patterns with `*` and `each: true`",
             ),
-            Self::Limit { number, problem } => write!(out, "limit {number}: {problem}"),
+            Self::Limit { index, problem } => {
+                write!(out, "limits[{index}]{}: {problem}", problem.member())
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// The member of the limit that it is about, if it is one.
+    fn member(&self) -> &'static str {
+        match self {
+            Self::Requests(_) => ".requests",
+            Self::Per(_) => ".per",
+            Self::NoSubject | Self::SeveralSubjects | Self::EmptyPattern | Self::SameAs(_) => "",
         }
     }
 }
@@ -89,7 +102,7 @@ impl fmt::Display for Problem {
             }
             Self::SameAs(other) => write!(
                 out,
-                "counts the same calls over the same span as limit {other}; keep the smaller one"
+                "counts the same calls over the same span as `limits[{other}]`; keep the smaller one"
             ),
         }
     }
@@ -108,13 +121,14 @@ impl Settings {
             Some(limits) => limits,
         };
         let mut first = HashMap::new();
-        (1..)
-            .zip(limits)
-            .map(|(number, settings)| {
-                let at = |problem| SettingsError::Limit { number, problem };
+        limits
+            .into_iter()
+            .enumerate()
+            .map(|(index, settings)| {
+                let at = |problem| SettingsError::Limit { index, problem };
                 let limit = settings.limit().map_err(at)?;
                 let same = (limit.subject, limit.pattern.clone(), limit.per);
-                match first.insert(same, number) {
+                match first.insert(same, index) {
                     Some(other) => Err(at(Problem::SameAs(other))),
                     None => Ok(limit),
                 }

@@ -252,11 +252,14 @@ fn the_operators_message_replaces_ours() {
 fn settings_that_cannot_work_are_refused_with_a_remedy() {
     let cases = [
         (json!([]), "remove `limits` for the default ones"),
-        (json!([{"requests": 1, "per": 1}]), "limit 1: expected one of `provider`"),
+        (json!([{"requests": 1, "per": 1}]), "limits[0]: expected one of `provider`"),
         (json!([{"provider": "a", "key": "b", "requests": 1, "per": 1}]), "found several"),
         (json!([{"provider": "", "requests": 1, "per": 1}]), "found empty text"),
         (json!([{"provider": "a", "requests": 0, "per": 1}]), "from 1 to 10000000, found 0"),
-        (json!([{"provider": "a", "requests": 1, "per": 0}]), "from 1ms to 31d, found 0 s"),
+        (
+            json!([{"provider": "a", "requests": 1, "per": 0}]),
+            "limits[0].per: expected `per` from 1ms to 31d, found 0 s",
+        ),
         (json!([{"provider": "a", "requests": 1, "per": "32d"}]), "from 1ms to 31d"),
         (json!([{"provider": "a", "requests": 1, "per": "soon"}]), "found `soon`"),
         (json!([{"provider": "a", "requests": 1, "per": true}]), "a duration like `60s`"),
@@ -267,7 +270,7 @@ fn settings_that_cannot_work_are_refused_with_a_remedy() {
                 {"provider": "a", "requests": 5, "per": 60},
                 {"provider": "a", "requests": 9, "per": "1m"},
             ]),
-            "limit 2: counts the same calls over the same span as limit 1",
+            "limits[1]: counts the same calls over the same span as `limits[0]`",
         ),
     ];
     for (limits, expected) in cases {

@@ -58,7 +58,7 @@ enum Names {
     Suffix(String),
 }
 
-/// Settings that cannot be followed. Rules are counted from 1.
+/// Settings that cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RulesError {
     NoMatcher { rule: usize },
@@ -71,12 +71,12 @@ impl fmt::Display for RulesError {
         match self {
             Self::NoMatcher { rule } => write!(
                 out,
-                "rule {rule}: expected one of `exact`, `prefix`, `suffix`, found none; write for \
+                "rules[{rule}]: expected one of `exact`, `prefix`, `suffix`, found none; write for \
                  example {EXAMPLE}"
             ),
             Self::SeveralMatchers { rule } => write!(
                 out,
-                "rule {rule}: expected one of `exact`, `prefix`, `suffix`, found several; make \
+                "rules[{rule}]: expected one of `exact`, `prefix`, `suffix`, found several; make \
                  each a rule of its own"
             ),
             Self::Empty { path } => {
@@ -94,12 +94,12 @@ impl Rules {
             Some(rules) => rules
                 .into_iter()
                 .enumerate()
-                .map(|(index, rule)| Rule::from_settings(rule, index + 1))
+                .map(|(index, rule)| Rule::from_settings(rule, index))
                 .collect::<Result<_, _>>()?,
             None => default_rules(),
         };
         if let Some(otherwise) = &settings.otherwise {
-            check_target(otherwise, "`otherwise`")?;
+            check_target(otherwise, "otherwise")?;
         }
         let any_always = rules.iter().any(|rule| rule.always);
         Ok(Self { rules, otherwise: settings.otherwise, any_always })
@@ -134,7 +134,7 @@ impl Rule {
         };
         let (Names::Exact(text) | Names::Prefix(text) | Names::Suffix(text)) = &names;
         let target = Target { provider, model };
-        let path = format!("rule {rule}");
+        let path = format!("rules[{rule}]");
         if text.is_empty() {
             return Err(RulesError::Empty { path });
         }

@@ -82,18 +82,18 @@ fn an_earlier_callbacks_route_is_kept() {
 #[test]
 fn settings_that_cannot_be_followed_are_refused_with_a_remedy() {
     let cases = [
-        (json!({"rules": [{"provider": "groq"}]}), "rule 1: expected one of"),
+        (json!({"rules": [{"provider": "groq"}]}), "rules[0]: expected one of"),
         (
             json!({"rules": [
                 {"prefix": "a", "provider": "groq"},
                 {"prefix": "a", "suffix": "b", "provider": "groq"},
             ]}),
-            "rule 2: expected one of `exact`, `prefix`, `suffix`, found several",
+            "rules[1]: expected one of `exact`, `prefix`, `suffix`, found several",
         ),
-        (json!({"rules": [{"prefix": "", "provider": "groq"}]}), "rule 1: expected text"),
-        (json!({"rules": [{"prefix": "a", "provider": ""}]}), "rule 1: expected text"),
+        (json!({"rules": [{"prefix": "", "provider": "groq"}]}), "rules[0]: expected text"),
+        (json!({"rules": [{"prefix": "a", "provider": ""}]}), "rules[0]: expected text"),
         (json!({"rules": [{"prefix": "a"}]}), "missing field `provider`"),
-        (json!({"otherwise": {"provider": "x", "model": ""}}), "`otherwise`: expected text"),
+        (json!({"otherwise": {"provider": "x", "model": ""}}), "otherwise: expected text"),
         (json!({"rule": []}), "unknown field `rule`"),
         (json!({"otherwise": {"provider": "x", "always": true}}), "unknown field `always`"),
         (json!([]), "settings: "),

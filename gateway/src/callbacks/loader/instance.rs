@@ -33,6 +33,14 @@ pub(in crate::callbacks) enum InstanceError {
 }
 
 impl InstanceError {
+    /// The plugin's own words, if any.
+    pub(in crate::callbacks) fn words(&self) -> &str {
+        match self {
+            Self::Refused(words) => words,
+            Self::NoHooks(_) => "",
+        }
+    }
+
     pub(in crate::callbacks) fn remedy(&self) -> String {
         match self {
             Self::Refused(_) => "correct its settings, or ask its author".to_owned(),

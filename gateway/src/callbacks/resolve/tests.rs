@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{ResolveError, SearchPath, resolve};
-use crate::config::{CallbackEntry, Grants, Mode, OnError, Only, Place};
+use crate::config::{CallbackEntry, Grants, Mode, OnError, Only, Place, SettingPlaces};
 
 /// An entry as the config reads `- name` with these settings.
 pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry {
@@ -20,6 +20,7 @@ pub(in crate::callbacks) fn entry(name: &str, settings: Value) -> CallbackEntry 
         file: None,
         settings,
         settings_path: "s".to_owned(),
+        settings_places: SettingPlaces::default(),
         on_error: OnError::Fail,
         timeout: None,
         mode: Mode::Inline,

@@ -1,6 +1,7 @@
 //! The names that may stand in a `model_list` entry beside those that are read by name. What is in
 //! none of these lists, nor among the gateway's own members (`provider::own`), draws a warning.
 
+use crate::config::section::closest;
 use crate::provider::own;
 
 /// Beside `model_name`.
@@ -67,6 +68,18 @@ pub(super) const REQUEST_PARAMS: &[&str] = &[
     "verbosity",
     "web_search_options",
 ];
+
+/// Where a call goes and with which credentials. What was meant for one of these must not be sent as
+/// a request parameter: a secret would leave in the body, or a prompt for another server.
+const OF_DESTINATION: &[&str] =
+    &["api_base", "api_key", "base_url", "extra_headers", "headers", "organization"];
+
+/// The member of the destination that an unknown `key` was most likely meant to be.
+pub(super) fn of_destination(key: &str) -> Option<&'static str> {
+    let plain = key.to_lowercase().replace('-', "_");
+    let known = OF_DESTINATION.iter().copied();
+    known.clone().find(|name| plain.ends_with(name)).or_else(|| closest(key, known))
+}
 
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     own::NAMES.iter().chain(REQUEST_PARAMS).copied()

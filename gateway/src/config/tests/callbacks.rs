@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::{Grants, OnError};
-use super::{refused, warned};
+use super::{read, refused, warned};
 
 #[test]
 fn callbacks_are_named_by_word_dotted_path_file_or_mapping() {
@@ -102,4 +102,22 @@ fn callbacks_that_contradict_themselves_are_refused() {
              are not used; name it in `litellm_settings.callbacks`",
         ],
     );
+}
+
+#[test]
+fn a_setting_has_a_place_of_its_own() {
+    let text = "model_list: []\nlitellm_settings:\n  callbacks:\n    - name: a\n      settings:\n        \
+                limits:\n          - requests: 0\n            a.b: 1\n";
+    let config = read(text).unwrap();
+    let entry = &config.callbacks[0];
+    let at = |place: super::super::Place| (place.line, place.column);
+    let base = "litellm_settings.callbacks[0].settings";
+    assert_eq!(at(entry.place_of_setting(&format!("{base}.limits[0].requests"))), (7, 23));
+    assert_eq!(at(entry.place_of_name(&format!("{base}.limits[0].requests"))), (7, 13));
+    assert_eq!(at(entry.place_of_name(&format!("{base}.limits[0][\"a.b\"]"))), (8, 13));
+    let missing = entry.place_of_setting(&format!("{base}.limits[0].per"));
+    assert_eq!(missing.path, format!("{base}.limits[0].per"), "and stands where its limit does");
+    assert_eq!((missing.line, missing.column), (7, 13));
+    assert_eq!(at(entry.place_of_message("limits[0].requests: expected more")), (7, 23));
+    assert_eq!(entry.place_of_message("no file: x"), entry.place);
 }

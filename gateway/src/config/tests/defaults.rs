@@ -37,3 +37,25 @@ fn what_each_call_says_for_itself_is_no_default() {
         refused(&with_param(&line), &[&format!(":5:30: {path}.additional_drop_params[0]: {text}")]);
     }
 }
+
+#[test]
+fn what_was_meant_for_the_destination_is_never_sent_upstream() {
+    for (line, near) in [
+        ("api_ky: sk-1", "api_key"),
+        ("apikey: sk-1", "api_key"),
+        ("API_KEY: sk-1", "api_key"),
+        ("openai_api_key: sk-1", "api_key"),
+        ("api_bas: http://x", "api_base"),
+        ("api-base: http://x", "api_base"),
+        ("organisation: o", "organization"),
+        ("extra_header: {a: b}", "extra_headers"),
+    ] {
+        let key = line.split(':').next().unwrap_or_default();
+        refused(
+            &with_param(line),
+            &[&format!(
+                ":5:5: model_list[0].litellm_params.{key}: unknown key `{key}`; did you mean `{near}`?"
+            )],
+        );
+    }
+}
