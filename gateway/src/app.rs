@@ -67,7 +67,7 @@ impl App {
         services: Arc<Services>,
     ) -> Self {
         let metrics = CallMetrics::new(deployments.models().iter(), deployments.all().iter());
-        let key_id = if config.master_key.is_some() { "master_key" } else { "anonymous" };
+        let key_id = config.key_id();
         Self {
             master_key: config.master_key.clone(),
             key_header: config.general.key_header.clone(),

@@ -8,10 +8,11 @@ use crate::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
         UnknownKeys, quoted,
     },
-    deployments::{Deployments, certificate_warning, proxy_warning, unknown_providers},
+    deployments::{Deployments, certificate_warning, proxy_warning, unknown_names},
     host::{self, Services},
     secret::{Masking, Secrets},
     server::{Listener, Server, Stop},
+    telemetry,
 };
 use std::{
     fmt::Write as _,
@@ -132,6 +133,10 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     let strict = source.strict || config.gateway.strict;
     let mut problems = source.litellm.problems.clone();
     problems.append(&mut config.problems);
+    if occasion == Occasion::Check {
+        // A start says it in the log, which it is about.
+        problems.extend(misread_filter(source, &environment));
+    }
     let incomplete = problems.iter().any(Problem::is_error);
     config.litellm.request_timeout =
         source.litellm.request_timeout.or(config.litellm.request_timeout);
@@ -141,10 +146,7 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
         keep_one(address.unwrap_or(&Address::default()).resolve(&environment), &mut problems)
             .unwrap_or_default();
     if listens && !address.0.is_empty() {
-        let loopback = is_loopback(&address.0);
-        let refused = config.require_master_key(loopback).err();
-        problems.extend(refused.or_else(|| config.warn_of_no_key(loopback)));
-        problems.extend(unknown_host(&address.0));
+        problems.extend(address_problems(&config, &address.0));
     }
     let mut found = Vec::new();
     let deployments = keep(Deployments::from_config(&config), &mut found);
@@ -165,7 +167,7 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
         config::problem::sort(&mut problems);
         return Err(Problems(problems));
     }
-    let (mut caution, said) = Caution::new(&config.gateway, &source.config, occasion);
+    let (mut caution, said) = Caution::new(&config, &source.config, occasion);
     problems.extend(said);
     let serves = matches!(occasion, Occasion::Serve { .. });
     let services = if serves { Services::new() } else { Services::idle() };
@@ -182,7 +184,7 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
             let (file, environment) = (&source.config, &config.environment);
             problems.extend(proxy_warning(file, environment, &deployments));
             problems.extend(certificate_warning(file, environment, &deployments));
-            problems.extend(unknown_providers(&config.callbacks, &deployments));
+            problems.extend(unknown_names(&plugins, &deployments, config.key_id()));
             if let Some(problem) = refuse_warnings(strict, file, &problems, said.len()) {
                 problems.extend(said);
                 problems.push(problem);
@@ -206,6 +208,20 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
             Err(Problems(problems))
         }
     }
+}
+
+/// What is wrong with `RUST_LOG`.
+fn misread_filter(source: &Source, environment: &Environment) -> Option<Problem> {
+    let complaint = telemetry::misread(environment.filled_var("RUST_LOG"))?;
+    Some(Problem::warning(Place::whole_file(&source.config), complaint))
+}
+
+/// What speaks against serving the config at this host.
+fn address_problems(config: &Config, host: &str) -> Vec<Problem> {
+    let loopback = is_loopback(host);
+    let refused = config.require_master_key(loopback).err();
+    let key = refused.or_else(|| config.warn_of_no_key(loopback));
+    key.into_iter().chain(unknown_host(host)).collect()
 }
 
 /// A host that is neither an address nor a name this machine can look up: no start can listen there.
@@ -344,6 +360,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let url =
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let server = Server::start(listener, &app).map_err(BootError::Threads)?;
+    built.caution.serving();
     tracing::info!("{verdict}");
     tracing::info!(
         address = %url,

@@ -119,6 +119,12 @@ impl Config {
 }
 
 impl Config {
+    /// What callbacks, limits and logs call the one key, or its lack.
+    #[must_use]
+    pub fn key_id(&self) -> &'static str {
+        if self.master_key.is_some() { "master_key" } else { "anonymous" }
+    }
+
     /// What it means that there is no master key.
     #[must_use]
     pub fn warn_of_no_key(&self, host_is_loopback: bool) -> Option<Problem> {

@@ -13,6 +13,7 @@ use crate::{
     cli::{Address, Demo, LitellmOptions, Serve, Source},
     server::Stop,
 };
+use serde_json::Value;
 use std::{io::Write as _, path::Path, process::ExitCode};
 use upstream::{Script, ScriptedUpstream};
 
@@ -29,6 +30,14 @@ enum DemoError {
     Folder(#[from] std::io::Error),
     #[error("{0}")]
     Client(#[from] client::ClientError),
+    /// Of the config that was given, in the words of a start.
+    #[error("{0}")]
+    Config(String),
+    #[error(
+        "{config} lacks {lacks}; the demo walks through a deployment like that of the \
+             `config.yaml` this gateway comes with"
+    )]
+    Lacks { config: String, lacks: String },
 }
 
 /// Runs the demo; succeeds when every step came out as promised.
@@ -40,7 +49,7 @@ pub async fn run(options: Demo) -> ExitCode {
             if report.as_promised() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -68,6 +77,18 @@ async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
         retry: false,
         log_format: None,
     };
+    let written = serve.source.config.display().to_string();
+    let built = boot::build(&serve.source, None).map_err(|problems| {
+        let errors: Vec<_> = problems.errors().map(ToString::to_string).collect();
+        let named = options.config.display().to_string();
+        DemoError::Config(errors.join("\n").replace(&written, &named))
+    })?;
+    let lacks = lacks(&built);
+    drop(built);
+    if !lacks.is_empty() {
+        let config = options.config.display().to_string();
+        return Err(DemoError::Lacks { config, lacks: lacks.join(", ") });
+    }
     let mut report = walkthrough::Report::of(&options.config);
     // Each part has a gateway of its own, so that each begins with an unused minute.
     let gateway = Gateway::start(&serve).await?;
@@ -79,6 +100,25 @@ async fn walk(options: Demo) -> Result<walkthrough::Report, DemoError> {
         gateway.stop().await;
     }
     Ok(report)
+}
+
+/// What the walk needs and the config does not have.
+fn lacks(built: &boot::Built) -> Vec<String> {
+    let routed = built.plugins.iter().any(|it| it.writes.iter().any(|what| what == "route"));
+    let models = walkthrough::CHATS.iter().map(|(model, ..)| *model);
+    let missing = models.filter(|model| !routed && built.deployments.resolve(model).is_none());
+    let mut lacks: Vec<_> = missing.map(|model| format!("the model `{model}`")).collect();
+    let limits = |it: &crate::callbacks::Plugin| {
+        let settings = &it.entry.settings;
+        it.entry.name == "rate_limit"
+            && settings.get("limits").and_then(Value::as_array).is_none_or(|limits| {
+                limits.iter().any(|it| it["provider"] == "groq" && it["requests"] == 90)
+            })
+    };
+    if !built.plugins.iter().any(limits) {
+        lacks.push("a `rate_limit` that lets 90 calls a minute through to `groq`".to_owned());
+    }
+    lacks
 }
 
 /// A gateway in this process, on a port of its own.
@@ -115,13 +155,60 @@ fn variables(upstream: &ScriptedUpstream) -> String {
     )
 }
 
-/// The config with Groq's address, which it spells out, replaced by the demo's; nothing else differs.
+/// The config with Groq's address, which it spells out, replaced by the demo's. The provider is named
+/// beside it, for it may have been known by that address alone.
 fn pointed_here(config: &Path, upstream: &ScriptedUpstream) -> Result<String, std::io::Error> {
     let text = std::fs::read_to_string(config).map_err(|error| {
         std::io::Error::new(error.kind(), format!("{}: {error}", config.display()))
     })?;
     let groq = upstream.groq_base();
-    Ok(text
-        .replace("https://api.groq.com/openai/v1", &groq)
-        .replace("https://api.groq.com/v1", &groq))
+    Ok(text.lines().map(|line| with_groq_at(line, &groq) + "\n").collect())
+}
+
+fn with_groq_at(line: &str, base: &str) -> String {
+    const WRITTEN: [&str; 2] = ["https://api.groq.com/openai/v1", "https://api.groq.com/v1"];
+    const NAMED: &str = "custom_llm_provider: groq";
+    let key = line.trim_start_matches([' ', '-']);
+    let Some(written) = WRITTEN.into_iter().find(|url| key.contains(url)) else {
+        return line.to_owned();
+    };
+    if key.starts_with("api_base:") || key.starts_with("base_url:") {
+        let indent = " ".repeat(line.len() - key.len());
+        return format!("{}\n{indent}{NAMED}", line.replace(written, base));
+    }
+    let members = |quote: &str| format!("{quote}{base}{quote}, {NAMED}");
+    for quote in ["\"", "'", ""] {
+        let quoted = format!("{quote}{written}{quote}");
+        if !key.starts_with('#') && key.contains(&quoted) && key.contains('{') {
+            return line.replace(&quoted, &members(quote));
+        }
+    }
+    line.replace(written, base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_groq_at;
+
+    #[test]
+    fn groq_keeps_its_label_wherever_it_is() {
+        for (line, expected) in [
+            (
+                "      api_base: https://api.groq.com/openai/v1",
+                "      api_base: http://h\n      custom_llm_provider: groq",
+            ),
+            (
+                "    - base_url: 'https://api.groq.com/v1' # x",
+                "    - base_url: 'http://h' # x\n      custom_llm_provider: groq",
+            ),
+            (
+                "{model: a, api_base: \"https://api.groq.com/v1\"}",
+                "{model: a, api_base: \"http://h\", custom_llm_provider: groq}",
+            ),
+            ("# https://api.groq.com/v1", "# http://h"),
+            ("model: groq/x", "model: groq/x"),
+        ] {
+            assert_eq!(with_groq_at(line, "http://h"), expected);
+        }
+    }
 }

@@ -30,7 +30,7 @@ mod wildcard;
 
 pub use crate::config::Setting;
 pub(crate) use certificates::certificate_warning;
-pub(crate) use named::unknown_providers;
+pub(crate) use named::unknown_names;
 pub(crate) use proxies::proxy_warning;
 
 use wildcard::Wildcard;

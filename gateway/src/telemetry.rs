@@ -51,10 +51,17 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     // A subscriber that is set already stays: tests start several gateways in one process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     if let Some(part) = misread {
-        tracing::warn!(
-            "`RUST_LOG`: expected a level or `target=level`, found `{part}`; `info` is used"
-        );
+        tracing::warn!("{}", unread(&part));
     }
+}
+
+/// What is wrong with `RUST_LOG`, as [`start`] would say it.
+pub(crate) fn misread(wanted: Option<&str>) -> Option<String> {
+    filter::read(wanted).1.map(|part| unread(&part))
+}
+
+fn unread(part: &str) -> String {
+    format!("`RUST_LOG`: expected a level or `target=level`, found `{part}`; `info` is used")
 }
 
 /// Logs warnings and errors alone, each at once: for a process that may die at any moment.

@@ -145,6 +145,8 @@ async fn without_a_home_there_is_no_cache_and_with_one_it_is_below() {
     let setup = Gateway::with_config(listing(&entry("recorder", "a", json!({}))));
     let setup = setup.env("RUST_LOG", "debug");
     assert_eq!((probes(&setup).await, probes(&setup).await), (1, 1));
+    let log = setup.clone().start().await.stop().await;
+    assert_eq!(log.matches("nothing can be kept between starts").count(), 1, "{log}");
     let setup = setup.env("HOME", home.path().to_str().unwrap());
     assert_eq!((probes(&setup).await, probes(&setup).await), (1, 0));
     assert!(home.path().join(".cache/callgate").is_dir());

@@ -90,8 +90,13 @@ async fn it_says_what_callbacks_warn_of_and_strict_refuses_it() {
     let upstream = upstream(Answer::default()).await;
     let limits = json!({"limits": [{"provider": "opneai", "requests": 1, "per": "1 min"}]});
     let limit = json!({"name": "rate_limit", "settings": limits});
+    let model = json!({"limits": [{"model": "gtp", "requests": 1, "per": "1 min"}]});
+    let model = json!({"name": "rate_limit", "settings": model});
+    let only = json!({"name": "rate_limit", "only": {"keys": ["nobody"]}});
     for (callback, said) in [
         (json!("langsmith"), "`LANGSMITH_API_KEY` is not set"),
+        (model, "settings.limits[0].model: no `model_name` of the config fits `gtp`"),
+        (only, "only.keys[0]: no key has the id `nobody`"),
         (
             limit,
             "no deployment has the provider `opneai`, so this applies to no call; did you mean",

@@ -161,3 +161,31 @@ async fn hostile_files_are_refused_in_bounded_time() {
         let _ = refusal(&text).await;
     }
 }
+
+#[tokio::test]
+async fn a_fault_in_a_setting_is_told_at_its_own_line() {
+    let head = "model_list: []\nlitellm_settings:\n  callbacks:\n    - name: ";
+    for (rest, place) in [
+        // As the schema finds it.
+        (
+            "rate_limit\n      settings:\n        limits:\n          - key: '*'\n            requests: 0\n            per: 1m\n",
+            "8:23: litellm_settings.callbacks[0].settings.limits[0].requests",
+        ),
+        (
+            "rate_limit\n      settings:\n        limits:\n          - key: '*'\n            requests: 1\n            burst: 1\n            per: 1m\n",
+            "9:13: litellm_settings.callbacks[0].settings.limits[0].burst",
+        ),
+        // As the plugin finds it.
+        (
+            "rate_limit\n      settings:\n        limits:\n          - key: '*'\n            requests: 1\n            per: 32d\n",
+            "9:18: litellm_settings.callbacks[0].settings.limits[0].per",
+        ),
+        (
+            "guardrail\n      settings:\n        rules:\n          - action: mask\n            pattern: '('\n",
+            "8:22: litellm_settings.callbacks[0].settings.rules[0].pattern",
+        ),
+    ] {
+        let ended = Gateway::with_config(format!("{head}{rest}")).check().await;
+        assert!(ended.stderr.contains(&format!("config.yaml:{place}: ")), "{}", ended.stderr);
+    }
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use callgate_tests::gateway::{Ended, Setup};
 use callgate_tests::{Gateway, build};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::evil_files::compile;
@@ -54,6 +55,19 @@ async fn the_hook_that_ended_the_process_is_named_then_and_at_the_next_start() {
             assert_eq!(line.is_some(), told, "{log}");
             assert!(line.is_none_or(|it| it.contains(&place) && it.contains("WARN")), "{log}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_is_told_once_and_one_that_ended_in_order_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = serving(&faulty("victim", json!({})), folder.path());
+    let mut gateway = setup.clone().start().await;
+    gateway.signal(Signal::SIGKILL);
+    gateway.exit().await;
+    for told in [1, 0] {
+        let log = setup.clone().start().await.stop().await;
+        assert_eq!(log.matches("the last run was killed").count(), told, "{log}");
     }
 }
 

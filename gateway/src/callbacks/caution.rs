@@ -12,7 +12,7 @@ use super::probe::{ProbeError, Prober};
 use super::record::{Past, RunRecord, Suspect};
 use super::snapshot::Snapshot;
 use crate::child;
-use crate::config::{CallbackEntry, GatewaySettings, Place, Probing, Problem};
+use crate::config::{CallbackEntry, Config, GatewaySettings, Place, Probing, Problem};
 
 /// What a start is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +39,14 @@ impl Caution {
     /// As the config says, with what earlier runs left behind; and what is to be said of those.
     #[must_use]
     pub fn new(
-        settings: &GatewaySettings,
+        Config { gateway: settings, callbacks, .. }: &Config,
         config: &Path,
         occasion: Occasion,
     ) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
+        let serves = matches!(occasion, Occasion::Serve { .. });
         let cache = if child::is_enabled() {
-            open_cache(settings, config, &mut problems)
+            open_cache(settings, config, serves && !callbacks.is_empty(), &mut problems)
         } else {
             // Only the gateway itself has runs to remember and a subcommand to probe with.
             None
@@ -105,6 +106,13 @@ impl Caution {
         }
     }
 
+    /// Notes that this run serves: from now on its end is worth telling.
+    pub(crate) fn serving(&self) {
+        if let Some(record) = &self.record {
+            record.serving();
+        }
+    }
+
     /// Notes that a start went well and met no suspect.
     pub(super) fn clear_suspicion(&mut self) {
         if let Some(cache) = &self.cache {
@@ -117,18 +125,24 @@ impl Caution {
 fn open_cache(
     settings: &GatewaySettings,
     config: &Path,
+    tells: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<CacheFolder> {
     let error = match CacheFolder::open(settings.cache_dir.as_deref()) {
         Ok(cache) => return Some(cache),
         Err(error) => error,
     };
-    if settings.cache_dir.is_some() || matches!(error, CacheError::Shared { .. }) {
-        let place = Place { path: "callgate.cache_dir".into(), ..Place::whole_file(config) };
+    let asked_for = settings.cache_dir.is_some() || matches!(error, CacheError::Shared { .. });
+    let place = Place { path: "callgate.cache_dir".into(), ..Place::whole_file(config) };
+    let effect = "every plugin is tried at every start, and a crash is not told at the next";
+    if asked_for {
         let problem = Problem::warning(place, error.to_string());
-        problems.push(problem.remedy(
-            "until then every plugin is probed at every start, and a crash is not told at the next",
-        ));
+        problems.push(problem.remedy(format!("until then {effect}")));
+    } else if tells {
+        // In the log alone: under `strict`, a read-only system is no reason not to start.
+        tracing::warn!(
+            "nothing can be kept between starts, so {effect}: {error}; set `callgate.cache_dir`"
+        );
     } else {
         tracing::debug!("nothing is kept between starts: {error}");
     }

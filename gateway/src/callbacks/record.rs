@@ -57,9 +57,17 @@ impl Suspect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Crash(String);
 
+/// In place of a crash's words: the run had no time for any.
+const KILLED: &str = "killed";
+
 impl Crash {
     /// One sentence.
     pub(super) fn sentence(&self) -> String {
+        if self.0 == KILLED {
+            return "the last run was killed (SIGKILL, or by the system for want of memory): calls \
+                    that ran then had no end, and callbacks were not told"
+                .to_owned();
+        }
         let mut parts = self.0.split('\t');
         let mut text = format!("the last run ended by {}", parts.next().unwrap_or_default());
         if let (Some(callback), Some(place)) = (parts.next(), parts.next()) {
@@ -152,6 +160,11 @@ impl RunRecord {
         self.write(&format!("boot\t{}\n", self.boot));
     }
 
+    /// Says that calls are served: a run that then ends without a word was killed.
+    pub(super) fn serving(&self) {
+        self.write(&format!("boot\t{}\nserving\t{}\n", self.boot, std::process::id()));
+    }
+
     fn write(&self, text: &str) {
         let written = self.file.write_all_at(text.as_bytes(), 0);
         let written = written.and_then(|()| self.file.set_len(text.len() as u64));
@@ -179,11 +192,14 @@ fn parse(text: &str, boot: &str) -> Option<Left> {
         text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix('\t').map(str::to_owned))
     };
     let crash = of("crash");
-    let Some(loading) = of("loading") else { return crash.map(|crash| Left::Crash(Crash(crash))) };
     // A machine that went down took every process with it: nobody is to blame.
     if crash.is_none() && of("boot").is_none_or(|then| then != boot) {
         return None;
     }
+    let Some(loading) = of("loading") else {
+        let killed = of("serving").map(|_| KILLED.to_owned());
+        return crash.or(killed).map(|words| Left::Crash(Crash(words)));
+    };
     // Name and file stand behind these two, for whoever reads the record.
     let mut parts = loading.split('\t');
     let (sha256, step) = (parts.next()?, parts.next()?);
@@ -252,6 +268,11 @@ mod tests {
             crash.sentence(),
             "the last run ended by SIGSEGV in callback `x`, on_llm_end, call c1"
         );
+        let Some(Left::Crash(killed)) = parse("boot\tb1\nserving\t7\n", "b1") else {
+            panic!("not killed")
+        };
+        assert!(killed.sentence().starts_with("the last run was killed"));
+        assert!(parse("boot\tb0\nserving\t7\n", "b1").is_none(), "the machine went down");
         let bare = Crash("exit".to_owned()).sentence();
         assert_eq!(bare, "the last run ended by exit outside of every hook");
     }

@@ -35,6 +35,52 @@ pub(super) fn check(schema: &Value, entry: &CallbackEntry) -> Vec<Problem> {
         .collect()
 }
 
+/// A setting that names something of the config, as its schema says with `x-callgate-values`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Naming {
+    /// Its key path in the config.
+    pub(crate) path: String,
+    /// What it names: `providers`, `models` or `keys`.
+    pub(crate) what: String,
+    /// The name or pattern.
+    pub(crate) text: String,
+}
+
+/// The settings of `entry` that name something of the config. The schema is followed through
+/// `properties` and `items` alone.
+pub(super) fn namings(schema: &Value, entry: &CallbackEntry) -> Vec<Naming> {
+    let mut found = Vec::new();
+    gather(schema, &entry.settings, &entry.settings_path, &mut found);
+    found
+}
+
+fn gather(schema: &Value, settings: &Value, path: &str, into: &mut Vec<Naming>) {
+    match settings {
+        Value::String(text) => {
+            if let Some(what) = schema.get("x-callgate-values").and_then(Value::as_str) {
+                let (path, what, text) = (path.to_owned(), what.to_owned(), text.clone());
+                into.push(Naming { path, what, text });
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                let schema = schema.get("properties").and_then(|all| all.get(name));
+                if let Some(schema) = schema {
+                    gather(schema, value, &setting_path(path, name), into);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                for (index, item) in items.iter().enumerate() {
+                    gather(schema, item, &format!("{path}[{index}]"), into);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The schema with `additionalProperties: false` at its top, unless it says otherwise itself.
 fn closed(schema: &Value) -> Value {
     const SAYS_MORE: [&str; 9] = [

@@ -18,7 +18,7 @@ const REQUESTS: usize = 95;
 const ADMITTED: usize = 90;
 
 /// Three models, one a provider, with the path that provider's wire format is spoken on.
-const CHATS: [(&str, &str, &str); 3] = [
+pub(super) const CHATS: [(&str, &str, &str); 3] = [
     ("groq-llama-3.3-70b-versatile", "Groq", "/openai/v1/chat/completions"),
     ("openai-04mini", "OpenAI", "/v1/chat/completions"),
     ("gemma3", "Ollama", "/api/chat"),

@@ -1,57 +1,83 @@
-//! Providers that settings of callbacks name: a limit or a rule for one that no deployment has does
-//! nothing, and a misspelt one is a limit less.
-
-use serde_json::Value;
+//! What settings of callbacks name: a limit or a rule for a provider, a model or a key that there is
+//! not does nothing, and a misspelt one is a limit less.
 
 use super::Deployments;
-use crate::config::{CallbackEntry, Place, Problem, closest};
+use crate::callbacks::Plugin;
+use crate::config::{Place, Problem, closest};
 
-/// The shipped callbacks whose settings have members called `provider`.
-const NAMING: [&str; 2] = ["rate_limit", "routing"];
-
-/// A warning for each provider that is named and that no deployment has.
-pub(crate) fn unknown_providers(
-    entries: &[CallbackEntry],
+/// A warning for each name in the callbacks' settings, or in an entry's `only`, that nothing of the
+/// config has. `key_id` is the one key's.
+pub(crate) fn unknown_names(
+    plugins: &[Plugin],
     deployments: &Deployments,
+    key_id: &str,
 ) -> Vec<Problem> {
-    let labels = deployments.providers();
+    let known = Known::of(plugins, deployments, key_id);
     let mut problems = Vec::new();
-    for entry in entries.iter().filter(|entry| NAMING.contains(&entry.name.as_str())) {
-        let mut named = Vec::new();
-        providers(&entry.settings, &entry.settings_path, &mut named);
-        for (path, name) in named {
-            if labels.iter().any(|label| matches(&name, label)) {
-                continue;
-            }
-            let text =
-                format!("no deployment has the provider `{name}`, so this applies to no call");
-            let problem = Problem::warning(Place { path, ..entry.place.clone() }, text);
-            problems.push(match closest(&name, labels.iter().copied()) {
-                Some(near) => problem.remedy(format!("did you mean `{near}`?")),
-                None => problem.remedy(format!("the providers are {}", labels.join(", "))),
+    for plugin in plugins {
+        for naming in &plugin.namings {
+            let place = plugin.entry.place_of_setting(&naming.path);
+            problems.extend(known.complaint(&naming.what, &naming.text, place));
+        }
+        let only = &plugin.entry.only;
+        for (what, names) in [("models", &only.models), ("keys", &only.keys)] {
+            let unknown = names.iter().enumerate().filter_map(|(index, name)| {
+                let path = format!("{}.only.{what}[{index}]", plugin.entry.place.path);
+                known.complaint(what, name, Place { path, ..plugin.entry.place.clone() })
             });
+            problems.extend(unknown);
         }
     }
     problems
 }
 
-fn providers(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
-    match value {
-        Value::Object(members) => {
-            for (name, value) in members {
-                let path = format!("{path}.{name}");
-                match value {
-                    Value::String(text) if name == "provider" => into.push((path, text.clone())),
-                    value => providers(value, &path, into),
-                }
+/// The names there are.
+struct Known<'d> {
+    providers: Vec<&'d str>,
+    /// `None` where calls may have any name: behind a wildcard, or when a callback changes it.
+    models: Option<Vec<&'d str>>,
+    keys: Vec<&'d str>,
+}
+
+impl<'d> Known<'d> {
+    fn of(plugins: &[Plugin], deployments: &'d Deployments, key_id: &'d str) -> Self {
+        let changes =
+            |plugin: &Plugin| plugin.writes.iter().any(|it| it == "model" || it == "route");
+        let names: Vec<_> = deployments.all().iter().map(|it| &*it.model_name).collect();
+        let any = plugins.iter().any(changes) || names.iter().any(|name| name.contains('*'));
+        let models = (!any).then_some(names);
+        Self { providers: deployments.providers(), models, keys: vec![key_id] }
+    }
+
+    fn complaint(&self, what: &str, name: &str, place: Place) -> Option<Problem> {
+        let (names, text) = match what {
+            "providers" => (&self.providers, format!("no deployment has the provider `{name}`")),
+            "models" => {
+                (self.models.as_ref()?, format!("no `model_name` of the config fits `{name}`"))
             }
+            "keys" => (&self.keys, format!("no key has the id `{name}`")),
+            _ => return None,
+        };
+        // Models are known by their names in any case, as limits and `only` take them.
+        let fits = |known: &&str| match what {
+            "models" => matches(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()),
+            _ => matches(name, known),
+        };
+        if names.iter().any(fits) {
+            return None;
         }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                providers(item, &format!("{path}[{index}]"), into);
+        let effect = match what {
+            "models" => "so this applies to no call, or only to those that ask by an alias",
+            _ => "so this applies to no call",
+        };
+        let problem = Problem::warning(place, format!("{text}, {effect}"));
+        Some(match closest(name, names.iter().copied()) {
+            Some(near) => problem.remedy(format!("did you mean `{near}`?")),
+            None if names.len() <= 20 => {
+                problem.remedy(format!("the {what} are {}", names.join(", ")))
             }
-        }
-        _ => {}
+            None => problem.remedy("correct the name"),
+        })
     }
 }
 
@@ -71,17 +97,9 @@ fn matches(pattern: &str, label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn providers_are_found_at_any_depth_and_patterns_match() {
-        let settings = json!({"limits": [{"provider": "grok"}, {"model": "x"}],
-            "otherwise": {"provider": "ollama"}});
-        let mut named = Vec::new();
-        providers(&settings, "s", &mut named);
-        named.sort();
-        let named: Vec<_> = named.iter().map(|(path, name)| (&**path, &**name)).collect();
-        assert_eq!(named, [("s.limits[0].provider", "grok"), ("s.otherwise.provider", "ollama")]);
+    fn patterns_match() {
         for (pattern, expected) in [
             ("groq", true),
             ("grok", false),

@@ -14,6 +14,7 @@ use super::trial::CREATE;
 use crate::callbacks::caution::Caution;
 use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
+use crate::callbacks::schema::{self, Naming};
 use crate::callbacks::snapshot::Snapshot;
 use crate::config::{CallbackEntry, Problem};
 use crate::host::{CallbackHost, Counting, Permissions, Services, masked_twice};
@@ -56,6 +57,8 @@ pub struct Plugin {
     pub instance: Instance,
     /// The config's entry: position, fault policy, timeout, settings.
     pub entry: CallbackEntry,
+    /// Its settings that name something of the config.
+    pub(crate) namings: Vec<Naming>,
     /// The name its manifest exports it by.
     callback: String,
     library: &'static Library,
@@ -94,6 +97,7 @@ impl Plugin {
             reads: callback.reads,
             writes: callback.writes,
             load_time: Duration::ZERO,
+            namings: schema::namings(&callback.settings_schema, entry),
             instance,
             entry: entry.clone(),
             callback: callback.name,
