@@ -1,6 +1,10 @@
 //! Chunks, replies and failures as hooks see them.
 
-use crate::{call::set_header, failure::Failure, provider::Usage};
+use crate::{
+    call::set_header,
+    failure::Failure,
+    provider::{Usage, openai::walk},
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
@@ -60,6 +64,8 @@ pub(crate) struct ReplySnapshot {
 pub(crate) struct Streamed {
     pub(crate) text: String,
     pub(crate) finish_reason: Option<String>,
+    /// Bytes of text beyond what is kept.
+    pub(crate) left_out: usize,
 }
 
 /// A failure on its way through the chain.
@@ -101,16 +107,56 @@ impl Streamed {
 
     /// The same, with at most so many bytes of text in all: what is beyond is left out.
     pub(crate) fn add_within(&mut self, json: &[u8], limit: usize) {
-        let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else { return };
+        let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else {
+            return self.add_unusual(json, limit);
+        };
         for choice in outline.choices.iter().filter(|choice| choice.index == 0) {
             if let Some(text) = choice.delta.as_ref().and_then(|delta| delta.content.as_deref()) {
-                self.text.push_str(within(text, limit - self.text.len().min(limit)));
+                self.add_text(text, limit);
             }
             if let Some(reason) = &choice.finish_reason {
                 self.finish_reason = Some(reason.to_string());
             }
         }
     }
+
+    /// What the outline does not fit: repeated names, of which the last counts, and members of other
+    /// kinds. One member that cannot be read takes nothing from the others.
+    fn add_unusual(&mut self, json: &[u8], limit: usize) {
+        let choices = walk::member(json, "choices").unwrap_or_default();
+        for choice in walk::elements(choices) {
+            if walk::member(choice, "index").is_some_and(|index| index != b"0") {
+                continue;
+            }
+            let said = walk::member(choice, "delta").or_else(|| walk::member(choice, "message"));
+            let content = said.and_then(|said| walk::member(said, "content"));
+            if let Some(text) = content.and_then(read_text) {
+                self.add_text(&text, limit);
+            }
+            if let Some(reason) = walk::member(choice, "finish_reason").and_then(read_text) {
+                self.finish_reason = Some(reason);
+            }
+        }
+    }
+
+    fn add_text(&mut self, text: &str, limit: usize) {
+        let kept = match self.left_out {
+            0 => within(text, limit - self.text.len().min(limit)),
+            // What follows a gap would seem to stand beside what is before it.
+            _ => "",
+        };
+        self.text.push_str(kept);
+        self.left_out += text.len() - kept.len();
+    }
+}
+
+/// A text, or the texts of a list of parts.
+fn read_text(json: &[u8]) -> Option<String> {
+    if json.first() == Some(&b'[') {
+        let parts = walk::elements(json).filter_map(|part| read_text(walk::member(part, "text")?));
+        return Some(parts.collect());
+    }
+    serde_json::from_slice(json).ok()
 }
 
 impl Chunk {
@@ -362,4 +408,56 @@ fn object(json: &str) -> Result<Value, EditError> {
         return Err(EditError::TooLarge);
     }
     serde_json::from_str::<Value>(json).ok().filter(Value::is_object).ok_or(EditError::NotJson)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_end_of_what_is_unusual_are_read_too() {
+        for (json, text, reason) in [
+            (
+                r#"{"choices":[{"delta":{"content":"x","content":"a"},"finish_reason":"stop"}]}"#,
+                "a",
+                Some("stop"),
+            ),
+            (r#"{"choices":[{"delta":{"content":"x"},"delta":{"content":"a"}}]}"#, "a", None),
+            (r#"{"choices":5,"choices":[{"index":0,"delta":{"content":"a"}}]}"#, "a", None),
+            (
+                r#"{"choices":[{"delta":{"content":"a"},"message":{"content":"ba"},"finish_reason":"stop"}]}"#,
+                "a",
+                Some("stop"),
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"text":"b"}]},"finish_reason":"stop"}]}"#,
+                "ab",
+                Some("stop"),
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":5},"finish_reason":"stop"},{"index":1,"delta":{"content":"z"}}]}"#,
+                "",
+                Some("stop"),
+            ),
+            (r#"{"choices":[{"delta":{"content":"a"},"finish_reason":5}]}"#, "a", None),
+        ] {
+            let mut streamed = Streamed::default();
+            streamed.add(json.as_bytes());
+            assert_eq!(
+                (&*streamed.text, streamed.finish_reason.as_deref()),
+                (text, reason),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_behind_a_gap_is_left_out_and_counted() {
+        let mut streamed = Streamed::default();
+        for text in ["abc", "\u{e9}\u{e9}", "d"] {
+            let json = format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}");
+            streamed.add_within(json.as_bytes(), 6);
+        }
+        assert_eq!((&*streamed.text, streamed.left_out), ("abc\u{e9}", 3));
+    }
 }

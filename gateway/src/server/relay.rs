@@ -314,6 +314,14 @@ impl Streaming {
     fn ending(&mut self) -> Option<Flight> {
         let mut flight = self.flight.take()?;
         flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
+        if flight.streamed.left_out > 0 {
+            tracing::warn!(
+                call.id = &*flight.record.id,
+                left_out_bytes = flight.streamed.left_out,
+                "callbacks see a part of this stream's text at its end: it is longer than \
+                 `callgate.limits.max_stream_text_bytes`"
+            );
+        }
         if let Some(open) = &self.relay.open {
             flight.record.usage = open.translator.usage();
         }
