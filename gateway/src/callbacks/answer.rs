@@ -3,7 +3,8 @@
 use crate::{
     call::set_header,
     failure::Failure,
-    provider::{Usage, openai::walk},
+    json::slices,
+    provider::Usage,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -123,17 +124,17 @@ impl Streamed {
     /// What the outline does not fit: repeated names, of which the last counts, and members of other
     /// kinds. One member that cannot be read takes nothing from the others.
     fn add_unusual(&mut self, json: &[u8], limit: usize) {
-        let choices = walk::member(json, "choices").unwrap_or_default();
-        for choice in walk::elements(choices) {
-            if walk::member(choice, "index").is_some_and(|index| index != b"0") {
+        let choices = slices::member(json, "choices").unwrap_or_default();
+        for choice in slices::elements(choices) {
+            if slices::member(choice, "index").is_some_and(|index| index != b"0") {
                 continue;
             }
-            let said = walk::member(choice, "delta").or_else(|| walk::member(choice, "message"));
-            let content = said.and_then(|said| walk::member(said, "content"));
+            let said = slices::member(choice, "delta").or_else(|| slices::member(choice, "message"));
+            let content = said.and_then(|said| slices::member(said, "content"));
             if let Some(text) = content.and_then(read_text) {
                 self.add_text(&text, limit);
             }
-            if let Some(reason) = walk::member(choice, "finish_reason").and_then(read_text) {
+            if let Some(reason) = slices::member(choice, "finish_reason").and_then(read_text) {
                 self.finish_reason = Some(reason);
             }
         }
@@ -153,7 +154,7 @@ impl Streamed {
 /// A text, or the texts of a list of parts.
 fn read_text(json: &[u8]) -> Option<String> {
     if json.first() == Some(&b'[') {
-        let parts = walk::elements(json).filter_map(|part| read_text(walk::member(part, "text")?));
+        let parts = slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
         return Some(parts.collect());
     }
     serde_json::from_slice(json).ok()

@@ -15,11 +15,12 @@ pub(crate) fn put_together(
     dialect: &dyn Dialect,
     body: &[u8],
     echo: &Echo,
+    choices: u64,
 ) -> Result<Translated, AnswerFault> {
     if let Some(error) = read_error(body) {
         return Err(AnswerFault::Upstream(error));
     }
-    let mut stream = dialect.stream(echo, Asked { usage: true, choices: 1 });
+    let mut stream = dialect.stream(echo, Asked { usage: true, choices });
     let mut whole = Whole::default();
     stream.push(body, &mut whole)?;
     if !stream.complete() {
@@ -99,7 +100,9 @@ impl Node {
         match (self, json.first()) {
             (Self::Text(text), Some(b'"')) => {
                 // What names something comes whole, and may come again.
-                if text.is_empty() || !matches!(name, b"id" | b"type" | b"role" | b"name") {
+                if text.is_empty()
+                    || !matches!(name, b"id" | b"type" | b"role" | b"name" | b"finish_reason")
+                {
                     text.extend_from_slice(&json[1..json.len() - 1]);
                 }
             }
@@ -259,10 +262,20 @@ mod tests {
 
     fn completion(dialect: &dyn Dialect, body: &str) -> Result<(Value, Option<u64>), AnswerFault> {
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
-        let translated = put_together(dialect, body.as_bytes(), &echo)?;
+        let translated = put_together(dialect, body.as_bytes(), &echo, 1)?;
         let body = translated.body.concat();
         let usage = translated.usage.map(|usage| usage.total_tokens);
         Ok((serde_json::from_slice(&body).expect("JSON"), usage))
+    }
+
+    #[test]
+    fn as_many_choices_come_as_were_asked_for_and_reasons_are_said_once() {
+        let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+        let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+        let fault = put_together(&OpenAi, end.as_bytes(), &echo, 2).err();
+        assert!(matches!(fault, Some(AnswerFault::Incomplete(_))), "{fault:?}");
+        let (whole, _) = completion(&OpenAi, &end.repeat(2)).unwrap();
+        assert_eq!(whole["choices"][0]["finish_reason"], "stop");
     }
 
     #[test]

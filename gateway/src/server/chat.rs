@@ -242,7 +242,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     let usage = call.stream && request::include_usage(&call.body)?;
     let outgoing = outgoing(call, &target).await?;
     // As the deployment's parameters have completed it.
-    let choices = if call.stream { call.body.member_text("n") } else { None };
+    let choices = call.body.member_text("n");
     let choices = choices.and_then(|n| n.parse().ok()).unwrap_or(1);
     let asked = Asked { usage, choices };
     let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
@@ -327,7 +327,7 @@ fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failur
     let translated = match body {
         Whole::Empty => return Err(outbound::no_completion(status, String::new(), sent)),
         Whole::Json(body) => dialect.reply(body, &sent.echo),
-        Whole::Other(error, body) => match instead::put_together(dialect, &body, &sent.echo) {
+        Whole::Other(error, body) => match instead::put_together(dialect, &body, &sent.echo, sent.asked.choices) {
             Err(AnswerFault::Other(_) | AnswerFault::Malformed(_))
                 if body.first() == Some(&b'{') =>
             {

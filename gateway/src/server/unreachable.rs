@@ -30,10 +30,13 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     let text = match error {
         UpstreamError::Coding(error) => return undecodable(error, &who).cause(cause("")),
         UpstreamError::Timeout(limit) => {
+            let settings = match sent.first_content {
+                Some(_) => "`first_content_timeout` in the config sets",
+                None => "`timeout` and `stream_timeout` in the config set",
+            };
+            let limit = limit.as_secs_f64();
             return late(format!(
-                "{who} did not answer within {} s; `timeout` and `stream_timeout` in the config \
-                 set how long to wait",
-                limit.as_secs_f64()
+                "{who} did not answer within {limit} s; {settings} how long to wait"
             ));
         }
         UpstreamError::ConnectTimeout { phase, .. } => {

@@ -56,10 +56,10 @@ pub(super) enum End {
 }
 
 impl Choices {
-    /// Takes the `choices` of a chunk or a reply, which is valid JSON.
-    pub(super) fn see(&mut self, json: &[u8]) -> Result<(), AnswerFault> {
+    /// Takes the `choices` of a chunk or a reply, which is valid JSON; says whether one has a `message`.
+    pub(super) fn see(&mut self, json: &[u8]) -> Result<bool, AnswerFault> {
         if self.content && self.usual.as_ref().is_some_and(|usual| usual.is_like(json)) {
-            return Ok(());
+            return Ok(false);
         }
         if json.first() != Some(&b'[') {
             return Err(malformed("`choices` that is no list"));
@@ -69,9 +69,10 @@ impl Choices {
             self.walked += json.len();
         }
         self.usual = None;
-        let (mut count, mut last) = (0, None);
+        let (mut count, mut last, mut messages) = (0, None, false);
         for choice in elements(json) {
             let choice = Choice::read(choice, count)?;
+            messages |= choice.message;
             self.content |= choice.ending == Ending::Finished || choice.says_something();
             let ending = self.seen.entry(choice.index).or_insert(choice.ending);
             // One that said it goes on has not ended because it says nothing more.
@@ -86,10 +87,11 @@ impl Choices {
         }
         if let (1, Some(choice)) = (count, last)
             && choice.ending != Ending::Finished
+            && !choice.message
         {
             self.usual = choice.delta.and_then(|delta| Usual::of(json, delta));
         }
-        Ok(())
+        Ok(messages)
     }
 
     /// Whether something was said yet.
@@ -123,7 +125,9 @@ impl Choices {
 struct Choice<'a> {
     index: u64,
     ending: Ending,
+    /// Of a whole reply, its `message`.
     delta: Option<&'a [u8]>,
+    message: bool,
 }
 
 impl<'a> Choice<'a> {
@@ -131,7 +135,9 @@ impl<'a> Choice<'a> {
         if json.first() != Some(&b'{') {
             return Err(malformed("a choice that is no object"));
         }
-        let mut choice = Self { index: position, ending: Ending::Silent, delta: None };
+        let ending = Ending::Silent;
+        let mut choice = Self { index: position, ending, delta: None, message: false };
+        let mut text = false;
         for (name, value) in members(json) {
             if name.is("index") {
                 let text = std::str::from_utf8(value).unwrap_or_default();
@@ -140,12 +146,20 @@ impl<'a> Choice<'a> {
             } else if name.is("finish_reason") {
                 let said = value.first() == Some(&b'"') && !is_blank(value);
                 choice.ending = if said { Ending::Finished } else { Ending::Open };
-            } else if name.is("delta") || name.is("message") {
+            } else if name.is("delta") {
                 choice.delta = Some(value);
+            } else if name.is("message") {
+                choice.delta = choice.delta.or(Some(value));
+                choice.message = true;
+            } else if name.is("text") {
+                text = !is_blank(value);
             } else if name.is("error") && !is_blank(value) {
                 // Routers of several upstreams say there which of them failed.
                 return Err(said_instead(value, "a choice with an error without a message"));
             }
+        }
+        if text && choice.delta.is_none() {
+            return Err(malformed("a choice without a `message` or a `delta`, which has `text`"));
         }
         Ok(choice)
     }

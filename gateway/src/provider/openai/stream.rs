@@ -38,8 +38,10 @@ struct Frames {
     asked: Asked,
     /// The requested name as JSON.
     model: Bytes,
-    /// How many events there were.
+    /// How many events there were that say something: pings are none.
     events: u64,
+    /// There was an event, be it a ping, so this is a stream.
+    framed: bool,
     /// An event whose JSON goes on in the next `data` line.
     open: Vec<u8>,
     /// The event calls itself an error.
@@ -58,6 +60,7 @@ impl Passing {
             asked,
             model: json_text(&echo.model),
             events: 0,
+            framed: false,
             open: Vec::new(),
             is_error: false,
             choices: Choices::default(),
@@ -119,7 +122,7 @@ impl StreamTranslator for Passing {
             }
             line => line?,
         }
-        if frames.events == 0 {
+        if frames.events == 0 && !frames.framed {
             return Err(AnswerFault::Other("a body that is neither events nor JSON"));
         }
         if !frames.done {
@@ -177,6 +180,12 @@ impl Frames {
         if field == b"event" {
             let value = value.strip_prefix(b":").unwrap_or_default();
             self.is_error = value.trim_ascii() == b"error";
+        }
+        // llama.cpp names the field of an error so.
+        if field == b"error"
+            && let Some(error) = value.strip_prefix(b":").and_then(read_error)
+        {
+            return Err(AnswerFault::Upstream(error));
         }
         let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         // Before the first event nobody knows yet whether this is a stream at all.
@@ -237,26 +246,37 @@ impl Frames {
         if json.first() != Some(&b'{') {
             return Err(malformed("an event that is no JSON object"));
         }
-        self.events += 1;
+        self.framed = true;
         let told = Told::find(json, members);
         if self.is_error || told.error.is_some_and(|error| !slices::is_blank(error)) {
             return Err(said_instead(json, "an error without a message"));
         }
         let choices = told.choices.filter(|choices| *choices != b"null");
+        let mut foreign = choices.is_none();
         match choices {
-            Some(choices) => self.choices.see(choices)?,
+            Some(choices) => foreign |= self.choices.see(choices)?,
             None => {
                 if let Some(error) = read_error(json) {
                     return Err(AnswerFault::Upstream(error));
                 }
             }
         }
-        if let Some(counted) = told.usage.and_then(usage) {
+        let counted = told.usage.and_then(usage);
+        // A ping: it is no chunk, and prolongs nothing.
+        if choices.is_none() && counted.is_none() {
+            return Ok(());
+        }
+        self.events += 1;
+        if let Some(counted) = counted {
             self.usage = Some(counted);
-            let only_usage = choices.is_some_and(slices::is_blank);
+            let only_usage = choices.is_none_or(slices::is_blank);
             if only_usage && !self.asked.usage {
                 return Ok(());
             }
+        }
+        if foreign {
+            out.chunk(&[&whole::chunk(json, members, &self.model)]);
+            return Ok(());
         }
         match told.model {
             Some(model) => {

@@ -108,6 +108,47 @@ impl<'a> Members<'a> {
     }
 }
 
+/// An event that is no chunk as OpenAI has it, as one: what its choices say stands in `delta` alone, not
+/// in `message` (the whole so far, or all there is), and it has a list of choices.
+pub(super) fn chunk(json: &[u8], members: &[Member], model: &[u8]) -> Vec<u8> {
+    let mut choices = b"[]".to_vec();
+    let mut out = b"{\"object\":\"chat.completion.chunk\"".to_vec();
+    for member in members {
+        let value = &json[member.value.clone()];
+        let name = slices::Name::new(&json[member.name.clone()]);
+        if name.is("choices") {
+            choices = deltas(value);
+        } else if name.is("model") {
+            push(&mut out, b"model", model);
+        } else if !name.is("object") {
+            push(&mut out, name.json(), value);
+        }
+    }
+    push(&mut out, b"choices", &choices);
+    out.push(b'}');
+    out
+}
+
+fn deltas(choices: &[u8]) -> Vec<u8> {
+    let mut out = b"[".to_vec();
+    for (position, choice) in slices::elements(choices).enumerate() {
+        out.extend_from_slice(if position == 0 { b"{\"index\":" } else { b",{\"index\":" });
+        out.extend_from_slice(&index(choice, position));
+        out.extend_from_slice(b",\"delta\":");
+        let mut said =
+            ["delta", "message"].into_iter().filter_map(|name| slices::member(choice, name));
+        delta(said.find(|said| *said != b"null").unwrap_or(b"{}"), &mut out);
+        for (name, value) in slices::members(choice) {
+            if !["index", "message", "delta"].iter().any(|own| name.is(own)) {
+                push(&mut out, name.json(), value);
+            }
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+    out
+}
+
 /// Appends `,"name":value`.
 fn push(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [b",\"", name, b"\":", value] {

@@ -287,3 +287,59 @@ fn events_and_content_are_counted_and_nothing_else() {
         assert_eq!((passing.events(), passing.content()), (events, content), "{bytes:?}");
     }
 }
+
+#[test]
+fn what_a_chunk_says_stands_in_its_delta() {
+    // Perplexity sends the whole so far beside what is new; others send one completion as an event.
+    let both = r#"data: {"object":"chat.completion","model":"up","choices":[{"index":0,"message":{"content":"ab"},"delta":{"content":"b"},"finish_reason":"stop"}]}"#;
+    let whole = r#"data: {"id":"x","choices":[{"message":{"content":null,"tool_calls":[{"id":"c"}]},"finish_reason":"tool_calls"}],"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+    for (stream, chunk) in [
+        (
+            both,
+            r#"{"object":"chat.completion.chunk","model":"asked\"","choices":[{"index":0,"delta":{"content":"b"},"finish_reason":"stop"}]}"#,
+        ),
+        (
+            whole,
+            r#"{"object":"chat.completion.chunk","id":"x","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#,
+        ),
+    ] {
+        let outcome = at_any_cut([stream, "\n\n"].concat(), ONE);
+        assert_eq!((outcome.fault, &outcome.chunks[..]), (None, &[chunk.to_owned()][..]));
+    }
+    let text =
+        at_any_cut("data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\n", ONE);
+    assert!(matches!(text.fault, Some(AnswerFault::Malformed(_))) && text.chunks.is_empty());
+}
+
+#[test]
+fn pings_are_no_chunks_and_usage_has_a_list_of_choices() {
+    let chunk = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let counted = r#"{"object":"chat.completion.chunk","usage":{"total_tokens":7},"choices":[]}"#;
+    let stream = [
+        "event: ping\ndata: {\"type\":\"ping\"}\n\ndata: {}\n\ndata: {\"choices\":null}\n\ndata: ",
+        chunk,
+        "\n\ndata: {\"usage\":{\"total_tokens\":7}}\n\ndata: [DONE]\n\n",
+    ]
+    .concat();
+    let outcome = at_any_cut(&stream, ONE);
+    assert_eq!((outcome.fault, &outcome.chunks[..]), (None, &[chunk.to_owned()][..]));
+    let outcome = at_any_cut(&stream, Asked { usage: true, choices: 1 });
+    assert_eq!(outcome.chunks, [chunk, counted]);
+    assert_eq!(outcome.usage.map(|usage| usage.total_tokens), Some(7));
+    let fault = at_any_cut("event: ping\ndata: {\"type\":\"ping\"}\n\n", ONE).fault;
+    assert!(matches!(fault, Some(AnswerFault::Incomplete(_))), "{fault:?}");
+}
+
+#[test]
+fn an_error_in_a_field_of_its_own_is_read() {
+    let error = "error: {\"code\":500,\"message\":\"slot gone\",\"type\":\"server_error\"}\n\n";
+    for before in
+        ["", "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n"]
+    {
+        let outcome = at_any_cut([before, error].concat(), ONE);
+        let Some(AnswerFault::Upstream(error)) = outcome.fault else {
+            panic!("{:?}", outcome.fault);
+        };
+        assert_eq!(error.message, "slot gone");
+    }
+}
