@@ -1,11 +1,6 @@
 //! Chunks, replies and failures as hooks see them.
 
-use crate::{
-    call::set_header,
-    failure::Failure,
-    json::slices,
-    provider::Usage,
-};
+use crate::{call::set_header, failure::Failure, json::slices, provider::Usage};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
@@ -129,7 +124,8 @@ impl Streamed {
             if slices::member(choice, "index").is_some_and(|index| index != b"0") {
                 continue;
             }
-            let said = slices::member(choice, "delta").or_else(|| slices::member(choice, "message"));
+            let said =
+                slices::member(choice, "delta").or_else(|| slices::member(choice, "message"));
             let content = said.and_then(|said| slices::member(said, "content"));
             if let Some(text) = content.and_then(read_text) {
                 self.add_text(&text, limit);
@@ -154,7 +150,8 @@ impl Streamed {
 /// A text, or the texts of a list of parts.
 fn read_text(json: &[u8]) -> Option<String> {
     if json.first() == Some(&b'[') {
-        let parts = slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
+        let parts =
+            slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
         return Some(parts.collect());
     }
     serde_json::from_slice(json).ok()
