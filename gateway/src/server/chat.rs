@@ -327,17 +327,19 @@ fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failur
     let translated = match body {
         Whole::Empty => return Err(outbound::no_completion(status, String::new(), sent)),
         Whole::Json(body) => dialect.reply(body, &sent.echo),
-        Whole::Other(error, body) => match instead::put_together(dialect, &body, &sent.echo, sent.asked.choices) {
-            Err(AnswerFault::Other(_) | AnswerFault::Malformed(_))
-                if body.first() == Some(&b'{') =>
-            {
-                return Err(outbound::no_completion(status, error.to_string(), sent));
+        Whole::Other(error, body) => {
+            match instead::put_together(dialect, &body, &sent.echo, sent.asked.choices) {
+                Err(AnswerFault::Other(_) | AnswerFault::Malformed(_))
+                    if body.first() == Some(&b'{') =>
+                {
+                    return Err(outbound::no_completion(status, error.to_string(), sent));
+                }
+                Err(AnswerFault::Other(_) | AnswerFault::Malformed(_)) => {
+                    return Err(outbound::no_json(status, &body, sent));
+                }
+                put_together => put_together,
             }
-            Err(AnswerFault::Other(_) | AnswerFault::Malformed(_)) => {
-                return Err(outbound::no_json(status, &body, sent));
-            }
-            put_together => put_together,
-        },
+        }
     };
     translated.map_err(|fault| fault::failure(fault, Form::Json))
 }
