@@ -125,7 +125,7 @@ async fn a_reply_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn memory_of_huge_replies_is_given_back() {
-    const HUGE: usize = 48 * 1024 * 1024;
+    const HUGE: usize = 24 * 1024 * 1024;
     let script = Script::default().model("gpt-4o-mini", Answer::huge(HUGE));
     let upstream = scripted(script).await;
     let small = deployment("small", "openai/small", &upstream.openai_base());
