@@ -7,10 +7,15 @@
 /// Whether a member of this name stays here.
 pub(crate) fn is_own(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
-    NAMES.binary_search_by(|own| own.as_bytes().cmp(name)).is_ok()
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+    if NAMES.binary_search_by(|own| own.as_bytes().cmp(name)).is_ok() {
+        return true;
+    }
+    // A prefix sorts before every name that begins with it, and nothing but such names lies between.
+    let after = PREFIXES.partition_point(|prefix| prefix.as_bytes() <= name);
+    after.checked_sub(1).is_some_and(|at| name.starts_with(PREFIXES[at].as_bytes()))
 }
 
+/// Sorted, and none begins with another.
 const PREFIXES: [&str; 37] = [
     "_agentic_loop_",
     "_code_interpreter_interception_",
@@ -280,6 +285,10 @@ mod tests {
     #[test]
     fn names_are_found() {
         assert!(NAMES.is_sorted(), "a name is out of its order");
+        for pair in PREFIXES.windows(2) {
+            let [before, after] = pair else { continue };
+            assert!(before < after && !after.starts_with(before), "{before} before {after}");
+        }
         for name in NAMES {
             assert!(
                 !PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
