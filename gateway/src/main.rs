@@ -27,8 +27,11 @@ use tokio::{
 };
 use tracing::Level;
 
-/// How long the last lines of the log may take.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the end waits for a reader of the log that takes nothing.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the last lines of the log may take in all.
+const LAST_LINES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let (line, litellm) = LitellmOptions::take_off(env::args_os());
@@ -189,7 +192,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(work);
-            telemetry::flush_within(LAST_LINES);
+            telemetry::flush(LOG_PATIENCE, LAST_LINES);
             // A callback that never ends must not keep the process.
             runtime.shutdown_background();
             code

@@ -16,7 +16,7 @@ mod sink;
 pub(crate) use escape::{cut, one_line};
 pub(crate) use line::decimal;
 pub(crate) use sink::dropped;
-pub use sink::flush_within;
+pub use sink::flush;
 
 use crate::cli::LogFormat;
 use std::{

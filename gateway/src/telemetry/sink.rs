@@ -44,6 +44,9 @@ const NOW: u8 = 2;
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static DONE: AtomicU64 = AtomicU64::new(0);
 
+/// How many bytes the reader of the log has taken.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
     static BUFFER: Arc<Mutex<Buffer>> = QUEUE.buffer();
     /// Whether this thread makes a line and so has its buffer locked.
@@ -123,13 +126,21 @@ impl Drop for Making<'_> {
     }
 }
 
-/// Waits until every line that was made so far is written, but not longer than `limit`: a reader that
-/// hangs must not keep the process. For the end of the process; a signal handler may call it.
-pub fn flush_within(limit: Duration) {
+/// Waits until every line made so far is written. Gives up when the reader of the log has taken nothing
+/// for `patience`, or after `limit` in all: a reader that hangs must not keep the process. For the end
+/// of the process; a signal handler may call it.
+pub fn flush(patience: Duration, limit: Duration) {
     let Some(writer) = WRITER.get() else { return };
     let own = BEGUN.load(Ordering::Acquire) + 1;
     let begun = Instant::now();
+    let (mut taken, mut last) = (TAKEN.load(Ordering::Relaxed), begun);
     while DONE.load(Ordering::Acquire) < own && begun.elapsed() < limit {
+        let now = TAKEN.load(Ordering::Relaxed);
+        if now != taken {
+            (taken, last) = (now, Instant::now());
+        } else if last.elapsed() >= patience {
+            return;
+        }
         if WANTED.swap(NOW, Ordering::AcqRel) < NOW {
             writer.unpark();
         }
@@ -185,15 +196,24 @@ fn wait() {
     WANTED.store(NOTHING, Ordering::Release);
 }
 
+/// As much of `bytes` as is written at once: whole lines where they fit, and little enough that
+/// [`flush`] sees a slow reader take them.
+fn piece(bytes: &[u8]) -> &[u8] {
+    const PIECE: usize = 32 * 1024;
+    let Some(first) = bytes.get(..PIECE) else { return bytes };
+    memchr::memrchr(b'\n', first).map_or(first, |end| &first[..=end])
+}
+
 /// Writes to standard error, past the standard library, whose lock others may wait for. The error says
 /// whether what was written ends with a whole line.
 fn out(mut bytes: &[u8]) -> Result<(), bool> {
     let stderr = rustix::stdio::stderr();
     let mut whole = true;
     while !bytes.is_empty() {
-        match rustix::io::write(stderr, bytes) {
+        match rustix::io::write(stderr, piece(bytes)) {
             Ok(0) => return Err(whole),
             Ok(written) => {
+                TAKEN.fetch_add(written as u64, Ordering::Relaxed);
                 whole = bytes.get(written - 1) == Some(&b'\n');
                 bytes = bytes.get(written..).unwrap_or_default();
             }

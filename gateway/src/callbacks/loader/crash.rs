@@ -147,7 +147,7 @@ pub(in crate::callbacks) fn record_into(file: File) {
 }
 
 /// Only what is safe in a signal handler happens here and below: atomic loads, reads of a
-/// thread-local without a destructor, a futex's wake and short sleeps (`flush_within`), `poll`, `writev`,
+/// thread-local without a destructor, a futex's wake and short sleeps (`flush`), `poll`, `writev`,
 /// `sigaction`, `raise`.
 extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let index = SIGNALS.iter().position(|(number, _)| *number == signal).unwrap_or_default();
@@ -206,7 +206,7 @@ fn tell(what: &str) {
     let visit = visit.map(|visit| unsafe { visit.texts() });
     let record = RECORD.get().map(File::as_raw_fd);
     // The lines of the calls before, which another thread writes.
-    telemetry::flush_within(LINES_BEFORE);
+    telemetry::flush(LINES_BEFORE, LINES_BEFORE);
     match visit {
         Some((callback, place, call)) => {
             let (comma, tab) = if call.is_empty() { ("", "") } else { (", call ", "\t") };
