@@ -66,7 +66,7 @@ pub(super) async fn all(kind: Kind, ending: Ending) -> Vec<Observed> {
         played.extend(calls);
     }
     let calls: Vec<_> = staying.iter().map(|row| begin(&stage, kind, row)).collect();
-    if ending != Ending::Idle {
+    if matches!(ending, Ending::Draining | Ending::CutOff) {
         for calls in &calls {
             underway(&stage, calls).await;
         }
@@ -142,7 +142,7 @@ async fn end(stage: Stage, ending: Ending) -> Log {
     let Stage { mut gateway, upstream, .. } = stage;
     let log = gateway.log().clone();
     match ending {
-        Ending::Idle => drop(gateway.stop().await),
+        Ending::Idle | Ending::Keyless => drop(gateway.stop().await),
         Ending::Draining => assert_eq!(gateway.exit().await.code(), Some(0), "{}", log.text()),
         Ending::CutOff => assert_eq!(gateway.exit().await.code(), Some(1), "{}", log.text()),
     }
@@ -206,6 +206,8 @@ impl Case {
         let request = request.header("x-litellm-call-id", &self.id());
         match self.row.client {
             Client::HalfBody => request.body("{\"model\": "),
+            Client::OddCoding => request.header("content-encoding", "odd"),
+            Client::Foreign => request.header("origin", "https://elsewhere.example"),
             Client::NoMessages => request.set("messages", serde_json::Value::Null),
             _ => request,
         }

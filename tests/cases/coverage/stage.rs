@@ -30,6 +30,8 @@ pub(super) enum Kind {
 pub(super) enum Ending {
     /// With no call left; what hooks of theirs wait for is still under way.
     Idle,
+    /// The same, of a gateway without a master key.
+    Keyless,
     /// While calls run, which then end.
     Draining,
     /// While calls run, which do not end.
@@ -63,6 +65,9 @@ impl Stage {
         config["litellm_settings"] = json!({"callbacks": all.collect::<Vec<_>>()});
         if ending == Ending::CutOff {
             config["callgate"] = json!({"limits": {"drain_timeout": "200ms"}});
+        }
+        if ending == Ending::Keyless {
+            config.as_object_mut().expect("an object").remove("general_settings");
         }
         let gateway = Gateway::with_config(config).start().await;
         Self { rows, gateway, upstream, gates }

@@ -76,6 +76,10 @@ pub(super) enum Client {
     HalfBody,
     /// Sends no messages.
     NoMessages,
+    /// Compresses the body in a way of its own.
+    OddCoding,
+    /// Is a web page of another site.
+    Foreign,
 }
 
 /// How a callback is expected to be called. Letters: `s`tart, `t`oken for each chunk, `T` for each
@@ -238,7 +242,7 @@ fn failed() -> Vec<Row> {
             key: "stalled",
             upstream: |_| Answer::default().stalling_after(1),
             // Long enough for the chunk before to come on a busy machine.
-            params: &[("timeout", 3.0)],
+            params: &[("timeout", 8.0)],
             ..FAILED_IN_STREAM
         },
         Row {
@@ -246,6 +250,12 @@ fn failed() -> Vec<Row> {
             key: "broken",
             upstream: |_| Answer::default().closing_after(1),
             ..FAILED_IN_STREAM
+        },
+        Row {
+            what: "the upstream compresses its answer in a way that is not decoded",
+            key: "coding",
+            upstream: |_| Answer::default().header("content-encoding", "odd"),
+            ..FAILED
         },
         Row { what: "no deployment has the model's name", key: "unknown", ..FAILED },
         Row {
@@ -291,6 +301,19 @@ fn client() -> Vec<Row> {
             ..ROW
         },
         Row { what: "the key is wrong", key: "key", client: Client::WrongKey, ..UNSEEN },
+        Row {
+            what: "the gateway has no key, and a web page of another site calls",
+            key: "foreign",
+            client: Client::Foreign,
+            ending: Ending::Keyless,
+            ..UNSEEN
+        },
+        Row {
+            what: "the body is compressed in a way that is not decoded",
+            key: "odd-body",
+            client: Client::OddCoding,
+            ..UNSEEN
+        },
         Row { what: "the body is not JSON", key: "half", client: Client::HalfBody, ..UNSEEN },
     ]
 }
