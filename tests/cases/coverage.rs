@@ -22,7 +22,7 @@ type Findings = BTreeMap<(&'static str, Position, bool), BTreeSet<Cell>>;
 #[tokio::test]
 async fn every_hook_fires_as_often_as_the_table_says() {
     let kinds = [Kind::Sync, Kind::Async, Kind::Blocking];
-    let endings = [Ending::Idle, Ending::Keyless, Ending::Draining, Ending::CutOff];
+    let endings = [Ending::Idle, Ending::Keyless, Ending::Full, Ending::Draining, Ending::CutOff];
     let stages = kinds.iter().flat_map(|kind| endings.map(|ending| (*kind, ending)));
     let played: Vec<_> =
         stages.map(|(kind, ending)| tokio::spawn(play::all(kind, ending))).collect();

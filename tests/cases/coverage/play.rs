@@ -9,7 +9,7 @@ use callgate_tests::{Event, within};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::stage::{BEFORE, BEHIND, Ending, Kind, PROVIDERS, Stage, model_name};
+use super::stage::{BEFORE, BEHIND, Ending, FULL, Kind, PROVIDERS, Stage, model_name};
 use super::table::{Cell, Client, Position, Row, Tokens};
 use crate::faulty::seen;
 
@@ -52,7 +52,7 @@ type Runs = BTreeMap<(String, String), BTreeMap<String, usize>>;
 
 /// Plays all rows that end like this.
 pub(super) async fn all(kind: Kind, ending: Ending) -> Vec<Observed> {
-    let stage = Stage::set(kind, ending).await;
+    let mut stage = Stage::set(kind, ending).await;
     // Those that leave first, while the log is short enough to be searched again and again.
     let (leaving, staying): (Vec<_>, Vec<_>) =
         stage.rows.iter().partition(|row| leaves(row.client));
@@ -81,6 +81,10 @@ pub(super) async fn all(kind: Kind, ending: Ending) -> Vec<Observed> {
         let ended = (&mut call.client).await;
         assert!(ended.is_ok() || ending == Ending::CutOff, "{}: {ended:?}", call.case);
         played.push(call);
+    }
+    if let Some(filler) = &mut stage.filler {
+        stage.gates[FULL].open();
+        let _ = filler.await.expect("the call that took all room ends").expect_status(200);
     }
     let log = end(stage, ending).await;
     let runs = runs(&log);
@@ -142,7 +146,7 @@ async fn end(stage: Stage, ending: Ending) -> Log {
     let Stage { mut gateway, upstream, .. } = stage;
     let log = gateway.log().clone();
     match ending {
-        Ending::Idle | Ending::Keyless => drop(gateway.stop().await),
+        Ending::Idle | Ending::Keyless | Ending::Full => drop(gateway.stop().await),
         Ending::Draining => assert_eq!(gateway.exit().await.code(), Some(0), "{}", log.text()),
         Ending::CutOff => assert_eq!(gateway.exit().await.code(), Some(1), "{}", log.text()),
     }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use callgate_tests::config::{config, deployment, with_param};
-use callgate_tests::{Gate, Gateway, Script, ScriptedUpstream, scripted};
+use callgate_tests::{Gate, Gateway, Reply, Script, ScriptedUpstream, scripted, within};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::table::{Row, rows};
 use crate::faulty::{entry, with, with_policy};
@@ -32,6 +33,8 @@ pub(super) enum Ending {
     Idle,
     /// The same, of a gateway without a master key.
     Keyless,
+    /// The same, and another call's request has taken all room for requests meanwhile.
+    Full,
     /// While calls run, which then end.
     Draining,
     /// While calls run, which do not end.
@@ -45,7 +48,15 @@ pub(super) struct Stage {
     pub(super) upstream: ScriptedUpstream,
     /// Each row's own.
     pub(super) gates: BTreeMap<&'static str, Gate>,
+    /// The call that takes all room, until its gate opens.
+    pub(super) filler: Option<JoinHandle<Reply>>,
 }
+
+/// The row of calls that find no room, and of the call that took it.
+pub(super) const FULL: &str = "full";
+
+/// The largest body of that gateway, and its room for all of them.
+const ROOM: usize = 100_000;
 
 impl Stage {
     pub(super) async fn set(kind: Kind, ending: Ending) -> Self {
@@ -69,9 +80,29 @@ impl Stage {
         if ending == Ending::Keyless {
             config.as_object_mut().expect("an object").remove("general_settings");
         }
+        if ending == Ending::Full {
+            config["callgate"] =
+                json!({"limits": {"max_body_bytes": ROOM, "max_inflight_bytes": ROOM}});
+        }
         let gateway = Gateway::with_config(config).start().await;
-        Self { rows, gateway, upstream, gates }
+        let filler = match gates.get(FULL) {
+            Some(gate) => Some(fill(&gateway, gate).await),
+            None => None,
+        };
+        Self { rows, gateway, upstream, gates, filler }
     }
+}
+
+/// A call with the largest body, held by the upstream.
+async fn fill(gateway: &Gateway, gate: &Gate) -> JoinHandle<Reply> {
+    let body = |more: usize| {
+        json!({"model": format!("{FULL}.openai"), "messages": [], "user": "x".repeat(more)})
+            .to_string()
+    };
+    let request = gateway.client().chat("").body(body(ROOM - body(0).len()));
+    let filler = request.spawn();
+    within("the call that takes all room", gate.arrived(1)).await;
+    filler
 }
 
 /// The name of a row's model at a provider.

@@ -6,7 +6,7 @@ use std::fmt;
 use callgate_tests::{Answer, Gate};
 use serde_json::{Value, json};
 
-use super::stage::Ending;
+use super::stage::{Ending, FULL};
 use crate::faulty::refusal;
 
 /// Where a callback stands in the list, seen from the one that decides what becomes of the call.
@@ -306,6 +306,13 @@ fn client() -> Vec<Row> {
             key: "foreign",
             client: Client::Foreign,
             ending: Ending::Keyless,
+            ..UNSEEN
+        },
+        Row {
+            what: "the requests in memory have taken all room for them",
+            key: FULL,
+            upstream: |gate| Answer::default().held(gate),
+            ending: Ending::Full,
             ..UNSEEN
         },
         Row {
