@@ -13,6 +13,7 @@ mod places;
 #[cfg(test)]
 mod proportion;
 mod reading;
+mod settling;
 mod target;
 
 pub(crate) use edits::{Jottings, Snapshot, set_header, valid_header};

@@ -7,6 +7,7 @@ mod arriving;
 mod body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod joined;
 mod names;
 pub(crate) mod passed;
 mod scan;
@@ -15,6 +16,7 @@ pub(crate) mod walk;
 
 pub(crate) use arriving::Arriving;
 pub(crate) use body::{Body, BodyError, Slices};
+pub(crate) use joined::joined;
 pub(crate) use names::{Ambiguity, check as check_names, check_case};
 pub(crate) use scan::{Member, ScanError, Scanner};
 

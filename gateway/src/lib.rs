@@ -4,7 +4,7 @@
 //! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable), `server`
 //! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
 //! `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and spliced), `provider` (dialects), `stream`
-//! (framing), `coding` (what came compressed), `upstream` (the network), `failure` (what clients are told), `secret` and `credentials` (what nobody is shown), `telemetry` (logs), `descriptors` (open files),
+//! (framing), `coding` (what came compressed), `upstream` (the network), `failure` (what clients are told), `secret` and `credentials` (what nobody is shown), `telemetry` (logs), `descriptors` (open files), `memory` (the allocator), `offload` (large bodies beside the workers),
 //! `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin …`).
 
 pub mod app;
@@ -25,6 +25,7 @@ mod failure;
 pub mod fuzzing;
 pub mod host;
 mod json;
+pub mod memory;
 mod metrics;
 mod offload;
 pub mod provider;

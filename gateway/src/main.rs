@@ -5,7 +5,7 @@ use callgate::{
     callbacks::{self, CrashWatch},
     child,
     cli::{Check, Cli, Command, LitellmOptions, Serve},
-    demo, descriptors,
+    demo, descriptors, memory,
     server::Stop,
     telemetry, workbench,
 };
@@ -34,6 +34,7 @@ const LOG_PATIENCE: Duration = Duration::from_secs(1);
 const LAST_LINES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
+    memory::bound();
     let (line, litellm) = LitellmOptions::take_off(env::args_os());
     let mut cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,

@@ -4,21 +4,56 @@
 //! wait. A small body is worked on where it is: a thread is dearer than the work.
 
 use crate::failure::Failure;
-use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking};
+use std::{num::NonZero, sync::LazyLock, thread::available_parallelism};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+    task::spawn_blocking,
+};
 
 /// From this length of a body on, work that passes all of it is done beside the worker.
 pub(crate) const LARGE: usize = 1 << 20;
 
-/// One large body at a time is worked on: the processors are for the workers.
-static TURN: Semaphore = Semaphore::const_new(1);
+/// As many large bodies are worked on at a time as there are processors: the others wait with what
+/// they hold, instead of taking more.
+static OWN: LazyLock<Semaphore> = LazyLock::new(one_a_processor);
 
-/// Runs `work` on another thread. Without a runtime there is no other call to wait.
+/// The same for hooks, apart: one that does not end must not keep bodies from being read.
+static HOOKS: LazyLock<Semaphore> = LazyLock::new(one_a_processor);
+
+fn one_a_processor() -> Semaphore {
+    Semaphore::new(available_parallelism().map_or(1, NonZero::get))
+}
+
+/// Runs the gateway's own `work` on another thread. Without a runtime there is no other call to wait.
 pub(crate) async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
+    let done = in_turn(&OWN, work).await;
+    done.map_err(Failure::internal)
+}
+
+/// The same for a callback's hook; the error says what became of the thread.
+pub(crate) async fn offload_hook<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    in_turn(&HOOKS, work).await
+}
+
+async fn in_turn<T: Send + 'static>(
+    turns: &'static Semaphore,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     if Handle::try_current().is_err() {
         return Ok(work());
     }
-    let _turn = TURN.acquire().await.map_err(|error| Failure::internal(error.to_string()))?;
-    spawn_blocking(work).await.map_err(|error| Failure::internal(error.to_string()))
+    let turn: SemaphorePermit<'static> =
+        turns.acquire().await.map_err(|error| error.to_string())?;
+    // The work goes on when its client leaves, and its turn with it.
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    spawn_blocking(work).await.map_err(|error| error.to_string())
 }

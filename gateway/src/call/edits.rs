@@ -3,11 +3,7 @@
 use super::{
     Call, Reading, RouteEdit, Target, Unreadable, messages::Messages, metadata::Metadata, params,
 };
-use crate::{
-    config::Grants,
-    deployments::Deployments,
-    json::{Body, text},
-};
+use crate::{config::Grants, deployments::Deployments, json::Body};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use plugin_api::{EditError, Route, limits};
@@ -166,34 +162,6 @@ impl Call {
         self.spend(bytes)?;
         self.rendered = OnceCell::new();
         edit(self.messages_mut().ok_or(EditError::WrongKind)?)
-    }
-
-    /// Puts edited messages into the body; before anything reads the body as a whole.
-    pub(crate) fn settle_messages(&mut self) {
-        if let Some(array) = self.edited_messages() {
-            self.body.set("messages", array);
-        }
-    }
-
-    fn edited_messages(&self) -> Option<Bytes> {
-        self.reading.get()?.as_ref().ok()?.rendered()
-    }
-
-    /// The body with all edits so far; empty when the client's does not read.
-    pub(crate) fn body_text(&self) -> &str {
-        let Some(messages) = self.messages() else { return "" };
-        if !messages.is_edited() && !self.body.is_edited() {
-            return text(self.body.original());
-        }
-        let rendered = self.rendered.get_or_init(|| match messages.rendered() {
-            None => self.body.rendered(),
-            Some(array) => {
-                let mut body = self.body.clone();
-                body.set("messages", array);
-                body.rendered()
-            }
-        });
-        text(rendered)
     }
 
     pub(crate) fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {

@@ -124,6 +124,23 @@ impl Messages {
         Ok(())
     }
 
+    /// The array in pieces that share memory with the messages, when it is no longer what it was.
+    pub(crate) fn pieces(&self) -> Option<Vec<Bytes>> {
+        if !self.edited {
+            return None;
+        }
+        let mut pieces = Vec::with_capacity(2 * self.elements.len() + 2);
+        pieces.push(Bytes::from_static(b"["));
+        for (index, message) in self.elements.iter().enumerate() {
+            if index > 0 {
+                pieces.push(Bytes::from_static(b","));
+            }
+            pieces.push(message.json.clone());
+        }
+        pieces.push(Bytes::from_static(b"]"));
+        Some(pieces)
+    }
+
     /// The array, when it is no longer what it was.
     pub(crate) fn rendered(&self) -> Option<Bytes> {
         if !self.edited {

@@ -85,7 +85,7 @@ impl Call {
 
     /// Whether passing all of it takes so long that other calls of the thread must not wait.
     pub(crate) fn is_large(&self) -> bool {
-        self.body.len() > LARGE
+        self.body.len() + self.edited > LARGE
     }
 
     /// What a callback came upon that is the client's mistake: text that cannot be read.

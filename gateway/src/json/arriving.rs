@@ -48,11 +48,7 @@ struct Pages {
 }
 
 impl Arriving {
-    pub(crate) fn new() -> Self {
-        Self::announced(None)
-    }
-
-    /// `length`: how long it is said to become; pages are taken for that at once.
+    /// `length`: how long it is said to become, if anything is; pages are taken for that at once.
     pub(crate) fn announced(length: Option<usize>) -> Self {
         Self {
             scanner: Scanner::new(),

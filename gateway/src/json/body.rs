@@ -5,9 +5,10 @@
 //! Not here: what the members mean (`call`, `provider`).
 
 use super::{
-    Arriving, passed,
-    scan::{Member, ScanError},
+    joined, passed,
+    scan::{Member, ScanError, Scanner},
 };
+use crate::offload::LARGE;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
@@ -15,8 +16,14 @@ use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 /// Under this size one copy is cheaper than several writes.
 const ONE_PIECE: usize = 16 * 1024;
 
+/// The same for what is put into a large body, of which there must not be one more copy.
+const ONE_PIECE_OF_LARGE: usize = 512;
+
 /// So many names are compared faster than hashed; any number must not cost its square.
 const HANDFUL: usize = 24;
+
+/// A longer name is none of an API, and would be decoded and compared at each look for another.
+const LONGEST_NAME: usize = 4096;
 
 /// Pieces that a body may be left in.
 const PIECES: usize = 16;
@@ -31,6 +38,8 @@ pub(crate) enum BodyError {
     NotJson(#[from] ScanError),
     #[error("expected a JSON object, found another kind of value")]
     NotAnObject,
+    #[error("expected names of at most {LONGEST_NAME} bytes, found a longer one")]
+    LongName,
 }
 
 /// A top-level member's value.
@@ -76,6 +85,9 @@ impl Body {
         if body.first_byte() != Some(b'{') {
             return Err((BodyError::NotAnObject, body.chunks));
         }
+        if members.iter().any(|member| member.name.len() > LONGEST_NAME) {
+            return Err((BodyError::LongName, body.chunks));
+        }
         // Each look for a name passes all members and, in what arrived in pieces, all of these.
         if members.len() > HANDFUL || body.chunks.len() > PIECES {
             let whole = body.original().clone();
@@ -86,10 +98,12 @@ impl Body {
         Ok(body)
     }
 
+    /// Scans what is in one piece, which is kept as it is.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, BodyError> {
-        let mut arriving = Arriving::new();
-        arriving.push(bytes)?;
-        arriving.finish()
+        let mut scanner = Scanner::new();
+        scanner.feed(&bytes)?;
+        let (members, length) = (scanner.finish()?, bytes.len());
+        Self::scanned(Slices::from_buf([bytes]), length, members).map_err(|(error, _)| error)
     }
 
     /// The bytes as they arrived, in one piece; joined when first asked for.
@@ -225,36 +239,53 @@ impl Body {
         if !self.edited {
             return self.chunks.clone();
         }
+        self.pieces(None)
+    }
+
+    /// As [`Body::rendered`], with pieces as the value of a member.
+    pub(crate) fn rendered_with(&self, name: &str, value: &[Bytes]) -> Bytes {
+        match self.find(name) {
+            Some(index) => joined(self.pieces(Some((index, value)))),
+            None => self.rendered(),
+        }
+    }
+
+    /// `instead`: a member by its index, and its value.
+    fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
         let mut pieces = Pieces::new(self);
         // Whether a member stands before the current one, and where the one before it ended.
         let (mut follows, mut end) = (false, self.opening() + 1);
         let originals = self.entries.iter().take_while(|entry| !entry.is_added());
-        let mut originals = originals.peekable();
-        while let Some(entry) = originals.next() {
+        let mut originals = originals.enumerate().peekable();
+        let value_of = |index| instead.filter(|(at, _)| *at == index).map(|(_, value)| value);
+        while let Some((index, entry)) = originals.next() {
             match &entry.value {
                 // Its comma goes with it: the one before, or the one behind when it was the first.
                 Value::Removed if follows => pieces.skip(end..entry.span().end),
                 Value::Removed => {
                     let span = entry.span();
-                    let next = originals.peek().map_or(span.end, |next| next.span().start);
+                    let next = originals.peek().map_or(span.end, |(_, next)| next.span().start);
                     pieces.skip(span.start..next);
                 }
-                Value::Original => follows = true,
-                Value::Edited(json) => {
-                    pieces.skip(entry.value_at.clone());
-                    pieces.insert_shared(json);
+                Value::Original | Value::Edited(_) => {
+                    if let Some(value) = value_of(index).or_else(|| entry.edited()) {
+                        pieces.skip(entry.value_at.clone());
+                        value.iter().for_each(|json| pieces.insert_shared(json));
+                    }
                     follows = true;
                 }
             }
             end = entry.span().end;
         }
         pieces.skip(end..end);
-        for entry in self.entries.iter().filter(|entry| entry.is_added()) {
-            if let Value::Edited(json) = &entry.value {
+        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.is_added())
+        {
+            if let Some(json) = entry.edited() {
                 pieces.insert(if follows { b"," } else { b"" });
                 pieces.insert(&serde_json::to_vec(&entry.name).unwrap_or_default());
                 pieces.insert(b":");
-                pieces.insert_shared(json);
+                let value = value_of(index).unwrap_or(json);
+                value.iter().for_each(|json| pieces.insert_shared(json));
                 follows = true;
             }
         }
@@ -266,10 +297,7 @@ impl Body {
         if !self.edited {
             return self.original().clone();
         }
-        match &self.render()[..] {
-            [only] => only.clone(),
-            pieces => pieces.concat().into(),
-        }
+        joined(self.render())
     }
 
     /// Whether anything differs from what arrived.
@@ -391,6 +419,13 @@ impl Entry {
         self.value_at.is_empty()
     }
 
+    fn edited(&self) -> Option<&[Bytes]> {
+        match &self.value {
+            Value::Edited(json) => Some(std::slice::from_ref(json)),
+            Value::Original | Value::Removed => None,
+        }
+    }
+
     /// Name, value and what is between them, in the original.
     fn span(&self) -> Range<usize> {
         self.name_at.start - 1..self.value_at.end
@@ -442,7 +477,7 @@ impl<'a> Pieces<'a> {
     }
 
     fn insert_shared(&mut self, json: &Bytes) {
-        if json.len() < ONE_PIECE {
+        if json.len() < if self.body.len > LARGE { ONE_PIECE_OF_LARGE } else { ONE_PIECE } {
             self.insert(json);
         } else {
             self.done.push(std::mem::take(&mut self.copied).into());

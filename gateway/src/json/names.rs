@@ -142,6 +142,9 @@ const KNOWN: &[&str] = &[
     "web_search_options",
 ];
 
+/// Names of all objects that are open at once: deep in one another, many large ones would be.
+const MAX_OPEN_NAMES: usize = 4 * MAX_FREE_NAMES;
+
 /// A name that two readers may take differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ambiguity {
@@ -292,7 +295,7 @@ impl Check<'_> {
         self.names.push(name);
         let Some(open) = self.open.last() else { return Ok(()) };
         let bound = if open.free { MAX_FREE_NAMES } else { MAX_NAMES };
-        if self.names.len() - open.from > bound {
+        if self.names.len() - open.from > bound || self.names.len() > MAX_OPEN_NAMES {
             self.names.pop();
             return Err(self.ambiguity(AmbiguityKind::TooMany, self.open.len() - 1, None));
         }

@@ -4,13 +4,12 @@ use super::{
     AnswerBody, CALLS, RequestBody,
     access_log::{self, Record},
     alarm::Alarm,
-    bulk::joined,
     client::ClientAddress,
     completion, error,
     fault::{self, Form},
     flight::{Flight, refused, shutting_down},
     outbound::{self, Sent},
-    read,
+    prepared, read,
     relay::{self, Open, Relay, Waits},
     request,
     unreachable::unreachable,
@@ -18,12 +17,11 @@ use super::{
 };
 use crate::{
     app::App,
-    call::{Call, Target},
+    call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    json::{Body, Slices},
-    offload::offload,
-    provider::{AnswerFault, Asked, Destination, Echo, Outgoing, Translated, instead, openai},
+    json::{Slices, joined},
+    provider::{AnswerFault, Asked, Echo, Outgoing, Translated, instead, openai},
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;
@@ -210,7 +208,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
         Started::Continue => Ok(None),
         Started::Failed(failure) => Err(failure),
         Started::Replied { by, reply } => {
-            let (echo, usage) = (echo(call), wants_usage(call));
+            let (echo, usage) = (echo(call), prepared::usage(call).await?);
             flight.record.callback = Some(by);
             made(flight, &reply, &echo, usage).await.map(Some)
         }
@@ -220,7 +218,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 /// Chooses the deployment and translates the request for it.
 async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
     let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
-    call.settle_messages();
+    prepared::settle(call).await?;
     request::require_messages(call)?;
     let Some(target) = call.planned(&app.deployments).cloned() else {
         return Err(request::unknown_model(call.model()));
@@ -239,48 +237,15 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     let first_content = deployment.first_content_timeout.filter(|_| call.stream && wish.is_none());
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
-    let usage = call.stream && request::include_usage(&call.body)?;
-    let outgoing = outgoing(call, &target).await?;
+    let (usage, outgoing) = prepared::outgoing(call, &target).await?;
     // As the deployment's parameters have completed it.
-    let choices = call.body.member_text("n");
-    let choices = choices.and_then(|n| n.parse().ok()).unwrap_or(1);
+    let choices = request::choices(&call.body);
     let asked = Asked { usage, choices };
     let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.deployment = Some(Arc::clone(deployment));
     target.upstream_model().clone_into(&mut flight.record.upstream_model);
     Ok((Sent { target, echo, asked, timeout, first_content, started }, outgoing, lines))
-}
-
-/// Whether the client asked a stream for the usage chunk.
-fn wants_usage(call: &Call) -> bool {
-    call.stream && call.param("stream_options.include_usage") == Some("true")
-}
-
-/// The request in the deployment's dialect.
-async fn outgoing(call: &mut Call, target: &Target) -> Result<Outgoing, Failure> {
-    if !call.is_large() {
-        return request_to(target, &mut call.body, call.stream);
-    }
-    let (target, mut body, stream) = (target.clone(), call.body.clone(), call.stream);
-    let work = move || (request_to(&target, &mut body, stream), body);
-    let (outgoing, body) = offload(work).await?;
-    call.body = body;
-    outgoing
-}
-
-fn request_to(target: &Target, body: &mut Body, stream: bool) -> Result<Outgoing, Failure> {
-    let deployment = target.deployment();
-    let to = Destination {
-        model: target.upstream_model(),
-        api_base: target.api_base(),
-        params: &target.params(),
-        drop_params: deployment.drop_params,
-        leave_out: &deployment.leave_out,
-        stream,
-        stream_usage: deployment.stream_usage,
-    };
-    deployment.provider.dialect.request(body, &to)
 }
 
 /// An answer made here, as JSON or as a stream.

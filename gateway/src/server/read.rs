@@ -79,7 +79,7 @@ async fn collect(
     }
     arriving.finish().map_err(|error| match error {
         BodyError::NotJson(error) => not_json(error),
-        BodyError::NotAnObject => Failure::invalid(error.to_string()).param("request_body"),
+        error => Failure::invalid(error.to_string()).param("request_body"),
     })
 }
 

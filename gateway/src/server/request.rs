@@ -46,8 +46,7 @@ pub(super) async fn accept(
     };
     // A longer name is none: it would be repeated in headers, errors and the log.
     if requested_model.len() > limits::MODEL {
-        let text = format!("'model' must be at most {} bytes long.", limits::MODEL);
-        return Err(Failure::invalid(text).param("model"));
+        return Err(long_model());
     }
     // Boxed at once: it is large, and would be moved again at every step.
     let call = Box::new(Call::new(Accepted {
@@ -135,9 +134,19 @@ pub(super) fn timeout(call: &Call) -> Result<Option<Duration>, Failure> {
         })
 }
 
+/// The text of a member that is short; of another, its beginning.
 fn member(call: &Call, name: &str) -> Option<String> {
-    let json = call.body.member_text(name).filter(|json| *json != "null")?;
+    const LONGEST: usize = 64;
+    let json = call.body.member(name).filter(|json| **json != *b"null")?;
+    let json = String::from_utf8_lossy(json.get(..LONGEST).unwrap_or(&json));
     Some(json.trim_matches('"').to_owned())
+}
+
+/// How many answers a body asks for.
+pub(super) fn choices(body: &Body) -> u64 {
+    const LONGEST: usize = 20;
+    let json = body.member("n").filter(|json| json.len() <= LONGEST);
+    json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
 }
 
 /// What every request has to pass, on every path and before anything else: its head has a bound, and
@@ -192,10 +201,18 @@ fn refuse_credentials(body: &Body) -> Result<(), Failure> {
     Ok(())
 }
 
+fn long_model() -> Failure {
+    let text = format!("'model' must be at most {} bytes long.", limits::MODEL);
+    Failure::invalid(text).param("model")
+}
+
 fn model(body: &Body) -> Result<Option<String>, Failure> {
+    // As escapes, six bytes for each.
+    const LONGEST: usize = 6 * limits::MODEL + 2;
     match body.member("model") {
         None => Ok(None),
         Some(json) if *json == *b"null" => Ok(None),
+        Some(json) if json.len() > LONGEST && json.starts_with(b"\"") => Err(long_model()),
         Some(json) => serde_json::from_slice(&json).map(Some).map_err(|_| {
             Failure::invalid("'model' must be a string.")
                 .error_type("bad_request_error")

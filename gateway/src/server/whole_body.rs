@@ -1,9 +1,9 @@
 //! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and scanned
 //! while it arrives.
 
-use super::{alarm::Alarm, bulk::joined};
+use super::alarm::Alarm;
 use crate::{
-    json::{Arriving, Body, BodyError},
+    json::{Arriving, Body, BodyError, joined},
     stream::Leading,
     upstream::{Answer, UpstreamError},
 };

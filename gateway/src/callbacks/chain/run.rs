@@ -18,6 +18,7 @@ use crate::{
     },
     deployments::Deployments,
     failure::Failure,
+    offload::offload_hook,
 };
 use futures_util::future::poll_immediate;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
@@ -77,7 +78,7 @@ impl<'a> Walk<'a> {
         if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
             return Some(Step::On);
         }
-        let in_place = way == Way::Inline && !(S::HOOK == Hook::Start && call.is_large());
+        let in_place = way == Way::Inline && (S::HOOK == Hook::NewToken || !call.is_large());
         in_place.then(|| self.in_place(place, link, call, subject))
     }
 
@@ -206,16 +207,16 @@ impl<'a> Walk<'a> {
         if link.living.instance().is_none() {
             return link.judge(call, subject, missing(place));
         }
-        let Ok(runtime) = Handle::try_current() else {
+        if Handle::try_current().is_err() {
             return self.in_place(place, link, call, subject);
-        };
+        }
         let work = self.copied(place, link, call, subject);
         let begun = Instant::now();
-        let done = runtime.spawn_blocking(work).await;
+        let done = offload_hook(work).await;
         let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         link.ledger().ran(Thread::current(), S::HOOK, ns);
         let outcome = match done {
-            Err(error) => Outcome::Fault(Fault::new(error.to_string())),
+            Err(error) => Outcome::Fault(Fault::new(error)),
             Ok(done) => done.take_over(call, subject),
         };
         link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })

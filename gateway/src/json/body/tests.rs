@@ -1,9 +1,10 @@
 //! Bodies however they arrive: what is found in them, and what edits leave of them.
 
 use super::*;
+use crate::json::Arriving;
 
 fn body(text: &str, chunk: usize) -> Body {
-    let mut arriving = Arriving::new();
+    let mut arriving = Arriving::announced(None);
     for part in text.as_bytes().chunks(chunk) {
         arriving.push(Bytes::copy_from_slice(part)).expect("valid");
     }

@@ -60,6 +60,15 @@ pub(crate) enum TranslateError {
         /// Path of the part.
         param: String,
     },
+    /// A body that would be sent on much longer than it came.
+    #[error(
+        "the request would be {bound} bytes long or more in Ollama's terms, much more than it is now; \
+         send fewer empty messages and functions"
+    )]
+    TooLarge {
+        /// How long it may become.
+        bound: usize,
+    },
     /// A name that two readers may take differently.
     #[error("{0}")]
     Ambiguous(#[from] Ambiguity),
@@ -85,7 +94,7 @@ impl TranslateError {
     /// The value of the error object's `param`: the offending parameter's path, when there is one.
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
-            Self::NotJson { .. } => None,
+            Self::NotJson { .. } | Self::TooLarge { .. } => None,
             Self::Missing { param }
             | Self::WrongType { param, .. }
             | Self::ToolArguments { param, .. }

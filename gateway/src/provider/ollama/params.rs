@@ -227,7 +227,8 @@ impl<'a> Params<'a> {
     }
 
     /// Appends `,"options":{…}`, always, then the top-level members and tools that are set.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Stops where that becomes longer than `longest`.
+    pub(super) fn write(&self, out: &mut Vec<u8>, longest: usize) {
         out.extend_from_slice(b",\"options\":{");
         push_list(out, &self.options, |out, (key, value)| {
             push_string(out, key);
@@ -242,13 +243,13 @@ impl<'a> Params<'a> {
             out.extend_from_slice(value.as_bytes());
         }
         if !self.tools_forbidden {
-            self.tools.write(out);
+            self.tools.write(out, longest);
         }
     }
 }
 
 impl Tools<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, longest: usize) {
         match self {
             Self::None => {}
             Self::Listed(tools) if elements(tools).into_iter().flatten().any(is_foreign) => {
@@ -263,11 +264,16 @@ impl Tools<'_> {
             }
             Self::Functions(functions) => {
                 out.extend_from_slice(b",\"tools\":[");
-                push_list(out, elements(functions).into_iter().flatten(), |out, function| {
+                for (at, function) in elements(functions).into_iter().flatten().enumerate() {
+                    if out.len() > longest {
+                        return;
+                    }
+                    let before: &[u8] = if at > 0 { b"," } else { b"" };
+                    out.extend_from_slice(before);
                     out.extend_from_slice(b"{\"type\":\"function\",\"function\":");
                     out.extend_from_slice(function.as_bytes());
                     out.push(b'}');
-                });
+                }
                 out.push(b']');
             }
         }

@@ -19,6 +19,15 @@ use crate::provider::own::is_own;
 /// What is added around the client's own bytes: keys, `images` and the model's name.
 const ROOM: usize = 512;
 
+/// How much longer a small body may become.
+const GROWTH: usize = 1 << 20;
+
+/// How long a body of this length may become. What is added to each message and function is as much
+/// as a hundred empty ones take: a large body made of these must not be sent on as a multiple of itself.
+const fn longest(length: usize) -> usize {
+    length + length / 2 + GROWTH
+}
+
 /// Translates an OpenAI chat request into the body of `POST /api/chat`.
 ///
 /// `upstream_model` is Ollama's name for the model. `defaults` are the deployment's own parameters, in either
@@ -36,11 +45,14 @@ pub(crate) fn chat_request(
 ) -> Result<Vec<u8>, TranslateError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| TranslateError::NotJson { reason: error.to_string() })?;
-    let mut out = Vec::with_capacity(text.len() + ROOM);
+    // Memory that is never touched costs nothing, unlike moving what has been written.
+    let longest = longest(text.len());
+    let large = text.len() > GROWTH;
+    let mut out = Vec::with_capacity(if large { longest } else { text.len() } + ROOM);
     out.extend_from_slice(b"{\"model\":");
     push_string(&mut out, upstream_model);
     out.extend_from_slice(b",\"messages\":[");
-    let Body { messages, mut members } = Body::parse(text, &mut out)?;
+    let Body { messages, mut members } = Body::parse(text, &mut out, longest)?;
     merge_extra_body(&mut members)?;
     let messages =
         messages.ok_or_else(|| TranslateError::Missing { param: "messages".to_owned() })?;
@@ -61,8 +73,11 @@ pub(crate) fn chat_request(
     messages?;
     out.extend_from_slice(b"],\"stream\":");
     out.extend_from_slice(if stream { b"true" } else { b"false" });
-    params.write(&mut out);
+    params.write(&mut out, longest);
     out.push(b'}');
+    if out.len() > longest {
+        return Err(TranslateError::TooLarge { bound: longest });
+    }
     Ok(out)
 }
 
@@ -75,9 +90,9 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     /// Messages are written to `out` as they are met: kept until later, each would cost several times its length.
-    fn parse(text: &'a str, out: &mut Vec<u8>) -> Result<Self, TranslateError> {
+    fn parse(text: &'a str, out: &mut Vec<u8>, longest: usize) -> Result<Self, TranslateError> {
         let mut source = serde_json::Deserializer::from_str(text);
-        let body = BodySeed { out }.deserialize(&mut source);
+        let body = BodySeed { out, longest }.deserialize(&mut source);
         body.and_then(|body| source.end().map(|()| body)).map_err(|error| {
             if error.is_data() {
                 misfit(text)
@@ -90,6 +105,7 @@ impl<'a> Body<'a> {
 
 struct BodySeed<'o> {
     out: &'o mut Vec<u8>,
+    longest: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for BodySeed<'_> {
@@ -113,7 +129,8 @@ impl<'de> Visitor<'de> for BodySeed<'_> {
         while let Some(key) = map.next_key::<Str<'de>>()? {
             if key.0 == "messages" {
                 self.out.truncate(start);
-                body.messages = map.next_value_seed(MessagesSeed { out: self.out })?;
+                body.messages =
+                    map.next_value_seed(MessagesSeed { out: self.out, longest: self.longest })?;
             } else {
                 body.members.insert(key, map.next_value()?);
             }
@@ -125,6 +142,7 @@ impl<'de> Visitor<'de> for BodySeed<'_> {
 /// Writes messages; `None` for null.
 struct MessagesSeed<'o> {
     out: &'o mut Vec<u8>,
+    longest: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for MessagesSeed<'_> {
@@ -156,6 +174,9 @@ impl<'de> Visitor<'de> for MessagesSeed<'_> {
                     self.out.push(b',');
                 }
                 written = write_message(self.out, at, &message, &mut called);
+                if self.out.len() > self.longest {
+                    written = written.and(Err(TranslateError::TooLarge { bound: self.longest }));
+                }
             }
             at += 1;
         }

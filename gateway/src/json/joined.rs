@@ -1,15 +1,14 @@
-//! A large body in one piece: in memory that goes back to the system when it is done, which the
-//! allocator would keep.
+//! Pieces put together.
 
-use crate::json::Slices;
+use super::Slices;
 use bytes::{Bytes, BytesMut};
 use memmap2::MmapMut;
 
-/// Up to here the allocator has it.
+/// From this length on the whole has pages of its own, which go back to the system with it.
 const SMALL: usize = 1024 * 1024;
 
 /// The pieces as one.
-pub(super) fn joined(mut pieces: Slices) -> Bytes {
+pub(crate) fn joined(mut pieces: Slices) -> Bytes {
     if pieces.len() == 1 {
         return pieces.pop().unwrap_or_default();
     }
