@@ -242,7 +242,7 @@ async fn a_base_that_a_callback_chose_gets_no_secret_of_the_config() {
     let other = upstream(Answer::default()).await;
     let route = json!({"on_llm_start": [{"set_route": {"api_base": other.openai_base()}},
         {"set_upstream_header": ["x-mine", "1"]}]});
-    let params = json!({"aws_secret_access_key": "s3cr3t-param", "top_k": 3});
+    let params = json!({"team_secret_access_key": "s3cr3t-param", "top_k": 3});
     let deployment = with_param(secretive(openai(&own)), "extra_body", params);
     let host = other.addr().to_string();
     for (grants, granted) in [

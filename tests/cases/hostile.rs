@@ -69,11 +69,8 @@ async fn ambiguous_framing_is_refused() {
         let answer = answer(&gateway, &request).await;
         let refused = answer.is_empty() || (400..=501).contains(&status(&answer));
         assert!(refused, "{request}\n{answer}");
-        assert_eq!(
-            answer.matches("HTTP/1.1 ").count(),
-            usize::from(!answer.is_empty()),
-            "{answer}"
-        );
+        let heads = answer.lines().filter(|line| line.starts_with("HTTP/1.1 "));
+        assert_eq!(heads.count(), usize::from(!answer.is_empty()), "{answer}");
     }
     // Both framings at once: the length must lose, and what follows must not become a request.
     let headers = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", smuggled.len());

@@ -55,10 +55,12 @@ impl Messages {
                 format!("'messages' must have at most {MAX_MESSAGES} elements, found {count}."),
             ));
         }
-        let read = |(index, place): (usize, Range<usize>)| {
-            Message::read(array.slice(place)).map_err(|misfit| misfit.at(index))
-        };
-        let elements = places.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        // Of the right size at once: a list that grows is held twice meanwhile.
+        let mut elements = VecDeque::with_capacity(places.len());
+        for (index, place) in places.into_iter().enumerate() {
+            let message = Message::read(array.slice(place)).map_err(|misfit| misfit.at(index))?;
+            elements.push_back(message);
+        }
         Ok(Self { elements, edited: false })
     }
 
