@@ -120,9 +120,14 @@ async fn certificates_that_are_not_there_are_told() {
     let model = json!({"model_name": "gpt",
         "litellm_params": {"model": "openai/x", "api_base": "https://127.0.0.1:9/v1", "api_key": "k"}});
     for (setup, said) in [
-        (Gateway::with_config(config(&[model.clone()])).env("SSL_CERT_FILE", "/nope"), "`/nope`"),
         (
-            Gateway::with_config(config(&[model.clone()])).env("SSL_CERT_FILE", "/etc/hostname"),
+            Gateway::with_config(config(std::slice::from_ref(&model)))
+                .env("SSL_CERT_FILE", "/nope"),
+            "`/nope`",
+        ),
+        (
+            Gateway::with_config(config(std::slice::from_ref(&model)))
+                .env("SSL_CERT_FILE", "/etc/hostname"),
             "one without certificates",
         ),
         (

@@ -17,6 +17,7 @@ async fn gateway(upstream: &ScriptedUpstream) -> Gateway {
     Gateway::with_config(config(&every_dialect(upstream))).start().await
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
 fn json_answer(body: impl ToString) -> Answer {
     Answer::fixed(200, "application/json", body.to_string())
 }

@@ -1,7 +1,7 @@
 //! The walk of [`walk`](super::walk) over bytes that nothing has checked to be UTF-8: replies and
 //! their chunks. Elements and members come as the bytes they have.
 
-use super::walk::of;
+use super::walk::{Walk, of};
 use std::borrow::Cow;
 
 /// The elements of an array, in order; none for another kind of value.
@@ -12,7 +12,7 @@ pub(crate) fn elements(json: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The members of an object, in order; none for another kind of value.
 pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (Name<'_>, &[u8])> {
-    let walk = of(json).filter(|walk| walk.is_object());
+    let walk = of(json).filter(Walk::is_object);
     let members = walk.into_iter().flatten();
     members.filter_map(|member| Some((Name(json.get(member.name)?), json.get(member.value)?)))
 }
