@@ -14,7 +14,10 @@ pub(crate) fn elements(json: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (Name<'_>, &[u8])> {
     let walk = of(json).filter(Walk::is_object);
     let members = walk.into_iter().flatten();
-    members.filter_map(|member| Some((Name(json.get(member.name)?), json.get(member.value)?)))
+    members.filter_map(|member| {
+        let name = Name { json: json.get(member.name)?, escaped: member.escaped };
+        Some((name, json.get(member.value)?))
+    })
 }
 
 /// A member's value; of several of one name the last counts.
@@ -24,30 +27,32 @@ pub(crate) fn member<'a>(json: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
 
 /// A member's name as it stands between its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Name<'a>(&'a [u8]);
+pub(crate) struct Name<'a> {
+    json: &'a [u8],
+    escaped: bool,
+}
 
 impl<'a> Name<'a> {
     pub(crate) fn new(json: &'a [u8]) -> Self {
-        Self(json)
+        Self { json, escaped: json.contains(&b'\\') }
     }
 
     pub(crate) fn is(self, wanted: &str) -> bool {
-        self.0 == wanted.as_bytes()
-            || (self.0.contains(&b'\\') && *self.text() == *wanted.as_bytes())
+        self.json == wanted.as_bytes() || (self.escaped && *self.text() == *wanted.as_bytes())
     }
 
     /// The name without escapes.
     pub(crate) fn text(self) -> Cow<'a, [u8]> {
-        let quoted = [b"\"", self.0, b"\""].concat();
+        let quoted = [b"\"", self.json, b"\""].concat();
         match serde_json::from_slice::<String>(&quoted) {
             Ok(text) => Cow::Owned(text.into_bytes()),
-            Err(_) => Cow::Borrowed(self.0),
+            Err(_) => Cow::Borrowed(self.json),
         }
     }
 
     /// The name as JSON has it, without its quotes.
     pub(crate) fn json(self) -> &'a [u8] {
-        self.0
+        self.json
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::said_instead;
 use crate::json::{
-    slices::{elements, is_blank, member, members},
+    slices::{elements, is_blank, members},
     walk::string_end,
 };
 use crate::provider::AnswerFault;
@@ -23,6 +23,8 @@ pub(super) struct Choices {
     seen: BTreeMap<u64, Ending>,
     /// Something was said, or ended.
     content: bool,
+    /// One has no object as its `message`.
+    without_message: bool,
     usual: Option<Usual>,
     #[cfg(test)]
     pub(super) walked: usize,
@@ -73,6 +75,7 @@ impl Choices {
         for choice in elements(json) {
             let choice = Choice::read(choice, count)?;
             messages |= choice.message;
+            self.without_message |= !choice.whole_message;
             self.content |= choice.ending == Ending::Finished || choice.says_something();
             let ending = self.seen.entry(choice.index).or_insert(choice.ending);
             // One that said it goes on has not ended because it says nothing more.
@@ -128,6 +131,8 @@ struct Choice<'a> {
     /// Of a whole reply, its `message`.
     delta: Option<&'a [u8]>,
     message: bool,
+    /// Its `message` is an object.
+    whole_message: bool,
 }
 
 impl<'a> Choice<'a> {
@@ -136,7 +141,8 @@ impl<'a> Choice<'a> {
             return Err(malformed("a choice that is no object"));
         }
         let ending = Ending::Silent;
-        let mut choice = Self { index: position, ending, delta: None, message: false };
+        let mut choice =
+            Self { index: position, ending, delta: None, message: false, whole_message: false };
         let mut text = false;
         for (name, value) in members(json) {
             if name.is("index") {
@@ -151,6 +157,7 @@ impl<'a> Choice<'a> {
             } else if name.is("message") {
                 choice.delta = choice.delta.or(Some(value));
                 choice.message = true;
+                choice.whole_message = value.first() == Some(&b'{');
             } else if name.is("text") {
                 text = !is_blank(value);
             } else if name.is("error") && !is_blank(value) {
@@ -199,9 +206,7 @@ impl Usual {
 pub(super) fn of_completion(json: &[u8]) -> Result<(), AnswerFault> {
     let mut choices = Choices::default();
     choices.see(json)?;
-    let has_message =
-        |choice| member(choice, "message").is_some_and(|message| message.first() == Some(&b'{'));
-    if !elements(json).all(has_message) {
+    if choices.without_message {
         return Err(malformed("a choice without a `message`"));
     }
     choices.whole(End::Marked).map_err(AnswerFault::Incomplete)
