@@ -13,7 +13,7 @@ const FEW: u64 = 4096;
 /// For what is opened beside connections: logs, plugins, names that are resolved.
 const SPARE: u64 = 16;
 
-/// What is assumed to be open where the system does not say.
+/// The number of descriptors assumed to be open when the system does not report it.
 const USUAL: u64 = 64;
 
 /// What the limit was before it was raised.

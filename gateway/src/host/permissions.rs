@@ -79,7 +79,7 @@ impl Permissions {
         self
     }
 
-    /// Replaces what was granted and set.
+    /// Masks granted secrets and secret settings in a text.
     pub(crate) fn masking(&self) -> &Masking {
         &self.masking
     }

@@ -88,7 +88,7 @@ impl Arriving {
         self.finish_or_give_back().map_err(|(error, _)| error)
     }
 
-    /// The body; what is none comes back as it is, with the reason.
+    /// The body. Bytes that are not a JSON object come back unchanged, with the reason.
     pub(crate) fn finish_or_give_back(mut self) -> Result<Body, (BodyError, Slices)> {
         let scanned = self.close().and_then(|()| self.scan_pages());
         let chunks = match self.pages {

@@ -166,14 +166,15 @@ impl Alarm {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::future::{pending, ready};
     use tokio::time::sleep;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    fn paused(test: impl Future<Output = ()>) {
+    /// Runs a test on a paused clock.
+    pub(in crate::server) fn paused(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

@@ -57,16 +57,15 @@ impl Limit {
         counters: Counters,
         clock: Clock,
     ) -> Option<(WindowIndex, Admission)> {
-        match self.subject {
-            Subject::Provider => {
-                let provider = call.provider()?;
-                self.admit_subject(call, &Named::certain(provider), counters, clock)
-            }
-            Subject::Key => {
-                self.admit_subject(call, &Named::certain(call.key_id()), counters, clock)
-            }
-            Subject::Model => self.admit_model(call, counters, clock),
+        let name = match self.subject {
+            Subject::Provider => call.provider()?,
+            Subject::Key => call.key_id(),
+            Subject::Model => return self.admit_model(call, counters, clock),
+        };
+        if !self.pattern.takes_in(name) {
+            return None;
         }
+        self.count(call, &Named::certain(name), counters, clock)
     }
 
     /// A model counts by its public name, so that another spelling of it has no other budget; a
@@ -88,19 +87,6 @@ impl Limit {
         }
         let wildcard = group.as_deref().filter(|group| group.contains('*'));
         self.count(call, &Named { name: &public, made_up: wildcard }, counters, clock)
-    }
-
-    fn admit_subject(
-        &self,
-        call: &CallView<'_>,
-        subject: &Named<'_>,
-        counters: Counters,
-        clock: Clock,
-    ) -> Option<(WindowIndex, Admission)> {
-        if !self.pattern.takes_in(subject.name) {
-            return None;
-        }
-        self.count(call, subject, counters, clock)
     }
 
     fn count(

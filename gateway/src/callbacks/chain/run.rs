@@ -182,15 +182,11 @@ impl<'a> Walk<'a> {
         };
         let work = self.copied(place, link, call, subject);
         let begun = Instant::now();
-        let done = pool.run(limit(link, S::HOOK), work).await;
-        let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        link.ledger().ran(Thread::current(), S::HOOK, ns);
-        let outcome = match done {
-            Err(error @ PoolError::Late { .. }) => Outcome::Fault(Fault::late(error.to_string())),
-            Err(error) => Outcome::Fault(Fault::new(error.to_string())),
-            Ok(done) => done.take_over(call, subject),
-        };
-        link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
+        let done = pool.run(limit(link, S::HOOK), work).await.map_err(|error| match error {
+            PoolError::Late { .. } => Fault::late(error.to_string()),
+            _ => Fault::new(error.to_string()),
+        });
+        link.judge_copy(place, call, subject, begun, done)
     }
 
     /// The same for a hook that would run in place, were the call not so large that all others of
@@ -212,14 +208,8 @@ impl<'a> Walk<'a> {
         }
         let work = self.copied(place, link, call, subject);
         let begun = Instant::now();
-        let done = offload_hook(work).await;
-        let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        link.ledger().ran(Thread::current(), S::HOOK, ns);
-        let outcome = match done {
-            Err(error) => Outcome::Fault(Fault::new(error)),
-            Ok(done) => done.take_over(call, subject),
-        };
-        link.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
+        let done = offload_hook(work).await.map_err(Fault::new);
+        link.judge_copy(place, call, subject, begun, done)
     }
 
     /// The hook on a call of its own.
@@ -253,7 +243,7 @@ struct Done<S> {
 }
 
 impl<O> Done<O> {
-    /// Takes over what it did, unless it broke.
+    /// Commits the hook's changes to the live call, unless the hook failed.
     fn take_over<S: Subject<Owned = O>>(self, call: &mut Call, subject: &mut S) -> Outcome {
         let outcome = outcome(self.verdict, self.given);
         if matches!(outcome, Outcome::Fault(_)) {
@@ -265,7 +255,26 @@ impl<O> Done<O> {
         outcome
     }
 }
+
 impl Link {
+    /// Counts a hook that has run on a call of its own since `begun`, takes over what it did, and judges it.
+    fn judge_copy<S: Subject>(
+        &self,
+        place: usize,
+        call: &mut Call,
+        subject: &mut S,
+        begun: Instant,
+        done: Result<Done<S::Owned>, Fault>,
+    ) -> Step {
+        let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.ledger().ran(Thread::current(), S::HOOK, ns);
+        let outcome = match done {
+            Err(fault) => Outcome::Fault(fault),
+            Ok(done) => done.take_over(call, subject),
+        };
+        self.judge(call, subject, Ran { outcome, place, undo: Undo::default(), before: None })
+    }
+
     /// What a hook's outcome means for the call, by this callback's policy.
     #[cold]
     fn judge<S: Subject>(&self, call: &mut Call, subject: &mut S, ran: Ran<S::Before>) -> Step {

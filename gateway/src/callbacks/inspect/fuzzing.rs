@@ -9,7 +9,7 @@ use plugin_api::manifest::Manifest;
 /// When it is not loaded.
 ///
 /// # Panics
-/// When the loader and what people are told disagree.
+/// When the loader's verdict and the report shown to people disagree.
 pub fn inspect(bytes: &[u8]) -> Result<Vec<String>, Vec<String>> {
     let judged = judge(bytes);
     let facts = elf::facts(bytes);

@@ -226,7 +226,7 @@ fn tell(what: &str) {
     }
 }
 
-/// How long the log may take to write what came before the crash.
+/// How long the log may take to write the lines made before the crash.
 const LINES_BEFORE: Duration = Duration::from_millis(200);
 
 /// In one piece, as far as the system can, and not at all where it would wait for a reader.

@@ -75,6 +75,7 @@ impl Waits {
 mod tests {
     use super::*;
     use crate::provider::{AnswerFault, ChunkSink, Usage};
+    use crate::server::alarm::tests::paused;
     use tokio::time::{self, sleep};
 
     const GAP: Duration = Duration::from_secs(10);
@@ -106,15 +107,6 @@ mod tests {
         fn usage(&self) -> Option<Usage> {
             None
         }
-    }
-
-    fn paused(test: impl Future<Output = ()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(test);
     }
 
     /// Bytes come every second; an event is complete after so many of them. Returns the seconds until
