@@ -6,6 +6,7 @@
 //! panic. Everything a serving gateway says on standard error goes this way, in order.
 
 mod escape;
+mod fields;
 mod filter;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -14,6 +15,7 @@ mod queue;
 mod sink;
 
 pub(crate) use escape::{cut, one_line};
+pub(crate) use fields::{Fields, Key, key, write_line};
 pub(crate) use line::decimal;
 pub(crate) use sink::dropped;
 pub use sink::flush;
@@ -35,6 +37,9 @@ use tracing_subscriber::{
 /// How lines look, once [`start`] has decided.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
+/// Which lines are written, once [`start`] has decided.
+static FILTER: OnceLock<Targets> = OnceLock::new();
+
 /// Starts logging for the whole process; later calls change nothing. `wanted` is `RUST_LOG`.
 pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let terminal = io::stderr().is_terminal();
@@ -48,6 +53,7 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
         lines.said(&line, std::time::SystemTime::now(), out);
     });
     std::panic::set_hook(Box::new(report_panic));
+    let _ = FILTER.set(filter.clone());
     // A subscriber that is set already stays: tests start several gateways in one process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     if let Some(part) = misread {

@@ -54,10 +54,26 @@ enum Value {
 struct Entry {
     /// Set when the bytes of the name are not its text, or the member was added.
     name: Option<Box<str>>,
+    /// Of the name's text.
+    digest: NameDigest,
     /// Where name and value stand in the original; both empty for an added member.
     name_at: Range<usize>,
     value_at: Range<usize>,
     value: Value,
+}
+
+/// The length of a name and its first bytes: names whose digests differ are different names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NameDigest(u64);
+
+impl NameDigest {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let first = name.iter().take(7).fold(name.len() as u64 & 0xff, |digest, byte| {
+            (digest << 8) | u64::from(*byte)
+        });
+        Self(first)
+    }
 }
 
 /// A scanned JSON object.
@@ -176,12 +192,7 @@ impl Body {
         self.edited = true;
         match self.find(name) {
             Some(index) => self.entries[index].value = value,
-            None => self.entries.push(Entry {
-                name: Some(name.into()),
-                name_at: 0..0,
-                value_at: 0..0,
-                value,
-            }),
+            None => self.entries.push(Entry::added(name.into(), value)),
         }
     }
 
@@ -202,12 +213,7 @@ impl Body {
             let value = Value::Edited(json);
             match self.entries.get_mut(place) {
                 Some(entry) => entry.value = value,
-                None => self.entries.push(Entry {
-                    name: Some(name.into()),
-                    name_at: 0..0,
-                    value_at: 0..0,
-                    value,
-                }),
+                None => self.entries.push(Entry::added(name.into(), value)),
             }
         }
     }
@@ -307,15 +313,11 @@ impl Body {
 
     fn find(&self, name: &str) -> Option<usize> {
         passed::add(self.entries.len());
+        let digest = NameDigest::of(name.as_bytes());
         self.entries.iter().position(|entry| {
-            !matches!(entry.value, Value::Removed)
-                && match &entry.name {
-                    Some(text) => **text == *name,
-                    None => {
-                        entry.name_at.len() == name.len()
-                            && *self.slice(entry.name_at.clone()) == *name.as_bytes()
-                    }
-                }
+            entry.digest == digest
+                && !matches!(entry.value, Value::Removed)
+                && *self.name(entry) == *name.as_bytes()
         })
     }
 
@@ -324,7 +326,12 @@ impl Body {
             let quoted = self.slice(member.name.start - 1..member.name.end + 1);
             serde_json::from_slice::<Box<str>>(&quoted).unwrap_or_default()
         });
-        Entry { name, name_at: member.name, value_at: member.value, value: Value::Original }
+        let digest = match &name {
+            Some(name) => NameDigest::of(name.as_bytes()),
+            None => NameDigest::of(&self.slice(member.name.clone())),
+        };
+        let (name_at, value_at) = (member.name, member.value);
+        Entry { name, digest, name_at, value_at, value: Value::Original }
     }
 
     /// The last of several members of one name counts, here and at the upstream: what was checked
@@ -349,9 +356,7 @@ impl Body {
     }
 
     fn same_name(&self, one: &Entry, other: &Entry) -> bool {
-        let plain = one.name.is_none() && other.name.is_none();
-        // Most names differ in their length already.
-        (!plain || one.name_at.len() == other.name_at.len()) && self.name(one) == self.name(other)
+        one.digest == other.digest && self.name(one) == self.name(other)
     }
 
     fn name<'a>(&'a self, entry: &'a Entry) -> Cow<'a, [u8]> {
@@ -414,6 +419,12 @@ impl Body {
 }
 
 impl Entry {
+    /// A member that was not there when the body arrived.
+    fn added(name: Box<str>, value: Value) -> Self {
+        let digest = NameDigest::of(name.as_bytes());
+        Self { name: Some(name), digest, name_at: 0..0, value_at: 0..0, value }
+    }
+
     /// Whether it was not there when the body arrived.
     fn is_added(&self) -> bool {
         self.value_at.is_empty()

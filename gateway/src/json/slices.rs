@@ -5,19 +5,47 @@ use super::walk::{Walk, of};
 use std::borrow::Cow;
 
 /// The elements of an array, in order; none for another kind of value.
-pub(crate) fn elements(json: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let walk = of(json).filter(|walk| !walk.is_object());
-    walk.into_iter().flatten().filter_map(|element| json.get(element.value))
+pub(crate) fn elements(json: &[u8]) -> Elements<'_> {
+    Elements { json, walk: of(json).filter(|walk| !walk.is_object()) }
 }
 
 /// The members of an object, in order; none for another kind of value.
-pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (Name<'_>, &[u8])> {
-    let walk = of(json).filter(Walk::is_object);
-    let members = walk.into_iter().flatten();
-    members.filter_map(|member| {
-        let name = Name { json: json.get(member.name)?, escaped: member.escaped };
-        Some((name, json.get(member.value)?))
-    })
+pub(crate) fn members(json: &[u8]) -> Members<'_> {
+    Members { json, walk: of(json).filter(Walk::is_object) }
+}
+
+/// See [`elements`].
+#[derive(Debug, Clone)]
+pub(crate) struct Elements<'a> {
+    json: &'a [u8],
+    walk: Option<Walk<'a>>,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.json.get(self.walk.as_mut()?.next()?.value)
+    }
+}
+
+/// See [`members`].
+#[derive(Debug, Clone)]
+pub(crate) struct Members<'a> {
+    json: &'a [u8],
+    walk: Option<Walk<'a>>,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Name<'a>, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let member = self.walk.as_mut()?.next()?;
+        let name = Name { json: self.json.get(member.name)?, escaped: member.escaped };
+        Some((name, self.json.get(member.value)?))
+    }
 }
 
 /// A member's value; of several of one name the last counts.

@@ -7,12 +7,29 @@
 /// Whether a member of this name stays here.
 pub(crate) fn is_own(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
-    if NAMES.binary_search_by(|own| own.as_bytes().cmp(name)).is_ok() {
-        return true;
+    let Some(first) = name.first() else { return false };
+    let first = usize::from(*first);
+    NAMES[NAME_STARTS[first]..NAME_STARTS[first + 1]].iter().any(|own| own.as_bytes() == name)
+        || PREFIXES[PREFIX_STARTS[first]..PREFIX_STARTS[first + 1]]
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_bytes()))
+}
+
+/// Where the names that begin with each byte stand: from its own place to the next byte's.
+static NAME_STARTS: [usize; 257] = starts(&NAMES);
+static PREFIX_STARTS: [usize; 257] = starts(&PREFIXES);
+
+const fn starts(sorted: &[&str]) -> [usize; 257] {
+    let mut starts = [0; 257];
+    let (mut at, mut byte) = (0, 0);
+    while byte < 257 {
+        while at < sorted.len() && (sorted[at].as_bytes()[0] as usize) < byte {
+            at += 1;
+        }
+        starts[byte] = at;
+        byte += 1;
     }
-    // A prefix sorts before every name that begins with it, and nothing but such names lies between.
-    let after = PREFIXES.partition_point(|prefix| prefix.as_bytes() <= name);
-    after.checked_sub(1).is_some_and(|at| name.starts_with(PREFIXES[at].as_bytes()))
+    starts
 }
 
 /// Sorted, and none begins with another.

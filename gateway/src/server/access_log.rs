@@ -7,7 +7,7 @@ use crate::{
     failure::{Failure, type_of},
     metrics::{Ended, Outcome},
     provider::Usage,
-    telemetry::cut,
+    telemetry::{Fields, cut, key, write_line},
 };
 use axum::{http::Method, response::Response};
 use plugin_api::FailureKind;
@@ -16,6 +16,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tracing::Level;
+
+/// What `RUST_LOG` calls these lines.
+const ACCESS: &str = "callgate::access";
 
 /// As many characters of a name or a path as a line shows.
 const NAME: usize = 200;
@@ -92,30 +96,44 @@ impl Record {
         let took = self.took();
         self.took = Some(took);
         self.count(app, (status, Outcome::Ok), took);
-        let deployment = self.deployment.as_deref();
         let usage =
             self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
-        tracing::info!(
-            target: "callgate::access",
-            status,
-            outcome = Outcome::Ok.name(),
-            call.id = &*self.id,
-            client.address = self.client.as_deref(),
-            key.id = self.admitted.then_some(&*app.key_id),
-            path = &*shortened(&self.path),
-            model.requested = &*shortened(&self.requested_model),
-            deployment.id = deployment.map(|it| &*it.id),
-            deployment.model = &*shortened(&self.upstream_model),
-            provider = deployment.map_or("", |it| &*it.label),
-            stream = self.stream,
-            duration_ms = millis(took),
-            upstream.duration_ms = self.upstream.map(millis),
-            first_token_ms = self.first_token.map(millis),
-            tokens.prompt = usage.prompt_tokens,
-            tokens.completion = usage.completion_tokens,
-            callback = self.callback.as_deref(),
-            "call"
-        );
+        write_line((Level::INFO, ACCESS), "call", |line| {
+            self.write(app, (status, Outcome::Ok), (took, Some(usage)), line);
+            line.maybe_text(key!("callback"), self.callback.as_deref());
+        });
+    }
+
+    /// The fields that every call has.
+    fn write(
+        &self,
+        app: &App,
+        (status, outcome): (u16, Outcome),
+        (took, usage): (Duration, Option<Usage>),
+        line: &mut Fields<'_>,
+    ) {
+        let deployment = self.deployment.as_deref();
+        // The names of a call that went well are those of the config.
+        let named = |text| match outcome {
+            Outcome::Ok => shortened(text),
+            _ => named(app, text),
+        };
+        line.number(key!("status"), status.into());
+        line.text(key!("outcome"), outcome.name());
+        line.text(key!("call.id"), &named(&self.id));
+        line.maybe_text(key!("client.address"), self.client.as_deref());
+        line.maybe_text(key!("key.id"), self.admitted.then_some(&*app.key_id));
+        line.text(key!("path"), &named(&self.path));
+        line.text(key!("model.requested"), &named(&self.requested_model));
+        line.maybe_text(key!("deployment.id"), deployment.map(|it| &*it.id));
+        line.text(key!("deployment.model"), &named(&self.upstream_model));
+        line.text(key!("provider"), deployment.map_or("", |it| &*it.label));
+        line.truth(key!("stream"), self.stream);
+        line.millis(key!("duration_ms"), took);
+        line.maybe_millis(key!("upstream.duration_ms"), self.upstream);
+        line.maybe_millis(key!("first_token_ms"), self.first_token);
+        line.maybe_number(key!("tokens.prompt"), usage.map(|usage| usage.prompt_tokens));
+        line.maybe_number(key!("tokens.completion"), usage.map(|usage| usage.completion_tokens));
     }
 
     /// Counts a call that failed, and writes its line. `begun` says whether the client had the head of
@@ -129,38 +147,19 @@ impl Record {
         let status = if begun { 200 } else { failure.status };
         let took = self.took();
         self.count(app, (status, outcome), took);
-        let deployment = self.deployment.as_deref();
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: "callgate::access",
-                    status,
-                    outcome = outcome.name(),
-                    call.id = &*app.masking.mask(&self.id),
-                    client.address = self.client.as_deref(),
-                    key.id = self.admitted.then_some(&*app.key_id),
-                    path = &*named(app, &self.path),
-                    model.requested = &*named(app, &self.requested_model),
-                    deployment.id = deployment.map(|it| &*it.id),
-                    deployment.model = &*named(app, &self.upstream_model),
-                    provider = deployment.map_or("", |it| &*it.label),
-                    stream = self.stream,
-                    duration_ms = millis(took),
-                    upstream.duration_ms = self.upstream.map(millis),
-                    first_token_ms = self.first_token.map(millis),
-                    tokens.prompt = self.usage.map(|usage| usage.prompt_tokens),
-                    tokens.completion = self.usage.map(|usage| usage.completion_tokens),
-                    callback = failure.callback.as_deref().or(self.callback.as_deref()),
-                    error.code = &*shortened(failure.code_text()),
-                    "error.type" = &*shortened(&failure.error_type),
-                    error.message = &*app.masking.mask(&told(failure, app.logs_upstream_errors)),
-                    upstream.request_id = failure.upstream_request_id.as_deref(),
-                    error.cause = cause(failure).as_deref(),
-                    "call failed"
-                )
-            };
-        }
-        if is_clients(failure, begun) { line!(info) } else { line!(warn) }
+        let level = if is_clients(failure, begun) { Level::INFO } else { Level::WARN };
+        write_line((level, ACCESS), "call failed", |line| {
+            self.write(app, (status, outcome), (took, self.usage), line);
+            let callback = failure.callback.as_deref().or(self.callback.as_deref());
+            line.maybe_text(key!("callback"), callback);
+            line.text(key!("error.code"), &shortened(failure.code_text()));
+            line.text(key!("error.type"), &shortened(&failure.error_type));
+            let message = told(failure, app.logs_upstream_errors);
+            line.text(key!("error.message"), &app.masking.mask(&message));
+            let request_id = failure.upstream_request_id.as_deref();
+            line.maybe_text(key!("upstream.request_id"), request_id);
+            line.maybe_text(key!("error.cause"), cause(failure).as_deref());
+        });
     }
 }
 
@@ -202,28 +201,21 @@ pub(super) fn small_endpoint(
 ) {
     let status = response.status().as_u16();
     let outcome = if status < 400 { Outcome::Ok } else { Outcome::Error };
-    let message = failure.map(|failure| told(failure, true));
-    let message = message.as_deref().map(|message| app.masking.mask(message));
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                target: "callgate::access",
-                status,
-                outcome = outcome.name(),
-                client.address = client,
-                key.id = key,
-                path = &*named(app, path),
-                method = &*named(app, method.as_str()),
-                duration_ms = millis(accepted.elapsed()),
-                error.code = failure.map(|failure| shortened(failure.code_text())).as_deref(),
-                "error.type" = failure.map(|failure| shortened(&failure.error_type)).as_deref(),
-                error.message = message.as_deref(),
-                error.cause = failure.and_then(cause).as_deref(),
-                "request"
-            )
-        };
-    }
-    if status < 500 { line!(info) } else { line!(warn) }
+    let level = if status < 500 { Level::INFO } else { Level::WARN };
+    write_line((level, ACCESS), "request", |line| {
+        line.number(key!("status"), status.into());
+        line.text(key!("outcome"), outcome.name());
+        line.maybe_text(key!("client.address"), client);
+        line.maybe_text(key!("key.id"), key);
+        line.text(key!("path"), &named(app, path));
+        line.text(key!("method"), &named(app, method.as_str()));
+        line.millis(key!("duration_ms"), accepted.elapsed());
+        let Some(failure) = failure else { return };
+        line.text(key!("error.code"), &shortened(failure.code_text()));
+        line.text(key!("error.type"), &shortened(&failure.error_type));
+        line.text(key!("error.message"), &app.masking.mask(&told(failure, true)));
+        line.maybe_text(key!("error.cause"), cause(failure).as_deref());
+    });
 }
 
 /// What a client gave as a name or a path, which may be a key in the wrong place.
@@ -241,20 +233,14 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
 
 /// The line of what was no request; of what was sent nothing is repeated.
 pub(super) fn refused(client: Option<&str>, status: u16, why: &str) {
-    tracing::info!(
-        target: "callgate::access",
-        status,
-        outcome = Outcome::Error.name(),
-        client.address = client,
-        error.code = &*status.to_string(),
-        "error.type" = type_of(status),
-        error.message = why,
-        "request refused"
-    );
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
+    write_line((Level::INFO, ACCESS), "request refused", |line| {
+        line.number(key!("status"), status.into());
+        line.text(key!("outcome"), Outcome::Error.name());
+        line.maybe_text(key!("client.address"), client);
+        line.text(key!("error.code"), &status.to_string());
+        line.text(key!("error.type"), type_of(status));
+        line.text(key!("error.message"), why);
+    });
 }
 
 #[cfg(test)]

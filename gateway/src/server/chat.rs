@@ -29,6 +29,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use std::{
     borrow::Cow,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -58,8 +59,14 @@ pub(super) async fn call(
             alarm.request_is_whole();
             call.requested_model.clone_into(&mut record.requested_model);
             record.stream = call.stream;
-            let flight = Flight::new(app, alarm, record, call, held);
-            answer(flight).await
+            let mut flight = Flight::new(app, alarm, record, call, held);
+            match attempt(&mut flight).await {
+                Ok(Attempted::Json(response)) => response.map(AnswerBody::Left),
+                Ok(Attempted::Stream(relay, head)) => {
+                    relay.into_response(flight, head).map(AnswerBody::Right)
+                }
+                Err(failure) => Box::pin(fail(flight, failure)).await,
+            }
         }
     };
     let headers = response.headers_mut();
@@ -76,17 +83,10 @@ fn path(uri: &Uri) -> Cow<'static, str> {
     usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
 }
 
-async fn answer(mut flight: Flight) -> Response<AnswerBody> {
-    match attempt(&mut flight).await {
-        Ok(Attempted::Json(response)) => response.map(AnswerBody::Left),
-        Ok(Attempted::Stream(relay, head)) => {
-            relay.into_response(flight, head).map(AnswerBody::Right)
-        }
-        Err(failure) => {
-            let failure = flight.told(failure);
-            error::response(&flight.failed(failure).await).map(AnswerBody::Right)
-        }
-    }
+/// Ends a call that failed. What is seldom is boxed where it is awaited: every call would carry it.
+async fn fail(mut flight: Flight, failure: Failure) -> Response<AnswerBody> {
+    let failure = flight.told(failure);
+    error::response(&flight.failed(failure).await).map(AnswerBody::Right)
 }
 
 /// How an attempt went well.
@@ -105,18 +105,19 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     let (sent, outgoing, lines) = prepare(flight).await?;
     if let Some(text) = &sent.target.deployment().mock_response {
         let reply = plugin_api::Reply::Text(text.clone());
-        return made(flight, &reply, &sent.echo, sent.asked.usage).await;
+        return Box::pin(made(flight, &reply, &sent.echo, sent.asked.usage)).await;
     }
     if let Some((_, _, call)) = flight.parts() {
         call.asked = true;
     }
     if flight.record.stream {
-        return stream(flight, sent, outgoing, lines).await;
+        return Box::pin(stream(flight, sent, outgoing, lines)).await;
     }
     let app = Arc::clone(&flight.app);
     let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
     flight.record.upstream = took;
-    json_reply(flight, &mut answer?, &sent).await.map(Attempted::Json)
+    let mut answer = answer?;
+    json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
 }
 
 /// Sends the request; an answer with an error status is that error. Says how long the upstream took
@@ -128,7 +129,9 @@ async fn send(
     outgoing: Outgoing,
     lines: Lines,
 ) -> (Option<Duration>, Result<Answer, Failure>) {
-    let posting = upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse));
+    // Pinned here, where it has room of its own; it is large, and the wait would keep it twice.
+    let posting =
+        pin!(upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
     let limit = sent.first_content.unwrap_or(sent.timeout);
     let answer = alarm.until(sent.started.checked_add(limit), posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
@@ -141,7 +144,7 @@ async fn send(
         return (took, Err(outbound::no_status(answer.status, sent)));
     }
     if !(200..300).contains(&answer.status) {
-        return (took, Err(outbound::upstream_error(app, alarm, answer, sent).await));
+        return (took, Err(Box::pin(outbound::upstream_error(app, alarm, answer, sent)).await));
     }
     (took, Ok(answer))
 }
@@ -210,7 +213,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
         Started::Replied { by, reply } => {
             let (echo, usage) = (echo(call), prepared::usage(call).await?);
             flight.record.callback = Some(by);
-            made(flight, &reply, &echo, usage).await.map(Some)
+            Box::pin(made(flight, &reply, &echo, usage)).await.map(Some)
         }
     }
 }

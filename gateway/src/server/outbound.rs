@@ -4,7 +4,7 @@ use super::{
     access_log::Record,
     alarm::Alarm,
     flight::shutting_down,
-    request::{CALL_ID, HOP},
+    request::HOP,
 };
 use crate::{
     app::App,
@@ -17,9 +17,15 @@ use crate::{
     upstream::{self, Answer, Headers, Lines, Origin, UpstreamError},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
 use plugin_api::FailureKind;
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -35,6 +41,16 @@ const PASSED_ON: [HeaderName; 7] = [
     HeaderName::from_static("x-request-id"),
 ];
 
+/// The header of [`PASSED_ON`] that a name is, in any case.
+fn passed_on_as(name: &[u8]) -> Option<HeaderName> {
+    // Most of an upstream's headers end here.
+    if !name.first_chunk().is_some_and(|start: &[u8; 3]| start.eq_ignore_ascii_case(b"x-r")) {
+        return None;
+    }
+    let same = |wanted: &&HeaderName| name.eq_ignore_ascii_case(wanted.as_str().as_bytes());
+    PASSED_ON.iter().find(same).cloned()
+}
+
 /// Where upstreams put the id that their support asks for.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "cf-ray"];
 
@@ -46,6 +62,9 @@ const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempt
 const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+
+/// More headers than an answer mostly has: a map that grows is made anew.
+const ANSWER_HEADERS: usize = 24;
 
 /// What is known of the chosen way when the answer is sent.
 pub(super) struct Sent {
@@ -147,15 +166,16 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
     lines
 }
 
-/// The headers of the client's answer that come from the upstream's and from the config. Empty ones
-/// keep the places of what is known later: a map that grows is made anew.
+/// The headers of the client's answer that come from the upstream's and from the config.
 pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
     let mut headers = early_headers(app, sent);
-    for name in PASSED_ON {
-        if let Some(value) = upstream.get(name.as_str())
+    for (name, value) in upstream.iter() {
+        if let Some(name) = passed_on_as(name)
             && let Ok(value) = passed_on(app, &sent.target, value)
+            // The first of several counts.
+            && let Entry::Vacant(place) = headers.entry(name)
         {
-            headers.insert(name, value);
+            place.insert(value);
         }
     }
     headers
@@ -170,21 +190,25 @@ pub(super) fn early_headers(app: &App, sent: &Sent) -> HeaderMap {
 fn passed_on(
     app: &App,
     target: &Target,
-    value: &[u8],
+    value: Bytes,
 ) -> Result<HeaderValue, header::InvalidHeaderValue> {
-    let Ok(text) = std::str::from_utf8(value) else { return HeaderValue::from_bytes(value) };
+    let Ok(text) = str::from_utf8(&value) else { return HeaderValue::from_maybe_shared(value) };
     let mut text = app.masking.mask(text);
     if let Some(key) = target.callback_key() {
         mask_one(text.to_mut(), key.expose());
     }
-    HeaderValue::from_str(&text)
+    match text {
+        Cow::Borrowed(_) => HeaderValue::from_maybe_shared(value),
+        Cow::Owned(text) => HeaderValue::from_str(&text),
+    }
 }
 
 /// What every answer for `model` from here says.
 fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
     let deployment = target.deployment();
     let constant = deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment));
-    let mut headers = constant.clone();
+    let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
+    headers.extend(constant.iter().map(|(name, value)| (name.clone(), value.clone())));
     let mut replace = |name: HeaderName, text: &str| match HeaderValue::from_str(text) {
         Ok(value) => drop(headers.insert(name, value)),
         Err(_) => drop(headers.remove(name)),
@@ -210,10 +234,6 @@ fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
         (GATEWAY_VERSION, env!("CARGO_PKG_VERSION")),
         (ATTEMPTED_RETRIES, "0"),
         (ATTEMPTED_FALLBACKS, "0"),
-        (DURATION, ""),
-        (OVERHEAD, ""),
-        (CALL_ID, ""),
-        (header::CONTENT_TYPE, ""),
     ];
     for (name, text) in texts {
         if let Ok(value) = HeaderValue::from_str(text) {

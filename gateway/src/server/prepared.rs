@@ -16,7 +16,7 @@ pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
     if !call.is_large() {
         call.settle_messages();
     } else if let Some(unsettled) = call.unsettled() {
-        let settled = offload(unsettled).await?;
+        let settled = Box::pin(offload(unsettled)).await?;
         call.set_settled(settled);
     }
     Ok(())
@@ -32,7 +32,7 @@ pub(super) async fn outgoing(
     }
     let (target, mut body, stream) = (target.clone(), call.body.clone(), call.stream);
     let work = move || (request_to(&target, &mut body, stream), body);
-    let (outgoing, body) = offload(work).await?;
+    let (outgoing, body) = Box::pin(offload(work)).await?;
     call.body = body;
     outgoing
 }
@@ -46,7 +46,7 @@ pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
         return request::include_usage(&call.body);
     }
     let body = call.body.clone();
-    offload(move || request::include_usage(&body)).await?
+    Box::pin(offload(move || request::include_usage(&body))).await?
 }
 
 fn request_to(target: &Target, body: &mut Body, stream: bool) -> Result<(bool, Outgoing), Failure> {

@@ -15,7 +15,12 @@ use crate::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use hyper::body::Body as HttpBody;
 use plugin_api::FailureKind;
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Instant,
+};
 use tokio::task::yield_now;
 
 /// How much is scanned before others have their turn.
@@ -38,9 +43,12 @@ pub(super) async fn body(
     let mut share = in_flight.share();
     share.announce(announced.unwrap_or_default())?;
     let end = accepted.checked_add(limits.body_timeout);
-    let pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
-    let collecting = collect(pieces, announced, limits.max_body_bytes, &mut share);
-    match alarm.until(end, collecting).await {
+    let mut pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
+    let read = {
+        let collecting = collect(&mut pieces, announced, limits.max_body_bytes, &mut share);
+        alarm.until(end, pin!(collecting)).await
+    };
+    match read {
         Some(read) => {
             let body = read?;
             let kept = share.keep(body.len());
@@ -56,7 +64,7 @@ pub(super) async fn body(
 }
 
 async fn collect(
-    mut pieces: Pieces<'_>,
+    pieces: &mut Pieces<'_>,
     announced: Option<usize>,
     max: usize,
     share: &mut Share<'_>,

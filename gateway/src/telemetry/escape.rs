@@ -21,7 +21,7 @@ fn is_unsafe(character: char) -> bool {
 
 /// Whether a character that is unsafe, or special in a JSON string, may begin with this byte.
 /// Without a branch, so that many bytes are looked at together.
-fn is_suspect(byte: u8) -> bool {
+const fn is_suspect(byte: u8) -> bool {
     (byte < 0x20)
         | (byte == b'"')
         | (byte == b'\\')
@@ -34,7 +34,22 @@ fn is_suspect(byte: u8) -> bool {
         | (byte == 0xf3)
 }
 
+/// [`is_suspect`] of each byte: for short text, which has too few bytes to look at together.
+static SUSPECTS: [bool; 256] = {
+    let mut suspects = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        suspects[byte] = is_suspect(byte as u8);
+        byte += 1;
+    }
+    suspects
+};
+
 fn has_suspects(text: &str) -> bool {
+    const SHORT: usize = 64;
+    if text.len() <= SHORT {
+        return text.bytes().any(|byte| SUSPECTS[usize::from(byte)]);
+    }
     text.bytes().fold(false, |found, byte| found | is_suspect(byte))
 }
 

@@ -43,7 +43,7 @@ pub(super) fn plain_json(
     json_end(target, out);
 }
 
-fn json_head(level: Level, made: SystemTime, out: &mut Vec<u8>) {
+pub(super) fn json_head(level: Level, made: SystemTime, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(made, out);
     out.extend_from_slice(b"\",\"level\":\"");
@@ -51,7 +51,7 @@ fn json_head(level: Level, made: SystemTime, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn json_end(target: &str, out: &mut Vec<u8>) {
+pub(super) fn json_end(target: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"target\":\"");
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b"\"}\n");
@@ -89,7 +89,7 @@ pub(super) fn plain_pretty(
     out.push(b'\n');
 }
 
-fn pretty_head(level: Level, (made, colours): (SystemTime, bool), out: &mut Vec<u8>) {
+pub(super) fn pretty_head(level: Level, (made, colours): (SystemTime, bool), out: &mut Vec<u8>) {
     timestamp(made, out);
     let colour = match level {
         Level::ERROR => "\u{1b}[31m",
@@ -102,7 +102,7 @@ fn pretty_head(level: Level, (made, colours): (SystemTime, bool), out: &mut Vec<
 }
 
 /// ` name=value`. A value that could be taken for more than one stands in quotes.
-fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.push(b' ');
     escape::push(name, Form::Plain, out);
     out.push(b'=');

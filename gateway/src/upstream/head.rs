@@ -46,6 +46,14 @@ impl Headers {
         self.fields.iter().filter(wanted).map(|field| &self.bytes[field.1.clone()])
     }
 
+    /// All of them, in the order in which they came. The values share the head's memory.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
+        let shared = |(name, value): &Field| {
+            (&self.bytes[name.clone()], self.bytes.slice(value.clone()))
+        };
+        self.fields.iter().map(shared)
+    }
+
     fn is(&self, field: &Field, name: &str) -> bool {
         self.bytes[field.0.clone()].eq_ignore_ascii_case(name.as_bytes())
     }

@@ -89,9 +89,10 @@ impl<'a> Walk<'a> {
         call: &mut Call,
         subject: &mut S,
     ) -> Step {
+        // The first two are boxed: they are large and seldom, and every call would carry them.
         match link.way(S::HOOK) {
-            Way::Blocking => self.on_own_thread(place, link, call, subject).await,
-            Way::Inline => self.beside(place, link, call, subject).await,
+            Way::Blocking => Box::pin(self.on_own_thread(place, link, call, subject)).await,
+            Way::Inline => Box::pin(self.beside(place, link, call, subject)).await,
             _ => self.awaited(place, link, call, subject).await,
         }
     }
