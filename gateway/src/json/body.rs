@@ -69,9 +69,10 @@ struct NameDigest(u64);
 impl NameDigest {
     #[inline]
     fn of(name: &[u8]) -> Self {
-        let first = name.iter().take(7).fold(name.len() as u64 & 0xff, |digest, byte| {
-            (digest << 8) | u64::from(*byte)
-        });
+        let first = name
+            .iter()
+            .take(7)
+            .fold(name.len() as u64 & 0xff, |digest, byte| (digest << 8) | u64::from(*byte));
         Self(first)
     }
 }

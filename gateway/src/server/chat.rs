@@ -130,8 +130,7 @@ async fn send(
     lines: Lines,
 ) -> (Option<Duration>, Result<Answer, Failure>) {
     // Pinned here, where it has room of its own; it is large, and the wait would keep it twice.
-    let posting =
-        pin!(upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
+    let posting = pin!(upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
     let limit = sent.first_content.unwrap_or(sent.timeout);
     let answer = alarm.until(sent.started.checked_add(limit), posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));

@@ -1,11 +1,6 @@
 //! What goes to an upstream beside the body, and what its answer's head means here.
 
-use super::{
-    access_log::Record,
-    alarm::Alarm,
-    flight::shutting_down,
-    request::HOP,
-};
+use super::{access_log::Record, alarm::Alarm, flight::shutting_down, request::HOP};
 use crate::{
     app::App,
     call::{Call, Target},

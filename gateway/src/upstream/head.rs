@@ -48,9 +48,8 @@ impl Headers {
 
     /// All of them, in the order in which they came. The values share the head's memory.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
-        let shared = |(name, value): &Field| {
-            (&self.bytes[name.clone()], self.bytes.slice(value.clone()))
-        };
+        let shared =
+            |(name, value): &Field| (&self.bytes[name.clone()], self.bytes.slice(value.clone()));
         self.fields.iter().map(shared)
     }
 
