@@ -5,7 +5,7 @@ PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p ca
 CONFIG ?= config.yaml
 PORT ?= 4000
 
-.PHONY: help build run demo check test lint bench soak fuzz memcheck clean
+.PHONY: help build run demo check test lint bench budget soak fuzz memcheck clean
 
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
@@ -17,6 +17,7 @@ help:
 	@echo "make memcheck  the plugin boundary under valgrind (installs it)"
 	@echo "make fuzz    a minute of odd inputs for every parser (FUZZ_SECONDS=, FUZZ_TARGET=)"
 	@echo "make bench   CPU per request against nginx and a bare relay"
+	@echo "make budget  instructions per call against the recorded ones, under valgrind (installs it)"
 
 build:
 	$(CARGO) build --release -p callgate $(PLUGINS)
@@ -45,6 +46,12 @@ lint:
 bench:
 	$(CARGO) build --release --workspace --exclude callgate-fuzz
 	tests/bench/run $(BENCH_ARGS)
+
+# BUDGET_ARGS=--record records; BUDGET_PROFILE=named counts a build whose functions have names.
+BUDGET_PROFILE ?= release
+
+budget:
+	BUDGET_PROFILE=$(BUDGET_PROFILE) tests/bench/budget $(BUDGET_ARGS)
 
 SOAK_CALLS ?= 2000000
 

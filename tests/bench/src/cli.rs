@@ -50,10 +50,7 @@ impl Options {
     /// The programs' directory; the current one when the system does not say where we are.
     #[must_use]
     pub fn programs(&self) -> PathBuf {
-        self.bin_dir.clone().unwrap_or_else(|| {
-            let own = std::env::current_exe().unwrap_or_default();
-            own.parent().map(Path::to_owned).unwrap_or_default()
-        })
+        programs_or_own(self.bin_dir.as_deref())
     }
 
     /// Whether hooks are timed and nothing else.
@@ -65,10 +62,25 @@ impl Options {
     /// The directory given to the gateway to find callbacks in.
     #[must_use]
     pub fn plugins(&self) -> PathBuf {
-        let given = self.plugin_dir.clone().unwrap_or_else(|| self.programs());
-        // The configs that name it lie in a folder of their own.
-        std::path::absolute(&given).unwrap_or(given)
+        plugins_or_beside(self.plugin_dir.as_deref(), &self.programs())
     }
+}
+
+/// The directory `given`, or the one of the running program.
+#[must_use]
+pub fn programs_or_own(given: Option<&Path>) -> PathBuf {
+    given.map(Path::to_owned).unwrap_or_else(|| {
+        let own = std::env::current_exe().unwrap_or_default();
+        own.parent().map(Path::to_owned).unwrap_or_default()
+    })
+}
+
+/// The directory `given`, or that of the programs. Absolute, since the configs that name it lie in
+/// a folder of their own.
+#[must_use]
+pub fn plugins_or_beside(given: Option<&Path>, programs: &Path) -> PathBuf {
+    let chosen = given.unwrap_or(programs);
+    std::path::absolute(chosen).unwrap_or_else(|_| chosen.to_owned())
 }
 
 /// The installed nginx; Debian puts it where users other than root do not look.

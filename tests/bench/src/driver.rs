@@ -61,6 +61,7 @@ pub async fn run(options: &Options) -> Result<Report, BenchError> {
         plugins: &plugins,
         nginx: installed_nginx(),
         workloads: &workloads,
+        under_valgrind: false,
     };
     let startup = start_gateway(options, &setup)?;
     let proxies = start_proxies(options, &setup)?;

@@ -6,7 +6,11 @@
 //! accounting, divided by the requests (or stream chunks) the upstream counted. Proxies take turns
 //! within every round, medians over rounds are printed, and ratios to nginx of the same run are
 //! the figures that carry over from one machine to another.
+//!
+//! `src/bin/callgate-budget.rs` counts instructions instead, with the same proxies, upstream and
+//! load generator: see `budget`.
 
+pub mod budget;
 pub mod cli;
 pub mod driver;
 pub mod hooks;
@@ -21,5 +25,7 @@ pub mod load;
 pub mod process;
 pub mod prompt;
 pub mod relay;
+pub mod signals;
+mod table;
 pub mod upstream;
 pub mod wire;

@@ -18,7 +18,7 @@ use crate::wire::{Wire, WireError};
 use crate::workload::Workload;
 
 /// No workload takes a healthy proxy anywhere near this long.
-const RUN_LIMIT: Duration = Duration::from_secs(120);
+const RUN_LIMIT: Duration = Duration::from_secs(300);
 const DONE: &[u8] = b"data: [DONE]\n\n";
 const MAX_SHOWN: usize = 400;
 /// Per connection, before anything is counted.

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -81,29 +82,61 @@ async fn run(
     workload: &Workload,
     upstream: SocketAddr,
 ) -> Result<Sample, MeasureError> {
-    let failed =
-        |source| MeasureError::Load { proxy: proxy.kind.title(), workload: workload.name, source };
-    let mut session = Session::open(proxy.process.address, workload).await.map_err(failed)?;
-    let counts_before = upstream_counts(upstream).await.map_err(MeasureError::Upstream)?;
+    let title = proxy.kind.title();
+    let mut session = open_session(proxy.process.address, title, workload).await?;
     let before = proxy.process.usage()?;
-    let elapsed = session.run(workload.requests).await.map_err(failed)?;
+    let run = counted_run(&mut session, title, workload, upstream).await?;
     let after = proxy.process.usage()?;
-    let counts_after = upstream_counts(upstream).await.map_err(MeasureError::Upstream)?;
-    let found = Counts {
-        requests: counts_after.requests - counts_before.requests,
-        chunks: counts_after.chunks - counts_before.chunks,
-    };
+    let units = f64::from(u32::try_from(run.units).unwrap_or(u32::MAX));
+    Ok(Sample {
+        cpu_us: (after.cpu - before.cpu).as_secs_f64() * 1e6 / units,
+        per_second: units / run.elapsed.as_secs_f64(),
+        resident_bytes: after.resident_bytes,
+    })
+}
+
+/// Connections to the proxy called `title`, warmed up.
+///
+/// # Errors
+/// When the proxy does not relay the upstream's answer.
+pub async fn open_session(
+    address: SocketAddr,
+    title: &'static str,
+    workload: &Workload,
+) -> Result<Session, MeasureError> {
+    let failed = |source| MeasureError::Load { proxy: title, workload: workload.name, source };
+    Session::open(address, workload).await.map_err(failed)
+}
+
+/// A run that the upstream has confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Chunks of streams, or requests.
+    pub units: u64,
+    pub elapsed: Duration,
+}
+
+/// Sends the workload's requests, and compares with what the upstream says it has answered.
+///
+/// # Errors
+/// When a reply was wrong or the upstream has not seen all of it.
+pub async fn counted_run(
+    session: &mut Session,
+    title: &'static str,
+    workload: &Workload,
+    upstream: SocketAddr,
+) -> Result<Run, MeasureError> {
+    let failed = |source| MeasureError::Load { proxy: title, workload: workload.name, source };
+    let before = upstream_counts(upstream).await.map_err(MeasureError::Upstream)?;
+    let elapsed = session.run(workload.requests).await.map_err(failed)?;
+    let after = upstream_counts(upstream).await.map_err(MeasureError::Upstream)?;
+    let found =
+        Counts { requests: after.requests - before.requests, chunks: after.chunks - before.chunks };
     let expected =
         Counts { requests: workload.requests, chunks: workload.requests * workload.events() };
     if found != expected {
-        let (proxy, workload) = (proxy.kind.title(), workload.name);
-        return Err(MeasureError::Count { proxy, workload, expected, found });
+        return Err(MeasureError::Count { proxy: title, workload: workload.name, expected, found });
     }
     let units = if found.chunks > 0 { found.chunks } else { found.requests };
-    let units = f64::from(u32::try_from(units).unwrap_or(u32::MAX));
-    Ok(Sample {
-        cpu_us: (after.cpu - before.cpu).as_secs_f64() * 1e6 / units,
-        per_second: units / elapsed.as_secs_f64(),
-        resident_bytes: after.resident_bytes,
-    })
+    Ok(Run { units, elapsed })
 }

@@ -22,6 +22,9 @@ pub struct Proxy {
     pub idle: Usage,
 }
 
+/// A program and its arguments.
+pub type ProxyCommand = (PathBuf, Vec<OsString>);
+
 /// Which proxy it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -42,6 +45,9 @@ pub struct Setup<'a> {
     pub plugins: &'a Path,
     pub nginx: Option<PathBuf>,
     pub workloads: &'a [Workload],
+    /// The gateway gets one worker whatever CPUs there are, and tries no plugin: under valgrind a
+    /// program cannot start itself.
+    pub under_valgrind: bool,
 }
 
 /// Why a proxy is not there to be measured.
@@ -53,6 +59,8 @@ pub enum SetupError {
     Write { path: PathBuf, source: io::Error },
     #[error("expected the program `{0}`, found nothing there; build with `cargo build --release`")]
     NotBuilt(PathBuf),
+    #[error("expected nginx, found none; install it (on Debian: apt-get install nginx-light)")]
+    NoNginx,
 }
 
 impl Kind {
@@ -67,7 +75,9 @@ impl Kind {
         }
     }
 
-    fn file_stem(self) -> &'static str {
+    /// Its name in names of files.
+    #[must_use]
+    pub fn file_stem(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Relay => "relay",
@@ -99,24 +109,40 @@ impl Setup<'_> {
     /// # Errors
     /// When the program is missing, refuses its configuration or does not listen.
     pub fn start(&self, kind: Kind) -> Result<Option<Proxy>, SetupError> {
+        if kind == Kind::Nginx && self.nginx.is_none() {
+            return Ok(None);
+        }
         let port = free_port()?;
-        let (program, arguments) = match kind {
-            Kind::Nginx => match &self.nginx {
-                Some(nginx) => (nginx.clone(), self.nginx_arguments(port)?),
-                None => return Ok(None),
-            },
-            Kind::Relay => (
-                built(self.programs, "bench-relay")?,
-                strings(["--port", &port.to_string(), "--upstream", &self.upstream.to_string()]),
-            ),
-            Kind::Gateway => self.gateway(kind, port, &[])?,
-            Kind::GatewayWithCallbacks => self.gateway(kind, port, &["routing", "rate_limit"])?,
-        };
-        let log = self.directory.join(kind.file_stem()).with_extension("log");
+        let (program, arguments) = self.command(kind, port)?;
         let place = (self.cores, Place::ProxyCore);
-        let process = Process::start(&program, arguments, place, port, &log)?;
+        let process = Process::start(&program, arguments, place, port, &self.log(kind))?;
         let idle = process.usage()?;
         Ok(Some(Proxy { kind, process, idle }))
+    }
+
+    /// The program and the arguments that start a proxy on `port`, its configuration written.
+    ///
+    /// # Errors
+    /// When the program is missing or the configuration cannot be written.
+    pub fn command(&self, kind: Kind, port: u16) -> Result<ProxyCommand, SetupError> {
+        match kind {
+            Kind::Nginx => {
+                let nginx = self.nginx.clone().ok_or(SetupError::NoNginx)?;
+                Ok((nginx, self.nginx_arguments(port)?))
+            }
+            Kind::Relay => Ok((
+                built(self.programs, "bench-relay")?,
+                strings(["--port", &port.to_string(), "--upstream", &self.upstream.to_string()]),
+            )),
+            Kind::Gateway => self.gateway(kind, port, &[]),
+            Kind::GatewayWithCallbacks => self.gateway(kind, port, &["routing", "rate_limit"]),
+        }
+    }
+
+    /// Where a proxy's output goes.
+    #[must_use]
+    pub fn log(&self, kind: Kind) -> PathBuf {
+        self.directory.join(kind.file_stem()).with_extension("log")
     }
 
     fn nginx_arguments(&self, port: u16) -> Result<Vec<OsString>, SetupError> {
@@ -140,12 +166,19 @@ impl Setup<'_> {
         kind: Kind,
         port: u16,
         callbacks: &[&str],
-    ) -> Result<(PathBuf, Vec<OsString>), SetupError> {
+    ) -> Result<ProxyCommand, SetupError> {
         let config = self.directory.join(kind.file_stem()).with_extension("yaml");
-        let written = gateway_config(self.upstream, self.workloads, callbacks);
+        let mut written = gateway_config(self.upstream, self.workloads, callbacks);
+        if self.under_valgrind {
+            written["callgate"] = json!({"probe": "never"});
+        }
         write(&config, &format!("{written:#}\n"))?;
         let program = built(self.programs, "callgate")?;
-        Ok((program, gateway_arguments(&config, port, self.plugins)))
+        let mut arguments = gateway_arguments(&config, port, self.plugins);
+        if self.under_valgrind {
+            arguments.extend(strings(["--num_workers", "1"]));
+        }
+        Ok((program, arguments))
     }
 }
 

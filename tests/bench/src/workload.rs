@@ -71,6 +71,28 @@ impl Workload {
     }
 }
 
+/// What the instruction budget counts: one connection, so that every call finds the proxy idle.
+/// Chunks of the stream are far enough apart to arrive one by one even under valgrind.
+#[must_use]
+pub fn counted_workloads() -> Vec<Workload> {
+    let small = Workload {
+        name: "small body",
+        body_bytes: 0,
+        model_place: ModelPlace::First,
+        stream: None,
+        connections: 1,
+        requests: 300,
+        figure: None,
+    };
+    let paced = Pattern { writes: 50, events_per_write: 1, pace_ms: 10 };
+    vec![
+        small.clone(),
+        Workload { name: "50 KB body", body_bytes: 50_000, requests: 200, ..small.clone() },
+        Workload { name: "500 KB body", body_bytes: 500_000, requests: 60, ..small.clone() },
+        Workload { name: "paced stream", stream: Some(paced), requests: 20, ..small },
+    ]
+}
+
 /// All workloads; `quick` keeps every kind and cuts the amounts, to see that everything works.
 #[must_use]
 pub fn workloads(quick: bool) -> Vec<Workload> {

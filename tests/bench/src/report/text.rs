@@ -4,9 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{Cell, Report, mib};
 use crate::proxies::Kind;
-
-/// Between two columns.
-const GAP: &str = "  ";
+use crate::table::table;
 
 impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -103,23 +101,4 @@ impl Report {
         });
         table(formatter, &std::iter::once(head).chain(rows).collect::<Vec<_>>())
     }
-}
-
-/// The first column to the left, the others to the right.
-fn table(formatter: &mut Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max()
-    };
-    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
-    for row in rows {
-        for (column, (text, width)) in row.iter().zip(&widths).enumerate() {
-            match column {
-                0 => write!(formatter, "{GAP}{text:<width$}")?,
-                _ => write!(formatter, "{GAP}{text:>width$}")?,
-            }
-        }
-        writeln!(formatter)?;
-    }
-    Ok(())
 }

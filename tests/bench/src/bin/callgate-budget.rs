@@ -1,0 +1,34 @@
+//! `callgate-budget`: counts instructions and allocations per call and holds them against the
+//! record. Everything is in the library; here are the runtime and the exit status.
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use callgate_bench::budget::cli::Options;
+use callgate_bench::budget::{self, Outcome};
+use callgate_bench::signals::{until_interrupted, with_causes};
+use clap::Parser;
+
+const GROWN: u8 = 1;
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    match count_and_print(&Options::parse()) {
+        Ok(outcome) if !outcome.kept() => ExitCode::from(GROWN),
+        Ok(outcome) if outcome.recorded() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(FAILED),
+        Err(error) => {
+            let text = with_causes(error.as_ref());
+            let _ = writeln!(std::io::stderr(), "nothing compared: {text}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn count_and_print(options: &Options) -> Result<Outcome, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(until_interrupted(budget::run(options)))?;
+    write!(std::io::stdout(), "{outcome}")?;
+    Ok(outcome)
+}

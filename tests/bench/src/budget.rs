@@ -1,0 +1,147 @@
+//! The instruction budget: how many instructions and allocations a call costs, counted by
+//! valgrind's callgrind. Counts hold on any machine of the same target, so they can be recorded
+//! in the repository and compared; the benchmark's times cannot. Called by `callgate-budget`.
+//!
+//! Every figure comes from a process of its own, so that it depends on nothing but its workload.
+//! One connection sends one request after the other: how calls share a worker is not counted.
+
+pub mod cli;
+mod count;
+mod dump;
+mod record;
+mod text;
+mod valgrind;
+mod verdict;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use count::{CountError, Counted};
+pub use dump::{DumpError, Totals};
+pub use record::{Cost, Figure, Origin, Record, RecordError};
+pub use valgrind::ValgrindError;
+pub use verdict::{Change, Measure, Verdict};
+
+use crate::process::{Cores, ProcessError};
+use crate::proxies::{Kind, Setup, SetupError};
+use crate::workload::{Workload, counted_workloads};
+use cli::Options;
+use count::Counter;
+use valgrind::Callgrind;
+
+/// What is counted, in the order of the table's columns.
+pub const KINDS: [Kind; 3] = [Kind::Relay, Kind::Gateway, Kind::GatewayWithCallbacks];
+
+/// Why there is nothing to compare.
+#[derive(Debug, Error)]
+pub enum BudgetError {
+    #[error("`{path}` cannot be made")]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("no workload's name contains `{text}`; there are `{names}`")]
+    NoWorkload { text: String, names: String },
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Valgrind(#[from] ValgrindError),
+    #[error(transparent)]
+    Count(#[from] CountError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// What one invocation found out.
+#[derive(Debug)]
+pub struct Outcome {
+    pub counted: Vec<Counted>,
+    pub origin: Origin,
+    /// Against the record; none when the record was written instead.
+    pub verdict: Option<Verdict>,
+    pub record: PathBuf,
+}
+
+impl Outcome {
+    /// Whether every figure was recorded and none has grown.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.verdict.as_ref().is_none_or(|verdict| verdict.grown.is_empty())
+    }
+
+    /// Whether there was a recorded figure for all that was counted.
+    #[must_use]
+    pub fn recorded(&self) -> bool {
+        self.verdict.as_ref().is_none_or(|verdict| verdict.unrecorded.is_empty())
+    }
+}
+
+/// Counts what `options` ask for, then compares it with the record or writes it there.
+///
+/// # Errors
+/// When valgrind or a program is missing, when an exchange was not as it should be, or when the
+/// record cannot be read or written.
+pub async fn run(options: &Options) -> Result<Outcome, BudgetError> {
+    let callgrind = Callgrind::installed()?;
+    // Before minutes are spent on figures that could not be compared.
+    let mut record = Record::read(&options.record_file)?;
+    let origin = Origin::found(callgrind.version(), &options.programs());
+    let counted = count_all(options).await?;
+    let verdict = if options.record {
+        record.replace(&counted, origin.clone());
+        record.write(&options.record_file)?;
+        None
+    } else {
+        Some(Verdict::of(&counted, &record))
+    };
+    Ok(Outcome { counted, origin, verdict, record: options.record_file.clone() })
+}
+
+async fn count_all(options: &Options) -> Result<Vec<Counted>, BudgetError> {
+    let chosen = chosen_workloads(options)?;
+    let (programs, plugins, dumps) = (options.programs(), options.plugins(), options.dumps());
+    make_directory(&dumps)?;
+    let scratch = tempfile::tempdir()
+        .map_err(|source| BudgetError::Directory { path: std::env::temp_dir(), source })?;
+    let cores = Cores::shared()?;
+    let upstream = Setup::start_upstream(&cores, &programs, scratch.path())?;
+    let setup = Setup {
+        cores: &cores,
+        directory: scratch.path(),
+        upstream: upstream.address,
+        programs: &programs,
+        plugins: &plugins,
+        nginx: None,
+        // All of them, so that the configuration is the same whatever was chosen.
+        workloads: &counted_workloads(),
+        under_valgrind: true,
+    };
+    let counter = Counter { setup: &setup, dumps: &dumps };
+    let mut counted = Vec::new();
+    for workload in &chosen {
+        for kind in KINDS {
+            // Progress is a courtesy: a closed standard error must not end the run.
+            let _ = writeln!(io::stderr(), "counting: {}, {}", workload.name, kind.title());
+            counted.push(counter.count(kind, workload).await?);
+        }
+    }
+    Ok(counted)
+}
+
+fn chosen_workloads(options: &Options) -> Result<Vec<Workload>, BudgetError> {
+    let mut chosen = counted_workloads();
+    if let Some(text) = &options.only {
+        chosen.retain(|workload| workload.name.contains(text));
+        if chosen.is_empty() {
+            let names: Vec<_> = counted_workloads().iter().map(|workload| workload.name).collect();
+            return Err(BudgetError::NoWorkload { text: text.clone(), names: names.join("`, `") });
+        }
+    }
+    Ok(chosen)
+}
+
+fn make_directory(path: &Path) -> Result<(), BudgetError> {
+    std::fs::create_dir_all(path)
+        .map_err(|source| BudgetError::Directory { path: path.to_owned(), source })
+}
