@@ -1,9 +1,14 @@
 //! From a config to a running gateway, and the same without running it (`check`).
 
+mod check;
+
+pub use check::{Report, check};
+use check::{as_line, counts, verdict};
+
 use crate::{
     app::App,
     callbacks::{self, Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable},
-    cli::{Address, Check, Serve, Source},
+    cli::{Address, Serve, Source},
     config::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
         UnknownKeys, quoted,
@@ -15,7 +20,6 @@ use crate::{
     telemetry,
 };
 use std::{
-    fmt::Write as _,
     net::{IpAddr, ToSocketAddrs as _},
     path::Path,
     sync::Arc,
@@ -25,6 +29,9 @@ use tracing::Level;
 
 /// How long callbacks may take to end.
 const CALLBACKS_END: Duration = Duration::from_secs(8);
+
+/// Which log lines are written.
+const RUST_LOG: &str = "RUST_LOG";
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,15 +63,9 @@ impl BootError {
         let Self::Problems(Problems(problems)) = self else {
             return vec![(Level::ERROR, format!("not started: {self}"))];
         };
-        let level = |problem: &Problem| {
-            if problem.is_error() { Level::ERROR } else { Level::WARN }
-        };
-        let mut lines: Vec<_> =
-            problems.iter().map(|problem| (level(problem), problem.to_string())).collect();
-        let errors = problems.iter().filter(|problem| problem.is_error()).count();
-        let warnings = problems.len() - errors;
-        let counts = format!("{} and {}", counted(errors, "error"), counted(warnings, "warning"));
-        lines.push((Level::ERROR, format!("not started: {counts}")));
+        let mut lines: Vec<_> = problems.iter().map(as_line).collect();
+        let (errors, warnings) = counts(problems);
+        lines.push((Level::ERROR, format!("not started: {errors} and {warnings}")));
         lines
     }
 }
@@ -112,7 +113,8 @@ struct Purpose<'a> {
 /// # Errors
 /// All problems of all parts at once.
 pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Problems> {
-    assemble(source, Purpose { address, safe_mode: false, occasion: Occasion::Check })
+    let occasion = Occasion::Check { retry: false };
+    assemble(source, Purpose { address, safe_mode: false, occasion })
 }
 
 /// `RUST_LOG`, or what LiteLLM's options say in its place. Nothing is said here of a file that cannot
@@ -120,30 +122,50 @@ pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Proble
 #[must_use]
 pub fn log_filter(source: &Source) -> Option<String> {
     let environment = Environment::load(&source.config, source.env_file.as_deref());
-    let wanted = environment.ok().and_then(|it| it.filled_var("RUST_LOG").map(str::to_owned));
+    let wanted = environment.ok().and_then(|it| it.filled_var(RUST_LOG).map(str::to_owned));
     wanted.or_else(|| source.litellm.debug.then(|| "info,callgate=debug".to_owned()))
 }
 
+/// Reads and builds, and takes the values of variables out of what there is to say.
 fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
-    let Purpose { address, safe_mode, occasion } = purpose;
     let environment = Environment::load(&source.config, source.env_file.as_deref())
         .map_err(|problem| Problems(vec![problem]))?;
     let unknown = if source.strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };
-    let mut config = config::load(&source.config, &environment, unknown)?;
+    let config = config::load(&source.config, &environment, unknown)?;
+    let hidden = config.hidden.clone();
+    let mask = |problems: &mut Vec<Problem>| problems.iter_mut().for_each(|it| it.mask(&hidden));
+    match assemble_config(source, purpose, &environment, config) {
+        Ok(mut built) => {
+            mask(&mut built.warnings);
+            mask(&mut built.said);
+            built.left_out.iter_mut().for_each(|it| hidden.mask_in_place(&mut it.reason));
+            Ok(built)
+        }
+        Err(mut problems) => {
+            mask(&mut problems.0);
+            Err(problems)
+        }
+    }
+}
+
+fn assemble_config(
+    source: &Source,
+    purpose: Purpose<'_>,
+    environment: &Environment,
+    mut config: Config,
+) -> Result<Built, Problems> {
+    let Purpose { address, safe_mode, occasion } = purpose;
     let strict = source.strict || config.gateway.strict;
     let mut problems = source.litellm.problems.clone();
     problems.append(&mut config.problems);
-    if occasion == Occasion::Check {
-        // A start says it in the log, which it is about.
-        problems.extend(misread_filter(source, &environment));
-    }
+    problems.extend(misread_filter(environment));
     let incomplete = problems.iter().any(Problem::is_error);
     config.litellm.request_timeout =
         source.litellm.request_timeout.or(config.litellm.request_timeout);
     config.litellm.drop_params |= source.litellm.drop_params;
     let listens = address.is_some();
     let address =
-        keep_one(address.unwrap_or(&Address::default()).resolve(&environment), &mut problems)
+        keep_one(address.unwrap_or(&Address::default()).resolve(environment), &mut problems)
             .unwrap_or_default();
     if listens && !address.0.is_empty() {
         problems.extend(address_problems(&config, &address.0));
@@ -211,9 +233,12 @@ fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
 }
 
 /// What is wrong with `RUST_LOG`.
-fn misread_filter(source: &Source, environment: &Environment) -> Option<Problem> {
-    let complaint = telemetry::misread(environment.filled_var("RUST_LOG"))?;
-    Some(Problem::warning(Place::whole_file(&source.config), complaint))
+fn misread_filter(environment: &Environment) -> Option<Problem> {
+    let found = telemetry::misread(environment.filled_var(RUST_LOG))?;
+    let text = format!("expected a level or `target=level`, found `{}`", quoted(&found));
+    Some(
+        Problem::warning(Environment::place_of(RUST_LOG), text).remedy("until then `info` is used"),
+    )
 }
 
 /// What speaks against serving the config at this host.
@@ -253,7 +278,7 @@ fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Pr
     let problem = |(name, text): (String, String)| {
         let entry = config.callbacks.iter().find(|entry| entry.called() == name);
         let place = entry.map_or_else(|| Place::whole_file(&config.file), |it| it.place.clone());
-        Problem::warning(place, format!("callback `{name}`: {text}"))
+        Problem::warning(place, format!("callback `{}`: {text}", quoted(&name)))
     };
     gathered.into_iter().map(problem).collect()
 }
@@ -290,7 +315,7 @@ pub(crate) fn search_path(
 /// Safe mode: the config is served as if it listed none. What that turns off is said.
 fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
     let left_out = std::mem::take(&mut config.callbacks);
-    let names = left_out.iter().map(|it| format!("`{}`", it.called()));
+    let names = left_out.iter().map(|it| format!("`{}`", quoted(it.called())));
     let names = names.collect::<Vec<_>>().join(", ");
     let place = left_out.first()?.place.clone();
     let text = format!(
@@ -398,62 +423,6 @@ impl Ready {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// The report of `check`: what a start with the same options would say, and what only a call shows.
-///
-/// # Errors
-/// The same report, when something refuses the start.
-pub fn check(options: &Check) -> Result<String, String> {
-    let Check { source, address } = options;
-    let mut built = build(source, Some(address)).map_err(|problems| refusal(problems.0))?;
-    let mut problems = std::mem::take(&mut built.warnings);
-    problems.append(&mut built.said);
-    let found = callbacks::disagreements(&built.plugins, &built.deployments);
-    let strict = source.strict || built.config.gateway.strict;
-    // Without any, the start would have been refused already.
-    problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));
-    problems.extend(found);
-    if problems.iter().any(Problem::is_error) {
-        return Err(refusal(problems));
-    }
-    config::problem::sort(&mut problems);
-    built.warnings = problems;
-    let mut report = list(&Problems(built.warnings.clone()));
-    if !report.is_empty() {
-        report.push('\n');
-    }
-    let table = StartupTable::of(&built.plugins).to_string();
-    if !table.is_empty() {
-        let _ = writeln!(report, "{table}");
-    }
-    report.push_str(&verdict(&built));
-    Ok(report)
-}
-
-/// The problems, and in the last line how many.
-fn refusal(mut problems: Vec<Problem>) -> String {
-    config::problem::sort(&mut problems);
-    let errors = problems.iter().filter(|problem| problem.is_error()).count();
-    let warnings = problems.len() - errors;
-    let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
-    format!("{}\n{counts}", list(&Problems(problems)))
-}
-
-/// That there is nothing against a start, in one line.
-fn verdict(built: &Built) -> String {
-    let deployments = &built.deployments;
-    let patterns = deployments.all().iter().filter(|it| it.model_name.contains('*')).count();
-    let mut parts = vec![counted(deployments.models().len(), "model")];
-    if patterns > 0 {
-        parts.push(counted(patterns, "wildcard"));
-    }
-    parts.push(counted(built.plugins.len(), "callback"));
-    let warnings = match built.warnings.len() + built.said.len() {
-        0 => String::new(),
-        count => format!(", {}", counted(count, "warning")),
-    };
-    format!("config OK ({}){warnings}", parts.join(", "))
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -1,9 +1,11 @@
 //! The command line, spelled as LiteLLM's where both have an option.
 
 mod litellm;
+mod misread;
 mod plugin;
 
 pub use litellm::LitellmOptions;
+pub use misread::Misread;
 
 /// `plugin check`, beside the `check` of a config.
 pub use plugin::Check as CheckPlugin;
@@ -11,16 +13,13 @@ pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
 
 use crate::{
     callbacks,
-    config::{Environment, Place, Problem},
+    config::{Environment, Problem, quoted},
 };
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser as _},
 };
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, path::PathBuf};
 
 /// An LLM gateway on a LiteLLM config, extended with native callbacks.
 #[derive(Debug, Parser)]
@@ -38,7 +37,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Say everything that is wrong with a config and its callbacks, without listening.
-    Check(Check),
+    Check(Serve),
     /// Try a plugin, in a process started for that alone.
     #[command(name = callbacks::PROBE, hide = true)]
     Probe,
@@ -58,7 +57,7 @@ fn port(text: &str) -> Result<u16, String> {
     if text.is_empty() {
         return Ok(PORT);
     }
-    text.parse().map_err(|_| format!("expected a number from 0 to 65535, found `{text}`"))
+    text.parse().map_err(|_| format!("expected a number from 0 to 65535, found `{}`", quoted(text)))
 }
 
 fn config_file(path: OsString) -> PathBuf {
@@ -91,15 +90,12 @@ impl Address {
             (None, Some(text)) => port(text),
             (None, None) => Ok(PORT),
         };
-        let port = port.map_err(|text| {
-            let place = Path::new("environment");
-            Problem::error(Place { path: "PORT".to_owned(), ..Place::whole_file(place) }, text)
-        })?;
+        let port = port.map_err(|text| Problem::error(Environment::place_of("PORT"), text))?;
         Ok((bare.to_owned(), port))
     }
 }
 
-/// Options of serving.
+/// Options of a start, which `check` takes as well: its verdict hangs on them.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Which config.
@@ -114,7 +110,8 @@ pub struct Serve {
     /// Load callbacks even if an earlier start ended while it loaded them.
     #[arg(long)]
     pub retry: bool,
-    /// How log lines look; the default is pretty on a terminal and JSON elsewhere.
+    /// How log lines look; the default is pretty on a terminal and JSON elsewhere. `check` speaks to
+    /// people unless JSON is asked for.
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
 }
@@ -146,17 +143,6 @@ pub struct Source {
     pub litellm: LitellmOptions,
 }
 
-/// Options of `check`.
-#[derive(Debug, Args)]
-pub struct Check {
-    /// Which config.
-    #[command(flatten)]
-    pub source: Source,
-    /// Where it is meant to be served.
-    #[command(flatten)]
-    pub address: Address,
-}
-
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
@@ -181,6 +167,19 @@ pub enum LogFormat {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use std::path::Path;
+
+    #[test]
+    fn check_takes_whatever_changes_the_verdict_of_a_start() {
+        let options = ["--strict", "--safe-mode", "--retry", "--log-format", "json", "--port", "1"];
+        let line = |command: &[&str]| {
+            Cli::try_parse_from([&["callgate"], command, &options].concat()).unwrap()
+        };
+        let Some(Command::Check(checked)) = line(&["check"]).command else { panic!("no check") };
+        let started = line(&[]).serve;
+        assert_eq!(format!("{checked:?}"), format!("{started:?}"));
+        assert!(checked.safe_mode && checked.retry);
+    }
 
     #[test]
     fn the_definition_is_consistent() {

@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::secret::Secret;
+use crate::secret::{Masking, Secret};
 
 pub(crate) mod problem;
 
@@ -25,6 +25,7 @@ mod json;
 mod litellm;
 mod model_list;
 pub(crate) mod pin;
+mod quote;
 mod reader;
 mod router;
 mod section;
@@ -35,12 +36,12 @@ mod upstream;
 mod web;
 mod yaml;
 
+pub(crate) use callbacks::is_file_name;
 pub(crate) use callbacks::setting_path;
 pub use callbacks::{
     BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
     SettingPlaces,
 };
-pub(crate) use callbacks::{is_file_name, quoted};
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};
@@ -48,6 +49,7 @@ pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
 pub use problem::{Place, Problem, Problems, Severity};
+pub(crate) use quote::quoted;
 pub use router::{Alias, RouterSettings};
 pub(crate) use section::closest;
 pub use setting::{Setting, Unset};
@@ -94,6 +96,8 @@ pub struct Config {
     pub gateway: GatewaySettings,
     /// The variables the config was expanded with, its own `environment_variables` included.
     pub environment: Environment,
+    /// Takes the values of the variables that the config refers to out of what is said of it.
+    pub(crate) hidden: Masking,
     /// All there is to say about the file, in its order. With an error among them the config must
     /// not be run on: what was wrong is left out of it.
     pub problems: Vec<Problem>,
@@ -211,6 +215,8 @@ fn read(
     let mut reader = Reader { env: &environment, ..reader };
     let mut config = sections(&mut reader, root);
     config.problems = reader.problems;
+    config.hidden = reader.hidden.masking();
+    config.problems.iter_mut().for_each(|it| it.mask(&config.hidden));
     problem::sort(&mut config.problems);
     config.environment = environment;
     Ok(config)
@@ -290,6 +296,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         router,
         gateway,
         environment: Environment::default(),
+        hidden: Masking::default(),
         problems: Vec::new(),
     }
 }

@@ -4,18 +4,16 @@ use callgate::{
     boot,
     callbacks::{self, CrashWatch},
     child,
-    cli::{Check, Cli, Command, LitellmOptions, Serve},
+    cli::{Cli, Command, LitellmOptions, LogFormat, Misread, Serve},
     demo, descriptors, memory,
     server::Stop,
     telemetry, workbench,
 };
-use clap::{
-    Parser as _,
-    error::{ContextKind, ContextValue},
-};
+use clap::Parser as _;
 use plugin_api::{PROBE_VARIABLE, is_probe};
 use std::{
     env,
+    ffi::OsString,
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
     process::{self, ExitCode},
@@ -35,75 +33,95 @@ const LAST_LINES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     memory::bound();
-    let (line, litellm) = LitellmOptions::take_off(env::args_os());
+    let given: Vec<_> = env::args_os().collect();
+    let (line, litellm) = LitellmOptions::take_off(given.iter().cloned());
     let mut cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
-        Err(error) => misread(&error),
+        Err(error) => return misread(&error, &given),
     };
     if let Some(Command::Check(check)) = &mut cli.command {
         check.source.litellm = litellm;
     } else {
         cli.serve.source.litellm = litellm;
     }
-    if cli.command.is_none() && cli.serve.source.litellm.only_check {
-        let Serve { source, address, .. } = cli.serve;
-        return check(&Check { source, address });
-    }
-    if let Some(Command::Probe) = cli.command {
-        return match callbacks::run_probe() {
+    match cli.command {
+        None if cli.serve.source.litellm.only_check => check(&cli.serve),
+        None => start(cli.serve),
+        Some(Command::Check(options)) => check(&options),
+        Some(Command::Probe) => match callbacks::run_probe() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&format!("not for use by hand, or it cannot begin: {error}")),
-        };
+        },
+        Some(Command::Demo(options)) => {
+            if let Err(sentence) = in_earnest() {
+                return complain(&sentence);
+            }
+            watched(|| in_runtime(demo::run(options)))
+        }
+        Some(Command::Plugin(plugin)) => watched(|| finish(&workbench::run(plugin.tool))),
     }
-    if matches!(cli.command, None | Some(Command::Demo(_)))
-        && let Err(error) = in_earnest()
-    {
-        return complain(&format!(
-            "cannot start itself again without `{PROBE_VARIABLE}`: {error}; unset it"
-        ));
-    }
+}
+
+/// With child processes, and with a name for whatever ends this process before its end.
+fn watched(work: impl FnOnce() -> ExitCode) -> ExitCode {
     child::enable();
     // To its end: from then on, whoever calls `exit` is `main`.
     let _watch = CrashWatch::start();
-    match cli.command {
-        Some(Command::Check(options)) => check(&options),
-        Some(Command::Demo(options)) => in_runtime(demo::run(options)),
-        Some(Command::Plugin(plugin)) => finish(&workbench::run(plugin.tool)),
-        Some(Command::Probe) | None => {
-            telemetry::start(cli.serve.log_format, boot::log_filter(&cli.serve.source).as_deref());
-            in_runtime(serve(cli.serve))
-        }
-    }
+    work()
 }
 
-/// Says what is wrong with the command line, and ends. An option may be one of LiteLLM's misspelt,
-/// which the parser does not know.
-fn misread(error: &clap::Error) -> ! {
-    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
-        && error.get(ContextKind::SuggestedArg).is_none()
-        && let Some(near) = LitellmOptions::closest(word)
-    {
-        let _ = writeln!(
-            std::io::stderr(),
-            "error: unexpected argument `{word}`; did you mean `{near}`?"
-        );
-        process::exit(error.exit_code());
+fn start(options: Serve) -> ExitCode {
+    if let Err(sentence) = in_earnest() {
+        telemetry::start(options.log_format, None);
+        return not_started(&sentence, ExitCode::FAILURE);
     }
-    error.exit()
+    watched(|| {
+        telemetry::start(options.log_format, boot::log_filter(&options.source).as_deref());
+        in_runtime(serve(options))
+    })
+}
+
+/// The last line of a start that is none, in the form of the log.
+fn not_started(why: &str, code: ExitCode) -> ExitCode {
+    telemetry::complain(Level::ERROR, &format!("not started: {why}"));
+    telemetry::flush(LOG_PATIENCE, LAST_LINES);
+    code
+}
+
+/// Says what is wrong with the command line, in the form of the log where a start was asked for.
+fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if !error.use_stderr() {
+        // `--help`, `--version`.
+        return error.print().map_or(ExitCode::FAILURE, |()| code);
+    }
+    let misread = Misread::of(error);
+    telemetry::start(LogFormat::of_unread(line), None);
+    if telemetry::is_json() {
+        return not_started(&misread.sentence, code);
+    }
+    let _ = writeln!(io::stderr(), "{}", misread.whole);
+    code
 }
 
 /// Says everything that is wrong.
-fn check(options: &Check) -> ExitCode {
-    child::enable();
+fn check(options: &Serve) -> ExitCode {
     if let Err(error) = on_trial() {
         return complain(&format!(
             "error: cannot start itself again to try callbacks: {error}; is /proc mounted?"
         ));
     }
-    match boot::check(options) {
-        Ok(report) => print(&report),
-        Err(report) => complain(&report),
-    }
+    let as_log = options.log_format == Some(LogFormat::Json);
+    watched(|| match boot::check(options) {
+        report if as_log => {
+            telemetry::start(options.log_format, None);
+            report.lines().iter().for_each(|(level, line)| telemetry::complain(*level, line));
+            telemetry::flush(LOG_PATIENCE, LAST_LINES);
+            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        report if report.passed() => print(&report.to_string()),
+        report => complain(&report.to_string()),
+    })
 }
 
 /// Starts this program anew, unless that has been done, as a process that only tries plugins out:
@@ -117,11 +135,15 @@ fn on_trial() -> io::Result<()> {
 
 /// Starts this program anew without the mark of a trial, should it have been given one: a callback of
 /// a gateway that serves must not take itself to be tried.
-fn in_earnest() -> io::Result<()> {
+fn in_earnest() -> Result<(), String> {
     if !is_probe() {
         return Ok(());
     }
-    Err(itself()?.env_remove(PROBE_VARIABLE).exec())
+    let error = match itself() {
+        Ok(mut anew) => anew.env_remove(PROBE_VARIABLE).exec(),
+        Err(error) => error,
+    };
+    Err(format!("cannot start itself again without `{PROBE_VARIABLE}`: {error}; unset it"))
 }
 
 /// This program with the same arguments. Without `/proc`, by the name it was started by.
@@ -198,7 +220,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             runtime.shutdown_background();
             code
         }
-        Err(error) => complain(&format!("cannot start the runtime: {error}")),
+        Err(error) => not_started(&format!("cannot start the runtime: {error}"), ExitCode::FAILURE),
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod masking;
 
-pub(crate) use masking::{Masking, Secrets, mask_one, names_a_secret};
+pub(crate) use masking::{Masking, Secrets, mask_one, names_a_secret, without_keys};
 
 use std::fmt;
 use std::sync::Arc;

@@ -44,7 +44,7 @@ static FILTER: OnceLock<Targets> = OnceLock::new();
 pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
-    let (filter, misread) = filter::read(wanted);
+    let (filter, _) = filter::read(wanted);
     let lines = *LINES.get_or_init(|| Lines { format, colours: terminal });
     sink::start(move |count, out| {
         let message = format!("{count} log lines were dropped");
@@ -56,18 +56,12 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let _ = FILTER.set(filter.clone());
     // A subscriber that is set already stays: tests start several gateways in one process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
-    if let Some(part) = misread {
-        tracing::warn!("{}", unread(&part));
-    }
 }
 
-/// What is wrong with `RUST_LOG`, as [`start`] would say it.
+/// The part of `RUST_LOG` that is none; [`start`] then writes what `info` would. Whoever builds the
+/// gateway says so.
 pub(crate) fn misread(wanted: Option<&str>) -> Option<String> {
-    filter::read(wanted).1.map(|part| unread(&part))
-}
-
-fn unread(part: &str) -> String {
-    format!("`RUST_LOG`: expected a level or `target=level`, found `{part}`; `info` is used")
+    filter::read(wanted).1
 }
 
 /// Logs warnings and errors alone, each at once: for a process that may die at any moment.
@@ -78,19 +72,24 @@ pub(crate) fn start_in_child() {
 }
 
 /// Whether lines are for machines.
-pub(crate) fn is_json() -> bool {
+#[must_use]
+pub fn is_json() -> bool {
     LINES.get().is_some_and(|lines| lines.format == LogFormat::Json)
 }
 
-/// Says why the gateway does not start, whatever `RUST_LOG` leaves out: as a line for machines, or
+/// Says why the gateway does not start, or what a check found, whatever `RUST_LOG` leaves out: as a line for machines, or
 /// as `callgate check` says it.
 pub fn complain(level: Level, message: &str) {
     if is_json() {
         Said { level, target: "callgate::boot", message, fields: &[] }.write();
         return;
     }
-    let severity = if level == Level::ERROR { "error" } else { "warning" };
-    let line = format!("{severity}: {}\n", one_line(message));
+    let severity = match level {
+        Level::ERROR => "error: ",
+        Level::WARN => "warning: ",
+        _ => "",
+    };
+    let line = format!("{severity}{}\n", one_line(message));
     sink::write(true, |_, out| out.extend_from_slice(line.as_bytes()));
 }
 

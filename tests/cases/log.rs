@@ -96,6 +96,36 @@ async fn a_refused_start_is_json_when_the_log_is() {
 }
 
 #[tokio::test]
+async fn a_command_line_that_cannot_be_read_is_json_when_the_log_is() {
+    for (arguments, said) in [
+        (&["--bogus"][..], "not started: unexpected argument '--bogus' found"),
+        (&["--port", "many"], "found `many`"),
+        (&["--num_wrokers", "4"], "did you mean `--num_workers`?"),
+        (&["serve"], "not started: the subcommand 'serve' cannot be used with: --config <FILE>; "),
+    ] {
+        let setup = Gateway::with_config(config(&[]));
+        let setup = arguments.iter().fold(setup, |setup, word| setup.arg(word));
+        let Ended { status, stderr, .. } = setup.ended().await;
+        let lines = lines(&stderr);
+        assert_eq!((status.code(), lines.len()), (Some(2), 1), "{stderr}");
+        assert_eq!(lines[0]["level"], "ERROR", "{stderr}");
+        assert!(lines[0]["message"].as_str().unwrap().contains(said), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_is_json_when_it_is_asked_for() {
+    let good = (config(&[]), "config OK (0 models, 0 callbacks), 1 warning");
+    let bad = (config(&[json!({})]), "2 errors, 0 warnings");
+    for (config, last) in [good, bad] {
+        let setup = Gateway::with_config(&config).arg("--log-format").arg("json");
+        let Ended { stdout, stderr, .. } = setup.check().await;
+        let lines = lines(&stderr);
+        assert_eq!((stdout.as_str(), lines.last().unwrap()["message"].as_str()), ("", Some(last)));
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_nobody_reads_holds_up_neither_calls_nor_the_end() {
     let upstream = upstream(Answer::default()).await;
     let broken = deployment("broken", "openai/x", "http://127.0.0.1:1/v1");

@@ -3,7 +3,7 @@
 
 use callgate_tests::config::{config, deployment, openai, with_callbacks, with_param};
 use callgate_tests::{Answer, Gateway, MASTER_KEY, Script, UPSTREAM_KEY, scripted};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const FROM_ENVIRONMENT: &str = "sk-environment-5d1e";
 const IN_HEADER: &str = "header-secret-b6a2";
@@ -71,6 +71,50 @@ async fn no_log_line_and_no_answer_holds_one() {
         for secret in SECRETS {
             let line = text.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "`{secret}` in the log");
+        }
+    }
+}
+
+/// In later rooms: deployments, callbacks, their settings, the address.
+#[tokio::test]
+async fn keys_in_the_wrong_place_and_values_of_variables_are_in_no_message() {
+    let model = |name: &str| json!({"model_name": name, "litellm_params": {"model": name}});
+    let limit = |limit: Value| json!({"name": "rate_limit", "settings": {"limits": [limit]}});
+    let rule = |rule: Value| json!({"name": "guardrail", "settings": {"rules": [rule]}});
+    for value in ["sk-live-4f9c2a", "os.environ/HELD", "${HELD}"] {
+        for (model, callback) in [
+            (model(&format!("{value}/x")), json!("routing")),
+            (model(value), json!("routing")),
+            (model("openai/x"), json!(value)),
+            (model("openai/x"), json!(format!("src.{value}"))),
+            (model("openai/x"), json!({"path": format!("./{value}.so"), "name": "a"})),
+            (
+                model("openai/x"),
+                json!({"name": "routing", "instance": value, "hooks": ["on_llm_end"]}),
+            ),
+            (
+                model("openai/x"),
+                json!({"name": "routing", "only": {"keys": [value], "models": [value]}}),
+            ),
+            (model("openai/x"), limit(json!({"provider": value, "requests": 1, "per": "1s"}))),
+            (model("openai/x"), limit(json!({"provider": "openai", "requests": 1, "per": value}))),
+            (
+                model("openai/x"),
+                limit(json!({"provider": "openai", "requests": value, "per": "1s"})),
+            ),
+            (model("openai/x"), rule(json!({"preset": value, "action": "mask"}))),
+            (model("openai/x"), rule(json!({"pattern": format!("({value}"), "action": "mask"}))),
+            (model("openai/x"), rule(json!({"pattern": "a", "action": value}))),
+        ] {
+            let config = with_callbacks(&[model.clone()], &json!([callback]));
+            let setup = Gateway::with_config(config).env("HELD", "hunter2-held").arg("--strict");
+            let checked = setup.clone().check().await;
+            let refused = setup.refused().await;
+            for said in [checked.stdout, checked.stderr, refused.stderr] {
+                for leak in ["4f9c2a", "hunter2"] {
+                    assert!(!said.contains(leak), "{model} {callback}: {said}");
+                }
+            }
         }
     }
 }

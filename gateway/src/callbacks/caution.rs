@@ -17,11 +17,14 @@ use crate::config::{CallbackEntry, Config, GatewaySettings, Place, Probing, Prob
 /// What a start is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// To say what is wrong.
-    Check,
-    /// To serve; `retry` loads also what an earlier start died of.
+    /// To say what is wrong. Nothing that is remembered is forgotten.
+    Check {
+        /// As for a start.
+        retry: bool,
+    },
+    /// To serve.
     Serve {
-        /// Whether the operator asked for it.
+        /// Whether the operator wants what an earlier start died of to be loaded too.
         retry: bool,
     },
 }
@@ -54,13 +57,17 @@ impl Caution {
         let mut past = Past::default();
         if let Some(cache) = &cache {
             past = Past::read(cache, config);
-            if let Occasion::Serve { retry } = occasion {
-                let warning = |text| Problem::warning(Place::whole_file(config), text);
-                problems.extend(past.crashes.iter().map(|crash| warning(crash.sentence())));
-                past.forget_crashes(cache);
-                if retry {
-                    past.forget_suspects(cache);
+            match occasion {
+                Occasion::Serve { retry } => {
+                    // In the log alone: it says nothing of the config, and `strict` is about that.
+                    past.crashes.iter().for_each(|it| tracing::warn!("{}", it.sentence()));
+                    past.forget_crashes(cache);
+                    if retry {
+                        past.forget_suspects(cache);
+                    }
                 }
+                Occasion::Check { retry: true } => past.pass_over_suspects(),
+                Occasion::Check { retry: false } => {}
             }
         }
         let record = cache.clone().and_then(|cache| {

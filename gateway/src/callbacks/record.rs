@@ -119,6 +119,12 @@ impl Past {
     }
 
     /// Suspects are suspected until a start has gone well with other files, or the operator says so.
+    /// As if there were none; the next start knows them again.
+    pub(super) fn pass_over_suspects(&mut self) {
+        self.suspects.clear();
+        self.suspect_files.clear();
+    }
+
     pub(super) fn forget_suspects(&mut self, cache: &CacheFolder) {
         self.suspects.clear();
         self.suspect_files.drain(..).for_each(|name| cache.remove(&name));

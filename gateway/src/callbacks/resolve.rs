@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::config::{CallbackEntry, closest, is_file_name, quoted};
+use crate::telemetry::{cut, one_line};
 
 /// Where plugins are looked for, and how strictly their files are judged.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +80,7 @@ impl SearchPath {
 /// Why an entry leads to no file.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum ResolveError {
-    #[error("expected a plugin at `{}`, found no file", .0.display())]
+    #[error("expected a plugin at `{}`, found no file", quoted(&.0.display().to_string()))]
     NoFile(PathBuf),
     /// One that only looks on.
     #[error(
@@ -144,9 +145,15 @@ impl ResolveError {
 }
 
 fn list(tried: &[PathBuf]) -> String {
-    let paths: Vec<_> =
-        tried.iter().map(|path| format!("`{}`", quoted(&path.display().to_string()))).collect();
+    let paths: Vec<_> = tried.iter().map(|path| format!("`{}`", shown(path))).collect();
     paths.join(", ")
+}
+
+/// A file in a folder that is looked in, and by the name that an entry gives.
+fn shown(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().unwrap_or(Path::new("")).to_string_lossy();
+    format!("{}/{}", one_line(&cut(&folder, 200)), quoted(&name))
 }
 
 /// The file of an entry. What cannot even be looked at counts as found: reading it tells why.
@@ -181,7 +188,7 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
     // As LiteLLM's documentation and its users name their instances.
     if near.is_none() && ["_instance", "_handler", "_handlers"].iter().any(|it| name.ends_with(it))
     {
-        return Err(ResolveError::Python { name });
+        return Err(ResolveError::Python { name: quoted(&name) });
     }
     Err(ResolveError::NotFound { name, tried, near })
 }

@@ -1,7 +1,7 @@
 //! LiteLLM's options, so that a start command can stay as it is: some are honoured, the others are
 //! taken and told to mean nothing here. They are taken off before the rest of the line is read.
 
-use crate::config::{Place, Problem, closest};
+use crate::config::{Place, Problem, closest, quoted};
 use std::{ffi::OsString, num::NonZero, path::Path, time::Duration};
 
 /// What LiteLLM's options ask for.
@@ -126,7 +126,7 @@ impl LitellmOptions {
 
     fn apply(&mut self, name: &str, value: Option<&str>) {
         let wrong = |expected: &str| {
-            let found = value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
+            let found = value.map_or("nothing".to_owned(), |value| format!("`{}`", quoted(value)));
             Problem::error(place(name), format!("expected {expected}, found {found}"))
         };
         let meaningless = |why: &str| Problem::warning(place(name), why);

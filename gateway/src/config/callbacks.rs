@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 use super::json::{json, object};
 use super::litellm::{Listed, SettingOf};
 use super::problem::{Place, Problem, Severity};
+use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::{Section, closest};
 use super::yaml::Kind;
@@ -173,7 +174,7 @@ pub(super) fn read<'n>(
         apply_settings(reader, &mut entry, settings.as_ref());
         apply_litellm_settings(reader, &mut entry, &listed.settings);
         if !called.insert(entry.called().to_owned()) {
-            let text = format!("`{}` is listed more than once", entry.called());
+            let text = format!("`{}` is listed more than once", quoted(entry.called()));
             let remedy = "remove one, or tell them apart with `instance: <name>`";
             reader.problems.push(Problem::error(entry.place.clone(), text).remedy(remedy));
         }
@@ -204,7 +205,8 @@ fn warn_of_lonely_shares(reader: &mut Reader<'_>, entries: &Entries) {
         if all().filter(same).count() > 1 {
             continue;
         }
-        let text = format!("no other entry of `{}` has `share: {share}`", entry.name);
+        let text =
+            format!("no other entry of `{}` has `share: {}`", quoted(&entry.name), quoted(share));
         let problem = Problem::warning(place.clone(), text);
         reader
             .problems
@@ -352,7 +354,8 @@ fn pin(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     if (12..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Some(text);
     }
-    let problem = format!("expected 12 to 64 hex digits of a SHA-256, found `{text}`");
+    let found = reader.found(field);
+    let problem = format!("expected 12 to 64 hex digits of a SHA-256, found {found}");
     let remedy = "`sha256sum` prints them";
     reader.problems.push(Problem::error(reader.place(field), problem).remedy(remedy));
     None
@@ -381,7 +384,8 @@ fn apply_settings<'n>(
     });
     let Some((_, field)) = found.filter(|(_, field)| !field.node.is_null()) else { return };
     if entry.settings.as_object().is_some_and(|inline| !inline.is_empty()) {
-        let text = format!("settings of `{key}` are also given at `{}`", entry.settings_path);
+        let text =
+            format!("settings of `{}` are also given at `{}`", quoted(key), entry.settings_path);
         let problem = Problem::error(reader.place(&field), text).remedy("keep one of the two");
         reader.problems.push(problem);
         return;
@@ -418,20 +422,11 @@ fn report_unused(
             continue;
         }
         let place = settings.place_of_key(reader, key);
-        let text = format!("no callback is called `{key}`; these settings are not used");
+        let text = format!("no callback is called `{}`; these settings are not used", quoted(key));
         // A misspelt name would leave a callback with its defaults: other limits than were meant.
         reader.problems.push(match closest(key, names()) {
             Some(near) => Problem::error(place, text).remedy(format!("did you mean `{near}`?")),
             None => Problem::warning(place, text).remedy("name it in `litellm_settings.callbacks`"),
         });
-    }
-}
-
-/// What an operator wrote, for a message: at most 200 characters of it.
-pub(crate) fn quoted(text: &str) -> String {
-    const MOST: usize = 200;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

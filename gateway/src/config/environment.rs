@@ -55,6 +55,11 @@ impl Environment {
         }
     }
 
+    /// Where a variable stands that something is wrong with.
+    pub(crate) fn place_of(variable: &str) -> Place {
+        Place { path: variable.to_owned(), ..Place::whole_file(Path::new("environment")) }
+    }
+
     /// The value of a variable; blank ones count as set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {

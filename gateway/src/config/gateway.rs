@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::upstream::{self, Reuse};
 use super::web::{self, WebSettings};
-use crate::telemetry::{cut, one_line};
 
 /// The `callgate` section.
 #[derive(Clone, Debug)]
@@ -205,8 +203,7 @@ fn choice<const N: usize>(
     let chosen = words.iter().position(|word| *word == text);
     if chosen.is_none() {
         let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-        let text = format!("expected one of {}, found `{text}`", words.join(", "));
-        reader.problems.push(Problem::error(reader.place(&field), text));
+        reader.expected(&field, &format!("one of {}", words.join(", ")));
     }
     chosen
 }
@@ -219,13 +216,7 @@ fn networks(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<IpNet> {
         let read = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         match read {
             Ok(network) => networks.push(network),
-            Err(_) => reader.error(
-                &item,
-                format!(
-                    "expected an address or a network such as `10.0.0.0/8`, found `{}`",
-                    cut(&one_line(&text), 60)
-                ),
-            ),
+            Err(_) => reader.expected(&item, "an address or a network such as `10.0.0.0/8`"),
         }
     }
     networks

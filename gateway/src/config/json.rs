@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::expand::{Expanded, expand};
+use super::expand::Expanded;
 use super::reader::{Field, Reader};
 use super::yaml::{Kind, Node, Typed};
 
@@ -40,7 +40,7 @@ pub(super) fn json<'n>(
             Typed::Null => Value::Null,
             Typed::Bool(truth) => truth.into(),
             Typed::Number(number) => number.into(),
-            Typed::Text(text) => match expand(text, reader.env) {
+            Typed::Text(text) => match reader.expand(text) {
                 Expanded::Text(text, _) => text.into(),
                 Expanded::Malformed(_) => {
                     reader.malformed(field);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fallbacks::{self, Fallbacks};
 use super::problem::Problem;
+use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::yaml::{Kind, Node};
@@ -134,7 +135,7 @@ fn observers(reader: &mut Reader<'_>, key: &str, field: &Field<'_>) {
         _ => vec![field.node],
     };
     let name = |node: &&Node| match &node.kind {
-        Kind::Scalar(scalar) => Some(format!("`{}`", scalar.text)),
+        Kind::Scalar(scalar) => Some(format!("`{}`", quoted(&scalar.text))),
         Kind::Sequence(_) | Kind::Mapping(_) => None,
     };
     let names: Vec<_> = names.iter().filter_map(name).collect();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::json::{json, object};
 use super::problem::{Place, Problem, Severity};
+use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::{Section, not_acted_on};
 use super::{Setting, Unset};
@@ -119,7 +120,8 @@ fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
         && !["chat", "completion", "responses"].contains(&mode)
     {
         let path = format!("{}.model_info.mode", place.path);
-        let text = format!("only chat is served: a model for `{mode}` can answer no call");
+        let text =
+            format!("only chat is served: a model for `{}` can answer no call", quoted(mode));
         reader.problems.push(Problem::warning(Place { path, ..place.clone() }, text));
     }
     Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
@@ -232,13 +234,11 @@ fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<String> {
     for item in reader.list(&field) {
         let Some(name) = reader.text(&item) else { continue };
         if keys::OF_CALLS.contains(&name.as_str()) {
-            reader.error(
-                &item,
-                format!("expected a parameter, found `{name}`, which every call has"),
-            );
-        } else if name.contains(['.', '[', '*']) {
-            let text = format!("expected a parameter's name, found the path `{name}`");
+            let text = format!("expected a parameter, found `{name}`, which every call has");
             reader.error(&item, text);
+        } else if name.contains(['.', '[', '*']) {
+            let found = reader.found(&item);
+            reader.error(&item, format!("expected a parameter's name, found the path {found}"));
         } else {
             names.push(name);
         }

@@ -6,6 +6,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::quote::quoted;
+use crate::secret::Masking;
+use crate::telemetry::one_line;
+
 /// A position in a config file, and the key path that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -30,12 +34,12 @@ impl Place {
 /// `config.yaml:12:7: model_list[2].litellm_params.model`
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        write!(f, "{}", one_line(&self.file.to_string_lossy()))?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
         if !self.path.is_empty() {
-            write!(f, ": {}", self.path)?;
+            write!(f, ": {}", quoted(&self.path))?;
         }
         Ok(())
     }
@@ -60,8 +64,8 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing wrong with the config. Its text never holds a secret: found values are shown only
-/// as written in the file, before expansion, and never for keys that carry secrets.
+/// One thing wrong with the config. Its text never holds a secret: found values are quoted by
+/// `quote` alone, and never for keys that carry secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Whether it refuses the start.
@@ -99,12 +103,23 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Takes what must not be shown out of its words.
+    pub(crate) fn mask(&mut self, masking: &Masking) {
+        masking.mask_in_place(&mut self.text);
+        if let Some(remedy) = &mut self.remedy {
+            masking.mask_in_place(remedy);
+        }
+    }
+}
+
+/// One line, whatever is quoted in it.
 /// `config.yaml:12:7: model_list[2].litellm_params.model: expected …, found …; remedy`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)?;
+        write!(f, "{}: {}", self.place, one_line(&self.text))?;
         match &self.remedy {
-            Some(remedy) => write!(f, "; {remedy}"),
+            Some(remedy) => write!(f, "; {}", one_line(remedy)),
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use super::problem::{Place, Problem, Severity};
 use super::section::Section;
 use super::yaml::{Kind, Node, Scalar, Typed};
 use super::{Setting, UnknownKeys, Unset};
-use crate::secret::Secret;
+use crate::secret::{Secret, Secrets};
 
 /// Beyond it, adding to a clock could overflow.
 const LONGEST: f64 = 366.0 * 86_400.0;
@@ -25,6 +25,8 @@ pub(super) struct Reader<'e> {
     /// What an unset variable is where no `Setting` can carry it to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,
+    /// Values of variables that the config refers to: what later rooms say must not show them.
+    pub(super) hidden: Secrets,
 }
 
 /// A value that is there (null counts as absent), with its key path.
@@ -36,7 +38,8 @@ pub(super) struct Field<'n> {
 
 impl<'e> Reader<'e> {
     pub(super) fn new(file: Arc<Path>, env: &'e Environment, unknown: UnknownKeys) -> Self {
-        Self { file, env, unknown, unset: Severity::Error, problems: Vec::new() }
+        let (problems, hidden) = (Vec::new(), Secrets::default());
+        Self { file, env, unknown, unset: Severity::Error, problems, hidden }
     }
 
     pub(super) fn place(&self, field: &Field<'_>) -> Place {
@@ -51,11 +54,8 @@ impl<'e> Reader<'e> {
         self.problems.push(Problem::warning(self.place(field), text));
     }
 
-    fn expected(&mut self, field: &Field<'_>, what: &str) {
-        let found = match &field.node.kind {
-            Kind::Scalar(scalar) => format!("`{}`", shortened(&scalar.text)),
-            Kind::Sequence(_) | Kind::Mapping(_) => field.node.describe().to_owned(),
-        };
+    pub(super) fn expected(&mut self, field: &Field<'_>, what: &str) {
+        let found = self.found(field);
         self.error(field, format!("expected {what}, found {found}"));
     }
 
@@ -89,7 +89,7 @@ impl<'e> Reader<'e> {
     /// Text whose absence is the business of the calls that need it. Blank is absent.
     pub(super) fn setting(&mut self, field: &Field<'_>) -> Setting<String> {
         let Some(scalar) = self.text_scalar(field) else { return Setting::Absent };
-        let variable = match expand(&scalar.text, self.env) {
+        let variable = match self.expand(&scalar.text) {
             Expanded::Text(text, None) if text.trim().is_empty() => return Setting::Absent,
             Expanded::Text(text, Some(variable)) if text.trim().is_empty() => variable,
             Expanded::Text(text, _) => return Setting::Set(text),
@@ -200,7 +200,7 @@ impl<'e> Reader<'e> {
         field: &Field<'_>,
         scalar: &Scalar,
     ) -> Option<(String, Option<String>)> {
-        match expand(&scalar.text, self.env) {
+        match self.expand(&scalar.text) {
             Expanded::Text(text, variable) => Some((text, variable)),
             Expanded::Malformed(_) => {
                 self.malformed(field);
@@ -211,6 +211,16 @@ impl<'e> Reader<'e> {
                 None
             }
         }
+    }
+
+    /// The text with its variables, whose values are noted as not to be shown.
+    pub(super) fn expand(&mut self, text: &str) -> Expanded {
+        let expanded = expand(text, self.env);
+        if let Expanded::Text(text, Some(variable)) = &expanded {
+            self.hidden.add_variable(text);
+            self.hidden.add_variable(self.env.var(variable).unwrap_or_default());
+        }
+        expanded
     }
 
     pub(super) fn malformed(&mut self, field: &Field<'_>) {
@@ -241,14 +251,6 @@ impl<'e> Reader<'e> {
         let place = self.place(field);
         self.problems.push(Problem { severity, place, text, remedy: Some(remedy) });
         Unset { variable: Arc::from(variable), path: Arc::from(field.path.as_str()) }
-    }
-}
-
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 

@@ -115,7 +115,7 @@ fn check_strategy(reader: &mut Reader<'_>, field: &Field<'_>) {
         return;
     }
     let known = || OTHER_STRATEGIES.iter().copied().chain([STRATEGY]);
-    let text = format!("expected a routing strategy, found `{strategy}`");
+    let text = format!("expected a routing strategy, found {}", reader.found(field));
     let remedy = match closest(&strategy, known()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are: {}", known().collect::<Vec<_>>().join(", ")),

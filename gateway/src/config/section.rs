@@ -2,6 +2,7 @@
 //! and in the end says which keys nobody asked for, with the nearest name that somebody does.
 
 use super::problem::{Problem, Severity};
+use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::yaml::{Entry, Kind, Mark};
 use super::{Place, UnknownKeys};
@@ -96,7 +97,7 @@ impl<'n> Section<'n> {
             UnknownKeys::Refuse => Severity::Error,
         };
         remedy = elsewhere.map(str::to_owned).or(remedy);
-        let text = format!("unknown key `{key}`");
+        let text = format!("unknown key `{}`", quoted(key));
         Problem { severity, place: self.place_of_key(reader, key), text, remedy }
     }
 
@@ -152,7 +153,10 @@ fn join(path: &str, key: &str) -> String {
 }
 
 pub(super) fn not_acted_on(place: Place, key: &str) -> Problem {
-    Problem::warning(place, format!("`{key}` is not used: this gateway does not act on it"))
+    Problem::warning(
+        place,
+        format!("`{}` is not used: this gateway does not act on it", quoted(key)),
+    )
 }
 
 /// The candidate a typing mistake away from `name`, if there is one.

@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod defaults;
+mod quoting;
 
 use std::path::Path;
 use std::sync::Arc;

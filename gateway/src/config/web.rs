@@ -1,7 +1,6 @@
 //! `callgate.cors` and `callgate.allow_hosts`: the web pages and the names this gateway is for. What a
 //! request must have to pass is `server::web`'s business.
 
-use super::problem::Problem;
 use super::reader::{Field, Reader};
 use super::section::Section;
 
@@ -51,8 +50,7 @@ fn read_list(
         match meaning(&text.trim().to_ascii_lowercase()) {
             Ok(text) => meant.push(text),
             Err(expected) => {
-                let text = format!("expected {expected} or `*`, found `{}`", text.trim());
-                reader.problems.push(Problem::error(reader.place(&item), text));
+                reader.expected(&item, &format!("{expected} or `*`"));
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use http::Uri;
 
+use crate::config::quoted;
+
 /// Why a base cannot be used, in words for the operator. Never shows the URL: it may hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BaseError {
@@ -36,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
     let uri: Uri = text.parse().map_err(|_| BaseError::NotUrl)?;
     match uri.scheme_str() {
         Some("http" | "https") => {}
-        Some(other) => return Err(BaseError::Scheme(format!("`{other}://`"))),
+        Some(other) => return Err(BaseError::Scheme(format!("`{}://`", quoted(other)))),
         None => return Err(BaseError::Scheme("neither".to_owned())),
     }
     let authority = uri.authority().ok_or(BaseError::NotUrl)?;

@@ -14,7 +14,7 @@ use super::base::{self, Base};
 use super::infer::infer;
 use super::{Deployment, Deployments, Setting, index, weight};
 use crate::config::problem::settle;
-use crate::config::{Config, Environment, ModelEntry, Place, Problem, Problems, Unset};
+use crate::config::{Config, Environment, ModelEntry, Place, Problem, Problems, Unset, quoted};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
@@ -149,7 +149,8 @@ impl Builder<'_> {
             let place = entry.params_places.iter().rev().find(|(of, _)| of == name);
             let place = place.map_or(&entry.place, |(_, place)| place).clone();
             let text = format!(
-                "`{name}` is not sent: the provider `{}` has no such parameter, or not with this value",
+                "`{}` is not sent: the provider `{}` has no such parameter, or not with this value",
+                quoted(name),
                 provider.name
             );
             self.problems.push(Problem::warning(place, text).remedy("remove it"));
@@ -227,7 +228,7 @@ impl Builder<'_> {
         };
         if let Some(id) = given {
             if !self.ids.insert(id.clone()) {
-                let text = format!("the id `{id}` is already taken by another entry");
+                let text = format!("the id `{}` is already taken by another entry", quoted(&id));
                 let mut place = entry.place.clone();
                 place.path.push_str(".model_info.id");
                 self.problems.push(Problem::error(place, text));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::wildcard::Wildcard;
 use super::{ByName, Deployment, Deployments, Members};
-use crate::config::{Alias, ModelEntry, Problem, closest};
+use crate::config::{Alias, ModelEntry, Problem, closest, quoted};
 
 /// An entry of `model_list` and what it became.
 pub(super) type Built<'c> = (&'c ModelEntry, Arc<Deployment>);
@@ -69,7 +69,8 @@ fn resolve_aliases<'a>(
             resolved.push((alias, Members { deployments: group.deployments.to_vec(), captured }));
             continue;
         }
-        let text = format!("no model is called `{}`; this alias is not used", alias.target);
+        let text =
+            format!("no model is called `{}`; this alias is not used", quoted(&alias.target));
         let problem = Problem::warning(alias.place.clone(), text);
         let names = deployments.named.keys().map(|name| &**name);
         problems.push(match closest(&alias.target, names) {

@@ -2,7 +2,7 @@
 //! `custom_llm_provider`, prefix, a known host in the base, OpenAI's own model names, any base.
 
 use super::base::provider_of_host;
-use crate::config::closest;
+use crate::config::{closest, quoted};
 use crate::provider::{self, Provider};
 
 /// A provider and what is left of the model's name.
@@ -15,13 +15,16 @@ pub(super) struct Inferred<'m> {
 /// Why a deployment has no provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InferError {
-    #[error("expected a known provider, found `{0}`")]
+    #[error("expected a known provider, found `{}`", quoted(.0))]
     UnknownProvider(String),
-    #[error("the provider `{0}` is not supported")]
+    #[error("the provider `{}` is not supported", quoted(.0))]
     Unsupported(String),
-    #[error("expected a model such as `provider/name`, or an `api_base`; found `{0}` with neither")]
+    #[error(
+        "expected a model such as `provider/name`, or an `api_base`; found `{}` with neither",
+        quoted(.0)
+    )]
     NoProvider(String),
-    #[error("expected a model's name after the provider, found none in `{0}`")]
+    #[error("expected a model's name after the provider, found none in `{}`", quoted(.0))]
     NoModel(String),
 }
 

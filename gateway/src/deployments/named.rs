@@ -3,7 +3,7 @@
 
 use super::Deployments;
 use crate::callbacks::Plugin;
-use crate::config::{Place, Problem, closest};
+use crate::config::{Place, Problem, closest, quoted};
 
 /// A warning for each name in the callbacks' settings, or in an entry's `only`, that nothing of the
 /// config has. `key_id` is the one key's.
@@ -50,12 +50,13 @@ impl<'d> Known<'d> {
     }
 
     fn complaint(&self, what: &str, name: &str, place: Place) -> Option<Problem> {
+        let shown = quoted(name);
         let (names, text) = match what {
-            "providers" => (&self.providers, format!("no deployment has the provider `{name}`")),
+            "providers" => (&self.providers, format!("no deployment has the provider `{shown}`")),
             "models" => {
-                (self.models.as_ref()?, format!("no `model_name` of the config fits `{name}`"))
+                (self.models.as_ref()?, format!("no `model_name` of the config fits `{shown}`"))
             }
-            "keys" => (&self.keys, format!("no key has the id `{name}`")),
+            "keys" => (&self.keys, format!("no key has the id `{shown}`")),
             _ => return None,
         };
         // Models are known by their names in any case, as limits and `only` take them.

@@ -7,8 +7,8 @@ use std::path::Path;
 use http::Uri;
 
 use super::Deployments;
-use crate::config::Environment;
 use crate::config::problem::{Place, Problem};
+use crate::config::{Environment, quoted};
 
 const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
@@ -24,7 +24,8 @@ pub(crate) fn proxy_warning(
     let called = deployments.all().iter().filter(|it| it.mock_response.is_none());
     let base = called.filter_map(|it| it.api_base.set()).find_map(base)?;
     let text = format!(
-        "`{variable}` is set, and proxies are not used: upstreams such as {base} are called directly"
+        "`{variable}` is set, and proxies are not used: upstreams such as {} are called directly",
+        quoted(&base)
     );
     let remedy =
         "let this machine reach them, or point `api_base` at a server that passes calls on";

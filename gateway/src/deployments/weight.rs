@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Deployment;
-use crate::config::{ModelEntry, Problem, Weights};
+use crate::config::{ModelEntry, Problem, Weights, quoted};
 
 type Figure = (&'static str, fn(&Weights) -> Option<f64>);
 
@@ -27,7 +27,7 @@ pub(super) fn assign(built: &mut [(&ModelEntry, Deployment)], problems: &mut Vec
         deployment.weight = of(&entry.weights).unwrap_or_else(|| {
             let text = format!(
                 "no `{name}` is given while others of `{}` have one: this entry is never chosen",
-                entry.model_name
+                quoted(&entry.model_name)
             );
             problems.push(Problem::warning(entry.place.clone(), text));
             0.0

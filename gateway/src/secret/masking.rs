@@ -37,6 +37,17 @@ impl Secrets {
         }
     }
 
+    /// Adds the value of a variable that the config refers to. Paths and addresses stay, unless a key
+    /// is in them: without them nobody could tell what was looked for.
+    pub(crate) fn add_variable(&mut self, value: &str) {
+        let keys = kind::keys_within(value);
+        if keys.is_empty() && value.contains('/') {
+            return;
+        }
+        keys.into_iter().for_each(|place| self.add(&value[place]));
+        self.add(value);
+    }
+
     /// Adds what is secret in a header's value.
     pub(crate) fn add_header(&mut self, name: &str, value: &str) {
         tokens_in_header(name, value).iter().for_each(|token| self.add(token));
@@ -113,15 +124,7 @@ impl Masking {
         if places.is_empty() {
             return Cow::Borrowed(text);
         }
-        let mut masked = String::with_capacity(text.len());
-        let mut from = 0;
-        for place in places {
-            masked.push_str(&text[from..place.start]);
-            masked.push_str(MASK);
-            from = place.end;
-        }
-        masked.push_str(&text[from..]);
-        Cow::Owned(masked)
+        Cow::Owned(without(text, &places))
     }
 
     pub(crate) fn mask_in_place(&self, text: &mut String) {
@@ -160,6 +163,26 @@ impl Search {
         }
         places
     }
+}
+
+/// The text without what is plainly a key, whoever's it is: for words of an operator, who may have
+/// put a key where something else is expected.
+pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
+    let places = kind::keys_within(text);
+    if places.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(without(text, &places)) }
+}
+
+/// The text with a mask at each of these places, which are in order and apart.
+fn without(text: &str, places: &[Range<usize>]) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut from = 0;
+    for place in places {
+        masked.push_str(&text[from..place.start]);
+        masked.push_str(MASK);
+        from = place.end;
+    }
+    masked.push_str(&text[from..]);
+    masked
 }
 
 /// Masks one secret that seldom is in a text: then it costs a search.

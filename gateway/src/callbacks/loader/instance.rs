@@ -22,6 +22,7 @@ use thiserror::Error;
 use super::crash::{Visit, within};
 use super::library::{Created, Library};
 use crate::host::CallbackHost;
+use crate::secret::without_keys;
 
 /// Why a plugin made no instance.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -275,7 +276,7 @@ fn collect_texts<'v>(
         Value::String(text) => {
             texts.push(text);
             // Shorter ones would be found inside ordinary words.
-            if is_secret && text.len() >= 4 {
+            if (is_secret && text.len() >= 4) || *without_keys(text) != **text {
                 secrets.push(text);
             }
         }

@@ -126,8 +126,7 @@ fn one_of<T: Copy, const N: usize>(
     if found.is_none() {
         let names: Vec<_> = known.iter().map(|it| format!("`{}`", name(*it))).collect();
         let (last, first) = names.split_last().map_or(("", &[][..]), |(l, f)| (l.as_str(), f));
-        let text = format!("expected {} or {last}, found `{text}`", first.join(", "));
-        reader.error(field, text);
+        reader.expected(field, &format!("{} or {last}", first.join(", ")));
     }
     found
 }
@@ -174,7 +173,7 @@ fn named(
             found.push(ChosenHook { name, place: reader.place(&item) });
             continue;
         }
-        let text = format!("expected {what}, found `{name}`");
+        let text = format!("expected {what}, found {}", reader.found(&item));
         let remedy = match closest(&name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are {}", known.join(", ")),

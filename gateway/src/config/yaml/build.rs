@@ -9,6 +9,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{Document, Entry, Kind, Mark, Node, Scalar};
 use crate::config::problem::{Place, Problem};
+use crate::config::quote::quoted;
 
 /// A config of a thousand deployments is well under 1 MiB.
 const MAX_BYTES: usize = 4 << 20;
@@ -273,7 +274,8 @@ fn insert(file: &Arc<Path>, entries: &mut Vec<Entry>, key: Key, value: Node) -> 
     };
     let text = format!(
         "`{}` was already given on line {}; this later one is used",
-        entry.key, earlier.mark.line
+        quoted(&entry.key),
+        earlier.mark.line
     );
     let problem = Problem::warning(entry.mark.place(file, ""), text).remedy("remove one of them");
     *earlier = entry;

@@ -192,6 +192,21 @@ pub(crate) fn tokens_in_path(url: &str) -> impl Iterator<Item = &str> {
     path.split(['/', '?', '&', '=', '#', '@', ':']).skip(1).filter(|segment| is_key(segment))
 }
 
+/// Where words stand that are plainly keys, also as the name of a plugin's file. In the text of
+/// somebody who may have put one in the wrong place.
+pub(super) fn keys_within(text: &str) -> Vec<Range<usize>> {
+    let goes_on = |c: char| c.is_alphanumeric() || "_-+=~".contains(c);
+    let (mut places, mut from) = (Vec::new(), 0);
+    for word in text.split(|c| !goes_on(c)) {
+        let end = from + word.len();
+        if is_key(word) || word.strip_prefix("lib").is_some_and(is_key) {
+            places.push(from..end);
+        }
+        from = end + text[end..].chars().next().map_or(0, char::len_utf8);
+    }
+    places
+}
+
 fn is_key(text: &str) -> bool {
     is_random(text)
         || (text.len() >= SHORTEST && PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
