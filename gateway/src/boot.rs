@@ -158,6 +158,8 @@ fn assemble_config(
     let strict = source.strict || config.gateway.strict;
     let mut problems = source.litellm.problems.clone();
     problems.append(&mut config.problems);
+    let unprotected = source.litellm.unprotected.iter();
+    problems.extend(unprotected.filter_map(|option| config.unprotected(option)));
     problems.extend(misread_filter(environment));
     let incomplete = problems.iter().any(Problem::is_error);
     config.litellm.request_timeout =

@@ -25,6 +25,7 @@ mod json;
 mod litellm;
 mod model_list;
 pub(crate) mod pin;
+mod protection;
 mod quote;
 mod reader;
 mod router;
@@ -123,6 +124,14 @@ impl Config {
 }
 
 impl Config {
+    /// That an option of the command line protects with LiteLLM and does not here.
+    pub(crate) fn unprotected(&self, option: &str) -> Option<Problem> {
+        let place =
+            Place { path: format!("--{option}"), ..Place::whole_file(Path::new("command line")) };
+        let protection = protection::Protection::named(option)?;
+        Some(protection.problem(place, &self.gateway.accept_unprotected))
+    }
+
     /// What callbacks, limits and logs call the one key, or its lack.
     #[must_use]
     pub fn key_id(&self) -> &'static str {
@@ -210,10 +219,12 @@ fn read(
     if asks_for_strictness(&mut root) {
         reader.unknown = UnknownKeys::Refuse;
     }
+    accept_unprotected(&mut reader, &mut root);
     let environment = config_variables(&mut reader, &mut root);
     // From here on values may name the config's own variables.
     let mut reader = Reader { env: &environment, ..reader };
     let mut config = sections(&mut reader, root);
+    config.gateway.accept_unprotected = reader.accepted;
     config.problems = reader.problems;
     config.hidden = reader.hidden.masking();
     config.problems.iter_mut().for_each(|it| it.mask(&config.hidden));
@@ -226,6 +237,14 @@ fn read(
 fn asks_for_strictness(root: &mut Section<'_>) -> bool {
     let strict = root.take("callgate").and_then(|field| Section::of(&field)?.take("strict"));
     strict.is_some_and(|field| field.node.is_true())
+}
+
+/// Has to be known before the first key is met that protects.
+fn accept_unprotected(reader: &mut Reader<'_>, root: &mut Section<'_>) {
+    let section = root.take("callgate").and_then(|field| Section::of(&field));
+    if let Some(field) = section.and_then(|mut section| section.take("accept_unprotected")) {
+        reader.accepted = protection::accepted(reader, &field);
+    }
 }
 
 fn config_variables(reader: &mut Reader<'_>, root: &mut Section<'_>) -> Environment {

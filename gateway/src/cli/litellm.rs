@@ -17,6 +17,8 @@ pub struct LitellmOptions {
     pub drop_params: bool,
     /// `--validate_config`: check instead of serving.
     pub only_check: bool,
+    /// Those that protect with LiteLLM, and do not here.
+    pub unprotected: Vec<&'static str>,
     /// What is to be said of them.
     pub problems: Vec<Problem>,
 }
@@ -148,7 +150,7 @@ impl LitellmOptions {
             "debug" | "detailed_debug" => self.debug = true,
             "drop_params" => self.drop_params = true,
             "validate_config" => self.only_check = true,
-            "max_budget" => self.problems.push(meaningless("budgets are not kept here")),
+            "max_budget" => self.unprotected.push("max_budget"),
             "model" | "alias" | "api_base" | "api_version" | "temperature" | "max_tokens"
             | "headers" => self
                 .problems
@@ -201,7 +203,8 @@ mod tests {
         assert_eq!(options.request_timeout, Some(Duration::from_secs(30)));
         assert!(options.debug && options.drop_params && !options.only_check);
         let told: Vec<_> = options.problems.iter().map(|it| it.place.path.as_str()).collect();
-        assert_eq!(told, ["--run_gunicorn", "--telemetry", "--model", "--max_budget"]);
+        assert_eq!(told, ["--run_gunicorn", "--telemetry", "--model"]);
+        assert_eq!(options.unprotected, ["max_budget"]);
         assert!(options.problems.iter().all(|problem| !problem.is_error()));
         let (rest, options) = taken("callgate check --num-workers=2 --telemetry --port 1");
         assert_eq!((&*rest, options.problems.len()), ("callgate check --port 1", 1));

@@ -16,6 +16,8 @@ use super::web::{self, WebSettings};
 pub struct GatewaySettings {
     /// Whether a warning refuses the start.
     pub strict: bool,
+    /// Keys of LiteLLM's that protect, and that may be left out.
+    pub accept_unprotected: Vec<String>,
     /// Where plugins are looked for first; relative paths are resolved against the config's folder.
     pub plugin_dir: Option<PathBuf>,
     /// When plugins are tried in a child process before they are loaded.
@@ -63,6 +65,7 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             strict: false,
+            accept_unprotected: Vec::new(),
             plugin_dir: None,
             probe: Probing::OnChange,
             probe_timeout: Duration::from_secs(5),
@@ -151,6 +154,8 @@ pub(super) fn read(
     let Some(mut section) = section else { return settings };
     let strict = section.take("strict").and_then(|field| reader.boolean(&field));
     settings.strict = strict.unwrap_or_default();
+    // Read before all others.
+    section.take("accept_unprotected");
     if let Some(field) = section.take("plugin_dir") {
         settings.plugin_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
     }

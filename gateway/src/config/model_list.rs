@@ -10,7 +10,7 @@ use super::json::{json, object};
 use super::problem::{Place, Problem, Severity};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
-use super::section::{Section, not_acted_on};
+use super::section::Section;
 use super::{Setting, Unset};
 use crate::provider::own::is_own;
 use crate::secret::Secret;
@@ -282,13 +282,11 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
             all.params.insert(key.to_owned(), json(reader, &field, &mut missing));
         }
     }
-    if let Some(field) = extra_body {
-        let extra = object(reader, &field, &mut missing);
-        for (key, value) in extra {
-            let path = format!("{}.{key}", field.path);
-            let place = Place { path, ..reader.place(&field) };
+    if let Some(section) = extra_body.and_then(|field| reader.section(&field)) {
+        for (key, value) in object(reader, &section.field, &mut missing) {
+            let place = section.place_of_key(reader, &key);
             if is_own(&key) {
-                reader.problems.push(not_acted_on(place, &key));
+                section.not_yet(reader, &key);
             } else if keys::OF_CLIENTS.contains(&key.as_str()) || key == "model" {
                 reader.problems.push(of_clients(place, &key));
             } else {

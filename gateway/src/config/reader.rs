@@ -25,6 +25,8 @@ pub(super) struct Reader<'e> {
     /// What an unset variable is where no `Setting` can carry it to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,
+    /// Keys that protect and that the operator accepts to be left out.
+    pub(super) accepted: Vec<String>,
     /// Values of variables that the config refers to: what later rooms say must not show them.
     pub(super) hidden: Secrets,
 }
@@ -38,8 +40,8 @@ pub(super) struct Field<'n> {
 
 impl<'e> Reader<'e> {
     pub(super) fn new(file: Arc<Path>, env: &'e Environment, unknown: UnknownKeys) -> Self {
-        let (problems, hidden) = (Vec::new(), Secrets::default());
-        Self { file, env, unknown, unset: Severity::Error, problems, hidden }
+        let (problems, accepted, hidden) = (Vec::new(), Vec::new(), Secrets::default());
+        Self { file, env, unknown, unset: Severity::Error, problems, accepted, hidden }
     }
 
     pub(super) fn place(&self, field: &Field<'_>) -> Place {

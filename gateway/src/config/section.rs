@@ -2,6 +2,7 @@
 //! and in the end says which keys nobody asked for, with the nearest name that somebody does.
 
 use super::problem::{Problem, Severity};
+use super::protection::Protection;
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::yaml::{Entry, Kind, Mark};
@@ -71,8 +72,11 @@ impl<'n> Section<'n> {
     /// Reports keys nobody asked for; `not_yet` are LiteLLM's that this gateway does not act on.
     pub(super) fn finish(self, reader: &mut Reader<'_>, not_yet: &[&'static str]) {
         for entry in self.unasked() {
-            let problem = if not_yet.contains(&entry.key.as_str()) {
-                not_acted_on(self.place_of_key(reader, &entry.key), &entry.key)
+            let place = self.place_of_key(reader, &entry.key);
+            let problem = if let Some(protection) = Protection::of(&entry.key, &entry.value) {
+                protection.problem(place, &reader.accepted)
+            } else if not_yet.contains(&entry.key.as_str()) {
+                not_acted_on(place, &entry.key)
             } else {
                 self.unknown(reader, &entry.key, not_yet.iter().copied())
             };
@@ -89,7 +93,8 @@ impl<'n> Section<'n> {
     ) -> Problem {
         let near = closest(key, self.asked.iter().copied().chain(others));
         let mut remedy = near.map(|near| format!("did you mean `{near}`?"));
-        let protects = near.is_some_and(|near| PROTECTING.contains(&near));
+        let protects = near
+            .is_some_and(|near| PROTECTING.contains(&near) || Protection::named(near).is_some());
         let elsewhere = near.is_none().then(|| self.misplaced(key)).flatten();
         let severity = match reader.unknown {
             UnknownKeys::Warn if protects || elsewhere.is_some() => Severity::Error,
@@ -125,7 +130,9 @@ impl<'n> Section<'n> {
     pub(super) fn not_yet(&self, reader: &mut Reader<'_>, key: &str) {
         if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
             let place = self.key_place(reader, key, entry.mark);
-            reader.problems.push(not_acted_on(place, key));
+            let protection = Protection::of(key, &entry.value);
+            let problem = protection.map(|it| it.problem(place.clone(), &reader.accepted));
+            reader.problems.push(problem.unwrap_or_else(|| not_acted_on(place, key)));
         }
     }
 
@@ -152,7 +159,7 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-pub(super) fn not_acted_on(place: Place, key: &str) -> Problem {
+fn not_acted_on(place: Place, key: &str) -> Problem {
     Problem::warning(
         place,
         format!("`{}` is not used: this gateway does not act on it", quoted(key)),

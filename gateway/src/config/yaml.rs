@@ -91,6 +91,11 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(true))
     }
 
+    /// Whether it reads as false without looking at variables.
+    pub(super) fn is_false(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(false))
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(&self.kind, Kind::Sequence(items) if items.is_empty())
     }

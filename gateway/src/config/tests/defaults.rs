@@ -21,9 +21,9 @@ fn what_each_call_says_for_itself_is_no_default() {
             &format!(":7:5: {path}.messages: `messages` {of}"),
             &format!(":8:5: {path}.litellm_session_id: `litellm_session_id` {own}"),
             &format!(":10:5: {path}.user_api_key_hash: `user_api_key_hash` {own}"),
-            &format!(":11:17: {path}.extra_body.stream: `stream` {of}"),
-            &format!(":11:17: {path}.extra_body.model: `model` {of}"),
-            &format!(":11:17: {path}.extra_body.no-log: `no-log` {own}"),
+            &format!(":11:18: {path}.extra_body.stream: `stream` {of}"),
+            &format!(":11:32: {path}.extra_body.model: `model` {of}"),
+            &format!(":11:42: {path}.extra_body.no-log: `no-log` {own}"),
         ],
     );
     let model = &config.models[0];
