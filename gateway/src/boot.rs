@@ -13,7 +13,7 @@ use crate::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
         UnknownKeys, quoted,
     },
-    deployments::{Deployments, certificate_warning, proxy_warning, unknown_names},
+    deployments::{Deployments, certificate_problems, proxy_warning, unknown_names},
     host::{self, Services},
     secret::{Masking, Secrets},
     server::{Listener, Server, Stop},
@@ -184,6 +184,11 @@ fn assemble_config(
         left_out.extend(off(&config.callbacks, "`--safe-mode`"));
         problems.extend(leave_out_callbacks(&mut config));
     }
+    if let Some(deployments) = &deployments {
+        let has_callbacks = !config.callbacks.is_empty();
+        let environment = &config.environment;
+        problems.extend(certificate_problems(environment, deployments, has_callbacks));
+    }
     let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
     // Nothing of a plugin is executed for a config that cannot start anyway.
     if problems.iter().any(Problem::is_error) {
@@ -207,7 +212,6 @@ fn assemble_config(
             left_out.extend(unusable);
             let (file, environment) = (&source.config, &config.environment);
             problems.extend(proxy_warning(file, environment, &deployments));
-            problems.extend(certificate_warning(file, environment, &deployments));
             problems.extend(unknown_names(&plugins, &deployments, config.key_id()));
             if let Some(problem) = refuse_warnings(strict, file, &problems, said.len()) {
                 problems.extend(said);

@@ -4,8 +4,7 @@
 //!
 //! Reading order: `problem` → `environment` → `yaml` → `expand` → `reader` → one file per section.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +32,7 @@ mod section;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod text;
 mod upstream;
 mod web;
 mod yaml;
@@ -54,14 +54,12 @@ pub(crate) use quote::quoted;
 pub use router::{Alias, RouterSettings};
 pub(crate) use section::closest;
 pub use setting::{Setting, Unset};
+pub(crate) use text::read_text;
 pub use upstream::Reuse;
 pub use web::WebSettings;
 
 use reader::{Field, Reader};
 use section::Section;
-
-/// The largest config or environment file that is read.
-const MAX_FILE: u64 = 16 << 20;
 
 /// What to do with a key nobody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,28 +163,17 @@ impl Config {
 /// # Errors
 /// When nothing of it can be: there is no such file, or it is no YAML mapping.
 pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
-    let whole = |text: String| Problem::error(Place::whole_file(path), text);
     let text = read_text(path).map_err(|error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "name it with `--config`",
-            io::ErrorKind::PermissionDenied => "let the gateway's user read it and its folders",
+        let remedy = match error.system() {
+            Some(io::ErrorKind::NotFound) => "name it with `--config`",
+            Some(io::ErrorKind::PermissionDenied) => {
+                "let the gateway's user read it and its folders"
+            }
             _ => "expected a text file of YAML",
         };
-        whole(format!("the config cannot be read: {error}")).remedy(remedy)
+        error.problem(path, "the config").remedy(remedy)
     })?;
     read(&Arc::from(path), &text, env, unknown)
-}
-
-/// The text of a file that people write. Bounded, because a path can name a device without end.
-pub(crate) fn read_text(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        let text = format!("expected at most {} MiB, found more", MAX_FILE >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
 }
 
 /// As [`load`], from text, and any error refuses all of it.

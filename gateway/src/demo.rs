@@ -11,6 +11,7 @@ mod walkthrough;
 use crate::{
     boot::{self, BootError},
     cli::{Address, Demo, LitellmOptions, Serve, Source},
+    config::read_text,
     server::Stop,
 };
 use serde_json::Value;
@@ -158,9 +159,8 @@ fn variables(upstream: &ScriptedUpstream) -> String {
 /// The config with Groq's address, which it spells out, replaced by the demo's. The provider is named
 /// beside it, for it may have been known by that address alone.
 fn pointed_here(config: &Path, upstream: &ScriptedUpstream) -> Result<String, std::io::Error> {
-    let text = std::fs::read_to_string(config).map_err(|error| {
-        std::io::Error::new(error.kind(), format!("{}: {error}", config.display()))
-    })?;
+    let text = read_text(config)
+        .map_err(|error| std::io::Error::other(format!("{}: {error}", config.display())))?;
     let groq = upstream.groq_base();
     Ok(text.lines().map(|line| with_groq_at(line, &groq) + "\n").collect())
 }

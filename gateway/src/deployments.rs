@@ -29,7 +29,7 @@ mod weight;
 mod wildcard;
 
 pub use crate::config::Setting;
-pub(crate) use certificates::certificate_warning;
+pub(crate) use certificates::certificate_problems;
 pub(crate) use named::unknown_names;
 pub(crate) use proxies::proxy_warning;
 

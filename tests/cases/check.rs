@@ -132,12 +132,72 @@ async fn certificates_that_are_not_there_are_told() {
         ),
         (
             Gateway::with_config(config(&[model])).file(".env", "SSL_CERT_FILE=/x"),
-            "of the environment file is not used",
+            "it is not used from the environment file",
         ),
     ] {
         let ended = setup.check().await;
-        assert!(ended.stdout.contains("`SSL_CERT_FILE`"), "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains("SSL_CERT_FILE: "), "{}{}", ended.stdout, ended.stderr);
         assert!(ended.stdout.contains(said), "{}{}", ended.stdout, ended.stderr);
+    }
+}
+
+fn in_place_of_the_config(config: &serde_json::Value, target: &str) -> callgate_tests::Setup {
+    let setup = Gateway::with_config(config).without_config();
+    std::os::unix::fs::symlink(target, setup.config_path()).unwrap();
+    setup
+}
+
+/// Whatever a name of a file leads to that is none is named at once, by check and start alike.
+#[tokio::test]
+async fn what_is_no_file_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    let model = json!({"model_name": "gpt",
+        "litellm_params": {"model": "openai/x", "api_base": "https://127.0.0.1:9/v1", "api_key": "k"}});
+    let plain = config(std::slice::from_ref(&model));
+    let plugin = with_callbacks(&[model], &json!([{"name": "a", "path": pipe}]));
+    for (setup, said) in [
+        (in_place_of_the_config(&plain, pipe), "the config cannot be read"),
+        (in_place_of_the_config(&plain, "/"), "found a folder"),
+        (in_place_of_the_config(&plain, "/dev/null"), "found a device"),
+        (Gateway::with_config(&plain).arg("--env-file").arg(pipe), "the environment file cannot"),
+        (Gateway::with_config(&plugin), "plugin `"),
+        (Gateway::with_config(&plain).env("SSL_CERT_FILE", pipe), "SSL_CERT_FILE: expected a file"),
+        (
+            Gateway::with_config(&plain).env("SSL_CERT_DIR", folder.path().to_str().unwrap()),
+            "SSL_CERT_DIR: expected a file",
+        ),
+        (
+            Gateway::with_config("a: 1\nb: \0\n"),
+            "config.yaml:2:4: the config cannot be read: expected UTF-8 text, found a NUL byte",
+        ),
+        (Gateway::with_config(&plain).file(".env", "A=1\0"), ".env:1:4: the environment file"),
+    ] {
+        for ended in [setup.clone().check().await, setup.refused().await] {
+            assert!(!ended.status.success(), "{}", ended.stdout);
+            assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+            let named = ["found a named pipe", "found a folder", "found a device", "found a NUL"];
+            assert!(named.iter().any(|it| ended.stderr.contains(it)), "{}", ended.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn folders_of_certificates_that_are_not_there_are_told() {
+    let empty = tempfile::tempdir().unwrap();
+    let empty = empty.path().to_str().unwrap();
+    let model = json!({"model_name": "gpt",
+        "litellm_params": {"model": "openai/x", "api_base": "https://127.0.0.1:9/v1", "api_key": "k"}});
+    for (folders, said) in [
+        ("/nope", "expected a folder of PEM certificates at `/nope`"),
+        ("/etc/hostname", "expected a folder of PEM certificates at `/etc/hostname`"),
+        (empty, "expected folders with PEM certificates, found none"),
+    ] {
+        let setup = Gateway::with_config(config(std::slice::from_ref(&model)));
+        let ended = setup.env("SSL_CERT_DIR", folders).check().await;
+        assert!(ended.stdout.contains(&format!("SSL_CERT_DIR: {said}")), "{}", ended.stdout);
     }
 }
 

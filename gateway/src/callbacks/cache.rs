@@ -3,13 +3,16 @@
 //!
 //! Not here: what is kept (`probe::verdicts`, `record`).
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use thiserror::Error;
+
+use super::inspect::permissions_of_way;
+use crate::regular_file;
 
 /// More than anything kept here has.
 const LARGEST: u64 = 64 << 10;
@@ -45,6 +48,17 @@ pub(super) enum CacheError {
         /// Its mode.
         mode: u32,
     },
+    /// Others could put another folder in its place.
+    #[error(
+        "expected every folder on the way to `{}` to be root's or the gateway's user's and writable by nobody else, found {found}",
+        path.display()
+    )]
+    Way {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with which folder.
+        found: String,
+    },
 }
 
 /// A folder that only the gateway's user can write to.
@@ -76,7 +90,11 @@ impl CacheFolder {
         if owner != rustix::process::geteuid().as_raw() || mode & 0o022 != 0 {
             return Err(CacheError::Shared { path, owner, mode });
         }
-        Ok(Self(path))
+        // Whoever may rename a folder above it may put another one there.
+        match permissions_of_way(&path).into_iter().find_map(|unwise| unwise.found()) {
+            Some(found) => Err(CacheError::Way { path, found }),
+            None => Ok(Self(path)),
+        }
     }
 
     /// Where a file of this name is.
@@ -87,13 +105,8 @@ impl CacheFolder {
     /// What a file holds; `None` when there is none that could be ours.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path(name);
-        // Before it is opened: whoever opens a pipe waits for its other end.
-        if !fs::metadata(&path).ok()?.is_file() {
-            return None;
-        }
-        let file = File::open(path).ok()?;
-        let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || metadata.len() > LARGEST {
+        let (file, metadata) = regular_file::open(&path).ok()?;
+        if metadata.len() > LARGEST {
             return None;
         }
         let mut bytes = Vec::new();
@@ -171,6 +184,16 @@ mod tests {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("ours");
         let opened = CacheFolder::open(Some(folder.path()));
         assert!(matches!(opened, Err(CacheError::Shared { .. })));
+        let above = folder.path().join("above");
+        fs::create_dir_all(above.join("a/b")).expect("made");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("ours");
+        for (mode, usable) in [(0o755, true), (0o777, false), (0o775, false), (0o1777, true)] {
+            fs::set_permissions(&above, Permissions::from_mode(mode)).expect("ours");
+            let opened = CacheFolder::open(Some(&above.join("a/b")));
+            assert_eq!(opened.is_ok(), usable, "{mode:o}");
+            let said = opened.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(usable || said.ends_with(&format!("above` of mode {mode:o}")), "{said}");
+        }
         let real = folder.path().join("real");
         fs::create_dir(&real).expect("made");
         std::os::unix::fs::symlink(&real, folder.path().join("link")).expect("made");

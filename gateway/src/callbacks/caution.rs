@@ -139,7 +139,8 @@ fn open_cache(
         Ok(cache) => return Some(cache),
         Err(error) => error,
     };
-    let asked_for = settings.cache_dir.is_some() || matches!(error, CacheError::Shared { .. });
+    let asked_for = settings.cache_dir.is_some()
+        || matches!(error, CacheError::Shared { .. } | CacheError::Way { .. });
     let place = Place { path: "callgate.cache_dir".into(), ..Place::whole_file(config) };
     let effect = "every plugin is tried at every start, and a crash is not told at the next";
     if asked_for {

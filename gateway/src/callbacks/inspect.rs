@@ -17,7 +17,7 @@ mod tests;
 
 pub(super) use elf::{ElfError, Root, parse_glibc};
 pub(super) use export::ExportError;
-pub(super) use file::FileError;
+pub(super) use file::{FileError, permissions_of_way};
 pub(super) use pin::PinError;
 pub use survey::{Reason, Survey, SurveyedCallback};
 
@@ -88,7 +88,7 @@ pub(super) fn inspect(
     let sha256 = Sha256::digest(&bytes).into();
     pin::check(&sha256, entry, search.requires_pins())?;
     if search.is_strict()
-        && let Some(unwise) = file::permissions_of_way(file).into_iter().next()
+        && let Some(unwise) = permissions_of_way(file).into_iter().next()
     {
         return Err(Refusal::Untrusted(unwise));
     }

@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::cache::CacheFolder;
 use super::inspect::Inspected;
 use super::loader::record_into;
+use crate::regular_file;
 use crate::telemetry::one_line;
 
 /// This run's file.
@@ -215,11 +216,7 @@ fn parse(text: &str, boot: &str) -> Option<Left> {
 
 /// The content of a record that no living process holds.
 fn of_the_dead(path: &Path) -> Option<String> {
-    // Before it is opened: whoever opens a pipe waits for its other end.
-    if !fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let mut file = File::open(path).ok()?;
+    let (mut file, _) = regular_file::open(path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     let mut bytes = Vec::new();
     file.by_ref().take(64 << 10).read_to_end(&mut bytes).ok()?;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{Cursor, ErrorKind};
+use std::io::{Cursor, ErrorKind::NotFound};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,11 +47,8 @@ impl Environment {
         };
         match super::read_text(&path) {
             Ok(text) => Ok(self.below(parse(&path, &text)?)),
-            Err(error) if error.kind() == ErrorKind::NotFound && env_file.is_none() => Ok(self),
-            Err(error) => {
-                let text = format!("the environment file cannot be read: {error}");
-                Err(Problem::error(Place::whole_file(&path), text))
-            }
+            Err(error) if error.system() == Some(NotFound) && env_file.is_none() => Ok(self),
+            Err(error) => Err(error.problem(&path, "the environment file")),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
         CallbackEntry,
         pin::{self, Edit},
     },
+    regular_file,
 };
 use std::{
     fmt::Write as _,
@@ -18,6 +19,9 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
+
+/// In MiB; a config is much smaller.
+const MOST: u64 = 16;
 
 const CHANGED: &str = "it changed while it was read; run this again";
 
@@ -34,7 +38,7 @@ pub(super) fn run(options: &Pin) -> Finished {
 fn try_run(options: &Pin) -> Result<String, Vec<String>> {
     let path = &options.config;
     let about = |error: &dyn std::fmt::Display| vec![format!("{}: {error}", path.display())];
-    let before = fs::read(path).map_err(|error| about(&error))?;
+    let before = regular_file::read(path, MOST).map_err(|error| about(&error))?;
     let (config, problems) = config_of(path, options.env_file.as_deref())?;
     if !problems.is_empty() {
         return Err(problems);

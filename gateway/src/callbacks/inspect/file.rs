@@ -2,25 +2,25 @@
 //! on these bytes, so nobody can swap them in between).
 
 use std::ffi::OsString;
-use std::fs::{self, File, FileType, Metadata};
-use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
-/// No plugin is this large; whatever is would only fill the memory.
-const LARGEST: u64 = 512 << 20;
+use crate::regular_file::{self, ReadError};
+
+/// In MiB. No plugin is this large; whatever is would only fill the memory.
+const LARGEST: u64 = 512;
 
 /// Why a file is not used, or not trusted.
 #[derive(Debug, Error)]
 pub(in crate::callbacks) enum FileError {
     #[error("expected a file that can be read: {0}")]
-    Unreadable(#[from] std::io::Error),
-    #[error("expected a regular file, found {0}")]
-    NotRegular(&'static str),
-    #[error("expected at most 512 MiB, found {0} bytes")]
-    TooLarge(u64),
+    Unreadable(io::Error),
+    #[error(transparent)]
+    NoPlugin(ReadError),
     #[error(
         "expected `{}` to belong to root or to the gateway's user, found user {owner}: a plugin is as privileged as the gateway",
         path.display()
@@ -35,14 +35,23 @@ pub(in crate::callbacks) enum FileError {
 }
 
 impl FileError {
+    /// Who could change what, in short.
+    pub(in crate::callbacks) fn found(&self) -> Option<String> {
+        match self {
+            Self::Owner { path, owner } => Some(format!("`{}` of user {owner}", path.display())),
+            Self::Writable { path, mode } => {
+                Some(format!("`{}` of mode {:o}", path.display(), mode & 0o7777))
+            }
+            Self::Unreadable(_) | Self::NoPlugin(_) => None,
+        }
+    }
+
     pub(in crate::callbacks) fn remedy(&self) -> String {
         match self {
             Self::Unreadable(_) => {
                 "let the gateway's user read the file and enter its folders".to_owned()
             }
-            Self::NotRegular(_) | Self::TooLarge(_) => {
-                "name the plugin's `.so` file itself".to_owned()
-            }
+            Self::NoPlugin(_) => "name the plugin's `.so` file itself".to_owned(),
             Self::Owner { path, .. } => format!("`chown root '{}'`", path.display()),
             Self::Writable { path, .. } => format!("`chmod go-w '{}'`", path.display()),
         }
@@ -51,33 +60,10 @@ impl FileError {
 
 /// The bytes of a regular file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    // Before opening: opening a named pipe would wait for a writer.
-    regular(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    regular(&metadata)?;
-    if metadata.len() > LARGEST {
-        return Err(FileError::TooLarge(metadata.len()));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn regular(metadata: &Metadata) -> Result<(), FileError> {
-    let is = |test: fn(&FileType) -> bool| test(&metadata.file_type());
-    if metadata.is_file() {
-        return Ok(());
-    }
-    Err(FileError::NotRegular(if metadata.is_dir() {
-        "a folder"
-    } else if is(FileType::is_fifo) {
-        "a named pipe"
-    } else if is(FileType::is_socket) {
-        "a socket"
-    } else {
-        "a device"
-    }))
+    regular_file::read(path, LARGEST).map_err(|error| match error {
+        ReadError::System(error) => FileError::Unreadable(error),
+        error => FileError::NoPlugin(error),
+    })
 }
 
 const STICKY: u32 = 0o1000;
@@ -100,7 +86,7 @@ pub(super) fn permissions(path: &Path) -> Vec<FileError> {
 
 /// The same of every folder and every link on the way to it from the root: whoever may rename one of
 /// them may put another file there.
-pub(super) fn permissions_of_way(path: &Path) -> Vec<FileError> {
+pub(in crate::callbacks) fn permissions_of_way(path: &Path) -> Vec<FileError> {
     let mut unwise = Vec::new();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut left: Vec<OsString> = segments(&absolute);

@@ -42,7 +42,7 @@ pub fn run() -> io::Result<()> {
 fn attempt(inside: &mut Inside, request: &Request) -> Result<(), TrialError> {
     let file = Path::new(&request.file);
     let copy = inside.input.try_clone().and_then(Snapshot::inherited);
-    let (snapshot, bytes) = copy.map_err(|error| Refusal::from(FileError::from(error)))?;
+    let (snapshot, bytes) = copy.map_err(|error| Refusal::from(FileError::Unreadable(error)))?;
     let inspected = Inspected::of_copy(file, bytes, request.sha256, &request.callback)?;
     let trial = Trial::load(&inspected, snapshot, &mut |step| inside.step(step))?;
     inside.step(CREATE);

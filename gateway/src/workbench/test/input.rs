@@ -70,9 +70,9 @@ fn headers(given: &[String]) -> Result<HeaderMap, String> {
 
 fn bytes(option: &str, path: &Path) -> Result<Vec<u8>, String> {
     let read = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
+        std::io::read_to_string(std::io::stdin()).map_err(|error| error.to_string())
     } else {
-        read_text(path)
+        read_text(path).map_err(|error| error.to_string())
     };
     read.map(String::into_bytes)
         .map_err(|error| format!("`{option}`: `{}` cannot be read: {error}", path.display()))
