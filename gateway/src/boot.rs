@@ -13,6 +13,7 @@ use crate::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
         UnknownKeys, quoted,
     },
+    counted::counted_as,
     deployments::{Deployments, certificate_problems, proxy_warning, unknown_names},
     host::{self, Services},
     secret::{Masking, Secrets},
@@ -21,6 +22,7 @@ use crate::{
 };
 use std::{
     net::{IpAddr, ToSocketAddrs as _},
+    num::NonZero,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -83,6 +85,8 @@ pub struct Built {
     pub config: Config,
     /// Which upstreams there are.
     pub deployments: Deployments,
+    /// How many threads serve calls, where somebody says so.
+    pub workers: Option<NonZero<usize>>,
     /// Where to listen; the default for a purpose that names no address.
     pub address: (String, u16),
     /// The callbacks, in order.
@@ -122,8 +126,10 @@ pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Proble
 #[must_use]
 pub fn log_filter(source: &Source) -> Option<String> {
     let environment = Environment::load(&source.config, source.env_file.as_deref());
-    let wanted = environment.ok().and_then(|it| it.filled_var(RUST_LOG).map(str::to_owned));
-    wanted.or_else(|| source.litellm.debug.then(|| "info,callgate=debug".to_owned()))
+    let environment = environment.unwrap_or_default();
+    let litellm = source.litellm.with_environment(&environment);
+    let wanted = environment.filled_var(RUST_LOG).map(str::to_owned);
+    wanted.or_else(|| litellm.debug.then(|| "info,callgate=debug".to_owned()))
 }
 
 /// Reads and builds, and takes the values of variables out of what there is to say.
@@ -156,15 +162,15 @@ fn assemble_config(
 ) -> Result<Built, Problems> {
     let Purpose { address, safe_mode, occasion } = purpose;
     let strict = source.strict || config.gateway.strict;
-    let mut problems = source.litellm.problems.clone();
+    let mut litellm = source.litellm.with_environment(environment);
+    let mut problems = std::mem::take(&mut litellm.problems);
     problems.append(&mut config.problems);
-    let unprotected = source.litellm.unprotected.iter();
+    let unprotected = litellm.unprotected.iter();
     problems.extend(unprotected.filter_map(|option| config.unprotected(option)));
     problems.extend(misread_filter(environment));
     let incomplete = problems.iter().any(Problem::is_error);
-    config.litellm.request_timeout =
-        source.litellm.request_timeout.or(config.litellm.request_timeout);
-    config.litellm.drop_params |= source.litellm.drop_params;
+    config.litellm.request_timeout = litellm.request_timeout.or(config.litellm.request_timeout);
+    config.litellm.drop_params |= litellm.drop_params;
     let listens = address.is_some();
     let address =
         keep_one(address.unwrap_or(&Address::default()).resolve(environment), &mut problems)
@@ -221,6 +227,7 @@ fn assemble_config(
             let warnings = problems;
             Ok(Built {
                 config,
+                workers: litellm.workers,
                 deployments,
                 address,
                 plugins,
@@ -374,9 +381,9 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let verdict = verdict(&built);
     StartupTable::of(&built.plugins).log();
     let drain = built.config.gateway.limits.drain_timeout;
-    let Built { config, deployments, plugins, left_out, services, .. } = built;
+    let Built { config, workers, deployments, plugins, left_out, services, .. } = built;
     let mut app = App::new(&host, &config, deployments, plugins, left_out, services);
-    app.workers = serve.source.litellm.workers;
+    app.workers = workers;
     let app = Arc::new(app);
     let listener = Listener::bind((&*host, port)).await.map_err(|source| {
         let remedy = match source.kind() {
@@ -421,7 +428,11 @@ impl Ready {
         drop(self.caution);
         match cut_off {
             None => tracing::info!("ended: every call had its answer"),
-            Some(calls) => tracing::warn!(calls, "ended: {calls} calls were cut off"),
+            Some(calls) => tracing::warn!(
+                calls,
+                "ended: {} cut off",
+                counted_as(calls, "call was", "calls were")
+            ),
         }
         cut_off.is_none()
     }
@@ -429,10 +440,6 @@ impl Ready {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// One line each: `error: config.yaml:12:7: …`.

@@ -20,7 +20,7 @@ pub(crate) use line::decimal;
 pub(crate) use sink::dropped;
 pub use sink::flush;
 
-use crate::cli::LogFormat;
+use crate::{cli::LogFormat, counted::counted_as};
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
@@ -47,7 +47,7 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let (filter, _) = filter::read(wanted);
     let lines = *LINES.get_or_init(|| Lines { format, colours: terminal });
     sink::start(move |count, out| {
-        let message = format!("{count} log lines were dropped");
+        let message = format!("{} dropped", counted_as(count, "log line was", "log lines were"));
         let (level, target) = (Level::WARN, "callgate::log");
         let line = Said { level, target, message: &message, fields: &[] };
         lines.said(&line, std::time::SystemTime::now(), out);

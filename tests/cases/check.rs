@@ -141,7 +141,10 @@ async fn certificates_that_are_not_there_are_told() {
     }
 }
 
-fn in_place_of_the_config(config: &serde_json::Value, target: &str) -> callgate_tests::Setup {
+fn in_place_of_the_config(
+    config: &serde_json::Value,
+    target: &str,
+) -> callgate_tests::gateway::Setup {
     let setup = Gateway::with_config(config).without_config();
     std::os::unix::fs::symlink(target, setup.config_path()).unwrap();
     setup

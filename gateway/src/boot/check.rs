@@ -1,10 +1,11 @@
 //! `callgate check`: what a start with the same options would say, without the start.
 
-use super::{Built, Purpose, assemble, counted, refuse_warnings};
+use super::{Built, Purpose, assemble, refuse_warnings};
 use crate::{
     callbacks::{self, Occasion, StartupTable},
     cli::Serve,
     config::{self, Problem},
+    counted::counted,
 };
 use std::fmt;
 use tracing::Level;

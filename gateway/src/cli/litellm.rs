@@ -1,7 +1,7 @@
 //! LiteLLM's options, so that a start command can stay as it is: some are honoured, the others are
 //! taken and told to mean nothing here. They are taken off before the rest of the line is read.
 
-use crate::config::{Place, Problem, closest, quoted};
+use crate::config::{Environment, Place, Problem, closest, quoted};
 use std::{ffi::OsString, num::NonZero, path::Path, time::Duration};
 
 /// What LiteLLM's options ask for.
@@ -76,6 +76,15 @@ const PLAIN: &[&str] = &[
     "validate_config",
 ];
 
+/// Variables that stand for an option, and the option.
+const VARIABLES: &[(&str, &str)] = &[
+    ("DEBUG", "debug"),
+    ("DETAILED_DEBUG", "detailed_debug"),
+    ("NUM_WORKERS", "num_workers"),
+    ("SSL_CERTFILE_PATH", "ssl_certfile_path"),
+    ("SSL_KEYFILE_PATH", "ssl_keyfile_path"),
+];
+
 /// LiteLLM has `--telemetry True` and a bare `--telemetry`.
 const EITHER: &str = "telemetry";
 
@@ -113,7 +122,7 @@ impl LitellmOptions {
             if name == EITHER && value.is_none() && line.peek().is_some_and(truth) {
                 line.next();
             }
-            options.apply(&name, value.as_deref());
+            options.apply(&name, value.as_deref(), place(&name));
         }
         (rest, options)
     }
@@ -126,12 +135,34 @@ impl LitellmOptions {
         closest(&name, known).map(|near| format!("--{near}"))
     }
 
-    fn apply(&mut self, name: &str, value: Option<&str>) {
+    /// What LiteLLM's variables ask for, where no option has said so.
+    #[must_use]
+    pub fn with_environment(&self, environment: &Environment) -> Self {
+        let mut options = self.clone();
+        for (variable, option) in VARIABLES {
+            let Some(value) = environment.filled_var(variable) else { continue };
+            let place = Environment::place_of(variable);
+            match (value.trim().to_ascii_lowercase().as_str(), PLAIN.contains(option)) {
+                (_, false) if *option == "num_workers" && options.workers.is_some() => {}
+                (_, false) | ("1" | "true" | "t" | "yes" | "y" | "on", true) => {
+                    options.apply(option, Some(value), place);
+                }
+                ("0" | "false" | "f" | "no" | "n" | "off", true) => {}
+                (_, true) => {
+                    let text = format!("expected true or false, found `{}`", quoted(value));
+                    options.problems.push(Problem::warning(place, text).remedy("it is not used"));
+                }
+            }
+        }
+        options
+    }
+
+    fn apply(&mut self, name: &str, value: Option<&str>, place: Place) {
         let wrong = |expected: &str| {
             let found = value.map_or("nothing".to_owned(), |value| format!("`{}`", quoted(value)));
-            Problem::error(place(name), format!("expected {expected}, found {found}"))
+            Problem::error(place.clone(), format!("expected {expected}, found {found}"))
         };
-        let meaningless = |why: &str| Problem::warning(place(name), why);
+        let meaningless = |why: &str| Problem::warning(place.clone(), why);
         let trimmed = value.unwrap_or_default().trim();
         match name {
             "num_workers" => match trimmed.parse::<NonZero<usize>>() {
@@ -208,6 +239,29 @@ mod tests {
         assert!(options.problems.iter().all(|problem| !problem.is_error()));
         let (rest, options) = taken("callgate check --num-workers=2 --telemetry --port 1");
         assert_eq!((&*rest, options.problems.len()), ("callgate check --port 1", 1));
+    }
+
+    #[test]
+    fn variables_stand_for_options() {
+        let read = |line: &str, pairs: &[(&str, &str)]| {
+            let environment = Environment::from_pairs(pairs.iter().copied());
+            taken(line).1.with_environment(&environment)
+        };
+        let options = read("callgate", &[("NUM_WORKERS", "3"), ("DEBUG", "True")]);
+        assert!(options.debug && options.problems.is_empty());
+        assert_eq!(options.workers.map(NonZero::get), Some(3));
+        let options = read("callgate --num_workers 2", &[("NUM_WORKERS", "x"), ("DEBUG", "off")]);
+        assert!(!options.debug && options.problems.is_empty());
+        assert_eq!(options.workers.map(NonZero::get), Some(2));
+        for (variable, value, said) in [
+            ("NUM_WORKERS", "many", "expected a number of workers from 1 to 1024, found `many`"),
+            ("DEBUG", "app:*", "expected true or false, found `app:*`; it is not used"),
+            ("SSL_KEYFILE_PATH", "k.pem", "this gateway does not serve HTTPS"),
+        ] {
+            let problems = read("callgate", &[(variable, value)]).problems;
+            let found = problems[0].to_string();
+            assert!(found.starts_with(&format!("environment: {variable}: {said}")), "{found}");
+        }
     }
 
     #[test]

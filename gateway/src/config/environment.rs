@@ -57,6 +57,11 @@ impl Environment {
         Place { path: variable.to_owned(), ..Place::whole_file(Path::new("environment")) }
     }
 
+    /// The names there are.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
     /// The value of a variable; blank ones count as set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,9 @@
 
 use http::{HeaderName, HeaderValue};
 
+use super::environment::Environment;
 use super::problem::{Problem, Severity};
+use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::yaml::{Kind, Typed};
@@ -98,13 +100,14 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         general.max_body_bytes = size.and_then(|field| megabytes(reader, &field));
         section.finish(reader, NOT_YET);
     }
+    warn_of_variables(reader, &general, written.is_some());
     if permitted_by_environment(reader) {
         general.settings.permit_weak_or_unset_master_key = true;
     }
     let permit = general.settings.permit_weak_or_unset_master_key;
     general.master_key = match written {
         Some(field) => master_key(reader, &field, permit),
-        None => reader.env.filled_var("LITELLM_MASTER_KEY").map(Secret::new),
+        None => reader.env.filled_var(KEY).map(Secret::new),
     };
     general
 }
@@ -121,8 +124,34 @@ pub(super) fn refuse_unsendable_key(general: &General, place: super::Place) -> O
     Some(Problem::error(place, text).remedy("set a long random key"))
 }
 
+const KEY: &str = "LITELLM_MASTER_KEY";
+const PERMIT: &str = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY";
+
+/// Says which variables were meant for one that is read here and are not.
+fn warn_of_variables(reader: &mut Reader<'_>, general: &General, key_is_written: bool) {
+    let value = reader.env.filled_var(PERMIT).unwrap_or("false").trim();
+    let permit = general.settings.permit_weak_or_unset_master_key;
+    if !permit && !["true", "false"].iter().any(|it| it.eq_ignore_ascii_case(value)) {
+        let text = format!("expected true or false, found `{}`", quoted(value));
+        let problem = Problem::warning(Environment::place_of(PERMIT), text);
+        reader.problems.push(problem.remedy("it counts as false"));
+    }
+    if key_is_written || reader.env.filled_var(KEY).is_some() {
+        return;
+    }
+    // `LITELLM_SALT_KEY` is another of LiteLLM's.
+    let near = |name: &&str| *name != KEY && strsim::damerau_levenshtein(name, KEY) <= 2;
+    let mut names: Vec<_> = reader.env.names().filter(near).map(str::to_owned).collect();
+    names.sort();
+    for name in names {
+        let text = "this variable is not used, and there is no master key";
+        let problem = Problem::error(Environment::place_of(&name), text);
+        reader.problems.push(problem.remedy(format!("did you mean `{KEY}`?")));
+    }
+}
+
 fn permitted_by_environment(reader: &Reader<'_>) -> bool {
-    let value = reader.env.var("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY");
+    let value = reader.env.var(PERMIT);
     value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 

@@ -4,6 +4,7 @@
 mod callbacks;
 mod defaults;
 mod quoting;
+mod variables;
 
 use std::path::Path;
 use std::sync::Arc;

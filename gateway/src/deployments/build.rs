@@ -15,6 +15,7 @@ use super::infer::infer;
 use super::{Deployment, Deployments, Setting, index, weight};
 use crate::config::problem::settle;
 use crate::config::{Config, Environment, ModelEntry, Place, Problem, Problems, Unset, quoted};
+use crate::counted::counted_as;
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
@@ -52,7 +53,7 @@ fn groq_notice(mut places: Vec<Place>) -> Option<Problem> {
     let place = places.swap_remove(0);
     let mut text = "Groq answers at `/openai/v1`: that path is used".to_owned();
     if others > 0 {
-        text.push_str(&format!(" (and in {others} more entries)"));
+        text.push_str(&format!(" (and in {})", counted_as(others, "more entry", "more entries")));
     }
     Some(Problem::warning(place, text).remedy("write `https://api.groq.com/openai/v1`"))
 }

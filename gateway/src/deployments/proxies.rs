@@ -20,7 +20,9 @@ pub(crate) fn proxy_warning(
     deployments: &Deployments,
 ) -> Option<Problem> {
     let variable = VARIABLES.into_iter().find(|name| environment.filled_var(name).is_some())?;
-    let base = |base: &String| (!is_here(base)).then(|| base.clone());
+    let excepted = ["NO_PROXY", "no_proxy"].map(|it| environment.filled_var(it).unwrap_or(""));
+    let direct = |base: &str| is_here(base) || excepted.iter().any(|list| excepts(list, base));
+    let base = |base: &String| (!direct(base)).then(|| base.clone());
     let called = deployments.all().iter().filter(|it| it.mock_response.is_none());
     let base = called.filter_map(|it| it.api_base.set()).find_map(base)?;
     let text = format!(
@@ -30,6 +32,19 @@ pub(crate) fn proxy_warning(
     let remedy =
         "let this machine reach them, or point `api_base` at a server that passes calls on";
     Some(Problem::warning(Place::whole_file(config), text).remedy(remedy))
+}
+
+/// Whether `NO_PROXY` says that a base is to be called directly: by its host, a domain above it, or
+/// `*`.
+fn excepts(list: &str, base: &str) -> bool {
+    let Ok(uri) = base.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let names = list.split([',', ' ']).map(|it| it.trim().to_ascii_lowercase());
+    names.filter(|name| !name.is_empty()).any(|name| {
+        let domain = name.trim_start_matches('*').trim_start_matches('.');
+        let above = host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+        name == "*" || host == domain || (!domain.is_empty() && above)
+    })
 }
 
 fn is_here(base: &str) -> bool {
@@ -42,7 +57,22 @@ fn is_here(base: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_here;
+    use super::{excepts, is_here};
+
+    #[test]
+    fn hosts_can_be_excepted() {
+        for (list, excepted) in [
+            ("*", true),
+            ("a.example, api.example.com", true),
+            (".example.com", true),
+            ("example.com", true),
+            ("ample.com", false),
+            ("", false),
+            ("other", false),
+        ] {
+            assert_eq!(excepts(list, "https://api.example.com/v1"), excepted, "{list}");
+        }
+    }
 
     #[test]
     fn loopback_is_known_by_name_and_address() {

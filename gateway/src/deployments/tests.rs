@@ -98,7 +98,7 @@ fn the_groq_path_is_told_once() {
     ]);
     let (deployments, warnings) = try_build(&text, &env()).unwrap();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].text.ends_with("is used (and in 1 more entries)"), "{}", warnings[0]);
+    assert!(warnings[0].text.ends_with("is used (and in 1 more entry)"), "{}", warnings[0]);
     assert_eq!(warnings[0].place.path, "model_list[0].litellm_params.base_url");
     assert_eq!(served(&deployments, "b").2, "https://api.groq.com/openai/v1");
 }

@@ -7,7 +7,11 @@ use super::{
     pool::Pool,
     worker::{Accepted, LAST_WORDS, Worker},
 };
-use crate::{app::App, descriptors};
+use crate::{
+    app::App,
+    counted::{counted, counted_as},
+    descriptors,
+};
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
 };
@@ -125,7 +129,8 @@ impl Server {
         if most > room {
             tracing::warn!(
                 "`callgate.limits.max_connections` is {most}, and the limit of open files leaves room \
-                 for {room} connections whose calls can all reach an upstream"
+                 for {} whose calls can all reach an upstream",
+                counted(room, "connection")
             );
         }
         Ok(Self { listener, pool, threads, app: Arc::clone(app), phase, most })
@@ -221,8 +226,8 @@ async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
             };
             tracing::warn!(
                 times,
-                "{most} connections are open, as many as this gateway takes \
-                 (`callgate.limits.max_connections`): {then}"
+                "{} open, as many as this gateway takes (`callgate.limits.max_connections`): {then}",
+                counted_as(most, "connection is", "connections are")
             );
         }
         for _ in 0..PAUSES {

@@ -6,6 +6,7 @@ use crate::{
     callbacks::{Resolved, SearchPath, Survey},
     cli::List,
     config::Config,
+    counted::counted,
 };
 use serde::Serialize;
 use std::{
@@ -93,8 +94,7 @@ fn told(listing: &Listing, search: &SearchPath) -> String {
         text.push_str(&match (folder.exists, folder.files.len()) {
             (false, _) => format!("{shown}: no such folder\n"),
             (true, 0) => format!("{shown}: no plugins\n"),
-            (true, 1) => format!("{shown}: 1 file\n"),
-            (true, count) => format!("{shown}: {count} files\n"),
+            (true, count) => format!("{shown}: {}\n", counted(count, "file")),
         });
         rows.extend(folder.files.iter().map(row));
     }

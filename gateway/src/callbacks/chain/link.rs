@@ -18,6 +18,7 @@ use crate::{
         loader::{Instance, Recipe},
     },
     config::{Grants, Mode, OnError},
+    counted::counted,
     credentials::sent_keys,
     deployments::Deployments,
     failure::Failure,
@@ -295,8 +296,8 @@ impl Link {
         tracing::warn!(
             target: "callgate::callback",
             breaker = "open", hook = hook.name(), callback.name = &**name,
-            "callback `{name}` failed {} times in {} and is left alone for {} s: {calls}",
-            limits.faults, hook.name(), limits.open.as_secs_f64()
+            "callback `{name}` failed {} in {} and is left alone for {} s: {calls}",
+            counted(limits.faults, "time"), hook.name(), limits.open.as_secs_f64()
         );
     }
 

@@ -6,6 +6,8 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use serde_json::Value;
 
+use crate::counted::counted;
+
 /// A complaint about one value.
 pub(super) struct Complaint {
     expected: String,
@@ -24,8 +26,8 @@ impl Complaint {
         let instance = error.instance();
         let found = match error.kind() {
             Kind::Required { .. } => "none".to_owned(),
-            Kind::MinItems { .. } | Kind::MaxItems { .. } => count(instance, "items"),
-            Kind::MinLength { .. } | Kind::MaxLength { .. } => count(instance, "characters"),
+            Kind::MinItems { .. } | Kind::MaxItems { .. } => count(instance, "item"),
+            Kind::MinLength { .. } | Kind::MaxLength { .. } => count(instance, "character"),
             Kind::UniqueItems => "one twice".to_owned(),
             Kind::Pattern { .. } | Kind::Format { .. } => "other text".to_owned(),
             Kind::Enum { .. } | Kind::Constant { .. } if instance.is_string() => {
@@ -53,12 +55,12 @@ fn expected(error: &ValidationError<'_>) -> String {
         Kind::Maximum { limit } => format!("at most {limit}"),
         Kind::ExclusiveMinimum { limit } => format!("more than {limit}"),
         Kind::ExclusiveMaximum { limit } => format!("less than {limit}"),
-        Kind::MinLength { limit } => format!("at least {limit} characters"),
-        Kind::MaxLength { limit } => format!("at most {limit} characters"),
-        Kind::MinItems { limit } => format!("at least {limit} items"),
-        Kind::MaxItems { limit } => format!("at most {limit} items"),
-        Kind::MinProperties { limit } => format!("at least {limit} settings"),
-        Kind::MaxProperties { limit } => format!("at most {limit} settings"),
+        Kind::MinLength { limit } => format!("at least {}", counted(*limit, "character")),
+        Kind::MaxLength { limit } => format!("at most {}", counted(*limit, "character")),
+        Kind::MinItems { limit } => format!("at least {}", counted(*limit, "item")),
+        Kind::MaxItems { limit } => format!("at most {}", counted(*limit, "item")),
+        Kind::MinProperties { limit } => format!("at least {}", counted(*limit, "setting")),
+        Kind::MaxProperties { limit } => format!("at most {}", counted(*limit, "setting")),
         Kind::MultipleOf { multiple_of } => format!("a multiple of {multiple_of}"),
         Kind::Pattern { pattern } => format!("text that matches `{pattern}`"),
         Kind::Format { format } => format!("a value of the format `{format}`"),
@@ -138,5 +140,5 @@ fn count(value: &Value, of: &str) -> String {
         Value::String(text) => text.chars().count(),
         _ => return name(value),
     };
-    if count == 0 { "none".to_owned() } else { format!("{count} {of}") }
+    if count == 0 { "none".to_owned() } else { counted(count, of) }
 }

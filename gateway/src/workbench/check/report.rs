@@ -1,6 +1,6 @@
 //! The report of a check: for people, for programs (`Serialize`), and as JUnit's XML.
 
-use crate::callbacks::Survey;
+use crate::{callbacks::Survey, counted::counted};
 use serde::Serialize;
 use std::{
     fmt::{self, Write as _},
@@ -152,9 +152,8 @@ impl fmt::Display for Report {
         }
         let failed = self.steps.iter().filter(|step| step.outcome == Outcome::Failed).count();
         match (self.passed, failed) {
-            (true, _) => writeln!(f, "\npassed: {} steps", self.steps.len()),
-            (false, 1) => writeln!(f, "\nfailed: 1 step"),
-            (false, count) => writeln!(f, "\nfailed: {count} steps"),
+            (true, _) => writeln!(f, "\npassed: {}", counted(self.steps.len(), "step")),
+            (false, count) => writeln!(f, "\nfailed: {}", counted(count, "step")),
         }
     }
 }
