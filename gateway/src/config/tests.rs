@@ -67,6 +67,11 @@ fn files_that_are_no_config_are_refused() {
     assert!(said.starts_with("/nonexistent/c.yaml: the config cannot be read: "), "{said}");
     let endless = super::load(Path::new("/dev/zero"), &env(), UnknownKeys::Warn);
     let said = endless.unwrap_err().to_string();
+    assert!(said.contains("expected a regular file, found a device"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("c.yaml");
+    std::fs::File::create(&large).unwrap().set_len((16 << 20) + 1).unwrap();
+    let said = super::load(&large, &env(), UnknownKeys::Warn).unwrap_err().to_string();
     assert!(said.contains("expected at most 16 MiB, found more"), "{said}");
 }
 

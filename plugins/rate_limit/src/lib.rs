@@ -122,7 +122,7 @@ impl RateLimit {
 fn refusal(limit: &Limit, wait: Duration) -> Rejection {
     let message = match &limit.message {
         Some(message) => message.clone(),
-        None => format!("{limit} are used up; retry in {} s", whole_seconds(wait)),
+        None => format!("{limit} {} used up; retry in {} s", limit.verb(), whole_seconds(wait)),
     };
     Rejection::new(429, message).code("rate_limit_exceeded").retry_after(wait)
 }

@@ -125,6 +125,13 @@ impl fmt::Display for Subject {
     }
 }
 
+impl Limit {
+    /// What goes with it in a sentence.
+    pub(crate) fn verb(&self) -> &'static str {
+        if self.requests == 1 { "is" } else { "are" }
+    }
+}
+
 /// As a client reads it: `90 requests per 60 s for provider groq`.
 impl fmt::Display for Limit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,6 +43,14 @@ fn by_default_groq_has_90_and_openai_100_per_minute_and_ollama_no_limit() {
 }
 
 #[test]
+fn one_request_is_told_as_one() {
+    let tester = limits(&json!([{"provider": "groq", "requests": 1, "per": "60s"}]));
+    assert!(passes(&tester, to("groq")));
+    let message = refused(&tester, to("groq")).message;
+    assert_eq!(message, "1 request per 60 s for provider `groq` is used up; retry in 60 s");
+}
+
+#[test]
 fn the_window_slides_and_the_wait_is_true_to_the_second() {
     let tester = limits(&json!([{"provider": "groq", "requests": 2, "per": "60s"}]));
     assert!(passes(&tester, to("groq")));

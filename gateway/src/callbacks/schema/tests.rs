@@ -53,7 +53,7 @@ fn complaints_name_the_setting_and_both_sides() {
             "s.limits[0].requests: expected at least 1, found 0",
         ),
         (json!({"limits": [{}]}), "s.limits[0]: expected the setting `requests`, found none"),
-        (json!({"limits": []}), "s.limits: expected at least 1 items, found none"),
+        (json!({"limits": []}), "s.limits: expected at least 1 item, found none"),
         (json!({"limits": {}}), "s.limits: expected a list, found a mapping"),
         (
             json!({"limits": [{"requests": 1, "provider": ""}]}),
