@@ -57,7 +57,7 @@ fn complaints_name_the_setting_and_both_sides() {
         (json!({"limits": {}}), "s.limits: expected a list, found a mapping"),
         (
             json!({"limits": [{"requests": 1, "provider": ""}]}),
-            "s.limits[0].provider: expected at least 1 characters, found none",
+            "s.limits[0].provider: expected at least 1 character, found none",
         ),
         (json!({"action": "wat"}), r#"s.action: expected "refuse" or "wait", found another"#),
         (
