@@ -13,6 +13,8 @@ mod places;
 #[cfg(test)]
 mod proportion;
 mod reading;
+#[cfg(any(test, feature = "fuzzing"))]
+mod sample;
 mod settling;
 mod target;
 

@@ -17,6 +17,8 @@ pub(crate) mod walk;
 pub(crate) use arriving::Arriving;
 pub(crate) use body::{Body, BodyError, Slices};
 pub(crate) use joined::joined;
+#[cfg(test)]
+pub(crate) use names::KNOWN;
 pub(crate) use names::{Ambiguity, check as check_names, check_case};
 pub(crate) use scan::{Member, ScanError, Scanner};
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use callgate_tests::build;
 
 const LINES: usize = 500;
+const COLUMNS: usize = 100;
 
 /// Every Rust file of the workspace, by its path from the root. What is frozen keeps the rules it had.
 fn sources() -> Vec<(String, String)> {
@@ -58,6 +59,22 @@ fn files_are_short_enough_to_read_whole() {
             .map(|(name, text)| format!("{name}: {} lines", text.lines().count()))
             .collect::<Vec<_>>(),
     );
+}
+
+/// A comment is wrapped by hand: rustfmt leaves it as it is. A row of a table cannot be wrapped.
+#[test]
+fn comments_are_no_wider_than_code() {
+    let mut wide = Vec::new();
+    for (name, text) in sources() {
+        for (index, line) in text.lines().enumerate() {
+            let comment = line.trim_start().strip_prefix("//");
+            let words = comment.map(|it| it.trim_start_matches(['/', '!']).trim_start());
+            if words.is_some_and(|it| !it.starts_with('|')) && line.chars().count() > COLUMNS {
+                wide.push(format!("{name}:{}: {} columns", index + 1, line.chars().count()));
+            }
+        }
+    }
+    check(&wide);
 }
 
 #[test]

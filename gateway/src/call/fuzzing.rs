@@ -1,10 +1,8 @@
 //! What callbacks see and change of a call, for fuzz targets.
 
-use super::{Accepted, Call};
+use super::{Call, sample};
 use crate::json::fuzzing::arrived;
-use http::HeaderMap;
-use plugin_api::{EditError, Endpoint};
-use std::{sync::Arc, time::Instant};
+use plugin_api::EditError;
 
 /// An edit as callbacks make them.
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +38,7 @@ pub struct Edited {
 /// at.
 #[must_use]
 pub fn edit(pieces: &[&[u8]], edits: &[Edit<'_>]) -> Option<Edited> {
-    let mut call = Call::new(Accepted {
-        id: String::new(),
-        endpoint: Endpoint::CHAT,
-        requested_model: "m".to_owned(),
-        stream: true,
-        headers: HeaderMap::new(),
-        key_id: Arc::from("k"),
-        key_header: None,
-        accepted: Instant::now(),
-        body: arrived(pieces)?,
-    });
+    let mut call = sample::call(arrived(pieces)?);
     call.readable().ok()?;
     let made = edits.iter().map(|edit| make(&mut call, *edit).is_ok()).collect();
     let message = |index| {

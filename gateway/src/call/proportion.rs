@@ -2,17 +2,14 @@
 //! counted, not timed. Steps are bytes and members that were passed, memory is what one thread holds
 //! at once.
 
-use super::{Accepted, Call, messages::MAX_MESSAGES};
+use super::{Call, messages::MAX_MESSAGES, sample::call};
 use crate::{
     json::{Arriving, Body, passed},
     provider::{Destination, by_prefix},
 };
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
-use http::HeaderMap;
-use plugin_api::Endpoint;
 use serde_json::Map;
-use std::{sync::Arc, time::Instant};
 
 /// A body made of `unit`, repeated until it is `length` long.
 fn filled(before: &str, unit: impl Fn(usize) -> String, after: &str, length: usize) -> Bytes {
@@ -73,20 +70,6 @@ fn hostile(length: usize) -> Vec<(&'static str, Bytes)> {
         ("user names", filled(in_messages, same(r#"{"role":"user","name":"n"}"#), "]}", length)),
         ("tools", filled(&(of("tools") + "["), same("{\"a\":[{}]}"), "]}", length)),
     ]
-}
-
-pub(super) fn call(body: Body) -> Call {
-    Call::new(Accepted {
-        id: String::new(),
-        endpoint: Endpoint::CHAT,
-        requested_model: "m".to_owned(),
-        stream: true,
-        headers: HeaderMap::new(),
-        key_id: Arc::from("k"),
-        key_header: None,
-        accepted: Instant::now(),
-        body,
-    })
 }
 
 fn arrived(bytes: &Bytes, piece: usize) -> Option<Body> {

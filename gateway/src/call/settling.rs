@@ -87,7 +87,7 @@ fn as_it_is(mut body: Body, messages: Option<Arc<Messages>>) -> Settled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::proportion::call;
+    use crate::call::sample::call;
 
     /// Twice the same edits: once put into the body, once written anew.
     #[test]

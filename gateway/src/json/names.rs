@@ -40,7 +40,7 @@ const FREE: &[&str] = &[
 ];
 
 /// What the chat APIs call their members, as far as an upstream may take one in another case.
-const KNOWN: &[&str] = &[
+pub(crate) const KNOWN: &[&str] = &[
     "annotations",
     "arguments",
     "audio",
