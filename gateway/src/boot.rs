@@ -121,8 +121,8 @@ pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Proble
     assemble(source, Purpose { address, safe_mode: false, occasion })
 }
 
-/// `RUST_LOG`, or what LiteLLM's options say in its place. Nothing is said here of a file that cannot
-/// be read: the start is.
+/// `RUST_LOG`, or what LiteLLM's options say in its place. Nothing is said here of a file that
+/// cannot be read: the start is.
 #[must_use]
 pub fn log_filter(source: &Source) -> Option<String> {
     let environment = Environment::load(&source.config, source.env_file.as_deref());
@@ -262,7 +262,8 @@ fn address_problems(config: &Config, host: &str) -> Vec<Problem> {
     key.into_iter().chain(unknown_host(host)).collect()
 }
 
-/// A host that is neither an address nor a name this machine can look up: no start can listen there.
+/// A host that is neither an address nor a name this machine can look up: no start can listen
+/// there.
 fn unknown_host(host: &str) -> Option<Problem> {
     if host.parse::<IpAddr>().is_ok() {
         return None;

@@ -1,10 +1,10 @@
 //! The callbacks an operator lists: found, inspected, loaded, and run in list order.
 //!
 //! Reading order: `resolve` (name → file) → `inspect` (what the file says of itself, nothing
-//! executed) → `schema` (its settings) → `snapshot` → `caution` (tried in a child process by `probe`,
-//! written down in a `record`) → `loader` (the only place here that knows `abi_stable` and
-//! `libloading`) → `chain` (running hooks) with `scope` and `answer` (what a hook
-//! sees). `rehearsal` runs them on a call without a server.
+//! executed) → `schema` (its settings) → `snapshot` → `caution` (tried in a child process by
+//! `probe`, written down in a `record`) → `loader` (the only place here that knows `abi_stable` and
+//! `libloading`) → `chain` (running hooks) with `scope` and `answer` (what a hook sees).
+//! `rehearsal` runs them on a call without a server.
 
 mod answer;
 mod cache;

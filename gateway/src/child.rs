@@ -1,13 +1,14 @@
 //! Work in a child process of our own, where a crash, an `exit` or a hang hurts nobody: the gateway
 //! starts itself again with a hidden subcommand, hands over one file and one request, and reads
-//! lines until there is a result, an end, or no time left. The probe does so before a plugin is loaded,
-//! and `callgate plugin check`.
+//! lines until there is a result, an end, or no time left. The probe does so before a plugin is
+//! loaded, and `callgate plugin check`.
 //!
 //! Here is the parent's side (what it reads in `talk`); the child's is `inside`. What the work is,
 //! neither knows.
 //!
 //! The three standard descriptors carry everything, so nothing else has to be inherited: stdin is
-//! the file, stdout a socket (the request there, lines back), stderr a pipe for whatever is printed.
+//! the file, stdout a socket (the request there, lines back), stderr a pipe for whatever is
+//! printed.
 
 mod environment;
 mod inside;
@@ -46,7 +47,8 @@ use talk::{Lines, read_end, text};
 /// Between looks at a child that is ending.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Between looks at one that says nothing: what it started may hold the socket open when it has ended.
+/// Between looks at one that says nothing: what it started may hold the socket open when it has
+/// ended.
 const LOOK: Duration = Duration::from_millis(50);
 
 static AVAILABLE: AtomicBool = AtomicBool::new(false);

@@ -110,8 +110,8 @@ pub struct Serve {
     /// Load callbacks even if an earlier start ended while it loaded them.
     #[arg(long)]
     pub retry: bool,
-    /// How log lines look; the default is pretty on a terminal and JSON elsewhere. `check` speaks to
-    /// people unless JSON is asked for.
+    /// How log lines look; the default is pretty on a terminal and JSON elsewhere. `check` speaks
+    /// to people unless JSON is asked for.
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
 }

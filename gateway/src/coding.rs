@@ -1,5 +1,5 @@
-//! Content codings (RFC 9110, section 8.4): bodies that came compressed become plain again, those of
-//! clients and those of upstreams.
+//! Content codings (RFC 9110, section 8.4): bodies that came compressed become plain again, those
+//! of clients and those of upstreams.
 //!
 //! Pieces are decoded as they are asked for, and no more than one is there at a time. So the bound
 //! on the plain size holds: a few bytes that unfold to gigabytes cost what was taken of them.
@@ -24,7 +24,8 @@ const PIECE: usize = 16 * 1024;
 /// Zstandard's window, as a power of two: 8 MiB, the most that RFC 9659 allows in HTTP.
 const ZSTD_WINDOW: u32 = 23;
 
-/// A part that follows another has to account for itself: to begin one costs more than a few bytes do.
+/// A part that follows another has to account for itself: to begin one costs more than a few bytes
+/// do.
 const FREE_PARTS: usize = 64;
 const BYTES_OF_A_PART: usize = 256;
 

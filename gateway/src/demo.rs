@@ -156,8 +156,8 @@ fn variables(upstream: &ScriptedUpstream) -> String {
     )
 }
 
-/// The config with Groq's address, which it spells out, replaced by the demo's. The provider is named
-/// beside it, for it may have been known by that address alone.
+/// The config with Groq's address, which it spells out, replaced by the demo's. The provider is
+/// named beside it, for it may have been known by that address alone.
 fn pointed_here(config: &Path, upstream: &ScriptedUpstream) -> Result<String, std::io::Error> {
     let text = read_text(config)
         .map_err(|error| std::io::Error::other(format!("{}: {error}", config.display())))?;

@@ -151,7 +151,8 @@ struct Members {
 }
 
 impl Deployments {
-    /// Judges every entry of `model_list`. Returns the deployments with the warnings met on the way.
+    /// Judges every entry of `model_list`. Returns the deployments with the warnings met on the
+    /// way.
     ///
     /// # Errors
     /// All problems at once when any deployment can never work.

@@ -1,8 +1,8 @@
 //! How many files and connections this process may have open.
 //!
-//! A shell's soft limit is mostly 1024, for programs that use `select`. This one does not, so it takes
-//! what the hard limit allows, as other servers do. Children get back what there was: a program that
-//! uses `select`, or closes every number below its limit, may be among them.
+//! A shell's soft limit is mostly 1024, for programs that use `select`. This one does not, so it
+//! takes what the hard limit allows, as other servers do. Children get back what there was: a
+//! program that uses `select`, or closes every number below its limit, may be among them.
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::sync::OnceLock;
@@ -53,8 +53,8 @@ fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many connections of clients there is room for, so that each call has a descriptor left for its
-/// upstream. Asked once everything of a start is open.
+/// How many connections of clients there is room for, so that each call has a descriptor left for
+/// its upstream. Asked once everything of a start is open.
 pub(crate) fn room_for_clients() -> usize {
     room(limit(), open().unwrap_or(USUAL))
 }

@@ -1,5 +1,6 @@
-//! The parsers of foreign bytes, for `tests/fuzz`: each room's adapter takes bytes, in pieces where they
-//! arrive in pieces, and gives an outcome that can be compared. Not an interface for anybody else.
+//! The parsers of foreign bytes, for `tests/fuzz`: each room's adapter takes bytes, in pieces where
+//! they arrive in pieces, and gives an outcome that can be compared. Not an interface for anybody
+//! else.
 
 pub use crate::{
     call::fuzzing as call, callbacks::fuzzing as plugin, coding::fuzzing as coding,

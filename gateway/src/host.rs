@@ -1,5 +1,5 @@
-//! The services lent to one callback instance: its log, the clocks, counters, a store, metrics, and what
-//! runs beside the calls.
+//! The services lent to one callback instance: its log, the clocks, counters, a store, metrics, and
+//! what runs beside the calls.
 //!
 //! `boot` makes the [`Services`] of the process; `callbacks::loader` makes one [`CallbackHost`] per
 //! instance and hands it to the plugin as tables. Not here: the tables (`plugin_api::abi::serve`).

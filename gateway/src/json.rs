@@ -1,7 +1,7 @@
 //! JSON objects as the bytes that arrived: scanned once, edited by splices, forwarded unparsed.
 //!
-//! The room under requests (`call`), replies and frames (`provider`). It knows no dialect, but for the
-//! names that must not be taken for others (`names`).
+//! The room under requests (`call`), replies and frames (`provider`). It knows no dialect, but for
+//! the names that must not be taken for others (`names`).
 
 mod arriving;
 mod body;

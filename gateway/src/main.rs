@@ -133,8 +133,8 @@ fn on_trial() -> io::Result<()> {
     Err(itself()?.env(PROBE_VARIABLE, "1").exec())
 }
 
-/// Starts this program anew without the mark of a trial, should it have been given one: a callback of
-/// a gateway that serves must not take itself to be tried.
+/// Starts this program anew without the mark of a trial, should it have been given one: a callback
+/// of a gateway that serves must not take itself to be tried.
 fn in_earnest() -> Result<(), String> {
     if !is_probe() {
         return Ok(());
@@ -186,8 +186,8 @@ async fn serve(options: Serve) -> ExitCode {
     if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Answers the signals that make other servers read their config or open their logs anew with a line,
-/// once a second at most. By default each of them would end the process at once.
+/// Answers the signals that make other servers read their config or open their logs anew with a
+/// line, once a second at most. By default each of them would end the process at once.
 fn refuse_reloads() {
     for (kind, name) in [
         (SignalKind::hangup(), "SIGHUP"),
@@ -208,7 +208,8 @@ fn refuse_reloads() {
     }
 }
 
-/// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what blocks.
+/// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what
+/// blocks.
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();

@@ -1,9 +1,9 @@
 //! How the allocator treats large pieces of memory.
 //!
-//! By itself it learns from each large piece that is freed to keep the next ones: a gateway that once
-//! had a large body in hand would hold a multiple of it for good, and moving a growing text would copy
-//! it. With fixed bounds each large piece has pages of its own, which move without a copy and go back
-//! to the system at once.
+//! By itself it learns from each large piece that is freed to keep the next ones: a gateway that
+//! once had a large body in hand would hold a multiple of it for good, and moving a growing text
+//! would copy it. With fixed bounds each large piece has pages of its own, which move without a
+//! copy and go back to the system at once.
 #![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "sets two numbers of the C library"))]
 
 /// From this size on.

@@ -1,4 +1,5 @@
-//! Numbers for `GET /metrics`: the gateway's own by call, and the text they and the plugins' become.
+//! Numbers for `GET /metrics`: the gateway's own by call, and the text they and the plugins'
+//! become.
 //!
 //! Recording is an atomic or two, found without a lock. Not here: the plugins' metrics themselves
 //! (`host::metrics`), and the endpoint (`server::metrics`).

@@ -25,7 +25,8 @@ fn one_a_processor() -> Semaphore {
     Semaphore::new(available_parallelism().map_or(1, NonZero::get))
 }
 
-/// Runs the gateway's own `work` on another thread. Without a runtime there is no other call to wait.
+/// Runs the gateway's own `work` on another thread. Without a runtime there is no other call to
+/// wait.
 pub(crate) async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {

@@ -1,6 +1,7 @@
 //! A string that must not be seen: the master key, upstream keys, header values of the config.
 //! Masked wherever it is printed, never serialised, compared in constant time.
-//! Not here: where secrets come from (`config`) and which header carries them (`server`, `upstream`).
+//! Not here: where secrets come from (`config`) and which header carries them (`server`,
+//! `upstream`).
 
 mod masking;
 

@@ -1,8 +1,11 @@
 //! The HTTP surface: what every answer carries, and who answers. The only room that knows axum.
 //!
-//! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells the story of a call, `relay`
-//! streams, `wire` is the client's socket, `models`, `callbacks` and `health` are the small endpoints, `error` is the only place where a
-//! failure becomes HTTP, `disclosure` decides what of it those outside see, `access_log` writes the one line each request gets.
+//! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its
+//! host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells
+//! the story of a call, `relay` streams, `wire` is the client's socket, `models`, `callbacks` and
+//! `health` are the small endpoints, `error` is the only place where a failure becomes HTTP,
+//! `disclosure` decides what of it those outside see, `access_log` writes the one line each request
+//! gets.
 
 mod access_log;
 mod alarm;

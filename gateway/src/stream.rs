@@ -9,7 +9,8 @@ pub(crate) const MAX_LINE: usize = 32 * 1024 * 1024;
 #[error("a line of more than 32 MiB")]
 pub(crate) struct TooLong;
 
-/// Splits at line ends. As NDJSON has them, which is the default: `\n`, and a `\r` before it goes too.
+/// Splits at line ends. As NDJSON has them, which is the default: `\n`, and a `\r` before it goes
+/// too.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// The start of a line whose end has not come.
@@ -79,7 +80,8 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// What may stand before the first byte of a body and means nothing: a byte order mark, then blanks.
+/// What may stand before the first byte of a body and means nothing: a byte order mark, then
+/// blanks.
 #[derive(Debug, Default)]
 pub(crate) struct Leading {
     /// Bytes of the mark that have come.

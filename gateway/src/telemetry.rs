@@ -1,9 +1,10 @@
 //! Log lines: to standard error, as people or as machines read them.
 //!
 //! `RUST_LOG` chooses what is said (`info`, or `warn,callgate::access=info`; the default is
-//! `info`). Every event of `tracing` becomes one line by `line`, waits in `queue` and goes out through
-//! `sink`. So does what is said whatever `RUST_LOG` is: why a start was refused ([`complain`]), and a
-//! panic. Everything a serving gateway says on standard error goes this way, in order.
+//! `info`). Every event of `tracing` becomes one line by `line`, waits in `queue` and goes out
+//! through `sink`. So does what is said whatever `RUST_LOG` is: why a start was refused
+//! ([`complain`]), and a panic. Everything a serving gateway says on standard error goes this way,
+//! in order.
 
 mod escape;
 mod fields;
@@ -77,8 +78,8 @@ pub fn is_json() -> bool {
     LINES.get().is_some_and(|lines| lines.format == LogFormat::Json)
 }
 
-/// Says why the gateway does not start, or what a check found, whatever `RUST_LOG` leaves out: as a line for machines, or
-/// as `callgate check` says it.
+/// Says why the gateway does not start, or what a check found, whatever `RUST_LOG` leaves out: as a
+/// line for machines, or as `callgate check` says it.
 pub fn complain(level: Level, message: &str) {
     if is_json() {
         Said { level, target: "callgate::boot", message, fields: &[] }.write();
@@ -127,8 +128,8 @@ impl Said<'_> {
     }
 }
 
-/// Makes one event with fields whose names are known only now; they become the members of the line's
-/// `callback.fields`.
+/// Makes one event with fields whose names are known only now; they become the members of the
+/// line's `callback.fields`.
 pub(crate) fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     FIELDS.with(|slot| slot.replace(fields.iter().map(owned).collect()));

@@ -282,8 +282,8 @@ impl Answer {
         }
     }
 
-    /// As [`Answer::next`], for what has already been read: `None` when that is used up. What has to
-    /// be decoded is never ready.
+    /// As [`Answer::next`], for what has already been read: `None` when that is used up. What has
+    /// to be decoded is never ready.
     pub(crate) fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
         if self.decoder.is_some() {
             return None;

@@ -5,10 +5,12 @@
 //! plugin is loaded, so **every name, order and type here is part of the ABI**:
 //!
 //! - structs passed by value ([`View`], [`CallHandle`], …) are frozen for the whole major version;
-//! - tables (`…Vt`) may only grow, at their end, behind the `last_prefix_field` mark that never moves;
+//! - tables (`…Vt`) may only grow, at their end, behind the `last_prefix_field` mark that never
+//!   moves;
 //! - kinds are `#[repr(transparent)]` numbers with constants, so an unknown value is representable.
 
-// The `StableAbi` derives write unsafe impls; `shim` and `serve` hold the calls across the boundary.
+// The `StableAbi` derives write unsafe impls; `shim` and `serve` hold the calls across the
+// boundary.
 #![allow(unsafe_code, missing_debug_implementations, unreachable_pub)]
 
 mod c;

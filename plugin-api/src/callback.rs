@@ -134,9 +134,9 @@ impl std::error::Error for InitError {}
 ///   threads. State needs `Mutex` or atomics, or better the host's [counters](Host::counters).
 /// - **Never block**: no I/O, no sleeping, no long loop: every call on that thread waits. A hook
 ///   over 1 ms is counted and logged by name. Use [`AsyncCallback`] to wait for something, and a
-///   [task](Host::task) for what no call has to wait for. An operator may give a callback threads of
-///   its own (`mode: blocking`): then its hooks may block up to its `timeout`; what a hook does after
-///   that changes nothing, and is a fault.
+///   [task](Host::task) for what no call has to wait for. An operator may give a callback threads
+///   of its own (`mode: blocking`): then its hooks may block up to its `timeout`; what a hook does
+///   after that changes nothing, and is a fault.
 /// - **Lifetimes**: what an accessor returns is valid until the next editing accessor or the end
 ///   of the hook; the borrow checker enforces it. Copy what must live longer.
 /// - **Panics** are caught: the call ends as the operator's `on_error` says and the instance is
@@ -178,8 +178,9 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// unknown fields, so that an operator's typo is told and not ignored.
     type Settings: DeserializeOwned;
 
-    /// Makes an instance. Runs once at start, may block, may fail: the text reaches the operator. Runs
-    /// once more, in a process of its own, when the plugin or its settings are new ([`crate::is_probe`]).
+    /// Makes an instance. Runs once at start, may block, may fail: the text reaches the operator.
+    /// Runs once more, in a process of its own, when the plugin or its settings are new
+    /// ([`crate::is_probe`]).
     ///
     /// # Errors
     /// When the settings cannot work.

@@ -36,18 +36,19 @@
 /// - `reads`, `writes`: what of the call it looks at and changes (`model`, `route`, `messages`,
 ///   `params`, `headers`, `metadata`, `reply`, `chunk`, `error`): told to the operator at start, so
 ///   that a list in the wrong order can be warned about. Not a sandbox.
-/// - `needs` (optional, behind `writes`): what of the host the callback works with, so that the operator
-///   need not grant it: `needs: {secrets: ["TAGGER_API_KEY"], http_hosts:
-///   ["TAGGER_BASE_URL=https://api.tagger.example"]}`. `secrets` are variables of the environment;
-///   `http_hosts` names a variable and, behind `=`, the URL that stands when it is not set: the host
-///   of that URL may be asked. Only variables that begin with the name the config lists it by, in
-///   capitals and with `_`, are granted so, and none that belongs to the gateway, a provider or a cloud; everything else needs
-///   `grants` in the config, and is told at start.
+/// - `needs` (optional, behind `writes`): what of the host the callback works with, so that the
+///   operator need not grant it:
+///   `needs: {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
+///   `secrets` are variables of the environment; `http_hosts` names a variable and, behind `=`, the
+///   URL that stands when it is not set: the host of that URL may be asked. Only variables that
+///   begin with the name the config lists it by, in capitals and with `_`, are granted so, and none
+///   that belongs to the gateway, a provider or a cloud; everything else needs `grants` in the
+///   config, and is told at start.
 /// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. It is read
 ///   from the file without running it, so a wrong setting is told with its place in the config.
 /// - `sample_settings` (may be left out): settings an instance can be made of, as a literal of JSON
-///   or `include_str!`. `callgate plugin check`, `test` and `bench` use them when given none; needed
-///   only where the schema does not do with `{}`.
+///   or `include_str!`. `callgate plugin check`, `test` and `bench` use them when given none;
+///   needed only where the schema does not do with `{}`.
 ///
 /// A file may export several callbacks, one block after another.
 ///

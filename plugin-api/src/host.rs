@@ -1,7 +1,8 @@
-//! The services the gateway lends a callback: [`Host`] is the way to each of them, one file a service.
+//! The services the gateway lends a callback: [`Host`] is the way to each of them, one file a
+//! service.
 //!
-//! `unsafe` here calls the host's tables: each is valid for as long as the instance and its tasks, may
-//! be called from any thread, and keeps no view beyond the call.
+//! `unsafe` here calls the host's tables: each is valid for as long as the instance and its tasks,
+//! may be called from any thread, and keeps no view beyond the call.
 
 #![allow(unsafe_code, clippy::allow_attributes)]
 
@@ -84,8 +85,8 @@ impl Host {
         unsafe { (self.raw.vt.log_enabled())(self.raw.ctx, level as u32) != 0 }
     }
 
-    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `log` does not
-    /// arrive there, for a shared object has its own copy; its `tracing` does with the feature
+    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `log` does
+    /// not arrive there, for a shared object has its own copy; its `tracing` does with the feature
     /// `tracing` of this crate, from hooks, tasks and jobs: events with their fields, no spans.)
     ///
     /// Never log prompts, replies or keys.

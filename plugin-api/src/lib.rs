@@ -103,15 +103,15 @@
 //! # The probe
 //!
 //! Before a gateway maps a file it has not seen, it loads it in a child process that may crash, and
-//! lets each callback be made and run each hook once on a made-up call. Side effects of `new` happen
-//! there too: see [`is_probe`].
+//! lets each callback be made and run each hook once on a made-up call. Side effects of `new`
+//! happen there too: see [`is_probe`].
 //!
 //! # Where to read on
 //!
-//! `docs/plugin-guide.md` in the gateway's repository leads through all of this with examples. Here,
-//! [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be read and
-//! changed, [`Host`] the services, [`testing`] how to test a callback without a gateway. Other
-//! languages find the contract in C in `include/callgate_plugin.h`, which is not stable yet.
+//! `docs/plugin-guide.md` in the gateway's repository leads through all of this with examples.
+//! Here, [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be
+//! read and changed, [`Host`] the services, [`testing`] how to test a callback without a gateway.
+//! Other languages find the contract in C in `include/callgate_plugin.h`, which is not stable yet.
 
 #![warn(missing_docs)]
 

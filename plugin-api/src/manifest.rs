@@ -2,8 +2,8 @@
 //!
 //! The section holds JSON values one after another: a header (`api`, `min_api`, `package`,
 //! `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
-//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and `sample_settings` where the author gave
-//! some), where lists are words separated by spaces.
+//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and `sample_settings` where the author
+//! gave some), where lists are words separated by spaces.
 
 use crate::abi::ApiVersion;
 use serde::{Deserialize, Deserializer, de};

@@ -1,6 +1,6 @@
-//! The compatibility promise: what was compiled against a released ABI loads and works in this build,
-//! in any order, and a later minor may come without breaking either side. `tests/abi/README.md` says
-//! what is frozen and how a minor is added.
+//! The compatibility promise: what was compiled against a released ABI loads and works in this
+//! build, in any order, and a later minor may come without breaking either side.
+//! `tests/abi/README.md` says what is frozen and how a minor is added.
 
 mod building;
 mod corpus;
@@ -60,8 +60,9 @@ async fn started(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     Gateway::with_config(config).start().await
 }
 
-/// Starts one gateway with these callbacks, in this order, and sees each hook of each do its work: on
-/// a JSON call, on a stream, and on a call that fails. Returns what reached the upstream as `x-next`.
+/// Starts one gateway with these callbacks, in this order, and sees each hook of each do its work:
+/// on a JSON call, on a stream, and on a call that fails. Returns what reached the upstream as
+/// `x-next`.
 async fn all_hooks_fire(callbacks: &[Value]) -> Option<String> {
     let upstream = upstream(Answer::default()).await;
     let gateway = started(&upstream, callbacks).await;

@@ -81,7 +81,8 @@ async fn every_call_has_its_line() {
     assert_eq!((&lines[7]["status"], &lines[7]["callback"]), (&json!(429), &json!("rate_limit")));
 }
 
-/// Prompts are as all callbacks left them; a JSON reply as those before did; a streamed one as it was sent.
+/// Prompts are as all callbacks left them; a JSON reply as those before did; a streamed one as it
+/// was sent.
 #[tokio::test]
 async fn content_depends_on_its_place_in_the_list() {
     let rules = json!({"rules": [{"pattern": "friend", "action": "mask", "replacement": "#"}]});

@@ -1,5 +1,5 @@
-//! `mode: blocking`: hooks on threads of the callback's own. They do all that others do; one that is
-//! stuck costs nobody but its own calls, and what it does afterwards nobody sees.
+//! `mode: blocking`: hooks on threads of the callback's own. They do all that others do; one that
+//! is stuck costs nobody but its own calls, and what it does afterwards nobody sees.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gate, Gateway, ScriptedUpstream, sse, upstream, within};

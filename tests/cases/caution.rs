@@ -1,5 +1,5 @@
-//! What stands between a file and the gateway: pins, ownership, the trial in a child process and what
-//! is remembered of it, and the switches for the operator.
+//! What stands between a file and the gateway: pins, ownership, the trial in a child process and
+//! what is remembered of it, and the switches for the operator.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,5 @@
-//! One bad part does not stop the rest: workers that do not come round, more connections than there is
-//! room for, signals that other servers reload at.
+//! One bad part does not stop the rest: workers that do not come round, more connections than there
+//! is room for, signals that other servers reload at.
 
 use crate::faulty::{faulty, with};
 use callgate_tests::config::{config, openai, with_callbacks, with_param};

@@ -1,5 +1,6 @@
-//! The documents, tried: their commands are run, their code is built, their configs are checked, and
-//! what they quote is what the gateway says. A block is told what it is by the comment above it:
+//! The documents, tried: their commands are run, their code is built, their configs are checked,
+//! and what they quote is what the gateway says. A block is told what it is by the comment above
+//! it:
 //!
 //! | comment | block |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Shared objects that hurt whoever maps them, made of a few lines of C, and whole plugins with bytes
-//! of them changed: the gateway says what is wrong with each, and lives.
+//! Shared objects that hurt whoever maps them, made of a few lines of C, and whole plugins with
+//! bytes of them changed: the gateway says what is wrong with each, and lives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,8 @@ async fn a_library_that_is_missing_is_named() {
     assert!(said.contains("libgone.so") && said.contains("install the library it needs"), "{said}");
 }
 
-/// Runs `check` on each file, a few at a time, and wants one sentence or none, and a living process.
+/// Runs `check` on each file, a few at a time, and wants one sentence or none, and a living
+/// process.
 async fn check_each(cases: Vec<(String, Vec<u8>)>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let mut refused = 0;

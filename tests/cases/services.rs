@@ -1,5 +1,5 @@
-//! What the gateway lends callbacks: store, metrics, HTTP, timer, tasks, secrets; who may have it, and
-//! how much.
+//! What the gateway lends callbacks: store, metrics, HTTP, timer, tasks, secrets; who may have it,
+//! and how much.
 
 use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::log::LogLine;

@@ -1,5 +1,5 @@
-//! Callbacks that hold up their thread, or break in every call, are named in the log without filling
-//! it: at most a line a second for each, which says how many it stands for.
+//! Callbacks that hold up their thread, or break in every call, are named in the log without
+//! filling it: at most a line a second for each, which says how many it stands for.
 
 use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::log::{Log, LogLine};

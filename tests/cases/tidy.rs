@@ -9,7 +9,8 @@ use callgate_tests::build;
 const LINES: usize = 500;
 const COLUMNS: usize = 100;
 
-/// Every Rust file of the workspace, by its path from the root. What is frozen keeps the rules it had.
+/// Every Rust file of the workspace, by its path from the root. What is frozen keeps the rules it
+/// had.
 fn sources() -> Vec<(String, String)> {
     let root = build::repository();
     let mut files = Vec::new();

@@ -111,7 +111,8 @@ async fn a_broken_json_reply_is_a_502() {
         let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
         for model in MODELS {
             let reply = gateway.client().chat(model).send().await;
-            // The head may be gone already; then the client must see a broken body, not a short one.
+            // The head may be gone already; then the client must see a broken body, not a short
+            // one.
             if reply.status == 200 {
                 assert!(!reply.complete, "{model}: half a reply passed as whole: {}", reply.text());
             } else {

@@ -1,5 +1,5 @@
-//! An answer is whole or an error: JSON and streams, from every dialect, are judged by one rule, and
-//! none of them is waited for without end.
+//! An answer is whole or an error: JSON and streams, from every dialect, are judged by one rule,
+//! and none of them is waited for without end.
 
 use crate::faulty::{faulty, recorded, recorder, seen};
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks, with_param};

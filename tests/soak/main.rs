@@ -1,10 +1,10 @@
 //! Many calls through five callbacks of every sort: memory, threads and mapped libraries must stay
 //! what they were after the first of them, and every instance that was replaced must be gone.
 //!
-//! `make test` makes 20 000 calls; `make soak`, or `CALLGATE_SOAK_CALLS`, as many as it says. One of 20
-//! goes through the real gateway over sockets, which is what is slow; the others through the same
-//! chain in this process (`Rehearsal`). A test binary of its own, so that no other test's memory is
-//! measured. `chain` is what is soaked, `vitals` what is read, `instances` who lives.
+//! `make test` makes 20 000 calls; `make soak`, or `CALLGATE_SOAK_CALLS`, as many as it says. One
+//! of 20 goes through the real gateway over sockets, which is what is slow; the others through the
+//! same chain in this process (`Rehearsal`). A test binary of its own, so that no other test's
+//! memory is measured. `chain` is what is soaked, `vitals` what is read, `instances` who lives.
 
 #![expect(
     clippy::unwrap_used,

@@ -9,8 +9,8 @@ const WARM_UP: usize = 2;
 
 const MAX_GROWTH_KIB: u64 = 4 * 1024;
 
-/// Each client may be in a hook that has a thread, which ends when it is idle; a renewal has one for a
-/// moment.
+/// Each client may be in a hook that has a thread, which ends when it is idle; a renewal has one
+/// for a moment.
 const THREADS_MORE: u64 = crate::CLIENTS as u64 + 2;
 
 #[derive(Debug, Clone, Copy)]

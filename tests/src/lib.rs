@@ -2,7 +2,8 @@
 //! its log, and gives it a scripted upstream. Nothing here knows a feature; the cases do.
 //!
 //! Read in this order: `build` (where the binary and the plugins are), `config` (what it is
-//! started with), `gateway` (the running process), `tool` (the binary as a tool), `log`, `client`, `sse`, `raw`, `tls`.
+//! started with), `gateway` (the running process), `tool` (the binary as a tool), `log`, `client`,
+//! `sse`, `raw`, `tls`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails a test by panicking")]
 

@@ -1,5 +1,5 @@
-//! Server-sent events as a strict reader sees them: one `data: …` line and a blank line, ended by LF
-//! or CRLF. Anything else is kept as it is, so that a test can object to it.
+//! Server-sent events as a strict reader sees them: one `data: …` line and a blank line, ended by
+//! LF or CRLF. Anything else is kept as it is, so that a test can object to it.
 
 use serde_json::Value;
 

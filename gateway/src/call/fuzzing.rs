@@ -34,8 +34,8 @@ pub struct Edited {
     pub sent: Vec<u8>,
 }
 
-/// Edits the call whose body came in these pieces. `None` when it is refused, as one that callbacks look
-/// at.
+/// Edits the call whose body came in these pieces. `None` when it is refused, as one that callbacks
+/// look at.
 #[must_use]
 pub fn edit(pieces: &[&[u8]], edits: &[Edit<'_>]) -> Option<Edited> {
     let mut call = sample::call(arrived(pieces)?);

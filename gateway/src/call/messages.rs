@@ -243,7 +243,8 @@ impl Message {
     }
 }
 
-/// Content is a text, nothing, or parts; a part is a text or an object, its `text` a text or nothing.
+/// Content is a text, nothing, or parts; a part is a text or an object, its `text` a text or
+/// nothing.
 fn check_content(content: &str) -> Result<(), Misfit> {
     match content.as_bytes().first() {
         None | Some(b'"' | b'n') => return Ok(()),

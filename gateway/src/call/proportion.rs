@@ -1,6 +1,6 @@
 //! Work and memory are proportional to a body, whatever is in it and in whatever pieces it comes:
-//! counted, not timed. Steps are bytes and members that were passed, memory is what one thread holds
-//! at once.
+//! counted, not timed. Steps are bytes and members that were passed, memory is what one thread
+//! holds at once.
 
 use super::{Call, messages::MAX_MESSAGES, sample::call};
 use crate::{
@@ -124,8 +124,8 @@ fn counted(work: impl FnOnce()) -> (AllocationInfo, u64) {
 /// What every body may cost, however short.
 const FIXED: u64 = 1 << 20;
 
-/// The lists of a call's messages, whose number has a bound: about 100 bytes each, and two lists while an
-/// edited body is written anew.
+/// The lists of a call's messages, whose number has a bound: about 100 bytes each, and two lists
+/// while an edited body is written anew.
 const LISTS: u64 = 2 * 100 * MAX_MESSAGES as u64;
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! A call that no callback looks into is sent as it came: nothing of it was judged, so nothing can
 //! differ from what was. Before a callback looks, all of it is checked here: what two readers could
-//! take differently is the client's mistake, and nobody gets to see half of it. Edits of a text that
-//! was checked do not fail by what is in it.
+//! take differently is the client's mistake, and nobody gets to see half of it. Edits of a text
+//! that was checked do not fail by what is in it.
 
 use super::{Call, messages::Messages};
 use crate::{

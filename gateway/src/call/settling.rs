@@ -19,8 +19,9 @@ impl Call {
         }
     }
 
-    /// The same for a large body, as work for another thread: what arrived and what became of it are
-    /// in memory both, so the whole is written anew and only that is kept. `None` without edits.
+    /// The same for a large body, as work for another thread: what arrived and what became of it
+    /// are in memory both, so the whole is written anew and only that is kept. `None` without
+    /// edits.
     pub(crate) fn unsettled(&self) -> Option<impl FnOnce() -> Settled + Send + 'static + use<>> {
         let messages = self.reading.get().and_then(|reading| reading.as_ref().ok().cloned());
         let edited = messages.as_deref().is_some_and(Messages::is_edited);

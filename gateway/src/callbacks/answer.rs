@@ -116,8 +116,8 @@ impl Streamed {
         }
     }
 
-    /// What the outline does not fit: repeated names, of which the last counts, and members of other
-    /// kinds. One member that cannot be read takes nothing from the others.
+    /// What the outline does not fit: repeated names, of which the last counts, and members of
+    /// other kinds. One member that cannot be read takes nothing from the others.
     fn add_unusual(&mut self, json: &[u8], limit: usize) {
         let choices = slices::member(json, "choices").unwrap_or_default();
         for choice in slices::elements(choices) {

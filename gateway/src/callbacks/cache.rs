@@ -1,5 +1,5 @@
-//! The gateway's private folder: what the probe found, and what ended earlier runs. Nothing in it is
-//! needed: without it, every start probes anew and knows nothing of the one before.
+//! The gateway's private folder: what the probe found, and what ended earlier runs. Nothing in it
+//! is needed: without it, every start probes anew and knows nothing of the one before.
 //!
 //! Not here: what is kept (`probe::verdicts`, `record`).
 

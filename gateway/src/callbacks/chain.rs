@@ -5,9 +5,9 @@
 //! end or error hook: `Call::passed` counts them, and only [`Chain::end`] and [`Chain::error`] pay.
 //!
 //! Reading order: `subject` is what a hook is run on; `link` is one callback and its policy, `run`
-//! the three ways to run its hook, `verdict` what that came to. `renewal` is the chain as it is now,
-//! and what happens after a panic. `only`, `breaker` and `pool` are parts of the policy; `laps`,
-//! `ledger` and `histogram` measure, `report` tells; `pace` keeps the log short.
+//! the three ways to run its hook, `verdict` what that came to. `renewal` is the chain as it is
+//! now, and what happens after a panic. `only`, `breaker` and `pool` are parts of the policy;
+//! `laps`, `ledger` and `histogram` measure, `report` tells; `pace` keeps the log short.
 
 mod breaker;
 mod histogram;

@@ -2,8 +2,8 @@
 //! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
 //! first glance (a truncated one does, inside the dynamic linker).
 //!
-//! Called by `loader`; `survey` tells everything at once, for people. Not here: settings (`schema`),
-//! and everything that executes (`loader`).
+//! Called by `loader`; `survey` tells everything at once, for people. Not here: settings
+//! (`schema`), and everything that executes (`loader`).
 
 mod elf;
 mod export;

@@ -76,8 +76,8 @@ impl LeftOut {
 }
 
 /// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
-/// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is mapped
-/// before all have been inspected, and tried as `caution` says.
+/// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is
+/// mapped before all have been inspected, and tried as `caution` says.
 ///
 /// # Errors
 /// All problems, warnings included, when a callback that is `required` cannot be used. The
@@ -292,8 +292,8 @@ fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
     missing.map(problem).collect()
 }
 
-/// A warning when a plugin, of a later minor or by a slip of its author, has hooks that this gateway
-/// never calls.
+/// A warning when a plugin, of a later minor or by a slip of its author, has hooks that this
+/// gateway never calls.
 fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem> {
     let known = |name: &str| Hook::ALL.iter().any(|hook| hook.name() == name);
     let hooks = inspected.callback.hooks.iter().filter(|name| !known(name));

@@ -1,9 +1,9 @@
-//! Trying a plugin in a child process before the gateway maps it: whatever its file, its constructors
-//! and its callback do there hurts nobody. `inside` is what the child does, `verdicts` what is
-//! remembered of plugins that passed.
+//! Trying a plugin in a child process before the gateway maps it: whatever its file, its
+//! constructors and its callback do there hurts nobody. `inside` is what the child does, `verdicts`
+//! what is remembered of plugins that passed.
 //!
-//! It is a net, not a wall: a plugin can tell that it is tried, and what passed can still crash later.
-//! Called by `loader`.
+//! It is a net, not a wall: a plugin can tell that it is tried, and what passed can still crash
+//! later. Called by `loader`.
 
 mod inside;
 mod verdicts;

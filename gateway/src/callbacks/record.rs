@@ -1,9 +1,9 @@
 //! What a run leaves behind when it does not end in order, for the next start to tell.
 //!
-//! Each process keeps one small file, locked while it lives. While a plugin is being loaded the file
-//! names it; a crash adds a line (written by `loader::crash`); an orderly end removes the file. An
-//! unlocked file is that of a run that died. The lock goes with the process, whatever its number is
-//! and whichever container it was in.
+//! Each process keeps one small file, locked while it lives. While a plugin is being loaded the
+//! file names it; a crash adds a line (written by `loader::crash`); an orderly end removes the
+//! file. An unlocked file is that of a run that died. The lock goes with the process, whatever its
+//! number is and whichever container it was in.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -119,8 +119,8 @@ impl Past {
         self.crash_files.drain(..).for_each(|name| cache.remove(&name));
     }
 
-    /// Suspects are suspected until a start has gone well with other files, or the operator says so.
-    /// As if there were none; the next start knows them again.
+    /// Suspects are suspected until a start has gone well with other files, or the operator says
+    /// so. As if there were none; the next start knows them again.
     pub(super) fn pass_over_suspects(&mut self) {
         self.suspects.clear();
         self.suspect_files.clear();

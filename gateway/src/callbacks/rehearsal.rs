@@ -94,8 +94,8 @@ impl Rehearsal {
     }
 
     /// `on_llm_start` of every callback, as for a client's call. Whether the call would go on to an
-    /// upstream: no callback answered, refused it or broke. The end and error hooks that are owed to
-    /// a client's call do not run. Callbacks that wait need a tokio runtime with its timers on.
+    /// upstream: no callback answered, refused it or broke. The end and error hooks that are owed
+    /// to a client's call do not run. Callbacks that wait need a tokio runtime with its timers on.
     pub async fn start(&self, call: &mut RehearsedCall) -> bool {
         let chain = self.callbacks.chain();
         matches!(chain.start(&mut call.0, &self.deployments).await, Started::Continue)

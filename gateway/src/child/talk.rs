@@ -1,5 +1,5 @@
-//! What comes from a child: its steps and its result, and what it prints. None of it is trusted, and
-//! all of it is bounded.
+//! What comes from a child: its steps and its result, and what it prints. None of it is trusted,
+//! and all of it is bounded.
 
 use std::{
     io::{ErrorKind, PipeReader, Read as _},
@@ -9,7 +9,8 @@ use std::{
 /// How much of what it prints is kept: the last of it, where a crash is told.
 pub(super) const OUTPUT: usize = 16 << 10;
 
-/// How many pieces are read at once: who talks without end must not keep us from looking at the time.
+/// How many pieces are read at once: who talks without end must not keep us from looking at the
+/// time.
 const AT_ONCE: usize = 64;
 
 /// How much it may answer.

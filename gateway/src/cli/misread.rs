@@ -18,8 +18,8 @@ pub struct Misread {
 }
 
 impl Misread {
-    /// An option may be one of LiteLLM's misspelt, which the parser does not know. A key that was put
-    /// in the wrong place is not repeated.
+    /// An option may be one of LiteLLM's misspelt, which the parser does not know. A key that was
+    /// put in the wrong place is not repeated.
     #[must_use]
     pub fn of(error: &clap::Error) -> Self {
         let near = match error.get(ContextKind::InvalidArg) {
@@ -44,8 +44,8 @@ impl Misread {
 }
 
 impl LogFormat {
-    /// The form in which a command line that cannot be read wants its log: `None` for the default of a
-    /// start. Other commands speak to people unless they are asked for JSON.
+    /// The form in which a command line that cannot be read wants its log: `None` for the default
+    /// of a start. Other commands speak to people unless they are asked for JSON.
     #[must_use]
     pub fn of_unread(line: &[OsString]) -> Option<Self> {
         let mut words = line.iter().skip(1).filter_map(|word| word.to_str()).peekable();

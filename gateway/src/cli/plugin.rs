@@ -70,7 +70,8 @@ pub struct Subject {
     /// The callback, when the file has several.
     #[arg(long, value_name = "NAME")]
     pub callback: Option<String>,
-    /// Its settings as JSON, or `@FILE`; the default is what its author gave as a sample, else `{}`.
+    /// Its settings as JSON, or `@FILE`; the default is what its author gave as a sample, else
+    /// `{}`.
     #[arg(long, value_name = "JSON|@FILE")]
     pub settings: Option<String>,
 }

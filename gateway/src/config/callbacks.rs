@@ -258,8 +258,8 @@ fn entry(
 }
 
 impl CallbackEntry {
-    /// `src.callbacks.rate_limit` means `rate_limit`, also in the folder `src/callbacks`; text with a
-    /// `/` is a path.
+    /// `src.callbacks.rate_limit` means `rate_limit`, also in the folder `src/callbacks`; text with
+    /// a `/` is a path.
     fn is_called(&mut self, reader: &Reader<'_>, text: String) {
         if text.contains('/') {
             stem(&text).clone_into(&mut self.name);

@@ -110,8 +110,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, 
     Ok(variables)
 }
 
-/// `dotenvy` would replace `$rest` as well as `${NAME}`, which silently cuts a key that holds a `$`.
-/// Elsewhere in the field only braces refer to a variable, so every other `$` is escaped here.
+/// `dotenvy` would replace `$rest` as well as `${NAME}`, which silently cuts a key that holds a
+/// `$`. Elsewhere in the field only braces refer to a variable, so every other `$` is escaped here.
 fn literal_dollars(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {

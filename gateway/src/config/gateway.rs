@@ -35,10 +35,11 @@ pub struct GatewaySettings {
     pub web: WebSettings,
     /// Proxies in front of the gateway, whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long a streamed answer may be silent before its client gets a sign of life; `None`: never.
+    /// How long a streamed answer may be silent before its client gets a sign of life; `None`:
+    /// never.
     pub stream_keepalive: Option<Duration>,
-    /// Time for the first content of a streamed answer, where a deployment sets none; `None`: as any
-    /// other event.
+    /// Time for the first content of a streamed answer, where a deployment sets none; `None`: as
+    /// any other event.
     pub first_content_timeout: Option<Duration>,
     /// Bounds of what a client may send and how long it may take.
     pub limits: Limits,
@@ -102,12 +103,13 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Largest request head, in bytes (64 KiB).
     pub max_header_bytes: usize,
-    /// Connections of clients that may be open at once; `None`: what the limit of open files has room
-    /// for.
+    /// Connections of clients that may be open at once; `None`: what the limit of open files has
+    /// room for.
     pub max_connections: Option<usize>,
     /// Bytes of all request bodies in memory at once; `None`: a quarter of the memory there is.
     pub max_inflight_bytes: Option<usize>,
-    /// Time for a request head to arrive, from its first byte; on a new connection, from its opening (30 s).
+    /// Time for a request head to arrive, from its first byte; on a new connection, from its
+    /// opening (30 s).
     pub header_timeout: Duration,
     /// Time for which a connection may be idle between two requests (75 s).
     pub keepalive_timeout: Duration,
@@ -141,7 +143,8 @@ impl Default for Limits {
     }
 }
 
-/// Unknown keys have been made errors by then, where `strict` says so; `max_body_bytes` is used when the section gives none.
+/// Unknown keys have been made errors by then, where `strict` says so; `max_body_bytes` is used
+/// when the section gives none.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     section: Option<Section<'_>>,

@@ -1,6 +1,6 @@
 //! What is wrong with a config, said so that it can be mended: file, line, column, key path, text
-//! and remedy. Every room of `config`, `deployments` and the plugin loader reports with these types;
-//! printing them and choosing the exit code is the command line's business.
+//! and remedy. Every room of `config`, `deployments` and the plugin loader reports with these
+//! types; printing them and choosing the exit code is the command line's business.
 
 use std::fmt;
 use std::path::Path;

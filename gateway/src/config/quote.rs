@@ -1,6 +1,6 @@
-//! Words of the operator in a message of ours: without keys, cut, and on one line. Every message that
-//! quotes a value, a key or a name of a config, of a settings object or of the command line takes
-//! this way.
+//! Words of the operator in a message of ours: without keys, cut, and on one line. Every message
+//! that quotes a value, a key or a name of a config, of a settings object or of the command line
+//! takes this way.
 //!
 //! Not here: values of environment variables in what later rooms say of the config
 //! (`Config::hidden`).

@@ -1,5 +1,5 @@
-//! `callgate.cors` and `callgate.allow_hosts`: the web pages and the names this gateway is for. What a
-//! request must have to pass is `server::web`'s business.
+//! `callgate.cors` and `callgate.allow_hosts`: the web pages and the names this gateway is for.
+//! What a request must have to pass is `server::web`'s business.
 
 use super::reader::{Field, Reader};
 use super::section::Section;

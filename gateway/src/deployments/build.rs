@@ -309,8 +309,8 @@ fn provider_base(
     Some(base::parse(default).map_err(|error| (provider.name, error)))
 }
 
-/// Ollama wants no key. A compatible server of unknown kind has no variables of its own and is never
-/// sent another provider's key.
+/// Ollama wants no key. A compatible server of unknown kind has no variables of its own and is
+/// never sent another provider's key.
 fn provider_key(provider: &Provider, env: &Environment, path: &str) -> Setting<Secret> {
     let mut variables = provider.key_env.iter();
     if let Some(key) = variables.find_map(|variable| env.filled_var(variable)) {

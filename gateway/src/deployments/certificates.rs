@@ -19,8 +19,8 @@ const FOLDERS: &str = "SSL_CERT_DIR";
 const BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const MOST: u64 = 64;
 
-/// What is wrong with either variable, where some upstream is reached by `https` or a callback might
-/// reach a server so.
+/// What is wrong with either variable, where some upstream is reached by `https` or a callback
+/// might reach a server so.
 pub(crate) fn certificate_problems(
     environment: &Environment,
     deployments: &Deployments,

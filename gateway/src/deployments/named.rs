@@ -1,5 +1,5 @@
-//! What settings of callbacks name: a limit or a rule for a provider, a model or a key that there is
-//! not does nothing, and a misspelt one is a limit less.
+//! What settings of callbacks name: a limit or a rule for a provider, a model or a key that there
+//! is not does nothing, and a misspelt one is a limit less.
 
 use super::Deployments;
 use crate::callbacks::Plugin;

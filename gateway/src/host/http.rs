@@ -1,5 +1,5 @@
-//! The HTTP client lent to callbacks: hyper's pooled one, on the background thread. Upstreams of calls
-//! have a client of their own (`upstream`), for there each microsecond counts.
+//! The HTTP client lent to callbacks: hyper's pooled one, on the background thread. Upstreams of
+//! calls have a client of their own (`upstream`), for there each microsecond counts.
 
 use std::error::Error;
 use std::fmt::Write as _;

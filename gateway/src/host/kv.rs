@@ -1,5 +1,6 @@
 //! Values with an expiry, in the gateway's memory. One [`KvStore`] per entry of the
-//! config, or per `share`, as long as the process: what is stored survives the callback's instances.
+//! config, or per `share`, as long as the process: what is stored survives the callback's
+//! instances.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

@@ -1,5 +1,5 @@
-//! A callback's log lines as `tracing` events: target [`TARGET`], field `callback.name`. `tracing` fixes
-//! the names of fields at compile time, so the callback's own go beside the event, by
+//! A callback's log lines as `tracing` events: target [`TARGET`], field `callback.name`. `tracing`
+//! fixes the names of fields at compile time, so the callback's own go beside the event, by
 //! `telemetry::with_fields`.
 
 use plugin_api::Level;
@@ -62,8 +62,8 @@ pub(super) fn enabled(level: Level) -> bool {
     matters(level) || with_level!(level, LEVEL => tracing::enabled!(target: TARGET, LEVEL))
 }
 
-/// Writes one line at a level that is [`enabled`]. Whatever a callback logs is escaped where lines are
-/// made.
+/// Writes one line at a level that is [`enabled`]. Whatever a callback logs is escaped where lines
+/// are made.
 pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str, &str)]) {
     if matters(level)
         && let Some(gathered) = &mut *GATHERED.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,8 +1,8 @@
 //! What one callback may have of the host beside what all may: secrets by name, hosts by pattern.
 //!
-//! The config's `grants` say it. A manifest's `needs` are granted by listing the callback, but only as
-//! far as they are plainly its own: variables that begin with its name, and the hosts of the URLs in
-//! them. Naming a plugin must not hand it the keys of others.
+//! The config's `grants` say it. A manifest's `needs` are granted by listing the callback, but only
+//! as far as they are plainly its own: variables that begin with its name, and the hosts of the
+//! URLs in them. Naming a plugin must not hand it the keys of others.
 
 use std::collections::BTreeSet;
 

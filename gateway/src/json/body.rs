@@ -4,20 +4,19 @@
 //! the edits spliced between. Used for requests and for JSON replies of the same dialect.
 //! Not here: what the members mean (`call`, `provider`).
 
+mod pieces;
+
 use super::{
     joined, passed,
     scan::{Member, ScanError, Scanner},
 };
-use crate::offload::LARGE;
 use bytes::{Bytes, BytesMut};
+use pieces::Pieces;
 use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 
 /// Under this size one copy is cheaper than several writes.
 const ONE_PIECE: usize = 16 * 1024;
-
-/// The same for what is put into a large body, of which there must not be one more copy.
-const ONE_PIECE_OF_LARGE: usize = 512;
 
 /// So many names are compared faster than hashed; any number must not cost its square.
 const HANDFUL: usize = 24;
@@ -441,67 +440,6 @@ impl Entry {
     /// Name, value and what is between them, in the original.
     fn span(&self) -> Range<usize> {
         self.name_at.start - 1..self.value_at.end
-    }
-}
-
-/// The pieces of a body being put together: the original up to `at`, with what was inserted.
-struct Pieces<'a> {
-    body: &'a Body,
-    done: Slices,
-    /// What is copied: edits, and everything in a small body.
-    copied: Vec<u8>,
-    at: usize,
-}
-
-impl<'a> Pieces<'a> {
-    fn new(body: &'a Body) -> Self {
-        let grown = |entry: &Entry| match &entry.value {
-            Value::Edited(json) if !entry.is_added() => {
-                json.len() as isize - entry.value_at.len() as isize
-            }
-            Value::Edited(json) => json.len() as isize + 64,
-            Value::Original | Value::Removed => 0,
-        };
-        // Exact for changed values alone: bytes that fill their memory need no note of its size.
-        let room = if body.len < ONE_PIECE {
-            body.entries.iter().map(grown).fold(body.len, usize::saturating_add_signed)
-        } else {
-            256
-        };
-        Self { body, done: Slices::new(), copied: Vec::with_capacity(room), at: 0 }
-    }
-
-    /// Takes the original up to `gap` and leaves out what is in it.
-    fn skip(&mut self, gap: Range<usize>) {
-        let range = self.at..gap.start;
-        self.at = gap.end;
-        let body = self.body;
-        if body.len < ONE_PIECE || range.len() < 512 {
-            self.copied.extend_from_slice(&body.slice(range));
-            return;
-        }
-        self.done.push(std::mem::take(&mut self.copied).into());
-        body.share(range, |piece| self.done.push(piece));
-    }
-
-    fn insert(&mut self, bytes: &[u8]) {
-        self.copied.extend_from_slice(bytes);
-    }
-
-    fn insert_shared(&mut self, json: &Bytes) {
-        if json.len() < if self.body.len > LARGE { ONE_PIECE_OF_LARGE } else { ONE_PIECE } {
-            self.insert(json);
-        } else {
-            self.done.push(std::mem::take(&mut self.copied).into());
-            self.done.push(json.clone());
-        }
-    }
-
-    fn finish(mut self) -> Slices {
-        self.skip(self.body.len..self.body.len);
-        self.done.push(self.copied.into());
-        self.done.retain(|piece| !piece.is_empty());
-        self.done
     }
 }
 

@@ -6,8 +6,8 @@
 //! checked by one name and an upstream takes by the other has not been checked at all, so such
 //! bodies are refused before anybody reads them.
 //!
-//! Case matters where the API has names of its own. Below `parameters`, `schema`, `metadata` and the
-//! like the names are the client's, and only the very same one twice is a contradiction.
+//! Case matters where the API has names of its own. Below `parameters`, `schema`, `metadata` and
+//! the like the names are the client's, and only the very same one twice is a contradiction.
 
 use super::{
     passed,

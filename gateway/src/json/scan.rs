@@ -305,8 +305,8 @@ impl Scanner {
         }
     }
 
-    /// The inside of a string from `at`, and of the strings that follow it in the usual way; returns
-    /// where to go on.
+    /// The inside of a string from `at`, and of the strings that follow it in the usual way;
+    /// returns where to go on.
     #[inline(always)]
     fn text(
         &mut self,

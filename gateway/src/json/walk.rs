@@ -2,7 +2,8 @@
 //! of an array, a value by its path.
 //!
 //! What is given must be valid JSON: a scan has seen it, or a callback's own text has been checked.
-//! Other text ends a walk early, it never panics. Nothing is copied, and a walk costs what it passes.
+//! Other text ends a walk early, it never panics. Nothing is copied, and a walk costs what it
+//! passes.
 
 use super::{passed, scan::Member};
 use memchr::memchr2;

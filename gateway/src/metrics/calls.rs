@@ -1,5 +1,5 @@
-//! What the gateway counts of its calls. Label values come from the config alone: what a client makes
-//! up counts as `other`.
+//! What the gateway counts of its calls. Label values come from the config alone: what a client
+//! makes up counts as `other`.
 
 use foldhash::fast::RandomState;
 use std::{
@@ -59,7 +59,8 @@ impl Outcome {
 pub(crate) struct CallMetrics {
     models: Labels,
     places: Places,
-    /// By model, then place; a row is made at the first call of a model, a cell at the first of both.
+    /// By model, then place; a row is made at the first call of a model, a cell at the first of
+    /// both.
     rows: Box<[OnceLock<Row>]>,
     in_flight: AtomicI64,
 }
@@ -122,8 +123,8 @@ impl Labels {
 }
 
 impl Places {
-    /// First comes that of calls for which none was chosen, then that of providers that the config does
-    /// not name.
+    /// First comes that of calls for which none was chosen, then that of providers that the config
+    /// does not name.
     fn new<'a>(deployments: impl Iterator<Item = &'a Arc<Deployment>>) -> Self {
         let [other, none] = [OTHER, NONE].map(Arc::<str>::from);
         let mut names = vec![(Arc::clone(&none), none), (Arc::clone(&other), Arc::clone(&other))];

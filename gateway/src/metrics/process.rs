@@ -35,8 +35,8 @@ pub(crate) fn write(text: &mut Exposition) {
     sample(name, "gauge", "When it started, in seconds since 1970.", started);
 }
 
-/// A field of `/proc/self/stat`, counted from 1 as its manual does. The second is a name in parentheses
-/// that may hold blanks.
+/// A field of `/proc/self/stat`, counted from 1 as its manual does. The second is a name in
+/// parentheses that may hold blanks.
 fn stat_field(stat: &str, field: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     number(rest.split_ascii_whitespace().nth(field.checked_sub(3)?)?)

@@ -5,12 +5,13 @@ use super::{AnswerFault, Asked, ChunkSink, Dialect, Echo, Translated, openai, sa
 use crate::json::{json_text, slices};
 use std::collections::BTreeMap;
 
-/// More values than all chunks of an answer have that are worth keeping apart, and more members than an
-/// object of them has.
+/// More values than all chunks of an answer have that are worth keeping apart, and more members
+/// than an object of them has.
 const MAX_NODES: usize = 64 * 1024;
 const MAX_MEMBERS: usize = 1024;
 
-/// What a body comes to that is no JSON object. `Other` and `Malformed` when it is no stream either.
+/// What a body comes to that is no JSON object. `Other` and `Malformed` when it is no stream
+/// either.
 pub(crate) fn put_together(
     dialect: &dyn Dialect,
     body: &[u8],

@@ -1,8 +1,8 @@
 //! Ollama's native dialect: OpenAI chat calls in, `/api/chat` out, and the answers back again.
 //!
-//! Pure translation of bytes: no sockets, no clock, no configuration. Framing (`data: `, `[DONE]`, splitting
-//! NDJSON into lines) and HTTP status belong to the caller, `provider`, which puts these functions behind the
-//! gateway's dialect trait.
+//! Pure translation of bytes: no sockets, no clock, no configuration. Framing (`data: `, `[DONE]`,
+//! splitting NDJSON into lines) and HTTP status belong to the caller, `provider`, which puts these
+//! functions behind the gateway's dialect trait.
 
 mod content;
 mod dialect;
@@ -31,8 +31,8 @@ pub(crate) struct Ollama;
 
 /// The URL of the chat endpoint below `api_base`.
 ///
-/// The base may end in slashes, in `/api` or already in `/api/chat`; without a scheme it is taken as `http`,
-/// and an empty one means [`DEFAULT_API_BASE`].
+/// The base may end in slashes, in `/api` or already in `/api/chat`; without a scheme it is taken
+/// as `http`, and an empty one means [`DEFAULT_API_BASE`].
 pub(crate) fn chat_url(api_base: &str) -> String {
     let base = api_base.trim().trim_end_matches('/');
     let base = if base.is_empty() { DEFAULT_API_BASE } else { base };

@@ -133,8 +133,8 @@ fn add_default(body: &mut Body, name: &str, value: &Value) {
     }
 }
 
-/// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's or a
-/// deployment's own word about it stands.
+/// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's
+/// or a deployment's own word about it stands.
 fn ask_for_usage(body: &mut Body) {
     const ASKED: &[u8] = br#"{"include_usage":true}"#;
     let options = body.member_text("stream_options").filter(|json| walk::members(json).is_some());

@@ -1,8 +1,10 @@
-//! The members of a request that are the gateway's own: they steer a proxy, or hold its accounts and secrets.
+//! The members of a request that are the gateway's own: they steer a proxy, or hold its accounts
+//! and secrets.
 //!
-//! None of them reaches an upstream, wherever it stands: in a body, in `extra_body`, in a deployment's
-//! `litellm_params`. The names are those that LiteLLM keeps to itself; what a client sends under one of them has no
-//! effect, unless the gateway says so elsewhere (`drop_params`, `timeout`).
+//! None of them reaches an upstream, wherever it stands: in a body, in `extra_body`, in a
+//! deployment's `litellm_params`. The names are those that LiteLLM keeps to itself; what a client
+//! sends under one of them has no effect, unless the gateway says so elsewhere (`drop_params`,
+//! `timeout`).
 
 /// Whether a member of this name stays here.
 pub(crate) fn is_own(name: impl AsRef<[u8]>) -> bool {

@@ -1,10 +1,9 @@
 //! Texts without secrets: the one way words of others (upstreams, callbacks) take to clients,
 //! callbacks and the log.
 //!
-//! A secret is known as it is, as others may write it ([`forms`]), and where only a part of it is left
-//! ([`half`]). What looks like a key is
-//! masked wherever it stands; what could be a word only as a word of its own; placeholders and
-//! short values not at all.
+//! A secret is known as it is, as others may write it ([`forms`]), and where only a part of it is
+//! left ([`half`]). What looks like a key is masked wherever it stands; what could be a word only
+//! as a word of its own; placeholders and short values not at all.
 
 mod forms;
 mod half;
@@ -37,8 +36,8 @@ impl Secrets {
         }
     }
 
-    /// Adds the value of a variable that the config refers to. Paths and addresses stay, unless a key
-    /// is in them: without them nobody could tell what was looked for.
+    /// Adds the value of a variable that the config refers to. Paths and addresses stay, unless a
+    /// key is in them: without them nobody could tell what was looked for.
     pub(crate) fn add_variable(&mut self, value: &str) {
         let keys = kind::keys_within(value);
         if keys.is_empty() && value.contains('/') {
@@ -88,8 +87,8 @@ impl Secrets {
         let (patterns, strengths): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
         let parts = halves.iter().map(Half::text);
         let mut builder = AhoCorasick::builder();
-        // Secrets may overlap, and all of each has to go. Hosts and header names are often written in
-        // lower case, with what was in them.
+        // Secrets may overlap, and all of each has to go. Hosts and header names are often written
+        // in lower case, with what was in them.
         builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
         let search = builder.build(patterns.iter().map(|it| &**it).chain(parts));
         let words = strengths
@@ -108,7 +107,8 @@ pub(crate) struct Masking(Option<Arc<Search>>);
 
 struct Search {
     search: AhoCorasick,
-    /// By pattern, what counts only as a word of its own. Behind them come the patterns of `halves`.
+    /// By pattern, what counts only as a word of its own. Behind them come the patterns of
+    /// `halves`.
     words: Vec<Option<String>>,
     halves: Vec<Half>,
 }

@@ -1,5 +1,5 @@
-//! The one line each request gets. Never in it: keys, prompts, replies; an upstream's error may quote
-//! a part of a prompt.
+//! The one line each request gets. Never in it: keys, prompts, replies; an upstream's error may
+//! quote a part of a prompt.
 
 use crate::{
     app::App,
@@ -136,8 +136,8 @@ impl Record {
         line.maybe_number(key!("tokens.completion"), usage.map(|usage| usage.completion_tokens));
     }
 
-    /// Counts a call that failed, and writes its line. `begun` says whether the client had the head of
-    /// an answer by then.
+    /// Counts a call that failed, and writes its line. `begun` says whether the client had the head
+    /// of an answer by then.
     pub(super) fn failed(&self, app: &App, failure: &Failure, begun: bool) {
         let outcome = match failure.kind {
             FailureKind::CLIENT_GONE => Outcome::ClientGone,
@@ -163,8 +163,8 @@ impl Record {
     }
 }
 
-/// Whether a failure is the client's own, and no business of the operator's: it left, or it was refused
-/// (4xx). A broken answer is not, nor what an upstream holds against the gateway's own key.
+/// Whether a failure is the client's own, and no business of the operator's: it left, or it was
+/// refused (4xx). A broken answer is not, nor what an upstream holds against the gateway's own key.
 fn is_clients(failure: &Failure, begun: bool) -> bool {
     if failure.kind == FailureKind::CLIENT_GONE {
         return true;

@@ -38,8 +38,8 @@ struct Set {
     waker: Waker,
 }
 
-/// When a wait ends. It is not known before something has to wait, and may be beyond what the clock can
-/// count.
+/// When a wait ends. It is not known before something has to wait, and may be beyond what the clock
+/// can count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct End(Option<Option<Instant>>);
 
@@ -56,8 +56,8 @@ impl End {
 }
 
 impl Alarm {
-    /// The output of `work`; `None` when it is not there by `end`, or cut short. Without an end it may take any
-    /// time: that is what a limit comes to which is beyond what the clock can count.
+    /// The output of `work`; `None` when it is not there by `end`, or cut short. Without an end it
+    /// may take any time: that is what a limit comes to which is beyond what the clock can count.
     pub(super) async fn until<T>(
         &self,
         end: Option<std::time::Instant>,
@@ -83,8 +83,8 @@ impl Alarm {
         self.within_what_is_left(&mut End::default(), limit, work).await
     }
 
-    /// As [`Alarm::within`], for a wait of several parts: the first that has to wait sets its end, which
-    /// holds until the caller forgets it.
+    /// As [`Alarm::within`], for a wait of several parts: the first that has to wait sets its end,
+    /// which holds until the caller forgets it.
     pub(super) async fn within_what_is_left<T>(
         &self,
         end: &mut End,

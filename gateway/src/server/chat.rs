@@ -287,8 +287,8 @@ async fn json_reply(
     finish_json(flight, translated.body, headers).await
 }
 
-/// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape, or
-/// a stream that nobody asked for.
+/// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape,
+/// or a stream that nobody asked for.
 fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failure> {
     let dialect = sent.target.deployment().provider.dialect;
     let translated = match body {

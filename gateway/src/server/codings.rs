@@ -1,6 +1,7 @@
-//! The rule for `Transfer-Encoding` (RFC 9112, section 6.1): `chunked`, and nothing else. Hyper looks at the
-//! last coding only. A proxy in front that reads a list otherwise would see other requests than this
-//! gateway does, and a body that was compressed on the way would be taken as it is.
+//! The rule for `Transfer-Encoding` (RFC 9112, section 6.1): `chunked`, and nothing else. Hyper
+//! looks at the last coding only. A proxy in front that reads a list otherwise would see other
+//! requests than this gateway does, and a body that was compressed on the way would be taken as it
+//! is.
 
 use crate::failure::Failure;
 use http::{HeaderMap, header};

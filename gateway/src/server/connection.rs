@@ -1,8 +1,8 @@
 //! One client's connection from its first byte to its last: how long it may be without a call, and
 //! how a client that leaves is seen.
 //!
-//! Hyper looks for the end of a connection only while it has nothing of the next request. Whatever a
-//! client sends behind its request would hide that it left, so [`Departure`] watches the socket
+//! Hyper looks for the end of a connection only while it has nothing of the next request. Whatever
+//! a client sends behind its request would hide that it left, so [`Departure`] watches the socket
 //! itself, and only then. `wire` is the socket as hyper sees it, `listen` accepts.
 
 use super::{Surface, alarm::Alarm, client::ClientAddress, listen::Phase, wire::Wire};
@@ -94,7 +94,8 @@ impl Connection {
         (Arc::new(connection), incoming)
     }
 
-    /// Since when it waits for a request, as a number that grows with time; `None` while a call runs.
+    /// Since when it waits for a request, as a number that grows with time; `None` while a call
+    /// runs.
     pub(super) fn waiting(&self) -> Option<u64> {
         let since = self.waiting.load(Relaxed);
         (since != 0 && !self.evicted.load(Relaxed)).then_some(since)
@@ -217,8 +218,8 @@ struct Departure<'a, F> {
 #[derive(Debug, PartialEq, Eq)]
 enum Client {
     Stays,
-    /// It sends so much behind its request that its end could not be seen: the connection must not be
-    /// used again.
+    /// It sends so much behind its request that its end could not be seen: the connection must not
+    /// be used again.
     Crowds,
     Left,
 }
@@ -285,8 +286,8 @@ impl<F: Future> Departure<'_, F> {
     }
 }
 
-/// Serves a connection until it closes or its client leaves; while draining, until its current call is
-/// answered.
+/// Serves a connection until it closes or its client leaves; while draining, until its current call
+/// is answered.
 pub(super) async fn serve(
     connection: Arc<Connection>,
     incoming: OwnedReadHalf,

@@ -220,8 +220,8 @@ thread_local! {
     static UNDER_WAY: watch::Sender<usize> = watch::Sender::new(0);
 }
 
-/// Waits until no call of this thread waits for its last hooks. They have no connection any more, so
-/// the end of all connections is not theirs.
+/// Waits until no call of this thread waits for its last hooks. They have no connection any more,
+/// so the end of all connections is not theirs.
 pub(super) async fn all_ended() {
     let mut under_way = UNDER_WAY.with(watch::Sender::subscribe);
     let _ = under_way.wait_for(|count| *count == 0).await;

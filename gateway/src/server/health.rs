@@ -10,8 +10,8 @@ pub(super) async fn alive() -> Response {
 }
 
 /// The config is loaded and every callback runs: that is so whenever this is served. What may be
-/// amiss is that workers do not come back from a hook: with half of them, this gateway should get no
-/// new calls.
+/// amiss is that workers do not come back from a hook: with half of them, this gateway should get
+/// no new calls.
 pub(super) fn ready(app: &App) -> Response {
     let (stuck, workers) = app.occupancy.stuck();
     if stuck == 0 {

@@ -1,5 +1,6 @@
-//! The rules for `Host` (RFC 9112, section 3.2): which requests name the host they mean as they must.
-//! Two parties that read different hosts out of one request can be played off against each other.
+//! The rules for `Host` (RFC 9112, section 3.2): which requests name the host they mean as they
+//! must. Two parties that read different hosts out of one request can be played off against each
+//! other.
 
 use super::error;
 use crate::failure::Failure;
@@ -31,7 +32,8 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure
     ))
 }
 
-/// The answer to a request whose `Host` breaks the rules. What follows on its connection cannot be trusted.
+/// The answer to a request whose `Host` breaks the rules. What follows on its connection cannot be
+/// trusted.
 pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
     super::access_log::refused(client, failure.status, &failure.message);
     let mut response = error::response(failure);

@@ -1,7 +1,7 @@
 //! Accepting connections and ending well.
 //!
-//! One acceptor deals connections to worker threads in turn (`pool`, `worker`). A listener per worker
-//! would let two gateways share a port without a word.
+//! One acceptor deals connections to worker threads in turn (`pool`, `worker`). A listener per
+//! worker would let two gateways share a port without a word.
 
 use super::{
     pool::Pool,
@@ -185,8 +185,8 @@ async fn drain(
     Some(calls)
 }
 
-/// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is its
-/// client's loss only.
+/// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is
+/// its client's loss only.
 async fn accept(listener: &TcpListener, pool: &Pool, most: usize) {
     let (mut full, mut failing) = (Seldom::default(), Seldom::default());
     loop {

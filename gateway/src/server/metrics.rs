@@ -47,7 +47,8 @@ fn write_build(text: &mut Exposition) {
     text.sample(name, &[], telemetry::dropped() as f64);
 }
 
-/// What callbacks did by hook, and how they are. Entries of the list that do not run have no samples.
+/// What callbacks did by hook, and how they are. Entries of the list that do not run have no
+/// samples.
 fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
     let live = || reports.iter().filter_map(|report| Some((&*report.name, report.live.as_ref()?)));
     let hooks = || {

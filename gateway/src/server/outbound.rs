@@ -347,8 +347,8 @@ pub(super) async fn upstream_error(
     failure
 }
 
-/// Redirects are never followed: what was meant for one server must not go to another. Only a target
-/// on the same server is shown to the client.
+/// Redirects are never followed: what was meant for one server must not go to another. Only a
+/// target on the same server is shown to the client.
 fn redirected(answer: &Answer, sent: &Sent) -> Failure {
     let status = answer.status;
     let (label, model) = (&sent.target.deployment().label, &sent.echo.model);

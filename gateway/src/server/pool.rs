@@ -1,9 +1,9 @@
 //! All workers: dealing connections to them in turn, noticing one that does not come round, and
 //! making room when there are too many connections.
 //!
-//! A worker is one thread, and a hook runs on it. One that does not return holds up every call of that
-//! thread and nothing can end it. What can be done is done here: it is named in the log, new connections
-//! go to the others, those that wait for it too, and its idle ones are closed.
+//! A worker is one thread, and a hook runs on it. One that does not return holds up every call of
+//! that thread and nothing can end it. What can be done is done here: it is named in the log, new
+//! connections go to the others, those that wait for it too, and its idle ones are closed.
 
 use super::{
     answer_alone,
@@ -47,7 +47,8 @@ impl Pool {
         Self { workers, turn: AtomicUsize::new(0), occupancy: Arc::clone(occupancy) }
     }
 
-    /// Gives a connection to the next worker that comes round. When there is none, it is answered here.
+    /// Gives a connection to the next worker that comes round. When there is none, it is answered
+    /// here.
     pub(super) fn deal(&self, accepted: Accepted) {
         let turn = self.turn.fetch_add(1, Relaxed);
         let in_turn = self.workers.iter().cycle().skip(turn % self.workers.len().max(1));

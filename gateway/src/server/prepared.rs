@@ -1,5 +1,5 @@
-//! A call's request made ready for its deployment. What passes all of a large body is done beside the
-//! worker, whose other calls would wait for it.
+//! A call's request made ready for its deployment. What passes all of a large body is done beside
+//! the worker, whose other calls would wait for it.
 
 use super::request;
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     provider::{Destination, Outgoing},
 };
 
-/// Puts what callbacks made of the body into it. Of a large one only that is kept: with the bytes that
-/// arrived, the edits and the request for the upstream it would be in memory three times.
+/// Puts what callbacks made of the body into it. Of a large one only that is kept: with the bytes
+/// that arrived, the edits and the request for the upstream it would be in memory three times.
 pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
     if !call.is_large() {
         call.settle_messages();
@@ -22,7 +22,8 @@ pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the client of a stream wants the usage chunk, and the request in the deployment's dialect.
+/// Whether the client of a stream wants the usage chunk, and the request in the deployment's
+/// dialect.
 pub(super) async fn outgoing(
     call: &mut Call,
     target: &Target,

@@ -91,7 +91,8 @@ async fn collect(
     })
 }
 
-/// How often a refused body is looked at: what came with the head takes two turns to be handed over.
+/// How often a refused body is looked at: what came with the head takes two turns to be handed
+/// over.
 const TURNS: usize = 3;
 
 /// Ends a request that is refused before its body was read. Where the body is here already, the

@@ -117,8 +117,8 @@ impl ChunkSink for Outbox {
     }
 }
 
-/// A line break would end the event's line, and what follows would be lost to the client. In JSON one
-/// can only stand between values, where a blank says the same.
+/// A line break would end the event's line, and what follows would be lost to the client. In JSON
+/// one can only stand between values, where a blank says the same.
 fn keep_on_one_line(mut json: &mut [u8]) {
     loop {
         let found = memchr::memchr2(b'\n', b'\r', json);
@@ -157,8 +157,9 @@ impl Relay {
         }
     }
 
-    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status. Under
-    /// `callgate.stream_keepalive` it waits no longer than until the first sign of life is due.
+    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status.
+    /// Under `callgate.stream_keepalive` it waits no longer than until the first sign of life is
+    /// due.
     pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let chain = &flight.chain;
         self.out.for_callbacks |= chain.wants_tokens();
@@ -199,7 +200,8 @@ impl Relay {
         response
     }
 
-    /// As [`Relay::arrive`]; `false` when a sign of life is due before. What is waited for goes on then.
+    /// As [`Relay::arrive`]; `false` when a sign of life is due before. What is waited for goes on
+    /// then.
     async fn arrive_or_be_due(&mut self, alarm: &Alarm) -> Result<bool, Failure> {
         let Some(interval) = self.alive.interval else {
             return self.arrive(alarm).await.map(|()| true);

@@ -149,8 +149,8 @@ pub(super) fn choices(body: &Body) -> u64 {
     json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
 }
 
-/// What every request has to pass, on every path and before anything else: its head has a bound, and
-/// foreign web pages are not served without a key.
+/// What every request has to pass, on every path and before anything else: its head has a bound,
+/// and foreign web pages are not served without a key.
 pub(super) fn admit(app: &App, head: &Parts) -> Result<(), Failure> {
     check_size(app, &head.headers)?;
     app.web.admit(head)

@@ -1,5 +1,5 @@
-//! Which path is what, and which methods it takes. Names of models stand in paths percent-encoded or
-//! plain, slashes included.
+//! Which path is what, and which methods it takes. Names of models stand in paths percent-encoded
+//! or plain, slashes included.
 
 use crate::failure::Failure;
 use axum::http::Method;
@@ -69,8 +69,8 @@ impl<'p> Route<'p> {
     }
 }
 
-/// Where a path that ends in slashes leads without them, as LiteLLM redirects. Only to paths that are
-/// served: anything else could be made to lead to another host.
+/// Where a path that ends in slashes leads without them, as LiteLLM redirects. Only to paths that
+/// are served: anything else could be made to lead to another host.
 pub(super) fn without_slash(path: &str) -> Option<&str> {
     let trimmed = path.trim_end_matches('/');
     let shorter = trimmed.len() < path.len() && !trimmed.is_empty();

@@ -1,9 +1,10 @@
 //! Web pages: which of them may call, and what their browsers are told (CORS).
 //!
 //! Without a master key, whoever reaches the gateway may spend the operator's keys, and the browser
-//! on this machine reaches it for any page: by its own request, which carries the page's `Origin`, or by a
-//! name of the page's that is made to point here, which is the request's `Host`. So both are looked
-//! at before anything else is done. Names do not matter to a gateway with a key: no page knows it.
+//! on this machine reaches it for any page: by its own request, which carries the page's `Origin`,
+//! or by a name of the page's that is made to point here, which is the request's `Host`. So both
+//! are looked at before anything else is done. Names do not matter to a gateway with a key: no page
+//! knows it.
 
 use super::{access_log::shortened, host::is_host};
 use crate::{
@@ -64,8 +65,8 @@ impl WebRules {
         Self { keyed: false, settings: WebSettings::default(), bound }
     }
 
-    /// Refuses, without a master key, a request that a foreign web page may have sent. Its `Host` has
-    /// been found well-formed.
+    /// Refuses, without a master key, a request that a foreign web page may have sent. Its `Host`
+    /// has been found well-formed.
     pub(super) fn admit(&self, head: &Parts) -> Result<(), Failure> {
         if self.keyed {
             return Ok(());
@@ -127,8 +128,8 @@ impl WebRules {
         bound || self.settings.hosts.iter().any(|it| it.eq_ignore_ascii_case(name))
     }
 
-    /// Lets the page that sent `origin` read the answer, if its origin is allowed. `origin` is `None`
-    /// for a request with several.
+    /// Lets the page that sent `origin` read the answer, if its origin is allowed. `origin` is
+    /// `None` for a request with several.
     pub(super) fn mark(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
         headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);

@@ -1,5 +1,5 @@
-//! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and scanned
-//! while it arrives.
+//! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and
+//! scanned while it arrives.
 
 use super::alarm::Alarm;
 use crate::{

@@ -96,8 +96,8 @@ impl Wire {
         self.linger = Instant::now().checked_add(LINGER);
     }
 
-    /// Hyper knows how HTTP/2 begins and closes such a connection with no answer at all. It is told that
-    /// nothing came, and what it then writes or does not, our answer goes out.
+    /// Hyper knows how HTTP/2 begins and closes such a connection with no answer at all. It is told
+    /// that nothing came, and what it then writes or does not, our answer goes out.
     fn poll_refuse_http2(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.refusal.is_none() {
             self.refuse(&refusal(400, Spoken::Http2));

@@ -1,5 +1,5 @@
-//! The worker threads: each a runtime of one thread with its connections, so that a call, its upstream
-//! connection and its hooks stay on one core and share nothing.
+//! The worker threads: each a runtime of one thread with its connections, so that a call, its
+//! upstream connection and its hooks stay on one core and share nothing.
 //!
 //! What others may do with a worker from outside: give it a connection, ask whether it still comes
 //! round (`watch`), take back what it has not begun, and close connections that have no call.

@@ -1,14 +1,14 @@
-//! Text of others in a line of ours: it can neither end the line nor steer a terminal, and it is cut
-//! where it is longer than anybody reads.
+//! Text of others in a line of ours: it can neither end the line nor steer a terminal, and it is
+//! cut where it is longer than anybody reads.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
 };
 
-/// Whether a character could forge a line, steer a terminal, change the order in which text is shown or
-/// hide in it: control characters (C0, DEL, C1), line separators, the controls of Unicode's
-/// bidirectional algorithm, and what is not shown at all (zero width, tags).
+/// Whether a character could forge a line, steer a terminal, change the order in which text is
+/// shown or hide in it: control characters (C0, DEL, C1), line separators, the controls of
+/// Unicode's bidirectional algorithm, and what is not shown at all (zero width, tags).
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,4 +1,5 @@
-//! `RUST_LOG`: which lines are written. What cannot be meant is told, for it would leave out all lines.
+//! `RUST_LOG`: which lines are written. What cannot be meant is told, for it would leave out all
+//! lines.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;

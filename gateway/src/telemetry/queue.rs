@@ -1,10 +1,10 @@
 //! Lines that wait to be written, in the order in which they were made. Whoever makes a line never
 //! waits for whoever reads it: what has no room is dropped and counted.
 //!
-//! Each thread has a buffer of its own, so that no lock is shared by all calls. A line gets its time
-//! while its buffer is locked; the writer notes the time before it locks the first buffer. So every
-//! line up to that time is in its buffer by then, and sorting by time is the order in which lines
-//! were made.
+//! Each thread has a buffer of its own, so that no lock is shared by all calls. A line gets its
+//! time while its buffer is locked; the writer notes the time before it locks the first buffer. So
+//! every line up to that time is in its buffer by then, and sorting by time is the order in which
+//! lines were made.
 
 use std::{
     mem,
@@ -148,8 +148,8 @@ impl Queue {
 }
 
 impl Buffer {
-    /// What was made up to then; all of it, almost always. What was left last time is taken whatever
-    /// its time is: a clock that was set back holds up no line.
+    /// What was made up to then; all of it, almost always. What was left last time is taken
+    /// whatever its time is: a clock that was set back holds up no line.
     fn take(&mut self, until: SystemTime, spare: &mut Vec<Self>) -> Option<Self> {
         let due = self.lines.iter().rposition(|line| line.made <= until).map_or(0, |at| at + 1);
         let due = due.max(mem::take(&mut self.left));

@@ -126,9 +126,9 @@ impl Drop for Making<'_> {
     }
 }
 
-/// Waits until every line made so far is written. Gives up when the reader of the log has taken nothing
-/// for `patience`, or after `limit` in all: a reader that hangs must not keep the process. For the end
-/// of the process; a signal handler may call it.
+/// Waits until every line made so far is written. Gives up when the reader of the log has taken
+/// nothing for `patience`, or after `limit` in all: a reader that hangs must not keep the process.
+/// For the end of the process; a signal handler may call it.
 pub fn flush(patience: Duration, limit: Duration) {
     let Some(writer) = WRITER.get() else { return };
     let own = BEGUN.load(Ordering::Acquire) + 1;
@@ -204,8 +204,8 @@ fn piece(bytes: &[u8]) -> &[u8] {
     memchr::memrchr(b'\n', first).map_or(first, |end| &first[..=end])
 }
 
-/// Writes to standard error, past the standard library, whose lock others may wait for. The error says
-/// whether what was written ends with a whole line.
+/// Writes to standard error, past the standard library, whose lock others may wait for. The error
+/// says whether what was written ends with a whole line.
 fn out(mut bytes: &[u8]) -> Result<(), bool> {
     let stderr = rustix::stdio::stderr();
     let mut whole = true;

@@ -28,7 +28,8 @@ pub(crate) enum NoTls {
     /// This machine trusts nobody, or has no TLS that can be used.
     #[error("{0}")]
     Never(String),
-    /// Its certificates could not be read for want of a file descriptor; the next call may fare better.
+    /// Its certificates could not be read for want of a file descriptor; the next call may fare
+    /// better.
     #[error("the trusted certificates cannot be read: {0}")]
     Descriptors(io::Error),
 }

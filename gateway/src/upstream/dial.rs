@@ -82,7 +82,8 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Both families in turn, beginning with the one the resolver prefers, each in the resolver's order.
+/// Both families in turn, beginning with the one the resolver prefers, each in the resolver's
+/// order.
 fn in_turn(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let found: Vec<_> = found.collect();
     let Some(preferred) = found.first().map(SocketAddr::is_ipv6) else { return found };

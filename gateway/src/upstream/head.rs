@@ -91,8 +91,8 @@ impl Arriving {
     }
 
     /// Whether parsing is worth it: at the first bytes and whenever they have doubled, so that what
-    /// is no HTTP is known at once, and when a blank line has come. Parsing at every read would make
-    /// a head that comes byte by byte quadratic.
+    /// is no HTTP is known at once, and when a blank line has come. Parsing at every read would
+    /// make a head that comes byte by byte quadratic.
     fn is_due(&mut self, buffer: &[u8]) -> io::Result<bool> {
         let Some(first) = buffer.first() else { return Ok(false) };
         if *first != b'H' {

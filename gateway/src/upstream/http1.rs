@@ -30,8 +30,8 @@ use tokio_rustls::client::TlsStream;
 /// Room for one read: a small reply, or many chunks of a stream.
 const READ: usize = 16 * 1024;
 
-/// With less room than this left, new memory is taken for a read. A reply that comes in small pieces
-/// shares it, where each piece would keep a whole read's room otherwise.
+/// With less room than this left, new memory is taken for a read. A reply that comes in small
+/// pieces shares it, where each piece would keep a whole read's room otherwise.
 const LEAST_ROOM: usize = 4 * 1024;
 
 /// Slices given to one write.

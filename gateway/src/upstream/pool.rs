@@ -18,8 +18,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long an idle connection may be kept when neither config nor upstream says. Servers that close
-/// after 5 s are common where there is no TLS, and connecting anew is cheap there.
+/// How long an idle connection may be kept when neither config nor upstream says. Servers that
+/// close after 5 s are common where there is no TLS, and connecting anew is cheap there.
 const IDLE_PLAIN: Duration = Duration::from_secs(4);
 
 /// Upstreams and the boxes before them drop idle connections silently after a minute or more.
@@ -105,8 +105,8 @@ pub(super) fn take(origin: &Origin) -> Option<Lease> {
     })
 }
 
-/// Closes all idle connections of this thread, because descriptors are needed; whether there were any. The
-/// other threads close theirs when they look at them next.
+/// Closes all idle connections of this thread, because descriptors are needed; whether there were
+/// any. The other threads close theirs when they look at them next.
 pub(super) fn shed() -> bool {
     SHORTAGES.fetch_add(1, Relaxed);
     POOL.with_borrow_mut(Pool::shed)

@@ -1,5 +1,5 @@
-//! `plugin bench`: nanoseconds per hook, entered as the gateway enters it. What the plugin allocates
-//! is its own allocator's affair and is not counted.
+//! `plugin bench`: nanoseconds per hook, entered as the gateway enters it. What the plugin
+//! allocates is its own allocator's affair and is not counted.
 
 use super::{Finished, as_json, inspect::sentence, subject, table::table};
 use crate::{
@@ -26,7 +26,8 @@ const LONG: usize = 50_000;
 struct Timings {
     callback: String,
     sha256: String,
-    /// Whether this program was built without optimisation: then its own part of the times is large.
+    /// Whether this program was built without optimisation: then its own part of the times is
+    /// large.
     debug_build: bool,
     timings: Vec<Timing>,
 }

@@ -63,8 +63,8 @@ pub(super) fn entry(survey: &Survey, subject: &Subject) -> Result<CallbackEntry,
     entries.pop().ok_or_else(|| "the file exports no callback".to_owned())
 }
 
-/// A config for the sake of its callbacks: what else is wrong with it is not told, what is wrong with
-/// them is.
+/// A config for the sake of its callbacks: what else is wrong with it is not told, what is wrong
+/// with them is.
 pub(super) fn config_of(
     path: &Path,
     env_file: Option<&Path>,

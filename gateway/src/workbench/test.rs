@@ -1,5 +1,5 @@
-//! `plugin test`: a callback, or a config's whole chain, on one request; what each changed of it, and
-//! what became of it.
+//! `plugin test`: a callback, or a config's whole chain, on one request; what each changed of it,
+//! and what became of it.
 //!
 //! The chain is run once for each of its callbacks, from the first up to that one, each time with
 //! instances and counters of its own: what a callback changed is the difference to the run before.

@@ -92,8 +92,8 @@ pub struct RawRejection {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawReply {
-    /// 1 when `content` is a whole `chat.completion` object, 0 when it is the assistant's text. With
-    /// another number, of a later minor, nothing was answered.
+    /// 1 when `content` is a whole `chat.completion` object, 0 when it is the assistant's text.
+    /// With another number, of a later minor, nothing was answered.
     pub is_json: u32,
     /// The answer.
     pub content: View,

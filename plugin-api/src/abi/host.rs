@@ -2,7 +2,8 @@
 //! this configuration) does not offer; authors see that as `None`.
 //!
 //! Every function may be called from any thread, from `create` until `destroy` returns and all that
-//! was given to `TaskVt` has ended, with the `ctx` of the [`HostHandle`] it came from. None blocks, except where a future says so.
+//! was given to `TaskVt` has ended, with the `ctx` of the [`HostHandle`] it came from. None blocks,
+//! except where a future says so.
 
 use super::{ApiVersion, View, ViewPair};
 use abi_stable::{
@@ -68,7 +69,8 @@ pub struct RawAdmission {
 }
 
 /// Counters that live in the gateway: they survive the callback's instance. Nothing here says where
-/// they are kept, so that a host may share them between replicas; none does yet. Names are shared by all instances of a callback.
+/// they are kept, so that a host may share them between replicas; none does yet. Names are shared
+/// by all instances of a callback.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = CountersVtRef)))]

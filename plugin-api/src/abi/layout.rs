@@ -2,8 +2,8 @@
 //! numbers of the kinds, the symbols, and the keys of the manifest. What was written when a version
 //! was frozen is `tests/abi/layout-<version>.txt`; the tests here hold the present to all of them.
 //!
-//! Only tests use this. What a difference means is in `compare`. Not here: the root for plugins in C,
-//! which is not stable yet; `c` holds it to its header.
+//! Only tests use this. What a difference means is in `compare`. Not here: the root for plugins in
+//! C, which is not stable yet; `c` holds it to its header.
 
 mod compare;
 
@@ -23,8 +23,8 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/abi");
 /// What abi_stable puts before a table's functions: which are there, and a pointer's room.
 const BEFORE_A_TABLE: usize = 16;
 
-/// The sources with numbers that cross, each `pub const NAME: Self = Self(NUMBER);` of an `impl`, or
-/// `Name = NUMBER,` of an enum.
+/// The sources with numbers that cross, each `pub const NAME: Self = Self(NUMBER);` of an `impl`,
+/// or `Name = NUMBER,` of an enum.
 const KINDS: [&str; 4] = [
     include_str!("../abi.rs"),
     include_str!("../kind.rs"),

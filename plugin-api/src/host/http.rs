@@ -56,8 +56,8 @@ impl Http {
     /// [`INVALID`](super::HostErrorKind::INVALID): method, URL or a header;
     /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): an answer above 8 MiB;
     /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this callback are under way;
-    /// [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE), [`TIMEOUT`](super::HostErrorKind::TIMEOUT),
-    /// [`ENDING`](super::HostErrorKind::ENDING).
+    /// [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE),
+    /// [`TIMEOUT`](super::HostErrorKind::TIMEOUT), [`ENDING`](super::HostErrorKind::ENDING).
     pub fn send(
         &self,
         request: HttpRequest,

@@ -4,9 +4,10 @@ use super::HostError;
 use crate::abi::{HostHandle, KvVtRef, View};
 use std::time::Duration;
 
-/// Values in the gateway's memory, by key. They outlive the instance, are shared by all instances of
-/// one callback and invisible to other callbacks. A callback has room for 16 MiB in 65536 keys, each
-/// key up to 1 KiB and each value up to 1 MiB; what does not fit is refused, nothing is pushed out.
+/// Values in the gateway's memory, by key. They outlive the instance, are shared by all instances
+/// of one callback and invisible to other callbacks. A callback has room for 16 MiB in 65536 keys,
+/// each key up to 1 KiB and each value up to 1 MiB; what does not fit is refused, nothing is pushed
+/// out.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

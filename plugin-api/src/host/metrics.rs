@@ -16,7 +16,8 @@ pub enum MetricKind {
 }
 
 /// Registers metrics. `dropped_total` of the callback `langsmith` is exported as
-/// `callgate_plugin_langsmith_dropped_total{callback="langsmith"}`: the label is the instance's name.
+/// `callgate_plugin_langsmith_dropped_total{callback="langsmith"}`: the label is the instance's
+/// name.
 ///
 /// Register in `new` and keep what is returned: recording by it takes no lock. A name is letters,
 /// digits and `_`, at most 64, and begins with no digit; a callback has at most 128. The same name

@@ -5,8 +5,8 @@ use crate::abi::{HostHandle, SecretsVtRef, View};
 use std::fmt;
 
 /// Values of the gateway's environment (its own variables, its `.env` file, the config's
-/// `environment_variables`) by name: those of `grants: {secrets: [NAME]}` in the callback's entry, and
-/// those of the manifest's `needs` that begin with the callback's own name.
+/// `environment_variables`) by name: those of `grants: {secrets: [NAME]}` in the callback's entry,
+/// and those of the manifest's `needs` that begin with the callback's own name.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

@@ -7,11 +7,11 @@ use std::future::Future;
 /// Runs work on a background thread of the entry's, or on threads that may block, never on a thread
 /// that serves calls. What panics is logged under the callback's name and ends, nothing else does.
 ///
-/// A task may outlive the hook and the instance: move into it what it needs (`Arc`s of it), and tell
-/// it in [`shutdown`](crate::Callback::shutdown) to come to its end. From then on it has 5 seconds;
-/// what still runs after them is dropped where it waits. (A job that blocks cannot be dropped; the
-/// gateway ends without it.) Channels and locks that need no runtime work between tasks and hooks:
-/// those of `std`, `futures`, and `tokio::sync`.
+/// A task may outlive the hook and the instance: move into it what it needs (`Arc`s of it), and
+/// tell it in [`shutdown`](crate::Callback::shutdown) to come to its end. From then on it has 5
+/// seconds; what still runs after them is dropped where it waits. (A job that blocks cannot be
+/// dropped; the gateway ends without it.) Channels and locks that need no runtime work between
+/// tasks and hooks: those of `std`, `futures`, and `tokio::sync`.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -46,8 +46,9 @@ pub struct Task {
 }
 
 impl Task {
-    /// Runs a future. It shares one thread with the timers and requests of this entry of the config, and
-    /// with no other's: where it blocks, those wait. What blocks, and long computations, belong in [`Task::spawn_blocking`].
+    /// Runs a future. It shares one thread with the timers and requests of this entry of the
+    /// config, and with no other's: where it blocks, those wait. What blocks, and long
+    /// computations, belong in [`Task::spawn_blocking`].
     ///
     /// # Errors
     /// [`FULL`](super::HostErrorKind::FULL): 1024 futures of this callback are not done yet;

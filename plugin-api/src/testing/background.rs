@@ -1,4 +1,5 @@
-//! The mock host's tasks, sleeps and requests: virtual time, and nothing runs unless the test says so.
+//! The mock host's tasks, sleeps and requests: virtual time, and nothing runs unless the test says
+//! so.
 
 use crate::{
     HostError, HostErrorKind, HttpRequest, HttpResponse,

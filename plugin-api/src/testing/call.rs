@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// A call without a gateway. Reads and edits mean what they mean in production; what a gateway
-/// would look up in its config (providers of model names) is told by [`deployment`](Self::deployment)
-/// or [`provider`](Self::provider).
+/// would look up in its config (providers of model names) is told by
+/// [`deployment`](Self::deployment) or [`provider`](Self::provider).
 ///
 /// ```
 /// use plugin_api::testing::TestCall;

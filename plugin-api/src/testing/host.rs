@@ -1,5 +1,6 @@
 //! The mock host: keeps the log, and runs every service on a time the test sets.
-//! The counters' arithmetic is in `counters`, store and metrics in `memory`, what waits in `background`.
+//! The counters' arithmetic is in `counters`, store and metrics in `memory`, what waits in
+//! `background`.
 
 use super::{
     background::MockBackground,
@@ -52,9 +53,9 @@ impl fmt::Display for LogLine {
 /// The host a [`Tester`](super::Tester) lends its callback. Time stands still until
 /// [`advance`](MockHost::advance); clones are the same host.
 ///
-/// Nothing runs by itself: tasks and jobs run in [`run_tasks`](MockHost::run_tasks), on the test's own
-/// thread; a sleep is over when the test has advanced the time; requests are answered by the test's
-/// [script](MockHost::answer_http), and every host counts as granted.
+/// Nothing runs by itself: tasks and jobs run in [`run_tasks`](MockHost::run_tasks), on the test's
+/// own thread; a sleep is over when the test has advanced the time; requests are answered by the
+/// test's [script](MockHost::answer_http), and every host counts as granted.
 ///
 /// ```
 /// use plugin_api::testing::MockHost;

@@ -1,4 +1,5 @@
-//! The mock host's key-value store and metrics: the gateway's limits and refusals, without its speed.
+//! The mock host's key-value store and metrics: the gateway's limits and refusals, without its
+//! speed.
 
 use crate::{
     HostError, HostErrorKind, MetricKind,

@@ -1,4 +1,5 @@
-//! The call: what every hook may read ([`CallView`]) and what `on_llm_start` may change ([`LlmCall`]).
+//! The call: what every hook may read ([`CallView`]) and what `on_llm_start` may change
+//! ([`LlmCall`]).
 
 use super::{EditError, edit, read_number, read_text};
 use crate::{
@@ -189,8 +190,9 @@ impl<'a> CallView<'a> {
         self.metadata("callgate.model_group")
     }
 
-    /// Whether an upstream was asked, or tried to be, when the call ended; `None` from a gateway that
-    /// does not say. A call that was not cost nothing upstream, whatever its failure is called.
+    /// Whether an upstream was asked, or tried to be, when the call ended; `None` from a gateway
+    /// that does not say. A call that was not cost nothing upstream, whatever its failure is
+    /// called.
     #[must_use]
     pub fn upstream_asked(&self) -> Option<bool> {
         Some(self.metadata("callgate.upstream_asked")? == "true")
@@ -200,7 +202,8 @@ impl<'a> CallView<'a> {
     ///
     /// # Errors
     /// [`EditError::TooLarge`] past [`limits::METADATA`](crate::limits::METADATA);
-    /// [`EditError::NotAllowed`] for a key that begins with [`FACTS`](crate::FACTS), which is the gateway's.
+    /// [`EditError::NotAllowed`] for a key that begins with [`FACTS`](crate::FACTS), which is the
+    /// gateway's.
     pub fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
         edit!(self.set_metadata(View::of(key.as_bytes()), View::of(value.as_bytes())))
     }
@@ -298,7 +301,8 @@ impl<'a> CallView<'a> {
 /// ```no_run
 /// # use plugin_api::{LlmCall, Route, EditError};
 /// # fn hook(call: &mut LlmCall<'_>) -> Result<(), EditError> {
-/// call.set_route(Route { provider: Some("groq"), model: Some("llama-3.3-70b-versatile"), ..Route::default() })
+/// let (provider, model) = (Some("groq"), Some("llama-3.3-70b-versatile"));
+/// call.set_route(Route { provider, model, ..Route::default() })
 /// # }
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -352,7 +356,8 @@ impl<'a> LlmCall<'a> {
     /// Asks for another model name of the config. The reply still shows the requested one.
     ///
     /// # Errors
-    /// [`EditError::NotAllowed`] when empty, [`EditError::TooLarge`] past [`limits::MODEL`](crate::limits::MODEL).
+    /// [`EditError::NotAllowed`] when empty, [`EditError::TooLarge`] past
+    /// [`limits::MODEL`](crate::limits::MODEL).
     pub fn set_model(&mut self, model: &str) -> Result<(), EditError> {
         edit!(self.set_model(View::of(model.as_bytes())))
     }
@@ -395,7 +400,8 @@ impl<'a> LlmCall<'a> {
     /// # Errors
     /// [`EditError::NotJson`], [`EditError::WrongKind`] when the path leads through a value that is
     /// no object, [`EditError::NotAllowed`] for `model`, `messages` and `stream`,
-    /// [`EditError::TooLarge`] when all edits of the body exceed [`limits::BODY_EDITS`](crate::limits::BODY_EDITS).
+    /// [`EditError::TooLarge`] when all edits of the body exceed
+    /// [`limits::BODY_EDITS`](crate::limits::BODY_EDITS).
     pub fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
         edit!(self.set_param(View::of(path.as_bytes()), View::of(json.as_bytes())))
     }

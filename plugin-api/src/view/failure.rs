@@ -50,7 +50,8 @@ impl LlmFailure<'_> {
     /// Changes the status (400 to 599).
     ///
     /// # Errors
-    /// [`EditError::NotAllowed`] outside that range; [`EditError::TooLate`] once [`sent`](Self::sent).
+    /// [`EditError::NotAllowed`] outside that range; [`EditError::TooLate`] once
+    /// [`sent`](Self::sent).
     pub fn set_status(&mut self, status: u16) -> Result<(), EditError> {
         edit!(self.set_status(status.into()))
     }

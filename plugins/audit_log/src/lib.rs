@@ -14,20 +14,20 @@
 //!   `content: true` also the prompt and the reply. Control characters are escaped.
 //! - A call that an earlier callback refuses never gets here: list `audit_log` first to see all
 //!   calls. A JSON reply is written as the callbacks before this one left it.
-//! - A relative `path` is relative to the gateway's working directory. The file is made at the first
-//!   line, with mode 0600, and only ever appended to, a whole line at a time: a half line that a full
-//!   disk took is cut off again. Several gateways may write to one file.
+//! - A relative `path` is relative to the gateway's working directory. The file is made at the
+//!   first line, with mode 0600, and only ever appended to, a whole line at a time: a half line
+//!   that a full disk took is cut off again. Several gateways may write to one file.
 //! - A file that was renamed, deleted or replaced (`logrotate`) is opened anew, at most a second
 //!   later; lines of that second go to the old one. `max_bytes` rotates here, to `PATH.1` up to
 //!   `PATH.keep`; use one of both, and one file for one entry.
 //!
 //! No hook waits for the disk: lines go through a queue to a thread of this callback's own. What
 //! finds the queue full is dropped. What cannot be written (a full disk, a folder that is gone) is
-//! lost, and calls go on. Under `on_loss: refuse` it is kept instead and tried again each second, and
-//! calls that begin meanwhile, or while the queue is full, are refused with 503. Each line that is in
-//! no file is counted once: in the metric `lines_lost_total`, and in the gateway's log at most once a
-//! minute. A file that cannot be opened or made refuses the start. Waiting lines are written at
-//! shutdown.
+//! lost, and calls go on. Under `on_loss: refuse` it is kept instead and tried again each second,
+//! and calls that begin meanwhile, or while the queue is full, are refused with 503. Each line that
+//! is in no file is counted once: in the metric `lines_lost_total`, and in the gateway's log at
+//! most once a minute. A file that cannot be opened or made refuses the start. Waiting lines are
+//! written at shutdown.
 //!
 //! `line` makes a line, `queue` brings it to the thread, `writer` is that thread, `file` what it
 //! writes to, `losses` counts.

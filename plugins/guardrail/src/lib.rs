@@ -8,14 +8,14 @@
 //!     rules:
 //!       - {preset: credit_card, action: mask}
 //!       - {preset: api_key, action: deny, on: [prompt]}
-//!       - {name: project, pattern: "(?i)project nightfall", action: mask, replacement: "a project"}
+//!       - {name: project, pattern: "(?i)project nightfall", action: mask, replacement: a project}
 //! ```
 //!
-//! - A rule has a `pattern` (the syntax of the crate `regex`, linear in time) or a `preset`: `email`,
-//!   `credit_card` (13 to 19 digits that pass the Luhn check), `api_key` (the shapes of well-known
-//!   providers' keys).
-//! - `deny` refuses the call with `status` and `message`; `mask` puts `replacement` in place of each
-//!   match. Rules are applied in order, and a later one sees what an earlier one left.
+//! - A rule has a `pattern` (the syntax of the crate `regex`, linear in time) or a `preset`:
+//!   `email`, `credit_card` (13 to 19 digits that pass the Luhn check), `api_key` (the shapes of
+//!   well-known providers' keys).
+//! - `deny` refuses the call with `status` and `message`; `mask` puts `replacement` in place of
+//!   each match. Rules are applied in order, and a later one sees what an earlier one left.
 //! - `on` says where: the `prompt` (the texts of all messages), the `reply`, or both.
 //! - A refusal in the middle of a stream ends the stream with an error.
 //!
@@ -25,38 +25,39 @@
 //! have had, however it is cut. A rule keeps back exactly the text that could still become a match
 //! and lets everything before it go at once. So that this is never more than `hold_back` bytes, a
 //! rule for replies whose match could be longer (`.*`, `\w+`) is refused at start: bound its
-//! repetitions. Kept text goes out with the chunk that has the choice's `finish_reason`; in a stream
-//! that has none it does not go out at all.
+//! repetitions. Kept text goes out with the chunk that has the choice's `finish_reason`; in a
+//! stream that has none it does not go out at all.
 //!
 //! # Limits
 //!
 //! Of a request, every text is looked at that a model may read: all texts of the messages (content,
 //! parts of any type, names, reasoning, refusals, tool calls), and those of all other members that
-//! are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and whatever else there
-//! is), names of members and numbers of four digits and more included. The arguments of a tool call
-//! are read as the JSON they hold. Pictures, sound and files in messages pass as they are: their data
-//! and addresses, where they have that form. The parts of a message are looked at together too, for
-//! an upstream may put them together; what cannot be masked there is refused.
+//! are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and whatever else
+//! there is), names of members and numbers of four digits and more included. The arguments of a
+//! tool call are read as the JSON they hold. Pictures, sound and files in messages pass as they
+//! are: their data and addresses, where they have that form. The parts of a message are looked at
+//! together too, for an upstream may put them together; what cannot be masked there is refused.
 //!
 //! Of a JSON reply, every text is looked at but for ids and the like. Of a stream, the content, the
-//! reasoning, the refusal and what tools are called with are looked at over chunks, other texts chunk
-//! by chunk. While there are rules for replies, `logprobs` and `reasoning_details` are taken out, for
-//! they repeat the text.
+//! reasoning, the refusal and what tools are called with are looked at over chunks, other texts
+//! chunk by chunk. While there are rules for replies, `logprobs` and `reasoning_details` are taken
+//! out, for they repeat the text.
 //!
-//! A request may become 4 MiB or an eighth longer by what is put into it, whichever is more, and the
-//! arguments of one tool call may be 8 MiB long; past that it is refused.
+//! A request may become 4 MiB or an eighth longer by what is put into it, whichever is more, and
+//! the arguments of one tool call may be 8 MiB long; past that it is refused.
 //!
-//! What cannot be looked at does not pass: a request is refused with a 400, a reply is withheld with
-//! a 502. Neither counts as a fault of this callback, and neither does a masked text or a note that
-//! outgrows its bound.
+//! What cannot be looked at does not pass: a request is refused with a 400, a reply is withheld
+//! with a 502. Neither counts as a fault of this callback, and neither does a masked text or a note
+//! that outgrows its bound.
 //!
 //! Leave `on_error` at `fail`: with `ignore`, what the callback cannot read passes unseen. What was
 //! found is never logged.
 //!
 //! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
 //! `room` is how long a request may
-//! become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands in JSON,
-//! `text` passes over all of it (`scan`, `words`, `media`, `shape` and `seams` say what is what).
+//! become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands
+//! in JSON, `text` passes over all of it (`scan`, `words`, `media`, `shape` and `seams` say what is
+//! what).
 
 mod answer;
 mod held;

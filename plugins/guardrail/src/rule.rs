@@ -172,7 +172,8 @@ impl Rule {
     }
 
     /// Writes `text[start..]` to `out`, masked, up to where a match may have begun; returns that
-    /// place. What comes before `start` is only looked back at. `room` is how long `out` may become.
+    /// place. What comes before `start` is only looked back at. `room` is how long `out` may
+    /// become.
     fn cut(
         &self,
         text: &str,

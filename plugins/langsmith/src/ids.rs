@@ -1,8 +1,8 @@
 //! A run's place in a trace. LangSmith refuses a whole batch for one run whose ids do not agree, so
 //! what a client gives is used only when it does; else the run is a root of its own.
 //!
-//! The run's own id is never the client's: one that LangSmith knows already would make it refuse the
-//! run, and with it others of the batch.
+//! The run's own id is never the client's: one that LangSmith knows already would make it refuse
+//! the run, and with it others of the batch.
 
 use std::time::Duration;
 use uuid::Uuid;

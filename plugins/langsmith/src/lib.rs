@@ -21,14 +21,15 @@
 //! `flush_interval_ms` (5000) and `sampling_rate`, which win.
 //!
 //! A hook copies what it needs and queues it; runs are put together and sent as a task, in batches:
-//! when a batch is full, after the interval, and at the end of the gateway. A call never waits and never
-//! fails for it. What cannot be sent is tried again with growing pauses, then dropped; the queue is
-//! bounded too. What is dropped is counted in `callgate_plugin_langsmith_runs_dropped_total`.
+//! when a batch is full, after the interval, and at the end of the gateway. A call never waits and
+//! never fails for it. What cannot be sent is tried again with growing pauses, then dropped; the
+//! queue is bounded too. What is dropped is counted in
+//! `callgate_plugin_langsmith_runs_dropped_total`.
 //!
 //! **Prompts and answers are part of a run.** Keys and headers are not.
 //!
-//! `settings` reads the above, `note` is what a hook keeps, `run` the JSON made of it, `ids` a run's place
-//! in a trace, `queue` what waits, `keeper` the task that sends.
+//! `settings` reads the above, `note` is what a hook keeps, `run` the JSON made of it, `ids` a
+//! run's place in a trace, `queue` what waits, `keeper` the task that sends.
 
 mod ids;
 mod keeper;

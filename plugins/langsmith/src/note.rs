@@ -1,5 +1,5 @@
-//! What a hook keeps of a call: copies of what the host lends only until the hook returns. Cheap, for
-//! a call waits for it; everything else is done in the task.
+//! What a hook keeps of a call: copies of what the host lends only until the hook returns. Cheap,
+//! for a call waits for it; everything else is done in the task.
 
 use plugin_api::{CallView, FailureKind, LlmFailure, LlmReply};
 use std::time::Duration;

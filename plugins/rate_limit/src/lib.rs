@@ -15,11 +15,11 @@
 //! ```
 //!
 //! - A limit counts by exactly one of `provider` (the label of the provider the call goes to),
-//!   `model` (the model's public name) and `key` (the caller's key id). In its pattern `*` stands for
-//!   any text. Case matters for `provider` and `key`, not for `model`.
-//! - A `model` limit takes a call in by the name that was asked for, as earlier callbacks left it, by
-//!   the public name of what serves it, or by the config's `model_name` of that. An alias or a raw
-//!   `litellm_params.model` therefore counts as the model it stands for.
+//!   `model` (the model's public name) and `key` (the caller's key id). In its pattern `*` stands
+//!   for any text. Case matters for `provider` and `key`, not for `model`.
+//! - A `model` limit takes a call in by the name that was asked for, as earlier callbacks left it,
+//!   by the public name of what serves it, or by the config's `model_name` of that. An alias or a
+//!   raw `litellm_params.model` therefore counts as the model it stands for.
 //! - What a pattern takes in shares **one** budget. With `each: true` every provider, model or key
 //!   has its own. Under a wildcard each name that is asked for is a model; where the upstream takes
 //!   several names for one model, limit the wildcard by a pattern without `each`.
@@ -35,8 +35,9 @@
 //! - `message` replaces the text the client is told.
 //!
 //! Each entry of the config has windows of its own, unless entries name the same `share`. They live
-//! in the gateway and survive a reload, also with another `requests`. A window costs 16 bytes, up to
-//! 32 while it grows, per call inside its span, and gives them back. List `rate_limit` behind callbacks that choose the provider.
+//! in the gateway and survive a reload, also with another `requests`. A window costs 16 bytes, up
+//! to 32 while it grows, per call inside its span, and gives them back. List `rate_limit` behind
+//! callbacks that choose the provider.
 //!
 //! `settings` reads the limits, `limit` is one of them, `subjects` the windows of `each`, `note`
 //! what a call remembers of its places.

@@ -1,7 +1,8 @@
-//! The windows of `each`: one for every provider, model or key that was seen within the limit's span.
+//! The windows of `each`: one for every provider, model or key that was seen within the limit's
+//! span.
 //!
-//! Names may come from clients, so the table is bounded, and a subject whose window has emptied makes
-//! room. Names made up under a wildcard leave room for those that the config has.
+//! Names may come from clients, so the table is bounded, and a subject whose window has emptied
+//! makes room. Names made up under a wildcard leave room for those that the config has.
 
 use crate::limit::WindowIndex;
 use std::{
@@ -83,8 +84,8 @@ impl Subjects {
         }
     }
 
-    /// Uses the window of a subject. Where names under a wildcard have filled their room, those that
-    /// come later share the wildcard's window; `None` when there is no room for that either.
+    /// Uses the window of a subject. Where names under a wildcard have filled their room, those
+    /// that come later share the wildcard's window; `None` when there is no room for that either.
     pub(crate) fn of<R>(
         &self,
         subject: &Named<'_>,

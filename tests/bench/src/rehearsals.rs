@@ -1,6 +1,7 @@
 //! The hooks that are timed: callbacks loaded as a gateway loads them, and calls for them to see.
 //! Each is timed alone, which is what crossing the plugin boundary and the hook's own work take,
-//! and in the gateway's chain, with all that a client's call meets there. The driver calls [`time`].
+//! and in the gateway's chain, with all that a client's call meets there. The driver calls
+//! [`time`].
 
 use std::future::Future;
 use std::hint::black_box;
@@ -178,7 +179,8 @@ impl Stage {
 
 /// Runs the chain to its end, which hooks that wait for nothing reach at once.
 fn start(rehearsal: &Rehearsal, call: &mut RehearsedCall) -> bool {
-    // What is timed is one long poll to the runtime around it, which would hold back wakers in the end.
+    // What is timed is one long poll to the runtime around it, which would hold back wakers in the
+    // end.
     let mut start = pin!(unconstrained(rehearsal.start(call)));
     let at_once = start.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     if let Poll::Ready(passed) = at_once {

@@ -1,5 +1,6 @@
-//! Callbacks for the tests of the gateway that use what it lends: store, metrics, HTTP, timer, tasks and
-//! secrets, as their settings say. `libborrower.so` exports `borrower` (sync) and `borrower_async`.
+//! Callbacks for the tests of the gateway that use what it lends: store, metrics, HTTP, timer,
+//! tasks and secrets, as their settings say. `libborrower.so` exports `borrower` (sync) and
+//! `borrower_async`.
 //!
 //! ```yaml
 //! callbacks:
@@ -10,9 +11,9 @@
 //!       shutdown: [{spawn: [{http: {url: "http://127.0.0.1:1/bye"}}]}]
 //! ```
 //!
-//! Each step is documented at [`Step`]. A step logs one line at level info: its name as message, and
-//! what came of it in the fields `outcome` (`ok`, or the kind of the refusal in words) and `detail` (what
-//! the step says, or the refusal itself).
+//! Each step is documented at [`Step`]. A step logs one line at level info: its name as message,
+//! and what came of it in the fields `outcome` (`ok`, or the kind of the refusal in words) and
+//! `detail` (what the step says, or the refusal itself).
 
 mod step;
 

@@ -4,7 +4,8 @@ use plugin_api::{Counter, Host, HostError, HostErrorKind, HttpRequest, InitError
 use serde::Deserialize;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-/// One step. Those that wait (`http`, `sleep_ms`, `spawn`, `stubborn`) run as a task from sync code.
+/// One step. Those that wait (`http`, `sleep_ms`, `spawn`, `stubborn`) run as a task from sync
+/// code.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {

@@ -1,4 +1,5 @@
-//! Workspaces of their own, copied into the build folder and built there by cargo without a network.
+//! Workspaces of their own, copied into the build folder and built there by cargo without a
+//! network.
 
 use std::fs;
 use std::path::{Path, PathBuf};

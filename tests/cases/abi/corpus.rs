@@ -1,4 +1,5 @@
-//! Plugins of every released minor, from source and as they were built then, in this build's gateway.
+//! Plugins of every released minor, from source and as they were built then, in this build's
+//! gateway.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! The contract as a later one: the live `plugin-api` with entries appended (1.1), with another major
-//! (2.0), and with one field renamed, each built with its plugins from `tests/abi/next`.
+//! The contract as a later one: the live `plugin-api` with entries appended (1.1), with another
+//! major (2.0), and with one field renamed, each built with its plugins from `tests/abi/next`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,8 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The live package, as a workspace, with these edits: `@@ file`, a text that is in it, `=>`, what stands for it.
+/// The live package, as a workspace, with these edits: `@@ file`, a text that is in it, `=>`, what
+/// stands for it.
 fn edited(folder: &Path, edits: &str, workspace: &str) {
     let live = build::repository().join("plugin-api");
     let edits: Vec<_> = edits

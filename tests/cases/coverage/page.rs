@@ -1,5 +1,5 @@
-//! `docs/hook-coverage.md`, written from what was seen. A run compares the page with the one that is
-//! checked in; with `CALLGATE_UPDATE_DOCS=1` it replaces it.
+//! `docs/hook-coverage.md`, written from what was seen. A run compares the page with the one that
+//! is checked in; with `CALLGATE_UPDATE_DOCS=1` it replaces it.
 
 use std::fmt::Write as _;
 use std::fs;

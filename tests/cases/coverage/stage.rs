@@ -1,5 +1,6 @@
-//! A gateway and an upstream for the rows of the table that end alike: a deployment of each provider
-//! for each row, a recorder before and one behind, and between them what acts in one row each.
+//! A gateway and an upstream for the rows of the table that end alike: a deployment of each
+//! provider for each row, a recorder before and one behind, and between them what acts in one row
+//! each.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! The documents' commands, run as they stand there. README's run each in a folder like a built
-//! clone's, with a gateway on the repository's config; a guide's run one after another in one folder.
+//! clone's, with a gateway on the repository's config; a guide's run one after another in one
+//! folder.
 
 use std::fs;
 use std::os::unix::fs::symlink;

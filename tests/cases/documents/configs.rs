@@ -1,5 +1,5 @@
-//! The documents' YAML: each block is a config that `callgate check` accepts, or a part of one: entries
-//! of the `callbacks` list, or sections beside a `model_list`.
+//! The documents' YAML: each block is a config that `callgate check` accepts, or a part of one:
+//! entries of the `callbacks` list, or sections beside a `model_list`.
 
 use std::fs;
 use std::path::Path;

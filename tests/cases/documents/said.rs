@@ -24,8 +24,8 @@ fn are_quoted(found: &[String]) {
     assert!(missing.is_empty(), "{OPERATORS} does not quote\n{}", missing.join("\n"));
 }
 
-/// What the gateway says of a callback called `tagger` and answers for it, in two calls: the log's lines
-/// with these words, and what is no success.
+/// What the gateway says of a callback called `tagger` and answers for it, in two calls: the log's
+/// lines with these words, and what is no success.
 async fn said(callback: Value, words: &[&str]) -> Vec<String> {
     let upstream = upstream(Answer::default()).await;
     let config = with_callbacks(&every_dialect(&upstream), &json!([callback]));

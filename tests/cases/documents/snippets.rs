@@ -1,6 +1,6 @@
-//! The plugin guide's Rust: all of it in one crate that `plugin new` made. A block is a whole plugin
-//! when it exports one, else the body of a hook when its mark says so, else items. Tests in it are run,
-//! bodies run once on a made-up call and must not break.
+//! The plugin guide's Rust: all of it in one crate that `plugin new` made. A block is a whole
+//! plugin when it exports one, else the body of a hook when its mark says so, else items. Tests in
+//! it are run, bodies run once on a made-up call and must not break.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,8 +29,8 @@ const PRELUDE: &str = "\
 /// A hook that does nothing, for a callback that is all `new`.
 const IDLE: &str = "Ok(Flow::Continue)";
 
-/// A callback with this body for `new` or a hook, and a test that runs it. Its parameters have their
-/// usual names, and `host` is the host that `new` was given.
+/// A callback with this body for `new` or a hook, and a test that runs it. Its parameters have
+/// their usual names, and `host` is the host that `new` was given.
 fn body(block: &Block, place: &str) -> String {
     let (waits, place) = place.strip_prefix("async ").map_or((false, place), |it| (true, it));
     let (callback, keyword, made) =

@@ -19,7 +19,7 @@
 //!       at_chunk: 2              # on_llm_new_token acts on this chunk only
 //!       unmade: [2]              # the second instance cannot be made, counted by label
 //!       only_served: true        # does nothing in the probe
-//!       record: true             # each hook first writes `label`, `hook` and `call`, as a recorder does
+//!       record: true             # each hook first writes `label`, `hook` and `call`
 //!       every: 100               # each hook acts at every 100th run per instance
 //!       times: 1                 # each hook acts this often per instance, then never again
 //!       new: [{log: hello}, {panic: boom}]
@@ -32,9 +32,9 @@
 //! ```
 //!
 //! Each list's actions run in order until one ends the hook. They are documented at
-//! [`Action`](settings::Action); one that does not fit its hook is a fault that says so. An edit the
-//! gateway refuses is logged as `edit refused` with fields `label`, `hook`, `action`, `error`, and
-//! the next action runs. An instance logs `created`, `shut down` and `dropped`, with `label`.
+//! [`Action`](settings::Action); one that does not fit its hook is a fault that says so. An edit
+//! the gateway refuses is logged as `edit refused` with fields `label`, `hook`, `action`, `error`,
+//! and the next action runs. An instance logs `created`, `shut down` and `dropped`, with `label`.
 //!
 //! # Settings of `recorder` and `recorder_async`
 //!
@@ -61,8 +61,8 @@
 //!
 //! `kind` is the constant's name in lower case (`upstream_status`), or its number.
 //!
-//! `faulty` holds the callbacks, `act` what an action does (`segfault` the worst), `subject` what it
-//! does it to.
+//! `faulty` holds the callbacks, `act` what an action does (`segfault` the worst), `subject` what
+//! it does it to.
 
 mod act;
 mod faulty;

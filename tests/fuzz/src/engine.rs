@@ -1,5 +1,5 @@
-//! Tries the corpus of a target and mutations of it. The same seed tries the same inputs in the same
-//! order, however long it goes on.
+//! Tries the corpus of a target and mutations of it. The same seed tries the same inputs in the
+//! same order, however long it goes on.
 
 use crate::{corpus, minimise::minimised, mutate::mutated, targets::Target};
 use fastrand::Rng;
@@ -59,8 +59,8 @@ pub fn hush_panics() {
     }));
 }
 
-/// Tries the whole corpus, then mutations until the budget is spent or something is found. `watch` sees
-/// each input before it is tried.
+/// Tries the whole corpus, then mutations until the budget is spent or something is found. `watch`
+/// sees each input before it is tried.
 ///
 /// # Errors
 /// When there is no corpus.

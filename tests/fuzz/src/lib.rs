@@ -1,6 +1,6 @@
-//! Fuzz targets for every parser of foreign bytes: `targets` says what must hold of any input, `engine`
-//! tries the corpus and mutations of it, `corpus` reads and writes inputs, `mutate` changes them and
-//! `minimise` makes a finding small. CONTRIBUTING says how to work with it.
+//! Fuzz targets for every parser of foreign bytes: `targets` says what must hold of any input,
+//! `engine` tries the corpus and mutations of it, `corpus` reads and writes inputs, `mutate`
+//! changes them and `minimise` makes a finding small. CONTRIBUTING says how to work with it.
 //!
 //! Not here: the parsers, which are the gateway's; `callgate::fuzzing` lends them.
 

@@ -1,5 +1,5 @@
-//! `callgate-fuzz`: looks for inputs that break a parser. Everything is in the library; here are the
-//! arguments, what is printed and the exit status.
+//! `callgate-fuzz`: looks for inputs that break a parser. Everything is in the library; here are
+//! the arguments, what is printed and the exit status.
 
 use callgate_fuzz::{
     corpus,
@@ -117,7 +117,8 @@ fn replay(name: &str, files: &[&str]) -> io::Result<bool> {
     Ok(clean)
 }
 
-/// Keeps the input being tried in a file, for one that ends the process, and notices one that does not end.
+/// Keeps the input being tried in a file, for one that ends the process, and notices one that does
+/// not end.
 struct Watch {
     name: &'static str,
     file: fs::File,

@@ -1,4 +1,5 @@
-//! Each target over its corpus and a few mutations, always the same ones. Hours of it are `make fuzz`.
+//! Each target over its corpus and a few mutations, always the same ones. Hours of it are
+//! `make fuzz`.
 
 #![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 

@@ -203,8 +203,8 @@ impl Link {
         self.ledger().skip(first.unwrap_or(Hook::Start));
     }
 
-    /// Whether a hook of a call that it has begun with is left out: when it is switched off, and for
-    /// chunks when nothing is lost but time.
+    /// Whether a hook of a call that it has begun with is left out: when it is switched off, and
+    /// for chunks when nothing is lost but time.
     pub(super) fn sits_out(&self, hook: Hook, place: usize, call: &Call) -> bool {
         if self.slot.breaker.is_closed() {
             return false;

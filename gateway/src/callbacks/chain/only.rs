@@ -29,8 +29,8 @@ impl Audience {
         })
     }
 
-    /// Whether it is for this call, by the model's name as edited so far or the config's names of the
-    /// deployment that means: neither an alias, a raw name nor another case leads around it.
+    /// Whether it is for this call, by the model's name as edited so far or the config's names of
+    /// the deployment that means: neither an alias, a raw name nor another case leads around it.
     pub(super) fn has(&self, call: &Call, deployments: &Deployments) -> bool {
         let fits = |patterns: &[Pattern], text: &str| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.takes_in(text))

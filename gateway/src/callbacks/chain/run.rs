@@ -65,8 +65,8 @@ impl<'a> Walk<'a> {
         Self { deployments, laps: Laps::default() }
     }
 
-    /// Runs the link's hook, unless it has none or leaves the call alone. `None` when it may have to
-    /// be waited for: then [`Walk::waited`] runs it. Apart, because most hooks need no future.
+    /// Runs the link's hook, unless it has none or leaves the call alone. `None` when it may have
+    /// to be waited for: then [`Walk::waited`] runs it. Apart, because most hooks need no future.
     pub(super) fn at_once<S: Subject>(
         &mut self,
         place: usize,
@@ -258,7 +258,8 @@ impl<O> Done<O> {
 }
 
 impl Link {
-    /// Counts a hook that has run on a call of its own since `begun`, takes over what it did, and judges it.
+    /// Counts a hook that has run on a call of its own since `begun`, takes over what it did, and
+    /// judges it.
     fn judge_copy<S: Subject>(
         &self,
         place: usize,

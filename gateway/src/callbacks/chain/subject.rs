@@ -1,5 +1,5 @@
-//! What the four hooks are run on, beside the call: the start of a call, a chunk, a reply, a failure.
-//! One shape, so that the chain's policy is written once.
+//! What the four hooks are run on, beside the call: the start of a call, a chunk, a reply, a
+//! failure. One shape, so that the chain's policy is written once.
 
 use crate::callbacks::{
     answer::{Chunk, Failing, Reply, ReplySnapshot},

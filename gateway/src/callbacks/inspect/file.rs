@@ -84,8 +84,8 @@ pub(super) fn permissions(path: &Path) -> Vec<FileError> {
     unwise
 }
 
-/// The same of every folder and every link on the way to it from the root: whoever may rename one of
-/// them may put another file there.
+/// The same of every folder and every link on the way to it from the root: whoever may rename one
+/// of them may put another file there.
 pub(in crate::callbacks) fn permissions_of_way(path: &Path) -> Vec<FileError> {
     let mut unwise = Vec::new();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -1,9 +1,10 @@
 //! What a thread is doing inside a plugin, and who is named when the process dies of it.
 //!
 //! Native code cannot be contained: a crash in a hook is the gateway's end. But it need not be a
-//! riddle. A thread that enters a plugin leaves a note where ([`within`], `note`), and when a signal ends the
-//! process, or something calls `exit`, the note goes to stderr and into the run's record. Status and
-//! core stay what they would have been; Rust's own report of a stack overflow still comes.
+//! riddle. A thread that enters a plugin leaves a note where ([`within`], `note`), and when a
+//! signal ends the process, or something calls `exit`, the note goes to stderr and into the run's
+//! record. Status and core stay what they would have been; Rust's own report of a stack overflow
+//! still comes.
 //!
 //! `instance` and `library` leave the notes; `callbacks::record` reads what was written at the next
 //! start.
@@ -54,8 +55,8 @@ impl Visit {
     }
 }
 
-/// Does `work` and says, should the process die of it or not come back, that it was on this visit. Two
-/// stores.
+/// Does `work` and says, should the process die of it or not come back, that it was on this visit.
+/// Two stores.
 #[inline]
 pub(super) fn within<R>(visit: &Visit, work: impl FnOnce() -> R) -> R {
     let _leave = Leave(note::enter(visit));
@@ -197,8 +198,8 @@ extern "C" fn on_exit() {
     }
 }
 
-/// Says where this thread is, to stderr and into the record. Nothing is put together first: the stack
-/// a handler runs on is small.
+/// Says where this thread is, to stderr and into the record. Nothing is put together first: the
+/// stack a handler runs on is small.
 fn tell(what: &str) {
     // SAFETY: null, or a visit that `within` keeps alive on this very thread.
     let visit = unsafe { note::current().as_ref() };
@@ -239,8 +240,8 @@ fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
     let parts = texts
         .map(|text| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() });
     let count = c_int::try_from(N).unwrap_or_default();
-    // SAFETY: `count` texts that live until it returns; they are only read. Whoever cannot be told is
-    // not told.
+    // SAFETY: `count` texts that live until it returns; they are only read. Whoever cannot be told
+    // is not told.
     let _ = unsafe { libc::writev(descriptor, parts.as_ptr(), count) };
 }
 

@@ -60,8 +60,8 @@ pub(super) enum Hooks {
 }
 
 /// One live callback; beside its own methods it has those of [`LoadedCallback`]. Dropping it runs
-/// the plugin's `shutdown` (if that has not been done) and `destroy`, which may block: drop it where
-/// that is allowed.
+/// the plugin's `shutdown` (if that has not been done) and `destroy`, which may block: drop it
+/// where that is allowed.
 pub struct Instance {
     name: Arc<str>,
     /// Dropped before the hosts: the plugin may use them until `destroy` returns.
@@ -222,8 +222,8 @@ impl Drop for Instance {
     }
 }
 
-/// A hook in flight; dropping it cancels the hook. (A crash in that is not told apart: a destructor here
-/// would keep what the hook was lent borrowed beyond its last use.)
+/// A hook in flight; dropping it cancels the hook. (A crash in that is not told apart: a destructor
+/// here would keep what the hook was lent borrowed beyond its last use.)
 #[must_use = "a hook that is not awaited does nothing"]
 pub struct RunningHook<'a> {
     visit: Visit,

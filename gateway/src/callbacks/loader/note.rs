@@ -1,11 +1,11 @@
-//! A thread's note of where it is inside a plugin: written by the thread at every foreign call, read
-//! by its own signal handler when the process dies (`crash`), and by another thread when it does not
-//! come back ([`Whereabouts`]).
+//! A thread's note of where it is inside a plugin: written by the thread at every foreign call,
+//! read by its own signal handler when the process dies (`crash`), and by another thread when it
+//! does not come back ([`Whereabouts`]).
 //!
 //! A visit lives on the stack of the thread that is on it, so a reader must keep that thread from
 //! leaving. It says that it reads, looks, and says that it is done; a thread that leaves takes its
-//! visit off the note first and then waits for a reader, should there be one. Both sides use one total
-//! order (`SeqCst`): a reader that still saw the visit has said so before the thread looked.
+//! visit off the note first and then waits for a reader, should there be one. Both sides use one
+//! total order (`SeqCst`): a reader that still saw the visit has said so before the thread looked.
 
 #![expect(unsafe_code, reason = "reads what another thread keeps alive")]
 
@@ -28,8 +28,8 @@ pub(super) struct Note {
 }
 
 thread_local! {
-    /// The visit this thread is on. Without a destructor and in the program itself, so that a signal
-    /// handler may read it.
+    /// The visit this thread is on. Without a destructor and in the program itself, so that a
+    /// signal handler may read it.
     static NOTE: Note =
         const { Note { visit: AtomicPtr::new(ptr::null_mut()), is_read: AtomicBool::new(false) } };
 }
@@ -94,8 +94,8 @@ pub(crate) struct Whereabouts(Arc<Mutex<Option<Address>>>);
 #[derive(Debug)]
 struct Address(*const Note);
 
-// SAFETY: what it points to is made of atomics, and it is only followed while its thread lives, by the
-// contract of `Told`.
+// SAFETY: what it points to is made of atomics, and it is only followed while its thread lives, by
+// the contract of `Told`.
 unsafe impl Send for Address {}
 
 /// While it lives, its thread can be asked for.
@@ -122,8 +122,8 @@ impl Whereabouts {
     /// Where the thread is now; `None` when it is in no plugin, or has ended.
     pub(crate) fn ask(&self) -> Option<Place> {
         let address = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: a note is a thread's own as long as the thread lives, and that waits for this lock
-        // before it ends.
+        // SAFETY: a note is a thread's own as long as the thread lives, and that waits for this
+        // lock before it ends.
         let note = unsafe { &*address.as_ref()?.0 };
         note.is_read.store(true, SeqCst);
         // SAFETY: null, or a visit whose thread cannot leave it before it sees that nobody reads.

@@ -1,5 +1,5 @@
-//! What the child process does with a plugin: everything the gateway would do, once, saying each step
-//! before it.
+//! What the child process does with a plugin: everything the gateway would do, once, saying each
+//! step before it.
 
 use std::io;
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! What is remembered of plugins that passed: a file each, whose name stands for plugin, settings
 //! and gateway, and whose content shows that a gateway of this user wrote it.
 //!
-//! Both are keyed hashes, for settings may hold secrets that a plain hash would let be guessed. What
-//! does not fit is as if it were not there. Plugins that failed are tried again at every start.
+//! Both are keyed hashes, for settings may hold secrets that a plain hash would let be guessed.
+//! What does not fit is as if it were not there. Plugins that failed are tried again at every
+//! start.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

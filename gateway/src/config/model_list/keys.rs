@@ -10,7 +10,8 @@ pub(super) const ENTRY_NOT_YET: &[&str] = &["access_groups", "model_group", "tpm
 /// What makes a call, so that it cannot be left out of one.
 pub(super) const OF_CALLS: &[&str] = &["model", "messages", "stream"];
 
-/// In `litellm_params`, what would speak against the client: it gets a stream, or several choices, when it asks.
+/// In `litellm_params`, what would speak against the client: it gets a stream, or several choices,
+/// when it asks.
 pub(super) const OF_CLIENTS: &[&str] = &["messages", "n", "prompt", "stream"];
 
 /// In `litellm_params`, known to OpenAI's API or to a provider.
@@ -69,8 +70,8 @@ pub(super) const REQUEST_PARAMS: &[&str] = &[
     "web_search_options",
 ];
 
-/// Where a call goes and with which credentials. What was meant for one of these must not be sent as
-/// a request parameter: a secret would leave in the body, or a prompt for another server.
+/// Where a call goes and with which credentials. What was meant for one of these must not be sent
+/// as a request parameter: a secret would leave in the body, or a prompt for another server.
 const OF_DESTINATION: &[&str] =
     &["api_base", "api_key", "base_url", "extra_headers", "headers", "organization"];
 

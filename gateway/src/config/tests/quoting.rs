@@ -1,4 +1,5 @@
-//! What stands in the wrong place may be a key: no message repeats one, nor the value of a variable.
+//! What stands in the wrong place may be a key: no message repeats one, nor the value of a
+//! variable.
 
 use super::*;
 

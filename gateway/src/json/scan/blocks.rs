@@ -18,8 +18,8 @@ pub(super) struct Found {
     pub(super) control: u64,
 }
 
-/// A processor's way to look at a block. Its code has to be inlined into [`Work::run`]: only there may
-/// wide instructions be used.
+/// A processor's way to look at a block. Its code has to be inlined into [`Work::run`]: only there
+/// may wide instructions be used.
 pub(super) trait Blocks: Copy {
     fn find(self, block: &[u8; 64]) -> Found;
 }

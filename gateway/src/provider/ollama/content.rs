@@ -1,7 +1,7 @@
 //! The content of one OpenAI message: text parts and pictures.
 //!
-//! Ollama wants one string and, beside it, bare base64 data; it fetches nothing and hears nothing, so addresses,
-//! audio and files are refused here. Called by `messages`.
+//! Ollama wants one string and, beside it, bare base64 data; it fetches nothing and hears nothing,
+//! so addresses, audio and files are refused here. Called by `messages`.
 
 use std::borrow::Cow;
 

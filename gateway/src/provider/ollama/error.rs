@@ -1,7 +1,8 @@
 //! What can go wrong in this dialect, and how Ollama's own errors are read.
 //!
-//! One enum per direction: the client's request, the upstream's reply, the upstream's stream. Their HTTP status is
-//! decided by the gateway's error table, not here. No variant carries prompt or reply text.
+//! One enum per direction: the client's request, the upstream's reply, the upstream's stream. Their
+//! HTTP status is decided by the gateway's error table, not here. No variant carries prompt or
+//! reply text.
 
 use serde_json::value::RawValue;
 

@@ -1,7 +1,8 @@
 //! JSON text handled as text: strings that are copied between documents without being decoded.
 //!
-//! A prompt or a reply is mostly one long string whose escaping is already right; decoding and escaping it again
-//! is the dearest thing this dialect could do. Used by every other file of the dialect; knows nothing of Ollama.
+//! A prompt or a reply is mostly one long string whose escaping is already right; decoding and
+//! escaping it again is the dearest thing this dialect could do. Used by every other file of the
+//! dialect; knows nothing of Ollama.
 
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
@@ -49,7 +50,8 @@ impl<'a> Text<'a> {
         serde_json::from_str::<String>(self.0).map(Cow::Owned)
     }
 
-    /// Whether the text may open with a `<` once leading white space is gone: cheap, and never wrong with `false`.
+    /// Whether the text may open with a `<` once leading white space is gone: cheap, and never
+    /// wrong with `false`.
     pub(super) fn may_open_with_tag(self) -> bool {
         let mut rest = self.escaped();
         loop {
@@ -62,7 +64,8 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Text on its way into a JSON document, from a source that needs no escaping or from one that does.
+/// Text on its way into a JSON document, from a source that needs no escaping or from one that
+/// does.
 #[derive(Debug)]
 pub(super) enum Piece<'a> {
     Source(Text<'a>),

@@ -1,7 +1,8 @@
 //! OpenAI chat messages to Ollama messages: flat text, pictures beside it, arguments as objects.
 //!
-//! A message is read as slices of the request and written straight into the new body; text is decoded only where
-//! it has to be looked at (pictures, a leading `<think>` block, arguments). Called by `request`.
+//! A message is read as slices of the request and written straight into the new body; text is
+//! decoded only where it has to be looked at (pictures, a leading `<think>` block, arguments).
+//! Called by `request`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,8 +39,9 @@ pub(super) struct Message<'a> {
 /// What servers call an assistant's reasoning; the first that is set counts.
 const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
-/// The tools of the calls so far, by the calls' ids: Ollama wants a result to name its tool, OpenAI's clients give the
-/// id alone. Results follow their calls, so of many calls the older ones are forgotten.
+/// The tools of the calls so far, by the calls' ids: Ollama wants a result to name its tool,
+/// OpenAI's clients give the id alone. Results follow their calls, so of many calls the older ones
+/// are forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Called<'a> {
     hasher: RandomState,
@@ -104,8 +106,8 @@ pub(super) fn write_message<'a>(
     Ok(())
 }
 
-/// Appends what ties the result of a tool to its call: the id, and the tool's name, which the result of a legacy
-/// function call has instead of an id.
+/// Appends what ties the result of a tool to its call: the id, and the tool's name, which the
+/// result of a legacy function call has instead of an id.
 fn write_result(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -153,7 +155,8 @@ fn role<'a>(message: &Message<'a>, at: usize) -> Result<Cow<'a, str>, TranslateE
     role.decode().map_err(|error| TranslateError::NotJson { reason: problem(&error) })
 }
 
-/// Appends `content` and, for assistants, `thinking`: from its own field, else from a leading block of the text.
+/// Appends `content` and, for assistants, `thinking`: from its own field, else from a leading block
+/// of the text.
 fn write_text(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -189,7 +192,8 @@ fn write_text(
     Ok(())
 }
 
-/// Appends `tool_calls`, from the message's own or from a legacy `function_call`; nothing when there are none.
+/// Appends `tool_calls`, from the message's own or from a legacy `function_call`; nothing when
+/// there are none.
 fn write_tool_calls<'a>(
     out: &mut Vec<u8>,
     message: &Message<'a>,
@@ -268,8 +272,8 @@ fn write_function<'a>(
     Ok(name)
 }
 
-/// The arguments as the text of a JSON object. OpenAI sends that text inside a string; absent, `null` and empty
-/// all mean a call without arguments.
+/// The arguments as the text of a JSON object. OpenAI sends that text inside a string; absent,
+/// `null` and empty all mean a call without arguments.
 fn arguments<'a>(value: Option<&'a RawValue>, path: &str) -> Result<Cow<'a, str>, TranslateError> {
     let refused =
         |reason| TranslateError::ToolArguments { param: format!("{path}.arguments"), reason };
@@ -293,7 +297,8 @@ fn arguments<'a>(value: Option<&'a RawValue>, path: &str) -> Result<Cow<'a, str>
     }
 }
 
-// Written by hand because a derived implementation refuses repeated keys, of which the last must count.
+// Written by hand because a derived implementation refuses repeated keys, of which the last must
+// count.
 impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MessageVisitor)

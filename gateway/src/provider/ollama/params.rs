@@ -1,8 +1,8 @@
 //! Which parameter goes where: Ollama's `options`, its top level, or nowhere.
 //!
-//! Layers are applied from the weakest (the deployment's defaults) to the strongest (the client's request), so a
-//! later one wins whatever spelling it used; the tables that sort the names are in `params/tables`. Called by
-//! `request`; messages are not looked at.
+//! Layers are applied from the weakest (the deployment's defaults) to the strongest (the client's
+//! request), so a later one wins whatever spelling it used; the tables that sort the names are in
+//! `params/tables`. Called by `request`; messages are not looked at.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,8 @@ enum Tools<'a> {
 }
 
 impl<'a> Params<'a> {
-    /// No parameters yet. `drop_unsupported` forgives what Ollama cannot do; a layer may also ask for that.
+    /// No parameters yet. `drop_unsupported` forgives what Ollama cannot do; a layer may also ask
+    /// for that.
     pub(super) fn new(drop_unsupported: bool) -> Self {
         Self {
             options: BTreeMap::new(),
@@ -59,8 +60,9 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Adds a layer that overrides those before it. Within a layer the more specific spelling wins: an explicit
-    /// parameter over `options`, Ollama's name over OpenAI's, `max_completion_tokens` over `max_tokens`.
+    /// Adds a layer that overrides those before it. Within a layer the more specific spelling wins:
+    /// an explicit parameter over `options`, Ollama's name over OpenAI's, `max_completion_tokens`
+    /// over `max_tokens`.
     pub(super) fn apply(&mut self, layer: &'a Members<'a>) -> Result<(), TranslateError> {
         let value = |key| layer.get(key).copied().and_then(|value| set(Some(value)));
         self.drop_unsupported |= value("drop_params").is_some_and(|value| value.get() == "true");
@@ -105,8 +107,8 @@ impl<'a> Params<'a> {
             Some(Verdict::Runtime) if key == "stop" && Text::of(source).is_some() => {
                 self.set_option(key, Cow::Owned(format!("[{}]", source.get())));
             }
-            // `frequency_penalty` is on OpenAI's scale, 0 being neutral. Ollama's `repeat_penalty` is another thing,
-            // a factor whose neutral value is 1.
+            // `frequency_penalty` is on OpenAI's scale, 0 being neutral. Ollama's `repeat_penalty`
+            // is another thing, a factor whose neutral value is 1.
             Some(Verdict::Runtime) => self.set_option(key, Cow::Borrowed(source.get())),
             Some(Verdict::Translated) => self.apply_translated(key, source)?,
             Some(Verdict::Unsupported(neutral)) => {
@@ -208,7 +210,8 @@ impl<'a> Params<'a> {
         self.options.insert(Cow::Borrowed(key), value);
     }
 
-    /// What cannot be honoured of the layers so far is left out; they are the operator's, who was warned at start.
+    /// What cannot be honoured of the layers so far is left out; they are the operator's, who was
+    /// warned at start.
     pub(super) fn forgive(&mut self) {
         self.unsupported.clear();
     }
@@ -300,8 +303,8 @@ fn is_foreign(tool: &str) -> bool {
     kind.is_some_and(|kind| walk::decoded(kind) != "function")
 }
 
-/// The `think` of an effort, by the rule Ollama has for OpenAI's clients. What that does not know is for Ollama to
-/// judge, which knows the model: one without levels takes each but `none` as on.
+/// The `think` of an effort, by the rule Ollama has for OpenAI's clients. What that does not know
+/// is for Ollama to judge, which knows the model: one without levels takes each but `none` as on.
 fn think<'a>(param: &str, effort: &'a RawValue) -> Result<&'a str, TranslateError> {
     let text = Text::of(effort).ok_or_else(|| wrong_type(param, "a string", effort))?;
     Ok(match text.decode().as_deref() {

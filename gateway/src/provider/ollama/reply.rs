@@ -14,7 +14,8 @@ use crate::provider::{Echo, Usage};
 pub(crate) struct ChatReply {
     /// The `chat.completion` object.
     pub body: Vec<u8>,
-    /// The tokens Ollama counted; `None` when it sent no counts, and then the body has no `usage` either.
+    /// The tokens Ollama counted; `None` when it sent no counts, and then the body has no `usage`
+    /// either.
     pub usage: Option<Usage>,
 }
 
@@ -81,7 +82,8 @@ fn write_message(
     Ok(())
 }
 
-/// Reasoning and answer: from Ollama's own two members, else by splitting a leading block off the content.
+/// Reasoning and answer: from Ollama's own two members, else by splitting a leading block off the
+/// content.
 fn texts<'a>(message: &AnswerMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), String> {
     let none = || Piece::Plain(String::new());
     let content = message.content()?;

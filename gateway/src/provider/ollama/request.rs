@@ -1,7 +1,8 @@
 //! The request: an OpenAI chat body in, the body of `POST /api/chat` out.
 //!
-//! One pass over the client's bytes finds the members and writes each message as it is met; nothing is rebuilt
-//! through a tree, and no list is kept that a client could make long. Where parameters go is decided in `params`, how messages look in `messages`.
+//! One pass over the client's bytes finds the members and writes each message as it is met; nothing
+//! is rebuilt through a tree, and no list is kept that a client could make long. Where parameters
+//! go is decided in `params`, how messages look in `messages`.
 
 use std::fmt;
 
@@ -23,19 +24,21 @@ const ROOM: usize = 512;
 const GROWTH: usize = 1 << 20;
 
 /// How long a body of this length may become. What is added to each message and function is as much
-/// as a hundred empty ones take: a large body made of these must not be sent on as a multiple of itself.
+/// as a hundred empty ones take: a large body made of these must not be sent on as a multiple of
+/// itself.
 const fn longest(length: usize) -> usize {
     length + length / 2 + GROWTH
 }
 
 /// Translates an OpenAI chat request into the body of `POST /api/chat`.
 ///
-/// `upstream_model` is Ollama's name for the model. `defaults` are the deployment's own parameters, in either
-/// API's spelling; what the client sends wins. With `drop_params`, parameters Ollama cannot honour are left out
-/// instead of refused. Those of `leave_out` are sent for nobody.
+/// `upstream_model` is Ollama's name for the model. `defaults` are the deployment's own parameters,
+/// in either API's spelling; what the client sends wins. With `drop_params`, parameters Ollama
+/// cannot honour are left out instead of refused. Those of `leave_out` are sent for nobody.
 ///
 /// # Errors
-/// A body that is not a chat request, content Ollama cannot take, or parameters it does not support.
+/// A body that is not a chat request, content Ollama cannot take, or parameters it does not
+/// support.
 pub(crate) fn chat_request(
     body: &[u8],
     upstream_model: &str,
@@ -89,7 +92,8 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Messages are written to `out` as they are met: kept until later, each would cost several times its length.
+    /// Messages are written to `out` as they are met: kept until later, each would cost several
+    /// times its length.
     fn parse(text: &'a str, out: &mut Vec<u8>, longest: usize) -> Result<Self, TranslateError> {
         let mut source = serde_json::Deserializer::from_str(text);
         let body = BodySeed { out, longest }.deserialize(&mut source);
@@ -195,8 +199,8 @@ pub(crate) fn unfit(defaults: &Map<String, Value>) -> Vec<&str> {
     defaults.keys().map(String::as_str).filter(|name| is_unfit(name)).collect()
 }
 
-/// Finds which value kept well-formed JSON from being a chat request. A second look, so that the first need not
-/// carry what only errors use.
+/// Finds which value kept well-formed JSON from being a chat request. A second look, so that the
+/// first need not carry what only errors use.
 fn misfit(text: &str) -> TranslateError {
     let wrong = |param: String, expected, found: &RawValue| TranslateError::WrongType {
         param,
@@ -232,7 +236,8 @@ fn misfit(text: &str) -> TranslateError {
     }
 }
 
-/// Members of `extra_body` count as the client's own and win, as they do in OpenAI's client libraries.
+/// Members of `extra_body` count as the client's own and win, as they do in OpenAI's client
+/// libraries.
 fn merge_extra_body(members: &mut Members<'_>) -> Result<(), TranslateError> {
     let Some(extra) = set(members.get("extra_body").copied()) else { return Ok(()) };
     let source = extra.get();

@@ -1,7 +1,8 @@
 //! The stream: NDJSON lines of `/api/chat` in, OpenAI `chat.completion.chunk` objects out.
 //!
-//! One id and one running tool-call index for the whole stream; the role stands on the first chunk only. The caller
-//! splits the lines, frames the chunks and decides what an end before [`ChatStream::finished`] means.
+//! One id and one running tool-call index for the whole stream; the role stands on the first chunk
+//! only. The caller splits the lines, frames the chunks and decides what an end before
+//! [`ChatStream::finished`] means.
 
 use super::error::StreamError;
 use super::json::{Piece, problem, push_string};
@@ -17,7 +18,8 @@ pub(crate) struct ChatStream {
     head: Vec<u8>,
     /// The chunk being written; kept for its memory.
     chunk: Vec<u8>,
-    /// Probabilities of tokens that no chunk has carried yet: a tag may still be growing out of these.
+    /// Probabilities of tokens that no chunk has carried yet: a tag may still be growing out of
+    /// these.
     logprobs: Vec<u8>,
     ids: CallIds,
     splitter: Splitter,
@@ -30,8 +32,8 @@ pub(crate) struct ChatStream {
 }
 
 impl ChatStream {
-    /// A stream that repeats `echo` in every chunk and, with `include_usage`, ends in a chunk of token counts
-    /// (none when Ollama sends no counts).
+    /// A stream that repeats `echo` in every chunk and, with `include_usage`, ends in a chunk of
+    /// token counts (none when Ollama sends no counts).
     pub(crate) fn new(echo: &Echo, include_usage: bool) -> Self {
         let mut head = b"{\"id\":".to_vec();
         push_string(&mut head, &echo.id);
@@ -59,11 +61,12 @@ impl ChatStream {
         }
     }
 
-    /// Takes one line, without or with its line end, and emits the chunks it gives: none, one or a few. Blank lines
-    /// and whatever follows the final line are ignored.
+    /// Takes one line, without or with its line end, and emits the chunks it gives: none, one or a
+    /// few. Blank lines and whatever follows the final line are ignored.
     ///
     /// # Errors
-    /// The line reports a failure, or is not part of a chat reply; the stream is over then, unfinished.
+    /// The line reports a failure, or is not part of a chat reply; the stream is over then,
+    /// unfinished.
     pub(crate) fn line(
         &mut self,
         line: &[u8],
@@ -213,7 +216,8 @@ impl ChatStream {
         }
     }
 
-    /// Ends a chunk behind its choice. Where usage comes at the end, the chunks before it say that it does.
+    /// Ends a chunk behind its choice. Where usage comes at the end, the chunks before it say that
+    /// it does.
     fn close_choices(&mut self) {
         let end: &[u8] = if self.include_usage { b"],\"usage\":null}" } else { b"]}" };
         self.chunk.extend_from_slice(end);

@@ -1,8 +1,9 @@
 //! Splits a leading `<think>…</think>` block from the answer that follows it.
 //!
-//! Models without a reasoning parser write their reasoning into the content, and a stream may cut anywhere, also
-//! inside a tag. Only a block that opens the message counts: a tag later in the text is the model quoting one.
-//! Called by `reply`, `stream` and, for earlier assistant turns, `messages`.
+//! Models without a reasoning parser write their reasoning into the content, and a stream may cut
+//! anywhere, also inside a tag. Only a block that opens the message counts: a tag later in the text
+//! is the model quoting one. Called by `reply`, `stream` and, for earlier assistant turns,
+//! `messages`.
 
 use std::mem;
 
@@ -12,7 +13,8 @@ const TAGS: [Tag; 3] = [
     Tag { open: "<budget:thinking>", close: "</budget:thinking>" },
 ];
 
-/// White space before a tag is held back until it is known whether a tag follows; this bounds what is held, in bytes.
+/// White space before a tag is held back until it is known whether a tag follows; this bounds what
+/// is held, in bytes.
 const LEAD_LIMIT: usize = 256;
 
 /// Text sorted into reasoning and answer; either may be empty.
@@ -39,7 +41,8 @@ pub(super) fn split(text: &str) -> Split {
 }
 
 /// The splitter of one stream. Nothing is lost or reordered: what [`push`](Self::push) and
-/// [`finish`](Self::finish) return is the text that went in, without the tags and the white space before the first.
+/// [`finish`](Self::finish) return is the text that went in, without the tags and the white space
+/// before the first.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     state: State,

@@ -1,4 +1,5 @@
-//! What Ollama says: one `/api/chat` object, a whole reply or one line of a stream, and its parts in OpenAI's terms.
+//! What Ollama says: one `/api/chat` object, a whole reply or one line of a stream, and its parts
+//! in OpenAI's terms.
 //!
 //! Shared by `reply` and `stream`, which differ only in what they wrap around these parts.
 
@@ -10,8 +11,8 @@ use super::json::{Piece, Text, kind, problem, push_string, set};
 use super::logprobs;
 use crate::provider::{UpstreamError, Usage, said::read_error};
 
-/// One object of `/api/chat`. What OpenAI has no place for is not read: durations, the date, the name and the host of a
-/// remote model.
+/// One object of `/api/chat`. What OpenAI has no place for is not read: durations, the date, the
+/// name and the host of a remote model.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer<'a> {
     #[serde(borrow)]
@@ -65,8 +66,8 @@ struct Function<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads one object. What is neither a part of an answer nor its end may be an error of another shape than
-    /// Ollama's own: one of a proxy before it.
+    /// Reads one object. What is neither a part of an answer nor its end may be an error of another
+    /// shape than Ollama's own: one of a proxy before it.
     pub(super) fn read(source: &'a [u8]) -> Result<Self, NoAnswer> {
         let text = std::str::from_utf8(source).map_err(|error| error.to_string());
         let parsed = text
@@ -86,8 +87,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The tokens counted, or `None` when Ollama counted neither side. A single missing count is zero: Ollama leaves
-    /// zeros out.
+    /// The tokens counted, or `None` when Ollama counted neither side. A single missing count is
+    /// zero: Ollama leaves zeros out.
     pub(super) fn usage(&self) -> Option<Usage> {
         let count = |value: Option<&RawValue>| value.and_then(|count| count.get().parse().ok());
         let (prompt, completion) = (count(self.prompt_eval_count), count(self.eval_count));
@@ -103,7 +104,8 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Appends the tokens' probabilities as the elements of OpenAI's `content`, behind what is there already.
+    /// Appends the tokens' probabilities as the elements of OpenAI's `content`, behind what is
+    /// there already.
     pub(super) fn write_logprobs(&self, out: &mut Vec<u8>) -> Result<(), String> {
         match set(self.logprobs) {
             Some(tokens) => logprobs::write(out, tokens),

@@ -58,7 +58,8 @@ pub(super) enum End {
 }
 
 impl Choices {
-    /// Takes the `choices` of a chunk or a reply, which is valid JSON; says whether one has a `message`.
+    /// Takes the `choices` of a chunk or a reply, which is valid JSON; says whether one has a
+    /// `message`.
     pub(super) fn see(&mut self, json: &[u8]) -> Result<bool, AnswerFault> {
         if self.content && self.usual.as_ref().is_some_and(|usual| usual.is_like(json)) {
             return Ok(false);

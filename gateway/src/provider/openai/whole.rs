@@ -1,6 +1,6 @@
-//! A whole completion in place of a stream: some servers do not stream, whatever they are asked, and
-//! callbacks answer with one. It is made into the chunks that a stream would have had, from the bytes
-//! it has: no tree is built.
+//! A whole completion in place of a stream: some servers do not stream, whatever they are asked,
+//! and callbacks answer with one. It is made into the chunks that a stream would have had, from the
+//! bytes it has: no tree is built.
 
 use super::{super::Usage, judge, usage};
 use crate::{
@@ -108,8 +108,8 @@ impl<'a> Members<'a> {
     }
 }
 
-/// An event that is no chunk as OpenAI has it, as one: what its choices say stands in `delta` alone, not
-/// in `message` (the whole so far, or all there is), and it has a list of choices.
+/// An event that is no chunk as OpenAI has it, as one: what its choices say stands in `delta`
+/// alone, not in `message` (the whole so far, or all there is), and it has a list of choices.
 pub(super) fn chunk(json: &[u8], members: &[Member], model: &[u8]) -> Vec<u8> {
     let mut choices = b"[]".to_vec();
     let mut out = b"{\"object\":\"chat.completion.chunk\"".to_vec();

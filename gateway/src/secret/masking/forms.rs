@@ -10,7 +10,8 @@ pub(super) fn of(secret: &str) -> Vec<String> {
     let json = json.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or_default();
     forms.push(json.replace('/', r"\/"));
     forms.push(json.to_owned());
-    // Go, Gson and .NET escape what HTML could take for its own, and texts of JSON end up in others.
+    // Go, Gson and .NET escape what HTML could take for its own, and texts of JSON end up in
+    // others.
     for escaped in ["<>&", "<>&='", "<>&+'`"] {
         forms.push(json.chars().map(|c| escape(c, escaped)).collect());
     }

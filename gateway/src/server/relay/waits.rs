@@ -41,7 +41,8 @@ impl Waits {
         alarm.within_what_is_left(&mut self.end, self.gap, work).await
     }
 
-    /// Begins the next wait when an event has come; `false` when this one is over, although bytes come.
+    /// Begins the next wait when an event has come; `false` when this one is over, although bytes
+    /// come.
     pub(super) fn go_on(&mut self, stream: &dyn StreamTranslator) -> bool {
         if self.first_content.is_some() && stream.content() {
             self.first_content = None;
@@ -109,8 +110,8 @@ mod tests {
         }
     }
 
-    /// Bytes come every second; an event is complete after so many of them. Returns the seconds until
-    /// the wait is over, or 99.
+    /// Bytes come every second; an event is complete after so many of them. Returns the seconds
+    /// until the wait is over, or 99.
     async fn drip(waits: &mut Waits, events_at: &[u64], content_at: u64) -> u64 {
         let (alarm, start) = (Alarm::default(), time::Instant::now());
         for second in 1..99 {

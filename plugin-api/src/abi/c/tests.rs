@@ -139,7 +139,8 @@ fn the_header_lays_out_what_the_types_do() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A handle's `vt` points at what the header calls a table: `present` first, the functions in order.
+/// A handle's `vt` points at what the header calls a table: `present` first, the functions in
+/// order.
 #[cfg(feature = "testing")]
 #[test]
 fn a_table_says_which_functions_it_has() {

@@ -1,8 +1,8 @@
 //! The host's services as tables, over types that implement the traits here.
 //!
-//! The `ctx` of every function in them is the host's own, made by [`HostTables::handle`] for a table
-//! of the same `T`; the views of their arguments live until they return. That is the proof of every
-//! unsafe block in them.
+//! The `ctx` of every function in them is the host's own, made by [`HostTables::handle`] for a
+//! table of the same `T`; the views of their arguments live until they return. That is the proof of
+//! every unsafe block in them.
 
 #![expect(clippy::undocumented_unsafe_blocks, reason = "proved above, once for all functions")]
 

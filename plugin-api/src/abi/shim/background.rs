@@ -1,5 +1,5 @@
-//! Futures and jobs a plugin gives away: wrapped so that neither running nor dropping them can let a
-//! panic across. What panicked is told in the host's log, under the callback's name.
+//! Futures and jobs a plugin gives away: wrapped so that neither running nor dropping them can let
+//! a panic across. What panicked is told in the host's log, under the callback's name.
 
 use super::{events, panics};
 use crate::{Host, Level, abi::RawJob};

@@ -1,8 +1,8 @@
 //! A plugin's `tracing` events in the host's log (feature `tracing`).
 //!
-//! A shared object has its own copy of `tracing`, with nobody listening. This listens, and gives each
-//! event to the host of the instance whose hook, task or job is running on the thread. Without the feature
-//! nothing of it exists.
+//! A shared object has its own copy of `tracing`, with nobody listening. This listens, and gives
+//! each event to the host of the instance whose hook, task or job is running on the thread. Without
+//! the feature nothing of it exists.
 
 pub(super) use imp::{enter, install, within};
 

@@ -80,7 +80,8 @@ impl Open {
         !self.is_regular || self.size == 0 || self.size.saturating_add(len) <= max_bytes
     }
 
-    /// How many bytes of the lines are in the file, none of them of half a line; and what stopped it.
+    /// How many bytes of the lines are in the file, none of them of half a line; and what stopped
+    /// it.
     pub(super) fn append(&mut self, lines: &[u8]) -> (usize, Option<io::Error>) {
         let mut done = 0;
         loop {

@@ -105,7 +105,8 @@ fn a_full_disk_loses_lines_and_nothing_else() {
     }
 }
 
-/// A disk that is full in the middle of a line: the limit of a file's size ends a write in the same way.
+/// A disk that is full in the middle of a line: the limit of a file's size ends a write in the same
+/// way.
 #[test]
 fn a_half_line_is_cut_off_again_and_what_was_whole_is_counted() {
     if let Some(path) = std::env::var_os("AUDIT_LOG_LIMITED") {

@@ -1,7 +1,7 @@
 //! Edits of callbacks against a tree: what is seen is what is sent.
 //!
-//! The body, then a line for each edit: `set path json`, `remove path`, `text 0 words`, `json 0 {…}`,
-//! `insert 0 role words`, `drop 0`.
+//! The body, then a line for each edit: `set path json`, `remove path`, `text 0 words`,
+//! `json 0 {…}`, `insert 0 role words`, `drop 0`.
 
 use super::pieces::same_at_any_cut;
 use callgate::fuzzing::{

@@ -30,7 +30,8 @@ pub(super) fn sse(input: &[u8]) {
     let asked = if input.starts_with(ASKED) { 2 } else { 1 };
     let whole = |input: &[u8], streamed: &Streamed| {
         if streamed.fault.is_none() {
-            // A completion in place of a stream ends with its last byte, whatever it says of its end.
+            // A completion in place of a stream ends with its last byte, whatever it says of its
+            // end.
             if is_json(input) {
                 assert!(
                     serde_json::from_slice::<&RawValue>(without_mark(input)).is_ok(),
@@ -109,8 +110,8 @@ fn is_json(input: &[u8]) -> bool {
     without_mark(input).trim_ascii_start().starts_with(b"{")
 }
 
-/// Panics when a choice has not ended by what its chunks say: none may be open, and where the stream
-/// just closed, so many have to have said that they are done.
+/// Panics when a choice has not ended by what its chunks say: none may be open, and where the
+/// stream just closed, so many have to have said that they are done.
 fn ended(streamed: &Streamed, closed: Option<u64>) {
     let mut choices: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
     for chunk in &streamed.chunks {

@@ -1,7 +1,8 @@
 //! Every parameter that Ollama's chat API or OpenAI's has, and what becomes of it.
 //!
-//! What is in no row is unknown: it is refused, or left out where dropping is allowed, for Ollama would pass over it in
-//! silence. The gateway's own members are not here; they are in `provider::own`.
+//! What is in no row is unknown: it is refused, or left out where dropping is allowed, for Ollama
+//! would pass over it in silence. The gateway's own members are not here; they are in
+//! `provider::own`.
 
 use serde_json::Value;
 
@@ -18,9 +19,11 @@ pub(super) enum Verdict {
     Runtime,
     /// Ollama says it in another way; `params` does so.
     Translated,
-    /// Left out whatever its value: it is about speed, price or who asks, and the answer is the same.
+    /// Left out whatever its value: it is about speed, price or who asks, and the answer is the
+    /// same.
     Indifferent,
-    /// Ollama has nothing like it. Under these values leaving it out changes nothing; every other one is refused.
+    /// Ollama has nothing like it. Under these values leaving it out changes nothing; every other
+    /// one is refused.
     Unsupported(&'static [&'static str]),
 }
 

@@ -8,7 +8,8 @@ use crate::provider::{Echo, Usage};
 
 const ID: &str = "chatcmpl-571e1fb4-821f-49ea-9785-47a3a902186f";
 
-/// Lines by their `message`; the final line is added. Expected are the deltas before the last chunk, and its reason.
+/// Lines by their `message`; the final line is added. Expected are the deltas before the last
+/// chunk, and its reason.
 #[test]
 fn lines_become_deltas() {
     for (messages, deltas, finish) in [
