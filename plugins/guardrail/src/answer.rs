@@ -2,16 +2,15 @@
 
 use crate::{
     held::{Channel, Held, MOST_CHOICES},
+    object::{Object, json_text, list_under},
     room::Room,
     rule::Rule,
-    scan::repeats_a_name,
     shape::{self, FIELDS},
     text::{self, Kind, under},
     withheld,
     words::NOT_WRITTEN,
 };
 use plugin_api::HookError;
-use serde_json::{Map, Value};
 
 mod arguments;
 
@@ -26,28 +25,34 @@ pub(crate) fn chunk(
     held: &mut Held,
     json: &str,
 ) -> Result<Option<String>, HookError> {
-    let mut chunk = read(json)?;
-    // What was read of a repeated name is what goes out.
-    let mut changed = repeats_a_name(json);
-    if let Some(chunk) = chunk.as_object_mut() {
-        changed |= others_under(rules, chunk, &["choices"])?;
+    let mut chunk = Object::read(json, "a chunk")?;
+    others_under(rules, &mut chunk, &["choices"])?;
+    // A chunk without choices, as those with usage alone, has none to look at.
+    if let Some(choices) = chunk.get("choices") {
+        let choices =
+            list_under(choices, "`choices`", |_, choice| choice_under(rules, held, choice))?;
+        choices.into_iter().for_each(|choices| chunk.set("choices", choices));
     }
-    for choice in choices(&mut chunk)? {
-        changed |= remove_repeats(choice);
-        if let Some(other) = ["message", "text"].into_iter().find(|name| has(choice, name)) {
-            return Err(unexpected(&format!("a chunk without `{other}` in its choice")));
-        }
-        let index = match choice.get("index") {
-            None => Some(0),
-            Some(index) => index.as_u64().filter(|index| *index < MOST_CHOICES),
-        };
-        let index = index.and_then(|index| u8::try_from(index).ok());
-        let number = index.ok_or_else(|| unexpected("a choice numbered from 0 to 127"))?;
-        let last = has(choice, "finish_reason");
-        changed |= others_under(rules, choice, &["delta"])?;
-        changed |= delta_under(rules, held, number, choice, last)?;
+    Ok(chunk.changed())
+}
+
+fn choice_under(rules: &[Rule], held: &mut Held, json: &str) -> Result<Option<String>, HookError> {
+    let mut choice = Object::read(json, "a choice")?;
+    remove_repeats(&mut choice);
+    if let Some(other) = ["message", "text"].into_iter().find(|name| choice.get(name).is_some()) {
+        return Err(unexpected(&format!("a chunk without `{other}` in its choice")));
     }
-    Ok(changed.then(|| chunk.to_string()))
+    let number = match choice.get("index") {
+        None => Some(0),
+        Some(index) => index.parse().ok().filter(|index| *index < MOST_CHOICES),
+    };
+    let number = number.ok_or_else(|| unexpected("a choice numbered from 0 to 127"))?;
+    let last = choice.get("finish_reason").is_some();
+    others_under(rules, &mut choice, &["delta"])?;
+    let delta = choice.get("delta").unwrap_or("{}");
+    let delta = delta_under(rules, held, (number, last), delta)?;
+    delta.into_iter().for_each(|delta| choice.set("delta", delta));
+    Ok(choice.changed())
 }
 
 /// Passes what a chunk adds to a choice through the rules. With the choice's last chunk goes
@@ -55,71 +60,37 @@ pub(crate) fn chunk(
 fn delta_under(
     rules: &[Rule],
     held: &mut Held,
-    choice_number: u8,
-    choice: &mut Map<String, Value>,
-    last: bool,
-) -> Result<bool, HookError> {
-    let mut changed = false;
-    let mut pieces = Vec::new();
-    let delta = object(choice, "delta")?;
-    let has_delta = delta.is_some();
-    let mut nothing = Map::new();
-    let delta = delta.unwrap_or(&mut nothing);
-    changed |= remove_repeats(delta);
-    changed |=
-        others_under(rules, delta, &[&FIELDS[..], &["tool_calls", "function_call"]].concat())?;
-    let rest = arguments::under_rules(rules, held, (choice_number, last), delta)?;
-    changed |= rest.changed;
+    (choice, last): (u8, bool),
+    json: &str,
+) -> Result<Option<String>, HookError> {
+    let mut delta = Object::read(json, "`delta`")?;
+    remove_repeats(&mut delta);
+    let known = [&FIELDS[..], &["tool_calls", "function_call"]].concat();
+    others_under(rules, &mut delta, &known)?;
     for (field, name) in (0_u8..).zip(FIELDS) {
-        let piece = match delta.get(name) {
-            None | Some(Value::Null) => "",
-            Some(Value::String(piece)) => piece,
-            Some(_) => return Err(unexpected(&format!("`{name}` of a chunk to be text"))),
-        };
+        let piece = delta.text(name, &format!("`{name}` of a chunk"))?;
         if piece.is_empty() && !last {
             continue;
         }
-        let channel = Channel { choice: choice_number, field };
-        let text = held.next(rules, channel, piece, last)?;
+        let text = held.next(rules, Channel { choice, field }, &piece, last)?;
         if text != piece {
-            pieces.push((name, Value::String(text)));
+            delta.set(name, json_text(&text));
         }
     }
-    pieces.extend(rest.added.map(|calls| ("tool_calls", calls)));
-    if pieces.is_empty() {
-        return Ok(changed);
-    }
-    if !has_delta {
-        choice.insert("delta".to_owned(), Value::Object(Map::new()));
-    }
-    if let Some(delta) = object(choice, "delta")? {
-        for (name, text) in pieces {
-            delta.insert(name.to_owned(), text);
-        }
-    }
-    Ok(true)
+    arguments::under_rules(rules, held, (choice, last), &mut delta)?;
+    Ok(delta.changed())
 }
 
-/// What no rule of a stream goes over from chunk to chunk, each text by itself. Whether it changed.
-fn others_under(
-    rules: &[Rule],
-    of: &mut Map<String, Value>,
-    known: &[&str],
-) -> Result<bool, HookError> {
-    let mut changed = false;
-    for (name, value) in of.iter_mut() {
-        let is_known = NOT_WRITTEN.contains(&name.as_str()) || known.contains(&name.as_str());
-        if is_known || matches!(value, Value::Null | Value::Bool(_)) {
-            continue;
+/// What no rule of a stream goes over from chunk to chunk, each text by itself.
+fn others_under(rules: &[Rule], of: &mut Object<'_>, known: &[&str]) -> Result<(), HookError> {
+    of.change(|member| {
+        let is_known = NOT_WRITTEN.contains(&&*member.name) || known.contains(&&*member.name);
+        if is_known || matches!(member.json, "null" | "true" | "false") {
+            return Ok(None);
         }
-        let json = value.to_string();
-        let room = &mut Room::of(json.len());
-        if let Some(masked) = under(rules, &json, Kind::Delta, room).map_err(of_reply)? {
-            *value = read(&masked)?;
-            changed = true;
-        }
-    }
-    Ok(changed)
+        let room = &mut Room::of(member.json.len());
+        under(rules, member.json, Kind::Delta, room).map_err(of_reply)
+    })
 }
 
 fn of_reply(held: text::Held) -> HookError {
@@ -132,47 +103,12 @@ fn of_reply(held: text::Held) -> HookError {
     }
 }
 
-fn read(json: &str) -> Result<Value, HookError> {
-    serde_json::from_str(json).map_err(|_| unexpected("JSON"))
-}
-
-/// The choices of a reply or chunk; one without them, as those with usage alone, has none.
-fn choices(reply: &mut Value) -> Result<Vec<&mut Map<String, Value>>, HookError> {
-    match reply.get_mut("choices") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(choices)) => choices
-            .iter_mut()
-            .map(|choice| choice.as_object_mut().ok_or_else(|| unexpected("choices to be objects")))
-            .collect(),
-        Some(_) => Err(unexpected("`choices` to be a list")),
-    }
-}
-
-/// A member that is an object, or is not there.
-fn object<'a>(
-    of: &'a mut Map<String, Value>,
-    name: &str,
-) -> Result<Option<&'a mut Map<String, Value>>, HookError> {
-    match of.get_mut(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(object)) => Ok(Some(object)),
-        Some(_) => Err(unexpected(&format!("`{name}` to be an object"))),
-    }
-}
-
-fn has(of: &Map<String, Value>, name: &str) -> bool {
-    of.get(name).is_some_and(|value| !value.is_null())
-}
-
-fn remove_repeats(of: &mut Map<String, Value>) -> bool {
-    let mut removed = false;
-    for (name, value) in of.iter_mut() {
-        if shape::repeats(name) && !value.is_null() {
-            *value = Value::Null;
-            removed = true;
+fn remove_repeats(of: &mut Object<'_>) {
+    for name in shape::REPEATS {
+        if of.get(name).is_some() {
+            of.set(name, "null".to_owned());
         }
     }
-    removed
 }
 
 pub(crate) fn unexpected(expected: &str) -> HookError {

@@ -1,11 +1,18 @@
 //! What a call's stream keeps back, in the call's own note (`CallView::local`): it goes where the
 //! call goes and ends when the call ends, so nothing here has to be given back.
 
-use crate::rule::{Denial, Kept, Rule};
+use crate::{
+    room::with_spare,
+    rule::{Denial, Kept, Rule},
+};
+use plugin_api::limits;
 use std::collections::BTreeMap;
 
+/// How much of a text is looked at at once.
+const PART: usize = 64 << 10;
+
 /// The choices of one stream; OpenAI's `n` is at most 128.
-pub(crate) const MOST_CHOICES: u64 = 128;
+pub(crate) const MOST_CHOICES: u8 = 128;
 
 /// One text of a stream: a choice, and which of its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +72,36 @@ impl Held {
     }
 
     /// Passes a piece of a text through all rules, each taking what the one before lets go.
-    /// `last`: the text is complete, and nothing of it stays here.
+    /// `last`: the text is complete, and nothing of it stays here. A long piece goes in parts, so that
+    /// only what comes out is held beside it.
     pub(crate) fn next(
+        &mut self,
+        rules: &[Rule],
+        channel: Channel,
+        mut piece: &str,
+        last: bool,
+    ) -> Result<String, Denial> {
+        let mut out = String::new();
+        if piece.len() > PART {
+            out.reserve(with_spare(piece.len()));
+        }
+        while piece.len() > PART {
+            let (part, rest) = piece.split_at(piece.floor_char_boundary(PART));
+            out.push_str(&self.part(rules, channel, part, false)?);
+            if out.len() > limits::ANSWER {
+                return Err(Denial::too_large());
+            }
+            piece = rest;
+        }
+        let end = self.part(rules, channel, piece, last)?;
+        if out.is_empty() {
+            return Ok(end);
+        }
+        out.push_str(&end);
+        Ok(out)
+    }
+
+    fn part(
         &mut self,
         rules: &[Rule],
         channel: Channel,

@@ -46,6 +46,8 @@
 //! A request may become 4 MiB or an eighth longer by what is put into it, whichever is more, and
 //! the arguments of one tool call may be 8 MiB long; past that it is refused.
 //!
+//! An object of a chunk has 4096 members at most.
+//!
 //! What cannot be looked at does not pass: a request is refused with a 400, a reply is withheld
 //! with a 502. Neither counts as a fault of this callback, and neither does a masked text or a note
 //! that outgrows its bound.
@@ -56,12 +58,13 @@
 //! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
 //! `room` is how long a request may
 //! become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands
-//! in JSON, `text` passes over all of it (`scan`, `words`, `media`, `shape` and `seams` say what is
-//! what).
+//! in JSON, `object` reads one level of a chunk, `text` passes over all of it (`scan`, `words`,
+//! `media`, `shape` and `seams` say what is what).
 
 mod answer;
 mod held;
 mod media;
+mod object;
 mod prefix;
 mod preset;
 mod prompt;
@@ -76,6 +79,7 @@ mod tests;
 mod text;
 mod words;
 
+use answer::unexpected;
 use held::Held;
 use plugin_api::{
     CallView, Callback, Chunk, EditError, Flow, Hook, HookError, Host, InitError, Level, LlmCall,

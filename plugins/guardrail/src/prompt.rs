@@ -50,7 +50,7 @@ fn other_members(
     }
     let body = std::str::from_utf8(call.body()).map_err(|_| unreadable("the request"))?;
     let mut changed = Vec::new();
-    for (name, place) in members(body).map_err(of_request)? {
+    for (name, place) in members(body, usize::MAX).map_err(of_request)? {
         let json = &body[place];
         if NOT_SENT.contains(&&*name) {
             continue;
@@ -75,7 +75,7 @@ fn other_members(
 
 /// Whether a message's content is what an upstream may take for text, or nothing.
 fn shape_is_known(message: &str) -> bool {
-    let Ok(members) = members(message) else { return false };
+    let Ok(members) = members(message, usize::MAX) else { return false };
     let mut content = members.iter().filter(|(name, _)| name == "content").map(|(_, place)| place);
     let (Some(place), None) = (content.next(), content.next()) else {
         return content.next().is_none();

@@ -43,7 +43,7 @@ pub(crate) struct Denial {
 
 impl Denial {
     /// A short match with a long replacement may make much of little.
-    fn too_large() -> Self {
+    pub(crate) fn too_large() -> Self {
         let message = "a text is too large once its matches are masked; send less at once";
         Self { status: 400, message: message.to_owned() }
     }

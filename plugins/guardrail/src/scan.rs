@@ -1,13 +1,13 @@
 //! JSON that the gateway has scanned, read in place: where its strings and values end.
 
 use crate::text::Held;
-use std::{borrow::Cow, collections::HashSet, ops::Range};
+use std::{borrow::Cow, ops::Range};
 
 /// A member's name, and where its value stands.
 pub(crate) type Member<'a> = (Cow<'a, str>, Range<usize>);
 
-/// The members of an object.
-pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, Held> {
+/// The members of an object, at most so many of them.
+pub(crate) fn members(json: &str, most: usize) -> Result<Vec<Member<'_>>, Held> {
     let bytes = json.as_bytes();
     let mut members = Vec::new();
     let mut at = skip_space(bytes, 0);
@@ -18,7 +18,7 @@ pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, Held> {
         at = skip_space(bytes, at + 1);
         match bytes.get(at) {
             Some(b'}') if members.is_empty() => return Ok(members),
-            Some(b'"') => {}
+            Some(b'"') if members.len() < most => {}
             _ => return Err(Held::Unreadable),
         }
         let end = string_end(bytes, at + 1).ok_or(Held::Unreadable)?;
@@ -37,6 +37,24 @@ pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, Held> {
             _ => return Err(Held::Unreadable),
         }
     }
+}
+
+/// Where the elements of an array stand, which is JSON.
+pub(crate) fn elements(json: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = json.as_bytes();
+    let mut at = skip_space(bytes, 0) + 1;
+    std::iter::from_fn(move || {
+        at = skip_space(bytes, at);
+        if bytes.get(at) == Some(&b',') {
+            at = skip_space(bytes, at + 1);
+        }
+        if matches!(bytes.get(at)?, b']' | b'}' | b':') {
+            return None;
+        }
+        let start = at;
+        at = value_end(bytes, start)?;
+        Some(start..at)
+    })
 }
 
 pub(crate) fn decoded(json: &str) -> Result<Cow<'_, str>, Held> {
@@ -92,41 +110,4 @@ pub(crate) fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
             return Some(at);
         }
     }
-}
-
-/// Whether an object of this JSON has a name twice.
-pub(crate) fn repeats_a_name(json: &str) -> bool {
-    let bytes = json.as_bytes();
-    let mut open: Vec<HashSet<Cow<'_, str>>> = Vec::new();
-    let (mut at, mut in_name) = (0, false);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                let Some(end) = string_end(bytes, at + 1) else { return true };
-                if in_name {
-                    let (Some(names), Ok(name)) = (open.last_mut(), decoded(&json[at..end])) else {
-                        return true;
-                    };
-                    if !names.insert(name) {
-                        return true;
-                    }
-                    in_name = false;
-                }
-                at = end;
-                continue;
-            }
-            b'{' | b'[' => {
-                in_name = *byte == b'{';
-                open.push(HashSet::new());
-            }
-            b'}' | b']' => {
-                open.pop();
-                in_name = false;
-            }
-            b',' => in_name = open.last().is_some_and(|names| !names.is_empty()),
-            _ => {}
-        }
-        at += 1;
-    }
-    false
 }

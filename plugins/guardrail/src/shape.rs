@@ -6,9 +6,11 @@ use crate::text::Open;
 pub(crate) const FIELDS: [&str; 5] =
     ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
 
-/// Whether a member repeats the text of a choice in another form, which no rule would find.
+/// Members that repeat the text of a choice in another form, which no rule would find.
+pub(crate) const REPEATS: [&str; 2] = ["logprobs", "reasoning_details"];
+
 pub(crate) fn repeats(name: &str) -> bool {
-    matches!(name, "logprobs" | "reasoning_details")
+    REPEATS.contains(&name)
 }
 
 /// Whether a value that begins with this byte may stand here, within a reply.

@@ -206,10 +206,20 @@ fn a_reply_is_looked_at_in_all_its_members_and_in_repeated_ones() {
         let changed = crate::answer::whole(&tester_rules(), &reply(sent)).unwrap();
         assert_eq!(changed, Some(reply(expected)));
     }
-    let mut chunk = crate::held::Held::default();
-    let twice = r#"{"choices":[{"delta":{"content":"s3cret","content":"x"}}]}"#;
-    let changed = crate::answer::chunk(&tester_rules(), &mut chunk, twice).unwrap();
-    assert_eq!(changed.as_deref(), Some(r#"{"choices":[{"delta":{"content":"x"}}]}"#));
+    for (twice, expected) in [
+        (
+            r#"{"choices":[{"delta":{"content":"s3cret","content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"x"}}]}"#,
+        ),
+        (
+            r#"{"choices":["s3cret"],"choices":[],"y":[{"a":"s3cret","a":1}]}"#,
+            r##"{"choices":[],"y":[{"a":"#","a":1}]}"##,
+        ),
+    ] {
+        let mut held = crate::held::Held::default();
+        let changed = crate::answer::chunk(&tester_rules(), &mut held, twice).unwrap();
+        assert_eq!(changed.as_deref(), Some(expected));
+    }
 }
 
 fn tester_rules() -> Vec<crate::rule::Rule> {

@@ -1,13 +1,13 @@
 //! What a model calls tools with, as it streams: texts of their own, kept back like the others.
 
-use super::{object, others_under, unexpected};
+use super::{others_under, unexpected};
 use crate::{
     held::{Channel, Held},
+    object::{Object, json_text, list_under},
     rule::Rule,
     shape::FIELDS,
 };
 use plugin_api::HookError;
-use serde_json::{Map, Value, json};
 
 /// The channel of the one call that `function_call` knows; those of tool calls are below it.
 const FUNCTION_CALL: u8 = u8::MAX;
@@ -18,84 +18,89 @@ const FIRST: u8 = {
     16
 };
 
-/// What became of the tool calls of a delta.
-pub(super) struct Calls {
-    pub(super) changed: bool,
-    /// The delta's `tool_calls`, with what was kept back of calls.
-    pub(super) added: Option<Value>,
-}
-
 /// Passes what a delta adds to calls through the rules; `last`: with all that was kept back.
 pub(super) fn under_rules(
     rules: &[Rule],
     held: &mut Held,
     (choice, last): (u8, bool),
-    delta: &mut Map<String, Value>,
-) -> Result<Calls, HookError> {
-    let mut changed = false;
-    let mut open = if last { held.fields(choice) } else { Vec::new() };
-    open.retain(|field| *field >= FIRST);
-    if let Some(call) = object(delta, "function_call")? {
-        let channel = Channel { choice, field: FUNCTION_CALL };
-        open.retain(|field| *field != FUNCTION_CALL);
-        changed |= one(rules, held, (channel, last), call)?;
-    } else if last && open.contains(&FUNCTION_CALL) {
-        open.retain(|field| *field != FUNCTION_CALL);
-        let channel = Channel { choice, field: FUNCTION_CALL };
-        let text = held.next(rules, channel, "", true)?;
-        delta.insert("function_call".to_owned(), json!({"arguments": text}));
-        changed = true;
+    delta: &mut Object<'_>,
+) -> Result<(), HookError> {
+    let kept = last && held.fields(choice).contains(&FUNCTION_CALL);
+    let call = delta.get("function_call").or(kept.then_some("{}"));
+    if let Some(call) = call {
+        let mut call = Object::read(call, "`function_call`")?;
+        one(rules, held, (Channel { choice, field: FUNCTION_CALL }, last), &mut call)?;
+        call.changed().into_iter().for_each(|call| delta.set("function_call", call));
     }
-    let calls = match delta.get_mut("tool_calls") {
-        None | Some(Value::Null) => &mut Vec::new(),
-        Some(Value::Array(calls)) => calls,
-        Some(_) => return Err(unexpected("`tool_calls` to be a list")),
+    let calls = delta.get("tool_calls");
+    let mut new = match calls {
+        None => None,
+        Some(calls) => list_under(calls, "`tool_calls`", |position, call| {
+            tool_call(rules, held, (choice, position), call)
+        })?,
     };
-    for (position, call) in calls.iter_mut().enumerate() {
-        let call = call.as_object_mut().ok_or_else(|| unexpected("a tool call to be an object"))?;
-        let index = match call.get("index") {
-            None | Some(Value::Null) => u64::try_from(position).ok(),
-            Some(index) => index.as_u64(),
-        };
-        let field = index.and_then(|index| u8::try_from(index + u64::from(FIRST)).ok());
-        let field = field.filter(|field| *field < FUNCTION_CALL);
-        let field = field.ok_or_else(|| unexpected("a tool call numbered from 0 to 238"))?;
-        changed |= others_under(rules, call, &["function"])?;
-        let Some(function) = object(call, "function")? else { continue };
-        // What was kept goes out with the last piece of this call in the chunk.
-        changed |= one(rules, held, (Channel { choice, field }, false), function)?;
-    }
-    let mut added = Vec::new();
     for field in if last { held.fields(choice) } else { Vec::new() } {
         if !(FIRST..FUNCTION_CALL).contains(&field) {
             continue;
         }
         let text = held.next(rules, Channel { choice, field }, "", true)?;
         if !text.is_empty() {
-            added.push(json!({"index": field - FIRST, "function": {"arguments": text}}));
+            let (index, text) = (field - FIRST, json_text(&text));
+            let list = new.get_or_insert_with(|| calls.unwrap_or("[]").to_owned());
+            append(list, &format!(r#"{{"index":{index},"function":{{"arguments":{text}}}}}"#));
         }
     }
-    let added = (!added.is_empty()).then(|| Value::Array([std::mem::take(calls), added].concat()));
-    Ok(Calls { changed, added })
+    new.into_iter().for_each(|calls| delta.set("tool_calls", calls));
+    Ok(())
+}
+
+/// Puts an element at the end of a list.
+fn append(list: &mut String, element: &str) {
+    list.pop();
+    let is_empty = list.trim_end() == "[";
+    list.push_str(if is_empty { "" } else { "," });
+    list.push_str(element);
+    list.push(']');
+}
+
+fn tool_call(
+    rules: &[Rule],
+    held: &mut Held,
+    (choice, position): (u8, usize),
+    json: &str,
+) -> Result<Option<String>, HookError> {
+    let mut call = Object::read(json, "a tool call")?;
+    let index = match call.get("index") {
+        None => Some(position),
+        Some(index) => index.parse().ok(),
+    };
+    let field = index.and_then(|index| u8::try_from(index.checked_add(usize::from(FIRST))?).ok());
+    let field = field.filter(|field| *field < FUNCTION_CALL);
+    let field = field.ok_or_else(|| unexpected("a tool call numbered from 0 to 238"))?;
+    others_under(rules, &mut call, &["function"])?;
+    if let Some(function) = call.get("function") {
+        let mut function = Object::read(function, "`function`")?;
+        // What was kept goes out with the last piece of this call in the chunk.
+        one(rules, held, (Channel { choice, field }, false), &mut function)?;
+        function.changed().into_iter().for_each(|function| call.set("function", function));
+    }
+    Ok(call.changed())
 }
 
 fn one(
     rules: &[Rule],
     held: &mut Held,
     (channel, last): (Channel, bool),
-    function: &mut Map<String, Value>,
-) -> Result<bool, HookError> {
-    let mut changed = others_under(rules, function, &["arguments"])?;
-    let piece = match function.get_mut("arguments") {
-        None | Some(Value::Null) if !last => return Ok(changed),
-        None | Some(Value::Null) => &mut String::new(),
-        Some(Value::String(piece)) => piece,
-        Some(_) => return Err(unexpected("the arguments of a call to be text")),
-    };
-    let text = held.next(rules, channel, piece, last)?;
-    if text != *piece {
-        function.insert("arguments".to_owned(), Value::String(text));
-        changed = true;
+    function: &mut Object<'_>,
+) -> Result<(), HookError> {
+    others_under(rules, function, &["arguments"])?;
+    if function.get("arguments").is_none() && !last {
+        return Ok(());
     }
-    Ok(changed)
+    let piece = function.text("arguments", "the arguments of a call")?;
+    let text = held.next(rules, channel, &piece, last)?;
+    if text != piece {
+        function.set("arguments", json_text(&text));
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! What is held beside a request while it is looked through: counted, whatever its shape.
 
 use crate::{
+    answer,
+    held::Held as Note,
     preset::Preset,
     room::Room,
     rule::{Action, Rule},
@@ -68,4 +70,50 @@ fn long_arguments_are_refused_before_they_are_held_once_more() {
         assert!(matches!(held, Held::TooLarge), "{held:?}");
     });
     assert!(memory.bytes_max < 8 << 20, "{memory:?}");
+}
+
+/// Chunks of streams, each of about this length.
+fn chunks(length: usize) -> Vec<(&'static str, String)> {
+    let within = |before: &str, unit: &str, after: &str| {
+        let before = format!(r#"{{"choices":[{{"index":0,"delta":{{{before}"#);
+        filled(&before, unit, &format!("{after}}}}}]}}"), length)
+    };
+    vec![
+        ("text", within(r#""content":""#, "hello world ", "\"")),
+        ("escapes", within(r#""content":""#, r"\n\u00e9", "\"")),
+        ("e-mails", within(r#""content":""#, "someone@example.com ", "\"")),
+        ("calls", within(r#""tool_calls":["#, r#"{"index":0},"#, "{}]")),
+        (
+            "pieces of a call",
+            within(
+                r#""tool_calls":["#,
+                r#"{"function":{"arguments":"x@y.example "},"index":0},"#,
+                "{}]",
+            ),
+        ),
+        ("lists", within(r#""x":["#, "[],", "1]")),
+        ("a name again and again", within(r#""x":[{"#, r#""a":1,"#, r#""a":2}]"#)),
+        ("members", within("", r#""a":1,"#, r#""b":2"#)),
+        ("choices", filled(r#"{"choices":["#, r#"{"index":0},"#, "{}]}", length)),
+    ]
+}
+
+#[test]
+fn what_is_held_beside_a_chunk_is_in_proportion_to_it() {
+    const LENGTH: usize = 256 << 10;
+    let mask = |preset: Preset| {
+        let mask = Action::Mask("[masked]".to_owned());
+        Rule::new(preset.pattern(), Some(preset), mask, Some(1024)).unwrap()
+    };
+    let rules = [Preset::Email, Preset::CreditCard].map(mask);
+    for ((name, once), (_, twice)) in chunks(LENGTH).into_iter().zip(chunks(2 * LENGTH)) {
+        let count =
+            |json: &str| measure(|| drop(answer::chunk(&rules, &mut Note::default(), json)));
+        count(&once);
+        let (memory, more) = (count(&once), count(&twice));
+        let allocations = (memory.count_total, more.count_total);
+        assert!(allocations.1 <= 2 * allocations.0 + 100, "{name}: {allocations:?} allocations");
+        let bound = 5 * twice.len() as u64 / 2 + (512 << 10);
+        assert!(more.bytes_max <= bound, "{name}: {} bytes", more.bytes_max);
+    }
 }

@@ -325,6 +325,28 @@ fn what_tools_are_called_with_is_looked_at_over_chunks() {
 }
 
 #[test]
+fn what_was_kept_of_a_call_goes_out_with_a_last_chunk_that_has_no_delta() {
+    let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
+    for (delta, kept) in [
+        (
+            json!({"function_call": {"name": "f", "arguments": "xab"}}),
+            json!({"function_call": {"arguments": "ab"}}),
+        ),
+        (
+            json!({"tool_calls": [{"index": 1, "function": {"arguments": "xab"}}]}),
+            json!({"tool_calls": [{"index": 1, "function": {"arguments": "ab"}}]}),
+        ),
+    ] {
+        let mut call = TestCall::chat("m").stream();
+        let mut first = adding(0, &delta, &Value::Null);
+        assert_eq!(tester.new_token(&mut call, &mut first), Outcome::Continue);
+        let mut last = TestChunk::json(json!({"choices": [{"finish_reason": "stop"}]}));
+        assert_eq!(tester.new_token(&mut call, &mut last), Outcome::Continue);
+        assert_eq!(last.value()["choices"][0]["delta"], kept);
+    }
+}
+
+#[test]
 fn other_texts_of_a_chunk_are_looked_at_each_by_itself() {
     let tester = rules(&json!([{"pattern": "abc", "action": "mask", "replacement": "#"}]));
     let mut chunk = TestChunk::json(json!({"id": "abc", "note": "abc", "choices": [{
