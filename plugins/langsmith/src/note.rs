@@ -5,6 +5,11 @@ use plugin_api::{CallView, FailureKind, LlmFailure, LlmReply};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// LangSmith takes no more than 20 MB at once, and a reply stands in a run twice. Longer content is left
+/// out, so that the rest of the run arrives.
+const LONGEST_REQUEST: usize = 8 << 20;
+const LONGEST_REPLY: usize = 4 << 20;
+
 /// One call that has ended.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Note {
@@ -61,7 +66,7 @@ impl Note {
             api_base: text(call.api_base()),
             key_id: call.key_id().to_owned(),
             stream: call.stream(),
-            body: call.body().to_vec(),
+            body: request(call.body()),
             metadata: call.local().to_vec(),
             ended_ms,
             ..Self::default()
@@ -75,8 +80,8 @@ impl Note {
         let (prompt, completion) =
             (reply.prompt_tokens().unwrap_or(0), reply.completion_tokens().unwrap_or(0));
         Self {
-            reply: json.unwrap_or_default().to_owned(),
-            text: text.to_owned(),
+            reply: reply_json(json.unwrap_or_default()),
+            text: reply_text(text),
             finish_reason: reply.finish_reason().map(str::to_owned),
             tokens: Tokens {
                 prompt,
@@ -97,7 +102,7 @@ impl Note {
             message: failure.message().to_owned(),
         };
         Self {
-            text: failure.text().to_owned(),
+            text: reply_text(failure.text()),
             duration: failure.duration(),
             failure: Some(failed),
             ..Self::of_call(call, ended_ms)
@@ -111,6 +116,29 @@ impl Note {
     }
 }
 
+fn request(body: &[u8]) -> Vec<u8> {
+    if body.len() <= LONGEST_REQUEST {
+        return body.to_vec();
+    }
+    format!("{{\"messages\":\"{}\"}}", left_out("a request", body.len())).into_bytes()
+}
+
+fn reply_json(json: &str) -> String {
+    if json.len() <= LONGEST_REPLY {
+        return json.to_owned();
+    }
+    format!("{{\"left_out\":\"{}\"}}", left_out("a reply", json.len()))
+}
+
+fn reply_text(text: &str) -> String {
+    if text.len() <= LONGEST_REPLY { text.to_owned() } else { left_out("a reply", text.len()) }
+}
+
+/// What stands in the place of content; has nothing that JSON escapes.
+fn left_out(what: &str, bytes: usize) -> String {
+    format!("[left out: {what} of {bytes} bytes]")
+}
+
 fn class(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::REJECTED => "Rejected",
@@ -122,5 +150,24 @@ fn class(kind: FailureKind) -> &'static str {
         FailureKind::CLIENT_GONE => "ClientDisconnected",
         FailureKind::REPLY_REFUSED => "ReplyRefused",
         _ => "InternalError",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_that_langsmith_would_not_take_is_left_out() {
+        let body = |length: usize| format!("{{\"messages\":\"{}\"}}", "x".repeat(length - 15));
+        let fits = body(LONGEST_REQUEST);
+        assert!(request(fits.as_bytes()) == fits.as_bytes());
+        let expected = br#"{"messages":"[left out: a request of 8388609 bytes]"}"#;
+        assert_eq!(request(body(LONGEST_REQUEST + 1).as_bytes()), expected);
+        let fits = "x".repeat(LONGEST_REPLY);
+        assert!(reply_json(&fits) == fits && reply_text(&fits) == fits);
+        let longer = "x".repeat(LONGEST_REPLY + 1);
+        assert_eq!(reply_json(&longer), r#"{"left_out":"[left out: a reply of 4194305 bytes]"}"#);
+        assert_eq!(reply_text(&longer), "[left out: a reply of 4194305 bytes]");
     }
 }
