@@ -46,7 +46,7 @@ use plugin_api::{
     CallView, Callback, Clock, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
     Rejection,
 };
-use queue::Queue;
+use queue::{MOST_BYTES, Queue};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 
@@ -136,7 +136,8 @@ impl Callback for AuditLog {
 impl AuditLog {
     fn note(&self, call: &CallView<'_>, ending: Ending<'_, '_>) -> Hook {
         if !self.on_trial {
-            self.queue.push(Line::of(call, ending, self.clock, self.content).bytes());
+            let line = Line::of(call, ending, self.clock, self.content);
+            self.queue.push(line.bytes(MOST_BYTES));
         }
         Ok(Flow::Continue)
     }

@@ -119,17 +119,37 @@ impl<'a> Line<'a> {
         self.reply = Some(failure.text()).filter(|text| content && !text.is_empty());
     }
 
-    /// As JSON, with its line end. Every line is whole by itself: no character in it can end it, or
-    /// mean something to a terminal.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(512);
+    /// As JSON, with its line end; `None` when it becomes longer than `most`. Every line is whole by
+    /// itself: no character in it can end it, or mean something to a terminal.
+    pub(crate) fn bytes(&self, most: usize) -> Option<Vec<u8>> {
+        let mut bytes = Within { bytes: Vec::with_capacity(512), most };
         let mut serializer = Serializer::with_formatter(&mut bytes, Visible(CompactFormatter));
-        // Nothing in a line can fail to be JSON, and memory does not refuse to be written to.
-        if self.serialize(&mut serializer).is_err() {
-            bytes.clear();
-        }
+        // Nothing in a line can fail to be JSON: it is too long.
+        self.serialize(&mut serializer).ok()?;
+        let mut bytes = bytes.bytes;
         bytes.push(b'\n');
-        bytes
+        Some(bytes)
+    }
+}
+
+/// Bytes that end with an error where they become too many: what is escaped may become three times as
+/// long, and would be held before it is found to have no room.
+struct Within {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl io::Write for Within {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

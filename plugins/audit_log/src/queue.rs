@@ -16,7 +16,7 @@ use std::{
 use crate::file::LogFile;
 
 /// What may wait: lines with content can be as large as a request. Tests need less to exceed it.
-const MOST_BYTES: usize = if cfg!(test) { 2 << 20 } else { 64 << 20 };
+pub(crate) const MOST_BYTES: usize = if cfg!(test) { 2 << 20 } else { 64 << 20 };
 
 /// How long `shutdown` waits for a disk that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,8 +82,9 @@ impl Queue {
             || self.shared.waiting_bytes.load(Relaxed) >= MOST_BYTES
     }
 
-    /// Hands a line over, or drops it.
-    pub(crate) fn push(&self, line: Vec<u8>) {
+    /// Hands a line over, or drops it. `None` is one that no queue has room for.
+    pub(crate) fn push(&self, line: Option<Vec<u8>>) {
+        let Some(line) = line else { return self.shared.losses.dropped(&self.shared.host) };
         let len = line.len();
         self.shared.waiting_lines.fetch_add(1, Relaxed);
         let waiting = self.shared.waiting_bytes.fetch_add(len, Relaxed);

@@ -227,3 +227,19 @@ fn the_schema_is_json() {
     let schema = include_str!("../settings.schema.json");
     assert_eq!(serde_json::from_str::<Value>(schema).unwrap()["type"], "object");
 }
+
+#[test]
+fn a_line_that_becomes_too_long_is_dropped_and_the_next_one_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let tester = tester(&path, &json!({"content": true}));
+    // Two bytes each, and six in a line.
+    let mut long = TestCall::chat("gpt").id("long").message("user", &"\u{85}".repeat(400_000));
+    tester.end(&mut long, &mut TestReply::text("a"));
+    let mut fits = TestCall::chat("gpt").id("fits").message("user", &"\u{85}".repeat(300_000));
+    tester.end(&mut fits, &mut TestReply::text("a"));
+    assert_eq!(tester.host().metric("lines_lost_total"), Some(1.0));
+    drop(tester);
+    let ids: Vec<_> = lines(&path).iter().map(|line| line["call_id"].clone()).collect();
+    assert_eq!(ids, ["fits"]);
+}

@@ -46,7 +46,12 @@ impl Writer {
                     let _ = done.try_send(());
                 }
                 Message::Line(line) => {
-                    batch.extend_from_slice(&line);
+                    // A long one is not held twice.
+                    if line.len() > most {
+                        batch = line;
+                    } else {
+                        batch.extend_from_slice(&line);
+                    }
                     next = fill(&mut batch, most, receiver);
                     self.write_all(&batch);
                     self.shared.waiting_bytes.fetch_sub(batch.len(), Relaxed);
