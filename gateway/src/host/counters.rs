@@ -10,7 +10,7 @@ mod tests;
 mod window;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,12 +68,35 @@ impl fmt::Debug for Counters {
 }
 
 /// The counters of one scope. Windows, buckets and numbers have separate names. Empty windows and
-/// full buckets are forgotten, for names may come from clients; a number is kept.
+/// full buckets are forgotten, for names may come from clients, and so are numbers that are 0. Of other
+/// numbers there are 65 536: past it, those that were not used for longest are forgotten.
 pub struct CounterScope {
     clock: Arc<dyn Clock>,
     windows: Named<Mutex<Window>>,
     buckets: Named<Mutex<Bucket>>,
-    numbers: Named<AtomicI64>,
+    numbers: Named<Number>,
+}
+
+/// A plain number, and when it was last added to.
+#[derive(Debug, Default)]
+struct Number {
+    value: AtomicI64,
+    last_used: AtomicU64,
+}
+
+impl Number {
+    fn add(&self, delta: i64, now: u64) -> i64 {
+        self.last_used.store(now, Ordering::Relaxed);
+        self.value.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.value.load(Ordering::Relaxed) == 0
+    }
+
+    fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
 }
 
 impl CounterScope {
@@ -126,8 +149,8 @@ impl CounterService for CounterScope {
     }
 
     fn add(&self, name: &str, delta: i64) -> i64 {
-        self.numbers.with(name, AtomicI64::default, |number| {
-            number.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
-        })
+        let now = self.clock.monotonic_ns();
+        let ends = (Number::is_zero, Number::last_used);
+        self.numbers.with_bound(name, Number::default, ends, |number| number.add(delta, now))
     }
 }

@@ -201,6 +201,25 @@ fn numbers_add_up_and_wrap() {
 }
 
 #[test]
+fn numbers_of_names_that_clients_make_do_not_grow_without_bound() {
+    let (clock, scope) = scope();
+    assert_eq!(scope.add("open", 1), 1);
+    for name in 0..100_000 {
+        clock.forward(1);
+        let name = name.to_string();
+        assert_eq!((scope.add(&name, 1), scope.add(&name, -1)), (1, 0));
+    }
+    assert_eq!(scope.add("open", 1), 2);
+    assert!(scope.numbers.len() < 10_000, "{}", scope.numbers.len());
+    for name in 0..200_000 {
+        clock.forward(1);
+        scope.add(&name.to_string(), 1);
+    }
+    assert!(scope.numbers.len() <= 65_536, "{}", scope.numbers.len());
+    assert_eq!((scope.add("199999", 1), scope.add("0", 1)), (2, 1));
+}
+
+#[test]
 fn a_scope_survives_its_instances_and_belongs_to_one_callback() {
     let counters = Counters::new();
     assert_eq!(counters.scope("a").add("n", 1), 1);
