@@ -31,7 +31,7 @@ mod scope;
 mod snapshot;
 mod startup_table;
 
-pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed, completion};
+pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed, is_completion};
 pub use caution::{Caution, Occasion};
 pub use chain::{
     BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,

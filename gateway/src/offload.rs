@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// From this length of a body on, work that passes all of it is done beside the worker.
-pub(crate) const LARGE: usize = 1 << 20;
+pub(crate) const LARGE: usize = 256 << 10;
 
 /// As many large bodies are worked on at a time as there are processors: the others wait with what
 /// they hold, instead of taking more.

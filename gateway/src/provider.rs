@@ -212,6 +212,9 @@ pub(crate) trait StreamTranslator: Send {
     fn content(&self) -> bool;
 
     fn usage(&self) -> Option<Usage>;
+
+    /// How many bytes wait for the end of their event or line.
+    fn backlog(&self) -> usize;
 }
 
 /// Takes `chat.completion.chunk` objects, each as parts to be written one after another.

@@ -62,6 +62,11 @@ impl Lines {
         Ok(())
     }
 
+    /// How much came after the last line's end.
+    pub(crate) fn backlog(&self) -> usize {
+        self.partial.len()
+    }
+
     /// What came after the last line's end.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)

@@ -1,6 +1,11 @@
 //! Chunks, replies and failures as hooks see them.
 
-use crate::{call::set_header, failure::Failure, json::slices, provider::Usage};
+use crate::{
+    call::set_header,
+    failure::Failure,
+    json::{Scanner, json_text, slices},
+    provider::Usage,
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
@@ -9,7 +14,6 @@ use plugin_api::{
     limits,
 };
 use serde::Deserialize;
-use serde_json::Value;
 use std::{borrow::Cow, cell::OnceCell, time::Duration};
 
 /// A streamed chunk on its way through the chain.
@@ -136,6 +140,15 @@ impl Streamed {
         }
     }
 
+    /// Adds what was collected of what came next, within the same bound.
+    pub(crate) fn append(&mut self, next: &Self, limit: usize) {
+        self.add_text(&next.text, limit);
+        self.left_out += next.left_out;
+        if next.finish_reason.is_some() {
+            self.finish_reason.clone_from(&next.finish_reason);
+        }
+    }
+
     fn add_text(&mut self, text: &str, limit: usize) {
         let kept = match self.left_out {
             0 => within(text, limit - self.text.len().min(limit)),
@@ -181,7 +194,7 @@ impl ChunkAccess for Chunk {
     }
 
     fn set_json(&mut self, json: &str) -> Edited {
-        object(json)?;
+        object(json.as_bytes())?;
         json.clone_into(&mut self.json);
         self.text = OnceCell::new();
         Ok(())
@@ -191,15 +204,8 @@ impl ChunkAccess for Chunk {
         if text.len() > limits::ANSWER {
             return Err(EditError::TooLarge);
         }
-        let mut value = object(&self.json)?;
-        let delta = value
-            .get_mut("choices")
-            .and_then(|choices| choices.get_mut(0))
-            .and_then(|choice| choice.get_mut("delta"))
-            .and_then(Value::as_object_mut)
-            .ok_or(EditError::WrongKind)?;
-        delta.insert("content".to_owned(), Value::String(text.to_owned()));
-        self.json = value.to_string();
+        let json = with_content(&self.json, text).ok_or(EditError::WrongKind)?;
+        self.json = json;
         self.text = OnceCell::new();
         Ok(())
     }
@@ -287,7 +293,7 @@ impl ReplyAccess for Reply<'_> {
 
     fn set_json(&mut self, json: &str) -> Edited {
         let body = self.json.as_mut().ok_or(EditError::TooLate)?;
-        object(json)?;
+        object(json.as_bytes())?;
         *body = Bytes::copy_from_slice(json.as_bytes());
         self.read = OnceCell::new();
         Ok(())
@@ -390,10 +396,54 @@ impl FailureAccess for Failing<'_> {
     }
 }
 
-/// A callback's own answer, if it can be sent as one.
-pub(crate) fn completion(json: &str) -> Option<Value> {
-    let value: Value = serde_json::from_str(json).ok()?;
-    value["choices"][0]["message"].is_object().then_some(value)
+/// Whether a callback's own answer can be sent as one.
+pub(crate) fn is_completion(json: &str) -> bool {
+    let json = json.trim_ascii().as_bytes();
+    let choices = object(json).ok().and_then(|()| slices::member(json, "choices"));
+    let first = choices.and_then(|choices| slices::elements(choices).next());
+    first.and_then(|first| slices::member(first, "message")).is_some_and(is_object)
+}
+
+fn is_object(json: &[u8]) -> bool {
+    json.first() == Some(&b'{')
+}
+
+/// A chunk with another text in its first choice.
+fn with_content(chunk: &str, text: &str) -> Option<String> {
+    let choices = slices::member(chunk.as_bytes(), "choices")?;
+    let choice = slices::elements(choices).next()?;
+    let delta = slices::member(choice, "delta").filter(|delta| is_object(delta))?;
+    let delta = with_member(delta, "content", &json_text(text));
+    let choice_now = with_member(choice, "delta", &delta);
+    let start = choice.as_ptr() as usize - choices.as_ptr() as usize;
+    let (before, after) = (&choices[..start], &choices[start + choice.len()..]);
+    let choices = [before, &choice_now, after].concat();
+    String::from_utf8(with_member(chunk.as_bytes(), "choices", &choices)).ok()
+}
+
+/// An object with another value for a member, which it then has once.
+fn with_member(object: &[u8], wanted: &str, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(object.len() + value.len() + 16);
+    out.push(b'{');
+    let mut push = |name: &[u8], value: &[u8]| {
+        out.extend_from_slice(if out.len() == 1 { b"\"" } else { b",\"" });
+        for part in [name, b"\":", value] {
+            out.extend_from_slice(part);
+        }
+    };
+    let mut is_there = false;
+    for (name, own) in slices::members(object) {
+        if !name.is(wanted) {
+            push(name.json(), own);
+        } else if !std::mem::replace(&mut is_there, true) {
+            push(name.json(), value);
+        }
+    }
+    if !is_there {
+        push(wanted.as_bytes(), value);
+    }
+    out.push(b'}');
+    out
 }
 
 /// At most so many bytes of a text, whole characters.
@@ -401,61 +451,15 @@ pub(super) fn within(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-fn object(json: &str) -> Result<Value, EditError> {
+/// Checks that this is a JSON object that is not too long. No tree is built: it would be many times as
+/// long as what it is made of.
+fn object(json: &[u8]) -> Result<(), EditError> {
     if json.len() > limits::ANSWER {
         return Err(EditError::TooLarge);
     }
-    serde_json::from_str::<Value>(json).ok().filter(Value::is_object).ok_or(EditError::NotJson)
+    let is_json = Scanner::scan(json).is_ok();
+    if is_json && is_object(json.trim_ascii()) { Ok(()) } else { Err(EditError::NotJson) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_and_end_of_what_is_unusual_are_read_too() {
-        for (json, text, reason) in [
-            (
-                r#"{"choices":[{"delta":{"content":"x","content":"a"},"finish_reason":"stop"}]}"#,
-                "a",
-                Some("stop"),
-            ),
-            (r#"{"choices":[{"delta":{"content":"x"},"delta":{"content":"a"}}]}"#, "a", None),
-            (r#"{"choices":5,"choices":[{"index":0,"delta":{"content":"a"}}]}"#, "a", None),
-            (
-                r#"{"choices":[{"delta":{"content":"a"},"message":{"content":"ba"},"finish_reason":"stop"}]}"#,
-                "a",
-                Some("stop"),
-            ),
-            (
-                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"text":"b"}]},"finish_reason":"stop"}]}"#,
-                "ab",
-                Some("stop"),
-            ),
-            (
-                r#"{"choices":[{"delta":{"content":5},"finish_reason":"stop"},{"index":1,"delta":{"content":"z"}}]}"#,
-                "",
-                Some("stop"),
-            ),
-            (r#"{"choices":[{"delta":{"content":"a"},"finish_reason":5}]}"#, "a", None),
-        ] {
-            let mut streamed = Streamed::default();
-            streamed.add(json.as_bytes());
-            assert_eq!(
-                (&*streamed.text, streamed.finish_reason.as_deref()),
-                (text, reason),
-                "{json}"
-            );
-        }
-    }
-
-    #[test]
-    fn text_behind_a_gap_is_left_out_and_counted() {
-        let mut streamed = Streamed::default();
-        for text in ["abc", "\u{e9}\u{e9}", "d"] {
-            let json = format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}");
-            streamed.add_within(json.as_bytes(), 6);
-        }
-        assert_eq!((&*streamed.text, streamed.left_out), ("abc\u{e9}", 3));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
 use super::{
-    answer::{completion, within},
+    answer::{is_completion, within},
     hook::Hook,
 };
 use crate::{
@@ -301,7 +301,7 @@ impl CallAccess for Scope<'_> {
         self.given = if text.len() > limits::ANSWER {
             Given::Fault(format!("its answer has more than {} bytes", limits::ANSWER))
         } else if let Reply::Json(json) = &reply
-            && completion(json).is_none()
+            && !is_completion(json)
         {
             Given::Fault("it answered with something that is no `chat.completion`".to_owned())
         } else {

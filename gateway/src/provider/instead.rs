@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 const MAX_NODES: usize = 64 * 1024;
 const MAX_MEMBERS: usize = 1024;
 
-/// What a body comes to that is no JSON object. `Other` and `Malformed` when it is no stream
-/// either.
+/// What a body comes to that is no JSON object. `Other` when it is no stream either.
 pub(crate) fn put_together(
     dialect: &dyn Dialect,
     body: &[u8],
@@ -23,10 +22,14 @@ pub(crate) fn put_together(
     }
     let mut stream = dialect.stream(echo, Asked { usage: true, choices });
     let mut whole = Whole::default();
-    stream.push(body, &mut whole)?;
-    if !stream.complete() {
-        stream.close(&mut whole)?;
+    let mut pushed = stream.push(body, &mut whole);
+    if pushed.is_ok() && !stream.complete() {
+        pushed = stream.close(&mut whole);
     }
+    pushed.map_err(|fault| match fault {
+        AnswerFault::Malformed(_) if stream.events() == 0 => AnswerFault::Other("no stream"),
+        fault => fault,
+    })?;
     let body = whole.completion(echo)?;
     Ok(Translated { body: [body.into()].into(), usage: stream.usage() })
 }
@@ -81,6 +84,7 @@ fn index(json: &[u8]) -> Option<u64> {
 
 impl Node {
     fn of(json: &[u8], nodes: &mut usize) -> Self {
+        *nodes += 1;
         let mut node = match json.first() {
             Some(b'"') => Self::Text(Vec::new()),
             Some(b'{') => Self::Object(Vec::new()),
@@ -94,7 +98,6 @@ impl Node {
     }
 
     fn add(&mut self, name: &[u8], json: &[u8], nodes: &mut usize) {
-        *nodes += 1;
         if *nodes > MAX_NODES && !matches!(json.first(), Some(b'"')) {
             return;
         }
@@ -353,6 +356,30 @@ mod tests {
     }
 
     #[test]
+    fn a_text_may_come_in_any_number_of_pieces() {
+        let piece = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"ab\"},\"finish_reason\":null}]}\n\n";
+        let done = "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
+        let (whole, _) = completion(&OpenAi, &(piece.repeat(50_000) + done)).unwrap();
+        assert_eq!(whole["choices"][0]["message"]["content"], "ab".repeat(50_000));
+        let line = "{\"message\":{\"content\":\"ab\"},\"done\":false}\n";
+        let lines = line.repeat(50_000) + "{\"message\":{\"content\":\"\"},\"done\":true}\n";
+        let (whole, _) = completion(&Ollama, &lines).unwrap();
+        assert_eq!(whole["choices"][0]["message"]["content"], "ab".repeat(50_000));
+    }
+
+    #[test]
+    fn what_breaks_within_a_stream_is_no_other_body() {
+        let event = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+        for (body, expected) in [
+            (format!("{event}data: x\n\n{event}"), "Malformed"),
+            ("data: x\n\n".to_owned(), "Other"),
+        ] {
+            let fault = format!("{:?}", completion(&OpenAi, &body).unwrap_err());
+            assert!(fault.contains(expected), "{body}: {fault}");
+        }
+    }
+
+    #[test]
     fn memory_is_bounded_by_members() {
         let deltas = (0..30_000).map(|at| {
             format!("data: {{\"choices\":[{{\"delta\":{{\"m{at}\":[],\"n{at}\":1,\"o{at}\":{{}}}}}}]}}\n\n")
@@ -360,8 +387,16 @@ mod tests {
         let stream: String = deltas.take(200).collect();
         let done = "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
         assert!(completion(&OpenAi, &format!("{stream}{done}")).is_ok());
-        let list = format!("[{}]", vec!["{\"index\":1,\"a\":1}"; 70_000].join(","));
-        let many = format!("data: {{\"choices\":[{{\"delta\":{{\"x\":{list}}}}}]}}\n\n{done}");
+        let many = |element: &dyn Fn(usize) -> String| {
+            let list: Vec<String> = (0..70_000).map(element).collect();
+            let list = list.join(",");
+            format!("data: {{\"choices\":[{{\"delta\":{{\"x\":[{list}]}}}}]}}\n\n{done}")
+        };
+        // What adds to what is there takes no memory of its own.
+        let (whole, _) =
+            completion(&OpenAi, &many(&|_| "{\"index\":1,\"a\":1}".to_owned())).unwrap();
+        assert_eq!(whole["choices"][0]["message"]["x"], json!([{"a": 1}]));
+        let many = many(&|at| format!("{{\"index\":{at},\"a\":1}}"));
         let fault = completion(&OpenAi, &many).unwrap_err();
         assert!(matches!(fault, AnswerFault::Malformed(_)), "{fault:?}");
     }

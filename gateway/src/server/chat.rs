@@ -20,8 +20,9 @@ use crate::{
     call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    json::{Slices, joined},
-    provider::{AnswerFault, Asked, Echo, Outgoing, Translated, instead, openai},
+    json::joined,
+    offload::{LARGE, offload},
+    provider::{AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead, openai},
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;
@@ -264,7 +265,7 @@ async fn made(
         relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
-    finish_json(flight, [body.into()].into(), HeaderMap::new()).await.map(Attempted::Json)
+    finish_json(flight, body.into(), HeaderMap::new()).await.map(Attempted::Json)
 }
 
 /// Reads, judges, translates and sends a JSON reply.
@@ -282,9 +283,26 @@ async fn json_reply(
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
         Unread::Broken(error) => unreachable(&error, sent),
     })?;
-    let translated = translate(body, answer.status, sent)?;
-    flight.record.usage = translated.usage;
-    finish_json(flight, translated.body, headers).await
+    let (body, usage) = translated(body, answer.status, sent).await?;
+    flight.record.usage = usage;
+    finish_json(flight, body, headers).await
+}
+
+/// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the worker.
+async fn translated(
+    body: Whole,
+    status: u16,
+    sent: &Sent,
+) -> Result<(Bytes, Option<Usage>), Failure> {
+    let work = move |body, sent: &Sent| {
+        let translated = translate(body, status, sent)?;
+        Ok((joined(translated.body), translated.usage))
+    };
+    if body.len() <= LARGE {
+        return work(body, sent);
+    }
+    let sent = sent.clone();
+    offload(move || work(body, &sent)).await?
 }
 
 /// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape,
@@ -296,12 +314,10 @@ fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failur
         Whole::Json(body) => dialect.reply(body, &sent.echo),
         Whole::Other(error, body) => {
             match instead::put_together(dialect, &body, &sent.echo, sent.asked.choices) {
-                Err(AnswerFault::Other(_) | AnswerFault::Malformed(_))
-                    if body.first() == Some(&b'{') =>
-                {
+                Err(AnswerFault::Other(_)) if body.first() == Some(&b'{') => {
                     return Err(outbound::no_completion(status, error.to_string(), sent));
                 }
-                Err(AnswerFault::Other(_) | AnswerFault::Malformed(_)) => {
+                Err(AnswerFault::Other(_)) => {
                     return Err(outbound::no_json(status, &body, sent));
                 }
                 put_together => put_together,
@@ -314,11 +330,11 @@ fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failur
 /// The end hooks, then the response.
 async fn finish_json(
     flight: &mut Flight,
-    body: Slices,
+    body: Bytes,
     mut headers: HeaderMap,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let said = Streamed::default();
-    let mut reply = Reply::new(200, Some(joined(body)), &said);
+    let mut reply = Reply::new(200, Some(body), &said);
     flight.answered(200, &mut reply).await?;
     for (name, value) in reply.headers {
         headers.insert(name, value);

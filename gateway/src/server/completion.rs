@@ -6,12 +6,12 @@ use crate::{
     provider::{ChunkSink, Echo, openai},
 };
 use plugin_api::{FailureKind, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A `chat.completion` for what was answered.
 pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
-    let value = match reply {
-        Reply::Text(text) => json!({
+    match reply {
+        Reply::Text(text) => Ok(json!({
             "id": echo.id,
             "object": "chat.completion",
             "created": echo.created,
@@ -23,10 +23,16 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
                 "finish_reason": "stop",
             }],
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        }),
-        Reply::Json(json) => completion(json)?,
-    };
-    Ok(value.to_string().into_bytes())
+        })
+        .to_string()
+        .into_bytes()),
+        // What is none was a fault of the callback, before it came here.
+        Reply::Json(json) if callbacks::is_completion(json) => Ok(json.as_bytes().to_vec()),
+        Reply::Json(_) => {
+            let text = "a callback answered with something that is no `chat.completion`";
+            Err(Failure::new(FailureKind::FAULT, 503, text).code("callback_failed"))
+        }
+    }
 }
 
 /// The same as chunks of a stream: what is said, then why it ended.
@@ -43,12 +49,4 @@ impl ChunkSink for Chunks {
     fn chunk(&mut self, json: &[&[u8]]) {
         self.0.push(String::from_utf8_lossy(&json.concat()).into_owned());
     }
-}
-
-/// What is none was a fault of the callback, before it came here.
-fn completion(json: &str) -> Result<Value, Failure> {
-    callbacks::completion(json).ok_or_else(|| {
-        let text = "a callback answered with something that is no `chat.completion`";
-        Failure::new(FailureKind::FAULT, 503, text).code("callback_failed")
-    })
 }

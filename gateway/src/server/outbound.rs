@@ -62,6 +62,7 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duratio
 const ANSWER_HEADERS: usize = 24;
 
 /// What is known of the chosen way when the answer is sent.
+#[derive(Clone)]
 pub(super) struct Sent {
     pub(super) target: Target,
     pub(super) echo: Echo,

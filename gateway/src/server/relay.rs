@@ -3,6 +3,8 @@
 //! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
 //! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
 
+mod beside;
+mod outbox;
 mod waits;
 
 pub(super) use waits::Waits;
@@ -19,8 +21,8 @@ use crate::{
     callbacks::{Chunk, Streamed},
     coding::CodingError,
     failure::Failure,
-    json::passed,
-    provider::{ChunkSink, StreamTranslator},
+    offload::LARGE,
+    provider::{ChunkSink as _, StreamTranslator},
     upstream::{Answer, UpstreamError},
 };
 use axum::{
@@ -28,12 +30,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use bytes::{Bytes, BytesMut};
+use beside::Beside;
+use bytes::Bytes;
 use futures_util::stream;
-use std::{collections::VecDeque, convert::Infallible, future::Future, pin::Pin, time::Duration};
+use outbox::Outbox;
+use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
+use tokio::task::{coop::consume_budget, yield_now};
 
 /// Enough for one write; the rest of what has arrived goes into the next.
 const ENOUGH: usize = 32 * 1024;
+
+/// How much is taken from an upstream that is always faster before others have their turn.
+const STRETCH: usize = 256 * 1024;
 
 /// How long a complete answer may take to end on the wire before its connection is given up.
 const RELEASE_TIME: Duration = Duration::from_secs(1);
@@ -47,8 +55,11 @@ const ALIVE: &[u8] = b": keep-alive\n\n";
 pub(super) struct Relay {
     /// The answer's head has not come yet.
     opening: Option<Opening>,
-    /// `None` when the answer is made here.
+    /// `None` when the answer is made here, and while a part of it is translated beside the worker.
     open: Option<Open>,
+    beside: Option<(Beside, Untranslated)>,
+    /// What has been taken since others had their turn.
+    at_a_stretch: usize,
     /// How long the upstream took to begin its answer, once that is known.
     upstream: Option<Duration>,
     alive: Alive,
@@ -70,6 +81,12 @@ pub(super) struct Open {
     pub(super) waits: Waits,
 }
 
+/// The same without its translator, which is at work.
+struct Untranslated {
+    answer: Answer,
+    waits: Waits,
+}
+
 /// Signs of life for the client.
 #[derive(Debug, Default)]
 struct Alive {
@@ -85,48 +102,6 @@ enum Ended {
     No,
     /// The answer is whole: `[DONE]`, and the end hooks.
     Complete,
-}
-
-/// Chunks that are translated and not yet sent.
-#[derive(Default)]
-struct Outbox {
-    frames: BytesMut,
-    /// Chunks that callbacks have to see first.
-    unseen: VecDeque<String>,
-    for_callbacks: bool,
-    /// What callbacks will want to know at the end.
-    streamed: Option<Streamed>,
-    /// How much text is kept for them.
-    text_limit: usize,
-}
-
-impl ChunkSink for Outbox {
-    fn chunk(&mut self, json: &[&[u8]]) {
-        if self.for_callbacks {
-            self.unseen.push_back(String::from_utf8_lossy(&json.concat()).into_owned());
-            return;
-        }
-        let start = self.frames.len() + b"data: ".len();
-        self.frames.extend_from_slice(b"data: ");
-        json.iter().for_each(|part| self.frames.extend_from_slice(part));
-        keep_on_one_line(&mut self.frames[start..]);
-        if let Some(streamed) = &mut self.streamed {
-            streamed.add_within(&self.frames[start..], self.text_limit);
-        }
-        self.frames.extend_from_slice(b"\n\n");
-    }
-}
-
-/// A line break would end the event's line, and what follows would be lost to the client. In JSON
-/// one can only stand between values, where a blank says the same.
-fn keep_on_one_line(mut json: &mut [u8]) {
-    loop {
-        let found = memchr::memchr2(b'\n', b'\r', json);
-        passed::add(found.map_or(json.len(), |at| at + 1));
-        let Some((end, rest)) = found.and_then(|at| json[at..].split_first_mut()) else { return };
-        *end = b' ';
-        json = rest;
-    }
 }
 
 impl Relay {
@@ -149,6 +124,8 @@ impl Relay {
         Self {
             opening: None,
             open: None,
+            beside: None,
+            at_a_stretch: 0,
             upstream: None,
             alive: Alive::default(),
             out: Outbox::default(),
@@ -240,24 +217,53 @@ impl Relay {
     }
 
     async fn take_arriving(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        if self.beside.is_none() {
+            self.take_what_is_there(alarm).await?;
+        }
+        let Some((work, _)) = &mut self.beside else { return Ok(()) };
+        let done = work.await;
+        let Some((_, Untranslated { answer, waits })) = self.beside.take() else { return Ok(()) };
+        let beside::Done { translator, out, outcome, closed } = done?;
+        self.out.add(out);
+        let open = self.open.insert(Open { answer, translator, waits });
+        outcome.map_err(|fault| fault::failure(fault, Form::Stream))?;
+        if closed || open.translator.complete() {
+            self.ended = Ended::Complete;
+        } else if !open.waits.go_on(&*open.translator) {
+            return Err(open.waits.over());
+        }
+        Ok(())
+    }
+
+    /// Takes what the upstream sends next; what is large goes to work beside the worker.
+    async fn take_what_is_there(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        if self.at_a_stretch > STRETCH {
+            self.at_a_stretch = 0;
+            yield_now().await;
+        }
         let Some(Open { answer, translator, waits }) = &mut self.open else { return Ok(()) };
         let Some(mut next) = waits.within(alarm, answer.next()).await else {
             return Err(waits.over());
         };
         loop {
-            match next {
-                Some(Ok(bytes)) => {
-                    let translated = translator.push(&bytes, &mut self.out);
-                    translated.map_err(|fault| fault::failure(fault, Form::Stream))?;
-                }
-                Some(Err(error)) => return Err(broken(&error)),
-                None => {
-                    let closed = translator.close(&mut self.out);
-                    closed.map_err(|fault| fault::failure(fault, Form::Stream))?;
-                    self.ended = Ended::Complete;
-                    return Ok(());
-                }
+            let next_bytes = match &next {
+                Some(Ok(bytes)) => Some(bytes),
+                Some(Err(error)) => return Err(broken(error)),
+                None => None,
+            };
+            if beside::is_large(&**translator, next_bytes) {
+                self.translate_beside(next.and_then(Result::ok));
+                return Ok(());
             }
+            let Some(bytes) = next_bytes else {
+                let closed = translator.close(&mut self.out);
+                closed.map_err(|fault| fault::failure(fault, Form::Stream))?;
+                self.ended = Ended::Complete;
+                return Ok(());
+            };
+            self.at_a_stretch += bytes.len();
+            let translated = translator.push(bytes, &mut self.out);
+            translated.map_err(|fault| fault::failure(fault, Form::Stream))?;
             if translator.complete() {
                 self.ended = Ended::Complete;
             }
@@ -274,13 +280,34 @@ impl Relay {
         }
     }
 
+    /// Whether the answer is whole, and all of it is shown and framed.
+    fn is_done(&self) -> bool {
+        self.ended == Ended::Complete && self.out.unseen.is_empty()
+    }
+
+    #[cold]
+    fn translate_beside(&mut self, next: Option<Bytes>) {
+        let Some(Open { answer, translator, waits }) = self.open.take() else { return };
+        let work = beside::translate(translator, next, self.out.another());
+        self.beside = Some((work, Untranslated { answer, waits }));
+    }
+
     /// Shows waiting chunks to the callbacks and turns what they leave into frames.
     async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let Some((app, chain, call)) = flight.parts() else { return Ok(()) };
-        while let Some(json) = self.out.unseen.pop_front() {
+        while !self.out.unseen.is_empty() && self.out.frames.len() < ENOUGH {
+            // Many chunks that came together must not keep others waiting for all their hooks.
+            consume_budget().await;
+            let Some(json) = self.out.unseen.pop_front() else { return Ok(()) };
             let mut chunk = Chunk::new(call.next_chunk(), json);
             chain.token(call, &app.deployments, &mut chunk).await?;
             if chunk.dropped {
+                continue;
+            }
+            if chunk.json.len() > LARGE {
+                let mut out = self.out.another();
+                out.for_callbacks = false;
+                self.out.add(beside::framed(chunk.json, out).await?);
                 continue;
             }
             self.out.for_callbacks = false;
@@ -288,12 +315,6 @@ impl Relay {
             self.out.for_callbacks = true;
         }
         Ok(())
-    }
-}
-
-impl Outbox {
-    fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.unseen.is_empty()
     }
 }
 
@@ -345,7 +366,7 @@ impl Streaming {
                     let failure = flight.failed(failure).await;
                     self.relay.out.frames.extend_from_slice(&error::frame(&failure));
                 }
-                Ok(()) if self.relay.ended == Ended::Complete => {
+                Ok(()) if self.relay.is_done() => {
                     self.ending()?.streamed();
                     if let Some(open) = self.relay.open.take() {
                         release(open.answer);
@@ -404,25 +425,4 @@ fn broken(error: &UpstreamError) -> Failure {
         _ => {}
     }
     fault::cut_off("the connection to it broke", Form::Stream).cause(error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn line_breaks_become_blanks_in_one_pass() {
-        for (json, expected) in
-            [("", ""), ("{}", "{}"), ("\n", " "), ("{\n\r\n\"a\":\r1}\n", "{   \"a\": 1} ")]
-        {
-            let mut json = json.to_owned().into_bytes();
-            keep_on_one_line(&mut json);
-            assert_eq!(String::from_utf8_lossy(&json), expected);
-        }
-        for length in [1000, 2000] {
-            let before = passed::steps();
-            keep_on_one_line(&mut vec![b'\n'; length]);
-            assert_eq!(passed::steps() - before, length as u64);
-        }
-    }
 }

@@ -9,6 +9,10 @@ use crate::{
 };
 use bytes::Bytes;
 use std::time::Instant;
+use tokio::task::yield_now;
+
+/// How much is scanned before others have their turn.
+const STRETCH: usize = 512 * 1024;
 
 /// Why there is no whole body.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub(super) async fn read(
         return Err(Unread::TooLarge);
     }
     let mut gathered = Gathered::new(announced.and_then(|length| usize::try_from(length).ok()));
-    let mut length = 0;
+    let (mut length, mut at_a_stretch) = (0, 0);
     while let Some(next) = alarm.until(end, answer.next()).await.ok_or(Unread::TooLate)? {
         let piece = next.map_err(Unread::Broken)?;
         length += piece.len();
@@ -45,6 +49,12 @@ pub(super) async fn read(
             return Err(Unread::TooLarge);
         }
         gathered.add(&piece);
+        at_a_stretch += piece.len();
+        // What arrives as fast as it is read would keep all other calls of this thread waiting.
+        if at_a_stretch > STRETCH {
+            at_a_stretch = 0;
+            yield_now().await;
+        }
     }
     Ok(gathered.finish())
 }
@@ -53,6 +63,16 @@ pub(super) async fn read(
 struct Gathered {
     leading: Leading,
     arriving: Arriving,
+}
+
+impl Whole {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Json(body) => body.len(),
+            Self::Other(_, bytes) => bytes.len(),
+        }
+    }
 }
 
 impl Gathered {

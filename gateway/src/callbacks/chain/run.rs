@@ -78,7 +78,9 @@ impl<'a> Walk<'a> {
         if way == Way::None || call.left_out.has(place) || link.sits_out(S::HOOK, place, call) {
             return Some(Step::On);
         }
-        let in_place = way == Way::Inline && (S::HOOK == Hook::NewToken || !call.is_large());
+        // A chunk is looked at by itself; all other hooks may pass all of the call.
+        let large = subject.is_large() || S::HOOK != Hook::NewToken && call.is_large();
+        let in_place = way == Way::Inline && !large;
         in_place.then(|| self.in_place(place, link, call, subject))
     }
 
@@ -181,7 +183,7 @@ impl<'a> Walk<'a> {
         let (Some(pool), Some(_)) = (link.pool(), link.living.instance()) else {
             return link.judge(call, subject, missing(place));
         };
-        let work = self.copied(place, link, call, subject);
+        let work = self.copied(place, link, call, subject.to_owned());
         let begun = Instant::now();
         let done = pool.run(limit(link, S::HOOK), work).await.map_err(|error| match error {
             PoolError::Late { .. } => Fault::late(error.to_string()),
@@ -190,8 +192,8 @@ impl<'a> Walk<'a> {
         link.judge_copy(place, call, subject, begun, done)
     }
 
-    /// The same for a hook that would run in place, were the call not so large that all others of
-    /// this thread would wait. It is waited for as long as it takes.
+    /// The same for a hook that would run in place, were the call or its answer not so large that all
+    /// others of this thread would wait. It is waited for as long as it takes.
     #[cold]
     async fn beside<S: Subject>(
         &mut self,
@@ -207,21 +209,22 @@ impl<'a> Walk<'a> {
         if Handle::try_current().is_err() {
             return self.in_place(place, link, call, subject);
         }
-        let work = self.copied(place, link, call, subject);
+        let lent = if link.rolls_back() { subject.to_owned() } else { subject.lend() };
+        let work = self.copied(place, link, call, lent);
         let begun = Instant::now();
         let done = offload_hook(work).await.map_err(Fault::new);
         link.judge_copy(place, call, subject, begun, done)
     }
 
     /// The hook on a call of its own.
-    fn copied<S: Subject>(
+    fn copied<S: Subject + Send + 'static>(
         &self,
         place: usize,
         link: &Link,
         call: &Call,
-        subject: &S,
-    ) -> impl FnOnce() -> Done<S::Owned> + Send + 'static + use<S> {
-        let (mut call, mut subject) = (call.clone(), subject.to_owned());
+        mut subject: S,
+    ) -> impl FnOnce() -> Done<S> + Send + 'static + use<S> {
+        let mut call = call.clone();
         let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
         let slot = Arc::clone(&link.slot);
         move || {

@@ -7,7 +7,8 @@ use crate::callbacks::{
     loader::{Instance, RunningHook},
     scope::Scope,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, offload::LARGE};
+use bytes::Bytes;
 use plugin_api::{FailureKind, abi::Verdict};
 
 /// See the module.
@@ -17,6 +18,9 @@ pub(super) trait Subject {
     type Owned: Subject + Send + 'static;
     /// What the hook may change.
     type Before;
+
+    /// Whether passing all of it takes so long that other calls of the thread must not wait.
+    fn is_large(&self) -> bool;
 
     fn run(&mut self, instance: &Instance, scope: &mut Scope<'_>) -> Verdict;
 
@@ -32,6 +36,11 @@ pub(super) trait Subject {
     fn restore(&mut self, before: Self::Before);
 
     fn to_owned(&self) -> Self::Owned;
+
+    /// The same for a hook without which the call ends: nobody needs what it was given then.
+    fn lend(&mut self) -> Self::Owned {
+        self.to_owned()
+    }
 
     /// Takes the hook's changes over.
     fn take_over(&mut self, owned: Self::Owned);
@@ -69,6 +78,10 @@ impl Subject for Beginning {
 
     run!(on_llm_start, on_llm_start_async);
 
+    fn is_large(&self) -> bool {
+        false
+    }
+
     fn before(&self) {}
 
     fn restore(&mut self, (): ()) {}
@@ -91,6 +104,10 @@ impl Subject for Chunk {
 
     run!(on_llm_new_token, on_llm_new_token_async, chunk);
 
+    fn is_large(&self) -> bool {
+        self.json.len() > LARGE
+    }
+
     fn before(&self) -> String {
         self.json.clone()
     }
@@ -101,6 +118,10 @@ impl Subject for Chunk {
 
     fn to_owned(&self) -> Self {
         self.clone()
+    }
+
+    fn lend(&mut self) -> Self {
+        Self::new(self.index, std::mem::take(&mut self.json))
     }
 
     fn take_over(&mut self, owned: Self) {
@@ -118,6 +139,10 @@ impl Subject for Reply<'_> {
     type Before = ReplySnapshot;
 
     run!(on_llm_end, on_llm_end_async, reply);
+
+    fn is_large(&self) -> bool {
+        self.json.as_ref().map_or(self.streamed.text.len(), Bytes::len) > LARGE
+    }
 
     fn before(&self) -> ReplySnapshot {
         self.snapshot()
@@ -146,6 +171,10 @@ impl Subject for Failing<'_> {
     type Before = Failure;
 
     run!(on_llm_error, on_llm_error_async, failing);
+
+    fn is_large(&self) -> bool {
+        self.streamed.len() > LARGE
+    }
 
     fn before(&self) -> Failure {
         self.failure.clone()

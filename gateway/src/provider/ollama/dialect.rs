@@ -119,6 +119,10 @@ impl StreamTranslator for Translating {
     fn usage(&self) -> Option<Usage> {
         self.chat.usage()
     }
+
+    fn backlog(&self) -> usize {
+        self.lines.backlog()
+    }
 }
 
 impl From<ReplyError> for AnswerFault {

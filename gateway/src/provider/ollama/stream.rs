@@ -5,7 +5,7 @@
 //! [`ChatStream::finished`] means.
 
 use super::error::StreamError;
-use super::json::{Piece, problem, push_string};
+use super::json::{Piece, Text, problem, push_string};
 use super::logprobs;
 use super::thinking::Splitter;
 use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, ToolCall, push_usage};
@@ -119,7 +119,7 @@ impl ChatStream {
         }
         let reasoning = thinking.map(Piece::Source);
         match message.content()? {
-            Some(content) if !self.splitter.passes() => {
+            Some(content) if !self.splitter.passes() && !self.passes_now(content) => {
                 let text = content.decode().map_err(|error| problem(&error))?;
                 let split = self.splitter.push(&text);
                 let reasoning = Piece::Plain(split.reasoning);
@@ -131,6 +131,11 @@ impl ChatStream {
                 self.delta(reasoning.as_ref(), content.as_ref(), message.tool_calls(), emit)
             }
         }
+    }
+
+    /// Whether a long text needs no decoding, for no tag can open in it.
+    fn passes_now(&mut self, content: Text<'_>) -> bool {
+        !content.may_open_with_tag() && self.splitter.passes_without_tag(content.escaped().len())
     }
 
     /// Emits one chunk of whatever there is; nothing when there is nothing.

@@ -66,6 +66,19 @@ impl Splitter {
         }
     }
 
+    /// Whether text passes that begins with no tag and is longer than white space is held for, by its
+    /// escaped length: then nobody has to decode it.
+    pub(super) fn passes_without_tag(&mut self, escaped_length: usize) -> bool {
+        /// Bytes for each, as escapes.
+        const LONGEST_ESCAPE: usize = 6;
+        let at_start = matches!(self.state, State::Leading) && self.held.is_empty();
+        let passes = at_start && escaped_length > LONGEST_ESCAPE * LEAD_LIMIT;
+        if passes {
+            self.state = State::Passing;
+        }
+        passes
+    }
+
     /// Gives back what is still held; everything after is answer.
     pub(super) fn finish(&mut self) -> Split {
         let held = mem::take(&mut self.held);

@@ -147,6 +147,13 @@ impl StreamTranslator for Passing {
     fn usage(&self) -> Option<Usage> {
         self.frames.usage
     }
+
+    fn backlog(&self) -> usize {
+        match &self.kind {
+            Kind::Json(json) => json.len(),
+            Kind::Unknown | Kind::Events => self.lines.backlog() + self.frames.open.len(),
+        }
+    }
 }
 
 impl Frames {

@@ -7,11 +7,14 @@ use crate::{
     json::{Member, Scanner, json_text, slices},
     provider::{AnswerFault, ChunkSink, Echo},
 };
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 /// Members that every chunk repeats. A longer value than an id or a date stands in the first alone.
 const REPEATED: [&str; 4] = ["id", "created", "system_fingerprint", "service_tier"];
 const REPEATED_LENGTH: usize = 1024;
+
+/// Why a choice ended is said in a chunk of its own.
+const FINISH_LATER: &[u8] = b",\"finish_reason\":null}";
 
 /// Judges what came and passes its chunks on; returns what was counted.
 pub(super) fn pass(
@@ -59,8 +62,11 @@ impl<'a> Members<'a> {
         let end: &[u8] = if include_usage { b"],\"usage\":null}" } else { b"]}" };
         for (position, choice) in slices::elements(choices).enumerate() {
             let first = std::mem::take(&mut first);
-            let said = said(choice, position);
-            out.chunk(&[&head, &first, b",\"choices\":[", &said, end]);
+            let index = index(choice, position);
+            let said = delta(slices::member(choice, "message").unwrap_or(b"{}"));
+            let others = others(choice, &["index", "message", "delta", "finish_reason"]);
+            let (start, middle) = (b",\"choices\":[{\"index\":", b",\"delta\":");
+            out.chunk(&[&head, &first, start, &index, middle, &said, &others, FINISH_LATER, end]);
         }
         for (position, choice) in slices::elements(choices).enumerate() {
             let index = index(choice, position);
@@ -137,12 +143,8 @@ fn deltas(choices: &[u8]) -> Vec<u8> {
         out.extend_from_slice(b",\"delta\":");
         let mut said =
             ["delta", "message"].into_iter().filter_map(|name| slices::member(choice, name));
-        delta(said.find(|said| *said != b"null").unwrap_or(b"{}"), &mut out);
-        for (name, value) in slices::members(choice) {
-            if !["index", "message", "delta"].iter().any(|own| name.is(own)) {
-                push(&mut out, name.json(), value);
-            }
-        }
+        out.extend_from_slice(&delta(said.find(|said| *said != b"null").unwrap_or(b"{}")));
+        out.extend_from_slice(&others(choice, &["index", "message", "delta"]));
         out.push(b'}');
     }
     out.push(b']');
@@ -156,19 +158,15 @@ fn push(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     }
 }
 
-/// A choice as it is said: everything but why it ended.
-fn said(choice: &[u8], position: usize) -> Vec<u8> {
-    let mut said = b"{\"index\":".to_vec();
-    said.extend_from_slice(&index(choice, position));
-    said.extend_from_slice(b",\"delta\":");
-    delta(slices::member(choice, "message").unwrap_or(b"{}"), &mut said);
+/// What else a choice has, each member after a comma.
+fn others(choice: &[u8], own: &[&str]) -> Vec<u8> {
+    let mut others = Vec::new();
     for (name, value) in slices::members(choice) {
-        if !["index", "message", "delta", "finish_reason"].iter().any(|own| name.is(own)) {
-            push(&mut said, name.json(), value);
+        if !own.iter().any(|own| name.is(own)) {
+            push(&mut others, name.json(), value);
         }
     }
-    said.extend_from_slice(b",\"finish_reason\":null}");
-    said
+    others
 }
 
 fn index(choice: &[u8], position: usize) -> Vec<u8> {
@@ -178,14 +176,13 @@ fn index(choice: &[u8], position: usize) -> Vec<u8> {
     }
 }
 
-/// A message as a delta: its tool calls are numbered.
-fn delta(message: &[u8], out: &mut Vec<u8>) {
+/// A message as a delta: its tool calls are numbered. Without them it is the same, and not copied.
+fn delta(message: &[u8]) -> Cow<'_, [u8]> {
     let is_list = |calls: &[u8]| calls.first() == Some(&b'[');
     let Some(calls) = slices::member(message, "tool_calls").filter(|calls| is_list(calls)) else {
-        out.extend_from_slice(message);
-        return;
+        return Cow::Borrowed(message);
     };
-    out.extend_from_slice(b"{\"tool_calls\":[");
+    let mut out = b"{\"tool_calls\":[".to_vec();
     for (position, call) in slices::elements(calls).enumerate() {
         out.extend_from_slice(if position == 0 { b"" } else { b"," });
         if call.first() != Some(&b'{') {
@@ -194,15 +191,16 @@ fn delta(message: &[u8], out: &mut Vec<u8>) {
         }
         out.extend_from_slice(format!("{{\"index\":{position}").as_bytes());
         for (name, value) in slices::members(call).filter(|(name, _)| !name.is("index")) {
-            push(out, name.json(), value);
+            push(&mut out, name.json(), value);
         }
         out.push(b'}');
     }
     out.push(b']');
     for (name, value) in slices::members(message).filter(|(name, _)| !name.is("tool_calls")) {
-        push(out, name.json(), value);
+        push(&mut out, name.json(), value);
     }
     out.push(b'}');
+    Cow::Owned(out)
 }
 
 #[cfg(test)]

@@ -108,6 +108,10 @@ mod tests {
         fn usage(&self) -> Option<Usage> {
             None
         }
+
+        fn backlog(&self) -> usize {
+            0
+        }
     }
 
     /// Bytes come every second; an event is complete after so many of them. Returns the seconds

@@ -30,6 +30,16 @@ fn lines_become_deltas() {
             "stop",
         ),
         (
+            json!([{"content": format!("{}<think>\n", "x".repeat(2000))}, {"content": "<think>b"}]),
+            json!([{"role": "assistant", "content": format!("{}<think>\n", "x".repeat(2000))}, {"content": "<think>b"}]),
+            "stop",
+        ),
+        (
+            json!([{"content": format!("{}<think>a</think>b", "\n".repeat(2000))}]),
+            json!([{"role": "assistant", "reasoning_content": "a", "content": "b"}]),
+            "stop",
+        ),
+        (
             json!([{"content": " <thi"}, {"content": "nk>a</th"}, {"content": "ink>b"}]),
             json!([{"role": "assistant", "reasoning_content": "a"}, {"content": "b"}]),
             "stop",
