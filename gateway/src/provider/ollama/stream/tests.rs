@@ -8,6 +8,28 @@ use crate::provider::{Echo, Usage};
 
 const ID: &str = "chatcmpl-571e1fb4-821f-49ea-9785-47a3a902186f";
 
+/// A long text that begins with no tag passes as it is, escapes and all.
+#[test]
+fn long_texts_are_looked_through_for_a_tag_at_their_start_alone() {
+    let long = |text: &str| format!("{text}<think>a</think>\n").repeat(2000);
+    for (content, reasoning, rest) in [
+        (long("x"), None, long("x")),
+        (format!("{}<think>a</think>b", "\n".repeat(2000)), Some("a"), "b".to_owned()),
+        (format!("<think>a</think>{}", long("x")), Some("a"), long("x")),
+    ] {
+        let mut stream = ChatStream::new(&echo(), false);
+        let mut chunks = Vec::new();
+        for content in [&*content, "<think>c"] {
+            let line = json!({"message": {"content": content}, "done": false});
+            feed(&mut stream, &line.to_string(), &mut chunks);
+        }
+        let said: Vec<_> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
+        assert_eq!(said[0]["content"], rest);
+        assert_eq!(said[0]["reasoning_content"].as_str(), reasoning);
+        assert_eq!(said[1]["content"], "<think>c");
+    }
+}
+
 /// Lines by their `message`; the final line is added. Expected are the deltas before the last
 /// chunk, and its reason.
 #[test]
@@ -27,16 +49,6 @@ fn lines_become_deltas() {
         (
             json!([{"content": "<think>"}, {"content": "sec"}, {"content": "ret"}, {"content": "</think>"}, {"content": "Hello"}, {"content": "<think>"}]),
             json!([{"role": "assistant", "reasoning_content": "sec"}, {"reasoning_content": "ret"}, {"content": "Hello"}, {"content": "<think>"}]),
-            "stop",
-        ),
-        (
-            json!([{"content": format!("{}<think>\n", "x".repeat(2000))}, {"content": "<think>b"}]),
-            json!([{"role": "assistant", "content": format!("{}<think>\n", "x".repeat(2000))}, {"content": "<think>b"}]),
-            "stop",
-        ),
-        (
-            json!([{"content": format!("{}<think>a</think>b", "\n".repeat(2000))}]),
-            json!([{"role": "assistant", "reasoning_content": "a", "content": "b"}]),
             "stop",
         ),
         (
