@@ -451,8 +451,8 @@ pub(super) fn within(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// Checks that this is a JSON object that is not too long. No tree is built: it would be many times as
-/// long as what it is made of.
+/// Checks that this is a JSON object that is not too long. No tree is built: it would be many times
+/// as long as what it is made of.
 fn object(json: &[u8]) -> Result<(), EditError> {
     if json.len() > limits::ANSWER {
         return Err(EditError::TooLarge);

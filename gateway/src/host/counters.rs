@@ -68,8 +68,8 @@ impl fmt::Debug for Counters {
 }
 
 /// The counters of one scope. Windows, buckets and numbers have separate names. Empty windows and
-/// full buckets are forgotten, for names may come from clients, and so are numbers that are 0. Of other
-/// numbers there are 65 536: past it, those that were not used for longest are forgotten.
+/// full buckets are forgotten, for names may come from clients, and so are numbers that are 0. Of
+/// other numbers there are 65 536: past it, those that were not used for longest are forgotten.
 pub struct CounterScope {
     clock: Arc<dyn Clock>,
     windows: Named<Mutex<Window>>,

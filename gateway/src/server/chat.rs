@@ -288,7 +288,8 @@ async fn json_reply(
     finish_json(flight, body, headers).await
 }
 
-/// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the worker.
+/// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the
+/// worker.
 async fn translated(
     body: Whole,
     status: u16,

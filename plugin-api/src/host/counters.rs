@@ -65,8 +65,8 @@ impl Counters {
             .into()
     }
 
-    /// Adds to a plain counter and returns its new value. It wraps. A callback has 65 536 of them; beyond,
-    /// those that were not added to for longest begin at 0 again.
+    /// Adds to a plain counter and returns its new value. It wraps. A callback has 65 536 of them;
+    /// beyond, those that were not added to for longest begin at 0 again.
     #[expect(clippy::must_use_candidate, reason = "adding is the point; the value is a bonus")]
     pub fn add(&self, counter: &str, delta: i64) -> i64 {
         // SAFETY: as above.

@@ -119,8 +119,8 @@ impl<'a> Line<'a> {
         self.reply = Some(failure.text()).filter(|text| content && !text.is_empty());
     }
 
-    /// As JSON, with its line end; `None` when it becomes longer than `most`. Every line is whole by
-    /// itself: no character in it can end it, or mean something to a terminal.
+    /// As JSON, with its line end; `None` when it becomes longer than `most`. Every line is whole
+    /// by itself: no character in it can end it, or mean something to a terminal.
     pub(crate) fn bytes(&self, most: usize) -> Option<Vec<u8>> {
         let mut bytes = Within { bytes: Vec::with_capacity(512), most };
         let mut serializer = Serializer::with_formatter(&mut bytes, Visible(CompactFormatter));
@@ -132,8 +132,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Bytes that end with an error where they become too many: what is escaped may become three times as
-/// long, and would be held before it is found to have no room.
+/// Bytes that end with an error where they become too many: what is escaped may become three times
+/// as long, and would be held before it is found to have no room.
 struct Within {
     bytes: Vec<u8>,
     most: usize,

@@ -72,8 +72,8 @@ impl Held {
     }
 
     /// Passes a piece of a text through all rules, each taking what the one before lets go.
-    /// `last`: the text is complete, and nothing of it stays here. A long piece goes in parts, so that
-    /// only what comes out is held beside it.
+    /// `last`: the text is complete, and nothing of it stays here. A long piece goes in parts, so
+    /// that only what comes out is held beside it.
     pub(crate) fn next(
         &mut self,
         rules: &[Rule],

@@ -1,5 +1,5 @@
-//! An object of a chunk, read one level deep: its values stay the text they came as, so that what is
-//! held beside a chunk is as long as the chunk, whatever is in it.
+//! An object of a chunk, read one level deep: its values stay the text they came as, so that what
+//! is held beside a chunk is as long as the chunk, whatever is in it.
 
 use crate::{
     scan::{decoded, elements, members},
@@ -118,8 +118,8 @@ impl Member<'_> {
     }
 }
 
-/// A list with other elements, where `change` has one for its place and text, and with `added` behind
-/// them; `None` when it may stay as it is.
+/// A list with other elements, where `change` has one for its place and text, and with `added`
+/// behind them; `None` when it may stay as it is.
 pub(crate) fn list_under(
     json: &str,
     what: &str,

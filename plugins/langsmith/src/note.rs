@@ -5,8 +5,8 @@ use plugin_api::{CallView, FailureKind, LlmFailure, LlmReply};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// LangSmith takes no more than 20 MB at once, and a reply stands in a run twice. Longer content is left
-/// out, so that the rest of the run arrives.
+/// LangSmith takes no more than 20 MB at once, and a reply stands in a run twice. Longer content is
+/// left out, so that the rest of the run arrives.
 const LONGEST_REQUEST: usize = 8 << 20;
 const LONGEST_REPLY: usize = 4 << 20;
 

@@ -192,8 +192,8 @@ impl<'a> Walk<'a> {
         link.judge_copy(place, call, subject, begun, done)
     }
 
-    /// The same for a hook that would run in place, were the call or its answer not so large that all
-    /// others of this thread would wait. It is waited for as long as it takes.
+    /// The same for a hook that would run in place, were the call or its answer not so large that
+    /// all others of this thread would wait. It is waited for as long as it takes.
     #[cold]
     async fn beside<S: Subject>(
         &mut self,

@@ -41,8 +41,8 @@ impl<T> Values<T> {
         self.by_name.shrink_to(self.swept_at);
     }
 
-    /// Forgets the half that was not used for longest, once there are so many: two looks at each for
-    /// as many new names.
+    /// Forgets the half that was not used for longest, once there are so many: two looks at each
+    /// for as many new names.
     fn keep_within(&mut self, most: usize, last_used: impl Fn(&T) -> u64) {
         if self.by_name.len() < most {
             return;

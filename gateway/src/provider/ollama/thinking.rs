@@ -66,8 +66,8 @@ impl Splitter {
         }
     }
 
-    /// Whether text passes that begins with no tag and is longer than white space is held for, by its
-    /// escaped length: then nobody has to decode it.
+    /// Whether text passes that begins with no tag and is longer than white space is held for, by
+    /// its escaped length: then nobody has to decode it.
     pub(super) fn passes_without_tag(&mut self, escaped_length: usize) -> bool {
         /// Bytes for each, as escapes.
         const LONGEST_ESCAPE: usize = 6;

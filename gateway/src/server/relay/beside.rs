@@ -1,4 +1,5 @@
-//! Large events of a stream are translated beside the worker, whose other calls would wait for them.
+//! Large events of a stream are translated beside the worker, whose other calls would wait for
+//! them.
 
 use super::outbox::Outbox;
 use crate::{
@@ -20,7 +21,8 @@ pub(super) struct Done {
     pub(super) closed: bool,
 }
 
-/// Whether the next bytes, or the end, complete something so long that it is no work for the worker.
+/// Whether the next bytes, or the end, complete something so long that it is no work for the
+/// worker.
 pub(super) fn is_large(translator: &dyn StreamTranslator, next: Option<&Bytes>) -> bool {
     let backlog = translator.backlog();
     match next {

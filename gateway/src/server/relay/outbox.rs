@@ -65,8 +65,8 @@ impl Outbox {
     }
 }
 
-/// A line break would end the event's line, and what follows would be lost to the client. In JSON one
-/// can only stand between values, where a blank says the same.
+/// A line break would end the event's line, and what follows would be lost to the client. In JSON
+/// one can only stand between values, where a blank says the same.
 fn keep_on_one_line(mut json: &mut [u8]) {
     loop {
         let found = memchr::memchr2(b'\n', b'\r', json);
