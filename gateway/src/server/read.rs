@@ -24,7 +24,7 @@ use std::{
 use tokio::task::yield_now;
 
 /// How much is scanned before others have their turn.
-const STRETCH: usize = 512 * 1024;
+const STRETCH: usize = 64 * 1024;
 
 /// The body as a scanned JSON object, and how many bytes of it are in flight from here on.
 pub(super) async fn body(

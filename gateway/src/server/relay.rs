@@ -41,7 +41,7 @@ use tokio::task::{coop::consume_budget, yield_now};
 const ENOUGH: usize = 32 * 1024;
 
 /// How much is taken from an upstream that is always faster before others have their turn.
-const STRETCH: usize = 256 * 1024;
+const STRETCH: usize = 64 * 1024;
 
 /// How long a complete answer may take to end on the wire before its connection is given up.
 const RELEASE_TIME: Duration = Duration::from_secs(1);

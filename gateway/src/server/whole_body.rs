@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::task::yield_now;
 
 /// How much is scanned before others have their turn.
-const STRETCH: usize = 512 * 1024;
+const STRETCH: usize = 64 * 1024;
 
 /// Why there is no whole body.
 #[derive(Debug)]
