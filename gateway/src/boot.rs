@@ -162,15 +162,9 @@ fn assemble_config(
 ) -> Result<Built, Problems> {
     let Purpose { address, safe_mode, occasion } = purpose;
     let strict = source.strict || config.gateway.strict;
-    let mut litellm = source.litellm.with_environment(environment);
-    let mut problems = std::mem::take(&mut litellm.problems);
-    problems.append(&mut config.problems);
-    let unprotected = litellm.unprotected.iter();
-    problems.extend(unprotected.filter_map(|option| config.unprotected(option)));
-    problems.extend(misread_filter(environment));
+    let mut problems = std::mem::take(&mut config.problems);
+    let workers = apply_options(source, environment, &mut config, &mut problems);
     let incomplete = problems.iter().any(Problem::is_error);
-    config.litellm.request_timeout = litellm.request_timeout.or(config.litellm.request_timeout);
-    config.litellm.drop_params |= litellm.drop_params;
     let listens = address.is_some();
     let address =
         keep_one(address.unwrap_or(&Address::default()).resolve(environment), &mut problems)
@@ -195,6 +189,7 @@ fn assemble_config(
         let environment = &config.environment;
         problems.extend(certificate_problems(environment, deployments, has_callbacks));
     }
+    problems.extend(no_plugin_folder(source, &config.gateway));
     let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
     // Nothing of a plugin is executed for a config that cannot start anyway.
     if problems.iter().any(Problem::is_error) {
@@ -227,7 +222,7 @@ fn assemble_config(
             let warnings = problems;
             Ok(Built {
                 config,
-                workers: litellm.workers,
+                workers,
                 deployments,
                 address,
                 plugins,
@@ -243,6 +238,37 @@ fn assemble_config(
             Err(Problems(problems))
         }
     }
+}
+
+/// What the command line and variables say beside the config; returns how many workers they ask for.
+fn apply_options(
+    source: &Source,
+    environment: &Environment,
+    config: &mut Config,
+    problems: &mut Vec<Problem>,
+) -> Option<NonZero<usize>> {
+    let litellm = source.litellm.with_environment(environment);
+    problems.extend(litellm.unprotected.iter().filter_map(|option| config.unprotected(option)));
+    problems.extend(litellm.problems);
+    problems.extend(misread_filter(environment));
+    config.litellm.request_timeout = litellm.request_timeout.or(config.litellm.request_timeout);
+    config.litellm.drop_params |= litellm.drop_params;
+    litellm.workers
+}
+
+/// A folder of plugins that is named and is none: another folder's plugin would be taken in its place.
+fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Problem> {
+    let given = source.plugin_dir.as_deref().map(|it| (it, "--plugin-dir", "command line"));
+    let set = settings.plugin_dir.as_deref();
+    let config = source.config.to_string_lossy();
+    let set = set.map(|it| (it, "callgate.plugin_dir", &*config));
+    let (folder, name, place) = given.or(set).filter(|(folder, ..)| !folder.is_dir())?;
+    let place = Place { path: name.to_owned(), ..Place::whole_file(Path::new(place)) };
+    let text = format!(
+        "expected a folder of plugins at `{}`, found none",
+        quoted(&folder.to_string_lossy())
+    );
+    Some(Problem::warning(place, text).remedy("plugins are looked for in the other folders"))
 }
 
 /// What is wrong with `RUST_LOG`.

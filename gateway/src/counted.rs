@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 /// `1 call was`, `3 calls were`: the count, the word, and what stands behind it for one or many.
-pub(crate) fn counted_as<N: Display + PartialEq + From<u8>>(
+pub(crate) fn counted_as<N: Copy + Display + PartialEq + From<u8>>(
     count: N,
     one: &str,
     many: &str,
@@ -14,7 +14,7 @@ pub(crate) fn counted_as<N: Display + PartialEq + From<u8>>(
 }
 
 /// `1 call`, `3 calls`: for words that take an `s`.
-pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
     counted_as(count, one, &format!("{one}s"))
 }
 

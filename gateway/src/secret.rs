@@ -5,7 +5,7 @@
 
 mod masking;
 
-pub(crate) use masking::{Masking, Secrets, mask_one, names_a_secret, without_keys};
+pub(crate) use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
 
 use std::fmt;
 use std::sync::Arc;

@@ -200,7 +200,8 @@ fn is_there(path: &Path) -> bool {
         ErrorKind::InvalidFilename,
         ErrorKind::InvalidInput,
     ];
-    !matches!(fs::metadata(path), Err(error) if absent.contains(&error.kind()))
+    // A link that leads nowhere is there: reading it tells so.
+    !matches!(fs::symlink_metadata(path), Err(error) if absent.contains(&error.kind()))
 }
 
 impl ResolveError {

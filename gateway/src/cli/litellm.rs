@@ -122,7 +122,7 @@ impl LitellmOptions {
             if name == EITHER && value.is_none() && line.peek().is_some_and(truth) {
                 line.next();
             }
-            options.apply(&name, value.as_deref(), place(&name));
+            options.apply(&name, value.as_deref(), &place(&name));
         }
         (rest, options)
     }
@@ -145,7 +145,7 @@ impl LitellmOptions {
             match (value.trim().to_ascii_lowercase().as_str(), PLAIN.contains(option)) {
                 (_, false) if *option == "num_workers" && options.workers.is_some() => {}
                 (_, false) | ("1" | "true" | "t" | "yes" | "y" | "on", true) => {
-                    options.apply(option, Some(value), place);
+                    options.apply(option, Some(value), &place);
                 }
                 ("0" | "false" | "f" | "no" | "n" | "off", true) => {}
                 (_, true) => {
@@ -157,7 +157,7 @@ impl LitellmOptions {
         options
     }
 
-    fn apply(&mut self, name: &str, value: Option<&str>, place: Place) {
+    fn apply(&mut self, name: &str, value: Option<&str>, place: &Place) {
         let wrong = |expected: &str| {
             let found = value.map_or("nothing".to_owned(), |value| format!("`{}`", quoted(value)));
             Problem::error(place.clone(), format!("expected {expected}, found {found}"))

@@ -172,6 +172,11 @@ pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
     if places.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(without(text, &places)) }
 }
 
+/// What is plainly a key in the text.
+pub(crate) fn keys_in(text: &str) -> impl Iterator<Item = &str> {
+    kind::keys_within(text).into_iter().map(|place| &text[place])
+}
+
 /// The text with a mask at each of these places, which are in order and apart.
 fn without(text: &str, places: &[Range<usize>]) -> String {
     let mut masked = String::with_capacity(text.len());

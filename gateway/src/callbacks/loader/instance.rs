@@ -22,7 +22,7 @@ use thiserror::Error;
 use super::crash::{Visit, within};
 use super::library::{Created, Library};
 use crate::host::CallbackHost;
-use crate::secret::without_keys;
+use crate::secret::keys_in;
 
 /// Why a plugin made no instance.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -276,9 +276,11 @@ fn collect_texts<'v>(
         Value::String(text) => {
             texts.push(text);
             // Shorter ones would be found inside ordinary words.
-            if (is_secret && text.len() >= 4) || *without_keys(text) != **text {
+            if is_secret && text.len() >= 4 {
                 secrets.push(text);
             }
+            // One in the wrong place is one as well.
+            secrets.extend(keys_in(text));
         }
         Value::Array(items) => {
             items.iter().for_each(|item| collect_texts(item, is_secret, texts, secrets));
@@ -306,6 +308,9 @@ mod tests {
             "auth_tokens": ["sk-private-2", {"id": "tok-3"}],
             "token_count": 12,
         });
+        let odd = json!({"provider": "for sk-live-4f9c2a"});
+        let said = masked("settings: no provider `for sk-live-4f9c2a`", &odd);
+        assert_eq!(said, "settings: no provider `for ***`");
         for (message, expected) in [
             (
                 "settings: invalid type: string \"groq\", expected u64",
