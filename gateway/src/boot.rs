@@ -240,7 +240,8 @@ fn assemble_config(
     }
 }
 
-/// What the command line and variables say beside the config; returns how many workers they ask for.
+/// What the command line and variables say beside the config; returns how many workers they ask
+/// for.
 fn apply_options(
     source: &Source,
     environment: &Environment,
@@ -256,7 +257,8 @@ fn apply_options(
     litellm.workers
 }
 
-/// A folder of plugins that is named and is none: another folder's plugin would be taken in its place.
+/// A folder of plugins that is named and is none: another folder's plugin would be taken in its
+/// place.
 fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Problem> {
     let given = source.plugin_dir.as_deref().map(|it| (it, "--plugin-dir", "command line"));
     let set = settings.plugin_dir.as_deref();

@@ -184,7 +184,9 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
         return Err(ResolveError::LitellmObserver { name });
     }
     let present = search.present();
-    let near = closest(&name, present.iter().map(String::as_str)).map(str::to_owned);
+    // A link that leads nowhere has the very name.
+    let others = present.iter().map(String::as_str).filter(|other| *other != name);
+    let near = closest(&name, others).map(str::to_owned);
     // As LiteLLM's documentation and its users name their instances.
     if near.is_none() && ["_instance", "_handler", "_handlers"].iter().any(|it| name.ends_with(it))
     {
@@ -200,8 +202,7 @@ fn is_there(path: &Path) -> bool {
         ErrorKind::InvalidFilename,
         ErrorKind::InvalidInput,
     ];
-    // A link that leads nowhere is there: reading it tells so.
-    !matches!(fs::symlink_metadata(path), Err(error) if absent.contains(&error.kind()))
+    !matches!(fs::metadata(path), Err(error) if absent.contains(&error.kind()))
 }
 
 impl ResolveError {
