@@ -334,7 +334,10 @@ impl HostAccess for CallbackHost {
     }
 
     fn secret(&self, name: &str) -> Result<String, HostError> {
-        self.permissions.secret(name)
+        let secret = self.permissions.secret(name)?;
+        // It may come back as a model's name or in a base, which others read.
+        self.masking.learn(&secret);
+        Ok(secret)
     }
 }
 

@@ -7,6 +7,7 @@ mod arriving;
 mod body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub(crate) mod halves;
 mod joined;
 mod names;
 pub(crate) mod passed;

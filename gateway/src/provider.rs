@@ -10,6 +10,7 @@ pub(crate) mod instead;
 pub(crate) mod ollama;
 pub(crate) mod openai;
 pub(crate) mod own;
+mod pairs;
 pub(crate) mod said;
 
 use crate::{

@@ -104,7 +104,7 @@ impl Surface {
         {
             let client = self.client.of_request(&self.app.trusted_proxies, request.headers());
             let mut refused = host::refused(client.as_deref(), &failure);
-            add_call_id(&request, &mut refused);
+            add_call_id(&self.app, &request, &mut refused);
             if request.headers().contains_key(header::ORIGIN) {
                 let origin = web::origin(request.headers());
                 self.app.web.mark(origin.as_ref(), refused.headers_mut());
@@ -125,9 +125,9 @@ impl Surface {
 }
 
 /// Every answer on the path of a call has an id.
-fn add_call_id<B>(request: &hyper::Request<B>, response: &mut Response) {
+fn add_call_id<B>(app: &App, request: &hyper::Request<B>, response: &mut Response) {
     if let Some(Route::Chat(_)) = Route::of(request.uri().path())
-        && let Ok(id) = HeaderValue::try_from(request::call_id(request.headers()))
+        && let Ok(id) = HeaderValue::try_from(request::call_id(app, request.headers()))
     {
         response.headers_mut().insert(request::CALL_ID, id);
     }
@@ -188,7 +188,7 @@ async fn small(
         headers.insert(header::ALLOW, HeaderValue::from_static(route.allow()));
     }
     if let Some(Route::Chat(_)) = route
-        && let Ok(id) = HeaderValue::try_from(request::call_id(&head.headers))
+        && let Ok(id) = HeaderValue::try_from(request::call_id(&app, &head.headers))
     {
         headers.insert(request::CALL_ID, id);
     }

@@ -68,6 +68,12 @@ pub(crate) enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// What of its HTTP/1.1 is not taken, when it is that at all.
+    pub(crate) fn not_taken(&self) -> Option<&str> {
+        let Self::Broken(error) = self else { return None };
+        error.get_ref()?.downcast_ref::<head::NotTaken>().map(|it| &*it.0)
+    }
+
     /// Whether the cause is that this process or machine has no file descriptor left.
     pub(crate) fn lacks_descriptors(&self) -> bool {
         match self {

@@ -1,9 +1,9 @@
 //! A client that leaves takes its upstream call with it, wherever the call was.
 
-use crate::faulty::faulty_async;
+use crate::faulty::{faulty, faulty_async};
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
 use callgate_tests::{Answer, Gate, Gateway, Raw, raw, upstream, within};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
 
@@ -162,6 +162,33 @@ async fn a_client_that_leaves_while_a_hook_waits_takes_the_call_with_it() {
     }
     assert!(upstream.requests().is_empty());
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_a_hook_keeps_the_thread_costs_no_upstream_call() {
+    let upstream = upstream(Answer::default()).await;
+    for entry in [faulty as fn(&str, Value) -> Value, faulty_async] {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, (what, tail)) in tails().into_iter().take(5).enumerate() {
+            let left = folder.path().join(format!("{index}"));
+            // The end of a connection takes its time on the way.
+            let waits = json!([{"log": "waits"}, {"await_file": left}, {"sleep_ms": 200}]);
+            let acts = json!({"on_llm_start": waits});
+            let callbacks = json!([entry("f", acts)]);
+            let gateway = Gateway::with_config(with_callbacks(&[openai(&upstream)], &callbacks));
+            let gateway = gateway.start().await;
+            let body = r#"{"model":"gpt","messages":[]}"#;
+            let length = format!("Content-Length: {}\r\n", body.len());
+            let mut client = Raw::connect(gateway.address()).await;
+            client.send(raw::chat_request(&length, body) + &tail).await;
+            let _ = gateway.log().containing("waits").await;
+            drop(client);
+            std::fs::write(&left, "").unwrap();
+            let _ = gateway.log().containing("\"client_closed_request\"").await;
+            assert_eq!(upstream.requests().len(), 0, "after {what}");
+            gateway.stop().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,11 @@ use serde_json::{Value, json};
 const CODINGS: [(&str, &str); 5] =
     [("gzip", "gzip"), ("deflate", "zlib"), ("deflate", "raw"), ("br", "br"), ("zstd", "zstd")];
 
-fn encoded(coding: &str, plain: &[u8]) -> Vec<u8> {
+/// `plain` by this encoder; as it is without one.
+pub(crate) fn encoded(coding: &str, plain: &[u8]) -> Vec<u8> {
+    if coding.is_empty() {
+        return plain.to_vec();
+    }
     let level = FlateEncoderParams::from(Level::Default);
     let mut encoder: Box<dyn EncodeV2> = match coding {
         "gzip" => Box::new(GzipEncoder::new(level)),

@@ -25,6 +25,7 @@ mod config_errors;
 mod connections;
 mod coverage;
 mod crashes;
+mod cut_off;
 mod disclosure;
 mod disconnect;
 mod documents;

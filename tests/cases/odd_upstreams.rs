@@ -145,6 +145,26 @@ async fn memory_of_huge_replies_is_given_back() {
 }
 
 #[tokio::test]
+async fn what_is_neither_an_answer_nor_an_error_is_named() {
+    let raw = |head: &str| Answer::raw(format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n"));
+    for (head, code, expected) in [
+        ("304 Not Modified", "502", "304, Not Modified, which is no answer"),
+        ("300 Choices", "502", "300, which is neither an answer nor an error"),
+        ("300 Choices\r\nLocation: /x", "upstream_redirect", "300, a redirect"),
+        ("302 Found\r\nLocation: /x", "upstream_redirect", "`/x` on the same server"),
+        ("101 Switching Protocols", "upstream_unreachable", "switched protocols (101)"),
+        ("200 OK\r\nContent-Length: 5", "upstream_unreachable", "two content lengths"),
+        ("100 Continue", "upstream_unreachable", "broke the connection"),
+    ] {
+        for stream in [false, true] {
+            let reply = asked(raw(head), stream).await.expect_status(502);
+            assert_eq!(reply.error()["code"], code, "{head}: {}", reply.text());
+            assert!(message(&reply).contains(expected), "{head}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_status_that_http_does_not_have_is_not_passed_on() {
     for stream in [false, true] {
         let answer = Answer::raw("HTTP/1.1 999 Odd\r\ncontent-length: 2\r\n\r\n{}");

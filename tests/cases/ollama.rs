@@ -163,11 +163,9 @@ async fn thinking_is_kept_out_of_the_text_wherever_it_hides() {
 
 #[tokio::test]
 async fn finish_reasons_are_openais() {
-    for (answer, expected) in [
-        (Answer::default(), "stop"),
-        (Answer::default().finish_reason("length"), "length"),
-        (Answer::default().finish_reason("load"), "stop"),
-    ] {
+    for (answer, expected) in
+        [(Answer::default(), "stop"), (Answer::default().finish_reason("length"), "length")]
+    {
         let upstream = upstream(answer).await;
         let gateway = Gateway::with_config(config(&[ollama(&upstream)])).start().await;
         let reply = gateway.client().chat("gemma").send().await.expect_status(200).json();
@@ -175,6 +173,20 @@ async fn finish_reasons_are_openais() {
         let events = gateway.client().chat("gemma").streaming().send().await.events();
         let finish = |event: &Event| event.json()["choices"][0]["finish_reason"].clone();
         assert!(events.iter().any(|event| finish(event) == expected), "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_finish_reason_is_made_up() {
+    for reason in ["load", "unload", "abort", ""] {
+        let upstream = upstream(Answer::default().finish_reason(reason)).await;
+        let gateway = Gateway::with_config(config(&[ollama(&upstream)])).start().await;
+        let reply = gateway.client().chat("gemma").send().await.expect_status(502);
+        assert_eq!(reply.error()["code"], "incomplete_reply", "{reason}");
+        let events = gateway.client().chat("gemma").streaming().send().await.events();
+        assert!(!events.contains(&Event::Done), "{events:?}");
+        assert_eq!(sse::error(&events).unwrap()["code"], "incomplete_stream", "{reason}");
+        gateway.stop().await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! wrong.
 
 use callgate_tests::config::{config, deployment, openai, with_callbacks, with_param};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, Script, UPSTREAM_KEY, scripted};
+use callgate_tests::{Answer, Gateway, MASTER_KEY, Reply, Script, UPSTREAM_KEY, build, scripted};
 use serde_json::{Value, json};
 
 const FROM_ENVIRONMENT: &str = "sk-environment-5d1e";
@@ -127,5 +127,80 @@ async fn refused_starts_do_not_quote_them() {
     let refused = Gateway::with_config(bad).refused().await;
     for secret in [MASTER_KEY, UPSTREAM_KEY, "hunter2-3e"] {
         assert!(!refused.stderr.contains(secret), "`{secret}` in: {}", refused.stderr);
+    }
+}
+
+const GRANTED: &str = "sk-granted-77aa01";
+
+/// Whatever a call left behind: its answer, the log, the metrics.
+async fn left_behind(gateway: Gateway, replies: &[Reply]) -> String {
+    let mut left = gateway.client().get("/metrics").await.text();
+    for reply in replies {
+        left.push_str(&format!("{:?} {}\n", reply.headers, reply.text()));
+    }
+    let output = gateway.output().clone();
+    left.push_str(&gateway.stop().await);
+    left.push_str(&output.complete().await);
+    left
+}
+
+#[tokio::test]
+async fn what_a_callback_was_given_is_masked_wherever_it_puts_it() {
+    for (settings, statuses) in [
+        (json!({"as_model": "GRANTED"}), [400, 400]),
+        (json!({"as_route": "GRANTED"}), [200, 200]),
+        (json!({}), [200, 200]),
+    ] {
+        let upstream = scripted(Script::default()).await;
+        let grants = json!({"secrets": ["GRANTED"], "read_auth_header": true});
+        let entry = json!({"name": "borrower", "path": build::plugin("borrower"),
+            "settings": settings, "grants": grants});
+        let mut config = with_callbacks(&[openai(&upstream)], &json!([entry]));
+        // Without a master key any key is a client's own.
+        config["general_settings"] = json!({});
+        let gateway = Gateway::with_config(config).env("GRANTED", GRANTED).start().await;
+        let mut replies = Vec::new();
+        for (stream, status) in [false, true].into_iter().zip(statuses) {
+            let request = gateway.client().without_key().chat("gpt").set("stream", stream);
+            let request = request.header("authorization", &format!("Bearer {FROM_CLIENT}"));
+            replies.push(request.send().await.expect_status(status));
+        }
+        let line = gateway.log().containing("passed on").await;
+        assert!(line.text.contains(r#""detail":"***""#), "{}", line.text);
+        let left = left_behind(gateway, &replies).await;
+        for secret in [GRANTED, FROM_CLIENT] {
+            let line = left.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{settings}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_names_is_masked_in_calls_that_succeed_too() {
+    let upstream = scripted(Script::default()).await;
+    let models = [deployment("any-*", "openai/*", &upstream.openai_base()), openai(&upstream)];
+    let gateway = Gateway::with_config(config(&models)).start().await;
+    let mut replies = Vec::new();
+    for stream in [false, true] {
+        for secret in [MASTER_KEY, UPSTREAM_KEY] {
+            let request = gateway.client().chat("gpt").set("stream", stream);
+            let request = request.header("x-litellm-call-id", &format!("call-{secret}"));
+            let reply = request.send().await.expect_status(200);
+            assert_eq!(reply.header("x-litellm-call-id").len(), 36, "an id of its own");
+            replies.push(reply);
+            let request = gateway.client().chat(&format!("any-{secret}")).set("stream", stream);
+            let mut reply = request.send().await.expect_status(200);
+            // A client gets its own word back as the model's name.
+            reply.body = Vec::new().into();
+            replies.push(reply);
+        }
+    }
+    let path = format!("/engines/any-{UPSTREAM_KEY}/chat/completions");
+    let call = json!({"messages": []}).to_string();
+    let _ = gateway.client().request("POST", &path).body(call).send().await.expect_status(200);
+    let left = left_behind(gateway, &replies).await;
+    for secret in [MASTER_KEY, UPSTREAM_KEY] {
+        let line = left.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None);
     }
 }

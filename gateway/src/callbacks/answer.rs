@@ -3,7 +3,7 @@
 use crate::{
     call::set_header,
     failure::Failure,
-    json::{Scanner, json_text, slices},
+    json::{Scanner, halves::without_halves, json_text, slices},
     provider::Usage,
 };
 use bytes::Bytes;
@@ -167,7 +167,7 @@ fn read_text(json: &[u8]) -> Option<String> {
             slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
         return Some(parts.collect());
     }
-    serde_json::from_slice(json).ok()
+    serde_json::from_slice(&without_halves(json)).ok()
 }
 
 impl Chunk {

@@ -9,13 +9,15 @@ use crate::{
     config::Grants,
     credentials::is_credential,
     deployments::Deployments,
+    secret::Masking,
 };
+use http::HeaderValue;
 use plugin_api::{
     EditError, Endpoint, FACTS, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
     limits,
 };
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 /// What a hook gave beside its verdict.
 #[derive(Debug, Default)]
@@ -36,8 +38,8 @@ pub(super) struct Scope<'a> {
     place: usize,
     /// `on_llm_start`: later, what is sent is sent.
     starting: bool,
-    /// What the operator grants it.
-    grants: Option<&'a Grants>,
+    /// What the operator grants it, and what masks what it was given.
+    grants: Option<(&'a Grants, &'a Masking)>,
     given: Given,
     undo: Undo,
 }
@@ -75,16 +77,32 @@ impl<'a> Scope<'a> {
     }
 
     /// With what the operator grants the callback.
-    pub(super) fn with_grants(mut self, grants: &'a Grants) -> Self {
+    pub(super) fn with_grants(mut self, grants: (&'a Grants, &'a Masking)) -> Self {
         self.grants = Some(grants);
         self
     }
 
     /// Credentials are not a callback's business, unless the config grants them: it knows the
     /// caller by `key_id`.
-    fn masked(&self, name: &str) -> Option<&'static str> {
-        let granted = self.grants.is_some_and(|grants| grants.read_auth_header);
-        (!granted && is_credential(name, self.call.key_header.as_ref())).then_some("***")
+    fn shown<'v>(&self, name: &str, value: &'v HeaderValue) -> Option<&'v str> {
+        let value = value.to_str().ok();
+        if !is_credential(name, self.call.key_header.as_ref()) {
+            return value;
+        }
+        let (_, masking) = self.grants.filter(|(grants, _)| grants.read_auth_header).unzip();
+        let Some(masking) = masking else { return Some("***") };
+        // It may read it. What it says and passes on, others read.
+        masking.learn_header(name, value?);
+        value
+    }
+
+    /// A text that goes to other callbacks, without what this one was given.
+    fn passed_on<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let given = |grants: &Grants| grants.read_auth_header || !grants.secrets.is_empty();
+        match self.grants {
+            Some((grants, masking)) if given(grants) => masking.mask(text),
+            _ => Cow::Borrowed(text),
+        }
     }
 
     /// What the gateway itself knows of the call. `view::call` names these for plugins.
@@ -175,7 +193,7 @@ impl CallAccess for Scope<'_> {
     }
 
     fn set_route(&mut self, route: Route<'_>) -> Edited {
-        let (deployments, grants) = (self.deployments, self.grants);
+        let (deployments, grants) = (self.deployments, self.grants.map(|(grants, _)| grants));
         self.edit(|call| call.set_route(route, deployments, grants))
     }
 
@@ -188,8 +206,7 @@ impl CallAccess for Scope<'_> {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        let value = self.call.headers.get(name)?;
-        self.masked(name).or_else(|| value.to_str().ok())
+        self.shown(name, self.call.headers.get(name)?)
     }
 
     fn header_count(&self) -> usize {
@@ -198,7 +215,7 @@ impl CallAccess for Scope<'_> {
 
     fn header_at(&self, index: usize) -> Option<(&str, &str)> {
         let (name, value) = self.call.headers.iter().nth(index)?;
-        Some((name.as_str(), self.masked(name.as_str()).or_else(|| value.to_str().ok())?))
+        Some((name.as_str(), self.shown(name.as_str(), value)?))
     }
 
     fn param(&self, path: &str) -> Option<&str> {
@@ -272,7 +289,8 @@ impl CallAccess for Scope<'_> {
         if key.starts_with(FACTS) {
             return Err(EditError::NotAllowed);
         }
-        self.jot(|call, _| call.set_metadata(key, value))
+        let value = self.passed_on(value);
+        self.jot(|call, _| call.set_metadata(key, &value))
     }
 
     fn local(&self) -> &[u8] {

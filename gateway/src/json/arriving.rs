@@ -61,6 +61,11 @@ impl Arriving {
         }
     }
 
+    /// The same for what an upstream says.
+    pub(crate) fn of_upstream(length: Option<usize>) -> Self {
+        Self { scanner: Scanner::of_upstream(), ..Self::announced(length) }
+    }
+
     pub(crate) fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
         self.len += chunk.len();
         if self.pages.is_none() && self.len > SMALL {

@@ -11,6 +11,7 @@ mod stops;
 
 use super::passed;
 use blocks::Blocks;
+use escape::{ALONE, Halves};
 use number::Number;
 use std::ops::Range;
 use stops::Stops;
@@ -39,6 +40,15 @@ pub(crate) struct Member {
 pub(crate) struct ScanError {
     pub(crate) expected: &'static str,
     pub(crate) offset: usize,
+}
+
+impl ScanError {
+    const END: &str = "unexpected end";
+
+    /// Whether nothing is wrong with what came: more of it was to come.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.expected == Self::END
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +89,8 @@ pub(crate) struct Scanner {
     name_escaped: bool,
     /// A `\uD8xx` was read, its other half has to follow.
     high_surrogate: bool,
+    /// Values may have halves of surrogate pairs, and whether one was met.
+    halves: Halves,
     /// The start of a character whose rest is in the next chunk.
     partial: ([u8; 4], usize),
     /// The name of the member whose value comes next.
@@ -96,6 +108,7 @@ impl Scanner {
             in_key: false,
             name_escaped: false,
             high_surrogate: false,
+            halves: Halves::Refused,
             partial: ([0; 4], 0),
             name: 0..0,
             members: Vec::with_capacity(12),
@@ -109,6 +122,13 @@ impl Scanner {
         scanner.finish()
     }
 
+    /// Whether an upstream's JSON ends too soon, and nothing else is wrong with it.
+    pub(crate) fn is_cut(bytes: &[u8]) -> bool {
+        let mut scanner = Self::of_upstream();
+        let scanned = scanner.feed(bytes).and_then(|()| scanner.finish());
+        scanned.is_err_and(|error| error.is_cut())
+    }
+
     /// Scans the next bytes.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
         passed::add(chunk.len());
@@ -120,15 +140,11 @@ impl Scanner {
 
     /// Ends the document.
     pub(crate) fn finish(mut self) -> Result<Vec<Member>, ScanError> {
+        if self.depth > 0 || self.partial.1 > 0 {
+            return Err(self.fail(ScanError::END, 0));
+        }
         self.end_number(0)?;
-        if self.partial.1 > 0 {
-            return Err(self.fail("invalid UTF-8", 0));
-        }
-        if self.state == State::End {
-            Ok(self.members)
-        } else {
-            Err(self.fail("unexpected end", 0))
-        }
+        if self.state == State::End { Ok(self.members) } else { Err(self.fail(ScanError::END, 0)) }
     }
 
     #[cold]
@@ -315,7 +331,7 @@ impl Scanner {
         mut at: usize,
     ) -> Result<usize, ScanError> {
         if self.high_surrogate && chunk.get(at) != Some(&b'\\') {
-            return Err(self.fail("expected the second half of a surrogate pair", at));
+            self.half(ALONE, at)?;
         }
         loop {
             // Names and the halves of a surrogate pair are looked at escape by escape.

@@ -1,7 +1,10 @@
 //! A stream in place of a JSON reply: what its chunks say, put together into a completion. From the
 //! bytes they have, for a tree would cost many times what came.
 
-use super::{AnswerFault, Asked, ChunkSink, Dialect, Echo, Translated, openai, said::read_error};
+use super::{
+    AnswerFault, Asked, ChunkSink, Dialect, Echo, StreamTranslator, Translated, openai,
+    said::read_error,
+};
 use crate::json::{json_text, slices};
 use std::collections::BTreeMap;
 
@@ -10,28 +13,77 @@ use std::collections::BTreeMap;
 const MAX_NODES: usize = 64 * 1024;
 const MAX_MEMBERS: usize = 1024;
 
-/// What a body comes to that is no JSON object. `Other` when it is no stream either.
-pub(crate) fn put_together(
-    dialect: &dyn Dialect,
-    body: &[u8],
-    echo: &Echo,
+/// What a body comes to that is no JSON object, as it arrives.
+pub(crate) struct Together<'a> {
+    dialect: &'a dyn Dialect,
+    echo: &'a Echo,
     choices: u64,
-) -> Result<Translated, AnswerFault> {
-    if let Some(error) = read_error(body) {
-        return Err(AnswerFault::Upstream(error));
+    /// Boxed: it is seldom, and every call would carry it.
+    begun: Option<Box<Begun>>,
+}
+
+struct Begun {
+    stream: Box<dyn StreamTranslator>,
+    whole: Whole,
+    fault: Option<AnswerFault>,
+}
+
+impl<'a> Together<'a> {
+    pub(crate) fn new(dialect: &'a dyn Dialect, echo: &'a Echo, choices: u64) -> Self {
+        Self { dialect, echo, choices, begun: None }
     }
-    let mut stream = dialect.stream(echo, Asked { usage: true, choices });
-    let mut whole = Whole::default();
-    let mut pushed = stream.push(body, &mut whole);
-    if pushed.is_ok() && !stream.complete() {
-        pushed = stream.close(&mut whole);
+
+    /// Takes the next piece. Whether that was all: streams have an end of their own, and some servers
+    /// leave the connection open behind it.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
+        let begun = self.begun.get_or_insert_with(|| {
+            let asked = Asked { usage: true, choices: self.choices };
+            let stream = self.dialect.stream(self.echo, asked);
+            Box::new(Begun { stream, whole: Whole::default(), fault: None })
+        });
+        let Begun { stream, whole, fault } = &mut **begun;
+        if fault.is_none() {
+            *fault = stream.push(piece, whole).err();
+        }
+        match fault {
+            // What it is instead, the rest may say.
+            Some(AnswerFault::Other(_)) => false,
+            Some(AnswerFault::Malformed(_)) => stream.events() > 0,
+            Some(_) => true,
+            None => stream.complete(),
+        }
     }
-    pushed.map_err(|fault| match fault {
-        AnswerFault::Malformed(_) if stream.events() == 0 => AnswerFault::Other("no stream"),
-        fault => fault,
-    })?;
-    let body = whole.completion(echo)?;
-    Ok(Translated { body: [body.into()].into(), usage: stream.usage() })
+
+    /// Whether it was taken for a stream as it came.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// The completion. `body` is all that came. `Other` when it is no stream either.
+    pub(crate) fn finish(mut self, body: &[u8]) -> Result<Translated, AnswerFault> {
+        if let Some(error) = read_error(body) {
+            return Err(AnswerFault::Upstream(error));
+        }
+        if self.begun.is_none() {
+            self.push(body);
+        }
+        let Some(begun) = self.begun else {
+            return Err(AnswerFault::Other(openai::NO_COMPLETION));
+        };
+        let Begun { mut stream, mut whole, mut fault } = *begun;
+        if fault.is_none() && !stream.complete() {
+            fault = stream.close(&mut whole).err();
+        }
+        match fault {
+            Some(AnswerFault::Malformed(_)) if stream.events() == 0 => {
+                return Err(AnswerFault::Other("no stream"));
+            }
+            Some(fault) => return Err(fault),
+            None => {}
+        }
+        let body = whole.completion(self.echo)?;
+        Ok(Translated { body: [body.into()].into(), usage: stream.usage() })
+    }
 }
 
 /// The completion so far.
@@ -266,7 +318,7 @@ mod tests {
 
     fn completion(dialect: &dyn Dialect, body: &str) -> Result<(Value, Option<u64>), AnswerFault> {
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
-        let translated = put_together(dialect, body.as_bytes(), &echo, 1)?;
+        let translated = Together::new(dialect, &echo, 1).finish(body.as_bytes())?;
         let body = translated.body.concat();
         let usage = translated.usage.map(|usage| usage.total_tokens);
         Ok((serde_json::from_slice(&body).expect("JSON"), usage))
@@ -276,7 +328,7 @@ mod tests {
     fn as_many_choices_come_as_were_asked_for_and_reasons_are_said_once() {
         let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
-        let fault = put_together(&OpenAi, end.as_bytes(), &echo, 2).err();
+        let fault = Together::new(&OpenAi, &echo, 2).finish(end.as_bytes()).err();
         assert!(matches!(fault, Some(AnswerFault::Incomplete(_))), "{fault:?}");
         let (whole, _) = completion(&OpenAi, &end.repeat(2)).unwrap();
         assert_eq!(whole["choices"][0]["finish_reason"], "stop");
@@ -326,10 +378,38 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_all_there_at_its_own_end() {
+        let said =
+            "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
+        let line = "{\"message\":{\"content\":\"a\"},\"done\":false}\n";
+        let last = "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
+        let error = "data: {\"error\":\"words\"}\n";
+        let open = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":null}]}\n\n";
+        for (dialect, before, end) in [
+            (&OpenAi as &dyn Dialect, said, "data: [DONE]\n"),
+            (&OpenAi, said, error),
+            (&OpenAi, open, "data: [DONE]\n"),
+            (&Ollama, line, last),
+            (&Ollama, line, "{\"error\":\"words\"}\n"),
+        ] {
+            let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+            for size in [1, 7, 1000] {
+                let mut together = Together::new(dialect, &echo, 1);
+                assert!(before.as_bytes().chunks(size).all(|piece| !together.push(piece)));
+                let ends: Vec<_> =
+                    end.as_bytes().chunks(size).map(|piece| together.push(piece)).collect();
+                assert_eq!(ends.iter().position(|over| *over), Some(ends.len() - 1), "{end}");
+            }
+        }
+        let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+        assert!(!Together::new(&OpenAi, &echo, 1).push(b"<html>"));
+    }
+
+    #[test]
     fn lines_of_ollama_come_to_a_completion() {
         let lines = concat!(
             "{\"message\":{\"content\":\"a\"},\"done\":false}\n",
-            "{\"message\":{\"content\":\"b\"},\"done\":true,\"eval_count\":3}\n"
+            "{\"message\":{\"content\":\"b\"},\"done\":true,\"done_reason\":\"stop\",\"eval_count\":3}\n"
         );
         let (found, usage) = completion(&Ollama, lines).unwrap();
         assert_eq!(found["choices"][0]["message"], json!({"role": "assistant", "content": "ab"}));
@@ -347,7 +427,8 @@ mod tests {
             ("data: {\"error\":{\"message\":\"words\"}}\n\n", "words"),
             ("[{\"error\":{\"message\":\"words\"}}]", "words"),
             ("<html>", "Other"),
-            ("{\"choices\":[", "Other"),
+            ("{\"choices\":[", "Incomplete"),
+            ("{\"choices\":]", "Other"),
             ("data: {\"x\":1}\n\ndata: [DONE]\n\n", "Incomplete"),
         ] {
             let fault = format!("{:?}", completion(&OpenAi, body).unwrap_err());
@@ -362,7 +443,7 @@ mod tests {
         let (whole, _) = completion(&OpenAi, &(piece.repeat(50_000) + done)).unwrap();
         assert_eq!(whole["choices"][0]["message"]["content"], "ab".repeat(50_000));
         let line = "{\"message\":{\"content\":\"ab\"},\"done\":false}\n";
-        let lines = line.repeat(50_000) + "{\"message\":{\"content\":\"\"},\"done\":true}\n";
+        let lines = line.repeat(50_000) + "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
         let (whole, _) = completion(&Ollama, &lines).unwrap();
         assert_eq!(whole["choices"][0]["message"]["content"], "ab".repeat(50_000));
     }

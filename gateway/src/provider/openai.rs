@@ -86,6 +86,9 @@ fn judge<'a>(
     }
 }
 
+/// What is missing of JSON that ends too soon.
+pub(crate) const CUT_JSON: &str = "its JSON ends too soon";
+
 pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
 
 /// The error that JSON is which is no completion; `otherwise` where it is none either.

@@ -4,10 +4,13 @@
 //! The texts are whole: they are masked and cut where a failure leaves the gateway
 //! (`server::disclosure`), for a cut made here could leave half a key that no mask knows.
 
+mod cut;
+mod framed;
 mod markup;
 mod shape;
 
 use super::UpstreamError;
+use crate::json::Scanner;
 use serde_json::value::RawValue;
 use shape::Shape;
 
@@ -32,6 +35,9 @@ const MESSAGES: [&str; 11] = [
     "title",
 ];
 
+/// More of a page is decoration.
+const PAGE: usize = 512;
+
 /// More of a body that has no known shape helps nobody.
 const PLAIN: usize = 16 * 1024;
 
@@ -49,9 +55,15 @@ pub(crate) fn error_in(json: &RawValue) -> Option<UpstreamError> {
     (!said.message.is_empty()).then_some(said)
 }
 
-/// What the body of an error status says: an error object, else its text.
+/// What the body of an error status says: an error object, one in an event or a line of a stream, one
+/// that is cut off, else its text.
 pub(crate) fn read_status(status: u16, body: &[u8]) -> UpstreamError {
-    read_error(body).unwrap_or_else(|| UpstreamError {
+    let said = read_error(body).or_else(|| framed::read(body)).or_else(|| {
+        let text = String::from_utf8_lossy(body);
+        let said = read_error(&cut::completed(text.trim_start_matches('\u{feff}').as_bytes())?)?;
+        Some(UpstreamError { message: format!("{} [cut off]", said.message), ..said })
+    });
+    said.unwrap_or_else(|| UpstreamError {
         message: plain_message(status, body),
         ..UpstreamError::default()
     })
@@ -155,12 +167,16 @@ fn plain_message(status: u16, body: &[u8]) -> String {
     if trimmed.is_empty() {
         return format!("the upstream answered {status} with an empty body");
     }
+    if trimmed.starts_with(['{', '[']) && Scanner::is_cut(trimmed.as_bytes()) {
+        return format!("the upstream answered {status} with an error that is cut off");
+    }
     let odd = |c: &char| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace());
     if trimmed.chars().take(512).filter(odd).count() > 16 {
         return format!("the upstream answered {status} with a body that is not text");
     }
     let line = if trimmed.starts_with('<') {
-        markup::text(trimmed)
+        let words = markup::text(trimmed);
+        words[..words.floor_char_boundary(PAGE)].to_owned()
     } else {
         // Written anew, so that no escape hides what a mask would know.
         let json = serde_json::from_str::<&RawValue>(trimmed);

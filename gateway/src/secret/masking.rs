@@ -8,10 +8,12 @@
 mod forms;
 mod half;
 mod kind;
+mod learned;
 
 use half::Half;
 pub(crate) use kind::names_a_secret;
 use kind::{Strength, tokens_in_header, tokens_in_path};
+use learned::Learned;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, sync::Arc};
@@ -78,10 +80,15 @@ impl Secrets {
         }
     }
 
-    /// How they are looked for.
+    /// Replaces them.
     pub(crate) fn masking(self) -> Masking {
+        Masking { search: self.search(), learned: Arc::default() }
+    }
+
+    /// How they are looked for.
+    fn search(self) -> Option<Arc<Search>> {
         if self.0.is_empty() {
-            return Masking::default();
+            return None;
         }
         let Self(whole, halves) = self;
         let (patterns, strengths): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
@@ -97,13 +104,16 @@ impl Secrets {
             .map(|(strength, text)| (strength == Strength::Word).then_some(text))
             .collect();
         // Only patterns of gigabytes have no automaton.
-        Masking(search.ok().map(|search| Arc::new(Search { search, words, halves })))
+        search.ok().map(|search| Arc::new(Search { search, words, halves }))
     }
 }
 
-/// Replaces secrets in texts, in time linear in their length.
+/// Replaces secrets in texts, in time linear in their length. A clone knows what the others learn.
 #[derive(Clone, Default)]
-pub(crate) struct Masking(Option<Arc<Search>>);
+pub(crate) struct Masking {
+    search: Option<Arc<Search>>,
+    learned: Arc<Learned>,
+}
 
 struct Search {
     search: AhoCorasick,
@@ -115,16 +125,27 @@ struct Search {
 
 impl Masking {
     pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Some(search) = &self.0 else { return Cow::Borrowed(text) };
         // Most headers that are passed on are shorter than any secret.
-        if text.len() < kind::SHORTEST || !search.search.is_match(text) {
+        if text.len() < kind::SHORTEST {
             return Cow::Borrowed(text);
         }
-        let places = search.places(text);
-        if places.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        Cow::Owned(without(text, &places))
+        let masked = self.search.as_ref().and_then(|search| search.masked(text));
+        self.learned.mask(masked.map_or(Cow::Borrowed(text), Cow::Owned))
+    }
+
+    /// From now on masks this too: a callback was given it.
+    pub(crate) fn learn(&self, secret: &str) {
+        let mut secrets = Secrets::default();
+        secrets.add(secret);
+        self.learned.given(secret, secrets);
+    }
+
+    /// From now on, and as long as no more of them come than can be kept, masks what is secret in a
+    /// client's header, unless it is known already.
+    pub(crate) fn learn_header(&self, name: &str, value: &str) {
+        let mut secrets = Secrets::default();
+        secrets.add_header(name, value);
+        self.learned.recent(value, secrets);
     }
 
     pub(crate) fn mask_in_place(&self, text: &mut String) {
@@ -135,6 +156,18 @@ impl Masking {
 }
 
 impl Search {
+    /// The text without secrets, if it has any.
+    fn masked(&self, text: &str) -> Option<String> {
+        if !self.search.is_match(text) {
+            return None;
+        }
+        let places = self.places(text);
+        if places.is_empty() {
+            return None;
+        }
+        Some(without(text, &places))
+    }
+
     /// What goes for this match, if anything does.
     fn place(&self, text: &str, pattern: usize, found: Range<usize>) -> Option<Range<usize>> {
         match self.words.get(pattern) {

@@ -78,6 +78,22 @@ impl Record {
         self.took.unwrap_or_else(|| self.accepted.elapsed())
     }
 
+    /// A path of the gateway's own is no secret.
+    fn path<'t>(&'t self, app: &App) -> Cow<'t, str> {
+        match &self.path {
+            Cow::Borrowed(path) => Cow::Borrowed(path),
+            Cow::Owned(path) => named(app, path),
+        }
+    }
+
+    /// A model's name: neither are those of the config.
+    fn model<'t>(&'t self, app: &App, name: &'t str) -> Cow<'t, str> {
+        match &self.deployment {
+            Some(it) if *it.model_name == *name || *it.upstream_model == *name => shortened(name),
+            _ => named(app, name),
+        }
+    }
+
     fn count(&self, app: &App, (status, outcome): (u16, Outcome), duration: Duration) {
         app.metrics.ended(&Ended {
             model: &self.requested_model,
@@ -113,20 +129,15 @@ impl Record {
         line: &mut Fields<'_>,
     ) {
         let deployment = self.deployment.as_deref();
-        // The names of a call that went well are those of the config.
-        let named = |text| match outcome {
-            Outcome::Ok => shortened(text),
-            _ => named(app, text),
-        };
         line.number(key!("status"), status.into());
         line.text(key!("outcome"), outcome.name());
-        line.text(key!("call.id"), &named(&self.id));
+        line.text(key!("call.id"), &named(app, &self.id));
         line.maybe_text(key!("client.address"), self.client.as_deref());
         line.maybe_text(key!("key.id"), self.admitted.then_some(&*app.key_id));
-        line.text(key!("path"), &named(&self.path));
-        line.text(key!("model.requested"), &named(&self.requested_model));
+        line.text(key!("path"), &self.path(app));
+        line.text(key!("model.requested"), &self.model(app, &self.requested_model));
         line.maybe_text(key!("deployment.id"), deployment.map(|it| &*it.id));
-        line.text(key!("deployment.model"), &named(&self.upstream_model));
+        line.text(key!("deployment.model"), &self.model(app, &self.upstream_model));
         line.text(key!("provider"), deployment.map_or("", |it| &*it.label));
         line.truth(key!("stream"), self.stream);
         line.millis(key!("duration_ms"), took);

@@ -29,6 +29,8 @@ struct Shared {
     cut: AtomicBool,
     /// The current request has been read to its end.
     whole: AtomicBool,
+    /// The client has closed its side of the connection.
+    left: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -132,6 +134,14 @@ impl Alarm {
     /// What the client sends from now on is not of the current request.
     pub(super) fn request_is_whole(&self) {
         self.0.whole.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn client_left(&self) {
+        self.0.left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn client_has_left(&self) -> bool {
+        self.0.left.load(Ordering::Relaxed)
     }
 
     pub(super) fn has_whole_request(&self) -> bool {

@@ -7,7 +7,7 @@ use super::{
     client::ClientAddress,
     completion, error,
     fault::{self, Form},
-    flight::{Flight, refused, shutting_down},
+    flight::{Flight, client_gone, refused, shutting_down},
     outbound::{self, Sent},
     prepared, read,
     relay::{self, Open, Relay, Waits},
@@ -22,7 +22,7 @@ use crate::{
     failure::Failure,
     json::joined,
     offload::{LARGE, offload},
-    provider::{AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead, openai},
+    provider::{AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai},
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;
@@ -34,6 +34,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use tokio::task::yield_now;
+
+/// A call that has taken longer so far may have lost its client.
+const LONG: Duration = Duration::from_millis(1);
+
+/// How often the runtime comes round until everybody who looks for a client's end has seen it.
+const TURNS: usize = 4;
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
 /// `path_model` comes from an Azure-style path, still encoded.
@@ -45,7 +52,7 @@ pub(super) async fn call(
 ) -> Response<AnswerBody> {
     let accepted = Instant::now();
     let (mut head, mut body) = request.into_parts();
-    let id = request::call_id(&head.headers);
+    let id = request::call_id(&app, &head.headers);
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     record.client = client.of_request(&app.trusted_proxies, &head.headers);
     let call = request::accept((&app, &alarm), &mut head, &mut body, path_model, &mut record);
@@ -108,6 +115,9 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         let reply = plugin_api::Reply::Text(text.clone());
         return Box::pin(made(flight, &reply, &sent.echo, sent.asked.usage)).await;
     }
+    if sent.started.saturating_duration_since(flight.record.accepted) > LONG {
+        still_there(&flight.alarm).await?;
+    }
     if let Some((_, _, call)) = flight.parts() {
         call.asked = true;
     }
@@ -119,6 +129,18 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     flight.record.upstream = took;
     let mut answer = answer?;
     json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
+}
+
+/// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left, the
+/// connection says so, or hyper ends this.
+async fn still_there(alarm: &Alarm) -> Result<(), Failure> {
+    for _ in 0..TURNS {
+        yield_now().await;
+        if alarm.client_has_left() {
+            return Err(client_gone());
+        }
+    }
+    Ok(())
 }
 
 /// Sends the request; an answer with an error status is that error. Says how long the upstream took
@@ -277,53 +299,64 @@ async fn json_reply(
     let headers = outbound::answer_headers(&flight.app, sent, &answer.headers);
     let limit = flight.app.limits.max_reply_bytes;
     let end = sent.started.checked_add(sent.timeout);
-    let body = whole_body::read(answer, &flight.alarm, end, limit).await;
+    let mut together = together_of(sent);
+    let waits = (&flight.alarm, end);
+    let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
     let body = body.map_err(|unread| match unread {
         Unread::TooLarge => outbound::too_large(limit, sent),
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
-        Unread::Broken(error) => unreachable(&error, sent),
+        Unread::Broken(error) => fault::broken(&error, Form::Json),
     })?;
-    let (body, usage) = translated(body, answer.status, sent).await?;
+    let (body, usage) = translated(body, together, answer.status, sent).await?;
     flight.record.usage = usage;
     finish_json(flight, body, headers).await
 }
 
 /// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the
-/// worker.
+/// worker, but for a stream, which was passed over as it came.
 async fn translated(
     body: Whole,
+    together: Together<'_>,
     status: u16,
     sent: &Sent,
 ) -> Result<(Bytes, Option<Usage>), Failure> {
-    let work = move |body, sent: &Sent| {
-        let translated = translate(body, status, sent)?;
+    let work = move |body, together: Together<'_>, sent: &Sent| {
+        let translated = translate(body, together, status, sent)?;
         Ok((joined(translated.body), translated.usage))
     };
-    if body.len() <= LARGE {
-        return work(body, sent);
+    if body.len() <= LARGE || together.has_begun() {
+        return work(body, together, sent);
     }
     let sent = sent.clone();
-    offload(move || work(body, &sent)).await?
+    offload(move || work(body, together_of(&sent), &sent)).await?
+}
+
+fn together_of(sent: &Sent) -> Together<'_> {
+    let dialect = sent.target.deployment().provider.dialect;
+    Together::new(dialect, &sent.echo, sent.asked.choices)
 }
 
 /// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape,
 /// or a stream that nobody asked for.
-fn translate(body: Whole, status: u16, sent: &Sent) -> Result<Translated, Failure> {
+fn translate(
+    body: Whole,
+    together: Together<'_>,
+    status: u16,
+    sent: &Sent,
+) -> Result<Translated, Failure> {
     let dialect = sent.target.deployment().provider.dialect;
     let translated = match body {
         Whole::Empty => return Err(outbound::no_completion(status, String::new(), sent)),
         Whole::Json(body) => dialect.reply(body, &sent.echo),
-        Whole::Other(error, body) => {
-            match instead::put_together(dialect, &body, &sent.echo, sent.asked.choices) {
-                Err(AnswerFault::Other(_)) if body.first() == Some(&b'{') => {
-                    return Err(outbound::no_completion(status, error.to_string(), sent));
-                }
-                Err(AnswerFault::Other(_)) => {
-                    return Err(outbound::no_json(status, &body, sent));
-                }
-                put_together => put_together,
+        Whole::Other(error, body) => match together.finish(&body) {
+            Err(AnswerFault::Other(_)) if body.first() == Some(&b'{') => {
+                return Err(outbound::no_completion(status, error.to_string(), sent));
             }
-        }
+            Err(AnswerFault::Other(_)) => {
+                return Err(outbound::no_json(status, &body, sent));
+            }
+            finished => finished,
+        },
     };
     translated.map_err(|fault| fault::failure(fault, Form::Json))
 }
@@ -338,7 +371,7 @@ async fn finish_json(
     let mut reply = Reply::new(200, Some(body), &said);
     flight.answered(200, &mut reply).await?;
     for (name, value) in reply.headers {
-        headers.insert(name, value);
+        headers.insert(name, outbound::without_secrets(&flight.app, value));
     }
     outbound::duration_headers(&mut headers, &flight.record);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -235,6 +235,7 @@ impl<F: Future> Departure<'_, F> {
             self.is_closed = self.closed.as_mut().poll(context).is_ready();
         }
         if self.is_closed {
+            self.connection.alarm.client_left();
             let grace = *self.grace.get_or_insert_with(|| Instant::now() + GRACE);
             let over = self.connection.alarm.poll(grace, context).is_ready();
             return if over { Client::Left } else { Client::Stays };

@@ -1,8 +1,10 @@
 //! What an answer that is none is called: one table for JSON replies and streams.
 
 use crate::{
+    coding::{CodingError, UNSUPPORTED},
     failure::Failure,
     provider::{AnswerFault, UpstreamError as Said},
+    upstream::UpstreamError,
 };
 use plugin_api::FailureKind;
 
@@ -41,6 +43,21 @@ pub(super) fn cut_off(how: &str, form: Form) -> Failure {
     let text = format!("the upstream's answer is incomplete: {how}");
     let code = if form == Form::Stream { "incomplete_stream" } else { "incomplete_reply" };
     Failure::new(form.kind(), 502, text).code(code)
+}
+
+/// The answer's body broke off, or is not coded as its head says.
+pub(super) fn broken(error: &UpstreamError, form: Form) -> Failure {
+    match error {
+        UpstreamError::Coding(error @ CodingError::Unsupported(_)) => undecodable(error, form),
+        UpstreamError::Coding(error) => cut_off(&format!("it has {error}"), form),
+        error => cut_off("the connection to it broke", form).cause(error.to_string()),
+    }
+}
+
+/// An answer that is compressed in a way that is not understood.
+fn undecodable(error: &CodingError, form: Form) -> Failure {
+    let text = format!("the upstream answered with {error}");
+    Failure::new(form.kind(), 502, text).code(UNSUPPORTED)
 }
 
 /// An error under 200: its status is in its code when that is one.

@@ -199,6 +199,15 @@ fn passed_on(
     }
 }
 
+/// A header that a callback made.
+pub(super) fn without_secrets(app: &App, value: HeaderValue) -> HeaderValue {
+    let masked = value.to_str().ok().map(|text| app.masking.mask(text));
+    match masked.as_deref().map(HeaderValue::from_str) {
+        Some(Ok(masked)) => masked,
+        _ => value,
+    }
+}
+
 /// What every answer for `model` from here says.
 fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
     let deployment = target.deployment();
@@ -214,7 +223,7 @@ fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
     }
     // An alias, or a wildcard's match.
     if *model != *deployment.model_name {
-        replace(MODEL_GROUP, model);
+        replace(MODEL_GROUP, &app.masking.mask(model));
     }
     headers
 }
@@ -303,18 +312,17 @@ pub(super) async fn upstream_error(
     sent: &Sent,
 ) -> Failure {
     let status = answer.status;
-    if (300..400).contains(&status) {
-        return redirected(&answer, sent);
+    if let Some(failure) = no_answer(&answer, sent) {
+        return failure;
     }
-    let (mut body, mut undecoded) = (Vec::new(), None);
+    let (mut body, mut broken) = (Vec::new(), None);
     let reading = async {
         while let Some(read) = answer.next().await {
             match read {
                 Ok(bytes) => body.extend_from_slice(&bytes),
-                Err(UpstreamError::Coding(error)) => undecoded = Some(error),
-                Err(_) => break,
+                Err(error) => broken = Some(error),
             }
-            if body.len() > MAX_ERROR_BODY || undecoded.is_some() {
+            if body.len() > MAX_ERROR_BODY || broken.is_some() {
                 break;
             }
         }
@@ -325,9 +333,14 @@ pub(super) async fn upstream_error(
         return shutting_down();
     }
     let mut said = sent.target.deployment().provider.dialect.error(status, &body);
-    if let Some(error) = undecoded.filter(|_| body.is_empty()) {
+    if let Some(error) = broken.filter(|_| body.is_empty()) {
         let label = &sent.target.deployment().label;
-        said.message = format!("`{label}` answered {status} with {error}");
+        said.message = match error {
+            UpstreamError::Coding(error) => format!("`{label}` answered {status} with {error}"),
+            _ => {
+                format!("`{label}` answered {status}, and its connection broke before it said why")
+            }
+        };
     }
     // What is no error's status is not one to pass on.
     let status = if (400..600).contains(&status) { status } else { 502 };
@@ -346,6 +359,31 @@ pub(super) async fn upstream_error(
         }
     }
     failure
+}
+
+/// What is neither an answer nor an error. Of the codes from 300 on, those that lead somewhere are
+/// redirects, and others say so by a `Location`.
+fn no_answer(answer: &Answer, sent: &Sent) -> Option<Failure> {
+    let status = answer.status;
+    match status {
+        301 | 302 | 303 | 307 | 308 => Some(redirected(answer, sent)),
+        300 | 305 | 306 | 309..400 if answer.headers.get("location").is_some() => {
+            Some(redirected(answer, sent))
+        }
+        304 => Some(no_meaning("Not Modified, which is no answer to a call", status, sent)),
+        300..400 => Some(no_meaning("which is neither an answer nor an error", status, sent)),
+        _ => None,
+    }
+}
+
+fn no_meaning(what: &str, status: u16, sent: &Sent) -> Failure {
+    let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
+    let text = format!(
+        "`{label}` for model `{model}` answered {status}, {what}; is its base URL right, and does a \
+         cache or proxy stand before it?"
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+        .cause(format!("asked at {}", sent.target.api_base()))
 }
 
 /// Redirects are never followed: what was meant for one server must not go to another. Only a

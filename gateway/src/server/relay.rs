@@ -15,15 +15,13 @@ use super::{
     fault::{self, Form},
     flight::{Flight, shutting_down},
     outbound,
-    unreachable::undecodable,
 };
 use crate::{
     callbacks::{Chunk, Streamed},
-    coding::CodingError,
     failure::Failure,
     offload::LARGE,
     provider::{ChunkSink as _, StreamTranslator},
-    upstream::{Answer, UpstreamError},
+    upstream::Answer,
 };
 use axum::{
     body::Body,
@@ -248,7 +246,7 @@ impl Relay {
         loop {
             let next_bytes = match &next {
                 Some(Ok(bytes)) => Some(bytes),
-                Some(Err(error)) => return Err(broken(error)),
+                Some(Err(error)) => return Err(fault::broken(error, Form::Stream)),
                 None => None,
             };
             if beside::is_large(&**translator, next_bytes) {
@@ -412,17 +410,4 @@ fn release(mut answer: Answer) {
     tokio::spawn(async move {
         let _ = tokio::time::timeout(RELEASE_TIME, answer.next()).await;
     });
-}
-
-fn broken(error: &UpstreamError) -> Failure {
-    match error {
-        UpstreamError::Coding(error @ CodingError::Unsupported(_)) => {
-            return undecodable(error, "the upstream");
-        }
-        UpstreamError::Coding(error) => {
-            return fault::cut_off(&format!("it has {error}"), Form::Stream);
-        }
-        _ => {}
-    }
-    fault::cut_off("the connection to it broke", Form::Stream).cause(error.to_string())
 }

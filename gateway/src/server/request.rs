@@ -4,6 +4,7 @@ use super::{RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held,
 use crate::{
     app::App,
     call::{Accepted, Call},
+    credentials::sent_keys,
     failure::Failure,
     json::{Body, check_case, check_names, walk},
 };
@@ -63,13 +64,21 @@ pub(super) async fn accept(
     Ok((call, held))
 }
 
-/// The client's id for the call when it is a sane one, else a new one.
-pub(super) fn call_id(headers: &HeaderMap) -> String {
+/// The client's id for the call when it is a sane one, else a new one. One that holds a secret is none:
+/// the id is in the log, in the answer and in the hands of callbacks.
+pub(super) fn call_id(app: &App, headers: &HeaderMap) -> String {
+    let tells = |id: &str| {
+        let mut keys = sent_keys(headers, app.key_header.as_ref());
+        app.masking.mask(id) != id || keys.any(|key| key.len() >= 8 && id.contains(key))
+    };
+    sane_id(headers).filter(|id| !tells(id)).map_or_else(new_id, str::to_owned)
+}
+
+fn sane_id(headers: &HeaderMap) -> Option<&str> {
     let sane = |id: &&str| {
         !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    let sent = headers.get(CALL_ID).and_then(|id| id.to_str().ok()).filter(sane);
-    sent.map_or_else(new_id, str::to_owned)
+    headers.get(CALL_ID).and_then(|id| id.to_str().ok()).filter(sane)
 }
 
 /// A random UUID of version 4. An id, not a secret: it needs to be unique, not unguessable.
@@ -259,7 +268,7 @@ mod tests {
         for (sent, echoed) in [("abc-1", true), ("", false), ("a b", false), (&*long, false)] {
             let mut headers = HeaderMap::new();
             headers.insert("x-litellm-call-id", sent.parse().unwrap());
-            assert_eq!(call_id(&headers) == sent, echoed, "{sent}");
+            assert_eq!(sane_id(&headers) == Some(sent), echoed, "{sent}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! No answer came: the true cause in words. The client learns what happened, of which provider and
 //! model, and what to do; addresses and the system's words are for the log.
 
-use super::outbound::Sent;
+use super::{
+    fault::{self, Form},
+    outbound::Sent,
+};
 use crate::{
-    coding::{CodingError, UNSUPPORTED},
     failure::Failure,
     upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError},
 };
@@ -28,7 +30,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     let late =
         |text| Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause(""));
     let text = match error {
-        UpstreamError::Coding(error) => return undecodable(error, &who).cause(cause("")),
+        UpstreamError::Coding(_) => return fault::broken(error, Form::Json),
         UpstreamError::Timeout(limit) => {
             let settings = match sent.first_content {
                 Some(_) => "`first_content_timeout` in the config sets",
@@ -45,6 +47,11 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
                 "cannot reach {who}: {phase} took longer than {limit} s, the limit for \
                  connecting; is its base URL right, and does it speak what its scheme says?"
             ));
+        }
+        error if let Some(what) = error.not_taken() => {
+            format!(
+                "{who} answered with something that is not HTTP/1.1 as it is taken here: {what}"
+            )
         }
         UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
             "{who} answered with something that is not HTTP/1.1; is its base URL right, with the \
@@ -74,16 +81,6 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
         .code("upstream_unreachable")
         .cause(cause(""))
-}
-
-/// An answer that is compressed in a way that is not understood, or broken.
-pub(super) fn undecodable(error: &CodingError, who: &str) -> Failure {
-    let code = match error {
-        CodingError::Unsupported(_) => UNSUPPORTED,
-        _ => "upstream_unreachable",
-    };
-    let text = format!("{who} answered with {error}");
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text).code(code)
 }
 
 /// The limit is the gateway's own: nothing is known of the upstream.

@@ -30,18 +30,20 @@ pub(super) enum Whole {
     Other(BodyError, Bytes),
 }
 
+/// Reads a body to its end. What may be a stream is shown to `is_all` as it comes, which says where it
+/// ends: its connection may stay open.
 pub(super) async fn read(
     answer: &mut Answer,
-    alarm: &Alarm,
-    end: Option<Instant>,
+    (alarm, end): (&Alarm, Option<Instant>),
     limit: usize,
+    mut is_all: impl FnMut(&[u8]) -> bool,
 ) -> Result<Whole, Unread> {
     let announced = answer.announced();
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Unread::TooLarge);
     }
     let mut gathered = Gathered::new(announced.and_then(|length| usize::try_from(length).ok()));
-    let (mut length, mut at_a_stretch) = (0, 0);
+    let (mut length, mut at_a_stretch, mut may_stream) = (0, 0, None);
     while let Some(next) = alarm.until(end, answer.next()).await.ok_or(Unread::TooLate)? {
         let piece = next.map_err(Unread::Broken)?;
         length += piece.len();
@@ -49,6 +51,13 @@ pub(super) async fn read(
             return Err(Unread::TooLarge);
         }
         gathered.add(&piece);
+        // One whose length is known needs no other end.
+        if announced.is_none()
+            && *may_stream.get_or_insert_with(|| is_stream(answer, &piece))
+            && is_all(&piece)
+        {
+            break;
+        }
         at_a_stretch += piece.len();
         // What arrives as fast as it is read would keep all other calls of this thread waiting.
         if at_a_stretch > STRETCH {
@@ -57,6 +66,15 @@ pub(super) async fn read(
         }
     }
     Ok(gathered.finish())
+}
+
+/// Whether an answer may be a stream, by its type and its first bytes.
+fn is_stream(answer: &Answer, first: &[u8]) -> bool {
+    let says = |kind: &str| {
+        let content = answer.headers.get("content-type").unwrap_or_default();
+        memchr::memmem::find(&content.to_ascii_lowercase(), kind.as_bytes()).is_some()
+    };
+    first.trim_ascii_start().first() != Some(&b'{') || says("ndjson") || says("event-stream")
 }
 
 #[derive(Debug)]
@@ -78,7 +96,7 @@ impl Whole {
 impl Gathered {
     /// `length`: how long it is said to become.
     fn new(length: Option<usize>) -> Self {
-        Self { leading: Leading::default(), arriving: Arriving::announced(length) }
+        Self { leading: Leading::default(), arriving: Arriving::of_upstream(length) }
     }
 
     /// What is no JSON is gathered too: what it is instead is said in the end.

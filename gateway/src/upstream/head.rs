@@ -76,7 +76,7 @@ impl Arriving {
             let Some(head) = parse(buffer)? else { break };
             (self.searched, self.parsed) = (0, 0);
             match head.status {
-                101 => return Err(invalid("it switched protocols without being asked")),
+                101 => return Err(invalid("it switched protocols (101) without being asked")),
                 100..=199 if self.interim == MAX_INTERIM => {
                     return Err(invalid("it sent more than 16 interim answers"));
                 }
@@ -96,7 +96,7 @@ impl Arriving {
     fn is_due(&mut self, buffer: &[u8]) -> io::Result<bool> {
         let Some(first) = buffer.first() else { return Ok(false) };
         if *first != b'H' {
-            return Err(invalid("its answer is not HTTP/1.1"));
+            return Err(not_http(""));
         }
         let due = if self.parsed == 0 || buffer.len() >= 2 * self.parsed {
             true
@@ -127,7 +127,7 @@ fn parse(buffer: &mut BytesMut) -> io::Result<Option<Head>> {
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default()
         .parse_response_with_uninit_headers(&mut response, buffer, &mut fields)
-        .map_err(|error| invalid(&format!("its answer is not HTTP/1.1: {error}")))?;
+        .map_err(|error| not_http(&format!(": {error}")))?;
     let httparse::Status::Complete(len) = parsed else { return Ok(None) };
     if len > MAX_HEAD {
         return Err(invalid("the head of its answer is longer than 64 KiB"));
@@ -174,8 +174,18 @@ fn keep_time(value: &[u8]) -> Option<Duration> {
     value.split(|byte| *byte == b',').find_map(parameter).map(Duration::from_secs)
 }
 
+/// What of an answer in HTTP/1.1 is not taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotTaken(pub(super) String);
+
 pub(super) fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+    io::Error::new(io::ErrorKind::InvalidData, NotTaken(what.to_owned()))
+}
+
+/// For what is no HTTP/1.1.
+fn not_http(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("its answer is not HTTP/1.1{what}"))
 }
 
 #[cfg(test)]

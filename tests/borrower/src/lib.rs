@@ -29,6 +29,10 @@ use step::Runner;
 pub struct Settings {
     on_llm_start: Vec<Step>,
     shutdown: Vec<Step>,
+    /// A secret that becomes the model's name.
+    as_model: Option<String>,
+    /// A secret that becomes the upstream's model and ends its base URL.
+    as_route: Option<String>,
 }
 
 /// Runs its steps in place; what waits runs as a task.
@@ -47,6 +51,11 @@ impl Callback for Borrower {
 
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         self.runner.note_headers(call);
+        self.runner.repeat(
+            call,
+            self.settings.as_model.as_deref(),
+            self.settings.as_route.as_deref(),
+        );
         self.settings.on_llm_start.iter().for_each(|step| self.runner.run(step));
         Ok(Flow::Continue)
     }

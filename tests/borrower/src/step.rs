@@ -1,6 +1,8 @@
 //! What one step does, and its line in the log.
 
-use plugin_api::{Counter, Host, HostError, HostErrorKind, HttpRequest, InitError, Level, LlmCall};
+use plugin_api::{
+    Counter, Host, HostError, HostErrorKind, HttpRequest, InitError, Level, LlmCall, Route,
+};
 use serde::Deserialize;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -59,6 +61,22 @@ impl Runner {
 
     pub(crate) fn note_headers(&self, call: &LlmCall<'_>) {
         self.tell("headers", Ok(call.header("authorization").unwrap_or_default().to_owned()));
+    }
+
+    /// Puts secrets where others read.
+    pub(crate) fn repeat(&self, call: &mut LlmCall<'_>, model: Option<&str>, route: Option<&str>) {
+        let secret = |name: &str| Some(self.host.secrets()?.get(name).ok()?.expose().to_owned());
+        let presented = call.header("authorization").unwrap_or_default().to_owned();
+        let _ = call.set_metadata("presented", &presented);
+        self.tell("passed on", Ok(call.metadata("presented").unwrap_or_default().to_owned()));
+        if let Some(secret) = model.and_then(secret) {
+            let _ = call.set_model(&secret);
+        }
+        if let Some(secret) = route.and_then(secret) {
+            let base = format!("{}/{secret}", call.api_base().unwrap_or_default());
+            let (model, api_base) = (Some(&*secret), Some(&*base));
+            let _ = call.set_route(Route { model, api_base, ..Route::default() });
+        }
     }
 
     /// Runs a step from sync code.

@@ -11,6 +11,7 @@ use plugin_api::{
 use std::{
     env, hint,
     panic::panic_any,
+    path::Path,
     process::{abort, exit},
     thread,
     time::Duration,
@@ -58,6 +59,12 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         Action::Warn(text) => voice.say(Level::Warn, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),
         // Else no gateway would start with it.
+        Action::AwaitFile(_) if plugin_api::is_probe() => {}
+        Action::AwaitFile(path) => {
+            while !Path::new(path).exists() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
         Action::Block if plugin_api::is_probe() => {}
         Action::Block => {
             voice.say(Level::Info, "blocked", &[("hook", place)]);

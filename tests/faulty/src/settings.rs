@@ -63,6 +63,8 @@ pub enum Action {
     Warn(String),
     /// Blocks the thread.
     SleepMs(u64),
+    /// Blocks the thread until this file is there.
+    AwaitFile(String),
     /// Blocks the thread for ever; not while the plugin is tried in a child process.
     Block,
     /// Ends the process.

@@ -10,6 +10,7 @@ use super::{
     renewal::{Living, Renewals},
     verdict::{Fault, whole_seconds},
 };
+use crate::secret::Masking;
 use crate::{
     call::Call,
     callbacks::{
@@ -154,8 +155,9 @@ impl Link {
         self.slot.recipe.reads.iter().any(|what| matches!(&**what, "messages" | "params" | "body"))
     }
 
-    pub(super) fn grants(&self) -> &Grants {
-        &self.slot.recipe.entry.grants
+    /// What the operator grants it, and what of it must not be repeated.
+    pub(super) fn grants(&self) -> (&Grants, &Masking) {
+        self.slot.recipe.grants()
     }
 
     pub(super) fn rolls_back(&self) -> bool {

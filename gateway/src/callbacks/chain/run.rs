@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
         let slot = Arc::clone(&link.slot);
         move || {
             let mut scope = Scope::new(&mut call, &deployments, place, S::HOOK, false)
-                .with_grants(&slot.recipe.entry.grants);
+                .with_grants(slot.recipe.grants());
             let run = |instance| subject.run(instance, &mut scope);
             let verdict = living.instance().map_or(Verdict::FAULT, run);
             let (given, _) = scope.into_parts();

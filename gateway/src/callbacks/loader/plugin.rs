@@ -16,8 +16,9 @@ use crate::callbacks::inspect::Inspected;
 use crate::callbacks::refusal::Refusal;
 use crate::callbacks::schema::{self, Naming};
 use crate::callbacks::snapshot::Snapshot;
-use crate::config::{CallbackEntry, Problem};
+use crate::config::{CallbackEntry, Grants, Problem};
 use crate::host::{CallbackHost, Counting, Permissions, Services, masked_twice};
+use crate::secret::Masking;
 
 /// How a callback's hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +204,11 @@ impl Recipe {
     pub(in crate::callbacks) fn without_secrets(&self, message: &str) -> String {
         let message = masked(message, &self.entry.settings);
         masked_twice(self.permissions.masking(), self.services.masking(), &message).into_owned()
+    }
+
+    /// What the operator grants the callback, and the gateway's mask.
+    pub(in crate::callbacks) fn grants(&self) -> (&Grants, &Masking) {
+        (&self.entry.grants, self.services.masking())
     }
 
     /// An instance from the same library and settings. May block, as the constructor may.

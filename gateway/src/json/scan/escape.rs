@@ -2,16 +2,49 @@
 
 use super::{ScanError, Scanner, State};
 
+pub(super) const ALONE: &str = "expected the second half of a surrogate pair";
+
+/// What half a surrogate pair means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Halves {
+    Refused,
+    /// Upstreams cut an emoji between two chunks, and at a limit of tokens.
+    Taken,
+    Met,
+}
+
 impl Scanner {
+    /// For what an upstream says: half a surrogate pair may stand in a value. JSON allows it, and it
+    /// is passed on as it is.
+    pub(crate) fn of_upstream() -> Self {
+        Self { halves: Halves::Taken, ..Self::new() }
+    }
+
+    /// Whether the values had halves of surrogate pairs so far.
+    pub(crate) fn met_halves(&self) -> bool {
+        self.halves == Halves::Met
+    }
+
+    /// A surrogate without its other half. In a name it would be read in two ways.
+    #[cold]
+    pub(super) fn half(&mut self, problem: &'static str, at: usize) -> Result<(), ScanError> {
+        if self.halves == Halves::Refused || self.in_key {
+            return Err(self.fail(problem, at));
+        }
+        self.halves = Halves::Met;
+        self.high_surrogate = false;
+        Ok(())
+    }
+
     pub(super) fn escape(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
         if self.in_key && self.depth == 1 {
             self.name_escaped = true;
         }
+        if self.high_surrogate && byte != b'u' {
+            self.half(ALONE, at)?;
+        }
         self.state = match byte {
             b'u' => State::Unicode(4, 0),
-            _ if self.high_surrogate => {
-                return Err(self.fail("expected the second half of a surrogate pair", at));
-            }
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text,
             _ => return Err(self.fail("unknown escape in a string", at)),
         };
@@ -36,7 +69,7 @@ impl Scanner {
         self.state = State::Text;
         let low = (0xDC00..0xE000).contains(&number);
         if low != self.high_surrogate {
-            return Err(self.fail("lone surrogate in a string", at));
+            self.half("lone surrogate in a string", at)?;
         }
         self.high_surrogate = (0xD800..0xDC00).contains(&number);
         Ok(())

@@ -255,3 +255,43 @@ fn members_are_bounded_elements_are_not() {
     let array = format!("[{}1]", "1,".repeat(10_000));
     assert_eq!(Scanner::scan(array.as_bytes()).map(|elements| elements.len()), Ok(10_001));
 }
+
+#[test]
+fn halves_of_surrogate_pairs_are_text_of_upstreams_alone() {
+    let deep = |text: &str| format!(r#"{{"a":[{{"b":"{text}"}}],"c":"{text}"}}"#);
+    for (text, halved) in [
+        (r"\ud83d", true),
+        (r"\ude00", true),
+        (r"a\ud83db", true),
+        (r"\ud83d\n", true),
+        (r"\ud83d\ud83d\ude00", true),
+        (r"\ud83d\u0041", true),
+        (r"\ud83d\ude00", false),
+        (r"\u00e9", false),
+    ] {
+        let json = deep(text);
+        for size in 1..=json.len() {
+            let mut scanner = Scanner::of_upstream();
+            for piece in json.as_bytes().chunks(size) {
+                scanner.feed(piece).expect(&json);
+            }
+            assert_eq!(scanner.met_halves(), halved, "{json} by {size}");
+            assert_eq!(scanner.finish().map(|members| members.len()), Ok(2), "{json} by {size}");
+        }
+        assert_eq!(Scanner::scan(json.as_bytes()).is_ok(), !halved, "{json}");
+    }
+    let mut scanner = Scanner::of_upstream();
+    assert!(scanner.feed(br#"{"\ud83d":1}"#).is_err(), "a name");
+}
+
+#[test]
+fn what_is_cut_off_is_told_from_what_is_wrong() {
+    let json = r#"{"a":[1,-2.5e3,"\u00e9 é\n",true,null,{}]}"#;
+    for end in 0..json.len() {
+        let cut = Scanner::scan(&json.as_bytes()[..end]).expect_err("cut");
+        assert!(cut.is_cut(), "{end}: {cut}");
+    }
+    for wrong in ["{\"a\":]", "<", "{\"a\":1,}", "{\"a\":-}", "{\"a\":\"\\x\"}", "{} x"] {
+        assert!(!Scanner::scan(wrong.as_bytes()).expect_err(wrong).is_cut(), "{wrong}");
+    }
+}

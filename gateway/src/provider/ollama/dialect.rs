@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    json::Body,
+    json::{Body, Scanner},
     provider::{
         AnswerFault, Asked, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamTranslator,
-        Translated, UpstreamError, Usage,
+        Translated, UpstreamError, Usage, pairs::Pairs,
     },
     stream::{Leading, Lines},
 };
@@ -43,6 +43,7 @@ impl Dialect for Ollama {
             leading: Leading::default(),
             lines: Lines::default(),
             chat: ChatStream::new(echo, asked.usage),
+            pairs: Pairs::default(),
             events: 0,
         })
     }
@@ -61,21 +62,30 @@ struct Translating {
     leading: Leading,
     lines: Lines,
     chat: ChatStream,
+    pairs: Pairs,
     /// Lines that were part of the answer.
     events: u64,
 }
 
 impl Translating {
     fn take(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
-        let Self { lines, chat, events, .. } = self;
-        lines.push(bytes, |line| {
+        let Self { lines, chat, pairs, events, .. } = self;
+        let taken = lines.push(bytes, |line| {
             if line.trim_ascii().is_empty() || chat.finished() {
                 return Ok(());
             }
-            chat.line(line, &mut |json| out.chunk(&[json]))?;
+            chat.line(line, &mut |json| {
+                // Half a pair is an escape.
+                let halved = memchr::memmem::find(json, b"\\u").is_some();
+                pairs.pass_parts(&[json], halved, out);
+            })?;
             *events += 1;
             Ok(())
-        })
+        });
+        if taken.is_err() {
+            pairs.flush(out);
+        }
+        taken
     }
 }
 
@@ -91,9 +101,12 @@ impl StreamTranslator for Translating {
         if rest.trim_ascii().is_empty() && self.events == 0 {
             return Err(AnswerFault::Other("an empty body"));
         }
+        let is_cut = self.events == 0 && rest.starts_with(b"{") && Scanner::is_cut(&rest);
         rest.push(b'\n');
-        match self.take(&rest, out) {
-            Err(AnswerFault::Malformed(_)) if self.events > 0 => {
+        let taken = self.take(&rest, out);
+        self.pairs.flush(out);
+        match taken {
+            Err(AnswerFault::Malformed(_)) if self.events > 0 || is_cut => {
                 return Err(AnswerFault::Incomplete("it ended within a line".to_owned()));
             }
             taken => taken?,
@@ -130,7 +143,9 @@ impl From<ReplyError> for AnswerFault {
         match error {
             ReplyError::Upstream(said) => Self::Upstream(said),
             error @ ReplyError::Malformed { .. } => Self::Malformed(error.to_string()),
-            error @ ReplyError::Incomplete => Self::Incomplete(error.to_string()),
+            error @ (ReplyError::Incomplete | ReplyError::Unended { .. }) => {
+                Self::Incomplete(error.to_string())
+            }
         }
     }
 }
@@ -140,6 +155,7 @@ impl From<StreamError> for AnswerFault {
         match error {
             StreamError::Upstream(said) => Self::Upstream(said),
             error @ StreamError::Malformed { .. } => Self::Malformed(error.to_string()),
+            error @ StreamError::Unended { .. } => Self::Incomplete(error.to_string()),
         }
     }
 }
@@ -188,6 +204,9 @@ mod tests {
             ("{\"detail\":\"words\"}\n".to_owned(), Some("words")),
             ("{\"message\":\"words\",\"code\":5}\n".to_owned(), Some("words")),
             ("{\"done\":true}\n".to_owned(), Some("Malformed")),
+            (format!("{said}\n{{\"done\":true}}\n"), Some("Incomplete(\"it is done and has no")),
+            (done.replace("stop", "load"), Some("Incomplete")),
+            (said[..30].to_owned(), Some("Incomplete")),
             ("{\"x\":1}".to_owned(), Some("Malformed")),
             ("<html>".to_owned(), Some("Malformed")),
             ("\r\n ".to_owned(), Some("an empty body")),

@@ -122,6 +122,12 @@ pub(crate) enum ReplyError {
     /// The reply says of itself that it is not finished.
     #[error("`done` is not true in Ollama's reply")]
     Incomplete,
+    /// It is done, but not because it came to its end.
+    #[error("{reason}")]
+    Unended {
+        /// What its `done_reason` is.
+        reason: String,
+    },
 }
 
 /// A stream that cannot go on; becomes an error frame.
@@ -134,6 +140,12 @@ pub(crate) enum StreamError {
     #[error("a line of Ollama's stream is not part of a chat reply: {reason}")]
     Malformed {
         /// What was expected or found.
+        reason: String,
+    },
+    /// It is done, but not because it came to its end.
+    #[error("{reason}")]
+    Unended {
+        /// What its `done_reason` is.
         reason: String,
     },
 }

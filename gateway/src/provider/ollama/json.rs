@@ -12,7 +12,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
-use crate::json::walk;
+use crate::json::{halves::without_halves, walk};
 
 /// The members of an object by name; of a repeated name the last counts.
 pub(super) type Members<'a> = BTreeMap<Str<'a>, &'a RawValue>;
@@ -48,6 +48,14 @@ impl<'a> Text<'a> {
             return Ok(Cow::Borrowed(self.escaped()));
         }
         serde_json::from_str::<String>(self.0).map(Cow::Owned)
+    }
+
+    /// The same of what an upstream says, with U+FFFD for such a half of a character.
+    pub(super) fn decode_said(self) -> Result<Cow<'a, str>, String> {
+        self.decode().or_else(|_| {
+            let whole = without_halves(self.0.as_bytes());
+            serde_json::from_slice::<String>(&whole).map(Cow::Owned).map_err(|it| problem(&it))
+        })
     }
 
     /// Whether the text may open with a `<` once leading white space is gone: cheap, and never

@@ -33,6 +33,8 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
     }
     let message =
         answer.message.as_ref().ok_or_else(|| malformed("`message` is missing".into()))?;
+    let reason = answer.finish_reason(!message.tool_calls().is_empty());
+    let reason = reason.map_err(|reason| ReplyError::Unended { reason })?;
     let usage = answer.usage();
     let mut out = Vec::with_capacity(body.len() + 256);
     out.extend_from_slice(b"{\"id\":");
@@ -44,7 +46,6 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
     push_string(&mut out, &echo.model);
     out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
     write_message(&mut out, message, echo).map_err(malformed)?;
-    let reason = answer.finish_reason(!message.tool_calls().is_empty());
     out.extend_from_slice(b",\"refusal\":null},\"logprobs\":");
     let mut tokens = Vec::new();
     answer.write_logprobs(&mut tokens).map_err(malformed)?;
@@ -92,7 +93,7 @@ fn texts<'a>(message: &AnswerMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), Stri
     }
     match content {
         Some(content) if content.may_open_with_tag() => {
-            let text = content.decode().map_err(|error| super::json::problem(&error))?;
+            let text = content.decode_said()?;
             let split = thinking::split(&text);
             Ok((Piece::Plain(split.reasoning), Piece::Plain(split.content)))
         }

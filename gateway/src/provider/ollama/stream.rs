@@ -5,7 +5,7 @@
 //! [`ChatStream::finished`] means.
 
 use super::error::StreamError;
-use super::json::{Piece, Text, problem, push_string};
+use super::json::{Piece, Text, push_string};
 use super::logprobs;
 use super::thinking::Splitter;
 use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, ToolCall, push_usage};
@@ -87,7 +87,9 @@ impl ChatStream {
         }
         self.any_message = true;
         if answer.done == Some(true) {
-            self.finish(&answer, emit);
+            let reason = answer.finish_reason(self.tool_calls > 0);
+            let reason = reason.map_err(|reason| StreamError::Unended { reason })?;
+            self.finish(&answer, reason, emit);
         }
         Ok(())
     }
@@ -120,7 +122,7 @@ impl ChatStream {
         let reasoning = thinking.map(Piece::Source);
         match message.content()? {
             Some(content) if !self.splitter.passes() && !self.passes_now(content) => {
-                let text = content.decode().map_err(|error| problem(&error))?;
+                let text = content.decode_said()?;
                 let split = self.splitter.push(&text);
                 let reasoning = Piece::Plain(split.reasoning);
                 let content = Piece::Plain(split.content);
@@ -187,10 +189,9 @@ impl ChatStream {
         }
     }
 
-    fn finish(&mut self, answer: &Answer<'_>, emit: &mut dyn FnMut(&[u8])) {
+    fn finish(&mut self, answer: &Answer<'_>, reason: &str, emit: &mut dyn FnMut(&[u8])) {
         self.release(emit);
         self.open();
-        let reason = answer.finish_reason(self.tool_calls > 0);
         self.close_delta();
         self.chunk.extend_from_slice(b"\"finish_reason\":\"");
         self.chunk.extend_from_slice(reason.as_bytes());

@@ -31,6 +31,9 @@ pub(super) struct Answer<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// How much of a foreign reason is shown.
+const SHOWN: usize = 40;
+
 /// Why an object is no part of an answer.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
@@ -113,12 +116,19 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// OpenAI's word for why the answer ended. Reasons OpenAI does not know count as `stop`.
-    pub(super) fn finish_reason(&self, called_tools: bool) -> &'static str {
+    /// OpenAI's word for why the answer ended. Ollama has two reasons for an answer that came to its
+    /// end. All others (`load`, `unload`, none when its model was lost) say that nothing was answered, or
+    /// a part; OpenAI has no word for them, and none is made up.
+    pub(super) fn finish_reason(&self, called_tools: bool) -> Result<&'static str, String> {
         match self.done_reason.map(RawValue::get) {
-            _ if called_tools => "tool_calls",
-            Some(r#""length""#) => "length",
-            _ => "stop",
+            Some(r#""length""#) => Ok("length"),
+            Some(r#""stop""#) if called_tools => Ok("tool_calls"),
+            Some(r#""stop""#) => Ok("stop"),
+            None | Some("null" | "\"\"") => Err("it is done and has no `done_reason`".to_owned()),
+            Some(other) => {
+                let shown = &other[..other.floor_char_boundary(SHOWN)];
+                Err(format!("its `done_reason` is {shown}, which is not the end of an answer"))
+            }
         }
     }
 }

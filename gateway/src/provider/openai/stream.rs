@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     json::{Member, Scanner, json_text, slices},
-    provider::{AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError},
+    provider::{
+        AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError, pairs::Pairs,
+    },
     stream::{Leading, Lines, MAX_LINE, TooLong, data},
 };
 use bytes::Bytes;
@@ -49,6 +51,9 @@ struct Frames {
     choices: Choices,
     usage: Option<Usage>,
     done: bool,
+    pairs: Pairs,
+    /// The event that was scanned last has halves of surrogate pairs.
+    halved: bool,
     #[cfg(test)]
     scanned: usize,
 }
@@ -66,6 +71,8 @@ impl Passing {
             choices: Choices::default(),
             usage: None,
             done: false,
+            pairs: Pairs::default(),
+            halved: false,
             #[cfg(test)]
             scanned: 0,
         };
@@ -88,7 +95,11 @@ impl Passing {
             json.extend_from_slice(bytes);
             return Ok(());
         }
-        self.lines.push(bytes, |line| self.frames.line(line, out))
+        let taken = self.lines.push(bytes, |line| self.frames.line(line, out));
+        if taken.is_err() {
+            self.frames.pairs.flush(out);
+        }
+        taken
     }
 }
 
@@ -116,6 +127,7 @@ impl StreamTranslator for Passing {
         let first = if frames.open.is_empty() { data(&rest) } else { Some(&frames.open[..]) };
         let begun = first.is_some_and(|json| json.trim_ascii_start().first() == Some(&b'{'));
         let line = frames.line(&rest, out).and_then(|()| frames.line(b"", out));
+        frames.pairs.flush(out);
         match line {
             Err(AnswerFault::Malformed(_)) if begun || frames.events > 0 => {
                 return Err(AnswerFault::Incomplete("it ended within an event".to_owned()));
@@ -211,6 +223,7 @@ impl Frames {
         let payload = payload.trim_ascii();
         if payload == b"[DONE]" {
             self.events += 1;
+            self.pairs.flush(out);
             self.choices.whole(End::Marked).map_err(AnswerFault::Incomplete)?;
             self.done = true;
             return Ok(());
@@ -241,7 +254,10 @@ impl Frames {
         {
             self.scanned += json.len();
         }
-        Scanner::scan(json).ok()
+        let mut scanner = Scanner::of_upstream();
+        scanner.feed(json).ok()?;
+        self.halved = scanner.met_halves();
+        scanner.finish().ok()
     }
 
     fn chunk(
@@ -282,15 +298,16 @@ impl Frames {
             }
         }
         if foreign {
-            out.chunk(&[&whole::chunk(json, members, &self.model)]);
+            let chunk = whole::chunk(json, members, &self.model);
+            self.pairs.pass_parts(&[&chunk], self.halved, out);
             return Ok(());
         }
         match told.model {
             Some(model) => {
                 let (before, after) = (&json[..model.start], &json[model.end..]);
-                out.chunk(&[before, &self.model, after]);
+                self.pairs.pass_parts(&[before, &self.model, after], self.halved, out);
             }
-            None => out.chunk(&[json]),
+            None => self.pairs.pass_parts(&[json], self.halved, out),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! and callbacks answer with one. It is made into the chunks that a stream would have had, from the
 //! bytes it has: no tree is built.
 
-use super::{super::Usage, judge, usage};
+use super::{super::Usage, CUT_JSON, judge, usage};
 use crate::{
     json::{Member, Scanner, json_text, slices},
     provider::{AnswerFault, ChunkSink, Echo},
@@ -25,8 +25,8 @@ pub(super) fn pass(
 ) -> Result<Option<Usage>, AnswerFault> {
     let json = json.trim_ascii();
     // A list is no completion, and may have more elements than are worth keeping.
-    let members = if json.first() == Some(&b'{') { Scanner::scan(json).ok() } else { None };
-    let members = Members { json, list: members.unwrap_or_default() };
+    let members = if json.first() == Some(&b'{') { scan(json)? } else { Vec::new() };
+    let members = Members { json, list: members };
     judge(members.get("error"), members.get("choices"), || json.into())?;
     Ok(members.write(echo, include_usage, out))
 }
@@ -34,8 +34,17 @@ pub(super) fn pass(
 /// The chunks of a completion that has been judged.
 pub(super) fn write(json: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) {
     let json = json.trim_ascii();
-    let members = Members { json, list: Scanner::scan(json).unwrap_or_default() };
+    let members = Members { json, list: scan(json).unwrap_or_default() };
     members.write(echo, include_usage, out);
+}
+
+/// The members of an object. One that is no JSON has none; one that is cut off is no whole answer.
+fn scan(json: &[u8]) -> Result<Vec<Member>, AnswerFault> {
+    let mut scanner = Scanner::of_upstream();
+    match scanner.feed(json).and_then(|()| scanner.finish()) {
+        Err(error) if error.is_cut() => Err(AnswerFault::Incomplete(CUT_JSON.to_owned())),
+        members => Ok(members.unwrap_or_default()),
+    }
 }
 
 /// The members of a completion.

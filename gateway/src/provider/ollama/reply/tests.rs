@@ -22,13 +22,12 @@ fn replies_become_completions() {
             json!({"content": "Hello"}),
             "length",
         ),
+        (json!({"message": {"content": null}}), json!({"content": ""}), "stop"),
         (
-            json!({"message": {"content": ""}, "done_reason": "load"}),
-            json!({"content": ""}),
+            json!({"message": {"content": "<think>a\u{e9}</think>b"}}),
+            json!({"content": "b", "reasoning_content": "aé"}),
             "stop",
         ),
-        (json!({"message": {"content": "Hello"}}), json!({"content": "Hello"}), "stop"),
-        (json!({"message": {"content": null}, "done_reason": 5}), json!({"content": ""}), "stop"),
         (json!({"message": {"content": "a\"\n\u{7}é"}}), json!({"content": "a\"\n\u{7}é"}), "stop"),
         (
             json!({"message": {"content": "Answer", "thinking": "hmm"}}),
@@ -86,7 +85,7 @@ fn usage_is_what_ollama_counted_or_absent() {
         (json!({"prompt_eval_count": -1, "eval_count": "9"}), None),
         (json!({"prompt_eval_count": u64::MAX, "eval_count": 1}), Some((u64::MAX, 1, u64::MAX))),
     ] {
-        let mut answer = json!({"message": {"content": "x"}, "done": true});
+        let mut answer = json!({"message": {"content": "x"}, "done": true, "done_reason": "stop"});
         answer.as_object_mut().expect("object").extend(counts.as_object().expect("object").clone());
         let reply = chat_reply(answer.to_string().as_bytes(), &echo()).expect("translates");
         let usage = expected.map(|(prompt_tokens, completion_tokens, total_tokens)| Usage {
@@ -112,25 +111,27 @@ fn anything_but_a_finished_chat_reply_is_an_error() {
         ("{}", "neither `message` nor `error`"),
         (r#"{"done":true}"#, "`message` is missing"),
         ("[]", "unexpected kind of value"),
-        (r#"{"response":"generate API","done":true}"#, "`message` is missing"),
+        (r#"{"response":"generate API","done":true,"done_reason":"stop"}"#, "`message` is missing"),
         (
-            r#"{"message":{"content":["secret"]},"done":true}"#,
+            r#"{"message":{"content":["secret"]},"done":true,"done_reason":"stop"}"#,
             "`message.content` must be a string, found an array",
         ),
         (
-            r#"{"message":{"content":"x","thinking":1},"done":true}"#,
+            r#"{"message":{"content":"x","thinking":1},"done":true,"done_reason":"stop"}"#,
             "`message.thinking` must be a string",
         ),
-        (r#"{"message":{"content":"<think>secret\ud800"},"done":true}"#, "hex escape"),
         (
             r#"{"message":{"tool_calls":[{"function":{"arguments":{}}}]}}"#,
             "unexpected kind of value",
         ),
         (
-            r#"{"message":{"tool_calls":[{"function":{"name":7}}]},"done":true}"#,
+            r#"{"message":{"tool_calls":[{"function":{"name":7}}]},"done":true,"done_reason":"stop"}"#,
             "must be a string, found a number",
         ),
-        (r#"{"message":{"tool_calls":[{"function":{"name":""}}]},"done":true}"#, "has no name"),
+        (
+            r#"{"message":{"tool_calls":[{"function":{"name":""}}]},"done":true,"done_reason":"stop"}"#,
+            "has no name",
+        ),
         (
             "{\"message\":{\"content\":\"a\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true}",
             "trailing",
@@ -155,6 +156,8 @@ fn anything_but_a_finished_chat_reply_is_an_error() {
 fn completion(answer: &Value) -> Value {
     let mut answer = answer.clone();
     answer["done"] = json!(true);
+    let reason = answer.as_object_mut().expect("object").entry("done_reason");
+    reason.or_insert_with(|| json!("stop"));
     let reply = chat_reply(answer.to_string().as_bytes(), &echo()).expect("translates");
     serde_json::from_slice(&reply.body).expect("JSON")
 }
@@ -164,8 +167,63 @@ fn echo() -> Echo {
 }
 
 #[test]
+fn no_end_is_made_up_for_an_answer_that_did_not_come_to_its_own() {
+    let tools = r#","tool_calls":[{"function":{"name":"f","arguments":{}}}]"#;
+    for (tools, reason, expected) in [
+        ("", r#","done_reason":"stop""#, Ok("stop")),
+        ("", r#","done_reason":"length""#, Ok("length")),
+        (tools, r#","done_reason":"stop""#, Ok("tool_calls")),
+        (tools, r#","done_reason":"length""#, Ok("length")),
+        ("", r#","done_reason":"load""#, Err("`done_reason` is \"load\"")),
+        ("", r#","done_reason":"unload""#, Err("\"unload\"")),
+        ("", r#","done_reason":"abort""#, Err("\"abort\"")),
+        (tools, r#","done_reason":"unknown""#, Err("\"unknown\"")),
+        ("", r#","done_reason":"STOP""#, Err("\"STOP\"")),
+        ("", r#","done_reason":5"#, Err("is 5")),
+        ("", r#","done_reason":"""#, Err("no `done_reason`")),
+        ("", r#","done_reason":null"#, Err("no `done_reason`")),
+        (tools, "", Err("no `done_reason`")),
+    ] {
+        let body = format!(r#"{{"message":{{"content":"a"{tools}}},"done":true{reason}}}"#);
+        let reply = chat_reply(body.as_bytes(), &echo());
+        let mut stream = super::super::ChatStream::new(&echo(), false);
+        let mut last = Vec::new();
+        let streamed = stream.line(body.as_bytes(), &mut |chunk| last = chunk.to_vec());
+        match expected {
+            Ok(expected) => {
+                streamed.expect("the end of a stream");
+                for found in [&reply.expect("a reply").body, &last] {
+                    let found: Value = serde_json::from_slice(found).expect("JSON");
+                    assert_eq!(found["choices"][0]["finish_reason"], expected, "{body}");
+                }
+            }
+            Err(expected) => {
+                let (reply, streamed) = (reply.unwrap_err(), streamed.unwrap_err());
+                assert!(matches!(reply, ReplyError::Unended { .. }), "{body}: {reply}");
+                assert_eq!(reply.to_string(), streamed.to_string());
+                assert!(reply.to_string().contains(expected), "{body}: {reply}");
+                assert!(!stream.finished(), "{body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn half_a_surrogate_pair_refuses_nothing() {
+    for (content, expected) in
+        [(r"a\ud83d", r#""content":"a\ud83d""#), (r"<think>\ud83d</think>b", r#""content":"b""#)]
+    {
+        let body =
+            format!(r#"{{"message":{{"content":"{content}"}},"done":true,"done_reason":"stop"}}"#);
+        let reply = chat_reply(body.as_bytes(), &echo()).expect("a reply");
+        let reply = String::from_utf8(reply.body).expect("text");
+        assert!(reply.contains(expected), "{reply}");
+    }
+}
+
+#[test]
 fn the_probabilities_of_tokens_take_openais_form() {
-    let body = r#"{"message":{"content":"a"},"done":true,"remote_model":"far","remote_host":"http://h","total_duration":5,
+    let body = r#"{"message":{"content":"a"},"done":true,"done_reason":"stop","remote_model":"far","remote_host":"http://h","total_duration":5,
         "logprobs":[{"token":"a","logprob":-1e999,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-0.50}]},
                     {"token":"c","logprob":-2}]}"#;
     let echo = Echo { id: ID.to_owned(), created: 1, model: "m".to_owned() };
@@ -177,7 +235,9 @@ fn the_probabilities_of_tokens_take_openais_form() {
         assert!(!reply.contains(out_of_place), "{reply}");
     }
     for (logprobs, says) in [("5", "an array, found a number"), ("[1]", "`token` and `logprob`")] {
-        let body = format!(r#"{{"message":{{"content":"a"}},"done":true,"logprobs":{logprobs}}}"#);
+        let body = format!(
+            r#"{{"message":{{"content":"a"}},"done":true,"done_reason":"stop","logprobs":{logprobs}}}"#
+        );
         let fault = chat_reply(body.as_bytes(), &echo).expect_err("malformed");
         assert!(fault.to_string().contains(says), "{fault}");
     }

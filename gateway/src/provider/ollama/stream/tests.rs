@@ -141,7 +141,11 @@ fn the_final_line_may_carry_text_and_ends_the_stream() {
     let mut stream = ChatStream::new(&echo(), false);
     let mut chunks = Vec::new();
     feed(&mut stream, " \r\n", &mut chunks);
-    feed(&mut stream, "{\"message\":{\"content\":\"all\"},\"done\":true}\r\n", &mut chunks);
+    feed(
+        &mut stream,
+        "{\"message\":{\"content\":\"all\"},\"done\":true,\"done_reason\":\"stop\"}\r\n",
+        &mut chunks,
+    );
     feed(&mut stream, r#"{"error":"late"}"#, &mut chunks);
     feed(&mut stream, "not JSON", &mut chunks);
     let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
@@ -180,7 +184,7 @@ fn failures_end_the_stream_unfinished() {
 
 #[test]
 fn damaged_lines_never_panic_and_never_emit_anything_but_one_line_of_json() {
-    let line = r#"{"message":{"content":"<think>\u00e9a</think>\nb","thinking":"t","tool_calls":[{"id":"1","function":{"name":"f","arguments":{"a":[1]}}}]},"done":true,"eval_count":3}"#;
+    let line = r#"{"message":{"content":"<think>\u00e9a</think>\nb","thinking":"t","tool_calls":[{"id":"1","function":{"name":"f","arguments":{"a":[1]}}}]},"done":true,"done_reason":"stop","eval_count":3}"#;
     for at in 0..line.len() {
         for mask in [0x01, 0x20, 0x5a, 0x80] {
             let mut damaged = line.as_bytes().to_vec();
@@ -221,7 +225,8 @@ fn no_probability_of_a_token_is_lost_where_text_is_held_back() {
     let mut found = Vec::new();
     for (text, done) in [("<thi", false), ("s", false), ("", false), ("!", true)] {
         let token = json!({"token": text, "logprob": -1});
-        let line = json!({"message": {"content": text}, "logprobs": [token], "done": done});
+        let line = json!({"message": {"content": text}, "logprobs": [token], "done": done,
+            "done_reason": "stop"});
         let mut chunks = Vec::new();
         stream
             .line(line.to_string().as_bytes(), &mut |chunk| {

@@ -224,6 +224,29 @@ fn garbage_ends_the_stream() {
 }
 
 #[test]
+fn a_surrogate_pair_that_was_cut_is_whole_again() {
+    let chunk =
+        |text: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#);
+    let stream = |texts: &[&str]| {
+        let events = texts.iter().map(|text| format!("data: {}\n\n", chunk(text)));
+        format!("{}data: [DONE]\n\n", events.collect::<String>())
+    };
+    for (sent, expected) in [
+        (&[r"a\ud83d", r"\ude00b", "c"][..], &["a", r"\ud83d\ude00b", "c"][..]),
+        (&[r"\ud83d", r"\ude00\ud83d", r"\ude01"], &["", r"\ud83d\ude00", r"\ud83d\ude01"]),
+        (&[r"a\ud83d", "b"], &[r"a\ud83d", "b"]),
+        (&["b", r"a\ud83d"], &["b", r"a\ud83d"]),
+        (&[r"\ude00"], &[r"\ude00"]),
+    ] {
+        let outcome = at_any_cut(stream(sent), ONE);
+        let expected: Vec<_> = expected.iter().map(|text| chunk(text)).collect();
+        assert_eq!((outcome.fault, outcome.chunks), (None, expected), "{sent:?}");
+    }
+    let broken = format!("data: {}\n\n", chunk(r"a\ud83d"));
+    assert_eq!(at_any_cut(&broken, ONE).chunks, [chunk(r"a\ud83d")], "what came before a break");
+}
+
+#[test]
 fn json_in_place_of_a_stream_is_judged_as_a_reply() {
     let good = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
     for (json, expected) in [
@@ -232,7 +255,9 @@ fn json_in_place_of_a_stream_is_judged_as_a_reply() {
         (good.replace("\"stop\"", "null"), Some("Incomplete")),
         (good.replace("stop", ""), Some("Incomplete")),
         (format!("{good}{good}"), Some("no chat completion")),
-        (good[..good.len() - 1].to_owned(), Some("no chat completion")),
+        (good[..good.len() - 1].to_owned(), Some("Incomplete")),
+        (good[..9].to_owned(), Some("Incomplete")),
+        (good.replace("\"a\"", "\"a\\ud83d\""), None),
         (r#"[{"error":{"message":"words"}}]"#.to_owned(), Some("words")),
         (r#"{"detail":[{"loc":["body"],"msg":"words"}]}"#.to_owned(), Some("words")),
     ] {
