@@ -443,7 +443,8 @@ mod tests {
         let (whole, _) = completion(&OpenAi, &(piece.repeat(50_000) + done)).unwrap();
         assert_eq!(whole["choices"][0]["message"]["content"], "ab".repeat(50_000));
         let line = "{\"message\":{\"content\":\"ab\"},\"done\":false}\n";
-        let lines = line.repeat(50_000) + "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
+        let lines = line.repeat(50_000)
+            + "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
         let (whole, _) = completion(&Ollama, &lines).unwrap();
         assert_eq!(whole["choices"][0]["message"]["content"], "ab".repeat(50_000));
     }
