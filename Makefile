@@ -1,16 +1,27 @@
 # Everything a newcomer needs: `make demo`, `make run`, `make test`.
 
 CARGO ?= cargo
-PLUGINS = -p callgate-routing -p callgate-rate-limit -p callgate-guardrail -p callgate-audit-log -p callgate-langsmith
+PLUGINS = routing rate_limit guardrail audit_log langsmith
+PACKAGES = $(foreach plugin,$(PLUGINS),-p callgate-$(subst _,-,$(plugin)))
 CONFIG ?= config.yaml
 PORT ?= 4000
 
-.PHONY: help build run demo check test lint bench budget soak fuzz memcheck clean
+# Where `make install` puts what is in target/$(PROFILE). DESTDIR is for packagers; an empty UNITDIR leaves the service out.
+PREFIX ?= /usr/local
+DESTDIR ?=
+PROFILE ?= release
+BUILT = target/$(PROFILE)
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+PLUGINDIR = $(PREFIX)/lib/callgate/plugins
+LIBRARIES = $(PLUGINS:%=lib%.so)
+
+.PHONY: help build run demo check install uninstall test lint bench budget soak fuzz memcheck clean
 
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
 	@echo "make run     build and start the gateway on $(CONFIG), port $(PORT)"
 	@echo "make check   say everything that is wrong with $(CONFIG)"
+	@echo "make install copy the built program, its callbacks and a service file below $(PREFIX) (PREFIX=, DESTDIR=)"
 	@echo "make test    all tests"
 	@echo "make lint    formatting, clippy and docs, warnings denied"
 	@echo "make soak    two million calls: memory, threads and instances must not grow"
@@ -20,7 +31,7 @@ help:
 	@echo "make budget  instructions per call against the recorded ones, under valgrind (installs it)"
 
 build:
-	$(CARGO) build --release -p callgate $(PLUGINS)
+	$(CARGO) build --release -p callgate $(PACKAGES)
 
 run: build
 	target/release/callgate --config $(CONFIG) --port $(PORT) --plugin-dir target/release
@@ -30,6 +41,20 @@ demo: build
 
 check: build
 	target/release/callgate check --config $(CONFIG) --plugin-dir target/release
+
+# Builds nothing, so that `sudo make install` compiles nothing as root.
+install:
+	@test -x $(BUILT)/callgate || { echo "$(BUILT)/callgate does not exist; run \`make build\` first" >&2; exit 1; }
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PLUGINDIR)
+	install -m 0755 $(BUILT)/callgate $(DESTDIR)$(PREFIX)/bin/callgate
+	install -m 0644 $(LIBRARIES:%=$(BUILT)/%) $(DESTDIR)$(PLUGINDIR)
+	@test -z "$(UNITDIR)" || install -d $(DESTDIR)$(UNITDIR)
+	@test -z "$(UNITDIR)" || sed 's|@PREFIX@|$(PREFIX)|' docs/packaging/callgate.service.in > $(DESTDIR)$(UNITDIR)/callgate.service
+	@test -z "$(UNITDIR)" || chmod 0644 $(DESTDIR)$(UNITDIR)/callgate.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/callgate $(LIBRARIES:%=$(DESTDIR)$(PLUGINDIR)/%)
+	@test -z "$(UNITDIR)" || rm -f $(DESTDIR)$(UNITDIR)/callgate.service
 
 # The end-to-end tests drive the built binary and shared objects, so these are built first.
 test:

@@ -24,6 +24,7 @@ use std::fs;
 use callgate_tests::build;
 
 const README: &str = "README.md";
+const REFERENCE: &str = "docs/reference.md";
 const GUIDE: &str = "docs/plugin-guide.md";
 const OPERATORS: &str = "docs/callbacks-for-operators.md";
 const SHIPPED: &str = "docs/shipped-callbacks.md";

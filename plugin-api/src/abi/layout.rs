@@ -232,7 +232,7 @@ fn what_crosses_is_what_was_frozen() {
         assert!(
             breaks.is_empty(),
             "this breaks the ABI since {version}:\n- {}\nwhat is allowed: to append to a table behind \
-             its last entry, which makes a new minor (CONTRIBUTING.md, \"The ABI\")",
+             its last entry, which makes a new minor (plugin-api/ABI.md)",
             breaks.join("\n- ")
         );
         assert!(

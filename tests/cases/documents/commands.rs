@@ -1,6 +1,6 @@
-//! The documents' commands, run as they stand there. README's run each in a folder like a built
-//! clone's, with a gateway on the repository's config; a guide's run one after another in one
-//! folder.
+//! The documents' commands, run as they stand there. Those of README and of the reference each run
+//! in a folder like a built clone's, with a gateway on the repository's config; those of a guide
+//! run one after another in one folder.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use callgate_tests::{Answer, Gateway, ScriptedUpstream, build, upstream, within}
 use tokio::process::Command;
 
 use super::blocks::{Block, blocks};
-use super::{GUIDE, OPERATORS, README, configs, fits, snippets};
+use super::{GUIDE, OPERATORS, README, REFERENCE, configs, fits, snippets};
 
 /// As README tells the newcomer to put into `.env`.
 const KEY: &str = "sk-local-admin";
@@ -90,9 +90,9 @@ async fn clone(upstream: &ScriptedUpstream) -> Gateway {
     gateway
 }
 
-#[tokio::test]
-async fn readme_prints_what_it_says() {
-    let blocks = blocks(README);
+/// Runs each marked block of `document` against a gateway of its own, and says how many there were.
+async fn run_each(document: &str) -> usize {
+    let blocks = blocks(document);
     let tested = blocks.iter().enumerate().filter(|(_, block)| block.mark == "tested");
     let mut count = 0;
     for (index, block) in tested {
@@ -100,11 +100,17 @@ async fn readme_prints_what_it_says() {
         let gateway = clone(&upstream).await;
         let address = gateway.address().to_string();
         let found = run(&block.text, gateway.folder(), &address).await;
-        compare(README, block.line, prints(README, &blocks, index), &found);
+        compare(document, block.line, prints(document, &blocks, index), &found);
         let _ = gateway.stop().await;
         count += 1;
     }
-    assert!(count >= 5, "README lost its marks: {count} are left");
+    count
+}
+
+#[tokio::test]
+async fn readme_and_reference_print_what_they_say() {
+    let counts = (run_each(README).await, run_each(REFERENCE).await);
+    assert!(counts.0 >= 3 && counts.1 >= 4, "marks were lost: {counts:?} are left");
 }
 
 /// Follows a guide from its first block to its last.

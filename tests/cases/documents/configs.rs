@@ -7,7 +7,7 @@ use std::path::Path;
 use callgate_tests::Gateway;
 
 use super::blocks::{Block, blocks};
-use super::{README, SHIPPED};
+use super::{README, REFERENCE, SHIPPED};
 
 const MODELS: &str = "\
 model_list:
@@ -58,7 +58,7 @@ pub(super) async fn check(document: &str, block: &Block, folder: &Path, plugins:
 #[tokio::test]
 async fn the_references_configs_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    for document in [README, SHIPPED] {
+    for document in [README, REFERENCE, SHIPPED] {
         for block in blocks(document).iter().filter(|block| block.language == "yaml") {
             check(document, block, folder.path(), None).await;
         }

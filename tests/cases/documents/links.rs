@@ -13,7 +13,7 @@ fn documents() -> Vec<String> {
         let documents = names.filter(|name| name.ends_with(".md"));
         documents.map(|name| format!("{folder}{name}")).collect::<Vec<_>>()
     };
-    [in_folder(""), in_folder("docs/")].concat()
+    ["", "docs/", "docs/decisions/", "plugin-api/", "tests/abi/"].map(in_folder).concat()
 }
 
 /// Text outside of fenced blocks.

@@ -139,18 +139,18 @@ mod tests {
     use super::{PARAMETERS, Verdict, same_value};
 
     #[test]
-    fn the_readme_has_every_parameter_in_its_row() {
-        let readme = include_str!("../../../../../README.md");
-        let (_, section) = readme.split_once("### Parameters at Ollama").expect("the section");
+    fn the_reference_has_every_parameter_in_its_row() {
+        let reference = include_str!("../../../../../docs/reference.md");
+        let (_, section) = reference.split_once("### Parameters at Ollama").expect("the section");
         let row = |end: &str| {
             let row = section.lines().find(|line| line.starts_with("| `") && line.contains(end));
             row.expect("the row").split("` | ").next().expect("its names")
         };
         let rows = [
-            (Call, row("makes the call")),
-            (Member, row("sent as it stands |")),
-            (Runtime, row("sent in `options`")),
-            (Translated, row("said in Ollama's way")),
+            (Call, row("part of the call itself")),
+            (Member, row("sent unchanged |")),
+            (Runtime, row("sent unchanged in `options`")),
+            (Translated, row("translated, see below")),
             (Indifferent, row("the answer is the same |")),
             (Unsupported(&[]), row("has a value in brackets")),
         ];
