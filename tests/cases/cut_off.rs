@@ -1,5 +1,5 @@
-//! Answers of which a part is missing, however that comes about: one outcome for each form of answer,
-//! whatever frames and codes it, in every dialect.
+//! Answers of which a part is missing, however that comes about: one outcome for each form of
+//! answer, whatever frames and codes it, in every dialect.
 
 use crate::encodings::encoded;
 use callgate_tests::config::{config, every_dialect};

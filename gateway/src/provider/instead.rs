@@ -33,8 +33,8 @@ impl<'a> Together<'a> {
         Self { dialect, echo, choices, begun: None }
     }
 
-    /// Takes the next piece. Whether that was all: streams have an end of their own, and some servers
-    /// leave the connection open behind it.
+    /// Takes the next piece. Whether that was all: streams have an end of their own, and some
+    /// servers leave the connection open behind it.
     pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
         let begun = self.begun.get_or_insert_with(|| {
             let asked = Asked { usage: true, choices: self.choices };

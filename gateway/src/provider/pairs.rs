@@ -1,6 +1,6 @@
-//! Surrogate pairs that an upstream cut between two chunks: their halves are put together again in the
-//! second, so that clients and callbacks that decode chunk by chunk see the character. A half whose
-//! other one does not come is passed on as the upstream sent it.
+//! Surrogate pairs that an upstream cut between two chunks: their halves are put together again in
+//! the second, so that clients and callbacks that decode chunk by chunk see the character. A half
+//! whose other one does not come is passed on as the upstream sent it.
 
 use super::ChunkSink;
 use crate::json::{halves, slices};
@@ -12,7 +12,8 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Passes a chunk on, given as its parts; `halved` where it has halves. Mostly none is looked for.
+    /// Passes a chunk on, given as its parts; `halved` where it has halves. Mostly none is looked
+    /// for.
     pub(super) fn pass_parts(&mut self, chunk: &[&[u8]], halved: bool, out: &mut dyn ChunkSink) {
         if halved || self.held.is_some() {
             self.pass(chunk.concat(), out);
@@ -42,8 +43,8 @@ impl Pairs {
     }
 }
 
-/// Moves the half at the end of the text of `before` to that at the start of the text of `after`, when
-/// both are of one text.
+/// Moves the half at the end of the text of `before` to that at the start of the text of `after`,
+/// when both are of one text.
 fn join(before: &mut Vec<u8>, after: &mut Vec<u8>) {
     let (Some(high), Some(low)) = (opens_pair(before), closes_pair(after)) else { return };
     let same_name = before[high.name] == after[low.name];

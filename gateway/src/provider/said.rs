@@ -55,8 +55,8 @@ pub(crate) fn error_in(json: &RawValue) -> Option<UpstreamError> {
     (!said.message.is_empty()).then_some(said)
 }
 
-/// What the body of an error status says: an error object, one in an event or a line of a stream, one
-/// that is cut off, else its text.
+/// What the body of an error status says: an error object, one in an event or a line of a stream,
+/// one that is cut off, else its text.
 pub(crate) fn read_status(status: u16, body: &[u8]) -> UpstreamError {
     let said = read_error(body).or_else(|| framed::read(body)).or_else(|| {
         let text = String::from_utf8_lossy(body);

@@ -131,8 +131,8 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
 }
 
-/// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left, the
-/// connection says so, or hyper ends this.
+/// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left,
+/// the connection says so, or hyper ends this.
 async fn still_there(alarm: &Alarm) -> Result<(), Failure> {
     for _ in 0..TURNS {
         yield_now().await;

@@ -64,8 +64,8 @@ pub(super) async fn accept(
     Ok((call, held))
 }
 
-/// The client's id for the call when it is a sane one, else a new one. One that holds a secret is none:
-/// the id is in the log, in the answer and in the hands of callbacks.
+/// The client's id for the call when it is a sane one, else a new one. One that holds a secret is
+/// none: the id is in the log, in the answer and in the hands of callbacks.
 pub(super) fn call_id(app: &App, headers: &HeaderMap) -> String {
     let tells = |id: &str| {
         let mut keys = sent_keys(headers, app.key_header.as_ref());

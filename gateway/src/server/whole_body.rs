@@ -30,8 +30,8 @@ pub(super) enum Whole {
     Other(BodyError, Bytes),
 }
 
-/// Reads a body to its end. What may be a stream is shown to `is_all` as it comes, which says where it
-/// ends: its connection may stay open.
+/// Reads a body to its end. What may be a stream is shown to `is_all` as it comes, which says where
+/// it ends: its connection may stay open.
 pub(super) async fn read(
     answer: &mut Answer,
     (alarm, end): (&Alarm, Option<Instant>),

@@ -14,8 +14,8 @@ pub(super) enum Halves {
 }
 
 impl Scanner {
-    /// For what an upstream says: half a surrogate pair may stand in a value. JSON allows it, and it
-    /// is passed on as it is.
+    /// For what an upstream says: half a surrogate pair may stand in a value. JSON allows it, and
+    /// it is passed on as it is.
     pub(crate) fn of_upstream() -> Self {
         Self { halves: Halves::Taken, ..Self::new() }
     }

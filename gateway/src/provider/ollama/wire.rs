@@ -116,9 +116,9 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// OpenAI's word for why the answer ended. Ollama has two reasons for an answer that came to its
-    /// end. All others (`load`, `unload`, none when its model was lost) say that nothing was answered, or
-    /// a part; OpenAI has no word for them, and none is made up.
+    /// OpenAI's word for why the answer ended. Ollama has two reasons for an answer that came to
+    /// its end. All others (`load`, `unload`, none when its model was lost) say that nothing was
+    /// answered, or a part; OpenAI has no word for them, and none is made up.
     pub(super) fn finish_reason(&self, called_tools: bool) -> Result<&'static str, String> {
         match self.done_reason.map(RawValue::get) {
             Some(r#""length""#) => Ok("length"),

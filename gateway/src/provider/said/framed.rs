@@ -1,5 +1,5 @@
-//! An error in the frames of a stream: some servers answer a call for a stream with an error status and
-//! say the rest as an event, or as a line of NDJSON.
+//! An error in the frames of a stream: some servers answer a call for a stream with an error status
+//! and say the rest as an event, or as a line of NDJSON.
 
 use super::{UpstreamError, read_error};
 

@@ -1,5 +1,5 @@
-//! Secrets that are known only while the gateway runs: what callbacks were given of variables and of
-//! clients' keys. Whoever may read one may not repeat it where others read.
+//! Secrets that are known only while the gateway runs: what callbacks were given of variables and
+//! of clients' keys. Whoever may read one may not repeat it where others read.
 
 use super::{Search, Secrets};
 use std::{
