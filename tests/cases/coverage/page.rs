@@ -15,16 +15,16 @@ const UPDATE: &str = "CALLGATE_UPDATE_DOCS";
 const HEAD: &str = "\
 # Which hooks fire
 
-A callback that let a call pass gets exactly one of `on_llm_end` and `on_llm_error` for it, whatever becomes of the call. Here is what
-that comes to. The tables are no promise but a result: a test makes every call of them against the real gateway, with callbacks that record
-their hooks, and writes this page from what they saw. It fails when that is not what is written here.
+A callback that let a call pass gets exactly one of `on_llm_end` and `on_llm_error` for it, however the call ends. These tables show it case by
+case. They are a test's result, not a promise: the test makes every call of them against the real gateway, with callbacks that record their
+hooks, and fails if this page differs from the record.
 
 ";
 
 const NOTES: &str = "
-How to read a row: `1` is a hook that runs once, `–` one that does not run. `each` is `on_llm_new_token` once for each chunk the client gets; `each + 1` is one
-more, for the chunk that was refused. A callback whose `on_llm_start` refuses, answers or breaks ends the walk: those behind it never see the call.
-A callback that lacks a hook, or whose `only` leaves the call out, sees less. An empty cell is what cannot become of such a call.
+How to read a row: `1` means that the hook runs once, `–` that it does not run. `each` means that `on_llm_new_token` runs once for each chunk the client gets,
+`each + 1` once more, for the chunk that was refused. If `on_llm_start` of a callback refuses, answers or fails, later callbacks never see the call.
+A callback that lacks a hook, or whose `only` excludes the call, sees less. An empty cell marks a case that cannot happen.
 
 ";
 
@@ -54,14 +54,14 @@ fn page(findings: &Findings) -> String {
     let (decided, others): (Vec<_>, Vec<_>) =
         rows().into_iter().partition(|row| row.acts.is_some());
     page.push_str(
-        "## Calls that no callback decides\n\nThe same for every callback of the list.\n\n",
+        "## Calls that no callback decides\n\nEvery callback of the list sees the same.\n\n",
     );
     table(&mut page, &others, &[(Position::Before, "")], findings);
-    page.push_str("\n## Calls that a callback decides\n\nBy the place in the list, seen from that callback.\n\n");
+    page.push_str("\n## Calls that a callback decides\n\nBy position in the list, relative to that callback.\n\n");
     let places = [
         (Position::Before, "before it"),
         (Position::Acting, "itself"),
-        (Position::Behind, "behind it"),
+        (Position::Behind, "after it"),
     ];
     table(&mut page, &decided, &places, findings);
     page
@@ -73,7 +73,7 @@ fn table(page: &mut String, rows: &[Row], places: &[(Position, &str)], findings:
     let hooks = "start | new_token | end | error |";
     let _ = writeln!(
         page,
-        "| what becomes of the call |{place_title} JSON: start | end | error | stream: {hooks}"
+        "| situation |{place_title} JSON: start | end | error | stream: {hooks}"
     );
     let columns = if several { 9 } else { 8 };
     let _ = writeln!(page, "|{}", "---|".repeat(columns));
