@@ -1,7 +1,7 @@
-//! What a call failed of, and what its client is told: OpenAI's error object with a status.
+//! Why a call failed, as OpenAI's error object with a status.
 //!
-//! Every room makes its failures through the constructors here, so that a status, its `type` and
-//! its `code` are decided once. Turning one into HTTP is `server::error`'s work.
+//! Every room makes its failures through the constructors here. Most choose status and code where
+//! they find the failure; `type` follows from the status. `server::error` turns a failure into HTTP.
 
 use crate::provider::UpstreamError;
 use plugin_api::FailureKind;

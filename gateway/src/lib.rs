@@ -1,14 +1,16 @@
 //! Callgate: an LLM gateway that starts on a LiteLLM `config.yaml` and runs native callbacks.
 //!
 //! In reading order: `cli` and `boot` (from arguments to a running server), `config` (the YAML as
-//! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable), `server`
-//! (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in flight),
-//! `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and spliced),
-//! `provider` (dialects), `stream` (framing), `coding` (what came compressed), `upstream` (the
-//! network), `failure` (what clients are told), `secret` and `credentials` (what nobody is shown),
-//! `telemetry` (logs), `descriptors` (open files), `regular_file` (files that people name),
-//! `counted` (counts in sentences), `memory` (the allocator), `offload` (large bodies beside the
-//! workers), `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin …`).
+//! written, checked), `deployments` (model name → upstream), `app` (all of it, immutable),
+//! `server` (the HTTP surface; `server::chat` tells the life of a call), `call` (one request in
+//! flight), `callbacks` and `host` (plugins, and what is lent to them), `json` (bytes scanned and
+//! spliced), `provider` (dialects), `stream` (framing), `coding` (what came compressed),
+//! `upstream` (the network), `failure` (what clients are told), `secret` and `credentials` (what
+//! nobody is shown), `telemetry` (logs), `descriptors` (open files), `regular_file` (files that
+//! people name), `counted` (counts in sentences), `memory` (the allocator), `offload` (large
+//! bodies beside the workers), `child` (work in a child process), `metrics` (counts for
+//! Prometheus), `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin
+//! …`).
 
 pub mod app;
 pub mod boot;

@@ -1,7 +1,7 @@
 //! From the config's entries to live callbacks: every step of every entry, all problems at once.
 //!
-//! `boot`, `check` and a reload call [`load_all`]; [`inspect_all`] goes as far as possible without
-//! executing anything. This room alone (with its children) knows `abi_stable` and `libloading`.
+//! `boot` and `check` call [`load_all`]; [`inspect_all`] goes as far as possible without executing
+//! anything. This room alone (with its children) knows `abi_stable` and `libloading`.
 //! Not here: running hooks and judging their faults (`chain`).
 
 mod c;

@@ -47,7 +47,7 @@ impl Counters {
         &self.clock
     }
 
-    /// The counters of one scope: the same for every instance, before and after a reload.
+    /// The counters of one scope: the same for every instance, also for one made after a panic.
     #[must_use]
     pub fn scope(&self, callback: &str) -> Arc<CounterScope> {
         let fresh = || Arc::new(CounterScope::new(Arc::clone(&self.clock)));

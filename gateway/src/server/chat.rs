@@ -105,7 +105,7 @@ enum Attempted {
     Stream(Box<Relay>, HeaderMap),
 }
 
-/// One attempt at one deployment; where retries and fallbacks will loop.
+/// One attempt at one deployment.
 async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if let Some(done) = start(flight).await? {
         return Ok(done);

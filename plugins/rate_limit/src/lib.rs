@@ -34,10 +34,10 @@
 //!   answered: the caller has an answer.
 //! - `message` replaces the text the client is told.
 //!
-//! Each entry of the config has windows of its own, unless entries name the same `share`. They live
-//! in the gateway and survive a reload, also with another `requests`. A window costs 16 bytes, up
-//! to 32 while it grows, per call inside its span, and gives them back. List `rate_limit` behind
-//! callbacks that choose the provider.
+//! Each entry of the config has windows of its own, unless entries name the same `share`. The
+//! gateway keeps them, so a new instance finds them. A window takes 16 bytes for each call inside
+//! its span, up to 32 while it grows, and frees them afterwards. List `rate_limit` after callbacks
+//! that choose the provider.
 //!
 //! `settings` reads the limits, `limit` is one of them, `subjects` the windows of `each`, `note`
 //! what a call remembers of its places.

@@ -23,8 +23,8 @@ pub(crate) struct Limit {
     pub(crate) requests: u64,
     pub(crate) per: Duration,
     pub(crate) message: Option<String>,
-    /// The window of everything the pattern takes in, made from the settings alone and without
-    /// `requests`, so that a reload that changes only the number goes on with the same window.
+    /// The window's name, made from the settings alone and without `requests`: a new instance, also
+    /// one with another number, finds the same window.
     window: String,
     /// The windows of `each: true`.
     each: Option<Subjects>,

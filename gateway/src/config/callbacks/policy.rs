@@ -19,7 +19,7 @@ pub enum OnError {
     Fail,
     /// The call goes on as if the callback had not run.
     Ignore,
-    /// As `Ignore`, and the callback stays off until the next reload.
+    /// As `Ignore`, and the callback stays off until the next start.
     Disable,
 }
 
