@@ -1,7 +1,7 @@
 //! Why a call failed, as OpenAI's error object with a status.
 //!
 //! Every room makes its failures through the constructors here. Most choose status and code where
-//! they find the failure; `type` follows from the status. `server::error` turns a failure into HTTP.
+//! they find the failure; `type` follows from the status. `server::error` turns one into HTTP.
 
 use crate::provider::UpstreamError;
 use plugin_api::FailureKind;
