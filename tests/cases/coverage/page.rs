@@ -71,10 +71,8 @@ fn table(page: &mut String, rows: &[Row], places: &[(Position, &str)], findings:
     let several = places.len() > 1;
     let place_title = if several { " callback |" } else { "" };
     let hooks = "start | new_token | end | error |";
-    let _ = writeln!(
-        page,
-        "| situation |{place_title} JSON: start | end | error | stream: {hooks}"
-    );
+    let _ =
+        writeln!(page, "| situation |{place_title} JSON: start | end | error | stream: {hooks}");
     let columns = if several { 9 } else { 8 };
     let _ = writeln!(page, "|{}", "---|".repeat(columns));
     for row in rows {
