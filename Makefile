@@ -20,7 +20,7 @@ LIBRARIES = $(PLUGINS:%=lib%.so)
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
 	@echo "make run     build and start the gateway on $(CONFIG), port $(PORT)"
-	@echo "make check   say everything that is wrong with $(CONFIG)"
+	@echo "make check   report everything that is wrong with $(CONFIG)"
 	@echo "make install copy the built program, its callbacks and a service file below $(PREFIX) (PREFIX=, DESTDIR=)"
 	@echo "make test    all tests"
 	@echo "make lint    formatting, clippy and docs, warnings denied"

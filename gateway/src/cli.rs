@@ -36,7 +36,7 @@ pub struct Cli {
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say everything that is wrong with a config and its callbacks, without listening.
+    /// Report everything that is wrong with a config and its callbacks, without listening.
     Check(Serve),
     /// Try a plugin, in a process started for that alone.
     #[command(name = callbacks::PROBE, hide = true)]
@@ -104,10 +104,10 @@ pub struct Serve {
     /// Where to listen.
     #[command(flatten)]
     pub address: Address,
-    /// Start without callbacks: to find out whether one of them is what is wrong.
+    /// Start without callbacks, to find out whether one of them is the problem.
     #[arg(long)]
     pub safe_mode: bool,
-    /// Load callbacks even if an earlier start ended while it loaded them.
+    /// Retry plugins that crashed an earlier start; they are refused otherwise.
     #[arg(long)]
     pub retry: bool,
     /// How log lines look; the default is pretty on a terminal and JSON elsewhere. `check` speaks
@@ -129,13 +129,13 @@ pub struct Source {
         value_parser = OsStringValueParser::new().map(config_file)
     )]
     pub config: PathBuf,
-    /// The folder looked in first for callbacks.
+    /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
     /// A file of `NAME=value` lines; the default is `.env` beside the config, if there is one.
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// Refuse whatever there is a warning about.
+    /// Turn every warning into an error.
     #[arg(long)]
     pub strict: bool,
     /// What LiteLLM's options ask for.
@@ -149,7 +149,7 @@ pub struct Demo {
     /// The config whose deployment is shown.
     #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
     pub config: PathBuf,
-    /// The folder looked in first for callbacks.
+    /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
 }

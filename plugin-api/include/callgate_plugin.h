@@ -1,20 +1,20 @@
 /* Write native callbacks for the Callgate LLM gateway in C or C++.
  *
- * UNSTABLE: this interface may change in any release until it is declared stable. A plugin that no
- * longer fits is refused at start with a sentence that says so.
+ * UNSTABLE: until it is declared stable, this interface may change in any release. A plugin that no
+ * longer fits is refused at startup with a sentence that says so.
  *
  * A plugin is a shared object that exports one callback; CALLGATE_PLUGIN at the end of this file
  * makes it one. The guide is docs/c-plugins.md. In short:
  *
  * - The gateway calls a plugin's hooks for every call, on any of its threads, many at once, with
- *   the same instance. What an instance changes needs atomics or a lock.
- * - A hook must not block. One that takes over 1 ms is counted and logged.
+ *   the same instance. Data that an instance changes needs atomics or a lock.
+ * - A hook must not block. A hook that takes more than 1 ms is counted and logged.
  * - Nothing contains a mistake: a crash ends the gateway, and no C++ exception may leave a function
  *   that the gateway calls.
- * - A callgate_view that the gateway returns ends with the hook, and with every function that
- *   changes something: copy it before you give it to such a function. What you give to the gateway
- *   is copied before the function returns.
- * - Nothing is freed on the other side.
+ * - A callgate_view that the gateway returns is valid until the hook ends or until you call a
+ *   function that changes something: copy it before you pass it to such a function. The gateway
+ *   copies your data before a function returns.
+ * - Neither side frees the other's memory.
  */
 #ifndef CALLGATE_PLUGIN_H
 #define CALLGATE_PLUGIN_H

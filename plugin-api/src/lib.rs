@@ -7,12 +7,12 @@
 //! order of the calls.
 //!
 //! **A native plugin is as privileged as the gateway itself**: it can read every key and every
-//! prompt, and a segmentation fault in it ends the process. What can be contained is: panics,
-//! refused edits, async hooks that wait too long (not ones that block their thread).
+//! prompt, and a segmentation fault in it ends the process. The gateway can contain panics, refused
+//! edits, and async hooks that wait too long (not ones that block their thread).
 //!
 //! # A whole plugin
 //!
-//! `callgate plugin new NAME` writes a ready one, with tests and CI. By hand:
+//! `callgate plugin new NAME` writes one that builds, with tests and CI. By hand:
 //!
 //! `Cargo.toml`:
 //!
@@ -96,22 +96,23 @@
 //!
 //! # Versions
 //!
-//! The version of this crate is the version of the contract. A plugin keeps loading in every later
-//! gateway of the same major, whatever compiler built either side; one built against a newer minor
-//! than the gateway's loads too, and finds what the gateway lacks to be `None`.
+//! The version of this crate is the version of the contract. A plugin loads in every later gateway
+//! of the same major, whatever compiler built either side. A plugin built against a newer minor
+//! than the gateway's loads too; services that the gateway lacks are `None`.
 //!
 //! # The probe
 //!
-//! Before a gateway maps a file it has not seen, it loads it in a child process that may crash, and
-//! lets each callback be made and run each hook once on a made-up call. Side effects of `new`
-//! happen there too: see [`is_probe`].
+//! Before a gateway maps a file that it has not seen, it loads it in a child process that may
+//! crash. There it makes an instance of each callback and runs each hook once on a sample call.
+//! Side effects of `new` happen there too: see [`is_probe`].
 //!
 //! # Where to read on
 //!
 //! `docs/plugin-guide.md` in the gateway's repository leads through all of this with examples.
-//! Here, [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] what can be
-//! read and changed, [`Host`] the services, [`testing`] how to test a callback without a gateway.
-//! Other languages find the contract in C in `include/callgate_plugin.h`, which is not stable yet.
+//! Here, [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] the accessors
+//! and edits, [`Host`] the services, and [`testing`] the test kit. `ABI.md` has the promise about
+//! versions. For other languages `include/callgate_plugin.h` has the contract in C, which is not
+//! stable yet.
 
 #![warn(missing_docs)]
 

@@ -14,9 +14,9 @@ pub struct Plugin {
 /// One tool each.
 #[derive(Debug, Subcommand)]
 pub enum Tool {
-    /// Write a ready crate: a callback with settings, tests, README and CI.
+    /// Write a crate that builds: a callback with settings, tests, README and CI.
     New(New),
-    /// Say everything about a file without executing it.
+    /// Describe a file and list every reason why it could not be loaded, without executing it.
     Inspect(Inspect),
     /// Load a file and put its callbacks through the conformance suite, in a process of its own.
     Check(Check),
@@ -111,7 +111,7 @@ pub struct Test {
     /// Run the chain of this config.
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The folder looked in first for callbacks.
+    /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR", requires = "config")]
     pub plugin_dir: Option<PathBuf>,
     /// A file of `NAME=value` lines for the config.
@@ -163,7 +163,7 @@ pub struct List {
         env = "CONFIG_FILE_PATH"
     )]
     pub config: PathBuf,
-    /// The folder looked in first for callbacks.
+    /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
     /// A file of `NAME=value` lines for the config.
@@ -186,7 +186,7 @@ pub struct Pin {
         env = "CONFIG_FILE_PATH"
     )]
     pub config: PathBuf,
-    /// The folder looked in first for callbacks.
+    /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
     /// A file of `NAME=value` lines for the config.
