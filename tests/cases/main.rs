@@ -41,6 +41,7 @@ mod headers;
 mod health;
 mod hook_data;
 mod hostile;
+mod install;
 mod introspection;
 mod langsmith;
 mod log;
