@@ -10,11 +10,13 @@
 //! | `<!-- in on_llm_start -->` | the body of a hook; `in async on_llm_start` and `in new` likewise |
 //!
 //! `blocks` reads a document, `commands` runs it, `snippets` builds its Rust, `configs` checks its
-//! YAML, `said` compares what it quotes, `links` follows its links.
+//! YAML, `said` compares what it quotes, `links` follows its links, `form` keeps README short and
+//! the decisions complete.
 
 mod blocks;
 mod commands;
 mod configs;
+mod form;
 mod links;
 mod said;
 mod snippets;
