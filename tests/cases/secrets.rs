@@ -106,7 +106,7 @@ async fn keys_in_the_wrong_place_and_values_of_variables_are_in_no_message() {
             (model("openai/x"), rule(json!({"pattern": format!("({value}"), "action": "mask"}))),
             (model("openai/x"), rule(json!({"pattern": "a", "action": value}))),
         ] {
-            let config = with_callbacks(&[model.clone()], &json!([callback]));
+            let config = with_callbacks(std::slice::from_ref(&model), &json!([callback]));
             let setup = Gateway::with_config(config).env("HELD", "hunter2-held").arg("--strict");
             let checked = setup.clone().check().await;
             let refused = setup.refused().await;
