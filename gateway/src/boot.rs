@@ -405,7 +405,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let mut built = assemble(&serve.source, purpose)?;
     let (host, port) = std::mem::take(&mut built.address);
     for problem in &built.warnings {
-        tracing::warn!("{problem}");
+        tracing::warn!(target: "callgate::boot", "{problem}");
     }
     let verdict = verdict(&built);
     StartupTable::of(&built.plugins).log();
@@ -428,8 +428,9 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let server = Server::start(listener, &app).map_err(BootError::Threads)?;
     built.caution.serving();
-    tracing::info!("{verdict}");
+    tracing::info!(target: "callgate::boot", "{verdict}");
     tracing::info!(
+        target: "callgate::boot",
         address = %url,
         models = app.deployments.models().len(),
         "listening on {url} (Press CTRL+C to quit)"
@@ -448,16 +449,21 @@ impl Ready {
         tokio::select! {
             ended = tokio::time::timeout(CALLBACKS_END, ended) => if ended.is_err() {
                 tracing::warn!(
+                    target: "callgate::boot",
                     "callbacks had not ended after {} s and are left behind",
                     CALLBACKS_END.as_secs_f64()
                 );
             },
-            () = stop.asked() => tracing::warn!("told again to stop: callbacks are left behind"),
+            () = stop.asked() => tracing::warn!(
+                target: "callgate::boot",
+                "told again to stop: callbacks are left behind"
+            ),
         }
         drop(self.caution);
         match cut_off {
-            None => tracing::info!("ended: every call had its answer"),
+            None => tracing::info!(target: "callgate::boot", "ended: every call had its answer"),
             Some(calls) => tracing::warn!(
+                target: "callgate::boot",
                 calls,
                 "ended: {} cut off",
                 counted_as(calls, "call was", "calls were")

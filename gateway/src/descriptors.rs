@@ -27,15 +27,19 @@ pub fn raise() {
     if before.current != before.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
-        tracing::warn!(%error, "the limit of open files could not be raised");
+        tracing::warn!(
+            target: "callgate::descriptors",
+            %error, "the limit of open files could not be raised"
+        );
     }
     match limit() {
         Some(limit) if limit < FEW => tracing::warn!(
+            target: "callgate::descriptors",
             limit,
             "at most {limit} files and connections can be open at once, and a call takes two; raise \
              the hard limit (`ulimit -Hn`, `LimitNOFILE=` of systemd)"
         ),
-        limit => tracing::debug!(limit, "the limit of open files"),
+        limit => tracing::debug!(target: "callgate::descriptors", limit, "the limit of open files"),
     }
 }
 
@@ -44,7 +48,10 @@ pub(crate) fn restore(child: Pid) {
     if let Some(original) = ORIGINAL.get()
         && let Err(error) = prlimit(Some(child), Resource::Nofile, *original)
     {
-        tracing::debug!(%error, "a child keeps the raised limit of open files");
+        tracing::debug!(
+            target: "callgate::descriptors",
+            %error, "a child keeps the raised limit of open files"
+        );
     }
 }
 

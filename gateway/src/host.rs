@@ -122,6 +122,7 @@ impl Services {
             let left = background.end(ends.saturating_duration_since(Instant::now()));
             if left > 0 {
                 tracing::warn!(
+                    target: "callgate::host",
                     callback.name = background.name(),
                     tasks = left,
                     "tasks of the callback still ran after {} s and are cut off",

@@ -198,6 +198,7 @@ fn refuse_reloads() {
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 tracing::warn!(
+                    target: "callgate",
                     signal = name,
                     "{name} changes nothing: there is no reload, and the log is standard error; \
                      restart the gateway to read its config anew"

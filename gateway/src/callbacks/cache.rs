@@ -125,7 +125,10 @@ impl CacheFolder {
     pub(super) fn remove(&self, name: &str) {
         match fs::remove_file(self.path(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::debug!("`{}` is not removed: {error}", self.path(name).display());
+                tracing::debug!(
+                    target: "callgate::callbacks::cache",
+                    "`{}` is not removed: {error}", self.path(name).display()
+                );
             }
             _ => {}
         }

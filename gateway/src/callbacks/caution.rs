@@ -60,7 +60,12 @@ impl Caution {
             match occasion {
                 Occasion::Serve { retry } => {
                     // In the log alone: it says nothing of the config, and `strict` is about that.
-                    past.crashes.iter().for_each(|it| tracing::warn!("{}", it.sentence()));
+                    past.crashes.iter().for_each(|it| {
+                        tracing::warn!(
+                            target: "callgate::callbacks::caution",
+                            "{}", it.sentence()
+                        );
+                    });
                     past.forget_crashes(cache);
                     if retry {
                         past.forget_suspects(cache);
@@ -72,7 +77,14 @@ impl Caution {
         }
         let record = cache.clone().and_then(|cache| {
             let record = RunRecord::begin(cache, config);
-            record.inspect_err(|error| tracing::debug!("this run leaves no record: {error}")).ok()
+            record
+                .inspect_err(|error| {
+                    tracing::debug!(
+                        target: "callgate::callbacks::caution",
+                        "this run leaves no record: {error}"
+                    );
+                })
+                .ok()
         });
         let prober = Prober::new(settings.probe, settings.probe_timeout, cache.as_ref());
         (Self { prober, record, past, cache }, problems)
@@ -149,10 +161,14 @@ fn open_cache(
     } else if tells {
         // In the log alone: under `strict`, a read-only system is no reason not to start.
         tracing::warn!(
+            target: "callgate::callbacks::caution",
             "nothing can be kept between starts, so {effect}: {error}; set `callgate.cache_dir`"
         );
     } else {
-        tracing::debug!("nothing is kept between starts: {error}");
+        tracing::debug!(
+            target: "callgate::callbacks::caution",
+            "nothing is kept between starts: {error}"
+        );
     }
     None
 }

@@ -137,7 +137,10 @@ impl Prober {
         let outcome = self
             .run(&request, snapshot)
             .map_err(|error| ProbeError::NoTrial(format!("it cannot be started: {error}")))?;
-        tracing::debug!(step = %outcome.step, "probed `{}`", inspected.file.display());
+        tracing::debug!(
+            target: "callgate::callbacks::probe",
+            step = %outcome.step, "probed `{}`", inspected.file.display()
+        );
         if judge(outcome, &entry.settings, self.limit)?
             && let Some(verdict) = verdict
         {

@@ -176,7 +176,10 @@ impl RunRecord {
         let written = self.file.write_all_at(text.as_bytes(), 0);
         let written = written.and_then(|()| self.file.set_len(text.len() as u64));
         if let Err(error) = written {
-            tracing::debug!("the run's record is not written: {error}");
+            tracing::debug!(
+                target: "callgate::callbacks::record",
+                "the run's record is not written: {error}"
+            );
         }
     }
 }

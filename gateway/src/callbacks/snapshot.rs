@@ -26,7 +26,7 @@ impl Snapshot {
     /// In memory; where the system has no such files, on disk.
     pub(super) fn of(name: &str, bytes: &[u8]) -> io::Result<Self> {
         Self::in_memory(name, bytes).or_else(|error| {
-            tracing::debug!("no copy in memory: {error}");
+            tracing::debug!(target: "callgate::callbacks::snapshot", "no copy in memory: {error}");
             Self::on_disk(name, bytes)
         })
     }

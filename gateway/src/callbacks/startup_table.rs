@@ -35,11 +35,17 @@ impl StartupTable {
     /// Writes it to the log: aligned for people, a line with fields for each callback otherwise.
     pub(crate) fn log(&self) {
         if !telemetry::is_json() {
-            self.to_string().lines().for_each(|line| tracing::info!("{line}"));
+            self.to_string().lines().for_each(|line| {
+                tracing::info!(
+                    target: "callgate::callbacks::startup_table",
+                    "{line}"
+                );
+            });
             return;
         }
         for [position, name, version, abi, sha256, load, hooks, file] in &self.rows {
             tracing::info!(
+                target: "callgate::callbacks::startup_table",
                 position = position.parse::<u64>().unwrap_or_default(),
                 callback.name = &**name,
                 version = &**version,

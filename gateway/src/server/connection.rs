@@ -357,7 +357,13 @@ pub(super) async fn serve(
     .await;
     match ended {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%error, "connection ended"),
-        None => tracing::debug!("connection ended: its client has left"),
+        Some(Err(error)) => tracing::debug!(
+            target: "callgate::server::connection",
+            %error, "connection ended"
+        ),
+        None => tracing::debug!(
+            target: "callgate::server::connection",
+            "connection ended: its client has left"
+        ),
     }
 }

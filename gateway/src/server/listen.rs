@@ -96,7 +96,10 @@ impl Listener {
     pub async fn bind(address: (&str, u16)) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         if let Err(error) = look_for_lost_clients(&listener) {
-            tracing::debug!(%error, "clients that vanish are not looked for");
+            tracing::debug!(
+                target: "callgate::server::listen",
+                %error, "clients that vanish are not looked for"
+            );
         }
         Ok(Self(listener))
     }
@@ -128,6 +131,7 @@ impl Server {
         let most = app.limits.max_connections.unwrap_or(room);
         if most > room {
             tracing::warn!(
+                target: "callgate::server::listen",
                 "`callgate.limits.max_connections` is {most}, and the limit of open files leaves room \
                  for {} whose calls can all reach an upstream",
                 counted(room, "connection")
@@ -162,7 +166,10 @@ async fn drain(
     stop: &mut Stop,
     limit: Duration,
 ) -> Option<i64> {
-    tracing::info!("draining: no new connection is taken; another signal ends running calls");
+    tracing::info!(
+        target: "callgate::server::listen",
+        "draining: no new connection is taken; another signal ends running calls"
+    );
     phase.send_replace(Phase::Draining);
     // Workers end by themselves when their last connection is done.
     let mut ended = tokio::task::spawn_blocking(move || {
@@ -172,11 +179,15 @@ async fn drain(
         ended = timeout(limit, &mut ended) => match ended {
             Ok(_) => return None,
             Err(_) => tracing::warn!(
+                target: "callgate::server::listen",
                 "calls were still running after {} s and are cut off",
                 limit.as_secs_f64()
             ),
         },
-        () = stop.asked() => tracing::warn!("told again to stop: running calls are cut off"),
+        () = stop.asked() => tracing::warn!(
+            target: "callgate::server::listen",
+            "told again to stop: running calls are cut off"
+        ),
     }
     // What still runs is cut off on its own thread, so that every call has its ending.
     let calls = app.metrics.in_flight();
@@ -195,7 +206,10 @@ async fn accept(listener: &TcpListener, pool: &Pool, most: usize) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 if let Some(times) = failing.again() {
-                    tracing::warn!(%error, times, "connections could not be accepted");
+                    tracing::warn!(
+                        target: "callgate::server::listen",
+                        %error, times, "connections could not be accepted"
+                    );
                 }
                 // Out of file descriptors: without a pause this would spin until some are free.
                 if is_out_of_descriptors(&error) {
@@ -225,6 +239,7 @@ async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
                 "none of them is idle, and new ones wait"
             };
             tracing::warn!(
+                target: "callgate::server::listen",
                 times,
                 "{} open, as many as this gateway takes (`callgate.limits.max_connections`): {then}",
                 counted_as(most, "connection is", "connections are")

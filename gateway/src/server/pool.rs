@@ -112,6 +112,7 @@ impl Pool {
         let at =
             place.as_ref().map_or_else(|| "outside of every hook".to_owned(), ToString::to_string);
         tracing::error!(
+            target: "callgate::server::pool",
             worker = worker.index,
             workers.stuck = stuck,
             callback = place.as_ref().map(|place| &*place.callback),
@@ -130,6 +131,7 @@ impl Pool {
         worker.set_stuck(false);
         let stuck = self.count();
         tracing::warn!(
+            target: "callgate::server::pool",
             worker = worker.index,
             workers.stuck = stuck,
             "worker {} came back after {:.1} s",

@@ -226,6 +226,9 @@ fn bound_writing(stream: &TcpStream, limit: Duration) {
     let millis = limit.as_millis().clamp(1, i32::MAX as u128);
     let millis = u32::try_from(millis).unwrap_or(u32::MAX);
     if let Err(error) = set_tcp_user_timeout(stream, millis) {
-        tracing::debug!(%error, "a client's connection has no `write_timeout`");
+        tracing::debug!(
+            target: "callgate::server::worker",
+            %error, "a client's connection has no `write_timeout`"
+        );
     }
 }

@@ -149,7 +149,10 @@ impl Renewals {
         let slot = Arc::clone(slot);
         if let Err(error) = in_background(move || slot.renewals.run(&slot)) {
             self.running.store(false, Ordering::SeqCst);
-            tracing::warn!(%error, "no thread to make a callback anew");
+            tracing::warn!(
+                target: "callgate::callbacks::chain::renewal",
+                %error, "no thread to make a callback anew"
+            );
         }
     }
 

@@ -18,7 +18,10 @@ pub(super) fn check(theirs: &'static TypeLayout) -> Result<(), String> {
     };
     let Err(newer) = compare(ours, theirs) else { return Ok(()) };
     let Err(older) = compare(theirs, ours) else { return Ok(()) };
-    tracing::debug!("as a newer plugin: {newer}\nas an older plugin: {older}");
+    tracing::debug!(
+        target: "callgate::callbacks::loader::layout",
+        "as a newer plugin: {newer}\nas an older plugin: {older}"
+    );
     Err(summary(&newer))
 }
 

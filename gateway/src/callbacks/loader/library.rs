@@ -129,7 +129,10 @@ impl Library {
         if let Some(known) = mapped.get(&inspected.sha256) {
             return known.clone();
         }
-        tracing::debug!("loading `{}`", inspected.file.display());
+        tracing::debug!(
+            target: "callgate::callbacks::loader::library",
+            "loading `{}`", inspected.file.display()
+        );
         let file = inspected.file.to_string_lossy();
         // SAFETY: both texts outlive the two visits.
         let visit = |place| unsafe { Visit::new(&file, place, "") };
@@ -188,7 +191,10 @@ fn open(
     match open_at(snapshot.path()) {
         Ok(handle) => return Ok((handle, snapshot)),
         Err(error) if !snapshot.is_in_memory() || !is_about_the_copy(&error) => return Err(error),
-        Err(error) => tracing::debug!("not executable from memory: {error}"),
+        Err(error) => tracing::debug!(
+            target: "callgate::callbacks::loader::library",
+            "not executable from memory: {error}"
+        ),
     }
     let snapshot = Snapshot::on_disk(&inspected.file_name(), &inspected.bytes)
         .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
@@ -236,7 +242,7 @@ fn examine_root(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef,
     let header = *header.map_err(|error| LibraryError::Header(error.to_string()))?;
     let found = (header.abi_major, header.abi_minor);
     let header = header.upgrade().map_err(|error| {
-        tracing::debug!("{error}");
+        tracing::debug!(target: "callgate::callbacks::loader::library", "{error}");
         LibraryError::Header(format!("its header says {}.{}", found.0, found.1))
     })?;
     let differ = |differences| LibraryError::Layout { ours: ApiVersion::CURRENT, differences };

@@ -158,6 +158,7 @@ impl Plugin {
 
     fn announce(&self) {
         tracing::info!(
+            target: "callgate::callbacks::loader::plugin",
             callback.name = %self.name,
             version = %self.version,
             abi = %self.api,

@@ -53,12 +53,22 @@ impl Verdicts {
             None => {
                 let mut key = [0; 32];
                 rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
-                    .inspect_err(|error| tracing::debug!("no verdicts are kept: {error}"))
+                    .inspect_err(|error| {
+                        tracing::debug!(
+                            target: "callgate::callbacks::probe::verdicts",
+                            "no verdicts are kept: {error}"
+                        );
+                    })
                     .ok()
                     .filter(|count| *count == key.len())?;
                 let written = cache.write(KEY, &key);
                 written
-                    .inspect_err(|error| tracing::debug!("no verdicts are kept: {error}"))
+                    .inspect_err(|error| {
+                        tracing::debug!(
+                            target: "callgate::callbacks::probe::verdicts",
+                            "no verdicts are kept: {error}"
+                        );
+                    })
                     .ok()?;
                 key
             }
@@ -100,7 +110,10 @@ impl Verdict<'_> {
     /// Remembers that it has.
     pub(super) fn note_passed(&self) {
         if let Err(error) = self.of.cache.write(&self.name, self.seal().as_bytes()) {
-            tracing::debug!("the verdict is not kept: {error}");
+            tracing::debug!(
+                target: "callgate::callbacks::probe::verdicts",
+                "the verdict is not kept: {error}"
+            );
         }
         self.of.make_room();
     }
