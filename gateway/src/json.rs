@@ -25,6 +25,9 @@ pub(crate) use scan::{Member, ScanError, Scanner};
 
 use bytes::Bytes;
 
+/// From this length of a body on, work that passes all of it is done beside the worker.
+pub(crate) const LARGE: usize = 256 << 10;
+
 /// Bytes that were scanned, and so are text.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     simdutf8::basic::from_utf8(bytes).unwrap_or_default()

@@ -11,9 +11,6 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// From this length of a body on, work that passes all of it is done beside the worker.
-pub(crate) const LARGE: usize = 256 << 10;
-
 /// As many large bodies are worked on at a time as there are processors: the others wait with what
 /// they hold, instead of taking more.
 static OWN: LazyLock<Semaphore> = LazyLock::new(one_a_processor);

@@ -8,8 +8,7 @@
 use super::{Call, messages::Messages};
 use crate::{
     failure::Failure,
-    json::{Body, check_names},
-    offload::LARGE,
+    json::{Body, LARGE, check_names},
 };
 use std::sync::Arc;
 

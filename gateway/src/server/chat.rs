@@ -20,8 +20,8 @@ use crate::{
     call::Call,
     callbacks::{Reply, Started, Streamed},
     failure::Failure,
-    json::joined,
-    offload::{LARGE, offload},
+    json::{LARGE, joined},
+    offload::offload,
     provider::{AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai},
     upstream::{self, Answer, Lines, UpstreamError},
 };

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     callbacks::{Chunk, Streamed},
     failure::Failure,
-    offload::LARGE,
+    json::LARGE,
     provider::{ChunkSink as _, StreamTranslator},
     upstream::Answer,
 };

@@ -7,7 +7,7 @@ use crate::callbacks::{
     loader::{Instance, RunningHook},
     scope::Scope,
 };
-use crate::{failure::Failure, offload::LARGE};
+use crate::{failure::Failure, json::LARGE};
 use bytes::Bytes;
 use plugin_api::{FailureKind, abi::Verdict};
 

@@ -1,7 +1,7 @@
 //! A body being put together: what arrived, in slices, with the edits between.
 
 use super::{Body, Entry, ONE_PIECE, Slices, Value};
-use crate::offload::LARGE;
+use crate::json::LARGE;
 use bytes::Bytes;
 use std::ops::Range;
 

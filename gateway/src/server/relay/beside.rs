@@ -4,7 +4,8 @@
 use super::outbox::Outbox;
 use crate::{
     failure::Failure,
-    offload::{LARGE, offload},
+    json::LARGE,
+    offload::offload,
     provider::{AnswerFault, ChunkSink as _, StreamTranslator},
 };
 use bytes::Bytes;
