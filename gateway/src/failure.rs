@@ -3,7 +3,6 @@
 //! Every room makes its failures through the constructors here. Most choose status and code where
 //! they find the failure; `type` follows from the status. `server::error` turns one into HTTP.
 
-use crate::provider::UpstreamError;
 use plugin_api::FailureKind;
 use std::{
     borrow::Cow,
@@ -149,6 +148,15 @@ impl From<crate::json::Ambiguity> for Failure {
     fn from(ambiguity: crate::json::Ambiguity) -> Self {
         Self::invalid(format!("{ambiguity}.")).param(ambiguity.path)
     }
+}
+
+/// What an upstream says of its error.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct UpstreamError {
+    pub(crate) message: String,
+    pub(crate) error_type: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) param: Option<String>,
 }
 
 /// The error object's `type` for a status, as LiteLLM gives it.

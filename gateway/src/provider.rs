@@ -13,6 +13,8 @@ pub(crate) mod own;
 mod pairs;
 pub(crate) mod said;
 
+pub(crate) use crate::failure::UpstreamError;
+
 use crate::{
     failure::Failure,
     json::{Body, Slices},
@@ -234,13 +236,4 @@ pub(crate) enum AnswerFault {
     Other(&'static str),
     /// Some of it is missing: what.
     Incomplete(String),
-}
-
-/// What an upstream says of its error.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct UpstreamError {
-    pub(crate) message: String,
-    pub(crate) error_type: Option<String>,
-    pub(crate) code: Option<String>,
-    pub(crate) param: Option<String>,
 }
