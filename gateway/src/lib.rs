@@ -42,6 +42,3 @@ mod stream;
 pub mod telemetry;
 mod upstream;
 pub mod workbench;
-
-/// How the gateway names itself to upstreams.
-pub(crate) const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));

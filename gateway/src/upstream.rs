@@ -27,6 +27,9 @@ use framing::Framing;
 use std::{collections::VecDeque, fmt, io, time::Duration};
 use tokio::task::coop::consume_budget;
 
+/// How the gateway names itself to upstreams.
+pub(crate) const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
+
 /// How long connecting may take, within the call's own timeout.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

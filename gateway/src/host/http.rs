@@ -16,8 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
 
 use super::permissions::Permissions;
-use crate::USER_AGENT;
 use crate::upstream::Tls;
+use crate::upstream::USER_AGENT;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);

@@ -126,7 +126,7 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
     let own = [
         ("content-type", "application/json"),
         ("accept", "*/*"),
-        ("user-agent", crate::USER_AGENT),
+        ("user-agent", crate::upstream::USER_AGENT),
     ];
     for (name, value) in own {
         if !is_set(name) {
