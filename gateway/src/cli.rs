@@ -5,19 +5,20 @@ mod misread;
 mod plugin;
 
 pub use litellm::LitellmOptions;
-pub use misread::Misread;
+pub use misread::{Misread, log_format_of_unread};
 
 /// `plugin check`, beside the `check` of a config.
 pub use plugin::Check as CheckPlugin;
 pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
 
+use crate::telemetry::LogFormat;
 use crate::{
     callbacks,
     config::{Environment, Problem, quoted},
 };
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{OsStringValueParser, TypedValueParser as _},
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use std::{ffi::OsString, path::PathBuf};
 
@@ -58,6 +59,13 @@ fn port(text: &str) -> Result<u16, String> {
         return Ok(PORT);
     }
     text.parse().map_err(|_| format!("expected a number from 0 to 65535, found `{}`", quoted(text)))
+}
+
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    let value = |name: &'static str, help: &'static str| PossibleValue::new(name).help(help);
+    let known = [value("pretty", "For people"), value("json", "One JSON object a line")];
+    PossibleValuesParser::new(known)
+        .map(|name| LogFormat::called(&name).unwrap_or(LogFormat::Pretty))
 }
 
 fn config_file(path: OsString) -> PathBuf {
@@ -112,7 +120,7 @@ pub struct Serve {
     pub retry: bool,
     /// How log lines look; the default is pretty on a terminal and JSON elsewhere. `check` speaks
     /// to people unless JSON is asked for.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = log_format())]
     pub log_format: Option<LogFormat>,
 }
 
@@ -152,15 +160,6 @@ pub struct Demo {
     /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
 }
 
 #[cfg(test)]

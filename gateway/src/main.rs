@@ -4,10 +4,11 @@ use callgate::{
     boot,
     callbacks::{self, CrashWatch},
     child,
-    cli::{Cli, Command, LitellmOptions, LogFormat, Misread, Serve},
+    cli::{self, Cli, Command, LitellmOptions, Misread, Serve},
     demo, descriptors, memory,
     server::Stop,
-    telemetry, workbench,
+    telemetry::{self, LogFormat},
+    workbench,
 };
 use clap::Parser as _;
 use plugin_api::{PROBE_VARIABLE, is_probe};
@@ -96,7 +97,7 @@ fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
         return error.print().map_or(ExitCode::FAILURE, |()| code);
     }
     let misread = Misread::of(error);
-    telemetry::start(LogFormat::of_unread(line), None);
+    telemetry::start(cli::log_format_of_unread(line), None);
     if telemetry::is_json() {
         return not_started(&misread.sentence, code);
     }

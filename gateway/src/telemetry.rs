@@ -21,7 +21,7 @@ pub(crate) use line::decimal;
 pub(crate) use sink::dropped;
 pub use sink::flush;
 
-use crate::{cli::LogFormat, counted::counted_as};
+use crate::counted::counted_as;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
@@ -34,6 +34,27 @@ use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, layer::Context, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The form of this name on the command line.
+    #[must_use]
+    pub fn called(name: &str) -> Option<Self> {
+        match name {
+            "pretty" => Some(Self::Pretty),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
 
 /// How lines look, once [`start`] has decided.
 static LINES: OnceLock<Lines> = OnceLock::new();

@@ -1,11 +1,9 @@
 //! A command line that cannot be read: what is wrong with it, and in which form a start says so.
 
-use super::{LitellmOptions, LogFormat};
+use super::LitellmOptions;
 use crate::secret::without_keys;
-use clap::{
-    ValueEnum as _,
-    error::{ContextKind, ContextValue},
-};
+use crate::telemetry::LogFormat;
+use clap::error::{ContextKind, ContextValue};
 use std::ffi::OsString;
 
 /// What is wrong with a command line.
@@ -43,24 +41,22 @@ impl Misread {
     }
 }
 
-impl LogFormat {
-    /// The form in which a command line that cannot be read wants its log: `None` for the default
-    /// of a start. Other commands speak to people unless they are asked for JSON.
-    #[must_use]
-    pub fn of_unread(line: &[OsString]) -> Option<Self> {
-        let mut words = line.iter().skip(1).filter_map(|word| word.to_str()).peekable();
-        let starts = !words.peek().is_some_and(|it| matches!(*it, "check" | "demo" | "plugin"));
-        let mut wanted = None;
-        while let Some(word) = words.next().filter(|word| *word != "--") {
-            let value = match word.strip_prefix("--log-format") {
-                Some("") => words.next(),
-                Some(rest) => rest.strip_prefix('='),
-                None => continue,
-            };
-            wanted = value.and_then(|value| Self::from_str(value, false).ok()).or(wanted);
-        }
-        wanted.or((!starts).then_some(Self::Pretty))
+/// The form in which a command line that cannot be read wants its log: `None` for the default of a
+/// start. Other commands speak to people unless they are asked for JSON.
+#[must_use]
+pub fn log_format_of_unread(line: &[OsString]) -> Option<LogFormat> {
+    let mut words = line.iter().skip(1).filter_map(|word| word.to_str()).peekable();
+    let starts = !words.peek().is_some_and(|it| matches!(*it, "check" | "demo" | "plugin"));
+    let mut wanted = None;
+    while let Some(word) = words.next().filter(|word| *word != "--") {
+        let value = match word.strip_prefix("--log-format") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('='),
+            None => continue,
+        };
+        wanted = value.and_then(LogFormat::called).or(wanted);
     }
+    wanted.or((!starts).then_some(LogFormat::Pretty))
 }
 
 #[cfg(test)]
@@ -84,7 +80,7 @@ mod tests {
             ("callgate check --bogus", Some(LogFormat::Pretty)),
             ("callgate check --bogus --log-format json", Some(LogFormat::Json)),
         ] {
-            assert_eq!(LogFormat::of_unread(&words(line)), format, "{line}");
+            assert_eq!(log_format_of_unread(&words(line)), format, "{line}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     line::{self, decimal},
     sink,
 };
-use crate::cli::LogFormat;
+use crate::telemetry::LogFormat;
 use std::time::Duration;
 use tracing::Level;
 
