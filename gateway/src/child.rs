@@ -30,16 +30,20 @@ use std::{
     },
     path::PathBuf,
     process::{self, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use crate::descriptors;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
-    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+    process::{
+        Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
+    },
 };
 
 use talk::{Lines, read_end, text};
@@ -52,6 +56,25 @@ const PAUSE: Duration = Duration::from_millis(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 static AVAILABLE: AtomicBool = AtomicBool::new(false);
+
+/// How many descriptors a child may have open, where that is less than this process may.
+static DESCRIPTORS: OnceLock<Rlimit> = OnceLock::new();
+
+/// Gives every later child this limit of open descriptors: the one this process was started with.
+pub(crate) fn limit_descriptors(limit: Rlimit) {
+    let _ = DESCRIPTORS.set(limit);
+}
+
+fn restore_descriptors(child: Pid) {
+    if let Some(limit) = DESCRIPTORS.get()
+        && let Err(error) = prlimit(Some(child), Resource::Nofile, *limit)
+    {
+        tracing::debug!(
+            target: "callgate::descriptors",
+            %error, "a child keeps the raised limit of open files"
+        );
+    }
+}
 
 /// Says that this program has the hidden subcommands. Only the `callgate` binary does; a program
 /// that merely links the library would start itself in vain.
@@ -145,7 +168,7 @@ impl<'a> Job<'a> {
         // Its ends of socket and pipe: they close with the child, not with us.
         drop(command);
         // Before it is told what to do, so before it can have done anything.
-        descriptors::restore(Pid::from_child(&child.child));
+        restore_descriptors(Pid::from_child(&child.child));
         channel.set_write_timeout(Some(self.limit))?;
         // A child that does not read it has ended, and how is what will be told.
         let _ = (&channel).write_all(self.request);

@@ -4,8 +4,8 @@
 //! takes what the hard limit allows, as other servers do. Children get back what there was: a
 //! program that uses `select`, or closes every number below its limit, may be among them.
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
-use std::sync::OnceLock;
+use crate::child;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Fewer than these are soon used up.
 const FEW: u64 = 4096;
@@ -16,14 +16,11 @@ const SPARE: u64 = 16;
 /// The number of descriptors assumed to be open when the system does not report it.
 const USUAL: u64 = 64;
 
-/// What the limit was before it was raised.
-static ORIGINAL: OnceLock<Rlimit> = OnceLock::new();
-
 /// Raises the soft limit to the hard one and tells what it is.
 pub fn raise() {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
-    let _ = ORIGINAL.set(before);
+    child::limit_descriptors(before);
     if before.current != before.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
@@ -40,18 +37,6 @@ pub fn raise() {
              the hard limit (`ulimit -Hn`, `LimitNOFILE=` of systemd)"
         ),
         limit => tracing::debug!(target: "callgate::descriptors", limit, "the limit of open files"),
-    }
-}
-
-/// Gives a child of this process the limit that this one was started with.
-pub(crate) fn restore(child: Pid) {
-    if let Some(original) = ORIGINAL.get()
-        && let Err(error) = prlimit(Some(child), Resource::Nofile, *original)
-    {
-        tracing::debug!(
-            target: "callgate::descriptors",
-            %error, "a child keeps the raised limit of open files"
-        );
     }
 }
 
