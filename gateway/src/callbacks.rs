@@ -30,6 +30,7 @@ mod schema;
 mod scope;
 mod snapshot;
 mod startup_table;
+mod trial;
 
 pub(crate) use answer::{Chunk, Failing, Figures, Reply, Streamed, is_completion};
 pub use caution::{Caution, Occasion};
@@ -44,9 +45,10 @@ pub use loader::{
     CrashWatch, Instance, Kind, LeftOut, Loaded, Plugin, inspect_all, load_all, mapped_libraries,
 };
 pub(crate) use loader::{Whereabouts, map, masked, signal_name};
-pub use probe::{SUBCOMMAND as PROBE, run_probe};
+pub use probe::SUBCOMMAND as PROBE;
 pub(crate) use rehearsal::Prepared;
 pub use rehearsal::{Answered, Rehearsal, RehearsalError, RehearsedCall, Story};
 pub use resolve::SearchPath;
 pub use resolved::Resolved;
 pub use startup_table::StartupTable;
+pub use trial::run_probe;

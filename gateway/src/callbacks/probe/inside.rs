@@ -4,31 +4,26 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Answer, Request};
-use crate::callbacks::hook::Hook;
 use crate::callbacks::inspect::{FileError, Inspected};
 use crate::callbacks::loader::{CREATE, Instance, Trial, TrialError};
 use crate::callbacks::refusal::Refusal;
-use crate::callbacks::{canned, snapshot::Snapshot};
+use crate::callbacks::snapshot::Snapshot;
 use crate::child::Inside;
-use crate::deployments::Deployments;
 use crate::telemetry;
 
-/// How long an async hook may wait; then it is dropped, as the gateway would drop it.
-const WAIT: Duration = Duration::from_millis(200);
-
-/// Tries the plugin this process was handed.
+/// Tries the plugin this process was handed. `run_hooks` runs the hooks of an instance on made-up
+/// calls, saying each before it.
 ///
 /// # Errors
 /// When it was handed none: somebody else started it.
-pub fn run() -> io::Result<()> {
+pub fn run(run_hooks: impl FnOnce(&mut Inside, &Instance)) -> io::Result<()> {
     let mut inside = Inside::new()?;
     // Among what is captured, to be shown should it die.
     telemetry::start_in_child();
     let request: Request = serde_json::from_slice(&inside.request)?;
-    let answer = match attempt(&mut inside, &request) {
+    let answer = match attempt(&mut inside, &request, run_hooks) {
         Ok(()) => Answer::Passed,
         Err(TrialError::Declined) => Answer::Declined,
         Err(TrialError::Refused(refusal)) => {
@@ -39,7 +34,11 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-fn attempt(inside: &mut Inside, request: &Request) -> Result<(), TrialError> {
+fn attempt(
+    inside: &mut Inside,
+    request: &Request,
+    run_hooks: impl FnOnce(&mut Inside, &Instance),
+) -> Result<(), TrialError> {
     let file = Path::new(&request.file);
     let copy = inside.input.try_clone().and_then(Snapshot::inherited);
     let (snapshot, bytes) = copy.map_err(|error| Refusal::from(FileError::Unreadable(error)))?;
@@ -54,19 +53,4 @@ fn attempt(inside: &mut Inside, request: &Request) -> Result<(), TrialError> {
     inside.step("in its destructor");
     drop(instance);
     Ok(())
-}
-
-/// A call that is answered and one that fails; nothing is expected of any hook but to come back.
-fn run_hooks(inside: &mut Inside, instance: &Instance) {
-    let deployments = Deployments::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else { return };
-    for story in [&[Hook::Start, Hook::NewToken, Hook::End][..], &[Hook::Start, Hook::Error]] {
-        let Some(mut call) = canned::call("probe") else { return };
-        for hook in story {
-            inside.step(&format!("in {}", hook.name()));
-            let hook = canned::run(instance, *hook, &mut call, &deployments);
-            let _ = runtime.block_on(async { tokio::time::timeout(WAIT, hook).await });
-        }
-    }
 }
