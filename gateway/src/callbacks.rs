@@ -12,10 +12,7 @@ mod canned;
 mod caution;
 mod chain;
 #[cfg(feature = "fuzzing")]
-pub mod fuzzing {
-    //! What is read of a plugin's file.
-    pub use super::{inspect::fuzzing::inspect, schema::fuzzing::settings};
-}
+pub mod fuzzing;
 mod hook;
 mod hook_list;
 mod inspect;
