@@ -7,7 +7,6 @@ use super::{
     canned,
     hook::Hook,
     loader::{Instance, Plugin},
-    refusal::{about, weigh},
 };
 use crate::{config::Problem, deployments::Deployments};
 use plugin_api::abi::Verdict;
@@ -23,17 +22,15 @@ pub(crate) fn disagreements(plugins: &[Plugin], deployments: &Deployments) -> Ve
 }
 
 fn compare(plugin: &Plugin, deployments: &Deployments) -> Vec<Problem> {
-    let (entry, file) = (&plugin.entry, Some(plugin.file.as_path()));
     let instance = match plugin.create_with_all_hooks() {
         Ok(instance) => instance,
-        Err(refusal) => return vec![weigh(entry, refusal.problem(entry, file))],
+        Err(problem) => return vec![problem],
     };
     let problem = |hook: Hook| {
         let name = hook.name();
         let listed = plugin.hooks.iter().any(|listed| listed == name);
         let (text, remedy) = sentence(name, listed, implements(&instance, hook, deployments))?;
-        let problem = Problem::error(entry.place.clone(), about(entry, file, &text));
-        Some(weigh(entry, problem.remedy(remedy)))
+        Some(plugin.problem(&text, remedy))
     };
     Hook::ALL.into_iter().filter_map(problem).collect()
 }

@@ -13,7 +13,7 @@ use super::library::Library;
 use super::trial::CREATE;
 use crate::callbacks::caution::Caution;
 use crate::callbacks::inspect::Inspected;
-use crate::callbacks::refusal::Refusal;
+use crate::callbacks::refusal::{Refusal, about, weigh};
 use crate::callbacks::schema::{self, Naming};
 use crate::callbacks::snapshot::Snapshot;
 use crate::config::{CallbackEntry, Grants, Problem};
@@ -140,12 +140,18 @@ impl Plugin {
     ///
     /// # Errors
     /// When the plugin refuses to make one.
-    pub(in crate::callbacks) fn create_with_all_hooks(&self) -> Result<Instance, Refusal> {
+    pub(in crate::callbacks) fn create_with_all_hooks(&self) -> Result<Instance, Problem> {
         let Self { library, callback, name, entry, permissions, services, .. } = self;
         let counts = Counting::of(entry, callback);
         let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
-        let made = Instance::new(library, callback, &entry.settings, host, Hooks::All);
-        Ok(made?)
+        Instance::new(library, callback, &entry.settings, host, Hooks::All)
+            .map_err(|error| weigh(entry, Refusal::from(error).problem(entry, Some(&self.file))))
+    }
+
+    /// What is wrong with it, told at its entry's place.
+    pub(crate) fn problem(&self, text: &str, remedy: &str) -> Problem {
+        let text = about(&self.entry, Some(&self.file), text);
+        weigh(&self.entry, Problem::error(self.entry.place.clone(), text).remedy(remedy))
     }
 
     /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
