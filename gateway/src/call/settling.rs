@@ -11,6 +11,12 @@ pub(crate) struct Settled {
     reading: Option<Reading>,
 }
 
+impl std::fmt::Debug for Settled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settled").finish_non_exhaustive()
+    }
+}
+
 impl Call {
     /// Puts edited messages into the body; before anything reads the body as a whole.
     pub(crate) fn settle_messages(&mut self) {

@@ -22,6 +22,12 @@ pub(crate) struct Together<'a> {
     begun: Option<Box<Begun>>,
 }
 
+impl std::fmt::Debug for Together<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Together").finish_non_exhaustive()
+    }
+}
+
 struct Begun {
     stream: Box<dyn StreamTranslator>,
     whole: Whole,
