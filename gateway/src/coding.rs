@@ -171,7 +171,7 @@ impl Decoder {
         Ok(Coding::of(values)?.map(new))
     }
 
-    /// Adds what arrived, once [`Decoder::next`] has used up what came before.
+    /// Adds what arrived, once [`Decoder::next_piece`] has used up what came before.
     pub(crate) fn feed(&mut self, bytes: Bytes) {
         if let Some(first) = bytes.first() {
             self.codec.get_or_insert_with(|| self.coding.codec(*first));
@@ -179,8 +179,8 @@ impl Decoder {
         self.input = bytes;
     }
 
-    /// The next piece, at most [`PIECE`] long; `None` when more has to be fed.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, CodingError> {
+    /// The next piece, at most 16 KiB long; `None` when more has to be fed.
+    pub(crate) fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
         let corrupt = CodingError::Corrupt(self.coding);
         let Some(codec) = &mut self.codec else { return Ok(None) };
         while !self.input.is_empty() || self.full {

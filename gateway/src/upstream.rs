@@ -277,7 +277,7 @@ impl Answer {
         loop {
             let Some(decoder) = &mut self.decoder else { return Ok(None) };
             let decoder = decoder.as_mut().map_err(|error| error.clone())?;
-            if let Some(piece) = decoder.next()? {
+            if let Some(piece) = decoder.next_piece()? {
                 // A few bytes may unfold to very many, and nothing else here would wait.
                 consume_budget().await;
                 return Ok(Some(piece));

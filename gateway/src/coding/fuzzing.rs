@@ -16,7 +16,7 @@ pub fn decode(coding: &[u8], pieces: &[&[u8]], most: usize) -> Result<Vec<u8>, S
     let mut plain = Vec::new();
     for piece in pieces {
         decoder.feed(Bytes::copy_from_slice(piece));
-        while let Some(decoded) = decoder.next().map_err(|error| error.to_string())? {
+        while let Some(decoded) = decoder.next_piece().map_err(|error| error.to_string())? {
             assert!(decoded.len() <= PIECE, "a piece of {} bytes", decoded.len());
             if plain.len() + decoded.len() > most {
                 return Err("too large".to_owned());

@@ -50,7 +50,7 @@ fn decoded<'a>(
     let (mut decoder, mut plain) = (decoder(name), Vec::new());
     for part in parts {
         decoder.feed(Bytes::copy_from_slice(part));
-        while let Some(piece) = decoder.next()? {
+        while let Some(piece) = decoder.next_piece()? {
             assert!(piece.len() <= PIECE);
             plain.extend_from_slice(&piece);
         }
@@ -93,7 +93,7 @@ fn what_was_flushed_is_decoded_at_once() {
         for (piece, event) in encoded(encoder, &events).into_iter().zip(events) {
             decoder.feed(piece.into());
             let mut plain = Vec::new();
-            while let Some(piece) = decoder.next().unwrap() {
+            while let Some(piece) = decoder.next_piece().unwrap() {
                 plain.extend_from_slice(&piece);
             }
             assert!(plain == event, "{name}");
@@ -173,7 +173,7 @@ fn a_bomb_costs_what_is_taken_of_it() {
         let mut decoder = decoder(name);
         decoder.feed(bomb);
         for _ in 0..10 {
-            assert!(decoder.next().unwrap().unwrap().len() <= PIECE, "{name}");
+            assert!(decoder.next_piece().unwrap().unwrap().len() <= PIECE, "{name}");
         }
         assert!(!decoder.ended, "{name}");
     }

@@ -1,4 +1,4 @@
-//! A callback's log lines as `tracing` events: target [`TARGET`], field `callback.name`. `tracing`
+//! A callback's log lines as `tracing` events: target `TARGET`, field `callback.name`. `tracing`
 //! fixes the names of fields at compile time, so the callback's own go beside the event, by
 //! `telemetry::with_fields`.
 

@@ -59,7 +59,7 @@ impl<'a> Pieces<'a> {
     async fn decoded(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some(decoder) = &mut self.decoder else { return Ok(None) };
-            if let Some(piece) = decoder.next().map_err(|error| invalid(&error))? {
+            if let Some(piece) = decoder.next_piece().map_err(|error| invalid(&error))? {
                 // A few bytes may unfold to very many, and nothing else here would wait.
                 consume_budget().await;
                 return Ok(Some(piece));
