@@ -6,19 +6,18 @@ pub use check::{Report, check};
 use check::{as_line, counts, verdict};
 
 use crate::{
-    app::App,
-    callbacks::{self, Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable},
+    callbacks::unknown_names,
     cli::{Address, Serve, Source},
     config::{
         self, CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems,
         UnknownKeys, quoted,
     },
-    counted::counted_as,
-    deployments::{Deployments, certificate_problems, proxy_warning, unknown_names},
+    deployments::{Deployments, certificate_problems, proxy_warning},
     host::{self, Services},
+    plugin_host::{Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable},
     secret::{Masking, Secrets},
-    server::{Listener, Server, Stop},
-    telemetry,
+    server::{Listener, Server, Stop, app::App},
+    telemetry::{self, counted::counted_as},
 };
 use std::{
     net::{IpAddr, ToSocketAddrs as _},
@@ -193,7 +192,7 @@ fn assemble_config(
     let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
     // Nothing of a plugin is executed for a config that cannot start anyway.
     if problems.iter().any(Problem::is_error) {
-        problems.extend(callbacks::inspect_all(&config.callbacks, &search));
+        problems.extend(crate::plugin_host::inspect_all(&config.callbacks, &search));
         config::problem::sort(&mut problems);
         return Err(Problems(problems));
     }
@@ -204,8 +203,13 @@ fn assemble_config(
     let services = Arc::new(services.with_masking(masking(&config, deployments.as_ref())));
     host::log::gather();
     let environment = &config.environment;
-    let loaded =
-        callbacks::load_all(&config.callbacks, &search, environment, &services, &mut caution);
+    let loaded = crate::plugin_host::load_all(
+        &config.callbacks,
+        &search,
+        environment,
+        &services,
+        &mut caution,
+    );
     let said = said_by_callbacks(&config, host::log::gathered());
     let loaded = loaded.map(|loaded| ((loaded.plugins, loaded.left_out), loaded.warnings));
     match (deployments, keep(loaded, &mut problems)) {

@@ -18,9 +18,10 @@ mod sample;
 mod settling;
 mod target;
 
-pub(crate) use edits::{Jottings, Snapshot, set_header, valid_header};
+pub use edits::{Jottings, Snapshot, set_header, valid_header};
 pub(crate) use reading::{Reading, Unreadable};
-pub(crate) use target::{RouteEdit, Target};
+pub(crate) use target::RouteEdit;
+pub use target::Target;
 
 use crate::json::Body;
 use bytes::Bytes;
@@ -35,39 +36,39 @@ use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
 /// See the module. A clone is for a hook that may be left behind: what that does with it is taken
 /// over as a whole, or not at all.
 #[derive(Clone)]
-pub(crate) struct Call {
-    pub(crate) id: String,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) stream: bool,
+pub struct Call {
+    pub id: String,
+    pub endpoint: Endpoint,
+    pub stream: bool,
     /// The name the client sent; never changes.
-    pub(crate) requested_model: String,
-    pub(crate) headers: HeaderMap,
+    pub requested_model: String,
+    pub headers: HeaderMap,
     /// The header that the operator named for keys.
-    pub(crate) key_header: Option<HeaderName>,
+    pub key_header: Option<HeaderName>,
     /// Who called; never the key.
-    pub(crate) key_id: Arc<str>,
-    pub(crate) accepted: Instant,
+    pub key_id: Arc<str>,
+    pub accepted: Instant,
     /// When the upstream has to have begun to answer; set once the call is sent.
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) body: Body,
+    pub deadline: Option<Instant>,
+    pub body: Body,
     /// How many callbacks of the chain let the call pass, from the first: the ones that are owed
     /// an `on_llm_end` or `on_llm_error`.
-    pub(crate) passed: usize,
+    pub passed: usize,
     /// How many of those have been paid, from the first.
-    pub(crate) paid: usize,
+    pub paid: usize,
     /// The callbacks that have nothing to do with this call.
-    pub(crate) left_out: Places,
+    pub left_out: Places,
     /// The callbacks that were left alone for their faults, and are tried with this call.
-    pub(crate) trying: Places,
-    pub(crate) client_gone: bool,
+    pub trying: Places,
+    pub client_gone: bool,
     /// Whether an upstream was asked, or tried to be.
-    pub(crate) asked: bool,
+    pub asked: bool,
     /// Bytes callbacks put into the body so far.
     edited: usize,
     /// Streamed chunks shown to callbacks so far.
     chunks: u64,
     /// Headers callbacks set for the upstream.
-    pub(crate) upstream_headers: Vec<(HeaderName, HeaderValue)>,
+    pub upstream_headers: Vec<(HeaderName, HeaderValue)>,
     model: Option<String>,
     route: RouteEdit,
     /// Where the call goes as things stand; forgotten when something that decides it changes.
@@ -85,16 +86,16 @@ pub(crate) struct Call {
 
 /// What is known of a call once its body has been scanned.
 #[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) id: String,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) requested_model: String,
-    pub(crate) stream: bool,
-    pub(crate) headers: HeaderMap,
-    pub(crate) key_header: Option<HeaderName>,
-    pub(crate) key_id: Arc<str>,
-    pub(crate) accepted: Instant,
-    pub(crate) body: Body,
+pub struct Accepted {
+    pub id: String,
+    pub endpoint: Endpoint,
+    pub requested_model: String,
+    pub stream: bool,
+    pub headers: HeaderMap,
+    pub key_header: Option<HeaderName>,
+    pub key_id: Arc<str>,
+    pub accepted: Instant,
+    pub body: Body,
 }
 
 /// Its id is all a log may show of a call.
@@ -105,7 +106,7 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    pub(crate) fn new(accepted: Accepted) -> Self {
+    pub fn new(accepted: Accepted) -> Self {
         Self {
             id: accepted.id,
             endpoint: accepted.endpoint,
@@ -138,18 +139,18 @@ impl Call {
     }
 
     /// The model name as callbacks left it.
-    pub(crate) fn model(&self) -> &str {
+    pub fn model(&self) -> &str {
         self.model.as_deref().unwrap_or(&self.requested_model)
     }
 
     /// Counts a streamed chunk; its place in the stream.
-    pub(crate) fn next_chunk(&mut self) -> u64 {
+    pub fn next_chunk(&mut self) -> u64 {
         self.chunks += 1;
         self.chunks - 1
     }
 
     /// A parameter's JSON by dotted path.
-    pub(crate) fn param(&self, path: &str) -> Option<&str> {
+    pub fn param(&self, path: &str) -> Option<&str> {
         let (name, nested) = path.split_once('.').unwrap_or((path, ""));
         if name == "messages" && self.messages().is_some_and(Messages::is_edited) {
             return params::within(self.body_text(), path);
@@ -164,33 +165,33 @@ impl Call {
         params::within(member, nested)
     }
 
-    pub(crate) fn message_count(&self) -> usize {
+    pub fn message_count(&self) -> usize {
         self.messages().map_or(0, Messages::len)
     }
 
-    pub(crate) fn message_role(&self, index: usize) -> Option<&str> {
+    pub fn message_role(&self, index: usize) -> Option<&str> {
         self.messages()?.role(index)
     }
 
-    pub(crate) fn message_text(&self, index: usize) -> Option<&str> {
+    pub fn message_text(&self, index: usize) -> Option<&str> {
         self.messages()?.text(index)
     }
 
-    pub(crate) fn message_json(&self, index: usize) -> Option<&str> {
+    pub fn message_json(&self, index: usize) -> Option<&str> {
         self.messages()?.json(index)
     }
 
-    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+    pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key)
     }
 
     /// All of what callbacks shared.
-    pub(crate) fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
         self.metadata.iter()
     }
 
     /// The note of the callback at `place`.
-    pub(crate) fn note(&self, place: usize) -> &[u8] {
+    pub fn note(&self, place: usize) -> &[u8] {
         self.notes.get(place).map_or(&[], |note| note)
     }
 }

@@ -11,11 +11,8 @@ pub use misread::{Misread, log_format_of_unread};
 pub use plugin::Check as CheckPlugin;
 pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
 
+use crate::config::{Environment, Problem, quoted};
 use crate::telemetry::LogFormat;
-use crate::{
-    callbacks,
-    config::{Environment, Problem, quoted},
-};
 use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
@@ -40,7 +37,7 @@ pub enum Command {
     /// Report everything that is wrong with a config and its callbacks, without listening.
     Check(Serve),
     /// Try a plugin, in a process started for that alone.
-    #[command(name = callbacks::PROBE, hide = true)]
+    #[command(name = crate::plugin_host::PROBE, hide = true)]
     Probe,
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),

@@ -13,10 +13,10 @@ use compression_codecs::{
 use std::{fmt, io};
 
 /// What is decoded, as `Accept-Encoding` has it.
-pub(crate) const DECODED: &str = "gzip, deflate, br, zstd";
+pub const DECODED: &str = "gzip, deflate, br, zstd";
 
 /// The code of a failure for a coding that is not decoded.
-pub(crate) const UNSUPPORTED: &str = "unsupported_content_encoding";
+pub const UNSUPPORTED: &str = "unsupported_content_encoding";
 
 /// The size of a decoded piece, at most.
 const PIECE: usize = 16 * 1024;
@@ -34,7 +34,7 @@ const SHOWN: usize = 40;
 
 /// A coding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coding {
+pub enum Coding {
     Gzip,
     Deflate,
     Brotli,
@@ -43,7 +43,7 @@ pub(crate) enum Coding {
 
 /// Why a body cannot be decoded; each follows "answered with" or "the request body has".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CodingError {
+pub enum CodingError {
     #[error(
         "the content coding `{0}`, which this gateway does not decode: it takes one of {DECODED}, \
          or none"
@@ -131,7 +131,7 @@ impl Coding {
 }
 
 /// A body on its way from its coding to plain bytes.
-pub(crate) struct Decoder {
+pub struct Decoder {
     coding: Coding,
     /// `None` before the first byte.
     codec: Option<Box<dyn DecodeV2 + Send>>,
@@ -155,9 +155,7 @@ impl fmt::Debug for Decoder {
 
 impl Decoder {
     /// One for the values of `Content-Encoding`; `None` for what is plain already.
-    pub(crate) fn of<'a>(
-        values: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Option<Self>, CodingError> {
+    pub fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<Self>, CodingError> {
         let new = |coding| Self {
             coding,
             codec: None,
@@ -172,7 +170,7 @@ impl Decoder {
     }
 
     /// Adds what arrived, once [`Decoder::next_piece`] has used up what came before.
-    pub(crate) fn feed(&mut self, bytes: Bytes) {
+    pub fn feed(&mut self, bytes: Bytes) {
         if let Some(first) = bytes.first() {
             self.codec.get_or_insert_with(|| self.coding.codec(*first));
         }
@@ -180,7 +178,7 @@ impl Decoder {
     }
 
     /// The next piece, at most 16 KiB long; `None` when more has to be fed.
-    pub(crate) fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
+    pub fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
         let corrupt = CodingError::Corrupt(self.coding);
         let Some(codec) = &mut self.codec else { return Ok(None) };
         while !self.input.is_empty() || self.full {
@@ -220,7 +218,7 @@ impl Decoder {
     }
 
     /// Whether the body was whole, when no more will come. One without a byte is an empty one.
-    pub(crate) fn finish(&mut self) -> Result<(), CodingError> {
+    pub fn finish(&mut self) -> Result<(), CodingError> {
         let Some(codec) = &mut self.codec else { return Ok(()) };
         // The end may have been drained, unseen. The other codings have something behind it.
         let mut output = WriteBuffer::new_initialized(&mut self.piece);

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use crate::secret::{Masking, Secret};
 
-pub(crate) mod problem;
+pub mod problem;
+pub mod regular_file;
 
 mod callbacks;
 mod environment;
@@ -23,7 +24,7 @@ mod general;
 mod json;
 mod litellm;
 mod model_list;
-pub(crate) mod pin;
+pub mod pin;
 mod protection;
 mod quote;
 mod reader;
@@ -37,11 +38,9 @@ mod upstream;
 mod web;
 mod yaml;
 
-pub(crate) use callbacks::is_file_name;
-pub(crate) use callbacks::setting_path;
 pub use callbacks::{
     BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
-    SettingPlaces,
+    SettingPlaces, is_file_name, setting_path,
 };
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
@@ -50,11 +49,11 @@ pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
 pub use problem::{Place, Problem, Problems, Severity};
-pub(crate) use quote::quoted;
+pub use quote::quoted;
 pub use router::{Alias, RouterSettings};
-pub(crate) use section::closest;
+pub use section::closest;
 pub use setting::{Setting, Unset};
-pub(crate) use text::read_text;
+pub use text::read_text;
 pub use upstream::Reuse;
 pub use web::WebSettings;
 
@@ -96,7 +95,7 @@ pub struct Config {
     /// The variables the config was expanded with, its own `environment_variables` included.
     pub environment: Environment,
     /// Takes the values of the variables that the config refers to out of what is said of it.
-    pub(crate) hidden: Masking,
+    pub hidden: Masking,
     /// All there is to say about the file, in its order. With an error among them the config must
     /// not be run on: what was wrong is left out of it.
     pub problems: Vec<Problem>,
@@ -123,7 +122,7 @@ impl Config {
 
 impl Config {
     /// That an option of the command line protects with LiteLLM and does not here.
-    pub(crate) fn unprotected(&self, option: &str) -> Option<Problem> {
+    pub fn unprotected(&self, option: &str) -> Option<Problem> {
         let place =
             Place { path: format!("--{option}"), ..Place::whole_file(Path::new("command line")) };
         let protection = protection::Protection::named(option)?;
@@ -177,7 +176,7 @@ pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Conf
 }
 
 /// As [`load`], from text, and any error refuses all of it.
-pub(crate) fn parse(
+pub fn parse(
     file: &Arc<Path>,
     text: &str,
     env: &Environment,

@@ -5,9 +5,9 @@
 //! drive the same upstream. Nothing on the call path uses any of this.
 
 mod client;
-pub mod upstream;
 mod walkthrough;
 
+use crate::scripted_upstream::{Script, ScriptedUpstream};
 use crate::{
     boot::{self, BootError},
     cli::{Address, Demo, LitellmOptions, Serve, Source},
@@ -16,7 +16,6 @@ use crate::{
 };
 use serde_json::Value;
 use std::{io::Write as _, path::Path, process::ExitCode};
-use upstream::{Script, ScriptedUpstream};
 
 /// The key the demo's client uses.
 const KEY: &str = "sk-local-admin";
@@ -24,7 +23,7 @@ const KEY: &str = "sk-local-admin";
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
     #[error("the scripted upstream does not start: {0}")]
-    Upstream(#[from] upstream::StartError),
+    Upstream(#[from] crate::scripted_upstream::StartError),
     #[error("{0}")]
     Gateway(#[from] BootError),
     #[error("cannot write to the temporary folder: {0}")]
@@ -109,7 +108,7 @@ fn lacks(built: &boot::Built) -> Vec<String> {
     let models = walkthrough::CHATS.iter().map(|(model, ..)| *model);
     let missing = models.filter(|model| !routed && built.deployments.resolve(model).is_none());
     let mut lacks: Vec<_> = missing.map(|model| format!("the model `{model}`")).collect();
-    let limits = |it: &crate::callbacks::Plugin| {
+    let limits = |it: &crate::plugin_host::Plugin| {
         let settings = &it.entry.settings;
         it.entry.name == "rate_limit"
             && settings.get("limits").and_then(Value::as_array).is_none_or(|limits| {

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::config::{Config, Problem, Problems, Unset};
-use crate::provider::Provider;
+use crate::providers::Provider;
 use crate::secret::Secret;
 
 mod base;
@@ -20,7 +20,6 @@ mod build;
 mod certificates;
 mod index;
 mod infer;
-mod named;
 mod proxies;
 mod secrets;
 #[cfg(test)]
@@ -29,9 +28,8 @@ mod weight;
 mod wildcard;
 
 pub use crate::config::Setting;
-pub(crate) use certificates::certificate_problems;
-pub(crate) use named::unknown_names;
-pub(crate) use proxies::proxy_warning;
+pub use certificates::certificate_problems;
+pub use proxies::proxy_warning;
 
 use wildcard::Wildcard;
 
@@ -85,8 +83,8 @@ pub struct Deployment {
     pub model_info: Value,
     /// What every answer of it says in its head, and what every request to it; made when first
     /// sent.
-    pub(crate) answer_headers: OnceLock<HeaderMap>,
-    pub(crate) request_lines: OnceLock<Box<[u8]>>,
+    pub answer_headers: OnceLock<HeaderMap>,
+    pub request_lines: OnceLock<Box<[u8]>>,
 }
 
 impl Deployment {
@@ -184,7 +182,7 @@ impl Deployments {
     }
 
     /// The labels of the providers that calls can go to, in order of the alphabet.
-    pub(crate) fn providers(&self) -> Vec<&str> {
+    pub fn providers(&self) -> Vec<&str> {
         let mut labels: Vec<&str> = self.by_provider.keys().map(|label| &**label).collect();
         labels.sort_unstable();
         labels
@@ -241,7 +239,7 @@ impl<'a> Group<'a> {
 
     /// The name that `/v1/models` or a wildcard has for what was `chosen`, unless `asked` is it:
     /// then `asked` is an alias or a raw `litellm_params.model`.
-    pub(crate) fn public_name(&self, chosen: &Chosen, asked: &str) -> Option<Arc<str>> {
+    pub fn public_name(&self, chosen: &Chosen, asked: &str) -> Option<Arc<str>> {
         let name = &chosen.deployment.model_name;
         match (name.split_once('*'), self.captured) {
             (Some((before, after)), Some(captured)) => {

@@ -12,28 +12,28 @@ use std::{
 
 /// A failed call. Boxed, because every step of a call returns one and hardly any call fails.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure(Box<Details>);
+pub struct Failure(Box<Details>);
 
 /// What is known of a failure.
 #[derive(Debug, Clone)]
-pub(crate) struct Details {
-    pub(crate) kind: FailureKind,
+pub struct Details {
+    pub kind: FailureKind,
     /// 400 to 599.
-    pub(crate) status: u16,
-    pub(crate) error_type: Cow<'static, str>,
-    pub(crate) code: Option<Cow<'static, str>>,
-    pub(crate) param: Option<String>,
+    pub status: u16,
+    pub error_type: Cow<'static, str>,
+    pub code: Option<Cow<'static, str>>,
+    pub param: Option<String>,
     /// For the client; never holds a secret or an internal cause.
-    pub(crate) message: String,
+    pub message: String,
     /// For the log; never a prompt, a reply or a key.
-    pub(crate) cause: Option<String>,
+    pub cause: Option<String>,
     /// `Retry-After` as it will be sent.
-    pub(crate) retry_after: Option<String>,
-    pub(crate) headers: Vec<(String, String)>,
+    pub retry_after: Option<String>,
+    pub headers: Vec<(String, String)>,
     /// The upstream's id of the request, for its support.
-    pub(crate) upstream_request_id: Option<String>,
+    pub upstream_request_id: Option<String>,
     /// The callback that refused or broke.
-    pub(crate) callback: Option<Arc<str>>,
+    pub callback: Option<Arc<str>>,
 }
 
 impl Deref for Failure {
@@ -51,7 +51,7 @@ impl DerefMut for Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
             status,
@@ -68,17 +68,17 @@ impl Failure {
     }
 
     /// The client's mistake: 400.
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(FailureKind::INVALID, 400, message)
     }
 
     /// Ours: 500. `cause` goes to the log only.
-    pub(crate) fn internal(cause: impl Into<String>) -> Self {
+    pub fn internal(cause: impl Into<String>) -> Self {
         Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call").cause(cause)
     }
 
     /// An upstream's own words, whole as they came; `server::disclosure` masks and bounds them.
-    pub(crate) fn of_upstream(status: u16, said: UpstreamError) -> Self {
+    pub fn of_upstream(status: u16, said: UpstreamError) -> Self {
         let mut failure = Self::new(FailureKind::UPSTREAM_STATUS, status, said.message);
         if let Some(error_type) = said.error_type {
             failure.error_type = error_type.into();
@@ -90,28 +90,28 @@ impl Failure {
         failure
     }
 
-    pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
+    pub fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self
     }
 
-    pub(crate) fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
         self
     }
 
-    pub(crate) fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
+    pub fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
         self.error_type = error_type.into();
         self
     }
 
-    pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
     /// The error object's `code`: the given one, else the status, as a string either way.
-    pub(crate) fn code_text(&self) -> &str {
+    pub fn code_text(&self) -> &str {
         static STATUSES: LazyLock<Vec<String>> =
             LazyLock::new(|| (400..600_u16).map(|status| status.to_string()).collect());
         self.code.as_deref().unwrap_or_else(|| {
@@ -121,7 +121,7 @@ impl Failure {
     }
 
     /// OpenAI's error object.
-    pub(crate) fn to_json(&self) -> Vec<u8> {
+    pub fn to_json(&self) -> Vec<u8> {
         #[derive(serde::Serialize)]
         struct Object<'a> {
             error: Error<'a>,
@@ -152,15 +152,15 @@ impl From<crate::json::Ambiguity> for Failure {
 
 /// What an upstream says of its error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct UpstreamError {
-    pub(crate) message: String,
-    pub(crate) error_type: Option<String>,
-    pub(crate) code: Option<String>,
-    pub(crate) param: Option<String>,
+pub struct UpstreamError {
+    pub message: String,
+    pub error_type: Option<String>,
+    pub code: Option<String>,
+    pub param: Option<String>,
 }
 
 /// The error object's `type` for a status, as LiteLLM gives it.
-pub(crate) fn type_of(status: u16) -> &'static str {
+pub fn type_of(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
         403 => "permission_error",

@@ -3,7 +3,7 @@
 //! else.
 
 pub use crate::{
-    call::fuzzing as call, callbacks::fuzzing as plugin, coding::fuzzing as coding,
-    config::fuzzing as config, json::fuzzing as json, provider::fuzzing as provider,
+    call::fuzzing as call, coding::fuzzing as coding, config::fuzzing as config,
+    json::fuzzing as json, plugin_host::fuzzing as plugin, providers::fuzzing as provider,
     server::fuzzing as server, telemetry::fuzzing as log, upstream::fuzzing as upstream,
 };

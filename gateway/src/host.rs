@@ -9,14 +9,13 @@ mod clock;
 mod counters;
 mod http;
 mod kv;
-pub(crate) mod log;
+pub mod log;
 mod metrics;
 mod permissions;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::{CounterScope, Counters};
-pub use permissions::Permissions;
-pub(crate) use permissions::{Missing, Needs};
+pub use permissions::{Missing, Needs, Permissions};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -34,8 +33,8 @@ use tokio::sync::watch;
 
 use self::metrics::{InstanceMetrics, PluginMetrics};
 use crate::config::CallbackEntry;
-use crate::metrics::Exposition;
 use crate::secret::Masking;
+use crate::telemetry::metrics::Exposition;
 use crate::upstream::Tls;
 use background::{Awaited, Background, DRAIN, Place};
 use counters::Named;
@@ -85,11 +84,11 @@ impl Services {
     }
 
     /// With what no callback may say: the gateway's own secrets.
-    pub(crate) fn with_masking(self, masking: Masking) -> Self {
+    pub fn with_masking(self, masking: Masking) -> Self {
         Self { masking, ..self }
     }
 
-    pub(crate) fn masking(&self) -> &Masking {
+    pub fn masking(&self) -> &Masking {
         &self.masking
     }
 
@@ -101,12 +100,12 @@ impl Services {
     }
 
     /// TLS as all of the process's clients speak it.
-    pub(crate) fn tls(&self) -> &Arc<Tls> {
+    pub fn tls(&self) -> &Arc<Tls> {
         &self.tls
     }
 
     /// Adds the callbacks' metrics.
-    pub(crate) fn write_metrics(&self, text: &mut Exposition) {
+    pub fn write_metrics(&self, text: &mut Exposition) {
         self.metrics.write(text);
     }
 
@@ -218,23 +217,23 @@ impl CallbackHost {
     }
 
     /// A text of the callback's without the secrets it was given, or anybody else's.
-    pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         masked_twice(self.permissions.masking(), &self.masking, text)
     }
 
     /// What logs call the instance.
-    pub(crate) fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
     /// The instance has been told to end: what it started has a bounded time to do so.
-    pub(crate) fn ends(&self) {
+    pub fn ends(&self) {
         self.background.cut_later(&self.cut);
     }
 }
 
 /// A callback's text without its own secrets and without the gateway's.
-pub(crate) fn masked_twice<'t>(own: &Masking, gateways: &Masking, text: &'t str) -> Cow<'t, str> {
+pub fn masked_twice<'t>(own: &Masking, gateways: &Masking, text: &'t str) -> Cow<'t, str> {
     match own.mask(text) {
         Cow::Borrowed(text) => gateways.mask(text),
         Cow::Owned(text) => Cow::Owned(gateways.mask(&text).into_owned()),

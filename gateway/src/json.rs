@@ -7,34 +7,35 @@ mod arriving;
 mod body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-pub(crate) mod halves;
+pub mod halves;
 mod joined;
+pub mod lines;
 mod names;
-pub(crate) mod passed;
+pub mod passed;
 mod scan;
-pub(crate) mod slices;
-pub(crate) mod walk;
+pub mod slices;
+pub mod walk;
 
-pub(crate) use arriving::Arriving;
-pub(crate) use body::{Body, BodyError, Slices};
-pub(crate) use joined::joined;
+pub use arriving::Arriving;
+pub use body::{Body, BodyError, Slices};
+pub use joined::joined;
 #[cfg(test)]
-pub(crate) use names::KNOWN;
-pub(crate) use names::{Ambiguity, check as check_names, check_case};
-pub(crate) use scan::{Member, ScanError, Scanner};
+pub use names::KNOWN;
+pub use names::{Ambiguity, check as check_names, check_case};
+pub use scan::{Member, ScanError, Scanner};
 
 use bytes::Bytes;
 
 /// From this length of a body on, work that passes all of it is done beside the worker.
-pub(crate) const LARGE: usize = 256 << 10;
+pub const LARGE: usize = 256 << 10;
 
 /// Bytes that were scanned, and so are text.
-pub(crate) fn text(bytes: &[u8]) -> &str {
+pub fn text(bytes: &[u8]) -> &str {
     simdutf8::basic::from_utf8(bytes).unwrap_or_default()
 }
 
 /// `text` as a JSON string.
-pub(crate) fn json_text(text: &str) -> Bytes {
+pub fn json_text(text: &str) -> Bytes {
     // Without a branch a byte, so that many are looked at together.
     let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     if text.bytes().fold(false, |found, byte| found | special(byte)) {

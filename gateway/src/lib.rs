@@ -12,33 +12,25 @@
 //! Prometheus), `demo` (the walkthrough with a scripted upstream), `workbench` (`callgate plugin
 //! …`).
 
-pub mod app;
 pub mod boot;
-mod call;
+pub mod call;
 pub mod callbacks;
-pub mod child;
 pub mod cli;
-mod coding;
+pub mod coding;
 pub mod config;
-mod counted;
-mod credentials;
 pub mod demo;
 pub mod deployments;
-pub mod descriptors;
-mod failure;
+pub mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
-mod json;
-pub mod memory;
-mod metrics;
-mod offload;
-pub mod provider;
-mod regular_file;
+pub mod json;
+pub mod plugin_host;
+pub mod providers;
+pub mod scripted_upstream;
 pub mod secret;
 pub mod server;
-mod stream;
 pub mod telemetry;
-mod upstream;
+pub mod upstream;
 pub mod workbench;

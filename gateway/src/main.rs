@@ -1,12 +1,11 @@
 //! The `callgate` program: arguments in, exit code out.
 
 use callgate::{
-    boot,
-    callbacks::{self, CrashWatch},
-    child,
+    boot, callbacks,
     cli::{self, Cli, Command, LitellmOptions, Misread, Serve},
-    demo, descriptors, memory,
-    server::Stop,
+    demo,
+    plugin_host::{CrashWatch, child, memory},
+    server::{Stop, descriptors},
     telemetry::{self, LogFormat},
     workbench,
 };

@@ -3,9 +3,10 @@
 //! Not here: where secrets come from (`config`) and which header carries them (`server`,
 //! `upstream`).
 
+pub mod credentials;
 mod masking;
 
-pub(crate) use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
+pub use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
 
 use std::fmt;
 use std::sync::Arc;

@@ -10,7 +10,9 @@
 mod access_log;
 mod alarm;
 mod answer_alone;
+pub mod app;
 mod auth;
+mod call_metrics;
 mod callbacks;
 mod chat;
 mod client;
@@ -18,6 +20,7 @@ mod codings;
 mod completion;
 mod connection;
 mod decode;
+pub mod descriptors;
 mod disclosure;
 mod error;
 mod fault;
@@ -30,6 +33,7 @@ mod inflight;
 mod listen;
 mod metrics;
 mod models;
+mod occupancy;
 mod outbound;
 mod pool;
 mod prepared;
@@ -48,7 +52,7 @@ pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
 pub(crate) use web::WebRules;
 
-use crate::{app::App, failure::Failure};
+use crate::{failure::Failure, server::app::App};
 use alarm::Alarm;
 use axum::{
     body::Body,

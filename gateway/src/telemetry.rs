@@ -6,22 +6,24 @@
 //! ([`complain`]), and a panic. Everything a serving gateway says on standard error goes this way,
 //! in order.
 
+pub mod counted;
 mod escape;
 mod fields;
 mod filter;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod line;
+pub mod metrics;
 mod queue;
 mod sink;
 
-pub(crate) use escape::{cut, one_line};
-pub(crate) use fields::{Fields, Key, key, write_line};
-pub(crate) use line::decimal;
-pub(crate) use sink::dropped;
-pub use sink::flush;
+pub use escape::{cut, one_line};
+pub(crate) use fields::key;
+pub use fields::{Fields, Key, write_line};
+pub use line::decimal;
+pub use sink::{dropped, flush};
 
-use crate::counted::counted_as;
+use crate::telemetry::counted::counted_as;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
@@ -82,12 +84,12 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
 
 /// The part of `RUST_LOG` that is none; [`start`] then writes what `info` would. Whoever builds the
 /// gateway says so.
-pub(crate) fn misread(wanted: Option<&str>) -> Option<String> {
+pub fn misread(wanted: Option<&str>) -> Option<String> {
     filter::read(wanted).1
 }
 
 /// Logs warnings and errors alone, each at once: for a process that may die at any moment.
-pub(crate) fn start_in_child() {
+pub fn start_in_child() {
     let filter = Targets::new().with_default(LevelFilter::WARN);
     let lines = Lines { format: LogFormat::Pretty, colours: false };
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
@@ -151,7 +153,7 @@ impl Said<'_> {
 
 /// Makes one event with fields whose names are known only now; they become the members of the
 /// line's `callback.fields`.
-pub(crate) fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
+pub fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     FIELDS.with(|slot| slot.replace(fields.iter().map(owned).collect()));
     event();

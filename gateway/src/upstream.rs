@@ -13,9 +13,9 @@ mod http1;
 mod origin;
 mod pool;
 
-pub(crate) use connect::{Tls, TlsFault};
-pub(crate) use head::Headers;
-pub(crate) use origin::Origin;
+pub use connect::{Tls, TlsFault};
+pub use head::Headers;
+pub use origin::Origin;
 
 use crate::{
     coding::{CodingError, Decoder},
@@ -28,20 +28,20 @@ use std::{collections::VecDeque, fmt, io, time::Duration};
 use tokio::task::coop::consume_budget;
 
 /// How the gateway names itself to upstreams.
-pub(crate) const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
+pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
 
 /// How long connecting may take, within the call's own timeout.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A line of this name, when there is one, has to be the first.
-pub(crate) const HOST: &str = "host";
+pub const HOST: &str = "host";
 
 /// Under this size head and body are one write of one piece.
 const ONE_PIECE: usize = 8 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UpstreamError {
+pub enum UpstreamError {
     #[error("`{0}` is no URL of an upstream")]
     BadUrl(String),
     #[error("cannot resolve `{host}`: {source}")]
@@ -72,13 +72,13 @@ pub(crate) enum UpstreamError {
 
 impl UpstreamError {
     /// What of its HTTP/1.1 is not taken, when it is that at all.
-    pub(crate) fn not_taken(&self) -> Option<&str> {
+    pub fn not_taken(&self) -> Option<&str> {
         let Self::Broken(error) = self else { return None };
         error.get_ref()?.downcast_ref::<head::NotTaken>().map(|it| &*it.0)
     }
 
     /// Whether the cause is that this process or machine has no file descriptor left.
-    pub(crate) fn lacks_descriptors(&self) -> bool {
+    pub fn lacks_descriptors(&self) -> bool {
         match self {
             Self::Resolve { source, .. } | Self::Connect { source, .. } => {
                 dial::lacks_descriptors(source)
@@ -90,7 +90,7 @@ impl UpstreamError {
 
 /// What connecting waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// The address and the connection to it.
     Dial,
     /// The TLS handshake.
@@ -108,23 +108,23 @@ impl fmt::Display for Phase {
 
 /// The header lines of a request, but for those every request of an upstream has.
 #[derive(Debug)]
-pub(crate) struct Lines(BytesMut);
+pub struct Lines(BytesMut);
 
 impl Lines {
     /// These lines, to which others are added.
-    pub(crate) fn beginning(lines: &[u8]) -> Self {
+    pub fn beginning(lines: &[u8]) -> Self {
         let mut bytes = BytesMut::with_capacity(1024);
         bytes.extend_from_slice(lines);
         Self(bytes)
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Adds a line. A value with a control character is left out: it could end the line and begin
     /// another.
-    pub(crate) fn add(&mut self, name: &str, value: &[&[u8]]) {
+    pub fn add(&mut self, name: &str, value: &[&[u8]]) {
         // Without a branch a byte, so that many are looked at together.
         let bad = |byte: &u8| ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f);
         if value.iter().any(|part| part.iter().fold(false, |found, byte| found | bad(byte))) {
@@ -140,9 +140,9 @@ impl Lines {
 /// An upstream's answer: its head, and a body still arriving on a connection that goes back to the
 /// pool by itself when the body has been read.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Headers,
+pub struct Answer {
+    pub status: u16,
+    pub headers: Headers,
     framing: Framing,
     /// For an answer that came compressed; or why it cannot be decoded.
     decoder: Option<Result<Box<Decoder>, CodingError>>,
@@ -159,7 +159,7 @@ pub(crate) struct Answer {
 /// A call is never sent twice once a byte of it may have been read: the upstream may have begun to
 /// work on it, and a second one would be billed too. What is certain is a connection that had been
 /// closed before anything was written to it; then another one is taken.
-pub(crate) async fn post(
+pub async fn post(
     url: &str,
     lines: Lines,
     body: Slices,
@@ -250,7 +250,7 @@ impl Answer {
     }
 
     /// How long the body will be, when the head says so.
-    pub(crate) fn announced(&self) -> Option<u64> {
+    pub fn announced(&self) -> Option<u64> {
         match self.framing {
             Framing::Length(length) => Some(length),
             Framing::Chunked(_) | Framing::UntilClose => None,
@@ -258,7 +258,7 @@ impl Answer {
     }
 
     /// The next piece of the body; `None` at its end.
-    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+    pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         if self.decoder.is_some() {
             // Boxed: it is seldom, and every call would carry it.
             return Box::pin(self.next_decoded()).await.transpose();
@@ -293,7 +293,7 @@ impl Answer {
 
     /// As [`Answer::next`], for what has already been read: `None` when that is used up. What has
     /// to be decoded is never ready.
-    pub(crate) fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
+    pub fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
         if self.decoder.is_some() {
             return None;
         }

@@ -2,10 +2,11 @@
 
 use super::{Built, Purpose, assemble, refuse_warnings};
 use crate::{
-    callbacks::{self, Occasion, StartupTable},
+    callbacks,
     cli::Serve,
     config::{self, Problem},
-    counted::counted,
+    plugin_host::{Occasion, StartupTable},
+    telemetry::counted::counted,
 };
 use std::fmt;
 use tracing::Level;

@@ -15,7 +15,7 @@ const FIXED: &[&str] = &["model", "messages", "stream"];
 
 /// Everything an edit in `on_llm_start` can change, for when a faulty hook's edits are rolled back.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     body: Body,
     reading: OnceCell<Reading>,
     model: Option<String>,
@@ -26,14 +26,14 @@ pub(crate) struct Snapshot {
 
 /// What every hook can change: what is shared along the chain, and the callback's own note.
 #[derive(Debug)]
-pub(crate) struct Jottings {
+pub struct Jottings {
     metadata: Metadata,
     place: usize,
     note: Box<[u8]>,
 }
 
 impl Call {
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             body: self.body.clone(),
             reading: self.reading.clone(),
@@ -44,7 +44,7 @@ impl Call {
         }
     }
 
-    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+    pub fn restore(&mut self, snapshot: Snapshot) {
         self.body = snapshot.body;
         self.reading = snapshot.reading;
         self.rendered = OnceCell::new();
@@ -55,11 +55,11 @@ impl Call {
     }
 
     /// What the callback at `place` can change in any hook.
-    pub(crate) fn jottings(&self, place: usize) -> Jottings {
+    pub fn jottings(&self, place: usize) -> Jottings {
         Jottings { metadata: self.metadata.clone(), place, note: self.note(place).into() }
     }
 
-    pub(crate) fn restore_jottings(&mut self, jottings: Jottings) {
+    pub fn restore_jottings(&mut self, jottings: Jottings) {
         self.metadata = jottings.metadata;
         if let Some(note) = self.notes.get_mut(jottings.place) {
             *note = SmallVec::from_slice(&jottings.note);
@@ -68,11 +68,11 @@ impl Call {
 
     /// Where the call goes as things stand. Decided once, so that what a callback counted and what
     /// is sent are the same deployment.
-    pub(crate) fn planned(&self, deployments: &Deployments) -> Option<&Target> {
+    pub fn planned(&self, deployments: &Deployments) -> Option<&Target> {
         self.planned.get_or_init(|| Target::plan(deployments, self.model(), &self.route)).as_ref()
     }
 
-    pub(crate) fn set_model(&mut self, model: &str) -> Result<(), EditError> {
+    pub fn set_model(&mut self, model: &str) -> Result<(), EditError> {
         if model.is_empty() {
             return Err(EditError::NotAllowed);
         }
@@ -84,7 +84,7 @@ impl Call {
         Ok(())
     }
 
-    pub(crate) fn set_route(
+    pub fn set_route(
         &mut self,
         route: Route<'_>,
         deployments: &Deployments,
@@ -95,23 +95,23 @@ impl Call {
         Ok(())
     }
 
-    pub(crate) fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+    pub fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         set_header(&mut self.upstream_headers, name, value)
     }
 
-    pub(crate) fn remove_upstream_header(&mut self, name: &str) -> Result<(), EditError> {
+    pub fn remove_upstream_header(&mut self, name: &str) -> Result<(), EditError> {
         let before = self.upstream_headers.len();
         self.upstream_headers.retain(|(present, _)| !present.as_str().eq_ignore_ascii_case(name));
         if self.upstream_headers.len() < before { Ok(()) } else { Err(EditError::NotFound) }
     }
 
-    pub(crate) fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
+    pub fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
         changeable(path)?;
         self.spend(path.len() + json.len())?;
         self.edit_params(path, |body| params::set(body, path, json))
     }
 
-    pub(crate) fn remove_param(&mut self, path: &str) -> Result<(), EditError> {
+    pub fn remove_param(&mut self, path: &str) -> Result<(), EditError> {
         changeable(path)?;
         self.edit_params(path, |body| params::remove(body, path))
     }
@@ -154,7 +154,7 @@ impl Call {
     }
 
     /// Edits the messages, putting so many bytes into them, and keeps the body in step.
-    pub(crate) fn edit_messages<R>(
+    pub fn edit_messages<R>(
         &mut self,
         bytes: usize,
         edit: impl FnOnce(&mut Messages) -> Result<R, EditError>,
@@ -164,7 +164,7 @@ impl Call {
         edit(self.messages_mut().ok_or(EditError::WrongKind)?)
     }
 
-    pub(crate) fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
+    pub fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
         self.spend(bytes.len())?;
         let body = Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
         let reading = super::reading::read(&body);
@@ -189,11 +189,11 @@ impl Call {
         Ok(())
     }
 
-    pub(crate) fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
+    pub fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
         self.metadata.set(key, value)
     }
 
-    pub(crate) fn set_note(&mut self, place: usize, note: &[u8]) -> Result<(), EditError> {
+    pub fn set_note(&mut self, place: usize, note: &[u8]) -> Result<(), EditError> {
         if note.len() > limits::LOCAL {
             return Err(EditError::TooLarge);
         }
@@ -213,7 +213,7 @@ fn changeable(path: &str) -> Result<(), EditError> {
 }
 
 /// Sets a header that a callback gives, unless all of them together become too large.
-pub(crate) fn set_header(
+pub fn set_header(
     headers: &mut Vec<(HeaderName, HeaderValue)>,
     name: &str,
     value: &str,
@@ -230,10 +230,7 @@ pub(crate) fn set_header(
 }
 
 /// A header a callback may set: valid, and not one the connection or the gateway owns.
-pub(crate) fn valid_header(
-    name: &str,
-    value: &str,
-) -> Result<(HeaderName, HeaderValue), EditError> {
+pub fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EditError> {
     let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
     let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;
     let owned = [

@@ -18,7 +18,7 @@ pub(crate) const MAX_MESSAGES: usize = 16_384;
 
 /// The messages, in order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Messages {
+pub struct Messages {
     elements: VecDeque<Message>,
     edited: bool,
 }
@@ -69,7 +69,7 @@ impl Messages {
         self.edited
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.elements.len()
     }
 
@@ -77,21 +77,21 @@ impl Messages {
         Some(self.elements.get(index)?.role())
     }
 
-    pub(crate) fn text(&self, index: usize) -> Option<&str> {
+    pub fn text(&self, index: usize) -> Option<&str> {
         Some(self.elements.get(index)?.text())
     }
 
-    pub(crate) fn json(&self, index: usize) -> Option<&str> {
+    pub fn json(&self, index: usize) -> Option<&str> {
         Some(self.elements.get(index)?.json())
     }
 
-    pub(crate) fn set_text(&mut self, index: usize, text: &str) -> Result<(), EditError> {
+    pub fn set_text(&mut self, index: usize, text: &str) -> Result<(), EditError> {
         let message = self.elements.get(index).ok_or(EditError::NotFound)?;
         let json = splice::content(message.json(), text);
         self.replace(index, json.into())
     }
 
-    pub(crate) fn set_json(&mut self, index: usize, json: &str) -> Result<(), EditError> {
+    pub fn set_json(&mut self, index: usize, json: &str) -> Result<(), EditError> {
         if index >= self.elements.len() {
             return Err(EditError::NotFound);
         }
@@ -108,7 +108,7 @@ impl Messages {
         Ok(())
     }
 
-    pub(crate) fn insert(&mut self, index: usize, role: &str, text: &str) -> Result<(), EditError> {
+    pub fn insert(&mut self, index: usize, role: &str, text: &str) -> Result<(), EditError> {
         if index > self.elements.len() {
             return Err(EditError::NotFound);
         }
@@ -120,7 +120,7 @@ impl Messages {
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, index: usize) -> Result<(), EditError> {
+    pub fn remove(&mut self, index: usize) -> Result<(), EditError> {
         self.elements.remove(index).ok_or(EditError::NotFound)?;
         self.edited = true;
         Ok(())
@@ -144,7 +144,7 @@ impl Messages {
     }
 
     /// The array, when it is no longer what it was.
-    pub(crate) fn rendered(&self) -> Option<Bytes> {
+    pub fn rendered(&self) -> Option<Bytes> {
         if !self.edited {
             return None;
         }

@@ -6,14 +6,14 @@ const WORD: usize = u64::BITS as usize;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places(SmallVec<[u64; 1]>);
+pub struct Places(SmallVec<[u64; 1]>);
 
 impl Places {
-    pub(crate) fn has(&self, place: usize) -> bool {
+    pub fn has(&self, place: usize) -> bool {
         self.0.get(place / WORD).is_some_and(|word| word >> (place % WORD) & 1 == 1)
     }
 
-    pub(crate) fn add(&mut self, place: usize) {
+    pub fn add(&mut self, place: usize) {
         if self.0.len() <= place / WORD {
             self.0.resize(place / WORD + 1, 0);
         }
@@ -21,7 +21,7 @@ impl Places {
     }
 
     /// Says whether it was there.
-    pub(crate) fn remove(&mut self, place: usize) -> bool {
+    pub fn remove(&mut self, place: usize) -> bool {
         let was = self.has(place);
         if was {
             self.0[place / WORD] &= !(1 << (place % WORD));

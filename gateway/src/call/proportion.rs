@@ -5,7 +5,7 @@
 use super::{Call, messages::MAX_MESSAGES, sample::call};
 use crate::{
     json::{Arriving, Body, passed},
-    provider::{Destination, by_prefix},
+    providers::{Destination, by_prefix},
 };
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Why a body cannot be read without doubt: the client's mistake, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unreadable(Box<Details>);
+pub struct Unreadable(Box<Details>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Details {
@@ -60,50 +60,50 @@ impl Call {
     }
 
     /// What there is to do before the body can be read, for another thread; `None` when it is done.
-    pub(crate) fn unread(&self) -> Option<impl FnOnce() -> Reading + Send + 'static + use<>> {
+    pub fn unread(&self) -> Option<impl FnOnce() -> Reading + Send + 'static + use<>> {
         let body = self.reading.get().is_none().then(|| self.body.clone())?;
         Some(move || read(&body))
     }
 
     /// Takes over what [`Call::unread`] came to.
-    pub(crate) fn set_reading(&mut self, reading: Reading) {
+    pub fn set_reading(&mut self, reading: Reading) {
         // Whoever was first read the same body.
         let _ = self.reading.set(reading);
     }
 
     /// Refuses a body that cannot be read.
-    pub(crate) fn readable(&self) -> Result<(), Failure> {
+    pub fn readable(&self) -> Result<(), Failure> {
         self.messages();
         self.found_unreadable().map_or(Ok(()), Err)
     }
 
     /// Whether somebody has tried to read the body and could not.
-    pub(crate) fn is_unreadable(&self) -> bool {
+    pub fn is_unreadable(&self) -> bool {
         matches!(self.reading.get(), Some(Err(_)))
     }
 
     /// Whether passing all of it takes so long that other calls of the thread must not wait.
-    pub(crate) fn is_large(&self) -> bool {
+    pub fn is_large(&self) -> bool {
         self.body.len() + self.edited > LARGE
     }
 
     /// What a callback came upon that is the client's mistake: text that cannot be read.
-    pub(crate) fn found_unreadable(&self) -> Option<Failure> {
+    pub fn found_unreadable(&self) -> Option<Failure> {
         Some(self.reading.get()?.as_ref().err()?.into())
     }
 
     /// As [`Call::found_unreadable`], or an edit that the client's text did not allow.
-    pub(crate) fn excuse(&self) -> Option<Failure> {
+    pub fn excuse(&self) -> Option<Failure> {
         self.found_unreadable().or_else(|| self.refused_edit.as_ref().map(Failure::from))
     }
 
     /// The next hook's edits are its own.
-    pub(crate) fn forget_excuse(&mut self) {
+    pub fn forget_excuse(&mut self) {
         self.refused_edit = None;
     }
 
     /// Takes over from a clone that is left behind what was found out about the client's text.
-    pub(crate) fn learn(&mut self, clone: &Self) {
+    pub fn learn(&mut self, clone: &Self) {
         if let Some(Err(unreadable)) = clone.reading.get() {
             self.reading = std::cell::OnceCell::from(Err(unreadable.clone()));
         }

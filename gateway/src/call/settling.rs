@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::{cell::OnceCell, sync::Arc};
 
 /// A body as it is sent on, and its messages when somebody has read them.
-pub(crate) struct Settled {
+pub struct Settled {
     body: Body,
     reading: Option<Reading>,
 }
@@ -19,7 +19,7 @@ impl std::fmt::Debug for Settled {
 
 impl Call {
     /// Puts edited messages into the body; before anything reads the body as a whole.
-    pub(crate) fn settle_messages(&mut self) {
+    pub fn settle_messages(&mut self) {
         if let Some(array) = self.read_messages().and_then(Messages::rendered) {
             self.body.set("messages", array);
         }
@@ -28,7 +28,7 @@ impl Call {
     /// The same for a large body, as work for another thread: what arrived and what became of it
     /// are in memory both, so the whole is written anew and only that is kept. `None` without
     /// edits.
-    pub(crate) fn unsettled(&self) -> Option<impl FnOnce() -> Settled + Send + 'static + use<>> {
+    pub fn unsettled(&self) -> Option<impl FnOnce() -> Settled + Send + 'static + use<>> {
         let messages = self.reading.get().and_then(|reading| reading.as_ref().ok().cloned());
         let edited = messages.as_deref().is_some_and(Messages::is_edited);
         if !edited && !self.body.is_edited() {
@@ -41,14 +41,14 @@ impl Call {
         })
     }
 
-    pub(crate) fn set_settled(&mut self, settled: Settled) {
+    pub fn set_settled(&mut self, settled: Settled) {
         self.body = settled.body;
         self.reading = settled.reading.map(OnceCell::from).unwrap_or_default();
         self.rendered = OnceCell::new();
     }
 
     /// The body with all edits so far; empty when the client's does not read.
-    pub(crate) fn body_text(&self) -> &str {
+    pub fn body_text(&self) -> &str {
         let Some(messages) = self.messages() else { return "" };
         if !messages.is_edited() && !self.body.is_edited() {
             return text(self.body.original());

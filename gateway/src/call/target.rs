@@ -3,7 +3,7 @@
 use crate::{
     config::Grants,
     deployments::{Chosen, Deployment, Deployments, Setting},
-    provider,
+    providers as provider,
     secret::{Secret, names_a_secret},
 };
 use plugin_api::{EditError, Route};
@@ -24,7 +24,7 @@ pub(crate) struct RouteEdit {
 
 /// A deployment with a callback's changes over it.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub struct Target {
     chosen: Chosen,
     edit: RouteEdit,
     /// Whether the config's group of the model name serves it, not a provider by itself.
@@ -102,26 +102,26 @@ impl Target {
     }
 
     /// The public name of what serves the call, where that is not the call's own model name.
-    pub(crate) fn public_name(&self) -> Option<&str> {
+    pub fn public_name(&self) -> Option<&str> {
         self.public_name.as_deref()
     }
 
     /// The `model_name` of the config that serves it, `*` included; `None` when a callback sent it
     /// to a provider beside all groups.
-    pub(crate) fn model_group(&self) -> Option<&str> {
+    pub fn model_group(&self) -> Option<&str> {
         self.of_group.then(|| &*self.chosen.deployment.model_name)
     }
 
-    pub(crate) fn deployment(&self) -> &Arc<Deployment> {
+    pub fn deployment(&self) -> &Arc<Deployment> {
         &self.chosen.deployment
     }
 
-    pub(crate) fn upstream_model(&self) -> &str {
+    pub fn upstream_model(&self) -> &str {
         self.edit.model.as_deref().unwrap_or_else(|| self.chosen.upstream_model())
     }
 
     /// Empty when the config's variable for it is not set.
-    pub(crate) fn api_base(&self) -> &str {
+    pub fn api_base(&self) -> &str {
         match (&self.edit.api_base, &self.chosen.deployment.api_base) {
             (Some(base), _) | (None, Setting::Set(base)) => base,
             _ => "",
@@ -129,7 +129,7 @@ impl Target {
     }
 
     /// The base a callback set, if one did.
-    pub(crate) fn callback_base(&self) -> Option<&str> {
+    pub fn callback_base(&self) -> Option<&str> {
         self.edit.api_base.as_deref()
     }
 
@@ -145,7 +145,7 @@ impl Target {
     }
 
     /// The key to send, if the upstream gets one.
-    pub(crate) fn api_key(&self) -> Option<&Secret> {
+    pub fn api_key(&self) -> Option<&Secret> {
         if let Some(key) = &self.edit.api_key {
             return Some(key);
         }
@@ -156,7 +156,7 @@ impl Target {
     }
 
     /// `OpenAI-Organization`, if the upstream gets one.
-    pub(crate) fn organization(&self) -> Option<&str> {
+    pub fn organization(&self) -> Option<&str> {
         if self.is_foreign() {
             return None;
         }
@@ -164,13 +164,13 @@ impl Target {
     }
 
     /// The config's headers for the upstream: any of them may be a secret.
-    pub(crate) fn extra_headers(&self) -> &[(String, Setting<Secret>)] {
+    pub fn extra_headers(&self) -> &[(String, Setting<Secret>)] {
         if self.is_foreign() { &[] } else { &self.chosen.deployment.extra_headers }
     }
 
     /// The config's request parameters, but for those whose name speaks of secrets where another
     /// server gets them.
-    pub(crate) fn params(&self) -> Cow<'_, Map<String, Value>> {
+    pub fn params(&self) -> Cow<'_, Map<String, Value>> {
         let params = &self.chosen.deployment.params;
         if !self.is_foreign() {
             return Cow::Borrowed(params);
@@ -179,12 +179,12 @@ impl Target {
     }
 
     /// The key a callback set, if one did.
-    pub(crate) fn callback_key(&self) -> Option<&Secret> {
+    pub fn callback_key(&self) -> Option<&Secret> {
         self.edit.api_key.as_ref()
     }
 
     /// The first variable that is needed and not set, unless a callback replaced what it feeds.
-    pub(crate) fn unset_variable(&self) -> Option<&str> {
+    pub fn unset_variable(&self) -> Option<&str> {
         let deployment = &self.chosen.deployment;
         let base = self.edit.api_base.is_none().then(|| deployment.api_base.unset()).flatten();
         let foreign = self.is_foreign();

@@ -4,7 +4,7 @@ use crate::{
     call::set_header,
     failure::Failure,
     json::{Scanner, halves::without_halves, json_text, slices},
-    provider::Usage,
+    providers::Usage,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -18,42 +18,42 @@ use std::{borrow::Cow, cell::OnceCell, time::Duration};
 
 /// A streamed chunk on its way through the chain.
 #[derive(Clone, Debug)]
-pub(crate) struct Chunk {
-    pub(crate) index: u64,
-    pub(crate) json: String,
-    pub(crate) dropped: bool,
+pub struct Chunk {
+    pub index: u64,
+    pub json: String,
+    pub dropped: bool,
     text: OnceCell<Box<str>>,
 }
 
 /// What was measured of a call until its end.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Figures {
-    pub(crate) usage: Option<Usage>,
+pub struct Figures {
+    pub usage: Option<Usage>,
     /// Since the call was accepted.
-    pub(crate) elapsed: Duration,
+    pub elapsed: Duration,
     /// How long the upstream took to begin its answer.
-    pub(crate) upstream: Option<Duration>,
-    pub(crate) first_token: Option<Duration>,
+    pub upstream: Option<Duration>,
+    pub first_token: Option<Duration>,
 }
 
 /// A complete answer on its way through the chain.
 #[derive(Debug)]
-pub(crate) struct Reply<'a> {
-    pub(crate) status: u16,
+pub struct Reply<'a> {
+    pub status: u16,
     /// `None` after a stream.
-    pub(crate) json: Option<Bytes>,
+    pub json: Option<Bytes>,
     /// Headers that hooks set, for a JSON reply.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) figures: Figures,
-    pub(crate) from_callback: bool,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub figures: Figures,
+    pub from_callback: bool,
     /// What was streamed.
-    pub(crate) streamed: Cow<'a, Streamed>,
+    pub streamed: Cow<'a, Streamed>,
     read: OnceCell<Streamed>,
 }
 
 /// A reply before a hook that may break.
 #[derive(Debug)]
-pub(crate) struct ReplySnapshot {
+pub struct ReplySnapshot {
     json: Option<Bytes>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -61,20 +61,20 @@ pub(crate) struct ReplySnapshot {
 /// The text of an answer and why it ended: collected from a stream when a hook will want it, read
 /// from a JSON reply when one asks.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Streamed {
-    pub(crate) text: String,
+pub struct Streamed {
+    pub text: String,
     pub(crate) finish_reason: Option<String>,
     /// Bytes of text beyond what is kept.
-    pub(crate) left_out: usize,
+    pub left_out: usize,
 }
 
 /// A failure on its way through the chain.
 #[derive(Debug)]
-pub(crate) struct Failing<'a> {
-    pub(crate) failure: Failure,
-    pub(crate) sent: bool,
-    pub(crate) streamed: Cow<'a, str>,
-    pub(crate) figures: Figures,
+pub struct Failing<'a> {
+    pub failure: Failure,
+    pub sent: bool,
+    pub streamed: Cow<'a, str>,
+    pub figures: Figures,
 }
 
 #[derive(Deserialize)]
@@ -101,12 +101,12 @@ struct Delta<'a> {
 
 impl Streamed {
     /// Adds what a chunk (or a whole reply) says of the first choice.
-    pub(crate) fn add(&mut self, json: &[u8]) {
+    pub fn add(&mut self, json: &[u8]) {
         self.add_within(json, usize::MAX);
     }
 
     /// The same, with at most so many bytes of text in all: what is beyond is left out.
-    pub(crate) fn add_within(&mut self, json: &[u8], limit: usize) {
+    pub fn add_within(&mut self, json: &[u8], limit: usize) {
         let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else {
             return self.add_unusual(json, limit);
         };
@@ -141,7 +141,7 @@ impl Streamed {
     }
 
     /// Adds what was collected of what came next, within the same bound.
-    pub(crate) fn append(&mut self, next: &Self, limit: usize) {
+    pub fn append(&mut self, next: &Self, limit: usize) {
         self.add_text(&next.text, limit);
         self.left_out += next.left_out;
         if next.finish_reason.is_some() {
@@ -171,7 +171,7 @@ fn read_text(json: &[u8]) -> Option<String> {
 }
 
 impl Chunk {
-    pub(crate) fn new(index: u64, json: String) -> Self {
+    pub fn new(index: u64, json: String) -> Self {
         Self { index, json, dropped: false, text: OnceCell::new() }
     }
 }
@@ -235,7 +235,7 @@ impl Figures {
 }
 
 impl<'a> Reply<'a> {
-    pub(crate) fn new(status: u16, json: Option<Bytes>, streamed: &'a Streamed) -> Self {
+    pub fn new(status: u16, json: Option<Bytes>, streamed: &'a Streamed) -> Self {
         Self {
             status,
             json,
@@ -260,7 +260,7 @@ impl<'a> Reply<'a> {
     }
 
     /// The same for a hook that may be left behind.
-    pub(crate) fn to_owned(&self) -> Reply<'static> {
+    pub fn to_owned(&self) -> Reply<'static> {
         Reply {
             status: self.status,
             json: self.json.clone(),
@@ -329,7 +329,7 @@ impl ReplyAccess for Reply<'_> {
 
 impl Failing<'_> {
     /// The same for a hook that may be left behind.
-    pub(crate) fn to_owned(&self) -> Failing<'static> {
+    pub fn to_owned(&self) -> Failing<'static> {
         Failing {
             failure: self.failure.clone(),
             sent: self.sent,
@@ -397,7 +397,7 @@ impl FailureAccess for Failing<'_> {
 }
 
 /// Whether a callback's own answer can be sent as one.
-pub(crate) fn is_completion(json: &str) -> bool {
+pub fn is_completion(json: &str) -> bool {
     let json = json.trim_ascii().as_bytes();
     let choices = object(json).ok().and_then(|()| slices::member(json, "choices"));
     let first = choices.and_then(|choices| slices::elements(choices).next());

@@ -3,10 +3,9 @@
 
 use super::{
     answer::{Chunk, Failing, Figures, Reply, Streamed},
-    hook::Hook,
-    loader::Instance,
     scope::Scope,
 };
+use crate::plugin_host::{Hook, Instance};
 use crate::{
     call::{Accepted, Call},
     deployments::Deployments,

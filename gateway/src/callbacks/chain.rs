@@ -23,16 +23,14 @@ mod run;
 mod subject;
 mod verdict;
 
-pub(crate) use renewal::Callbacks;
+pub use renewal::Callbacks;
 pub use report::{
     BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
 };
 
-use super::{
-    answer::{Chunk, Failing, Reply},
-    hook::Hook,
-};
-use crate::{call::Call, deployments::Deployments, failure::Failure, offload::offload};
+use super::answer::{Chunk, Failing, Reply};
+use crate::plugin_host::Hook;
+use crate::{call::Call, callbacks::offload::offload, deployments::Deployments, failure::Failure};
 use link::{Link, Welcome};
 use plugin_api::FailureKind;
 use renewal::Living;
@@ -42,7 +40,7 @@ use subject::Beginning;
 
 /// All callbacks, in the order of the config's list. A call keeps the chain it began with.
 #[derive(Debug, Default)]
-pub(crate) struct Chain {
+pub struct Chain {
     links: Vec<Link>,
     wants_tokens: bool,
     wants_end: bool,
@@ -52,7 +50,7 @@ pub(crate) struct Chain {
 
 /// Where the start hooks left a call.
 #[derive(Debug)]
-pub(crate) enum Started {
+pub enum Started {
     /// On to the upstream.
     Continue,
     /// A callback answers.
@@ -91,17 +89,17 @@ impl Chain {
     }
 
     /// Whether any callback looks at streamed chunks.
-    pub(crate) fn wants_tokens(&self) -> bool {
+    pub fn wants_tokens(&self) -> bool {
         self.wants_tokens
     }
 
     /// Whether any callback will look at the complete answer.
-    pub(crate) fn wants_end(&self) -> bool {
+    pub fn wants_end(&self) -> bool {
         self.wants_end
     }
 
     /// `on_llm_start` of every callback, until one answers, refuses or breaks.
-    pub(crate) async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
+    pub async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
         if self.reads_bodies
             && let Err(failure) = readable(call).await
         {
@@ -131,7 +129,7 @@ impl Chain {
     }
 
     /// `on_llm_new_token` of every callback; a dropped chunk goes no further.
-    pub(crate) async fn token(
+    pub async fn token(
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,
@@ -152,7 +150,7 @@ impl Chain {
 
     /// `on_llm_end` of every callback that is owed one. When one refuses or breaks, the ones
     /// behind it are still owed: they get the failure by [`Chain::error`].
-    pub(crate) async fn end(
+    pub async fn end(
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,
@@ -172,7 +170,7 @@ impl Chain {
     }
 
     /// `on_llm_error` of every callback that is still owed a hook.
-    pub(crate) async fn error(
+    pub async fn error(
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,

@@ -3,11 +3,8 @@
 //!
 //! `check` asks; a start does not, for the hooks are run on a canned call to find out.
 
-use super::{
-    canned,
-    hook::Hook,
-    loader::{Instance, Plugin},
-};
+use super::canned;
+use crate::plugin_host::{Hook, Instance, Plugin};
 use crate::{config::Problem, deployments::Deployments};
 use plugin_api::abi::Verdict;
 use std::{
@@ -17,7 +14,7 @@ use std::{
 };
 
 /// A problem for each hook that is listed and not there, or there and not listed.
-pub(crate) fn disagreements(plugins: &[Plugin], deployments: &Deployments) -> Vec<Problem> {
+pub fn disagreements(plugins: &[Plugin], deployments: &Deployments) -> Vec<Problem> {
     plugins.iter().flat_map(|plugin| compare(plugin, deployments)).collect()
 }
 

@@ -6,15 +6,14 @@
 mod alone;
 mod story;
 
-pub(crate) use alone::Prepared;
+pub use alone::Prepared;
 pub use story::{Answered, Story};
 
 use super::{
     chain::{Callbacks, Started},
-    hook::Hook,
-    loader::{Instance, Plugin},
     scope::Scope,
 };
+use crate::plugin_host::{Hook, Instance, Plugin};
 use crate::{
     call::{Accepted, Call},
     deployments::Deployments,

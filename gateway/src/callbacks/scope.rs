@@ -1,15 +1,12 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
-use super::{
-    answer::{is_completion, within},
-    hook::Hook,
-};
+use super::answer::{is_completion, within};
+use crate::plugin_host::Hook;
 use crate::{
     call::{Call, Jottings, Snapshot},
     config::Grants,
-    credentials::is_credential,
     deployments::Deployments,
-    secret::Masking,
+    secret::{Masking, credentials::is_credential},
 };
 use http::HeaderValue;
 use plugin_api::{

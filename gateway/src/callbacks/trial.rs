@@ -1,8 +1,9 @@
 //! The hooks of a plugin that is tried in a child process, run on made-up calls.
 //! Not here: the child itself and all steps before and after (`probe`).
 
-use super::{canned, hook::Hook, loader::Instance, probe};
-use crate::{child::Inside, deployments::Deployments};
+use super::canned;
+use crate::plugin_host::{Hook, Instance};
+use crate::{deployments::Deployments, plugin_host::child::Inside};
 use std::{io, time::Duration};
 
 /// How long an async hook may wait; then it is dropped, as the gateway would drop it.
@@ -13,7 +14,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// # Errors
 /// When it was handed none: somebody else started it.
 pub fn run_probe() -> io::Result<()> {
-    probe::run_probe(run_hooks)
+    crate::plugin_host::run_probe(run_hooks)
 }
 
 /// A call that is answered and one that fails; nothing is expected of any hook but to come back.

@@ -8,8 +8,7 @@ pub use policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
 
 mod places;
 
-pub use places::SettingPlaces;
-pub(crate) use places::setting_path;
+pub use places::{SettingPlaces, setting_path};
 
 mod grants;
 
@@ -85,18 +84,18 @@ impl CallbackEntry {
     }
 
     /// Where the value of the setting at the key path `path` stands.
-    pub(crate) fn place_of_setting(&self, path: &str) -> Place {
+    pub fn place_of_setting(&self, path: &str) -> Place {
         self.settings_places.of_value(path, &self.place)
     }
 
     /// Where the name of the setting at the key path `path` stands.
-    pub(crate) fn place_of_name(&self, path: &str) -> Place {
+    pub fn place_of_name(&self, path: &str) -> Place {
         self.settings_places.of_name(path, &self.place)
     }
 
     /// Where the setting stands that a plugin's message begins with, as in
     /// `limits[0].per: expected …`; the entry's place for any other message.
-    pub(crate) fn place_of_message(&self, message: &str) -> Place {
+    pub fn place_of_message(&self, message: &str) -> Place {
         let named =
             message.split_once(": ").map(|(path, _)| format!("{}.{path}", self.settings_path));
         match named.filter(|path| self.settings_places.has(path)) {
@@ -281,7 +280,7 @@ fn stem(path: &str) -> &str {
 }
 
 /// `libx.so` without a folder is neither a name nor, without a `/`, a path.
-pub(crate) fn is_file_name(text: &str) -> bool {
+pub fn is_file_name(text: &str) -> bool {
     text.strip_suffix(".so").is_some_and(|stem| !stem.is_empty() && !text.contains('/'))
 }
 

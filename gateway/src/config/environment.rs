@@ -53,12 +53,12 @@ impl Environment {
     }
 
     /// Where a variable stands that something is wrong with.
-    pub(crate) fn place_of(variable: &str) -> Place {
+    pub fn place_of(variable: &str) -> Place {
         Place { path: variable.to_owned(), ..Place::whole_file(Path::new("environment")) }
     }
 
     /// The names there are.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
     }
 
@@ -75,7 +75,7 @@ impl Environment {
     }
 
     /// Adds variables that do not override those already here.
-    pub(crate) fn below(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub fn below(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = Arc::make_mut(&mut self.variables);
         for (name, value) in pairs {
             variables.entry(name).or_insert(value);

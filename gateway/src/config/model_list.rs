@@ -12,7 +12,7 @@ use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::{Setting, Unset};
-use crate::provider::own::is_own;
+use crate::providers::own::is_own;
 use crate::secret::Secret;
 
 mod headers;

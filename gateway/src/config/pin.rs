@@ -17,15 +17,15 @@ use spans::{Shape, Spanned};
 
 /// One replacement, in bytes of the old text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Edit {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) text: String,
+pub struct Edit {
+    pub start: usize,
+    pub end: usize,
+    pub text: String,
 }
 
 /// Why an entry cannot be pinned here.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum PinError {
+pub enum PinError {
     #[error("line {line}: {found}; write `sha256: {hash}` into this entry by hand")]
     Entry { line: usize, found: &'static str, hash: String },
     #[error("expected `litellm_settings.callbacks` in the text, found no entry {0} there")]
@@ -39,7 +39,7 @@ pub(crate) enum PinError {
 }
 
 /// The edits that give each entry (by its index in the list) its hash; none for one that has it.
-pub(crate) fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<Edit>, PinError> {
+pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<Edit>, PinError> {
     let tree = spans::read(text).map_err(PinError::Yaml)?;
     let list = tree.as_ref().and_then(|root| root.member("litellm_settings")?.member("callbacks"));
     let mut edits = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<Edit>,
 }
 
 /// The text with all edits, which are in order and do not overlap.
-pub(crate) fn apply(text: &str, edits: &[Edit]) -> String {
+pub fn apply(text: &str, edits: &[Edit]) -> String {
     let mut edited = String::with_capacity(text.len() + 128 * edits.len());
     let mut at = 0;
     for edit in edits {

@@ -105,7 +105,7 @@ impl Problem {
 
 impl Problem {
     /// Takes what must not be shown out of its words.
-    pub(crate) fn mask(&mut self, masking: &Masking) {
+    pub fn mask(&mut self, masking: &Masking) {
         masking.mask_in_place(&mut self.text);
         if let Some(remedy) = &mut self.remedy {
             masking.mask_in_place(remedy);
@@ -151,12 +151,12 @@ impl From<Problem> for Problems {
 }
 
 /// Sorts by position and parts the two outcomes: the warnings alone, or everything.
-pub(crate) fn settle(mut problems: Vec<Problem>) -> Result<Vec<Problem>, Problems> {
+pub fn settle(mut problems: Vec<Problem>) -> Result<Vec<Problem>, Problems> {
     sort(&mut problems);
     if problems.iter().any(Problem::is_error) { Err(Problems(problems)) } else { Ok(problems) }
 }
 
 /// In the order of the file.
-pub(crate) fn sort(problems: &mut [Problem]) {
+pub fn sort(problems: &mut [Problem]) {
     problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
 }

@@ -15,7 +15,7 @@ use crate::telemetry::{cut, one_line};
 const MOST: usize = 200;
 
 /// At most 200 characters of what an operator wrote. A key that stands in the wrong place is `***`.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     one_line(&cut(&without_keys(text), MOST)).into_owned()
 }
 

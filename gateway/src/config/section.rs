@@ -167,10 +167,7 @@ fn not_acted_on(place: Place, key: &str) -> Problem {
 }
 
 /// The candidate a typing mistake away from `name`, if there is one.
-pub(crate) fn closest<'c>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let name = name.to_lowercase();
     let allowed = (name.chars().count() / 3).max(1);
     candidates

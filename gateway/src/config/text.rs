@@ -5,14 +5,14 @@ use std::io;
 use std::path::Path;
 
 use super::problem::{Place, Problem};
-use crate::regular_file::{self, ReadError};
+use crate::config::regular_file::{self, ReadError};
 
 /// The largest config or environment file that is read, in MiB.
 const MOST: u64 = 16;
 
 /// Why there is no text.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TextError {
+pub enum TextError {
     /// The file.
     #[error(transparent)]
     File(#[from] ReadError),
@@ -36,7 +36,7 @@ impl TextError {
     }
 
     /// `what` is the file's part, as in `the config`.
-    pub(super) fn problem(&self, path: &Path, what: &str) -> Problem {
+    pub fn problem(&self, path: &Path, what: &str) -> Problem {
         let mut place = Place::whole_file(path);
         if let Self::NotText { at, .. } = self {
             (place.line, place.column) = *at;
@@ -46,7 +46,7 @@ impl TextError {
 }
 
 /// The text of a file that people write.
-pub(crate) fn read_text(path: &Path) -> Result<String, TextError> {
+pub fn read_text(path: &Path) -> Result<String, TextError> {
     text(regular_file::read(path, MOST)?)
 }
 

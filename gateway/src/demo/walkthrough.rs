@@ -1,9 +1,7 @@
 //! The steps of the demo and the table of what came of them.
 
-use super::{
-    client::{Client, ClientError, Response},
-    upstream::ScriptedUpstream,
-};
+use super::client::{Client, ClientError, Response};
+use crate::scripted_upstream::ScriptedUpstream;
 use std::{
     fmt,
     path::Path,

@@ -15,9 +15,9 @@ use super::infer::infer;
 use super::{Deployment, Deployments, Setting, index, weight};
 use crate::config::problem::settle;
 use crate::config::{Config, Environment, ModelEntry, Place, Problem, Problems, Unset, quoted};
-use crate::counted::counted_as;
-use crate::provider::{self, Provider};
+use crate::providers::{self as provider, Provider};
 use crate::secret::Secret;
+use crate::telemetry::counted::counted_as;
 
 /// LiteLLM's, when nothing in the config says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);

@@ -8,9 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use super::Deployments;
-use crate::config::problem::Problem;
+use crate::config::Problem;
+use crate::config::regular_file::{self, ReadError};
 use crate::config::{Environment, quoted};
-use crate::regular_file::{self, ReadError};
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
@@ -21,7 +21,7 @@ const MOST: u64 = 64;
 
 /// What is wrong with either variable, where some upstream is reached by `https` or a callback
 /// might reach a server so.
-pub(crate) fn certificate_problems(
+pub fn certificate_problems(
     environment: &Environment,
     deployments: &Deployments,
     has_callbacks: bool,

@@ -3,7 +3,7 @@
 
 use super::base::provider_of_host;
 use crate::config::{closest, quoted};
-use crate::provider::{self, Provider};
+use crate::providers::{self as provider, Provider};
 
 /// A provider and what is left of the model's name.
 #[derive(Debug)]

@@ -7,14 +7,14 @@ use std::path::Path;
 use http::Uri;
 
 use super::Deployments;
-use crate::config::problem::{Place, Problem};
 use crate::config::{Environment, quoted};
+use crate::config::{Place, Problem};
 
 const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Told once, when such a variable is set and some upstream is not on this machine.
-pub(crate) fn proxy_warning(
+pub fn proxy_warning(
     config: &Path,
     environment: &Environment,
     deployments: &Deployments,

@@ -5,7 +5,7 @@ use crate::secret::Secrets;
 
 impl Deployment {
     /// Everything its upstream is sent that nobody else may see.
-    pub(crate) fn add_secrets(&self, secrets: &mut Secrets) {
+    pub fn add_secrets(&self, secrets: &mut Secrets) {
         if let Setting::Set(key) = &self.api_key {
             secrets.add(key.expose());
         }
@@ -28,7 +28,7 @@ impl Deployment {
 
 impl Deployments {
     /// The secrets of all of them, those of providers' defaults included.
-    pub(crate) fn add_secrets(&self, secrets: &mut Secrets) {
+    pub fn add_secrets(&self, secrets: &mut Secrets) {
         let all = self.all.iter().chain(self.by_provider.values());
         all.for_each(|deployment| deployment.add_secrets(secrets));
     }

@@ -24,13 +24,13 @@ static GATHERING: AtomicBool = AtomicBool::new(false);
 const MOST: usize = 1000;
 
 /// Gathers what callbacks warn of until [`gathered`] is called.
-pub(crate) fn gather() {
+pub fn gather() {
     *GATHERED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     GATHERING.store(true, Ordering::Relaxed);
 }
 
 /// The callback and the text of each warning since [`gather`].
-pub(crate) fn gathered() -> Vec<(String, String)> {
+pub fn gathered() -> Vec<(String, String)> {
     GATHERING.store(false, Ordering::Relaxed);
     GATHERED.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
 }

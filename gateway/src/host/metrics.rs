@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use plugin_api::abi::serve::MetricsService;
 use plugin_api::{HostError, HostErrorKind, MetricKind};
 
-use crate::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
+use crate::telemetry::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
 
 /// No name of the gateway's own begins like this.
 const PREFIX: &str = "callgate_plugin_";

@@ -10,7 +10,7 @@ use http::Uri;
 use plugin_api::{HostError, HostErrorKind};
 
 use crate::config::{Environment, Grants, HostPattern};
-use crate::provider;
+use crate::providers as provider;
 use crate::secret::{Masking, Secrets};
 
 /// See the module.
@@ -25,23 +25,23 @@ pub struct Permissions {
 
 /// What a manifest asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Needs<'a> {
+pub struct Needs<'a> {
     /// The name the config lists it by.
-    pub(crate) callback: &'a str,
-    pub(crate) secrets: &'a [String],
-    pub(crate) http_hosts: &'a [String],
+    pub callback: &'a str,
+    pub secrets: &'a [String],
+    pub http_hosts: &'a [String],
 }
 
 /// Something a manifest asks for and neither the rule nor the config grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Missing {
-    pub(crate) text: String,
-    pub(crate) remedy: String,
+pub struct Missing {
+    pub text: String,
+    pub remedy: String,
 }
 
 impl Permissions {
     /// Those of an entry with `grants`, whose plugin has `needs`; and what stays missing.
-    pub(crate) fn new(
+    pub fn new(
         grants: &Grants,
         needs: Needs<'_>,
         environment: &Environment,
@@ -70,7 +70,7 @@ impl Permissions {
     }
 
     /// With the secrets of the entry's settings among what it must not repeat.
-    pub(crate) fn with_settings(mut self, settings: &serde_json::Value) -> Self {
+    pub fn with_settings(mut self, settings: &serde_json::Value) -> Self {
         let mut secrets = Secrets::default();
         secrets.add_member("", settings);
         let granted = self.secrets.iter().filter_map(|name| self.environment.filled_var(name));
@@ -80,7 +80,7 @@ impl Permissions {
     }
 
     /// Masks granted secrets and secret settings in a text.
-    pub(crate) fn masking(&self) -> &Masking {
+    pub fn masking(&self) -> &Masking {
         &self.masking
     }
 
@@ -111,7 +111,7 @@ impl Permissions {
     }
 
     /// Whether requests may go to this host.
-    pub(super) fn reach(&self, host: &str, port: u16) -> bool {
+    pub fn reach(&self, host: &str, port: u16) -> bool {
         self.hosts.iter().any(|pattern| pattern.matches(host, port))
     }
 

@@ -26,7 +26,7 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 
 /// Collects and scans a body.
 #[derive(Debug)]
-pub(crate) struct Arriving {
+pub struct Arriving {
     scanner: Scanner,
     chunks: Slices,
     /// Small pieces being joined; not scanned yet.
@@ -49,7 +49,7 @@ struct Pages {
 
 impl Arriving {
     /// `length`: how long it is said to become, if anything is; pages are taken for that at once.
-    pub(crate) fn announced(length: Option<usize>) -> Self {
+    pub fn announced(length: Option<usize>) -> Self {
         Self {
             scanner: Scanner::new(),
             chunks: Slices::new(),
@@ -62,11 +62,11 @@ impl Arriving {
     }
 
     /// The same for what an upstream says.
-    pub(crate) fn of_upstream(length: Option<usize>) -> Self {
+    pub fn of_upstream(length: Option<usize>) -> Self {
         Self { scanner: Scanner::of_upstream(), ..Self::announced(length) }
     }
 
-    pub(crate) fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
+    pub fn push(&mut self, chunk: Bytes) -> Result<(), ScanError> {
         self.len += chunk.len();
         if self.pages.is_none() && self.len > SMALL {
             self.take_pages();
@@ -85,16 +85,16 @@ impl Arriving {
         self.note(scanned)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    pub(crate) fn finish(self) -> Result<Body, BodyError> {
+    pub fn finish(self) -> Result<Body, BodyError> {
         self.finish_or_give_back().map_err(|(error, _)| error)
     }
 
     /// The body. Bytes that are not a JSON object come back unchanged, with the reason.
-    pub(crate) fn finish_or_give_back(mut self) -> Result<Body, (BodyError, Slices)> {
+    pub fn finish_or_give_back(mut self) -> Result<Body, (BodyError, Slices)> {
         let scanned = self.close().and_then(|()| self.scan_pages());
         let chunks = match self.pages {
             Some(pages) => Slices::from_buf([pages.finish()]),

@@ -28,11 +28,11 @@ const LONGEST_NAME: usize = 4096;
 const PIECES: usize = 16;
 
 /// Bytes in pieces; mostly one.
-pub(crate) type Slices = SmallVec<[Bytes; 1]>;
+pub type Slices = SmallVec<[Bytes; 1]>;
 
 /// Why bytes are no [`Body`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     #[error("{0}")]
     NotJson(#[from] ScanError),
     #[error("expected a JSON object, found another kind of value")]
@@ -78,7 +78,7 @@ impl NameDigest {
 
 /// A scanned JSON object.
 #[derive(Debug, Clone)]
-pub(crate) struct Body {
+pub struct Body {
     chunks: Slices,
     len: usize,
     whole: OnceCell<Bytes>,
@@ -115,7 +115,7 @@ impl Body {
     }
 
     /// Scans what is in one piece, which is kept as it is.
-    pub(crate) fn parse(bytes: Bytes) -> Result<Self, BodyError> {
+    pub fn parse(bytes: Bytes) -> Result<Self, BodyError> {
         let mut scanner = Scanner::new();
         scanner.feed(&bytes)?;
         let (members, length) = (scanner.finish()?, bytes.len());
@@ -123,7 +123,7 @@ impl Body {
     }
 
     /// The bytes as they arrived, in one piece; joined when first asked for.
-    pub(crate) fn original(&self) -> &Bytes {
+    pub fn original(&self) -> &Bytes {
         self.whole.get_or_init(|| {
             let mut whole = BytesMut::with_capacity(self.len);
             self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
@@ -132,18 +132,18 @@ impl Body {
     }
 
     /// How long it was when it arrived.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.len
     }
 
     /// The names of its members, as they are sent.
-    pub(crate) fn names(&self) -> impl Iterator<Item = Cow<'_, [u8]>> + Clone {
+    pub fn names(&self) -> impl Iterator<Item = Cow<'_, [u8]>> + Clone {
         let sent = self.entries.iter().filter(|entry| entry.value != Value::Removed);
         sent.map(|entry| self.name(entry))
     }
 
     /// The members that are still as they arrived. Joins a body that arrived in pieces.
-    pub(crate) fn sent(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+    pub fn sent(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
         let whole = self.original();
         let original = self.entries.iter().filter(|entry| entry.value == Value::Original);
         original.map(|entry| {
@@ -156,7 +156,7 @@ impl Body {
     }
 
     /// The JSON text of a member's value.
-    pub(crate) fn member(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+    pub fn member(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let entry = &self.entries[self.find(name)?];
         match &entry.value {
             Value::Original => Some(self.slice(entry.value_at.clone())),
@@ -166,7 +166,7 @@ impl Body {
     }
 
     /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
-    pub(crate) fn member_text(&self, name: &str) -> Option<&str> {
+    pub fn member_text(&self, name: &str) -> Option<&str> {
         let entry = &self.entries[self.find(name)?];
         let json = match &entry.value {
             Value::Original => &self.original()[entry.value_at.clone()],
@@ -177,7 +177,7 @@ impl Body {
     }
 
     /// As [`Body::member_text`], as bytes that share the body's memory.
-    pub(crate) fn member_bytes(&self, name: &str) -> Option<Bytes> {
+    pub fn member_bytes(&self, name: &str) -> Option<Bytes> {
         let entry = &self.entries[self.find(name)?];
         match &entry.value {
             Value::Original => Some(self.original().slice(entry.value_at.clone())),
@@ -187,7 +187,7 @@ impl Body {
     }
 
     /// Replaces a member's value, or adds the member. `json` must be valid JSON.
-    pub(crate) fn set(&mut self, name: &str, json: impl Into<Bytes>) {
+    pub fn set(&mut self, name: &str, json: impl Into<Bytes>) {
         let value = Value::Edited(json.into());
         self.edited = true;
         match self.find(name) {
@@ -197,7 +197,7 @@ impl Body {
     }
 
     /// Sets many members at once: as one by one, but their number does not cost its square.
-    pub(crate) fn set_all(&mut self, members: Vec<(Cow<'_, str>, Bytes)>) {
+    pub fn set_all(&mut self, members: Vec<(Cow<'_, str>, Bytes)>) {
         if members.len() <= HANDFUL {
             return members.into_iter().for_each(|(name, json)| self.set(&name, json));
         }
@@ -219,7 +219,7 @@ impl Body {
     }
 
     /// Removes a member; says whether there was one.
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
+    pub fn remove(&mut self, name: &str) -> bool {
         let found = self.find(name);
         if let Some(index) = found {
             self.entries[index].value = Value::Removed;
@@ -229,7 +229,7 @@ impl Body {
     }
 
     /// Removes every member whose name is unwanted.
-    pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&[u8]) -> bool) {
+    pub fn remove_all(&mut self, unwanted: impl Fn(&[u8]) -> bool) {
         for index in 0..self.entries.len() {
             let entry = &self.entries[index];
             if entry.value != Value::Removed && unwanted(&self.name(entry)) {
@@ -241,7 +241,7 @@ impl Body {
 
     /// The bytes with all edits, in pieces that share memory with the original where they can.
     /// Whatever stands between members stays as it was.
-    pub(crate) fn render(&self) -> Slices {
+    pub fn render(&self) -> Slices {
         if !self.edited {
             return self.chunks.clone();
         }
@@ -249,7 +249,7 @@ impl Body {
     }
 
     /// As [`Body::rendered`], with pieces as the value of a member.
-    pub(crate) fn rendered_with(&self, name: &str, value: &[Bytes]) -> Bytes {
+    pub fn rendered_with(&self, name: &str, value: &[Bytes]) -> Bytes {
         match self.find(name) {
             Some(index) => joined(self.pieces(Some((index, value)))),
             None => self.rendered(),
@@ -299,7 +299,7 @@ impl Body {
     }
 
     /// As [`Body::render`], in one piece.
-    pub(crate) fn rendered(&self) -> Bytes {
+    pub fn rendered(&self) -> Bytes {
         if !self.edited {
             return self.original().clone();
         }
@@ -307,7 +307,7 @@ impl Body {
     }
 
     /// Whether anything differs from what arrived.
-    pub(crate) fn is_edited(&self) -> bool {
+    pub fn is_edited(&self) -> bool {
         self.edited
     }
 

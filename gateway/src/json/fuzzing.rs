@@ -45,7 +45,7 @@ pub fn spliced(pieces: &[&[u8]], edits: &[Splice<'_>]) -> Option<Vec<u8>> {
 }
 
 /// A body that came in these pieces.
-pub(crate) fn arrived(pieces: &[&[u8]]) -> Option<Body> {
+pub fn arrived(pieces: &[&[u8]]) -> Option<Body> {
     let mut arriving = Arriving::announced(None);
     for piece in pieces {
         arriving.push(Bytes::copy_from_slice(piece)).ok()?;

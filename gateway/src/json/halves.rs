@@ -10,18 +10,18 @@ const ESCAPE: usize = 6;
 
 /// A half within a value of a document.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Half {
+pub struct Half {
     /// Where its escape stands.
-    pub(crate) place: Range<usize>,
-    pub(crate) is_high: bool,
+    pub place: Range<usize>,
+    pub is_high: bool,
     /// Between the quotes of the text that it is in.
-    pub(crate) text: Range<usize>,
+    pub text: Range<usize>,
     /// Between the quotes of the last name before it.
-    pub(crate) name: Range<usize>,
+    pub name: Range<usize>,
 }
 
 /// The halves in the values of `json`, which is valid but for them.
-pub(crate) fn halves(json: &[u8]) -> Vec<Half> {
+pub fn halves(json: &[u8]) -> Vec<Half> {
     let (mut found, mut name, mut at) = (Vec::new(), 0..0, 0);
     while let Some(quote) = memchr::memchr(b'"', json.get(at..).unwrap_or_default()) {
         let start = at + quote + 1;
@@ -42,7 +42,7 @@ pub(crate) fn halves(json: &[u8]) -> Vec<Half> {
 }
 
 /// A text of JSON, quotes included, with U+FFFD in place of halves.
-pub(crate) fn without_halves(text: &[u8]) -> Cow<'_, [u8]> {
+pub fn without_halves(text: &[u8]) -> Cow<'_, [u8]> {
     let (mut whole, mut from) = (Vec::new(), 0);
     for (place, _) in within(text) {
         whole.extend_from_slice(&text[from..place.start]);

@@ -8,7 +8,7 @@ use memmap2::MmapMut;
 const SMALL: usize = 1024 * 1024;
 
 /// The pieces as one.
-pub(crate) fn joined(mut pieces: Slices) -> Bytes {
+pub fn joined(mut pieces: Slices) -> Bytes {
     if pieces.len() == 1 {
         return pieces.pop().unwrap_or_default();
     }

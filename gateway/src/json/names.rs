@@ -40,7 +40,7 @@ const FREE: &[&str] = &[
 ];
 
 /// What the chat APIs call their members, as far as an upstream may take one in another case.
-pub(crate) const KNOWN: &[&str] = &[
+pub const KNOWN: &[&str] = &[
     "annotations",
     "arguments",
     "audio",
@@ -147,14 +147,14 @@ const MAX_OPEN_NAMES: usize = 4 * MAX_FREE_NAMES;
 
 /// A name that two readers may take differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ambiguity {
+pub struct Ambiguity {
     /// Where: `messages[0].content[1].text`.
-    pub(crate) path: String,
-    pub(crate) kind: AmbiguityKind,
+    pub path: String,
+    pub kind: AmbiguityKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AmbiguityKind {
+pub enum AmbiguityKind {
     Repeated,
     Case,
     TooMany,
@@ -202,7 +202,7 @@ struct Name {
 
 /// Looks through all names of a value that has been scanned; `path` is where it stands. `element`
 /// gets the place of each of its elements, when it is an array.
-pub(crate) fn check(
+pub fn check(
     text: &str,
     path: &str,
     mut element: impl FnMut(Range<usize>),
@@ -406,9 +406,7 @@ fn folded(name: &str) -> Option<String> {
 }
 
 /// Looks through the names of an API's object; a name twice is not this function's business.
-pub(crate) fn check_case<'a>(
-    names: impl Iterator<Item = Cow<'a, [u8]>> + Clone,
-) -> Result<(), Ambiguity> {
+pub fn check_case<'a>(names: impl Iterator<Item = Cow<'a, [u8]>> + Clone) -> Result<(), Ambiguity> {
     if names.clone().all(|name| is_lower(&name)) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ thread_local! {
 
 /// So many bytes, members or pieces were passed.
 #[inline(always)]
-pub(crate) fn add(steps: usize) {
+pub fn add(steps: usize) {
     #[cfg(test)]
     STEPS.with(|count| count.set(count.get() + steps as u64));
     #[cfg(not(test))]
@@ -17,6 +17,6 @@ pub(crate) fn add(steps: usize) {
 
 /// All steps of this thread so far.
 #[cfg(test)]
-pub(crate) fn steps() -> u64 {
+pub fn steps() -> u64 {
     STEPS.with(std::cell::Cell::get)
 }

@@ -25,28 +25,28 @@ pub(crate) const MAX_MEMBERS: usize = 4096;
 
 /// A member of the top-level object, or an element of the top-level array (then without a name).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Member {
+pub struct Member {
     /// Between the quotes of its name.
-    pub(crate) name: Range<usize>,
+    pub name: Range<usize>,
     /// Whether the name has escapes, so that its bytes are not its text.
-    pub(crate) escaped: bool,
+    pub escaped: bool,
     /// The value's bytes.
-    pub(crate) value: Range<usize>,
+    pub value: Range<usize>,
 }
 
 /// Why bytes are not JSON, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{expected} at byte {offset}")]
-pub(crate) struct ScanError {
-    pub(crate) expected: &'static str,
-    pub(crate) offset: usize,
+pub struct ScanError {
+    pub expected: &'static str,
+    pub offset: usize,
 }
 
 impl ScanError {
     const END: &str = "unexpected end";
 
     /// Whether nothing is wrong with what came: more of it was to come.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.expected == Self::END
     }
 }
@@ -78,7 +78,7 @@ enum Word {
 
 /// The scan in progress.
 #[derive(Debug)]
-pub(crate) struct Scanner {
+pub struct Scanner {
     state: State,
     /// One bit a level, the innermost lowest: set for an object.
     objects: u128,
@@ -116,21 +116,21 @@ impl Scanner {
     }
 
     /// Scans a whole document at once.
-    pub(crate) fn scan(bytes: &[u8]) -> Result<Vec<Member>, ScanError> {
+    pub fn scan(bytes: &[u8]) -> Result<Vec<Member>, ScanError> {
         let mut scanner = Self::new();
         scanner.feed(bytes)?;
         scanner.finish()
     }
 
     /// Whether an upstream's JSON ends too soon, and nothing else is wrong with it.
-    pub(crate) fn is_cut(bytes: &[u8]) -> bool {
+    pub fn is_cut(bytes: &[u8]) -> bool {
         let mut scanner = Self::of_upstream();
         let scanned = scanner.feed(bytes).and_then(|()| scanner.finish());
         scanned.is_err_and(|error| error.is_cut())
     }
 
     /// Scans the next bytes.
-    pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
         passed::add(chunk.len());
         self.check_utf8(chunk)?;
         blocks::with_best(Walk { scanner: self, chunk })?;
@@ -139,7 +139,7 @@ impl Scanner {
     }
 
     /// Ends the document.
-    pub(crate) fn finish(mut self) -> Result<Vec<Member>, ScanError> {
+    pub fn finish(mut self) -> Result<Vec<Member>, ScanError> {
         if self.depth > 0 || self.partial.1 > 0 {
             return Err(self.fail(ScanError::END, 0));
         }

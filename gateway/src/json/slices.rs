@@ -5,18 +5,18 @@ use super::walk::{Walk, of};
 use std::borrow::Cow;
 
 /// The elements of an array, in order; none for another kind of value.
-pub(crate) fn elements(json: &[u8]) -> Elements<'_> {
+pub fn elements(json: &[u8]) -> Elements<'_> {
     Elements { json, walk: of(json).filter(|walk| !walk.is_object()) }
 }
 
 /// The members of an object, in order; none for another kind of value.
-pub(crate) fn members(json: &[u8]) -> Members<'_> {
+pub fn members(json: &[u8]) -> Members<'_> {
     Members { json, walk: of(json).filter(Walk::is_object) }
 }
 
 /// See [`elements`].
 #[derive(Debug, Clone)]
-pub(crate) struct Elements<'a> {
+pub struct Elements<'a> {
     json: &'a [u8],
     walk: Option<Walk<'a>>,
 }
@@ -32,7 +32,7 @@ impl<'a> Iterator for Elements<'a> {
 
 /// See [`members`].
 #[derive(Debug, Clone)]
-pub(crate) struct Members<'a> {
+pub struct Members<'a> {
     json: &'a [u8],
     walk: Option<Walk<'a>>,
 }
@@ -49,28 +49,28 @@ impl<'a> Iterator for Members<'a> {
 }
 
 /// A member's value; of several of one name the last counts.
-pub(crate) fn member<'a>(json: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+pub fn member<'a>(json: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     members(json).filter(|(name, _)| name.is(wanted)).map(|(_, value)| value).last()
 }
 
 /// A member's name as it stands between its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Name<'a> {
+pub struct Name<'a> {
     json: &'a [u8],
     escaped: bool,
 }
 
 impl<'a> Name<'a> {
-    pub(crate) fn new(json: &'a [u8]) -> Self {
+    pub fn new(json: &'a [u8]) -> Self {
         Self { json, escaped: json.contains(&b'\\') }
     }
 
-    pub(crate) fn is(self, wanted: &str) -> bool {
+    pub fn is(self, wanted: &str) -> bool {
         self.json == wanted.as_bytes() || (self.escaped && *self.text() == *wanted.as_bytes())
     }
 
     /// The name without escapes.
-    pub(crate) fn text(self) -> Cow<'a, [u8]> {
+    pub fn text(self) -> Cow<'a, [u8]> {
         let quoted = [b"\"", self.json, b"\""].concat();
         match serde_json::from_slice::<String>(&quoted) {
             Ok(text) => Cow::Owned(text.into_bytes()),
@@ -79,13 +79,13 @@ impl<'a> Name<'a> {
     }
 
     /// The name as JSON has it, without its quotes.
-    pub(crate) fn json(self) -> &'a [u8] {
+    pub fn json(self) -> &'a [u8] {
         self.json
     }
 }
 
 /// Whether a value says nothing.
-pub(crate) fn is_blank(json: &[u8]) -> bool {
+pub fn is_blank(json: &[u8]) -> bool {
     matches!(json, b"null" | b"false" | b"\"\"")
         || (matches!(json, [b'[', .., b']'] | [b'{', .., b'}'])
             && json[1..json.len() - 1].trim_ascii().is_empty())

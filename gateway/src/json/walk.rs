@@ -11,7 +11,7 @@ use std::{borrow::Cow, ops::Range};
 
 /// The members of an object or the elements of an array, in order.
 #[derive(Debug, Clone)]
-pub(crate) struct Walk<'a> {
+pub struct Walk<'a> {
     text: &'a [u8],
     at: usize,
     object: bool,
@@ -34,12 +34,12 @@ pub(super) fn of(text: &[u8]) -> Option<Walk<'_>> {
 }
 
 /// Into `text`, when it is an object.
-pub(crate) fn members(text: &str) -> Option<Walk<'_>> {
+pub fn members(text: &str) -> Option<Walk<'_>> {
     walk(text).filter(|walk| walk.object)
 }
 
 /// Into `text`, when it is an array.
-pub(crate) fn elements(text: &str) -> Option<Walk<'_>> {
+pub fn elements(text: &str) -> Option<Walk<'_>> {
     walk(text).filter(|walk| !walk.object)
 }
 
@@ -81,7 +81,7 @@ impl Iterator for Walk<'_> {
 }
 
 /// The text of a member's name.
-pub(crate) fn name_of<'a>(text: &'a str, member: &Member) -> Cow<'a, str> {
+pub fn name_of<'a>(text: &'a str, member: &Member) -> Cow<'a, str> {
     let name = text.get(member.name.clone()).unwrap_or_default();
     if !member.escaped {
         return Cow::Borrowed(name);
@@ -91,7 +91,7 @@ pub(crate) fn name_of<'a>(text: &'a str, member: &Member) -> Cow<'a, str> {
 }
 
 /// The last member of this name; of a repeated one the last counts, as at the top level.
-pub(crate) fn member(object: &str, name: &str) -> Option<Member> {
+pub fn member(object: &str, name: &str) -> Option<Member> {
     let same = |member: &Member| {
         (member.escaped || member.name.len() == name.len()) && name_of(object, member) == name
     };
@@ -99,12 +99,12 @@ pub(crate) fn member(object: &str, name: &str) -> Option<Member> {
 }
 
 /// The value of the last member of this name.
-pub(crate) fn value<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+pub fn value<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     object.get(member(object, name)?.value)
 }
 
 /// A member or an element by one step of a path.
-pub(crate) fn child(text: &str, step: &str) -> Option<Member> {
+pub fn child(text: &str, step: &str) -> Option<Member> {
     if walk(text)?.is_object() {
         return member(text, step);
     }
@@ -112,7 +112,7 @@ pub(crate) fn child(text: &str, step: &str) -> Option<Member> {
 }
 
 /// Where the value at a dotted path stands.
-pub(crate) fn find(text: &str, path: &str) -> Option<Range<usize>> {
+pub fn find(text: &str, path: &str) -> Option<Range<usize>> {
     let mut place = 0..text.len();
     for step in path.split('.') {
         let value = child(text.get(place.clone())?, step)?.value;
@@ -122,7 +122,7 @@ pub(crate) fn find(text: &str, path: &str) -> Option<Range<usize>> {
 }
 
 /// A JSON string's text; empty for any other value.
-pub(crate) fn decoded(json: &str) -> Cow<'_, str> {
+pub fn decoded(json: &str) -> Cow<'_, str> {
     match plain(json) {
         Some(text) => Cow::Borrowed(text),
         None => Cow::Owned(serde_json::from_str(json).unwrap_or_default()),
@@ -130,7 +130,7 @@ pub(crate) fn decoded(json: &str) -> Cow<'_, str> {
 }
 
 /// What stands between the quotes of a JSON string without escapes.
-pub(crate) fn plain(json: &str) -> Option<&str> {
+pub fn plain(json: &str) -> Option<&str> {
     let text = json.strip_prefix('"')?.strip_suffix('"')?;
     memchr::memchr(b'\\', text.as_bytes()).is_none().then_some(text)
 }
@@ -145,7 +145,7 @@ pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
 
 /// The closing quote of a string whose inside begins at `at`.
 #[inline]
-pub(crate) fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+pub fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let stop = at + memchr2(b'"', b'\\', text.get(at..)?)?;
         if text[stop] == b'"' {

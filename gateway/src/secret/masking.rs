@@ -11,7 +11,7 @@ mod kind;
 mod learned;
 
 use half::Half;
-pub(crate) use kind::names_a_secret;
+pub use kind::names_a_secret;
 use kind::{Strength, tokens_in_header, tokens_in_path};
 use learned::Learned;
 
@@ -22,11 +22,11 @@ const MASK: &str = "***";
 
 /// The secrets to mask.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(BTreeMap<String, Strength>, Vec<Half>);
+pub struct Secrets(BTreeMap<String, Strength>, Vec<Half>);
 
 impl Secrets {
     /// Adds a secret, unless it is a placeholder.
-    pub(crate) fn add(&mut self, secret: &str) {
+    pub fn add(&mut self, secret: &str) {
         let secret = secret.trim();
         let Some(strength) = Strength::of(secret) else { return };
         self.0.insert(secret.to_owned(), strength);
@@ -40,7 +40,7 @@ impl Secrets {
 
     /// Adds the value of a variable that the config refers to. Paths and addresses stay, unless a
     /// key is in them: without them nobody could tell what was looked for.
-    pub(crate) fn add_variable(&mut self, value: &str) {
+    pub fn add_variable(&mut self, value: &str) {
         let keys = kind::keys_within(value);
         if keys.is_empty() && value.contains('/') {
             return;
@@ -50,17 +50,17 @@ impl Secrets {
     }
 
     /// Adds what is secret in a header's value.
-    pub(crate) fn add_header(&mut self, name: &str, value: &str) {
+    pub fn add_header(&mut self, name: &str, value: &str) {
         tokens_in_header(name, value).iter().for_each(|token| self.add(token));
     }
 
     /// Adds what a base URL holds in its path.
-    pub(crate) fn add_base(&mut self, base: &str) {
+    pub fn add_base(&mut self, base: &str) {
         tokens_in_path(base).for_each(|token| self.add(token));
     }
 
     /// Adds the texts of a parameter that stand under a name that speaks of secrets.
-    pub(crate) fn add_member(&mut self, name: &str, value: &serde_json::Value) {
+    pub fn add_member(&mut self, name: &str, value: &serde_json::Value) {
         self.add_value(value, names_a_secret(name));
     }
 
@@ -81,7 +81,7 @@ impl Secrets {
     }
 
     /// Replaces them.
-    pub(crate) fn masking(self) -> Masking {
+    pub fn masking(self) -> Masking {
         Masking { search: self.search(), learned: Arc::default() }
     }
 
@@ -110,7 +110,7 @@ impl Secrets {
 
 /// Replaces secrets in texts, in time linear in their length. A clone knows what the others learn.
 #[derive(Clone, Default)]
-pub(crate) struct Masking {
+pub struct Masking {
     search: Option<Arc<Search>>,
     learned: Arc<Learned>,
 }
@@ -124,7 +124,7 @@ struct Search {
 }
 
 impl Masking {
-    pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         // Most headers that are passed on are shorter than any secret.
         if text.len() < kind::SHORTEST {
             return Cow::Borrowed(text);
@@ -134,7 +134,7 @@ impl Masking {
     }
 
     /// From now on masks this too: a callback was given it.
-    pub(crate) fn learn(&self, secret: &str) {
+    pub fn learn(&self, secret: &str) {
         let mut secrets = Secrets::default();
         secrets.add(secret);
         self.learned.given(secret, secrets);
@@ -142,13 +142,13 @@ impl Masking {
 
     /// From now on, and as long as no more of them come than can be kept, masks what is secret in a
     /// client's header, unless it is known already.
-    pub(crate) fn learn_header(&self, name: &str, value: &str) {
+    pub fn learn_header(&self, name: &str, value: &str) {
         let mut secrets = Secrets::default();
         secrets.add_header(name, value);
         self.learned.recent(value, secrets);
     }
 
-    pub(crate) fn mask_in_place(&self, text: &mut String) {
+    pub fn mask_in_place(&self, text: &mut String) {
         if let Cow::Owned(masked) = self.mask(text) {
             *text = masked;
         }
@@ -200,13 +200,13 @@ impl Search {
 
 /// The text without what is plainly a key, whoever's it is: for words of an operator, who may have
 /// put a key where something else is expected.
-pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
+pub fn without_keys(text: &str) -> Cow<'_, str> {
     let places = kind::keys_within(text);
     if places.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(without(text, &places)) }
 }
 
 /// What is plainly a key in the text.
-pub(crate) fn keys_in(text: &str) -> impl Iterator<Item = &str> {
+pub fn keys_in(text: &str) -> impl Iterator<Item = &str> {
     kind::keys_within(text).into_iter().map(|place| &text[place])
 }
 
@@ -224,7 +224,7 @@ fn without(text: &str, places: &[Range<usize>]) -> String {
 }
 
 /// Masks one secret that seldom is in a text: then it costs a search.
-pub(crate) fn mask_one(text: &mut String, secret: &str) {
+pub fn mask_one(text: &mut String, secret: &str) {
     if !secret.is_empty() && memchr::memmem::find(text.as_bytes(), secret.as_bytes()).is_some() {
         let mut secrets = Secrets::default();
         secrets.add(secret);

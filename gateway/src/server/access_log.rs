@@ -2,11 +2,13 @@
 //! quote a part of a prompt.
 
 use crate::{
-    app::App,
     deployments::Deployment,
     failure::{Failure, type_of},
-    metrics::{Ended, Outcome},
-    provider::Usage,
+    providers::Usage,
+    server::{
+        app::App,
+        call_metrics::{Ended, Outcome},
+    },
     telemetry::{Fields, cut, key, write_line},
 };
 use axum::{http::Method, response::Response};

@@ -2,7 +2,7 @@
 //! Better than a connection that nobody will ever read.
 
 use super::{client::ClientAddress, worker::Accepted};
-use crate::{failure::Failure, metrics::Open};
+use crate::{failure::Failure, server::occupancy::Open};
 use plugin_api::FailureKind;
 use std::{
     io,

@@ -1,6 +1,6 @@
 //! Who calls: the key from LiteLLM's headers in LiteLLM's order, before any body is read.
 
-use crate::{app::App, credentials::KEY_HEADERS, failure::Failure};
+use crate::{failure::Failure, secret::credentials::KEY_HEADERS, server::app::App};
 use axum::http::HeaderMap;
 use plugin_api::FailureKind;
 

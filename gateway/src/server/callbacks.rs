@@ -2,7 +2,7 @@
 //! alone, in LiteLLM's form.
 
 use super::{auth, error, respond::json};
-use crate::{app::App, callbacks::CallbackReport};
+use crate::{callbacks::CallbackReport, server::app::App};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},

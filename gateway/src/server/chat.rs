@@ -16,13 +16,12 @@ use super::{
     whole_body::{self, Unread, Whole},
 };
 use crate::{
-    app::App,
     call::Call,
-    callbacks::{Reply, Started, Streamed},
+    callbacks::{Reply, Started, Streamed, offload::offload},
     failure::Failure,
     json::{LARGE, joined},
-    offload::offload,
-    provider::{AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai},
+    providers::{AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai},
+    server::app::App,
     upstream::{self, Answer, Lines, UpstreamError},
 };
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 use crate::{
     callbacks,
     failure::Failure,
-    provider::{ChunkSink, Echo, openai},
+    providers::{ChunkSink, Echo, openai},
 };
 use plugin_api::{FailureKind, Reply};
 use serde_json::json;

@@ -4,11 +4,10 @@
 
 use super::outbound;
 use crate::{
-    app::App,
     call::{Call, Target},
-    credentials,
     failure::Failure,
-    secret::{Masking, Secrets, mask_one},
+    secret::{Masking, Secrets, credentials, mask_one},
+    server::app::App,
 };
 use plugin_api::FailureKind;
 use std::borrow::Cow;
@@ -136,7 +135,7 @@ fn speaks_of_a_key(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::UpstreamError;
+    use crate::providers::UpstreamError;
 
     #[test]
     fn an_upstreams_words_are_bounded_and_act_on_nothing() {

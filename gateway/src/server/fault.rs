@@ -3,7 +3,7 @@
 use crate::{
     coding::{CodingError, UNSUPPORTED},
     failure::Failure,
-    provider::{AnswerFault, UpstreamError as Said},
+    providers::{AnswerFault, UpstreamError as Said},
     upstream::UpstreamError,
 };
 use plugin_api::FailureKind;

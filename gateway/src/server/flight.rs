@@ -13,10 +13,10 @@ use super::{
     inflight::Held,
 };
 use crate::{
-    app::App,
     call::{Call, Target},
     callbacks::{Chain, Failing, Figures, Reply, Streamed},
     failure::Failure,
+    server::app::App,
 };
 use axum::response::Response;
 use plugin_api::FailureKind;

@@ -1,7 +1,7 @@
 //! Health and the root: open, and answered without touching an upstream.
 
 use super::respond::json;
-use crate::app::App;
+use crate::server::app::App;
 use axum::{http::StatusCode, response::Response};
 
 /// The process answers.

@@ -8,9 +8,8 @@ use super::{
     worker::{Accepted, LAST_WORDS, Worker},
 };
 use crate::{
-    app::App,
-    counted::{counted, counted_as},
-    descriptors,
+    server::{app::App, descriptors},
+    telemetry::counted::{counted, counted_as},
 };
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
@@ -52,7 +51,7 @@ impl Stop {
     }
 
     /// The next time somebody asks; never, when nobody is left who could.
-    pub(crate) async fn asked(&mut self) {
+    pub async fn asked(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }

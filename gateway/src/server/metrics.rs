@@ -2,10 +2,13 @@
 
 use super::{auth, error};
 use crate::{
-    app::App,
-    callbacks::{BreakerState, CallbackReport, mapped_libraries},
-    metrics::{Exposition, process},
-    telemetry,
+    callbacks::{BreakerState, CallbackReport},
+    plugin_host::mapped_libraries,
+    server::app::App,
+    telemetry::{
+        self,
+        metrics::{Exposition, process},
+    },
 };
 use axum::{
     body::Body,

@@ -1,7 +1,7 @@
 //! `GET /v1/models` and one of them.
 
 use super::{access_log, auth, error, respond::json, route};
-use crate::{app::App, failure::Failure};
+use crate::{failure::Failure, server::app::App};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},

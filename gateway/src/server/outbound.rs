@@ -2,12 +2,12 @@
 
 use super::{access_log::Record, alarm::Alarm, flight::shutting_down, request::HOP};
 use crate::{
-    app::App,
     call::{Call, Target},
     deployments::{Deployment, Setting},
     failure::Failure,
-    provider::{Asked, Echo, said::read_status},
+    providers::{Asked, Echo, said::read_status},
     secret::mask_one,
+    server::app::App,
     telemetry::decimal,
     upstream::{self, Answer, Headers, Lines, Origin, UpstreamError},
 };

@@ -10,7 +10,7 @@ use super::{
     connection::moment,
     worker::{Accepted, Worker},
 };
-use crate::metrics::Occupancy;
+use crate::server::occupancy::Occupancy;
 use std::{
     sync::{
         Arc,

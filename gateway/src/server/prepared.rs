@@ -4,10 +4,10 @@
 use super::request;
 use crate::{
     call::{Call, Target},
+    callbacks::offload::offload,
     failure::Failure,
     json::Body,
-    offload::offload,
-    provider::{Destination, Outgoing},
+    providers::{Destination, Outgoing},
 };
 
 /// Puts what callbacks made of the body into it. Of a large one only that is kept: with the bytes

@@ -20,7 +20,7 @@ use crate::{
     callbacks::{Chunk, Streamed},
     failure::Failure,
     json::LARGE,
-    provider::{ChunkSink as _, StreamTranslator},
+    providers::{ChunkSink as _, StreamTranslator},
     upstream::Answer,
 };
 use axum::{

@@ -2,11 +2,11 @@
 
 use super::{RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held, read, route};
 use crate::{
-    app::App,
     call::{Accepted, Call},
-    credentials::sent_keys,
     failure::Failure,
     json::{Body, check_case, check_names, walk},
+    secret::credentials::sent_keys,
+    server::app::App,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, FailureKind, limits};

@@ -3,8 +3,7 @@
 
 use super::alarm::Alarm;
 use crate::{
-    json::{Arriving, Body, BodyError, joined},
-    stream::Leading,
+    json::{Arriving, Body, BodyError, joined, lines::Leading},
     upstream::{Answer, UpstreamError},
 };
 use bytes::Bytes;

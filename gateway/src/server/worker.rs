@@ -10,7 +10,10 @@ use super::{
     flight,
     listen::Phase,
 };
-use crate::{app::App, callbacks::Whereabouts, metrics::Open};
+use crate::{
+    plugin_host::Whereabouts,
+    server::{app::App, occupancy::Open},
+};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::{
     collections::{HashMap, VecDeque},

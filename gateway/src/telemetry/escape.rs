@@ -54,7 +54,7 @@ fn has_suspects(text: &str) -> bool {
 }
 
 /// Unsafe characters escaped, as Rust writes them: `\n`, `\u{1b}`.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if !has_suspects(text) || !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -64,7 +64,7 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// The first `most` characters, with a mark that says how much is missing.
-pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     // No text has more characters than bytes.
     if text.len() <= most {
         return Cow::Borrowed(text);

@@ -13,10 +13,10 @@ use tracing::Level;
 
 /// A field's name in each form of line; made by [`key!`](crate::telemetry::key).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
+pub struct Key {
+    pub name: &'static str,
     /// With what stands around it in JSON.
-    pub(crate) json: &'static str,
+    pub json: &'static str,
 }
 
 /// A [`Key`] of a name without characters that JSON escapes.
@@ -28,7 +28,7 @@ macro_rules! key {
 pub(crate) use key;
 
 /// Writes a line unless `RUST_LOG` leaves it out.
-pub(crate) fn write_line(
+pub fn write_line(
     (level, target): (Level, &'static str),
     message: &'static str,
     fields: impl FnOnce(&mut Fields<'_>),
@@ -57,7 +57,7 @@ pub(crate) fn write_line(
 
 /// The fields of one line.
 #[derive(Debug)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     json: bool,
     out: &'a mut Vec<u8>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Fields<'a> {
 impl Fields<'_> {
     /// A text, escaped. Lines for people leave out an empty one.
     #[inline]
-    pub(crate) fn text(&mut self, key: Key, value: &str) {
+    pub fn text(&mut self, key: Key, value: &str) {
         if self.json {
             self.out.extend_from_slice(key.json.as_bytes());
             self.out.push(b'"');
@@ -77,40 +77,40 @@ impl Fields<'_> {
     }
 
     #[inline]
-    pub(crate) fn maybe_text(&mut self, key: Key, value: Option<&str>) {
+    pub fn maybe_text(&mut self, key: Key, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
         }
     }
 
     #[inline]
-    pub(crate) fn number(&mut self, key: Key, value: u64) {
+    pub fn number(&mut self, key: Key, value: u64) {
         self.plain(key, |out| {
             out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
         });
     }
 
     #[inline]
-    pub(crate) fn maybe_number(&mut self, key: Key, value: Option<u64>) {
+    pub fn maybe_number(&mut self, key: Key, value: Option<u64>) {
         if let Some(value) = value {
             self.number(key, value);
         }
     }
 
     #[inline]
-    pub(crate) fn truth(&mut self, key: Key, value: bool) {
+    pub fn truth(&mut self, key: Key, value: bool) {
         self.plain(key, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
     }
 
     /// Milliseconds, to the thousandth.
     #[inline]
-    pub(crate) fn millis(&mut self, key: Key, value: Duration) {
+    pub fn millis(&mut self, key: Key, value: Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         self.plain(key, |out| decimal(micros, out));
     }
 
     #[inline]
-    pub(crate) fn maybe_millis(&mut self, key: Key, value: Option<Duration>) {
+    pub fn maybe_millis(&mut self, key: Key, value: Option<Duration>) {
         if let Some(value) = value {
             self.millis(key, value);
         }

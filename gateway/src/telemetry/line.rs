@@ -194,7 +194,7 @@ impl Visit for Json<'_> {
 }
 
 /// A number of thousandths, without the machinery that shortest decimals of floats need.
-pub(crate) fn decimal(thousandths: u64, out: &mut Vec<u8>) {
+pub fn decimal(thousandths: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(thousandths / 1000).as_bytes());
     let rest = (thousandths % 1000) as usize;
     if rest > 0 {

@@ -71,7 +71,7 @@ pub(super) fn start(note: impl Fn(u64, &mut Vec<u8>) + Send + 'static) {
 }
 
 /// How many lines were dropped because nobody read them, or could not be written.
-pub(crate) fn dropped() -> u64 {
+pub fn dropped() -> u64 {
     QUEUE.dropped()
 }
 

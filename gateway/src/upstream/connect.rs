@@ -20,11 +20,11 @@ use tokio_rustls::TlsConnector;
 /// TLS as this machine trusts it; read when the first `https` upstream is called, so that a
 /// gateway with none starts without it.
 #[derive(Debug, Default)]
-pub(crate) struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
+pub struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
 
 /// Why there is no TLS just now.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoTls {
+pub enum NoTls {
     /// This machine trusts nobody, or has no TLS that can be used.
     #[error("{0}")]
     Never(String),
@@ -35,7 +35,7 @@ pub(crate) enum NoTls {
 }
 
 impl Tls {
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
+    pub fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
         self.config_with(rustls_native_certs::load_native_certs)
     }
 
@@ -87,7 +87,7 @@ fn client_config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<Clien
 
 /// Why a TLS connection was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TlsFault {
+pub enum TlsFault {
     /// This machine trusts nobody.
     NoRoots,
     /// Its certificate is by somebody this machine does not trust.

@@ -25,7 +25,7 @@ pub(super) struct Head {
 
 /// The headers of an answer, as they came.
 #[derive(Debug)]
-pub(crate) struct Headers {
+pub struct Headers {
     bytes: Bytes,
     fields: Vec<Field>,
 }
@@ -35,19 +35,19 @@ type Field = (Range<usize>, Range<usize>);
 
 impl Headers {
     /// The first value of a name, in any case.
-    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
         let wanted = |field: &&Field| self.is(field, name);
         self.fields.iter().find(wanted).map(|field| &self.bytes[field.1.clone()])
     }
 
     /// All values of a name, in any case.
-    pub(super) fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         let wanted = move |field: &&Field| self.is(field, name);
         self.fields.iter().filter(wanted).map(|field| &self.bytes[field.1.clone()])
     }
 
     /// All of them, in the order in which they came. The values share the head's memory.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
         let shared =
             |(name, value): &Field| (&self.bytes[name.clone()], self.bytes.slice(value.clone()));
         self.fields.iter().map(shared)

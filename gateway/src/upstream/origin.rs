@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 /// An upstream's address and one path on it.
 #[derive(Debug)]
-pub(crate) struct Origin {
-    pub(super) tls: bool,
+pub struct Origin {
+    pub tls: bool,
     /// Without brackets.
     pub(super) hostname: String,
-    pub(super) port: u16,
+    pub port: u16,
     /// As `Host` has it.
     host: String,
     path: String,
@@ -19,7 +19,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Takes an `http` or `https` URL apart; `None` for anything else.
-    pub(crate) fn parse(url: &str) -> Option<Self> {
+    pub fn parse(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         let tls = match uri.scheme_str()? {
             "http" => false,
@@ -44,25 +44,25 @@ impl Origin {
         })
     }
 
-    pub(super) fn key(&self) -> &Arc<(bool, String, u16)> {
+    pub fn key(&self) -> &Arc<(bool, String, u16)> {
         &self.key
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         &self.path
     }
 
     /// For messages.
-    pub(super) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("{}:{}", self.hostname, self.port)
     }
 
     /// Whether this is one of ngrok's tunnels, which answer browsers' agents with a page first.
-    pub(crate) fn is_ngrok(&self) -> bool {
+    pub fn is_ngrok(&self) -> bool {
         self.hostname.split('.').any(|label| label.starts_with("ngrok"))
     }
 }

@@ -3,10 +3,11 @@
 
 use super::{Finished, as_json, inspect::sentence, subject, table::table};
 use crate::{
-    callbacks::{Caution, Hook, Plugin, Prepared, Rehearsal, SearchPath, Survey, load_all},
+    callbacks::{Prepared, Rehearsal},
     cli::Bench,
     config::Environment,
     host::Services,
+    plugin_host::{Caution, Hook, Plugin, SearchPath, Survey, load_all},
 };
 use http::HeaderMap;
 use serde::Serialize;

@@ -8,7 +8,7 @@ mod inside;
 mod report;
 
 use super::{Finished, as_json, inspect::sentence, subject};
-use crate::{callbacks::Survey, cli::CheckPlugin, config::CallbackEntry};
+use crate::{cli::CheckPlugin, config::CallbackEntry, plugin_host::Survey};
 use plugin_api::testing::conformance;
 use report::{Outcome, Report, Step};
 use serde::{Deserialize, Serialize};

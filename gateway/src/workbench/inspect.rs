@@ -2,8 +2,8 @@
 
 use super::{Finished, as_json, table::facts};
 use crate::{
-    callbacks::{Reason, Survey, SurveyedCallback},
     cli::Inspect,
+    plugin_host::{Reason, Survey, SurveyedCallback},
 };
 use serde_json::Value;
 use std::fmt::Write as _;

@@ -3,10 +3,10 @@
 use super::{Finished, as_json, inspect::sentence, subject::config_of, table::table};
 use crate::{
     boot,
-    callbacks::{Resolved, SearchPath, Survey},
     cli::List,
     config::Config,
-    counted::counted,
+    plugin_host::{Resolved, SearchPath, Survey},
+    telemetry::counted::counted,
 };
 use serde::Serialize;
 use std::{

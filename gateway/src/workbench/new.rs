@@ -3,7 +3,7 @@
 mod source;
 
 use super::Finished;
-use crate::{callbacks::Hook, cli::New};
+use crate::{cli::New, plugin_host::Hook};
 use plugin_api::abi::ApiVersion;
 use std::{
     fs,

@@ -4,13 +4,13 @@
 use super::{Finished, inspect::sentence, subject::config_of, table::table};
 use crate::{
     boot,
-    callbacks::{Resolved, SearchPath, Survey},
     cli::Pin,
     config::{
         CallbackEntry,
         pin::{self, Edit},
+        regular_file,
     },
-    regular_file,
+    plugin_host::{Resolved, SearchPath, Survey},
 };
 use std::{
     fmt::Write as _,

@@ -1,10 +1,10 @@
 //! Which callbacks of a file a tool works on, made of which settings.
 
 use crate::{
-    callbacks::{SearchPath, Survey, inspect_all},
     cli::Subject,
     config::{self, CallbackEntry, Config, Environment, UnknownKeys, parse, read_text},
     deployments::Deployments,
+    plugin_host::{SearchPath, Survey, inspect_all},
 };
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc};
@@ -41,7 +41,7 @@ pub(super) fn entries(survey: &Survey, subject: &Subject) -> Result<Vec<Callback
     if given.is_some() && meant.len() > 1 {
         return Err(format!("the file exports {}; say which with `--callback`", listed()));
     }
-    let entry = |callback: &&crate::callbacks::SurveyedCallback| {
+    let entry = |callback: &&crate::plugin_host::SurveyedCallback| {
         let (settings, source) = match (&given, &callback.sample_settings) {
             (Some(given), _) => (given.clone(), "--settings"),
             (None, Some(sample)) => (sample.clone(), "sample_settings"),

@@ -11,11 +11,12 @@ mod notes;
 use super::{Finished, as_json, inspect::sentence, subject};
 use crate::{
     boot,
-    callbacks::{Answered, Caution, Rehearsal, SearchPath, Story, Survey, load_all},
+    callbacks::{Answered, Rehearsal, Story},
     cli::{Source, Subject, Test},
     config::{CallbackEntry, Environment, Problem},
     deployments::Deployments,
     host::Services,
+    plugin_host::{Caution, SearchPath, Survey, load_all},
 };
 use difference::{Change, changes, shown, unmet};
 use input::Input;

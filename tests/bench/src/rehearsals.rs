@@ -13,9 +13,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use callgate::boot::{self, Built};
-use callgate::callbacks::{Kind, Plugin, Rehearsal, RehearsalError, RehearsedCall};
 use callgate::cli::Source;
 use callgate::config::Problems;
+use callgate::{
+    callbacks::{Rehearsal, RehearsalError, RehearsedCall},
+    plugin_host::{Kind, Plugin},
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use thiserror::Error;

@@ -3,7 +3,7 @@
 //!
 //! What an open breaker means for a call is the policy's business (`link`). Time is passed in.
 
-use crate::{callbacks::hook::Hook, config::BreakerLimits};
+use crate::{config::BreakerLimits, plugin_host::Hook};
 use std::{
     collections::VecDeque,
     sync::{

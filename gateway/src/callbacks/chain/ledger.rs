@@ -2,7 +2,7 @@
 //! up when somebody reads: no two workers ever write to the same line of the cache.
 
 use super::histogram::{BUCKETS, bucket_of, percentile};
-use crate::callbacks::hook::Hook;
+use crate::plugin_host::Hook;
 use std::{
     array,
     cell::Cell,

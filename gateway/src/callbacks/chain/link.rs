@@ -13,19 +13,14 @@ use super::{
 use crate::secret::Masking;
 use crate::{
     call::Call,
-    callbacks::{
-        answer::within,
-        hook::Hook,
-        loader::{Instance, Recipe},
-    },
+    callbacks::answer::within,
     config::{Grants, Mode, OnError},
-    counted::counted,
-    credentials::sent_keys,
     deployments::Deployments,
     failure::Failure,
     host::{Clock, SystemClock},
-    secret::mask_one,
-    telemetry::one_line,
+    plugin_host::{Hook, Instance, Recipe},
+    secret::{credentials::sent_keys, mask_one},
+    telemetry::{counted::counted, one_line},
 };
 use plugin_api::FailureKind;
 use std::{

@@ -11,8 +11,8 @@ use super::{
     report::{self, CallbackReport},
 };
 use crate::{
-    callbacks::loader::{Instance, LeftOut, Plugin},
     config::Problem,
+    plugin_host::{Instance, LeftOut, Plugin},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -30,7 +30,7 @@ const SPACING: Duration = Duration::from_secs(1);
 
 /// The callbacks of the running gateway.
 #[derive(Debug)]
-pub(crate) struct Callbacks(Arc<Current>);
+pub struct Callbacks(Arc<Current>);
 
 #[derive(Debug)]
 pub(super) struct Current {
@@ -42,7 +42,7 @@ pub(super) struct Current {
 }
 
 impl Callbacks {
-    pub(crate) fn new(plugins: Vec<Plugin>, left_out: Vec<LeftOut>) -> Self {
+    pub fn new(plugins: Vec<Plugin>, left_out: Vec<LeftOut>) -> Self {
         if !plugins.is_empty() {
             laps::calibrate();
         }
@@ -61,18 +61,18 @@ impl Callbacks {
     }
 
     /// The chain for a call that begins now; it keeps it to its end.
-    pub(crate) fn chain(&self) -> Arc<Chain> {
+    pub fn chain(&self) -> Arc<Chain> {
         self.0.chain.load_full()
     }
 
     /// What is known of every entry of the config's list, in its order.
-    pub(crate) fn report(&self) -> Vec<CallbackReport> {
+    pub fn report(&self) -> Vec<CallbackReport> {
         report::report(&self.0.chain.load().links, &self.0.left_out)
     }
 
     /// Tells every callback that no new call will come. Blocks for as long as the slowest takes;
     /// none waits for another.
-    pub(crate) fn shutdown(&self) {
+    pub fn shutdown(&self) {
         self.0.ended.store(true, Ordering::SeqCst);
         let tell = |link: &Link| {
             let living = Arc::clone(&link.living);

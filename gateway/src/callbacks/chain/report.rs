@@ -8,12 +8,9 @@ use super::{
     pool::THREADS,
 };
 use crate::{
-    callbacks::{
-        hook::Hook,
-        loader::{Kind, LeftOut},
-    },
     config::Mode,
     host::{Clock, SystemClock},
+    plugin_host::{Hook, Kind, LeftOut},
     telemetry::one_line,
 };
 use serde::Serialize;

@@ -12,13 +12,12 @@ use super::{
 use crate::{
     call::Call,
     callbacks::{
-        hook::Hook,
-        loader::RunningHook,
+        offload::offload_hook,
         scope::{Given, Scope, Undo},
     },
     deployments::Deployments,
     failure::Failure,
-    offload::offload_hook,
+    plugin_host::{Hook, RunningHook},
 };
 use futures_util::future::poll_immediate;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};

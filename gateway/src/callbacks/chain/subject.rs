@@ -1,11 +1,12 @@
 //! What the four hooks are run on, beside the call: the start of a call, a chunk, a reply, a
 //! failure. One shape, so that the chain's policy is written once.
 
-use crate::callbacks::{
-    answer::{Chunk, Failing, Reply, ReplySnapshot},
-    hook::Hook,
-    loader::{Instance, RunningHook},
-    scope::Scope,
+use crate::{
+    callbacks::{
+        answer::{Chunk, Failing, Reply, ReplySnapshot},
+        scope::Scope,
+    },
+    plugin_host::{Hook, Instance, RunningHook},
 };
 use crate::{failure::Failure, json::LARGE};
 use bytes::Bytes;

@@ -4,11 +4,10 @@ use super::{Rehearsal, RehearsedCall};
 use crate::{
     callbacks::{
         answer::{Chunk, Failing, Figures, Reply, Streamed},
-        hook::Hook,
-        loader::Instance,
         scope::Scope,
     },
     failure::Failure,
+    plugin_host::{Hook, Instance},
 };
 use bytes::Bytes;
 use plugin_api::{FailureKind, abi::Verdict};
@@ -23,7 +22,7 @@ static NOTHING_STREAMED: LazyLock<Streamed> = LazyLock::new(Streamed::default);
 
 /// A call, and what the hook gets beside it. To be run once.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     call: RehearsedCall,
     beside: Beside,
 }
@@ -52,7 +51,7 @@ macro_rules! run {
 
 impl Rehearsal {
     /// A fresh call for one run of `hook`; an answer says `text`.
-    pub(crate) fn prepare(&self, hook: Hook, text: &str) -> Prepared {
+    pub fn prepare(&self, hook: Hook, text: &str) -> Prepared {
         let quoted = serde_json::Value::from(text);
         let beside = match hook {
             Hook::Start => Beside::Nothing,
@@ -77,7 +76,7 @@ impl Rehearsal {
     }
 
     /// Runs the hook: whether the call goes on. `None` when it waits for something.
-    pub(crate) fn run_alone(&self, callback: &Instance, prepared: &mut Prepared) -> Option<bool> {
+    pub fn run_alone(&self, callback: &Instance, prepared: &mut Prepared) -> Option<bool> {
         let Prepared { call, beside } = prepared;
         let hook = match beside {
             Beside::Nothing => Hook::Start,

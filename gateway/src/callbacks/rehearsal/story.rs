@@ -8,7 +8,7 @@ use crate::{
         chain::{Chain, Started},
     },
     failure::Failure,
-    provider::Usage,
+    providers::Usage,
 };
 use bytes::Bytes;
 use plugin_api::FailureKind;

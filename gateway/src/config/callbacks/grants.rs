@@ -17,7 +17,7 @@ pub struct Grants {
 
 impl Grants {
     /// Whether a server that the callback chose gets what the config holds for the deployment.
-    pub(crate) fn trusts(&self, host: &str, port: u16) -> bool {
+    pub fn trusts(&self, host: &str, port: u16) -> bool {
         self.credentials_to.iter().any(|pattern| pattern.matches(host, port))
     }
 }
@@ -34,12 +34,12 @@ pub struct HostPattern {
 
 impl HostPattern {
     /// Just this host and port.
-    pub(crate) fn exactly(host: &str, port: u16) -> Self {
+    pub fn exactly(host: &str, port: u16) -> Self {
         Self { name: host.to_ascii_lowercase(), is_suffix: false, port: Some(port) }
     }
 
     /// The pattern behind a text, unless it is none.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (host, port) = match text.rsplit_once(':') {
             // `[::1]` has colons of its own.
@@ -66,7 +66,7 @@ impl HostPattern {
     }
 
     /// Whether it means this host and port. `*.a.b` means every name below `a.b`, not `a.b` itself.
-    pub(crate) fn matches(&self, host: &str, port: u16) -> bool {
+    pub fn matches(&self, host: &str, port: u16) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let named = if self.is_suffix {
             host.len() > self.name.len() && host.ends_with(&self.name)

@@ -37,7 +37,7 @@ impl SettingPlaces {
         place(mark, path, otherwise)
     }
 
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
 }
@@ -75,7 +75,7 @@ fn gather(field: &Field<'_>, name: Mark, into: &mut HashMap<String, Marks>) {
 
 /// The key path of the member `name` of what stands at `path`; a name that could be read as a path
 /// is quoted.
-pub(crate) fn setting_path(path: &str, name: &str) -> String {
+pub fn setting_path(path: &str, name: &str) -> String {
     if name.is_empty() || name.contains(['.', '[', ']', ' ', '"']) {
         format!("{path}[{name:?}]")
     } else {

@@ -2,7 +2,7 @@
 //! none of these lists, nor among the gateway's own members (`provider::own`), draws a warning.
 
 use crate::config::section::closest;
-use crate::provider::own;
+use crate::providers::own;
 
 /// Beside `model_name`.
 pub(super) const ENTRY_NOT_YET: &[&str] = &["access_groups", "model_group", "tpm", "rpm"];

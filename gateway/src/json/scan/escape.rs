@@ -16,12 +16,12 @@ pub(super) enum Halves {
 impl Scanner {
     /// For what an upstream says: half a surrogate pair may stand in a value. JSON allows it, and
     /// it is passed on as it is.
-    pub(crate) fn of_upstream() -> Self {
+    pub fn of_upstream() -> Self {
         Self { halves: Halves::Taken, ..Self::new() }
     }
 
     /// Whether the values had halves of surrogate pairs so far.
-    pub(crate) fn met_halves(&self) -> bool {
+    pub fn met_halves(&self) -> bool {
         self.halves == Halves::Met
     }
 
@@ -36,7 +36,7 @@ impl Scanner {
         Ok(())
     }
 
-    pub(super) fn escape(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
+    pub fn escape(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
         if self.in_key && self.depth == 1 {
             self.name_escaped = true;
         }

@@ -121,7 +121,7 @@ const WORDS: [&str; 22] = [
 
 /// Whether what stands under this name is secret: `api_key`, `X-Auth-Token`, `clientSecret`, but
 /// not `max_tokens`.
-pub(crate) fn names_a_secret(name: &str) -> bool {
+pub fn names_a_secret(name: &str) -> bool {
     let mut word = String::new();
     let (mut after_lower, mut found) = (false, false);
     for c in name.chars().chain(['-']) {

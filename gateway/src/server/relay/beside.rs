@@ -3,10 +3,10 @@
 
 use super::outbox::Outbox;
 use crate::{
+    callbacks::offload::offload,
     failure::Failure,
     json::LARGE,
-    offload::offload,
-    provider::{AnswerFault, ChunkSink as _, StreamTranslator},
+    providers::{AnswerFault, ChunkSink as _, StreamTranslator},
 };
 use bytes::Bytes;
 use std::{future::Future, pin::Pin};

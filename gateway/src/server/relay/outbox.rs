@@ -1,6 +1,6 @@
 //! Chunks that are translated and not yet sent: frames, or what callbacks have to see first.
 
-use crate::{callbacks::Streamed, json::passed, provider::ChunkSink};
+use crate::{callbacks::Streamed, json::passed, providers::ChunkSink};
 use bytes::BytesMut;
 use std::{collections::VecDeque, string::FromUtf8Error};
 

@@ -2,7 +2,7 @@
 //! Bytes that make no event prolong nothing: blanks, comments, halves of events.
 
 use super::super::alarm::{Alarm, End};
-use crate::{failure::Failure, provider::StreamTranslator};
+use crate::{failure::Failure, providers::StreamTranslator};
 use plugin_api::FailureKind;
 use std::{
     future::Future,
@@ -75,7 +75,7 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::{AnswerFault, ChunkSink, Usage};
+    use crate::providers::{AnswerFault, ChunkSink, Usage};
     use crate::server::alarm::tests::paused;
     use tokio::time::{self, sleep};
 

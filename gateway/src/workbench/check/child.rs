@@ -5,9 +5,11 @@ use super::{
     report::{Outcome, Step},
 };
 use crate::{
-    callbacks::{masked, signal_name},
-    child::{Ending, Job},
     config::CallbackEntry,
+    plugin_host::{
+        child::{Ending, Job},
+        masked, signal_name,
+    },
     telemetry::one_line,
 };
 use serde_json::Value;

@@ -2,11 +2,11 @@
 
 use super::{CREATE, HOOKS, LOAD, Told};
 use crate::{
-    callbacks::{Caution, Plugin, SearchPath, disagreements, load_all, map},
-    child::Inside,
+    callbacks::disagreements,
     cli::CheckPlugin,
     config::{CallbackEntry, Environment, Problem},
     host::Services,
+    plugin_host::{Caution, Plugin, SearchPath, child::Inside, load_all, map},
     workbench::{Finished, subject},
 };
 use plugin_api::testing::conformance;

@@ -1,6 +1,6 @@
 //! The report of a check: for people, for programs (`Serialize`), and as JUnit's XML.
 
-use crate::{callbacks::Survey, counted::counted};
+use crate::{plugin_host::Survey, telemetry::counted::counted};
 use serde::Serialize;
 use std::{
     fmt::{self, Write as _},

@@ -1,7 +1,7 @@
 //! The source of a new plugin: a callback that does something small and real in each hook it has.
 
 use super::Plan;
-use crate::callbacks::Hook;
+use crate::plugin_host::Hook;
 use std::fmt::Write as _;
 
 /// `src/lib.rs`, formatted as rustfmt would.

@@ -4,9 +4,9 @@
 //! `json 0 {…}`, `insert 0 role words`, `drop 0`.
 
 use super::pieces::same_at_any_cut;
-use callgate::fuzzing::{
-    call::{Edit, Edited, edit},
-    json::scan,
+use callgate::{
+    call::fuzzing::{Edit, Edited, edit},
+    json::fuzzing::scan,
 };
 use serde_json::{Map, Value, json};
 

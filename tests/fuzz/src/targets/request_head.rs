@@ -2,7 +2,7 @@
 //!
 //! The first line is the path, the others are headers.
 
-use callgate::fuzzing::server::judge;
+use callgate::server::fuzzing::judge;
 use std::net::IpAddr;
 
 pub(super) const TOKENS: &[&[u8]] = &[

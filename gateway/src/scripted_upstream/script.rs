@@ -1,0 +1,53 @@
+//! Which answer a request gets: first the queue, then the rule for its model, then the default.
+//! Only chat requests consult the script; probes such as `GET /api/tags` always get a plain answer
+//! and leave the queue alone.
+
+use std::collections::VecDeque;
+
+use super::answer::Answer;
+use super::journal::Received;
+use super::prompt::Dialect;
+
+/// What a scripted upstream will say. The default script answers every chat request normally.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    queue: VecDeque<Answer>,
+    by_model: Vec<(String, Answer)>,
+    otherwise: Answer,
+}
+
+impl Script {
+    /// Gives every chat request `answer`.
+    #[must_use]
+    pub fn always(answer: Answer) -> Self {
+        Self { otherwise: answer, ..Self::default() }
+    }
+
+    /// Queues `answer` for one request; queued answers go out in order, before any rule.
+    #[must_use]
+    pub fn then(mut self, answer: Answer) -> Self {
+        self.push(answer);
+        self
+    }
+
+    /// Gives requests for the upstream model `model` this answer, whenever the queue is empty.
+    #[must_use]
+    pub fn model(mut self, model: &str, answer: Answer) -> Self {
+        self.by_model.push((model.to_owned(), answer));
+        self
+    }
+
+    pub fn push(&mut self, answer: Answer) {
+        self.queue.push_back(answer);
+    }
+
+    pub(super) fn answer(&mut self, request: &Received) -> Answer {
+        let Some(_) = Dialect::of(request) else { return Answer::probe(request) };
+        if let Some(queued) = self.queue.pop_front() {
+            return queued;
+        }
+        let model = request.model();
+        let rule = self.by_model.iter().find(|(known, _)| *known == model);
+        rule.map_or_else(|| self.otherwise.clone(), |(_, answer)| answer.clone())
+    }
+}
