@@ -96,35 +96,30 @@ fn no_file_is_called_mod_and_nothing_is_called_utils() {
 
 /// A crate's name, and the only places of the gateway and the plugin API that may use it.
 const EDGES: [(&str, &[&str]); 11] = [
-    ("axum", &["gateway/src/server"]),
-    ("serde_yaml", &["gateway/src/config"]),
-    ("saphyr_parser", &["gateway/src/config"]),
-    ("dotenvy", &["gateway/src/config"]),
+    ("axum", &["gateway/server/src"]),
+    ("serde_yaml", &["gateway/config/src"]),
+    ("saphyr_parser", &["gateway/config/src"]),
+    ("dotenvy", &["gateway/config/src"]),
     (
         "abi_stable",
-        &["plugin-api/src/abi", "plugin-api/src/lib.rs", "gateway/src/callbacks/loader"],
+        &["plugin-api/src/abi", "plugin-api/src/lib.rs", "gateway/plugin-host/src/loader"],
     ),
-    ("libloading", &["gateway/src/callbacks/loader"]),
-    ("async_ffi", &["plugin-api/src/abi", "gateway/src/callbacks/loader"]),
+    ("libloading", &["gateway/plugin-host/src/loader"]),
+    ("async_ffi", &["plugin-api/src/abi", "gateway/plugin-host/src/loader"]),
     (
         "hyper_util",
-        &[
-            "gateway/src/upstream",
-            "gateway/src/server",
-            "gateway/src/demo",
-            "gateway/src/host/http.rs",
-        ],
+        &["gateway/server/src", "gateway/callgate/src/demo", "gateway/host/src/http.rs"],
     ),
-    ("hyper_rustls", &["gateway/src/host/http.rs"]),
-    ("compression_codecs", &["gateway/src/coding"]),
-    ("clap", &["gateway/src/cli", "gateway/src/main"]),
+    ("hyper_rustls", &["gateway/host/src/http.rs"]),
+    ("compression_codecs", &["gateway/coding/src"]),
+    ("clap", &["gateway/callgate/src/cli", "gateway/callgate/src/main.rs"]),
 ];
 
 #[test]
 fn crates_stay_in_their_rooms() {
     let mut offences = Vec::new();
     for (name, text) in sources() {
-        if !name.starts_with("gateway/src") && !name.starts_with("plugin-api/src") {
+        if !name.starts_with("gateway/") && !name.starts_with("plugin-api/src") {
             continue;
         }
         for (number, line) in code(&text) {
@@ -147,9 +142,9 @@ fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
         "plugin-api/src/export.rs",
         "plugin-api/src/view",
         "plugin-api/src/host",
-        "gateway/src/callbacks/loader",
+        "gateway/plugin-host/src/loader",
         // Two settings of the C library, which no safe crate offers.
-        "gateway/src/memory.rs",
+        "gateway/plugin-host/src/memory.rs",
         "tests/faulty/src/segfault.rs",
         "tests/abi/next/host",
     ];
@@ -179,25 +174,145 @@ fn plugins_and_gateway_do_not_know_each_other() {
         .map(|it| format!("plugins/{it}"))
     {
         let text = manifest(&format!("{plugin}/Cargo.toml"));
-        for word in ["callgate.", "callgate =", "abi_stable"] {
+        for word in ["callgate.", "callgate =", "callgate-", "abi_stable"] {
             if names(&text, word) {
                 offences.push(format!("{plugin}: depends on `{word}`"));
             }
         }
     }
-    let gateway = manifest("gateway/Cargo.toml");
-    for word in [
-        "routing",
-        "rate_limit",
-        "guardrail",
-        "audit_log",
-        "langsmith",
-        "callgate-routing",
-        "callgate-rate",
-        "callgate-lang",
-    ] {
-        if names(&gateway, word) {
-            offences.push(format!("gateway: depends on `{word}`"));
+    for (package, _) in PLAN {
+        let gateway = manifest(&format!("gateway/{package}/Cargo.toml"));
+        for word in [
+            "routing",
+            "rate_limit",
+            "guardrail",
+            "audit_log",
+            "langsmith",
+            "callgate-routing",
+            "callgate-rate",
+            "callgate-guardrail",
+            "callgate-audit",
+            "callgate-lang",
+        ] {
+            if names(&gateway, word) {
+                offences.push(format!("gateway/{package}: depends on `{word}`"));
+            }
+        }
+    }
+    check(&offences);
+}
+
+/// The gateway's packages, each with those it stands on. Every arrow leads to an earlier row.
+const PLAN: [(&str, &[&str]); 16] = [
+    ("json", &[]),
+    ("secret", &[]),
+    ("telemetry", &[]),
+    ("coding", &[]),
+    ("failure", &["json"]),
+    ("providers", &["json", "failure"]),
+    ("config", &["secret", "telemetry", "providers"]),
+    ("deployments", &["secret", "telemetry", "providers", "config"]),
+    ("call", &["json", "secret", "failure", "providers", "config", "deployments"]),
+    ("upstream", &["json", "coding", "config"]),
+    ("host", &["secret", "telemetry", "providers", "config", "upstream"]),
+    ("plugin-host", &["secret", "telemetry", "config", "host"]),
+    (
+        "callbacks",
+        &[
+            "json",
+            "secret",
+            "telemetry",
+            "failure",
+            "providers",
+            "config",
+            "deployments",
+            "call",
+            "host",
+            "plugin-host",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "json",
+            "secret",
+            "telemetry",
+            "coding",
+            "failure",
+            "providers",
+            "config",
+            "deployments",
+            "call",
+            "upstream",
+            "host",
+            "plugin-host",
+            "callbacks",
+        ],
+    ),
+    ("scripted-upstream", &[]),
+    (
+        "callgate",
+        &[
+            "secret",
+            "telemetry",
+            "config",
+            "deployments",
+            "host",
+            "plugin-host",
+            "callbacks",
+            "server",
+            "scripted-upstream",
+        ],
+    ),
+];
+
+#[test]
+fn the_packages_of_the_gateway_stand_on_each_other_as_drawn() {
+    let gateway = build::repository().join("gateway");
+    let mut offences = Vec::new();
+    let sorted = |names: &mut dyn Iterator<Item = String>| {
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
+    };
+    let there = fs::read_dir(&gateway).unwrap();
+    let there = sorted(&mut there.map(|it| it.unwrap().file_name().display().to_string()));
+    let drawn = sorted(&mut PLAN.iter().map(|(name, _)| (*name).to_owned()));
+    if there != drawn {
+        offences.push(format!("gateway/: expected {drawn:?}, found {there:?}"));
+    }
+    for (index, (name, below)) in PLAN.iter().enumerate() {
+        let manifest = fs::read_to_string(gateway.join(name).join("Cargo.toml")).unwrap();
+        let table = manifest.split("[dependencies]\n").nth(1).unwrap_or_default();
+        let lines = table.lines().take_while(|line| !line.starts_with('['));
+        let found =
+            lines.filter_map(|line| line.strip_prefix("callgate-")?.split(['.', ' ']).next());
+        let found = sorted(&mut found.map(str::to_owned));
+        if found != sorted(&mut below.iter().map(|it| (*it).to_owned())) {
+            offences.push(format!("gateway/{name}: expected {below:?}, found {found:?}"));
+        }
+        for it in *below {
+            if PLAN[..index].iter().all(|(earlier, _)| earlier != it) {
+                offences.push(format!("gateway/{name}: the arrow to {it} runs backwards"));
+            }
+        }
+    }
+    check(&offences);
+}
+
+/// Without one it would be the module's path, which operators filter by and every move changes.
+#[test]
+fn every_event_names_its_target() {
+    let mut offences = Vec::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| name.starts_with("gateway/")) {
+        let code = code(&text).map(|(_, line)| line).collect::<Vec<_>>().join("\n");
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            for event in code.split(&format!("tracing::{level}!(")).skip(1) {
+                if !event.trim_start().starts_with("target:") {
+                    let line = event.trim_start().lines().next().unwrap_or_default();
+                    offences.push(format!("{name}: {level}!({line}"));
+                }
+            }
         }
     }
     check(&offences);
@@ -219,7 +334,7 @@ fn documents_name_only_what_exists() {
         "CHANGELOG.md",
         "plugin-api/ABI.md",
         "tests/abi/README.md",
-        "gateway/templates/plugin/README.md.in",
+        "gateway/callgate/templates/plugin/README.md.in",
     ];
     let top = top.map(str::to_owned);
     for document in top.into_iter().chain(docs.concat()) {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use callgate::boot::{self, Built};
-use callgate::callbacks::{Answered, Rehearsal};
 use callgate::cli::Source;
+use callgate_callbacks::{Answered, Rehearsal};
 use callgate_tests::{build, config};
 use http::HeaderMap;
 use serde_json::{Value, json};

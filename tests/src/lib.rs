@@ -19,7 +19,7 @@ pub mod sse;
 pub mod tls;
 pub mod tool;
 
-pub use callgate::scripted_upstream::{Answer, Gate, Received, Script, ScriptedUpstream, ToolCall};
+pub use callgate_scripted_upstream::{Answer, Gate, Received, Script, ScriptedUpstream, ToolCall};
 pub use client::{Client, Reply};
 pub use config::{MASTER_KEY, UPSTREAM_KEY};
 pub use deadline::within;

@@ -14,11 +14,9 @@ use std::thread::{self, Thread};
 
 use callgate::boot::{self, Built};
 use callgate::cli::Source;
-use callgate::config::Problems;
-use callgate::{
-    callbacks::{Rehearsal, RehearsalError, RehearsedCall},
-    plugin_host::{Kind, Plugin},
-};
+use callgate_callbacks::{Rehearsal, RehearsalError, RehearsedCall};
+use callgate_config::Problems;
+use callgate_plugin_host::{Kind, Plugin};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use thiserror::Error;

@@ -17,7 +17,7 @@ impl Next {
     pub(super) fn built() -> Self {
         let root = build::repository();
         let folder = building::copy(&root.join("tests/abi/next"), "next");
-        let layout = "gateway/src/callbacks/loader/layout.rs";
+        let layout = "gateway/plugin-host/src/loader/layout.rs";
         building::write(&folder.join("host/src/layout.rs"), text(&root.join(layout)));
         // The live workspace's own dependencies and lints, for the copies of its package.
         let live = text(&root.join("Cargo.toml"));

@@ -118,7 +118,7 @@ fn every_refusal_is_in_the_troubleshooting_table() {
     let rooms = ["resolve.rs", "record.rs", "probe.rs", "inspect/file.rs", "inspect/pin.rs"];
     let more = ["inspect/elf.rs", "inspect/export.rs", "loader/library.rs", "loader/instance.rs"];
     for room in rooms.into_iter().chain(more) {
-        let path = build::repository().join("gateway/src/callbacks").join(room);
+        let path = build::repository().join("gateway/plugin-host/src").join(room);
         let sentences = sentences(&fs::read_to_string(path).unwrap());
         assert!(!sentences.is_empty(), "{room} has no refusals");
         // A sentence that is all filled in repeats another.
@@ -135,7 +135,7 @@ fn every_refusal_is_in_the_troubleshooting_table() {
 #[test]
 fn every_key_of_an_entry_is_in_it() {
     let guide = text(OPERATORS);
-    let source = build::repository().join("gateway/src/config");
+    let source = build::repository().join("gateway/config/src");
     let mut keys = Vec::new();
     for file in ["callbacks.rs", "callbacks/policy.rs", "callbacks/grants.rs"] {
         let code = fs::read_to_string(source.join(file)).unwrap();

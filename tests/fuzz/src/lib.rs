@@ -2,7 +2,7 @@
 //! `engine` tries the corpus and mutations of it, `corpus` reads and writes inputs, `mutate`
 //! changes them and `minimise` makes a finding small. CONTRIBUTING says how to work with it.
 //!
-//! Not here: the parsers, which are the gateway's; `callgate::fuzzing` lends them.
+//! Not here: the parsers, which are the gateway's; each of its packages lends its own as `fuzzing`.
 
 pub mod corpus;
 pub mod engine;

@@ -4,7 +4,7 @@ use super::{
     bounds::in_proportion,
     pieces::{beginnings, same_at_any_cut},
 };
-use callgate::upstream::fuzzing::answer;
+use callgate_upstream::fuzzing::answer;
 
 pub(super) const TOKENS: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\n",

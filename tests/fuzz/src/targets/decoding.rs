@@ -1,7 +1,7 @@
 //! Content codings. The first line of an input is the value of `Content-Encoding`.
 
 use super::{bounds::in_proportion, pieces::same_at_any_cut};
-use callgate::coding::fuzzing::decode;
+use callgate_coding::fuzzing::decode;
 
 pub(super) const TOKENS: &[&[u8]] = &[
     b"gzip\n",

@@ -4,10 +4,8 @@
 //! `json 0 {…}`, `insert 0 role words`, `drop 0`.
 
 use super::pieces::same_at_any_cut;
-use callgate::{
-    call::fuzzing::{Edit, Edited, edit},
-    json::fuzzing::scan,
-};
+use callgate_call::fuzzing::{Edit, Edited, edit};
+use callgate_json::fuzzing::scan;
 use serde_json::{Map, Value, json};
 
 pub(super) const TOKENS: &[&[u8]] = &[

@@ -1,7 +1,7 @@
 //! The files that operators write: the config and its environment file.
 
 use super::bounds::in_proportion;
-use callgate::config::fuzzing as config;
+use callgate_config::fuzzing as config;
 
 pub(super) const CONFIG_TOKENS: &[&[u8]] = &[
     b"model_list:\n",

@@ -1,7 +1,7 @@
 //! The scanner against `serde_json`, and the splices against a tree.
 
 use super::{bounds::in_proportion, pieces::same_at_any_cut};
-use callgate::json::fuzzing::{Places, Splice, scan as scanned, spliced};
+use callgate_json::fuzzing::{Places, Splice, scan as scanned, spliced};
 use serde_json::{Map, Value, value::RawValue};
 
 pub(super) const TOKENS: &[&[u8]] = &[

@@ -1,6 +1,6 @@
 //! Lines of the log: text of others stays within its line and steers nothing.
 
-use callgate::telemetry::fuzzing as log;
+use callgate_telemetry::fuzzing as log;
 use serde_json::Value;
 
 pub(super) const TOKENS: &[&[u8]] = &[

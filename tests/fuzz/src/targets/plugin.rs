@@ -1,7 +1,7 @@
 //! Plugin files, and settings against the schemas in them.
 
 use super::{Target, bounds::in_proportion};
-use callgate::plugin_host::fuzzing as plugin;
+use callgate_plugin_host::fuzzing as plugin;
 use serde_json::Value;
 use std::{fs, path::Path};
 

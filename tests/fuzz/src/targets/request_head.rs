@@ -2,7 +2,7 @@
 //!
 //! The first line is the path, the others are headers.
 
-use callgate::server::fuzzing::judge;
+use callgate_server::fuzzing::judge;
 use std::net::IpAddr;
 
 pub(super) const TOKENS: &[&[u8]] = &[

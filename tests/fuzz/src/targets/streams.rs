@@ -5,7 +5,7 @@ use super::{
     bounds::in_proportion,
     pieces::{beginnings, same_at_any_cut},
 };
-use callgate::providers::fuzzing::{self as provider, DIALECTS, Streamed};
+use callgate_providers::fuzzing::{self as provider, DIALECTS, Streamed};
 use serde_json::{Value, value::RawValue};
 use std::collections::BTreeMap;
 

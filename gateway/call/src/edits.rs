@@ -1,0 +1,257 @@
+//! What callbacks may change of a call in `on_llm_start`, and taking it back.
+
+use super::{
+    Call, Reading, RouteEdit, Target, Unreadable, messages::Messages, metadata::Metadata, params,
+};
+use bytes::Bytes;
+use callgate_config::Grants;
+use callgate_deployments::Deployments;
+use callgate_json::Body;
+use http::{HeaderName, HeaderValue, header};
+use plugin_api::{EditError, Route, limits};
+use smallvec::SmallVec;
+use std::cell::OnceCell;
+
+/// Members that decide what a call is; they have accessors of their own, or none.
+const FIXED: &[&str] = &["model", "messages", "stream"];
+
+/// Everything an edit in `on_llm_start` can change, for when a faulty hook's edits are rolled back.
+#[derive(Debug)]
+pub struct Snapshot {
+    body: Body,
+    reading: OnceCell<Reading>,
+    model: Option<String>,
+    route: RouteEdit,
+    planned: OnceCell<Option<Target>>,
+    upstream_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What every hook can change: what is shared along the chain, and the callback's own note.
+#[derive(Debug)]
+pub struct Jottings {
+    metadata: Metadata,
+    place: usize,
+    note: Box<[u8]>,
+}
+
+impl Call {
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            body: self.body.clone(),
+            reading: self.reading.clone(),
+            model: self.model.clone(),
+            route: self.route.clone(),
+            planned: self.planned.clone(),
+            upstream_headers: self.upstream_headers.clone(),
+        }
+    }
+
+    pub fn restore(&mut self, snapshot: Snapshot) {
+        self.body = snapshot.body;
+        self.reading = snapshot.reading;
+        self.rendered = OnceCell::new();
+        self.model = snapshot.model;
+        self.route = snapshot.route;
+        self.planned = snapshot.planned;
+        self.upstream_headers = snapshot.upstream_headers;
+    }
+
+    /// What the callback at `place` can change in any hook.
+    pub fn jottings(&self, place: usize) -> Jottings {
+        Jottings { metadata: self.metadata.clone(), place, note: self.note(place).into() }
+    }
+
+    pub fn restore_jottings(&mut self, jottings: Jottings) {
+        self.metadata = jottings.metadata;
+        if let Some(note) = self.notes.get_mut(jottings.place) {
+            *note = SmallVec::from_slice(&jottings.note);
+        }
+    }
+
+    /// Where the call goes as things stand. Decided once, so that what a callback counted and what
+    /// is sent are the same deployment.
+    pub fn planned(&self, deployments: &Deployments) -> Option<&Target> {
+        self.planned.get_or_init(|| Target::plan(deployments, self.model(), &self.route)).as_ref()
+    }
+
+    pub fn set_model(&mut self, model: &str) -> Result<(), EditError> {
+        if model.is_empty() {
+            return Err(EditError::NotAllowed);
+        }
+        if model.len() > limits::MODEL {
+            return Err(EditError::TooLarge);
+        }
+        self.model = Some(model.to_owned());
+        self.planned = OnceCell::new();
+        Ok(())
+    }
+
+    pub fn set_route(
+        &mut self,
+        route: Route<'_>,
+        deployments: &Deployments,
+        grants: Option<&Grants>,
+    ) -> Result<(), EditError> {
+        self.route.apply(route, deployments, grants)?;
+        self.planned = OnceCell::new();
+        Ok(())
+    }
+
+    pub fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+        set_header(&mut self.upstream_headers, name, value)
+    }
+
+    pub fn remove_upstream_header(&mut self, name: &str) -> Result<(), EditError> {
+        let before = self.upstream_headers.len();
+        self.upstream_headers.retain(|(present, _)| !present.as_str().eq_ignore_ascii_case(name));
+        if self.upstream_headers.len() < before { Ok(()) } else { Err(EditError::NotFound) }
+    }
+
+    pub fn set_param(&mut self, path: &str, json: &str) -> Result<(), EditError> {
+        changeable(path)?;
+        self.spend(path.len() + json.len())?;
+        self.edit_params(path, |body| params::set(body, path, json))
+    }
+
+    pub fn remove_param(&mut self, path: &str) -> Result<(), EditError> {
+        changeable(path)?;
+        self.edit_params(path, |body| params::remove(body, path))
+    }
+
+    fn edit_params(
+        &mut self,
+        path: &str,
+        edit: impl FnOnce(&mut Body) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
+        // Before the first edit: what is checked is what the client sent.
+        if path.contains('.') {
+            self.messages().ok_or(EditError::WrongKind)?;
+        }
+        self.rendered = OnceCell::new();
+        let done = edit(&mut self.body);
+        if done == Err(EditError::WrongKind) {
+            let text = format!("'{path}' cannot be set: what is there is of another kind.");
+            self.refused_edit = Some(Unreadable::new(path.to_owned(), text));
+        }
+        done
+    }
+
+    /// Counts what an edit puts into the body. A body that is large by itself leaves less than
+    /// callbacks may need: that is its sender's doing.
+    fn spend(&mut self, bytes: usize) -> Result<(), EditError> {
+        let edited = self.edited.saturating_add(bytes);
+        if edited > limits::BODY_EDITS {
+            if self.body.len() >= limits::BODY_EDITS / 16 {
+                let text = format!(
+                    "the request body is too large for this gateway's callbacks, whose edits of it \
+                     have room for {} bytes together",
+                    limits::BODY_EDITS
+                );
+                self.refused_edit = Some(Unreadable::new("request_body".to_owned(), text));
+            }
+            return Err(EditError::TooLarge);
+        }
+        self.edited = edited;
+        Ok(())
+    }
+
+    /// Edits the messages, putting so many bytes into them, and keeps the body in step.
+    pub fn edit_messages<R>(
+        &mut self,
+        bytes: usize,
+        edit: impl FnOnce(&mut Messages) -> Result<R, EditError>,
+    ) -> Result<R, EditError> {
+        self.spend(bytes)?;
+        self.rendered = OnceCell::new();
+        edit(self.messages_mut().ok_or(EditError::WrongKind)?)
+    }
+
+    pub fn replace_body(&mut self, bytes: &[u8]) -> Result<(), EditError> {
+        self.spend(bytes.len())?;
+        let body = Body::parse(Bytes::copy_from_slice(bytes)).map_err(|_| EditError::NotJson)?;
+        let reading = super::reading::read(&body);
+        if reading.is_err() {
+            return Err(EditError::NotJson);
+        }
+        if body.member("stream").as_deref() == Some(b"true") && !self.stream {
+            return Err(EditError::NotAllowed);
+        }
+        if let Some(model) =
+            body.member_text("model").and_then(|it| serde_json::from_str::<String>(it).ok())
+            && model != self.model()
+        {
+            self.set_model(&model)?;
+        }
+        self.body = body;
+        if self.stream {
+            self.body.set("stream", &b"true"[..]);
+        }
+        self.rendered = OnceCell::new();
+        self.reading = OnceCell::from(reading);
+        Ok(())
+    }
+
+    pub fn set_metadata(&mut self, key: &str, value: &str) -> Result<(), EditError> {
+        self.metadata.set(key, value)
+    }
+
+    pub fn set_note(&mut self, place: usize, note: &[u8]) -> Result<(), EditError> {
+        if note.len() > limits::LOCAL {
+            return Err(EditError::TooLarge);
+        }
+        if self.notes.len() <= place {
+            self.notes.resize_with(place + 1, Default::default);
+        }
+        let slot = &mut self.notes[place];
+        slot.clear();
+        slot.extend_from_slice(note);
+        Ok(())
+    }
+}
+
+fn changeable(path: &str) -> Result<(), EditError> {
+    let name = path.split_once('.').map_or(path, |(name, _)| name);
+    if path.is_empty() || FIXED.contains(&name) { Err(EditError::NotAllowed) } else { Ok(()) }
+}
+
+/// Sets a header that a callback gives, unless all of them together become too large.
+pub fn set_header(
+    headers: &mut Vec<(HeaderName, HeaderValue)>,
+    name: &str,
+    value: &str,
+) -> Result<(), EditError> {
+    let (name, value) = valid_header(name, value)?;
+    let others = headers.iter().filter(|(present, _)| *present != name);
+    let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if used + name.as_str().len() + value.len() > limits::HEADERS {
+        return Err(EditError::TooLarge);
+    }
+    headers.retain(|(present, _)| *present != name);
+    headers.push((name, value));
+    Ok(())
+}
+
+/// A header a callback may set: valid, and not one the connection or the gateway owns.
+pub fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EditError> {
+    let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
+    let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;
+    let owned = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::EXPECT,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+        header::AUTHORIZATION,
+        header::ACCEPT_ENCODING,
+    ];
+    let unnamed = ["keep-alive", "proxy-connection", "http2-settings", "x-callgate-hop"];
+    if owned.contains(&name) || unnamed.contains(&name.as_str()) {
+        return Err(EditError::NotAllowed);
+    }
+    Ok((name, value))
+}

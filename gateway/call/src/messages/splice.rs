@@ -1,0 +1,82 @@
+//! Another text in a message's content, with everything else of it as it stands.
+
+use super::part_text;
+use callgate_json::{json_text, walk};
+use std::ops::Range;
+
+/// What stands around a text that had no place yet.
+const ROOM: usize = 64;
+
+/// The message with `text` as its content: of parts, the first with a text takes it, further ones
+/// with a text go, everything else stays.
+pub(super) fn content(message: &str, text: &str) -> Vec<u8> {
+    let text = json_text(text);
+    let mut edits = Edits {
+        source: message,
+        done: Vec::with_capacity(message.len() + text.len() + ROOM),
+        at: 0,
+    };
+    match walk::member(message, "content").map(|member| member.value) {
+        Some(place) if message[place.clone()].starts_with('[') => parts(&mut edits, place, &text),
+        Some(place) => edits.put(place, &text),
+        None => {
+            let end = message.trim_ascii_end().len().saturating_sub(1);
+            let first = walk::members(message).is_none_or(|mut members| members.next().is_none());
+            let comma: &[u8] = if first { b"" } else { b"," };
+            edits.put(end..end, &[comma, b"\"content\":", &text].concat());
+        }
+    }
+    edits.finish()
+}
+
+fn parts(edits: &mut Edits<'_>, place: Range<usize>, text: &[u8]) {
+    let source = edits.source;
+    let array = &source[place.clone()];
+    let has_text = |part: &Range<usize>| part_text(&array[part.clone()]).is_some();
+    let parts = || walk::elements(array).into_iter().flatten().map(|part| part.value);
+    if !parts().any(|part| has_text(&part)) {
+        let start = place.start + 1;
+        let comma: &[u8] = if parts().next().is_some() { b"," } else { b"" };
+        edits.put(start..start, &[b"{\"type\":\"text\",\"text\":", text, b"}", comma].concat());
+        return;
+    }
+    let (mut given, mut end) = (false, 0);
+    for part in parts() {
+        let in_source = |range: Range<usize>| place.start + range.start..place.start + range.end;
+        if has_text(&part) {
+            if given {
+                // The comma before it goes too: a part that stays stands before.
+                edits.put(in_source(end..part.end), b"");
+            } else {
+                let json = &array[part.clone()];
+                let slot = match walk::member(json, "text") {
+                    Some(member) => part.start + member.value.start..part.start + member.value.end,
+                    None => part.clone(),
+                };
+                edits.put(in_source(slot), text);
+            }
+            given = true;
+        }
+        end = part.end;
+    }
+}
+
+/// A text with other text in places of it, from left to right.
+struct Edits<'a> {
+    source: &'a str,
+    done: Vec<u8>,
+    at: usize,
+}
+
+impl Edits<'_> {
+    fn put(&mut self, place: Range<usize>, json: &[u8]) {
+        self.done.extend_from_slice(&self.source.as_bytes()[self.at..place.start]);
+        self.done.extend_from_slice(json);
+        self.at = place.end;
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.done.extend_from_slice(&self.source.as_bytes()[self.at..]);
+        self.done
+    }
+}

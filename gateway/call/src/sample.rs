@@ -1,0 +1,21 @@
+//! A call as a client makes one, for tests and fuzz targets: only its body counts.
+
+use super::{Accepted, Call};
+use callgate_json::Body;
+use http::HeaderMap;
+use plugin_api::Endpoint;
+use std::{sync::Arc, time::Instant};
+
+pub(super) fn call(body: Body) -> Call {
+    Call::new(Accepted {
+        id: String::new(),
+        endpoint: Endpoint::CHAT,
+        requested_model: "m".to_owned(),
+        stream: true,
+        headers: HeaderMap::new(),
+        key_id: Arc::from("k"),
+        key_header: None,
+        accepted: Instant::now(),
+        body,
+    })
+}

@@ -1,0 +1,262 @@
+//! Where a call goes: the deployment the config gives it, as callbacks changed it.
+
+use callgate_config::Grants;
+use callgate_deployments::{Chosen, Deployment, Deployments, Setting};
+use callgate_secret::{Secret, names_a_secret};
+use plugin_api::{EditError, Route};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+/// What callbacks want changed of the planned way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RouteEdit {
+    /// A provider's label.
+    pub(super) label: Option<Arc<str>>,
+    pub(super) model: Option<String>,
+    api_base: Option<String>,
+    api_key: Option<Secret>,
+    /// The operator lets the base have the config's secrets.
+    trusted: bool,
+}
+
+/// A deployment with a callback's changes over it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    chosen: Chosen,
+    edit: RouteEdit,
+    /// Whether the config's group of the model name serves it, not a provider by itself.
+    of_group: bool,
+    /// The public name where the call has another spelling: an alias, a raw name.
+    public_name: Option<Arc<str>>,
+}
+
+impl RouteEdit {
+    /// Lays `route` over what earlier callbacks wanted.
+    pub(super) fn apply(
+        &mut self,
+        route: Route<'_>,
+        deployments: &Deployments,
+        grants: Option<&Grants>,
+    ) -> Result<(), EditError> {
+        let mut edited = self.clone();
+        if let Some(name) = route.provider {
+            let label = callgate_providers::by_prefix(name).map_or(name, |known| known.label);
+            let stand_in = deployments.for_provider(label).ok_or(EditError::NotAllowed)?;
+            edited.label = Some(Arc::clone(&stand_in.label));
+        }
+        if let Some(model) = route.model {
+            edited.model = Some(not_empty(model)?);
+        }
+        if let Some(base) = route.api_base {
+            let uri: http::Uri = base.parse().map_err(|_| EditError::NotAllowed)?;
+            let scheme = uri.scheme_str();
+            let host = uri.host().filter(|host| !host.is_empty()).ok_or(EditError::NotAllowed)?;
+            // What `authority` has beside host and port is a user, or a port that is none.
+            let plain = match uri.port_u16() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            };
+            if !matches!(scheme, Some("http" | "https"))
+                || uri.authority().is_none_or(|authority| authority.as_str() != plain)
+                || base.contains(['?', '#'])
+            {
+                return Err(EditError::NotAllowed);
+            }
+            let port = uri.port_u16().unwrap_or(if scheme == Some("https") { 443 } else { 80 });
+            edited.trusted = grants.is_some_and(|grants| grants.trusts(host, port));
+            edited.api_base = Some(base.trim_end_matches('/').to_owned());
+        }
+        if let Some(key) = route.api_key {
+            http::HeaderValue::from_str(key).map_err(|_| EditError::NotAllowed)?;
+            edited.api_key = Some(Secret::new(&not_empty(key)?));
+        }
+        *self = edited;
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Decides for `model`: the config's group, narrowed to the callback's provider when it has
+    /// one; when the group has none of that provider, the provider itself with the model's name.
+    pub(super) fn plan(deployments: &Deployments, model: &str, edit: &RouteEdit) -> Option<Self> {
+        let label = edit.label.as_deref();
+        let from_group = || {
+            let group = deployments.resolve(model)?;
+            let chosen = group.choose(label)?;
+            let public_name = group.public_name(&chosen, model);
+            Some((chosen, true, public_name))
+        };
+        let from_provider = || {
+            let deployment = deployments.for_provider(label?)?;
+            Some((Chosen::with_model(Arc::clone(deployment), model.to_owned()), false, None))
+        };
+        let (chosen, of_group, public_name) = match edit.model {
+            // A model of the provider's own, so the group of the requested name has no say.
+            Some(_) if label.is_some() => from_provider().or_else(from_group)?,
+            _ => from_group().or_else(from_provider)?,
+        };
+        Some(Self { chosen, edit: edit.clone(), of_group, public_name })
+    }
+
+    /// The public name of what serves the call, where that is not the call's own model name.
+    pub fn public_name(&self) -> Option<&str> {
+        self.public_name.as_deref()
+    }
+
+    /// The `model_name` of the config that serves it, `*` included; `None` when a callback sent it
+    /// to a provider beside all groups.
+    pub fn model_group(&self) -> Option<&str> {
+        self.of_group.then(|| &*self.chosen.deployment.model_name)
+    }
+
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.chosen.deployment
+    }
+
+    pub fn upstream_model(&self) -> &str {
+        self.edit.model.as_deref().unwrap_or_else(|| self.chosen.upstream_model())
+    }
+
+    /// Empty when the config's variable for it is not set.
+    pub fn api_base(&self) -> &str {
+        match (&self.edit.api_base, &self.chosen.deployment.api_base) {
+            (Some(base), _) | (None, Setting::Set(base)) => base,
+            _ => "",
+        }
+    }
+
+    /// The base a callback set, if one did.
+    pub fn callback_base(&self) -> Option<&str> {
+        self.edit.api_base.as_deref()
+    }
+
+    /// Whether a callback chose another server than the deployment's. Such a one gets nothing that
+    /// the config holds for the deployment's, unless the operator grants it.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let Some(base) = &self.edit.api_base else { return false };
+        if self.edit.trusted {
+            return false;
+        }
+        let own = self.chosen.deployment.api_base.set();
+        own.is_none_or(|own| Origin::of(own) != Origin::of(base))
+    }
+
+    /// The key to send, if the upstream gets one.
+    pub fn api_key(&self) -> Option<&Secret> {
+        if let Some(key) = &self.edit.api_key {
+            return Some(key);
+        }
+        if self.is_foreign() {
+            return None;
+        }
+        self.chosen.deployment.api_key.set()
+    }
+
+    /// `OpenAI-Organization`, if the upstream gets one.
+    pub fn organization(&self) -> Option<&str> {
+        if self.is_foreign() {
+            return None;
+        }
+        self.chosen.deployment.organization.set().map(String::as_str)
+    }
+
+    /// The config's headers for the upstream: any of them may be a secret.
+    pub fn extra_headers(&self) -> &[(String, Setting<Secret>)] {
+        if self.is_foreign() { &[] } else { &self.chosen.deployment.extra_headers }
+    }
+
+    /// The config's request parameters, but for those whose name speaks of secrets where another
+    /// server gets them.
+    pub fn params(&self) -> Cow<'_, Map<String, Value>> {
+        let params = &self.chosen.deployment.params;
+        if !self.is_foreign() {
+            return Cow::Borrowed(params);
+        }
+        Cow::Owned(without_secrets(params))
+    }
+
+    /// The key a callback set, if one did.
+    pub fn callback_key(&self) -> Option<&Secret> {
+        self.edit.api_key.as_ref()
+    }
+
+    /// The first variable that is needed and not set, unless a callback replaced what it feeds.
+    pub fn unset_variable(&self) -> Option<&str> {
+        let deployment = &self.chosen.deployment;
+        let base = self.edit.api_base.is_none().then(|| deployment.api_base.unset()).flatten();
+        let foreign = self.is_foreign();
+        let own_way = foreign || self.edit.api_key.is_some();
+        let key = (!own_way).then(|| deployment.api_key.unset()).flatten();
+        let beside = || deployment.first_unset_beside_route().filter(|_| !foreign);
+        base.or(key).or_else(beside).map(|unset| &*unset.variable)
+    }
+}
+
+fn without_secrets(params: &Map<String, Value>) -> Map<String, Value> {
+    let kept = params.iter().filter(|(name, _)| !names_a_secret(name));
+    kept.map(|(name, value)| {
+        let value = match value {
+            Value::Object(members) => Value::Object(without_secrets(members)),
+            value => value.clone(),
+        };
+        (name.clone(), value)
+    })
+    .collect()
+}
+
+/// What makes two bases the same server.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    tls: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn of(base: &str) -> Option<Self> {
+        let uri: http::Uri = base.parse().ok()?;
+        let tls = uri.scheme_str()?.eq_ignore_ascii_case("https");
+        let host = uri.host()?.trim_matches(['[', ']']);
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        // One address has many spellings in IPv6.
+        let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
+        Some(Self { tls, host, port })
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, EditError> {
+    if text.is_empty() { Err(EditError::NotAllowed) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_server_is_known_in_every_spelling() {
+        let same = |one: &str, other: &str| Origin::of(one) == Origin::of(other);
+        for (one, other, expected) in [
+            ("https://a.example/v1", "https://A.EXAMPLE:443/other", true),
+            ("http://a.example.", "http://a.example:80", true),
+            ("http://[::1]:9/v1", "http://[0:0:0:0:0:0:0:1]:9", true),
+            ("HTTPS://a.example", "https://a.example", true),
+            ("https://a.example", "http://a.example", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://a.example.evil.test", false),
+            ("https://a.example", "https://b.a.example", false),
+            ("http://127.0.0.1:1", "http://127.0.0.1:2", false),
+        ] {
+            assert_eq!(same(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_name_secrets_stay_here() {
+        let params = serde_json::json!({"max_tokens": 5, "aws_secret_access_key": "s",
+            "deep": {"token": "t", "top_k": 1}, "user": "u"});
+        let kept = without_secrets(params.as_object().unwrap());
+        let expected = serde_json::json!({"max_tokens": 5, "deep": {"top_k": 1}, "user": "u"});
+        assert_eq!(Value::Object(kept), expected);
+    }
+}

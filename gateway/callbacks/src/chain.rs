@@ -1,0 +1,212 @@
+//! The callbacks in list order: running a hook through all of them, and what its verdicts mean.
+//!
+//! A rejection is a decision and stops the walk; a fault is the callback's own failure and does
+//! what its `on_error` says. Every callback that let a call pass at its start is owed exactly one
+//! end or error hook: `Call::passed` counts them, and only [`Chain::end`] and [`Chain::error`] pay.
+//!
+//! Reading order: `subject` is what a hook is run on; `link` is one callback and its policy, `run`
+//! the three ways to run its hook, `verdict` what that came to. `renewal` is the chain as it is
+//! now, and what happens after a panic. `only`, `breaker` and `pool` are parts of the policy;
+//! `laps`, `ledger` and `histogram` measure, `report` tells; `pace` keeps the log short.
+
+mod breaker;
+mod histogram;
+mod laps;
+mod ledger;
+mod link;
+mod only;
+mod pace;
+mod pool;
+mod renewal;
+mod report;
+mod run;
+mod subject;
+mod verdict;
+
+pub use renewal::Callbacks;
+pub use report::{
+    BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
+};
+
+use super::answer::{Chunk, Failing, Reply};
+use crate::offload::offload;
+use callgate_call::Call;
+use callgate_deployments::Deployments;
+use callgate_failure::Failure;
+use callgate_plugin_host::Hook;
+use link::{Link, Welcome};
+use plugin_api::FailureKind;
+use renewal::Living;
+use run::{Step, Walk};
+use std::sync::Arc;
+use subject::Beginning;
+
+/// All callbacks, in the order of the config's list. A call keeps the chain it began with.
+#[derive(Debug, Default)]
+pub struct Chain {
+    links: Vec<Link>,
+    wants_tokens: bool,
+    wants_end: bool,
+    /// Whether any callback says that it looks into bodies.
+    reads_bodies: bool,
+}
+
+/// Where the start hooks left a call.
+#[derive(Debug)]
+pub enum Started {
+    /// On to the upstream.
+    Continue,
+    /// A callback answers.
+    Replied {
+        by: Arc<str>,
+        reply: plugin_api::Reply,
+    },
+    Failed(Failure),
+}
+
+/// One hook of the walk.
+macro_rules! step {
+    ($walk:ident, $place:ident, $link:ident, $call:ident, $subject:expr) => {
+        match $walk.at_once($place, $link, $call, $subject) {
+            Some(step) => step,
+            None => $walk.waited($place, $link, $call, $subject).await,
+        }
+    };
+}
+
+impl Chain {
+    fn new(links: Vec<Link>) -> Self {
+        let any = |hook| links.iter().any(|link| link.has(hook));
+        let (wants_tokens, wants_end) = (any(Hook::NewToken), any(Hook::End));
+        let reads_bodies = links.iter().any(Link::reads_bodies);
+        Self { links, wants_tokens, wants_end, reads_bodies }
+    }
+
+    /// The same chain with another instance in one place.
+    fn with(&self, place: usize, living: &Arc<Living>) -> Self {
+        let mut links = self.links.clone();
+        if let Some(link) = links.get_mut(place) {
+            link.living = Arc::clone(living);
+        }
+        Self { links, ..*self }
+    }
+
+    /// Whether any callback looks at streamed chunks.
+    pub fn wants_tokens(&self) -> bool {
+        self.wants_tokens
+    }
+
+    /// Whether any callback will look at the complete answer.
+    pub fn wants_end(&self) -> bool {
+        self.wants_end
+    }
+
+    /// `on_llm_start` of every callback, until one answers, refuses or breaks.
+    pub async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
+        if self.reads_bodies
+            && let Err(failure) = readable(call).await
+        {
+            return Started::Failed(failure);
+        }
+        let mut walk = Walk::new(deployments);
+        for (place, link) in self.links.iter().enumerate() {
+            let step = match link.welcome(place, call, deployments) {
+                Welcome::In => step!(walk, place, link, call, &mut Beginning),
+                Welcome::Refused(failure) => Step::Failed(failure),
+                Welcome::Out => {
+                    call.left_out.add(place);
+                    Step::On
+                }
+            };
+            match step {
+                Step::On => {}
+                Step::Replied(reply) => {
+                    call.passed = place + 1;
+                    return Started::Replied { by: Arc::clone(link.name()), reply };
+                }
+                Step::Refused(failure) | Step::Failed(failure) => return Started::Failed(failure),
+            }
+            call.passed = place + 1;
+        }
+        Started::Continue
+    }
+
+    /// `on_llm_new_token` of every callback; a dropped chunk goes no further.
+    pub async fn token(
+        &self,
+        call: &mut Call,
+        deployments: &Arc<Deployments>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Failure> {
+        let mut walk = Walk::new(deployments);
+        for (place, link) in self.links.iter().enumerate().take(call.passed) {
+            let step = step!(walk, place, link, call, chunk);
+            if let Step::Refused(failure) | Step::Failed(failure) = step {
+                return Err(failure);
+            }
+            if chunk.dropped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// `on_llm_end` of every callback that is owed one. When one refuses or breaks, the ones
+    /// behind it are still owed: they get the failure by [`Chain::error`].
+    pub async fn end(
+        &self,
+        call: &mut Call,
+        deployments: &Arc<Deployments>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Failure> {
+        let mut walk = Walk::new(deployments);
+        for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
+            // Before it runs: a client that leaves now must not bring it an error hook too.
+            call.paid = place + 1;
+            let step = step!(walk, place, link, call, reply);
+            link.over(place, call);
+            if let Step::Refused(failure) | Step::Failed(failure) = step {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// `on_llm_error` of every callback that is still owed a hook.
+    pub async fn error(
+        &self,
+        call: &mut Call,
+        deployments: &Arc<Deployments>,
+        failing: &mut Failing<'_>,
+    ) {
+        let mut walk = Walk::new(deployments);
+        for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
+            call.paid = place + 1;
+            let step = step!(walk, place, link, call, failing);
+            link.over(place, call);
+            match step {
+                Step::Refused(failure) if !failing.sent => failing.failure = failure,
+                Step::Refused(_) => {
+                    link.odd(Hook::Error, "refused what was already sent, which is left out,");
+                }
+                // What it was to make of the error may be needed: a secret of the upstream's words.
+                Step::Failed(failure) if failing.failure.kind != FailureKind::CLIENT_GONE => {
+                    let before = std::mem::replace(&mut failing.failure, failure);
+                    failing.failure.cause = Some(format!("after `{}`", before.code_text()));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Refuses a call whose body cannot be read without doubt, before anybody judges half of it.
+async fn readable(call: &mut Call) -> Result<(), Failure> {
+    if call.is_large()
+        && let Some(unread) = call.unread()
+    {
+        let reading = offload(unread).await?;
+        call.set_reading(reading);
+    }
+    call.readable()
+}

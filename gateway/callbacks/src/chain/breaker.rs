@@ -1,0 +1,224 @@
+//! Leaves a callback alone that breaks again and again: N faults of one hook within a time open it,
+//! and after a while one call is tried. Also where a callback is switched off for good.
+//!
+//! What an open breaker means for a call is the policy's business (`link`). Time is passed in.
+
+use callgate_config::BreakerLimits;
+use callgate_plugin_host::Hook;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// In `until`: closed, and switched off.
+const CLOSED: u64 = 0;
+const OFF: u64 = u64::MAX;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    /// Until when nobody gets by, in ns on the process's monotonic clock. All that a hook of a
+    /// healthy callback looks at; written only when the state changes.
+    until: AtomicU64,
+    limits: Option<BreakerLimits>,
+    /// Of each hook: when its latest faults were, and how often it had run by then.
+    recent: Mutex<[VecDeque<(u64, u64)>; 4]>,
+}
+
+/// Whether a call that begins may have the callback's hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Pass,
+    /// As the one that decides whether the breaker closes.
+    Probe,
+    /// The breaker is open.
+    Open,
+    /// It is switched off until the next start.
+    Off,
+}
+
+/// For whoever asks from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Closed,
+    Open,
+    /// The next call is tried, or is being tried.
+    HalfOpen,
+    Off,
+}
+
+impl Breaker {
+    pub(super) fn new(limits: Option<BreakerLimits>) -> Self {
+        Self { until: AtomicU64::new(CLOSED), limits, recent: Mutex::default() }
+    }
+
+    /// Whether every call may pass.
+    pub(super) fn is_closed(&self) -> bool {
+        self.until.load(Relaxed) == CLOSED
+    }
+
+    /// Asked for each call that begins. The probe is out for as long as the breaker was open: when
+    /// nothing has come of it by then, there is another.
+    pub(super) fn admit(&self, now: u64) -> Admission {
+        match self.until.load(Relaxed) {
+            CLOSED => Admission::Pass,
+            OFF => Admission::Off,
+            until if now < until => Admission::Open,
+            until => {
+                let next = self.opened(now);
+                match self.until.compare_exchange(until, next, Relaxed, Relaxed) {
+                    Ok(_) => Admission::Probe,
+                    Err(CLOSED) => Admission::Pass,
+                    Err(_) => Admission::Open,
+                }
+            }
+        }
+    }
+
+    /// A hook broke, which has run `runs` times. Says whether that opened the breaker.
+    ///
+    /// A rare fault must not stop the many calls between: at least half of the hook's runs have to
+    /// have broken since the oldest fault that counts.
+    pub(super) fn fault(&self, hook: Hook, runs: u64, probe: bool, now: u64) -> bool {
+        let Some(limits) = self.limits else { return false };
+        if probe {
+            let until = self.until.load(Relaxed);
+            if until != OFF {
+                let _ = self.until.compare_exchange(until, self.opened(now), Relaxed, Relaxed);
+            }
+            return false;
+        }
+        let within = nanos(limits.within);
+        let mut all = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = &mut all[hook as usize];
+        recent.push_back((now, runs));
+        let wanted = limits.faults as usize;
+        while recent.len() > wanted
+            || recent.front().is_some_and(|(at, _)| now.saturating_sub(*at) > within)
+        {
+            recent.pop_front();
+        }
+        let Some((_, runs_before)) = recent.front() else { return false };
+        let between = runs.saturating_sub(*runs_before) + 1;
+        if recent.len() < wanted || between > 2 * u64::from(limits.faults) {
+            return false;
+        }
+        recent.clear();
+        self.until.compare_exchange(CLOSED, self.opened(now), Relaxed, Relaxed).is_ok()
+    }
+
+    /// The probe went well.
+    pub(super) fn close(&self) {
+        let until = self.until.load(Relaxed);
+        if until != OFF {
+            let _ = self.until.compare_exchange(until, CLOSED, Relaxed, Relaxed);
+        }
+    }
+
+    /// Lets nothing pass any more; says whether it did until now.
+    pub(super) fn switch_off(&self) -> bool {
+        self.until.swap(OFF, Relaxed) != OFF
+    }
+
+    pub(super) fn state(&self, now: u64) -> State {
+        match self.until.load(Relaxed) {
+            CLOSED => State::Closed,
+            OFF => State::Off,
+            until if now < until => State::Open,
+            _ => State::HalfOpen,
+        }
+    }
+
+    /// How long it stays open.
+    pub(super) fn left(&self, now: u64) -> Duration {
+        Duration::from_nanos(self.until.load(Relaxed).saturating_sub(now))
+    }
+
+    fn opened(&self, now: u64) -> u64 {
+        let open = self.limits.map_or(0, |limits| nanos(limits.open));
+        now.saturating_add(open).clamp(CLOSED + 1, OFF - 1)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn breaker(faults: u32) -> Breaker {
+        let (within, open) = (Duration::from_secs(30), Duration::from_secs(10));
+        Breaker::new(Some(BreakerLimits { faults, within, open }))
+    }
+
+    /// Whether faults at these seconds, with so many runs of the hook by then, open it.
+    fn opens(faults: &[(u64, u64)]) -> bool {
+        let breaker = breaker(3);
+        faults.iter().any(|(at, runs)| breaker.fault(Hook::End, *runs, false, at * SECOND))
+    }
+
+    #[test]
+    fn so_many_faults_within_the_time_open_it_when_half_the_runs_broke() {
+        for (faults, expected) in [
+            (&[(1, 1), (2, 2), (3, 3)][..], true),
+            (&[(1, 1), (2, 2)], false),
+            (&[(1, 1), (20, 2), (32, 3)], false),
+            (&[(1, 1), (20, 2), (31, 3)], true),
+            (&[(1, 1), (20, 2), (32, 3), (33, 4)], true),
+            (&[(1, 1), (1, 3), (1, 6)], true),
+            (&[(1, 1), (1, 3), (1, 7)], false),
+            (&[(1, 1), (1, 500), (1, 1000), (1, 1001), (1, 1002)], true),
+        ] {
+            assert_eq!(opens(faults), expected, "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn hooks_are_counted_apart() {
+        let breaker = breaker(2);
+        assert!(!breaker.fault(Hook::Start, 1, false, SECOND));
+        assert!(!breaker.fault(Hook::End, 1, false, SECOND));
+        assert!(breaker.fault(Hook::End, 2, false, SECOND));
+    }
+
+    #[test]
+    fn after_its_time_one_probe_decides() {
+        let breaker = breaker(1);
+        let state = |at: u64| breaker.state(at * SECOND);
+        let admit = |at: u64| breaker.admit(at * SECOND);
+        assert_eq!((admit(1), state(1)), (Admission::Pass, State::Closed));
+        assert!(breaker.fault(Hook::Start, 1, false, SECOND));
+        assert_eq!((admit(10), state(10)), (Admission::Open, State::Open));
+        assert_eq!(breaker.left(4 * SECOND).as_secs(), 7);
+        assert_eq!(state(11), State::HalfOpen);
+        assert_eq!((admit(11), admit(11)), (Admission::Probe, Admission::Open));
+        assert!(!breaker.fault(Hook::Start, 2, true, 12 * SECOND), "it was open");
+        assert_eq!((admit(21), admit(22)), (Admission::Open, Admission::Probe));
+        // Nothing came of that probe.
+        assert_eq!((admit(31), admit(32)), (Admission::Open, Admission::Probe));
+        breaker.close();
+        assert_eq!((admit(32), state(32)), (Admission::Pass, State::Closed));
+    }
+
+    #[test]
+    fn off_is_for_good_and_none_never_opens() {
+        let off = breaker(1);
+        assert!(off.switch_off() && !off.switch_off());
+        off.close();
+        assert!(!off.fault(Hook::Start, 1, true, SECOND));
+        assert_eq!((off.admit(u64::MAX), off.state(SECOND)), (Admission::Off, State::Off));
+        let never = Breaker::new(None);
+        for at in 0..100 {
+            assert!(!never.fault(Hook::Start, at, false, at));
+        }
+        assert!(never.is_closed());
+    }
+}

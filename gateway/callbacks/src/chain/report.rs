@@ -1,0 +1,237 @@
+//! What is known of the callbacks while the gateway runs, as plain data: for whoever asks over HTTP
+//! and for metrics. Made when asked for; nothing is added up before.
+
+use super::{
+    breaker::State,
+    ledger::Event,
+    link::{Link, Slot},
+    pool::THREADS,
+};
+use callgate_config::Mode;
+use callgate_host::{Clock, SystemClock};
+use callgate_plugin_host::{Hook, Kind, LeftOut};
+use callgate_telemetry::one_line;
+use serde::Serialize;
+use std::{collections::BTreeMap, sync::PoisonError};
+
+/// One entry of the config's list.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallbackReport {
+    /// Its place in the list as written, from 1.
+    pub position: usize,
+    /// What logs and faults call it.
+    pub name: String,
+    /// Whether its hooks run.
+    pub status: Status,
+    /// Why they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What only a callback of the chain has.
+    #[serde(flatten)]
+    pub live: Option<LiveReport>,
+}
+
+/// A callback of the chain.
+#[derive(Clone, Debug, Serialize)]
+pub struct LiveReport {
+    /// The plugin's name, where the entry gives it another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// The operator's file.
+    pub file: String,
+    /// Of the plugin's package.
+    pub version: String,
+    /// The contract it was built against.
+    pub abi: String,
+    /// The first 12 hex digits of the file's SHA-256.
+    pub sha256: String,
+    /// `sync` or `async`.
+    pub kind: &'static str,
+    /// `inline` or `blocking`.
+    pub mode: &'static str,
+    /// `fail`, `ignore` or `disable`.
+    pub on_error: &'static str,
+    /// Whether it is left alone because it broke too often.
+    pub breaker: BreakerState,
+    /// By name, those that run.
+    pub hooks: BTreeMap<&'static str, HookReport>,
+    /// All of its hooks' faults together.
+    pub faults: u64,
+    /// The latest one.
+    pub last_fault: Option<LastFault>,
+    /// Its own threads, under `mode: blocking`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<ThreadsReport>,
+}
+
+/// Whether a callback's hooks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// They do.
+    Enabled,
+    /// It broke under `on_error: disable`.
+    Disabled,
+    /// It is not in the chain.
+    LeftOut,
+}
+
+/// The state of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// All hooks run.
+    Closed,
+    /// None does.
+    Open,
+    /// One is tried.
+    HalfOpen,
+    /// There is none.
+    None,
+}
+
+/// What one hook did since the start.
+#[derive(Clone, Debug, Serialize)]
+pub struct HookReport {
+    /// How often it ran.
+    pub calls: u64,
+    /// The time half of its runs did not exceed, in µs. Off by an eighth at most.
+    pub p50_us: Option<f64>,
+    /// The time 99 of 100 runs did not exceed.
+    pub p99_us: Option<f64>,
+    /// Calls it refused.
+    pub rejections: u64,
+    /// Calls it answered.
+    pub replies: u64,
+    /// Runs that broke, timeouts included.
+    pub faults: u64,
+    /// Runs that were not done in time.
+    pub timeouts: u64,
+    /// Sync runs over 1 ms.
+    pub slow: u64,
+    /// Times it did not run: the call is none of its own, or it is left alone.
+    pub skipped: u64,
+}
+
+/// A fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastFault {
+    /// Where.
+    pub hook: &'static str,
+    /// What the callback said, without secrets of its settings.
+    pub message: String,
+    /// When, in ms since 1970.
+    pub unix_ms: u64,
+}
+
+/// The threads of a callback.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ThreadsReport {
+    /// In a hook now.
+    pub running: usize,
+    /// Of those, the ones that are over their time.
+    pub stuck: usize,
+    /// How many there may be.
+    pub limit: usize,
+}
+
+impl CallbackReport {
+    /// Whether its hooks run.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status == Status::Enabled
+    }
+
+    /// Whether it has a hook of this name that runs.
+    #[must_use]
+    pub fn has(&self, hook: &str) -> bool {
+        self.live.as_ref().is_some_and(|live| live.hooks.contains_key(hook))
+    }
+}
+
+/// The callbacks of the chain and the entries that are not in it, in the order of the list.
+pub(super) fn report(links: &[Link], left_out: &[LeftOut]) -> Vec<CallbackReport> {
+    let mut all: Vec<_> = links.iter().map(live).chain(left_out.iter().map(absent)).collect();
+    all.sort_by_key(|report| report.position);
+    all
+}
+
+fn absent(left_out: &LeftOut) -> CallbackReport {
+    CallbackReport {
+        position: left_out.position + 1,
+        name: left_out.name.clone(),
+        status: Status::LeftOut,
+        reason: Some(left_out.reason.clone()),
+        live: None,
+    }
+}
+
+fn live(link: &Link) -> CallbackReport {
+    let Slot { recipe, breaker, last_fault, pool, .. } = &*link.slot;
+    let (entry, state) = (&recipe.entry, breaker.state(SystemClock.monotonic_ns()));
+    let hooks: BTreeMap<_, _> = Hook::ALL
+        .into_iter()
+        .filter(|hook| link.has(*hook))
+        .map(|hook| (hook.name(), hook_report(link, hook)))
+        .collect();
+    let off = state == State::Off;
+    let last_fault = last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let live = LiveReport {
+        plugin: (*recipe.name != *entry.name).then(|| entry.name.clone()),
+        file: recipe.file.display().to_string(),
+        version: recipe.version.clone(),
+        abi: recipe.api.to_string(),
+        sha256: recipe.sha256_prefix.clone(),
+        kind: match recipe.kind {
+            Kind::Sync => "sync",
+            Kind::Async => "async",
+        },
+        // The one of an async callback says nothing: its hooks are futures.
+        mode: if pool.is_some() { Mode::Blocking } else { Mode::Inline }.name(),
+        on_error: entry.on_error.name(),
+        breaker: match state {
+            _ if entry.breaker.is_none() => BreakerState::None,
+            State::Closed => BreakerState::Closed,
+            State::Open | State::Off => BreakerState::Open,
+            State::HalfOpen => BreakerState::HalfOpen,
+        },
+        faults: hooks.values().map(|hook| hook.faults).sum(),
+        hooks,
+        last_fault: last_fault.map(|seen| LastFault {
+            hook: seen.hook.name(),
+            message: shown(&seen.message),
+            unix_ms: seen.unix_ms,
+        }),
+        threads: pool.as_ref().map(|pool| {
+            let threads = pool.threads();
+            ThreadsReport { running: threads.running, stuck: threads.stuck, limit: THREADS }
+        }),
+    };
+    CallbackReport {
+        position: entry.position + 1,
+        name: recipe.name.to_string(),
+        status: if off { Status::Disabled } else { Status::Enabled },
+        reason: off.then(|| "it failed once, under `on_error: disable`".to_owned()),
+        live: Some(live),
+    }
+}
+
+fn shown(message: &str) -> String {
+    const ENOUGH: usize = 1000;
+    one_line(&message[..message.floor_char_boundary(ENOUGH)]).to_string()
+}
+
+fn hook_report(link: &Link, hook: Hook) -> HookReport {
+    let tally = link.ledger().tally(hook);
+    HookReport {
+        calls: tally.calls(),
+        p50_us: tally.percentile_us(0.5),
+        p99_us: tally.percentile_us(0.99),
+        rejections: tally.of(Event::Rejection),
+        replies: tally.of(Event::Reply),
+        faults: tally.of(Event::Fault),
+        timeouts: tally.of(Event::Timeout),
+        slow: tally.of(Event::Slow),
+        skipped: tally.of(Event::Skipped),
+    }
+}

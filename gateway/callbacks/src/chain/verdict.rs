@@ -1,0 +1,117 @@
+//! What a verdict comes to: with what was given beside it, and as the call's failure.
+
+use crate::scope::Given;
+use callgate_failure::{Failure, type_of};
+use plugin_api::{FailureKind, Rejection, abi::Verdict};
+use std::{sync::Arc, time::Duration};
+
+/// What one callback's hook came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Continue,
+    Reply(plugin_api::Reply),
+    Reject(Rejection),
+    Fault(Fault),
+}
+
+/// A hook that broke.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) message: String,
+    /// What the instance holds may be half changed: it must be made anew.
+    pub(super) spoiled: bool,
+    /// It was not done in time.
+    pub(super) late: bool,
+}
+
+impl Fault {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), spoiled: false, late: false }
+    }
+
+    pub(super) fn late(message: impl Into<String>) -> Self {
+        Self { late: true, ..Self::new(message) }
+    }
+
+    pub(super) fn spoiled(message: impl Into<String>) -> Self {
+        Self { spoiled: true, ..Self::new(message) }
+    }
+}
+
+/// What a verdict and what was given with it come to. An unknown one is a fault.
+pub(super) fn outcome(verdict: Verdict, given: Given) -> Outcome {
+    match (verdict, given) {
+        (Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED, _) => Outcome::Continue,
+        (Verdict::REPLY, Given::Reply(reply)) => Outcome::Reply(reply),
+        (Verdict::REJECT, Given::Rejection(rejection)) => Outcome::Reject(rejection),
+        (verdict, given) => {
+            let message = match given {
+                Given::Fault(message) => message,
+                _ => format!("returned verdict {} without its content", verdict.0),
+            };
+            let spoiled = verdict == Verdict::PANIC;
+            Outcome::Fault(Fault { spoiled, ..Fault::new(message) })
+        }
+    }
+}
+
+/// A callback's refusal as the call's failure.
+pub(super) fn refusal(name: &Arc<str>, rejection: Rejection, kind: FailureKind) -> Failure {
+    let valid = (400..600).contains(&rejection.status);
+    let status = if valid { rejection.status } else { 500 };
+    let mut failure = Failure::new(kind, status, rejection.message).error_type(type_of(status));
+    failure.code = rejection.code.map(Into::into);
+    failure.retry_after = rejection.retry_after.map(whole_seconds);
+    failure.headers = rejection.headers;
+    failure.callback = Some(Arc::clone(name));
+    failure
+}
+
+/// `Retry-After` speaks in whole seconds: rounded up, so that a client that waits is not early.
+pub(super) fn whole_seconds(wait: Duration) -> String {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_rounded_up() {
+        for (millis, seconds) in [(0, "0"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_a_fault_and_only_a_panic_spoils() {
+        let reply = || Given::Reply(plugin_api::Reply::Text(String::new()));
+        let said = || Given::Fault("said".to_owned());
+        for (verdict, given, message, spoiled) in [
+            (Verdict::REPLY, Given::Nothing, "returned verdict 1", false),
+            (Verdict::REJECT, reply(), "returned verdict 2", false),
+            (Verdict::FAULT, Given::Nothing, "returned verdict 3", false),
+            (Verdict::FAULT, said(), "said", false),
+            (Verdict(99), said(), "said", false),
+            (Verdict(99), reply(), "returned verdict 99", false),
+            (Verdict::PANIC, said(), "said", true),
+            (Verdict::PANIC, Given::Nothing, "returned verdict 5", true),
+        ] {
+            let Outcome::Fault(fault) = outcome(verdict, given) else {
+                panic!("{verdict:?} is no fault")
+            };
+            assert!(fault.message.starts_with(message), "{verdict:?}: {}", fault.message);
+            assert_eq!(fault.spoiled, spoiled, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_a_proper_status_is_a_500() {
+        for (sent, status) in [(400, 400), (429, 429), (599, 599), (399, 500), (600, 500), (0, 500)]
+        {
+            let rejection = Rejection::new(sent, "no");
+            let failure = refusal(&Arc::from("x"), rejection, FailureKind::REJECTED);
+            assert_eq!(failure.status, status);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `callgate check`: what a start with the same options would say, without the start.
+
+use super::{Built, Purpose, assemble, refuse_warnings};
+use crate::cli::Serve;
+use callgate_config::Problem;
+use callgate_plugin_host::{Occasion, StartupTable};
+use callgate_telemetry::counted::counted;
+use std::fmt;
+use tracing::Level;
+
+/// What `check` has to say: what a start with the same options would, and what only a call shows.
+#[derive(Debug)]
+pub struct Report {
+    problems: Vec<Problem>,
+    /// The chain, where it could be made.
+    table: String,
+    /// The last line.
+    verdict: String,
+}
+
+impl Report {
+    /// Whether nothing refuses the start.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        !self.problems.iter().any(Problem::is_error)
+    }
+
+    /// The same as lines of a log.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(Level, String)> {
+        let last = if self.passed() { Level::INFO } else { Level::ERROR };
+        let table = self.table.lines().map(|line| (Level::INFO, line.to_owned()));
+        let lines = self.problems.iter().map(as_line).chain(table);
+        lines.chain([(last, self.verdict.clone())]).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{}: {problem}", problem.severity)?;
+        }
+        if !self.table.is_empty() {
+            writeln!(f, "{}", self.table)?;
+        }
+        f.write_str(&self.verdict)
+    }
+}
+
+/// See [`Report`].
+#[must_use]
+pub fn check(options: &Serve) -> Report {
+    let Serve { source, address, safe_mode, retry, .. } = options;
+    let occasion = Occasion::Check { retry: *retry };
+    let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, occasion };
+    let mut built = match assemble(source, purpose) {
+        Ok(built) => built,
+        Err(problems) => return refusal(problems.0),
+    };
+    let mut problems = std::mem::take(&mut built.warnings);
+    problems.append(&mut built.said);
+    let found = callgate_callbacks::disagreements(&built.plugins, &built.deployments);
+    let strict = source.strict || built.config.gateway.strict;
+    // Without any, the start would have been refused already.
+    problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));
+    problems.extend(found);
+    problems.iter_mut().for_each(|it| it.mask(&built.config.hidden));
+    if problems.iter().any(Problem::is_error) {
+        return refusal(problems);
+    }
+    callgate_config::problem::sort(&mut problems);
+    built.warnings.clone_from(&problems);
+    let table = StartupTable::of(&built.plugins).to_string();
+    Report { problems, table, verdict: verdict(&built) }
+}
+
+/// The problems, and in the last line how many.
+fn refusal(mut problems: Vec<Problem>) -> Report {
+    callgate_config::problem::sort(&mut problems);
+    let (errors, warnings) = counts(&problems);
+    let verdict = format!("{errors}, {warnings}");
+    Report { problems, table: String::new(), verdict }
+}
+
+/// How many errors there are, and how many warnings.
+pub(super) fn counts(problems: &[Problem]) -> (String, String) {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    (counted(errors, "error"), counted(problems.len() - errors, "warning"))
+}
+
+pub(super) fn as_line(problem: &Problem) -> (Level, String) {
+    let level = if problem.is_error() { Level::ERROR } else { Level::WARN };
+    (level, problem.to_string())
+}
+
+/// That there is nothing against a start, in one line.
+pub(super) fn verdict(built: &Built) -> String {
+    let deployments = &built.deployments;
+    let patterns = deployments.all().iter().filter(|it| it.model_name.contains('*')).count();
+    let mut parts = vec![counted(deployments.models().len(), "model")];
+    if patterns > 0 {
+        parts.push(counted(patterns, "wildcard"));
+    }
+    parts.push(counted(built.plugins.len(), "callback"));
+    let warnings = match built.warnings.len() + built.said.len() {
+        0 => String::new(),
+        count => format!(", {}", counted(count, "warning")),
+    };
+    format!("config OK ({}){warnings}", parts.join(", "))
+}

@@ -1,0 +1,208 @@
+//! The command line, spelled as LiteLLM's where both have an option.
+
+mod litellm;
+mod misread;
+mod plugin;
+
+pub use litellm::LitellmOptions;
+pub use misread::{Misread, log_format_of_unread};
+
+/// `plugin check`, beside the `check` of a config.
+pub use plugin::Check as CheckPlugin;
+pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
+
+use callgate_config::{Environment, Problem, quoted};
+use callgate_telemetry::LogFormat;
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use std::{ffi::OsString, path::PathBuf};
+
+/// An LLM gateway on a LiteLLM config, extended with native callbacks.
+#[derive(Debug, Parser)]
+#[command(name = "callgate", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Report everything that is wrong with a config and its callbacks, without listening.
+    Check(Serve),
+    /// Try a plugin, in a process started for that alone.
+    #[command(name = callgate_plugin_host::PROBE, hide = true)]
+    Probe,
+    /// Walk through a whole deployment against a scripted upstream on this machine.
+    Demo(Demo),
+    /// Write, inspect, check, test, time, list and pin plugins.
+    Plugin(Plugin),
+}
+
+const CONFIG: &str = "config.yaml";
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 4000;
+
+/// A variable that is set to nothing counts as not set: `.env` files are full of them.
+fn port(text: &str) -> Result<u16, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(PORT);
+    }
+    text.parse().map_err(|_| format!("expected a number from 0 to 65535, found `{}`", quoted(text)))
+}
+
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    let value = |name: &'static str, help: &'static str| PossibleValue::new(name).help(help);
+    let known = [value("pretty", "For people"), value("json", "One JSON object a line")];
+    PossibleValuesParser::new(known)
+        .map(|name| LogFormat::called(&name).unwrap_or(LogFormat::Pretty))
+}
+
+fn config_file(path: OsString) -> PathBuf {
+    if path.is_empty() { PathBuf::from(CONFIG) } else { PathBuf::from(path) }
+}
+
+/// Where to listen, as far as the command line says.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Address {
+    /// The address to listen on [default: $HOST, else 127.0.0.1].
+    #[arg(long)]
+    pub host: Option<String>,
+    /// The port to listen on; 0 takes a free one [default: $PORT, else 4000].
+    #[arg(long, value_parser = port)]
+    pub port: Option<u16>,
+}
+
+impl Address {
+    /// The command line, else `HOST` and `PORT`, else the default.
+    ///
+    /// # Errors
+    /// When `PORT` is no port.
+    pub fn resolve(&self, environment: &Environment) -> Result<(String, u16), Problem> {
+        let given = self.host.as_deref().filter(|host| !host.trim().is_empty());
+        let host = given.or(environment.filled_var("HOST")).unwrap_or(HOST).trim();
+        // As URLs have it.
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = match (self.port, environment.filled_var("PORT")) {
+            (Some(port), _) => Ok(port),
+            (None, Some(text)) => port(text),
+            (None, None) => Ok(PORT),
+        };
+        let port = port.map_err(|text| Problem::error(Environment::place_of("PORT"), text))?;
+        Ok((bare.to_owned(), port))
+    }
+}
+
+/// Options of a start, which `check` takes as well: its verdict hangs on them.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Which config.
+    #[command(flatten)]
+    pub source: Source,
+    /// Where to listen.
+    #[command(flatten)]
+    pub address: Address,
+    /// Start without callbacks, to find out whether one of them is the problem.
+    #[arg(long)]
+    pub safe_mode: bool,
+    /// Retry plugins that crashed an earlier start; they are refused otherwise.
+    #[arg(long)]
+    pub retry: bool,
+    /// How log lines look; the default is pretty on a terminal and JSON elsewhere. `check` speaks
+    /// to people unless JSON is asked for.
+    #[arg(long, value_parser = log_format())]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Where the config comes from.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// The config file.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = CONFIG,
+        env = "CONFIG_FILE_PATH",
+        value_parser = OsStringValueParser::new().map(config_file)
+    )]
+    pub config: PathBuf,
+    /// The first folder to search for callbacks.
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Option<PathBuf>,
+    /// A file of `NAME=value` lines; the default is `.env` beside the config, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Turn every warning into an error.
+    #[arg(long)]
+    pub strict: bool,
+    /// What LiteLLM's options ask for.
+    #[arg(skip)]
+    pub litellm: LitellmOptions,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The config whose deployment is shown.
+    #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
+    pub config: PathBuf,
+    /// The first folder to search for callbacks.
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use std::path::Path;
+
+    #[test]
+    fn check_takes_whatever_changes_the_verdict_of_a_start() {
+        let options = ["--strict", "--safe-mode", "--retry", "--log-format", "json", "--port", "1"];
+        let line = |command: &[&str]| {
+            Cli::try_parse_from([&["callgate"], command, &options].concat()).unwrap()
+        };
+        let Some(Command::Check(checked)) = line(&["check"]).command else { panic!("no check") };
+        let started = line(&[]).serve;
+        assert_eq!(format!("{checked:?}"), format!("{started:?}"));
+        assert!(checked.safe_mode && checked.retry);
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_operators_command_line_is_understood() {
+        let line = ["callgate", "--config", "c.yaml", "--port", "4000", "--host", "0.0.0.0"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        let none = Environment::default();
+        let resolved = |cli: &Cli, env: &Environment| cli.serve.address.resolve(env);
+        assert_eq!(resolved(&cli, &none), Ok(("0.0.0.0".to_owned(), 4000)));
+        assert!(Cli::try_parse_from(["callgate", "--port", "70000"]).is_err());
+        let blank = Cli::try_parse_from(["callgate", "--port", "", "--host", " "]).unwrap();
+        assert_eq!(resolved(&blank, &none), Ok((HOST.to_owned(), PORT)));
+        let plain = Cli::try_parse_from(["callgate"]).unwrap();
+        let env = Environment::from_pairs([("HOST", "[::1]"), ("PORT", "80")]);
+        assert_eq!(resolved(&plain, &env), Ok(("::1".to_owned(), 80)));
+        let env = Environment::from_pairs([("HOST", " "), ("PORT", "")]);
+        assert_eq!(resolved(&plain, &env), Ok((HOST.to_owned(), PORT)));
+        let env = Environment::from_pairs([("PORT", "many")]);
+        assert!(resolved(&plain, &env).unwrap_err().to_string().contains("PORT"));
+        let empty = Cli::try_parse_from(["callgate", "--config", ""]).unwrap();
+        assert_eq!(empty.serve.source.config, Path::new(CONFIG));
+        assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());
+        assert!(Cli::try_parse_from(["callgate", "plugin", "inspect", "x.so", "--json"]).is_ok());
+        assert!(Cli::try_parse_from(["callgate", "plugin", "test", "--request", "r"]).is_err());
+    }
+}

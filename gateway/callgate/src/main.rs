@@ -1,0 +1,249 @@
+//! The `callgate` program: arguments in, exit code out.
+
+use callgate::{
+    boot,
+    cli::{self, Cli, Command, LitellmOptions, Misread, Serve},
+    demo, workbench,
+};
+use callgate_plugin_host::{CrashWatch, child, memory};
+use callgate_server::{Stop, descriptors};
+use callgate_telemetry::LogFormat;
+use clap::Parser as _;
+use plugin_api::{PROBE_VARIABLE, is_probe};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    process::{self, ExitCode},
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+use tracing::Level;
+
+/// How long the end waits for a reader of the log that takes nothing.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the last lines of the log may take in all.
+const LAST_LINES: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    memory::bound();
+    let given: Vec<_> = env::args_os().collect();
+    let (line, litellm) = LitellmOptions::take_off(given.iter().cloned());
+    let mut cli = match Cli::try_parse_from(line) {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error, &given),
+    };
+    if let Some(Command::Check(check)) = &mut cli.command {
+        check.source.litellm = litellm;
+    } else {
+        cli.serve.source.litellm = litellm;
+    }
+    match cli.command {
+        None if cli.serve.source.litellm.only_check => check(&cli.serve),
+        None => start(cli.serve),
+        Some(Command::Check(options)) => check(&options),
+        Some(Command::Probe) => match callgate_callbacks::run_probe() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("not for use by hand, or it cannot begin: {error}")),
+        },
+        Some(Command::Demo(options)) => {
+            if let Err(sentence) = in_earnest() {
+                return complain(&sentence);
+            }
+            watched(|| in_runtime(demo::run(options)))
+        }
+        Some(Command::Plugin(plugin)) => watched(|| finish(&workbench::run(plugin.tool))),
+    }
+}
+
+/// With child processes, and with a name for whatever ends this process before its end.
+fn watched(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    child::enable();
+    // To its end: from then on, whoever calls `exit` is `main`.
+    let _watch = CrashWatch::start();
+    work()
+}
+
+fn start(options: Serve) -> ExitCode {
+    if let Err(sentence) = in_earnest() {
+        callgate_telemetry::start(options.log_format, None);
+        return not_started(&sentence, ExitCode::FAILURE);
+    }
+    watched(|| {
+        callgate_telemetry::start(options.log_format, boot::log_filter(&options.source).as_deref());
+        in_runtime(serve(options))
+    })
+}
+
+/// The last line of a start that is none, in the form of the log.
+fn not_started(why: &str, code: ExitCode) -> ExitCode {
+    callgate_telemetry::complain(Level::ERROR, &format!("not started: {why}"));
+    callgate_telemetry::flush(LOG_PATIENCE, LAST_LINES);
+    code
+}
+
+/// Says what is wrong with the command line, in the form of the log where a start was asked for.
+fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if !error.use_stderr() {
+        // `--help`, `--version`.
+        return error.print().map_or(ExitCode::FAILURE, |()| code);
+    }
+    let misread = Misread::of(error);
+    callgate_telemetry::start(cli::log_format_of_unread(line), None);
+    if callgate_telemetry::is_json() {
+        return not_started(&misread.sentence, code);
+    }
+    let _ = writeln!(io::stderr(), "{}", misread.whole);
+    code
+}
+
+/// Says everything that is wrong.
+fn check(options: &Serve) -> ExitCode {
+    if let Err(error) = on_trial() {
+        return complain(&format!(
+            "error: cannot start itself again to try callbacks: {error}; is /proc mounted?"
+        ));
+    }
+    let as_log = options.log_format == Some(LogFormat::Json);
+    watched(|| match boot::check(options) {
+        report if as_log => {
+            callgate_telemetry::start(options.log_format, None);
+            report
+                .lines()
+                .iter()
+                .for_each(|(level, line)| callgate_telemetry::complain(*level, line));
+            callgate_telemetry::flush(LOG_PATIENCE, LAST_LINES);
+            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        report if report.passed() => print(&report.to_string()),
+        report => complain(&report.to_string()),
+    })
+}
+
+/// Starts this program anew, unless that has been done, as a process that only tries plugins out:
+/// `check` runs hooks on made-up calls, and an audit log must not count them.
+fn on_trial() -> io::Result<()> {
+    if is_probe() {
+        return Ok(());
+    }
+    Err(itself()?.env(PROBE_VARIABLE, "1").exec())
+}
+
+/// Starts this program anew without the mark of a trial, should it have been given one: a callback
+/// of a gateway that serves must not take itself to be tried.
+fn in_earnest() -> Result<(), String> {
+    if !is_probe() {
+        return Ok(());
+    }
+    let error = match itself() {
+        Ok(mut anew) => anew.env_remove(PROBE_VARIABLE).exec(),
+        Err(error) => error,
+    };
+    Err(format!("cannot start itself again without `{PROBE_VARIABLE}`: {error}; unset it"))
+}
+
+/// This program with the same arguments. Without `/proc`, by the name it was started by.
+fn itself() -> io::Result<process::Command> {
+    let mut arguments = env::args_os();
+    let started_by = arguments.next();
+    let program = env::current_exe().or_else(|error| started_by.map(Into::into).ok_or(error))?;
+    let mut command = process::Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
+async fn serve(options: Serve) -> ExitCode {
+    // Before anything is built, so that an early signal ends the start in order too.
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        callgate_telemetry::complain(Level::ERROR, "not started: cannot listen for signals");
+        return ExitCode::FAILURE;
+    };
+    refuse_reloads();
+    descriptors::raise();
+    let ready = match boot::ready(&options).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            error
+                .lines()
+                .iter()
+                .for_each(|(level, line)| callgate_telemetry::complain(*level, line));
+            return ExitCode::FAILURE;
+        }
+    };
+    let (asks, stop) = Stop::new();
+    tokio::spawn(async move {
+        while !asks.is_closed() {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            let _ = asks.send(());
+        }
+    });
+    if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Answers the signals that make other servers read their config or open their logs anew with a
+/// line, once a second at most. By default each of them would end the process at once.
+fn refuse_reloads() {
+    for (kind, name) in [
+        (SignalKind::hangup(), "SIGHUP"),
+        (SignalKind::user_defined1(), "SIGUSR1"),
+        (SignalKind::user_defined2(), "SIGUSR2"),
+    ] {
+        let Ok(mut signals) = signal(kind) else { continue };
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                tracing::warn!(
+                    target: "callgate",
+                    signal = name,
+                    "{name} changes nothing: there is no reload, and the log is standard error; \
+                     restart the gateway to read its config anew"
+                );
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+}
+
+/// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what
+/// blocks.
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            callgate_telemetry::flush(LOG_PATIENCE, LAST_LINES);
+            // A callback that never ends must not keep the process.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => not_started(&format!("cannot start the runtime: {error}"), ExitCode::FAILURE),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that closed the pipe has what it wanted.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn finish(finished: &workbench::Finished) -> ExitCode {
+    let _ = std::io::stdout().write_all(finished.text.as_bytes());
+    let _ = std::io::stderr().write_all(finished.complaint.as_bytes());
+    ExitCode::from(finished.code)
+}
+
+fn complain(text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,101 @@
+//! `plugin check`: every step of a load and the conformance suite of `plugin-api`, callback by
+//! callback. What executes the plugin runs in a child process (`inside`), so that a crash, an exit
+//! or a hang is a failed step of the report. Nothing passes that was not seen to pass: a step
+//! counts when its end has been told and the process has ended in order.
+
+mod child;
+mod inside;
+mod report;
+
+use super::{Finished, as_json, inspect::sentence, subject};
+use crate::cli::CheckPlugin;
+use callgate_config::CallbackEntry;
+use callgate_plugin_host::Survey;
+use plugin_api::testing::conformance;
+use report::{Outcome, Report, Step};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+const INSPECT: &str = "inspect the file";
+const SETTINGS: &str = "settings";
+const LOAD: &str = "load";
+const CREATE: &str = "make an instance";
+const HOOKS: &str = "hooks as listed";
+const EXIT: &str = "process ends in order";
+
+/// What the child tells, one line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Told {
+    Began(String),
+    Ended {
+        step: String,
+        failure: Option<String>,
+    },
+    /// Nothing more will be run.
+    Done,
+}
+
+/// The steps that execute the plugin, in their order; the last is the child's own end.
+fn executed() -> impl Iterator<Item = &'static str> {
+    [LOAD, CREATE, HOOKS].into_iter().chain(conformance::steps()).chain([EXIT])
+}
+
+pub(super) fn run(options: &CheckPlugin) -> Finished {
+    if options.inside {
+        return inside::run(options);
+    }
+    let began = Instant::now();
+    let survey = Survey::of(&options.subject.file);
+    let inspected = began.elapsed();
+    let entries = match subject::entries(&survey, &options.subject) {
+        Ok(entries) => entries,
+        Err(misuse) => return Finished::misused(&misuse),
+    };
+    let mut steps = vec![inspect_step(&survey, inspected)];
+    if survey.loadable {
+        for entry in &entries {
+            steps.extend(check(entry, Duration::from_secs(options.step_timeout)));
+        }
+    }
+    let report = Report::new(survey, steps);
+    if let Some(path) = &options.junit
+        && let Err(error) = fs::write(path, report.junit())
+    {
+        let complaint = format!("`--junit`: `{}` cannot be written: {error}", path.display());
+        return Finished::misused(&complaint);
+    }
+    let text = if options.json { as_json(&report) } else { report.to_string() };
+    Finished::judged(text, report.passed)
+}
+
+fn inspect_step(survey: &Survey, took: Duration) -> Step {
+    let reasons: Vec<_> = survey.reasons.iter().map(sentence).collect();
+    let failure = (!reasons.is_empty()).then(|| reasons.join("\n"));
+    Step::done(None, INSPECT, failure, took)
+}
+
+/// All steps of one callback.
+fn check(entry: &CallbackEntry, limit: Duration) -> Vec<Step> {
+    let began = Instant::now();
+    let wrong = subject::complaints(entry);
+    let failure = (!wrong.is_empty()).then(|| {
+        let mut text = wrong.join("\n");
+        if entry.place.file.to_str() != Some("--settings") {
+            text.push_str("\ngive settings that fit the schema with `--settings`");
+        }
+        text
+    });
+    let usable = failure.is_none();
+    let name = Some(entry.name.as_str());
+    let mut steps = vec![Step::done(name, SETTINGS, failure, began.elapsed())];
+    if usable {
+        steps.extend(child::check(entry, limit));
+    } else {
+        steps.extend(executed().map(|step| Step::new(name, step, Outcome::NotRun)));
+    }
+    steps
+}

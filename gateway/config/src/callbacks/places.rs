@@ -1,0 +1,84 @@
+//! Where each setting of an entry stands, so that a fault in one is told at its own line.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::problem::Place;
+use crate::reader::Field;
+use crate::yaml::{Kind, Mark};
+
+/// The places of an entry's settings, by key path.
+#[derive(Clone, Debug, Default)]
+pub struct SettingPlaces(Arc<HashMap<String, Marks>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    name: Mark,
+    value: Mark,
+}
+
+impl SettingPlaces {
+    /// Of all settings below `field`. Never deep: the tree is bounded.
+    pub(super) fn of(field: &Field<'_>) -> Self {
+        let mut places = HashMap::new();
+        gather(field, field.node.mark, &mut places);
+        Self(Arc::new(places))
+    }
+
+    /// Where the value at `path` stands, or the nearest one around it that is there.
+    pub(super) fn of_value(&self, path: &str, otherwise: &Place) -> Place {
+        let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.value);
+        place(mark, path, otherwise)
+    }
+
+    /// Where the name of the setting at `path` stands.
+    pub(super) fn of_name(&self, path: &str, otherwise: &Place) -> Place {
+        let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.name);
+        place(mark, path, otherwise)
+    }
+
+    pub fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+}
+
+fn place(mark: Option<Mark>, path: &str, otherwise: &Place) -> Place {
+    match mark {
+        Some(mark) => mark.place(&otherwise.file, path),
+        None => Place { path: path.to_owned(), ..otherwise.clone() },
+    }
+}
+
+/// A path and those that lead to it: `a.b[0].c`, `a.b[0]`, `a.b`, `a`.
+fn around(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rfind(['.', '[']).map(|end| &path[..end]))
+}
+
+fn gather(field: &Field<'_>, name: Mark, into: &mut HashMap<String, Marks>) {
+    into.insert(field.path.clone(), Marks { name, value: field.node.mark });
+    match &field.node.kind {
+        Kind::Sequence(items) => {
+            for (index, node) in items.iter().enumerate() {
+                let path = format!("{}[{index}]", field.path);
+                gather(&Field { node, path }, node.mark, into);
+            }
+        }
+        Kind::Mapping(entries) => {
+            for entry in entries {
+                let path = setting_path(&field.path, &entry.key);
+                gather(&Field { node: &entry.value, path }, entry.mark, into);
+            }
+        }
+        Kind::Scalar(_) => {}
+    }
+}
+
+/// The key path of the member `name` of what stands at `path`; a name that could be read as a path
+/// is quoted.
+pub fn setting_path(path: &str, name: &str) -> String {
+    if name.is_empty() || name.contains(['.', '[', ']', ' ', '"']) {
+        format!("{path}[{name:?}]")
+    } else {
+        format!("{path}.{name}")
+    }
+}

@@ -1,0 +1,223 @@
+//! `general_settings`: the master key and what goes with it. The rule when a key may be missing is
+//! `Config::require_master_key`.
+
+use http::{HeaderName, HeaderValue};
+
+use super::environment::Environment;
+use super::problem::{Problem, Severity};
+use super::quote::quoted;
+use super::reader::{Field, Reader};
+use super::section::Section;
+use super::yaml::{Kind, Typed};
+use callgate_secret::Secret;
+
+/// `general_settings`, but for the master key.
+#[derive(Clone, Debug, Default)]
+pub struct GeneralSettings {
+    /// Run without a master key, or with the documentation's own: every request passes when there
+    /// is none.
+    pub permit_weak_or_unset_master_key: bool,
+    /// One more request header that may carry the key, lower case.
+    pub key_header: Option<HeaderName>,
+    /// The model name used for every request, whatever it asks for.
+    pub completion_model: Option<String>,
+}
+
+/// What `general_settings` and the environment say.
+#[derive(Default)]
+pub(super) struct General {
+    pub(super) master_key: Option<Secret>,
+    pub(super) settings: GeneralSettings,
+    /// `max_request_size_mb`, in bytes.
+    pub(super) max_body_bytes: Option<usize>,
+}
+
+/// LiteLLM's key for its own documentation; everybody knows it.
+const DOCUMENTED_KEY: &str = "sk-1234";
+
+const NOT_YET: &[&str] = &[
+    "alert_types",
+    "alerting",
+    "alerting_threshold",
+    "allow_client_side_credentials",
+    "allow_requests_on_db_unavailable",
+    "allow_user_auth",
+    "allowed_ips",
+    "allowed_routes",
+    "background_health_checks",
+    "cancel_on_disconnect",
+    "custom_auth",
+    "custom_key_generate",
+    "custom_sso",
+    "database_connection_pool_limit",
+    "database_connection_timeout",
+    "database_type",
+    "database_url",
+    "default_team_disabled",
+    "disable_error_logs",
+    "disable_spend_logs",
+    "enable_jwt_auth",
+    "enforce_user_param",
+    "forward_client_headers_to_llm_api",
+    "global_max_parallel_requests",
+    "health_check_details",
+    "health_check_interval",
+    "include_call_id_in_error_body",
+    "infer_model_from_keys",
+    "key_management_settings",
+    "key_management_system",
+    "litellm_jwtauth",
+    "max_in_flight_requests_per_worker",
+    "max_parallel_requests",
+    "max_response_size_mb",
+    "pass_through_endpoints",
+    "proxy_batch_write_at",
+    "proxy_budget_rescheduler_max_time",
+    "proxy_budget_rescheduler_min_time",
+    "public_routes",
+    "service_account_settings",
+    "store_model_in_db",
+    "store_prompts_in_spend_logs",
+    "ui_access_mode",
+    "use_redis_transaction_buffer",
+    "use_x_forwarded_for",
+];
+
+/// `section` is `None` when the config has no `general_settings`.
+pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> General {
+    let mut general = General::default();
+    let mut written = None;
+    if let Some(mut section) = section {
+        let permit = section.take("dangerously_permit_weak_or_unset_master_key");
+        let permit = permit.and_then(|field| reader.boolean(&field));
+        general.settings.permit_weak_or_unset_master_key = permit.unwrap_or_default();
+        written = section.take("master_key");
+        let header = section.take("litellm_key_header_name");
+        general.settings.key_header = header.and_then(|field| header_name(reader, &field));
+        let model = section.take("completion_model");
+        general.settings.completion_model = model.and_then(|field| reader.text(&field));
+        let size = section.take("max_request_size_mb");
+        general.max_body_bytes = size.and_then(|field| megabytes(reader, &field));
+        section.finish(reader, NOT_YET);
+    }
+    warn_of_variables(reader, &general, written.is_some());
+    if permitted_by_environment(reader) {
+        general.settings.permit_weak_or_unset_master_key = true;
+    }
+    let permit = general.settings.permit_weak_or_unset_master_key;
+    general.master_key = match written {
+        Some(field) => master_key(reader, &field, permit),
+        None => reader.env.filled_var(KEY).map(Secret::new),
+    };
+    general
+}
+
+/// Refuses a key that no client could send, wherever it came from.
+pub(super) fn refuse_unsendable_key(general: &General, place: super::Place) -> Option<Problem> {
+    let key = general.master_key.as_ref()?.expose();
+    let sendable = HeaderValue::from_str(key).is_ok() && key.trim() == key;
+    if sendable {
+        return None;
+    }
+    let text = "expected a key that an HTTP header can carry, found control characters or blanks \
+                around it";
+    Some(Problem::error(place, text).remedy("set a long random key"))
+}
+
+const KEY: &str = "LITELLM_MASTER_KEY";
+const PERMIT: &str = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY";
+
+/// Says which variables were meant for one that is read here and are not.
+fn warn_of_variables(reader: &mut Reader<'_>, general: &General, key_is_written: bool) {
+    let value = reader.env.filled_var(PERMIT).unwrap_or("false").trim();
+    let permit = general.settings.permit_weak_or_unset_master_key;
+    if !permit && !["true", "false"].iter().any(|it| it.eq_ignore_ascii_case(value)) {
+        let text = format!("expected true or false, found `{}`", quoted(value));
+        let problem = Problem::warning(Environment::place_of(PERMIT), text);
+        reader.problems.push(problem.remedy("it counts as false"));
+    }
+    if key_is_written || reader.env.filled_var(KEY).is_some() {
+        return;
+    }
+    // `LITELLM_SALT_KEY` is another of LiteLLM's.
+    let near = |name: &&str| *name != KEY && strsim::damerau_levenshtein(name, KEY) <= 2;
+    let mut names: Vec<_> = reader.env.names().filter(near).map(str::to_owned).collect();
+    names.sort();
+    for name in names {
+        let text = "this variable is not used, and there is no master key";
+        let problem = Problem::error(Environment::place_of(&name), text);
+        reader.problems.push(problem.remedy(format!("did you mean `{KEY}`?")));
+    }
+}
+
+fn permitted_by_environment(reader: &Reader<'_>) -> bool {
+    let value = reader.env.var(PERMIT);
+    value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+fn header_name(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<HeaderName> {
+    let text = reader.text(field)?;
+    match HeaderName::try_from(text.trim()) {
+        Ok(name) => Some(name),
+        Err(_) => {
+            reader.error(field, "expected the name of an HTTP header, found something else");
+            None
+        }
+    }
+}
+
+/// In bytes.
+fn megabytes(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<usize> {
+    let bytes = (reader.number(field)? * f64::from(1 << 20)) as usize;
+    if bytes == 0 {
+        reader.error(field, "expected a size above 0, found 0");
+        return None;
+    }
+    Some(bytes)
+}
+
+/// Never shows the value, in whatever way it is wrong.
+fn master_key(reader: &mut Reader<'_>, field: &Field<'_>, permit: bool) -> Option<Secret> {
+    let Kind::Scalar(scalar) = &field.node.kind else {
+        reader.error(field, format!("expected text, found {}", field.node.describe()));
+        return None;
+    };
+    match scalar.typed() {
+        Typed::Text(_) => {}
+        Typed::Number(_) => {
+            let text = "expected text, found a number; its digits are used as the key";
+            let problem = Problem::warning(reader.place(field), text).remedy("put it in quotes");
+            reader.problems.push(problem);
+        }
+        Typed::Bool(_) | Typed::Null => {
+            reader.error(field, format!("expected text, found {}", field.node.describe()));
+            return None;
+        }
+    }
+    let unset = reader.unset;
+    reader.unset = if permit { Severity::Warning } else { Severity::Error };
+    let expanded = reader.expanded(field, scalar);
+    reader.unset = unset;
+    let (key, variable) = expanded?;
+    if key.trim().is_empty() {
+        let text = match variable {
+            Some(name) => format!("the environment variable `{name}` is blank"),
+            None => "expected a key, found a blank one".to_owned(),
+        };
+        let problem = Problem::error(reader.place(field), text).remedy("set a long random key");
+        reader.problems.push(problem);
+        return None;
+    }
+    Some(Secret::new(&key))
+}
+
+/// Refuses the documentation's key unless the operator insists, wherever it came from.
+pub(super) fn refuse_documented_key(general: &General, place: super::Place) -> Option<Problem> {
+    let documented =
+        general.master_key.as_ref().is_some_and(|key| key.matches(DOCUMENTED_KEY.as_bytes()));
+    if !documented || general.settings.permit_weak_or_unset_master_key {
+        return None;
+    }
+    let text = "this is the key of LiteLLM's documentation, which everybody knows";
+    Some(Problem::error(place, text).remedy("set a long random key"))
+}

@@ -1,0 +1,316 @@
+//! The config as the operator wrote it, read into what the gateway runs on: YAML with positions,
+//! variables expanded, every problem collected. `boot` and `check` call [`load`] once per (re)load.
+//! Not here: what a deployment is (`deployments`), and finding a callback's file (`callbacks`).
+//!
+//! Reading order: `problem` → `environment` → `yaml` → `expand` → `reader` → one file per section.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use callgate_secret::{Masking, Secret};
+
+pub mod problem;
+pub mod regular_file;
+
+mod callbacks;
+mod environment;
+mod expand;
+mod fallbacks;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod gateway;
+mod general;
+mod json;
+mod litellm;
+mod model_list;
+pub mod pin;
+mod protection;
+mod quote;
+mod reader;
+mod router;
+mod section;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod text;
+mod upstream;
+mod web;
+mod yaml;
+
+pub use callbacks::{
+    BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
+    SettingPlaces, is_file_name, setting_path,
+};
+pub use environment::Environment;
+pub use fallbacks::Fallbacks;
+pub use gateway::{GatewaySettings, Limits, Probing};
+pub use general::GeneralSettings;
+pub use litellm::LitellmSettings;
+pub use model_list::{ModelEntry, Weights};
+pub use problem::{Place, Problem, Problems, Severity};
+pub use quote::quoted;
+pub use router::{Alias, RouterSettings};
+pub use section::closest;
+pub use setting::{Setting, Unset};
+pub use text::read_text;
+pub use upstream::Reuse;
+pub use web::WebSettings;
+
+use reader::{Field, Reader};
+use section::Section;
+
+/// What to do with a key nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownKeys {
+    /// One warning each (the default).
+    #[default]
+    Warn,
+    /// One error each: `--strict`, or `callgate.strict: true`.
+    Refuse,
+}
+
+/// A whole config, ready to run on. Its `Debug` shows no secret and no free-form value.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: Arc<Path>,
+    /// The key every request must carry; `None` when neither the file nor `LITELLM_MASTER_KEY`
+    /// gives one. Never blank.
+    pub master_key: Option<Secret>,
+    /// `general_settings`, but for the master key.
+    pub general: GeneralSettings,
+    /// `model_list`, in the order of the file.
+    pub models: Vec<ModelEntry>,
+    /// The enabled entries of `litellm_settings.callbacks`, in call order.
+    pub callbacks: Vec<CallbackEntry>,
+    /// Its other entries: those with `enabled: false`.
+    pub disabled_callbacks: Vec<CallbackEntry>,
+    /// `litellm_settings`, but for the callbacks.
+    pub litellm: LitellmSettings,
+    /// `router_settings`.
+    pub router: RouterSettings,
+    /// `callgate`: the keys that are this gateway's own.
+    pub gateway: GatewaySettings,
+    /// The variables the config was expanded with, its own `environment_variables` included.
+    pub environment: Environment,
+    /// Takes the values of the variables that the config refers to out of what is said of it.
+    pub hidden: Masking,
+    /// All there is to say about the file, in its order. With an error among them the config must
+    /// not be run on: what was wrong is left out of it.
+    pub problems: Vec<Problem>,
+}
+
+impl Config {
+    /// Whether it may be served on this address: without a master key only on loopback, or when
+    /// the config says so.
+    ///
+    /// # Errors
+    /// When anybody who reaches the address could spend the upstream keys.
+    pub fn require_master_key(&self, host_is_loopback: bool) -> Result<(), Problem> {
+        let permitted = host_is_loopback || self.general.permit_weak_or_unset_master_key;
+        if self.master_key.is_some() || permitted {
+            return Ok(());
+        }
+        let mut place = Place::whole_file(&self.file);
+        "general_settings.master_key".clone_into(&mut place.path);
+        let text = "expected a master key, because the address is not loopback; found none";
+        let remedy = "set it here or in `LITELLM_MASTER_KEY`, or listen on 127.0.0.1";
+        Err(Problem::error(place, text).remedy(remedy))
+    }
+}
+
+impl Config {
+    /// That an option of the command line protects with LiteLLM and does not here.
+    pub fn unprotected(&self, option: &str) -> Option<Problem> {
+        let place =
+            Place { path: format!("--{option}"), ..Place::whole_file(Path::new("command line")) };
+        let protection = protection::Protection::named(option)?;
+        Some(protection.problem(place, &self.gateway.accept_unprotected))
+    }
+
+    /// What callbacks, limits and logs call the one key, or its lack.
+    #[must_use]
+    pub fn key_id(&self) -> &'static str {
+        if self.master_key.is_some() { "master_key" } else { "anonymous" }
+    }
+
+    /// What it means that there is no master key.
+    #[must_use]
+    pub fn warn_of_no_key(&self, host_is_loopback: bool) -> Option<Problem> {
+        if self.master_key.is_some() {
+            return None;
+        }
+        let who = if host_is_loopback {
+            "every program of this machine"
+        } else {
+            "everybody who reaches the address"
+        };
+        let text = format!(
+            "there is no master key: {who} may call at your cost; web pages of other origins and \
+             foreign `Host` names are refused, but for those in `callgate.cors.allow_origins` and \
+             `callgate.allow_hosts`"
+        );
+        let mut place = Place::whole_file(&self.file);
+        "general_settings.master_key".clone_into(&mut place.path);
+        Some(Problem::warning(place, text).remedy("set a long random key"))
+    }
+}
+
+/// Reads the config at `path` as far as it can be read; see [`Config::problems`].
+///
+/// # Errors
+/// When nothing of it can be: there is no such file, or it is no YAML mapping.
+pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
+    let text = read_text(path).map_err(|error| {
+        let remedy = match error.system() {
+            Some(io::ErrorKind::NotFound) => "name it with `--config`",
+            Some(io::ErrorKind::PermissionDenied) => {
+                "let the gateway's user read it and its folders"
+            }
+            _ => "expected a text file of YAML",
+        };
+        error.problem(path, "the config").remedy(remedy)
+    })?;
+    read(&Arc::from(path), &text, env, unknown)
+}
+
+/// As [`load`], from text, and any error refuses all of it.
+pub fn parse(
+    file: &Arc<Path>,
+    text: &str,
+    env: &Environment,
+    unknown: UnknownKeys,
+) -> Result<Config, Problems> {
+    let mut config = read(file, text, env, unknown)?;
+    config.problems = problem::settle(config.problems)?;
+    Ok(config)
+}
+
+fn read(
+    file: &Arc<Path>,
+    text: &str,
+    env: &Environment,
+    unknown: UnknownKeys,
+) -> Result<Config, Problems> {
+    let document = yaml::parse(file, text)?;
+    let Some(root) = document.root.filter(|root| !root.is_null()) else {
+        let text = "expected at least a `model_list`, found an empty file";
+        return Err(Problem::error(Place::whole_file(file), text).into());
+    };
+    let root = Field { node: &root, path: String::new() };
+    let mut reader = Reader::new(Arc::clone(file), env, unknown);
+    reader.problems = document.problems;
+    let Some(mut root) = reader.section(&root) else { return Err(Problems(reader.problems)) };
+    if asks_for_strictness(&mut root) {
+        reader.unknown = UnknownKeys::Refuse;
+    }
+    accept_unprotected(&mut reader, &mut root);
+    let environment = config_variables(&mut reader, &mut root);
+    // From here on values may name the config's own variables.
+    let mut reader = Reader { env: &environment, ..reader };
+    let mut config = sections(&mut reader, root);
+    config.gateway.accept_unprotected = reader.accepted;
+    config.problems = reader.problems;
+    config.hidden = reader.hidden.masking();
+    config.problems.iter_mut().for_each(|it| it.mask(&config.hidden));
+    problem::sort(&mut config.problems);
+    config.environment = environment;
+    Ok(config)
+}
+
+/// Has to be known before the first unknown key is met; whether it is a boolean is said later.
+fn asks_for_strictness(root: &mut Section<'_>) -> bool {
+    let strict = root.take("callgate").and_then(|field| Section::of(&field)?.take("strict"));
+    strict.is_some_and(|field| field.node.is_true())
+}
+
+/// Has to be known before the first key is met that protects.
+fn accept_unprotected(reader: &mut Reader<'_>, root: &mut Section<'_>) {
+    let section = root.take("callgate").and_then(|field| Section::of(&field));
+    if let Some(field) = section.and_then(|mut section| section.take("accept_unprotected")) {
+        reader.accepted = protection::accepted(reader, &field);
+    }
+}
+
+fn config_variables(reader: &mut Reader<'_>, root: &mut Section<'_>) -> Environment {
+    let mut pairs = Vec::new();
+    let section = root.take("environment_variables").and_then(|field| reader.section(&field));
+    let unset = std::mem::replace(&mut reader.unset, Severity::Warning);
+    for (name, field) in section.iter().flat_map(Section::members) {
+        if !field.node.is_null()
+            && let Some(value) = reader.any_text(&field)
+        {
+            pairs.push((name.to_owned(), value));
+        }
+    }
+    reader.unset = unset;
+    reader.env.clone().below(pairs)
+}
+
+/// Top-level keys of LiteLLM's that nothing here acts on.
+const NOT_YET: &[&str] = &[
+    "agents",
+    "assistant_settings",
+    "credential_list",
+    "default_vertex_config",
+    "files_settings",
+    "finetune_settings",
+    "guardrails",
+    "include",
+    "mcp_servers",
+    "mcp_tools",
+    "plugins",
+    "policies",
+    "prompts",
+    "search_tools",
+    "vector_store_registry",
+];
+
+fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
+    let mut section =
+        |reader: &mut Reader<'_>, key| root.take(key).and_then(|field| reader.section(&field));
+    let general = section(reader, "general_settings");
+    let key_place = match &general {
+        Some(general) => general.place_of_key(reader, "master_key"),
+        None => Place { path: "LITELLM_MASTER_KEY".into(), ..Place::whole_file(&reader.file) },
+    };
+    let general = general::read(reader, general);
+    reader.problems.extend(general::refuse_unsendable_key(&general, key_place.clone()));
+    reader.problems.extend(general::refuse_documented_key(&general, key_place));
+    let gateway = section(reader, "callgate");
+    let gateway = gateway::read(reader, gateway, general.max_body_bytes);
+    let router = section(reader, "router_settings");
+    let router = router.map(|section| router::read(reader, section)).unwrap_or_default();
+    let litellm = section(reader, "litellm_settings");
+    let litellm = litellm.map(|section| litellm::read(reader, section));
+    let (litellm, listed) = litellm.unwrap_or_default();
+    let settings = section(reader, "callback_settings");
+    let callbacks = callbacks::read(reader, &listed, settings);
+    let models = root.take("model_list");
+    let models = models.map(|field| model_list::read(reader, &field)).unwrap_or_default();
+    root.finish(reader, NOT_YET);
+    Config {
+        file: Arc::clone(&reader.file),
+        master_key: general.master_key,
+        general: general.settings,
+        models,
+        callbacks: callbacks.enabled,
+        disabled_callbacks: callbacks.disabled,
+        litellm,
+        router,
+        gateway,
+        environment: Environment::default(),
+        hidden: Masking::default(),
+        problems: Vec::new(),
+    }
+}
+
+impl Reader<'_> {
+    /// A path of the config, relative ones resolved against the config's folder.
+    fn beside_config(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+}

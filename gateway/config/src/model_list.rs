@@ -1,0 +1,307 @@
+//! `model_list`: each entry read and typed. Whether it can work (provider, base, key) is for
+//! `deployments` to say, so that both rooms' problems are reported with the places kept here.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::json::{json, object};
+use super::problem::{Place, Problem, Severity};
+use super::quote::quoted;
+use super::reader::{Field, Reader};
+use super::section::Section;
+use super::{Setting, Unset};
+use callgate_providers::own::is_own;
+use callgate_secret::Secret;
+
+mod headers;
+mod keys;
+
+/// One entry of `model_list`, read but not yet judged: `deployments` infers the provider.
+#[derive(Clone)]
+pub struct ModelEntry {
+    /// The entry itself.
+    pub place: Place,
+    /// The public name.
+    pub model_name: String,
+    /// `litellm_params.model` as written (expanded), and where.
+    pub model: (String, Place),
+    /// `custom_llm_provider`, and where.
+    pub provider: Option<(String, Place)>,
+    /// `api_base` or `base_url`, and where (the place of `litellm_params` when absent).
+    pub api_base: (Setting<String>, Place),
+    /// Key for the upstream.
+    pub api_key: Setting<Secret>,
+    /// `OpenAI-Organization`.
+    pub organization: Setting<String>,
+    /// Further request headers; names are as written, unique, and valid for HTTP.
+    pub extra_headers: Vec<(String, Setting<Secret>)>,
+    /// Request parameters used unless the client sends its own; `extra_body` merged in.
+    pub params: Map<String, Value>,
+    /// Where each of `params` stands.
+    pub params_places: Vec<(String, Place)>,
+    /// Variables missing from `params`.
+    pub params_unset: Vec<Unset>,
+    /// `timeout`, else `request_timeout`.
+    pub timeout: Option<Duration>,
+    /// Timeout of streamed calls.
+    pub stream_timeout: Option<Duration>,
+    /// Time for the first content of streamed calls.
+    pub first_content_timeout: Option<Duration>,
+    /// `stream_usage`: whether streams are asked for their usage (`true` when not given).
+    pub stream_usage: Option<bool>,
+    /// Attempts after the first for this deployment.
+    pub num_retries: Option<u32>,
+    /// How often this one is chosen among its group.
+    pub weights: Weights,
+    /// Lower is tried first (0 when not given).
+    pub order: i64,
+    /// Beats `litellm_settings.drop_params`.
+    pub drop_params: Option<bool>,
+    /// `additional_drop_params`: parameters that the upstream gets from nobody.
+    pub additional_drop_params: Vec<String>,
+    /// Answer with this text instead of calling the upstream.
+    pub mock_response: Option<String>,
+    /// `model_info` (an object), passed on untouched.
+    pub model_info: Map<String, Value>,
+}
+
+/// The three figures of which the first that a group uses weighs its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// `weight`
+    pub weight: Option<f64>,
+    /// `rpm`
+    pub rpm: Option<f64>,
+    /// `tpm`
+    pub tpm: Option<f64>,
+}
+
+impl fmt::Debug for ModelEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelEntry")
+            .field("model_name", &self.model_name)
+            .field("model", &self.model.0)
+            .field("api_key", &self.api_key)
+            .field("params", &self.params.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Entries that lack what an entry needs are reported and left out.
+pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<ModelEntry> {
+    // Anything an entry lacks for want of a variable is the business of the calls it serves.
+    let unset = std::mem::replace(&mut reader.unset, Severity::Warning);
+    let items = reader.list(field);
+    let entries = items.iter().filter_map(|item| entry(reader, item)).collect();
+    reader.unset = unset;
+    entries
+}
+
+fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
+    let mut section = reader.section(field)?;
+    let model_name = required_text(reader, &mut section, "model_name");
+    let info = section.take("model_info");
+    let params = section.take("litellm_params");
+    if params.is_none() {
+        reader.error(field, "expected `litellm_params` with a `model`, found none");
+    }
+    let params = params.and_then(|params| reader.section(&params));
+    let entry = params.and_then(|params| litellm_params(reader, params));
+    section.finish(reader, keys::ENTRY_NOT_YET);
+    let mut missing = Vec::new();
+    let model_info = info.map(|info| object(reader, &info, &mut missing)).unwrap_or_default();
+    for missing in missing {
+        reader.note_unset(&missing.field, &missing.variable, Severity::Warning);
+    }
+    let place = reader.place(field);
+    if let Some(mode) = model_info.get("mode").and_then(Value::as_str)
+        && !["chat", "completion", "responses"].contains(&mode)
+    {
+        let path = format!("{}.model_info.mode", place.path);
+        let text =
+            format!("only chat is served: a model for `{}` can answer no call", quoted(mode));
+        reader.problems.push(Problem::warning(Place { path, ..place.clone() }, text));
+    }
+    Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
+}
+
+fn required_text(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+) -> Option<String> {
+    let Some(field) = section.take(key) else {
+        reader.error(&section.field, format!("expected a `{key}`, found none"));
+        return None;
+    };
+    // An unset variable is only a warning elsewhere; without a name nothing can be served.
+    let unset = std::mem::replace(&mut reader.unset, Severity::Error);
+    let text = reader.text(&field);
+    reader.unset = unset;
+    if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        reader.error(&field, "expected a name, found blank text");
+        return None;
+    }
+    text
+}
+
+/// Everything but the members of the entry itself.
+fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<ModelEntry> {
+    let model_place = section.take("model").map(|field| reader.place(&field));
+    let model = required_text(reader, &mut section, "model");
+    let provider = section.take("custom_llm_provider");
+    let provider =
+        provider.and_then(|field| reader.text(&field).map(|text| (text, reader.place(&field))));
+    let api_base = api_base(reader, &mut section);
+    let mut setting = |reader: &mut Reader<'_>, key| {
+        section.take(key).map(|field| reader.setting(&field)).unwrap_or_default()
+    };
+    let organization = setting(reader, "organization");
+    let mock_response = match setting(reader, "mock_response") {
+        Setting::Set(text) => Some(text),
+        Setting::Absent | Setting::Unset(_) => None,
+    };
+    let api_key = section.take("api_key").map(|field| reader.secret(&field)).unwrap_or_default();
+    let extra_headers = headers::take(reader, &mut section);
+    let mut number =
+        |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.number(&field));
+    let weights = Weights {
+        weight: number(reader, "weight"),
+        rpm: number(reader, "rpm"),
+        tpm: number(reader, "tpm"),
+    };
+    let mut duration =
+        |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.duration(&field));
+    let request_timeout = duration(reader, "request_timeout");
+    let timeout = duration(reader, "timeout").or(request_timeout);
+    let stream_timeout = duration(reader, "stream_timeout");
+    let first_content_timeout = duration(reader, "first_content_timeout");
+    let order = section.take("order").and_then(|field| reader.integer(&field)).unwrap_or_default();
+    let num_retries = section.take("num_retries").and_then(|field| reader.integer(&field));
+    section.not_yet(reader, "num_retries");
+    let mut switch =
+        |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.boolean(&field));
+    let (drop_params, stream_usage) =
+        (switch(reader, "drop_params"), switch(reader, "stream_usage"));
+    let additional_drop_params = left_out(reader, &mut section);
+    let Params { params, places: params_places, unset: params_unset } = params(reader, section);
+    Some(ModelEntry {
+        place: Place::whole_file(&reader.file),
+        model_name: String::new(),
+        model: (model?, model_place?),
+        provider,
+        api_base,
+        api_key,
+        organization,
+        extra_headers,
+        params,
+        params_places,
+        params_unset,
+        timeout,
+        stream_timeout,
+        first_content_timeout,
+        stream_usage,
+        num_retries,
+        weights,
+        order,
+        drop_params,
+        additional_drop_params,
+        mock_response,
+        model_info: Map::new(),
+    })
+}
+
+/// `base_url` wins over its synonym, as in LiteLLM.
+fn api_base(reader: &mut Reader<'_>, section: &mut Section<'_>) -> (Setting<String>, Place) {
+    let (api_base, base_url) = (section.take("api_base"), section.take("base_url"));
+    if api_base.is_some() && base_url.is_some() {
+        let place = section.place_of_key(reader, "api_base");
+        let text = "`base_url` is given as well and is used instead";
+        reader.problems.push(Problem::warning(place, text).remedy("remove one of them"));
+    }
+    match base_url.or(api_base) {
+        Some(field) => (reader.setting(&field), reader.place(&field)),
+        None => (Setting::Absent, reader.place(&section.field)),
+    }
+}
+
+/// `additional_drop_params`: names of parameters. LiteLLM's paths into them are refused.
+fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<String> {
+    let Some(field) = section.take("additional_drop_params") else { return Vec::new() };
+    let mut names = Vec::new();
+    for item in reader.list(&field) {
+        let Some(name) = reader.text(&item) else { continue };
+        if keys::OF_CALLS.contains(&name.as_str()) {
+            let text = format!("expected a parameter, found `{name}`, which every call has");
+            reader.error(&item, text);
+        } else if name.contains(['.', '[', '*']) {
+            let found = reader.found(&item);
+            reader.error(&item, format!("expected a parameter's name, found the path {found}"));
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[derive(Default)]
+struct Params {
+    params: Map<String, Value>,
+    places: Vec<(String, Place)>,
+    unset: Vec<Unset>,
+}
+
+/// Every key left over is a request parameter, as in LiteLLM; `extra_body` is laid over them.
+fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
+    let (mut all, mut missing) = (Params::default(), Vec::new());
+    let extra_body = section.take("extra_body");
+    for (key, field) in section.rest() {
+        if is_own(key) {
+            section.not_yet(reader, key);
+            continue;
+        }
+        if keys::OF_CLIENTS.contains(&key) {
+            let place = section.place_of_key(reader, key);
+            reader.problems.push(of_clients(place, key));
+            continue;
+        }
+        if !keys::REQUEST_PARAMS.contains(&key) {
+            let problem = section.unknown(reader, key, keys::all());
+            if let Some(near) = keys::of_destination(key) {
+                let problem = Problem { severity: Severity::Error, ..problem };
+                reader.problems.push(problem.remedy(format!("did you mean `{near}`?")));
+                continue;
+            }
+            let text = format!("{}; it is taken for a request parameter", problem.text);
+            reader.problems.push(Problem { text, ..problem });
+        }
+        if !field.node.is_null() {
+            all.places.push((key.to_owned(), section.place_of_key(reader, key)));
+            all.params.insert(key.to_owned(), json(reader, &field, &mut missing));
+        }
+    }
+    if let Some(section) = extra_body.and_then(|field| reader.section(&field)) {
+        for (key, value) in object(reader, &section.field, &mut missing) {
+            let place = section.place_of_key(reader, &key);
+            if is_own(&key) {
+                section.not_yet(reader, &key);
+            } else if keys::OF_CLIENTS.contains(&key.as_str()) || key == "model" {
+                reader.problems.push(of_clients(place, &key));
+            } else {
+                all.places.push((key.clone(), place));
+                all.params.insert(key, value);
+            }
+        }
+    }
+    let unset = missing.iter();
+    let unset = unset.map(|it| reader.note_unset(&it.field, &it.variable, Severity::Warning));
+    all.unset = unset.collect();
+    all
+}
+
+fn of_clients(place: Place, key: &str) -> Problem {
+    let text = format!("`{key}` is not used: each call says it for itself");
+    Problem::warning(place, text).remedy("remove it")
+}

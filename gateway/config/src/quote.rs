@@ -1,0 +1,67 @@
+//! Words of the operator in a message of ours: without keys, cut, and on one line. Every message
+//! that quotes a value, a key or a name of a config, of a settings object or of the command line
+//! takes this way.
+//!
+//! Not here: values of environment variables in what later rooms say of the config
+//! (`Config::hidden`).
+
+use super::expand::{Expanded, expand};
+use super::reader::{Field, Reader};
+use super::yaml::Kind;
+use callgate_secret::without_keys;
+use callgate_telemetry::{cut, one_line};
+
+/// The most characters that are quoted.
+const MOST: usize = 200;
+
+/// At most 200 characters of what an operator wrote. A key that stands in the wrong place is `***`.
+pub fn quoted(text: &str) -> String {
+    one_line(&cut(&without_keys(text), MOST)).into_owned()
+}
+
+impl Reader<'_> {
+    /// What stands in the config, for `expected …, found …`: the text as it is written, and of an
+    /// environment variable only the reference.
+    pub(super) fn found(&self, field: &Field<'_>) -> String {
+        let Kind::Scalar(scalar) = &field.node.kind else {
+            return field.node.describe().to_owned();
+        };
+        match expand(&scalar.text, self.env) {
+            Expanded::Text(_, None) | Expanded::Malformed(_) => {
+                format!("`{}`", quoted(&scalar.text))
+            }
+            Expanded::Text(_, Some(_)) | Expanded::Unset(_) => {
+                format!("the value of `{}`", quoted(&scalar.text))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn what_is_quoted_has_no_keys_no_end_and_no_second_line() {
+        for (text, shown) in [
+            ("sometimes", "sometimes"),
+            ("sk-live-4f9c2a", "***"),
+            ("Bearer sk-live-4f9c2a", "Bearer ***"),
+            ("libsk-live-4f9c2a.so", "***.so"),
+            ("src.callbacks.sk-live-4f9c2a", "src.callbacks.***"),
+            ("https://h/v1/9f3c1e77aa02bd4e", "https://h/v1/***"),
+            ("llama-3.3-70b-versatile", "llama-3.3-70b-versatile"),
+            (
+                "ollama_chat/qwen2.5-coder:32b-instruct-q4_K_M",
+                "ollama_chat/qwen2.5-coder:32b-instruct-q4_K_M",
+            ),
+            ("a\n\u{1b}[2Jb", "a\\n\\u{1b}[2Jb"),
+        ] {
+            assert_eq!(quoted(text), shown, "{text}");
+        }
+        assert_eq!(quoted(&"x".repeat(201)), format!("{}…(+1 bytes)", "x".repeat(200)));
+        // What is cut cannot hide a key's beginning.
+        let long = format!("{} sk-live-4f9c2a", "x".repeat(190));
+        assert!(!quoted(&long).contains("sk-"));
+    }
+}

@@ -1,0 +1,306 @@
+//! Typed reading of one config value: expected kind, expansion, and a problem with its place when
+//! either fails. Reading never stops at a problem: whoever asks gets nothing and goes on, so that
+//! one start reports them all. Used by the files of the sections; knows no key by name.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::environment::Environment;
+use super::expand::{Expanded, expand};
+use super::problem::{Place, Problem, Severity};
+use super::section::Section;
+use super::yaml::{Kind, Node, Scalar, Typed};
+use super::{Setting, UnknownKeys, Unset};
+use callgate_secret::{Secret, Secrets};
+
+/// Beyond it, adding to a clock could overflow.
+const LONGEST: f64 = 366.0 * 86_400.0;
+
+/// What every value is read with, and where problems gather.
+pub(super) struct Reader<'e> {
+    pub(super) file: Arc<Path>,
+    pub(super) env: &'e Environment,
+    pub(super) unknown: UnknownKeys,
+    /// What an unset variable is where no `Setting` can carry it to the calls that need it.
+    pub(super) unset: Severity,
+    pub(super) problems: Vec<Problem>,
+    /// Keys that protect and that the operator accepts to be left out.
+    pub(super) accepted: Vec<String>,
+    /// Values of variables that the config refers to: what later rooms say must not show them.
+    pub(super) hidden: Secrets,
+}
+
+/// A value that is there (null counts as absent), with its key path.
+#[derive(Clone, Debug)]
+pub(super) struct Field<'n> {
+    pub(super) node: &'n Node,
+    pub(super) path: String,
+}
+
+impl<'e> Reader<'e> {
+    pub(super) fn new(file: Arc<Path>, env: &'e Environment, unknown: UnknownKeys) -> Self {
+        let (problems, accepted, hidden) = (Vec::new(), Vec::new(), Secrets::default());
+        Self { file, env, unknown, unset: Severity::Error, problems, accepted, hidden }
+    }
+
+    pub(super) fn place(&self, field: &Field<'_>) -> Place {
+        field.node.mark.place(&self.file, &field.path)
+    }
+
+    pub(super) fn error(&mut self, field: &Field<'_>, text: impl Into<String>) {
+        self.problems.push(Problem::error(self.place(field), text));
+    }
+
+    pub(super) fn warning(&mut self, field: &Field<'_>, text: impl Into<String>) {
+        self.problems.push(Problem::warning(self.place(field), text));
+    }
+
+    pub(super) fn expected(&mut self, field: &Field<'_>, what: &str) {
+        let found = self.found(field);
+        self.error(field, format!("expected {what}, found {found}"));
+    }
+
+    pub(super) fn section<'n>(&mut self, field: &Field<'n>) -> Option<Section<'n>> {
+        if let Kind::Mapping(entries) = &field.node.kind {
+            return Some(Section::new(field.clone(), entries));
+        }
+        self.error(field, format!("expected a mapping, found {}", field.node.describe()));
+        None
+    }
+
+    pub(super) fn list<'n>(&mut self, field: &Field<'n>) -> Vec<Field<'n>> {
+        let Kind::Sequence(items) = &field.node.kind else {
+            self.error(field, format!("expected a list, found {}", field.node.describe()));
+            return Vec::new();
+        };
+        let path = |index| format!("{}[{index}]", field.path);
+        items.iter().enumerate().map(|(index, node)| Field { node, path: path(index) }).collect()
+    }
+
+    /// Text that must be there once asked for: an unset variable is a problem of its own.
+    pub(super) fn text(&mut self, field: &Field<'_>) -> Option<String> {
+        let scalar = self.text_scalar(field)?;
+        self.expanded(field, scalar).map(|(text, _)| text)
+    }
+
+    pub(super) fn texts(&mut self, field: &Field<'_>) -> Vec<String> {
+        self.list(field).iter().filter_map(|item| self.text(item)).collect()
+    }
+
+    /// Text whose absence is the business of the calls that need it. Blank is absent.
+    pub(super) fn setting(&mut self, field: &Field<'_>) -> Setting<String> {
+        let Some(scalar) = self.text_scalar(field) else { return Setting::Absent };
+        let variable = match self.expand(&scalar.text) {
+            Expanded::Text(text, None) if text.trim().is_empty() => return Setting::Absent,
+            Expanded::Text(text, Some(variable)) if text.trim().is_empty() => variable,
+            Expanded::Text(text, _) => return Setting::Set(text),
+            Expanded::Unset(variable) => variable,
+            Expanded::Malformed(_) => {
+                self.malformed(field);
+                return Setting::Absent;
+            }
+        };
+        Setting::Unset(self.note_unset(field, &variable, Severity::Warning))
+    }
+
+    pub(super) fn secret(&mut self, field: &Field<'_>) -> Setting<Secret> {
+        match self.setting(field) {
+            Setting::Set(text) => Setting::Set(Secret::new(&text)),
+            Setting::Unset(unset) => Setting::Unset(unset),
+            Setting::Absent => Setting::Absent,
+        }
+    }
+
+    pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        let text = self.scalar_text(field, "true or false")?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Some(true),
+            "false" | "no" | "off" => Some(false),
+            _ => {
+                self.expected(field, "true or false");
+                None
+            }
+        }
+    }
+
+    /// A number that is neither negative nor infinite.
+    pub(super) fn number(&mut self, field: &Field<'_>) -> Option<f64> {
+        let text = self.scalar_text(field, "a number")?;
+        let number = text.trim().parse().ok().filter(|it: &f64| it.is_finite() && *it >= 0.0);
+        if number.is_none() {
+            self.expected(field, "a number from 0");
+        }
+        number
+    }
+
+    pub(super) fn integer<T: std::str::FromStr>(&mut self, field: &Field<'_>) -> Option<T> {
+        let text = self.scalar_text(field, "a whole number")?;
+        let number = text.trim().parse().ok();
+        if number.is_none() {
+            self.expected(field, "a whole number in range");
+        }
+        number
+    }
+
+    /// A duration above zero: seconds as a number, or text such as `500ms`, `2s`, `1m`, `1h`.
+    pub(super) fn duration(&mut self, field: &Field<'_>) -> Option<Duration> {
+        let duration = self.duration_or_zero(field)?;
+        if duration.is_zero() {
+            self.error(field, "expected a duration above 0, found 0");
+            return None;
+        }
+        Some(duration)
+    }
+
+    pub(super) fn duration_or_zero(&mut self, field: &Field<'_>) -> Option<Duration> {
+        const WHAT: &str = "seconds as a number, or a duration such as `500ms`, `2s`, `1m`";
+        let text = self.scalar_text(field, WHAT)?;
+        let duration = parse_duration(text.trim());
+        if duration.is_none() {
+            self.expected(field, WHAT);
+        }
+        duration
+    }
+
+    /// Any scalar as the text it is written with.
+    pub(super) fn any_text(&mut self, field: &Field<'_>) -> Option<String> {
+        self.scalar_text(field, "text")
+    }
+
+    fn scalar_text(&mut self, field: &Field<'_>, what: &str) -> Option<String> {
+        let Kind::Scalar(scalar) = &field.node.kind else {
+            self.expected(field, what);
+            return None;
+        };
+        self.expanded(field, scalar).map(|(text, _)| text)
+    }
+
+    fn text_scalar<'n>(&mut self, field: &Field<'n>) -> Option<&'n Scalar> {
+        let Kind::Scalar(scalar) = &field.node.kind else {
+            self.error(field, format!("expected text, found {}", field.node.describe()));
+            return None;
+        };
+        match scalar.typed() {
+            Typed::Text(_) => Some(scalar),
+            Typed::Number(_) => {
+                self.warning(field, "expected text, found a number; its digits are used as text");
+                Some(scalar)
+            }
+            Typed::Bool(_) | Typed::Null => {
+                let text = format!("expected text, found {}", field.node.describe());
+                let problem = Problem::error(self.place(field), text).remedy("put it in quotes");
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// The text and the variable it came from; `None` after the problem has been noted.
+    pub(super) fn expanded(
+        &mut self,
+        field: &Field<'_>,
+        scalar: &Scalar,
+    ) -> Option<(String, Option<String>)> {
+        match self.expand(&scalar.text) {
+            Expanded::Text(text, variable) => Some((text, variable)),
+            Expanded::Malformed(_) => {
+                self.malformed(field);
+                None
+            }
+            Expanded::Unset(variable) => {
+                self.note_unset(field, &variable, self.unset);
+                None
+            }
+        }
+    }
+
+    /// The text with its variables, whose values are noted as not to be shown.
+    pub(super) fn expand(&mut self, text: &str) -> Expanded {
+        let expanded = expand(text, self.env);
+        if let Expanded::Text(text, Some(variable)) = &expanded {
+            self.hidden.add_variable(text);
+            self.hidden.add_variable(self.env.var(variable).unwrap_or_default());
+        }
+        expanded
+    }
+
+    pub(super) fn malformed(&mut self, field: &Field<'_>) {
+        let text = "expected a variable's name, as in `${NAME}` or `os.environ/NAME`, \
+                    found something else";
+        let problem =
+            Problem::error(self.place(field), text).remedy("for a literal `${` write `$${`");
+        self.problems.push(problem);
+    }
+
+    pub(super) fn note_unset(
+        &mut self,
+        field: &Field<'_>,
+        variable: &str,
+        severity: Severity,
+    ) -> Unset {
+        let state = match self.env.var(variable) {
+            None => "is not set",
+            Some(_) => "is blank",
+        };
+        let text = format!("the environment variable `{variable}` {state}");
+        let remedy = match severity {
+            Severity::Error => format!("set `{variable}` in the environment or in `.env`"),
+            Severity::Warning => {
+                format!("calls that need it will fail until `{variable}` is set")
+            }
+        };
+        let place = self.place(field);
+        self.problems.push(Problem { severity, place, text, remedy: Some(remedy) });
+        Unset { variable: Arc::from(variable), path: Arc::from(field.path.as_str()) }
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E'));
+    let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
+    let seconds = match unit.trim() {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    let duration = number.trim().parse::<f64>().ok()? * seconds;
+    if (0.0..=LONGEST).contains(&duration) {
+        Duration::try_from_secs_f64(duration).ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::parse_duration;
+
+    #[test]
+    fn durations_are_seconds_or_carry_a_unit() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (text, expected) in [
+            ("30", ms(30_000)),
+            ("0.5", ms(500)),
+            ("1e2", ms(100_000)),
+            ("500ms", ms(500)),
+            ("2s", ms(2000)),
+            ("1.5 m", ms(90_000)),
+            ("5min", ms(300_000)),
+            ("1 min", ms(60_000)),
+            ("1d", ms(86_400_000)),
+            ("1h", ms(3_600_000)),
+            ("0", ms(0)),
+        ] {
+            assert_eq!(parse_duration(text), expected, "{text}");
+        }
+        for bad in ["", "s", "abc", "-1", "nan", "inf", "1w", "1e300", "1 2", "5 sec"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+}

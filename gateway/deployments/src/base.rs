@@ -1,0 +1,129 @@
+//! Base URLs: which are usable, which are rewritten, and what a host says about the provider.
+
+use http::Uri;
+
+use callgate_config::quoted;
+
+/// Why a base cannot be used, in words for the operator. Never shows the URL: it may hold a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BaseError {
+    #[error("expected a URL such as `https://host/v1`, found something else")]
+    NotUrl,
+    #[error("expected a URL that begins with `http://` or `https://`, found {0}")]
+    Scheme(String),
+    #[error("expected a URL without a user name or password; use `api_key` or `extra_headers`")]
+    Credentials,
+    #[error("expected a URL without `?` or `#`: paths are appended to it")]
+    Query,
+}
+
+/// A usable base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    /// Without trailing slashes.
+    pub(super) url: String,
+    /// Lower case, without the port.
+    pub(super) host: String,
+    /// Whether Groq's path was put right.
+    pub(super) groq_path_added: bool,
+}
+
+const GROQ_HOST: &str = "api.groq.com";
+
+pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
+    let text = text.trim();
+    if text.contains(['?', '#']) {
+        return Err(BaseError::Query);
+    }
+    let uri: Uri = text.parse().map_err(|_| BaseError::NotUrl)?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(other) => return Err(BaseError::Scheme(format!("`{}://`", quoted(other)))),
+        None => return Err(BaseError::Scheme("neither".to_owned())),
+    }
+    let authority = uri.authority().ok_or(BaseError::NotUrl)?;
+    if authority.as_str().contains('@') {
+        return Err(BaseError::Credentials);
+    }
+    let host = authority.host().to_ascii_lowercase();
+    let port = authority.as_str().get(host.len()..).unwrap_or_default();
+    if host.is_empty() || (!port.is_empty() && authority.port_u16().is_none()) {
+        return Err(BaseError::NotUrl);
+    }
+    let mut url = text.trim_end_matches('/').to_owned();
+    let path = uri.path().trim_end_matches('/');
+    let groq_path_added = host == GROQ_HOST && matches!(path, "" | "/v1");
+    if groq_path_added {
+        url.truncate(url.len() - path.len());
+        url.push_str("/openai/v1");
+    }
+    Ok(Base { url, host, groq_path_added })
+}
+
+/// The provider a well-known host belongs to. `*.ngrok*` is how the field tunnels OpenAI's API.
+pub(super) fn provider_of_host(host: &str) -> Option<&'static str> {
+    let is_or_under = |domain: &str| {
+        host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    if is_or_under(GROQ_HOST) {
+        return Some("groq");
+    }
+    let tunnelled = host.split('.').skip(1).any(|label| label.starts_with("ngrok"));
+    (is_or_under("openai.com") || tunnelled).then_some("openai")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BaseError, parse, provider_of_host};
+
+    #[test]
+    fn usable_bases_lose_their_trailing_slash() {
+        for (text, expected) in [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+            (" http://localhost:11434/ ", "http://localhost:11434"),
+            ("http://[::1]:8000/v1//", "http://[::1]:8000/v1"),
+            ("https://api.groq.com/v1", "https://api.groq.com/openai/v1"),
+            ("https://api.groq.com/v1/", "https://api.groq.com/openai/v1"),
+            ("https://API.groq.com", "https://API.groq.com/openai/v1"),
+            ("https://api.groq.com/openai/v1", "https://api.groq.com/openai/v1"),
+            ("https://my.host/v1", "https://my.host/v1"),
+        ] {
+            assert_eq!(parse(text).unwrap().url, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bases_that_can_never_work_are_refused() {
+        for (text, expected) in [
+            ("localhost", BaseError::Scheme("neither".into())),
+            ("localhost:11434", BaseError::Scheme("neither".into())),
+            ("ftp://host/v1", BaseError::Scheme("`ftp://`".into())),
+            ("http://", BaseError::NotUrl),
+            ("http:///v1", BaseError::NotUrl),
+            ("not a url", BaseError::NotUrl),
+            ("http://host:99999/", BaseError::NotUrl),
+            ("https://user:sk-1@host/v1", BaseError::Credentials),
+            ("https://host/v1?key=sk-1", BaseError::Query),
+            ("https://host/v1#x", BaseError::Query),
+        ] {
+            assert_eq!(parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_tell_their_provider() {
+        for (host, expected) in [
+            ("api.groq.com", Some("groq")),
+            ("api.openai.com", Some("openai")),
+            ("openai.com", Some("openai")),
+            ("abc.ngrok-free.dev", Some("openai")),
+            ("abc.eu.ngrok.io", Some("openai")),
+            ("notopenai.com", None),
+            ("api.groq.com.evil.org", None),
+            ("ngrok-notes.org", None),
+            ("localhost", None),
+        ] {
+            assert_eq!(provider_of_host(host), expected, "{host}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! `model_list` → deployments and the indexes to find them by. Every entry is judged, also after
+//! one has failed, so that one start reports all that can never work.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::HeaderValue;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::base::{self, Base};
+use super::infer::infer;
+use super::{Deployment, Deployments, Setting, index, weight};
+use callgate_config::problem::settle;
+use callgate_config::{Config, Environment, ModelEntry, Place, Problem, Problems, Unset, quoted};
+use callgate_providers::Provider;
+use callgate_secret::Secret;
+use callgate_telemetry::counted::counted_as;
+
+/// LiteLLM's, when nothing in the config says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
+/// For servers whose client libraries insist on a key that nobody checks.
+const DUMMY_KEY: &str = "fake-api-key";
+
+pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>), Problems> {
+    let mut builder = Builder { config, problems: Vec::new(), ids: HashSet::new() };
+    let mut built = Vec::new();
+    let mut groq_paths = Vec::new();
+    for entry in &config.models {
+        if let Some(deployment) = builder.deployment(entry, &mut groq_paths) {
+            built.push((entry, deployment));
+        }
+    }
+    if config.models.is_empty() {
+        let text = "found no entry in `model_list`, so clients have no model to ask for";
+        let place = Place::whole_file(&config.file);
+        builder.problems.push(Problem::warning(place, text).remedy("list what is to be served"));
+    }
+    builder.problems.extend(groq_notice(groq_paths));
+    weight::assign(&mut built, &mut builder.problems);
+    let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
+    let stand_ins = builder.stand_ins();
+    let aliases = &config.router.aliases;
+    let deployments = index::build(built.collect(), stand_ins, aliases, &mut builder.problems);
+    Ok((deployments, settle(builder.problems)?))
+}
+
+/// Said once, however many entries it is true of.
+fn groq_notice(mut places: Vec<Place>) -> Option<Problem> {
+    let others = places.len().checked_sub(1)?;
+    let place = places.swap_remove(0);
+    let mut text = "Groq answers at `/openai/v1`: that path is used".to_owned();
+    if others > 0 {
+        text.push_str(&format!(" (and in {})", counted_as(others, "more entry", "more entries")));
+    }
+    Some(Problem::warning(place, text).remedy("write `https://api.groq.com/openai/v1`"))
+}
+
+struct Builder<'c> {
+    config: &'c Config,
+    problems: Vec<Problem>,
+    ids: HashSet<String>,
+}
+
+impl Builder<'_> {
+    fn deployment(
+        &mut self,
+        entry: &ModelEntry,
+        groq_paths: &mut Vec<Place>,
+    ) -> Option<Deployment> {
+        let base = self.base(entry);
+        let has_base = !matches!(entry.api_base.0, Setting::Absent);
+        let (model, model_place) = &entry.model;
+        let custom = entry.provider.as_ref();
+        let host = base.as_ref().map(|base| base.host.as_str());
+        let inferred = infer(model, custom.map(|(name, _)| name.as_str()), has_base, host);
+        let inferred = inferred.map_err(|error| {
+            let place = custom.map_or(model_place, |(_, place)| place).clone();
+            let remedy = error.remedy();
+            self.problems.push(Problem::error(place, error.to_string()).remedy(remedy));
+        });
+        self.check_wildcards(entry);
+        let inferred = inferred.ok()?;
+        if base.as_ref().is_some_and(|base| base.groq_path_added) {
+            groq_paths.push(entry.api_base.1.clone());
+        }
+        let provider = inferred.provider;
+        let api_base = match (&entry.api_base.0, base) {
+            (Setting::Set(_), None) => return None,
+            (_, Some(base)) => Setting::Set(base.url),
+            (Setting::Unset(unset), None) => Setting::Unset(unset.clone()),
+            (Setting::Absent, None) => self.default_base(provider, &entry.api_base.1)?,
+        };
+        let api_key = match &entry.api_key {
+            Setting::Absent => self.default_key(provider, entry),
+            given => given.clone(),
+        };
+        self.check_key(&api_key, &entry.place);
+        self.check_params(provider, entry);
+        let id = self.id(entry, &api_base);
+        let timeouts = self.timeouts(entry);
+        let (litellm, router) = (&self.config.litellm, &self.config.router);
+        let retries = entry.num_retries.or(router.num_retries).or(litellm.num_retries);
+        Some(Deployment {
+            id,
+            model_name: Arc::from(entry.model_name.as_str()),
+            provider,
+            label: Arc::from(provider.label),
+            upstream_model: inferred.upstream_model.to_owned(),
+            api_base,
+            api_key,
+            organization: entry.organization.clone(),
+            extra_headers: entry.extra_headers.clone(),
+            params: entry.params.clone(),
+            params_unset: entry.params_unset.clone(),
+            timeout: timeouts.0,
+            stream_timeout: timeouts.1,
+            first_content_timeout: entry
+                .first_content_timeout
+                .or(self.config.gateway.first_content_timeout),
+            stream_usage: entry.stream_usage.unwrap_or(true),
+            num_retries: retries.unwrap_or_default(),
+            weight: 1.0,
+            order: entry.order,
+            drop_params: entry.drop_params.unwrap_or(litellm.drop_params),
+            leave_out: entry.additional_drop_params.clone(),
+            mock_response: entry.mock_response.clone(),
+            model_info: Value::Object(entry.model_info.clone()),
+            answer_headers: OnceLock::new(),
+            request_lines: OnceLock::new(),
+        })
+    }
+
+    /// The entry's own base; `None` when it has none or an unusable one, which is then reported.
+    fn base(&mut self, entry: &ModelEntry) -> Option<Base> {
+        let text = entry.api_base.0.set()?;
+        let base = base::parse(text);
+        base.map_err(|error| {
+            self.problems.push(Problem::error(entry.api_base.1.clone(), error.to_string()));
+        })
+        .ok()
+    }
+
+    /// What the provider has no counterpart for is left out of every call.
+    fn check_params(&mut self, provider: &Provider, entry: &ModelEntry) {
+        for name in provider.dialect.unfit(&entry.params) {
+            // Of a name given twice the last place is the one that counts.
+            let place = entry.params_places.iter().rev().find(|(of, _)| of == name);
+            let place = place.map_or(&entry.place, |(_, place)| place).clone();
+            let text = format!(
+                "`{}` is not sent: the provider `{}` has no such parameter, or not with this value",
+                quoted(name),
+                provider.name
+            );
+            self.problems.push(Problem::warning(place, text).remedy("remove it"));
+        }
+    }
+
+    fn check_wildcards(&mut self, entry: &ModelEntry) {
+        let stars = |name: &str| name.matches('*').count();
+        let (model, place) = &entry.model;
+        if stars(&entry.model_name) > 1 || stars(model) > 1 {
+            let text = "expected at most one `*` in a model's name, found more";
+            self.problems.push(Problem::error(entry.place.clone(), text));
+        } else if stars(model) > stars(&entry.model_name) {
+            let text = "found a `*`, but `model_name` has none that could fill it";
+            self.problems.push(Problem::error(place.clone(), text));
+        }
+    }
+
+    fn default_base(&mut self, provider: &Provider, place: &Place) -> Option<Setting<String>> {
+        match provider_base(provider, &self.config.environment) {
+            Some(Ok(base)) => Some(Setting::Set(base.url)),
+            Some(Err((variable, error))) => {
+                let text = format!("in the environment variable `{variable}`: {error}");
+                self.problems.push(Problem::error(place.clone(), text));
+                None
+            }
+            None => {
+                let text = format!("expected an `api_base` for `{}`, found none", provider.name);
+                self.problems.push(Problem::error(place.clone(), text));
+                None
+            }
+        }
+    }
+
+    fn default_key(&mut self, provider: &Provider, entry: &ModelEntry) -> Setting<Secret> {
+        let path = format!("{}.litellm_params.api_key", entry.place.path);
+        let key = provider_key(provider, &self.config.environment, &path);
+        if let Setting::Unset(unset) = &key
+            && entry.mock_response.is_none()
+        {
+            let place = Place { path, ..entry.place.clone() };
+            let variable = &unset.variable;
+            let text = format!("no key is given and `{variable}` is not set or blank");
+            let remedy = format!("calls that need it will fail until `{variable}` is set");
+            self.problems.push(Problem::warning(place, text).remedy(remedy));
+        }
+        key
+    }
+
+    fn check_key(&mut self, key: &Setting<Secret>, place: &Place) {
+        let sendable = |key: &Secret| HeaderValue::from_str(key.expose()).is_ok();
+        if key.set().is_some_and(|key| !sendable(key)) {
+            let path = format!("{}.litellm_params.api_key", place.path);
+            let text = "expected a key that an HTTP header can carry, found control characters";
+            self.problems.push(Problem::error(Place { path, ..place.clone() }, text));
+        }
+    }
+
+    /// Timeouts of a JSON reply and of a stream.
+    fn timeouts(&self, entry: &ModelEntry) -> (Duration, Duration) {
+        let (litellm, router) = (&self.config.litellm, &self.config.router);
+        let general = litellm.request_timeout.or(router.timeout).unwrap_or(DEFAULT_TIMEOUT);
+        let timeout = entry.timeout.unwrap_or(general);
+        let stream = entry.stream_timeout.or(router.stream_timeout).unwrap_or(timeout);
+        (timeout, stream)
+    }
+
+    /// Equal entries are told apart by their turn. The key is left out: rotating it must not
+    /// change the id, and an id must say nothing about a key.
+    fn id(&mut self, entry: &ModelEntry, api_base: &Setting<String>) -> String {
+        let given = match entry.model_info.get("id") {
+            Some(Value::String(id)) => Some(id.clone()),
+            Some(Value::Number(id)) => Some(id.to_string()),
+            _ => None,
+        };
+        if let Some(id) = given {
+            if !self.ids.insert(id.clone()) {
+                let text = format!("the id `{}` is already taken by another entry", quoted(&id));
+                let mut place = entry.place.clone();
+                place.path.push_str(".model_info.id");
+                self.problems.push(Problem::error(place, text));
+            }
+            return id;
+        }
+        let params = Value::Object(entry.params.clone());
+        let identity =
+            format!("{}\n{}\n{:?}\n{params}", entry.model_name, entry.model.0, api_base.set());
+        let mut turn = 0;
+        loop {
+            let digest = Sha256::digest(format!("{identity}\n{turn}").as_bytes());
+            let id = digest.iter().fold(String::new(), |mut hex, byte| {
+                // Writing to a `String` cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+            if self.ids.insert(id.clone()) {
+                return id;
+            }
+            turn += 1;
+        }
+    }
+
+    /// One deployment per provider that has a base of its own, for callbacks that route to a
+    /// provider the config has no deployment of.
+    fn stand_ins(&self) -> Vec<Deployment> {
+        let providers = callgate_providers::prefixes().filter_map(callgate_providers::by_prefix);
+        providers.filter_map(|provider| self.stand_in(provider)).collect()
+    }
+
+    fn stand_in(&self, provider: &'static Provider) -> Option<Deployment> {
+        let env = &self.config.environment;
+        let base = provider_base(provider, env)?.ok()?;
+        let (litellm, router) = (&self.config.litellm, &self.config.router);
+        let timeout = litellm.request_timeout.or(router.timeout).unwrap_or(DEFAULT_TIMEOUT);
+        Some(Deployment {
+            id: format!("provider-{}", provider.label),
+            model_name: Arc::from(provider.label),
+            provider,
+            label: Arc::from(provider.label),
+            upstream_model: String::new(),
+            api_base: Setting::Set(base.url),
+            api_key: provider_key(provider, env, &format!("the provider `{}`", provider.label)),
+            organization: Setting::Absent,
+            extra_headers: Vec::new(),
+            params: Map::new(),
+            params_unset: Vec::new(),
+            timeout,
+            stream_timeout: router.stream_timeout.unwrap_or(timeout),
+            first_content_timeout: self.config.gateway.first_content_timeout,
+            stream_usage: true,
+            num_retries: router.num_retries.or(litellm.num_retries).unwrap_or_default(),
+            weight: 1.0,
+            order: 0,
+            drop_params: litellm.drop_params,
+            leave_out: Vec::new(),
+            mock_response: None,
+            model_info: Value::Object(Map::new()),
+            answer_headers: OnceLock::new(),
+            request_lines: OnceLock::new(),
+        })
+    }
+}
+
+/// From the provider's variables, else its default; the error names the variable.
+fn provider_base(
+    provider: &Provider,
+    env: &Environment,
+) -> Option<Result<Base, (&'static str, base::BaseError)>> {
+    for variable in provider.base_env {
+        if let Some(text) = env.filled_var(variable) {
+            return Some(base::parse(text).map_err(|error| (*variable, error)));
+        }
+    }
+    let default = provider.default_base?;
+    Some(base::parse(default).map_err(|error| (provider.name, error)))
+}
+
+/// Ollama wants no key. A compatible server of unknown kind has no variables of its own and is
+/// never sent another provider's key.
+fn provider_key(provider: &Provider, env: &Environment, path: &str) -> Setting<Secret> {
+    let mut variables = provider.key_env.iter();
+    if let Some(key) = variables.find_map(|variable| env.filled_var(variable)) {
+        return Setting::Set(Secret::new(key.trim()));
+    }
+    if provider.dummy_key {
+        return Setting::Set(Secret::new(DUMMY_KEY));
+    }
+    match provider.key_env.first() {
+        Some(variable) if provider.label != "ollama" => {
+            Setting::Unset(Unset { variable: Arc::from(*variable), path: Arc::from(path) })
+        }
+        _ => Setting::Absent,
+    }
+}

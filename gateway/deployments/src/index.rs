@@ -1,0 +1,104 @@
+//! The indexes over the deployments of a config: by name, by wildcard, by raw model, by provider,
+//! and the public list. Aliases are resolved here, once, so that a call never follows one.
+
+use std::sync::Arc;
+
+use super::wildcard::Wildcard;
+use super::{ByName, Deployment, Deployments, Members};
+use callgate_config::{Alias, ModelEntry, Problem, closest, quoted};
+
+/// An entry of `model_list` and what it became.
+pub(super) type Built<'c> = (&'c ModelEntry, Arc<Deployment>);
+
+/// `stand_ins` serve providers of which the config has no deployment.
+pub(super) fn build(
+    built: Vec<Built<'_>>,
+    stand_ins: Vec<Deployment>,
+    aliases: &[Alias],
+    problems: &mut Vec<Problem>,
+) -> Deployments {
+    let mut named: ByName<Members> = ByName::default();
+    let mut wildcards: Vec<(Wildcard, Members)> = Vec::new();
+    let mut raw: ByName<Members> = ByName::default();
+    for (entry, deployment) in &built {
+        let members = match Wildcard::new(&entry.model_name) {
+            None => named.entry(entry.model_name.as_str().into()).or_default(),
+            Some(wildcard) => match wildcards.iter().position(|(known, _)| *known == wildcard) {
+                Some(known) => &mut wildcards[known].1,
+                None => &mut wildcards.push_mut((wildcard, Members::default())).1,
+            },
+        };
+        members.deployments.push(Arc::clone(deployment));
+        // A pattern is nothing a client could ask for by its raw name.
+        if !entry.model.0.contains('*') {
+            let members = raw.entry(entry.model.0.as_str().into()).or_default();
+            members.deployments.push(Arc::clone(deployment));
+        }
+    }
+    let groups = named.values_mut().chain(raw.values_mut());
+    for members in groups.chain(wildcards.iter_mut().map(|(_, members)| members)) {
+        members.deployments.sort_by_key(|deployment| deployment.order);
+    }
+    wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
+    let mut deployments = Deployments {
+        by_provider: by_provider(&built, stand_ins),
+        listed: Vec::new(),
+        all: built.into_iter().map(|(_, deployment)| deployment).collect(),
+        named,
+        wildcards,
+        raw,
+    };
+    let resolved = resolve_aliases(&deployments, aliases, problems);
+    deployments.listed = listed(&deployments, &resolved);
+    let resolved =
+        resolved.into_iter().map(|(alias, members)| (alias.alias.as_str().into(), members));
+    deployments.named.extend(resolved);
+    deployments
+}
+
+/// An alias stands for a model name, never for another alias.
+fn resolve_aliases<'a>(
+    deployments: &Deployments,
+    aliases: &'a [Alias],
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'a Alias, Members)> {
+    let mut resolved = Vec::new();
+    for alias in aliases {
+        if let Some(group) = deployments.resolve(&alias.target) {
+            let captured = group.captured.map(Into::into);
+            resolved.push((alias, Members { deployments: group.deployments.to_vec(), captured }));
+            continue;
+        }
+        let text =
+            format!("no model is called `{}`; this alias is not used", quoted(&alias.target));
+        let problem = Problem::warning(alias.place.clone(), text);
+        let names = deployments.named.keys().map(|name| &**name);
+        problems.push(match closest(&alias.target, names) {
+            Some(near) => problem.remedy(format!("did you mean `{near}`?")),
+            None => problem,
+        });
+    }
+    resolved
+}
+
+fn listed(deployments: &Deployments, aliases: &[(&Alias, Members)]) -> Vec<Arc<str>> {
+    let aliases = aliases.iter().filter(|(alias, _)| !alias.hidden);
+    let aliases = aliases.map(|(alias, _)| Arc::from(alias.alias.as_str()));
+    let names = deployments.all.iter().map(|deployment| Arc::clone(&deployment.model_name));
+    let mut seen = std::collections::HashSet::new();
+    aliases
+        .chain(names.filter(|name| !name.contains('*')))
+        .filter(|name| seen.insert(Arc::clone(name)))
+        .collect()
+}
+
+fn by_provider(built: &[Built<'_>], stand_ins: Vec<Deployment>) -> ByName<Arc<Deployment>> {
+    let configured = || built.iter().map(|(_, deployment)| deployment);
+    let whole = configured().filter(|deployment| deployment.first_unset().is_none());
+    let mut found: ByName<Arc<Deployment>> = ByName::default();
+    for deployment in whole.chain(configured()).cloned().chain(stand_ins.into_iter().map(Arc::new))
+    {
+        found.entry((&*deployment.label).into()).or_insert(deployment);
+    }
+    found
+}

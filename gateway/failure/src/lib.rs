@@ -1,0 +1,173 @@
+//! Why a call failed, as OpenAI's error object with a status.
+//!
+//! Every room makes its failures through the constructors here. Most choose status and code where
+//! they find the failure; `type` follows from the status. `server::error` turns one into HTTP.
+
+#![forbid(unsafe_code)]
+
+use plugin_api::FailureKind;
+use std::{
+    borrow::Cow,
+    ops::{Deref, DerefMut},
+    sync::{Arc, LazyLock},
+};
+
+/// A failed call. Boxed, because every step of a call returns one and hardly any call fails.
+#[derive(Debug, Clone)]
+pub struct Failure(Box<Details>);
+
+/// What is known of a failure.
+#[derive(Debug, Clone)]
+pub struct Details {
+    pub kind: FailureKind,
+    /// 400 to 599.
+    pub status: u16,
+    pub error_type: Cow<'static, str>,
+    pub code: Option<Cow<'static, str>>,
+    pub param: Option<String>,
+    /// For the client; never holds a secret or an internal cause.
+    pub message: String,
+    /// For the log; never a prompt, a reply or a key.
+    pub cause: Option<String>,
+    /// `Retry-After` as it will be sent.
+    pub retry_after: Option<String>,
+    pub headers: Vec<(String, String)>,
+    /// The upstream's id of the request, for its support.
+    pub upstream_request_id: Option<String>,
+    /// The callback that refused or broke.
+    pub callback: Option<Arc<str>>,
+}
+
+impl Deref for Failure {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
+        Self(Box::new(Details {
+            kind,
+            status,
+            error_type: Cow::Borrowed(type_of(status)),
+            code: None,
+            param: None,
+            message: message.into(),
+            cause: None,
+            retry_after: None,
+            headers: Vec::new(),
+            upstream_request_id: None,
+            callback: None,
+        }))
+    }
+
+    /// The client's mistake: 400.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::INVALID, 400, message)
+    }
+
+    /// Ours: 500. `cause` goes to the log only.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call").cause(cause)
+    }
+
+    /// An upstream's own words, whole as they came; `server::disclosure` masks and bounds them.
+    pub fn of_upstream(status: u16, said: UpstreamError) -> Self {
+        let mut failure = Self::new(FailureKind::UPSTREAM_STATUS, status, said.message);
+        if let Some(error_type) = said.error_type {
+            failure.error_type = error_type.into();
+        } else if status == 429 {
+            failure.error_type = "throttling_error".into();
+        }
+        failure.code = said.code.map(Into::into);
+        failure.param = said.param;
+        failure
+    }
+
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    pub fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
+        self.error_type = error_type.into();
+        self
+    }
+
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The error object's `code`: the given one, else the status, as a string either way.
+    pub fn code_text(&self) -> &str {
+        static STATUSES: LazyLock<Vec<String>> =
+            LazyLock::new(|| (400..600_u16).map(|status| status.to_string()).collect());
+        self.code.as_deref().unwrap_or_else(|| {
+            let known = STATUSES.get(usize::from(self.status.saturating_sub(400)));
+            known.map_or("500", String::as_str)
+        })
+    }
+
+    /// OpenAI's error object.
+    pub fn to_json(&self) -> Vec<u8> {
+        #[derive(serde::Serialize)]
+        struct Object<'a> {
+            error: Error<'a>,
+        }
+        #[derive(serde::Serialize)]
+        struct Error<'a> {
+            message: &'a str,
+            r#type: &'a str,
+            param: Option<&'a str>,
+            code: &'a str,
+        }
+        let error = Error {
+            message: &self.message,
+            r#type: &self.error_type,
+            param: self.param.as_deref(),
+            code: self.code_text(),
+        };
+        // Strings only: cannot fail.
+        serde_json::to_vec(&Object { error }).unwrap_or_default()
+    }
+}
+
+impl From<callgate_json::Ambiguity> for Failure {
+    fn from(ambiguity: callgate_json::Ambiguity) -> Self {
+        Self::invalid(format!("{ambiguity}.")).param(ambiguity.path)
+    }
+}
+
+/// What an upstream says of its error.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpstreamError {
+    pub message: String,
+    pub error_type: Option<String>,
+    pub code: Option<String>,
+    pub param: Option<String>,
+}
+
+/// The error object's `type` for a status, as LiteLLM gives it.
+pub fn type_of(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        500..=599 => "internal_server_error",
+        _ => "invalid_request_error",
+    }
+}

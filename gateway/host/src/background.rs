@@ -1,0 +1,360 @@
+//! A callback's thread for what it does beside the calls: its tasks, sleeps and requests. It is
+//! started by the first of them, so a callback that has none has no such thread. Each entry of the
+//! config has one of its own: a task that blocks holds up the entry's own work and no other's.
+//!
+//! Workers are runtimes of one thread each; a task on one of those would hold up its calls.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use plugin_api::abi::serve::{BoxFuture, Job};
+use plugin_api::{HostError, HostErrorKind};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::http::HttpClient;
+use callgate_upstream::Tls;
+
+/// What tasks have to come to their end in, once they are told to.
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
+
+/// Jobs at once; the rest of the blocking threads resolve names.
+const JOBS: usize = 4;
+const BLOCKING_THREADS: usize = JOBS + 4;
+
+/// What the system shows of a thread's name.
+const THREAD_NAME: usize = 15;
+
+/// See the module.
+pub(super) struct Background {
+    /// The entry's name.
+    name: Box<str>,
+    /// Its connections are served by the thread too, so no two share them.
+    http: Arc<HttpClient>,
+    handle: OnceLock<Result<Handle, String>>,
+    runtime: Mutex<Option<Runtime>>,
+    /// Nothing new is taken.
+    ended: AtomicBool,
+    /// Nothing was ever taken: a config is being checked.
+    idle: bool,
+    jobs: Arc<Semaphore>,
+    live: Arc<Live>,
+}
+
+/// How many tasks and jobs are not done.
+#[derive(Default)]
+struct Live {
+    count: AtomicUsize,
+    waited_for: AtomicBool,
+    none: Condvar,
+    lock: Mutex<()>,
+}
+
+/// One of them.
+struct LiveOne(Arc<Live>);
+
+impl LiveOne {
+    fn new(live: &Arc<Live>) -> Self {
+        live.count.fetch_add(1, SeqCst);
+        Self(Arc::clone(live))
+    }
+}
+
+impl Drop for LiveOne {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, SeqCst) == 1 && self.0.waited_for.load(SeqCst) {
+            drop(self.0.lock.lock());
+            self.0.none.notify_all();
+        }
+    }
+}
+
+/// A place among the tasks, jobs or requests of one callback.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    pub(super) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let another = |count: usize| (count < limit).then_some(count + 1);
+        taken.fetch_update(SeqCst, SeqCst, another).ok().map(|_| Self(Arc::clone(taken)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Background {
+    /// `idle`: takes everything and does nothing of it, for a check of the config.
+    pub(super) fn new(name: &str, idle: bool, tls: &Arc<Tls>) -> Self {
+        Self {
+            name: name.into(),
+            http: Arc::new(HttpClient::new(Arc::clone(tls))),
+            handle: OnceLock::new(),
+            runtime: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            idle,
+            jobs: Arc::new(Semaphore::new(JOBS)),
+            live: Arc::default(),
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The client for its requests.
+    pub(super) fn http(&self) -> &Arc<HttpClient> {
+        &self.http
+    }
+
+    /// Where futures run; started when it has not been.
+    pub(super) fn handle(&self) -> Result<&Handle, HostError> {
+        let ending = |text: &str| HostError::new(HostErrorKind::ENDING, text);
+        if self.idle {
+            return Err(ending("the config is only being checked"));
+        }
+        if self.ended.load(SeqCst) {
+            return Err(ending("the gateway is ending"));
+        }
+        let started = self.handle.get_or_init(|| self.start().map_err(|error| error.to_string()));
+        started
+            .as_ref()
+            .map_err(|error| ending(&format!("the gateway cannot start a thread for it: {error}")))
+    }
+
+    fn start(&self) -> io::Result<Handle> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name(thread_name(&self.name))
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
+        Ok(handle)
+    }
+
+    /// Whether it takes everything and does nothing of it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// Runs a callback's future until it is done or `cut` says so.
+    pub(super) fn spawn(
+        &self,
+        work: BoxFuture<()>,
+        place: Place,
+        mut cut: watch::Receiver<bool>,
+    ) -> Result<(), HostError> {
+        if self.idle {
+            return Ok(());
+        }
+        let handle = self.handle()?;
+        let live = LiveOne::new(&self.live);
+        handle.spawn(async move {
+            // The work is dropped before its place and the count are given back.
+            let given_back = (place, live);
+            tokio::select! {
+                biased;
+                () = work => {}
+                _ = cut.wait_for(|cut| *cut) => {}
+            }
+            drop(given_back);
+        });
+        Ok(())
+    }
+
+    /// Runs a callback's job on a thread that may block.
+    pub(super) fn spawn_blocking(&self, job: Job, place: Place) -> Result<(), HostError> {
+        if self.idle {
+            return Ok(());
+        }
+        let handle = self.handle()?;
+        let live = LiveOne::new(&self.live);
+        let (jobs, on) = (Arc::clone(&self.jobs), handle.clone());
+        handle.spawn(async move {
+            let turn = jobs.acquire_owned().await;
+            on.spawn_blocking(move || {
+                job.run();
+                drop((turn, place, live));
+            });
+        });
+        Ok(())
+    }
+
+    /// Sets `cut` when the time for coming to an end is over; at once without a running thread.
+    pub(super) fn cut_later(&self, cut: &Arc<watch::Sender<bool>>) {
+        if let Some(Ok(handle)) = self.handle.get()
+            && !self.ended.load(SeqCst)
+        {
+            let cut = Arc::clone(cut);
+            handle.spawn(async move {
+                tokio::time::sleep(DRAIN).await;
+                cut.send_replace(true);
+            });
+        }
+    }
+
+    /// Waits at most `limit` for what runs, which may send its last requests meanwhile; then takes
+    /// nothing new and cuts off the rest. Returns how much that was. Blocks.
+    pub(super) fn end(&self, limit: Duration) -> usize {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(runtime) = runtime else {
+            self.ended.store(true, SeqCst);
+            return 0;
+        };
+        self.live.waited_for.store(true, SeqCst);
+        let ends = Instant::now().checked_add(limit);
+        let mut guard = self.live.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.live.count.load(SeqCst) > 0
+            && let Some(left) = ends.and_then(|ends| ends.checked_duration_since(Instant::now()))
+        {
+            let waited = self.live.none.wait_timeout(guard, left);
+            guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(guard);
+        self.ended.store(true, SeqCst);
+        let left = self.live.count.load(SeqCst);
+        runtime.shutdown_background();
+        left
+    }
+}
+
+/// `tasks:` and as much of the entry's name as fits.
+fn thread_name(entry: &str) -> String {
+    let mut name = format!("tasks:{}", entry.replace('\0', " "));
+    name.truncate(name.floor_char_boundary(THREAD_NAME));
+    name
+}
+
+/// A runtime may not be dropped where blocking is not allowed.
+impl Drop for Background {
+    fn drop(&mut self) {
+        let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let live = self.live.count.load(SeqCst);
+        f.debug_struct("Background").field("live", &live).finish_non_exhaustive()
+    }
+}
+
+/// Work on the background thread, awaited anywhere; dropped, it is given up. `None` when the thread
+/// ended first.
+pub(super) struct Awaited<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Awaited<T> {
+    pub(super) fn new(handle: &Handle, work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(handle.spawn(work))
+    }
+}
+
+impl<T> Future for Awaited<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.0).poll(context).map(Result::ok)
+    }
+}
+
+impl<T> Drop for Awaited<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spawn(background: &Background, taken: &Arc<AtomicUsize>, work: BoxFuture<()>) {
+        let (sender, cut) = watch::channel(false);
+        // As the host of the instance does, which its tasks keep alive.
+        std::mem::forget(sender);
+        let place = Place::take(taken, 9).expect("there is room");
+        background.spawn(work, place, cut).expect("it is taken");
+    }
+
+    #[test]
+    fn the_first_task_starts_the_thread_and_the_end_waits_for_it() {
+        let (background, taken) = (Background::new("a", false, &Arc::default()), Arc::default());
+        assert!(background.handle.get().is_none());
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        spawn(&background, &taken, Box::pin(async move { drop(wait.await) }));
+        assert_eq!(taken.load(SeqCst), 1);
+        drop(go);
+        assert_eq!(background.end(Duration::from_secs(60)), 0);
+        assert_eq!(taken.load(SeqCst), 0);
+        assert_eq!(background.handle().map(drop).unwrap_err().kind, HostErrorKind::ENDING);
+    }
+
+    #[test]
+    fn a_task_that_blocks_holds_up_no_task_of_another_entry() {
+        let tls = Arc::default();
+        let of = |name| Background::new(name, false, &tls);
+        let (blocked, free, taken) = (of("blocked"), of("free"), Arc::default());
+        let (started, entered) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        spawn(
+            &blocked,
+            &taken,
+            Box::pin(async move {
+                let _ = started.send(());
+                let _ = wait.recv();
+            }),
+        );
+        entered.recv().expect("it runs");
+        let (done, ran) = std::sync::mpsc::channel();
+        spawn(
+            &free,
+            &taken,
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                let name = std::thread::current().name().map(str::to_owned);
+                let _ = done.send(name);
+            }),
+        );
+        assert_eq!(ran.recv().expect("it ran").as_deref(), Some("tasks:free"));
+        assert_eq!(blocked.end(Duration::ZERO), 1, "the end waits no longer than it may");
+        drop(go);
+    }
+
+    #[test]
+    fn what_never_ends_is_counted_and_left() {
+        let (background, taken) = (Background::new("a", false, &Arc::default()), Arc::default());
+        spawn(&background, &taken, Box::pin(std::future::pending()));
+        assert_eq!(background.end(Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn a_check_runs_nothing() {
+        let (background, taken) = (Background::new("a", true, &Arc::default()), Arc::default());
+        spawn(&background, &taken, Box::pin(async { panic!("it ran") }));
+        assert!(background.handle().is_err() && background.handle.get().is_none());
+        assert_eq!((background.end(Duration::ZERO), taken.load(SeqCst)), (0, 0));
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let taken = Arc::default();
+        let places: Vec<_> = (0..3).filter_map(|_| Place::take(&taken, 2)).collect();
+        assert_eq!(places.len(), 2);
+        drop(places);
+        assert!(Place::take(&taken, 2).is_some());
+    }
+}

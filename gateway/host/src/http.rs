@@ -1,0 +1,246 @@
+//! The HTTP client lent to callbacks: hyper's pooled one, on the background thread. Upstreams of
+//! calls have a client of their own (`upstream`), for there each microsecond counts.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
+
+use super::permissions::Permissions;
+use callgate_upstream::Tls;
+use callgate_upstream::USER_AGENT;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(50);
+const IDLE_PER_HOST: usize = 8;
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type PlainPool = Client<HttpConnector, Full<Bytes>>;
+
+/// See the module. Neither pool exists before its first request.
+#[derive(Debug, Default)]
+pub(super) struct HttpClient {
+    tls: Arc<Tls>,
+    plain: OnceLock<PlainPool>,
+    secure: OnceLock<Result<Pool, String>>,
+}
+
+/// A request that may be sent.
+pub(super) struct Checked {
+    request: Request<Full<Bytes>>,
+    host: String,
+    timeout: Duration,
+}
+
+fn refuse(kind: HostErrorKind, text: impl Into<String>) -> HostError {
+    HostError::new(kind, text)
+}
+
+impl HttpClient {
+    pub(super) fn new(tls: Arc<Tls>) -> Self {
+        Self { tls, ..Self::default() }
+    }
+
+    /// Sends a request and reads the answer whole.
+    pub(super) async fn send(self: Arc<Self>, checked: Checked) -> Result<HttpResponse, HostError> {
+        let Checked { request, host, timeout } = checked;
+        let late = |_| {
+            let text = format!("`{host}` did not answer within {} ms", timeout.as_millis());
+            Err(refuse(HostErrorKind::TIMEOUT, text))
+        };
+        tokio::time::timeout(timeout, self.exchange(request, &host)).await.unwrap_or_else(late)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        host: &str,
+    ) -> Result<HttpResponse, HostError> {
+        let broken = |error: &(dyn Error + 'static)| {
+            refuse(HostErrorKind::UNREACHABLE, format!("no answer of `{host}`: {}", causes(error)))
+        };
+        let answer = if request.uri().scheme_str() == Some("https") {
+            let pool = self.secure.get_or_init(|| self.secure_pool());
+            let unusable = |error: &String| refuse(HostErrorKind::UNREACHABLE, error.clone());
+            pool.as_ref().map_err(unusable)?.request(request).await
+        } else {
+            self.plain.get_or_init(|| builder().build(connector())).request(request).await
+        };
+        let (head, body) = answer.map_err(|error| broken(&error))?.into_parts();
+        let body = match Limited::new(body, MAX_ANSWER).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let text = format!("`{host}` answered with more than {MAX_ANSWER} bytes");
+                return Err(refuse(HostErrorKind::TOO_LARGE, text));
+            }
+            Err(error) => return Err(broken(&*error)),
+        };
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let named = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), text(value)?))
+        };
+        let mut response = HttpResponse::new(head.status.as_u16()).with_body(body);
+        response.headers = head.headers.iter().filter_map(named).collect();
+        Ok(response)
+    }
+
+    fn secure_pool(&self) -> Result<Pool, String> {
+        let mut config = (*self.tls.config().map_err(|none| none.to_string())?).clone();
+        // The connector below sets its own.
+        config.alpn_protocols.clear();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(connector());
+        Ok(builder().build(connector))
+    }
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector
+}
+
+fn builder() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new());
+    builder.pool_idle_timeout(IDLE).pool_max_idle_per_host(IDLE_PER_HOST);
+    builder
+}
+
+/// Judges a request before anything of it is sent.
+pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, HostError> {
+    let invalid = |text: &str| refuse(HostErrorKind::INVALID, text);
+    let url: Uri = request
+        .url()
+        .parse()
+        .map_err(|_| invalid("expected an `http://` or `https://` URL, found something else"))?;
+    let default_port = match url.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return Err(invalid("expected an `http://` or `https://` URL, found another scheme")),
+    };
+    let authority = url.authority().ok_or_else(|| invalid("expected a URL with a host"))?;
+    if authority.as_str().contains('@') {
+        return Err(invalid("expected a URL without a user; use an `authorization` header"));
+    }
+    let (host, port) = (authority.host(), authority.port_u16().unwrap_or(default_port));
+    if !may.reach(host, port) {
+        let text = format!(
+            "`{host}:{port}` is not granted to this callback; add it to `grants.http_hosts` of its entry"
+        );
+        return Err(refuse(HostErrorKind::NOT_GRANTED, text));
+    }
+    let host = host.to_owned();
+    let method = Method::from_bytes(request.method().as_bytes())
+        .ok()
+        .filter(|method| *method != Method::CONNECT)
+        .ok_or_else(|| invalid("expected a method such as `POST`, found something else"))?;
+    let timeout = request.own_timeout().unwrap_or(TIMEOUT).min(LONGEST);
+    let headers = headers(request.headers())?;
+    let mut sent = Request::new(Full::new(Bytes::from(request.into_body())));
+    *sent.method_mut() = method;
+    *sent.uri_mut() = url;
+    *sent.headers_mut() = headers;
+    Ok(Checked { request: sent, host, timeout })
+}
+
+fn headers(given: &[(String, String)]) -> Result<HeaderMap, HostError> {
+    const CLIENTS: [&str; 6] =
+        ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
+    let mut headers = HeaderMap::with_capacity(given.len() + 1);
+    for (name, value) in given {
+        let pair =
+            HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::try_from(value).ok());
+        // Neither is repeated: a value may be secret, and a name that is none may be one.
+        let (name, value) = pair.ok_or_else(|| {
+            refuse(
+                HostErrorKind::INVALID,
+                "expected a header's name and value, found another character",
+            )
+        })?;
+        if CLIENTS.contains(&name.as_str()) {
+            let text = format!("the header `{name}` is the client's own; leave it out");
+            return Err(refuse(HostErrorKind::INVALID, text));
+        }
+        headers.append(name, value);
+    }
+    let agent = headers.entry(http::header::USER_AGENT);
+    agent.or_insert(HeaderValue::from_static(USER_AGENT));
+    Ok(headers)
+}
+
+/// An error with what caused it; hyper's own words alone say little.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_pool_for_tls_where_there_are_certificates() {
+        match HttpClient::default().secure_pool() {
+            Ok(_) => {}
+            Err(error) => assert!(error.contains("no trusted certificates"), "{error}"),
+        }
+    }
+
+    #[test]
+    fn requests_are_judged_before_anything_is_sent() {
+        let may = Permissions::for_hosts(&["a.example", "b.example:8443", "*.c.example"]);
+        let ok = None;
+        let (invalid, denied) = (Some(HostErrorKind::INVALID), Some(HostErrorKind::NOT_GRANTED));
+        for (url, expected) in [
+            ("https://a.example/x?y", ok),
+            ("http://A.EXAMPLE:81", ok),
+            ("https://b.example:8443/", ok),
+            ("https://b.example/", denied),
+            ("https://x.c.example", ok),
+            ("https://c.example", denied),
+            ("https://evila.example", denied),
+            ("https://a.example@evil.example/", invalid),
+            ("https://a.example.evil.example/", denied),
+            ("ftp://a.example", invalid),
+            ("a.example", invalid),
+            ("/path", invalid),
+            ("", invalid),
+            ("https://[::1]:1/", denied),
+        ] {
+            let checked = check(HttpRequest::get(url), &may);
+            assert_eq!(checked.err().map(|error| error.kind), expected, "{url}");
+        }
+        for (name, value) in [("a b", "c"), ("a", "b\r\nx: y"), ("Host", "x"), ("Connection", "x")]
+        {
+            let request = HttpRequest::get("http://a.example").header(name, value);
+            let error = check(request, &may).err().expect("refused");
+            assert_eq!(error.kind, HostErrorKind::INVALID);
+            assert!(!error.message.contains("x: y"));
+        }
+        let connect = HttpRequest::new("CONNECT", "http://a.example");
+        assert!(check(connect, &may).is_err());
+    }
+}

@@ -1,0 +1,379 @@
+//! The services lent to one callback instance: its log, the clocks, counters, a store, metrics, and
+//! what runs beside the calls.
+//!
+//! `boot` makes the [`Services`] of the process; `plugin_host` makes one [`CallbackHost`] per
+//! instance and hands it to the plugin as tables. Not here: the tables (`plugin_api::abi::serve`).
+
+#![forbid(unsafe_code)]
+
+mod background;
+mod clock;
+mod counters;
+mod http;
+mod kv;
+pub mod log;
+mod metrics;
+mod permissions;
+
+pub use clock::{Clock, SystemClock};
+pub use counters::{CounterScope, Counters};
+pub use permissions::{Missing, Needs, Permissions};
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use plugin_api::abi::serve::{
+    BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService,
+};
+use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
+use smallvec::SmallVec;
+use tokio::sync::watch;
+
+use self::metrics::{InstanceMetrics, PluginMetrics};
+use background::{Awaited, Background, DRAIN, Place};
+use callgate_config::CallbackEntry;
+use callgate_secret::Masking;
+use callgate_telemetry::metrics::Exposition;
+use callgate_upstream::Tls;
+use counters::Named;
+use kv::KvStore;
+
+/// How much of each a callback may have under way.
+const MAX_TASKS: usize = 1024;
+const MAX_JOBS: usize = 64;
+const MAX_REQUESTS: usize = 64;
+
+/// What outlives every callback: made once for the process.
+pub struct Services {
+    counters: Counters,
+    stores: Named<Arc<KvStore>>,
+    metrics: Arc<PluginMetrics>,
+    /// By entry. Locked where an instance is made and at the end.
+    backgrounds: Mutex<BTreeMap<Box<str>, Arc<Background>>>,
+    /// Nothing is done beside the calls.
+    idle: bool,
+    tls: Arc<Tls>,
+    masking: Masking,
+}
+
+impl Services {
+    /// Services on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// Services for a check of the config: tasks are taken and never run, nothing is sent.
+    #[must_use]
+    pub fn idle() -> Self {
+        Self::with(true)
+    }
+
+    fn with(idle: bool) -> Self {
+        Self {
+            counters: Counters::new(),
+            stores: Named::default(),
+            metrics: Arc::default(),
+            backgrounds: Mutex::default(),
+            idle,
+            tls: Arc::default(),
+            masking: Masking::default(),
+        }
+    }
+
+    /// With what no callback may say: the gateway's own secrets.
+    pub fn with_masking(self, masking: Masking) -> Self {
+        Self { masking, ..self }
+    }
+
+    pub fn masking(&self) -> &Masking {
+        &self.masking
+    }
+
+    /// The one of an entry: the same for each instance that is made of it.
+    fn background(&self, entry: &str) -> Arc<Background> {
+        let mut all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Background::new(entry, self.idle, &self.tls));
+        Arc::clone(all.entry(entry.into()).or_insert_with(fresh))
+    }
+
+    /// TLS as all of the process's clients speak it.
+    pub fn tls(&self) -> &Arc<Tls> {
+        &self.tls
+    }
+
+    /// Adds the callbacks' metrics.
+    pub fn write_metrics(&self, text: &mut Exposition) {
+        self.metrics.write(text);
+    }
+
+    /// Waits a bounded time for what callbacks still do beside the calls, and cuts off the rest. To
+    /// be called once the callbacks have been told to end. Blocks.
+    pub fn shutdown(&self) {
+        let all: Vec<_> = {
+            let all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
+            all.values().cloned().collect()
+        };
+        let ends = Instant::now() + DRAIN;
+        for background in all {
+            let left = background.end(ends.saturating_duration_since(Instant::now()));
+            if left > 0 {
+                tracing::warn!(
+                    target: "callgate::host",
+                    callback.name = background.name(),
+                    tasks = left,
+                    "tasks of the callback still ran after {} s and are cut off",
+                    DRAIN.as_secs()
+                );
+            }
+        }
+    }
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").field("backgrounds", &self.backgrounds).finish_non_exhaustive()
+    }
+}
+
+/// Whose counters and values an instance works on: those of its entry, unless the config says that
+/// entries share theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting<'a> {
+    /// The name the plugin exports the callback by.
+    pub callback: &'a str,
+    /// The entry's `share`.
+    pub share: Option<&'a str>,
+}
+
+impl<'a> Counting<'a> {
+    /// As the entry has it.
+    #[must_use]
+    pub fn of(entry: &'a CallbackEntry, callback: &'a str) -> Self {
+        Self { callback, share: entry.share.as_ref().map(|(name, _)| name.as_str()) }
+    }
+
+    /// Another instance of the entry, and each that shares with it, gets the same.
+    fn scope(self, entry: &str) -> String {
+        match self.share {
+            Some(share) => ["share\0", self.callback, "\0", share].concat(),
+            None => ["entry\0", entry].concat(),
+        }
+    }
+}
+
+/// What one instance sees of the gateway.
+pub struct CallbackHost {
+    name: Arc<str>,
+    clock: Arc<dyn Clock>,
+    counters: Arc<dyn CounterService>,
+    kv: Arc<KvStore>,
+    metrics: InstanceMetrics,
+    permissions: Arc<Permissions>,
+    /// The gateway's secrets.
+    masking: Masking,
+    background: Arc<Background>,
+    tasks: Arc<AtomicUsize>,
+    jobs: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+    /// True when what it started is to be dropped.
+    cut: Arc<watch::Sender<bool>>,
+}
+
+impl CallbackHost {
+    /// The services of the entry `name`, as its log lines show it.
+    #[must_use]
+    pub fn new(
+        name: Arc<str>,
+        counting: Counting<'_>,
+        permissions: &Arc<Permissions>,
+        services: &Arc<Services>,
+    ) -> Self {
+        let clock = services.counters.clock();
+        let store = || Arc::new(KvStore::new(Arc::clone(clock)));
+        let scope = counting.scope(&name);
+        Self {
+            clock: Arc::clone(clock),
+            counters: services.counters.scope(&scope),
+            kv: services.stores.with(&scope, store, Arc::clone),
+            metrics: InstanceMetrics::new(&services.metrics, counting.callback, &name),
+            permissions: Arc::clone(permissions),
+            masking: services.masking.clone(),
+            background: services.background(&name),
+            tasks: Arc::default(),
+            jobs: Arc::default(),
+            requests: Arc::default(),
+            cut: Arc::new(watch::Sender::new(false)),
+            name,
+        }
+    }
+
+    /// A text of the callback's without the secrets it was given, or anybody else's.
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        masked_twice(self.permissions.masking(), &self.masking, text)
+    }
+
+    /// What logs call the instance.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The instance has been told to end: what it started has a bounded time to do so.
+    pub fn ends(&self) {
+        self.background.cut_later(&self.cut);
+    }
+}
+
+/// A callback's text without its own secrets and without the gateway's.
+pub fn masked_twice<'t>(own: &Masking, gateways: &Masking, text: &'t str) -> Cow<'t, str> {
+    match own.mask(text) {
+        Cow::Borrowed(text) => gateways.mask(text),
+        Cow::Owned(text) => Cow::Owned(gateways.mask(&text).into_owned()),
+    }
+}
+
+fn full(what: &str, limit: usize) -> HostError {
+    HostError::new(HostErrorKind::FULL, format!("{limit} {what} of this callback are not done yet"))
+}
+
+impl HostAccess for CallbackHost {
+    fn log_enabled(&self, level: Level) -> bool {
+        log::enabled(level)
+    }
+
+    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
+        if !log::enabled(level) {
+            return;
+        }
+        let values: SmallVec<[Cow<'_, str>; 8]> =
+            fields.iter().map(|(_, value)| self.mask(value)).collect();
+        let masked = fields.iter().zip(&values).map(|((name, _), value)| (*name, &**value));
+        let fields: SmallVec<[(&str, &str); 8]> = masked.collect();
+        log::write(&self.name, level, &self.mask(message), &fields);
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.clock.monotonic_ns()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    fn counters(&self) -> &dyn CounterService {
+        &*self.counters
+    }
+
+    fn kv(&self) -> &dyn KvService {
+        &*self.kv
+    }
+
+    fn metrics(&self) -> &dyn MetricsService {
+        &self.metrics
+    }
+
+    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
+        let sent = || {
+            let checked = self::http::check(request, &self.permissions)?;
+            let place = Place::take(&self.requests, MAX_REQUESTS);
+            let place = place.ok_or_else(|| full("requests", MAX_REQUESTS))?;
+            let client = Arc::clone(self.background.http());
+            let handle = self.background.handle()?;
+            Ok(Awaited::new(handle, async move {
+                let answer = client.send(checked).await;
+                drop(place);
+                answer
+            }))
+        };
+        let sent: Result<_, HostError> = sent();
+        Box::pin(async move {
+            let ended = || HostError::new(HostErrorKind::ENDING, "the gateway is ending");
+            sent?.await.ok_or_else(ended)?
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<()> {
+        // Where nothing goes on, no time passes either: whoever waited would wait for ever.
+        if self.background.is_idle() {
+            return Box::pin(std::future::ready(()));
+        }
+        // A timer is of the runtime it is made in, so it is made inside the task.
+        let slept = self
+            .background
+            .handle()
+            .ok()
+            .map(|handle| Awaited::new(handle, async move { tokio::time::sleep(time).await }));
+        Box::pin(async move {
+            let done = match slept {
+                Some(slept) => slept.await,
+                None => None,
+            };
+            if done.is_none() {
+                // The thread has ended: to say "slept" would let a loop spin.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {
+        let place = Place::take(&self.tasks, MAX_TASKS).ok_or_else(|| full("tasks", MAX_TASKS))?;
+        self.background.spawn(work, place, self.cut.subscribe())
+    }
+
+    fn spawn_blocking(&self, job: Job) -> Result<(), HostError> {
+        let place = Place::take(&self.jobs, MAX_JOBS).ok_or_else(|| full("jobs", MAX_JOBS))?;
+        self.background.spawn_blocking(job, place)
+    }
+
+    fn secret(&self, name: &str) -> Result<String, HostError> {
+        let secret = self.permissions.secret(name)?;
+        // It may come back as a model's name or in a base, which others read.
+        self.masking.learn(&secret);
+        Ok(secret)
+    }
+}
+
+impl fmt::Debug for CallbackHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallbackHost").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_api::Admission;
+
+    use super::*;
+
+    #[test]
+    fn counters_and_values_are_the_entrys_unless_it_shares() {
+        let services = Arc::new(Services::idle());
+        let host = |entry: &str, callback, share| {
+            let counting = Counting { callback, share };
+            CallbackHost::new(entry.into(), counting, &Arc::default(), &services)
+        };
+        let admits = |host: &CallbackHost| {
+            let admission = host.counters().admit("w", 1, Duration::from_secs(60));
+            let was_set = host.kv().get("k").is_some();
+            host.kv().set("k", b"v", None).expect("there is room");
+            assert_eq!(matches!(admission, Admission::Admitted(_)), !was_set);
+            !was_set
+        };
+        assert!(admits(&host("one", "limit", None)));
+        assert!(admits(&host("two", "limit", None)), "another entry");
+        assert!(!admits(&host("one", "limit", None)), "the same entry, made anew");
+        assert!(admits(&host("one", "limit", Some("one"))), "what is shared has a name of its own");
+        assert!(!admits(&host("two", "limit", Some("one"))), "shared on purpose");
+        assert!(admits(&host("two", "other", Some("one"))), "another plugin");
+    }
+}

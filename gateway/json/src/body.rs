@@ -1,0 +1,448 @@
+//! A JSON object as its original bytes plus edits of its top-level members.
+//!
+//! Bytes that nobody edits are never copied: [`Body::render`] returns slices of what arrived with
+//! the edits spliced between. Used for requests and for JSON replies of the same dialect.
+//! Not here: what the members mean (`call`, `providers`).
+
+mod pieces;
+
+use super::{
+    joined, passed,
+    scan::{Member, ScanError, Scanner},
+};
+use bytes::{Bytes, BytesMut};
+use pieces::Pieces;
+use smallvec::SmallVec;
+use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
+
+/// Under this size one copy is cheaper than several writes.
+const ONE_PIECE: usize = 16 * 1024;
+
+/// So many names are compared faster than hashed; any number must not cost its square.
+const HANDFUL: usize = 24;
+
+/// A longer name is none of an API, and would be decoded and compared at each look for another.
+const LONGEST_NAME: usize = 4096;
+
+/// Pieces that a body may be left in.
+const PIECES: usize = 16;
+
+/// Bytes in pieces; mostly one.
+pub type Slices = SmallVec<[Bytes; 1]>;
+
+/// Why bytes are no [`Body`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    #[error("{0}")]
+    NotJson(#[from] ScanError),
+    #[error("expected a JSON object, found another kind of value")]
+    NotAnObject,
+    #[error("expected names of at most {LONGEST_NAME} bytes, found a longer one")]
+    LongName,
+}
+
+/// A top-level member's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Original,
+    Edited(Bytes),
+    Removed,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Set when the bytes of the name are not its text, or the member was added.
+    name: Option<Box<str>>,
+    /// Of the name's text.
+    digest: NameDigest,
+    /// Where name and value stand in the original; both empty for an added member.
+    name_at: Range<usize>,
+    value_at: Range<usize>,
+    value: Value,
+}
+
+/// The length of a name and its first bytes: names whose digests differ are different names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NameDigest(u64);
+
+impl NameDigest {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let first = name
+            .iter()
+            .take(7)
+            .fold(name.len() as u64 & 0xff, |digest, byte| (digest << 8) | u64::from(*byte));
+        Self(first)
+    }
+}
+
+/// A scanned JSON object.
+#[derive(Debug, Clone)]
+pub struct Body {
+    chunks: Slices,
+    len: usize,
+    whole: OnceCell<Bytes>,
+    entries: Vec<Entry>,
+    edited: bool,
+}
+
+impl Body {
+    /// A body of which a scan has found the members.
+    pub(super) fn scanned(
+        chunks: Slices,
+        len: usize,
+        members: Vec<Member>,
+    ) -> Result<Self, (BodyError, Slices)> {
+        let whole = match &chunks[..] {
+            [only] => OnceCell::from(only.clone()),
+            _ => OnceCell::new(),
+        };
+        let mut body = Self { chunks, len, whole, entries: Vec::new(), edited: false };
+        if body.first_byte() != Some(b'{') {
+            return Err((BodyError::NotAnObject, body.chunks));
+        }
+        if members.iter().any(|member| member.name.len() > LONGEST_NAME) {
+            return Err((BodyError::LongName, body.chunks));
+        }
+        // Each look for a name passes all members and, in what arrived in pieces, all of these.
+        if members.len() > HANDFUL || body.chunks.len() > PIECES {
+            let whole = body.original().clone();
+            body.chunks = Slices::from_buf([whole]);
+        }
+        body.entries = members.into_iter().map(|member| body.entry(member)).collect();
+        body.drop_duplicates();
+        Ok(body)
+    }
+
+    /// Scans what is in one piece, which is kept as it is.
+    pub fn parse(bytes: Bytes) -> Result<Self, BodyError> {
+        let mut scanner = Scanner::new();
+        scanner.feed(&bytes)?;
+        let (members, length) = (scanner.finish()?, bytes.len());
+        Self::scanned(Slices::from_buf([bytes]), length, members).map_err(|(error, _)| error)
+    }
+
+    /// The bytes as they arrived, in one piece; joined when first asked for.
+    pub fn original(&self) -> &Bytes {
+        self.whole.get_or_init(|| {
+            let mut whole = BytesMut::with_capacity(self.len);
+            self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+            whole.freeze()
+        })
+    }
+
+    /// How long it was when it arrived.
+    #[expect(clippy::len_without_is_empty, reason = "an object has two bytes at least")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The names of its members, as they are sent.
+    pub fn names(&self) -> impl Iterator<Item = Cow<'_, [u8]>> + Clone {
+        let sent = self.entries.iter().filter(|entry| entry.value != Value::Removed);
+        sent.map(|entry| self.name(entry))
+    }
+
+    /// The members that are still as they arrived. Joins a body that arrived in pieces.
+    pub fn sent(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        let whole = self.original();
+        let original = self.entries.iter().filter(|entry| entry.value == Value::Original);
+        original.map(|entry| {
+            let name = match &entry.name {
+                Some(name) => Cow::Borrowed(&**name),
+                None => Cow::Borrowed(super::text(&whole[entry.name_at.clone()])),
+            };
+            (name, super::text(&whole[entry.value_at.clone()]))
+        })
+    }
+
+    /// The JSON text of a member's value.
+    pub fn member(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let entry = &self.entries[self.find(name)?];
+        match &entry.value {
+            Value::Original => Some(self.slice(entry.value_at.clone())),
+            Value::Edited(json) => Some(Cow::Borrowed(json)),
+            Value::Removed => None,
+        }
+    }
+
+    /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
+    pub fn member_text(&self, name: &str) -> Option<&str> {
+        let entry = &self.entries[self.find(name)?];
+        let json = match &entry.value {
+            Value::Original => &self.original()[entry.value_at.clone()],
+            Value::Edited(json) => json,
+            Value::Removed => return None,
+        };
+        std::str::from_utf8(json).ok()
+    }
+
+    /// As [`Body::member_text`], as bytes that share the body's memory.
+    pub fn member_bytes(&self, name: &str) -> Option<Bytes> {
+        let entry = &self.entries[self.find(name)?];
+        match &entry.value {
+            Value::Original => Some(self.original().slice(entry.value_at.clone())),
+            Value::Edited(json) => Some(json.clone()),
+            Value::Removed => None,
+        }
+    }
+
+    /// Replaces a member's value, or adds the member. `json` must be valid JSON.
+    pub fn set(&mut self, name: &str, json: impl Into<Bytes>) {
+        let value = Value::Edited(json.into());
+        self.edited = true;
+        match self.find(name) {
+            Some(index) => self.entries[index].value = value,
+            None => self.entries.push(Entry::added(name.into(), value)),
+        }
+    }
+
+    /// Sets many members at once: as one by one, but their number does not cost its square.
+    pub fn set_all(&mut self, members: Vec<(Cow<'_, str>, Bytes)>) {
+        if members.len() <= HANDFUL {
+            return members.into_iter().for_each(|(name, json)| self.set(&name, json));
+        }
+        passed::add(self.entries.len() + members.len());
+        let present = self.entries.iter().enumerate();
+        let present = present.filter(|(_, entry)| entry.value != Value::Removed);
+        let mut places: HashMap<Box<[u8]>, usize> =
+            present.map(|(index, entry)| (self.name(entry).into(), index)).collect();
+        self.edited = true;
+        for (name, json) in members {
+            let next = self.entries.len();
+            let place = *places.entry(name.as_bytes().into()).or_insert(next);
+            let value = Value::Edited(json);
+            match self.entries.get_mut(place) {
+                Some(entry) => entry.value = value,
+                None => self.entries.push(Entry::added(name.into(), value)),
+            }
+        }
+    }
+
+    /// Removes a member; says whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let found = self.find(name);
+        if let Some(index) = found {
+            self.entries[index].value = Value::Removed;
+            self.edited = true;
+        }
+        found.is_some()
+    }
+
+    /// Removes every member whose name is unwanted.
+    pub fn remove_all(&mut self, unwanted: impl Fn(&[u8]) -> bool) {
+        for index in 0..self.entries.len() {
+            let entry = &self.entries[index];
+            if entry.value != Value::Removed && unwanted(&self.name(entry)) {
+                self.entries[index].value = Value::Removed;
+                self.edited = true;
+            }
+        }
+    }
+
+    /// The bytes with all edits, in pieces that share memory with the original where they can.
+    /// Whatever stands between members stays as it was.
+    pub fn render(&self) -> Slices {
+        if !self.edited {
+            return self.chunks.clone();
+        }
+        self.pieces(None)
+    }
+
+    /// As [`Body::rendered`], with pieces as the value of a member.
+    pub fn rendered_with(&self, name: &str, value: &[Bytes]) -> Bytes {
+        match self.find(name) {
+            Some(index) => joined(self.pieces(Some((index, value)))),
+            None => self.rendered(),
+        }
+    }
+
+    /// `instead`: a member by its index, and its value.
+    fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
+        let mut pieces = Pieces::new(self);
+        // Whether a member stands before the current one, and where the one before it ended.
+        let (mut follows, mut end) = (false, self.opening() + 1);
+        let originals = self.entries.iter().take_while(|entry| !entry.is_added());
+        let mut originals = originals.enumerate().peekable();
+        let value_of = |index| instead.filter(|(at, _)| *at == index).map(|(_, value)| value);
+        while let Some((index, entry)) = originals.next() {
+            match &entry.value {
+                // Its comma goes with it: the one before, or the one behind when it was the first.
+                Value::Removed if follows => pieces.skip(end..entry.span().end),
+                Value::Removed => {
+                    let span = entry.span();
+                    let next = originals.peek().map_or(span.end, |(_, next)| next.span().start);
+                    pieces.skip(span.start..next);
+                }
+                Value::Original | Value::Edited(_) => {
+                    if let Some(value) = value_of(index).or_else(|| entry.edited()) {
+                        pieces.skip(entry.value_at.clone());
+                        value.iter().for_each(|json| pieces.insert_shared(json));
+                    }
+                    follows = true;
+                }
+            }
+            end = entry.span().end;
+        }
+        pieces.skip(end..end);
+        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.is_added())
+        {
+            if let Some(json) = entry.edited() {
+                pieces.insert(if follows { b"," } else { b"" });
+                pieces.insert(&serde_json::to_vec(&entry.name).unwrap_or_default());
+                pieces.insert(b":");
+                let value = value_of(index).unwrap_or(json);
+                value.iter().for_each(|json| pieces.insert_shared(json));
+                follows = true;
+            }
+        }
+        pieces.finish()
+    }
+
+    /// As [`Body::render`], in one piece.
+    pub fn rendered(&self) -> Bytes {
+        if !self.edited {
+            return self.original().clone();
+        }
+        joined(self.render())
+    }
+
+    /// Whether anything differs from what arrived.
+    pub fn is_edited(&self) -> bool {
+        self.edited
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        passed::add(self.entries.len());
+        let digest = NameDigest::of(name.as_bytes());
+        self.entries.iter().position(|entry| {
+            entry.digest == digest
+                && !matches!(entry.value, Value::Removed)
+                && *self.name(entry) == *name.as_bytes()
+        })
+    }
+
+    fn entry(&self, member: Member) -> Entry {
+        let name = member.escaped.then(|| {
+            let quoted = self.slice(member.name.start - 1..member.name.end + 1);
+            serde_json::from_slice::<Box<str>>(&quoted).unwrap_or_default()
+        });
+        let digest = match &name {
+            Some(name) => NameDigest::of(name.as_bytes()),
+            None => NameDigest::of(&self.slice(member.name.clone())),
+        };
+        let (name_at, value_at) = (member.name, member.value);
+        Entry { name, digest, name_at, value_at, value: Value::Original }
+    }
+
+    /// The last of several members of one name counts, here and at the upstream: what was checked
+    /// must be what is sent.
+    fn drop_duplicates(&mut self) {
+        let mut duplicates = Vec::new();
+        if self.entries.len() <= HANDFUL {
+            let is_repeated = |index: &usize| {
+                let (entry, later) = (&self.entries[*index], &self.entries[index + 1..]);
+                later.iter().any(|other| self.same_name(entry, other))
+            };
+            duplicates.extend((0..self.entries.len()).filter(is_repeated));
+        } else {
+            let mut last = HashMap::new();
+            let names = self.entries.iter().map(|entry| self.name(entry)).enumerate();
+            duplicates.extend(names.filter_map(|(index, name)| last.insert(name, index)));
+        }
+        for index in duplicates {
+            self.entries[index].value = Value::Removed;
+            self.edited = true;
+        }
+    }
+
+    fn same_name(&self, one: &Entry, other: &Entry) -> bool {
+        one.digest == other.digest && self.name(one) == self.name(other)
+    }
+
+    fn name<'a>(&'a self, entry: &'a Entry) -> Cow<'a, [u8]> {
+        match &entry.name {
+            Some(name) => Cow::Borrowed(name.as_bytes()),
+            None => self.slice(entry.name_at.clone()),
+        }
+    }
+
+    fn first_byte(&self) -> Option<u8> {
+        let mut bytes = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        bytes.find(|byte| !byte.is_ascii_whitespace()).copied()
+    }
+
+    /// Where the object's `{` stands.
+    fn opening(&self) -> usize {
+        let mut bytes = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        bytes.position(|byte| *byte == b'{').unwrap_or_default()
+    }
+
+    /// The bytes of `range`; copied only when they arrived in several chunks.
+    #[inline]
+    fn slice(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        match self.whole.get() {
+            Some(whole) => Cow::Borrowed(&whole[range]),
+            None => self.gathered(range),
+        }
+    }
+
+    #[cold]
+    fn gathered(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        passed::add(self.chunks.len());
+        let mut copy = Vec::new();
+        let mut start = 0;
+        for chunk in &self.chunks {
+            let end = start + chunk.len();
+            if range.start >= start && range.end <= end {
+                return Cow::Borrowed(&chunk[range.start - start..range.end - start]);
+            }
+            if range.start < end && range.end > start {
+                let from = range.start.max(start) - start;
+                copy.extend_from_slice(&chunk[from..range.end.min(end) - start]);
+            }
+            start = end;
+        }
+        Cow::Owned(copy)
+    }
+
+    /// The bytes of `range`, sharing memory, chunk by chunk.
+    fn share(&self, range: Range<usize>, mut piece: impl FnMut(Bytes)) {
+        let mut start = 0;
+        for chunk in &self.chunks {
+            let end = start + chunk.len();
+            if range.start < end && range.end > start {
+                piece(chunk.slice(range.start.max(start) - start..range.end.min(end) - start));
+            }
+            start = end;
+        }
+    }
+}
+
+impl Entry {
+    /// A member that was not there when the body arrived.
+    fn added(name: Box<str>, value: Value) -> Self {
+        let digest = NameDigest::of(name.as_bytes());
+        Self { name: Some(name), digest, name_at: 0..0, value_at: 0..0, value }
+    }
+
+    /// Whether it was not there when the body arrived.
+    fn is_added(&self) -> bool {
+        self.value_at.is_empty()
+    }
+
+    fn edited(&self) -> Option<&[Bytes]> {
+        match &self.value {
+            Value::Edited(json) => Some(std::slice::from_ref(json)),
+            Value::Original | Value::Removed => None,
+        }
+    }
+
+    /// Name, value and what is between them, in the original.
+    fn span(&self) -> Range<usize> {
+        self.name_at.start - 1..self.value_at.end
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! JSON objects as the bytes that arrived: scanned once, edited by splices, forwarded unparsed. And
+//! the lines of event streams and NDJSON (`lines`).
+//!
+//! The package under requests (`call`), replies and frames (`providers`). It knows no dialect, but
+//! for the names that must not be taken for others (`names`).
+
+#![forbid(unsafe_code)]
+
+mod arriving;
+mod body;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+pub mod halves;
+mod joined;
+pub mod lines;
+mod names;
+pub mod passed;
+mod scan;
+pub mod slices;
+pub mod walk;
+
+pub use arriving::Arriving;
+pub use body::{Body, BodyError, Slices};
+pub use joined::joined;
+pub use names::KNOWN;
+pub use names::{Ambiguity, check as check_names, check_case};
+pub use scan::{Member, ScanError, Scanner};
+
+use bytes::Bytes;
+
+/// From this length of a body on, work that passes all of it is done beside the worker.
+pub const LARGE: usize = 256 << 10;
+
+/// Bytes that were scanned, and so are text.
+pub fn text(bytes: &[u8]) -> &str {
+    simdutf8::basic::from_utf8(bytes).unwrap_or_default()
+}
+
+/// `text` as a JSON string.
+pub fn json_text(text: &str) -> Bytes {
+    // Without a branch a byte, so that many are looked at together.
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | special(byte)) {
+        return serde_json::to_vec(text).unwrap_or_default().into();
+    }
+    ["\"", text, "\""].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_text;
+
+    #[test]
+    fn texts_are_json_strings() {
+        for text in ["", "gpt-4o", "é/日本", "a\"b", "a\\b", "a\nb", "\u{1}", "\u{7f}"] {
+            assert_eq!(*json_text(text), *serde_json::to_vec(text).unwrap(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The gateway's private folder: what the probe found, and what ended earlier runs. Nothing in it
+//! is needed: without it, every start probes anew and knows nothing of the one before.
+//!
+//! Not here: what is kept (`probe::verdicts`, `record`).
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::inspect::permissions_of_way;
+use callgate_config::regular_file;
+
+/// More than anything kept here has.
+const LARGEST: u64 = 64 << 10;
+
+/// Why there is no such folder.
+#[derive(Debug, Error)]
+pub(super) enum CacheError {
+    /// Neither the config nor the environment names one.
+    #[error("expected `callgate.cache_dir`, `$XDG_CACHE_HOME` or `$HOME`, found none of them")]
+    Nowhere,
+    /// It cannot be made or looked at.
+    #[error("expected a folder that can be written at `{}`: {error}", path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// Where it leads may be changed, or lead to a folder of others.
+    #[error("expected a folder at `{}`, found a link; name the folder it leads to", .0.display())]
+    Link(PathBuf),
+    /// Others could write into it.
+    #[error(
+        "expected `{}` to be the gateway's user's and writable by nobody else, found user {owner} and mode {:o}",
+        path.display(),
+        mode & 0o7777
+    )]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Others could put another folder in its place.
+    #[error(
+        "expected every folder on the way to `{}` to be root's or the gateway's user's and writable by nobody else, found {found}",
+        path.display()
+    )]
+    Way {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with which folder.
+        found: String,
+    },
+}
+
+/// A folder that only the gateway's user can write to.
+#[derive(Clone, Debug)]
+pub(super) struct CacheFolder(PathBuf);
+
+impl CacheFolder {
+    /// The folder the config names, else `callgate` in `$XDG_CACHE_HOME`, else in `~/.cache`; made
+    /// with mode 0700 if it is not there.
+    ///
+    /// # Errors
+    /// When there is none that only this user can write to.
+    pub(super) fn open(configured: Option<&Path>) -> Result<Self, CacheError> {
+        let path = configured.map(Path::to_owned).or_else(default_path);
+        let path = path.ok_or(CacheError::Nowhere)?;
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Err(CacheError::Link(path));
+        }
+        let judged = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        let judged = judged.and_then(|()| fs::metadata(&path)).and_then(|metadata| {
+            // Asked, not guessed: the file system may be read-only.
+            tempfile::tempfile_in(&path).map(|_| metadata)
+        });
+        let metadata = match judged {
+            Ok(metadata) => metadata,
+            Err(error) => return Err(CacheError::Unusable { path, error }),
+        };
+        let (owner, mode) = (metadata.uid(), metadata.mode());
+        if owner != rustix::process::geteuid().as_raw() || mode & 0o022 != 0 {
+            return Err(CacheError::Shared { path, owner, mode });
+        }
+        // Whoever may rename a folder above it may put another one there.
+        match permissions_of_way(&path).into_iter().find_map(|unwise| unwise.found()) {
+            Some(found) => Err(CacheError::Way { path, found }),
+            None => Ok(Self(path)),
+        }
+    }
+
+    /// Where a file of this name is.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// What a file holds; `None` when there is none that could be ours.
+    pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.path(name);
+        let (file, metadata) = regular_file::open(&path).ok()?;
+        if metadata.len() > LARGEST {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Writes a whole file, or leaves what was there.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+        file.write_all(bytes)?;
+        file.persist(self.path(name)).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::debug!(
+                    target: "callgate::callbacks::cache",
+                    "`{}` is not removed: {error}", self.path(name).display()
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// The files whose names begin so, with the time each was written.
+    pub(super) fn files(&self, prefix: &str) -> Vec<(String, SystemTime)> {
+        let files = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let named = files.filter_map(|file| {
+            let name = file.file_name().into_string().ok()?;
+            let written = file.metadata().and_then(|it| it.modified()).ok()?;
+            name.starts_with(prefix).then_some((name, written))
+        });
+        named.collect()
+    }
+}
+
+fn default_path() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(base?.join("callgate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::{CacheError, CacheFolder};
+
+    #[test]
+    fn it_is_made_for_this_user_alone_and_keeps_what_it_is_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a/b");
+        let cache = CacheFolder::open(Some(&path)).expect("made");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
+        cache.write("x-1", b"one").expect("written");
+        cache.write("x-1", b"two").expect("written again");
+        assert_eq!(cache.read("x-1").as_deref(), Some(&b"two"[..]));
+        assert_eq!(cache.files("x-").len(), 1);
+        cache.remove("x-1");
+        assert_eq!((cache.read("x-1"), cache.files("x-").len()), (None, 0));
+        fs::create_dir(path.join("x-2")).expect("made");
+        assert_eq!(cache.read("x-2"), None);
+        let made = std::process::Command::new("mkfifo").arg(path.join("x-3")).status();
+        assert!(made.is_ok_and(|it| it.success()));
+        assert_eq!(cache.read("x-3"), None);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("ours");
+        let opened = CacheFolder::open(Some(folder.path()));
+        assert!(matches!(opened, Err(CacheError::Shared { .. })));
+        let above = folder.path().join("above");
+        fs::create_dir_all(above.join("a/b")).expect("made");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("ours");
+        for (mode, usable) in [(0o755, true), (0o777, false), (0o775, false), (0o1777, true)] {
+            fs::set_permissions(&above, Permissions::from_mode(mode)).expect("ours");
+            let opened = CacheFolder::open(Some(&above.join("a/b")));
+            assert_eq!(opened.is_ok(), usable, "{mode:o}");
+            let said = opened.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(usable || said.ends_with(&format!("above` of mode {mode:o}")), "{said}");
+        }
+        let real = folder.path().join("real");
+        fs::create_dir(&real).expect("made");
+        std::os::unix::fs::symlink(&real, folder.path().join("link")).expect("made");
+        let opened = CacheFolder::open(Some(&folder.path().join("link")));
+        assert!(matches!(opened, Err(CacheError::Link(_))));
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("written");
+        let opened = CacheFolder::open(Some(&file));
+        assert!(matches!(opened, Err(CacheError::Unusable { .. })));
+    }
+}

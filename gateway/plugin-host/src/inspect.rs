@@ -1,0 +1,109 @@
+//! What can be known of a plugin without running any of it: the file, its ELF structure, its
+//! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
+//! first glance (a truncated one does, inside the dynamic linker).
+//!
+//! Called by `loader`; `survey` tells everything at once, for people. Not here: settings
+//! (`schema`), and everything that executes (`loader`).
+
+mod elf;
+mod export;
+mod file;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
+mod pin;
+mod survey;
+#[cfg(test)]
+mod tests;
+
+pub(super) use elf::{ElfError, Root, parse_glibc};
+pub(super) use export::ExportError;
+pub(super) use file::{FileError, permissions_of_way};
+pub(super) use pin::PinError;
+pub use survey::{Reason, Survey, SurveyedCallback};
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use plugin_api::manifest::{Exported, Header, Manifest};
+use sha2::{Digest, Sha256};
+
+use super::refusal::{Refusal, about};
+use super::resolve::SearchPath;
+use callgate_config::{CallbackEntry, Problem};
+
+/// A plugin file that looks usable, with the one callback the entry means.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    pub(super) file: PathBuf,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sha256: [u8; 32],
+    /// The manifest as it is in the file, to be compared with what the loaded plugin says.
+    pub(super) section: Vec<u8>,
+    pub(super) header: Header,
+    pub(super) callback: Exported,
+    pub(super) root: Root,
+}
+
+impl Inspected {
+    pub(super) fn sha256_hex(&self) -> String {
+        hex(&self.sha256)
+    }
+
+    /// The same plugin in another process, from the bytes that were judged here.
+    pub(super) fn of_copy(
+        file: &Path,
+        bytes: Vec<u8>,
+        sha256: [u8; 32],
+        callback: &str,
+    ) -> Result<Self, Refusal> {
+        let (section, root) = elf::manifest_section(&bytes)?;
+        let section = section.to_vec();
+        let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
+        let Manifest { header, callbacks } = manifest;
+        let callback = export::named(callbacks, callback)?;
+        Ok(Self { file: file.to_owned(), bytes, sha256, section, header, callback, root })
+    }
+
+    /// What the file is called.
+    pub(super) fn file_name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads and judges the file of an entry; what is merely unwise goes to `warnings`.
+pub(super) fn inspect(
+    entry: &CallbackEntry,
+    file: &Path,
+    search: &SearchPath,
+    warnings: &mut Vec<Problem>,
+) -> Result<Inspected, Refusal> {
+    let bytes = file::read(file)?;
+    let sha256 = Sha256::digest(&bytes).into();
+    pin::check(&sha256, entry, search.requires_pins())?;
+    if search.is_strict()
+        && let Some(unwise) = permissions_of_way(file).into_iter().next()
+    {
+        return Err(Refusal::Untrusted(unwise));
+    }
+    for unwise in file::permissions(file) {
+        let text = about(entry, Some(file), &unwise.to_string());
+        warnings.push(Problem::warning(entry.place.clone(), text).remedy(unwise.remedy()));
+    }
+    let (section, root) = elf::manifest_section(&bytes)?;
+    let section = section.to_vec();
+    let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
+    export::check_api(&manifest.header)?;
+    let Manifest { header, callbacks } = manifest;
+    if root == Root::C {
+        export::check_c(&callbacks)?;
+    }
+    let callback = export::choose(callbacks, entry)?;
+    Ok(Inspected { file: file.to_owned(), bytes, sha256, section, header, callback, root })
+}

@@ -1,0 +1,113 @@
+//! The manifest against the gateway and the config: contract version, and which callback is meant.
+
+use plugin_api::abi::{ApiVersion, serve::majors_match};
+use plugin_api::manifest::{Exported, Header, ManifestError};
+use thiserror::Error;
+
+use callgate_config::{CallbackEntry, closest};
+
+/// Why a plugin's manifest does not fit.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum ExportError {
+    #[error(transparent)]
+    Manifest(ManifestError),
+    #[error("expected ABI {}.x, found a plugin built for ABI {found}", ours.major)]
+    Major { ours: ApiVersion, found: ApiVersion },
+    #[error("expected a plugin that runs with ABI {ours}, found one that needs {needed} or later")]
+    TooNew { ours: ApiVersion, needed: ApiVersion },
+    #[error("expected a callback called `{wanted}`, found {}", list(found))]
+    NoSuchCallback { wanted: String, found: Vec<String>, by_path: bool },
+    #[error("expected a callback of kind `sync` or `async`, found `{0}`")]
+    Kind(String),
+    #[error("expected a plugin in C to have one callback, of kind `sync`, found {0}")]
+    C(String),
+}
+
+impl ExportError {
+    pub(crate) fn remedy(&self) -> String {
+        match self {
+            Self::Manifest(_) => {
+                "see that `settings_schema` and `sample_settings` in its export are JSON, and build it again"
+                    .to_owned()
+            }
+            Self::Kind(_) => {
+                "export the callback with `export_callbacks!` of the crate `callgate-plugin-api`"
+                    .to_owned()
+            }
+            Self::Major { ours, .. } => {
+                format!("rebuild the plugin with `callgate-plugin-api` {}", ours.major)
+            }
+            Self::TooNew { needed, .. } => {
+                format!("use a gateway that speaks ABI {needed}, or an older build of the plugin")
+            }
+            Self::C(_) => "export each from a file of its own, or write it in Rust".to_owned(),
+            Self::NoSuchCallback { wanted, found, by_path } => {
+                let near = closest(wanted, found.iter().map(String::as_str));
+                let name = near.or(found.first().map(String::as_str)).unwrap_or_default();
+                if *by_path {
+                    format!("say which one is meant: `{{name: {name}, path: …}}`")
+                } else {
+                    format!("list it as `{name}`")
+                }
+            }
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// An older plugin always runs in a newer gateway of the same major; a newer one, when it says so.
+pub(super) fn check_api(header: &Header) -> Result<(), ExportError> {
+    let ours = ApiVersion::CURRENT;
+    if !majors_match(ours, header.api) {
+        return Err(ExportError::Major { ours, found: header.api });
+    }
+    if header.min_api > ours {
+        return Err(ExportError::TooNew { ours, needed: header.min_api });
+    }
+    Ok(())
+}
+
+/// The callback of this name.
+pub(super) fn named(callbacks: Vec<Exported>, wanted: &str) -> Result<Exported, ExportError> {
+    let names = || callbacks.iter().map(|callback| callback.name.clone());
+    let found: Vec<_> = names().collect();
+    let wanted = wanted.to_owned();
+    let named = callbacks.into_iter().find(|callback| callback.name == wanted);
+    named.ok_or(ExportError::NoSuchCallback { wanted, found, by_path: false })
+}
+
+/// The table of a plugin in C has the hooks of one callback, and no futures.
+pub(super) fn check_c(callbacks: &[Exported]) -> Result<(), ExportError> {
+    match callbacks {
+        [one] if one.kind == "sync" => Ok(()),
+        [one] => Err(ExportError::C(format!("one of kind `{}`", one.kind))),
+        more => Err(ExportError::C(format!("{} of them", more.len()))),
+    }
+}
+
+/// The callback the entry names; of a file named by its path that has only one, that one.
+pub(super) fn choose(
+    mut callbacks: Vec<Exported>,
+    entry: &CallbackEntry,
+) -> Result<Exported, ExportError> {
+    let by_path = entry.file.is_some();
+    let named = callbacks.iter().position(|callback| callback.name == entry.name);
+    let Some(index) = named.or((by_path && callbacks.len() == 1).then_some(0)) else {
+        let found = callbacks.into_iter().map(|callback| callback.name).collect();
+        return Err(ExportError::NoSuchCallback { wanted: entry.name.clone(), found, by_path });
+    };
+    let callback = callbacks.swap_remove(index);
+    check_kind(&callback)?;
+    Ok(callback)
+}
+
+pub(super) fn check_kind(callback: &Exported) -> Result<(), ExportError> {
+    match callback.kind.as_str() {
+        "sync" | "async" => Ok(()),
+        other => Err(ExportError::Kind(other.to_owned())),
+    }
+}

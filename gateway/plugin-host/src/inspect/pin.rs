@@ -1,0 +1,38 @@
+//! The SHA-256 the config gives for a plugin's file, against the one it has.
+
+use thiserror::Error;
+
+use callgate_config::CallbackEntry;
+
+/// Why a file is not the one that was meant.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum PinError {
+    #[error("expected sha256 `{expected}`, found `{found}`: it is not the file that was pinned")]
+    Mismatch { expected: String, found: String },
+    #[error("expected a `sha256` in its entry, because of `callgate.require_pins`; found none")]
+    Missing { found: String },
+}
+
+impl PinError {
+    pub(crate) fn remedy(&self) -> String {
+        match self {
+            Self::Mismatch { .. } => "put the pinned file back; if you trust this one, pin it with the sha256 that was found".to_owned(),
+            Self::Missing { found } => format!("if you trust this file, add `sha256: {found}` to its entry"),
+        }
+    }
+}
+
+/// Whether the file is the one the entry pins, by all of its digits or the first of them.
+pub(super) fn check(
+    sha256: &[u8; 32],
+    entry: &CallbackEntry,
+    required: bool,
+) -> Result<(), PinError> {
+    let found: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    match &entry.sha256 {
+        Some(pin) if found.starts_with(pin.as_str()) => Ok(()),
+        Some(pin) => Err(PinError::Mismatch { expected: pin.clone(), found }),
+        None if required => Err(PinError::Missing { found }),
+        None => Ok(()),
+    }
+}

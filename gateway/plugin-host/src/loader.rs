@@ -1,0 +1,331 @@
+//! From the config's entries to live callbacks: every step of every entry, all problems at once.
+//!
+//! `boot` and `check` call [`load_all`]; [`inspect_all`] goes as far as possible without executing
+//! anything. This room alone (with its children) knows `abi_stable` and `libloading`.
+//! Not here: running hooks and judging their faults (`chain`).
+
+mod c;
+mod crash;
+mod instance;
+mod layout;
+mod library;
+mod note;
+mod order;
+mod plugin;
+mod trial;
+
+pub(super) use crash::record_into;
+pub use crash::signal_name;
+pub(super) use instance::InstanceError;
+pub use instance::{RunningHook, masked};
+pub(super) use library::{DESCRIBE, LOAD, LibraryError, ROOT_SYMBOL, glibc_version};
+pub use note::Whereabouts;
+pub(super) use trial::{CREATE, Trial, TrialError};
+
+pub use crash::CrashWatch;
+pub use instance::Instance;
+pub use library::mapped_libraries;
+pub use plugin::{Kind, Plugin, Recipe};
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use plugin_api::abi::ApiVersion;
+
+use super::caution::Caution;
+use super::hook::Hook;
+use super::inspect::{Inspected, inspect};
+use super::refusal::{Refusal, about, weigh};
+use super::resolve::{SearchPath, resolve};
+use super::schema;
+use super::snapshot::Snapshot;
+use callgate_config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
+use callgate_host::{Missing, Needs, Permissions, Services};
+use library::Library;
+
+/// What became of the config's list.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The callbacks in call order.
+    pub plugins: Vec<Plugin>,
+    /// What is to be said once: unsafe permissions, a doubtful order, callbacks left out.
+    pub warnings: Vec<Problem>,
+    /// The entries that cannot be used and are not `required`.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An entry of the config's list that is not in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Index in the list as written, from 0.
+    pub position: usize,
+    /// What it would be called.
+    pub name: String,
+    /// Why, as the operator was told.
+    pub reason: String,
+}
+
+impl LeftOut {
+    pub fn new(entry: &CallbackEntry, reason: impl Into<String>) -> Self {
+        let name = entry.called().to_owned();
+        Self { position: entry.position, name, reason: reason.into() }
+    }
+}
+
+/// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
+/// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is
+/// mapped before all have been inspected, and tried as `caution` says.
+///
+/// # Errors
+/// All problems, warnings included, when a callback that is `required` cannot be used. The
+/// instances made until then have been shut down.
+pub fn load_all(
+    entries: &[CallbackEntry],
+    search: &SearchPath,
+    environment: &Environment,
+    services: &Arc<Services>,
+    caution: &mut Caution,
+) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let mut candidates = Vec::new();
+    let mut reasons = Reasons::default();
+    for entry in entries {
+        let (started, before) = (Instant::now(), problems.len());
+        match inspect_entry(entry, search, &mut problems) {
+            Some(inspected) => {
+                let permissions = permissions(entry, &inspected, environment, &mut problems);
+                let spent = started.elapsed();
+                candidates.push(Candidate { entry, inspected, permissions, spent });
+            }
+            None => reasons.add(entry, &problems[before..]),
+        }
+    }
+    let mut plugins = Vec::new();
+    let suspected = candidates.iter().any(|it| caution.suspect(&it.inspected).is_some());
+    for (tried, candidate) in try_all(&candidates, caution).into_iter().zip(candidates) {
+        let Candidate { entry, inspected, permissions, .. } = candidate;
+        let file = inspected.file.clone();
+        let loaded = tried.and_then(|(snapshot, spent)| {
+            let started = Instant::now();
+            let made = (permissions, Arc::clone(services));
+            let plugin = Plugin::load(entry, inspected, snapshot, made, caution)?;
+            Ok(plugin.loaded_in(spent + started.elapsed()))
+        });
+        match loaded {
+            Ok(plugin) => plugins.push(plugin),
+            Err(refusal) => {
+                let problem = weigh(entry, refusal.problem(entry, Some(&file)));
+                reasons.add(entry, std::slice::from_ref(&problem));
+                problems.push(problem);
+            }
+        }
+    }
+    caution.loaded();
+    if problems.iter().any(Problem::is_error) {
+        return Err(Problems(problems));
+    }
+    if !suspected && !entries.is_empty() {
+        caution.clear_suspicion();
+    }
+    problems.extend(order::doubts(&plugins));
+    Ok(Loaded { plugins, warnings: problems, left_out: reasons.0 })
+}
+
+/// Who is left out, and what the operator was told of it.
+#[derive(Default)]
+struct Reasons(Vec<LeftOut>);
+
+impl Reasons {
+    fn add(&mut self, entry: &CallbackEntry, said: &[Problem]) {
+        let texts: Vec<_> = said.iter().map(|it| it.text.as_str()).collect();
+        self.0.push(LeftOut::new(entry, texts.join("; ")));
+    }
+}
+
+/// A plugin that inspection found nothing against.
+struct Candidate<'a> {
+    entry: &'a CallbackEntry,
+    inspected: Inspected,
+    permissions: Arc<Permissions>,
+    spent: Duration,
+}
+
+/// The copy to load, and the time it took to get so far.
+type Tried = Result<(Snapshot, Duration), Refusal>;
+
+/// How many child processes are at it at once.
+const AT_ONCE: usize = 8;
+
+/// Tries all candidates, several at once.
+fn try_all(candidates: &[Candidate<'_>], caution: &Caution) -> Vec<Tried> {
+    let mut tried = Vec::new();
+    for group in candidates.chunks(AT_ONCE) {
+        if let [only] = group {
+            tried.push(try_one(only, caution));
+            continue;
+        }
+        tried.extend(thread::scope(|scope| {
+            let threads: Vec<_> = group
+                .iter()
+                .map(|it| thread::Builder::new().spawn_scoped(scope, || try_one(it, caution)))
+                .collect();
+            // Without a thread, or after a panic in it, it is done here.
+            let results = threads.into_iter().zip(group).map(|(thread, it)| {
+                let done = thread.ok().and_then(|thread| thread.join().ok());
+                done.unwrap_or_else(|| try_one(it, caution))
+            });
+            results.collect::<Vec<_>>()
+        }));
+    }
+    tried
+}
+
+fn try_one(candidate: &Candidate<'_>, caution: &Caution) -> Tried {
+    let Candidate { entry, inspected, spent, .. } = candidate;
+    let started = Instant::now();
+    if let Some(suspect) = caution.suspect(inspected) {
+        return Err(suspect.into());
+    }
+    let snapshot = Snapshot::of(&inspected.file_name(), &inspected.bytes)
+        .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
+    caution.probe(entry, inspected, &snapshot)?;
+    Ok((snapshot, *spent + started.elapsed()))
+}
+
+/// What the entry's callback may have; what it asks for in vain becomes a warning each.
+fn permissions(
+    entry: &CallbackEntry,
+    inspected: &Inspected,
+    environment: &Environment,
+    problems: &mut Vec<Problem>,
+) -> Arc<Permissions> {
+    let callback = &inspected.callback;
+    let needs = Needs {
+        // The operator's word for it: a file given by its path may call itself anything.
+        callback: &entry.name,
+        secrets: &callback.needs_secrets,
+        http_hosts: &callback.needs_http_hosts,
+    };
+    let (permissions, missing) = Permissions::new(&entry.grants, needs, environment);
+    problems.extend(missing.into_iter().map(|Missing { text, remedy }| {
+        let text = about(entry, Some(&inspected.file), &text);
+        Problem::warning(entry.place.clone(), text).remedy(remedy)
+    }));
+    Arc::new(permissions.with_settings(&entry.settings))
+}
+
+/// Everything that can be said about the entries without executing any plugin's code.
+#[must_use]
+pub fn inspect_all(entries: &[CallbackEntry], search: &SearchPath) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for entry in entries {
+        inspect_entry(entry, search, &mut problems);
+    }
+    problems
+}
+
+/// Maps the file of an entry and checks its tables, which runs the library's constructors and
+/// nothing else. Loading it afterwards finds it mapped.
+///
+/// # Errors
+/// Everything that is in the way, warnings included.
+pub fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    if let Some(inspected) = inspect_entry(entry, search, &mut problems) {
+        let mapped = Snapshot::of(&inspected.file_name(), &inspected.bytes)
+            .map_err(|error| LibraryError::Snapshot(error.to_string()))
+            .and_then(|snapshot| Library::of(&inspected, snapshot, &mut |_| {}));
+        match mapped {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                problems.push(Refusal::from(error).problem(entry, Some(&inspected.file)));
+            }
+        }
+    }
+    Err(Problems(problems))
+}
+
+/// The steps that execute nothing; `None` when a problem found here leaves nothing to load.
+fn inspect_entry(
+    entry: &CallbackEntry,
+    search: &SearchPath,
+    problems: &mut Vec<Problem>,
+) -> Option<Inspected> {
+    let refuse = |refusal: Refusal, file: Option<&Path>| weigh(entry, refusal.problem(entry, file));
+    let file = match resolve(entry, search) {
+        Ok(file) => file,
+        Err(error) => {
+            problems.push(refuse(error.into(), None));
+            return None;
+        }
+    };
+    let inspected = match inspect(entry, &file, search, problems) {
+        Ok(inspected) => inspected,
+        Err(refusal) => {
+            problems.push(refuse(refusal, Some(&file)));
+            return None;
+        }
+    };
+    let mut wrong = schema::check(&inspected.callback.settings_schema, entry);
+    wrong.extend(missing_hooks(entry, &inspected.callback.hooks));
+    let usable = wrong.is_empty();
+    problems.extend(idle_keys(entry, &inspected.callback.kind));
+    problems.extend(unknown_hooks(entry, &inspected));
+    problems.extend(wrong.into_iter().map(|mut problem| {
+        problem.text = about(entry, Some(&file), &problem.text);
+        weigh(entry, problem)
+    }));
+    usable.then_some(inspected)
+}
+
+/// A problem for each hook the entry chooses and the plugin lacks.
+fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
+    let chosen = entry.hooks.iter().flatten();
+    let missing = chosen.filter(|hook| !has.contains(&hook.name));
+    let problem = |hook: &ChosenHook| {
+        let text = format!("expected the hook `{}`, found only {}", hook.name, has.join(", "));
+        Problem::error(hook.place.clone(), text).remedy("take it off `hooks`")
+    };
+    missing.map(problem).collect()
+}
+
+/// A warning when a plugin, of a later minor or by a slip of its author, has hooks that this
+/// gateway never calls.
+fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem> {
+    let known = |name: &str| Hook::ALL.iter().any(|hook| hook.name() == name);
+    let hooks = inspected.callback.hooks.iter().filter(|name| !known(name));
+    let hooks = hooks.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if hooks.is_empty() {
+        return None;
+    }
+    let (ours, theirs) = (ApiVersion::CURRENT, inspected.header.api);
+    let text = format!(
+        "expected hooks of ABI {ours}, found {hooks} of a plugin built for ABI {theirs}: never called here"
+    );
+    let text = about(entry, Some(&inspected.file), &text);
+    let remedy = if theirs > ours {
+        "use a later gateway if the callback needs them"
+    } else {
+        "take them off the manifest's `hooks`"
+    };
+    Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
+}
+
+/// A warning for each key that does nothing for a callback of this kind.
+fn idle_keys(entry: &CallbackEntry, kind: &str) -> Option<Problem> {
+    let (text, remedy) = match (kind, entry.mode) {
+        ("async", Mode::Blocking) => (
+            "`mode: blocking` is for sync callbacks; the hooks of this one are futures",
+            "leave `mode` out",
+        ),
+        ("sync", Mode::Inline) if entry.timeout.is_some() => (
+            "`timeout` does nothing for a sync callback that runs inline",
+            "leave it out, or add `mode: blocking`",
+        ),
+        _ => return None,
+    };
+    let text = about(entry, None, text);
+    Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
+}

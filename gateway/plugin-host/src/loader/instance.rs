@@ -1,0 +1,327 @@
+//! One live callback together with the host services it was given.
+
+#![expect(unsafe_code, reason = "calls a plugin's constructor and takes over what it returns")]
+
+use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use plugin_api::abi::serve::{
+    CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables, LoadedCallback, ReplyAccess,
+};
+use plugin_api::abi::{CHost, CreateArgs, HostHandle, RawCallback, Verdict, View};
+use plugin_api::testing::{MockHost, Tester};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::crash::{Visit, within};
+use super::library::{Created, Library};
+use callgate_host::CallbackHost;
+use callgate_secret::keys_in;
+
+/// Why a plugin made no instance.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum InstanceError {
+    #[error("it refused to start: {0}")]
+    Refused(String),
+    #[error("expected the hooks of `{0}`, found that the plugin does not know it")]
+    NoHooks(String),
+}
+
+impl InstanceError {
+    /// The plugin's own words, if any.
+    pub(crate) fn words(&self) -> &str {
+        match self {
+            Self::Refused(words) => words,
+            Self::NoHooks(_) => "",
+        }
+    }
+
+    pub(crate) fn remedy(&self) -> String {
+        match self {
+            Self::Refused(_) => "correct its settings, or ask its author".to_owned(),
+            Self::NoHooks(_) => "rebuild the plugin".to_owned(),
+        }
+    }
+}
+
+/// Which hooks an instance's table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hooks {
+    /// Those its manifest lists.
+    Exported,
+    /// All, for `check`.
+    All,
+}
+
+/// One live callback; beside its own methods it has those of [`LoadedCallback`]. Dropping it runs
+/// the plugin's `shutdown` (if that has not been done) and `destroy`, which may block: drop it
+/// where that is allowed.
+pub struct Instance {
+    name: Arc<str>,
+    /// Dropped before the hosts: the plugin may use them until `destroy` returns.
+    callback: ManuallyDrop<LoadedCallback>,
+    _c_host: Option<Arc<CHost>>,
+    _tables: HostTables<CallbackHost>,
+    host: Arc<CallbackHost>,
+    is_shut_down: AtomicBool,
+}
+
+/// One hook's pair of methods, sync and async, which say where a crash happened.
+macro_rules! hook {
+    ($sync:ident, $async:ident $(, $arg:ident: $access:ident)?) => {
+        /// Runs the sync form; an absent hook continues.
+        #[inline]
+        pub fn $sync<C: CallAccess $(, A: $access)?>(
+            &self,
+            call: &mut C
+            $(, $arg: &mut A)?
+        ) -> Verdict {
+            // SAFETY: the name is the instance's, and a call keeps its id.
+            let visit = unsafe { Visit::new(&self.name, stringify!($sync), call.id()) };
+            within(&visit, || self.callback.$sync(call $(, $arg)?))
+        }
+
+        /// Starts the async form, if there is one.
+        pub fn $async<'a, C: CallAccess $(, A: $access)?>(
+            &'a self,
+            call: &'a mut C
+            $(, $arg: &'a mut A)?
+        ) -> Option<RunningHook<'a>> {
+            // SAFETY: as above; instance and call stay borrowed for as long as the future lives.
+            let visit = unsafe { Visit::new(&self.name, stringify!($sync), call.id()) };
+            let future = within(&visit, || self.callback.$async(call $(, $arg)?))?;
+            Some(RunningHook { visit, future })
+        }
+    };
+}
+
+impl Instance {
+    pub(super) fn new(
+        library: &Library,
+        callback: &str,
+        settings: &Value,
+        host: CallbackHost,
+        hooks: Hooks,
+    ) -> Result<Self, InstanceError> {
+        let name = Arc::clone(host.name());
+        let host = Arc::new(host);
+        let tables = HostTables::new(Arc::clone(&host));
+        // SAFETY: both hosts outlive the instance by `Drop`.
+        let created = unsafe { create(library, callback, &name, settings, tables.handle(), hooks) };
+        let (callback, c_host) = created.map_err(|error| {
+            host.ends();
+            match error {
+                InstanceError::Refused(text) => {
+                    InstanceError::Refused(host.mask(&text).into_owned())
+                }
+                error @ InstanceError::NoHooks(_) => error,
+            }
+        })?;
+        Ok(Self {
+            name,
+            callback: ManuallyDrop::new(callback),
+            _c_host: c_host,
+            _tables: tables,
+            host,
+            is_shut_down: AtomicBool::new(false),
+        })
+    }
+
+    hook!(on_llm_start, on_llm_start_async);
+    hook!(on_llm_new_token, on_llm_new_token_async, chunk: ChunkAccess);
+    hook!(on_llm_end, on_llm_end_async, reply: ReplyAccess);
+    hook!(on_llm_error, on_llm_error_async, failure: FailureAccess);
+
+    /// Tells the callback, once, that no new call will come. Its hooks may still be running.
+    pub fn shutdown(&self) {
+        if !self.is_shut_down.swap(true, Ordering::AcqRel) {
+            // SAFETY: the name is the instance's.
+            let visit = unsafe { Visit::new(&self.name, "its shutdown", "") };
+            within(&visit, || self.callback.shutdown());
+            self.host.ends();
+        }
+    }
+}
+
+/// The same as a [`Tester`], on a mock host: with all hooks in its table.
+pub(super) fn tester(
+    library: &Library,
+    callback: &str,
+    name: &str,
+    settings: &Value,
+    host: &MockHost,
+) -> Result<Tester, InstanceError> {
+    Tester::of_loaded(host, |host| {
+        // SAFETY: the tester keeps the host for as long as what it is given here; the C host stays.
+        let made = unsafe { create(library, callback, name, settings, host, Hooks::All) };
+        made.map(|(callback, c_host)| {
+            std::mem::forget(c_host);
+            callback
+        })
+    })
+}
+
+/// Calls the plugin's constructor and takes over what it returns.
+///
+/// # Safety
+/// The host outlives the callback, and so does the C host that comes with it.
+unsafe fn create(
+    library: &Library,
+    callback: &str,
+    name: &str,
+    settings: &Value,
+    host: HostHandle,
+    hooks: Hooks,
+) -> Result<(LoadedCallback, Option<Arc<CHost>>), InstanceError> {
+    let json = settings.to_string();
+    let args = CreateArgs {
+        callback: View::of(callback.as_bytes()),
+        instance: View::of(name.as_bytes()),
+        settings: View::of(json.as_bytes()),
+        host,
+    };
+    // SAFETY: `name` outlives the visit.
+    let visit = unsafe { Visit::new(name, "its constructor", "") };
+    // SAFETY: the views outlive the call; that the host does is the caller's promise.
+    let Created { raw, c_host } = within(&visit, || unsafe { library.create(args) })
+        .map_err(|message| InstanceError::Refused(masked(&message, settings)))?;
+    // SAFETY: the library passed its checks and is never unloaded; `raw` is only ours.
+    let made = unsafe { LoadedCallback::from_raw(raw) };
+    if hooks == Hooks::Exported {
+        return Ok((made, c_host));
+    }
+    let Some(vt) = library.all_hooks(callback) else {
+        return Err(InstanceError::NoHooks(callback.to_owned()));
+    };
+    std::mem::forget(made);
+    // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
+    Ok((unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }, c_host))
+}
+
+impl Deref for Instance {
+    type Target = LoadedCallback;
+
+    fn deref(&self) -> &LoadedCallback {
+        &self.callback
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.shutdown();
+        // SAFETY: the name is the instance's.
+        let visit = unsafe { Visit::new(&self.name, "its destructor", "") };
+        // SAFETY: dropped here and nowhere else, and not used again.
+        within(&visit, || unsafe { ManuallyDrop::drop(&mut self.callback) });
+    }
+}
+
+/// A hook in flight; dropping it cancels the hook. (A crash in that is not told apart: a destructor
+/// here would keep what the hook was lent borrowed beyond its last use.)
+#[must_use = "a hook that is not awaited does nothing"]
+pub struct RunningHook<'a> {
+    visit: Visit,
+    future: HookFuture<'a>,
+}
+
+impl Future for RunningHook<'_> {
+    type Output = Verdict;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Verdict> {
+        let Self { visit, future } = &mut *self;
+        within(visit, || Pin::new(future).poll(context))
+    }
+}
+
+impl fmt::Debug for RunningHook<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningHook").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}
+
+/// A plugin's message without what may be secret: parsers like to repeat what they could not read
+/// (``invalid type: string "…"``), and a setting's name may say that its value must not be seen.
+pub fn masked(message: &str, settings: &Value) -> String {
+    let (mut texts, mut secrets) = (Vec::new(), Vec::new());
+    collect_texts(settings, false, &mut texts, &mut secrets);
+    let repeated =
+        |message: String, text: &&str| message.replace(&format!("string {text:?}"), "text");
+    let message = texts.iter().fold(message.to_owned(), repeated);
+    // The longest first: one secret may contain another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(message, |message, secret| message.replace(secret, "***"))
+}
+
+/// All texts of the settings, and those under a name that speaks of secrets.
+fn collect_texts<'v>(
+    value: &'v Value,
+    is_secret: bool,
+    texts: &mut Vec<&'v str>,
+    secrets: &mut Vec<&'v str>,
+) {
+    const WORDS: [&str; 6] = ["key", "token", "secret", "password", "credential", "authorization"];
+    match value {
+        Value::String(text) => {
+            texts.push(text);
+            // Shorter ones would be found inside ordinary words.
+            if is_secret && text.len() >= 4 {
+                secrets.push(text);
+            }
+            // One in the wrong place is one as well.
+            secrets.extend(keys_in(text));
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_texts(item, is_secret, texts, secrets));
+        }
+        Value::Object(members) => members.iter().for_each(|(name, value)| {
+            let name = name.to_lowercase();
+            let is_secret = is_secret || WORDS.iter().any(|word| name.contains(word));
+            collect_texts(value, is_secret, texts, secrets);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::masked;
+
+    #[test]
+    fn messages_do_not_repeat_secrets() {
+        let settings = json!({
+            "provider": "groq",
+            "api_key": "sk-private",
+            "auth_tokens": ["sk-private-2", {"id": "tok-3"}],
+            "token_count": 12,
+        });
+        let odd = json!({"provider": "for sk-live-4f9c2a"});
+        let said = masked("settings: no provider `for sk-live-4f9c2a`", &odd);
+        assert_eq!(said, "settings: no provider `for ***`");
+        for (message, expected) in [
+            (
+                "settings: invalid type: string \"groq\", expected u64",
+                "settings: invalid type: text, expected u64",
+            ),
+            (
+                "no provider groq for sk-private-2, sk-private, tok-3, 12",
+                "no provider groq for ***, ***, ***, 12",
+            ),
+        ] {
+            assert_eq!(masked(message, &settings), expected);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! One loaded callback: what is known about it, and its live instance.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_api::InitError;
+use plugin_api::abi::ApiVersion;
+use plugin_api::testing::{MockHost, Tester};
+
+use super::instance::{Hooks, Instance, InstanceError, masked, tester};
+use super::library::Library;
+use super::trial::CREATE;
+use crate::caution::Caution;
+use crate::inspect::Inspected;
+use crate::refusal::{Refusal, about, weigh};
+use crate::schema::{self, Naming};
+use crate::snapshot::Snapshot;
+use callgate_config::{CallbackEntry, Grants, Problem};
+use callgate_host::{CallbackHost, Counting, Permissions, Services, masked_twice};
+use callgate_secret::Masking;
+
+/// How a callback's hooks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Inline, on the call's own thread.
+    Sync,
+    /// As futures.
+    Async,
+}
+
+/// One loaded callback.
+#[derive(Debug)]
+pub struct Plugin {
+    /// What logs and faults call it: the entry's `instance`, else its name.
+    pub name: Arc<str>,
+    /// The operator's file (what runs is a private copy of it).
+    pub file: PathBuf,
+    /// The first 12 hex digits of the file's SHA-256.
+    pub sha256_prefix: String,
+    /// The version of the plugin's package.
+    pub version: String,
+    /// The contract it was built against.
+    pub api: ApiVersion,
+    /// The hooks it has, as its manifest lists them.
+    pub hooks: Vec<String>,
+    /// Those of them that run: all, or the ones the entry chooses.
+    pub chosen_hooks: Vec<String>,
+    /// How they run.
+    pub kind: Kind,
+    /// What of the call it looks at, in its own words.
+    pub reads: Vec<String>,
+    /// What of the call it changes, in its own words.
+    pub writes: Vec<String>,
+    /// From looking for the file to the live instance, its trial included.
+    pub load_time: Duration,
+    /// The live callback.
+    pub instance: Instance,
+    /// The config's entry: position, fault policy, timeout, settings.
+    pub entry: CallbackEntry,
+    /// Its settings that name something of the config.
+    pub namings: Vec<Naming>,
+    /// The name its manifest exports it by.
+    callback: String,
+    library: &'static Library,
+    permissions: Arc<Permissions>,
+    services: Arc<Services>,
+}
+
+impl Plugin {
+    /// Maps the library, unless its bytes are mapped already, and makes an instance.
+    pub(super) fn load(
+        entry: &CallbackEntry,
+        inspected: Inspected,
+        snapshot: Snapshot,
+        (permissions, services): (Arc<Permissions>, Arc<Services>),
+        caution: &Caution,
+    ) -> Result<Self, Refusal> {
+        let mut step = |step| caution.loading(&inspected, step);
+        let library = Library::of(&inspected, snapshot, &mut step)?;
+        step(CREATE);
+        let Inspected { file, sha256, header, callback, .. } = inspected;
+        let name: Arc<str> = entry.called().into();
+        let counts = Counting::of(entry, &callback.name);
+        let host = CallbackHost::new(Arc::clone(&name), counts, &permissions, &services);
+        let instance =
+            Instance::new(library, &callback.name, &entry.settings, host, Hooks::Exported)?;
+        let sha256_prefix = sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self {
+            name,
+            file,
+            sha256_prefix,
+            version: header.version,
+            api: header.api,
+            chosen_hooks: chosen(entry, &callback.hooks),
+            hooks: callback.hooks,
+            kind: if callback.kind == "async" { Kind::Async } else { Kind::Sync },
+            reads: callback.reads,
+            writes: callback.writes,
+            load_time: Duration::ZERO,
+            namings: schema::namings(&callback.settings_schema, entry),
+            instance,
+            entry: entry.clone(),
+            callback: callback.name,
+            library,
+            permissions,
+            services,
+        })
+    }
+
+    /// Says in the log how long it took.
+    pub(super) fn loaded_in(self, load_time: Duration) -> Self {
+        let plugin = Self { load_time, ..self };
+        plugin.announce();
+        plugin
+    }
+
+    /// The live callback, and how another one is made in its place.
+    pub fn into_parts(self) -> (Instance, Recipe) {
+        let recipe = Recipe {
+            name: self.name,
+            entry: self.entry,
+            file: self.file,
+            sha256_prefix: self.sha256_prefix,
+            version: self.version,
+            api: self.api,
+            kind: self.kind,
+            chosen_hooks: self.chosen_hooks,
+            reads: self.reads,
+            callback: self.callback,
+            library: self.library,
+            permissions: self.permissions,
+            services: self.services,
+        };
+        (self.instance, recipe)
+    }
+
+    /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
+    /// list with the code. Never to be put into a chain.
+    ///
+    /// # Errors
+    /// When the plugin refuses to make one.
+    pub fn create_with_all_hooks(&self) -> Result<Instance, Problem> {
+        let Self { library, callback, name, entry, permissions, services, .. } = self;
+        let counts = Counting::of(entry, callback);
+        let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
+        Instance::new(library, callback, &entry.settings, host, Hooks::All)
+            .map_err(|error| weigh(entry, Refusal::from(error).problem(entry, Some(&self.file))))
+    }
+
+    /// What is wrong with it, told at its entry's place.
+    pub fn problem(&self, text: &str, remedy: &str) -> Problem {
+        let text = about(&self.entry, Some(&self.file), text);
+        weigh(&self.entry, Problem::error(self.entry.place.clone(), text).remedy(remedy))
+    }
+
+    /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
+    /// suite on.
+    pub fn tester(&self, host: &MockHost) -> Result<Tester, InitError> {
+        let Self { library, callback, name, entry, .. } = self;
+        tester(library, callback, name, &entry.settings, host)
+            .map_err(|error: InstanceError| InitError::new(error.to_string()))
+    }
+
+    fn announce(&self) {
+        tracing::info!(
+            target: "callgate::callbacks::loader::plugin",
+            callback.name = %self.name,
+            version = %self.version,
+            abi = %self.api,
+            sha256 = %self.sha256_prefix,
+            hooks = %self.chosen_hooks.join(" "),
+            milliseconds = self.load_time.as_secs_f64() * 1e3,
+            "callback loaded from `{}`",
+            self.file.display(),
+        );
+    }
+}
+
+/// The hooks of the manifest that the entry wants run.
+fn chosen(entry: &CallbackEntry, hooks: &[String]) -> Vec<String> {
+    let is_wanted = |hook: &&String| match &entry.hooks {
+        Some(wanted) => wanted.iter().any(|it| it.name == **hook),
+        None => true,
+    };
+    hooks.iter().filter(is_wanted).cloned().collect()
+}
+
+/// What is known of a callback, and all it takes to make an instance anew in place of one that
+/// panicked.
+#[derive(Debug)]
+pub struct Recipe {
+    pub name: Arc<str>,
+    pub entry: CallbackEntry,
+    pub file: PathBuf,
+    pub sha256_prefix: String,
+    pub version: String,
+    pub api: ApiVersion,
+    pub kind: Kind,
+    pub chosen_hooks: Vec<String>,
+    pub reads: Vec<String>,
+    callback: String,
+    library: &'static Library,
+    permissions: Arc<Permissions>,
+    services: Arc<Services>,
+}
+
+impl Recipe {
+    /// The callback's words without secrets: those of its settings, those it was granted, and the
+    /// gateway's own.
+    pub fn without_secrets(&self, message: &str) -> String {
+        let message = masked(message, &self.entry.settings);
+        masked_twice(self.permissions.masking(), self.services.masking(), &message).into_owned()
+    }
+
+    /// What the operator grants the callback, and the gateway's mask.
+    pub fn grants(&self) -> (&Grants, &Masking) {
+        (&self.entry.grants, self.services.masking())
+    }
+
+    /// An instance from the same library and settings. May block, as the constructor may.
+    pub fn make(&self) -> Result<Instance, Problem> {
+        let Self { library, callback, name, entry, permissions, services, .. } = self;
+        let counts = Counting::of(entry, callback);
+        let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
+        Instance::new(library, callback, &entry.settings, host, Hooks::Exported)
+            .map_err(|error| Refusal::from(error).problem(entry, Some(&self.file)))
+    }
+}

@@ -1,0 +1,275 @@
+//! Trying a plugin in a child process before the gateway maps it: whatever its file, its
+//! constructors and its callback do there hurts nobody. `inside` is what the child does, `verdicts`
+//! what is remembered of plugins that passed.
+//!
+//! It is a net, not a wall: a plugin can tell that it is tried, and what passed can still crash
+//! later. Called by `loader`.
+
+mod inside;
+mod verdicts;
+
+pub use inside::run as run_probe;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::cache::CacheFolder;
+use super::inspect::Inspected;
+use super::loader::{DESCRIBE, LOAD, masked, signal_name};
+use super::snapshot::Snapshot;
+use crate::child::{self, Ending, Job, Outcome};
+use callgate_config::{CallbackEntry, Probing};
+use callgate_telemetry::one_line;
+use verdicts::Verdicts;
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "__probe";
+
+/// How much of what a plugin printed is told.
+const SHOWN: usize = 300;
+
+/// Why a plugin did not pass.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum ProbeError {
+    #[error("expected it to survive a trial in a child process, found that it {how} {when}{said}")]
+    Died { how: String, when: String, said: String, cause: Cause },
+    /// Nothing is wrong with the plugin that anybody knows of.
+    #[error("expected a trial in a child process, found that there can be none: {0}")]
+    NoTrial(String),
+    /// It was refused there as it would have been here.
+    #[error("{text}")]
+    Refused { text: String, remedy: String },
+}
+
+/// What to advise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    File,
+    Callback,
+    Time,
+    Killed,
+}
+
+impl ProbeError {
+    pub(super) fn remedy(&self) -> String {
+        let advice = match self {
+            Self::Refused { remedy, .. } => return remedy.clone(),
+            Self::NoTrial(_) => {
+                return "let the gateway start a process of its own (descriptors, processes, memory, \
+                        a mounted `/proc`); `callgate.probe: never` loads plugins untried"
+                    .to_owned();
+            }
+            Self::Died { cause, .. } => match cause {
+                Cause::File => "copy or build the plugin again",
+                Cause::Callback => "correct its settings, or ask its author",
+                Cause::Time => "ask its author, or allow more with `callgate.probe_timeout`",
+                Cause::Killed => "see that it gets along with 4 GiB of memory",
+            },
+        };
+        format!("{advice}; `callgate.probe: never` would load it all the same")
+    }
+}
+
+/// What the child is told.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    file: String,
+    sha256: [u8; 32],
+    callback: String,
+    instance: String,
+    settings: Value,
+}
+
+/// What the child answers when it lived.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Passed,
+    /// The plugin refused its settings in good order: that is for the gateway to hear, which has an
+    /// environment.
+    Declined,
+    Refused {
+        text: String,
+        remedy: String,
+    },
+}
+
+/// Decides whether a plugin is tried, and tries it.
+#[derive(Debug)]
+pub(super) struct Prober {
+    when: Probing,
+    limit: Duration,
+    verdicts: Option<Verdicts>,
+}
+
+impl Prober {
+    pub(super) fn new(when: Probing, limit: Duration, cache: Option<&CacheFolder>) -> Self {
+        let verdicts = cache.and_then(|cache| Verdicts::open(cache.clone()));
+        Self { when, limit, verdicts }
+    }
+
+    /// Whether the plugin may be mapped here. Runs a child process unless one has said so before.
+    pub(super) fn judge(
+        &self,
+        entry: &CallbackEntry,
+        inspected: &Inspected,
+        snapshot: &Snapshot,
+    ) -> Result<(), ProbeError> {
+        if self.when == Probing::Never || !child::is_enabled() {
+            return Ok(());
+        }
+        let request = Request {
+            file: inspected.file.display().to_string(),
+            sha256: inspected.sha256,
+            callback: inspected.callback.name.clone(),
+            instance: entry.called().to_owned(),
+            settings: entry.settings.clone(),
+        };
+        let Ok(request) = serde_json::to_vec(&request) else { return Ok(()) };
+        let verdict = self.verdicts.as_ref().map(|verdicts| verdicts.of(&request));
+        if self.when == Probing::OnChange && verdict.as_ref().is_some_and(verdicts::Verdict::passed)
+        {
+            return Ok(());
+        }
+        let outcome = self
+            .run(&request, snapshot)
+            .map_err(|error| ProbeError::NoTrial(format!("it cannot be started: {error}")))?;
+        tracing::debug!(
+            target: "callgate::callbacks::probe",
+            step = %outcome.step, "probed `{}`", inspected.file.display()
+        );
+        if judge(outcome, &entry.settings, self.limit)?
+            && let Some(verdict) = verdict
+        {
+            verdict.note_passed();
+        }
+        Ok(())
+    }
+
+    fn run(&self, request: &[u8], snapshot: &Snapshot) -> std::io::Result<Outcome> {
+        let file = snapshot.file()?;
+        let job = Job::of_this_program(SUBCOMMAND);
+        Job { input: Some(&file), request, limit: self.limit, ..job }.run()
+    }
+}
+
+/// Whether it passed in every respect.
+fn judge(outcome: Outcome, settings: &Value, limit: Duration) -> Result<bool, ProbeError> {
+    let Outcome { ending, step, output } = outcome;
+    let (how, cause) = match ending {
+        Ending::Result(answer) => match serde_json::from_str(&answer) {
+            Ok(Answer::Passed) => return Ok(true),
+            Ok(Answer::Declined) => return Ok(false),
+            Ok(Answer::Refused { text, remedy }) => {
+                return Err(ProbeError::Refused { text, remedy });
+            }
+            Err(_) => ("gave an answer that is none".to_owned(), None),
+        },
+        Ending::Exited(_) if step.is_empty() => {
+            return Err(ProbeError::NoTrial(format!(
+                "it ended at once{}",
+                said(&output, settings)
+            )));
+        }
+        Ending::Exited(status) => (format!("ended the process with status {status}"), None),
+        Ending::Signal(9) => {
+            ("was killed (SIGKILL), as for want of memory,".to_owned(), Some(Cause::Killed))
+        }
+        Ending::Signal(signal) => (format!("crashed with {}", signal_name(signal)), None),
+        Ending::OutOfTime => {
+            (format!("was not done within {} s", limit.as_secs_f64()), Some(Cause::Time))
+        }
+    };
+    let in_code = !["", LOAD, DESCRIBE].contains(&step.as_str());
+    let cause = cause.unwrap_or(if in_code { Cause::Callback } else { Cause::File });
+    let when = match step.as_str() {
+        "" => "before it was loaded".to_owned(),
+        step => step.to_owned(),
+    };
+    Err(ProbeError::Died { how, when, said: said(&output, settings), cause })
+}
+
+/// The end of what it printed, on one line and without what may be secret.
+fn said(output: &str, settings: &Value) -> String {
+    let output = masked(output.trim(), settings);
+    if output.is_empty() {
+        return String::new();
+    }
+    let skipped = output.char_indices().rev().nth(SHOWN - 1).map_or(0, |(start, _)| start);
+    let dots = if skipped > 0 { "…" } else { "" };
+    format!("; it printed: {dots}{}", one_line(output.get(skipped..).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    use super::{Answer, Cause, LOAD, ProbeError, judge, said};
+    use crate::child::{Ending, Outcome};
+    use crate::loader::CREATE;
+
+    fn judged(ending: Ending, step: &str) -> Result<bool, ProbeError> {
+        let outcome = Outcome { ending, step: step.to_owned(), output: "so long\n".to_owned() };
+        judge(outcome, &Value::Null, Duration::from_secs(5))
+    }
+
+    #[test]
+    fn each_end_has_its_sentence_and_its_remedy() {
+        for (ending, step, sentence, advised) in [
+            (
+                Ending::Exited(0),
+                LOAD,
+                "ended the process with status 0 while being loaded; it printed: so long",
+                Cause::File,
+            ),
+            (Ending::Signal(7), "", "crashed with SIGBUS before it was loaded", Cause::File),
+            (
+                Ending::Signal(11),
+                CREATE,
+                "crashed with SIGSEGV in its constructor",
+                Cause::Callback,
+            ),
+            (Ending::OutOfTime, "in on_llm_end", "not done within 5 s in on_llm_end", Cause::Time),
+            (Ending::Signal(9), CREATE, "was killed (SIGKILL)", Cause::Killed),
+        ] {
+            let error = judged(ending, step).unwrap_err();
+            assert!(error.to_string().contains(sentence), "{error}");
+            assert!(matches!(error, ProbeError::Died { cause, .. } if cause == advised), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_cannot_begin_is_no_fault_of_the_plugin() {
+        let error = judged(Ending::Exited(1), "").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected a trial in a child process, found that there can be none: it ended at once; \
+             it printed: so long"
+        );
+        assert!(error.remedy().contains("`/proc`") && error.remedy().contains("probe: never"));
+    }
+
+    #[test]
+    fn an_answer_decides() {
+        let answer = |answer| Ending::Result(serde_json::to_string(&answer).unwrap());
+        assert_eq!(judged(answer(Answer::Passed), "x"), Ok(true));
+        assert_eq!(judged(answer(Answer::Declined), "x"), Ok(false));
+        let refused = Answer::Refused { text: "no".to_owned(), remedy: "yes".to_owned() };
+        let error = judged(answer(refused), "x").unwrap_err();
+        assert_eq!((error.to_string(), error.remedy()), ("no".to_owned(), "yes".to_owned()));
+        assert!(judged(Ending::Result("garbage".to_owned()), "x").is_err());
+    }
+
+    #[test]
+    fn what_it_printed_is_short_and_holds_no_secret() {
+        let settings = json!({"api_key": "sk-private"});
+        assert_eq!(said("\n", &settings), "");
+        assert_eq!(said("a\nwith sk-private", &settings), "; it printed: a\\nwith ***");
+        let long = said(&format!("{}end", "x".repeat(1000)), &settings);
+        assert!(long.len() < 330 && long.contains('…') && long.ends_with("end"), "{long}");
+    }
+}

@@ -1,0 +1,309 @@
+//! From an entry of the config's list to the file it means. Called by `loader` and by `check`.
+//! Not here: what is in the file (`inspect`).
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use callgate_config::{CallbackEntry, closest, is_file_name, quoted};
+use callgate_telemetry::{cut, one_line};
+
+/// Where plugins are looked for, and how strictly their files are judged.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPath {
+    folders: Vec<PathBuf>,
+    strict_permissions: bool,
+    require_pins: bool,
+}
+
+impl SearchPath {
+    /// The folders, in this order: `plugin_dir` (the command line's or the config's), `plugins/`
+    /// beside the config file, the executable's own folder, `../lib/callgate/plugins` from there.
+    #[must_use]
+    pub fn new(plugin_dir: Option<&Path>, config: &Path, executable: Option<&Path>) -> Self {
+        let beside = config.parent().unwrap_or(Path::new("")).join("plugins");
+        let own = executable.and_then(Path::parent).map(Path::to_owned);
+        let installed =
+            own.as_ref().and_then(|own| Some(own.parent()?.join("lib/callgate/plugins")));
+        let mut folders = Vec::new();
+        for folder in [plugin_dir.map(Path::to_owned), Some(beside), own, installed] {
+            folders.extend(folder.filter(|folder| !folders.contains(folder)));
+        }
+        Self { folders, strict_permissions: false, require_pins: false }
+    }
+
+    /// Refuses a plugin that somebody else than root or the gateway's own user could change,
+    /// instead of warning about it.
+    #[must_use]
+    pub fn strict_permissions(mut self, strict: bool) -> Self {
+        self.strict_permissions = strict;
+        self
+    }
+
+    /// The folders, first looked in first.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Refuses a plugin whose entry does not say which file it means, by a hash.
+    #[must_use]
+    pub fn require_pins(mut self, required: bool) -> Self {
+        self.require_pins = required;
+        self
+    }
+
+    pub(super) fn requires_pins(&self) -> bool {
+        self.require_pins
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict_permissions
+    }
+
+    /// The names of all plugins that lie in the folders.
+    fn present(&self) -> BTreeSet<String> {
+        let files = self.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let names = files.flatten().filter_map(|file| {
+            let name = file.file_name().into_string().ok()?;
+            Some(name.strip_prefix("lib")?.strip_suffix(".so")?.to_owned())
+        });
+        names.collect()
+    }
+}
+
+/// Why an entry leads to no file.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum ResolveError {
+    #[error("expected a plugin at `{}`, found no file", quoted(&.0.display().to_string()))]
+    NoFile(PathBuf),
+    /// One that only looks on.
+    #[error(
+        "`{name}` is a built-in of LiteLLM that is not here; it only looks on, so it is left out"
+    )]
+    LitellmObserver { name: String },
+    /// One that refuses, changes or counts calls.
+    #[error(
+        "`{name}` is a built-in of LiteLLM; this gateway has no callback of that name: tried {}",
+        list(tried)
+    )]
+    LitellmBuiltIn { name: String, tried: Vec<PathBuf> },
+    #[error("expected a callback's name or a path with a `/`, found the file name `{0}`")]
+    FileName(String),
+    #[error("`{name}` looks like a callback in Python: expected a native plugin, found none")]
+    Python { name: String },
+    #[error(
+        "expected `lib{}.so` in one of the plugin folders, found it in none: tried {}",
+        quoted(name),
+        list(tried)
+    )]
+    NotFound { name: String, tried: Vec<PathBuf>, near: Option<String> },
+}
+
+impl ResolveError {
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::NoFile(_) => {
+                "build the plugin, or correct the path (it is relative to the config file)"
+                    .to_owned()
+            }
+            Self::LitellmObserver { name } if name == "prometheus" => {
+                "remove it from the list: `GET /metrics` is there without it".to_owned()
+            }
+            Self::LitellmObserver { name } => format!(
+                "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
+            ),
+            Self::LitellmBuiltIn { name, .. } if REPLACED.iter().any(|(it, _)| it == name) => {
+                let by = REPLACED.iter().find(|(it, _)| it == name).map_or("", |(_, by)| by);
+                format!(
+                    "list `{by}` in its place: it is another callback, with settings of its own"
+                )
+            }
+            Self::Python { name } => format!(
+                "Python callbacks are not run; docs/plugin-guide.md shows how to write a native one, `lib{name}.so`"
+            ),
+            Self::LitellmBuiltIn { name, .. } => format!(
+                "remove it from the list, or give the path of a plugin that does its work: `./lib{name}.so`"
+            ),
+            Self::FileName(name) => {
+                let stem = name.strip_suffix(".so").unwrap_or(name);
+                let stem = stem.strip_prefix("lib").unwrap_or(stem);
+                format!("write `{stem}`, or a path: `./{name}`")
+            }
+            Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NotFound { name, .. } => format!(
+                "copy the plugin to one of these folders, name its folder with `--plugin-dir`, or write its path: `./lib{}.so`",
+                quoted(name)
+            ),
+        }
+    }
+}
+
+fn list(tried: &[PathBuf]) -> String {
+    let paths: Vec<_> = tried.iter().map(|path| format!("`{}`", shown(path))).collect();
+    paths.join(", ")
+}
+
+/// A file in a folder that is looked in, and by the name that an entry gives.
+fn shown(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().unwrap_or(Path::new("")).to_string_lossy();
+    format!("{}/{}", one_line(&cut(&folder, 200)), quoted(&name))
+}
+
+/// The file of an entry. What cannot even be looked at counts as found: reading it tells why.
+pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<PathBuf, ResolveError> {
+    if let Some(file) = &entry.file {
+        return if is_there(file) {
+            Ok(file.clone())
+        } else {
+            Err(ResolveError::NoFile(file.clone()))
+        };
+    }
+    let name = entry.name.clone();
+    let file = format!("lib{name}.so");
+    if is_file_name(&entry.written) {
+        return Err(ResolveError::FileName(quoted(&entry.written)));
+    }
+    // Where the dots lead is what the operator pointed at.
+    let folders = entry.folder.iter().chain(&search.folders);
+    let mut tried: Vec<_> = folders.map(|folder| folder.join(&file)).collect();
+    if let Some(found) = tried.iter().position(|path| is_there(path)) {
+        return Ok(tried.swap_remove(found));
+    }
+    // What protects is never taken for what only looks on.
+    if LITELLM_GUARDS.contains(&name.as_str()) {
+        return Err(ResolveError::LitellmBuiltIn { name, tried });
+    }
+    if LITELLM_OBSERVERS.contains(&name.as_str()) {
+        return Err(ResolveError::LitellmObserver { name });
+    }
+    let present = search.present();
+    // A link that leads nowhere has the very name.
+    let others = present.iter().map(String::as_str).filter(|other| *other != name);
+    let near = closest(&name, others).map(str::to_owned);
+    // As LiteLLM's documentation and its users name their instances.
+    if near.is_none() && ["_instance", "_handler", "_handlers"].iter().any(|it| name.ends_with(it))
+    {
+        return Err(ResolveError::Python { name: quoted(&name) });
+    }
+    Err(ResolveError::NotFound { name, tried, near })
+}
+
+fn is_there(path: &Path) -> bool {
+    let absent = [
+        ErrorKind::NotFound,
+        ErrorKind::NotADirectory,
+        ErrorKind::InvalidFilename,
+        ErrorKind::InvalidInput,
+    ];
+    !matches!(fs::metadata(path), Err(error) if absent.contains(&error.kind()))
+}
+
+impl ResolveError {
+    /// Whether nothing is left unprotected without the entry.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(self, Self::LitellmObserver { .. })
+    }
+}
+
+/// Callbacks of LiteLLM's that protect, and the shipped one that does such work.
+const REPLACED: &[(&str, &str)] = &[
+    ("dynamic_rate_limiter", "rate_limit"),
+    ("dynamic_rate_limiter_v3", "rate_limit"),
+    ("hide_secrets", "guardrail"),
+    ("parallel_request_limiter", "rate_limit"),
+    ("parallel_request_limiter_v3", "rate_limit"),
+    ("presidio", "guardrail"),
+];
+
+/// Callbacks that LiteLLM brings along and that refuse, change or count calls.
+const LITELLM_GUARDS: &[&str] = &[
+    "aim",
+    "aporia",
+    "aporia_prompt_injection",
+    "azure_content_safety",
+    "banned_keywords",
+    "batch_redis_requests",
+    "bedrock",
+    "blocked_user_check",
+    "cache_control_check",
+    "detect_prompt_injection",
+    "dynamic_rate_limiter",
+    "dynamic_rate_limiter_v3",
+    "google_text_moderation",
+    "guardrails_ai",
+    "hide_secrets",
+    "lakera",
+    "lakera_prompt_injection",
+    "lakera_v2",
+    "llamaguard_moderations",
+    "llmguard_moderations",
+    "managed_files",
+    "max_budget_limiter",
+    "max_iterations_limiter",
+    "openai_moderations",
+    "parallel_request_limiter",
+    "parallel_request_limiter_v3",
+    "presidio",
+    "responses_id_security",
+    "vector_store_pre_call_hook",
+];
+
+/// Callbacks that LiteLLM brings along and that only look on, by the names its configs use.
+const LITELLM_OBSERVERS: &[&str] = &[
+    "agentops",
+    "argilla",
+    "arize",
+    "arize_phoenix",
+    "athina",
+    "azure_sentinel",
+    "azure_storage",
+    "braintrust",
+    "cloudzero",
+    "custom_callback_api",
+    "datadog",
+    "datadog_llm_observability",
+    "deepeval",
+    "dynamodb",
+    "email",
+    "galileo",
+    "gcs_bucket",
+    "gcs_pubsub",
+    "generic_api",
+    "greenscale",
+    "helicone",
+    "humanloop",
+    "lago",
+    "langfuse",
+    "langfuse_otel",
+    "langtrace",
+    "levo",
+    "literalai",
+    "logfire",
+    "lunary",
+    "mlflow",
+    "openmeter",
+    "opik",
+    "otel",
+    "pagerduty",
+    "posthog",
+    "prometheus",
+    "promptlayer",
+    "resend_email",
+    "s3",
+    "s3_v2",
+    "sentry",
+    "slack",
+    "smtp_email",
+    "sqs",
+    "supabase",
+    "traceloop",
+    "wandb",
+    "weave_otel",
+];

@@ -1,0 +1,122 @@
+//! The loaded callbacks as text: one aligned line each, for the start of the log and for `check`.
+
+use std::fmt;
+
+use super::loader::Plugin;
+
+const HEADINGS: [&str; 8] = ["#", "callback", "version", "abi", "sha256", "load", "hooks", "file"];
+
+/// One line per callback in call order; empty without any.
+#[derive(Debug)]
+pub struct StartupTable {
+    rows: Vec<[String; HEADINGS.len()]>,
+}
+
+impl StartupTable {
+    /// The table of a chain.
+    #[must_use]
+    pub fn of(plugins: &[Plugin]) -> Self {
+        let row = |(index, plugin): (usize, &Plugin)| {
+            [
+                (index + 1).to_string(),
+                plugin.name.to_string(),
+                plugin.version.clone(),
+                plugin.api.to_string(),
+                plugin.sha256_prefix.clone(),
+                format!("{:.1} ms", plugin.load_time.as_secs_f64() * 1e3),
+                plugin.chosen_hooks.join(" "),
+                plugin.file.display().to_string(),
+            ]
+        };
+        Self { rows: plugins.iter().enumerate().map(row).collect() }
+    }
+
+    /// Writes it to the log: aligned for people, a line with fields for each callback otherwise.
+    pub fn log(&self) {
+        if !callgate_telemetry::is_json() {
+            self.to_string().lines().for_each(|line| {
+                tracing::info!(
+                    target: "callgate::callbacks::startup_table",
+                    "{line}"
+                );
+            });
+            return;
+        }
+        for [position, name, version, abi, sha256, load, hooks, file] in &self.rows {
+            tracing::info!(
+                target: "callgate::callbacks::startup_table",
+                position = position.parse::<u64>().unwrap_or_default(),
+                callback.name = &**name,
+                version = &**version,
+                abi = &**abi,
+                sha256 = &**sha256,
+                load = &**load,
+                hooks = &**hooks,
+                file = &**file,
+                "callback in the chain"
+            );
+        }
+    }
+}
+
+impl fmt::Display for StartupTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let headings = HEADINGS.map(str::to_owned);
+        let lines = || std::iter::once(&headings).chain(&self.rows);
+        let widths: [usize; HEADINGS.len()] = std::array::from_fn(|column| {
+            lines().map(|line| line[column].chars().count()).max().unwrap_or_default()
+        });
+        for (number, line) in lines().enumerate() {
+            let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let text = cells.collect::<Vec<_>>().join("  ");
+            if number > 0 {
+                f.write_str("\n")?;
+            }
+            f.write_str(text.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StartupTable;
+
+    #[test]
+    fn columns_are_aligned_and_nothing_is_said_of_nothing() {
+        let row = |cells: [&str; 8]| cells.map(str::to_owned);
+        let table = StartupTable {
+            rows: vec![
+                row([
+                    "1",
+                    "routing",
+                    "0.1.0",
+                    "1.0",
+                    "0123456789ab",
+                    "1.2 ms",
+                    "on_llm_start",
+                    "/p/librouting.so",
+                ]),
+                row([
+                    "2",
+                    "rate_limit",
+                    "0.10.0",
+                    "1.0",
+                    "ba9876543210",
+                    "11.3 ms",
+                    "on_llm_start on_llm_error",
+                    "x.so",
+                ]),
+            ],
+        };
+        let expected = "\
+#  callback    version  abi  sha256        load     hooks                      file
+1  routing     0.1.0    1.0  0123456789ab  1.2 ms   on_llm_start               /p/librouting.so
+2  rate_limit  0.10.0   1.0  ba9876543210  11.3 ms  on_llm_start on_llm_error  x.so";
+        assert_eq!(table.to_string(), expected);
+        assert_eq!(StartupTable { rows: Vec::new() }.to_string(), "");
+    }
+}

@@ -1,0 +1,64 @@
+//! Answers of upstreams in their dialects, for fuzz targets.
+
+use super::{Asked, ChunkSink, Echo, by_prefix};
+use callgate_json::fuzzing::arrived;
+
+/// The dialects, each by the name of a provider that speaks it.
+pub const DIALECTS: [&str; 2] = ["openai", "ollama_chat"];
+
+/// A stream as its client gets it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// The JSON of each event.
+    pub chunks: Vec<Vec<u8>>,
+    /// Why it is not whole.
+    pub fault: Option<String>,
+}
+
+impl ChunkSink for Streamed {
+    fn chunk(&mut self, json: &[&[u8]]) {
+        self.chunks.push(json.concat());
+    }
+}
+
+fn echo() -> Echo {
+    Echo { id: "chatcmpl-1".to_owned(), created: 1, model: "asked".to_owned() }
+}
+
+/// Translates a stream that comes in these pieces before the upstream closes.
+#[must_use]
+pub fn stream(provider: &str, pieces: &[&[u8]], choices: u64) -> Option<Streamed> {
+    let dialect = by_prefix(provider)?.dialect;
+    let mut translator = dialect.stream(&echo(), Asked { usage: true, choices });
+    let mut streamed = Streamed { chunks: Vec::new(), fault: None };
+    for piece in pieces {
+        if let Err(fault) = translator.push(piece, &mut streamed) {
+            streamed.fault = Some(format!("{fault:?}"));
+            return Some(streamed);
+        }
+        if translator.complete() {
+            return Some(streamed);
+        }
+    }
+    streamed.fault = translator.close(&mut streamed).err().map(|fault| format!("{fault:?}"));
+    Some(streamed)
+}
+
+/// A JSON reply in the client's dialect, or why it is none.
+///
+/// # Errors
+/// When it is no whole completion.
+pub fn reply(provider: &str, pieces: &[&[u8]]) -> Result<Vec<u8>, String> {
+    let dialect = by_prefix(provider).ok_or("no provider")?.dialect;
+    let body = arrived(pieces).ok_or("no JSON object")?;
+    let translated = dialect.reply(body, &echo()).map_err(|fault| format!("{fault:?}"))?;
+    Ok(translated.body.concat())
+}
+
+/// What an error reply says: message, type, code, parameter.
+#[must_use]
+pub fn error(provider: &str, status: u16, body: &[u8]) -> Option<[String; 4]> {
+    let said = by_prefix(provider)?.dialect.error(status, body);
+    let other = |text: Option<String>| text.unwrap_or_default();
+    Some([said.message, other(said.error_type), other(said.code), other(said.param)])
+}

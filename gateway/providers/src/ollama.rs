@@ -1,0 +1,65 @@
+//! Ollama's native dialect: OpenAI chat calls in, `/api/chat` out, and the answers back again.
+//!
+//! Pure translation of bytes: no sockets, no clock, no configuration. Framing (`data: `, `[DONE]`,
+//! splitting NDJSON into lines) and HTTP status belong to the caller, `super`, which puts these
+//! functions behind the gateway's dialect trait.
+
+mod content;
+mod dialect;
+mod error;
+mod json;
+mod logprobs;
+mod messages;
+mod params;
+mod reply;
+mod request;
+mod stream;
+mod thinking;
+mod wire;
+
+pub(crate) use error::{ReplyError, StreamError, upstream_error};
+pub(crate) use reply::chat_reply;
+pub(crate) use request::{chat_request, unfit};
+pub(crate) use stream::ChatStream;
+
+/// Where Ollama listens when neither the deployment nor the environment says otherwise.
+pub(crate) const DEFAULT_API_BASE: &str = "http://localhost:11434";
+
+/// A server that speaks Ollama's native API.
+#[derive(Debug)]
+pub(crate) struct Ollama;
+
+/// The URL of the chat endpoint below `api_base`.
+///
+/// The base may end in slashes, in `/api` or already in `/api/chat`; without a scheme it is taken
+/// as `http`, and an empty one means [`DEFAULT_API_BASE`].
+pub(crate) fn chat_url(api_base: &str) -> String {
+    let base = api_base.trim().trim_end_matches('/');
+    let base = if base.is_empty() { DEFAULT_API_BASE } else { base };
+    let root = base.strip_suffix("/api/chat").or_else(|| base.strip_suffix("/api"));
+    let root = root.unwrap_or(base).trim_end_matches('/');
+    let scheme = if root.contains("://") { "" } else { "http://" };
+    format!("{scheme}{root}/api/chat")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chat_url;
+
+    #[test]
+    fn every_spelling_of_the_base_reaches_the_chat_endpoint() {
+        for (base, expected) in [
+            ("http://h:11434", "http://h:11434/api/chat"),
+            ("http://h:11434/", "http://h:11434/api/chat"),
+            ("http://h:11434//", "http://h:11434/api/chat"),
+            ("http://h:11434/api", "http://h:11434/api/chat"),
+            ("http://h:11434/api/chat", "http://h:11434/api/chat"),
+            ("http://h:11434/api/chat/", "http://h:11434/api/chat"),
+            ("https://h/ollama/", "https://h/ollama/api/chat"),
+            ("h:11434", "http://h:11434/api/chat"),
+            (" ", "http://localhost:11434/api/chat"),
+        ] {
+            assert_eq!(chat_url(base), expected, "{base:?}");
+        }
+    }
+}

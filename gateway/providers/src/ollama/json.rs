@@ -1,0 +1,170 @@
+//! JSON text handled as text: strings that are copied between documents without being decoded.
+//!
+//! A prompt or a reply is mostly one long string whose escaping is already right; decoding and
+//! escaping it again is the dearest thing this dialect could do. Used by every other file of the
+//! dialect; knows nothing of Ollama.
+
+use std::borrow::{Borrow, Cow};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::error::TranslateError;
+use callgate_json::{halves::without_halves, walk};
+
+/// The members of an object by name; of a repeated name the last counts.
+pub(super) type Members<'a> = BTreeMap<Str<'a>, &'a RawValue>;
+
+/// A decoded string, borrowed from its source when that holds no escape.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub(super) struct Str<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl Borrow<str> for Str<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A JSON string as its source spells it, quotes and escapes included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    /// `None` when the value is not a string.
+    pub(super) fn of(value: &'a RawValue) -> Option<Self> {
+        value.get().starts_with('"').then(|| Self(value.get()))
+    }
+
+    /// What stands between the quotes, still escaped.
+    pub(super) fn escaped(self) -> &'a str {
+        self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
+    }
+
+    /// The text itself; fails on a lone surrogate, which only decoding can notice.
+    pub(super) fn decode(self) -> Result<Cow<'a, str>, serde_json::Error> {
+        if !self.0.contains('\\') {
+            return Ok(Cow::Borrowed(self.escaped()));
+        }
+        serde_json::from_str::<String>(self.0).map(Cow::Owned)
+    }
+
+    /// The same of what an upstream says, with U+FFFD for such a half of a character.
+    pub(super) fn decode_said(self) -> Result<Cow<'a, str>, String> {
+        self.decode().or_else(|_| {
+            let whole = without_halves(self.0.as_bytes());
+            serde_json::from_slice::<String>(&whole).map(Cow::Owned).map_err(|it| problem(&it))
+        })
+    }
+
+    /// Whether the text may open with a `<` once leading white space is gone: cheap, and never
+    /// wrong with `false`.
+    pub(super) fn may_open_with_tag(self) -> bool {
+        let mut rest = self.escaped();
+        loop {
+            rest = rest.trim_start_matches(' ');
+            match [r"\n", r"\r", r"\t", r"\f"].iter().find_map(|space| rest.strip_prefix(space)) {
+                Some(after) => rest = after,
+                None => return rest.starts_with('<') || rest.starts_with(r"\u"),
+            }
+        }
+    }
+}
+
+/// Text on its way into a JSON document, from a source that needs no escaping or from one that
+/// does.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    Source(Text<'a>),
+    Plain(String),
+}
+
+impl Piece<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Source(text) => text.escaped().is_empty(),
+            Self::Plain(text) => text.is_empty(),
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Source(text) => out.extend_from_slice(text.0.as_bytes()),
+            Self::Plain(text) => push_string(out, text),
+        }
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
+    // Writing a string into memory has no way to fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// Appends `items`, each written by `write`, with commas between them.
+pub(super) fn push_list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+}
+
+/// The value, unless it is absent or `null`: clients spell "not set" either way.
+pub(super) fn set(value: Option<&RawValue>) -> Option<&RawValue> {
+    value.filter(|value| value.get() != "null")
+}
+
+/// The string at `path`, or `None` when it is absent or null.
+pub(super) fn string(
+    value: Option<&RawValue>,
+    path: impl Fn() -> String,
+) -> Result<Option<Text<'_>>, TranslateError> {
+    let Some(value) = set(value) else { return Ok(None) };
+    match Text::of(value) {
+        Some(text) => Ok(Some(text)),
+        None => Err(TranslateError::WrongType {
+            param: path(),
+            expected: "a string",
+            found: kind(value),
+        }),
+    }
+}
+
+/// The elements of an array, one after another; `None` for another value.
+pub(super) fn elements<'a>(list: &'a RawValue) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
+    let text = list.get();
+    Some(walk::elements(text)?.filter_map(|element| text.get(element.value)))
+}
+
+/// What kind of value this is, for error messages.
+pub(super) fn kind(value: &RawValue) -> &'static str {
+    kind_of(value.get())
+}
+
+pub(super) fn kind_of(value: &str) -> &'static str {
+    match value.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// Says what is wrong with a document without repeating any of its content.
+pub(super) fn problem(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Syntax | Category::Eof | Category::Io => error.to_string(),
+        Category::Data => {
+            format!("unexpected kind of value at line {} column {}", error.line(), error.column())
+        }
+    }
+}

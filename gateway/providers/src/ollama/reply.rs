@@ -1,0 +1,109 @@
+//! The whole reply: one `/api/chat` object in, one OpenAI `chat.completion` out.
+//!
+//! Called once per call that does not stream; streams are in `stream`.
+
+use super::error::ReplyError;
+use super::json::{Piece, push_string};
+use super::logprobs;
+use super::thinking;
+use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, push_usage};
+use crate::{Echo, Usage};
+
+/// A reply in OpenAI's terms.
+#[derive(Debug)]
+pub(crate) struct ChatReply {
+    /// The `chat.completion` object.
+    pub body: Vec<u8>,
+    /// The tokens Ollama counted; `None` when it sent no counts, and then the body has no `usage`
+    /// either.
+    pub usage: Option<Usage>,
+}
+
+/// Translates the body of a 200 from `/api/chat`.
+///
+/// # Errors
+/// A body that reports a failure, is unfinished, or is not a chat reply.
+pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
+    let answer = Answer::read(body).map_err(|fault| match fault {
+        NoAnswer::Error(said) => ReplyError::Upstream(said),
+        NoAnswer::Malformed(reason) => malformed(reason),
+    })?;
+    if answer.done != Some(true) {
+        return Err(ReplyError::Incomplete);
+    }
+    let message =
+        answer.message.as_ref().ok_or_else(|| malformed("`message` is missing".into()))?;
+    let reason = answer.finish_reason(!message.tool_calls().is_empty());
+    let reason = reason.map_err(|reason| ReplyError::Unended { reason })?;
+    let usage = answer.usage();
+    let mut out = Vec::with_capacity(body.len() + 256);
+    out.extend_from_slice(b"{\"id\":");
+    push_string(&mut out, &echo.id);
+    out.extend_from_slice(
+        format!(",\"object\":\"chat.completion\",\"created\":{},\"model\":", echo.created)
+            .as_bytes(),
+    );
+    push_string(&mut out, &echo.model);
+    out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
+    write_message(&mut out, message, echo).map_err(malformed)?;
+    out.extend_from_slice(b",\"refusal\":null},\"logprobs\":");
+    let mut tokens = Vec::new();
+    answer.write_logprobs(&mut tokens).map_err(malformed)?;
+    let parts = [logprobs::OPEN, &tokens, logprobs::CLOSE];
+    out.extend_from_slice(&if tokens.is_empty() { b"null".to_vec() } else { parts.concat() });
+    out.extend_from_slice(format!(",\"finish_reason\":\"{reason}\"}}]").as_bytes());
+    if let Some(usage) = usage {
+        out.push(b',');
+        push_usage(&mut out, usage);
+    }
+    out.push(b'}');
+    Ok(ChatReply { body: out, usage })
+}
+
+fn write_message(
+    out: &mut Vec<u8>,
+    message: &AnswerMessage<'_>,
+    echo: &Echo,
+) -> Result<(), String> {
+    let (reasoning, content) = texts(message)?;
+    out.extend_from_slice(b",\"content\":");
+    content.write(out);
+    if !reasoning.is_empty() {
+        out.extend_from_slice(b",\"reasoning_content\":");
+        reasoning.write(out);
+    }
+    let ids = CallIds::new(&echo.id);
+    for (index, call) in message.tool_calls().iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"tool_calls\":[" } else { b"," });
+        call.write(out, index, &ids, false)?;
+    }
+    if !message.tool_calls().is_empty() {
+        out.push(b']');
+    }
+    Ok(())
+}
+
+/// Reasoning and answer: from Ollama's own two members, else by splitting a leading block off the
+/// content.
+fn texts<'a>(message: &AnswerMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), String> {
+    let none = || Piece::Plain(String::new());
+    let content = message.content()?;
+    if let Some(thinking) = message.thinking()? {
+        return Ok((Piece::Source(thinking), content.map_or_else(none, Piece::Source)));
+    }
+    match content {
+        Some(content) if content.may_open_with_tag() => {
+            let text = content.decode_said()?;
+            let split = thinking::split(&text);
+            Ok((Piece::Plain(split.reasoning), Piece::Plain(split.content)))
+        }
+        content => Ok((none(), content.map_or_else(none, Piece::Source))),
+    }
+}
+
+fn malformed(reason: String) -> ReplyError {
+    ReplyError::Malformed { reason }
+}
+
+#[cfg(test)]
+mod tests;

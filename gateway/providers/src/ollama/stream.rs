@@ -1,0 +1,257 @@
+//! The stream: NDJSON lines of `/api/chat` in, OpenAI `chat.completion.chunk` objects out.
+//!
+//! One id and one running tool-call index for the whole stream; the role stands on the first chunk
+//! only. The caller splits the lines, frames the chunks and decides what an end before
+//! [`ChatStream::finished`] means.
+
+use super::error::StreamError;
+use super::json::{Piece, Text, push_string};
+use super::logprobs;
+use super::thinking::Splitter;
+use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, ToolCall, push_usage};
+use crate::{Echo, Usage};
+
+/// The translator of one stream.
+#[derive(Debug)]
+pub(crate) struct ChatStream {
+    /// Every chunk up to and including `"choices":[`.
+    head: Vec<u8>,
+    /// The chunk being written; kept for its memory.
+    chunk: Vec<u8>,
+    /// Probabilities of tokens that no chunk has carried yet: a tag may still be growing out of
+    /// these.
+    logprobs: Vec<u8>,
+    ids: CallIds,
+    splitter: Splitter,
+    tool_calls: usize,
+    role_sent: bool,
+    any_message: bool,
+    include_usage: bool,
+    finished: bool,
+    usage: Option<Usage>,
+}
+
+impl ChatStream {
+    /// A stream that repeats `echo` in every chunk and, with `include_usage`, ends in a chunk of
+    /// token counts (none when Ollama sends no counts).
+    pub(crate) fn new(echo: &Echo, include_usage: bool) -> Self {
+        let mut head = b"{\"id\":".to_vec();
+        push_string(&mut head, &echo.id);
+        head.extend_from_slice(
+            format!(
+                ",\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":",
+                echo.created
+            )
+            .as_bytes(),
+        );
+        push_string(&mut head, &echo.model);
+        head.extend_from_slice(b",\"choices\":[");
+        Self {
+            head,
+            chunk: Vec::new(),
+            logprobs: Vec::new(),
+            ids: CallIds::new(&echo.id),
+            splitter: Splitter::default(),
+            tool_calls: 0,
+            role_sent: false,
+            any_message: false,
+            include_usage,
+            finished: false,
+            usage: None,
+        }
+    }
+
+    /// Takes one line, without or with its line end, and emits the chunks it gives: none, one or a
+    /// few. Blank lines and whatever follows the final line are ignored.
+    ///
+    /// # Errors
+    /// The line reports a failure, or is not part of a chat reply; the stream is over then,
+    /// unfinished.
+    pub(crate) fn line(
+        &mut self,
+        line: &[u8],
+        emit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StreamError> {
+        if self.finished || line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let answer = Answer::read(line).map_err(|fault| match fault {
+            NoAnswer::Error(said) => StreamError::Upstream(said),
+            NoAnswer::Malformed(reason) => malformed(reason),
+        })?;
+        answer.write_logprobs(&mut self.logprobs).map_err(malformed)?;
+        match &answer.message {
+            Some(message) => self.message(message, emit).map_err(malformed)?,
+            None if self.any_message => {}
+            None => return Err(malformed("it is `done` before any `message`".to_owned())),
+        }
+        self.any_message = true;
+        if answer.done == Some(true) {
+            let reason = answer.finish_reason(self.tool_calls > 0);
+            let reason = reason.map_err(|reason| StreamError::Unended { reason })?;
+            self.finish(&answer, reason, emit);
+        }
+        Ok(())
+    }
+
+    /// Whether the final line was seen: an end of the connection before that is a truncated reply.
+    pub(crate) fn finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether some of the answer was emitted.
+    pub(crate) fn begun(&self) -> bool {
+        self.role_sent
+    }
+
+    /// The tokens Ollama counted, known once finished; `None` when it sent no counts.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn message(
+        &mut self,
+        message: &AnswerMessage<'_>,
+        emit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), String> {
+        let thinking = message.thinking()?;
+        if thinking.is_some() {
+            // Ollama separates the reasoning itself, so tags in the content are content.
+            self.release(emit);
+        }
+        let reasoning = thinking.map(Piece::Source);
+        match message.content()? {
+            Some(content) if !self.splitter.passes() && !self.passes_now(content) => {
+                let text = content.decode_said()?;
+                let split = self.splitter.push(&text);
+                let reasoning = Piece::Plain(split.reasoning);
+                let content = Piece::Plain(split.content);
+                self.delta(Some(&reasoning), Some(&content), message.tool_calls(), emit)
+            }
+            content => {
+                let content = content.map(Piece::Source);
+                self.delta(reasoning.as_ref(), content.as_ref(), message.tool_calls(), emit)
+            }
+        }
+    }
+
+    /// Whether a long text needs no decoding, for no tag can open in it.
+    fn passes_now(&mut self, content: Text<'_>) -> bool {
+        !content.may_open_with_tag() && self.splitter.passes_without_tag(content.escaped().len())
+    }
+
+    /// Emits one chunk of whatever there is; nothing when there is nothing.
+    fn delta(
+        &mut self,
+        reasoning: Option<&Piece<'_>>,
+        content: Option<&Piece<'_>>,
+        tool_calls: &[ToolCall<'_>],
+        emit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), String> {
+        let reasoning = reasoning.filter(|text| !text.is_empty());
+        let content = content.filter(|text| !text.is_empty());
+        if reasoning.is_none() && content.is_none() && tool_calls.is_empty() {
+            return Ok(());
+        }
+        self.open();
+        for (name, text) in [("\"reasoning_content\":", reasoning), ("\"content\":", content)] {
+            if let Some(text) = text {
+                self.key(name);
+                text.write(&mut self.chunk);
+            }
+        }
+        for (at, call) in tool_calls.iter().enumerate() {
+            if at == 0 {
+                self.key("\"tool_calls\":[");
+            } else {
+                self.chunk.push(b',');
+            }
+            call.write(&mut self.chunk, self.tool_calls, &self.ids, true)?;
+            self.tool_calls += 1;
+        }
+        if !tool_calls.is_empty() {
+            self.chunk.push(b']');
+        }
+        self.close_delta();
+        self.chunk.extend_from_slice(b"\"finish_reason\":null}");
+        self.close_choices();
+        emit(&self.chunk);
+        Ok(())
+    }
+
+    /// Emits what the splitter still holds and stops it.
+    fn release(&mut self, emit: &mut dyn FnMut(&[u8])) {
+        let held = self.splitter.finish();
+        if !held.is_empty() {
+            let (reasoning, content) = (Piece::Plain(held.reasoning), Piece::Plain(held.content));
+            // Only tool calls can fail, and there are none.
+            let _ = self.delta(Some(&reasoning), Some(&content), &[], emit);
+        }
+    }
+
+    fn finish(&mut self, answer: &Answer<'_>, reason: &str, emit: &mut dyn FnMut(&[u8])) {
+        self.release(emit);
+        self.open();
+        self.close_delta();
+        self.chunk.extend_from_slice(b"\"finish_reason\":\"");
+        self.chunk.extend_from_slice(reason.as_bytes());
+        self.chunk.extend_from_slice(b"\"}");
+        self.close_choices();
+        emit(&self.chunk);
+        self.finished = true;
+        self.usage = answer.usage();
+        if let Some(usage) = self.usage.filter(|_| self.include_usage) {
+            self.chunk.clone_from(&self.head);
+            self.chunk.extend_from_slice(b"],");
+            push_usage(&mut self.chunk, usage);
+            self.chunk.push(b'}');
+            emit(&self.chunk);
+        }
+    }
+
+    /// Ends a chunk's `delta`, and says how probable its tokens were.
+    fn close_delta(&mut self) {
+        self.chunk.extend_from_slice(b"},");
+        if !self.logprobs.is_empty() {
+            self.chunk.extend_from_slice(b"\"logprobs\":");
+            for part in [logprobs::OPEN, &self.logprobs, logprobs::CLOSE] {
+                self.chunk.extend_from_slice(part);
+            }
+            self.chunk.push(b',');
+            self.logprobs.clear();
+        }
+    }
+
+    /// Ends a chunk behind its choice. Where usage comes at the end, the chunks before it say that
+    /// it does.
+    fn close_choices(&mut self) {
+        let end: &[u8] = if self.include_usage { b"],\"usage\":null}" } else { b"]}" };
+        self.chunk.extend_from_slice(end);
+    }
+
+    /// Begins a chunk inside its `delta` object.
+    fn open(&mut self) {
+        self.chunk.clear();
+        self.chunk.extend_from_slice(&self.head);
+        self.chunk.extend_from_slice(b"{\"index\":0,\"delta\":{");
+        if !self.role_sent {
+            self.role_sent = true;
+            self.chunk.extend_from_slice(b"\"role\":\"assistant\"");
+        }
+    }
+
+    /// Appends the next member's name, with a comma unless it is the first of its object.
+    fn key(&mut self, name: &str) {
+        if self.chunk.last() != Some(&b'{') {
+            self.chunk.push(b',');
+        }
+        self.chunk.extend_from_slice(name.as_bytes());
+    }
+}
+
+fn malformed(reason: String) -> StreamError {
+    StreamError::Malformed { reason }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! What Ollama says: one `/api/chat` object, a whole reply or one line of a stream, and its parts
+//! in OpenAI's terms.
+//!
+//! Shared by `reply` and `stream`, which differ only in what they wrap around these parts.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::error_said;
+use super::json::{Piece, Text, kind, problem, push_string, set};
+use super::logprobs;
+use crate::{UpstreamError, Usage, said::read_error};
+
+/// One object of `/api/chat`. What OpenAI has no place for is not read: durations, the date, the
+/// name and the host of a remote model.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer<'a> {
+    #[serde(borrow)]
+    pub(super) message: Option<AnswerMessage<'a>>,
+    #[serde(default)]
+    pub(super) done: Option<bool>,
+    #[serde(borrow)]
+    done_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt_eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// How much of a foreign reason is shown.
+const SHOWN: usize = 40;
+
+/// Why an object is no part of an answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// Ollama, or a proxy before it, says so.
+    Error(UpstreamError),
+    Malformed(String),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AnswerMessage<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<ToolCall<'a>>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ToolCall<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function: Function<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: &'a RawValue,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads one object. What is neither a part of an answer nor its end may be an error of another
+    /// shape than Ollama's own: one of a proxy before it.
+    pub(super) fn read(source: &'a [u8]) -> Result<Self, NoAnswer> {
+        let text = std::str::from_utf8(source).map_err(|error| error.to_string());
+        let parsed = text
+            .and_then(|text| serde_json::from_str::<Self>(text).map_err(|error| problem(&error)));
+        match parsed {
+            Ok(Self { error: Some(error), .. }) if !matches!(error.get(), "\"\"" | "{}") => {
+                Err(NoAnswer::Error(error_said(error)))
+            }
+            Ok(answer) if answer.message.is_some() || answer.done == Some(true) => Ok(answer),
+            other => Err(match (read_error(source), other) {
+                (Some(said), _) => NoAnswer::Error(said),
+                (None, Err(reason)) => NoAnswer::Malformed(reason),
+                (None, Ok(_)) => {
+                    NoAnswer::Malformed("it has neither `message` nor `error`".to_owned())
+                }
+            }),
+        }
+    }
+
+    /// The tokens counted, or `None` when Ollama counted neither side. A single missing count is
+    /// zero: Ollama leaves zeros out.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let count = |value: Option<&RawValue>| value.and_then(|count| count.get().parse().ok());
+        let (prompt, completion) = (count(self.prompt_eval_count), count(self.eval_count));
+        if prompt.is_none() && completion.is_none() {
+            return None;
+        }
+        let (prompt, completion): (u64, u64) =
+            (prompt.unwrap_or_default(), completion.unwrap_or_default());
+        Some(Usage {
+            prompt_tokens: prompt,
+            completion_tokens: completion,
+            total_tokens: prompt.saturating_add(completion),
+        })
+    }
+
+    /// Appends the tokens' probabilities as the elements of OpenAI's `content`, behind what is
+    /// there already.
+    pub(super) fn write_logprobs(&self, out: &mut Vec<u8>) -> Result<(), String> {
+        match set(self.logprobs) {
+            Some(tokens) => logprobs::write(out, tokens),
+            None => Ok(()),
+        }
+    }
+
+    /// OpenAI's word for why the answer ended. Ollama has two reasons for an answer that came to
+    /// its end. All others (`load`, `unload`, none when its model was lost) say that nothing was
+    /// answered, or a part; OpenAI has no word for them, and none is made up.
+    pub(super) fn finish_reason(&self, called_tools: bool) -> Result<&'static str, String> {
+        match self.done_reason.map(RawValue::get) {
+            Some(r#""length""#) => Ok("length"),
+            Some(r#""stop""#) if called_tools => Ok("tool_calls"),
+            Some(r#""stop""#) => Ok("stop"),
+            None | Some("null" | "\"\"") => Err("it is done and has no `done_reason`".to_owned()),
+            Some(other) => {
+                let shown = &other[..other.floor_char_boundary(SHOWN)];
+                Err(format!("its `done_reason` is {shown}, which is not the end of an answer"))
+            }
+        }
+    }
+}
+
+impl<'a> AnswerMessage<'a> {
+    pub(super) fn content(&self) -> Result<Option<Text<'a>>, String> {
+        text("content", self.content)
+    }
+
+    pub(super) fn thinking(&self) -> Result<Option<Text<'a>>, String> {
+        text("thinking", self.thinking)
+    }
+
+    pub(super) fn tool_calls(&self) -> &[ToolCall<'a>] {
+        self.tool_calls.as_deref().unwrap_or_default()
+    }
+}
+
+impl ToolCall<'_> {
+    /// Appends the call as OpenAI's object; `in_stream` adds the `index` that chunks carry.
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        index: usize,
+        ids: &CallIds,
+        in_stream: bool,
+    ) -> Result<(), String> {
+        let name = text("tool_calls[].function.name", Some(self.function.name))?
+            .ok_or("a tool call has no name")?;
+        out.push(b'{');
+        if in_stream {
+            out.extend_from_slice(format!("\"index\":{index},").as_bytes());
+        }
+        out.extend_from_slice(b"\"id\":");
+        match self.id.and_then(Text::of).filter(|id| !id.escaped().is_empty()) {
+            Some(id) => Piece::Source(id).write(out),
+            None => push_string(out, &ids.id(index)),
+        }
+        out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+        Piece::Source(name).write(out);
+        out.extend_from_slice(b",\"arguments\":");
+        match set(self.function.arguments) {
+            None => push_string(out, "{}"),
+            Some(value) => match Text::of(value) {
+                Some(text) if text.escaped().is_empty() => push_string(out, "{}"),
+                Some(text) => Piece::Source(text).write(out),
+                None => push_string(out, value.get()),
+            },
+        }
+        out.extend_from_slice(b"}}");
+        Ok(())
+    }
+}
+
+/// Ids for tool calls that Ollama gave none: the same reply always yields the same ids.
+#[derive(Debug)]
+pub(super) struct CallIds {
+    base: String,
+}
+
+impl CallIds {
+    /// How much of the reply's id is repeated. OpenAI takes ids of at most 40 characters back.
+    const BASE: usize = 24;
+
+    pub(super) fn new(reply_id: &str) -> Self {
+        let id = reply_id.strip_prefix("chatcmpl-").unwrap_or(reply_id);
+        let base = id.chars().filter(char::is_ascii_alphanumeric).take(Self::BASE).collect();
+        Self { base }
+    }
+
+    fn id(&self, index: usize) -> String {
+        format!("call_{}_{index}", self.base)
+    }
+}
+
+/// Appends `"usage":{…}`.
+pub(super) fn push_usage(out: &mut Vec<u8>, usage: Usage) {
+    let Usage { prompt_tokens, completion_tokens, total_tokens } = usage;
+    let text = format!(
+        "\"usage\":{{\"prompt_tokens\":{prompt_tokens},\"completion_tokens\":{completion_tokens},\
+         \"total_tokens\":{total_tokens}}}"
+    );
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// A string member of the message; absent, null and empty are all nothing.
+fn text<'a>(name: &str, value: Option<&'a RawValue>) -> Result<Option<Text<'a>>, String> {
+    let Some(value) = set(value) else { return Ok(None) };
+    match Text::of(value) {
+        Some(text) => Ok(Some(text).filter(|text| !text.escaped().is_empty())),
+        None => Err(format!("`message.{name}` must be a string, found {}", kind(value))),
+    }
+}

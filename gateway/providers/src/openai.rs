@@ -1,0 +1,195 @@
+//! OpenAI's dialect, which is also the client's: bodies pass through as they are, but for the
+//! model's name, the deployment's defaults and the members that are nobody's business upstream.
+
+mod choices;
+mod stream;
+mod usage;
+mod whole;
+
+use super::{
+    AnswerFault, Asked, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamTranslator,
+    Translated, UpstreamError, Usage, own::is_own, said,
+};
+use bytes::Bytes;
+use callgate_failure::Failure;
+use callgate_json::{Body, check_names, json_text, slices, text, walk};
+use serde_json::Value;
+use std::borrow::Cow;
+use usage::usage;
+
+/// OpenAI itself, and every server that speaks like it.
+#[derive(Debug)]
+pub(crate) struct OpenAi;
+
+impl Dialect for OpenAi {
+    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+        body.set("model", json_text(to.model));
+        if let Some(extra) = body.member_bytes("extra_body").filter(|json| **json != *b"null") {
+            merge(body, &extra)?;
+        }
+        let kept_back = |name: &[u8]| {
+            is_own(name) || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
+        };
+        body.remove_all(kept_back);
+        for (name, value) in to.params {
+            // Options of a stream are refused where there is none.
+            let without_stream = name == "stream_options" && !to.stream;
+            if !without_stream && !kept_back(name.as_bytes()) {
+                add_default(body, name, value);
+            }
+        }
+        if to.stream && to.stream_usage {
+            ask_for_usage(body);
+        }
+        let base = to.api_base.trim_end_matches('/');
+        let url = match base.strip_suffix("/chat/completions") {
+            Some(_) => base.to_owned(),
+            None => [base, "/chat/completions"].concat(),
+        };
+        Ok(Outgoing { url, body: body.render() })
+    }
+
+    fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {
+        let (error, choices) = (body.member("error"), body.member("choices"));
+        judge(error.as_deref(), choices.as_deref(), || Cow::Borrowed(body.original()))?;
+        let usage = body.member("usage").and_then(|json| usage(&json));
+        if body.member("model").is_some() {
+            body.set("model", json_text(&echo.model));
+        }
+        Ok(Translated { body: body.render(), usage })
+    }
+
+    fn stream(&self, echo: &Echo, asked: Asked) -> Box<dyn StreamTranslator> {
+        Box::new(stream::Passing::new(echo, asked))
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
+        said::read_status(status, body)
+    }
+}
+
+/// Whether what came with a success is a whole completion: an error object is that error, whatever
+/// its shape, and `choices` judge the rest.
+fn judge<'a>(
+    error: Option<&[u8]>,
+    choices: Option<&[u8]>,
+    all: impl FnOnce() -> Cow<'a, [u8]>,
+) -> Result<(), AnswerFault> {
+    if error.is_some_and(|error| !slices::is_blank(error)) {
+        return Err(said_instead(&all(), "an error without a message"));
+    }
+    match choices.filter(|choices| !slices::is_blank(choices)) {
+        Some(choices) => choices::of_completion(choices),
+        None => Err(said_instead(&all(), NO_COMPLETION)),
+    }
+}
+
+/// What is missing of JSON that ends too soon.
+pub(crate) const CUT_JSON: &str = "its JSON ends too soon";
+
+pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
+
+/// The error that JSON is which is no completion; `otherwise` where it is none either.
+fn said_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
+    said::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
+}
+
+/// The chunks of a completion made here.
+pub fn chunks_of(completion: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) {
+    whole::write(completion, echo, include_usage, out);
+}
+
+/// What a completion says was counted.
+pub fn counted(completion: &[u8]) -> Option<Usage> {
+    slices::member(completion, "usage").and_then(usage)
+}
+
+/// `extra_body` is merged over the body's own members, value by value as it stands.
+fn merge(body: &mut Body, extra: &Bytes) -> Result<(), Failure> {
+    let json = text(extra);
+    let members = walk::members(json)
+        .ok_or_else(|| Failure::invalid("`extra_body` must be an object").param("extra_body"))?;
+    check_names(json, "extra_body", |_| {})?;
+    let named = members.map(|member| (walk::name_of(json, &member), extra.slice(member.value)));
+    let merged = named.filter(|(name, _)| !matches!(&**name, "model" | "messages" | "stream"));
+    body.set_all(merged.collect());
+    Ok(())
+}
+
+/// A deployment's default: the client's own value wins.
+fn add_default(body: &mut Body, name: &str, value: &Value) {
+    // Two names of one limit: the client's is the one that counts.
+    let other = match name {
+        "max_tokens" => "max_completion_tokens",
+        "max_completion_tokens" => "max_tokens",
+        _ => name,
+    };
+    if body.member(name).is_none() && body.member(other).is_none() {
+        body.set(name, value.to_string());
+    }
+}
+
+/// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's
+/// or a deployment's own word about it stands.
+fn ask_for_usage(body: &mut Body) {
+    const ASKED: &[u8] = br#"{"include_usage":true}"#;
+    let options = body.member_text("stream_options").filter(|json| walk::members(json).is_some());
+    let Some(options) = options else { return body.set("stream_options", ASKED) };
+    let (place, new) = match walk::member(options, "include_usage") {
+        Some(member) if options.get(member.value.clone()).is_some_and(|set| set != "null") => {
+            return;
+        }
+        Some(member) => (member.value, "true"),
+        None => {
+            let end = options.trim_ascii_end().len() - 1;
+            let first = walk::members(options).is_none_or(|mut members| members.next().is_none());
+            (end..end, if first { r#""include_usage":true"# } else { r#","include_usage":true"# })
+        }
+    };
+    let asked = [&options[..place.start], new, &options[place.end..]].concat();
+    body.set("stream_options", asked);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_asked_for_without_losing_other_options() {
+        for (body, expected) in [
+            (r#"{"a":1}"#, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":{"x":1}}"#, r#"{"stream_options":{"x":1,"include_usage":true}}"#),
+            (
+                r#"{"stream_options": {"include_usage": true}}"#,
+                r#"{"stream_options": {"include_usage": true}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage":null}}"#,
+                r#"{"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options": {"include_usage": false}}"#,
+                r#"{"stream_options": {"include_usage": false}}"#,
+            ),
+        ] {
+            let mut parsed = Body::parse(body.to_owned().into()).unwrap();
+            ask_for_usage(&mut parsed);
+            assert_eq!(parsed.rendered(), expected);
+        }
+    }
+
+    #[test]
+    fn defaults_yield_to_the_client() {
+        let mut body = Body::parse(r#"{"temperature":1,"max_tokens":5}"#.into()).unwrap();
+        for (name, value) in [
+            ("temperature", serde_json::json!(0)),
+            ("top_p", serde_json::json!(0.5)),
+            ("max_completion_tokens", serde_json::json!(9)),
+            ("top_k", serde_json::json!(3)),
+        ] {
+            add_default(&mut body, name, &value);
+        }
+        assert_eq!(body.rendered(), r#"{"temperature":1,"max_tokens":5,"top_p":0.5,"top_k":3}"#);
+    }
+}

@@ -1,0 +1,354 @@
+//! When an answer is whole: one rule for JSON replies, for streams, and for what comes in place of
+//! either.
+//!
+//! An answer has a choice at least, and none that says of itself that it has not ended (a
+//! `finish_reason` that is null or empty). Its end is marked by the last byte of a JSON reply or by
+//! a stream's `[DONE]`. Where a stream just closes, every choice has to have said why it ended, and
+//! as many as were asked for.
+
+use super::said_instead;
+use crate::AnswerFault;
+use callgate_json::{
+    slices::{elements, is_blank, members},
+    walk::string_end,
+};
+use std::collections::BTreeMap;
+
+/// More choices than any upstream gives.
+const MAX_CHOICES: usize = 1024;
+
+/// The choices of one answer, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    seen: BTreeMap<u64, Ending>,
+    /// Something was said, or ended.
+    content: bool,
+    /// One has no object as its `message`.
+    without_message: bool,
+    usual: Option<Usual>,
+    #[cfg(test)]
+    pub(super) walked: usize,
+}
+
+/// What a choice says of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Nothing: it has no such member.
+    Silent,
+    /// That it goes on.
+    Open,
+    Finished,
+}
+
+/// The chunk before this one, around the text it adds. One that differs in that text alone tells
+/// nothing new.
+#[derive(Debug)]
+struct Usual {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+/// How an answer came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It says so itself.
+    Marked,
+    /// The upstream closed; so many choices were asked for.
+    Closed { asked: u64 },
+}
+
+impl Choices {
+    /// Takes the `choices` of a chunk or a reply, which is valid JSON; says whether one has a
+    /// `message`.
+    pub(super) fn see(&mut self, json: &[u8]) -> Result<bool, AnswerFault> {
+        if self.content && self.usual.as_ref().is_some_and(|usual| usual.is_like(json)) {
+            return Ok(false);
+        }
+        if json.first() != Some(&b'[') {
+            return Err(malformed("`choices` that is no list"));
+        }
+        #[cfg(test)]
+        {
+            self.walked += json.len();
+        }
+        self.usual = None;
+        let (mut count, mut last, mut messages) = (0, None, false);
+        for choice in elements(json) {
+            let choice = Choice::read(choice, count)?;
+            messages |= choice.message;
+            self.without_message |= !choice.whole_message;
+            self.content |= choice.ending == Ending::Finished || choice.says_something();
+            let ending = self.seen.entry(choice.index).or_insert(choice.ending);
+            // One that said it goes on has not ended because it says nothing more.
+            if *ending != Ending::Finished && choice.ending != Ending::Silent {
+                *ending = choice.ending;
+            }
+            if self.seen.len() > MAX_CHOICES {
+                return Err(malformed("more than 1024 choices"));
+            }
+            count += 1;
+            last = Some(choice);
+        }
+        if let (1, Some(choice)) = (count, last)
+            && choice.ending != Ending::Finished
+            && !choice.message
+        {
+            self.usual = choice.delta.and_then(|delta| Usual::of(json, delta));
+        }
+        Ok(messages)
+    }
+
+    /// Whether something was said yet.
+    pub(super) fn content(&self) -> bool {
+        self.content
+    }
+
+    /// Whether this is all; the error says what is missing.
+    pub(super) fn whole(&self, end: End) -> Result<(), String> {
+        if self.seen.is_empty() {
+            return Err("it has no choice".to_owned());
+        }
+        let unfinished = |ending: Ending| match end {
+            End::Marked => ending == Ending::Open,
+            End::Closed { .. } => ending != Ending::Finished,
+        };
+        if let Some((index, _)) = self.seen.iter().find(|(_, ending)| unfinished(**ending)) {
+            return Err(format!("choice {index} has no finish reason"));
+        }
+        match end {
+            End::Closed { asked } if (self.seen.len() as u64) < asked => {
+                Err(format!("{} of the {asked} choices asked for came", self.seen.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One choice.
+#[derive(Debug)]
+struct Choice<'a> {
+    index: u64,
+    ending: Ending,
+    /// Of a whole reply, its `message`.
+    delta: Option<&'a [u8]>,
+    message: bool,
+    /// Its `message` is an object.
+    whole_message: bool,
+}
+
+impl<'a> Choice<'a> {
+    fn read(json: &'a [u8], position: u64) -> Result<Self, AnswerFault> {
+        if json.first() != Some(&b'{') {
+            return Err(malformed("a choice that is no object"));
+        }
+        let ending = Ending::Silent;
+        let mut choice =
+            Self { index: position, ending, delta: None, message: false, whole_message: false };
+        let mut text = false;
+        for (name, value) in members(json) {
+            if name.is("index") {
+                let text = std::str::from_utf8(value).unwrap_or_default();
+                let wrong = |_| malformed("a choice whose `index` is no number");
+                choice.index = text.parse().map_err(wrong)?;
+            } else if name.is("finish_reason") {
+                let said = value.first() == Some(&b'"') && !is_blank(value);
+                choice.ending = if said { Ending::Finished } else { Ending::Open };
+            } else if name.is("delta") {
+                choice.delta = Some(value);
+            } else if name.is("message") {
+                choice.delta = choice.delta.or(Some(value));
+                choice.message = true;
+                choice.whole_message = value.first() == Some(&b'{');
+            } else if name.is("text") {
+                text = !is_blank(value);
+            } else if name.is("error") && !is_blank(value) {
+                // Routers of several upstreams say there which of them failed.
+                return Err(said_instead(value, "a choice with an error without a message"));
+            }
+        }
+        if text && choice.delta.is_none() {
+            return Err(malformed("a choice without a `message` or a `delta`, which has `text`"));
+        }
+        Ok(choice)
+    }
+
+    fn says_something(&self) -> bool {
+        let said = members(self.delta.unwrap_or_default());
+        said.into_iter().any(|(name, value)| !name.is("role") && !is_blank(value))
+    }
+}
+
+impl Usual {
+    /// Cut at the last text of `delta`, which is a part of `json`.
+    fn of(json: &[u8], delta: &[u8]) -> Option<Self> {
+        let start = (delta.as_ptr() as usize).checked_sub(json.as_ptr() as usize)?;
+        let (mut at, mut text) = (start, None);
+        while at < start + delta.len() {
+            if json.get(at) == Some(&b'"') {
+                let end = string_end(json, at + 1)?;
+                let is_name = json.get(end + 1..)?.trim_ascii_start().first() == Some(&b':');
+                text = if is_name { text } else { Some((at + 1, end)) };
+                at = end;
+            }
+            at += 1;
+        }
+        let (from, to) = text?;
+        Some(Self { before: json.get(..from)?.to_vec(), after: json.get(to..)?.to_vec() })
+    }
+
+    fn is_like(&self, json: &[u8]) -> bool {
+        json.strip_prefix(&*self.before)
+            .and_then(|rest| rest.get(string_end(rest, 0)?..))
+            .is_some_and(|rest| rest == &*self.after)
+    }
+}
+
+/// Judges the `choices` of a whole completion, each of which has a message.
+pub(super) fn of_completion(json: &[u8]) -> Result<(), AnswerFault> {
+    let mut choices = Choices::default();
+    choices.see(json)?;
+    if choices.without_message {
+        return Err(malformed("a choice without a `message`"));
+    }
+    choices.whole(End::Marked).map_err(AnswerFault::Incomplete)
+}
+
+fn malformed(what: &str) -> AnswerFault {
+    AnswerFault::Malformed(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(chunks: &[&str], end: End) -> Result<(), String> {
+        let mut choices = Choices::default();
+        for chunk in chunks {
+            choices.see(chunk.as_bytes()).map_err(|fault| format!("{fault:?}"))?;
+        }
+        choices.whole(end)
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_all_its_choices_have_ended() {
+        let open = r#"[{"index":0,"delta":{"content":"a"},"finish_reason":null}]"#;
+        let ended = r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#;
+        let other = r#"[{"index":1,"delta":{"content":"a"},"finish_reason":null}]"#;
+        let other_ended = r#"[{"index":1,"delta":{},"finish_reason":"length"}]"#;
+        let silent = r#"[{"index":0,"delta":{"content":"a"}}]"#;
+        let empty = r#"[{"index":0,"delta":{},"finish_reason":""}]"#;
+        let nested = r#"[{"index":0,"delta":{"x":{"finish_reason":"stop"},"content":"\"finish_reason\":\"stop\""},"finish_reason":null}]"#;
+        let twice = r#"[{"index":0,"finish_reason":"stop","finish_reason":null}]"#;
+        let escaped = r#"[{"index":0,"finish\u005freason":"stop"}]"#;
+        for (chunks, marked, closed, closed_of_two) in [
+            (&[][..], false, false, false),
+            (&["[]"], false, false, false),
+            (&[open], false, false, false),
+            (&[open, ended], true, true, false),
+            (&[ended, open], true, true, false),
+            (&[open, ended, other], false, false, false),
+            (&[open, other, ended, other_ended], true, true, true),
+            (&[silent], true, false, false),
+            (&[silent, ended], true, true, false),
+            (&[open, silent], false, false, false),
+            (&[silent, open], false, false, false),
+            (&[empty], false, false, false),
+            (&[nested], false, false, false),
+            (&[twice], false, false, false),
+            (&[escaped], true, true, false),
+            (&[r#"[{"finish_reason":"a","error":null}]"#], true, true, false),
+            (&[r#"[{"finish_reason":7}]"#], false, false, false),
+            (&[r#"[{"finish_reason":"a"},{"finish_reason":"b"}]"#], true, true, true),
+        ] {
+            let ends = [
+                (End::Marked, marked),
+                (End::Closed { asked: 1 }, closed),
+                (End::Closed { asked: 2 }, closed_of_two),
+            ];
+            for (end, expected) in ends {
+                assert_eq!(after(chunks, end).is_ok(), expected, "{chunks:?} {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_choices_is_said() {
+        let many = format!("[{}]", vec![r#"{"finish_reason":"stop"}"#; 1025].join(","));
+        for (json, expected) in [
+            ("{}", "`choices` that is no list"),
+            ("7", "`choices` that is no list"),
+            ("[7]", "a choice that is no object"),
+            (r#"[{"index":"0"}]"#, "`index` is no number"),
+            (r#"[{"index":-1}]"#, "`index` is no number"),
+            (&many, "more than 1024"),
+            (r#"[{"finish_reason":"error","error":{"code":"502","message":"m"}}]"#, "Upstream"),
+            (r#"[{"error":true}]"#, "an error without a message"),
+        ] {
+            let error = after(&[json], End::Marked).unwrap_err();
+            assert!(error.contains(expected), "{json:.40}: {error}");
+        }
+    }
+
+    #[test]
+    fn content_begins_with_the_first_thing_said() {
+        for (json, expected) in [
+            (r#"[{"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, false),
+            (r#"[{"delta":{"role":"assistant","content":null,"tool_calls":[]}}]"#, false),
+            (r#"[{"delta":{},"finish_reason":null}]"#, false),
+            ("[]", false),
+            (r#"[{"delta":{"content":" "}}]"#, true),
+            (r#"[{"delta":{"reasoning":"a"}}]"#, true),
+            (r#"[{"delta":{"tool_calls":[{"index":0}]}}]"#, true),
+            (r#"[{"delta":{},"finish_reason":"stop"}]"#, true),
+        ] {
+            let mut choices = Choices::default();
+            choices.see(json.as_bytes()).unwrap();
+            assert_eq!(choices.content(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn chunks_that_differ_in_their_text_alone_are_walked_once() {
+        let tool = |text: &str| {
+            format!(
+                r#"[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]}},"finish_reason":null}}]"#
+            )
+        };
+        let plain = |text: &str| {
+            format!(r#"[{{"index": 0, "delta": {{"content": "{text}"}}, "finish_reason": null}}]"#)
+        };
+        for chunk in [&tool as &dyn Fn(&str) -> String, &plain] {
+            let mut choices = Choices::default();
+            choices.see(chunk("a").as_bytes()).unwrap();
+            let first = choices.walked;
+            for text in ["b", "", r#"\"finish_reason\":\"stop\"}"#, "é\\\\", &"x".repeat(1000)] {
+                choices.see(chunk(text).as_bytes()).unwrap();
+            }
+            assert_eq!(choices.walked, first);
+            let ended = chunk(r#""}}],"finish_reason":"stop"#);
+            let _ = choices.see(ended.replace("null", "\"stop\"").as_bytes());
+            assert!(choices.walked > first);
+        }
+    }
+
+    #[test]
+    fn a_completion_has_a_message_for_every_choice() {
+        for (json, expected) in [
+            (r#"[{"message":{},"finish_reason":"stop"},{"message":{"content":"a"}}]"#, None),
+            (r#"[{"message":{}},{}]"#, Some("without a `message`")),
+            (r#"[{"message":null}]"#, Some("without a `message`")),
+            (r#"[{"text":"a"}]"#, Some("without a `message`")),
+            (r#"[{"message":{},"finish_reason":null}]"#, Some("choice 0 has no finish reason")),
+            (r#"[{"message":{},"finish_reason":""}]"#, Some("choice 0 has no finish reason")),
+            ("[]", Some("it has no choice")),
+            ("null", Some("no list")),
+        ] {
+            let fault = of_completion(json.as_bytes()).err().map(|fault| format!("{fault:?}"));
+            let as_expected = match (&fault, expected) {
+                (Some(fault), Some(expected)) => fault.contains(expected),
+                (fault, expected) => fault.is_none() && expected.is_none(),
+            };
+            assert!(as_expected, "{json}: {fault:?}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! A stream of the client's own dialect: every frame passes as it came, but for the model's name.
+//! What is JSON in place of a stream goes to `whole`; when an answer is whole, `choices` says.
+
+use super::{
+    super::{Usage, said::read_error},
+    choices::{Choices, End},
+    said_instead, usage, whole,
+};
+use crate::{AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError, pairs::Pairs};
+use bytes::Bytes;
+use callgate_json::{
+    Member, Scanner, json_text,
+    lines::{Leading, Lines, MAX_LINE, TooLong, data},
+    slices,
+};
+use std::ops::Range;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Passing {
+    kind: Kind,
+    leading: Leading,
+    lines: Lines,
+    frames: Frames,
+}
+
+/// What comes, by its first byte.
+#[derive(Debug)]
+enum Kind {
+    Unknown,
+    Events,
+    /// So far.
+    Json(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Frames {
+    echo: Echo,
+    asked: Asked,
+    /// The requested name as JSON.
+    model: Bytes,
+    /// How many events there were that say something: pings are none.
+    events: u64,
+    /// There was an event, be it a ping, so this is a stream.
+    framed: bool,
+    /// An event whose JSON goes on in the next `data` line.
+    open: Vec<u8>,
+    /// The event calls itself an error.
+    is_error: bool,
+    choices: Choices,
+    usage: Option<Usage>,
+    done: bool,
+    pairs: Pairs,
+    /// The event that was scanned last has halves of surrogate pairs.
+    halved: bool,
+    #[cfg(test)]
+    scanned: usize,
+}
+
+impl Passing {
+    pub(super) fn new(echo: &Echo, asked: Asked) -> Self {
+        let frames = Frames {
+            echo: echo.clone(),
+            asked,
+            model: json_text(&echo.model),
+            events: 0,
+            framed: false,
+            open: Vec::new(),
+            is_error: false,
+            choices: Choices::default(),
+            usage: None,
+            done: false,
+            pairs: Pairs::default(),
+            halved: false,
+            #[cfg(test)]
+            scanned: 0,
+        };
+        let (kind, leading) = (Kind::Unknown, Leading::default());
+        Self { kind, leading, lines: Lines::of_events(), frames }
+    }
+
+    fn take(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        if let Kind::Unknown = self.kind {
+            match bytes.first() {
+                None => return Ok(()),
+                Some(b'{' | b'[') => self.kind = Kind::Json(Vec::new()),
+                Some(_) => self.kind = Kind::Events,
+            }
+        }
+        if let Kind::Json(json) = &mut self.kind {
+            if json.len() + bytes.len() > MAX_LINE {
+                return Err(TooLong.into());
+            }
+            json.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let taken = self.lines.push(bytes, |line| self.frames.line(line, out));
+        if taken.is_err() {
+            self.frames.pairs.flush(out);
+        }
+        taken
+    }
+}
+
+impl StreamTranslator for Passing {
+    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        let [looked_like_a_mark, rest] = self.leading.skip(bytes);
+        self.take(looked_like_a_mark, out)?;
+        self.take(rest, out)
+    }
+
+    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        let frames = &mut self.frames;
+        match std::mem::replace(&mut self.kind, Kind::Events) {
+            Kind::Unknown => return Err(AnswerFault::Other("an empty body")),
+            Kind::Json(json) => {
+                frames.usage = whole::pass(&json, &frames.echo, frames.asked.usage, out)?;
+                frames.events += 1;
+                frames.done = true;
+                return Ok(());
+            }
+            Kind::Events => {}
+        }
+        // Half an event at the end is not malformed, it is cut off.
+        let rest = self.lines.take_rest();
+        let first = if frames.open.is_empty() { data(&rest) } else { Some(&frames.open[..]) };
+        let begun = first.is_some_and(|json| json.trim_ascii_start().first() == Some(&b'{'));
+        let line = frames.line(&rest, out).and_then(|()| frames.line(b"", out));
+        frames.pairs.flush(out);
+        match line {
+            Err(AnswerFault::Malformed(_)) if begun || frames.events > 0 => {
+                return Err(AnswerFault::Incomplete("it ended within an event".to_owned()));
+            }
+            line => line?,
+        }
+        if frames.events == 0 && !frames.framed {
+            return Err(AnswerFault::Other("a body that is neither events nor JSON"));
+        }
+        if !frames.done {
+            let end = End::Closed { asked: frames.asked.choices };
+            frames.choices.whole(end).map_err(AnswerFault::Incomplete)?;
+        }
+        Ok(())
+    }
+
+    fn complete(&self) -> bool {
+        self.frames.done
+    }
+
+    fn events(&self) -> u64 {
+        self.frames.events
+    }
+
+    fn content(&self) -> bool {
+        self.frames.choices.content()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.frames.usage
+    }
+
+    fn backlog(&self) -> usize {
+        match &self.kind {
+            Kind::Json(json) => json.len(),
+            Kind::Unknown | Kind::Events => self.lines.backlog() + self.frames.open.len(),
+        }
+    }
+}
+
+impl Frames {
+    fn line(&mut self, line: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        if self.done {
+            return Ok(());
+        }
+        let Some(payload) = data(line) else { return self.other_line(line, out) };
+        if self.open.is_empty() {
+            return self.event(payload, out);
+        }
+        if self.open.len() + payload.len() >= MAX_LINE {
+            return Err(malformed("an event of more than 32 MiB"));
+        }
+        self.open.push(b'\n');
+        self.open.extend_from_slice(payload);
+        Ok(())
+    }
+
+    /// A line without data: an event's end, a field that says nothing here, or none at all.
+    fn other_line(&mut self, line: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        if line.is_empty() {
+            let open = std::mem::take(&mut self.open);
+            if !open.is_empty() {
+                self.last_part(&open, out)?;
+            }
+            self.is_error = false;
+            return Ok(());
+        }
+        let (field, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(line.len()));
+        if field == b"event" {
+            let value = value.strip_prefix(b":").unwrap_or_default();
+            self.is_error = value.trim_ascii() == b"error";
+        }
+        // llama.cpp names the field of an error so.
+        if field == b"error"
+            && let Some(error) = value.strip_prefix(b":").and_then(read_error)
+        {
+            return Err(AnswerFault::Upstream(error));
+        }
+        let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        // Before the first event nobody knows yet whether this is a stream at all.
+        if self.events == 0 || field.iter().all(named) {
+            return Ok(());
+        }
+        // A server that fails in the middle may forget to frame what it says.
+        Err(match read_error(line) {
+            Some(error) => AnswerFault::Upstream(error),
+            None => malformed("a line that is no field of an event"),
+        })
+    }
+
+    /// The first `data` line of an event, which mostly is all of it.
+    fn event(&mut self, payload: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        let payload = payload.trim_ascii();
+        if payload == b"[DONE]" {
+            self.events += 1;
+            self.pairs.flush(out);
+            self.choices.whole(End::Marked).map_err(AnswerFault::Incomplete)?;
+            self.done = true;
+            return Ok(());
+        }
+        match self.scan(payload) {
+            Some(members) => self.chunk(payload, &members, out),
+            None => {
+                self.open = payload.to_vec();
+                Ok(())
+            }
+        }
+    }
+
+    /// The whole of an event that took several lines, scanned once.
+    fn last_part(&mut self, event: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+        match self.scan(event) {
+            Some(members) => self.chunk(event, &members, out),
+            None if self.is_error => {
+                let message = String::from_utf8_lossy(event).trim().to_owned();
+                Err(AnswerFault::Upstream(UpstreamError { message, ..UpstreamError::default() }))
+            }
+            None => Err(malformed("an event that is not JSON")),
+        }
+    }
+
+    fn scan(&mut self, json: &[u8]) -> Option<Vec<Member>> {
+        #[cfg(test)]
+        {
+            self.scanned += json.len();
+        }
+        let mut scanner = Scanner::of_upstream();
+        scanner.feed(json).ok()?;
+        self.halved = scanner.met_halves();
+        scanner.finish().ok()
+    }
+
+    fn chunk(
+        &mut self,
+        json: &[u8],
+        members: &[Member],
+        out: &mut dyn ChunkSink,
+    ) -> Result<(), AnswerFault> {
+        if json.first() != Some(&b'{') {
+            return Err(malformed("an event that is no JSON object"));
+        }
+        self.framed = true;
+        let told = Told::find(json, members);
+        if self.is_error || told.error.is_some_and(|error| !slices::is_blank(error)) {
+            return Err(said_instead(json, "an error without a message"));
+        }
+        let choices = told.choices.filter(|choices| *choices != b"null");
+        let mut foreign = choices.is_none();
+        match choices {
+            Some(choices) => foreign |= self.choices.see(choices)?,
+            None => {
+                if let Some(error) = read_error(json) {
+                    return Err(AnswerFault::Upstream(error));
+                }
+            }
+        }
+        let counted = told.usage.and_then(usage);
+        // A ping: it is no chunk, and prolongs nothing.
+        if choices.is_none() && counted.is_none() {
+            return Ok(());
+        }
+        self.events += 1;
+        if let Some(counted) = counted {
+            self.usage = Some(counted);
+            let only_usage = choices.is_none_or(slices::is_blank);
+            if only_usage && !self.asked.usage {
+                return Ok(());
+            }
+        }
+        if foreign {
+            let chunk = whole::chunk(json, members, &self.model);
+            self.pairs.pass_parts(&[&chunk], self.halved, out);
+            return Ok(());
+        }
+        match told.model {
+            Some(model) => {
+                let (before, after) = (&json[..model.start], &json[model.end..]);
+                self.pairs.pass_parts(&[before, &self.model, after], self.halved, out);
+            }
+            None => self.pairs.pass_parts(&[json], self.halved, out),
+        }
+        Ok(())
+    }
+}
+
+/// The members of a chunk that tell something here; of several of one name the last counts.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    error: Option<&'a [u8]>,
+    choices: Option<&'a [u8]>,
+    usage: Option<&'a [u8]>,
+    model: Option<Range<usize>>,
+}
+
+impl<'a> Told<'a> {
+    fn find(json: &'a [u8], members: &[Member]) -> Self {
+        let mut told = Self::default();
+        for member in members {
+            let name = &json[member.name.clone()];
+            let name = if member.escaped { slices::Name::new(name).text() } else { name.into() };
+            let value = &json[member.value.clone()];
+            match &*name {
+                b"error" => told.error = Some(value),
+                b"choices" => told.choices = Some(value),
+                b"usage" => told.usage = Some(value),
+                b"model" => told.model = Some(member.value.clone()),
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+fn malformed(what: &str) -> AnswerFault {
+    AnswerFault::Malformed(what.to_owned())
+}
+
+impl From<TooLong> for AnswerFault {
+    fn from(error: TooLong) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

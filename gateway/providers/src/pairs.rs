@@ -1,0 +1,126 @@
+//! Surrogate pairs that an upstream cut between two chunks: their halves are put together again in
+//! the second, so that clients and callbacks that decode chunk by chunk see the character. A half
+//! whose other one does not come is passed on as the upstream sent it.
+
+use super::ChunkSink;
+use callgate_json::{halves, slices};
+
+/// A chunk whose text ends in the first half of a pair.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    held: Option<Vec<u8>>,
+}
+
+impl Pairs {
+    /// Passes a chunk on, given as its parts; `halved` where it has halves. Mostly none is looked
+    /// for.
+    pub(super) fn pass_parts(&mut self, chunk: &[&[u8]], halved: bool, out: &mut dyn ChunkSink) {
+        if halved || self.held.is_some() {
+            self.pass(chunk.concat(), out);
+        } else {
+            out.chunk(chunk);
+        }
+    }
+
+    /// The same of a chunk with halves. One that ends in half a pair waits for the next.
+    fn pass(&mut self, mut chunk: Vec<u8>, out: &mut dyn ChunkSink) {
+        if let Some(mut before) = self.held.take() {
+            join(&mut before, &mut chunk);
+            out.chunk(&[&before]);
+        }
+        if opens_pair(&chunk).is_some() {
+            self.held = Some(chunk);
+        } else {
+            out.chunk(&[&chunk]);
+        }
+    }
+
+    /// No more chunks come.
+    pub(super) fn flush(&mut self, out: &mut dyn ChunkSink) {
+        if let Some(chunk) = self.held.take() {
+            out.chunk(&[&chunk]);
+        }
+    }
+}
+
+/// Moves the half at the end of the text of `before` to that at the start of the text of `after`,
+/// when both are of one text.
+fn join(before: &mut Vec<u8>, after: &mut Vec<u8>) {
+    let (Some(high), Some(low)) = (opens_pair(before), closes_pair(after)) else { return };
+    let same_name = before[high.name] == after[low.name];
+    if !same_name || choice(before).is_none() || choice(before) != choice(after) {
+        return;
+    }
+    let half: Vec<u8> = before.drain(high.place).collect();
+    after.splice(low.place.start..low.place.start, half);
+}
+
+/// The first half of a pair, with which the text of a chunk ends.
+fn opens_pair(chunk: &[u8]) -> Option<halves::Half> {
+    let last = of_one_text(chunk).pop();
+    last.filter(|half| half.is_high && half.place.end == half.text.end)
+}
+
+/// The second half, with which it begins.
+fn closes_pair(chunk: &[u8]) -> Option<halves::Half> {
+    let first = of_one_text(chunk).into_iter().next();
+    first.filter(|half| !half.is_high && half.place.start == half.text.start)
+}
+
+/// The halves of a chunk, when they are in one text: of several nobody knows which belong together.
+fn of_one_text(chunk: &[u8]) -> Vec<halves::Half> {
+    let mut halves = halves::halves(chunk);
+    if halves.windows(2).any(|two| two[0].text != two[1].text) {
+        halves.clear();
+    }
+    halves
+}
+
+/// The number of the chunk's only choice.
+fn choice(chunk: &[u8]) -> Option<&[u8]> {
+    let mut choices = slices::elements(slices::member(chunk, "choices")?);
+    let only = choices.next().filter(|_| choices.next().is_none())?;
+    Some(slices::member(only, "index").unwrap_or(b"0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Collected(Vec<String>);
+
+    impl ChunkSink for Collected {
+        fn chunk(&mut self, json: &[&[u8]]) {
+            self.0.push(String::from_utf8(json.concat()).expect("utf-8"));
+        }
+    }
+
+    fn chunk(index: u8, name: &str, text: &str) -> String {
+        format!(r#"{{"choices":[{{"delta":{{"{name}":"{text}"}},"index":{index}}}]}}"#)
+    }
+
+    #[test]
+    fn halves_of_one_text_come_together_and_others_as_they_were_sent() {
+        let (high, low) = (r"a\ud83d", r"\ude00b");
+        let joined = [chunk(0, "content", "a"), chunk(0, "content", r"\ud83d\ude00b")];
+        let as_sent = |chunks: [String; 2]| (chunks.clone(), chunks);
+        for (sent, expected) in [
+            ([chunk(0, "content", high), chunk(0, "content", low)], joined),
+            as_sent([chunk(0, "content", high), chunk(1, "content", low)]),
+            as_sent([chunk(0, "reasoning", high), chunk(0, "content", low)]),
+            as_sent([chunk(0, "content", high), chunk(0, "content", "b")]),
+            as_sent([chunk(0, "content", low), chunk(0, "content", high)]),
+            (
+                [chunk(0, "content", r"\ud83d\ud83d"), chunk(0, "content", low)],
+                [chunk(0, "content", r"\ud83d"), chunk(0, "content", r"\ud83d\ude00b")],
+            ),
+            as_sent([chunk(0, "content", high), r#"{"usage":{}}"#.to_owned()]),
+        ] {
+            let (mut pairs, mut out) = (Pairs::default(), Collected::default());
+            sent.iter().for_each(|chunk| pairs.pass(chunk.clone().into_bytes(), &mut out));
+            pairs.flush(&mut out);
+            assert_eq!(out.0, expected, "{sent:?}");
+        }
+    }
+}

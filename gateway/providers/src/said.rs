@@ -1,0 +1,192 @@
+//! What an upstream says of an error, whatever shape it says it in. One reader for error statuses
+//! and for errors under 200.
+//!
+//! The texts are whole: they are masked and cut where a failure leaves the gateway
+//! (`server::disclosure`), for a cut made here could leave half a key that no mask knows.
+
+mod cut;
+mod framed;
+mod markup;
+mod shape;
+
+use super::UpstreamError;
+use callgate_json::Scanner;
+use serde_json::value::RawValue;
+use shape::Shape;
+
+/// An error within an error within …: deeper ones are not looked for.
+const DEPTH: u8 = 5;
+
+/// Further entries of a list of complaints say no more.
+const ENTRIES: usize = 5;
+
+/// Members that hold a message or an error of its own, the more telling ones first.
+const MESSAGES: [&str; 11] = [
+    "message",
+    "detail",
+    "errormessage",
+    "errormsg",
+    "errordescription",
+    "error",
+    "errors",
+    "msg",
+    "description",
+    "reason",
+    "title",
+];
+
+/// More of a page is decoration.
+const PAGE: usize = 512;
+
+/// More of a body that has no known shape helps nobody.
+const PLAIN: usize = 16 * 1024;
+
+/// Reads an error object of any shape in use. `None` when the body is none; a success must have
+/// been ruled out, for a message alone is taken as an error too.
+pub(crate) fn read_error(body: &[u8]) -> Option<UpstreamError> {
+    let text = String::from_utf8_lossy(body);
+    let json: &RawValue = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    error_in(json)
+}
+
+/// The same of a value that has been found already, such as an `error` member.
+pub(crate) fn error_in(json: &RawValue) -> Option<UpstreamError> {
+    let said = read(json, DEPTH)?;
+    (!said.message.is_empty()).then_some(said)
+}
+
+/// What the body of an error status says: an error object, one in an event or a line of a stream,
+/// one that is cut off, else its text.
+pub fn read_status(status: u16, body: &[u8]) -> UpstreamError {
+    let said = read_error(body).or_else(|| framed::read(body)).or_else(|| {
+        let text = String::from_utf8_lossy(body);
+        let said = read_error(&cut::completed(text.trim_start_matches('\u{feff}').as_bytes())?)?;
+        Some(UpstreamError { message: format!("{} [cut off]", said.message), ..said })
+    });
+    said.unwrap_or_else(|| UpstreamError {
+        message: plain_message(status, body),
+        ..UpstreamError::default()
+    })
+}
+
+fn read(json: &RawValue, depth: u8) -> Option<UpstreamError> {
+    let depth = depth.checked_sub(1)?;
+    match json.get().as_bytes().first()? {
+        b'"' => Some(UpstreamError { message: string(json)?, ..UpstreamError::default() }),
+        b'[' => list(&shape::elements(json, ENTRIES)?, depth),
+        b'{' => object(&Shape::of(json)?, depth),
+        _ => None,
+    }
+}
+
+/// An object with a message, or with a member that is an error of its own.
+fn object(shape: &Shape<'_>, depth: u8) -> Option<UpstreamError> {
+    let mut said = UpstreamError::default();
+    for name in MESSAGES {
+        let Some(found) = shape.get(name).and_then(|json| read(json, depth)) else { continue };
+        if said.message.is_empty() {
+            said.message = found.message;
+        } else if name == "error" && !found.message.contains(char::is_whitespace) {
+            // `"error": "invalid_grant"` beside a description.
+            said.code = said.code.or(Some(found.message));
+        }
+        said.error_type = said.error_type.or(found.error_type);
+        said.code = said.code.or(found.code);
+        said.param = said.param.or(found.param);
+    }
+    let first = |names: &[&str]| names.iter().find_map(|name| scalar(shape.get(name)?));
+    // Where an envelope calls itself an error, its type says nothing.
+    let own_type = first(&["type", "errortype", "exception"]).filter(|text| text != "error");
+    let status = shape.get("status").and_then(scalar_text);
+    said.error_type = own_type.or(said.error_type).or(status);
+    said.code = first(&["code", "errorcode"]).or(said.code);
+    said.param = first(&["param"]).or(said.param);
+    if said.message.is_empty() {
+        return None;
+    }
+    Some(said)
+}
+
+/// The entries' messages, each behind the place it complains of.
+fn list(entries: &[&RawValue], depth: u8) -> Option<UpstreamError> {
+    let mut all: Option<UpstreamError> = None;
+    for entry in entries {
+        let Some(mut said) = read(entry, depth) else { continue };
+        if let Some(place) = place(entry) {
+            said.message = format!("{place}: {}", said.message);
+            said.param = said.param.or(Some(place));
+        }
+        match &mut all {
+            None => all = Some(said),
+            Some(all) => {
+                all.message.push_str("; ");
+                all.message.push_str(&said.message);
+            }
+        }
+    }
+    all
+}
+
+/// `loc` of a validation error: `["body", "messages", 0]` is `messages.0`.
+fn place(entry: &RawValue) -> Option<String> {
+    if !entry.get().starts_with('{') {
+        return None;
+    }
+    let loc = Shape::of(entry)?.get("loc")?;
+    let parts = shape::elements(loc, 16)?.into_iter().filter_map(scalar);
+    let parts: Vec<String> = parts.skip_while(|part| part == "body").collect();
+    (!parts.is_empty()).then(|| parts.join("."))
+}
+
+/// A text that is not empty, or a number.
+fn scalar(json: &RawValue) -> Option<String> {
+    match json.get().as_bytes().first()? {
+        b'"' => string(json),
+        b'-' | b'0'..=b'9' => Some(json.get().to_owned()),
+        _ => None,
+    }
+}
+
+/// A text that is not a number: Google's `status` is one, that of others repeats the HTTP status.
+fn scalar_text(json: &RawValue) -> Option<String> {
+    let text = scalar(json)?;
+    text.parse::<f64>().is_err().then_some(text)
+}
+
+fn string(json: &RawValue) -> Option<String> {
+    let text = serde_json::from_str::<String>(json.get());
+    // A lone surrogate has no text: it is shown as it is written.
+    let text = text.unwrap_or_else(|_| json.get().trim_matches('"').to_owned());
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// A body that is no error object, as one line.
+fn plain_message(status: u16, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let trimmed = text.trim_start_matches('\u{feff}').trim();
+    if trimmed.is_empty() {
+        return format!("the upstream answered {status} with an empty body");
+    }
+    if trimmed.starts_with(['{', '[']) && Scanner::is_cut(trimmed.as_bytes()) {
+        return format!("the upstream answered {status} with an error that is cut off");
+    }
+    let odd = |c: &char| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace());
+    if trimmed.chars().take(512).filter(odd).count() > 16 {
+        return format!("the upstream answered {status} with a body that is not text");
+    }
+    let line = if trimmed.starts_with('<') {
+        let words = markup::text(trimmed);
+        words[..words.floor_char_boundary(PAGE)].to_owned()
+    } else {
+        // Written anew, so that no escape hides what a mask would know.
+        let json = serde_json::from_str::<&RawValue>(trimmed);
+        json.map_or_else(|_| trimmed.to_owned(), |json| shape::unescaped(json.get()))
+    };
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut line = words.join(" ");
+    line.truncate(line.floor_char_boundary(PLAIN));
+    format!("the upstream answered {status}: {line}")
+}
+
+#[cfg(test)]
+mod tests;

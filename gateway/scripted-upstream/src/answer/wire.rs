@@ -1,0 +1,230 @@
+//! From an [`Answer`] and the request it answers to the steps on the connection: head, framing,
+//! cuts, writes. The dialects supply JSON texts; everything around them is put on here.
+
+use bytes::Bytes;
+
+use super::{Answer, Cut, Framing, Said, Writes};
+use crate::journal::Received;
+use crate::prompt::{Dialect, Prompt};
+use crate::step::Step;
+use crate::{gzip, ollama, openai};
+
+/// A response before framing: its events, or the two halves of its body.
+struct Content {
+    status: u16,
+    content_type: String,
+    pieces: Vec<Vec<u8>>,
+    stream: bool,
+}
+
+impl Answer {
+    /// The steps that answer `request`, the `serial`th one of this upstream.
+    pub fn steps(&self, request: &Received, serial: usize) -> Vec<Step> {
+        let mut steps: Vec<Step> = self.held.iter().cloned().map(Step::Hold).collect();
+        let dialect = Dialect::of(request).unwrap_or(Dialect::OpenAi);
+        let prompt = Prompt::read(request, dialect, serial);
+        match self.content(&prompt) {
+            Ok(content) => {
+                let head = self.head(&content, &prompt);
+                let body = self.body(content);
+                steps.extend(self.writes(head, body));
+            }
+            Err(bare) => steps.extend(bare),
+        }
+        steps
+    }
+
+    /// What to send, or the bare steps when it is no HTTP response at all.
+    fn content(&self, prompt: &Prompt) -> Result<Content, Vec<Step>> {
+        let (status, content_type, body) = match &self.said {
+            Said::Raw(bytes) => return Err(vec![Step::Write(bytes.clone()), Step::Close]),
+            Said::Silence => return Err(vec![Step::Silence]),
+            Said::Nothing { reset: true } => return Err(vec![Step::Reset]),
+            Said::Nothing { reset: false } => return Err(vec![Step::Close]),
+            Said::Completion(completion) if prompt.stream => {
+                let (content_type, events) = match prompt.dialect {
+                    Dialect::Ollama => ("application/x-ndjson", ollama::lines(completion, prompt)),
+                    _ => ("text/event-stream; charset=utf-8", openai::events(completion, prompt)),
+                };
+                let mut pieces: Vec<Vec<u8>> =
+                    events.iter().map(|json| self.event(json, prompt.dialect)).collect();
+                if self.gzip {
+                    pieces = vec![gzip::stored(&pieces.concat())];
+                }
+                let content_type = content_type.to_owned();
+                return Ok(Content { status: 200, content_type, pieces, stream: true });
+            }
+            Said::Completion(completion) => {
+                let body = match prompt.dialect {
+                    Dialect::Ollama => ollama::reply(completion, prompt),
+                    _ => openai::reply(completion, prompt),
+                };
+                (200, "application/json", body.into_bytes())
+            }
+            Said::Error { status, kind, code, message } => {
+                let body = match prompt.dialect {
+                    Dialect::Ollama => ollama::error(message),
+                    _ => openai::error(kind, code, message),
+                };
+                (*status, "application/json", body.into_bytes())
+            }
+            Said::Fixed { status, content_type, body } => {
+                (*status, content_type.as_str(), body.to_vec())
+            }
+        };
+        let body = if self.gzip { gzip::stored(&body) } else { body };
+        let (first, second) = body.split_at(body.len() / 2);
+        let pieces = vec![first.to_vec(), second.to_vec()];
+        Ok(Content { status, content_type: content_type.to_owned(), pieces, stream: false })
+    }
+
+    fn event(&self, json: &str, dialect: Dialect) -> Vec<u8> {
+        let line_end = if self.crlf { "\r\n" } else { "\n" };
+        match dialect {
+            Dialect::Ollama => format!("{json}{line_end}").into_bytes(),
+            _ if self.comments => format!(
+                ": OPENROUTER PROCESSING{line_end}{line_end}data: {json}{line_end}{line_end}"
+            )
+            .into_bytes(),
+            _ => format!("data: {json}{line_end}{line_end}").into_bytes(),
+        }
+    }
+
+    fn framing(&self, stream: bool) -> Framing {
+        match self.framing {
+            Framing::Usual if stream => Framing::Chunked,
+            other => other,
+        }
+    }
+
+    fn head(&self, content: &Content, prompt: &Prompt) -> Bytes {
+        let (status, content_type) = (content.status, &content.content_type);
+        let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
+        head.push_str(&format!("Content-Type: {content_type}\r\n"));
+        match self.framing(content.stream) {
+            Framing::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Framing::UntilClose => head.push_str("Connection: close\r\n"),
+            Framing::Usual => {
+                let length: usize = content.pieces.iter().map(Vec::len).sum();
+                head.push_str(&format!("Content-Length: {length}\r\n"));
+            }
+        }
+        if self.gzip {
+            head.push_str("Content-Encoding: gzip\r\n");
+        }
+        if prompt.dialect != Dialect::Ollama {
+            head.push_str(&openai::headers(prompt));
+        }
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        Bytes::from(head)
+    }
+
+    /// The body as unframed writes and the cuts between them. The last step says how it ends;
+    /// none of the breaking steps means: to the end, in good order.
+    fn body(&self, content: Content) -> Vec<Step> {
+        let last = content.pieces.len();
+        let mut steps = Vec::new();
+        for (index, piece) in content.pieces.into_iter().map(Some).chain([None]).enumerate() {
+            for (_, cut) in self.cuts.iter().filter(|(after, _)| (*after).min(last) == index) {
+                match cut {
+                    Cut::Insert(bytes) => steps.push(Step::Write(bytes.clone())),
+                    Cut::Hold(gate) => steps.push(Step::Hold(gate.clone())),
+                    Cut::End => return self.framed(steps, content.stream),
+                    Cut::Close => return self.broken(steps, content.stream, Step::Close),
+                    Cut::Reset => return self.broken(steps, content.stream, Step::Reset),
+                    Cut::Silence => return self.broken(steps, content.stream, Step::Silence),
+                }
+            }
+            steps.extend(piece.map(|bytes| Step::Write(Bytes::from(bytes))));
+        }
+        self.framed(steps, content.stream)
+    }
+
+    /// Framing for a body that ends in good order.
+    fn framed(&self, steps: Vec<Step>, stream: bool) -> Vec<Step> {
+        let framing = self.framing(stream);
+        let mut steps = self.chunks(steps, framing);
+        match framing {
+            Framing::Chunked => {
+                // In one write with the last event: a client that leaves at `[DONE]` must not
+                // count as one that left early.
+                let end = b"0\r\n\r\n";
+                match steps.last_mut() {
+                    Some(Step::Write(bytes)) => *bytes = Bytes::from([&bytes[..], end].concat()),
+                    _ => steps.push(Step::Write(Bytes::from_static(end))),
+                }
+            }
+            Framing::UntilClose => steps.push(Step::Close),
+            Framing::Usual => {}
+        }
+        steps
+    }
+
+    fn broken(&self, steps: Vec<Step>, stream: bool, breach: Step) -> Vec<Step> {
+        let mut steps = self.chunks(steps, self.framing(stream));
+        steps.push(breach);
+        steps
+    }
+
+    fn chunks(&self, steps: Vec<Step>, framing: Framing) -> Vec<Step> {
+        let mut sized = Vec::new();
+        for step in steps {
+            match step {
+                Step::Write(bytes) if bytes.is_empty() => {}
+                Step::Write(bytes) => match (self.writes, sized.last_mut()) {
+                    (Writes::Of(size), _) => sized.extend(split(&bytes, size)),
+                    (Writes::Joined, Some(Step::Write(before))) => {
+                        *before = Bytes::from([&before[..], &bytes[..]].concat());
+                    }
+                    _ => sized.push(Step::Write(bytes)),
+                },
+                other => sized.push(other),
+            }
+        }
+        if framing == Framing::Chunked {
+            for step in &mut sized {
+                if let Step::Write(bytes) = step {
+                    let size = format!("{:x}\r\n", bytes.len());
+                    *bytes = Bytes::from([size.as_bytes(), &bytes[..], b"\r\n"].concat());
+                }
+            }
+        }
+        sized
+    }
+
+    fn writes(&self, head: Bytes, mut body: Vec<Step>) -> Vec<Step> {
+        let mut steps = match (self.writes, body.first_mut()) {
+            (Writes::Of(size), _) => split(&head, size).collect(),
+            (Writes::Joined, Some(Step::Write(first))) => {
+                *first = Bytes::from([&head[..], &first[..]].concat());
+                Vec::new()
+            }
+            _ => vec![Step::Write(head)],
+        };
+        steps.append(&mut body);
+        steps
+    }
+}
+
+fn split(bytes: &Bytes, size: usize) -> impl Iterator<Item = Step> {
+    let starts = (0..bytes.len()).step_by(size);
+    starts.map(move |at| Step::Write(bytes.slice(at..bytes.len().min(at + size))))
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        _ => "Scripted",
+    }
+}

@@ -1,0 +1,88 @@
+//! A string that must not be seen: the master key, upstream keys, header values of the config.
+//! Masked wherever it is printed, never serialised, compared in constant time.
+//! Not here: where secrets come from (`config`) and which header carries them (`server`,
+//! `upstream`).
+
+#![forbid(unsafe_code)]
+
+pub mod credentials;
+mod masking;
+
+pub use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
+
+use std::fmt;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+/// A secret string, cheap to clone. `Debug` and `Display` print `***`.
+#[derive(Clone)]
+pub struct Secret {
+    text: Arc<str>,
+}
+
+impl Secret {
+    /// Wraps `text` as it is; whether blank is acceptable is the caller's decision.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { text: Arc::from(text) }
+    }
+
+    /// Whether `candidate` is this secret. The time taken depends on the candidate's length alone:
+    /// a candidate of another length is compared with itself, so neither a common prefix nor the
+    /// secret's length shows.
+    #[must_use]
+    pub fn matches(&self, candidate: &[u8]) -> bool {
+        let text = self.text.as_bytes();
+        let same_length = text.len() == candidate.len();
+        let other = if same_length { text } else { candidate };
+        bool::from(other.ct_eq(candidate)) & same_length
+    }
+
+    /// The secret itself, for the one place that sends it. Must never reach a log, an error or a
+    /// metric.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.text.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn is_masked_wherever_it_is_printed() {
+        let key = Secret::new("sk-very-private");
+        assert_eq!(format!("{key} {key:?} {key:#?} {:?}", Some(&key)), "*** *** *** Some(***)");
+    }
+
+    #[test]
+    fn matches_only_the_whole_text() {
+        let key = Secret::new("sk-1");
+        assert!(key.matches(b"sk-1"));
+        for wrong in [&b""[..], b"sk-", b"sk-12", b"SK-1", b" sk-1", b"sk-1\0"] {
+            assert!(!key.matches(wrong), "{wrong:?}");
+        }
+    }
+}

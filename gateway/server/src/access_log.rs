@@ -1,0 +1,284 @@
+//! The one line each request gets. Never in it: keys, prompts, replies; an upstream's error may
+//! quote a part of a prompt.
+
+use crate::{
+    app::App,
+    call_metrics::{Ended, Outcome},
+};
+use axum::{http::Method, response::Response};
+use callgate_deployments::Deployment;
+use callgate_failure::{Failure, type_of};
+use callgate_providers::Usage;
+use callgate_telemetry::{Fields, cut, key, write_line};
+use plugin_api::FailureKind;
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::Level;
+
+/// What `RUST_LOG` calls these lines.
+const ACCESS: &str = "callgate::access";
+
+/// As many characters of a name or a path as a line shows.
+const NAME: usize = 200;
+
+/// As many of a message.
+const MESSAGE: usize = 1000;
+
+/// What the line of a call will say.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) path: Cow<'static, str>,
+    pub(super) accepted: Instant,
+    /// The client's address.
+    pub(super) client: Option<Arc<str>>,
+    /// Whether the client has shown a key that is one, or needs none.
+    pub(super) admitted: bool,
+    pub(super) requested_model: String,
+    /// What was chosen.
+    pub(super) deployment: Option<Arc<Deployment>>,
+    pub(super) upstream_model: String,
+    pub(super) stream: bool,
+    /// How long the upstream took to begin its answer.
+    pub(super) upstream: Option<Duration>,
+    /// When the first chunk of a stream was there.
+    pub(super) first_token: Option<Duration>,
+    pub(super) usage: Option<Usage>,
+    /// How long the call took; set when it was answered.
+    took: Option<Duration>,
+    /// The callback that answered, refused or broke.
+    pub(super) callback: Option<Arc<str>>,
+}
+
+impl Record {
+    pub(super) fn new(id: String, path: Cow<'static, str>, accepted: Instant) -> Self {
+        Self {
+            id,
+            path,
+            accepted,
+            client: None,
+            admitted: false,
+            requested_model: String::new(),
+            deployment: None,
+            upstream_model: String::new(),
+            stream: false,
+            upstream: None,
+            first_token: None,
+            usage: None,
+            took: None,
+            callback: None,
+        }
+    }
+
+    /// How long the call took, or has taken so far.
+    pub(super) fn took(&self) -> Duration {
+        self.took.unwrap_or_else(|| self.accepted.elapsed())
+    }
+
+    /// A path of the gateway's own is no secret.
+    fn path<'t>(&'t self, app: &App) -> Cow<'t, str> {
+        match &self.path {
+            Cow::Borrowed(path) => Cow::Borrowed(path),
+            Cow::Owned(path) => named(app, path),
+        }
+    }
+
+    /// A model's name: neither are those of the config.
+    fn model<'t>(&'t self, app: &App, name: &'t str) -> Cow<'t, str> {
+        match &self.deployment {
+            Some(it) if *it.model_name == *name || *it.upstream_model == *name => shortened(name),
+            _ => named(app, name),
+        }
+    }
+
+    fn count(&self, app: &App, (status, outcome): (u16, Outcome), duration: Duration) {
+        app.metrics.ended(&Ended {
+            model: &self.requested_model,
+            deployment: self.deployment.as_deref(),
+            status,
+            outcome,
+            duration,
+            upstream: self.upstream,
+            first_token: self.first_token,
+            usage: self.usage,
+        });
+    }
+
+    /// Counts a call that was answered, and writes its line.
+    pub(super) fn answered(&mut self, app: &App, status: u16) {
+        let took = self.took();
+        self.took = Some(took);
+        self.count(app, (status, Outcome::Ok), took);
+        let usage =
+            self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
+        write_line((Level::INFO, ACCESS), "call", |line| {
+            self.write(app, (status, Outcome::Ok), (took, Some(usage)), line);
+            line.maybe_text(key!("callback"), self.callback.as_deref());
+        });
+    }
+
+    /// The fields that every call has.
+    fn write(
+        &self,
+        app: &App,
+        (status, outcome): (u16, Outcome),
+        (took, usage): (Duration, Option<Usage>),
+        line: &mut Fields<'_>,
+    ) {
+        let deployment = self.deployment.as_deref();
+        line.number(key!("status"), status.into());
+        line.text(key!("outcome"), outcome.name());
+        line.text(key!("call.id"), &named(app, &self.id));
+        line.maybe_text(key!("client.address"), self.client.as_deref());
+        line.maybe_text(key!("key.id"), self.admitted.then_some(&*app.key_id));
+        line.text(key!("path"), &self.path(app));
+        line.text(key!("model.requested"), &self.model(app, &self.requested_model));
+        line.maybe_text(key!("deployment.id"), deployment.map(|it| &*it.id));
+        line.text(key!("deployment.model"), &self.model(app, &self.upstream_model));
+        line.text(key!("provider"), deployment.map_or("", |it| &*it.label));
+        line.truth(key!("stream"), self.stream);
+        line.millis(key!("duration_ms"), took);
+        line.maybe_millis(key!("upstream.duration_ms"), self.upstream);
+        line.maybe_millis(key!("first_token_ms"), self.first_token);
+        line.maybe_number(key!("tokens.prompt"), usage.map(|usage| usage.prompt_tokens));
+        line.maybe_number(key!("tokens.completion"), usage.map(|usage| usage.completion_tokens));
+    }
+
+    /// Counts a call that failed, and writes its line. `begun` says whether the client had the head
+    /// of an answer by then.
+    pub(super) fn failed(&self, app: &App, failure: &Failure, begun: bool) {
+        let outcome = match failure.kind {
+            FailureKind::CLIENT_GONE => Outcome::ClientGone,
+            _ if begun => Outcome::Cut,
+            _ => Outcome::Error,
+        };
+        let status = if begun { 200 } else { failure.status };
+        let took = self.took();
+        self.count(app, (status, outcome), took);
+        let level = if is_clients(failure, begun) { Level::INFO } else { Level::WARN };
+        write_line((level, ACCESS), "call failed", |line| {
+            self.write(app, (status, outcome), (took, self.usage), line);
+            let callback = failure.callback.as_deref().or(self.callback.as_deref());
+            line.maybe_text(key!("callback"), callback);
+            line.text(key!("error.code"), &shortened(failure.code_text()));
+            line.text(key!("error.type"), &shortened(&failure.error_type));
+            let message = told(failure, app.logs_upstream_errors);
+            line.text(key!("error.message"), &app.masking.mask(&message));
+            let request_id = failure.upstream_request_id.as_deref();
+            line.maybe_text(key!("upstream.request_id"), request_id);
+            line.maybe_text(key!("error.cause"), cause(failure).as_deref());
+        });
+    }
+}
+
+/// Whether a failure is the client's own, and no business of the operator's: it left, or it was
+/// refused (4xx). A broken answer is not, nor what an upstream holds against the gateway's own key.
+fn is_clients(failure: &Failure, begun: bool) -> bool {
+    if failure.kind == FailureKind::CLIENT_GONE {
+        return true;
+    }
+    let of_our_key = failure.kind == FailureKind::UPSTREAM_STATUS
+        && matches!(failure.status, 401 | 402 | 403 | 407 | 429);
+    failure.status < 500 && !begun && !of_our_key
+}
+
+/// What only the operator is told.
+fn cause(failure: &Failure) -> Option<Cow<'_, str>> {
+    failure.cause.as_deref().map(|cause| cut(cause, MESSAGE))
+}
+
+/// What the log says of a failure: no more of any text than a line can bear. An upstream's own
+/// words may repeat a part of a prompt, so the operator may keep them out.
+fn told(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
+    if failure.kind == FailureKind::UPSTREAM_STATUS && !words_of_upstreams {
+        return "the upstream refused; its words are not logged (`callgate.log.upstream_errors`)"
+            .into();
+    }
+    cut(&failure.message, MESSAGE)
+}
+
+/// The line of a request that was no call, or none that could be one. `client` and `key` are as in
+/// [`Record`].
+pub(super) fn small_endpoint(
+    app: &App,
+    (method, path): (&Method, &str),
+    (client, key): (Option<&str>, Option<&str>),
+    response: &Response,
+    accepted: Instant,
+    failure: Option<&Failure>,
+) {
+    let status = response.status().as_u16();
+    let outcome = if status < 400 { Outcome::Ok } else { Outcome::Error };
+    let level = if status < 500 { Level::INFO } else { Level::WARN };
+    write_line((level, ACCESS), "request", |line| {
+        line.number(key!("status"), status.into());
+        line.text(key!("outcome"), outcome.name());
+        line.maybe_text(key!("client.address"), client);
+        line.maybe_text(key!("key.id"), key);
+        line.text(key!("path"), &named(app, path));
+        line.text(key!("method"), &named(app, method.as_str()));
+        line.millis(key!("duration_ms"), accepted.elapsed());
+        let Some(failure) = failure else { return };
+        line.text(key!("error.code"), &shortened(failure.code_text()));
+        line.text(key!("error.type"), &shortened(&failure.error_type));
+        line.text(key!("error.message"), &app.masking.mask(&told(failure, true)));
+        line.maybe_text(key!("error.cause"), cause(failure).as_deref());
+    });
+}
+
+/// What a client gave as a name or a path, which may be a key in the wrong place.
+fn named<'t>(app: &App, text: &'t str) -> Cow<'t, str> {
+    match app.masking.mask(text) {
+        Cow::Borrowed(text) => shortened(text),
+        Cow::Owned(text) => Cow::Owned(shortened(&text).into_owned()),
+    }
+}
+
+/// As much of a name or a path as a line shows.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    cut(text, NAME)
+}
+
+/// The line of what was no request; of what was sent nothing is repeated.
+pub(super) fn refused(client: Option<&str>, status: u16, why: &str) {
+    write_line((Level::INFO, ACCESS), "request refused", |line| {
+        line.number(key!("status"), status.into());
+        line.text(key!("outcome"), Outcome::Error.name());
+        line.maybe_text(key!("client.address"), client);
+        line.text(key!("error.code"), &status.to_string());
+        line.text(key!("error.type"), type_of(status));
+        line.text(key!("error.message"), why);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_goes_by_the_status_and_by_whose_fault_it_is() {
+        let upstream = FailureKind::UPSTREAM_STATUS;
+        for (kind, status, begun, clients) in [
+            (FailureKind::INVALID, 400, false, true),
+            (FailureKind::INVALID, 401, false, true),
+            // A variable that the config lacks.
+            (FailureKind::INVALID, 500, false, false),
+            (FailureKind::REJECTED, 429, false, true),
+            (FailureKind::INTERNAL, 503, false, false),
+            (upstream, 400, false, true),
+            (upstream, 401, false, false),
+            (upstream, 429, false, false),
+            (upstream, 500, false, false),
+            (upstream, 400, true, false),
+            (FailureKind::BROKEN_STREAM, 502, true, false),
+            (FailureKind::CLIENT_GONE, 499, false, true),
+            (FailureKind::CLIENT_GONE, 499, true, true),
+        ] {
+            let failure = Failure::new(kind, status, "");
+            assert_eq!(is_clients(&failure, begun), clients, "{kind:?} {status} {begun}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The answer when no worker comes round: the acceptor's own thread says so, to whatever is asked.
+//! Better than a connection that nobody will ever read.
+
+use super::{client::ClientAddress, worker::Accepted};
+use crate::occupancy::Open;
+use callgate_failure::Failure;
+use plugin_api::FailureKind;
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How many are answered at once; others are closed.
+const MOST: usize = 64;
+
+/// How long a client may take to ask and to listen.
+const TIME: Duration = Duration::from_secs(2);
+
+/// How much of what it sends is read, so that it can hear the answer.
+const ENOUGH: usize = 64 * 1024;
+
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// One that is being answered.
+struct Turn {
+    _open: Open,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Answers a connection that no worker can take.
+pub(super) fn refuse(accepted: Accepted) {
+    let turn = Turn { _open: accepted.open };
+    if UNDER_WAY.fetch_add(1, Relaxed) >= MOST {
+        return;
+    }
+    let Ok(stream) = TcpStream::from_std(accepted.stream) else { return };
+    tokio::spawn(async move {
+        let _ = timeout(TIME, answer(stream)).await;
+        drop(turn);
+    });
+}
+
+async fn answer(mut stream: TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while memchr::memmem::find(&head, b"\r\n\r\n").is_none() && head.len() < ENOUGH {
+        if stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    let failure = no_worker();
+    let body = failure.to_json();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nretry-after: 5\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let client = ClientAddress::new(stream.peer_addr().ok());
+    super::access_log::refused(client.peer(), 503, &failure.message);
+    stream.write_all(&[head.as_bytes(), &body].concat()).await?;
+    stream.shutdown().await?;
+    // Closing with something unread would reset the connection before the answer is read.
+    let (mut rest, mut read) = (vec![0; 4096], 0);
+    while read < ENOUGH {
+        match stream.read(&mut rest).await? {
+            0 => break,
+            length => read += length,
+        }
+    }
+    Ok(())
+}
+
+fn no_worker() -> Failure {
+    let text = "this gateway cannot answer: none of its workers comes back from the hooks they run";
+    Failure::new(FailureKind::INTERNAL, 503, text).code("workers_stuck")
+}

@@ -1,0 +1,387 @@
+//! `POST /v1/chat/completions`: the story of a call, step by step.
+
+use super::{
+    AnswerBody, CALLS, RequestBody,
+    access_log::{self, Record},
+    alarm::Alarm,
+    client::ClientAddress,
+    completion, error,
+    fault::{self, Form},
+    flight::{Flight, client_gone, refused, shutting_down},
+    outbound::{self, Sent},
+    prepared, read,
+    relay::{self, Open, Relay, Waits},
+    request,
+    unreachable::unreachable,
+    whole_body::{self, Unread, Whole},
+};
+use crate::app::App;
+use bytes::Bytes;
+use callgate_call::Call;
+use callgate_callbacks::{Reply, Started, Streamed, offload::offload};
+use callgate_failure::Failure;
+use callgate_json::{LARGE, joined};
+use callgate_providers::{
+    AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai,
+};
+use callgate_upstream::{Answer, Lines, UpstreamError};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http_body_util::Full;
+use std::{
+    borrow::Cow,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::task::yield_now;
+
+/// A call that has taken longer so far may have lost its client.
+const LONG: Duration = Duration::from_millis(1);
+
+/// How often the runtime comes round until everybody who looks for a client's end has seen it.
+const TURNS: usize = 4;
+
+/// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
+/// `path_model` comes from an Azure-style path, still encoded.
+pub(super) async fn call(
+    app: Arc<App>,
+    (alarm, client): (Alarm, ClientAddress),
+    request: Request<RequestBody>,
+    path_model: Option<String>,
+) -> Response<AnswerBody> {
+    let accepted = Instant::now();
+    let (mut head, mut body) = request.into_parts();
+    let id = request::call_id(&app, &head.headers);
+    let mut record = Record::new(id.clone(), path(&head.uri), accepted);
+    record.client = client.of_request(&app.trusted_proxies, &head.headers);
+    let call = request::accept((&app, &alarm), &mut head, &mut body, path_model, &mut record);
+    let call = call.await;
+    let mut response = match call {
+        Err(failure) => {
+            let mut response = refused(&app, &record, &failure).map(AnswerBody::Right);
+            read::end(&head.headers, &mut body, response.headers_mut()).await;
+            response
+        }
+        Ok((call, held)) => {
+            alarm.request_is_whole();
+            call.requested_model.clone_into(&mut record.requested_model);
+            record.stream = call.stream;
+            let mut flight = Flight::new(app, alarm, record, call, held);
+            match attempt(&mut flight).await {
+                Ok(Attempted::Json(response)) => response.map(AnswerBody::Left),
+                Ok(Attempted::Stream(relay, head)) => {
+                    relay.into_response(flight, head).map(AnswerBody::Right)
+                }
+                Err(failure) => Box::pin(fail(flight, failure)).await,
+            }
+        }
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(request::CALL_ID, id);
+    }
+    response
+}
+
+/// Borrowed where it names no model.
+fn path(uri: &Uri) -> Cow<'static, str> {
+    let usual = CALLS.iter().find(|usual| **usual == uri.path());
+    let owned = || Cow::Owned(access_log::shortened(uri.path()).into_owned());
+    usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
+}
+
+/// Ends a call that failed. What is seldom is boxed where it is awaited: every call would carry it.
+async fn fail(mut flight: Flight, failure: Failure) -> Response<AnswerBody> {
+    let failure = flight.told(failure);
+    error::response(&flight.failed(failure).await).map(AnswerBody::Right)
+}
+
+/// How an attempt went well.
+enum Attempted {
+    /// Answered; the call has ended.
+    Json(Response<Full<Bytes>>),
+    /// A stream has begun; the call ends with it.
+    Stream(Box<Relay>, HeaderMap),
+}
+
+/// One attempt at one deployment.
+async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
+    if let Some(done) = start(flight).await? {
+        return Ok(done);
+    }
+    let (sent, outgoing, lines) = prepare(flight).await?;
+    if let Some(text) = &sent.target.deployment().mock_response {
+        let reply = plugin_api::Reply::Text(text.clone());
+        return Box::pin(made(flight, &reply, &sent.echo, sent.asked.usage)).await;
+    }
+    if sent.started.saturating_duration_since(flight.record.accepted) > LONG {
+        still_there(&flight.alarm).await?;
+    }
+    if let Some((_, _, call)) = flight.parts() {
+        call.asked = true;
+    }
+    if flight.record.stream {
+        return Box::pin(stream(flight, sent, outgoing, lines)).await;
+    }
+    let app = Arc::clone(&flight.app);
+    let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
+    flight.record.upstream = took;
+    let mut answer = answer?;
+    json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
+}
+
+/// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left,
+/// the connection says so, or hyper ends this.
+async fn still_there(alarm: &Alarm) -> Result<(), Failure> {
+    for _ in 0..TURNS {
+        yield_now().await;
+        if alarm.client_has_left() {
+            return Err(client_gone());
+        }
+    }
+    Ok(())
+}
+
+/// Sends the request; an answer with an error status is that error. Says how long the upstream took
+/// to begin its answer.
+async fn send(
+    app: &App,
+    alarm: &Alarm,
+    sent: &Sent,
+    outgoing: Outgoing,
+    lines: Lines,
+) -> (Option<Duration>, Result<Answer, Failure>) {
+    // Pinned here, where it has room of its own; it is large, and the wait would keep it twice.
+    let posting =
+        pin!(callgate_upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
+    let limit = sent.first_content.unwrap_or(sent.timeout);
+    let answer = alarm.until(sent.started.checked_add(limit), posting).await;
+    let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return (None, Err(unreachable(&error, sent))),
+    };
+    let took = Some(sent.started.elapsed());
+    if answer.status > 599 {
+        return (took, Err(outbound::no_status(answer.status, sent)));
+    }
+    if !(200..300).contains(&answer.status) {
+        return (took, Err(Box::pin(outbound::upstream_error(app, alarm, answer, sent)).await));
+    }
+    (took, Ok(answer))
+}
+
+/// Sends the request and waits for the first chunk of its answer; under `callgate.stream_keepalive`
+/// no longer than the client may be left without a sign of life.
+async fn stream(
+    flight: &mut Flight,
+    sent: Sent,
+    outgoing: Outgoing,
+    lines: Lines,
+) -> Result<Attempted, Failure> {
+    let app = Arc::clone(&flight.app);
+    let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
+        let head = outbound::early_headers(&app, &sent);
+        let mut opening = opening(app, flight.alarm.clone(), sent, outgoing, lines);
+        match flight.alarm.within(interval, &mut opening).await {
+            Some((took, opened)) => {
+                flight.record.upstream = took;
+                let (open, head) = opened?;
+                (Relay::new(open), head)
+            }
+            None if flight.alarm.is_cut() => return Err(shutting_down()),
+            None => (Relay::opening(opening), head),
+        }
+    } else {
+        let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
+        flight.record.upstream = took;
+        let (open, head) = open(&app, answer?, &sent);
+        (Relay::new(open), head)
+    };
+    relay.begin(flight).await?;
+    Ok(Attempted::Stream(Box::new(relay), head))
+}
+
+/// The same as work of its own, for a client that may get the head of its answer before.
+fn opening(
+    app: Arc<App>,
+    alarm: Alarm,
+    sent: Sent,
+    outgoing: Outgoing,
+    lines: Lines,
+) -> relay::Opening {
+    Box::pin(async move {
+        let (took, answer) = send(&app, &alarm, &sent, outgoing, lines).await;
+        (took, answer.map(|answer| open(&app, answer, &sent)))
+    })
+}
+
+/// A stream whose body arrives, and the head of its client's answer.
+fn open(app: &App, answer: Answer, sent: &Sent) -> (Open, HeaderMap) {
+    let head = outbound::answer_headers(app, sent, &answer.headers);
+    let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
+    let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
+    (Open { answer, translator, waits }, head)
+}
+
+/// The start hooks; a callback's own answer ends the call here.
+async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
+    let Some((app, chain, call)) = flight.parts() else {
+        return Err(Failure::internal("ended twice"));
+    };
+    match chain.start(call, &app.deployments).await {
+        Started::Continue => Ok(None),
+        Started::Failed(failure) => Err(failure),
+        Started::Replied { by, reply } => {
+            let (echo, usage) = (echo(call), prepared::usage(call).await?);
+            flight.record.callback = Some(by);
+            Box::pin(made(flight, &reply, &echo, usage)).await.map(Some)
+        }
+    }
+}
+
+/// Chooses the deployment and translates the request for it.
+async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
+    let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    prepared::settle(call).await?;
+    request::require_messages(call)?;
+    let Some(target) = call.planned(&app.deployments).cloned() else {
+        return Err(request::unknown_model(call.model()));
+    };
+    flight.target = Some(target.clone());
+    let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    let deployment = target.deployment();
+    if deployment.mock_response.is_none()
+        && let Some(variable) = target.unset_variable()
+    {
+        return Err(outbound::missing_variable(call.model(), variable));
+    }
+    let configured = if call.stream { deployment.stream_timeout } else { deployment.timeout };
+    let wish = request::timeout(call)?;
+    let timeout = wish.unwrap_or(configured);
+    let first_content = deployment.first_content_timeout.filter(|_| call.stream && wish.is_none());
+    let started = Instant::now();
+    call.deadline = started.checked_add(timeout);
+    let (usage, outgoing) = prepared::outgoing(call, &target).await?;
+    // As the deployment's parameters have completed it.
+    let choices = request::choices(&call.body);
+    let asked = Asked { usage, choices };
+    let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
+    let echo = echo(call);
+    flight.record.deployment = Some(Arc::clone(deployment));
+    target.upstream_model().clone_into(&mut flight.record.upstream_model);
+    Ok((Sent { target, echo, asked, timeout, first_content, started }, outgoing, lines))
+}
+
+/// An answer made here, as JSON or as a stream.
+async fn made(
+    flight: &mut Flight,
+    reply: &plugin_api::Reply,
+    echo: &Echo,
+    include_usage: bool,
+) -> Result<Attempted, Failure> {
+    let body = completion::whole(reply, echo)?;
+    flight.record.usage = openai::counted(&body);
+    if flight.record.stream {
+        let mut relay = Box::new(Relay::made(completion::chunks(&body, echo, include_usage)));
+        relay.begin(flight).await?;
+        return Ok(Attempted::Stream(relay, HeaderMap::new()));
+    }
+    finish_json(flight, body.into(), HeaderMap::new()).await.map(Attempted::Json)
+}
+
+/// Reads, judges, translates and sends a JSON reply.
+async fn json_reply(
+    flight: &mut Flight,
+    answer: &mut Answer,
+    sent: &Sent,
+) -> Result<Response<Full<Bytes>>, Failure> {
+    let headers = outbound::answer_headers(&flight.app, sent, &answer.headers);
+    let limit = flight.app.limits.max_reply_bytes;
+    let end = sent.started.checked_add(sent.timeout);
+    let mut together = together_of(sent);
+    let waits = (&flight.alarm, end);
+    let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => outbound::too_large(limit, sent),
+        Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
+        Unread::Broken(error) => fault::broken(&error, Form::Json),
+    })?;
+    let (body, usage) = translated(body, together, answer.status, sent).await?;
+    flight.record.usage = usage;
+    finish_json(flight, body, headers).await
+}
+
+/// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the
+/// worker, but for a stream, which was passed over as it came.
+async fn translated(
+    body: Whole,
+    together: Together<'_>,
+    status: u16,
+    sent: &Sent,
+) -> Result<(Bytes, Option<Usage>), Failure> {
+    let work = move |body, together: Together<'_>, sent: &Sent| {
+        let translated = translate(body, together, status, sent)?;
+        Ok((joined(translated.body), translated.usage))
+    };
+    if body.len() <= LARGE || together.has_begun() {
+        return work(body, together, sent);
+    }
+    let sent = sent.clone();
+    offload(move || work(body, together_of(&sent), &sent)).await?
+}
+
+fn together_of(sent: &Sent) -> Together<'_> {
+    let dialect = sent.target.deployment().provider.dialect;
+    Together::new(dialect, &sent.echo, sent.asked.choices)
+}
+
+/// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape,
+/// or a stream that nobody asked for.
+fn translate(
+    body: Whole,
+    together: Together<'_>,
+    status: u16,
+    sent: &Sent,
+) -> Result<Translated, Failure> {
+    let dialect = sent.target.deployment().provider.dialect;
+    let translated = match body {
+        Whole::Empty => return Err(outbound::no_completion(status, String::new(), sent)),
+        Whole::Json(body) => dialect.reply(body, &sent.echo),
+        Whole::Other(error, body) => match together.finish(&body) {
+            Err(AnswerFault::Other(_)) if body.first() == Some(&b'{') => {
+                return Err(outbound::no_completion(status, error.to_string(), sent));
+            }
+            Err(AnswerFault::Other(_)) => {
+                return Err(outbound::no_json(status, &body, sent));
+            }
+            finished => finished,
+        },
+    };
+    translated.map_err(|fault| fault::failure(fault, Form::Json))
+}
+
+/// The end hooks, then the response.
+async fn finish_json(
+    flight: &mut Flight,
+    body: Bytes,
+    mut headers: HeaderMap,
+) -> Result<Response<Full<Bytes>>, Failure> {
+    let said = Streamed::default();
+    let mut reply = Reply::new(200, Some(body), &said);
+    flight.answered(200, &mut reply).await?;
+    for (name, value) in reply.headers {
+        headers.insert(name, outbound::without_secrets(&flight.app, value));
+    }
+    outbound::duration_headers(&mut headers, &flight.record);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(Full::new(reply.json.unwrap_or_default()));
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn echo(call: &Call) -> Echo {
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let id = ["chatcmpl-", &call.id].concat();
+    Echo { id, created, model: call.requested_model.clone() }
+}

@@ -1,0 +1,51 @@
+//! Completions made here: for `mock_response` and for callbacks that answer by themselves.
+
+use callgate_failure::Failure;
+use callgate_providers::{ChunkSink, Echo, openai};
+use plugin_api::{FailureKind, Reply};
+use serde_json::json;
+
+/// A `chat.completion` for what was answered.
+pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
+    match reply {
+        Reply::Text(text) => Ok(json!({
+            "id": echo.id,
+            "object": "chat.completion",
+            "created": echo.created,
+            "model": echo.model,
+            "choices": [{
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": null},
+                "logprobs": null,
+                "finish_reason": "stop",
+            }],
+            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        })
+        .to_string()
+        .into_bytes()),
+        // What is none was a fault of the callback, before it came here.
+        Reply::Json(json) if callgate_callbacks::is_completion(json) => {
+            Ok(json.as_bytes().to_vec())
+        }
+        Reply::Json(_) => {
+            let text = "a callback answered with something that is no `chat.completion`";
+            Err(Failure::new(FailureKind::FAULT, 503, text).code("callback_failed"))
+        }
+    }
+}
+
+/// The same as chunks of a stream: what is said, then why it ended.
+pub(super) fn chunks(completion: &[u8], echo: &Echo, include_usage: bool) -> Vec<String> {
+    let mut chunks = Chunks::default();
+    openai::chunks_of(completion, echo, include_usage, &mut chunks);
+    chunks.0
+}
+
+#[derive(Default)]
+struct Chunks(Vec<String>);
+
+impl ChunkSink for Chunks {
+    fn chunk(&mut self, json: &[&[u8]]) {
+        self.0.push(String::from_utf8_lossy(&json.concat()).into_owned());
+    }
+}

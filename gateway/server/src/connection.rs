@@ -1,0 +1,369 @@
+//! One client's connection from its first byte to its last: how long it may be without a call, and
+//! how a client that leaves is seen.
+//!
+//! Hyper looks for the end of a connection only while it has nothing of the next request. Whatever
+//! a client sends behind its request would hide that it left, so [`Departure`] watches the socket
+//! itself, and only then. `wire` is the socket as hyper sees it, `listen` accepts.
+
+use super::{Surface, alarm::Alarm, client::ClientAddress, listen::Phase, wire::Wire};
+use callgate_config::Limits;
+use hyper::{rt::Timer, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::Interest,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    time::Instant,
+};
+
+/// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
+/// connection and keep it.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// What can be answered within this time is answered, even if the client has closed its side.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// How often to look for a crowd of bytes behind a request.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// So many unread bytes may keep the end of a connection from arriving.
+const CROWD: u64 = 32 * 1024;
+
+/// How much is read and forgotten behind a request before its client is let go.
+const MAX_FORGOTTEN: usize = 1 << 20;
+
+/// What points in time are counted from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// What a connection's task shares with its socket, its timer, and those who may want it closed.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) socket: OwnedWriteHalf,
+    pub(super) client: ClientAddress,
+    pub(super) alarm: Alarm,
+    header_timeout: Duration,
+    keepalive_timeout: Duration,
+    /// Since when it has no call, in milliseconds since [`START`] plus 1; 0 while it has one.
+    waiting: AtomicU64,
+    /// Others need its place.
+    evicted: AtomicBool,
+    /// A request has come on it.
+    used: AtomicBool,
+    /// Bytes have come since it began to wait for a head.
+    heard: AtomicBool,
+    /// In this turn hyper found nothing to read, and will be woken when there is something.
+    reads: AtomicBool,
+    /// In this turn the client had no room for what hyper writes.
+    blocked: AtomicBool,
+    /// What comes behind the current request is not read by hyper any more.
+    forgets: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, limits: &Limits) -> (Arc<Self>, OwnedReadHalf) {
+        let client = ClientAddress::new(stream.peer_addr().ok());
+        let (incoming, socket) = stream.into_split();
+        let connection = Self {
+            socket,
+            client,
+            alarm: Alarm::default(),
+            header_timeout: limits.header_timeout,
+            keepalive_timeout: limits.keepalive_timeout,
+            waiting: AtomicU64::new(moment(Instant::now())),
+            evicted: AtomicBool::new(false),
+            used: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+            reads: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            forgets: AtomicBool::new(false),
+        };
+        (Arc::new(connection), incoming)
+    }
+
+    /// Since when it waits for a request, as a number that grows with time; `None` while a call
+    /// runs.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        let since = self.waiting.load(Relaxed);
+        (since != 0 && !self.evicted.load(Relaxed)).then_some(since)
+    }
+
+    /// Closes it, unless a call has begun meanwhile. From any thread.
+    pub(super) fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+        self.alarm.wake();
+    }
+
+    /// Ends it for its client although its own thread does not come back. The descriptor stays that
+    /// thread's.
+    pub(super) fn hang_up(&self) {
+        let _ = rustix::net::shutdown(self.socket.as_ref(), rustix::net::Shutdown::Both);
+    }
+
+    pub(super) fn note_read(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Pending => self.reads.store(true, Relaxed),
+            Poll::Ready(Ok(length)) if *length > 0 => self.heard.store(true, Relaxed),
+            Poll::Ready(_) => {}
+        }
+    }
+
+    pub(super) fn note_write<T>(&self, polled: &Poll<T>) {
+        if polled.is_pending() {
+            self.blocked.store(true, Relaxed);
+        }
+    }
+
+    pub(super) fn forgets(&self) -> bool {
+        self.forgets.load(Relaxed)
+    }
+
+    fn begin_turn(&self) {
+        self.reads.store(false, Relaxed);
+        self.blocked.store(false, Relaxed);
+    }
+
+    /// Whether hyper itself will see the client leave: by what it waits for.
+    fn is_watched(&self) -> bool {
+        self.reads.load(Relaxed) || self.blocked.load(Relaxed)
+    }
+
+    fn begin_call(&self) {
+        self.waiting.store(0, Relaxed);
+    }
+}
+
+/// A point in time as [`Connection::waiting`] tells it.
+pub(super) fn moment(at: Instant) -> u64 {
+    let millis = at.saturating_duration_since(*START).as_millis();
+    u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// Hyper's timer, which it sets whenever it begins to wait for a head. It knows one time for that;
+/// here a head has its time from its first byte on, and before that the connection is idle.
+struct HeadTimer(Arc<Connection>);
+
+impl Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep_until(std::time::Instant::now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        let connection = Arc::clone(&self.0);
+        let end = Instant::from_std(deadline);
+        let now = end.checked_sub(connection.header_timeout).unwrap_or(end);
+        connection.evicted.store(false, Relaxed);
+        connection.heard.store(false, Relaxed);
+        connection.alarm.begin_request();
+        connection.waiting.store(moment(now), Relaxed);
+        let is_idle = connection.used.swap(true, Relaxed);
+        // Beyond what the clock can count, it may take any time.
+        let end = if is_idle { now.checked_add(connection.keepalive_timeout) } else { Some(end) };
+        Box::pin(Wait { connection, end, is_idle })
+    }
+}
+
+struct Wait {
+    connection: Arc<Connection>,
+    end: Option<Instant>,
+    /// Nothing of the head has come, and some time of its own is still due to it.
+    is_idle: bool,
+}
+
+impl hyper::rt::Sleep for Wait {}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.connection.evicted.load(Relaxed) {
+            return Poll::Ready(());
+        }
+        if self.is_idle && self.connection.heard.load(Relaxed) {
+            self.is_idle = false;
+            self.end = Instant::now().checked_add(self.connection.header_timeout);
+        }
+        let far = || Instant::now() + Duration::from_secs(86400 * 365);
+        let end = self.end.unwrap_or_else(far);
+        self.connection.alarm.poll(end, context)
+    }
+}
+
+/// Sees that a client has left where hyper does not look.
+struct Departure<'a, F> {
+    connection: &'a Connection,
+    /// Done when the client's side of the socket is closed.
+    closed: Pin<&'a mut F>,
+    is_closed: bool,
+    /// Until when what needs no waiting may be answered.
+    grace: Option<Instant>,
+    look: Option<Instant>,
+    forgotten: usize,
+}
+
+/// What there is to do about a client.
+#[derive(Debug, PartialEq, Eq)]
+enum Client {
+    Stays,
+    /// It sends so much behind its request that its end could not be seen: the connection must not
+    /// be used again.
+    Crowds,
+    Left,
+}
+
+impl<F: Future> Departure<'_, F> {
+    /// After every turn in which hyper did not end the connection.
+    fn poll(&mut self, context: &mut Context<'_>) -> Client {
+        if self.connection.is_watched() && !self.connection.forgets() {
+            self.grace = None;
+            return Client::Stays;
+        }
+        if !self.is_closed {
+            self.is_closed = self.closed.as_mut().poll(context).is_ready();
+        }
+        if self.is_closed {
+            self.connection.alarm.client_left();
+            let grace = *self.grace.get_or_insert_with(|| Instant::now() + GRACE);
+            let over = self.connection.alarm.poll(grace, context).is_ready();
+            return if over { Client::Left } else { Client::Stays };
+        }
+        if self.connection.forgets() {
+            return if self.forget(context) { Client::Stays } else { Client::Left };
+        }
+        self.look_for_crowd(context)
+    }
+
+    /// A client may have closed a connection whose end waits behind bytes that nobody reads. A body
+    /// is never taken for such bytes.
+    fn look_for_crowd(&mut self, context: &mut Context<'_>) -> Client {
+        if !self.connection.alarm.has_whole_request() {
+            return Client::Stays;
+        }
+        let look = *self.look.get_or_insert_with(|| Instant::now() + LOOK);
+        if self.connection.alarm.poll(look, context).is_pending() {
+            return Client::Stays;
+        }
+        self.look = None;
+        let unread = rustix::io::ioctl_fionread(self.connection.socket.as_ref()).unwrap_or(0);
+        if unread < CROWD {
+            // Polled again for the next look.
+            context.waker().wake_by_ref();
+            return Client::Stays;
+        }
+        self.connection.forgets.store(true, Relaxed);
+        context.waker().wake_by_ref();
+        Client::Crowds
+    }
+
+    /// Reads what nobody wants; `false` when there is no end of it.
+    fn forget(&mut self, context: &mut Context<'_>) -> bool {
+        let socket = self.connection.socket.as_ref();
+        let mut block = [0; 16 * 1024];
+        while self.forgotten < MAX_FORGOTTEN {
+            if socket.poll_read_ready(context).is_pending() {
+                return true;
+            }
+            match socket.try_read(&mut block) {
+                Ok(0) => return true,
+                Ok(length) => self.forgotten += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+}
+
+/// Serves a connection until it closes or its client leaves; while draining, until its current call
+/// is answered.
+pub(super) async fn serve(
+    connection: Arc<Connection>,
+    incoming: OwnedReadHalf,
+    surface: Surface,
+    phase: watch::Receiver<Phase>,
+) {
+    let alarm = &connection.alarm;
+    let surface = surface.for_client(connection.client.clone());
+    let http = http1::Builder::new()
+        .timer(HeadTimer(Arc::clone(&connection)))
+        .header_read_timeout(connection.header_timeout)
+        .max_buf_size(READ_BUFFER)
+        .serve_connection(
+            TokioIo::new(Wire::new(incoming, Arc::clone(&connection))),
+            service_fn(|request| {
+                connection.begin_call();
+                surface.answer(alarm, request)
+            }),
+        );
+    let mut http = pin!(http);
+    let mut closed = pin!(connection.socket.ready(Interest::PRIORITY));
+    let mut departure = Departure {
+        connection: &connection,
+        closed: closed.as_mut(),
+        is_closed: false,
+        grace: None,
+        look: None,
+        forgotten: 0,
+    };
+    let (mut drains, mut cuts) = (phase.clone(), phase.clone());
+    let mut draining = pin!(Phase::Draining.reached(&mut drains));
+    let mut cutting = pin!(Phase::Cutting.reached(&mut cuts));
+    let (mut asked, mut told, mut cut) = (false, false, false);
+    let ended = poll_fn(|context| {
+        connection.begin_turn();
+        let ended = http.as_mut().poll(context);
+        if ended.is_ready() {
+            return ended.map(Some);
+        }
+        match departure.poll(context) {
+            Client::Left => return Poll::Ready(None),
+            Client::Crowds => http.as_mut().graceful_shutdown(),
+            Client::Stays => {}
+        }
+        // Once asked for, the news wakes this task. To ask again at every chunk of a stream would
+        // cost more than to look whether it has come.
+        if cut || (asked && !phase.has_changed().unwrap_or(true)) {
+            return Poll::Pending;
+        }
+        asked = true;
+        if !told && draining.as_mut().poll(context).is_ready() {
+            told = true;
+            http.as_mut().graceful_shutdown();
+            if let Poll::Ready(ended) = http.as_mut().poll(context) {
+                return Poll::Ready(Some(ended));
+            }
+        }
+        if !told || cutting.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        cut = true;
+        alarm.cut();
+        let ended = ready!(http.as_mut().poll(context));
+        Poll::Ready(Some(ended))
+    })
+    .await;
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(
+            target: "callgate::server::connection",
+            %error, "connection ended"
+        ),
+        None => tracing::debug!(
+            target: "callgate::server::connection",
+            "connection ended: its client has left"
+        ),
+    }
+}

@@ -1,0 +1,99 @@
+//! The pieces of a request body as they arrive, decoded when its client compressed it.
+
+use super::{RequestBody, flight::client_gone, read::too_large};
+use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use callgate_coding::{CodingError, Decoder, UNSUPPORTED};
+use callgate_failure::Failure;
+use http_body_util::BodyExt as _;
+use plugin_api::FailureKind;
+use std::{error::Error, io};
+use tokio::task::coop::consume_budget;
+
+/// See the module.
+pub(super) struct Pieces<'a> {
+    body: &'a mut RequestBody,
+    decoder: Option<Box<Decoder>>,
+    /// The bound on the body, as it arrives and as it is decoded.
+    max: usize,
+    arrived: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// The pieces of `body`, unless it is compressed in a way that is not understood.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        body: &'a mut RequestBody,
+        max: usize,
+    ) -> Result<Self, Failure> {
+        let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let decoder = Decoder::of(codings).map_err(|error| unsupported(&error))?;
+        Ok(Self { body, decoder: decoder.map(Box::new), max, arrived: 0 })
+    }
+
+    /// The next piece, plain; the caller bounds what they come to.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
+        if self.decoder.is_some() {
+            // Boxed: it is seldom, and every call would carry it.
+            return Box::pin(self.decoded()).await.transpose();
+        }
+        self.arriving().await
+    }
+
+    async fn arriving(&mut self) -> Option<Result<Bytes, Failure>> {
+        loop {
+            let data = match self.body.frame().await? {
+                Ok(frame) => frame.into_data(),
+                Err(error) => {
+                    return Some(Err(broken_off(&error)));
+                }
+            };
+            if let Ok(data) = data {
+                return Some(Ok(data));
+            }
+        }
+    }
+
+    async fn decoded(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            if let Some(piece) = decoder.next_piece().map_err(|error| invalid(&error))? {
+                // A few bytes may unfold to very many, and nothing else here would wait.
+                consume_budget().await;
+                return Ok(Some(piece));
+            }
+            let arrived = self.arriving().await.transpose()?;
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let Some(data) = arrived else {
+                return decoder.finish().map(|()| None).map_err(|error| invalid(&error));
+            };
+            self.arrived += data.len();
+            if self.arrived > self.max {
+                return Err(too_large(self.max));
+            }
+            decoder.feed(data);
+        }
+    }
+}
+
+/// A body whose framing cannot be read is wrong; any other that breaks off has lost its client.
+fn broken_off(error: &(dyn Error + 'static)) -> Failure {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let kind = causes.find_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
+    let failure = match kind {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Failure::invalid("the request body is not framed as HTTP/1.1 has it")
+        }
+        _ => client_gone(),
+    };
+    failure.cause(error.to_string())
+}
+
+fn unsupported(error: &CodingError) -> Failure {
+    let text = format!("the request body has {error}");
+    Failure::new(FailureKind::INVALID, 415, text).code(UNSUPPORTED).param("request_body")
+}
+
+fn invalid(error: &CodingError) -> Failure {
+    Failure::invalid(format!("the request body has {error}")).param("request_body")
+}

@@ -1,0 +1,117 @@
+//! A failure as HTTP: the only place where one becomes a response.
+
+use super::respond::json;
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use callgate_call::valid_header;
+use callgate_coding::{DECODED, UNSUPPORTED};
+use callgate_failure::Failure;
+use std::io::Write as _;
+
+/// OpenAI's error object with the failure's status, `Retry-After` and headers.
+pub(super) fn response(failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, failure.to_json());
+    let headers = response.headers_mut();
+    for (name, value) in &failure.headers {
+        // What a callback may not set on a reply, it may not set here.
+        let Ok((name, value)) = valid_header(name, value) else { continue };
+        if name == header::SET_COOKIE {
+            headers.append(name, value);
+        } else {
+            headers.insert(name, value);
+        }
+    }
+    // RFC 9110, section 15.5.16: a client is told what would be taken.
+    if failure.status == 415 && failure.code.as_deref() == Some(UNSUPPORTED) {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(DECODED));
+    }
+    if let Some(wait) = failure.retry_after.as_deref().and_then(|it| it.parse().ok()) {
+        headers.insert(header::RETRY_AFTER, wait);
+    }
+    response
+}
+
+/// As [`response`], with the member `detail` beside the error object: what LiteLLM answers alone.
+pub(super) fn with_detail(failure: &Failure, detail: Option<&str>) -> Response {
+    let mut response = response(failure);
+    if let Some(detail) = detail {
+        let mut body = failure.to_json();
+        // It is an object with a member.
+        body.pop();
+        let _ = write!(body, r#","detail":"{detail}"}}"#);
+        *response.body_mut() = Body::from(body);
+    }
+    response
+}
+
+/// The error object as the last frame of a stream that has begun.
+pub(super) fn frame(failure: &Failure) -> Vec<u8> {
+    [b"data: ", &*failure.to_json(), b"\n\n"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plugin_api::FailureKind;
+
+    #[test]
+    fn a_coding_that_is_not_decoded_is_refused_with_those_that_are() {
+        let refused = |status, code| Failure::new(FailureKind::INVALID, status, "no").code(code);
+        for (failure, expected) in [
+            (refused(415, UNSUPPORTED), true),
+            (refused(415, "of_a_callback"), false),
+            (refused(502, UNSUPPORTED), false),
+        ] {
+            let response = response(&failure);
+            assert_eq!(response.headers().contains_key("accept-encoding"), expected, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_sets_the_headers_a_reply_may_have_and_no_others() {
+        let mut failure = Failure::new(FailureKind::REJECTED, 403, "no");
+        for name in [
+            "content-type",
+            "Content-Length",
+            "content-encoding",
+            "transfer-encoding",
+            "connection",
+            "Keep-Alive",
+            "proxy-connection",
+            "upgrade",
+            "trailer",
+            "te",
+            "x bad",
+        ] {
+            failure.headers.push((name.to_owned(), "gzip".to_owned()));
+        }
+        for (name, value) in [
+            ("x-one", "1"),
+            ("X-One", "2"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("x-two", "a\r\nb: c"),
+        ] {
+            failure.headers.push((name.to_owned(), value.to_owned()));
+        }
+        let response = response(&failure);
+        let mut found: Vec<_> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .filter(|(name, _)| *name != "content-length")
+            .collect();
+        found.sort_unstable();
+        let expected = [
+            ("content-type", "application/json"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("x-one", "2"),
+        ];
+        assert_eq!(found, expected);
+    }
+}

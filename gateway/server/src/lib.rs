@@ -1,0 +1,288 @@
+//! The HTTP surface: what every answer carries, and who answers. The only room that knows axum.
+//!
+//! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its
+//! host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells
+//! the story of a call, `relay` streams, `wire` is the client's socket, `models`, `callbacks` and
+//! `health` are the small endpoints, `error` is the only place where a failure becomes HTTP,
+//! `disclosure` decides what of it those outside see, `access_log` writes the one line each request
+//! gets.
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod alarm;
+mod answer_alone;
+pub mod app;
+mod auth;
+mod call_metrics;
+mod callbacks;
+mod chat;
+mod client;
+mod codings;
+mod completion;
+mod connection;
+mod decode;
+pub mod descriptors;
+mod disclosure;
+mod error;
+mod fault;
+mod flight;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod health;
+mod host;
+mod inflight;
+mod listen;
+mod metrics;
+mod models;
+mod occupancy;
+mod outbound;
+mod pool;
+mod prepared;
+mod read;
+mod relay;
+mod request;
+mod respond;
+mod route;
+mod unreachable;
+mod web;
+mod whole_body;
+mod wire;
+mod worker;
+
+pub(crate) use inflight::InFlight;
+pub use listen::{Listener, Server, Stop};
+pub(crate) use web::WebRules;
+
+use crate::app::App;
+use alarm::Alarm;
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use callgate_failure::Failure;
+use client::ClientAddress;
+use futures_util::future::{Either, FutureExt as _};
+use http_body_util::{Either as EitherBody, Full};
+use hyper::body::Incoming;
+use plugin_api::FailureKind;
+use route::{CALLS, Route};
+use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
+
+/// The body of a request.
+type RequestBody = Incoming;
+
+/// The body of an answer: in one piece, or whatever else there is.
+type AnswerBody = EitherBody<Full<Bytes>, Body>;
+
+/// What a request comes with beside itself: its connection's timer and its client.
+type Sender = (Alarm, ClientAddress);
+
+/// What a connection's requests are answered by.
+#[derive(Clone, Debug)]
+struct Surface {
+    app: Arc<App>,
+    client: ClientAddress,
+}
+
+impl Surface {
+    fn new(app: &Arc<App>) -> Self {
+        Self { app: Arc::clone(app), client: ClientAddress::default() }
+    }
+
+    /// The same for the connection of `client`.
+    fn for_client(&self, client: ClientAddress) -> Self {
+        Self { client, ..self.clone() }
+    }
+
+    /// The usual calls go straight to their story: to box them and to look at them twice would cost
+    /// them a tenth of what they take.
+    fn answer(
+        &self,
+        alarm: &Alarm,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
+        let framed = codings::check(request.body(), request.headers());
+        if let Err(failure) =
+            framed.and_then(|()| host::check(request.version(), request.headers()))
+        {
+            let client = self.client.of_request(&self.app.trusted_proxies, request.headers());
+            let mut refused = host::refused(client.as_deref(), &failure);
+            add_call_id(&self.app, &request, &mut refused);
+            if request.headers().contains_key(header::ORIGIN) {
+                let origin = web::origin(request.headers());
+                self.app.web.mark(origin.as_ref(), refused.headers_mut());
+            }
+            let refused = refused.map(EitherBody::Right);
+            return Either::Right(Either::Left(ready(Ok(refused))));
+        }
+        let app = Arc::clone(&self.app);
+        let from = (alarm.clone(), self.client.clone());
+        let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
+        if usual && !request.headers().contains_key(header::ORIGIN) {
+            // Mapped: an `async` block would keep room for the call twice.
+            return Either::Left(chat::call(app, from, request, None).map(Ok));
+        }
+        let marked = async { Ok(marked(app, from, request).await) };
+        Either::Right(Either::Right(Box::pin(marked)))
+    }
+}
+
+/// Every answer on the path of a call has an id.
+fn add_call_id<B>(app: &App, request: &hyper::Request<B>, response: &mut Response) {
+    if let Some(Route::Chat(_)) = Route::of(request.uri().path())
+        && let Ok(id) = HeaderValue::try_from(request::call_id(app, request.headers()))
+    {
+        response.headers_mut().insert(request::CALL_ID, id);
+    }
+}
+
+/// The answer to any request, as the page that sent it may read it (CORS).
+async fn marked(
+    app: Arc<App>,
+    from: Sender,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<AnswerBody> {
+    if !request.headers().contains_key(header::ORIGIN) {
+        return routed(app, from, request).await;
+    }
+    let origin = web::origin(request.headers());
+    let mut response = routed(Arc::clone(&app), from, request).await;
+    app.web.mark(origin.as_ref(), response.headers_mut());
+    response
+}
+
+async fn routed(
+    app: Arc<App>,
+    from: Sender,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<AnswerBody> {
+    let route = Route::of(request.uri().path());
+    if let Some(Route::Chat(model)) = route
+        && request.method() == Method::POST
+    {
+        let model = model.map(str::to_owned);
+        return chat::call(app, from, request, model).await;
+    }
+    small(app, from.1, request).await.map(EitherBody::Right)
+}
+
+/// Everything but calls: a small answer, and its line in the log.
+async fn small(
+    app: Arc<App>,
+    client: ClientAddress,
+    request: hyper::Request<Incoming>,
+) -> Response {
+    let accepted = Instant::now();
+    let (head, mut body) = request.into_parts();
+    let path = head.uri.path();
+    let route = Route::of(path);
+    let answered = match request::admit(&app, &head) {
+        Ok(()) => respond(&app, &head, route).await,
+        Err(failure) => Err(failure.into()),
+    };
+    let (mut response, failure) = match answered {
+        Ok(response) => (response, None),
+        Err(Refused { failure, detail }) => (error::with_detail(&failure, detail), Some(failure)),
+    };
+    let headers = response.headers_mut();
+    if let Some(route) = route
+        && (head.method == Method::OPTIONS || !route.takes(&head.method))
+    {
+        headers.insert(header::ALLOW, HeaderValue::from_static(route.allow()));
+    }
+    if let Some(Route::Chat(_)) = route
+        && let Ok(id) = HeaderValue::try_from(request::call_id(&app, &head.headers))
+    {
+        headers.insert(request::CALL_ID, id);
+    }
+    read::end(&head.headers, &mut body, headers).await;
+    let client = client.of_request(&app.trusted_proxies, &head.headers);
+    let key = auth::check(&app, &head.headers).is_ok().then_some(&*app.key_id);
+    access_log::small_endpoint(
+        &app,
+        (&head.method, path),
+        (client.as_deref(), key),
+        &response,
+        accepted,
+        failure.as_ref(),
+    );
+    response
+}
+
+/// A request that is not answered as it was meant, and LiteLLM's own word for that.
+struct Refused {
+    failure: Failure,
+    detail: Option<&'static str>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, detail: None }
+    }
+}
+
+async fn respond(
+    app: &Arc<App>,
+    head: &http::request::Parts,
+    route: Option<Route<'_>>,
+) -> Result<Response, Refused> {
+    let (state, headers) = (State(Arc::clone(app)), head.headers.clone());
+    if head.method == Method::OPTIONS && headers.contains_key(header::ORIGIN) {
+        let origin = web::origin(&headers);
+        return Ok(empty(StatusCode::OK, app.web.preflight(&headers, origin.as_ref())?));
+    }
+    let Some(route) = route else { return elsewhere(head) };
+    if head.method == Method::OPTIONS {
+        return Ok(empty(StatusCode::NO_CONTENT, HeaderMap::new()));
+    }
+    Ok(match route {
+        _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
+        // Taken before it comes here.
+        Route::Chat(_) => return Err(wrong_method(route, &head.method)),
+        Route::Models => models::list(state, headers).await,
+        Route::Model(name) => models::one(app, name, &headers)?,
+        Route::Callbacks => callbacks::list(state, headers).await,
+        Route::ActiveCallbacks => callbacks::active(state, headers).await,
+        Route::Alive => health::alive().await,
+        Route::Ready => health::ready(app),
+        Route::Metrics => metrics::all(state, headers).await,
+        Route::Root => health::root().await,
+    })
+}
+
+fn empty(status: StatusCode, headers: HeaderMap) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A path that is none: without its slash it may be one.
+fn elsewhere(head: &http::request::Parts) -> Result<Response, Refused> {
+    let path = head.uri.path();
+    if let Some(trimmed) = route::without_slash(path) {
+        let location = match head.uri.query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+            return Ok(empty(StatusCode::TEMPORARY_REDIRECT, headers));
+        }
+    }
+    let path = access_log::shortened(path);
+    let text = format!("Not Found: this gateway does not serve `{path}`");
+    let failure = Failure::new(FailureKind::INVALID, 404, text);
+    Err(Refused { failure, detail: Some("Not Found") })
+}
+
+fn wrong_method(route: Route<'_>, method: &Method) -> Refused {
+    let method = access_log::shortened(method.as_str());
+    let text = format!("Method Not Allowed: expected one of {}, found {method}", route.allow());
+    let failure = Failure::new(FailureKind::INVALID, 405, text);
+    Refused { failure, detail: Some("Method Not Allowed") }
+}

@@ -1,0 +1,287 @@
+//! Accepting connections and ending well.
+//!
+//! One acceptor deals connections to worker threads in turn (`pool`, `worker`). A listener per
+//! worker would let two gateways share a port without a word.
+
+use super::{
+    pool::Pool,
+    worker::{Accepted, LAST_WORDS, Worker},
+};
+use crate::{app::App, descriptors};
+use callgate_telemetry::counted::{counted, counted_as};
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
+};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZero,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+
+/// After a connection could not be accepted, and while there is no room for one.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// In so many parts, between which it is looked whether there is room.
+const PAUSES: u32 = 10;
+
+/// A bound address.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+/// Says when to stop, and when not to wait any longer for that.
+#[derive(Debug)]
+pub struct Stop(mpsc::UnboundedReceiver<()>);
+
+impl Stop {
+    /// What is sent to the other end asks to stop.
+    #[must_use]
+    pub fn new() -> (mpsc::UnboundedSender<()>, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (sender, Self(receiver))
+    }
+
+    /// The next time somebody asks; never, when nobody is left who could.
+    pub async fn asked(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The worker threads of a running gateway.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    pool: Arc<Pool>,
+    threads: Vec<JoinHandle<()>>,
+    app: Arc<App>,
+    phase: watch::Sender<Phase>,
+    /// How many connections may be open at once.
+    most: usize,
+}
+
+/// Where the gateway is on its way to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    /// No new call is taken.
+    Draining,
+    /// Calls that still run are cut off.
+    Cutting,
+}
+
+impl Phase {
+    /// Waits until the gateway is there, or further.
+    pub(super) async fn reached(self, phase: &mut watch::Receiver<Phase>) {
+        let _ = phase.wait_for(|phase| *phase >= self).await;
+    }
+}
+
+impl Listener {
+    /// Binds `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is taken, not ours, or needs privileges.
+    pub async fn bind(address: (&str, u16)) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        if let Err(error) = look_for_lost_clients(&listener) {
+            tracing::debug!(
+                target: "callgate::server::listen",
+                %error, "clients that vanish are not looked for"
+            );
+        }
+        Ok(Self(listener))
+    }
+
+    /// The address in fact bound.
+    ///
+    /// # Errors
+    /// When the system will not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Server {
+    /// Starts one worker a core, or as many as were asked for.
+    ///
+    /// # Errors
+    /// When threads cannot be started.
+    pub fn start(listener: Listener, app: &Arc<App>) -> io::Result<Self> {
+        let (phase, _) = watch::channel(Phase::Serving);
+        let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let count = app.workers.unwrap_or_else(cores).get();
+        let started = (0..count)
+            .map(|index| Worker::start(index, app, phase.subscribe()))
+            .collect::<io::Result<Vec<_>>>()?;
+        let (workers, threads) = started.into_iter().unzip();
+        let pool = Arc::new(Pool::new(workers, &app.occupancy));
+        let room = descriptors::room_for_clients();
+        let most = app.limits.max_connections.unwrap_or(room);
+        if most > room {
+            tracing::warn!(
+                target: "callgate::server::listen",
+                "`callgate.limits.max_connections` is {most}, and the limit of open files leaves room \
+                 for {} whose calls can all reach an upstream",
+                counted(room, "connection")
+            );
+        }
+        Ok(Self { listener, pool, threads, app: Arc::clone(app), phase, most })
+    }
+
+    /// Accepts connections until it is asked to stop; then closes the listener and waits for the
+    /// calls that run: at most `limit`, or until it is asked again. Says how many were cut
+    /// off, if they were.
+    pub async fn run(self, stop: &mut Stop, limit: Duration) -> Option<i64> {
+        let Self { listener: Listener(listener), pool, threads, app, phase, most } = self;
+        let watched = Arc::clone(&pool);
+        let watching = tokio::spawn(async move { watched.watch().await });
+        tokio::select! {
+            () = stop.asked() => {}
+            () = accept(&listener, &pool, most) => {}
+        }
+        drop(listener);
+        let cut_off = drain(threads, &app, &phase, stop, limit).await;
+        watching.abort();
+        cut_off
+    }
+}
+
+/// Ends the workers: see [`Server::run`].
+async fn drain(
+    threads: Vec<JoinHandle<()>>,
+    app: &App,
+    phase: &watch::Sender<Phase>,
+    stop: &mut Stop,
+    limit: Duration,
+) -> Option<i64> {
+    tracing::info!(
+        target: "callgate::server::listen",
+        "draining: no new connection is taken; another signal ends running calls"
+    );
+    phase.send_replace(Phase::Draining);
+    // Workers end by themselves when their last connection is done.
+    let mut ended = tokio::task::spawn_blocking(move || {
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    });
+    tokio::select! {
+        ended = timeout(limit, &mut ended) => match ended {
+            Ok(_) => return None,
+            Err(_) => tracing::warn!(
+                target: "callgate::server::listen",
+                "calls were still running after {} s and are cut off",
+                limit.as_secs_f64()
+            ),
+        },
+        () = stop.asked() => tracing::warn!(
+            target: "callgate::server::listen",
+            "told again to stop: running calls are cut off"
+        ),
+    }
+    // What still runs is cut off on its own thread, so that every call has its ending.
+    let calls = app.metrics.in_flight();
+    phase.send_replace(Phase::Cutting);
+    let _ = timeout(3 * LAST_WORDS, ended).await;
+    Some(calls)
+}
+
+/// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is
+/// its client's loss only.
+async fn accept(listener: &TcpListener, pool: &Pool, most: usize) {
+    let (mut full, mut failing) = (Seldom::default(), Seldom::default());
+    loop {
+        make_room(pool, most, &mut full).await;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                if let Some(times) = failing.again() {
+                    tracing::warn!(
+                        target: "callgate::server::listen",
+                        %error, times, "connections could not be accepted"
+                    );
+                }
+                // Out of file descriptors: without a pause this would spin until some are free.
+                if is_out_of_descriptors(&error) {
+                    pool.close_idle();
+                }
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let open = pool.occupancy.open();
+        let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else {
+            continue;
+        };
+        pool.deal(Accepted { stream, open });
+    }
+}
+
+/// Waits until there is room for another connection. Connections without a call make room for those
+/// that may have one; where all have one, new ones wait.
+async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
+    while pool.occupancy.connections() >= most {
+        let closed = pool.close_idle();
+        if let Some(times) = full.again() {
+            let then = if closed > 0 {
+                "those that were idle for longest are closed"
+            } else {
+                "none of them is idle, and new ones wait"
+            };
+            tracing::warn!(
+                target: "callgate::server::listen",
+                times,
+                "{} open, as many as this gateway takes (`callgate.limits.max_connections`): {then}",
+                counted_as(most, "connection is", "connections are")
+            );
+        }
+        for _ in 0..PAUSES {
+            sleep(PAUSE / PAUSES).await;
+            if pool.occupancy.connections() < most {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the process or the machine has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
+/// Something that is told once a second at most.
+#[derive(Debug, Default)]
+struct Seldom {
+    told: Option<Instant>,
+    times: u64,
+}
+
+impl Seldom {
+    /// It happened; how often it has since it was last told, when it is time to tell it.
+    fn again(&mut self) -> Option<u64> {
+        self.times += 1;
+        let now = Instant::now();
+        if self.told.is_some_and(|told| now - told < Duration::from_secs(1)) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.times))
+    }
+}
+
+/// Lets the system ask clients that say nothing whether they are still there: one whose machine or
+/// network is gone never closes its connection. What is accepted inherits it.
+fn look_for_lost_clients(listener: &TcpListener) -> rustix::io::Result<()> {
+    set_tcp_keepidle(listener, Duration::from_secs(30))?;
+    set_tcp_keepintvl(listener, Duration::from_secs(10))?;
+    set_tcp_keepcnt(listener, 3)?;
+    set_socket_keepalive(listener, true)
+}

@@ -1,0 +1,57 @@
+//! `GET /v1/models` and one of them.
+
+use super::{access_log, auth, error, respond::json, route};
+use crate::app::App;
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use callgate_failure::Failure;
+use plugin_api::FailureKind;
+use serde::Serialize;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+struct Model<'a> {
+    id: &'a str,
+    object: &'static str,
+    /// LiteLLM's constant.
+    created: u64,
+    owned_by: &'static str,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    data: Vec<Model<'a>>,
+    object: &'static str,
+}
+
+fn model(id: &str) -> Model<'_> {
+    Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
+}
+
+/// Every public name.
+pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if let Err(failure) = auth::check(&app, &headers) {
+        return error::response(&failure);
+    }
+    let data = app.deployments.models().iter().map(|id| model(id)).collect();
+    serialized(&List { data, object: "list" })
+}
+
+/// One name, as a path has it.
+pub(super) fn one(app: &App, encoded: &str, headers: &HeaderMap) -> Result<Response, Failure> {
+    auth::check(app, headers)?;
+    let id = route::decoded(encoded)?;
+    if app.deployments.models().iter().any(|known| **known == *id) {
+        return Ok(serialized(&model(&id)));
+    }
+    let id = access_log::shortened(&id);
+    let text = format!("The model `{id}` does not exist or is not accessible");
+    Err(Failure::new(FailureKind::INVALID, 404, text).code("model_not_found").param("model"))
+}
+
+fn serialized(value: &impl Serialize) -> Response {
+    json(StatusCode::OK, serde_json::to_vec(value).unwrap_or_default())
+}

@@ -1,0 +1,64 @@
+//! The connections and workers of a gateway as they are now: for `GET /metrics`, readiness, and the
+//! bound on connections.
+
+use callgate_telemetry::metrics::Exposition;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Occupancy {
+    connections: AtomicUsize,
+    workers: AtomicUsize,
+    stuck: AtomicUsize,
+}
+
+/// A connection that is open for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Occupancy>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Occupancy {
+    /// Counts a connection.
+    pub(crate) fn open(self: &Arc<Self>) -> Open {
+        self.connections.fetch_add(1, Relaxed);
+        Open(Arc::clone(self))
+    }
+
+    /// How many are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// There are so many workers, so many of which do not come back.
+    pub(crate) fn note_workers(&self, workers: usize, stuck: usize) {
+        self.workers.store(workers, Relaxed);
+        self.stuck.store(stuck, Relaxed);
+    }
+
+    /// How many workers do not come back, and of how many.
+    pub(crate) fn stuck(&self) -> (usize, usize) {
+        (self.stuck.load(Relaxed), self.workers.load(Relaxed))
+    }
+
+    /// Adds the families.
+    pub(crate) fn write(&self, text: &mut Exposition) {
+        let name = "callgate_connections";
+        text.family(name, "gauge", "Clients' connections that are open.");
+        text.sample(name, &[], self.connections() as f64);
+        let (stuck, workers) = self.stuck();
+        let name = "callgate_workers";
+        text.family(name, "gauge", "Threads that serve calls.");
+        text.sample(name, &[], workers as f64);
+        let name = "callgate_workers_stuck";
+        text.family(name, "gauge", "Those of them that do not come back from what they do.");
+        text.sample(name, &[], stuck as f64);
+    }
+}

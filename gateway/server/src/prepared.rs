@@ -1,0 +1,64 @@
+//! A call's request made ready for its deployment. What passes all of a large body is done beside
+//! the worker, whose other calls would wait for it.
+
+use super::request;
+use callgate_call::{Call, Target};
+use callgate_callbacks::offload::offload;
+use callgate_failure::Failure;
+use callgate_json::Body;
+use callgate_providers::{Destination, Outgoing};
+
+/// Puts what callbacks made of the body into it. Of a large one only that is kept: with the bytes
+/// that arrived, the edits and the request for the upstream it would be in memory three times.
+pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
+    if !call.is_large() {
+        call.settle_messages();
+    } else if let Some(unsettled) = call.unsettled() {
+        let settled = Box::pin(offload(unsettled)).await?;
+        call.set_settled(settled);
+    }
+    Ok(())
+}
+
+/// Whether the client of a stream wants the usage chunk, and the request in the deployment's
+/// dialect.
+pub(super) async fn outgoing(
+    call: &mut Call,
+    target: &Target,
+) -> Result<(bool, Outgoing), Failure> {
+    if !call.is_large() {
+        return request_to(target, &mut call.body, call.stream);
+    }
+    let (target, mut body, stream) = (target.clone(), call.body.clone(), call.stream);
+    let work = move || (request_to(&target, &mut body, stream), body);
+    let (outgoing, body) = Box::pin(offload(work)).await?;
+    call.body = body;
+    outgoing
+}
+
+/// Whether the client of a stream wants the usage chunk of an answer that is made here.
+pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
+    if !call.stream {
+        return Ok(false);
+    }
+    if !call.is_large() {
+        return request::include_usage(&call.body);
+    }
+    let body = call.body.clone();
+    Box::pin(offload(move || request::include_usage(&body))).await?
+}
+
+fn request_to(target: &Target, body: &mut Body, stream: bool) -> Result<(bool, Outgoing), Failure> {
+    let usage = stream && request::include_usage(body)?;
+    let deployment = target.deployment();
+    let to = Destination {
+        model: target.upstream_model(),
+        api_base: target.api_base(),
+        params: &target.params(),
+        drop_params: deployment.drop_params,
+        leave_out: &deployment.leave_out,
+        stream,
+        stream_usage: deployment.stream_usage,
+    };
+    Ok((usage, deployment.provider.dialect.request(body, &to)?))
+}

@@ -1,0 +1,130 @@
+//! Reading a request body within its bounds, scanned while it arrives.
+
+use super::{
+    RequestBody,
+    alarm::Alarm,
+    decode::Pieces,
+    flight::shutting_down,
+    inflight::{InFlight, Share},
+};
+use axum::http::{HeaderMap, HeaderValue, header};
+use callgate_config::Limits;
+use callgate_failure::Failure;
+use callgate_json::{Arriving, Body, BodyError, ScanError};
+use hyper::body::Body as HttpBody;
+use plugin_api::FailureKind;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Instant,
+};
+use tokio::task::yield_now;
+
+/// How much is scanned before others have their turn.
+const STRETCH: usize = 64 * 1024;
+
+/// The body as a scanned JSON object, and how many bytes of it are in flight from here on.
+pub(super) async fn body(
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    (limits, in_flight): (&Limits, &InFlight),
+    (alarm, accepted): (&Alarm, Instant),
+) -> Result<(Body, usize), Failure> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|len| len > limits.max_body_bytes as u64) {
+        return Err(too_large(limits.max_body_bytes));
+    }
+    let announced = announced.and_then(|length| usize::try_from(length).ok());
+    let mut share = in_flight.share();
+    share.announce(announced.unwrap_or_default())?;
+    let end = accepted.checked_add(limits.body_timeout);
+    let mut pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
+    let read = {
+        let collecting = collect(&mut pieces, announced, limits.max_body_bytes, &mut share);
+        alarm.until(end, pin!(collecting)).await
+    };
+    match read {
+        Some(read) => {
+            let body = read?;
+            let kept = share.keep(body.len());
+            Ok((body, kept))
+        }
+        None if alarm.is_cut() => Err(shutting_down()),
+        None => {
+            let seconds = limits.body_timeout.as_secs_f64();
+            let text = format!("the request body did not arrive within {seconds} s");
+            Err(Failure::new(FailureKind::INVALID, 408, text))
+        }
+    }
+}
+
+async fn collect(
+    pieces: &mut Pieces<'_>,
+    announced: Option<usize>,
+    max: usize,
+    share: &mut Share<'_>,
+) -> Result<Body, Failure> {
+    let (mut arriving, mut length, mut at_a_stretch) = (Arriving::announced(announced), 0, 0);
+    while let Some(data) = pieces.next().await {
+        let data = data?;
+        length += data.len();
+        if length > max {
+            return Err(too_large(max));
+        }
+        share.reach(length, announced.unwrap_or(max))?;
+        at_a_stretch += data.len();
+        arriving.push(data).map_err(not_json)?;
+        // What arrives as fast as it is read would keep all other calls of this thread waiting.
+        if at_a_stretch > STRETCH {
+            at_a_stretch = 0;
+            yield_now().await;
+        }
+    }
+    arriving.finish().map_err(|error| match error {
+        BodyError::NotJson(error) => not_json(error),
+        error => Failure::invalid(error.to_string()).param("request_body"),
+    })
+}
+
+/// How often a refused body is looked at: what came with the head takes two turns to be handed
+/// over.
+const TURNS: usize = 3;
+
+/// Ends a request that is refused before its body was read. Where the body is here already, the
+/// connection can be used again; else it will be closed, and `answer` says so.
+pub(super) async fn end<B: HttpBody + Unpin>(
+    request: &HeaderMap,
+    body: &mut B,
+    answer: &mut HeaderMap,
+) {
+    // To look at a body that the client holds back would ask for it.
+    let turns = if request.contains_key(header::EXPECT) { 0 } else { TURNS };
+    for _ in 0..turns {
+        if body.is_end_stream() {
+            return;
+        }
+        let frame = poll_fn(|context| Poll::Ready(Pin::new(&mut *body).poll_frame(context))).await;
+        match frame {
+            Poll::Ready(None) => return,
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(_))) => break,
+            Poll::Pending => yield_now().await,
+        }
+    }
+    answer.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn not_json(error: ScanError) -> Failure {
+    Failure::invalid(format!("Invalid JSON payload: {error}")).param("request_body")
+}
+
+pub(super) fn too_large(max: usize) -> Failure {
+    let text = format!(
+        "the request body is larger than this gateway's limit of {max} bytes \
+         (`callgate.limits.max_body_bytes`)"
+    );
+    Failure::new(FailureKind::INVALID, 413, text).code("request_too_large")
+}

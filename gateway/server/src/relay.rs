@@ -1,0 +1,412 @@
+//! A streamed answer on its way to the client: translated, looked at by callbacks, sent on.
+//!
+//! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
+//! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
+
+mod beside;
+mod outbox;
+mod waits;
+
+pub(super) use waits::Waits;
+
+use super::{
+    alarm::{Alarm, End},
+    error,
+    fault::{self, Form},
+    flight::{Flight, shutting_down},
+    outbound,
+};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use beside::Beside;
+use bytes::Bytes;
+use callgate_callbacks::{Chunk, Streamed};
+use callgate_failure::Failure;
+use callgate_json::LARGE;
+use callgate_providers::{ChunkSink as _, StreamTranslator};
+use callgate_upstream::Answer;
+use futures_util::stream;
+use outbox::Outbox;
+use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
+use tokio::task::{coop::consume_budget, yield_now};
+
+/// Enough for one write; the rest of what has arrived goes into the next.
+const ENOUGH: usize = 32 * 1024;
+
+/// How much is taken from an upstream that is always faster before others have their turn.
+const STRETCH: usize = 64 * 1024;
+
+/// How long a complete answer may take to end on the wire before its connection is given up.
+const RELEASE_TIME: Duration = Duration::from_secs(1);
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// A sign of life for clients, and for proxies that close what is silent: a comment, and no event.
+const ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// See the module.
+pub(super) struct Relay {
+    /// The answer's head has not come yet.
+    opening: Option<Opening>,
+    /// `None` when the answer is made here, and while a part of it is translated beside the worker.
+    open: Option<Open>,
+    beside: Option<(Beside, Untranslated)>,
+    /// What has been taken since others had their turn.
+    at_a_stretch: usize,
+    /// How long the upstream took to begin its answer, once that is known.
+    upstream: Option<Duration>,
+    alive: Alive,
+    out: Outbox,
+    /// What broke the stream, told when the chunks that came before it are sent.
+    broken: Option<Failure>,
+    ended: Ended,
+}
+
+/// What begins an answer, and how long that took.
+pub(super) type Opening = Pin<Box<dyn Future<Output = (Option<Duration>, Opened)> + Send>>;
+pub(super) type Opened = Result<(Open, HeaderMap), Failure>;
+
+/// An answer whose body arrives.
+pub(super) struct Open {
+    pub(super) answer: Answer,
+    pub(super) translator: Box<dyn StreamTranslator>,
+    /// How long the upstream may be silent.
+    pub(super) waits: Waits,
+}
+
+/// The same without its translator, which is at work.
+struct Untranslated {
+    answer: Answer,
+    waits: Waits,
+}
+
+/// Signs of life for the client.
+#[derive(Debug, Default)]
+struct Alive {
+    /// `callgate.stream_keepalive`.
+    interval: Option<Duration>,
+    /// When the next one is due.
+    due: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// More will come.
+    No,
+    /// The answer is whole: `[DONE]`, and the end hooks.
+    Complete,
+}
+
+impl Relay {
+    pub(super) fn new(open: Open) -> Self {
+        Self { open: Some(open), ..Self::empty() }
+    }
+
+    /// For an answer whose head has not come yet: the client gets the head of its own before.
+    pub(super) fn opening(opening: Opening) -> Self {
+        Self { opening: Some(opening), ..Self::empty() }
+    }
+
+    /// An answer made here.
+    pub(super) fn made(chunks: Vec<String>) -> Self {
+        let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
+        Self { out, ended: Ended::Complete, ..Self::empty() }
+    }
+
+    fn empty() -> Self {
+        Self {
+            opening: None,
+            open: None,
+            beside: None,
+            at_a_stretch: 0,
+            upstream: None,
+            alive: Alive::default(),
+            out: Outbox::default(),
+            broken: None,
+            ended: Ended::No,
+        }
+    }
+
+    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status.
+    /// Under `callgate.stream_keepalive` it waits no longer than until the first sign of life is
+    /// due.
+    pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        let chain = &flight.chain;
+        self.out.for_callbacks |= chain.wants_tokens();
+        self.out.streamed = chain.wants_end().then(Streamed::default);
+        self.out.text_limit = flight.app.limits.max_stream_text_bytes;
+        self.alive.interval = flight.app.stream_keepalive;
+        while self.ended == Ended::No && self.out.is_empty() && self.opening.is_none() {
+            let arrived = self.arrive_or_be_due(&flight.alarm).await?;
+            if !arrived {
+                return Ok(());
+            }
+        }
+        if !self.out.is_empty() {
+            flight.first_token = Some(flight.record.accepted.elapsed());
+        }
+        Ok(())
+    }
+
+    /// The response whose body is this stream.
+    pub(super) fn into_response(self: Box<Self>, mut flight: Flight, head: HeaderMap) -> Response {
+        flight.sent = true;
+        let mut headers = head;
+        outbound::duration_headers(&mut headers, &flight.record);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream; charset=utf-8"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        let streaming = Box::new(Streaming { relay: self, flight: Some(flight) });
+        let frames = stream::unfold(streaming, |mut streaming| async move {
+            let frame = streaming.next().await?;
+            Some((Ok::<Bytes, Infallible>(frame), streaming))
+        });
+        let mut response = Response::new(Body::from_stream(frames));
+        *response.status_mut() = StatusCode::OK;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    /// As [`Relay::arrive`]; `false` when a sign of life is due before. What is waited for goes on
+    /// then.
+    async fn arrive_or_be_due(&mut self, alarm: &Alarm) -> Result<bool, Failure> {
+        let Some(interval) = self.alive.interval else {
+            return self.arrive(alarm).await.map(|()| true);
+        };
+        let mut due = self.alive.due;
+        let arrived = alarm.within_what_is_left(&mut due, interval, self.arrive(alarm)).await;
+        self.alive.due = due;
+        match arrived {
+            Some(arrived) => arrived.map(|()| true),
+            None if alarm.is_cut() => Err(shutting_down()),
+            None => Ok(false),
+        }
+    }
+
+    /// Takes what the upstream sends next, and everything that came with it. What breaks it after
+    /// chunks that were good has to wait until those are sent. May be dropped and begun again.
+    async fn arrive(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        if let Some(opening) = &mut self.opening {
+            let (upstream, opened) = opening.await;
+            (self.upstream, self.opening) = (upstream, None);
+            // The client has a head already.
+            let (open, _) = opened?;
+            self.open = Some(open);
+        }
+        let arrived = match self.broken.take() {
+            Some(failure) => Err(failure),
+            None => self.take_arriving(alarm).await,
+        };
+        match arrived {
+            Err(failure) if !self.out.is_empty() => {
+                self.broken = Some(failure);
+                Ok(())
+            }
+            arrived => arrived,
+        }
+    }
+
+    async fn take_arriving(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        if self.beside.is_none() {
+            self.take_what_is_there(alarm).await?;
+        }
+        let Some((work, _)) = &mut self.beside else { return Ok(()) };
+        let done = work.await;
+        let Some((_, Untranslated { answer, waits })) = self.beside.take() else { return Ok(()) };
+        let beside::Done { translator, out, outcome, closed } = done?;
+        self.out.add(out);
+        let open = self.open.insert(Open { answer, translator, waits });
+        outcome.map_err(|fault| fault::failure(fault, Form::Stream))?;
+        if closed || open.translator.complete() {
+            self.ended = Ended::Complete;
+        } else if !open.waits.go_on(&*open.translator) {
+            return Err(open.waits.over());
+        }
+        Ok(())
+    }
+
+    /// Takes what the upstream sends next; what is large goes to work beside the worker.
+    async fn take_what_is_there(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+        if self.at_a_stretch > STRETCH {
+            self.at_a_stretch = 0;
+            yield_now().await;
+        }
+        let Some(Open { answer, translator, waits }) = &mut self.open else { return Ok(()) };
+        let Some(mut next) = waits.within(alarm, answer.next()).await else {
+            return Err(waits.over());
+        };
+        loop {
+            let next_bytes = match &next {
+                Some(Ok(bytes)) => Some(bytes),
+                Some(Err(error)) => return Err(fault::broken(error, Form::Stream)),
+                None => None,
+            };
+            if beside::is_large(&**translator, next_bytes) {
+                self.translate_beside(next.and_then(Result::ok));
+                return Ok(());
+            }
+            let Some(bytes) = next_bytes else {
+                let closed = translator.close(&mut self.out);
+                closed.map_err(|fault| fault::failure(fault, Form::Stream))?;
+                self.ended = Ended::Complete;
+                return Ok(());
+            };
+            self.at_a_stretch += bytes.len();
+            let translated = translator.push(bytes, &mut self.out);
+            translated.map_err(|fault| fault::failure(fault, Form::Stream))?;
+            if translator.complete() {
+                self.ended = Ended::Complete;
+            }
+            if !waits.go_on(&**translator) {
+                return Err(waits.over());
+            }
+            if self.ended != Ended::No || self.out.frames.len() >= ENOUGH {
+                return Ok(());
+            }
+            match answer.ready() {
+                Some(more) => next = more,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether the answer is whole, and all of it is shown and framed.
+    fn is_done(&self) -> bool {
+        self.ended == Ended::Complete && self.out.unseen.is_empty()
+    }
+
+    #[cold]
+    fn translate_beside(&mut self, next: Option<Bytes>) {
+        let Some(Open { answer, translator, waits }) = self.open.take() else { return };
+        let work = beside::translate(translator, next, self.out.another());
+        self.beside = Some((work, Untranslated { answer, waits }));
+    }
+
+    /// Shows waiting chunks to the callbacks and turns what they leave into frames.
+    async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        let Some((app, chain, call)) = flight.parts() else { return Ok(()) };
+        while !self.out.unseen.is_empty() && self.out.frames.len() < ENOUGH {
+            // Many chunks that came together must not keep others waiting for all their hooks.
+            consume_budget().await;
+            let Some(json) = self.out.unseen.pop_front() else { return Ok(()) };
+            let mut chunk = Chunk::new(call.next_chunk(), json);
+            chain.token(call, &app.deployments, &mut chunk).await?;
+            if chunk.dropped {
+                continue;
+            }
+            if chunk.json.len() > LARGE {
+                let mut out = self.out.another();
+                out.for_callbacks = false;
+                self.out.add(beside::framed(chunk.json, out).await?);
+                continue;
+            }
+            self.out.for_callbacks = false;
+            self.out.chunk(&[chunk.json.as_bytes()]);
+            self.out.for_callbacks = true;
+        }
+        Ok(())
+    }
+}
+
+/// A relay and the call it answers; dropped before its end, the client has left.
+struct Streaming {
+    relay: Box<Relay>,
+    /// Taken by the ending.
+    flight: Option<Flight>,
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        // The flight's own drop ends the call; it should know what was said.
+        drop(self.ending());
+    }
+}
+
+impl Streaming {
+    /// The flight, to be ended, with what was streamed and what it took.
+    fn ending(&mut self) -> Option<Flight> {
+        let mut flight = self.flight.take()?;
+        flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
+        if flight.streamed.left_out > 0 {
+            tracing::warn!(
+                target: "callgate::server::relay",
+                call.id = &*flight.record.id,
+                left_out_bytes = flight.streamed.left_out,
+                "callbacks see a part of this stream's text at its end: it is longer than \
+                 `callgate.limits.max_stream_text_bytes`"
+            );
+        }
+        if let Some(open) = &self.relay.open {
+            flight.record.usage = open.translator.usage();
+        }
+        Some(flight)
+    }
+
+    /// The next bytes for the client; `None` when all are sent.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let flight = self.flight.as_mut()?;
+            // One that never waits is cut off too.
+            let cut = self.relay.ended == Ended::No && flight.alarm.is_cut();
+            let stepped =
+                if cut { Err(shutting_down()) } else { step(&mut self.relay, flight).await };
+            match stepped {
+                Err(failure) => {
+                    let mut flight = self.ending()?;
+                    let failure = flight.told(failure);
+                    let failure = flight.failed(failure).await;
+                    self.relay.out.frames.extend_from_slice(&error::frame(&failure));
+                }
+                Ok(()) if self.relay.is_done() => {
+                    self.ending()?.streamed();
+                    if let Some(open) = self.relay.open.take() {
+                        release(open.answer);
+                    }
+                    self.relay.out.frames.extend_from_slice(DONE);
+                }
+                Ok(()) => {}
+            }
+            // A callback may have dropped everything that came.
+            if !self.relay.out.frames.is_empty() {
+                self.relay.alive.due = End::default();
+                return Some(self.relay.out.frames.split().freeze());
+            }
+        }
+    }
+}
+
+/// Brings the outbox to where something can be sent, or the stream to its end.
+async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
+    if relay.out.is_empty() && relay.ended == Ended::No {
+        let arrived = relay.arrive_or_be_due(&flight.alarm).await;
+        flight.record.upstream = flight.record.upstream.or(relay.upstream);
+        if !arrived? {
+            relay.out.frames.extend_from_slice(ALIVE);
+            return Ok(());
+        }
+        if flight.first_token.is_none() && !relay.out.is_empty() {
+            flight.first_token = Some(flight.record.accepted.elapsed());
+        }
+    }
+    if relay.out.for_callbacks {
+        relay.show(flight).await?;
+    }
+    Ok(())
+}
+
+/// Reads a complete answer to its end on the wire, so that its connection can be used again. One
+/// that goes on talking or stays open is closed instead.
+fn release(mut answer: Answer) {
+    if let Some(None | Some(Err(_))) = answer.ready() {
+        return;
+    }
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(RELEASE_TIME, answer.next()).await;
+    });
+}

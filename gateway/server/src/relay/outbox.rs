@@ -1,0 +1,101 @@
+//! Chunks that are translated and not yet sent: frames, or what callbacks have to see first.
+
+use bytes::BytesMut;
+use callgate_callbacks::Streamed;
+use callgate_json::passed;
+use callgate_providers::ChunkSink;
+use std::{collections::VecDeque, string::FromUtf8Error};
+
+/// Chunks that are translated and not yet sent.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) frames: BytesMut,
+    /// Chunks that callbacks have to see first.
+    pub(super) unseen: VecDeque<String>,
+    pub(super) for_callbacks: bool,
+    /// What callbacks will want to know at the end.
+    pub(super) streamed: Option<Streamed>,
+    /// How much text is kept for them.
+    pub(super) text_limit: usize,
+}
+
+impl ChunkSink for Outbox {
+    fn chunk(&mut self, json: &[&[u8]]) {
+        if self.for_callbacks {
+            let lossy =
+                |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+            self.unseen.push_back(String::from_utf8(json.concat()).unwrap_or_else(lossy));
+            return;
+        }
+        let start = self.frames.len() + b"data: ".len();
+        self.frames.extend_from_slice(b"data: ");
+        json.iter().for_each(|part| self.frames.extend_from_slice(part));
+        keep_on_one_line(&mut self.frames[start..]);
+        if let Some(streamed) = &mut self.streamed {
+            streamed.add_within(&self.frames[start..], self.text_limit);
+        }
+        self.frames.extend_from_slice(b"\n\n");
+    }
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.unseen.is_empty()
+    }
+
+    /// An empty one of the same sort, to be added.
+    pub(super) fn another(&self) -> Self {
+        let streamed = self.streamed.as_ref().map(|_| Streamed::default());
+        Self {
+            for_callbacks: self.for_callbacks,
+            text_limit: self.text_limit,
+            streamed,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        if self.frames.is_empty() {
+            self.frames = other.frames;
+        } else {
+            self.frames.extend_from_slice(&other.frames);
+        }
+        self.unseen.extend(other.unseen);
+        if let (Some(streamed), Some(more)) = (&mut self.streamed, &other.streamed) {
+            streamed.append(more, self.text_limit);
+        }
+    }
+}
+
+/// A line break would end the event's line, and what follows would be lost to the client. In JSON
+/// one can only stand between values, where a blank says the same.
+fn keep_on_one_line(mut json: &mut [u8]) {
+    loop {
+        let found = memchr::memchr2(b'\n', b'\r', json);
+        passed::add(found.map_or(json.len(), |at| at + 1));
+        let Some((end, rest)) = found.and_then(|at| json[at..].split_first_mut()) else { return };
+        *end = b' ';
+        json = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_become_blanks_in_one_pass() {
+        for (json, expected) in
+            [("", ""), ("{}", "{}"), ("\n", " "), ("{\n\r\n\"a\":\r1}\n", "{   \"a\": 1} ")]
+        {
+            let mut json = json.to_owned().into_bytes();
+            keep_on_one_line(&mut json);
+            assert_eq!(String::from_utf8_lossy(&json), expected);
+        }
+        for length in [1000, 2000] {
+            let before = callgate_json::passed::steps();
+            keep_on_one_line(&mut vec![b'\n'; length]);
+            assert_eq!(callgate_json::passed::steps() - before, length as u64);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! How long a stream may keep its client waiting: from event to event, and for the first content.
+//! Bytes that make no event prolong nothing: blanks, comments, halves of events.
+
+use super::super::alarm::{Alarm, End};
+use callgate_failure::Failure;
+use callgate_providers::StreamTranslator;
+use plugin_api::FailureKind;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+/// The waits of one stream.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    /// From event to event; the first is waited for from the request on.
+    gap: Duration,
+    /// For the first content from the request on, in place of the gap; until it has come.
+    first_content: Option<Duration>,
+    /// Of the wait under way.
+    end: End,
+    /// Events that had come when it began.
+    events: u64,
+}
+
+impl Waits {
+    pub(crate) fn new(started: Instant, gap: Duration, first_content: Option<Duration>) -> Self {
+        let end = End::after(started, first_content.unwrap_or(gap));
+        Self { gap, first_content, end, events: 0 }
+    }
+
+    /// The output of `work`, in what is left of the wait.
+    pub(super) async fn within<T>(
+        &mut self,
+        alarm: &Alarm,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        alarm.within_what_is_left(&mut self.end, self.gap, work).await
+    }
+
+    /// Begins the next wait when an event has come; `false` when this one is over, although bytes
+    /// come.
+    pub(super) fn go_on(&mut self, stream: &dyn StreamTranslator) -> bool {
+        if self.first_content.is_some() && stream.content() {
+            self.first_content = None;
+            self.end = End::default();
+        }
+        if stream.events() > self.events {
+            self.events = stream.events();
+            if self.first_content.is_none() {
+                self.end = End::default();
+            }
+            return true;
+        }
+        let end = self.end.or_set(self.gap);
+        end.is_none_or(|end| tokio::time::Instant::now() < end)
+    }
+
+    /// What a wait has failed of that is over.
+    pub(super) fn over(&self) -> Failure {
+        let text = match self.first_content {
+            Some(limit) => format!(
+                "the upstream sent no content within {} s (`first_content_timeout`)",
+                limit.as_secs_f64()
+            ),
+            None => format!("the upstream sent no event for {} s", self.gap.as_secs_f64()),
+        };
+        Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alarm::tests::paused;
+    use callgate_providers::{AnswerFault, ChunkSink, Usage};
+    use tokio::time::{self, sleep};
+
+    const GAP: Duration = Duration::from_secs(10);
+
+    /// So many events, of which some have content.
+    struct Seen(u64, bool);
+
+    impl StreamTranslator for Seen {
+        fn push(&mut self, _: &[u8], _: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+            Ok(())
+        }
+
+        fn close(&mut self, _: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
+            Ok(())
+        }
+
+        fn complete(&self) -> bool {
+            false
+        }
+
+        fn events(&self) -> u64 {
+            self.0
+        }
+
+        fn content(&self) -> bool {
+            self.1
+        }
+
+        fn usage(&self) -> Option<Usage> {
+            None
+        }
+
+        fn backlog(&self) -> usize {
+            0
+        }
+    }
+
+    /// Bytes come every second; an event is complete after so many of them. Returns the seconds
+    /// until the wait is over, or 99.
+    async fn drip(waits: &mut Waits, events_at: &[u64], content_at: u64) -> u64 {
+        let (alarm, start) = (Alarm::default(), time::Instant::now());
+        for second in 1..99 {
+            if waits.within(&alarm, sleep(Duration::from_secs(1))).await.is_none() {
+                return start.elapsed().as_secs();
+            }
+            let events = events_at.iter().filter(|at| **at <= second).count() as u64;
+            if !waits.go_on(&Seen(events, second >= content_at)) {
+                return start.elapsed().as_secs();
+            }
+        }
+        99
+    }
+
+    #[test]
+    fn a_gap_is_from_event_to_event() {
+        paused(async {
+            for (events, over) in [
+                (&[][..], 10),
+                (&[3], 13),
+                (&[3, 9, 18], 28),
+                (&[9, 18, 27, 36, 45, 54, 63, 72, 81, 90], 99),
+            ] {
+                let mut waits = Waits::new(time::Instant::now().into_std(), GAP, None);
+                assert_eq!(drip(&mut waits, events, 2).await, over, "{events:?}");
+                let text = waits.over().message.clone();
+                assert!(text.contains("no event for 10 s"), "{text}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_first_content_has_a_limit_of_its_own() {
+        paused(async {
+            for (events, content, first, over) in [
+                // Longer than a gap: what comes before the content does not count.
+                (&[1, 2][..], 99, 30, 30),
+                (&[25], 25, 30, 35),
+                (&[1, 25, 30], 25, 30, 40),
+                // Shorter than a gap.
+                (&[1, 2, 3, 4, 5], 99, 3, 3),
+                (&[2], 2, 3, 12),
+            ] {
+                let first = Some(Duration::from_secs(first));
+                let mut waits = Waits::new(time::Instant::now().into_std(), GAP, first);
+                assert_eq!(drip(&mut waits, events, content).await, over, "{events:?} {first:?}");
+                let text = waits.over().message.clone();
+                assert_eq!(text.contains("first_content_timeout"), content == 99, "{text}");
+            }
+        });
+    }
+
+    #[test]
+    fn bytes_that_are_always_there_do_not_outrun_the_clock() {
+        paused(async {
+            let mut waits = Waits::new(time::Instant::now().into_std(), GAP, None);
+            assert!(waits.go_on(&Seen(1, true)) && waits.go_on(&Seen(1, true)));
+            time::advance(GAP).await;
+            assert!(!waits.go_on(&Seen(1, true)) && waits.go_on(&Seen(2, true)));
+        });
+    }
+}

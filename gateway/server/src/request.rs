@@ -1,0 +1,272 @@
+//! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
+
+use super::{RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held, read, route};
+use crate::app::App;
+use callgate_call::{Accepted, Call};
+use callgate_failure::Failure;
+use callgate_json::{Body, check_case, check_names, walk};
+use callgate_secret::credentials::sent_keys;
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use plugin_api::{Endpoint, FailureKind, limits};
+use std::{sync::Arc, time::Duration};
+
+/// The header that shows a call has been here before.
+pub(super) const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
+
+/// The client's id for the call, and the gateway's answer.
+pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+
+/// Authenticates, reads and scans. `path_model` comes from an Azure-style path, still encoded.
+pub(super) async fn accept(
+    (app, alarm): (&App, &Alarm),
+    head: &mut Parts,
+    body: &mut RequestBody,
+    path_model: Option<String>,
+    record: &mut Record,
+) -> Result<(Box<Call>, Held), Failure> {
+    admit(app, head)?;
+    // Before the key: a call that comes back carries an upstream's key, not a client's.
+    refuse_loop(app, &head.headers)?;
+    auth::check(app, &head.headers)?;
+    record.admitted = true;
+    let path_model = path_model.as_deref().map(route::decoded).transpose()?;
+    let bounds = (&app.limits, &*app.in_flight);
+    let (body, held) = read::body(&head.headers, body, bounds, (alarm, record.accepted)).await?;
+    let held = Held::new(Arc::clone(&app.in_flight), held);
+    refuse_other_spellings(&body)?;
+    refuse_credentials(&body)?;
+    let named = model(&body)?;
+    let requested_model = app.completion_model.clone().or(path_model).or(named);
+    let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
+        return Err(unknown_model("None").param("model"));
+    };
+    // A longer name is none: it would be repeated in headers, errors and the log.
+    if requested_model.len() > limits::MODEL {
+        return Err(long_model());
+    }
+    // Boxed at once: it is large, and would be moved again at every step.
+    let call = Box::new(Call::new(Accepted {
+        id: record.id.clone(),
+        endpoint: Endpoint::CHAT,
+        requested_model,
+        stream: stream(&body)?,
+        headers: std::mem::take(&mut head.headers),
+        key_header: app.key_header.clone(),
+        key_id: Arc::clone(&app.key_id),
+        accepted: record.accepted,
+        body,
+    }));
+    Ok((call, held))
+}
+
+/// The client's id for the call when it is a sane one, else a new one. One that holds a secret is
+/// none: the id is in the log, in the answer and in the hands of callbacks.
+pub(super) fn call_id(app: &App, headers: &HeaderMap) -> String {
+    let tells = |id: &str| {
+        let mut keys = sent_keys(headers, app.key_header.as_ref());
+        app.masking.mask(id) != id || keys.any(|key| key.len() >= 8 && id.contains(key))
+    };
+    sane_id(headers).filter(|id| !tells(id)).map_or_else(new_id, str::to_owned)
+}
+
+fn sane_id(headers: &HeaderMap) -> Option<&str> {
+    let sane = |id: &&str| {
+        !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    headers.get(CALL_ID).and_then(|id| id.to_str().ok()).filter(sane)
+}
+
+/// A random UUID of version 4. An id, not a secret: it needs to be unique, not unguessable.
+pub(super) fn new_id() -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let random = (fastrand::u128(..) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48))
+        | (0x4000_u128 << 64)
+        | (0x8000_u128 << 48);
+    let mut id = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in random.to_be_bytes().into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        id[at..at + 2].copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        at += 2;
+    }
+    String::from_utf8_lossy(&id).into_owned()
+}
+
+/// As LiteLLM says it; clients match on this text.
+pub(super) fn unknown_model(name: &str) -> Failure {
+    Failure::invalid(format!(
+        "/chat/completions: Invalid model name passed in model={name}. Call `/v1/models` to view \
+         available models for your key."
+    ))
+}
+
+/// `messages` is required; callbacks may have put them there.
+pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
+    match call.body.member("messages").as_deref() {
+        None | Some(b"null") => {
+            let text = "/chat/completions: Missing required parameter: 'messages'.";
+            Err(Failure::invalid(text).param("messages"))
+        }
+        Some(value) if value.first() != Some(&b'[') => {
+            Err(Failure::invalid("'messages' must be an array.").param("messages"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// How long the upstream may take for this call, when the client has a wish.
+pub(super) fn timeout(call: &Call) -> Result<Option<Duration>, Failure> {
+    let header =
+        |name: HeaderName| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
+    let streaming =
+        call.stream.then(|| header(STREAM_TIMEOUT).or_else(|| member(call, "stream_timeout")));
+    let general = || {
+        header(TIMEOUT)
+            .or_else(|| member(call, "timeout"))
+            .or_else(|| member(call, "request_timeout"))
+    };
+    let Some(wish) = streaming.flatten().or_else(general) else { return Ok(None) };
+    wish.parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .map(Some)
+        .ok_or_else(|| {
+            Failure::invalid("'timeout' must be a number of seconds above 0.").param("timeout")
+        })
+}
+
+/// The text of a member that is short; of another, its beginning.
+fn member(call: &Call, name: &str) -> Option<String> {
+    const LONGEST: usize = 64;
+    let json = call.body.member(name).filter(|json| **json != *b"null")?;
+    let json = String::from_utf8_lossy(json.get(..LONGEST).unwrap_or(&json));
+    Some(json.trim_matches('"').to_owned())
+}
+
+/// How many answers a body asks for.
+pub(super) fn choices(body: &Body) -> u64 {
+    const LONGEST: usize = 20;
+    let json = body.member("n").filter(|json| json.len() <= LONGEST);
+    json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
+}
+
+/// What every request has to pass, on every path and before anything else: its head has a bound,
+/// and foreign web pages are not served without a key.
+pub(super) fn admit(app: &App, head: &Parts) -> Result<(), Failure> {
+    check_size(app, &head.headers)?;
+    app.web.admit(head)
+}
+
+/// Refuses a head over `callgate.limits.max_header_bytes`.
+fn check_size(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let size: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size <= app.limits.max_header_bytes {
+        return Ok(());
+    }
+    let text = format!(
+        "the request headers are larger than this gateway's limit of {} bytes \
+         (`callgate.limits.max_header_bytes`)",
+        app.limits.max_header_bytes
+    );
+    Err(Failure::new(FailureKind::INVALID, 431, text))
+}
+
+fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let seen = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|hops| hops.split(',').any(|hop| hop.trim() == app.hop))
+    };
+    if !headers.get_all(HOP).iter().any(seen) {
+        return Ok(());
+    }
+    let text = "this call has been through this gateway before: an `api_base` in its config leads \
+                back to it";
+    Err(Failure::new(FailureKind::INVALID, 508, text).code("loop_detected"))
+}
+
+/// An upstream that does not heed case would take these for the members that were looked at.
+fn refuse_other_spellings(body: &Body) -> Result<(), Failure> {
+    check_case(body.names()).map_err(Failure::from)
+}
+
+/// A client must not choose where the operator's calls go, nor with which key.
+fn refuse_credentials(body: &Body) -> Result<(), Failure> {
+    for name in ["api_base", "base_url", "api_key"] {
+        if body.member(name).is_some_and(|value| *value != *b"null") {
+            let text = format!("Rejected Request: {name} is not allowed in request body.");
+            return Err(Failure::new(FailureKind::INVALID, 401, text)
+                .error_type("auth_error")
+                .param(name));
+        }
+    }
+    Ok(())
+}
+
+fn long_model() -> Failure {
+    let text = format!("'model' must be at most {} bytes long.", limits::MODEL);
+    Failure::invalid(text).param("model")
+}
+
+fn model(body: &Body) -> Result<Option<String>, Failure> {
+    // As escapes, six bytes for each.
+    const LONGEST: usize = 6 * limits::MODEL + 2;
+    match body.member("model") {
+        None => Ok(None),
+        Some(json) if *json == *b"null" => Ok(None),
+        Some(json) if json.len() > LONGEST && json.starts_with(b"\"") => Err(long_model()),
+        Some(json) => serde_json::from_slice(&json).map(Some).map_err(|_| {
+            Failure::invalid("'model' must be a string.")
+                .error_type("bad_request_error")
+                .param("model")
+        }),
+    }
+}
+
+fn stream(body: &Body) -> Result<bool, Failure> {
+    match body.member("stream").as_deref() {
+        None | Some(b"null" | b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Failure::invalid("'stream' must be a boolean.").param("stream")),
+    }
+}
+
+/// Whether the client wants to see the usage of its stream.
+pub(super) fn include_usage(body: &Body) -> Result<bool, Failure> {
+    let Some(options) = body.member_text("stream_options").filter(|json| *json != "null") else {
+        return Ok(false);
+    };
+    check_names(options, "stream_options", |_| {})?;
+    Ok(walk::value(options, "include_usage") == Some("true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_uuids_of_version_4() {
+        for _ in 0..100 {
+            let id = new_id();
+            let parts: Vec<usize> = id.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+            assert_eq!(id.as_bytes()[14], b'4', "{id}");
+            assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
+        }
+    }
+
+    #[test]
+    fn only_sane_ids_are_echoed() {
+        let long = "x".repeat(129);
+        for (sent, echoed) in [("abc-1", true), ("", false), ("a b", false), (&*long, false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-litellm-call-id", sent.parse().unwrap());
+            assert_eq!(sane_id(&headers) == Some(sent), echoed, "{sent}");
+        }
+    }
+}

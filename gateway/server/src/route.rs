@@ -1,0 +1,168 @@
+//! Which path is what, and which methods it takes. Names of models stand in paths percent-encoded
+//! or plain, slashes included.
+
+use axum::http::Method;
+use callgate_failure::Failure;
+
+/// What a path means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route<'p> {
+    /// A chat; some paths name the model, still encoded.
+    Chat(Option<&'p str>),
+    Models,
+    /// One model, still encoded.
+    Model(&'p str),
+    Callbacks,
+    ActiveCallbacks,
+    Alive,
+    Ready,
+    Metrics,
+    Root,
+}
+
+/// The paths of a call that name no model.
+pub(super) const CALLS: [&str; 3] =
+    ["/v1/chat/completions", "/chat/completions", "/cursor/chat/completions"];
+
+impl<'p> Route<'p> {
+    pub(super) fn of(path: &'p str) -> Option<Self> {
+        Some(match path {
+            "/v1/models" | "/models" => Self::Models,
+            "/callbacks" => Self::Callbacks,
+            "/active/callbacks" => Self::ActiveCallbacks,
+            "/health/liveliness" | "/health/liveness" => Self::Alive,
+            "/health/readiness" => Self::Ready,
+            "/metrics" | "/metrics/" => Self::Metrics,
+            "/" => Self::Root,
+            _ if CALLS.contains(&path) => Self::Chat(None),
+            _ if path.ends_with('/') => return None,
+            _ => return Self::with_model(path),
+        })
+    }
+
+    fn with_model(path: &'p str) -> Option<Self> {
+        for prefix in ["/v1/models/", "/models/"] {
+            if let Some(name) = path.strip_prefix(prefix) {
+                return Some(Self::Model(name));
+            }
+        }
+        let name = ["/engines/", "/openai/deployments/"]
+            .iter()
+            .find_map(|prefix| path.strip_prefix(prefix))?
+            .strip_suffix("/chat/completions")?;
+        (!name.is_empty()).then_some(Self::Chat(Some(name)))
+    }
+
+    /// The methods it takes, as `Allow` lists them.
+    pub(super) fn allow(self) -> &'static str {
+        match self {
+            Self::Chat(_) => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    pub(super) fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Chat(_) => *method == Method::POST,
+            _ => *method == Method::GET || *method == Method::HEAD,
+        }
+    }
+}
+
+/// Where a path that ends in slashes leads without them, as LiteLLM redirects. Only to paths that
+/// are served: anything else could be made to lead to another host.
+pub(super) fn without_slash(path: &str) -> Option<&str> {
+    let trimmed = path.trim_end_matches('/');
+    let shorter = trimmed.len() < path.len() && !trimmed.is_empty();
+    (shorter && Route::of(trimmed).is_some()).then_some(trimmed)
+}
+
+/// A model's name as a path has it.
+pub(super) fn decoded(name: &str) -> Result<String, Failure> {
+    let wrong = || {
+        let text = "expected the model's name in the path as percent-encoded UTF-8, found \
+                    something else; write `%` as `%25`";
+        Failure::invalid(text).param("model")
+    };
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2).ok_or_else(wrong)?;
+        let digit = |at: usize| digits.get(at).and_then(|it| char::from(*it).to_digit(16));
+        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(wrong()) };
+        bytes.push((high * 16 + low) as u8);
+        rest = after;
+    }
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart() {
+        for (path, route) in [
+            ("/", Some(Route::Root)),
+            ("//", None),
+            ("/v1/chat/completions", Some(Route::Chat(None))),
+            ("/v1/chat/completions/", None),
+            ("/engines/m/chat/completions", Some(Route::Chat(Some("m")))),
+            ("/engines/v/m/chat/completions", Some(Route::Chat(Some("v/m")))),
+            ("/engines/v%2Fm/chat/completions", Some(Route::Chat(Some("v%2Fm")))),
+            ("/engines//chat/completions", None),
+            ("/engines/chat/completions", None),
+            ("/openai/deployments/m/chat/completions", Some(Route::Chat(Some("m")))),
+            ("/openai/deployments/m/completions", None),
+            ("/v1/models", Some(Route::Models)),
+            ("/v1/models/v/m", Some(Route::Model("v/m"))),
+            ("/models/%FF", Some(Route::Model("%FF"))),
+            ("/v1/models/", None),
+            ("/metrics/", Some(Route::Metrics)),
+            ("/v1/embeddings", None),
+        ] {
+            assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_a_served_path_is_redirected_to() {
+        for (path, expected) in [
+            ("/v1/models/", Some("/v1/models")),
+            ("/v1/models///", Some("/v1/models")),
+            ("/v1/models/v/m/", Some("/v1/models/v/m")),
+            ("/v1/models", None),
+            ("/", None),
+            ("//", None),
+            ("/\\evil.example/", None),
+            ("//evil.example/", None),
+            ("/%5Cevil.example/", None),
+            ("/nope/", None),
+        ] {
+            assert_eq!(without_slash(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_are_decoded_or_refused() {
+        for (written, name) in [
+            ("m", Some("m")),
+            ("v%2Fm", Some("v/m")),
+            ("v%2fm", Some("v/m")),
+            ("%C3%A9", Some("é")),
+            ("100%25", Some("100%")),
+            ("%FF", None),
+            ("%", None),
+            ("%2", None),
+            ("%zz", None),
+            ("%+1", None),
+        ] {
+            assert_eq!(decoded(written).ok().as_deref(), name, "{written}");
+        }
+    }
+}

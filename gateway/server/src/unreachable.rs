@@ -1,0 +1,176 @@
+//! No answer came: the true cause in words. The client learns what happened, of which provider and
+//! model, and what to do; addresses and the system's words are for the log.
+
+use super::{
+    fault::{self, Form},
+    outbound::Sent,
+};
+use callgate_failure::Failure;
+use callgate_upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError};
+use plugin_api::FailureKind;
+use std::{
+    io::{self, ErrorKind},
+    os::unix::net::UnixDatagram,
+};
+
+/// See the module.
+pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
+    let deployment = sent.target.deployment();
+    let who = format!("`{}` for model `{}`", deployment.label, sent.echo.model);
+    let base = sent.target.api_base();
+    let cause = |hint: &str| format!("{error}; asked at {base}{hint}");
+    if lacks_descriptors(error) {
+        return out_of_descriptors(&who).cause(cause(
+            "; raise the limit of open files: `ulimit -n`, `LimitNOFILE=` of a systemd unit, or \
+             `--ulimit nofile=` of a container",
+        ));
+    }
+    let late =
+        |text| Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause(""));
+    let text = match error {
+        UpstreamError::Coding(_) => return fault::broken(error, Form::Json),
+        UpstreamError::Timeout(limit) => {
+            let settings = match sent.first_content {
+                Some(_) => "`first_content_timeout` in the config sets",
+                None => "`timeout` and `stream_timeout` in the config set",
+            };
+            let limit = limit.as_secs_f64();
+            return late(format!(
+                "{who} did not answer within {limit} s; {settings} how long to wait"
+            ));
+        }
+        UpstreamError::ConnectTimeout { phase, .. } => {
+            let limit = CONNECT_TIMEOUT.as_secs();
+            return late(format!(
+                "cannot reach {who}: {phase} took longer than {limit} s, the limit for \
+                 connecting; is its base URL right, and does it speak what its scheme says?"
+            ));
+        }
+        error if let Some(what) = error.not_taken() => {
+            format!(
+                "{who} answered with something that is not HTTP/1.1 as it is taken here: {what}"
+            )
+        }
+        UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
+            "{who} answered with something that is not HTTP/1.1; is its base URL right, with the \
+             right scheme and port?"
+        ),
+        UpstreamError::ClosedIdle(_) => format!(
+            "{who} closed an idle connection just as this call was sent on it; the gateway does \
+             not repeat a call that may have been received, so send it again, or set \
+             `callgate.upstream.idle_timeout` below the time after which it closes idle connections"
+        ),
+        UpstreamError::Broken(_) => format!(
+            "{who} broke the connection before its answer was complete; its own log may say why"
+        ),
+        UpstreamError::Tls { fault, .. } => {
+            format!("cannot reach {who}: no TLS connection: {}", tls(*fault))
+        }
+        UpstreamError::BadUrl(_) => format!("cannot reach {who}: its `api_base` is no URL"),
+        UpstreamError::Resolve { .. } => format!(
+            "cannot reach {who}: its host name cannot be resolved; is its base URL right, and does \
+             name resolution work where the gateway runs?"
+        ),
+        UpstreamError::Connect { source, .. } => {
+            let hint = deployment.provider.dialect.unreachable_hint();
+            format!("cannot reach {who}: {}", connecting(source, hint))
+        }
+    };
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+        .code("upstream_unreachable")
+        .cause(cause(""))
+}
+
+/// The limit is the gateway's own: nothing is known of the upstream.
+fn out_of_descriptors(who: &str) -> Failure {
+    let text = format!(
+        "this gateway has run out of file descriptors and could not call {who}; try again later"
+    );
+    let failure = Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 503, text);
+    let mut failure = failure.code("out_of_descriptors");
+    failure.retry_after = Some("1".to_owned());
+    failure
+}
+
+fn lacks_descriptors(error: &UpstreamError) -> bool {
+    // The resolver and the reading of certificates hide why they could not open a file.
+    let hidden = matches!(
+        error,
+        UpstreamError::Resolve { .. } | UpstreamError::Tls { fault: TlsFault::NoRoots, .. }
+    );
+    let none_left = |error: io::Error| {
+        let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+            .map(rustix::io::Errno::raw_os_error);
+        error.raw_os_error().is_some_and(|code| limits.contains(&code))
+    };
+    error.lacks_descriptors() || (hidden && UnixDatagram::unbound().is_err_and(none_left))
+}
+
+/// Why there is no connection, and what to do.
+fn connecting(error: &io::Error, hint: &str) -> String {
+    let what = match error.kind() {
+        ErrorKind::ConnectionRefused => return format!("the connection was refused; {hint}"),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
+            "the connection was reset while it was made; does a firewall or proxy stand between?"
+        }
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            "there is no route to it; is the network up where the gateway runs?"
+        }
+        ErrorKind::TimedOut => "the connection timed out; does a firewall stand between?",
+        ErrorKind::PermissionDenied => {
+            "this machine does not permit the connection; does a firewall rule or sandbox forbid it?"
+        }
+        ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => {
+            "this machine has no free local port for the connection; try again later"
+        }
+        ErrorKind::NotFound => "its host name has no address",
+        _ => return format!("no connection could be made; {hint}"),
+    };
+    what.to_owned()
+}
+
+/// Why there is no TLS connection, and what to do.
+fn tls(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::NoRoots => {
+            "this machine has no trusted certificates; install ca-certificates or set \
+             `SSL_CERT_FILE` where the gateway runs"
+        }
+        TlsFault::UnknownIssuer => {
+            "its certificate is by an authority this machine does not trust; add the authority's \
+             certificate to the file that `SSL_CERT_FILE` names where the gateway runs"
+        }
+        TlsFault::WrongName => {
+            "its certificate is for another host name; use a name in `api_base` that the \
+             certificate has"
+        }
+        TlsFault::Expired => "its certificate has expired; it has to be renewed there",
+        TlsFault::NotYetValid => {
+            "its certificate is not valid yet; is the clock right here and there?"
+        }
+        TlsFault::NotTls => "it does not speak TLS there; should `api_base` begin with `http://`?",
+        TlsFault::Other => "the handshake failed; the gateway's log has the cause",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_true_cause_of_no_connection_is_named() {
+        for (errno, expected) in [
+            (rustix::io::Errno::CONNREFUSED, "was refused; HINT"),
+            (rustix::io::Errno::CONNRESET, "was reset"),
+            (rustix::io::Errno::HOSTUNREACH, "no route"),
+            (rustix::io::Errno::NETUNREACH, "no route"),
+            (rustix::io::Errno::TIMEDOUT, "timed out"),
+            (rustix::io::Errno::ACCESS, "does not permit"),
+            (rustix::io::Errno::ADDRNOTAVAIL, "no free local port"),
+            (rustix::io::Errno::NOBUFS, "no connection could be made; HINT"),
+        ] {
+            let text = connecting(&io::Error::from(errno), "HINT");
+            assert!(text.contains(expected), "{errno:?}: {text}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and
+//! scanned while it arrives.
+
+use super::alarm::Alarm;
+use bytes::Bytes;
+use callgate_json::{Arriving, Body, BodyError, joined, lines::Leading};
+use callgate_upstream::{Answer, UpstreamError};
+use std::time::Instant;
+use tokio::task::yield_now;
+
+/// How much is scanned before others have their turn.
+const STRETCH: usize = 64 * 1024;
+
+/// Why there is no whole body.
+#[derive(Debug)]
+pub(super) enum Unread {
+    TooLarge,
+    TooLate,
+    Broken(UpstreamError),
+}
+
+/// What it came to. A byte order mark and blanks before it are left out.
+#[derive(Debug)]
+pub(super) enum Whole {
+    Empty,
+    Json(Body),
+    Other(BodyError, Bytes),
+}
+
+/// Reads a body to its end. What may be a stream is shown to `is_all` as it comes, which says where
+/// it ends: its connection may stay open.
+pub(super) async fn read(
+    answer: &mut Answer,
+    (alarm, end): (&Alarm, Option<Instant>),
+    limit: usize,
+    mut is_all: impl FnMut(&[u8]) -> bool,
+) -> Result<Whole, Unread> {
+    let announced = answer.announced();
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Unread::TooLarge);
+    }
+    let mut gathered = Gathered::new(announced.and_then(|length| usize::try_from(length).ok()));
+    let (mut length, mut at_a_stretch, mut may_stream) = (0, 0, None);
+    while let Some(next) = alarm.until(end, answer.next()).await.ok_or(Unread::TooLate)? {
+        let piece = next.map_err(Unread::Broken)?;
+        length += piece.len();
+        if length > limit {
+            return Err(Unread::TooLarge);
+        }
+        gathered.add(&piece);
+        // One whose length is known needs no other end.
+        if announced.is_none()
+            && *may_stream.get_or_insert_with(|| is_stream(answer, &piece))
+            && is_all(&piece)
+        {
+            break;
+        }
+        at_a_stretch += piece.len();
+        // What arrives as fast as it is read would keep all other calls of this thread waiting.
+        if at_a_stretch > STRETCH {
+            at_a_stretch = 0;
+            yield_now().await;
+        }
+    }
+    Ok(gathered.finish())
+}
+
+/// Whether an answer may be a stream, by its type and its first bytes.
+fn is_stream(answer: &Answer, first: &[u8]) -> bool {
+    let says = |kind: &str| {
+        let content = answer.headers.get("content-type").unwrap_or_default();
+        memchr::memmem::find(&content.to_ascii_lowercase(), kind.as_bytes()).is_some()
+    };
+    first.trim_ascii_start().first() != Some(&b'{') || says("ndjson") || says("event-stream")
+}
+
+#[derive(Debug)]
+struct Gathered {
+    leading: Leading,
+    arriving: Arriving,
+}
+
+impl Whole {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Json(body) => body.len(),
+            Self::Other(_, bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Gathered {
+    /// `length`: how long it is said to become.
+    fn new(length: Option<usize>) -> Self {
+        Self { leading: Leading::default(), arriving: Arriving::of_upstream(length) }
+    }
+
+    /// What is no JSON is gathered too: what it is instead is said in the end.
+    fn add(&mut self, piece: &Bytes) {
+        let [mark, rest] = self.leading.skip(piece);
+        if !mark.is_empty() {
+            let _ = self.arriving.push(Bytes::copy_from_slice(mark));
+        }
+        if !rest.is_empty() {
+            let _ = self.arriving.push(piece.slice_ref(rest));
+        }
+    }
+
+    fn finish(self) -> Whole {
+        if self.arriving.is_empty() {
+            return Whole::Empty;
+        }
+        match self.arriving.finish_or_give_back() {
+            Ok(body) => Whole::Json(body),
+            Err((error, pieces)) => Whole::Other(error, joined(pieces)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(body: &[u8], piece: usize, length: Option<usize>) -> Whole {
+        let mut gathered = Gathered::new(length);
+        body.chunks(piece).for_each(|piece| gathered.add(&Bytes::copy_from_slice(piece)));
+        gathered.finish()
+    }
+
+    #[test]
+    fn a_body_is_the_same_in_any_pieces() {
+        let long = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        for (length, piece) in [(0, 1), (10, 3), (200_000, 1), (3_000_000, 16_384)] {
+            let (json, broken) = (long(length), format!("x{}", long(length)));
+            for announced in [None, Some(json.len())] {
+                for before in ["", " \r\n", "\u{feff}", "\u{feff}\n"] {
+                    let sent = [before, &json].concat();
+                    let found = gathered(sent.as_bytes(), piece, announced);
+                    assert!(matches!(found, Whole::Json(it) if it.rendered() == json), "{length}");
+                    let sent = [before, &broken].concat();
+                    let found = gathered(sent.as_bytes(), piece, announced);
+                    assert!(matches!(found, Whole::Other(_, it) if it == broken), "{length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_given_back() {
+        for (sent, kept) in [("[1]", "[1]"), ("{\"a\":", "{\"a\":"), ("data: x\n\n", "data: x\n\n")]
+        {
+            for piece in [1, 100] {
+                let found = gathered(sent.as_bytes(), piece, None);
+                assert!(matches!(found, Whole::Other(_, it) if it == kept), "{sent}");
+            }
+        }
+        for blank in ["", " \n", "\u{feff}", "\u{feff} "] {
+            assert!(matches!(gathered(blank.as_bytes(), 1, None), Whole::Empty), "{blank:?}");
+        }
+    }
+}

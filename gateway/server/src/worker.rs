@@ -1,0 +1,235 @@
+//! The worker threads: each a runtime of one thread with its connections, so that a call, its
+//! upstream connection and its hooks stay on one core and share nothing.
+//!
+//! What others may do with a worker from outside: give it a connection, ask whether it still comes
+//! round (`watch`), take back what it has not begun, and close connections that have no call.
+
+use super::{
+    Surface,
+    connection::{Connection, serve},
+    flight,
+    listen::Phase,
+};
+use crate::{app::App, occupancy::Open};
+use callgate_plugin_host::Whereabouts;
+use rustix::net::sockopt::set_tcp_user_timeout;
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    runtime,
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// What calls that are cut off have to tell their clients in, and then again their hooks to end.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A connection that was accepted and that nobody serves yet.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) open: Open,
+}
+
+/// A worker as others see it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) index: usize,
+    waiting: Mutex<VecDeque<Accepted>>,
+    arrived: Notify,
+    /// Those it serves, by a number of their own.
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    next: AtomicU64,
+    /// How often it was asked whether it comes round, and has said so.
+    asked: AtomicU64,
+    answered: AtomicU64,
+    ask: Notify,
+    is_stuck: AtomicBool,
+    has_ended: AtomicBool,
+    pub(super) whereabouts: Whereabouts,
+}
+
+impl Worker {
+    /// Starts a worker and its thread.
+    pub(super) fn start(
+        index: usize,
+        app: &Arc<App>,
+        phase: watch::Receiver<Phase>,
+    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let worker = Arc::new(Self {
+            index,
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            connections: Mutex::default(),
+            next: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            ask: Notify::new(),
+            is_stuck: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            whereabouts: Whereabouts::unknown(),
+        });
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (app, its) = (Arc::clone(app), Arc::clone(&worker));
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let _told = its.whereabouts.tell();
+            runtime.block_on(work(&app, &its, phase));
+            // Dropping it drops its tasks, and hooks with them.
+            drop(runtime);
+            its.has_ended.store(true, Ordering::Release);
+        })?;
+        Ok((worker, thread))
+    }
+
+    /// Gives it a connection.
+    pub(super) fn take(&self, accepted: Accepted) {
+        lock(&self.waiting).push_back(accepted);
+        self.arrived.notify_one();
+    }
+
+    /// Takes back what it has not begun to serve.
+    pub(super) fn untaken(&self) -> VecDeque<Accepted> {
+        std::mem::take(&mut *lock(&self.waiting))
+    }
+
+    /// Asks it to say that it comes round.
+    pub(super) fn ask(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.ask.notify_one();
+    }
+
+    /// Whether it has come round since it was last asked, or need not any more.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+            || self.answered.load(Ordering::Acquire) == self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stuck(&self, stuck: bool) {
+        self.is_stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    /// Ends the connections that have no call for their clients, although the worker does not come
+    /// round: a request that is sent on one would not be answered.
+    pub(super) fn hang_up_idle(&self) {
+        let connections = lock(&self.connections);
+        connections.values().filter(|it| it.waiting().is_some()).for_each(|it| it.hang_up());
+    }
+
+    /// Its connections that were without a call by then, with the moment since when.
+    pub(super) fn idle(&self, by: u64, into: &mut Vec<(u64, Arc<Connection>)>) {
+        let connections = lock(&self.connections);
+        into.extend(connections.values().filter_map(|connection| {
+            let since = connection.waiting().filter(|since| *since <= by)?;
+            Some((since, Arc::clone(connection)))
+        }));
+    }
+
+    async fn accepted(&self) -> Accepted {
+        loop {
+            if let Some(accepted) = lock(&self.waiting).pop_front() {
+                return accepted;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}
+
+/// A connection is among its worker's for as long as this lives.
+struct Listed {
+    worker: Arc<Worker>,
+    number: u64,
+    _open: Open,
+}
+
+impl Listed {
+    fn new(worker: &Arc<Worker>, connection: &Arc<Connection>, open: Open) -> Self {
+        let number = worker.next.fetch_add(1, Ordering::Relaxed);
+        lock(&worker.connections).insert(number, Arc::clone(connection));
+        Self { worker: Arc::clone(worker), number, _open: open }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        lock(&self.worker.connections).remove(&self.number);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn work(app: &Arc<App>, worker: &Arc<Worker>, mut phase: watch::Receiver<Phase>) {
+    let its = Arc::clone(worker);
+    tokio::spawn(async move {
+        loop {
+            its.ask.notified().await;
+            its.answered.store(its.asked.load(Ordering::Relaxed), Ordering::Release);
+        }
+    });
+    let surface = Surface::new(app);
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = Phase::Draining.reached(&mut phase) => break,
+            accepted = worker.accepted() => {
+                if let Ok(stream) = TcpStream::from_std(accepted.stream) {
+                    bound_writing(&stream, app.limits.write_timeout);
+                    let (connection, incoming) = Connection::new(stream, &app.limits);
+                    let listed = Listed::new(worker, &connection, accepted.open);
+                    let served = serve(connection, incoming, surface.clone(), phase.clone());
+                    open.spawn(async move {
+                        served.await;
+                        drop(listed);
+                    });
+                }
+            }
+            Some(_) = open.join_next(), if !open.is_empty() => {}
+        }
+    }
+    drop(worker.untaken());
+    let all = async {
+        while open.join_next().await.is_some() {}
+        flight::all_ended().await;
+    };
+    let cut = async {
+        Phase::Cutting.reached(&mut phase).await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = all => return,
+        () = cut => {}
+    }
+    // Dropping a call ends it; hooks that wait go on as tasks of this thread.
+    open.shutdown().await;
+    let _ = timeout(LAST_WORDS, flight::all_ended()).await;
+}
+
+/// Lets the system close the connection of a client that takes nothing for so long: it sees what
+/// the client in fact takes, where here only a full buffer would be seen, and it costs no timer.
+fn bound_writing(stream: &TcpStream, limit: Duration) {
+    // The system takes a signed number.
+    let millis = limit.as_millis().clamp(1, i32::MAX as u128);
+    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+    if let Err(error) = set_tcp_user_timeout(stream, millis) {
+        tracing::debug!(
+            target: "callgate::server::worker",
+            %error, "a client's connection has no `write_timeout`"
+        );
+    }
+}

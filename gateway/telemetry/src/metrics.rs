@@ -1,0 +1,42 @@
+//! The text of `GET /metrics`, and what its numbers are made of.
+//!
+//! Recording is an atomic or two, found without a lock. Not here: the numbers by call
+//! (`server::call_metrics`), those of plugins (`host::metrics`), and the endpoint
+//! (`server::metrics`).
+
+mod exposition;
+mod histogram;
+pub mod process;
+
+pub use exposition::Exposition;
+pub use histogram::Histogram;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The upper bounds of buckets for seconds.
+pub const SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The same for whole calls: a model may think for minutes.
+pub const CALL_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+/// A float that many threads add to.
+#[derive(Debug, Default)]
+pub struct AtomicF64(AtomicU64);
+
+impl AtomicF64 {
+    pub fn add(&self, value: f64) {
+        let more = |bits: u64| Some((f64::from_bits(bits) + value).to_bits());
+        let _ = self.0.fetch_update(Relaxed, Relaxed, more);
+    }
+
+    pub fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+}

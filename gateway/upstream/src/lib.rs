@@ -1,0 +1,317 @@
+//! The network side of a call: the only place that opens connections to upstreams.
+//!
+//! Each worker thread keeps its own pool, so a call takes no lock and wakes no other thread. What
+//! is sent was decided by `providers`; what comes back is given on as it arrives.
+
+#![forbid(unsafe_code)]
+
+mod connect;
+mod dial;
+mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod head;
+mod http1;
+mod origin;
+mod pool;
+
+pub use connect::{Tls, TlsFault};
+pub use head::Headers;
+pub use origin::Origin;
+
+use bytes::{Bytes, BytesMut};
+use callgate_coding::{CodingError, Decoder};
+use callgate_config::Reuse;
+use callgate_json::Slices;
+use framing::Framing;
+use std::{collections::VecDeque, fmt, io, time::Duration};
+use tokio::task::coop::consume_budget;
+
+/// How the gateway names itself to upstreams.
+pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
+
+/// How long connecting may take, within the call's own timeout.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A line of this name, when there is one, has to be the first.
+pub const HOST: &str = "host";
+
+/// Under this size head and body are one write of one piece.
+const ONE_PIECE: usize = 8 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("`{0}` is no URL of an upstream")]
+    BadUrl(String),
+    #[error("cannot resolve `{host}`: {source}")]
+    Resolve { host: String, source: io::Error },
+    /// `all` has every address that was tried, with its error; `source` is the one to act on.
+    #[error("cannot connect to {address}: {all}")]
+    Connect { address: String, all: String, source: io::Error },
+    /// `failed` has the addresses that failed before.
+    #[error(
+        "{phase} took longer than {} s{}{failed}",
+        CONNECT_TIMEOUT.as_secs(),
+        if failed.is_empty() { "" } else { "; " }
+    )]
+    ConnectTimeout { phase: Phase, failed: String },
+    #[error("no TLS connection to {host}: {reason}")]
+    Tls { host: String, fault: TlsFault, reason: String },
+    #[error("the exchange broke: {0}")]
+    Broken(#[from] io::Error),
+    /// It closed a connection that had been idle just as a call was sent on it.
+    #[error("it closed an idle connection as the call was sent on it: {0}")]
+    ClosedIdle(io::Error),
+    /// It came compressed in a way that is not understood, or broken.
+    #[error("its answer has {0}")]
+    Coding(#[from] CodingError),
+    #[error("no answer within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+}
+
+impl UpstreamError {
+    /// What of its HTTP/1.1 is not taken, when it is that at all.
+    pub fn not_taken(&self) -> Option<&str> {
+        let Self::Broken(error) = self else { return None };
+        error.get_ref()?.downcast_ref::<head::NotTaken>().map(|it| &*it.0)
+    }
+
+    /// Whether the cause is that this process or machine has no file descriptor left.
+    pub fn lacks_descriptors(&self) -> bool {
+        match self {
+            Self::Resolve { source, .. } | Self::Connect { source, .. } => {
+                dial::lacks_descriptors(source)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What connecting waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The address and the connection to it.
+    Dial,
+    /// The TLS handshake.
+    Handshake,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dial => "the connection",
+            Self::Handshake => "the TLS handshake",
+        })
+    }
+}
+
+/// The header lines of a request, but for those every request of an upstream has.
+#[derive(Debug)]
+pub struct Lines(BytesMut);
+
+impl Lines {
+    /// These lines, to which others are added.
+    pub fn beginning(lines: &[u8]) -> Self {
+        let mut bytes = BytesMut::with_capacity(1024);
+        bytes.extend_from_slice(lines);
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Adds a line. A value with a control character is left out: it could end the line and begin
+    /// another.
+    pub fn add(&mut self, name: &str, value: &[&[u8]]) {
+        // Without a branch a byte, so that many are looked at together.
+        let bad = |byte: &u8| ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f);
+        if value.iter().any(|part| part.iter().fold(false, |found, byte| found | bad(byte))) {
+            return;
+        }
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        value.iter().for_each(|part| self.0.extend_from_slice(part));
+        self.0.extend_from_slice(b"\r\n");
+    }
+}
+
+/// An upstream's answer: its head, and a body still arriving on a connection that goes back to the
+/// pool by itself when the body has been read.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Headers,
+    framing: Framing,
+    /// For an answer that came compressed; or why it cannot be decoded.
+    decoder: Option<Result<Box<Decoder>, CodingError>>,
+    keep: bool,
+    /// How long the upstream keeps the connection, when it says so.
+    keep_time: Option<Duration>,
+    reuse: Reuse,
+    /// `None` once the body has been read.
+    lease: Option<pool::Lease>,
+}
+
+/// Posts `body` to `url` and waits for the head of the answer; the caller bounds how long.
+///
+/// A call is never sent twice once a byte of it may have been read: the upstream may have begun to
+/// work on it, and a second one would be billed too. What is certain is a connection that had been
+/// closed before anything was written to it; then another one is taken.
+pub async fn post(
+    url: &str,
+    lines: Lines,
+    body: Slices,
+    (tls, reuse): (&Tls, Reuse),
+) -> Result<Answer, UpstreamError> {
+    let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
+    // Made first: between the look at an idle connection and the first write lies nothing else.
+    let mut pieces = request(&origin, &lines, body);
+    drop(lines);
+    loop {
+        let mut lease = match pool::take(&origin) {
+            Some(lease) => lease,
+            None => {
+                // Boxed: it is large and seldom, and every call would carry it.
+                let connection = Box::pin(connected(&origin, tls)).await?;
+                pool::Lease::new(&origin, connection)
+            }
+        };
+        let broke = match lease.connection().exchange(&mut pieces).await {
+            Ok(head) => return Ok(Answer::new(head, lease, reuse)),
+            Err(broke) => broke,
+        };
+        if !lease.is_reused() {
+            return Err(broke.error.into());
+        }
+        if !broke.unsent {
+            return Err(match broke.silent {
+                true => UpstreamError::ClosedIdle(broke.error),
+                false => broke.error.into(),
+            });
+        }
+    }
+}
+
+/// A new connection. Where no descriptor is left, those of idle connections serve better.
+async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::Connection, UpstreamError> {
+    match connect::connect(origin, tls).await {
+        Err(error) if error.lacks_descriptors() && pool::shed() => {
+            connect::connect(origin, tls).await
+        }
+        connected => connected,
+    }
+}
+
+/// The bytes of a request.
+fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
+    let length: usize = body.iter().map(Bytes::len).sum();
+    let mut digits = itoa::Buffer::new();
+    // The config's own, when there is one, is the first line.
+    let (name, host, end): (&[u8], &[u8], &[u8]) = if lines.0.starts_with(b"host: ") {
+        (b"", b"", b"")
+    } else {
+        (b"host: ", origin.host().as_bytes(), b"\r\n")
+    };
+    let parts = [
+        b"POST ",
+        origin.path().as_bytes(),
+        b" HTTP/1.1\r\n",
+        name,
+        host,
+        end,
+        b"content-length: ",
+        digits.format(length).as_bytes(),
+        b"\r\n",
+        &lines.0,
+        b"\r\n",
+    ];
+    let room: usize = parts.iter().map(|part| part.len()).sum();
+    let mut head = Vec::with_capacity(room + if length < ONE_PIECE { length } else { 0 });
+    parts.iter().for_each(|part| head.extend_from_slice(part));
+    if length < ONE_PIECE {
+        body.iter().for_each(|piece| head.extend_from_slice(piece));
+        return VecDeque::from([head.into()]);
+    }
+    let mut pieces = VecDeque::with_capacity(body.len() + 1);
+    pieces.push_back(head.into());
+    pieces.extend(body);
+    pieces
+}
+
+impl Answer {
+    fn new(head: head::Head, lease: pool::Lease, reuse: Reuse) -> Self {
+        let head::Head { status, headers, framing, keep, keep_time } = head;
+        // Nobody was asked to compress, but some do.
+        let decoder = Decoder::of(headers.all("content-encoding")).transpose();
+        let decoder = decoder.map(|it| it.map(Box::new));
+        Self { status, headers, framing, decoder, keep, keep_time, reuse, lease: Some(lease) }
+    }
+
+    /// How long the body will be, when the head says so.
+    pub fn announced(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked(_) | Framing::UntilClose => None,
+        }
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        if self.decoder.is_some() {
+            // Boxed: it is seldom, and every call would carry it.
+            return Box::pin(self.next_decoded()).await.transpose();
+        }
+        self.next_arriving().await
+    }
+
+    /// The next piece as it comes over the wire.
+    async fn next_arriving(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        let lease = self.lease.as_mut()?;
+        let piece = lease.connection().body(&mut self.framing).await;
+        self.taken(piece)
+    }
+
+    async fn next_decoded(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let decoder = decoder.as_mut().map_err(|error| error.clone())?;
+            if let Some(piece) = decoder.next_piece()? {
+                // A few bytes may unfold to very many, and nothing else here would wait.
+                consume_budget().await;
+                return Ok(Some(piece));
+            }
+            let arrived = self.next_arriving().await.transpose()?;
+            let Some(Ok(decoder)) = &mut self.decoder else { return Ok(None) };
+            match arrived {
+                Some(bytes) => decoder.feed(bytes),
+                None => return Ok(decoder.finish().map(|()| None)?),
+            }
+        }
+    }
+
+    /// As [`Answer::next`], for what has already been read: `None` when that is used up. What has
+    /// to be decoded is never ready.
+    pub fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
+        if self.decoder.is_some() {
+            return None;
+        }
+        let Some(lease) = self.lease.as_mut() else { return Some(None) };
+        let piece = lease.connection().buffered(&mut self.framing)?;
+        Some(self.taken(piece))
+    }
+
+    fn taken(&mut self, piece: Option<io::Result<Bytes>>) -> Option<Result<Bytes, UpstreamError>> {
+        if piece.is_none()
+            && let Some(lease) = self.lease.take()
+            && self.keep
+        {
+            lease.give_back(&self.reuse, self.keep_time);
+        }
+        piece.map(|piece| piece.map_err(UpstreamError::from))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Idle connections, one pool a thread: taking and giving back is a push and a pop.
+//!
+//! An idle connection is closed by the first of: its time has passed, the upstream closed it, there
+//! are too many of its host. A task of the thread looks once a second, as long as there are any, so
+//! that what an upstream closed does not stay half open while nobody calls.
+
+use super::{Origin, http1::Connection};
+use callgate_config::Reuse;
+use foldhash::fast::RandomState;
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long an idle connection may be kept when neither config nor upstream says. Servers that
+/// close after 5 s are common where there is no TLS, and connecting anew is cheap there.
+const IDLE_PLAIN: Duration = Duration::from_secs(4);
+
+/// Upstreams and the boxes before them drop idle connections silently after a minute or more.
+const IDLE_TLS: Duration = Duration::from_secs(50);
+
+/// An upstream that names its own time is believed, less what a request may take to get there.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// URLs remembered; callbacks may make up any number of them.
+const MAX_URLS: usize = 1024;
+
+/// How often a connection could not be made for want of a descriptor.
+static SHORTAGES: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::new(Pool::default());
+}
+
+#[derive(Default)]
+struct Pool {
+    origins: HashMap<Box<str>, Arc<Origin>, RandomState>,
+    /// The longest idle first.
+    idle: HashMap<Host, VecDeque<Idle>, RandomState>,
+    /// A task looks at them already.
+    swept: bool,
+}
+
+type Host = (bool, String, u16);
+
+struct Idle {
+    connection: Connection,
+    born: Instant,
+    /// When it is closed if nobody takes it.
+    end: Instant,
+}
+
+/// A connection in use by one call. Dropped without being given back, it closes: its answer was
+/// not read to the end.
+#[derive(Debug)]
+pub(super) struct Lease {
+    host: Arc<Host>,
+    connection: Connection,
+    born: Instant,
+    /// It has answered before.
+    reused: bool,
+}
+
+/// The parts of a URL, taken apart when first seen.
+pub(super) fn origin(url: &str) -> Option<Arc<Origin>> {
+    POOL.with_borrow_mut(|pool| {
+        if let Some(known) = pool.origins.get(url) {
+            return Some(Arc::clone(known));
+        }
+        let origin = Arc::new(Origin::parse(url)?);
+        if pool.origins.len() >= MAX_URLS {
+            pool.origins.clear();
+        }
+        pool.origins.insert(url.into(), Arc::clone(&origin));
+        Some(origin)
+    })
+}
+
+/// An idle connection that is open at this moment, the most recently used first.
+pub(super) fn take(origin: &Origin) -> Option<Lease> {
+    POOL.with_borrow_mut(|pool| {
+        let idle = pool.idle.get_mut(&**origin.key())?;
+        let mut now = None;
+        while let Some(Idle { mut connection, born, end }) = idle.pop_back() {
+            let now = *now.get_or_insert_with(Instant::now);
+            if now < end && connection.is_open() {
+                return Some(Lease {
+                    host: Arc::clone(origin.key()),
+                    connection,
+                    born,
+                    reused: true,
+                });
+            }
+        }
+        None
+    })
+}
+
+/// Closes all idle connections of this thread, because descriptors are needed; whether there were
+/// any. The other threads close theirs when they look at them next.
+pub(super) fn shed() -> bool {
+    SHORTAGES.fetch_add(1, Relaxed);
+    POOL.with_borrow_mut(Pool::shed)
+}
+
+impl Pool {
+    fn shed(&mut self) -> bool {
+        let any = self.idle.values().any(|idle| !idle.is_empty());
+        self.idle.clear();
+        any
+    }
+}
+
+impl Lease {
+    pub(super) fn new(origin: &Origin, connection: Connection) -> Self {
+        let host = Arc::clone(origin.key());
+        Self { host, connection, born: Instant::now(), reused: false }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Back to the pool of this thread; `announced` is the time for which the upstream keeps it.
+    pub(super) fn give_back(mut self, reuse: &Reuse, announced: Option<Duration>) {
+        let now = Instant::now();
+        let tls = self.host.0;
+        let usual = reuse.idle_timeout.unwrap_or(if tls { IDLE_TLS } else { IDLE_PLAIN });
+        let idle_time = announced.map_or(usual, |time| usual.min(time.saturating_sub(MARGIN)));
+        // A time beyond what a clock can hold never comes.
+        let ends = [now.checked_add(idle_time), self.born.checked_add(reuse.max_age)];
+        let Some(end) = ends.into_iter().flatten().min().filter(|end| now < *end) else { return };
+        if reuse.max_idle == 0 {
+            return;
+        }
+        self.connection.rest();
+        let Self { host, connection, born, .. } = self;
+        // A thread that ends has no pool any more; the connection just closes.
+        let _ = POOL.try_with(|pool| {
+            let Ok(mut pool) = pool.try_borrow_mut() else { return };
+            let idle = match pool.idle.get_mut(&*host) {
+                Some(idle) => idle,
+                None => pool.idle.entry((*host).clone()).or_default(),
+            };
+            if idle.len() >= reuse.max_idle {
+                idle.pop_front();
+            }
+            idle.push_back(Idle { connection, born, end });
+            if !pool.swept {
+                pool.swept = true;
+                tokio::spawn(sweep());
+            }
+        });
+    }
+}
+
+/// Closes what is idle for too long and what its upstream closed; ends when nothing is idle.
+async fn sweep() {
+    // Set back however this ends, also with its runtime.
+    struct Sweeping;
+    impl Drop for Sweeping {
+        fn drop(&mut self) {
+            let _ = POOL.try_with(|pool| pool.try_borrow_mut().map(|mut pool| pool.swept = false));
+        }
+    }
+    let _sweeping = Sweeping;
+    let mut shortages = SHORTAGES.load(Relaxed);
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let before = std::mem::replace(&mut shortages, SHORTAGES.load(Relaxed));
+        let empty = POOL.with_borrow_mut(|pool| {
+            if before != shortages {
+                pool.shed();
+            }
+            let now = Instant::now();
+            pool.idle.retain(|_, idle| {
+                idle.retain_mut(|it| now < it.end && it.connection.is_open());
+                !idle.is_empty()
+            });
+            pool.idle.is_empty()
+        });
+        if empty {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
