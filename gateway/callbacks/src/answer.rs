@@ -51,7 +51,7 @@ pub struct Reply<'a> {
 
 /// A reply before a hook that may break.
 #[derive(Debug)]
-pub struct ReplySnapshot {
+pub(crate) struct ReplySnapshot {
     json: Option<Bytes>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }

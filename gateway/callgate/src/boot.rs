@@ -465,9 +465,8 @@ impl Ready {
         match cut_off {
             None => tracing::info!(target: "callgate::boot", "ended: every call had its answer"),
             Some(calls) => tracing::warn!(
-                target: "callgate::boot",
-                calls,
-                "ended: {} cut off",
+                target: "callgate::boot", { calls },
+            "ended: {} cut off",
                 counted_as(calls, "call was", "calls were")
             ),
         }

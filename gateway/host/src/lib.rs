@@ -124,8 +124,7 @@ impl Services {
             if left > 0 {
                 tracing::warn!(
                     target: "callgate::host",
-                    callback.name = background.name(),
-                    tasks = left,
+                    { callback.name = background.name(), tasks = left },
                     "tasks of the callback still ran after {} s and are cut off",
                     DRAIN.as_secs()
                 );

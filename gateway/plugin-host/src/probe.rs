@@ -138,8 +138,8 @@ impl Prober {
             .run(&request, snapshot)
             .map_err(|error| ProbeError::NoTrial(format!("it cannot be started: {error}")))?;
         tracing::debug!(
-            target: "callgate::callbacks::probe",
-            step = %outcome.step, "probed `{}`", inspected.file.display()
+            target: "callgate::callbacks::probe", { step = %outcome.step },
+        "probed `{}`", inspected.file.display()
         );
         if judge(outcome, &entry.settings, self.limit)?
             && let Some(verdict) = verdict

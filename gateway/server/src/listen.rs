@@ -236,9 +236,8 @@ async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
                 "none of them is idle, and new ones wait"
             };
             tracing::warn!(
-                target: "callgate::server::listen",
-                times,
-                "{} open, as many as this gateway takes (`callgate.limits.max_connections`): {then}",
+                target: "callgate::server::listen", { times },
+            "{} open, as many as this gateway takes (`callgate.limits.max_connections`): {then}",
                 counted_as(most, "connection is", "connections are")
             );
         }

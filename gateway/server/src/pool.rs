@@ -112,13 +112,8 @@ impl Pool {
         let at =
             place.as_ref().map_or_else(|| "outside of every hook".to_owned(), ToString::to_string);
         tracing::error!(
-            target: "callgate::server::pool",
-            worker = worker.index,
-            workers.stuck = stuck,
-            callback = place.as_ref().map(|place| &*place.callback),
-            hook = place.as_ref().map(|place| &*place.step),
-            call.id = place.as_ref().map(|place| &*place.call),
-            "worker {} has not come round for {} s: it is {at}; its calls wait, new connections go to \
+            target: "callgate::server::pool", { worker = worker.index, workers.stuck = stuck, callback = place.as_ref().map(|place| &*place.callback), hook = place.as_ref().map(|place| &*place.step), call.id = place.as_ref().map(|place| &*place.call) },
+        "worker {} has not come round for {} s: it is {at}; its calls wait, new connections go to \
              other workers",
             worker.index,
             PATIENCE.as_secs(),
@@ -131,10 +126,8 @@ impl Pool {
         worker.set_stuck(false);
         let stuck = self.count();
         tracing::warn!(
-            target: "callgate::server::pool",
-            worker = worker.index,
-            workers.stuck = stuck,
-            "worker {} came back after {:.1} s",
+            target: "callgate::server::pool", { worker = worker.index, workers.stuck = stuck },
+        "worker {} came back after {:.1} s",
             worker.index,
             took.as_secs_f64(),
         );

@@ -335,10 +335,8 @@ impl Streaming {
         flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
         if flight.streamed.left_out > 0 {
             tracing::warn!(
-                target: "callgate::server::relay",
-                call.id = &*flight.record.id,
-                left_out_bytes = flight.streamed.left_out,
-                "callbacks see a part of this stream's text at its end: it is longer than \
+                target: "callgate::server::relay", { call.id = &*flight.record.id, left_out_bytes = flight.streamed.left_out },
+            "callbacks see a part of this stream's text at its end: it is longer than \
                  `callgate.limits.max_stream_text_bytes`"
             );
         }

@@ -247,10 +247,8 @@ impl Link {
         self.remember(hook, &message);
         if let Some(left_out) = self.slot.fault_lines[hook as usize].admit() {
             tracing::warn!(
-                target: "callgate::callback",
-                hook = hook.name(), callback.name = &**name, call.id = %call.id,
-                faults = count, suppressed = left_out,
-                "callback `{name}` failed in {}: {}", hook.name(), one_line(&message)
+                target: "callgate::callback", { hook = hook.name(), callback.name = &**name, call.id = %call.id, faults = count, suppressed = left_out },
+            "callback `{name}` failed in {}: {}", hook.name(), one_line(&message)
             );
         }
         let on_error = self.slot.recipe.entry.on_error;
@@ -289,9 +287,8 @@ impl Link {
         let name = self.name();
         let calls = if self.rolls_back() { "calls go on without it" } else { "calls get 503" };
         tracing::warn!(
-            target: "callgate::callback",
-            breaker = "open", hook = hook.name(), callback.name = &**name,
-            "callback `{name}` failed {} in {} and is left alone for {} s: {calls}",
+            target: "callgate::callback", { breaker = "open", hook = hook.name(), callback.name = &**name },
+        "callback `{name}` failed {} in {} and is left alone for {} s: {calls}",
             counted(limits.faults, "time"), hook.name(), limits.open.as_secs_f64()
         );
     }
@@ -328,10 +325,8 @@ impl Link {
         let Some(left_out) = self.slot.slow_lines.admit() else { return };
         let milliseconds = ns as f64 / 1e6;
         tracing::warn!(
-            target: "callgate::callback",
-            hook = hook.name(), callback.name = &**self.name(),
-            milliseconds, slow = count, suppressed = left_out,
-            "callback `{}` took {milliseconds:.1} ms in {} and held up every call on its thread; \
+            target: "callgate::callback", { hook = hook.name(), callback.name = &**self.name(), milliseconds, slow = count, suppressed = left_out },
+        "callback `{}` took {milliseconds:.1} ms in {} and held up every call on its thread; \
              a hook may hold it for 1 ms; a sync one can run with `mode: blocking`",
             self.name(), hook.name()
         );
@@ -341,9 +336,8 @@ impl Link {
     pub(super) fn odd(&self, hook: Hook, what: &str) {
         if let Some(left_out) = self.slot.other_lines.admit() {
             tracing::warn!(
-                target: "callgate::callback",
-                hook = hook.name(), callback.name = &**self.name(), suppressed = left_out,
-                "callback `{}` {what} in {}", self.name(), hook.name()
+                target: "callgate::callback", { hook = hook.name(), callback.name = &**self.name(), suppressed = left_out },
+            "callback `{}` {what} in {}", self.name(), hook.name()
             );
         }
     }

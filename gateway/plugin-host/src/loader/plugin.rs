@@ -164,14 +164,8 @@ impl Plugin {
 
     fn announce(&self) {
         tracing::info!(
-            target: "callgate::callbacks::loader::plugin",
-            callback.name = %self.name,
-            version = %self.version,
-            abi = %self.api,
-            sha256 = %self.sha256_prefix,
-            hooks = %self.chosen_hooks.join(" "),
-            milliseconds = self.load_time.as_secs_f64() * 1e3,
-            "callback loaded from `{}`",
+            target: "callgate::callbacks::loader::plugin", { callback.name = %self.name, version = %self.version, abi = %self.api, sha256 = %self.sha256_prefix, hooks = %self.chosen_hooks.join(" "), milliseconds = self.load_time.as_secs_f64() * 1e3 },
+        "callback loaded from `{}`",
             self.file.display(),
         );
     }
