@@ -173,14 +173,7 @@ fn assemble_config(
     let deployments = keep(Deployments::from_config(&config), &mut found);
     // A warning may only miss what an error above has left out.
     problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
-    let off = |entries: &[CallbackEntry], why| -> Vec<LeftOut> {
-        entries.iter().map(|entry| LeftOut::new(entry, why)).collect()
-    };
-    let mut left_out = off(&config.disabled_callbacks, "`enabled: false`");
-    if safe_mode {
-        left_out.extend(off(&config.callbacks, "`--safe-mode`"));
-        problems.extend(leave_out_callbacks(&mut config));
-    }
+    let mut left_out = switched_off(&mut config, safe_mode, &mut problems);
     if let Some(deployments) = &deployments {
         let has_callbacks = !config.callbacks.is_empty();
         let environment = &config.environment;
@@ -240,6 +233,19 @@ fn assemble_config(
             Err(Problems(problems))
         }
     }
+}
+
+/// The entries of the callbacks' list that the config or `--safe-mode` switches off.
+fn switched_off(config: &mut Config, safe_mode: bool, problems: &mut Vec<Problem>) -> Vec<LeftOut> {
+    let off = |entries: &[CallbackEntry], why| -> Vec<LeftOut> {
+        entries.iter().map(|entry| LeftOut::new(entry, why)).collect()
+    };
+    let mut left_out = off(&config.disabled_callbacks, "`enabled: false`");
+    if safe_mode {
+        left_out.extend(off(&config.callbacks, "`--safe-mode`"));
+        problems.extend(leave_out_callbacks(config));
+    }
+    left_out
 }
 
 /// What the command line and variables say beside the config; returns how many workers they ask
