@@ -146,7 +146,7 @@ mod tests {
         .unwrap();
         assert_eq!(tester.start(&mut TestCall::chat("m")), Outcome::Continue);
         assert_eq!(
-            told(&host)[1..],
+            told(&host)[2..],
             [
                 "kv_set ok ",
                 "kv_get ok b",

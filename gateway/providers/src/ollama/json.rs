@@ -61,12 +61,27 @@ impl<'a> Text<'a> {
     /// Whether the text may open with a `<` once leading white space is gone: cheap, and never
     /// wrong with `false`.
     pub(super) fn may_open_with_tag(self) -> bool {
+        let rest = self.without_lead();
+        let escape = rest.strip_prefix(r"\u").map(str::as_bytes);
+        // No half of a surrogate pair is a `<`.
+        let is_half = |digits: &[u8]| {
+            matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
+        };
+        rest.starts_with('<') || escape.is_some_and(|digits| !is_half(digits))
+    }
+
+    /// Whether it is white space alone, as far as [`Text::may_open_with_tag`] knows.
+    pub(super) fn is_lead(self) -> bool {
+        self.without_lead().is_empty()
+    }
+
+    fn without_lead(self) -> &'a str {
         let mut rest = self.escaped();
         loop {
             rest = rest.trim_start_matches(' ');
             match [r"\n", r"\r", r"\t", r"\f"].iter().find_map(|space| rest.strip_prefix(space)) {
                 Some(after) => rest = after,
-                None => return rest.starts_with('<') || rest.starts_with(r"\u"),
+                None => return rest,
             }
         }
     }

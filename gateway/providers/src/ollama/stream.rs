@@ -137,7 +137,8 @@ impl ChatStream {
 
     /// Whether a long text needs no decoding, for no tag can open in it.
     fn passes_now(&mut self, content: Text<'_>) -> bool {
-        !content.may_open_with_tag() && self.splitter.passes_without_tag(content.escaped().len())
+        !content.may_open_with_tag()
+            && self.splitter.passes_without_tag(content.is_lead(), content.escaped().len())
     }
 
     /// Emits one chunk of whatever there is; nothing when there is nothing.

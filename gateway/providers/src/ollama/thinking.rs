@@ -66,13 +66,14 @@ impl Splitter {
         }
     }
 
-    /// Whether text passes that begins with no tag and is longer than white space is held for, by
-    /// its escaped length: then nobody has to decode it.
-    pub(super) fn passes_without_tag(&mut self, escaped_length: usize) -> bool {
+    /// Whether text passes that begins with no tag, as nobody has to decode it then: text at the
+    /// start that is more than white space, or longer than white space is held for, by its escaped
+    /// length.
+    pub(super) fn passes_without_tag(&mut self, is_lead: bool, escaped_length: usize) -> bool {
         /// Bytes for each, as escapes.
         const LONGEST_ESCAPE: usize = 6;
         let at_start = matches!(self.state, State::Leading) && self.held.is_empty();
-        let passes = at_start && escaped_length > LONGEST_ESCAPE * LEAD_LIMIT;
+        let passes = at_start && (!is_lead || escaped_length > LONGEST_ESCAPE * LEAD_LIMIT);
         if passes {
             self.state = State::Passing;
         }
