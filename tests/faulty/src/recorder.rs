@@ -88,6 +88,8 @@ impl Scribe {
         line.add_known("note", (!note.is_empty()).then_some(note));
         for name in &self.settings.headers {
             line.add_known(&format!("header.{name}"), call.header(name));
+            // What it sees of a credential, the log does not show.
+            line.add_known(&format!("header_bytes.{name}"), call.header(name).map(str::len));
         }
         for path in &self.settings.params {
             line.add_known(&format!("param.{path}"), call.param(path));
