@@ -262,8 +262,8 @@ fn a_recorder_writes_one_line_per_hook() {
             format!(
                 "Info hook label=r hook={hook} call=id-1 endpoint=chat requested_model=m model=m \
                  provider=groq upstream_model=m stream=true key=test-key message_count=1 note=n \
-                 header.x-team=blue header.authorization=*** param.temperature=0.5 metadata.k=v \
-                 message.0=hi"
+                 header.x-team=blue header_bytes.x-team=4 header.authorization=*** \
+                 header_bytes.authorization=3 param.temperature=0.5 metadata.k=v message.0=hi"
             )
         };
         assert_eq!(lines[0], call("on_llm_start"));
