@@ -8,11 +8,12 @@ use super::{
     completion, error,
     fault::{self, Form},
     flight::{Flight, client_gone, refused, shutting_down},
-    outbound::{self, Sent},
     prepared, read,
     relay::{self, Open, Relay, Waits},
-    request,
+    request, response_headers,
     unreachable::unreachable,
+    upstream_failure,
+    upstream_request::{self, Sent},
     whole_body::{self, Unread, Whole},
 };
 use crate::app::App;
@@ -163,10 +164,13 @@ async fn send(
     };
     let took = Some(sent.started.elapsed());
     if answer.status > 599 {
-        return (took, Err(outbound::no_status(answer.status, sent)));
+        return (took, Err(upstream_failure::no_status(answer.status, sent)));
     }
     if !(200..300).contains(&answer.status) {
-        return (took, Err(Box::pin(outbound::upstream_error(app, alarm, answer, sent)).await));
+        return (
+            took,
+            Err(Box::pin(upstream_failure::upstream_error(app, alarm, answer, sent)).await),
+        );
     }
     (took, Ok(answer))
 }
@@ -181,7 +185,7 @@ async fn stream(
 ) -> Result<Attempted, Failure> {
     let app = Arc::clone(&flight.app);
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
-        let head = outbound::early_headers(&app, &sent);
+        let head = response_headers::early_headers(&app, &sent);
         let mut opening = opening(app, flight.alarm.clone(), sent, outgoing, lines);
         match flight.alarm.within(interval, &mut opening).await {
             Some((took, opened)) => {
@@ -218,7 +222,7 @@ fn opening(
 
 /// A stream whose body arrives, and the head of its client's answer.
 fn open(app: &App, answer: Answer, sent: &Sent) -> (Open, HeaderMap) {
-    let head = outbound::answer_headers(app, sent, &answer.headers);
+    let head = response_headers::answer_headers(app, sent, &answer.headers);
     let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
     let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
     (Open { answer, translator, waits }, head)
@@ -254,7 +258,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     if deployment.mock_response.is_none()
         && let Some(variable) = target.unset_variable()
     {
-        return Err(outbound::missing_variable(call.model(), variable));
+        return Err(upstream_request::missing_variable(call.model(), variable));
     }
     let configured = if call.stream { deployment.stream_timeout } else { deployment.timeout };
     let wish = request::timeout(call)?;
@@ -266,7 +270,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     // As the deployment's parameters have completed it.
     let choices = request::choices(&call.body);
     let asked = Asked { usage, choices };
-    let lines = outbound::request_lines(&app.hop, call, &target, &outgoing.url);
+    let lines = upstream_request::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.deployment = Some(Arc::clone(deployment));
     target.upstream_model().clone_into(&mut flight.record.upstream_model);
@@ -296,14 +300,14 @@ async fn json_reply(
     answer: &mut Answer,
     sent: &Sent,
 ) -> Result<Response<Full<Bytes>>, Failure> {
-    let headers = outbound::answer_headers(&flight.app, sent, &answer.headers);
+    let headers = response_headers::answer_headers(&flight.app, sent, &answer.headers);
     let limit = flight.app.limits.max_reply_bytes;
     let end = sent.started.checked_add(sent.timeout);
     let mut together = together_of(sent);
     let waits = (&flight.alarm, end);
     let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
     let body = body.map_err(|unread| match unread {
-        Unread::TooLarge => outbound::too_large(limit, sent),
+        Unread::TooLarge => upstream_failure::too_large(limit, sent),
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
         Unread::Broken(error) => fault::broken(&error, Form::Json),
     })?;
@@ -346,14 +350,14 @@ fn translate(
 ) -> Result<Translated, Failure> {
     let dialect = sent.target.deployment().provider.dialect;
     let translated = match body {
-        Whole::Empty => return Err(outbound::no_completion(status, String::new(), sent)),
+        Whole::Empty => return Err(upstream_failure::no_completion(status, String::new(), sent)),
         Whole::Json(body) => dialect.reply(body, &sent.echo),
         Whole::Other(error, body) => match together.finish(&body) {
             Err(AnswerFault::Other(_)) if body.first() == Some(&b'{') => {
-                return Err(outbound::no_completion(status, error.to_string(), sent));
+                return Err(upstream_failure::no_completion(status, error.to_string(), sent));
             }
             Err(AnswerFault::Other(_)) => {
-                return Err(outbound::no_json(status, &body, sent));
+                return Err(upstream_failure::no_json(status, &body, sent));
             }
             finished => finished,
         },
@@ -371,9 +375,9 @@ async fn finish_json(
     let mut reply = Reply::new(200, Some(body), &said);
     flight.answered(200, &mut reply).await?;
     for (name, value) in reply.headers {
-        headers.insert(name, outbound::without_secrets(&flight.app, value));
+        headers.insert(name, response_headers::without_secrets(&flight.app, value));
     }
-    outbound::duration_headers(&mut headers, &flight.record);
+    response_headers::duration_headers(&mut headers, &flight.record);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = Response::new(Full::new(reply.json.unwrap_or_default()));
     *response.headers_mut() = headers;

@@ -2,7 +2,7 @@
 //! client see it, whoever's words it has: secrets are masked, an upstream's words are bounded, and
 //! the deployment that was asked is named.
 
-use super::outbound;
+use super::response_headers;
 use crate::app::App;
 use callgate_call::{Call, Target};
 use callgate_failure::Failure;
@@ -27,7 +27,7 @@ pub(super) fn disclose(failure: &mut Failure, app: &App, call: &Call, target: Op
         }
     }
     if let Some(target) = target {
-        outbound::add_deployment_headers(failure, app, call, target);
+        response_headers::add_deployment_headers(failure, app, call, target);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     error,
     fault::{self, Form},
     flight::{Flight, shutting_down},
-    outbound,
+    response_headers,
 };
 use axum::{
     body::Body,
@@ -155,7 +155,7 @@ impl Relay {
     pub(super) fn into_response(self: Box<Self>, mut flight: Flight, head: HeaderMap) -> Response {
         flight.sent = true;
         let mut headers = head;
-        outbound::duration_headers(&mut headers, &flight.record);
+        response_headers::duration_headers(&mut headers, &flight.record);
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/event-stream; charset=utf-8"),

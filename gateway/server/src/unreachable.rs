@@ -3,7 +3,7 @@
 
 use super::{
     fault::{self, Form},
-    outbound::Sent,
+    upstream_request::Sent,
 };
 use callgate_failure::Failure;
 use callgate_upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError};

@@ -1,0 +1,179 @@
+//! The headers of a client's response: what the upstream's say that clients act on, which
+//! deployment answers, and how long it took.
+
+use super::{access_log::Record, upstream_request::Sent};
+use crate::app::App;
+use bytes::Bytes;
+use callgate_call::{Call, Target};
+use callgate_deployments::Deployment;
+use callgate_failure::Failure;
+use callgate_secret::mask_one;
+use callgate_telemetry::decimal;
+use callgate_upstream::Headers;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
+use std::{borrow::Cow, time::Duration};
+
+/// Headers of an answer that clients act on: limits, and the id support asks for.
+const PASSED_ON: [HeaderName; 7] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+    HeaderName::from_static("x-request-id"),
+];
+
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+const GATEWAY_VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+
+/// More headers than an answer mostly has: a map that grows is made anew.
+const ANSWER_HEADERS: usize = 24;
+
+/// The headers of the client's answer that come from the upstream's and from the config.
+pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
+    let mut headers = early_headers(app, sent);
+    for (name, value) in upstream.iter() {
+        if let Some(name) = passed_on_as(name)
+            && let Ok(value) = passed_on(app, &sent.target, value)
+            // The first of several counts.
+            && let Entry::Vacant(place) = headers.entry(name)
+        {
+            place.insert(value);
+        }
+    }
+    headers
+}
+
+/// The same of an answer whose head has not come.
+pub(super) fn early_headers(app: &App, sent: &Sent) -> HeaderMap {
+    target_headers(app, &sent.target, &sent.echo.model)
+}
+
+/// The header of [`PASSED_ON`] that a name is, in any case.
+fn passed_on_as(name: &[u8]) -> Option<HeaderName> {
+    // Most of an upstream's headers end here.
+    if !name.first_chunk().is_some_and(|start: &[u8; 3]| start.eq_ignore_ascii_case(b"x-r")) {
+        return None;
+    }
+    let same = |wanted: &&HeaderName| name.eq_ignore_ascii_case(wanted.as_str().as_bytes());
+    PASSED_ON.iter().find(same).cloned()
+}
+
+/// Upstreams may repeat a key here too.
+fn passed_on(
+    app: &App,
+    target: &Target,
+    value: Bytes,
+) -> Result<HeaderValue, header::InvalidHeaderValue> {
+    let Ok(text) = str::from_utf8(&value) else { return HeaderValue::from_maybe_shared(value) };
+    let mut text = app.masking.mask(text);
+    if let Some(key) = target.callback_key() {
+        mask_one(text.to_mut(), key.expose());
+    }
+    match text {
+        Cow::Borrowed(_) => HeaderValue::from_maybe_shared(value),
+        Cow::Owned(text) => HeaderValue::from_str(&text),
+    }
+}
+
+/// A header that a callback made.
+pub(super) fn without_secrets(app: &App, value: HeaderValue) -> HeaderValue {
+    let masked = value.to_str().ok().map(|text| app.masking.mask(text));
+    match masked.as_deref().map(HeaderValue::from_str) {
+        Some(Ok(masked)) => masked,
+        _ => value,
+    }
+}
+
+/// What every answer for `model` from here says.
+fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
+    let deployment = target.deployment();
+    let constant = deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment));
+    let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
+    headers.extend(constant.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut replace = |name: HeaderName, text: &str| match HeaderValue::from_str(text) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => drop(headers.remove(name)),
+    };
+    if let Some(base) = target.callback_base() {
+        replace(API_BASE, &app.masking.mask(base));
+    }
+    // An alias, or a wildcard's match.
+    if *model != *deployment.model_name {
+        replace(MODEL_GROUP, &app.masking.mask(model));
+    }
+    headers
+}
+
+/// What every answer of this deployment says of it.
+fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let base = app.masking.mask(deployment.api_base.set().map_or("", String::as_str));
+    let texts = [
+        (MODEL_ID, &*deployment.id),
+        (API_BASE, &*base),
+        (MODEL_GROUP, &*deployment.model_name),
+        (GATEWAY_VERSION, env!("CARGO_PKG_VERSION")),
+        (ATTEMPTED_RETRIES, "0"),
+        (ATTEMPTED_FALLBACKS, "0"),
+    ];
+    for (name, text) in texts {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// How long it took, and how much of that was ours.
+pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
+    let total = record.took();
+    let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
+    let mut text = Vec::with_capacity(24);
+    let mut add = |duration: Duration| {
+        let from = text.len();
+        decimal(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &mut text);
+        from..text.len()
+    };
+    let places = [(DURATION, add(total)), (OVERHEAD, add(overhead))];
+    let text = Bytes::from(text);
+    for (name, place) in places {
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(place)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// A failure names the deployment that was asked, as an answer does.
+pub(super) fn add_deployment_headers(
+    failure: &mut Failure,
+    app: &App,
+    call: &Call,
+    target: &Target,
+) {
+    if failure.headers.iter().any(|(name, _)| MODEL_ID == **name) {
+        return;
+    }
+    add_headers(failure, &target_headers(app, target, &call.requested_model));
+}
+
+/// Gives a failure these headers, but for those without a value.
+pub(super) fn add_headers(failure: &mut Failure, headers: &HeaderMap) {
+    for (name, value) in headers {
+        if !value.is_empty()
+            && let Ok(value) = value.to_str()
+        {
+            failure.headers.push((name.as_str().to_owned(), value.to_owned()));
+        }
+    }
+}

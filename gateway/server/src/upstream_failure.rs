@@ -1,0 +1,169 @@
+//! An upstream that answered with something else than a completion, as a failure: errors in its own
+//! words, redirects, and what cannot be read. `unreachable` has those that gave no answer at all.
+
+use super::{
+    alarm::Alarm,
+    flight::shutting_down,
+    response_headers::{add_headers, answer_headers},
+    upstream_request::Sent,
+};
+use crate::app::App;
+use callgate_failure::Failure;
+use callgate_providers::said::read_status;
+use callgate_upstream::{Answer, UpstreamError};
+use plugin_api::FailureKind;
+
+/// An error reply is read up to here; more of it helps nobody.
+const MAX_ERROR_BODY: usize = 256 * 1024;
+
+/// Where upstreams put the id that their support asks for.
+const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "cf-ray"];
+
+/// A success that holds no completion.
+pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let what = if cause.is_empty() { "an empty body" } else { "something that is no completion" };
+    let text = format!("`{label}` answered {status} with {what}");
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, text).cause(cause)
+}
+
+/// An answer whose status HTTP has no meaning for.
+pub(super) fn no_status(status: u16, sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let text = format!("`{label}` answered with the status {status}, which HTTP does not have");
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+}
+
+/// A success with a body of another kind than JSON: its own words.
+pub(super) fn no_json(status: u16, body: &[u8], sent: &Sent) -> Failure {
+    let label = &sent.target.deployment().label;
+    let start = &body[..body.len().min(MAX_ERROR_BODY)];
+    let mut said = read_status(status, start);
+    let plain = format!("the upstream answered {status}");
+    let words = said.message.strip_prefix(&plain).unwrap_or(&said.message);
+    said.message =
+        format!("`{label}` answered {status} with something that is no completion{words}");
+    Failure::of_upstream(500, said)
+}
+
+/// A JSON reply that is more than the gateway takes.
+pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
+    let text = format!(
+        "`{}` answered with more than this gateway's limit of {limit} bytes \
+         (`callgate.limits.max_reply_bytes`)",
+        sent.target.deployment().label
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text).code("reply_too_large")
+}
+
+/// The upstream answered with an error status: its own words, type and code.
+pub(super) async fn upstream_error(
+    app: &App,
+    alarm: &Alarm,
+    mut answer: Answer,
+    sent: &Sent,
+) -> Failure {
+    let status = answer.status;
+    if let Some(failure) = no_answer(&answer, sent) {
+        return failure;
+    }
+    let Some((body, broken)) = error_body(alarm, &mut answer, sent).await else {
+        return shutting_down();
+    };
+    let mut said = sent.target.deployment().provider.dialect.error(status, &body);
+    if let Some(error) = broken.filter(|_| body.is_empty()) {
+        let label = &sent.target.deployment().label;
+        said.message = match error {
+            UpstreamError::Coding(error) => format!("`{label}` answered {status} with {error}"),
+            _ => {
+                format!("`{label}` answered {status}, and its connection broke before it said why")
+            }
+        };
+    }
+    // What is no error's status is not one to pass on.
+    let status = if (400..600).contains(&status) { status } else { 502 };
+    let mut failure = Failure::of_upstream(status, said);
+    let text = |name: &str| {
+        let value = answer.headers.get(name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    failure.upstream_request_id = REQUEST_IDS.into_iter().find_map(text);
+    failure.retry_after = text("retry-after");
+    add_headers(&mut failure, &answer_headers(app, sent, &answer.headers));
+    failure
+}
+
+/// The body of an error, as far as it came in time, and what broke it; `None` when the gateway
+/// stopped waiting for its calls.
+async fn error_body(
+    alarm: &Alarm,
+    answer: &mut Answer,
+    sent: &Sent,
+) -> Option<(Vec<u8>, Option<UpstreamError>)> {
+    let (mut body, mut broken) = (Vec::new(), None);
+    let reading = async {
+        while let Some(read) = answer.next().await {
+            match read {
+                Ok(bytes) => body.extend_from_slice(&bytes),
+                Err(error) => broken = Some(error),
+            }
+            if body.len() > MAX_ERROR_BODY || broken.is_some() {
+                break;
+            }
+        }
+    };
+    let whole = alarm.within(sent.timeout, reading).await.is_some();
+    (whole || !alarm.is_cut()).then_some((body, broken))
+}
+
+/// What is neither an answer nor an error. Of the codes from 300 on, those that lead somewhere are
+/// redirects, and others say so by a `Location`.
+fn no_answer(answer: &Answer, sent: &Sent) -> Option<Failure> {
+    let status = answer.status;
+    match status {
+        301 | 302 | 303 | 307 | 308 => Some(redirected(answer, sent)),
+        300 | 305 | 306 | 309..400 if answer.headers.get("location").is_some() => {
+            Some(redirected(answer, sent))
+        }
+        304 => Some(no_meaning("Not Modified, which is no answer to a call", status, sent)),
+        300..400 => Some(no_meaning("which is neither an answer nor an error", status, sent)),
+        _ => None,
+    }
+}
+
+fn no_meaning(what: &str, status: u16, sent: &Sent) -> Failure {
+    let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
+    let text = format!(
+        "`{label}` for model `{model}` answered {status}, {what}; is its base URL right, and does a \
+         cache or proxy stand before it?"
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+        .cause(format!("asked at {}", sent.target.api_base()))
+}
+
+/// Redirects are never followed: what was meant for one server must not go to another. Only a
+/// target on the same server is shown to the client.
+fn redirected(answer: &Answer, sent: &Sent) -> Failure {
+    let status = answer.status;
+    let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
+    let location = answer.headers.get("location").map(String::from_utf8_lossy);
+    let mut text = format!(
+        "`{label}` for model `{model}` answered {status}, a redirect, which is never followed; its \
+         `api_base` should point to where the redirect leads"
+    );
+    match location.as_deref() {
+        None => text.push_str(", but the redirect does not say where"),
+        Some(path) if path.starts_with('/') && !path.starts_with("//") => {
+            text.push_str(&format!(", `{path}` on the same server"));
+        }
+        Some(_) => text.push_str("; the gateway's log has the target"),
+    }
+    let cause = format!(
+        "asked at {}, redirected to {}",
+        sent.target.api_base(),
+        location.as_deref().unwrap_or("nowhere")
+    );
+    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+        .code("upstream_redirect")
+        .cause(cause)
+}

@@ -1,0 +1,112 @@
+//! What goes to an upstream beside the body: the header lines of a request, and what is known of
+//! it once it is sent.
+
+use super::request::HOP;
+use callgate_call::{Call, Target};
+use callgate_deployments::Setting;
+use callgate_failure::Failure;
+use callgate_providers::{Asked, Echo};
+use callgate_upstream::{Lines, Origin};
+use plugin_api::FailureKind;
+use std::time::{Duration, Instant};
+
+/// What is known of the chosen way when the answer is sent.
+#[derive(Clone)]
+pub(super) struct Sent {
+    pub(super) target: Target,
+    pub(super) echo: Echo,
+    /// What the client asked a stream for.
+    pub(super) asked: Asked,
+    /// Of a JSON reply as a whole, of a stream from event to event.
+    pub(super) timeout: Duration,
+    /// Of a stream's first content, when it has a limit of its own.
+    pub(super) first_content: Option<Duration>,
+    pub(super) started: Instant,
+}
+
+/// A variable the config names and the environment lacks.
+pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
+    Failure::new(
+        FailureKind::INVALID,
+        500,
+        format!(
+            "model `{model}` needs the environment variable `{variable}`, which is not set where \
+             this gateway runs"
+        ),
+    )
+    .code("missing_variable")
+}
+
+/// The header lines of a request.
+pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
+    let configured = call.upstream_headers.is_empty()
+        && target.callback_base().is_none()
+        && target.callback_key().is_none();
+    let mut lines = if configured {
+        let lines = &target.deployment().request_lines;
+        Lines::beginning(
+            lines.get_or_init(|| deployment_lines(call, target, url).as_bytes().into()),
+        )
+    } else {
+        deployment_lines(call, target, url)
+    };
+    match call.headers.get(HOP) {
+        Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
+        None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
+    }
+    lines
+}
+
+/// What every request to this deployment carries. What a callback sets wins over the config, and
+/// the config over the gateway's own.
+fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
+    let mut lines = Lines::beginning(&[]);
+    let set_by_callback =
+        |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
+    let extra = target.extra_headers();
+    let set_by_config = |name: &str| extra.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+    let is_set = |name: &str| set_by_callback(name) || set_by_config(name);
+    // First of all, where `upstream` looks for it.
+    if let Some((_, Setting::Set(host))) =
+        extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
+        lines.add(callgate_upstream::HOST, &[host.expose().as_bytes()]);
+    }
+    let own = [
+        ("content-type", "application/json"),
+        ("accept", "*/*"),
+        ("user-agent", callgate_upstream::USER_AGENT),
+    ];
+    for (name, value) in own {
+        if !is_set(name) {
+            lines.add(name, &[value.as_bytes()]);
+        }
+    }
+    // A key of a callback's is for this call alone.
+    if let Some(key) = target.api_key()
+        && (target.callback_key().is_some() || !set_by_config("authorization"))
+    {
+        lines.add("authorization", &[b"Bearer ", key.expose().as_bytes()]);
+    }
+    if let Some(organization) = target.organization().filter(|_| !is_set("openai-organization")) {
+        lines.add("openai-organization", &[organization.as_bytes()]);
+    }
+    if url.contains("ngrok") && Origin::parse(url).is_some_and(|origin| origin.is_ngrok()) {
+        lines.add("ngrok-skip-browser-warning", &[b"1"]);
+    }
+    for (name, value) in extra {
+        let lower = name.to_ascii_lowercase();
+        let replaced = set_by_callback(&lower)
+            || lower == "host"
+            || (lower == "authorization" && target.callback_key().is_some());
+        if let Setting::Set(value) = value
+            && !replaced
+        {
+            lines.add(name, &[value.expose().as_bytes()]);
+        }
+    }
+    for (name, value) in &call.upstream_headers {
+        lines.add(name.as_str(), &[value.as_bytes()]);
+    }
+    lines
+}
