@@ -2,6 +2,7 @@
 //! model's name, the deployment's defaults and the members that are nobody's business upstream.
 
 mod choices;
+mod pattern;
 mod stream;
 mod usage;
 mod whole;

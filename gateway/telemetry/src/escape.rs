@@ -34,7 +34,7 @@ const fn is_suspect(byte: u8) -> bool {
         | (byte == 0xf3)
 }
 
-/// [`is_suspect`] of each byte: for short text, which has too few bytes to look at together.
+/// [`is_suspect`] of each byte: for the few that are left over when many are looked at together.
 static SUSPECTS: [bool; 256] = {
     let mut suspects = [false; 256];
     let mut byte = 0;
@@ -46,11 +46,9 @@ static SUSPECTS: [bool; 256] = {
 };
 
 fn has_suspects(text: &str) -> bool {
-    const SHORT: usize = 64;
-    if text.len() <= SHORT {
-        return text.bytes().any(|byte| SUSPECTS[usize::from(byte)]);
-    }
-    text.bytes().fold(false, |found, byte| found | is_suspect(byte))
+    let (together, rest) = text.as_bytes().as_chunks::<16>();
+    let any = |sixteen: &[u8; 16]| sixteen.iter().fold(false, |any, it| any | is_suspect(*it));
+    together.iter().any(any) || rest.iter().any(|byte| SUSPECTS[usize::from(*byte)])
 }
 
 /// Unsafe characters escaped, as Rust writes them: `\n`, `\u{1b}`.

@@ -12,7 +12,7 @@ use callgate_json::{
     slices::{elements, is_blank, members},
     walk::string_end,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 /// More choices than any upstream gives.
 const MAX_CHOICES: usize = 1024;
@@ -26,6 +26,8 @@ pub(super) struct Choices {
     /// One has no object as its `message`.
     without_message: bool,
     usual: Option<Usual>,
+    /// Where the text stands that the last chunk added, when it did nothing else.
+    text: Option<Range<usize>>,
     #[cfg(test)]
     pub(super) walked: usize,
 }
@@ -61,7 +63,11 @@ impl Choices {
     /// Takes the `choices` of a chunk or a reply, which is valid JSON; says whether one has a
     /// `message`.
     pub(super) fn see(&mut self, json: &[u8]) -> Result<bool, AnswerFault> {
-        if self.content && self.usual.as_ref().is_some_and(|usual| usual.is_like(json)) {
+        if self.content
+            && let Some(usual) = &self.usual
+            && usual.is_like(json)
+        {
+            self.text = Some(usual.before.len()..json.len() - usual.after.len());
             return Ok(false);
         }
         if json.first() != Some(&b'[') {
@@ -71,7 +77,7 @@ impl Choices {
         {
             self.walked += json.len();
         }
-        self.usual = None;
+        (self.usual, self.text) = (None, None);
         let (mut count, mut last, mut messages) = (0, None, false);
         for choice in elements(json) {
             let choice = Choice::read(choice, count)?;
@@ -94,8 +100,16 @@ impl Choices {
             && !choice.message
         {
             self.usual = choice.delta.and_then(|delta| Usual::of(json, delta));
+            let text = |usual: &Usual| usual.before.len()..json.len() - usual.after.len();
+            self.text = self.usual.as_ref().map(text);
         }
         Ok(messages)
+    }
+
+    /// Where the text stands, in the `choices` seen last, that is all they add to an answer which
+    /// has begun. Choices that differ in it alone need not be seen.
+    pub(super) fn added_text(&self) -> Option<Range<usize>> {
+        self.text.clone().filter(|_| self.content)
     }
 
     /// Whether something was said yet.

@@ -4,6 +4,7 @@
 use super::{
     super::{Usage, said::read_error},
     choices::{Choices, End},
+    pattern::Pattern,
     said_instead, usage, whole,
 };
 use crate::{AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError, pairs::Pairs};
@@ -14,6 +15,10 @@ use callgate_json::{
     slices,
 };
 use std::ops::Range;
+
+/// After so many chunks in a row that were not like the one before, none is compared any more: some
+/// upstreams number their chunks, or pad them.
+const MOST_UNLIKE: u8 = 8;
 
 /// See the module.
 #[derive(Debug)]
@@ -53,6 +58,10 @@ struct Frames {
     pairs: Pairs,
     /// The event that was scanned last has halves of surrogate pairs.
     halved: bool,
+    /// The chunk scanned last, when it added text and nothing else.
+    pattern: Option<Pattern>,
+    /// Chunks in a row that were not like the one before.
+    unlike: u8,
     #[cfg(test)]
     scanned: usize,
 }
@@ -72,6 +81,8 @@ impl Passing {
             done: false,
             pairs: Pairs::default(),
             halved: false,
+            pattern: None,
+            unlike: 0,
             #[cfg(test)]
             scanned: 0,
         };
@@ -227,12 +238,46 @@ impl Frames {
             self.done = true;
             return Ok(());
         }
+        if self.pass_like_before(payload, out) {
+            return Ok(());
+        }
         match self.scan(payload) {
             Some(members) => self.chunk(payload, &members, out),
             None => {
                 self.open = payload.to_vec();
                 Ok(())
             }
+        }
+    }
+
+    /// Passes a chunk on that differs from the one before in its text alone; says whether it did.
+    fn pass_like_before(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> bool {
+        let Some(pattern) = self.pattern.as_ref().filter(|_| !self.is_error) else { return false };
+        if !pattern.is_like(json) {
+            self.unlike = self.unlike.saturating_add(1);
+            return false;
+        }
+        self.unlike = 0;
+        self.events += 1;
+        let model = pattern.model(json);
+        self.pass(json, model, false, out);
+        true
+    }
+
+    /// Passes a chunk on with the model's name that the client asked for.
+    fn pass(
+        &mut self,
+        json: &[u8],
+        model: Option<Range<usize>>,
+        halved: bool,
+        out: &mut dyn ChunkSink,
+    ) {
+        match model {
+            Some(model) => {
+                let (before, after) = (&json[..model.start], &json[model.end..]);
+                self.pairs.pass_parts(&[before, &self.model, after], halved, out);
+            }
+            None => self.pairs.pass_parts(&[json], halved, out),
         }
     }
 
@@ -265,6 +310,7 @@ impl Frames {
         members: &[Member],
         out: &mut dyn ChunkSink,
     ) -> Result<(), AnswerFault> {
+        self.pattern = None;
         if json.first() != Some(&b'{') {
             return Err(malformed("an event that is no JSON object"));
         }
@@ -273,7 +319,8 @@ impl Frames {
         if self.is_error || told.error.is_some_and(|error| !slices::is_blank(error)) {
             return Err(said_instead(json, "an error without a message"));
         }
-        let choices = told.choices.filter(|choices| *choices != b"null");
+        let choices_at = told.choices.filter(|place| json[place.clone()] != *b"null");
+        let choices = choices_at.clone().map(|place| &json[place]);
         let mut foreign = choices.is_none();
         match choices {
             Some(choices) => foreign |= self.choices.see(choices)?,
@@ -301,13 +348,14 @@ impl Frames {
             self.pairs.pass_parts(&[&chunk], self.halved, out);
             return Ok(());
         }
-        match told.model {
-            Some(model) => {
-                let (before, after) = (&json[..model.start], &json[model.end..]);
-                self.pairs.pass_parts(&[before, &self.model, after], self.halved, out);
-            }
-            None => self.pairs.pass_parts(&[json], self.halved, out),
+        if counted.is_none() && !self.halved && self.unlike < MOST_UNLIKE {
+            self.pattern = choices_at.and_then(|place| {
+                let text = self.choices.added_text()?;
+                let text = place.start + text.start..place.start + text.end;
+                Pattern::of(json, text, told.model.clone())
+            });
         }
+        self.pass(json, told.model, self.halved, out);
         Ok(())
     }
 }
@@ -316,7 +364,7 @@ impl Frames {
 #[derive(Debug, Default)]
 struct Told<'a> {
     error: Option<&'a [u8]>,
-    choices: Option<&'a [u8]>,
+    choices: Option<Range<usize>>,
     usage: Option<&'a [u8]>,
     model: Option<Range<usize>>,
 }
@@ -330,7 +378,7 @@ impl<'a> Told<'a> {
             let value = &json[member.value.clone()];
             match &*name {
                 b"error" => told.error = Some(value),
-                b"choices" => told.choices = Some(value),
+                b"choices" => told.choices = Some(member.value.clone()),
                 b"usage" => told.usage = Some(value),
                 b"model" => told.model = Some(member.value.clone()),
                 _ => {}

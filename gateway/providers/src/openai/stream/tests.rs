@@ -368,3 +368,69 @@ fn an_error_in_a_field_of_its_own_is_read() {
         assert_eq!(error.message, "slot gone");
     }
 }
+
+/// Chunks that are like the one before are not scanned, and nothing else shows it.
+#[test]
+fn a_chunk_means_the_same_behind_one_that_it_is_like() {
+    let chunk = |id: &str, delta: &str, rest: &str| {
+        format!(
+            r#"{{"id":"{id}","model":"m","choices":[{{"index":0,"delta":{{{delta}}},"finish_reason":null}}]{rest}}}"#
+        )
+    };
+    let content = |text: &str| format!(r#""content":"{text}""#);
+    let arguments =
+        |text: &str| format!(r#""tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]"#);
+    let usage = r#","usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
+    for (delta, rest) in [
+        (&content as &dyn Fn(&str) -> String, ""),
+        (&arguments, ""),
+        (&content, r#","usage":null,"error":null"#),
+        (&content, usage),
+        (&content, r#","model":"again""#),
+    ] {
+        for text in [
+            "",
+            "a",
+            "é",
+            r#"\n\\\""#,
+            r#"x"},"finish_reason":"stop","y":{"z":""#,
+            "a\"",
+            "\t",
+            r"\ud83d",
+            r"\q",
+        ] {
+            let stream = |first: &str| {
+                let chunks =
+                    [first, &chunk("i", &delta(text), rest), &chunk("i", &delta("."), rest)];
+                chunks.map(|chunk| format!("data: {chunk}\n\n")).concat()
+            };
+            let like = at_any_cut(stream(&chunk("i", &delta("a"), rest)), ONE);
+            let unlike = at_any_cut(stream(&chunk("another", &delta("a"), rest)), ONE);
+            assert_eq!(like.chunks[1..], unlike.chunks[1..], "{text}");
+            assert_eq!((like.usage, like.fault), (unlike.usage, unlike.fault), "{text}");
+        }
+    }
+}
+
+#[test]
+fn chunks_that_are_like_the_one_before_are_not_scanned() {
+    let chunk = |id: usize, text: &str| {
+        format!(
+            "data: {{\"id\":\"{id}\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":\
+             {{\"content\":\"{text}\"}},\"finish_reason\":null}}]}}\n\n"
+        )
+    };
+    let scanned = |stream: String| {
+        let echo = Echo { id: "i".to_owned(), created: 1, model: "asked".to_owned() };
+        let mut passing = Passing::new(&echo, ONE);
+        let mut out = Collected::default();
+        passing.push(stream.as_bytes(), &mut out).unwrap();
+        assert_eq!((out.0.len(), passing.events()), (100, 100));
+        assert!(out.0.iter().all(|chunk| chunk.contains("\"model\":\"asked\"")));
+        (passing.frames.scanned, passing.frames.pattern.is_some())
+    };
+    let of_one = scanned((0..100).map(|at| chunk(7, &format!("word{at}"))).collect());
+    let numbered = scanned((100..200).map(|at| chunk(at, "word")).collect());
+    assert!(of_one.0 < 200 && of_one.1, "{of_one:?}");
+    assert!(numbered.0 > 9_000 && !numbered.1, "{numbered:?}");
+}

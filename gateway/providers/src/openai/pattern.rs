@@ -1,0 +1,124 @@
+//! Chunks that are like one before: most chunks of a stream differ from it in the text they add
+//! alone. What it said of everything else holds for them too, so they are not scanned.
+
+use std::ops::Range;
+
+/// Longer texts are scanned: many bytes at a time cost less there than a look at each.
+const LONGEST_TEXT: usize = 256;
+
+/// A chunk around the text it adds.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    model: Option<Place>,
+}
+
+/// Where a value stands in every chunk of the pattern.
+#[derive(Debug)]
+enum Place {
+    Before(Range<usize>),
+    /// Its distances to the end of the chunk.
+    After {
+        start: usize,
+        end: usize,
+    },
+}
+
+impl Pattern {
+    /// Of a chunk that has been scanned; `text` stands between the quotes of a string in it, and
+    /// `model` is the place of the model's name.
+    pub(super) fn of(json: &[u8], text: Range<usize>, model: Option<Range<usize>>) -> Option<Self> {
+        let (before, after) = (json.get(..text.start)?, json.get(text.end..)?);
+        let place = |model: Range<usize>| match model.start < text.start {
+            true => Place::Before(model),
+            false => Place::After { start: json.len() - model.start, end: json.len() - model.end },
+        };
+        Some(Self { before: before.to_vec(), after: after.to_vec(), model: model.map(place) })
+    }
+
+    /// Whether `json` differs from the pattern in its text alone, which is valid.
+    pub(super) fn is_like(&self, json: &[u8]) -> bool {
+        let text =
+            json.strip_prefix(&*self.before).and_then(|rest| rest.strip_suffix(&*self.after));
+        text.is_some_and(|text| text.len() <= LONGEST_TEXT && is_inside_of_string(text))
+    }
+
+    /// Where the model's name stands in a chunk that is like it.
+    pub(super) fn model(&self, json: &[u8]) -> Option<Range<usize>> {
+        Some(match self.model.as_ref()? {
+            Place::Before(place) => place.clone(),
+            Place::After { start, end } => json.len() - start..json.len() - end,
+        })
+    }
+}
+
+/// Whether this may stand between the quotes of a JSON string. `false` also for escaped code units:
+/// those may be halves of pairs.
+fn is_inside_of_string(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        at += match byte {
+            b'"' | 0..=0x1f => return false,
+            b'\\' => match text.get(at + 1) {
+                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+                _ => return false,
+            },
+            _ => 1,
+        };
+    }
+    str::from_utf8(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(json: &str, text: &str, model: &str) -> Pattern {
+        let place = |part: &str| {
+            let start = json.find(part).unwrap();
+            start..start + part.len()
+        };
+        Pattern::of(json.as_bytes(), place(text), Some(place(model))).unwrap()
+    }
+
+    #[test]
+    fn chunks_differ_in_their_text_alone() {
+        let before = pattern(r#"{"model":"m","content":"TEXT","n":1}"#, "TEXT", "\"m\"");
+        let after = pattern(r#"{"content":"TEXT","n":1,"model":"m"}"#, "TEXT", "\"m\"");
+        for (text, like) in [
+            ("", true),
+            ("a", true),
+            ("é😀", true),
+            (r#"\n\"\\"#, true),
+            ("a\"", false),
+            (r#"a","b":"c"#, false),
+            ("a\n", false),
+            (r"\u00e9", false),
+            (r"\ud83d", false),
+            (r"\x", false),
+            (r"a\", false),
+        ] {
+            for (pattern, json) in [
+                (&before, format!(r#"{{"model":"m","content":"{text}","n":1}}"#)),
+                (&after, format!(r#"{{"content":"{text}","n":1,"model":"m"}}"#)),
+            ] {
+                assert_eq!(pattern.is_like(json.as_bytes()), like, "{json}");
+                if like {
+                    assert_eq!(&json[pattern.model(json.as_bytes()).unwrap()], "\"m\"");
+                }
+            }
+        }
+        let long = format!(r#"{{"model":"m","content":"{}","n":1}}"#, "a".repeat(257));
+        assert!(!before.is_like(long.as_bytes()));
+        for json in [
+            &b"{\"model\":\"m\",\"content\":\"\xff\",\"n\":1}"[..],
+            br#"{"model":"m","content":"a","n":2}"#,
+            br#"{"model":"n","content":"a","n":1}"#,
+            // Shorter than both parts together.
+            br#"{"model":"m","content":","n":1}"#,
+        ] {
+            assert!(!before.is_like(json), "{}", String::from_utf8_lossy(json));
+        }
+    }
+}
