@@ -8,11 +8,11 @@ use super::{
 use bytes::Bytes;
 use callgate_call::{Accepted, Call};
 use callgate_deployments::Deployments;
-use callgate_failure::Failure;
+use callgate_failure::{Failure, UpstreamError};
 use callgate_json::Body;
 use callgate_plugin_host::{Hook, Instance};
 use http::HeaderMap;
-use plugin_api::{Endpoint, FailureKind, abi::Verdict};
+use plugin_api::{Endpoint, abi::Verdict};
 use std::{sync::Arc, time::Instant};
 
 const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"hello"}}]}"#;
@@ -70,7 +70,7 @@ pub(super) async fn run(
             run!(has_end, on_llm_end, on_llm_end_async, &mut reply)
         }
         Hook::Error => {
-            let failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "made up");
+            let failure = Failure::of_upstream(503, UpstreamError::saying("made up"));
             let (streamed, figures) = ("".into(), Figures::default());
             let mut failing = Failing { failure, sent: false, streamed, figures };
             run!(has_error, on_llm_error, on_llm_error_async, &mut failing)

@@ -17,9 +17,6 @@ use std::{fmt, io};
 /// What is decoded, as `Accept-Encoding` has it.
 pub const DECODED: &str = "gzip, deflate, br, zstd";
 
-/// The code of a failure for a coding that is not decoded.
-pub const UNSUPPORTED: &str = "unsupported_content_encoding";
-
 /// The size of a decoded piece, at most.
 const PIECE: usize = 16 * 1024;
 

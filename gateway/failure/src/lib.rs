@@ -1,9 +1,19 @@
 //! Why a call failed, as OpenAI's error object with a status.
 //!
-//! Every room makes its failures through the constructors here. Most choose status and code where
-//! they find the failure; `type` follows from the status. `server::error` turns one into HTTP.
+//! All failures of the gateway are made by the constructors here, so that status, code and text of
+//! each stand in one place: `catalogue.rs` has the table, `request.rs`, `gateway.rs` and
+//! `upstream.rs` the texts. `server::error` turns one into HTTP.
 
 #![forbid(unsafe_code)]
+
+mod catalogue;
+mod gateway;
+mod request;
+mod upstream;
+
+pub use catalogue::{Reason, Row};
+pub use request::Foreign;
+pub use upstream::{Form, UpstreamError};
 
 use plugin_api::FailureKind;
 use std::{
@@ -53,7 +63,15 @@ impl DerefMut for Failure {
 }
 
 impl Failure {
-    pub fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
+    /// A failure of the catalogue.
+    fn of(reason: Reason, message: impl Into<String>) -> Self {
+        let Row { kind, status, code } = reason.row();
+        let mut failure = Self::with_status(kind, status, message);
+        failure.code = code.map(Cow::Borrowed);
+        failure
+    }
+
+    fn with_status(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
             status,
@@ -69,32 +87,8 @@ impl Failure {
         }))
     }
 
-    /// The client's mistake: 400.
-    pub fn invalid(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::INVALID, 400, message)
-    }
-
-    /// Ours: 500. `cause` goes to the log only.
-    pub fn internal(cause: impl Into<String>) -> Self {
-        Self::new(FailureKind::INTERNAL, 500, "the gateway failed to answer this call").cause(cause)
-    }
-
-    /// An upstream's own words, whole as they came; `server::disclosure` masks and bounds them.
-    pub fn of_upstream(status: u16, said: UpstreamError) -> Self {
-        let mut failure = Self::new(FailureKind::UPSTREAM_STATUS, status, said.message);
-        if let Some(error_type) = said.error_type {
-            failure.error_type = error_type.into();
-        } else if status == 429 {
-            failure.error_type = "throttling_error".into();
-        }
-        failure.code = said.code.map(Into::into);
-        failure.param = said.param;
-        failure
-    }
-
-    pub fn param(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
-        self
+    pub fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
+        Self::with_status(kind, status, message)
     }
 
     pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
@@ -102,8 +96,13 @@ impl Failure {
         self
     }
 
-    pub fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
-        self.error_type = error_type.into();
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub fn error_type(mut self, error_type: &'static str) -> Self {
+        self.error_type = Cow::Borrowed(error_type);
         self
     }
 
@@ -144,21 +143,6 @@ impl Failure {
         // Strings only: cannot fail.
         serde_json::to_vec(&Object { error }).unwrap_or_default()
     }
-}
-
-impl From<callgate_json::Ambiguity> for Failure {
-    fn from(ambiguity: callgate_json::Ambiguity) -> Self {
-        Self::invalid(format!("{ambiguity}.")).param(ambiguity.path)
-    }
-}
-
-/// What an upstream says of its error.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UpstreamError {
-    pub message: String,
-    pub error_type: Option<String>,
-    pub code: Option<String>,
-    pub param: Option<String>,
 }
 
 /// The error object's `type` for a status, as LiteLLM gives it.

@@ -108,8 +108,7 @@ pub fn counted(completion: &[u8]) -> Option<Usage> {
 /// `extra_body` is merged over the body's own members, value by value as it stands.
 fn merge(body: &mut Body, extra: &Bytes) -> Result<(), Failure> {
     let json = text(extra);
-    let members = walk::members(json)
-        .ok_or_else(|| Failure::invalid("`extra_body` must be an object").param("extra_body"))?;
+    let members = walk::members(json).ok_or_else(Failure::extra_body_not_object)?;
     check_names(json, "extra_body", |_| {})?;
     let named = members.map(|member| (walk::name_of(json, &member), extra.slice(member.value)));
     let merged = named.filter(|(name, _)| !matches!(&**name, "model" | "messages" | "stream"));

@@ -277,7 +277,7 @@ mod tests {
             (FailureKind::CLIENT_GONE, 499, false, true),
             (FailureKind::CLIENT_GONE, 499, true, true),
         ] {
-            let failure = Failure::new(kind, status, "");
+            let failure = Failure::of_callback(&"x".into(), kind, status, "");
             assert_eq!(is_clients(&failure, begun), clients, "{kind:?} {status} {begun}");
         }
     }

@@ -4,7 +4,6 @@
 use super::{client::ClientAddress, worker::Accepted};
 use crate::occupancy::Open;
 use callgate_failure::Failure;
-use plugin_api::FailureKind;
 use std::{
     io,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -58,7 +57,7 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
             break;
         }
     }
-    let failure = no_worker();
+    let failure = Failure::workers_stuck();
     let body = failure.to_json();
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
@@ -78,9 +77,4 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn no_worker() -> Failure {
-    let text = "this gateway cannot answer: none of its workers comes back from the hooks they run";
-    Failure::new(FailureKind::INTERNAL, 503, text).code("workers_stuck")
 }

@@ -250,7 +250,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     prepared::settle(call).await?;
     request::require_messages(call)?;
     let Some(target) = call.planned(&app.deployments).cloned() else {
-        return Err(request::unknown_model(call.model()));
+        return Err(Failure::unknown_model(call.model()));
     };
     flight.target = Some(target.clone());
     let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };

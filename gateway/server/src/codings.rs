@@ -17,10 +17,7 @@ pub(super) fn check(body: &impl Body, headers: &HeaderMap) -> Result<(), Failure
     if lines.next().is_none() && first.trim_ascii().eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    Err(Failure::invalid(
-        "expected `Transfer-Encoding: chunked` or `Content-Length`, found another transfer coding or \
-         several; a compressed body is announced by `Content-Encoding`",
-    ))
+    Err(Failure::transfer_coding())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use callgate_failure::Failure;
 use callgate_providers::{ChunkSink, Echo, openai};
-use plugin_api::{FailureKind, Reply};
+use plugin_api::Reply;
 use serde_json::json;
 
 /// A `chat.completion` for what was answered.
@@ -27,10 +27,7 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
         Reply::Json(json) if callgate_callbacks::is_completion(json) => {
             Ok(json.as_bytes().to_vec())
         }
-        Reply::Json(_) => {
-            let text = "a callback answered with something that is no `chat.completion`";
-            Err(Failure::new(FailureKind::FAULT, 503, text).code("callback_failed"))
-        }
+        Reply::Json(_) => Err(Failure::callbacks_reply_is_no_completion()),
     }
 }
 

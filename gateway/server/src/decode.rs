@@ -1,12 +1,11 @@
 //! The pieces of a request body as they arrive, decoded when its client compressed it.
 
-use super::{RequestBody, flight::client_gone, read::too_large};
+use super::RequestBody;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use callgate_coding::{CodingError, Decoder, UNSUPPORTED};
+use callgate_coding::Decoder;
 use callgate_failure::Failure;
 use http_body_util::BodyExt as _;
-use plugin_api::FailureKind;
 use std::{error::Error, io};
 use tokio::task::coop::consume_budget;
 
@@ -27,7 +26,7 @@ impl<'a> Pieces<'a> {
         max: usize,
     ) -> Result<Self, Failure> {
         let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
-        let decoder = Decoder::of(codings).map_err(|error| unsupported(&error))?;
+        let decoder = Decoder::of(codings).map_err(|error| Failure::body_coding(&error))?;
         Ok(Self { body, decoder: decoder.map(Box::new), max, arrived: 0 })
     }
 
@@ -57,7 +56,9 @@ impl<'a> Pieces<'a> {
     async fn decoded(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some(decoder) = &mut self.decoder else { return Ok(None) };
-            if let Some(piece) = decoder.next_piece().map_err(|error| invalid(&error))? {
+            if let Some(piece) =
+                decoder.next_piece().map_err(|error| Failure::miscoded_body(&error))?
+            {
                 // A few bytes may unfold to very many, and nothing else here would wait.
                 consume_budget().await;
                 return Ok(Some(piece));
@@ -65,11 +66,14 @@ impl<'a> Pieces<'a> {
             let arrived = self.arriving().await.transpose()?;
             let Some(decoder) = &mut self.decoder else { return Ok(None) };
             let Some(data) = arrived else {
-                return decoder.finish().map(|()| None).map_err(|error| invalid(&error));
+                return decoder
+                    .finish()
+                    .map(|()| None)
+                    .map_err(|error| Failure::miscoded_body(&error));
             };
             self.arrived += data.len();
             if self.arrived > self.max {
-                return Err(too_large(self.max));
+                return Err(Failure::body_too_large(self.max));
             }
             decoder.feed(data);
         }
@@ -81,19 +85,8 @@ fn broken_off(error: &(dyn Error + 'static)) -> Failure {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     let kind = causes.find_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
     let failure = match kind {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-            Failure::invalid("the request body is not framed as HTTP/1.1 has it")
-        }
-        _ => client_gone(),
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Failure::body_framing(),
+        _ => Failure::client_gone(),
     };
     failure.cause(error.to_string())
-}
-
-fn unsupported(error: &CodingError) -> Failure {
-    let text = format!("the request body has {error}");
-    Failure::new(FailureKind::INVALID, 415, text).code(UNSUPPORTED).param("request_body")
-}
-
-fn invalid(error: &CodingError) -> Failure {
-    Failure::invalid(format!("the request body has {error}")).param("request_body")
 }

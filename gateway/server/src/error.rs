@@ -7,8 +7,8 @@ use axum::{
     response::Response,
 };
 use callgate_call::valid_header;
-use callgate_coding::{DECODED, UNSUPPORTED};
-use callgate_failure::Failure;
+use callgate_coding::DECODED;
+use callgate_failure::{Failure, Reason};
 use std::io::Write as _;
 
 /// OpenAI's error object with the failure's status, `Retry-After` and headers.
@@ -26,7 +26,7 @@ pub(super) fn response(failure: &Failure) -> Response {
         }
     }
     // RFC 9110, section 15.5.16: a client is told what would be taken.
-    if failure.status == 415 && failure.code.as_deref() == Some(UNSUPPORTED) {
+    if failure.status == 415 && failure.code.as_deref() == Reason::RequestCoding.row().code {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(DECODED));
     }
     if let Some(wait) = failure.retry_after.as_deref().and_then(|it| it.parse().ok()) {
@@ -56,15 +56,16 @@ pub(super) fn frame(failure: &Failure) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use callgate_failure::Form;
     use plugin_api::FailureKind;
 
     #[test]
     fn a_coding_that_is_not_decoded_is_refused_with_those_that_are() {
-        let refused = |status, code| Failure::new(FailureKind::INVALID, status, "no").code(code);
+        let coding = "of this name";
         for (failure, expected) in [
-            (refused(415, UNSUPPORTED), true),
-            (refused(415, "of_a_callback"), false),
-            (refused(502, UNSUPPORTED), false),
+            (Failure::body_coding(&coding), true),
+            (Failure::of_callback(&"x".into(), FailureKind::REJECTED, 415, "no"), false),
+            (Failure::undecodable(&coding, Form::Json), false),
         ] {
             let response = response(&failure);
             assert_eq!(response.headers().contains_key("accept-encoding"), expected, "{failure:?}");
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_refusal_sets_the_headers_a_reply_may_have_and_no_others() {
-        let mut failure = Failure::new(FailureKind::REJECTED, 403, "no");
+        let mut failure = Failure::of_callback(&"x".into(), FailureKind::REJECTED, 403, "no");
         for name in [
             "content-type",
             "Content-Length",

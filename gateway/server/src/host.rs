@@ -14,22 +14,15 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure
         if version <= Version::HTTP_10 {
             return Ok(());
         }
-        return Err(Failure::invalid(
-            "an HTTP/1.1 request needs a `Host` header, and this one has none",
-        ));
+        return Err(Failure::no_host());
     };
     if hosts.next().is_some() {
-        return Err(Failure::invalid(
-            "expected one `Host` header, found more than one; which of them is meant is not guessed",
-        ));
+        return Err(Failure::several_hosts());
     }
     if is_host(host.as_bytes()) {
         return Ok(());
     }
-    Err(Failure::invalid(
-        "the `Host` header is not a host with an optional port: expected `name`, `name:port` or \
-         `[address]:port`",
-    ))
+    Err(Failure::malformed_host())
 }
 
 /// The answer to a request whose `Host` breaks the rules. What follows on its connection cannot be

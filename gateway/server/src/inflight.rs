@@ -6,7 +6,6 @@
 //! given back when the call ends, for so long its body is kept.
 
 use callgate_failure::Failure;
-use plugin_api::FailureKind;
 use std::{
     path::PathBuf,
     sync::{
@@ -55,19 +54,7 @@ impl InFlight {
             return Ok(());
         }
         self.give_back(bytes);
-        Err(self.full())
-    }
-
-    fn full(&self) -> Failure {
-        let text = format!(
-            "this gateway has as many bytes of requests in hand as it takes, {} \
-             (`callgate.limits.max_inflight_bytes`); retry in a moment",
-            self.max
-        );
-        let mut failure =
-            Failure::new(FailureKind::INTERNAL, 503, text).code("too_many_bytes_in_flight");
-        failure.retry_after = Some("1".to_owned());
-        failure
+        Err(Failure::too_many_bytes_in_flight(self.max))
     }
 
     fn give_back(&self, bytes: usize) {
@@ -79,7 +66,11 @@ impl Share<'_> {
     /// Refuses a body of this length if there is no room for it now.
     pub(super) fn announce(&self, bytes: usize) -> Result<(), Failure> {
         let taken = self.of.bytes.load(Relaxed);
-        if taken.saturating_add(bytes) <= self.of.max { Ok(()) } else { Err(self.of.full()) }
+        if taken.saturating_add(bytes) <= self.of.max {
+            Ok(())
+        } else {
+            Err(Failure::too_many_bytes_in_flight(self.of.max))
+        }
     }
 
     /// Makes sure that so many bytes are taken, of a body that has `most` bytes at most.

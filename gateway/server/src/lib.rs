@@ -70,7 +70,6 @@ use client::ClientAddress;
 use futures_util::future::{Either, FutureExt as _};
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
-use plugin_api::FailureKind;
 use route::{CALLS, Route};
 use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
 
@@ -277,14 +276,12 @@ fn elsewhere(head: &http::request::Parts) -> Result<Response, Refused> {
         }
     }
     let path = access_log::shortened(path);
-    let text = format!("Not Found: this gateway does not serve `{path}`");
-    let failure = Failure::new(FailureKind::INVALID, 404, text);
+    let failure = Failure::unknown_path(&path);
     Err(Refused { failure, detail: Some("Not Found") })
 }
 
 fn wrong_method(route: Route<'_>, method: &Method) -> Refused {
     let method = access_log::shortened(method.as_str());
-    let text = format!("Method Not Allowed: expected one of {}, found {method}", route.allow());
-    let failure = Failure::new(FailureKind::INVALID, 405, text);
+    let failure = Failure::wrong_method(route.allow(), &method);
     Refused { failure, detail: Some("Method Not Allowed") }
 }

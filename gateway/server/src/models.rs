@@ -8,7 +8,6 @@ use axum::{
     response::Response,
 };
 use callgate_failure::Failure;
-use plugin_api::FailureKind;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -48,8 +47,7 @@ pub(super) fn one(app: &App, encoded: &str, headers: &HeaderMap) -> Result<Respo
         return Ok(serialized(&model(&id)));
     }
     let id = access_log::shortened(&id);
-    let text = format!("The model `{id}` does not exist or is not accessible");
-    Err(Failure::new(FailureKind::INVALID, 404, text).code("model_not_found").param("model"))
+    Err(Failure::model_not_found(&id))
 }
 
 fn serialized(value: &impl Serialize) -> Response {

@@ -10,9 +10,8 @@ use super::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use callgate_config::Limits;
 use callgate_failure::Failure;
-use callgate_json::{Arriving, Body, BodyError, ScanError};
+use callgate_json::{Arriving, Body, BodyError};
 use hyper::body::Body as HttpBody;
-use plugin_api::FailureKind;
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -35,7 +34,7 @@ pub(super) async fn body(
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|len| len > limits.max_body_bytes as u64) {
-        return Err(too_large(limits.max_body_bytes));
+        return Err(Failure::body_too_large(limits.max_body_bytes));
     }
     let announced = announced.and_then(|length| usize::try_from(length).ok());
     let mut share = in_flight.share();
@@ -53,11 +52,7 @@ pub(super) async fn body(
             Ok((body, kept))
         }
         None if alarm.is_cut() => Err(shutting_down()),
-        None => {
-            let seconds = limits.body_timeout.as_secs_f64();
-            let text = format!("the request body did not arrive within {seconds} s");
-            Err(Failure::new(FailureKind::INVALID, 408, text))
-        }
+        None => Err(Failure::body_too_slow(limits.body_timeout)),
     }
 }
 
@@ -72,11 +67,11 @@ async fn collect(
         let data = data?;
         length += data.len();
         if length > max {
-            return Err(too_large(max));
+            return Err(Failure::body_too_large(max));
         }
         share.reach(length, announced.unwrap_or(max))?;
         at_a_stretch += data.len();
-        arriving.push(data).map_err(not_json)?;
+        arriving.push(data).map_err(|error| Failure::not_json(&error))?;
         // What arrives as fast as it is read would keep all other calls of this thread waiting.
         if at_a_stretch > STRETCH {
             at_a_stretch = 0;
@@ -84,8 +79,8 @@ async fn collect(
         }
     }
     arriving.finish().map_err(|error| match error {
-        BodyError::NotJson(error) => not_json(error),
-        error => Failure::invalid(error.to_string()).param("request_body"),
+        BodyError::NotJson(error) => Failure::not_json(&error),
+        error => Failure::unfit_body(&error),
     })
 }
 
@@ -115,16 +110,4 @@ pub(super) async fn end<B: HttpBody + Unpin>(
         }
     }
     answer.insert(header::CONNECTION, HeaderValue::from_static("close"));
-}
-
-fn not_json(error: ScanError) -> Failure {
-    Failure::invalid(format!("Invalid JSON payload: {error}")).param("request_body")
-}
-
-pub(super) fn too_large(max: usize) -> Failure {
-    let text = format!(
-        "the request body is larger than this gateway's limit of {max} bytes \
-         (`callgate.limits.max_body_bytes`)"
-    );
-    Failure::new(FailureKind::INVALID, 413, text).code("request_too_large")
 }

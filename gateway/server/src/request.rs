@@ -7,7 +7,7 @@ use callgate_failure::Failure;
 use callgate_json::{Body, check_case, check_names, walk};
 use callgate_secret::credentials::sent_keys;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
-use plugin_api::{Endpoint, FailureKind, limits};
+use plugin_api::{Endpoint, limits};
 use std::{sync::Arc, time::Duration};
 
 /// The header that shows a call has been here before.
@@ -41,7 +41,7 @@ pub(super) async fn accept(
     let named = model(&body)?;
     let requested_model = app.completion_model.clone().or(path_model).or(named);
     let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
-        return Err(unknown_model("None").param("model"));
+        return Err(Failure::unknown_model("None").param("model"));
     };
     // A longer name is none: it would be repeated in headers, errors and the log.
     if requested_model.len() > limits::MODEL {
@@ -97,24 +97,11 @@ pub(super) fn new_id() -> String {
     String::from_utf8_lossy(&id).into_owned()
 }
 
-/// As LiteLLM says it; clients match on this text.
-pub(super) fn unknown_model(name: &str) -> Failure {
-    Failure::invalid(format!(
-        "/chat/completions: Invalid model name passed in model={name}. Call `/v1/models` to view \
-         available models for your key."
-    ))
-}
-
 /// `messages` is required; callbacks may have put them there.
 pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
     match call.body.member("messages").as_deref() {
-        None | Some(b"null") => {
-            let text = "/chat/completions: Missing required parameter: 'messages'.";
-            Err(Failure::invalid(text).param("messages"))
-        }
-        Some(value) if value.first() != Some(&b'[') => {
-            Err(Failure::invalid("'messages' must be an array.").param("messages"))
-        }
+        None | Some(b"null") => Err(Failure::no_messages()),
+        Some(value) if value.first() != Some(&b'[') => Err(Failure::messages_not_array()),
         Some(_) => Ok(()),
     }
 }
@@ -136,9 +123,7 @@ pub(super) fn timeout(call: &Call) -> Result<Option<Duration>, Failure> {
         .filter(|seconds| *seconds > 0.0)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .map(Some)
-        .ok_or_else(|| {
-            Failure::invalid("'timeout' must be a number of seconds above 0.").param("timeout")
-        })
+        .ok_or_else(Failure::malformed_timeout)
 }
 
 /// The text of a member that is short; of another, its beginning.
@@ -170,12 +155,7 @@ fn check_size(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     if size <= app.limits.max_header_bytes {
         return Ok(());
     }
-    let text = format!(
-        "the request headers are larger than this gateway's limit of {} bytes \
-         (`callgate.limits.max_header_bytes`)",
-        app.limits.max_header_bytes
-    );
-    Err(Failure::new(FailureKind::INVALID, 431, text))
+    Err(Failure::headers_too_large(app.limits.max_header_bytes))
 }
 
 fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
@@ -185,9 +165,7 @@ fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     if !headers.get_all(HOP).iter().any(seen) {
         return Ok(());
     }
-    let text = "this call has been through this gateway before: an `api_base` in its config leads \
-                back to it";
-    Err(Failure::new(FailureKind::INVALID, 508, text).code("loop_detected"))
+    Err(Failure::loop_detected())
 }
 
 /// An upstream that does not heed case would take these for the members that were looked at.
@@ -199,18 +177,14 @@ fn refuse_other_spellings(body: &Body) -> Result<(), Failure> {
 fn refuse_credentials(body: &Body) -> Result<(), Failure> {
     for name in ["api_base", "base_url", "api_key"] {
         if body.member(name).is_some_and(|value| *value != *b"null") {
-            let text = format!("Rejected Request: {name} is not allowed in request body.");
-            return Err(Failure::new(FailureKind::INVALID, 401, text)
-                .error_type("auth_error")
-                .param(name));
+            return Err(Failure::credentials_in_body(name));
         }
     }
     Ok(())
 }
 
 fn long_model() -> Failure {
-    let text = format!("'model' must be at most {} bytes long.", limits::MODEL);
-    Failure::invalid(text).param("model")
+    Failure::model_too_long(limits::MODEL)
 }
 
 fn model(body: &Body) -> Result<Option<String>, Failure> {
@@ -220,11 +194,9 @@ fn model(body: &Body) -> Result<Option<String>, Failure> {
         None => Ok(None),
         Some(json) if *json == *b"null" => Ok(None),
         Some(json) if json.len() > LONGEST && json.starts_with(b"\"") => Err(long_model()),
-        Some(json) => serde_json::from_slice(&json).map(Some).map_err(|_| {
-            Failure::invalid("'model' must be a string.")
-                .error_type("bad_request_error")
-                .param("model")
-        }),
+        Some(json) => {
+            serde_json::from_slice(&json).map(Some).map_err(|_| Failure::model_not_text())
+        }
     }
 }
 
@@ -232,7 +204,7 @@ fn stream(body: &Body) -> Result<bool, Failure> {
     match body.member("stream").as_deref() {
         None | Some(b"null" | b"false") => Ok(false),
         Some(b"true") => Ok(true),
-        Some(_) => Err(Failure::invalid("'stream' must be a boolean.").param("stream")),
+        Some(_) => Err(Failure::stream_not_boolean()),
     }
 }
 

@@ -79,11 +79,7 @@ pub(super) fn without_slash(path: &str) -> Option<&str> {
 
 /// A model's name as a path has it.
 pub(super) fn decoded(name: &str) -> Result<String, Failure> {
-    let wrong = || {
-        let text = "expected the model's name in the path as percent-encoded UTF-8, found \
-                    something else; write `%` as `%25`";
-        Failure::invalid(text).param("model")
-    };
+    let wrong = Failure::malformed_model_path;
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -1,13 +1,9 @@
 //! No answer came: the true cause in words. The client learns what happened, of which provider and
 //! model, and what to do; addresses and the system's words are for the log.
 
-use super::{
-    fault::{self, Form},
-    upstream_request::Sent,
-};
-use callgate_failure::Failure;
+use super::{fault, upstream_request::Sent};
+use callgate_failure::{Failure, Form};
 use callgate_upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError};
-use plugin_api::FailureKind;
 use std::{
     io::{self, ErrorKind},
     os::unix::net::UnixDatagram,
@@ -20,13 +16,11 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     let base = sent.target.api_base();
     let cause = |hint: &str| format!("{error}; asked at {base}{hint}");
     if lacks_descriptors(error) {
-        return out_of_descriptors(&who).cause(cause(
+        return Failure::out_of_descriptors(&who).cause(cause(
             "; raise the limit of open files: `ulimit -n`, `LimitNOFILE=` of a systemd unit, or \
              `--ulimit nofile=` of a container",
         ));
     }
-    let late =
-        |text| Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout").cause(cause(""));
     let text = match error {
         UpstreamError::Coding(_) => return fault::broken(error, Form::Json),
         UpstreamError::Timeout(limit) => {
@@ -34,17 +28,11 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
                 Some(_) => "`first_content_timeout` in the config sets",
                 None => "`timeout` and `stream_timeout` in the config set",
             };
-            let limit = limit.as_secs_f64();
-            return late(format!(
-                "{who} did not answer within {limit} s; {settings} how long to wait"
-            ));
+            return Failure::no_answer_within(&who, *limit, settings).cause(cause(""));
         }
         UpstreamError::ConnectTimeout { phase, .. } => {
-            let limit = CONNECT_TIMEOUT.as_secs();
-            return late(format!(
-                "cannot reach {who}: {phase} took longer than {limit} s, the limit for \
-                 connecting; is its base URL right, and does it speak what its scheme says?"
-            ));
+            let failure = Failure::no_connection_within(&who, phase, CONNECT_TIMEOUT);
+            return failure.cause(cause(""));
         }
         error if let Some(what) = error.not_taken() => {
             format!(
@@ -76,20 +64,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
             format!("cannot reach {who}: {}", connecting(source, hint))
         }
     };
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
-        .code("upstream_unreachable")
-        .cause(cause(""))
-}
-
-/// The limit is the gateway's own: nothing is known of the upstream.
-fn out_of_descriptors(who: &str) -> Failure {
-    let text = format!(
-        "this gateway has run out of file descriptors and could not call {who}; try again later"
-    );
-    let failure = Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 503, text);
-    let mut failure = failure.code("out_of_descriptors");
-    failure.retry_after = Some("1".to_owned());
-    failure
+    Failure::unreachable(text).cause(cause(""))
 }
 
 fn lacks_descriptors(error: &UpstreamError) -> bool {

@@ -8,13 +8,12 @@
 
 use super::{access_log::shortened, host::is_host};
 use callgate_config::{Config, WebSettings};
-use callgate_failure::Failure;
+use callgate_failure::{Failure, Foreign};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, HOST, ORIGIN, VARY},
     request::Parts,
 };
-use plugin_api::FailureKind;
 use std::net::IpAddr;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -74,8 +73,7 @@ impl WebRules {
         let named = head.uri.authority().map(http::uri::Authority::as_str);
         for host in host.into_iter().chain(named) {
             if !self.serves(host) {
-                let what = format!("the host `{}` is not this machine", shortened(host));
-                return Err(foreign(&what, "foreign_host", "callgate.allow_hosts"));
+                return Err(Failure::foreign(Foreign::Host(&shortened(host))));
             }
         }
         self.admit_page(&head.headers)
@@ -84,7 +82,6 @@ impl WebRules {
     /// Origins count where there are any; a page can leave its own out only for what its browser
     /// tells by `Sec-Fetch-Site`.
     fn admit_page(&self, headers: &HeaderMap) -> Result<(), Failure> {
-        const SETTING: &str = "callgate.cors.allow_origins";
         if self.settings.any_origin {
             return Ok(());
         }
@@ -92,14 +89,13 @@ impl WebRules {
         for origin in headers.get_all(ORIGIN) {
             if !self.allows(origin) {
                 let origin = String::from_utf8_lossy(origin.as_bytes());
-                let what = format!("the origin `{}` is foreign", shortened(&origin));
-                return Err(foreign(&what, "foreign_origin", SETTING));
+                return Err(Failure::foreign(Foreign::Origin(&shortened(&origin))));
             }
             known = true;
         }
         let cross_site = |site: &HeaderValue| site.as_bytes().eq_ignore_ascii_case(b"cross-site");
         if !known && headers.get_all(SEC_FETCH_SITE).iter().any(cross_site) {
-            return Err(foreign("a web page of another site sent this", "foreign_origin", SETTING));
+            return Err(Failure::foreign(Foreign::Site));
         }
         Ok(())
     }
@@ -148,9 +144,7 @@ impl WebRules {
         origin: Option<&HeaderValue>,
     ) -> Result<HeaderMap, Failure> {
         if !origin.is_some_and(|origin| self.allows(origin)) {
-            let text = "the pages of this origin may not call this gateway; list it in \
-                        `callgate.cors.allow_origins`";
-            return Err(Failure::new(FailureKind::INVALID, 403, text).code("foreign_origin"));
+            return Err(Failure::foreign_preflight());
         }
         let mut headers = HeaderMap::new();
         let methods = HeaderValue::from_static("GET, POST, OPTIONS");
@@ -196,14 +190,6 @@ fn is_loopback_origin(origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     web && is_host(authority.as_bytes()) && is_loopback(name_of(authority))
-}
-
-fn foreign(what: &str, code: &'static str, setting: &str) -> Failure {
-    let text = format!(
-        "this gateway has no master key, so it serves programs of this machine and no foreign web \
-         pages, and {what}; set `general_settings.master_key`, or list it in `{setting}`"
-    );
-    Failure::new(FailureKind::INVALID, 403, text).code(code)
 }
 
 #[cfg(test)]

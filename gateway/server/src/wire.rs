@@ -5,7 +5,6 @@
 use super::{access_log, connection::Connection};
 use bytes::Bytes;
 use callgate_failure::Failure;
-use plugin_api::FailureKind;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -171,22 +170,11 @@ fn automatic(bytes: &[u8]) -> Option<u16> {
 }
 
 fn refusal(status: u16, spoken: Spoken) -> Failure {
-    let text = match status {
-        _ if spoken == Spoken::Tls => {
-            "expected plain HTTP, found a TLS handshake: the gateway does not serve HTTPS; call it by \
-             `http://`, or put a proxy in front that ends TLS"
-        }
-        _ if spoken == Spoken::Http2 => {
-            "expected HTTP/1.1, found HTTP/2: the gateway speaks HTTP/1.1 only"
-        }
-        414 => "the request's URL is longer than this gateway takes",
-        431 => "the request's head is longer than 64 KiB or has more than 100 headers",
-        _ => {
-            "the request is no well-formed HTTP/1.1: its first line, a header or the length it \
-             gives cannot be read"
-        }
-    };
-    Failure::new(FailureKind::INVALID, status, text)
+    match spoken {
+        Spoken::Tls => Failure::tls_instead_of_http(status),
+        Spoken::Http2 => Failure::http2(status),
+        _ => Failure::malformed_http(status),
+    }
 }
 
 /// The whole answer, after which the connection closes.

@@ -186,8 +186,7 @@ impl Link {
         if self.rolls_back {
             return Welcome::Out;
         }
-        let what = "has failed repeatedly and is left alone for a while";
-        let mut failure = self.failure(FailureKind::FAULT, what);
+        let mut failure = Failure::callback_left_alone(self.name());
         failure.retry_after = Some(whole_seconds(self.slot.breaker.left(now())));
         Welcome::Refused(failure)
     }
@@ -269,7 +268,7 @@ impl Link {
         if on_error == OnError::Ignore {
             return None;
         }
-        Some(self.failure(kind, "failed, so the call was stopped"))
+        Some(Failure::callback_failed(self.name(), kind))
     }
 
     fn remember(&self, hook: Hook, message: &str) {
@@ -302,14 +301,6 @@ impl Link {
             target: "callgate::callback", breaker = "closed", callback.name = &**name,
             "callback `{name}` works again"
         );
-    }
-
-    fn failure(&self, kind: FailureKind, what: &str) -> Failure {
-        let name = self.name();
-        let text = format!("callback `{name}` {what}");
-        let mut failure = Failure::new(kind, 503, text).code("callback_failed");
-        failure.callback = Some(Arc::clone(name));
-        failure
     }
 
     /// A plugin's words without secrets.

@@ -1,7 +1,7 @@
 //! What a verdict comes to: with what was given beside it, and as the call's failure.
 
 use crate::scope::Given;
-use callgate_failure::{Failure, type_of};
+use callgate_failure::Failure;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
 use std::{sync::Arc, time::Duration};
 
@@ -59,11 +59,10 @@ pub(super) fn outcome(verdict: Verdict, given: Given) -> Outcome {
 pub(super) fn refusal(name: &Arc<str>, rejection: Rejection, kind: FailureKind) -> Failure {
     let valid = (400..600).contains(&rejection.status);
     let status = if valid { rejection.status } else { 500 };
-    let mut failure = Failure::new(kind, status, rejection.message).error_type(type_of(status));
+    let mut failure = Failure::of_callback(name, kind, status, rejection.message);
     failure.code = rejection.code.map(Into::into);
     failure.retry_after = rejection.retry_after.map(whole_seconds);
     failure.headers = rejection.headers;
-    failure.callback = Some(Arc::clone(name));
     failure
 }
 

@@ -6,9 +6,9 @@ use crate::{
     scope::Scope,
 };
 use bytes::Bytes;
-use callgate_failure::Failure;
+use callgate_failure::{Failure, UpstreamError};
 use callgate_plugin_host::{Hook, Instance};
-use plugin_api::{FailureKind, abi::Verdict};
+use plugin_api::abi::Verdict;
 use std::{
     future::Future,
     pin::pin,
@@ -65,7 +65,7 @@ impl Rehearsal {
                 Beside::Reply(Reply::new(200, Some(Bytes::from(json)), &NOTHING_STREAMED))
             }
             Hook::Error => {
-                let failure = Failure::new(FailureKind::UPSTREAM_STATUS, 503, "unavailable");
+                let failure = Failure::of_upstream(503, UpstreamError::saying("unavailable"));
                 let (streamed, figures) = ("".into(), Figures::default());
                 Beside::Failure(Failing { failure, sent: false, streamed, figures })
             }

@@ -4,7 +4,6 @@
 use super::super::alarm::{Alarm, End};
 use callgate_failure::Failure;
 use callgate_providers::StreamTranslator;
-use plugin_api::FailureKind;
 use std::{
     future::Future,
     time::{Duration, Instant},
@@ -58,14 +57,10 @@ impl Waits {
 
     /// What a wait has failed of that is over.
     pub(super) fn over(&self) -> Failure {
-        let text = match self.first_content {
-            Some(limit) => format!(
-                "the upstream sent no content within {} s (`first_content_timeout`)",
-                limit.as_secs_f64()
-            ),
-            None => format!("the upstream sent no event for {} s", self.gap.as_secs_f64()),
-        };
-        Failure::new(FailureKind::TIMEOUT, 504, text).code("timeout")
+        match self.first_content {
+            Some(limit) => Failure::no_content_within(limit),
+            None => Failure::no_event_within(self.gap),
+        }
     }
 }
 

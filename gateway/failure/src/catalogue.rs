@@ -1,0 +1,142 @@
+//! The failures that the gateway itself makes: kind, status and code of each, in one table. Their
+//! texts are in `request.rs`, `gateway.rs` and `upstream.rs` beside this file.
+//!
+//! `docs/reference.md` has the same table for clients; a test compares the two. What upstreams and
+//! callbacks make up is in neither.
+
+use plugin_api::FailureKind;
+
+/// What clients and log are told of a [`Reason`], but for its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    pub kind: FailureKind,
+    pub status: u16,
+    /// Without one, the error object has the status in its place.
+    pub code: Option<&'static str>,
+}
+
+/// Each line: the name, the kind, the status, the code if it has one.
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $reason:ident: $kind:ident $status:literal $($code:literal)?;)*) => {
+        /// Why the gateway fails a call.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl Reason {
+            pub const ALL: &[Self] = &[$(Self::$reason,)*];
+
+            pub const fn row(self) -> Row {
+                match self {
+                    $(Self::$reason => Row {
+                        kind: FailureKind::$kind,
+                        status: $status,
+                        code: catalogue!(@code $($code)?),
+                    },)*
+                }
+            }
+        }
+    };
+    (@code) => { None };
+    (@code $code:literal) => { Some($code) };
+}
+
+catalogue! {
+    /// A request that says something it may not say.
+    Invalid: INVALID 400;
+    /// No key, a wrong one, or the client tries to choose the upstream.
+    Unauthorized: INVALID 401;
+    ForeignHost: INVALID 403 "foreign_host";
+    ForeignOrigin: INVALID 403 "foreign_origin";
+    UnknownPath: INVALID 404;
+    ModelNotFound: INVALID 404 "model_not_found";
+    WrongMethod: INVALID 405;
+    BodyTooSlow: INVALID 408;
+    BodyTooLarge: INVALID 413 "request_too_large";
+    UrlTooLong: INVALID 414;
+    RequestCoding: INVALID 415 "unsupported_content_encoding";
+    HeadTooLarge: INVALID 431;
+    ClientGone: CLIENT_GONE 499 "client_closed_request";
+    /// What should not happen.
+    Internal: INTERNAL 500;
+    MissingVariable: INVALID 500 "missing_variable";
+    NoCompletion: UPSTREAM_UNREACHABLE 500;
+    MalformedStream: BROKEN_STREAM 500 "malformed_stream";
+    IncompleteReply: UPSTREAM_UNREACHABLE 502 "incomplete_reply";
+    IncompleteStream: BROKEN_STREAM 502 "incomplete_stream";
+    Unreachable: UPSTREAM_UNREACHABLE 502 "upstream_unreachable";
+    Redirected: UPSTREAM_UNREACHABLE 502 "upstream_redirect";
+    /// A status that answers no call.
+    OddStatus: UPSTREAM_UNREACHABLE 502;
+    ReplyTooLarge: UPSTREAM_UNREACHABLE 502 "reply_too_large";
+    ReplyCoding: UPSTREAM_UNREACHABLE 502 "unsupported_content_encoding";
+    StreamCoding: BROKEN_STREAM 502 "unsupported_content_encoding";
+    OutOfDescriptors: UPSTREAM_UNREACHABLE 503 "out_of_descriptors";
+    TooManyBytesInFlight: INTERNAL 503 "too_many_bytes_in_flight";
+    WorkersStuck: INTERNAL 503 "workers_stuck";
+    CallbackFailed: FAULT 503 "callback_failed";
+    ShuttingDown: INTERNAL 503 "shutting_down";
+    Timeout: TIMEOUT 504 "timeout";
+    LoopDetected: INVALID 508 "loop_detected";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFERENCE: &str = include_str!("../../../docs/reference.md");
+    /// Codes of shipped callbacks, which the reference lists beside the gateway's own.
+    const OF_CALLBACKS: [(u16, &str); 1] = [(429, "rate_limit_exceeded")];
+
+    /// Statuses and codes of each row of the reference's table of errors.
+    fn documented() -> Vec<(Vec<u16>, Vec<&'static str>)> {
+        let (_, errors) = REFERENCE.split_once("\n## Errors\n").unwrap();
+        let lines = errors.lines().skip_while(|line| !line.starts_with("|---"));
+        let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
+        rows.map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let statuses = cells[1].split(", ").filter_map(|status| status.parse().ok()).collect();
+            let codes = cells[2].split('`').skip(1).step_by(2).collect();
+            (statuses, codes)
+        })
+        .filter(|(statuses, _): &(Vec<u16>, _)| !statuses.is_empty())
+        .collect()
+    }
+
+    /// What a client reads as `code`.
+    fn code(row: Row) -> String {
+        row.code.map_or_else(|| row.status.to_string(), str::to_owned)
+    }
+
+    #[test]
+    fn every_failure_is_in_the_reference() {
+        let documented = documented();
+        for reason in Reason::ALL {
+            let row = reason.row();
+            let found = documented.iter().any(|(statuses, codes)| {
+                statuses.contains(&row.status) && codes.contains(&&*code(row))
+            });
+            assert!(found, "docs/reference.md has no {} with `{}`", row.status, code(row));
+        }
+    }
+
+    #[test]
+    fn the_reference_has_no_other_failures() {
+        let rows = || Reason::ALL.iter().map(|reason| reason.row());
+        let known = |status: u16, of: &str| {
+            OF_CALLBACKS.contains(&(status, of))
+                || rows().any(|row| row.status == status && code(row) == of)
+        };
+        for (statuses, codes) in documented() {
+            for of in &codes {
+                let found = statuses.iter().any(|status| known(*status, of));
+                assert!(found, "no failure has one of {statuses:?} with the code `{of}`");
+            }
+            for status in statuses {
+                let found = codes.iter().any(|of| known(status, of));
+                assert!(found, "no failure has the status {status} with one of {codes:?}");
+            }
+        }
+    }
+}

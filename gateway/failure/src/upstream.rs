@@ -1,0 +1,174 @@
+//! What an upstream makes fail. `upstream` is how a text names it: its label and the model.
+
+use super::{Failure, Reason};
+use plugin_api::FailureKind;
+use std::{fmt::Display, time::Duration};
+
+/// What the upstream was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    Stream,
+}
+
+/// What an upstream says of its error.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpstreamError {
+    pub message: String,
+    pub error_type: Option<String>,
+    pub code: Option<String>,
+    pub param: Option<String>,
+}
+
+impl UpstreamError {
+    /// Words alone.
+    pub fn saying(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+}
+
+/// No answer.
+impl Failure {
+    /// `why` in full: `server::unreachable` has a sentence for each cause.
+    pub fn unreachable(why: impl Into<String>) -> Self {
+        Self::of(Reason::Unreachable, why)
+    }
+
+    /// `settings` says in words which of them set the limit.
+    pub fn no_answer_within(upstream: &str, limit: Duration, settings: &str) -> Self {
+        Self::late(format!(
+            "{upstream} did not answer within {} s; {settings} how long to wait",
+            limit.as_secs_f64()
+        ))
+    }
+
+    pub fn no_connection_within(upstream: &str, phase: &impl Display, limit: Duration) -> Self {
+        Self::late(format!(
+            "cannot reach {upstream}: {phase} took longer than {} s, the limit for connecting; is \
+             its base URL right, and does it speak what its scheme says?",
+            limit.as_secs()
+        ))
+    }
+
+    pub fn no_content_within(limit: Duration) -> Self {
+        Self::late(format!(
+            "the upstream sent no content within {} s (`first_content_timeout`)",
+            limit.as_secs_f64()
+        ))
+    }
+
+    pub fn no_event_within(limit: Duration) -> Self {
+        Self::late(format!("the upstream sent no event for {} s", limit.as_secs_f64()))
+    }
+
+    fn late(text: String) -> Self {
+        Self::of(Reason::Timeout, text)
+    }
+}
+
+/// An answer that is none.
+impl Failure {
+    /// An error in the upstream's own words, whole as they came; `server::disclosure` masks and
+    /// bounds them.
+    pub fn of_upstream(status: u16, said: UpstreamError) -> Self {
+        let mut failure = Self::with_status(FailureKind::UPSTREAM_STATUS, status, said.message);
+        if let Some(error_type) = said.error_type {
+            failure.error_type = error_type.into();
+        } else if status == 429 {
+            failure.error_type = "throttling_error".into();
+        }
+        failure.code = said.code.map(Into::into);
+        failure.param = said.param;
+        failure
+    }
+
+    /// A success that holds something else than a completion; `cause` is empty if its body is.
+    pub fn no_completion(label: &str, status: u16, cause: String) -> Self {
+        let what =
+            if cause.is_empty() { "an empty body" } else { "something that is no completion" };
+        Self::of(Reason::NoCompletion, format!("`{label}` answered {status} with {what}"))
+            .cause(cause)
+    }
+
+    pub fn malformed(form: Form) -> Self {
+        match form {
+            Form::Json => {
+                Self::of(Reason::NoCompletion, "the upstream sent something that is no completion")
+            }
+            Form::Stream => Self::of(
+                Reason::MalformedStream,
+                "the upstream sent something that is no stream of chunks",
+            ),
+        }
+    }
+
+    /// An answer of another kind than was asked for.
+    pub fn other_answer(what: &str, form: Form) -> Self {
+        let (reason, asked) = match form {
+            Form::Json => (Reason::NoCompletion, "completion"),
+            Form::Stream => (Reason::MalformedStream, "stream"),
+        };
+        Self::of(reason, format!("the upstream was asked for a {asked} and sent {what}"))
+    }
+
+    /// Some of the answer is missing.
+    pub fn incomplete(how: &str, form: Form) -> Self {
+        let reason = match form {
+            Form::Json => Reason::IncompleteReply,
+            Form::Stream => Reason::IncompleteStream,
+        };
+        Self::of(reason, format!("the upstream's answer is incomplete: {how}"))
+    }
+
+    /// An answer that is compressed in a way that is not understood.
+    pub fn undecodable(error: &impl Display, form: Form) -> Self {
+        let reason = match form {
+            Form::Json => Reason::ReplyCoding,
+            Form::Stream => Reason::StreamCoding,
+        };
+        Self::of(reason, format!("the upstream answered with {error}"))
+    }
+
+    /// A status that HTTP has no meaning for.
+    pub fn unknown_status(label: &str, status: u16) -> Self {
+        let text = format!("`{label}` answered with the status {status}, which HTTP does not have");
+        Self::of(Reason::OddStatus, text)
+    }
+
+    /// A status that is neither an answer nor an error nor leads elsewhere.
+    pub fn meaningless_status(label: &str, model: &str, status: u16) -> Self {
+        let what = match status {
+            304 => "Not Modified, which is no answer to a call",
+            _ => "which is neither an answer nor an error",
+        };
+        let text = format!(
+            "`{label}` for model `{model}` answered {status}, {what}; is its base URL right, and \
+             does a cache or proxy stand before it?"
+        );
+        Self::of(Reason::OddStatus, text)
+    }
+
+    /// Only a `location` on the same server is shown to the client.
+    pub fn redirected(label: &str, model: &str, status: u16, location: Option<&str>) -> Self {
+        let mut text = format!(
+            "`{label}` for model `{model}` answered {status}, a redirect, which is never followed; \
+             its `api_base` should point to where the redirect leads"
+        );
+        match location {
+            None => text.push_str(", but the redirect does not say where"),
+            Some(path) if path.starts_with('/') && !path.starts_with("//") => {
+                text.push_str(&format!(", `{path}` on the same server"));
+            }
+            Some(_) => text.push_str("; the gateway's log has the target"),
+        }
+        Self::of(Reason::Redirected, text)
+    }
+
+    pub fn reply_too_large(label: &str, max: usize) -> Self {
+        let text = format!(
+            "`{label}` answered with more than this gateway's limit of {max} bytes \
+             (`callgate.limits.max_reply_bytes`)"
+        );
+        Self::of(Reason::ReplyTooLarge, text)
+    }
+}
