@@ -87,21 +87,12 @@ impl Failure {
         }))
     }
 
-    pub fn new(kind: FailureKind, status: u16, message: impl Into<String>) -> Self {
-        Self::with_status(kind, status, message)
-    }
-
-    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
-        self.code = Some(code.into());
-        self
-    }
-
     pub fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self
     }
 
-    pub fn error_type(mut self, error_type: &'static str) -> Self {
+    fn error_type(mut self, error_type: &'static str) -> Self {
         self.error_type = Cow::Borrowed(error_type);
         self
     }

@@ -4,7 +4,6 @@ use crate::app::App;
 use axum::http::HeaderMap;
 use callgate_failure::Failure;
 use callgate_secret::credentials::KEY_HEADERS;
-use plugin_api::FailureKind;
 
 /// Lets the holder of the master key pass, and everybody when there is none.
 pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
@@ -15,17 +14,15 @@ pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
         .chain(&KEY_HEADERS)
         .find_map(|name| Some((name.as_str(), headers.get(name)?)));
     let Some((name, value)) = sent else {
-        return Err(refused("Authentication Error, No api key passed in."));
+        return Err(Failure::no_key());
     };
     let Some(key) = key_of(name, value.as_bytes()) else {
-        return Err(refused(
-            "Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.",
-        ));
+        return Err(Failure::malformed_key());
     };
     if master_key.matches(key) {
         return Ok(());
     }
-    Err(refused("Authentication Error, Invalid API key passed in."))
+    Err(Failure::wrong_key())
 }
 
 /// The key in a header's value: behind a scheme in `Authorization`, plain elsewhere. What LiteLLM
@@ -42,11 +39,6 @@ fn behind_scheme(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
     let known = ["bearer", "basic"].iter().any(|it| scheme.eq_ignore_ascii_case(it.as_bytes()));
     known.then(|| key.trim_ascii_start())
-}
-
-/// `param` is the text "None", as LiteLLM sends it: clients compare these bodies.
-fn refused(message: &str) -> Failure {
-    Failure::new(FailureKind::INVALID, 401, message).error_type("auth_error").param("None")
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use super::{
     access_log::{self, Record},
     alarm::Alarm,
     client::ClientAddress,
-    completion, error,
-    fault::{self, Form},
-    flight::{Flight, client_gone, refused, shutting_down},
+    completion, error, fault,
+    flight::{Flight, refused},
     prepared, read,
     relay::{self, Open, Relay, Waits},
     request, response_headers,
@@ -20,7 +19,7 @@ use crate::app::App;
 use bytes::Bytes;
 use callgate_call::Call;
 use callgate_callbacks::{Reply, Started, Streamed, offload::offload};
-use callgate_failure::Failure;
+use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
     AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai,
@@ -137,7 +136,7 @@ async fn still_there(alarm: &Alarm) -> Result<(), Failure> {
     for _ in 0..TURNS {
         yield_now().await;
         if alarm.client_has_left() {
-            return Err(client_gone());
+            return Err(Failure::client_gone());
         }
     }
     Ok(())
@@ -193,7 +192,7 @@ async fn stream(
                 let (open, head) = opened?;
                 (Relay::new(open), head)
             }
-            None if flight.alarm.is_cut() => return Err(shutting_down()),
+            None if flight.alarm.is_cut() => return Err(Failure::shutting_down()),
             None => (Relay::opening(opening), head),
         }
     } else {
@@ -258,7 +257,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     if deployment.mock_response.is_none()
         && let Some(variable) = target.unset_variable()
     {
-        return Err(upstream_request::missing_variable(call.model(), variable));
+        return Err(Failure::missing_variable(call.model(), variable));
     }
     let configured = if call.stream { deployment.stream_timeout } else { deployment.timeout };
     let wish = request::timeout(call)?;

@@ -1,8 +1,7 @@
 //! What an answer that is none is called: one table for JSON replies and streams.
 
 use callgate_coding::CodingError;
-use callgate_failure::Failure;
-pub(super) use callgate_failure::Form;
+use callgate_failure::{Failure, Form};
 use callgate_providers::{AnswerFault, UpstreamError as Said};
 use callgate_upstream::UpstreamError;
 

@@ -28,9 +28,6 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// The status logged for a client that left before it had one.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -141,7 +138,7 @@ impl Flight {
     /// that ended was cut short.
     pub(super) fn told(&self, failure: Failure) -> Failure {
         if self.alarm.is_cut() && failure.kind == FailureKind::TIMEOUT {
-            return shutting_down();
+            return Failure::shutting_down();
         }
         failure
     }
@@ -170,7 +167,8 @@ impl Drop for Flight {
             &mut self.record,
             Record::new(String::new(), Cow::default(), call.accepted),
         );
-        let failure = if self.alarm.is_cut() { shutting_down() } else { client_gone() };
+        let failure =
+            if self.alarm.is_cut() { Failure::shutting_down() } else { Failure::client_gone() };
         record.first_token = self.first_token;
         let sent = self.sent;
         detach(async move {
@@ -179,18 +177,6 @@ impl Drop for Flight {
             record.failed(&app, &failing.failure, sent);
         });
     }
-}
-
-pub(super) fn client_gone() -> Failure {
-    let text = "the client closed the connection before the answer was complete";
-    Failure::new(FailureKind::CLIENT_GONE, CLIENT_CLOSED_REQUEST, text)
-        .code("client_closed_request")
-}
-
-/// The gateway ends before the call does.
-pub(super) fn shutting_down() -> Failure {
-    let text = "this gateway is shutting down, and the answer was not complete in time";
-    Failure::new(FailureKind::INTERNAL, 503, text).code("shutting_down")
 }
 
 fn failing(failure: Failure, sent: bool, streamed: &str, figures: Figures) -> Failing<'_> {

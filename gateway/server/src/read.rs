@@ -4,7 +4,6 @@ use super::{
     RequestBody,
     alarm::Alarm,
     decode::Pieces,
-    flight::shutting_down,
     inflight::{InFlight, Share},
 };
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -51,7 +50,7 @@ pub(super) async fn body(
             let kept = share.keep(body.len());
             Ok((body, kept))
         }
-        None if alarm.is_cut() => Err(shutting_down()),
+        None if alarm.is_cut() => Err(Failure::shutting_down()),
         None => Err(Failure::body_too_slow(limits.body_timeout)),
     }
 }

@@ -11,9 +11,8 @@ pub(super) use waits::Waits;
 
 use super::{
     alarm::{Alarm, End},
-    error,
-    fault::{self, Form},
-    flight::{Flight, shutting_down},
+    error, fault,
+    flight::Flight,
     response_headers,
 };
 use axum::{
@@ -24,7 +23,7 @@ use axum::{
 use beside::Beside;
 use bytes::Bytes;
 use callgate_callbacks::{Chunk, Streamed};
-use callgate_failure::Failure;
+use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
 use callgate_providers::{ChunkSink as _, StreamTranslator};
 use callgate_upstream::Answer;
@@ -184,7 +183,7 @@ impl Relay {
         self.alive.due = due;
         match arrived {
             Some(arrived) => arrived.map(|()| true),
-            None if alarm.is_cut() => Err(shutting_down()),
+            None if alarm.is_cut() => Err(Failure::shutting_down()),
             None => Ok(false),
         }
     }
@@ -352,8 +351,11 @@ impl Streaming {
             let flight = self.flight.as_mut()?;
             // One that never waits is cut off too.
             let cut = self.relay.ended == Ended::No && flight.alarm.is_cut();
-            let stepped =
-                if cut { Err(shutting_down()) } else { step(&mut self.relay, flight).await };
+            let stepped = if cut {
+                Err(Failure::shutting_down())
+            } else {
+                step(&mut self.relay, flight).await
+            };
             match stepped {
                 Err(failure) => {
                     let mut flight = self.ending()?;

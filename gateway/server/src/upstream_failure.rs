@@ -3,7 +3,6 @@
 
 use super::{
     alarm::Alarm,
-    flight::shutting_down,
     response_headers::{add_headers, answer_headers},
     upstream_request::Sent,
 };
@@ -11,7 +10,6 @@ use crate::app::App;
 use callgate_failure::Failure;
 use callgate_providers::said::read_status;
 use callgate_upstream::{Answer, UpstreamError};
-use plugin_api::FailureKind;
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -21,17 +19,12 @@ const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid"
 
 /// A success that holds no completion.
 pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure {
-    let label = &sent.target.deployment().label;
-    let what = if cause.is_empty() { "an empty body" } else { "something that is no completion" };
-    let text = format!("`{label}` answered {status} with {what}");
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 500, text).cause(cause)
+    Failure::no_completion(&sent.target.deployment().label, status, cause)
 }
 
 /// An answer whose status HTTP has no meaning for.
 pub(super) fn no_status(status: u16, sent: &Sent) -> Failure {
-    let label = &sent.target.deployment().label;
-    let text = format!("`{label}` answered with the status {status}, which HTTP does not have");
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+    Failure::unknown_status(&sent.target.deployment().label, status)
 }
 
 /// A success with a body of another kind than JSON: its own words.
@@ -48,12 +41,7 @@ pub(super) fn no_json(status: u16, body: &[u8], sent: &Sent) -> Failure {
 
 /// A JSON reply that is more than the gateway takes.
 pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
-    let text = format!(
-        "`{}` answered with more than this gateway's limit of {limit} bytes \
-         (`callgate.limits.max_reply_bytes`)",
-        sent.target.deployment().label
-    );
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text).code("reply_too_large")
+    Failure::reply_too_large(&sent.target.deployment().label, limit)
 }
 
 /// The upstream answered with an error status: its own words, type and code.
@@ -68,7 +56,7 @@ pub(super) async fn upstream_error(
         return failure;
     }
     let Some((body, broken)) = error_body(alarm, &mut answer, sent).await else {
-        return shutting_down();
+        return Failure::shutting_down();
     };
     let mut said = sent.target.deployment().provider.dialect.error(status, &body);
     if let Some(error) = broken.filter(|_| body.is_empty()) {
@@ -125,45 +113,26 @@ fn no_answer(answer: &Answer, sent: &Sent) -> Option<Failure> {
         300 | 305 | 306 | 309..400 if answer.headers.get("location").is_some() => {
             Some(redirected(answer, sent))
         }
-        304 => Some(no_meaning("Not Modified, which is no answer to a call", status, sent)),
-        300..400 => Some(no_meaning("which is neither an answer nor an error", status, sent)),
+        300..400 => Some(meaningless(status, sent)),
         _ => None,
     }
 }
 
-fn no_meaning(what: &str, status: u16, sent: &Sent) -> Failure {
+fn meaningless(status: u16, sent: &Sent) -> Failure {
     let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
-    let text = format!(
-        "`{label}` for model `{model}` answered {status}, {what}; is its base URL right, and does a \
-         cache or proxy stand before it?"
-    );
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
+    Failure::meaningless_status(label, model, status)
         .cause(format!("asked at {}", sent.target.api_base()))
 }
 
-/// Redirects are never followed: what was meant for one server must not go to another. Only a
-/// target on the same server is shown to the client.
+/// Redirects are never followed: what was meant for one server must not go to another.
 fn redirected(answer: &Answer, sent: &Sent) -> Failure {
     let status = answer.status;
     let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
     let location = answer.headers.get("location").map(String::from_utf8_lossy);
-    let mut text = format!(
-        "`{label}` for model `{model}` answered {status}, a redirect, which is never followed; its \
-         `api_base` should point to where the redirect leads"
-    );
-    match location.as_deref() {
-        None => text.push_str(", but the redirect does not say where"),
-        Some(path) if path.starts_with('/') && !path.starts_with("//") => {
-            text.push_str(&format!(", `{path}` on the same server"));
-        }
-        Some(_) => text.push_str("; the gateway's log has the target"),
-    }
     let cause = format!(
         "asked at {}, redirected to {}",
         sent.target.api_base(),
         location.as_deref().unwrap_or("nowhere")
     );
-    Failure::new(FailureKind::UPSTREAM_UNREACHABLE, 502, text)
-        .code("upstream_redirect")
-        .cause(cause)
+    Failure::redirected(label, model, status, location.as_deref()).cause(cause)
 }

@@ -4,10 +4,8 @@
 use super::request::HOP;
 use callgate_call::{Call, Target};
 use callgate_deployments::Setting;
-use callgate_failure::Failure;
 use callgate_providers::{Asked, Echo};
 use callgate_upstream::{Lines, Origin};
-use plugin_api::FailureKind;
 use std::time::{Duration, Instant};
 
 /// What is known of the chosen way when the answer is sent.
@@ -22,19 +20,6 @@ pub(super) struct Sent {
     /// Of a stream's first content, when it has a limit of its own.
     pub(super) first_content: Option<Duration>,
     pub(super) started: Instant,
-}
-
-/// A variable the config names and the environment lacks.
-pub(super) fn missing_variable(model: &str, variable: &str) -> Failure {
-    Failure::new(
-        FailureKind::INVALID,
-        500,
-        format!(
-            "model `{model}` needs the environment variable `{variable}`, which is not set where \
-             this gateway runs"
-        ),
-    )
-    .code("missing_variable")
 }
 
 /// The header lines of a request.
