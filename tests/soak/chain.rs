@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callgate::boot::{self, Built};
 use callgate::cli::Source;
-use callgate_callbacks::{Answered, Rehearsal};
+use callgate_callbacks::{AssumedReply, DryRun};
 use callgate_tests::{build, config};
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ impl Callbacks {
     }
 
     /// The chain in this process, for calls of `model`.
-    pub(crate) fn rehearsal(&self, model: &str) -> Rehearsal {
+    pub(crate) fn dry_run(&self, model: &str) -> DryRun {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
         std::fs::write(&path, self.config("http://127.0.0.1:9/v1").to_string()).unwrap();
@@ -48,7 +48,7 @@ impl Callbacks {
         let Built { plugins, deployments, .. } = boot::build(&source, None).unwrap();
         let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
         let body = body.to_string().into_bytes();
-        Rehearsal::new(plugins, Arc::new(deployments), HeaderMap::new(), body).unwrap()
+        DryRun::new(plugins, Arc::new(deployments), HeaderMap::new(), body).unwrap()
     }
 
     fn entries(&self) -> Value {
@@ -90,16 +90,16 @@ fn entry(name: &str, label: &str, mut settings: Value) -> Value {
     })
 }
 
-pub(crate) fn json_answer() -> Answered {
+pub(crate) fn json_answer() -> AssumedReply {
     let message = json!({"role": "assistant", "content": "Hello world!"});
     let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
-    Answered::Json(json!({"object": "chat.completion", "choices": [choice]}))
+    AssumedReply::Json(json!({"object": "chat.completion", "choices": [choice]}))
 }
 
-pub(crate) fn stream_answer() -> Answered {
+pub(crate) fn stream_answer() -> AssumedReply {
     let chunk = |text| {
         let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": null});
         json!({"object": "chat.completion.chunk", "choices": [choice]})
     };
-    Answered::Chunks(["Hello", " world", "!"].map(chunk).to_vec())
+    AssumedReply::Chunks(["Hello", " world", "!"].map(chunk).to_vec())
 }

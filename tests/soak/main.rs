@@ -3,7 +3,7 @@
 //!
 //! `make test` makes 20 000 calls; `make soak`, or `CALLGATE_SOAK_CALLS`, as many as it says. One
 //! of 20 goes through the real gateway over sockets, which is what is slow; the others through the
-//! same chain in this process (`Rehearsal`). A test binary of its own, so that no other test's
+//! same chain in this process (`DryRun`). A test binary of its own, so that no other test's
 //! memory is measured. `chain` is what is soaked, `vitals` what is read, `instances` who lives.
 
 #![expect(
@@ -46,15 +46,15 @@ async fn nothing_grows() {
 async fn in_this_process(calls: usize) {
     let instances = Instances::watch();
     let callbacks = Callbacks::new(calls);
-    let usual = callbacks.rehearsal("usual");
-    let slow = callbacks.rehearsal("slow");
+    let usual = callbacks.dry_run("usual");
+    let slow = callbacks.dry_run("slow");
     let answers = [chain::json_answer(), chain::stream_answer()];
     let mut course = Course::new("in one process", std::process::id());
     let mut verdicts = [0; 3];
     for _ in 0..INTERVALS {
         for call in 0..calls / INTERVALS {
-            let rehearsal = if call % SLOW == 0 { &slow } else { &usual };
-            let story = rehearsal.tell(answers[call % 2].clone()).await;
+            let dry_run = if call % SLOW == 0 { &slow } else { &usual };
+            let story = dry_run.run(answers[call % 2].clone()).await;
             verdicts[match story.verdict {
                 "continue" => 0,
                 "refused" => 1,
@@ -66,7 +66,7 @@ async fn in_this_process(calls: usize) {
     let [passed, refused, broke] = verdicts;
     // Both chains have instances of their own.
     let made = instances.settle(2 * CALLBACKS).await;
-    course.tell(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
+    course.run(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
     assert!(passed > refused && refused > 0 && broke > 0 && made > 2 * CALLBACKS);
     course.is_level();
 }
@@ -95,7 +95,7 @@ async fn over_sockets(calls: usize) {
         course.look(calls / INTERVALS);
     }
     let made = instances::settle(gateway.log(), CALLBACKS).await;
-    course.tell(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
+    course.run(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
     assert!(passed > refused && refused > 0 && broke > 0 && made > CALLBACKS);
     course.is_level();
     gateway.stop().await;

@@ -17,7 +17,7 @@ const FIXED: &[&str] = &["model", "messages", "stream"];
 
 /// Everything an edit in `on_llm_start` can change, for when a faulty hook's edits are rolled back.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct EditsSnapshot {
     body: Body,
     reading: OnceCell<Reading>,
     model: Option<String>,
@@ -28,15 +28,15 @@ pub struct Snapshot {
 
 /// What every hook can change: what is shared along the chain, and the callback's own note.
 #[derive(Debug)]
-pub struct Jottings {
+pub struct HookState {
     metadata: Metadata,
     place: usize,
     note: Box<[u8]>,
 }
 
 impl Call {
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    pub fn snapshot(&self) -> EditsSnapshot {
+        EditsSnapshot {
             body: self.body.clone(),
             reading: self.reading.clone(),
             model: self.model.clone(),
@@ -46,7 +46,7 @@ impl Call {
         }
     }
 
-    pub fn restore(&mut self, snapshot: Snapshot) {
+    pub fn restore(&mut self, snapshot: EditsSnapshot) {
         self.body = snapshot.body;
         self.reading = snapshot.reading;
         self.rendered = OnceCell::new();
@@ -57,14 +57,14 @@ impl Call {
     }
 
     /// What the callback at `place` can change in any hook.
-    pub fn jottings(&self, place: usize) -> Jottings {
-        Jottings { metadata: self.metadata.clone(), place, note: self.note(place).into() }
+    pub fn hook_state(&self, place: usize) -> HookState {
+        HookState { metadata: self.metadata.clone(), place, note: self.note(place).into() }
     }
 
-    pub fn restore_jottings(&mut self, jottings: Jottings) {
-        self.metadata = jottings.metadata;
-        if let Some(note) = self.notes.get_mut(jottings.place) {
-            *note = SmallVec::from_slice(&jottings.note);
+    pub fn restore_hook_state(&mut self, hook_state: HookState) {
+        self.metadata = hook_state.metadata;
+        if let Some(note) = self.notes.get_mut(hook_state.place) {
+            *note = SmallVec::from_slice(&hook_state.note);
         }
     }
 

@@ -20,7 +20,7 @@ mod sample;
 mod settling;
 mod target;
 
-pub use edits::{Jottings, Snapshot, set_header, valid_header};
+pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
 pub(crate) use reading::{Reading, Unreadable};
 pub(crate) use target::RouteEdit;
 pub use target::Target;

@@ -4,42 +4,43 @@
 //! what its `on_error` says. Every callback that let a call pass at its start is owed exactly one
 //! end or error hook: `Call::passed` counts them, and only [`Chain::end`] and [`Chain::error`] pay.
 //!
-//! Reading order: `subject` is what a hook is run on; `link` is one callback and its policy, `run`
-//! the three ways to run its hook, `verdict` what that came to. `renewal` is the chain as it is
-//! now, and what happens after a panic. `only`, `breaker` and `pool` are parts of the policy;
-//! `laps`, `ledger` and `histogram` measure, `report` tells; `pace` keeps the log short.
+//! Reading order: `event` is what a hook is run on; `link` is one callback and its policy,
+//! `dispatch` the three ways to run its hook, `verdict` what that came to. `supervisor` is the
+//! chain as it is now, and what happens after a panic. `filter`, `breaker` and `pool` are parts of
+//! the policy; `hook_timer`, `stats` and `histogram` measure, `report` tells; `log_throttle` keeps
+//! the log short.
 
 mod breaker;
+mod dispatch;
+mod event;
+mod filter;
 mod histogram;
-mod laps;
-mod ledger;
+mod hook_timer;
 mod link;
-mod only;
-mod pace;
+mod log_throttle;
 mod pool;
-mod renewal;
 mod report;
-mod run;
-mod subject;
+mod stats;
+mod supervisor;
 mod verdict;
 
-pub use renewal::Callbacks;
 pub use report::{
     BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
 };
+pub use supervisor::Callbacks;
 
-use super::answer::{Chunk, Failing, Reply};
+use super::payload::{ChunkPayload, EndPayload, ErrorPayload};
 use crate::offload::offload;
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
 use callgate_plugin_host::Hook;
-use link::{Link, Welcome};
+use dispatch::{Dispatcher, NextStep};
+use event::StartEvent;
+use link::{CallAdmission, Link};
 use plugin_api::FailureKind;
-use renewal::Living;
-use run::{Step, Walk};
 use std::sync::Arc;
-use subject::Beginning;
+use supervisor::LiveInstance;
 
 /// All callbacks, in the order of the config's list. A call keeps the chain it began with.
 #[derive(Debug, Default)]
@@ -66,10 +67,10 @@ pub enum Started {
 
 /// One hook of the walk.
 macro_rules! step {
-    ($walk:ident, $place:ident, $link:ident, $call:ident, $subject:expr) => {
-        match $walk.at_once($place, $link, $call, $subject) {
+    ($dispatcher:ident, $place:ident, $link:ident, $call:ident, $event:expr) => {
+        match $dispatcher.try_sync($place, $link, $call, $event) {
             Some(step) => step,
-            None => $walk.waited($place, $link, $call, $subject).await,
+            None => $dispatcher.run_slow($place, $link, $call, $event).await,
         }
     };
 }
@@ -83,7 +84,7 @@ impl Chain {
     }
 
     /// The same chain with another instance in one place.
-    fn with(&self, place: usize, living: &Arc<Living>) -> Self {
+    fn with(&self, place: usize, living: &Arc<LiveInstance>) -> Self {
         let mut links = self.links.clone();
         if let Some(link) = links.get_mut(place) {
             link.living = Arc::clone(living);
@@ -108,23 +109,25 @@ impl Chain {
         {
             return Started::Failed(failure);
         }
-        let mut walk = Walk::new(deployments);
+        let mut dispatcher = Dispatcher::new(deployments);
         for (place, link) in self.links.iter().enumerate() {
-            let step = match link.welcome(place, call, deployments) {
-                Welcome::In => step!(walk, place, link, call, &mut Beginning),
-                Welcome::Refused(failure) => Step::Failed(failure),
-                Welcome::Out => {
+            let step = match link.admit(place, call, deployments) {
+                CallAdmission::In => step!(dispatcher, place, link, call, &mut StartEvent),
+                CallAdmission::Refused(failure) => NextStep::Failed(failure),
+                CallAdmission::Out => {
                     call.left_out.add(place);
-                    Step::On
+                    NextStep::On
                 }
             };
             match step {
-                Step::On => {}
-                Step::Replied(reply) => {
+                NextStep::On => {}
+                NextStep::Replied(reply) => {
                     call.passed = place + 1;
                     return Started::Replied { by: Arc::clone(link.name()), reply };
                 }
-                Step::Refused(failure) | Step::Failed(failure) => return Started::Failed(failure),
+                NextStep::Refused(failure) | NextStep::Failed(failure) => {
+                    return Started::Failed(failure);
+                }
             }
             call.passed = place + 1;
         }
@@ -136,12 +139,12 @@ impl Chain {
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,
-        chunk: &mut Chunk,
+        chunk: &mut ChunkPayload,
     ) -> Result<(), Failure> {
-        let mut walk = Walk::new(deployments);
+        let mut dispatcher = Dispatcher::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed) {
-            let step = step!(walk, place, link, call, chunk);
-            if let Step::Refused(failure) | Step::Failed(failure) = step {
+            let step = step!(dispatcher, place, link, call, chunk);
+            if let NextStep::Refused(failure) | NextStep::Failed(failure) = step {
                 return Err(failure);
             }
             if chunk.dropped {
@@ -157,15 +160,15 @@ impl Chain {
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,
-        reply: &mut Reply<'_>,
+        reply: &mut EndPayload<'_>,
     ) -> Result<(), Failure> {
-        let mut walk = Walk::new(deployments);
+        let mut dispatcher = Dispatcher::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
             // Before it runs: a client that leaves now must not bring it an error hook too.
             call.paid = place + 1;
-            let step = step!(walk, place, link, call, reply);
-            link.over(place, call);
-            if let Step::Refused(failure) | Step::Failed(failure) = step {
+            let step = step!(dispatcher, place, link, call, reply);
+            link.finished(place, call);
+            if let NextStep::Refused(failure) | NextStep::Failed(failure) = step {
                 return Err(failure);
             }
         }
@@ -177,20 +180,20 @@ impl Chain {
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,
-        failing: &mut Failing<'_>,
+        failing: &mut ErrorPayload<'_>,
     ) {
-        let mut walk = Walk::new(deployments);
+        let mut dispatcher = Dispatcher::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
             call.paid = place + 1;
-            let step = step!(walk, place, link, call, failing);
-            link.over(place, call);
+            let step = step!(dispatcher, place, link, call, failing);
+            link.finished(place, call);
             match step {
-                Step::Refused(failure) if !failing.sent => failing.failure = failure,
-                Step::Refused(_) => {
-                    link.odd(Hook::Error, "refused what was already sent, which is left out,");
+                NextStep::Refused(failure) if !failing.sent => failing.failure = failure,
+                NextStep::Refused(_) => {
+                    link.warn(Hook::Error, "refused what was already sent, which is left out,");
                 }
                 // What it was to make of the error may be needed: a secret of the upstream's words.
-                Step::Failed(failure) if failing.failure.kind != FailureKind::CLIENT_GONE => {
+                NextStep::Failed(failure) if failing.failure.kind != FailureKind::CLIENT_GONE => {
                     let before = std::mem::replace(&mut failing.failure, failure);
                     failing.failure.cause = Some(format!("after `{}`", before.code_text()));
                 }

@@ -1,29 +1,29 @@
 //! The callbacks an operator lists, run in list order.
 //!
-//! Reading order: `chain` (running hooks) with `scope` and `answer` (what a hook sees), `rehearsal`
-//! (a call without a server). `trial` runs the hooks of a plugin that is tried, `hook_list`
-//! compares a manifest with the code, `named` the settings with the config, `offload` is for large
-//! bodies. Not here: finding and loading plugins (`plugin_host`).
+//! Reading order: `chain` (running hooks) with `call_handle` and `payload` (what a hook sees),
+//! `dry_run` (a call without a server). `probe_hooks` runs the hooks of a plugin that is tried,
+//! `manifest_check` compares a manifest with the code, `setting_names` the settings with the
+//! config, `offload` is for large bodies. Not here: finding and loading plugins (`plugin_host`).
 
 #![forbid(unsafe_code)]
 
-mod answer;
-mod canned;
+mod call_handle;
 mod chain;
-mod hook_list;
-mod named;
+mod dry_run;
+mod manifest_check;
 pub mod offload;
-mod rehearsal;
-mod scope;
-mod trial;
+mod payload;
+mod probe_hooks;
+mod sample_call;
+mod setting_names;
 
-pub use named::unknown_names;
+pub use setting_names::unknown_names;
 
-pub use answer::{Chunk, Failing, Figures, Reply, Streamed, is_completion};
 pub use chain::{
     BreakerState, CallbackReport, Callbacks, Chain, HookReport, LastFault, LiveReport, Started,
     Status, ThreadsReport,
 };
-pub use hook_list::disagreements;
-pub use rehearsal::{Answered, Prepared, Rehearsal, RehearsalError, RehearsedCall, Story};
-pub use trial::run_probe;
+pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, PreparedHook};
+pub use manifest_check::mismatches;
+pub use payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_completion};
+pub use probe_hooks::run_probe;

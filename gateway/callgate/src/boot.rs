@@ -13,7 +13,7 @@ use callgate_config::{
 };
 use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
 use callgate_host::Services;
-use callgate_plugin_host::{Caution, LeftOut, Occasion, Plugin, SearchPath, StartupTable};
+use callgate_plugin_host::{LeftOut, LoadGuard, Plugin, SearchPath, StartMode, StartupTable};
 use callgate_secret::{Masking, Secrets};
 use callgate_server::{Listener, Server, Stop, app::App};
 use callgate_telemetry::counted::counted_as;
@@ -97,7 +97,7 @@ pub struct Built {
     /// What callbacks said of themselves; a gateway that serves has logged it.
     pub said: Vec<Problem>,
     /// What this run leaves behind if it dies; drop it when it has not.
-    pub caution: Caution,
+    pub guard: LoadGuard,
 }
 
 /// What a config is built for.
@@ -106,7 +106,7 @@ struct Purpose<'a> {
     /// The address to listen on, if any.
     address: Option<&'a Address>,
     safe_mode: bool,
-    occasion: Occasion,
+    mode: StartMode,
 }
 
 /// Reads the config and loads its callbacks, as `check` does.
@@ -114,8 +114,8 @@ struct Purpose<'a> {
 /// # Errors
 /// All problems of all parts at once.
 pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Problems> {
-    let occasion = Occasion::Check { retry: false };
-    assemble(source, Purpose { address, safe_mode: false, occasion })
+    let mode = StartMode::Check { retry: false };
+    assemble(source, Purpose { address, safe_mode: false, mode })
 }
 
 /// `RUST_LOG`, or what LiteLLM's options say in its place. Nothing is said here of a file that
@@ -157,7 +157,7 @@ fn assemble_config(
     environment: &Environment,
     mut config: Config,
 ) -> Result<Built, Problems> {
-    let Purpose { address, safe_mode, occasion } = purpose;
+    let Purpose { address, safe_mode, mode } = purpose;
     let strict = source.strict || config.gateway.strict;
     let mut problems = std::mem::take(&mut config.problems);
     let workers = apply_options(source, environment, &mut config, &mut problems);
@@ -187,9 +187,9 @@ fn assemble_config(
         callgate_config::problem::sort(&mut problems);
         return Err(Problems(problems));
     }
-    let (mut caution, said) = Caution::new(&config, &source.config, occasion);
+    let (mut guard, said) = LoadGuard::new(&config, &source.config, mode);
     problems.extend(said);
-    let serves = matches!(occasion, Occasion::Serve { .. });
+    let serves = matches!(mode, StartMode::Serve { .. });
     let services = if serves { Services::new() } else { Services::idle() };
     let services = Arc::new(services.with_masking(masking(&config, deployments.as_ref())));
     callgate_host::log::gather();
@@ -199,7 +199,7 @@ fn assemble_config(
         &search,
         environment,
         &services,
-        &mut caution,
+        &mut guard,
     );
     let said = said_by_callbacks(&config, callgate_host::log::gathered());
     let loaded = loaded.map(|loaded| ((loaded.plugins, loaded.left_out), loaded.warnings));
@@ -225,7 +225,7 @@ fn assemble_config(
                 left_out,
                 warnings,
                 said,
-                caution,
+                guard,
             })
         }
         _ => {
@@ -398,7 +398,7 @@ pub struct Ready {
     app: Arc<App>,
     drain: Duration,
     /// To its orderly end.
-    caution: Caution,
+    guard: LoadGuard,
     /// Where clients reach it.
     pub url: String,
 }
@@ -408,8 +408,8 @@ pub struct Ready {
 /// # Errors
 /// See [`BootError`]; nothing is left half-started.
 pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
-    let occasion = Occasion::Serve { retry: serve.retry };
-    let purpose = Purpose { address: Some(&serve.address), safe_mode: serve.safe_mode, occasion };
+    let mode = StartMode::Serve { retry: serve.retry };
+    let purpose = Purpose { address: Some(&serve.address), safe_mode: serve.safe_mode, mode };
     let mut built = assemble(&serve.source, purpose)?;
     let (host, port) = std::mem::take(&mut built.address);
     for problem in &built.warnings {
@@ -435,7 +435,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let url =
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let server = Server::start(listener, &app).map_err(BootError::Threads)?;
-    built.caution.serving();
+    built.guard.serving();
     tracing::info!(target: "callgate::boot", "{verdict}");
     tracing::info!(
         target: "callgate::boot",
@@ -443,7 +443,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         models = app.deployments.models().len(),
         "listening on {url} (Press CTRL+C to quit)"
     );
-    Ok(Ready { server, app, drain, caution: built.caution, url })
+    Ok(Ready { server, app, drain, guard: built.guard, url })
 }
 
 impl Ready {
@@ -467,7 +467,7 @@ impl Ready {
                 "told again to stop: callbacks are left behind"
             ),
         }
-        drop(self.caution);
+        drop(self.guard);
         match cut_off {
             None => tracing::info!(target: "callgate::boot", "ended: every call had its answer"),
             Some(calls) => tracing::warn!(

@@ -77,16 +77,16 @@ impl Drop for LiveOne {
 }
 
 /// A place among the tasks, jobs or requests of one callback.
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct Permit(Arc<AtomicUsize>);
 
-impl Place {
+impl Permit {
     pub(super) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
         let another = |count: usize| (count < limit).then_some(count + 1);
         taken.fetch_update(SeqCst, SeqCst, another).ok().map(|_| Self(Arc::clone(taken)))
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, SeqCst);
     }
@@ -153,7 +153,7 @@ impl Background {
     pub(super) fn spawn(
         &self,
         work: BoxFuture<()>,
-        place: Place,
+        place: Permit,
         mut cut: watch::Receiver<bool>,
     ) -> Result<(), HostError> {
         if self.idle {
@@ -175,7 +175,7 @@ impl Background {
     }
 
     /// Runs a callback's job on a thread that may block.
-    pub(super) fn spawn_blocking(&self, job: Job, place: Place) -> Result<(), HostError> {
+    pub(super) fn spawn_blocking(&self, job: Job, place: Permit) -> Result<(), HostError> {
         if self.idle {
             return Ok(());
         }
@@ -286,7 +286,7 @@ mod tests {
         let (sender, cut) = watch::channel(false);
         // As the host of the instance does, which its tasks keep alive.
         std::mem::forget(sender);
-        let place = Place::take(taken, 9).expect("there is room");
+        let place = Permit::take(taken, 9).expect("there is room");
         background.spawn(work, place, cut).expect("it is taken");
     }
 
@@ -352,9 +352,9 @@ mod tests {
     #[test]
     fn places_are_bounded_and_given_back() {
         let taken = Arc::default();
-        let places: Vec<_> = (0..3).filter_map(|_| Place::take(&taken, 2)).collect();
+        let places: Vec<_> = (0..3).filter_map(|_| Permit::take(&taken, 2)).collect();
         assert_eq!(places.len(), 2);
         drop(places);
-        assert!(Place::take(&taken, 2).is_some());
+        assert!(Permit::take(&taken, 2).is_some());
     }
 }

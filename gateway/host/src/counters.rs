@@ -4,7 +4,7 @@
 //! Callbacks meet them as `plugin_api`'s `CounterService`, which a shared store can implement too.
 
 mod bucket;
-mod named;
+mod sharded_map;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -19,13 +19,13 @@ use plugin_api::abi::serve::CounterService;
 
 use super::clock::{Clock, SystemClock};
 use bucket::Bucket;
-pub(super) use named::Named;
+pub(super) use sharded_map::ShardedMap;
 use window::Window;
 
 /// All counters of the gateway, one scope per entry of the config, or per `share`.
 pub struct Counters {
     clock: Arc<dyn Clock>,
-    scopes: Named<Arc<CounterScope>>,
+    scopes: ShardedMap<Arc<CounterScope>>,
 }
 
 impl Counters {
@@ -38,7 +38,7 @@ impl Counters {
     /// Counters on another clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, scopes: Named::default() }
+        Self { clock, scopes: ShardedMap::default() }
     }
 
     /// The clock they count by.
@@ -72,9 +72,9 @@ impl fmt::Debug for Counters {
 /// other numbers there are 65 536: past it, those that were not used for longest are forgotten.
 pub struct CounterScope {
     clock: Arc<dyn Clock>,
-    windows: Named<Mutex<Window>>,
-    buckets: Named<Mutex<Bucket>>,
-    numbers: Named<Number>,
+    windows: ShardedMap<Mutex<Window>>,
+    buckets: ShardedMap<Mutex<Bucket>>,
+    numbers: ShardedMap<Number>,
 }
 
 /// A plain number, and when it was last added to.
@@ -103,9 +103,9 @@ impl CounterScope {
     fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            windows: Named::default(),
-            buckets: Named::default(),
-            numbers: Named::default(),
+            windows: ShardedMap::default(),
+            buckets: ShardedMap::default(),
+            numbers: ShardedMap::default(),
         }
     }
 

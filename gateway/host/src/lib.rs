@@ -17,7 +17,7 @@ mod permissions;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::{CounterScope, Counters};
-pub use permissions::{Missing, Needs, Permissions};
+pub use permissions::{MissingGrant, Needs, Permissions};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -34,12 +34,12 @@ use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use self::metrics::{InstanceMetrics, PluginMetrics};
-use background::{Awaited, Background, DRAIN, Place};
+use background::{Awaited, Background, DRAIN, Permit};
 use callgate_config::CallbackEntry;
 use callgate_secret::Masking;
 use callgate_telemetry::metrics::Exposition;
 use callgate_upstream::Tls;
-use counters::Named;
+use counters::ShardedMap;
 use kv::KvStore;
 
 /// How much of each a callback may have under way.
@@ -50,7 +50,7 @@ const MAX_REQUESTS: usize = 64;
 /// What outlives every callback: made once for the process.
 pub struct Services {
     counters: Counters,
-    stores: Named<Arc<KvStore>>,
+    stores: ShardedMap<Arc<KvStore>>,
     metrics: Arc<PluginMetrics>,
     /// By entry. Locked where an instance is made and at the end.
     backgrounds: Mutex<BTreeMap<Box<str>, Arc<Background>>>,
@@ -76,7 +76,7 @@ impl Services {
     fn with(idle: bool) -> Self {
         Self {
             counters: Counters::new(),
-            stores: Named::default(),
+            stores: ShardedMap::default(),
             metrics: Arc::default(),
             backgrounds: Mutex::default(),
             idle,
@@ -284,7 +284,7 @@ impl HostAccess for CallbackHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
         let sent = || {
             let checked = self::http::check(request, &self.permissions)?;
-            let place = Place::take(&self.requests, MAX_REQUESTS);
+            let place = Permit::take(&self.requests, MAX_REQUESTS);
             let place = place.ok_or_else(|| full("requests", MAX_REQUESTS))?;
             let client = Arc::clone(self.background.http());
             let handle = self.background.handle()?;
@@ -325,12 +325,12 @@ impl HostAccess for CallbackHost {
     }
 
     fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {
-        let place = Place::take(&self.tasks, MAX_TASKS).ok_or_else(|| full("tasks", MAX_TASKS))?;
+        let place = Permit::take(&self.tasks, MAX_TASKS).ok_or_else(|| full("tasks", MAX_TASKS))?;
         self.background.spawn(work, place, self.cut.subscribe())
     }
 
     fn spawn_blocking(&self, job: Job) -> Result<(), HostError> {
-        let place = Place::take(&self.jobs, MAX_JOBS).ok_or_else(|| full("jobs", MAX_JOBS))?;
+        let place = Permit::take(&self.jobs, MAX_JOBS).ok_or_else(|| full("jobs", MAX_JOBS))?;
         self.background.spawn_blocking(job, place)
     }
 

@@ -33,7 +33,7 @@ pub struct Needs<'a> {
 
 /// Something a manifest asks for and neither the rule nor the config grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingGrant {
     pub text: String,
     pub remedy: String,
 }
@@ -44,7 +44,7 @@ impl Permissions {
         grants: &Grants,
         needs: Needs<'_>,
         environment: &Environment,
-    ) -> (Self, Vec<Missing>) {
+    ) -> (Self, Vec<MissingGrant>) {
         let mut missing = Vec::new();
         let mut permissions = Self {
             secrets: grants.secrets.iter().cloned().collect(),
@@ -56,7 +56,7 @@ impl Permissions {
             if is_own(needs.callback, name) {
                 permissions.secrets.insert(name.clone());
             } else if !permissions.secrets.contains(name) {
-                missing.push(Missing {
+                missing.push(MissingGrant {
                     text: format!("it asks for the variable `{name}`, which is not granted"),
                     remedy: format!("add `{name}` to `grants.secrets` of the entry"),
                 });
@@ -84,7 +84,7 @@ impl Permissions {
     }
 
     /// `VARIABLE=URL`: the host of the variable's URL, or of this one when it is not set.
-    fn need_host(&mut self, need: &str, callback: &str, missing: &mut Vec<Missing>) {
+    fn need_host(&mut self, need: &str, callback: &str, missing: &mut Vec<MissingGrant>) {
         let (variable, default) = need.split_once('=').unwrap_or((need, ""));
         let own = is_own(callback, variable);
         let set = if own { self.environment.filled_var(variable) } else { None };
@@ -92,7 +92,7 @@ impl Permissions {
         let Some((host, port)) = host_and_port(url) else {
             // A value is not repeated: it may hold a key.
             if set.is_some() {
-                missing.push(Missing {
+                missing.push(MissingGrant {
                     text: format!("expected a URL in `{variable}`, found something else"),
                     remedy: format!("set `{variable}` to a URL such as `https://host/path`"),
                 });
@@ -102,7 +102,7 @@ impl Permissions {
         if own {
             self.hosts.push(HostPattern::exactly(host, port));
         } else if !self.reach(host, port) {
-            missing.push(Missing {
+            missing.push(MissingGrant {
                 text: format!("it asks for the host `{host}`, which is not granted"),
                 remedy: format!("add `{host}` to `grants.http_hosts` of the entry"),
             });

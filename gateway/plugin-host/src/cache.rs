@@ -1,7 +1,7 @@
 //! The gateway's private folder: what the probe found, and what ended earlier runs. Nothing in it
 //! is needed: without it, every start probes anew and knows nothing of the one before.
 //!
-//! Not here: what is kept (`probe::verdicts`, `record`).
+//! Not here: what is kept (`probe::passed`, `crash_journal`).
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read as _, Write as _};

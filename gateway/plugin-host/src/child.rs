@@ -3,18 +3,18 @@
 //! lines until there is a result, an end, or no time left. The probe does so before a plugin is
 //! loaded, and `callgate plugin check`.
 //!
-//! Here is the parent's side (what it reads in `talk`); the child's is `inside`. What the work is,
-//! neither knows.
+//! Here is the parent's side (what it reads in `protocol`); the child's is `child_side`. What the
+//! work is, neither knows.
 //!
 //! The three standard descriptors carry everything, so nothing else has to be inherited: stdin is
 //! the file, stdout a socket (the request there, lines back), stderr a pipe for whatever is
 //! printed.
 
+mod child_side;
 mod environment;
-mod inside;
-mod talk;
+mod protocol;
 
-pub use inside::Inside;
+pub use child_side::ChildSide;
 
 use std::{
     ffi::OsString,
@@ -46,7 +46,7 @@ use rustix::{
     },
 };
 
-use talk::{Lines, read_end, text};
+use protocol::{ChildLines, read_end, text};
 
 /// Between looks at a child that is ending.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -90,7 +90,7 @@ pub fn is_enabled() -> bool {
 
 /// What a child process is to do.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct ChildJob<'a> {
     /// The program.
     pub program: PathBuf,
     /// Its arguments. Everybody on the machine can read them: no secret belongs here.
@@ -105,9 +105,9 @@ pub struct Job<'a> {
 
 /// How a child process came out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ChildOutcome {
     /// How it ended.
-    pub ending: Ending,
+    pub ending: ChildEnding,
     /// The step it named last; empty when it named none.
     pub step: String,
     /// The last of what it printed, at most 16 KiB. Not to be trusted: it may hold anything.
@@ -116,7 +116,7 @@ pub struct Outcome {
 
 /// How a child process ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ChildEnding {
     /// It gave this result. Whatever it would have done afterwards, it was ended then.
     Result(String),
     /// It exited with this status, and without a result.
@@ -127,7 +127,7 @@ pub enum Ending {
     OutOfTime,
 }
 
-impl<'a> Job<'a> {
+impl<'a> ChildJob<'a> {
     /// This program again, with a hidden subcommand.
     #[must_use]
     pub fn of_this_program(subcommand: &str) -> Self {
@@ -145,15 +145,15 @@ impl<'a> Job<'a> {
     ///
     /// # Errors
     /// When the system does not let the process be started or watched.
-    pub fn run(&'a self) -> io::Result<Outcome> {
+    pub fn run(&'a self) -> io::Result<ChildOutcome> {
         self.run_heard(&mut |_| {})
     }
 
-    /// As [`Job::run`], handing every note that it gives on as it comes.
+    /// As [`ChildJob::run`], handing every note that it gives on as it comes.
     ///
     /// # Errors
-    /// As [`Job::run`].
-    pub fn run_heard(&'a self, heard: &mut dyn FnMut(&str)) -> io::Result<Outcome> {
+    /// As [`ChildJob::run`].
+    pub fn run_heard(&'a self, heard: &mut dyn FnMut(&str)) -> io::Result<ChildOutcome> {
         let deadline = Instant::now() + self.limit;
         let (channel, theirs) = UnixStream::pair()?;
         let (printed, output) = io::pipe()?;
@@ -194,12 +194,12 @@ impl Running {
         printed: PipeReader,
         mut deadline: Instant,
         heard: &mut dyn FnMut(&str) -> Instant,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<ChildOutcome> {
         for descriptor in [channel.as_fd(), printed.as_fd()] {
             fcntl_setfl(descriptor, fcntl_getfl(descriptor)? | OFlags::NONBLOCK)?;
         }
         let (mut channel, mut printed) = (Some(channel), Some(printed));
-        let (mut lines, mut output) = (Lines::default(), Vec::new());
+        let (mut lines, mut output) = (ChildLines::default(), Vec::new());
         let ending = loop {
             let told = channel.as_mut().is_some_and(|channel| lines.read(channel));
             if !told {
@@ -210,7 +210,7 @@ impl Running {
                 printed = None;
             }
             if let Some(result) = lines.result.take() {
-                break Ending::Result(result);
+                break ChildEnding::Result(result);
             }
             if self.has_exited()? {
                 // What it wrote just before it ended.
@@ -222,11 +222,11 @@ impl Running {
                     read_end(printed, &mut output);
                 }
                 let status = self.end()?;
-                break lines.result.take().map_or_else(|| ended(status), Ending::Result);
+                break lines.result.take().map_or_else(|| ended(status), ChildEnding::Result);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break Ending::OutOfTime;
+                break ChildEnding::OutOfTime;
             }
             match &channel {
                 Some(channel) => wait(channel, printed.as_ref(), LOOK.min(left))?,
@@ -234,7 +234,7 @@ impl Running {
                 None => thread::sleep(PAUSE.min(left)),
             }
         };
-        Ok(Outcome { ending, step: lines.step, output: text(&output) })
+        Ok(ChildOutcome { ending, step: lines.step, output: text(&output) })
     }
 
     fn id(&self) -> Option<Pid> {
@@ -264,10 +264,10 @@ impl Drop for Running {
     }
 }
 
-fn ended(status: ExitStatus) -> Ending {
+fn ended(status: ExitStatus) -> ChildEnding {
     match (status.code(), status.signal()) {
-        (Some(code), _) => Ending::Exited(code),
-        (None, signal) => Ending::Signal(signal.unwrap_or_default()),
+        (Some(code), _) => ChildEnding::Exited(code),
+        (None, signal) => ChildEnding::Signal(signal.unwrap_or_default()),
     }
 }
 

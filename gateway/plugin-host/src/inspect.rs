@@ -2,24 +2,24 @@
 //! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
 //! first glance (a truncated one does, inside the dynamic linker).
 //!
-//! Called by `loader`; `survey` tells everything at once, for people. Not here: settings
+//! Called by `loader`; `describe` tells everything at once, for people. Not here: settings
 //! (`schema`), and everything that executes (`loader`).
 
+mod describe;
 mod elf;
 mod export;
 mod file;
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzzing;
 mod pin;
-mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use describe::{CallbackInfo, PluginInfo, Reason};
 pub(super) use elf::{ElfError, Root, parse_glibc};
 pub(super) use export::ExportError;
 pub(super) use file::{FileError, permissions_of_way};
-pub(super) use pin::PinError;
-pub use survey::{Reason, Survey, SurveyedCallback};
+pub(super) use pin::PinMismatch;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use plugin_api::manifest::{Exported, Header, Manifest};
 use sha2::{Digest, Sha256};
 
-use super::refusal::{Refusal, about};
+use super::load_error::{LoadError, about};
 use super::resolve::SearchPath;
 use callgate_config::{CallbackEntry, Problem};
 
@@ -55,7 +55,7 @@ impl Inspected {
         bytes: Vec<u8>,
         sha256: [u8; 32],
         callback: &str,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, LoadError> {
         let (section, root) = elf::manifest_section(&bytes)?;
         let section = section.to_vec();
         let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
@@ -83,14 +83,14 @@ pub(super) fn inspect(
     file: &Path,
     search: &SearchPath,
     warnings: &mut Vec<Problem>,
-) -> Result<Inspected, Refusal> {
+) -> Result<Inspected, LoadError> {
     let bytes = file::read(file)?;
     let sha256 = Sha256::digest(&bytes).into();
     pin::check(&sha256, entry, search.requires_pins())?;
     if search.is_strict()
         && let Some(unwise) = permissions_of_way(file).into_iter().next()
     {
-        return Err(Refusal::Untrusted(unwise));
+        return Err(LoadError::Untrusted(unwise));
     }
     for unwise in file::permissions(file) {
         let text = about(entry, Some(file), &unwise.to_string());

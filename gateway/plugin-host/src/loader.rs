@@ -5,27 +5,27 @@
 //! Not here: running hooks and judging their faults (`chain`).
 
 mod c;
-mod crash;
+mod crash_context;
 mod instance;
 mod layout;
 mod library;
-mod note;
 mod order;
 mod plugin;
-mod trial;
+mod probe_load;
+mod whereabouts;
 
-pub(super) use crash::record_into;
-pub use crash::signal_name;
+pub(super) use crash_context::record_into;
+pub use crash_context::signal_name;
 pub(super) use instance::InstanceError;
 pub use instance::{RunningHook, masked};
 pub(super) use library::{DESCRIBE, LOAD, LibraryError, ROOT_SYMBOL, glibc_version};
-pub use note::Whereabouts;
-pub(super) use trial::{CREATE, Trial, TrialError};
+pub(super) use probe_load::{CREATE, ProbeLoad, ProbeLoadError};
+pub use whereabouts::Whereabouts;
 
-pub use crash::CrashWatch;
+pub use crash_context::CrashWatch;
 pub use instance::Instance;
 pub use library::mapped_libraries;
-pub use plugin::{Kind, Plugin, Recipe};
+pub use plugin::{Plugin, PluginKind, Recipe};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,15 +34,15 @@ use std::time::{Duration, Instant};
 
 use plugin_api::abi::ApiVersion;
 
-use super::caution::Caution;
 use super::hook::Hook;
 use super::inspect::{Inspected, inspect};
-use super::refusal::{Refusal, about, weigh};
+use super::load_error::{LoadError, about, downgrade_if_optional};
+use super::load_guard::LoadGuard;
 use super::resolve::{SearchPath, resolve};
 use super::schema;
 use super::snapshot::Snapshot;
 use callgate_config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
-use callgate_host::{Missing, Needs, Permissions, Services};
+use callgate_host::{MissingGrant, Needs, Permissions, Services};
 use library::Library;
 
 /// What became of the config's list.
@@ -76,7 +76,7 @@ impl LeftOut {
 
 /// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
 /// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is
-/// mapped before all have been inspected, and tried as `caution` says.
+/// mapped before all have been inspected, and tried as `load_guard` says.
 ///
 /// # Errors
 /// All problems, warnings included, when a callback that is `required` cannot be used. The
@@ -86,7 +86,7 @@ pub fn load_all(
     search: &SearchPath,
     environment: &Environment,
     services: &Arc<Services>,
-    caution: &mut Caution,
+    guard: &mut LoadGuard,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut candidates = Vec::new();
@@ -103,31 +103,31 @@ pub fn load_all(
         }
     }
     let mut plugins = Vec::new();
-    let suspected = candidates.iter().any(|it| caution.suspect(&it.inspected).is_some());
-    for (tried, candidate) in try_all(&candidates, caution).into_iter().zip(candidates) {
+    let suspected = candidates.iter().any(|it| guard.suspect(&it.inspected).is_some());
+    for (tried, candidate) in try_all(&candidates, guard).into_iter().zip(candidates) {
         let Candidate { entry, inspected, permissions, .. } = candidate;
         let file = inspected.file.clone();
         let loaded = tried.and_then(|(snapshot, spent)| {
             let started = Instant::now();
             let made = (permissions, Arc::clone(services));
-            let plugin = Plugin::load(entry, inspected, snapshot, made, caution)?;
+            let plugin = Plugin::load(entry, inspected, snapshot, made, guard)?;
             Ok(plugin.loaded_in(spent + started.elapsed()))
         });
         match loaded {
             Ok(plugin) => plugins.push(plugin),
-            Err(refusal) => {
-                let problem = weigh(entry, refusal.problem(entry, Some(&file)));
+            Err(error) => {
+                let problem = downgrade_if_optional(entry, error.problem(entry, Some(&file)));
                 reasons.add(entry, std::slice::from_ref(&problem));
                 problems.push(problem);
             }
         }
     }
-    caution.loaded();
+    guard.loaded();
     if problems.iter().any(Problem::is_error) {
         return Err(Problems(problems));
     }
     if !suspected && !entries.is_empty() {
-        caution.clear_suspicion();
+        guard.clear_suspicion();
     }
     problems.extend(order::doubts(&plugins));
     Ok(Loaded { plugins, warnings: problems, left_out: reasons.0 })
@@ -153,28 +153,28 @@ struct Candidate<'a> {
 }
 
 /// The copy to load, and the time it took to get so far.
-type Tried = Result<(Snapshot, Duration), Refusal>;
+type Tried = Result<(Snapshot, Duration), LoadError>;
 
 /// How many child processes are at it at once.
 const AT_ONCE: usize = 8;
 
 /// Tries all candidates, several at once.
-fn try_all(candidates: &[Candidate<'_>], caution: &Caution) -> Vec<Tried> {
+fn try_all(candidates: &[Candidate<'_>], guard: &LoadGuard) -> Vec<Tried> {
     let mut tried = Vec::new();
     for group in candidates.chunks(AT_ONCE) {
         if let [only] = group {
-            tried.push(try_one(only, caution));
+            tried.push(try_one(only, guard));
             continue;
         }
         tried.extend(thread::scope(|scope| {
             let threads: Vec<_> = group
                 .iter()
-                .map(|it| thread::Builder::new().spawn_scoped(scope, || try_one(it, caution)))
+                .map(|it| thread::Builder::new().spawn_scoped(scope, || try_one(it, guard)))
                 .collect();
             // Without a thread, or after a panic in it, it is done here.
             let results = threads.into_iter().zip(group).map(|(thread, it)| {
                 let done = thread.ok().and_then(|thread| thread.join().ok());
-                done.unwrap_or_else(|| try_one(it, caution))
+                done.unwrap_or_else(|| try_one(it, guard))
             });
             results.collect::<Vec<_>>()
         }));
@@ -182,15 +182,15 @@ fn try_all(candidates: &[Candidate<'_>], caution: &Caution) -> Vec<Tried> {
     tried
 }
 
-fn try_one(candidate: &Candidate<'_>, caution: &Caution) -> Tried {
+fn try_one(candidate: &Candidate<'_>, guard: &LoadGuard) -> Tried {
     let Candidate { entry, inspected, spent, .. } = candidate;
     let started = Instant::now();
-    if let Some(suspect) = caution.suspect(inspected) {
+    if let Some(suspect) = guard.suspect(inspected) {
         return Err(suspect.into());
     }
     let snapshot = Snapshot::of(&inspected.file_name(), &inspected.bytes)
         .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
-    caution.probe(entry, inspected, &snapshot)?;
+    guard.probe(entry, inspected, &snapshot)?;
     Ok((snapshot, *spent + started.elapsed()))
 }
 
@@ -209,7 +209,7 @@ fn permissions(
         http_hosts: &callback.needs_http_hosts,
     };
     let (permissions, missing) = Permissions::new(&entry.grants, needs, environment);
-    problems.extend(missing.into_iter().map(|Missing { text, remedy }| {
+    problems.extend(missing.into_iter().map(|MissingGrant { text, remedy }| {
         let text = about(entry, Some(&inspected.file), &text);
         Problem::warning(entry.place.clone(), text).remedy(remedy)
     }));
@@ -240,7 +240,7 @@ pub fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
         match mapped {
             Ok(_) => return Ok(()),
             Err(error) => {
-                problems.push(Refusal::from(error).problem(entry, Some(&inspected.file)));
+                problems.push(LoadError::from(error).problem(entry, Some(&inspected.file)));
             }
         }
     }
@@ -253,7 +253,9 @@ fn inspect_entry(
     search: &SearchPath,
     problems: &mut Vec<Problem>,
 ) -> Option<Inspected> {
-    let refuse = |refusal: Refusal, file: Option<&Path>| weigh(entry, refusal.problem(entry, file));
+    let refuse = |error: LoadError, file: Option<&Path>| {
+        downgrade_if_optional(entry, error.problem(entry, file))
+    };
     let file = match resolve(entry, search) {
         Ok(file) => file,
         Err(error) => {
@@ -263,8 +265,8 @@ fn inspect_entry(
     };
     let inspected = match inspect(entry, &file, search, problems) {
         Ok(inspected) => inspected,
-        Err(refusal) => {
-            problems.push(refuse(refusal, Some(&file)));
+        Err(error) => {
+            problems.push(refuse(error, Some(&file)));
             return None;
         }
     };
@@ -275,7 +277,7 @@ fn inspect_entry(
     problems.extend(unknown_hooks(entry, &inspected));
     problems.extend(wrong.into_iter().map(|mut problem| {
         problem.text = about(entry, Some(&file), &problem.text);
-        weigh(entry, problem)
+        downgrade_if_optional(entry, problem)
     }));
     usable.then_some(inspected)
 }

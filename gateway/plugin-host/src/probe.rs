@@ -1,14 +1,14 @@
 //! Trying a plugin in a child process before the gateway maps it: whatever its file, its
-//! constructors and its callback do there hurts nobody. `inside` is what the child does, `verdicts`
-//! what is remembered of plugins that passed.
+//! constructors and its callback do there hurts nobody. `child_side` is what the child does,
+//! `passed` what is remembered of plugins that passed.
 //!
 //! It is a net, not a wall: a plugin can tell that it is tried, and what passed can still crash
 //! later. Called by `loader`.
 
-mod inside;
-mod verdicts;
+mod child_side;
+mod passed;
 
-pub use inside::run as run_probe;
+pub use child_side::run as run_probe;
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use super::cache::CacheFolder;
 use super::inspect::Inspected;
 use super::loader::{DESCRIBE, LOAD, masked, signal_name};
 use super::snapshot::Snapshot;
-use crate::child::{self, Ending, Job, Outcome};
+use crate::child::{self, ChildEnding, ChildJob, ChildOutcome};
 use callgate_config::{CallbackEntry, Probing};
 use callgate_telemetry::one_line;
-use verdicts::Verdicts;
+use passed::PassedProbes;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__probe";
@@ -75,7 +75,7 @@ impl ProbeError {
 
 /// What the child is told.
 #[derive(Debug, Serialize, Deserialize)]
-struct Request {
+struct ProbeRequest {
     file: String,
     sha256: [u8; 32],
     callback: String,
@@ -86,7 +86,7 @@ struct Request {
 /// What the child answers when it lived.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+enum ProbeResult {
     Passed,
     /// The plugin refused its settings in good order: that is for the gateway to hear, which has an
     /// environment.
@@ -102,12 +102,12 @@ enum Answer {
 pub(super) struct Prober {
     when: Probing,
     limit: Duration,
-    verdicts: Option<Verdicts>,
+    verdicts: Option<PassedProbes>,
 }
 
 impl Prober {
     pub(super) fn new(when: Probing, limit: Duration, cache: Option<&CacheFolder>) -> Self {
-        let verdicts = cache.and_then(|cache| Verdicts::open(cache.clone()));
+        let verdicts = cache.and_then(|cache| PassedProbes::open(cache.clone()));
         Self { when, limit, verdicts }
     }
 
@@ -121,7 +121,7 @@ impl Prober {
         if self.when == Probing::Never || !child::is_enabled() {
             return Ok(());
         }
-        let request = Request {
+        let request = ProbeRequest {
             file: inspected.file.display().to_string(),
             sha256: inspected.sha256,
             callback: inspected.callback.name.clone(),
@@ -130,7 +130,8 @@ impl Prober {
         };
         let Ok(request) = serde_json::to_vec(&request) else { return Ok(()) };
         let verdict = self.verdicts.as_ref().map(|verdicts| verdicts.of(&request));
-        if self.when == Probing::OnChange && verdict.as_ref().is_some_and(verdicts::Verdict::passed)
+        if self.when == Probing::OnChange
+            && verdict.as_ref().is_some_and(passed::PassedProbe::passed)
         {
             return Ok(());
         }
@@ -149,37 +150,37 @@ impl Prober {
         Ok(())
     }
 
-    fn run(&self, request: &[u8], snapshot: &Snapshot) -> std::io::Result<Outcome> {
+    fn run(&self, request: &[u8], snapshot: &Snapshot) -> std::io::Result<ChildOutcome> {
         let file = snapshot.file()?;
-        let job = Job::of_this_program(SUBCOMMAND);
-        Job { input: Some(&file), request, limit: self.limit, ..job }.run()
+        let job = ChildJob::of_this_program(SUBCOMMAND);
+        ChildJob { input: Some(&file), request, limit: self.limit, ..job }.run()
     }
 }
 
 /// Whether it passed in every respect.
-fn judge(outcome: Outcome, settings: &Value, limit: Duration) -> Result<bool, ProbeError> {
-    let Outcome { ending, step, output } = outcome;
+fn judge(outcome: ChildOutcome, settings: &Value, limit: Duration) -> Result<bool, ProbeError> {
+    let ChildOutcome { ending, step, output } = outcome;
     let (how, cause) = match ending {
-        Ending::Result(answer) => match serde_json::from_str(&answer) {
-            Ok(Answer::Passed) => return Ok(true),
-            Ok(Answer::Declined) => return Ok(false),
-            Ok(Answer::Refused { text, remedy }) => {
+        ChildEnding::Result(answer) => match serde_json::from_str(&answer) {
+            Ok(ProbeResult::Passed) => return Ok(true),
+            Ok(ProbeResult::Declined) => return Ok(false),
+            Ok(ProbeResult::Refused { text, remedy }) => {
                 return Err(ProbeError::Refused { text, remedy });
             }
             Err(_) => ("gave an answer that is none".to_owned(), None),
         },
-        Ending::Exited(_) if step.is_empty() => {
+        ChildEnding::Exited(_) if step.is_empty() => {
             return Err(ProbeError::NoTrial(format!(
                 "it ended at once{}",
-                said(&output, settings)
+                printed(&output, settings)
             )));
         }
-        Ending::Exited(status) => (format!("ended the process with status {status}"), None),
-        Ending::Signal(9) => {
+        ChildEnding::Exited(status) => (format!("ended the process with status {status}"), None),
+        ChildEnding::Signal(9) => {
             ("was killed (SIGKILL), as for want of memory,".to_owned(), Some(Cause::Killed))
         }
-        Ending::Signal(signal) => (format!("crashed with {}", signal_name(signal)), None),
-        Ending::OutOfTime => {
+        ChildEnding::Signal(signal) => (format!("crashed with {}", signal_name(signal)), None),
+        ChildEnding::OutOfTime => {
             (format!("was not done within {} s", limit.as_secs_f64()), Some(Cause::Time))
         }
     };
@@ -189,11 +190,11 @@ fn judge(outcome: Outcome, settings: &Value, limit: Duration) -> Result<bool, Pr
         "" => "before it was loaded".to_owned(),
         step => step.to_owned(),
     };
-    Err(ProbeError::Died { how, when, said: said(&output, settings), cause })
+    Err(ProbeError::Died { how, when, said: printed(&output, settings), cause })
 }
 
 /// The end of what it printed, on one line and without what may be secret.
-fn said(output: &str, settings: &Value) -> String {
+fn printed(output: &str, settings: &Value) -> String {
     let output = masked(output.trim(), settings);
     if output.is_empty() {
         return String::new();
@@ -208,12 +209,13 @@ mod tests {
     use serde_json::{Value, json};
     use std::time::Duration;
 
-    use super::{Answer, Cause, LOAD, ProbeError, judge, said};
-    use crate::child::{Ending, Outcome};
+    use super::{Cause, LOAD, ProbeError, ProbeResult, judge, printed};
+    use crate::child::{ChildEnding, ChildOutcome};
     use crate::loader::CREATE;
 
-    fn judged(ending: Ending, step: &str) -> Result<bool, ProbeError> {
-        let outcome = Outcome { ending, step: step.to_owned(), output: "so long\n".to_owned() };
+    fn judged(ending: ChildEnding, step: &str) -> Result<bool, ProbeError> {
+        let outcome =
+            ChildOutcome { ending, step: step.to_owned(), output: "so long\n".to_owned() };
         judge(outcome, &Value::Null, Duration::from_secs(5))
     }
 
@@ -221,20 +223,25 @@ mod tests {
     fn each_end_has_its_sentence_and_its_remedy() {
         for (ending, step, sentence, advised) in [
             (
-                Ending::Exited(0),
+                ChildEnding::Exited(0),
                 LOAD,
                 "ended the process with status 0 while being loaded; it printed: so long",
                 Cause::File,
             ),
-            (Ending::Signal(7), "", "crashed with SIGBUS before it was loaded", Cause::File),
+            (ChildEnding::Signal(7), "", "crashed with SIGBUS before it was loaded", Cause::File),
             (
-                Ending::Signal(11),
+                ChildEnding::Signal(11),
                 CREATE,
                 "crashed with SIGSEGV in its constructor",
                 Cause::Callback,
             ),
-            (Ending::OutOfTime, "in on_llm_end", "not done within 5 s in on_llm_end", Cause::Time),
-            (Ending::Signal(9), CREATE, "was killed (SIGKILL)", Cause::Killed),
+            (
+                ChildEnding::OutOfTime,
+                "in on_llm_end",
+                "not done within 5 s in on_llm_end",
+                Cause::Time,
+            ),
+            (ChildEnding::Signal(9), CREATE, "was killed (SIGKILL)", Cause::Killed),
         ] {
             let error = judged(ending, step).unwrap_err();
             assert!(error.to_string().contains(sentence), "{error}");
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_child_that_cannot_begin_is_no_fault_of_the_plugin() {
-        let error = judged(Ending::Exited(1), "").unwrap_err();
+        let error = judged(ChildEnding::Exited(1), "").unwrap_err();
         assert_eq!(
             error.to_string(),
             "expected a trial in a child process, found that there can be none: it ended at once; \
@@ -255,21 +262,21 @@ mod tests {
 
     #[test]
     fn an_answer_decides() {
-        let answer = |answer| Ending::Result(serde_json::to_string(&answer).unwrap());
-        assert_eq!(judged(answer(Answer::Passed), "x"), Ok(true));
-        assert_eq!(judged(answer(Answer::Declined), "x"), Ok(false));
-        let refused = Answer::Refused { text: "no".to_owned(), remedy: "yes".to_owned() };
+        let answer = |answer| ChildEnding::Result(serde_json::to_string(&answer).unwrap());
+        assert_eq!(judged(answer(ProbeResult::Passed), "x"), Ok(true));
+        assert_eq!(judged(answer(ProbeResult::Declined), "x"), Ok(false));
+        let refused = ProbeResult::Refused { text: "no".to_owned(), remedy: "yes".to_owned() };
         let error = judged(answer(refused), "x").unwrap_err();
         assert_eq!((error.to_string(), error.remedy()), ("no".to_owned(), "yes".to_owned()));
-        assert!(judged(Ending::Result("garbage".to_owned()), "x").is_err());
+        assert!(judged(ChildEnding::Result("garbage".to_owned()), "x").is_err());
     }
 
     #[test]
     fn what_it_printed_is_short_and_holds_no_secret() {
         let settings = json!({"api_key": "sk-private"});
-        assert_eq!(said("\n", &settings), "");
-        assert_eq!(said("a\nwith sk-private", &settings), "; it printed: a\\nwith ***");
-        let long = said(&format!("{}end", "x".repeat(1000)), &settings);
+        assert_eq!(printed("\n", &settings), "");
+        assert_eq!(printed("a\nwith sk-private", &settings), "; it printed: a\\nwith ***");
+        let long = printed(&format!("{}end", "x".repeat(1000)), &settings);
         assert!(long.len() < 330 && long.contains('…') && long.ends_with("end"), "{long}");
     }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::Call;
-use callgate_callbacks::{Reply, Started, Streamed, offload::offload};
+use callgate_callbacks::{EndPayload, Started, StreamedText, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
@@ -370,8 +370,8 @@ async fn finish_json(
     body: Bytes,
     mut headers: HeaderMap,
 ) -> Result<Response<Full<Bytes>>, Failure> {
-    let said = Streamed::default();
-    let mut reply = Reply::new(200, Some(body), &said);
+    let said = StreamedText::default();
+    let mut reply = EndPayload::new(200, Some(body), &said);
     flight.answered(200, &mut reply).await?;
     for (name, value) in reply.headers {
         headers.insert(name, response_headers::without_secrets(&flight.app, value));

@@ -15,7 +15,7 @@ use super::{
 use crate::app::App;
 use axum::response::Response;
 use callgate_call::{Call, Target};
-use callgate_callbacks::{Chain, Failing, Figures, Reply, Streamed};
+use callgate_callbacks::{CallStats, Chain, EndPayload, ErrorPayload, StreamedText};
 use callgate_failure::Failure;
 use plugin_api::FailureKind;
 use std::{
@@ -38,7 +38,7 @@ pub(super) struct Flight {
     pub(super) chain: Arc<Chain>,
     pub(super) record: Record,
     /// What was streamed so far; filled only when a callback will want it.
-    pub(super) streamed: Streamed,
+    pub(super) streamed: StreamedText,
     /// Whether the client has the head of the answer.
     pub(super) sent: bool,
     pub(super) first_token: Option<Duration>,
@@ -64,7 +64,7 @@ impl Flight {
             app,
             alarm,
             record,
-            streamed: Streamed::default(),
+            streamed: StreamedText::default(),
             sent: false,
             first_token: None,
             target: None,
@@ -83,7 +83,7 @@ impl Flight {
     pub(super) async fn answered(
         &mut self,
         status: u16,
-        reply: &mut Reply<'_>,
+        reply: &mut EndPayload<'_>,
     ) -> Result<(), Failure> {
         let figures = self.figures();
         let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
@@ -102,7 +102,7 @@ impl Flight {
             let figures = self.figures();
             let Some(mut call) = self.call.take() else { return };
             let said = std::mem::take(&mut self.streamed);
-            let mut reply = Reply::new(200, None, &said);
+            let mut reply = EndPayload::new(200, None, &said);
             reply.figures = figures;
             reply.from_callback = self.record.callback.is_some();
             let ended = self.chain.end(&mut call, &self.app.deployments, &mut reply).await;
@@ -143,8 +143,8 @@ impl Flight {
         failure
     }
 
-    fn figures(&self) -> Figures {
-        Figures {
+    fn figures(&self) -> CallStats {
+        CallStats {
             usage: self.record.usage,
             elapsed: self.record.accepted.elapsed(),
             upstream: self.record.upstream,
@@ -179,8 +179,8 @@ impl Drop for Flight {
     }
 }
 
-fn failing(failure: Failure, sent: bool, streamed: &str, figures: Figures) -> Failing<'_> {
-    Failing { failure, sent, streamed: streamed.into(), figures }
+fn failing(failure: Failure, sent: bool, streamed: &str, figures: CallStats) -> ErrorPayload<'_> {
+    ErrorPayload { failure, sent, streamed: streamed.into(), figures }
 }
 
 /// Runs to the first wait here and now, so that sync hooks cost no task; the rest as a task of

@@ -22,7 +22,7 @@ use axum::{
 };
 use beside::Beside;
 use bytes::Bytes;
-use callgate_callbacks::{Chunk, Streamed};
+use callgate_callbacks::{ChunkPayload, StreamedText};
 use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
 use callgate_providers::{ChunkSink as _, StreamTranslator};
@@ -135,7 +135,7 @@ impl Relay {
     pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let chain = &flight.chain;
         self.out.for_callbacks |= chain.wants_tokens();
-        self.out.streamed = chain.wants_end().then(Streamed::default);
+        self.out.streamed = chain.wants_end().then(StreamedText::default);
         self.out.text_limit = flight.app.limits.max_stream_text_bytes;
         self.alive.interval = flight.app.stream_keepalive;
         while self.ended == Ended::No && self.out.is_empty() && self.opening.is_none() {
@@ -294,7 +294,7 @@ impl Relay {
             // Many chunks that came together must not keep others waiting for all their hooks.
             consume_budget().await;
             let Some(json) = self.out.unseen.pop_front() else { return Ok(()) };
-            let mut chunk = Chunk::new(call.next_chunk(), json);
+            let mut chunk = ChunkPayload::new(call.next_chunk(), json);
             chain.token(call, &app.deployments, &mut chunk).await?;
             if chunk.dropped {
                 continue;

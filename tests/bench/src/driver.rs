@@ -7,11 +7,11 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::cli::{HOOKS, Options, installed_nginx};
+use crate::dry_runs::{self, DryRunsError};
 use crate::hooks::HookTiming;
 use crate::measure::{self, MeasureError};
 use crate::process::{Cores, ProcessError};
 use crate::proxies::{Kind, Proxy, Setup, SetupError};
-use crate::rehearsals::{self, RehearsalsError};
 use crate::report::{Findings, Memory, Report};
 use crate::startup::{self, Startup};
 use crate::workload::{Workload, workloads};
@@ -34,7 +34,7 @@ pub enum BenchError {
     #[error(transparent)]
     Measure(#[from] MeasureError),
     #[error(transparent)]
-    Rehearsals(#[from] RehearsalsError),
+    Rehearsals(#[from] DryRunsError),
 }
 
 /// Measures everything `options` ask for.
@@ -82,13 +82,13 @@ fn time_hooks(
     options: &Options,
     plugins: &Path,
     directory: &Path,
-) -> Result<Vec<HookTiming>, RehearsalsError> {
+) -> Result<Vec<HookTiming>, DryRunsError> {
     let left_out = options.only.is_some() && !options.wants_hooks_alone();
     if options.without_gateway || left_out {
         return Ok(Vec::new());
     }
     let batches = if options.quick { QUICK_HOOK_BATCHES } else { HOOK_BATCHES };
-    rehearsals::time(plugins, directory, batches)
+    dry_runs::time(plugins, directory, batches)
 }
 
 fn chosen_workloads(options: &Options) -> Result<Vec<Workload>, BenchError> {

@@ -1,4 +1,4 @@
-//! Nanoseconds per hook call: the timing. What is timed is made in `rehearsals`; the driver hands
+//! Nanoseconds per hook call: the timing. What is timed is made in `dry_runs`; the driver hands
 //! the timings to `report`, which prints and judges them.
 
 use std::fmt;

@@ -13,10 +13,10 @@
 pub mod budget;
 pub mod cli;
 pub mod driver;
+pub mod dry_runs;
 pub mod hooks;
 pub mod measure;
 pub mod proxies;
-pub mod rehearsals;
 pub mod report;
 pub mod startup;
 pub mod workload;

@@ -31,7 +31,7 @@ pub(super) struct Breaker {
 
 /// Whether a call that begins may have the callback's hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum BreakerAdmission {
     Pass,
     /// As the one that decides whether the breaker closes.
     Probe,
@@ -63,17 +63,17 @@ impl Breaker {
 
     /// Asked for each call that begins. The probe is out for as long as the breaker was open: when
     /// nothing has come of it by then, there is another.
-    pub(super) fn admit(&self, now: u64) -> Admission {
+    pub(super) fn admit(&self, now: u64) -> BreakerAdmission {
         match self.until.load(Relaxed) {
-            CLOSED => Admission::Pass,
-            OFF => Admission::Off,
-            until if now < until => Admission::Open,
+            CLOSED => BreakerAdmission::Pass,
+            OFF => BreakerAdmission::Off,
+            until if now < until => BreakerAdmission::Open,
             until => {
                 let next = self.opened(now);
                 match self.until.compare_exchange(until, next, Relaxed, Relaxed) {
-                    Ok(_) => Admission::Probe,
-                    Err(CLOSED) => Admission::Pass,
-                    Err(_) => Admission::Open,
+                    Ok(_) => BreakerAdmission::Probe,
+                    Err(CLOSED) => BreakerAdmission::Pass,
+                    Err(_) => BreakerAdmission::Open,
                 }
             }
         }
@@ -194,18 +194,18 @@ mod tests {
         let breaker = breaker(1);
         let state = |at: u64| breaker.state(at * SECOND);
         let admit = |at: u64| breaker.admit(at * SECOND);
-        assert_eq!((admit(1), state(1)), (Admission::Pass, State::Closed));
+        assert_eq!((admit(1), state(1)), (BreakerAdmission::Pass, State::Closed));
         assert!(breaker.fault(Hook::Start, 1, false, SECOND));
-        assert_eq!((admit(10), state(10)), (Admission::Open, State::Open));
+        assert_eq!((admit(10), state(10)), (BreakerAdmission::Open, State::Open));
         assert_eq!(breaker.left(4 * SECOND).as_secs(), 7);
         assert_eq!(state(11), State::HalfOpen);
-        assert_eq!((admit(11), admit(11)), (Admission::Probe, Admission::Open));
+        assert_eq!((admit(11), admit(11)), (BreakerAdmission::Probe, BreakerAdmission::Open));
         assert!(!breaker.fault(Hook::Start, 2, true, 12 * SECOND), "it was open");
-        assert_eq!((admit(21), admit(22)), (Admission::Open, Admission::Probe));
+        assert_eq!((admit(21), admit(22)), (BreakerAdmission::Open, BreakerAdmission::Probe));
         // Nothing came of that probe.
-        assert_eq!((admit(31), admit(32)), (Admission::Open, Admission::Probe));
+        assert_eq!((admit(31), admit(32)), (BreakerAdmission::Open, BreakerAdmission::Probe));
         breaker.close();
-        assert_eq!((admit(32), state(32)), (Admission::Pass, State::Closed));
+        assert_eq!((admit(32), state(32)), (BreakerAdmission::Pass, State::Closed));
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         assert!(off.switch_off() && !off.switch_off());
         off.close();
         assert!(!off.fault(Hook::Start, 1, true, SECOND));
-        assert_eq!((off.admit(u64::MAX), off.state(SECOND)), (Admission::Off, State::Off));
+        assert_eq!((off.admit(u64::MAX), off.state(SECOND)), (BreakerAdmission::Off, State::Off));
         let never = Breaker::new(None);
         for at in 0..100 {
             assert!(!never.fault(Hook::Start, at, false, at));

@@ -1,5 +1,5 @@
 //! Times in buckets that grow with them: four to each doubling, so that a percentile is off by less
-//! than an eighth. Pure numbers; counting is `ledger`'s work.
+//! than an eighth. Pure numbers; counting is `stats`'s work.
 
 /// Up to 2^41 ns, which is 36 minutes; what takes longer is in the last one.
 pub(super) const BUCKETS: usize = 4 * 40;

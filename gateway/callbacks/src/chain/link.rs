@@ -1,16 +1,16 @@
 //! One callback of the chain: its instance, its policy, and what is kept of it from one instance to
-//! the next. Running its hooks is `run`'s work.
+//! the next. Running its hooks is `dispatch`'s work.
 
 use super::{
-    breaker::{Admission, Breaker, State},
-    ledger::{Event, Ledger},
-    only::Audience,
-    pace::Pace,
+    breaker::{Breaker, BreakerAdmission, State},
+    filter::CallFilter,
+    log_throttle::LogThrottle,
     pool::Pool,
-    renewal::{Living, Renewals},
+    stats::{Counted, HookStats},
+    supervisor::{LiveInstance, Restarts},
     verdict::{Fault, whole_seconds},
 };
-use crate::answer::within;
+use crate::payload::within;
 use callgate_call::Call;
 use callgate_config::{Grants, Mode, OnError};
 use callgate_deployments::Deployments;
@@ -32,17 +32,17 @@ use std::{
 /// A callback as a chain has it: calls that hold the chain keep the instance.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
-    pub(super) slot: Arc<Slot>,
-    pub(super) living: Arc<Living>,
+    pub(super) slot: Arc<LinkState>,
+    pub(super) living: Arc<LiveInstance>,
     /// By [`Hook`].
-    ways: [Way; 4],
+    run_modes: [RunMode; 4],
     /// Whether its faults are survived: then its edits have to be rolled back.
     rolls_back: bool,
 }
 
 /// How a hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum RunMode {
     /// Not at all: it has no such hook, or the config leaves it out.
     None,
     Inline,
@@ -52,21 +52,21 @@ pub(super) enum Way {
 
 /// What outlives the instance.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct LinkState {
     pub(super) place: usize,
     pub(super) recipe: Recipe,
-    pub(super) renewals: Renewals,
+    pub(super) restarts: Restarts,
     pub(super) breaker: Breaker,
-    pub(super) ledger: Ledger,
+    pub(super) stats: HookStats,
     /// Its threads, under `mode: blocking`.
     pub(super) pool: Option<Arc<Pool>>,
     pub(super) last_fault: Mutex<Option<FaultSeen>>,
-    audience: Option<Audience>,
+    filter: Option<CallFilter>,
     faults: AtomicU64,
     slow: AtomicU64,
-    fault_lines: [Pace; 4],
-    slow_lines: Pace,
-    other_lines: Pace,
+    fault_throttles: [LogThrottle; 4],
+    slow_throttle: LogThrottle,
+    other_throttle: LogThrottle,
 }
 
 /// More of a fault's words is shown nowhere.
@@ -81,7 +81,7 @@ pub(super) struct FaultSeen {
 }
 
 /// Whether a call that begins is one for this callback.
-pub(super) enum Welcome {
+pub(super) enum CallAdmission {
     In,
     /// Not one of its calls: no hook of it runs.
     Out,
@@ -94,45 +94,45 @@ impl Link {
         place: usize,
         instance: Instance,
         recipe: Recipe,
-        renewals: Renewals,
+        restarts: Restarts,
     ) -> Self {
         let entry = &recipe.entry;
-        let ways = Hook::ALL.map(|hook| way(&instance, hook, &recipe));
-        let blocks = ways.contains(&Way::Blocking);
+        let run_modes = Hook::ALL.map(|hook| run_mode(&instance, hook, &recipe));
+        let blocks = run_modes.contains(&RunMode::Blocking);
         let rolls_back = entry.on_error != OnError::Fail;
-        let slot = Slot {
+        let slot = LinkState {
             place,
-            renewals,
+            restarts,
             breaker: Breaker::new(entry.breaker),
-            ledger: Ledger::new(),
+            stats: HookStats::new(),
             pool: blocks.then(|| Pool::new(Arc::clone(&recipe.name))),
             last_fault: Mutex::default(),
-            audience: Audience::new(&entry.only),
+            filter: CallFilter::new(&entry.only),
             faults: AtomicU64::new(0),
             slow: AtomicU64::new(0),
-            fault_lines: Default::default(),
-            slow_lines: Pace::default(),
-            other_lines: Pace::default(),
+            fault_throttles: Default::default(),
+            slow_throttle: LogThrottle::default(),
+            other_throttle: LogThrottle::default(),
             recipe,
         };
-        let living = Arc::new(Living::new(Some(instance)));
-        Self { slot: Arc::new(slot), living, ways, rolls_back }
+        let living = Arc::new(LiveInstance::new(Some(instance)));
+        Self { slot: Arc::new(slot), living, run_modes, rolls_back }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.slot.recipe.name
     }
 
-    pub(super) fn way(&self, hook: Hook) -> Way {
-        self.ways[hook as usize]
+    pub(super) fn run_mode(&self, hook: Hook) -> RunMode {
+        self.run_modes[hook as usize]
     }
 
     pub(super) fn has(&self, hook: Hook) -> bool {
-        self.way(hook) != Way::None
+        self.run_mode(hook) != RunMode::None
     }
 
-    pub(super) fn ledger(&self) -> &Ledger {
-        &self.slot.ledger
+    pub(super) fn stats(&self) -> &HookStats {
+        &self.slot.stats
     }
 
     pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
@@ -159,47 +159,47 @@ impl Link {
 
     /// Asked once for each call, before its start hook. What has begun with a callback goes on with
     /// it: its last hook is owed.
-    pub(super) fn welcome(
+    pub(super) fn admit(
         &self,
         place: usize,
         call: &mut Call,
         deployments: &Deployments,
-    ) -> Welcome {
-        if let Some(audience) = &self.slot.audience
-            && !audience.has(call, deployments)
+    ) -> CallAdmission {
+        if let Some(filter) = &self.slot.filter
+            && !filter.admits(call, deployments)
         {
             self.skip_call();
-            return Welcome::Out;
+            return CallAdmission::Out;
         }
         if self.slot.breaker.is_closed() {
-            return Welcome::In;
+            return CallAdmission::In;
         }
         match self.slot.breaker.admit(now()) {
-            Admission::Pass => return Welcome::In,
-            Admission::Probe => {
+            BreakerAdmission::Pass => return CallAdmission::In,
+            BreakerAdmission::Probe => {
                 call.trying.add(place);
-                return Welcome::In;
+                return CallAdmission::In;
             }
-            Admission::Open | Admission::Off => {}
+            BreakerAdmission::Open | BreakerAdmission::Off => {}
         }
         self.skip_call();
         if self.rolls_back {
-            return Welcome::Out;
+            return CallAdmission::Out;
         }
         let mut failure = Failure::callback_left_alone(self.name());
         failure.retry_after = Some(whole_seconds(self.slot.breaker.left(now())));
-        Welcome::Refused(failure)
+        CallAdmission::Refused(failure)
     }
 
     /// Counts the call at the first hook there is.
     fn skip_call(&self) {
         let first = Hook::ALL.into_iter().find(|hook| self.has(*hook));
-        self.ledger().skip(first.unwrap_or(Hook::Start));
+        self.stats().skip(first.unwrap_or(Hook::Start));
     }
 
     /// Whether a hook of a call that it has begun with is left out: when it is switched off, and
     /// for chunks when nothing is lost but time.
-    pub(super) fn sits_out(&self, hook: Hook, place: usize, call: &Call) -> bool {
+    pub(super) fn skips(&self, hook: Hook, place: usize, call: &Call) -> bool {
         if self.slot.breaker.is_closed() {
             return false;
         }
@@ -211,13 +211,13 @@ impl Link {
             State::Closed => false,
         };
         if out {
-            self.ledger().skip(hook);
+            self.stats().skip(hook);
         }
         out
     }
 
     /// The call is over for this callback.
-    pub(super) fn over(&self, place: usize, call: &mut Call) {
+    pub(super) fn finished(&self, place: usize, call: &mut Call) {
         if call.trying.remove(place) {
             self.recovered();
         }
@@ -235,16 +235,16 @@ impl Link {
     ) -> Option<Failure> {
         let name = self.name();
         let count = self.slot.faults.fetch_add(1, Relaxed) + 1;
-        self.ledger().note(hook, Event::Fault);
+        self.stats().note(hook, Counted::Fault);
         if fault.late {
-            self.ledger().note(hook, Event::Timeout);
+            self.stats().note(hook, Counted::Timeout);
         }
         let mut message = self.without_secrets(&fault.message);
         for key in sent_keys(&call.headers, call.key_header.as_ref()) {
             mask_one(&mut message, key);
         }
         self.remember(hook, &message);
-        if let Some(left_out) = self.slot.fault_lines[hook as usize].admit() {
+        if let Some(left_out) = self.slot.fault_throttles[hook as usize].admit() {
             tracing::warn!(
                 target: "callgate::callback", { hook = hook.name(), callback.name = &**name, call.id = %call.id, faults = count, suppressed = left_out },
             "callback `{name}` failed in {}: {}", hook.name(), one_line(&message)
@@ -262,9 +262,9 @@ impl Link {
             return None;
         }
         if fault.spoiled {
-            self.slot.renewals.ask(&self.slot, &self.living);
+            self.slot.restarts.ask(&self.slot, &self.living);
         }
-        self.tell_breaker(hook, call.trying.remove(place));
+        self.inform_breaker(hook, call.trying.remove(place));
         if on_error == OnError::Ignore {
             return None;
         }
@@ -277,9 +277,9 @@ impl Link {
         *self.slot.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 
-    fn tell_breaker(&self, hook: Hook, probe: bool) {
+    fn inform_breaker(&self, hook: Hook, probe: bool) {
         let Some(limits) = self.slot.recipe.entry.breaker else { return };
-        let runs = self.ledger().tally(hook).calls();
+        let runs = self.stats().totals(hook).calls();
         if !self.slot.breaker.fault(hook, runs, probe, now()) {
             return;
         }
@@ -312,8 +312,8 @@ impl Link {
     #[cold]
     pub(super) fn was_slow(&self, hook: Hook, ns: u64) {
         let count = self.slot.slow.fetch_add(1, Relaxed) + 1;
-        self.ledger().note(hook, Event::Slow);
-        let Some(left_out) = self.slot.slow_lines.admit() else { return };
+        self.stats().note(hook, Counted::Slow);
+        let Some(left_out) = self.slot.slow_throttle.admit() else { return };
         let milliseconds = ns as f64 / 1e6;
         tracing::warn!(
             target: "callgate::callback", { hook = hook.name(), callback.name = &**self.name(), milliseconds, slow = count, suppressed = left_out },
@@ -324,8 +324,8 @@ impl Link {
     }
 
     /// Logs what a callback does against the contract and nobody suffers from.
-    pub(super) fn odd(&self, hook: Hook, what: &str) {
-        if let Some(left_out) = self.slot.other_lines.admit() {
+    pub(super) fn warn(&self, hook: Hook, what: &str) {
+        if let Some(left_out) = self.slot.other_throttle.admit() {
             tracing::warn!(
                 target: "callgate::callback", { hook = hook.name(), callback.name = &**self.name(), suppressed = left_out },
             "callback `{}` {what} in {}", self.name(), hook.name()
@@ -334,7 +334,7 @@ impl Link {
     }
 }
 
-fn way(instance: &Instance, hook: Hook, recipe: &Recipe) -> Way {
+fn run_mode(instance: &Instance, hook: Hook, recipe: &Recipe) -> RunMode {
     let (is_sync, is_async) = match hook {
         Hook::Start => (instance.has_start(), instance.has_start_async()),
         Hook::NewToken => (instance.has_new_token(), instance.has_new_token_async()),
@@ -342,13 +342,13 @@ fn way(instance: &Instance, hook: Hook, recipe: &Recipe) -> Way {
         Hook::Error => (instance.has_error(), instance.has_error_async()),
     };
     if !recipe.chosen_hooks.iter().any(|chosen| chosen == hook.name()) {
-        return Way::None;
+        return RunMode::None;
     }
     match recipe.entry.mode {
-        Mode::Inline if is_sync => Way::Inline,
-        Mode::Blocking if is_sync => Way::Blocking,
-        _ if is_async => Way::Async,
-        _ => Way::None,
+        Mode::Inline if is_sync => RunMode::Inline,
+        Mode::Blocking if is_sync => RunMode::Blocking,
+        _ if is_async => RunMode::Async,
+        _ => RunMode::None,
     }
 }
 

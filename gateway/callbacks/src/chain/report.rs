@@ -3,13 +3,13 @@
 
 use super::{
     breaker::State,
-    ledger::Event,
-    link::{Link, Slot},
+    link::{Link, LinkState},
     pool::THREADS,
+    stats::Counted,
 };
 use callgate_config::Mode;
 use callgate_host::{Clock, SystemClock};
-use callgate_plugin_host::{Hook, Kind, LeftOut};
+use callgate_plugin_host::{Hook, LeftOut, PluginKind};
 use callgate_telemetry::one_line;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::PoisonError};
@@ -167,7 +167,7 @@ fn absent(left_out: &LeftOut) -> CallbackReport {
 }
 
 fn live(link: &Link) -> CallbackReport {
-    let Slot { recipe, breaker, last_fault, pool, .. } = &*link.slot;
+    let LinkState { recipe, breaker, last_fault, pool, .. } = &*link.slot;
     let (entry, state) = (&recipe.entry, breaker.state(SystemClock.monotonic_ns()));
     let hooks: BTreeMap<_, _> = Hook::ALL
         .into_iter()
@@ -183,8 +183,8 @@ fn live(link: &Link) -> CallbackReport {
         abi: recipe.api.to_string(),
         sha256: recipe.sha256_prefix.clone(),
         kind: match recipe.kind {
-            Kind::Sync => "sync",
-            Kind::Async => "async",
+            PluginKind::Sync => "sync",
+            PluginKind::Async => "async",
         },
         // The one of an async callback says nothing: its hooks are futures.
         mode: if pool.is_some() { Mode::Blocking } else { Mode::Inline }.name(),
@@ -222,16 +222,16 @@ fn shown(message: &str) -> String {
 }
 
 fn hook_report(link: &Link, hook: Hook) -> HookReport {
-    let tally = link.ledger().tally(hook);
+    let totals = link.stats().totals(hook);
     HookReport {
-        calls: tally.calls(),
-        p50_us: tally.percentile_us(0.5),
-        p99_us: tally.percentile_us(0.99),
-        rejections: tally.of(Event::Rejection),
-        replies: tally.of(Event::Reply),
-        faults: tally.of(Event::Fault),
-        timeouts: tally.of(Event::Timeout),
-        slow: tally.of(Event::Slow),
-        skipped: tally.of(Event::Skipped),
+        calls: totals.calls(),
+        p50_us: totals.percentile_us(0.5),
+        p99_us: totals.percentile_us(0.99),
+        rejections: totals.of(Counted::Rejection),
+        replies: totals.of(Counted::Reply),
+        faults: totals.of(Counted::Fault),
+        timeouts: totals.of(Counted::Timeout),
+        slow: totals.of(Counted::Slow),
+        skipped: totals.of(Counted::Skipped),
     }
 }

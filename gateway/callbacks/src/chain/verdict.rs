@@ -1,13 +1,13 @@
 //! What a verdict comes to: with what was given beside it, and as the call's failure.
 
-use crate::scope::Given;
+use crate::call_handle::HookResult;
 use callgate_failure::Failure;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
 use std::{sync::Arc, time::Duration};
 
 /// What one callback's hook came to.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum HookOutcome {
     Continue,
     Reply(plugin_api::Reply),
     Reject(Rejection),
@@ -39,24 +39,28 @@ impl Fault {
 }
 
 /// What a verdict and what was given with it come to. An unknown one is a fault.
-pub(super) fn outcome(verdict: Verdict, given: Given) -> Outcome {
+pub(super) fn outcome(verdict: Verdict, given: HookResult) -> HookOutcome {
     match (verdict, given) {
-        (Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED, _) => Outcome::Continue,
-        (Verdict::REPLY, Given::Reply(reply)) => Outcome::Reply(reply),
-        (Verdict::REJECT, Given::Rejection(rejection)) => Outcome::Reject(rejection),
+        (Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED, _) => HookOutcome::Continue,
+        (Verdict::REPLY, HookResult::Reply(reply)) => HookOutcome::Reply(reply),
+        (Verdict::REJECT, HookResult::Rejection(rejection)) => HookOutcome::Reject(rejection),
         (verdict, given) => {
             let message = match given {
-                Given::Fault(message) => message,
+                HookResult::Fault(message) => message,
                 _ => format!("returned verdict {} without its content", verdict.0),
             };
             let spoiled = verdict == Verdict::PANIC;
-            Outcome::Fault(Fault { spoiled, ..Fault::new(message) })
+            HookOutcome::Fault(Fault { spoiled, ..Fault::new(message) })
         }
     }
 }
 
 /// A callback's refusal as the call's failure.
-pub(super) fn refusal(name: &Arc<str>, rejection: Rejection, kind: FailureKind) -> Failure {
+pub(super) fn rejection_failure(
+    name: &Arc<str>,
+    rejection: Rejection,
+    kind: FailureKind,
+) -> Failure {
     let valid = (400..600).contains(&rejection.status);
     let status = if valid { rejection.status } else { 500 };
     let mut failure = Failure::of_callback(name, kind, status, rejection.message);
@@ -84,19 +88,19 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_a_fault_and_only_a_panic_spoils() {
-        let reply = || Given::Reply(plugin_api::Reply::Text(String::new()));
-        let said = || Given::Fault("said".to_owned());
+        let reply = || HookResult::Reply(plugin_api::Reply::Text(String::new()));
+        let said = || HookResult::Fault("said".to_owned());
         for (verdict, given, message, spoiled) in [
-            (Verdict::REPLY, Given::Nothing, "returned verdict 1", false),
+            (Verdict::REPLY, HookResult::Nothing, "returned verdict 1", false),
             (Verdict::REJECT, reply(), "returned verdict 2", false),
-            (Verdict::FAULT, Given::Nothing, "returned verdict 3", false),
+            (Verdict::FAULT, HookResult::Nothing, "returned verdict 3", false),
             (Verdict::FAULT, said(), "said", false),
             (Verdict(99), said(), "said", false),
             (Verdict(99), reply(), "returned verdict 99", false),
             (Verdict::PANIC, said(), "said", true),
-            (Verdict::PANIC, Given::Nothing, "returned verdict 5", true),
+            (Verdict::PANIC, HookResult::Nothing, "returned verdict 5", true),
         ] {
-            let Outcome::Fault(fault) = outcome(verdict, given) else {
+            let HookOutcome::Fault(fault) = outcome(verdict, given) else {
                 panic!("{verdict:?} is no fault")
             };
             assert!(fault.message.starts_with(message), "{verdict:?}: {}", fault.message);
@@ -109,7 +113,7 @@ mod tests {
         for (sent, status) in [(400, 400), (429, 429), (599, 599), (399, 500), (600, 500), (0, 500)]
         {
             let rejection = Rejection::new(sent, "no");
-            let failure = refusal(&Arc::from("x"), rejection, FailureKind::REJECTED);
+            let failure = rejection_failure(&Arc::from("x"), rejection, FailureKind::REJECTED);
             assert_eq!(failure.status, status);
         }
     }

@@ -3,7 +3,7 @@
 use super::{Built, Purpose, assemble, refuse_warnings};
 use crate::cli::Serve;
 use callgate_config::Problem;
-use callgate_plugin_host::{Occasion, StartupTable};
+use callgate_plugin_host::{StartMode, StartupTable};
 use callgate_telemetry::counted::counted;
 use std::fmt;
 use tracing::Level;
@@ -51,15 +51,15 @@ impl fmt::Display for Report {
 #[must_use]
 pub fn check(options: &Serve) -> Report {
     let Serve { source, address, safe_mode, retry, .. } = options;
-    let occasion = Occasion::Check { retry: *retry };
-    let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, occasion };
+    let mode = StartMode::Check { retry: *retry };
+    let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, mode };
     let mut built = match assemble(source, purpose) {
         Ok(built) => built,
         Err(problems) => return refusal(problems.0),
     };
     let mut problems = std::mem::take(&mut built.warnings);
     problems.append(&mut built.said);
-    let found = callgate_callbacks::disagreements(&built.plugins, &built.deployments);
+    let found = callgate_callbacks::mismatches(&built.plugins, &built.deployments);
     let strict = source.strict || built.config.gateway.strict;
     // Without any, the start would have been refused already.
     problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));

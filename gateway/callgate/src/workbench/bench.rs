@@ -3,10 +3,10 @@
 
 use super::{Finished, as_json, inspect::sentence, subject, table::table};
 use crate::cli::Bench;
-use callgate_callbacks::{Prepared, Rehearsal};
+use callgate_callbacks::{DryRun, PreparedHook};
 use callgate_config::Environment;
 use callgate_host::Services;
-use callgate_plugin_host::{Caution, Hook, Plugin, SearchPath, Survey, load_all};
+use callgate_plugin_host::{Hook, LoadGuard, Plugin, PluginInfo, SearchPath, load_all};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::json;
@@ -46,11 +46,11 @@ struct Timing {
 }
 
 pub(super) fn run(options: &Bench) -> Finished {
-    let survey = Survey::of(&options.subject.file);
-    if let Some(reason) = survey.reasons.first() {
+    let info = PluginInfo::of(&options.subject.file);
+    if let Some(reason) = info.reasons.first() {
         return Finished::failed(&sentence(reason));
     }
-    let entry = match subject::entry(&survey, &options.subject) {
+    let entry = match subject::entry(&info, &options.subject) {
         Ok(entry) => entry,
         Err(misuse) => return Finished::misused(&misuse),
     };
@@ -59,7 +59,7 @@ pub(super) fn run(options: &Bench) -> Finished {
         &SearchPath::default(),
         &Environment::default(),
         &Arc::new(Services::idle()),
-        &mut Caution::none(),
+        &mut LoadGuard::none(),
     );
     let plugin = match loaded.map(|loaded| loaded.plugins.into_iter().next()) {
         Ok(Some(plugin)) => plugin,
@@ -69,7 +69,7 @@ pub(super) fn run(options: &Bench) -> Finished {
     match time_all(&plugin, Duration::from_secs_f64(options.time)) {
         Ok(timings) => {
             let debug_build = cfg!(debug_assertions);
-            let (callback, sha256) = (entry.name, survey.sha256);
+            let (callback, sha256) = (entry.name, info.sha256);
             let timings = Timings { callback, sha256, debug_build, timings };
             Finished::ok(if options.json { as_json(&timings) } else { told(&timings) })
         }
@@ -99,24 +99,24 @@ fn time_hook(plugin: &Plugin, hook: Hook, size: usize, time: Duration) -> Result
     let body = json!({"model": "bench", "messages": [{"role": "user", "content": prompt}]});
     let body = body.to_string().into_bytes();
     let deployments = subject::deployments();
-    let rehearsal = Rehearsal::new(Vec::new(), deployments, HeaderMap::new(), body)
+    let dry_run = DryRun::new(Vec::new(), deployments, HeaderMap::new(), body)
         .map_err(|error| error.to_string())?;
     let mut batches = Vec::new();
     let (mut continued, mut waited) = (0_u64, 0_u64);
     // A hook so slow that a batch of it would take longer than all the time there is.
     let single = Instant::now();
-    let _ = rehearsal.run_alone(&plugin.instance, &mut rehearsal.prepare(hook, &text));
+    let _ = dry_run.run_single(&plugin.instance, &mut dry_run.prepare(hook, &text));
     let is_slow = single.elapsed() * CALLS_A_BATCH as u32 > time / FEWEST_BATCHES as u32;
     let at_once = if is_slow { 1 } else { CALLS_A_BATCH };
     let begun = Instant::now();
     let warm = begun + time / 5;
     while begun.elapsed() < time || batches.len() < FEWEST_BATCHES {
-        let mut calls: Vec<Prepared> =
-            (0..at_once).map(|_| rehearsal.prepare(hook, &text)).collect();
+        let mut calls: Vec<PreparedHook> =
+            (0..at_once).map(|_| dry_run.prepare(hook, &text)).collect();
         let started = Instant::now();
         let (mut going_on, mut waiting) = (0, 0);
         for call in &mut calls {
-            match rehearsal.run_alone(&plugin.instance, call) {
+            match dry_run.run_single(&plugin.instance, call) {
                 Some(true) => going_on += 1,
                 Some(false) => {}
                 None => waiting += 1,

@@ -10,7 +10,7 @@ mod report;
 use super::{Finished, as_json, inspect::sentence, subject};
 use crate::cli::CheckPlugin;
 use callgate_config::CallbackEntry;
-use callgate_plugin_host::Survey;
+use callgate_plugin_host::PluginInfo;
 use plugin_api::testing::conformance;
 use report::{Outcome, Report, Step};
 use serde::{Deserialize, Serialize};
@@ -49,19 +49,19 @@ pub(super) fn run(options: &CheckPlugin) -> Finished {
         return inside::run(options);
     }
     let began = Instant::now();
-    let survey = Survey::of(&options.subject.file);
+    let info = PluginInfo::of(&options.subject.file);
     let inspected = began.elapsed();
-    let entries = match subject::entries(&survey, &options.subject) {
+    let entries = match subject::entries(&info, &options.subject) {
         Ok(entries) => entries,
         Err(misuse) => return Finished::misused(&misuse),
     };
-    let mut steps = vec![inspect_step(&survey, inspected)];
-    if survey.loadable {
+    let mut steps = vec![inspect_step(&info, inspected)];
+    if info.loadable {
         for entry in &entries {
             steps.extend(check(entry, Duration::from_secs(options.step_timeout)));
         }
     }
-    let report = Report::new(survey, steps);
+    let report = Report::new(info, steps);
     if let Some(path) = &options.junit
         && let Err(error) = fs::write(path, report.junit())
     {
@@ -72,8 +72,8 @@ pub(super) fn run(options: &CheckPlugin) -> Finished {
     Finished::judged(text, report.passed)
 }
 
-fn inspect_step(survey: &Survey, took: Duration) -> Step {
-    let reasons: Vec<_> = survey.reasons.iter().map(sentence).collect();
+fn inspect_step(info: &PluginInfo, took: Duration) -> Step {
+    let reasons: Vec<_> = info.reasons.iter().map(sentence).collect();
     let failure = (!reasons.is_empty()).then(|| reasons.join("\n"));
     Step::done(None, INSPECT, failure, took)
 }

@@ -2,58 +2,58 @@
 
 use super::{Finished, as_json, table::facts};
 use crate::cli::Inspect;
-use callgate_plugin_host::{Reason, Survey, SurveyedCallback};
+use callgate_plugin_host::{CallbackInfo, PluginInfo, Reason};
 use serde_json::Value;
 use std::fmt::Write as _;
 
 pub(super) fn run(options: &Inspect) -> Finished {
-    let survey = Survey::of(&options.file);
-    let text = if options.json { as_json(&survey) } else { told(&survey) };
-    Finished::judged(text, survey.loadable)
+    let info = PluginInfo::of(&options.file);
+    let text = if options.json { as_json(&info) } else { told(&info) };
+    Finished::judged(text, info.loadable)
 }
 
-fn told(survey: &Survey) -> String {
+fn told(info: &PluginInfo) -> String {
     let there = |text: String| (!text.is_empty()).then_some(text);
-    let package = survey.package.as_ref().zip(survey.version.as_ref());
-    let abi = survey.abi.as_ref().zip(survey.min_api.as_ref());
+    let package = info.package.as_ref().zip(info.version.as_ref());
+    let abi = info.abi.as_ref().zip(info.min_api.as_ref());
     let mut text = facts(&[
-        ("file", Some(survey.file.display().to_string())),
-        ("size", there(survey.sha256.clone()).map(|_| format!("{} bytes", survey.size))),
-        ("sha256", there(survey.sha256.clone())),
-        ("kind", survey.kind.clone()),
-        ("machine", survey.machine.clone()),
-        ("glibc", survey.glibc.as_ref().map(|version| format!("{version} or later"))),
-        ("needs", there(survey.needs.join(" "))),
+        ("file", Some(info.file.display().to_string())),
+        ("size", there(info.sha256.clone()).map(|_| format!("{} bytes", info.size))),
+        ("sha256", there(info.sha256.clone())),
+        ("kind", info.kind.clone()),
+        ("machine", info.machine.clone()),
+        ("glibc", info.glibc.as_ref().map(|version| format!("{version} or later"))),
+        ("needs", there(info.needs.join(" "))),
         ("package", package.map(|(name, version)| format!("{name} {version}"))),
         ("abi", abi.map(|(abi, min)| format!("{abi}, runs with {min} or later"))),
     ]);
-    for callback in &survey.callbacks {
+    for callback in &info.callbacks {
         let _ = write!(text, "\n{}", callback_told(callback));
     }
     text.push('\n');
-    if let Some(note) = by_path_only(survey) {
+    if let Some(note) = by_path_only(info) {
         let _ = writeln!(text, "{note}");
     }
-    for warning in &survey.warnings {
+    for warning in &info.warnings {
         let _ = writeln!(text, "warning: {}", sentence(warning));
     }
-    if !survey.warnings.is_empty() {
+    if !info.warnings.is_empty() {
         text.push_str(
             "a start refuses this with `callgate.verify_owner: strict`, the default for root\n",
         );
     }
-    if survey.loadable {
+    if info.loadable {
         text.push_str("this gateway can load it\n");
     } else {
         text.push_str("this gateway cannot load it:\n");
-        for reason in &survey.reasons {
+        for reason in &info.reasons {
             let _ = writeln!(text, "- {}", sentence(reason));
         }
     }
     text
 }
 
-fn callback_told(callback: &SurveyedCallback) -> String {
+fn callback_told(callback: &CallbackInfo) -> String {
     let words = |words: &[String]| (!words.is_empty()).then(|| words.join(" "));
     facts(&[
         ("callback", Some(format!("{} ({})", callback.name, callback.kind))),
@@ -68,9 +68,9 @@ fn callback_told(callback: &SurveyedCallback) -> String {
 }
 
 /// Which of its callbacks a config cannot find by their names alone.
-fn by_path_only(survey: &Survey) -> Option<String> {
-    let file = survey.file.file_name()?;
-    let others = survey.callbacks.iter().map(|callback| &callback.name);
+fn by_path_only(info: &PluginInfo) -> Option<String> {
+    let file = info.file.file_name()?;
+    let others = info.callbacks.iter().map(|callback| &callback.name);
     let others = others.filter(|name| file != format!("lib{name}.so").as_str());
     let others: Vec<_> = others.map(|name| format!("`{name}`")).collect();
     (!others.is_empty()).then(|| {

@@ -3,7 +3,7 @@
 use super::{Finished, as_json, inspect::sentence, subject::config_of, table::table};
 use crate::{boot, cli::List};
 use callgate_config::Config;
-use callgate_plugin_host::{Resolved, SearchPath, Survey};
+use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};
 use callgate_telemetry::counted::counted;
 use serde::Serialize;
 use std::{
@@ -15,7 +15,7 @@ use std::{
 #[derive(Serialize)]
 struct Listing {
     folders: Vec<Folder>,
-    entries: Vec<Resolved>,
+    entries: Vec<Lookup>,
     /// Why the config's entries could not be read, or not all of them.
     config_problems: Vec<String>,
 }
@@ -34,7 +34,7 @@ struct Found {
     /// Whether that name means this file, and not one of an earlier folder.
     wins: bool,
     #[serde(flatten)]
-    survey: Survey,
+    info: PluginInfo,
 }
 
 pub(super) fn run(options: &List) -> Finished {
@@ -44,7 +44,7 @@ pub(super) fn run(options: &List) -> Finished {
     let mut taken = HashSet::new();
     let folders = search.folders().iter().map(|path| folder(path, &mut taken)).collect();
     let entries = config.map(|config| config.callbacks).unwrap_or_default();
-    let entries = entries.iter().map(|entry| Resolved::of(entry, &search)).collect();
+    let entries = entries.iter().map(|entry| Lookup::of(entry, &search)).collect();
     let listing = Listing { folders, entries, config_problems };
     let text = if options.json { as_json(&listing) } else { told(&listing, &search) };
     let good = listing.entries.iter().all(|entry| entry.usable || !entry.required)
@@ -78,7 +78,7 @@ fn folder(path: &Path, taken: &mut HashSet<String>) -> Folder {
         let stem = file.file_stem().and_then(|stem| stem.to_str());
         let name = stem.and_then(|stem| stem.strip_prefix("lib")).map(str::to_owned);
         let wins = name.as_ref().is_some_and(|name| taken.insert(name.clone()));
-        Found { name, wins, survey: Survey::of(&file) }
+        Found { name, wins, info: PluginInfo::of(&file) }
     });
     Folder { path: path.to_owned(), exists, files: files.collect() }
 }
@@ -114,9 +114,9 @@ fn told(listing: &Listing, search: &SearchPath) -> String {
 }
 
 fn row(found: &Found) -> [String; 6] {
-    let survey = &found.survey;
-    let names = survey.callbacks.iter().map(|callback| callback.name.as_str());
-    let state = match survey.reasons.first() {
+    let info = &found.info;
+    let names = info.callbacks.iter().map(|callback| callback.name.as_str());
+    let state = match info.reasons.first() {
         Some(reason) => format!("not loadable: {}", sentence(reason)),
         None if found.name.is_none() => {
             "found by its path only: no `lib` before its name".to_owned()
@@ -125,16 +125,16 @@ fn row(found: &Found) -> [String; 6] {
         None => "loadable".to_owned(),
     };
     [
-        survey.file.display().to_string(),
+        info.file.display().to_string(),
         found.name.clone().unwrap_or_default(),
-        survey.version.clone().unwrap_or_default(),
-        survey.abi.clone().unwrap_or_default(),
+        info.version.clone().unwrap_or_default(),
+        info.abi.clone().unwrap_or_default(),
         names.collect::<Vec<_>>().join(" "),
         state,
     ]
 }
 
-fn entry_row(entry: &Resolved) -> [String; 4] {
+fn entry_row(entry: &Lookup) -> [String; 4] {
     let file = entry.file.as_ref().map(|file| file.display().to_string());
     [
         (entry.position + 1).to_string(),

@@ -8,7 +8,7 @@ use callgate_config::{
     pin::{self, Edit},
     regular_file,
 };
-use callgate_plugin_host::{Resolved, SearchPath, Survey};
+use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};
 use std::{
     fmt::Write as _,
     fs,
@@ -72,13 +72,13 @@ struct Found<'e> {
 
 impl<'e> Found<'e> {
     fn of(entry: &'e CallbackEntry, search: &SearchPath) -> Self {
-        let resolved = Resolved::of(entry, search);
-        let survey = resolved.file.as_deref().map(Survey::of);
-        let reason = match &survey {
-            Some(survey) => survey.reasons.first().map(sentence),
+        let resolved = Lookup::of(entry, search);
+        let info = resolved.file.as_deref().map(PluginInfo::of);
+        let reason = match &info {
+            Some(info) => info.reasons.first().map(sentence),
             None => resolved.problem.as_ref().map(sentence),
         };
-        let hash = survey.filter(|survey| survey.loadable).map(|survey| survey.sha256);
+        let hash = info.filter(|info| info.loadable).map(|info| info.sha256);
         Self { entry, file: resolved.file, hash, problem: reason }
     }
 

@@ -3,7 +3,7 @@
 use crate::cli::Subject;
 use callgate_config::{CallbackEntry, Config, Environment, UnknownKeys, parse, read_text};
 use callgate_deployments::Deployments;
-use callgate_plugin_host::{SearchPath, Survey, inspect_all};
+use callgate_plugin_host::{PluginInfo, SearchPath, inspect_all};
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc};
 
@@ -24,35 +24,35 @@ pub(super) fn settings(given: Option<&str>) -> Result<Option<Value>, String> {
 }
 
 /// The callbacks meant: the one that is named, else all. Settings are for one alone.
-pub(super) fn entries(survey: &Survey, subject: &Subject) -> Result<Vec<CallbackEntry>, String> {
+pub(super) fn entries(info: &PluginInfo, subject: &Subject) -> Result<Vec<CallbackEntry>, String> {
     let given = settings(subject.settings.as_deref())?;
-    let names = || survey.callbacks.iter().map(|callback| callback.name.as_str());
+    let names = || info.callbacks.iter().map(|callback| callback.name.as_str());
     let listed = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if let Some(wanted) = &subject.callback
-        && survey.loadable
+        && info.loadable
         && !names().any(|name| name == wanted)
     {
         return Err(format!("`--callback`: expected one of {}, found `{wanted}`", listed()));
     }
     let meant = |name: &str| subject.callback.as_ref().is_none_or(|wanted| wanted == name);
-    let meant: Vec<_> = survey.callbacks.iter().filter(|callback| meant(&callback.name)).collect();
+    let meant: Vec<_> = info.callbacks.iter().filter(|callback| meant(&callback.name)).collect();
     if given.is_some() && meant.len() > 1 {
         return Err(format!("the file exports {}; say which with `--callback`", listed()));
     }
-    let entry = |callback: &&callgate_plugin_host::SurveyedCallback| {
+    let entry = |callback: &&callgate_plugin_host::CallbackInfo| {
         let (settings, source) = match (&given, &callback.sample_settings) {
             (Some(given), _) => (given.clone(), "--settings"),
             (None, Some(sample)) => (sample.clone(), "sample_settings"),
             (None, None) => (json!({}), "without --settings"),
         };
-        CallbackEntry::of_file(&callback.name, &survey.file, settings, source)
+        CallbackEntry::of_file(&callback.name, &info.file, settings, source)
     };
     Ok(meant.iter().map(entry).collect())
 }
 
 /// As [`entries`], for a tool that works on one.
-pub(super) fn entry(survey: &Survey, subject: &Subject) -> Result<CallbackEntry, String> {
-    let mut entries = entries(survey, subject)?;
+pub(super) fn entry(info: &PluginInfo, subject: &Subject) -> Result<CallbackEntry, String> {
+    let mut entries = entries(info, subject)?;
     if entries.len() > 1 {
         let names: Vec<_> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
         let names = names.join(", ");

@@ -13,11 +13,11 @@ use crate::{
     boot,
     cli::{Source, Subject, Test},
 };
-use callgate_callbacks::{Answered, Rehearsal, Story};
+use callgate_callbacks::{AssumedReply, DryRun, DryRunOutcome};
 use callgate_config::{CallbackEntry, Environment, Problem};
 use callgate_deployments::Deployments;
 use callgate_host::Services;
-use callgate_plugin_host::{Caution, SearchPath, Survey, load_all};
+use callgate_plugin_host::{LoadGuard, PluginInfo, SearchPath, load_all};
 use difference::{Change, changes, shown, unmet};
 use input::Input;
 use serde::Serialize;
@@ -29,7 +29,7 @@ use tokio::runtime::Runtime;
 struct Tested {
     callbacks: Vec<Changed>,
     #[serde(flatten)]
-    story: Story,
+    outcome: DryRunOutcome,
     /// What hooks changed of the upstream's answer.
     answer_changes: Vec<Change>,
     /// What callbacks logged, and what was logged of them.
@@ -83,7 +83,7 @@ fn try_run(options: &Test) -> Result<Finished, Refused> {
         let found = serde_json::to_value(&tested).unwrap_or_default();
         tested.unmet = Some(unmet(&expected, &found));
     }
-    let good = tested.unmet.as_ref().is_none_or(Vec::is_empty) && tested.story.verdict != "fault";
+    let good = tested.unmet.as_ref().is_none_or(Vec::is_empty) && tested.outcome.verdict != "fault";
     let text = if options.json { as_json(&tested) } else { told(&tested) };
     Ok(Finished::judged(text, good))
 }
@@ -105,59 +105,59 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
         return Ok(Stage { entries: built.config.callbacks, deployments, environment, search });
     }
     let file = options.file.clone().unwrap_or_default();
-    let survey = Survey::of(&file);
-    if let Some(reason) = survey.reasons.first() {
+    let info = PluginInfo::of(&file);
+    if let Some(reason) = info.reasons.first() {
         return Err(Refused::Unfit(format!("error: `{}`: {}", file.display(), sentence(reason))));
     }
     let (callback, settings) = (options.callback.clone(), options.settings.clone());
     let subject = Subject { file, callback, settings };
-    let entry = subject::entry(&survey, &subject).map_err(Refused::Misuse)?;
+    let entry = subject::entry(&info, &subject).map_err(Refused::Misuse)?;
     let deployments = Arc::new(subject::deployments());
     let (environment, search) = (Environment::default(), SearchPath::default());
     Ok(Stage { entries: vec![entry], deployments, environment, search })
 }
 
-/// The rehearsal of the first `count` callbacks.
-fn rehearsal(stage: &Stage, count: usize, input: &Input) -> Result<Rehearsal, Refused> {
+/// The dry run of the first `count` callbacks.
+fn dry_run(stage: &Stage, count: usize, input: &Input) -> Result<DryRun, Refused> {
     let entries = stage.entries.get(..count).unwrap_or_default();
     // Anew for each, so that a callback finds no counter of its run before.
     let services = Arc::new(Services::idle());
     let loaded =
-        load_all(entries, &stage.search, &stage.environment, &services, &mut Caution::none())
+        load_all(entries, &stage.search, &stage.environment, &services, &mut LoadGuard::none())
             .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
     let deployments = Arc::clone(&stage.deployments);
     let (headers, body) = (input.headers.clone(), input.body.clone());
-    Rehearsal::new(loaded.plugins, deployments, headers, body)
+    DryRun::new(loaded.plugins, deployments, headers, body)
         .map_err(|error| Refused::Misuse(format!("`--request`: {error}")))
 }
 
 fn run_stage(stage: &Stage, input: &Input, runtime: &Runtime) -> Result<Tested, Refused> {
-    let untouched = rehearsal(stage, 0, input)?;
+    let untouched = dry_run(stage, 0, input)?;
     let mut before = untouched.state(&untouched.call());
     let mut callbacks = Vec::new();
     for (index, entry) in stage.entries.iter().enumerate() {
-        let part = rehearsal(stage, index + 1, input)?;
-        let story = runtime.block_on(part.tell(Answered::Nothing));
+        let part = dry_run(stage, index + 1, input)?;
+        let outcome = runtime.block_on(part.run(AssumedReply::Nothing));
         let callback = entry.called().to_owned();
-        callbacks.push(Changed { callback, changes: changes(&before, &story.call) });
-        if story.verdict != "continue" {
+        callbacks.push(Changed { callback, changes: changes(&before, &outcome.call) });
+        if outcome.verdict != "continue" {
             break;
         }
-        before = story.call;
+        before = outcome.call;
     }
-    let (story, log) = notes::taken(|| {
-        let all = rehearsal(stage, stage.entries.len(), input)?;
-        Ok(runtime.block_on(all.tell(input.answered.clone())))
+    let (outcome, log) = notes::taken(|| {
+        let all = dry_run(stage, stage.entries.len(), input)?;
+        Ok(runtime.block_on(all.run(input.answered.clone())))
     });
-    let story = story?;
-    let answer_changes = answer_changes(&input.answered, &story);
-    Ok(Tested { callbacks, story, answer_changes, log, unmet: None })
+    let outcome = outcome?;
+    let answer_changes = answer_changes(&input.answered, &outcome);
+    Ok(Tested { callbacks, outcome, answer_changes, log, unmet: None })
 }
 
-fn answer_changes(answered: &Answered, story: &Story) -> Vec<Change> {
-    match (answered, &story.reply, &story.chunks) {
-        (Answered::Json(before), Some(after), _) => changes(before, after),
-        (Answered::Chunks(before), _, Some(after)) => {
+fn answer_changes(answered: &AssumedReply, outcome: &DryRunOutcome) -> Vec<Change> {
+    match (answered, &outcome.reply, &outcome.chunks) {
+        (AssumedReply::Json(before), Some(after), _) => changes(before, after),
+        (AssumedReply::Chunks(before), _, Some(after)) => {
             // What came after the end of a refused stream was not changed: it never came.
             let before = before.iter().take(after.len()).cloned().collect();
             changes(&Value::Array(before), &Value::Array(after.clone()))
@@ -177,20 +177,20 @@ fn told(tested: &Tested) -> String {
         let _ = writeln!(text, "{callback}");
         tell_changes(changes, &mut text);
     }
-    let story = &tested.story;
-    let by = story.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-    let _ = writeln!(text, "verdict: {}{by}", story.verdict);
-    if let Some(error) = &story.error {
+    let outcome = &tested.outcome;
+    let by = outcome.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+    let _ = writeln!(text, "verdict: {}{by}", outcome.verdict);
+    if let Some(error) = &outcome.error {
         let message = error.error.get("message").and_then(Value::as_str).unwrap_or_default();
         let _ = writeln!(text, "  status {}: {}", error.status, message);
         let wait = error.retry_after.iter().map(|wait| format!("retry after {wait} s"));
         let cause = error.cause.iter().map(|cause| format!("cause: {cause}"));
         wait.chain(cause).for_each(|line| text.push_str(&format!("  {line}\n")));
     }
-    if story.reply.is_some() || story.chunks.is_some() {
-        text.push_str(if story.reply.is_some() { "reply\n" } else { "chunks\n" });
+    if outcome.reply.is_some() || outcome.chunks.is_some() {
+        text.push_str(if outcome.reply.is_some() { "reply\n" } else { "chunks\n" });
         tell_changes(&tested.answer_changes, &mut text);
-        for (name, value) in &story.reply_headers {
+        for (name, value) in &outcome.reply_headers {
             let _ = writeln!(text, "  + header {name}: {value}");
         }
     }

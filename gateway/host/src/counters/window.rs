@@ -12,7 +12,7 @@ const LEAST_ROOM: usize = 64;
 #[derive(Debug)]
 pub(super) struct Window {
     /// Oldest first, by time and by ticket alike.
-    places: VecDeque<Place>,
+    places: VecDeque<Admitted>,
     last_ticket: u64,
     /// Admissions are kept this long: the longest span anybody asked for, so that two callers with
     /// different spans both count exactly.
@@ -21,7 +21,7 @@ pub(super) struct Window {
 
 /// 16 bytes, which the documents state.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Admitted {
     taken_at: u64,
     ticket: u64,
 }
@@ -42,7 +42,7 @@ impl Window {
     /// exactly `t + span`.
     pub(super) fn admit(&mut self, now: u64, limit: u64, span: u64) -> Admission {
         self.longest = self.longest.max(span);
-        let gone = |place: &Place, span: u64| now - place.taken_at.min(now) >= span;
+        let gone = |place: &Admitted, span: u64| now - place.taken_at.min(now) >= span;
         while self.places.front().is_some_and(|place| gone(place, self.longest)) {
             self.places.pop_front();
         }
@@ -56,7 +56,7 @@ impl Window {
         let taken = self.places.len() - first;
         if taken < limit {
             self.last_ticket += 1;
-            self.places.push_back(Place { taken_at: now, ticket: self.last_ticket });
+            self.places.push_back(Admitted { taken_at: now, ticket: self.last_ticket });
             return Admission::Admitted(self.last_ticket);
         }
         // With a limit that was lowered, several places have to become free before the next call.
@@ -98,7 +98,7 @@ mod tests {
             window.admit(now, u64::MAX, 10);
         }
         assert!(window.places.capacity() <= 2 * LEAST_ROOM, "{}", window.places.capacity());
-        assert_eq!(size_of::<Place>(), 16);
+        assert_eq!(size_of::<Admitted>(), 16);
     }
 
     #[test]

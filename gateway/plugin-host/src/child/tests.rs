@@ -1,11 +1,11 @@
 //! The runner with a shell as its child.
 
-use super::talk::OUTPUT;
-use super::{Ending, Job};
+use super::protocol::OUTPUT;
+use super::{ChildEnding, ChildJob};
 use std::{fs::File, io::Write as _, time::Duration};
 
-fn shell(script: &str) -> Job<'_> {
-    Job {
+fn shell(script: &str) -> ChildJob<'_> {
+    ChildJob {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), script.into()],
         input: None,
@@ -17,14 +17,18 @@ fn shell(script: &str) -> Job<'_> {
 #[test]
 fn each_ending_is_told_apart() {
     for (script, ending, step) in [
-        ("echo '>one'; echo '>two'; echo '=done'; sleep 60", Ending::Result("done".into()), "two"),
-        ("echo '=first'; echo '=second'", Ending::Result("first".into()), ""),
-        ("echo '>one'", Ending::Exited(0), "one"),
-        ("exit 7", Ending::Exited(7), ""),
-        ("echo '>here'; kill -SEGV $$", Ending::Signal(11), "here"),
-        ("echo nonsense; printf '=cut'", Ending::Exited(0), ""),
-        ("exec >&-; exit 3", Ending::Exited(3), ""),
-        ("sleep 60 & exit 3", Ending::Exited(3), ""),
+        (
+            "echo '>one'; echo '>two'; echo '=done'; sleep 60",
+            ChildEnding::Result("done".into()),
+            "two",
+        ),
+        ("echo '=first'; echo '=second'", ChildEnding::Result("first".into()), ""),
+        ("echo '>one'", ChildEnding::Exited(0), "one"),
+        ("exit 7", ChildEnding::Exited(7), ""),
+        ("echo '>here'; kill -SEGV $$", ChildEnding::Signal(11), "here"),
+        ("echo nonsense; printf '=cut'", ChildEnding::Exited(0), ""),
+        ("exec >&-; exit 3", ChildEnding::Exited(3), ""),
+        ("sleep 60 & exit 3", ChildEnding::Exited(3), ""),
     ] {
         let outcome = shell(script).run().expect("a shell");
         assert_eq!((outcome.ending, &*outcome.step), (ending, step), "{script}");
@@ -39,9 +43,9 @@ fn what_takes_too_long_is_ended_with_all_it_started() {
         "sleep 60 & echo '>hangs'; wait",
         "echo '>hangs'; exec >&-; sleep 60",
     ] {
-        let job = Job { limit: Duration::from_millis(300), ..shell(script) };
+        let job = ChildJob { limit: Duration::from_millis(300), ..shell(script) };
         let outcome = job.run().expect("a shell");
-        assert_eq!((outcome.ending, &*outcome.step), (Ending::OutOfTime, "hangs"), "{script}");
+        assert_eq!((outcome.ending, &*outcome.step), (ChildEnding::OutOfTime, "hangs"), "{script}");
     }
 }
 
@@ -50,7 +54,7 @@ fn notes_come_in_their_order() {
     let mut notes = Vec::new();
     let job = shell("for i in 1 2 3; do echo \"+$i\"; done; exit 3");
     let outcome = job.run_heard(&mut |note| notes.push(note.to_owned())).expect("a shell");
-    assert_eq!((outcome.ending, notes.concat()), (Ending::Exited(3), "123".to_owned()));
+    assert_eq!((outcome.ending, notes.concat()), (ChildEnding::Exited(3), "123".to_owned()));
 }
 
 #[test]
@@ -68,13 +72,13 @@ fn file_and_request_arrive_and_the_environment_does_not() {
     let file = file.expect("reopened at its start");
     let large = "x".repeat(300_000);
     let script = "exec 3<&1; file=$(cat); n=$(wc -c <&3); echo \"=$file, $n, [$HOME$CARGO]\"";
-    let job = Job { input: Some(&file), request: large.as_bytes(), ..shell(script) };
+    let job = ChildJob { input: Some(&file), request: large.as_bytes(), ..shell(script) };
     let outcome = job.run().expect("a shell");
-    assert_eq!(outcome.ending, Ending::Result("of the file, 300000, []".to_owned()));
+    assert_eq!(outcome.ending, ChildEnding::Result("of the file, 300000, []".to_owned()));
 }
 
 #[test]
 fn a_program_that_is_not_there_is_an_error() {
-    let job = Job { program: "/nowhere/at/all".into(), ..shell("") };
+    let job = ChildJob { program: "/nowhere/at/all".into(), ..shell("") };
     assert!(job.run().is_err());
 }

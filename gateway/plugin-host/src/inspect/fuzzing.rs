@@ -1,6 +1,6 @@
 //! A plugin's file as bytes, for fuzz targets.
 
-use super::{ExportError, Refusal, Root, elf, export};
+use super::{ExportError, LoadError, Root, elf, export};
 use plugin_api::manifest::Manifest;
 
 /// The callbacks in a file, or the reasons against it.
@@ -14,13 +14,13 @@ pub fn inspect(bytes: &[u8]) -> Result<Vec<String>, Vec<String>> {
     let judged = judge(bytes);
     let facts = elf::facts(bytes);
     assert_eq!(facts.errors.is_empty(), elf::manifest_section(bytes).is_ok(), "{facts:?}");
-    judged.map_err(|refusal| {
-        let errors = facts.errors.into_iter().map(Refusal::from);
-        errors.chain([refusal]).map(|it| format!("{it}; {}", it.remedy())).collect()
+    judged.map_err(|error| {
+        let errors = facts.errors.into_iter().map(LoadError::from);
+        errors.chain([error]).map(|it| format!("{it}; {}", it.remedy())).collect()
     })
 }
 
-fn judge(bytes: &[u8]) -> Result<Vec<String>, Refusal> {
+fn judge(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
     let (section, root) = elf::manifest_section(bytes)?;
     let Manifest { header, callbacks } = Manifest::parse(section).map_err(ExportError::Manifest)?;
     export::check_api(&header)?;

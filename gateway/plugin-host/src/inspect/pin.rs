@@ -6,14 +6,14 @@ use callgate_config::CallbackEntry;
 
 /// Why a file is not the one that was meant.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum PinError {
+pub(crate) enum PinMismatch {
     #[error("expected sha256 `{expected}`, found `{found}`: it is not the file that was pinned")]
     Mismatch { expected: String, found: String },
     #[error("expected a `sha256` in its entry, because of `callgate.require_pins`; found none")]
     Missing { found: String },
 }
 
-impl PinError {
+impl PinMismatch {
     pub(crate) fn remedy(&self) -> String {
         match self {
             Self::Mismatch { .. } => "put the pinned file back; if you trust this one, pin it with the sha256 that was found".to_owned(),
@@ -27,12 +27,12 @@ pub(super) fn check(
     sha256: &[u8; 32],
     entry: &CallbackEntry,
     required: bool,
-) -> Result<(), PinError> {
+) -> Result<(), PinMismatch> {
     let found: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     match &entry.sha256 {
         Some(pin) if found.starts_with(pin.as_str()) => Ok(()),
-        Some(pin) => Err(PinError::Mismatch { expected: pin.clone(), found }),
-        None if required => Err(PinError::Missing { found }),
+        Some(pin) => Err(PinMismatch::Mismatch { expected: pin.clone(), found }),
+        None if required => Err(PinMismatch::Missing { found }),
         None => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::elf::{ElfError, Root, manifest_section};
 use super::export::{ExportError, check_api, choose};
-use super::{Digest, Refusal, Sha256, inspect};
+use super::{Digest, LoadError, Sha256, inspect};
 use crate::resolve::SearchPath;
 use crate::resolve::tests::entry;
 use callgate_config::CallbackEntry;
@@ -223,7 +223,7 @@ fn a_file_others_can_change_is_warned_about_or_refused() {
     assert!(outcome.is_ok());
     assert!(warnings.len() == 1 && warnings[0].text.contains("found mode 666"), "{warnings:?}");
     let refused = judge(0o664, &strict).0.expect_err("refused");
-    assert!(matches!(refused, Refusal::Untrusted(_)));
+    assert!(matches!(refused, LoadError::Untrusted(_)));
     assert!(refused.remedy().contains("chmod go-w") && refused.remedy().contains("verify_owner"));
 }
 
@@ -246,12 +246,12 @@ fn a_pin_names_one_file_by_all_its_digits_or_the_first() {
     assert!(judge(None, &lenient).is_ok());
     for (pin, search) in [(Some("000000000000"), &lenient), (None, &strict)] {
         let refused = judge(pin, search).expect_err("refused");
-        assert!(matches!(refused, Refusal::Pin(_)));
+        assert!(matches!(refused, LoadError::Pin(_)));
         assert!(format!("{refused} {}", refused.remedy()).contains(&whole), "{refused}");
     }
     // The pin is compared before anything is made of the file.
     fs::write(&file, "no plugin").expect("a file");
-    assert!(matches!(judge(Some(&whole), &lenient), Err(Refusal::Pin(_))));
+    assert!(matches!(judge(Some(&whole), &lenient), Err(LoadError::Pin(_))));
 }
 
 #[test]

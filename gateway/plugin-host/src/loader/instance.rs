@@ -19,7 +19,7 @@ use plugin_api::testing::{MockHost, Tester};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::crash::{Visit, within};
+use super::crash_context::CrashContext;
 use super::library::{Created, Library};
 use callgate_host::CallbackHost;
 use callgate_secret::keys_in;
@@ -83,8 +83,8 @@ macro_rules! hook {
             $(, $arg: &mut A)?
         ) -> Verdict {
             // SAFETY: the name is the instance's, and a call keeps its id.
-            let visit = unsafe { Visit::new(&self.name, stringify!($sync), call.id()) };
-            within(&visit, || self.callback.$sync(call $(, $arg)?))
+            let visit = unsafe { CrashContext::new(&self.name, stringify!($sync), call.id()) };
+            visit.enter(|| self.callback.$sync(call $(, $arg)?))
         }
 
         /// Starts the async form, if there is one.
@@ -94,8 +94,8 @@ macro_rules! hook {
             $(, $arg: &'a mut A)?
         ) -> Option<RunningHook<'a>> {
             // SAFETY: as above; instance and call stay borrowed for as long as the future lives.
-            let visit = unsafe { Visit::new(&self.name, stringify!($sync), call.id()) };
-            let future = within(&visit, || self.callback.$async(call $(, $arg)?))?;
+            let visit = unsafe { CrashContext::new(&self.name, stringify!($sync), call.id()) };
+            let future = visit.enter(|| self.callback.$async(call $(, $arg)?))?;
             Some(RunningHook { visit, future })
         }
     };
@@ -142,8 +142,8 @@ impl Instance {
     pub fn shutdown(&self) {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {
             // SAFETY: the name is the instance's.
-            let visit = unsafe { Visit::new(&self.name, "its shutdown", "") };
-            within(&visit, || self.callback.shutdown());
+            let visit = unsafe { CrashContext::new(&self.name, "its shutdown", "") };
+            visit.enter(|| self.callback.shutdown());
             self.host.ends();
         }
     }
@@ -187,9 +187,10 @@ unsafe fn create(
         host,
     };
     // SAFETY: `name` outlives the visit.
-    let visit = unsafe { Visit::new(name, "its constructor", "") };
+    let visit = unsafe { CrashContext::new(name, "its constructor", "") };
     // SAFETY: the views outlive the call; that the host does is the caller's promise.
-    let Created { raw, c_host } = within(&visit, || unsafe { library.create(args) })
+    let Created { raw, c_host } = visit
+        .enter(|| unsafe { library.create(args) })
         .map_err(|message| InstanceError::Refused(masked(&message, settings)))?;
     // SAFETY: the library passed its checks and is never unloaded; `raw` is only ours.
     let made = unsafe { LoadedCallback::from_raw(raw) };
@@ -216,9 +217,9 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.shutdown();
         // SAFETY: the name is the instance's.
-        let visit = unsafe { Visit::new(&self.name, "its destructor", "") };
+        let visit = unsafe { CrashContext::new(&self.name, "its destructor", "") };
         // SAFETY: dropped here and nowhere else, and not used again.
-        within(&visit, || unsafe { ManuallyDrop::drop(&mut self.callback) });
+        visit.enter(|| unsafe { ManuallyDrop::drop(&mut self.callback) });
     }
 }
 
@@ -226,7 +227,7 @@ impl Drop for Instance {
 /// here would keep what the hook was lent borrowed beyond its last use.)
 #[must_use = "a hook that is not awaited does nothing"]
 pub struct RunningHook<'a> {
-    visit: Visit,
+    visit: CrashContext,
     future: HookFuture<'a>,
 }
 
@@ -235,7 +236,7 @@ impl Future for RunningHook<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Verdict> {
         let Self { visit, future } = &mut *self;
-        within(visit, || Pin::new(future).poll(context))
+        visit.enter(|| Pin::new(future).poll(context))
     }
 }
 

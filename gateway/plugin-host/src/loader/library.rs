@@ -23,7 +23,7 @@ use plugin_api::abi::{
 use thiserror::Error;
 
 use super::c::CTables;
-use super::crash::{Visit, within};
+use super::crash_context::CrashContext;
 use super::layout;
 use crate::inspect::{Inspected, Root};
 use crate::snapshot::Snapshot;
@@ -103,11 +103,11 @@ pub(super) struct Created {
     pub(super) c_host: Option<Arc<CHost>>,
 }
 
-type Outcome = Result<&'static Library, LibraryError>;
+type MapResult = Result<&'static Library, LibraryError>;
 
 /// Every file that was ever mapped, by the hash of its bytes; also those that were refused, so that
 /// trying again does not map them again.
-static MAPPED: Mutex<Option<HashMap<[u8; 32], Outcome>>> = Mutex::new(None);
+static MAPPED: Mutex<Option<HashMap<[u8; 32], MapResult>>> = Mutex::new(None);
 
 /// How many different files are mapped. They stay until the process ends (about 0.4 MB each).
 #[must_use]
@@ -123,7 +123,7 @@ impl Library {
         inspected: &Inspected,
         snapshot: Snapshot,
         step: &mut dyn FnMut(&'static str),
-    ) -> Outcome {
+    ) -> MapResult {
         let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let mapped = mapped.get_or_insert_default();
         if let Some(known) = mapped.get(&inspected.sha256) {
@@ -135,11 +135,11 @@ impl Library {
         );
         let file = inspected.file.to_string_lossy();
         // SAFETY: both texts outlive the two visits.
-        let visit = |place| unsafe { Visit::new(&file, place, "") };
+        let visit = |place| unsafe { CrashContext::new(&file, place, "") };
         step(LOAD);
-        let (handle, snapshot) = within(&visit(LOAD), || open(inspected, snapshot))?;
+        let (handle, snapshot) = visit(LOAD).enter(|| open(inspected, snapshot))?;
         step(DESCRIBE);
-        let examined = within(&visit(DESCRIBE), || examine(&handle, inspected));
+        let examined = visit(DESCRIBE).enter(|| examine(&handle, inspected));
         let outcome = match examined {
             Ok(tables) => Ok(&*Box::leak(Box::new(Self { tables, _snapshot: snapshot }))),
             Err(error) => {

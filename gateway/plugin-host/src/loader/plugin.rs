@@ -10,10 +10,10 @@ use plugin_api::testing::{MockHost, Tester};
 
 use super::instance::{Hooks, Instance, InstanceError, masked, tester};
 use super::library::Library;
-use super::trial::CREATE;
-use crate::caution::Caution;
+use super::probe_load::CREATE;
 use crate::inspect::Inspected;
-use crate::refusal::{Refusal, about, weigh};
+use crate::load_error::{LoadError, about, downgrade_if_optional};
+use crate::load_guard::LoadGuard;
 use crate::schema::{self, Naming};
 use crate::snapshot::Snapshot;
 use callgate_config::{CallbackEntry, Grants, Problem};
@@ -22,7 +22,7 @@ use callgate_secret::Masking;
 
 /// How a callback's hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PluginKind {
     /// Inline, on the call's own thread.
     Sync,
     /// As futures.
@@ -47,7 +47,7 @@ pub struct Plugin {
     /// Those of them that run: all, or the ones the entry chooses.
     pub chosen_hooks: Vec<String>,
     /// How they run.
-    pub kind: Kind,
+    pub kind: PluginKind,
     /// What of the call it looks at, in its own words.
     pub reads: Vec<String>,
     /// What of the call it changes, in its own words.
@@ -74,9 +74,9 @@ impl Plugin {
         inspected: Inspected,
         snapshot: Snapshot,
         (permissions, services): (Arc<Permissions>, Arc<Services>),
-        caution: &Caution,
-    ) -> Result<Self, Refusal> {
-        let mut step = |step| caution.loading(&inspected, step);
+        guard: &LoadGuard,
+    ) -> Result<Self, LoadError> {
+        let mut step = |step| guard.loading(&inspected, step);
         let library = Library::of(&inspected, snapshot, &mut step)?;
         step(CREATE);
         let Inspected { file, sha256, header, callback, .. } = inspected;
@@ -94,7 +94,7 @@ impl Plugin {
             api: header.api,
             chosen_hooks: chosen(entry, &callback.hooks),
             hooks: callback.hooks,
-            kind: if callback.kind == "async" { Kind::Async } else { Kind::Sync },
+            kind: if callback.kind == "async" { PluginKind::Async } else { PluginKind::Sync },
             reads: callback.reads,
             writes: callback.writes,
             load_time: Duration::ZERO,
@@ -144,14 +144,18 @@ impl Plugin {
         let Self { library, callback, name, entry, permissions, services, .. } = self;
         let counts = Counting::of(entry, callback);
         let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
-        Instance::new(library, callback, &entry.settings, host, Hooks::All)
-            .map_err(|error| weigh(entry, Refusal::from(error).problem(entry, Some(&self.file))))
+        Instance::new(library, callback, &entry.settings, host, Hooks::All).map_err(|error| {
+            downgrade_if_optional(entry, LoadError::from(error).problem(entry, Some(&self.file)))
+        })
     }
 
     /// What is wrong with it, told at its entry's place.
     pub fn problem(&self, text: &str, remedy: &str) -> Problem {
         let text = about(&self.entry, Some(&self.file), text);
-        weigh(&self.entry, Problem::error(self.entry.place.clone(), text).remedy(remedy))
+        downgrade_if_optional(
+            &self.entry,
+            Problem::error(self.entry.place.clone(), text).remedy(remedy),
+        )
     }
 
     /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
@@ -190,7 +194,7 @@ pub struct Recipe {
     pub sha256_prefix: String,
     pub version: String,
     pub api: ApiVersion,
-    pub kind: Kind,
+    pub kind: PluginKind,
     pub chosen_hooks: Vec<String>,
     pub reads: Vec<String>,
     callback: String,
@@ -218,6 +222,6 @@ impl Recipe {
         let counts = Counting::of(entry, callback);
         let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
         Instance::new(library, callback, &entry.settings, host, Hooks::Exported)
-            .map_err(|error| Refusal::from(error).problem(entry, Some(&self.file)))
+            .map_err(|error| LoadError::from(error).problem(entry, Some(&self.file)))
     }
 }

@@ -1,7 +1,7 @@
 //! Chunks that are translated and not yet sent: frames, or what callbacks have to see first.
 
 use bytes::BytesMut;
-use callgate_callbacks::Streamed;
+use callgate_callbacks::StreamedText;
 use callgate_json::passed;
 use callgate_providers::ChunkSink;
 use std::{collections::VecDeque, string::FromUtf8Error};
@@ -14,7 +14,7 @@ pub(super) struct Outbox {
     pub(super) unseen: VecDeque<String>,
     pub(super) for_callbacks: bool,
     /// What callbacks will want to know at the end.
-    pub(super) streamed: Option<Streamed>,
+    pub(super) streamed: Option<StreamedText>,
     /// How much text is kept for them.
     pub(super) text_limit: usize,
 }
@@ -45,7 +45,7 @@ impl Outbox {
 
     /// An empty one of the same sort, to be added.
     pub(super) fn another(&self) -> Self {
-        let streamed = self.streamed.as_ref().map(|_| Streamed::default());
+        let streamed = self.streamed.as_ref().map(|_| StreamedText::default());
         Self {
             for_callbacks: self.for_callbacks,
             text_limit: self.text_limit,

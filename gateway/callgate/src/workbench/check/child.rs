@@ -6,7 +6,7 @@ use super::{
 };
 use callgate_config::CallbackEntry;
 use callgate_plugin_host::{
-    child::{Ending, Job},
+    child::{ChildEnding, ChildJob},
     masked, signal_name,
 };
 use callgate_telemetry::one_line;
@@ -47,11 +47,11 @@ pub(super) fn check(entry: &CallbackEntry, limit: Duration) -> Vec<Step> {
     let name = Some(entry.name.as_str());
     let began = Instant::now();
     let settings = entry.settings.to_string();
-    let job = Job {
+    let job = ChildJob {
         arguments: arguments(entry),
         request: settings.as_bytes(),
         limit,
-        ..Job::of_this_program("plugin")
+        ..ChildJob::of_this_program("plugin")
     };
     let mut heard = Heard::default();
     let outcome = match job.run_heard(&mut |note| heard.hear(note)) {
@@ -96,15 +96,17 @@ fn arguments(entry: &CallbackEntry) -> Vec<std::ffi::OsString> {
 }
 
 /// What is wrong with the child's end; `None` when it did what it was asked and went.
-fn how_it_ended(done: bool, ending: &Ending, limit: Duration) -> Option<String> {
+fn how_it_ended(done: bool, ending: &ChildEnding, limit: Duration) -> Option<String> {
     Some(match ending {
-        Ending::Exited(0) if done => return None,
-        Ending::Exited(status) => format!("it ended the process with status {status}"),
-        Ending::Signal(signal) => format!("it crashed the process with {}", signal_name(*signal)),
-        Ending::OutOfTime => {
+        ChildEnding::Exited(0) if done => return None,
+        ChildEnding::Exited(status) => format!("it ended the process with status {status}"),
+        ChildEnding::Signal(signal) => {
+            format!("it crashed the process with {}", signal_name(*signal))
+        }
+        ChildEnding::OutOfTime => {
             format!("it was not done within {} s, and was stopped", limit.as_secs())
         }
-        Ending::Result(_) => "it gave an answer that is none".to_owned(),
+        ChildEnding::Result(_) => "it gave an answer that is none".to_owned(),
     })
 }
 
@@ -124,16 +126,16 @@ mod tests {
     fn every_way_to_end_has_its_words() {
         let limit = Duration::from_secs(3);
         for (done, ending, words) in [
-            (false, Ending::Exited(0), "with status 0"),
-            (true, Ending::Exited(1), "with status 1"),
-            (true, Ending::Signal(11), "with SIGSEGV"),
-            (false, Ending::OutOfTime, "within 3 s"),
-            (true, Ending::Result(String::new()), "none"),
+            (false, ChildEnding::Exited(0), "with status 0"),
+            (true, ChildEnding::Exited(1), "with status 1"),
+            (true, ChildEnding::Signal(11), "with SIGSEGV"),
+            (false, ChildEnding::OutOfTime, "within 3 s"),
+            (true, ChildEnding::Result(String::new()), "none"),
         ] {
             let told = how_it_ended(done, &ending, limit).unwrap_or_default();
             assert!(told.contains(words), "{ending:?}: {told}");
         }
-        assert_eq!(how_it_ended(true, &Ending::Exited(0), limit), None);
+        assert_eq!(how_it_ended(true, &ChildEnding::Exited(0), limit), None);
     }
 
     #[test]

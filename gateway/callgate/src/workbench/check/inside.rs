@@ -5,14 +5,14 @@ use crate::{
     cli::CheckPlugin,
     workbench::{Finished, subject},
 };
-use callgate_callbacks::disagreements;
+use callgate_callbacks::mismatches;
 use callgate_config::{CallbackEntry, Environment, Problem};
 use callgate_host::Services;
-use callgate_plugin_host::{Caution, Plugin, SearchPath, child::Inside, load_all, map};
+use callgate_plugin_host::{LoadGuard, Plugin, SearchPath, child::ChildSide, load_all, map};
 use plugin_api::testing::conformance;
 use std::sync::Arc;
 
-struct Teller(Inside);
+struct Teller(ChildSide);
 
 impl Teller {
     /// At once: the next step may be the last.
@@ -30,16 +30,16 @@ impl Teller {
 }
 
 pub(super) fn run(options: &CheckPlugin) -> Finished {
-    let inside = match Inside::new() {
-        Ok(inside) => inside,
+    let child = match ChildSide::new() {
+        Ok(child) => child,
         Err(error) => return Finished::misused(&format!("not for use by hand: {error}")),
     };
-    let settings = serde_json::from_slice(&inside.request);
+    let settings = serde_json::from_slice(&child.request);
     let (Ok(settings), Some(name)) = (settings, options.subject.callback.as_deref()) else {
         return Finished::misused(&"not for use by hand");
     };
     let entry = CallbackEntry::of_file(name, &options.subject.file, settings, "settings");
-    let mut teller = Teller(inside);
+    let mut teller = Teller(child);
     run_steps(&entry, &mut teller);
     teller.tell(&Told::Done);
     Finished::default()
@@ -54,7 +54,7 @@ fn run_steps(entry: &CallbackEntry, teller: &mut Teller) {
     let Some(plugin) = teller.step(CREATE, || create(entry, &search)) else { return };
     let deployments = subject::deployments();
     teller.step(HOOKS, || {
-        let wrong = disagreements(std::slice::from_ref(&plugin), &deployments);
+        let wrong = mismatches(std::slice::from_ref(&plugin), &deployments);
         if wrong.is_empty() { Ok(()) } else { Err(errors(&wrong)) }
     });
     let make = |host: &_| plugin.tester(host);
@@ -71,7 +71,7 @@ fn run_steps(entry: &CallbackEntry, teller: &mut Teller) {
 fn create(entry: &CallbackEntry, search: &SearchPath) -> Result<Plugin, String> {
     let (environment, services) = (Environment::default(), Arc::new(Services::idle()));
     let entries = std::slice::from_ref(entry);
-    let loaded = load_all(entries, search, &environment, &services, &mut Caution::none())
+    let loaded = load_all(entries, search, &environment, &services, &mut LoadGuard::none())
         .map_err(|problems| errors(&problems.0))?;
     loaded.plugins.into_iter().next().ok_or_else(|| "no instance was made".to_owned())
 }

@@ -1,6 +1,6 @@
 //! The report of a check: for people, for programs (`Serialize`), and as JUnit's XML.
 
-use callgate_plugin_host::Survey;
+use callgate_plugin_host::PluginInfo;
 use callgate_telemetry::counted::counted;
 use serde::Serialize;
 use std::{
@@ -64,11 +64,11 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(survey: Survey, steps: Vec<Step>) -> Self {
+    pub(super) fn new(info: PluginInfo, steps: Vec<Step>) -> Self {
         // A file without a callback has nothing that could pass.
         let passed = steps.iter().all(|step| step.outcome == Outcome::Passed)
             && steps.iter().any(|step| step.callback.is_some());
-        Self { file: survey.file, sha256: survey.sha256, passed, steps }
+        Self { file: info.file, sha256: info.sha256, passed, steps }
     }
 
     /// One test case a step, one suite for the file.
@@ -173,7 +173,7 @@ mod tests {
             (vec![step(Some("a"), Outcome::Passed), step(Some("a"), Outcome::NotRun)], false),
             (vec![step(Some("a"), Outcome::Failed)], false),
         ] {
-            assert_eq!(Report::new(Survey::default(), steps).passed, passed);
+            assert_eq!(Report::new(PluginInfo::default(), steps).passed, passed);
         }
     }
 
@@ -181,7 +181,7 @@ mod tests {
     fn junit_is_xml_whatever_a_plugin_said() {
         let failure = Some("<\"&\u{0}\n>".to_owned());
         let steps = vec![Step::done(Some("a<b"), "s", failure, Duration::from_millis(1))];
-        let xml = Report::new(Survey::default(), steps).junit();
+        let xml = Report::new(PluginInfo::default(), steps).junit();
         assert!(xml.contains("failures=\"1\"") && xml.contains("classname=\"a&lt;b\""), "{xml}");
         assert!(xml.contains("message=\"&lt;&quot;&amp;?&#10;&gt;\""), "{xml}");
     }

@@ -1,7 +1,7 @@
-//! What a rehearsal is given: request, headers, and the upstream's answer.
+//! What a dry run is given: request, headers, and the upstream's answer.
 
 use crate::cli::Test;
-use callgate_callbacks::Answered;
+use callgate_callbacks::AssumedReply;
 use callgate_config::read_text;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) struct Input {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    pub(super) answered: Answered,
+    pub(super) answered: AssumedReply,
 }
 
 pub(super) fn read(options: &Test) -> Result<Input, String> {
@@ -24,14 +24,14 @@ pub(super) fn read(options: &Test) -> Result<Input, String> {
             .insert("stream".to_owned(), true.into());
         body = request.to_string().into_bytes();
     }
-    let answered = options.reply.as_deref().map_or(Ok(Answered::Nothing), answer)?;
+    let answered = options.reply.as_deref().map_or(Ok(AssumedReply::Nothing), answer)?;
     let streams = options.stream
         || serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["stream"] == true);
     match (&answered, streams) {
-        (Answered::Json(_), true) => {
+        (AssumedReply::Json(_), true) => {
             Err("`--reply`: expected a list of chunks for a stream, found one object".to_owned())
         }
-        (Answered::Chunks(_), false) => {
+        (AssumedReply::Chunks(_), false) => {
             Err("`--reply`: expected one object, found chunks; add `--stream`".to_owned())
         }
         _ => Ok(Input { headers: headers(&options.header)?, body, answered }),
@@ -44,18 +44,18 @@ pub(super) fn json(path: &Path) -> Result<Value, String> {
 }
 
 /// One object, a list of chunks, or a stream as it is on the wire.
-fn answer(path: &Path) -> Result<Answered, String> {
+fn answer(path: &Path) -> Result<AssumedReply, String> {
     let bytes = bytes("--reply", path)?;
     let text = String::from_utf8_lossy(&bytes);
     if text.trim_start().starts_with("data:") {
         let data = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim);
         let chunks = data.filter(|data| *data != "[DONE]");
         let chunks = chunks.map(|data| parsed("--reply", path, data.as_bytes()));
-        return chunks.collect::<Result<_, _>>().map(Answered::Chunks);
+        return chunks.collect::<Result<_, _>>().map(AssumedReply::Chunks);
     }
     match parsed("--reply", path, &bytes)? {
-        Value::Array(chunks) => Ok(Answered::Chunks(chunks)),
-        reply @ Value::Object(_) => Ok(Answered::Json(reply)),
+        Value::Array(chunks) => Ok(AssumedReply::Chunks(chunks)),
+        reply @ Value::Object(_) => Ok(AssumedReply::Json(reply)),
         _ => Err("`--reply`: expected a JSON object or a list, found another value".to_owned()),
     }
 }

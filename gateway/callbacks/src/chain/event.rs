@@ -1,0 +1,198 @@
+//! What the four hooks are run on, beside the call: the start of a call, a chunk, a reply, a
+//! failure. One shape, so that the chain's policy is written once.
+
+use crate::{
+    call_handle::CallHandle,
+    payload::{ChunkPayload, EndPayload, EndPayloadSnapshot, ErrorPayload},
+};
+use bytes::Bytes;
+use callgate_failure::Failure;
+use callgate_json::LARGE;
+use callgate_plugin_host::{Hook, Instance, RunningHook};
+use plugin_api::{FailureKind, abi::Verdict};
+
+/// See the module.
+pub(super) trait HookEvent {
+    const HOOK: Hook;
+    /// The same for a hook that may be left behind.
+    type Owned: HookEvent + Send + 'static;
+    /// What the hook may change.
+    type Before;
+
+    /// Whether passing all of it takes so long that other calls of the thread must not wait.
+    fn is_large(&self) -> bool;
+
+    fn run(&mut self, instance: &Instance, handle: &mut CallHandle<'_>) -> Verdict;
+
+    fn run_async<'a>(
+        &'a mut self,
+        instance: &'a Instance,
+        handle: &'a mut CallHandle<'_>,
+    ) -> Option<RunningHook<'a>>;
+
+    fn before(&self) -> Self::Before;
+
+    /// Takes the hook's changes back.
+    fn restore(&mut self, before: Self::Before);
+
+    fn to_owned(&self) -> Self::Owned;
+
+    /// The same for a hook without which the call ends: nobody needs what it was given then.
+    fn lend(&mut self) -> Self::Owned {
+        self.to_owned()
+    }
+
+    /// Takes the hook's changes over.
+    fn take_over(&mut self, owned: Self::Owned);
+
+    /// What a call has failed of when the hook refuses, and when it breaks.
+    fn failures(&self) -> (FailureKind, FailureKind);
+}
+
+/// The start of a call: all of it is in the call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StartEvent;
+
+macro_rules! run {
+    ($sync:ident, $async:ident $(, $own:ident)?) => {
+        fn run(&mut self, instance: &Instance, handle: &mut CallHandle<'_>) -> Verdict {
+            $(let $own = self;)?
+            instance.$sync(handle $(, $own)?)
+        }
+
+        fn run_async<'a>(
+            &'a mut self,
+            instance: &'a Instance,
+            handle: &'a mut CallHandle<'_>,
+        ) -> Option<RunningHook<'a>> {
+            $(let $own = self;)?
+            instance.$async(handle $(, $own)?)
+        }
+    };
+}
+
+impl HookEvent for StartEvent {
+    const HOOK: Hook = Hook::Start;
+    type Owned = Self;
+    type Before = ();
+
+    run!(on_llm_start, on_llm_start_async);
+
+    fn is_large(&self) -> bool {
+        false
+    }
+
+    fn before(&self) {}
+
+    fn restore(&mut self, (): ()) {}
+
+    fn to_owned(&self) -> Self {
+        *self
+    }
+
+    fn take_over(&mut self, _: Self) {}
+
+    fn failures(&self) -> (FailureKind, FailureKind) {
+        (FailureKind::REJECTED, FailureKind::FAULT)
+    }
+}
+
+impl HookEvent for ChunkPayload {
+    const HOOK: Hook = Hook::NewToken;
+    type Owned = Self;
+    type Before = String;
+
+    run!(on_llm_new_token, on_llm_new_token_async, chunk);
+
+    fn is_large(&self) -> bool {
+        self.json.len() > LARGE
+    }
+
+    fn before(&self) -> String {
+        self.json.clone()
+    }
+
+    fn restore(&mut self, before: String) {
+        *self = Self::new(self.index, before);
+    }
+
+    fn to_owned(&self) -> Self {
+        self.clone()
+    }
+
+    fn lend(&mut self) -> Self {
+        Self::new(self.index, std::mem::take(&mut self.json))
+    }
+
+    fn take_over(&mut self, owned: Self) {
+        *self = owned;
+    }
+
+    fn failures(&self) -> (FailureKind, FailureKind) {
+        (FailureKind::REPLY_REFUSED, FailureKind::REPLY_REFUSED)
+    }
+}
+
+impl HookEvent for EndPayload<'_> {
+    const HOOK: Hook = Hook::End;
+    type Owned = EndPayload<'static>;
+    type Before = EndPayloadSnapshot;
+
+    run!(on_llm_end, on_llm_end_async, reply);
+
+    fn is_large(&self) -> bool {
+        self.json.as_ref().map_or(self.streamed.text.len(), Bytes::len) > LARGE
+    }
+
+    fn before(&self) -> EndPayloadSnapshot {
+        self.snapshot()
+    }
+
+    fn restore(&mut self, before: EndPayloadSnapshot) {
+        EndPayload::restore(self, before);
+    }
+
+    fn to_owned(&self) -> EndPayload<'static> {
+        EndPayload::to_owned(self)
+    }
+
+    fn take_over(&mut self, owned: EndPayload<'static>) {
+        EndPayload::restore(self, owned.snapshot());
+    }
+
+    fn failures(&self) -> (FailureKind, FailureKind) {
+        (FailureKind::REPLY_REFUSED, FailureKind::REPLY_REFUSED)
+    }
+}
+
+impl HookEvent for ErrorPayload<'_> {
+    const HOOK: Hook = Hook::Error;
+    type Owned = ErrorPayload<'static>;
+    type Before = Failure;
+
+    run!(on_llm_error, on_llm_error_async, failing);
+
+    fn is_large(&self) -> bool {
+        self.streamed.len() > LARGE
+    }
+
+    fn before(&self) -> Failure {
+        self.failure.clone()
+    }
+
+    fn restore(&mut self, before: Failure) {
+        self.failure = before;
+    }
+
+    fn to_owned(&self) -> ErrorPayload<'static> {
+        ErrorPayload::to_owned(self)
+    }
+
+    fn take_over(&mut self, owned: ErrorPayload<'static>) {
+        self.failure = owned.failure;
+    }
+
+    fn failures(&self) -> (FailureKind, FailureKind) {
+        (self.failure.kind, self.failure.kind)
+    }
+}

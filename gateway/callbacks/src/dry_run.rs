@@ -1,0 +1,148 @@
+//! A call outside the server: for benchmarks, and for tools that show what a callback does.
+//!
+//! It meets the chain, the policies and the view of the call that a client's call meets; nothing is
+//! sent anywhere, and the server never uses it. Not here: checks that come before callbacks.
+
+mod outcome;
+mod single_hook;
+
+pub use outcome::{AssumedReply, DryRunOutcome};
+pub use single_hook::PreparedHook;
+
+use super::{
+    call_handle::CallHandle,
+    chain::{Callbacks, Started},
+};
+use bytes::Bytes;
+use callgate_call::{Accepted, Call};
+use callgate_deployments::Deployments;
+use callgate_json::{Body, BodyError};
+use callgate_plugin_host::{Hook, Instance, Plugin};
+use http::HeaderMap;
+use plugin_api::{Endpoint, abi::Verdict};
+use std::{sync::Arc, time::Instant};
+
+/// A request that is no call.
+#[derive(Debug, thiserror::Error)]
+pub enum DryRunError {
+    /// Not a JSON object.
+    #[error("the request body is not usable: {0}")]
+    Body(String),
+    /// Without one, a client's call never gets as far as a callback.
+    #[error("expected the text member `model` in the request body, found none; name a model")]
+    NoModel,
+}
+
+/// Callbacks, and a request for calls to be made of.
+#[derive(Debug)]
+pub struct DryRun {
+    callbacks: Callbacks,
+    deployments: Arc<Deployments>,
+    headers: HeaderMap,
+    body: Body,
+    model: String,
+    stream: bool,
+    key_id: Arc<str>,
+}
+
+/// One call of a [`DryRun`].
+#[derive(Debug)]
+pub struct DryRunCall(Box<Call>);
+
+impl DryRun {
+    /// `body` is that of a chat completion.
+    ///
+    /// # Errors
+    /// When `body` is no JSON object or names no model.
+    pub fn new(
+        plugins: Vec<Plugin>,
+        deployments: impl Into<Arc<Deployments>>,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Self, DryRunError> {
+        let body = Body::parse(Bytes::from(body))
+            .map_err(|error: BodyError| DryRunError::Body(error.to_string()))?;
+        let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
+        Ok(Self {
+            callbacks: Callbacks::new(plugins, Vec::new()),
+            deployments: deployments.into(),
+            headers,
+            model: model.ok_or(DryRunError::NoModel)?,
+            stream: body.member_text("stream") == Some("true"),
+            body,
+            key_id: Arc::from("rehearsal"),
+        })
+    }
+
+    /// The request as a call that no callback has seen.
+    #[must_use]
+    pub fn call(&self) -> DryRunCall {
+        DryRunCall(Box::new(Call::new(Accepted {
+            id: "rehearsal".to_owned(),
+            endpoint: Endpoint::CHAT,
+            requested_model: self.model.clone(),
+            stream: self.stream,
+            headers: self.headers.clone(),
+            key_header: None,
+            key_id: Arc::clone(&self.key_id),
+            accepted: Instant::now(),
+            body: self.body.clone(),
+        })))
+    }
+
+    /// `on_llm_start` of every callback, as for a client's call. Whether the call would go on to an
+    /// upstream: no callback answered, refused it or broke. The end and error hooks that are owed
+    /// to a client's call do not run. Callbacks that wait need a tokio runtime with its timers on.
+    pub async fn start(&self, call: &mut DryRunCall) -> bool {
+        let chain = self.callbacks.chain();
+        matches!(chain.start(&mut call.0, &self.deployments).await, Started::Continue)
+    }
+
+    /// `on_llm_start` of one sync callback and nothing around it: no chain, no policy. Whether it
+    /// let the call pass; one without this hook does.
+    #[must_use]
+    pub fn start_single(&self, callback: &Instance, call: &mut DryRunCall) -> bool {
+        let (call, deployments) = (&mut *call.0, &*self.deployments);
+        let mut handle = CallHandle::new(call, deployments, 0, Hook::Start, false);
+        callback.on_llm_start(&mut handle) == Verdict::CONTINUE
+    }
+
+    /// The label of the provider a call would go to as things stand; `None` when nothing serves it.
+    #[must_use]
+    pub fn provider<'a>(&'a self, call: &'a DryRunCall) -> Option<&'a str> {
+        Some(&call.0.planned(&self.deployments)?.deployment().label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use callgate_config::{Environment, UnknownKeys, parse};
+    use futures_util::FutureExt as _;
+    use std::path::Path;
+
+    fn dry_run(body: &str) -> Result<DryRun, DryRunError> {
+        let text = "model_list: [{model_name: m, litellm_params: {model: openai/o}}]";
+        let file = Arc::from(Path::new("config.yaml"));
+        let config = parse(&file, text, &Environment::default(), UnknownKeys::Warn).unwrap();
+        let (deployments, _) = Deployments::from_config(&config).unwrap();
+        DryRun::new(Vec::new(), deployments, HeaderMap::new(), body.into())
+    }
+
+    #[test]
+    fn a_call_passes_a_chain_of_none_and_is_planned() {
+        for (model, provider) in [("m", Some("openai")), ("other", None)] {
+            let dry_run = dry_run(&format!(r#"{{"model": "{model}"}}"#)).unwrap();
+            let mut call = dry_run.call();
+            assert_eq!(dry_run.start(&mut call).now_or_never(), Some(true));
+            assert_eq!(dry_run.provider(&call), provider);
+        }
+    }
+
+    #[test]
+    fn what_no_client_could_send_is_refused() {
+        for body in ["", "[]", "{", "{}", r#"{"model": 7}"#] {
+            assert!(dry_run(body).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A dry run from the start of a call to its end, and its outcome as data to show and compare.
+
+use super::{DryRun, DryRunCall};
+use crate::{
+    chain::{Chain, Started},
+    payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
+};
+use bytes::Bytes;
+use callgate_call::{Call, Target};
+use callgate_failure::Failure;
+use callgate_providers::Usage;
+use plugin_api::FailureKind;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// What the upstream is taken to answer.
+#[derive(Clone, Debug)]
+pub enum AssumedReply {
+    /// Nothing: the story ends with the start hooks.
+    Nothing,
+    /// A chat completion.
+    Json(Value),
+    /// The chunks of a stream.
+    Chunks(Vec<Value>),
+}
+
+/// What became of a call.
+#[derive(Debug, Serialize)]
+pub struct DryRunOutcome {
+    /// `continue`, `reply`, `refused` or `fault`.
+    pub verdict: &'static str,
+    /// The callback that answered, refused or broke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The call after the start hooks.
+    pub call: Value,
+    /// The reply as the client would get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Value>,
+    /// Headers that hooks set on it.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub reply_headers: Map<String, Value>,
+    /// Each chunk as the client would get it; `null` for one that is kept from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<Vec<Value>>,
+    /// What the client would be told instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorResponse>,
+}
+
+/// An error as a client gets it.
+#[derive(Debug, Serialize)]
+pub struct ErrorResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// OpenAI's error object.
+    pub error: Value,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<String>,
+    /// Further headers.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub headers: Map<String, Value>,
+    /// What only the operator would read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl DryRun {
+    /// The call as it stands, for people and for comparison.
+    #[must_use]
+    pub fn state(&self, call: &DryRunCall) -> Value {
+        let call = &*call.0;
+        let target = call.planned(&self.deployments);
+        let body = serde_json::from_str(call.body_text()).unwrap_or_default();
+        let mut params: Map<String, Value> = match body {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        let messages = params.remove("messages");
+        params.remove("model");
+        json!({
+            "model": call.model(),
+            "provider": target.map(|target| &*target.deployment().label),
+            "upstream_model": target.map(Target::upstream_model),
+            "api_base": target.map(Target::api_base),
+            "api_key": target.and_then(Target::callback_key).map(|_| "set by a callback"),
+            "upstream_headers": texts(call.upstream_headers.iter().map(|(name, value)| {
+                (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })),
+            "metadata": texts(call.all_metadata().map(|(name, value)| (name, value.to_owned()))),
+            "params": params,
+            "messages": messages,
+        })
+    }
+
+    /// Runs the whole story of a call: start hooks, then those that see the answer or the failure.
+    pub async fn run(&self, answered: AssumedReply) -> DryRunOutcome {
+        let chain = self.callbacks.chain();
+        let mut call = self.call();
+        let started = chain.start(&mut call.0, &self.deployments).await;
+        let mut outcome = DryRunOutcome {
+            verdict: "continue",
+            by: None,
+            call: self.state(&call),
+            reply: None,
+            reply_headers: Map::new(),
+            chunks: None,
+            error: None,
+        };
+        let failed = match started {
+            Started::Failed(failure) => Err(failure),
+            Started::Replied { by, reply } => {
+                (outcome.verdict, outcome.by) = ("reply", Some(by.to_string()));
+                self.finish_json(&chain, &mut call.0, as_completion(reply), true, &mut outcome)
+                    .await
+            }
+            Started::Continue => match answered {
+                AssumedReply::Nothing => Ok(()),
+                AssumedReply::Json(json) => {
+                    self.finish_json(&chain, &mut call.0, json, false, &mut outcome).await
+                }
+                AssumedReply::Chunks(chunks) => {
+                    self.finish_stream(&chain, &mut call.0, &chunks, &mut outcome).await
+                }
+            },
+        };
+        if let Err(failure) = failed {
+            self.fail(&chain, &mut call.0, failure, &mut outcome).await;
+        }
+        outcome
+    }
+
+    async fn finish_json(
+        &self,
+        chain: &Chain,
+        call: &mut Call,
+        json: Value,
+        from_callback: bool,
+        outcome: &mut DryRunOutcome,
+    ) -> Result<(), Failure> {
+        let streamed = StreamedText::default();
+        let mut reply = EndPayload::new(200, Some(Bytes::from(json.to_string())), &streamed);
+        reply.from_callback = from_callback;
+        reply.figures.usage = json.get("usage").and_then(|usage| Usage::deserialize(usage).ok());
+        chain.end(call, &self.deployments, &mut reply).await?;
+        outcome.reply = reply.json.and_then(|json| serde_json::from_slice(&json).ok());
+        outcome.reply_headers = texts(reply.headers.iter().map(|(name, value)| {
+            (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        }));
+        Ok(())
+    }
+
+    async fn finish_stream(
+        &self,
+        chain: &Chain,
+        call: &mut Call,
+        chunks: &[Value],
+        outcome: &mut DryRunOutcome,
+    ) -> Result<(), Failure> {
+        let mut streamed = StreamedText::default();
+        for json in chunks {
+            let mut chunk = ChunkPayload::new(call.next_chunk(), json.to_string());
+            let told = outcome.chunks.get_or_insert_default();
+            chain.token(call, &self.deployments, &mut chunk).await?;
+            if chunk.dropped {
+                told.push(Value::Null);
+            } else {
+                streamed.add(chunk.json.as_bytes());
+                told.push(serde_json::from_str(&chunk.json).unwrap_or_default());
+            }
+        }
+        let mut reply = EndPayload::new(200, None, &streamed);
+        let usage = chunks.iter().rev().find_map(|chunk| chunk.get("usage"));
+        reply.figures.usage = usage.and_then(|usage| Usage::deserialize(usage).ok());
+        chain.end(call, &self.deployments, &mut reply).await
+    }
+
+    /// Error hooks, and what the client is told in the end.
+    async fn fail(
+        &self,
+        chain: &Chain,
+        call: &mut Call,
+        failure: Failure,
+        outcome: &mut DryRunOutcome,
+    ) {
+        let fault = failure.kind == FailureKind::FAULT || failure.cause.is_some();
+        outcome.verdict = if fault { "fault" } else { "refused" };
+        outcome.by = failure.callback.as_ref().map(ToString::to_string);
+        let sent = outcome.chunks.as_ref().is_some_and(|chunks| !chunks.is_empty());
+        let (streamed, figures) = ("".into(), CallStats::default());
+        let mut failing = ErrorPayload { failure, sent, streamed, figures };
+        chain.error(call, &self.deployments, &mut failing).await;
+        let failure = failing.failure;
+        let object: Value = serde_json::from_slice(&failure.to_json()).unwrap_or_default();
+        let headers = failure.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        outcome.error = Some(ErrorResponse {
+            status: failure.status,
+            error: object.get("error").cloned().unwrap_or_default(),
+            retry_after: failure.retry_after.clone(),
+            headers: texts(headers),
+            cause: failure.cause.clone(),
+        });
+    }
+}
+
+fn texts<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> Map<String, Value> {
+    pairs.map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
+/// A callback's answer as the completion the gateway builds of it.
+fn as_completion(reply: plugin_api::Reply) -> Value {
+    match reply {
+        plugin_api::Reply::Json(json) => serde_json::from_str(&json).unwrap_or_default(),
+        plugin_api::Reply::Text(text) => json!({
+            "object": "chat.completion",
+            "choices": [{
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop",
+            }],
+        }),
+    }
+}

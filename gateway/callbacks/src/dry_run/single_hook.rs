@@ -1,0 +1,117 @@
+//! One hook of one callback and nothing around it, prepared before it is run: for timing it.
+
+use super::{DryRun, DryRunCall};
+use crate::{
+    call_handle::CallHandle,
+    payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
+};
+use bytes::Bytes;
+use callgate_failure::{Failure, UpstreamError};
+use callgate_plugin_host::{Hook, Instance};
+use plugin_api::abi::Verdict;
+use std::{
+    future::Future,
+    pin::pin,
+    sync::LazyLock,
+    task::{Context, Poll, Waker},
+};
+
+static NOTHING_STREAMED: LazyLock<StreamedText> = LazyLock::new(StreamedText::default);
+
+/// A call, and what the hook gets beside it. To be run once.
+#[derive(Debug)]
+pub struct PreparedHook {
+    call: DryRunCall,
+    beside: HookPayload,
+}
+
+#[derive(Debug)]
+enum HookPayload {
+    Nothing,
+    Chunk(ChunkPayload),
+    Reply(EndPayload<'static>),
+    Failure(ErrorPayload<'static>),
+}
+
+/// A hook in its sync form, else in its async form up to its first wait.
+macro_rules! run {
+    ($callback:ident, $handle:ident, $has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
+        if $callback.$has() {
+            Some($callback.$sync(&mut $handle $(, $arg)?))
+        } else {
+            match $callback.$async(&mut $handle $(, $arg)?) {
+                Some(hook) => polled(hook),
+                None => Some(Verdict::CONTINUE),
+            }
+        }
+    };
+}
+
+impl DryRun {
+    /// A fresh call for one run of `hook`; an answer says `text`.
+    pub fn prepare(&self, hook: Hook, text: &str) -> PreparedHook {
+        let quoted = serde_json::Value::from(text);
+        let beside = match hook {
+            Hook::Start => HookPayload::Nothing,
+            Hook::NewToken => {
+                let json =
+                    format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{quoted}}}}}]}}"#);
+                HookPayload::Chunk(ChunkPayload::new(0, json))
+            }
+            Hook::End => {
+                let json = format!(
+                    r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":{quoted}}}}}]}}"#
+                );
+                HookPayload::Reply(EndPayload::new(200, Some(Bytes::from(json)), &NOTHING_STREAMED))
+            }
+            Hook::Error => {
+                let failure = Failure::of_upstream(503, UpstreamError::saying("unavailable"));
+                let (streamed, figures) = ("".into(), CallStats::default());
+                HookPayload::Failure(ErrorPayload { failure, sent: false, streamed, figures })
+            }
+        };
+        PreparedHook { call: self.call(), beside }
+    }
+
+    /// Runs the hook: whether the call goes on. `None` when it waits for something.
+    pub fn run_single(&self, callback: &Instance, prepared: &mut PreparedHook) -> Option<bool> {
+        let PreparedHook { call, beside } = prepared;
+        let hook = match beside {
+            HookPayload::Nothing => Hook::Start,
+            HookPayload::Chunk(_) => Hook::NewToken,
+            HookPayload::Reply(_) => Hook::End,
+            HookPayload::Failure(_) => Hook::Error,
+        };
+        let (call, deployments) = (&mut *call.0, &*self.deployments);
+        let mut handle = CallHandle::new(call, deployments, 0, hook, false);
+        let verdict = match beside {
+            HookPayload::Nothing => {
+                run!(callback, handle, has_start, on_llm_start, on_llm_start_async)
+            }
+            HookPayload::Chunk(chunk) => {
+                run!(
+                    callback,
+                    handle,
+                    has_new_token,
+                    on_llm_new_token,
+                    on_llm_new_token_async,
+                    chunk
+                )
+            }
+            HookPayload::Reply(reply) => {
+                run!(callback, handle, has_end, on_llm_end, on_llm_end_async, reply)
+            }
+            HookPayload::Failure(failing) => {
+                run!(callback, handle, has_error, on_llm_error, on_llm_error_async, failing)
+            }
+        };
+        verdict.map(|verdict| verdict == Verdict::CONTINUE)
+    }
+}
+
+fn polled(hook: impl Future<Output = Verdict>) -> Option<Verdict> {
+    match pin!(hook).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(verdict) => Some(verdict),
+        Poll::Pending => None,
+    }
+}

@@ -1,0 +1,463 @@
+//! Chunks, replies and failures as hooks see them.
+
+use bytes::Bytes;
+use callgate_call::set_header;
+use callgate_failure::Failure;
+use callgate_json::{Scanner, halves::without_halves, json_text, slices};
+use callgate_providers::Usage;
+use http::{HeaderName, HeaderValue};
+use plugin_api::{
+    EditError, FailureKind,
+    abi::serve::{ChunkAccess, Edited, FailureAccess, ReplyAccess},
+    limits,
+};
+use serde::Deserialize;
+use std::{borrow::Cow, cell::OnceCell, time::Duration};
+
+/// A streamed chunk on its way through the chain.
+#[derive(Clone, Debug)]
+pub struct ChunkPayload {
+    pub index: u64,
+    pub json: String,
+    pub dropped: bool,
+    text: OnceCell<Box<str>>,
+}
+
+/// What was measured of a call until its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallStats {
+    pub usage: Option<Usage>,
+    /// Since the call was accepted.
+    pub elapsed: Duration,
+    /// How long the upstream took to begin its answer.
+    pub upstream: Option<Duration>,
+    pub first_token: Option<Duration>,
+}
+
+/// A complete answer on its way through the chain.
+#[derive(Debug)]
+pub struct EndPayload<'a> {
+    pub status: u16,
+    /// `None` after a stream.
+    pub json: Option<Bytes>,
+    /// Headers that hooks set, for a JSON reply.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub figures: CallStats,
+    pub from_callback: bool,
+    /// What was streamed.
+    pub streamed: Cow<'a, StreamedText>,
+    read: OnceCell<StreamedText>,
+}
+
+/// A reply before a hook that may break.
+#[derive(Debug)]
+pub(crate) struct EndPayloadSnapshot {
+    json: Option<Bytes>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The text of an answer and why it ended: collected from a stream when a hook will want it, read
+/// from a JSON reply when one asks.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct StreamedText {
+    pub text: String,
+    pub(crate) finish_reason: Option<String>,
+    /// Bytes of text beyond what is kept.
+    pub left_out: usize,
+}
+
+/// A failure on its way through the chain.
+#[derive(Debug)]
+pub struct ErrorPayload<'a> {
+    pub failure: Failure,
+    pub sent: bool,
+    pub streamed: Cow<'a, str>,
+    pub figures: CallStats,
+}
+
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    choices: Vec<ChoiceOutline<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ChoiceOutline<'a> {
+    #[serde(default)]
+    index: u64,
+    #[serde(borrow, default, alias = "message")]
+    delta: Option<DeltaOutline<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct DeltaOutline<'a> {
+    #[serde(borrow, default)]
+    content: Option<Cow<'a, str>>,
+}
+
+impl StreamedText {
+    /// Adds what a chunk (or a whole reply) says of the first choice.
+    pub fn add(&mut self, json: &[u8]) {
+        self.add_within(json, usize::MAX);
+    }
+
+    /// The same, with at most so many bytes of text in all: what is beyond is left out.
+    pub fn add_within(&mut self, json: &[u8], limit: usize) {
+        let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else {
+            return self.add_unusual(json, limit);
+        };
+        for choice in outline.choices.iter().filter(|choice| choice.index == 0) {
+            if let Some(text) = choice.delta.as_ref().and_then(|delta| delta.content.as_deref()) {
+                self.add_text(text, limit);
+            }
+            if let Some(reason) = &choice.finish_reason {
+                self.finish_reason = Some(reason.to_string());
+            }
+        }
+    }
+
+    /// What the outline does not fit: repeated names, of which the last counts, and members of
+    /// other kinds. One member that cannot be read takes nothing from the others.
+    fn add_unusual(&mut self, json: &[u8], limit: usize) {
+        let choices = slices::member(json, "choices").unwrap_or_default();
+        for choice in slices::elements(choices) {
+            if slices::member(choice, "index").is_some_and(|index| index != b"0") {
+                continue;
+            }
+            let said =
+                slices::member(choice, "delta").or_else(|| slices::member(choice, "message"));
+            let content = said.and_then(|said| slices::member(said, "content"));
+            if let Some(text) = content.and_then(read_text) {
+                self.add_text(&text, limit);
+            }
+            if let Some(reason) = slices::member(choice, "finish_reason").and_then(read_text) {
+                self.finish_reason = Some(reason);
+            }
+        }
+    }
+
+    /// Adds what was collected of what came next, within the same bound.
+    pub fn append(&mut self, next: &Self, limit: usize) {
+        self.add_text(&next.text, limit);
+        self.left_out += next.left_out;
+        if next.finish_reason.is_some() {
+            self.finish_reason.clone_from(&next.finish_reason);
+        }
+    }
+
+    fn add_text(&mut self, text: &str, limit: usize) {
+        let kept = match self.left_out {
+            0 => within(text, limit - self.text.len().min(limit)),
+            // What follows a gap would seem to stand beside what is before it.
+            _ => "",
+        };
+        self.text.push_str(kept);
+        self.left_out += text.len() - kept.len();
+    }
+}
+
+/// A text, or the texts of a list of parts.
+fn read_text(json: &[u8]) -> Option<String> {
+    if json.first() == Some(&b'[') {
+        let parts =
+            slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
+        return Some(parts.collect());
+    }
+    serde_json::from_slice(&without_halves(json)).ok()
+}
+
+impl ChunkPayload {
+    pub fn new(index: u64, json: String) -> Self {
+        Self { index, json, dropped: false, text: OnceCell::new() }
+    }
+}
+
+impl ChunkAccess for ChunkPayload {
+    fn index(&self) -> u64 {
+        self.index
+    }
+
+    fn json(&self) -> &str {
+        &self.json
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| {
+            let mut streamed = StreamedText::default();
+            streamed.add(self.json.as_bytes());
+            streamed.text.into()
+        })
+    }
+
+    fn set_json(&mut self, json: &str) -> Edited {
+        object(json.as_bytes())?;
+        json.clone_into(&mut self.json);
+        self.text = OnceCell::new();
+        Ok(())
+    }
+
+    fn set_text(&mut self, text: &str) -> Edited {
+        if text.len() > limits::ANSWER {
+            return Err(EditError::TooLarge);
+        }
+        let json = with_content(&self.json, text).ok_or(EditError::WrongKind)?;
+        self.json = json;
+        self.text = OnceCell::new();
+        Ok(())
+    }
+
+    fn drop_chunk(&mut self) -> Edited {
+        self.dropped = true;
+        Ok(())
+    }
+}
+
+impl CallStats {
+    /// Prompt, completion, total.
+    fn tokens(&self) -> [Option<u64>; 3] {
+        let usage = self.usage;
+        [
+            usage.map(|usage| usage.prompt_tokens),
+            usage.map(|usage| usage.completion_tokens),
+            usage.map(|usage| usage.total_tokens),
+        ]
+    }
+
+    /// In all, in the upstream, to the first token; in ns.
+    fn durations(&self) -> [Option<u64>; 3] {
+        [Some(self.elapsed), self.upstream, self.first_token]
+            .map(|duration| duration.and_then(|it| u64::try_from(it.as_nanos()).ok()))
+    }
+}
+
+impl<'a> EndPayload<'a> {
+    pub fn new(status: u16, json: Option<Bytes>, streamed: &'a StreamedText) -> Self {
+        Self {
+            status,
+            json,
+            headers: Vec::new(),
+            figures: CallStats::default(),
+            from_callback: false,
+            streamed: Cow::Borrowed(streamed),
+            read: OnceCell::new(),
+        }
+    }
+
+    /// What a hook may change; cheap.
+    pub(crate) fn snapshot(&self) -> EndPayloadSnapshot {
+        EndPayloadSnapshot { json: self.json.clone(), headers: self.headers.clone() }
+    }
+
+    /// Takes a hook's changes back.
+    pub(crate) fn restore(&mut self, snapshot: EndPayloadSnapshot) {
+        self.json = snapshot.json;
+        self.headers = snapshot.headers;
+        self.read = OnceCell::new();
+    }
+
+    /// The same for a hook that may be left behind.
+    pub fn to_owned(&self) -> EndPayload<'static> {
+        EndPayload {
+            status: self.status,
+            json: self.json.clone(),
+            headers: self.headers.clone(),
+            figures: self.figures,
+            from_callback: self.from_callback,
+            streamed: Cow::Owned(self.streamed.clone().into_owned()),
+            read: self.read.clone(),
+        }
+    }
+
+    fn streamed_text(&self) -> &StreamedText {
+        let Some(json) = &self.json else { return &self.streamed };
+        self.read.get_or_init(|| {
+            let mut said = StreamedText::default();
+            said.add(json);
+            said
+        })
+    }
+}
+
+impl ReplyAccess for EndPayload<'_> {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn json(&self) -> Option<&str> {
+        std::str::from_utf8(self.json.as_ref()?).ok()
+    }
+
+    fn set_json(&mut self, json: &str) -> Edited {
+        let body = self.json.as_mut().ok_or(EditError::TooLate)?;
+        object(json.as_bytes())?;
+        *body = Bytes::copy_from_slice(json.as_bytes());
+        self.read = OnceCell::new();
+        Ok(())
+    }
+
+    fn text(&self) -> &str {
+        &self.streamed_text().text
+    }
+
+    fn set_header(&mut self, name: &str, value: &str) -> Edited {
+        if self.json.is_none() {
+            return Err(EditError::TooLate);
+        }
+        set_header(&mut self.headers, name, value)
+    }
+
+    fn finish_reason(&self) -> Option<&str> {
+        self.streamed_text().finish_reason.as_deref()
+    }
+
+    fn usage(&self) -> [Option<u64>; 3] {
+        self.figures.tokens()
+    }
+
+    fn durations(&self) -> [Option<u64>; 3] {
+        self.figures.durations()
+    }
+
+    fn from_callback(&self) -> bool {
+        self.from_callback
+    }
+}
+
+impl ErrorPayload<'_> {
+    /// The same for a hook that may be left behind.
+    pub fn to_owned(&self) -> ErrorPayload<'static> {
+        ErrorPayload {
+            failure: self.failure.clone(),
+            sent: self.sent,
+            streamed: Cow::Owned(self.streamed.clone().into_owned()),
+            figures: self.figures,
+        }
+    }
+}
+
+impl FailureAccess for ErrorPayload<'_> {
+    fn kind(&self) -> FailureKind {
+        self.failure.kind
+    }
+
+    fn status(&self) -> u16 {
+        self.failure.status
+    }
+
+    fn code(&self) -> &str {
+        self.failure.code_text()
+    }
+
+    fn message(&self) -> &str {
+        &self.failure.message
+    }
+
+    fn set_status(&mut self, status: u16) -> Edited {
+        if self.sent {
+            return Err(EditError::TooLate);
+        }
+        if !(400..600).contains(&status) {
+            return Err(EditError::NotAllowed);
+        }
+        self.failure.status = status;
+        Ok(())
+    }
+
+    fn set_message(&mut self, message: &str) -> Edited {
+        if self.sent {
+            return Err(EditError::TooLate);
+        }
+        within(message, limits::MESSAGE).clone_into(&mut self.failure.message);
+        Ok(())
+    }
+
+    fn sent(&self) -> bool {
+        self.sent
+    }
+
+    fn text(&self) -> &str {
+        &self.streamed
+    }
+
+    fn usage(&self) -> [Option<u64>; 3] {
+        self.figures.tokens()
+    }
+
+    fn durations(&self) -> [Option<u64>; 3] {
+        self.figures.durations()
+    }
+
+    fn callback(&self) -> Option<&str> {
+        self.failure.callback.as_deref()
+    }
+}
+
+/// Whether a callback's own answer can be sent as one.
+pub fn is_completion(json: &str) -> bool {
+    let json = json.trim_ascii().as_bytes();
+    let choices = object(json).ok().and_then(|()| slices::member(json, "choices"));
+    let first = choices.and_then(|choices| slices::elements(choices).next());
+    first.and_then(|first| slices::member(first, "message")).is_some_and(is_object)
+}
+
+fn is_object(json: &[u8]) -> bool {
+    json.first() == Some(&b'{')
+}
+
+/// A chunk with another text in its first choice.
+fn with_content(chunk: &str, text: &str) -> Option<String> {
+    let choices = slices::member(chunk.as_bytes(), "choices")?;
+    let choice = slices::elements(choices).next()?;
+    let delta = slices::member(choice, "delta").filter(|delta| is_object(delta))?;
+    let delta = with_member(delta, "content", &json_text(text));
+    let choice_now = with_member(choice, "delta", &delta);
+    let start = choice.as_ptr() as usize - choices.as_ptr() as usize;
+    let (before, after) = (&choices[..start], &choices[start + choice.len()..]);
+    let choices = [before, &choice_now, after].concat();
+    String::from_utf8(with_member(chunk.as_bytes(), "choices", &choices)).ok()
+}
+
+/// An object with another value for a member, which it then has once.
+fn with_member(object: &[u8], wanted: &str, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(object.len() + value.len() + 16);
+    out.push(b'{');
+    let mut push = |name: &[u8], value: &[u8]| {
+        out.extend_from_slice(if out.len() == 1 { b"\"" } else { b",\"" });
+        for part in [name, b"\":", value] {
+            out.extend_from_slice(part);
+        }
+    };
+    let mut is_there = false;
+    for (name, own) in slices::members(object) {
+        if !name.is(wanted) {
+            push(name.json(), own);
+        } else if !std::mem::replace(&mut is_there, true) {
+            push(name.json(), value);
+        }
+    }
+    if !is_there {
+        push(wanted.as_bytes(), value);
+    }
+    out.push(b'}');
+    out
+}
+
+/// At most so many bytes of a text, whole characters.
+pub(super) fn within(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// Checks that this is a JSON object that is not too long. No tree is built: it would be many times
+/// as long as what it is made of.
+fn object(json: &[u8]) -> Result<(), EditError> {
+    if json.len() > limits::ANSWER {
+        return Err(EditError::TooLarge);
+    }
+    let is_json = Scanner::scan(json).is_ok();
+    if is_json && is_object(json.trim_ascii()) { Ok(()) } else { Err(EditError::NotJson) }
+}
+
+#[cfg(test)]
+mod tests;

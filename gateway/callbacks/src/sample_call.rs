@@ -1,0 +1,89 @@
+//! Hooks on a made-up call: what `check` compares with the manifest, and what the probe survives.
+//! Not here: calls that are somebody's (`chain`, `dry_run`).
+
+use super::{
+    call_handle::CallHandle,
+    payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
+};
+use bytes::Bytes;
+use callgate_call::{Accepted, Call};
+use callgate_deployments::Deployments;
+use callgate_failure::{Failure, UpstreamError};
+use callgate_json::Body;
+use callgate_plugin_host::{Hook, Instance};
+use http::HeaderMap;
+use plugin_api::{Endpoint, abi::Verdict};
+use std::{sync::Arc, time::Instant};
+
+const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"hello"}}]}"#;
+const REPLY: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"}}]}"#;
+
+/// A call with one message whose id, model and key are `name`.
+pub(super) fn call(name: &str) -> Option<Call> {
+    let body = serde_json::json!({
+        "model": name,
+        "messages": [{"role": "user", "content": "hello"}],
+    });
+    let body = Body::parse(Bytes::from(body.to_string())).ok()?;
+    Some(Call::new(Accepted {
+        id: name.to_owned(),
+        endpoint: Endpoint::CHAT,
+        requested_model: name.to_owned(),
+        stream: false,
+        headers: HeaderMap::new(),
+        key_header: None,
+        key_id: Arc::from(name),
+        accepted: Instant::now(),
+        body,
+    }))
+}
+
+/// Runs one hook of an instance on the call, in whichever form it has; one it has in no form is not
+/// implemented. Only an async hook ever waits.
+pub(super) async fn run(
+    instance: &Instance,
+    hook: Hook,
+    call: &mut Call,
+    deployments: &Deployments,
+) -> Verdict {
+    let mut handle = CallHandle::new(call, deployments, 0, hook, false);
+    macro_rules! run {
+        ($has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
+            if instance.$has() {
+                instance.$sync(&mut handle $(, $arg)?)
+            } else if let Some(hook) = instance.$async(&mut handle $(, $arg)?) {
+                hook.await
+            } else {
+                Verdict::NOT_IMPLEMENTED
+            }
+        };
+    }
+    match hook {
+        Hook::Start => run!(has_start, on_llm_start, on_llm_start_async),
+        Hook::NewToken => {
+            let mut chunk = ChunkPayload::new(0, CHUNK.to_owned());
+            run!(has_new_token, on_llm_new_token, on_llm_new_token_async, &mut chunk)
+        }
+        Hook::End => {
+            let streamed = StreamedText::default();
+            let mut reply =
+                EndPayload::new(200, Some(Bytes::from_static(REPLY.as_bytes())), &streamed);
+            run!(has_end, on_llm_end, on_llm_end_async, &mut reply)
+        }
+        Hook::Error => {
+            let failure = Failure::of_upstream(503, UpstreamError::saying("made up"));
+            let (streamed, figures) = ("".into(), CallStats::default());
+            let mut failing = ErrorPayload { failure, sent: false, streamed, figures };
+            run!(has_error, on_llm_error, on_llm_error_async, &mut failing)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_made_up_call_is_one() {
+        let call = super::call("check").expect("the body is JSON");
+        assert_eq!((call.message_count(), call.model()), (1, "check"));
+    }
+}

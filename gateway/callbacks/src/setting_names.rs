@@ -1,0 +1,111 @@
+//! What settings of callbacks name: a limit or a rule for a provider, a model or a key that there
+//! is not does nothing, and a misspelt one is a limit less.
+
+use callgate_config::{Place, Problem, closest, quoted};
+use callgate_deployments::Deployments;
+use callgate_plugin_host::Plugin;
+
+/// A warning for each name in the callbacks' settings, or in an entry's `only`, that nothing of the
+/// config has. `key_id` is the one key's.
+pub fn unknown_names(plugins: &[Plugin], deployments: &Deployments, key_id: &str) -> Vec<Problem> {
+    let known = KnownNames::of(plugins, deployments, key_id);
+    let mut problems = Vec::new();
+    for plugin in plugins {
+        for naming in &plugin.namings {
+            let place = plugin.entry.place_of_setting(&naming.path);
+            problems.extend(known.complaint(&naming.what, &naming.text, place));
+        }
+        let only = &plugin.entry.only;
+        for (what, names) in [("models", &only.models), ("keys", &only.keys)] {
+            let unknown = names.iter().enumerate().filter_map(|(index, name)| {
+                let path = format!("{}.only.{what}[{index}]", plugin.entry.place.path);
+                known.complaint(what, name, Place { path, ..plugin.entry.place.clone() })
+            });
+            problems.extend(unknown);
+        }
+    }
+    problems
+}
+
+/// The names there are.
+struct KnownNames<'d> {
+    providers: Vec<&'d str>,
+    /// `None` where calls may have any name: behind a wildcard, or when a callback changes it.
+    models: Option<Vec<&'d str>>,
+    keys: Vec<&'d str>,
+}
+
+impl<'d> KnownNames<'d> {
+    fn of(plugins: &[Plugin], deployments: &'d Deployments, key_id: &'d str) -> Self {
+        let changes =
+            |plugin: &Plugin| plugin.writes.iter().any(|it| it == "model" || it == "route");
+        let names: Vec<_> = deployments.all().iter().map(|it| &*it.model_name).collect();
+        let any = plugins.iter().any(changes) || names.iter().any(|name| name.contains('*'));
+        let models = (!any).then_some(names);
+        Self { providers: deployments.providers(), models, keys: vec![key_id] }
+    }
+
+    fn complaint(&self, what: &str, name: &str, place: Place) -> Option<Problem> {
+        let shown = quoted(name);
+        let (names, text) = match what {
+            "providers" => (&self.providers, format!("no deployment has the provider `{shown}`")),
+            "models" => {
+                (self.models.as_ref()?, format!("no `model_name` of the config fits `{shown}`"))
+            }
+            "keys" => (&self.keys, format!("no key has the id `{shown}`")),
+            _ => return None,
+        };
+        // Models are known by their names in any case, as limits and `only` take them.
+        let fits = |known: &&str| match what {
+            "models" => matches(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()),
+            _ => matches(name, known),
+        };
+        if names.iter().any(fits) {
+            return None;
+        }
+        let effect = match what {
+            "models" => "so this applies to no call, or only to those that ask by an alias",
+            _ => "so this applies to no call",
+        };
+        let problem = Problem::warning(place, format!("{text}, {effect}"));
+        Some(match closest(name, names.iter().copied()) {
+            Some(near) => problem.remedy(format!("did you mean `{near}`?")),
+            None if names.len() <= 20 => {
+                problem.remedy(format!("the {what} are {}", names.join(", ")))
+            }
+            None => problem.remedy("correct the name"),
+        })
+    }
+}
+
+/// A pattern's `*` stands for any text.
+fn matches(pattern: &str, label: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == label };
+    let Some(mut left) = label.strip_prefix(first) else { return false };
+    let mut pieces: Vec<_> = rest.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        let Some(at) = left.find(piece) else { return false };
+        left = &left[at + piece.len()..];
+    }
+    left.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match() {
+        for (pattern, expected) in [
+            ("groq", true),
+            ("grok", false),
+            ("*", true),
+            ("g*q", true),
+            ("*x*", false),
+            ("gr*oq*q", false),
+        ] {
+            assert_eq!(matches(pattern, "groq"), expected, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Everything that can be told of a file without executing it, and every reason why this gateway
+//! could not load it. For `callgate plugin inspect`, `list` and `check`; a start stops at the first
+//! reason and never comes here.
+
+use std::path::{Path, PathBuf};
+
+use plugin_api::manifest::{Exported, Manifest};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Root, elf, export, file, hex};
+use crate::{hook::Hook, load_error::LoadError};
+
+/// What a file is, as far as it can be read.
+#[derive(Debug, Default, Serialize)]
+pub struct PluginInfo {
+    /// As it was named.
+    pub file: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// In hex; empty when the file cannot be read.
+    pub sha256: String,
+    /// `64-bit shared object`, or what else it is; `None` when it is no ELF file.
+    pub kind: Option<String>,
+    /// Which processor it is for.
+    pub machine: Option<String>,
+    /// The oldest glibc that has all it needs.
+    pub glibc: Option<String>,
+    /// The shared objects it needs beside itself.
+    pub needs: Vec<String>,
+    /// The cargo package it was built from.
+    pub package: Option<String>,
+    /// The package's version.
+    pub version: Option<String>,
+    /// The contract it was built against.
+    pub abi: Option<String>,
+    /// The oldest contract a gateway must speak.
+    pub min_api: Option<String>,
+    /// What it exports.
+    pub callbacks: Vec<CallbackInfo>,
+    /// Whether a start would get as far as executing it.
+    pub loadable: bool,
+    /// Why not.
+    pub reasons: Vec<Reason>,
+    /// What a start would warn of.
+    pub warnings: Vec<Reason>,
+}
+
+/// One callback by its manifest.
+#[derive(Debug, Serialize)]
+pub struct CallbackInfo {
+    /// What the config's list calls it.
+    pub name: String,
+    /// `sync` or `async`.
+    pub kind: String,
+    /// The hooks it lists.
+    pub hooks: Vec<String>,
+    /// What of the call it looks at.
+    pub reads: Vec<String>,
+    /// What of the call it changes.
+    pub writes: Vec<String>,
+    /// The variables it asks for.
+    pub needs_secrets: Vec<String>,
+    /// The hosts it asks for: `VARIABLE=URL`, the host of the variable's URL or else of this one.
+    pub needs_http_hosts: Vec<String>,
+    /// A JSON Schema.
+    pub settings_schema: Value,
+    /// Settings it can be made of, if its author gave some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_settings: Option<Value>,
+}
+
+/// Why a file cannot be used, or should not be.
+#[derive(Debug, Serialize)]
+pub struct Reason {
+    /// What was expected, what was found.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl From<LoadError> for Reason {
+    fn from(error: LoadError) -> Self {
+        Self { text: error.to_string(), remedy: error.remedy() }
+    }
+}
+
+impl PluginInfo {
+    /// Looks at a file. What cannot be read is a reason, never an error.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let mut info = Self { file: path.to_owned(), ..Self::default() };
+        match file::read(path) {
+            Ok(bytes) => info.read(&bytes),
+            Err(error) => info.refuse(error),
+        }
+        let unwise = file::permissions(path).into_iter();
+        info.warnings.extend(unwise.map(|unwise| LoadError::from(unwise).into()));
+        info.loadable = info.reasons.is_empty();
+        info
+    }
+
+    fn refuse(&mut self, error: impl Into<LoadError>) {
+        self.reasons.push(error.into().into());
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.size = bytes.len() as u64;
+        self.sha256 = hex(&Sha256::digest(bytes));
+        let facts = elf::facts(bytes);
+        (self.kind, self.machine, self.needs) = (facts.kind, facts.machine, facts.needs);
+        self.glibc = facts.glibc.map(|(major, minor)| format!("{major}.{minor}"));
+        facts.errors.into_iter().for_each(|error| self.refuse(error));
+        let Some(section) = facts.manifest else { return };
+        match Manifest::parse(&section) {
+            Ok(manifest) => self.describe(manifest, facts.root),
+            Err(error) => self.refuse(export::ExportError::Manifest(error)),
+        }
+    }
+
+    fn describe(&mut self, manifest: Manifest, root: Option<Root>) {
+        let Manifest { header, callbacks } = manifest;
+        if root == Some(Root::C)
+            && let Err(error) = export::check_c(&callbacks)
+        {
+            self.refuse(error);
+        }
+        if let Err(error) = export::check_api(&header) {
+            self.refuse(error);
+        }
+        self.abi = Some(header.api.to_string());
+        self.min_api = Some(header.min_api.to_string());
+        (self.package, self.version) = (Some(header.package), Some(header.version));
+        for callback in &callbacks {
+            self.judge(callback);
+        }
+        self.callbacks = callbacks.into_iter().map(CallbackInfo::from).collect();
+    }
+
+    fn judge(&mut self, callback: &Exported) {
+        if let Err(error) = export::check_kind(callback) {
+            self.refuse(error);
+        }
+        let name = &callback.name;
+        if let Err(error) = jsonschema::validator_for(&callback.settings_schema) {
+            self.reasons.push(Reason {
+                text: format!("`{name}` has a broken settings schema: {error}"),
+                remedy: "correct `settings_schema` of `export_callbacks!`".to_owned(),
+            });
+        }
+        let known = |hook: &&String| Hook::ALL.iter().any(|known| known.name() == hook.as_str());
+        for hook in callback.hooks.iter().filter(|hook| !known(hook)) {
+            self.warnings.push(Reason {
+                text: format!("`{name}` lists the hook `{hook}`, which this gateway never calls"),
+                remedy: "use a gateway that has it".to_owned(),
+            });
+        }
+    }
+}
+
+impl From<Exported> for CallbackInfo {
+    fn from(exported: Exported) -> Self {
+        Self {
+            name: exported.name,
+            kind: exported.kind,
+            hooks: exported.hooks,
+            reads: exported.reads,
+            writes: exported.writes,
+            needs_secrets: exported.needs_secrets,
+            needs_http_hosts: exported.needs_http_hosts,
+            settings_schema: exported.settings_schema,
+            sample_settings: exported.sample_settings,
+        }
+    }
+}

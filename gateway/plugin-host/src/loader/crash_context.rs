@@ -1,0 +1,270 @@
+//! What a thread is doing inside a plugin, and who is named when the process dies of it.
+//!
+//! Native code cannot be contained: a crash in a hook is the gateway's end. But it need not be a
+//! riddle. A thread that enters a plugin leaves a note where ([`CrashContext::enter`],
+//! `whereabouts`), and when a signal ends the process, or something calls `exit`, the note goes to
+//! stderr and into the run's record. Status and core stay what they would have been; Rust's own
+//! report of a stack overflow still comes.
+//!
+//! `instance` and `library` leave the notes; `crash_journal` reads what was written at the next
+//! start.
+
+#![expect(unsafe_code, reason = "signal handlers, and reading a note in one")]
+
+use std::ffi::{c_int, c_void};
+use std::fs::File;
+use std::mem::zeroed;
+use std::os::fd::AsRawFd;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use std::time::Duration;
+
+use libc::{STDERR_FILENO, siginfo_t};
+
+use super::whereabouts;
+
+/// Where a thread is: in whose code, at what, for which call.
+#[derive(Debug)]
+pub(super) struct CrashContext {
+    callback: *const str,
+    place: *const str,
+    call: *const str,
+}
+
+// SAFETY: the pointers are read only while a thread stays in `enter`, when what they were made of
+// lives by the contract of `CrashContext::new`.
+unsafe impl Send for CrashContext {}
+
+impl CrashContext {
+    /// # Safety
+    /// The three texts must live, and stay where they are, for as long as anything runs
+    /// in [`enter`](Self::enter), and must not be changed: another thread may read them.
+    pub(super) unsafe fn new(callback: &str, place: &'static str, call: &str) -> Self {
+        Self { callback, place, call }
+    }
+
+    /// Callback, place and call.
+    ///
+    /// # Safety
+    /// Its thread has entered it and stays there.
+    pub(super) unsafe fn texts(&self) -> (&str, &str, &str) {
+        // SAFETY: by the contract of `CrashContext::new`.
+        unsafe { (&*self.callback, &*self.place, &*self.call) }
+    }
+
+    /// Does `work`. Should the process die of it, or the work not come back, the thread is known to
+    /// be here. Two stores.
+    #[inline]
+    pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _leave = Leave(whereabouts::enter(self));
+        compiler_fence(Ordering::SeqCst);
+        work()
+    }
+}
+
+/// Back to where the thread was, also when `work` panics.
+struct Leave(*const CrashContext);
+
+impl Drop for Leave {
+    #[inline]
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        whereabouts::leave(self.0);
+    }
+}
+
+/// The signals that native code dies of.
+const SIGNALS: [(c_int, &str); 5] = [
+    (libc::SIGSEGV, "SIGSEGV"),
+    (libc::SIGBUS, "SIGBUS"),
+    (libc::SIGILL, "SIGILL"),
+    (libc::SIGFPE, "SIGFPE"),
+    (libc::SIGABRT, "SIGABRT"),
+];
+
+/// The name of a signal; its number, when it is none of those that crashes come with.
+pub fn signal_name(signal: c_int) -> String {
+    let named = SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name);
+    let named = named.or(match signal {
+        libc::SIGKILL => Some("SIGKILL"),
+        libc::SIGTERM => Some("SIGTERM"),
+        libc::SIGSYS => Some("SIGSYS"),
+        libc::SIGTRAP => Some("SIGTRAP"),
+        libc::SIGXCPU => Some("SIGXCPU"),
+        libc::SIGPIPE => Some("SIGPIPE"),
+        _ => None,
+    });
+    named.map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// What was done at each of [`SIGNALS`] before.
+static PREVIOUS: [OnceLock<libc::sigaction>; SIGNALS.len()] = [const { OnceLock::new() }; 5];
+static RECORD: OnceLock<File> = OnceLock::new();
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// While it lives, whoever ends the process is named. Drop it before an orderly end.
+#[derive(Debug)]
+#[must_use = "dropping it ends the watch"]
+pub struct CrashWatch(());
+
+impl CrashWatch {
+    /// Starts watching; once in a process.
+    pub fn start() -> Self {
+        for ((signal, _), previous) in SIGNALS.iter().zip(&PREVIOUS) {
+            // SAFETY: `sigaction` is plain data of which zeros are a valid value, and the handler
+            // does only what a signal handler may: see `on_signal`.
+            unsafe {
+                let (mut new, mut old): (libc::sigaction, libc::sigaction) = (zeroed(), zeroed());
+                new.sa_sigaction = on_signal as *const () as usize;
+                // The thread's own stack may be what has run out.
+                new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+                libc::sigemptyset(&raw mut new.sa_mask);
+                if libc::sigaction(*signal, ptr::null(), &raw mut old) == 0 {
+                    let _ = previous.set(old);
+                    libc::sigaction(*signal, &raw const new, ptr::null_mut());
+                }
+            }
+        }
+        if !WATCHING.swap(true, Ordering::AcqRel) {
+            // SAFETY: a function without arguments that does not unwind.
+            unsafe { libc::atexit(on_exit) };
+        }
+        Self(())
+    }
+}
+
+impl Drop for CrashWatch {
+    fn drop(&mut self) {
+        WATCHING.store(false, Ordering::Release);
+    }
+}
+
+/// Where a crash is written down for the next start.
+pub(crate) fn record_into(file: File) {
+    let _ = RECORD.set(file);
+}
+
+/// Only what is safe in a signal handler happens here and below: atomic loads, reads of a
+/// thread-local without a destructor, a futex's wake and short sleeps (`flush`), `poll`, `writev`,
+/// `sigaction`, `raise`.
+extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let index = SIGNALS.iter().position(|(number, _)| *number == signal).unwrap_or_default();
+    if !TOLD.swap(true, Ordering::AcqRel) {
+        report_crash(SIGNALS.get(index).map_or("a signal", |(_, name)| name));
+    }
+    // SAFETY: the system passes a valid `info`. The handler that was there is called as it was
+    // registered: with or without `SA_SIGINFO`.
+    unsafe {
+        match PREVIOUS.get(index).and_then(OnceLock::get) {
+            Some(old) if ![libc::SIG_DFL, libc::SIG_IGN].contains(&old.sa_sigaction) => {
+                if old.sa_flags & libc::SA_SIGINFO == 0 {
+                    let handler: extern "C" fn(c_int) = std::mem::transmute(old.sa_sigaction);
+                    handler(signal);
+                } else {
+                    let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+                        std::mem::transmute(old.sa_sigaction);
+                    handler(signal, info, context);
+                }
+            }
+            _ => by_default(signal),
+        }
+        // A fault happens again when this returns, and ends the process where it was. What was
+        // sent or raised does not.
+        if (*info).si_code <= 0 {
+            by_default(signal);
+            libc::raise(signal);
+        }
+    }
+}
+
+fn by_default(signal: c_int) {
+    // SAFETY: as in `CrashWatch::start`; `SIG_DFL` is a valid handler.
+    unsafe {
+        let mut default: libc::sigaction = zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(signal, &raw const default, ptr::null_mut());
+    }
+}
+
+/// `exit` from anywhere but `main`: a plugin's doing, and never a success.
+extern "C" fn on_exit() {
+    if WATCHING.load(Ordering::Acquire) && !TOLD.swap(true, Ordering::AcqRel) {
+        report_crash("exit");
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(1) };
+    }
+}
+
+/// Says where this thread is, to stderr and into the record. Nothing is put together first: the
+/// stack a handler runs on is small.
+fn report_crash(what: &str) {
+    // SAFETY: null, or a visit that `enter` keeps alive on this very thread.
+    let visit = unsafe { whereabouts::current().as_ref() };
+    // SAFETY: this thread is there.
+    let visit = visit.map(|visit| unsafe { visit.texts() });
+    let record = RECORD.get().map(File::as_raw_fd);
+    // The lines of the calls before, which another thread writes.
+    callgate_telemetry::flush(LINES_BEFORE, LINES_BEFORE);
+    match visit {
+        Some((callback, place, call)) => {
+            let (comma, tab) = if call.is_empty() { ("", "") } else { (", call ", "\t") };
+            let [begin, child] = ["callgate: ended by ", " in callback `"];
+            write(STDERR_FILENO, [begin, what, child, callback, "`, ", place, comma, call, "\n"]);
+            if let Some(record) = record {
+                write(record, ["crash\t", what, "\t", callback, "\t", place, tab, call, "\n"]);
+            }
+        }
+        None => {
+            let outside = " outside of every hook, perhaps in a thread that a callback started\n";
+            write(STDERR_FILENO, ["callgate: ended by ", what, outside]);
+            if let Some(record) = record {
+                write(record, ["crash\t", what, "\n"]);
+            }
+        }
+    }
+}
+
+/// How long the log may take to write the lines made before the crash.
+const LINES_BEFORE: Duration = Duration::from_millis(200);
+
+/// In one piece, as far as the system can, and not at all where it would wait for a reader.
+fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
+    let mut ready = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one `pollfd`, which lives until it returns.
+    if unsafe { libc::poll(&raw mut ready, 1, 0) } == 0 {
+        return;
+    }
+    let parts = texts
+        .map(|text| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() });
+    let count = c_int::try_from(N).unwrap_or_default();
+    // SAFETY: `count` texts that live until it returns; they are only read. Whoever cannot be told
+    // is not told.
+    let _ = unsafe { libc::writev(descriptor, parts.as_ptr(), count) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CrashContext, signal_name};
+    use crate::loader::whereabouts::current;
+
+    #[test]
+    fn a_thread_is_where_it_was_when_a_visit_ends() {
+        // SAFETY: constants.
+        let [outer, inner] =
+            ["outer", "inner"].map(|name| unsafe { CrashContext::new(name, "x", "") });
+        outer.enter(|| {
+            inner.enter(|| assert_eq!(current(), &raw const inner));
+            let unwound = std::panic::catch_unwind(|| inner.enter(|| panic!("boom")));
+            assert!(unwound.is_err());
+            assert_eq!(current(), &raw const outer);
+        });
+        assert!(current().is_null());
+    }
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!((&*signal_name(11), &*signal_name(60)), ("SIGSEGV", "signal 60"));
+    }
+}

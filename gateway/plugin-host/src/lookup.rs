@@ -1,0 +1,67 @@
+//! What an entry of a config leads to, without executing anything: for tools that show it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::inspect::{Reason, inspect};
+use super::load_error::LoadError;
+use super::resolve::{SearchPath, resolve};
+use super::schema;
+use callgate_config::CallbackEntry;
+
+/// An entry and its file.
+#[derive(Debug, Serialize)]
+pub struct Lookup {
+    /// Its index in the config's list.
+    pub position: usize,
+    /// The callback's name.
+    pub name: String,
+    /// The file it means, when there is one.
+    pub file: Option<PathBuf>,
+    /// Of the file, in hex, when it could be a plugin.
+    pub sha256: Option<String>,
+    /// Whether the start is refused when it cannot be used.
+    pub required: bool,
+    /// Whether a start would get as far as executing it.
+    pub usable: bool,
+    /// Why not: the first reason.
+    pub problem: Option<Reason>,
+}
+
+impl Lookup {
+    /// Looks the entry up.
+    #[must_use]
+    pub fn of(entry: &CallbackEntry, search: &SearchPath) -> Self {
+        let mut resolved = Self {
+            position: entry.position,
+            name: entry.name.clone(),
+            file: None,
+            sha256: None,
+            required: entry.required,
+            usable: false,
+            problem: None,
+        };
+        match resolve(entry, search) {
+            Ok(file) => resolved.look_at(entry, &file, search),
+            Err(error) => resolved.problem = Some(LoadError::from(error).into()),
+        }
+        resolved.usable = resolved.problem.is_none();
+        resolved
+    }
+
+    fn look_at(&mut self, entry: &CallbackEntry, file: &Path, search: &SearchPath) {
+        self.file = Some(file.to_owned());
+        match inspect(entry, file, search, &mut Vec::new()) {
+            Ok(inspected) => {
+                self.sha256 = Some(inspected.sha256_hex());
+                let wrong = schema::check(&inspected.callback.settings_schema, entry);
+                self.problem = wrong.into_iter().next().map(|problem| Reason {
+                    text: format!("{}: {}", problem.place.path, problem.text),
+                    remedy: problem.remedy.unwrap_or_else(|| "correct its settings".to_owned()),
+                });
+            }
+            Err(error) => self.problem = Some(error.into()),
+        }
+    }
+}

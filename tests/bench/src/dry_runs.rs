@@ -1,0 +1,254 @@
+//! The hooks that are timed: callbacks loaded as a gateway loads them, and calls for them to see.
+//! Each is timed alone, which is what crossing the plugin boundary and the hook's own work take,
+//! and in the gateway's chain, with all that a client's call meets there. The driver calls
+//! [`time`].
+
+use std::future::Future;
+use std::hint::black_box;
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use callgate::boot::{self, Built};
+use callgate::cli::Source;
+use callgate_callbacks::{DryRun, DryRunCall, DryRunError};
+use callgate_config::Problems;
+use callgate_plugin_host::{Plugin, PluginKind};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::task::unconstrained;
+
+use crate::hooks::{self, HookCase, HookTiming};
+
+const MAX_NOOP_NS: f64 = 20.0;
+const MAX_ASYNC_NS: f64 = 200.0;
+const MAX_BOTH_NS: f64 = 1000.0;
+
+/// In the model list.
+const LISTED: &str = "openai-listed";
+/// Not in it: `routing` finds it by its prefix.
+const ROUTED: &str = "openai-other";
+
+/// Why no hook could be timed.
+#[derive(Debug, Error)]
+pub enum DryRunsError {
+    #[error("the configuration for the hooks cannot be written")]
+    Write(#[source] io::Error),
+    #[error("the callbacks do not load; build them with `cargo build --release --workspace`: {0}")]
+    Load(#[source] Problems),
+    #[error(transparent)]
+    DryRun(#[from] DryRunError),
+    #[error("a call of `{0}` did not go to the provider it should")]
+    Astray(&'static str),
+}
+
+/// Callbacks that are timed together, and the model their calls are for.
+struct Subject {
+    name: &'static str,
+    callbacks: &'static [&'static str],
+    model: &'static str,
+    /// Of one callback alone; of several in the chain.
+    limit_ns: Option<f64>,
+}
+
+const BOTH: &[&str] = &["routing", "rate_limit"];
+
+/// So many that what a whole walk takes hardly counts beside its hooks.
+const TEN: &[&str] = &["noop"; 10];
+
+/// `mode: blocking`.
+const BLOCKING: &[&str] = &["noop_blocking"];
+
+const SUBJECTS: [Subject; 9] = [
+    Subject { name: "no-op", callbacks: &["noop"], model: LISTED, limit_ns: Some(MAX_NOOP_NS) },
+    Subject {
+        name: "no-op, one of ten",
+        callbacks: TEN,
+        model: LISTED,
+        limit_ns: Some(MAX_NOOP_NS),
+    },
+    Subject {
+        name: "async no-op",
+        callbacks: &["noop_async"],
+        model: LISTED,
+        limit_ns: Some(MAX_ASYNC_NS),
+    },
+    Subject { name: "no-op, blocking", callbacks: BLOCKING, model: LISTED, limit_ns: None },
+    Subject { name: "reads two fields", callbacks: &["reader"], model: LISTED, limit_ns: None },
+    Subject { name: "routing", callbacks: &["routing"], model: ROUTED, limit_ns: None },
+    Subject { name: "rate_limit", callbacks: &["rate_limit"], model: LISTED, limit_ns: None },
+    Subject {
+        name: "both, listed model",
+        callbacks: BOTH,
+        model: LISTED,
+        limit_ns: Some(MAX_BOTH_NS),
+    },
+    Subject {
+        name: "both, routed model",
+        callbacks: BOTH,
+        model: ROUTED,
+        limit_ns: Some(MAX_BOTH_NS),
+    },
+];
+
+/// Times every hook with the callbacks in `plugins`; a few seconds for a hundred batches.
+///
+/// # Errors
+/// When they do not load, or do not do with a call what is to be timed.
+pub fn time(
+    plugins: &Path,
+    directory: &Path,
+    batches: usize,
+) -> Result<Vec<HookTiming>, DryRunsError> {
+    let stage = |subject| Stage::set(subject, plugins, directory);
+    let stages = SUBJECTS.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
+    let mut cases: Vec<_> = stages.iter().flat_map(Stage::cases).collect();
+    Ok(hooks::time(&mut cases, batches))
+}
+
+/// A subject with its callbacks loaded twice: in a chain, and to be called alone.
+struct Stage {
+    subject: &'static Subject,
+    dry_run: DryRun,
+    callbacks: Vec<Plugin>,
+}
+
+impl Stage {
+    fn set(
+        subject: &'static Subject,
+        plugins: &Path,
+        directory: &Path,
+    ) -> Result<Self, DryRunsError> {
+        let path = directory.join("hooks.yaml");
+        let config = config(subject.callbacks, plugins).to_string();
+        std::fs::write(&path, config).map_err(DryRunsError::Write)?;
+        let source = Source {
+            config: path,
+            plugin_dir: Some(plugins.to_owned()),
+            env_file: None,
+            strict: false,
+            litellm: callgate::cli::LitellmOptions::default(),
+        };
+        let build = || boot::build(&source, None).map_err(DryRunsError::Load);
+        let Built { deployments, plugins: chained, .. } = build()?;
+        let body = json!({
+            "model": subject.model,
+            "messages": [{"role": "user", "content": "Say hello."}],
+        });
+        let body = body.to_string().into_bytes();
+        let dry_run = DryRun::new(chained, deployments, headers(), body)?;
+        let stage = Self { subject, dry_run, callbacks: build()?.plugins };
+        if stage.goes_right() { Ok(stage) } else { Err(DryRunsError::Astray(subject.name)) }
+    }
+
+    /// A chain that refuses or forgets its work would be fast.
+    fn goes_right(&self) -> bool {
+        let mut call = self.dry_run.call();
+        let is_known = self.subject.model == LISTED || self.subject.callbacks.contains(&"routing");
+        let provider = is_known.then_some("openai");
+        start(&self.dry_run, &mut call) && self.dry_run.provider(&call) == provider
+    }
+
+    fn cases(&self) -> impl Iterator<Item = HookCase<'_>> {
+        let Self { subject, dry_run, callbacks } = self;
+        let fresh = || dry_run.call();
+        // One that is ready at once is no future outside the chain.
+        let (alone_limit, chain_limit) = match &callbacks[..] {
+            [only] if only.kind == PluginKind::Sync => (subject.limit_ns, None),
+            _ => (None, subject.limit_ns),
+        };
+        let alone = match &callbacks[..] {
+            [only] if only.kind == PluginKind::Sync && subject.callbacks != BLOCKING => Some(
+                HookCase::new(format!("{}, alone", subject.name), alone_limit, fresh, |call| {
+                    black_box(dry_run.start_single(&only.instance, call));
+                }),
+            ),
+            _ => None,
+        };
+        let name = format!("{}, in the chain", subject.name);
+        let chain = HookCase::new(name, chain_limit, fresh, |call| {
+            black_box(start(dry_run, call));
+        });
+        let chain = if subject.callbacks == TEN { chain.per(TEN.len()) } else { chain };
+        alone.into_iter().chain([chain])
+    }
+}
+
+/// Runs the chain to its end, which hooks that wait for nothing reach at once.
+fn start(dry_run: &DryRun, call: &mut DryRunCall) -> bool {
+    // What is timed is one long poll to the runtime around it, which would hold back wakers in the
+    // end.
+    let mut start = pin!(unconstrained(dry_run.start(call)));
+    let at_once = start.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(passed) = at_once {
+        return passed;
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        if let Poll::Ready(passed) = start.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return passed;
+        }
+        thread::park();
+    }
+}
+
+/// Wakes the thread that times, which is in a runtime already and cannot enter another.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// YAML, written in its JSON subset.
+fn config(callbacks: &[&str], plugins: &Path) -> Value {
+    let entry = |(place, name): (usize, &&str)| match *name {
+        "noop" | "noop_async" | "noop_blocking" | "reader" => {
+            let path = plugins.join("libbench_callbacks.so");
+            let (name, mode) = match *name {
+                "noop_blocking" => ("noop", "blocking"),
+                other => (other, "inline"),
+            };
+            let instance = format!("{name}-{mode}-{place}");
+            json!({"name": name, "path": path, "instance": instance, "mode": mode})
+        }
+        shipped => json!(shipped),
+    };
+    let entries: Vec<_> = callbacks.iter().enumerate().map(entry).collect();
+    let deployment = json!({"model_name": LISTED, "litellm_params": {
+        "model": "openai/bench",
+        "api_base": "http://127.0.0.1:9/v1",
+        "api_key": "sk-bench-upstream",
+    }});
+    let mut config = json!({
+        "model_list": [deployment],
+        "litellm_settings": {"callbacks": entries},
+    });
+    if callbacks.contains(&"rate_limit") {
+        // Never reached. A window remembers each admission of its span, so a long one would fill
+        // the cache with calls no gateway sees in that time.
+        let limit = json!({"provider": "openai", "requests": 10_000_000, "per": "10ms"});
+        config["callback_settings"] = json!({"rate_limit": {"limits": [limit]}});
+    }
+    config
+}
+
+/// What an SDK sends.
+fn headers() -> HeaderMap {
+    let headers = [
+        ("host", "127.0.0.1:4000"),
+        ("accept", "application/json"),
+        ("content-type", "application/json"),
+        ("user-agent", "OpenAI/Python 1.0.0"),
+        ("authorization", "Bearer sk-bench-client"),
+        ("x-team", "blue"),
+        ("content-length", "85"),
+    ];
+    let header = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    headers.into_iter().map(header).collect()
+}
