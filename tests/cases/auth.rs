@@ -1,9 +1,11 @@
 //! Who may call: header precedence, the exact refusals, and that a refused caller costs nothing.
 
+use callgate_tests::build::repository;
 use callgate_tests::config::{config, openai};
 use callgate_tests::raw::status;
-use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, upstream};
+use callgate_tests::{Answer, Client, Gateway, MASTER_KEY, Raw, upstream};
 use serde_json::json;
+use std::fs;
 
 const NO_KEY: &str = r#"{"error":{"message":"Authentication Error, No api key passed in.","type":"auth_error","param":"None","code":"401"}}"#;
 const MALFORMED: &str = r#"{"error":{"message":"Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.","type":"auth_error","param":"None","code":"401"}}"#;
@@ -66,6 +68,49 @@ async fn refusals_have_the_bodies_clients_know() {
     let error = reply.expect_status(401).error();
     assert_eq!((&error["type"], &error["code"]), (&json!("auth_error"), &json!("401")));
     assert!(!error.to_string().contains("4711"), "the key is echoed: {error}");
+}
+
+#[tokio::test]
+async fn every_path_but_the_open_ones_refuses_without_the_key() {
+    let open = ["/", "/health/liveliness", "/health/liveness", "/health/readiness"];
+    let paths = documented_paths();
+    assert!(open.iter().all(|path| paths.iter().any(|(_, known)| known == path)), "{paths:?}");
+    let upstream = upstream(Answer::default()).await;
+    let mut config = config(&[openai(&upstream)]);
+    config["litellm_settings"] = json!({"require_auth_for_metrics_endpoint": true});
+    let gateway = Gateway::with_config(config).start().await;
+    let (with, without) = (gateway.client(), gateway.client().without_key());
+    for (method, path) in &paths {
+        let chat = json!({"model": "gpt", "messages": [{"role": "user", "content": "hi"}]});
+        let ask = |client: &Client| client.request(method, path).json(chat.clone());
+        let _ = ask(&with).send().await.expect_status(200);
+        let reply = ask(&without).send().await;
+        if open.contains(&&**path) {
+            let _ = reply.expect_status(200);
+        } else {
+            assert_eq!(reply.expect_status(401).text(), NO_KEY, "{method} {path}");
+        }
+    }
+}
+
+/// Method and path of everything that is served, by the reference.
+fn documented_paths() -> Vec<(String, String)> {
+    let reference = fs::read_to_string(repository().join("docs/reference.md")).unwrap();
+    let (_, paths) = reference.split_once("\n## Paths\n").unwrap();
+    let rows = paths.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    rows.flat_map(|row| {
+        let cell = row.split('|').nth(1).unwrap();
+        let method = if cell.contains("`POST ") { "POST" } else { "GET" };
+        let named = cell.split('`').skip(1).step_by(2);
+        let paths = named.map(|path| path.trim_start_matches(method).trim_start());
+        let paths = paths.map(|path| match path {
+            "/{id}" => "/v1/models/gpt".to_owned(),
+            path => path.replace("{model}", "gpt"),
+        });
+        paths.map(|path| (method.to_owned(), path)).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 #[tokio::test]

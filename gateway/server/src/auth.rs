@@ -1,12 +1,28 @@
-//! Who calls: the key from LiteLLM's headers in LiteLLM's order, before any body is read.
+//! Who calls: the key from LiteLLM's headers in LiteLLM's order, before any body is read. Routes
+//! say whether they need it; no endpoint looks at keys itself.
 
+use super::route::Access;
 use crate::app::App;
 use axum::http::HeaderMap;
 use callgate_failure::Failure;
 use callgate_secret::credentials::KEY_HEADERS;
 
+/// Lets those pass who may ask for it.
+pub(super) fn admit(app: &App, access: Access, headers: &HeaderMap) -> Result<(), Failure> {
+    match access {
+        Access::Open => Ok(()),
+        Access::AsMetricsAreSet if !app.metrics_auth => Ok(()),
+        Access::Key | Access::AsMetricsAreSet => check(app, headers),
+    }
+}
+
+/// Who sent a request, as the log names the key's holder.
+pub(super) fn key_id<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
+    check(app, headers).is_ok().then_some(&*app.key_id)
+}
+
 /// Lets the holder of the master key pass, and everybody when there is none.
-pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(master_key) = &app.master_key else { return Ok(()) };
     let sent = app
         .key_header

@@ -1,11 +1,11 @@
-//! Health and the root: open, and answered without touching an upstream.
+//! Health and the root: answered without touching an upstream.
 
 use super::respond::json;
 use crate::app::App;
 use axum::{http::StatusCode, response::Response};
 
 /// The process answers.
-pub(super) async fn alive() -> Response {
+pub(super) fn alive() -> Response {
     json(StatusCode::OK, "\"I'm alive!\"")
 }
 
@@ -29,7 +29,7 @@ pub(super) fn ready(app: &App) -> Response {
 }
 
 /// Who this is.
-pub(super) async fn root() -> Response {
+pub(super) fn root() -> Response {
     let version = env!("CARGO_PKG_VERSION");
     json(StatusCode::OK, format!(r#"{{"name":"callgate","version":"{version}"}}"#))
 }

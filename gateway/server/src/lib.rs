@@ -60,7 +60,6 @@ use crate::app::App;
 use alarm::Alarm;
 use axum::{
     body::Body,
-    extract::State,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
@@ -181,8 +180,9 @@ async fn small(
     let (head, mut body) = request.into_parts();
     let path = head.uri.path();
     let route = Route::of(path);
-    let answered = match request::admit(&app, &head) {
-        Ok(()) => respond(&app, &head, route).await,
+    let asked = route.filter(|route| route.takes(&head.method));
+    let answered = match request::admit(&app, &head, asked) {
+        Ok(()) => respond(&app, &head, route),
         Err(failure) => Err(failure.into()),
     };
     let (mut response, failure) = match answered {
@@ -202,7 +202,7 @@ async fn small(
     }
     read::end(&head.headers, &mut body, headers).await;
     let client = client.of_request(&app.trusted_proxies, &head.headers);
-    let key = auth::check(&app, &head.headers).is_ok().then_some(&*app.key_id);
+    let key = auth::key_id(&app, &head.headers);
     access_log::small_endpoint(
         &app,
         (&head.method, path),
@@ -226,15 +226,16 @@ impl From<Failure> for Refused {
     }
 }
 
-async fn respond(
-    app: &Arc<App>,
+/// What an admitted request gets.
+fn respond(
+    app: &App,
     head: &http::request::Parts,
     route: Option<Route<'_>>,
 ) -> Result<Response, Refused> {
-    let (state, headers) = (State(Arc::clone(app)), head.headers.clone());
+    let headers = &head.headers;
     if head.method == Method::OPTIONS && headers.contains_key(header::ORIGIN) {
-        let origin = web::origin(&headers);
-        return Ok(empty(StatusCode::OK, app.web.preflight(&headers, origin.as_ref())?));
+        let origin = web::origin(headers);
+        return Ok(empty(StatusCode::OK, app.web.preflight(headers, origin.as_ref())?));
     }
     let Some(route) = route else { return elsewhere(head) };
     if head.method == Method::OPTIONS {
@@ -244,14 +245,14 @@ async fn respond(
         _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
         // Taken before it comes here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
-        Route::Models => models::list(state, headers).await,
-        Route::Model(name) => models::one(app, name, &headers)?,
-        Route::Callbacks => callbacks::list(state, headers).await,
-        Route::ActiveCallbacks => callbacks::active(state, headers).await,
-        Route::Alive => health::alive().await,
+        Route::Models => models::list(app),
+        Route::Model(name) => models::one(app, name)?,
+        Route::Callbacks => callbacks::list(app),
+        Route::ActiveCallbacks => callbacks::active(app),
+        Route::Alive => health::alive(),
         Route::Ready => health::ready(app),
-        Route::Metrics => metrics::all(state, headers).await,
-        Route::Root => health::root().await,
+        Route::Metrics => metrics::all(app),
+        Route::Root => health::root(),
     })
 }
 

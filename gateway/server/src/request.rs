@@ -1,6 +1,8 @@
 //! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
 
-use super::{RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held, read, route};
+use super::{
+    RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held, read, route, route::Route,
+};
 use crate::app::App;
 use callgate_call::{Accepted, Call};
 use callgate_failure::Failure;
@@ -27,10 +29,7 @@ pub(super) async fn accept(
     path_model: Option<String>,
     record: &mut Record,
 ) -> Result<(Box<Call>, Held), Failure> {
-    admit(app, head)?;
-    // Before the key: a call that comes back carries an upstream's key, not a client's.
-    refuse_loop(app, &head.headers)?;
-    auth::check(app, &head.headers)?;
+    admit(app, head, Some(Route::Chat(path_model.as_deref())))?;
     record.admitted = true;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let bounds = (&app.limits, &*app.in_flight);
@@ -142,10 +141,17 @@ pub(super) fn choices(body: &Body) -> u64 {
 }
 
 /// What every request has to pass, on every path and before anything else: its head has a bound,
-/// and foreign web pages are not served without a key.
-pub(super) fn admit(app: &App, head: &Parts) -> Result<(), Failure> {
+/// foreign web pages are not served without a key, and who asks for `asked` has the key that it
+/// needs. `None` asks for nothing that is served.
+pub(super) fn admit(app: &App, head: &Parts, asked: Option<Route<'_>>) -> Result<(), Failure> {
     check_size(app, &head.headers)?;
-    app.web.admit(head)
+    app.web.admit(head)?;
+    let Some(route) = asked else { return Ok(()) };
+    if let Route::Chat(_) = route {
+        // Before the key: a call that comes back carries an upstream's key, not a client's.
+        refuse_loop(app, &head.headers)?;
+    }
+    auth::admit(app, route.access(), &head.headers)
 }
 
 /// Refuses a head over `callgate.limits.max_header_bytes`.

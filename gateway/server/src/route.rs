@@ -20,6 +20,17 @@ pub(super) enum Route<'p> {
     Root,
 }
 
+/// Who may ask for what a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody.
+    Open,
+    /// Who has the key.
+    Key,
+    /// Who has the key, where `litellm_settings.require_auth_for_metrics_endpoint` is on.
+    AsMetricsAreSet,
+}
+
 /// The paths of a call that name no model.
 pub(super) const CALLS: [&str; 3] =
     ["/v1/chat/completions", "/chat/completions", "/cursor/chat/completions"];
@@ -51,6 +62,19 @@ impl<'p> Route<'p> {
             .find_map(|prefix| path.strip_prefix(prefix))?
             .strip_suffix("/chat/completions")?;
         (!name.is_empty()).then_some(Self::Chat(Some(name)))
+    }
+
+    /// Who may ask. Only what says nothing of the config, its models or its calls is open.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Alive | Self::Ready | Self::Root => Access::Open,
+            Self::Metrics => Access::AsMetricsAreSet,
+            Self::Chat(_)
+            | Self::Models
+            | Self::Model(_)
+            | Self::Callbacks
+            | Self::ActiveCallbacks => Access::Key,
+        }
     }
 
     /// The methods it takes, as `Allow` lists them.
@@ -123,6 +147,21 @@ mod tests {
             ("/v1/embeddings", None),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_path_but_the_open_ones_needs_the_key() {
+        let open = ["/", "/health/liveliness", "/health/liveness", "/health/readiness"];
+        let keyed = ["/v1/models", "/models", "/v1/models/m", "/models/m", "/callbacks"];
+        let more = ["/active/callbacks", "/engines/m/chat/completions"];
+        let deployments = ["/openai/deployments/m/chat/completions"];
+        let keyed = keyed.iter().chain(&more).chain(&deployments).chain(&CALLS);
+        let metrics = ["/metrics", "/metrics/"].map(|path| (path, Access::AsMetricsAreSet));
+        let open = open.map(|path| (path, Access::Open));
+        let all = keyed.map(|path| (*path, Access::Key)).chain(open).chain(metrics);
+        for (path, access) in all {
+            assert_eq!(Route::of(path).map(Route::access), Some(access), "{path}");
         }
     }
 
