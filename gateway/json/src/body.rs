@@ -61,18 +61,21 @@ struct Entry {
     value: Value,
 }
 
-/// The length of a name and its first bytes: names whose digests differ are different names.
+/// Of the length of a name and some of its bytes: names whose digests differ are different names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NameDigest(u64);
 
 impl NameDigest {
     #[inline]
     fn of(name: &[u8]) -> Self {
-        let first = name
-            .iter()
-            .take(7)
-            .fold(name.len() as u64 & 0xff, |digest, byte| (digest << 8) | u64::from(*byte));
-        Self(first)
+        let bytes = match (name.first_chunk(), name.first_chunk(), name.last_chunk()) {
+            (Some(first), ..) => u64::from_le_bytes(*first),
+            (None, Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+            }
+            _ => name.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
+        };
+        Self(bytes ^ (name.len() as u64) << 56)
     }
 }
 

@@ -99,8 +99,7 @@ pub(super) fn without_secrets(app: &App, value: HeaderValue) -> HeaderValue {
 fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
     let deployment = target.deployment();
     let constant = deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment));
-    let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
-    headers.extend(constant.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut headers = constant.clone();
     let mut replace = |name: HeaderName, text: &str| match HeaderValue::from_str(text) {
         Ok(value) => drop(headers.insert(name, value)),
         Err(_) => drop(headers.remove(name)),
@@ -117,7 +116,8 @@ fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
 
 /// What every answer of this deployment says of it.
 fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    // Its clones have an index of this size, which need not be made anew for what is added.
+    let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
     let base = app.masking.mask(deployment.api_base.set().map_or("", String::as_str));
     let texts = [
         (MODEL_ID, &*deployment.id),
@@ -132,7 +132,8 @@ fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
             headers.insert(name, value);
         }
     }
-    headers
+    // The clone that is kept has no room for more entries.
+    headers.clone()
 }
 
 /// How long it took, and how much of that was ours.
