@@ -66,7 +66,7 @@ async fn in_this_process(calls: usize) {
     let [passed, refused, broke] = verdicts;
     // Both chains have instances of their own.
     let made = instances.settle(2 * CALLBACKS).await;
-    course.run(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
+    course.print(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
     assert!(passed > refused && refused > 0 && broke > 0 && made > 2 * CALLBACKS);
     course.is_level();
 }
@@ -95,7 +95,7 @@ async fn over_sockets(calls: usize) {
         course.look(calls / INTERVALS);
     }
     let made = instances::settle(gateway.log(), CALLBACKS).await;
-    course.run(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
+    course.print(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
     assert!(passed > refused && refused > 0 && broke > 0 && made > CALLBACKS);
     course.is_level();
     gateway.stop().await;

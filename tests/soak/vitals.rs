@@ -47,13 +47,13 @@ impl Course {
         };
         let Vitals { calls, resident_kib, threads, libraries } = look;
         let mib = resident_kib as f64 / 1024.0;
-        self.run(&format!(
+        self.print(&format!(
             "{calls:>8} calls, {mib:>6.1} MiB, {threads:>2} threads, {libraries} libraries"
         ));
         self.looks.push(look);
     }
 
-    pub(crate) fn run(&self, what: &str) {
+    pub(crate) fn print(&self, what: &str) {
         let _ = writeln!(std::io::stderr(), "{}: {what}", self.what);
     }
 

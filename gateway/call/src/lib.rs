@@ -5,13 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+mod callback_set;
 mod edits;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod messages;
 mod metadata;
 mod params;
-mod places;
 #[cfg(test)]
 mod proportion;
 mod reading;
@@ -26,11 +26,11 @@ pub(crate) use target::RouteEdit;
 pub use target::Target;
 
 use bytes::Bytes;
+use callback_set::CallbackSet;
 use callgate_json::Body;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
 use metadata::Metadata;
-use places::Places;
 use plugin_api::Endpoint;
 use smallvec::SmallVec;
 use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
@@ -59,9 +59,9 @@ pub struct Call {
     /// How many of those have been paid, from the first.
     pub paid: usize,
     /// The callbacks that have nothing to do with this call.
-    pub left_out: Places,
+    pub left_out: CallbackSet,
     /// The callbacks that were left alone for their faults, and are tried with this call.
-    pub trying: Places,
+    pub trying: CallbackSet,
     pub client_gone: bool,
     /// Whether an upstream was asked, or tried to be.
     pub asked: bool,
@@ -122,8 +122,8 @@ impl Call {
             body: accepted.body,
             passed: 0,
             paid: 0,
-            left_out: Places::default(),
-            trying: Places::default(),
+            left_out: CallbackSet::default(),
+            trying: CallbackSet::default(),
             client_gone: false,
             asked: false,
             edited: 0,

@@ -5,7 +5,7 @@
 use super::{Call, messages::MAX_MESSAGES, sample::call};
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
-use callgate_json::{Arriving, Body, passed};
+use callgate_json::{Body, IncomingBody, passed};
 use callgate_providers::{Destination, by_prefix};
 use serde_json::Map;
 
@@ -71,7 +71,7 @@ fn hostile(length: usize) -> Vec<(&'static str, Bytes)> {
 }
 
 fn arrived(bytes: &Bytes, piece: usize) -> Option<Body> {
-    let mut arriving = Arriving::announced(None);
+    let mut arriving = IncomingBody::announced(None);
     let mut at = 0;
     while at < bytes.len() {
         let end = bytes.len().min(at + piece);

@@ -7,17 +7,17 @@
 //! Reading order: `event` is what a hook is run on; `link` is one callback and its policy,
 //! `dispatch` the three ways to run its hook, `verdict` what that came to. `supervisor` is the
 //! chain as it is now, and what happens after a panic. `filter`, `breaker` and `pool` are parts of
-//! the policy; `hook_timer`, `stats` and `histogram` measure, `report` tells; `log_throttle` keeps
-//! the log short.
+//! the policy; `hook_timer`, `stats` and `percentiles` measure, `report` tells; `log_throttle`
+//! keeps the log short.
 
 mod breaker;
 mod dispatch;
 mod event;
 mod filter;
-mod histogram;
 mod hook_timer;
 mod link;
 mod log_throttle;
+mod percentiles;
 mod pool;
 mod report;
 mod stats;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use callgate_call::set_header;
 use callgate_failure::Failure;
-use callgate_json::{Scanner, halves::without_halves, json_text, slices};
+use callgate_json::{Scanner, json_text, lone_surrogates::without_lone_surrogates, slices};
 use callgate_providers::Usage;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
@@ -165,7 +165,7 @@ fn read_text(json: &[u8]) -> Option<String> {
             slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
         return Some(parts.collect());
     }
-    serde_json::from_slice(&without_halves(json)).ok()
+    serde_json::from_slice(&without_lone_surrogates(json)).ok()
 }
 
 impl ChunkPayload {

@@ -8,7 +8,7 @@ use super::{
 use bytes::Bytes;
 use callgate_call::{Accepted, Call};
 use callgate_deployments::Deployments;
-use callgate_failure::{Failure, UpstreamError};
+use callgate_failure::{ErrorText, Failure};
 use callgate_json::Body;
 use callgate_plugin_host::{Hook, Instance};
 use http::HeaderMap;
@@ -71,7 +71,7 @@ pub(super) async fn run(
             run!(has_end, on_llm_end, on_llm_end_async, &mut reply)
         }
         Hook::Error => {
-            let failure = Failure::of_upstream(503, UpstreamError::saying("made up"));
+            let failure = Failure::of_upstream(503, ErrorText::saying("made up"));
             let (streamed, figures) = ("".into(), CallStats::default());
             let mut failing = ErrorPayload { failure, sent: false, streamed, figures };
             run!(has_error, on_llm_error, on_llm_error_async, &mut failing)

@@ -1,7 +1,7 @@
 //! What settings of callbacks name: a limit or a rule for a provider, a model or a key that there
 //! is not does nothing, and a misspelt one is a limit less.
 
-use callgate_config::{Place, Problem, closest, quoted};
+use callgate_config::{Problem, SourceLocation, closest, quoted};
 use callgate_deployments::Deployments;
 use callgate_plugin_host::Plugin;
 
@@ -19,7 +19,7 @@ pub fn unknown_names(plugins: &[Plugin], deployments: &Deployments, key_id: &str
         for (what, names) in [("models", &only.models), ("keys", &only.keys)] {
             let unknown = names.iter().enumerate().filter_map(|(index, name)| {
                 let path = format!("{}.only.{what}[{index}]", plugin.entry.place.path);
-                known.complaint(what, name, Place { path, ..plugin.entry.place.clone() })
+                known.complaint(what, name, SourceLocation { path, ..plugin.entry.place.clone() })
             });
             problems.extend(unknown);
         }
@@ -45,7 +45,7 @@ impl<'d> KnownNames<'d> {
         Self { providers: deployments.providers(), models, keys: vec![key_id] }
     }
 
-    fn complaint(&self, what: &str, name: &str, place: Place) -> Option<Problem> {
+    fn complaint(&self, what: &str, name: &str, place: SourceLocation) -> Option<Problem> {
         let shown = quoted(name);
         let (names, text) = match what {
             "providers" => (&self.providers, format!("no deployment has the provider `{shown}`")),

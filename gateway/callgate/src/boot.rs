@@ -8,8 +8,8 @@ use check::{as_line, counts, verdict};
 use crate::cli::{Address, Serve, Source};
 use callgate_callbacks::unknown_names;
 use callgate_config::{
-    CallbackEntry, Config, Environment, GatewaySettings, Place, Problem, Problems, UnknownKeys,
-    quoted,
+    CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
+    UnknownKeys, quoted,
 };
 use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
 use callgate_host::Services;
@@ -273,7 +273,8 @@ fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Probl
     let config = source.config.to_string_lossy();
     let set = set.map(|it| (it, "callgate.plugin_dir", &*config));
     let (folder, name, place) = given.or(set).filter(|(folder, ..)| !folder.is_dir())?;
-    let place = Place { path: name.to_owned(), ..Place::whole_file(Path::new(place)) };
+    let place =
+        SourceLocation { path: name.to_owned(), ..SourceLocation::whole_file(Path::new(place)) };
     let text = format!(
         "expected a folder of plugins at `{}`, found none",
         quoted(&folder.to_string_lossy())
@@ -305,7 +306,10 @@ fn unknown_host(host: &str) -> Option<Problem> {
         return None;
     }
     let found = (host, 0).to_socket_addrs().err()?;
-    let place = Place { path: "--host".into(), ..Place::whole_file(Path::new("command line")) };
+    let place = SourceLocation {
+        path: "--host".into(),
+        ..SourceLocation::whole_file(Path::new("command line"))
+    };
     let text =
         format!("expected an address or name of this machine, found `{}`: {found}", quoted(host));
     Some(Problem::error(place, text).remedy("write an address without its port, such as `0.0.0.0`"))
@@ -327,7 +331,8 @@ fn masking(config: &Config, deployments: Option<&Deployments>) -> Masking {
 fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Problem> {
     let problem = |(name, text): (String, String)| {
         let entry = config.callbacks.iter().find(|entry| entry.called() == name);
-        let place = entry.map_or_else(|| Place::whole_file(&config.file), |it| it.place.clone());
+        let place =
+            entry.map_or_else(|| SourceLocation::whole_file(&config.file), |it| it.place.clone());
         Problem::warning(place, format!("callback `{}`: {text}", quoted(&name)))
     };
     gathered.into_iter().map(problem).collect()
@@ -345,7 +350,7 @@ fn refuse_warnings(
         return None;
     }
     let text = format!("expected no warning, because of `strict`; found {count}");
-    Some(Problem::error(Place::whole_file(config), text))
+    Some(Problem::error(SourceLocation::whole_file(config), text))
 }
 
 /// Where this program looks for the plugins of a config, and how strictly it judges them.

@@ -6,9 +6,9 @@ mod policy;
 
 pub use policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
 
-mod places;
+mod locations;
 
-pub use places::{SettingPlaces, setting_path};
+pub use locations::{SettingLocations, setting_path};
 
 mod grants;
 
@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 use super::json::{json, object};
 use super::litellm::{Listed, SettingOf};
-use super::problem::{Place, Problem, Severity};
+use super::problem::{Problem, Severity, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::{Section, closest};
@@ -40,7 +40,7 @@ pub struct CallbackEntry {
     /// unique.
     pub instance: Option<String>,
     /// Entries of one plugin that share counters and values on purpose say the same here.
-    pub share: Option<(String, Place)>,
+    pub share: Option<(String, SourceLocation)>,
     /// The name or path as the operator wrote it.
     pub written: String,
     /// The folder beside the config that the dots of the name lead to: `src/callbacks` of
@@ -53,7 +53,7 @@ pub struct CallbackEntry {
     /// Key path of the settings, for the errors of whoever checks them.
     pub settings_path: String,
     /// Where each of the settings stands in the config.
-    pub settings_places: SettingPlaces,
+    pub settings_places: SettingLocations,
     /// What a fault of this callback does to the call.
     pub on_error: OnError,
     /// Time a hook may take that can be left behind: an async one, or one off the worker.
@@ -73,7 +73,7 @@ pub struct CallbackEntry {
     /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
     pub required: bool,
     /// The entry itself.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 impl CallbackEntry {
@@ -84,18 +84,18 @@ impl CallbackEntry {
     }
 
     /// Where the value of the setting at the key path `path` stands.
-    pub fn place_of_setting(&self, path: &str) -> Place {
+    pub fn place_of_setting(&self, path: &str) -> SourceLocation {
         self.settings_places.of_value(path, &self.place)
     }
 
     /// Where the name of the setting at the key path `path` stands.
-    pub fn place_of_name(&self, path: &str) -> Place {
+    pub fn place_of_name(&self, path: &str) -> SourceLocation {
         self.settings_places.of_name(path, &self.place)
     }
 
     /// Where the setting stands that a plugin's message begins with, as in
     /// `limits[0].per: expected …`; the entry's place for any other message.
-    pub fn place_of_message(&self, message: &str) -> Place {
+    pub fn place_of_message(&self, message: &str) -> SourceLocation {
         let named =
             message.split_once(": ").map(|(path, _)| format!("{}.{path}", self.settings_path));
         match named.filter(|path| self.settings_places.has(path)) {
@@ -119,7 +119,7 @@ impl CallbackEntry {
             sha256: None,
             settings,
             settings_path: "settings".to_owned(),
-            settings_places: SettingPlaces::default(),
+            settings_places: SettingLocations::default(),
             on_error: OnError::Fail,
             timeout: None,
             grants: Grants::default(),
@@ -128,7 +128,7 @@ impl CallbackEntry {
             hooks: None,
             breaker: Some(BreakerLimits::default()),
             required: true,
-            place: Place::whole_file(Path::new(source)),
+            place: SourceLocation::whole_file(Path::new(source)),
         }
     }
 }
@@ -229,7 +229,7 @@ fn entry(
         file: None,
         settings: Value::Object(Map::new()),
         settings_path: format!("{}.settings", field.path),
-        settings_places: SettingPlaces::default(),
+        settings_places: SettingLocations::default(),
         on_error: OnError::Fail,
         timeout: None,
         mode: Mode::default(),
@@ -365,7 +365,7 @@ fn set_settings<'n>(reader: &mut Reader<'_>, field: &Field<'n>, entry: &mut Call
     let mut missing = Vec::new();
     entry.settings = Value::Object(object(reader, field, &mut missing));
     entry.settings_path.clone_from(&field.path);
-    entry.settings_places = SettingPlaces::of(field);
+    entry.settings_places = SettingLocations::of(field);
     for missing in missing {
         reader.note_unset(&missing.field, &missing.variable, Severity::Error);
     }

@@ -9,7 +9,7 @@ use std::io::{Cursor, ErrorKind::NotFound};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::problem::{Place, Problem};
+use super::problem::{Problem, SourceLocation};
 
 /// Read-only variables. `Debug` shows how many, never names or values.
 #[derive(Clone, Default)]
@@ -53,8 +53,11 @@ impl Environment {
     }
 
     /// Where a variable stands that something is wrong with.
-    pub fn place_of(variable: &str) -> Place {
-        Place { path: variable.to_owned(), ..Place::whole_file(Path::new("environment")) }
+    pub fn place_of(variable: &str) -> SourceLocation {
+        SourceLocation {
+            path: variable.to_owned(),
+            ..SourceLocation::whole_file(Path::new("environment"))
+        }
     }
 
     /// The names there are.
@@ -133,7 +136,7 @@ fn literal_dollars(text: &str) -> String {
 
 /// The line's number is told, its text is not: it may hold a key.
 fn unparsable(path: &Path, text: &str, error: &dotenvy::Error) -> Problem {
-    let mut place = Place::whole_file(path);
+    let mut place = SourceLocation::whole_file(path);
     if let dotenvy::Error::LineParse(line, _) = error {
         let first = line.lines().next().unwrap_or_default();
         let found = text.lines().position(|candidate| candidate.trim() == first.trim());

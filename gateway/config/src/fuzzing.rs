@@ -4,11 +4,11 @@ use super::{Environment, UnknownKeys, environment, parse};
 use std::{path::Path, sync::Arc};
 
 /// What is wrong with a file: line, column and text, as they are told.
-pub type Told = Vec<(usize, usize, String)>;
+pub type ReportedProblems = Vec<(usize, usize, String)>;
 
 /// Reads the text of a config. All problems, and whether they refuse it.
 #[must_use]
-pub fn config(text: &str, strict: bool) -> (bool, Told) {
+pub fn config(text: &str, strict: bool) -> (bool, ReportedProblems) {
     let file: Arc<Path> = Arc::from(Path::new("config.yaml"));
     let environment = Environment::from_pairs([("OPENAI_API_KEY", "sk-1"), ("EMPTY", "")]);
     let unknown = if strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };

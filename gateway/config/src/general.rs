@@ -113,7 +113,10 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
 }
 
 /// Refuses a key that no client could send, wherever it came from.
-pub(super) fn refuse_unsendable_key(general: &General, place: super::Place) -> Option<Problem> {
+pub(super) fn refuse_unsendable_key(
+    general: &General,
+    place: super::SourceLocation,
+) -> Option<Problem> {
     let key = general.master_key.as_ref()?.expose();
     let sendable = HeaderValue::from_str(key).is_ok() && key.trim() == key;
     if sendable {
@@ -212,7 +215,10 @@ fn master_key(reader: &mut Reader<'_>, field: &Field<'_>, permit: bool) -> Optio
 }
 
 /// Refuses the documentation's key unless the operator insists, wherever it came from.
-pub(super) fn refuse_documented_key(general: &General, place: super::Place) -> Option<Problem> {
+pub(super) fn refuse_documented_key(
+    general: &General,
+    place: super::SourceLocation,
+) -> Option<Problem> {
     let documented =
         general.master_key.as_ref().is_some_and(|key| key.matches(DOCUMENTED_KEY.as_bytes()));
     if !documented || general.settings.permit_weak_or_unset_master_key {

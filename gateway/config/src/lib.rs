@@ -42,7 +42,7 @@ mod yaml;
 
 pub use callbacks::{
     BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
-    SettingPlaces, is_file_name, setting_path,
+    SettingLocations, is_file_name, setting_path,
 };
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
@@ -50,7 +50,7 @@ pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
-pub use problem::{Place, Problem, Problems, Severity};
+pub use problem::{Problem, Problems, Severity, SourceLocation};
 pub use quote::quoted;
 pub use router::{Alias, RouterSettings};
 pub use section::closest;
@@ -114,7 +114,7 @@ impl Config {
         if self.master_key.is_some() || permitted {
             return Ok(());
         }
-        let mut place = Place::whole_file(&self.file);
+        let mut place = SourceLocation::whole_file(&self.file);
         "general_settings.master_key".clone_into(&mut place.path);
         let text = "expected a master key, because the address is not loopback; found none";
         let remedy = "set it here or in `LITELLM_MASTER_KEY`, or listen on 127.0.0.1";
@@ -125,8 +125,10 @@ impl Config {
 impl Config {
     /// That an option of the command line protects with LiteLLM and does not here.
     pub fn unprotected(&self, option: &str) -> Option<Problem> {
-        let place =
-            Place { path: format!("--{option}"), ..Place::whole_file(Path::new("command line")) };
+        let place = SourceLocation {
+            path: format!("--{option}"),
+            ..SourceLocation::whole_file(Path::new("command line"))
+        };
         let protection = protection::Protection::named(option)?;
         Some(protection.problem(place, &self.gateway.accept_unprotected))
     }
@@ -153,7 +155,7 @@ impl Config {
              foreign `Host` names are refused, but for those in `callgate.cors.allow_origins` and \
              `callgate.allow_hosts`"
         );
-        let mut place = Place::whole_file(&self.file);
+        let mut place = SourceLocation::whole_file(&self.file);
         "general_settings.master_key".clone_into(&mut place.path);
         Some(Problem::warning(place, text).remedy("set a long random key"))
     }
@@ -198,7 +200,7 @@ fn read(
     let document = yaml::parse(file, text)?;
     let Some(root) = document.root.filter(|root| !root.is_null()) else {
         let text = "expected at least a `model_list`, found an empty file";
-        return Err(Problem::error(Place::whole_file(file), text).into());
+        return Err(Problem::error(SourceLocation::whole_file(file), text).into());
     };
     let root = Field { node: &root, path: String::new() };
     let mut reader = Reader::new(Arc::clone(file), env, unknown);
@@ -275,7 +277,10 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     let general = section(reader, "general_settings");
     let key_place = match &general {
         Some(general) => general.place_of_key(reader, "master_key"),
-        None => Place { path: "LITELLM_MASTER_KEY".into(), ..Place::whole_file(&reader.file) },
+        None => SourceLocation {
+            path: "LITELLM_MASTER_KEY".into(),
+            ..SourceLocation::whole_file(&reader.file)
+        },
     };
     let general = general::read(reader, general);
     reader.problems.extend(general::refuse_unsendable_key(&general, key_place.clone()));

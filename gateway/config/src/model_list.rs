@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::json::{json, object};
-use super::problem::{Place, Problem, Severity};
+use super::problem::{Problem, Severity, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::{Setting, Unset};
-use callgate_providers::own::is_own;
+use callgate_providers::gateway_members::is_own;
 use callgate_secret::Secret;
 
 mod headers;
@@ -22,15 +22,15 @@ mod keys;
 #[derive(Clone)]
 pub struct ModelEntry {
     /// The entry itself.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The public name.
     pub model_name: String,
     /// `litellm_params.model` as written (expanded), and where.
-    pub model: (String, Place),
+    pub model: (String, SourceLocation),
     /// `custom_llm_provider`, and where.
-    pub provider: Option<(String, Place)>,
+    pub provider: Option<(String, SourceLocation)>,
     /// `api_base` or `base_url`, and where (the place of `litellm_params` when absent).
-    pub api_base: (Setting<String>, Place),
+    pub api_base: (Setting<String>, SourceLocation),
     /// Key for the upstream.
     pub api_key: Setting<Secret>,
     /// `OpenAI-Organization`.
@@ -40,7 +40,7 @@ pub struct ModelEntry {
     /// Request parameters used unless the client sends its own; `extra_body` merged in.
     pub params: Map<String, Value>,
     /// Where each of `params` stands.
-    pub params_places: Vec<(String, Place)>,
+    pub params_places: Vec<(String, SourceLocation)>,
     /// Variables missing from `params`.
     pub params_unset: Vec<Unset>,
     /// `timeout`, else `request_timeout`.
@@ -122,7 +122,7 @@ fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
         let path = format!("{}.model_info.mode", place.path);
         let text =
             format!("only chat is served: a model for `{}` can answer no call", quoted(mode));
-        reader.problems.push(Problem::warning(Place { path, ..place.clone() }, text));
+        reader.problems.push(Problem::warning(SourceLocation { path, ..place.clone() }, text));
     }
     Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
 }
@@ -188,7 +188,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     let additional_drop_params = left_out(reader, &mut section);
     let Params { params, places: params_places, unset: params_unset } = params(reader, section);
     Some(ModelEntry {
-        place: Place::whole_file(&reader.file),
+        place: SourceLocation::whole_file(&reader.file),
         model_name: String::new(),
         model: (model?, model_place?),
         provider,
@@ -214,7 +214,10 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
 }
 
 /// `base_url` wins over its synonym, as in LiteLLM.
-fn api_base(reader: &mut Reader<'_>, section: &mut Section<'_>) -> (Setting<String>, Place) {
+fn api_base(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+) -> (Setting<String>, SourceLocation) {
     let (api_base, base_url) = (section.take("api_base"), section.take("base_url"));
     if api_base.is_some() && base_url.is_some() {
         let place = section.place_of_key(reader, "api_base");
@@ -249,7 +252,7 @@ fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<String> {
 #[derive(Default)]
 struct Params {
     params: Map<String, Value>,
-    places: Vec<(String, Place)>,
+    places: Vec<(String, SourceLocation)>,
     unset: Vec<Unset>,
 }
 
@@ -301,7 +304,7 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
     all
 }
 
-fn of_clients(place: Place, key: &str) -> Problem {
+fn of_clients(place: SourceLocation, key: &str) -> Problem {
     let text = format!("`{key}` is not used: each call says it for itself");
     Problem::warning(place, text).remedy("remove it")
 }

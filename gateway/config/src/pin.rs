@@ -17,7 +17,7 @@ use spans::{Shape, Spanned};
 
 /// One replacement, in bytes of the old text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
+pub struct PinEdit {
     pub start: usize,
     pub end: usize,
     pub text: String,
@@ -39,7 +39,7 @@ pub enum PinError {
 }
 
 /// The edits that give each entry (by its index in the list) its hash; none for one that has it.
-pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<Edit>, PinError> {
+pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<PinEdit>, PinError> {
     let tree = spans::read(text).map_err(PinError::Yaml)?;
     let list = tree.as_ref().and_then(|root| root.member("litellm_settings")?.member("callbacks"));
     let mut edits = Vec::new();
@@ -60,7 +60,7 @@ pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<Edit>, PinErr
 }
 
 /// The text with all edits, which are in order and do not overlap.
-pub fn apply(text: &str, edits: &[Edit]) -> String {
+pub fn apply(text: &str, edits: &[PinEdit]) -> String {
     let mut edited = String::with_capacity(text.len() + 128 * edits.len());
     let mut at = 0;
     for edit in edits {
@@ -72,7 +72,12 @@ pub fn apply(text: &str, edits: &[Edit]) -> String {
     edited
 }
 
-fn edit(text: &str, entry: &Spanned, in_flow: bool, hash: &str) -> Result<Option<Edit>, PinError> {
+fn edit(
+    text: &str,
+    entry: &Spanned,
+    in_flow: bool,
+    hash: &str,
+) -> Result<Option<PinEdit>, PinError> {
     let refuse = |found| {
         let before = text.get(..entry.start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -105,24 +110,24 @@ fn edit(text: &str, entry: &Spanned, in_flow: bool, hash: &str) -> Result<Option
 }
 
 /// `routing` becomes a mapping, in the layout that its place allows.
-fn from_scalar(text: &str, entry: &Spanned, source: &str, in_flow: bool, hash: &str) -> Edit {
+fn from_scalar(text: &str, entry: &Spanned, source: &str, in_flow: bool, hash: &str) -> PinEdit {
     let hash = scalar(hash);
     if in_flow {
         let plain = !source.starts_with(['"', '\'']);
         let special = plain && source.contains([',', '[', ']', '{', '}', '#', ':']);
         let source = if special { Value::from(source).to_string() } else { source.to_owned() };
         let text = format!("{{name: {source}, sha256: {hash}}}");
-        return Edit { start: entry.start, end: entry.end, text };
+        return PinEdit { start: entry.start, end: entry.end, text };
     }
     let (end, newline) = end_of_line(text, entry.end);
     let rest = text.get(entry.end..end).unwrap_or_default();
     let indent = " ".repeat(column(text, entry.start));
     let text = format!("name: {source}{rest}{newline}{indent}sha256: {hash}");
-    Edit { start: entry.start, end, text }
+    PinEdit { start: entry.start, end, text }
 }
 
 /// A new value for the `sha256` that is there; `None` inside when it is that already.
-fn replaced(text: &str, key: &Spanned, value: &Spanned, hash: &str) -> Option<Option<Edit>> {
+fn replaced(text: &str, key: &Spanned, value: &Spanned, hash: &str) -> Option<Option<PinEdit>> {
     let Shape::Scalar(old) = &value.shape else { return None };
     if value.is_marked || old.contains("${") || old.starts_with("os.environ/") {
         return None;
@@ -133,21 +138,21 @@ fn replaced(text: &str, key: &Spanned, value: &Spanned, hash: &str) -> Option<Op
     let new = scalar(hash);
     if old.is_empty() {
         let colon = key.end + text.get(key.end..)?.find(':')? + 1;
-        return Some(Some(Edit { start: colon, end: colon, text: format!(" {new}") }));
+        return Some(Some(PinEdit { start: colon, end: colon, text: format!(" {new}") }));
     }
     value.source(text)?;
-    Some(Some(Edit { start: value.start, end: value.end, text: new }))
+    Some(Some(PinEdit { start: value.start, end: value.end, text: new }))
 }
 
 /// A `sha256` behind the name of a mapping that has none.
-fn added(text: &str, entry: &Spanned, key: &Spanned, value: &Spanned, hash: &str) -> Edit {
+fn added(text: &str, entry: &Spanned, key: &Spanned, value: &Spanned, hash: &str) -> PinEdit {
     let hash = scalar(hash);
     if entry.is_flow(text) {
-        return Edit { start: value.end, end: value.end, text: format!(", sha256: {hash}") };
+        return PinEdit { start: value.end, end: value.end, text: format!(", sha256: {hash}") };
     }
     let (end, newline) = end_of_line(text, value.end);
     let indent = " ".repeat(column(text, key.start));
-    Edit { start: end, end, text: format!("{newline}{indent}sha256: {hash}") }
+    PinEdit { start: end, end, text: format!("{newline}{indent}sha256: {hash}") }
 }
 
 /// Hex digits as YAML text: without a letter other than `e` they would be a number.

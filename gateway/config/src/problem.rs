@@ -12,7 +12,7 @@ use callgate_telemetry::one_line;
 
 /// A position in a config file, and the key path that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file as it was named on the command line.
     pub file: Arc<Path>,
     /// Line, from 1; 0 speaks of the file as a whole.
@@ -23,7 +23,7 @@ pub struct Place {
     pub path: String,
 }
 
-impl Place {
+impl SourceLocation {
     /// The file as a whole.
     #[must_use]
     pub fn whole_file(file: &Path) -> Self {
@@ -32,7 +32,7 @@ impl Place {
 }
 
 /// `config.yaml:12:7: model_list[2].litellm_params.model`
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", one_line(&self.file.to_string_lossy()))?;
         if self.line > 0 {
@@ -71,7 +71,7 @@ pub struct Problem {
     /// Whether it refuses the start.
     pub severity: Severity,
     /// Where it is.
-    pub place: Place,
+    pub place: SourceLocation,
     /// What was expected and what was found.
     pub text: String,
     /// What to do about it, when that is not obvious.
@@ -80,12 +80,12 @@ pub struct Problem {
 
 impl Problem {
     /// A problem that refuses the start.
-    pub fn error(place: Place, text: impl Into<String>) -> Self {
+    pub fn error(place: SourceLocation, text: impl Into<String>) -> Self {
         Self { severity: Severity::Error, place, text: text.into(), remedy: None }
     }
 
     /// A problem that is said once at start.
-    pub fn warning(place: Place, text: impl Into<String>) -> Self {
+    pub fn warning(place: SourceLocation, text: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, place, text: text.into(), remedy: None }
     }
 

@@ -5,7 +5,7 @@
 //! They count in whatever section they stand. Not here: keys of this gateway's own that protect
 //! (`section`), and callbacks of LiteLLM's that do (`callbacks::resolve`).
 
-use super::problem::{Place, Problem};
+use super::problem::{Problem, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::closest;
@@ -95,7 +95,7 @@ impl Protection {
     }
 
     /// That it does not protect here: an error, unless the operator accepts that.
-    pub(super) fn problem(self, place: Place, accepted: &[String]) -> Problem {
+    pub(super) fn problem(self, place: SourceLocation, accepted: &[String]) -> Problem {
         let Self { key, effect, instead } = self;
         if accepted.iter().any(|it| it == key) {
             let text =

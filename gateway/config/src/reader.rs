@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::expand::{Expanded, expand};
-use super::problem::{Place, Problem, Severity};
+use super::problem::{Problem, Severity, SourceLocation};
 use super::section::Section;
 use super::yaml::{Kind, Node, Scalar, Typed};
 use super::{Setting, UnknownKeys, Unset};
@@ -44,7 +44,7 @@ impl<'e> Reader<'e> {
         Self { file, env, unknown, unset: Severity::Error, problems, accepted, hidden }
     }
 
-    pub(super) fn place(&self, field: &Field<'_>) -> Place {
+    pub(super) fn place(&self, field: &Field<'_>) -> SourceLocation {
         field.node.mark.place(&self.file, &field.path)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fallbacks::{self, Fallbacks};
-use super::problem::{Place, Problem};
+use super::problem::{Problem, SourceLocation};
 use super::reader::{Field, Reader};
 use super::section::{Section, closest};
 use super::yaml::Kind;
@@ -33,7 +33,7 @@ pub struct Alias {
     /// Usable, but not listed.
     pub hidden: bool,
     /// Where it is written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 const STRATEGY: &str = "simple-shuffle";

@@ -6,7 +6,7 @@ use super::protection::Protection;
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::yaml::{Entry, Kind, Mark};
-use super::{Place, UnknownKeys};
+use super::{SourceLocation, UnknownKeys};
 
 /// Keys that protect, or hold what does: what was meant for one of them must not be left out.
 const PROTECTING: &[&str] = &[
@@ -137,7 +137,7 @@ impl<'n> Section<'n> {
     }
 
     /// Where `key` itself stands.
-    pub(super) fn place_of_key(&self, reader: &Reader<'_>, key: &str) -> Place {
+    pub(super) fn place_of_key(&self, reader: &Reader<'_>, key: &str) -> SourceLocation {
         let mark = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.mark);
         self.key_place(reader, key, mark.unwrap_or(self.field.node.mark))
     }
@@ -146,7 +146,7 @@ impl<'n> Section<'n> {
         self.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str()))
     }
 
-    fn key_place(&self, reader: &Reader<'_>, key: &str, mark: Mark) -> Place {
+    fn key_place(&self, reader: &Reader<'_>, key: &str, mark: Mark) -> SourceLocation {
         mark.place(&reader.file, &join(&self.field.path, key))
     }
 
@@ -159,7 +159,7 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn not_acted_on(place: Place, key: &str) -> Problem {
+fn not_acted_on(place: SourceLocation, key: &str) -> Problem {
     Problem::warning(
         place,
         format!("`{}` is not used: this gateway does not act on it", quoted(key)),

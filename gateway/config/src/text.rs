@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::problem::{Place, Problem};
+use super::problem::{Problem, SourceLocation};
 use crate::regular_file::{self, ReadError};
 
 /// The largest config or environment file that is read, in MiB.
@@ -37,7 +37,7 @@ impl TextError {
 
     /// `what` is the file's part, as in `the config`.
     pub fn problem(&self, path: &Path, what: &str) -> Problem {
-        let mut place = Place::whole_file(path);
+        let mut place = SourceLocation::whole_file(path);
         if let Self::NotText { at, .. } = self {
             (place.line, place.column) = *at;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
-use super::problem::{Place, Problem};
+use super::problem::{Problem, SourceLocation};
 
 mod build;
 #[cfg(test)]
@@ -23,9 +23,9 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn place(self, file: &Arc<Path>, path: &str) -> Place {
+    pub(super) fn place(self, file: &Arc<Path>, path: &str) -> SourceLocation {
         let file = Arc::clone(file);
-        Place { file, line: self.line, column: self.column, path: path.to_owned() }
+        SourceLocation { file, line: self.line, column: self.column, path: path.to_owned() }
     }
 }
 

@@ -14,7 +14,9 @@ use super::base::{self, Base};
 use super::infer::infer;
 use super::{Deployment, Deployments, Setting, index, weight};
 use callgate_config::problem::settle;
-use callgate_config::{Config, Environment, ModelEntry, Place, Problem, Problems, Unset, quoted};
+use callgate_config::{
+    Config, Environment, ModelEntry, Problem, Problems, SourceLocation, Unset, quoted,
+};
 use callgate_providers::Provider;
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
@@ -35,7 +37,7 @@ pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>)
     }
     if config.models.is_empty() {
         let text = "found no entry in `model_list`, so clients have no model to ask for";
-        let place = Place::whole_file(&config.file);
+        let place = SourceLocation::whole_file(&config.file);
         builder.problems.push(Problem::warning(place, text).remedy("list what is to be served"));
     }
     builder.problems.extend(groq_notice(groq_paths));
@@ -48,7 +50,7 @@ pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>)
 }
 
 /// Said once, however many entries it is true of.
-fn groq_notice(mut places: Vec<Place>) -> Option<Problem> {
+fn groq_notice(mut places: Vec<SourceLocation>) -> Option<Problem> {
     let others = places.len().checked_sub(1)?;
     let place = places.swap_remove(0);
     let mut text = "Groq answers at `/openai/v1`: that path is used".to_owned();
@@ -68,7 +70,7 @@ impl Builder<'_> {
     fn deployment(
         &mut self,
         entry: &ModelEntry,
-        groq_paths: &mut Vec<Place>,
+        groq_paths: &mut Vec<SourceLocation>,
     ) -> Option<Deployment> {
         let base = self.base(entry);
         let has_base = !matches!(entry.api_base.0, Setting::Absent);
@@ -170,7 +172,11 @@ impl Builder<'_> {
         }
     }
 
-    fn default_base(&mut self, provider: &Provider, place: &Place) -> Option<Setting<String>> {
+    fn default_base(
+        &mut self,
+        provider: &Provider,
+        place: &SourceLocation,
+    ) -> Option<Setting<String>> {
         match provider_base(provider, &self.config.environment) {
             Some(Ok(base)) => Some(Setting::Set(base.url)),
             Some(Err((variable, error))) => {
@@ -192,7 +198,7 @@ impl Builder<'_> {
         if let Setting::Unset(unset) = &key
             && entry.mock_response.is_none()
         {
-            let place = Place { path, ..entry.place.clone() };
+            let place = SourceLocation { path, ..entry.place.clone() };
             let variable = &unset.variable;
             let text = format!("no key is given and `{variable}` is not set or blank");
             let remedy = format!("calls that need it will fail until `{variable}` is set");
@@ -201,12 +207,12 @@ impl Builder<'_> {
         key
     }
 
-    fn check_key(&mut self, key: &Setting<Secret>, place: &Place) {
+    fn check_key(&mut self, key: &Setting<Secret>, place: &SourceLocation) {
         let sendable = |key: &Secret| HeaderValue::from_str(key.expose()).is_ok();
         if key.set().is_some_and(|key| !sendable(key)) {
             let path = format!("{}.litellm_params.api_key", place.path);
             let text = "expected a key that an HTTP header can carry, found control characters";
-            self.problems.push(Problem::error(Place { path, ..place.clone() }, text));
+            self.problems.push(Problem::error(SourceLocation { path, ..place.clone() }, text));
         }
     }
 

@@ -8,7 +8,7 @@ use http::Uri;
 
 use super::Deployments;
 use callgate_config::{Environment, quoted};
-use callgate_config::{Place, Problem};
+use callgate_config::{Problem, SourceLocation};
 
 const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
@@ -31,7 +31,7 @@ pub fn proxy_warning(
     );
     let remedy =
         "let this machine reach them, or point `api_base` at a server that passes calls on";
-    Some(Problem::warning(Place::whole_file(config), text).remedy(remedy))
+    Some(Problem::warning(SourceLocation::whole_file(config), text).remedy(remedy))
 }
 
 /// Whether `NO_PROXY` says that a base is to be called directly: by its host, a domain above it, or

@@ -13,7 +13,7 @@ mod upstream;
 
 pub use catalogue::{Reason, Row};
 pub use request::Foreign;
-pub use upstream::{Form, UpstreamError};
+pub use upstream::{ErrorText, Form};
 
 use plugin_api::FailureKind;
 use std::{

@@ -13,14 +13,14 @@ pub enum Form {
 
 /// What an upstream says of its error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UpstreamError {
+pub struct ErrorText {
     pub message: String,
     pub error_type: Option<String>,
     pub code: Option<String>,
     pub param: Option<String>,
 }
 
-impl UpstreamError {
+impl ErrorText {
     /// Words alone.
     pub fn saying(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
@@ -70,7 +70,7 @@ impl Failure {
 impl Failure {
     /// An error in the upstream's own words, whole as they came; `server::disclosure` masks and
     /// bounds them.
-    pub fn of_upstream(status: u16, said: UpstreamError) -> Self {
+    pub fn of_upstream(status: u16, said: ErrorText) -> Self {
         let mut failure = Self::with_status(FailureKind::UPSTREAM_STATUS, status, said.message);
         if let Some(error_type) = said.error_type {
             failure.error_type = error_type.into();

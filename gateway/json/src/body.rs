@@ -4,14 +4,14 @@
 //! the edits spliced between. Used for requests and for JSON replies of the same dialect.
 //! Not here: what the members mean (`call`, `providers`).
 
-mod pieces;
+mod assembly;
 
 use super::{
     joined, passed,
     scan::{Member, ScanError, Scanner},
 };
+use assembly::Assembly;
 use bytes::{Bytes, BytesMut};
-use pieces::Pieces;
 use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 
@@ -262,7 +262,7 @@ impl Body {
 
     /// `instead`: a member by its index, and its value.
     fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
-        let mut pieces = Pieces::new(self);
+        let mut pieces = Assembly::new(self);
         // Whether a member stands before the current one, and where the one before it ended.
         let (mut follows, mut end) = (false, self.opening() + 1);
         let originals = self.entries.iter().take_while(|entry| !entry.is_added());

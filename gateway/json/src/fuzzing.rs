@@ -1,17 +1,17 @@
 //! The scanner and the splices, for fuzz targets.
 
-use super::{Arriving, Body, Scanner};
+use super::{Body, IncomingBody, Scanner};
 use bytes::Bytes;
 use std::ops::Range;
 
 /// Where each top-level member's name and value stand.
-pub type Places = Vec<(Range<usize>, Range<usize>)>;
+pub type MemberSpans = Vec<(Range<usize>, Range<usize>)>;
 
 /// Where the top-level members' names and values stand, or what was expected and where.
 ///
 /// # Errors
 /// When the bytes are not JSON.
-pub fn scan(pieces: &[&[u8]]) -> Result<Places, String> {
+pub fn scan(pieces: &[&[u8]]) -> Result<MemberSpans, String> {
     let mut scanner = Scanner::new();
     for piece in pieces {
         scanner.feed(piece).map_err(|error| error.to_string())?;
@@ -46,7 +46,7 @@ pub fn spliced(pieces: &[&[u8]], edits: &[Splice<'_>]) -> Option<Vec<u8>> {
 
 /// A body that came in these pieces.
 pub fn arrived(pieces: &[&[u8]]) -> Option<Body> {
-    let mut arriving = Arriving::announced(None);
+    let mut arriving = IncomingBody::announced(None);
     for piece in pieces {
         arriving.push(Bytes::copy_from_slice(piece)).ok()?;
     }

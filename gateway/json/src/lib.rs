@@ -6,21 +6,21 @@
 
 #![forbid(unsafe_code)]
 
-mod arriving;
 mod body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-pub mod halves;
+mod incoming_body;
 mod joined;
 pub mod lines;
+pub mod lone_surrogates;
 mod names;
 pub mod passed;
 mod scan;
 pub mod slices;
 pub mod walk;
 
-pub use arriving::Arriving;
 pub use body::{Body, BodyError, Slices};
+pub use incoming_body::IncomingBody;
 pub use joined::joined;
 pub use names::KNOWN;
 pub use names::{Ambiguity, check as check_names, check_case};

@@ -182,7 +182,7 @@ impl std::fmt::Display for Ambiguity {
 
 /// A value that is open at the moment.
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenValue {
     object: bool,
     /// Its names are the client's own.
     free: bool,
@@ -270,7 +270,7 @@ fn trimmed(bytes: &[u8], place: Range<usize>) -> Range<usize> {
 struct Check<'a> {
     text: &'a str,
     path: &'a str,
-    open: Vec<Open>,
+    open: Vec<OpenValue>,
     /// The names so far of all objects that are open.
     names: Vec<Name>,
 }
@@ -288,7 +288,7 @@ impl Check<'_> {
                             .is_some_and(|name| FREE.contains(&&*self.text_of(*name))))
             }
         };
-        self.open.push(Open { object, free, from: self.names.len(), index: 0 });
+        self.open.push(OpenValue { object, free, from: self.names.len(), index: 0 });
     }
 
     fn name(&mut self, name: Name) -> Result<(), Ambiguity> {

@@ -12,7 +12,7 @@ use super::inspect::Inspected;
 use super::probe::{ProbeError, Prober};
 use super::snapshot::Snapshot;
 use crate::child;
-use callgate_config::{CallbackEntry, Config, GatewaySettings, Place, Probing, Problem};
+use callgate_config::{CallbackEntry, Config, GatewaySettings, Probing, Problem, SourceLocation};
 
 /// What a start is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +153,8 @@ fn open_cache(
     };
     let asked_for = settings.cache_dir.is_some()
         || matches!(error, CacheError::Shared { .. } | CacheError::Way { .. });
-    let place = Place { path: "callgate.cache_dir".into(), ..Place::whole_file(config) };
+    let place =
+        SourceLocation { path: "callgate.cache_dir".into(), ..SourceLocation::whole_file(config) };
     let effect = "every plugin is tried at every start, and a crash is not told at the next";
     if asked_for {
         let problem = Problem::warning(place, error.to_string());

@@ -1,6 +1,6 @@
 //! Answers of upstreams in their dialects, for fuzz targets.
 
-use super::{Asked, ChunkSink, Echo, by_prefix};
+use super::{ChunkSink, Echo, StreamRequest, by_prefix};
 use callgate_json::fuzzing::arrived;
 
 /// The dialects, each by the name of a provider that speaks it.
@@ -8,14 +8,14 @@ pub const DIALECTS: [&str; 2] = ["openai", "ollama_chat"];
 
 /// A stream as its client gets it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Streamed {
+pub struct TranslatedStream {
     /// The JSON of each event.
     pub chunks: Vec<Vec<u8>>,
     /// Why it is not whole.
     pub fault: Option<String>,
 }
 
-impl ChunkSink for Streamed {
+impl ChunkSink for TranslatedStream {
     fn chunk(&mut self, json: &[&[u8]]) {
         self.chunks.push(json.concat());
     }
@@ -27,10 +27,10 @@ fn echo() -> Echo {
 
 /// Translates a stream that comes in these pieces before the upstream closes.
 #[must_use]
-pub fn stream(provider: &str, pieces: &[&[u8]], choices: u64) -> Option<Streamed> {
+pub fn stream(provider: &str, pieces: &[&[u8]], choices: u64) -> Option<TranslatedStream> {
     let dialect = by_prefix(provider)?.dialect;
-    let mut translator = dialect.stream(&echo(), Asked { usage: true, choices });
-    let mut streamed = Streamed { chunks: Vec::new(), fault: None };
+    let mut translator = dialect.stream(&echo(), StreamRequest { usage: true, choices });
+    let mut streamed = TranslatedStream { chunks: Vec::new(), fault: None };
     for piece in pieces {
         if let Err(fault) = translator.push(piece, &mut streamed) {
             streamed.fault = Some(format!("{fault:?}"));

@@ -6,16 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod error_text;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-pub mod instead;
+pub mod gateway_members;
 pub(crate) mod ollama;
 pub mod openai;
-pub mod own;
-mod pairs;
-pub mod said;
+pub mod stream_as_completion;
+mod surrogate_pairs;
 
-pub use callgate_failure::UpstreamError;
+pub use callgate_failure::ErrorText;
 
 use callgate_failure::Failure;
 use callgate_json::{Body, Slices};
@@ -123,10 +123,10 @@ pub trait Dialect: Sync + fmt::Debug {
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault>;
 
     /// A translator for one streamed reply.
-    fn stream(&self, echo: &Echo, asked: Asked) -> Box<dyn StreamTranslator>;
+    fn stream(&self, echo: &Echo, asked: StreamRequest) -> Box<dyn StreamTranslator>;
 
     /// What an error reply says.
-    fn error(&self, status: u16, body: &[u8]) -> UpstreamError;
+    fn error(&self, status: u16, body: &[u8]) -> ErrorText;
 
     /// What to try when the upstream refuses the connection.
     fn unreachable_hint(&self) -> &'static str {
@@ -178,7 +178,7 @@ pub struct Echo {
 
 /// What the client asked a stream for.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct StreamRequest {
     /// The usage chunk.
     pub usage: bool,
     /// So many choices.
@@ -229,7 +229,7 @@ pub trait ChunkSink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerFault {
     /// The upstream says so.
-    Upstream(UpstreamError),
+    Upstream(ErrorText),
     /// What it sent is not its dialect.
     Malformed(String),
     /// It sent something else altogether: what.

@@ -4,6 +4,7 @@
 //! splitting NDJSON into lines) and HTTP status belong to the caller, `super`, which puts these
 //! functions behind the gateway's dialect trait.
 
+mod chat_response;
 mod content;
 mod dialect;
 mod error;
@@ -14,8 +15,7 @@ mod params;
 mod reply;
 mod request;
 mod stream;
-mod thinking;
-mod wire;
+mod think_tags;
 
 pub(crate) use error::{ReplyError, StreamError, upstream_error};
 pub(crate) use reply::chat_reply;

@@ -2,14 +2,14 @@
 //! model's name, the deployment's defaults and the members that are nobody's business upstream.
 
 mod choices;
+mod completion_as_stream;
 mod pattern;
 mod stream;
 mod usage;
-mod whole;
 
 use super::{
-    AnswerFault, Asked, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamTranslator,
-    Translated, UpstreamError, Usage, own::is_own, said,
+    AnswerFault, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing, StreamRequest,
+    StreamTranslator, Translated, Usage, error_text, gateway_members::is_own,
 };
 use bytes::Bytes;
 use callgate_failure::Failure;
@@ -60,12 +60,12 @@ impl Dialect for OpenAi {
         Ok(Translated { body: body.render(), usage })
     }
 
-    fn stream(&self, echo: &Echo, asked: Asked) -> Box<dyn StreamTranslator> {
+    fn stream(&self, echo: &Echo, asked: StreamRequest) -> Box<dyn StreamTranslator> {
         Box::new(stream::Passing::new(echo, asked))
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
-        said::read_status(status, body)
+    fn error(&self, status: u16, body: &[u8]) -> ErrorText {
+        error_text::read_status(status, body)
     }
 }
 
@@ -92,12 +92,12 @@ pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
 
 /// The error that JSON is which is no completion; `otherwise` where it is none either.
 fn said_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
-    said::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
+    error_text::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
 }
 
 /// The chunks of a completion made here.
 pub fn chunks_of(completion: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) {
-    whole::write(completion, echo, include_usage, out);
+    completion_as_stream::write(completion, echo, include_usage, out);
 }
 
 /// What a completion says was counted.

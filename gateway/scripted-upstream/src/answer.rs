@@ -12,7 +12,7 @@ use super::gate::Gate;
 /// request arrived in: JSON or a stream as the body asks, a tool call when tools were offered.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    said: Said,
+    said: ScriptedContent,
     headers: Vec<(String, String)>,
     held: Vec<Gate>,
     cuts: Vec<(usize, Cut)>,
@@ -24,7 +24,7 @@ pub struct Answer {
 }
 
 #[derive(Debug, Clone)]
-enum Said {
+enum ScriptedContent {
     Completion(Completion),
     Error { status: u16, kind: String, code: String, message: String },
     Fixed { status: u16, content_type: String, body: Bytes },
@@ -81,7 +81,7 @@ enum Framing {
     UntilClose,
 }
 
-impl Default for Said {
+impl Default for ScriptedContent {
     fn default() -> Self {
         Self::Completion(Completion::default())
     }
@@ -116,42 +116,45 @@ impl Answer {
     #[must_use]
     pub fn error(status: u16, kind: &str, code: &str, message: &str) -> Self {
         let [kind, code, message] = [kind, code, message].map(str::to_owned);
-        Self { said: Said::Error { status, kind, code, message }, ..Self::default() }
+        Self { said: ScriptedContent::Error { status, kind, code, message }, ..Self::default() }
     }
 
     /// Exactly this status, content type and body.
     #[must_use]
     pub fn fixed(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let content_type = content_type.to_owned();
-        Self { said: Said::Fixed { status, content_type, body: body.into() }, ..Self::default() }
+        Self {
+            said: ScriptedContent::Fixed { status, content_type, body: body.into() },
+            ..Self::default()
+        }
     }
 
     /// Exactly these bytes in place of an HTTP response, then a close.
     #[must_use]
     pub fn raw(bytes: impl Into<Bytes>) -> Self {
-        Self { said: Said::Raw(bytes.into()), ..Self::default() }
+        Self { said: ScriptedContent::Raw(bytes.into()), ..Self::default() }
     }
 
     /// No byte at all until the client leaves.
     #[must_use]
     pub fn silence() -> Self {
-        Self { said: Said::Silence, ..Self::default() }
+        Self { said: ScriptedContent::Silence, ..Self::default() }
     }
 
     /// The connection is aborted (RST) before any byte.
     #[must_use]
     pub fn reset() -> Self {
-        Self { said: Said::Nothing { reset: true }, ..Self::default() }
+        Self { said: ScriptedContent::Nothing { reset: true }, ..Self::default() }
     }
 
     /// The connection is closed (FIN) before any byte.
     #[must_use]
     pub fn close() -> Self {
-        Self { said: Said::Nothing { reset: false }, ..Self::default() }
+        Self { said: ScriptedContent::Nothing { reset: false }, ..Self::default() }
     }
 
     fn completion(completion: Completion) -> Self {
-        Self { said: Said::Completion(completion), ..Self::default() }
+        Self { said: ScriptedContent::Completion(completion), ..Self::default() }
     }
 }
 
@@ -177,7 +180,7 @@ impl Answer {
     }
 
     fn with_completion(mut self, change: impl FnOnce(&mut Completion)) -> Self {
-        if let Said::Completion(completion) = &mut self.said {
+        if let ScriptedContent::Completion(completion) = &mut self.said {
             change(completion);
         }
         self

@@ -9,26 +9,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
+use super::connection_step::ConnectionStep;
 use super::journal::Received;
-use super::step::Step;
 
 const HEAD_LIMIT: usize = 256 * 1024;
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct ScriptedConnection {
     stream: TcpStream,
     unread: BytesMut,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum AnswerOutcome {
     KeepAlive,
     Closed,
     ClientLeft,
 }
 
-impl Connection {
+impl ScriptedConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
         // Without it the kernel would join the writes a script wants apart.
         let _ = stream.set_nodelay(true);
@@ -53,23 +53,23 @@ impl Connection {
         Some(request)
     }
 
-    pub(super) async fn perform(&mut self, steps: Vec<Step>) -> Outcome {
+    pub(super) async fn perform(&mut self, steps: Vec<ConnectionStep>) -> AnswerOutcome {
         for step in steps {
             let went_on = match step {
-                Step::Write(bytes) => self.write(&bytes).await,
-                Step::Hold(gate) => self.unless_client_leaves(gate.pass()).await,
-                Step::Silence => self.unless_client_leaves(std::future::pending()).await,
-                Step::Close => return Outcome::Closed,
-                Step::Reset => {
+                ConnectionStep::Write(bytes) => self.write(&bytes).await,
+                ConnectionStep::Hold(gate) => self.unless_client_leaves(gate.pass()).await,
+                ConnectionStep::Silence => self.unless_client_leaves(std::future::pending()).await,
+                ConnectionStep::Close => return AnswerOutcome::Closed,
+                ConnectionStep::Reset => {
                     let _ = self.stream.set_zero_linger();
-                    return Outcome::Closed;
+                    return AnswerOutcome::Closed;
                 }
             };
             if !went_on {
-                return Outcome::ClientLeft;
+                return AnswerOutcome::ClientLeft;
             }
         }
-        Outcome::KeepAlive
+        AnswerOutcome::KeepAlive
     }
 
     async fn write(&mut self, bytes: &[u8]) -> bool {

@@ -8,6 +8,7 @@
 
 mod answer;
 mod connection;
+mod connection_step;
 mod gate;
 mod gzip;
 mod journal;
@@ -15,7 +16,6 @@ mod ollama;
 mod openai;
 mod prompt;
 mod script;
-mod step;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,7 @@ pub use gate::Gate;
 pub use journal::{Journal, Received};
 pub use script::Script;
 
-use connection::{Connection, Outcome};
+use connection::{AnswerOutcome, ScriptedConnection};
 
 /// The scripted upstream could not start.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +160,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let number = shared.opened();
-    let mut connection = Connection::new(stream);
+    let mut connection = ScriptedConnection::new(stream);
     while let Some(mut request) = connection.request().await {
         request.connection = number;
         let close = request.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
@@ -168,7 +168,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let answer = shared.script.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
         let outcome = connection.perform(answer.steps(&request, serial)).await;
         shared.ended(outcome);
-        if close || outcome != Outcome::KeepAlive {
+        if close || outcome != AnswerOutcome::KeepAlive {
             break;
         }
     }
@@ -196,10 +196,10 @@ impl Shared {
         serial
     }
 
-    fn ended(&self, outcome: Outcome) {
+    fn ended(&self, outcome: AnswerOutcome) {
         self.journal.send_modify(|journal| match outcome {
-            Outcome::KeepAlive | Outcome::Closed => journal.answered += 1,
-            Outcome::ClientLeft => journal.hang_ups += 1,
+            AnswerOutcome::KeepAlive | AnswerOutcome::Closed => journal.answered += 1,
+            AnswerOutcome::ClientLeft => journal.hang_ups += 1,
         });
     }
 }

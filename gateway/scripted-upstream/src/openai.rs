@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::answer::{Completion, ToolCall};
-use super::prompt::{Dialect, Prompt};
+use super::prompt::{Prompt, WireFormat};
 
 const CREATED: u64 = 1_767_225_600;
 
@@ -28,7 +28,7 @@ pub(super) fn reply(completion: &Completion, prompt: &Prompt) -> String {
     if let Some(thinking) = &completion.thinking {
         message["reasoning"] = json!(thinking);
     }
-    if prompt.dialect == Dialect::OpenAi {
+    if prompt.dialect == WireFormat::OpenAi {
         message["refusal"] = Value::Null;
         message["annotations"] = json!([]);
     }
@@ -41,7 +41,7 @@ pub(super) fn reply(completion: &Completion, prompt: &Prompt) -> String {
     if !completion.without_usage {
         body.insert("usage".to_owned(), usage());
     }
-    if prompt.dialect == Dialect::OpenAi {
+    if prompt.dialect == WireFormat::OpenAi {
         body.insert("service_tier".to_owned(), json!("default"));
         return serde_json::to_string_pretty(&body).unwrap_or_default();
     }
@@ -83,7 +83,7 @@ pub(super) fn error(kind: &str, code: &str, message: &str) -> String {
 }
 
 fn add_usage(events: &mut Vec<Map<String, Value>>, completion: &Completion, prompt: &Prompt) {
-    if prompt.dialect == Dialect::Groq {
+    if prompt.dialect == WireFormat::Groq {
         let mut own = json!({"id": groq_id(prompt)});
         if let Some(first) = events.first_mut() {
             first.insert("x_groq".to_owned(), own.clone());
@@ -109,7 +109,7 @@ fn chunk(prompt: &Prompt, delta: Value, finish_reason: Value) -> Map<String, Val
     choice["delta"] = delta;
     choice["finish_reason"] = finish_reason;
     chunk.insert("choices".to_owned(), Value::Array(vec![choice]));
-    if prompt.include_usage && prompt.dialect == Dialect::OpenAi {
+    if prompt.include_usage && prompt.dialect == WireFormat::OpenAi {
         // OpenAI repeats a null on every chunk once usage was asked for.
         chunk.insert("usage".to_owned(), Value::Null);
     }
@@ -119,7 +119,7 @@ fn chunk(prompt: &Prompt, delta: Value, finish_reason: Value) -> Map<String, Val
 fn envelope(object: &str, prompt: &Prompt) -> Map<String, Value> {
     // OpenAI answers with the dated snapshot of the model asked for, Groq with the name itself.
     let (id, model) = match prompt.dialect {
-        Dialect::Groq => (format!("chatcmpl-groq{}", prompt.serial), prompt.model.clone()),
+        WireFormat::Groq => (format!("chatcmpl-groq{}", prompt.serial), prompt.model.clone()),
         _ => (format!("chatcmpl-up{}", prompt.serial), format!("{}-2024-07-18", prompt.model)),
     };
     let mut envelope = Map::new();
@@ -155,7 +155,7 @@ pub(super) fn tool_calls(completion: &Completion, prompt: &Prompt) -> Vec<ToolCa
     match &prompt.tool {
         Some(name) if !scripted => {
             let id =
-                (prompt.dialect != Dialect::Ollama).then(|| format!("call_up{}", prompt.serial));
+                (prompt.dialect != WireFormat::Ollama).then(|| format!("call_up{}", prompt.serial));
             vec![ToolCall { id, name: name.clone(), arguments: r#"{"city":"Paris"}"#.to_owned() }]
         }
         _ => completion.tool_calls.clone(),

@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::journal::Received;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum WireFormat {
     OpenAi,
     Groq,
     Ollama,
 }
 
-impl Dialect {
+impl WireFormat {
     /// By path, whatever comes before it: a base URL may carry a prefix of its own.
     pub(super) fn of(request: &Received) -> Option<Self> {
         let path = request.path.split('?').next().unwrap_or_default();
@@ -32,7 +32,7 @@ impl Dialect {
 
 #[derive(Debug)]
 pub(super) struct Prompt {
-    pub(super) dialect: Dialect,
+    pub(super) dialect: WireFormat,
     /// Number of this request at the upstream, from 1; makes ids unique and repeatable.
     pub(super) serial: usize,
     pub(super) model: String,
@@ -43,10 +43,10 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    pub(super) fn read(request: &Received, dialect: Dialect, serial: usize) -> Self {
+    pub(super) fn read(request: &Received, dialect: WireFormat, serial: usize) -> Self {
         let body = request.json();
         // Ollama streams unless told otherwise; the others stream only when told to.
-        let stream = body["stream"].as_bool().unwrap_or(dialect == Dialect::Ollama);
+        let stream = body["stream"].as_bool().unwrap_or(dialect == WireFormat::Ollama);
         Self {
             dialect,
             serial,

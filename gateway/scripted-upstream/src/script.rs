@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::answer::Answer;
 use super::journal::Received;
-use super::prompt::Dialect;
+use super::prompt::WireFormat;
 
 /// What a scripted upstream will say. The default script answers every chat request normally.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ impl Script {
     }
 
     pub(super) fn answer(&mut self, request: &Received) -> Answer {
-        let Some(_) = Dialect::of(request) else { return Answer::probe(request) };
+        let Some(_) = WireFormat::of(request) else { return Answer::probe(request) };
         if let Some(queued) = self.queue.pop_front() {
             return queued;
         }

@@ -2,15 +2,15 @@
 //! callbacks and the log.
 //!
 //! A secret is known as it is, as others may write it ([`forms`]), and where only a part of it is
-//! left ([`half`]). What looks like a key is masked wherever it stands; what could be a word only
-//! as a word of its own; placeholders and short values not at all.
+//! left ([`key_fragment`]). What looks like a key is masked wherever it stands; what could be a
+//! word only as a word of its own; placeholders and short values not at all.
 
 mod forms;
-mod half;
+mod key_fragment;
 mod kind;
 mod learned;
 
-use half::Half;
+use key_fragment::KeyFragment;
 pub use kind::names_a_secret;
 use kind::{Strength, tokens_in_header, tokens_in_path};
 use learned::Learned;
@@ -22,7 +22,7 @@ const MASK: &str = "***";
 
 /// The secrets to mask.
 #[derive(Debug, Default)]
-pub struct Secrets(BTreeMap<String, Strength>, Vec<Half>);
+pub struct Secrets(BTreeMap<String, Strength>, Vec<KeyFragment>);
 
 impl Secrets {
     /// Adds a secret, unless it is a placeholder.
@@ -31,7 +31,7 @@ impl Secrets {
         let Some(strength) = Strength::of(secret) else { return };
         self.0.insert(secret.to_owned(), strength);
         if strength == Strength::Key {
-            self.1.extend(Half::both(secret));
+            self.1.extend(KeyFragment::both(secret));
             for form in forms::of(secret) {
                 self.0.entry(form).or_insert(strength);
             }
@@ -92,7 +92,7 @@ impl Secrets {
         }
         let Self(whole, halves) = self;
         let (patterns, strengths): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
-        let parts = halves.iter().map(Half::text);
+        let parts = halves.iter().map(KeyFragment::text);
         let mut builder = AhoCorasick::builder();
         // Secrets may overlap, and all of each has to go. Hosts and header names are often written
         // in lower case, with what was in them.
@@ -120,7 +120,7 @@ struct Search {
     /// By pattern, what counts only as a word of its own. Behind them come the patterns of
     /// `halves`.
     words: Vec<Option<String>>,
-    halves: Vec<Half>,
+    halves: Vec<KeyFragment>,
 }
 
 impl Masking {
@@ -137,7 +137,7 @@ impl Masking {
     pub fn learn(&self, secret: &str) {
         let mut secrets = Secrets::default();
         secrets.add(secret);
-        self.learned.given(secret, secrets);
+        self.learned.learn_lasting(secret, secrets);
     }
 
     /// From now on, and as long as no more of them come than can be kept, masks what is secret in a
@@ -145,7 +145,7 @@ impl Masking {
     pub fn learn_header(&self, name: &str, value: &str) {
         let mut secrets = Secrets::default();
         secrets.add_header(name, value);
-        self.learned.recent(value, secrets);
+        self.learned.learn_recent(value, secrets);
     }
 
     pub fn mask_in_place(&self, text: &mut String) {

@@ -3,7 +3,7 @@
 
 use crate::{
     app::App,
-    call_metrics::{Ended, Outcome},
+    call_metrics::{CallOutcome, Ended},
 };
 use axum::{http::Method, response::Response};
 use callgate_deployments::Deployment;
@@ -94,7 +94,7 @@ impl Record {
         }
     }
 
-    fn count(&self, app: &App, (status, outcome): (u16, Outcome), duration: Duration) {
+    fn count(&self, app: &App, (status, outcome): (u16, CallOutcome), duration: Duration) {
         app.metrics.ended(&Ended {
             model: &self.requested_model,
             deployment: self.deployment.as_deref(),
@@ -111,11 +111,11 @@ impl Record {
     pub(super) fn answered(&mut self, app: &App, status: u16) {
         let took = self.took();
         self.took = Some(took);
-        self.count(app, (status, Outcome::Ok), took);
+        self.count(app, (status, CallOutcome::Ok), took);
         let usage =
             self.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
         write_line((Level::INFO, ACCESS), "call", |line| {
-            self.write(app, (status, Outcome::Ok), (took, Some(usage)), line);
+            self.write(app, (status, CallOutcome::Ok), (took, Some(usage)), line);
             line.maybe_text(key!("callback"), self.callback.as_deref());
         });
     }
@@ -124,7 +124,7 @@ impl Record {
     fn write(
         &self,
         app: &App,
-        (status, outcome): (u16, Outcome),
+        (status, outcome): (u16, CallOutcome),
         (took, usage): (Duration, Option<Usage>),
         line: &mut Fields<'_>,
     ) {
@@ -151,9 +151,9 @@ impl Record {
     /// of an answer by then.
     pub(super) fn failed(&self, app: &App, failure: &Failure, begun: bool) {
         let outcome = match failure.kind {
-            FailureKind::CLIENT_GONE => Outcome::ClientGone,
-            _ if begun => Outcome::Cut,
-            _ => Outcome::Error,
+            FailureKind::CLIENT_GONE => CallOutcome::ClientGone,
+            _ if begun => CallOutcome::Cut,
+            _ => CallOutcome::Error,
         };
         let status = if begun { 200 } else { failure.status };
         let took = self.took();
@@ -211,7 +211,7 @@ pub(super) fn small_endpoint(
     failure: Option<&Failure>,
 ) {
     let status = response.status().as_u16();
-    let outcome = if status < 400 { Outcome::Ok } else { Outcome::Error };
+    let outcome = if status < 400 { CallOutcome::Ok } else { CallOutcome::Error };
     let level = if status < 500 { Level::INFO } else { Level::WARN };
     write_line((level, ACCESS), "request", |line| {
         line.number(key!("status"), status.into());
@@ -246,7 +246,7 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
 pub(super) fn refused(client: Option<&str>, status: u16, why: &str) {
     write_line((Level::INFO, ACCESS), "request refused", |line| {
         line.number(key!("status"), status.into());
-        line.text(key!("outcome"), Outcome::Error.name());
+        line.text(key!("outcome"), CallOutcome::Error.name());
         line.maybe_text(key!("client.address"), client);
         line.text(key!("error.code"), &status.to_string());
         line.text(key!("error.type"), type_of(status));

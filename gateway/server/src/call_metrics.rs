@@ -32,7 +32,7 @@ const NONE: &str = "none";
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CallOutcome {
     /// The client got a whole answer.
     Ok,
     /// The client got an error in place of an answer.
@@ -43,9 +43,10 @@ pub(crate) enum Outcome {
     ClientGone,
 }
 
-const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Error, Outcome::Cut, Outcome::ClientGone];
+const OUTCOMES: [CallOutcome; 4] =
+    [CallOutcome::Ok, CallOutcome::Error, CallOutcome::Cut, CallOutcome::ClientGone];
 
-impl Outcome {
+impl CallOutcome {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -59,7 +60,7 @@ impl Outcome {
 /// The calls of one gateway.
 pub(crate) struct CallMetrics {
     models: Labels,
-    places: Places,
+    places: Slots,
     /// By model, then place; a row is made at the first call of a model, a cell at the first of
     /// both.
     rows: Box<[OnceLock<Row>]>,
@@ -75,7 +76,7 @@ pub(crate) struct Ended<'a> {
     /// `None` when none was chosen.
     pub(crate) deployment: Option<&'a Deployment>,
     pub(crate) status: u16,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: CallOutcome,
     pub(crate) duration: Duration,
     /// How long the upstream took to begin its answer, and when a stream's first chunk was there.
     pub(crate) upstream: Option<Duration>,
@@ -89,7 +90,7 @@ struct Labels {
 }
 
 /// Where calls go: a deployment with its provider.
-struct Places {
+struct Slots {
     by_deployment: HashMap<Arc<str>, usize, RandomState>,
     /// For deployments without a label of their own.
     by_provider: HashMap<Arc<str>, usize, RandomState>,
@@ -123,7 +124,7 @@ impl Labels {
     }
 }
 
-impl Places {
+impl Slots {
     /// First comes that of calls for which none was chosen, then that of providers that the config
     /// does not name.
     fn new<'a>(deployments: impl Iterator<Item = &'a Arc<Deployment>>) -> Self {
@@ -158,7 +159,7 @@ impl CallMetrics {
         models: impl Iterator<Item = &'a Arc<str>>,
         deployments: impl Iterator<Item = &'a Arc<Deployment>>,
     ) -> Self {
-        let (models, places) = (Labels::new(models), Places::new(deployments));
+        let (models, places) = (Labels::new(models), Slots::new(deployments));
         let rows = models.names.iter().map(|_| OnceLock::new()).collect();
         Self { models, places, rows, in_flight: AtomicI64::new(0) }
     }
@@ -298,14 +299,14 @@ mod tests {
         let usage = Usage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
         metrics.entered();
         for (model, deployment, status, outcome) in [
-            ("gpt", Some(&known[0]), 200, Outcome::Ok),
-            ("gpt", Some(&known[0]), 200, Outcome::Cut),
-            ("gpt", Some(&known[0]), 200, Outcome::Cut),
-            ("gpt", Some(&known[0]), 499, Outcome::ClientGone),
-            ("made up", Some(&other), 404, Outcome::Error),
-            ("made up too", None, 418, Outcome::Error),
-            ("gpt", Some(&stranger), 502, Outcome::Error),
-            ("", None, 400, Outcome::Error),
+            ("gpt", Some(&known[0]), 200, CallOutcome::Ok),
+            ("gpt", Some(&known[0]), 200, CallOutcome::Cut),
+            ("gpt", Some(&known[0]), 200, CallOutcome::Cut),
+            ("gpt", Some(&known[0]), 499, CallOutcome::ClientGone),
+            ("made up", Some(&other), 404, CallOutcome::Error),
+            ("made up too", None, 418, CallOutcome::Error),
+            ("gpt", Some(&stranger), 502, CallOutcome::Error),
+            ("", None, 400, CallOutcome::Error),
         ] {
             let seen = (status == 200).then(|| Duration::from_millis(200_000));
             metrics.ended(&Ended {

@@ -22,9 +22,10 @@ use callgate_callbacks::{EndPayload, Started, StreamedText, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
-    AnswerFault, Asked, Echo, Outgoing, Translated, Usage, instead::Together, openai,
+    AnswerFault, Echo, Outgoing, StreamRequest, Translated, Usage, openai,
+    stream_as_completion::CompletionFromStream,
 };
-use callgate_upstream::{Answer, Lines, UpstreamError};
+use callgate_upstream::{HeaderLines, UpstreamError, UpstreamResponse};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use std::{
@@ -149,8 +150,8 @@ async fn send(
     alarm: &Alarm,
     sent: &Sent,
     outgoing: Outgoing,
-    lines: Lines,
-) -> (Option<Duration>, Result<Answer, Failure>) {
+    lines: HeaderLines,
+) -> (Option<Duration>, Result<UpstreamResponse, Failure>) {
     // Pinned here, where it has room of its own; it is large, and the wait would keep it twice.
     let posting =
         pin!(callgate_upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
@@ -180,7 +181,7 @@ async fn stream(
     flight: &mut Flight,
     sent: Sent,
     outgoing: Outgoing,
-    lines: Lines,
+    lines: HeaderLines,
 ) -> Result<Attempted, Failure> {
     let app = Arc::clone(&flight.app);
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
@@ -211,7 +212,7 @@ fn opening(
     alarm: Alarm,
     sent: Sent,
     outgoing: Outgoing,
-    lines: Lines,
+    lines: HeaderLines,
 ) -> relay::Opening {
     Box::pin(async move {
         let (took, answer) = send(&app, &alarm, &sent, outgoing, lines).await;
@@ -220,7 +221,7 @@ fn opening(
 }
 
 /// A stream whose body arrives, and the head of its client's answer.
-fn open(app: &App, answer: Answer, sent: &Sent) -> (Open, HeaderMap) {
+fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (Open, HeaderMap) {
     let head = response_headers::answer_headers(app, sent, &answer.headers);
     let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
     let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
@@ -244,7 +245,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 }
 
 /// Chooses the deployment and translates the request for it.
-async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure> {
+async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), Failure> {
     let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
     prepared::settle(call).await?;
     request::require_messages(call)?;
@@ -268,7 +269,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Lines), Failure
     let (usage, outgoing) = prepared::outgoing(call, &target).await?;
     // As the deployment's parameters have completed it.
     let choices = request::choices(&call.body);
-    let asked = Asked { usage, choices };
+    let asked = StreamRequest { usage, choices };
     let lines = upstream_request::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.deployment = Some(Arc::clone(deployment));
@@ -296,7 +297,7 @@ async fn made(
 /// Reads, judges, translates and sends a JSON reply.
 async fn json_reply(
     flight: &mut Flight,
-    answer: &mut Answer,
+    answer: &mut UpstreamResponse,
     sent: &Sent,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let headers = response_headers::answer_headers(&flight.app, sent, &answer.headers);
@@ -319,11 +320,11 @@ async fn json_reply(
 /// worker, but for a stream, which was passed over as it came.
 async fn translated(
     body: Whole,
-    together: Together<'_>,
+    together: CompletionFromStream<'_>,
     status: u16,
     sent: &Sent,
 ) -> Result<(Bytes, Option<Usage>), Failure> {
-    let work = move |body, together: Together<'_>, sent: &Sent| {
+    let work = move |body, together: CompletionFromStream<'_>, sent: &Sent| {
         let translated = translate(body, together, status, sent)?;
         Ok((joined(translated.body), translated.usage))
     };
@@ -334,16 +335,16 @@ async fn translated(
     offload(move || work(body, together_of(&sent), &sent)).await?
 }
 
-fn together_of(sent: &Sent) -> Together<'_> {
+fn together_of(sent: &Sent) -> CompletionFromStream<'_> {
     let dialect = sent.target.deployment().provider.dialect;
-    Together::new(dialect, &sent.echo, sent.asked.choices)
+    CompletionFromStream::new(dialect, &sent.echo, sent.asked.choices)
 }
 
 /// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape,
 /// or a stream that nobody asked for.
 fn translate(
     body: Whole,
-    together: Together<'_>,
+    together: CompletionFromStream<'_>,
     status: u16,
     sent: &Sent,
 ) -> Result<Translated, Failure> {

@@ -133,11 +133,11 @@ fn speaks_of_a_key(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use callgate_providers::UpstreamError;
+    use callgate_providers::ErrorText;
 
     #[test]
     fn an_upstreams_words_are_bounded_and_act_on_nothing() {
-        let said = UpstreamError {
+        let said = ErrorText {
             message: format!("a\u{1b}[31m\n{}", "é".repeat(4000)),
             error_type: Some("t\nforged".to_owned()),
             code: Some("c\u{9b}".repeat(1000)),
@@ -157,7 +157,7 @@ mod tests {
         let said = |text: &str| text.to_owned();
         let mut failure = Failure::of_upstream(
             401,
-            UpstreamError {
+            ErrorText {
                 message: said("m sk-upstream-000000"),
                 error_type: Some(said("t:sk-upstream-000000")),
                 code: Some(said("c:sk-upstream-000000")),

@@ -2,7 +2,7 @@
 
 use callgate_coding::CodingError;
 use callgate_failure::{Failure, Form};
-use callgate_providers::{AnswerFault, UpstreamError as Said};
+use callgate_providers::{AnswerFault, ErrorText};
 use callgate_upstream::UpstreamError;
 
 pub(super) fn failure(fault: AnswerFault, form: Form) -> Failure {
@@ -26,7 +26,7 @@ pub(super) fn broken(error: &UpstreamError, form: Form) -> Failure {
 }
 
 /// An error under 200: its status is in its code when that is one.
-fn upstream_said(said: Said) -> Failure {
+fn upstream_said(said: ErrorText) -> Failure {
     let status = said
         .code
         .as_deref()

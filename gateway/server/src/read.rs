@@ -9,7 +9,7 @@ use super::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use callgate_config::Limits;
 use callgate_failure::Failure;
-use callgate_json::{Arriving, Body, BodyError};
+use callgate_json::{Body, BodyError, IncomingBody};
 use hyper::body::Body as HttpBody;
 use std::{
     future::poll_fn,
@@ -61,7 +61,7 @@ async fn collect(
     max: usize,
     share: &mut Share<'_>,
 ) -> Result<Body, Failure> {
-    let (mut arriving, mut length, mut at_a_stretch) = (Arriving::announced(announced), 0, 0);
+    let (mut arriving, mut length, mut at_a_stretch) = (IncomingBody::announced(announced), 0, 0);
     while let Some(data) = pieces.next().await {
         let data = data?;
         length += data.len();

@@ -26,7 +26,7 @@ use callgate_callbacks::{ChunkPayload, StreamedText};
 use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
 use callgate_providers::{ChunkSink as _, StreamTranslator};
-use callgate_upstream::Answer;
+use callgate_upstream::UpstreamResponse;
 use futures_util::stream;
 use outbox::Outbox;
 use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
@@ -70,7 +70,7 @@ pub(super) type Opened = Result<(Open, HeaderMap), Failure>;
 
 /// An answer whose body arrives.
 pub(super) struct Open {
-    pub(super) answer: Answer,
+    pub(super) answer: UpstreamResponse,
     pub(super) translator: Box<dyn StreamTranslator>,
     /// How long the upstream may be silent.
     pub(super) waits: Waits,
@@ -78,7 +78,7 @@ pub(super) struct Open {
 
 /// The same without its translator, which is at work.
 struct Untranslated {
-    answer: Answer,
+    answer: UpstreamResponse,
     waits: Waits,
 }
 
@@ -402,7 +402,7 @@ async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
 
 /// Reads a complete answer to its end on the wire, so that its connection can be used again. One
 /// that goes on talking or stays open is closed instead.
-fn release(mut answer: Answer) {
+fn release(mut answer: UpstreamResponse) {
     if let Some(None | Some(Err(_))) = answer.ready() {
         return;
     }

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::app::App;
 use callgate_failure::Failure;
-use callgate_providers::said::read_status;
-use callgate_upstream::{Answer, UpstreamError};
+use callgate_providers::error_text::read_status;
+use callgate_upstream::{UpstreamError, UpstreamResponse};
 
 /// An error reply is read up to here; more of it helps nobody.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -48,7 +48,7 @@ pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
 pub(super) async fn upstream_error(
     app: &App,
     alarm: &Alarm,
-    mut answer: Answer,
+    mut answer: UpstreamResponse,
     sent: &Sent,
 ) -> Failure {
     let status = answer.status;
@@ -85,7 +85,7 @@ pub(super) async fn upstream_error(
 /// stopped waiting for its calls.
 async fn error_body(
     alarm: &Alarm,
-    answer: &mut Answer,
+    answer: &mut UpstreamResponse,
     sent: &Sent,
 ) -> Option<(Vec<u8>, Option<UpstreamError>)> {
     let (mut body, mut broken) = (Vec::new(), None);
@@ -106,7 +106,7 @@ async fn error_body(
 
 /// What is neither an answer nor an error. Of the codes from 300 on, those that lead somewhere are
 /// redirects, and others say so by a `Location`.
-fn no_answer(answer: &Answer, sent: &Sent) -> Option<Failure> {
+fn no_answer(answer: &UpstreamResponse, sent: &Sent) -> Option<Failure> {
     let status = answer.status;
     match status {
         301 | 302 | 303 | 307 | 308 => Some(redirected(answer, sent)),
@@ -125,7 +125,7 @@ fn meaningless(status: u16, sent: &Sent) -> Failure {
 }
 
 /// Redirects are never followed: what was meant for one server must not go to another.
-fn redirected(answer: &Answer, sent: &Sent) -> Failure {
+fn redirected(answer: &UpstreamResponse, sent: &Sent) -> Failure {
     let status = answer.status;
     let (label, model) = (&sent.target.deployment().label, &sent.echo.model);
     let location = answer.headers.get("location").map(String::from_utf8_lossy);

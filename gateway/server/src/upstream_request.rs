@@ -4,8 +4,8 @@
 use super::request::HOP;
 use callgate_call::{Call, Target};
 use callgate_deployments::Setting;
-use callgate_providers::{Asked, Echo};
-use callgate_upstream::{Lines, Origin};
+use callgate_providers::{Echo, StreamRequest};
+use callgate_upstream::{HeaderLines, Origin};
 use std::time::{Duration, Instant};
 
 /// What is known of the chosen way when the answer is sent.
@@ -14,7 +14,7 @@ pub(super) struct Sent {
     pub(super) target: Target,
     pub(super) echo: Echo,
     /// What the client asked a stream for.
-    pub(super) asked: Asked,
+    pub(super) asked: StreamRequest,
     /// Of a JSON reply as a whole, of a stream from event to event.
     pub(super) timeout: Duration,
     /// Of a stream's first content, when it has a limit of its own.
@@ -23,13 +23,13 @@ pub(super) struct Sent {
 }
 
 /// The header lines of a request.
-pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Lines {
+pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> HeaderLines {
     let configured = call.upstream_headers.is_empty()
         && target.callback_base().is_none()
         && target.callback_key().is_none();
     let mut lines = if configured {
         let lines = &target.deployment().request_lines;
-        Lines::beginning(
+        HeaderLines::beginning(
             lines.get_or_init(|| deployment_lines(call, target, url).as_bytes().into()),
         )
     } else {
@@ -44,8 +44,8 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
 
 /// What every request to this deployment carries. What a callback sets wins over the config, and
 /// the config over the gateway's own.
-fn deployment_lines(call: &Call, target: &Target, url: &str) -> Lines {
-    let mut lines = Lines::beginning(&[]);
+fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
+    let mut lines = HeaderLines::beginning(&[]);
     let set_by_callback =
         |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
     let extra = target.extra_headers();

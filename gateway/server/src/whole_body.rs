@@ -3,8 +3,8 @@
 
 use super::alarm::Alarm;
 use bytes::Bytes;
-use callgate_json::{Arriving, Body, BodyError, joined, lines::Leading};
-use callgate_upstream::{Answer, UpstreamError};
+use callgate_json::{Body, BodyError, IncomingBody, joined, lines::Leading};
+use callgate_upstream::{UpstreamError, UpstreamResponse};
 use std::time::Instant;
 use tokio::task::yield_now;
 
@@ -30,7 +30,7 @@ pub(super) enum Whole {
 /// Reads a body to its end. What may be a stream is shown to `is_all` as it comes, which says where
 /// it ends: its connection may stay open.
 pub(super) async fn read(
-    answer: &mut Answer,
+    answer: &mut UpstreamResponse,
     (alarm, end): (&Alarm, Option<Instant>),
     limit: usize,
     mut is_all: impl FnMut(&[u8]) -> bool,
@@ -66,7 +66,7 @@ pub(super) async fn read(
 }
 
 /// Whether an answer may be a stream, by its type and its first bytes.
-fn is_stream(answer: &Answer, first: &[u8]) -> bool {
+fn is_stream(answer: &UpstreamResponse, first: &[u8]) -> bool {
     let says = |kind: &str| {
         let content = answer.headers.get("content-type").unwrap_or_default();
         memchr::memmem::find(&content.to_ascii_lowercase(), kind.as_bytes()).is_some()
@@ -77,7 +77,7 @@ fn is_stream(answer: &Answer, first: &[u8]) -> bool {
 #[derive(Debug)]
 struct Gathered {
     leading: Leading,
-    arriving: Arriving,
+    arriving: IncomingBody,
 }
 
 impl Whole {
@@ -93,7 +93,7 @@ impl Whole {
 impl Gathered {
     /// `length`: how long it is said to become.
     fn new(length: Option<usize>) -> Self {
-        Self { leading: Leading::default(), arriving: Arriving::of_upstream(length) }
+        Self { leading: Leading::default(), arriving: IncomingBody::of_upstream(length) }
     }
 
     /// What is no JSON is gathered too: what it is instead is said in the end.

@@ -57,7 +57,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut escaped = Vec::with_capacity(text.len() + 8);
-    push_escaped(text, Form::Plain, &mut escaped);
+    push_escaped(text, EscapeForm::Plain, &mut escaped);
     Cow::Owned(String::from_utf8_lossy(&escaped).into_owned())
 }
 
@@ -79,7 +79,7 @@ fn missing(bytes: usize) -> String {
 
 /// What text is escaped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum EscapeForm {
     /// The inside of a JSON string.
     Json,
     /// A line for people.
@@ -94,13 +94,13 @@ const LONGEST: usize = 16 * 1024;
 /// A writer of one value: escapes what it is given and leaves out what is too much.
 pub(super) struct Escaped<'a> {
     out: &'a mut Vec<u8>,
-    form: Form,
+    form: EscapeForm,
     room: usize,
     left_out: usize,
 }
 
 impl<'a> Escaped<'a> {
-    pub(super) fn new(form: Form, out: &'a mut Vec<u8>) -> Self {
+    pub(super) fn new(form: EscapeForm, out: &'a mut Vec<u8>) -> Self {
         Self { out, form, room: LONGEST, left_out: 0 }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Escaped<'a> {
 }
 
 /// One value that is at hand.
-pub(super) fn push(text: &str, form: Form, out: &mut Vec<u8>) {
+pub(super) fn push(text: &str, form: EscapeForm, out: &mut Vec<u8>) {
     let mut escaped = Escaped::new(form, out);
     let _ = escaped.write_str(text);
     escaped.finish();
@@ -134,7 +134,7 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-fn push_escaped(text: &str, form: Form, out: &mut Vec<u8>) {
+fn push_escaped(text: &str, form: EscapeForm, out: &mut Vec<u8>) {
     // Almost always.
     if !has_suspects(text) {
         out.extend_from_slice(text.as_bytes());
@@ -142,7 +142,7 @@ fn push_escaped(text: &str, form: Form, out: &mut Vec<u8>) {
     }
     let mut plain = 0;
     for (at, character) in text.char_indices() {
-        let special = matches!(character, '"' | '\\') && form != Form::Plain;
+        let special = matches!(character, '"' | '\\') && form != EscapeForm::Plain;
         if special || is_unsafe(character) {
             out.extend_from_slice(&text.as_bytes()[plain..at]);
             push_character(character, form, out);
@@ -152,7 +152,7 @@ fn push_escaped(text: &str, form: Form, out: &mut Vec<u8>) {
     out.extend_from_slice(&text.as_bytes()[plain..]);
 }
 
-fn push_character(character: char, form: Form, out: &mut Vec<u8>) {
+fn push_character(character: char, form: EscapeForm, out: &mut Vec<u8>) {
     use std::io::Write as _;
     let _ = match character {
         '"' => out.write_all(b"\\\""),
@@ -160,7 +160,7 @@ fn push_character(character: char, form: Form, out: &mut Vec<u8>) {
         '\n' => out.write_all(b"\\n"),
         '\r' => out.write_all(b"\\r"),
         '\t' => out.write_all(b"\\t"),
-        other if form == Form::Json => {
+        other if form == EscapeForm::Json => {
             let mut units = [0; 2];
             other.encode_utf16(&mut units).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
         }
@@ -172,7 +172,7 @@ fn push_character(character: char, form: Form, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn escaped(text: &str, form: Form) -> String {
+    fn escaped(text: &str, form: EscapeForm) -> String {
         let mut out = Vec::new();
         push(text, form, &mut out);
         String::from_utf8(out).unwrap()
@@ -190,23 +190,23 @@ mod tests {
             ("\u{202e}txt\u{2066}\u{200f}\u{61c}", "\\u{202e}txt\\u{2066}\\u{200f}\\u{61c}"),
         ] {
             assert_eq!(one_line(text), expected);
-            assert_eq!(escaped(text, Form::Plain), expected);
+            assert_eq!(escaped(text, EscapeForm::Plain), expected);
         }
     }
 
     #[test]
     fn text_cannot_leave_its_string() {
-        assert_eq!(escaped("a\"b\\c\nd\u{1}é", Form::Json), "a\\\"b\\\\c\\nd\\u0001é");
-        assert_eq!(escaped("a\"b\\c\u{1}", Form::Quoted), "a\\\"b\\\\c\\u{1}");
+        assert_eq!(escaped("a\"b\\c\nd\u{1}é", EscapeForm::Json), "a\\\"b\\\\c\\nd\\u0001é");
+        assert_eq!(escaped("a\"b\\c\u{1}", EscapeForm::Quoted), "a\\\"b\\\\c\\u{1}");
     }
 
     #[test]
     fn json_strings_are_read_back_as_they_were_and_hold_nothing_unsafe() {
         for from in [0, 0x1000, 0x2000, 0xf000, 0xe0000] {
             let every: String = (from..from + 0x1000).filter_map(char::from_u32).collect();
-            let json = format!("\"{}\"", escaped(&every, Form::Json));
+            let json = format!("\"{}\"", escaped(&every, EscapeForm::Json));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), every);
-            for form in [Form::Json, Form::Plain, Form::Quoted] {
+            for form in [EscapeForm::Json, EscapeForm::Plain, EscapeForm::Quoted] {
                 assert!(!escaped(&every, form).contains(is_unsafe), "{form:?}");
             }
         }
@@ -220,10 +220,10 @@ mod tests {
             assert_eq!(cut(text, 3), expected);
         }
         let long = "é".repeat(LONGEST);
-        let written = escaped(&long, Form::Json);
+        let written = escaped(&long, EscapeForm::Json);
         assert!(written.ends_with(&format!("é…(+{LONGEST} bytes)")));
         let mut out = Vec::new();
-        let mut pieces = Escaped::new(Form::Json, &mut out);
+        let mut pieces = Escaped::new(EscapeForm::Json, &mut out);
         (0..LONGEST + 5).for_each(|_| pieces.write_str("x").unwrap());
         pieces.finish();
         assert!(out.ends_with("x…(+5 bytes)".as_bytes()) && out.len() < LONGEST + 20);

@@ -3,7 +3,7 @@
 
 use super::{
     FILTER, LINES,
-    escape::{self, Form},
+    escape::{self, EscapeForm},
     line::{self, decimal},
     sink,
 };
@@ -69,7 +69,7 @@ impl Fields<'_> {
         if self.json {
             self.out.extend_from_slice(key.json.as_bytes());
             self.out.push(b'"');
-            escape::push(value, Form::Json, self.out);
+            escape::push(value, EscapeForm::Json, self.out);
             self.out.push(b'"');
         } else if !value.is_empty() {
             line::pretty_field(key.name, self.out, |out| out.extend_from_slice(value.as_bytes()));

@@ -60,7 +60,7 @@ impl LogFormat {
 }
 
 /// How lines look, once [`start`] has decided.
-static LINES: OnceLock<Lines> = OnceLock::new();
+static LINES: OnceLock<LineFormat> = OnceLock::new();
 
 /// Which lines are written, once [`start`] has decided.
 static FILTER: OnceLock<Targets> = OnceLock::new();
@@ -70,12 +70,12 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
     let (filter, _) = filter::read(wanted);
-    let lines = *LINES.get_or_init(|| Lines { format, colours: terminal });
+    let lines = *LINES.get_or_init(|| LineFormat { format, colours: terminal });
     sink::start(move |count, out| {
         let message = format!("{} dropped", counted_as(count, "log line was", "log lines were"));
         let (level, target) = (Level::WARN, "callgate::log");
-        let line = Said { level, target, message: &message, fields: &[] };
-        lines.said(&line, std::time::SystemTime::now(), out);
+        let line = PlainLine { level, target, message: &message, fields: &[] };
+        lines.write_plain(&line, std::time::SystemTime::now(), out);
     });
     std::panic::set_hook(Box::new(report_panic));
     let _ = FILTER.set(filter.clone());
@@ -92,7 +92,7 @@ pub fn misread(wanted: Option<&str>) -> Option<String> {
 /// Logs warnings and errors alone, each at once: for a process that may die at any moment.
 pub fn start_in_child() {
     let filter = Targets::new().with_default(LevelFilter::WARN);
-    let lines = Lines { format: LogFormat::Pretty, colours: false };
+    let lines = LineFormat { format: LogFormat::Pretty, colours: false };
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
@@ -106,7 +106,7 @@ pub fn is_json() -> bool {
 /// line for machines, or as `callgate check` says it.
 pub fn complain(level: Level, message: &str) {
     if is_json() {
-        Said { level, target: "callgate::boot", message, fields: &[] }.write();
+        PlainLine { level, target: "callgate::boot", message, fields: &[] }.write();
         return;
     }
     let severity = match level {
@@ -133,22 +133,22 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
         [("place", &*place), ("thread", thread.name().unwrap_or("?")), ("backtrace", &*backtrace)];
     let fields = if backtrace.is_empty() { &fields[..2] } else { &fields };
     let (level, target) = (Level::ERROR, "callgate::panic");
-    Said { level, target, message: &message, fields }.write();
+    PlainLine { level, target, message: &message, fields }.write();
 }
 
 /// What is said without an event.
-struct Said<'a> {
+struct PlainLine<'a> {
     level: Level,
     target: &'static str,
     message: &'a str,
     fields: &'a [(&'a str, &'a str)],
 }
 
-impl Said<'_> {
+impl PlainLine<'_> {
     fn write(&self) {
-        let plain = Lines { format: LogFormat::Pretty, colours: false };
+        let plain = LineFormat { format: LogFormat::Pretty, colours: false };
         let lines = LINES.get().copied().unwrap_or(plain);
-        sink::write(true, |made, out| lines.said(self, made, out));
+        sink::write(true, |made, out| lines.write_plain(self, made, out));
     }
 }
 
@@ -164,7 +164,7 @@ pub fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
 
 /// Turns events into lines.
 #[derive(Clone, Copy)]
-struct Lines {
+struct LineFormat {
     format: LogFormat,
     colours: bool,
 }
@@ -174,8 +174,8 @@ thread_local! {
     static FIELDS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lines {
-    fn said(self, it: &Said<'_>, made: std::time::SystemTime, out: &mut Vec<u8>) {
+impl LineFormat {
+    fn write_plain(self, it: &PlainLine<'_>, made: std::time::SystemTime, out: &mut Vec<u8>) {
         match self.format {
             LogFormat::Json => {
                 line::plain_json((it.level, it.target), it.message, it.fields, made, out);
@@ -187,7 +187,7 @@ impl Lines {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for LineFormat {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let fields = FIELDS.with(RefCell::take);
         sink::write(*event.metadata().level() <= Level::WARN, |made, out| match self.format {

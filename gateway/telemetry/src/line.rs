@@ -1,6 +1,6 @@
 //! One event as one line.
 
-use super::escape::{self, Escaped, Form};
+use super::escape::{self, EscapeForm, Escaped};
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
@@ -35,9 +35,9 @@ pub(super) fn plain_json(
     json_head(level, made, out);
     for (name, value) in [("message", message)].iter().chain(fields) {
         out.extend_from_slice(b",\"");
-        escape::push(name, Form::Json, out);
+        escape::push(name, EscapeForm::Json, out);
         out.extend_from_slice(b"\":\"");
-        escape::push(value, Form::Json, out);
+        escape::push(value, EscapeForm::Json, out);
         out.push(b'"');
     }
     json_end(target, out);
@@ -82,7 +82,7 @@ pub(super) fn plain_pretty(
 ) {
     pretty_head(level, (made, colours), out);
     out.push(b' ');
-    escape::push(message, Form::Plain, out);
+    escape::push(message, EscapeForm::Plain, out);
     for (name, value) in fields {
         pretty_field(name, out, |out| out.extend_from_slice(value.as_bytes()));
     }
@@ -104,7 +104,7 @@ pub(super) fn pretty_head(level: Level, (made, colours): (SystemTime, bool), out
 /// ` name=value`. A value that could be taken for more than one stands in quotes.
 pub(super) fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.push(b' ');
-    escape::push(name, Form::Plain, out);
+    escape::push(name, EscapeForm::Plain, out);
     out.push(b'=');
     let start = out.len();
     value(out);
@@ -114,7 +114,7 @@ pub(super) fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mu
     }
     let raw = out.split_off(start);
     out.push(b'"');
-    escape::push(&String::from_utf8_lossy(&raw), Form::Quoted, out);
+    escape::push(&String::from_utf8_lossy(&raw), EscapeForm::Quoted, out);
     out.push(b'"');
 }
 
@@ -127,9 +127,9 @@ fn json_fields(fields: &[(String, String)], out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"callback.fields\":{");
     for (index, (name, value)) in fields.iter().enumerate() {
         out.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
-        escape::push(name, Form::Json, out);
+        escape::push(name, EscapeForm::Json, out);
         out.extend_from_slice(b"\":\"");
-        escape::push(value, Form::Json, out);
+        escape::push(value, EscapeForm::Json, out);
         out.push(b'"');
     }
     out.push(b'}');
@@ -154,14 +154,14 @@ impl Visit for Json<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field);
         self.0.push(b'"');
-        escape::push(value, Form::Json, self.0);
+        escape::push(value, EscapeForm::Json, self.0);
         self.0.push(b'"');
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
         self.0.push(b'"');
-        let mut escaped = Escaped::new(Form::Json, self.0);
+        let mut escaped = Escaped::new(EscapeForm::Json, self.0);
         let _ = write!(escaped, "{value:?}");
         escaped.finish();
         self.0.push(b'"');
@@ -211,7 +211,7 @@ impl Pretty<'_> {
     fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if field.name() == "message" {
             self.0.push(b' ');
-            let mut escaped = Escaped::new(Form::Plain, self.0);
+            let mut escaped = Escaped::new(EscapeForm::Plain, self.0);
             let _ = write!(escaped, "{value}");
             escaped.finish();
             return;

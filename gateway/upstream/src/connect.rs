@@ -1,9 +1,9 @@
 //! Opening a connection: an address that answers, then TLS.
 
 use super::{
-    CONNECT_TIMEOUT, Origin, Phase, UpstreamError,
-    dial::{Failed, dial, lacks_descriptors},
-    http1::{Connection, Io},
+    CONNECT_TIMEOUT, ConnectPhase, Origin, UpstreamError,
+    dial::{FailedDials, dial, lacks_descriptors},
+    http1::{Io, UpstreamConnection},
 };
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
@@ -130,17 +130,20 @@ impl TlsFault {
 }
 
 /// Connects to `origin`. Nothing of a request is sent before the other side has proved who it is.
-pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, UpstreamError> {
+pub(super) async fn connect(
+    origin: &Origin,
+    tls: &Tls,
+) -> Result<UpstreamConnection, UpstreamError> {
     let end = Instant::now() + CONNECT_TIMEOUT;
     let late = |phase, failed| move |_| UpstreamError::ConnectTimeout { phase, failed };
-    let mut failed = Failed::default();
+    let mut failed = FailedDials::default();
     let dialled = timeout_at(end, dial(origin, &mut failed)).await;
-    let Some(stream) = dialled.map_err(late(Phase::Dial, failed.to_string()))?? else {
+    let Some(stream) = dialled.map_err(late(ConnectPhase::Dial, failed.to_string()))?? else {
         let (address, all) = (origin.address(), failed.to_string());
         return Err(UpstreamError::Connect { address, all, source: failed.into_cause() });
     };
     if !origin.tls {
-        return Ok(Connection::new(Io::Plain(stream)));
+        return Ok(UpstreamConnection::new(Io::Plain(stream)));
     }
     let failed = |fault, reason| {
         let host = origin.hostname.clone();
@@ -157,9 +160,9 @@ pub(super) async fn connect(origin: &Origin, tls: &Tls) -> Result<Connection, Up
         .map_err(|_| failed(TlsFault::Other, "its name is no host name".to_owned()))?;
     let stream = timeout_at(end, TlsConnector::from(config).connect(name, stream))
         .await
-        .map_err(late(Phase::Handshake, String::new()))?
+        .map_err(late(ConnectPhase::Handshake, String::new()))?
         .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
-    Ok(Connection::new(Io::Tls(Box::new(stream))))
+    Ok(UpstreamConnection::new(Io::Tls(Box::new(stream))))
 }
 
 #[cfg(test)]

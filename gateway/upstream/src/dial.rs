@@ -20,9 +20,9 @@ const KEEP_ALIVE_PROBES: u32 = 3;
 
 /// The addresses that failed, and why; kept for the log whatever the outcome.
 #[derive(Debug, Default)]
-pub(super) struct Failed(Vec<(SocketAddr, io::Error)>);
+pub(super) struct FailedDials(Vec<(SocketAddr, io::Error)>);
 
-impl Failed {
+impl FailedDials {
     /// The error that tells the most: one of this machine, else that of the last address.
     pub(super) fn into_cause(mut self) -> io::Error {
         let ours = self.0.iter().position(|(_, error)| lacks_descriptors(error));
@@ -34,7 +34,7 @@ impl Failed {
     }
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for FailedDials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (address, error)) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
@@ -56,7 +56,7 @@ pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
 /// `failed` as they happen, so that a caller that gives up knows of them.
 pub(super) async fn dial(
     origin: &Origin,
-    failed: &mut Failed,
+    failed: &mut FailedDials,
 ) -> Result<Option<TcpStream>, UpstreamError> {
     let host = &*origin.hostname;
     let found = lookup_host((host, origin.port)).await.map_err(|source| {
@@ -104,7 +104,7 @@ fn in_turn(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
 async fn first<T, F: Future<Output = io::Result<T>>>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
-    failed: &mut Failed,
+    failed: &mut FailedDials,
 ) -> Option<T> {
     let attempt = |address| {
         let connecting = connect(address);

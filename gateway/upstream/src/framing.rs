@@ -47,7 +47,7 @@ enum Chunk {
 
 /// What could be taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum BodyStep {
     Data(Bytes),
     /// Nothing without reading more.
     More,
@@ -98,20 +98,21 @@ impl Framing {
     }
 
     /// Takes the next piece of the body out of `buffer`.
-    pub(super) fn step(&mut self, buffer: &mut BytesMut) -> Step {
+    pub(super) fn step(&mut self, buffer: &mut BytesMut) -> BodyStep {
         match self {
-            Self::Length(0) => Step::End,
+            Self::Length(0) => BodyStep::End,
             Self::Length(left) => take(buffer, left),
-            Self::UntilClose if buffer.is_empty() => Step::More,
-            Self::UntilClose => Step::Data(buffer.split().freeze()),
+            Self::UntilClose if buffer.is_empty() => BodyStep::More,
+            Self::UntilClose => BodyStep::Data(buffer.split().freeze()),
             Self::Chunked(chunked) => chunked.step(buffer),
         }
     }
 }
 
 impl Chunked {
-    fn step(&mut self, buffer: &mut BytesMut) -> Step {
-        const UNFRAMED: Step = Step::Invalid("chunks that are not framed as HTTP/1.1 has it");
+    fn step(&mut self, buffer: &mut BytesMut) -> BodyStep {
+        const UNFRAMED: BodyStep =
+            BodyStep::Invalid("chunks that are not framed as HTTP/1.1 has it");
         loop {
             match &mut self.at {
                 Chunk::Data(left) => {
@@ -121,21 +122,21 @@ impl Chunked {
                     }
                     return step;
                 }
-                Chunk::Done => return Step::End,
+                Chunk::Done => return BodyStep::End,
                 Chunk::Size | Chunk::DataEnd | Chunk::Trailers => {}
             }
             let end = memchr::memchr(b'\n', buffer);
             // Judged by its length, not by how much of it came in one read.
             if end.unwrap_or(buffer.len()) > MAX_LINE {
-                return Step::Invalid("an endless line between chunks");
+                return BodyStep::Invalid("an endless line between chunks");
             }
-            let Some(end) = end else { return Step::More };
+            let Some(end) = end else { return BodyStep::More };
             // A line feed alone ends no line here, and a carriage return stands nowhere else.
             let line = buffer[..end].strip_suffix(b"\r");
             let Some(line) = line.filter(|line| !line.contains(&b'\r')) else { return UNFRAMED };
             let Some(next) = self.at.after(line) else { return UNFRAMED };
             if self.spend(end as u64 + 1, next) > MAX_OVERHEAD {
-                return Step::Invalid("more chunk framing than content");
+                return BodyStep::Invalid("more chunk framing than content");
             }
             buffer.advance(end + 1);
             self.at = next;
@@ -176,13 +177,13 @@ impl Chunk {
     }
 }
 
-fn take(buffer: &mut BytesMut, left: &mut u64) -> Step {
+fn take(buffer: &mut BytesMut, left: &mut u64) -> BodyStep {
     if buffer.is_empty() {
-        return Step::More;
+        return BodyStep::More;
     }
     let len = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
     *left -= len as u64;
-    Step::Data(buffer.split_to(len).freeze())
+    BodyStep::Data(buffer.split_to(len).freeze())
 }
 
 #[cfg(test)]
@@ -197,10 +198,10 @@ mod tests {
             buffer.extend_from_slice(part);
             loop {
                 match framing.step(&mut buffer) {
-                    Step::Data(data) => body.extend_from_slice(&data),
-                    Step::More => break,
-                    Step::End => return Ok(body),
-                    Step::Invalid(what) => return Err(what),
+                    BodyStep::Data(data) => body.extend_from_slice(&data),
+                    BodyStep::More => break,
+                    BodyStep::End => return Ok(body),
+                    BodyStep::Invalid(what) => return Err(what),
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! An upstream's answer as bytes, for fuzz targets.
 
-use super::{framing::Step, head::Arriving};
+use super::{framing::BodyStep, head::IncomingHead};
 use bytes::BytesMut;
 
 /// An answer as it was understood.
@@ -22,9 +22,9 @@ pub struct Read {
 /// When it is none, or not all of it came.
 pub fn answer(pieces: &[&[u8]]) -> Result<Read, String> {
     let mut pieces = pieces.iter();
-    let (mut buffer, mut arriving) = (BytesMut::new(), Arriving::default());
+    let (mut buffer, mut incoming) = (BytesMut::new(), IncomingHead::default());
     let head = loop {
-        if let Some(head) = arriving.take(&mut buffer).map_err(|error| error.to_string())? {
+        if let Some(head) = incoming.take(&mut buffer).map_err(|error| error.to_string())? {
             break head;
         }
         let piece = pieces.next().ok_or("closed within the head")?;
@@ -33,10 +33,10 @@ pub fn answer(pieces: &[&[u8]]) -> Result<Read, String> {
     let (mut framing, mut body) = (head.framing, Vec::new());
     loop {
         match framing.step(&mut buffer) {
-            Step::Data(data) => body.extend_from_slice(&data),
-            Step::End => break,
-            Step::Invalid(what) => return Err(what.to_owned()),
-            Step::More => match pieces.next() {
+            BodyStep::Data(data) => body.extend_from_slice(&data),
+            BodyStep::End => break,
+            BodyStep::Invalid(what) => return Err(what.to_owned()),
+            BodyStep::More => match pieces.next() {
                 Some(piece) => buffer.extend_from_slice(piece),
                 None if framing.ends_by_close() => break,
                 None => return Err("closed within the body".to_owned()),

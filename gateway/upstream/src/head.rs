@@ -60,7 +60,7 @@ impl Headers {
 
 /// How far a head that is still arriving was looked at.
 #[derive(Debug, Default)]
-pub(super) struct Arriving {
+pub(super) struct IncomingHead {
     /// No blank line ends before here.
     searched: usize,
     /// How much there was when it was last parsed.
@@ -68,7 +68,7 @@ pub(super) struct Arriving {
     interim: u8,
 }
 
-impl Arriving {
+impl IncomingHead {
     /// Takes the head that counts off the front of `buffer`, past interim ones; `None` while it is
     /// incomplete.
     pub(super) fn take(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Head>> {
@@ -177,10 +177,10 @@ fn keep_time(value: &[u8]) -> Option<Duration> {
 /// What of an answer in HTTP/1.1 is not taken.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NotTaken(pub(super) String);
+pub(super) struct UnsupportedAnswer(pub(super) String);
 
 pub(super) fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, NotTaken(what.to_owned()))
+    io::Error::new(io::ErrorKind::InvalidData, UnsupportedAnswer(what.to_owned()))
 }
 
 /// For what is no HTTP/1.1.

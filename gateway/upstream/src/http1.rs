@@ -5,8 +5,8 @@
 //! Everything an upstream sends is bounded and never trusted.
 
 use super::{
-    framing::{Framing, Step},
-    head::{Arriving, Head, MAX_HEAD, invalid},
+    framing::{BodyStep, Framing},
+    head::{Head, IncomingHead, MAX_HEAD, invalid},
 };
 use bytes::{Bytes, BytesMut};
 use rustix::{
@@ -45,7 +45,7 @@ thread_local! {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct UpstreamConnection {
     io: Io,
     /// What was read and not yet taken.
     buffer: BytesMut,
@@ -59,7 +59,7 @@ pub(super) enum Io {
 
 /// An exchange that broke before the head of an answer was there.
 #[derive(Debug)]
-pub(super) struct Broke {
+pub(super) struct ExchangeFault {
     pub(super) error: io::Error,
     /// Nothing of the request was written: the upstream cannot have begun to work on it.
     pub(super) unsent: bool,
@@ -67,7 +67,7 @@ pub(super) struct Broke {
     pub(super) silent: bool,
 }
 
-impl Connection {
+impl UpstreamConnection {
     pub(super) fn new(io: Io) -> Self {
         Self { io, buffer: BytesMut::new() }
     }
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Gives back the memory of the last answer; for the time in the pool.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn release_buffer(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         // What an upstream said beyond its answer is nobody's.
         buffer.clear();
@@ -107,24 +107,27 @@ impl Connection {
 
     /// Sends a request and reads the head of its answer. `pieces` is untouched when nothing of them
     /// was sent.
-    pub(super) async fn exchange(&mut self, pieces: &mut VecDeque<Bytes>) -> Result<Head, Broke> {
-        let (mut arriving, mut written) = (Arriving::default(), false);
-        let sent = self.send(pieces, &mut arriving, &mut written).await;
+    pub(super) async fn exchange(
+        &mut self,
+        pieces: &mut VecDeque<Bytes>,
+    ) -> Result<Head, ExchangeFault> {
+        let (mut incoming, mut written) = (IncomingHead::default(), false);
+        let sent = self.send(pieces, &mut incoming, &mut written).await;
         let head = match sent {
             // The connection holds a part of a request now.
             Ok(Some(early)) => return Ok(Head { keep: false, ..early }),
-            Ok(None) => self.head(&mut arriving).await,
+            Ok(None) => self.head(&mut incoming).await,
             // An upstream may answer, and close, before it has read everything: its answer counts.
-            Err(error) => match self.head(&mut arriving).await {
+            Err(error) => match self.head(&mut incoming).await {
                 Ok(head) => Ok(Head { keep: false, ..head }),
                 Err(_) => Err(error),
             },
         };
-        head.map_err(|error| Broke {
+        head.map_err(|error| ExchangeFault {
             error,
             // TLS may have sent a part before it failed.
             unsent: !written && matches!(self.io, Io::Plain(_)),
-            silent: self.buffer.is_empty() && !arriving.has_begun(),
+            silent: self.buffer.is_empty() && !incoming.has_begun(),
         })
     }
 
@@ -132,7 +135,7 @@ impl Connection {
     async fn send(
         &mut self,
         pieces: &mut VecDeque<Bytes>,
-        arriving: &mut Arriving,
+        incoming: &mut IncomingHead,
         written: &mut bool,
     ) -> io::Result<Option<Head>> {
         poll_fn(|context| {
@@ -147,7 +150,7 @@ impl Connection {
                     Poll::Pending => {
                         ready!(self.poll_fill(context))?;
                         // An interim answer is none yet: the upstream waits for the rest.
-                        if let Some(head) = arriving.take(&mut self.buffer)? {
+                        if let Some(head) = incoming.take(&mut self.buffer)? {
                             return Poll::Ready(Ok(Some(head)));
                         }
                     }
@@ -184,9 +187,9 @@ impl Connection {
     }
 
     /// Reads the head of an answer.
-    async fn head(&mut self, arriving: &mut Arriving) -> io::Result<Head> {
+    async fn head(&mut self, incoming: &mut IncomingHead) -> io::Result<Head> {
         loop {
-            if let Some(head) = arriving.take(&mut self.buffer)? {
+            if let Some(head) = incoming.take(&mut self.buffer)? {
                 return Ok(head);
             }
             if self.read().await? == 0 {
@@ -215,10 +218,10 @@ impl Connection {
     pub(super) async fn body(&mut self, framing: &mut Framing) -> Option<io::Result<Bytes>> {
         loop {
             match framing.step(&mut self.buffer) {
-                Step::Data(data) => return Some(Ok(data)),
-                Step::End => return None,
-                Step::Invalid(what) => return Some(Err(invalid(what))),
-                Step::More => {}
+                BodyStep::Data(data) => return Some(Ok(data)),
+                BodyStep::End => return None,
+                BodyStep::Invalid(what) => return Some(Err(invalid(what))),
+                BodyStep::More => {}
             }
             match self.read().await {
                 Err(error) => return Some(Err(error)),
@@ -232,13 +235,14 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::body`], for what has been read already: `None` when that is used up.
+    /// As [`UpstreamConnection::body`], for what has been read already: `None` when that is used
+    /// up.
     pub(super) fn buffered(&mut self, framing: &mut Framing) -> Option<Option<io::Result<Bytes>>> {
         match framing.step(&mut self.buffer) {
-            Step::Data(data) => Some(Some(Ok(data))),
-            Step::End => Some(None),
-            Step::Invalid(what) => Some(Some(Err(invalid(what)))),
-            Step::More => None,
+            BodyStep::Data(data) => Some(Some(Ok(data))),
+            BodyStep::End => Some(None),
+            BodyStep::Invalid(what) => Some(Some(Err(invalid(what)))),
+            BodyStep::More => None,
         }
     }
 }

@@ -55,7 +55,7 @@ pub enum UpstreamError {
         CONNECT_TIMEOUT.as_secs(),
         if failed.is_empty() { "" } else { "; " }
     )]
-    ConnectTimeout { phase: Phase, failed: String },
+    ConnectTimeout { phase: ConnectPhase, failed: String },
     #[error("no TLS connection to {host}: {reason}")]
     Tls { host: String, fault: TlsFault, reason: String },
     #[error("the exchange broke: {0}")]
@@ -74,7 +74,7 @@ impl UpstreamError {
     /// What of its HTTP/1.1 is not taken, when it is that at all.
     pub fn not_taken(&self) -> Option<&str> {
         let Self::Broken(error) = self else { return None };
-        error.get_ref()?.downcast_ref::<head::NotTaken>().map(|it| &*it.0)
+        error.get_ref()?.downcast_ref::<head::UnsupportedAnswer>().map(|it| &*it.0)
     }
 
     /// Whether the cause is that this process or machine has no file descriptor left.
@@ -90,14 +90,14 @@ impl UpstreamError {
 
 /// What connecting waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum ConnectPhase {
     /// The address and the connection to it.
     Dial,
     /// The TLS handshake.
     Handshake,
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for ConnectPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dial => "the connection",
@@ -108,9 +108,9 @@ impl fmt::Display for Phase {
 
 /// The header lines of a request, but for those every request of an upstream has.
 #[derive(Debug)]
-pub struct Lines(BytesMut);
+pub struct HeaderLines(BytesMut);
 
-impl Lines {
+impl HeaderLines {
     /// These lines, to which others are added.
     pub fn beginning(lines: &[u8]) -> Self {
         let mut bytes = BytesMut::with_capacity(1024);
@@ -140,7 +140,7 @@ impl Lines {
 /// An upstream's answer: its head, and a body still arriving on a connection that goes back to the
 /// pool by itself when the body has been read.
 #[derive(Debug)]
-pub struct Answer {
+pub struct UpstreamResponse {
     pub status: u16,
     pub headers: Headers,
     framing: Framing,
@@ -161,10 +161,10 @@ pub struct Answer {
 /// closed before anything was written to it; then another one is taken.
 pub async fn post(
     url: &str,
-    lines: Lines,
+    lines: HeaderLines,
     body: Slices,
     (tls, reuse): (&Tls, Reuse),
-) -> Result<Answer, UpstreamError> {
+) -> Result<UpstreamResponse, UpstreamError> {
     let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
     // Made first: between the look at an idle connection and the first write lies nothing else.
     let mut pieces = request(&origin, &lines, body);
@@ -179,7 +179,7 @@ pub async fn post(
             }
         };
         let broke = match lease.connection().exchange(&mut pieces).await {
-            Ok(head) => return Ok(Answer::new(head, lease, reuse)),
+            Ok(head) => return Ok(UpstreamResponse::new(head, lease, reuse)),
             Err(broke) => broke,
         };
         if !lease.is_reused() {
@@ -195,7 +195,7 @@ pub async fn post(
 }
 
 /// A new connection. Where no descriptor is left, those of idle connections serve better.
-async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::Connection, UpstreamError> {
+async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::UpstreamConnection, UpstreamError> {
     match connect::connect(origin, tls).await {
         Err(error) if error.lacks_descriptors() && pool::shed() => {
             connect::connect(origin, tls).await
@@ -205,7 +205,7 @@ async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::Connection, Upst
 }
 
 /// The bytes of a request.
-fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
+fn request(origin: &Origin, lines: &HeaderLines, body: Slices) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
     let mut digits = itoa::Buffer::new();
     // The config's own, when there is one, is the first line.
@@ -240,7 +240,7 @@ fn request(origin: &Origin, lines: &Lines, body: Slices) -> VecDeque<Bytes> {
     pieces
 }
 
-impl Answer {
+impl UpstreamResponse {
     fn new(head: head::Head, lease: pool::Lease, reuse: Reuse) -> Self {
         let head::Head { status, headers, framing, keep, keep_time } = head;
         // Nobody was asked to compress, but some do.
@@ -270,7 +270,7 @@ impl Answer {
     async fn next_arriving(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let lease = self.lease.as_mut()?;
         let piece = lease.connection().body(&mut self.framing).await;
-        self.taken(piece)
+        self.note_end(piece)
     }
 
     async fn next_decoded(&mut self) -> Result<Option<Bytes>, UpstreamError> {
@@ -291,18 +291,21 @@ impl Answer {
         }
     }
 
-    /// As [`Answer::next`], for what has already been read: `None` when that is used up. What has
-    /// to be decoded is never ready.
+    /// As [`UpstreamResponse::next`], for what has already been read: `None` when that is used up.
+    /// What has to be decoded is never ready.
     pub fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
         if self.decoder.is_some() {
             return None;
         }
         let Some(lease) = self.lease.as_mut() else { return Some(None) };
         let piece = lease.connection().buffered(&mut self.framing)?;
-        Some(self.taken(piece))
+        Some(self.note_end(piece))
     }
 
-    fn taken(&mut self, piece: Option<io::Result<Bytes>>) -> Option<Result<Bytes, UpstreamError>> {
+    fn note_end(
+        &mut self,
+        piece: Option<io::Result<Bytes>>,
+    ) -> Option<Result<Bytes, UpstreamError>> {
         if piece.is_none()
             && let Some(lease) = self.lease.take()
             && self.keep

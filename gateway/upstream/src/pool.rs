@@ -4,7 +4,7 @@
 //! are too many of its host. A task of the thread looks once a second, as long as there are any, so
 //! that what an upstream closed does not stay half open while nobody calls.
 
-use super::{Origin, http1::Connection};
+use super::{Origin, http1::UpstreamConnection};
 use callgate_config::Reuse;
 use foldhash::fast::RandomState;
 use std::{
@@ -53,7 +53,7 @@ struct Pool {
 type Host = (bool, String, u16);
 
 struct Idle {
-    connection: Connection,
+    connection: UpstreamConnection,
     born: Instant,
     /// When it is closed if nobody takes it.
     end: Instant,
@@ -64,7 +64,7 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Lease {
     host: Arc<Host>,
-    connection: Connection,
+    connection: UpstreamConnection,
     born: Instant,
     /// It has answered before.
     reused: bool,
@@ -121,12 +121,12 @@ impl Pool {
 }
 
 impl Lease {
-    pub(super) fn new(origin: &Origin, connection: Connection) -> Self {
+    pub(super) fn new(origin: &Origin, connection: UpstreamConnection) -> Self {
         let host = Arc::clone(origin.key());
         Self { host, connection, born: Instant::now(), reused: false }
     }
 
-    pub(super) fn connection(&mut self) -> &mut Connection {
+    pub(super) fn connection(&mut self) -> &mut UpstreamConnection {
         &mut self.connection
     }
 
@@ -146,7 +146,7 @@ impl Lease {
         if reuse.max_idle == 0 {
             return;
         }
-        self.connection.rest();
+        self.connection.release_buffer();
         let Self { host, connection, born, .. } = self;
         // A thread that ends has no pool any more; the connection just closes.
         let _ = POOL.try_with(|pool| {

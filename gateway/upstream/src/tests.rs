@@ -13,7 +13,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 async fn ask(url: &str, body: &'static [u8]) -> Result<String, UpstreamError> {
     let body: Slices = [Bytes::from_static(body)].into();
     let with = (&Tls::default(), Reuse::default());
-    let mut answer = post(url, Lines::beginning(b""), body, with).await?;
+    let mut answer = post(url, HeaderLines::beginning(b""), body, with).await?;
     let mut text = Vec::new();
     while let Some(piece) = answer.next().await {
         text.extend_from_slice(&piece?);

@@ -1,7 +1,7 @@
 //! What a callback's hooks did and how long they took, counted by each thread for itself and added
 //! up when somebody reads: no two workers ever write to the same line of the cache.
 
-use super::histogram::{BUCKETS, bucket_of, percentile};
+use super::percentiles::{BUCKETS, bucket_of, percentile};
 use callgate_plugin_host::Hook;
 use std::{
     array,

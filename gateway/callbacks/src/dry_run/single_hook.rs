@@ -6,7 +6,7 @@ use crate::{
     payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
 };
 use bytes::Bytes;
-use callgate_failure::{Failure, UpstreamError};
+use callgate_failure::{ErrorText, Failure};
 use callgate_plugin_host::{Hook, Instance};
 use plugin_api::abi::Verdict;
 use std::{
@@ -65,7 +65,7 @@ impl DryRun {
                 HookPayload::Reply(EndPayload::new(200, Some(Bytes::from(json)), &NOTHING_STREAMED))
             }
             Hook::Error => {
-                let failure = Failure::of_upstream(503, UpstreamError::saying("unavailable"));
+                let failure = Failure::of_upstream(503, ErrorText::saying("unavailable"));
                 let (streamed, figures) = ("".into(), CallStats::default());
                 HookPayload::Failure(ErrorPayload { failure, sent: false, streamed, figures })
             }

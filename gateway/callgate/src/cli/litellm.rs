@@ -1,7 +1,7 @@
 //! LiteLLM's options, so that a start command can stay as it is: some are honoured, the others are
 //! taken and told to mean nothing here. They are taken off before the rest of the line is read.
 
-use callgate_config::{Environment, Place, Problem, closest, quoted};
+use callgate_config::{Environment, Problem, SourceLocation, closest, quoted};
 use std::{ffi::OsString, num::NonZero, path::Path, time::Duration};
 
 /// What LiteLLM's options ask for.
@@ -157,7 +157,7 @@ impl LitellmOptions {
         options
     }
 
-    fn apply(&mut self, name: &str, value: Option<&str>, place: &Place) {
+    fn apply(&mut self, name: &str, value: Option<&str>, place: &SourceLocation) {
         let wrong = |expected: &str| {
             let found = value.map_or("nothing".to_owned(), |value| format!("`{}`", quoted(value)));
             Problem::error(place.clone(), format!("expected {expected}, found {found}"))
@@ -209,8 +209,11 @@ fn spelled(word: &str) -> Option<(String, Option<&str>)> {
     known.then_some((name, value))
 }
 
-fn place(name: &str) -> Place {
-    Place { path: format!("--{name}"), ..Place::whole_file(Path::new("command line")) }
+fn place(name: &str) -> SourceLocation {
+    SourceLocation {
+        path: format!("--{name}"),
+        ..SourceLocation::whole_file(Path::new("command line"))
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{Finished, inspect::sentence, subject::config_of, table::table};
 use crate::{boot, cli::Pin};
 use callgate_config::{
     CallbackEntry,
-    pin::{self, Edit},
+    pin::{self, PinEdit},
     regular_file,
 };
 use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};
@@ -100,7 +100,7 @@ impl<'e> Found<'e> {
     }
 }
 
-fn told(options: &Pin, text: &str, edits: &[Edit], entries: &[Found<'_>]) -> String {
+fn told(options: &Pin, text: &str, edits: &[PinEdit], entries: &[Found<'_>]) -> String {
     let mut told = if options.dry_run { difference(text, edits) } else { String::new() };
     let rows: Vec<_> = entries.iter().map(Found::row).collect();
     if !rows.is_empty() {
@@ -116,7 +116,7 @@ fn told(options: &Pin, text: &str, edits: &[Edit], entries: &[Found<'_>]) -> Str
 }
 
 /// The lines that change, as `diff` shows them.
-fn difference(text: &str, edits: &[Edit]) -> String {
+fn difference(text: &str, edits: &[PinEdit]) -> String {
     let start_of = |at: usize| text.get(..at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
     let end_of = |at: usize| {
         let rest = text.get(at..).unwrap_or_default();
@@ -132,7 +132,7 @@ fn difference(text: &str, edits: &[Edit]) -> String {
             group.push(next);
         }
         let old = text.get(start..end).unwrap_or_default();
-        let moved = group.into_iter().map(|edit| Edit {
+        let moved = group.into_iter().map(|edit| PinEdit {
             start: edit.start - start,
             end: edit.end - start,
             text: edit.text.clone(),
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn changed_lines_are_shown_once() {
-        let edit = |start, end, text: &str| Edit { start, end, text: text.to_owned() };
+        let edit = |start, end, text: &str| PinEdit { start, end, text: text.to_owned() };
         let edits = [edit(4, 5, "B"), edit(6, 7, "C"), edit(8, 9, "d\ne")];
         assert_eq!(
             difference("one\nb c\nd\n", &edits),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::CallbackEntry;
-use crate::problem::{Place, Problem};
+use crate::problem::{Problem, SourceLocation};
 use crate::reader::{Field, Reader};
 use crate::section::{Section, closest};
 
@@ -50,7 +50,7 @@ pub struct ChosenHook {
     /// One of the contract's four; whether the plugin has it is for the loader to say.
     pub name: String,
     /// Where it is named.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// When a callback is left alone for a while.

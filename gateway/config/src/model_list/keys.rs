@@ -2,7 +2,7 @@
 //! none of these lists, nor among the gateway's own members (`provider::own`), draws a warning.
 
 use crate::section::closest;
-use callgate_providers::own;
+use callgate_providers::gateway_members;
 
 /// Beside `model_name`.
 pub(super) const ENTRY_NOT_YET: &[&str] = &["access_groups", "model_group", "tpm", "rpm"];
@@ -83,5 +83,5 @@ pub(super) fn of_destination(key: &str) -> Option<&'static str> {
 }
 
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    own::NAMES.iter().chain(REQUEST_PARAMS).copied()
+    gateway_members::NAMES.iter().chain(REQUEST_PARAMS).copied()
 }

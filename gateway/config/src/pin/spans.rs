@@ -54,7 +54,7 @@ impl Spanned {
 }
 
 /// A collection that is still open.
-struct Open {
+struct OpenCollection {
     start: usize,
     is_marked: bool,
     is_mapping: bool,
@@ -69,7 +69,7 @@ pub(super) fn read(text: &str) -> Result<Option<Spanned>, String> {
     let offsets: Vec<usize> =
         plain.char_indices().map(|(at, _)| at + mark).chain([text.len()]).collect();
     let byte = |index: usize| offsets.get(index).copied().unwrap_or(text.len());
-    let (mut open, mut root): (Vec<Open>, _) = (Vec::new(), None);
+    let (mut open, mut root): (Vec<OpenCollection>, _) = (Vec::new(), None);
     let mut parser = Parser::new_from_str(plain);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| error.to_string())?;
@@ -86,12 +86,17 @@ fn step(
     event: Event<'_>,
     span: Span,
     byte: &dyn Fn(usize) -> usize,
-    open: &mut Vec<Open>,
+    open: &mut Vec<OpenCollection>,
     text: &str,
 ) -> Option<Spanned> {
     let (start, end) = (byte(span.start.index()), byte(span.end.index()));
     let mut begin = |anchor: usize, tagged: bool, is_mapping| {
-        open.push(Open { start, is_marked: anchor > 0 || tagged, is_mapping, items: Vec::new() });
+        open.push(OpenCollection {
+            start,
+            is_marked: anchor > 0 || tagged,
+            is_mapping,
+            items: Vec::new(),
+        });
         None
     };
     match event {
@@ -112,7 +117,7 @@ fn step(
     }
 }
 
-impl Open {
+impl OpenCollection {
     fn close(self, end: usize) -> Spanned {
         let Self { start, is_marked, is_mapping, items } = self;
         let shape = if is_mapping {

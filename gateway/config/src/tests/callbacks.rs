@@ -110,7 +110,7 @@ fn a_setting_has_a_place_of_its_own() {
                 limits:\n          - requests: 0\n            a.b: 1\n";
     let config = read(text).unwrap();
     let entry = &config.callbacks[0];
-    let at = |place: super::super::Place| (place.line, place.column);
+    let at = |place: super::super::SourceLocation| (place.line, place.column);
     let base = "litellm_settings.callbacks[0].settings";
     assert_eq!(at(entry.place_of_setting(&format!("{base}.limits[0].requests"))), (7, 23));
     assert_eq!(at(entry.place_of_name(&format!("{base}.limits[0].requests"))), (7, 13));

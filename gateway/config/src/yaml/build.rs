@@ -8,7 +8,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{Document, Entry, Kind, Mark, Node, Scalar};
-use crate::problem::{Place, Problem};
+use crate::problem::{Problem, SourceLocation};
 use crate::quote::quoted;
 
 /// A config of a thousand deployments is well under 1 MiB.
@@ -22,7 +22,7 @@ const MAX_COPIED: usize = 16 << 20;
 pub(super) fn document(file: &Arc<Path>, text: &str) -> Result<Document, Problem> {
     if text.len() > MAX_BYTES {
         let found = format!("expected at most {MAX_BYTES} bytes, found {}", text.len());
-        return Err(Problem::error(Place::whole_file(file), found));
+        return Err(Problem::error(SourceLocation::whole_file(file), found));
     }
     let end = end_of(text);
     let mut builder = Builder::new(file, end);
@@ -67,7 +67,7 @@ struct Built {
 }
 
 /// A collection that is still open.
-struct Open {
+struct OpenCollection {
     mark: Mark,
     anchor: usize,
     height: usize,
@@ -94,7 +94,7 @@ struct Key {
 struct Builder<'f> {
     file: &'f Arc<Path>,
     end: Mark,
-    open: Vec<Open>,
+    open: Vec<OpenCollection>,
     anchors: HashMap<usize, Built>,
     copied: usize,
     documents: usize,
@@ -171,7 +171,7 @@ impl<'f> Builder<'f> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.too_deep(mark));
         }
-        self.open.push(Open { mark, anchor, height: 0, weight: 32, content });
+        self.open.push(OpenCollection { mark, anchor, height: 0, weight: 32, content });
         Ok(())
     }
 

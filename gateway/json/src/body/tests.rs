@@ -1,10 +1,10 @@
 //! Bodies however they arrive: what is found in them, and what edits leave of them.
 
 use super::*;
-use crate::Arriving;
+use crate::IncomingBody;
 
 fn body(text: &str, chunk: usize) -> Body {
-    let mut arriving = Arriving::announced(None);
+    let mut arriving = IncomingBody::announced(None);
     for part in text.as_bytes().chunks(chunk) {
         arriving.push(Bytes::copy_from_slice(part)).expect("valid");
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{ResolveError, SearchPath, resolve};
-use callgate_config::{CallbackEntry, Grants, Mode, OnError, Only, Place, SettingPlaces};
+use callgate_config::{
+    CallbackEntry, Grants, Mode, OnError, Only, SettingLocations, SourceLocation,
+};
 
 /// An entry as the config reads `- name` with these settings.
 pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
@@ -20,7 +22,7 @@ pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
         file: None,
         settings,
         settings_path: "s".to_owned(),
-        settings_places: SettingPlaces::default(),
+        settings_places: SettingLocations::default(),
         on_error: OnError::Fail,
         timeout: None,
         mode: Mode::Inline,
@@ -30,7 +32,7 @@ pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
         sha256: None,
         grants: Grants::default(),
         required: true,
-        place: Place::whole_file(Path::new("config.yaml")),
+        place: SourceLocation::whole_file(Path::new("config.yaml")),
     }
 }
 

@@ -5,8 +5,8 @@ use super::{
     upstream_error,
 };
 use crate::{
-    AnswerFault, Asked, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamTranslator,
-    Translated, UpstreamError, Usage, pairs::Pairs,
+    AnswerFault, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing, StreamRequest,
+    StreamTranslator, Translated, Usage, surrogate_pairs::SurrogatePairs,
 };
 use callgate_failure::Failure;
 use callgate_json::{
@@ -38,17 +38,17 @@ impl Dialect for Ollama {
         Ok(Translated { body: [reply.body.into()].into(), usage: reply.usage })
     }
 
-    fn stream(&self, echo: &Echo, asked: Asked) -> Box<dyn StreamTranslator> {
+    fn stream(&self, echo: &Echo, asked: StreamRequest) -> Box<dyn StreamTranslator> {
         Box::new(Translating {
             leading: Leading::default(),
             lines: Lines::default(),
             chat: ChatStream::new(echo, asked.usage),
-            pairs: Pairs::default(),
+            pairs: SurrogatePairs::default(),
             events: 0,
         })
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> UpstreamError {
+    fn error(&self, status: u16, body: &[u8]) -> ErrorText {
         upstream_error(status, body)
     }
 
@@ -62,7 +62,7 @@ struct Translating {
     leading: Leading,
     lines: Lines,
     chat: ChatStream,
-    pairs: Pairs,
+    pairs: SurrogatePairs,
     /// Lines that were part of the answer.
     events: u64,
 }
@@ -175,7 +175,7 @@ mod tests {
 
     fn run(input: &[u8], size: usize) -> (Vec<String>, Option<AnswerFault>) {
         let echo = Echo { id: "i".to_owned(), created: 1, model: "m".to_owned() };
-        let mut stream = Ollama.stream(&echo, Asked { usage: false, choices: 1 });
+        let mut stream = Ollama.stream(&echo, StreamRequest { usage: false, choices: 1 });
         let mut out = Collected::default();
         for chunk in input.chunks(size) {
             if let Err(fault) = stream.push(chunk, &mut out) {

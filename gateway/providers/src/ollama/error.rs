@@ -7,8 +7,8 @@
 use serde_json::value::RawValue;
 
 use crate::{
-    UpstreamError,
-    said::{error_in, read_status},
+    ErrorText,
+    error_text::{error_in, read_status},
 };
 use callgate_json::Ambiguity;
 
@@ -112,7 +112,7 @@ impl TranslateError {
 pub(crate) enum ReplyError {
     /// The body reports a failure in spite of its status.
     #[error("Ollama reported an error: {}", .0.message)]
-    Upstream(UpstreamError),
+    Upstream(ErrorText),
     /// The body is not JSON, or JSON of another shape.
     #[error("Ollama's reply is not a chat reply: {reason}")]
     Malformed {
@@ -135,7 +135,7 @@ pub(crate) enum ReplyError {
 pub(crate) enum StreamError {
     /// Ollama reported a failure in the middle of its answer.
     #[error("Ollama reported an error: {}", .0.message)]
-    Upstream(UpstreamError),
+    Upstream(ErrorText),
     /// A line that is not JSON, or JSON of another shape.
     #[error("a line of Ollama's stream is not part of a chat reply: {reason}")]
     Malformed {
@@ -151,7 +151,7 @@ pub(crate) enum StreamError {
 }
 
 /// What an error reply says, and what to do when Ollama lacks the model.
-pub(crate) fn upstream_error(status: u16, body: &[u8]) -> UpstreamError {
+pub(crate) fn upstream_error(status: u16, body: &[u8]) -> ErrorText {
     let mut said = read_status(status, body);
     let message = &mut said.message;
     if status == 404 && message.starts_with("model ") && !message.contains("pull") {
@@ -161,11 +161,9 @@ pub(crate) fn upstream_error(status: u16, body: &[u8]) -> UpstreamError {
 }
 
 /// What an `error` member says: its message, or the value as it stands.
-pub(super) fn error_said(error: &RawValue) -> UpstreamError {
-    error_in(error).unwrap_or_else(|| UpstreamError {
-        message: error.get().to_owned(),
-        ..UpstreamError::default()
-    })
+pub(super) fn error_said(error: &RawValue) -> ErrorText {
+    error_in(error)
+        .unwrap_or_else(|| ErrorText { message: error.get().to_owned(), ..ErrorText::default() })
 }
 
 fn quoted(names: &[String]) -> String {

@@ -12,10 +12,10 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
-use callgate_json::{halves::without_halves, walk};
+use callgate_json::{lone_surrogates::without_lone_surrogates, walk};
 
 /// The members of an object by name; of a repeated name the last counts.
-pub(super) type Members<'a> = BTreeMap<Str<'a>, &'a RawValue>;
+pub(super) type JsonMembers<'a> = BTreeMap<Str<'a>, &'a RawValue>;
 
 /// A decoded string, borrowed from its source when that holds no escape.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -53,7 +53,7 @@ impl<'a> Text<'a> {
     /// The same of what an upstream says, with U+FFFD for such a half of a character.
     pub(super) fn decode_said(self) -> Result<Cow<'a, str>, String> {
         self.decode().or_else(|_| {
-            let whole = without_halves(self.0.as_bytes());
+            let whole = without_lone_surrogates(self.0.as_bytes());
             serde_json::from_slice::<String>(&whole).map(Cow::Owned).map_err(|it| problem(&it))
         })
     }

@@ -1,7 +1,7 @@
 //! Probabilities of tokens, which Ollama lists beside the message and OpenAI inside the choice.
 //!
 //! Both have the same members, but OpenAI's `bytes` and `top_logprobs` are always there. Called by
-//! `wire`.
+//! `chat_response`.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -18,7 +18,7 @@ use super::error::TranslateError;
 use super::json::{
     Piece, Str, Text, elements, kind, kind_of, problem, push_list, push_string, set, string,
 };
-use super::thinking;
+use super::think_tags;
 
 /// One message of the request; each field is its source text, whatever kind of value that is.
 #[derive(Debug, Default)]
@@ -174,7 +174,7 @@ fn write_text(
             out.extend_from_slice(b",\"thinking\":");
             Piece::Source(reasoning).write(out);
         } else if content.texts.first().is_some_and(|text| text.may_open_with_tag()) {
-            let split = thinking::split(&content.decode(at)?);
+            let split = think_tags::split(&content.decode(at)?);
             if !split.reasoning.is_empty() {
                 out.extend_from_slice(b",\"thinking\":");
                 push_string(out, &split.reasoning);

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
-use super::json::{Members, Str, Text, elements, kind, push_list, push_string, set};
-use crate::own::is_own;
+use super::json::{JsonMembers, Str, Text, elements, kind, push_list, push_string, set};
+use crate::gateway_members::is_own;
 use callgate_json::{check_names, walk};
-use tables::{Verdict, same_value};
+use tables::{ParamRule, same_value};
 
 pub(super) mod tables;
 
@@ -63,7 +63,7 @@ impl<'a> Params<'a> {
     /// Adds a layer that overrides those before it. Within a layer the more specific spelling wins:
     /// an explicit parameter over `options`, Ollama's name over OpenAI's, `max_completion_tokens`
     /// over `max_tokens`.
-    pub(super) fn apply(&mut self, layer: &'a Members<'a>) -> Result<(), TranslateError> {
+    pub(super) fn apply(&mut self, layer: &'a JsonMembers<'a>) -> Result<(), TranslateError> {
         let value = |key| layer.get(key).copied().and_then(|value| set(Some(value)));
         self.drop_unsupported |= value("drop_params").is_some_and(|value| value.get() == "true");
         if let Some(options) = value("options") {
@@ -99,19 +99,19 @@ impl<'a> Params<'a> {
 
     fn apply_one(&mut self, key: &'a str, source: &'a RawValue) -> Result<(), TranslateError> {
         match tables::verdict(key) {
-            Some(Verdict::Call | Verdict::Indifferent) => {}
-            Some(Verdict::Member) => {
+            Some(ParamRule::Call | ParamRule::Indifferent) => {}
+            Some(ParamRule::Member) => {
                 self.top_level.insert(tables::name(key), source.get());
             }
             // Ollama refuses a `stop` that is not a list.
-            Some(Verdict::Runtime) if key == "stop" && Text::of(source).is_some() => {
+            Some(ParamRule::Runtime) if key == "stop" && Text::of(source).is_some() => {
                 self.set_option(key, Cow::Owned(format!("[{}]", source.get())));
             }
             // `frequency_penalty` is on OpenAI's scale, 0 being neutral. Ollama's `repeat_penalty`
             // is another thing, a factor whose neutral value is 1.
-            Some(Verdict::Runtime) => self.set_option(key, Cow::Borrowed(source.get())),
-            Some(Verdict::Translated) => self.apply_translated(key, source)?,
-            Some(Verdict::Unsupported(neutral)) => {
+            Some(ParamRule::Runtime) => self.set_option(key, Cow::Borrowed(source.get())),
+            Some(ParamRule::Translated) => self.apply_translated(key, source)?,
+            Some(ParamRule::Unsupported(neutral)) => {
                 let changes_nothing = neutral.iter().any(|it| same_value(source.get(), it));
                 self.note_unsupported(key, !changes_nothing);
             }
@@ -157,7 +157,7 @@ impl<'a> Params<'a> {
         if kind(source) == "an object" {
             check_names(source.get(), "reasoning", |_| {})?;
         }
-        let reasoning: Members<'a> = serde_json::from_str(source.get())
+        let reasoning: JsonMembers<'a> = serde_json::from_str(source.get())
             .map_err(|_| wrong_type("reasoning", "an object", source))?;
         if let Some(effort) = set(reasoning.get("effort").copied()) {
             self.top_level.insert("think", think("reasoning.effort", effort)?);
@@ -169,7 +169,7 @@ impl<'a> Params<'a> {
         if kind(source) == "an object" {
             check_names(source.get(), "options", |_| {})?;
         }
-        let options: Members<'a> = serde_json::from_str(source.get())
+        let options: JsonMembers<'a> = serde_json::from_str(source.get())
             .map_err(|_| wrong_type("options", "an object", source))?;
         for (Str(key), value) in options {
             if set(Some(value)).is_some() {

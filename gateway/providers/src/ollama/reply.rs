@@ -2,11 +2,11 @@
 //!
 //! Called once per call that does not stream; streams are in `stream`.
 
+use super::chat_response::{CallIds, ChatResponse, ResponseError, ResponseMessage, push_usage};
 use super::error::ReplyError;
 use super::json::{Piece, push_string};
 use super::logprobs;
-use super::thinking;
-use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, push_usage};
+use super::think_tags;
 use crate::{Echo, Usage};
 
 /// A reply in OpenAI's terms.
@@ -24,9 +24,9 @@ pub(crate) struct ChatReply {
 /// # Errors
 /// A body that reports a failure, is unfinished, or is not a chat reply.
 pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
-    let answer = Answer::read(body).map_err(|fault| match fault {
-        NoAnswer::Error(said) => ReplyError::Upstream(said),
-        NoAnswer::Malformed(reason) => malformed(reason),
+    let answer = ChatResponse::read(body).map_err(|fault| match fault {
+        ResponseError::Error(said) => ReplyError::Upstream(said),
+        ResponseError::Malformed(reason) => malformed(reason),
     })?;
     if answer.done != Some(true) {
         return Err(ReplyError::Incomplete);
@@ -62,7 +62,7 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
 
 fn write_message(
     out: &mut Vec<u8>,
-    message: &AnswerMessage<'_>,
+    message: &ResponseMessage<'_>,
     echo: &Echo,
 ) -> Result<(), String> {
     let (reasoning, content) = texts(message)?;
@@ -85,7 +85,7 @@ fn write_message(
 
 /// Reasoning and answer: from Ollama's own two members, else by splitting a leading block off the
 /// content.
-fn texts<'a>(message: &AnswerMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), String> {
+fn texts<'a>(message: &ResponseMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), String> {
     let none = || Piece::Plain(String::new());
     let content = message.content()?;
     if let Some(thinking) = message.thinking()? {
@@ -94,7 +94,7 @@ fn texts<'a>(message: &AnswerMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), Stri
     match content {
         Some(content) if content.may_open_with_tag() => {
             let text = content.decode_said()?;
-            let split = thinking::split(&text);
+            let split = think_tags::split(&text);
             Ok((Piece::Plain(split.reasoning), Piece::Plain(split.content)))
         }
         content => Ok((none(), content.map_or_else(none, Piece::Source))),

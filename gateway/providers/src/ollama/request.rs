@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::TranslateError;
-use super::json::{Members, Str, elements, kind, kind_of, problem, push_string, set};
+use super::json::{JsonMembers, Str, elements, kind, kind_of, problem, push_string, set};
 use super::messages::{Called, Message, write_message};
 use super::params::Params;
-use crate::own::is_own;
+use crate::gateway_members::is_own;
 use callgate_json::check_names;
 
 /// What is added around the client's own bytes: keys, `images` and the model's name.
@@ -62,7 +62,7 @@ pub(crate) fn chat_request(
     let stream = streams(&members)?;
 
     let defaults = serde_json::to_string(defaults).unwrap_or_default();
-    let mut defaults: Members<'_> = serde_json::from_str(&defaults).unwrap_or_default();
+    let mut defaults: JsonMembers<'_> = serde_json::from_str(&defaults).unwrap_or_default();
     for name in leave_out {
         members.remove(name.as_str());
         defaults.remove(name.as_str());
@@ -88,7 +88,7 @@ pub(crate) fn chat_request(
 #[derive(Debug)]
 struct Body<'a> {
     messages: Option<Result<(), TranslateError>>,
-    members: Members<'a>,
+    members: JsonMembers<'a>,
 }
 
 impl<'a> Body<'a> {
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for BodySeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut body = Body { messages: None, members: Members::new() };
+        let mut body = Body { messages: None, members: JsonMembers::new() };
         let start = self.out.len();
         while let Some(key) = map.next_key::<Str<'de>>()? {
             if key.0 == "messages" {
@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for MessagesSeed<'_> {
 /// The deployment's parameters that Ollama cannot honour.
 pub(crate) fn unfit(defaults: &Map<String, Value>) -> Vec<&str> {
     let text = serde_json::to_string(defaults).unwrap_or_default();
-    let members: Members<'_> = serde_json::from_str(&text).unwrap_or_default();
+    let members: JsonMembers<'_> = serde_json::from_str(&text).unwrap_or_default();
     let mut params = Params::new(true);
     // A value of the wrong kind is for the calls to say, which may bring their own.
     let _ = params.apply(&members);
@@ -209,7 +209,7 @@ fn misfit(text: &str) -> TranslateError {
     };
     let members = match serde_json::from_str::<&RawValue>(text) {
         Err(error) => return TranslateError::NotJson { reason: problem(&error) },
-        Ok(value) => match serde_json::from_str::<Members<'_>>(text) {
+        Ok(value) => match serde_json::from_str::<JsonMembers<'_>>(text) {
             Err(_) => return wrong("body".to_owned(), "a JSON object", value),
             Ok(members) => members,
         },
@@ -238,13 +238,13 @@ fn misfit(text: &str) -> TranslateError {
 
 /// Members of `extra_body` count as the client's own and win, as they do in OpenAI's client
 /// libraries.
-fn merge_extra_body(members: &mut Members<'_>) -> Result<(), TranslateError> {
+fn merge_extra_body(members: &mut JsonMembers<'_>) -> Result<(), TranslateError> {
     let Some(extra) = set(members.get("extra_body").copied()) else { return Ok(()) };
     let source = extra.get();
     if source.starts_with('{') {
         check_names(source, "extra_body", |_| {})?;
     }
-    let extra: Members<'_> =
+    let extra: JsonMembers<'_> =
         serde_json::from_str(extra.get()).map_err(|_| TranslateError::WrongType {
             param: "extra_body".to_owned(),
             expected: "an object",
@@ -258,7 +258,7 @@ fn merge_extra_body(members: &mut Members<'_>) -> Result<(), TranslateError> {
     Ok(())
 }
 
-fn streams(members: &Members<'_>) -> Result<bool, TranslateError> {
+fn streams(members: &JsonMembers<'_>) -> Result<bool, TranslateError> {
     match set(members.get("stream").copied()) {
         None => Ok(false),
         Some(value) if value.get() == "true" => Ok(true),

@@ -4,11 +4,13 @@
 //! only. The caller splits the lines, frames the chunks and decides what an end before
 //! [`ChatStream::finished`] means.
 
+use super::chat_response::{
+    CallIds, ChatResponse, ResponseError, ResponseMessage, ToolCall, push_usage,
+};
 use super::error::StreamError;
 use super::json::{Piece, Text, push_string};
 use super::logprobs;
-use super::thinking::Splitter;
-use super::wire::{Answer, AnswerMessage, CallIds, NoAnswer, ToolCall, push_usage};
+use super::think_tags::Splitter;
 use crate::{Echo, Usage};
 
 /// The translator of one stream.
@@ -75,9 +77,9 @@ impl ChatStream {
         if self.finished || line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let answer = Answer::read(line).map_err(|fault| match fault {
-            NoAnswer::Error(said) => StreamError::Upstream(said),
-            NoAnswer::Malformed(reason) => malformed(reason),
+        let answer = ChatResponse::read(line).map_err(|fault| match fault {
+            ResponseError::Error(said) => StreamError::Upstream(said),
+            ResponseError::Malformed(reason) => malformed(reason),
         })?;
         answer.write_logprobs(&mut self.logprobs).map_err(malformed)?;
         match &answer.message {
@@ -111,7 +113,7 @@ impl ChatStream {
 
     fn message(
         &mut self,
-        message: &AnswerMessage<'_>,
+        message: &ResponseMessage<'_>,
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), String> {
         let thinking = message.thinking()?;
@@ -190,7 +192,7 @@ impl ChatStream {
         }
     }
 
-    fn finish(&mut self, answer: &Answer<'_>, reason: &str, emit: &mut dyn FnMut(&[u8])) {
+    fn finish(&mut self, answer: &ChatResponse<'_>, reason: &str, emit: &mut dyn FnMut(&[u8])) {
         self.release(emit);
         self.open();
         self.close_delta();

@@ -11,12 +11,12 @@ const LONGEST_TEXT: usize = 256;
 pub(super) struct Pattern {
     before: Vec<u8>,
     after: Vec<u8>,
-    model: Option<Place>,
+    model: Option<ModelAt>,
 }
 
 /// Where a value stands in every chunk of the pattern.
 #[derive(Debug)]
-enum Place {
+enum ModelAt {
     Before(Range<usize>),
     /// Its distances to the end of the chunk.
     After {
@@ -31,8 +31,10 @@ impl Pattern {
     pub(super) fn of(json: &[u8], text: Range<usize>, model: Option<Range<usize>>) -> Option<Self> {
         let (before, after) = (json.get(..text.start)?, json.get(text.end..)?);
         let place = |model: Range<usize>| match model.start < text.start {
-            true => Place::Before(model),
-            false => Place::After { start: json.len() - model.start, end: json.len() - model.end },
+            true => ModelAt::Before(model),
+            false => {
+                ModelAt::After { start: json.len() - model.start, end: json.len() - model.end }
+            }
         };
         Some(Self { before: before.to_vec(), after: after.to_vec(), model: model.map(place) })
     }
@@ -47,8 +49,8 @@ impl Pattern {
     /// Where the model's name stands in a chunk that is like it.
     pub(super) fn model(&self, json: &[u8]) -> Option<Range<usize>> {
         Some(match self.model.as_ref()? {
-            Place::Before(place) => place.clone(),
-            Place::After { start, end } => json.len() - start..json.len() - end,
+            ModelAt::Before(place) => place.clone(),
+            ModelAt::After { start, end } => json.len() - start..json.len() - end,
         })
     }
 }

@@ -1,13 +1,18 @@
 //! A stream of the client's own dialect: every frame passes as it came, but for the model's name.
-//! What is JSON in place of a stream goes to `whole`; when an answer is whole, `choices` says.
+//! What is JSON in place of a stream goes to `completion_as_stream`; when an answer is whole,
+//! `choices` says.
 
 use super::{
-    super::{Usage, said::read_error},
+    super::{Usage, error_text::read_error},
     choices::{Choices, End},
+    completion_as_stream,
     pattern::Pattern,
-    said_instead, usage, whole,
+    said_instead, usage,
 };
-use crate::{AnswerFault, Asked, ChunkSink, Echo, StreamTranslator, UpstreamError, pairs::Pairs};
+use crate::{
+    AnswerFault, ChunkSink, Echo, ErrorText, StreamRequest, StreamTranslator,
+    surrogate_pairs::SurrogatePairs,
+};
 use bytes::Bytes;
 use callgate_json::{
     Member, Scanner, json_text,
@@ -41,7 +46,7 @@ enum Kind {
 #[derive(Debug)]
 struct Frames {
     echo: Echo,
-    asked: Asked,
+    asked: StreamRequest,
     /// The requested name as JSON.
     model: Bytes,
     /// How many events there were that say something: pings are none.
@@ -55,7 +60,7 @@ struct Frames {
     choices: Choices,
     usage: Option<Usage>,
     done: bool,
-    pairs: Pairs,
+    pairs: SurrogatePairs,
     /// The event that was scanned last has halves of surrogate pairs.
     halved: bool,
     /// The chunk scanned last, when it added text and nothing else.
@@ -67,7 +72,7 @@ struct Frames {
 }
 
 impl Passing {
-    pub(super) fn new(echo: &Echo, asked: Asked) -> Self {
+    pub(super) fn new(echo: &Echo, asked: StreamRequest) -> Self {
         let frames = Frames {
             echo: echo.clone(),
             asked,
@@ -79,7 +84,7 @@ impl Passing {
             choices: Choices::default(),
             usage: None,
             done: false,
-            pairs: Pairs::default(),
+            pairs: SurrogatePairs::default(),
             halved: false,
             pattern: None,
             unlike: 0,
@@ -125,7 +130,8 @@ impl StreamTranslator for Passing {
         match std::mem::replace(&mut self.kind, Kind::Events) {
             Kind::Unknown => return Err(AnswerFault::Other("an empty body")),
             Kind::Json(json) => {
-                frames.usage = whole::pass(&json, &frames.echo, frames.asked.usage, out)?;
+                frames.usage =
+                    completion_as_stream::pass(&json, &frames.echo, frames.asked.usage, out)?;
                 frames.events += 1;
                 frames.done = true;
                 return Ok(());
@@ -287,7 +293,7 @@ impl Frames {
             Some(members) => self.chunk(event, &members, out),
             None if self.is_error => {
                 let message = String::from_utf8_lossy(event).trim().to_owned();
-                Err(AnswerFault::Upstream(UpstreamError { message, ..UpstreamError::default() }))
+                Err(AnswerFault::Upstream(ErrorText { message, ..ErrorText::default() }))
             }
             None => Err(malformed("an event that is not JSON")),
         }
@@ -315,7 +321,7 @@ impl Frames {
             return Err(malformed("an event that is no JSON object"));
         }
         self.framed = true;
-        let told = Told::find(json, members);
+        let told = ChunkMembers::find(json, members);
         if self.is_error || told.error.is_some_and(|error| !slices::is_blank(error)) {
             return Err(said_instead(json, "an error without a message"));
         }
@@ -344,7 +350,7 @@ impl Frames {
             }
         }
         if foreign {
-            let chunk = whole::chunk(json, members, &self.model);
+            let chunk = completion_as_stream::chunk(json, members, &self.model);
             self.pairs.pass_parts(&[&chunk], self.halved, out);
             return Ok(());
         }
@@ -362,14 +368,14 @@ impl Frames {
 
 /// The members of a chunk that tell something here; of several of one name the last counts.
 #[derive(Debug, Default)]
-struct Told<'a> {
+struct ChunkMembers<'a> {
     error: Option<&'a [u8]>,
     choices: Option<Range<usize>>,
     usage: Option<&'a [u8]>,
     model: Option<Range<usize>>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ChunkMembers<'a> {
     fn find(json: &'a [u8], members: &[Member]) -> Self {
         let mut told = Self::default();
         for member in members {

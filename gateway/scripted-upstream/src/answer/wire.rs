@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 
-use super::{Answer, Cut, Framing, Said, Writes};
+use super::{Answer, Cut, Framing, ScriptedContent, Writes};
+use crate::connection_step::ConnectionStep;
 use crate::journal::Received;
-use crate::prompt::{Dialect, Prompt};
-use crate::step::Step;
+use crate::prompt::{Prompt, WireFormat};
 use crate::{gzip, ollama, openai};
 
 /// A response before framing: its events, or the two halves of its body.
@@ -19,9 +19,10 @@ struct Content {
 
 impl Answer {
     /// The steps that answer `request`, the `serial`th one of this upstream.
-    pub fn steps(&self, request: &Received, serial: usize) -> Vec<Step> {
-        let mut steps: Vec<Step> = self.held.iter().cloned().map(Step::Hold).collect();
-        let dialect = Dialect::of(request).unwrap_or(Dialect::OpenAi);
+    pub fn steps(&self, request: &Received, serial: usize) -> Vec<ConnectionStep> {
+        let mut steps: Vec<ConnectionStep> =
+            self.held.iter().cloned().map(ConnectionStep::Hold).collect();
+        let dialect = WireFormat::of(request).unwrap_or(WireFormat::OpenAi);
         let prompt = Prompt::read(request, dialect, serial);
         match self.content(&prompt) {
             Ok(content) => {
@@ -35,15 +36,19 @@ impl Answer {
     }
 
     /// What to send, or the bare steps when it is no HTTP response at all.
-    fn content(&self, prompt: &Prompt) -> Result<Content, Vec<Step>> {
+    fn content(&self, prompt: &Prompt) -> Result<Content, Vec<ConnectionStep>> {
         let (status, content_type, body) = match &self.said {
-            Said::Raw(bytes) => return Err(vec![Step::Write(bytes.clone()), Step::Close]),
-            Said::Silence => return Err(vec![Step::Silence]),
-            Said::Nothing { reset: true } => return Err(vec![Step::Reset]),
-            Said::Nothing { reset: false } => return Err(vec![Step::Close]),
-            Said::Completion(completion) if prompt.stream => {
+            ScriptedContent::Raw(bytes) => {
+                return Err(vec![ConnectionStep::Write(bytes.clone()), ConnectionStep::Close]);
+            }
+            ScriptedContent::Silence => return Err(vec![ConnectionStep::Silence]),
+            ScriptedContent::Nothing { reset: true } => return Err(vec![ConnectionStep::Reset]),
+            ScriptedContent::Nothing { reset: false } => return Err(vec![ConnectionStep::Close]),
+            ScriptedContent::Completion(completion) if prompt.stream => {
                 let (content_type, events) = match prompt.dialect {
-                    Dialect::Ollama => ("application/x-ndjson", ollama::lines(completion, prompt)),
+                    WireFormat::Ollama => {
+                        ("application/x-ndjson", ollama::lines(completion, prompt))
+                    }
                     _ => ("text/event-stream; charset=utf-8", openai::events(completion, prompt)),
                 };
                 let mut pieces: Vec<Vec<u8>> =
@@ -54,21 +59,21 @@ impl Answer {
                 let content_type = content_type.to_owned();
                 return Ok(Content { status: 200, content_type, pieces, stream: true });
             }
-            Said::Completion(completion) => {
+            ScriptedContent::Completion(completion) => {
                 let body = match prompt.dialect {
-                    Dialect::Ollama => ollama::reply(completion, prompt),
+                    WireFormat::Ollama => ollama::reply(completion, prompt),
                     _ => openai::reply(completion, prompt),
                 };
                 (200, "application/json", body.into_bytes())
             }
-            Said::Error { status, kind, code, message } => {
+            ScriptedContent::Error { status, kind, code, message } => {
                 let body = match prompt.dialect {
-                    Dialect::Ollama => ollama::error(message),
+                    WireFormat::Ollama => ollama::error(message),
                     _ => openai::error(kind, code, message),
                 };
                 (*status, "application/json", body.into_bytes())
             }
-            Said::Fixed { status, content_type, body } => {
+            ScriptedContent::Fixed { status, content_type, body } => {
                 (*status, content_type.as_str(), body.to_vec())
             }
         };
@@ -78,10 +83,10 @@ impl Answer {
         Ok(Content { status, content_type: content_type.to_owned(), pieces, stream: false })
     }
 
-    fn event(&self, json: &str, dialect: Dialect) -> Vec<u8> {
+    fn event(&self, json: &str, dialect: WireFormat) -> Vec<u8> {
         let line_end = if self.crlf { "\r\n" } else { "\n" };
         match dialect {
-            Dialect::Ollama => format!("{json}{line_end}").into_bytes(),
+            WireFormat::Ollama => format!("{json}{line_end}").into_bytes(),
             _ if self.comments => format!(
                 ": OPENROUTER PROCESSING{line_end}{line_end}data: {json}{line_end}{line_end}"
             )
@@ -112,7 +117,7 @@ impl Answer {
         if self.gzip {
             head.push_str("Content-Encoding: gzip\r\n");
         }
-        if prompt.dialect != Dialect::Ollama {
+        if prompt.dialect != WireFormat::Ollama {
             head.push_str(&openai::headers(prompt));
         }
         for (name, value) in &self.headers {
@@ -124,27 +129,29 @@ impl Answer {
 
     /// The body as unframed writes and the cuts between them. The last step says how it ends;
     /// none of the breaking steps means: to the end, in good order.
-    fn body(&self, content: Content) -> Vec<Step> {
+    fn body(&self, content: Content) -> Vec<ConnectionStep> {
         let last = content.pieces.len();
         let mut steps = Vec::new();
         for (index, piece) in content.pieces.into_iter().map(Some).chain([None]).enumerate() {
             for (_, cut) in self.cuts.iter().filter(|(after, _)| (*after).min(last) == index) {
                 match cut {
-                    Cut::Insert(bytes) => steps.push(Step::Write(bytes.clone())),
-                    Cut::Hold(gate) => steps.push(Step::Hold(gate.clone())),
+                    Cut::Insert(bytes) => steps.push(ConnectionStep::Write(bytes.clone())),
+                    Cut::Hold(gate) => steps.push(ConnectionStep::Hold(gate.clone())),
                     Cut::End => return self.framed(steps, content.stream),
-                    Cut::Close => return self.broken(steps, content.stream, Step::Close),
-                    Cut::Reset => return self.broken(steps, content.stream, Step::Reset),
-                    Cut::Silence => return self.broken(steps, content.stream, Step::Silence),
+                    Cut::Close => return self.broken(steps, content.stream, ConnectionStep::Close),
+                    Cut::Reset => return self.broken(steps, content.stream, ConnectionStep::Reset),
+                    Cut::Silence => {
+                        return self.broken(steps, content.stream, ConnectionStep::Silence);
+                    }
                 }
             }
-            steps.extend(piece.map(|bytes| Step::Write(Bytes::from(bytes))));
+            steps.extend(piece.map(|bytes| ConnectionStep::Write(Bytes::from(bytes))));
         }
         self.framed(steps, content.stream)
     }
 
     /// Framing for a body that ends in good order.
-    fn framed(&self, steps: Vec<Step>, stream: bool) -> Vec<Step> {
+    fn framed(&self, steps: Vec<ConnectionStep>, stream: bool) -> Vec<ConnectionStep> {
         let framing = self.framing(stream);
         let mut steps = self.chunks(steps, framing);
         match framing {
@@ -153,40 +160,47 @@ impl Answer {
                 // count as one that left early.
                 let end = b"0\r\n\r\n";
                 match steps.last_mut() {
-                    Some(Step::Write(bytes)) => *bytes = Bytes::from([&bytes[..], end].concat()),
-                    _ => steps.push(Step::Write(Bytes::from_static(end))),
+                    Some(ConnectionStep::Write(bytes)) => {
+                        *bytes = Bytes::from([&bytes[..], end].concat())
+                    }
+                    _ => steps.push(ConnectionStep::Write(Bytes::from_static(end))),
                 }
             }
-            Framing::UntilClose => steps.push(Step::Close),
+            Framing::UntilClose => steps.push(ConnectionStep::Close),
             Framing::Usual => {}
         }
         steps
     }
 
-    fn broken(&self, steps: Vec<Step>, stream: bool, breach: Step) -> Vec<Step> {
+    fn broken(
+        &self,
+        steps: Vec<ConnectionStep>,
+        stream: bool,
+        breach: ConnectionStep,
+    ) -> Vec<ConnectionStep> {
         let mut steps = self.chunks(steps, self.framing(stream));
         steps.push(breach);
         steps
     }
 
-    fn chunks(&self, steps: Vec<Step>, framing: Framing) -> Vec<Step> {
+    fn chunks(&self, steps: Vec<ConnectionStep>, framing: Framing) -> Vec<ConnectionStep> {
         let mut sized = Vec::new();
         for step in steps {
             match step {
-                Step::Write(bytes) if bytes.is_empty() => {}
-                Step::Write(bytes) => match (self.writes, sized.last_mut()) {
+                ConnectionStep::Write(bytes) if bytes.is_empty() => {}
+                ConnectionStep::Write(bytes) => match (self.writes, sized.last_mut()) {
                     (Writes::Of(size), _) => sized.extend(split(&bytes, size)),
-                    (Writes::Joined, Some(Step::Write(before))) => {
+                    (Writes::Joined, Some(ConnectionStep::Write(before))) => {
                         *before = Bytes::from([&before[..], &bytes[..]].concat());
                     }
-                    _ => sized.push(Step::Write(bytes)),
+                    _ => sized.push(ConnectionStep::Write(bytes)),
                 },
                 other => sized.push(other),
             }
         }
         if framing == Framing::Chunked {
             for step in &mut sized {
-                if let Step::Write(bytes) = step {
+                if let ConnectionStep::Write(bytes) = step {
                     let size = format!("{:x}\r\n", bytes.len());
                     *bytes = Bytes::from([size.as_bytes(), &bytes[..], b"\r\n"].concat());
                 }
@@ -195,23 +209,23 @@ impl Answer {
         sized
     }
 
-    fn writes(&self, head: Bytes, mut body: Vec<Step>) -> Vec<Step> {
+    fn writes(&self, head: Bytes, mut body: Vec<ConnectionStep>) -> Vec<ConnectionStep> {
         let mut steps = match (self.writes, body.first_mut()) {
             (Writes::Of(size), _) => split(&head, size).collect(),
-            (Writes::Joined, Some(Step::Write(first))) => {
+            (Writes::Joined, Some(ConnectionStep::Write(first))) => {
                 *first = Bytes::from([&head[..], &first[..]].concat());
                 Vec::new()
             }
-            _ => vec![Step::Write(head)],
+            _ => vec![ConnectionStep::Write(head)],
         };
         steps.append(&mut body);
         steps
     }
 }
 
-fn split(bytes: &Bytes, size: usize) -> impl Iterator<Item = Step> {
+fn split(bytes: &Bytes, size: usize) -> impl Iterator<Item = ConnectionStep> {
     let starts = (0..bytes.len()).step_by(size);
-    starts.map(move |at| Step::Write(bytes.slice(at..bytes.len().min(at + size))))
+    starts.map(move |at| ConnectionStep::Write(bytes.slice(at..bytes.len().min(at + size))))
 }
 
 fn reason(status: u16) -> &'static str {

@@ -25,16 +25,16 @@ pub(super) struct Learned {
 #[derive(Default)]
 struct Kept {
     /// As many as the config grants.
-    given: Vec<Known>,
-    recent: VecDeque<Known>,
+    given: Vec<KnownSecret>,
+    recent: VecDeque<KnownSecret>,
 }
 
 /// What was learned, and how it is looked for.
-type Known = (String, Arc<Search>);
+type KnownSecret = (String, Arc<Search>);
 
 impl Learned {
     /// Learns a secret of a client.
-    pub(super) fn recent(&self, text: &str, secrets: Secrets) {
+    pub(super) fn learn_recent(&self, text: &str, secrets: Secrets) {
         self.learn(text, secrets, |kept, known| {
             kept.recent.truncate(RECENT - 1);
             kept.recent.push_front(known);
@@ -42,11 +42,11 @@ impl Learned {
     }
 
     /// Learns one that will not be forgotten.
-    pub(super) fn given(&self, text: &str, secrets: Secrets) {
+    pub(super) fn learn_lasting(&self, text: &str, secrets: Secrets) {
         self.learn(text, secrets, |kept, known| kept.given.push(known));
     }
 
-    fn learn(&self, text: &str, secrets: Secrets, keep: impl FnOnce(&mut Kept, Known)) {
+    fn learn(&self, text: &str, secrets: Secrets, keep: impl FnOnce(&mut Kept, KnownSecret)) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.all().any(|(known, _)| known == text) {
             return;
@@ -73,7 +73,7 @@ impl Learned {
 }
 
 impl Kept {
-    fn all(&self) -> impl Iterator<Item = &Known> {
+    fn all(&self) -> impl Iterator<Item = &KnownSecret> {
         self.given.iter().chain(&self.recent)
     }
 }

@@ -41,7 +41,7 @@ async fn raced(script: &[Does]) -> (Option<(usize, u128)>, Vec<u128>, String) {
             }
         }
     };
-    let mut failed = Failed::default();
+    let mut failed = FailedDials::default();
     let racing = first(addresses.clone(), connect, &mut failed);
     let won = tokio::time::timeout(Duration::from_secs(10), racing).await.unwrap_or(None);
     let won = won.map(|index| (index, start.elapsed().as_millis()));
@@ -99,7 +99,7 @@ fn a_lack_of_descriptors_is_the_cause_among_others() {
     let of = |codes: &[i32]| {
         let failed =
             codes.iter().map(|code| (address(0, false), io::Error::from_raw_os_error(*code)));
-        Failed(failed.collect()).into_cause()
+        FailedDials(failed.collect()).into_cause()
     };
     let (refused, files) = (111, rustix::io::Errno::MFILE.raw_os_error());
     assert!(lacks_descriptors(&of(&[files, refused])));
@@ -112,7 +112,7 @@ fn a_lack_of_descriptors_is_the_cause_among_others() {
 async fn a_connection_is_watched_for_a_peer_that_vanished() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = Origin::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let stream = dial(&origin, &mut Failed::default()).await.unwrap().unwrap();
+    let stream = dial(&origin, &mut FailedDials::default()).await.unwrap().unwrap();
     assert!(sockopt::socket_keepalive(&stream).unwrap());
     assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEP_ALIVE_IDLE);
     assert!(stream.nodelay().unwrap());

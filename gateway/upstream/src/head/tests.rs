@@ -1,6 +1,6 @@
 //! What an upstream may say, however it is cut and whatever is wrong with it.
 
-use super::super::framing::Step;
+use super::super::framing::BodyStep;
 use super::*;
 
 /// What came of an answer.
@@ -13,12 +13,12 @@ enum Outcome {
 
 /// Reads an answer that arrives in `parts` and then closes.
 fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let (mut buffer, mut arriving) = (BytesMut::new(), Arriving::default());
+    let (mut buffer, mut incoming) = (BytesMut::new(), IncomingHead::default());
     let (mut head, mut body) = (None::<Head>, Vec::new());
     for part in parts {
         buffer.extend_from_slice(part);
         if head.is_none() {
-            match arriving.take(&mut buffer) {
+            match incoming.take(&mut buffer) {
                 Ok(found) => head = found,
                 Err(_) => return Outcome::Invalid,
             }
@@ -26,16 +26,16 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
         let Some(found) = &mut head else { continue };
         loop {
             match found.framing.step(&mut buffer) {
-                Step::Data(data) => body.extend_from_slice(&data),
-                Step::More => break,
-                Step::Invalid(_) => return Outcome::Invalid,
+                BodyStep::Data(data) => body.extend_from_slice(&data),
+                BodyStep::More => break,
+                BodyStep::Invalid(_) => return Outcome::Invalid,
                 // What follows is counted with all parts that are still to come.
-                Step::End => break,
+                BodyStep::End => break,
             }
         }
     }
     let Some(mut head) = head else { return Outcome::CutOff };
-    let ended = head.framing.step(&mut buffer) == Step::End || head.framing.ends_by_close();
+    let ended = head.framing.step(&mut buffer) == BodyStep::End || head.framing.ends_by_close();
     if !ended {
         return Outcome::CutOff;
     }
@@ -157,10 +157,10 @@ fn what_is_no_answer_is_refused() {
 #[test]
 fn a_head_that_comes_byte_by_byte_is_parsed_seldom() {
     let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n", "Abc: defgh\r\n".repeat(100));
-    let (mut buffer, mut arriving, mut looks) = (BytesMut::new(), Arriving::default(), 0);
+    let (mut buffer, mut incoming, mut looks) = (BytesMut::new(), IncomingHead::default(), 0);
     for byte in answer.bytes() {
         buffer.extend_from_slice(&[byte]);
-        looks += usize::from(arriving.is_due(&buffer).unwrap());
+        looks += usize::from(incoming.is_due(&buffer).unwrap());
     }
     // Once for each doubling, and at the end.
     assert!(looks <= 13, "{looks}");
@@ -184,7 +184,7 @@ fn what_the_head_says_of_the_connection() {
     ] {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{headers}\r\n");
         let mut buffer = BytesMut::from(answer.as_bytes());
-        let head = Arriving::default().take(&mut buffer).unwrap().unwrap();
+        let head = IncomingHead::default().take(&mut buffer).unwrap().unwrap();
         let expected = (keep, time.map(Duration::from_secs));
         assert_eq!((head.keep, head.keep_time), expected, "{headers}");
     }

@@ -20,7 +20,7 @@ async fn lease((listener, origin): &(TcpListener, Arc<Origin>)) -> (Lease, Peer)
     let address = listener.local_addr().unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let peer = listener.accept().unwrap().0;
-    (Lease::new(origin, Connection::new(Io::Plain(stream))), peer)
+    (Lease::new(origin, UpstreamConnection::new(Io::Plain(stream))), peer)
 }
 
 fn idle() -> usize {

@@ -1,7 +1,7 @@
 //! The scanner against `serde_json`, and the splices against a tree.
 
 use super::{bounds::in_proportion, pieces::same_at_any_cut};
-use callgate_json::fuzzing::{Places, Splice, scan as scanned, spliced};
+use callgate_json::fuzzing::{MemberSpans, Splice, scan as scanned, spliced};
 use serde_json::{Map, Value, value::RawValue};
 
 pub(super) const TOKENS: &[&[u8]] = &[
@@ -63,7 +63,7 @@ pub(super) fn scan(input: &[u8]) {
     }
 }
 
-fn agrees(input: &[u8], value: &Value, found: Result<Places, ()>) {
+fn agrees(input: &[u8], value: &Value, found: Result<MemberSpans, ()>) {
     let Ok(members) = found else {
         let many = input.iter().filter(|byte| **byte == b':').count() > MEMBERS;
         assert!(many, "refused, and JSON");

@@ -5,7 +5,7 @@ use super::{
     bounds::in_proportion,
     pieces::{beginnings, same_at_any_cut},
 };
-use callgate_providers::fuzzing::{self as provider, DIALECTS, Streamed};
+use callgate_providers::fuzzing::{self as provider, DIALECTS, TranslatedStream};
 use serde_json::{Value, value::RawValue};
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ const ASKED: &[u8] = b": two\n";
 
 pub(super) fn sse(input: &[u8]) {
     let asked = if input.starts_with(ASKED) { 2 } else { 1 };
-    let whole = |input: &[u8], streamed: &Streamed| {
+    let whole = |input: &[u8], streamed: &TranslatedStream| {
         if streamed.fault.is_none() {
             // A completion in place of a stream ends with its last byte, whatever it says of its
             // end.
@@ -50,7 +50,7 @@ pub(super) fn sse(input: &[u8]) {
 }
 
 pub(super) fn ndjson(input: &[u8]) {
-    let whole = |input: &[u8], streamed: &Streamed| {
+    let whole = |input: &[u8], streamed: &TranslatedStream| {
         if streamed.fault.is_none() {
             ended(streamed, Some(1));
             let lines = input.split(|byte| *byte == b'\n').map(without_mark);
@@ -69,7 +69,7 @@ pub(super) fn reply(input: &[u8]) {
             in_proportion(input.len(), 256, || provider::reply(dialect, pieces)).map_err(|_| ())
         };
         let Ok(sent) = same_at_any_cut(input, read) else { continue };
-        ended(&Streamed { chunks: vec![sent], fault: None }, None);
+        ended(&TranslatedStream { chunks: vec![sent], fault: None }, None);
         for beginning in beginnings(input.trim_ascii_end()) {
             assert!(provider::reply(dialect, &[beginning]).is_err(), "half a reply looks whole");
         }
@@ -86,11 +86,11 @@ pub(super) fn error(input: &[u8]) {
     }
 }
 
-fn stream(dialect: &str, pieces: &[&[u8]], asked: u64) -> Streamed {
+fn stream(dialect: &str, pieces: &[&[u8]], asked: u64) -> TranslatedStream {
     provider::stream(dialect, pieces, asked).expect("a dialect")
 }
 
-fn streamed(dialect: &str, input: &[u8], asked: u64) -> Streamed {
+fn streamed(dialect: &str, input: &[u8], asked: u64) -> TranslatedStream {
     same_at_any_cut(input, |pieces| {
         in_proportion(input.len(), 256, || stream(dialect, pieces, asked))
     })
@@ -112,7 +112,7 @@ fn is_json(input: &[u8]) -> bool {
 
 /// Panics when a choice has not ended by what its chunks say: none may be open, and where the
 /// stream just closed, so many have to have said that they are done.
-fn ended(streamed: &Streamed, closed: Option<u64>) {
+fn ended(streamed: &TranslatedStream, closed: Option<u64>) {
     let mut choices: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
     for chunk in &streamed.chunks {
         let text = String::from_utf8_lossy(chunk);

@@ -2,15 +2,15 @@
 //!
 //! What is in no row is unknown: it is refused, or left out where dropping is allowed, for Ollama
 //! would pass over it in silence. The gateway's own members are not here; they are in
-//! `provider::own`.
+//! `provider::gateway_members`.
 
 use serde_json::Value;
 
-use Verdict::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
+use ParamRule::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
 
 /// What becomes of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ParamRule {
     /// The call itself; read by `request` and by the gateway.
     Call,
     /// A member of Ollama's request of the same name, sent as it stands.
@@ -31,7 +31,7 @@ pub(super) enum Verdict {
 const TOOL_CHOICES: &[&str] = &[r#""auto""#, r#""none""#];
 
 /// Sorted by name.
-pub(super) const PARAMETERS: [(&str, Verdict); 68] = [
+pub(super) const PARAMETERS: [(&str, ParamRule); 68] = [
     ("audio", Unsupported(&[])),
     ("draft_num_predict", Runtime),
     ("embedding_only", Runtime),
@@ -103,7 +103,7 @@ pub(super) const PARAMETERS: [(&str, Verdict); 68] = [
 ];
 
 /// The row of a parameter.
-pub(super) fn verdict(name: &str) -> Option<Verdict> {
+pub(super) fn verdict(name: &str) -> Option<ParamRule> {
     let row = PARAMETERS.binary_search_by(|(row, _)| (*row).cmp(name)).ok()?;
     Some(PARAMETERS[row].1)
 }
@@ -135,8 +135,8 @@ pub(super) fn same_value(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
-    use super::{PARAMETERS, Verdict, same_value};
+    use super::ParamRule::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
+    use super::{PARAMETERS, ParamRule, same_value};
 
     #[test]
     fn the_reference_has_every_parameter_in_its_row() {
@@ -154,7 +154,7 @@ mod tests {
             (Indifferent, row("the answer is the same |")),
             (Unsupported(&[]), row("has a value in brackets")),
         ];
-        let same_kind = |one: &Verdict, other: &Verdict| {
+        let same_kind = |one: &ParamRule, other: &ParamRule| {
             std::mem::discriminant(one) == std::mem::discriminant(other)
         };
         for (kind, names) in rows {

@@ -21,7 +21,7 @@ struct Outcome {
     fault: Option<AnswerFault>,
 }
 
-fn run(input: &[u8], asked: Asked, size: usize) -> Outcome {
+fn run(input: &[u8], asked: StreamRequest, size: usize) -> Outcome {
     let echo = Echo { id: "i".to_owned(), created: 1, model: "asked\"".to_owned() };
     let mut passing = Passing::new(&echo, asked);
     let mut out = Collected::default();
@@ -39,10 +39,10 @@ fn run(input: &[u8], asked: Asked, size: usize) -> Outcome {
     Outcome { chunks: out.0, usage: passing.usage(), complete, fault }
 }
 
-const ONE: Asked = Asked { usage: false, choices: 1 };
+const ONE: StreamRequest = StreamRequest { usage: false, choices: 1 };
 
 /// What comes of the stream however it is cut.
-fn at_any_cut(input: impl AsRef<[u8]>, asked: Asked) -> Outcome {
+fn at_any_cut(input: impl AsRef<[u8]>, asked: StreamRequest) -> Outcome {
     let input = input.as_ref();
     let whole = run(input, asked, input.len().max(1));
     for size in 1..input.len() {
@@ -73,7 +73,7 @@ fn frames_pass_with_the_requested_name() {
         r#"{"choices":[{"delta":{},"finish_reason" : "stop"}], "model" : "asked\""}"#
     );
     assert_eq!(outcome.usage.map(|usage| usage.total_tokens), Some(7));
-    assert_eq!(at_any_cut(STREAM, Asked { usage: true, ..ONE }).chunks.len(), 3);
+    assert_eq!(at_any_cut(STREAM, StreamRequest { usage: true, ..ONE }).chunks.len(), 3);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_is_missing_is_never_taken_for_whole() {
         (vec![&ended[..ended.len() - 2]], 1, true),
         (vec![&ended[..ended.len() - 3]], 1, false),
     ] {
-        let outcome = at_any_cut(stream.concat(), Asked { usage: false, choices: asked });
+        let outcome = at_any_cut(stream.concat(), StreamRequest { usage: false, choices: asked });
         assert_eq!(outcome.fault.is_none(), whole, "{stream:?} of {asked}: {outcome:?}");
         let incomplete = matches!(outcome.fault, None | Some(AnswerFault::Incomplete(_)));
         let said_whole = stream.ends_with(&[half, "\n\n"]);
@@ -348,7 +348,7 @@ fn pings_are_no_chunks_and_usage_has_a_list_of_choices() {
     .concat();
     let outcome = at_any_cut(&stream, ONE);
     assert_eq!((outcome.fault, &outcome.chunks[..]), (None, &[chunk.to_owned()][..]));
-    let outcome = at_any_cut(&stream, Asked { usage: true, choices: 1 });
+    let outcome = at_any_cut(&stream, StreamRequest { usage: true, choices: 1 });
     assert_eq!(outcome.chunks, [chunk, counted]);
     assert_eq!(outcome.usage.map(|usage| usage.total_tokens), Some(7));
     let fault = at_any_cut("event: ping\ndata: {\"type\":\"ping\"}\n\n", ONE).fault;

@@ -1,10 +1,10 @@
 //! An error in the frames of a stream: some servers answer a call for a stream with an error status
 //! and say the rest as an event, or as a line of NDJSON.
 
-use super::{UpstreamError, read_error};
+use super::{ErrorText, read_error};
 
 /// The first error in the events or lines of `body`. `None` when it has no frames.
-pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
+pub(super) fn read(body: &[u8]) -> Option<ErrorText> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     // Whether a line begins so, nothing else tells.
@@ -29,10 +29,10 @@ pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
         words = words.or_else(|| ended.map(|it| it.trim().to_owned()).filter(|it| is_plain(it)));
     }
     let message = words?;
-    Some(UpstreamError { message, ..UpstreamError::default() })
+    Some(ErrorText { message, ..ErrorText::default() })
 }
 
-fn read_object(json: &str) -> Option<UpstreamError> {
+fn read_object(json: &str) -> Option<ErrorText> {
     let json = json.trim();
     if json.starts_with(['{', '[']) { read_error(json.as_bytes()) } else { None }
 }

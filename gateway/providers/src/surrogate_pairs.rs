@@ -3,15 +3,15 @@
 //! whose other one does not come is passed on as the upstream sent it.
 
 use super::ChunkSink;
-use callgate_json::{halves, slices};
+use callgate_json::{lone_surrogates, slices};
 
 /// A chunk whose text ends in the first half of a pair.
 #[derive(Debug, Default)]
-pub(super) struct Pairs {
+pub(super) struct SurrogatePairs {
     held: Option<Vec<u8>>,
 }
 
-impl Pairs {
+impl SurrogatePairs {
     /// Passes a chunk on, given as its parts; `halved` where it has halves. Mostly none is looked
     /// for.
     pub(super) fn pass_parts(&mut self, chunk: &[&[u8]], halved: bool, out: &mut dyn ChunkSink) {
@@ -56,20 +56,20 @@ fn join(before: &mut Vec<u8>, after: &mut Vec<u8>) {
 }
 
 /// The first half of a pair, with which the text of a chunk ends.
-fn opens_pair(chunk: &[u8]) -> Option<halves::Half> {
+fn opens_pair(chunk: &[u8]) -> Option<lone_surrogates::LoneSurrogate> {
     let last = of_one_text(chunk).pop();
     last.filter(|half| half.is_high && half.place.end == half.text.end)
 }
 
 /// The second half, with which it begins.
-fn closes_pair(chunk: &[u8]) -> Option<halves::Half> {
+fn closes_pair(chunk: &[u8]) -> Option<lone_surrogates::LoneSurrogate> {
     let first = of_one_text(chunk).into_iter().next();
     first.filter(|half| !half.is_high && half.place.start == half.text.start)
 }
 
 /// The halves of a chunk, when they are in one text: of several nobody knows which belong together.
-fn of_one_text(chunk: &[u8]) -> Vec<halves::Half> {
-    let mut halves = halves::halves(chunk);
+fn of_one_text(chunk: &[u8]) -> Vec<lone_surrogates::LoneSurrogate> {
+    let mut halves = lone_surrogates::lone_surrogates(chunk);
     if halves.windows(2).any(|two| two[0].text != two[1].text) {
         halves.clear();
     }
@@ -117,7 +117,7 @@ mod tests {
             ),
             as_sent([chunk(0, "content", high), r#"{"usage":{}}"#.to_owned()]),
         ] {
-            let (mut pairs, mut out) = (Pairs::default(), Collected::default());
+            let (mut pairs, mut out) = (SurrogatePairs::default(), Collected::default());
             sent.iter().for_each(|chunk| pairs.pass(chunk.clone().into_bytes(), &mut out));
             pairs.flush(&mut out);
             assert_eq!(out.0, expected, "{sent:?}");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::gate::Gate;
 
 #[derive(Debug, Clone)]
-pub enum Step {
+pub enum ConnectionStep {
     /// One write to the socket.
     Write(Bytes),
     /// Wait until the gate admits this answer, or the client leaves.

@@ -10,7 +10,7 @@ const ESCAPE: usize = 6;
 
 /// A half within a value of a document.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Half {
+pub struct LoneSurrogate {
     /// Where its escape stands.
     pub place: Range<usize>,
     pub is_high: bool,
@@ -21,7 +21,7 @@ pub struct Half {
 }
 
 /// The halves in the values of `json`, which is valid but for them.
-pub fn halves(json: &[u8]) -> Vec<Half> {
+pub fn lone_surrogates(json: &[u8]) -> Vec<LoneSurrogate> {
     let (mut found, mut name, mut at) = (Vec::new(), 0..0, 0);
     while let Some(quote) = memchr::memchr(b'"', json.get(at..).unwrap_or_default()) {
         let start = at + quote + 1;
@@ -34,7 +34,7 @@ pub fn halves(json: &[u8]) -> Vec<Half> {
         }
         let half = |(place, is_high): (Range<usize>, bool)| {
             let place = start + place.start..start + place.end;
-            Half { place, is_high, text: text.clone(), name: name.clone() }
+            LoneSurrogate { place, is_high, text: text.clone(), name: name.clone() }
         };
         found.extend(within(&json[text.clone()]).map(half));
     }
@@ -42,7 +42,7 @@ pub fn halves(json: &[u8]) -> Vec<Half> {
 }
 
 /// A text of JSON, quotes included, with U+FFFD in place of halves.
-pub fn without_halves(text: &[u8]) -> Cow<'_, [u8]> {
+pub fn without_lone_surrogates(text: &[u8]) -> Cow<'_, [u8]> {
     let (mut whole, mut from) = (Vec::new(), 0);
     for (place, _) in within(text) {
         whole.extend_from_slice(&text[from..place.start]);
@@ -100,7 +100,7 @@ mod tests {
     fn halves_are_found_with_the_name_before_them() {
         let json = br#"{"a\ud83d":"x\ud83d\ude00\uD83D","b":["\ude00y","\\ud83d"],"c":"\ud83d\n"}"#;
         let text = |range: &Range<usize>| std::str::from_utf8(&json[range.clone()]).unwrap();
-        let found: Vec<_> = halves(json)
+        let found: Vec<_> = lone_surrogates(json)
             .iter()
             .map(|half| {
                 (text(&half.name), text(&half.place), half.is_high, text(&half.text).to_owned())
@@ -115,7 +115,7 @@ mod tests {
                 r"c \ud83d true \ud83d\n"
             ]
         );
-        assert_eq!(halves(br#"{"a":"\ud83d"#), []);
+        assert_eq!(lone_surrogates(br#"{"a":"\ud83d"#), []);
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             (r#""\ud83d\ud83d\ude00\ude00""#, r#""\ufffd\ud83d\ude00\ufffd""#),
             (r#""\\ud83d\u""#, r#""\\ud83d\u""#),
         ] {
-            assert_eq!(without_halves(text.as_bytes()), expected.as_bytes(), "{text}");
+            assert_eq!(without_lone_surrogates(text.as_bytes()), expected.as_bytes(), "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ mod framed;
 mod markup;
 mod shape;
 
-use super::UpstreamError;
+use super::ErrorText;
 use callgate_json::Scanner;
 use serde_json::value::RawValue;
 use shape::Shape;
@@ -43,36 +43,36 @@ const PLAIN: usize = 16 * 1024;
 
 /// Reads an error object of any shape in use. `None` when the body is none; a success must have
 /// been ruled out, for a message alone is taken as an error too.
-pub(crate) fn read_error(body: &[u8]) -> Option<UpstreamError> {
+pub(crate) fn read_error(body: &[u8]) -> Option<ErrorText> {
     let text = String::from_utf8_lossy(body);
     let json: &RawValue = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
     error_in(json)
 }
 
 /// The same of a value that has been found already, such as an `error` member.
-pub(crate) fn error_in(json: &RawValue) -> Option<UpstreamError> {
+pub(crate) fn error_in(json: &RawValue) -> Option<ErrorText> {
     let said = read(json, DEPTH)?;
     (!said.message.is_empty()).then_some(said)
 }
 
 /// What the body of an error status says: an error object, one in an event or a line of a stream,
 /// one that is cut off, else its text.
-pub fn read_status(status: u16, body: &[u8]) -> UpstreamError {
+pub fn read_status(status: u16, body: &[u8]) -> ErrorText {
     let said = read_error(body).or_else(|| framed::read(body)).or_else(|| {
         let text = String::from_utf8_lossy(body);
         let said = read_error(&cut::completed(text.trim_start_matches('\u{feff}').as_bytes())?)?;
-        Some(UpstreamError { message: format!("{} [cut off]", said.message), ..said })
+        Some(ErrorText { message: format!("{} [cut off]", said.message), ..said })
     });
-    said.unwrap_or_else(|| UpstreamError {
+    said.unwrap_or_else(|| ErrorText {
         message: plain_message(status, body),
-        ..UpstreamError::default()
+        ..ErrorText::default()
     })
 }
 
-fn read(json: &RawValue, depth: u8) -> Option<UpstreamError> {
+fn read(json: &RawValue, depth: u8) -> Option<ErrorText> {
     let depth = depth.checked_sub(1)?;
     match json.get().as_bytes().first()? {
-        b'"' => Some(UpstreamError { message: string(json)?, ..UpstreamError::default() }),
+        b'"' => Some(ErrorText { message: string(json)?, ..ErrorText::default() }),
         b'[' => list(&shape::elements(json, ENTRIES)?, depth),
         b'{' => object(&Shape::of(json)?, depth),
         _ => None,
@@ -80,8 +80,8 @@ fn read(json: &RawValue, depth: u8) -> Option<UpstreamError> {
 }
 
 /// An object with a message, or with a member that is an error of its own.
-fn object(shape: &Shape<'_>, depth: u8) -> Option<UpstreamError> {
-    let mut said = UpstreamError::default();
+fn object(shape: &Shape<'_>, depth: u8) -> Option<ErrorText> {
+    let mut said = ErrorText::default();
     for name in MESSAGES {
         let Some(found) = shape.get(name).and_then(|json| read(json, depth)) else { continue };
         if said.message.is_empty() {
@@ -108,8 +108,8 @@ fn object(shape: &Shape<'_>, depth: u8) -> Option<UpstreamError> {
 }
 
 /// The entries' messages, each behind the place it complains of.
-fn list(entries: &[&RawValue], depth: u8) -> Option<UpstreamError> {
-    let mut all: Option<UpstreamError> = None;
+fn list(entries: &[&RawValue], depth: u8) -> Option<ErrorText> {
+    let mut all: Option<ErrorText> = None;
     for entry in entries {
         let Some(mut said) = read(entry, depth) else { continue };
         if let Some(place) = place(entry) {

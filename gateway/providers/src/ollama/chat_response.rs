@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 use super::error::error_said;
 use super::json::{Piece, Text, kind, problem, push_string, set};
 use super::logprobs;
-use crate::{UpstreamError, Usage, said::read_error};
+use crate::{ErrorText, Usage, error_text::read_error};
 
 /// One object of `/api/chat`. What OpenAI has no place for is not read: durations, the date, the
 /// name and the host of a remote model.
 #[derive(Debug, Deserialize)]
-pub(super) struct Answer<'a> {
+pub(super) struct ChatResponse<'a> {
     #[serde(borrow)]
-    pub(super) message: Option<AnswerMessage<'a>>,
+    pub(super) message: Option<ResponseMessage<'a>>,
     #[serde(default)]
     pub(super) done: Option<bool>,
     #[serde(borrow)]
@@ -36,14 +36,14 @@ const SHOWN: usize = 40;
 
 /// Why an object is no part of an answer.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
+pub(super) enum ResponseError {
     /// Ollama, or a proxy before it, says so.
-    Error(UpstreamError),
+    Error(ErrorText),
     Malformed(String),
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct AnswerMessage<'a> {
+pub(super) struct ResponseMessage<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -68,23 +68,23 @@ struct Function<'a> {
     arguments: Option<&'a RawValue>,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ChatResponse<'a> {
     /// Reads one object. What is neither a part of an answer nor its end may be an error of another
     /// shape than Ollama's own: one of a proxy before it.
-    pub(super) fn read(source: &'a [u8]) -> Result<Self, NoAnswer> {
+    pub(super) fn read(source: &'a [u8]) -> Result<Self, ResponseError> {
         let text = std::str::from_utf8(source).map_err(|error| error.to_string());
         let parsed = text
             .and_then(|text| serde_json::from_str::<Self>(text).map_err(|error| problem(&error)));
         match parsed {
             Ok(Self { error: Some(error), .. }) if !matches!(error.get(), "\"\"" | "{}") => {
-                Err(NoAnswer::Error(error_said(error)))
+                Err(ResponseError::Error(error_said(error)))
             }
             Ok(answer) if answer.message.is_some() || answer.done == Some(true) => Ok(answer),
             other => Err(match (read_error(source), other) {
-                (Some(said), _) => NoAnswer::Error(said),
-                (None, Err(reason)) => NoAnswer::Malformed(reason),
+                (Some(said), _) => ResponseError::Error(said),
+                (None, Err(reason)) => ResponseError::Malformed(reason),
                 (None, Ok(_)) => {
-                    NoAnswer::Malformed("it has neither `message` nor `error`".to_owned())
+                    ResponseError::Malformed("it has neither `message` nor `error`".to_owned())
                 }
             }),
         }
@@ -133,7 +133,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl<'a> AnswerMessage<'a> {
+impl<'a> ResponseMessage<'a> {
     pub(super) fn content(&self) -> Result<Option<Text<'a>>, String> {
         text("content", self.content)
     }

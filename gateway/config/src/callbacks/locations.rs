@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::problem::Place;
+use crate::problem::SourceLocation;
 use crate::reader::Field;
 use crate::yaml::{Kind, Mark};
 
 /// The places of an entry's settings, by key path.
 #[derive(Clone, Debug, Default)]
-pub struct SettingPlaces(Arc<HashMap<String, Marks>>);
+pub struct SettingLocations(Arc<HashMap<String, Marks>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Marks {
@@ -17,7 +17,7 @@ struct Marks {
     value: Mark,
 }
 
-impl SettingPlaces {
+impl SettingLocations {
     /// Of all settings below `field`. Never deep: the tree is bounded.
     pub(super) fn of(field: &Field<'_>) -> Self {
         let mut places = HashMap::new();
@@ -26,13 +26,13 @@ impl SettingPlaces {
     }
 
     /// Where the value at `path` stands, or the nearest one around it that is there.
-    pub(super) fn of_value(&self, path: &str, otherwise: &Place) -> Place {
+    pub(super) fn of_value(&self, path: &str, otherwise: &SourceLocation) -> SourceLocation {
         let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.value);
         place(mark, path, otherwise)
     }
 
     /// Where the name of the setting at `path` stands.
-    pub(super) fn of_name(&self, path: &str, otherwise: &Place) -> Place {
+    pub(super) fn of_name(&self, path: &str, otherwise: &SourceLocation) -> SourceLocation {
         let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.name);
         place(mark, path, otherwise)
     }
@@ -42,10 +42,10 @@ impl SettingPlaces {
     }
 }
 
-fn place(mark: Option<Mark>, path: &str, otherwise: &Place) -> Place {
+fn place(mark: Option<Mark>, path: &str, otherwise: &SourceLocation) -> SourceLocation {
     match mark {
         Some(mark) => mark.place(&otherwise.file, path),
-        None => Place { path: path.to_owned(), ..otherwise.clone() },
+        None => SourceLocation { path: path.to_owned(), ..otherwise.clone() },
     }
 }
 

@@ -26,7 +26,7 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 
 /// Collects and scans a body.
 #[derive(Debug)]
-pub struct Arriving {
+pub struct IncomingBody {
     scanner: Scanner,
     chunks: Slices,
     /// Small pieces being joined; not scanned yet.
@@ -47,7 +47,7 @@ struct Pages {
     scanned: usize,
 }
 
-impl Arriving {
+impl IncomingBody {
     /// `length`: how long it is said to become, if anything is; pages are taken for that at once.
     pub fn announced(length: Option<usize>) -> Self {
         Self {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn arrived(body: &[u8], piece: usize, announced: Option<usize>) -> Body {
-        let mut arriving = Arriving::announced(announced);
+        let mut arriving = IncomingBody::announced(announced);
         for piece in body.chunks(piece) {
             arriving.push(Bytes::copy_from_slice(piece)).unwrap();
         }

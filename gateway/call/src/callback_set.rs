@@ -6,9 +6,9 @@ const WORD: usize = u64::BITS as usize;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Places(SmallVec<[u64; 1]>);
+pub struct CallbackSet(SmallVec<[u64; 1]>);
 
-impl Places {
+impl CallbackSet {
     pub fn has(&self, place: usize) -> bool {
         self.0.get(place / WORD).is_some_and(|word| word >> (place % WORD) & 1 == 1)
     }
@@ -32,11 +32,11 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use super::CallbackSet;
 
     #[test]
     fn a_place_is_in_it_once_added_however_long_the_chain() {
-        let mut places = Places::default();
+        let mut places = CallbackSet::default();
         let added = [0, 63, 64, 200];
         added.into_iter().for_each(|place| places.add(place));
         for place in 0..300 {

@@ -7,12 +7,12 @@ const SHORTEST: usize = 12;
 
 /// One half of a key, with the rest of it.
 #[derive(Debug)]
-pub(super) struct Half {
+pub(super) struct KeyFragment {
     key: Box<str>,
     part: Range<usize>,
 }
 
-impl Half {
+impl KeyFragment {
     /// Both halves, each as long as it takes to look like a key by itself: `my-company-` does not.
     pub(super) fn both(key: &str) -> impl Iterator<Item = Self> {
         let shortest = (key.len() / 2).max(SHORTEST);

@@ -9,7 +9,7 @@ use std::ops::Range;
 const ONE_PIECE_OF_LARGE: usize = 512;
 
 /// The pieces of a body being put together: the original up to `at`, with what was inserted.
-pub(super) struct Pieces<'a> {
+pub(super) struct Assembly<'a> {
     body: &'a Body,
     done: Slices,
     /// What is copied: edits, and everything in a small body.
@@ -17,7 +17,7 @@ pub(super) struct Pieces<'a> {
     at: usize,
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> Assembly<'a> {
     pub(super) fn new(body: &'a Body) -> Self {
         let grown = |entry: &Entry| match &entry.value {
             Value::Edited(json) if !entry.is_added() => {

@@ -2,8 +2,8 @@
 //! bytes they have, for a tree would cost many times what came.
 
 use super::{
-    AnswerFault, Asked, ChunkSink, Dialect, Echo, StreamTranslator, Translated, openai,
-    said::read_error,
+    AnswerFault, ChunkSink, Dialect, Echo, StreamRequest, StreamTranslator, Translated,
+    error_text::read_error, openai,
 };
 use callgate_json::{json_text, slices};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const MAX_NODES: usize = 64 * 1024;
 const MAX_MEMBERS: usize = 1024;
 
 /// What a body comes to that is no JSON object, as it arrives.
-pub struct Together<'a> {
+pub struct CompletionFromStream<'a> {
     dialect: &'a dyn Dialect,
     echo: &'a Echo,
     choices: u64,
@@ -22,7 +22,7 @@ pub struct Together<'a> {
     begun: Option<Box<Begun>>,
 }
 
-impl std::fmt::Debug for Together<'_> {
+impl std::fmt::Debug for CompletionFromStream<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Together").finish_non_exhaustive()
     }
@@ -34,7 +34,7 @@ struct Begun {
     fault: Option<AnswerFault>,
 }
 
-impl<'a> Together<'a> {
+impl<'a> CompletionFromStream<'a> {
     pub fn new(dialect: &'a dyn Dialect, echo: &'a Echo, choices: u64) -> Self {
         Self { dialect, echo, choices, begun: None }
     }
@@ -43,7 +43,7 @@ impl<'a> Together<'a> {
     /// servers leave the connection open behind it.
     pub fn push(&mut self, piece: &[u8]) -> bool {
         let begun = self.begun.get_or_insert_with(|| {
-            let asked = Asked { usage: true, choices: self.choices };
+            let asked = StreamRequest { usage: true, choices: self.choices };
             let stream = self.dialect.stream(self.echo, asked);
             Box::new(Begun { stream, whole: Whole::default(), fault: None })
         });
@@ -324,7 +324,7 @@ mod tests {
 
     fn completion(dialect: &dyn Dialect, body: &str) -> Result<(Value, Option<u64>), AnswerFault> {
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
-        let translated = Together::new(dialect, &echo, 1).finish(body.as_bytes())?;
+        let translated = CompletionFromStream::new(dialect, &echo, 1).finish(body.as_bytes())?;
         let body = translated.body.concat();
         let usage = translated.usage.map(|usage| usage.total_tokens);
         Ok((serde_json::from_slice(&body).expect("JSON"), usage))
@@ -334,7 +334,7 @@ mod tests {
     fn as_many_choices_come_as_were_asked_for_and_reasons_are_said_once() {
         let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
-        let fault = Together::new(&OpenAi, &echo, 2).finish(end.as_bytes()).err();
+        let fault = CompletionFromStream::new(&OpenAi, &echo, 2).finish(end.as_bytes()).err();
         assert!(matches!(fault, Some(AnswerFault::Incomplete(_))), "{fault:?}");
         let (whole, _) = completion(&OpenAi, &end.repeat(2)).unwrap();
         assert_eq!(whole["choices"][0]["finish_reason"], "stop");
@@ -400,7 +400,7 @@ mod tests {
         ] {
             let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
             for size in [1, 7, 1000] {
-                let mut together = Together::new(dialect, &echo, 1);
+                let mut together = CompletionFromStream::new(dialect, &echo, 1);
                 assert!(before.as_bytes().chunks(size).all(|piece| !together.push(piece)));
                 let ends: Vec<_> =
                     end.as_bytes().chunks(size).map(|piece| together.push(piece)).collect();
@@ -408,7 +408,7 @@ mod tests {
             }
         }
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
-        assert!(!Together::new(&OpenAi, &echo, 1).push(b"<html>"));
+        assert!(!CompletionFromStream::new(&OpenAi, &echo, 1).push(b"<html>"));
     }
 
     #[test]

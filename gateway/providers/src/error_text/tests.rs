@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn parts(said: &UpstreamError) -> (&str, Option<&str>, Option<&str>, Option<&str>) {
+fn parts(said: &ErrorText) -> (&str, Option<&str>, Option<&str>, Option<&str>) {
     (&said.message, said.error_type.as_deref(), said.code.as_deref(), said.param.as_deref())
 }
 
