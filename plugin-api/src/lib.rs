@@ -120,6 +120,7 @@ mod callback;
 mod export;
 mod host;
 mod kind;
+mod pattern;
 mod probe;
 mod view;
 
@@ -137,6 +138,7 @@ pub use host::{
     HttpRequest, HttpResponse, Kv, MetricKind, Metrics, SecretText, Secrets, Task, Timer,
 };
 pub use kind::{Endpoint, FailureKind, Level};
+pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{CallView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route};
 

@@ -4,6 +4,7 @@
 use callgate_config::{Problem, SourceLocation, closest, quoted};
 use callgate_deployments::Deployments;
 use callgate_plugin_host::Plugin;
+use plugin_api::{Pattern, in_lower_case};
 
 /// A warning for each name in the callbacks' settings, or in an entry's `only`, that nothing of the
 /// config has. `key_id` is the one key's.
@@ -57,8 +58,8 @@ impl<'d> KnownNames<'d> {
         };
         // Models are known by their names in any case, as limits and `only` take them.
         let fits = |known: &&str| match what {
-            "models" => matches(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()),
-            _ => matches(name, known),
+            "models" => Pattern::new(&in_lower_case(name)).matches(&in_lower_case(known)),
+            _ => Pattern::new(name).matches(known),
         };
         if names.iter().any(fits) {
             return None;
@@ -75,37 +76,5 @@ impl<'d> KnownNames<'d> {
             }
             None => problem.remedy("correct the name"),
         })
-    }
-}
-
-/// A pattern's `*` stands for any text.
-fn matches(pattern: &str, label: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == label };
-    let Some(mut left) = label.strip_prefix(first) else { return false };
-    let mut pieces: Vec<_> = rest.split('*').collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        let Some(at) = left.find(piece) else { return false };
-        left = &left[at + piece.len()..];
-    }
-    left.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match() {
-        for (pattern, expected) in [
-            ("groq", true),
-            ("grok", false),
-            ("*", true),
-            ("g*q", true),
-            ("*x*", false),
-            ("gr*oq*q", false),
-        ] {
-            assert_eq!(matches(pattern, "groq"), expected, "{pattern}");
-        }
     }
 }

@@ -1,4 +1,7 @@
 //! Model names with a `*`: what they match, and which of several is the most specific.
+//!
+//! Unlike the `*` of settings (`plugin_api::Pattern`), only the first one counts, as in LiteLLM,
+//! and what it covers is kept: it goes into the upstream's name of the model.
 
 /// `before*after`.
 #[derive(Clone, Debug, PartialEq, Eq)]

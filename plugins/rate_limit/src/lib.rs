@@ -44,7 +44,6 @@
 
 mod limit;
 mod note;
-mod pattern;
 mod settings;
 mod subjects;
 #[cfg(test)]

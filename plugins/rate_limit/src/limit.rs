@@ -1,10 +1,7 @@
 //! One limit: which calls it takes in, and in which window each of them counts.
 
-use crate::{
-    pattern::{Pattern, in_lower_case},
-    subjects::{Named, Subjects},
-};
-use plugin_api::{Admission, CallView, Clock, Counters};
+use crate::subjects::{Named, Subjects};
+use plugin_api::{Admission, CallView, Clock, Counters, Pattern, in_lower_case};
 use std::{fmt, time::Duration};
 
 /// What of a call a limit counts by.
@@ -62,7 +59,7 @@ impl Limit {
             Subject::Key => call.key_id(),
             Subject::Model => return self.admit_model(call, counters, clock),
         };
-        if !self.pattern.takes_in(name) {
+        if !self.pattern.matches(name) {
             return None;
         }
         self.count(call, &Named::certain(name), counters, clock)
@@ -78,10 +75,10 @@ impl Limit {
     ) -> Option<(WindowIndex, Admission)> {
         let public = in_lower_case(call.public_model());
         let group = call.model_group().map(in_lower_case);
-        let takes_in = |name: &str| self.pattern.takes_in(name);
-        if !takes_in(&public)
-            && !group.as_deref().is_some_and(takes_in)
-            && !takes_in(&in_lower_case(call.model()))
+        let matches = |name: &str| self.pattern.matches(name);
+        if !matches(&public)
+            && !group.as_deref().is_some_and(matches)
+            && !matches(&in_lower_case(call.model()))
         {
             return None;
         }

@@ -1,10 +1,8 @@
 //! The settings as the operator writes them, turned into limits that can work. All errors say what
 //! to do; limits are counted from 1.
 
-use crate::{
-    limit::{Limit, Subject},
-    pattern::Pattern,
-};
+use crate::limit::{Limit, Subject};
+use plugin_api::Pattern;
 use serde::{Deserialize, Deserializer, de};
 use std::{collections::HashMap, fmt, time::Duration};
 
