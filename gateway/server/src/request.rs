@@ -6,7 +6,7 @@ use super::{
 use crate::app::App;
 use callgate_call::{Accepted, Call};
 use callgate_failure::Failure;
-use callgate_json::{Body, check_case, check_names, walk};
+use callgate_json::{Body, check_case, check_names, text, walk};
 use callgate_secret::credentials::sent_keys;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, limits};
@@ -200,9 +200,10 @@ fn model(body: &Body) -> Result<Option<String>, Failure> {
         None => Ok(None),
         Some(json) if *json == *b"null" => Ok(None),
         Some(json) if json.len() > LONGEST && json.starts_with(b"\"") => Err(long_model()),
-        Some(json) => {
-            serde_json::from_slice(&json).map(Some).map_err(|_| Failure::model_not_text())
-        }
+        Some(json) => match walk::plain(text(&json)) {
+            Some(name) => Ok(Some(name.to_owned())),
+            None => serde_json::from_slice(&json).map(Some).map_err(|_| Failure::model_not_text()),
+        },
     }
 }
 
