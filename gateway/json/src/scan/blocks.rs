@@ -8,7 +8,7 @@ use std::arch::x86_64::__m256i;
 use wide::u8x16;
 
 /// One bit a byte of a block, the first byte lowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) quote: u64,
     pub(super) backslash: u64,
@@ -85,13 +85,19 @@ struct Wide(pulp::x86::V3);
 impl Blocks for Wide {
     #[inline(always)]
     fn find(self, block: &[u8; 64]) -> Found {
-        let [low, high]: [__m256i; 2] = pulp::cast(*block);
-        let (low, high) = (self.half(low), self.half(high));
+        let pulp::x86::V3 { avx2, .. } = self.0;
+        let [first, second]: [__m256i; 2] = pulp::cast(*block);
+        let (low, high) = (self.half(first), self.half(second));
+        let any = avx2._mm256_or_si256(low.any, high.any);
+        // Most text has none of them in so many bytes.
+        if avx2._mm256_movemask_epi8(any) == 0 {
+            return Found::default();
+        }
         Found {
-            quote: self.bits(low.0, high.0),
-            backslash: self.bits(low.1, high.1),
-            usual: self.bits(low.2, high.2),
-            control: self.bits(low.3, high.3),
+            quote: self.bits(low.quote, high.quote),
+            backslash: self.bits(low.backslash, high.backslash),
+            usual: self.bits(self.usual(first), self.usual(second)),
+            control: self.bits(low.control, high.control),
         }
     }
 }
@@ -111,13 +117,30 @@ impl Wide {
     }
 
     #[inline(always)]
-    fn half(self, bytes: __m256i) -> (__m256i, __m256i, __m256i, __m256i) {
+    fn half(self, bytes: __m256i) -> Half {
         let pulp::x86::V3 { avx, avx2, .. } = self.0;
         let (quote, backslash) = (self.is(bytes, b'"'), self.is(bytes, b'\\'));
-        let letters = avx2._mm256_or_si256(self.is(bytes, b'n'), self.is(bytes, b't'));
-        let usual = avx2._mm256_or_si256(avx2._mm256_or_si256(quote, backslash), letters);
         let control =
             avx2._mm256_cmpeq_epi8(avx2._mm256_min_epu8(bytes, avx._mm256_set1_epi8(0x1f)), bytes);
-        (quote, backslash, usual, control)
+        let any = avx2._mm256_or_si256(avx2._mm256_or_si256(quote, backslash), control);
+        Half { quote, backslash, control, any }
     }
+
+    /// What may stand behind a backslash.
+    #[inline(always)]
+    fn usual(self, bytes: __m256i) -> __m256i {
+        let avx2 = self.0.avx2;
+        let signs = avx2._mm256_or_si256(self.is(bytes, b'"'), self.is(bytes, b'\\'));
+        let letters = avx2._mm256_or_si256(self.is(bytes, b'n'), self.is(bytes, b't'));
+        avx2._mm256_or_si256(signs, letters)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Half {
+    quote: __m256i,
+    backslash: __m256i,
+    control: __m256i,
+    /// One of the three.
+    any: __m256i,
 }

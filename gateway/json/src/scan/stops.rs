@@ -1,6 +1,6 @@
 //! Where the text of a string stops, for a whole chunk.
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Found};
 
 /// Where text stops, found block by block in the whole chunk and without a branch for each escape.
 /// Outside of strings there is nothing to be escaped, so what is in a string need not be known.
@@ -59,6 +59,11 @@ impl<'a, B: Blocks> Stops<'a, B> {
             }
         };
         let found = self.blocks.find(block);
+        if found == Found::default() && self.escapes >> 63 == 0 {
+            (self.escapes, self.seconds, self.stops) = (0, 0, 0);
+            self.end += 64;
+            return;
+        }
         (self.escapes, self.seconds) = escapes(found.backslash, self.escapes >> 63);
         let unusual = self.seconds & !found.usual;
         self.stops = (found.quote & !self.seconds) | found.control | unusual;
