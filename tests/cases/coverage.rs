@@ -2,18 +2,18 @@
 //! every provider, as JSON and as a stream, for each kind of callback, and compared with what
 //! recorders saw. `docs/hook-coverage.md` is written from what they saw.
 //!
-//! `table` is the expectation, `stage` a gateway and an upstream set for it, `play` makes the calls
+//! `table` is the expectation, `setup` a gateway and an upstream set for it, `run` makes the calls
 //! and counts, `page` is the document. What the hooks are told is in `hook_data`.
 
 mod page;
-mod play;
-mod stage;
+mod run;
+mod setup;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use play::Observed;
-use stage::{Ending, Kind};
+use run::Observed;
+use setup::{Ending, Kind};
 use table::{Cell, Position};
 
 /// What was seen of each row: all cases should agree.
@@ -25,7 +25,7 @@ async fn every_hook_fires_as_often_as_the_table_says() {
     let endings = [Ending::Idle, Ending::Keyless, Ending::Full, Ending::Draining, Ending::CutOff];
     let stages = kinds.iter().flat_map(|kind| endings.map(|ending| (*kind, ending)));
     let played: Vec<_> =
-        stages.map(|(kind, ending)| tokio::spawn(play::all(kind, ending))).collect();
+        stages.map(|(kind, ending)| tokio::spawn(run::all(kind, ending))).collect();
     let mut observed: Vec<Observed> = Vec::new();
     for stage in played {
         observed.extend(stage.await.expect("a stage is played to its end"));

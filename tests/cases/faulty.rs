@@ -1,5 +1,5 @@
 //! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and what the recorder
-//! among them writes to the log. What each action does is documented in `tests/faulty`.
+//! among them writes to the log. What each action does is documented in `tests/plugins/faulty`.
 
 use callgate_tests::log::{Log, LogLine};
 use callgate_tests::{Gateway, build};

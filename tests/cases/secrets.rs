@@ -153,7 +153,7 @@ async fn what_a_callback_was_given_is_masked_wherever_it_puts_it() {
     ] {
         let upstream = scripted(Script::default()).await;
         let grants = json!({"secrets": ["GRANTED"], "read_auth_header": true});
-        let entry = json!({"name": "borrower", "path": build::plugin("borrower"),
+        let entry = json!({"name": "all_services", "path": build::plugin("all_services"),
             "settings": settings, "grants": grants});
         let mut config = with_callbacks(&[openai(&upstream)], &json!([entry]));
         // Without a master key any key is a client's own.

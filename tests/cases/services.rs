@@ -12,7 +12,7 @@ use crate::faulty::seen;
 
 #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
 fn entry(name: &str, settings: Value, grants: Value) -> Value {
-    json!({"name": name, "path": build::plugin("borrower"), "settings": settings, "grants": grants})
+    json!({"name": name, "path": build::plugin("all_services"), "settings": settings, "grants": grants})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
@@ -47,7 +47,7 @@ async fn a_sync_hook_uses_every_service() {
         "job", "trace", {"spawn": ["panic"]},
     ]);
     let grants = json!({"secrets": ["GRANTED_KEY"], "http_hosts": ["127.0.0.1"]});
-    let gateway = setup(&upstream, entry("borrower", json!({"on_llm_start": steps}), grants))
+    let gateway = setup(&upstream, entry("all_services", json!({"on_llm_start": steps}), grants))
         .file(".env", "GRANTED_KEY=from-the-file\n")
         .start()
         .await;
@@ -69,10 +69,10 @@ async fn a_sync_hook_uses_every_service() {
     assert_eq!((sent.line.as_str(), &sent.body[..]), ("POST /beacon?q", &b"hello"[..]));
     assert!(sent.header("user-agent").unwrap().starts_with("callgate/"));
     let panic = gateway.log().containing("a background task panicked").await;
-    assert_eq!(panic.field("callback.name"), "borrower");
+    assert_eq!(panic.field("callback.name"), "all_services");
     assert!(panic.message().contains("step.rs:") && panic.message().contains("asked to"));
     let metrics = gateway.client().get("/metrics").await.expect_status(200);
-    let line = r#"callgate_plugin_borrower_steps_total{callback="borrower"} 1"#;
+    let line = r#"callgate_plugin_all_services_steps_total{callback="all_services"} 1"#;
     assert!(metrics.text().lines().any(|found| found == line), "{}", metrics.text());
     let log = gateway.stop().await;
     assert!(!log.contains("from-the-file"), "{log}");
@@ -87,7 +87,7 @@ async fn an_async_hook_waits_for_the_host_within_its_limit() {
     let http = |timeout: Value| json!({"http": {"url": other.url(), "timeout_ms": timeout}});
     let steps = json!([{"sleep_ms": 1}, http(Value::Null), http(json!(20))]);
     let grants = json!({"http_hosts": [other.url().trim_start_matches("http://")]});
-    let mut entry = entry("borrower_async", json!({"on_llm_start": steps}), grants);
+    let mut entry = entry("all_services_async", json!({"on_llm_start": steps}), grants);
     entry["timeout"] = json!(60);
     let gateway = setup(&upstream, entry).start().await;
     called(&gateway).await;
@@ -108,7 +108,7 @@ async fn an_answer_is_bounded_and_a_redirect_is_not_followed() {
     .await;
     let http = json!({"http": {"url": other.url()}});
     let settings = json!({"on_llm_start": [http, http]});
-    let mut entry = entry("borrower_async", settings, json!({"http_hosts": ["127.0.0.1"]}));
+    let mut entry = entry("all_services_async", settings, json!({"http_hosts": ["127.0.0.1"]}));
     entry["timeout"] = json!(60);
     let gateway = setup(&upstream, entry).start().await;
     called(&gateway).await;
@@ -128,11 +128,12 @@ async fn what_is_not_granted_is_refused_by_name() {
     let steps = json!([
         {"secret": "OTHER_KEY"}, {"http": {"url": other.url()}},
     ]);
-    let gateway = setup(&upstream, entry("borrower", json!({"on_llm_start": steps}), json!({})))
-        .env("OTHER_KEY", "not-for-you")
-        .env("OPENAI_API_KEY", "not-for-you-either")
-        .start()
-        .await;
+    let gateway =
+        setup(&upstream, entry("all_services", json!({"on_llm_start": steps}), json!({})))
+            .env("OTHER_KEY", "not-for-you")
+            .env("OPENAI_API_KEY", "not-for-you-either")
+            .start()
+            .await;
     let asked = gateway.log().containing("it asks for the variable `OPENAI_API_KEY`").await;
     assert!(asked.text.contains("add `OPENAI_API_KEY` to `grants.secrets`"), "{}", asked.text);
     called(&gateway).await;
@@ -152,12 +153,13 @@ async fn variables_with_its_own_name_need_no_grant() {
         upstream(Answer::default()).await,
         Endpoint::start(|_, _| Some((200, "own".to_owned()))).await,
     );
-    let steps = json!([{"secret": "BORROWER_API_KEY"}, {"http": {"url": other.url()}}]);
-    let gateway = setup(&upstream, entry("borrower", json!({"on_llm_start": steps}), json!({})))
-        .env("BORROWER_API_KEY", "123456")
-        .env("BORROWER_BASE_URL", &format!("{}/base", other.url()))
-        .start()
-        .await;
+    let steps = json!([{"secret": "ALL_SERVICES_API_KEY"}, {"http": {"url": other.url()}}]);
+    let gateway =
+        setup(&upstream, entry("all_services", json!({"on_llm_start": steps}), json!({})))
+            .env("ALL_SERVICES_API_KEY", "123456")
+            .env("ALL_SERVICES_BASE_URL", &format!("{}/base", other.url()))
+            .start()
+            .await;
     called(&gateway).await;
     assert_eq!(step(&gateway, "secret").await, "ok: 6");
     assert_eq!(step(&gateway, "http").await, "ok: 200 own");
@@ -180,7 +182,7 @@ async fn its_own_name_is_the_one_the_operator_lists() {
 async fn credentials_are_seen_only_when_that_is_granted() {
     let upstream = upstream(Answer::default()).await;
     let grants = json!({"read_auth_header": true});
-    let gateway = setup(&upstream, entry("borrower", json!({}), grants)).start().await;
+    let gateway = setup(&upstream, entry("all_services", json!({}), grants)).start().await;
     called(&gateway).await;
     // Without the grant it sees `***` alone. What it logs of the key, the log does not show.
     assert_eq!(step(&gateway, "headers").await, "ok: Bearer ***");
@@ -190,9 +192,10 @@ async fn credentials_are_seen_only_when_that_is_granted() {
 async fn a_flood_meets_a_bound_and_calls_go_on() {
     let upstream = upstream(Answer::default()).await;
     let steps = json!(["flood_kv", "flood_metrics", "flood_tasks"]);
-    let gateway = setup(&upstream, entry("borrower", json!({"on_llm_start": steps}), json!({})))
-        .start()
-        .await;
+    let gateway =
+        setup(&upstream, entry("all_services", json!({"on_llm_start": steps}), json!({})))
+            .start()
+            .await;
     called(&gateway).await;
     // One metric is the plugin's own.
     for (name, expected) in
@@ -219,7 +222,7 @@ async fn the_end_waits_for_tasks_and_not_for_ever() {
         let grants = json!({"http_hosts": ["127.0.0.1"]});
         let settings =
             json!({"shutdown": shutdown, "on_llm_start": [{"spawn": [{"sleep_ms": 1}]}]});
-        let gateway = setup(&upstream, entry("borrower", settings, grants)).start().await;
+        let gateway = setup(&upstream, entry("all_services", settings, grants)).start().await;
         called(&gateway).await;
         let log = gateway.stop().await;
         assert!(log.contains("\"http\""), "{log}");
@@ -237,7 +240,7 @@ async fn a_check_sends_nothing() {
     let steps = json!([{"http": {"url": other.url()}}, "job", "stubborn"]);
     let settings = json!({"on_llm_start": steps, "shutdown": steps});
     let grants = json!({"http_hosts": ["127.0.0.1"]});
-    let ended = setup(&upstream, entry("borrower", settings, grants)).check().await;
+    let ended = setup(&upstream, entry("all_services", settings, grants)).check().await;
     assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
     assert!(other.taken().is_empty());
 }
@@ -253,8 +256,10 @@ async fn wrong_grants_are_told_with_their_place() {
         (json!({"read_auth_header": "perhaps"}), "expected true or false"),
         (json!(["A"]), "grants: expected a mapping, found a list"),
     ] {
-        let ended =
-            setup(&upstream, entry("borrower", json!({}), grants)).arg("--strict").check().await;
+        let ended = setup(&upstream, entry("all_services", json!({}), grants))
+            .arg("--strict")
+            .check()
+            .await;
         assert_eq!(ended.status.code(), Some(1));
         assert!(ended.stderr.contains(expected), "`{expected}` is missing:\n{}", ended.stderr);
         assert!(!ended.stderr.contains("sk-a-b"), "{}", ended.stderr);

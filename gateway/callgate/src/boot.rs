@@ -2,7 +2,7 @@
 
 mod check;
 
-pub use check::{Report, check};
+pub use check::{CheckReport, check};
 use check::{as_line, counts, verdict};
 
 use crate::cli::{Address, Serve, Source};

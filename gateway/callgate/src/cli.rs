@@ -9,7 +9,7 @@ pub use misread::{Misread, log_format_of_unread};
 
 /// `plugin check`, beside the `check` of a config.
 pub use plugin::Check as CheckPlugin;
-pub use plugin::{Bench, Inspect, List, New, Pin, Plugin, Subject, Test, Tool};
+pub use plugin::{Bench, Inspect, List, New, Pin, PluginCommand, Selection, Test, Tool};
 
 use callgate_config::{Environment, Problem, quoted};
 use callgate_telemetry::LogFormat;
@@ -42,7 +42,7 @@ pub enum Command {
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),
     /// Write, inspect, check, test, time, list and pin plugins.
-    Plugin(Plugin),
+    Plugin(PluginCommand),
 }
 
 const CONFIG: &str = "config.yaml";

@@ -3,7 +3,7 @@
 use callgate::{
     boot,
     cli::{self, Cli, Command, LitellmOptions, Misread, Serve},
-    demo, workbench,
+    commands::{demo, plugin},
 };
 use callgate_plugin_host::{CrashWatch, child, memory};
 use callgate_server::{Stop, descriptors};
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
             }
             watched(|| in_runtime(demo::run(options)))
         }
-        Some(Command::Plugin(plugin)) => watched(|| finish(&workbench::run(plugin.tool))),
+        Some(Command::Plugin(plugin)) => watched(|| finish(&plugin::run(plugin.tool))),
     }
 }
 
@@ -237,7 +237,7 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn finish(finished: &workbench::Finished) -> ExitCode {
+fn finish(finished: &plugin::Finished) -> ExitCode {
     let _ = std::io::stdout().write_all(finished.text.as_bytes());
     let _ = std::io::stderr().write_all(finished.complaint.as_bytes());
     ExitCode::from(finished.code)

@@ -8,11 +8,11 @@ use super::{ByName, Deployment, Deployments, Members};
 use callgate_config::{Alias, ModelEntry, Problem, closest, quoted};
 
 /// An entry of `model_list` and what it became.
-pub(super) type Built<'c> = (&'c ModelEntry, Arc<Deployment>);
+pub(super) type BuiltEntry<'c> = (&'c ModelEntry, Arc<Deployment>);
 
 /// `stand_ins` serve providers of which the config has no deployment.
 pub(super) fn build(
-    built: Vec<Built<'_>>,
+    built: Vec<BuiltEntry<'_>>,
     stand_ins: Vec<Deployment>,
     aliases: &[Alias],
     problems: &mut Vec<Problem>,
@@ -92,7 +92,7 @@ fn listed(deployments: &Deployments, aliases: &[(&Alias, Members)]) -> Vec<Arc<s
         .collect()
 }
 
-fn by_provider(built: &[Built<'_>], stand_ins: Vec<Deployment>) -> ByName<Arc<Deployment>> {
+fn by_provider(built: &[BuiltEntry<'_>], stand_ins: Vec<Deployment>) -> ByName<Arc<Deployment>> {
     let configured = || built.iter().map(|(_, deployment)| deployment);
     let whole = configured().filter(|deployment| deployment.first_unset().is_none());
     let mut found: ByName<Arc<Deployment>> = ByName::default();

@@ -1,6 +1,6 @@
 //! The file: appended to, watched, rotated. Only the writer's thread comes here, so it may block.
 
-mod open;
+mod append_file;
 
 use std::{
     ffi::OsString,
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use open::Open;
+use append_file::AppendFile;
 
 /// How long a file that was renamed or removed may go unnoticed, and how often opening is tried.
 const WATCH: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ pub(crate) struct LogFile {
     path: PathBuf,
     max_bytes: Option<u64>,
     keep: u32,
-    open: Option<Open>,
+    open: Option<AppendFile>,
     /// When the path was last looked at.
     looked: Option<Instant>,
 }
@@ -77,7 +77,7 @@ impl LogFile {
     /// # Errors
     /// When the file could not be appended to, or not be made. It is neither made nor changed.
     pub(crate) fn new(path: &Path, max_bytes: Option<u64>, keep: u32) -> Result<Self, FileError> {
-        open::try_access(path)?;
+        append_file::try_access(path)?;
         Ok(Self { path: path.to_owned(), max_bytes, keep, open: None, looked: None })
     }
 
@@ -118,7 +118,7 @@ impl LogFile {
             }
         }
         self.open = None;
-        self.open = Some(Open::at(&self.path)?);
+        self.open = Some(AppendFile::at(&self.path)?);
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl LogFile {
         fs::rename(&self.path, numbered(&self.path, 1))
             .map_err(|error| FileError::Rotate(self.path.clone(), error))?;
         self.open = None;
-        self.open = Some(Open::at(&self.path)?);
+        self.open = Some(AppendFile::at(&self.path)?);
         Ok(())
     }
 }

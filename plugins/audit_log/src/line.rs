@@ -49,13 +49,13 @@ pub(crate) struct Line<'a> {
     messages: usize,
     prompt_chars: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<Vec<Said<'a>>>,
+    prompt: Option<Vec<Content<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
-struct Said<'a> {
+struct Content<'a> {
     role: &'a str,
     text: &'a str,
 }
@@ -67,7 +67,7 @@ impl<'a> Line<'a> {
         clock: Clock,
         content: bool,
     ) -> Self {
-        let said = || call.messages().map(|(role, text)| Said { role, text });
+        let said = || call.messages().map(|(role, text)| Content { role, text });
         let mut line = Self {
             time: rfc_3339(clock.unix_ms()),
             call_id: call.id(),
@@ -93,13 +93,13 @@ impl<'a> Line<'a> {
             reply: None,
         };
         match ending {
-            Ending::Reply(reply) => line.answered(reply, content),
-            Ending::Failure(failure) => line.failed(failure, content),
+            Ending::Reply(reply) => line.add_reply(reply, content),
+            Ending::Failure(failure) => line.add_failure(failure, content),
         }
         line
     }
 
-    fn answered(&mut self, reply: &'a LlmReply<'_>, content: bool) {
+    fn add_reply(&mut self, reply: &'a LlmReply<'_>, content: bool) {
         self.status = reply.status();
         self.finish_reason = reply.finish_reason();
         self.prompt_tokens = reply.prompt_tokens();
@@ -111,7 +111,7 @@ impl<'a> Line<'a> {
         self.reply = content.then(|| reply.text());
     }
 
-    fn failed(&mut self, failure: &'a LlmFailure<'_>, content: bool) {
+    fn add_failure(&mut self, failure: &'a LlmFailure<'_>, content: bool) {
         self.status = failure.status();
         self.error_code = Some(failure.code());
         self.callback = failure.callback();

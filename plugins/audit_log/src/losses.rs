@@ -54,21 +54,21 @@ impl Losses {
     pub(crate) fn dropped(&self, host: &Host) {
         self.lost(1);
         self.dropped.fetch_add(1, Relaxed);
-        self.tell(host, false);
+        self.log(host, false);
     }
 
     /// Tells what was dropped, unless that was told a moment ago.
-    pub(crate) fn tell_some(&self, host: &Host) {
+    pub(crate) fn log_some(&self, host: &Host) {
         if self.dropped.load(Relaxed) > 0 {
-            self.tell(host, false);
+            self.log(host, false);
         }
     }
 
-    pub(crate) fn tell_rest(&self, host: &Host) {
-        self.tell(host, true);
+    pub(crate) fn log_rest(&self, host: &Host) {
+        self.log(host, true);
     }
 
-    fn tell(&self, host: &Host, at_last: bool) {
+    fn log(&self, host: &Host, at_last: bool) {
         let now = Instant::now();
         {
             // Whoever holds it is telling.

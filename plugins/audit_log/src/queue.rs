@@ -126,6 +126,6 @@ impl Drop for Queue {
             thread.thread().unpark();
             let _ = thread.join();
         }
-        self.shared.losses.tell_rest(&self.shared.host);
+        self.shared.losses.log_rest(&self.shared.host);
     }
 }

@@ -63,7 +63,7 @@ impl Writer {
             }
             next = next.or_else(|| receiver.recv().ok());
         }
-        self.tell_lost();
+        self.log_lost();
     }
 
     /// Writes the lines; what does not go in is tried again, or lost.
@@ -83,7 +83,7 @@ impl Writer {
                 self.shared.losses.lost(count(rest));
                 rest = &[];
             }
-            self.tell(error, now);
+            self.log(error, now);
             if rest.is_empty() {
                 return;
             }
@@ -91,7 +91,7 @@ impl Writer {
         }
     }
 
-    fn tell(&mut self, error: Option<FileError>, now: Instant) {
+    fn log(&mut self, error: Option<FileError>, now: Instant) {
         let due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= BETWEEN);
         match error {
             Some(error) if due => {
@@ -102,15 +102,15 @@ impl Writer {
             }
             None if self.failing => {
                 self.failing = false;
-                self.tell_lost();
+                self.log_lost();
                 self.shared.host.log(Level::Info, "the audit log is written again");
             }
             Some(_) | None => {}
         }
-        self.shared.losses.tell_some(&self.shared.host);
+        self.shared.losses.log_some(&self.shared.host);
     }
 
-    fn tell_lost(&mut self) {
+    fn log_lost(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
             let message = "more lines of the audit log were lost";

@@ -56,37 +56,37 @@
 //! found is never logged.
 //!
 //! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
-//! `room` is how long a request may
-//! become, `held` is what a call's stream keeps back, `answer` and `prompt` know where text stands
-//! in JSON, `object` reads one level of a chunk, `text` passes over all of it (`scan`, `words`,
-//! `media`, `shape` and `seams` say what is what).
+//! `growth` is how long a request may
+//! become, `stream_buffer` is what a call's stream keeps back, `reply` and `prompt` know where text
+//! stands in JSON, `object` reads one level of a chunk, `text` passes over all of it (`scan`,
+//! `words`, `media`, `shape` and `seams` say what is what).
 
-mod answer;
-mod held;
+mod growth;
 mod media;
 mod object;
 mod prefix;
 mod preset;
 mod prompt;
-mod room;
+mod reply;
 mod rule;
 mod scan;
 mod seams;
 mod settings;
 mod shape;
+mod stream_buffer;
 #[cfg(test)]
 mod tests;
 mod text;
 mod words;
 
-use answer::unexpected;
-use held::Held;
 use plugin_api::{
     CallView, Callback, Chunk, EditError, Flow, Hook, HookError, Host, InitError, Level, LlmCall,
     LlmReply, Rejection,
 };
+use reply::unexpected;
 use rule::{Denial, Rule};
 use settings::Settings;
+use stream_buffer::StreamBuffer;
 
 /// The rules of an instance.
 #[derive(Debug)]
@@ -115,8 +115,8 @@ impl Callback for Guardrail {
         if self.reply.is_empty() {
             return Ok(Flow::Continue);
         }
-        let mut held = Held::read(call.local()).ok_or_else(unreadable_note)?;
-        if let Some(json) = answer::chunk(&self.reply, &mut held, chunk.json())? {
+        let mut held = StreamBuffer::read(call.local()).ok_or_else(unreadable_note)?;
+        if let Some(json) = reply::chunk(&self.reply, &mut held, chunk.json())? {
             chunk.set_json(&json).map_err(withheld_edit)?;
         }
         call.set_local(&held.note()).map_err(withheld_edit)?;
@@ -128,7 +128,7 @@ impl Callback for Guardrail {
             return Ok(Flow::Continue);
         }
         if let Some(json) = reply.json() {
-            if let Some(json) = answer::whole(&self.reply, json)? {
+            if let Some(json) = reply::whole(&self.reply, json)? {
                 reply.set_json(&json).map_err(withheld_edit)?;
             }
             return Ok(Flow::Continue);
@@ -136,7 +136,7 @@ impl Callback for Guardrail {
         if !call.stream() {
             return Err(withheld("it is not UTF-8, so it cannot be judged"));
         }
-        let withheld = Held::read(call.local()).ok_or_else(unreadable_note)?.text_len();
+        let withheld = StreamBuffer::read(call.local()).ok_or_else(unreadable_note)?.text_len();
         if withheld > 0 {
             self.host.log_with(
                 Level::Warn,

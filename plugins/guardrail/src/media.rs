@@ -1,14 +1,14 @@
 //! Pictures, sound and files: no text, so it passes as it is. Only what has their form is taken for
 //! one, for a text may stand in their place.
 
-use crate::text::Open;
+use crate::text::OpenValue;
 
 /// Members that hold them, and where the data is in them.
 const HOLDERS: [&str; 6] = ["image_url", "video_url", "input_audio", "audio", "file", "image"];
 const DATA: [&str; 5] = ["url", "data", "file_data", "image_url", "video_url"];
 
 /// Whether data may stand here; `open` is the part and what is open in it.
-pub(crate) fn is_place(open: &[&Open<'_>]) -> bool {
+pub(crate) fn is_place(open: &[&OpenValue<'_>]) -> bool {
     match open {
         [part] => HOLDERS.contains(&&*part.name) && DATA.contains(&&*part.name),
         [part, holder] => HOLDERS.contains(&&*part.name) && DATA.contains(&&*holder.name),

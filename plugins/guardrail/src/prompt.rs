@@ -1,10 +1,10 @@
 //! What of a request is a prompt, and putting it back changed.
 
 use crate::{
-    room::Room,
+    growth::GrowthLimit,
     rule::Rule,
     scan::members,
-    text::{Held, Kind, masked, under},
+    text::{Kind, Withheld, masked, under},
     words::{NUMBERS, PARAMS},
 };
 use plugin_api::{EditError, HookError, LlmCall, Rejection};
@@ -16,7 +16,7 @@ const NOT_SENT: [&str; 5] = ["messages", "model", "stream", "metadata", "litellm
 /// Applies the rules to everything of a request that a model may read: all texts of all messages,
 /// and those of every other member that is sent.
 pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookError> {
-    let mut room = Room::of(call.body().len());
+    let mut room = GrowthLimit::of(call.body().len());
     for (name, json) in other_members(rules, call, &mut room)? {
         // A dot would lead below another member.
         if name.contains('.') {
@@ -43,9 +43,9 @@ pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookEr
 fn other_members(
     rules: &[Rule],
     call: &LlmCall<'_>,
-    room: &mut Room,
+    room: &mut GrowthLimit,
 ) -> Result<Vec<(String, String)>, HookError> {
-    fn of_request(held: Held) -> HookError {
+    fn of_request(held: Withheld) -> HookError {
         held.refusal("the request")
     }
     let body = std::str::from_utf8(call.body()).map_err(|_| unreadable("the request"))?;
@@ -59,7 +59,7 @@ fn other_members(
             && masked(rules, name.as_ref().into(), room).map_err(of_request)?.1
         {
             let why = "a name has a match; send another name";
-            return Err(of_request(Held::NotMaskable(why)));
+            return Err(of_request(Withheld::NotMaskable(why)));
         }
         if NUMBERS.contains(&&*name) && !json.starts_with(['"', '{', '[']) {
             continue;

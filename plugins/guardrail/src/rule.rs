@@ -1,6 +1,6 @@
 //! One rule on text: whole, or a piece of a text that goes on.
 
-use crate::{prefix::open_end, preset::Preset, room::with_spare};
+use crate::{growth::with_spare, prefix::open_end, preset::Preset};
 use plugin_api::limits;
 use regex_automata::{Input, meta};
 use regex_syntax::{ParserBuilder, hir::Hir};
@@ -51,7 +51,7 @@ impl Denial {
 
 /// What a rule keeps of a text that goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct KeptText {
     /// The character before `text`, for patterns that look behind; it has gone already.
     pub(crate) before: Option<char>,
     /// What could still become a match.
@@ -158,7 +158,12 @@ impl Rule {
     }
 
     /// Takes the next piece of a text and returns what can go of it, masked. `last`: all of it.
-    pub(crate) fn next(&self, kept: &mut Kept, piece: &str, last: bool) -> Result<String, Denial> {
+    pub(crate) fn next(
+        &self,
+        kept: &mut KeptText,
+        piece: &str,
+        last: bool,
+    ) -> Result<String, Denial> {
         let mut text = String::with_capacity(kept.text.len() + piece.len() + 4);
         text.extend(kept.before);
         let start = text.len();
@@ -167,7 +172,7 @@ impl Rule {
         let mut out = String::with_capacity(text.len());
         let end = self.cut(&text, start, last, (&mut out, limits::ANSWER))?;
         let (gone, rest) = text.split_at(end);
-        *kept = Kept { before: gone.chars().next_back(), text: rest.to_owned() };
+        *kept = KeptText { before: gone.chars().next_back(), text: rest.to_owned() };
         Ok(out)
     }
 

@@ -1,40 +1,40 @@
 //! JSON that the gateway has scanned, read in place: where its strings and values end.
 
-use crate::text::Held;
+use crate::text::Withheld;
 use std::{borrow::Cow, ops::Range};
 
 /// A member's name, and where its value stands.
 pub(crate) type Member<'a> = (Cow<'a, str>, Range<usize>);
 
 /// The members of an object, at most so many of them.
-pub(crate) fn members(json: &str, most: usize) -> Result<Vec<Member<'_>>, Held> {
+pub(crate) fn members(json: &str, most: usize) -> Result<Vec<Member<'_>>, Withheld> {
     let bytes = json.as_bytes();
     let mut members = Vec::new();
     let mut at = skip_space(bytes, 0);
     if bytes.get(at) != Some(&b'{') {
-        return Err(Held::Unreadable);
+        return Err(Withheld::Unreadable);
     }
     loop {
         at = skip_space(bytes, at + 1);
         match bytes.get(at) {
             Some(b'}') if members.is_empty() => return Ok(members),
             Some(b'"') if members.len() < most => {}
-            _ => return Err(Held::Unreadable),
+            _ => return Err(Withheld::Unreadable),
         }
-        let end = string_end(bytes, at + 1).ok_or(Held::Unreadable)?;
+        let end = string_end(bytes, at + 1).ok_or(Withheld::Unreadable)?;
         let name = decoded(&json[at..end])?;
         at = skip_space(bytes, end);
         if bytes.get(at) != Some(&b':') {
-            return Err(Held::Unreadable);
+            return Err(Withheld::Unreadable);
         }
         at = skip_space(bytes, at + 1);
-        let end = value_end(bytes, at).ok_or(Held::Unreadable)?;
+        let end = value_end(bytes, at).ok_or(Withheld::Unreadable)?;
         members.push((name, at..end));
         at = skip_space(bytes, end);
         match bytes.get(at) {
             Some(b'}') => return Ok(members),
             Some(b',') => {}
-            _ => return Err(Held::Unreadable),
+            _ => return Err(Withheld::Unreadable),
         }
     }
 }
@@ -57,12 +57,12 @@ pub(crate) fn elements(json: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-pub(crate) fn decoded(json: &str) -> Result<Cow<'_, str>, Held> {
+pub(crate) fn decoded(json: &str) -> Result<Cow<'_, str>, Withheld> {
     if json.as_bytes().contains(&b'\\') {
-        return serde_json::from_str(json).map(Cow::Owned).map_err(|_| Held::Unreadable);
+        return serde_json::from_str(json).map(Cow::Owned).map_err(|_| Withheld::Unreadable);
     }
     let text = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    text.map(Cow::Borrowed).ok_or(Held::Unreadable)
+    text.map(Cow::Borrowed).ok_or(Withheld::Unreadable)
 }
 
 pub(crate) fn skip_space(text: &[u8], at: usize) -> usize {

@@ -1,7 +1,7 @@
 //! The seams between the parts of a message: an upstream may put the texts together again, and what
 //! stands over a seam is a match then. (For Ollama the gateway itself puts them together.)
 
-use crate::{rule::Rule, text::Held};
+use crate::{rule::Rule, text::Withheld};
 use std::borrow::Cow;
 
 /// The texts of a message's parts, put together once there are two.
@@ -29,11 +29,11 @@ impl<'a> Seams<'a> {
     }
 
     /// Refuses what a rule finds over a seam.
-    pub(crate) fn judged(&self, rules: &[Rule]) -> Result<(), Held> {
+    pub(crate) fn judged(&self, rules: &[Rule]) -> Result<(), Withheld> {
         for rule in rules.iter().filter(|_| !self.places.is_empty()) {
             if rule.finds_over(&self.text, &self.places) {
                 let why = "a match goes over several parts; send its text in one";
-                return Err(rule.denial().map_or(Held::NotMaskable(why), Held::Denied));
+                return Err(rule.denial().map_or(Withheld::NotMaskable(why), Withheld::Denied));
             }
         }
         Ok(())

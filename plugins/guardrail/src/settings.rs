@@ -26,7 +26,7 @@ struct RuleSettings {
     pattern: Option<String>,
     preset: Option<Preset>,
     action: ActionName,
-    on: Option<Vec<Place>>,
+    on: Option<Vec<AppliesTo>>,
     replacement: Option<String>,
     message: Option<String>,
     status: Option<u16>,
@@ -41,7 +41,7 @@ enum ActionName {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Place {
+enum AppliesTo {
     Prompt,
     Reply,
 }
@@ -166,12 +166,12 @@ impl RuleSettings {
             (None, None) => return Err(Problem::NoPattern),
             (Some(_), Some(_)) => return Err(Problem::TwoPatterns),
         };
-        let on = self.on.as_deref().unwrap_or(&[Place::Prompt, Place::Reply]);
+        let on = self.on.as_deref().unwrap_or(&[AppliesTo::Prompt, AppliesTo::Reply]);
         if on.is_empty() {
             return Err(Problem::NoPlace);
         }
         for (place, room, rules) in
-            [(Place::Prompt, None, prompt), (Place::Reply, Some(hold_back), reply)]
+            [(AppliesTo::Prompt, None, prompt), (AppliesTo::Reply, Some(hold_back), reply)]
         {
             if on.contains(&place) {
                 let action = self.action(name, place)?;
@@ -182,7 +182,7 @@ impl RuleSettings {
         Ok(())
     }
 
-    fn action(&self, name: &str, place: Place) -> Result<Action, Problem> {
+    fn action(&self, name: &str, place: AppliesTo) -> Result<Action, Problem> {
         let stray = |given: bool, member, action| match given {
             true => Err(Problem::Stray { member, action }),
             false => Ok(()),
@@ -201,8 +201,8 @@ impl RuleSettings {
                     return Err(Problem::Status(status));
                 }
                 let told = || match place {
-                    Place::Prompt => format!("the prompt is refused by the rule `{name}`"),
-                    Place::Reply => format!("the reply is withheld by the rule `{name}`"),
+                    AppliesTo::Prompt => format!("the prompt is refused by the rule `{name}`"),
+                    AppliesTo::Reply => format!("the reply is withheld by the rule `{name}`"),
                 };
                 let message = self.message.clone().unwrap_or_else(told);
                 Ok(Action::Deny(Denial { status, message }))

@@ -1,6 +1,6 @@
 //! What a complete reply looks like where it has text for people.
 
-use crate::text::Open;
+use crate::text::OpenValue;
 
 /// The members of a message that are text for people.
 pub(crate) const FIELDS: [&str; 5] =
@@ -14,7 +14,7 @@ pub(crate) fn repeats(name: &str) -> bool {
 }
 
 /// Whether a value that begins with this byte may stand here, within a reply.
-pub(crate) fn is_known(open: &[Open<'_>], byte: u8) -> bool {
+pub(crate) fn is_known(open: &[OpenValue<'_>], byte: u8) -> bool {
     let nothing = byte == b'n';
     match open {
         [] => byte == b'{',

@@ -203,7 +203,7 @@ fn a_reply_is_looked_at_in_all_its_members_and_in_repeated_ones() {
         ),
     ] {
         let reply = |message: &str| format!(r#"{{"n":1e999,"choices":[{{"message":{message}}}]}}"#);
-        let changed = crate::answer::whole(&tester_rules(), &reply(sent)).unwrap();
+        let changed = crate::reply::whole(&tester_rules(), &reply(sent)).unwrap();
         assert_eq!(changed, Some(reply(expected)));
     }
     for (twice, expected) in [
@@ -216,8 +216,8 @@ fn a_reply_is_looked_at_in_all_its_members_and_in_repeated_ones() {
             r##"{"choices":[],"y":[{"a":"#","a":1}]}"##,
         ),
     ] {
-        let mut held = crate::held::Held::default();
-        let changed = crate::answer::chunk(&tester_rules(), &mut held, twice).unwrap();
+        let mut held = crate::stream_buffer::StreamBuffer::default();
+        let changed = crate::reply::chunk(&tester_rules(), &mut held, twice).unwrap();
         assert_eq!(changed.as_deref(), Some(expected));
     }
 }

@@ -2,8 +2,8 @@
 //! changes stays byte for byte, numbers and unknown members too.
 
 use crate::{
+    growth::{GrowthLimit, with_spare},
     media,
-    room::{Room, with_spare},
     rule::{Denial, Rule},
     scan::{decoded, is_of_number, skip_space, string_end, value_end},
     seams::Seams,
@@ -25,7 +25,7 @@ const LONGEST_WORD: usize = 32;
 
 /// Why a text does not pass.
 #[derive(Debug)]
-pub(crate) enum Held {
+pub(crate) enum Withheld {
     /// A rule denies it.
     Denied(Denial),
     /// It cannot be read.
@@ -36,13 +36,13 @@ pub(crate) enum Held {
     NotMaskable(&'static str),
 }
 
-impl From<Denial> for Held {
+impl From<Denial> for Withheld {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
     }
 }
 
-impl Held {
+impl Withheld {
     /// The client's refusal; `place` is what was being looked at.
     pub(crate) fn refusal(self, place: &str) -> HookError {
         match self {
@@ -75,8 +75,8 @@ pub(crate) fn under(
     rules: &[Rule],
     json: &str,
     kind: Kind,
-    room: &mut Room,
-) -> Result<Option<String>, Held> {
+    room: &mut GrowthLimit,
+) -> Result<Option<String>, Withheld> {
     Pass { rules, json, kind, nested: 0, room, done: None, seams: Seams::default() }.run()
 }
 
@@ -86,7 +86,7 @@ struct Pass<'a> {
     json: &'a str,
     kind: Kind,
     nested: usize,
-    room: &'a mut Room,
+    room: &'a mut GrowthLimit,
     /// What comes out so far, and up to where of the source; `None` while nothing is changed.
     done: Option<(Vec<u8>, usize)>,
     /// The texts of a message's parts.
@@ -94,26 +94,26 @@ struct Pass<'a> {
 }
 
 /// An object or array that is open.
-pub(crate) struct Open<'a> {
+pub(crate) struct OpenValue<'a> {
     pub(crate) object: bool,
     /// The name of the current member; an array's elements are called what the array is called.
     pub(crate) name: Cow<'a, str>,
 }
 
 impl<'a> Pass<'a> {
-    fn run(mut self) -> Result<Option<String>, Held> {
+    fn run(mut self) -> Result<Option<String>, Withheld> {
         let bytes = self.json.as_bytes();
-        let mut open: Vec<Open<'a>> = Vec::new();
+        let mut open: Vec<OpenValue<'a>> = Vec::new();
         let (mut at, mut in_name) = (0, false);
         while let Some(byte) = bytes.get(at) {
             let begins = !in_name
                 && !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'}' | b']');
             if begins && self.kind == Kind::Reply && !shape::is_known(&open, *byte) {
-                return Err(Held::Unreadable);
+                return Err(Withheld::Unreadable);
             }
             match byte {
                 b'"' => {
-                    let end = string_end(bytes, at + 1).ok_or(Held::Unreadable)?;
+                    let end = string_end(bytes, at + 1).ok_or(Withheld::Unreadable)?;
                     if in_name {
                         at = self.name(at..end, &mut open)?;
                         in_name = false;
@@ -126,7 +126,7 @@ impl<'a> Pass<'a> {
                 b'{' | b'[' => {
                     in_name = *byte == b'{';
                     let name = open.last().filter(|_| !in_name).map(|it| it.name.clone());
-                    open.push(Open { object: in_name, name: name.unwrap_or_default() });
+                    open.push(OpenValue { object: in_name, name: name.unwrap_or_default() });
                 }
                 b'}' | b']' => {
                     open.pop();
@@ -134,7 +134,7 @@ impl<'a> Pass<'a> {
                 }
                 b',' => in_name = open.last().is_some_and(|it| it.object),
                 _ if begins => {
-                    let end = value_end(bytes, at).ok_or(Held::Unreadable)?;
+                    let end = value_end(bytes, at).ok_or(Withheld::Unreadable)?;
                     if is_of_number(*byte) {
                         self.number(at..end, &open)?;
                     }
@@ -146,16 +146,16 @@ impl<'a> Pass<'a> {
             at += 1;
         }
         if !open.is_empty() {
-            return Err(Held::Unreadable);
+            return Err(Withheld::Unreadable);
         }
         self.seams.judged(self.rules)?;
         let Some((mut done, from)) = self.done else { return Ok(None) };
         done.extend_from_slice(&bytes[from..]);
-        String::from_utf8(done).map(Some).map_err(|_| Held::Unreadable)
+        String::from_utf8(done).map(Some).map_err(|_| Withheld::Unreadable)
     }
 
     /// A member's name; returns where to go on.
-    fn name(&mut self, place: Range<usize>, open: &mut [Open<'a>]) -> Result<usize, Held> {
+    fn name(&mut self, place: Range<usize>, open: &mut [OpenValue<'a>]) -> Result<usize, Withheld> {
         let json = self.json;
         let mut name = decoded(&json[place.clone()])?;
         let mut at = place.end;
@@ -164,7 +164,7 @@ impl<'a> Pass<'a> {
                 if NOT_WRITTEN.contains(&&*name) || shape::repeats(&name) {
                     let value = skip_space(json.as_bytes(), at);
                     let value = skip_space(json.as_bytes(), value + 1);
-                    at = value_end(json.as_bytes(), value).ok_or(Held::Unreadable)?;
+                    at = value_end(json.as_bytes(), value).ok_or(Withheld::Unreadable)?;
                     if shape::repeats(&name) && &json[value..at] != "null" {
                         self.put(value..at, |done| {
                             done.extend_from_slice(b"null");
@@ -187,7 +187,7 @@ impl<'a> Pass<'a> {
         Ok(at)
     }
 
-    fn value(&mut self, place: Range<usize>, open: &[Open<'a>]) -> Result<(), Held> {
+    fn value(&mut self, place: Range<usize>, open: &[OpenValue<'a>]) -> Result<(), Withheld> {
         let json = self.json;
         let inside = &json[place.start + 1..place.end - 1];
         if WORDS.contains(&inside) || self.may_hold_media(open) && media::is_data(inside) {
@@ -195,7 +195,7 @@ impl<'a> Pass<'a> {
         }
         let is_arguments = open.last().is_some_and(|it| it.name == "arguments");
         if is_arguments && place.len() > LONGEST_NESTED {
-            return Err(Held::TooLarge);
+            return Err(Withheld::TooLarge);
         }
         let text = decoded(&json[place.clone()])?;
         if is_arguments && self.nested < DEEPEST && serde_json::from_str::<&RawValue>(&text).is_ok()
@@ -217,7 +217,7 @@ impl<'a> Pass<'a> {
 
     /// Whether the data of a picture, of sound or of a file may stand here: in the part of a
     /// message. Elsewhere a member of that name is text like any other.
-    fn may_hold_media(&self, open: &[Open<'_>]) -> bool {
+    fn may_hold_media(&self, open: &[OpenValue<'_>]) -> bool {
         match (self.kind, open) {
             (Kind::Message, [message, parts, inner @ ..]) => {
                 let inner: Vec<_> = inner.iter().take(3).collect();
@@ -236,7 +236,7 @@ impl<'a> Pass<'a> {
         &mut self,
         place: Range<usize>,
         text: Cow<'t, str>,
-    ) -> Result<Cow<'t, str>, Held> {
+    ) -> Result<Cow<'t, str>, Withheld> {
         let (text, changed) = masked(self.rules, text, self.room)?;
         if changed {
             self.put_text(place, &text)?;
@@ -245,7 +245,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A number is masked by a text.
-    fn number(&mut self, place: Range<usize>, open: &[Open<'_>]) -> Result<(), Held> {
+    fn number(&mut self, place: Range<usize>, open: &[OpenValue<'_>]) -> Result<(), Withheld> {
         const FEWEST: usize = 4;
         let steers = || matches!(open, [only] if NUMBERS.contains(&&*only.name));
         if place.len() < FEWEST || self.kind == Kind::Member && steers() {
@@ -256,15 +256,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Puts a text in the place of a value.
-    fn put_text(&mut self, place: Range<usize>, text: &str) -> Result<(), Held> {
-        self.put(place, |done| serde_json::to_writer(done, text).map_err(|_| Held::Unreadable))
+    fn put_text(&mut self, place: Range<usize>, text: &str) -> Result<(), Withheld> {
+        self.put(place, |done| serde_json::to_writer(done, text).map_err(|_| Withheld::Unreadable))
     }
 
     fn put(
         &mut self,
         place: Range<usize>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Held>,
-    ) -> Result<(), Held> {
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Withheld>,
+    ) -> Result<(), Withheld> {
         let (done, from) =
             self.done.get_or_insert_with(|| (Vec::with_capacity(with_spare(self.json.len())), 0));
         done.extend_from_slice(&self.json.as_bytes()[*from..place.start]);
@@ -281,7 +281,7 @@ fn short<'a>(name: &Cow<'a, str>) -> Cow<'a, str> {
 }
 
 /// Whether this is what a part of a message says.
-fn is_text_of_a_part(open: &[Open<'_>]) -> bool {
+fn is_text_of_a_part(open: &[OpenValue<'_>]) -> bool {
     match open {
         [message, parts, inner @ ..] if message.name == "content" && !parts.object => {
             inner.is_empty() || matches!(inner, [part] if part.name == "text")
@@ -294,8 +294,8 @@ fn is_text_of_a_part(open: &[Open<'_>]) -> bool {
 pub(crate) fn masked<'t>(
     rules: &[Rule],
     mut text: Cow<'t, str>,
-    room: &Room,
-) -> Result<(Cow<'t, str>, bool), Held> {
+    room: &GrowthLimit,
+) -> Result<(Cow<'t, str>, bool), Withheld> {
     let mut changed = false;
     for rule in rules {
         if let Some(masked) = rule.whole(&text, room.after(text.len()))? {

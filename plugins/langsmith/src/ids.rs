@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// What a client's `metadata` says of the place.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct RequestedIds<'a> {
     pub(crate) run_id: Option<&'a str>,
     pub(crate) parent_run_id: Option<&'a str>,
     pub(crate) trace_id: Option<&'a str>,
@@ -26,7 +26,7 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    pub(crate) fn new(id: Uuid, asked: Asked<'_>, started: Duration) -> Self {
+    pub(crate) fn new(id: Uuid, asked: RequestedIds<'_>, started: Duration) -> Self {
         let uuid = |text: Option<&str>| Uuid::try_parse(text?).ok().map(|id| id.to_string());
         let id = id.to_string();
         let place = uuid(asked.parent_run_id).zip(uuid(asked.trace_id));
@@ -99,11 +99,12 @@ mod tests {
 
     #[test]
     fn a_root_is_its_own_trace() {
-        let asked = Asked { run_id: Some(A), ..Asked::default() };
+        let asked = RequestedIds { run_id: Some(A), ..RequestedIds::default() };
         let ids = Ids::new(own(), asked, STARTED);
         assert_eq!((ids.id.as_str(), ids.trace_id.as_str()), (OWN, OWN), "not the client's id");
         assert_eq!(ids.dotted_order, format!("20261122T082945283720Z{OWN}"));
-        let asked = Asked { run_id: Some("x"), trace_id: Some(B), ..Asked::default() };
+        let asked =
+            RequestedIds { run_id: Some("x"), trace_id: Some(B), ..RequestedIds::default() };
         let ids = Ids::new(own(), asked, STARTED);
         assert_eq!(ids.id, ids.trace_id, "a trace of others without a parent is no place");
     }
@@ -112,8 +113,13 @@ mod tests {
         Uuid::try_parse(OWN).unwrap()
     }
 
-    fn asked(order: Option<&str>) -> Asked<'_> {
-        Asked { run_id: Some(C), parent_run_id: Some(B), trace_id: Some(A), dotted_order: order }
+    fn asked(order: Option<&str>) -> RequestedIds<'_> {
+        RequestedIds {
+            run_id: Some(C),
+            parent_run_id: Some(B),
+            trace_id: Some(A),
+            dotted_order: order,
+        }
     }
 
     #[test]

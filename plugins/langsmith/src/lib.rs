@@ -28,12 +28,12 @@
 //!
 //! **Prompts and answers are part of a run.** Keys and headers are not.
 //!
-//! `settings` reads the above, `note` is what a hook keeps, `run` the JSON made of it, `ids` a
-//! run's place in a trace, `queue` what waits, `keeper` the task that sends.
+//! `settings` reads the above, `captured_call` is what a hook keeps, `run` the JSON made of it,
+//! `ids` a run's place in a trace, `queue` what waits, `exporter` the task that sends.
 
+mod captured_call;
+mod exporter;
 mod ids;
-mod keeper;
-mod note;
 mod queue;
 mod run;
 mod settings;
@@ -42,8 +42,8 @@ mod tests;
 
 pub use settings::Settings;
 
-use keeper::Keeper;
-use note::Note;
+use captured_call::CapturedCall;
+use exporter::Exporter;
 use plugin_api::{
     CallView, Callback, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
     export_callbacks,
@@ -57,7 +57,7 @@ const MAX_METADATA: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Langsmith {
     host: Host,
-    keeper: Arc<Keeper>,
+    exporter: Arc<Exporter>,
     sampling_rate: f64,
 }
 
@@ -67,15 +67,15 @@ impl Callback for Langsmith {
     fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
         let plan = settings.plan(&host);
         let sampling_rate = plan.sampling_rate;
-        let keeper = Arc::new(Keeper::new(host, plan).map_err(InitError::new)?);
-        Ok(Self { host, keeper, sampling_rate })
+        let exporter = Arc::new(Exporter::new(host, plan).map_err(InitError::new)?);
+        Ok(Self { host, exporter, sampling_rate })
     }
 
     /// A client's `metadata` is not for every upstream, so it may be gone at the end.
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         let metadata = call.param("metadata").filter(|json| json.len() <= MAX_METADATA);
         if let Some(metadata) = metadata.map(str::to_owned)
-            && self.keeper.can_send()
+            && self.exporter.can_send()
         {
             call.set_local(metadata.as_bytes())?;
         }
@@ -84,27 +84,27 @@ impl Callback for Langsmith {
 
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
         if self.wants() {
-            self.keeper.keep(Note::of_reply(call, reply, self.now_ms()));
+            self.exporter.keep(CapturedCall::of_reply(call, reply, self.now_ms()));
         }
         Ok(Flow::Continue)
     }
 
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
         if self.wants() {
-            self.keeper.keep(Note::of_failure(call, failure, self.now_ms()));
+            self.exporter.keep(CapturedCall::of_failure(call, failure, self.now_ms()));
         }
         Ok(Flow::Continue)
     }
 
     fn shutdown(&self) {
-        self.keeper.close();
+        self.exporter.close();
     }
 }
 
 impl Langsmith {
     fn wants(&self) -> bool {
-        if !self.keeper.can_send() {
-            self.keeper.count_untraced();
+        if !self.exporter.can_send() {
+            self.exporter.count_untraced();
             return false;
         }
         self.sampling_rate >= 1.0 || fastrand::f64() < self.sampling_rate

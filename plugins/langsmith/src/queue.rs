@@ -1,6 +1,6 @@
 //! What waits to be sent, bounded in number and bytes, and the one task that sees to it.
 
-use crate::note::Note;
+use crate::captured_call::CapturedCall;
 use plugin_api::Timer;
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ pub(crate) struct Queue(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    notes: VecDeque<Note>,
+    notes: VecDeque<CapturedCall>,
     bytes: usize,
     /// The task is there.
     kept: bool,
@@ -32,7 +32,7 @@ struct State {
 
 /// What became of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum Queued {
     /// It waits; a task is there.
     Yes,
     /// It waits, and the caller has to start the task.
@@ -46,22 +46,22 @@ impl Queue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, note: Note, batch_size: usize) -> Kept {
+    pub(crate) fn push(&self, note: CapturedCall, batch_size: usize) -> Queued {
         let mut state = self.state();
         let size = note.size();
         if state.notes.len() >= MAX_RUNS || state.bytes + size > MAX_BYTES {
-            return Kept::Full;
+            return Queued::Full;
         }
         state.bytes += size;
         state.notes.push_back(note);
         if !state.kept {
             state.kept = true;
-            return Kept::StartTask;
+            return Queued::StartTask;
         }
         let waker = if state.due(batch_size) { state.waker.take() } else { None };
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        Kept::Yes
+        Queued::Yes
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -135,7 +135,7 @@ impl Queue {
     }
 
     /// The next batch; when there is none the task must end, another one will be started.
-    pub(crate) fn take(&self, batch_size: usize) -> Vec<Note> {
+    pub(crate) fn take(&self, batch_size: usize) -> Vec<CapturedCall> {
         let mut state = self.state();
         let (mut taken, mut bytes) = (0, 0);
         for note in state.notes.iter().take(batch_size) {
@@ -146,7 +146,7 @@ impl Queue {
             taken += 1;
         }
         let batch: Vec<_> = state.notes.drain(..taken).collect();
-        state.bytes -= batch.iter().map(Note::size).sum::<usize>();
+        state.bytes -= batch.iter().map(CapturedCall::size).sum::<usize>();
         state.kept = !batch.is_empty();
         batch
     }
@@ -162,26 +162,26 @@ impl State {
 mod tests {
     use super::*;
 
-    fn note(bytes: usize) -> Note {
-        Note { body: vec![0; bytes], ..Note::default() }
+    fn note(bytes: usize) -> CapturedCall {
+        CapturedCall { body: vec![0; bytes], ..CapturedCall::default() }
     }
 
     #[test]
     fn it_is_bounded_by_number_and_by_bytes() {
         let queue = Queue::default();
-        assert_eq!(queue.push(note(0), 10), Kept::StartTask);
+        assert_eq!(queue.push(note(0), 10), Queued::StartTask);
         for _ in 1..MAX_RUNS {
-            assert_eq!(queue.push(note(0), 10), Kept::Yes);
+            assert_eq!(queue.push(note(0), 10), Queued::Yes);
         }
-        assert_eq!(queue.push(note(0), 10), Kept::Full);
+        assert_eq!(queue.push(note(0), 10), Queued::Full);
         assert_eq!(queue.take(512).len(), 512);
-        assert_eq!(queue.push(note(MAX_BYTES), 10), Kept::Full);
+        assert_eq!(queue.push(note(MAX_BYTES), 10), Queued::Full);
         assert_eq!(queue.give_up(), MAX_RUNS - 512);
-        assert_eq!(queue.push(note(BATCH_BYTES), 10), Kept::StartTask);
+        assert_eq!(queue.push(note(BATCH_BYTES), 10), Queued::StartTask);
         queue.push(note(1), 10);
         assert_eq!(queue.take(10).len(), 1, "a batch is bounded in bytes, but for its first");
         assert_eq!(queue.take(10).len(), 1);
         assert!(queue.take(10).is_empty());
-        assert_eq!(queue.push(note(0), 10), Kept::StartTask, "an empty batch ended the task");
+        assert_eq!(queue.push(note(0), 10), Queued::StartTask, "an empty batch ended the task");
     }
 }

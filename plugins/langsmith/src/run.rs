@@ -1,8 +1,8 @@
 //! A run as LangSmith takes it, in LiteLLM's shape. What came as JSON stays the bytes it came as.
 
 use crate::{
-    ids::{Asked, Ids},
-    note::{Note, Tokens},
+    captured_call::{CapturedCall, Tokens},
+    ids::{Ids, RequestedIds},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, time::Duration};
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 /// `{"post": […]}` of these notes.
-pub(crate) fn batch(notes: &[Note], project: &str, run_name: &str) -> Vec<u8> {
+pub(crate) fn batch(notes: &[CapturedCall], project: &str, run_name: &str) -> Vec<u8> {
     let mut body = b"{\"post\":[".to_vec();
     for (index, note) in notes.iter().enumerate() {
         if index > 0 {
@@ -28,7 +28,7 @@ pub(crate) fn batch(notes: &[Note], project: &str, run_name: &str) -> Vec<u8> {
 }
 
 fn write(
-    note: &Note,
+    note: &CapturedCall,
     project: &str,
     run_name: &str,
     body: &mut Vec<u8>,
@@ -48,7 +48,7 @@ fn write(
     let started = ended.saturating_sub(note.duration);
     let ids = Ids::new(
         note.id,
-        Asked {
+        RequestedIds {
             run_id: run_id.as_deref(),
             parent_run_id: parent.as_deref(),
             trace_id: trace.as_deref(),
@@ -93,7 +93,7 @@ fn tags(asked: &Members<'_>) -> Vec<String> {
 }
 
 /// The reply as JSON; what was streamed is put together to one.
-fn reply(note: &Note) -> String {
+fn reply(note: &CapturedCall) -> String {
     if !note.reply.is_empty() {
         return note.reply.clone();
     }
@@ -172,7 +172,11 @@ struct Metadata<'a> {
     usage_object: Option<&'a RawValue>,
 }
 
-fn metadata<'a>(note: &'a Note, request: &Members<'a>, response: &Members<'a>) -> Metadata<'a> {
+fn metadata<'a>(
+    note: &'a CapturedCall,
+    request: &Members<'a>,
+    response: &Members<'a>,
+) -> Metadata<'a> {
     Metadata {
         user_api_key_hash: &note.key_id,
         user_api_key_request_route: "/v1/chat/completions",
@@ -225,7 +229,7 @@ struct ErrorInformation<'a> {
 }
 
 fn inputs<'a>(
-    note: &'a Note,
+    note: &'a CapturedCall,
     request: &'a Members<'a>,
     response: &'a Members<'a>,
     metadata: &'a Metadata<'a>,

@@ -39,24 +39,24 @@
 //! its span, up to 32 while it grows, and frees them afterwards. List `rate_limit` after callbacks
 //! that choose the provider.
 //!
-//! `settings` reads the limits, `limit` is one of them, `subjects` the windows of `each`, `note`
-//! what a call remembers of its places.
+//! `settings` reads the limits, `limit` is one of them, `windows_by_key` the windows of `each`,
+//! `tickets` what a call remembers of its places.
 
 mod limit;
-mod note;
 mod settings;
-mod subjects;
 #[cfg(test)]
 mod tests;
+mod tickets;
+mod windows_by_key;
 
 use limit::Limit;
-use note::{Note, Place};
 use plugin_api::{
     Admission, CallView, Callback, Clock, Counters, Flow, Hook, Host, InitError, LlmCall,
     LlmFailure, Rejection,
 };
 use settings::Settings;
 use std::time::Duration;
+use tickets::{Ticket, TicketNote};
 
 /// The limits and the counters they count in.
 #[derive(Debug)]
@@ -80,15 +80,15 @@ impl Callback for RateLimit {
     }
 
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
-        let mut taken = Note::default();
+        let mut taken = TicketNote::default();
         for (index, limit) in (0..).zip(&self.limits) {
             match limit.admit(call, self.counters, self.clock) {
                 None => {}
                 Some((window, Admission::Admitted(ticket))) => {
-                    taken.push(Place { ticket, limit: index, window });
+                    taken.push(Ticket { ticket, limit: index, window });
                 }
                 Some((_, Admission::Full(wait))) => {
-                    self.give_back(note::places(taken.bytes()));
+                    self.give_back(tickets::tickets(taken.bytes()));
                     return Err(refusal(limit, wait).into());
                 }
             }
@@ -103,14 +103,14 @@ impl Callback for RateLimit {
         // Older gateways do not say; there the kind has to do.
         let asked = call.upstream_asked().unwrap_or_else(|| !failure.kind().before_upstream());
         if !asked {
-            self.give_back(note::places(call.local()));
+            self.give_back(tickets::tickets(call.local()));
         }
         Ok(Flow::Continue)
     }
 }
 
 impl RateLimit {
-    fn give_back(&self, places: impl Iterator<Item = Place>) {
+    fn give_back(&self, places: impl Iterator<Item = Ticket>) {
         for place in places {
             if let Some(limit) = self.limits.get(usize::from(place.limit)) {
                 limit.release(place.window, place.ticket, self.counters);

@@ -1,12 +1,12 @@
 //! One limit: which calls it takes in, and in which window each of them counts.
 
-use crate::subjects::{Named, Subjects};
+use crate::windows_by_key::{KeyName, WindowsByKey};
 use plugin_api::{Admission, CallView, Clock, Counters, Pattern, in_lower_case};
 use std::{fmt, time::Duration};
 
 /// What of a call a limit counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Subject {
+pub(crate) enum LimitKey {
     Provider,
     Model,
     Key,
@@ -15,7 +15,7 @@ pub(crate) enum Subject {
 /// A budget of calls.
 #[derive(Debug)]
 pub(crate) struct Limit {
-    pub(crate) subject: Subject,
+    pub(crate) subject: LimitKey,
     pub(crate) pattern: Pattern,
     pub(crate) requests: u64,
     pub(crate) per: Duration,
@@ -24,7 +24,7 @@ pub(crate) struct Limit {
     /// one with another number, finds the same window.
     window: String,
     /// The windows of `each: true`.
-    each: Option<Subjects>,
+    each: Option<WindowsByKey>,
 }
 
 /// Which of a limit's windows: its own, or the one of a subject.
@@ -35,14 +35,14 @@ const OWN: WindowIndex = WindowIndex::MAX;
 
 impl Limit {
     pub(crate) fn new(
-        subject: Subject,
+        subject: LimitKey,
         pattern: Pattern,
         requests: u64,
         per: Duration,
         each: bool,
     ) -> Self {
         let window = format!("{subject} {pattern} {} ms", per.as_millis());
-        let each = each.then(|| Subjects::new(&window, per));
+        let each = each.then(|| WindowsByKey::new(&window, per));
         Self { subject, pattern, requests, per, message: None, window, each }
     }
 
@@ -55,14 +55,14 @@ impl Limit {
         clock: Clock,
     ) -> Option<(WindowIndex, Admission)> {
         let name = match self.subject {
-            Subject::Provider => call.provider()?,
-            Subject::Key => call.key_id(),
-            Subject::Model => return self.admit_model(call, counters, clock),
+            LimitKey::Provider => call.provider()?,
+            LimitKey::Key => call.key_id(),
+            LimitKey::Model => return self.admit_model(call, counters, clock),
         };
         if !self.pattern.matches(name) {
             return None;
         }
-        self.count(call, &Named::certain(name), counters, clock)
+        self.count(call, &KeyName::certain(name), counters, clock)
     }
 
     /// A model counts by its public name, so that another spelling of it has no other budget; a
@@ -83,13 +83,13 @@ impl Limit {
             return None;
         }
         let wildcard = group.as_deref().filter(|group| group.contains('*'));
-        self.count(call, &Named { name: &public, made_up: wildcard }, counters, clock)
+        self.count(call, &KeyName { name: &public, made_up: wildcard }, counters, clock)
     }
 
     fn count(
         &self,
         call: &CallView<'_>,
-        subject: &Named<'_>,
+        subject: &KeyName<'_>,
         counters: Counters,
         clock: Clock,
     ) -> Option<(WindowIndex, Admission)> {
@@ -112,7 +112,7 @@ impl Limit {
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for LimitKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Provider => "provider",

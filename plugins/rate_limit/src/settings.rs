@@ -1,7 +1,7 @@
 //! The settings as the operator writes them, turned into limits that can work. All errors say what
 //! to do; limits are counted from 1.
 
-use crate::limit::{Limit, Subject};
+use crate::limit::{Limit, LimitKey};
 use plugin_api::Pattern;
 use serde::{Deserialize, Deserializer, de};
 use std::{collections::HashMap, fmt, time::Duration};
@@ -139,9 +139,9 @@ impl LimitSettings {
     fn limit(self) -> Result<Limit, Problem> {
         let Self { provider, model, key, requests, per, each, message } = self;
         let (subject, pattern) = match (provider, model, key) {
-            (Some(pattern), None, None) => (Subject::Provider, pattern),
-            (None, Some(pattern), None) => (Subject::Model, pattern),
-            (None, None, Some(pattern)) => (Subject::Key, pattern),
+            (Some(pattern), None, None) => (LimitKey::Provider, pattern),
+            (None, Some(pattern), None) => (LimitKey::Model, pattern),
+            (None, None, Some(pattern)) => (LimitKey::Key, pattern),
             (None, None, None) => return Err(Problem::NoSubject),
             _ => return Err(Problem::SeveralSubjects),
         };
@@ -155,8 +155,8 @@ impl LimitSettings {
             return Err(Problem::Per(per));
         }
         let pattern = match subject {
-            Subject::Model => pattern.to_ascii_lowercase(),
-            Subject::Provider | Subject::Key => pattern,
+            LimitKey::Model => pattern.to_ascii_lowercase(),
+            LimitKey::Provider | LimitKey::Key => pattern,
         };
         let mut limit = Limit::new(subject, Pattern::new(&pattern), requests, per, each);
         limit.message = message;
@@ -167,7 +167,7 @@ impl LimitSettings {
 fn default_limits() -> Vec<Limit> {
     let per_minute = |provider: &str, requests| {
         let minute = Duration::from_secs(60);
-        Limit::new(Subject::Provider, Pattern::new(provider), requests, minute, false)
+        Limit::new(LimitKey::Provider, Pattern::new(provider), requests, minute, false)
     };
     vec![per_minute("groq", 90), per_minute("openai", 100)]
 }

@@ -27,7 +27,7 @@ mod rules;
 mod tests;
 
 use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection, Route};
-use rules::{Rules, Settings, Target};
+use rules::{RouteTarget, Rules, Settings};
 
 /// Where calls go whose model name the config does not settle.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Callback for Routing {
     }
 }
 
-fn send(call: &mut LlmCall<'_>, target: &Target) -> Hook {
+fn send(call: &mut LlmCall<'_>, target: &RouteTarget) -> Hook {
     let own_name;
     let model = if let Some(model) = &target.model {
         model

@@ -11,7 +11,7 @@ const EXAMPLE: &str = "`{prefix: groq-, provider: groq, model: llama-3.3-70b-ver
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     rules: Option<Vec<RuleSettings>>,
-    otherwise: Option<Target>,
+    otherwise: Option<RouteTarget>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ struct RuleSettings {
 /// Where a call goes.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Target {
+pub(crate) struct RouteTarget {
     pub(crate) provider: String,
     /// `None`: the requested name.
     pub(crate) model: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Rules {
     rules: Vec<Rule>,
-    otherwise: Option<Target>,
+    otherwise: Option<RouteTarget>,
     /// Whether any rule applies to names the model list has.
     any_always: bool,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 struct Rule {
     names: Names,
-    target: Target,
+    target: RouteTarget,
     always: bool,
 }
 
@@ -112,7 +112,7 @@ impl Rules {
 
     /// Where a model name goes; `None` leaves it to the config. `listed` says whether the config's
     /// model list has it.
-    pub(crate) fn target(&self, model: &str, listed: bool) -> Option<&Target> {
+    pub(crate) fn target(&self, model: &str, listed: bool) -> Option<&RouteTarget> {
         let decides = |rule: &&Rule| (rule.always || !listed) && rule.names.include(model);
         match self.rules.iter().find(decides) {
             Some(rule) => Some(&rule.target),
@@ -133,7 +133,7 @@ impl Rule {
             _ => return Err(RulesError::SeveralMatchers { rule }),
         };
         let (Names::Exact(text) | Names::Prefix(text) | Names::Suffix(text)) = &names;
-        let target = Target { provider, model };
+        let target = RouteTarget { provider, model };
         let path = format!("rules[{rule}]");
         if text.is_empty() {
             return Err(RulesError::Empty { path });
@@ -143,7 +143,7 @@ impl Rule {
     }
 }
 
-fn check_target(target: &Target, path: &str) -> Result<(), RulesError> {
+fn check_target(target: &RouteTarget, path: &str) -> Result<(), RulesError> {
     if target.provider.is_empty() || target.model.as_ref().is_some_and(String::is_empty) {
         return Err(RulesError::Empty { path: path.to_owned() });
     }
@@ -153,7 +153,7 @@ fn check_target(target: &Target, path: &str) -> Result<(), RulesError> {
 fn default_rules() -> Vec<Rule> {
     let rule = |prefix: &str, provider: &str, model: &str| Rule {
         names: Names::Prefix(prefix.to_owned()),
-        target: Target { provider: provider.to_owned(), model: Some(model.to_owned()) },
+        target: RouteTarget { provider: provider.to_owned(), model: Some(model.to_owned()) },
         always: false,
     };
     vec![rule("groq-", "groq", "llama-3.3-70b-versatile"), rule("openai-", "openai", "gpt-4o-mini")]

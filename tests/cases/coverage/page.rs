@@ -7,7 +7,7 @@ use std::fs;
 use callgate_tests::build;
 
 use super::Findings;
-use super::play::PATHS;
+use super::run::PATHS;
 use super::table::{Cell, Position, Row, Tokens, rows};
 
 const UPDATE: &str = "CALLGATE_UPDATE_DOCS";

@@ -1,12 +1,12 @@
 //! The table: what becomes of a call, and which hooks a callback gets for it by its place in the
-//! list. Data; how a row is brought about is told here too, and done in `stage` and `play`.
+//! list. Data; how a row is brought about is told here too, and done in `setup` and `run`.
 
 use std::fmt;
 
 use callgate_tests::{Answer, Gate};
 use serde_json::{Value, json};
 
-use super::stage::{Ending, FULL};
+use super::setup::{Ending, FULL};
 use crate::faulty::refusal;
 
 /// Where a callback stands in the list, seen from the one that decides what becomes of the call.

@@ -10,7 +10,7 @@ use tracing::Level;
 
 /// What `check` has to say: what a start with the same options would, and what only a call shows.
 #[derive(Debug)]
-pub struct Report {
+pub struct CheckReport {
     problems: Vec<Problem>,
     /// The chain, where it could be made.
     table: String,
@@ -18,7 +18,7 @@ pub struct Report {
     verdict: String,
 }
 
-impl Report {
+impl CheckReport {
     /// Whether nothing refuses the start.
     #[must_use]
     pub fn passed(&self) -> bool {
@@ -35,7 +35,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.problems {
             writeln!(f, "{}: {problem}", problem.severity)?;
@@ -47,9 +47,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// See [`Report`].
+/// See [`CheckReport`].
 #[must_use]
-pub fn check(options: &Serve) -> Report {
+pub fn check(options: &Serve) -> CheckReport {
     let Serve { source, address, safe_mode, retry, .. } = options;
     let mode = StartMode::Check { retry: *retry };
     let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, mode };
@@ -71,15 +71,15 @@ pub fn check(options: &Serve) -> Report {
     callgate_config::problem::sort(&mut problems);
     built.warnings.clone_from(&problems);
     let table = StartupTable::of(&built.plugins).to_string();
-    Report { problems, table, verdict: verdict(&built) }
+    CheckReport { problems, table, verdict: verdict(&built) }
 }
 
 /// The problems, and in the last line how many.
-fn refusal(mut problems: Vec<Problem>) -> Report {
+fn refusal(mut problems: Vec<Problem>) -> CheckReport {
     callgate_config::problem::sort(&mut problems);
     let (errors, warnings) = counts(&problems);
     let verdict = format!("{errors}, {warnings}");
-    Report { problems, table: String::new(), verdict }
+    CheckReport { problems, table: String::new(), verdict }
 }
 
 /// How many errors there are, and how many warnings.

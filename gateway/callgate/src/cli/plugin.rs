@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Tools for plugins.
 #[derive(Debug, Args)]
-pub struct Plugin {
+pub struct PluginCommand {
     /// Which tool.
     #[command(subcommand)]
     pub tool: Tool,
@@ -64,7 +64,7 @@ pub struct Inspect {
 
 /// Which callback of a file, made of which settings.
 #[derive(Debug, Args)]
-pub struct Subject {
+pub struct Selection {
     /// The plugin's file.
     pub file: PathBuf,
     /// The callback, when the file has several.
@@ -81,7 +81,7 @@ pub struct Subject {
 pub struct Check {
     /// What is checked; every callback of the file when none is named.
     #[command(flatten)]
-    pub subject: Subject,
+    pub selection: Selection,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -142,7 +142,7 @@ pub struct Test {
 pub struct Bench {
     /// What is timed.
     #[command(flatten)]
-    pub subject: Subject,
+    pub selection: Selection,
     /// Seconds that each hook and size is timed.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub time: f64,

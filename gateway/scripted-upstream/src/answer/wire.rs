@@ -161,7 +161,7 @@ impl Answer {
                 let end = b"0\r\n\r\n";
                 match steps.last_mut() {
                     Some(ConnectionStep::Write(bytes)) => {
-                        *bytes = Bytes::from([&bytes[..], end].concat())
+                        *bytes = Bytes::from([&bytes[..], end].concat());
                     }
                     _ => steps.push(ConnectionStep::Write(Bytes::from_static(end))),
                 }

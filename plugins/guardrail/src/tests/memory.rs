@@ -1,12 +1,12 @@
 //! What is held beside a request while it is looked through: counted, whatever its shape.
 
 use crate::{
-    answer,
-    held::Held as Note,
+    growth::GrowthLimit,
     preset::Preset,
-    room::Room,
+    reply,
     rule::{Action, Rule},
-    text::{Held, Kind, under},
+    stream_buffer::StreamBuffer as Note,
+    text::{Kind, Withheld, under},
 };
 use allocation_counter::measure;
 
@@ -44,7 +44,7 @@ fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length()
     let rules = rules();
     for ((name, once), (_, twice)) in shapes(LENGTH).into_iter().zip(shapes(2 * LENGTH)) {
         let count = |json: &str| {
-            measure(|| drop(under(&rules, json, Kind::Message, &mut Room::of(json.len()))))
+            measure(|| drop(under(&rules, json, Kind::Message, &mut GrowthLimit::of(json.len()))))
         };
         // What the expressions keep while they search is made by the first.
         count(&once);
@@ -66,8 +66,9 @@ fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length()
 fn long_arguments_are_refused_before_they_are_held_once_more() {
     let json = filled(r#"{"arguments":"\""#, "x", r#"\""}"#, 9 << 20);
     let memory = measure(|| {
-        let held = under(&rules(), &json, Kind::Message, &mut Room::of(json.len())).unwrap_err();
-        assert!(matches!(held, Held::TooLarge), "{held:?}");
+        let held =
+            under(&rules(), &json, Kind::Message, &mut GrowthLimit::of(json.len())).unwrap_err();
+        assert!(matches!(held, Withheld::TooLarge), "{held:?}");
     });
     assert!(memory.bytes_max < 8 << 20, "{memory:?}");
 }
@@ -107,8 +108,7 @@ fn what_is_held_beside_a_chunk_is_in_proportion_to_it() {
     };
     let rules = [Preset::Email, Preset::CreditCard].map(mask);
     for ((name, once), (_, twice)) in chunks(LENGTH).into_iter().zip(chunks(2 * LENGTH)) {
-        let count =
-            |json: &str| measure(|| drop(answer::chunk(&rules, &mut Note::default(), json)));
+        let count = |json: &str| measure(|| drop(reply::chunk(&rules, &mut Note::default(), json)));
         count(&once);
         let (memory, more) = (count(&once), count(&twice));
         let allocations = (memory.count_total, more.count_total);

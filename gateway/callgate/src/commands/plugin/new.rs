@@ -1,0 +1,314 @@
+//! `plugin new`: a crate that builds, passes its tests and lints, and can be loaded at once.
+
+mod source;
+
+use super::Finished;
+use crate::cli::New;
+use callgate_plugin_host::Hook;
+use plugin_api::abi::ApiVersion;
+use std::{
+    fs,
+    io::{self, ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
+
+const CARGO: &str = include_str!("../../../templates/plugin/Cargo.toml.in");
+const README: &str = include_str!("../../../templates/plugin/README.md.in");
+const CI: &str = include_str!("../../../templates/plugin/ci.yml.in");
+const IGNORED: &str = include_str!("../../../templates/plugin/gitignore.in");
+
+/// What is to be written.
+struct Plan {
+    /// The folder's and the package's name: as given.
+    package: String,
+    /// The callback's and the library's name: with underscores.
+    name: String,
+    /// The name in CamelCase.
+    type_name: String,
+    waits: bool,
+    has: [bool; 4],
+}
+
+impl Plan {
+    fn of(options: &New) -> Result<Self, String> {
+        check_name(&options.name)?;
+        let mut has = [false; 4];
+        for wanted in &options.hooks {
+            let known = Hook::ALL.iter().zip(&mut has).find(|(hook, _)| hook.name() == wanted);
+            let Some((_, has)) = known else {
+                let names = Hook::ALL.map(|hook| format!("`{}`", hook.name())).join(", ");
+                return Err(format!("`--hooks`: expected some of {names}, found `{wanted}`"));
+            };
+            *has = true;
+        }
+        let name = options.name.replace('-', "_");
+        let type_name = name.split('_').map(capitalized).collect();
+        Ok(Self { package: options.name.clone(), name, type_name, waits: options.waits, has })
+    }
+
+    fn has(&self, hook: Hook) -> bool {
+        self.hooks().any(|has| has == hook)
+    }
+
+    fn hooks(&self) -> impl Iterator<Item = Hook> {
+        Hook::ALL.into_iter().zip(self.has).filter(|(_, has)| *has).map(|(hook, _)| hook)
+    }
+
+    fn trait_name(&self) -> &'static str {
+        if self.waits { "AsyncCallback" } else { "Callback" }
+    }
+
+    fn asyncness(&self) -> &'static str {
+        if self.waits { "async " } else { "" }
+    }
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string())
+        + letters.as_str()
+}
+
+/// Names that mean something else to Rust or cargo.
+const TAKEN: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "callgate",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "plugin_api",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "serde",
+    "serde_json",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+fn check_name(name: &str) -> Result<(), String> {
+    let rule = "lower-case letters, digits, and single `-` or `_` between them, a letter first, at most 64";
+    let fits = name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || "-_".contains(it))
+        && name.split(['-', '_']).all(|word| !word.is_empty());
+    if !fits {
+        return Err(format!("expected a name of {rule}; found `{}`", name.escape_debug()));
+    }
+    let name = name.replace('-', "_");
+    if TAKEN.contains(&name.as_str()) {
+        return Err(format!(
+            "`{name}` already means something to Rust or cargo; choose another name"
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn run(options: &New) -> Finished {
+    let (plan, api) = match Plan::of(options).and_then(|plan| Ok((plan, dependency(options)?))) {
+        Ok(made) => made,
+        Err(misuse) => return Finished::misused(&misuse),
+    };
+    let folder = options.path.join(&plan.package);
+    match write(&plan, &api, &folder) {
+        Ok(()) => Finished::ok(as_text(&plan, &api, &folder)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let folder = folder.display();
+            let text = format!("`{folder}` is already there; choose another name or `--path`");
+            Finished::failed(&text)
+        }
+        Err(error) => {
+            Finished::failed(&format!("`{}` cannot be written: {error}", folder.display()))
+        }
+    }
+}
+
+fn as_text(plan: &Plan, api: &str, folder: &Path) -> String {
+    let (folder, name) = (folder.strip_prefix(".").unwrap_or(folder).display(), &plan.name);
+    let published = if api.starts_with("version") {
+        "it depends on the published `callgate-plugin-api`; `--api-path` names a checkout instead\n"
+    } else {
+        ""
+    };
+    format!(
+        "made `{folder}`\n{published}\n\
+         next:\n  \
+         cargo build --release --manifest-path {folder}/Cargo.toml\n  \
+         callgate plugin check {folder}/target/release/lib{name}.so\n\n\
+         then list it in a config:\n  \
+         litellm_settings:\n    \
+         callbacks: [{{name: {name}, path: {folder}/target/release/lib{name}.so}}]\n"
+    )
+}
+
+/// How the crate names `callgate-plugin-api`: as told, else the one this program was built beside.
+fn dependency(options: &New) -> Result<String, String> {
+    let by_path = |folder: &Path| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+        let is_api = manifest.contains("name = \"callgate-plugin-api\"");
+        let folder = is_api.then(|| fs::canonicalize(folder).ok()).flatten()?;
+        // A TOML string and a JSON string are written alike.
+        Some(format!("path = {}", serde_json::to_string(folder.to_str()?).ok()?))
+    };
+    if let Some(folder) = &options.api_path {
+        return by_path(folder).ok_or_else(|| {
+            let folder = folder.display();
+            format!("`--api-path`: expected the folder of the crate `callgate-plugin-api`, found none at `{folder}`")
+        });
+    }
+    let version = |text: &str| format!("version = \"{text}\"");
+    if let Some(given) = &options.api_version {
+        let part = |part: &str| !part.is_empty() && part.chars().all(|it| it.is_ascii_digit());
+        let is_version = (1..=3).contains(&given.split('.').count()) && given.split('.').all(part);
+        return if is_version {
+            Ok(version(given))
+        } else {
+            Err(format!(
+                "`--api-version`: expected a version like `1.0`, found `{}`",
+                given.escape_debug()
+            ))
+        };
+    }
+    let beside = || by_path(&build_root()?.join("plugin-api"));
+    Ok(beside().unwrap_or_else(|| version(&ApiVersion::CURRENT.to_string())))
+}
+
+/// The repository this program was built in: two folders above `target/<profile>`.
+fn build_root() -> Option<PathBuf> {
+    let executable = std::env::current_exe().ok()?;
+    executable.ancestors().nth(3).map(Path::to_owned)
+}
+
+/// All files; nothing is left behind when one cannot be written.
+fn write(plan: &Plan, api: &str, folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // Refuses whatever is there already, also a dangling link.
+    fs::create_dir(folder)?;
+    let target = fs::canonicalize(folder)?.join("target/release");
+    let fill = |template: &str| {
+        template
+            .replace("{package}", &plan.package)
+            .replace("{name}", &plan.name)
+            .replace("{api}", api)
+            .replace("{target}", &target.display().to_string())
+    };
+    let files = [
+        ("Cargo.toml", fill(CARGO)),
+        ("README.md", fill(README)),
+        (".gitignore", IGNORED.to_owned()),
+        (".github/workflows/ci.yml", fill(CI)),
+        ("src/lib.rs", source::lib(plan)),
+        ("src/tests.rs", source::tests(plan)),
+    ];
+    let written = files.iter().try_for_each(|(name, text)| {
+        let path = folder.join(name);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::File::create_new(path)?.write_all(text.as_bytes())
+    });
+    if written.is_err() {
+        let _ = fs::remove_dir_all(folder);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_rust_and_configs_can_say() {
+        for good in ["a", "short_prompts", "pii-mask", "a1", "x2-y"] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "A",
+            "1a",
+            "_a",
+            "a_",
+            "a__b",
+            "a-_b",
+            "ä",
+            "a.b",
+            "a/b",
+            "../a",
+            "a b",
+            "fn",
+            "serde-json",
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        assert!(check_name(&"a".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn types_are_in_camel_case() {
+        let options = New {
+            name: "pii-mask_2".to_owned(),
+            waits: false,
+            hooks: vec!["on_llm_end".to_owned()],
+            path: PathBuf::new(),
+            api_path: None,
+            api_version: None,
+        };
+        let plan = Plan::of(&options).unwrap();
+        assert_eq!((&*plan.type_name, &*plan.name), ("PiiMask2", "pii_mask_2"));
+        let unknown = New { hooks: vec!["on_end".to_owned()], ..options };
+        assert!(Plan::of(&unknown).is_err());
+    }
+}

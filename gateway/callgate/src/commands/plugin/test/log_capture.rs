@@ -1,0 +1,54 @@
+//! What is logged of callbacks while something runs, kept instead of written.
+
+use std::{
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
+
+const TARGET: &str = "callgate::callback";
+
+/// Runs `work` on this thread; its result, and the lines of callbacks.
+pub(super) fn captured<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::registry().with(LogCapture(Arc::clone(&notes)));
+    let result = tracing::subscriber::with_default(subscriber, work);
+    let lines = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
+    (result, lines)
+}
+
+struct LogCapture(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for LogCapture {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() != TARGET {
+            return;
+        }
+        let mut line = Line::default();
+        event.record(&mut line);
+        let level = event.metadata().level().to_string().to_lowercase();
+        let text = format!("{level}: {}{}", line.message, line.fields);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+}
+
+/// The message, and the callback's own fields.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            "callback.fields" => write!(self.fields, " {value:?}"),
+            _ => Ok(()),
+        };
+    }
+}

@@ -1,0 +1,120 @@
+//! Where text stands in a reply and in a chunk of one, and putting it back changed.
+
+use crate::{
+    growth::GrowthLimit,
+    object::{Object, json_text, list_under},
+    rule::Rule,
+    shape::{self, FIELDS},
+    stream_buffer::{Channel, MOST_CHOICES, StreamBuffer},
+    text::{self, Kind, under},
+    withheld,
+    words::NOT_WRITTEN,
+};
+use plugin_api::HookError;
+
+mod arguments;
+
+/// A complete reply under the rules; `None` when it may stay as it is.
+pub(crate) fn whole(rules: &[Rule], json: &str) -> Result<Option<String>, HookError> {
+    under(rules, json, Kind::Reply, &mut GrowthLimit::of(json.len())).map_err(of_reply)
+}
+
+/// A chunk under the rules, with `held` of the chunks before it; `None` when it may stay as it is.
+pub(crate) fn chunk(
+    rules: &[Rule],
+    held: &mut StreamBuffer,
+    json: &str,
+) -> Result<Option<String>, HookError> {
+    let mut chunk = Object::read(json, "a chunk")?;
+    others_under(rules, &mut chunk, &["choices"])?;
+    // A chunk without choices, as those with usage alone, has none to look at.
+    if let Some(choices) = chunk.get("choices") {
+        let choices =
+            list_under(choices, "`choices`", |_, choice| choice_under(rules, held, choice))?;
+        choices.into_iter().for_each(|choices| chunk.set("choices", choices));
+    }
+    Ok(chunk.changed())
+}
+
+fn choice_under(
+    rules: &[Rule],
+    held: &mut StreamBuffer,
+    json: &str,
+) -> Result<Option<String>, HookError> {
+    let mut choice = Object::read(json, "a choice")?;
+    remove_repeats(&mut choice);
+    if let Some(other) = ["message", "text"].into_iter().find(|name| choice.get(name).is_some()) {
+        return Err(unexpected(&format!("a chunk without `{other}` in its choice")));
+    }
+    let number = match choice.get("index") {
+        None => Some(0),
+        Some(index) => index.parse().ok().filter(|index| *index < MOST_CHOICES),
+    };
+    let number = number.ok_or_else(|| unexpected("a choice numbered from 0 to 127"))?;
+    let last = choice.get("finish_reason").is_some();
+    others_under(rules, &mut choice, &["delta"])?;
+    let delta = choice.get("delta").unwrap_or("{}");
+    let delta = delta_under(rules, held, (number, last), delta)?;
+    delta.into_iter().for_each(|delta| choice.set("delta", delta));
+    Ok(choice.changed())
+}
+
+/// Passes what a chunk adds to a choice through the rules. With the choice's last chunk goes
+/// everything that was kept back, also where the chunk itself adds nothing.
+fn delta_under(
+    rules: &[Rule],
+    held: &mut StreamBuffer,
+    (choice, last): (u8, bool),
+    json: &str,
+) -> Result<Option<String>, HookError> {
+    let mut delta = Object::read(json, "`delta`")?;
+    remove_repeats(&mut delta);
+    let known = [&FIELDS[..], &["tool_calls", "function_call"]].concat();
+    others_under(rules, &mut delta, &known)?;
+    for (field, name) in (0_u8..).zip(FIELDS) {
+        let piece = delta.text(name, &format!("`{name}` of a chunk"))?;
+        if piece.is_empty() && !last {
+            continue;
+        }
+        let text = held.next(rules, Channel { choice, field }, &piece, last)?;
+        if text != piece {
+            delta.set(name, json_text(&text));
+        }
+    }
+    arguments::under_rules(rules, held, (choice, last), &mut delta)?;
+    Ok(delta.changed())
+}
+
+/// What no rule of a stream goes over from chunk to chunk, each text by itself.
+fn others_under(rules: &[Rule], of: &mut Object<'_>, known: &[&str]) -> Result<(), HookError> {
+    of.change(|member| {
+        let is_known = NOT_WRITTEN.contains(&&*member.name) || known.contains(&&*member.name);
+        if is_known || matches!(member.json, "null" | "true" | "false") {
+            return Ok(None);
+        }
+        let room = &mut GrowthLimit::of(member.json.len());
+        under(rules, member.json, Kind::Delta, room).map_err(of_reply)
+    })
+}
+
+fn of_reply(held: text::Withheld) -> HookError {
+    match held {
+        text::Withheld::Denied(denial) => denial.into(),
+        text::Withheld::Unreadable | text::Withheld::NotMaskable(_) => {
+            unexpected("choices whose texts are text or lists of parts")
+        }
+        text::Withheld::TooLarge => withheld("it is too large once its matches are masked"),
+    }
+}
+
+fn remove_repeats(of: &mut Object<'_>) {
+    for name in shape::REPEATS {
+        if of.get(name).is_some() {
+            of.set(name, "null".to_owned());
+        }
+    }
+}
+
+pub(crate) fn unexpected(expected: &str) -> HookError {
+    withheld(&format!("expected {expected}, found something else, which cannot be judged"))
+}

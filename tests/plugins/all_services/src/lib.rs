@@ -1,0 +1,179 @@
+//! Callbacks for the tests of the gateway that use what it lends: store, metrics, HTTP, timer,
+//! tasks and secrets, as their settings say. `liball_services.so` exports `all_services` (sync) and
+//! `all_services_async`.
+//!
+//! ```yaml
+//! callbacks:
+//!   - name: all_services
+//!     grants: {http_hosts: ["127.0.0.1"], secrets: [SOME_KEY]}
+//!     settings:
+//!       on_llm_start: [{kv_set: {key: a, value: b, live_ms: 1000}}, {kv_get: a}]
+//!       shutdown: [{spawn: [{http: {url: "http://127.0.0.1:1/bye"}}]}]
+//! ```
+//!
+//! Each step is documented at [`Step`]. A step logs one line at level info: its name as message,
+//! and what came of it in the fields `outcome` (`ok`, or the kind of the refusal in words) and
+//! `detail` (what the step says, or the refusal itself).
+
+mod step;
+
+pub use step::Step;
+
+use plugin_api::{AsyncCallback, Callback, Flow, Hook, Host, InitError, LlmCall, export_callbacks};
+use serde::Deserialize;
+use step::Runner;
+
+/// See the crate.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    on_llm_start: Vec<Step>,
+    shutdown: Vec<Step>,
+    /// A secret that becomes the model's name.
+    as_model: Option<String>,
+    /// A secret that becomes the upstream's model and ends its base URL.
+    as_route: Option<String>,
+}
+
+/// Runs its steps in place; what waits runs as a task.
+#[derive(Debug)]
+pub struct AllServices {
+    runner: Runner,
+    settings: Settings,
+}
+
+impl Callback for AllServices {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        Ok(Self { runner: Runner::new(host)?, settings })
+    }
+
+    fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        self.runner.note_headers(call);
+        self.runner.repeat(
+            call,
+            self.settings.as_model.as_deref(),
+            self.settings.as_route.as_deref(),
+        );
+        self.settings.on_llm_start.iter().for_each(|step| self.runner.run(step));
+        Ok(Flow::Continue)
+    }
+
+    fn shutdown(&self) {
+        self.settings.shutdown.iter().for_each(|step| self.runner.run(step));
+    }
+}
+
+/// Runs its steps within the hook, waiting for each.
+#[derive(Debug)]
+pub struct AllServicesAsync {
+    runner: Runner,
+    settings: Settings,
+}
+
+impl AsyncCallback for AllServicesAsync {
+    type Settings = Settings;
+
+    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        Ok(Self { runner: Runner::new(host)?, settings })
+    }
+
+    async fn on_llm_start(&self, _: &mut LlmCall<'_>) -> Hook {
+        for step in &self.settings.on_llm_start {
+            self.runner.wait_for(step).await;
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+export_callbacks! {
+    AllServices {
+        name: "all_services",
+        kind: sync,
+        hooks: [on_llm_start],
+        reads: ["headers"],
+        writes: [],
+        needs: {
+            secrets: ["ALL_SERVICES_API_KEY", "OPENAI_API_KEY"],
+            http_hosts: ["ALL_SERVICES_BASE_URL=https://all-services.example"],
+        },
+        settings_schema: r#"{"type": "object"}"#,
+    }
+    AllServicesAsync {
+        name: "all_services_async",
+        kind: async,
+        hooks: [on_llm_start],
+        reads: [],
+        writes: [],
+        settings_schema: r#"{"type": "object"}"#,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AllServices, AllServicesAsync};
+    use plugin_api::HttpResponse;
+    use plugin_api::testing::{MockHost, Outcome, TestCall, Tester};
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn told(host: &MockHost) -> Vec<String> {
+        let lines = host.log();
+        lines
+            .iter()
+            .map(|line| {
+                let field = |name| line.field(name).unwrap_or_default();
+                format!("{} {} {}", line.message, field("outcome"), field("detail"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_service_works_in_a_plugins_own_test() {
+        let host = MockHost::new();
+        host.set_secret("K", "12345");
+        host.answer_http(|request| Ok(HttpResponse::new(201).with_body(request.url())));
+        let tester = Tester::on::<AllServices>(
+            &host,
+            json!({"on_llm_start": [
+                {"kv_set": {"key": "a", "value": "b", "live_ms": 10}}, {"kv_get": "a"},
+                {"count": "n_total"}, {"secret": "K"}, {"secret": "L"},
+                {"spawn": [{"sleep_ms": 5}, {"http": {"url": "http://h/x"}}]},
+                "job", {"spawn": ["panic"]},
+            ]}),
+        )
+        .unwrap();
+        assert_eq!(tester.start(&mut TestCall::chat("m")), Outcome::Continue);
+        assert_eq!(
+            told(&host)[2..],
+            [
+                "kv_set ok ",
+                "kv_get ok b",
+                "count ok ",
+                "secret ok 5",
+                "secret not granted `L` is not granted"
+            ]
+        );
+        assert_eq!(host.metric("n_total"), Some(1.0));
+        assert_eq!(host.run_tasks(), 1, "one sleeps");
+        assert!(told(&host).contains(&"job ok ".to_owned()));
+        assert!(told(&host).iter().any(|line| line.contains("a background task panicked")));
+        host.advance(Duration::from_millis(5));
+        assert_eq!(host.run_tasks(), 0);
+        assert_eq!(host.http_requests().len(), 1);
+        assert_eq!(told(&host).last().unwrap(), "http ok 201 http://h/x");
+        host.advance(Duration::from_millis(5));
+        assert_eq!(host.kv("a"), None);
+    }
+
+    #[test]
+    fn an_async_hook_may_wait_for_the_host() {
+        let host = MockHost::new();
+        host.answer_http(|_| Ok(HttpResponse::new(204)));
+        let settings = json!({"on_llm_start": [{"http": {"url": "http://h/"}}]});
+        let tester = Tester::on_async::<AllServicesAsync>(&host, settings).unwrap();
+        assert_eq!(tester.start(&mut TestCall::chat("m")), Outcome::Continue);
+        assert_eq!(told(&host), ["http ok 204 "]);
+    }
+}

@@ -1,0 +1,37 @@
+//! What a hook was lent: the same shape for all hooks, so that one function can act on it.
+
+use plugin_api::{CallView, Chunk, LlmCall, LlmFailure, LlmReply};
+
+/// The hook and its arguments.
+#[derive(Debug)]
+pub(crate) enum HookData<'s, 'c, 'o> {
+    Start(&'s mut LlmCall<'c>),
+    Token(&'s mut CallView<'c>, &'s mut Chunk<'o>),
+    End(&'s mut CallView<'c>, &'s mut LlmReply<'o>),
+    Error(&'s mut CallView<'c>, &'s mut LlmFailure<'o>),
+}
+
+impl<'c> HookData<'_, 'c, '_> {
+    pub(crate) fn hook(&self) -> &'static str {
+        match self {
+            Self::Start(..) => "on_llm_start",
+            Self::Token(..) => "on_llm_new_token",
+            Self::End(..) => "on_llm_end",
+            Self::Error(..) => "on_llm_error",
+        }
+    }
+
+    pub(crate) fn call(&self) -> &CallView<'c> {
+        match self {
+            Self::Start(call) => call,
+            Self::Token(call, _) | Self::End(call, _) | Self::Error(call, _) => call,
+        }
+    }
+
+    pub(crate) fn call_mut(&mut self) -> &mut CallView<'c> {
+        match self {
+            Self::Start(call) => call,
+            Self::Token(call, _) | Self::End(call, _) | Self::Error(call, _) => call,
+        }
+    }
+}
