@@ -135,6 +135,23 @@ fn crates_stay_in_their_rooms() {
     check(&offences);
 }
 
+/// Two readers of URLs could be played off against each other where one judges and one connects.
+#[test]
+fn one_file_reads_urls() {
+    let reads =
+        |line: &str| line.contains("Uri") && line.contains("parse") || line.contains(": Uri =");
+    let mut offences = Vec::new();
+    for (name, text) in sources() {
+        if !name.starts_with("gateway/") || name == "gateway/config/src/http_url.rs" {
+            continue;
+        }
+        for (number, _) in code(&text).filter(|(_, line)| reads(line)) {
+            offences.push(format!("{name}:{number}: `HttpUrl` of `config` reads URLs"));
+        }
+    }
+    check(&offences);
+}
+
 #[test]
 fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
     let rooms = [

@@ -1,20 +1,27 @@
 //! Base URLs: which are usable, which are rewritten, and what a host says about the provider.
 
-use http::Uri;
-
-use callgate_config::quoted;
+use callgate_config::{HttpUrl, UrlError, quoted};
 
 /// Why a base cannot be used, in words for the operator. Never shows the URL: it may hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BaseError {
-    #[error("expected a URL such as `https://host/v1`, found something else")]
-    NotUrl,
     #[error("expected a URL that begins with `http://` or `https://`, found {0}")]
     Scheme(String),
-    #[error("expected a URL without a user name or password; use `api_key` or `extra_headers`")]
+    #[error("{}; use `api_key` or `extra_headers`", UrlError::Credentials)]
     Credentials,
-    #[error("expected a URL without `?` or `#`: paths are appended to it")]
-    Query,
+    #[error(transparent)]
+    Other(UrlError),
+}
+
+impl From<UrlError> for BaseError {
+    fn from(error: UrlError) -> Self {
+        match error {
+            UrlError::Scheme(Some(other)) => Self::Scheme(format!("`{}://`", quoted(&other))),
+            UrlError::Scheme(None) => Self::Scheme("neither".to_owned()),
+            UrlError::Credentials => Self::Credentials,
+            other => Self::Other(other),
+        }
+    }
 }
 
 /// A usable base.
@@ -32,26 +39,10 @@ const GROQ_HOST: &str = "api.groq.com";
 
 pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
     let text = text.trim();
-    if text.contains(['?', '#']) {
-        return Err(BaseError::Query);
-    }
-    let uri: Uri = text.parse().map_err(|_| BaseError::NotUrl)?;
-    match uri.scheme_str() {
-        Some("http" | "https") => {}
-        Some(other) => return Err(BaseError::Scheme(format!("`{}://`", quoted(other)))),
-        None => return Err(BaseError::Scheme("neither".to_owned())),
-    }
-    let authority = uri.authority().ok_or(BaseError::NotUrl)?;
-    if authority.as_str().contains('@') {
-        return Err(BaseError::Credentials);
-    }
-    let host = authority.host().to_ascii_lowercase();
-    let port = authority.as_str().get(host.len()..).unwrap_or_default();
-    if host.is_empty() || (!port.is_empty() && authority.port_u16().is_none()) {
-        return Err(BaseError::NotUrl);
-    }
+    let parsed = HttpUrl::parse_base(text)?;
+    let host = parsed.host().to_ascii_lowercase();
     let mut url = text.trim_end_matches('/').to_owned();
-    let path = uri.path().trim_end_matches('/');
+    let path = parsed.path().trim_end_matches('/');
     let groq_path_added = host == GROQ_HOST && matches!(path, "" | "/v1");
     if groq_path_added {
         url.truncate(url.len() - path.len());
@@ -74,7 +65,7 @@ pub(super) fn provider_of_host(host: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BaseError, parse, provider_of_host};
+    use super::{BaseError, UrlError, parse, provider_of_host};
 
     #[test]
     fn usable_bases_lose_their_trailing_slash() {
@@ -98,13 +89,13 @@ mod tests {
             ("localhost", BaseError::Scheme("neither".into())),
             ("localhost:11434", BaseError::Scheme("neither".into())),
             ("ftp://host/v1", BaseError::Scheme("`ftp://`".into())),
-            ("http://", BaseError::NotUrl),
-            ("http:///v1", BaseError::NotUrl),
-            ("not a url", BaseError::NotUrl),
-            ("http://host:99999/", BaseError::NotUrl),
+            ("http://", BaseError::Other(UrlError::NotUrl)),
+            ("http:///v1", BaseError::Other(UrlError::NotUrl)),
+            ("not a url", BaseError::Other(UrlError::NotUrl)),
+            ("http://host:99999/", BaseError::Other(UrlError::NotUrl)),
             ("https://user:sk-1@host/v1", BaseError::Credentials),
-            ("https://host/v1?key=sk-1", BaseError::Query),
-            ("https://host/v1#x", BaseError::Query),
+            ("https://host/v1?key=sk-1", BaseError::Other(UrlError::Query)),
+            ("https://host/v1#x", BaseError::Other(UrlError::Query)),
         ] {
             assert_eq!(parse(text), Err(expected), "{text}");
         }

@@ -4,10 +4,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use http::Uri;
-
 use super::Deployments;
-use callgate_config::{Environment, quoted};
+use callgate_config::{Environment, HttpUrl, quoted};
 use callgate_config::{Problem, SourceLocation};
 
 const VARIABLES: [&str; 6] =
@@ -37,8 +35,8 @@ pub fn proxy_warning(
 /// Whether `NO_PROXY` says that a base is to be called directly: by its host, a domain above it, or
 /// `*`.
 fn excepts(list: &str, base: &str) -> bool {
-    let Ok(uri) = base.parse::<Uri>() else { return false };
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let Ok(url) = HttpUrl::parse(base) else { return false };
+    let host = url.host().to_ascii_lowercase();
     let names = list.split([',', ' ']).map(|it| it.trim().to_ascii_lowercase());
     names.filter(|name| !name.is_empty()).any(|name| {
         let domain = name.trim_start_matches('*').trim_start_matches('.');
@@ -48,8 +46,8 @@ fn excepts(list: &str, base: &str) -> bool {
 }
 
 fn is_here(base: &str) -> bool {
-    let Ok(uri) = base.parse::<Uri>() else { return false };
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let Ok(url) = HttpUrl::parse(base) else { return false };
+    let host = url.hostname();
     host == "localhost"
         || host.ends_with(".localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

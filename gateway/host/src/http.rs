@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Uri};
+use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
 
 use super::permissions::Permissions;
+use callgate_config::{HttpUrl, UrlError};
 use callgate_upstream::Tls;
 use callgate_upstream::USER_AGENT;
 
@@ -127,20 +128,16 @@ fn builder() -> hyper_util::client::legacy::Builder {
 /// Judges a request before anything of it is sent.
 pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, HostError> {
     let invalid = |text: &str| refuse(HostErrorKind::INVALID, text);
-    let url: Uri = request
-        .url()
-        .parse()
-        .map_err(|_| invalid("expected an `http://` or `https://` URL, found something else"))?;
-    let default_port = match url.scheme_str() {
-        Some("http") => 80,
-        Some("https") => 443,
-        _ => return Err(invalid("expected an `http://` or `https://` URL, found another scheme")),
-    };
-    let authority = url.authority().ok_or_else(|| invalid("expected a URL with a host"))?;
-    if authority.as_str().contains('@') {
-        return Err(invalid("expected a URL without a user; use an `authorization` header"));
-    }
-    let (host, port) = (authority.host(), authority.port_u16().unwrap_or(default_port));
+    let url = HttpUrl::parse(request.url()).map_err(|error| {
+        invalid(match error {
+            UrlError::Scheme(_) => "expected an `http://` or `https://` URL, found another scheme",
+            UrlError::Credentials => "expected a URL without a user; use an `authorization` header",
+            UrlError::NotUrl | UrlError::Query => {
+                "expected an `http://` or `https://` URL, found something else"
+            }
+        })
+    })?;
+    let (host, port) = (url.host(), url.port());
     if !may.reach(host, port) {
         let text = format!(
             "`{host}:{port}` is not granted to this callback; add it to `grants.http_hosts` of its entry"
@@ -156,7 +153,7 @@ pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, 
     let headers = headers(request.headers())?;
     let mut sent = Request::new(Full::new(Bytes::from(request.into_body())));
     *sent.method_mut() = method;
-    *sent.uri_mut() = url;
+    *sent.uri_mut() = url.into_uri();
     *sent.headers_mut() = headers;
     Ok(Checked { request: sent, host, timeout })
 }

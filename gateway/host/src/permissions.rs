@@ -6,10 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use http::Uri;
 use plugin_api::{HostError, HostErrorKind};
 
-use callgate_config::{Environment, Grants, HostPattern};
+use callgate_config::{Environment, Grants, HostPattern, HttpUrl};
 use callgate_secret::{Masking, Secrets};
 
 /// See the module.
@@ -89,7 +88,7 @@ impl Permissions {
         let own = is_own(callback, variable);
         let set = if own { self.environment.filled_var(variable) } else { None };
         let url = set.unwrap_or(default).trim();
-        let Some((host, port)) = host_and_port(url) else {
+        let Ok(url) = HttpUrl::parse(url) else {
             // A value is not repeated: it may hold a key.
             if set.is_some() {
                 missing.push(MissingGrant {
@@ -99,6 +98,7 @@ impl Permissions {
             }
             return;
         };
+        let (host, port) = (url.host(), url.port());
         if own {
             self.hosts.push(HostPattern::exactly(host, port));
         } else if !self.reach(host, port) {
@@ -174,24 +174,6 @@ fn is_own(callback: &str, variable: &str) -> bool {
         && variable
             .strip_prefix(&*prefix)
             .is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
-}
-
-fn host_and_port(url: &str) -> Option<(&str, u16)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let port = match scheme {
-        "http" => 80,
-        "https" => 443,
-        _ => return None,
-    };
-    // Judged as the client judges it later.
-    let uri: Uri = url.parse().ok()?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let port = uri.port_u16().unwrap_or(port);
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    (uri.host() == Some(host)).then_some((host, port))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A URL taken apart once: where to connect, and what to ask for there.
 
-use http::Uri;
+use callgate_config::HttpUrl;
 use std::sync::Arc;
 
 /// An upstream's address and one path on it.
@@ -20,27 +20,15 @@ pub struct Origin {
 impl Origin {
     /// Takes an `http` or `https` URL apart; `None` for anything else.
     pub fn parse(url: &str) -> Option<Self> {
-        let uri: Uri = url.parse().ok()?;
-        let tls = match uri.scheme_str()? {
-            "http" => false,
-            "https" => true,
-            _ => return None,
-        };
-        let authority = uri.authority()?;
-        let host = authority.host();
-        if host.is_empty() || authority.as_str().contains('@') {
-            return None;
-        }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let hostname = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let url = HttpUrl::parse(url).ok()?;
+        let (tls, port, hostname) = (url.is_tls(), url.port(), url.hostname().to_owned());
         Some(Self {
             tls,
             key: Arc::new((tls, hostname.clone(), port)),
             hostname,
             port,
-            host: authority.as_str().to_owned(),
-            path: path.to_owned(),
+            host: url.authority().to_owned(),
+            path: url.path_and_query().to_owned(),
         })
     }
 
