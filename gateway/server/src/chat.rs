@@ -18,7 +18,7 @@ use super::{
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::Call;
-use callgate_callbacks::{EndPayload, Started, StreamedText, offload::offload};
+use callgate_callbacks::{Started, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
@@ -26,8 +26,7 @@ use callgate_providers::{
     stream_as_completion::CompletionFromStream,
 };
 use callgate_upstream::{HeaderLines, UpstreamError, UpstreamResponse};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use std::{
     borrow::Cow,
     pin::pin,
@@ -44,44 +43,61 @@ const TURNS: usize = 4;
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
 /// `path_model` comes from an Azure-style path, still encoded.
-pub(super) async fn call(
+pub(super) fn call(
     app: Arc<App>,
     (alarm, client): (Alarm, ClientAddress),
     request: Request<RequestBody>,
     path_model: Option<String>,
-) -> Response<AnswerBody> {
+) -> impl Future<Output = Response<AnswerBody>> + use<> {
     let accepted = Instant::now();
+    // Taken apart here: the future would keep room for the whole and for the parts.
     let (mut head, mut body) = request.into_parts();
     let id = request::call_id(&app, &head.headers);
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     record.client = client.of_request(&app.trusted_proxies, &head.headers);
-    let call = request::accept((&app, &alarm), &mut head, &mut body, path_model, &mut record);
-    let call = call.await;
-    let mut response = match call {
-        Err(failure) => {
-            let mut response = refused(&app, &record, &failure).map(AnswerBody::Right);
-            read::end(&head.headers, &mut body, response.headers_mut()).await;
-            response
+    async move {
+        let call = request::accept((&app, &alarm), &mut head, &mut body, path_model, &mut record);
+        let call = call.await;
+        let mut response = match call {
+            Err(failure) => {
+                let mut response = refused(&app, &record, &failure).map(AnswerBody::Right);
+                read::end(&head.headers, &mut body, response.headers_mut()).await;
+                response
+            }
+            Ok((call, held)) => {
+                alarm.request_is_whole();
+                call.requested_model.clone_into(&mut record.requested_model);
+                record.stream = call.stream;
+                answer(Flight::new(app, alarm, record, call, held)).await
+            }
+        };
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(request::CALL_ID, id);
         }
-        Ok((call, held)) => {
-            alarm.request_is_whole();
-            call.requested_model.clone_into(&mut record.requested_model);
-            record.stream = call.stream;
-            let mut flight = Flight::new(app, alarm, record, call, held);
-            match attempt(&mut flight).await {
-                Ok(Attempted::Json(response)) => response.map(AnswerBody::Left),
-                Ok(Attempted::Stream(relay, head)) => {
-                    relay.into_response(flight, head).map(AnswerBody::Right)
-                }
-                Err(failure) => Box::pin(fail(flight, failure)).await,
+        response
+    }
+}
+
+/// From the start hooks to the call's ending. No `async fn`: its future would have room for the
+/// flight twice.
+#[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
+fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
+    async move {
+        match attempt(&mut flight).await {
+            Ok(Attempted::Json(body, headers)) => match flight.finish_json(body, headers).await {
+                Ok(response) => response.map(AnswerBody::Left),
+                Err(failure) => error::response(&failure).map(AnswerBody::Right),
+            },
+            Ok(Attempted::Stream(relay, head)) => {
+                relay.into_response(flight, head).map(AnswerBody::Right)
+            }
+            // What is seldom is boxed where it is awaited: every call would carry it.
+            Err(failure) => {
+                let failure = Box::pin(flight.fail(failure)).await;
+                error::response(&failure).map(AnswerBody::Right)
             }
         }
-    };
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert(request::CALL_ID, id);
     }
-    response
 }
 
 /// Borrowed where it names no model.
@@ -91,16 +107,10 @@ fn path(uri: &Uri) -> Cow<'static, str> {
     usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
 }
 
-/// Ends a call that failed. What is seldom is boxed where it is awaited: every call would carry it.
-async fn fail(mut flight: Flight, failure: Failure) -> Response<AnswerBody> {
-    let failure = flight.told(failure);
-    error::response(&flight.failed(failure).await).map(AnswerBody::Right)
-}
-
 /// How an attempt went well.
 enum Attempted {
-    /// Answered; the call has ended.
-    Json(Response<Full<Bytes>>),
+    /// A JSON reply, with the headers that come from its deployment; the end hooks come next.
+    Json(Bytes, HeaderMap),
     /// A stream has begun; the call ends with it.
     Stream(Box<Relay>, HeaderMap),
 }
@@ -118,17 +128,15 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if sent.started.saturating_duration_since(flight.record.accepted) > LONG {
         still_there(&flight.alarm).await?;
     }
-    if let Some((_, _, call)) = flight.parts() {
-        call.asked = true;
-    }
+    flight.parts().2.asked = true;
     if flight.record.stream {
         return Box::pin(stream(flight, sent, outgoing, lines)).await;
     }
-    let app = Arc::clone(&flight.app);
+    let app = flight.app.shared();
     let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
     flight.record.upstream = took;
     let mut answer = answer?;
-    json_reply(flight, &mut answer, &sent).await.map(Attempted::Json)
+    json_reply(flight, &mut answer, &sent).await
 }
 
 /// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left,
@@ -183,7 +191,7 @@ async fn stream(
     outgoing: Outgoing,
     lines: HeaderLines,
 ) -> Result<Attempted, Failure> {
-    let app = Arc::clone(&flight.app);
+    let app = flight.app.shared();
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
         let head = response_headers::early_headers(&app, &sent);
         let mut opening = opening(app, flight.alarm.clone(), sent, outgoing, lines);
@@ -230,9 +238,7 @@ fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (Open, HeaderMap) {
 
 /// The start hooks; a callback's own answer ends the call here.
 async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
-    let Some((app, chain, call)) = flight.parts() else {
-        return Err(Failure::internal("ended twice"));
-    };
+    let (app, chain, call) = flight.parts();
     match chain.start(call, &app.deployments).await {
         Started::Continue => Ok(None),
         Started::Failed(failure) => Err(failure),
@@ -246,14 +252,14 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 
 /// Chooses the deployment and translates the request for it.
 async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), Failure> {
-    let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    let (app, _, call) = flight.parts();
     prepared::settle(call).await?;
     request::require_messages(call)?;
     let Some(target) = call.planned(&app.deployments).cloned() else {
         return Err(Failure::unknown_model(call.model()));
     };
     flight.target = Some(target.clone());
-    let Some((app, _, call)) = flight.parts() else { return Err(Failure::internal("ended twice")) };
+    let (app, _, call) = flight.parts();
     let deployment = target.deployment();
     if deployment.mock_response.is_none()
         && let Some(variable) = target.unset_variable()
@@ -291,15 +297,15 @@ async fn made(
         relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
-    finish_json(flight, body.into(), HeaderMap::new()).await.map(Attempted::Json)
+    Ok(Attempted::Json(body.into(), HeaderMap::new()))
 }
 
-/// Reads, judges, translates and sends a JSON reply.
+/// Reads, judges and translates a JSON reply.
 async fn json_reply(
     flight: &mut Flight,
     answer: &mut UpstreamResponse,
     sent: &Sent,
-) -> Result<Response<Full<Bytes>>, Failure> {
+) -> Result<Attempted, Failure> {
     let headers = response_headers::answer_headers(&flight.app, sent, &answer.headers);
     let limit = flight.app.limits.max_reply_bytes;
     let end = sent.started.checked_add(sent.timeout);
@@ -313,7 +319,7 @@ async fn json_reply(
     })?;
     let (body, usage) = translated(body, together, answer.status, sent).await?;
     flight.record.usage = usage;
-    finish_json(flight, body, headers).await
+    Ok(Attempted::Json(body, headers))
 }
 
 /// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the
@@ -365,27 +371,25 @@ fn translate(
     translated.map_err(|fault| fault::failure(fault, Form::Json))
 }
 
-/// The end hooks, then the response.
-async fn finish_json(
-    flight: &mut Flight,
-    body: Bytes,
-    mut headers: HeaderMap,
-) -> Result<Response<Full<Bytes>>, Failure> {
-    let said = StreamedText::default();
-    let mut reply = EndPayload::new(200, Some(body), &said);
-    flight.answered(200, &mut reply).await?;
-    for (name, value) in reply.headers {
-        headers.insert(name, response_headers::without_secrets(&flight.app, value));
-    }
-    response_headers::duration_headers(&mut headers, &flight.record);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut response = Response::new(Full::new(reply.json.unwrap_or_default()));
-    *response.headers_mut() = headers;
-    Ok(response)
-}
-
 fn echo(call: &Call) -> Echo {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let id = ["chatcmpl-", &call.id].concat();
     Echo { id, created, model: call.requested_model.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what an async function of four arguments returns.
+    fn future_of<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every connection has room for one for as long as it is open.
+    #[test]
+    fn the_future_of_a_call_is_small() {
+        let size = future_of(call);
+        assert!(size < 4096, "expected less than 4096 bytes, found {size}");
+    }
 }

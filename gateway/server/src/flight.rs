@@ -8,30 +8,36 @@
 use super::{
     access_log::Record,
     alarm::Alarm,
+    detached::detach,
     disclosure::{disclose, mask},
     error,
     inflight::Held,
+    response_headers,
 };
 use crate::app::App;
-use axum::response::Response;
+use axum::body::Body;
+use bytes::Bytes;
 use callgate_call::{Call, Target};
 use callgate_callbacks::{CallStats, Chain, EndPayload, ErrorPayload, StreamedText};
 use callgate_failure::Failure;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body_util::Full;
 use plugin_api::FailureKind;
+use scopeguard::{ScopeGuard, guard};
 use std::{
-    borrow::Cow,
-    future::Future,
-    pin::Pin,
+    ops::{Deref, DerefMut},
     sync::Arc,
-    task::{Context, Waker},
     time::Duration,
 };
-use tokio::sync::watch;
 
-/// See the module.
+/// See the module. Dropped before an ending is done, its client has left.
 #[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) app: Arc<App>,
+pub(super) struct Flight(ScopeGuard<Ongoing, fn(Ongoing)>);
+
+/// What there is of a call until it ends.
+#[derive(Debug)]
+pub(super) struct Ongoing {
+    pub(super) app: Counted,
     /// What bounds the call's waits.
     pub(super) alarm: Alarm,
     /// The callbacks as they were when the call began.
@@ -44,10 +50,52 @@ pub(super) struct Flight {
     pub(super) first_token: Option<Duration>,
     /// What the call is meant for, once that is decided.
     pub(super) target: Option<Target>,
-    /// Taken by the ending.
-    call: Option<Box<Call>>,
+    call: Box<Call>,
     /// Given back when this ends.
     _held: Held,
+}
+
+/// The app, with a call counted as in flight for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<App>);
+
+impl Counted {
+    fn new(app: Arc<App>) -> Self {
+        app.metrics.entered();
+        Self(app)
+    }
+
+    pub(super) fn shared(&self) -> Arc<App> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Deref for Counted {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.left();
+    }
+}
+
+impl Deref for Flight {
+    type Target = Ongoing;
+
+    fn deref(&self) -> &Ongoing {
+        &self.0
+    }
+}
+
+impl DerefMut for Flight {
+    fn deref_mut(&mut self) -> &mut Ongoing {
+        &mut self.0
+    }
 }
 
 impl Flight {
@@ -58,85 +106,126 @@ impl Flight {
         call: Box<Call>,
         held: Held,
     ) -> Self {
-        app.metrics.entered();
-        Self {
+        let ongoing = Ongoing {
             chain: app.callbacks.chain(),
-            app,
+            app: Counted::new(app),
             alarm,
             record,
             streamed: StreamedText::default(),
             sent: false,
             first_token: None,
             target: None,
-            call: Some(call),
+            call,
             _held: held,
+        };
+        Self(guard(ongoing, Ongoing::client_left))
+    }
+
+    /// Ends a call with a JSON reply: end hooks, the log, and the response. What a hook refuses
+    /// fails the call; the failure is what the client gets.
+    #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
+    pub(super) fn finish_json(
+        mut self,
+        body: Bytes,
+        mut headers: HeaderMap,
+    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Failure>> {
+        async move {
+            let said = StreamedText::default();
+            let mut reply = EndPayload::new(200, Some(body), &said);
+            if let Err(failure) = self.run_end_hooks(&mut reply).await {
+                return Err(Box::pin(self.fail(failure)).await);
+            }
+            let Ongoing { mut record, app, .. } = self.done();
+            record.answered(&app, 200);
+            for (name, value) in reply.headers {
+                headers.insert(name, response_headers::without_secrets(&app, value));
+            }
+            response_headers::duration_headers(&mut headers, &record);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let mut response = Response::new(Full::new(reply.json.unwrap_or_default()));
+            *response.headers_mut() = headers;
+            Ok(response)
         }
-    }
-
-    /// The app, the chain and the call; `None` only after its ending.
-    pub(super) fn parts(&mut self) -> Option<(&App, &Chain, &mut Call)> {
-        Some((&self.app, &self.chain, self.call.as_deref_mut()?))
-    }
-
-    /// Ends a call with a JSON reply: end hooks, then the log. What a hook refuses is the failure,
-    /// and has yet to be ended as one.
-    pub(super) async fn answered(
-        &mut self,
-        status: u16,
-        reply: &mut EndPayload<'_>,
-    ) -> Result<(), Failure> {
-        let figures = self.figures();
-        let Some(call) = self.call.as_deref_mut() else { return Ok(()) };
-        reply.figures = figures;
-        reply.from_callback = self.record.callback.is_some();
-        self.chain.end(call, &self.app.deployments, reply).await?;
-        self.call = None;
-        self.record.answered(&self.app, status);
-        Ok(())
     }
 
     /// Ends a call whose stream is complete. Nobody waits for the hooks: what they do can no
     /// longer change what the client has.
-    pub(super) fn streamed(mut self) {
+    pub(super) fn finish_stream(self) {
+        // The client has everything, and can no longer leave.
+        let mut ongoing = self.done();
         detach(async move {
-            let figures = self.figures();
-            let Some(mut call) = self.call.take() else { return };
-            let said = std::mem::take(&mut self.streamed);
+            let said = std::mem::take(&mut ongoing.streamed);
             let mut reply = EndPayload::new(200, None, &said);
-            reply.figures = figures;
-            reply.from_callback = self.record.callback.is_some();
-            let ended = self.chain.end(&mut call, &self.app.deployments, &mut reply).await;
-            if let Err(mut failure) = ended {
-                disclose(&mut failure, &self.app, &call, self.target.as_ref());
-                let mut failing = failing(failure, true, &said.text, figures);
-                self.chain.error(&mut call, &self.app.deployments, &mut failing).await;
+            if let Err(mut failure) = ongoing.run_end_hooks(&mut reply).await {
+                disclose(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
+                let mut failing = failing(failure, true, &said.text, reply.figures);
+                let deployments = &ongoing.app.deployments;
+                ongoing.chain.error(&mut ongoing.call, deployments, &mut failing).await;
             }
-            self.record.first_token = self.first_token;
-            self.record.answered(&self.app, 200);
+            ongoing.record.first_token = ongoing.first_token;
+            ongoing.record.answered(&ongoing.app, 200);
         });
     }
 
     /// Ends a failed call: error hooks, then the log. Returns what the client gets.
-    pub(super) async fn failed(&mut self, mut failure: Failure) -> Failure {
-        let figures = self.figures();
-        // Taken only when the hooks are done: a client that leaves before is the other ending.
-        if let Some(call) = self.call.as_deref_mut() {
-            disclose(&mut failure, &self.app, call, self.target.as_ref());
-            let mut failing = failing(failure, self.sent, &self.streamed.text, figures);
-            self.chain.error(call, &self.app.deployments, &mut failing).await;
-            failure = failing.failure;
-            // An error hook has words of its own.
-            mask(&mut failure, &self.app, call, self.target.as_ref());
-        }
-        self.call = None;
-        self.record.first_token = self.first_token;
-        self.record.failed(&self.app, &failure, self.sent);
+    pub(super) async fn fail(mut self, failure: Failure) -> Failure {
+        let ongoing = &mut *self;
+        let mut failure = ongoing.cut_short(failure);
+        disclose(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
+        let figures = ongoing.figures();
+        let mut failing = failing(failure, ongoing.sent, &ongoing.streamed.text, figures);
+        let deployments = &ongoing.app.deployments;
+        ongoing.chain.error(&mut ongoing.call, deployments, &mut failing).await;
+        let mut failure = failing.failure;
+        // An error hook has words of its own.
+        mask(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
+        // Only when the hooks are done: a client that leaves before is the other ending.
+        let Ongoing { mut record, app, sent, first_token, .. } = self.done();
+        record.first_token = first_token;
+        record.failed(&app, &failure, sent);
         failure
+    }
+
+    /// Nothing ends it any more but what calls this.
+    fn done(self) -> Ongoing {
+        ScopeGuard::into_inner(self.0)
+    }
+}
+
+impl Ongoing {
+    /// The app, the chain and the call.
+    pub(super) fn parts(&mut self) -> (&App, &Chain, &mut Call) {
+        (&self.app, &self.chain, &mut self.call)
+    }
+
+    /// The hooks of a whole answer.
+    async fn run_end_hooks(&mut self, reply: &mut EndPayload<'_>) -> Result<(), Failure> {
+        reply.figures = self.figures();
+        reply.from_callback = self.record.callback.is_some();
+        self.chain.end(&mut self.call, &self.app.deployments, reply).await
+    }
+
+    /// A client's leaving arrives as a drop, and so does the end of a call that is cut off and
+    /// could not be told so. The hooks run at once; what is not done at once goes on as a task.
+    fn client_left(self) {
+        let figures = self.figures();
+        let Self { app: counted, alarm, chain, mut record, streamed, sent, mut call, .. } = self;
+        call.client_gone = true;
+        let app = counted.shared();
+        drop(counted);
+        let failure =
+            if alarm.is_cut() { Failure::shutting_down() } else { Failure::client_gone() };
+        record.first_token = self.first_token;
+        detach(async move {
+            let mut failing = failing(failure, true, &streamed.text, figures);
+            chain.error(&mut call, &app.deployments, &mut failing).await;
+            record.failed(&app, &failing.failure, sent);
+        });
     }
 
     /// What `failure` is called once the gateway has stopped waiting for its calls: then a wait
     /// that ended was cut short.
-    pub(super) fn told(&self, failure: Failure) -> Failure {
+    fn cut_short(&self, failure: Failure) -> Failure {
         if self.alarm.is_cut() && failure.kind == FailureKind::TIMEOUT {
             return Failure::shutting_down();
         }
@@ -153,83 +242,12 @@ impl Flight {
     }
 }
 
-/// Not an ending of its own: a drop with the call still here is how a client's leaving arrives,
-/// and how a call is cut off that could not be told so.
-/// The hooks run at once; what is not done at once goes on as a task.
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.app.metrics.left();
-        let Some(mut call) = self.call.take() else { return };
-        call.client_gone = true;
-        let (app, chain) = (Arc::clone(&self.app), Arc::clone(&self.chain));
-        let (streamed, figures) = (std::mem::take(&mut self.streamed), self.figures());
-        let mut record = std::mem::replace(
-            &mut self.record,
-            Record::new(String::new(), Cow::default(), call.accepted),
-        );
-        let failure =
-            if self.alarm.is_cut() { Failure::shutting_down() } else { Failure::client_gone() };
-        record.first_token = self.first_token;
-        let sent = self.sent;
-        detach(async move {
-            let mut failing = failing(failure, true, &streamed.text, figures);
-            chain.error(&mut call, &app.deployments, &mut failing).await;
-            record.failed(&app, &failing.failure, sent);
-        });
-    }
-}
-
 fn failing(failure: Failure, sent: bool, streamed: &str, figures: CallStats) -> ErrorPayload<'_> {
     ErrorPayload { failure, sent, streamed: streamed.into(), figures }
 }
 
-/// Runs to the first wait here and now, so that sync hooks cost no task; the rest as a task of
-/// this thread.
-fn detach(work: impl Future<Output = ()> + Send + 'static) {
-    let mut work = Box::pin(work);
-    let polled = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
-    if polled.is_pending()
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        let counted = UnderWay::begin();
-        runtime.spawn(async move {
-            work.await;
-            drop(counted);
-        });
-    }
-}
-
-thread_local! {
-    /// How many endings of this thread's calls wait for their hooks.
-    static UNDER_WAY: watch::Sender<usize> = watch::Sender::new(0);
-}
-
-/// Waits until no call of this thread waits for its last hooks. They have no connection any more,
-/// so the end of all connections is not theirs.
-pub(super) async fn all_ended() {
-    let mut under_way = UNDER_WAY.with(watch::Sender::subscribe);
-    let _ = under_way.wait_for(|count| *count == 0).await;
-}
-
-/// Counts an ending for as long as it lives.
-struct UnderWay;
-
-impl UnderWay {
-    fn begin() -> Self {
-        UNDER_WAY.with(|count| count.send_modify(|count| *count += 1));
-        Self
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        // A thread that has ended has nobody who waits.
-        let _ = UNDER_WAY.try_with(|count| count.send_modify(|count| *count -= 1));
-    }
-}
-
 /// The response of a call that failed before it was one.
-pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response {
+pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response<Body> {
     record.failed(app, failure, false);
     error::response(failure)
 }

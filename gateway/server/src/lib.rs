@@ -23,6 +23,7 @@ mod completion;
 mod connection;
 mod decode;
 pub mod descriptors;
+mod detached;
 mod disclosure;
 mod error;
 mod fault;

@@ -289,7 +289,7 @@ impl Relay {
 
     /// Shows waiting chunks to the callbacks and turns what they leave into frames.
     async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
-        let Some((app, chain, call)) = flight.parts() else { return Ok(()) };
+        let (app, chain, call) = flight.parts();
         while !self.out.unseen.is_empty() && self.out.frames.len() < ENOUGH {
             // Many chunks that came together must not keep others waiting for all their hooks.
             consume_budget().await;
@@ -358,13 +358,11 @@ impl Streaming {
             };
             match stepped {
                 Err(failure) => {
-                    let mut flight = self.ending()?;
-                    let failure = flight.told(failure);
-                    let failure = flight.failed(failure).await;
+                    let failure = Box::pin(self.ending()?.fail(failure)).await;
                     self.relay.out.frames.extend_from_slice(&error::frame(&failure));
                 }
                 Ok(()) if self.relay.is_done() => {
-                    self.ending()?.streamed();
+                    self.ending()?.finish_stream();
                     if let Some(open) = self.relay.open.take() {
                         release(open.answer);
                     }

@@ -7,7 +7,7 @@
 use super::{
     Surface,
     connection::{Connection, serve},
-    flight,
+    detached,
     listen::Phase,
 };
 use crate::{app::App, occupancy::Open};
@@ -205,7 +205,7 @@ async fn work(app: &Arc<App>, worker: &Arc<Worker>, mut phase: watch::Receiver<P
     drop(worker.untaken());
     let all = async {
         while open.join_next().await.is_some() {}
-        flight::all_ended().await;
+        detached::all_ended().await;
     };
     let cut = async {
         Phase::Cutting.reached(&mut phase).await;
@@ -217,7 +217,7 @@ async fn work(app: &Arc<App>, worker: &Arc<Worker>, mut phase: watch::Receiver<P
     }
     // Dropping a call ends it; hooks that wait go on as tasks of this thread.
     open.shutdown().await;
-    let _ = timeout(LAST_WORDS, flight::all_ended()).await;
+    let _ = timeout(LAST_WORDS, detached::all_ended()).await;
 }
 
 /// Lets the system close the connection of a client that takes nothing for so long: it sees what
