@@ -1,6 +1,8 @@
 //! The rules of the house that a machine can check: file sizes, opening words, who may name which
 //! crate, where `unsafe` may stand, and that the documents name what exists.
 
+mod words;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

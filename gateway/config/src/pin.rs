@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::yaml::{self, Kind, Node};
-use spans::{Shape, Spanned};
+use spans::{NodeShape, Spanned};
 
 /// One replacement, in bytes of the old text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,9 @@ pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<PinEdit>, Pin
     let mut edits = Vec::new();
     for (position, hash) in hashes {
         let entry = list.and_then(|list| match &list.shape {
-            Shape::Sequence(items) => items.get(*position).map(|item| (item, list.is_flow(text))),
+            NodeShape::Sequence(items) => {
+                items.get(*position).map(|item| (item, list.is_flow(text)))
+            }
             // A single entry needs no list; it stands where only one line is free.
             _ => (*position == 0).then_some((list, true)),
         });
@@ -87,11 +89,11 @@ fn edit(
         return refuse("the entry has an anchor, an alias or a tag");
     }
     match &entry.shape {
-        Shape::Scalar(_) => match entry.source(text) {
+        NodeShape::Scalar(_) => match entry.source(text) {
             Some(source) => Ok(Some(from_scalar(text, entry, source, in_flow, hash))),
             None => refuse("the entry goes over several lines"),
         },
-        Shape::Mapping(members) => {
+        NodeShape::Mapping(members) => {
             if members.iter().any(|(key, _)| key.text() == Some("<<")) {
                 return refuse("the entry has a merge key");
             }
@@ -105,7 +107,9 @@ fn edit(
                 None => refuse("its name goes over several lines, or has an anchor or a tag"),
             }
         }
-        Shape::Sequence(_) | Shape::Alias => refuse("the entry is neither text nor a mapping"),
+        NodeShape::Sequence(_) | NodeShape::Alias => {
+            refuse("the entry is neither text nor a mapping")
+        }
     }
 }
 
@@ -128,7 +132,7 @@ fn from_scalar(text: &str, entry: &Spanned, source: &str, in_flow: bool, hash: &
 
 /// A new value for the `sha256` that is there; `None` inside when it is that already.
 fn replaced(text: &str, key: &Spanned, value: &Spanned, hash: &str) -> Option<Option<PinEdit>> {
-    let Shape::Scalar(old) = &value.shape else { return None };
+    let NodeShape::Scalar(old) = &value.shape else { return None };
     if value.is_marked || old.contains("${") || old.starts_with("os.environ/") {
         return None;
     }

@@ -12,7 +12,7 @@ mod shape;
 use super::ErrorText;
 use callgate_json::Scanner;
 use serde_json::value::RawValue;
-use shape::Shape;
+use shape::ErrorMembers;
 
 /// An error within an error within …: deeper ones are not looked for.
 const DEPTH: u8 = 5;
@@ -74,13 +74,13 @@ fn read(json: &RawValue, depth: u8) -> Option<ErrorText> {
     match json.get().as_bytes().first()? {
         b'"' => Some(ErrorText { message: string(json)?, ..ErrorText::default() }),
         b'[' => list(&shape::elements(json, ENTRIES)?, depth),
-        b'{' => object(&Shape::of(json)?, depth),
+        b'{' => object(&ErrorMembers::of(json)?, depth),
         _ => None,
     }
 }
 
 /// An object with a message, or with a member that is an error of its own.
-fn object(shape: &Shape<'_>, depth: u8) -> Option<ErrorText> {
+fn object(shape: &ErrorMembers<'_>, depth: u8) -> Option<ErrorText> {
     let mut said = ErrorText::default();
     for name in MESSAGES {
         let Some(found) = shape.get(name).and_then(|json| read(json, depth)) else { continue };
@@ -132,7 +132,7 @@ fn place(entry: &RawValue) -> Option<String> {
     if !entry.get().starts_with('{') {
         return None;
     }
-    let loc = Shape::of(entry)?.get("loc")?;
+    let loc = ErrorMembers::of(entry)?.get("loc")?;
     let parts = shape::elements(loc, 16)?.into_iter().filter_map(scalar);
     let parts: Vec<String> = parts.skip_while(|part| part == "body").collect();
     (!parts.is_empty()).then(|| parts.join("."))

@@ -108,7 +108,7 @@ impl Record {
     }
 
     /// Counts a call that was answered, and writes its line.
-    pub(super) fn answered(&mut self, app: &App, status: u16) {
+    pub(super) fn log_answer(&mut self, app: &App, status: u16) {
         let took = self.took();
         self.took = Some(took);
         self.count(app, (status, CallOutcome::Ok), took);
@@ -149,7 +149,7 @@ impl Record {
 
     /// Counts a call that failed, and writes its line. `begun` says whether the client had the head
     /// of an answer by then.
-    pub(super) fn failed(&self, app: &App, failure: &Failure, begun: bool) {
+    pub(super) fn log_failure(&self, app: &App, failure: &Failure, begun: bool) {
         let outcome = match failure.kind {
             FailureKind::CLIENT_GONE => CallOutcome::ClientGone,
             _ if begun => CallOutcome::Cut,
@@ -165,7 +165,7 @@ impl Record {
             line.maybe_text(key!("callback"), callback);
             line.text(key!("error.code"), &shortened(failure.code_text()));
             line.text(key!("error.type"), &shortened(&failure.error_type));
-            let message = told(failure, app.logs_upstream_errors);
+            let message = shown_message(failure, app.logs_upstream_errors);
             line.text(key!("error.message"), &app.masking.mask(&message));
             let request_id = failure.upstream_request_id.as_deref();
             line.maybe_text(key!("upstream.request_id"), request_id);
@@ -192,7 +192,7 @@ fn cause(failure: &Failure) -> Option<Cow<'_, str>> {
 
 /// What the log says of a failure: no more of any text than a line can bear. An upstream's own
 /// words may repeat a part of a prompt, so the operator may keep them out.
-fn told(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
+fn shown_message(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
     if failure.kind == FailureKind::UPSTREAM_STATUS && !words_of_upstreams {
         return "the upstream refused; its words are not logged (`callgate.log.upstream_errors`)"
             .into();
@@ -224,7 +224,7 @@ pub(super) fn small_endpoint(
         let Some(failure) = failure else { return };
         line.text(key!("error.code"), &shortened(failure.code_text()));
         line.text(key!("error.type"), &shortened(&failure.error_type));
-        line.text(key!("error.message"), &app.masking.mask(&told(failure, true)));
+        line.text(key!("error.message"), &app.masking.mask(&shown_message(failure, true)));
         line.maybe_text(key!("error.cause"), cause(failure).as_deref());
     });
 }
@@ -243,7 +243,7 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
 }
 
 /// The line of what was no request; of what was sent nothing is repeated.
-pub(super) fn refused(client: Option<&str>, status: u16, why: &str) {
+pub(super) fn log_refusal(client: Option<&str>, status: u16, why: &str) {
     write_line((Level::INFO, ACCESS), "request refused", |line| {
         line.number(key!("status"), status.into());
         line.text(key!("outcome"), CallOutcome::Error.name());

@@ -1,8 +1,8 @@
 //! The answer when no worker comes round: the acceptor's own thread says so, to whatever is asked.
 //! Better than a connection that nobody will ever read.
 
-use super::{client::ClientAddress, worker::Accepted};
-use crate::occupancy::Open;
+use super::{client::ClientAddress, worker::AcceptedConnection};
+use crate::occupancy::OpenConnection;
 use callgate_failure::Failure;
 use std::{
     io,
@@ -28,7 +28,7 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// One that is being answered.
 struct Turn {
-    _open: Open,
+    _open: OpenConnection,
 }
 
 impl Drop for Turn {
@@ -38,7 +38,7 @@ impl Drop for Turn {
 }
 
 /// Answers a connection that no worker can take.
-pub(super) fn refuse(accepted: Accepted) {
+pub(super) fn refuse(accepted: AcceptedConnection) {
     let turn = Turn { _open: accepted.open };
     if UNDER_WAY.fetch_add(1, Relaxed) >= MOST {
         return;
@@ -65,7 +65,7 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
         body.len()
     );
     let client = ClientAddress::new(stream.peer_addr().ok());
-    super::access_log::refused(client.peer(), 503, &failure.message);
+    super::access_log::log_refusal(client.peer(), 503, &failure.message);
     stream.write_all(&[head.as_bytes(), &body].concat()).await?;
     stream.shutdown().await?;
     // Closing with something unread would reset the connection before the answer is read.

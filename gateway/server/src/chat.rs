@@ -3,12 +3,14 @@
 use super::{
     AnswerBody, CALLS, RequestBody,
     access_log::{self, Record},
-    alarm::Alarm,
+    body,
     client::ClientAddress,
-    completion, error, fault,
+    completion,
+    connection_timer::ConnectionTimer,
+    error, fault,
     flight::{Flight, refused},
-    prepared, read,
-    relay::{self, Open, Relay, Waits},
+    prepared,
+    relay::{self, OpenStream, Relay, Waits},
     request, response_headers,
     unreachable::unreachable,
     upstream_failure,
@@ -45,7 +47,7 @@ const TURNS: usize = 4;
 /// `path_model` comes from an Azure-style path, still encoded.
 pub(super) fn call(
     app: Arc<App>,
-    (alarm, client): (Alarm, ClientAddress),
+    (timer, client): (ConnectionTimer, ClientAddress),
     request: Request<RequestBody>,
     path_model: Option<String>,
 ) -> impl Future<Output = Response<AnswerBody>> + use<> {
@@ -56,19 +58,19 @@ pub(super) fn call(
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     record.client = client.of_request(&app.trusted_proxies, &head.headers);
     async move {
-        let call = request::accept((&app, &alarm), &mut head, &mut body, path_model, &mut record);
+        let call = request::accept((&app, &timer), &mut head, &mut body, path_model, &mut record);
         let call = call.await;
         let mut response = match call {
             Err(failure) => {
                 let mut response = refused(&app, &record, &failure).map(AnswerBody::Right);
-                read::end(&head.headers, &mut body, response.headers_mut()).await;
+                body::end(&head.headers, &mut body, response.headers_mut()).await;
                 response
             }
             Ok((call, held)) => {
-                alarm.request_is_whole();
+                timer.request_is_whole();
                 call.requested_model.clone_into(&mut record.requested_model);
                 record.stream = call.stream;
-                answer(Flight::new(app, alarm, record, call, held)).await
+                answer(Flight::new(app, timer, record, call, held)).await
             }
         };
         if let Ok(id) = HeaderValue::try_from(id) {
@@ -126,14 +128,14 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         return Box::pin(made(flight, &reply, &sent.echo, sent.asked.usage)).await;
     }
     if sent.started.saturating_duration_since(flight.record.accepted) > LONG {
-        still_there(&flight.alarm).await?;
+        still_there(&flight.timer).await?;
     }
     flight.parts().2.asked = true;
     if flight.record.stream {
         return Box::pin(stream(flight, sent, outgoing, lines)).await;
     }
     let app = flight.app.shared();
-    let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
+    let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
     flight.record.upstream = took;
     let mut answer = answer?;
     json_reply(flight, &mut answer, &sent).await
@@ -141,10 +143,10 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
 
 /// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left,
 /// the connection says so, or hyper ends this.
-async fn still_there(alarm: &Alarm) -> Result<(), Failure> {
+async fn still_there(timer: &ConnectionTimer) -> Result<(), Failure> {
     for _ in 0..TURNS {
         yield_now().await;
-        if alarm.client_has_left() {
+        if timer.client_has_left() {
             return Err(Failure::client_gone());
         }
     }
@@ -155,7 +157,7 @@ async fn still_there(alarm: &Alarm) -> Result<(), Failure> {
 /// to begin its answer.
 async fn send(
     app: &App,
-    alarm: &Alarm,
+    timer: &ConnectionTimer,
     sent: &Sent,
     outgoing: Outgoing,
     lines: HeaderLines,
@@ -164,7 +166,7 @@ async fn send(
     let posting =
         pin!(callgate_upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
     let limit = sent.first_content.unwrap_or(sent.timeout);
-    let answer = alarm.until(sent.started.checked_add(limit), posting).await;
+    let answer = timer.until(sent.started.checked_add(limit), posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
     let answer = match answer {
         Ok(answer) => answer,
@@ -177,7 +179,7 @@ async fn send(
     if !(200..300).contains(&answer.status) {
         return (
             took,
-            Err(Box::pin(upstream_failure::upstream_error(app, alarm, answer, sent)).await),
+            Err(Box::pin(upstream_failure::upstream_error(app, timer, answer, sent)).await),
         );
     }
     (took, Ok(answer))
@@ -194,18 +196,18 @@ async fn stream(
     let app = flight.app.shared();
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
         let head = response_headers::early_headers(&app, &sent);
-        let mut opening = opening(app, flight.alarm.clone(), sent, outgoing, lines);
-        match flight.alarm.within(interval, &mut opening).await {
+        let mut opening = opening(app, flight.timer.clone(), sent, outgoing, lines);
+        match flight.timer.within(interval, &mut opening).await {
             Some((took, opened)) => {
                 flight.record.upstream = took;
                 let (open, head) = opened?;
                 (Relay::new(open), head)
             }
-            None if flight.alarm.is_cut() => return Err(Failure::shutting_down()),
+            None if flight.timer.is_cut() => return Err(Failure::shutting_down()),
             None => (Relay::opening(opening), head),
         }
     } else {
-        let (took, answer) = send(&app, &flight.alarm, &sent, outgoing, lines).await;
+        let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
         flight.record.upstream = took;
         let (open, head) = open(&app, answer?, &sent);
         (Relay::new(open), head)
@@ -217,23 +219,23 @@ async fn stream(
 /// The same as work of its own, for a client that may get the head of its answer before.
 fn opening(
     app: Arc<App>,
-    alarm: Alarm,
+    timer: ConnectionTimer,
     sent: Sent,
     outgoing: Outgoing,
     lines: HeaderLines,
 ) -> relay::Opening {
     Box::pin(async move {
-        let (took, answer) = send(&app, &alarm, &sent, outgoing, lines).await;
+        let (took, answer) = send(&app, &timer, &sent, outgoing, lines).await;
         (took, answer.map(|answer| open(&app, answer, &sent)))
     })
 }
 
 /// A stream whose body arrives, and the head of its client's answer.
-fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (Open, HeaderMap) {
+fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, HeaderMap) {
     let head = response_headers::answer_headers(app, sent, &answer.headers);
     let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
     let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
-    (Open { answer, translator, waits }, head)
+    (OpenStream { answer, translator, waits }, head)
 }
 
 /// The start hooks; a callback's own answer ends the call here.
@@ -310,7 +312,7 @@ async fn json_reply(
     let limit = flight.app.limits.max_reply_bytes;
     let end = sent.started.checked_add(sent.timeout);
     let mut together = together_of(sent);
-    let waits = (&flight.alarm, end);
+    let waits = (&flight.timer, end);
     let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
     let body = body.map_err(|unread| match unread {
         Unread::TooLarge => upstream_failure::too_large(limit, sent),

@@ -3,9 +3,12 @@
 //!
 //! Hyper looks for the end of a connection only while it has nothing of the next request. Whatever
 //! a client sends behind its request would hide that it left, so [`Departure`] watches the socket
-//! itself, and only then. `wire` is the socket as hyper sees it, `listen` accepts.
+//! itself, and only then. `client_io` is the socket as hyper sees it, `listen` accepts.
 
-use super::{Surface, alarm::Alarm, client::ClientAddress, listen::Phase, wire::Wire};
+use super::{
+    Surface, client::ClientAddress, client_io::ClientIo, connection_timer::ConnectionTimer,
+    listen::Phase,
+};
 use callgate_config::Limits;
 use hyper::{rt::Timer, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -54,7 +57,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub(super) struct Connection {
     pub(super) socket: OwnedWriteHalf,
     pub(super) client: ClientAddress,
-    pub(super) alarm: Alarm,
+    pub(super) timer: ConnectionTimer,
     header_timeout: Duration,
     keepalive_timeout: Duration,
     /// Since when it has no call, in milliseconds since [`START`] plus 1; 0 while it has one.
@@ -80,7 +83,7 @@ impl Connection {
         let connection = Self {
             socket,
             client,
-            alarm: Alarm::default(),
+            timer: ConnectionTimer::default(),
             header_timeout: limits.header_timeout,
             keepalive_timeout: limits.keepalive_timeout,
             waiting: AtomicU64::new(moment(Instant::now())),
@@ -104,7 +107,7 @@ impl Connection {
     /// Closes it, unless a call has begun meanwhile. From any thread.
     pub(super) fn evict(&self) {
         self.evicted.store(true, Relaxed);
-        self.alarm.wake();
+        self.timer.wake();
     }
 
     /// Ends it for its client although its own thread does not come back. The descriptor stays that
@@ -167,7 +170,7 @@ impl Timer for HeadTimer {
         let now = end.checked_sub(connection.header_timeout).unwrap_or(end);
         connection.evicted.store(false, Relaxed);
         connection.heard.store(false, Relaxed);
-        connection.alarm.begin_request();
+        connection.timer.begin_request();
         connection.waiting.store(moment(now), Relaxed);
         let is_idle = connection.used.swap(true, Relaxed);
         // Beyond what the clock can count, it may take any time.
@@ -198,7 +201,7 @@ impl Future for Wait {
         }
         let far = || Instant::now() + Duration::from_secs(86400 * 365);
         let end = self.end.unwrap_or_else(far);
-        self.connection.alarm.poll(end, context)
+        self.connection.timer.poll(end, context)
     }
 }
 
@@ -235,9 +238,9 @@ impl<F: Future> Departure<'_, F> {
             self.is_closed = self.closed.as_mut().poll(context).is_ready();
         }
         if self.is_closed {
-            self.connection.alarm.client_left();
+            self.connection.timer.client_left();
             let grace = *self.grace.get_or_insert_with(|| Instant::now() + GRACE);
-            let over = self.connection.alarm.poll(grace, context).is_ready();
+            let over = self.connection.timer.poll(grace, context).is_ready();
             return if over { Client::Left } else { Client::Stays };
         }
         if self.connection.forgets() {
@@ -249,11 +252,11 @@ impl<F: Future> Departure<'_, F> {
     /// A client may have closed a connection whose end waits behind bytes that nobody reads. A body
     /// is never taken for such bytes.
     fn look_for_crowd(&mut self, context: &mut Context<'_>) -> Client {
-        if !self.connection.alarm.has_whole_request() {
+        if !self.connection.timer.has_whole_request() {
             return Client::Stays;
         }
         let look = *self.look.get_or_insert_with(|| Instant::now() + LOOK);
-        if self.connection.alarm.poll(look, context).is_pending() {
+        if self.connection.timer.poll(look, context).is_pending() {
             return Client::Stays;
         }
         self.look = None;
@@ -295,17 +298,17 @@ pub(super) async fn serve(
     surface: Surface,
     phase: watch::Receiver<Phase>,
 ) {
-    let alarm = &connection.alarm;
+    let timer = &connection.timer;
     let surface = surface.for_client(connection.client.clone());
     let http = http1::Builder::new()
         .timer(HeadTimer(Arc::clone(&connection)))
         .header_read_timeout(connection.header_timeout)
         .max_buf_size(READ_BUFFER)
         .serve_connection(
-            TokioIo::new(Wire::new(incoming, Arc::clone(&connection))),
+            TokioIo::new(ClientIo::new(incoming, Arc::clone(&connection))),
             service_fn(|request| {
                 connection.begin_call();
-                surface.answer(alarm, request)
+                surface.answer(timer, request)
             }),
         );
     let mut http = pin!(http);
@@ -350,7 +353,7 @@ pub(super) async fn serve(
             return Poll::Pending;
         }
         cut = true;
-        alarm.cut();
+        timer.cancel();
         let ended = ready!(http.as_mut().poll(context));
         Poll::Ready(Some(ended))
     })

@@ -2,12 +2,12 @@
 //!
 //! However a call ends, [`Flight`] pays what is owed exactly once: the end or error hooks of the
 //! callbacks that let it pass, and its line in the log. Three endings are steps of the story
-//! (`answered`, `streamed`, `failed`); the fourth is the client hanging up, which reaches us only
-//! as a drop.
+//! (`finish_json`, `finish_stream`, `fail`); the fourth is the client hanging up, which reaches us
+//! only as a drop.
 
 use super::{
     access_log::Record,
-    alarm::Alarm,
+    connection_timer::ConnectionTimer,
     detached::detach,
     disclosure::{disclose, mask},
     error,
@@ -39,7 +39,7 @@ pub(super) struct Flight(ScopeGuard<Ongoing, fn(Ongoing)>);
 pub(super) struct Ongoing {
     pub(super) app: Counted,
     /// What bounds the call's waits.
-    pub(super) alarm: Alarm,
+    pub(super) timer: ConnectionTimer,
     /// The callbacks as they were when the call began.
     pub(super) chain: Arc<Chain>,
     pub(super) record: Record,
@@ -101,7 +101,7 @@ impl DerefMut for Flight {
 impl Flight {
     pub(super) fn new(
         app: Arc<App>,
-        alarm: Alarm,
+        timer: ConnectionTimer,
         record: Record,
         call: Box<Call>,
         held: Held,
@@ -109,7 +109,7 @@ impl Flight {
         let ongoing = Ongoing {
             chain: app.callbacks.chain(),
             app: Counted::new(app),
-            alarm,
+            timer,
             record,
             streamed: StreamedText::default(),
             sent: false,
@@ -136,7 +136,7 @@ impl Flight {
                 return Err(Box::pin(self.fail(failure)).await);
             }
             let Ongoing { mut record, app, .. } = self.done();
-            record.answered(&app, 200);
+            record.log_answer(&app, 200);
             for (name, value) in reply.headers {
                 headers.insert(name, response_headers::without_secrets(&app, value));
             }
@@ -163,7 +163,7 @@ impl Flight {
                 ongoing.chain.error(&mut ongoing.call, deployments, &mut failing).await;
             }
             ongoing.record.first_token = ongoing.first_token;
-            ongoing.record.answered(&ongoing.app, 200);
+            ongoing.record.log_answer(&ongoing.app, 200);
         });
     }
 
@@ -182,7 +182,7 @@ impl Flight {
         // Only when the hooks are done: a client that leaves before is the other ending.
         let Ongoing { mut record, app, sent, first_token, .. } = self.done();
         record.first_token = first_token;
-        record.failed(&app, &failure, sent);
+        record.log_failure(&app, &failure, sent);
         failure
     }
 
@@ -209,24 +209,24 @@ impl Ongoing {
     /// could not be told so. The hooks run at once; what is not done at once goes on as a task.
     fn client_left(self) {
         let figures = self.figures();
-        let Self { app: counted, alarm, chain, mut record, streamed, sent, mut call, .. } = self;
+        let Self { app: counted, timer, chain, mut record, streamed, sent, mut call, .. } = self;
         call.client_gone = true;
         let app = counted.shared();
         drop(counted);
         let failure =
-            if alarm.is_cut() { Failure::shutting_down() } else { Failure::client_gone() };
+            if timer.is_cut() { Failure::shutting_down() } else { Failure::client_gone() };
         record.first_token = self.first_token;
         detach(async move {
             let mut failing = failing(failure, true, &streamed.text, figures);
             chain.error(&mut call, &app.deployments, &mut failing).await;
-            record.failed(&app, &failing.failure, sent);
+            record.log_failure(&app, &failing.failure, sent);
         });
     }
 
     /// What `failure` is called once the gateway has stopped waiting for its calls: then a wait
     /// that ended was cut short.
     fn cut_short(&self, failure: Failure) -> Failure {
-        if self.alarm.is_cut() && failure.kind == FailureKind::TIMEOUT {
+        if self.timer.is_cut() && failure.kind == FailureKind::TIMEOUT {
             return Failure::shutting_down();
         }
         failure
@@ -248,6 +248,6 @@ fn failing(failure: Failure, sent: bool, streamed: &str, figures: CallStats) -> 
 
 /// The response of a call that failed before it was one.
 pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response<Body> {
-    record.failed(app, failure, false);
+    record.log_failure(app, failure, false);
     error::response(failure)
 }

@@ -28,7 +28,7 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure
 /// The answer to a request whose `Host` breaks the rules. What follows on its connection cannot be
 /// trusted.
 pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
-    super::access_log::refused(client, failure.status, &failure.message);
+    super::access_log::log_refusal(client, failure.status, &failure.message);
     let mut response = error::response(failure);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

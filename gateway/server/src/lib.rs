@@ -2,25 +2,27 @@
 //!
 //! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its
 //! host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells
-//! the story of a call, `relay` streams, `wire` is the client's socket, `models`, `callbacks` and
-//! `health` are the small endpoints, `error` is the only place where a failure becomes HTTP,
+//! the story of a call, `relay` streams, `client_io` is the client's socket, `models`, `callbacks`
+//! and `health` are the small endpoints, `error` is the only place where a failure becomes HTTP,
 //! `disclosure` decides what of it those outside see, `access_log` writes the one line each request
 //! gets.
 
 #![forbid(unsafe_code)]
 
 mod access_log;
-mod alarm;
 mod answer_alone;
 pub mod app;
 mod auth;
+mod body;
 mod call_metrics;
 mod callbacks;
 mod chat;
 mod client;
+mod client_io;
 mod codings;
 mod completion;
 mod connection;
+mod connection_timer;
 mod decode;
 pub mod descriptors;
 mod detached;
@@ -39,7 +41,6 @@ mod models;
 mod occupancy;
 mod pool;
 mod prepared;
-mod read;
 mod relay;
 mod request;
 mod respond;
@@ -50,7 +51,6 @@ mod upstream_failure;
 mod upstream_request;
 mod web;
 mod whole_body;
-mod wire;
 mod worker;
 
 pub(crate) use inflight::InFlight;
@@ -58,7 +58,6 @@ pub use listen::{Listener, Server, Stop};
 pub(crate) use web::WebRules;
 
 use crate::app::App;
-use alarm::Alarm;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
@@ -67,6 +66,7 @@ use axum::{
 use bytes::Bytes;
 use callgate_failure::Failure;
 use client::ClientAddress;
+use connection_timer::ConnectionTimer;
 use futures_util::future::{Either, FutureExt as _};
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
@@ -80,7 +80,7 @@ type RequestBody = Incoming;
 type AnswerBody = EitherBody<Full<Bytes>, Body>;
 
 /// What a request comes with beside itself: its connection's timer and its client.
-type Sender = (Alarm, ClientAddress);
+type Sender = (ConnectionTimer, ClientAddress);
 
 /// What a connection's requests are answered by.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Surface {
     /// them a tenth of what they take.
     fn answer(
         &self,
-        alarm: &Alarm,
+        timer: &ConnectionTimer,
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
         let framed = codings::check(request.body(), request.headers());
@@ -121,7 +121,7 @@ impl Surface {
             return Either::Right(Either::Left(ready(Ok(refused))));
         }
         let app = Arc::clone(&self.app);
-        let from = (alarm.clone(), self.client.clone());
+        let from = (timer.clone(), self.client.clone());
         let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
         if usual && !request.headers().contains_key(header::ORIGIN) {
             // Mapped: an `async` block would keep room for the call twice.
@@ -201,7 +201,7 @@ async fn small(
     {
         headers.insert(request::CALL_ID, id);
     }
-    read::end(&head.headers, &mut body, headers).await;
+    body::end(&head.headers, &mut body, headers).await;
     let client = client.of_request(&app.trusted_proxies, &head.headers);
     let key = auth::key_id(&app, &head.headers);
     access_log::small_endpoint(

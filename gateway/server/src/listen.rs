@@ -4,8 +4,8 @@
 //! worker would let two gateways share a port without a word.
 
 use super::{
-    pool::Pool,
-    worker::{Accepted, LAST_WORDS, Worker},
+    pool::WorkerPool,
+    worker::{AcceptedConnection, LAST_WORDS, Worker},
 };
 use crate::{app::App, descriptors};
 use callgate_telemetry::counted::{counted, counted_as};
@@ -60,7 +60,7 @@ impl Stop {
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    pool: Arc<Pool>,
+    pool: Arc<WorkerPool>,
     threads: Vec<JoinHandle<()>>,
     app: Arc<App>,
     phase: watch::Sender<Phase>,
@@ -123,7 +123,7 @@ impl Server {
             .map(|index| Worker::start(index, app, phase.subscribe()))
             .collect::<io::Result<Vec<_>>>()?;
         let (workers, threads) = started.into_iter().unzip();
-        let pool = Arc::new(Pool::new(workers, &app.occupancy));
+        let pool = Arc::new(WorkerPool::new(workers, &app.occupancy));
         let room = descriptors::room_for_clients();
         let most = app.limits.max_connections.unwrap_or(room);
         if most > room {
@@ -195,7 +195,7 @@ async fn drain(
 
 /// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is
 /// its client's loss only.
-async fn accept(listener: &TcpListener, pool: &Pool, most: usize) {
+async fn accept(listener: &TcpListener, pool: &WorkerPool, most: usize) {
     let (mut full, mut failing) = (Seldom::default(), Seldom::default());
     loop {
         make_room(pool, most, &mut full).await;
@@ -220,13 +220,13 @@ async fn accept(listener: &TcpListener, pool: &Pool, most: usize) {
         let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else {
             continue;
         };
-        pool.deal(Accepted { stream, open });
+        pool.deal(AcceptedConnection { stream, open });
     }
 }
 
 /// Waits until there is room for another connection. Connections without a call make room for those
 /// that may have one; where all have one, new ones wait.
-async fn make_room(pool: &Pool, most: usize, full: &mut Seldom) {
+async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
     while pool.occupancy.connections() >= most {
         let closed = pool.close_idle();
         if let Some(times) = full.again() {

@@ -17,9 +17,9 @@ pub(crate) struct Occupancy {
 
 /// A connection that is open for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<Occupancy>);
+pub(crate) struct OpenConnection(Arc<Occupancy>);
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
     }
@@ -27,9 +27,9 @@ impl Drop for Open {
 
 impl Occupancy {
     /// Counts a connection.
-    pub(crate) fn open(self: &Arc<Self>) -> Open {
+    pub(crate) fn open(self: &Arc<Self>) -> OpenConnection {
         self.connections.fetch_add(1, Relaxed);
-        Open(Arc::clone(self))
+        OpenConnection(Arc::clone(self))
     }
 
     /// How many are open.

@@ -8,7 +8,7 @@
 use super::{
     answer_alone,
     connection::moment,
-    worker::{Accepted, Worker},
+    worker::{AcceptedConnection, Worker},
 };
 use crate::occupancy::Occupancy;
 use std::{
@@ -35,13 +35,13 @@ const IDLE_MILLIS: u64 = 500;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct WorkerPool {
     workers: Vec<Arc<Worker>>,
     turn: AtomicUsize,
     pub(super) occupancy: Arc<Occupancy>,
 }
 
-impl Pool {
+impl WorkerPool {
     pub(super) fn new(workers: Vec<Arc<Worker>>, occupancy: &Arc<Occupancy>) -> Self {
         occupancy.note_workers(workers.len(), 0);
         Self { workers, turn: AtomicUsize::new(0), occupancy: Arc::clone(occupancy) }
@@ -49,7 +49,7 @@ impl Pool {
 
     /// Gives a connection to the next worker that comes round. When there is none, it is answered
     /// here.
-    pub(super) fn deal(&self, accepted: Accepted) {
+    pub(super) fn deal(&self, accepted: AcceptedConnection) {
         let turn = self.turn.fetch_add(1, Relaxed);
         let in_turn = self.workers.iter().cycle().skip(turn % self.workers.len().max(1));
         match in_turn.take(self.workers.len()).find(|worker| !worker.is_stuck()) {

@@ -10,7 +10,7 @@ mod waits;
 pub(super) use waits::Waits;
 
 use super::{
-    alarm::{Alarm, End},
+    connection_timer::{ConnectionTimer, WaitEnd},
     error, fault,
     flight::Flight,
     response_headers,
@@ -51,7 +51,7 @@ pub(super) struct Relay {
     /// The answer's head has not come yet.
     opening: Option<Opening>,
     /// `None` when the answer is made here, and while a part of it is translated beside the worker.
-    open: Option<Open>,
+    open: Option<OpenStream>,
     beside: Option<(Beside, Untranslated)>,
     /// What has been taken since others had their turn.
     at_a_stretch: usize,
@@ -66,10 +66,10 @@ pub(super) struct Relay {
 
 /// What begins an answer, and how long that took.
 pub(super) type Opening = Pin<Box<dyn Future<Output = (Option<Duration>, Opened)> + Send>>;
-pub(super) type Opened = Result<(Open, HeaderMap), Failure>;
+pub(super) type Opened = Result<(OpenStream, HeaderMap), Failure>;
 
 /// An answer whose body arrives.
-pub(super) struct Open {
+pub(super) struct OpenStream {
     pub(super) answer: UpstreamResponse,
     pub(super) translator: Box<dyn StreamTranslator>,
     /// How long the upstream may be silent.
@@ -88,7 +88,7 @@ struct Alive {
     /// `callgate.stream_keepalive`.
     interval: Option<Duration>,
     /// When the next one is due.
-    due: End,
+    due: WaitEnd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ enum Ended {
 }
 
 impl Relay {
-    pub(super) fn new(open: Open) -> Self {
+    pub(super) fn new(open: OpenStream) -> Self {
         Self { open: Some(open), ..Self::empty() }
     }
 
@@ -139,7 +139,7 @@ impl Relay {
         self.out.text_limit = flight.app.limits.max_stream_text_bytes;
         self.alive.interval = flight.app.stream_keepalive;
         while self.ended == Ended::No && self.out.is_empty() && self.opening.is_none() {
-            let arrived = self.arrive_or_be_due(&flight.alarm).await?;
+            let arrived = self.arrive_or_be_due(&flight.timer).await?;
             if !arrived {
                 return Ok(());
             }
@@ -174,23 +174,23 @@ impl Relay {
 
     /// As [`Relay::arrive`]; `false` when a sign of life is due before. What is waited for goes on
     /// then.
-    async fn arrive_or_be_due(&mut self, alarm: &Alarm) -> Result<bool, Failure> {
+    async fn arrive_or_be_due(&mut self, timer: &ConnectionTimer) -> Result<bool, Failure> {
         let Some(interval) = self.alive.interval else {
-            return self.arrive(alarm).await.map(|()| true);
+            return self.arrive(timer).await.map(|()| true);
         };
         let mut due = self.alive.due;
-        let arrived = alarm.within_what_is_left(&mut due, interval, self.arrive(alarm)).await;
+        let arrived = timer.within_what_is_left(&mut due, interval, self.arrive(timer)).await;
         self.alive.due = due;
         match arrived {
             Some(arrived) => arrived.map(|()| true),
-            None if alarm.is_cut() => Err(Failure::shutting_down()),
+            None if timer.is_cut() => Err(Failure::shutting_down()),
             None => Ok(false),
         }
     }
 
     /// Takes what the upstream sends next, and everything that came with it. What breaks it after
     /// chunks that were good has to wait until those are sent. May be dropped and begun again.
-    async fn arrive(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+    async fn arrive(&mut self, timer: &ConnectionTimer) -> Result<(), Failure> {
         if let Some(opening) = &mut self.opening {
             let (upstream, opened) = opening.await;
             (self.upstream, self.opening) = (upstream, None);
@@ -200,7 +200,7 @@ impl Relay {
         }
         let arrived = match self.broken.take() {
             Some(failure) => Err(failure),
-            None => self.take_arriving(alarm).await,
+            None => self.take_arriving(timer).await,
         };
         match arrived {
             Err(failure) if !self.out.is_empty() => {
@@ -211,16 +211,16 @@ impl Relay {
         }
     }
 
-    async fn take_arriving(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+    async fn take_arriving(&mut self, timer: &ConnectionTimer) -> Result<(), Failure> {
         if self.beside.is_none() {
-            self.take_what_is_there(alarm).await?;
+            self.take_what_is_there(timer).await?;
         }
         let Some((work, _)) = &mut self.beside else { return Ok(()) };
         let done = work.await;
         let Some((_, Untranslated { answer, waits })) = self.beside.take() else { return Ok(()) };
         let beside::Done { translator, out, outcome, closed } = done?;
         self.out.add(out);
-        let open = self.open.insert(Open { answer, translator, waits });
+        let open = self.open.insert(OpenStream { answer, translator, waits });
         outcome.map_err(|fault| fault::failure(fault, Form::Stream))?;
         if closed || open.translator.complete() {
             self.ended = Ended::Complete;
@@ -231,13 +231,13 @@ impl Relay {
     }
 
     /// Takes what the upstream sends next; what is large goes to work beside the worker.
-    async fn take_what_is_there(&mut self, alarm: &Alarm) -> Result<(), Failure> {
+    async fn take_what_is_there(&mut self, timer: &ConnectionTimer) -> Result<(), Failure> {
         if self.at_a_stretch > STRETCH {
             self.at_a_stretch = 0;
             yield_now().await;
         }
-        let Some(Open { answer, translator, waits }) = &mut self.open else { return Ok(()) };
-        let Some(mut next) = waits.within(alarm, answer.next()).await else {
+        let Some(OpenStream { answer, translator, waits }) = &mut self.open else { return Ok(()) };
+        let Some(mut next) = waits.within(timer, answer.next()).await else {
             return Err(waits.over());
         };
         loop {
@@ -282,7 +282,7 @@ impl Relay {
 
     #[cold]
     fn translate_beside(&mut self, next: Option<Bytes>) {
-        let Some(Open { answer, translator, waits }) = self.open.take() else { return };
+        let Some(OpenStream { answer, translator, waits }) = self.open.take() else { return };
         let work = beside::translate(translator, next, self.out.another());
         self.beside = Some((work, Untranslated { answer, waits }));
     }
@@ -350,7 +350,7 @@ impl Streaming {
         loop {
             let flight = self.flight.as_mut()?;
             // One that never waits is cut off too.
-            let cut = self.relay.ended == Ended::No && flight.alarm.is_cut();
+            let cut = self.relay.ended == Ended::No && flight.timer.is_cut();
             let stepped = if cut {
                 Err(Failure::shutting_down())
             } else {
@@ -372,7 +372,7 @@ impl Streaming {
             }
             // A callback may have dropped everything that came.
             if !self.relay.out.frames.is_empty() {
-                self.relay.alive.due = End::default();
+                self.relay.alive.due = WaitEnd::default();
                 return Some(self.relay.out.frames.split().freeze());
             }
         }
@@ -382,7 +382,7 @@ impl Streaming {
 /// Brings the outbox to where something can be sent, or the stream to its end.
 async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
     if relay.out.is_empty() && relay.ended == Ended::No {
-        let arrived = relay.arrive_or_be_due(&flight.alarm).await;
+        let arrived = relay.arrive_or_be_due(&flight.timer).await;
         flight.record.upstream = flight.record.upstream.or(relay.upstream);
         if !arrived? {
             relay.out.frames.extend_from_slice(ALIVE);

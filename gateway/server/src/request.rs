@@ -1,7 +1,8 @@
 //! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
 
 use super::{
-    RequestBody, access_log::Record, alarm::Alarm, auth, inflight::Held, read, route, route::Route,
+    RequestBody, access_log::Record, auth, body, connection_timer::ConnectionTimer, inflight::Held,
+    route, route::Route,
 };
 use crate::app::App;
 use callgate_call::{Accepted, Call};
@@ -23,7 +24,7 @@ const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-tim
 
 /// Authenticates, reads and scans. `path_model` comes from an Azure-style path, still encoded.
 pub(super) async fn accept(
-    (app, alarm): (&App, &Alarm),
+    (app, timer): (&App, &ConnectionTimer),
     head: &mut Parts,
     body: &mut RequestBody,
     path_model: Option<String>,
@@ -33,7 +34,7 @@ pub(super) async fn accept(
     record.admitted = true;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let bounds = (&app.limits, &*app.in_flight);
-    let (body, held) = read::body(&head.headers, body, bounds, (alarm, record.accepted)).await?;
+    let (body, held) = body::body(&head.headers, body, bounds, (timer, record.accepted)).await?;
     let held = Held::new(Arc::clone(&app.in_flight), held);
     refuse_other_spellings(&body)?;
     refuse_credentials(&body)?;

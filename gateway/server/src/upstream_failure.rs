@@ -2,7 +2,7 @@
 //! words, redirects, and what cannot be read. `unreachable` has those that gave no answer at all.
 
 use super::{
-    alarm::Alarm,
+    connection_timer::ConnectionTimer,
     response_headers::{add_headers, answer_headers},
     upstream_request::Sent,
 };
@@ -47,7 +47,7 @@ pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
 /// The upstream answered with an error status: its own words, type and code.
 pub(super) async fn upstream_error(
     app: &App,
-    alarm: &Alarm,
+    timer: &ConnectionTimer,
     mut answer: UpstreamResponse,
     sent: &Sent,
 ) -> Failure {
@@ -55,7 +55,7 @@ pub(super) async fn upstream_error(
     if let Some(failure) = no_answer(&answer, sent) {
         return failure;
     }
-    let Some((body, broken)) = error_body(alarm, &mut answer, sent).await else {
+    let Some((body, broken)) = error_body(timer, &mut answer, sent).await else {
         return Failure::shutting_down();
     };
     let mut said = sent.target.deployment().provider.dialect.error(status, &body);
@@ -84,7 +84,7 @@ pub(super) async fn upstream_error(
 /// The body of an error, as far as it came in time, and what broke it; `None` when the gateway
 /// stopped waiting for its calls.
 async fn error_body(
-    alarm: &Alarm,
+    timer: &ConnectionTimer,
     answer: &mut UpstreamResponse,
     sent: &Sent,
 ) -> Option<(Vec<u8>, Option<UpstreamError>)> {
@@ -100,8 +100,8 @@ async fn error_body(
             }
         }
     };
-    let whole = alarm.within(sent.timeout, reading).await.is_some();
-    (whole || !alarm.is_cut()).then_some((body, broken))
+    let whole = timer.within(sent.timeout, reading).await.is_some();
+    (whole || !timer.is_cut()).then_some((body, broken))
 }
 
 /// What is neither an answer nor an error. Of the codes from 300 on, those that lead somewhere are

@@ -1,7 +1,7 @@
 //! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and
 //! scanned while it arrives.
 
-use super::alarm::Alarm;
+use super::connection_timer::ConnectionTimer;
 use bytes::Bytes;
 use callgate_json::{Body, BodyError, IncomingBody, joined, lines::Leading};
 use callgate_upstream::{UpstreamError, UpstreamResponse};
@@ -31,7 +31,7 @@ pub(super) enum Whole {
 /// it ends: its connection may stay open.
 pub(super) async fn read(
     answer: &mut UpstreamResponse,
-    (alarm, end): (&Alarm, Option<Instant>),
+    (timer, end): (&ConnectionTimer, Option<Instant>),
     limit: usize,
     mut is_all: impl FnMut(&[u8]) -> bool,
 ) -> Result<Whole, Unread> {
@@ -41,7 +41,7 @@ pub(super) async fn read(
     }
     let mut gathered = Gathered::new(announced.and_then(|length| usize::try_from(length).ok()));
     let (mut length, mut at_a_stretch, mut may_stream) = (0, 0, None);
-    while let Some(next) = alarm.until(end, answer.next()).await.ok_or(Unread::TooLate)? {
+    while let Some(next) = timer.until(end, answer.next()).await.ok_or(Unread::TooLate)? {
         let piece = next.map_err(Unread::Broken)?;
         length += piece.len();
         if length > limit {

@@ -10,7 +10,7 @@ use super::{
     detached,
     listen::Phase,
 };
-use crate::{app::App, occupancy::Open};
+use crate::{app::App, occupancy::OpenConnection};
 use callgate_plugin_host::Whereabouts;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::{
@@ -36,16 +36,16 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A connection that was accepted and that nobody serves yet.
 #[derive(Debug)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedConnection {
     pub(super) stream: std::net::TcpStream,
-    pub(super) open: Open,
+    pub(super) open: OpenConnection,
 }
 
 /// A worker as others see it.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) index: usize,
-    waiting: Mutex<VecDeque<Accepted>>,
+    waiting: Mutex<VecDeque<AcceptedConnection>>,
     arrived: Notify,
     /// Those it serves, by a number of their own.
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -92,13 +92,13 @@ impl Worker {
     }
 
     /// Gives it a connection.
-    pub(super) fn take(&self, accepted: Accepted) {
+    pub(super) fn take(&self, accepted: AcceptedConnection) {
         lock(&self.waiting).push_back(accepted);
         self.arrived.notify_one();
     }
 
     /// Takes back what it has not begun to serve.
-    pub(super) fn untaken(&self) -> VecDeque<Accepted> {
+    pub(super) fn untaken(&self) -> VecDeque<AcceptedConnection> {
         std::mem::take(&mut *lock(&self.waiting))
     }
 
@@ -138,7 +138,7 @@ impl Worker {
         }));
     }
 
-    async fn accepted(&self) -> Accepted {
+    async fn accepted(&self) -> AcceptedConnection {
         loop {
             if let Some(accepted) = lock(&self.waiting).pop_front() {
                 return accepted;
@@ -152,11 +152,11 @@ impl Worker {
 struct Listed {
     worker: Arc<Worker>,
     number: u64,
-    _open: Open,
+    _open: OpenConnection,
 }
 
 impl Listed {
-    fn new(worker: &Arc<Worker>, connection: &Arc<Connection>, open: Open) -> Self {
+    fn new(worker: &Arc<Worker>, connection: &Arc<Connection>, open: OpenConnection) -> Self {
         let number = worker.next.fetch_add(1, Ordering::Relaxed);
         lock(&worker.connections).insert(number, Arc::clone(connection));
         Self { worker: Arc::clone(worker), number, _open: open }

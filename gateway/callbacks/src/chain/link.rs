@@ -5,7 +5,7 @@ use super::{
     breaker::{Breaker, BreakerAdmission, State},
     filter::CallFilter,
     log_throttle::LogThrottle,
-    pool::Pool,
+    pool::ThreadPool,
     stats::{Counted, HookStats},
     supervisor::{LiveInstance, Restarts},
     verdict::{Fault, whole_seconds},
@@ -59,7 +59,7 @@ pub(super) struct LinkState {
     pub(super) breaker: Breaker,
     pub(super) stats: HookStats,
     /// Its threads, under `mode: blocking`.
-    pub(super) pool: Option<Arc<Pool>>,
+    pub(super) pool: Option<Arc<ThreadPool>>,
     pub(super) last_fault: Mutex<Option<FaultSeen>>,
     filter: Option<CallFilter>,
     faults: AtomicU64,
@@ -105,7 +105,7 @@ impl Link {
             restarts,
             breaker: Breaker::new(entry.breaker),
             stats: HookStats::new(),
-            pool: blocks.then(|| Pool::new(Arc::clone(&recipe.name))),
+            pool: blocks.then(|| ThreadPool::new(Arc::clone(&recipe.name))),
             last_fault: Mutex::default(),
             filter: CallFilter::new(&entry.only),
             faults: AtomicU64::new(0),
@@ -135,7 +135,7 @@ impl Link {
         &self.slot.stats
     }
 
-    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+    pub(super) fn pool(&self) -> Option<&Arc<ThreadPool>> {
         self.slot.pool.as_ref()
     }
 

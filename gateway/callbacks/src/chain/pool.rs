@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct ThreadPool {
     name: Arc<str>,
     state: Mutex<State>,
     work: Condvar,
@@ -77,7 +77,7 @@ pub(super) struct Threads {
     pub(super) stuck: usize,
 }
 
-impl Pool {
+impl ThreadPool {
     /// For the callback called `name`; no thread is started yet.
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
         Arc::new(Self { name, state: Mutex::default(), work: Condvar::new() })
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn results_come_back_and_idle_threads_are_used_again() {
-        let pool = Pool::new(Arc::from("odd \0 name"));
+        let pool = ThreadPool::new(Arc::from("odd \0 name"));
         in_runtime(async {
             for round in 0..100 {
                 assert_eq!(pool.run(LONG, move || round * 2).await, Ok(round * 2));
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_late_is_dropped_and_a_full_house_of_it_refuses() {
-        let pool = Pool::new(Arc::from("p"));
+        let pool = ThreadPool::new(Arc::from("p"));
         let (open, gate) = mpsc::channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
         in_runtime(async {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_panic_costs_neither_the_thread_nor_the_caller() {
-        let pool = Pool::new(Arc::from("p"));
+        let pool = ThreadPool::new(Arc::from("p"));
         in_runtime(async {
             let broken = pool.run(LONG, || std::panic::panic_any(7)).await;
             assert_eq!(broken, Err::<(), _>(PoolError::BrokeOff));

@@ -8,13 +8,13 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 pub(super) struct Spanned {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) shape: Shape,
+    pub(super) shape: NodeShape,
     /// It has an anchor or a tag, or is an alias.
     pub(super) is_marked: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(super) enum NodeShape {
     Scalar(String),
     Sequence(Vec<Spanned>),
     Mapping(Vec<(Spanned, Spanned)>),
@@ -29,14 +29,14 @@ impl Spanned {
 
     /// Key and value.
     pub(super) fn pair(&self, name: &str) -> Option<(&Self, &Self)> {
-        let Shape::Mapping(members) = &self.shape else { return None };
+        let NodeShape::Mapping(members) = &self.shape else { return None };
         let found = members.iter().rev().find(|(key, _)| key.text() == Some(name));
         found.map(|(key, value)| (key, value))
     }
 
     pub(super) fn text(&self) -> Option<&str> {
         match &self.shape {
-            Shape::Scalar(text) => Some(text),
+            NodeShape::Scalar(text) => Some(text),
             _ => None,
         }
     }
@@ -103,14 +103,14 @@ fn step(
         Event::SequenceStart(anchor, tag) => begin(anchor, tag.is_some(), false),
         Event::MappingStart(anchor, tag) => begin(anchor, tag.is_some(), true),
         Event::SequenceEnd | Event::MappingEnd => open.pop().map(|done| done.close(end)),
-        Event::Alias(_) => Some(Spanned { start, end, shape: Shape::Alias, is_marked: true }),
+        Event::Alias(_) => Some(Spanned { start, end, shape: NodeShape::Alias, is_marked: true }),
         Event::Scalar(value, style, anchor, tag) => {
             let written = text.get(start..end).unwrap_or_default();
             // A plain scalar's span may take in the blanks behind it.
             let end =
                 if style == ScalarStyle::Plain { start + written.trim_end().len() } else { end };
             let is_marked = anchor > 0 || tag.is_some();
-            let shape = Shape::Scalar(value.into_owned());
+            let shape = NodeShape::Scalar(value.into_owned());
             Some(Spanned { start, end, shape, is_marked })
         }
         _ => None,
@@ -125,9 +125,9 @@ impl OpenCollection {
             while let (Some(key), Some(value)) = (items.next(), items.next()) {
                 members.push((key, value));
             }
-            Shape::Mapping(members)
+            NodeShape::Mapping(members)
         } else {
-            Shape::Sequence(items)
+            NodeShape::Sequence(items)
         };
         Spanned { start, end, shape, is_marked }
     }

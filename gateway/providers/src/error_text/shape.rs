@@ -33,9 +33,9 @@ const COUNT: usize = NAMES.len() + EXACT.len();
 
 /// See the module. Of a repeated name the last counts.
 #[derive(Debug, Default)]
-pub(super) struct Shape<'a>([Option<&'a RawValue>; COUNT]);
+pub(super) struct ErrorMembers<'a>([Option<&'a RawValue>; COUNT]);
 
-impl<'a> Shape<'a> {
+impl<'a> ErrorMembers<'a> {
     pub(super) fn of(object: &'a RawValue) -> Option<Self> {
         serde_json::Deserializer::from_str(object.get()).deserialize_map(Members).ok()
     }
@@ -58,14 +58,14 @@ fn plain(name: &str) -> String {
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Shape<'de>;
+    type Value = ErrorMembers<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape<'de>, A::Error> {
-        let mut shape = Shape::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ErrorMembers<'de>, A::Error> {
+        let mut shape = ErrorMembers::default();
         while let Some(name) = map.next_key::<Name<'de>>()? {
             // No known name is longer.
             let known = if name.0.len() <= 24 { position(&plain(&name.0)) } else { None };

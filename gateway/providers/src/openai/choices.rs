@@ -52,7 +52,7 @@ struct Usual {
 
 /// How an answer came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum AnswerEnd {
     /// It says so itself.
     Marked,
     /// The upstream closed; so many choices were asked for.
@@ -118,19 +118,19 @@ impl Choices {
     }
 
     /// Whether this is all; the error says what is missing.
-    pub(super) fn whole(&self, end: End) -> Result<(), String> {
+    pub(super) fn whole(&self, end: AnswerEnd) -> Result<(), String> {
         if self.seen.is_empty() {
             return Err("it has no choice".to_owned());
         }
         let unfinished = |ending: Ending| match end {
-            End::Marked => ending == Ending::Open,
-            End::Closed { .. } => ending != Ending::Finished,
+            AnswerEnd::Marked => ending == Ending::Open,
+            AnswerEnd::Closed { .. } => ending != Ending::Finished,
         };
         if let Some((index, _)) = self.seen.iter().find(|(_, ending)| unfinished(**ending)) {
             return Err(format!("choice {index} has no finish reason"));
         }
         match end {
-            End::Closed { asked } if (self.seen.len() as u64) < asked => {
+            AnswerEnd::Closed { asked } if (self.seen.len() as u64) < asked => {
                 Err(format!("{} of the {asked} choices asked for came", self.seen.len()))
             }
             _ => Ok(()),
@@ -224,7 +224,7 @@ pub(super) fn of_completion(json: &[u8]) -> Result<(), AnswerFault> {
     if choices.without_message {
         return Err(malformed("a choice without a `message`"));
     }
-    choices.whole(End::Marked).map_err(AnswerFault::Incomplete)
+    choices.whole(AnswerEnd::Marked).map_err(AnswerFault::Incomplete)
 }
 
 fn malformed(what: &str) -> AnswerFault {
@@ -235,7 +235,7 @@ fn malformed(what: &str) -> AnswerFault {
 mod tests {
     use super::*;
 
-    fn after(chunks: &[&str], end: End) -> Result<(), String> {
+    fn after(chunks: &[&str], end: AnswerEnd) -> Result<(), String> {
         let mut choices = Choices::default();
         for chunk in chunks {
             choices.see(chunk.as_bytes()).map_err(|fault| format!("{fault:?}"))?;
@@ -275,9 +275,9 @@ mod tests {
             (&[r#"[{"finish_reason":"a"},{"finish_reason":"b"}]"#], true, true, true),
         ] {
             let ends = [
-                (End::Marked, marked),
-                (End::Closed { asked: 1 }, closed),
-                (End::Closed { asked: 2 }, closed_of_two),
+                (AnswerEnd::Marked, marked),
+                (AnswerEnd::Closed { asked: 1 }, closed),
+                (AnswerEnd::Closed { asked: 2 }, closed_of_two),
             ];
             for (end, expected) in ends {
                 assert_eq!(after(chunks, end).is_ok(), expected, "{chunks:?} {end:?}");
@@ -298,7 +298,7 @@ mod tests {
             (r#"[{"finish_reason":"error","error":{"code":"502","message":"m"}}]"#, "Upstream"),
             (r#"[{"error":true}]"#, "an error without a message"),
         ] {
-            let error = after(&[json], End::Marked).unwrap_err();
+            let error = after(&[json], AnswerEnd::Marked).unwrap_err();
             assert!(error.contains(expected), "{json:.40}: {error}");
         }
     }

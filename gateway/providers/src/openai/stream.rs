@@ -4,7 +4,7 @@
 
 use super::{
     super::{Usage, error_text::read_error},
-    choices::{Choices, End},
+    choices::{AnswerEnd, Choices},
     completion_as_stream,
     pattern::Pattern,
     said_instead, usage,
@@ -154,7 +154,7 @@ impl StreamTranslator for Passing {
             return Err(AnswerFault::Other("a body that is neither events nor JSON"));
         }
         if !frames.done {
-            let end = End::Closed { asked: frames.asked.choices };
+            let end = AnswerEnd::Closed { asked: frames.asked.choices };
             frames.choices.whole(end).map_err(AnswerFault::Incomplete)?;
         }
         Ok(())
@@ -240,7 +240,7 @@ impl Frames {
         if payload == b"[DONE]" {
             self.events += 1;
             self.pairs.flush(out);
-            self.choices.whole(End::Marked).map_err(AnswerFault::Incomplete)?;
+            self.choices.whole(AnswerEnd::Marked).map_err(AnswerFault::Incomplete)?;
             self.done = true;
             return Ok(());
         }

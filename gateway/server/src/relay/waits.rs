@@ -1,7 +1,7 @@
 //! How long a stream may keep its client waiting: from event to event, and for the first content.
 //! Bytes that make no event prolong nothing: blanks, comments, halves of events.
 
-use super::super::alarm::{Alarm, End};
+use super::super::connection_timer::{ConnectionTimer, WaitEnd};
 use callgate_failure::Failure;
 use callgate_providers::StreamTranslator;
 use std::{
@@ -17,24 +17,24 @@ pub(crate) struct Waits {
     /// For the first content from the request on, in place of the gap; until it has come.
     first_content: Option<Duration>,
     /// Of the wait under way.
-    end: End,
+    end: WaitEnd,
     /// Events that had come when it began.
     events: u64,
 }
 
 impl Waits {
     pub(crate) fn new(started: Instant, gap: Duration, first_content: Option<Duration>) -> Self {
-        let end = End::after(started, first_content.unwrap_or(gap));
+        let end = WaitEnd::after(started, first_content.unwrap_or(gap));
         Self { gap, first_content, end, events: 0 }
     }
 
     /// The output of `work`, in what is left of the wait.
     pub(super) async fn within<T>(
         &mut self,
-        alarm: &Alarm,
+        timer: &ConnectionTimer,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        alarm.within_what_is_left(&mut self.end, self.gap, work).await
+        timer.within_what_is_left(&mut self.end, self.gap, work).await
     }
 
     /// Begins the next wait when an event has come; `false` when this one is over, although bytes
@@ -42,12 +42,12 @@ impl Waits {
     pub(super) fn go_on(&mut self, stream: &dyn StreamTranslator) -> bool {
         if self.first_content.is_some() && stream.content() {
             self.first_content = None;
-            self.end = End::default();
+            self.end = WaitEnd::default();
         }
         if stream.events() > self.events {
             self.events = stream.events();
             if self.first_content.is_none() {
-                self.end = End::default();
+                self.end = WaitEnd::default();
             }
             return true;
         }
@@ -67,7 +67,7 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alarm::tests::paused;
+    use crate::connection_timer::tests::paused;
     use callgate_providers::{AnswerFault, ChunkSink, Usage};
     use tokio::time::{self, sleep};
 
@@ -109,9 +109,9 @@ mod tests {
     /// Bytes come every second; an event is complete after so many of them. Returns the seconds
     /// until the wait is over, or 99.
     async fn drip(waits: &mut Waits, events_at: &[u64], content_at: u64) -> u64 {
-        let (alarm, start) = (Alarm::default(), time::Instant::now());
+        let (timer, start) = (ConnectionTimer::default(), time::Instant::now());
         for second in 1..99 {
-            if waits.within(&alarm, sleep(Duration::from_secs(1))).await.is_none() {
+            if waits.within(&timer, sleep(Duration::from_secs(1))).await.is_none() {
                 return start.elapsed().as_secs();
             }
             let events = events_at.iter().filter(|at| **at <= second).count() as u64;

@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer of one connection. Its clones are the same timer, for the connection's task only.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Alarm(Arc<Shared>);
+pub(super) struct ConnectionTimer(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -43,9 +43,9 @@ struct Set {
 /// When a wait ends. It is not known before something has to wait, and may be beyond what the clock
 /// can count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct End(Option<Option<Instant>>);
+pub(super) struct WaitEnd(Option<Option<Instant>>);
 
-impl End {
+impl WaitEnd {
     /// So long after `start`.
     pub(super) fn after(start: std::time::Instant, limit: Duration) -> Self {
         Self(Some(Instant::from_std(start).checked_add(limit)))
@@ -57,7 +57,7 @@ impl End {
     }
 }
 
-impl Alarm {
+impl ConnectionTimer {
     /// The output of `work`; `None` when it is not there by `end`, or cut short. Without an end it
     /// may take any time: that is what a limit comes to which is beyond what the clock can count.
     pub(super) async fn until<T>(
@@ -82,14 +82,14 @@ impl Alarm {
         limit: Duration,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        self.within_what_is_left(&mut End::default(), limit, work).await
+        self.within_what_is_left(&mut WaitEnd::default(), limit, work).await
     }
 
-    /// As [`Alarm::within`], for a wait of several parts: the first that has to wait sets its end,
-    /// which holds until the caller forgets it.
+    /// As [`ConnectionTimer::within`], for a wait of several parts: the first that has to wait sets
+    /// its end, which holds until the caller forgets it.
     pub(super) async fn within_what_is_left<T>(
         &self,
-        end: &mut End,
+        end: &mut WaitEnd,
         limit: Duration,
         work: impl Future<Output = T>,
     ) -> Option<T> {
@@ -109,7 +109,7 @@ impl Alarm {
     }
 
     /// From now on no wait takes any time. The task has to be polled once more.
-    pub(super) fn cut(&self) {
+    pub(super) fn cancel(&self) {
         self.0.cut.store(true, Ordering::Relaxed);
     }
 
@@ -196,13 +196,13 @@ pub(super) mod tests {
     #[test]
     fn each_wait_has_the_whole_limit() {
         paused(async {
-            let alarm = Alarm::default();
+            let timer = ConnectionTimer::default();
             for _ in 0..5 {
                 let wait = sleep(LIMIT - Duration::from_millis(1));
-                assert_eq!(alarm.within(LIMIT, wait).await, Some(()));
+                assert_eq!(timer.within(LIMIT, wait).await, Some(()));
             }
             let start = Instant::now();
-            assert_eq!(alarm.within(LIMIT, pending::<()>()).await, None);
+            assert_eq!(timer.within(LIMIT, pending::<()>()).await, None);
             assert_eq!(start.elapsed(), LIMIT);
         });
     }
@@ -210,15 +210,15 @@ pub(super) mod tests {
     #[test]
     fn a_shorter_wait_after_a_longer_one_ends_in_time() {
         paused(async {
-            let alarm = Alarm::default();
-            assert_eq!(alarm.within(10 * LIMIT, sleep(LIMIT)).await, Some(()));
+            let timer = ConnectionTimer::default();
+            assert_eq!(timer.within(10 * LIMIT, sleep(LIMIT)).await, Some(()));
             let start = Instant::now();
             let end = start + LIMIT;
-            let head = poll_fn(|context| alarm.poll(end, context));
-            assert_eq!(alarm.within(2 * LIMIT, head).await, Some(()));
+            let head = poll_fn(|context| timer.poll(end, context));
+            assert_eq!(timer.within(2 * LIMIT, head).await, Some(()));
             assert_eq!(start.elapsed(), LIMIT);
             let end = start.into_std() + 2 * LIMIT;
-            assert_eq!(alarm.until(Some(end), pending::<()>()).await, None);
+            assert_eq!(timer.until(Some(end), pending::<()>()).await, None);
             assert_eq!(start.elapsed(), 2 * LIMIT);
         });
     }
@@ -226,36 +226,37 @@ pub(super) mod tests {
     #[test]
     fn the_parts_of_a_wait_share_its_limit() {
         paused(async {
-            let (alarm, mut end, start) = (Alarm::default(), End::default(), Instant::now());
+            let (timer, mut end, start) =
+                (ConnectionTimer::default(), WaitEnd::default(), Instant::now());
             for _ in 0..3 {
                 let part = sleep(LIMIT / 4);
-                assert!(alarm.within_what_is_left(&mut end, LIMIT, part).await.is_some());
+                assert!(timer.within_what_is_left(&mut end, LIMIT, part).await.is_some());
             }
-            assert_eq!(alarm.within_what_is_left(&mut end, LIMIT, pending::<()>()).await, None);
+            assert_eq!(timer.within_what_is_left(&mut end, LIMIT, pending::<()>()).await, None);
             assert_eq!(start.elapsed(), LIMIT);
-            end = End::default();
-            assert!(alarm.within_what_is_left(&mut end, LIMIT, sleep(LIMIT / 2)).await.is_some());
+            end = WaitEnd::default();
+            assert!(timer.within_what_is_left(&mut end, LIMIT, sleep(LIMIT / 2)).await.is_some());
         });
     }
 
     #[test]
     fn a_wait_within_a_wait_ends_first() {
         paused(async {
-            let (alarm, start) = (Alarm::default(), Instant::now());
-            let mut inner = Box::pin(alarm.within(LIMIT, pending::<()>()));
+            let (timer, start) = (ConnectionTimer::default(), Instant::now());
+            let mut inner = Box::pin(timer.within(LIMIT, pending::<()>()));
             for turn in 1..4 {
-                assert_eq!(alarm.within(LIMIT / 4, &mut inner).await, None);
+                assert_eq!(timer.within(LIMIT / 4, &mut inner).await, None);
                 assert_eq!(start.elapsed(), turn * LIMIT / 4);
             }
-            assert_eq!(alarm.within(LIMIT, &mut inner).await, Some(None));
+            assert_eq!(timer.within(LIMIT, &mut inner).await, Some(None));
             assert_eq!(start.elapsed(), LIMIT);
         });
     }
 
     #[test]
     fn what_is_ready_needs_no_timer() {
-        let alarm = Alarm::default();
+        let timer = ConnectionTimer::default();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        assert_eq!(runtime.block_on(alarm.within(LIMIT, ready(7))), Some(7));
+        assert_eq!(runtime.block_on(timer.within(LIMIT, ready(7))), Some(7));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     RequestBody,
-    alarm::Alarm,
+    connection_timer::ConnectionTimer,
     decode::Pieces,
     inflight::{InFlight, Share},
 };
@@ -27,7 +27,7 @@ pub(super) async fn body(
     headers: &HeaderMap,
     body: &mut RequestBody,
     (limits, in_flight): (&Limits, &InFlight),
-    (alarm, accepted): (&Alarm, Instant),
+    (timer, accepted): (&ConnectionTimer, Instant),
 ) -> Result<(Body, usize), Failure> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -42,7 +42,7 @@ pub(super) async fn body(
     let mut pieces = Pieces::of(headers, body, limits.max_body_bytes)?;
     let read = {
         let collecting = collect(&mut pieces, announced, limits.max_body_bytes, &mut share);
-        alarm.until(end, pin!(collecting)).await
+        timer.until(end, pin!(collecting)).await
     };
     match read {
         Some(read) => {
@@ -50,7 +50,7 @@ pub(super) async fn body(
             let kept = share.keep(body.len());
             Ok((body, kept))
         }
-        None if alarm.is_cut() => Err(Failure::shutting_down()),
+        None if timer.is_cut() => Err(Failure::shutting_down()),
         None => Err(Failure::body_too_slow(limits.body_timeout)),
     }
 }

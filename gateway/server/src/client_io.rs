@@ -27,7 +27,7 @@ const SHORT: usize = 160;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct ClientIo {
     incoming: OwnedReadHalf,
     connection: Arc<Connection>,
     /// What the client's first bytes were.
@@ -42,7 +42,7 @@ pub(super) struct Wire {
     linger: Option<Instant>,
 }
 
-impl Wire {
+impl ClientIo {
     pub(super) fn new(incoming: OwnedReadHalf, connection: Arc<Connection>) -> Self {
         Self {
             incoming,
@@ -90,7 +90,7 @@ impl Wire {
     }
 
     fn refuse(&mut self, failure: &Failure) {
-        access_log::refused(self.connection.client.peer(), failure.status, &failure.message);
+        access_log::log_refusal(self.connection.client.peer(), failure.status, &failure.message);
         self.refusal = Some(rendered(failure));
         self.linger = Instant::now().checked_add(LINGER);
     }
@@ -128,7 +128,7 @@ impl Wire {
                 Poll::Pending => {
                     self.connection.note_read(&Poll::Pending);
                     return match self.linger {
-                        Some(end) => self.connection.alarm.poll(end, context).map(Ok),
+                        Some(end) => self.connection.timer.poll(end, context).map(Ok),
                         None => Poll::Ready(Ok(())),
                     };
                 }
@@ -194,7 +194,7 @@ fn rendered(failure: &Failure) -> Bytes {
     [head.as_bytes(), &body].concat().into()
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ClientIo {
     /// The end of what a client sends is told one turn late: what can be answered at once is then
     /// answered, even if the client has closed its side already. A client that left looks the
     /// same, so what has to be waited for is given up.
@@ -229,7 +229,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ClientIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
