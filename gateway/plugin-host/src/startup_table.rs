@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::loader::Plugin;
+use callgate_telemetry::columns::table;
 
 const HEADINGS: [&str; 8] = ["#", "callback", "version", "abi", "sha256", "load", "hooks", "file"];
 
@@ -64,20 +65,7 @@ impl fmt::Display for StartupTable {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let headings = HEADINGS.map(str::to_owned);
-        let lines = || std::iter::once(&headings).chain(&self.rows);
-        let widths: [usize; HEADINGS.len()] = std::array::from_fn(|column| {
-            lines().map(|line| line[column].chars().count()).max().unwrap_or_default()
-        });
-        for (number, line) in lines().enumerate() {
-            let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            let text = cells.collect::<Vec<_>>().join("  ");
-            if number > 0 {
-                f.write_str("\n")?;
-            }
-            f.write_str(text.trim_end())?;
-        }
-        Ok(())
+        f.write_str(table(HEADINGS, &self.rows).trim_end())
     }
 }
 

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod columns;
 pub mod counted;
 mod escape;
 mod fields;

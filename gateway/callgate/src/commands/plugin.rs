@@ -11,7 +11,6 @@ mod list;
 mod new;
 mod pin;
 mod select;
-mod table;
 mod test;
 
 use crate::cli::Tool;

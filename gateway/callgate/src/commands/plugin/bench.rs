@@ -1,12 +1,13 @@
 //! `plugin bench`: nanoseconds per hook, entered as the gateway enters it. What the plugin
 //! allocates is its own allocator's affair and is not counted.
 
-use super::{Finished, as_json, inspect::sentence, select, table::table};
+use super::{Finished, as_json, inspect::sentence, select};
 use crate::cli::Bench;
 use callgate_callbacks::{DryRun, PreparedHook};
 use callgate_config::Environment;
 use callgate_host::Services;
 use callgate_plugin_host::{Hook, LoadGuard, Plugin, PluginInfo, SearchPath, load_all};
+use callgate_telemetry::columns::table;
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::json;

@@ -1,8 +1,9 @@
 //! `plugin inspect`: everything about a file, nothing executed.
 
-use super::{Finished, as_json, table::facts};
+use super::{Finished, as_json};
 use crate::cli::Inspect;
 use callgate_plugin_host::{CallbackInfo, PluginInfo, Reason};
+use callgate_telemetry::columns::facts;
 use serde_json::Value;
 use std::fmt::Write as _;
 

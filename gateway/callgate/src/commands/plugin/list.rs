@@ -1,9 +1,10 @@
 //! `plugin list`: what the resolver sees. Nothing is executed, and a stray file is a row.
 
-use super::{Finished, as_json, inspect::sentence, select::config_of, table::table};
+use super::{Finished, as_json, inspect::sentence, select::config_of};
 use crate::{boot, cli::List};
 use callgate_config::Config;
 use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};
+use callgate_telemetry::columns::table;
 use callgate_telemetry::counted::counted;
 use serde::Serialize;
 use std::{

@@ -1,7 +1,7 @@
 //! `plugin pin`: the hash of every callback's file, written into the config. The file is replaced
 //! whole, keeps its mode and owner, and is left alone when it changed in between.
 
-use super::{Finished, inspect::sentence, select::config_of, table::table};
+use super::{Finished, inspect::sentence, select::config_of};
 use crate::{boot, cli::Pin};
 use callgate_config::{
     CallbackEntry,
@@ -9,6 +9,7 @@ use callgate_config::{
     regular_file,
 };
 use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};
+use callgate_telemetry::columns::table;
 use std::{
     fmt::Write as _,
     fs,

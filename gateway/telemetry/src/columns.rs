@@ -1,7 +1,7 @@
-//! Text in columns, for people.
+//! Text in columns, for people: what the tools print, and the callbacks at a start.
 
 /// Rows below their headings, columns two spaces apart; ends with a newline.
-pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     let headings = headings.map(str::to_owned);
     let lines = || std::iter::once(&headings).chain(rows);
     let widths: [usize; N] = std::array::from_fn(|column| {
@@ -17,7 +17,7 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
 }
 
 /// `name  value` lines, the values aligned; lines without a value are left out.
-pub(super) fn facts(lines: &[(&str, Option<String>)]) -> String {
+pub fn facts(lines: &[(&str, Option<String>)]) -> String {
     let there = || lines.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)));
     let width = there().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     there().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
