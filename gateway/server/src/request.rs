@@ -12,6 +12,7 @@ use callgate_secret::credentials::sent_keys;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use plugin_api::{Endpoint, limits};
 use std::{sync::Arc, time::Duration};
+use uuid::{Builder, Uuid};
 
 /// The header that shows a call has been here before.
 pub(super) const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
@@ -81,20 +82,9 @@ fn sane_id(headers: &HeaderMap) -> Option<&str> {
 
 /// A random UUID of version 4. An id, not a secret: it needs to be unique, not unguessable.
 pub(super) fn new_id() -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let random = (fastrand::u128(..) & !(0xf000_u128 << 64) & !(0xc000_u128 << 48))
-        | (0x4000_u128 << 64)
-        | (0x8000_u128 << 48);
-    let mut id = [b'-'; 36];
-    let mut at = 0;
-    for (index, byte) in random.to_be_bytes().into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        id[at..at + 2].copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        at += 2;
-    }
-    String::from_utf8_lossy(&id).into_owned()
+    let random = fastrand::u128(..).to_be_bytes();
+    let id = Builder::from_random_bytes(random).into_uuid();
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// `messages` is required; callbacks may have put them there.
