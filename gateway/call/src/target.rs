@@ -1,6 +1,6 @@
 //! Where a call goes: the deployment the config gives it, as callbacks changed it.
 
-use callgate_config::{Grants, HttpUrl, Server};
+use callgate_config::{Grants, HttpUrl, ServerAddress};
 use callgate_deployments::{Chosen, Deployment, Deployments, Setting};
 use callgate_secret::{Secret, names_a_secret};
 use plugin_api::{EditError, Route};
@@ -191,7 +191,7 @@ fn without_secrets(params: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The server of a base; both sides were parsed when they were set.
-fn server(base: &str) -> Option<Server> {
+fn server(base: &str) -> Option<ServerAddress> {
     HttpUrl::parse(base).ok().map(|url| url.server())
 }
 

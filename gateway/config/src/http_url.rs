@@ -31,7 +31,7 @@ pub enum UrlError {
 
 /// What makes two URLs lead to the same server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct ServerAddress {
     tls: bool,
     host: String,
     port: u16,
@@ -102,12 +102,12 @@ impl HttpUrl {
     }
 
     /// The server, whatever its spelling.
-    pub fn server(&self) -> Server {
+    pub fn server(&self) -> ServerAddress {
         let host = self.hostname();
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         // One address has many spellings in IPv6.
         let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
-        Server { tls: self.tls, host, port: self.port }
+        ServerAddress { tls: self.tls, host, port: self.port }
     }
 
     pub fn into_uri(self) -> Uri {

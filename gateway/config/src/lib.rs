@@ -49,7 +49,7 @@ pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
-pub use http_url::{HttpUrl, Server, UrlError};
+pub use http_url::{HttpUrl, ServerAddress, UrlError};
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
 pub use problem::{Problem, Problems, Severity, SourceLocation};

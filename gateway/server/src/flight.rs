@@ -37,7 +37,7 @@ pub(super) struct Flight(ScopeGuard<Ongoing, fn(Ongoing)>);
 /// What there is of a call until it ends.
 #[derive(Debug)]
 pub(super) struct Ongoing {
-    pub(super) app: Counted,
+    pub(super) app: CountedFlight,
     /// What bounds the call's waits.
     pub(super) timer: ConnectionTimer,
     /// The callbacks as they were when the call began.
@@ -57,9 +57,9 @@ pub(super) struct Ongoing {
 
 /// The app, with a call counted as in flight for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<App>);
+pub(super) struct CountedFlight(Arc<App>);
 
-impl Counted {
+impl CountedFlight {
     fn new(app: Arc<App>) -> Self {
         app.metrics.entered();
         Self(app)
@@ -70,7 +70,7 @@ impl Counted {
     }
 }
 
-impl Deref for Counted {
+impl Deref for CountedFlight {
     type Target = App;
 
     fn deref(&self) -> &App {
@@ -78,7 +78,7 @@ impl Deref for Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedFlight {
     fn drop(&mut self) {
         self.0.metrics.left();
     }
@@ -108,7 +108,7 @@ impl Flight {
     ) -> Self {
         let ongoing = Ongoing {
             chain: app.callbacks.chain(),
-            app: Counted::new(app),
+            app: CountedFlight::new(app),
             timer,
             record,
             streamed: StreamedText::default(),
