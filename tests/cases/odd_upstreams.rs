@@ -53,6 +53,32 @@ async fn a_whole_completion_becomes_a_stream() {
     }
 }
 
+/// A completion that cannot be read was shown to no callback, so its text goes nowhere.
+#[tokio::test]
+async fn data_that_cannot_be_read_is_not_quoted() {
+    let chunk = r#"{"choices":[{"index":0,"text":"SECRET","finish_reason":"stop"}]}"#;
+    let broken = r#"{"choices":[{"index":0,"delta":{"content":"SECRET"},x}]}"#;
+    for (kind, body) in [
+        ("text/event-stream", format!("data: {chunk}\n\ndata: [DONE]\n\n")),
+        ("application/json", format!("data: {broken}\n\ndata: [DONE]\n\n")),
+        ("text/plain", format!("event: x\rdata: {broken}\r\r")),
+        ("text/event-stream", "data: SECRET\n\n".to_owned()),
+        ("application/json", format!("[{chunk}]")),
+        ("application/json", format!("ok\n{broken}\n")),
+    ] {
+        for stream in [false, true] {
+            let upstream = upstream(Answer::fixed(200, kind, body.clone()).until_close()).await;
+            let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
+            let reply = gateway.client().chat("gpt").set("stream", stream).send().await;
+            let reply = format!("{:?}", reply.expect_status(500));
+            let line = gateway.log().containing("call failed").await;
+            assert!(!reply.contains("SECRET"), "{body}: {reply}");
+            assert!(!format!("{line:?}").contains("SECRET"), "{body}: {line:?}");
+            gateway.stop().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_error_object_in_place_of_a_stream_is_that_error() {
     let error = json!({"error": {"message": "no such model", "type": "invalid_request_error",

@@ -69,6 +69,16 @@ pub fn read_status(status: u16, body: &[u8]) -> ErrorText {
     })
 }
 
+/// Whether a body is words for people, such as a page, and not data. Data that cannot be read may
+/// be a completion, whose text no callback has seen.
+pub fn is_page(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let data =
+        |line: &[u8]| line.starts_with(b"data:") || line.trim_ascii_start().starts_with(b"{");
+    let mut lines = body.split(|byte| matches!(byte, b'\n' | b'\r'));
+    body.starts_with(b"<") || !(body.starts_with(b"[") || lines.any(data))
+}
+
 fn read(json: &RawValue, depth: u8) -> Option<ErrorText> {
     let depth = depth.checked_sub(1)?;
     match json.get().as_bytes().first()? {

@@ -24,7 +24,7 @@ use callgate_callbacks::{Started, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
-    AnswerFault, Echo, Outgoing, StreamRequest, Translated, Usage, openai,
+    AnswerFault, Echo, Outgoing, StreamRequest, Translated, Usage, error_text::is_page, openai,
     stream_as_completion::CompletionFromStream,
 };
 use callgate_upstream::{HeaderLines, UpstreamError, UpstreamResponse};
@@ -361,7 +361,7 @@ fn translate(
         Whole::Empty => return Err(upstream_failure::no_completion(status, String::new(), sent)),
         Whole::Json(body) => dialect.reply(body, &sent.echo),
         Whole::Other(error, body) => match together.finish(&body) {
-            Err(AnswerFault::Other(_)) if body.first() == Some(&b'{') => {
+            Err(AnswerFault::Other(_)) if !is_page(&body) => {
                 return Err(upstream_failure::no_completion(status, error.to_string(), sent));
             }
             Err(AnswerFault::Other(_)) => {

@@ -157,3 +157,20 @@ fn a_body_full_of_values_costs_no_tree() {
         Some("m; m; m; m; m")
     );
 }
+
+#[test]
+fn a_page_is_words_and_no_data() {
+    for (body, page) in [
+        ("", true),
+        ("Service starting\n", true),
+        ("<html>\n<script>\n{}</script>", true),
+        ("\u{feff} <p>no</p>", true),
+        ("{\"choices\":[", false),
+        ("\u{feff}\n [{\"choices\":[]}]", false),
+        ("data: words\n\n", false),
+        (": hi\revent: x\rdata:{\r\r", false),
+        ("ok\r\n  {\"done\":", false),
+    ] {
+        assert_eq!(is_page(body.as_bytes()), page, "{body}");
+    }
+}
