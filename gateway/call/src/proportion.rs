@@ -110,7 +110,7 @@ fn handled(bytes: &Bytes, provider: &str) {
         stream_usage: true,
     };
     let dialect = by_prefix(provider).unwrap().dialect;
-    let _ = dialect.request(&mut call.body, &to);
+    let _ = dialect.request(&call.body, &to);
 }
 
 fn counted(work: impl FnOnce()) -> (AllocationInfo, u64) {

@@ -5,13 +5,15 @@
 //! Not here: what the members mean (`call`, `providers`).
 
 mod assembly;
+mod edits;
 
 use super::{
     joined, passed,
     scan::{Member, ScanError, Scanner},
 };
-use assembly::Assembly;
+use assembly::Layers;
 use bytes::{Bytes, BytesMut};
+pub use edits::Edits;
 use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 
@@ -47,6 +49,15 @@ enum Value {
     Original,
     Edited(Bytes),
     Removed,
+}
+
+impl Value {
+    fn edited(&self) -> Option<&[Bytes]> {
+        match self {
+            Self::Edited(json) => Some(std::slice::from_ref(json)),
+            Self::Original | Self::Removed => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -162,17 +173,32 @@ impl Body {
     /// The JSON text of a member's value.
     pub fn member(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let entry = &self.entries[self.find(name)?];
-        match &entry.value {
+        self.json(entry, &entry.value)
+    }
+
+    /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
+    pub fn member_text(&self, name: &str) -> Option<&str> {
+        let entry = &self.entries[self.find(name)?];
+        self.json_text(entry, &entry.value)
+    }
+
+    /// As [`Body::member_text`], as bytes that share the body's memory.
+    pub fn member_bytes(&self, name: &str) -> Option<Bytes> {
+        let entry = &self.entries[self.find(name)?];
+        self.json_bytes(entry, &entry.value)
+    }
+
+    /// The JSON of a member that has this value.
+    fn json<'a>(&'a self, entry: &Entry, value: &'a Value) -> Option<Cow<'a, [u8]>> {
+        match value {
             Value::Original => Some(self.slice(entry.value_at.clone())),
             Value::Edited(json) => Some(Cow::Borrowed(json)),
             Value::Removed => None,
         }
     }
 
-    /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
-    pub fn member_text(&self, name: &str) -> Option<&str> {
-        let entry = &self.entries[self.find(name)?];
-        let json = match &entry.value {
+    fn json_text<'a>(&'a self, entry: &Entry, value: &'a Value) -> Option<&'a str> {
+        let json = match value {
             Value::Original => &self.original()[entry.value_at.clone()],
             Value::Edited(json) => json,
             Value::Removed => return None,
@@ -180,10 +206,8 @@ impl Body {
         std::str::from_utf8(json).ok()
     }
 
-    /// As [`Body::member_text`], as bytes that share the body's memory.
-    pub fn member_bytes(&self, name: &str) -> Option<Bytes> {
-        let entry = &self.entries[self.find(name)?];
-        match &entry.value {
+    fn json_bytes(&self, entry: &Entry, value: &Value) -> Option<Bytes> {
+        match value {
             Value::Original => Some(self.original().slice(entry.value_at.clone())),
             Value::Edited(json) => Some(json.clone()),
             Value::Removed => None,
@@ -200,28 +224,6 @@ impl Body {
         }
     }
 
-    /// Sets many members at once: as one by one, but their number does not cost its square.
-    pub fn set_all(&mut self, members: Vec<(Cow<'_, str>, Bytes)>) {
-        if members.len() <= HANDFUL {
-            return members.into_iter().for_each(|(name, json)| self.set(&name, json));
-        }
-        passed::add(self.entries.len() + members.len());
-        let present = self.entries.iter().enumerate();
-        let present = present.filter(|(_, entry)| entry.value != Value::Removed);
-        let mut places: HashMap<Box<[u8]>, usize> =
-            present.map(|(index, entry)| (self.name(entry).into(), index)).collect();
-        self.edited = true;
-        for (name, json) in members {
-            let next = self.entries.len();
-            let place = *places.entry(name.as_bytes().into()).or_insert(next);
-            let value = Value::Edited(json);
-            match self.entries.get_mut(place) {
-                Some(entry) => entry.value = value,
-                None => self.entries.push(Entry::added(name.into(), value)),
-            }
-        }
-    }
-
     /// Removes a member; says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let found = self.find(name);
@@ -230,17 +232,6 @@ impl Body {
             self.edited = true;
         }
         found.is_some()
-    }
-
-    /// Removes every member whose name is unwanted.
-    pub fn remove_all(&mut self, unwanted: impl Fn(&[u8]) -> bool) {
-        for index in 0..self.entries.len() {
-            let entry = &self.entries[index];
-            if entry.value != Value::Removed && unwanted(&self.name(entry)) {
-                self.entries[index].value = Value::Removed;
-                self.edited = true;
-            }
-        }
     }
 
     /// The bytes with all edits, in pieces that share memory with the original where they can.
@@ -262,44 +253,7 @@ impl Body {
 
     /// `instead`: a member by its index, and its value.
     fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
-        let mut pieces = Assembly::new(self);
-        // Whether a member stands before the current one, and where the one before it ended.
-        let (mut follows, mut end) = (false, self.opening() + 1);
-        let originals = self.entries.iter().take_while(|entry| !entry.is_added());
-        let mut originals = originals.enumerate().peekable();
-        let value_of = |index| instead.filter(|(at, _)| *at == index).map(|(_, value)| value);
-        while let Some((index, entry)) = originals.next() {
-            match &entry.value {
-                // Its comma goes with it: the one before, or the one behind when it was the first.
-                Value::Removed if follows => pieces.skip(end..entry.span().end),
-                Value::Removed => {
-                    let span = entry.span();
-                    let next = originals.peek().map_or(span.end, |(_, next)| next.span().start);
-                    pieces.skip(span.start..next);
-                }
-                Value::Original | Value::Edited(_) => {
-                    if let Some(value) = value_of(index).or_else(|| entry.edited()) {
-                        pieces.skip(entry.value_at.clone());
-                        value.iter().for_each(|json| pieces.insert_shared(json));
-                    }
-                    follows = true;
-                }
-            }
-            end = entry.span().end;
-        }
-        pieces.skip(end..end);
-        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.is_added())
-        {
-            if let Some(json) = entry.edited() {
-                pieces.insert(if follows { b"," } else { b"" });
-                pieces.insert(&serde_json::to_vec(&entry.name).unwrap_or_default());
-                pieces.insert(b":");
-                let value = value_of(index).unwrap_or(json);
-                value.iter().for_each(|json| pieces.insert_shared(json));
-                follows = true;
-            }
-        }
-        pieces.finish()
+        Layers { body: self, over: &[], added: &[], instead }.pieces()
     }
 
     /// As [`Body::render`], in one piece.
@@ -319,10 +273,14 @@ impl Body {
         passed::add(self.entries.len());
         let digest = NameDigest::of(name.as_bytes());
         self.entries.iter().position(|entry| {
-            entry.digest == digest
-                && !matches!(entry.value, Value::Removed)
-                && *self.name(entry) == *name.as_bytes()
+            !matches!(entry.value, Value::Removed) && self.is_named(entry, digest, name)
         })
+    }
+
+    /// `digest` is of `name`.
+    #[inline]
+    fn is_named(&self, entry: &Entry, digest: NameDigest, name: &str) -> bool {
+        entry.digest == digest && *self.name(entry) == *name.as_bytes()
     }
 
     fn entry(&self, member: Member) -> Entry {
@@ -432,13 +390,6 @@ impl Entry {
     /// Whether it was not there when the body arrived.
     fn is_added(&self) -> bool {
         self.value_at.is_empty()
-    }
-
-    fn edited(&self) -> Option<&[Bytes]> {
-        match &self.value {
-            Value::Edited(json) => Some(std::slice::from_ref(json)),
-            Value::Original | Value::Removed => None,
-        }
     }
 
     /// Name, value and what is between them, in the original.

@@ -19,7 +19,7 @@ mod scan;
 pub mod slices;
 pub mod walk;
 
-pub use body::{Body, BodyError, Slices};
+pub use body::{Body, BodyError, Edits, Slices};
 pub use incoming_body::IncomingBody;
 pub use joined::joined;
 pub use names::KNOWN;

@@ -20,7 +20,7 @@ pub use callgate_failure::ErrorText;
 use callgate_failure::Failure;
 use callgate_json::{Body, Slices};
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A provider known by its prefix in `litellm_params.model`.
 pub struct Provider {
@@ -111,8 +111,9 @@ pub fn prefixes() -> impl Iterator<Item = &'static str> {
 
 /// How an upstream is spoken to.
 pub trait Dialect: Sync + fmt::Debug {
-    /// What to send. `body` is the client's, with every callback's edits.
-    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
+    /// What to send. `body` is the client's, with every callback's edits; it stays as it is, for
+    /// another attempt.
+    fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
 
     /// The deployment's parameters that this dialect cannot pass on.
     fn unfit<'p>(&self, _params: &'p Map<String, Value>) -> Vec<&'p str> {
@@ -156,6 +157,15 @@ pub struct Destination<'a> {
 pub struct Outgoing {
     pub url: String,
     pub body: Slices,
+    /// How many choices it asks for.
+    pub choices: u64,
+}
+
+/// How many choices the member `n` asks for.
+fn number_of_choices(n: Option<Cow<'_, [u8]>>) -> u64 {
+    const LONGEST: usize = 20;
+    let json = n.filter(|json| json.len() <= LONGEST);
+    json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
 }
 
 /// A JSON reply in the client's dialect.

@@ -9,11 +9,11 @@ mod usage;
 
 use super::{
     AnswerFault, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing, StreamRequest,
-    StreamTranslator, Translated, Usage, error_text, gateway_members::is_own,
+    StreamTranslator, Translated, Usage, error_text, gateway_members::is_own, number_of_choices,
 };
 use bytes::Bytes;
 use callgate_failure::Failure;
-use callgate_json::{Body, check_names, json_text, slices, text, walk};
+use callgate_json::{Body, Edits, check_names, json_text, slices, text, walk};
 use serde_json::Value;
 use std::borrow::Cow;
 use usage::usage;
@@ -23,31 +23,33 @@ use usage::usage;
 pub(crate) struct OpenAi;
 
 impl Dialect for OpenAi {
-    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
-        body.set("model", json_text(to.model));
-        if let Some(extra) = body.member_bytes("extra_body").filter(|json| **json != *b"null") {
-            merge(body, &extra)?;
+    fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+        let mut edits = Edits::of(body);
+        edits.set("model", json_text(to.model));
+        if let Some(extra) = edits.member_bytes("extra_body").filter(|json| **json != *b"null") {
+            merge(&mut edits, &extra)?;
         }
         let kept_back = |name: &[u8]| {
             is_own(name) || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
         };
-        body.remove_all(kept_back);
+        edits.remove_all(kept_back);
         for (name, value) in to.params {
             // Options of a stream are refused where there is none.
             let without_stream = name == "stream_options" && !to.stream;
             if !without_stream && !kept_back(name.as_bytes()) {
-                add_default(body, name, value);
+                add_default(&mut edits, name, value);
             }
         }
         if to.stream && to.stream_usage {
-            ask_for_usage(body);
+            ask_for_usage(&mut edits);
         }
         let base = to.api_base.trim_end_matches('/');
         let url = match base.strip_suffix("/chat/completions") {
             Some(_) => base.to_owned(),
             None => [base, "/chat/completions"].concat(),
         };
-        Ok(Outgoing { url, body: body.render() })
+        let choices = number_of_choices(edits.member("n"));
+        Ok(Outgoing { url, body: edits.render(), choices })
     }
 
     fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {
@@ -106,35 +108,35 @@ pub fn counted(completion: &[u8]) -> Option<Usage> {
 }
 
 /// `extra_body` is merged over the body's own members, value by value as it stands.
-fn merge(body: &mut Body, extra: &Bytes) -> Result<(), Failure> {
+fn merge(edits: &mut Edits<'_>, extra: &Bytes) -> Result<(), Failure> {
     let json = text(extra);
     let members = walk::members(json).ok_or_else(Failure::extra_body_not_object)?;
     check_names(json, "extra_body", |_| {})?;
     let named = members.map(|member| (walk::name_of(json, &member), extra.slice(member.value)));
     let merged = named.filter(|(name, _)| !matches!(&**name, "model" | "messages" | "stream"));
-    body.set_all(merged.collect());
+    edits.set_all(merged.collect());
     Ok(())
 }
 
 /// A deployment's default: the client's own value wins.
-fn add_default(body: &mut Body, name: &str, value: &Value) {
+fn add_default(edits: &mut Edits<'_>, name: &str, value: &Value) {
     // Two names of one limit: the client's is the one that counts.
     let other = match name {
         "max_tokens" => "max_completion_tokens",
         "max_completion_tokens" => "max_tokens",
         _ => name,
     };
-    if body.member(name).is_none() && body.member(other).is_none() {
-        body.set(name, value.to_string());
+    if edits.member(name).is_none() && edits.member(other).is_none() {
+        edits.set(name, value.to_string());
     }
 }
 
 /// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's
 /// or a deployment's own word about it stands.
-fn ask_for_usage(body: &mut Body) {
+fn ask_for_usage(edits: &mut Edits<'_>) {
     const ASKED: &[u8] = br#"{"include_usage":true}"#;
-    let options = body.member_text("stream_options").filter(|json| walk::members(json).is_some());
-    let Some(options) = options else { return body.set("stream_options", ASKED) };
+    let options = edits.member_text("stream_options").filter(|json| walk::members(json).is_some());
+    let Some(options) = options else { return edits.set("stream_options", ASKED) };
     let (place, new) = match walk::member(options, "include_usage") {
         Some(member) if options.get(member.value.clone()).is_some_and(|set| set != "null") => {
             return;
@@ -147,12 +149,13 @@ fn ask_for_usage(body: &mut Body) {
         }
     };
     let asked = [&options[..place.start], new, &options[place.end..]].concat();
-    body.set("stream_options", asked);
+    edits.set("stream_options", asked);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use callgate_json::joined;
 
     #[test]
     fn usage_is_asked_for_without_losing_other_options() {
@@ -173,23 +176,51 @@ mod tests {
                 r#"{"stream_options": {"include_usage": false}}"#,
             ),
         ] {
-            let mut parsed = Body::parse(body.to_owned().into()).unwrap();
-            ask_for_usage(&mut parsed);
-            assert_eq!(parsed.rendered(), expected);
+            let parsed = Body::parse(body.to_owned().into()).unwrap();
+            let mut edits = Edits::of(&parsed);
+            ask_for_usage(&mut edits);
+            assert_eq!(joined(edits.render()), expected);
         }
     }
 
     #[test]
     fn defaults_yield_to_the_client() {
-        let mut body = Body::parse(r#"{"temperature":1,"max_tokens":5}"#.into()).unwrap();
+        let body = Body::parse(r#"{"temperature":1,"max_tokens":5}"#.into()).unwrap();
+        let mut edits = Edits::of(&body);
         for (name, value) in [
             ("temperature", serde_json::json!(0)),
             ("top_p", serde_json::json!(0.5)),
             ("max_completion_tokens", serde_json::json!(9)),
             ("top_k", serde_json::json!(3)),
         ] {
-            add_default(&mut body, name, &value);
+            add_default(&mut edits, name, &value);
         }
-        assert_eq!(body.rendered(), r#"{"temperature":1,"max_tokens":5,"top_p":0.5,"top_k":3}"#);
+        let expected = r#"{"temperature":1,"max_tokens":5,"top_p":0.5,"top_k":3}"#;
+        assert_eq!(joined(edits.render()), expected);
+    }
+
+    /// Nothing of an attempt is left in the call's body for the next one.
+    #[test]
+    fn a_second_attempt_is_made_from_what_the_client_sent() {
+        let sent = r#"{"model":"m","extra_body":{"top_k":1},"metadata":{}}"#;
+        let body = Body::parse(sent.into()).unwrap();
+        for (model, choices) in [("one", 1), ("two", 3)] {
+            let params = serde_json::json!({"n": choices, "seed": 7});
+            let to = Destination {
+                model,
+                api_base: "http://h/v1",
+                params: params.as_object().unwrap(),
+                drop_params: false,
+                leave_out: &[],
+                stream: true,
+                stream_usage: true,
+            };
+            let made = OpenAi.request(&body, &to).unwrap();
+            let expected = format!(
+                r#"{{"model":"{model}","top_k":1,"n":{choices},"seed":7,"stream_options":{{"include_usage":true}}}}"#
+            );
+            assert_eq!((joined(made.body), made.choices), (expected.into(), choices));
+            assert_eq!(body.rendered(), sent);
+        }
     }
 }

@@ -275,9 +275,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), F
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
     let (usage, outgoing) = prepared::outgoing(call, &target).await?;
-    // As the deployment's parameters have completed it.
-    let choices = request::choices(&call.body);
-    let asked = StreamRequest { usage, choices };
+    let asked = StreamRequest { usage, choices: outgoing.choices };
     let lines = upstream_request::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
     flight.record.deployment = Some(Arc::clone(deployment));

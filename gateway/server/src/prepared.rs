@@ -7,6 +7,8 @@ use callgate_callbacks::offload::offload;
 use callgate_failure::Failure;
 use callgate_json::Body;
 use callgate_providers::{Destination, Outgoing};
+use futures_util::future::Either;
+use std::future::Future;
 
 /// Puts what callbacks made of the body into it. Of a large one only that is kept: with the bytes
 /// that arrived, the edits and the request for the upstream it would be in memory three times.
@@ -21,19 +23,25 @@ pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
 }
 
 /// Whether the client of a stream wants the usage chunk, and the request in the deployment's
-/// dialect.
-pub(super) async fn outgoing(
-    call: &mut Call,
+/// dialect. The call stays as it is.
+pub(super) fn outgoing(
+    call: &Call,
     target: &Target,
-) -> Result<(bool, Outgoing), Failure> {
-    if !call.is_large() {
-        return request_to(target, &mut call.body, call.stream);
+) -> impl Future<Output = Result<(bool, Outgoing), Failure>> + use<> {
+    // A call is for one thread: the future must not hold on to it.
+    let made = if call.is_large() {
+        let (target, body, stream) = (target.clone(), call.body.clone(), call.stream);
+        let work = offload(move || request_to(&target, &body, stream));
+        Either::Right(Box::pin(work))
+    } else {
+        Either::Left(request_to(target, &call.body, call.stream))
+    };
+    async move {
+        match made {
+            Either::Left(made) => made,
+            Either::Right(work) => work.await?,
+        }
     }
-    let (target, mut body, stream) = (target.clone(), call.body.clone(), call.stream);
-    let work = move || (request_to(&target, &mut body, stream), body);
-    let (outgoing, body) = Box::pin(offload(work)).await?;
-    call.body = body;
-    outgoing
 }
 
 /// Whether the client of a stream wants the usage chunk of an answer that is made here.
@@ -48,7 +56,7 @@ pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
     Box::pin(offload(move || request::include_usage(&body))).await?
 }
 
-fn request_to(target: &Target, body: &mut Body, stream: bool) -> Result<(bool, Outgoing), Failure> {
+fn request_to(target: &Target, body: &Body, stream: bool) -> Result<(bool, Outgoing), Failure> {
     let usage = stream && request::include_usage(body)?;
     let deployment = target.deployment();
     let to = Destination {

@@ -124,13 +124,6 @@ fn member(call: &Call, name: &str) -> Option<String> {
     Some(json.trim_matches('"').to_owned())
 }
 
-/// How many answers a body asks for.
-pub(super) fn choices(body: &Body) -> u64 {
-    const LONGEST: usize = 20;
-    let json = body.member("n").filter(|json| json.len() <= LONGEST);
-    json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
-}
-
 /// What every request has to pass, on every path and before anything else: its head has a bound,
 /// foreign web pages are not served without a key, and who asks for `asked` has the key that it
 /// needs. `None` asks for nothing that is served.

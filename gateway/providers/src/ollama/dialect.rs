@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     AnswerFault, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing, StreamRequest,
-    StreamTranslator, Translated, Usage, surrogate_pairs::SurrogatePairs,
+    StreamTranslator, Translated, Usage, number_of_choices, surrogate_pairs::SurrogatePairs,
 };
 use callgate_failure::Failure;
 use callgate_json::{
@@ -16,7 +16,8 @@ use callgate_json::{
 use serde_json::{Map, Value};
 
 impl Dialect for Ollama {
-    fn request(&self, body: &mut Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+    fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+        let choices = number_of_choices(body.member("n"));
         let body = body.rendered();
         let translated = chat_request(&body, to.model, to.params, to.drop_params, to.leave_out)
             .map_err(|error| {
@@ -26,7 +27,7 @@ impl Dialect for Ollama {
                     None => failure,
                 }
             })?;
-        Ok(Outgoing { url: chat_url(to.api_base), body: [translated.into()].into() })
+        Ok(Outgoing { url: chat_url(to.api_base), body: [translated.into()].into(), choices })
     }
 
     fn unfit<'p>(&self, params: &'p Map<String, Value>) -> Vec<&'p str> {
