@@ -173,7 +173,7 @@ fn refusal(status: u16, spoken: Spoken) -> Failure {
     match spoken {
         Spoken::Tls => Failure::tls_instead_of_http(status),
         Spoken::Http2 => Failure::http2(status),
-        _ => Failure::malformed_http(status),
+        Spoken::Http1 => Failure::malformed_http(status),
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) fn failure(fault: AnswerFault, form: Form) -> Failure {
         AnswerFault::Upstream(said) => upstream_said(said),
         AnswerFault::Incomplete(what) => Failure::incomplete(&what, form),
         AnswerFault::Malformed(what) => Failure::malformed(form).cause(what),
-        AnswerFault::Other(what) => Failure::other_answer(&what, form),
+        AnswerFault::Other(what) => Failure::other_answer(what, form),
     }
 }
 
