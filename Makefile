@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo`, `make run`, `make test`.
 
 CARGO ?= cargo
-PLUGINS = routing rate_limit guardrail audit_log langsmith
+PLUGINS = $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 PACKAGES = $(foreach plugin,$(PLUGINS),-p callgate-$(subst _,-,$(plugin)))
 CONFIG ?= config.yaml
 PORT ?= 4000
@@ -15,7 +15,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 PLUGINDIR = $(PREFIX)/lib/callgate/plugins
 LIBRARIES = $(PLUGINS:%=lib%.so)
 
-.PHONY: help build run demo check install uninstall test lint bench budget soak fuzz memcheck clean
+.PHONY: help build run demo check install uninstall test lint msrv deny bench budget soak fuzz memcheck clean
 
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
@@ -24,6 +24,8 @@ help:
 	@echo "make install copy the built program, its callbacks and a service file below $(PREFIX) (PREFIX=, DESTDIR=)"
 	@echo "make test    all tests"
 	@echo "make lint    formatting, clippy and docs, warnings denied"
+	@echo "make msrv    the oldest compiler that Cargo.toml promises, $(MSRV), builds everything"
+	@echo "make deny    licences and known faults of dependencies (needs cargo-deny)"
 	@echo "make soak    two million calls: memory, threads and instances must not grow"
 	@echo "make memcheck  the plugin boundary under valgrind (installs it)"
 	@echo "make fuzz    a minute of odd inputs for every parser (FUZZ_SECONDS=, FUZZ_TARGET=)"
@@ -66,6 +68,18 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features
+
+# CI runs the oldest compiler, so that `make lint` has checked it already; elsewhere rustup gets it.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+msrv:
+	@case "$$(rustc --version)" in \
+	"rustc $(MSRV)."*) echo "rustc is $(MSRV), the oldest promised; make lint checks everything with it" ;; \
+	*) $(CARGO) +$(MSRV) check --workspace --all-targets --locked ;; \
+	esac
+
+deny:
+	$(CARGO) deny --locked check
 
 # What is measured is what is shipped, without what lends the parsers to the fuzz targets.
 bench:

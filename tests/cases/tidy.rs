@@ -384,3 +384,16 @@ fn comments_speak_of_the_product_alone() {
     }
     check(&offences);
 }
+
+#[test]
+fn documents_name_the_oldest_compiler() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let manifest = read("Cargo.toml");
+    let (_, rest) = manifest.split_once("rust-version = \"").unwrap();
+    let expected = format!("Rust {} or later", rest.split('"').next().unwrap());
+    let silent = ["README.md", "docs/install.md", "docs/plugin-guide.md"]
+        .into_iter()
+        .filter(|name| !read(name).contains(&expected));
+    check(&silent.map(|name| format!("{name}: expected `{expected}`")).collect::<Vec<_>>());
+}
