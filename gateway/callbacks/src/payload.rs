@@ -47,6 +47,8 @@ pub struct EndPayload<'a> {
     /// What was streamed.
     pub streamed: Cow<'a, StreamedText>,
     read: OnceCell<StreamedText>,
+    /// Why it ended, read without its text.
+    ended: OnceCell<Option<String>>,
 }
 
 /// A reply before a hook that may break.
@@ -121,21 +123,15 @@ impl StreamedText {
     /// What the outline does not fit: repeated names, of which the last counts, and members of
     /// other kinds. One member that cannot be read takes nothing from the others.
     fn add_unusual(&mut self, json: &[u8], limit: usize) {
-        let choices = slices::member(json, "choices").unwrap_or_default();
-        for choice in slices::elements(choices) {
-            if slices::member(choice, "index").is_some_and(|index| index != b"0") {
-                continue;
-            }
+        for choice in parts_of_first_choice(json) {
             let said =
                 slices::member(choice, "delta").or_else(|| slices::member(choice, "message"));
             let content = said.and_then(|said| slices::member(said, "content"));
             if let Some(text) = content.and_then(read_text) {
                 self.add_text(&text, limit);
             }
-            if let Some(reason) = slices::member(choice, "finish_reason").and_then(read_text) {
-                self.finish_reason = Some(reason);
-            }
         }
+        self.finish_reason = end_of_first_choice(json).or(self.finish_reason.take());
     }
 
     /// Adds what was collected of what came next, within the same bound.
@@ -156,6 +152,19 @@ impl StreamedText {
         self.text.push_str(kept);
         self.left_out += text.len() - kept.len();
     }
+}
+
+/// What a document says of its first choice: mostly one element.
+fn parts_of_first_choice(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let choices = slices::member(json, "choices").unwrap_or_default();
+    let is_first = |choice: &&[u8]| slices::member(choice, "index").is_none_or(|at| at == b"0");
+    slices::elements(choices).filter(is_first)
+}
+
+/// Why it ended; the last reason counts.
+fn end_of_first_choice(json: &[u8]) -> Option<String> {
+    let reasons = parts_of_first_choice(json).filter_map(|it| slices::member(it, "finish_reason"));
+    reasons.filter_map(read_text).last()
 }
 
 /// A text, or the texts of a list of parts.
@@ -242,6 +251,7 @@ impl<'a> EndPayload<'a> {
             from_callback: false,
             streamed: Cow::Borrowed(streamed),
             read: OnceCell::new(),
+            ended: OnceCell::new(),
         }
     }
 
@@ -254,7 +264,7 @@ impl<'a> EndPayload<'a> {
     pub(crate) fn restore(&mut self, snapshot: EndPayloadSnapshot) {
         self.json = snapshot.json;
         self.headers = snapshot.headers;
-        self.read = OnceCell::new();
+        (self.read, self.ended) = (OnceCell::new(), OnceCell::new());
     }
 
     /// The same for a hook that may be left behind.
@@ -267,6 +277,7 @@ impl<'a> EndPayload<'a> {
             from_callback: self.from_callback,
             streamed: Cow::Owned(self.streamed.clone().into_owned()),
             read: self.read.clone(),
+            ended: self.ended.clone(),
         }
     }
 
@@ -293,7 +304,7 @@ impl ReplyAccess for EndPayload<'_> {
         let body = self.json.as_mut().ok_or(EditError::TooLate)?;
         object(json.as_bytes())?;
         *body = Bytes::copy_from_slice(json.as_bytes());
-        self.read = OnceCell::new();
+        (self.read, self.ended) = (OnceCell::new(), OnceCell::new());
         Ok(())
     }
 
@@ -309,7 +320,11 @@ impl ReplyAccess for EndPayload<'_> {
     }
 
     fn finish_reason(&self) -> Option<&str> {
-        self.streamed_text().finish_reason.as_deref()
+        match (&self.json, self.read.get()) {
+            // A large one's text is not copied for this.
+            (Some(json), None) => self.ended.get_or_init(|| end_of_first_choice(json)).as_deref(),
+            _ => self.streamed_text().finish_reason.as_deref(),
+        }
     }
 
     fn usage(&self) -> [Option<u64>; 3] {

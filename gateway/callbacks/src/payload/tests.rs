@@ -108,3 +108,24 @@ fn text_behind_a_gap_is_left_out_and_counted() {
     first.append(&next, 6);
     assert_eq!(first, StreamedText { finish_reason: Some("stop".to_owned()), ..streamed });
 }
+
+#[test]
+fn why_a_reply_ended_is_read_without_its_text() {
+    let streamed = StreamedText::default();
+    for length in [10, 1_000_000] {
+        let json = |reason: &str| {
+            let text = "x".repeat(length);
+            format!(
+                r#"{{"choices":[{{"message":{{"content":"{text}"}},"finish_reason":"{reason}"}}]}}"#
+            )
+        };
+        let mut reply = EndPayload::new(200, Some(json("stop").into()), &streamed);
+        let memory = allocation_counter::measure(|| {
+            assert_eq!(reply.finish_reason(), Some("stop"));
+        });
+        assert!(memory.bytes_max < 1000, "{memory:?}");
+        assert_eq!(reply.text().len(), length);
+        reply.set_json(&json("length")).unwrap();
+        assert_eq!((reply.finish_reason(), reply.text().len()), (Some("length"), length));
+    }
+}
