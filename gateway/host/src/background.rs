@@ -52,6 +52,8 @@ pub(super) struct Background {
 #[derive(Default)]
 struct Live {
     count: AtomicUsize,
+    /// Those that were cut off while their end was waited for.
+    cut_off: AtomicUsize,
     waited_for: AtomicBool,
     none: Condvar,
     lock: Mutex<()>,
@@ -167,7 +169,12 @@ impl Background {
             tokio::select! {
                 biased;
                 () = work => {}
-                _ = cut.wait_for(|cut| *cut) => {}
+                _ = cut.wait_for(|cut| *cut) => {
+                    let live = &given_back.1.0;
+                    if live.waited_for.load(SeqCst) {
+                        live.cut_off.fetch_add(1, SeqCst);
+                    }
+                }
             }
             drop(given_back);
         });
@@ -224,7 +231,7 @@ impl Background {
         }
         drop(guard);
         self.ended.store(true, SeqCst);
-        let left = self.live.count.load(SeqCst);
+        let left = self.live.count.load(SeqCst) + self.live.cut_off.load(SeqCst);
         runtime.shutdown_background();
         left
     }
@@ -301,6 +308,23 @@ mod tests {
         assert_eq!(background.end(Duration::from_secs(60)), 0);
         assert_eq!(taken.load(SeqCst), 0);
         assert_eq!(background.handle().map(drop).unwrap_err().kind, HostErrorKind::ENDING);
+    }
+
+    /// Its instance's own time may be over a moment before the wait for all tasks.
+    #[test]
+    fn what_is_cut_off_while_the_end_is_waited_for_counts_as_left() {
+        let background = Background::new("a", false, &Arc::default());
+        let (sender, cut) = watch::channel(false);
+        let place = Permit::take(&Arc::default(), 1).expect("there is room");
+        background.spawn(Box::pin(std::future::pending()), place, cut).expect("it is taken");
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| background.end(Duration::from_secs(60)));
+            while !background.live.waited_for.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            sender.send_replace(true);
+            assert_eq!(end.join().expect("it ends"), 1);
+        });
     }
 
     #[test]
