@@ -8,7 +8,7 @@ use std::arch::x86_64::__m256i;
 use wide::u8x16;
 
 /// One bit a byte of a block, the first byte lowest.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) quote: u64,
     pub(super) backslash: u64,
@@ -21,7 +21,8 @@ pub(super) struct Found {
 /// A processor's way to look at a block. Its code has to be inlined into [`Work::run`]: only there
 /// may wide instructions be used.
 pub(super) trait Blocks: Copy {
-    fn find(self, block: &[u8; 64]) -> Found;
+    /// `None` where there is nothing to be found, as in most text.
+    fn find(self, block: &[u8; 64]) -> Option<Found>;
 }
 
 /// What is done with blocks.
@@ -58,7 +59,7 @@ pub(super) struct Narrow;
 
 impl Blocks for Narrow {
     #[inline(always)]
-    fn find(self, block: &[u8; 64]) -> Found {
+    fn find(self, block: &[u8; 64]) -> Option<Found> {
         let (quarters, _) = block.as_chunks::<16>();
         let mut found = Found { quote: 0, backslash: 0, usual: 0, control: 0 };
         for (index, quarter) in quarters.iter().enumerate() {
@@ -73,7 +74,7 @@ impl Blocks for Narrow {
             found.usual |= bits(usual);
             found.control |= bits(control);
         }
-        found
+        (found.quote | found.backslash | found.control != 0).then_some(found)
     }
 }
 
@@ -84,21 +85,20 @@ struct Wide(pulp::x86::V3);
 #[cfg(target_arch = "x86_64")]
 impl Blocks for Wide {
     #[inline(always)]
-    fn find(self, block: &[u8; 64]) -> Found {
+    fn find(self, block: &[u8; 64]) -> Option<Found> {
         let pulp::x86::V3 { avx2, .. } = self.0;
         let [first, second]: [__m256i; 2] = pulp::cast(*block);
         let (low, high) = (self.half(first), self.half(second));
         let any = avx2._mm256_or_si256(low.any, high.any);
-        // Most text has none of them in so many bytes.
         if avx2._mm256_movemask_epi8(any) == 0 {
-            return Found::default();
+            return None;
         }
-        Found {
+        Some(Found {
             quote: self.bits(low.quote, high.quote),
             backslash: self.bits(low.backslash, high.backslash),
-            usual: self.bits(self.usual(first), self.usual(second)),
+            usual: self.bits(self.usual(first, &low), self.usual(second, &high)),
             control: self.bits(low.control, high.control),
-        }
+        })
     }
 }
 
@@ -128,11 +128,10 @@ impl Wide {
 
     /// What may stand behind a backslash.
     #[inline(always)]
-    fn usual(self, bytes: __m256i) -> __m256i {
+    fn usual(self, bytes: __m256i, half: &Half) -> __m256i {
         let avx2 = self.0.avx2;
-        let signs = avx2._mm256_or_si256(self.is(bytes, b'"'), self.is(bytes, b'\\'));
         let letters = avx2._mm256_or_si256(self.is(bytes, b'n'), self.is(bytes, b't'));
-        avx2._mm256_or_si256(signs, letters)
+        avx2._mm256_or_si256(avx2._mm256_or_si256(half.quote, half.backslash), letters)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the text of a string stops, for a whole chunk.
 
-use super::blocks::{Blocks, Found};
+use super::blocks::Blocks;
 
 /// Where text stops, found block by block in the whole chunk and without a branch for each escape.
 /// Outside of strings there is nothing to be escaped, so what is in a string need not be known.
@@ -58,16 +58,17 @@ impl<'a, B: Blocks> Stops<'a, B> {
                 &last
             }
         };
-        let found = self.blocks.find(block);
-        if found == Found::default() && self.escapes >> 63 == 0 {
-            (self.escapes, self.seconds, self.stops) = (0, 0, 0);
-            self.end += 64;
+        self.end += 64;
+        let first = self.escapes >> 63;
+        let Some(found) = self.blocks.find(block) else {
+            // Its first byte may still be the second of an escape.
+            let unusual = !matches!(block[0], b'n' | b't');
+            (self.escapes, self.seconds, self.stops) = (0, first, first & u64::from(unusual));
             return;
-        }
-        (self.escapes, self.seconds) = escapes(found.backslash, self.escapes >> 63);
+        };
+        (self.escapes, self.seconds) = escapes(found.backslash, first);
         let unusual = self.seconds & !found.usual;
         self.stops = (found.quote & !self.seconds) | found.control | unusual;
-        self.end += 64;
     }
 }
 
