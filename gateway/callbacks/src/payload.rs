@@ -23,7 +23,7 @@ pub struct ChunkPayload {
     text: OnceCell<Box<str>>,
 }
 
-/// What was measured of a call until its end.
+/// The token counts and durations of a call that has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallStats {
     pub usage: Option<Usage>,
@@ -105,7 +105,7 @@ impl StreamedText {
         self.add_within(json, usize::MAX);
     }
 
-    /// The same, with at most so many bytes of text in all: what is beyond is left out.
+    /// The same, but keeps at most `limit` bytes of text in all and leaves out the rest.
     pub fn add_within(&mut self, json: &[u8], limit: usize) {
         let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else {
             return self.add_unusual(json, limit);
@@ -134,7 +134,7 @@ impl StreamedText {
         self.finish_reason = end_of_first_choice(json).or(self.finish_reason.take());
     }
 
-    /// Adds what was collected of what came next, within the same bound.
+    /// Adds the text of the part that follows this one, within the same limit.
     pub fn append(&mut self, next: &Self, limit: usize) {
         self.add_text(&next.text, limit);
         self.left_out += next.left_out;

@@ -3,7 +3,7 @@
 //! `callgate.accept_unprotected` the operator says which of them may be left out.
 //!
 //! They count in whatever section they stand. Not here: keys of this gateway's own that protect
-//! (`section`), and callbacks of LiteLLM's that do (`callbacks::resolve`).
+//! (`section`), and callbacks of LiteLLM's that do (`plugin-host`).
 
 use super::problem::{Problem, SourceLocation};
 use super::quote::quoted;

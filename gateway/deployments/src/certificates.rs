@@ -1,6 +1,6 @@
-//! The variables that name the certificates to trust. What they name is looked at before the first
-//! call, for otherwise every call to an upstream by `https` fails with a general sentence; and what
-//! is no file is refused, for whoever reads it would wait for ever.
+//! The variables that name the certificates to trust. The gateway reads their files before the
+//! first call; otherwise every call to an upstream by `https` would fail without naming the cause.
+//! It refuses pipes and devices, because reading one could wait for ever.
 
 use std::env;
 use std::ffi::OsStr;

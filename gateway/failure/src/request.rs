@@ -1,4 +1,4 @@
-//! What is wrong with a request: the client can mend it.
+//! Failures that the client can mend: its request is wrong.
 
 use super::{Failure, Reason};
 use plugin_api::FailureKind;

@@ -137,7 +137,7 @@ impl Permissions {
 }
 
 /// Owners of variables that plugins must not come by through a name alone, beside those of
-/// [`provider::prefixes`].
+/// [`callgate_providers::prefixes`].
 const RESERVED: [&str; 16] = [
     "anthropic",
     "aws",

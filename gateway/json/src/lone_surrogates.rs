@@ -1,6 +1,6 @@
 //! Halves of surrogate pairs: escapes such as `\ud83d` that have no other half beside them. JSON
-//! allows them, text does not. Where upstreams may send them, and what is made of them, say
-//! `provider::pairs` and whoever decodes.
+//! allows them, but text cannot hold them. The package `providers` puts together the halves that an
+//! upstream cut between two chunks (`surrogate_pairs`).
 
 use super::walk::string_end;
 use std::{borrow::Cow, ops::Range};

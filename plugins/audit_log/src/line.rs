@@ -132,8 +132,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Bytes that end with an error where they become too many: what is escaped may become three times
-/// as long, and would be held before it is found to have no room.
+/// A buffer that fails as soon as it holds more than `most` bytes. Escaping can make a text three
+/// times as long, so the whole line is never held just to find that it has no room.
 struct Within {
     bytes: Vec<u8>,
     most: usize,

@@ -1,5 +1,6 @@
-//! The names that may stand in a `model_list` entry beside those that are read by name. What is in
-//! none of these lists, nor among the gateway's own members (`provider::own`), draws a warning.
+//! The names that may stand in a `model_list` entry beside those that are read by name. A name that
+//! is neither in these lists nor among the gateway's own members (`providers::gateway_members`)
+//! draws a warning.
 
 use crate::section::closest;
 use callgate_providers::gateway_members;
@@ -70,8 +71,9 @@ pub(super) const REQUEST_PARAMS: &[&str] = &[
     "web_search_options",
 ];
 
-/// Where a call goes and with which credentials. What was meant for one of these must not be sent
-/// as a request parameter: a secret would leave in the body, or a prompt for another server.
+/// The keys that decide where a call goes, and with which credentials. A misspelt one is never sent
+/// as a request parameter: a secret would leave in the body, or a prompt would reach another
+/// server.
 const OF_DESTINATION: &[&str] =
     &["api_base", "api_key", "base_url", "extra_headers", "headers", "organization"];
 

@@ -59,8 +59,8 @@ impl<T> Values<T> {
     }
 }
 
-/// A map that forgets only what its user calls idle. A value is used under its shard's shared lock:
-/// no clone, and a new name waits only for what is being done to the 1/32 of names beside it.
+/// A map that forgets only what its user calls idle. A value is used under its shard's shared lock,
+/// so it is not cloned, and a new name waits only for the users of its own shard.
 pub(crate) struct ShardedMap<T> {
     shards: [Shard<T>; SHARDS],
     hasher: RandomState,

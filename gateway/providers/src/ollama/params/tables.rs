@@ -2,7 +2,7 @@
 //!
 //! What is in no row is unknown: it is refused, or left out where dropping is allowed, for Ollama
 //! would pass over it in silence. The gateway's own members are not here; they are in
-//! `provider::gateway_members`.
+//! `gateway_members`.
 
 use serde_json::Value;
 
