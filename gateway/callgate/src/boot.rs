@@ -6,7 +6,7 @@ pub use check::{CheckReport, check};
 use check::{as_line, counts, verdict};
 
 use crate::cli::{Address, Serve, Source};
-use callgate_callbacks::unknown_names;
+use callgate_callbacks::{Callbacks, unknown_names};
 use callgate_config::{
     CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
     UnknownKeys, quoted,
@@ -15,7 +15,7 @@ use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
 use callgate_host::Services;
 use callgate_plugin_host::{LeftOut, LoadGuard, Plugin, SearchPath, StartMode, StartupTable};
 use callgate_secret::{Masking, Secrets};
-use callgate_server::{Listener, Server, Stop, app::App};
+use callgate_server::{CurrentApp, Listener, Server, Stop, app::App};
 use callgate_telemetry::counted::counted_as;
 use std::{
     net::{IpAddr, ToSocketAddrs as _},
@@ -400,7 +400,7 @@ fn keep<T>(result: Result<(T, Vec<Problem>), Problems>, into: &mut Vec<Problem>)
 #[derive(Debug)]
 pub struct Ready {
     server: Server,
-    app: Arc<App>,
+    current: CurrentApp,
     drain: Duration,
     /// To its orderly end.
     guard: LoadGuard,
@@ -424,9 +424,9 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     StartupTable::of(&built.plugins).log();
     let drain = built.config.gateway.limits.drain_timeout;
     let Built { config, workers, deployments, plugins, left_out, services, .. } = built;
-    let mut app = App::new(&host, &config, deployments, plugins, left_out, services);
-    app.workers = workers;
-    let app = Arc::new(app);
+    let callbacks = Callbacks::new(plugins, left_out);
+    let current =
+        CurrentApp::new(App::new(&host, &config, deployments, callbacks, services, None));
     let listener = Listener::bind((&*host, port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -439,16 +439,16 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     })?;
     let url =
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let server = Server::start(listener, &app).map_err(BootError::Threads)?;
+    let server = Server::start(listener, &current, workers).map_err(BootError::Threads)?;
     built.guard.serving();
     tracing::info!(target: "callgate::boot", "{verdict}");
     tracing::info!(
         target: "callgate::boot",
         address = %url,
-        models = app.deployments.models().len(),
+        models = current.load().deployments.models().len(),
         "listening on {url} (Press CTRL+C to quit)"
     );
-    Ok(Ready { server, app, drain, guard: built.guard, url })
+    Ok(Ready { server, current, drain, guard: built.guard, url })
 }
 
 impl Ready {
@@ -456,7 +456,7 @@ impl Ready {
     /// Says whether all did.
     pub async fn serve(self, mut stop: Stop) -> bool {
         let cut_off = self.server.run(&mut stop, self.drain).await;
-        let app = self.app;
+        let app = self.current.load();
         // Callbacks may block while they end.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
         tokio::select! {

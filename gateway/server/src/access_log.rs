@@ -3,7 +3,7 @@
 
 use crate::{
     app::App,
-    call_metrics::{CallOutcome, Ended},
+    call_totals::{CallOutcome, Ended},
 };
 use axum::{http::Method, response::Response};
 use callgate_deployments::Deployment;

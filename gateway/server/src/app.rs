@@ -6,12 +6,11 @@ use callgate_callbacks::{CallbackReport, Callbacks};
 use callgate_config::{Config, Limits, Reuse};
 use callgate_deployments::Deployments;
 use callgate_host::Services;
-use callgate_plugin_host::{LeftOut, Plugin};
 use callgate_secret::{Masking, Secret};
 use callgate_upstream::Tls;
 use http::HeaderName;
 use ipnet::IpNet;
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,8 +21,6 @@ pub struct App {
     /// Asked for whatever the client names, when set.
     pub(crate) completion_model: Option<String>,
     pub limits: Limits,
-    /// How many workers there are, if not one a core.
-    pub workers: Option<NonZero<usize>>,
     /// Which web pages may call.
     pub(crate) web: WebRules,
     /// How long connections to upstreams are kept.
@@ -53,43 +50,47 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the parts together, to listen on `host`.
+    /// Puts the parts together, to listen on `host`. `before` is the app that serves until now, at
+    /// a reload: counts, open connections and the bytes of running calls are shared with it.
     #[must_use]
     pub fn new(
         host: &str,
         config: &Config,
         deployments: Deployments,
-        plugins: Vec<Plugin>,
-        left_out: Vec<LeftOut>,
+        callbacks: Callbacks,
         services: Arc<Services>,
+        before: Option<&Self>,
     ) -> Self {
-        let metrics = CallMetrics::new(deployments.models().iter(), deployments.all().iter());
-        let key_id = config.key_id();
+        let limits = config.gateway.limits;
+        let bounds = (limits.max_inflight_bytes, limits.max_body_bytes);
+        let in_flight = match before {
+            Some(before) => Arc::clone(&before.in_flight),
+            None => Arc::new(InFlight::new(bounds.0, bounds.1)),
+        };
+        in_flight.set_max(bounds.0, bounds.1);
+        let totals = before.map(|it| Arc::clone(it.metrics.totals())).unwrap_or_default();
+        let (models, all) = (deployments.models().iter(), deployments.all().iter());
         Self {
             master_key: config.master_key.clone(),
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.clone(),
-            limits: config.gateway.limits,
-            workers: None,
+            limits,
             web: WebRules::new(config, host),
             reuse: config.gateway.upstream,
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             stream_keepalive: config.gateway.stream_keepalive,
-            in_flight: Arc::new(InFlight::new(
-                config.gateway.limits.max_inflight_bytes,
-                config.gateway.limits.max_body_bytes,
-            )),
+            in_flight,
+            metrics: CallMetrics::new(&totals, models, all),
             deployments: Arc::new(deployments),
-            callbacks: Callbacks::new(plugins, left_out),
+            callbacks,
             tls: Arc::clone(services.tls()),
             logs_upstream_errors: config.gateway.log.upstream_errors,
             masking: services.masking().clone(),
             services,
-            metrics,
-            occupancy: Arc::default(),
+            occupancy: before.map(|it| Arc::clone(&it.occupancy)).unwrap_or_default(),
             metrics_auth: config.litellm.metrics_auth,
-            hop: format!("{:016x}", fastrand::u64(..)),
-            key_id: Arc::from(key_id),
+            hop: before.map_or_else(|| format!("{:016x}", fastrand::u64(..)), |it| it.hop.clone()),
+            key_id: Arc::from(config.key_id()),
         }
     }
 

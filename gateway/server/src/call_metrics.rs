@@ -1,88 +1,35 @@
-//! What the gateway counts of its calls. Label values come from the config alone: what a client
-//! makes up counts as `other`.
+//! Which totals a call counts in. Label values come from the config alone: a name that a client
+//! made up counts as `other`.
 
+use crate::call_totals::{CallTotals, Ended, OTHER, Series};
 use foldhash::fast::RandomState;
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+    ops::Deref,
+    sync::{Arc, OnceLock},
 };
 
 use callgate_deployments::Deployment;
-use callgate_providers::Usage;
-use callgate_telemetry::metrics::{CALL_SECONDS, Exposition, Histogram};
-
-/// Statuses with a label of their own; others count as `other`.
-const STATUSES: [u16; 20] = [
-    200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504,
-    508,
-];
 
 /// Model names and deployments beyond count as `other`: a list of any length must leave `/metrics`
 /// readable.
 const MOST: usize = 1000;
 
-/// Of names that are not in the config, and of what has none.
-const OTHER: &str = "other";
+/// The label of a call that names no model, or for which no deployment was chosen.
 const NONE: &str = "none";
 
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallOutcome {
-    /// The client got a whole answer.
-    Ok,
-    /// The client got an error in place of an answer.
-    Error,
-    /// The answer had begun and broke off.
-    Cut,
-    /// The client left before the end.
-    ClientGone,
-}
-
-const OUTCOMES: [CallOutcome; 4] =
-    [CallOutcome::Ok, CallOutcome::Error, CallOutcome::Cut, CallOutcome::ClientGone];
-
-impl CallOutcome {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-            Self::Cut => "cut",
-            Self::ClientGone => "client_gone",
-        }
-    }
-}
-
-/// The calls of one gateway.
+/// The calls of one config. Its [`CallTotals`] are those of the process.
 pub(crate) struct CallMetrics {
+    totals: Arc<CallTotals>,
     models: Labels,
     places: Slots,
-    /// By model, then place; a row is made at the first call of a model, a cell at the first of
+    /// By model, then place. A row is made at the first call of a model, a series at the first of
     /// both.
     rows: Box<[OnceLock<Row>]>,
-    in_flight: AtomicI64,
 }
 
-type Row = Box<[OnceLock<Box<Cell>>]>;
-
-/// A call that has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended<'a> {
-    pub(crate) model: &'a str,
-    /// `None` when none was chosen.
-    pub(crate) deployment: Option<&'a Deployment>,
-    pub(crate) status: u16,
-    pub(crate) outcome: CallOutcome,
-    pub(crate) duration: Duration,
-    /// How long the upstream took to begin its answer, and when a stream's first chunk was there.
-    pub(crate) upstream: Option<Duration>,
-    pub(crate) first_token: Option<Duration>,
-    pub(crate) usage: Option<Usage>,
-}
+type Row = Box<[OnceLock<Arc<Series>>]>;
 
 struct Labels {
     by_name: HashMap<Arc<str>, usize, RandomState>,
@@ -96,16 +43,6 @@ struct Slots {
     by_provider: HashMap<Arc<str>, usize, RandomState>,
     /// Provider and deployment.
     names: Vec<(Arc<str>, Arc<str>)>,
-}
-
-struct Cell {
-    /// By outcome; one more than [`STATUSES`].
-    ended: [[AtomicU64; STATUSES.len() + 1]; OUTCOMES.len()],
-    duration: Histogram,
-    upstream: Histogram,
-    first_token: Histogram,
-    prompt_tokens: AtomicU64,
-    completion_tokens: AtomicU64,
 }
 
 impl Labels {
@@ -156,146 +93,65 @@ impl Slots {
 impl CallMetrics {
     /// For calls of these model names at these deployments.
     pub(crate) fn new<'a>(
+        totals: &Arc<CallTotals>,
         models: impl Iterator<Item = &'a Arc<str>>,
         deployments: impl Iterator<Item = &'a Arc<Deployment>>,
     ) -> Self {
         let (models, places) = (Labels::new(models), Slots::new(deployments));
         let rows = models.names.iter().map(|_| OnceLock::new()).collect();
-        Self { models, places, rows, in_flight: AtomicI64::new(0) }
+        Self { totals: Arc::clone(totals), models, places, rows }
     }
 
-    /// A call has begun; `left` is owed for it.
-    pub(crate) fn entered(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn left(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
-    }
-
-    /// How many calls have not ended.
-    pub(crate) fn in_flight(&self) -> i64 {
-        self.in_flight.load(Relaxed)
+    /// The totals of the process, to hand them to the next config's metrics.
+    pub(crate) fn totals(&self) -> &Arc<CallTotals> {
+        &self.totals
     }
 
     /// Counts a call that has ended.
     pub(crate) fn ended(&self, call: &Ended<'_>) {
+        let model = self.models.index(call.model);
         let place = self.places.index(call.deployment);
-        let Some(row) = self.rows.get(self.models.index(call.model)) else { return };
+        let Some(row) = self.rows.get(model) else { return };
         let row = row.get_or_init(|| self.places.names.iter().map(|_| OnceLock::new()).collect());
-        let Some(cell) = row.get(place) else { return };
-        let cell = cell.get_or_init(|| Box::new(Cell::new()));
-        let status = STATUSES.iter().position(|known| *known == call.status);
-        cell.ended[call.outcome as usize][status.unwrap_or(STATUSES.len())].fetch_add(1, Relaxed);
-        cell.duration.record(call.duration.as_secs_f64());
-        if let Some(upstream) = call.upstream {
-            cell.upstream.record(upstream.as_secs_f64());
-        }
-        if let Some(first_token) = call.first_token {
-            cell.first_token.record(first_token.as_secs_f64());
-        }
-        if let Some(usage) = call.usage {
-            cell.prompt_tokens.fetch_add(usage.prompt_tokens, Relaxed);
-            cell.completion_tokens.fetch_add(usage.completion_tokens, Relaxed);
-        }
+        let Some(series) = row.get(place) else { return };
+        series.get_or_init(|| self.series(model, place)).count(call);
     }
 
-    /// Adds the families.
-    pub(crate) fn write(&self, text: &mut Exposition) {
-        let name = "callgate_calls_in_flight";
-        text.family(name, "gauge", "Calls that have not ended.");
-        text.sample(name, &[], self.in_flight() as f64);
-        self.write_ended(text);
-        let histogram = |text: &mut Exposition, name, help, of: fn(&Cell) -> &Histogram| {
-            text.family(name, "histogram", help);
-            for (labels, cell) in self.touched().filter(|(_, cell)| !of(cell).is_empty()) {
-                text.histogram(name, &labels, of(cell));
-            }
-        };
-        let (name, help) = ("callgate_call_duration_seconds", "From accepting a call to its end.");
-        histogram(text, name, help, |cell| &cell.duration);
-        let name = "callgate_upstream_duration_seconds";
-        let help = "From asking an upstream to the head of its answer.";
-        histogram(text, name, help, |cell| &cell.upstream);
-        let name = "callgate_time_to_first_token_seconds";
-        let help = "From accepting a streamed call to the first chunk of its answer.";
-        histogram(text, name, help, |cell| &cell.first_token);
-        self.write_tokens(text);
-    }
-
-    fn write_ended(&self, text: &mut Exposition) {
-        let name = "callgate_calls_total";
-        text.family(name, "counter", "Calls that have ended, by what the client got.");
-        for ([model, provider, deployment], cell) in self.touched() {
-            for (outcome, counts) in OUTCOMES.iter().zip(&cell.ended) {
-                for (index, count) in counts.iter().enumerate() {
-                    let count = count.load(Relaxed);
-                    if count > 0 {
-                        let status = STATUSES.get(index).map_or(OTHER.to_owned(), u16::to_string);
-                        let (status, outcome) = (("status", &*status), ("outcome", outcome.name()));
-                        let labels = [model, provider, deployment, status, outcome];
-                        text.sample(name, &labels, count as f64);
-                    }
-                }
-            }
-        }
-    }
-
-    fn write_tokens(&self, text: &mut Exposition) {
-        let name = "callgate_tokens_total";
-        text.family(name, "counter", "Tokens, as the upstreams counted them.");
-        for ([model, provider, deployment], cell) in self.touched() {
-            for (kind, count) in
-                [("prompt", &cell.prompt_tokens), ("completion", &cell.completion_tokens)]
-            {
-                let labels = [model, provider, deployment, ("kind", kind)];
-                text.sample(name, &labels, count.load(Relaxed) as f64);
-            }
-        }
-    }
-
-    /// What has counted anything, with its labels.
-    fn touched(&self) -> impl Iterator<Item = ([(&str, &str); 3], &Cell)> {
-        let rows = self.models.names.iter().zip(&self.rows);
-        rows.filter_map(|(model, row)| Some((model, row.get()?))).flat_map(|(model, row)| {
-            self.places.names.iter().zip(row).filter_map(move |((provider, deployment), cell)| {
-                let labels = [("model", model), ("provider", provider), ("deployment", deployment)];
-                Some((labels.map(|(name, value)| (name, &**value)), &**cell.get()?))
-            })
-        })
+    fn series(&self, model: usize, place: usize) -> Arc<Series> {
+        let (provider, deployment) = &self.places.names[place];
+        self.totals.series([&self.models.names[model], provider, deployment].map(Arc::clone))
     }
 }
 
-impl Cell {
-    fn new() -> Self {
-        Self {
-            ended: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::default())),
-            duration: Histogram::new(CALL_SECONDS),
-            upstream: Histogram::new(CALL_SECONDS),
-            first_token: Histogram::new(CALL_SECONDS),
-            prompt_tokens: AtomicU64::default(),
-            completion_tokens: AtomicU64::default(),
-        }
+impl Deref for CallMetrics {
+    type Target = CallTotals;
+
+    fn deref(&self) -> &CallTotals {
+        &self.totals
     }
 }
 
 impl fmt::Debug for CallMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallMetrics").field("in_flight", &self.in_flight).finish_non_exhaustive()
+        f.debug_struct("CallMetrics").field("totals", &self.totals).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call_totals::CallOutcome;
     use callgate_config::UnknownKeys;
+    use callgate_providers::Usage;
+    use callgate_telemetry::metrics::Exposition;
+    use std::time::Duration;
 
     #[test]
     fn names_that_are_not_configured_share_a_label() {
         let deployment = |id: &str, label: &str| Arc::new(deployment(id, label));
         let (models, known) = ([Arc::from("gpt")], [deployment("d1", "openai")]);
         let (other, stranger) = (deployment("d2", "openai"), deployment("d3", "groq"));
-        let metrics = CallMetrics::new(models.iter(), known.iter());
+        let metrics = CallMetrics::new(&Arc::default(), models.iter(), known.iter());
         let usage = Usage { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
         metrics.entered();
         for (model, deployment, status, outcome) in [

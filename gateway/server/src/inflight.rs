@@ -24,7 +24,7 @@ const UNKNOWN: usize = 1 << 30;
 #[derive(Debug)]
 pub(crate) struct InFlight {
     bytes: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 /// What one body has taken; given back with it, unless the call keeps it.
@@ -38,9 +38,20 @@ impl InFlight {
     /// `max`: as configured, else a quarter of the memory there is, and room for two of the largest
     /// bodies at least.
     pub(crate) fn new(max: Option<usize>, largest_body: usize) -> Self {
+        let in_flight = Self { bytes: AtomicUsize::new(0), max: AtomicUsize::new(0) };
+        in_flight.set_max(max, largest_body);
+        in_flight
+    }
+
+    /// Changes the bound for the bodies that arrive from now on.
+    pub(crate) fn set_max(&self, max: Option<usize>, largest_body: usize) {
         let quarter = || memory().map_or(UNKNOWN, |bytes| bytes / 4);
         let max = max.unwrap_or_else(|| quarter().max(largest_body.saturating_mul(2)));
-        Self { bytes: AtomicUsize::new(0), max }
+        self.max.store(max, Relaxed);
+    }
+
+    fn max(&self) -> usize {
+        self.max.load(Relaxed)
     }
 
     pub(super) fn share(&self) -> Share<'_> {
@@ -50,11 +61,11 @@ impl InFlight {
     fn take(&self, bytes: usize) -> Result<(), Failure> {
         // Nothing is read because of this number, so no order is needed.
         let before = self.bytes.fetch_add(bytes, Relaxed);
-        if before.saturating_add(bytes) <= self.max {
+        if before.saturating_add(bytes) <= self.max() {
             return Ok(());
         }
         self.give_back(bytes);
-        Err(Failure::too_many_bytes_in_flight(self.max))
+        Err(Failure::too_many_bytes_in_flight(self.max()))
     }
 
     fn give_back(&self, bytes: usize) {
@@ -66,10 +77,10 @@ impl Share<'_> {
     /// Refuses a body of this length if there is no room for it now.
     pub(super) fn announce(&self, bytes: usize) -> Result<(), Failure> {
         let taken = self.of.bytes.load(Relaxed);
-        if taken.saturating_add(bytes) <= self.of.max {
+        if taken.saturating_add(bytes) <= self.of.max() {
             Ok(())
         } else {
-            Err(Failure::too_many_bytes_in_flight(self.of.max))
+            Err(Failure::too_many_bytes_in_flight(self.of.max()))
         }
     }
 
@@ -191,7 +202,7 @@ mod tests {
 
     #[test]
     fn without_a_setting_there_is_room_for_two_bodies_at_least() {
-        assert!(InFlight::new(None, 1 << 20).max >= 2 << 20);
-        assert_eq!(InFlight::new(None, usize::MAX / 2).max, usize::MAX - 1);
+        assert!(InFlight::new(None, 1 << 20).max() >= 2 << 20);
+        assert_eq!(InFlight::new(None, usize::MAX / 2).max(), usize::MAX - 1);
     }
 }

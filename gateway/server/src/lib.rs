@@ -15,6 +15,7 @@ pub mod app;
 mod auth;
 mod body;
 mod call_metrics;
+mod call_totals;
 mod callbacks;
 mod chat;
 mod client;
@@ -23,6 +24,7 @@ mod codings;
 mod completion;
 mod connection;
 mod connection_timer;
+mod current_app;
 mod decode;
 pub mod descriptors;
 mod detached;
@@ -53,6 +55,7 @@ mod web;
 mod whole_body;
 mod worker;
 
+pub use current_app::CurrentApp;
 pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
 pub(crate) use web::WebRules;
@@ -85,13 +88,13 @@ type Sender = (ConnectionTimer, ClientAddress);
 /// What a connection's requests are answered by.
 #[derive(Clone, Debug)]
 struct Surface {
-    app: Arc<App>,
+    current: CurrentApp,
     client: ClientAddress,
 }
 
 impl Surface {
-    fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), client: ClientAddress::default() }
+    fn new(current: &CurrentApp) -> Self {
+        Self { current: current.clone(), client: ClientAddress::default() }
     }
 
     /// The same for the connection of `client`.
@@ -106,21 +109,21 @@ impl Surface {
         timer: &ConnectionTimer,
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
+        let app = self.current.load();
         let framed = codings::check(request.body(), request.headers());
         if let Err(failure) =
             framed.and_then(|()| host::check(request.version(), request.headers()))
         {
-            let client = self.client.of_request(&self.app.trusted_proxies, request.headers());
+            let client = self.client.of_request(&app.trusted_proxies, request.headers());
             let mut refused = host::refused(client.as_deref(), &failure);
-            add_call_id(&self.app, &request, &mut refused);
+            add_call_id(&app, &request, &mut refused);
             if request.headers().contains_key(header::ORIGIN) {
                 let origin = web::origin(request.headers());
-                self.app.web.mark(origin.as_ref(), refused.headers_mut());
+                app.web.mark(origin.as_ref(), refused.headers_mut());
             }
             let refused = refused.map(EitherBody::Right);
             return Either::Right(Either::Left(ready(Ok(refused))));
         }
-        let app = Arc::clone(&self.app);
         let from = (timer.clone(), self.client.clone());
         let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
         if usual && !request.headers().contains_key(header::ORIGIN) {

@@ -7,7 +7,7 @@ use super::{
     pool::WorkerPool,
     worker::{AcceptedConnection, LAST_WORDS, Worker},
 };
-use crate::{app::App, descriptors};
+use crate::{CurrentApp, descriptors};
 use callgate_telemetry::counted::{counted, counted_as};
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
@@ -62,10 +62,10 @@ pub struct Server {
     listener: Listener,
     pool: Arc<WorkerPool>,
     threads: Vec<JoinHandle<()>>,
-    app: Arc<App>,
+    current: CurrentApp,
     phase: watch::Sender<Phase>,
-    /// How many connections may be open at once.
-    most: usize,
+    /// How many connections the limit of open files has room for.
+    room: usize,
 }
 
 /// Where the gateway is on its way to the end.
@@ -115,18 +115,23 @@ impl Server {
     ///
     /// # Errors
     /// When threads cannot be started.
-    pub fn start(listener: Listener, app: &Arc<App>) -> io::Result<Self> {
+    pub fn start(
+        listener: Listener,
+        current: &CurrentApp,
+        workers: Option<NonZero<usize>>,
+    ) -> io::Result<Self> {
         let (phase, _) = watch::channel(Phase::Serving);
         let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        let count = app.workers.unwrap_or_else(cores).get();
+        let count = workers.unwrap_or_else(cores).get();
         let started = (0..count)
-            .map(|index| Worker::start(index, app, phase.subscribe()))
+            .map(|index| Worker::start(index, current, phase.subscribe()))
             .collect::<io::Result<Vec<_>>>()?;
         let (workers, threads) = started.into_iter().unzip();
-        let pool = Arc::new(WorkerPool::new(workers, &app.occupancy));
+        let pool = Arc::new(WorkerPool::new(workers, &current.load().occupancy));
         let room = descriptors::room_for_clients();
-        let most = app.limits.max_connections.unwrap_or(room);
-        if most > room {
+        if let Some(most) = current.load().limits.max_connections
+            && most > room
+        {
             tracing::warn!(
                 target: "callgate::server::listen",
                 "`callgate.limits.max_connections` is {most}, and the limit of open files leaves room \
@@ -134,22 +139,22 @@ impl Server {
                 counted(room, "connection")
             );
         }
-        Ok(Self { listener, pool, threads, app: Arc::clone(app), phase, most })
+        Ok(Self { listener, pool, threads, current: current.clone(), phase, room })
     }
 
     /// Accepts connections until it is asked to stop; then closes the listener and waits for the
     /// calls that run: at most `limit`, or until it is asked again. Says how many were cut
     /// off, if they were.
     pub async fn run(self, stop: &mut Stop, limit: Duration) -> Option<i64> {
-        let Self { listener: Listener(listener), pool, threads, app, phase, most } = self;
+        let Self { listener: Listener(listener), pool, threads, current, phase, room } = self;
         let watched = Arc::clone(&pool);
         let watching = tokio::spawn(async move { watched.watch().await });
         tokio::select! {
             () = stop.asked() => {}
-            () = accept(&listener, &pool, most) => {}
+            () = accept(&listener, &pool, &current, room) => {}
         }
         drop(listener);
-        let cut_off = drain(threads, &app, &phase, stop, limit).await;
+        let cut_off = drain(threads, &current, &phase, stop, limit).await;
         watching.abort();
         cut_off
     }
@@ -158,7 +163,7 @@ impl Server {
 /// Ends the workers: see [`Server::run`].
 async fn drain(
     threads: Vec<JoinHandle<()>>,
-    app: &App,
+    current: &CurrentApp,
     phase: &watch::Sender<Phase>,
     stop: &mut Stop,
     limit: Duration,
@@ -187,7 +192,7 @@ async fn drain(
         ),
     }
     // What still runs is cut off on its own thread, so that every call has its ending.
-    let calls = app.metrics.in_flight();
+    let calls = current.load().metrics.in_flight();
     phase.send_replace(Phase::Cutting);
     let _ = timeout(3 * LAST_WORDS, ended).await;
     Some(calls)
@@ -195,9 +200,10 @@ async fn drain(
 
 /// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is
 /// its client's loss only.
-async fn accept(listener: &TcpListener, pool: &WorkerPool, most: usize) {
+async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp, room: usize) {
     let (mut full, mut failing) = (Seldom::default(), Seldom::default());
     loop {
+        let most = current.load().limits.max_connections.unwrap_or(room);
         make_room(pool, most, &mut full).await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,

@@ -10,7 +10,7 @@ use super::{
     detached,
     listen::Phase,
 };
-use crate::{app::App, occupancy::OpenConnection};
+use crate::{CurrentApp, occupancy::OpenConnection};
 use callgate_plugin_host::Whereabouts;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::{
@@ -63,7 +63,7 @@ impl Worker {
     /// Starts a worker and its thread.
     pub(super) fn start(
         index: usize,
-        app: &Arc<App>,
+        current: &CurrentApp,
         phase: watch::Receiver<Phase>,
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let worker = Arc::new(Self {
@@ -80,10 +80,10 @@ impl Worker {
             whereabouts: Whereabouts::unknown(),
         });
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (app, its) = (Arc::clone(app), Arc::clone(&worker));
+        let (current, its) = (current.clone(), Arc::clone(&worker));
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             let _told = its.whereabouts.tell();
-            runtime.block_on(work(&app, &its, phase));
+            runtime.block_on(work(&current, &its, phase));
             // Dropping it drops its tasks, and hooks with them.
             drop(runtime);
             its.has_ended.store(true, Ordering::Release);
@@ -173,7 +173,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn work(app: &Arc<App>, worker: &Arc<Worker>, mut phase: watch::Receiver<Phase>) {
+async fn work(current: &CurrentApp, worker: &Arc<Worker>, mut phase: watch::Receiver<Phase>) {
     let its = Arc::clone(worker);
     tokio::spawn(async move {
         loop {
@@ -181,7 +181,7 @@ async fn work(app: &Arc<App>, worker: &Arc<Worker>, mut phase: watch::Receiver<P
             its.answered.store(its.asked.load(Ordering::Relaxed), Ordering::Release);
         }
     });
-    let surface = Surface::new(app);
+    let surface = Surface::new(current);
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -189,8 +189,9 @@ async fn work(app: &Arc<App>, worker: &Arc<Worker>, mut phase: watch::Receiver<P
             () = Phase::Draining.reached(&mut phase) => break,
             accepted = worker.accepted() => {
                 if let Ok(stream) = TcpStream::from_std(accepted.stream) {
-                    bound_writing(&stream, app.limits.write_timeout);
-                    let (connection, incoming) = Connection::new(stream, &app.limits);
+                    let limits = current.load().limits;
+                    bound_writing(&stream, limits.write_timeout);
+                    let (connection, incoming) = Connection::new(stream, &limits);
                     let listed = Listed::new(worker, &connection, accepted.open);
                     let served = serve(connection, incoming, surface.clone(), phase.clone());
                     open.spawn(async move {
