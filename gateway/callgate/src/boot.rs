@@ -425,8 +425,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let drain = built.config.gateway.limits.drain_timeout;
     let Built { config, workers, deployments, plugins, left_out, services, .. } = built;
     let callbacks = Callbacks::new(plugins, left_out);
-    let current =
-        CurrentApp::new(App::new(&host, &config, deployments, callbacks, services, None));
+    let current = CurrentApp::new(App::new(&host, &config, deployments, callbacks, services, None));
     let listener = Listener::bind((&*host, port)).await.map_err(|source| {
         let remedy = match source.kind() {
             std::io::ErrorKind::AddrInUse => {
