@@ -1,34 +1,37 @@
-//! What an author implements, and what a hook may answer.
+//! The traits that an author implements, and the results of a hook.
 
 use crate::{CallView, Chunk, Host, LlmCall, LlmFailure, LlmReply};
 use serde::de::DeserializeOwned;
 use std::{fmt, future::Future, time::Duration};
 
-/// What a hook returns: go on, answer, refuse, or report that it broke.
+/// The result of a hook: continue, answer the call, reject it, or report a fault.
 pub type Hook = Result<Flow, HookError>;
 
-/// A hook's answer when nothing is wrong.
+/// The result of a hook that neither rejects the call nor fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flow {
-    /// Go on: the next callback, then the upstream.
+    /// Continue with the next callback, then with the upstream or the client.
     Continue,
-    /// Answer the call here (a cache hit, a canned text). Only in `on_llm_start`; the callbacks
-    /// behind this one and the upstream are not asked.
+    /// Answer the call with this reply, for example from a cache. Later callbacks do not see the
+    /// call and no upstream is called. Only `on_llm_start` may return it; in another hook it is a
+    /// fault.
     Reply(Reply),
-    /// What the default bodies return; the same as [`Flow::Continue`].
+    /// Returned by the default bodies. The gateway treats it as [`Flow::Continue`].
     #[doc(hidden)]
     NotImplemented,
 }
 
-/// Why a hook does not let the call go on.
+/// The reason why a hook stops a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HookError {
-    /// A decision: the client gets exactly this. Not counted as a fault.
+    /// A decision of the callback: the client gets exactly this rejection. It is not a fault, and
+    /// never opens the breaker.
     Reject(Rejection),
-    /// The callback broke. What the client sees is the operator's choice (`on_error`); the text
-    /// goes to the log, never to the client.
+    /// A fault: the callback failed. The operator's `on_error` decides whether the call continues.
+    /// The text goes to the log, never to the client, and is cut at
+    /// [`limits::MESSAGE`](crate::limits::MESSAGE).
     Internal(String),
 }
 
@@ -39,48 +42,54 @@ impl From<Rejection> for HookError {
 }
 
 impl HookError {
-    /// A fault from anything that can be printed: `.map_err(HookError::internal)?`.
+    /// Makes a fault from any printable error: `.map_err(HookError::internal)?`.
     pub fn internal(error: impl fmt::Display) -> Self {
         Self::Internal(error.to_string())
     }
 }
 
-/// An answer given by a callback instead of an upstream.
+/// A callback's own answer to a call, sent in place of an upstream's. Its text may have up to
+/// [`limits::ANSWER`](crate::limits::ANSWER) bytes; a longer one is a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// The assistant's text; the gateway builds the reply or the stream around it.
+    /// The assistant's text. The gateway builds the completion or the stream around it.
     Text(String),
-    /// A whole `chat.completion` object; for a streaming client its text is sent as one chunk.
+    /// A whole `chat.completion` object as JSON. A client that asked for a stream gets all its
+    /// choices as chunks. Anything else than a completion is a fault.
     Json(String),
 }
 
-/// A refusal, as the client gets it: OpenAI's error object with this status.
+/// A rejection: the client gets OpenAI's error object with this status.
 ///
 /// ```
 /// use plugin_api::Rejection;
 /// use std::time::Duration;
 ///
-/// let refusal = Rejection::new(429, "90 requests per minute are used up")
+/// let rejection = Rejection::new(429, "90 requests per minute are used up")
 ///     .code("rate_limit_exceeded")
 ///     .retry_after(Duration::from_secs(12));
-/// assert_eq!(refusal.status, 429);
+/// assert_eq!(rejection.status, 429);
+/// assert_eq!(rejection.code.as_deref(), Some("rate_limit_exceeded"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// 400 to 599; for anything else 500 is sent, and the log says so.
+    /// The HTTP status, 400 to 599. For any other number the client gets a 500, and the log has a
+    /// warning.
     pub status: u16,
-    /// The error object's `code`; the status when `None`.
+    /// The error object's `code`. `None` stands for the status as a text.
     pub code: Option<String>,
-    /// What happened and what to do, for the client's developer.
+    /// The error object's `message`, for the client's developer: what happened, and what to do. Cut
+    /// at [`limits::MESSAGE`](crate::limits::MESSAGE).
     pub message: String,
-    /// Sent as `Retry-After`, in whole seconds, rounded up.
+    /// The time to wait before a retry. The client gets it as `Retry-After`, rounded up to whole
+    /// seconds.
     pub retry_after: Option<Duration>,
-    /// Further response headers; invalid names or values are left out with a warning.
+    /// Further response headers. Headers with an invalid name or value are left out with a warning.
     pub headers: Vec<(String, String)>,
 }
 
 impl Rejection {
-    /// A refusal with a status (400 to 599) and a message.
+    /// Creates a rejection with a status (400 to 599) and a message.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Self { status, code: None, message: message.into(), retry_after: None, headers: Vec::new() }
     }
@@ -92,7 +101,7 @@ impl Rejection {
         self
     }
 
-    /// Tells the client when a retry may pass.
+    /// Sets the time after which a retry may pass.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
@@ -107,13 +116,17 @@ impl Rejection {
     }
 }
 
-/// Why an instance cannot be made from its settings; stops the gateway's start with this text,
-/// the callback's name and the place in the config.
+/// The reason why an instance cannot be made. The gateway refuses to start and reports this text
+/// with the callback's name and its place in the config. (Under `required: false` it warns and
+/// leaves the callback out.)
+///
+/// If the text begins with the path of a setting (`limits[0].per: expected …`), the gateway reports
+/// it at that setting's line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitError(pub String);
 
 impl InitError {
-    /// An error from anything that can be printed.
+    /// Creates an error from anything printable.
     pub fn new(error: impl fmt::Display) -> Self {
         Self(error.to_string())
     }
@@ -127,27 +140,29 @@ impl fmt::Display for InitError {
 
 impl std::error::Error for InitError {}
 
-/// A callback whose hooks answer at once. This is the usual kind: a hook costs nanoseconds.
+/// A callback with sync hooks. This is the usual kind: calling a hook costs nanoseconds.
 ///
 /// # Rules
-/// - **Threads**: one instance serves all calls; hooks run concurrently on the gateway's own
-///   threads. State needs `Mutex` or atomics, or better the host's [counters](Host::counters).
-/// - **Never block**: no I/O, no sleeping, no long loop: every call on that thread waits. A hook
-///   over 1 ms is counted and logged by name. Use [`AsyncCallback`] to wait for something, and a
-///   [task](Host::task) for what no call has to wait for. An operator may give a callback threads
-///   of its own (`mode: blocking`): then its hooks may block up to its `timeout`; what a hook does
-///   after that changes nothing, and is a fault.
-/// - **Lifetimes**: what an accessor returns is valid until the next editing accessor or the end
-///   of the hook; the borrow checker enforces it. Copy what must live longer.
-/// - **Panics** are caught: the call ends as the operator's `on_error` says and the instance is
-///   made anew. Calls in flight end with the instance they started with, so two may live at once;
-///   one that cannot be made anew fails every call until it can. A panic in `Drop` of what is being
-///   unwound ends the process.
+/// - **Threads**: one instance serves all calls, and its hooks run concurrently on the gateway's
+///   threads. Data that changes needs a `Mutex`, an atomic or the host's
+///   [counters](Host::counters).
+/// - **Never block**: a hook does no I/O, does not sleep and runs no long loop, because every call
+///   on its thread waits. A hook that takes more than 1 ms is counted and logged by name. Use
+///   [`AsyncCallback`] to wait for something, and a [task](Host::task) for work that no call needs
+///   to wait for. An operator can give a callback threads of its own (`mode: blocking`). Its hooks
+///   may then block for up to the entry's `timeout`; a hook that takes longer is a fault, and its
+///   changes are dropped.
+/// - **Lifetimes**: a value that an accessor returns is valid until the next edit or the end of the
+///   hook. The borrow checker enforces this. Copy values that you need longer.
+/// - **Panics** are caught. The call ends as the operator's `on_error` says, and the gateway makes
+///   a new instance. Calls in flight keep the instance they started with, so two may exist at once.
+///   As long as no new instance can be made, every hook is a fault. A panic in a `Drop` during
+///   unwinding ends the process.
 /// - **Exactly once**: a callback whose `on_llm_start` let a call pass gets exactly one
-///   `on_llm_end` or `on_llm_error` for it, also when the client hangs up. A callback that refuses
-///   or breaks in `on_llm_start` itself gets neither.
-/// - **Order**: every hook runs in the order of the config's list; later callbacks see the edits
-///   of earlier ones.
+///   `on_llm_end` or `on_llm_error` for it, also if the client disconnects. A callback that rejects
+///   the call or fails in `on_llm_start` gets neither.
+/// - **Order**: every hook runs in the order of the config's list, and later callbacks see the
+///   edits of earlier ones.
 ///
 /// ```
 /// use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall};
@@ -174,66 +189,74 @@ impl std::error::Error for InitError {}
 /// }
 /// ```
 pub trait Callback: Send + Sync + Sized + 'static {
-    /// What the config gives this callback, from `callback_settings.<name>` or inline. Deny
-    /// unknown fields, so that an operator's typo is told and not ignored.
+    /// The settings, deserialized from the entry's `settings` or from `callback_settings.<name>`.
+    /// Deny unknown fields, so that a misspelt setting is an error.
     type Settings: DeserializeOwned;
 
-    /// Makes an instance. Runs once at start, may block, may fail: the text reaches the operator.
-    /// Runs once more, in a process of its own, when the plugin or its settings are new
-    /// ([`crate::is_probe`]).
-    ///
+    /// Makes an instance. It runs at startup and again after a panic, and may block. If the plugin
+    /// or its settings are new, it also runs in a child process first: see
+    /// [`is_probe`](crate::is_probe).
     /// # Errors
-    /// When the settings cannot work.
+    /// Returns an [`InitError`] if the settings cannot work.
     fn new(host: Host, settings: Self::Settings) -> Result<Self, InitError>;
 
-    /// After authentication and parsing, before a deployment is chosen.
+    /// Runs after authentication and parsing, before a deployment is chosen. It may change the
+    /// call, answer it or reject it.
     ///
     /// # Errors
-    /// See [`HookError`].
+    /// Both kinds of [`HookError`] end the call, a fault only under `on_error: fail`. No upstream
+    /// is called.
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         let _ = call;
         Ok(Flow::NotImplemented)
     }
 
-    /// For each streamed chunk, before it goes to the client.
+    /// Runs for each streamed chunk, before the client gets it. It may change or drop the chunk.
     ///
     /// # Errors
-    /// `Reject` ends the stream with an error frame.
+    /// [`HookError::Reject`] ends the stream with an error frame; the client keeps the chunks that
+    /// were sent before.
     fn on_llm_new_token(&self, call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
         let _ = (call, chunk);
         Ok(Flow::NotImplemented)
     }
 
-    /// When the answer is complete: a JSON reply before it is sent, a stream after its last chunk.
+    /// Runs when the answer is complete: before a JSON reply is sent, or after the last chunk of a
+    /// stream. It may change a JSON reply.
     ///
     /// # Errors
-    /// `Reject` replaces a JSON reply by the error; after a stream it is only logged.
+    /// [`HookError::Reject`] replaces a JSON reply with the error. After a stream it is only
+    /// logged.
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
         let _ = (call, reply);
         Ok(Flow::NotImplemented)
     }
 
-    /// When the call failed after this callback's start hook let it pass.
+    /// Runs when a call failed that this callback's start hook let pass. It may change the error
+    /// until something has been sent.
     ///
     /// # Errors
-    /// `Reject` replaces the error, while nothing has been sent.
+    /// [`HookError::Reject`] replaces the error, unless something has been sent already.
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
         let _ = (call, failure);
         Ok(Flow::NotImplemented)
     }
 
-    /// Told once, before the instance is dropped: no new call will come. May block. From now on its
-    /// [tasks](Host::task) have 5 seconds to come to their end.
+    /// Runs once before the instance is dropped, when it will get no new call. It may block. The
+    /// instance's [tasks](Host::task) have 5 s to end from then on.
     fn shutdown(&self) {}
 }
 
-/// A callback whose hooks may wait.
+/// A callback with async hooks, which may wait for something.
+/// The rules of [`Callback`] apply. In addition:
 ///
-/// The rules of [`Callback`] hold, and: there is **no tokio in a plugin** (a shared object has its
-/// own dead copy), so nothing that needs a runtime can be awaited; what a callback wakes itself,
-/// from a thread of its own, can. So can the host's services that wait: its
-/// [HTTP client](Host::http) and its [timer](Host::timer). A hook that is not done within the
-/// callback's `timeout` is dropped and counted as a fault; it is dropped too when the client goes.
+/// - **No tokio runtime**: a plugin has its own copy of tokio, and no runtime runs in it. Await the
+///   host's [HTTP client](Host::http) and [timer](Host::timer), or futures that your own threads
+///   wake.
+/// - **Timeouts**: a hook that takes longer than the entry's `timeout` (2 s by default, 50 ms for a
+///   chunk) is dropped at its `.await`, and counts as a fault.
+/// - **Cancellation**: a hook is also dropped when its client disconnects. Code after the `.await`
+///   does not run.
 ///
 /// ```
 /// use plugin_api::{AsyncCallback, Flow, Hook, Host, InitError, LlmCall};
@@ -254,22 +277,21 @@ pub trait Callback: Send + Sync + Sized + 'static {
 /// }
 /// ```
 pub trait AsyncCallback: Send + Sync + Sized + 'static {
-    /// As [`Callback::Settings`].
+    /// See [`Callback::Settings`].
     type Settings: DeserializeOwned;
 
-    /// As [`Callback::new`].
-    ///
+    /// See [`Callback::new`].
     /// # Errors
-    /// When the settings cannot work.
+    /// Returns an [`InitError`] if the settings cannot work.
     fn new(host: Host, settings: Self::Settings) -> Result<Self, InitError>;
 
-    /// As [`Callback::on_llm_start`].
+    /// See [`Callback::on_llm_start`].
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> impl Future<Output = Hook> + Send {
         let _ = call;
         std::future::ready(Ok(Flow::NotImplemented))
     }
 
-    /// As [`Callback::on_llm_new_token`].
+    /// See [`Callback::on_llm_new_token`].
     fn on_llm_new_token(
         &self,
         call: &mut CallView<'_>,
@@ -279,7 +301,7 @@ pub trait AsyncCallback: Send + Sync + Sized + 'static {
         std::future::ready(Ok(Flow::NotImplemented))
     }
 
-    /// As [`Callback::on_llm_end`].
+    /// See [`Callback::on_llm_end`].
     fn on_llm_end(
         &self,
         call: &mut CallView<'_>,
@@ -289,7 +311,7 @@ pub trait AsyncCallback: Send + Sync + Sized + 'static {
         std::future::ready(Ok(Flow::NotImplemented))
     }
 
-    /// As [`Callback::on_llm_error`].
+    /// See [`Callback::on_llm_error`].
     fn on_llm_error(
         &self,
         call: &mut CallView<'_>,
@@ -299,6 +321,6 @@ pub trait AsyncCallback: Send + Sync + Sized + 'static {
         std::future::ready(Ok(Flow::NotImplemented))
     }
 
-    /// As [`Callback::shutdown`].
+    /// See [`Callback::shutdown`].
     fn shutdown(&self) {}
 }

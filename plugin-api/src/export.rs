@@ -1,7 +1,7 @@
-//! The one line that makes a shared object a plugin.
+//! The macro that makes a shared object a plugin.
 
-/// Exports a plugin's callbacks: the table the gateway loads and the manifest it reads before it
-/// runs anything.
+/// Exports a plugin's callbacks. It writes the table that the gateway loads, and the manifest that
+/// the gateway reads before it runs any code of the file.
 ///
 /// ```
 /// # use plugin_api::*;
@@ -27,33 +27,33 @@
 /// # fn main() {}
 /// ```
 ///
-/// - `name`: what the config's `callbacks` list calls it; a file `lib<name>.so` is found by it.
+/// - `name`: the callback's name in the config's `callbacks` list. The gateway looks for the file
+///   `lib<name>.so`.
 /// - `kind`: `sync` for a [`Callback`](crate::Callback), `async` for an
 ///   [`AsyncCallback`](crate::AsyncCallback).
-/// - `hooks`: the hooks the type implements, and no others: a listed hook is called for every call,
-///   one that is not listed is never called. `callgate check` compares the list with the type: it
-///   runs each hook once on a made-up call, in its own process and with fresh counters.
-/// - `reads`, `writes`: what of the call it looks at and changes (`model`, `route`, `messages`,
-///   `params`, `headers`, `metadata`, `reply`, `chunk`, `error`): told to the operator at start, so
-///   that a list in the wrong order can be warned about. Not a sandbox.
-/// - `needs` (optional, behind `writes`): what of the host the callback works with, so that the
-///   operator need not grant it:
-///   `needs: {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
-///   `secrets` are variables of the environment; `http_hosts` names a variable and, behind `=`, the
-///   URL that stands when it is not set: the host of that URL may be asked. Only variables that
-///   begin with the name the config lists it by, in capitals and with `_`, are granted so, and none
-///   that belongs to the gateway, a provider or a cloud; everything else needs `grants` in the
-///   config, and is told at start.
-/// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. It is read
-///   from the file without running it, so a wrong setting is told with its place in the config.
-/// - `sample_settings` (may be left out): settings an instance can be made of, as a literal of JSON
-///   or `include_str!`. `callgate plugin check`, `test` and `bench` use them when given none;
-///   needed only where the schema does not do with `{}`.
+/// - `hooks`: exactly the hooks that the type implements. The gateway calls each listed hook for
+///   every call, and never calls one that is not listed. `callgate check` compares the list with
+///   the type: it runs each hook once on a sample call, in its own process and with fresh counters.
+/// - `reads`, `writes`: the parts of the call that the callback reads and changes (`model`,
+///   `route`, `messages`, `params`, `headers`, `metadata`, `reply`, `chunk`, `error`). The gateway
+///   warns at startup about an order of the list that defeats a callback. Nothing enforces them.
+/// - `needs` (optional, after `writes`): the secrets and hosts that the callback uses: `needs:
+///   {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
+///   `secrets` lists environment variables. `http_hosts` lists variables that hold a URL, each with
+///   a default URL after `=`; the callback may send requests to the host of that URL. Variables
+///   that begin with the callback's name in the config, in capitals and followed by `_`, are
+///   granted automatically, unless they belong to the gateway, a provider or a cloud. All others
+///   need `grants` in the config; a warning at startup names them.
+/// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. The gateway
+///   reads it from the file without running the file, and reports wrong settings with their place
+///   in the config.
+/// - `sample_settings` (optional): valid settings, as a JSON literal or `include_str!`. `callgate
+///   plugin check`, `test` and `bench` use them if they get no `--settings`. They are needed only
+///   if the schema does not accept `{}`.
 ///
-/// A file may export several callbacks, one block after another.
-///
+/// A file can export several callbacks, one block after another.
 /// # Panics
-/// The crate must unwind: with `panic = "abort"` this macro does not compile.
+/// A plugin must be built with unwinding panics: with `panic = "abort"` this macro does not compile.
 #[macro_export]
 macro_rules! export_callbacks {
     ($(
@@ -73,14 +73,14 @@ macro_rules! export_callbacks {
     )+) => {
         #[cfg(panic = "abort")]
         ::core::compile_error!(
-            "a Callgate plugin must unwind: remove `panic = \"abort\"` from the profile it is built with"
+            "expected a profile whose panics unwind, found `panic = \"abort\"`: remove it from the profile that builds this plugin"
         );
 
         #[allow(unsafe_code, clippy::allow_attributes, clippy::undocumented_unsafe_blocks)]
         const _: () = {
             use $crate::__export::*;
 
-            // A header, then each callback: JSON values one after another, see `Manifest`.
+            // The header, then one JSON value for each callback: see `Manifest`.
             const MANIFEST: &str = ::core::concat!(
                 "{\"api\":\"", $crate::__api_version!(),
                 "\",\"min_api\":\"", $crate::__min_api_version!(),
@@ -146,7 +146,7 @@ macro_rules! export_callbacks {
     };
 }
 
-/// The symbol abi_stable's loaders look for; a test holds it to the library's.
+/// The symbol that abi_stable's loaders look for. A test compares it with abi_stable's constant.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __root_symbol {
@@ -155,7 +155,8 @@ macro_rules! __root_symbol {
     };
 }
 
-/// The version of this crate, as a literal for the manifest; a test holds it to the package's.
+/// The version of this crate, as a literal for the manifest. A test compares it with the package's
+/// version.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __api_version {
@@ -164,8 +165,8 @@ macro_rules! __api_version {
     };
 }
 
-/// The oldest host a plugin built with this crate can run in. The tables only grow and what is
-/// absent reads as `None`, so this rises only when the export itself needs more of the host.
+/// The oldest host that runs a plugin built with this crate. It rises only when the export itself
+/// needs more of the host, because tables only grow and missing entries read as `None`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __min_api_version {
@@ -174,7 +175,7 @@ macro_rules! __min_api_version {
     };
 }
 
-/// Picks the shim of a callback's kind.
+/// Selects the shim for a callback's kind.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __by_kind {
@@ -191,6 +192,8 @@ macro_rules! __by_kind {
         vt_async::<$callback, { $hooks }>
     };
     ($what:ident, $other:tt, $callback:ty, $hooks:expr) => {
-        ::core::compile_error!("kind must be `sync` (a `Callback`) or `async` (an `AsyncCallback`)")
+        ::core::compile_error!(
+            "expected `kind: sync` (a `Callback`) or `kind: async` (an `AsyncCallback`)"
+        )
     };
 }

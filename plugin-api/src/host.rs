@@ -1,8 +1,7 @@
-//! The services the gateway lends a callback: [`Host`] is the way to each of them, one file a
-//! service.
+//! The services that the gateway offers a callback. [`Host`] gives access to each; each has a file.
 //!
-//! `unsafe` here calls the host's tables: each is valid for as long as the instance and its tasks,
-//! may be called from any thread, and keeps no view beyond the call.
+//! `unsafe` in this module calls the host's tables. Each table is valid as long as the instance and
+//! its tasks, may be called from any thread, and keeps no view after the call.
 
 #![allow(unsafe_code, clippy::allow_attributes)]
 
@@ -32,7 +31,7 @@ use crate::{
 };
 use std::fmt;
 
-/// What every way to a service is: for any thread, and with nothing to show.
+/// Makes handles usable on any thread, and opaque in `Debug`.
 macro_rules! lent {
     ($($service:ty),*) => {$(
         // SAFETY: the contract of `abi::host`: any function from any thread.
@@ -50,22 +49,24 @@ macro_rules! lent {
 
 lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Task, Secrets);
 
-/// The host, as one callback instance sees it. Keep it in the instance; it is two words, `Copy`,
-/// and valid from `new` until the instance has been dropped and its tasks have ended (threads a
-/// plugin starts by itself must end before the instance does). Every service may be used from any
-/// thread; none blocks.
+/// The gateway's services for one callback instance. Keep the `Host` in the instance: it is `Copy`
+/// and two words large.
 ///
-/// | service | for | limits per callback |
+/// It is valid from `new` until the instance has been dropped and its tasks have ended. Threads
+/// that a plugin starts itself must end before the instance is dropped. Every service works on any
+/// thread, and none blocks. A service that the gateway does not offer is `None`.
+///
+/// | service | purpose | limits |
 /// |---|---|---|
 /// | [`log`](Host::log) | the gateway's log | |
 /// | [`clock`](Host::clock) | time that tests can set | |
-/// | [`counters`](Host::counters) | windows, buckets, numbers | |
-/// | [`kv`](Host::kv) | values with an expiry | 16 MiB and 65536 keys; a value 1 MiB, a key 1 KiB |
-/// | [`metrics`](Host::metrics) | numbers in `GET /metrics` | 128 names |
-/// | [`http`](Host::http) | requests to granted hosts | 64 at once, answers to 8 MiB |
-/// | [`timer`](Host::timer) | sleeping in async code | |
-/// | [`task`](Host::task) | work beside the calls | 1024 futures, 64 jobs |
-/// | [`secrets`](Host::secrets) | granted variables of the environment | |
+/// | [`counters`](Host::counters) | sliding windows, token buckets, numbers | 65 536 numbers |
+/// | [`kv`](Host::kv) | values that may expire | 16 MiB in 65 536 keys; 1 MiB a value, 1 KiB a key |
+/// | [`metrics`](Host::metrics) | metrics in `GET /metrics` | 128 metrics |
+/// | [`http`](Host::http) | requests to granted hosts | 64 requests at once, responses of up to 8 MiB |
+/// | [`timer`](Host::timer) | sleeps in async code | |
+/// | [`task`](Host::task) | background work | 1024 futures and 64 jobs at once |
+/// | [`secrets`](Host::secrets) | granted environment variables | |
 #[derive(Clone, Copy)]
 pub struct Host {
     raw: HostHandle,
@@ -78,23 +79,24 @@ impl Host {
         Self { raw }
     }
 
-    /// Whether lines of a level are listened to: ask before building an expensive one.
+    /// Returns whether log lines of this level are kept. Check it before you build an expensive
+    /// line.
     #[must_use]
     pub fn log_enabled(&self, level: Level) -> bool {
         // SAFETY: the host is valid for as long as the instance.
         unsafe { (self.raw.vt.log_enabled())(self.raw.ctx, level as u32) != 0 }
     }
 
-    /// Writes a line to the gateway's log, under the callback's name. (A plugin's own `log` does
-    /// not arrive there, for a shared object has its own copy; its `tracing` does with the feature
-    /// `tracing` of this crate, from hooks, tasks and jobs: events with their fields, no spans.)
-    ///
-    /// Never log prompts, replies or keys.
+    /// Writes a line to the gateway's log, under the callback's name. Never log prompts, replies or
+    /// keys. The crate `log` does not reach the gateway's log, because a plugin has its own copy of
+    /// it. With the feature `tracing` of this crate, `tracing` events do, with their fields but
+    /// without spans, from hooks, tasks and jobs.
     pub fn log(&self, level: Level, message: &str) {
         self.log_with(level, message, &[]);
     }
 
-    /// As [`Host::log`], with named fields: the members of the line's `callback.fields`.
+    /// Writes a line with named fields, which the log shows in the object `callback.fields`. See
+    /// [`Host::log`].
     ///
     /// ```no_run
     /// # fn log(host: plugin_api::Host) {
@@ -124,53 +126,50 @@ impl Host {
         }
     }
 
-    /// The clocks; `None` only in a gateway that lends none.
+    /// Returns the clocks.
     #[must_use]
     pub fn clock(&self) -> Option<Clock> {
         Some(Clock { raw: self.raw, vt: self.raw.vt.clock().into_option()? })
     }
 
-    /// Counters that outlive the instance: one that is made anew after a panic finds them as it
-    /// left them. They are kept in this process's memory. The interface is made so that replicas
-    /// could share them through a store; no gateway offers that yet.
+    /// Returns the counters. They outlive the instance: a new instance after a panic continues to
+    /// count. They live in the memory of this gateway, so two gateways count separately.
     #[must_use]
     pub fn counters(&self) -> Option<Counters> {
         Some(Counters { raw: self.raw, vt: self.raw.vt.counters().into_option()? })
     }
 
-    /// Values with an expiry that outlive the instance. `None` in a gateway that lends none.
+    /// Returns the key-value store. Its values outlive the instance.
     #[must_use]
     pub fn kv(&self) -> Option<Kv> {
         Some(Kv { raw: self.raw, vt: self.raw.vt.kv().into_option()? })
     }
 
-    /// Numbers in the gateway's `GET /metrics`. `None` in a gateway that lends none.
+    /// Returns the metrics, which appear in the gateway's `GET /metrics`.
     #[must_use]
     pub fn metrics(&self) -> Option<Metrics> {
         Some(Metrics { raw: self.raw, vt: self.raw.vt.metrics().into_option()? })
     }
 
-    /// The gateway's HTTP client, for the hosts that are granted. `None` in a gateway that lends
-    /// none.
+    /// Returns the gateway's HTTP client, for granted hosts.
     #[must_use]
     pub fn http(&self) -> Option<Http> {
         Some(Http { raw: self.raw, vt: self.raw.vt.http().into_option()? })
     }
 
-    /// Sleeping in async code without a runtime of one's own. `None` in a gateway that lends none.
+    /// Returns the timer, which sleeps in async code without a runtime in the plugin.
     #[must_use]
     pub fn timer(&self) -> Option<Timer> {
         Some(Timer { raw: self.raw, vt: self.raw.vt.timer().into_option()? })
     }
 
-    /// Work beside the calls: futures, and jobs that block. `None` in a gateway that lends none.
+    /// Returns the task service, which runs futures and blocking jobs in the background.
     #[must_use]
     pub fn task(&self) -> Option<Task> {
         Some(Task { raw: self.raw, vt: self.raw.vt.task().into_option()? })
     }
 
-    /// The variables of the gateway's environment that are granted to this callback. `None` in a
-    /// gateway that lends none.
+    /// Returns access to the environment variables that are granted to this callback.
     #[must_use]
     pub fn secrets(&self) -> Option<Secrets> {
         Some(Secrets { raw: self.raw, vt: self.raw.vt.secrets().into_option()? })

@@ -1,6 +1,7 @@
-//! Numbers with names: kinds that may grow, so never Rust enums across the boundary.
+//! Kinds that cross the boundary as numbers. They are not Rust enums, because new ones may appear.
 
-/// The API a client speaks to the gateway. New ones may appear: compare, do not match exhaustively.
+/// The API that a client uses. New ones may appear, so compare and have an `else`. Today the
+/// gateway serves [`Endpoint::CHAT`] only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Endpoint(pub u32);
 
@@ -17,56 +18,59 @@ impl Endpoint {
     pub const MESSAGES: Self = Self(5);
 }
 
-/// What ended a call before its answer was complete. New ones may appear.
+/// The reason why a call failed. New ones may appear, so compare and have an `else`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FailureKind(pub u32);
 
 impl FailureKind {
-    /// Refused by a later callback; no upstream was asked.
+    /// A later callback rejected the call. No upstream was called.
     pub const REJECTED: Self = Self(1);
-    /// Refused by validation (unknown model, bad parameters); no upstream was asked.
+    /// The request is not valid (unknown model, bad parameters). No upstream was called.
     pub const INVALID: Self = Self(2);
-    /// A later callback broke before an upstream was asked.
+    /// A later callback failed before an upstream was called.
     pub const FAULT: Self = Self(3);
     /// The upstream answered with an error status.
     pub const UPSTREAM_STATUS: Self = Self(4);
-    /// The upstream could not be reached, or its answer was not one.
+    /// The upstream could not be reached, or its reply cannot be used: a redirect, a page, an
+    /// incomplete or overlong reply.
     pub const UPSTREAM_UNREACHABLE: Self = Self(5);
-    /// The upstream took too long.
+    /// The upstream did not answer in time.
     pub const TIMEOUT: Self = Self(6);
-    /// The upstream's stream broke off.
+    /// The upstream's stream broke off or is malformed.
     pub const BROKEN_STREAM: Self = Self(7);
-    /// The client hung up.
+    /// The client disconnected.
     pub const CLIENT_GONE: Self = Self(8);
     /// The gateway itself failed.
     pub const INTERNAL: Self = Self(9);
-    /// A callback refused the upstream's answer, or broke on it.
+    /// A callback rejected the answer, or failed on it.
     pub const REPLY_REFUSED: Self = Self(10);
 
-    /// Whether the failure came before any upstream was asked, so that the call cost nothing.
+    /// Returns whether this kind only occurs before an upstream is called.
+    /// [`CallView::upstream_asked`](crate::CallView::upstream_asked) answers the question for every
+    /// kind.
     #[must_use]
     pub fn before_upstream(self) -> bool {
         matches!(self, Self::REJECTED | Self::INVALID | Self::FAULT)
     }
 }
 
-/// How loud a log line is.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Something failed.
     Error = 1,
-    /// Something is odd.
+    /// Something is wrong, but work continues.
     Warn = 2,
-    /// Worth knowing in normal operation.
+    /// Useful in normal operation.
     Info = 3,
     /// For the callback's author.
     Debug = 4,
-    /// Everything.
+    /// Every detail.
     Trace = 5,
 }
 
 impl Level {
-    /// The level of a number; beyond the range, the nearest.
+    /// Returns the level for a number. A number out of range stands for the nearest level.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
         match number {

@@ -1,10 +1,10 @@
 //! Write native callbacks for the Callgate LLM gateway.
 //!
-//! A *callback* is an object whose *hooks* the gateway runs around every call: before it goes out
-//! (`on_llm_start`), for each streamed chunk (`on_llm_new_token`), when it has been answered
-//! (`on_llm_end`) and when it failed (`on_llm_error`). A *plugin* is the shared object (`.so`) that
-//! exports it. The operator names it in the config's `callbacks` list; the order of the list is the
-//! order of the calls.
+//! A *callback* is an object whose *hooks* the gateway runs around every call: before the call is
+//! sent (`on_llm_start`), for each streamed chunk (`on_llm_new_token`), when the answer is complete
+//! (`on_llm_end`) and when the call failed (`on_llm_error`). A *plugin* is the shared object
+//! (`.so`) that exports callbacks. The operator lists callbacks under `callbacks` in the config;
+//! hooks run in the order of that list.
 //!
 //! **A native plugin is as privileged as the gateway itself**: it can read every key and every
 //! prompt, and a segmentation fault in it ends the process. The gateway can contain panics, refused
@@ -12,7 +12,7 @@
 //!
 //! # A whole plugin
 //!
-//! `callgate plugin new NAME` writes one that builds, with tests and CI. By hand:
+//! `callgate plugin new NAME` writes a crate that builds, with tests and a CI workflow. By hand:
 //!
 //! `Cargo.toml`:
 //!
@@ -31,7 +31,7 @@
 //! ```
 //! use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection};
 //!
-//! /// Short prompts go to the small local model, endless ones nowhere.
+//! /// Sends short prompts to the small local model and refuses overlong ones.
 //! struct ShortPrompts(Settings);
 //!
 //! #[derive(serde::Deserialize)]
@@ -84,8 +84,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Build it with `cargo build --release`, put `libshort_prompts.so` beside the config in
-//! `plugins/`, and name it:
+//! Run `cargo build --release`, copy `libshort_prompts.so` into `plugins/` beside the config, and
+//! list it:
 //!
 //! ```yaml
 //! litellm_settings:
@@ -97,22 +97,23 @@
 //! # Versions
 //!
 //! The version of this crate is the version of the contract. A plugin loads in every later gateway
-//! of the same major, whatever compiler built either side. A plugin built against a newer minor
-//! than the gateway's loads too; services that the gateway lacks are `None`.
+//! of the same major version, whatever compiler built either side. A plugin built against a newer
+//! minor than the gateway's loads too, if the gateway meets the manifest's `min_api`; services that
+//! the gateway lacks are `None`.
 //!
 //! # The probe
 //!
-//! Before a gateway maps a file that it has not seen, it loads it in a child process that may
-//! crash. There it makes an instance of each callback and runs each hook once on a sample call.
-//! Side effects of `new` happen there too: see [`is_probe`].
+//! Before the gateway loads a new file, it tries the file in a child process, which may crash
+//! without harm. The child makes an instance of the callback and runs each hook once on a sample
+//! call. Side effects of `new` happen there too: see [`is_probe`].
 //!
-//! # Where to read on
+//! # Further reading
 //!
-//! `docs/plugin-guide.md` in the gateway's repository leads through all of this with examples.
-//! Here, [`Callback`] has the rules (threads, lifetimes, panics, order), [`LlmCall`] the accessors
-//! and edits, [`Host`] the services, and [`testing`] the test kit. `ABI.md` has the promise about
-//! versions. For other languages `include/callgate_plugin.h` has the contract in C, which is not
-//! stable yet.
+//! `docs/plugin-guide.md` in the gateway's repository is a tutorial with examples. In this crate,
+//! [`Callback`] documents the rules (threads, lifetimes, panics, order), [`LlmCall`] the accessors
+//! and edits, [`Host`] the services, and [`testing`] the test kit. `ABI.md` states the promise
+//! about versions. `include/callgate_plugin.h` declares the contract in C for other languages; it
+//! is not stable yet.
 
 #![warn(missing_docs)]
 
@@ -142,7 +143,7 @@ pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{CallView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route};
 
-/// What the export macro expands to; not for use by hand.
+/// Items that the export macro's expansion names. Not for direct use.
 #[doc(hidden)]
 pub mod __export {
     pub use crate::abi::{
@@ -157,7 +158,7 @@ pub mod __export {
         std_types::{RErr, RNone, ROption, RResult, RSome, RStr, RString},
     };
 
-    /// The manifest as the bytes of its section.
+    /// Returns the manifest as the bytes of its section. `LEN` is at most the manifest's length.
     #[must_use]
     pub const fn manifest_bytes<const LEN: usize>(manifest: &str) -> [u8; LEN] {
         let (source, mut bytes, mut index) = (manifest.as_bytes(), [0; LEN], 0);

@@ -1,9 +1,8 @@
-//! The manifest a plugin carries in its `.callgate.manifest` section, readable without running it.
-//!
-//! The section holds JSON values one after another: a header (`api`, `min_api`, `package`,
+//! The manifest in a plugin's `.callgate.manifest` section. It can be read without running the
+//! plugin. The section holds JSON objects one after another: a header (`api`, `min_api`, `package`,
 //! `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
-//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and `sample_settings` where the author
-//! gave some), where lists are words separated by spaces.
+//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and optionally `sample_settings`). Lists
+//! are words separated by spaces.
 
 use crate::abi::ApiVersion;
 use serde::{Deserialize, Deserializer, de};
@@ -13,60 +12,61 @@ use std::fmt;
 /// The name of the section.
 pub const SECTION: &str = ".callgate.manifest";
 
-/// A plugin file's own description.
+/// The manifest of a plugin file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// Who built what, against which contract.
+    /// The header: package and versions.
     pub header: Header,
-    /// The callbacks in the file; at least one.
+    /// The callbacks in the file. There is at least one.
     pub callbacks: Vec<Exported>,
 }
 
-/// What holds for the whole file.
+/// The header of a manifest, which applies to the whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Header {
-    /// The contract it was compiled against.
+    /// The version of the contract that the plugin was compiled against.
     #[serde(deserialize_with = "version")]
     pub api: ApiVersion,
-    /// The oldest host it can run in.
+    /// The oldest version of the contract that a host must have to run it.
     #[serde(deserialize_with = "version")]
     pub min_api: ApiVersion,
-    /// The cargo package.
+    /// The Cargo package.
     pub package: String,
     /// The package's version.
     pub version: String,
 }
 
-/// One callback of a file.
+/// A callback that the file exports.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Exported {
-    /// What the config's list calls it.
+    /// Its name in the config's list.
     pub name: String,
     /// `sync` or `async`.
     pub kind: String,
-    /// The hooks it has.
+    /// The hooks it implements.
     #[serde(deserialize_with = "words")]
     pub hooks: Vec<String>,
-    /// What of the call it looks at.
+    /// The parts of the call that it reads.
     #[serde(deserialize_with = "words")]
     pub reads: Vec<String>,
-    /// What of the call it changes.
+    /// The parts of the call that it changes.
     #[serde(deserialize_with = "words")]
     pub writes: Vec<String>,
-    /// The variables it asks for.
+    /// The environment variables that it asks for.
     #[serde(default, deserialize_with = "words")]
     pub needs_secrets: Vec<String>,
-    /// The hosts it asks for: `VARIABLE=URL`, the host of the variable's URL or else of this one.
+    /// The hosts that it asks for, each as `VARIABLE=URL`: the host of the URL in the variable, or
+    /// of the default URL.
     #[serde(default, deserialize_with = "words")]
     pub needs_http_hosts: Vec<String>,
     /// A JSON Schema for its settings.
     pub settings_schema: Value,
-    /// Settings it can be made of, for tools that are given none.
+    /// Valid settings, for tools that get none.
     #[serde(default)]
     pub sample_settings: Option<Value>,
 }
 
-/// Why a section is no manifest.
+/// The reason why a section is not a valid manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestError(String);
 
@@ -79,10 +79,10 @@ impl fmt::Display for ManifestError {
 impl std::error::Error for ManifestError {}
 
 impl Manifest {
-    /// Reads a section's bytes.
+    /// Parses the bytes of a section.
     ///
     /// # Errors
-    /// When they are no manifest, or one without a callback.
+    /// Returns an error if the bytes are not a manifest, or if it lists no callback.
     pub fn parse(section: &[u8]) -> Result<Self, ManifestError> {
         let text = std::str::from_utf8(section)
             .map_err(|error| ManifestError(error.to_string()))?

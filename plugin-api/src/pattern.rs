@@ -1,11 +1,10 @@
-//! Texts with `*`, as settings have them for names of models and keys.
+//! Patterns with `*`, for names of models and keys in settings.
 
 use std::{borrow::Cow, fmt};
 
-/// A text in which every `*` stands for any text, the empty one too.
-///
-/// All of a text has to match, and case counts. There is no other wildcard and no escape. The
-/// gateway reads `only.models` and `only.keys` of a callback's entry by the same rule.
+/// A pattern in which every `*` stands for any text, also an empty one. A pattern must match the
+/// whole text, and case matters. There is no other wildcard and no escape. The gateway uses the
+/// same rule for `only.models` (in lower case) and `only.keys` of a callback's entry.
 ///
 /// ```
 /// use plugin_api::Pattern;
@@ -23,12 +22,12 @@ pub struct Pattern(Parts);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Parts {
     Exact(Box<str>),
-    /// The texts around the stars; at least two.
+    /// The texts around the stars: at least two.
     AroundStars(Box<[Box<str>]>),
 }
 
 impl Pattern {
-    /// The pattern that `text` writes down; every text is one.
+    /// Creates a pattern. Every text is a valid pattern.
     #[must_use]
     pub fn new(text: &str) -> Self {
         if text.contains('*') {
@@ -37,8 +36,8 @@ impl Pattern {
         Self(Parts::Exact(text.into()))
     }
 
-    /// Whether the pattern covers all of `text`. Takes no memory, and time in proportion to the
-    /// text for each `*`.
+    /// Returns whether the pattern matches all of `text`. It allocates nothing, and takes time in
+    /// proportion to the length of the text, for each `*`.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         match &self.0 {
@@ -48,7 +47,7 @@ impl Pattern {
     }
 }
 
-/// Taking the leftmost place for each middle part leaves the most text for those behind it.
+/// Takes the leftmost match of each middle part, which leaves the most text for the later parts.
 fn match_around_stars(parts: &[Box<str>], text: &str) -> bool {
     let [first, middle @ .., last] = parts else { return false };
     let Some(text) = text.strip_prefix(&**first) else { return false };
@@ -62,7 +61,7 @@ fn match_around_stars(parts: &[Box<str>], text: &str) -> bool {
     true
 }
 
-/// The text it was made of.
+/// Writes the text that the pattern was made from.
 impl fmt::Display for Pattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -72,7 +71,8 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A model's name for comparison: servers behind a wildcard may take it in any case.
+/// Returns a model's name in lower case, for comparisons: servers behind a wildcard may accept
+/// names in any case. Only ASCII letters change. Names without capitals are not copied.
 ///
 /// ```
 /// assert_eq!(plugin_api::in_lower_case("Gemma3:4B"), "gemma3:4b");

@@ -1,36 +1,29 @@
-//! Whether this process only tries the plugin out.
+//! How a plugin recognises a trial.
 
 use std::sync::LazyLock;
 
-/// The environment variable that is set in a process that only tries the plugin out. Plugins ask
-/// [`is_probe`] instead.
+/// The environment variable that the gateway sets in a process that only tries plugins. Plugins
+/// call [`is_probe`] instead of reading it.
 pub const PROBE_VARIABLE: &str = "CALLGATE_PROBE";
 
-/// Whether this process only tries the plugin out.
+/// Returns whether this process only tries the plugin. The value never changes, and any thread may
+/// ask. A gateway loads a new file in a child process first, so that a crash there does no harm.
+/// The child makes an instance with the real settings, runs each hook (also hooks that the export
+/// does not list) on a sample call whose model is `probe`, drops the instance, and is killed. There
+/// is one trial for each new file and for each change of its settings, also by `callgate check`,
+/// and possibly while a gateway is running. The plugin has the same rights in the child, so the
+/// effects of `new` and the hooks are real: files are created, ports are opened, messages are sent.
+/// Check `is_probe` before effects that must not happen twice. These things differ in the child:
 ///
-/// A gateway loads a new file in a child process first, so that one that crashes there hurts
-/// nobody. The child makes an instance with the real settings, runs each hook (also one that the
-/// export leaves out) on a made-up call whose model is `probe`, drops it, and is killed. It runs
-/// once for each new file and each change of the settings, also for `callgate check`, and beside a
-/// gateway that already serves.
-///
-/// It is the same code with the same rights, so what `new` and the hooks do outside of memory
-/// happens: a file is created, a port is taken, a message goes out. Ask here before doing what must
-/// not happen twice. What is different in the child:
-///
-/// - the environment holds no keys: only what native code needs to run. A `new` that fails for want
-///   of a variable is not held against the plugin; the gateway itself decides;
-/// - warnings and errors in the host's log are shown only if the child dies, other lines go
-///   nowhere;
-/// - the host's counters start at zero and are thrown away;
-/// - standard input is empty, what is printed is captured, and no core is written;
-/// - private memory is bounded at 4 GiB, and time at the config's `callgate.probe_timeout` (5 s).
-///
-/// `callgate check` runs hooks too, in a process that is marked in the same way but has the
-/// environment and the log of a gateway.
-///
-/// It never changes while a process lives. From any thread.
-///
+/// - The environment has no keys, only the variables that native code needs to run. If `new`
+///   returns an error there, the gateway tries again in its own process.
+/// - Warnings and errors in the host's log are shown only if the child crashes. Other lines are
+///   dropped.
+/// - The host's counters start at zero and are dropped.
+/// - Standard input is empty, output is captured, and no core dump is written.
+/// - It may take 4 GiB of private memory and `callgate.probe_timeout` (5 s by default).
+///   `callgate check` also runs hooks. `is_probe` is true there too, but the environment and the
+///   log are those of a gateway.
 /// ```
 /// # fn open_socket() {}
 /// if !plugin_api::is_probe() {
@@ -46,7 +39,7 @@ pub fn is_probe() -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_process_that_nobody_probes_with_is_none() {
+    fn a_process_without_the_variable_is_no_probe() {
         assert!(!super::is_probe());
     }
 }

@@ -1,9 +1,9 @@
-//! Test a callback without a gateway (feature `testing`, for a plugin's `dev-dependencies`).
+//! Tests a callback without a gateway. Enable the feature `testing` in a plugin's
+//! `dev-dependencies`.
 //!
-//! A [`Tester`] makes an instance on a [`MockHost`] and runs its hooks over calls a test builds
-//! ([`TestCall`], [`TestChunk`], [`TestReply`], [`TestFailure`]). Everything goes through the very
-//! tables a loaded shared object is called through, so a test crosses the boundary that production
-//! crosses; what is not here is a gateway: no config, no chain, no upstream.
+//! A [`Tester`] makes an instance on a [`MockHost`] and runs its hooks on a [`TestCall`],
+//! [`TestChunk`], [`TestReply`] or [`TestFailure`] that the test builds. Hooks and accessors go
+//! through the same tables as in production. There is no config, no chain and no upstream.
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -15,8 +15,7 @@
 //! use plugin_api::testing::{Outcome, TestCall, Tester, conformance};
 //! use serde_json::json;
 //! use std::time::Duration;
-//!
-//! /// One call per minute and key.
+//! /// Admits one call a minute for each key.
 //! struct Patience(Host);
 //!
 //! impl Callback for Patience {
@@ -39,8 +38,7 @@
 //! assert!(matches!(tester.start(&mut call()), Outcome::Reject(_)));
 //! tester.host().advance(Duration::from_secs(60));
 //! assert_eq!(tester.start(&mut call()), Outcome::Continue);
-//!
-//! // Every hook with small, huge and odd calls, on 64 threads: nothing may break.
+//! // Runs every hook with small, huge and odd calls, and on 64 threads.
 //! let implemented = conformance::check::<Patience>(&json!({})).unwrap();
 //! assert_eq!(implemented, ["on_llm_start"]);
 //! # Ok::<(), InitError>(())

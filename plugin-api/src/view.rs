@@ -1,37 +1,39 @@
-//! The live call, chunk, reply and failure as an author sees them: safe borrows over the handles.
+//! The call, chunk, reply and failure as an author sees them: safe borrows over the handles.
 //!
-//! `unsafe` here only turns a host's view into a borrow of `self`: reading borrows `&self`, editing
-//! `&mut self`, so a view cannot outlive the next edit or the hook.
+//! `unsafe` in this module only turns a host's view into a borrow of `self`. Reading borrows
+//! `&self` and editing `&mut self`, so a view cannot outlive the next edit or the hook.
 
 #![allow(unsafe_code, clippy::allow_attributes)]
 
 mod call;
 mod chunk;
 mod failure;
+mod llm_call;
 mod reply;
 
-pub use call::{CallView, LlmCall, Route};
+pub use call::CallView;
 pub use chunk::Chunk;
 pub use failure::LlmFailure;
+pub use llm_call::{LlmCall, Route};
 pub use reply::LlmReply;
 
 use crate::{HookError, abi::EditResult};
 use std::{fmt, panic::Location};
 
-/// What the keys begin with under which the gateway itself says something of a call by
-/// [`CallView::metadata`]: `callgate.public_model`, `callgate.model_group`,
-/// `callgate.upstream_asked`. No callback sets one.
+/// The prefix of the metadata keys that the gateway sets itself: `callgate.public_model`,
+/// `callgate.model_group` and `callgate.upstream_asked`. [`CallView::metadata`] reads them;
+/// callbacks cannot set keys with this prefix.
 pub const FACTS: &str = "callgate.";
 
-/// Reads one text through a handle, borrowed from `self`.
+/// Reads a text through a handle. The text borrows from `self`.
 macro_rules! read_text {
     ($self:ident.$entry:ident($($arg:expr),*)) => {
-        // SAFETY: the handle is alive for the hook, the view until the next `&mut self`.
+        // SAFETY: the handle lives as long as the hook, the view until the next `&mut self`.
         unsafe { ($self.raw.vt.$entry())($self.raw.ctx $(, $arg)*).text() }
     };
 }
 
-/// Reads one number through a handle.
+/// Reads a number through a handle.
 macro_rules! read_number {
     ($self:ident.$entry:ident()) => {
         // SAFETY: the handle is alive for the hook.
@@ -39,35 +41,36 @@ macro_rules! read_number {
     };
 }
 
-/// Runs one edit through a handle.
+/// Makes an edit through a handle.
 macro_rules! edit {
     ($self:ident.$entry:ident($($arg:expr),*)) => {
-        // SAFETY: the handle is alive for the hook; `&mut self` ends every view.
+        // SAFETY: the handle lives as long as the hook; `&mut self` ends every view.
         crate::view::edited(unsafe { ($self.raw.vt.$entry())($self.raw.ctx $(, $arg)*) })
     };
 }
 
 use {edit, read_number, read_text};
 
-/// Why an edit did not happen. The call is as it was.
+/// The reason why an edit failed. A failed edit changes nothing. In a hook, `?` turns it into a
+/// fault that names the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EditError {
-    /// Text was not UTF-8 (only from another language than Rust).
+    /// The text is not UTF-8 (impossible in Rust).
     NotUtf8,
-    /// A value was not JSON, or not an object where one is needed.
+    /// The value is not JSON, or is not an object although one is needed.
     NotJson,
-    /// There is no such message, header or parameter.
+    /// The message, header or parameter does not exist.
     NotFound,
-    /// The value is of another kind than the edit needs (text of a message that has none).
+    /// The value has the wrong kind for this edit, for example a path that leads through a number.
     WrongKind,
-    /// This can no longer be changed in this hook.
+    /// This hook runs too late for the edit.
     TooLate,
-    /// Past one of the [limits](crate::limits).
+    /// The edit exceeds one of the [limits](crate::limits).
     TooLarge,
-    /// Not allowed there: a header name with a space, a provider that does not exist.
+    /// The value is not allowed there: a header name with a space, a provider that does not exist.
     NotAllowed,
-    /// Newer than this crate.
+    /// The gateway is newer than this crate and gave a reason that this crate does not know.
     Unknown,
 }
 
@@ -88,7 +91,7 @@ impl fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// `?` on an edit in a hook makes it a fault, which says where in the plugin's source that was.
+/// Makes a fault that names the file and line of the `?`.
 impl From<EditError> for HookError {
     #[track_caller]
     fn from(error: EditError) -> Self {
@@ -125,12 +128,12 @@ fn edited(result: EditResult) -> Result<(), EditError> {
     })
 }
 
-/// A count or duration that may be unknown.
+/// Reads a count or duration; `u64::MAX` means that it is not known.
 fn known(number: u64) -> Option<u64> {
     (number != u64::MAX).then_some(number)
 }
 
-/// What is lent has nothing to show: printing it must never print a prompt or a key.
+/// Implements `Debug` without any content, because that could print a prompt or a key.
 macro_rules! opaque {
     ($($name:ident$(<$lifetime:lifetime>)?),*) => {$(
         impl fmt::Debug for crate::$name$(<$lifetime>)? {

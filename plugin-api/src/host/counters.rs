@@ -1,14 +1,16 @@
-//! Counters: sliding windows, token buckets, plain numbers.
+//! Sliding windows, token buckets and plain numbers.
 
 use crate::abi::{CountersVtRef, HostHandle, RawAdmission, View};
 use std::time::Duration;
 
-/// What became of an attempt to enter a window or take from a bucket.
+/// The result of an attempt to enter a window or to take from a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Admitted; the ticket gives the place back with [`Counters::release`]. Never 0.
+    /// Admitted. [`Counters::release`] takes the ticket to give a place in a window back. It is
+    /// never 0.
     Admitted(u64),
-    /// Full: how long until the next place is free.
+    /// Not admitted: the window is full or the bucket has too few tokens. The duration is the time
+    /// until the attempt can succeed.
     Full(Duration),
 }
 
@@ -32,9 +34,35 @@ impl From<Admission> for RawAdmission {
     }
 }
 
-/// Counters in the gateway. Names are free text, shared by all instances of one callback and
-/// invisible to other callbacks. A counter costs memory until the gateway ends: do not make names
-/// from what clients send.
+/// Counters in the gateway's memory. They belong to the entry of the config: all its instances
+/// share them, other entries do not see them (unless both have the same `share`).
+///
+/// Names are free text, and windows, buckets and numbers have separate names. Names may come from
+/// clients: empty windows, full buckets and numbers at 0 take no memory.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use plugin_api::{Admission, Callback, Flow, Hook, Host, InitError, LlmCall, Rejection};
+/// use plugin_api::testing::{Outcome, TestCall, Tester};
+/// use std::time::Duration;
+///
+/// /// Admits two calls a minute for each key.
+/// struct TwoAMinute(Host);
+///
+/// impl Callback for TwoAMinute { type Settings = serde_json::Value; fn new(host: Host, _:
+/// Self::Settings) -> Result<Self, InitError> { Ok(Self(host)) } fn on_llm_start(&self, call: &mut
+/// LlmCall<'_>) -> Hook { let Some(counters) = self.0.counters() else { return Ok(Flow::Continue)
+/// }; match counters.admit(call.key_id(), 2, Duration::from_secs(60)) {
+/// Admission::Admitted(_ticket) => Ok(Flow::Continue), Admission::Full(wait) =>
+/// Err(Rejection::new(429, "slow down").retry_after(wait).into()), } } }
+///
+/// let tester = Tester::of::<TwoAMinute>(serde_json::json!({}))?;
+/// let call = || TestCall::chat("gemma3").key_id("ann");
+/// assert_eq!(tester.start(&mut call()), Outcome::Continue);
+/// assert_eq!(tester.start(&mut call()), Outcome::Continue);
+/// assert!(matches!(tester.start(&mut call()), Outcome::Reject(_)));
+/// # Ok::<(), InitError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Counters {
     pub(super) raw: HostHandle,
@@ -42,8 +70,9 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Takes one place in an exact sliding window: never more than `limit` admissions in any span
-    /// of `span`, never a refusal while there were fewer. Costs 16 bytes per admission in the span.
+    /// Takes a place in an exact sliding window. It never admits more than `limit` times within any
+    /// `span`, and never refuses while there were fewer. Each admission takes 16 bytes until `span`
+    /// has passed.
     #[must_use]
     pub fn admit(&self, window: &str, limit: u64, span: Duration) -> Admission {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
@@ -51,13 +80,14 @@ impl Counters {
         unsafe { (self.vt.admit())(self.raw.ctx, View::of(window.as_bytes()), limit, span) }.into()
     }
 
-    /// Gives a place back. A ticket that has left the window by itself is ignored.
+    /// Gives a place in a window back. Does nothing if the admission has left the window already.
     pub fn release(&self, window: &str, ticket: u64) {
         // SAFETY: as above.
         unsafe { (self.vt.release())(self.raw.ctx, View::of(window.as_bytes()), ticket) }
     }
 
-    /// Takes `tokens` from a bucket that holds `burst` and is refilled at `rate` per second.
+    /// Takes `tokens` from a bucket that holds at most `burst` tokens and is refilled by `rate`
+    /// tokens a second. A new bucket is full.
     #[must_use]
     pub fn take(&self, bucket: &str, rate: f64, burst: f64, tokens: f64) -> Admission {
         // SAFETY: as above.
@@ -65,9 +95,10 @@ impl Counters {
             .into()
     }
 
-    /// Adds to a plain counter and returns its new value. It wraps. A callback has 65 536 of them;
-    /// beyond, those that were not added to for longest begin at 0 again.
-    #[expect(clippy::must_use_candidate, reason = "adding is the point; the value is a bonus")]
+    /// Adds `delta` to a number and returns the new value, which wraps around on overflow. New
+    /// numbers are 0. An entry has at most 65 536 numbers other than 0; beyond that, the ones
+    /// unused for the longest time start at 0 again.
+    #[expect(clippy::must_use_candidate, reason = "often called for the effect alone")]
     pub fn add(&self, counter: &str, delta: i64) -> i64 {
         // SAFETY: as above.
         unsafe { (self.vt.add())(self.raw.ctx, View::of(counter.as_bytes()), delta) }

@@ -1,28 +1,28 @@
-//! Why a service did not do what it was asked.
+//! Errors of the host's services.
 
 use crate::abi::RawHostError;
 use std::fmt;
 
-/// What kind of refusal it is. New ones may appear: compare, do not match exhaustively.
+/// The kind of a [`HostError`]. New kinds may appear, so compare and have an `else`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HostErrorKind(pub u32);
 
 impl HostErrorKind {
-    /// The config does not grant it to this callback.
+    /// The config does not grant the secret or host to this callback.
     pub const NOT_GRANTED: Self = Self(1);
-    /// A granted secret that is not set, or blank.
+    /// The variable is granted, but not set or blank.
     pub const NOT_SET: Self = Self(2);
-    /// The input is not one: a URL that is none, a metric name with a space, an empty key.
+    /// The input is not valid: a malformed URL, a metric name with a space, an empty key.
     pub const INVALID: Self = Self(3);
-    /// One value is larger than the limit for one.
+    /// The value or response is larger than the limit for one.
     pub const TOO_LARGE: Self = Self(4);
-    /// The callback has as much of it as it may have.
+    /// The callback has reached its limit of values, metrics, tasks or requests.
     pub const FULL: Self = Self(5);
-    /// The gateway is ending, or only checking its config.
+    /// The gateway is shutting down, or only checks its config.
     pub const ENDING: Self = Self(6);
-    /// No connection, or one that broke.
+    /// The connection failed or broke.
     pub const UNREACHABLE: Self = Self(7);
-    /// Not done in time.
+    /// The request took longer than its timeout.
     pub const TIMEOUT: Self = Self(8);
 
     fn text(self) -> &'static str {
@@ -40,22 +40,22 @@ impl HostErrorKind {
     }
 }
 
-/// A refusal of a service: what kind, and a sentence for the log. Never holds a secret's value.
+/// An error of a service. It never contains a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostError {
-    /// What kind.
+    /// The kind, to compare with the constants of [`HostErrorKind`].
     pub kind: HostErrorKind,
-    /// In words: lower case, without a full stop.
+    /// The text, for the log: lower case, without a full stop.
     pub message: String,
 }
 
 impl HostError {
-    /// An error of this kind; what a test's scripted answer fails with.
+    /// Creates an error, for a test's scripted response.
     pub fn new(kind: HostErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
-    /// The error behind a bare number; 0 is none.
+    /// Reads the number that a service returned; 0 means success.
     pub(crate) fn from_number(number: u32) -> Result<(), Self> {
         match HostErrorKind(number) {
             HostErrorKind(0) => Ok(()),

@@ -1,16 +1,14 @@
-//! HTTP requests through the gateway's client.
+//! The gateway's HTTP client, its requests and responses.
 
 use super::HostError;
 use crate::abi::{HostHandle, HttpVtRef, RawHeader, RawHttpRequest, RawHttpResponse};
 use std::{fmt, future::Future, time::Duration};
 
-/// The gateway's HTTP client: pooled connections, TLS by the system's certificates, HTTP/1.1.
-/// It runs on the entry's background thread, so a request never sits on a call's worker, and its
-/// futures may be awaited anywhere: in an async hook (within that hook's limit), or in a
-/// [`Task`](super::Task), which is the only way from a sync hook.
-///
-/// A host must be granted: `grants: {http_hosts: [api.example.com]}` in the callback's entry, or by
-/// the manifest's `needs` for the callback's own variables. Redirects are not followed.
+/// The gateway's HTTP/1.1 client, with pooled connections and TLS with the system's certificates.
+/// Requests run on the entry's background thread and never hold up calls. Await them in an async
+/// hook (within the hook's timeout) or in a [`Task`](super::Task). A sync hook needs a task. The
+/// host must be granted, by `grants: {http_hosts: [api.example.com]}` in the callback's entry or by
+/// `needs` in the export for the callback's own variables. Redirects are not followed.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -48,16 +46,17 @@ pub struct Http {
 }
 
 impl Http {
-    /// Sends a request and reads the whole answer, whatever its status. Dropping the future gives
-    /// the request up.
+    /// Sends a request and returns the whole response, whatever its status. Dropping the future
+    /// cancels the request.
     ///
     /// # Errors
-    /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED): the host;
-    /// [`INVALID`](super::HostErrorKind::INVALID): method, URL or a header;
-    /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): an answer above 8 MiB;
-    /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this callback are under way;
-    /// [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE),
-    /// [`TIMEOUT`](super::HostErrorKind::TIMEOUT), [`ENDING`](super::HostErrorKind::ENDING).
+    /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED): the host is not granted;
+    /// [`INVALID`](super::HostErrorKind::INVALID): the method, URL or a header is not valid;
+    /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): the response is larger than 8 MiB;
+    /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this instance are running;
+    /// [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE): the connection failed or broke;
+    /// [`TIMEOUT`](super::HostErrorKind::TIMEOUT): the response did not arrive in time;
+    /// [`ENDING`](super::HostErrorKind::ENDING): the gateway is shutting down.
     pub fn send(
         &self,
         request: HttpRequest,
@@ -68,7 +67,19 @@ impl Http {
     }
 }
 
-/// A request for [`Http::send`].
+/// A request for [`Http::send`]. `Debug` shows no header values, no query and no body, because they
+/// may be secret.
+///
+/// ```
+/// use plugin_api::HttpRequest;
+/// use std::time::Duration;
+///
+/// let request = HttpRequest::post("https://api.example.com/items")
+///     .header("content-type", "application/json")
+///     .body(r#"{"name": "x"}"#)
+///     .timeout(Duration::from_secs(2));
+/// assert_eq!(request.method(), "POST");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     method: String,
@@ -79,23 +90,24 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// A `GET` of an `http://` or `https://` URL.
+    /// Creates a `GET` request for an `http://` or `https://` URL.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
 
-    /// A `POST` to an `http://` or `https://` URL.
+    /// Creates a `POST` request to an `http://` or `https://` URL.
     pub fn post(url: impl Into<String>) -> Self {
         Self::new("POST", url)
     }
 
-    /// A request with another method.
+    /// Creates a request with any method but `CONNECT`.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         let (method, url) = (method.into(), url.into());
         Self { method, url, headers: Vec::new(), body: Vec::new(), timeout: None }
     }
 
-    /// Adds a header. `Host`, `Content-Length` and the connection's own are the client's.
+    /// Adds a header. The client sets `Host`, `Content-Length` and connection headers itself; with
+    /// one of them the request is not valid.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -109,51 +121,52 @@ impl HttpRequest {
         self
     }
 
-    /// How long all of it may take, to the end of the answer: 10 s unless said, at most 5 minutes.
+    /// Sets how long the request may take, until the end of the response. The default is 10 s, the
+    /// maximum 5 minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The method.
+    /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The URL.
+    /// Returns the URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The headers, in order.
+    /// Returns the headers, in order.
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body_bytes(&self) -> &[u8] {
         &self.body
     }
 
-    /// The timeout, if it has its own.
+    /// Returns the timeout, if one was set.
     #[must_use]
     pub fn own_timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// The body, moved out.
+    /// Returns the body and consumes the request.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {
         self.body
     }
 }
 
-/// Without header values, query and body: they may be secret.
+/// Leaves out header values, query and body, because they may be secret.
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -166,20 +179,21 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// An answer to [`Http::send`], of any status.
+/// The response to [`Http::send`], of any status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpResponse {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// The headers, names in lower case; values that are no text are left out.
+    /// The headers, with names in lower case. Headers whose value is not visible ASCII are left
+    /// out.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
 }
 
 impl HttpResponse {
-    /// An empty answer, for a test's script.
+    /// Creates an empty response, for a test's script.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
@@ -199,13 +213,13 @@ impl HttpResponse {
         self
     }
 
-    /// Whether the status is one of success.
+    /// Returns whether the status is 200 to 299.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The first header of this name, in any case.
+    /// Returns the value of the first header with this name. Case does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));

@@ -1,13 +1,15 @@
-//! Values with an expiry.
+//! A key-value store with expiry.
 
 use super::HostError;
 use crate::abi::{HostHandle, KvVtRef, View};
 use std::time::Duration;
 
-/// Values in the gateway's memory, by key. They outlive the instance, are shared by all instances
-/// of one callback and invisible to other callbacks. A callback has room for 16 MiB in 65536 keys,
-/// each key up to 1 KiB and each value up to 1 MiB; what does not fit is refused, nothing is pushed
-/// out.
+/// A key-value store in the gateway's memory. Values outlive the instance. They belong to the entry
+/// of the config: all its instances share them, other entries do not see them (unless both have the
+/// same `share`).
+///
+/// An entry has room for 16 MiB (keys and values) in 65 536 keys. A key has 1 byte to 1 KiB, a
+/// value up to 1 MiB. A full store refuses new values; it never evicts old ones.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -15,7 +17,7 @@ use std::time::Duration;
 /// use plugin_api::testing::{Outcome, TestCall, Tester};
 /// use std::time::Duration;
 ///
-/// /// The same prompt twice within a minute is refused.
+/// /// Refuses the same prompt twice within a minute.
 /// struct Once(Host);
 ///
 /// impl Callback for Once {
@@ -27,7 +29,7 @@ use std::time::Duration;
 ///         if kv.get(prompt).is_some() {
 ///             return Err(Rejection::new(429, "asked a moment ago").into());
 ///         }
-///         // A store that is full is no reason to refuse a call.
+///         // A full store is no reason to refuse a call.
 ///         let _ = kv.set(prompt, b"", Some(Duration::from_secs(60)));
 ///         Ok(Flow::Continue)
 ///     }
@@ -48,7 +50,7 @@ pub struct Kv {
 }
 
 impl Kv {
-    /// A copy of the value, unless there is none or its time is over.
+    /// Returns a copy of the value, or `None` if there is none or it has expired.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         // SAFETY: as in `Host`; the view lives until the call returns.
@@ -56,13 +58,14 @@ impl Kv {
         value.into_option().map(Into::into)
     }
 
-    /// Sets a value. `live` is how long it is there from now, to the millisecond and at least one;
-    /// `None`: until the gateway ends.
+    /// Sets a value. It expires after `live`, counted from now in whole milliseconds (at least 1).
+    /// With `None` it stays until the gateway ends.
     ///
     /// # Errors
-    /// [`INVALID`](super::HostErrorKind::INVALID): a key that is empty or longer than 1 KiB;
-    /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): a value above 1 MiB;
-    /// [`FULL`](super::HostErrorKind::FULL): no room left. What was there before stays.
+    /// [`INVALID`](super::HostErrorKind::INVALID): the key is empty or longer than 1 KiB;
+    /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): the value is larger than 1 MiB;
+    /// [`FULL`](super::HostErrorKind::FULL): the store has no room left. After an error the old
+    /// value is still there.
     pub fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
         let millis =
             live.map_or(0, |live| u64::try_from(live.as_millis()).unwrap_or(u64::MAX).max(1));
@@ -71,8 +74,8 @@ impl Kv {
         HostError::from_number(unsafe { (self.vt.set())(self.raw.ctx, key, value, millis) })
     }
 
-    /// Removes a value; says whether there was one.
-    #[expect(clippy::must_use_candidate, reason = "removing is the point")]
+    /// Removes a value and returns whether there was one.
+    #[expect(clippy::must_use_candidate, reason = "often called for the effect alone")]
     pub fn delete(&self, key: &str) -> bool {
         // SAFETY: as in `Host`; the view lives until the call returns.
         unsafe { (self.vt.delete())(self.raw.ctx, View::of(key.as_bytes())) != 0 }

@@ -1,27 +1,26 @@
-//! Numbers in the gateway's `GET /metrics`.
+//! Metrics in the gateway's `GET /metrics`.
 
 use super::HostError;
 use crate::abi::{HostHandle, MetricsVtRef, RawMetric, View};
 
-/// What a metric's numbers mean.
+/// The kind of a metric, as Prometheus defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum MetricKind {
     /// A sum that only grows.
     Counter = 1,
-    /// The last value.
+    /// The last value that was set.
     Gauge = 2,
-    /// How often values fell below each of some bounds.
+    /// The number of recorded values in each bucket, and their sum.
     Histogram = 3,
 }
 
-/// Registers metrics. `dropped_total` of the callback `langsmith` is exported as
-/// `callgate_plugin_langsmith_dropped_total{callback="langsmith"}`: the label is the instance's
-/// name.
-///
-/// Register in `new` and keep what is returned: recording by it takes no lock. A name is letters,
-/// digits and `_`, at most 64, and begins with no digit; a callback has at most 128. The same name
-/// again is the same metric, also for an instance that was made anew, which goes on counting.
+/// Registers metrics. The metric `dropped_total` of the callback `langsmith` is exported as
+/// `callgate_plugin_langsmith_dropped_total{callback="langsmith"}`. The label is the entry's
+/// `instance`, or else its name. Register metrics in `new` and keep the handles: recording takes no
+/// lock. A name has at most 64 ASCII letters, digits and `_`, and does not begin with a digit. A
+/// callback may have 128 metrics. A name that is registered again is the same metric, so a new
+/// instance continues to count.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -57,28 +56,30 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A sum that only grows; by custom its name ends in `_total`.
+    /// Registers a counter, a sum that only grows. By convention its name ends in `_total`. `help`
+    /// is cut at 256 bytes.
     ///
     /// # Errors
-    /// [`INVALID`](super::HostErrorKind::INVALID): a name that is none, or one registered as
-    /// another kind; [`FULL`](super::HostErrorKind::FULL): too many.
+    /// [`INVALID`](super::HostErrorKind::INVALID): the name is not valid, or is registered as
+    /// another kind; [`FULL`](super::HostErrorKind::FULL): the callback has 128 metrics already.
     pub fn counter(&self, name: &str, help: &str) -> Result<Counter, HostError> {
         self.register(MetricKind::Counter, name, help, &[]).map(Counter)
     }
 
-    /// A value that goes up and down.
+    /// Registers a gauge, a value that goes up and down.
     ///
     /// # Errors
-    /// As [`Metrics::counter`].
+    /// See [`Metrics::counter`].
     pub fn gauge(&self, name: &str, help: &str) -> Result<Gauge, HostError> {
         self.register(MetricKind::Gauge, name, help, &[]).map(Gauge)
     }
 
-    /// A distribution: `bounds` are the upper bounds of its buckets, finite, ascending, at most 32;
-    /// none means those for seconds, from 5 ms to 60 s.
+    /// Registers a histogram. `bounds` are the upper bounds of its buckets: at most 32, finite and
+    /// ascending. If `bounds` is empty, the buckets are for seconds, from 0.005 to 60.
     ///
     /// # Errors
-    /// As [`Metrics::counter`]; also for bounds that are not as told here.
+    /// See [`Metrics::counter`]. [`INVALID`](super::HostErrorKind::INVALID) also stands for bounds
+    /// that break these rules.
     pub fn histogram(
         &self,
         name: &str,
@@ -102,7 +103,7 @@ impl Metrics {
             bounds: bounds.as_ptr(),
             bounds_len: bounds.len(),
         };
-        // SAFETY: as in `Host`; what `metric` points to lives until the call returns.
+        // SAFETY: as in `Host`; everything that `metric` points to lives until the call returns.
         let id = unsafe { (self.vt.register())(self.raw.ctx, metric) }.into_result()?;
         Ok(Recorder { raw: self.raw, vt: self.vt, id })
     }
@@ -122,34 +123,34 @@ impl Recorder {
     }
 }
 
-/// A registered counter. `Copy`, for any thread, a few nanoseconds.
+/// A registered counter. Adding takes a few nanoseconds, on any thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter(Recorder);
 
 impl Counter {
-    /// Adds; what is negative or no number is ignored.
+    /// Adds `value`. Negative, infinite and NaN values are ignored.
     pub fn add(&self, value: f64) {
         self.0.record(value);
     }
 }
 
-/// A registered gauge.
+/// A registered gauge, usable on any thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge(Recorder);
 
 impl Gauge {
-    /// Sets.
+    /// Sets the gauge to `value`.
     pub fn set(&self, value: f64) {
         self.0.record(value);
     }
 }
 
-/// A registered histogram.
+/// A registered histogram, usable on any thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram(Recorder);
 
 impl Histogram {
-    /// Counts a value in; what is no number is ignored.
+    /// Records `value`. NaN is ignored.
     pub fn record(&self, value: f64) {
         self.0.record(value);
     }

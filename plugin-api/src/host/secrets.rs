@@ -1,12 +1,13 @@
-//! Granted variables of the gateway's environment.
+//! Granted environment variables.
 
 use super::HostError;
 use crate::abi::{HostHandle, SecretsVtRef, View};
 use std::fmt;
 
-/// Values of the gateway's environment (its own variables, its `.env` file, the config's
-/// `environment_variables`) by name: those of `grants: {secrets: [NAME]}` in the callback's entry,
-/// and those of the manifest's `needs` that begin with the callback's own name.
+/// Access to granted variables of the gateway's environment, by name. The environment consists of
+/// the process's variables, the `.env` file and the config's `environment_variables`. Granted are
+/// the names in `grants: {secrets: [NAME]}` of the callback's entry, and those in the export's
+/// `needs` that begin with the callback's own name.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -38,11 +39,11 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The value of a granted variable.
+    /// Returns the value of a granted variable.
     ///
     /// # Errors
-    /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED), or
-    /// [`NOT_SET`](super::HostErrorKind::NOT_SET) when it is not there or blank.
+    /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED): the variable is not granted;
+    /// [`NOT_SET`](super::HostErrorKind::NOT_SET): it is not set, or blank.
     pub fn get(&self, name: &str) -> Result<SecretText, HostError> {
         // SAFETY: as in `Host`; the view lives until the call returns.
         let value = unsafe { (self.vt.secret())(self.raw.ctx, View::of(name.as_bytes())) };
@@ -50,12 +51,12 @@ impl Secrets {
     }
 }
 
-/// A secret's value: prints as `***`.
+/// The value of a secret. `Debug` shows it as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 
 impl SecretText {
-    /// The value itself. Never log it.
+    /// Returns the value. Never log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

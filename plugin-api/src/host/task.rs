@@ -1,17 +1,16 @@
-//! Work beside the calls.
+//! Background work.
 
 use super::{Host, HostError};
 use crate::abi::{HostHandle, TaskVtRef, shim};
 use std::future::Future;
 
-/// Runs work on a background thread of the entry's, or on threads that may block, never on a thread
-/// that serves calls. What panics is logged under the callback's name and ends, nothing else does.
-///
-/// A task may outlive the hook and the instance: move into it what it needs (`Arc`s of it), and
-/// tell it in [`shutdown`](crate::Callback::shutdown) to come to its end. From then on it has 5
-/// seconds; what still runs after them is dropped where it waits. (A job that blocks cannot be
-/// dropped; the gateway ends without it.) Channels and locks that need no runtime work between
-/// tasks and hooks: those of `std`, `futures`, and `tokio::sync`.
+/// Runs work in the background, never on a thread that serves calls: futures on the entry's
+/// background thread, jobs on threads that may block. A task that panics ends and is logged under
+/// the callback's name; nothing else is affected. A task may outlive the hook and the instance, so
+/// move copies or `Arc`s into it. Signal it in [`shutdown`](crate::Callback::shutdown) to finish.
+/// It then has 5 s; after that it is dropped at its `.await`. (A blocking job cannot be dropped;
+/// the gateway exits without waiting for it.) Channels and locks that need no runtime work between
+/// tasks and hooks: those of `std`, `futures` and `tokio::sync`.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -46,24 +45,26 @@ pub struct Task {
 }
 
 impl Task {
-    /// Runs a future. It shares one thread with the timers and requests of this entry of the
-    /// config, and with no other's: where it blocks, those wait. What blocks, and long
-    /// computations, belong in [`Task::spawn_blocking`].
+    /// Runs a future on the entry's background thread, which also serves the entry's other futures,
+    /// timers and requests. A future that blocks holds them up, but no other entry's. Use
+    /// [`Task::spawn_blocking`] for blocking work and long computations.
     ///
     /// # Errors
-    /// [`FULL`](super::HostErrorKind::FULL): 1024 futures of this callback are not done yet;
-    /// [`ENDING`](super::HostErrorKind::ENDING). The future is dropped then.
+    /// [`FULL`](super::HostErrorKind::FULL): 1024 futures of this instance are running;
+    /// [`ENDING`](super::HostErrorKind::ENDING): the gateway is shutting down. The future is
+    /// dropped.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), HostError> {
         let work = shim::background::future(Host { raw: self.raw }, work);
         // SAFETY: as in `Host`; the future is given away.
         HostError::from_number(unsafe { (self.vt.spawn())(self.raw.ctx, work) })
     }
 
-    /// Runs a job on a thread that may block. Jobs of all callbacks share four such threads.
+    /// Runs a job on a thread that may block. At most four jobs of an entry run at once; others
+    /// wait.
     ///
     /// # Errors
-    /// [`FULL`](super::HostErrorKind::FULL): 64 jobs of this callback are not done yet;
-    /// [`ENDING`](super::HostErrorKind::ENDING). The job is dropped then.
+    /// [`FULL`](super::HostErrorKind::FULL): 64 jobs of this instance run or wait;
+    /// [`ENDING`](super::HostErrorKind::ENDING): the gateway is shutting down. The job is dropped.
     pub fn spawn_blocking(&self, job: impl FnOnce() + Send + 'static) -> Result<(), HostError> {
         let job = shim::background::job(Host { raw: self.raw }, job);
         // SAFETY: as in `Host`; the job is given away.

@@ -1,9 +1,10 @@
-//! Sleeping without a runtime.
+//! Sleeps without a runtime in the plugin.
 
 use crate::abi::{HostHandle, TimerVtRef};
 use std::{future::Future, time::Duration};
 
-/// Sleeps on the entry's background thread. A plugin's own `tokio::time` would find no runtime.
+/// A timer on the entry's background thread. `tokio::time` does not work in a plugin, because no
+/// runtime runs there.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -37,8 +38,9 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Done after `time`, counted from this call and in whole milliseconds, rounded up. When the
-    /// gateway is ending it may never be done: what must happen at the end belongs in `shutdown`.
+    /// Returns a future that completes after `time`, counted from this call and rounded up to whole
+    /// milliseconds. While the gateway shuts down it may never complete, so do final work in
+    /// `shutdown`.
     pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + use<> {
         let millis = u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         // SAFETY: as in `Host`.

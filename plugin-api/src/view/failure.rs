@@ -7,41 +7,68 @@ use crate::{
 };
 use std::{marker::PhantomData, time::Duration};
 
-/// The failure in `on_llm_error`. While nothing has been sent, what the client gets can be changed.
+/// The failure of a call, in `on_llm_error`. Status and message can be changed until something has
+/// been sent.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use plugin_api::{Callback, CallView, FailureKind, Flow, Hook, Host, InitError, LlmFailure};
+/// use plugin_api::testing::{TestCall, TestFailure, Tester};
+///
+/// struct Friendly;
+///
+/// impl Callback for Friendly {
+///     type Settings = serde_json::Value;
+///     fn new(_: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self) }
+///     fn on_llm_error(&self, _: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
+///         if !failure.sent() && failure.kind() == FailureKind::TIMEOUT {
+///             failure.set_message("The model is busy. Try again in a minute.")?;
+///         }
+///         Ok(Flow::Continue)
+///     }
+/// }
+///
+/// let tester = Tester::of::<Friendly>(serde_json::json!({}))?;
+/// let mut failure = TestFailure::new(FailureKind::TIMEOUT, 504, "no answer");
+/// tester.error(&mut TestCall::chat("gemma3"), &mut failure);
+/// assert_eq!(failure.shown().1, "The model is busy. Try again in a minute.");
+/// # Ok::<(), InitError>(())
+/// ```
 pub struct LlmFailure<'a> {
     raw: FailureHandle,
     lent: PhantomData<&'a mut ()>,
 }
 
-// SAFETY: as `CallView`.
+// SAFETY: as for `CallView`.
 unsafe impl Send for LlmFailure<'_> {}
 
 impl LlmFailure<'_> {
     /// # Safety
-    /// `raw` is alive for the borrow and lent to nobody else.
+    /// `raw` must live as long as the borrow and be lent to nobody else.
     pub(crate) unsafe fn lent(raw: FailureHandle) -> Self {
         Self { raw, lent: PhantomData }
     }
 
-    /// What went wrong.
+    /// Returns the reason for the failure.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         FailureKind(read_number!(self.kind()))
     }
 
-    /// The status the client gets, or would get.
+    /// Returns the error's status. The client gets it unless something was [`sent`](Self::sent)
+    /// already.
     #[must_use]
     pub fn status(&self) -> u16 {
         u16::try_from(read_number!(self.status())).unwrap_or_default()
     }
 
-    /// The error object's `code`.
+    /// Returns the error object's `code`.
     #[must_use]
     pub fn code(&self) -> &str {
         read_text!(self.code()).unwrap_or_default()
     }
 
-    /// What the client is told, or would be.
+    /// Returns the error object's `message`.
     #[must_use]
     pub fn message(&self) -> &str {
         read_text!(self.message()).unwrap_or_default()
@@ -50,69 +77,74 @@ impl LlmFailure<'_> {
     /// Changes the status (400 to 599).
     ///
     /// # Errors
-    /// [`EditError::NotAllowed`] outside that range; [`EditError::TooLate`] once
-    /// [`sent`](Self::sent).
+    /// [`EditError::NotAllowed`] outside that range; [`EditError::TooLate`] if something was
+    /// [`sent`](Self::sent) already.
     pub fn set_status(&mut self, status: u16) -> Result<(), EditError> {
         edit!(self.set_status(status.into()))
     }
 
-    /// Changes what the client is told.
+    /// Changes the message. It is cut at [`limits::MESSAGE`](crate::limits::MESSAGE).
     ///
     /// # Errors
-    /// [`EditError::TooLate`] once [`sent`](Self::sent).
+    /// [`EditError::TooLate`] if something was [`sent`](Self::sent) already.
     pub fn set_message(&mut self, message: &str) -> Result<(), EditError> {
         edit!(self.set_message(View::of(message.as_bytes())))
     }
 
-    /// Whether the client already has the head of an answer, or is gone.
+    /// Returns whether the client already got the head of a response, or has disconnected.
     #[must_use]
     pub fn sent(&self) -> bool {
         read_number!(self.sent()) != 0
     }
 
-    /// What was streamed before it failed.
+    /// Returns the text that was streamed before the failure. It is empty if no callback of the
+    /// chain has `on_llm_end`, because the gateway does not keep the text then.
     #[must_use]
     pub fn text(&self) -> &str {
         read_text!(self.text()).unwrap_or_default()
     }
 
-    /// Tokens of the prompt, as the upstream counted them; `None` when it failed before it said.
+    /// Returns the number of prompt tokens that the upstream reported before the failure, if it
+    /// did.
     #[must_use]
     pub fn prompt_tokens(&self) -> Option<u64> {
         known(read_number!(self.prompt_tokens()))
     }
 
-    /// Tokens of the answer so far, as the upstream counted them.
+    /// Returns the number of completion tokens that the upstream reported before the failure, if it
+    /// did.
     #[must_use]
     pub fn completion_tokens(&self) -> Option<u64> {
         known(read_number!(self.completion_tokens()))
     }
 
-    /// Tokens in all, as the upstream counted them.
+    /// Returns the total number of tokens that the upstream reported before the failure, if it did.
     #[must_use]
     pub fn total_tokens(&self) -> Option<u64> {
         known(read_number!(self.total_tokens()))
     }
 
-    /// Since the call was accepted.
+    /// Returns the time since the gateway accepted the call.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(known(read_number!(self.duration_ns())).unwrap_or_default())
     }
 
-    /// How long the upstream took to begin its answer; `None` when it did not.
+    /// Returns the time until the upstream began its answer. `None` if it did not begin.
     #[must_use]
     pub fn upstream_duration(&self) -> Option<Duration> {
         known(read_number!(self.upstream_duration_ns())).map(Duration::from_nanos)
     }
 
-    /// From accepting the call to the first streamed chunk; `None` when there was none.
+    /// Returns the time from accepting the call to the first streamed chunk. `None` if there was
+    /// none.
     #[must_use]
     pub fn time_to_first_token(&self) -> Option<Duration> {
         known(read_number!(self.first_token_ns())).map(Duration::from_nanos)
     }
 
-    /// The name of the callback that refused or broke, if one did.
+    /// Returns the name of the callback that rejected the call or failed. `None` if no callback
+    /// did.
     #[must_use]
     pub fn callback(&self) -> Option<&str> {
         read_text!(self.callback())

@@ -4,43 +4,72 @@ use super::{EditError, edit, known, read_number, read_text};
 use crate::abi::{ReplyHandle, View};
 use std::{marker::PhantomData, time::Duration};
 
-/// The answer in `on_llm_end`. After a stream it can only be observed: the client has it.
+/// The complete answer, in `on_llm_end`. A JSON reply can be changed. After a stream the client
+/// already has the answer, and edits fail.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use plugin_api::{Callback, CallView, Flow, Hook, Host, InitError, LlmReply};
+/// use plugin_api::testing::{TestCall, TestReply, Tester};
+///
+/// struct American;
+///
+/// impl Callback for American {
+///     type Settings = serde_json::Value;
+///     fn new(_: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self) }
+///     fn on_llm_end(&self, _: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+///         if let Some(json) = reply.json() {
+///             let edited = json.replace("colour", "color");
+///             reply.set_json(&edited)?;
+///         }
+///         Ok(Flow::Continue)
+///     }
+/// }
+///
+/// let tester = Tester::of::<American>(serde_json::json!({}))?;
+/// let mut reply = TestReply::text("a colour");
+/// tester.end(&mut TestCall::chat("gemma3"), &mut reply);
+/// assert_eq!(reply.value()["choices"][0]["message"]["content"], "a color");
+/// # Ok::<(), InitError>(())
+/// ```
 pub struct LlmReply<'a> {
     raw: ReplyHandle,
     lent: PhantomData<&'a mut ()>,
 }
 
-// SAFETY: as `CallView`.
+// SAFETY: as for `CallView`.
 unsafe impl Send for LlmReply<'_> {}
 
 impl LlmReply<'_> {
     /// # Safety
-    /// `raw` is alive for the borrow and lent to nobody else.
+    /// `raw` must live as long as the borrow and be lent to nobody else.
     pub(crate) unsafe fn lent(raw: ReplyHandle) -> Self {
         Self { raw, lent: PhantomData }
     }
 
-    /// The HTTP status the client gets.
+    /// Returns the HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
         u16::try_from(read_number!(self.status())).unwrap_or_default()
     }
 
-    /// A JSON reply's body; `None` after a stream.
+    /// Returns the body of a JSON reply. `None` after a stream.
     #[must_use]
     pub fn json(&self) -> Option<&str> {
         read_text!(self.json())
     }
 
-    /// Replaces a JSON reply's body.
+    /// Replaces the body of a JSON reply.
     ///
     /// # Errors
-    /// [`EditError::NotJson`]; [`EditError::TooLate`] after a stream.
+    /// [`EditError::NotJson`] if `json` is not a JSON object; [`EditError::TooLarge`] beyond
+    /// [`limits::ANSWER`](crate::limits::ANSWER); [`EditError::TooLate`] after a stream.
     pub fn set_json(&mut self, json: &str) -> Result<(), EditError> {
         edit!(self.set_json(View::of(json.as_bytes())))
     }
 
-    /// The assistant's text (of the first choice), assembled when it was streamed.
+    /// Returns the assistant's text of the first choice. After a stream it is the text of all
+    /// chunks, up to the config's `callgate.limits.max_stream_text_bytes` (8 MiB by default).
     #[must_use]
     pub fn text(&self) -> &str {
         read_text!(self.text()).unwrap_or_default()
@@ -49,55 +78,58 @@ impl LlmReply<'_> {
     /// Sets a response header of a JSON reply.
     ///
     /// # Errors
-    /// [`EditError::NotAllowed`] when it is no header or one of the connection's own;
+    /// [`EditError::NotAllowed`] if name or value is not valid, or if the gateway sets this header
+    /// itself; [`EditError::TooLarge`] beyond [`limits::HEADERS`](crate::limits::HEADERS);
     /// [`EditError::TooLate`] after a stream.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         edit!(self.set_header(View::of(name.as_bytes()), View::of(value.as_bytes())))
     }
 
-    /// Why the model stopped: `stop`, `length`, `tool_calls`, …
+    /// Returns the reason why the model stopped (`stop`, `length`, `tool_calls`, …), of the first
+    /// choice.
     #[must_use]
     pub fn finish_reason(&self) -> Option<&str> {
         read_text!(self.finish_reason())
     }
 
-    /// Tokens of the prompt, as the upstream counted them.
+    /// Returns the number of prompt tokens, if the upstream reported it.
     #[must_use]
     pub fn prompt_tokens(&self) -> Option<u64> {
         known(read_number!(self.prompt_tokens()))
     }
 
-    /// Tokens of the answer, as the upstream counted them.
+    /// Returns the number of completion tokens, if the upstream reported it.
     #[must_use]
     pub fn completion_tokens(&self) -> Option<u64> {
         known(read_number!(self.completion_tokens()))
     }
 
-    /// Tokens in all, as the upstream counted them.
+    /// Returns the total number of tokens, if the upstream reported it.
     #[must_use]
     pub fn total_tokens(&self) -> Option<u64> {
         known(read_number!(self.total_tokens()))
     }
 
-    /// Since the call was accepted.
+    /// Returns the time since the gateway accepted the call.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(known(read_number!(self.duration_ns())).unwrap_or_default())
     }
 
-    /// How much of it the upstream took; `None` when a callback answered.
+    /// Returns the time until the upstream began its answer. `None` if a callback answered.
     #[must_use]
     pub fn upstream_duration(&self) -> Option<Duration> {
         known(read_number!(self.upstream_duration_ns())).map(Duration::from_nanos)
     }
 
-    /// From accepting the call to the first streamed chunk; `None` for a JSON reply.
+    /// Returns the time from accepting the call to the first streamed chunk. `None` for a JSON
+    /// reply.
     #[must_use]
     pub fn time_to_first_token(&self) -> Option<Duration> {
         known(read_number!(self.first_token_ns())).map(Duration::from_nanos)
     }
 
-    /// Whether a callback answered instead of an upstream.
+    /// Returns whether a callback answered the call instead of an upstream.
     #[must_use]
     pub fn from_callback(&self) -> bool {
         read_number!(self.from_callback()) != 0
