@@ -1,5 +1,5 @@
-//! The one line each request gets. Never in it: keys, prompts, replies; an upstream's error may
-//! quote a part of a prompt.
+//! Writes one log line for each request. The line never holds keys, prompts or replies; only an
+//! upstream's error message may quote a part of a prompt.
 
 use crate::{
     app::App,
@@ -18,16 +18,16 @@ use std::{
 };
 use tracing::Level;
 
-/// What `RUST_LOG` calls these lines.
+/// The log target of these lines, for `RUST_LOG`.
 const ACCESS: &str = "callgate::access";
 
-/// As many characters of a name or a path as a line shows.
+/// The longest name or path in a line, in characters.
 const NAME: usize = 200;
 
-/// As many of a message.
+/// The longest message in a line, in characters.
 const MESSAGE: usize = 1000;
 
-/// What the line of a call will say.
+/// The fields of a call's line, collected while the call runs.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) id: String,
@@ -35,21 +35,21 @@ pub(super) struct Record {
     pub(super) accepted: Instant,
     /// The client's address.
     pub(super) client: Option<Arc<str>>,
-    /// Whether the client has shown a key that is one, or needs none.
+    /// Whether the client has shown the right key, or needs none.
     pub(super) admitted: bool,
     pub(super) requested_model: String,
-    /// What was chosen.
+    /// The chosen deployment.
     pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) upstream_model: String,
     pub(super) stream: bool,
-    /// How long the upstream took to begin its answer.
+    /// The time until the upstream's response began.
     pub(super) upstream: Option<Duration>,
-    /// When the first chunk of a stream was there.
+    /// The time until the first chunk of a stream.
     pub(super) first_token: Option<Duration>,
     pub(super) usage: Option<Usage>,
-    /// How long the call took; set when it was answered.
+    /// The duration of the call; set when it is answered.
     took: Option<Duration>,
-    /// The callback that answered, refused or broke.
+    /// The callback that replied, rejected the call or failed.
     pub(super) callback: Option<Arc<str>>,
 }
 
@@ -73,12 +73,12 @@ impl Record {
         }
     }
 
-    /// How long the call took, or has taken so far.
+    /// The duration of the call, so far if it still runs.
     pub(super) fn took(&self) -> Duration {
         self.took.unwrap_or_else(|| self.accepted.elapsed())
     }
 
-    /// A path of the gateway's own is no secret.
+    /// The path as logged. The gateway's own paths cannot hold a secret, so they are not masked.
     fn path<'t>(&'t self, app: &App) -> Cow<'t, str> {
         match &self.path {
             Cow::Borrowed(path) => Cow::Borrowed(path),
@@ -86,7 +86,7 @@ impl Record {
         }
     }
 
-    /// A model's name: neither are those of the config.
+    /// The model name as logged. Names from the config are not masked either.
     fn model<'t>(&'t self, app: &App, name: &'t str) -> Cow<'t, str> {
         match &self.deployment {
             Some(it) if *it.model_name == *name || *it.upstream_model == *name => shortened(name),
@@ -147,8 +147,8 @@ impl Record {
         line.maybe_number(key!("tokens.completion"), usage.map(|usage| usage.completion_tokens));
     }
 
-    /// Counts a call that failed, and writes its line. `begun` says whether the client had the head
-    /// of an answer by then.
+    /// Counts a call that failed, and writes its line. `begun` says whether the client already had
+    /// the head of a response.
     pub(super) fn log_failure(&self, app: &App, failure: &Failure, begun: bool) {
         let outcome = match failure.kind {
             FailureKind::CLIENT_GONE => CallOutcome::ClientGone,
@@ -174,8 +174,8 @@ impl Record {
     }
 }
 
-/// Whether a failure is the client's own, and no business of the operator's: it left, or it was
-/// refused (4xx). A broken answer is not, nor what an upstream holds against the gateway's own key.
+/// Whether a failure concerns only the client: it left, or its request was refused (4xx). A
+/// response that broke off and an upstream's refusal of the gateway's own key concern the operator.
 fn is_clients(failure: &Failure, begun: bool) -> bool {
     if failure.kind == FailureKind::CLIENT_GONE {
         return true;
@@ -185,13 +185,13 @@ fn is_clients(failure: &Failure, begun: bool) -> bool {
     failure.status < 500 && !begun && !of_our_key
 }
 
-/// What only the operator is told.
+/// The cause of a failure, which only the log shows.
 fn cause(failure: &Failure) -> Option<Cow<'_, str>> {
     failure.cause.as_deref().map(|cause| cut(cause, MESSAGE))
 }
 
-/// What the log says of a failure: no more of any text than a line can bear. An upstream's own
-/// words may repeat a part of a prompt, so the operator may keep them out.
+/// The failure's message, shortened to fit a line. Upstreams' own messages may repeat a part of a
+/// prompt, so the operator can keep them out of the log.
 fn shown_message(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
     if failure.kind == FailureKind::UPSTREAM_STATUS && !words_of_upstreams {
         return "the upstream refused; its words are not logged (`callgate.log.upstream_errors`)"
@@ -200,7 +200,7 @@ fn shown_message(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
     cut(&failure.message, MESSAGE)
 }
 
-/// The line of a request that was no call, or none that could be one. `client` and `key` are as in
+/// Logs a request that is not a call, or cannot become one. `client` and `key` are as in
 /// [`Record`].
 pub(super) fn small_endpoint(
     app: &App,
@@ -229,7 +229,7 @@ pub(super) fn small_endpoint(
     });
 }
 
-/// What a client gave as a name or a path, which may be a key in the wrong place.
+/// Masks a name or a path from a client, because it may be a key in the wrong place.
 fn named<'t>(app: &App, text: &'t str) -> Cow<'t, str> {
     match app.masking.mask(text) {
         Cow::Borrowed(text) => shortened(text),
@@ -237,12 +237,12 @@ fn named<'t>(app: &App, text: &'t str) -> Cow<'t, str> {
     }
 }
 
-/// As much of a name or a path as a line shows.
+/// A name or a path, shortened to fit a line.
 pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     cut(text, NAME)
 }
 
-/// The line of what was no request; of what was sent nothing is repeated.
+/// Logs bytes that are not an HTTP request. Nothing of them is repeated.
 pub(super) fn log_refusal(client: Option<&str>, status: u16, why: &str) {
     write_line((Level::INFO, ACCESS), "request refused", |line| {
         line.number(key!("status"), status.into());
@@ -264,7 +264,7 @@ mod tests {
         for (kind, status, begun, clients) in [
             (FailureKind::INVALID, 400, false, true),
             (FailureKind::INVALID, 401, false, true),
-            // A variable that the config lacks.
+            // A variable that the environment lacks.
             (FailureKind::INVALID, 500, false, false),
             (FailureKind::REJECTED, 429, false, true),
             (FailureKind::INTERNAL, 503, false, false),

@@ -1,5 +1,5 @@
-//! The answer when no worker comes round: the acceptor's own thread says so, to whatever is asked.
-//! Better than a connection that nobody will ever read.
+//! Answers with 503 from the acceptor's own thread when no worker can take a connection. Otherwise
+//! the connection would wait unread.
 
 use super::{client::ClientAddress, worker::AcceptedConnection};
 use crate::occupancy::OpenConnection;
@@ -15,18 +15,18 @@ use tokio::{
     time::timeout,
 };
 
-/// How many are answered at once; others are closed.
+/// The most connections that are answered at once; further ones are closed.
 const MOST: usize = 64;
 
-/// How long a client may take to ask and to listen.
+/// The time a client has to send its request and read the response.
 const TIME: Duration = Duration::from_secs(2);
 
-/// How much of what it sends is read, so that it can hear the answer.
+/// The number of request bytes that are read, so that the client can receive the response.
 const ENOUGH: usize = 64 * 1024;
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-/// One that is being answered.
+/// A connection that is being answered.
 struct Turn {
     _open: OpenConnection,
 }
@@ -68,7 +68,8 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
     super::access_log::log_refusal(client.peer(), 503, &failure.message);
     stream.write_all(&[head.as_bytes(), &body].concat()).await?;
     stream.shutdown().await?;
-    // Closing with something unread would reset the connection before the answer is read.
+    // Closing a socket with unread bytes resets the connection before the client reads the
+    // response.
     let (mut rest, mut read) = (vec![0; 4096], 0);
     while read < ENOUGH {
         match stream.read(&mut rest).await? {

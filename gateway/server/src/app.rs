@@ -1,5 +1,5 @@
-//! Everything built from the config at boot: immutable but for callbacks that are made anew, shared
-//! by all calls.
+//! Everything that boot builds from the config. All calls share it, and it never changes, except
+//! that the chain restarts callbacks.
 
 use crate::{InFlight, WebRules, call_metrics::CallMetrics, occupancy::Occupancy};
 use callgate_callbacks::{CallbackReport, Callbacks};
@@ -12,40 +12,41 @@ use http::HeaderName;
 use ipnet::IpNet;
 use std::{sync::Arc, time::Duration};
 
-/// See the module.
+/// The parts of a running gateway.
 #[derive(Debug)]
 pub struct App {
     pub master_key: Option<Secret>,
     /// `general_settings.litellm_key_header_name`.
     pub(crate) key_header: Option<HeaderName>,
-    /// Asked for whatever the client names, when set.
+    /// The model name used in place of the client's, if set.
     pub(crate) completion_model: Option<String>,
     pub limits: Limits,
     /// Which web pages may call.
     pub(crate) web: WebRules,
-    /// How long connections to upstreams are kept.
+    /// How long connections to upstreams are kept for reuse.
     pub(crate) reuse: Reuse,
-    /// Whose word on a client's address is taken.
+    /// The proxies whose headers may state the client's address.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// How long a streamed answer may be silent before its client gets a sign of life, when set.
+    /// The longest silence of a streamed response before the client gets a keep-alive comment, if
+    /// set.
     pub(crate) stream_keepalive: Option<Duration>,
     pub(crate) in_flight: Arc<InFlight>,
     pub deployments: Arc<Deployments>,
     pub callbacks: Callbacks,
     pub(crate) tls: Arc<Tls>,
     pub services: Arc<Services>,
-    /// Whether upstreams' own words are in the log.
+    /// Whether the log shows upstreams' own error messages.
     pub(crate) logs_upstream_errors: bool,
-    /// What those outside must not see of words of upstreams and callbacks.
+    /// Masks secrets in error texts of upstreams and callbacks.
     pub masking: Masking,
     pub(crate) metrics: CallMetrics,
-    /// What the server is doing right now.
+    /// The open connections and the state of the workers.
     pub(crate) occupancy: Arc<Occupancy>,
     /// Whether `GET /metrics` needs the key.
     pub(crate) metrics_auth: bool,
     /// Names this process in the hop header, so that a call that comes back is known.
     pub(crate) hop: String,
-    /// What callbacks and the log call whoever holds the master key.
+    /// The name of the master key's holder in callbacks and the log.
     pub key_id: Arc<str>,
 }
 
@@ -94,14 +95,14 @@ impl App {
         }
     }
 
-    /// What is known of every entry of the config's list of callbacks, in its order.
+    /// Reports on every entry of the config's `callbacks` list, in its order.
     #[must_use]
     pub fn callbacks_report(&self) -> Vec<CallbackReport> {
         self.callbacks.report()
     }
 
-    /// Tells every callback that no new call will come, and waits a bounded time for what they do
-    /// beside the calls. Blocks.
+    /// Announces the shutdown to every callback, and waits a bounded time for their background
+    /// work. Blocks.
     pub fn shutdown(&self) {
         self.callbacks.shutdown();
         self.services.shutdown();

@@ -1,5 +1,5 @@
-//! Who calls: the key from LiteLLM's headers in LiteLLM's order, before any body is read. Routes
-//! say whether they need it; no endpoint looks at keys itself.
+//! Authenticates clients by the headers that LiteLLM reads, in LiteLLM's order, before any body is
+//! read. Routes declare whether they need the key; no endpoint checks keys itself.
 
 use super::route::Access;
 use crate::app::App;
@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use callgate_failure::Failure;
 use callgate_secret::credentials::KEY_HEADERS;
 
-/// Lets those pass who may ask for it.
+/// Admits the holder of the key, and everybody where `access` needs none.
 pub(super) fn admit(app: &App, access: Access, headers: &HeaderMap) -> Result<(), Failure> {
     match access {
         Access::Open => Ok(()),
@@ -16,12 +16,12 @@ pub(super) fn admit(app: &App, access: Access, headers: &HeaderMap) -> Result<()
     }
 }
 
-/// Who sent a request, as the log names the key's holder.
+/// The name of the key's holder for the log; `None` without a valid key.
 pub(super) fn key_id<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
     check(app, headers).is_ok().then_some(&*app.key_id)
 }
 
-/// Lets the holder of the master key pass, and everybody when there is none.
+/// Admits the holder of the master key, and everybody if no master key is set.
 fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(master_key) = &app.master_key else { return Ok(()) };
     let sent = app
@@ -41,8 +41,8 @@ fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::wrong_key())
 }
 
-/// The key in a header's value: behind a scheme in `Authorization`, plain elsewhere. What LiteLLM
-/// takes behind `Basic` is the key as it is, in no encoding.
+/// The key in a header's value: after a scheme in `Authorization`, plain elsewhere. Like LiteLLM,
+/// it takes the text after `Basic` as the key itself, without decoding.
 fn key_of<'a>(name: &str, value: &'a [u8]) -> Option<&'a [u8]> {
     let value = value.trim_ascii();
     let key = behind_scheme(value);
@@ -50,7 +50,8 @@ fn key_of<'a>(name: &str, value: &'a [u8]) -> Option<&'a [u8]> {
     (!key.is_empty()).then_some(key)
 }
 
-/// What follows the scheme, in any case, and one or more blanks (RFC 9110, section 11.4).
+/// The value after the scheme, which may have any case, and one or more blanks (RFC 9110, section
+/// 11.4).
 fn behind_scheme(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
     let known = ["bearer", "basic"].iter().any(|it| scheme.eq_ignore_ascii_case(it.as_bytes()));

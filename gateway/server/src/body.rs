@@ -1,4 +1,4 @@
-//! Reading a request body within its bounds, scanned while it arrives.
+//! Reads a request body within its limits and scans it while it arrives.
 
 use super::{
     RequestBody,
@@ -19,10 +19,10 @@ use std::{
 };
 use tokio::task::yield_now;
 
-/// How much is scanned before others have their turn.
+/// The number of bytes scanned before other tasks have their turn.
 const STRETCH: usize = 64 * 1024;
 
-/// The body as a scanned JSON object, and how many bytes of it are in flight from here on.
+/// Returns the body as a scanned JSON object, and its share of the bytes in flight.
 pub(super) async fn body(
     headers: &HeaderMap,
     body: &mut RequestBody,
@@ -71,7 +71,8 @@ async fn collect(
         share.reach(length, announced.unwrap_or(max))?;
         at_a_stretch += data.len();
         arriving.push(data).map_err(|error| Failure::not_json(&error))?;
-        // What arrives as fast as it is read would keep all other calls of this thread waiting.
+        // Without a yield, a body that arrives as fast as it is read would hold up all other calls
+        // of this thread.
         if at_a_stretch > STRETCH {
             at_a_stretch = 0;
             yield_now().await;
@@ -83,18 +84,17 @@ async fn collect(
     })
 }
 
-/// How often a refused body is looked at: what came with the head takes two turns to be handed
-/// over.
+/// The number of attempts to read a refused body: bytes that came with the head arrive after two.
 const TURNS: usize = 3;
 
-/// Ends a request that is refused before its body was read. Where the body is here already, the
-/// connection can be used again; else it will be closed, and `answer` says so.
+/// Ends a request that was refused before its body was read. If the body has arrived already, the
+/// connection can be used again; otherwise `answer` announces that it closes.
 pub(super) async fn end<B: HttpBody + Unpin>(
     request: &HeaderMap,
     body: &mut B,
     answer: &mut HeaderMap,
 ) {
-    // To look at a body that the client holds back would ask for it.
+    // Polling a body that the client holds back (`Expect: 100-continue`) would ask for it.
     let turns = if request.contains_key(header::EXPECT) { 0 } else { TURNS };
     for _ in 0..turns {
         if body.is_end_stream() {

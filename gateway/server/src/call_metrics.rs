@@ -12,7 +12,7 @@ use std::{
 
 use callgate_deployments::Deployment;
 
-/// Model names and deployments beyond count as `other`: a list of any length must leave `/metrics`
+/// Further model names and deployments count as `other`, so that a long list leaves `/metrics`
 /// readable.
 const MOST: usize = 1000;
 
@@ -36,7 +36,7 @@ struct Labels {
     names: Vec<Arc<str>>,
 }
 
-/// Where calls go: a deployment with its provider.
+/// Where calls go: one slot for each deployment and its provider.
 struct Slots {
     by_deployment: HashMap<Arc<str>, usize, RandomState>,
     /// For deployments without a label of their own.
@@ -46,7 +46,7 @@ struct Slots {
 }
 
 impl Labels {
-    /// The names with `OTHER` at 0 and `NONE` at 1.
+    /// The names, after `OTHER` at 0 and `NONE` at 1.
     fn new<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Self {
         let known: BTreeSet<&Arc<str>> = names.collect();
         let known = known.into_iter().take(MOST).cloned();
@@ -62,8 +62,8 @@ impl Labels {
 }
 
 impl Slots {
-    /// First comes that of calls for which none was chosen, then that of providers that the config
-    /// does not name.
+    /// Slot 0 is for calls without a deployment, slot 1 for providers that the config does not
+    /// name.
     fn new<'a>(deployments: impl Iterator<Item = &'a Arc<Deployment>>) -> Self {
         let [other, none] = [OTHER, NONE].map(Arc::<str>::from);
         let mut names = vec![(Arc::clone(&none), none), (Arc::clone(&other), Arc::clone(&other))];
@@ -91,7 +91,7 @@ impl Slots {
 }
 
 impl CallMetrics {
-    /// For calls of these model names at these deployments.
+    /// Counters for calls of these model names at these deployments.
     pub(crate) fn new<'a>(
         totals: &Arc<CallTotals>,
         models: impl Iterator<Item = &'a Arc<str>>,

@@ -1,5 +1,5 @@
-//! `GET /callbacks`: the chain as it runs, with its figures. `GET /active/callbacks`: the names
-//! alone, in LiteLLM's form.
+//! `GET /callbacks`: the chain as it runs, with its figures. `GET /active/callbacks`: only the
+//! names, in LiteLLM's form.
 
 use super::respond::json;
 use crate::app::App;
@@ -7,7 +7,7 @@ use axum::{http::StatusCode, response::Response};
 use callgate_callbacks::CallbackReport;
 use serde::Serialize;
 
-/// LiteLLM's names for the moments its callbacks are called at.
+/// The response, with LiteLLM's names for the moments when it runs callbacks.
 #[derive(Serialize)]
 struct Active<'a> {
     /// The text "None", as LiteLLM sends it.
@@ -25,12 +25,12 @@ struct Active<'a> {
     num_alerting: usize,
 }
 
-/// Every entry of the config's list, in order, those left out with the reason.
+/// Every entry of the config's list, in order; entries that were not loaded have a reason.
 pub(super) fn list(app: &App) -> Response {
     serialized(&app.callbacks_report())
 }
 
-/// The callbacks whose hooks run, by name.
+/// The names of the callbacks that run.
 pub(super) fn active(app: &App) -> Response {
     let report = app.callbacks_report();
     let running: Vec<_> = report.iter().filter(|callback| callback.is_running()).collect();

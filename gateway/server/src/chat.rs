@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: the story of a call, step by step.
+//! `POST /v1/chat/completions`: the steps of a call, in order.
 
 use super::{
     AnswerBody, CALLS, RequestBody,
@@ -37,10 +37,10 @@ use std::{
 };
 use tokio::task::yield_now;
 
-/// A call that has taken longer so far may have lost its client.
+/// A client may have left during a call that has taken longer than this.
 const LONG: Duration = Duration::from_millis(1);
 
-/// How often the runtime comes round until everybody who looks for a client's end has seen it.
+/// The number of yields after which every watcher has noticed a client that left.
 const TURNS: usize = 4;
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
@@ -52,7 +52,7 @@ pub(super) fn call(
     path_model: Option<String>,
 ) -> impl Future<Output = Response<AnswerBody>> + use<> {
     let accepted = Instant::now();
-    // Taken apart here: the future would keep room for the whole and for the parts.
+    // Destructured here, because the future would otherwise hold both the whole and its parts.
     let (mut head, mut body) = request.into_parts();
     let id = request::call_id(&app, &head.headers);
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
@@ -80,8 +80,8 @@ pub(super) fn call(
     }
 }
 
-/// From the start hooks to the call's ending. No `async fn`: its future would have room for the
-/// flight twice.
+/// Runs a call from the start hooks to its end. Not an `async fn`, whose future would have room for
+/// the flight twice.
 #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
 fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
     async move {
@@ -93,7 +93,8 @@ fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
             Ok(Attempted::Stream(relay, head)) => {
                 relay.into_response(flight, head).map(AnswerBody::Right)
             }
-            // What is seldom is boxed where it is awaited: every call would carry it.
+            // Rare futures are boxed where they are awaited, because otherwise every call's future
+            // would have room for them.
             Err(failure) => {
                 let failure = Box::pin(flight.fail(failure)).await;
                 error::response(&failure).map(AnswerBody::Right)
@@ -102,22 +103,22 @@ fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
     }
 }
 
-/// Borrowed where it names no model.
+/// The path as the log shows it; borrowed if it names no model.
 fn path(uri: &Uri) -> Cow<'static, str> {
     let usual = CALLS.iter().find(|usual| **usual == uri.path());
     let owned = || Cow::Owned(access_log::shortened(uri.path()).into_owned());
     usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
 }
 
-/// How an attempt went well.
+/// How an attempt succeeded.
 enum Attempted {
     /// A JSON reply, with the headers that come from its deployment; the end hooks come next.
     Json(Bytes, HeaderMap),
-    /// A stream has begun; the call ends with it.
+    /// A stream that has begun. The call ends when the stream does.
     Stream(Box<Relay>, HeaderMap),
 }
 
-/// One attempt at one deployment.
+/// Makes one attempt at one deployment.
 async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if let Some(done) = start(flight).await? {
         return Ok(done);
@@ -141,8 +142,8 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     json_reply(flight, &mut answer, &sent).await
 }
 
-/// A hook may have kept this thread, and nobody looked at the client meanwhile. Where it has left,
-/// the connection says so, or hyper ends this.
+/// Checks whether the client is still there after a hook may have kept this thread busy. If it has
+/// left, the connection reports it, or hyper drops this future.
 async fn still_there(timer: &ConnectionTimer) -> Result<(), Failure> {
     for _ in 0..TURNS {
         yield_now().await;
@@ -153,8 +154,8 @@ async fn still_there(timer: &ConnectionTimer) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends the request; an answer with an error status is that error. Says how long the upstream took
-/// to begin its answer.
+/// Sends the request and turns a response with an error status into a failure. Returns the time
+/// until the upstream's response began.
 async fn send(
     app: &App,
     timer: &ConnectionTimer,
@@ -162,7 +163,7 @@ async fn send(
     outgoing: Outgoing,
     lines: HeaderLines,
 ) -> (Option<Duration>, Result<UpstreamResponse, Failure>) {
-    // Pinned here, where it has room of its own; it is large, and the wait would keep it twice.
+    // Pinned here, because this large future would otherwise take room twice.
     let posting =
         pin!(callgate_upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
     let limit = sent.first_content.unwrap_or(sent.timeout);
@@ -185,8 +186,8 @@ async fn send(
     (took, Ok(answer))
 }
 
-/// Sends the request and waits for the first chunk of its answer; under `callgate.stream_keepalive`
-/// no longer than the client may be left without a sign of life.
+/// Sends the request and waits for the first chunk of its response; with
+/// `callgate.stream_keepalive`, only until the client's first keep-alive comment is due.
 async fn stream(
     flight: &mut Flight,
     sent: Sent,
@@ -216,7 +217,7 @@ async fn stream(
     Ok(Attempted::Stream(Box::new(relay), head))
 }
 
-/// The same as work of its own, for a client that may get the head of its answer before.
+/// The same as an owned future, for a client that may get the head of its response first.
 fn opening(
     app: Arc<App>,
     timer: ConnectionTimer,
@@ -230,7 +231,7 @@ fn opening(
     })
 }
 
-/// A stream whose body arrives, and the head of its client's answer.
+/// A stream whose body arrives, and the head of the client's response.
 fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, HeaderMap) {
     let head = response_headers::answer_headers(app, sent, &answer.headers);
     let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
@@ -238,7 +239,7 @@ fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, Header
     (OpenStream { answer, translator, waits }, head)
 }
 
-/// The start hooks; a callback's own answer ends the call here.
+/// Runs the start hooks. A reply from a callback ends the call here.
 async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
     let (app, chain, call) = flight.parts();
     match chain.start(call, &app.deployments).await {
@@ -283,7 +284,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), F
     Ok((Sent { target, echo, asked, timeout, first_content, started }, outgoing, lines))
 }
 
-/// An answer made here, as JSON or as a stream.
+/// Returns a completion made by the gateway, as JSON or as a stream.
 async fn made(
     flight: &mut Flight,
     reply: &plugin_api::Reply,
@@ -300,7 +301,7 @@ async fn made(
     Ok(Attempted::Json(body.into(), HeaderMap::new()))
 }
 
-/// Reads, judges and translates a JSON reply.
+/// Reads, checks and translates a JSON reply.
 async fn json_reply(
     flight: &mut Flight,
     answer: &mut UpstreamResponse,
@@ -322,8 +323,8 @@ async fn json_reply(
     Ok(Attempted::Json(body, headers))
 }
 
-/// A JSON reply in the client's dialect, in one piece. A large one is passed over beside the
-/// worker, but for a stream, which was passed over as it came.
+/// Translates a JSON reply in one piece. A large one is translated outside the worker; the reply to
+/// a stream request was scanned as it arrived.
 async fn translated(
     body: Whole,
     together: CompletionFromStream<'_>,
@@ -346,8 +347,8 @@ fn together_of(sent: &Sent) -> CompletionFromStream<'_> {
     CompletionFromStream::new(dialect, &sent.echo, sent.asked.choices)
 }
 
-/// A JSON reply in the client's dialect. What is no JSON object may be an error of another shape,
-/// or a stream that nobody asked for.
+/// Translates a JSON reply. A body that is not a JSON object may be an error of another shape, or a
+/// stream that was not requested.
 fn translate(
     body: Whole,
     together: CompletionFromStream<'_>,
@@ -381,12 +382,12 @@ fn echo(call: &Call) -> Echo {
 mod tests {
     use super::*;
 
-    /// The size of what an async function of four arguments returns.
+    /// The size of the future of an async function with four arguments.
     fn future_of<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
 
-    /// Every connection has room for one for as long as it is open.
+    /// Every connection has room for one such future for as long as it is open.
     #[test]
     fn the_future_of_a_call_is_small() {
         let size = future_of(call);

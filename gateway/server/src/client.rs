@@ -1,5 +1,4 @@
-//! Who is at the other end of a connection, for the log: the socket's peer, or the client that a
-//! trusted proxy names.
+//! The client's address for the log: the socket's peer, or the client that a trusted proxy names.
 
 use http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::IpNet;
@@ -10,24 +9,24 @@ use std::{
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// See the module. One for each connection.
+/// The peer's address and its text; one for each connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClientAddress(Option<(IpAddr, Arc<str>)>);
 
 impl ClientAddress {
-    /// `None` when the system does not say who it is.
+    /// `None` if the system does not report the peer.
     pub(super) fn new(peer: Option<SocketAddr>) -> Self {
         let address = peer.map(|peer| peer.ip().to_canonical());
         Self(address.map(|address| (address, Arc::from(address.to_string()))))
     }
 
-    /// The socket's peer, whoever that is.
+    /// The address of the socket's peer, even if it is a proxy.
     pub(super) fn peer(&self) -> Option<&str> {
         self.0.as_ref().map(|(_, text)| &**text)
     }
 
-    /// The address of who sent a request with these headers: the last one that was not written by a
-    /// proxy of `trusted`. What comes before it, a client could have made up.
+    /// The address of the client that sent these headers: the last one in the list that is not a
+    /// proxy in `trusted`. A client can make up the entries before it.
     pub(super) fn of_request(&self, trusted: &[IpNet], headers: &HeaderMap) -> Option<Arc<str>> {
         let (peer, text) = self.0.as_ref()?;
         if !is_trusted(*peer, trusted) {
@@ -46,13 +45,14 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// The entries of a list header, the last one first. One that is no text ends them.
+/// The entries of a list header, last one first. An entry that is not text ends them.
 fn hops(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).iter().collect::<Vec<_>>().into_iter().rev();
     values.flat_map(|value| value.to_str().unwrap_or("?").rsplit(','))
 }
 
-/// The first address that is not trusted, or the last trusted one before something that is none.
+/// The first address that is not trusted, or the last trusted one before an entry that is not an
+/// address.
 fn last_untrusted<'a>(
     hops: impl Iterator<Item = &'a str>,
     trusted: &[IpNet],

@@ -1,6 +1,7 @@
-//! A client's socket as hyper sees it, with what hyper leaves open: the answer to what is no
-//! request, clients that say early that they have said all, and an end that does not overtake the
-//! last answer. Not here: how long a client may take to read; the system watches that (`listen`).
+//! A client's socket for hyper, with three additions: an error object for bytes that are not a
+//! request, clients that close their sending side early, and lingering, so that closing does not
+//! discard the last response. The time a client may take to read is not bounded here but by the
+//! system (`listen`).
 
 use super::{access_log, connection::Connection};
 use bytes::Bytes;
@@ -18,27 +19,27 @@ use tokio::{
     time::Instant,
 };
 
-/// How long a client that goes on sending after its last answer is listened to: closing at once
-/// would reset the connection, and the answer might never be read.
+/// How long bytes are still read from a client after its last response. Closing at once would reset
+/// the connection before the client has read the response.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Heads of hyper's own answers are shorter than this.
 const SHORT: usize = 160;
 
-/// See the module.
+/// The socket, and what is known of the client's first bytes and of the response.
 #[derive(Debug)]
 pub(super) struct ClientIo {
     incoming: OwnedReadHalf,
     connection: Arc<Connection>,
-    /// What the client's first bytes were.
+    /// The protocol of the client's first bytes.
     spoken: Option<Spoken>,
     /// The client has said that it will send no more.
     finished: bool,
-    /// Everything given to the socket was taken: what comes next begins with a head or a chunk.
+    /// The socket took everything that was written, so the next bytes begin with a head or a chunk.
     whole: bool,
-    /// Our answer in place of hyper's, as far as it is not written.
+    /// The response in place of hyper's, as far as it is not written yet.
     refusal: Option<Bytes>,
-    /// Until when a client that goes on sending is listened to.
+    /// The end of the time in which bytes are still read from the client.
     linger: Option<Instant>,
 }
 
@@ -73,8 +74,8 @@ impl ClientIo {
         }
     }
 
-    /// Hyper answers what is no request by itself, with an empty body. Our error object goes out
-    /// in its place; hyper is told that its own was written.
+    /// Replaces hyper's own response to bytes that are not a request, which has an empty body, by
+    /// an error object. Hyper is told that its own response was written.
     fn poll_refuse(
         &mut self,
         context: &mut Context<'_>,
@@ -95,8 +96,8 @@ impl ClientIo {
         self.linger = Instant::now().checked_add(LINGER);
     }
 
-    /// Hyper knows how HTTP/2 begins and closes such a connection with no answer at all. It is told
-    /// that nothing came, and what it then writes or does not, our answer goes out.
+    /// Hyper recognises the beginning of HTTP/2 and closes such a connection without a response. So
+    /// it is given no bytes, and the error object is written, whatever hyper writes then.
     fn poll_refuse_http2(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.refusal.is_none() {
             self.refuse(&refusal(400, Spoken::Http2));
@@ -104,7 +105,7 @@ impl ClientIo {
         self.poll_refuse(context, 0).map_ok(|_| ())
     }
 
-    /// Whether what is to be written is to be replaced.
+    /// Whether the bytes to write are to be replaced.
     fn refuses(&mut self, bytes: &[u8]) -> bool {
         if self.refusal.is_none()
             && self.whole
@@ -115,7 +116,7 @@ impl ClientIo {
         self.refusal.is_some()
     }
 
-    /// Reads what nobody wants, so that closing does not reset the connection.
+    /// Reads and drops bytes, so that closing does not reset the connection.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut block = [0; 4096];
         loop {
@@ -137,7 +138,8 @@ impl ClientIo {
     }
 }
 
-/// What a client speaks, by its first bytes; only looked at to say why they are no request.
+/// The protocol that a client speaks, judged by its first bytes; used only to say why they are not
+/// a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Spoken {
     #[default]
@@ -157,7 +159,7 @@ impl Spoken {
     }
 }
 
-/// The status of an answer that is hyper's own: a client error, with no body and no type.
+/// The status of a response by hyper itself: a client error without a body and a content type.
 fn automatic(bytes: &[u8]) -> Option<u16> {
     let short = bytes.len() <= SHORT && bytes.starts_with(b"HTTP/1.");
     if !short || bytes.get(8..10) != Some(b" 4") || !bytes.ends_with(b"\r\n\r\n") {
@@ -177,7 +179,7 @@ fn refusal(status: u16, spoken: Spoken) -> Failure {
     }
 }
 
-/// The whole answer, after which the connection closes.
+/// The whole response, after which the connection closes.
 fn rendered(failure: &Failure) -> Bytes {
     let reason = match failure.status {
         414 => "URI Too Long",
@@ -195,9 +197,9 @@ fn rendered(failure: &Failure) -> Bytes {
 }
 
 impl AsyncRead for ClientIo {
-    /// The end of what a client sends is told one turn late: what can be answered at once is then
-    /// answered, even if the client has closed its side already. A client that left looks the
-    /// same, so what has to be waited for is given up.
+    /// Reports the end of the client's bytes one turn late, so that a response that needs no
+    /// waiting reaches a client that has closed its sending side. A client that left looks the
+    /// same, so a call that has to wait is cancelled.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

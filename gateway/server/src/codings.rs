@@ -1,13 +1,12 @@
-//! The rule for `Transfer-Encoding` (RFC 9112, section 6.1): `chunked`, and nothing else. Hyper
-//! looks at the last coding only. A proxy in front that reads a list otherwise would see other
-//! requests than this gateway does, and a body that was compressed on the way would be taken as it
-//! is.
+//! The rule for `Transfer-Encoding` (RFC 9112, section 6.1): only `chunked`. Hyper checks the last
+//! coding alone. A proxy in front that reads the list differently would see other requests than
+//! this gateway, and a body compressed on the way would be taken as it is.
 
 use callgate_failure::Failure;
 use http::{HeaderMap, header};
 use hyper::body::Body;
 
-/// Checks the codings of a body whose length is not announced; others have none.
+/// Checks the codings of a body without an announced length; other bodies have none.
 pub(super) fn check(body: &impl Body, headers: &HeaderMap) -> Result<(), Failure> {
     if body.size_hint().exact().is_some() {
         return Ok(());

@@ -1,11 +1,11 @@
-//! Completions made here: for `mock_response` and for callbacks that answer by themselves.
+//! Completions made by the gateway: for `mock_response` and for callbacks that reply themselves.
 
 use callgate_failure::Failure;
 use callgate_providers::{ChunkSink, Echo, openai};
 use plugin_api::Reply;
 use serde_json::json;
 
-/// A `chat.completion` for what was answered.
+/// Builds a `chat.completion` from a reply.
 pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
     match reply {
         Reply::Text(text) => Ok(json!({
@@ -23,7 +23,7 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
         })
         .to_string()
         .into_bytes()),
-        // What is none was a fault of the callback, before it came here.
+        // The callback's handle has already rejected a reply that is not a completion.
         Reply::Json(json) if callgate_callbacks::is_completion(json) => {
             Ok(json.as_bytes().to_vec())
         }
@@ -31,7 +31,7 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The same as chunks of a stream: what is said, then why it ended.
+/// The same completion as the chunks of a stream: the content, then the finish reason.
 pub(super) fn chunks(completion: &[u8], echo: &Echo, include_usage: bool) -> Vec<String> {
     let mut chunks = Chunks::default();
     openai::chunks_of(completion, echo, include_usage, &mut chunks);

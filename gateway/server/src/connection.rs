@@ -1,9 +1,9 @@
-//! One client's connection from its first byte to its last: how long it may be without a call, and
-//! how a client that leaves is seen.
+//! Serves one client's connection from its first byte to its last: bounds the time without a call,
+//! and notices a client that leaves.
 //!
-//! Hyper looks for the end of a connection only while it has nothing of the next request. Whatever
-//! a client sends behind its request would hide that it left, so [`Departure`] watches the socket
-//! itself, and only then. `client_io` is the socket as hyper sees it, `listen` accepts.
+//! Hyper notices the end of a connection only while it has no bytes of a next request. Bytes sent
+//! after a request would hide that the client left, so [`Departure`] then watches the socket
+//! itself. `client_io` is the socket as hyper sees it; `listen` accepts connections.
 
 use super::{
     Surface, client::ClientAddress, client_io::ClientIo, connection_timer::ConnectionTimer,
@@ -33,26 +33,27 @@ use tokio::{
     time::Instant,
 };
 
-/// What a connection reads at most at once, and a head's hard limit: hyper would grow to 400 KiB a
-/// connection and keep it.
+/// The most bytes a connection reads at once, and so a hard limit on a head. Hyper alone would grow
+/// to 400 KiB for each connection and keep it.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// What can be answered within this time is answered, even if the client has closed its side.
+/// A response ready within this time is sent, even if the client has closed its sending side.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How often to look for a crowd of bytes behind a request.
+/// How often to look for many bytes after a request.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// So many unread bytes may keep the end of a connection from arriving.
+/// This many unread bytes may keep the end of a connection from arriving.
 const CROWD: u64 = 32 * 1024;
 
-/// How much is read and forgotten behind a request before its client is let go.
+/// The most bytes after a request that are read and dropped before the client is disconnected.
 const MAX_FORGOTTEN: usize = 1 << 20;
 
-/// What points in time are counted from.
+/// The origin of the times below.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// What a connection's task shares with its socket, its timer, and those who may want it closed.
+/// The state that a connection's task shares with its socket, its timer, and other threads that may
+/// close it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) socket: OwnedWriteHalf,
@@ -60,19 +61,19 @@ pub(super) struct Connection {
     pub(super) timer: ConnectionTimer,
     header_timeout: Duration,
     keepalive_timeout: Duration,
-    /// Since when it has no call, in milliseconds since [`START`] plus 1; 0 while it has one.
+    /// When it began to wait for a call, in milliseconds since [`START`] plus 1; 0 during a call.
     waiting: AtomicU64,
-    /// Others need its place.
+    /// It is to close, because another connection needs its place.
     evicted: AtomicBool,
-    /// A request has come on it.
+    /// It has received a request.
     used: AtomicBool,
-    /// Bytes have come since it began to wait for a head.
+    /// It has received bytes since it began to wait for a head.
     heard: AtomicBool,
-    /// In this turn hyper found nothing to read, and will be woken when there is something.
+    /// In this turn hyper found nothing to read and waits for more.
     reads: AtomicBool,
-    /// In this turn the client had no room for what hyper writes.
+    /// In this turn the client's socket had no room for hyper's bytes.
     blocked: AtomicBool,
-    /// What comes behind the current request is not read by hyper any more.
+    /// Bytes after the current request are dropped; hyper does not read them any more.
     forgets: AtomicBool,
 }
 
@@ -97,21 +98,20 @@ impl Connection {
         (Arc::new(connection), incoming)
     }
 
-    /// Since when it waits for a request, as a number that grows with time; `None` while a call
-    /// runs.
+    /// When it began to wait for a request, as a number that grows with time; `None` during a call.
     pub(super) fn waiting(&self) -> Option<u64> {
         let since = self.waiting.load(Relaxed);
         (since != 0 && !self.evicted.load(Relaxed)).then_some(since)
     }
 
-    /// Closes it, unless a call has begun meanwhile. From any thread.
+    /// Closes it, unless a call has begun meanwhile. May be called from any thread.
     pub(super) fn evict(&self) {
         self.evicted.store(true, Relaxed);
         self.timer.wake();
     }
 
-    /// Ends it for its client although its own thread does not come back. The descriptor stays that
-    /// thread's.
+    /// Closes the socket for the client although the worker's thread is stuck. The thread keeps the
+    /// descriptor.
     pub(super) fn hang_up(&self) {
         let _ = rustix::net::shutdown(self.socket.as_ref(), rustix::net::Shutdown::Both);
     }
@@ -139,7 +139,7 @@ impl Connection {
         self.blocked.store(false, Relaxed);
     }
 
-    /// Whether hyper itself will see the client leave: by what it waits for.
+    /// Whether hyper itself will notice that the client leaves, judged by what it waits for.
     fn is_watched(&self) -> bool {
         self.reads.load(Relaxed) || self.blocked.load(Relaxed)
     }
@@ -149,14 +149,14 @@ impl Connection {
     }
 }
 
-/// A point in time as [`Connection::waiting`] tells it.
+/// A point in time in the form of [`Connection::waiting`].
 pub(super) fn moment(at: Instant) -> u64 {
     let millis = at.saturating_duration_since(*START).as_millis();
     u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// Hyper's timer, which it sets whenever it begins to wait for a head. It knows one time for that;
-/// here a head has its time from its first byte on, and before that the connection is idle.
+/// The timer that hyper sets when it begins to wait for a head. Hyper has one limit for that; here
+/// the connection counts as idle until the head's first byte, and the head's own limit starts then.
 struct HeadTimer(Arc<Connection>);
 
 impl Timer for HeadTimer {
@@ -173,7 +173,7 @@ impl Timer for HeadTimer {
         connection.timer.begin_request();
         connection.waiting.store(moment(now), Relaxed);
         let is_idle = connection.used.swap(true, Relaxed);
-        // Beyond what the clock can count, it may take any time.
+        // A limit beyond the clock's range is no limit.
         let end = if is_idle { now.checked_add(connection.keepalive_timeout) } else { Some(end) };
         Box::pin(Wait { connection, end, is_idle })
     }
@@ -182,7 +182,7 @@ impl Timer for HeadTimer {
 struct Wait {
     connection: Arc<Connection>,
     end: Option<Instant>,
-    /// Nothing of the head has come, and some time of its own is still due to it.
+    /// No byte of the head has arrived, and the connection may still be idle for a while.
     is_idle: bool,
 }
 
@@ -205,30 +205,30 @@ impl Future for Wait {
     }
 }
 
-/// Sees that a client has left where hyper does not look.
+/// Notices that a client has left where hyper does not look.
 struct Departure<'a, F> {
     connection: &'a Connection,
-    /// Done when the client's side of the socket is closed.
+    /// Ready when the client has closed its side of the socket.
     closed: Pin<&'a mut F>,
     is_closed: bool,
-    /// Until when what needs no waiting may be answered.
+    /// Until when a response that needs no waiting may be sent.
     grace: Option<Instant>,
     look: Option<Instant>,
     forgotten: usize,
 }
 
-/// What there is to do about a client.
+/// What to do about a client.
 #[derive(Debug, PartialEq, Eq)]
 enum Client {
     Stays,
-    /// It sends so much behind its request that its end could not be seen: the connection must not
+    /// It sends so much after its request that its end could not be seen. The connection must not
     /// be used again.
     Crowds,
     Left,
 }
 
 impl<F: Future> Departure<'_, F> {
-    /// After every turn in which hyper did not end the connection.
+    /// Called after every turn in which hyper did not end the connection.
     fn poll(&mut self, context: &mut Context<'_>) -> Client {
         if self.connection.is_watched() && !self.connection.forgets() {
             self.grace = None;
@@ -249,8 +249,8 @@ impl<F: Future> Departure<'_, F> {
         self.look_for_crowd(context)
     }
 
-    /// A client may have closed a connection whose end waits behind bytes that nobody reads. A body
-    /// is never taken for such bytes.
+    /// Looks for a client that closed a connection whose end waits behind unread bytes. A request
+    /// body never counts as such bytes.
     fn look_for_crowd(&mut self, context: &mut Context<'_>) -> Client {
         if !self.connection.timer.has_whole_request() {
             return Client::Stays;
@@ -262,7 +262,7 @@ impl<F: Future> Departure<'_, F> {
         self.look = None;
         let unread = rustix::io::ioctl_fionread(self.connection.socket.as_ref()).unwrap_or(0);
         if unread < CROWD {
-            // Polled again for the next look.
+            // The timer is polled again, for the next look.
             context.waker().wake_by_ref();
             return Client::Stays;
         }
@@ -271,7 +271,7 @@ impl<F: Future> Departure<'_, F> {
         Client::Crowds
     }
 
-    /// Reads what nobody wants; `false` when there is no end of it.
+    /// Reads and drops bytes; `false` if there are too many.
     fn forget(&mut self, context: &mut Context<'_>) -> bool {
         let socket = self.connection.socket.as_ref();
         let mut block = [0; 16 * 1024];
@@ -291,7 +291,7 @@ impl<F: Future> Departure<'_, F> {
 }
 
 /// Serves a connection until it closes or its client leaves; while draining, until its current call
-/// is answered.
+/// ends.
 pub(super) async fn serve(
     connection: Arc<Connection>,
     incoming: OwnedReadHalf,
@@ -336,8 +336,8 @@ pub(super) async fn serve(
             Client::Crowds => http.as_mut().graceful_shutdown(),
             Client::Stays => {}
         }
-        // Once asked for, the news wakes this task. To ask again at every chunk of a stream would
-        // cost more than to look whether it has come.
+        // Registered once, this future wakes the task when the phase changes. Registering again for
+        // every chunk of a stream would cost more than polling it.
         if cut || (asked && !phase.has_changed().unwrap_or(true)) {
             return Poll::Pending;
         }

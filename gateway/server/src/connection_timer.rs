@@ -1,11 +1,11 @@
-//! Bounds on waiting: for a head, a body, an upstream, the next chunk of a stream.
+//! Bounds on waiting: for a head, a body, an upstream, or the next chunk of a stream.
 //!
-//! A timer set and cleared for every wait costs more than passing a chunk on, and one that is due
-//! before all others makes the runtime wake itself up. Here a connection has one timer for all its
-//! waits, as it waits for one thing at a time. It is set for the first of them and looked at again
-//! only when it goes off: for a wait that is over by then, it is set anew.
+//! Setting and clearing a timer for every wait costs more than passing on a chunk, and the runtime
+//! wakes itself up for a timer that is due before all others. A connection waits for one thing at a
+//! time, so it has one timer for all its waits. The first wait sets it. When it fires for a wait
+//! that is over, it is set again for the current one.
 //!
-//! When the gateway cannot wait any longer for its calls to end, it cuts their waits short here.
+//! When the drain deadline has passed, the gateway cuts its calls' waits short here.
 
 use std::{
     future::{Future, poll_fn},
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The timer of one connection. Its clones are the same timer, for the connection's task only.
+/// The timer of one connection. Clones share it; only the connection's task may use them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConnectionTimer(Arc<Shared>);
 
@@ -36,30 +36,29 @@ struct Shared {
 #[derive(Debug)]
 struct Set {
     sleep: Pin<Box<Sleep>>,
-    /// Who will be woken.
+    /// Wakes the task that waits.
     waker: Waker,
 }
 
-/// When a wait ends. It is not known before something has to wait, and may be beyond what the clock
-/// can count.
+/// When a wait ends. Not known until something has to wait; may lie beyond the clock's range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct WaitEnd(Option<Option<Instant>>);
 
 impl WaitEnd {
-    /// So long after `start`.
+    /// A wait that ends `limit` after `start`.
     pub(super) fn after(start: std::time::Instant, limit: Duration) -> Self {
         Self(Some(Instant::from_std(start).checked_add(limit)))
     }
 
-    /// So long after now, unless it is known already.
+    /// Returns the end, and sets it to `limit` from now if it is not known yet.
     pub(super) fn or_set(&mut self, limit: Duration) -> Option<Instant> {
         *self.0.get_or_insert_with(|| Instant::now().checked_add(limit))
     }
 }
 
 impl ConnectionTimer {
-    /// The output of `work`; `None` when it is not there by `end`, or cut short. Without an end it
-    /// may take any time: that is what a limit comes to which is beyond what the clock can count.
+    /// Returns the output of `work`; `None` if it is not ready by `end`, or the wait is cut short.
+    /// Without an end (a limit beyond the clock's range) it may take any time.
     pub(super) async fn until<T>(
         &self,
         end: Option<std::time::Instant>,
@@ -76,7 +75,7 @@ impl ConnectionTimer {
         .await
     }
 
-    /// The output of `work`; `None` when it takes longer than `limit`, or is cut short.
+    /// Returns the output of `work`; `None` if it takes longer than `limit`, or is cut short.
     pub(super) async fn within<T>(
         &self,
         limit: Duration,
@@ -85,8 +84,8 @@ impl ConnectionTimer {
         self.within_what_is_left(&mut WaitEnd::default(), limit, work).await
     }
 
-    /// As [`ConnectionTimer::within`], for a wait of several parts: the first that has to wait sets
-    /// its end, which holds until the caller forgets it.
+    /// As [`ConnectionTimer::within`], for a wait in several parts: the first part that has to wait
+    /// sets the end, which holds until the caller resets it.
     pub(super) async fn within_what_is_left<T>(
         &self,
         end: &mut WaitEnd,
@@ -98,7 +97,7 @@ impl ConnectionTimer {
             if let Poll::Ready(output) = work.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
-            // What is ready at once needs no clock.
+            // A future that is ready at once needs no clock.
             match end.or_set(limit) {
                 Some(end) => self.poll(end, context).map(|()| None),
                 None if self.is_cut() => Poll::Ready(None),
@@ -108,7 +107,7 @@ impl ConnectionTimer {
         .await
     }
 
-    /// From now on no wait takes any time. The task has to be polled once more.
+    /// Ends all present and later waits at once. The task has to be polled once more.
     pub(super) fn cancel(&self) {
         self.0.cut.store(true, Ordering::Relaxed);
     }
@@ -118,7 +117,7 @@ impl ConnectionTimer {
         self.0.cut.load(Ordering::Relaxed)
     }
 
-    /// Polls the task again, from whatever thread.
+    /// Polls the task again. May be called from any thread.
     pub(super) fn wake(&self) {
         let slot = self.0.set.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = slot.as_ref() {
@@ -126,12 +125,12 @@ impl ConnectionTimer {
         }
     }
 
-    /// The connection waits for its next request.
+    /// Marks that the connection waits for its next request.
     pub(super) fn begin_request(&self) {
         self.0.whole.store(false, Ordering::Relaxed);
     }
 
-    /// What the client sends from now on is not of the current request.
+    /// Marks that all bytes from now on come after the current request.
     pub(super) fn request_is_whole(&self) {
         self.0.whole.store(true, Ordering::Relaxed);
     }
@@ -148,7 +147,7 @@ impl ConnectionTimer {
         self.0.whole.load(Ordering::Relaxed)
     }
 
-    /// Ready from `end` on; before, the task will be polled again no later than then.
+    /// Ready from `end` on. Before that, it makes sure that the task is polled again by then.
     pub(super) fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
         if self.is_cut() {
             return Poll::Ready(());
@@ -164,7 +163,7 @@ impl ConnectionTimer {
             return Poll::Pending;
         }
         while set.sleep.as_mut().poll(context).is_ready() {
-            // It may have been set for an earlier wait.
+            // The timer may have been set for an earlier wait.
             if Instant::now() >= end {
                 return Poll::Ready(());
             }

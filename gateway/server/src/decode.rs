@@ -1,4 +1,4 @@
-//! The pieces of a request body as they arrive, decoded when its client compressed it.
+//! The pieces of a request body as they arrive, decompressed if the client compressed it.
 
 use super::RequestBody;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -9,17 +9,17 @@ use http_body_util::BodyExt as _;
 use std::{error::Error, io};
 use tokio::task::coop::consume_budget;
 
-/// See the module.
+/// Reads a body piece by piece.
 pub(super) struct Pieces<'a> {
     body: &'a mut RequestBody,
     decoder: Option<Box<Decoder>>,
-    /// The bound on the body, as it arrives and as it is decoded.
+    /// The limit on the body, both compressed and decompressed.
     max: usize,
     arrived: usize,
 }
 
 impl<'a> Pieces<'a> {
-    /// The pieces of `body`, unless it is compressed in a way that is not understood.
+    /// The pieces of `body`; fails for a compression the gateway does not know.
     pub(super) fn of(
         headers: &HeaderMap,
         body: &'a mut RequestBody,
@@ -30,10 +30,10 @@ impl<'a> Pieces<'a> {
         Ok(Self { body, decoder: decoder.map(Box::new), max, arrived: 0 })
     }
 
-    /// The next piece, plain; the caller bounds what they come to.
+    /// The next piece, decompressed. The caller bounds the total.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
         if self.decoder.is_some() {
-            // Boxed: it is seldom, and every call would carry it.
+            // Boxed, because it is rare and every call's future would have room for it.
             return Box::pin(self.decoded()).await.transpose();
         }
         self.arriving().await
@@ -59,7 +59,8 @@ impl<'a> Pieces<'a> {
             if let Some(piece) =
                 decoder.next_piece().map_err(|error| Failure::miscoded_body(&error))?
             {
-                // A few bytes may unfold to very many, and nothing else here would wait.
+                // A few compressed bytes may expand to very many without a wait, so other tasks get
+                // a turn here.
                 consume_budget().await;
                 return Ok(Some(piece));
             }
@@ -80,7 +81,8 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// A body whose framing cannot be read is wrong; any other that breaks off has lost its client.
+/// The failure for a body that cannot be read: bad framing is the client's error, anything else
+/// means the client left.
 fn broken_off(error: &(dyn Error + 'static)) -> Failure {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     let kind = causes.find_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));

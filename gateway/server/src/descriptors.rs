@@ -1,22 +1,22 @@
 //! How many files and connections this process may have open.
 //!
-//! A shell's soft limit is mostly 1024, for programs that use `select`. This one does not, so it
-//! takes what the hard limit allows, as other servers do. Children get back what there was: a
-//! program that uses `select`, or closes every number below its limit, may be among them.
+//! A shell's soft limit is mostly 1024, for programs that use `select`. The gateway does not, so it
+//! raises the soft limit to the hard one, as other servers do. Child processes get the original
+//! limit back, because they may use `select` or close every descriptor up to the limit.
 
 use callgate_plugin_host::child;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Fewer than these are soon used up.
+/// A limit below this is worth a warning.
 const FEW: u64 = 4096;
 
-/// For what is opened beside connections: logs, plugins, names that are resolved.
+/// Reserved for files other than connections: logs, plugins, name resolution.
 const SPARE: u64 = 16;
 
 /// The number of descriptors assumed to be open when the system does not report it.
 const USUAL: u64 = 64;
 
-/// Raises the soft limit to the hard one and tells what it is.
+/// Raises the soft limit to the hard one and logs it.
 pub fn raise() {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
@@ -40,25 +40,25 @@ pub fn raise() {
     }
 }
 
-/// The soft limit; `None`: there is none.
+/// The soft limit; `None` if there is none.
 fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many connections of clients there is room for, so that each call has a descriptor left for
-/// its upstream. Asked once everything of a start is open.
+/// The number of client connections that leaves a descriptor for each call's upstream connection.
+/// Call it after everything else of a start is open.
 pub(crate) fn room_for_clients() -> usize {
     room(limit(), open().unwrap_or(USUAL))
 }
 
 fn room(limit: Option<u64>, open: u64) -> usize {
     let Some(limit) = limit else { return usize::MAX };
-    // Upstreams' connections outlive their calls, and one is made to several addresses at once.
+    // Upstream connections outlive their calls, and one attempt may try several addresses at once.
     let room = limit.saturating_sub(open + SPARE + limit / 16) / 2;
     usize::try_from(room).unwrap_or(usize::MAX).max(1)
 }
 
-/// How many descriptors are open now.
+/// The number of descriptors open now.
 fn open() -> Option<u64> {
     let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
     u64::try_from(count).ok()

@@ -1,5 +1,5 @@
-//! Work that outlives the request it belongs to: the last hooks of calls whose clients have their
-//! answer, or have left.
+//! Work that outlives its request: the last hooks of calls whose clients have their response or
+//! have left.
 
 use std::{
     future::Future,
@@ -8,8 +8,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Runs to the first wait here and now, so that sync hooks cost no task; the rest as a task of
-/// this thread.
+/// Polls the work once at once, so that sync hooks need no task; the rest becomes a task of this
+/// thread.
 pub(super) fn detach(work: impl Future<Output = ()> + Send + 'static) {
     let mut work = Box::pin(work);
     let polled = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
@@ -25,18 +25,18 @@ pub(super) fn detach(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 thread_local! {
-    /// How many endings of this thread's calls wait for their hooks.
+    /// The number of this thread's calls whose last hooks still run.
     static UNDER_WAY: watch::Sender<usize> = watch::Sender::new(0);
 }
 
-/// Waits until no call of this thread waits for its last hooks. They have no connection any more,
-/// so the end of all connections is not theirs.
+/// Waits until all last hooks of this thread's calls have ended. These calls have no connection any
+/// more, so waiting for all connections is not enough.
 pub(super) async fn all_ended() {
     let mut under_way = UNDER_WAY.with(watch::Sender::subscribe);
     let _ = under_way.wait_for(|count| *count == 0).await;
 }
 
-/// Counts an ending for as long as it lives.
+/// Counts one such ending for as long as it lives.
 struct UnderWay;
 
 impl UnderWay {
@@ -48,7 +48,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        // A thread that has ended has nobody who waits.
+        // The thread has ended, so nobody waits.
         let _ = UNDER_WAY.try_with(|count| count.send_modify(|count| *count -= 1));
     }
 }

@@ -1,6 +1,6 @@
-//! What leaves of a failure. Every failed call passes here once before callbacks, the log or the
-//! client see it, whoever's words it has: secrets are masked, an upstream's words are bounded, and
-//! the deployment that was asked is named.
+//! Decides what a failure discloses. Every failed call passes here once before callbacks, the log
+//! or the client see it: secrets are masked, an upstream's texts are shortened, and the deployment
+//! is named.
 
 use super::response_headers;
 use crate::app::App;
@@ -10,14 +10,14 @@ use callgate_secret::{Masking, Secrets, credentials, mask_one};
 use plugin_api::FailureKind;
 use std::borrow::Cow;
 
-/// More of an upstream's message helps nobody.
+/// The longest message of an upstream that is passed on.
 const MESSAGE: usize = 2048;
 
-/// More of its type, code or parameter is none.
+/// The longest type, code or parameter of an upstream that is passed on.
 const NAME: usize = 256;
 
-/// Prepares a failure of `call` for those outside. `target` is the deployment the call was meant
-/// for, as far as it got.
+/// Prepares a failure of `call` for callbacks, log and client. `target` is the deployment the call
+/// was for, if one was chosen.
 pub(super) fn disclose(failure: &mut Failure, app: &App, call: &Call, target: Option<&Target>) {
     mask(failure, app, call, target);
     if failure.kind == FailureKind::UPSTREAM_STATUS {
@@ -31,7 +31,7 @@ pub(super) fn disclose(failure: &mut Failure, app: &App, call: &Call, target: Op
     }
 }
 
-/// The mask alone: for what an error hook has said since.
+/// Masks secrets only: for the text that an error hook has set since.
 pub(super) fn mask(failure: &mut Failure, app: &App, call: &Call, target: Option<&Target>) {
     let by_callbacks = secrets_of_callbacks(call, target);
     for_each_text(failure, |text| {
@@ -43,7 +43,7 @@ pub(super) fn mask(failure: &mut Failure, app: &App, call: &Call, target: Option
     });
 }
 
-/// What callbacks gave this call for its upstream.
+/// The secrets that callbacks set on this call for its upstream.
 fn secrets_of_callbacks(call: &Call, target: Option<&Target>) -> Masking {
     let key = target.and_then(Target::callback_key);
     if key.is_none() && call.upstream_headers.is_empty() {
@@ -68,7 +68,7 @@ fn for_each_text(failure: &mut Failure, mut change: impl FnMut(&mut String)) {
     change(&mut failure.message);
     failure.upstream_request_id.iter_mut().for_each(&mut change);
     failure.headers.iter_mut().for_each(|(_, value)| change(value));
-    // The gateway's own are borrowed, and hold no secret.
+    // The gateway's own headers are borrowed and hold no secret.
     let names = std::iter::once(&mut failure.error_type).chain(&mut failure.code);
     for name in names {
         if let Cow::Owned(name) = name {
@@ -77,7 +77,7 @@ fn for_each_text(failure: &mut Failure, mut change: impl FnMut(&mut String)) {
     }
 }
 
-/// Cuts an upstream's words to a length, and takes out what terminals and logs act on.
+/// Shortens an upstream's texts, and escapes characters that terminals and logs act on.
 fn bound(failure: &mut Failure) {
     let failure = &mut **failure;
     cut(&mut failure.message, MESSAGE, |c| matches!(c, '\n' | '\t'));
@@ -104,12 +104,13 @@ fn cut(text: &mut String, bytes: usize, is_fine: impl Fn(char) -> bool) {
     }
 }
 
-/// A client whose key is fine must not take the upstream's refusal of the gateway's for its own.
+/// Says whose key the upstream refused, so that a client with a valid key does not take the refusal
+/// for its own.
 fn name_whose_key(failure: &mut Failure, call: &Call, target: &Target) {
     let what = match failure.status {
         403 => "does not let the gateway's credentials do this",
         401 | 407 => REFUSED,
-        // Google says so with 400, under 200 others say it with any.
+        // Google reports it with 400; upstreams that answer 200 report it with any status.
         _ if speaks_of_a_key(failure) => REFUSED,
         _ => return,
     };

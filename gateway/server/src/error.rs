@@ -1,4 +1,4 @@
-//! A failure as HTTP: the only place where one becomes a response.
+//! Turns a failure into an HTTP response. No other file does.
 
 use super::respond::json;
 use axum::{
@@ -17,7 +17,7 @@ pub(super) fn response(failure: &Failure) -> Response {
     let mut response = json(status, failure.to_json());
     let headers = response.headers_mut();
     for (name, value) in &failure.headers {
-        // What a callback may not set on a reply, it may not set here.
+        // Headers that a callback must not set on a reply, it must not set here either.
         let Ok((name, value)) = valid_header(name, value) else { continue };
         if name == header::SET_COOKIE {
             headers.append(name, value);
@@ -25,7 +25,7 @@ pub(super) fn response(failure: &Failure) -> Response {
             headers.insert(name, value);
         }
     }
-    // RFC 9110, section 15.5.16: a client is told what would be taken.
+    // RFC 9110, section 15.5.16: the response to an unknown coding names the accepted ones.
     if failure.status == 415 && failure.code.as_deref() == Reason::RequestCoding.row().code {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(DECODED));
     }
@@ -35,12 +35,13 @@ pub(super) fn response(failure: &Failure) -> Response {
     response
 }
 
-/// As [`response`], with the member `detail` beside the error object: what LiteLLM answers alone.
+/// As [`response`], with the member `detail` beside the error object, which is all that LiteLLM
+/// sends.
 pub(super) fn with_detail(failure: &Failure, detail: Option<&str>) -> Response {
     let mut response = response(failure);
     if let Some(detail) = detail {
         let mut body = failure.to_json();
-        // It is an object with a member.
+        // The body is an object with at least one member.
         body.pop();
         let _ = write!(body, r#","detail":"{detail}"}}"#);
         *response.body_mut() = Body::from(body);

@@ -1,4 +1,5 @@
-//! What an answer that is none is called: one table for JSON replies and streams.
+//! Failures for upstream responses that are not completions: one table for JSON replies and
+//! streams.
 
 use callgate_coding::CodingError;
 use callgate_failure::{Failure, Form};
@@ -14,7 +15,7 @@ pub(super) fn failure(fault: AnswerFault, form: Form) -> Failure {
     }
 }
 
-/// The answer's body broke off, or is not coded as its head says.
+/// The body of the response broke off, or does not have the coding that its head names.
 pub(super) fn broken(error: &UpstreamError, form: Form) -> Failure {
     match error {
         UpstreamError::Coding(error @ CodingError::Unsupported(_)) => {
@@ -25,7 +26,8 @@ pub(super) fn broken(error: &UpstreamError, form: Form) -> Failure {
     }
 }
 
-/// An error under 200: its status is in its code when that is one.
+/// An error in a response with status 200: its code is the status, if it is a number that can be
+/// one.
 fn upstream_said(said: ErrorText) -> Failure {
     let status = said
         .code

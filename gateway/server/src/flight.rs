@@ -1,9 +1,8 @@
-//! A call on its way, and its one ending.
+//! A call while the server answers it, and its one end.
 //!
-//! However a call ends, [`Flight`] pays what is owed exactly once: the end or error hooks of the
-//! callbacks that let it pass, and its line in the log. Three endings are steps of the story
-//! (`finish_json`, `finish_stream`, `fail`); the fourth is the client hanging up, which reaches us
-//! only as a drop.
+//! However a call ends, [`Flight`] runs exactly once the end or error hooks of the callbacks that
+//! let it pass, and writes its log line. Three endings are methods (`finish_json`, `finish_stream`,
+//! `fail`); the fourth is a client that disconnects, which arrives only as a drop.
 
 use super::{
     access_log::Record,
@@ -30,28 +29,28 @@ use std::{
     time::Duration,
 };
 
-/// See the module. Dropped before an ending is done, its client has left.
+/// A call in flight. If it is dropped before another ending, the client has left.
 #[derive(Debug)]
 pub(super) struct Flight(ScopeGuard<Ongoing, fn(Ongoing)>);
 
-/// What there is of a call until it ends.
+/// The state of a call until it ends.
 #[derive(Debug)]
 pub(super) struct Ongoing {
     pub(super) app: CountedFlight,
-    /// What bounds the call's waits.
+    /// Bounds the call's waits.
     pub(super) timer: ConnectionTimer,
     /// The callbacks as they were when the call began.
     pub(super) chain: Arc<Chain>,
     pub(super) record: Record,
-    /// What was streamed so far; filled only when a callback will want it.
+    /// The text streamed so far; recorded only if a callback will read it.
     pub(super) streamed: StreamedText,
     /// Whether the client has the head of the answer.
     pub(super) sent: bool,
     pub(super) first_token: Option<Duration>,
-    /// What the call is meant for, once that is decided.
+    /// The deployment of the call, once chosen.
     pub(super) target: Option<Target>,
     call: Box<Call>,
-    /// Given back when this ends.
+    /// The body's share of the bytes in flight; returned on drop.
     _held: Held,
 }
 
@@ -121,8 +120,8 @@ impl Flight {
         Self(guard(ongoing, Ongoing::client_left))
     }
 
-    /// Ends a call with a JSON reply: end hooks, the log, and the response. What a hook refuses
-    /// fails the call; the failure is what the client gets.
+    /// Ends a call with a JSON reply: end hooks, the log line, and the response. If a hook rejects
+    /// the reply, the call fails, and the client gets that failure.
     #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
     pub(super) fn finish_json(
         mut self,
@@ -148,10 +147,10 @@ impl Flight {
         }
     }
 
-    /// Ends a call whose stream is complete. Nobody waits for the hooks: what they do can no
-    /// longer change what the client has.
+    /// Ends a call whose stream is complete. Nobody waits for the hooks, because they can no longer
+    /// change what the client received.
     pub(super) fn finish_stream(self) {
-        // The client has everything, and can no longer leave.
+        // The client has everything, so a disconnect no longer counts.
         let mut ongoing = self.done();
         detach(async move {
             let said = std::mem::take(&mut ongoing.streamed);
@@ -177,16 +176,16 @@ impl Flight {
         let deployments = &ongoing.app.deployments;
         ongoing.chain.error(&mut ongoing.call, deployments, &mut failing).await;
         let mut failure = failing.failure;
-        // An error hook has words of its own.
+        // An error hook may have set a text of its own.
         mask(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
-        // Only when the hooks are done: a client that leaves before is the other ending.
+        // Only after the hooks: a client that leaves during them is the other ending.
         let Ongoing { mut record, app, sent, first_token, .. } = self.done();
         record.first_token = first_token;
         record.log_failure(&app, &failure, sent);
         failure
     }
 
-    /// Nothing ends it any more but what calls this.
+    /// Disarms the drop; the caller ends the call.
     fn done(self) -> Ongoing {
         ScopeGuard::into_inner(self.0)
     }
@@ -205,8 +204,9 @@ impl Ongoing {
         self.chain.end(&mut self.call, &self.app.deployments, reply).await
     }
 
-    /// A client's leaving arrives as a drop, and so does the end of a call that is cut off and
-    /// could not be told so. The hooks run at once; what is not done at once goes on as a task.
+    /// Ends a call whose flight was dropped: the client left, or the drain deadline aborted the
+    /// call before its waits could be cut short. The hooks start at once; if they wait, a task runs
+    /// the rest.
     fn client_left(self) {
         let figures = self.figures();
         let Self { app: counted, timer, chain, mut record, streamed, sent, mut call, .. } = self;
@@ -223,8 +223,8 @@ impl Ongoing {
         });
     }
 
-    /// What `failure` is called once the gateway has stopped waiting for its calls: then a wait
-    /// that ended was cut short.
+    /// Turns a timeout into `shutting_down` once the drain deadline has passed, because the wait
+    /// was cut short, not exceeded.
     fn cut_short(&self, failure: Failure) -> Failure {
         if self.timer.is_cut() && failure.kind == FailureKind::TIMEOUT {
             return Failure::shutting_down();
@@ -246,7 +246,7 @@ fn failing(failure: Failure, sent: bool, streamed: &str, figures: CallStats) -> 
     ErrorPayload { failure, sent, streamed: streamed.into(), figures }
 }
 
-/// The response of a call that failed before it was one.
+/// The response to a request that failed before it became a call.
 pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response<Body> {
     record.log_failure(app, failure, false);
     error::response(failure)

@@ -1,27 +1,27 @@
-//! What a request's path and headers say, for fuzz targets.
+//! What the server reads from a request's path and headers, for fuzz targets.
 
 use super::{client::ClientAddress, host, route, web::WebRules};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use std::net::SocketAddr;
 
-/// What is made of a request's head by a gateway without a master key, on a loopback address.
+/// How a gateway without a master key on a loopback address judges a request's head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Judged {
     /// Whether it is answered.
     pub admitted: bool,
     /// The origin that may read the answer.
     pub readable_by: Option<String>,
-    /// Who sent it, as the log says, when it came from a trusted proxy.
+    /// The client's address in the log if a trusted proxy sent the request.
     pub behind_proxy: String,
-    /// The same when it did not.
+    /// The same if the request came directly.
     pub direct: String,
-    /// The model's name in the path, when it has one that can be decoded.
+    /// The model name in the path; `Err` if it cannot be decoded.
     pub model: Option<Result<String, ()>>,
-    /// Where the path leads without its slashes.
+    /// The path that a path with trailing slashes redirects to.
     pub redirected: Option<String>,
 }
 
-/// `None` for what HTTP itself refuses.
+/// Judges a head; `None` if it is not valid HTTP.
 #[must_use]
 pub fn judge(path: &[u8], headers: &[(&str, &[u8])]) -> Option<Judged> {
     let uri = Uri::try_from(path).ok()?;

@@ -1,17 +1,16 @@
-//! Health and the root: answered without touching an upstream.
+//! Health endpoints and the root, answered without asking an upstream.
 
 use super::respond::json;
 use crate::app::App;
 use axum::{http::StatusCode, response::Response};
 
-/// The process answers.
+/// The process can answer.
 pub(super) fn alive() -> Response {
     json(StatusCode::OK, "\"I'm alive!\"")
 }
 
-/// The config is loaded and every callback runs: that is so whenever this is served. What may be
-/// amiss is that workers do not come back from a hook: with half of them, this gateway should get
-/// no new calls.
+/// Whether this gateway should get new calls. The config is loaded and every callback runs whenever
+/// this is served, but workers may be stuck in a hook; with half of them stuck, it is not ready.
 pub(super) fn ready(app: &App) -> Response {
     let (stuck, workers) = app.occupancy.stuck();
     if stuck == 0 {
@@ -28,7 +27,7 @@ pub(super) fn ready(app: &App) -> Response {
     json(status, text)
 }
 
-/// Who this is.
+/// The name and version of the gateway.
 pub(super) fn root() -> Response {
     let version = env!("CARGO_PKG_VERSION");
     json(StatusCode::OK, format!(r#"{{"name":"callgate","version":"{version}"}}"#))

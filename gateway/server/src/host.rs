@@ -1,13 +1,12 @@
-//! The rules for `Host` (RFC 9112, section 3.2): which requests name the host they mean as they
-//! must. Two parties that read different hosts out of one request can be played off against each
-//! other.
+//! The rules for `Host` (RFC 9112, section 3.2). If a proxy and the gateway read different hosts
+//! from one request, an attacker can exploit the difference.
 
 use super::error;
 use axum::response::Response;
 use callgate_failure::Failure;
 use http::{HeaderMap, HeaderValue, Version, header};
 
-/// Checks that there is one `Host` with a host in it. HTTP/1.0 may do without.
+/// Checks that there is exactly one `Host` and that it names a host. HTTP/1.0 may omit it.
 pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let Some(host) = hosts.next() else {
@@ -25,8 +24,8 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure
     Err(Failure::malformed_host())
 }
 
-/// The answer to a request whose `Host` breaks the rules. What follows on its connection cannot be
-/// trusted.
+/// The response to a request whose `Host` breaks the rules. The connection closes, because its
+/// further bytes cannot be trusted.
 pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
     super::access_log::log_refusal(client, failure.status, &failure.message);
     let mut response = error::response(failure);
@@ -34,7 +33,7 @@ pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
     response
 }
 
-/// `uri-host [":" port]`, and no comma: it would be a list to many readers.
+/// `uri-host [":" port]`, without a comma: many readers would see a list.
 pub(super) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', rest @ ..] => {

@@ -1,9 +1,9 @@
-//! The bytes of all request bodies that are in memory, bounded for the gateway as a whole: a few
-//! large bodies at once must not take the memory that everybody else's calls need.
+//! Bounds the bytes of all request bodies in memory for the whole gateway: a few large bodies at
+//! once must not take the memory that other calls need.
 //!
-//! Bodies are counted as they arrive, so that nobody takes room by announcing a length alone; one
-//! whose announced length does not fit now is refused before any of it is read. What was taken is
-//! given back when the call ends, for so long its body is kept.
+//! Bodies are counted as they arrive, so that announcing a length alone takes no room. A body whose
+//! announced length does not fit is refused before it is read. Its bytes stay counted until the
+//! call ends, because the call keeps its body for so long.
 
 use callgate_failure::Failure;
 use std::{
@@ -14,20 +14,20 @@ use std::{
     },
 };
 
-/// Taken at once: one step is enough for most.
+/// The step in which bytes are counted; one step is enough for most bodies.
 const STEP: usize = 64 * 1024;
 
-/// When the system does not say how much memory there is.
+/// The bound if the system does not report its memory.
 const UNKNOWN: usize = 1 << 30;
 
-/// See the module.
+/// The counter of bytes in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     bytes: AtomicUsize,
     max: AtomicUsize,
 }
 
-/// What one body has taken; given back with it, unless the call keeps it.
+/// The bytes counted for one body; returned on drop, unless the call keeps them.
 #[derive(Debug)]
 pub(super) struct Share<'a> {
     of: &'a InFlight,
@@ -35,8 +35,8 @@ pub(super) struct Share<'a> {
 }
 
 impl InFlight {
-    /// `max`: as configured, else a quarter of the memory there is, and room for two of the largest
-    /// bodies at least.
+    /// `max` is the configured bound; by default a quarter of the memory, and at least room for two
+    /// of the largest bodies.
     pub(crate) fn new(max: Option<usize>, largest_body: usize) -> Self {
         let in_flight = Self { bytes: AtomicUsize::new(0), max: AtomicUsize::new(0) };
         in_flight.set_max(max, largest_body);
@@ -59,7 +59,7 @@ impl InFlight {
     }
 
     fn take(&self, bytes: usize) -> Result<(), Failure> {
-        // Nothing is read because of this number, so no order is needed.
+        // Nothing else is read because of this number, so relaxed order is enough.
         let before = self.bytes.fetch_add(bytes, Relaxed);
         if before.saturating_add(bytes) <= self.max() {
             return Ok(());
@@ -84,7 +84,7 @@ impl Share<'_> {
         }
     }
 
-    /// Makes sure that so many bytes are taken, of a body that has `most` bytes at most.
+    /// Makes sure that `bytes` are counted, of a body that has at most `most` bytes.
     pub(super) fn reach(&mut self, bytes: usize, most: usize) -> Result<(), Failure> {
         let Some(missing) = bytes.checked_sub(self.bytes).filter(|missing| *missing > 0) else {
             return Ok(());
@@ -95,7 +95,7 @@ impl Share<'_> {
         Ok(())
     }
 
-    /// Leaves to the call what its body takes, all of it.
+    /// Leaves all bytes that the body takes to the call.
     pub(super) fn keep(mut self, length: usize) -> usize {
         if let Some(spare) = self.bytes.checked_sub(length).filter(|spare| *spare > 0) {
             self.of.give_back(spare);
@@ -113,7 +113,7 @@ impl Drop for Share<'_> {
     }
 }
 
-/// What a call's body takes until the call ends.
+/// The bytes that a call's body takes until the call ends.
 #[derive(Debug)]
 pub(super) struct Held {
     of: Arc<InFlight>,
@@ -132,7 +132,7 @@ impl Drop for Held {
     }
 }
 
-/// The memory this process may use: the machine's, or less where a control group says so.
+/// The memory this process may use: the machine's, or a control group's lower limit.
 fn memory() -> Option<usize> {
     let read = |path: PathBuf| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo".into()).and_then(|text| {

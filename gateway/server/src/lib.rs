@@ -1,11 +1,11 @@
-//! The HTTP surface: what every answer carries, and who answers. The only room that knows axum.
+//! The HTTP server: paths, authentication, and the response to every request. The only package that
+//! knows axum.
 //!
-//! `listen` accepts connections, `connection` serves one, `host` is what a request must say of its
-//! host, `route` knows the paths, `web` the pages that may call, `auth` the callers, `chat` tells
-//! the story of a call, `relay` streams, `client_io` is the client's socket, `models`, `callbacks`
-//! and `health` are the small endpoints, `error` is the only place where a failure becomes HTTP,
-//! `disclosure` decides what of it those outside see, `access_log` writes the one line each request
-//! gets.
+//! `listen` accepts connections, `connection` serves one, `client_io` is the client's socket,
+//! `host` checks the `Host` header, `route` knows the paths, `web` decides which web pages may
+//! call, `auth` authenticates clients, `chat` runs a call, `relay` streams its response, `models`,
+//! `callbacks` and `health` are the small endpoints, `error` turns failures into HTTP, `disclosure`
+//! decides what a failure discloses, `access_log` writes one log line for each request.
 
 #![forbid(unsafe_code)]
 
@@ -79,13 +79,13 @@ use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
 /// The body of a request.
 type RequestBody = Incoming;
 
-/// The body of an answer: in one piece, or whatever else there is.
+/// The body of a response: in one piece, or of any other kind.
 type AnswerBody = EitherBody<Full<Bytes>, Body>;
 
-/// What a request comes with beside itself: its connection's timer and its client.
+/// The sender of a request: its connection's timer and its client's address.
 type Sender = (ConnectionTimer, ClientAddress);
 
-/// What a connection's requests are answered by.
+/// Answers the requests of a connection.
 #[derive(Clone, Debug)]
 struct Surface {
     current: CurrentApp,
@@ -102,8 +102,8 @@ impl Surface {
         Self { client, ..self.clone() }
     }
 
-    /// The usual calls go straight to their story: to box them and to look at them twice would cost
-    /// them a tenth of what they take.
+    /// Chat calls bypass the generic path: boxing and matching them twice would cost a tenth of a
+    /// small call.
     fn answer(
         &self,
         timer: &ConnectionTimer,
@@ -127,7 +127,7 @@ impl Surface {
         let from = (timer.clone(), self.client.clone());
         let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
         if usual && !request.headers().contains_key(header::ORIGIN) {
-            // Mapped: an `async` block would keep room for the call twice.
+            // Mapped, because an `async` block would keep room for the call twice.
             return Either::Left(chat::call(app, from, request, None).map(Ok));
         }
         let marked = async { Ok(marked(app, from, request).await) };
@@ -135,7 +135,7 @@ impl Surface {
     }
 }
 
-/// Every answer on the path of a call has an id.
+/// Adds an id to every response on a chat path.
 fn add_call_id<B>(app: &App, request: &hyper::Request<B>, response: &mut Response) {
     if let Some(Route::Chat(_)) = Route::of(request.uri().path())
         && let Ok(id) = HeaderValue::try_from(request::call_id(app, request.headers()))
@@ -144,7 +144,8 @@ fn add_call_id<B>(app: &App, request: &hyper::Request<B>, response: &mut Respons
     }
 }
 
-/// The answer to any request, as the page that sent it may read it (CORS).
+/// Answers any request, and marks the response as readable for the page that sent it, if allowed
+/// (CORS).
 async fn marked(
     app: Arc<App>,
     from: Sender,
@@ -174,7 +175,7 @@ async fn routed(
     small(app, from.1, request).await.map(EitherBody::Right)
 }
 
-/// Everything but calls: a small answer, and its line in the log.
+/// Answers everything except calls, and logs it.
 async fn small(
     app: Arc<App>,
     client: ClientAddress,
@@ -218,7 +219,7 @@ async fn small(
     response
 }
 
-/// A request that is not answered as it was meant, and LiteLLM's own word for that.
+/// A refused request, and LiteLLM's `detail` for it.
 struct Refused {
     failure: Failure,
     detail: Option<&'static str>,
@@ -230,7 +231,7 @@ impl From<Failure> for Refused {
     }
 }
 
-/// What an admitted request gets.
+/// Answers an admitted request of a small endpoint.
 fn respond(
     app: &App,
     head: &http::request::Parts,
@@ -247,7 +248,7 @@ fn respond(
     }
     Ok(match route {
         _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
-        // Taken before it comes here.
+        // Chat calls never come here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
         Route::Models => models::list(app),
         Route::Model(name) => models::one(app, name)?,
@@ -267,7 +268,7 @@ fn empty(status: StatusCode, headers: HeaderMap) -> Response {
     response
 }
 
-/// A path that is none: without its slash it may be one.
+/// Answers an unknown path: redirects it if it is known without its trailing slash.
 fn elsewhere(head: &http::request::Parts) -> Result<Response, Refused> {
     let path = head.uri.path();
     if let Some(trimmed) = route::without_slash(path) {

@@ -1,7 +1,7 @@
-//! Accepting connections and ending well.
+//! Accepts connections and shuts down gracefully.
 //!
-//! One acceptor deals connections to worker threads in turn (`pool`, `worker`). A listener per
-//! worker would let two gateways share a port without a word.
+//! One acceptor distributes connections to worker threads in turn (`pool`, `worker`). With a
+//! listener for each worker, two gateways could share a port without noticing.
 
 use super::{
     pool::WorkerPool,
@@ -26,29 +26,29 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// After a connection could not be accepted, and while there is no room for one.
+/// The pause after a connection could not be accepted, and while there is no room for one.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// In so many parts, between which it is looked whether there is room.
+/// The pause is split into so many parts; after each, room is checked again.
 const PAUSES: u32 = 10;
 
 /// A bound address.
 #[derive(Debug)]
 pub struct Listener(TcpListener);
 
-/// Says when to stop, and when not to wait any longer for that.
+/// The stop requests: the first starts draining, the second ends it early.
 #[derive(Debug)]
 pub struct Stop(mpsc::UnboundedReceiver<()>);
 
 impl Stop {
-    /// What is sent to the other end asks to stop.
+    /// A sender of stop requests, and their receiver.
     #[must_use]
     pub fn new() -> (mpsc::UnboundedSender<()>, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (sender, Self(receiver))
     }
 
-    /// The next time somebody asks; never, when nobody is left who could.
+    /// Waits for the next stop request; forever, if the sender is gone.
     pub async fn asked(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
@@ -68,7 +68,7 @@ pub struct Server {
     room: usize,
 }
 
-/// Where the gateway is on its way to the end.
+/// How far the shutdown has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
@@ -79,7 +79,7 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    /// Waits until the gateway is there, or further.
+    /// Waits until `phase` is this one or a later one.
     pub(super) async fn reached(self, phase: &mut watch::Receiver<Phase>) {
         let _ = phase.wait_for(|phase| *phase >= self).await;
     }
@@ -89,7 +89,7 @@ impl Listener {
     /// Binds `address`; port 0 takes a free one.
     ///
     /// # Errors
-    /// When the address is taken, not ours, or needs privileges.
+    /// If the address is in use, does not belong to this machine, or needs privileges.
     pub async fn bind(address: (&str, u16)) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         if let Err(error) = look_for_lost_clients(&listener) {
@@ -101,17 +101,17 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    /// The address in fact bound.
+    /// The address that was bound.
     ///
     /// # Errors
-    /// When the system will not say.
+    /// If the system does not report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
 }
 
 impl Server {
-    /// Starts one worker a core, or as many as were asked for.
+    /// Starts one worker for each core, or the configured number.
     ///
     /// # Errors
     /// When threads cannot be started.
@@ -142,9 +142,9 @@ impl Server {
         Ok(Self { listener, pool, threads, current: current.clone(), phase, room })
     }
 
-    /// Accepts connections until it is asked to stop; then closes the listener and waits for the
-    /// calls that run: at most `limit`, or until it is asked again. Says how many were cut
-    /// off, if they were.
+    /// Accepts connections until the first stop request; then closes the listener and waits for
+    /// running calls, until `limit` or the second stop request. Returns how many calls were
+    /// aborted, if any.
     pub async fn run(self, stop: &mut Stop, limit: Duration) -> Option<i64> {
         let Self { listener: Listener(listener), pool, threads, current, phase, room } = self;
         let watched = Arc::clone(&pool);
@@ -160,7 +160,7 @@ impl Server {
     }
 }
 
-/// Ends the workers: see [`Server::run`].
+/// Drains the workers; see [`Server::run`].
 async fn drain(
     threads: Vec<JoinHandle<()>>,
     current: &CurrentApp,
@@ -173,7 +173,7 @@ async fn drain(
         "draining: no new connection is taken; another signal ends running calls"
     );
     phase.send_replace(Phase::Draining);
-    // Workers end by themselves when their last connection is done.
+    // Workers end when their last connection closes.
     let mut ended = tokio::task::spawn_blocking(move || {
         threads.into_iter().for_each(|thread| drop(thread.join()));
     });
@@ -214,7 +214,7 @@ async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp,
                         %error, times, "connections could not be accepted"
                     );
                 }
-                // Out of file descriptors: without a pause this would spin until some are free.
+                // Out of descriptors: without a pause this loop would spin until some are free.
                 if is_out_of_descriptors(&error) {
                     pool.close_idle();
                 }
@@ -230,8 +230,8 @@ async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp,
     }
 }
 
-/// Waits until there is room for another connection. Connections without a call make room for those
-/// that may have one; where all have one, new ones wait.
+/// Waits until there is room for another connection. Connections without a call are closed to make
+/// room; if all have a call, new ones wait.
 async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
     while pool.occupancy.connections() >= most {
         let closed = pool.close_idle();
@@ -256,13 +256,13 @@ async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
     }
 }
 
-/// Whether the process or the machine has no descriptor left.
+/// Whether the process or the machine has no free descriptor.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
     codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
-/// Something that is told once a second at most.
+/// Limits a log line to one a second.
 #[derive(Debug, Default)]
 struct Seldom {
     told: Option<Instant>,
@@ -270,7 +270,7 @@ struct Seldom {
 }
 
 impl Seldom {
-    /// It happened; how often it has since it was last told, when it is time to tell it.
+    /// Counts an event; returns the count since the last log line if one is due.
     fn again(&mut self) -> Option<u64> {
         self.times += 1;
         let now = Instant::now();
@@ -282,8 +282,8 @@ impl Seldom {
     }
 }
 
-/// Lets the system ask clients that say nothing whether they are still there: one whose machine or
-/// network is gone never closes its connection. What is accepted inherits it.
+/// Turns on TCP keep-alive: a client whose machine or network is gone never closes its connection.
+/// Accepted sockets inherit it.
 fn look_for_lost_clients(listener: &TcpListener) -> rustix::io::Result<()> {
     set_tcp_keepidle(listener, Duration::from_secs(30))?;
     set_tcp_keepintvl(listener, Duration::from_secs(10))?;

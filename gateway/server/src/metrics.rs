@@ -1,4 +1,4 @@
-//! `GET /metrics`: the gateway's numbers and the callbacks', as Prometheus reads them.
+//! `GET /metrics`: the gateway's figures and the callbacks', in Prometheus's text format.
 
 use crate::app::App;
 use axum::{
@@ -12,7 +12,7 @@ use callgate_telemetry::metrics::{Exposition, process};
 
 const TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// All of them.
+/// All metric families.
 pub(super) fn all(app: &App) -> Response {
     let mut text = Exposition::default();
     write_build(&mut text);
@@ -26,7 +26,7 @@ pub(super) fn all(app: &App) -> Response {
     response
 }
 
-/// Which gateway this is, and what became of its log.
+/// The version of this gateway, and the lost log lines.
 fn write_build(text: &mut Exposition) {
     let name = "callgate_build_info";
     text.family(name, "gauge", "1, with the version of the gateway and of its plugin ABI.");
@@ -37,8 +37,7 @@ fn write_build(text: &mut Exposition) {
     text.sample(name, &[], callgate_telemetry::dropped() as f64);
 }
 
-/// What callbacks did by hook, and how they are. Entries of the list that do not run have no
-/// samples.
+/// The callbacks' hooks and states. Entries that do not run have no samples of hooks.
 fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
     let live = || reports.iter().filter_map(|report| Some((&*report.name, report.live.as_ref()?)));
     let hooks = || {

@@ -1,4 +1,4 @@
-//! `GET /v1/models` and one of them.
+//! `GET /v1/models` and `GET /v1/models/{model}`.
 
 use super::{access_log, respond::json, route};
 use crate::app::App;
@@ -10,7 +10,7 @@ use serde::Serialize;
 struct Model<'a> {
     id: &'a str,
     object: &'static str,
-    /// LiteLLM's constant.
+    /// The same constant as LiteLLM's.
     created: u64,
     owned_by: &'static str,
 }
@@ -25,13 +25,13 @@ fn model(id: &str) -> Model<'_> {
     Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
 }
 
-/// Every public name.
+/// All public model names.
 pub(super) fn list(app: &App) -> Response {
     let data = app.deployments.models().iter().map(|id| model(id)).collect();
     serialized(&List { data, object: "list" })
 }
 
-/// One name, as a path has it.
+/// One model, named by the path.
 pub(super) fn one(app: &App, encoded: &str) -> Result<Response, Failure> {
     let id = route::decoded(encoded)?;
     if app.deployments.models().iter().any(|known| **known == *id) {

@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// See the module.
+/// Counts connections and workers.
 #[derive(Debug, Default)]
 pub(crate) struct Occupancy {
     connections: AtomicUsize,
@@ -37,18 +37,18 @@ impl Occupancy {
         self.connections.load(Relaxed)
     }
 
-    /// There are so many workers, so many of which do not come back.
+    /// Records the number of workers, and how many of them are stuck.
     pub(crate) fn note_workers(&self, workers: usize, stuck: usize) {
         self.workers.store(workers, Relaxed);
         self.stuck.store(stuck, Relaxed);
     }
 
-    /// How many workers do not come back, and of how many.
+    /// The number of stuck workers, and of all workers.
     pub(crate) fn stuck(&self) -> (usize, usize) {
         (self.stuck.load(Relaxed), self.workers.load(Relaxed))
     }
 
-    /// Adds the families.
+    /// Adds the metric families to `text`.
     pub(crate) fn write(&self, text: &mut Exposition) {
         let name = "callgate_connections";
         text.family(name, "gauge", "Clients' connections that are open.");

@@ -1,9 +1,9 @@
-//! All workers: dealing connections to them in turn, noticing one that does not come round, and
-//! making room when there are too many connections.
+//! All workers: distributes connections to them in turn, notices stuck ones, and makes room when
+//! there are too many connections.
 //!
-//! A worker is one thread, and a hook runs on it. One that does not return holds up every call of
-//! that thread and nothing can end it. What can be done is done here: it is named in the log, new
-//! connections go to the others, those that wait for it too, and its idle ones are closed.
+//! A worker is one thread, and hooks run on it. A hook that does not return holds up every call of
+//! that thread, and nothing can end it. So the pool names it in the log, gives new and waiting
+//! connections to the other workers, and closes its idle ones.
 
 use super::{
     answer_alone,
@@ -20,20 +20,21 @@ use std::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How often workers are asked whether they come round.
+/// How often workers are asked to respond.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long one may take for that.
+/// A worker that takes longer to respond is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Of so many idle connections one is closed when there are too many: not one alone, for to find
-/// those that are idle longest all are looked at.
+/// One idle connection in so many is closed when there are too many. Closing several at once saves
+/// work: each search looks at all of them.
 const SHARE: usize = 16;
 
-/// A connection that has been without a call for less is not idle: its request may be on its way.
+/// A connection without a call for less than this is not idle, because its request may be on its
+/// way.
 const IDLE_MILLIS: u64 = 500;
 
-/// See the module.
+/// The workers of a server.
 #[derive(Debug)]
 pub(super) struct WorkerPool {
     workers: Vec<Arc<Worker>>,
@@ -47,8 +48,8 @@ impl WorkerPool {
         Self { workers, turn: AtomicUsize::new(0), occupancy: Arc::clone(occupancy) }
     }
 
-    /// Gives a connection to the next worker that comes round. When there is none, it is answered
-    /// here.
+    /// Gives a connection to the next worker that is not stuck. If there is none, the connection is
+    /// answered here.
     pub(super) fn deal(&self, accepted: AcceptedConnection) {
         let turn = self.turn.fetch_add(1, Relaxed);
         let in_turn = self.workers.iter().cycle().skip(turn % self.workers.len().max(1));
@@ -58,11 +59,11 @@ impl WorkerPool {
         }
     }
 
-    /// Closes those connections that have been without a call for longest; says how many.
+    /// Closes the connections that have been without a call for longest; returns their number.
     pub(super) fn close_idle(&self) -> usize {
         let mut idle = Vec::new();
         let by = moment(Instant::now()).saturating_sub(IDLE_MILLIS);
-        // A stuck worker closes nothing.
+        // A stuck worker cannot close anything.
         self.workers.iter().filter(|it| !it.is_stuck()).for_each(|it| it.idle(by, &mut idle));
         if idle.is_empty() {
             return 0;
@@ -73,7 +74,7 @@ impl WorkerPool {
         count
     }
 
-    /// Asks all workers again and again, until it is dropped.
+    /// Checks all workers at intervals, until the future is dropped.
     pub(super) async fn watch(&self) {
         let mut since = vec![None; self.workers.len()];
         let mut looks = interval(LOOK);
@@ -87,7 +88,7 @@ impl WorkerPool {
         }
     }
 
-    /// `since` is when it was asked.
+    /// Checks one worker. `since` is when it was asked.
     fn look(&self, worker: &Worker, since: &mut Option<Instant>, now: Instant) {
         if worker.has_answered() {
             if let Some(since) = since.take()

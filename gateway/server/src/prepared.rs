@@ -1,5 +1,5 @@
-//! A call's request made ready for its deployment. What passes all of a large body is done beside
-//! the worker, whose other calls would wait for it.
+//! Prepares a call's request for its deployment. Large bodies are handled outside the worker, where
+//! they would hold up other calls.
 
 use super::request;
 use callgate_call::{Call, Target};
@@ -10,8 +10,8 @@ use callgate_providers::{Destination, Outgoing};
 use futures_util::future::Either;
 use std::future::Future;
 
-/// Puts what callbacks made of the body into it. Of a large one only that is kept: with the bytes
-/// that arrived, the edits and the request for the upstream it would be in memory three times.
+/// Applies callbacks' edits to the body. A large body keeps only the result: the original bytes,
+/// the edits and the upstream's request would be three copies in memory.
 pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
     if !call.is_large() {
         call.settle_messages();
@@ -22,13 +22,13 @@ pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the client of a stream wants the usage chunk, and the request in the deployment's
-/// dialect. The call stays as it is.
+/// Translates the request into the deployment's dialect, and returns with it whether the client of
+/// a stream wants the usage chunk. The call is not changed.
 pub(super) fn outgoing(
     call: &Call,
     target: &Target,
 ) -> impl Future<Output = Result<(bool, Outgoing), Failure>> + use<> {
-    // A call is for one thread: the future must not hold on to it.
+    // A call belongs to one thread: the future must not hold it.
     let made = if call.is_large() {
         let (target, body, stream) = (target.clone(), call.body.clone(), call.stream);
         let work = offload(move || request_to(&target, &body, stream));
@@ -44,7 +44,7 @@ pub(super) fn outgoing(
     }
 }
 
-/// Whether the client of a stream wants the usage chunk of an answer that is made here.
+/// Whether the client of a stream wants the usage chunk of a response made by the gateway.
 pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
     if !call.stream {
         return Ok(false);

@@ -1,7 +1,8 @@
-//! A streamed answer on its way to the client: translated, looked at by callbacks, sent on.
+//! A streamed response on its way to the client: translated, shown to callbacks, sent on.
 //!
-//! What arrived together is sent together; nothing waits for more. A stream that breaks ends in an
-//! error frame and no `[DONE]`: the client must never take half an answer for a whole one.
+//! Chunks that arrive together are sent together; nothing waits for more. A stream that breaks ends
+//! with an error frame and without `[DONE]`, so that the client never takes half a response for a
+//! whole one.
 
 mod beside;
 mod outbox;
@@ -32,39 +33,41 @@ use outbox::Outbox;
 use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
 use tokio::task::{coop::consume_budget, yield_now};
 
-/// Enough for one write; the rest of what has arrived goes into the next.
+/// Bytes for one write; the rest of what has arrived goes into the next.
 const ENOUGH: usize = 32 * 1024;
 
-/// How much is taken from an upstream that is always faster before others have their turn.
+/// The bytes taken from a fast upstream before other tasks have their turn.
 const STRETCH: usize = 64 * 1024;
 
-/// How long a complete answer may take to end on the wire before its connection is given up.
+/// The time a complete response has to end on the wire before its connection is closed.
 const RELEASE_TIME: Duration = Duration::from_secs(1);
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// A sign of life for clients, and for proxies that close what is silent: a comment, and no event.
+/// The keep-alive for clients, and for proxies that close silent connections: a comment, not an
+/// event.
 const ALIVE: &[u8] = b": keep-alive\n\n";
 
-/// See the module.
+/// The relay of one stream.
 pub(super) struct Relay {
-    /// The answer's head has not come yet.
+    /// The upstream's response while its head has not arrived.
     opening: Option<Opening>,
-    /// `None` when the answer is made here, and while a part of it is translated beside the worker.
+    /// `None` if the gateway makes the response itself, and while a part of it is translated
+    /// outside the worker.
     open: Option<OpenStream>,
     beside: Option<(Beside, Untranslated)>,
-    /// What has been taken since others had their turn.
+    /// The bytes taken since other tasks had their turn.
     at_a_stretch: usize,
-    /// How long the upstream took to begin its answer, once that is known.
+    /// The time until the upstream's response began, once known.
     upstream: Option<Duration>,
     alive: Alive,
     out: Outbox,
-    /// What broke the stream, told when the chunks that came before it are sent.
+    /// The failure that broke the stream; reported after the chunks that came before it are sent.
     broken: Option<Failure>,
     ended: Ended,
 }
 
-/// What begins an answer, and how long that took.
+/// A future that opens the response, and the time that took.
 pub(super) type Opening = Pin<Box<dyn Future<Output = (Option<Duration>, Opened)> + Send>>;
 pub(super) type Opened = Result<(OpenStream, HeaderMap), Failure>;
 
@@ -72,17 +75,17 @@ pub(super) type Opened = Result<(OpenStream, HeaderMap), Failure>;
 pub(super) struct OpenStream {
     pub(super) answer: UpstreamResponse,
     pub(super) translator: Box<dyn StreamTranslator>,
-    /// How long the upstream may be silent.
+    /// Bounds the upstream's silence.
     pub(super) waits: Waits,
 }
 
-/// The same without its translator, which is at work.
+/// An open stream without its translator, which is in use.
 struct Untranslated {
     answer: UpstreamResponse,
     waits: Waits,
 }
 
-/// Signs of life for the client.
+/// Keep-alives for the client.
 #[derive(Debug, Default)]
 struct Alive {
     /// `callgate.stream_keepalive`.
@@ -93,9 +96,9 @@ struct Alive {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// More will come.
+    /// More chunks will come.
     No,
-    /// The answer is whole: `[DONE]`, and the end hooks.
+    /// The response is complete: `[DONE]` and the end hooks come next.
     Complete,
 }
 
@@ -104,12 +107,12 @@ impl Relay {
         Self { open: Some(open), ..Self::empty() }
     }
 
-    /// For an answer whose head has not come yet: the client gets the head of its own before.
+    /// For a response whose head has not arrived: the client gets its own head first.
     pub(super) fn opening(opening: Opening) -> Self {
         Self { opening: Some(opening), ..Self::empty() }
     }
 
-    /// An answer made here.
+    /// For a response made by the gateway.
     pub(super) fn made(chunks: Vec<String>) -> Self {
         let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
         Self { out, ended: Ended::Complete, ..Self::empty() }
@@ -129,9 +132,8 @@ impl Relay {
         }
     }
 
-    /// Waits for the first chunk: an answer that fails before it is a plain error, with a status.
-    /// Under `callgate.stream_keepalive` it waits no longer than until the first sign of life is
-    /// due.
+    /// Waits for the first chunk: a response that fails before it becomes a plain error with a
+    /// status. With `callgate.stream_keepalive` it waits only until the first keep-alive is due.
     pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let chain = &flight.chain;
         self.out.for_callbacks |= chain.wants_tokens();
@@ -172,8 +174,8 @@ impl Relay {
         response
     }
 
-    /// As [`Relay::arrive`]; `false` when a sign of life is due before. What is waited for goes on
-    /// then.
+    /// As [`Relay::arrive`]; `false` if a keep-alive is due first. The wait continues at the next
+    /// call.
     async fn arrive_or_be_due(&mut self, timer: &ConnectionTimer) -> Result<bool, Failure> {
         let Some(interval) = self.alive.interval else {
             return self.arrive(timer).await.map(|()| true);
@@ -188,13 +190,13 @@ impl Relay {
         }
     }
 
-    /// Takes what the upstream sends next, and everything that came with it. What breaks it after
-    /// chunks that were good has to wait until those are sent. May be dropped and begun again.
+    /// Takes the upstream's next bytes, and everything that came with them. A failure after good
+    /// chunks is kept until those are sent. Cancel-safe.
     async fn arrive(&mut self, timer: &ConnectionTimer) -> Result<(), Failure> {
         if let Some(opening) = &mut self.opening {
             let (upstream, opened) = opening.await;
             (self.upstream, self.opening) = (upstream, None);
-            // The client has a head already.
+            // The client already has a head.
             let (open, _) = opened?;
             self.open = Some(open);
         }
@@ -230,7 +232,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Takes what the upstream sends next; what is large goes to work beside the worker.
+    /// Takes the upstream's next bytes; large events are translated outside the worker.
     async fn take_what_is_there(&mut self, timer: &ConnectionTimer) -> Result<(), Failure> {
         if self.at_a_stretch > STRETCH {
             self.at_a_stretch = 0;
@@ -275,7 +277,7 @@ impl Relay {
         }
     }
 
-    /// Whether the answer is whole, and all of it is shown and framed.
+    /// Whether the response is complete, shown and framed.
     fn is_done(&self) -> bool {
         self.ended == Ended::Complete && self.out.unseen.is_empty()
     }
@@ -287,11 +289,11 @@ impl Relay {
         self.beside = Some((work, Untranslated { answer, waits }));
     }
 
-    /// Shows waiting chunks to the callbacks and turns what they leave into frames.
+    /// Shows waiting chunks to the callbacks and turns the results into frames.
     async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let (app, chain, call) = flight.parts();
         while !self.out.unseen.is_empty() && self.out.frames.len() < ENOUGH {
-            // Many chunks that came together must not keep others waiting for all their hooks.
+            // Many chunks that arrive together must not hold up other calls with all their hooks.
             consume_budget().await;
             let Some(json) = self.out.unseen.pop_front() else { return Ok(()) };
             let mut chunk = ChunkPayload::new(call.next_chunk(), json);
@@ -313,22 +315,22 @@ impl Relay {
     }
 }
 
-/// A relay and the call it answers; dropped before its end, the client has left.
+/// A relay and its call. If it is dropped before its end, the client has left.
 struct Streaming {
     relay: Box<Relay>,
-    /// Taken by the ending.
+    /// Taken when the call ends.
     flight: Option<Flight>,
 }
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        // The flight's own drop ends the call; it should know what was said.
+        // The flight's own drop ends the call and needs the streamed text.
         drop(self.ending());
     }
 }
 
 impl Streaming {
-    /// The flight, to be ended, with what was streamed and what it took.
+    /// Returns the flight to be ended, with the streamed text and the times.
     fn ending(&mut self) -> Option<Flight> {
         let mut flight = self.flight.take()?;
         flight.streamed = self.relay.out.streamed.take().unwrap_or_default();
@@ -349,7 +351,7 @@ impl Streaming {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let flight = self.flight.as_mut()?;
-            // One that never waits is cut off too.
+            // A stream that never waits has to be aborted here, too.
             let cut = self.relay.ended == Ended::No && flight.timer.is_cut();
             let stepped = if cut {
                 Err(Failure::shutting_down())
@@ -370,7 +372,7 @@ impl Streaming {
                 }
                 Ok(()) => {}
             }
-            // A callback may have dropped everything that came.
+            // A callback may have dropped all chunks that came.
             if !self.relay.out.frames.is_empty() {
                 self.relay.alive.due = WaitEnd::default();
                 return Some(self.relay.out.frames.split().freeze());
@@ -379,7 +381,7 @@ impl Streaming {
     }
 }
 
-/// Brings the outbox to where something can be sent, or the stream to its end.
+/// Runs until the outbox has something to send, or the stream ends.
 async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
     if relay.out.is_empty() && relay.ended == Ended::No {
         let arrived = relay.arrive_or_be_due(&flight.timer).await;
@@ -398,8 +400,8 @@ async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads a complete answer to its end on the wire, so that its connection can be used again. One
-/// that goes on talking or stays open is closed instead.
+/// Reads a complete response to its end on the wire, so that its connection can be reused. If it
+/// sends more or stays open, it is closed.
 fn release(mut answer: UpstreamResponse) {
     if let Some(None | Some(Err(_))) = answer.ready() {
         return;

@@ -1,4 +1,5 @@
-//! From an HTTP request to a [`Call`]: everything that can be wrong before a callback is asked.
+//! Turns an HTTP request into a [`Call`], and checks everything that can be wrong before callbacks
+//! run.
 
 use super::{
     RequestBody, access_log::Record, auth, body, connection_timer::ConnectionTimer, inflight::Held,
@@ -14,16 +15,17 @@ use plugin_api::{Endpoint, limits};
 use std::{sync::Arc, time::Duration};
 use uuid::{Builder, Uuid};
 
-/// The header that shows a call has been here before.
+/// The header that shows that a call has passed this gateway before.
 pub(super) const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
 
-/// The client's id for the call, and the gateway's answer.
+/// The header of the call id, from the client and in the response.
 pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 
-/// Authenticates, reads and scans. `path_model` comes from an Azure-style path, still encoded.
+/// Authenticates the client, then reads and scans the body. `path_model` comes from an Azure-style
+/// path, still encoded.
 pub(super) async fn accept(
     (app, timer): (&App, &ConnectionTimer),
     head: &mut Parts,
@@ -44,11 +46,11 @@ pub(super) async fn accept(
     let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
         return Err(Failure::unknown_model("None").param("model"));
     };
-    // A longer name is none: it would be repeated in headers, errors and the log.
+    // A longer name is ignored, because headers, errors and the log would repeat it.
     if requested_model.len() > limits::MODEL {
         return Err(long_model());
     }
-    // Boxed at once: it is large, and would be moved again at every step.
+    // Boxed at once, because it is large and every step would move it.
     let call = Box::new(Call::new(Accepted {
         id: record.id.clone(),
         endpoint: Endpoint::CHAT,
@@ -63,8 +65,8 @@ pub(super) async fn accept(
     Ok((call, held))
 }
 
-/// The client's id for the call when it is a sane one, else a new one. One that holds a secret is
-/// none: the id is in the log, in the answer and in the hands of callbacks.
+/// The client's id for the call if it is valid, otherwise a new one. An id that contains a secret
+/// is not valid, because the log, the response and callbacks show it.
 pub(super) fn call_id(app: &App, headers: &HeaderMap) -> String {
     let tells = |id: &str| {
         let mut keys = sent_keys(headers, app.key_header.as_ref());
@@ -80,14 +82,14 @@ fn sane_id(headers: &HeaderMap) -> Option<&str> {
     headers.get(CALL_ID).and_then(|id| id.to_str().ok()).filter(sane)
 }
 
-/// A random UUID of version 4. An id, not a secret: it needs to be unique, not unguessable.
+/// A random UUID of version 4. It has to be unique, not unguessable.
 pub(super) fn new_id() -> String {
     let random = fastrand::u128(..).to_be_bytes();
     let id = Builder::from_random_bytes(random).into_uuid();
     id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
-/// `messages` is required; callbacks may have put them there.
+/// Requires `messages`, after callbacks had the chance to add them.
 pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
     match call.body.member("messages").as_deref() {
         None | Some(b"null") => Err(Failure::no_messages()),
@@ -96,7 +98,7 @@ pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
     }
 }
 
-/// How long the upstream may take for this call, when the client has a wish.
+/// The time the client allows the upstream for this call, if it sets one.
 pub(super) fn timeout(call: &Call) -> Result<Option<Duration>, Failure> {
     let header =
         |name: HeaderName| Some(call.headers.get(name)?.to_str().unwrap_or_default().to_owned());
@@ -116,7 +118,7 @@ pub(super) fn timeout(call: &Call) -> Result<Option<Duration>, Failure> {
         .ok_or_else(Failure::malformed_timeout)
 }
 
-/// The text of a member that is short; of another, its beginning.
+/// The text of a member, cut if it is long.
 fn member(call: &Call, name: &str) -> Option<String> {
     const LONGEST: usize = 64;
     let json = call.body.member(name).filter(|json| **json != *b"null")?;
@@ -124,15 +126,15 @@ fn member(call: &Call, name: &str) -> Option<String> {
     Some(json.trim_matches('"').to_owned())
 }
 
-/// What every request has to pass, on every path and before anything else: its head has a bound,
-/// foreign web pages are not served without a key, and who asks for `asked` has the key that it
-/// needs. `None` asks for nothing that is served.
+/// Checks every request, on every path, before anything else: the size of its head, whether a
+/// foreign web page may have sent it, and the key that the route needs. `None` stands for a path
+/// that is not served.
 pub(super) fn admit(app: &App, head: &Parts, asked: Option<Route<'_>>) -> Result<(), Failure> {
     check_size(app, &head.headers)?;
     app.web.admit(head)?;
     let Some(route) = asked else { return Ok(()) };
     if let Route::Chat(_) = route {
-        // Before the key: a call that comes back carries an upstream's key, not a client's.
+        // Before the key: a call that loops back carries an upstream's key, not a client's.
         refuse_loop(app, &head.headers)?;
     }
     auth::admit(app, route.access(), &head.headers)
@@ -158,12 +160,14 @@ fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::loop_detected())
 }
 
-/// An upstream that does not heed case would take these for the members that were looked at.
+/// Refuses other spellings of known members: an upstream that ignores case would take them for the
+/// members that were checked.
 fn refuse_other_spellings(body: &Body) -> Result<(), Failure> {
     check_case(body.names()).map_err(Failure::from)
 }
 
-/// A client must not choose where the operator's calls go, nor with which key.
+/// Refuses credentials in the body: a client must not choose where the operator's calls go, nor
+/// with which key.
 fn refuse_credentials(body: &Body) -> Result<(), Failure> {
     for name in ["api_base", "base_url", "api_key"] {
         if body.member(name).is_some_and(|value| *value != *b"null") {
@@ -178,7 +182,7 @@ fn long_model() -> Failure {
 }
 
 fn model(body: &Body) -> Result<Option<String>, Failure> {
-    // As escapes, six bytes for each.
+    // As escapes, which take six bytes each.
     const LONGEST: usize = 6 * limits::MODEL + 2;
     match body.member("model") {
         None => Ok(None),
@@ -199,7 +203,7 @@ fn stream(body: &Body) -> Result<bool, Failure> {
     }
 }
 
-/// Whether the client wants to see the usage of its stream.
+/// Whether the client wants the usage chunk of its stream.
 pub(super) fn include_usage(body: &Body) -> Result<bool, Failure> {
     let Some(options) = body.member_text("stream_options").filter(|json| *json != "null") else {
         return Ok(false);

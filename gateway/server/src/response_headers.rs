@@ -1,5 +1,5 @@
-//! The headers of a client's response: what the upstream's say that clients act on, which
-//! deployment answers, and how long it took.
+//! The headers of a client's response: upstream headers that clients act on, the deployment, and
+//! the duration.
 
 use super::{access_log::Record, upstream_request::Sent};
 use crate::app::App;
@@ -16,7 +16,7 @@ use http::{
 };
 use std::{borrow::Cow, time::Duration};
 
-/// Headers of an answer that clients act on: limits, and the id support asks for.
+/// Upstream headers that clients act on: rate limits, and the request id that support asks for.
 const PASSED_ON: [HeaderName; 7] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-limit-tokens"),
@@ -36,16 +36,16 @@ const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attem
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 
-/// More headers than an answer mostly has: a map that grows is made anew.
+/// More than a response mostly has, because a map that grows is reallocated.
 const ANSWER_HEADERS: usize = 24;
 
-/// The headers of the client's answer that come from the upstream's and from the config.
+/// The headers of a client's response that come from the upstream's response and from the config.
 pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
     let mut headers = early_headers(app, sent);
     for (name, value) in upstream.iter() {
         if let Some(name) = passed_on_as(name)
             && let Ok(value) = passed_on(app, &sent.target, value)
-            // The first of several counts.
+            // Of several headers with one name, the first counts.
             && let Entry::Vacant(place) = headers.entry(name)
         {
             place.insert(value);
@@ -54,14 +54,14 @@ pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> Head
     headers
 }
 
-/// The same of an answer whose head has not come.
+/// The same for a response whose head has not arrived.
 pub(super) fn early_headers(app: &App, sent: &Sent) -> HeaderMap {
     target_headers(app, &sent.target, &sent.echo.model)
 }
 
-/// The header of [`PASSED_ON`] that a name is, in any case.
+/// The header of [`PASSED_ON`] that has this name, in any case.
 fn passed_on_as(name: &[u8]) -> Option<HeaderName> {
-    // Most of an upstream's headers end here.
+    // Most of an upstream's headers are rejected here.
     if !name.first_chunk().is_some_and(|start: &[u8; 3]| start.eq_ignore_ascii_case(b"x-r")) {
         return None;
     }
@@ -69,7 +69,8 @@ fn passed_on_as(name: &[u8]) -> Option<HeaderName> {
     PASSED_ON.iter().find(same).cloned()
 }
 
-/// Upstreams may repeat a key here too.
+/// The value of a header that is passed on. Secrets are masked, because upstreams may repeat a key
+/// here.
 fn passed_on(
     app: &App,
     target: &Target,
@@ -86,7 +87,7 @@ fn passed_on(
     }
 }
 
-/// A header that a callback made.
+/// Masks secrets in a header that a callback set.
 pub(super) fn without_secrets(app: &App, value: HeaderValue) -> HeaderValue {
     let masked = value.to_str().ok().map(|text| app.masking.mask(text));
     match masked.as_deref().map(HeaderValue::from_str) {
@@ -95,7 +96,7 @@ pub(super) fn without_secrets(app: &App, value: HeaderValue) -> HeaderValue {
     }
 }
 
-/// What every answer for `model` from here says.
+/// The headers that name the deployment and the model.
 fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
     let deployment = target.deployment();
     let constant = deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment));
@@ -107,16 +108,16 @@ fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
     if let Some(base) = target.callback_base() {
         replace(API_BASE, &app.masking.mask(base));
     }
-    // An alias, or a wildcard's match.
+    // The name differs after an alias or a wildcard.
     if *model != *deployment.model_name {
         replace(MODEL_GROUP, &app.masking.mask(model));
     }
     headers
 }
 
-/// What every answer of this deployment says of it.
+/// The headers that are the same for every response of a deployment.
 fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
-    // Its clones have an index of this size, which need not be made anew for what is added.
+    // Clones of this map have the same capacity, so adding headers to them does not reallocate.
     let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
     let base = app.masking.mask(deployment.api_base.set().map_or("", String::as_str));
     let texts = [
@@ -132,11 +133,11 @@ fn deployment_headers(app: &App, deployment: &Deployment) -> HeaderMap {
             headers.insert(name, value);
         }
     }
-    // The clone that is kept has no room for more entries.
+    // The stored clone has no room for more headers.
     headers.clone()
 }
 
-/// How long it took, and how much of that was ours.
+/// Adds the duration of the call, and the gateway's own part of it.
 pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
     let total = record.took();
     let overhead = total.saturating_sub(record.upstream.unwrap_or_default());
@@ -155,7 +156,7 @@ pub(super) fn duration_headers(headers: &mut HeaderMap, record: &Record) {
     }
 }
 
-/// A failure names the deployment that was asked, as an answer does.
+/// Adds the deployment's headers to a failure, as to a response.
 pub(super) fn add_deployment_headers(
     failure: &mut Failure,
     app: &App,
@@ -168,7 +169,7 @@ pub(super) fn add_deployment_headers(
     add_headers(failure, &target_headers(app, target, &call.requested_model));
 }
 
-/// Gives a failure these headers, but for those without a value.
+/// Adds these headers to a failure, except those without a value.
 pub(super) fn add_headers(failure: &mut Failure, headers: &HeaderMap) {
     for (name, value) in headers {
         if !value.is_empty()

@@ -1,16 +1,16 @@
-//! Which path is what, and which methods it takes. Names of models stand in paths percent-encoded
-//! or plain, slashes included.
+//! The paths of the server, and the methods of each. Model names in paths may be percent-encoded or
+//! plain, and may contain slashes.
 
 use axum::http::Method;
 use callgate_failure::Failure;
 
-/// What a path means.
+/// The endpoint of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'p> {
     /// A chat; some paths name the model, still encoded.
     Chat(Option<&'p str>),
     Models,
-    /// One model, still encoded.
+    /// One model, its name still encoded.
     Model(&'p str),
     Callbacks,
     ActiveCallbacks,
@@ -20,18 +20,19 @@ pub(super) enum Route<'p> {
     Root,
 }
 
-/// Who may ask for what a path leads to.
+/// Who may use an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// Everybody.
     Open,
-    /// Who has the key.
+    /// Holders of the key.
     Key,
-    /// Who has the key, where `litellm_settings.require_auth_for_metrics_endpoint` is on.
+    /// Holders of the key if `litellm_settings.require_auth_for_metrics_endpoint` is on, otherwise
+    /// everybody.
     AsMetricsAreSet,
 }
 
-/// The paths of a call that name no model.
+/// The paths of calls that name no model.
 pub(super) const CALLS: [&str; 3] =
     ["/v1/chat/completions", "/chat/completions", "/cursor/chat/completions"];
 
@@ -64,7 +65,8 @@ impl<'p> Route<'p> {
         (!name.is_empty()).then_some(Self::Chat(Some(name)))
     }
 
-    /// Who may ask. Only what says nothing of the config, its models or its calls is open.
+    /// Who may use the endpoint. Only endpoints that show nothing of the config, its models or its
+    /// calls are open.
     pub(super) fn access(self) -> Access {
         match self {
             Self::Alive | Self::Ready | Self::Root => Access::Open,
@@ -77,7 +79,7 @@ impl<'p> Route<'p> {
         }
     }
 
-    /// The methods it takes, as `Allow` lists them.
+    /// The methods of the endpoint, in the form of the `Allow` header.
     pub(super) fn allow(self) -> &'static str {
         match self {
             Self::Chat(_) => "POST, OPTIONS",
@@ -93,15 +95,15 @@ impl<'p> Route<'p> {
     }
 }
 
-/// Where a path that ends in slashes leads without them, as LiteLLM redirects. Only to paths that
-/// are served: anything else could be made to lead to another host.
+/// The path without trailing slashes, for a redirect as LiteLLM makes it. Only for paths that are
+/// served: others could be made to lead to another host.
 pub(super) fn without_slash(path: &str) -> Option<&str> {
     let trimmed = path.trim_end_matches('/');
     let shorter = trimmed.len() < path.len() && !trimmed.is_empty();
     (shorter && Route::of(trimmed).is_some()).then_some(trimmed)
 }
 
-/// A model's name as a path has it.
+/// Decodes a model name from a path.
 pub(super) fn decoded(name: &str) -> Result<String, Failure> {
     let wrong = Failure::malformed_model_path;
     let mut bytes = Vec::with_capacity(name.len());

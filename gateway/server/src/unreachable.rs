@@ -1,5 +1,5 @@
-//! No answer came: the true cause in words. The client learns what happened, of which provider and
-//! model, and what to do; addresses and the system's words are for the log.
+//! Failures for upstreams that gave no response. The client learns what happened, which provider
+//! and model it concerns, and the remedy; addresses and the system's texts go to the log only.
 
 use super::{fault, upstream_request::Sent};
 use callgate_failure::{Failure, Form};
@@ -9,7 +9,7 @@ use std::{
     os::unix::net::UnixDatagram,
 };
 
-/// See the module.
+/// The failure for a request that got no response.
 pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     let deployment = sent.target.deployment();
     let who = format!("`{}` for model `{}`", deployment.label, sent.echo.model);
@@ -68,7 +68,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
 }
 
 fn lacks_descriptors(error: &UpstreamError) -> bool {
-    // The resolver and the reading of certificates hide why they could not open a file.
+    // The resolver and the certificate loader hide why they could not open a file.
     let hidden = matches!(
         error,
         UpstreamError::Resolve { .. } | UpstreamError::Tls { fault: TlsFault::NoRoots, .. }
@@ -81,7 +81,7 @@ fn lacks_descriptors(error: &UpstreamError) -> bool {
     error.lacks_descriptors() || (hidden && UnixDatagram::unbound().is_err_and(none_left))
 }
 
-/// Why there is no connection, and what to do.
+/// Why there is no connection, and the remedy.
 fn connecting(error: &io::Error, hint: &str) -> String {
     let what = match error.kind() {
         ErrorKind::ConnectionRefused => return format!("the connection was refused; {hint}"),
@@ -104,7 +104,7 @@ fn connecting(error: &io::Error, hint: &str) -> String {
     what.to_owned()
 }
 
-/// Why there is no TLS connection, and what to do.
+/// Why there is no TLS connection, and the remedy.
 fn tls(fault: TlsFault) -> &'static str {
     match fault {
         TlsFault::NoRoots => {

@@ -1,5 +1,5 @@
-//! An upstream that answered with something else than a completion, as a failure: errors in its own
-//! words, redirects, and what cannot be read. `unreachable` has those that gave no answer at all.
+//! Failures for upstream responses that are not completions: the upstream's own errors, redirects,
+//! and unreadable bodies. `unreachable` covers upstreams that gave no response.
 
 use super::{
     connection_timer::ConnectionTimer,
@@ -11,23 +11,23 @@ use callgate_failure::Failure;
 use callgate_providers::error_text::read_status;
 use callgate_upstream::{UpstreamError, UpstreamResponse};
 
-/// An error reply is read up to here; more of it helps nobody.
+/// The most bytes of an error reply that are read.
 const MAX_ERROR_BODY: usize = 256 * 1024;
 
-/// Where upstreams put the id that their support asks for.
+/// The headers with the id that an upstream's support asks for.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "cf-ray"];
 
-/// A success that holds no completion.
+/// A success response without a completion.
 pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure {
     Failure::no_completion(&sent.target.deployment().label, status, cause)
 }
 
-/// An answer whose status HTTP has no meaning for.
+/// A status that HTTP does not define.
 pub(super) fn no_status(status: u16, sent: &Sent) -> Failure {
     Failure::unknown_status(&sent.target.deployment().label, status)
 }
 
-/// A success with a body of another kind than JSON: its own words.
+/// A success response whose body is not JSON; its text is in the message.
 pub(super) fn no_json(status: u16, body: &[u8], sent: &Sent) -> Failure {
     let label = &sent.target.deployment().label;
     let start = &body[..body.len().min(MAX_ERROR_BODY)];
@@ -39,12 +39,12 @@ pub(super) fn no_json(status: u16, body: &[u8], sent: &Sent) -> Failure {
     Failure::of_upstream(500, said)
 }
 
-/// A JSON reply that is more than the gateway takes.
+/// A JSON reply larger than the limit.
 pub(super) fn too_large(limit: usize, sent: &Sent) -> Failure {
     Failure::reply_too_large(&sent.target.deployment().label, limit)
 }
 
-/// The upstream answered with an error status: its own words, type and code.
+/// A response with an error status: the upstream's own message, type and code.
 pub(super) async fn upstream_error(
     app: &App,
     timer: &ConnectionTimer,
@@ -68,7 +68,7 @@ pub(super) async fn upstream_error(
             }
         };
     }
-    // What is no error's status is not one to pass on.
+    // A status below 400 cannot be an error's.
     let status = if (400..600).contains(&status) { status } else { 502 };
     let mut failure = Failure::of_upstream(status, said);
     let text = |name: &str| {
@@ -81,8 +81,8 @@ pub(super) async fn upstream_error(
     failure
 }
 
-/// The body of an error, as far as it came in time, and what broke it; `None` when the gateway
-/// stopped waiting for its calls.
+/// The body of an error as far as it came in time, and the error that ended it; `None` if the
+/// gateway stopped waiting for its calls.
 async fn error_body(
     timer: &ConnectionTimer,
     answer: &mut UpstreamResponse,
@@ -104,8 +104,8 @@ async fn error_body(
     (whole || !timer.is_cut()).then_some((body, broken))
 }
 
-/// What is neither an answer nor an error. Of the codes from 300 on, those that lead somewhere are
-/// redirects, and others say so by a `Location`.
+/// The failure for a response that is neither a success nor an error. Certain 3xx codes are
+/// redirects; other codes are if they have a `Location`.
 fn no_answer(answer: &UpstreamResponse, sent: &Sent) -> Option<Failure> {
     let status = answer.status;
     match status {
@@ -124,7 +124,7 @@ fn meaningless(status: u16, sent: &Sent) -> Failure {
         .cause(format!("asked at {}", sent.target.api_base()))
 }
 
-/// Redirects are never followed: what was meant for one server must not go to another.
+/// Redirects are never followed: a request meant for one server must not go to another.
 fn redirected(answer: &UpstreamResponse, sent: &Sent) -> Failure {
     let status = answer.status;
     let (label, model) = (&sent.target.deployment().label, &sent.echo.model);

@@ -1,5 +1,5 @@
-//! What goes to an upstream beside the body: the header lines of a request, and what is known of
-//! it once it is sent.
+//! The header lines of a request to an upstream, and what the gateway remembers of the request once
+//! it is sent.
 
 use super::request::HOP;
 use callgate_call::{Call, Target};
@@ -8,16 +8,16 @@ use callgate_providers::{Echo, StreamRequest};
 use callgate_upstream::{HeaderLines, Origin};
 use std::time::{Duration, Instant};
 
-/// What is known of the chosen way when the answer is sent.
+/// The facts about a sent request that its response needs.
 #[derive(Clone)]
 pub(super) struct Sent {
     pub(super) target: Target,
     pub(super) echo: Echo,
-    /// What the client asked a stream for.
+    /// The options of a stream that the client asked for.
     pub(super) asked: StreamRequest,
-    /// Of a JSON reply as a whole, of a stream from event to event.
+    /// The limit for a whole JSON reply, or between the events of a stream.
     pub(super) timeout: Duration,
-    /// Of a stream's first content, when it has a limit of its own.
+    /// The limit for a stream's first content, if it has its own.
     pub(super) first_content: Option<Duration>,
     pub(super) started: Instant,
 }
@@ -42,7 +42,8 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
     lines
 }
 
-/// What every request to this deployment carries. What a callback sets wins over the config, and
+/// The header lines for every request to this deployment. A callback's headers win over the
+/// config's, and those over the gateway's own.
 /// the config over the gateway's own.
 fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
     let mut lines = HeaderLines::beginning(&[]);
@@ -51,7 +52,7 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
     let extra = target.extra_headers();
     let set_by_config = |name: &str| extra.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
     let is_set = |name: &str| set_by_callback(name) || set_by_config(name);
-    // First of all, where `upstream` looks for it.
+    // First, because `upstream` looks for it there.
     if let Some((_, Setting::Set(host))) =
         extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"))
     {
@@ -67,7 +68,7 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
             lines.add(name, &[value.as_bytes()]);
         }
     }
-    // A key of a callback's is for this call alone.
+    // A callback's key is for this call alone.
     if let Some(key) = target.api_key()
         && (target.callback_key().is_some() || !set_by_config("authorization"))
     {

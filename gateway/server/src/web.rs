@@ -1,10 +1,10 @@
-//! Web pages: which of them may call, and what their browsers are told (CORS).
+//! Which web pages may call the gateway, and the CORS headers for their browsers.
 //!
-//! Without a master key, whoever reaches the gateway may spend the operator's keys, and the browser
-//! on this machine reaches it for any page: by its own request, which carries the page's `Origin`,
-//! or by a name of the page's that is made to point here, which is the request's `Host`. So both
-//! are looked at before anything else is done. Names do not matter to a gateway with a key: no page
-//! knows it.
+//! Without a master key, everybody who reaches the gateway can spend the operator's keys, and a
+//! browser on this machine reaches it for any page. Such a request either carries the page's
+//! `Origin`, or uses a DNS name of the page that was made to point here, which is then the
+//! request's `Host`. So both are checked before anything else. A gateway with a master key needs no
+//! such check, because no page knows the key.
 
 use super::{access_log::shortened, host::is_host};
 use callgate_config::{Config, WebSettings};
@@ -21,7 +21,7 @@ const REQUEST_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// See the module.
+/// The rules for requests from web pages.
 #[derive(Debug)]
 pub(crate) struct WebRules {
     /// Whether there is a master key.
@@ -33,18 +33,18 @@ pub(crate) struct WebRules {
 /// Where the gateway listens.
 #[derive(Debug)]
 enum Bound {
-    /// Every address of the machine. A name can be made to point at one, an address cannot, so any
-    /// address passes: which ones lead here, only the network knows.
+    /// Every address of the machine. A page can make a DNS name point at the gateway, but not an
+    /// address, so every address passes as `Host`: only the network knows which ones lead here.
     Everywhere,
     Address(IpAddr),
     Name(String),
 }
 
 impl WebRules {
-    /// `host` is the address to listen on, as the operator gave it.
+    /// `host` is the address to listen on, as the operator wrote it.
     pub(crate) fn new(config: &Config, host: &str) -> Self {
         let mut settings = config.gateway.web.clone();
-        // A page needs the key, so the key is what protects.
+        // With a master key, the key protects.
         let keyed = config.master_key.is_some();
         settings.any_origin |= keyed && settings.origins.is_none();
         let bound = match host.parse::<IpAddr>() {
@@ -55,7 +55,7 @@ impl WebRules {
         Self { keyed, settings, bound }
     }
 
-    /// Those of a gateway without a master key, on the loopback address.
+    /// The rules of a gateway without a master key on the loopback address.
     #[cfg(feature = "fuzzing")]
     pub(super) fn for_fuzzing() -> Self {
         let bound = Bound::Address(IpAddr::from([127, 0, 0, 1]));
@@ -63,13 +63,13 @@ impl WebRules {
     }
 
     /// Refuses, without a master key, a request that a foreign web page may have sent. Its `Host`
-    /// has been found well-formed.
+    /// is known to be well-formed.
     pub(super) fn admit(&self, head: &Parts) -> Result<(), Failure> {
         if self.keyed {
             return Ok(());
         }
         let host = head.headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-        // A request in absolute form names a host twice.
+        // A request in absolute form names its host twice.
         let named = head.uri.authority().map(http::uri::Authority::as_str);
         for host in host.into_iter().chain(named) {
             if !self.serves(host) {
@@ -79,8 +79,8 @@ impl WebRules {
         self.admit_page(&head.headers)
     }
 
-    /// Origins count where there are any; a page can leave its own out only for what its browser
-    /// tells by `Sec-Fetch-Site`.
+    /// Checks `Origin` if there is one. A page can leave it out only in requests that its browser
+    /// marks with `Sec-Fetch-Site`.
     fn admit_page(&self, headers: &HeaderMap) -> Result<(), Failure> {
         if self.settings.any_origin {
             return Ok(());
@@ -100,7 +100,7 @@ impl WebRules {
         Ok(())
     }
 
-    /// Whether the pages of `origin` may read answers.
+    /// Whether pages of `origin` may read responses.
     fn allows(&self, origin: &HeaderValue) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
         self.settings.any_origin
@@ -122,8 +122,8 @@ impl WebRules {
         bound || self.settings.hosts.iter().any(|it| it.eq_ignore_ascii_case(name))
     }
 
-    /// Lets the page that sent `origin` read the answer, if its origin is allowed. `origin` is
-    /// `None` for a request with several.
+    /// Lets the page of `origin` read the response if its origin is allowed. `origin` is `None` for
+    /// a request with several.
     pub(super) fn mark(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
         headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
@@ -137,7 +137,7 @@ impl WebRules {
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, any);
     }
 
-    /// What a preflight asks for, for any path, as LiteLLM does: browsers ask before they call.
+    /// The response to a CORS preflight, on any path and before the key is checked, as in LiteLLM.
     pub(super) fn preflight(
         &self,
         asked: &HeaderMap,
@@ -150,7 +150,7 @@ impl WebRules {
         let methods = HeaderValue::from_static("GET, POST, OPTIONS");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-        // `*` would leave out `Authorization`.
+        // `*` would not include `Authorization`.
         let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
         let wanted = wanted.unwrap_or(HeaderValue::from_static("*"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
@@ -161,13 +161,13 @@ impl WebRules {
     }
 }
 
-/// The one origin of a request; `None` for several.
+/// The one origin of a request; `None` if it has several.
 pub(super) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut origins = headers.get_all(ORIGIN).iter();
     origins.next().filter(|_| origins.next().is_none()).cloned()
 }
 
-/// The host of an authority: without its port, the brackets of IPv6 and the dot of a full name.
+/// The host of an authority, without its port, IPv6 brackets and trailing dot.
 fn name_of(authority: &str) -> &str {
     let authority = authority.rsplit('@').next().unwrap_or_default();
     let name = match authority.strip_prefix('[') {
@@ -177,7 +177,7 @@ fn name_of(authority: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Browsers lead `localhost` and every name below it to this machine, whatever a name server says.
+/// Browsers resolve `localhost` and every name below it to this machine, whatever DNS says.
 fn is_loopback(name: &str) -> bool {
     let local = "localhost".len();
     let ends = name.len().checked_sub(local).and_then(|at| name.split_at_checked(at));

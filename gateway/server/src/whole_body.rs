@@ -1,5 +1,5 @@
-//! The body of a JSON reply: read whole, bounded in size and, from the request on, in time, and
-//! scanned while it arrives.
+//! Reads the body of a JSON reply whole, within limits on size and time, and scans it while it
+//! arrives.
 
 use super::connection_timer::ConnectionTimer;
 use bytes::Bytes;
@@ -8,10 +8,10 @@ use callgate_upstream::{UpstreamError, UpstreamResponse};
 use std::time::Instant;
 use tokio::task::yield_now;
 
-/// How much is scanned before others have their turn.
+/// The number of bytes scanned before other tasks have their turn.
 const STRETCH: usize = 64 * 1024;
 
-/// Why there is no whole body.
+/// Why the body could not be read.
 #[derive(Debug)]
 pub(super) enum Unread {
     TooLarge,
@@ -19,7 +19,7 @@ pub(super) enum Unread {
     Broken(UpstreamError),
 }
 
-/// What it came to. A byte order mark and blanks before it are left out.
+/// A whole body, without a byte order mark and leading blanks.
 #[derive(Debug)]
 pub(super) enum Whole {
     Empty,
@@ -27,8 +27,8 @@ pub(super) enum Whole {
     Other(BodyError, Bytes),
 }
 
-/// Reads a body to its end. What may be a stream is shown to `is_all` as it comes, which says where
-/// it ends: its connection may stay open.
+/// Reads a body to its end. `is_all` gets the pieces of a body that may be a stream and reports
+/// where it ends, because the connection may stay open.
 pub(super) async fn read(
     answer: &mut UpstreamResponse,
     (timer, end): (&ConnectionTimer, Option<Instant>),
@@ -48,7 +48,7 @@ pub(super) async fn read(
             return Err(Unread::TooLarge);
         }
         gathered.add(&piece);
-        // One whose length is known needs no other end.
+        // A body of known length needs no other end.
         if announced.is_none()
             && *may_stream.get_or_insert_with(|| is_stream(answer, &piece))
             && is_all(&piece)
@@ -56,7 +56,8 @@ pub(super) async fn read(
             break;
         }
         at_a_stretch += piece.len();
-        // What arrives as fast as it is read would keep all other calls of this thread waiting.
+        // Without a yield, a body that arrives as fast as it is read would hold up all other calls
+        // of this thread.
         if at_a_stretch > STRETCH {
             at_a_stretch = 0;
             yield_now().await;
@@ -65,7 +66,7 @@ pub(super) async fn read(
     Ok(gathered.finish())
 }
 
-/// Whether an answer may be a stream, by its type and its first bytes.
+/// Whether a response may be a stream, judged by its type and its first bytes.
 fn is_stream(answer: &UpstreamResponse, first: &[u8]) -> bool {
     let says = |kind: &str| {
         let content = answer.headers.get("content-type").unwrap_or_default();
@@ -91,12 +92,12 @@ impl Whole {
 }
 
 impl Gathered {
-    /// `length`: how long it is said to become.
+    /// `length` is the announced length.
     fn new(length: Option<usize>) -> Self {
         Self { leading: Leading::default(), arriving: IncomingBody::of_upstream(length) }
     }
 
-    /// What is no JSON is gathered too: what it is instead is said in the end.
+    /// Bytes that are not JSON are kept, too, so that the error can describe them.
     fn add(&mut self, piece: &Bytes) {
         let [mark, rest] = self.leading.skip(piece);
         if !mark.is_empty() {

@@ -1,8 +1,8 @@
-//! The worker threads: each a runtime of one thread with its connections, so that a call, its
-//! upstream connection and its hooks stay on one core and share nothing.
+//! The worker threads. Each has a runtime of one thread, so that a call, its upstream connection
+//! and its hooks stay on one core and share nothing.
 //!
-//! What others may do with a worker from outside: give it a connection, ask whether it still comes
-//! round (`watch`), take back what it has not begun, and close connections that have no call.
+//! Other threads may give a worker a connection, check whether it is stuck, take back connections
+//! it has not begun, and close those without a call.
 
 use super::{
     Surface,
@@ -31,26 +31,26 @@ use tokio::{
     time::timeout,
 };
 
-/// What calls that are cut off have to tell their clients in, and then again their hooks to end.
+/// The time an aborted call has to answer its client, and again to run its last hooks.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A connection that was accepted and that nobody serves yet.
+/// An accepted connection that no worker serves yet.
 #[derive(Debug)]
 pub(super) struct AcceptedConnection {
     pub(super) stream: std::net::TcpStream,
     pub(super) open: OpenConnection,
 }
 
-/// A worker as others see it.
+/// A worker as other threads see it.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) index: usize,
     waiting: Mutex<VecDeque<AcceptedConnection>>,
     arrived: Notify,
-    /// Those it serves, by a number of their own.
+    /// The connections it serves, by a number of their own.
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
-    /// How often it was asked whether it comes round, and has said so.
+    /// How often it was asked to respond, and has responded.
     asked: AtomicU64,
     answered: AtomicU64,
     ask: Notify,
@@ -91,24 +91,24 @@ impl Worker {
         Ok((worker, thread))
     }
 
-    /// Gives it a connection.
+    /// Gives the worker a connection.
     pub(super) fn take(&self, accepted: AcceptedConnection) {
         lock(&self.waiting).push_back(accepted);
         self.arrived.notify_one();
     }
 
-    /// Takes back what it has not begun to serve.
+    /// Takes back the connections that the worker has not begun to serve.
     pub(super) fn untaken(&self) -> VecDeque<AcceptedConnection> {
         std::mem::take(&mut *lock(&self.waiting))
     }
 
-    /// Asks it to say that it comes round.
+    /// Asks the worker to respond.
     pub(super) fn ask(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.ask.notify_one();
     }
 
-    /// Whether it has come round since it was last asked, or need not any more.
+    /// Whether it has responded since it was last asked, or has ended.
     pub(super) fn has_answered(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
             || self.answered.load(Ordering::Acquire) == self.asked.load(Ordering::Relaxed)
@@ -122,14 +122,14 @@ impl Worker {
         self.is_stuck.store(stuck, Ordering::Relaxed);
     }
 
-    /// Ends the connections that have no call for their clients, although the worker does not come
-    /// round: a request that is sent on one would not be answered.
+    /// Closes connections without a call although the worker is stuck: a request sent on one would
+    /// get no response.
     pub(super) fn hang_up_idle(&self) {
         let connections = lock(&self.connections);
         connections.values().filter(|it| it.waiting().is_some()).for_each(|it| it.hang_up());
     }
 
-    /// Its connections that were without a call by then, with the moment since when.
+    /// Adds its connections that were without a call by then, with the time since when.
     pub(super) fn idle(&self, by: u64, into: &mut Vec<(u64, Arc<Connection>)>) {
         let connections = lock(&self.connections);
         into.extend(connections.values().filter_map(|connection| {
@@ -148,7 +148,7 @@ impl Worker {
     }
 }
 
-/// A connection is among its worker's for as long as this lives.
+/// Keeps a connection in its worker's list for as long as it lives.
 struct Listed {
     worker: Arc<Worker>,
     number: u64,
@@ -216,15 +216,16 @@ async fn work(current: &CurrentApp, worker: &Arc<Worker>, mut phase: watch::Rece
         () = all => return,
         () = cut => {}
     }
-    // Dropping a call ends it; hooks that wait go on as tasks of this thread.
+    // Dropping a call ends it; waiting hooks continue as tasks of this thread.
     open.shutdown().await;
     let _ = timeout(LAST_WORDS, detached::all_ended()).await;
 }
 
-/// Lets the system close the connection of a client that takes nothing for so long: it sees what
-/// the client in fact takes, where here only a full buffer would be seen, and it costs no timer.
+/// Lets the system close the connection of a client that reads nothing for `limit`. The system
+/// knows what the client has received, where the gateway would see only a full buffer, and no timer
+/// is needed.
 fn bound_writing(stream: &TcpStream, limit: Duration) {
-    // The system takes a signed number.
+    // The system expects a signed number.
     let millis = limit.as_millis().clamp(1, i32::MAX as u128);
     let millis = u32::try_from(millis).unwrap_or(u32::MAX);
     if let Err(error) = set_tcp_user_timeout(stream, millis) {

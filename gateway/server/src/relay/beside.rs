@@ -1,5 +1,4 @@
-//! Large events of a stream are translated beside the worker, whose other calls would wait for
-//! them.
+//! Translates large events of a stream outside the worker, whose other calls would have to wait.
 
 use super::outbox::Outbox;
 use bytes::Bytes;
@@ -9,10 +8,10 @@ use callgate_json::LARGE;
 use callgate_providers::{AnswerFault, ChunkSink as _, StreamTranslator};
 use std::{future::Future, pin::Pin};
 
-/// Work that is under way. Whoever waits for it may stop and begin again.
+/// Work in progress. A caller may stop waiting for it and resume later.
 pub(super) type Beside = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 
-/// What it came to.
+/// The result of the work.
 pub(super) struct Done {
     pub(super) translator: Box<dyn StreamTranslator>,
     pub(super) out: Outbox,
@@ -20,8 +19,7 @@ pub(super) struct Done {
     pub(super) closed: bool,
 }
 
-/// Whether the next bytes, or the end, complete something so long that it is no work for the
-/// worker.
+/// Whether the next bytes, or the end, complete an event too long for the worker.
 pub(super) fn is_large(translator: &dyn StreamTranslator, next: Option<&Bytes>) -> bool {
     let backlog = translator.backlog();
     match next {

@@ -1,4 +1,4 @@
-//! Chunks that are translated and not yet sent: frames, or what callbacks have to see first.
+//! Translated chunks that are not sent yet: frames, and chunks that callbacks have to see first.
 
 use bytes::BytesMut;
 use callgate_callbacks::StreamedText;
@@ -6,16 +6,16 @@ use callgate_json::passed;
 use callgate_providers::ChunkSink;
 use std::{collections::VecDeque, string::FromUtf8Error};
 
-/// Chunks that are translated and not yet sent.
+/// Translated chunks that are not sent yet.
 #[derive(Default)]
 pub(super) struct Outbox {
     pub(super) frames: BytesMut,
     /// Chunks that callbacks have to see first.
     pub(super) unseen: VecDeque<String>,
     pub(super) for_callbacks: bool,
-    /// What callbacks will want to know at the end.
+    /// The text that callbacks will read at the end.
     pub(super) streamed: Option<StreamedText>,
-    /// How much text is kept for them.
+    /// The most text kept for them.
     pub(super) text_limit: usize,
 }
 
@@ -43,7 +43,7 @@ impl Outbox {
         self.frames.is_empty() && self.unseen.is_empty()
     }
 
-    /// An empty one of the same sort, to be added.
+    /// An empty outbox of the same kind, to be merged into this one.
     pub(super) fn another(&self) -> Self {
         let streamed = self.streamed.as_ref().map(|_| StreamedText::default());
         Self {
@@ -67,8 +67,8 @@ impl Outbox {
     }
 }
 
-/// A line break would end the event's line, and what follows would be lost to the client. In JSON
-/// one can only stand between values, where a blank says the same.
+/// Replaces line breaks, which would end the event's `data` line. In valid JSON they occur only
+/// between values, where a blank means the same.
 fn keep_on_one_line(mut json: &mut [u8]) {
     loop {
         let found = memchr::memchr2(b'\n', b'\r', json);

@@ -1,5 +1,5 @@
-//! How long a stream may keep its client waiting: from event to event, and for the first content.
-//! Bytes that make no event prolong nothing: blanks, comments, halves of events.
+//! Bounds how long a stream keeps its client waiting: between events, and for the first content.
+//! Bytes that complete no event extend nothing: blanks, comments, parts of events.
 
 use super::super::connection_timer::{ConnectionTimer, WaitEnd};
 use callgate_failure::Failure;
@@ -12,13 +12,13 @@ use std::{
 /// The waits of one stream.
 #[derive(Debug)]
 pub(crate) struct Waits {
-    /// From event to event; the first is waited for from the request on.
+    /// The time between events; for the first event, from the request on.
     gap: Duration,
-    /// For the first content from the request on, in place of the gap; until it has come.
+    /// The time from the request to the first content, which replaces the gap until then.
     first_content: Option<Duration>,
-    /// Of the wait under way.
+    /// The end of the current wait.
     end: WaitEnd,
-    /// Events that had come when it began.
+    /// The number of events when the current wait began.
     events: u64,
 }
 
@@ -28,7 +28,7 @@ impl Waits {
         Self { gap, first_content, end, events: 0 }
     }
 
-    /// The output of `work`, in what is left of the wait.
+    /// Returns the output of `work`, within the rest of the current wait.
     pub(super) async fn within<T>(
         &mut self,
         timer: &ConnectionTimer,
@@ -37,8 +37,8 @@ impl Waits {
         timer.within_what_is_left(&mut self.end, self.gap, work).await
     }
 
-    /// Begins the next wait when an event has come; `false` when this one is over, although bytes
-    /// come.
+    /// Begins the next wait if an event has come; `false` if the current wait is over although
+    /// bytes come.
     pub(super) fn go_on(&mut self, stream: &dyn StreamTranslator) -> bool {
         if self.first_content.is_some() && stream.content() {
             self.first_content = None;
@@ -55,7 +55,7 @@ impl Waits {
         end.is_none_or(|end| tokio::time::Instant::now() < end)
     }
 
-    /// What a wait has failed of that is over.
+    /// The failure of a wait that is over.
     pub(super) fn over(&self) -> Failure {
         match self.first_content {
             Some(limit) => Failure::no_content_within(limit),
@@ -73,7 +73,7 @@ mod tests {
 
     const GAP: Duration = Duration::from_secs(10);
 
-    /// So many events, of which some have content.
+    /// The number of events, and whether one has content.
     struct Seen(u64, bool);
 
     impl StreamTranslator for Seen {
@@ -143,11 +143,11 @@ mod tests {
     fn the_first_content_has_a_limit_of_its_own() {
         paused(async {
             for (events, content, first, over) in [
-                // Longer than a gap: what comes before the content does not count.
+                // A limit longer than the gap: events before the content do not count.
                 (&[1, 2][..], 99, 30, 30),
                 (&[25], 25, 30, 35),
                 (&[1, 25, 30], 25, 30, 40),
-                // Shorter than a gap.
+                // A limit shorter than the gap.
                 (&[1, 2, 3, 4, 5], 99, 3, 3),
                 (&[2], 2, 3, 12),
             ] {
