@@ -1,10 +1,10 @@
-//! A set of places in the chain. One word holds it for chains of any usual length.
+//! A set of positions in the chain. It fits into one word for chains of usual length.
 
 use smallvec::SmallVec;
 
 const WORD: usize = u64::BITS as usize;
 
-/// See the module.
+/// Positions in the chain.
 #[derive(Clone, Debug, Default)]
 pub struct CallbackSet(SmallVec<[u64; 1]>);
 
@@ -20,7 +20,7 @@ impl CallbackSet {
         self.0[place / WORD] |= 1 << (place % WORD);
     }
 
-    /// Says whether it was there.
+    /// Removes a position; returns whether it was there.
     pub fn remove(&mut self, place: usize) -> bool {
         let was = self.has(place);
         if was {

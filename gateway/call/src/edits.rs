@@ -1,4 +1,4 @@
-//! What callbacks may change of a call in `on_llm_start`, and taking it back.
+//! The edits that callbacks may make in `on_llm_start`, and their rollback.
 
 use super::{
     Call, Reading, RouteEdit, Target, Unreadable, messages::Messages, metadata::Metadata, params,
@@ -12,10 +12,10 @@ use plugin_api::{EditError, Route, limits};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
 
-/// Members that decide what a call is; they have accessors of their own, or none.
+/// Members that decide what a call is. They have their own accessors, or none.
 const FIXED: &[&str] = &["model", "messages", "stream"];
 
-/// Everything an edit in `on_llm_start` can change, for when a faulty hook's edits are rolled back.
+/// Everything that `on_llm_start` can change, so that a faulty hook's edits can be rolled back.
 #[derive(Debug)]
 pub struct EditsSnapshot {
     body: Body,
@@ -26,7 +26,7 @@ pub struct EditsSnapshot {
     upstream_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What every hook can change: what is shared along the chain, and the callback's own note.
+/// Everything that any hook can change: the shared metadata and the callback's own note.
 #[derive(Debug)]
 pub struct HookState {
     metadata: Metadata,
@@ -56,7 +56,7 @@ impl Call {
         self.upstream_headers = snapshot.upstream_headers;
     }
 
-    /// What the callback at `place` can change in any hook.
+    /// The state that the callback at `place` can change in any hook.
     pub fn hook_state(&self, place: usize) -> HookState {
         HookState { metadata: self.metadata.clone(), place, note: self.note(place).into() }
     }
@@ -68,8 +68,8 @@ impl Call {
         }
     }
 
-    /// Where the call goes as things stand. Decided once, so that what a callback counted and what
-    /// is sent are the same deployment.
+    /// The deployment of the call as it stands. Chosen once, so that callbacks count the deployment
+    /// that is used.
     pub fn planned(&self, deployments: &Deployments) -> Option<&Target> {
         self.planned.get_or_init(|| Target::plan(deployments, self.model(), &self.route)).as_ref()
     }
@@ -123,7 +123,7 @@ impl Call {
         path: &str,
         edit: impl FnOnce(&mut Body) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
-        // Before the first edit: what is checked is what the client sent.
+        // Before the first edit, because the client's own text is what has to be checked.
         if path.contains('.') {
             self.messages().ok_or(EditError::WrongKind)?;
         }
@@ -136,8 +136,8 @@ impl Call {
         done
     }
 
-    /// Counts what an edit puts into the body. A body that is large by itself leaves less than
-    /// callbacks may need: that is its sender's doing.
+    /// Counts the bytes that an edit adds to the body. If the client's body is large, little is
+    /// left for callbacks; that is the client's doing.
     fn spend(&mut self, bytes: usize) -> Result<(), EditError> {
         let edited = self.edited.saturating_add(bytes);
         if edited > limits::BODY_EDITS {
@@ -155,7 +155,7 @@ impl Call {
         Ok(())
     }
 
-    /// Edits the messages, putting so many bytes into them, and keeps the body in step.
+    /// Edits the messages, adding so many bytes, and updates the body.
     pub fn edit_messages<R>(
         &mut self,
         bytes: usize,
@@ -214,7 +214,7 @@ fn changeable(path: &str) -> Result<(), EditError> {
     if path.is_empty() || FIXED.contains(&name) { Err(EditError::NotAllowed) } else { Ok(()) }
 }
 
-/// Sets a header that a callback gives, unless all of them together become too large.
+/// Sets a header from a callback, unless all its headers together become too large.
 pub fn set_header(
     headers: &mut Vec<(HeaderName, HeaderValue)>,
     name: &str,
@@ -231,7 +231,7 @@ pub fn set_header(
     Ok(())
 }
 
-/// A header a callback may set: valid, and not one the connection or the gateway owns.
+/// Checks a header from a callback: valid, and not owned by the connection or the gateway.
 pub fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EditError> {
     let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
     let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;

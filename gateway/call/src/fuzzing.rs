@@ -1,41 +1,41 @@
-//! What callbacks see and change of a call, for fuzz targets.
+//! Callbacks' reads and edits of a call, for fuzz targets.
 
 use super::{Call, sample};
 use callgate_json::fuzzing::arrived;
 use plugin_api::EditError;
 
-/// An edit as callbacks make them.
+/// An edit by a callback.
 #[derive(Debug, Clone, Copy)]
 pub enum Edit<'a> {
-    /// A parameter by its path, and its JSON.
+    /// Sets a parameter, by path and JSON.
     Set(&'a str, &'a str),
-    /// A parameter goes.
+    /// Removes a parameter.
     Remove(&'a str),
-    /// A message's text.
+    /// Sets a message's text.
     SetText(usize, &'a str),
-    /// A message as JSON.
+    /// Sets a message as JSON.
     SetJson(usize, &'a str),
-    /// A new message of role and text.
+    /// Inserts a message with role and text.
     Insert(usize, &'a str, &'a str),
-    /// A message goes.
+    /// Removes a message.
     Drop(usize),
 }
 
 /// A call after its edits.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// Which edits were made.
+    /// Which edits succeeded.
     pub made: Vec<bool>,
     /// Role, text and JSON of each message, as callbacks see them.
     pub seen: Vec<[String; 3]>,
     /// The body, as callbacks see it.
     pub body: String,
-    /// The body, as it goes to the dialect.
+    /// The body that the dialect gets.
     pub sent: Vec<u8>,
 }
 
-/// Edits the call whose body came in these pieces. `None` when it is refused, as one that callbacks
-/// look at.
+/// Edits the call whose body came in these pieces. `None` if the call is refused because callbacks
+/// cannot read it.
 #[must_use]
 pub fn edit(pieces: &[&[u8]], edits: &[Edit<'_>]) -> Option<Edited> {
     let mut call = sample::call(arrived(pieces)?);

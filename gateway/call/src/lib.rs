@@ -1,7 +1,7 @@
-//! One request in flight: what the client sent, what callbacks made of it, where it goes.
+//! One call: the client's request, callbacks' edits of it, and its deployment.
 //!
-//! Plain data with rules, no I/O. `server::chat` makes it, `callbacks` lends it to plugins,
-//! `providers` translates it, `upstream` never sees it.
+//! Plain data with rules, without I/O. `server::chat` creates it, `callbacks` lends it to plugins,
+//! `providers` translates it; `upstream` never sees it.
 
 #![forbid(unsafe_code)]
 
@@ -35,58 +35,57 @@ use plugin_api::Endpoint;
 use smallvec::SmallVec;
 use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
 
-/// See the module. A clone is for a hook that may be left behind: what that does with it is taken
-/// over as a whole, or not at all.
+/// A call. A hook that can time out works on a clone, which is committed whole or dropped.
 #[derive(Clone)]
 pub struct Call {
     pub id: String,
     pub endpoint: Endpoint,
     pub stream: bool,
-    /// The name the client sent; never changes.
+    /// The model name that the client sent; never changes.
     pub requested_model: String,
     pub headers: HeaderMap,
-    /// The header that the operator named for keys.
+    /// The operator's own header for keys.
     pub key_header: Option<HeaderName>,
-    /// Who called; never the key.
+    /// The name of the client's key; never the key.
     pub key_id: Arc<str>,
     pub accepted: Instant,
-    /// When the upstream has to have begun to answer; set once the call is sent.
+    /// When the upstream's response has to begin; set once the request is sent.
     pub deadline: Option<Instant>,
     pub body: Body,
-    /// How many callbacks of the chain let the call pass, from the first: the ones that are owed
-    /// an `on_llm_end` or `on_llm_error`.
+    /// The number of callbacks, from the first, that let the call pass. Each is owed one
+    /// `on_llm_end` or `on_llm_error`.
     pub passed: usize,
-    /// How many of those have been paid, from the first.
+    /// The number of those, from the first, whose last hook has begun.
     pub paid: usize,
-    /// The callbacks that have nothing to do with this call.
+    /// The callbacks that skip this call.
     pub left_out: CallbackSet,
-    /// The callbacks that were left alone for their faults, and are tried with this call.
+    /// The callbacks for which this call is the breaker's probe.
     pub trying: CallbackSet,
     pub client_gone: bool,
-    /// Whether an upstream was asked, or tried to be.
+    /// Whether a request to an upstream was attempted.
     pub asked: bool,
-    /// Bytes callbacks put into the body so far.
+    /// The bytes that callbacks added to the body so far.
     edited: usize,
-    /// Streamed chunks shown to callbacks so far.
+    /// The number of streamed chunks shown to callbacks so far.
     chunks: u64,
-    /// Headers callbacks set for the upstream.
+    /// Headers for the upstream, set by callbacks.
     pub upstream_headers: Vec<(HeaderName, HeaderValue)>,
     model: Option<String>,
     route: RouteEdit,
-    /// Where the call goes as things stand; forgotten when something that decides it changes.
+    /// The deployment as the call stands; cleared by edits that may change it.
     planned: OnceCell<Option<Target>>,
-    /// The body below its top level, once somebody reads it.
+    /// The parsed body below its top level, once a callback reads it.
     reading: OnceCell<Reading>,
-    /// An edit that the client's own text did not allow.
+    /// An edit that failed because of the client's own text.
     refused_edit: Option<Unreadable>,
     metadata: Metadata,
-    /// Each callback's own note, by its place in the chain.
+    /// Each callback's own note, by its position in the chain.
     notes: SmallVec<[SmallVec<[u8; 24]>; 4]>,
-    /// The body with all edits, when somebody asked for it; forgotten with the next edit.
+    /// The body with all edits, once a callback asks for it; cleared by the next edit.
     rendered: OnceCell<Bytes>,
 }
 
-/// What is known of a call once its body has been scanned.
+/// The facts about a call once its body has been scanned.
 #[derive(Debug)]
 pub struct Accepted {
     pub id: String,
@@ -100,7 +99,7 @@ pub struct Accepted {
     pub body: Body,
 }
 
-/// Its id is all a log may show of a call.
+/// Shows only the id, because a log must show no more of a call.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("id", &self.id).finish_non_exhaustive()
@@ -140,12 +139,12 @@ impl Call {
         }
     }
 
-    /// The model name as callbacks left it.
+    /// The model name after callbacks' edits.
     pub fn model(&self) -> &str {
         self.model.as_deref().unwrap_or(&self.requested_model)
     }
 
-    /// Counts a streamed chunk; its place in the stream.
+    /// Counts a streamed chunk; returns its index.
     pub fn next_chunk(&mut self) -> u64 {
         self.chunks += 1;
         self.chunks - 1
@@ -187,12 +186,12 @@ impl Call {
         self.metadata.get(key)
     }
 
-    /// All of what callbacks shared.
+    /// All metadata that callbacks set.
     pub fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
         self.metadata.iter()
     }
 
-    /// The note of the callback at `place`.
+    /// The note of the callback at position `place`.
     pub fn note(&self, place: usize) -> &[u8] {
         self.notes.get(place).map_or(&[], |note| note)
     }

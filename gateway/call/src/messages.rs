@@ -1,9 +1,9 @@
 //! The messages of a call, read and edited one by one without a tree.
 //!
-//! One walk checks the array and cuts it into its messages; where role and content stand is found
-//! then. What does not read as a message is an error for the whole array, never an empty text: a
-//! callback must not judge less than an upstream is sent. An edit replaces the value it is about;
-//! everything else of a message (images, tool calls, numbers, unknown members) stays byte for byte.
+//! One pass checks the array and cuts it into messages, and finds each role and content. If one
+//! element is not a message, the whole array is an error: a callback must not judge less than the
+//! upstream gets. An edit replaces one value; the rest of a message (images, tool calls, numbers,
+//! unknown members) stays byte for byte.
 
 mod splice;
 
@@ -13,7 +13,7 @@ use callgate_json::{Ambiguity, Scanner, check_names, json_text, text, walk};
 use plugin_api::EditError;
 use std::{collections::VecDeque, ops::Range, sync::OnceLock};
 
-/// Messages of one call that can be read; each costs memory of its own.
+/// The most messages of a call that callbacks can read; each costs extra memory.
 pub(crate) const MAX_MESSAGES: usize = 16_384;
 
 /// The messages, in order.
@@ -26,17 +26,17 @@ pub struct Messages {
 #[derive(Debug, Clone)]
 struct Message {
     json: Bytes,
-    /// Where the values stand in `json`; empty when there is none.
+    /// The positions of the values in `json`; empty if absent.
     role: Range<u32>,
     content: Range<u32>,
-    /// Texts that are not in `json` as they are: made when first asked for, and kept, so that views
-    /// of them stay where they are.
+    /// Texts that differ from their form in `json`. Made on first use and kept, so that views of
+    /// them stay valid.
     own_role: OnceLock<Box<str>>,
     own_text: OnceLock<Box<str>>,
 }
 
 impl Messages {
-    /// Cuts a JSON array that has been scanned; anything else has no messages.
+    /// Cuts a scanned JSON array; any other value has no messages.
     pub(crate) fn cut(array: &Bytes) -> Result<Self, Unreadable> {
         let array_text = text(array);
         if !array_text.starts_with('[') {
@@ -55,7 +55,7 @@ impl Messages {
                 format!("'messages' must have at most {MAX_MESSAGES} elements, found {count}."),
             ));
         }
-        // Of the right size at once: a list that grows is held twice meanwhile.
+        // Allocated at full size, because a growing list is held twice for a moment.
         let mut elements = VecDeque::with_capacity(places.len());
         for (index, place) in places.into_iter().enumerate() {
             let message = Message::read(array.slice(place)).map_err(|misfit| misfit.at(index))?;
@@ -64,7 +64,7 @@ impl Messages {
         Ok(Self { elements, edited: false })
     }
 
-    /// Whether they are no longer what they were.
+    /// Whether they have been edited.
     pub(crate) fn is_edited(&self) -> bool {
         self.edited
     }
@@ -126,7 +126,7 @@ impl Messages {
         Ok(())
     }
 
-    /// The array in pieces that share memory with the messages, when it is no longer what it was.
+    /// The array in pieces that share memory with the messages, if it was edited.
     pub(crate) fn pieces(&self) -> Option<Vec<Bytes>> {
         if !self.edited {
             return None;
@@ -143,7 +143,7 @@ impl Messages {
         Some(pieces)
     }
 
-    /// The array, when it is no longer what it was.
+    /// The array as one text, if it was edited.
     pub fn rendered(&self) -> Option<Bytes> {
         if !self.edited {
             return None;
@@ -162,7 +162,7 @@ impl Messages {
     }
 }
 
-/// What of a message does not read: its path below the message, and what was expected there.
+/// A part of a message that cannot be read: its path below the message, and what was expected.
 #[derive(Debug)]
 struct Misfit {
     path: String,
@@ -189,7 +189,7 @@ impl From<Ambiguity> for Unreadable {
 }
 
 impl Message {
-    /// Finds role and content, and refuses what is neither absent nor what it has to be.
+    /// Finds role and content, and rejects values of the wrong type.
     fn read(json: Bytes) -> Result<Self, Misfit> {
         let source = text(&json);
         let members = walk::members(source).ok_or_else(|| Misfit::new("", "an object"))?;
@@ -243,8 +243,8 @@ impl Message {
     }
 }
 
-/// Content is a text, nothing, or parts; a part is a text or an object, its `text` a text or
-/// nothing.
+/// Content is a text, `null`, or a list of parts. A part is a text or an object, and its `text` is
+/// a text or `null`.
 fn check_content(content: &str) -> Result<(), Misfit> {
     match content.as_bytes().first() {
         None | Some(b'"' | b'n') => return Ok(()),
@@ -265,7 +265,7 @@ fn check_content(content: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// The text of content that is no plain text in the message's own bytes.
+/// The text of content that is not a plain text in the message's own bytes.
 fn text_of(content: &str) -> String {
     if content.starts_with('"') {
         return walk::decoded(content).into_owned();
@@ -282,7 +282,7 @@ fn text_of(content: &str) -> String {
     all
 }
 
-/// The JSON of a part's text, whatever the part's type: what has a text may be read as one.
+/// The JSON of a part's text, whatever the part's type, because an upstream may read any text.
 fn part_text(part: &str) -> Option<&str> {
     if part.starts_with('"') {
         return Some(part);

@@ -1,5 +1,5 @@
-//! What callbacks share along the chain. Shared by clones of a call until one of them changes it,
-//! and found by name in one step: any number must not cost its square.
+//! The metadata that callbacks share along the chain. Clones of a call share it until one changes
+//! it. Names are looked up in one step, so that many names do not cost quadratic time.
 
 use plugin_api::{EditError, limits};
 use std::{collections::HashMap, sync::Arc};

@@ -1,17 +1,17 @@
 //! Parameters of the body by dotted path: `temperature`, `response_format.type`, `tools.0.type`.
-//! Read and edited in the member's own text: what a path does not name stays byte for byte.
+//! They are read and edited in the member's own text, so the rest stays byte for byte.
 
 use bytes::Bytes;
 use callgate_json::{Body, Scanner, json_text, passed, walk};
 use plugin_api::EditError;
 use std::ops::Range;
 
-/// The value at a path below `value`, as it stands there.
+/// The value at a path below `value`, as its original text.
 pub(crate) fn within<'a>(value: &'a str, path: &str) -> Option<&'a str> {
     value.get(walk::find(value, path)?)
 }
 
-/// Sets a parameter; objects missing on the way are made.
+/// Sets a parameter; missing objects on the path are created.
 pub(crate) fn set(body: &mut Body, path: &str, json: &str) -> Result<(), EditError> {
     let json = json.trim_ascii();
     Scanner::scan(json.as_bytes()).map_err(|_| EditError::NotJson)?;
@@ -75,12 +75,12 @@ pub(crate) fn remove(body: &mut Body, path: &str) -> Result<(), EditError> {
     Ok(())
 }
 
-/// A place in the text of another place.
+/// Translates a range within a value into a range of the outer text.
 fn inside(outer: &Range<usize>, inner: Range<usize>) -> Range<usize> {
     outer.start + inner.start..outer.start + inner.end
 }
 
-/// The text with other text in one place of it.
+/// The text with one range replaced.
 fn spliced(text: &str, place: Range<usize>, new: &str) -> Bytes {
     passed::add(text.len());
     [&text[..place.start], new, &text[place.end..]].concat().into()
@@ -103,7 +103,7 @@ fn nested<'a>(step: &str, rest: impl Iterator<Item = &'a str>, json: &str) -> St
     new
 }
 
-/// An item with the comma before it, or the one behind when it is the first.
+/// An item with the comma before it, or with the comma after it if it is the first.
 fn with_comma(text: &[u8], item: Range<usize>) -> Range<usize> {
     let before = text[..item.start].trim_ascii_end();
     if before.ends_with(b",") {

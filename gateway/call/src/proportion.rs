@@ -1,6 +1,6 @@
-//! Work and memory are proportional to a body, whatever is in it and in whatever pieces it comes:
-//! counted, not timed. Steps are bytes and members that were passed, memory is what one thread
-//! holds at once.
+//! Tests that work and memory are proportional to a body's size, whatever it contains and in
+//! whatever pieces it arrives. Both are counted, not timed: steps are scanned bytes and members,
+//! memory is the most that one thread holds at once.
 
 use super::{Call, messages::MAX_MESSAGES, sample::call};
 use allocation_counter::{AllocationInfo, measure};
@@ -25,7 +25,7 @@ fn filled(before: &str, unit: impl Fn(usize) -> String, after: &str, length: usi
     body.into()
 }
 
-/// Bodies that were dear, each of about this length.
+/// Bodies that were once expensive, each of about this length.
 fn hostile(length: usize) -> Vec<(&'static str, Bytes)> {
     let same = |unit: &'static str| move |_: usize| unit.to_owned();
     let named = |at: usize| format!("\"n{at}\":{at}");
@@ -81,8 +81,8 @@ fn arrived(bytes: &Bytes, piece: usize) -> Option<Body> {
     arriving.finish().ok()
 }
 
-/// Everything that is done with a body before it is sent: read by callbacks, some of it edited,
-/// translated. What of it is refused does not matter here.
+/// Does everything that is done with a body before it is sent: reads, edits and translates it.
+/// Refusals do not matter here.
 fn handled(bytes: &Bytes, provider: &str) {
     let Ok(body) = Body::parse(bytes.clone()) else { return };
     let mut call: Call = call(body);
@@ -119,11 +119,11 @@ fn counted(work: impl FnOnce()) -> (AllocationInfo, u64) {
     (memory, passed::steps() - before)
 }
 
-/// What every body may cost, however short.
+/// The memory that any body may take, however short.
 const FIXED: u64 = 1 << 20;
 
-/// The lists of a call's messages, whose number has a bound: about 100 bytes each, and two lists
-/// while an edited body is written anew.
+/// The lists of a call's messages, whose number is bounded: about 100 bytes for each message, and
+/// two lists while an edited body is written.
 const LISTS: u64 = 2 * 100 * MAX_MESSAGES as u64;
 
 #[test]
@@ -139,7 +139,7 @@ fn twice_the_body_is_at_most_twice_the_work_and_memory_is_a_few_times_its_length
                 allocations.1 <= 2 * allocations.0 + 10_000,
                 "{provider} {name}: {allocations:?} allocations"
             );
-            // With the body itself, which is not among these, four times its length.
+            // Four times its length with the body itself, which is not counted here.
             let peak = more_memory.bytes_max;
             let limit = 3 * twice.len() as u64 + FIXED + LISTS;
             assert!(peak <= limit, "{provider} {name}: {peak} bytes");

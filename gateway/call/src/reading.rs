@@ -1,16 +1,15 @@
-//! The body below its top level: checked and cut when somebody first reads it.
+//! The body below its top level, checked and cut into messages on first use.
 //!
-//! A call that no callback looks into is sent as it came: nothing of it was judged, so nothing can
-//! differ from what was. Before a callback looks, all of it is checked here: what two readers could
-//! take differently is the client's mistake, and nobody gets to see half of it. Edits of a text
-//! that was checked do not fail by what is in it.
+//! A call that no callback reads is sent as it came. Before a callback reads it, the whole body is
+//! checked here: anything that two parsers could read differently is the client's error, so no
+//! callback sees half of a body. Edits of a checked body cannot fail because of its content.
 
 use super::{Call, messages::Messages};
 use callgate_failure::Failure;
 use callgate_json::{Body, LARGE, check_names};
 use std::sync::Arc;
 
-/// Why a body cannot be read without doubt: the client's mistake, with its place.
+/// Why a body is unreadable or ambiguous, and where: the client's error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(Box<Details>);
 
@@ -20,7 +19,7 @@ struct Details {
     message: String,
 }
 
-/// A body's messages, or why it cannot be read. Shared by the clones of a call.
+/// A body's messages, or why it cannot be read. Clones of a call share it.
 pub(crate) type Reading = Result<Arc<Messages>, Unreadable>;
 
 impl Unreadable {
@@ -47,7 +46,7 @@ pub(super) fn read(body: &Body) -> Reading {
 }
 
 impl Call {
-    /// The messages; `None` when the body cannot be read.
+    /// The messages; `None` if the body cannot be read.
     pub(super) fn messages(&self) -> Option<&Messages> {
         self.reading.get_or_init(|| read(&self.body)).as_deref().ok()
     }
@@ -57,15 +56,15 @@ impl Call {
         self.reading.get_mut()?.as_mut().ok().map(Arc::make_mut)
     }
 
-    /// What there is to do before the body can be read, for another thread; `None` when it is done.
+    /// The pending work of reading the body, for another thread; `None` if it is done.
     pub fn unread(&self) -> Option<impl FnOnce() -> Reading + Send + 'static + use<>> {
         let body = self.reading.get().is_none().then(|| self.body.clone())?;
         Some(move || read(&body))
     }
 
-    /// Takes over what [`Call::unread`] came to.
+    /// Stores the result of [`Call::unread`].
     pub fn set_reading(&mut self, reading: Reading) {
-        // Whoever was first read the same body.
+        // If another reader was first, it read the same body.
         let _ = self.reading.set(reading);
     }
 
@@ -75,32 +74,32 @@ impl Call {
         self.found_unreadable().map_or(Ok(()), Err)
     }
 
-    /// Whether somebody has tried to read the body and could not.
+    /// Whether the body was read and turned out to be unreadable.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.reading.get(), Some(Err(_)))
     }
 
-    /// Whether passing all of it takes so long that other calls of the thread must not wait.
+    /// Whether reading it takes so long that other calls of the thread must not wait.
     pub fn is_large(&self) -> bool {
         self.body.len() + self.edited > LARGE
     }
 
-    /// What a callback came upon that is the client's mistake: text that cannot be read.
+    /// The client's error that a callback met: text that cannot be read.
     pub fn found_unreadable(&self) -> Option<Failure> {
         Some(self.reading.get()?.as_ref().err()?.into())
     }
 
-    /// As [`Call::found_unreadable`], or an edit that the client's text did not allow.
+    /// As [`Call::found_unreadable`], or an edit that failed because of the client's text.
     pub fn excuse(&self) -> Option<Failure> {
         self.found_unreadable().or_else(|| self.refused_edit.as_ref().map(Failure::from))
     }
 
-    /// The next hook's edits are its own.
+    /// Clears the error before the next hook, which makes its own edits.
     pub fn forget_excuse(&mut self) {
         self.refused_edit = None;
     }
 
-    /// Takes over from a clone that is left behind what was found out about the client's text.
+    /// Copies what a dropped clone found out about the client's text.
     pub fn learn(&mut self, clone: &Self) {
         if let Some(Err(unreadable)) = clone.reading.get() {
             self.reading = std::cell::OnceCell::from(Err(unreadable.clone()));

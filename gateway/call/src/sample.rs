@@ -1,4 +1,4 @@
-//! A call as a client makes one, for tests and fuzz targets: only its body counts.
+//! A sample call with a given body, for tests and fuzz targets.
 
 use super::{Accepted, Call};
 use callgate_json::Body;

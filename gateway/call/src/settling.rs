@@ -1,11 +1,11 @@
-//! The body with what callbacks made of it.
+//! Applies callbacks' edits to the body.
 
 use super::{Call, Reading, messages::Messages};
 use bytes::Bytes;
 use callgate_json::{Body, text};
 use std::{cell::OnceCell, sync::Arc};
 
-/// A body as it is sent on, and its messages when somebody has read them.
+/// A body as it is sent, and its messages if they have been read.
 pub struct Settled {
     body: Body,
     reading: Option<Reading>,
@@ -18,16 +18,15 @@ impl std::fmt::Debug for Settled {
 }
 
 impl Call {
-    /// Puts edited messages into the body; before anything reads the body as a whole.
+    /// Writes edited messages into the body; needed before the body is read as a whole.
     pub fn settle_messages(&mut self) {
         if let Some(array) = self.read_messages().and_then(Messages::rendered) {
             self.body.set("messages", array);
         }
     }
 
-    /// The same for a large body, as work for another thread: what arrived and what became of it
-    /// are in memory both, so the whole is written anew and only that is kept. `None` without
-    /// edits.
+    /// The same for a large body, as work for another thread. The original and its edits are both
+    /// in memory, so the body is written out whole and only that is kept. `None` without edits.
     pub fn unsettled(&self) -> Option<impl FnOnce() -> Settled + Send + 'static + use<>> {
         let messages = self.reading.get().and_then(|reading| reading.as_ref().ok().cloned());
         let edited = messages.as_deref().is_some_and(Messages::is_edited);
@@ -47,7 +46,7 @@ impl Call {
         self.rendered = OnceCell::new();
     }
 
-    /// The body with all edits so far; empty when the client's does not read.
+    /// The body with all edits so far; empty if the client's body cannot be read.
     pub fn body_text(&self) -> &str {
         let Some(messages) = self.messages() else { return "" };
         if !messages.is_edited() && !self.body.is_edited() {
@@ -56,7 +55,7 @@ impl Call {
         text(self.rendered.get_or_init(|| whole(&self.body, Some(messages))))
     }
 
-    /// The messages as far as somebody has read them.
+    /// The messages, if they have been read.
     fn read_messages(&self) -> Option<&Messages> {
         self.reading.get()?.as_deref().ok()
     }
@@ -83,7 +82,7 @@ fn settled(whole: Bytes, read: bool) -> Option<Settled> {
     Some(Settled { body, reading })
 }
 
-/// Callbacks may have put in more messages than a client may send: these are not cut once more.
+/// Callbacks may have added more messages than a client may send, so they are not cut again.
 fn as_it_is(mut body: Body, messages: Option<Arc<Messages>>) -> Settled {
     if let Some(array) = messages.as_deref().and_then(Messages::rendered) {
         body.set("messages", array);
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
     use crate::sample::call;
 
-    /// Twice the same edits: once put into the body, once written anew.
+    /// Applies the same edits twice: once in place, once by writing the body out.
     #[test]
     fn a_large_body_is_settled_to_what_a_small_one_would_be() {
         for (json, edited) in [

@@ -1,4 +1,4 @@
-//! Where a call goes: the deployment the config gives it, as callbacks changed it.
+//! The target of a call: its deployment in the config, with callbacks' changes.
 
 use callgate_config::{Grants, HttpUrl, ServerAddress};
 use callgate_deployments::{Chosen, Deployment, Deployments, Setting};
@@ -7,7 +7,7 @@ use plugin_api::{EditError, Route};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
 
-/// What callbacks want changed of the planned way.
+/// The changes that callbacks want in the planned route.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteEdit {
     /// A provider's label.
@@ -15,23 +15,23 @@ pub(crate) struct RouteEdit {
     pub(super) model: Option<String>,
     api_base: Option<String>,
     api_key: Option<Secret>,
-    /// The operator lets the base have the config's secrets.
+    /// The operator allows the config's secrets to be sent to the callback's base.
     trusted: bool,
 }
 
-/// A deployment with a callback's changes over it.
+/// A deployment with a callback's changes applied.
 #[derive(Debug, Clone)]
 pub struct Target {
     chosen: Chosen,
     edit: RouteEdit,
-    /// Whether the config's group of the model name serves it, not a provider by itself.
+    /// Whether the model name's group in the config serves it, and not a provider directly.
     of_group: bool,
-    /// The public name where the call has another spelling: an alias, a raw name.
+    /// The public name, if the call used another one: an alias or a raw name.
     public_name: Option<Arc<str>>,
 }
 
 impl RouteEdit {
-    /// Lays `route` over what earlier callbacks wanted.
+    /// Applies `route` on top of earlier callbacks' changes.
     pub(super) fn apply(
         &mut self,
         route: Route<'_>,
@@ -62,8 +62,8 @@ impl RouteEdit {
 }
 
 impl Target {
-    /// Decides for `model`: the config's group, narrowed to the callback's provider when it has
-    /// one; when the group has none of that provider, the provider itself with the model's name.
+    /// Chooses for `model`: the config's group, limited to the callback's provider if there is one;
+    /// if the group has none of that provider, the provider itself with the same model name.
     pub(super) fn plan(deployments: &Deployments, model: &str, edit: &RouteEdit) -> Option<Self> {
         let label = edit.label.as_deref();
         let from_group = || {
@@ -77,20 +77,20 @@ impl Target {
             Some((Chosen::with_model(Arc::clone(deployment), model.to_owned()), false, None))
         };
         let (chosen, of_group, public_name) = match edit.model {
-            // A model of the provider's own, so the group of the requested name has no say.
+            // The model is the provider's own, so the requested name's group does not apply.
             Some(_) if label.is_some() => from_provider().or_else(from_group)?,
             _ => from_group().or_else(from_provider)?,
         };
         Some(Self { chosen, edit: edit.clone(), of_group, public_name })
     }
 
-    /// The public name of what serves the call, where that is not the call's own model name.
+    /// The public name of the target, if it differs from the call's model name.
     pub fn public_name(&self) -> Option<&str> {
         self.public_name.as_deref()
     }
 
-    /// The `model_name` of the config that serves it, `*` included; `None` when a callback sent it
-    /// to a provider beside all groups.
+    /// The `model_name` of the config that serves it, `*` included; `None` if a callback sent the
+    /// call to a provider outside all groups.
     pub fn model_group(&self) -> Option<&str> {
         self.of_group.then(|| &*self.chosen.deployment.model_name)
     }
@@ -103,7 +103,7 @@ impl Target {
         self.edit.model.as_deref().unwrap_or_else(|| self.chosen.upstream_model())
     }
 
-    /// Empty when the config's variable for it is not set.
+    /// The base URL; empty if the config's variable for it is not set.
     pub fn api_base(&self) -> &str {
         match (&self.edit.api_base, &self.chosen.deployment.api_base) {
             (Some(base), _) | (None, Setting::Set(base)) => base,
@@ -116,8 +116,8 @@ impl Target {
         self.edit.api_base.as_deref()
     }
 
-    /// Whether a callback chose another server than the deployment's. Such a one gets nothing that
-    /// the config holds for the deployment's, unless the operator grants it.
+    /// Whether a callback chose another server than the deployment's. Such a server gets none of
+    /// the deployment's secrets from the config, unless the operator grants it.
     pub(crate) fn is_foreign(&self) -> bool {
         let Some(base) = &self.edit.api_base else { return false };
         if self.edit.trusted {
@@ -151,8 +151,8 @@ impl Target {
         if self.is_foreign() { &[] } else { &self.chosen.deployment.extra_headers }
     }
 
-    /// The config's request parameters, but for those whose name speaks of secrets where another
-    /// server gets them.
+    /// The config's request parameters. For a foreign server, without those whose names suggest
+    /// secrets.
     pub fn params(&self) -> Cow<'_, Map<String, Value>> {
         let params = &self.chosen.deployment.params;
         if !self.is_foreign() {
@@ -166,7 +166,7 @@ impl Target {
         self.edit.api_key.as_ref()
     }
 
-    /// The first variable that is needed and not set, unless a callback replaced what it feeds.
+    /// The first variable that is required and not set, unless a callback replaced its value.
     pub fn unset_variable(&self) -> Option<&str> {
         let deployment = &self.chosen.deployment;
         let base = self.edit.api_base.is_none().then(|| deployment.api_base.unset()).flatten();
@@ -190,7 +190,7 @@ fn without_secrets(params: &Map<String, Value>) -> Map<String, Value> {
     .collect()
 }
 
-/// The server of a base; both sides were parsed when they were set.
+/// The server of a base URL; both sides were parsed when they were set.
 fn server(base: &str) -> Option<ServerAddress> {
     HttpUrl::parse(base).ok().map(|url| url.server())
 }

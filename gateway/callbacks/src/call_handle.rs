@@ -14,7 +14,7 @@ use plugin_api::{
 };
 use std::{borrow::Cow, time::Instant};
 
-/// What a hook gave beside its verdict.
+/// The content that a hook returns with its verdict.
 #[derive(Debug, Default)]
 pub(super) enum HookResult {
     #[default]
@@ -29,27 +29,27 @@ pub(super) enum HookResult {
 pub(super) struct CallHandle<'a> {
     call: &'a mut Call,
     deployments: &'a Deployments,
-    /// The callback's place in the chain.
+    /// The callback's position in the chain.
     place: usize,
-    /// `on_llm_start`: later, what is sent is sent.
+    /// Whether this is `on_llm_start`; after it, the request cannot be changed.
     starting: bool,
-    /// What the operator grants it, and what masks what it was given.
+    /// The operator's grants for the callback, and the mask for secrets it was given.
     grants: Option<(&'a Grants, &'a Masking)>,
     given: HookResult,
     undo: Undo,
 }
 
-/// The call before the hook's first edit of each sort: a hook that only reads copies nothing.
+/// The call before the hook's first edit of each kind: a hook that only reads copies nothing.
 #[derive(Debug, Default)]
 pub(super) struct Undo {
-    /// Whether there is a use for it.
+    /// Whether edits may have to be rolled back.
     wanted: bool,
     edits: Option<Box<EditsSnapshot>>,
     hook_state: Option<Box<HookState>>,
 }
 
 impl<'a> CallHandle<'a> {
-    /// A call as the callback at `place` sees it; `undo` when its edits may have to be taken back.
+    /// A call as the callback at `place` sees it. With `undo`, its edits can be rolled back.
     pub(super) fn new(
         call: &'a mut Call,
         deployments: &'a Deployments,
@@ -71,14 +71,14 @@ impl<'a> CallHandle<'a> {
         }
     }
 
-    /// With what the operator grants the callback.
+    /// Adds the operator's grants for the callback.
     pub(super) fn with_grants(mut self, grants: (&'a Grants, &'a Masking)) -> Self {
         self.grants = Some(grants);
         self
     }
 
-    /// Credentials are not a callback's business, unless the config grants them: it knows the
-    /// caller by `key_id`.
+    /// The value of a header as the callback may see it. Credentials are hidden unless the config
+    /// grants them; a callback knows the client by `key_id`.
     fn shown<'v>(&self, name: &str, value: &'v HeaderValue) -> Option<&'v str> {
         let value = value.to_str().ok();
         if !is_credential(name, self.call.key_header.as_ref()) {
@@ -86,12 +86,12 @@ impl<'a> CallHandle<'a> {
         }
         let (_, masking) = self.grants.filter(|(grants, _)| grants.read_auth_header).unzip();
         let Some(masking) = masking else { return Some("***") };
-        // It may read it. What it says and passes on, others read.
+        // The callback may read the secret, but others read the text that it passes on.
         masking.learn_header(name, value?);
         value
     }
 
-    /// A text that goes to other callbacks, without what this one was given.
+    /// Masks, in a text for other callbacks, the secrets that this one was given.
     fn passed_on<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let given = |grants: &Grants| grants.read_auth_header || !grants.secrets.is_empty();
         match self.grants {
@@ -100,7 +100,7 @@ impl<'a> CallHandle<'a> {
         }
     }
 
-    /// What the gateway itself knows of the call. `view::call` names these for plugins.
+    /// A fact about the call that only the gateway knows. `view::call` names them for plugins.
     fn fact(&self, name: &str) -> Option<&str> {
         let planned = || self.call.planned(self.deployments);
         match name {
@@ -111,7 +111,7 @@ impl<'a> CallHandle<'a> {
         }
     }
 
-    /// Whether the hook came upon a client's body that cannot be read.
+    /// Whether the hook tried to read a client's body that is unreadable.
     pub(super) fn found_unreadable(&self) -> bool {
         self.starting && self.call.is_unreadable()
     }
@@ -139,7 +139,7 @@ impl<'a> CallHandle<'a> {
 }
 
 impl Undo {
-    /// Takes the hook's edits of the call back.
+    /// Ends the hook and applies its result to the call.
     pub(super) fn apply(self, call: &mut Call) {
         if let Some(edits) = self.edits {
             call.restore(*edits);
@@ -327,7 +327,7 @@ impl CallAccess for CallHandle<'_> {
     }
 }
 
-/// What of a refusal fits into an answer.
+/// Shortens a rejection's text to the limit.
 fn bounded(mut rejection: Rejection) -> Rejection {
     let cut = |text: &mut String, bytes| text.truncate(text.floor_char_boundary(bytes));
     cut(&mut rejection.message, limits::MESSAGE);

@@ -1,14 +1,15 @@
-//! The callbacks in list order: running a hook through all of them, and what its verdicts mean.
+//! The chain: runs a hook of every callback in list order, and acts on the verdicts.
 //!
-//! A rejection is a decision and stops the walk; a fault is the callback's own failure and does
-//! what its `on_error` says. Every callback that let a call pass at its start is owed exactly one
-//! end or error hook: `Call::passed` counts them, and only [`Chain::end`] and [`Chain::error`] pay.
+//! A rejection is a decision and stops the walk. A fault is the callback's own failure; its
+//! `on_error` decides what follows. Every callback that let a call pass its start hook gets exactly
+//! one end or error hook: `Call::passed` counts those owed, `Call::paid` those done; only
+//! [`Chain::end`] and [`Chain::error`] advance it.
 //!
-//! Reading order: `event` is what a hook is run on; `link` is one callback and its policy,
-//! `dispatch` the three ways to run its hook, `verdict` what that came to. `supervisor` is the
-//! chain as it is now, and what happens after a panic. `filter`, `breaker` and `pool` are parts of
-//! the policy; `hook_timer`, `stats` and `percentiles` measure, `report` tells; `log_throttle`
-//! keeps the log short.
+//! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
+//! has the three ways to run a hook; `verdict` is the result. `supervisor` holds the current chain
+//! and restarts callbacks after a panic. `filter`, `breaker` and `pool` are parts of the policy;
+//! `hook_timer`, `stats` and `percentiles` measure, `report` shows the figures; `log_throttle`
+//! limits log lines.
 
 mod breaker;
 mod dispatch;
@@ -48,16 +49,16 @@ pub struct Chain {
     links: Vec<Link>,
     wants_tokens: bool,
     wants_end: bool,
-    /// Whether any callback says that it looks into bodies.
+    /// Whether the manifest of any callback says that it reads bodies.
     reads_bodies: bool,
 }
 
-/// Where the start hooks left a call.
+/// The result of the start hooks.
 #[derive(Debug)]
 pub enum Started {
-    /// On to the upstream.
+    /// The call goes on to the upstream.
     Continue,
-    /// A callback answers.
+    /// A callback replied.
     Replied {
         by: Arc<str>,
         reply: plugin_api::Reply,
@@ -65,7 +66,7 @@ pub enum Started {
     Failed(Failure),
 }
 
-/// One hook of the walk.
+/// Runs one hook, in place if it can.
 macro_rules! step {
     ($dispatcher:ident, $place:ident, $link:ident, $call:ident, $event:expr) => {
         match $dispatcher.try_sync($place, $link, $call, $event) {
@@ -83,7 +84,7 @@ impl Chain {
         Self { links, wants_tokens, wants_end, reads_bodies }
     }
 
-    /// The same chain with another instance in one place.
+    /// The same chain with another instance at one position.
     fn with(&self, place: usize, living: &Arc<LiveInstance>) -> Self {
         let mut links = self.links.clone();
         if let Some(link) = links.get_mut(place) {
@@ -92,17 +93,17 @@ impl Chain {
         Self { links, ..*self }
     }
 
-    /// Whether any callback looks at streamed chunks.
+    /// Whether any callback has a hook for streamed chunks.
     pub fn wants_tokens(&self) -> bool {
         self.wants_tokens
     }
 
-    /// Whether any callback will look at the complete answer.
+    /// Whether any callback has a hook for the complete reply.
     pub fn wants_end(&self) -> bool {
         self.wants_end
     }
 
-    /// `on_llm_start` of every callback, until one answers, refuses or breaks.
+    /// Runs `on_llm_start` of every callback, until one replies, rejects the call or fails it.
     pub async fn start(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Started {
         if self.reads_bodies
             && let Err(failure) = readable(call).await
@@ -134,7 +135,7 @@ impl Chain {
         Started::Continue
     }
 
-    /// `on_llm_new_token` of every callback; a dropped chunk goes no further.
+    /// Runs `on_llm_new_token` of every callback. Later callbacks do not see a dropped chunk.
     pub async fn token(
         &self,
         call: &mut Call,
@@ -154,8 +155,8 @@ impl Chain {
         Ok(())
     }
 
-    /// `on_llm_end` of every callback that is owed one. When one refuses or breaks, the ones
-    /// behind it are still owed: they get the failure by [`Chain::error`].
+    /// Runs `on_llm_end` of every callback that let the call pass. If one rejects the reply or
+    /// fails the call, the ones after it get the failure by [`Chain::error`].
     pub async fn end(
         &self,
         call: &mut Call,
@@ -164,7 +165,8 @@ impl Chain {
     ) -> Result<(), Failure> {
         let mut dispatcher = Dispatcher::new(deployments);
         for (place, link) in self.links.iter().enumerate().take(call.passed).skip(call.paid) {
-            // Before it runs: a client that leaves now must not bring it an error hook too.
+            // Before the hook runs: if the client leaves now, this callback must not get an error
+            // hook, too.
             call.paid = place + 1;
             let step = step!(dispatcher, place, link, call, reply);
             link.finished(place, call);
@@ -175,7 +177,7 @@ impl Chain {
         Ok(())
     }
 
-    /// `on_llm_error` of every callback that is still owed a hook.
+    /// Runs `on_llm_error` of every callback that has had no end or error hook yet.
     pub async fn error(
         &self,
         call: &mut Call,
@@ -192,7 +194,7 @@ impl Chain {
                 NextStep::Refused(_) => {
                     link.warn(Hook::Error, "refused what was already sent, which is left out,");
                 }
-                // What it was to make of the error may be needed: a secret of the upstream's words.
+                // Replace the error: this callback may have been meant to remove a secret from it.
                 NextStep::Failed(failure) if failing.failure.kind != FailureKind::CLIENT_GONE => {
                     let before = std::mem::replace(&mut failing.failure, failure);
                     failing.failure.cause = Some(format!("after `{}`", before.code_text()));
@@ -203,7 +205,7 @@ impl Chain {
     }
 }
 
-/// Refuses a call whose body cannot be read without doubt, before anybody judges half of it.
+/// Refuses a call whose body is ambiguous, before a callback judges half of it.
 async fn readable(call: &mut Call) -> Result<(), Failure> {
     if call.is_large()
         && let Some(unread) = call.unread()

@@ -1,6 +1,7 @@
-//! A call outside the server: for benchmarks, and for tools that show what a callback does.
+//! A call outside the server, for benchmarks and for tools that show what a callback does.
 //!
-//! It meets the chain, the policies and the view of the call that a client's call meets; nothing is
+//! It runs the real chain, policies and view of a call. Nothing is sent anywhere, and the server
+//! never uses it. It skips the checks that come before callbacks.
 //! sent anywhere, and the server never uses it. Not here: checks that come before callbacks.
 
 mod outcome;
@@ -22,18 +23,18 @@ use http::HeaderMap;
 use plugin_api::{Endpoint, abi::Verdict};
 use std::{sync::Arc, time::Instant};
 
-/// A request that is no call.
+/// A request that cannot become a call.
 #[derive(Debug, thiserror::Error)]
 pub enum DryRunError {
     /// Not a JSON object.
     #[error("the request body is not usable: {0}")]
     Body(String),
-    /// Without one, a client's call never gets as far as a callback.
+    /// Without a model, a client's call is refused before callbacks run.
     #[error("expected the text member `model` in the request body, found none; name a model")]
     NoModel,
 }
 
-/// Callbacks, and a request for calls to be made of.
+/// Callbacks, and a request to make calls from.
 #[derive(Debug)]
 pub struct DryRun {
     callbacks: Callbacks,
@@ -50,10 +51,10 @@ pub struct DryRun {
 pub struct DryRunCall(Box<Call>);
 
 impl DryRun {
-    /// `body` is that of a chat completion.
+    /// `body` is the body of a chat completion request.
     ///
     /// # Errors
-    /// When `body` is no JSON object or names no model.
+    /// If `body` is not a JSON object or names no model.
     pub fn new(
         plugins: Vec<Plugin>,
         deployments: impl Into<Arc<Deployments>>,
@@ -74,7 +75,7 @@ impl DryRun {
         })
     }
 
-    /// The request as a call that no callback has seen.
+    /// A new call from the request.
     #[must_use]
     pub fn call(&self) -> DryRunCall {
         DryRunCall(Box::new(Call::new(Accepted {
@@ -90,16 +91,16 @@ impl DryRun {
         })))
     }
 
-    /// `on_llm_start` of every callback, as for a client's call. Whether the call would go on to an
-    /// upstream: no callback answered, refused it or broke. The end and error hooks that are owed
-    /// to a client's call do not run. Callbacks that wait need a tokio runtime with its timers on.
+    /// Runs `on_llm_start` of every callback, as for a client's call. Returns whether the call
+    /// would go on to an upstream, because no callback replied, rejected it or failed it. Does not
+    /// run the end and error hooks. Callbacks that wait need a tokio runtime with timers enabled.
     pub async fn start(&self, call: &mut DryRunCall) -> bool {
         let chain = self.callbacks.chain();
         matches!(chain.start(&mut call.0, &self.deployments).await, Started::Continue)
     }
 
-    /// `on_llm_start` of one sync callback and nothing around it: no chain, no policy. Whether it
-    /// let the call pass; one without this hook does.
+    /// Runs `on_llm_start` of one sync callback alone, without chain and policy. Returns whether it
+    /// let the call pass, which is also true without this hook.
     #[must_use]
     pub fn start_single(&self, callback: &Instance, call: &mut DryRunCall) -> bool {
         let (call, deployments) = (&mut *call.0, &*self.deployments);
@@ -107,7 +108,7 @@ impl DryRun {
         callback.on_llm_start(&mut handle) == Verdict::CONTINUE
     }
 
-    /// The label of the provider a call would go to as things stand; `None` when nothing serves it.
+    /// The label of the provider that the call would go to now; `None` if nothing serves it.
     #[must_use]
     pub fn provider<'a>(&'a self, call: &'a DryRunCall) -> Option<&'a str> {
         Some(&call.0.planned(&self.deployments)?.deployment().label)

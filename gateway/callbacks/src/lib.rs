@@ -1,9 +1,9 @@
-//! The callbacks an operator lists, run in list order.
+//! The callbacks that an operator lists, run in list order.
 //!
-//! Reading order: `chain` (running hooks) with `call_handle` and `payload` (what a hook sees),
-//! `dry_run` (a call without a server). `probe_hooks` runs the hooks of a plugin that is tried,
-//! `manifest_check` compares a manifest with the code, `setting_names` the settings with the
-//! config, `offload` is for large bodies. Not here: finding and loading plugins (`plugin_host`).
+//! Reading order: `chain` (runs hooks) with `call_handle` and `payload` (what a hook sees),
+//! `dry_run` (a call without a server). `probe_hooks` runs the hooks of a plugin in its probe,
+//! `manifest_check` compares a manifest with the code, `setting_names` compares settings with the
+//! config, `offload` handles large bodies. `plugin_host` finds and loads plugins.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! Whether a manifest's list of hooks is what the code has: a listed hook that does nothing costs
-//! every call, one that is not listed is never called. Both look like a callback that works.
+//! Compares a manifest's list of hooks with the code: a listed hook that does nothing costs every
+//! call, and one that is not listed never runs. Both look like a working callback.
 //!
-//! `check` asks; a start does not, for the hooks are run on a canned call to find out.
+//! Only `check` does this, not a start, because it has to run the hooks on a made-up call.
 
 use super::sample_call;
 use callgate_config::Problem;
@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// A problem for each hook that is listed and not there, or there and not listed.
+/// A problem for each hook that only the list or only the code has.
 pub fn mismatches(plugins: &[Plugin], deployments: &Deployments) -> Vec<Problem> {
     plugins.iter().flat_map(|plugin| compare(plugin, deployments)).collect()
 }
@@ -33,7 +33,7 @@ fn compare(plugin: &Plugin, deployments: &Deployments) -> Vec<Problem> {
     Hook::ALL.into_iter().filter_map(problem).collect()
 }
 
-/// What is wrong, and what to do; `None` when nothing is.
+/// The problem and its remedy; `None` if both agree.
 fn sentence(hook: &str, listed: bool, implemented: bool) -> Option<(String, &'static str)> {
     match (listed, implemented) {
         (true, false) => Some((
@@ -50,13 +50,13 @@ fn sentence(hook: &str, listed: bool, implemented: bool) -> Option<(String, &'st
     }
 }
 
-/// Whether the type has a body of its own for the hook, whatever that does with this call.
+/// Whether the type overrides the hook, whatever the hook does with this call.
 fn implements(instance: &Instance, hook: Hook, deployments: &Deployments) -> bool {
     let Some(mut call) = sample_call::call("check") else { return true };
     has_own_body(sample_call::run(instance, hook, &mut call, deployments))
 }
 
-/// The default body is ready at once; one that waits is its author's.
+/// The default body is ready at once, so one that waits is the author's.
 fn has_own_body(hook: impl Future<Output = Verdict>) -> bool {
     let polled = pin!(hook).poll(&mut Context::from_waker(Waker::noop()));
     polled != Poll::Ready(Verdict::NOT_IMPLEMENTED)

@@ -1,7 +1,7 @@
-//! Work on large bodies, beside the thread whose other calls would wait for it.
+//! Moves work on large bodies to other threads.
 //!
-//! A worker is one thread, and some megabytes take longer to read through than its other calls may
-//! wait. A small body is worked on where it is: a thread is dearer than the work.
+//! A worker is one thread, and reading through some megabytes takes longer than its other calls may
+//! wait. A small body is handled in place, because a thread costs more than the work.
 
 use callgate_failure::Failure;
 use std::{num::NonZero, sync::LazyLock, thread::available_parallelism};
@@ -11,19 +11,20 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// As many large bodies are worked on at a time as there are processors: the others wait with what
-/// they hold, instead of taking more.
+/// At most as many large bodies are handled at once as there are processors. More would only take
+/// more memory.
 static OWN: LazyLock<Semaphore> = LazyLock::new(one_a_processor);
 
-/// The same for hooks, apart: one that does not end must not keep bodies from being read.
+/// The same limit for hooks. It is separate, so that a hook that hangs does not stop bodies from
+/// being read.
 static HOOKS: LazyLock<Semaphore> = LazyLock::new(one_a_processor);
 
 fn one_a_processor() -> Semaphore {
     Semaphore::new(available_parallelism().map_or(1, NonZero::get))
 }
 
-/// Runs the gateway's own `work` on another thread. Without a runtime there is no other call to
-/// wait.
+/// Runs the gateway's own `work` on another thread; in place without a runtime, where no other call
+/// waits.
 pub async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
@@ -31,7 +32,7 @@ pub async fn offload<T: Send + 'static>(
     done.map_err(Failure::internal)
 }
 
-/// The same for a callback's hook; the error says what became of the thread.
+/// Runs a callback's hook on another thread; the error says why the thread failed.
 pub(crate) async fn offload_hook<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
@@ -47,7 +48,7 @@ async fn in_turn<T: Send + 'static>(
     }
     let turn: SemaphorePermit<'static> =
         turns.acquire().await.map_err(|error| error.to_string())?;
-    // The work goes on when its client leaves, and its turn with it.
+    // The work goes on if its client leaves, and keeps its permit.
     let work = move || {
         let done = work();
         drop(turn);

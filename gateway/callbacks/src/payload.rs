@@ -27,44 +27,44 @@ pub struct ChunkPayload {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallStats {
     pub usage: Option<Usage>,
-    /// Since the call was accepted.
+    /// The time since the call was accepted.
     pub elapsed: Duration,
-    /// How long the upstream took to begin its answer.
+    /// The time until the upstream's response began.
     pub upstream: Option<Duration>,
     pub first_token: Option<Duration>,
 }
 
-/// A complete answer on its way through the chain.
+/// A complete reply on its way through the chain.
 #[derive(Debug)]
 pub struct EndPayload<'a> {
     pub status: u16,
     /// `None` after a stream.
     pub json: Option<Bytes>,
-    /// Headers that hooks set, for a JSON reply.
+    /// Headers that hooks set on a JSON reply.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub figures: CallStats,
     pub from_callback: bool,
-    /// What was streamed.
+    /// The text of a stream.
     pub streamed: Cow<'a, StreamedText>,
     read: OnceCell<StreamedText>,
-    /// Why it ended, read without its text.
+    /// The finish reason, read without the text.
     ended: OnceCell<Option<String>>,
 }
 
-/// A reply before a hook that may break.
+/// A reply before a hook that may fail.
 #[derive(Debug)]
 pub(crate) struct EndPayloadSnapshot {
     json: Option<Bytes>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The text of an answer and why it ended: collected from a stream when a hook will want it, read
-/// from a JSON reply when one asks.
+/// The text and finish reason of a reply: collected from a stream if a hook will want them, read
+/// from a JSON reply when a hook asks.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct StreamedText {
     pub text: String,
     pub(crate) finish_reason: Option<String>,
-    /// Bytes of text beyond what is kept.
+    /// The bytes of text beyond the limit.
     pub left_out: usize,
 }
 
@@ -100,12 +100,12 @@ struct DeltaOutline<'a> {
 }
 
 impl StreamedText {
-    /// Adds what a chunk (or a whole reply) says of the first choice.
+    /// Adds the first choice of a chunk or a whole reply.
     pub fn add(&mut self, json: &[u8]) {
         self.add_within(json, usize::MAX);
     }
 
-    /// The same, but keeps at most `limit` bytes of text in all and leaves out the rest.
+    /// The same, but keeps at most `limit` bytes of text in all.
     pub fn add_within(&mut self, json: &[u8], limit: usize) {
         let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else {
             return self.add_unusual(json, limit);
@@ -120,8 +120,8 @@ impl StreamedText {
         }
     }
 
-    /// What the outline does not fit: repeated names, of which the last counts, and members of
-    /// other kinds. One member that cannot be read takes nothing from the others.
+    /// Handles documents that do not fit the outline: repeated names, of which the last counts, and
+    /// members of other types. A member that cannot be read does not affect the others.
     fn add_unusual(&mut self, json: &[u8], limit: usize) {
         for choice in parts_of_first_choice(json) {
             let said =
@@ -134,7 +134,7 @@ impl StreamedText {
         self.finish_reason = end_of_first_choice(json).or(self.finish_reason.take());
     }
 
-    /// Adds the text of the part that follows this one, within the same limit.
+    /// Adds the text that follows this one, within the same limit.
     pub fn append(&mut self, next: &Self, limit: usize) {
         self.add_text(&next.text, limit);
         self.left_out += next.left_out;
@@ -146,7 +146,7 @@ impl StreamedText {
     fn add_text(&mut self, text: &str, limit: usize) {
         let kept = match self.left_out {
             0 => within(text, limit - self.text.len().min(limit)),
-            // What follows a gap would seem to stand beside what is before it.
+            // Text after a gap would seem to follow the text before it.
             _ => "",
         };
         self.text.push_str(kept);
@@ -154,14 +154,14 @@ impl StreamedText {
     }
 }
 
-/// What a document says of its first choice: mostly one element.
+/// The parts of a document's first choice; usually one element.
 fn parts_of_first_choice(json: &[u8]) -> impl Iterator<Item = &[u8]> {
     let choices = slices::member(json, "choices").unwrap_or_default();
     let is_first = |choice: &&[u8]| slices::member(choice, "index").is_none_or(|at| at == b"0");
     slices::elements(choices).filter(is_first)
 }
 
-/// Why it ended; the last reason counts.
+/// The finish reason; the last one counts.
 fn end_of_first_choice(json: &[u8]) -> Option<String> {
     let reasons = parts_of_first_choice(json).filter_map(|it| slices::member(it, "finish_reason"));
     reasons.filter_map(read_text).last()
@@ -224,7 +224,7 @@ impl ChunkAccess for ChunkPayload {
 }
 
 impl CallStats {
-    /// Prompt, completion, total.
+    /// Prompt, completion and total tokens.
     fn tokens(&self) -> [Option<u64>; 3] {
         let usage = self.usage;
         [
@@ -234,7 +234,7 @@ impl CallStats {
         ]
     }
 
-    /// In all, in the upstream, to the first token; in ns.
+    /// Total time, time in the upstream, and time to the first token, in ns.
     fn durations(&self) -> [Option<u64>; 3] {
         [Some(self.elapsed), self.upstream, self.first_token]
             .map(|duration| duration.and_then(|it| u64::try_from(it.as_nanos()).ok()))
@@ -255,19 +255,19 @@ impl<'a> EndPayload<'a> {
         }
     }
 
-    /// What a hook may change; cheap.
+    /// A cheap copy of what a hook may change.
     pub(crate) fn snapshot(&self) -> EndPayloadSnapshot {
         EndPayloadSnapshot { json: self.json.clone(), headers: self.headers.clone() }
     }
 
-    /// Takes a hook's changes back.
+    /// Rolls a hook's changes back.
     pub(crate) fn restore(&mut self, snapshot: EndPayloadSnapshot) {
         self.json = snapshot.json;
         self.headers = snapshot.headers;
         (self.read, self.ended) = (OnceCell::new(), OnceCell::new());
     }
 
-    /// The same for a hook that may be left behind.
+    /// An owned copy, for a hook that can time out.
     pub fn to_owned(&self) -> EndPayload<'static> {
         EndPayload {
             status: self.status,
@@ -321,7 +321,7 @@ impl ReplyAccess for EndPayload<'_> {
 
     fn finish_reason(&self) -> Option<&str> {
         match (&self.json, self.read.get()) {
-            // A large one's text is not copied for this.
+            // A large body's text is not copied for this.
             (Some(json), None) => self.ended.get_or_init(|| end_of_first_choice(json)).as_deref(),
             _ => self.streamed_text().finish_reason.as_deref(),
         }
@@ -341,7 +341,7 @@ impl ReplyAccess for EndPayload<'_> {
 }
 
 impl ErrorPayload<'_> {
-    /// The same for a hook that may be left behind.
+    /// An owned copy, for a hook that can time out.
     pub fn to_owned(&self) -> ErrorPayload<'static> {
         ErrorPayload {
             failure: self.failure.clone(),
@@ -409,7 +409,7 @@ impl FailureAccess for ErrorPayload<'_> {
     }
 }
 
-/// Whether a callback's own answer can be sent as one.
+/// Whether a callback's reply is a completion that can be sent.
 pub fn is_completion(json: &str) -> bool {
     let json = json.trim_ascii().as_bytes();
     let choices = object(json).ok().and_then(|()| slices::member(json, "choices"));
@@ -434,7 +434,7 @@ fn with_content(chunk: &str, text: &str) -> Option<String> {
     String::from_utf8(with_member(chunk.as_bytes(), "choices", &choices)).ok()
 }
 
-/// An object with another value for a member, which it then has once.
+/// An object with a new value for a member, which then occurs once.
 fn with_member(object: &[u8], wanted: &str, value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(object.len() + value.len() + 16);
     out.push(b'{');
@@ -459,13 +459,13 @@ fn with_member(object: &[u8], wanted: &str, value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// At most so many bytes of a text, whole characters.
+/// The text cut to at most `bytes` bytes, at a character boundary.
 pub(super) fn within(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// Checks that this is a JSON object that is not too long. No tree is built: it would be many times
-/// as long as what it is made of.
+/// Checks that the text is a JSON object within the size limit. It builds no tree, which would take
+/// many times the memory.
 fn object(json: &[u8]) -> Result<(), EditError> {
     if json.len() > limits::ANSWER {
         return Err(EditError::TooLarge);

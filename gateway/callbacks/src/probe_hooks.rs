@@ -1,5 +1,5 @@
-//! The hooks of a plugin that is tried in a child process, run on made-up calls.
-//! Not here: the child itself and all steps before and after (`probe`).
+//! Runs the hooks of a plugin in its probe process, on made-up calls. `probe` has the process
+//! itself and all other steps.
 
 use super::sample_call;
 use callgate_deployments::Deployments;
@@ -7,18 +7,18 @@ use callgate_plugin_host::child::ChildSide;
 use callgate_plugin_host::{Hook, Instance};
 use std::{io, time::Duration};
 
-/// How long an async hook may wait; then it is dropped, as the gateway would drop it.
+/// The time an async hook may wait; then it is dropped, as the gateway would drop it.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// Tries the plugin this process was handed.
+/// Probes the plugin that the parent process handed over.
 ///
 /// # Errors
-/// When it was handed none: somebody else started it.
+/// If the parent is not the gateway and handed over nothing.
 pub fn run_probe() -> io::Result<()> {
     callgate_plugin_host::run_probe(run_hooks)
 }
 
-/// A call that is answered and one that fails; nothing is expected of any hook but to come back.
+/// Runs a call with a reply and one with a failure; hooks only have to return.
 fn run_hooks(child: &mut ChildSide, instance: &Instance) {
     let deployments = Deployments::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,5 +1,5 @@
-//! Hooks on a made-up call: what `check` compares with the manifest, and what the probe survives.
-//! Not here: calls that are somebody's (`chain`, `dry_run`).
+//! Hooks on a made-up call: `check` compares them with the manifest, and the probe runs them. Calls
+//! of clients are in `chain` and `dry_run`.
 
 use super::{
     call_handle::CallHandle,
@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Instant};
 const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"hello"}}]}"#;
 const REPLY: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"}}]}"#;
 
-/// A call with one message whose id, model and key are `name`.
+/// A call with one message; `name` is its id, model and key.
 pub(super) fn call(name: &str) -> Option<Call> {
     let body = serde_json::json!({
         "model": name,
@@ -38,8 +38,8 @@ pub(super) fn call(name: &str) -> Option<Call> {
     }))
 }
 
-/// Runs one hook of an instance on the call, in whichever form it has; one it has in no form is not
-/// implemented. Only an async hook ever waits.
+/// Runs one hook of an instance on the call, in the form the instance has. A hook without any form
+/// is not implemented. Only an async hook waits.
 pub(super) async fn run(
     instance: &Instance,
     hook: Hook,

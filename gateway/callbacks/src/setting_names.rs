@@ -1,13 +1,13 @@
-//! What settings of callbacks name: a limit or a rule for a provider, a model or a key that there
-//! is not does nothing, and a misspelt one is a limit less.
+//! Checks the names in callbacks' settings: a limit or rule for an unknown provider, model or key
+//! does nothing, so a misspelt name silently removes a limit.
 
 use callgate_config::{Problem, SourceLocation, closest, quoted};
 use callgate_deployments::Deployments;
 use callgate_plugin_host::Plugin;
 use plugin_api::{Pattern, in_lower_case};
 
-/// A warning for each name in the callbacks' settings, or in an entry's `only`, that nothing of the
-/// config has. `key_id` is the one key's.
+/// A warning for each name in the callbacks' settings, or in an entry's `only`, that the config
+/// does not know. `key_id` is the id of the only key.
 pub fn unknown_names(plugins: &[Plugin], deployments: &Deployments, key_id: &str) -> Vec<Problem> {
     let known = KnownNames::of(plugins, deployments, key_id);
     let mut problems = Vec::new();
@@ -28,10 +28,10 @@ pub fn unknown_names(plugins: &[Plugin], deployments: &Deployments, key_id: &str
     problems
 }
 
-/// The names there are.
+/// The names that the config knows.
 struct KnownNames<'d> {
     providers: Vec<&'d str>,
-    /// `None` where calls may have any name: behind a wildcard, or when a callback changes it.
+    /// `None` if calls may have any name: with a wildcard, or if a callback changes it.
     models: Option<Vec<&'d str>>,
     keys: Vec<&'d str>,
 }
@@ -56,7 +56,7 @@ impl<'d> KnownNames<'d> {
             "keys" => (&self.keys, format!("no key has the id `{shown}`")),
             _ => return None,
         };
-        // Models are known by their names in any case, as limits and `only` take them.
+        // Case does not matter for models, as in limits and `only`.
         let fits = |known: &&str| match what {
             "models" => Pattern::new(&in_lower_case(name)).matches(&in_lower_case(known)),
             _ => Pattern::new(name).matches(known),

@@ -1,8 +1,8 @@
-//! Base URLs: which are usable, which are rewritten, and what a host says about the provider.
+//! Base URLs: which are usable, which are rewritten, and which providers' hosts are known.
 
 use callgate_config::{HttpUrl, UrlError, quoted};
 
-/// Why a base cannot be used, in words for the operator. Never shows the URL: it may hold a key.
+/// Why a base cannot be used. Never shows the URL, which may hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BaseError {
     #[error("expected a URL that begins with `http://` or `https://`, found {0}")]
@@ -31,7 +31,7 @@ pub(super) struct Base {
     pub(super) url: String,
     /// Lower case, without the port.
     pub(super) host: String,
-    /// Whether Groq's path was put right.
+    /// Whether Groq's path was added.
     pub(super) groq_path_added: bool,
 }
 
@@ -51,7 +51,8 @@ pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
     Ok(Base { url, host, groq_path_added })
 }
 
-/// The provider a well-known host belongs to. `*.ngrok*` is how the field tunnels OpenAI's API.
+/// The provider that a well-known host belongs to. `*.ngrok*` hosts are commonly tunnels to
+/// OpenAI's API.
 pub(super) fn provider_of_host(host: &str) -> Option<&'static str> {
     let is_or_under = |domain: &str| {
         host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

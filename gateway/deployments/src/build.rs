@@ -1,5 +1,5 @@
-//! `model_list` → deployments and the indexes to find them by. Every entry is judged, also after
-//! one has failed, so that one start reports all that can never work.
+//! Turns `model_list` into deployments and their indexes. Every entry is checked, even after a
+//! failed one, so that one start reports all problems.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -21,9 +21,9 @@ use callgate_providers::Provider;
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
 
-/// LiteLLM's, when nothing in the config says otherwise.
+/// LiteLLM's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
-/// For servers whose client libraries insist on a key that nobody checks.
+/// For servers that ignore the key but whose client libraries require one.
 const DUMMY_KEY: &str = "fake-api-key";
 
 pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>), Problems> {
@@ -49,7 +49,7 @@ pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>)
     Ok((deployments, settle(builder.problems)?))
 }
 
-/// Said once, however many entries it is true of.
+/// One notice for all entries that it concerns.
 fn groq_notice(mut places: Vec<SourceLocation>) -> Option<Problem> {
     let others = places.len().checked_sub(1)?;
     let place = places.swap_remove(0);
@@ -135,7 +135,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The entry's own base; `None` when it has none or an unusable one, which is then reported.
+    /// The entry's own base; `None` if it has none, or an unusable one, which is reported.
     fn base(&mut self, entry: &ModelEntry) -> Option<Base> {
         let text = entry.api_base.0.set()?;
         let base = base::parse(text);
@@ -145,10 +145,10 @@ impl Builder<'_> {
         .ok()
     }
 
-    /// What the provider has no counterpart for is left out of every call.
+    /// Warns of parameters that the provider lacks and that are therefore never sent.
     fn check_params(&mut self, provider: &Provider, entry: &ModelEntry) {
         for name in provider.dialect.unfit(&entry.params) {
-            // Of a name given twice the last place is the one that counts.
+            // If a name occurs twice, the last one counts.
             let place = entry.params_places.iter().rev().find(|(of, _)| of == name);
             let place = place.map_or(&entry.place, |(_, place)| place).clone();
             let text = format!(
@@ -216,7 +216,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Timeouts of a JSON reply and of a stream.
+    /// The timeouts for a JSON reply and for a stream.
     fn timeouts(&self, entry: &ModelEntry) -> (Duration, Duration) {
         let (litellm, router) = (&self.config.litellm, &self.config.router);
         let general = litellm.request_timeout.or(router.timeout).unwrap_or(DEFAULT_TIMEOUT);
@@ -225,8 +225,8 @@ impl Builder<'_> {
         (timeout, stream)
     }
 
-    /// Equal entries are told apart by their turn. The key is left out: rotating it must not
-    /// change the id, and an id must say nothing about a key.
+    /// The id of an entry; equal entries are numbered. The key is left out, because rotating it
+    /// must not change the id, and an id must reveal nothing about a key.
     fn id(&mut self, entry: &ModelEntry, api_base: &Setting<String>) -> String {
         let given = match entry.model_info.get("id") {
             Some(Value::String(id)) => Some(id.clone()),
@@ -260,8 +260,8 @@ impl Builder<'_> {
         }
     }
 
-    /// One deployment per provider that has a base of its own, for callbacks that route to a
-    /// provider the config has no deployment of.
+    /// One deployment for each provider that has a default base. Callbacks can route to it without
+    /// an entry in the config.
     fn stand_ins(&self) -> Vec<Deployment> {
         let providers = callgate_providers::prefixes().filter_map(callgate_providers::by_prefix);
         providers.filter_map(|provider| self.stand_in(provider)).collect()
@@ -301,7 +301,7 @@ impl Builder<'_> {
     }
 }
 
-/// From the provider's variables, else its default; the error names the variable.
+/// The base from the provider's variables or its default; the error names the variable.
 fn provider_base(
     provider: &Provider,
     env: &Environment,
@@ -315,8 +315,8 @@ fn provider_base(
     Some(base::parse(default).map_err(|error| (provider.name, error)))
 }
 
-/// Ollama wants no key. A compatible server of unknown kind has no variables of its own and is
-/// never sent another provider's key.
+/// Ollama needs no key. A compatible server of unknown kind has no variables, and never gets
+/// another provider's key.
 fn provider_key(provider: &Provider, env: &Environment, path: &str) -> Setting<Secret> {
     let mut variables = provider.key_env.iter();
     if let Some(key) = variables.find_map(|variable| env.filled_var(variable)) {

@@ -1,6 +1,6 @@
-//! The variables that name the certificates to trust. The gateway reads their files before the
-//! first call; otherwise every call to an upstream by `https` would fail without naming the cause.
-//! It refuses pipes and devices, because reading one could wait for ever.
+//! The variables that name trusted certificates. Their files are checked at startup; otherwise
+//! every `https` call would fail without naming the cause. Pipes and devices are refused, because
+//! reading one could block forever.
 
 use std::env;
 use std::ffi::OsStr;
@@ -15,11 +15,11 @@ use callgate_config::{Environment, quoted};
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// How a certificate begins, and how large a file of them may be, in MiB.
+/// The beginning of a certificate, and the largest size of a certificate file in MiB.
 const BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const MOST: u64 = 64;
 
-/// What is wrong with either variable, where some upstream is reached by `https` or a callback
+/// The problems of both variables, if an upstream uses `https` or a callback may do so.
 /// might reach a server so.
 pub fn certificate_problems(
     environment: &Environment,
@@ -61,7 +61,7 @@ fn of_file(path: &Path) -> Option<Problem> {
     Some(useless(FILE, text))
 }
 
-/// Every folder of the list is read whole when the first call needs it.
+/// The TLS library reads every folder of the list whole, at the first call that needs it.
 fn of_folders(list: &OsStr) -> Vec<Problem> {
     let (mut problems, mut trusted) = (Vec::new(), false);
     for folder in env::split_paths(list).filter(|path| !path.as_os_str().is_empty()) {

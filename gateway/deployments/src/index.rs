@@ -1,5 +1,5 @@
-//! The indexes over the deployments of a config: by name, by wildcard, by raw model, by provider,
-//! and the public list. Aliases are resolved here, once, so that a call never follows one.
+//! The indexes over a config's deployments: by name, by wildcard, by raw model and by provider, and
+//! the public list. Aliases are resolved here, so that a call never follows one.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::wildcard::Wildcard;
 use super::{ByName, Deployment, Deployments, Members};
 use callgate_config::{Alias, ModelEntry, Problem, closest, quoted};
 
-/// An entry of `model_list` and what it became.
+/// An entry of `model_list` and its deployment.
 pub(super) type BuiltEntry<'c> = (&'c ModelEntry, Arc<Deployment>);
 
-/// `stand_ins` serve providers of which the config has no deployment.
+/// `stand_ins` serve providers that no entry uses.
 pub(super) fn build(
     built: Vec<BuiltEntry<'_>>,
     stand_ins: Vec<Deployment>,
@@ -29,7 +29,7 @@ pub(super) fn build(
             },
         };
         members.deployments.push(Arc::clone(deployment));
-        // A pattern is nothing a client could ask for by its raw name.
+        // A client cannot ask for a pattern by its raw name.
         if !entry.model.0.contains('*') {
             let members = raw.entry(entry.model.0.as_str().into()).or_default();
             members.deployments.push(Arc::clone(deployment));

@@ -1,11 +1,11 @@
-//! Which provider serves a `litellm_params.model`, and what the model is called there. The order:
+//! Finds the provider of a `litellm_params.model` and the model's name there. In this order:
 //! `custom_llm_provider`, prefix, a known host in the base, OpenAI's own model names, any base.
 
 use super::base::provider_of_host;
 use callgate_config::{closest, quoted};
 use callgate_providers::Provider;
 
-/// A provider and what is left of the model's name.
+/// A provider and the rest of the model's name.
 #[derive(Debug)]
 pub(super) struct Inferred<'m> {
     pub(super) provider: &'static Provider,
@@ -29,7 +29,7 @@ pub(super) enum InferError {
 }
 
 impl InferError {
-    /// What to write instead.
+    /// The remedy to suggest.
     pub(super) fn remedy(&self) -> String {
         let known = || callgate_providers::prefixes().collect::<Vec<_>>().join(", ");
         let near = match self {
@@ -46,8 +46,7 @@ impl InferError {
     }
 }
 
-/// Prefixes that name another provider of LiteLLM's: with them a base does not make the model
-/// OpenAI-compatible.
+/// Prefixes of LiteLLM's other providers: even with a base, such a model is not OpenAI-compatible.
 const UNSUPPORTED: &[&str] = &[
     "ai21",
     "anthropic",
@@ -84,10 +83,10 @@ const UNSUPPORTED: &[&str] = &[
     "watsonx_text",
 ];
 
-/// What any other base speaks.
+/// The provider for any other base.
 const COMPATIBLE: &str = "openai_compatible";
 
-/// `host` is the base's; `has_base` is also true for a base that hangs on an unset variable.
+/// `host` is the base's host; `has_base` is also true if the base depends on an unset variable.
 pub(super) fn infer<'m>(
     model: &'m str,
     custom: Option<&str>,
@@ -111,7 +110,8 @@ pub(super) fn infer<'m>(
         if UNSUPPORTED.contains(&prefix) {
             return Err(InferError::Unsupported(prefix.to_owned()));
         }
-        // Case counts in prefixes; a base must not turn the slip into part of the model's name.
+        // Case matters in prefixes; even with a base, a misspelt prefix must not become part of the
+        // model's name.
         if callgate_providers::prefixes().any(|known| known.eq_ignore_ascii_case(prefix)) {
             return Err(InferError::UnknownProvider(prefix.to_owned()));
         }
@@ -137,8 +137,8 @@ fn named<'m>(
     Ok(Inferred { provider, upstream_model })
 }
 
-/// LiteLLM knows OpenAI's models by a list; their names follow a pattern. `gpt-oss` is not one:
-/// its weights are public and OpenAI does not serve it.
+/// LiteLLM has a list of OpenAI's models; here a pattern covers their names. `gpt-oss` does not
+/// match: its weights are public and OpenAI does not serve it.
 fn is_openai_name(model: &str) -> bool {
     let named = ["gpt-", "chatgpt-", "text-embedding-"];
     if named.iter().any(|prefix| model.starts_with(prefix)) {
@@ -154,7 +154,7 @@ fn is_openai_name(model: &str) -> bool {
 mod tests {
     use super::{InferError, infer};
 
-    /// `base` is a host; the empty one is a base whose variable is unset.
+    /// `base` is a host; an empty one stands for a base whose variable is unset.
     #[track_caller]
     fn check(model: &str, custom: Option<&str>, base: Option<&str>, expected: (&str, &str)) {
         let inferred = infer(model, custom, base.is_some(), base).unwrap();

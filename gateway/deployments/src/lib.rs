@@ -1,7 +1,7 @@
-//! Model name → deployment: which upstream serves a call. Built once per (re)load, then only read.
-//! [`Deployments::resolve`] and [`Group::choose`] run for every call: one hash lookup, one clone of
-//! an `Arc`; a group of one does no other work.
-//! Not here: reading the YAML (`config`), dialects (`providers`), sending (`upstream`).
+//! Finds the deployment for a model name. Built once at startup, then only read.
+//! [`Deployments::resolve`] and [`Group::choose`] run for every call: one hash lookup and one clone
+//! of an `Arc`; a group of one needs no more. `config` reads the YAML, `providers` has the
+//! dialects, `upstream` sends.
 
 #![forbid(unsafe_code)]
 
@@ -38,60 +38,60 @@ use wildcard::Wildcard;
 /// One configured way to serve a model name. Its `Debug` shows no secret and no free-form value.
 #[derive(Clone)]
 pub struct Deployment {
-    /// `model_info.id`, else a sha256 in hex that survives restarts and key rotation.
+    /// `model_info.id`, otherwise a SHA-256 in hex that stays the same across restarts and key
+    /// rotation.
     pub id: String,
     /// The public name; for a provider's stand-in (see [`Deployments::for_provider`]) its label.
     pub model_name: Arc<str>,
-    /// The dialect.
+    /// The provider, with its dialect.
     pub provider: &'static Provider,
-    /// What limits, logs and metrics count by: `groq`, `openai`, `ollama`, `openai_compatible`, …
+    /// The label in limits, logs and metrics: `groq`, `openai`, `ollama`, `openai_compatible`, …
     pub label: Arc<str>,
-    /// The name the upstream knows. Holds `*` when the model name is a wildcard that passes its
-    /// match on: use [`Chosen::upstream_model`]. Empty for a provider's stand-in.
+    /// The model's name at the upstream. Contains `*` if the model name is a wildcard that passes
+    /// on its match; then use [`Chosen::upstream_model`]. Empty for a provider's stand-in.
     pub upstream_model: String,
     /// `http(s)://host…`, without a trailing slash. Never `Absent`.
     pub api_base: Setting<String>,
-    /// `Absent` when the upstream wants none.
+    /// `Absent` if the upstream needs none.
     pub api_key: Setting<Secret>,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
     /// Further request headers; names and values are valid for HTTP.
     pub extra_headers: Vec<(String, Setting<Secret>)>,
-    /// Request parameters used unless the client sends its own.
+    /// Request parameters for calls that do not set their own.
     pub params: Map<String, Value>,
-    /// Variables missing from `params`.
+    /// The unset variables in `params`.
     pub params_unset: Vec<Unset>,
-    /// Bounds a JSON reply as a whole. Never zero.
+    /// The limit for a whole JSON reply. Never zero.
     pub timeout: Duration,
-    /// Bounds each wait for an event of streamed calls.
+    /// The limit between the events of a stream.
     pub stream_timeout: Duration,
-    /// Bounds the wait for the first content of streamed calls, in place of `stream_timeout`.
+    /// The limit for the first content of a stream, in place of `stream_timeout`.
     pub first_content_timeout: Option<Duration>,
-    /// Whether streams are asked for their usage.
+    /// Whether streams ask the upstream for their usage.
     pub stream_usage: bool,
     /// Attempts after the first.
     pub num_retries: u32,
-    /// Share among those of the same `order`; 0 is never chosen while another is above 0.
+    /// The share among deployments of the same `order`; 0 is chosen only if all are 0.
     pub weight: f64,
-    /// Only the lowest of a group is chosen from.
+    /// Only deployments with the lowest order of a group are chosen.
     pub order: i64,
-    /// Drop parameters the provider does not support instead of refusing the call.
+    /// Drops parameters that the provider does not support instead of refusing the call.
     pub drop_params: bool,
-    /// Parameters that the upstream gets from nobody.
+    /// Parameters that are never sent.
     pub leave_out: Vec<String>,
-    /// Answer with this text instead of calling the upstream.
+    /// The text to reply with instead of calling the upstream.
     pub mock_response: Option<String>,
     /// `model_info` (an object), as written.
     pub model_info: Value,
-    /// What every answer of it says in its head, and what every request to it; made when first
-    /// sent.
+    /// The headers for every response and every request of this deployment; built on first use.
     pub answer_headers: OnceLock<HeaderMap>,
     pub request_lines: OnceLock<Box<[u8]>>,
 }
 
 impl Deployment {
-    /// The first variable this deployment needs and does not have. A call must then fail naming it,
-    /// unless a callback has replaced what it feeds.
+    /// The first variable that this deployment requires and that is not set. A call must then fail
+    /// and name it, unless a callback has replaced its value.
     #[must_use]
     pub fn first_unset(&self) -> Option<&Unset> {
         self.api_base
@@ -100,7 +100,7 @@ impl Deployment {
             .or_else(|| self.first_unset_beside_route())
     }
 
-    /// As [`Deployment::first_unset`], but for base and key, which a callback may replace.
+    /// As [`Deployment::first_unset`], without base and key, which a callback may replace.
     #[must_use]
     pub fn first_unset_beside_route(&self) -> Option<&Unset> {
         self.organization
@@ -124,19 +124,19 @@ impl fmt::Debug for Deployment {
     }
 }
 
-/// What is kept by names of the config, which clients can ask for and not add to.
+/// A map by names of the config, which clients cannot add to.
 type ByName<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
 
-/// Every deployment of a config and the ways to find one.
+/// All deployments of a config, and the indexes to find them.
 #[derive(Debug, Default)]
 pub struct Deployments {
-    /// As in `model_list`.
+    /// In the order of `model_list`.
     all: Vec<Arc<Deployment>>,
     /// Exact model names and aliases.
     named: ByName<Members>,
     /// Most specific first.
     wildcards: Vec<(Wildcard, Members)>,
-    /// `litellm_params.model` as written, the last resort.
+    /// By `litellm_params.model` as written, the last resort.
     raw: ByName<Members>,
     by_provider: ByName<Arc<Deployment>>,
     listed: Vec<Arc<str>>,
@@ -146,22 +146,21 @@ pub struct Deployments {
 #[derive(Clone, Debug, Default)]
 struct Members {
     deployments: Vec<Arc<Deployment>>,
-    /// What an alias's target put in place of `*`, when the alias stands for a wildcard's match.
+    /// The text that replaces `*`, if this is an alias for a name that a wildcard matches.
     captured: Option<Box<str>>,
 }
 
 impl Deployments {
-    /// Judges every entry of `model_list`. Returns the deployments with the warnings met on the
-    /// way.
+    /// Checks every entry of `model_list`. Returns the deployments and the warnings.
     ///
     /// # Errors
-    /// All problems at once when any deployment can never work.
+    /// All problems at once, if any deployment can never work.
     pub fn from_config(config: &Config) -> Result<(Self, Vec<Problem>), Problems> {
         build::deployments(config)
     }
 
-    /// The group that serves the requested `name`: alias or exact name, then the most specific
-    /// wildcard, then a deployment whose `litellm_params.model` reads so. Case matters.
+    /// The group for a requested `name`: alias or exact name, then the most specific wildcard, then
+    /// a deployment with this `litellm_params.model`. Case matters.
     #[must_use]
     pub fn resolve<'a>(&'a self, name: &'a str) -> Option<Group<'a>> {
         if let Some(members) = self.named.get(name) {
@@ -176,14 +175,14 @@ impl Deployments {
     }
 
     /// A deployment whose base and key serve any model of the provider with this label: the first
-    /// one in the config that lacks no variable, else the first one, else a stand-in made of the
-    /// provider's own defaults. `None` when the label is unknown or its provider has no base.
+    /// one in the config without unset variables, otherwise the first one, otherwise a stand-in
+    /// with the provider's defaults. `None` if the label is unknown or its provider has no base.
     #[must_use]
     pub fn for_provider(&self, label: &str) -> Option<&Arc<Deployment>> {
         self.by_provider.get(label)
     }
 
-    /// The labels of the providers that calls can go to, in order of the alphabet.
+    /// The labels of the providers that calls can go to, in alphabetical order.
     pub fn providers(&self) -> Vec<&str> {
         let mut labels: Vec<&str> = self.by_provider.keys().map(|label| &**label).collect();
         labels.sort_unstable();
@@ -197,7 +196,7 @@ impl Deployments {
         &self.listed
     }
 
-    /// Every deployment, in the order of the config.
+    /// All deployments, in the order of the config.
     #[must_use]
     pub fn all(&self) -> &[Arc<Deployment>] {
         &self.all
@@ -224,8 +223,8 @@ impl<'a> Group<'a> {
         self.deployments
     }
 
-    /// Picks among those of the lowest `order`, by weight; only among those of one provider when
-    /// `label` is given. `None` when none has that label.
+    /// Chooses a deployment of the lowest `order`, by weight; with `label`, only among that
+    /// provider's. `None` if none has that label.
     #[must_use]
     pub fn choose(&self, label: Option<&str>) -> Option<Chosen> {
         let deployment = match self.deployments {
@@ -239,8 +238,8 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// The name that `/v1/models` or a wildcard has for what was `chosen`, unless `asked` is it:
-    /// then `asked` is an alias or a raw `litellm_params.model`.
+    /// The public name of what was `chosen`, in `/v1/models` or by a wildcard, if it differs from
+    /// `asked`, which is then an alias or a raw `litellm_params.model`.
     pub fn public_name(&self, chosen: &Chosen, asked: &str) -> Option<Arc<str>> {
         let name = &chosen.deployment.model_name;
         match (name.split_once('*'), self.captured) {
@@ -262,13 +261,13 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// A deployment with a model name of the caller's.
+    /// A deployment with a model name of the callback's choice.
     #[must_use]
     pub fn with_model(deployment: Arc<Deployment>, upstream_model: String) -> Self {
         Self { deployment, upstream_model: Some(upstream_model) }
     }
 
-    /// The model name to send upstream, a wildcard's match filled in.
+    /// The model name to send upstream, with a wildcard's match inserted.
     #[must_use]
     pub fn upstream_model(&self) -> &str {
         self.upstream_model.as_deref().unwrap_or(&self.deployment.upstream_model)
@@ -280,7 +279,7 @@ fn filled(deployment: &Deployment, captured: &str) -> Option<String> {
     Some([before, captured, after].concat())
 }
 
-/// `draw` is uniform in 0..1. Two passes over a handful of entries instead of an allocation.
+/// `draw` is uniform in 0..1. Two passes over a few entries need no allocation.
 fn weighted<'a>(
     deployments: &'a [Arc<Deployment>],
     label: Option<&str>,

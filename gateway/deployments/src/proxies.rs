@@ -1,5 +1,5 @@
-//! The variables by which other programs find an HTTP proxy. They are not acted on, and whoever set
-//! them should know: behind a firewall, upstreams are then out of reach.
+//! Warns of the usual variables for an HTTP proxy. The gateway ignores them, and behind a firewall
+//! it then cannot reach its upstreams.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use callgate_config::{Problem, SourceLocation};
 const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/// Told once, when such a variable is set and some upstream is not on this machine.
+/// One warning, if such a variable is set and an upstream is not on this machine.
 pub fn proxy_warning(
     config: &Path,
     environment: &Environment,
@@ -32,8 +32,7 @@ pub fn proxy_warning(
     Some(Problem::warning(SourceLocation::whole_file(config), text).remedy(remedy))
 }
 
-/// Whether `NO_PROXY` says that a base is to be called directly: by its host, a domain above it, or
-/// `*`.
+/// Whether `NO_PROXY` exempts a base: by its host, by a parent domain, or by `*`.
 fn excepts(list: &str, base: &str) -> bool {
     let Ok(url) = HttpUrl::parse(base) else { return false };
     let host = url.host().to_ascii_lowercase();

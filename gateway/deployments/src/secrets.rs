@@ -1,10 +1,10 @@
-//! What is secret of the config's deployments.
+//! The secrets of the config's deployments.
 
 use super::{Deployment, Deployments, Setting};
 use callgate_secret::Secrets;
 
 impl Deployment {
-    /// Everything its upstream is sent that nobody else may see.
+    /// Adds every secret that is sent to this deployment's upstream.
     pub fn add_secrets(&self, secrets: &mut Secrets) {
         if let Setting::Set(key) = &self.api_key {
             secrets.add(key.expose());
@@ -27,7 +27,7 @@ impl Deployment {
 }
 
 impl Deployments {
-    /// The secrets of all of them, those of providers' defaults included.
+    /// Adds the secrets of all deployments, including the providers' stand-ins.
     pub fn add_secrets(&self, secrets: &mut Secrets) {
         let all = self.all.iter().chain(self.by_provider.values());
         all.for_each(|deployment| deployment.add_secrets(secrets));

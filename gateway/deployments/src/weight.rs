@@ -1,5 +1,5 @@
-//! How often each member of a group is chosen: the first of `weight`, `rpm`, `tpm` that any member
-//! of its group gives counts for all of them; without any, all are equal.
+//! How often each member of a group is chosen. The first of `weight`, `rpm`, `tpm` that any member
+//! sets counts for the whole group; without any, all are equal.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ type Figure = (&'static str, fn(&Weights) -> Option<f64>);
 const FIGURES: [Figure; 3] =
     [("weight", |it| it.weight), ("rpm", |it| it.rpm), ("tpm", |it| it.tpm)];
 
-/// Sets the weight of every deployment. A member that lacks the figure is never chosen, as in
-/// LiteLLM, but not silently.
+/// Sets the weight of every deployment. A member without the figure is never chosen, as in LiteLLM,
+/// and a warning says so.
 pub(super) fn assign(built: &mut [(&ModelEntry, Deployment)], problems: &mut Vec<Problem>) {
     let mut figures: HashMap<&str, usize> = HashMap::new();
     for (entry, _) in built.iter() {

@@ -1,7 +1,7 @@
-//! Model names with a `*`: what they match, and which of several is the most specific.
+//! Model names with a `*`: their matches, and which of several is the most specific.
 //!
-//! Unlike the `*` of settings (`plugin_api::Pattern`), only the first one counts, as in LiteLLM,
-//! and what it covers is kept: it goes into the upstream's name of the model.
+//! As in LiteLLM, and unlike in settings (`plugin_api::Pattern`), only the first `*` counts, and
+//! its match is inserted into the upstream's model name.
 
 /// `before*after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,18 +11,18 @@ pub(super) struct Wildcard {
 }
 
 impl Wildcard {
-    /// `None` for a name without `*`. Of several `*` only the first is one.
+    /// `None` for a name without `*`. Only the first `*` is a wildcard.
     pub(super) fn new(name: &str) -> Option<Self> {
         let (before, after) = name.split_once('*')?;
         Some(Self { before: before.into(), after: after.into() })
     }
 
-    /// What `*` stands for in `name`, when it matches. May be empty.
+    /// The text that `*` stands for, if `name` matches. May be empty.
     pub(super) fn capture<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)
     }
 
-    /// More literal text is more specific; of equals the longer beginning.
+    /// More literal text is more specific; if equal, the longer beginning.
     pub(super) fn specificity(&self) -> (usize, usize) {
         (self.before.len() + self.after.len(), self.before.len())
     }

@@ -1,14 +1,14 @@
-//! Another text in a message's content, with everything else of it as it stands.
+//! Replaces the text in a message's content and keeps everything else.
 
 use super::part_text;
 use callgate_json::{json_text, walk};
 use std::ops::Range;
 
-/// What stands around a text that had no place yet.
+/// The bytes around a text that is added where none was.
 const ROOM: usize = 64;
 
-/// The message with `text` as its content: of parts, the first with a text takes it, further ones
-/// with a text go, everything else stays.
+/// The message with `text` as its content. In a list of parts, the first part with a text gets it,
+/// further parts with a text are removed, and all others stay.
 pub(super) fn content(message: &str, text: &str) -> Vec<u8> {
     let text = json_text(text);
     let mut edits = Edits {
@@ -45,7 +45,8 @@ fn parts(edits: &mut Edits<'_>, place: Range<usize>, text: &[u8]) {
         let in_source = |range: Range<usize>| place.start + range.start..place.start + range.end;
         if has_text(&part) {
             if given {
-                // The comma before it goes too: a part that stays stands before.
+                // The comma before the part is removed, too, because a kept part always comes
+                // earlier.
                 edits.put(in_source(end..part.end), b"");
             } else {
                 let json = &array[part.clone()];
@@ -61,7 +62,7 @@ fn parts(edits: &mut Edits<'_>, place: Range<usize>, text: &[u8]) {
     }
 }
 
-/// A text with other text in places of it, from left to right.
+/// A text and the replacements in it, from left to right.
 struct Edits<'a> {
     source: &'a str,
     done: Vec<u8>,

@@ -1,7 +1,7 @@
-//! Leaves a callback alone that breaks again and again: N faults of one hook within a time open it,
-//! and after a while one call is tried. Also where a callback is switched off for good.
+//! A callback's breaker: N faults of one hook within a time open it; after a while one call probes
+//! whether it can close. It also switches a callback off for good.
 //!
-//! What an open breaker means for a call is the policy's business (`link`). Time is passed in.
+//! `link` decides what an open breaker means for a call. The caller passes the time in.
 
 use callgate_config::BreakerLimits;
 use callgate_plugin_host::Hook;
@@ -14,39 +14,39 @@ use std::{
     time::Duration,
 };
 
-/// In `until`: closed, and switched off.
+/// Values of `until`: closed, and switched off.
 const CLOSED: u64 = 0;
 const OFF: u64 = u64::MAX;
 
-/// See the module.
+/// The state of one callback's breaker.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    /// Until when nobody gets by, in ns on the process's monotonic clock. All that a hook of a
-    /// healthy callback looks at; written only when the state changes.
+    /// Until when it is open, in ns on the process's monotonic clock. Hooks of a healthy callback
+    /// read only this; it is written only when the state changes.
     until: AtomicU64,
     limits: Option<BreakerLimits>,
-    /// Of each hook: when its latest faults were, and how often it had run by then.
+    /// For each hook, the times of its latest faults, and the number of its runs by then.
     recent: Mutex<[VecDeque<(u64, u64)>; 4]>,
 }
 
-/// Whether a call that begins may have the callback's hooks.
+/// Whether a new call runs the callback's hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BreakerAdmission {
     Pass,
-    /// As the one that decides whether the breaker closes.
+    /// Yes, as the probe that decides whether the breaker closes.
     Probe,
     /// The breaker is open.
     Open,
-    /// It is switched off until the next start.
+    /// The callback is switched off until the next start.
     Off,
 }
 
-/// For whoever asks from outside.
+/// The state as reports show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Closed,
     Open,
-    /// The next call is tried, or is being tried.
+    /// The next call is the probe, or a probe is running.
     HalfOpen,
     Off,
 }
@@ -56,13 +56,13 @@ impl Breaker {
         Self { until: AtomicU64::new(CLOSED), limits, recent: Mutex::default() }
     }
 
-    /// Whether every call may pass.
+    /// Whether all calls are admitted.
     pub(super) fn is_closed(&self) -> bool {
         self.until.load(Relaxed) == CLOSED
     }
 
-    /// Asked for each call that begins. The probe is out for as long as the breaker was open: when
-    /// nothing has come of it by then, there is another.
+    /// Admits or skips a new call. If a probe has no result after the time the breaker was open,
+    /// another call becomes the probe.
     pub(super) fn admit(&self, now: u64) -> BreakerAdmission {
         match self.until.load(Relaxed) {
             CLOSED => BreakerAdmission::Pass,
@@ -79,10 +79,10 @@ impl Breaker {
         }
     }
 
-    /// A hook broke, which has run `runs` times. Says whether that opened the breaker.
+    /// Counts a fault of a hook that has run `runs` times. Returns whether it opened the breaker.
     ///
-    /// A rare fault must not stop the many calls between: at least half of the hook's runs have to
-    /// have broken since the oldest fault that counts.
+    /// A rare fault must not block the many good calls in between: at least half of the hook's runs
+    /// since the oldest counted fault must have failed.
     pub(super) fn fault(&self, hook: Hook, runs: u64, probe: bool, now: u64) -> bool {
         let Some(limits) = self.limits else { return false };
         if probe {
@@ -111,7 +111,7 @@ impl Breaker {
         self.until.compare_exchange(CLOSED, self.opened(now), Relaxed, Relaxed).is_ok()
     }
 
-    /// The probe went well.
+    /// Closes the breaker after a successful probe.
     pub(super) fn close(&self) {
         let until = self.until.load(Relaxed);
         if until != OFF {
@@ -119,7 +119,7 @@ impl Breaker {
         }
     }
 
-    /// Lets nothing pass any more; says whether it did until now.
+    /// Switches the callback off; returns whether it was on.
     pub(super) fn switch_off(&self) -> bool {
         self.until.swap(OFF, Relaxed) != OFF
     }
@@ -133,7 +133,7 @@ impl Breaker {
         }
     }
 
-    /// How long it stays open.
+    /// The time until it is no longer open.
     pub(super) fn left(&self, now: u64) -> Duration {
         Duration::from_nanos(self.until.load(Relaxed).saturating_sub(now))
     }
@@ -159,7 +159,7 @@ mod tests {
         Breaker::new(Some(BreakerLimits { faults, within, open }))
     }
 
-    /// Whether faults at these seconds, with so many runs of the hook by then, open it.
+    /// Whether faults at these seconds, after so many runs of the hook, open the breaker.
     fn opens(faults: &[(u64, u64)]) -> bool {
         let breaker = breaker(3);
         faults.iter().any(|(at, runs)| breaker.fault(Hook::End, *runs, false, at * SECOND))
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!((admit(11), admit(11)), (BreakerAdmission::Probe, BreakerAdmission::Open));
         assert!(!breaker.fault(Hook::Start, 2, true, 12 * SECOND), "it was open");
         assert_eq!((admit(21), admit(22)), (BreakerAdmission::Open, BreakerAdmission::Probe));
-        // Nothing came of that probe.
+        // That probe had no result.
         assert_eq!((admit(31), admit(32)), (BreakerAdmission::Open, BreakerAdmission::Probe));
         breaker.close();
         assert_eq!((admit(32), state(32)), (BreakerAdmission::Pass, State::Closed));

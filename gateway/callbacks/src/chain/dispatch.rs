@@ -1,5 +1,5 @@
-//! One hook of one callback: run in place, awaited, or on a thread of the callback's own, and what
-//! the chain does next.
+//! Runs one hook of one callback, in place, as a future, or on another thread, and decides how the
+//! chain goes on.
 
 use super::{
     event::HookEvent,
@@ -25,11 +25,11 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// How long a hook may take that can be left behind, when the config does not say.
+/// The time limit of a hook that can time out, if the config sets none.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const TOKEN_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// One way of a call along the chain.
+/// One walk of a call along the chain.
 #[derive(Debug)]
 pub(super) struct Dispatcher<'a> {
     deployments: &'a Arc<Deployments>,
@@ -39,17 +39,17 @@ pub(super) struct Dispatcher<'a> {
 /// What the chain does after a hook.
 #[derive(Debug)]
 pub(super) enum NextStep {
-    /// Goes on.
+    /// Goes on with the next callback.
     On,
-    /// The callback answers; only of `on_llm_start`.
+    /// The callback replied; only in `on_llm_start`.
     Replied(plugin_api::Reply),
-    /// The callback decided against the call.
+    /// The callback rejected the call.
     Refused(Failure),
-    /// The callback broke, and its policy fails the call.
+    /// The callback failed, and its policy fails the call.
     Failed(Failure),
 }
 
-/// A hook that has run, to be judged.
+/// The result of a hook, before the policy is applied.
 struct Ran<B> {
     outcome: HookOutcome,
     place: usize,
@@ -62,9 +62,9 @@ impl<'a> Dispatcher<'a> {
         Self { deployments, timer: HookTimer::default() }
     }
 
-    /// Runs the link's hook, unless it has none or leaves the call alone. `None` when it may have
-    /// to be waited for: then [`Dispatcher::run_slow`] runs it. Apart, because most hooks need no
-    /// future.
+    /// Runs the link's hook, unless the callback lacks it or skips the call. Returns `None` if the
+    /// hook is async or blocking; [`Dispatcher::run_slow`] then runs it. Kept separate so that sync
+    /// hooks build no future.
     pub(super) fn try_sync<S: HookEvent>(
         &mut self,
         place: usize,
@@ -77,7 +77,7 @@ impl<'a> Dispatcher<'a> {
         {
             return Some(NextStep::On);
         }
-        // A chunk is looked at by itself; all other hooks may pass all of the call.
+        // A chunk is small; all other hooks may read the whole call.
         let large = event.is_large() || S::HOOK != Hook::NewToken && call.is_large();
         let in_place = run_mode == RunMode::Inline && !large;
         in_place.then(|| self.run_inline(place, link, call, event))
@@ -90,7 +90,8 @@ impl<'a> Dispatcher<'a> {
         call: &mut Call,
         event: &mut S,
     ) -> NextStep {
-        // The first two are boxed: they are large and seldom, and every call would carry them.
+        // The first two are large and rare, so they are boxed; otherwise every call's future would
+        // have room for them.
         match link.run_mode(S::HOOK) {
             RunMode::Blocking => Box::pin(self.run_blocking(place, link, call, event)).await,
             RunMode::Inline => Box::pin(self.run_offloaded(place, link, call, event)).await,
@@ -119,7 +120,7 @@ impl<'a> Dispatcher<'a> {
         if ns > SLOW {
             link.was_slow(S::HOOK, ns);
         }
-        // Almost always.
+        // The usual case.
         if continues(verdict) && !handle.found_unreadable() {
             return NextStep::On;
         }
@@ -157,7 +158,7 @@ impl<'a> Dispatcher<'a> {
                 return NextStep::On;
             }
         } else {
-            // Another thread may have taken over while it waited.
+            // The task may have moved to another thread while it waited.
             link.stats().ran(ThreadSlot::current(), S::HOOK, ns);
         }
         self.timer.pause();
@@ -169,8 +170,8 @@ impl<'a> Dispatcher<'a> {
         link.judge(call, event, Ran { outcome, place, undo, before })
     }
 
-    /// The thread gets a call of its own, which is taken over when it is done in time. What it does
-    /// afterwards, nobody sees.
+    /// Runs the hook on its own copy of the call, which is committed if the hook ends in time.
+    /// Later changes are dropped.
     async fn run_blocking<S: HookEvent>(
         &mut self,
         place: usize,
@@ -191,8 +192,8 @@ impl<'a> Dispatcher<'a> {
         link.judge_copy(place, call, event, begun, done)
     }
 
-    /// The same for a hook that would run in place, were the call or its answer not so large that
-    /// all others of this thread would wait. It is waited for as long as it takes.
+    /// As `run_blocking`, for a sync hook on a call or reply so large that the other calls of this
+    /// thread would have to wait. It has no time limit.
     #[cold]
     async fn run_offloaded<S: HookEvent>(
         &mut self,
@@ -215,7 +216,7 @@ impl<'a> Dispatcher<'a> {
         link.judge_copy(place, call, event, begun, done)
     }
 
-    /// The hook on a call of its own.
+    /// The hook with its own copy of the call.
     fn copied<S: HookEvent + Send + 'static>(
         &self,
         place: usize,
@@ -237,7 +238,7 @@ impl<'a> Dispatcher<'a> {
     }
 }
 
-/// A hook that has run on a call of its own.
+/// A hook that has run on its own copy of the call.
 struct CopiedRun<S> {
     call: Call,
     event: S,
@@ -260,8 +261,8 @@ impl<O> CopiedRun<O> {
 }
 
 impl Link {
-    /// Counts a hook that has run on a call of its own since `begun`, takes over what it did, and
-    /// judges it.
+    /// Counts a hook that has run on its own copy since `begun`, commits its changes, and judges
+    /// it.
     fn judge_copy<S: HookEvent>(
         &self,
         place: usize,
@@ -279,12 +280,13 @@ impl Link {
         self.judge(call, event, Ran { outcome, place, undo: Undo::default(), before: None })
     }
 
-    /// What a hook's outcome means for the call, by this callback's policy.
+    /// Applies this callback's policy to a hook's outcome.
     #[cold]
     fn judge<S: HookEvent>(&self, call: &mut Call, event: &mut S, ran: Ran<S::Before>) -> NextStep {
         let hook = S::HOOK;
         let (refused, broke) = event.failures();
-        // What a client can cause is no fault of a callback, and nobody gets past one by it.
+        // An error that a client can cause is not the callback's fault. It always fails the call,
+        // so that no client can bypass a callback with it.
         let excuse = match &ran.outcome {
             HookOutcome::Reject(_) => None,
             HookOutcome::Fault(_) => call.excuse(),
@@ -357,8 +359,8 @@ fn limit(link: &Link, hook: Hook) -> Duration {
     link.timeout().unwrap_or(usual)
 }
 
-/// Waits for an async hook; one that is ready at once never touches a timer. With the verdict,
-/// whether it was.
+/// Waits for an async hook; a hook that is ready at once needs no timer. Returns, with the verdict,
+/// whether it was ready at once.
 async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bool), Fault> {
     if let Some(verdict) = poll_immediate(&mut hook).await {
         return Ok((verdict, true));
@@ -367,7 +369,7 @@ async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bo
     tokio::time::timeout(limit, hook).await.map(|verdict| (verdict, false)).map_err(late)
 }
 
-/// A hook of an instance that could not be made anew.
+/// The hook of an instance that could not be restarted.
 fn missing<B>(place: usize) -> Ran<B> {
     let fault = Fault::spoiled("it panicked and could not be made anew");
     Ran { outcome: HookOutcome::Fault(fault), place, undo: Undo::default(), before: None }

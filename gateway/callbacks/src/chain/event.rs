@@ -1,5 +1,5 @@
-//! What the four hooks are run on, beside the call: the start of a call, a chunk, a reply, a
-//! failure. One shape, so that the chain's policy is written once.
+//! The data that the four hooks run on, beside the call: a start, a chunk, a reply, or a failure.
+//! One trait, so that the chain's policy is written once.
 
 use crate::{
     call_handle::CallHandle,
@@ -11,15 +11,15 @@ use callgate_json::LARGE;
 use callgate_plugin_host::{Hook, Instance, RunningHook};
 use plugin_api::{FailureKind, abi::Verdict};
 
-/// See the module.
+/// The data of one hook.
 pub(super) trait HookEvent {
     const HOOK: Hook;
-    /// The same for a hook that may be left behind.
+    /// An owned copy, for a hook that can time out.
     type Owned: HookEvent + Send + 'static;
-    /// What the hook may change.
+    /// The part that the hook may change.
     type Before;
 
-    /// Whether passing all of it takes so long that other calls of the thread must not wait.
+    /// Whether reading it takes so long that other calls of the thread must not wait.
     fn is_large(&self) -> bool;
 
     fn run(&mut self, instance: &Instance, handle: &mut CallHandle<'_>) -> Verdict;
@@ -32,24 +32,24 @@ pub(super) trait HookEvent {
 
     fn before(&self) -> Self::Before;
 
-    /// Takes the hook's changes back.
+    /// Rolls the hook's changes back.
     fn restore(&mut self, before: Self::Before);
 
     fn to_owned(&self) -> Self::Owned;
 
-    /// The same for a hook without which the call ends: nobody needs what it was given then.
+    /// As `to_owned`, for a hook whose failure ends the call, so that nothing has to be kept here.
     fn lend(&mut self) -> Self::Owned {
         self.to_owned()
     }
 
-    /// Takes the hook's changes over.
+    /// Commits the changes of an owned copy.
     fn take_over(&mut self, owned: Self::Owned);
 
-    /// What a call has failed of when the hook refuses, and when it breaks.
+    /// The kinds of failure after a rejection and after a fault.
     fn failures(&self) -> (FailureKind, FailureKind);
 }
 
-/// The start of a call: all of it is in the call.
+/// The start of a call; all its data is in the call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StartEvent;
 

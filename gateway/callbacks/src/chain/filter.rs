@@ -1,11 +1,11 @@
-//! Which calls a callback is for: its entry's `only`, compiled.
+//! Decides which calls a callback is for: its entry's `only`, compiled.
 
 use callgate_call::Call;
 use callgate_config::Only;
 use callgate_deployments::Deployments;
 use plugin_api::{Endpoint, Pattern, in_lower_case};
 
-/// See the module.
+/// The compiled filter.
 #[derive(Debug)]
 pub(super) struct CallFilter {
     models: Box<[Pattern]>,
@@ -14,7 +14,7 @@ pub(super) struct CallFilter {
 }
 
 impl CallFilter {
-    /// `None` when it is for all calls.
+    /// `None` if the callback is for all calls.
     pub(super) fn new(only: &Only) -> Option<Self> {
         let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
         let models: Vec<_> = only.models.iter().map(|text| text.to_ascii_lowercase()).collect();
@@ -26,8 +26,8 @@ impl CallFilter {
         })
     }
 
-    /// Whether it is for this call, by the model's name as edited so far or the config's names of
-    /// the deployment that means: neither an alias, a raw name nor another case leads around it.
+    /// Whether the callback is for this call, by the model name as edited so far or the config's
+    /// name of the deployment. So an alias, a raw name or other case does not bypass the filter.
     pub(super) fn admits(&self, call: &Call, deployments: &Deployments) -> bool {
         let fits = |patterns: &[Pattern], text: &str| {
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))

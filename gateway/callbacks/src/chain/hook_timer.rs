@@ -1,28 +1,28 @@
-//! The time hooks take. A read of the system's clock costs as much as a whole hook, so the
-//! processor's counter is read, and once at each boundary between two hooks, not twice per hook.
+//! Measures hooks. Reading the system's clock costs as much as a whole hook, so the processor's
+//! counter is read instead, and once between two hooks, not twice for each.
 
 use super::stats::ThreadSlot;
 use quanta::Clock;
 use std::{sync::OnceLock, thread, time::Instant};
 
-/// More than a sync hook may take, in ns: every call on its thread waits for it.
+/// A sync hook that takes longer than this, in ns, is slow: every call on its thread waits for it.
 pub(super) const SLOW: u64 = 1_000_000;
 
-/// The processor's counter with its frequency, once that is known.
+/// The processor's counter with its frequency, once known.
 static COUNTER: OnceLock<Clock> = OnceLock::new();
 
-/// Finds out the counter's frequency, beside the rest of the start: that takes 1 ms, and on a busy
-/// machine up to 200 ms. Until then the system's clock is read.
+/// Measures the counter's frequency during the rest of the start: it takes 1 ms, and up to 200 ms
+/// on a busy machine. Until then the system's clock is read.
 pub(super) fn calibrate() {
     if COUNTER.get().is_none() {
         let work = || drop(COUNTER.set(Clock::new()));
-        // Without a thread the system's clock goes on being read.
+        // Without a thread, the system's clock stays in use.
         let _ = thread::Builder::new().name("calibration".to_owned()).spawn(work);
     }
 }
 
-/// The laps of one walk along the chain. What the walk itself does between two hooks counts for the
-/// later one.
+/// The laps of one walk along the chain. The walk's own work between two hooks counts for the later
+/// hook.
 #[derive(Debug, Default)]
 pub(super) struct HookTimer(Option<(ClockReading, ThreadSlot)>);
 
@@ -33,14 +33,14 @@ enum ClockReading {
 }
 
 impl HookTimer {
-    /// Before a hook.
+    /// Called before a hook.
     pub(super) fn begin(&mut self) {
         if self.0.is_none() {
             self.0 = Some((ClockReading::now(), ThreadSlot::current()));
         }
     }
 
-    /// After a hook: the thread it began on, and what it took in ns.
+    /// Called after a hook: returns the thread it began on, and its duration in ns.
     pub(super) fn end(&mut self) -> (ThreadSlot, u64) {
         let Some((begun, thread)) = &mut self.0 else { return (ThreadSlot::current(), 0) };
         let (now, ns) = match *begun {
@@ -57,7 +57,7 @@ impl HookTimer {
         (*thread, ns)
     }
 
-    /// Something was waited for: the next lap begins when its hook does, on whatever thread.
+    /// Called after a wait: the next lap begins with its hook, on any thread.
     pub(super) fn pause(&mut self) {
         self.0 = None;
     }
@@ -77,13 +77,13 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Busy for at least `time`, by the system's clock.
+    /// Spins for at least `time`, by the system's clock.
     fn spin(time: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < time {}
     }
 
-    /// By either clock a lap is no shorter than what happened in it; the counter may be off by a
+    /// With either clock a lap is at least as long as the work in it; the counter may be off by a
     /// thousandth.
     fn laps_hold_what_happened_in_them() {
         let time = Duration::from_millis(2);

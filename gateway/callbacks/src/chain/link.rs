@@ -1,5 +1,5 @@
-//! One callback of the chain: its instance, its policy, and what is kept of it from one instance to
-//! the next. Running its hooks is `dispatch`'s work.
+//! One callback of the chain: its instance, its policy, and the state that survives a restart.
+//! `dispatch` runs its hooks.
 
 use super::{
     breaker::{Breaker, BreakerAdmission, State},
@@ -29,28 +29,28 @@ use std::{
     time::Duration,
 };
 
-/// A callback as a chain has it: calls that hold the chain keep the instance.
+/// A callback in a chain. Calls that hold the chain keep the instance alive.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) slot: Arc<LinkState>,
     pub(super) living: Arc<LiveInstance>,
     /// By [`Hook`].
     run_modes: [RunMode; 4],
-    /// Whether its faults are survived: then its edits have to be rolled back.
+    /// Whether calls survive its faults, so that its edits have to be rolled back.
     rolls_back: bool,
 }
 
 /// How a hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunMode {
-    /// Not at all: it has no such hook, or the config leaves it out.
+    /// It does not run: the callback lacks it, or the config leaves it out.
     None,
     Inline,
     Async,
     Blocking,
 }
 
-/// What outlives the instance.
+/// The state that survives a restart of the instance.
 #[derive(Debug)]
 pub(super) struct LinkState {
     pub(super) place: usize,
@@ -58,7 +58,7 @@ pub(super) struct LinkState {
     pub(super) restarts: Restarts,
     pub(super) breaker: Breaker,
     pub(super) stats: HookStats,
-    /// Its threads, under `mode: blocking`.
+    /// Its threads, with `mode: blocking`.
     pub(super) pool: Option<Arc<ThreadPool>>,
     pub(super) last_fault: Mutex<Option<FaultSeen>>,
     filter: Option<CallFilter>,
@@ -69,10 +69,10 @@ pub(super) struct LinkState {
     other_throttle: LogThrottle,
 }
 
-/// More of a fault's words is shown nowhere.
+/// The longest fault message that is shown.
 const FAULT: usize = 4096;
 
-/// The latest fault, in the plugin's words without secrets.
+/// The latest fault, in the plugin's words with secrets masked.
 #[derive(Clone, Debug)]
 pub(super) struct FaultSeen {
     pub(super) hook: Hook,
@@ -80,12 +80,12 @@ pub(super) struct FaultSeen {
     pub(super) unix_ms: u64,
 }
 
-/// Whether a call that begins is one for this callback.
+/// Whether a new call runs this callback's hooks.
 pub(super) enum CallAdmission {
     In,
-    /// Not one of its calls: no hook of it runs.
+    /// The callback is not for this call, so none of its hooks runs.
     Out,
-    /// It is left alone, and nothing may pass without it.
+    /// Its breaker is open, and no call may pass without it.
     Refused(Failure),
 }
 
@@ -143,12 +143,12 @@ impl Link {
         self.slot.recipe.entry.timeout
     }
 
-    /// Whether its manifest says that it looks into the body.
+    /// Whether its manifest says that it reads bodies.
     pub(super) fn reads_bodies(&self) -> bool {
         self.slot.recipe.reads.iter().any(|what| matches!(&**what, "messages" | "params" | "body"))
     }
 
-    /// What the operator grants it, and what of it must not be repeated.
+    /// The operator's grants, and the mask for the secrets among them.
     pub(super) fn grants(&self) -> (&Grants, &Masking) {
         self.slot.recipe.grants()
     }
@@ -157,8 +157,8 @@ impl Link {
         self.rolls_back
     }
 
-    /// Asked once for each call, before its start hook. What has begun with a callback goes on with
-    /// it: its last hook is owed.
+    /// Called once for each call, before its start hook. A call that passed this callback's start
+    /// hook keeps it, because its end hook is still owed.
     pub(super) fn admit(
         &self,
         place: usize,
@@ -191,14 +191,14 @@ impl Link {
         CallAdmission::Refused(failure)
     }
 
-    /// Counts the call at the first hook there is.
+    /// Counts a skipped call at the callback's first hook.
     fn skip_call(&self) {
         let first = Hook::ALL.into_iter().find(|hook| self.has(*hook));
         self.stats().skip(first.unwrap_or(Hook::Start));
     }
 
-    /// Whether a hook of a call that it has begun with is left out: when it is switched off, and
-    /// for chunks when nothing is lost but time.
+    /// Whether to skip a hook of a call already admitted: always when the callback is switched off;
+    /// for chunks also while the breaker is open, if its faults are ignored anyway.
     pub(super) fn skips(&self, hook: Hook, place: usize, call: &Call) -> bool {
         if self.slot.breaker.is_closed() {
             return false;
@@ -216,14 +216,14 @@ impl Link {
         out
     }
 
-    /// The call is over for this callback.
+    /// Records that the callback's last hook for this call has ended.
     pub(super) fn finished(&self, place: usize, call: &mut Call) {
         if call.trying.remove(place) {
             self.recovered();
         }
     }
 
-    /// Counts and logs a fault and sees to a spoiled instance; the failure of the call, if this
+    /// Counts and logs a fault, and restarts a spoiled instance. Returns the call's failure if this
     /// callback's faults fail calls.
     pub(super) fn faulted(
         &self,
@@ -292,7 +292,7 @@ impl Link {
         );
     }
 
-    /// A call that was tried went well.
+    /// Records that the probe succeeded.
     #[cold]
     fn recovered(&self) {
         self.slot.breaker.close();
@@ -303,7 +303,7 @@ impl Link {
         );
     }
 
-    /// A plugin's words without secrets.
+    /// Masks secrets in a plugin's text.
     pub(super) fn without_secrets(&self, message: &str) -> String {
         self.slot.recipe.without_secrets(message)
     }
@@ -323,7 +323,7 @@ impl Link {
         );
     }
 
-    /// Logs what a callback does against the contract and nobody suffers from.
+    /// Logs a harmless violation of the contract by a callback.
     pub(super) fn warn(&self, hook: Hook, what: &str) {
         if let Some(left_out) = self.slot.other_throttle.admit() {
             tracing::warn!(

@@ -1,21 +1,20 @@
-//! How often something is said of a callback: a hook that breaks in every call must not fill the
-//! disk with one line a call.
+//! Limits log lines about a callback: a hook that fails in every call must not fill the disk.
 
 use callgate_host::{Clock, SystemClock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Lets one line pass per second and counts the rest.
+/// Admits one line a second and counts the rest.
 #[derive(Debug, Default)]
 pub(super) struct LogThrottle {
-    /// When the next line may pass, on the process's monotonic clock in ns.
+    /// When the next line is admitted, on the process's monotonic clock in ns.
     next: AtomicU64,
     left_out: AtomicU64,
 }
 
 impl LogThrottle {
-    /// `Some` when a line may be written now: how many were left out since the last one.
+    /// `Some` if a line may be written now, with the number suppressed since the last one.
     pub(super) fn admit(&self) -> Option<u64> {
         self.admit_at(SystemClock.monotonic_ns())
     }

@@ -1,7 +1,7 @@
-//! Times in buckets that grow with them: four to each doubling, so that a percentile is off by less
-//! than an eighth. Pure numbers; counting is `stats`'s work.
+//! A histogram of times, with four buckets for each doubling, so that a percentile is off by less
+//! than an eighth. `stats` does the counting.
 
-/// Up to 2^41 ns, which is 36 minutes; what takes longer is in the last one.
+/// Up to 2^41 ns, which is 36 minutes; longer times go into the last bucket.
 pub(super) const BUCKETS: usize = 4 * 40;
 
 /// Below this, every number has a bucket of its own.
@@ -28,7 +28,7 @@ fn middle_of(bucket: usize) -> f64 {
     width * (4.0 + quarter as f64 + 0.5)
 }
 
-/// The time in ns that `share` (0 to 1) of all counted did not exceed; `None` when nothing was
+/// The time in ns that a `share` (0 to 1) of all counted runs did not exceed; `None` if nothing was
 /// counted.
 pub(super) fn percentile(counts: &[u64; BUCKETS], share: f64) -> Option<f64> {
     let total: u64 = counts.iter().sum();

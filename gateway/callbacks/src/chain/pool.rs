@@ -1,9 +1,7 @@
-//! Threads of one callback's own, for `mode: blocking`: what wedges them keeps no other callback
-//! and no worker waiting. What a hook works on belongs to its thread, so that one that returns too
-//! late finds nobody to tell.
+//! A callback's own threads, for `mode: blocking`, so that a hook that hangs holds up no worker and
+//! no other callback. A hook owns its data, so nobody waits for one that returns too late.
 //!
-//! Threads are started when they are needed, up to a bound, and end when they are not. Nobody ever
-//! waits for one to end.
+//! Threads are started on demand, up to a limit, and end when idle. Nobody waits for one to end.
 
 use std::{
     collections::VecDeque,
@@ -14,13 +12,13 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How many hooks of one callback run at once.
+/// The most hooks of one callback that run at once.
 pub(super) const THREADS: usize = 32;
 
-/// A thread without work ends after this time.
+/// A thread ends after this time without work.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// The threads of one callback.
 #[derive(Debug)]
 pub(super) struct ThreadPool {
     name: Arc<str>,
@@ -31,7 +29,7 @@ pub(super) struct ThreadPool {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
-    /// What each thread is at; `None` for one that waits for work.
+    /// The job of each thread; `None` if it waits for work.
     threads: Vec<Option<Running>>,
     idle: usize,
     started: u64,
@@ -48,16 +46,16 @@ struct Job {
     due: Instant,
 }
 
-/// A hook a thread is at.
+/// A running job.
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    /// Of the thread.
+    /// The thread's id.
     id: u64,
-    /// `None` for a thread that has yet to take its first job.
+    /// `None` if the thread has not taken its first job yet.
     due: Option<Instant>,
 }
 
-/// Why a hook brought no result.
+/// Why a hook has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PoolError {
     #[error("not done within {} ms; {stuck} of its {THREADS} threads are stuck", limit.as_millis())]
@@ -70,7 +68,7 @@ pub(super) enum PoolError {
     BrokeOff,
 }
 
-/// How many threads there are: at work, and among those at work for longer than they may.
+/// The number of threads: running, and those of them that have exceeded their limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Threads {
     pub(super) running: usize,
@@ -78,13 +76,13 @@ pub(super) struct Threads {
 }
 
 impl ThreadPool {
-    /// For the callback called `name`; no thread is started yet.
+    /// A pool for the callback called `name`; it starts no thread yet.
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
         Arc::new(Self { name, state: Mutex::default(), work: Condvar::new() })
     }
 
-    /// Runs `work` on one of the threads. Its result, unless it takes longer than `limit`, the wait
-    /// for a thread included. Work that nobody waits for any more is not begun.
+    /// Runs `work` on one of the threads. Fails if it takes longer than `limit`, including the wait
+    /// for a thread. Work that nobody waits for any more is not begun.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         limit: Duration,
@@ -93,7 +91,7 @@ impl ThreadPool {
         let (sender, result) = oneshot::channel();
         let run = Box::new(move || {
             if !sender.is_closed() {
-                // Too late, the result is dropped here, on a thread that may block.
+                // If it is too late, the result is dropped here, on a thread that may block.
                 let _ = sender.send(work());
             }
         });
@@ -133,7 +131,7 @@ impl ThreadPool {
     fn start_thread(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
         let id = state.started;
         let pool = Arc::clone(self);
-        // A name with a NUL would panic, and it is the operator's.
+        // The operator's name may contain a NUL, which would panic.
         let name = format!("{}-{id}", self.name.replace('\0', ""));
         thread::Builder::new().name(name).spawn(move || pool.serve(id))?;
         state.started += 1;
@@ -143,12 +141,13 @@ impl ThreadPool {
 
     fn serve(&self, id: u64) {
         while let Some(job) = self.next(id) {
-            // A plugin's panics are caught on its side; one of ours must not lose the thread.
+            // The plugin's side catches its panics; a panic of the gateway's must not end the
+            // thread.
             let _ = catch_unwind(AssertUnwindSafe(job.run));
         }
     }
 
-    /// The next job of thread `id`; `None` when it is to end.
+    /// The next job of thread `id`; `None` if it is to end.
     fn next(&self, id: u64) -> Option<Job> {
         let mut state = self.state();
         state.set(id, None);
@@ -233,7 +232,7 @@ mod tests {
         let (open, gate) = mpsc::channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
         in_runtime(async {
-            // A thread may come too late to take a job at all.
+            // A thread may start too late to take a job at all.
             while pool.threads().stuck < THREADS {
                 let gate = Arc::clone(&gate);
                 let stuck = move || {
@@ -244,7 +243,7 @@ mod tests {
             }
             assert_eq!(pool.run(LONG, || 7).await, Err(PoolError::AllStuck));
             drop(open);
-            // The threads are let go one by one, and serve again.
+            // The threads are released one by one, and take jobs again.
             while pool.run(LONG, || 7).await == Err(PoolError::AllStuck) {}
             assert_eq!(pool.run(LONG, || 7).await, Ok(7));
         });

@@ -1,5 +1,5 @@
-//! What is known of the callbacks while the gateway runs, as plain data: for whoever asks over HTTP
-//! and for metrics. Made when asked for; nothing is added up before.
+//! A report on the callbacks of a running gateway as plain data, for HTTP and metrics. Computed on
+//! request.
 
 use super::{
     breaker::State,
@@ -17,31 +17,31 @@ use std::{collections::BTreeMap, sync::PoisonError};
 /// One entry of the config's list.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallbackReport {
-    /// Its place in the list as written, from 1.
+    /// Its position in the list, from 1.
     pub position: usize,
-    /// What logs and faults call it.
+    /// Its name in logs and faults.
     pub name: String,
     /// Whether its hooks run.
     pub status: Status,
-    /// Why they do not.
+    /// Why they do not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What only a callback of the chain has.
+    /// Only for callbacks in the chain.
     #[serde(flatten)]
     pub live: Option<LiveReport>,
 }
 
-/// A callback of the chain.
+/// A callback in the chain.
 #[derive(Clone, Debug, Serialize)]
 pub struct LiveReport {
-    /// The plugin's name, where the entry gives it another one.
+    /// The plugin's name, if the entry gives the callback another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
-    /// The operator's file.
+    /// The path that the operator configured.
     pub file: String,
-    /// Of the plugin's package.
+    /// The version of the plugin's package.
     pub version: String,
-    /// The contract it was built against.
+    /// The ABI version it was built against.
     pub abi: String,
     /// The first 12 hex digits of the file's SHA-256.
     pub sha256: String,
@@ -51,15 +51,15 @@ pub struct LiveReport {
     pub mode: &'static str,
     /// `fail`, `ignore` or `disable`.
     pub on_error: &'static str,
-    /// Whether it is left alone because it broke too often.
+    /// The state of its breaker.
     pub breaker: BreakerState,
-    /// By name, those that run.
+    /// The hooks that run, by name.
     pub hooks: BTreeMap<&'static str, HookReport>,
-    /// All of its hooks' faults together.
+    /// The faults of all its hooks.
     pub faults: u64,
-    /// The latest one.
+    /// The latest fault.
     pub last_fault: Option<LastFault>,
-    /// Its own threads, under `mode: blocking`.
+    /// Its own threads, with `mode: blocking`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<ThreadsReport>,
 }
@@ -68,9 +68,9 @@ pub struct LiveReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// They do.
+    /// They run.
     Enabled,
-    /// It broke under `on_error: disable`.
+    /// It is switched off after a fault, by `on_error: disable`.
     Disabled,
     /// It is not in the chain.
     LeftOut,
@@ -82,56 +82,56 @@ pub enum Status {
 pub enum BreakerState {
     /// All hooks run.
     Closed,
-    /// None does.
+    /// No hook runs.
     Open,
-    /// One is tried.
+    /// One call runs the hooks as a probe.
     HalfOpen,
-    /// There is none.
+    /// The callback has no breaker.
     None,
 }
 
-/// What one hook did since the start.
+/// The figures of one hook since the start.
 #[derive(Clone, Debug, Serialize)]
 pub struct HookReport {
-    /// How often it ran.
+    /// The number of runs.
     pub calls: u64,
-    /// The time half of its runs did not exceed, in µs. Off by an eighth at most.
+    /// The median duration in µs. Off by an eighth at most.
     pub p50_us: Option<f64>,
-    /// The time 99 of 100 runs did not exceed.
+    /// The duration in µs that 99 of 100 runs did not exceed.
     pub p99_us: Option<f64>,
-    /// Calls it refused.
+    /// Calls it rejected.
     pub rejections: u64,
-    /// Calls it answered.
+    /// Calls it replied to.
     pub replies: u64,
-    /// Runs that broke, timeouts included.
+    /// Runs with a fault, timeouts included.
     pub faults: u64,
-    /// Runs that were not done in time.
+    /// Runs that timed out.
     pub timeouts: u64,
     /// Sync runs over 1 ms.
     pub slow: u64,
-    /// Times it did not run: the call is none of its own, or it is left alone.
+    /// Calls it skipped: the callback is not for them, or its breaker was open.
     pub skipped: u64,
 }
 
 /// A fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct LastFault {
-    /// Where.
+    /// The hook.
     pub hook: &'static str,
-    /// What the callback said, without secrets of its settings.
+    /// The callback's message, with secrets masked.
     pub message: String,
-    /// When, in ms since 1970.
+    /// The time, in ms since 1970.
     pub unix_ms: u64,
 }
 
 /// The threads of a callback.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ThreadsReport {
-    /// In a hook now.
+    /// Threads in a hook now.
     pub running: usize,
-    /// Of those, the ones that are over their time.
+    /// Threads among them that have exceeded their limit.
     pub stuck: usize,
-    /// How many there may be.
+    /// The most threads there may be.
     pub limit: usize,
 }
 
@@ -142,14 +142,14 @@ impl CallbackReport {
         self.status == Status::Enabled
     }
 
-    /// Whether it has a hook of this name that runs.
+    /// Whether a hook of this name runs.
     #[must_use]
     pub fn has(&self, hook: &str) -> bool {
         self.live.as_ref().is_some_and(|live| live.hooks.contains_key(hook))
     }
 }
 
-/// The callbacks of the chain and the entries that are not in it, in the order of the list.
+/// The callbacks of the chain and the entries that were left out, in list order.
 pub(super) fn report(links: &[Link], left_out: &[LeftOut]) -> Vec<CallbackReport> {
     let mut all: Vec<_> = links.iter().map(live).chain(left_out.iter().map(absent)).collect();
     all.sort_by_key(|report| report.position);
@@ -186,7 +186,7 @@ fn live(link: &Link) -> CallbackReport {
             PluginKind::Sync => "sync",
             PluginKind::Async => "async",
         },
-        // The one of an async callback says nothing: its hooks are futures.
+        // The mode of an async callback means nothing: its hooks are futures.
         mode: if pool.is_some() { Mode::Blocking } else { Mode::Inline }.name(),
         on_error: entry.on_error.name(),
         breaker: match state {

@@ -1,5 +1,5 @@
-//! What a callback's hooks did and how long they took, counted by each thread for itself and added
-//! up when somebody reads: no two workers ever write to the same line of the cache.
+//! Counts and durations of a callback's hooks. Each thread counts for itself and a reader adds up,
+//! so that no two workers write to the same cache line.
 
 use super::percentiles::{BUCKETS, bucket_of, percentile};
 use callgate_plugin_host::Hook;
@@ -14,20 +14,20 @@ use std::{
     thread,
 };
 
-/// What is counted of a hook, beside the times of its runs.
+/// An event of a hook that is counted, beside the durations of its runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counted {
-    /// It refused the call.
+    /// It rejected the call.
     Rejection,
-    /// It answered the call.
+    /// It replied to the call.
     Reply,
-    /// It broke, timeouts included.
+    /// It failed; timeouts included.
     Fault,
-    /// It was not done in time.
+    /// It timed out.
     Timeout,
     /// It held up its thread.
     Slow,
-    /// It did not run, because the call is none of its own or it is left alone.
+    /// It was skipped: the callback is not for the call, or its breaker is open.
     Skipped,
 }
 
@@ -40,16 +40,16 @@ pub(super) struct HookTotals {
     times: [u64; BUCKETS],
 }
 
-/// See the module.
+/// The counters of one callback.
 #[derive(Debug)]
 pub(super) struct HookStats {
     /// By [`ThreadSlot`].
     own: Box<[OnceLock<Box<ThreadStats>>]>,
-    /// For threads beyond those, which share it.
+    /// Shared by all further threads.
     shared: Box<ThreadStats>,
 }
 
-/// One thread's counts; by [`Hook`]. Aligned so that it shares no line of the cache with another's.
+/// One thread's counters, by [`Hook`]. Aligned so that threads share no cache line.
 #[derive(Debug)]
 #[repr(align(128))]
 struct ThreadStats([HookCounters; 4]);
@@ -60,7 +60,7 @@ struct HookCounters {
     times: [AtomicU64; BUCKETS],
 }
 
-/// The number of a thread, in the order in which threads first asked.
+/// The number of a thread, in the order in which threads first asked for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ThreadSlot(usize);
 
@@ -81,23 +81,23 @@ impl ThreadSlot {
 
 impl HookStats {
     pub(super) fn new() -> Self {
-        // Every worker, and a few that come before them.
+        // Room for every worker, and a few threads that ask before them.
         let threads = thread::available_parallelism().map_or(1, NonZero::get) + 7;
         Self { own: (0..threads).map(|_| OnceLock::new()).collect(), shared: ThreadStats::new() }
     }
 
-    /// A hook ran for so long.
+    /// Counts a run and its duration.
     pub(super) fn ran(&self, thread: ThreadSlot, hook: Hook, ns: u64) {
         self.add(thread, |page| &page.0[hook as usize].times[bucket_of(ns)]);
     }
 
-    /// Something else happened to it.
+    /// Counts another event of a hook.
     #[cold]
     pub(super) fn note(&self, hook: Hook, event: Counted) {
         self.add(ThreadSlot::current(), |page| &page.0[hook as usize].events[event as usize]);
     }
 
-    /// As [`HookStats::note`] for what is no exception.
+    /// As [`HookStats::note`], for skips, which are no exception.
     pub(super) fn skip(&self, hook: Hook) {
         self.add(ThreadSlot::current(), |page| {
             &page.0[hook as usize].events[Counted::Skipped as usize]
@@ -106,7 +106,7 @@ impl HookStats {
 
     fn add(&self, thread: ThreadSlot, count: impl Fn(&ThreadStats) -> &AtomicU64) {
         match self.own.get(thread.0) {
-            // Nobody else writes here, so this is no read-modify-write that others could disturb.
+            // No other thread writes here, so a load and a store are enough.
             Some(page) => {
                 let count = count(page.get_or_init(ThreadStats::new));
                 count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
@@ -146,12 +146,12 @@ impl HookTotals {
         self.events[event as usize]
     }
 
-    /// How often it ran to an end or to its time's end.
+    /// The number of runs, including those that timed out.
     pub(super) fn calls(&self) -> u64 {
         self.times.iter().sum()
     }
 
-    /// In µs; `None` when it never ran.
+    /// In µs; `None` if it never ran.
     pub(super) fn percentile_us(&self, share: f64) -> Option<f64> {
         percentile(&self.times, share).map(|ns| ns / 1e3)
     }

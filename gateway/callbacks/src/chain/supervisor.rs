@@ -1,8 +1,9 @@
-//! The chain as it is now, and new instances for callbacks that panicked.
+//! The current chain, and restarts of callbacks that panicked.
 //!
-//! A panic may leave an instance half changed, so another one takes its place: in a new chain, for
-//! the calls that begin from then on. Calls in flight keep the chain they began with, and the old
-//! instance ends after the last of them. Constructors and destructors may block, so both run on
+//! A panic may leave an instance half changed, so a new instance replaces it, in a new chain for
+//! later calls. Calls in flight keep the chain they began with, and the old instance is dropped
+//! after the last of them. Constructors and destructors may block, so both run on their own
+//! threads, never on one that serves calls.
 //! threads of their own, never on one that serves calls.
 
 use super::{
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a new instance is given before it is replaced in turn.
+/// The least time between two restarts of a callback.
 const SPACING: Duration = Duration::from_secs(1);
 
 /// The callbacks of the running gateway.
@@ -35,7 +36,7 @@ pub(super) struct CurrentChain {
     chain: ArcSwap<Chain>,
     /// The entries of the config's list that are not in the chain.
     left_out: Vec<LeftOut>,
-    /// No new call will come.
+    /// The gateway is shutting down.
     ended: AtomicBool,
 }
 
@@ -58,18 +59,17 @@ impl Callbacks {
         }))
     }
 
-    /// The chain for a call that begins now; it keeps it to its end.
+    /// The chain for a new call, which keeps it to its end.
     pub fn chain(&self) -> Arc<Chain> {
         self.0.chain.load_full()
     }
 
-    /// What is known of every entry of the config's list, in its order.
+    /// Reports on every entry of the config's list, in its order.
     pub fn report(&self) -> Vec<CallbackReport> {
         report::report(&self.0.chain.load().links, &self.0.left_out)
     }
 
-    /// Tells every callback that no new call will come. Blocks for as long as the slowest takes;
-    /// none waits for another.
+    /// Announces the shutdown to every callback, all at once. Blocks until the slowest is done.
     pub fn shutdown(&self) {
         self.0.ended.store(true, Ordering::SeqCst);
         let tell = |link: &Link| {
@@ -82,13 +82,13 @@ impl Callbacks {
     }
 }
 
-/// An instance in a chain, or the want of one.
+/// An instance in a chain, if there is one.
 #[derive(Debug)]
 pub(super) struct LiveInstance {
     instance: Option<Instance>,
     /// It panicked.
     spoiled: AtomicBool,
-    /// Another one has taken its place: it ends while the gateway serves.
+    /// Another instance has replaced it, so it is dropped while the gateway serves.
     replaced: AtomicBool,
 }
 
@@ -97,7 +97,7 @@ impl LiveInstance {
         Self { instance, spoiled: AtomicBool::new(false), replaced: AtomicBool::new(false) }
     }
 
-    /// `None` when it could not be made anew.
+    /// `None` if it could not be restarted.
     pub(super) fn instance(&self) -> Option<&Instance> {
         self.instance.as_ref()
     }
@@ -109,7 +109,7 @@ impl LiveInstance {
     }
 }
 
-/// The last call that held a replaced instance ends on a thread that serves others.
+/// Drops a replaced instance on another thread: its last call ends on a thread that serves others.
 impl Drop for LiveInstance {
     fn drop(&mut self) {
         let instance = self.instance.take();
@@ -120,11 +120,11 @@ impl Drop for LiveInstance {
     }
 }
 
-/// What a callback's slot knows of its renewals.
+/// The restarts of one callback.
 #[derive(Debug)]
 pub(super) struct Restarts {
     current: Weak<CurrentChain>,
-    /// A thread is at it.
+    /// A thread is restarting it.
     running: AtomicBool,
     last: Mutex<Option<Instant>>,
 }
@@ -138,7 +138,7 @@ impl Restarts {
         }
     }
 
-    /// Has `spoiled` replaced, unless that is under way or done. Never blocks.
+    /// Has `spoiled` replaced, unless that is in progress or done. Never blocks.
     pub(super) fn ask(&self, slot: &Arc<LinkState>, spoiled: &LiveInstance) {
         spoiled.spoiled.store(true, Ordering::SeqCst);
         if spoiled.replaced.load(Ordering::SeqCst) || self.running.swap(true, Ordering::SeqCst) {
@@ -154,7 +154,7 @@ impl Restarts {
         }
     }
 
-    /// Replaces the slot's instance for as long as the newest one is spoiled.
+    /// Replaces the instance as long as the newest one is spoiled.
     fn run(&self, slot: &Arc<LinkState>) {
         loop {
             self.wait_for_turn();
@@ -163,7 +163,8 @@ impl Restarts {
                 current.restart(slot);
             }
             self.running.store(false, Ordering::SeqCst);
-            // A panic between the renewal and the line above found `running` set.
+            // After a panic between the restart and the line above, another caller may have found
+            // `running` set.
             if !current.is_spoiled(slot) || self.running.swap(true, Ordering::SeqCst) {
                 return;
             }
@@ -196,7 +197,7 @@ impl CurrentChain {
         if let Some(link) = before.links.get(slot.place) {
             link.living.replaced.store(true, Ordering::SeqCst);
         }
-        // Told when it is so: the next call has the new one.
+        // Logged only now, when the next call gets the new instance.
         log_restart(&slot.recipe.name, problem.as_ref());
         if self.ended.load(Ordering::SeqCst) {
             living.shutdown();

@@ -1,11 +1,11 @@
-//! What a verdict comes to: with what was given beside it, and as the call's failure.
+//! Turns a verdict and its content into an outcome, and a rejection into the call's failure.
 
 use crate::call_handle::HookResult;
 use callgate_failure::Failure;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
 use std::{sync::Arc, time::Duration};
 
-/// What one callback's hook came to.
+/// The outcome of one callback's hook.
 #[derive(Debug)]
 pub(super) enum HookOutcome {
     Continue,
@@ -14,13 +14,13 @@ pub(super) enum HookOutcome {
     Fault(Fault),
 }
 
-/// A hook that broke.
+/// A callback's own failure.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) message: String,
-    /// What the instance holds may be half changed: it must be made anew.
+    /// The instance may be half changed, so it has to be restarted.
     pub(super) spoiled: bool,
-    /// It was not done in time.
+    /// It timed out.
     pub(super) late: bool,
 }
 
@@ -38,7 +38,7 @@ impl Fault {
     }
 }
 
-/// What a verdict and what was given with it come to. An unknown one is a fault.
+/// Combines a verdict with its content. An unknown verdict is a fault.
 pub(super) fn outcome(verdict: Verdict, given: HookResult) -> HookOutcome {
     match (verdict, given) {
         (Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED, _) => HookOutcome::Continue,
@@ -55,7 +55,7 @@ pub(super) fn outcome(verdict: Verdict, given: HookResult) -> HookOutcome {
     }
 }
 
-/// A callback's refusal as the call's failure.
+/// Turns a callback's rejection into the call's failure.
 pub(super) fn rejection_failure(
     name: &Arc<str>,
     rejection: Rejection,
@@ -70,7 +70,7 @@ pub(super) fn rejection_failure(
     failure
 }
 
-/// `Retry-After` speaks in whole seconds: rounded up, so that a client that waits is not early.
+/// `Retry-After` has whole seconds; rounded up, so that a client that waits is not early.
 pub(super) fn whole_seconds(wait: Duration) -> String {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()
 }

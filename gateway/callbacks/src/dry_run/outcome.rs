@@ -1,4 +1,4 @@
-//! A dry run from the start of a call to its end, and its outcome as data to show and compare.
+//! Runs a dry run from start to end, and returns its outcome as data to show and compare.
 
 use super::{DryRun, DryRunCall};
 use crate::{
@@ -13,10 +13,10 @@ use plugin_api::FailureKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// What the upstream is taken to answer.
+/// The assumed reply of the upstream.
 #[derive(Clone, Debug)]
 pub enum AssumedReply {
-    /// Nothing: the story ends with the start hooks.
+    /// No reply: the run ends after the start hooks.
     Nothing,
     /// A chat completion.
     Json(Value),
@@ -24,31 +24,31 @@ pub enum AssumedReply {
     Chunks(Vec<Value>),
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Serialize)]
 pub struct DryRunOutcome {
     /// `continue`, `reply`, `refused` or `fault`.
     pub verdict: &'static str,
-    /// The callback that answered, refused or broke.
+    /// The callback that replied, rejected the call or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The call after the start hooks.
     pub call: Value,
-    /// The reply as the client would get it.
+    /// The reply as a client would get it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply: Option<Value>,
-    /// Headers that hooks set on it.
+    /// Headers that hooks set on the reply.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub reply_headers: Map<String, Value>,
-    /// Each chunk as the client would get it; `null` for one that is kept from it.
+    /// Each chunk as a client would get it; `null` for a dropped one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<Value>>,
-    /// What the client would be told instead.
+    /// The error that a client would get instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResponse>,
 }
 
-/// An error as a client gets it.
+/// An error response.
 #[derive(Debug, Serialize)]
 pub struct ErrorResponse {
     /// The HTTP status.
@@ -61,13 +61,13 @@ pub struct ErrorResponse {
     /// Further headers.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub headers: Map<String, Value>,
-    /// What only the operator would read.
+    /// The cause, for the operator only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
 
 impl DryRun {
-    /// The call as it stands, for people and for comparison.
+    /// The current state of the call, for people and for comparison.
     #[must_use]
     pub fn state(&self, call: &DryRunCall) -> Value {
         let call = &*call.0;
@@ -94,7 +94,7 @@ impl DryRun {
         })
     }
 
-    /// Runs the whole story of a call: start hooks, then those that see the answer or the failure.
+    /// Runs a call to its end: start hooks, then the hooks for the reply or the failure.
     pub async fn run(&self, answered: AssumedReply) -> DryRunOutcome {
         let chain = self.callbacks.chain();
         let mut call = self.call();
@@ -176,7 +176,7 @@ impl DryRun {
         chain.end(call, &self.deployments, &mut reply).await
     }
 
-    /// Error hooks, and what the client is told in the end.
+    /// Runs the error hooks, and records the error that a client would get.
     async fn fail(
         &self,
         chain: &Chain,
@@ -208,7 +208,7 @@ fn texts<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> Map<String, Valu
     pairs.map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
 
-/// A callback's answer as the completion the gateway builds of it.
+/// A callback's reply as a completion. The server's has an id, a time, a model and a usage, too.
 fn as_completion(reply: plugin_api::Reply) -> Value {
     match reply {
         plugin_api::Reply::Json(json) => serde_json::from_str(&json).unwrap_or_default(),

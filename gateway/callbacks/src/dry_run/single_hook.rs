@@ -1,4 +1,4 @@
-//! One hook of one callback and nothing around it, prepared before it is run: for timing it.
+//! One hook of one callback without chain and policy, prepared in advance: for timing it.
 
 use super::{DryRun, DryRunCall};
 use crate::{
@@ -18,7 +18,7 @@ use std::{
 
 static NOTHING_STREAMED: LazyLock<StreamedText> = LazyLock::new(StreamedText::default);
 
-/// A call, and what the hook gets beside it. To be run once.
+/// A call and the data for one hook. Runs once.
 #[derive(Debug)]
 pub struct PreparedHook {
     call: DryRunCall,
@@ -33,7 +33,7 @@ enum HookPayload {
     Failure(ErrorPayload<'static>),
 }
 
-/// A hook in its sync form, else in its async form up to its first wait.
+/// Runs a hook in its sync form, or in its async form until it first waits.
 macro_rules! run {
     ($callback:ident, $handle:ident, $has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
         if $callback.$has() {
@@ -48,7 +48,7 @@ macro_rules! run {
 }
 
 impl DryRun {
-    /// A fresh call for one run of `hook`; an answer says `text`.
+    /// Prepares a new call for one run of `hook`; a reply contains `text`.
     pub fn prepare(&self, hook: Hook, text: &str) -> PreparedHook {
         let quoted = serde_json::Value::from(text);
         let beside = match hook {
@@ -73,7 +73,7 @@ impl DryRun {
         PreparedHook { call: self.call(), beside }
     }
 
-    /// Runs the hook: whether the call goes on. `None` when it waits for something.
+    /// Runs the hook; returns whether the call goes on, or `None` if the hook waits.
     pub fn run_single(&self, callback: &Instance, prepared: &mut PreparedHook) -> Option<bool> {
         let PreparedHook { call, beside } = prepared;
         let hook = match beside {
