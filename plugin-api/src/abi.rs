@@ -1,13 +1,14 @@
-//! Every type that crosses between the gateway and a plugin, and nothing else.
+//! All types that cross the boundary between the gateway and a plugin.
 //!
-//! Callback authors never name anything in here: the traits and views of the crate root wrap it.
-//! The gateway's loader and the export macro do. What is declared below is layout-checked when a
-//! plugin is loaded, so **every name, order and type here is part of the ABI**:
+//! Only the gateway's loader and the export macro use this module. Callback authors use the traits
+//! and views of the crate root, which wrap it. The loader checks the layout of these types when it
+//! loads a plugin, so **every name, order and type here is part of the ABI**:
 //!
 //! - structs passed by value ([`View`], [`CallHandle`], …) are frozen for the whole major version;
-//! - tables (`…Vt`) may only grow, at their end, behind the `last_prefix_field` mark that never
+//! - tables (`…Vt`) may only grow at their end, after the `last_prefix_field` mark, which never
 //!   moves;
-//! - kinds are `#[repr(transparent)]` numbers with constants, so an unknown value is representable.
+//! - kinds are `#[repr(transparent)]` numbers with constants, so that unknown values are
+//!   representable.
 
 // The `StableAbi` derives write unsafe impls; `shim` and `serve` hold the calls across the
 // boundary.
@@ -34,23 +35,24 @@ use abi_stable::{
 };
 use async_ffi::FfiFuture;
 
-/// The version of the contract a binary was compiled against; the version of this package.
+/// The version of the contract that a binary was compiled against. It is the version of this
+/// package.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiVersion {
     /// A different major never loads.
     pub major: u16,
-    /// A plugin with a higher minor loads when its manifest's `min_api` is met.
+    /// A plugin with a higher minor loads if the host meets its manifest's `min_api`.
     pub minor: u16,
 }
 
 impl ApiVersion {
-    /// The version this crate was compiled as.
+    /// The version of this crate.
     pub const CURRENT: Self = Self { major: 1, minor: 0 };
 }
 
-/// Borrowed bytes: valid until the hook returns or the next editing accessor, never longer.
-/// A null pointer means "absent", which is not the same as empty.
+/// Borrowed bytes, valid until the hook returns or edits something. A null pointer means "absent",
+/// which is not the same as empty.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct View {
@@ -59,35 +61,35 @@ pub struct View {
 }
 
 impl View {
-    /// "There is no such value."
+    /// The view for a value that does not exist.
     pub const ABSENT: Self = Self { ptr: std::ptr::null(), len: 0 };
 
-    /// A view of `bytes`, valid for as long as they are.
+    /// Returns a view of `bytes`, valid as long as they are.
     #[must_use]
     pub const fn of(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr(), len: bytes.len() }
     }
 
-    /// A view of `text`, or [`View::ABSENT`].
+    /// Returns a view of `text`, or [`View::ABSENT`].
     #[must_use]
     pub fn of_option(text: Option<&str>) -> Self {
         text.map_or(Self::ABSENT, |text| Self::of(text.as_bytes()))
     }
 
-    /// The bytes, or `None` when absent.
+    /// Returns the bytes, or `None` if they are absent.
     ///
     /// # Safety
-    /// The bytes must be alive and unchanged for `'a`.
+    /// The bytes must live and stay unchanged for `'a`.
     #[must_use]
     pub unsafe fn bytes<'a>(self) -> Option<&'a [u8]> {
         // SAFETY: a non-null view came from a slice that the caller vouches for.
         (!self.ptr.is_null()).then(|| unsafe { std::slice::from_raw_parts(self.ptr, self.len) })
     }
 
-    /// The text, or `None` when absent or not UTF-8.
+    /// Returns the text, or `None` if it is absent or not UTF-8.
     ///
     /// # Safety
-    /// As [`View::bytes`].
+    /// See [`View::bytes`].
     #[must_use]
     pub unsafe fn text<'a>(self) -> Option<&'a str> {
         // SAFETY: passed on to the caller.
@@ -95,23 +97,25 @@ impl View {
     }
 }
 
-/// What a hook decided. Anything unknown is read as [`Verdict::FAULT`].
+/// The decision of a hook. Unknown numbers count as [`Verdict::FAULT`].
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict(pub u32);
 
 impl Verdict {
-    /// Go on with the next callback.
+    /// Continue with the next callback.
     pub const CONTINUE: Self = Self(0);
-    /// The callback answers the call itself; the answer was given with `CallVt::reply`.
+    /// The callback answers the call itself, with the answer passed to `CallVt::reply`.
     pub const REPLY: Self = Self(1);
-    /// The callback refuses; the reason was given with `CallVt::reject`.
+    /// The callback rejects the call, with the reason passed to `CallVt::reject`.
     pub const REJECT: Self = Self(2);
-    /// The callback broke; the message was given with `CallVt::fault`.
+    /// The callback failed, with the message passed to `CallVt::fault`.
     pub const FAULT: Self = Self(3);
-    /// The trait's default body ran: read as [`Verdict::CONTINUE`], told apart by `check`.
+    /// The trait's default body ran. Counts as [`Verdict::CONTINUE`]; only `check` distinguishes
+    /// it.
     pub const NOT_IMPLEMENTED: Self = Self(4);
-    /// As [`Verdict::FAULT`], by a panic: what the instance holds may be half changed.
+    /// A fault by a panic, after which the instance's data may be half changed. See
+    /// [`Verdict::FAULT`].
     pub const PANIC: Self = Self(5);
 }
 
@@ -123,35 +127,36 @@ pub struct EditResult(pub u32);
 impl EditResult {
     /// Done.
     pub const OK: Self = Self(0);
-    /// Text was not UTF-8.
+    /// The text is not UTF-8.
     pub const NOT_UTF8: Self = Self(1);
-    /// A value was not JSON, or not an object where one is needed.
+    /// The value is not JSON, or is not an object although one is needed.
     pub const NOT_JSON: Self = Self(2);
-    /// There is no such message, header or parameter.
+    /// The message, header or parameter does not exist.
     pub const NOT_FOUND: Self = Self(3);
-    /// The value is of another kind than the edit needs.
+    /// The value has the wrong kind for this edit.
     pub const WRONG_KIND: Self = Self(4);
-    /// This can no longer be changed in this hook.
+    /// This hook runs too late for the edit.
     pub const TOO_LATE: Self = Self(5);
-    /// The value is larger than the gateway's limits allow.
+    /// The edit exceeds one of the gateway's limits.
     pub const TOO_LARGE: Self = Self(6);
     /// The value is not allowed there (a header name with a space, an unknown provider).
     pub const NOT_ALLOWED: Self = Self(7);
 }
 
-/// The table a plugin exports: the one symbol the gateway looks for.
+/// The table that a plugin exports, behind the one symbol that the gateway looks for.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginRootRef)))]
 #[sabi(missing_field(option))]
 pub struct PluginRoot {
-    /// What the plugin was compiled against.
+    /// The contract that the plugin was compiled against.
     pub api: ApiVersion,
     /// The manifest, byte for byte as in the file's `.callgate.manifest` section.
     pub manifest: extern "C" fn() -> RStr<'static>,
-    /// Makes one instance of one of the file's callbacks, or says why not.
+    /// Makes an instance of one of the file's callbacks, or returns the reason why it cannot.
     pub create: unsafe extern "C" fn(CreateArgs) -> RResult<RawCallback, RString>,
-    /// The table of a callback with *all* hooks filled, listed in the manifest or not; for `check`.
+    /// Returns the table of a callback with *all* hooks, also those that the manifest does not
+    /// list. For `check`.
     #[sabi(last_prefix_field)]
     pub all_hooks: unsafe extern "C" fn(View) -> ROption<CallbackVtRef>,
 }
@@ -173,22 +178,22 @@ pub struct CreateArgs {
     pub instance: View,
     /// The settings: one JSON object.
     pub settings: View,
-    /// The host's services, valid until `destroy` returns and what the instance started has ended.
+    /// The host's services, valid until `destroy` has returned and the instance's tasks have ended.
     pub host: HostHandle,
 }
 
-/// One live callback.
+/// A live callback instance.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawCallback {
-    /// The instance; only its own table's functions may look at it.
+    /// The instance. Only the functions of its own table may access it.
     pub ctx: *mut (),
-    /// What it can do.
+    /// Its functions.
     pub vt: CallbackVtRef,
 }
 
-/// A callback's functions. Hooks may run concurrently on any thread until `destroy`, which runs
-/// last, once, on a thread that may block. An absent hook costs nothing.
+/// A callback's functions. Hooks may run concurrently on any thread. `destroy` runs last, once, on
+/// a thread that may block. A missing hook costs nothing.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = CallbackVtRef)))]
@@ -196,7 +201,7 @@ pub struct RawCallback {
 pub struct CallbackVt {
     /// Drops the instance.
     pub destroy: unsafe extern "C" fn(*mut ()),
-    /// Told once, before `destroy`, that no new call will come.
+    /// Called once before `destroy`, when no new call will come.
     pub shutdown: unsafe extern "C" fn(*const ()),
     /// The sync hooks.
     pub on_llm_start: Option<unsafe extern "C" fn(*const (), CallHandle) -> Verdict>,

@@ -53,7 +53,7 @@
 ///
 /// A file can export several callbacks, one block after another.
 /// # Panics
-/// A plugin must be built with unwinding panics: with `panic = "abort"` this macro does not compile.
+/// Panics must unwind in a plugin: with `panic = "abort"` this macro does not compile.
 #[macro_export]
 macro_rules! export_callbacks {
     ($(

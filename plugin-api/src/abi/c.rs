@@ -1,8 +1,7 @@
-//! What a plugin in C exports and is given: the root alone. The tables behind the handles are those
-//! of the other plugins, which are plain C already; `include/callgate_plugin.h` declares both, and
-//! the test below holds it to the types here.
-//!
-//! Not stable yet, and no part of what abi_stable checks: the loader checks version, size and
+//! The root that a plugin in C exports, and the arguments and services that it gets. The tables
+//! behind the handles are the same as for Rust plugins, because those are plain C.
+//! `include/callgate_plugin.h` declares both; a test compares it with the types here. This
+//! interface is not stable yet. abi_stable does not check it; the loader checks version, size and
 //! pointers itself.
 
 use super::{
@@ -10,27 +9,27 @@ use super::{
     Verdict, View, ViewPair,
 };
 
-/// The symbol a plugin in C exports: a [`CRoot`].
+/// The symbol that a plugin in C exports: a [`CRoot`].
 pub const C_ROOT_SYMBOL: &str = "callgate_plugin_c_v1";
 
-/// Returns the plugin's table, which stays where it is.
+/// Returns the plugin's table, which must never move.
 pub type CRoot = unsafe extern "C" fn() -> *const CPlugin;
 
-/// A plugin's table. Only `api` and `size` may be read before they have been found to fit.
+/// A plugin's table. Check `api` and `size` before you read anything else.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CPlugin {
-    /// What the plugin was compiled against.
+    /// The contract that the plugin was compiled against.
     pub api: ApiVersion,
     /// How many bytes of this table there are.
     pub size: u32,
     /// The manifest, byte for byte as in the section.
     pub manifest: Option<unsafe extern "C" fn() -> View>,
-    /// Makes an instance and returns 0, or refuses.
+    /// Makes an instance and returns 0, or returns another number.
     pub create: Option<unsafe extern "C" fn(*const CCreateArgs, *mut *mut ()) -> u32>,
     /// As in `CallbackVt`.
     pub destroy: Option<unsafe extern "C" fn(*mut ())>,
-    /// As in `CallbackVt`; may be absent.
+    /// As in `CallbackVt`. May be missing.
     pub shutdown: Option<unsafe extern "C" fn(*const ())>,
     pub on_llm_start: Option<unsafe extern "C" fn(*const (), CallHandle) -> Verdict>,
     pub on_llm_new_token:
@@ -39,7 +38,7 @@ pub struct CPlugin {
     pub on_llm_error: Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> Verdict>,
 }
 
-/// The arguments of [`CPlugin::create`]; everything but the host lives until it returns.
+/// The arguments of [`CPlugin::create`]. All but the host are valid until it returns.
 #[repr(C)]
 pub struct CCreateArgs {
     /// How many bytes of this table there are.
@@ -50,13 +49,13 @@ pub struct CCreateArgs {
     pub settings: View,
     /// Valid until `destroy` returns.
     pub host: *const CHost,
-    /// What `refuse` takes.
+    /// The first argument of `refuse`.
     pub refusal: *mut (),
-    /// Says why there is no instance.
+    /// Passes the reason why no instance can be made.
     pub refuse: unsafe extern "C" fn(*mut (), View),
 }
 
-/// The services, flat; what the host does not lend is absent.
+/// The host's services in one table. Services that the host does not offer are missing.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CHost {
@@ -64,7 +63,7 @@ pub struct CHost {
     pub size: usize,
     /// The contract the gateway was compiled against.
     pub api: ApiVersion,
-    /// What every function takes first.
+    /// The first argument of every function.
     pub ctx: *const (),
     pub log_enabled: unsafe extern "C" fn(*const (), u32) -> u32,
     pub log: unsafe extern "C" fn(*const (), u32, View, *const ViewPair, usize),
@@ -82,7 +81,7 @@ unsafe impl Send for CHost {}
 unsafe impl Sync for CHost {}
 
 impl CHost {
-    /// The services of `host`, valid for as long as they are.
+    /// Returns the services of `host`, valid as long as the host.
     #[must_use]
     pub fn of(host: HostHandle) -> Self {
         let (vt, ctx) = (host.vt, host.ctx);

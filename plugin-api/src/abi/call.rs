@@ -1,7 +1,6 @@
-//! The live call as it crosses: handles and the tables of accessors behind them.
-//!
-//! The gateway implements the tables (through [`super::serve`]); a plugin only calls them. None
-//! blocks. A handle is borrowed for one hook; views follow the rule of [`View`].
+//! The call as it crosses the boundary: handles, and the tables of accessors behind them. The
+//! gateway implements the tables (through [`super::serve`]), and a plugin calls them. No accessor
+//! blocks. A handle is valid for one hook; views follow the rule of [`View`].
 
 use super::{EditResult, View};
 use abi_stable::StableAbi;
@@ -56,33 +55,33 @@ pub struct ViewPair {
     pub value: View,
 }
 
-/// Where a call shall go; an absent part keeps what is planned.
+/// The destination of a call. An absent part keeps the planned value.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawRoute {
-    /// A provider's name or label.
+    /// The provider's prefix or label.
     pub provider: View,
     /// The model's name at the upstream.
     pub model: View,
     /// The upstream's base URL.
     pub api_base: View,
-    /// The key to send; it can be set and never be read.
+    /// The key to send. No callback can read it back.
     pub api_key: View,
 }
 
-/// A refusal.
+/// A rejection.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawRejection {
     /// An HTTP status from 400 to 599.
     pub status: u32,
-    /// Milliseconds until a retry may pass; `u64::MAX` for none.
+    /// The wait before a retry, in milliseconds; `u64::MAX` for none.
     pub retry_after_ms: u64,
-    /// The error object's `code`; absent for the status.
+    /// The error object's `code`. If it is absent, the status stands in its place.
     pub code: View,
-    /// What the client is told.
+    /// The error object's `message`.
     pub message: View,
-    /// `headers_len` further response headers.
+    /// Further response headers, `headers_len` of them.
     pub headers: *const ViewPair,
     /// See `headers`.
     pub headers_len: usize,
@@ -92,8 +91,8 @@ pub struct RawRejection {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawReply {
-    /// 1 when `content` is a whole `chat.completion` object, 0 when it is the assistant's text.
-    /// With another number, of a later minor, nothing was answered.
+    /// 1 if `content` is a whole `chat.completion` object, 0 if it is the assistant's text. Another
+    /// number, from a later minor, is a fault.
     pub is_json: u32,
     /// The answer.
     pub content: View,
@@ -161,7 +160,7 @@ pub struct ChunkVt {
     pub drop_chunk: unsafe extern "C" fn(*mut ()) -> EditResult,
 }
 
-/// Reads and edits of the answer. Counts and durations that are not known are `u64::MAX`.
+/// Reads and edits of the answer. Unknown counts and durations are `u64::MAX`.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ReplyVtRef)))]
@@ -183,7 +182,7 @@ pub struct ReplyVt {
     pub from_callback: unsafe extern "C" fn(*const ()) -> u32,
 }
 
-/// Reads and edits of a failure. Counts and durations that are not known are `u64::MAX`.
+/// Reads and edits of a failure. Unknown counts and durations are `u64::MAX`.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FailureVtRef)))]

@@ -1,9 +1,9 @@
-//! The services the gateway lends, as tables. A table that is absent is a service this gateway (or
-//! this configuration) does not offer; authors see that as `None`.
+//! The gateway's services, as tables. A missing table is a service that the gateway does not offer;
+//! authors see it as `None`.
 //!
-//! Every function may be called from any thread, from `create` until `destroy` returns and all that
-//! was given to `TaskVt` has ended, with the `ctx` of the [`HostHandle`] it came from. None blocks,
-//! except where a future says so.
+//! Every function takes the `ctx` of the [`HostHandle`] it came from and may be called from any
+//! thread, from `create` until `destroy` has returned and all work given to `TaskVt` has ended. No
+//! function blocks; functions that have to wait return a future.
 
 use super::{ApiVersion, View, ViewPair};
 use abi_stable::{
@@ -12,11 +12,11 @@ use abi_stable::{
 };
 use async_ffi::FfiFuture;
 
-/// The host, as one callback instance sees it.
+/// The host of one callback instance.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct HostHandle {
-    /// The host's own; names the callback in logs, counters and grants.
+    /// The host's own data, opaque to the plugin.
     pub ctx: *const (),
     /// The services.
     pub vt: HostVtRef,
@@ -30,9 +30,9 @@ pub struct HostHandle {
 pub struct HostVt {
     /// The contract the gateway was compiled against.
     pub api: ApiVersion,
-    /// Whether a level (1 error … 5 trace) is listened to.
+    /// Returns whether lines of a level (1 error … 5 trace) are kept.
     pub log_enabled: unsafe extern "C" fn(*const (), u32) -> u32,
-    /// Level, message, and `len` fields.
+    /// Writes a line: level, message, and `len` fields.
     pub log: unsafe extern "C" fn(*const (), u32, View, *const ViewPair, usize),
     pub clock: ROption<ClockVtRef>,
     pub counters: ROption<CountersVtRef>,
@@ -51,43 +51,42 @@ pub struct HostVt {
 #[sabi(kind(Prefix(prefix_ref = ClockVtRef)))]
 #[sabi(missing_field(option))]
 pub struct ClockVt {
-    /// Nanoseconds on a clock that never goes back; its zero means nothing.
+    /// Nanoseconds on a clock that never goes back, from an arbitrary start.
     pub monotonic_ns: unsafe extern "C" fn(*const ()) -> u64,
-    /// Milliseconds since 1970, UTC; may jump.
+    /// Milliseconds since 1970-01-01 UTC. May jump.
     #[sabi(last_prefix_field)]
     pub unix_ms: unsafe extern "C" fn(*const ()) -> u64,
 }
 
-/// What became of an attempt to enter a window or take tokens.
+/// The result of an attempt to enter a window or to take tokens.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawAdmission {
-    /// Not 0 when admitted: what `release` takes.
+    /// The ticket for `release`; 0 if not admitted.
     pub ticket: u64,
-    /// When refused, nanoseconds until the next place is free.
+    /// If not admitted, nanoseconds until the next attempt can succeed.
     pub wait_ns: u64,
 }
 
-/// Counters that live in the gateway: they survive the callback's instance. Nothing here says where
-/// they are kept, so that a host may share them between replicas; none does yet. Names are shared
-/// by all instances of a callback.
+/// Counters in the gateway. They outlive the callback's instance, and all instances of an entry
+/// share them. The interface does not say where a host keeps them.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = CountersVtRef)))]
 #[sabi(missing_field(option))]
 pub struct CountersVt {
-    /// Name, limit, span in ns: one place in an exact sliding window.
+    /// Takes a place in an exact sliding window: name, limit, span in ns.
     pub admit: unsafe extern "C" fn(*const (), View, u64, u64) -> RawAdmission,
-    /// Name, ticket: gives a place back; a ticket that is no longer in the window is ignored.
+    /// Gives a place back: name, ticket. A ticket that has left the window is ignored.
     pub release: unsafe extern "C" fn(*const (), View, u64),
-    /// Name, rate per second, burst, tokens: takes from a token bucket.
+    /// Takes from a token bucket: name, rate per second, burst, tokens.
     pub take: unsafe extern "C" fn(*const (), View, f64, f64, f64) -> RawAdmission,
-    /// Name, delta: adds to a plain counter and returns its new value.
+    /// Adds to a plain counter and returns its new value: name, delta.
     #[sabi(last_prefix_field)]
     pub add: unsafe extern "C" fn(*const (), View, i64) -> i64,
 }
 
-/// What a service refused, and why in words. The number is a `HostErrorKind`.
+/// An error of a service: a `HostErrorKind`, and a text.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawHostError {
@@ -95,21 +94,21 @@ pub struct RawHostError {
     pub message: RString,
 }
 
-/// A key-value store with expiry. The numbers returned are `HostErrorKind`s; 0 is done.
+/// A key-value store with expiry. Returned numbers are `HostErrorKind`s; 0 means success.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = KvVtRef)))]
 #[sabi(missing_field(option))]
 pub struct KvVt {
     pub get: unsafe extern "C" fn(*const (), View) -> ROption<RVec<u8>>,
-    /// Key, value, milliseconds to live (0: for ever).
+    /// Sets a value: key, value, milliseconds to live (0: no expiry).
     pub set: unsafe extern "C" fn(*const (), View, View, u64) -> u32,
-    /// 1 when there was such a key, else 0.
+    /// Removes a key. Returns 1 if it existed, else 0.
     #[sabi(last_prefix_field)]
     pub delete: unsafe extern "C" fn(*const (), View) -> u32,
 }
 
-/// What is registered as a metric; the views live until `register` returns.
+/// A metric to register. The views are valid until `register` returns.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawMetric {
@@ -117,20 +116,20 @@ pub struct RawMetric {
     pub kind: u32,
     pub name: View,
     pub help: View,
-    /// A histogram's upper bounds, ascending; none: the host's own.
+    /// A histogram's upper bounds, ascending. If there are none, the host chooses them.
     pub bounds: *const f64,
     pub bounds_len: usize,
 }
 
-/// Numbers exported with the gateway's own.
+/// Metrics in the gateway's `GET /metrics`.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = MetricsVtRef)))]
 #[sabi(missing_field(option))]
 pub struct MetricsVt {
-    /// An id; the same one for the same name.
+    /// Registers a metric and returns its id. The same name has the same id.
     pub register: unsafe extern "C" fn(*const (), RawMetric) -> RResult<u64, RawHostError>,
-    /// Id, value: adds, sets or records by the kind.
+    /// Adds, sets or records a value, depending on the kind: id, value.
     #[sabi(last_prefix_field)]
     pub record: unsafe extern "C" fn(*const (), u64, f64),
 }
@@ -170,7 +169,7 @@ pub struct RawHttpResponse {
 #[sabi(kind(Prefix(prefix_ref = HttpVtRef)))]
 #[sabi(missing_field(option))]
 pub struct HttpVt {
-    /// The future may be polled on any thread; dropping it gives the request up.
+    /// Sends a request. The future may be polled on any thread; dropping it cancels the request.
     #[sabi(last_prefix_field)]
     pub request: unsafe extern "C" fn(
         *const (),
@@ -178,44 +177,44 @@ pub struct HttpVt {
     ) -> FfiFuture<RResult<RawHttpResponse, RawHostError>>,
 }
 
-/// Sleeping without a runtime of one's own.
+/// Sleeps without a runtime in the plugin.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = TimerVtRef)))]
 #[sabi(missing_field(option))]
 pub struct TimerVt {
-    /// Milliseconds.
+    /// Sleeps for this many milliseconds.
     #[sabi(last_prefix_field)]
     pub sleep: unsafe extern "C" fn(*const (), u64) -> FfiFuture<()>,
 }
 
-/// Work for a thread that may block: exactly one of the two functions is called, once.
+/// A job for a thread that may block. The host calls exactly one of the two functions, once.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct RawJob {
-    /// Runs it.
+    /// Runs the job.
     pub run: unsafe extern "C" fn(*mut ()),
-    /// Drops it: the gateway is ending.
+    /// Drops the job, because the gateway is shutting down.
     pub cancel: unsafe extern "C" fn(*mut ()),
-    /// What either is given.
+    /// The argument of both functions.
     pub arg: *mut (),
 }
 
-/// Work beside the call. The numbers returned are `HostErrorKind`s; 0 is accepted. The host stays
-/// valid for what was accepted until that has ended, also when the instance ends before.
+/// Background work. Returned numbers are `HostErrorKind`s; 0 means accepted. The host stays valid
+/// for accepted work until that has ended, even if the instance ends before.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = TaskVtRef)))]
 #[sabi(missing_field(option))]
 pub struct TaskVt {
-    /// Runs a future beside the calls; it is dropped when it is refused or the gateway ends.
+    /// Runs a future in the background. It is dropped if it is refused or the gateway ends.
     pub spawn: unsafe extern "C" fn(*const (), FfiFuture<()>) -> u32,
     /// Runs a job on a thread that may block.
     #[sabi(last_prefix_field)]
     pub spawn_blocking: unsafe extern "C" fn(*const (), RawJob) -> u32,
 }
 
-/// Secrets the config grants by name.
+/// Secrets that the config grants, by name.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = SecretsVtRef)))]

@@ -1,9 +1,8 @@
-//! Everything that crosses, written down as text: each type with its fields, offsets and types, the
-//! numbers of the kinds, the symbols, and the keys of the manifest. What was written when a version
-//! was frozen is `tests/abi/layout-<version>.txt`; the tests here hold the present to all of them.
-//!
-//! Only tests use this. What a difference means is in `compare`. Not here: the root for plugins in
-//! C, which is not stable yet; `c` holds it to its header.
+//! The ABI as text: each type with its fields, offsets and types, the numbers of the kinds, the
+//! symbols, and the keys of the manifest. `tests/abi/layout-<version>.txt` has the text of each
+//! frozen version; the tests here compare the current layout with all of them. Only tests use this
+//! module. `compare` says what a difference means. The root for plugins in C is not part of it,
+//! because it is not stable yet; a test in `c` compares it with its header.
 
 mod compare;
 
@@ -17,14 +16,15 @@ use abi_stable::{
 use compare::{Change, changes};
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
-/// Where the frozen layouts are.
+/// The folder of the frozen layouts.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/abi");
 
-/// What abi_stable puts before a table's functions: which are there, and a pointer's room.
+/// The size of the fields that abi_stable puts before a table's functions: the bits that say which
+/// are present, and a reserved pointer.
 const BEFORE_A_TABLE: usize = 16;
 
-/// The sources with numbers that cross, each `pub const NAME: Self = Self(NUMBER);` of an `impl`,
-/// or `Name = NUMBER,` of an enum.
+/// The sources that define numbers of kinds, as `pub const NAME: Self = Self(NUMBER);` in an `impl`
+/// or `Name = NUMBER,` in an enum.
 const KINDS: [&str; 4] = [
     include_str!("../abi.rs"),
     include_str!("../kind.rs"),
@@ -32,7 +32,7 @@ const KINDS: [&str; 4] = [
     include_str!("../host/metrics.rs"),
 ];
 
-/// The present, as text.
+/// Returns the current layout as text.
 fn present() -> String {
     let mut text = format!(
         "symbol rust: {ROOT_MODULE_LOADER_NAME}\nsymbol c: {C_ROOT_SYMBOL}\nsection: {SECTION}\n"
@@ -51,16 +51,16 @@ fn present() -> String {
     text
 }
 
-/// The keys that the export macro writes, in their order.
+/// Returns the manifest keys that the export macro writes, in order.
 fn manifest_keys(export: &str) -> impl Iterator<Item = &str> {
-    // In the macro's source a key is `\"key\":`, as in the literals it is made of.
+    // The macro's source has a key as `\"key\":`.
     export.split("\\\"").skip(1).zip(export.split("\\\"").skip(2)).filter_map(|(key, next)| {
         (next.starts_with(':') && key.chars().all(|it| it.is_lowercase() || it == '_'))
             .then_some(key)
     })
 }
 
-/// The numbers with names in a source file, one text for each type.
+/// Returns the named numbers in a source file, one text for each type.
 fn kinds(source: &str) -> Vec<String> {
     let mut found: Vec<(&str, Vec<String>)> = Vec::new();
     for line in source.lines() {
@@ -85,7 +85,7 @@ fn note(found: &mut [(&str, Vec<String>)], name: &str, number: &str) {
     }
 }
 
-/// Describes a type and all that can be reached from it.
+/// Describes a type and all types that it refers to.
 fn collect(layout: &'static TypeLayout, types: &mut BTreeMap<String, String>) {
     let name = written(layout);
     if types.contains_key(&name) {
@@ -97,7 +97,7 @@ fn collect(layout: &'static TypeLayout, types: &mut BTreeMap<String, String>) {
     let (size, align) = (layout.size(), layout.alignment());
     let (head, mut offset) = match layout.data() {
         _ if package.as_str() != env!("CARGO_PKG_NAME") => {
-            // Whoever changes a foreign crate's version changes what crosses.
+            // Another version of a foreign crate changes the ABI.
             let version = version.to_string();
             let digits: Vec<_> = version.split('.').collect();
             let line = match digits[..] {
@@ -137,8 +137,8 @@ fn collect(layout: &'static TypeLayout, types: &mut BTreeMap<String, String>) {
     }
 }
 
-/// A type as it would be written, without lifetimes. A description has no list of what a type is
-/// generic over, so that is taken from its fields.
+/// Returns a type as source text, without lifetimes. abi_stable's description does not list type
+/// parameters, so they are taken from the fields.
 fn written(layout: &TypeLayout) -> String {
     let text = layout.full_type().to_string().replace("'a, ", "").replace("'a ", "");
     let text = text.replace("<'a>", "").replace(" >", ">").replace("&  ", "&");
@@ -161,7 +161,7 @@ fn written(layout: &TypeLayout) -> String {
     let over = over.join(", ");
     match text {
         _ if over.is_empty() => text.to_owned(),
-        // Its room for a pointer, its futures within futures, its pointer to a function.
+        // Type parameters that stand for reserved space, nested futures and function pointers.
         "RVec" => over.replacen("NonNull", text, 1),
         "LocalBorrowingFfiFuture" => over.replacen("FfiPoll", text, 1),
         "BorrowingFfiFuture" => over.replacen("LocalBorrowingFfiFuture", "FfiFuture", 1),
@@ -170,13 +170,13 @@ fn written(layout: &TypeLayout) -> String {
     }
 }
 
-/// The layouts of a function's parameters, then of what it returns.
+/// The layouts of a function's parameters, then of its return value.
 fn parts(function: &TLFunction) -> Vec<&'static TypeLayout> {
     let params = function.param_type_layouts.iter();
     params.chain(function.return_type_layout()).map(|layout| layout()).collect()
 }
 
-/// A field's type as it would be written.
+/// Returns a field's type as source text.
 fn field_type(field: &TLField) -> String {
     let functions: Vec<_> = field.function_range().iter().map(|it| signature(&it)).collect();
     if functions.is_empty() {
@@ -197,7 +197,7 @@ fn signature(function: &TLFunction) -> String {
     format!("{safety}fn({}){}", params.join(", "), returns.unwrap_or_default())
 }
 
-/// What was frozen of this major, oldest first.
+/// Returns the frozen layouts of this major version, oldest first.
 fn frozen() -> Vec<(ApiVersion, PathBuf)> {
     let files = fs::read_dir(FOLDER).expect("the frozen layouts").filter_map(Result::ok);
     let mut found: Vec<_> = files
@@ -231,8 +231,10 @@ fn what_crosses_is_what_was_frozen() {
         }
         assert!(
             breaks.is_empty(),
-            "this breaks the ABI since {version}:\n- {}\nwhat is allowed: to append to a table behind \
-             its last entry, which makes a new minor (plugin-api/ABI.md)",
+            "this breaks the ABI since {version}:
+- {}
+allowed is only to append to a table after its \
+             last entry, which makes a new minor (plugin-api/ABI.md)",
             breaks.join("\n- ")
         );
         assert!(
@@ -253,7 +255,7 @@ fn what_crosses_is_what_was_frozen() {
 
 fn first_difference(before: &str, present: &str) -> String {
     let pair = before.lines().zip(present.lines()).find(|(old, new)| old != new);
-    format!("the frozen layout is written otherwise than the present one: {pair:?}")
+    format!("the frozen layout differs from the current one: {pair:?}")
 }
 
 #[test]
@@ -262,7 +264,7 @@ fn every_table_may_grow_behind_what_all_have() {
     let tables: Vec<_> = text.split("\n\n").filter(|it| it.contains(": table, ")).collect();
     assert!(tables.len() >= 15, "{tables:#?}");
     for table in tables {
-        // abi_stable has a bit for each of 64; beyond, one must point to another table.
+        // abi_stable has 64 bits for entries. Further entries need another table.
         assert!(table.lines().count() - 1 < 60, "{table}");
     }
 }

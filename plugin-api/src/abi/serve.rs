@@ -1,8 +1,7 @@
-//! The gateway's side of the boundary, made safe: implement the `…Access` traits on ordinary types
-//! and get the tables; wrap a plugin's raw callback in [`LoadedCallback`] and call its hooks.
-//!
-//! The mock host of [`crate::testing`] and the gateway both stand on this, so what is tested
-//! against the mock crosses exactly the boundary it crosses in production.
+//! A safe interface to the gateway's side of the boundary. Types that implement the `…Access`
+//! traits get the tables. [`LoadedCallback`] wraps a plugin's raw callback and calls its hooks. The
+//! gateway and the mock host of [`crate::testing`] both use it, so tests cross the same boundary as
+//! production.
 
 mod hosted;
 mod loaded;
@@ -22,7 +21,7 @@ pub(super) use tables::lend_call;
 use super::{ApiVersion, EditResult};
 use crate::{Endpoint, FailureKind, Rejection, Reply, Route};
 
-/// An edit's outcome on the host's side; see [`EditResult`] for the numbers that cross.
+/// The outcome of an edit on the host's side. [`EditResult`] has the numbers that cross.
 pub type Edited = Result<(), crate::EditError>;
 
 pub(crate) fn edit_result(edited: Edited) -> EditResult {
@@ -32,36 +31,37 @@ pub(crate) fn edit_result(edited: Edited) -> EditResult {
     }
 }
 
-/// The live call, as the host lends it to one hook. Views returned from `&self` must stay valid
-/// until the next `&mut self` method: lazily computed text is kept, never replaced, in between.
+/// The call, as the host lends it to one hook. A reference returned from `&self` must stay valid
+/// until the next `&mut self` method, so text that is computed lazily must be cached and not
+/// replaced.
 pub trait CallAccess {
     /// The call's id, unique in this gateway.
     fn id(&self) -> &str;
-    /// Which API the client speaks.
+    /// The API that the client uses.
     fn endpoint(&self) -> Endpoint;
     /// Whether the client asked for a stream.
     fn stream(&self) -> bool;
     /// The model name the client sent.
     fn requested_model(&self) -> &str;
-    /// The model name as edited so far.
+    /// The model name with the edits so far.
     fn model(&self) -> &str;
     /// Changes the model name.
     fn set_model(&mut self, model: &str) -> Edited;
-    /// The label of the provider the call is planned to go to; `None` when nothing serves it.
+    /// The label of the planned provider; `None` if nothing serves the model.
     fn provider(&self) -> Option<&str>;
     /// The planned upstream model.
     fn upstream_model(&self) -> Option<&str>;
     /// The planned base URL.
     fn api_base(&self) -> Option<&str>;
-    /// Changes where the call goes.
+    /// Changes the destination.
     fn set_route(&mut self, route: Route<'_>) -> Edited;
     /// Sets a header of the upstream request.
     fn set_upstream_header(&mut self, name: &str, value: &str) -> Edited;
-    /// Drops a header a callback or the config set.
+    /// Removes a header that a callback set.
     fn remove_upstream_header(&mut self, name: &str) -> Edited;
     /// A header of the client's request.
     fn header(&self, name: &str) -> Option<&str>;
-    /// How many headers there are.
+    /// The number of the client's headers.
     fn header_count(&self) -> usize;
     /// The header at `index`.
     fn header_at(&self, index: usize) -> Option<(&str, &str)>;
@@ -71,11 +71,11 @@ pub trait CallAccess {
     fn set_param(&mut self, path: &str, json: &str) -> Edited;
     /// Removes a parameter.
     fn remove_param(&mut self, path: &str) -> Edited;
-    /// How many messages there are.
+    /// The number of messages.
     fn message_count(&self) -> usize;
     /// A message's role.
     fn message_role(&self, index: usize) -> Option<&str>;
-    /// A message's text: its string content, or its text parts joined by newlines.
+    /// A message's text: its string content, or the texts of its parts joined with newlines.
     fn message_text(&self, index: usize) -> Option<&str>;
     /// A message as JSON.
     fn message_json(&self, index: usize) -> Option<&str>;
@@ -83,7 +83,7 @@ pub trait CallAccess {
     fn set_message_text(&mut self, index: usize, text: &str) -> Edited;
     /// Replaces a whole message.
     fn set_message_json(&mut self, index: usize, json: &str) -> Edited;
-    /// Inserts a message before `index`; at the count it is appended.
+    /// Inserts a message before `index`, or appends it if `index` is the number of messages.
     fn insert_message(&mut self, index: usize, role: &str, text: &str) -> Edited;
     /// Removes a message.
     fn remove_message(&mut self, index: usize) -> Edited;
@@ -91,7 +91,7 @@ pub trait CallAccess {
     fn body(&self) -> &[u8];
     /// Replaces the body.
     fn replace_body(&mut self, body: &[u8]) -> Edited;
-    /// Who called; never the key itself.
+    /// The id of the client's key, never the key itself.
     fn key_id(&self) -> &str;
     /// A value shared along the chain.
     fn metadata(&self, key: &str) -> Option<&str>;
@@ -101,15 +101,15 @@ pub trait CallAccess {
     fn local(&self) -> &[u8];
     /// Replaces the note.
     fn set_local(&mut self, note: &[u8]) -> Edited;
-    /// Milliseconds to the deadline; `None` without one.
+    /// Milliseconds until the call's timeout; `None` without one.
     fn remaining_ms(&self) -> Option<u64>;
-    /// Whether the client has gone.
+    /// Whether the client has disconnected.
     fn cancelled(&self) -> bool;
-    /// The reason behind `Verdict::REJECT`.
+    /// Takes the content of `Verdict::REJECT`.
     fn reject(&mut self, rejection: Rejection);
-    /// The answer behind `Verdict::REPLY`.
+    /// Takes the content of `Verdict::REPLY`.
     fn reply(&mut self, reply: Reply);
-    /// The message behind `Verdict::FAULT`.
+    /// Takes the content of `Verdict::FAULT`.
     fn fault(&mut self, message: &str);
 }
 
@@ -119,13 +119,13 @@ pub trait ChunkAccess {
     fn index(&self) -> u64;
     /// The chunk's JSON.
     fn json(&self) -> &str;
-    /// The text it adds; empty when it adds none.
+    /// The text that it adds; may be empty.
     fn text(&self) -> &str;
     /// Replaces the JSON.
     fn set_json(&mut self, json: &str) -> Edited;
     /// Replaces the text.
     fn set_text(&mut self, text: &str) -> Edited;
-    /// Keeps the chunk from the client.
+    /// Drops the chunk.
     fn drop_chunk(&mut self) -> Edited;
 }
 
@@ -137,15 +137,16 @@ pub trait ReplyAccess {
     fn json(&self) -> Option<&str>;
     /// Replaces the body of a JSON reply.
     fn set_json(&mut self, json: &str) -> Edited;
-    /// The assistant's text (the first choice's).
+    /// The assistant's text, of the first choice.
     fn text(&self) -> &str;
     /// Sets a response header of a JSON reply.
     fn set_header(&mut self, name: &str, value: &str) -> Edited;
-    /// Why the model stopped.
+    /// The finish reason.
     fn finish_reason(&self) -> Option<&str>;
     /// Tokens: prompt, completion, total.
     fn usage(&self) -> [Option<u64>; 3];
-    /// Nanoseconds: since the call was accepted, in the upstream, to the first token.
+    /// Nanoseconds: since the call was accepted, until the upstream began its answer, until the
+    /// first token.
     fn durations(&self) -> [Option<u64>; 3];
     /// Whether a callback answered instead of an upstream.
     #[expect(clippy::wrong_self_convention, reason = "a question about the reply, no conversion")]
@@ -154,31 +155,32 @@ pub trait ReplyAccess {
 
 /// A failure, as the host lends it.
 pub trait FailureAccess {
-    /// What went wrong.
+    /// The reason for the failure.
     fn kind(&self) -> FailureKind;
-    /// The status the client gets.
+    /// The error's status.
     fn status(&self) -> u16;
     /// The error object's code.
     fn code(&self) -> &str;
-    /// What the client is told.
+    /// The error object's message.
     fn message(&self) -> &str;
-    /// Changes the status, while nothing is sent.
+    /// Changes the status, unless something was sent already.
     fn set_status(&mut self, status: u16) -> Edited;
-    /// Changes the message, while nothing is sent.
+    /// Changes the message, unless something was sent already.
     fn set_message(&mut self, message: &str) -> Edited;
-    /// Whether the client already has the head of the answer.
+    /// Whether the client already got the head of a response, or has disconnected.
     fn sent(&self) -> bool;
-    /// What was streamed before it failed.
+    /// The text that was streamed before the failure.
     fn text(&self) -> &str;
-    /// Tokens: prompt, completion, total, as far as the upstream told before it failed.
+    /// Tokens: prompt, completion, total, if the upstream reported them before the failure.
     fn usage(&self) -> [Option<u64>; 3];
-    /// Nanoseconds: since the call was accepted, in the upstream, to the first token.
+    /// Nanoseconds: since the call was accepted, until the upstream began its answer, until the
+    /// first token.
     fn durations(&self) -> [Option<u64>; 3];
-    /// The callback that refused or broke, if one did.
+    /// The callback that rejected the call or failed, if one did.
     fn callback(&self) -> Option<&str>;
 }
 
-/// Whether a plugin built against `plugin` may run in a gateway that speaks `host`.
+/// Returns whether a plugin built against `plugin` may run in a gateway with the contract `host`.
 #[must_use]
 pub fn majors_match(host: ApiVersion, plugin: ApiVersion) -> bool {
     host.major == plugin.major

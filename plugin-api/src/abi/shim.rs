@@ -1,7 +1,6 @@
-//! The plugin's side of the boundary: tables for any [`Callback`] or [`AsyncCallback`], with every
-//! panic caught before it could cross (a panic that crosses aborts the process).
-//!
-//! Called by [`export_callbacks!`](crate::export_callbacks) and by the conformance tests.
+//! The plugin's side of the boundary: tables for any [`Callback`] or [`AsyncCallback`]. Every panic
+//! is caught, because a panic that crosses the boundary aborts the process.
+//! [`export_callbacks!`](crate::export_callbacks) and the conformance tests call it.
 
 pub(crate) mod background;
 mod events;
@@ -22,7 +21,7 @@ use std::{future::Future, marker::PhantomData};
 
 pub use panics::record_panics;
 
-/// The bits of an exported hooks list, named as the hooks.
+/// The bits of an exported list of hooks, named like the hooks.
 #[allow(non_upper_case_globals, missing_docs)]
 pub mod hook {
     pub const on_llm_start: u32 = 1;
@@ -35,7 +34,7 @@ pub mod hook {
 /// Makes an instance of a sync callback whose table has the hooks in `HOOKS`.
 ///
 /// # Safety
-/// `args` as `PluginRoot::create` promises them.
+/// `args` must keep the promises of `PluginRoot::create`.
 pub unsafe fn create<T: Callback, const HOOKS: u32>(
     args: CreateArgs,
 ) -> RResult<RawCallback, RString> {
@@ -43,10 +42,10 @@ pub unsafe fn create<T: Callback, const HOOKS: u32>(
     unsafe { create_with(args, vt::<T, HOOKS>(), T::new) }
 }
 
-/// As [`create`], for an async callback.
+/// Makes an instance of an async callback. See [`create`].
 ///
 /// # Safety
-/// As [`create`].
+/// See [`create`].
 pub unsafe fn create_async<T: AsyncCallback, const HOOKS: u32>(
     args: CreateArgs,
 ) -> RResult<RawCallback, RString> {
@@ -54,13 +53,13 @@ pub unsafe fn create_async<T: AsyncCallback, const HOOKS: u32>(
     unsafe { create_with(args, vt_async::<T, HOOKS>(), T::new) }
 }
 
-/// The table of a sync callback.
+/// Returns the table of a sync callback.
 #[must_use]
 pub fn vt<T: Callback, const HOOKS: u32>() -> CallbackVtRef {
     CallbackVtRef(Sync::<T, HOOKS>::VT.as_prefix())
 }
 
-/// The table of an async callback.
+/// Returns the table of an async callback.
 #[must_use]
 pub fn vt_async<T: AsyncCallback, const HOOKS: u32>() -> CallbackVtRef {
     CallbackVtRef(Async::<T, HOOKS>::VT.as_prefix())
@@ -76,7 +75,7 @@ unsafe fn create_with<T, S: serde::de::DeserializeOwned>(
     let host = unsafe { Host::lent(args.host) };
     let made = panics::caught(|| {
         let _events = events::enter(host);
-        // SAFETY: the views of `args` live until this returns.
+        // SAFETY: the views of `args` are valid until this function returns.
         let settings = unsafe { args.settings.bytes() }.unwrap_or(b"{}");
         let settings =
             serde_json::from_slice(settings).map_err(|error| format!("settings: {error}"))?;
@@ -91,20 +90,20 @@ unsafe fn create_with<T, S: serde::de::DeserializeOwned>(
     }
 }
 
-/// What `ctx` points to.
+/// The data that `ctx` points to.
 struct Made<T> {
     instance: T,
-    /// Whose log the hooks write to.
+    /// The host whose log the hooks write to.
     host: Host,
 }
 
 unsafe fn made<'a, T>(ctx: *const ()) -> &'a Made<T> {
-    // SAFETY: made by `create_with` of the same `T`, alive until `destroy`.
+    // SAFETY: `create_with` made it for the same `T`, and it lives until `destroy`.
     unsafe { &*ctx.cast::<Made<T>>() }
 }
 
 impl<T> Made<T> {
-    /// Runs `work` outside a hook; a panic in it ends here.
+    /// Runs `work` outside a hook and catches its panics.
     fn quietly(&self, work: impl FnOnce(&T)) {
         let _events = events::enter(self.host);
         let _ = panics::caught(|| work(&self.instance));
@@ -112,9 +111,9 @@ impl<T> Made<T> {
 }
 
 unsafe extern "C" fn destroy<T>(ctx: *mut ()) {
-    // A panicking `Drop` must not cross; what it leaves behind leaks.
+    // A panic in `Drop` must not cross. Its remains leak.
     let _ = panics::caught(|| {
-        // SAFETY: made by `create_with` of the same `T`; `destroy` runs once, last.
+        // SAFETY: `create_with` made it for the same `T`, and `destroy` runs last, once.
         let made = unsafe { Box::from_raw(ctx.cast::<Made<T>>()) };
         let _events = events::enter(made.host);
         drop(made);
@@ -134,7 +133,7 @@ fn run<'a>(
     }
 }
 
-/// Runs an async hook to its verdict; `call` is what the future edits through its own borrow.
+/// Runs an async hook to its verdict. The future edits `call` through its own borrow.
 async fn run_async(
     host: Host,
     mut call: CallView<'_>,
@@ -148,7 +147,7 @@ async fn run_async(
 
 struct Sync<T, const HOOKS: u32>(PhantomData<T>);
 
-/// The sync hooks that take something beside the call.
+/// The sync hooks that take a second argument besides the call.
 macro_rules! sync_hook {
     ($name:ident, $handle:ident, $view:ident) => {
         unsafe extern "C" fn $name(ctx: *const (), call: CallHandle, other: $handle) -> Verdict {
@@ -163,7 +162,7 @@ macro_rules! sync_hook {
 
 impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
     unsafe extern "C" fn on_llm_start(ctx: *const (), call: CallHandle) -> Verdict {
-        // SAFETY: as in `sync_hook!`; the two borrows of the call are never used at once.
+        // SAFETY: as in `sync_hook!`. The two borrows of the call are never used at once.
         let (Made { instance, host }, view, mut edits) =
             unsafe { (made::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
         run(*host, view, |_| instance.on_llm_start(&mut edits))
@@ -193,7 +192,7 @@ impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
 
 struct Async<T, const HOOKS: u32>(PhantomData<T>);
 
-/// As [`sync_hook!`]: the future owns its views of what the host keeps lent until it is dropped.
+/// Like [`sync_hook!`]. The host keeps the handles lent until the future is dropped.
 macro_rules! async_hook {
     ($name:ident, $handle:ident, $view:ident) => {
         unsafe extern "C" fn $name(
@@ -202,7 +201,7 @@ macro_rules! async_hook {
             other: $handle,
         ) -> FfiFuture<Verdict> {
             // SAFETY: the host keeps instance and handles alive until the future is dropped, and
-            // `run_async` uses its view only after the hook's own is done.
+            // `run_async` uses its view only after the hook is done with its own.
             let (Made { instance, host }, view, mut call, mut other) = unsafe {
                 (made::<T>(ctx), CallView::lent(call), CallView::lent(call), $view::lent(other))
             };

@@ -1,5 +1,5 @@
-//! The mock host's tasks, sleeps and requests: virtual time, and nothing runs unless the test says
-//! so.
+//! The mock host's tasks, sleeps and requests. Time is virtual, and nothing runs until the test
+//! runs it.
 
 use crate::{
     HostError, HostErrorKind, HttpRequest, HttpResponse,
@@ -32,7 +32,7 @@ pub(super) struct MockBackground {
 #[derive(Default)]
 struct Time {
     now: u64,
-    /// Sleeps are over at once.
+    /// Sleeps end at once.
     hurried: bool,
     sleepers: Vec<(u64, Waker)>,
 }
@@ -41,7 +41,7 @@ struct Time {
 struct Work {
     tasks: Vec<Spawned>,
     jobs: VecDeque<Job>,
-    /// Tasks that are being polled, outside the lock.
+    /// The number of tasks that are being polled, outside the lock.
     polled: usize,
 }
 
@@ -103,7 +103,7 @@ impl MockBackground {
         locked(&self.http).requests.clone()
     }
 
-    /// `None`: none will come.
+    /// `None`: no answer will come.
     pub(super) fn answer(&self, request: HttpRequest) -> Option<Result<HttpResponse, HostError>> {
         let mut http = locked(&self.http);
         let Exchanges { script, hangs, requests } = &mut *http;
@@ -114,7 +114,7 @@ impl MockBackground {
         let answer = match script {
             Some(script) => script(&request),
             None => {
-                let text = "the test scripts no answer: see `MockHost::answer_http`";
+                let text = "expected a scripted answer, found none: call `MockHost::answer_http` in the test";
                 Err(HostError::new(HostErrorKind::UNREACHABLE, text))
             }
         };
@@ -141,7 +141,7 @@ impl MockBackground {
         Ok(())
     }
 
-    /// What runs may spawn, wake and drop: no lock is held while it does.
+    /// No lock is held while a task runs, because it may spawn, wake and drop others.
     pub(super) fn run(&self) -> usize {
         loop {
             let job = locked(&self.work).jobs.pop_front();
@@ -152,7 +152,7 @@ impl MockBackground {
         }
     }
 
-    /// Polls what was woken, once; says whether there was any.
+    /// Polls each woken task once. Returns whether there was one.
     fn poll_woken(&self) -> bool {
         let mut all = locked(&self.work);
         let woken = |task: &mut Spawned| task.woken.0.swap(false, SeqCst);

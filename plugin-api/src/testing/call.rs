@@ -1,5 +1,5 @@
-//! The call a test lends to hooks: how it is built, and what can be read back afterwards.
-//! How it answers the accessors is in `call/access`, what of it is JSON in `call/body`.
+//! The call that a test lends to hooks: how to build it, and how to read it back. The accessors are
+//! in `call/access`, the JSON body in `call/body`.
 
 mod access;
 mod body;
@@ -14,9 +14,9 @@ use body::Body;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-/// A call without a gateway. Reads and edits mean what they mean in production; what a gateway
-/// would look up in its config (providers of model names) is told by
-/// [`deployment`](Self::deployment) or [`provider`](Self::provider).
+/// A call without a gateway. Reads and edits have the same meaning as in production.
+/// [`deployment`](Self::deployment) and [`provider`](Self::provider) state what a gateway would
+/// look up in its config: the providers of model names.
 ///
 /// ```
 /// use plugin_api::testing::TestCall;
@@ -49,16 +49,16 @@ pub struct TestCall {
     given: Option<Given>,
 }
 
-/// What the config would say about a model name.
+/// A deployment that the config would have for a model name.
 struct Deployment {
     model_name: String,
     provider: String,
     upstream_model: String,
-    /// Where it is not the name that was asked for.
+    /// Set if it differs from the requested name.
     public_model: Option<String>,
 }
 
-/// What `set_route` left behind.
+/// The route that `set_route` set.
 #[derive(Default)]
 struct Planned {
     provider: Option<String>,
@@ -67,7 +67,7 @@ struct Planned {
     api_key: Option<String>,
 }
 
-/// What stands behind a verdict.
+/// The content that a hook gave with its verdict.
 enum Given {
     Reply(Reply),
     Reject(Rejection),
@@ -84,13 +84,13 @@ impl fmt::Debug for TestCall {
 }
 
 impl TestCall {
-    /// A chat completion for a model name, without messages.
+    /// Creates a chat completion for a model name, without messages.
     #[must_use]
     pub fn chat(model: &str) -> Self {
         Self::with_body(Endpoint::CHAT, json!({"model": model, "messages": []}))
     }
 
-    /// A call with a body as a client sends it. Anything but an object counts as `{}`.
+    /// Creates a call with this request body. A value other than an object counts as `{}`.
     #[must_use]
     pub fn with_body(endpoint: Endpoint, body: Value) -> Self {
         let body = Body::new(body);
@@ -127,7 +127,7 @@ impl TestCall {
         self.message_json(json!({"role": role, "content": text}))
     }
 
-    /// Adds a message with parts, tool calls or whatever a client may send.
+    /// Adds a message as JSON, for example with parts or tool calls.
     #[must_use]
     pub fn message_json(mut self, message: Value) -> Self {
         self.body.push_message(message);
@@ -148,21 +148,21 @@ impl TestCall {
         self
     }
 
-    /// The client wants a stream.
+    /// Makes the client ask for a stream.
     #[must_use]
     pub fn stream(self) -> Self {
         self.param("stream", true)
     }
 
-    /// The config serves the requested model at this provider, under the same name.
+    /// Lets the config serve the requested model at this provider, under the same name.
     #[must_use]
     pub fn provider(self, label: &str) -> Self {
         let model = self.requested_model.clone();
         self.deployment(&model, label, &model)
     }
 
-    /// The config serves a model name at this provider as `upstream_model`. A later one of the same
-    /// name is not looked at.
+    /// Lets the config serve a model name at this provider as `upstream_model`. The first one with
+    /// a name counts.
     #[must_use]
     pub fn deployment(mut self, model_name: &str, provider: &str, upstream_model: &str) -> Self {
         self.deployments.push(Deployment {
@@ -174,8 +174,8 @@ impl TestCall {
         self
     }
 
-    /// The requested model is another spelling (an alias, a raw name) of `public_model`, which the
-    /// config serves at this provider by its `model_name` `group`.
+    /// Makes the requested model another spelling (an alias, a raw name) of `public_model`, which
+    /// the config serves at this provider by the `model_name` in `group`.
     #[must_use]
     pub fn spelling_of(mut self, public_model: &str, group: &str, provider: &str) -> Self {
         self.deployments.push(Deployment {
@@ -187,55 +187,56 @@ impl TestCall {
         self
     }
 
-    /// Whether an upstream was asked when the call ended.
+    /// Sets whether an upstream was called before the call ended.
     #[must_use]
     pub fn upstream_asked(mut self, asked: bool) -> Self {
         self.asked = Some(asked);
         self
     }
 
-    /// The gateway does not know this provider: routing to it is refused. Every other one is known.
+    /// Makes a provider unknown to the gateway, so that routing to it fails. All other providers
+    /// are known.
     #[must_use]
     pub fn unknown_provider(mut self, label: &str) -> Self {
         self.refused_providers.push(label.to_owned());
         self
     }
 
-    /// Who calls.
+    /// Sets the id of the client's key.
     #[must_use]
     pub fn key_id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.key_id);
         self
     }
 
-    /// An earlier callback shared this.
+    /// Sets metadata, as an earlier callback would have.
     #[must_use]
     pub fn metadata(mut self, key: &str, value: &str) -> Self {
         self.metadata.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// The call may still take this long.
+    /// Sets the time left until the call's timeout.
     #[must_use]
     pub fn remaining(mut self, time: Duration) -> Self {
         self.remaining = Some(time);
         self
     }
 
-    /// The client has gone.
+    /// Makes the client disconnect.
     #[must_use]
     pub fn cancelled(mut self) -> Self {
         self.cancelled = true;
         self
     }
 
-    /// The model name as edited.
+    /// Returns the model name with all edits.
     #[must_use]
     pub fn model(&self) -> &str {
         self.body.model()
     }
 
-    /// What the callback set with `set_route`; parts it did not set are `None`.
+    /// Returns the route that the callback set. Fields that it did not set are `None`.
     #[must_use]
     pub fn route(&self) -> Route<'_> {
         Route {
@@ -246,25 +247,25 @@ impl TestCall {
         }
     }
 
-    /// The body as edited.
+    /// Returns the body with all edits.
     #[must_use]
     pub fn body(&self) -> Value {
         self.body.value()
     }
 
-    /// A header set for the upstream; names in any case.
+    /// Returns a header that was set for the upstream. Case does not matter.
     #[must_use]
     pub fn upstream_header(&self, name: &str) -> Option<&str> {
         find(&self.upstream_headers, name)
     }
 
-    /// What the callback shared under a key.
+    /// Returns the metadata under a key.
     #[must_use]
     pub fn shared(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// The callback's own note.
+    /// Returns the callback's own note.
     #[must_use]
     pub fn note(&self) -> &[u8] {
         &self.local
@@ -282,7 +283,7 @@ impl TestCall {
         self.body.set_member("model", model.into());
     }
 
-    /// What a verdict means, with what the hook gave for it.
+    /// Returns the outcome for a verdict and the content that the hook gave with it.
     pub(crate) fn outcome(&mut self, verdict: Verdict) -> Outcome {
         let fault = |text: &str| Outcome::Fault(text.to_owned());
         match (verdict, self.given.take()) {
@@ -293,7 +294,7 @@ impl TestCall {
             (Verdict::FAULT | Verdict::PANIC, Some(Given::Fault(message))) => {
                 Outcome::Fault(message)
             }
-            _ => fault("the verdict does not go with what was given"),
+            _ => fault("the verdict does not match its content"),
         }
     }
 

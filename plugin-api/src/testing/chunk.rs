@@ -1,4 +1,4 @@
-//! The streamed chunk a test lends to `on_llm_new_token`.
+//! The streamed chunk that a test lends to `on_llm_new_token`.
 
 use crate::{
     EditError,
@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// One `chat.completion.chunk`.
+/// A `chat.completion.chunk`.
 ///
 /// ```
 /// use plugin_api::testing::TestChunk;
@@ -24,7 +24,7 @@ pub struct TestChunk {
 }
 
 impl TestChunk {
-    /// A chunk that adds text to the first choice.
+    /// Creates a chunk that adds text to the first choice.
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::json(json!({
@@ -36,33 +36,33 @@ impl TestChunk {
         }))
     }
 
-    /// Any chunk.
+    /// Creates a chunk from JSON.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "reads as `TestChunk::json(json!({…}))`")]
     pub fn json(chunk: Value) -> Self {
         Self { index: 0, json: chunk.to_string(), text: text_of(&chunk), dropped: false }
     }
 
-    /// Sets its position in the stream.
+    /// Sets the position in the stream.
     #[must_use]
     pub fn index(mut self, index: u64) -> Self {
         self.index = index;
         self
     }
 
-    /// The text it adds, as edited.
+    /// Returns the text that the chunk adds, with all edits.
     #[must_use]
     pub fn added(&self) -> &str {
         &self.text
     }
 
-    /// The chunk as edited.
+    /// Returns the chunk with all edits.
     #[must_use]
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_default()
     }
 
-    /// Whether the callback kept it from the client.
+    /// Returns whether the callback dropped the chunk.
     #[must_use]
     pub fn dropped(&self) -> bool {
         self.dropped

@@ -1,9 +1,7 @@
-//! What every callback must stand, whatever it does: every hook with small, huge and odd calls
-//! (`calls`), two instances at once, 64 threads, shutdown and drop. `callgate plugin check` runs
-//! the same steps on a built plugin.
-//!
-//! Not checked, because it cannot be from inside one process: that `Drop` does not panic, that a
-//! hook does not block for long, that memory does not grow.
+//! Checks that every callback must pass: each hook with small, huge and odd calls (`calls`), two
+//! instances at once, 64 threads, shutdown and drop. `callgate plugin check` runs the same steps on
+//! a built plugin. The suite cannot check from inside the process whether `Drop` panics, a hook
+//! blocks for long, or memory grows.
 
 mod calls;
 
@@ -20,12 +18,12 @@ use std::{
 
 const THREADS: usize = 64;
 
-/// Calls per thread; each runs every hook.
+/// Calls per thread. Each call runs every hook.
 const ROUNDS: usize = 8;
 
 const HOOKS: [&str; 4] = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
 
-/// What a callback did not stand.
+/// A check that a callback failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation(String);
 
@@ -39,48 +37,47 @@ impl std::error::Error for Violation {}
 
 impl From<InitError> for Violation {
     fn from(error: InitError) -> Self {
-        Self(format!("no instance can be made of these settings: {error}"))
+        Self(format!("cannot make an instance of these settings: {error}"))
     }
 }
 
-/// Checks a sync callback made of these settings. Returns the hooks it implements, which must be
-/// those its export lists.
+/// Runs the suite on a sync callback with these settings. Returns the hooks that it implements; its
+/// export must list exactly these.
 ///
 /// ```
 /// use plugin_api::{Callback, CallView, Hook, Host, InitError, LlmFailure, Flow};
 /// use plugin_api::testing::conformance;
-///
-/// struct Mourner;
-/// impl Callback for Mourner {
+/// struct ErrorsOnly;
+/// impl Callback for ErrorsOnly {
 ///     type Settings = serde_json::Value;
 ///     fn new(_: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self) }
 ///     fn on_llm_error(&self, _: &mut CallView<'_>, _: &mut LlmFailure<'_>) -> Hook {
 ///         Ok(Flow::Continue)
 ///     }
 /// }
-/// assert_eq!(conformance::check::<Mourner>(&serde_json::json!({})).unwrap(), ["on_llm_error"]);
+/// assert_eq!(conformance::check::<ErrorsOnly>(&serde_json::json!({})).unwrap(), ["on_llm_error"]);
 /// ```
 ///
 /// # Errors
-/// The first thing that broke: a panic, a fault, a refusal that is none, a constructor that works
-/// only once.
+/// Returns the first failed check: a panic, a fault, a rejection with a wrong status, or a
+/// constructor that works only once.
 pub fn check<T: Callback>(settings: &Value) -> Result<Vec<&'static str>, Violation> {
     run(&|host| Tester::on::<T>(host, settings.clone()))
 }
 
-/// As [`check`], for an async callback; its start hook is also dropped half-way.
-///
+/// Runs the suite on an async callback. See [`check`]; the start hook is also dropped before it is
+/// done.
 /// # Errors
-/// As [`check`].
+/// See [`check`].
 pub fn check_async<T: AsyncCallback>(settings: &Value) -> Result<Vec<&'static str>, Violation> {
     run(&|host| Tester::on_async::<T>(host, settings.clone()))
 }
 
-/// How the suite makes instances: all of them on the host it is handed.
+/// Makes an instance on the given host.
 #[doc(hidden)]
 pub type Make<'a> = dyn Fn(&MockHost) -> Result<Tester, InitError> + Sync + 'a;
 
-/// Told of each step as it begins (`None`) and as it ends.
+/// Called when a step begins (`None`) and when it ends.
 #[doc(hidden)]
 pub type Watch<'a> = dyn FnMut(&'static str, Option<Result<(), &Violation>>) + 'a;
 
@@ -89,7 +86,7 @@ const AT_ONCE: &str = "64 threads at once";
 const LIVES_ON: &str = "one instance ends, the other goes on";
 const DESTROYED: &str = "shutdown and destroy";
 
-/// The names of all steps, in their order.
+/// Returns the names of all steps, in order.
 #[doc(hidden)]
 pub fn steps() -> impl Iterator<Item = &'static str> {
     let calls = ODD_CALLS.iter().map(|call| call.name);
@@ -100,11 +97,11 @@ fn run(make: &Make<'_>) -> Result<Vec<&'static str>, Violation> {
     run_watched(make, &mut |_, _| {})
 }
 
-/// The suite: [`check`] runs it on a type, `callgate plugin check` on a loaded plugin. A step that
-/// fails does not keep the later ones from being run. Returns the hooks that are implemented.
+/// Runs the suite: [`check`] on a type, `callgate plugin check` on a loaded plugin. Later steps run
+/// even if one fails. Returns the hooks that are implemented.
 ///
 /// # Errors
-/// The first step's violation.
+/// Returns the first violation.
 #[doc(hidden)]
 pub fn run_watched(make: &Make<'_>, watch: &mut Watch<'_>) -> Result<Vec<&'static str>, Violation> {
     let mut steps = Steps { watch, first: None };
@@ -135,7 +132,7 @@ pub fn run_watched(make: &Make<'_>, watch: &mut Watch<'_>) -> Result<Vec<&'stati
     Ok(HOOKS.into_iter().zip(implemented).filter(|(_, has)| *has).map(|(hook, _)| hook).collect())
 }
 
-/// Runs steps one after another, tells of them, and keeps the first violation.
+/// Runs steps one after another, reports them, and keeps the first violation.
 struct Steps<'w, 'f> {
     watch: &'w mut Watch<'f>,
     first: Option<Violation>,
@@ -154,7 +151,7 @@ impl Steps<'_, '_> {
     }
 }
 
-/// One odd call on both instances, as JSON and as a stream.
+/// Runs an odd call on both instances, as JSON and as a stream.
 fn stands(
     one: &Tester,
     two: &Tester,
@@ -169,7 +166,7 @@ fn stands(
     Ok(())
 }
 
-/// Runs every hook on a fresh call, and says which are implemented.
+/// Runs every hook on a new call. Returns which hooks are implemented.
 fn every_hook(tester: &Tester, call: &dyn Fn() -> TestCall) -> Result<[bool; 4], Violation> {
     let mut started = call();
     let mut has = [false; 4];
@@ -203,36 +200,36 @@ fn every_hook(tester: &Tester, call: &dyn Fn() -> TestCall) -> Result<[bool; 4],
     Ok(has)
 }
 
-/// Whether the hook is implemented; an error when its outcome is none a callback may come to.
+/// Returns whether the hook is implemented, or an error if the outcome is not allowed.
 fn sound(hook: &str, outcome: &Outcome) -> Result<bool, Violation> {
     match outcome {
         Outcome::NotImplemented => Ok(false),
         Outcome::Continue => Ok(true),
-        Outcome::Fault(message) => Err(Violation(format!("`{hook}` broke: {message}"))),
+        Outcome::Fault(message) => Err(Violation(format!("`{hook}` failed: {message}"))),
         Outcome::Reply(reply) if hook == HOOKS[0] => whole(reply).map(|()| true),
         Outcome::Reply(_) => {
             Err(Violation(format!("`{hook}` answered the call; only `on_llm_start` may")))
         }
         Outcome::Reject(Rejection { status: 400..=599, .. }) => Ok(true),
-        Outcome::Reject(Rejection { status, .. }) => Err(Violation(format!(
-            "`{hook}` refused with status {status}; expected one from 400 to 599"
-        ))),
+        Outcome::Reject(Rejection { status, .. }) => {
+            Err(Violation(format!("`{hook}` rejected with status {status}; expected 400 to 599")))
+        }
     }
 }
 
-/// Whether an answer is one that can be sent.
+/// Checks that an answer can be sent.
 fn whole(reply: &Reply) -> Result<(), Violation> {
     let Reply::Json(json) = reply else { return Ok(()) };
     match serde_json::from_str::<Value>(json) {
         Ok(Value::Object(_)) => Ok(()),
         _ => Err(Violation(format!(
-            "`{}` answered with text that is no JSON object; expected a chat completion",
+            "`{}` answered with something other than a JSON object; expected a chat completion",
             HOOKS[0]
         ))),
     }
 }
 
-/// The same instance on many threads at once.
+/// Runs the same instance on many threads at once.
 fn at_once(tester: &Tester) -> Result<(), Violation> {
     let (barrier, first) = (Barrier::new(THREADS), Mutex::new(None));
     thread::scope(|scope| {

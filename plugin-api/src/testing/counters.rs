@@ -1,4 +1,4 @@
-//! Exact counters on the mock host's clock: the meaning of the gateway's, without its speed.
+//! Counters on the mock host's clock. They behave like the gateway's, but are slower.
 
 use crate::{Admission, abi::serve::CounterService};
 use std::{
@@ -19,7 +19,7 @@ struct State {
     plain: BTreeMap<String, i64>,
 }
 
-/// Admissions still inside the span, oldest first.
+/// Admissions within the span, oldest first.
 #[derive(Default)]
 struct Window {
     span: u64,
@@ -58,7 +58,7 @@ impl MockCounters {
 }
 
 impl Window {
-    /// Forgets what has left the span; how many are inside it.
+    /// Drops admissions that have left the span. Returns how many remain.
     fn inside(&mut self, now: u64) -> usize {
         let span = self.span;
         let left = |admitted: &Admitted| admitted.at.saturating_add(span) <= now;
@@ -68,7 +68,7 @@ impl Window {
         self.admitted.len()
     }
 
-    /// When the next place is free: at once, or when enough of the oldest have left.
+    /// Returns the time until the next place is free: now, or when enough of the oldest have left.
     fn wait(&mut self, limit: u64, now: u64) -> Duration {
         let inside = self.inside(now);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

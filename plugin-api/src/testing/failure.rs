@@ -1,4 +1,4 @@
-//! The failure a test lends to `on_llm_error`.
+//! The failure that a test lends to `on_llm_error`.
 
 use crate::{
     EditError, FailureKind,
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// A call that failed.
+/// A failed call.
 ///
 /// ```
 /// use plugin_api::{FailureKind, testing::TestFailure};
@@ -28,7 +28,7 @@ pub struct TestFailure {
 }
 
 impl TestFailure {
-    /// A failure before anything was sent.
+    /// Creates a failure before anything was sent.
     #[must_use]
     pub fn new(kind: FailureKind, status: u16, message: &str) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl TestFailure {
         self
     }
 
-    /// The client already has this much of a stream.
+    /// Sets the text that was streamed to the client before the failure.
     #[must_use]
     pub fn sent(mut self, text: &str) -> Self {
         self.sent = true;
@@ -66,35 +66,35 @@ impl TestFailure {
         self
     }
 
-    /// The upstream had begun its answer after this time.
+    /// Sets the time until the upstream began its answer.
     #[must_use]
     pub fn upstream_duration(mut self, time: Duration) -> Self {
         self.durations[1] = Some(nanos(time));
         self
     }
 
-    /// The first chunk had come after this time.
+    /// Sets the time until the first chunk.
     #[must_use]
     pub fn time_to_first_token(mut self, time: Duration) -> Self {
         self.durations[2] = Some(nanos(time));
         self
     }
 
-    /// The upstream had counted these tokens before it failed.
+    /// Sets the tokens that the upstream counted before the failure.
     #[must_use]
     pub fn usage(mut self, prompt: u64, completion: u64) -> Self {
         self.usage = [Some(prompt), Some(completion), Some(prompt.saturating_add(completion))];
         self
     }
 
-    /// This callback refused or broke.
+    /// Sets the callback that rejected the call or failed.
     #[must_use]
     pub fn callback(mut self, name: &str) -> Self {
         self.callback = Some(name.to_owned());
         self
     }
 
-    /// Status and message as edited: what the client would be told.
+    /// Returns status and message with all edits, as the client would get them.
     #[must_use]
     pub fn shown(&self) -> (u16, &str) {
         (self.status, &self.message)

@@ -1,6 +1,5 @@
-//! The mock host: keeps the log, and runs every service on a time the test sets.
-//! The counters' arithmetic is in `counters`, store and metrics in `memory`, what waits in
-//! `background`.
+//! The mock host: it keeps the log, and runs every service on a clock that the test sets. Counters
+//! are in `counters`, store and metrics in `memory`, tasks and requests in `background`.
 
 use super::{
     background::MockBackground,
@@ -21,22 +20,22 @@ use std::{
     time::Duration,
 };
 
-/// What `unix_ms` starts at: 2026-01-01T00:00:00Z.
+/// The first value of `unix_ms`: 2026-01-01T00:00:00Z.
 const START_UNIX_MS: u64 = 1_767_225_600_000;
 
-/// A line a callback wrote to the host's log.
+/// A line that a callback wrote to the host's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// How loud.
+    /// The level.
     pub level: Level,
-    /// The text.
+    /// The message.
     pub message: String,
     /// The named fields, in order.
     pub fields: Vec<(String, String)>,
 }
 
 impl LogLine {
-    /// The value of a field.
+    /// Returns the value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -50,12 +49,11 @@ impl fmt::Display for LogLine {
     }
 }
 
-/// The host a [`Tester`](super::Tester) lends its callback. Time stands still until
-/// [`advance`](MockHost::advance); clones are the same host.
-///
-/// Nothing runs by itself: tasks and jobs run in [`run_tasks`](MockHost::run_tasks), on the test's
-/// own thread; a sleep is over when the test has advanced the time; requests are answered by the
-/// test's [script](MockHost::answer_http), and every host counts as granted.
+/// The host of a [`Tester`](super::Tester)'s callback. Time stands still until
+/// [`advance`](MockHost::advance) moves it. A clone is the same host. Nothing runs by itself. Tasks
+/// and jobs run in [`run_tasks`](MockHost::run_tasks), on the test's own thread. A sleep ends when
+/// the test has advanced the time. The test's [script](MockHost::answer_http) answers requests; all
+/// hosts are granted.
 ///
 /// ```
 /// use plugin_api::testing::MockHost;
@@ -88,20 +86,20 @@ impl fmt::Debug for MockHost {
 }
 
 impl MockHost {
-    /// A host whose clock is at 0, with an empty log and no counters.
+    /// Creates a host with clocks at their start, an empty log and no counters.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Has every sleep end at once, without a clock moving: for tests of hooks that sleep and have
-    /// nobody to [`advance`](MockHost::advance) the time for them. The conformance suite does so.
+    /// Makes every sleep end at once, without moving the clocks, for hooks that sleep in tests that
+    /// do not [`advance`](MockHost::advance) the time. The conformance suite uses it.
     pub fn hurry(&self) {
         self.0.background.hurry();
     }
 
-    /// Moves both clocks on, and with them every window, bucket, expiry and sleep. Tasks that have
-    /// slept long enough go on in the next [`run_tasks`](MockHost::run_tasks).
+    /// Moves both clocks forward, and with them every window, bucket, expiry and sleep. Tasks whose
+    /// sleep has ended continue in the next [`run_tasks`](MockHost::run_tasks).
     pub fn advance(&self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let now = self.0.elapsed_ns.fetch_add(time, SeqCst).saturating_add(time);
@@ -110,62 +108,63 @@ impl MockHost {
         self.0.background.set_now(now);
     }
 
-    /// How far the clocks have been moved.
+    /// Returns how far the clocks have been moved.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.0.elapsed_ns.load(SeqCst))
     }
 
-    /// All lines so far, of every level.
+    /// Returns all log lines so far, of every level.
     #[must_use]
     pub fn log(&self) -> Vec<LogLine> {
         self.0.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The value of a plain counter; 0 when it was never added to.
+    /// Returns the value of a plain counter, 0 if nothing was added to it.
     #[must_use]
     pub fn counter(&self, name: &str) -> i64 {
         self.0.counters.add(name, 0)
     }
 
-    /// How many places of a sliding window are taken now.
+    /// Returns how many places of a sliding window are taken now.
     #[must_use]
     pub fn taken(&self, window: &str) -> usize {
         self.0.counters.taken(window)
     }
 
-    /// The names of all sliding windows anything was ever admitted to.
+    /// Returns the names of all sliding windows that ever admitted something.
     #[must_use]
     pub fn windows(&self) -> Vec<String> {
         self.0.counters.windows()
     }
 
-    /// A value of the key-value store, unless its time is over.
+    /// Returns a value of the key-value store, unless it has expired.
     #[must_use]
     pub fn kv(&self, key: &str) -> Option<Vec<u8>> {
         self.0.kv.get(key)
     }
 
-    /// A metric's number: a counter's sum, a gauge's value, how many a histogram has seen. `None`
-    /// when none of that name is registered.
+    /// Returns the number of a metric: the sum of a counter, the value of a gauge, or the number of
+    /// values in a histogram. `None` if no metric has this name.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.0.metrics.value(name)
     }
 
-    /// All that a histogram has seen, in order.
+    /// Returns all values that a histogram recorded, in order.
     #[must_use]
     pub fn observations(&self, histogram: &str) -> Vec<f64> {
         self.0.metrics.observations(histogram)
     }
 
-    /// Gives the callback a variable, as the config's `grants` would.
+    /// Grants and sets a variable.
     pub fn set_secret(&self, name: &str, value: &str) {
         let mut secrets = self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Answers every request from now on by this function. Without one, nothing can be reached.
+    /// Answers every request from now on with this function. Without a function, every request
+    /// fails as unreachable.
     pub fn answer_http(
         &self,
         script: impl FnMut(&HttpRequest) -> Result<HttpResponse, HostError> + Send + 'static,
@@ -173,31 +172,31 @@ impl MockHost {
         self.0.background.script(Box::new(script));
     }
 
-    /// Answers no request from now on: each waits until it is given up.
+    /// Answers no request from now on. Each waits until its future is dropped.
     pub fn hang_http(&self) {
         self.0.background.hang();
     }
 
-    /// All requests so far, in order.
+    /// Returns all requests so far, in order.
     #[must_use]
     pub fn http_requests(&self) -> Vec<HttpRequest> {
         self.0.background.requests()
     }
 
-    /// Runs jobs and tasks until each has ended or waits for time to pass; returns how many still
-    /// wait. A panic of one is in the log, as in production.
-    #[expect(clippy::must_use_candidate, reason = "running them is the point")]
+    /// Runs jobs and tasks until each has ended or waits for time to pass. Returns how many still
+    /// wait. Panics go to the log, as in production.
+    #[expect(clippy::must_use_candidate, reason = "often called for the effect alone")]
     pub fn run_tasks(&self) -> usize {
         self.0.background.run()
     }
 
-    /// Drops the tasks that still wait, as a gateway does whose patience at its end is over.
+    /// Drops the tasks that still wait, as a gateway does when their time to end has passed.
     pub fn drop_tasks(&self) {
         self.0.background.drop_all();
     }
 }
 
-/// What crosses: one host, seen by one instance.
+/// The host as one instance sees it across the boundary.
 #[derive(Debug)]
 pub(super) struct Lent(pub(super) MockHost);
 
@@ -237,7 +236,7 @@ impl HostAccess for Lent {
 
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
         let host = self.0.clone();
-        // Nothing is sent before the future is awaited.
+        // The request is sent when the future is first polled.
         Box::pin(async move {
             match host.0.background.answer(request) {
                 Some(answer) => answer,

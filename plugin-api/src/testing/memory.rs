@@ -1,5 +1,5 @@
-//! The mock host's key-value store and metrics: the gateway's limits and refusals, without its
-//! speed.
+//! The mock host's key-value store and metrics. They have the gateway's limits and errors, but are
+//! slower.
 
 use crate::{
     HostError, HostErrorKind, MetricKind,
@@ -31,7 +31,7 @@ struct Values {
 
 struct Value {
     bytes: Vec<u8>,
-    /// Nanoseconds on the mock's clock.
+    /// The expiry, in nanoseconds on the mock's clock.
     ends: u64,
 }
 
@@ -57,10 +57,10 @@ impl KvService for MockKv {
     fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
         let refuse = |kind, text: &str| Err(HostError::new(kind, text));
         if key.is_empty() || key.len() > MAX_KEY {
-            return refuse(HostErrorKind::INVALID, "a key has 1 to 1024 bytes");
+            return refuse(HostErrorKind::INVALID, "expected a key of 1 to 1024 bytes");
         }
         if value.len() > MAX_VALUE {
-            return refuse(HostErrorKind::TOO_LARGE, "a value has at most 1 MiB");
+            return refuse(HostErrorKind::TOO_LARGE, "expected a value of at most 1 MiB");
         }
         let mut values = self.values();
         let before = values.values.get(key).map(|value| key.len() + value.bytes.len());
@@ -124,20 +124,20 @@ impl MetricsService for MockMetrics {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
         if !first || name.len() > MAX_NAME || !name.bytes().all(legal) {
-            return Err(invalid("a name is letters, digits and `_`, at most 64"));
+            return Err(invalid("expected a name of at most 64 letters, digits and `_`"));
         }
         let ascending = bounds.windows(2).all(|pair| pair[0] < pair[1]);
         if bounds.len() > MAX_BOUNDS || !ascending || !bounds.iter().all(|it| it.is_finite()) {
-            return Err(invalid("bounds are finite and ascending, at most 32"));
+            return Err(invalid("expected at most 32 bounds, finite and ascending"));
         }
         let mut metrics = self.metrics();
         let index = match metrics.iter().position(|metric| metric.name == name) {
             Some(index) if metrics[index].kind != kind => {
-                return Err(invalid("the name is registered as another kind"));
+                return Err(invalid("the name is already registered as another kind"));
             }
             Some(index) => index,
             None if metrics.len() >= MAX_METRICS => {
-                return Err(HostError::new(HostErrorKind::FULL, "at most 128 metrics"));
+                return Err(HostError::new(HostErrorKind::FULL, "expected at most 128 metrics"));
             }
             None => {
                 metrics.push(Metric { name: name.to_owned(), kind, value: 0.0, seen: Vec::new() });

@@ -1,4 +1,4 @@
-//! The answer a test lends to `on_llm_end`.
+//! The answer that a test lends to `on_llm_end`.
 
 use super::call::{is_header_name, is_header_value};
 use crate::{
@@ -8,11 +8,11 @@ use crate::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Headers of the response that are the connection's own.
+/// Response headers that the gateway sets itself.
 const OWNED: [&str; 6] =
     ["content-length", "content-type", "connection", "keep-alive", "transfer-encoding", "upgrade"];
 
-/// A complete answer: a JSON reply, or what a stream came to.
+/// A complete answer: a JSON reply, or the end of a stream.
 ///
 /// ```
 /// use plugin_api::testing::TestReply;
@@ -36,7 +36,7 @@ pub struct TestReply {
 }
 
 impl TestReply {
-    /// A JSON reply with this text.
+    /// Creates a JSON reply with this text.
     #[must_use]
     pub fn text(text: &str) -> Self {
         let message = json!({"role": "assistant", "content": text});
@@ -49,7 +49,7 @@ impl TestReply {
         }))
     }
 
-    /// Any JSON reply; text, finish reason and usage are read from it.
+    /// Creates a JSON reply from JSON. Text, finish reason and usage are read from it.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "reads as `TestReply::json(json!({…}))`")]
     pub fn json(reply: Value) -> Self {
@@ -67,7 +67,7 @@ impl TestReply {
         }
     }
 
-    /// The end of a stream that came to this text: it can only be observed.
+    /// Creates the end of a stream with this text. Edits of it fail.
     #[must_use]
     pub fn streamed(text: &str) -> Self {
         let mut reply = Self::text(text);
@@ -83,7 +83,7 @@ impl TestReply {
         self
     }
 
-    /// Sets the tokens the upstream counted, in a JSON reply's body too.
+    /// Sets the tokens that the upstream counted, also in the body of a JSON reply.
     #[must_use]
     pub fn usage(mut self, prompt: u64, completion: u64) -> Self {
         let total = prompt + completion;
@@ -98,14 +98,14 @@ impl TestReply {
         self
     }
 
-    /// Sets why the model stopped.
+    /// Sets the finish reason.
     #[must_use]
     pub fn finish_reason(mut self, reason: &str) -> Self {
         self.finish_reason = Some(reason.to_owned());
         self
     }
 
-    /// Sets the time since the call was accepted, and the upstream's share of it to the same.
+    /// Sets the time since the call was accepted, and the upstream's time to the same.
     #[must_use]
     pub fn duration(mut self, time: Duration) -> Self {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
@@ -120,7 +120,7 @@ impl TestReply {
         self
     }
 
-    /// A callback answered, no upstream was asked.
+    /// Makes the answer come from a callback instead of an upstream.
     #[must_use]
     pub fn answered_by_callback(mut self) -> Self {
         self.from_callback = true;
@@ -128,13 +128,13 @@ impl TestReply {
         self
     }
 
-    /// The JSON body as edited; null after a stream.
+    /// Returns the JSON body with all edits. It is null after a stream.
     #[must_use]
     pub fn value(&self) -> Value {
         self.json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
-    /// A response header the callback set; names in any case.
+    /// Returns a response header that the callback set. Case does not matter.
     #[must_use]
     pub fn response_header(&self, name: &str) -> Option<&str> {
         let named = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);

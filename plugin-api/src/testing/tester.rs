@@ -1,4 +1,4 @@
-//! Drives one callback's hooks through the tables a loaded plugin is driven through.
+//! Runs a callback's hooks through the same tables as those of a loaded plugin.
 
 use super::{
     MockHost, TestCall, TestChunk, TestFailure, TestReply,
@@ -15,29 +15,26 @@ use crate::{
 use serde_json::Value;
 use std::{fmt, sync::Arc};
 
-/// What a hook came to.
+/// The outcome of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The call goes on.
+    /// The call continues.
     Continue,
     /// The callback answered the call.
     Reply(Reply),
-    /// The callback refused the call.
+    /// The callback rejected the call.
     Reject(Rejection),
-    /// The callback broke: `HookError::Internal`, a panic, or an async hook that never ended.
+    /// The callback failed: `HookError::Internal`, a panic, or an async hook that did not end.
     Fault(String),
-    /// The trait's default body ran: the call goes on, and the hook must not be listed in the
-    /// export.
+    /// The trait's default body ran: the call continues, and the export must not list the hook.
     NotImplemented,
 }
 
-/// One instance of a callback on a [`MockHost`].
-///
-/// Hooks are entered as in production: through the table of `extern "C"` functions, with every
-/// accessor crossing the boundary, panics caught, and rejections copied over. An async hook is
-/// polled on the test's own thread, without a runtime; one that still waits after ten seconds is a
-/// [`Outcome::Fault`].
+/// An instance of a callback on a [`MockHost`]. Hooks run as in production: through the table of
+/// `extern "C"` functions, with every accessor crossing the boundary, panics caught and rejections
+/// copied. An async hook runs on the test's own thread, without a runtime. One that still waits
+/// after 10 s is an [`Outcome::Fault`].
 ///
 /// ```
 /// use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection};
@@ -62,7 +59,7 @@ pub enum Outcome {
 /// let mut call = TestCall::chat("gemma3").message("user", "hello");
 /// assert_eq!(tester.start(&mut call), Outcome::Continue);
 /// let mut call = TestCall::chat("gemma3").message("user", "the secret is");
-/// assert!(matches!(tester.start(&mut call), Outcome::Reject(refusal) if refusal.status == 403));
+/// assert!(matches!(tester.start(&mut call), Outcome::Reject(it) if it.status == 403));
 /// # Ok::<(), InitError>(())
 /// ```
 pub struct Tester {
@@ -76,7 +73,7 @@ impl fmt::Debug for Tester {
     }
 }
 
-/// One hook's driver: the sync form when the callback has it, else the async form to its end.
+/// Runs one hook: the sync form if the callback has it, else the async form to its end.
 macro_rules! driver {
     ($(#[$doc:meta])* $name:ident, $hook:ident, $hook_async:ident, $has:ident $(, $arg:ident: $type:ident)?) => {
         $(#[$doc])*
@@ -89,36 +86,37 @@ macro_rules! driver {
             };
             match verdict {
                 Some(verdict) => call.outcome(verdict),
-                None => Outcome::Fault("the hook was still waiting after ten seconds".to_owned()),
+                None => Outcome::Fault("the hook still waited after 10 s".to_owned()),
             }
         }
     };
 }
 
 impl Tester {
-    /// An instance of a sync callback with these settings, on a new host.
+    /// Makes an instance of a sync callback with these settings, on a new host.
     ///
     /// # Errors
-    /// What the operator would read: settings that do not fit, or the constructor's own refusal.
+    /// Returns the error that the operator would see: settings that cannot be deserialized, or the
+    /// callback's own [`InitError`].
     pub fn of<T: Callback>(settings: Value) -> Result<Self, InitError> {
         Self::on::<T>(&MockHost::new(), settings)
     }
 
-    /// As [`Tester::of`], on a host that other instances may share: what a reload does.
+    /// Makes an instance on a given host, which other instances may share. See [`Tester::of`].
     ///
     /// # Errors
-    /// As [`Tester::of`].
+    /// See [`Tester::of`].
     #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
     pub fn on<T: Callback>(host: &MockHost, settings: Value) -> Result<Self, InitError> {
         let local = LocalCallback::sync::<T>(tables(host), Services::All, &settings.to_string())?;
         Ok(Self { local, host: host.clone() })
     }
 
-    /// As [`Tester::of`], in a gateway that lends nothing but its log: clock and counters are
-    /// `None`.
+    /// Makes an instance on a host that has only a log: all other services are `None`. See
+    /// [`Tester::of`].
     ///
     /// # Errors
-    /// As [`Tester::of`].
+    /// See [`Tester::of`].
     #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
     pub fn without_services<T: Callback>(settings: Value) -> Result<Self, InitError> {
         let host = MockHost::new();
@@ -127,18 +125,18 @@ impl Tester {
         Ok(Self { local, host })
     }
 
-    /// As [`Tester::of`], for an async callback.
+    /// Makes an instance of an async callback. See [`Tester::of`].
     ///
     /// # Errors
-    /// As [`Tester::of`].
+    /// See [`Tester::of`].
     pub fn of_async<T: AsyncCallback>(settings: Value) -> Result<Self, InitError> {
         Self::on_async::<T>(&MockHost::new(), settings)
     }
 
-    /// As [`Tester::on`], for an async callback.
+    /// Makes an instance of an async callback on a given host. See [`Tester::on`].
     ///
     /// # Errors
-    /// As [`Tester::of`].
+    /// See [`Tester::of`].
     #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
     pub fn on_async<T: AsyncCallback>(host: &MockHost, settings: Value) -> Result<Self, InitError> {
         let settings = settings.to_string();
@@ -146,11 +144,11 @@ impl Tester {
         Ok(Self { local, host: host.clone() })
     }
 
-    /// An instance that `create` makes with the host it is handed: how `callgate plugin check` has
-    /// a loaded plugin driven by the same kit. Not for a plugin's own tests.
+    /// Takes an instance that `create` makes on the host. `callgate plugin check` uses it to run a
+    /// loaded plugin with this kit. Not for a plugin's own tests.
     ///
     /// # Errors
-    /// What `create` said.
+    /// Returns the error of `create`.
     #[doc(hidden)]
     pub fn of_loaded<E>(
         host: &MockHost,
@@ -159,7 +157,7 @@ impl Tester {
         Ok(Self { local: LocalCallback::loaded(tables(host), create)?, host: host.clone() })
     }
 
-    /// The host: its log, its clock, its counters.
+    /// Returns the host, with its log, clock and counters.
     #[must_use]
     pub fn host(&self) -> &MockHost {
         &self.host
@@ -182,8 +180,8 @@ impl Tester {
         error, on_llm_error, on_llm_error_async, has_error, failure: TestFailure
     }
 
-    /// Polls an async `on_llm_start` once and drops it, as the gateway does when the client leaves.
-    /// `None` when it was waiting for something; a sync hook is run.
+    /// Polls an async `on_llm_start` once and drops it, as the gateway does when the client
+    /// disconnects. Returns `None` if the hook was still waiting. A sync hook runs to its end.
     pub fn start_then_leave(&self, call: &mut TestCall) -> Option<Outcome> {
         let verdict = match self.callback().on_llm_start_async(call) {
             Some(hook) => poll_once(hook)?,
@@ -192,7 +190,7 @@ impl Tester {
         Some(call.outcome(verdict))
     }
 
-    /// Tells the callback that no new call will come.
+    /// Runs `shutdown`.
     pub fn shutdown(&self) {
         self.callback().shutdown();
     }

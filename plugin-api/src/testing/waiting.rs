@@ -1,4 +1,4 @@
-//! Runs a hook's future on the test's own thread: no runtime, as in a plugin.
+//! Runs a hook's future on the test's own thread, without a runtime, as in a plugin.
 
 use std::{
     future::Future,
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a future may go without being done before a test is told so, instead of hanging.
+/// The time after which a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Unpark(Thread);
@@ -20,7 +20,7 @@ impl Wake for Unpark {
     }
 }
 
-/// The future's output; `None` when it was still waiting after ten seconds.
+/// Returns the future's output, or `None` if it still waited after 10 s.
 pub(super) fn block_on<F: Future>(future: F) -> Option<F::Output> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -35,8 +35,8 @@ pub(super) fn block_on<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// Polls once; `None` when the future waits for something. It is dropped then, as the gateway does
-/// when the client leaves.
+/// Polls a future once and drops it, as the gateway does when the client disconnects. Returns
+/// `None` if it was still waiting.
 pub(super) fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

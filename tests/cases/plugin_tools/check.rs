@@ -87,9 +87,9 @@ async fn a_crash_an_exit_and_a_hang_are_failed_steps() {
 #[tokio::test]
 async fn what_a_callback_may_not_do_is_a_failed_step() {
     for (settings, why) in [
-        (json!({"on_llm_start": [{"panic": "boom"}]}), "`on_llm_start` broke: panicked"),
-        (json!({"on_llm_end": [{"reject": {"status": 200}}]}), "refused with status 200"),
-        (json!({"on_llm_start": [{"answer_json": "[1"}]}), "no JSON object"),
+        (json!({"on_llm_start": [{"panic": "boom"}]}), "`on_llm_start` failed: panicked"),
+        (json!({"on_llm_end": [{"reject": {"status": 200}}]}), "rejected with status 200"),
+        (json!({"on_llm_start": [{"answer_json": "[1"}]}), "other than a JSON object"),
         (json!({"on_llm_error": [{"answer_text": "x"}]}), "only `on_llm_start` may"),
         (json!({"unmade": [1]}), "instance 1 is not to be made"),
     ] {

@@ -1,4 +1,5 @@
-//! The header against the types: a C program prints what the compiler makes of the header.
+//! Compares the header with the types: a C program prints the sizes and offsets that its compiler
+//! finds.
 
 use super::{CCreateArgs, CHost, CPlugin};
 use crate::abi::{
@@ -16,10 +17,10 @@ use std::{
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
 
-/// A C expression and what it must be.
+/// A C expression and its expected value.
 type Fact = (String, usize);
 
-/// The size of a struct, and the place of each of its members.
+/// The size of a struct, and the offset of each member.
 macro_rules! plain {
     ($facts:ident: $($c:ident = $rust:ident { $($member:ident),* $(,)? })*) => {$(
         $facts.push((concat!("sizeof(", stringify!($c), ")").to_owned(), size_of::<$rust>()));
@@ -30,7 +31,7 @@ macro_rules! plain {
     )*};
 }
 
-/// As [`plain!`], for a table: its functions stand behind what abi_stable puts before them.
+/// Like [`plain!`], for a table, whose functions follow the fields that abi_stable adds.
 macro_rules! table {
     ($facts:ident: $($c:ident = $rust:ident { $($member:ident),* $(,)? })*) => {$(
         let before = WithMetadata_::<$rust, <$rust as PrefixTypeTrait>::PrefixFields>::__VALUE_OFFSET;
@@ -93,7 +94,7 @@ fn facts() -> Vec<Fact> {
     facts
 }
 
-/// A program in C that prints each expression's value on a line.
+/// Returns a C program that prints the value of each expression on a line.
 fn program(facts: &[Fact]) -> String {
     let mut text =
         "#include <stdio.h>\n#include \"callgate_plugin.h\"\nint main(void) {\n".to_owned();
@@ -139,8 +140,7 @@ fn the_header_lays_out_what_the_types_do() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A handle's `vt` points at what the header calls a table: `present` first, the functions in
-/// order.
+/// A handle's `vt` must point to the table of the header: `present` first, then the functions.
 #[cfg(feature = "testing")]
 #[test]
 fn a_table_says_which_functions_it_has() {
@@ -148,10 +148,10 @@ fn a_table_says_which_functions_it_has() {
     let handle = crate::abi::serve::lend_call(&mut call);
     let table = handle.vt.0.to_raw_ptr().cast::<u8>();
     let functions = size_of::<CallVt>() / size_of::<usize>();
-    // SAFETY: a table begins with eight bytes that say what of it may be used.
+    // SAFETY: a table begins with eight bytes that say which functions are present.
     assert_eq!(unsafe { table.cast::<u64>().read() }, (1 << functions) - 1);
     let before = WithMetadata_::<CallVt, <CallVt as PrefixTypeTrait>::PrefixFields>::__VALUE_OFFSET;
-    // SAFETY: its first function stands behind that.
+    // SAFETY: the first function follows them.
     let first = unsafe { table.add(before).cast::<usize>().read() };
     assert_eq!(first, handle.vt.id() as usize);
 }

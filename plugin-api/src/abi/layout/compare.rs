@@ -1,33 +1,31 @@
-//! What a difference between two layouts means, one sentence for each.
-//!
-//! The texts are those of [`super::present`]: facts, then types with their fields, then kinds with
-//! their numbers.
+//! Explains the differences between two layouts, one sentence each. The texts come from
+//! [`super::present`]: facts, then types with their fields, then kinds with their numbers.
 
 use std::collections::HashSet;
 
-/// What one difference is.
+/// A difference.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Plugins that were built before would be refused, or misread.
+    /// Existing plugins would be refused or misread.
     Breaks(String),
-    /// Allowed, as a new minor.
+    /// Allowed in a new minor version.
     Grows(String),
 }
 
-const REFUSED: &str = "every plugin built before would be refused";
-const MISREAD: &str = "plugins built before would be misread";
+const REFUSED: &str = "all existing plugins would be refused";
+const MISREAD: &str = "existing plugins would be misread";
 
-/// One type or kind.
+/// A type or a kind.
 struct Item<'a> {
     /// `type CallVt`.
     name: &'a str,
-    /// What stands behind the name.
+    /// The text after the name.
     head: &'a str,
     fields: Vec<Field<'a>>,
 }
 
 struct Field<'a> {
-    /// An offset, or a kind's number.
+    /// An offset, or the number of a kind.
     place: &'a str,
     name: &'a str,
     of: &'a str,
@@ -51,7 +49,7 @@ fn parse(text: &str) -> (Vec<(&str, &str)>, Vec<Item<'_>>) {
     (facts, items.collect())
 }
 
-/// All differences from `before` to `now`.
+/// Returns all differences from `before` to `now`.
 pub(super) fn changes(before: &str, now: &str) -> Vec<Change> {
     let ((old_facts, old_items), (new_facts, new_items)) = (parse(before), parse(now));
     let mut found = facts(&old_facts, &new_facts);
@@ -59,7 +57,7 @@ pub(super) fn changes(before: &str, now: &str) -> Vec<Change> {
         match new_items.iter().find(|new| new.name == old.name) {
             Some(new) if old.name.starts_with("kind ") => kind(old, new, &mut found),
             Some(new) => described(old, new, &mut found),
-            // Foreign types go with the fields that held them, which are told.
+            // The fields that held a foreign type are reported instead.
             None if old.head.starts_with("of ") => {}
             None => found.push(Change::Breaks(format!(
                 "`{}` no longer crosses under that name: {REFUSED}",
@@ -83,11 +81,11 @@ fn facts(old: &[(&str, &str)], new: &[(&str, &str)]) -> Vec<Change> {
     let gone = old.iter().filter(|fact| !new.contains(fact)).map(|(name, value)| {
         Change::Breaks(match *name {
             "manifest key" => format!(
-                "the manifest's key `{value}` was removed or renamed: gateways of before refuse a \
+                "the manifest's key `{value}` was removed or renamed: older gateways refuse a \
                  plugin without it"
             ),
             _ => format!(
-                "the {name} `{value}` was renamed: {REFUSED}, and gateways of before refuse new ones"
+                "the {name} `{value}` was renamed: {REFUSED}, and older gateways refuse new ones"
             ),
         })
     });
@@ -116,7 +114,7 @@ fn kind(old: &Item<'_>, new: &Item<'_>, found: &mut Vec<Change>) {
                 is.name
             ),
             None => format!(
-                "`{name}::{constant}` ({number}) was removed: plugins built before go on using it"
+                "`{name}::{constant}` ({number}) was removed: existing plugins still use it"
             ),
         }));
     }
@@ -128,12 +126,12 @@ fn kind(old: &Item<'_>, new: &Item<'_>, found: &mut Vec<Change>) {
     }
 }
 
-/// A type that is there before and now.
+/// Compares two versions of a type.
 fn described(old: &Item<'_>, new: &Item<'_>, found: &mut Vec<Change>) {
     let name = bare(old.name);
     let before = found.len();
     fields(old, new, found);
-    // With a sentence about a field, the size needs none.
+    // A sentence about a field explains the new size too.
     if old.head == new.head || found[before..].iter().any(|it| matches!(it, Change::Breaks(_))) {
         return;
     }
@@ -242,7 +240,7 @@ kind Verdict:
   1 REPLY
 ";
 
-    /// The one change that replacing texts makes.
+    /// Returns the one change that replacing texts makes.
     #[track_caller]
     fn after(edits: &[(&str, &str)]) -> Change {
         let now = edits.iter().fold(BEFORE.to_owned(), |text, (from, to)| {
@@ -283,27 +281,27 @@ kind Verdict:
     fn each_change_of_a_table_has_its_sentence() {
         breaks(
             &[("model:", "model_name:")],
-            "field `model` of `CallVt` was renamed to `model_name`: every plugin built before would be refused",
+            "field `model` of `CallVt` was renamed to `model_name`: all existing plugins would be refused",
         );
         breaks(
             &[("24 model: fn(*const ()) -> View", "24 model: fn(*const ()) -> u32")],
-            "field `model` of `CallVt` has another type: it was `fn(*const ()) -> View` and is `fn(*const ()) -> u32`: every plugin built before would be refused",
+            "field `model` of `CallVt` has another type: it was `fn(*const ()) -> View` and is `fn(*const ()) -> u32`: all existing plugins would be refused",
         );
         breaks(
             &[("16 id", "16 swap"), ("24 model", "24 id"), ("16 swap", "16 model")],
-            "the fields of `CallVt` changed their order: `model` stands where `id` was: every plugin built before would be refused",
+            "the fields of `CallVt` changed their order: `model` stands where `id` was: all existing plugins would be refused",
         );
         breaks(
             &[("  24 model", "  24 new: fn()\n  32 model"), ("32 fault", "40 fault")],
-            "field `new` was inserted into `CallVt` before its end: every plugin built before would be refused; append it",
+            "field `new` was inserted into `CallVt` before its end: all existing plugins would be refused; append it",
         );
         breaks(
             &[("  24 model: fn(*const ()) -> View\n", ""), ("3 fixed", "2 fixed")],
-            "field `model` of `CallVt` was removed: every plugin built before would be refused; keep it, and let it do nothing",
+            "field `model` of `CallVt` was removed: all existing plugins would be refused; keep it, and let it do nothing",
         );
         breaks(
             &[("3 fixed", "2 fixed")],
-            "the mark `last_prefix_field` of `CallVt` moved: it was behind 3 entries and is behind 2: every plugin built before would be refused",
+            "the mark `last_prefix_field` of `CallVt` moved: it was behind 3 entries and is behind 2: all existing plugins would be refused",
         );
     }
 
@@ -311,15 +309,15 @@ kind Verdict:
     fn each_change_of_a_struct_has_its_sentence() {
         breaks(
             &[("16 bytes", "24 bytes"), ("  8 len: usize", "  8 len: usize\n  16 more: u64")],
-            "field `more` was added to `View`, which is passed by value: every plugin built before would be refused; give what is new an entry at the end of a table",
+            "field `more` was added to `View`, which is passed by value: all existing plugins would be refused; give what is new an entry at the end of a table",
         );
         breaks(
             &[("16 bytes", "32 bytes")],
-            "`View` was a struct, 16 bytes, align 8 and is a struct, 32 bytes, align 8: every plugin built before would be refused",
+            "`View` was a struct, 16 bytes, align 8 and is a struct, 32 bytes, align 8: all existing plugins would be refused",
         );
         breaks(
             &[("abi_stable 0.11", "abi_stable 0.12")],
-            "`RString` was of abi_stable 0.11, 32 bytes, align 8 and is of abi_stable 0.12, 32 bytes, align 8: every plugin built before would be refused; what crosses is tied to that crate's version",
+            "`RString` was of abi_stable 0.11, 32 bytes, align 8 and is of abi_stable 0.12, 32 bytes, align 8: all existing plugins would be refused; what crosses is tied to that crate's version",
         );
     }
 
@@ -327,7 +325,7 @@ kind Verdict:
     fn a_type_of_another_name_is_another_type() {
         let found = changes(BEFORE, &BEFORE.replace("type View:", "type Slice:"));
         let gone =
-            "`View` no longer crosses under that name: every plugin built before would be refused";
+            "`View` no longer crosses under that name: all existing plugins would be refused";
         assert_eq!(
             found,
             [Change::Breaks(gone.to_owned()), Change::Grows("`Slice` is new".to_owned())]
@@ -338,7 +336,7 @@ kind Verdict:
     fn each_change_of_numbers_and_names_has_its_sentence() {
         breaks(
             &[("1 REPLY", "7 REPLY")],
-            "`Verdict::REPLY` was 1 and is 7: plugins built before would be misread",
+            "`Verdict::REPLY` was 1 and is 7: existing plugins would be misread",
         );
         breaks(
             &[("1 REPLY", "1 ANSWER")],
@@ -346,15 +344,15 @@ kind Verdict:
         );
         breaks(
             &[("  1 REPLY\n", "")],
-            "`Verdict::REPLY` (1) was removed: plugins built before go on using it",
+            "`Verdict::REPLY` (1) was removed: existing plugins still use it",
         );
         breaks(
             &[("_root", "_other")],
-            "the symbol rust `_root` was renamed: every plugin built before would be refused, and gateways of before refuse new ones",
+            "the symbol rust `_root` was renamed: all existing plugins would be refused, and older gateways refuse new ones",
         );
         breaks(
             &[("manifest key: name\n", "")],
-            "the manifest's key `name` was removed or renamed: gateways of before refuse a plugin without it",
+            "the manifest's key `name` was removed or renamed: older gateways refuse a plugin without it",
         );
     }
 }

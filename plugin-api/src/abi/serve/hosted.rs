@@ -1,8 +1,6 @@
-//! The host's services as tables, over types that implement the traits here.
-//!
-//! The `ctx` of every function in them is the host's own, made by [`HostTables::handle`] for a
-//! table of the same `T`; the views of their arguments live until they return. That is the proof of
-//! every unsafe block in them.
+//! The host's services as tables, for types that implement the traits here. The safety of every
+//! unsafe block in the tables rests on two facts: `ctx` was made by [`HostTables::handle`] for a
+//! table of the same `T`, and the views of the arguments are valid until the function returns.
 
 #![expect(clippy::undocumented_unsafe_blocks, reason = "proved above, once for all functions")]
 
@@ -24,11 +22,11 @@ use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Durati
 /// A future that may be polled on any thread.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What every host offers one callback instance.
+/// The services that a host offers one callback instance.
 pub trait HostAccess: Send + Sync + 'static {
-    /// Whether a level is listened to.
+    /// Whether lines of a level are kept.
     fn log_enabled(&self, level: Level) -> bool;
-    /// One line, with fields.
+    /// Writes a line with fields.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
     /// Nanoseconds on a clock that never goes back.
     fn monotonic_ns(&self) -> u64;
@@ -42,44 +40,44 @@ pub trait HostAccess: Send + Sync + 'static {
     fn metrics(&self) -> &dyn MetricsService;
     /// Sends a request.
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>>;
-    /// Sleeps from now on.
+    /// Sleeps, from this call on.
     fn sleep(&self, time: Duration) -> BoxFuture<()>;
-    /// Runs a plugin's future; it keeps the host alive by itself.
+    /// Runs a plugin's future, which keeps the host alive itself.
     ///
     /// # Errors
-    /// When there is no room, or the gateway ends.
+    /// Returns an error if the limit is reached or the gateway is shutting down.
     fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError>;
-    /// Runs a plugin's job on a thread that may block; it keeps the host alive by itself.
+    /// Runs a plugin's job on a thread that may block. The job keeps the host alive itself.
     ///
     /// # Errors
-    /// As [`HostAccess::spawn`].
+    /// See [`HostAccess::spawn`].
     fn spawn_blocking(&self, job: Job) -> Result<(), HostError>;
     /// The value of a granted variable.
     ///
     /// # Errors
-    /// When it is not granted, or not set.
+    /// Returns an error if it is not granted or not set.
     fn secret(&self, name: &str) -> Result<String, HostError>;
 }
 
-/// Values with an expiry.
+/// A key-value store with expiry.
 pub trait KvService: Send + Sync {
-    /// A copy of the value.
+    /// Returns a copy of the value.
     fn get(&self, key: &str) -> Option<Vec<u8>>;
-    /// Sets a value, for ever or for this long.
+    /// Sets a value, without expiry or for this long.
     ///
     /// # Errors
-    /// When it does not fit.
+    /// Returns an error if it does not fit.
     fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError>;
-    /// Removes a value; whether there was one.
+    /// Removes a value. Returns whether there was one.
     fn delete(&self, key: &str) -> bool;
 }
 
 /// Metrics of one instance.
 pub trait MetricsService: Send + Sync {
-    /// The id of a metric, made when it is new.
+    /// Registers a metric if it is new, and returns its id.
     ///
     /// # Errors
-    /// When the name or the bounds are none, or there are too many.
+    /// Returns an error if the name or the bounds are not valid, or if there are too many metrics.
     fn register(
         &self,
         kind: MetricKind,
@@ -87,22 +85,22 @@ pub trait MetricsService: Send + Sync {
         help: &str,
         bounds: &[f64],
     ) -> Result<u64, HostError>;
-    /// Adds, sets or counts in; an unknown id is ignored.
+    /// Adds, sets or records a value. An unknown id is ignored.
     fn record(&self, id: u64, value: f64);
 }
 
-/// A plugin's job: run it, or drop it to cancel.
+/// A plugin's job. Run it, or drop it to cancel it.
 pub struct Job {
     raw: Option<RawJob>,
-    /// Dropped last: the job may use its host until it has ended.
+    /// Dropped last, because the job may use its host until it has ended.
     _host: Arc<dyn Send + Sync>,
 }
 
-// SAFETY: the plugin's side makes jobs of `Send` closures only.
+// SAFETY: the plugin's side makes jobs from `Send` closures only.
 unsafe impl Send for Job {}
 
 impl Job {
-    /// Runs it.
+    /// Runs the job.
     pub fn run(mut self) {
         if let Some(raw) = self.raw.take() {
             unsafe { (raw.run)(raw.arg) }
@@ -118,10 +116,9 @@ impl Drop for Job {
     }
 }
 
-/// Counters that outlive the instance. Where they are kept is the host's affair: nothing in this
-/// interface says whether other replicas share them.
+/// Counters that outlive the instance. The interface does not say where a host keeps them.
 pub trait CounterService: Send + Sync {
-    /// One place in the sliding window `name` of `limit` per `span`.
+    /// Takes a place in the sliding window `name`, with at most `limit` in `span`.
     fn admit(&self, name: &str, limit: u64, span: Duration) -> Admission;
     /// Gives a place back.
     fn release(&self, name: &str, ticket: u64);
@@ -131,24 +128,24 @@ pub trait CounterService: Send + Sync {
     fn add(&self, name: &str, delta: i64) -> i64;
 }
 
-/// The tables over `T`, for one instance; keeps the host alive for as long as the instance.
+/// The tables for one instance, with a host of type `T`. It must live as long as the instance.
 #[derive(Debug)]
 pub struct HostTables<T: HostAccess>(Arc<T>);
 
 impl<T: HostAccess> HostTables<T> {
-    /// Lends `host`.
+    /// Creates the tables of `host`.
     #[must_use]
     pub fn new(host: Arc<T>) -> Self {
         Self(host)
     }
 
-    /// What `create` is given; valid while `self` lives.
+    /// Returns the handle for `create`, valid as long as `self`.
     #[must_use]
     pub fn handle(&self) -> HostHandle {
         HostHandle { ctx: Arc::as_ptr(&self.0).cast(), vt: HostVtRef(Table::<T>::HOST.as_prefix()) }
     }
 
-    /// As [`HostTables::handle`], of a host that lends nothing but its log.
+    /// Returns the handle of a host that has only a log. See [`HostTables::handle`].
     #[cfg(feature = "testing")]
     #[must_use]
     pub(super) fn log_only_handle(&self) -> HostHandle {
@@ -159,12 +156,12 @@ impl<T: HostAccess> HostTables<T> {
 struct Table<T>(PhantomData<T>);
 
 unsafe fn host<'a, T>(ctx: *const ()) -> &'a T {
-    // SAFETY: made by `HostTables::handle` of the same `T`, which outlives the instance.
+    // SAFETY: `HostTables::handle` made it for the same `T`, which outlives the instance.
     unsafe { &*ctx.cast::<T>() }
 }
 
 unsafe fn name<'a>(view: View) -> &'a str {
-    // SAFETY: argument views live until the function returns.
+    // SAFETY: views of arguments are valid until the function returns.
     unsafe { view.text() }.unwrap_or_default()
 }
 
@@ -182,7 +179,7 @@ unsafe extern "C" fn log<T: HostAccess>(
     let fields = if fields.is_null() {
         &[]
     } else {
-        // SAFETY: a slice that lives until the function returns.
+        // SAFETY: the slice is valid until the function returns.
         unsafe { std::slice::from_raw_parts(fields, len) }
     };
     let fields: Vec<(&str, &str)> =

@@ -1,4 +1,4 @@
-//! A plugin's raw callback, made safe to call.
+//! A safe wrapper of a plugin's raw callback.
 
 use super::{
     CallAccess, ChunkAccess, FailureAccess, ReplyAccess,
@@ -13,24 +13,24 @@ use std::{
     task::{Context, Poll},
 };
 
-/// One live callback: owns the instance and drops it by its own `destroy`.
-///
-/// `destroy` may block (a plugin may join threads in it): drop this where blocking is allowed.
+/// A live callback. It owns the instance and drops it with the instance's own `destroy`. Drop it on
+/// a thread that may block, because `destroy` may join threads of the plugin.
 pub struct LoadedCallback {
     ctx: *mut (),
     vt: CallbackVtRef,
 }
 
-// SAFETY: the contract of `CallbackVt`: the author's type is `Send + Sync`, hooks run concurrently.
+// SAFETY: by the contract of `CallbackVt` the author's type is `Send + Sync`, and hooks may run
+// concurrently.
 unsafe impl Send for LoadedCallback {}
 // SAFETY: as above.
 unsafe impl Sync for LoadedCallback {}
 
-/// A hook in flight; dropping it cancels the hook.
+/// A running hook. Dropping it cancels the hook.
 #[must_use = "a hook that is not awaited does nothing"]
 pub struct HookFuture<'a> {
     future: FfiFuture<Verdict>,
-    /// The instance and everything lent to the hook stay borrowed.
+    /// Borrows the instance and everything that was lent to the hook.
     lent: PhantomData<&'a mut ()>,
 }
 
@@ -42,25 +42,26 @@ impl Future for HookFuture<'_> {
     }
 }
 
-/// One hook's pair of methods: sync, and async.
+/// The methods for one hook, in its sync and async form.
 macro_rules! hook {
     ($sync:ident, $async:ident, $has:ident, $has_async:ident $(, $arg:ident: $access:ident, $lend:ident)?) => {
-        /// Whether the callback has this hook in its sync form.
+        /// Returns whether the callback has this hook in its sync form.
         #[must_use]
         pub fn $has(&self) -> bool {
             self.vt.$sync().is_some()
         }
 
-        /// Whether the callback has this hook in its async form.
+        /// Returns whether the callback has this hook in its async form.
         #[must_use]
         pub fn $has_async(&self) -> bool {
             self.vt.$async().is_some()
         }
 
-        /// Runs the sync form; an absent hook continues.
+        /// Runs the sync form. A missing hook continues.
         pub fn $sync<C: CallAccess $(, A: $access)?>(&self, call: &mut C $(, $arg: &mut A)?) -> Verdict {
             match self.vt.$sync() {
-                // SAFETY: the table belongs to `ctx`, which is alive; the handles outlive the call.
+                // SAFETY: the table belongs to `ctx`, which is alive, and the handles outlive the
+                // call.
                 Some(hook) => unsafe { hook(self.ctx, lend_call(call) $(, $lend($arg))?) },
                 None => Verdict::CONTINUE,
             }
@@ -73,7 +74,7 @@ macro_rules! hook {
             $(, $arg: &'a mut A)?
         ) -> Option<HookFuture<'a>> {
             let hook = self.vt.$async()?;
-            // SAFETY: as above, and `HookFuture` keeps instance and handles borrowed until dropped.
+            // SAFETY: as above, and `HookFuture` borrows instance and handles until it is dropped.
             let future = unsafe { hook(self.ctx, lend_call(call) $(, $lend($arg))?) };
             Some(HookFuture { future, lent: PhantomData })
         }
@@ -81,11 +82,11 @@ macro_rules! hook {
 }
 
 impl LoadedCallback {
-    /// Takes over what `PluginRoot::create` returned.
+    /// Takes ownership of the result of `PluginRoot::create`.
     ///
     /// # Safety
-    /// `raw` comes from a layout-checked plugin, is owned by nobody else, and its library is never
-    /// unloaded.
+    /// `raw` must come from a plugin whose layout was checked and whose library is never unloaded,
+    /// and nobody else may own it.
     #[must_use]
     pub unsafe fn from_raw(raw: RawCallback) -> Self {
         Self { ctx: raw.ctx, vt: raw.vt }
@@ -96,7 +97,7 @@ impl LoadedCallback {
     hook!(on_llm_end, on_llm_end_async, has_end, has_end_async, reply: ReplyAccess, lend_reply);
     hook!(on_llm_error, on_llm_error_async, has_error, has_error_async, failure: FailureAccess, lend_failure);
 
-    /// Tells the callback that no new call will come.
+    /// Runs `shutdown`: no new call will come.
     pub fn shutdown(&self) {
         // SAFETY: `ctx` is alive.
         unsafe { (self.vt.shutdown())(self.ctx) }
@@ -105,7 +106,7 @@ impl LoadedCallback {
 
 impl Drop for LoadedCallback {
     fn drop(&mut self) {
-        // SAFETY: owned, and dropped once; every hook borrows `self`, so none is running.
+        // SAFETY: `self` owns it and drops it once. Hooks borrow `self`, so none is running.
         unsafe { (self.vt.destroy())(self.ctx) }
     }
 }

@@ -1,5 +1,5 @@
-//! Callbacks for the test kit: of this very binary, made and called through the same tables as a
-//! loaded plugin's, or of a plugin that the gateway loaded (`callgate plugin check`).
+//! Callbacks for the test kit, called through the same tables as a loaded plugin's. They come from
+//! this binary, or from a plugin that the gateway loaded (`callgate plugin check`).
 
 use super::{HostAccess, HostTables, LoadedCallback};
 use crate::{
@@ -11,27 +11,27 @@ use crate::{
 };
 use abi_stable::std_types::{RResult, RString};
 
-/// A callback made by [`LocalCallback::sync`] or [`LocalCallback::not_sync`], with its host.
+/// A callback with its host.
 pub struct LocalCallback<H: HostAccess> {
-    /// Dropped first: the instance may use its host until `destroy` returns.
+    /// Dropped first, because the instance may use its host until `destroy` returns.
     callback: LoadedCallback,
     _host: HostTables<H>,
 }
 
-/// Which services a local callback finds.
+/// The services that a local callback gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Services {
-    /// All that the host has.
+    /// All services of the host.
     All,
-    /// None but the log, as in a gateway that lends nothing.
+    /// Only the log.
     LogOnly,
 }
 
 impl<H: HostAccess> LocalCallback<H> {
-    /// An instance of a sync callback, with all hooks in its table.
+    /// Makes an instance of a sync callback, with all hooks in its table.
     ///
     /// # Errors
-    /// What the plugin's side said: wrong settings, a refusal, a panic.
+    /// Returns the error of the plugin's side: wrong settings, an [`InitError`], or a panic.
     pub fn sync<T: Callback>(
         host: HostTables<H>,
         services: Services,
@@ -40,10 +40,10 @@ impl<H: HostAccess> LocalCallback<H> {
         Self::made(host, services, settings, create::<T, { hook::ALL }>)
     }
 
-    /// As [`LocalCallback::sync`], for an async callback.
+    /// Makes an instance of an async callback. See [`LocalCallback::sync`].
     ///
     /// # Errors
-    /// As [`LocalCallback::sync`].
+    /// See [`LocalCallback::sync`].
     pub fn not_sync<T: AsyncCallback>(
         host: HostTables<H>,
         services: Services,
@@ -52,10 +52,10 @@ impl<H: HostAccess> LocalCallback<H> {
         Self::made(host, services, settings, create_async::<T, { hook::ALL }>)
     }
 
-    /// An instance that `create` makes with this host: of a loaded plugin, not of this binary.
+    /// Takes an instance of a loaded plugin, which `create` makes with this host.
     ///
     /// # Errors
-    /// What `create` said.
+    /// Returns the error of `create`.
     pub fn loaded<E>(
         host: HostTables<H>,
         create: impl FnOnce(HostHandle) -> Result<LoadedCallback, E>,
@@ -64,7 +64,7 @@ impl<H: HostAccess> LocalCallback<H> {
         Ok(Self { callback, _host: host })
     }
 
-    /// The callback.
+    /// Returns the callback.
     #[must_use]
     pub fn callback(&self) -> &LoadedCallback {
         &self.callback
@@ -82,10 +82,11 @@ impl<H: HostAccess> LocalCallback<H> {
             settings: View::of(settings.as_bytes()),
             host: lend(&host, services),
         };
-        // SAFETY: the views outlive the call; the host outlives the instance by field order.
+        // SAFETY: the views outlive the call. The host outlives the instance, because fields drop
+        // in order.
         let made = unsafe { create(args) };
         let raw = made.into_result().map_err(|message| InitError(message.into()))?;
-        // SAFETY: just made by this binary's own shim, and owned by nobody else.
+        // SAFETY: this binary's own shim just made it, and nobody else owns it.
         let callback = unsafe { LoadedCallback::from_raw(raw) };
         Ok(Self { callback, _host: host })
     }

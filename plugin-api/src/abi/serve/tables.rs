@@ -1,13 +1,12 @@
-//! The accessor tables over any type that implements the `…Access` traits; one file per table.
+//! The accessor tables for any type that implements the `…Access` traits, one file per table. Every
+//! unsafe block in them is one of three kinds. Each is safe for this reason:
 //!
-//! Every unsafe block in them is one of three kinds, and this is the proof of each:
-//!
-//! - [`read`] and [`edit`]: a pointer in a handle is only ever made here, by `lend_*`, from a
-//!   `&mut T` that outlives the hook, for a table of the same `T`; the author's side holds the only
-//!   view of it, `&mut` while it edits, so no other reference is alive;
-//! - `View::text` and `View::bytes` of an argument: its bytes live until the accessor returns, and
-//!   what is kept of them is copied;
-//! - a slice of pairs: as a view.
+//! - [`read`] and [`edit`]: only `lend_*` makes the pointer in a handle, from a `&mut T` that
+//!   outlives the hook, for a table of the same `T`. The author's side holds the only view of it,
+//!   `&mut` while it edits, so no other reference is alive.
+//! - `View::text` and `View::bytes` of an argument: its bytes are valid until the accessor returns,
+//!   and the host copies what it keeps.
+//! - A slice of pairs: the same as for a view.
 
 use super::{CallAccess, ChunkAccess, Edited, FailureAccess, ReplyAccess, edit_result};
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
 };
 use std::marker::PhantomData;
 
-/// Table entries that return text, and nothing but call the trait.
+/// Table entries that only call the trait and return text.
 macro_rules! text {
     ($($name:ident: $access:ident),*) => {$(
         unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> View {
@@ -28,7 +27,7 @@ macro_rules! text {
     )*};
 }
 
-/// As [`text!`], for values that may be absent.
+/// Like [`text!`], for values that may be absent.
 macro_rules! optional_text {
     ($($name:ident: $access:ident),*) => {$(
         unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> View {
@@ -37,7 +36,7 @@ macro_rules! optional_text {
     )*};
 }
 
-/// Entries that take one text and return an edit's outcome.
+/// Entries that take a text and return the outcome of an edit.
 macro_rules! edit_by_text {
     ($($name:ident: $access:ident),*) => {$(
         unsafe extern "C" fn $name<T: $access>(ctx: *mut (), text: View) -> EditResult {
@@ -46,7 +45,7 @@ macro_rules! edit_by_text {
     )*};
 }
 
-/// Entries that take a name and a value.
+/// Entries that take a name and a value, and return the outcome of an edit.
 macro_rules! edit_by_pair {
     ($($name:ident: $access:ident),*) => {$(
         unsafe extern "C" fn $name<T: $access>(ctx: *mut (), name: View, value: View) -> EditResult {
@@ -55,7 +54,7 @@ macro_rules! edit_by_pair {
     )*};
 }
 
-/// Entries that return one number of several; unknown is `u64::MAX`.
+/// Entries that return one of several numbers; unknown numbers are `u64::MAX`.
 macro_rules! number {
     ($access:ident: $($name:ident = $method:ident[$index:literal]),*) => {$(
         unsafe extern "C" fn $name<T: $access>(ctx: *const ()) -> u64 {
@@ -69,7 +68,7 @@ mod chunk;
 mod failure;
 mod reply;
 
-/// Lends a value as a handle for as long as the borrow lasts.
+/// Lends a value as a handle, for as long as the borrow lasts.
 macro_rules! lend {
     ($name:ident, $access:ident, $handle:ident, $vt:ident, $table:ident) => {
         pub(in crate::abi) fn $name<T: $access>(value: &mut T) -> $handle {
@@ -88,17 +87,17 @@ lend!(lend_failure, FailureAccess, FailureHandle, FailureVtRef, FAILURE);
 struct Table<T>(PhantomData<T>);
 
 unsafe fn read<'a, T>(ctx: *const ()) -> &'a T {
-    // SAFETY: `ctx` was made by `lend_*` from a `&mut T` that outlives the hook.
+    // SAFETY: `lend_*` made `ctx` from a `&mut T` that outlives the hook.
     unsafe { &*ctx.cast::<T>() }
 }
 
 unsafe fn edit<'a, T>(ctx: *mut ()) -> &'a mut T {
-    // SAFETY: as above; the author's side holds the only view (`&mut`), so no other is alive.
+    // SAFETY: as above. The author's side holds the only view (`&mut`), so no other is alive.
     unsafe { &mut *ctx.cast::<T>() }
 }
 
 fn edit_text(view: View, edit: impl FnOnce(&str) -> Edited) -> EditResult {
-    // SAFETY: argument views live until the accessor returns.
+    // SAFETY: views of arguments are valid until the accessor returns.
     match unsafe { view.text() } {
         Some(text) => edit_result(edit(text)),
         None => EditResult::NOT_UTF8,

@@ -1,5 +1,5 @@
-//! Futures and jobs a plugin gives away: wrapped so that neither running nor dropping them can let
-//! a panic across. What panicked is told in the host's log, under the callback's name.
+//! Wraps the futures and jobs that a plugin gives to the host, so that no panic crosses when they
+//! run or drop. A panic is logged in the host's log, under the callback's name.
 
 use super::{events, panics};
 use crate::{Host, Level, abi::RawJob};
@@ -10,14 +10,14 @@ use std::{
     task::{Context, Poll},
 };
 
-/// `work` as a future that may be given to the host.
+/// Wraps `work` as a future for the host.
 pub(crate) fn future(host: Host, work: impl Future<Output = ()> + Send + 'static) -> FfiFuture<()> {
     Shielded { host, work: Some(Box::pin(work)) }.into_ffi()
 }
 
 struct Shielded {
     host: Host,
-    /// `None` once it is done or panicked.
+    /// `None` after it is done or has panicked.
     work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -53,7 +53,7 @@ impl Drop for Shielded {
     }
 }
 
-/// `work` as a job that may be given to the host.
+/// Wraps `work` as a job for the host.
 pub(crate) fn job<F: FnOnce() + Send + 'static>(host: Host, work: F) -> RawJob {
     let arg = Box::into_raw(Box::new(Job { host, work })).cast();
     RawJob { run: run::<F>, cancel: cancel::<F>, arg }
@@ -65,7 +65,7 @@ struct Job<F> {
 }
 
 unsafe extern "C" fn run<F: FnOnce()>(arg: *mut ()) {
-    // SAFETY: made by `job` of the same `F`; of `run` and `cancel` one is called, once.
+    // SAFETY: `job` made it for the same `F`, and the host calls either `run` or `cancel`, once.
     let Job { host, work } = *unsafe { Box::from_raw(arg.cast::<Job<F>>()) };
     let _events = events::enter(host);
     if let Err(panic) = panics::caught(work) {

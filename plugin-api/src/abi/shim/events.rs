@@ -1,8 +1,7 @@
-//! A plugin's `tracing` events in the host's log (feature `tracing`).
-//!
-//! A shared object has its own copy of `tracing`, with nobody listening. This listens, and gives
-//! each event to the host of the instance whose hook, task or job is running on the thread. Without
-//! the feature nothing of it exists.
+//! Sends a plugin's `tracing` events to the host's log (feature `tracing`). A shared object has its
+//! own copy of `tracing`, without a subscriber. This module adds one. It sends each event to the
+//! host of the instance whose hook, task or job runs on the thread. Without the feature it does
+//! nothing.
 
 pub(super) use imp::{enter, install, within};
 
@@ -47,7 +46,7 @@ mod imp {
         static CURRENT: Cell<Option<Host>> = const { Cell::new(None) };
     }
 
-    /// Listens from now on, unless the program has a listener of its own (a plugin's tests may).
+    /// Installs the subscriber, unless the program has its own, as a plugin's tests may.
     pub(in crate::abi::shim) fn install() {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
@@ -55,7 +54,7 @@ mod imp {
         });
     }
 
-    /// Events of this thread go to `host` until the guard is dropped.
+    /// Sends the thread's events to `host` until the guard is dropped.
     pub(in crate::abi::shim) fn enter(host: Host) -> Entered {
         Entered { before: CURRENT.replace(Some(host)) }
     }
@@ -70,7 +69,7 @@ mod imp {
         }
     }
 
-    /// The same for a future, whatever thread polls it.
+    /// Does the same for a future, whatever thread polls it.
     pub(in crate::abi::shim) async fn within<F: Future>(host: Host, work: F) -> F::Output {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -84,7 +83,7 @@ mod imp {
 
     impl Subscriber for Forward {
         fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-            // Whether a level is listened to is the host's to say, each time.
+            // The host decides for each event whether its level is kept.
             Interest::sometimes()
         }
 

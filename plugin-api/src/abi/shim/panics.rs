@@ -1,4 +1,4 @@
-//! Panics of a plugin, caught on the plugin's side and turned into text with their place.
+//! Catches a plugin's panics on its own side and turns them into a text with their place.
 
 use std::{
     any::Any,
@@ -11,12 +11,13 @@ use std::{
 };
 
 thread_local! {
-    /// Where the panic being caught on this thread happened; empty when no hook recorded it.
+    /// The place of the panic that is being caught on this thread. Empty if no panic hook recorded
+    /// it.
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Makes this shared object's panics silent on stderr and recorded for the fault's message.
-/// Call once per library, never in a program that wants its own panic messages.
+/// Installs a panic hook for this shared object that records the place and prints nothing. Call it
+/// once per library, and never in a program that prints its own panic messages.
 pub fn record_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if let Some(location) = panic.location() {
@@ -31,12 +32,12 @@ pub fn record_panics() {
     }));
 }
 
-/// Runs `work`; a panic becomes its message.
+/// Runs `work`. Returns a panic as its message.
 pub(super) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(message)
 }
 
-/// Runs `future`; a panic in a poll becomes its message, and the future is not polled again.
+/// Runs `future`. Returns a panic as its message, and does not poll the future again.
 pub(super) async fn caught_async<R>(future: impl Future<Output = R>) -> Result<R, String> {
     let mut future = pin!(future);
     poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
@@ -53,9 +54,9 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     } else if let Some(text) = payload.downcast_ref::<String>() {
         text.clone()
     } else {
-        "a value that is no text".to_owned()
+        "a value that is not text".to_owned()
     };
-    // Dropping a payload may panic again; a leak of a few bytes cannot.
+    // Leaks the payload, because dropping it may panic again.
     mem::forget(payload);
     let place = PLACE.with(|slot| mem::take(&mut *slot.borrow_mut()));
     format!("panicked{place}: {text}")

@@ -1,4 +1,4 @@
-//! How a test's call answers the accessors: the gateway's meaning, over plain JSON values.
+//! The accessors of a test's call, with the gateway's meaning, over plain JSON values.
 
 use super::{Given, TestCall, find};
 use crate::{
@@ -7,11 +7,11 @@ use crate::{
     limits,
 };
 
-/// Headers whose values no callback may read.
+/// Headers that read as `***`.
 const CREDENTIALS: [&str; 5] =
     ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"];
 
-/// Headers of the upstream request that are the gateway's own.
+/// Headers of the upstream request that the gateway sets itself.
 const OWNED: [&str; 10] = [
     "host",
     "content-length",

@@ -1,7 +1,6 @@
-//! The body of a test's call: a JSON object, the texts read from it, and dotted paths into it.
-//!
-//! Texts are rendered when first read and kept until the next edit, because what an accessor
-//! returned must stay where it is until then.
+//! The body of a test's call: a JSON object, the texts rendered from it, and dotted paths into it.
+//! Texts are rendered when they are first read and kept until the next edit, because a returned
+//! view must stay valid until then.
 
 use crate::{EditError, abi::serve::Edited, limits};
 use serde_json::{Map, Value, json};
@@ -12,12 +11,12 @@ const OWN_ACCESSORS: [&str; 3] = ["model", "messages", "stream"];
 
 pub(super) struct Body {
     members: Map<String, Value>,
-    /// What edits put into it so far.
+    /// The total size of all edits so far.
     edited: usize,
     kept: Kept,
 }
 
-/// What was read since the last edit.
+/// The texts that were read since the last edit.
 #[derive(Default)]
 struct Kept {
     text: OnceCell<String>,
@@ -31,7 +30,7 @@ struct KeptMessage {
     json: OnceCell<String>,
 }
 
-/// A list that only grows at its end, so that what is in it never moves.
+/// A list that only grows at its end, so that its elements never move.
 struct KeptParam {
     path: String,
     json: String,
@@ -60,7 +59,7 @@ impl Body {
         self.members.get("stream").and_then(Value::as_bool).unwrap_or_default()
     }
 
-    /// Counts what an edit puts in.
+    /// Counts the size of an edit.
     fn spend(&mut self, bytes: usize) -> Edited {
         let edited = self.edited.saturating_add(bytes);
         if edited > limits::BODY_EDITS {
@@ -70,7 +69,7 @@ impl Body {
         Ok(())
     }
 
-    /// The members, to be edited: what was read before is forgotten.
+    /// Returns the members for an edit, and drops the texts that were read before.
     fn edit(&mut self) -> &mut Map<String, Value> {
         self.kept = Kept::default();
         &mut self.members

@@ -1,4 +1,4 @@
-//! The mock's edits mean what the gateway's mean: what is refused, what stays beside an edit.
+//! The mock's edits behave like the gateway's: which ones fail, and what they leave alone.
 
 use super::TestCall;
 use crate::{

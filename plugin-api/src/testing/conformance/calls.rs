@@ -1,11 +1,11 @@
-//! The calls every callback must stand, each with the name its step has in a report.
+//! The odd calls, each with the name of its step in a report.
 
 use super::super::TestCall;
 use crate::Endpoint;
 use serde_json::json;
 use std::time::Duration;
 
-/// A call a gateway may hand over; built anew for each use.
+/// A call that a gateway may pass to a hook. It is built anew for each use.
 pub(super) struct OddCall {
     pub(super) name: &'static str,
     build: fn() -> TestCall,
@@ -59,7 +59,7 @@ fn many_messages() -> TestCall {
     })
 }
 
-/// Of a client that has gone.
+/// A call whose client has disconnected.
 fn images_and_tools() -> TestCall {
     let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}});
     let tool_call =

@@ -35,7 +35,7 @@ fn every_hook_can_panic_and_fail() {
     let hooks = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
     for (action, expected) in [
         (json!({"panic": "boom"}), "boom"),
-        (json!({"panic_with_number": 7}), "a value that is no text"),
+        (json!({"panic_with_number": 7}), "a value that is not text"),
         (json!({"internal": "broken"}), "broken"),
     ] {
         for (index, hook) in hooks.into_iter().enumerate() {
@@ -304,7 +304,7 @@ fn conformance_names_the_hook_that_breaks() {
         (json!({"on_llm_error": [{"internal": "x"}]}), "`on_llm_error` broke: x"),
         (json!({"on_llm_start": [{"reject": {"status": 200}}]}), "refused with status 200"),
         (json!({"on_llm_end": [{"answer_text": "x"}]}), "`on_llm_end` answered the call"),
-        (json!({"new": [{"internal": "x"}]}), "no instance can be made"),
+        (json!({"new": [{"internal": "x"}]}), "cannot make an instance"),
     ] {
         let violation = conformance::check::<Faulty>(&settings).unwrap_err().to_string();
         assert!(violation.contains(expected), "{violation}");

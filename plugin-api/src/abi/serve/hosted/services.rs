@@ -1,5 +1,5 @@
-//! The tables of the services that may refuse or wait: store, metrics, HTTP, timer, tasks, secrets.
-//! The proof of the unsafe blocks is that of `hosted`.
+//! The tables of the services that can fail or wait: store, metrics, HTTP, timer, tasks, secrets.
+//! The safety argument of `hosted` applies here too.
 
 #![expect(
     clippy::undocumented_unsafe_blocks,
@@ -32,9 +32,9 @@ fn number(done: Result<(), HostError>) -> u32 {
     done.map_or_else(|error| error.kind.0, |()| 0)
 }
 
-/// The host behind `ctx`, kept alive.
+/// Returns the host behind `ctx`, kept alive.
 unsafe fn shared<T>(ctx: *const ()) -> Arc<T> {
-    // SAFETY: `ctx` comes from `Arc::as_ptr` of a host that is alive, see `HostTables::handle`.
+    // SAFETY: `ctx` comes from `Arc::as_ptr` of a living host, see `HostTables::handle`.
     unsafe {
         Arc::increment_strong_count(ctx.cast::<T>());
         Arc::from_raw(ctx.cast::<T>())
@@ -68,14 +68,15 @@ unsafe extern "C" fn register<T: HostAccess>(
         2 => MetricKind::Gauge,
         3 => MetricKind::Histogram,
         other => {
-            let text = format!("this gateway knows no metrics of kind {other}");
+            let text =
+                format!("expected a metric of kind 1, 2 or 3, found {other}; update the gateway");
             return RErr(HostError::new(HostErrorKind::INVALID, text).into());
         }
     };
     let bounds = if metric.bounds.is_null() || metric.bounds_len == 0 {
         &[]
     } else {
-        // SAFETY: a slice that lives until the function returns.
+        // SAFETY: the slice is valid until the function returns.
         unsafe { std::slice::from_raw_parts(metric.bounds, metric.bounds_len) }
     };
     let (title, help) = unsafe { (name(metric.name), name(metric.help)) };
@@ -105,10 +106,10 @@ unsafe extern "C" fn sleep<T: HostAccess>(ctx: *const (), millis: u64) -> FfiFut
     unsafe { host::<T>(ctx) }.sleep(Duration::from_millis(millis)).into_ffi()
 }
 
-/// A plugin's future with the host it may use until its end.
+/// A plugin's future, with the host that it may use until it ends.
 struct Tethered<T> {
     work: FfiFuture<()>,
-    /// Dropped after `work`, by the order of fields.
+    /// Dropped after `work`, because fields drop in order.
     _host: Arc<T>,
 }
 

@@ -120,7 +120,8 @@ unsafe extern "C" fn reply<T: CallAccess>(ctx: *mut (), raw: RawReply) {
         0 => Reply::Text(content),
         1 => Reply::Json(content),
         form => {
-            let message = format!("it answered in form {form}, which this gateway does not know");
+            let message =
+                format!("expected a reply of form 0 or 1, found {form}; update the gateway");
             return unsafe { edit::<T>(ctx).fault(&message) };
         }
     };
@@ -134,7 +135,7 @@ unsafe fn owned_rejection(raw: RawRejection) -> Rejection {
     let headers = if raw.headers.is_null() {
         &[]
     } else {
-        // SAFETY: the plugin's side passes a slice that lives until the accessor returns.
+        // SAFETY: the plugin's side passes a slice that is valid until the accessor returns.
         unsafe { std::slice::from_raw_parts(raw.headers, raw.headers_len) }
     };
     Rejection {
