@@ -1,6 +1,6 @@
 //! `litellm_settings.callbacks` and `callback_settings`: which plugins run, in which order, with
-//! which settings. Finding a plugin's file and checking its settings is the loader's work; what
-//! each may do at run time is read in `policy`.
+//! which settings. The loader finds their files and checks their settings; `policy` reads what each
+//! may do at run time.
 
 mod policy;
 
@@ -29,72 +29,72 @@ use super::reader::{Field, Reader};
 use super::section::{Section, closest};
 use super::yaml::Kind;
 
-/// One entry of `litellm_settings.callbacks`. Resolving it to a file is the loader's work.
+/// One entry of `litellm_settings.callbacks`. The loader resolves it to a file.
 #[derive(Clone)]
 pub struct CallbackEntry {
     /// Index in the list as written, from 0.
     pub position: usize,
     /// The plugin's name: the last dotted segment, or the file's stem without `lib`.
     pub name: String,
-    /// Tells several entries of one plugin apart. What an entry is called (this, else `name`) is
-    /// unique.
+    /// Distinguishes several entries of one plugin. An entry's display name (this, otherwise
+    /// `name`) is unique.
     pub instance: Option<String>,
-    /// Entries of one plugin that share counters and values on purpose say the same here.
+    /// Entries of one plugin with the same value share counters and values on purpose.
     pub share: Option<(String, SourceLocation)>,
     /// The name or path as the operator wrote it.
     pub written: String,
-    /// The folder beside the config that the dots of the name lead to: `src/callbacks` of
+    /// The folder beside the config that a dotted name leads to: `src/callbacks` of
     /// `src.callbacks.rate_limit`.
     pub folder: Option<PathBuf>,
-    /// The file, when the entry names one; relative paths are resolved against the config's folder.
+    /// The file, if the entry names one; relative paths start at the config's folder.
     pub file: Option<PathBuf>,
     /// Always an object; variables are expanded.
     pub settings: Value,
-    /// Key path of the settings, for the errors of whoever checks them.
+    /// The key path of the settings, for errors about them.
     pub settings_path: String,
-    /// Where each of the settings stands in the config.
+    /// The location of each setting in the config.
     pub settings_places: SettingLocations,
-    /// What a fault of this callback does to the call.
+    /// The effect of this callback's faults on the call.
     pub on_error: OnError,
-    /// Time a hook may take that can be left behind: an async one, or one off the worker.
+    /// The time limit of hooks that can time out: async ones, and those off the worker.
     pub timeout: Option<Duration>,
     /// Where sync hooks run.
     pub mode: Mode,
-    /// The calls it is for.
+    /// The calls that the callback is for.
     pub only: Only,
-    /// The hooks it is restricted to; `None` for all it has.
+    /// The hooks that it is limited to; `None` for all it has.
     pub hooks: Option<Vec<ChosenHook>>,
-    /// When it is left alone for a while; `None` for never.
+    /// The limits of its breaker; `None` for no breaker.
     pub breaker: Option<BreakerLimits>,
     /// The first 12 to 64 hex digits of its file's SHA-256, in lower case.
     pub sha256: Option<String>,
-    /// What it may have of the gateway beside what all may.
+    /// Access that the operator grants to this callback alone.
     pub grants: Grants,
-    /// Whether the start is refused when the plugin cannot be loaded (true unless said otherwise).
+    /// Whether the gateway refuses to start if the plugin cannot be loaded (`true` by default).
     pub required: bool,
     /// The entry itself.
     pub place: SourceLocation,
 }
 
 impl CallbackEntry {
-    /// What logs, metrics and `callback_settings` call it.
+    /// Its name in logs, metrics and `callback_settings`.
     #[must_use]
     pub fn called(&self) -> &str {
         self.instance.as_ref().unwrap_or(&self.name)
     }
 
-    /// Where the value of the setting at the key path `path` stands.
+    /// The location of the value of the setting at the key path `path`.
     pub fn place_of_setting(&self, path: &str) -> SourceLocation {
         self.settings_places.of_value(path, &self.place)
     }
 
-    /// Where the name of the setting at the key path `path` stands.
+    /// The location of the name of the setting at the key path `path`.
     pub fn place_of_name(&self, path: &str) -> SourceLocation {
         self.settings_places.of_name(path, &self.place)
     }
 
-    /// Where the setting stands that a plugin's message begins with, as in
-    /// `limits[0].per: expected …`; the entry's place for any other message.
+    /// The location of the setting that a plugin's message begins with, as in `limits[0].per:
+    /// expected …`; the entry's location for any other message.
     pub fn place_of_message(&self, message: &str) -> SourceLocation {
         let named =
             message.split_once(": ").map(|(path, _)| format!("{}.{path}", self.settings_path));
@@ -104,8 +104,8 @@ impl CallbackEntry {
         }
     }
 
-    /// An entry for one callback of one file, which stands in no config. Problems are told at
-    /// `source`: where its settings came from.
+    /// An entry for one callback of one file, without a config. Problems are reported at `source`,
+    /// the origin of its settings.
     #[must_use]
     pub fn of_file(name: &str, file: &Path, settings: Value, source: &str) -> Self {
         Self {
@@ -147,8 +147,7 @@ impl fmt::Debug for CallbackEntry {
     }
 }
 
-/// Meant for later: each is accepted with a warning.
-/// The entries of the list, apart by whether they are enabled.
+/// The entries of the list, enabled and disabled ones apart.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     pub(super) enabled: Vec<CallbackEntry>,
@@ -193,7 +192,7 @@ pub(super) fn read<'n>(
     entries
 }
 
-/// A `share` that one entry alone names shares nothing: most likely a typo.
+/// Warns of a `share` that only one entry names, which is most likely a typo.
 fn warn_of_lonely_shares(reader: &mut Reader<'_>, entries: &Entries) {
     let all = || entries.enabled.iter().chain(&entries.disabled);
     for entry in all() {
@@ -213,7 +212,7 @@ fn warn_of_lonely_shares(reader: &mut Reader<'_>, entries: &Entries) {
     }
 }
 
-/// The entry and whether it is enabled.
+/// Reads an entry; returns it and whether it is enabled.
 fn entry(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
@@ -257,8 +256,8 @@ fn entry(
 }
 
 impl CallbackEntry {
-    /// `src.callbacks.rate_limit` means `rate_limit`, also in the folder `src/callbacks`; text with
-    /// a `/` is a path.
+    /// Takes `src.callbacks.rate_limit` as the name `rate_limit`, which is also looked up in the
+    /// folder `src/callbacks`; text with a `/` is a path.
     fn is_called(&mut self, reader: &Reader<'_>, text: String) {
         if text.contains('/') {
             stem(&text).clone_into(&mut self.name);
@@ -279,7 +278,8 @@ fn stem(path: &str) -> &str {
     stem.strip_prefix("lib").unwrap_or(stem)
 }
 
-/// `libx.so` without a folder is neither a name nor, without a `/`, a path.
+/// Whether the text is like `libx.so`, which has no folder: it is neither a name nor, without a
+/// `/`, a path.
 pub fn is_file_name(text: &str) -> bool {
     text.strip_suffix(".so").is_some_and(|stem| !stem.is_empty() && !text.contains('/'))
 }
@@ -337,7 +337,7 @@ fn inline(
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
 }
 
-/// A name; an empty one would tell nothing apart.
+/// A name; an empty one distinguishes nothing.
 fn filled(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     let text = reader.text(field)?;
     if text.trim().is_empty() {
@@ -347,7 +347,7 @@ fn filled(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     Some(text)
 }
 
-/// Digits alone look like a number to YAML; they are taken as they are written.
+/// YAML takes digits alone for a number; they are kept as written.
 fn pin(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     let text = reader.any_text(field)?.trim().to_ascii_lowercase();
     if (12..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -360,7 +360,8 @@ fn pin(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     None
 }
 
-/// A plugin cannot be made of settings that lack a value, so an unset variable is an error here.
+/// Reads the settings. An unset variable is an error here, because a plugin must not be created
+/// with a setting missing.
 fn set_settings<'n>(reader: &mut Reader<'_>, field: &Field<'n>, entry: &mut CallbackEntry) {
     let mut missing = Vec::new();
     entry.settings = Value::Object(object(reader, field, &mut missing));
@@ -371,7 +372,8 @@ fn set_settings<'n>(reader: &mut Reader<'_>, field: &Field<'n>, entry: &mut Call
     }
 }
 
-/// `callback_settings` speaks of an entry by its instance, else its name, dotted or not.
+/// Reads `callback_settings`, which names an entry by its instance, otherwise by its name, dotted
+/// or not.
 fn apply_settings<'n>(
     reader: &mut Reader<'_>,
     entry: &mut CallbackEntry,
@@ -392,7 +394,8 @@ fn apply_settings<'n>(
     set_settings(reader, &field, entry);
 }
 
-/// What LiteLLM keeps beside the list counts where the callback's own settings do not say it.
+/// Applies settings that LiteLLM keeps beside the list, unless the callback's own settings have
+/// them.
 fn apply_litellm_settings(
     reader: &mut Reader<'_>,
     entry: &mut CallbackEntry,
@@ -422,7 +425,7 @@ fn report_unused(
         }
         let place = settings.place_of_key(reader, key);
         let text = format!("no callback is called `{}`; these settings are not used", quoted(key));
-        // A misspelt name would leave a callback with its defaults: other limits than were meant.
+        // With a misspelt name, the callback would silently run with its default limits.
         reader.problems.push(match closest(key, names()) {
             Some(near) => Problem::error(place, text).remedy(format!("did you mean `{near}`?")),
             None => Problem::warning(place, text).remedy("name it in `litellm_settings.callbacks`"),

@@ -1,6 +1,6 @@
-//! The variables a config is expanded with: the process's own, then `.env`, then the config's
-//! `environment_variables`; the first that has a name wins. Read once and passed around, so the
-//! process environment is never written and tests bring their own. `boot` builds it.
+//! The variables that a config is expanded with: the process's own, then `.env`, then the config's
+//! `environment_variables`; the first that has a name wins. Read once and passed on, so that the
+//! process environment is never written and tests can supply their own. `boot` builds it.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,23 +11,23 @@ use std::sync::Arc;
 
 use super::problem::{Problem, SourceLocation};
 
-/// Read-only variables. `Debug` shows how many, never names or values.
+/// Read-only variables. `Debug` shows their number, never names or values.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: Arc<HashMap<String, String>>,
 }
 
 impl Environment {
-    /// The process's variables and, below them, those of `env_file`, or without one those of `.env`
-    /// in the folder of `config`, which may be missing.
+    /// The process's variables and, with lower priority, those of `env_file`; without `env_file`,
+    /// those of `.env` in the folder of `config`, if it exists.
     ///
     /// # Errors
-    /// When the file named by `env_file` is missing, or either file cannot be read or parsed.
+    /// If the file named by `env_file` is missing, or either file cannot be read or parsed.
     pub fn load(config: &Path, env_file: Option<&Path>) -> Result<Self, Problem> {
         Self::from_process(std::env::vars_os()).with_file(config, env_file)
     }
 
-    /// Exactly these variables; of a name given twice the first counts.
+    /// Exactly these variables; if a name occurs twice, the first one counts.
     pub fn from_pairs<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: Into<String>,
@@ -36,7 +36,7 @@ impl Environment {
         Self::default().below(pairs.into_iter().map(|(name, value)| (name.into(), value.into())))
     }
 
-    /// As [`Environment::load`], on top of these variables instead of the process's.
+    /// As [`Environment::load`], with these variables in place of the process's.
     ///
     /// # Errors
     /// As [`Environment::load`].
@@ -52,7 +52,7 @@ impl Environment {
         }
     }
 
-    /// Where a variable stands that something is wrong with.
+    /// The location to report for a faulty variable.
     pub fn place_of(variable: &str) -> SourceLocation {
         SourceLocation {
             path: variable.to_owned(),
@@ -60,12 +60,12 @@ impl Environment {
         }
     }
 
-    /// The names there are.
+    /// The names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
     }
 
-    /// The value of a variable; blank ones count as set.
+    /// The value of a variable; a blank one counts as set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
@@ -77,7 +77,7 @@ impl Environment {
         self.var(name).filter(|value| !value.trim().is_empty())
     }
 
-    /// Adds variables that do not override those already here.
+    /// Adds variables that do not override existing ones.
     pub fn below(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = Arc::make_mut(&mut self.variables);
         for (name, value) in pairs {
@@ -86,7 +86,7 @@ impl Environment {
         self
     }
 
-    /// A variable that is not UTF-8 cannot be meant for a config; it is passed over.
+    /// Skips variables that are not UTF-8, which a config cannot use.
     fn from_process(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         Self::from_pairs(variables.filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -100,7 +100,7 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// In a file, as in a shell, the last assignment of a name counts.
+/// Parses an environment file. As in a shell, the last assignment of a name counts.
 pub(super) fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, Problem> {
     let text = literal_dollars(text.trim_start_matches('\u{feff}'));
     let mut variables = HashMap::new();
@@ -113,8 +113,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, 
     Ok(variables)
 }
 
-/// `dotenvy` would replace `$rest` as well as `${NAME}`, which silently cuts a key that holds a
-/// `$`. Elsewhere in the field only braces refer to a variable, so every other `$` is escaped here.
+/// Escapes every `$` without braces: `dotenvy` would expand `$rest`, too, and silently cut a key
+/// that contains a `$`. Other tools for such configs expand only `${NAME}`.
 fn literal_dollars(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -134,7 +134,7 @@ fn literal_dollars(text: &str) -> String {
     escaped
 }
 
-/// The line's number is told, its text is not: it may hold a key.
+/// Reports the line's number, but not its text, which may hold a key.
 fn unparsable(path: &Path, text: &str, error: &dotenvy::Error) -> Problem {
     let mut place = SourceLocation::whole_file(path);
     if let dotenvy::Error::LineParse(line, _) = error {

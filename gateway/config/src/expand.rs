@@ -1,17 +1,17 @@
-//! Variables inside one parsed string: `${NAME}` anywhere, `os.environ/NAME` as the whole value,
-//! `$${` for a literal `${`. Works on strings the YAML parser has already cut out, so a value can
-//! never become YAML. `reader` calls it for every string that is a value.
+//! Expands variables in one parsed string: `${NAME}` anywhere, `os.environ/NAME` as the whole
+//! value, `$${` for a literal `${`. It runs after YAML parsing, so a variable's value can never
+//! become YAML. `reader` calls it for every string value.
 
 use super::environment::Environment;
 
-/// What became of a string.
+/// The result of expanding a string.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Expanded {
-    /// The text, and the first variable that was put into it.
+    /// The text, and the first variable that was inserted.
     Text(String, Option<String>),
     /// A variable that is not set.
     Unset(String),
-    /// `${` that is followed by no variable's name.
+    /// A `${` without a valid variable name after it.
     Malformed(String),
 }
 

@@ -1,14 +1,15 @@
-//! `fallbacks` and `default_fallbacks`, which `litellm_settings` and `router_settings` both take.
+//! `fallbacks` and `default_fallbacks`, which occur in both `litellm_settings` and
+//! `router_settings`.
 
 use super::reader::Reader;
 use super::section::Section;
 
-/// Model names to try after another failed.
+/// Model names to try after another one has failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fallbacks {
     /// By model name, in the order of the file.
     pub by_model: Vec<(String, Vec<String>)>,
-    /// For every model without an entry of its own.
+    /// For every model without its own entry.
     pub default: Vec<String>,
 }
 

@@ -3,10 +3,10 @@
 use super::{Environment, UnknownKeys, environment, parse};
 use std::{path::Path, sync::Arc};
 
-/// What is wrong with a file: line, column and text, as they are told.
+/// The problems of a file: line, column and text, as reported.
 pub type ReportedProblems = Vec<(usize, usize, String)>;
 
-/// Reads the text of a config. All problems, and whether they refuse it.
+/// Reads the text of a config. Returns all problems, and whether they prevent the start.
 #[must_use]
 pub fn config(text: &str, strict: bool) -> (bool, ReportedProblems) {
     let file: Arc<Path> = Arc::from(Path::new("config.yaml"));
@@ -23,7 +23,7 @@ pub fn config(text: &str, strict: bool) -> (bool, ReportedProblems) {
 /// The variables of an environment file, by name.
 ///
 /// # Errors
-/// Where it does not read.
+/// The location and text of the first problem.
 pub fn dotenv(text: &str) -> Result<Vec<(String, String)>, (usize, usize, String)> {
     let read = environment::parse(Path::new(".env"), text);
     let read = read.map_err(|it| (it.place.line, it.place.column, it.to_string()))?;

@@ -1,4 +1,4 @@
-//! The `callgate` section: the keys that are this gateway's own.
+//! The `callgate` section: the keys that only this gateway has.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,45 +14,46 @@ use super::web::{self, WebSettings};
 /// The `callgate` section.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
-    /// Whether a warning refuses the start.
+    /// Whether a warning prevents the start.
     pub strict: bool,
-    /// Keys of LiteLLM's that protect, and that may be left out.
+    /// Protective LiteLLM keys that may be ignored.
     pub accept_unprotected: Vec<String>,
-    /// Where plugins are looked for first; relative paths are resolved against the config's folder.
+    /// The folder in which plugins are looked up first; relative paths start at the config's
+    /// folder.
     pub plugin_dir: Option<PathBuf>,
-    /// When plugins are tried in a child process before they are loaded.
+    /// When plugins are probed in a child process before they are loaded.
     pub probe: Probing,
-    /// How long such a trial may take.
+    /// The time limit of a probe.
     pub probe_timeout: Duration,
-    /// Where the gateway keeps what it found out about plugins; relative paths are resolved against
-    /// the config's folder.
+    /// The folder in which the gateway caches facts about plugins; relative paths start at the
+    /// config's folder.
     pub cache_dir: Option<PathBuf>,
     /// Whether every plugin must be pinned by its SHA-256.
     pub require_pins: bool,
-    /// Whether a plugin that others could change is refused; `None`: as root, it is.
+    /// Whether to refuse plugins that other users can change; `None`: only if running as root.
     pub strict_owner: Option<bool>,
-    /// The web pages and names it is for.
+    /// The web pages and host names that may be used.
     pub web: WebSettings,
-    /// Proxies in front of the gateway, whose word on a client's address is taken.
+    /// The proxies in front of the gateway whose headers may state the client's address.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long a streamed answer may be silent before its client gets a sign of life; `None`:
-    /// never.
+    /// The longest silence of a streamed response before the client gets a keep-alive comment;
+    /// `None`: no keep-alives.
     pub stream_keepalive: Option<Duration>,
-    /// Time for the first content of a streamed answer, where a deployment sets none; `None`: as
-    /// any other event.
+    /// The limit for the first content of a stream, unless a deployment sets one; `None`: the limit
+    /// for any event.
     pub first_content_timeout: Option<Duration>,
-    /// Bounds of what a client may send and how long it may take.
+    /// Limits on the size and duration of requests.
     pub limits: Limits,
-    /// How long connections to upstreams are kept.
+    /// How long connections to upstreams are kept for reuse.
     pub upstream: Reuse,
-    /// What the log says.
+    /// The content of the log.
     pub log: LogSettings,
 }
 
-/// What the log says.
+/// The content of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Whether the words in which upstreams refuse calls are in it.
+    /// Whether it shows upstreams' error messages.
     pub upstream_errors: bool,
 }
 
@@ -84,44 +85,43 @@ impl Default for GatewaySettings {
     }
 }
 
-/// When plugins are tried in a child process before they are loaded.
+/// When plugins are probed in a child process before they are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Probing {
-    /// When the file, its settings or the gateway is new (the default).
+    /// If the file, its settings or the gateway has changed (the default).
     #[default]
     OnChange,
     /// At every start.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
-/// Bounds of what a client may send and how long it may take.
+/// Limits on the size and duration of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest request body, in bytes (32 MiB).
     pub max_body_bytes: usize,
     /// Largest request head, in bytes (64 KiB).
     pub max_header_bytes: usize,
-    /// Connections of clients that may be open at once; `None`: what the limit of open files has
-    /// room for.
+    /// The most client connections open at once; `None`: as many as the limit of open files allows.
     pub max_connections: Option<usize>,
-    /// Bytes of all request bodies in memory at once; `None`: a quarter of the memory there is.
+    /// The most bytes of all request bodies in memory at once; `None`: a quarter of the memory.
     pub max_inflight_bytes: Option<usize>,
-    /// Time for a request head to arrive, from its first byte; on a new connection, from its
-    /// opening (30 s).
+    /// The time for a request head to arrive, from its first byte, or from the opening of a new
+    /// connection (30 s).
     pub header_timeout: Duration,
-    /// Time for which a connection may be idle between two requests (75 s).
+    /// The time for which a connection may be idle between two requests (75 s).
     pub keepalive_timeout: Duration,
-    /// Time for a request body to arrive (60 s).
+    /// The time for a request body to arrive (60 s).
     pub body_timeout: Duration,
-    /// Time for which a client may take nothing of its answer (60 s).
+    /// The time for which a client may read nothing of its response (60 s).
     pub write_timeout: Duration,
     /// Largest JSON reply of an upstream, in bytes (64 MiB).
     pub max_reply_bytes: usize,
-    /// Most text of a streamed answer that is kept for hooks, in bytes (8 MiB).
+    /// The most text of a streamed response that is kept for hooks, in bytes (8 MiB).
     pub max_stream_text_bytes: usize,
-    /// Time for running calls to end after a stop signal (30 s).
+    /// The time for running calls to end after a stop signal (30 s).
     pub drain_timeout: Duration,
 }
 
@@ -143,8 +143,8 @@ impl Default for Limits {
     }
 }
 
-/// Unknown keys have been made errors by then, where `strict` says so; `max_body_bytes` is used
-/// when the section gives none.
+/// Reads the section. `strict` has been applied before; `max_body_bytes` is used if the section
+/// sets none.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     section: Option<Section<'_>>,
@@ -157,7 +157,7 @@ pub(super) fn read(
     let Some(mut section) = section else { return settings };
     let strict = section.take("strict").and_then(|field| reader.boolean(&field));
     settings.strict = strict.unwrap_or_default();
-    // Read before all others.
+    // This key was read before all others.
     section.take("accept_unprotected");
     if let Some(field) = section.take("plugin_dir") {
         settings.plugin_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
@@ -199,7 +199,7 @@ pub(super) fn read(
     settings
 }
 
-/// Which of the words a key has.
+/// The value of a key that takes one of several words.
 fn choice<const N: usize>(
     reader: &mut Reader<'_>,
     section: &mut Section<'_>,

@@ -1,5 +1,5 @@
-//! `general_settings`: the master key and what goes with it. The rule when a key may be missing is
-//! `Config::require_master_key`.
+//! `general_settings`: the master key and related settings. `Config::require_master_key` decides
+//! when the key may be missing.
 
 use http::{HeaderName, HeaderValue};
 
@@ -11,19 +11,19 @@ use super::section::Section;
 use super::yaml::{Kind, Typed};
 use callgate_secret::Secret;
 
-/// `general_settings`, but for the master key.
+/// `general_settings`, without the master key.
 #[derive(Clone, Debug, Default)]
 pub struct GeneralSettings {
-    /// Run without a master key, or with the documentation's own: every request passes when there
-    /// is none.
+    /// Allows a start without a master key, or with the one of LiteLLM's documentation. Without a
+    /// key, every request is admitted.
     pub permit_weak_or_unset_master_key: bool,
-    /// One more request header that may carry the key, lower case.
+    /// One more request header that may carry the key, in lower case.
     pub key_header: Option<HeaderName>,
-    /// The model name used for every request, whatever it asks for.
+    /// The model name used for every request, whatever the client asks for.
     pub completion_model: Option<String>,
 }
 
-/// What `general_settings` and the environment say.
+/// The values of `general_settings` and the environment.
 #[derive(Default)]
 pub(super) struct General {
     pub(super) master_key: Option<Secret>,
@@ -32,7 +32,7 @@ pub(super) struct General {
     pub(super) max_body_bytes: Option<usize>,
 }
 
-/// LiteLLM's key for its own documentation; everybody knows it.
+/// The key in LiteLLM's documentation, which is public.
 const DOCUMENTED_KEY: &str = "sk-1234";
 
 const NOT_YET: &[&str] = &[
@@ -83,7 +83,7 @@ const NOT_YET: &[&str] = &[
     "use_x_forwarded_for",
 ];
 
-/// `section` is `None` when the config has no `general_settings`.
+/// `section` is `None` if the config has no `general_settings`.
 pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> General {
     let mut general = General::default();
     let mut written = None;
@@ -112,7 +112,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
     general
 }
 
-/// Refuses a key that no client could send, wherever it came from.
+/// Refuses a key that no client could send, from whatever source.
 pub(super) fn refuse_unsendable_key(
     general: &General,
     place: super::SourceLocation,
@@ -130,7 +130,7 @@ pub(super) fn refuse_unsendable_key(
 const KEY: &str = "LITELLM_MASTER_KEY";
 const PERMIT: &str = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY";
 
-/// Says which variables were meant for one that is read here and are not.
+/// Warns of variables that look like one that is read here, but are not.
 fn warn_of_variables(reader: &mut Reader<'_>, general: &General, key_is_written: bool) {
     let value = reader.env.filled_var(PERMIT).unwrap_or("false").trim();
     let permit = general.settings.permit_weak_or_unset_master_key;
@@ -142,7 +142,7 @@ fn warn_of_variables(reader: &mut Reader<'_>, general: &General, key_is_written:
     if key_is_written || reader.env.filled_var(KEY).is_some() {
         return;
     }
-    // `LITELLM_SALT_KEY` is another of LiteLLM's.
+    // `LITELLM_SALT_KEY` is another one of LiteLLM's.
     let near = |name: &&str| *name != KEY && strsim::damerau_levenshtein(name, KEY) <= 2;
     let mut names: Vec<_> = reader.env.names().filter(near).map(str::to_owned).collect();
     names.sort();
@@ -179,7 +179,7 @@ fn megabytes(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<usize> {
     Some(bytes)
 }
 
-/// Never shows the value, in whatever way it is wrong.
+/// Reads the master key. No error shows its value.
 fn master_key(reader: &mut Reader<'_>, field: &Field<'_>, permit: bool) -> Option<Secret> {
     let Kind::Scalar(scalar) = &field.node.kind else {
         reader.error(field, format!("expected text, found {}", field.node.describe()));
@@ -214,7 +214,7 @@ fn master_key(reader: &mut Reader<'_>, field: &Field<'_>, permit: bool) -> Optio
     Some(Secret::new(&key))
 }
 
-/// Refuses the documentation's key unless the operator insists, wherever it came from.
+/// Refuses the documentation's key, from whatever source, unless the operator allows it.
 pub(super) fn refuse_documented_key(
     general: &General,
     place: super::SourceLocation,

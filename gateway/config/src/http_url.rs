@@ -1,8 +1,9 @@
-//! The one reader of `http` and `https` URLs: bases of upstreams, what callbacks set and call.
+//! The only reader of `http` and `https` URLs: upstreams' bases, and URLs that callbacks set and
+//! call.
 //!
-//! Whoever judges a URL (may this callback call it, is it the deployment's own server) judges the
-//! parts that the client connects by; two readers could be played off against each other. Origins
-//! and hosts in clients' headers are no URLs: `web` and `server::web` read those.
+//! Every check of a URL (may this callback call it, is it the deployment's own server) uses the
+//! parts that the client connects to, because a second reader that differs could be exploited.
+//! Origins and hosts in clients' headers are not URLs: `web` and `server::web` read those.
 
 use http::Uri;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ pub struct HttpUrl {
     port: u16,
 }
 
-/// Why a text is none. Never shows it: it may hold a key.
+/// Why a text is not a usable URL. Never shows the text, which may hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     #[error("expected a URL such as `https://host/v1`, found something else")]
@@ -29,7 +30,7 @@ pub enum UrlError {
     Query,
 }
 
-/// What makes two URLs lead to the same server.
+/// The identity of a server: two URLs with equal addresses lead to the same one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     tls: bool,
@@ -61,7 +62,7 @@ impl HttpUrl {
         Ok(Self { uri, tls, port })
     }
 
-    /// One that paths can be appended to.
+    /// Parses a URL that paths can be appended to.
     pub fn parse_base(text: &str) -> Result<Self, UrlError> {
         if text.contains(['?', '#']) {
             return Err(UrlError::Query);
@@ -78,17 +79,17 @@ impl HttpUrl {
         self.uri.host().unwrap_or_default()
     }
 
-    /// The host without brackets, as it is looked up.
+    /// The host without brackets, for name resolution.
     pub fn hostname(&self) -> &str {
         self.host().trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The scheme's own if none is written.
+    /// The port; the scheme's default if none is written.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Host and port as written, for the header `Host`.
+    /// Host and port as written, for the `Host` header.
     pub fn authority(&self) -> &str {
         self.uri.authority().map_or("", |authority| authority.as_str())
     }
@@ -101,11 +102,11 @@ impl HttpUrl {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    /// The server, whatever its spelling.
+    /// The address of the server, in one spelling.
     pub fn server(&self) -> ServerAddress {
         let host = self.hostname();
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        // One address has many spellings in IPv6.
+        // IPv6 addresses have several spellings.
         let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
         ServerAddress { tls: self.tls, host, port: self.port }
     }

@@ -1,6 +1,6 @@
-//! Free-form parts of the config → JSON: plugin settings, request parameters, `model_info`.
-//! Strings are expanded; a variable that is not set leaves null behind and is reported to the
-//! caller, who knows whether that is a warning or the end.
+//! Converts free-form parts of the config to JSON: plugin settings, request parameters,
+//! `model_info`. Strings are expanded; an unset variable becomes null and is returned to the
+//! caller, which decides whether it is a warning or an error.
 
 use serde_json::{Map, Value};
 
@@ -8,13 +8,13 @@ use super::expand::Expanded;
 use super::reader::{Field, Reader};
 use super::yaml::{Kind, Node, Typed};
 
-/// A variable that is not set, and the value that asks for it.
+/// An unset variable, and the value that refers to it.
 pub(super) struct Missing<'n> {
     pub(super) field: Field<'n>,
     pub(super) variable: String,
 }
 
-/// Never deep: the tree it reads is bounded.
+/// Recursion is shallow, because the tree is bounded.
 pub(super) fn json<'n>(
     reader: &mut Reader<'_>,
     field: &Field<'n>,
@@ -55,7 +55,7 @@ pub(super) fn json<'n>(
     }
 }
 
-/// A JSON object, or an error saying what was found instead.
+/// A JSON object, or an error that says what was found instead.
 pub(super) fn object<'n>(
     reader: &mut Reader<'_>,
     field: &Field<'n>,

@@ -1,6 +1,6 @@
-//! The config as the operator wrote it, read into what the gateway runs on: YAML with positions,
-//! variables expanded, every problem collected. `boot` and `check` call [`load`] once per (re)load.
-//! Not here: what a deployment is (`deployments`), and finding a callback's file (`callbacks`).
+//! Reads the operator's config: YAML with positions, variables expanded, all problems collected.
+//! `boot` and `check` call [`load`] once per start. `deployments` builds the deployments, and
+//! `plugin-host` finds the callbacks' files.
 //!
 //! Reading order: `problem` → `environment` → `yaml` → `expand` → `reader` → one file per section.
 
@@ -64,53 +64,52 @@ pub use web::WebSettings;
 use reader::{Field, Reader};
 use section::Section;
 
-/// What to do with a key nobody knows.
+/// How to treat an unknown key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownKeys {
-    /// One warning each (the default).
+    /// As a warning (the default).
     #[default]
     Warn,
-    /// One error each: `--strict`, or `callgate.strict: true`.
+    /// As an error: `--strict`, or `callgate.strict: true`.
     Refuse,
 }
 
-/// A whole config, ready to run on. Its `Debug` shows no secret and no free-form value.
+/// A whole config. Its `Debug` shows no secret and no free-form value.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file it was read from.
     pub file: Arc<Path>,
-    /// The key every request must carry; `None` when neither the file nor `LITELLM_MASTER_KEY`
-    /// gives one. Never blank.
+    /// The key that every request must carry; `None` if neither the file nor `LITELLM_MASTER_KEY`
+    /// sets one. Never blank.
     pub master_key: Option<Secret>,
-    /// `general_settings`, but for the master key.
+    /// `general_settings`, without the master key.
     pub general: GeneralSettings,
     /// `model_list`, in the order of the file.
     pub models: Vec<ModelEntry>,
     /// The enabled entries of `litellm_settings.callbacks`, in call order.
     pub callbacks: Vec<CallbackEntry>,
-    /// Its other entries: those with `enabled: false`.
+    /// The entries with `enabled: false`.
     pub disabled_callbacks: Vec<CallbackEntry>,
-    /// `litellm_settings`, but for the callbacks.
+    /// `litellm_settings`, without the callbacks.
     pub litellm: LitellmSettings,
     /// `router_settings`.
     pub router: RouterSettings,
-    /// `callgate`: the keys that are this gateway's own.
+    /// `callgate`: the keys that only this gateway has.
     pub gateway: GatewaySettings,
-    /// The variables the config was expanded with, its own `environment_variables` included.
+    /// The variables that the config was expanded with, including its own `environment_variables`.
     pub environment: Environment,
-    /// Takes the values of the variables that the config refers to out of what is said of it.
+    /// Masks the values of variables that the config refers to, in texts about the config.
     pub hidden: Masking,
-    /// All there is to say about the file, in its order. With an error among them the config must
-    /// not be run on: what was wrong is left out of it.
+    /// All problems of the file, in its order. If one is an error, the config must not be used,
+    /// because the faulty parts are missing from it.
     pub problems: Vec<Problem>,
 }
 
 impl Config {
-    /// Whether it may be served on this address: without a master key only on loopback, or when
-    /// the config says so.
+    /// Requires a master key, unless the address is a loopback one or the config permits none.
     ///
     /// # Errors
-    /// When anybody who reaches the address could spend the upstream keys.
+    /// If anybody who reaches the address could use the upstream keys.
     pub fn require_master_key(&self, host_is_loopback: bool) -> Result<(), Problem> {
         let permitted = host_is_loopback || self.general.permit_weak_or_unset_master_key;
         if self.master_key.is_some() || permitted {
@@ -125,7 +124,7 @@ impl Config {
 }
 
 impl Config {
-    /// That an option of the command line protects with LiteLLM and does not here.
+    /// Reports a command-line option that protects in LiteLLM, but not here.
     pub fn unprotected(&self, option: &str) -> Option<Problem> {
         let place = SourceLocation {
             path: format!("--{option}"),
@@ -135,13 +134,13 @@ impl Config {
         Some(protection.problem(place, &self.gateway.accept_unprotected))
     }
 
-    /// What callbacks, limits and logs call the one key, or its lack.
+    /// The id of the only key, or of no key, in callbacks, limits and logs.
     #[must_use]
     pub fn key_id(&self) -> &'static str {
         if self.master_key.is_some() { "master_key" } else { "anonymous" }
     }
 
-    /// What it means that there is no master key.
+    /// Warns of the consequences of having no master key.
     #[must_use]
     pub fn warn_of_no_key(&self, host_is_loopback: bool) -> Option<Problem> {
         if self.master_key.is_some() {
@@ -163,10 +162,10 @@ impl Config {
     }
 }
 
-/// Reads the config at `path` as far as it can be read; see [`Config::problems`].
+/// Reads as much as possible of the config at `path`; see [`Config::problems`].
 ///
 /// # Errors
-/// When nothing of it can be: there is no such file, or it is no YAML mapping.
+/// If nothing can be read: the file is missing, or is not a YAML mapping.
 pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
     let text = read_text(path).map_err(|error| {
         let remedy = match error.system() {
@@ -181,7 +180,7 @@ pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Conf
     read(&Arc::from(path), &text, env, unknown)
 }
 
-/// As [`load`], from text, and any error refuses all of it.
+/// As [`load`], from text. Any error fails the whole.
 pub fn parse(
     file: &Arc<Path>,
     text: &str,
@@ -213,7 +212,7 @@ fn read(
     }
     accept_unprotected(&mut reader, &mut root);
     let environment = config_variables(&mut reader, &mut root);
-    // From here on values may name the config's own variables.
+    // Values below may refer to the config's own variables.
     let mut reader = Reader { env: &environment, ..reader };
     let mut config = sections(&mut reader, root);
     config.gateway.accept_unprotected = reader.accepted;
@@ -225,13 +224,13 @@ fn read(
     Ok(config)
 }
 
-/// Has to be known before the first unknown key is met; whether it is a boolean is said later.
+/// Read before the first unknown key is met; the value's type is checked later.
 fn asks_for_strictness(root: &mut Section<'_>) -> bool {
     let strict = root.take("callgate").and_then(|field| Section::of(&field)?.take("strict"));
     strict.is_some_and(|field| field.node.is_true())
 }
 
-/// Has to be known before the first key is met that protects.
+/// Read before the first protective key is met.
 fn accept_unprotected(reader: &mut Reader<'_>, root: &mut Section<'_>) {
     let section = root.take("callgate").and_then(|field| Section::of(&field));
     if let Some(field) = section.and_then(|mut section| section.take("accept_unprotected")) {
@@ -254,7 +253,7 @@ fn config_variables(reader: &mut Reader<'_>, root: &mut Section<'_>) -> Environm
     reader.env.clone().below(pairs)
 }
 
-/// Top-level keys of LiteLLM's that nothing here acts on.
+/// Top-level keys of LiteLLM's that this gateway ignores.
 const NOT_YET: &[&str] = &[
     "agents",
     "assistant_settings",
@@ -316,7 +315,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
 }
 
 impl Reader<'_> {
-    /// A path of the config, relative ones resolved against the config's folder.
+    /// A path in the config; relative ones start at the config's folder.
     fn beside_config(&self, path: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }

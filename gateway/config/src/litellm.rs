@@ -1,4 +1,4 @@
-//! `litellm_settings`, but for its callbacks.
+//! `litellm_settings`, without its callbacks.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use super::reader::{Field, Reader};
 use super::section::Section;
 use super::yaml::{Kind, Node};
 
-/// `litellm_settings`, but for the callbacks.
+/// `litellm_settings`, without the callbacks.
 #[derive(Clone, Debug)]
 pub struct LitellmSettings {
-    /// Timeout of calls whose deployment sets none.
+    /// The timeout of calls whose deployment sets none.
     pub request_timeout: Option<Duration>,
-    /// Drop parameters a provider does not support instead of refusing the call.
+    /// Drops parameters that a provider does not support instead of refusing the call.
     pub drop_params: bool,
     /// Attempts after the first; `None` is none.
     pub num_retries: Option<u32>,
-    /// Where calls of a model go when it fails.
+    /// The models to try when a model fails.
     pub fallbacks: Fallbacks,
-    /// Whether `GET /metrics` needs the key (true unless said otherwise).
+    /// Whether `GET /metrics` needs the key (`true` by default).
     pub metrics_auth: bool,
 }
 
@@ -83,21 +83,21 @@ const OF_CALLBACKS: &[(&str, &str, &str)] = &[
     ("langsmith_project", "langsmith", "project"),
 ];
 
-/// What the section says of callbacks, unread.
+/// The section's values about callbacks, not yet read.
 #[derive(Default)]
 pub(super) struct Listed<'n> {
     pub(super) callbacks: Option<Field<'n>>,
     pub(super) settings: Vec<SettingOf<'n>>,
 }
 
-/// A setting of a callback that LiteLLM keeps beside the list.
+/// A callback's setting that LiteLLM keeps beside the list.
 pub(super) struct SettingOf<'n> {
     pub(super) callback: &'static str,
     pub(super) name: &'static str,
     pub(super) field: Field<'n>,
 }
 
-/// Returns the settings and, unread, what there is about callbacks.
+/// Returns the settings and, not yet read, the values about callbacks.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
     mut section: Section<'n>,
@@ -128,7 +128,7 @@ pub(super) fn read<'n>(
     (settings, Listed { callbacks, settings: of_callbacks })
 }
 
-/// LiteLLM's lists of those who only look on.
+/// LiteLLM's lists of callbacks that only observe.
 fn observers(reader: &mut Reader<'_>, key: &str, field: &Field<'_>) {
     let names: Vec<_> = match &field.node.kind {
         Kind::Sequence(items) => items.iter().collect(),

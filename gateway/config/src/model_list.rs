@@ -1,5 +1,5 @@
-//! `model_list`: each entry read and typed. Whether it can work (provider, base, key) is for
-//! `deployments` to say, so that both rooms' problems are reported with the places kept here.
+//! Reads `model_list` into typed entries. `deployments` checks whether each can work (provider,
+//! base, key), and reports its problems at the locations kept here.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,56 +18,56 @@ use callgate_secret::Secret;
 mod headers;
 mod keys;
 
-/// One entry of `model_list`, read but not yet judged: `deployments` infers the provider.
+/// One entry of `model_list`, before `deployments` infers its provider.
 #[derive(Clone)]
 pub struct ModelEntry {
     /// The entry itself.
     pub place: SourceLocation,
     /// The public name.
     pub model_name: String,
-    /// `litellm_params.model` as written (expanded), and where.
+    /// `litellm_params.model` as written (expanded), and its location.
     pub model: (String, SourceLocation),
-    /// `custom_llm_provider`, and where.
+    /// `custom_llm_provider`, and its location.
     pub provider: Option<(String, SourceLocation)>,
-    /// `api_base` or `base_url`, and where (the place of `litellm_params` when absent).
+    /// `api_base` or `base_url`, and its location (that of `litellm_params` if absent).
     pub api_base: (Setting<String>, SourceLocation),
-    /// Key for the upstream.
+    /// The key for the upstream.
     pub api_key: Setting<Secret>,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
     /// Further request headers; names are as written, unique, and valid for HTTP.
     pub extra_headers: Vec<(String, Setting<Secret>)>,
-    /// Request parameters used unless the client sends its own; `extra_body` merged in.
+    /// Request parameters for calls that do not set their own; includes `extra_body`.
     pub params: Map<String, Value>,
-    /// Where each of `params` stands.
+    /// The location of each of `params`.
     pub params_places: Vec<(String, SourceLocation)>,
-    /// Variables missing from `params`.
+    /// The unset variables in `params`.
     pub params_unset: Vec<Unset>,
-    /// `timeout`, else `request_timeout`.
+    /// `timeout`, otherwise `request_timeout`.
     pub timeout: Option<Duration>,
-    /// Timeout of streamed calls.
+    /// The timeout of streamed calls.
     pub stream_timeout: Option<Duration>,
-    /// Time for the first content of streamed calls.
+    /// The time limit for the first content of streamed calls.
     pub first_content_timeout: Option<Duration>,
-    /// `stream_usage`: whether streams are asked for their usage (`true` when not given).
+    /// `stream_usage`: whether streams ask for their usage (`true` by default).
     pub stream_usage: Option<bool>,
     /// Attempts after the first for this deployment.
     pub num_retries: Option<u32>,
-    /// How often this one is chosen among its group.
+    /// The figures for how often this entry is chosen within its group.
     pub weights: Weights,
-    /// Lower is tried first (0 when not given).
+    /// Lower values are tried first (0 by default).
     pub order: i64,
-    /// Beats `litellm_settings.drop_params`.
+    /// Overrides `litellm_settings.drop_params`.
     pub drop_params: Option<bool>,
-    /// `additional_drop_params`: parameters that the upstream gets from nobody.
+    /// `additional_drop_params`: parameters that are never sent.
     pub additional_drop_params: Vec<String>,
-    /// Answer with this text instead of calling the upstream.
+    /// The text to reply with instead of calling the upstream.
     pub mock_response: Option<String>,
-    /// `model_info` (an object), passed on untouched.
+    /// `model_info` (an object), passed on unchanged.
     pub model_info: Map<String, Value>,
 }
 
-/// The three figures of which the first that a group uses weighs its members.
+/// Three weights; the first one that a group uses counts for all its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Weights {
     /// `weight`
@@ -89,9 +89,9 @@ impl fmt::Debug for ModelEntry {
     }
 }
 
-/// Entries that lack what an entry needs are reported and left out.
+/// Reads the entries. Incomplete ones are reported and left out.
 pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<ModelEntry> {
-    // Anything an entry lacks for want of a variable is the business of the calls it serves.
+    // An unset variable fails only the calls that need it.
     let unset = std::mem::replace(&mut reader.unset, Severity::Warning);
     let items = reader.list(field);
     let entries = items.iter().filter_map(|item| entry(reader, item)).collect();
@@ -136,7 +136,7 @@ fn required_text(
         reader.error(&section.field, format!("expected a `{key}`, found none"));
         return None;
     };
-    // An unset variable is only a warning elsewhere; without a name nothing can be served.
+    // An unset variable is only a warning elsewhere, but without a name nothing can be served.
     let unset = std::mem::replace(&mut reader.unset, Severity::Error);
     let text = reader.text(&field);
     reader.unset = unset;
@@ -147,7 +147,7 @@ fn required_text(
     text
 }
 
-/// Everything but the members of the entry itself.
+/// Reads everything except the members of the entry itself.
 fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<ModelEntry> {
     let model_place = section.take("model").map(|field| reader.place(&field));
     let model = required_text(reader, &mut section, "model");
@@ -213,7 +213,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     })
 }
 
-/// `base_url` wins over its synonym, as in LiteLLM.
+/// `base_url` overrides its synonym, as in LiteLLM.
 fn api_base(
     reader: &mut Reader<'_>,
     section: &mut Section<'_>,
@@ -230,7 +230,7 @@ fn api_base(
     }
 }
 
-/// `additional_drop_params`: names of parameters. LiteLLM's paths into them are refused.
+/// `additional_drop_params`: names of parameters. LiteLLM's paths into parameters are refused.
 fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<String> {
     let Some(field) = section.take("additional_drop_params") else { return Vec::new() };
     let mut names = Vec::new();
@@ -256,7 +256,7 @@ struct Params {
     unset: Vec<Unset>,
 }
 
-/// Every key left over is a request parameter, as in LiteLLM; `extra_body` is laid over them.
+/// Every remaining key is a request parameter, as in LiteLLM; `extra_body` overrides them.
 fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
     let (mut all, mut missing) = (Params::default(), Vec::new());
     let extra_body = section.take("extra_body");

@@ -1,6 +1,6 @@
-//! Writes `sha256` into entries of `litellm_settings.callbacks` by editing the text where they
-//! stand: comments, order and layout stay. What comes out is read again and compared with what went
-//! in before anybody gets it. `callgate plugin pin` calls it; files are not touched here.
+//! Writes `sha256` into entries of `litellm_settings.callbacks` by editing the text in place:
+//! comments, order and layout stay. The result is parsed and compared with the original before it
+//! is returned. `callgate plugin pin` calls it and writes the file.
 
 mod spans;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::yaml::{self, Kind, Node};
 use spans::{NodeShape, Spanned};
 
-/// One replacement, in bytes of the old text.
+/// One replacement, in bytes of the original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinEdit {
     pub start: usize,
@@ -38,7 +38,8 @@ pub enum PinError {
     Yaml(String),
 }
 
-/// The edits that give each entry (by its index in the list) its hash; none for one that has it.
+/// The edits that set each entry's hash (entries by index in the list); none for an entry that
+/// already has it.
 pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<PinEdit>, PinError> {
     let tree = spans::read(text).map_err(PinError::Yaml)?;
     let list = tree.as_ref().and_then(|root| root.member("litellm_settings")?.member("callbacks"));
@@ -48,7 +49,7 @@ pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<PinEdit>, Pin
             NodeShape::Sequence(items) => {
                 items.get(*position).map(|item| (item, list.is_flow(text)))
             }
-            // A single entry needs no list; it stands where only one line is free.
+            // A single entry needs no list; then there is room for one line only.
             _ => (*position == 0).then_some((list, true)),
         });
         let (entry, in_flow) = entry.ok_or(PinError::NoEntry(position + 1))?;
@@ -61,7 +62,7 @@ pub fn edits(text: &str, hashes: &[(usize, String)]) -> Result<Vec<PinEdit>, Pin
     Ok(edits)
 }
 
-/// The text with all edits, which are in order and do not overlap.
+/// Applies the edits, which are in order and do not overlap.
 pub fn apply(text: &str, edits: &[PinEdit]) -> String {
     let mut edited = String::with_capacity(text.len() + 128 * edits.len());
     let mut at = 0;
@@ -113,7 +114,7 @@ fn edit(
     }
 }
 
-/// `routing` becomes a mapping, in the layout that its place allows.
+/// Turns `routing` into a mapping, in the layout that its place allows.
 fn from_scalar(text: &str, entry: &Spanned, source: &str, in_flow: bool, hash: &str) -> PinEdit {
     let hash = scalar(hash);
     if in_flow {
@@ -130,7 +131,7 @@ fn from_scalar(text: &str, entry: &Spanned, source: &str, in_flow: bool, hash: &
     PinEdit { start: entry.start, end, text }
 }
 
-/// A new value for the `sha256` that is there; `None` inside when it is that already.
+/// A new value for an existing `sha256`; the inner `None` means that it is already correct.
 fn replaced(text: &str, key: &Spanned, value: &Spanned, hash: &str) -> Option<Option<PinEdit>> {
     let NodeShape::Scalar(old) = &value.shape else { return None };
     if value.is_marked || old.contains("${") || old.starts_with("os.environ/") {
@@ -148,7 +149,7 @@ fn replaced(text: &str, key: &Spanned, value: &Spanned, hash: &str) -> Option<Op
     Some(Some(PinEdit { start: value.start, end: value.end, text: new }))
 }
 
-/// A `sha256` behind the name of a mapping that has none.
+/// Adds a `sha256` after the name of a mapping that has none.
 fn added(text: &str, entry: &Spanned, key: &Spanned, value: &Spanned, hash: &str) -> PinEdit {
     let hash = scalar(hash);
     if entry.is_flow(text) {
@@ -159,12 +160,12 @@ fn added(text: &str, entry: &Spanned, key: &Spanned, value: &Spanned, hash: &str
     PinEdit { start: end, end, text: format!("{newline}{indent}sha256: {hash}") }
 }
 
-/// Hex digits as YAML text: without a letter other than `e` they would be a number.
+/// Hex digits as YAML text; quoted, because without a letter other than `e` they would be a number.
 fn scalar(hash: &str) -> String {
     if hash.contains(['a', 'b', 'c', 'd', 'f']) { hash.to_owned() } else { format!("\"{hash}\"") }
 }
 
-/// Where the line of `at` ends, and how the file ends its lines.
+/// The end of the line of `at`, and the file's line ending.
 fn end_of_line(text: &str, at: usize) -> (usize, &'static str) {
     let rest = text.get(at..).unwrap_or_default();
     let length = rest.find('\n').unwrap_or(rest.len());
@@ -172,13 +173,13 @@ fn end_of_line(text: &str, at: usize) -> (usize, &'static str) {
     if line.ends_with('\r') { (at + length - 1, "\r\n") } else { (at + length, "\n") }
 }
 
-/// Characters before `at` in its line.
+/// The number of characters before `at` in its line.
 fn column(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     before.rsplit('\n').next().unwrap_or_default().chars().count()
 }
 
-/// Whether the edited text says what the old one said, and the hashes, and nothing else.
+/// Whether the edited text differs from the original only by the hashes.
 fn agrees(old: &str, new: &str, hashes: &[(usize, String)]) -> bool {
     let file: Arc<Path> = Arc::from(Path::new("pinned"));
     let read = |text| yaml::parse(&file, text).ok()?.root.as_ref().map(as_value);
@@ -203,7 +204,7 @@ fn agrees(old: &str, new: &str, hashes: &[(usize, String)]) -> bool {
     })
 }
 
-/// The entries of the list, which leave a `null` behind.
+/// Takes the list of entries out of the tree and leaves `null` in its place.
 fn take_entries(root: &mut Value) -> Option<Vec<Value>> {
     match root.get_mut("litellm_settings")?.get_mut("callbacks")?.take() {
         Value::Array(items) => Some(items),
@@ -211,7 +212,7 @@ fn take_entries(root: &mut Value) -> Option<Vec<Value>> {
     }
 }
 
-/// Every scalar as its text, marked by whether it could be other than text.
+/// Converts every scalar to its text, with a mark if it could be other than text.
 fn as_value(node: &Node) -> Value {
     match &node.kind {
         Kind::Scalar(scalar) => {

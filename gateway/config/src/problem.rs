@@ -1,6 +1,6 @@
-//! What is wrong with a config, said so that it can be mended: file, line, column, key path, text
-//! and remedy. Every room of `config`, `deployments` and the plugin loader reports with these
-//! types; printing them and choosing the exit code is the command line's business.
+//! A problem of a config: file, line, column, key path, text and remedy. `config`, `deployments`
+//! and the plugin loader report with these types; the command line prints them and chooses the exit
+//! code.
 
 use std::fmt;
 use std::path::Path;
@@ -10,12 +10,12 @@ use super::quote::quoted;
 use callgate_secret::Masking;
 use callgate_telemetry::one_line;
 
-/// A position in a config file, and the key path that leads to it.
+/// A position in a config file, and its key path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLocation {
     /// The file as it was named on the command line.
     pub file: Arc<Path>,
-    /// Line, from 1; 0 speaks of the file as a whole.
+    /// Line, from 1; 0 for the file as a whole.
     pub line: usize,
     /// Column in characters, from 1; 0 when `line` is 0.
     pub column: usize,
@@ -45,16 +45,16 @@ impl fmt::Display for SourceLocation {
     }
 }
 
-/// Whether a problem refuses the start.
+/// Whether a problem prevents the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The gateway starts and says so once.
+    /// The gateway starts and logs it once.
     Warning,
     /// The gateway does not start.
     Error,
 }
 
-/// As it stands before a problem's line.
+/// As printed before a problem's text.
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -64,39 +64,39 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing wrong with the config. Its text never holds a secret: found values are quoted by
-/// `quote` alone, and never for keys that carry secrets.
+/// One problem of the config. Its text never holds a secret: found values are quoted only by
+/// `quote`, and never for keys that carry secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Whether it refuses the start.
+    /// Whether it prevents the start.
     pub severity: Severity,
-    /// Where it is.
+    /// Its location.
     pub place: SourceLocation,
     /// What was expected and what was found.
     pub text: String,
-    /// What to do about it, when that is not obvious.
+    /// What to do about it, if that is not obvious.
     pub remedy: Option<String>,
 }
 
 impl Problem {
-    /// A problem that refuses the start.
+    /// A problem that prevents the start.
     pub fn error(place: SourceLocation, text: impl Into<String>) -> Self {
         Self { severity: Severity::Error, place, text: text.into(), remedy: None }
     }
 
-    /// A problem that is said once at start.
+    /// A problem that is only logged at startup.
     pub fn warning(place: SourceLocation, text: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, place, text: text.into(), remedy: None }
     }
 
-    /// The same problem with what to do about it.
+    /// Adds the remedy.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }
 
-    /// Whether it refuses the start.
+    /// Whether it prevents the start.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
@@ -104,7 +104,7 @@ impl Problem {
 }
 
 impl Problem {
-    /// Takes what must not be shown out of its words.
+    /// Masks secrets in its text and remedy.
     pub fn mask(&mut self, masking: &Masking) {
         masking.mask_in_place(&mut self.text);
         if let Some(remedy) = &mut self.remedy {
@@ -113,7 +113,7 @@ impl Problem {
     }
 }
 
-/// One line, whatever is quoted in it.
+/// One line, even if a quoted value has several.
 /// `config.yaml:12:7: model_list[2].litellm_params.model: expected …, found …; remedy`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +133,7 @@ impl std::error::Error for Problem {}
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// The problems that refuse the start.
+    /// The problems that prevent the start.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().filter(|problem| problem.is_error())
     }
@@ -150,13 +150,14 @@ impl From<Problem> for Problems {
     }
 }
 
-/// Sorts by position and parts the two outcomes: the warnings alone, or everything.
+/// Sorts by position and separates the outcomes: `Ok` with only warnings, or `Err` with all
+/// problems.
 pub fn settle(mut problems: Vec<Problem>) -> Result<Vec<Problem>, Problems> {
     sort(&mut problems);
     if problems.iter().any(Problem::is_error) { Err(Problems(problems)) } else { Ok(problems) }
 }
 
-/// In the order of the file.
+/// Sorts problems by their position in the file.
 pub fn sort(problems: &mut [Problem]) {
     problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
 }

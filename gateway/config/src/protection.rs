@@ -1,9 +1,9 @@
-//! LiteLLM's keys that protect and that nothing here acts on. Each refuses the start, because a
-//! warning would serve calls that the operator believes to be checked, counted or kept out; with
-//! `callgate.accept_unprotected` the operator says which of them may be left out.
+//! Protective LiteLLM keys that this gateway does not implement. Each prevents the start: with a
+//! mere warning, the gateway would serve calls that the operator believes to be checked, counted or
+//! refused. With `callgate.accept_unprotected` the operator accepts that some are ignored.
 //!
-//! They count in whatever section they stand. Not here: keys of this gateway's own that protect
-//! (`section`), and callbacks of LiteLLM's that do (`plugin-host`).
+//! They count in every section where they occur. `section` has this gateway's own protective keys,
+//! and `plugin-host` has LiteLLM's protective callbacks.
 
 use super::problem::{Problem, SourceLocation};
 use super::quote::quoted;
@@ -11,13 +11,13 @@ use super::reader::{Field, Reader};
 use super::section::closest;
 use super::yaml::{Kind, Node};
 
-/// A key that protects.
+/// A protective key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Protection {
     pub(super) key: &'static str,
-    /// How calls are without it.
+    /// The consequence of ignoring it.
     effect: &'static str,
-    /// What does the same here.
+    /// What to use here instead.
     instead: &'static str,
 }
 
@@ -47,7 +47,7 @@ const SILENCE: (&str, &str) = (
     "take those callbacks off the list, or set their settings so that they leave content out",
 );
 
-/// By name.
+/// All protective keys, by name.
 const PROTECTIONS: &[(&str, (&str, &str))] = &[
     ("allowed_ips", ADDRESSES),
     ("allowed_routes", ROUTES),
@@ -78,13 +78,13 @@ const PROTECTIONS: &[(&str, (&str, &str))] = &[
 ];
 
 impl Protection {
-    /// The one of this name.
+    /// The protective key of this name.
     pub(super) fn named(key: &str) -> Option<Self> {
         let (key, (effect, instead)) = PROTECTIONS.iter().find(|(name, _)| *name == key)?;
         Some(Self { key, effect, instead })
     }
 
-    /// The one of this name, unless its value switches it off.
+    /// The protective key of this name, unless its value switches it off.
     pub(super) fn of(key: &str, value: &Node) -> Option<Self> {
         let off = match &value.kind {
             Kind::Sequence(items) => items.is_empty(),
@@ -94,7 +94,7 @@ impl Protection {
         if off { None } else { Self::named(key) }
     }
 
-    /// That it does not protect here: an error, unless the operator accepts that.
+    /// Reports that it does not protect here: an error, unless the operator accepts that.
     pub(super) fn problem(self, place: SourceLocation, accepted: &[String]) -> Problem {
         let Self { key, effect, instead } = self;
         if accepted.iter().any(|it| it == key) {
@@ -108,7 +108,7 @@ impl Protection {
     }
 }
 
-/// What the operator accepts, by the names of the keys or their whole paths.
+/// The keys that the operator accepts, by name or by whole path.
 pub(super) fn accepted(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
     let mut accepted = Vec::new();
     for item in reader.list(field) {
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Where each may stand, and a value that switches it on.
+    /// The section of each key, and a value that switches it on.
     const KEYS: &[(&str, &str, &str)] = &[
         ("guardrails", "", "[{guardrail_name: a}]"),
         ("policies", "", "{a: {guardrails: [b]}}"),

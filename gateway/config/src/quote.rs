@@ -1,9 +1,7 @@
-//! Words of the operator in a message of ours: without keys, cut, and on one line. Every message
-//! that quotes a value, a key or a name of a config, of a settings object or of the command line
-//! takes this way.
+//! Quotes the operator's text in a message: without keys, shortened, and on one line. Every message
+//! that quotes a value, a key or a name of a config, of settings or of the command line uses it.
 //!
-//! Not here: values of environment variables in what later rooms say of the config
-//! (`Config::hidden`).
+//! `Config::hidden` masks the values of environment variables in later messages about the config.
 
 use super::expand::{Expanded, expand};
 use super::reader::{Field, Reader};
@@ -14,14 +12,14 @@ use callgate_telemetry::{cut, one_line};
 /// The most characters that are quoted.
 const MOST: usize = 200;
 
-/// At most 200 characters of what an operator wrote. A key that stands in the wrong place is `***`.
+/// At most 200 characters of an operator's text. A key in the wrong place becomes `***`.
 pub fn quoted(text: &str) -> String {
     one_line(&cut(&without_keys(text), MOST)).into_owned()
 }
 
 impl Reader<'_> {
-    /// What stands in the config, for `expected …, found …`: the text as it is written, and of an
-    /// environment variable only the reference.
+    /// A config value for `expected …, found …`: the text as written. For an environment variable
+    /// that is only the reference.
     pub(super) fn found(&self, field: &Field<'_>) -> String {
         let Kind::Scalar(scalar) = &field.node.kind else {
             return field.node.describe().to_owned();
@@ -60,7 +58,7 @@ mod tests {
             assert_eq!(quoted(text), shown, "{text}");
         }
         assert_eq!(quoted(&"x".repeat(201)), format!("{}…(+1 bytes)", "x".repeat(200)));
-        // What is cut cannot hide a key's beginning.
+        // Nothing may be cut before a key is recognised, so the whole text is masked first.
         let long = format!("{} sk-live-4f9c2a", "x".repeat(190));
         assert!(!quoted(&long).contains("sk-"));
     }

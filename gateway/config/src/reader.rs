@@ -1,6 +1,6 @@
-//! Typed reading of one config value: expected kind, expansion, and a problem with its place when
-//! either fails. Reading never stops at a problem: whoever asks gets nothing and goes on, so that
-//! one start reports them all. Used by the files of the sections; knows no key by name.
+//! Reads one config value: checks its kind, expands it, and reports a problem with its location if
+//! either fails. Reading never stops at a problem: the caller gets nothing and continues, so that
+//! one start reports all problems. The files of the sections use it; it knows no key by name.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,24 +14,25 @@ use super::yaml::{Kind, Node, Scalar, Typed};
 use super::{Setting, UnknownKeys, Unset};
 use callgate_secret::{Secret, Secrets};
 
-/// Beyond it, adding to a clock could overflow.
+/// A longer duration could overflow when added to a clock.
 const LONGEST: f64 = 366.0 * 86_400.0;
 
-/// What every value is read with, and where problems gather.
+/// The context in which values are read, and the problems found.
 pub(super) struct Reader<'e> {
     pub(super) file: Arc<Path>,
     pub(super) env: &'e Environment,
     pub(super) unknown: UnknownKeys,
-    /// What an unset variable is where no `Setting` can carry it to the calls that need it.
+    /// The severity of an unset variable in a value that is not a `Setting`, and so cannot defer it
+    /// to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,
-    /// Keys that protect and that the operator accepts to be left out.
+    /// Protective keys that the operator accepts to be ignored.
     pub(super) accepted: Vec<String>,
-    /// Values of variables that the config refers to: what later rooms say must not show them.
+    /// Values of variables that the config refers to; later messages must not show them.
     pub(super) hidden: Secrets,
 }
 
-/// A value that is there (null counts as absent), with its key path.
+/// An existing value (null counts as absent) and its key path.
 #[derive(Clone, Debug)]
 pub(super) struct Field<'n> {
     pub(super) node: &'n Node,
@@ -78,7 +79,7 @@ impl<'e> Reader<'e> {
         items.iter().enumerate().map(|(index, node)| Field { node, path: path(index) }).collect()
     }
 
-    /// Text that must be there once asked for: an unset variable is a problem of its own.
+    /// Text that is required: an unset variable is a problem.
     pub(super) fn text(&mut self, field: &Field<'_>) -> Option<String> {
         let scalar = self.text_scalar(field)?;
         self.expanded(field, scalar).map(|(text, _)| text)
@@ -88,7 +89,8 @@ impl<'e> Reader<'e> {
         self.list(field).iter().filter_map(|item| self.text(item)).collect()
     }
 
-    /// Text whose absence is the business of the calls that need it. Blank is absent.
+    /// Text that only some calls need: an unset variable is left for them to report. Blank counts
+    /// as absent.
     pub(super) fn setting(&mut self, field: &Field<'_>) -> Setting<String> {
         let Some(scalar) = self.text_scalar(field) else { return Setting::Absent };
         let variable = match self.expand(&scalar.text) {
@@ -163,7 +165,7 @@ impl<'e> Reader<'e> {
         duration
     }
 
-    /// Any scalar as the text it is written with.
+    /// Any scalar, as its text.
     pub(super) fn any_text(&mut self, field: &Field<'_>) -> Option<String> {
         self.scalar_text(field, "text")
     }
@@ -196,7 +198,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The text and the variable it came from; `None` after the problem has been noted.
+    /// The text and the variable it came from; `None` after a problem was reported.
     pub(super) fn expanded(
         &mut self,
         field: &Field<'_>,
@@ -215,7 +217,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The text with its variables, whose values are noted as not to be shown.
+    /// Expands the text, and records the variables' values as hidden.
     pub(super) fn expand(&mut self, text: &str) -> Expanded {
         let expanded = expand(text, self.env);
         if let Expanded::Text(text, Some(variable)) = &expanded {

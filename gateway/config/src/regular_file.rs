@@ -1,14 +1,14 @@
-//! Files that people name: opened only where they are files. A named pipe would be waited for, a
-//! device may have no end, and opening either may do something.
+//! Opens files that people name, but only regular files: opening a named pipe could block, a device
+//! may never end, and opening either may have side effects.
 //!
-//! Called by whatever reads a config, an environment file, a plugin or certificates.
+//! Used wherever a config, an environment file, a plugin or certificates are read.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Why a file is not opened or not read.
+/// Why a file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
 /// A regular file, opened for reading.
 pub fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
     check(&fs::metadata(path)?)?;
-    // It may have become another since: a pipe must not be waited for even then.
+    // The path may have become a pipe meanwhile, and opening that must not block either.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
@@ -39,7 +39,7 @@ pub fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
     Ok((file, metadata))
 }
 
-/// That this is a regular file.
+/// Checks that this is a regular file.
 pub(crate) fn check(metadata: &Metadata) -> Result<(), ReadError> {
     let is = |test: fn(&FileType) -> bool| test(&metadata.file_type());
     if metadata.is_file() {

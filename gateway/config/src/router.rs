@@ -1,4 +1,4 @@
-//! `router_settings`: timeouts, second names, and the strategy (of which there is one).
+//! `router_settings`: timeouts, aliases, and the routing strategy, of which only one exists.
 
 use std::time::Duration;
 
@@ -11,28 +11,29 @@ use super::yaml::Kind;
 /// `router_settings`.
 #[derive(Clone, Debug, Default)]
 pub struct RouterSettings {
-    /// Timeout of calls when neither deployment nor `litellm_settings.request_timeout` sets one.
+    /// The timeout of calls if neither the deployment nor `litellm_settings.request_timeout` sets
+    /// one.
     pub timeout: Option<Duration>,
-    /// Timeout of streamed calls whose deployment sets none.
+    /// The timeout of streamed calls whose deployment sets none.
     pub stream_timeout: Option<Duration>,
-    /// Attempts after the first; beats `litellm_settings.num_retries`.
+    /// Attempts after the first; overrides `litellm_settings.num_retries`.
     pub num_retries: Option<u32>,
-    /// Second public names, in the order of the file.
+    /// Aliases, in the order of the file.
     pub aliases: Vec<Alias>,
-    /// Beats `litellm_settings.fallbacks`.
+    /// Overrides `litellm_settings.fallbacks`.
     pub fallbacks: Fallbacks,
 }
 
 /// One entry of `router_settings.model_group_alias`.
 #[derive(Clone, Debug)]
 pub struct Alias {
-    /// The public second name.
+    /// The public alias.
     pub alias: String,
     /// The model name it stands for.
     pub target: String,
     /// Usable, but not listed.
     pub hidden: bool,
-    /// Where it is written.
+    /// Its location.
     pub place: SourceLocation,
 }
 

@@ -1,5 +1,5 @@
-//! One mapping of the config while it is read: hands out the values asked for, remembers the names,
-//! and in the end says which keys nobody asked for, with the nearest name that somebody does.
+//! One mapping of the config while it is read: returns values by name, records the names, and
+//! finally reports keys that nobody read, with the nearest known name.
 
 use super::problem::{Problem, Severity};
 use super::protection::Protection;
@@ -8,7 +8,7 @@ use super::reader::{Field, Reader};
 use super::yaml::{Entry, Kind, Mark};
 use super::{SourceLocation, UnknownKeys};
 
-/// Keys that protect, or hold what does: what was meant for one of them must not be left out.
+/// Protective keys, and sections with such keys; a misspelt one must not be ignored.
 const PROTECTING: &[&str] = &[
     "allow_hosts",
     "callback_settings",
@@ -32,7 +32,7 @@ const PROTECTING: &[&str] = &[
     "verify_owner",
 ];
 
-/// A mapping and the names it has been asked for.
+/// A mapping and the names that were read.
 pub(super) struct Section<'n> {
     pub(super) field: Field<'n>,
     entries: &'n [Entry],
@@ -44,7 +44,7 @@ impl<'n> Section<'n> {
         Self { field, entries, asked: Vec::new() }
     }
 
-    /// Without a word when `field` is something else.
+    /// `None` without an error if `field` is not a mapping.
     pub(super) fn of(field: &Field<'n>) -> Option<Self> {
         match &field.node.kind {
             Kind::Mapping(entries) => Some(Self::new(field.clone(), entries)),
@@ -64,12 +64,12 @@ impl<'n> Section<'n> {
         self.entries.iter().map(|entry| (entry.key.as_str(), self.field_of(entry)))
     }
 
-    /// The members nobody asked for.
+    /// The members that were not read.
     pub(super) fn rest(&self) -> impl Iterator<Item = (&'n str, Field<'n>)> {
         self.unasked().map(|entry| (entry.key.as_str(), self.field_of(entry)))
     }
 
-    /// Reports keys nobody asked for; `not_yet` are LiteLLM's that this gateway does not act on.
+    /// Reports keys that were not read; `not_yet` are LiteLLM's keys that this gateway ignores.
     pub(super) fn finish(self, reader: &mut Reader<'_>, not_yet: &[&'static str]) {
         for entry in self.unasked() {
             let place = self.place_of_key(reader, &entry.key);
@@ -84,7 +84,7 @@ impl<'n> Section<'n> {
         }
     }
 
-    /// That nobody knows `key`, and which known name or `other` one is nearest to it.
+    /// Reports that `key` is unknown, with the nearest name among the known ones and `other`.
     pub(super) fn unknown(
         &self,
         reader: &Reader<'_>,
@@ -106,8 +106,8 @@ impl<'n> Section<'n> {
         Problem { severity, place: self.place_of_key(reader, key), text, remedy }
     }
 
-    /// Where a key belongs that would be left out here and protects: the list of callbacks and the
-    /// master key, or an unknown section with one of them.
+    /// The section to which a misplaced protective key belongs: the list of callbacks, the master
+    /// key, or an unknown section with one of them.
     fn misplaced(&self, key: &str) -> Option<&'static str> {
         const PLACES: [(&str, &str); 2] = [
             ("callbacks", "callbacks are listed in `litellm_settings.callbacks`"),
@@ -126,7 +126,7 @@ impl<'n> Section<'n> {
         })
     }
 
-    /// Reports one key that is read but not acted on.
+    /// Reports a known key that has no effect here.
     pub(super) fn not_yet(&self, reader: &mut Reader<'_>, key: &str) {
         if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
             let place = self.key_place(reader, key, entry.mark);
@@ -136,7 +136,7 @@ impl<'n> Section<'n> {
         }
     }
 
-    /// Where `key` itself stands.
+    /// The location of `key` itself.
     pub(super) fn place_of_key(&self, reader: &Reader<'_>, key: &str) -> SourceLocation {
         let mark = self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.mark);
         self.key_place(reader, key, mark.unwrap_or(self.field.node.mark))
@@ -166,7 +166,7 @@ fn not_acted_on(place: SourceLocation, key: &str) -> Problem {
     )
 }
 
-/// The candidate a typing mistake away from `name`, if there is one.
+/// The candidate that is one typing mistake away from `name`, if there is one.
 pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let name = name.to_lowercase();
     let allowed = (name.chars().count() / 3).max(1);

@@ -1,9 +1,9 @@
-//! A config value that may hang on an environment variable which is not there: carried to the calls
-//! that need it, so that one missing key does not keep the other models from working.
+//! A config value that may depend on an unset environment variable. The calls that need it report
+//! the variable, so that one missing key does not stop the other models.
 
 use std::sync::Arc;
 
-/// A value that may hang on a variable.
+/// A value that may depend on a variable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Setting<T> {
     /// Not configured.
@@ -11,12 +11,12 @@ pub enum Setting<T> {
     Absent,
     /// Configured.
     Set(T),
-    /// Configured through a variable that is not set: calls that need it must fail, naming it.
+    /// Configured by a variable that is not set: calls that need it must fail and name it.
     Unset(Unset),
 }
 
 impl<T> Setting<T> {
-    /// The value, when there is one.
+    /// The value, if it is set.
     #[must_use]
     pub fn set(&self) -> Option<&T> {
         match self {
@@ -25,7 +25,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The missing variable, when that is why there is no value.
+    /// The unset variable, if there is one.
     #[must_use]
     pub fn unset(&self) -> Option<&Unset> {
         match self {
@@ -35,7 +35,7 @@ impl<T> Setting<T> {
     }
 }
 
-/// The variable that is missing, and the config path that asks for it.
+/// The unset variable, and the config path that refers to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` needs the environment variable `{variable}`, which is not set or blank")]
 pub struct Unset {

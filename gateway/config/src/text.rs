@@ -1,5 +1,5 @@
-//! The text of a file that people write: the config, an environment file, input of a tool. What is
-//! wrong with it has a place.
+//! Reads the text of files that people write: a config, an environment file, a tool's input. Errors
+//! in the text have a location.
 
 use std::io;
 use std::path::Path;
@@ -10,16 +10,16 @@ use crate::regular_file::{self, ReadError};
 /// The largest config or environment file that is read, in MiB.
 const MOST: u64 = 16;
 
-/// Why there is no text.
+/// Why a text cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
-    /// The file.
+    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] ReadError),
-    /// What is in it; the place is behind the last character that could be read.
+    /// The content is not text; the location is after the last valid character.
     #[error("expected UTF-8 text, found {found}")]
     NotText {
-        /// What else.
+        /// The kind of the content.
         found: &'static str,
         /// Line and column, from 1.
         at: (usize, usize),
@@ -27,7 +27,7 @@ pub enum TextError {
 }
 
 impl TextError {
-    /// The system's word, if it is that the file cannot be read.
+    /// The system's error, if the file cannot be read.
     pub(crate) fn system(&self) -> Option<io::ErrorKind> {
         match self {
             Self::File(ReadError::System(error)) => Some(error.kind()),
@@ -35,7 +35,7 @@ impl TextError {
         }
     }
 
-    /// `what` is the file's part, as in `the config`.
+    /// `what` names the file in the message, as in `the config`.
     pub fn problem(&self, path: &Path, what: &str) -> Problem {
         let mut place = SourceLocation::whole_file(path);
         if let Self::NotText { at, .. } = self {
@@ -45,7 +45,7 @@ impl TextError {
     }
 }
 
-/// The text of a file that people write.
+/// Reads a file as text.
 pub fn read_text(path: &Path) -> Result<String, TextError> {
     text(regular_file::read(path, MOST)?)
 }
@@ -54,7 +54,7 @@ fn text(bytes: Vec<u8>) -> Result<String, TextError> {
     let (good, found) = match std::str::from_utf8(&bytes) {
         Ok(text) => match text.find('\0') {
             Some(at) => (at, "a NUL byte"),
-            // The bytes were text a moment ago.
+            // The bytes were valid text a moment ago.
             None => return Ok(String::from_utf8(bytes).unwrap_or_default()),
         },
         Err(error) => (error.valid_up_to(), "other bytes"),

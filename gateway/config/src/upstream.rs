@@ -6,12 +6,12 @@ use std::time::Duration;
 /// How long connections to upstreams are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reuse {
-    /// How long a connection may be idle; `None`: 4 s for `http://`, for servers that close after 5
-    /// s are common there, and 50 s for `https://`, where a new connection costs a handshake.
+    /// How long a connection may be idle; `None`: 4 s for `http://`, where servers that close after
+    /// 5 s are common, and 50 s for `https://`, where a new connection costs a handshake.
     pub idle_timeout: Option<Duration>,
-    /// How old a connection may become, so that a change of a name's addresses is seen (5 min).
+    /// The age at which a connection is closed, so that changes in DNS take effect (5 min).
     pub max_age: Duration,
-    /// Idle connections kept for one host by each worker thread (128).
+    /// The most idle connections that each worker thread keeps for one host (128).
     pub max_idle: usize,
 }
 

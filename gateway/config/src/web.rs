@@ -1,23 +1,23 @@
-//! `callgate.cors` and `callgate.allow_hosts`: the web pages and the names this gateway is for.
-//! What a request must have to pass is `server::web`'s business.
+//! `callgate.cors` and `callgate.allow_hosts`: the web pages and host names that may be used.
+//! `server::web` enforces them.
 
 use super::reader::{Field, Reader};
 use super::section::Section;
 
-/// See the module.
+/// The allowed origins and hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSettings {
-    /// Origins whose pages may call, in lower case; `None` when the config lists none.
+    /// Origins whose pages may call, in lower case; `None` if the config has no list.
     pub origins: Option<Vec<String>>,
-    /// Whether the pages of every origin may.
+    /// Whether pages of every origin may call.
     pub any_origin: bool,
-    /// Names that a `Host` header may have beside this machine's, in lower case and without port.
+    /// Names allowed in a `Host` header beside this machine's, in lower case and without port.
     pub hosts: Vec<String>,
-    /// Whether it may have any.
+    /// Whether any name is allowed.
     pub any_host: bool,
 }
 
-/// Takes both keys off the `callgate` section.
+/// Reads both keys of the `callgate` section.
 pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>) -> WebSettings {
     let mut settings = WebSettings::default();
     if let Some(mut cors) = section.take("cors").and_then(|field| reader.section(&field)) {
@@ -33,7 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>) -> WebSet
     settings
 }
 
-/// What each item of the list means; `any` is set when one of them is `*`.
+/// Reads each item of the list; sets `any` if one of them is `*`.
 fn read_list(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
@@ -57,7 +57,7 @@ fn read_list(
     meant
 }
 
-/// As a browser sends it: without the scheme's own port.
+/// An origin as a browser sends it: without the scheme's default port.
 fn origin(text: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "an origin such as `https://app.example.com`";
     let text = text.strip_suffix('/').unwrap_or(text);

@@ -1,8 +1,7 @@
-//! YAML text → a tree that remembers where everything stands. Positions, anchors, aliases and merge
-//! keys come from `saphyr-parser`'s events; what type a plain scalar has is `serde_yaml`'s answer,
-//! with YAML 1.1's `yes`/`no`/`on`/`off` on top, as the configs of the field expect.
-//! Hostile files are bounded: size, depth, and what aliases blow up to. `config::load` calls it;
-//! what the keys mean is not known here.
+//! Parses YAML text into a tree with positions. Positions, anchors, aliases and merge keys come
+//! from `saphyr-parser`'s events; `serde_yaml` decides the type of a plain scalar, with YAML 1.1's
+//! `yes`/`no`/`on`/`off` in addition, as LiteLLM configs expect. Limits on size, depth and alias
+//! expansion stop hostile files. `config::load` calls it; the meaning of keys is not known here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -51,7 +50,7 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// A scalar's text, typed only when asked: `master_key: 0123` must stay `0123`.
+/// A scalar's text, typed only on request: `master_key: 0123` must stay `0123`.
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     pub(super) text: String,
@@ -68,15 +67,15 @@ pub(super) enum Typed<'a> {
     Text(&'a str),
 }
 
-/// A file's root and what was odd about it.
+/// A file's root, and warnings about it.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// `None` for a file that holds nothing but comments.
+    /// `None` for a file that contains only comments.
     pub(super) root: Option<Node>,
     pub(super) problems: Vec<Problem>,
 }
 
-/// Parses one document. The error is the syntax error, or the bound that was met.
+/// Parses one document. The error is a syntax error or an exceeded limit.
 pub(super) fn parse(file: &Arc<Path>, text: &str) -> Result<Document, Problem> {
     build::document(file, text)
 }
@@ -86,12 +85,12 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Null)
     }
 
-    /// Whether it reads as true without looking at variables.
+    /// Whether its text means true, without expanding variables.
     pub(super) fn is_true(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(true))
     }
 
-    /// Whether it reads as false without looking at variables.
+    /// Whether its text means false, without expanding variables.
     pub(super) fn is_false(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(false))
     }
@@ -100,7 +99,7 @@ impl Node {
         matches!(&self.kind, Kind::Sequence(items) if items.is_empty())
     }
 
-    /// What this is, for `expected …, found …`. Never shows a value.
+    /// The kind of the value, for `expected …, found …`. Never shows a value.
     pub(super) fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Sequence(_) => "a list",
@@ -126,8 +125,8 @@ impl Scalar {
             "" => return Typed::Null,
             _ => {}
         }
-        // Nothing that starts otherwise, or is longer than any number, has a type of its own; and
-        // `--- 5` would be read as a document of its own.
+        // Text that starts otherwise, or is longer than any number, is always a string; and `--- 5`
+        // would be parsed as a new document.
         let may_be_typed = self.text.len() <= 64
             && !self.text.starts_with("--")
             && self.text.starts_with(|c: char| c.is_ascii_digit() || "+-.~nNtTfF".contains(c));

@@ -1,22 +1,23 @@
-//! `grants` of a callback's entry: what it may have of the gateway beside what all may.
+//! `grants` of a callback's entry: access that the operator gives to this callback alone.
 
 use crate::reader::{Field, Reader};
 
 /// What the operator grants one callback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Variables of the environment it may read, by name.
+    /// Environment variables that it may read, by name.
     pub secrets: Vec<String>,
     /// Hosts its requests may go to.
     pub http_hosts: Vec<HostPattern>,
-    /// Whether it sees the headers that carry clients' keys as they were sent.
+    /// Whether it sees the headers with clients' keys unmasked.
     pub read_auth_header: bool,
-    /// Hosts that get a deployment's key, headers and organization when it sends a call there.
+    /// Hosts that get a deployment's key, headers and organization if the callback sends a call
+    /// there.
     pub credentials_to: Vec<HostPattern>,
 }
 
 impl Grants {
-    /// Whether a server that the callback chose gets what the config holds for the deployment.
+    /// Whether a server that the callback chose gets the deployment's secrets from the config.
     pub fn trusts(&self, host: &str, port: u16) -> bool {
         self.credentials_to.iter().any(|pattern| pattern.matches(host, port))
     }
@@ -25,24 +26,24 @@ impl Grants {
 /// `host`, `host:port` or `*.suffix`, the last with or without a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
-    /// Lower case; of a wildcard what follows the `*`, with its dot.
+    /// Lower case; for a wildcard the text after `*`, with its dot.
     name: String,
     is_suffix: bool,
-    /// Any port without one.
+    /// `None` for any port.
     port: Option<u16>,
 }
 
 impl HostPattern {
-    /// Just this host and port.
+    /// Exactly this host and port.
     pub fn exactly(host: &str, port: u16) -> Self {
         Self { name: host.to_ascii_lowercase(), is_suffix: false, port: Some(port) }
     }
 
-    /// The pattern behind a text, unless it is none.
+    /// Parses a pattern; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (host, port) = match text.rsplit_once(':') {
-            // `[::1]` has colons of its own.
+            // `[::1]` contains colons.
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
             _ => (text, None),
         };
@@ -65,7 +66,8 @@ impl HostPattern {
         })
     }
 
-    /// Whether it means this host and port. `*.a.b` means every name below `a.b`, not `a.b` itself.
+    /// Whether it matches this host and port. `*.a.b` matches every name below `a.b`, but not
+    /// `a.b`.
     pub fn matches(&self, host: &str, port: u16) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let named = if self.is_suffix {
@@ -88,7 +90,7 @@ pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Grants {
         if !name.is_empty() && name.bytes().all(legal) {
             grants.secrets.push(name);
         } else {
-            // What stands here instead is likely a key.
+            // Any other text here is likely a key, so it is not quoted.
             reader.error(
                 &item,
                 "expected the name of a variable, such as `API_KEY`, found something else",

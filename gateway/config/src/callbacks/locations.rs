@@ -1,4 +1,4 @@
-//! Where each setting of an entry stands, so that a fault in one is told at its own line.
+//! The location of each setting of an entry, so that a problem is reported at its own line.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::problem::SourceLocation;
 use crate::reader::Field;
 use crate::yaml::{Kind, Mark};
 
-/// The places of an entry's settings, by key path.
+/// The locations of an entry's settings, by key path.
 #[derive(Clone, Debug, Default)]
 pub struct SettingLocations(Arc<HashMap<String, Marks>>);
 
@@ -18,20 +18,21 @@ struct Marks {
 }
 
 impl SettingLocations {
-    /// Of all settings below `field`. Never deep: the tree is bounded.
+    /// The locations of all settings below `field`. Recursion is shallow, because the tree is
+    /// bounded.
     pub(super) fn of(field: &Field<'_>) -> Self {
         let mut places = HashMap::new();
         gather(field, field.node.mark, &mut places);
         Self(Arc::new(places))
     }
 
-    /// Where the value at `path` stands, or the nearest one around it that is there.
+    /// The location of the value at `path`, or of the nearest existing value around it.
     pub(super) fn of_value(&self, path: &str, otherwise: &SourceLocation) -> SourceLocation {
         let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.value);
         place(mark, path, otherwise)
     }
 
-    /// Where the name of the setting at `path` stands.
+    /// The location of the name of the setting at `path`.
     pub(super) fn of_name(&self, path: &str, otherwise: &SourceLocation) -> SourceLocation {
         let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.name);
         place(mark, path, otherwise)
@@ -49,7 +50,7 @@ fn place(mark: Option<Mark>, path: &str, otherwise: &SourceLocation) -> SourceLo
     }
 }
 
-/// A path and those that lead to it: `a.b[0].c`, `a.b[0]`, `a.b`, `a`.
+/// A path and its parents: `a.b[0].c`, `a.b[0]`, `a.b`, `a`.
 fn around(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rfind(['.', '[']).map(|end| &path[..end]))
 }
@@ -73,8 +74,8 @@ fn gather(field: &Field<'_>, name: Mark, into: &mut HashMap<String, Marks>) {
     }
 }
 
-/// The key path of the member `name` of what stands at `path`; a name that could be read as a path
-/// is quoted.
+/// The key path of the member `name` of the value at `path`; a name that looks like a path is
+/// quoted.
 pub fn setting_path(path: &str, name: &str) -> String {
     if name.is_empty() || name.contains(['.', '[', ']', ' ', '"']) {
         format!("{path}[{name:?}]")

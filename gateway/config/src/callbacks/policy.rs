@@ -1,5 +1,5 @@
-//! What an entry says of its callback at run time: which calls and hooks it is for, where its hooks
-//! run, how long they may take, and what its faults do. Acting on it is the chain's work.
+//! The policy of an entry: the calls and hooks it is for, where its hooks run, their time limit,
+//! and the effect of faults. The chain enforces it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::section::{Section, closest};
 const HOOKS: [&str; 4] = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
 const ENDPOINTS: [&str; 5] = ["chat", "completions", "embeddings", "responses", "messages"];
 
-/// What a callback's fault does to the call.
+/// The effect of a callback's fault on the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
     /// The call fails with 503 (the default).
@@ -19,7 +19,7 @@ pub enum OnError {
     Fail,
     /// The call goes on as if the callback had not run.
     Ignore,
-    /// As `Ignore`, and the callback stays off until the next start.
+    /// As `Ignore`, and the callback is switched off until the next start.
     Disable,
 }
 
@@ -29,11 +29,12 @@ pub enum Mode {
     /// In place, on the thread that serves the call (the default).
     #[default]
     Inline,
-    /// On threads of the callback's own, with a timeout.
+    /// On the callback's own threads, with a timeout.
     Blocking,
 }
 
-/// The calls a callback is for. An empty list stands for all; of each list one has to fit.
+/// The calls that a callback is for. A call has to match an item of each list; an empty list
+/// matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
     /// Model names; `*` stands for any text.
@@ -47,20 +48,20 @@ pub struct Only {
 /// One hook of an entry's `hooks`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChosenHook {
-    /// One of the contract's four; whether the plugin has it is for the loader to say.
+    /// One of the four hooks of the ABI; the loader checks whether the plugin has it.
     pub name: String,
-    /// Where it is named.
+    /// The location of the name.
     pub place: SourceLocation,
 }
 
-/// When a callback is left alone for a while.
+/// The limits of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerLimits {
-    /// So many faults of one hook; at least 1.
+    /// The number of faults of one hook that opens it; at least 1.
     pub faults: u32,
     /// Within this time.
     pub within: Duration,
-    /// How long it is left alone before one hook is tried.
+    /// How long it stays open before one call probes the callback.
     pub open: Duration,
 }
 
@@ -71,7 +72,7 @@ impl Default for BreakerLimits {
 }
 
 impl OnError {
-    /// As the config has it.
+    /// The name in the config.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -83,7 +84,7 @@ impl OnError {
 }
 
 impl Mode {
-    /// As the config has it.
+    /// The name in the config.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -183,7 +184,7 @@ fn named(
     found
 }
 
-/// `false` for none.
+/// `None` for `false`.
 fn breaker(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<BreakerLimits> {
     let mut limits = BreakerLimits::default();
     let Some(mut section) = Section::of(field) else {

@@ -1,4 +1,4 @@
-//! `headers` and `extra_headers` of a deployment, checked against what HTTP can carry.
+//! `headers` and `extra_headers` of a deployment, checked for what HTTP allows.
 
 use http::{HeaderName, HeaderValue};
 
@@ -7,7 +7,7 @@ use crate::reader::{Field, Reader};
 use crate::section::Section;
 use callgate_secret::Secret;
 
-/// These belong to the connection and the message; another value breaks the call.
+/// Headers of the connection and the message framing; another value would break the call.
 const FRAMING: &[&str] = &[
     "connection",
     "content-encoding",
@@ -51,7 +51,7 @@ fn check_header(reader: &mut Reader<'_>, name: &str, field: &Field<'_>, value: &
     }
 }
 
-/// `extra_headers` wins over its synonym.
+/// `extra_headers` overrides its synonym.
 pub(super) fn take(
     reader: &mut Reader<'_>,
     section: &mut Section<'_>,

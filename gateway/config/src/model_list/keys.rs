@@ -1,21 +1,21 @@
-//! The names that may stand in a `model_list` entry beside those that are read by name. A name that
-//! is neither in these lists nor among the gateway's own members (`providers::gateway_members`)
-//! draws a warning.
+//! The known names in a `model_list` entry that no code reads by name. A name that is neither in
+//! these lists nor one of the gateway's own members (`providers::gateway_members`) causes a
+//! warning.
 
 use crate::section::closest;
 use callgate_providers::gateway_members;
 
-/// Beside `model_name`.
+/// Known names beside `model_name` that this gateway ignores.
 pub(super) const ENTRY_NOT_YET: &[&str] = &["access_groups", "model_group", "tpm", "rpm"];
 
-/// What makes a call, so that it cannot be left out of one.
+/// Parameters that every call needs, so that they cannot be dropped.
 pub(super) const OF_CALLS: &[&str] = &["model", "messages", "stream"];
 
-/// In `litellm_params`, what would speak against the client: it gets a stream, or several choices,
-/// when it asks.
+/// Parameters that only the client may set, so that `litellm_params` must not: a client gets a
+/// stream, or several choices, only if it asks for them.
 pub(super) const OF_CLIENTS: &[&str] = &["messages", "n", "prompt", "stream"];
 
-/// In `litellm_params`, known to OpenAI's API or to a provider.
+/// Request parameters in `litellm_params` that OpenAI's API or a provider knows.
 pub(super) const REQUEST_PARAMS: &[&str] = &[
     "audio",
     "dimensions",
@@ -71,13 +71,12 @@ pub(super) const REQUEST_PARAMS: &[&str] = &[
     "web_search_options",
 ];
 
-/// The keys that decide where a call goes, and with which credentials. A misspelt one is never sent
-/// as a request parameter: a secret would leave in the body, or a prompt would reach another
-/// server.
+/// The keys for the server and the credentials of a call. A misspelt one is never sent as a request
+/// parameter: the body would carry a secret, or a prompt would reach another server.
 const OF_DESTINATION: &[&str] =
     &["api_base", "api_key", "base_url", "extra_headers", "headers", "organization"];
 
-/// The member of the destination that an unknown `key` was most likely meant to be.
+/// The destination key that an unknown `key` was most likely meant to be.
 pub(super) fn of_destination(key: &str) -> Option<&'static str> {
     let plain = key.to_lowercase().replace('-', "_");
     let known = OF_DESTINATION.iter().copied();

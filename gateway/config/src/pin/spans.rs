@@ -1,9 +1,9 @@
-//! The YAML as a tree of spans: where each value begins and ends in the text, aliases left as they
-//! are. The config's reader (`yaml`) resolves them and keeps only where values begin.
+//! The YAML as a tree of spans: the start and end of each value in the text, with aliases
+//! unresolved. The config's reader (`yaml`) resolves them and keeps only where values begin.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-/// One value and where it stands, in bytes.
+/// One value and its span, in bytes.
 #[derive(Debug)]
 pub(super) struct Spanned {
     pub(super) start: usize,
@@ -22,12 +22,12 @@ pub(super) enum NodeShape {
 }
 
 impl Spanned {
-    /// The value of a key; of several the last, as the config's reader has it.
+    /// The value of a key; of duplicates the last, as in the config's reader.
     pub(super) fn member(&self, name: &str) -> Option<&Self> {
         self.pair(name).map(|(_, value)| value)
     }
 
-    /// Key and value.
+    /// The key and value of a member.
     pub(super) fn pair(&self, name: &str) -> Option<(&Self, &Self)> {
         let NodeShape::Mapping(members) = &self.shape else { return None };
         let found = members.iter().rev().find(|(key, _)| key.text() == Some(name));
@@ -46,7 +46,7 @@ impl Spanned {
         text.get(self.start..).is_some_and(|rest| rest.starts_with(['[', '{']))
     }
 
-    /// The text of a value on one line, as written.
+    /// The text of a value, if it is on one line.
     pub(super) fn source<'t>(&self, text: &'t str) -> Option<&'t str> {
         let source = text.get(self.start..self.end)?;
         (!source.is_empty() && !source.contains('\n')).then_some(source)
@@ -61,8 +61,8 @@ struct OpenCollection {
     items: Vec<Spanned>,
 }
 
-/// The first document's tree; `None` when there is none. The config has been read by `yaml` before,
-/// whose bounds hold here too.
+/// The tree of the first document; `None` if there is none. `yaml` has already read the config and
+/// enforced its limits.
 pub(super) fn read(text: &str) -> Result<Option<Spanned>, String> {
     let plain = text.trim_start_matches('\u{feff}');
     let mark = text.len() - plain.len();
@@ -106,7 +106,7 @@ fn step(
         Event::Alias(_) => Some(Spanned { start, end, shape: NodeShape::Alias, is_marked: true }),
         Event::Scalar(value, style, anchor, tag) => {
             let written = text.get(start..end).unwrap_or_default();
-            // A plain scalar's span may take in the blanks behind it.
+            // A plain scalar's span may include blanks after it.
             let end =
                 if style == ScalarStyle::Plain { start + written.trim_end().len() } else { end };
             let is_marked = anchor > 0 || tag.is_some();

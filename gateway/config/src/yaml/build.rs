@@ -1,5 +1,6 @@
-//! Parser events → `Node`s, with a stack of its own instead of recursion. Anchors are copied where
-//! their aliases stand, merge keys are resolved as mappings close; both against a budget.
+//! Builds `Node`s from parser events, with its own stack instead of recursion. Aliases are replaced
+//! by copies of their anchors, and merge keys are resolved when a mapping ends; both within a
+//! budget.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,9 +15,9 @@ use crate::quote::quoted;
 /// A config of a thousand deployments is well under 1 MiB.
 const MAX_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 64;
-/// Keys of one mapping; each is compared with those before it.
+/// The most keys of one mapping; each is compared with those before it.
 const MAX_KEYS: usize = 4096;
-/// Bytes, roughly, that all aliases and merge keys together may copy.
+/// The bytes, roughly, that all aliases and merge keys together may copy.
 const MAX_COPIED: usize = 16 << 20;
 
 pub(super) fn document(file: &Arc<Path>, text: &str) -> Result<Document, Problem> {
@@ -43,7 +44,8 @@ fn syntax_error(file: &Arc<Path>, error: &ScanError, end: Mark) -> Problem {
     problem
 }
 
-/// As people count, and in the file: where its last line has no end, the parser speaks of one more.
+/// The position as people count it. The parser counts one more line if the last one has no line
+/// end.
 fn mark_of(marker: &Marker, end: Mark) -> Mark {
     if marker.line() > end.line {
         return end;
@@ -51,14 +53,14 @@ fn mark_of(marker: &Marker, end: Mark) -> Mark {
     Mark { line: marker.line(), column: marker.col() + 1 }
 }
 
-/// Behind the last character.
+/// The position after the last character.
 fn end_of(text: &str) -> Mark {
     let breaks = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
     let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
     Mark { line: 1 + breaks - text.matches("\r\n").count(), column: last.chars().count() + 1 }
 }
 
-/// A finished node with what copying it would cost.
+/// A finished node, and the cost of copying it.
 #[derive(Clone)]
 struct Built {
     node: Node,
@@ -77,7 +79,7 @@ struct OpenCollection {
 
 enum Content {
     Sequence(Vec<Node>),
-    /// The members so far, the merged ones, and the key that waits for its value.
+    /// The members so far, the merged ones, and the key whose value comes next.
     Mapping {
         entries: Vec<Entry>,
         merged: Vec<Entry>,
@@ -212,7 +214,7 @@ impl<'f> Builder<'f> {
         Err(self.error(mark, format!("aliases blow this file up beyond {MAX_COPIED} bytes")))
     }
 
-    /// Puts a finished node where it belongs: under a key, as a key, into a list, or at the root.
+    /// Adds a finished node under a key, as a key, to a list, or as the root.
     fn add(&mut self, built: Built, anchor: usize) -> Result<(), Problem> {
         if anchor > 0 {
             self.spend(built.weight, built.node.mark)?;
@@ -265,7 +267,7 @@ fn as_key(file: &Arc<Path>, node: Node) -> Result<Key, Problem> {
     }
 }
 
-/// The last of several equal keys wins, as everywhere in the field, but not silently.
+/// The last of several equal keys wins, as in other parsers, but with a warning.
 fn insert(file: &Arc<Path>, entries: &mut Vec<Entry>, key: Key, value: Node) -> Option<Problem> {
     let entry = Entry { key: key.text, mark: key.mark, value };
     let Some(earlier) = entries.iter_mut().find(|earlier| earlier.key == entry.key) else {
@@ -282,7 +284,7 @@ fn insert(file: &Arc<Path>, entries: &mut Vec<Entry>, key: Key, value: Node) -> 
     Some(problem)
 }
 
-/// Of several merged mappings the first that has a key wins.
+/// Of several merged mappings, the first that has a key wins.
 fn merge(file: &Arc<Path>, merged: &mut Vec<Entry>, value: Node) -> Result<(), Problem> {
     let mark = value.mark;
     match value.kind {
