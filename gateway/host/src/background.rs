@@ -1,8 +1,8 @@
-//! A callback's thread for what it does beside the calls: its tasks, sleeps and requests. It is
-//! started by the first of them, so a callback that has none has no such thread. Each entry of the
-//! config has one of its own: a task that blocks holds up the entry's own work and no other's.
+//! A callback's background thread, for its tasks, sleeps and requests. The first of them starts it,
+//! so a callback without any has no such thread. Each entry of the config has its own: a task that
+//! blocks holds up only that entry's work.
 //!
-//! Workers are runtimes of one thread each; a task on one of those would hold up its calls.
+//! Workers are single-threaded runtimes; a task on one of them would hold up its calls.
 
 use std::fmt;
 use std::future::Future;
@@ -22,44 +22,44 @@ use tokio::task::JoinHandle;
 use super::http::HttpClient;
 use callgate_upstream::Tls;
 
-/// What tasks have to come to their end in, once they are told to.
+/// The time for tasks to end after the shutdown was announced.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
-/// Jobs at once; the rest of the blocking threads resolve names.
+/// The most jobs at once; the remaining blocking threads resolve names.
 const JOBS: usize = 4;
 const BLOCKING_THREADS: usize = JOBS + 4;
 
-/// What the system shows of a thread's name.
+/// The length of a thread's name that the system shows.
 const THREAD_NAME: usize = 15;
 
-/// See the module.
+/// The background thread of one entry.
 pub(super) struct Background {
     /// The entry's name.
     name: Box<str>,
-    /// Its connections are served by the thread too, so no two share them.
+    /// The thread also serves its connections, so no two entries share a client.
     http: Arc<HttpClient>,
     handle: OnceLock<Result<Handle, String>>,
     runtime: Mutex<Option<Runtime>>,
-    /// Nothing new is taken.
+    /// It accepts no new work.
     ended: AtomicBool,
-    /// Nothing was ever taken: a config is being checked.
+    /// It never runs anything, because a config is being checked.
     idle: bool,
     jobs: Arc<Semaphore>,
     live: Arc<Live>,
 }
 
-/// How many tasks and jobs are not done.
+/// The number of unfinished tasks and jobs.
 #[derive(Default)]
 struct Live {
     count: AtomicUsize,
-    /// Those that were cut off while their end was waited for.
+    /// The number of those that were aborted during the shutdown.
     cut_off: AtomicUsize,
     waited_for: AtomicBool,
     none: Condvar,
     lock: Mutex<()>,
 }
 
-/// One of them.
+/// Counts one task or job for as long as it lives.
 struct LiveOne(Arc<Live>);
 
 impl LiveOne {
@@ -78,7 +78,7 @@ impl Drop for LiveOne {
     }
 }
 
-/// A place among the tasks, jobs or requests of one callback.
+/// A permit for one task, job or request of a callback.
 pub(super) struct Permit(Arc<AtomicUsize>);
 
 impl Permit {
@@ -95,7 +95,7 @@ impl Drop for Permit {
 }
 
 impl Background {
-    /// `idle`: takes everything and does nothing of it, for a check of the config.
+    /// With `idle` it accepts everything and runs nothing, for a check of the config.
     pub(super) fn new(name: &str, idle: bool, tls: &Arc<Tls>) -> Self {
         Self {
             name: name.into(),
@@ -109,17 +109,17 @@ impl Background {
         }
     }
 
-    /// Whose it is.
+    /// The entry's name.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The client for its requests.
+    /// The client for the callback's requests.
     pub(super) fn http(&self) -> &Arc<HttpClient> {
         &self.http
     }
 
-    /// Where futures run; started when it has not been.
+    /// The runtime for futures; started if it is not running.
     pub(super) fn handle(&self) -> Result<&Handle, HostError> {
         let ending = |text: &str| HostError::new(HostErrorKind::ENDING, text);
         if self.idle {
@@ -146,12 +146,12 @@ impl Background {
         Ok(handle)
     }
 
-    /// Whether it takes everything and does nothing of it.
+    /// Whether it accepts everything and runs nothing.
     pub(super) fn is_idle(&self) -> bool {
         self.idle
     }
 
-    /// Runs a callback's future until it is done or `cut` says so.
+    /// Runs a callback's future until it is done or `cut` is set.
     pub(super) fn spawn(
         &self,
         work: BoxFuture<()>,
@@ -164,7 +164,7 @@ impl Background {
         let handle = self.handle()?;
         let live = LiveOne::new(&self.live);
         handle.spawn(async move {
-            // The work is dropped before its place and the count are given back.
+            // The work is dropped before its permit and its count.
             let given_back = (place, live);
             tokio::select! {
                 biased;
@@ -199,7 +199,7 @@ impl Background {
         Ok(())
     }
 
-    /// Sets `cut` when the time for coming to an end is over; at once without a running thread.
+    /// Sets `cut` when the time for the shutdown is over; at once if the thread is not running.
     pub(super) fn cut_later(&self, cut: &Arc<watch::Sender<bool>>) {
         if let Some(Ok(handle)) = self.handle.get()
             && !self.ended.load(SeqCst)
@@ -212,8 +212,8 @@ impl Background {
         }
     }
 
-    /// Waits at most `limit` for what runs, which may send its last requests meanwhile; then takes
-    /// nothing new and cuts off the rest. Returns how much that was. Blocks.
+    /// Waits at most `limit` for running work, which may still send requests; then refuses new work
+    /// and aborts the rest. Returns the number of aborted ones. Blocks.
     pub(super) fn end(&self, limit: Duration) -> usize {
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(runtime) = runtime else {
@@ -244,7 +244,7 @@ fn thread_name(entry: &str) -> String {
     name
 }
 
-/// A runtime may not be dropped where blocking is not allowed.
+/// A runtime must not be dropped where blocking is not allowed.
 impl Drop for Background {
     fn drop(&mut self) {
         let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take();
@@ -261,8 +261,8 @@ impl fmt::Debug for Background {
     }
 }
 
-/// Work on the background thread, awaited anywhere; dropped, it is given up. `None` when the thread
-/// ended first.
+/// Awaits work on the background thread from anywhere; dropping it cancels the work. `None` if the
+/// thread has ended.
 pub(super) struct Awaited<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Awaited<T> {
@@ -291,7 +291,7 @@ mod tests {
 
     fn spawn(background: &Background, taken: &Arc<AtomicUsize>, work: BoxFuture<()>) {
         let (sender, cut) = watch::channel(false);
-        // As the host of the instance does, which its tasks keep alive.
+        // Holds it as the instance's host does, which its tasks keep alive.
         std::mem::forget(sender);
         let place = Permit::take(taken, 9).expect("there is room");
         background.spawn(work, place, cut).expect("it is taken");
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(background.handle().map(drop).unwrap_err().kind, HostErrorKind::ENDING);
     }
 
-    /// Its instance's own time may be over a moment before the wait for all tasks.
+    /// The instance's own limit may end a moment before the wait for all tasks.
     #[test]
     fn what_is_cut_off_while_the_end_is_waited_for_counts_as_left() {
         let background = Background::new("a", false, &Arc::default());

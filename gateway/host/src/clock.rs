@@ -1,11 +1,11 @@
-//! Time as callbacks and counters see it: the system's, or a test's.
+//! The clock for callbacks and counters: the system's, or a test's.
 
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time.
 pub trait Clock: Send + Sync {
-    /// Nanoseconds on a clock that never goes back; its zero means nothing.
+    /// Nanoseconds on a monotonic clock with an arbitrary zero.
     fn monotonic_ns(&self) -> u64;
     /// Milliseconds since 1970, UTC; may jump.
     fn unix_ms(&self) -> u64;

@@ -1,7 +1,8 @@
-//! Counters in the gateway's memory: exact sliding windows, token buckets, plain numbers. One
-//! [`Counters`] lives as long as the process, so what a callback counted survives its instances.
+//! Counters in the gateway's memory: exact sliding windows, token buckets, plain numbers.
+//! [`Counters`] lives as long as the process, so a callback's counts survive its instances.
 //!
-//! Callbacks meet them as `plugin_api`'s `CounterService`, which a shared store can implement too.
+//! Callbacks use them as `plugin_api`'s `CounterService`, which a shared store could implement,
+//! too.
 
 mod bucket;
 mod sharded_map;
@@ -29,25 +30,25 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counters on the system's clock.
+    /// Counters that use the system's clock.
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(Arc::new(SystemClock))
     }
 
-    /// Counters on another clock.
+    /// Counters that use another clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self { clock, scopes: ShardedMap::default() }
     }
 
-    /// The clock they count by.
+    /// The clock of these counters.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// The counters of one scope: the same for every instance, also for one made after a panic.
+    /// The counters of one scope: the same for every instance, also after a restart.
     #[must_use]
     pub fn scope(&self, callback: &str) -> Arc<CounterScope> {
         let fresh = || Arc::new(CounterScope::new(Arc::clone(&self.clock)));
@@ -67,9 +68,9 @@ impl fmt::Debug for Counters {
     }
 }
 
-/// The counters of one scope. Windows, buckets and numbers have separate names. Empty windows and
-/// full buckets are forgotten, for names may come from clients, and so are numbers that are 0. Of
-/// other numbers there are 65 536: past it, those that were not used for longest are forgotten.
+/// The counters of one scope. Windows, buckets and numbers have separate names. Names may come from
+/// clients, so empty windows, full buckets and zero numbers are dropped. At most 65 536 other
+/// numbers are kept; beyond that the least recently used are dropped.
 pub struct CounterScope {
     clock: Arc<dyn Clock>,
     windows: ShardedMap<Mutex<Window>>,
@@ -77,7 +78,7 @@ pub struct CounterScope {
     numbers: ShardedMap<Number>,
 }
 
-/// A plain number, and when it was last added to.
+/// A plain number, and when it last changed.
 #[derive(Debug, Default)]
 struct Number {
     value: AtomicI64,
@@ -109,7 +110,7 @@ impl CounterScope {
         }
     }
 
-    /// Whether a value may be forgotten. Each new name asks, so the time is read only then.
+    /// Whether a value may be dropped. The clock is read only if a new name needs to know.
     fn idle<T>(&self, is_idle: impl Fn(&T, u64) -> bool) -> impl Fn(&Mutex<T>) -> bool {
         move |value| {
             let value = value.lock().unwrap_or_else(PoisonError::into_inner);

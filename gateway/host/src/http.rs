@@ -1,5 +1,5 @@
-//! The HTTP client lent to callbacks: hyper's pooled one, on the background thread. Upstreams of
-//! calls have a client of their own (`upstream`), for there each microsecond counts.
+//! The HTTP client for callbacks: hyper's pooled client, on the background thread. Calls have their
+//! own client (`upstream`), because there each microsecond counts.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 type PlainPool = Client<HttpConnector, Full<Bytes>>;
 
-/// See the module. Neither pool exists before its first request.
+/// The client of one entry. Its pools are created at the first request.
 #[derive(Debug, Default)]
 pub(super) struct HttpClient {
     tls: Arc<Tls>,
@@ -38,7 +38,7 @@ pub(super) struct HttpClient {
     secure: OnceLock<Result<Pool, String>>,
 }
 
-/// A request that may be sent.
+/// A request that passed the checks.
 pub(super) struct Checked {
     request: Request<Full<Bytes>>,
     host: String,
@@ -54,7 +54,7 @@ impl HttpClient {
         Self { tls, ..Self::default() }
     }
 
-    /// Sends a request and reads the answer whole.
+    /// Sends a request and reads the whole response.
     pub(super) async fn send(self: Arc<Self>, checked: Checked) -> Result<HttpResponse, HostError> {
         let Checked { request, host, timeout } = checked;
         let late = |_| {
@@ -125,7 +125,7 @@ fn builder() -> hyper_util::client::legacy::Builder {
     builder
 }
 
-/// Judges a request before anything of it is sent.
+/// Checks a request before anything is sent.
 pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, HostError> {
     let invalid = |text: &str| refuse(HostErrorKind::INVALID, text);
     let url = HttpUrl::parse(request.url()).map_err(|error| {
@@ -165,7 +165,7 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, HostError> {
     for (name, value) in given {
         let pair =
             HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::try_from(value).ok());
-        // Neither is repeated: a value may be secret, and a name that is none may be one.
+        // Neither is repeated: a value may be secret, and an invalid name may be, too.
         let (name, value) = pair.ok_or_else(|| {
             refuse(
                 HostErrorKind::INVALID,
@@ -183,7 +183,7 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, HostError> {
     Ok(headers)
 }
 
-/// An error with what caused it; hyper's own words alone say little.
+/// An error with its causes; hyper's own message alone says little.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

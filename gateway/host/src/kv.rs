@@ -1,6 +1,5 @@
-//! Values with an expiry, in the gateway's memory. One [`KvStore`] per entry of the
-//! config, or per `share`, as long as the process: what is stored survives the callback's
-//! instances.
+//! Values with an expiry, in the gateway's memory. Each entry of the config, or each `share`, has
+//! one [`KvStore`] for the life of the process, so values survive the callback's instances.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -20,17 +19,17 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_KEYS: usize = 65_536;
 const SHARDS: usize = 16;
 
-/// The values of one callback. Reading takes the shared lock of 1/16 of the keys.
+/// The values of one callback, in 16 shards. Reading takes a shard's shared lock.
 pub(super) struct KvStore {
     clock: Arc<dyn Clock>,
     shards: [Shard; SHARDS],
     hasher: RandomState,
-    /// Keys and values, of what has expired and is not swept yet too.
+    /// The bytes of keys and values, including expired ones that are not swept yet.
     bytes: AtomicUsize,
     keys: AtomicUsize,
 }
 
-/// A lock of its own cache line.
+/// A lock in its own cache line.
 #[repr(align(64))]
 #[derive(Default)]
 struct Shard(RwLock<Values>);
@@ -38,13 +37,13 @@ struct Shard(RwLock<Values>);
 #[derive(Default)]
 struct Values {
     by_key: HashMap<Box<str>, Value>,
-    /// No value ends before; `None` when none ends at all.
+    /// No value expires before this; `None` if none expires.
     first_end: Option<u64>,
 }
 
 struct Value {
     bytes: Box<[u8]>,
-    /// On the monotonic clock, in nanoseconds; `None` is never.
+    /// On the monotonic clock, in nanoseconds; `None` for no expiry.
     ends: Option<u64>,
 }
 
@@ -70,7 +69,7 @@ impl KvStore {
         &self.shards[hash % SHARDS].0
     }
 
-    /// Puts a value in, unless there is no room for it.
+    /// Stores a value, unless there is no room for it.
     fn put(&self, key: &str, value: &[u8], ends: Option<u64>) -> bool {
         let mut values = self.shard(key).write().unwrap_or_else(PoisonError::into_inner);
         let before = values.by_key.get(key).map(|value| value.bytes.len());
@@ -96,8 +95,8 @@ impl KvStore {
         true
     }
 
-    /// Forgets what has expired. A shard where nothing can have is passed over, so a callback that
-    /// keeps filling a full store does not make each call walk all of it.
+    /// Drops expired values. A shard without any is skipped, so that a callback that fills a full
+    /// store does not cost each call a walk through all of it.
     fn sweep(&self) {
         for Shard(shard) in &self.shards {
             let mut values = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -226,7 +225,7 @@ mod tests {
             store.set(&format!("b{index:02}"), &big, Some(Duration::from_secs(1))).unwrap();
         }
         assert_eq!(kind(store.set("b15", &big, None)), HostErrorKind::FULL);
-        // What is there may be replaced, and what was there before a refusal stays.
+        // An existing value may be replaced, and stays after a refusal.
         store.set("b00", &big, Some(Duration::from_secs(1))).unwrap();
         assert_eq!(store.get("b14").map(|value| value.len()), Some(MAX_VALUE));
         clock.set(SECOND);

@@ -1,8 +1,8 @@
-//! The services lent to one callback instance: its log, the clocks, counters, a store, metrics, and
-//! what runs beside the calls.
+//! The services for one callback instance: log, clocks, counters, a store, metrics, and background
+//! work.
 //!
-//! `boot` makes the [`Services`] of the process; `plugin_host` makes one [`CallbackHost`] per
-//! instance and hands it to the plugin as tables. Not here: the tables (`plugin_api::abi::serve`).
+//! `boot` creates the [`Services`] of the process; `plugin_host` creates one [`CallbackHost`] for
+//! each instance and passes it to the plugin as tables (`plugin_api::abi::serve`).
 
 #![forbid(unsafe_code)]
 
@@ -42,32 +42,32 @@ use callgate_upstream::Tls;
 use counters::ShardedMap;
 use kv::KvStore;
 
-/// How much of each a callback may have under way.
+/// The most background tasks, jobs and requests of a callback at once.
 const MAX_TASKS: usize = 1024;
 const MAX_JOBS: usize = 64;
 const MAX_REQUESTS: usize = 64;
 
-/// What outlives every callback: made once for the process.
+/// The state that outlives every callback; one for the process.
 pub struct Services {
     counters: Counters,
     stores: ShardedMap<Arc<KvStore>>,
     metrics: Arc<PluginMetrics>,
-    /// By entry. Locked where an instance is made and at the end.
+    /// By entry. Locked only when an instance is created, and at shutdown.
     backgrounds: Mutex<BTreeMap<Box<str>, Arc<Background>>>,
-    /// Nothing is done beside the calls.
+    /// No background work runs.
     idle: bool,
     tls: Arc<Tls>,
     masking: Masking,
 }
 
 impl Services {
-    /// Services on the system's clock.
+    /// Services that use the system's clock.
     #[must_use]
     pub fn new() -> Self {
         Self::with(false)
     }
 
-    /// Services for a check of the config: tasks are taken and never run, nothing is sent.
+    /// Services for a check of the config: tasks are accepted but never run, and nothing is sent.
     #[must_use]
     pub fn idle() -> Self {
         Self::with(true)
@@ -85,7 +85,7 @@ impl Services {
         }
     }
 
-    /// With what no callback may say: the gateway's own secrets.
+    /// Adds the gateway's own secrets, which no callback may reveal.
     pub fn with_masking(self, masking: Masking) -> Self {
         Self { masking, ..self }
     }
@@ -94,25 +94,25 @@ impl Services {
         &self.masking
     }
 
-    /// The one of an entry: the same for each instance that is made of it.
+    /// The background thread of an entry, the same for all its instances.
     fn background(&self, entry: &str) -> Arc<Background> {
         let mut all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Arc::new(Background::new(entry, self.idle, &self.tls));
         Arc::clone(all.entry(entry.into()).or_insert_with(fresh))
     }
 
-    /// TLS as all of the process's clients speak it.
+    /// The TLS settings of all clients in the process.
     pub fn tls(&self) -> &Arc<Tls> {
         &self.tls
     }
 
-    /// Adds the callbacks' metrics.
+    /// Adds the callbacks' metrics to `text`.
     pub fn write_metrics(&self, text: &mut Exposition) {
         self.metrics.write(text);
     }
 
-    /// Waits a bounded time for what callbacks still do beside the calls, and cuts off the rest. To
-    /// be called once the callbacks have been told to end. Blocks.
+    /// Waits a bounded time for callbacks' background work, and aborts the rest. Call it after the
+    /// shutdown was announced to the callbacks. Blocks.
     pub fn shutdown(&self) {
         let all: Vec<_> = {
             let all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,24 +145,23 @@ impl fmt::Debug for Services {
     }
 }
 
-/// Whose counters and values an instance works on: those of its entry, unless the config says that
-/// entries share theirs.
+/// The owner of an instance's counters and values: its entry, unless entries share them.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting<'a> {
-    /// The name the plugin exports the callback by.
+    /// The name that the plugin exports the callback by.
     pub callback: &'a str,
     /// The entry's `share`.
     pub share: Option<&'a str>,
 }
 
 impl<'a> Counting<'a> {
-    /// As the entry has it.
+    /// The scope that the entry sets.
     #[must_use]
     pub fn of(entry: &'a CallbackEntry, callback: &'a str) -> Self {
         Self { callback, share: entry.share.as_ref().map(|(name, _)| name.as_str()) }
     }
 
-    /// Another instance of the entry, and each that shares with it, gets the same.
+    /// The scope's name: the same for all instances of the entry and for entries that share.
     fn scope(self, entry: &str) -> String {
         match self.share {
             Some(share) => ["share\0", self.callback, "\0", share].concat(),
@@ -171,7 +170,7 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// What one instance sees of the gateway.
+/// The host of one instance.
 pub struct CallbackHost {
     name: Arc<str>,
     clock: Arc<dyn Clock>,
@@ -185,12 +184,12 @@ pub struct CallbackHost {
     tasks: Arc<AtomicUsize>,
     jobs: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
-    /// True when what it started is to be dropped.
+    /// True if the instance's background work is to be dropped.
     cut: Arc<watch::Sender<bool>>,
 }
 
 impl CallbackHost {
-    /// The services of the entry `name`, as its log lines show it.
+    /// The services of the entry `name`, which its log lines show.
     #[must_use]
     pub fn new(
         name: Arc<str>,
@@ -217,23 +216,23 @@ impl CallbackHost {
         }
     }
 
-    /// A text of the callback's without the secrets it was given, or anybody else's.
+    /// Masks the callback's own secrets and the gateway's in a text.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         masked_twice(self.permissions.masking(), &self.masking, text)
     }
 
-    /// What logs call the instance.
+    /// The instance's name in logs.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// The instance has been told to end: what it started has a bounded time to do so.
+    /// Called when the instance is shut down: its background work has a bounded time to end.
     pub fn ends(&self) {
         self.background.cut_later(&self.cut);
     }
 }
 
-/// A callback's text without its own secrets and without the gateway's.
+/// Masks a callback's own secrets and the gateway's in its text.
 pub fn masked_twice<'t>(own: &Masking, gateways: &Masking, text: &'t str) -> Cow<'t, str> {
     match own.mask(text) {
         Cow::Borrowed(text) => gateways.mask(text),
@@ -302,11 +301,11 @@ impl HostAccess for CallbackHost {
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {
-        // Where nothing goes on, no time passes either: whoever waited would wait for ever.
+        // Without a background thread no time passes, so a sleep would last forever.
         if self.background.is_idle() {
             return Box::pin(std::future::ready(()));
         }
-        // A timer is of the runtime it is made in, so it is made inside the task.
+        // A timer belongs to the runtime in which it is created, so it is created inside the task.
         let slept = self
             .background
             .handle()
@@ -318,7 +317,7 @@ impl HostAccess for CallbackHost {
                 None => None,
             };
             if done.is_none() {
-                // The thread has ended: to say "slept" would let a loop spin.
+                // The thread has ended. Returning success would let a loop spin.
                 std::future::pending::<()>().await;
             }
         })
@@ -336,7 +335,7 @@ impl HostAccess for CallbackHost {
 
     fn secret(&self, name: &str) -> Result<String, HostError> {
         let secret = self.permissions.secret(name)?;
-        // It may come back as a model's name or in a base, which others read.
+        // The value may come back as a model name or in a base URL, which others read.
         self.masking.learn(&secret);
         Ok(secret)
     }

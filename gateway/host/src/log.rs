@@ -1,6 +1,6 @@
-//! A callback's log lines as `tracing` events: target `TARGET`, field `callback.name`. `tracing`
-//! fixes the names of fields at compile time, so the callback's own go beside the event, by
-//! `telemetry::with_fields`.
+//! Writes a callback's log lines as `tracing` events: target `TARGET`, field `callback.name`.
+//! `tracing` fixes field names at compile time, so the callback's own fields are passed beside the
+//! event, by `telemetry::with_fields`.
 
 use plugin_api::Level;
 use std::sync::{
@@ -8,20 +8,20 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// The target of every callback's lines.
+/// The target of all callbacks' lines.
 pub(super) const TARGET: &str = "callgate::callback";
 
-/// What callbacks warn of while the gateway is put together: `check` has to tell it too, and it
-/// counts for `--strict`. `None` when nobody gathers.
+/// Warnings of callbacks at startup: `check` has to report them, too, and they count for
+/// `--strict`. `None` if they are not collected.
 static GATHERED: Mutex<Option<Vec<(String, String)>>> = Mutex::new(None);
 
-/// Whether somebody does: lines of calls take no lock for it.
+/// Whether warnings are collected; without it, every line would take a lock.
 static GATHERING: AtomicBool = AtomicBool::new(false);
 
-/// No more of it is kept.
+/// The most warnings that are kept.
 const MOST: usize = 1000;
 
-/// Gathers what callbacks warn of until [`gathered`] is called.
+/// Collects callbacks' warnings until [`gathered`] is called.
 pub fn gather() {
     *GATHERED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     GATHERING.store(true, Ordering::Relaxed);
@@ -33,7 +33,7 @@ pub fn gathered() -> Vec<(String, String)> {
     GATHERED.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
 }
 
-/// Runs `$body` with the `tracing` level that belongs to `$level`: levels of events are constants.
+/// Runs `$body` with the `tracing` level for `$level`: an event's level is a constant.
 macro_rules! with_level {
     ($level:expr, $constant:ident => $body:expr) => {
         match $level {
@@ -50,18 +50,17 @@ macro_rules! with_level {
     }};
 }
 
-/// Whether a line is kept for the verdict on the config.
+/// Whether a line may be collected.
 fn matters(level: Level) -> bool {
     matches!(level, Level::Error | Level::Warn) && GATHERING.load(Ordering::Relaxed)
 }
 
-/// Whether anybody listens to callbacks at this level.
+/// Whether callbacks' lines of this level are logged or collected.
 pub(super) fn enabled(level: Level) -> bool {
     matters(level) || with_level!(level, LEVEL => tracing::enabled!(target: TARGET, LEVEL))
 }
 
-/// Writes one line at a level that is [`enabled`]. Whatever a callback logs is escaped where lines
-/// are made.
+/// Writes one line at an [`enabled`] level. The log writer escapes its text.
 pub(super) fn write(callback: &str, level: Level, message: &str, fields: &[(&str, &str)]) {
     if matters(level)
         && let Some(gathered) = &mut *GATHERED.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,7 @@
-//! The metrics of callbacks, by family and instance. One [`PluginMetrics`] lives as long as the
-//! process, so what an instance counted goes on in the one that takes its place.
+//! The metrics of callbacks, by family and instance. [`PluginMetrics`] lives as long as the
+//! process, so the counts of an instance continue after a restart.
 //!
-//! Locks are taken to register and to export; recording goes by the instance's own list.
+//! Locks are taken only to register and to export; recording uses the instance's own list.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use plugin_api::{HostError, HostErrorKind, MetricKind};
 
 use callgate_telemetry::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
 
-/// No name of the gateway's own begins like this.
+/// None of the gateway's own metrics begins like this.
 const PREFIX: &str = "callgate_plugin_";
 const MAX_METRICS: usize = 128;
 const MAX_NAME: usize = 64;
@@ -44,7 +44,7 @@ impl PluginMetrics {
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the families.
+    /// Adds the metric families to `text`.
     pub(super) fn write(&self, text: &mut Exposition) {
         for (name, family) in self.families().iter() {
             let kind = match family.kind {
@@ -71,7 +71,7 @@ pub(super) struct InstanceMetrics {
     all: Arc<PluginMetrics>,
     callback: String,
     instance: Arc<str>,
-    /// What was registered, by id; only ever grows.
+    /// The registered metrics, by id; only ever grows.
     registered: ArcSwap<Vec<(String, Arc<Series>)>>,
 }
 

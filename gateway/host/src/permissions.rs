@@ -1,8 +1,8 @@
-//! What one callback may have of the host beside what all may: secrets by name, hosts by pattern.
+//! What one callback may use of the host: secrets by name, hosts by pattern.
 //!
-//! The config's `grants` say it. A manifest's `needs` are granted by listing the callback, but only
-//! as far as they are plainly its own: variables that begin with its name, and the hosts of the
-//! URLs in them. Naming a plugin must not hand it the keys of others.
+//! The config's `grants` set them. A manifest's `needs` are granted by listing the callback, but
+//! only if they are clearly its own: variables that begin with its name, and the hosts of the URLs
+//! in them. Naming a plugin must not give it other keys.
 
 use std::collections::BTreeSet;
 
@@ -11,26 +11,26 @@ use plugin_api::{HostError, HostErrorKind};
 use callgate_config::{Environment, Grants, HostPattern, HttpUrl};
 use callgate_secret::{Masking, Secrets};
 
-/// See the module.
+/// The permissions of one callback.
 #[derive(Clone, Debug, Default)]
 pub struct Permissions {
     secrets: BTreeSet<String>,
     hosts: Vec<HostPattern>,
     environment: Environment,
-    /// The secrets it is given: it must not repeat them.
+    /// Masks the secrets that it is given.
     masking: Masking,
 }
 
-/// What a manifest asks for.
+/// The needs in a manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs<'a> {
-    /// The name the config lists it by.
+    /// Its name in the config.
     pub callback: &'a str,
     pub secrets: &'a [String],
     pub http_hosts: &'a [String],
 }
 
-/// Something a manifest asks for and neither the rule nor the config grants.
+/// A need that neither the rule nor the config grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingGrant {
     pub text: String,
@@ -38,7 +38,7 @@ pub struct MissingGrant {
 }
 
 impl Permissions {
-    /// Those of an entry with `grants`, whose plugin has `needs`; and what stays missing.
+    /// The permissions of an entry with `grants` whose plugin has `needs`; and the missing grants.
     pub fn new(
         grants: &Grants,
         needs: Needs<'_>,
@@ -67,7 +67,7 @@ impl Permissions {
         (permissions, missing)
     }
 
-    /// With the secrets of the entry's settings among what it must not repeat.
+    /// Adds the secrets of the entry's settings to the mask.
     pub fn with_settings(mut self, settings: &serde_json::Value) -> Self {
         let mut secrets = Secrets::default();
         secrets.add_member("", settings);
@@ -82,14 +82,15 @@ impl Permissions {
         &self.masking
     }
 
-    /// `VARIABLE=URL`: the host of the variable's URL, or of this one when it is not set.
+    /// Grants `VARIABLE=URL`: the host in the variable's URL, or in this one if the variable is not
+    /// set.
     fn need_host(&mut self, need: &str, callback: &str, missing: &mut Vec<MissingGrant>) {
         let (variable, default) = need.split_once('=').unwrap_or((need, ""));
         let own = is_own(callback, variable);
         let set = if own { self.environment.filled_var(variable) } else { None };
         let url = set.unwrap_or(default).trim();
         let Ok(url) = HttpUrl::parse(url) else {
-            // A value is not repeated: it may hold a key.
+            // The value is not shown, because it may hold a key.
             if set.is_some() {
                 missing.push(MissingGrant {
                     text: format!("expected a URL in `{variable}`, found something else"),
@@ -109,7 +110,7 @@ impl Permissions {
         }
     }
 
-    /// Whether requests may go to this host.
+    /// Whether requests to this host are allowed.
     pub fn reach(&self, host: &str, port: u16) -> bool {
         self.hosts.iter().any(|pattern| pattern.matches(host, port))
     }
@@ -136,7 +137,7 @@ impl Permissions {
     }
 }
 
-/// Owners of variables that plugins must not come by through a name alone, beside those of
+/// Prefixes of variables that a plugin must not get through its name alone, in addition to
 /// [`callgate_providers::prefixes`].
 const RESERVED: [&str; 16] = [
     "anthropic",
@@ -157,8 +158,9 @@ const RESERVED: [&str; 16] = [
     "xai",
 ];
 
-/// Whether a variable is plainly the callback's own: `LANGSMITH_API_KEY` is that of `langsmith`. A
-/// callback called like a provider or the gateway owns none: those variables hold keys of others.
+/// Whether a variable is clearly the callback's own: `LANGSMITH_API_KEY` belongs to `langsmith`. A
+/// callback named like a provider or the gateway owns none, because those variables hold other
+/// keys.
 fn is_own(callback: &str, variable: &str) -> bool {
     let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     let prefix: String = callback.chars().map(upper).collect();

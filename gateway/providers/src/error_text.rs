@@ -1,8 +1,9 @@
-//! What an upstream says of an error, whatever shape it says it in. One reader for error statuses
-//! and for errors under 200.
+//! Reads an upstream's error, in any of the known shapes: one reader for error statuses and for
+//! errors under 200.
 //!
-//! The texts are whole: they are masked and cut where a failure leaves the gateway
-//! (`server::disclosure`), for a cut made here could leave half a key that no mask knows.
+//! The texts are not shortened here. They are masked and cut where a failure leaves the gateway
+//! (`server::disclosure`), because a cut made here could leave half a key, which no mask
+//! recognises.
 
 mod cut;
 mod framed;
@@ -14,13 +15,13 @@ use callgate_json::Scanner;
 use serde_json::value::RawValue;
 use shape::ErrorMembers;
 
-/// An error within an error within …: deeper ones are not looked for.
+/// How deep an error within an error is looked for.
 const DEPTH: u8 = 5;
 
-/// Further entries of a list of complaints say no more.
+/// The most entries of an error list that are shown.
 const ENTRIES: usize = 5;
 
-/// Members that hold a message or an error of its own, the more telling ones first.
+/// Members that hold a message or a nested error, the most useful ones first.
 const MESSAGES: [&str; 11] = [
     "message",
     "detail",
@@ -35,28 +36,28 @@ const MESSAGES: [&str; 11] = [
     "title",
 ];
 
-/// More of a page is decoration.
+/// The most text of an HTML page that is shown, in bytes.
 const PAGE: usize = 512;
 
-/// More of a body that has no known shape helps nobody.
+/// The most text of a body of unknown shape that is shown, in bytes.
 const PLAIN: usize = 16 * 1024;
 
-/// Reads an error object of any shape in use. `None` when the body is none; a success must have
-/// been ruled out, for a message alone is taken as an error too.
+/// Reads an error object of any known shape. `None` if the body is not one. Rule out a success
+/// first, because a message alone counts as an error, too.
 pub(crate) fn read_error(body: &[u8]) -> Option<ErrorText> {
     let text = String::from_utf8_lossy(body);
     let json: &RawValue = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
     error_in(json)
 }
 
-/// The same of a value that has been found already, such as an `error` member.
+/// The same for a value that has already been found, such as an `error` member.
 pub(crate) fn error_in(json: &RawValue) -> Option<ErrorText> {
     let said = read(json, DEPTH)?;
     (!said.message.is_empty()).then_some(said)
 }
 
-/// What the body of an error status says: an error object, one in an event or a line of a stream,
-/// one that is cut off, else its text.
+/// Reads the body of an error status: an error object, one in an event or a line of a stream, one
+/// that was cut off, or else its text.
 pub fn read_status(status: u16, body: &[u8]) -> ErrorText {
     let said = read_error(body).or_else(|| framed::read(body)).or_else(|| {
         let text = String::from_utf8_lossy(body);
@@ -69,8 +70,8 @@ pub fn read_status(status: u16, body: &[u8]) -> ErrorText {
     })
 }
 
-/// Whether a body is words for people, such as a page, and not data. Data that cannot be read may
-/// be a completion, whose text no callback has seen.
+/// Whether a body is text for people, such as a page, and not data. Unreadable data may be a
+/// completion, whose text no callback has seen.
 pub fn is_page(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let data =
@@ -89,7 +90,7 @@ fn read(json: &RawValue, depth: u8) -> Option<ErrorText> {
     }
 }
 
-/// An object with a message, or with a member that is an error of its own.
+/// An object with a message, or with a nested error.
 fn object(shape: &ErrorMembers<'_>, depth: u8) -> Option<ErrorText> {
     let mut said = ErrorText::default();
     for name in MESSAGES {
@@ -97,7 +98,7 @@ fn object(shape: &ErrorMembers<'_>, depth: u8) -> Option<ErrorText> {
         if said.message.is_empty() {
             said.message = found.message;
         } else if name == "error" && !found.message.contains(char::is_whitespace) {
-            // `"error": "invalid_grant"` beside a description.
+            // For example, `"error": "invalid_grant"` beside a description.
             said.code = said.code.or(Some(found.message));
         }
         said.error_type = said.error_type.or(found.error_type);
@@ -105,7 +106,7 @@ fn object(shape: &ErrorMembers<'_>, depth: u8) -> Option<ErrorText> {
         said.param = said.param.or(found.param);
     }
     let first = |names: &[&str]| names.iter().find_map(|name| scalar(shape.get(name)?));
-    // Where an envelope calls itself an error, its type says nothing.
+    // The type of an envelope that calls itself an error means nothing.
     let own_type = first(&["type", "errortype", "exception"]).filter(|text| text != "error");
     let status = shape.get("status").and_then(scalar_text);
     said.error_type = own_type.or(said.error_type).or(status);
@@ -117,7 +118,7 @@ fn object(shape: &ErrorMembers<'_>, depth: u8) -> Option<ErrorText> {
     Some(said)
 }
 
-/// The entries' messages, each behind the place it complains of.
+/// The entries' messages, each after the location it refers to.
 fn list(entries: &[&RawValue], depth: u8) -> Option<ErrorText> {
     let mut all: Option<ErrorText> = None;
     for entry in entries {
@@ -137,7 +138,7 @@ fn list(entries: &[&RawValue], depth: u8) -> Option<ErrorText> {
     all
 }
 
-/// `loc` of a validation error: `["body", "messages", 0]` is `messages.0`.
+/// The `loc` of a validation error: `["body", "messages", 0]` becomes `messages.0`.
 fn place(entry: &RawValue) -> Option<String> {
     if !entry.get().starts_with('{') {
         return None;
@@ -157,7 +158,8 @@ fn scalar(json: &RawValue) -> Option<String> {
     }
 }
 
-/// A text that is not a number: Google's `status` is one, that of others repeats the HTTP status.
+/// A text that is not a number: Google's `status` is one; other upstreams repeat the HTTP status
+/// there.
 fn scalar_text(json: &RawValue) -> Option<String> {
     let text = scalar(json)?;
     text.parse::<f64>().is_err().then_some(text)
@@ -165,12 +167,12 @@ fn scalar_text(json: &RawValue) -> Option<String> {
 
 fn string(json: &RawValue) -> Option<String> {
     let text = serde_json::from_str::<String>(json.get());
-    // A lone surrogate has no text: it is shown as it is written.
+    // A lone surrogate cannot be decoded, so the text is shown as written.
     let text = text.unwrap_or_else(|_| json.get().trim_matches('"').to_owned());
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// A body that is no error object, as one line.
+/// A body that is not an error object, as one line.
 fn plain_message(status: u16, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let trimmed = text.trim_start_matches('\u{feff}').trim();
@@ -188,7 +190,7 @@ fn plain_message(status: u16, body: &[u8]) -> String {
         let words = markup::text(trimmed);
         words[..words.floor_char_boundary(PAGE)].to_owned()
     } else {
-        // Written anew, so that no escape hides what a mask would know.
+        // Serialized again, so that no escape hides a secret from the mask.
         let json = serde_json::from_str::<&RawValue>(trimmed);
         json.map_or_else(|_| trimmed.to_owned(), |json| shape::unescaped(json.get()))
     };

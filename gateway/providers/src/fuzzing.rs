@@ -1,17 +1,17 @@
-//! Answers of upstreams in their dialects, for fuzz targets.
+//! Upstream responses in each dialect, for fuzz targets.
 
 use super::{ChunkSink, Echo, StreamRequest, by_prefix};
 use callgate_json::fuzzing::arrived;
 
-/// The dialects, each by the name of a provider that speaks it.
+/// The dialects, each by the name of a provider that uses it.
 pub const DIALECTS: [&str; 2] = ["openai", "ollama_chat"];
 
-/// A stream as its client gets it.
+/// A stream as the client gets it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TranslatedStream {
     /// The JSON of each event.
     pub chunks: Vec<Vec<u8>>,
-    /// Why it is not whole.
+    /// Why it is incomplete.
     pub fault: Option<String>,
 }
 
@@ -44,10 +44,10 @@ pub fn stream(provider: &str, pieces: &[&[u8]], choices: u64) -> Option<Translat
     Some(streamed)
 }
 
-/// A JSON reply in the client's dialect, or why it is none.
+/// Translates a JSON reply.
 ///
 /// # Errors
-/// When it is no whole completion.
+/// If it is not a complete completion.
 pub fn reply(provider: &str, pieces: &[&[u8]]) -> Result<Vec<u8>, String> {
     let dialect = by_prefix(provider).ok_or("no provider")?.dialect;
     let body = arrived(pieces).ok_or("no JSON object")?;
@@ -55,7 +55,7 @@ pub fn reply(provider: &str, pieces: &[&[u8]]) -> Result<Vec<u8>, String> {
     Ok(translated.body.concat())
 }
 
-/// What an error reply says: message, type, code, parameter.
+/// The message, type, code and parameter of an error reply.
 #[must_use]
 pub fn error(provider: &str, status: u16, body: &[u8]) -> Option<[String; 4]> {
     let said = by_prefix(provider)?.dialect.error(status, body);

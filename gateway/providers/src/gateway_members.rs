@@ -1,12 +1,11 @@
-//! The members of a request that are the gateway's own: they steer a proxy, or hold its accounts
+//! Request members for a gateway, not for an upstream: they control a proxy, or hold its accounts
 //! and secrets.
 //!
-//! None of them reaches an upstream, wherever it stands: in a body, in `extra_body`, in a
-//! deployment's `litellm_params`. The names are those that LiteLLM keeps to itself; what a client
-//! sends under one of them has no effect, unless the gateway says so elsewhere (`drop_params`,
-//! `timeout`).
+//! None of them reaches an upstream, from wherever it comes: a body, `extra_body`, or a
+//! deployment's `litellm_params`. The names are those that LiteLLM does not pass on. A client's
+//! value has no effect, except where the gateway reads it itself (`drop_params`, `timeout`).
 
-/// Whether a member of this name stays here.
+/// Whether a member of this name is for the gateway only.
 pub fn is_own(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
     let Some(first) = name.first() else { return false };
@@ -17,7 +16,8 @@ pub fn is_own(name: impl AsRef<[u8]>) -> bool {
             .any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
-/// Where the names that begin with each byte stand: from its own place to the next byte's.
+/// For each first byte, the index of the first name that begins with it; the next entry ends the
+/// range.
 static NAME_STARTS: [usize; 257] = starts(&NAMES);
 static PREFIX_STARTS: [usize; 257] = starts(&PREFIXES);
 
@@ -34,7 +34,7 @@ const fn starts(sorted: &[&str]) -> [usize; 257] {
     starts
 }
 
-/// Sorted, and none begins with another.
+/// Sorted; no prefix begins with another one.
 const PREFIXES: [&str; 37] = [
     "_agentic_loop_",
     "_code_interpreter_interception_",
@@ -339,7 +339,8 @@ mod tests {
 
     #[test]
     fn what_a_model_is_asked_is_not_the_gateways() {
-        // Known to the chat APIs, and yet for the gateway alone; `id` is known below the top level.
+        // These are also parameters of chat APIs, but here for the gateway only; `id` is allowed
+        // below the top level.
         let own: Vec<_> = KNOWN.iter().filter(|name| is_own(name)).collect();
         assert_eq!(own, [&"extra_body", &"id", &"metadata"]);
         for name in ["priority", "prompt_cache_retention", "reasoning_format", "web_search_options"]

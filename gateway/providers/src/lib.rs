@@ -1,8 +1,8 @@
-//! The dialects upstreams speak and the providers that are known by name.
+//! The dialects of upstreams, and the providers that are known by name.
 //!
 //! Translation is pure: bytes in, bytes out, no I/O. A provider is one row of [`PROVIDERS`]; a new
-//! dialect is one file beside it. Who sends and receives is `upstream`; which provider a deployment
-//! has is decided by `deployments`.
+//! dialect is a new file. `upstream` sends and receives; `deployments` chooses the provider of a
+//! deployment.
 
 #![forbid(unsafe_code)]
 
@@ -24,17 +24,17 @@ use std::{borrow::Cow, fmt};
 
 /// A provider known by its prefix in `litellm_params.model`.
 pub struct Provider {
-    /// The prefix, and what `custom_llm_provider` calls it.
+    /// The prefix, and the value of `custom_llm_provider`.
     pub name: &'static str,
-    /// What limits, logs and metrics count by.
+    /// The label in limits, logs and metrics.
     pub label: &'static str,
-    /// Used when neither the config nor a variable gives a base URL.
+    /// The base URL if neither the config nor a variable sets one.
     pub default_base: Option<&'static str>,
-    /// Variables that give a base URL, first wins.
+    /// Variables for a base URL; the first one that is set counts.
     pub base_env: &'static [&'static str],
-    /// Variables that give a key, first wins.
+    /// Variables for a key; the first one that is set counts.
     pub key_env: &'static [&'static str],
-    /// Servers of this kind need no key; one is made up where a header is expected.
+    /// Servers of this kind need no key; a dummy is sent where a header is expected.
     pub dummy_key: bool,
     pub dialect: &'static dyn Dialect,
 }
@@ -65,7 +65,7 @@ const OLLAMA: Provider = Provider {
     dialect: &ollama::Ollama,
 };
 
-/// An OpenAI-compatible server that somebody runs for themselves.
+/// An OpenAI-compatible server that operators run themselves.
 const fn compatible(name: &'static str, label: &'static str) -> Provider {
     Provider {
         name,
@@ -78,7 +78,7 @@ const fn compatible(name: &'static str, label: &'static str) -> Provider {
     }
 }
 
-/// Every provider, in the order they are told to the operator.
+/// Every provider, in the order in which messages list them.
 pub static PROVIDERS: &[Provider] = &[
     OPENAI,
     Provider {
@@ -90,7 +90,7 @@ pub static PROVIDERS: &[Provider] = &[
         ..OPENAI
     },
     OLLAMA,
-    // LiteLLM renders a prompt for `/api/generate` here; Ollama's own `/api/chat` does that better.
+    // LiteLLM renders a prompt for `/api/generate` here; Ollama's own `/api/chat` does it better.
     Provider { name: "ollama", ..OLLAMA },
     compatible("hosted_vllm", "hosted_vllm"),
     compatible("lm_studio", "lm_studio"),
@@ -98,7 +98,7 @@ pub static PROVIDERS: &[Provider] = &[
     compatible("openai_like", "openai_compatible"),
 ];
 
-/// The provider with this prefix; case matters.
+/// The provider with this prefix. Case matters.
 #[must_use]
 pub fn by_prefix(prefix: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|provider| provider.name == prefix)
@@ -109,76 +109,76 @@ pub fn prefixes() -> impl Iterator<Item = &'static str> {
     PROVIDERS.iter().map(|provider| provider.name)
 }
 
-/// How an upstream is spoken to.
+/// The translation to and from one provider's API.
 pub trait Dialect: Sync + fmt::Debug {
-    /// What to send. `body` is the client's, with every callback's edits; it stays as it is, for
-    /// another attempt.
+    /// Builds the request. `body` is the client's, with all callbacks' edits; it is not changed, so
+    /// that another attempt can use it.
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
 
-    /// The deployment's parameters that this dialect cannot pass on.
+    /// The deployment's parameters that this dialect cannot send.
     fn unfit<'p>(&self, _params: &'p Map<String, Value>) -> Vec<&'p str> {
         Vec::new()
     }
 
-    /// A JSON reply in the client's dialect.
+    /// Translates a JSON reply.
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault>;
 
-    /// A translator for one streamed reply.
+    /// Creates a translator for one streamed reply.
     fn stream(&self, echo: &Echo, asked: StreamRequest) -> Box<dyn StreamTranslator>;
 
-    /// What an error reply says.
+    /// Reads an error reply.
     fn error(&self, status: u16, body: &[u8]) -> ErrorText;
 
-    /// What to try when the upstream refuses the connection.
+    /// The remedy to suggest if the upstream refuses the connection.
     fn unreachable_hint(&self) -> &'static str {
         "is its base URL right, and does something listen there?"
     }
 }
 
-/// Where a call goes, as far as a dialect has to know.
+/// The parts of a call's target that a dialect needs.
 #[derive(Debug)]
 pub struct Destination<'a> {
     /// The model's name at the upstream.
     pub model: &'a str,
     pub api_base: &'a str,
-    /// The deployment's parameters, for what the client does not say.
+    /// The deployment's parameters, for those the client does not set.
     pub params: &'a Map<String, Value>,
-    /// Leave out what the upstream does not know, instead of refusing the call.
+    /// Drops parameters that the upstream does not support, instead of refusing the call.
     pub drop_params: bool,
-    /// Parameters that the upstream gets from nobody.
+    /// Parameters that are never sent.
     pub leave_out: &'a [String],
     pub stream: bool,
-    /// Ask a stream for its usage although the client did not.
+    /// Asks a stream for its usage even if the client did not.
     pub stream_usage: bool,
 }
 
-/// A request to an upstream, but for what every request has.
+/// A request to an upstream, without the parts that are the same for all.
 #[derive(Debug)]
 pub struct Outgoing {
     pub url: String,
     pub body: Slices,
-    /// How many choices it asks for.
+    /// The number of choices it asks for.
     pub choices: u64,
 }
 
-/// How many choices the member `n` asks for.
+/// The number of choices that the member `n` asks for.
 fn number_of_choices(n: Option<Cow<'_, [u8]>>) -> u64 {
     const LONGEST: usize = 20;
     let json = n.filter(|json| json.len() <= LONGEST);
     json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
 }
 
-/// A JSON reply in the client's dialect.
+/// A JSON reply in OpenAI's format.
 #[derive(Debug)]
 pub struct Translated {
     pub body: Slices,
     pub usage: Option<Usage>,
 }
 
-/// What every reply repeats to its client.
+/// Values that every reply repeats to its client.
 #[derive(Debug, Clone)]
 pub struct Echo {
-    /// For upstreams that give no id: `chatcmpl-…`.
+    /// An id for upstreams that send none: `chatcmpl-…`.
     pub id: String,
     /// Seconds since 1970.
     pub created: u64,
@@ -186,12 +186,12 @@ pub struct Echo {
     pub model: String,
 }
 
-/// What the client asked a stream for.
+/// The options of a stream that the client asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamRequest {
     /// The usage chunk.
     pub usage: bool,
-    /// So many choices.
+    /// The number of choices.
     pub choices: u64,
 }
 
@@ -206,44 +206,44 @@ pub struct Usage {
     pub total_tokens: u64,
 }
 
-/// One streamed reply being translated, frame by frame.
+/// Translates one streamed reply, frame by frame.
 pub trait StreamTranslator: Send {
-    /// The next bytes, split anywhere. Every chunk they complete goes to `out`.
+    /// Takes the next bytes, split anywhere, and writes the chunks they complete to `out`.
     fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault>;
 
-    /// The upstream has closed: what came after the last line's end is a line too. The answer is
-    /// whole unless this fails.
+    /// Called when the upstream has closed: bytes after the last line end count as a line. If this
+    /// succeeds, the response is complete.
     fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), AnswerFault>;
 
-    /// Whether the answer is complete; what comes after is ignored.
+    /// Whether the response is complete; later bytes are ignored.
     fn complete(&self) -> bool;
 
-    /// How many events have come. Blanks, comments and halves of events are none.
+    /// The number of events so far, without blanks, comments and partial events.
     fn events(&self) -> u64;
 
-    /// Whether some of the answer's content has come.
+    /// Whether some of the content has come.
     fn content(&self) -> bool;
 
     fn usage(&self) -> Option<Usage>;
 
-    /// How many bytes wait for the end of their event or line.
+    /// The number of bytes of an incomplete event or line.
     fn backlog(&self) -> usize;
 }
 
-/// Takes `chat.completion.chunk` objects, each as parts to be written one after another.
+/// Takes `chat.completion.chunk` objects, each as parts to write in order.
 pub trait ChunkSink {
     fn chunk(&mut self, json: &[&[u8]]);
 }
 
-/// Why an answer is none, JSON or stream.
+/// Why a response, JSON or stream, is not a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerFault {
-    /// The upstream says so.
+    /// The upstream reports an error.
     Upstream(ErrorText),
-    /// What it sent is not its dialect.
+    /// It is not in the upstream's dialect; contains the reason.
     Malformed(String),
-    /// It sent something else altogether: what.
+    /// It is something else; contains its kind.
     Other(&'static str),
-    /// Some of it is missing: what.
+    /// A part is missing; contains its name.
     Incomplete(String),
 }

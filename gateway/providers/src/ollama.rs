@@ -1,8 +1,8 @@
-//! Ollama's native dialect: OpenAI chat calls in, `/api/chat` out, and the answers back again.
+//! Ollama's native dialect: translates OpenAI chat calls into `/api/chat`, and the responses back.
 //!
-//! Pure translation of bytes: no sockets, no clock, no configuration. Framing (`data: `, `[DONE]`,
-//! splitting NDJSON into lines) and HTTP status belong to the caller, `super`, which puts these
-//! functions behind the gateway's dialect trait.
+//! Pure translation of bytes, without sockets, clock or configuration. The caller, `super`, does
+//! the framing (`data: `, `[DONE]`, splitting NDJSON into lines) and the HTTP status, and uses
+//! these functions for the gateway's dialect trait.
 
 mod chat_response;
 mod content;
@@ -22,7 +22,7 @@ pub(crate) use reply::chat_reply;
 pub(crate) use request::{chat_request, unfit};
 pub(crate) use stream::ChatStream;
 
-/// Where Ollama listens when neither the deployment nor the environment says otherwise.
+/// Ollama's address, unless the deployment or the environment sets another one.
 pub(crate) const DEFAULT_API_BASE: &str = "http://localhost:11434";
 
 /// A server that speaks Ollama's native API.
@@ -31,8 +31,8 @@ pub(crate) struct Ollama;
 
 /// The URL of the chat endpoint below `api_base`.
 ///
-/// The base may end in slashes, in `/api` or already in `/api/chat`; without a scheme it is taken
-/// as `http`, and an empty one means [`DEFAULT_API_BASE`].
+/// The base may end in slashes, in `/api` or in `/api/chat`. Without a scheme, `http` is used; an
+/// empty base means [`DEFAULT_API_BASE`].
 pub(crate) fn chat_url(api_base: &str) -> String {
     let base = api_base.trim().trim_end_matches('/');
     let base = if base.is_empty() { DEFAULT_API_BASE } else { base };

@@ -1,5 +1,5 @@
-//! OpenAI's dialect, which is also the client's: bodies pass through as they are, but for the
-//! model's name, the deployment's defaults and the members that are nobody's business upstream.
+//! OpenAI's dialect, which is also the client's: bodies pass unchanged, except for the model name,
+//! the deployment's defaults, and members that upstreams must not see.
 
 mod choices;
 mod completion_as_stream;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use usage::usage;
 
-/// OpenAI itself, and every server that speaks like it.
+/// OpenAI itself, and every compatible server.
 #[derive(Debug)]
 pub(crate) struct OpenAi;
 
@@ -34,7 +34,7 @@ impl Dialect for OpenAi {
         };
         edits.remove_all(kept_back);
         for (name, value) in to.params {
-            // Options of a stream are refused where there is none.
+            // OpenAI refuses `stream_options` in a request without `stream`.
             let without_stream = name == "stream_options" && !to.stream;
             if !without_stream && !kept_back(name.as_bytes()) {
                 add_default(&mut edits, name, value);
@@ -71,8 +71,8 @@ impl Dialect for OpenAi {
     }
 }
 
-/// Whether what came with a success is a whole completion: an error object is that error, whatever
-/// its shape, and `choices` judge the rest.
+/// Judges the body of a success: an error object of any shape is that error; `choices` judges the
+/// rest.
 fn judge<'a>(
     error: Option<&[u8]>,
     choices: Option<&[u8]>,
@@ -87,27 +87,28 @@ fn judge<'a>(
     }
 }
 
-/// What is missing of JSON that ends too soon.
+/// The text for JSON that ends too soon.
 pub(crate) const CUT_JSON: &str = "its JSON ends too soon";
 
 pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
 
-/// The error that JSON is which is no completion; `otherwise` where it is none either.
+/// The error that the JSON reports if it is not a completion; `otherwise` if it is not an error
+/// either.
 fn said_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
     error_text::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
 }
 
-/// The chunks of a completion made here.
+/// Writes the chunks of a completion that the gateway made.
 pub fn chunks_of(completion: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) {
     completion_as_stream::write(completion, echo, include_usage, out);
 }
 
-/// What a completion says was counted.
+/// The token counts of a completion.
 pub fn counted(completion: &[u8]) -> Option<Usage> {
     slices::member(completion, "usage").and_then(usage)
 }
 
-/// `extra_body` is merged over the body's own members, value by value as it stands.
+/// Merges `extra_body` over the body's own members; each value is copied unchanged.
 fn merge(edits: &mut Edits<'_>, extra: &Bytes) -> Result<(), Failure> {
     let json = text(extra);
     let members = walk::members(json).ok_or_else(Failure::extra_body_not_object)?;
@@ -118,9 +119,9 @@ fn merge(edits: &mut Edits<'_>, extra: &Bytes) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A deployment's default: the client's own value wins.
+/// Adds a deployment's default, unless the client sets the parameter.
 fn add_default(edits: &mut Edits<'_>, name: &str, value: &Value) {
-    // Two names of one limit: the client's is the one that counts.
+    // Two names of one limit: the client's value counts.
     let other = match name {
         "max_tokens" => "max_completion_tokens",
         "max_completion_tokens" => "max_tokens",
@@ -131,8 +132,8 @@ fn add_default(edits: &mut Edits<'_>, name: &str, value: &Value) {
     }
 }
 
-/// Usage is asked for so that it can be counted; the client sees it when it asked too. A client's
-/// or a deployment's own word about it stands.
+/// Asks for usage so that it can be counted; the client sees it only if it asked, too. A value set
+/// by the client or the deployment stays.
 fn ask_for_usage(edits: &mut Edits<'_>) {
     const ASKED: &[u8] = br#"{"include_usage":true}"#;
     let options = edits.member_text("stream_options").filter(|json| walk::members(json).is_some());
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(joined(edits.render()), expected);
     }
 
-    /// Nothing of an attempt is left in the call's body for the next one.
+    /// No attempt leaves anything in the call's body for the next one.
     #[test]
     fn a_second_attempt_is_made_from_what_the_client_sent() {
         let sent = r#"{"model":"m","extra_body":{"top_k":1},"metadata":{}}"#;

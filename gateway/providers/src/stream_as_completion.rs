@@ -1,5 +1,5 @@
-//! A stream in place of a JSON reply: what its chunks say, put together into a completion. From the
-//! bytes they have, for a tree would cost many times what came.
+//! A stream in place of a JSON reply: combines its chunks into a completion. It works on their
+//! bytes, because a tree would take many times the memory.
 
 use super::{
     AnswerFault, ChunkSink, Dialect, Echo, StreamRequest, StreamTranslator, Translated,
@@ -8,17 +8,17 @@ use super::{
 use callgate_json::{json_text, slices};
 use std::collections::BTreeMap;
 
-/// More values than all chunks of an answer have that are worth keeping apart, and more members
-/// than an object of them has.
+/// The most values in all chunks of a response that are kept apart, and the most members of an
+/// object.
 const MAX_NODES: usize = 64 * 1024;
 const MAX_MEMBERS: usize = 1024;
 
-/// What a body comes to that is no JSON object, as it arrives.
+/// Collects a body that is not a JSON object, as it arrives.
 pub struct CompletionFromStream<'a> {
     dialect: &'a dyn Dialect,
     echo: &'a Echo,
     choices: u64,
-    /// Boxed: it is seldom, and every call would carry it.
+    /// Boxed, because it is rare and every call's future would have room for it.
     begun: Option<Box<Begun>>,
 }
 
@@ -39,8 +39,8 @@ impl<'a> CompletionFromStream<'a> {
         Self { dialect, echo, choices, begun: None }
     }
 
-    /// Takes the next piece. Whether that was all: streams have an end of their own, and some
-    /// servers leave the connection open behind it.
+    /// Takes the next piece; returns whether the stream has ended. Streams have an end mark, and
+    /// some servers leave the connection open after it.
     pub fn push(&mut self, piece: &[u8]) -> bool {
         let begun = self.begun.get_or_insert_with(|| {
             let asked = StreamRequest { usage: true, choices: self.choices };
@@ -52,7 +52,7 @@ impl<'a> CompletionFromStream<'a> {
             *fault = stream.push(piece, whole).err();
         }
         match fault {
-            // What it is instead, the rest may say.
+            // The rest of the body may show what it is instead.
             Some(AnswerFault::Other(_)) => false,
             Some(AnswerFault::Malformed(_)) => stream.events() > 0,
             Some(_) => true,
@@ -60,12 +60,12 @@ impl<'a> CompletionFromStream<'a> {
         }
     }
 
-    /// Whether it was taken for a stream as it came.
+    /// Whether it was recognised as a stream.
     pub fn has_begun(&self) -> bool {
         self.begun.is_some()
     }
 
-    /// The completion. `body` is all that came. `Other` when it is no stream either.
+    /// Returns the completion. `body` is the whole body. `Other` if it is not a stream either.
     pub fn finish(mut self, body: &[u8]) -> Result<Translated, AnswerFault> {
         if let Some(error) = read_error(body) {
             return Err(AnswerFault::Upstream(error));
@@ -95,19 +95,19 @@ impl<'a> CompletionFromStream<'a> {
 /// The completion so far.
 #[derive(Debug, Default)]
 struct Whole {
-    /// `id`, `created` and the like, of the first chunk that has them.
+    /// `id`, `created` and similar members, from the first chunk that has them.
     head: Vec<(&'static str, Vec<u8>)>,
     usage: Option<Vec<u8>>,
     choices: BTreeMap<u64, Node>,
     nodes: usize,
 }
 
-/// A value that grows with what chunks add to it. Texts keep their escapes.
+/// A value that grows with each chunk. Texts keep their escapes.
 #[derive(Debug)]
 enum Node {
     Text(Vec<u8>),
     Object(Vec<(Vec<u8>, Node)>),
-    /// Elements with an `index` of their own, as tool calls are.
+    /// Elements with their own `index`, such as tool calls.
     List(BTreeMap<u64, Node>),
     /// Any other value: the last one, or for lists all elements.
     Other(Vec<u8>),
@@ -161,7 +161,7 @@ impl Node {
         }
         match (self, json.first()) {
             (Self::Text(text), Some(b'"')) => {
-                // What names something comes whole, and may come again.
+                // Names and ids come whole, and may be repeated.
                 if text.is_empty()
                     || !matches!(name, b"id" | b"type" | b"role" | b"name" | b"finish_reason")
                 {
@@ -198,14 +198,14 @@ impl Node {
                     list.push(b']');
                 }
             }
-            // Null adds nothing to what is there.
+            // Null adds nothing.
             (Self::Other(value), _) if value.is_empty() => value.extend_from_slice(json),
             (_, Some(b'n')) => {}
             (this, _) => *this = Self::fresh(json, nodes),
         }
     }
 
-    /// In place of a value of another kind.
+    /// Replaces a value of another type.
     fn fresh(json: &[u8], nodes: &mut usize) -> Self {
         match json.first() {
             Some(b'"' | b'{' | b'[') => Self::of(json, nodes),
@@ -237,7 +237,7 @@ impl Node {
         }
     }
 
-    /// Only chunks number their tool calls.
+    /// Only chunks number their tool calls, so the index is left out.
     fn write_without_index(&self, out: &mut Vec<u8>) {
         let Self::Object(members) = self else { return self.write(out) };
         out.push(b'{');
@@ -302,7 +302,7 @@ impl Whole {
     }
 }
 
-/// A delta as a message, with what every message has.
+/// A delta as a message, with the members that every message has.
 fn message(delta: Option<&Node>, out: &mut Vec<u8>) {
     out.push(b'{');
     if let Some(Node::Object(members)) = delta {
@@ -480,7 +480,7 @@ mod tests {
             let list = list.join(",");
             format!("data: {{\"choices\":[{{\"delta\":{{\"x\":[{list}]}}}}]}}\n\n{done}")
         };
-        // What adds to what is there takes no memory of its own.
+        // Text added to existing text needs no extra node.
         let (whole, _) =
             completion(&OpenAi, &many(&|_| "{\"index\":1,\"a\":1}".to_owned())).unwrap();
         assert_eq!(whole["choices"][0]["message"]["x"], json!([{"a": 1}]));

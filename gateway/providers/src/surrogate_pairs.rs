@@ -1,19 +1,19 @@
-//! Surrogate pairs that an upstream cut between two chunks: their halves are put together again in
-//! the second, so that clients and callbacks that decode chunk by chunk see the character. A half
-//! whose other one does not come is passed on as the upstream sent it.
+//! Joins surrogate pairs that an upstream split between two chunks: both halves go into the second
+//! chunk, so that clients and callbacks that decode each chunk see the character. A half without
+//! its counterpart is passed on as it came.
 
 use super::ChunkSink;
 use callgate_json::{lone_surrogates, slices};
 
-/// A chunk whose text ends in the first half of a pair.
+/// A chunk whose text ends with the first half of a pair.
 #[derive(Debug, Default)]
 pub(super) struct SurrogatePairs {
     held: Option<Vec<u8>>,
 }
 
 impl SurrogatePairs {
-    /// Passes a chunk on, given as its parts; `halved` where it has halves. Mostly none is looked
-    /// for.
+    /// Passes on a chunk, given in parts; `halved` if it contains halves. Usually nothing has to be
+    /// searched.
     pub(super) fn pass_parts(&mut self, chunk: &[&[u8]], halved: bool, out: &mut dyn ChunkSink) {
         if halved || self.held.is_some() {
             self.pass(chunk.concat(), out);
@@ -22,7 +22,7 @@ impl SurrogatePairs {
         }
     }
 
-    /// The same of a chunk with halves. One that ends in half a pair waits for the next.
+    /// The same for a chunk with halves. A chunk that ends with a half waits for the next one.
     fn pass(&mut self, mut chunk: Vec<u8>, out: &mut dyn ChunkSink) {
         if let Some(mut before) = self.held.take() {
             join(&mut before, &mut chunk);
@@ -35,7 +35,7 @@ impl SurrogatePairs {
         }
     }
 
-    /// No more chunks come.
+    /// Called after the last chunk.
     pub(super) fn flush(&mut self, out: &mut dyn ChunkSink) {
         if let Some(chunk) = self.held.take() {
             out.chunk(&[&chunk]);
@@ -43,8 +43,8 @@ impl SurrogatePairs {
     }
 }
 
-/// Moves the half at the end of the text of `before` to that at the start of the text of `after`,
-/// when both are of one text.
+/// Moves the half at the end of `before` to the half at the start of `after`, if both are in the
+/// text of one choice.
 fn join(before: &mut Vec<u8>, after: &mut Vec<u8>) {
     let (Some(high), Some(low)) = (opens_pair(before), closes_pair(after)) else { return };
     let same_name = before[high.name] == after[low.name];
@@ -55,19 +55,20 @@ fn join(before: &mut Vec<u8>, after: &mut Vec<u8>) {
     after.splice(low.place.start..low.place.start, half);
 }
 
-/// The first half of a pair, with which the text of a chunk ends.
+/// The first half of a pair at the end of a chunk's text.
 fn opens_pair(chunk: &[u8]) -> Option<lone_surrogates::LoneSurrogate> {
     let last = of_one_text(chunk).pop();
     last.filter(|half| half.is_high && half.place.end == half.text.end)
 }
 
-/// The second half, with which it begins.
+/// The second half at the start of a chunk's text.
 fn closes_pair(chunk: &[u8]) -> Option<lone_surrogates::LoneSurrogate> {
     let first = of_one_text(chunk).into_iter().next();
     first.filter(|half| !half.is_high && half.place.start == half.text.start)
 }
 
-/// The halves of a chunk, when they are in one text: of several nobody knows which belong together.
+/// The halves of a chunk, if all are in one text: with several texts it is not clear which halves
+/// belong together.
 fn of_one_text(chunk: &[u8]) -> Vec<lone_surrogates::LoneSurrogate> {
     let mut halves = lone_surrogates::lone_surrogates(chunk);
     if halves.windows(2).any(|two| two[0].text != two[1].text) {
@@ -76,7 +77,7 @@ fn of_one_text(chunk: &[u8]) -> Vec<lone_surrogates::LoneSurrogate> {
     halves
 }
 
-/// The number of the chunk's only choice.
+/// The index of the chunk's only choice.
 fn choice(chunk: &[u8]) -> Option<&[u8]> {
     let mut choices = slices::elements(slices::member(chunk, "choices")?);
     let only = choices.next().filter(|_| choices.next().is_none())?;

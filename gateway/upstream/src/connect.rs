@@ -1,4 +1,4 @@
-//! Opening a connection: an address that answers, then TLS.
+//! Opens a connection: dials an address, then does the TLS handshake.
 
 use super::{
     CONNECT_TIMEOUT, ConnectPhase, Origin, UpstreamError,
@@ -17,19 +17,19 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-/// TLS as this machine trusts it; read when the first `https` upstream is called, so that a
-/// gateway with none starts without it.
+/// The TLS settings of this machine; loaded at the first `https` call, so that a gateway without
+/// trusted certificates still starts.
 #[derive(Debug, Default)]
 pub struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
 
-/// Why there is no TLS just now.
+/// Why TLS is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum NoTls {
-    /// This machine trusts nobody, or has no TLS that can be used.
+    /// This machine has no trusted certificates, or no usable TLS.
     #[error("{0}")]
     Never(String),
-    /// Its certificates could not be read for want of a file descriptor; the next call may fare
-    /// better.
+    /// The certificates could not be read because no file descriptor was free; the next call may
+    /// succeed.
     #[error("the trusted certificates cannot be read: {0}")]
     Descriptors(io::Error),
 }
@@ -39,7 +39,7 @@ impl Tls {
         self.config_with(rustls_native_certs::load_native_certs)
     }
 
-    /// What was found is remembered, unless some of it could not be read for want of a descriptor.
+    /// Caches the result, unless a certificate could not be read because no descriptor was free.
     fn config_with(
         &self,
         load: impl FnOnce() -> CertificateResult,
@@ -49,7 +49,7 @@ impl Tls {
             if let Some(error) = found.errors.iter_mut().find_map(shortage) {
                 return Err(NoTls::Descriptors(error));
             }
-            // Threads that were at it at once found the same.
+            // Other threads that loaded it at the same time found the same.
             let _ = self.0.set(client_config(found.certs));
         }
         let known = self.0.get().cloned().unwrap_or_else(|| Err(String::new()));
@@ -57,7 +57,7 @@ impl Tls {
     }
 }
 
-/// The error, if it is that there is no descriptor left.
+/// The error, if it says that no descriptor is free.
 fn shortage(error: &mut rustls_native_certs::Error) -> Option<io::Error> {
     match &mut error.kind {
         rustls_native_certs::ErrorKind::Io { inner, .. } if lacks_descriptors(inner) => {
@@ -85,22 +85,22 @@ fn client_config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<Clien
     Ok(Arc::new(config))
 }
 
-/// Why a TLS connection was not made.
+/// Why a TLS connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsFault {
-    /// This machine trusts nobody.
+    /// This machine trusts no certificates.
     NoRoots,
-    /// Its certificate is by somebody this machine does not trust.
+    /// The issuer of its certificate is not trusted.
     UnknownIssuer,
     /// Its certificate is for other names.
     WrongName,
-    /// Its certificate has ended.
+    /// Its certificate has expired.
     Expired,
-    /// Its certificate has not begun.
+    /// Its certificate is not valid yet.
     NotYetValid,
     /// It does not speak TLS.
     NotTls,
-    /// It broke off, or anything else.
+    /// The handshake broke off, or another error.
     Other,
 }
 
@@ -109,7 +109,7 @@ impl TlsFault {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
             Some(rustls::Error::InvalidCertificate(fault)) => match fault {
-                // One by another authority of the same name.
+                // The issuer has a trusted name, but another key.
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     Self::UnknownIssuer
                 }
@@ -129,7 +129,7 @@ impl TlsFault {
     }
 }
 
-/// Connects to `origin`. Nothing of a request is sent before the other side has proved who it is.
+/// Connects to `origin`. The request is not sent before the server has proved its identity.
 pub(super) async fn connect(
     origin: &Origin,
     tls: &Tls,
@@ -182,7 +182,7 @@ mod tests {
         };
         let error = tls.config_with(short).unwrap_err();
         assert!(matches!(error, NoTls::Descriptors(_)), "{error:?}");
-        // Now there are none indeed; that is asked once.
+        // Now there are really none; they are loaded only once.
         let error = tls.config_with(CertificateResult::default).unwrap_err();
         assert!(matches!(error, NoTls::Never(_)), "{error:?}");
         let error = tls.config_with(|| panic!("asked again")).unwrap_err();

@@ -1,7 +1,7 @@
-//! From a host name to a connected socket: every address gets its chance within the same time.
+//! Connects to a host name: every address is tried within the same time limit.
 //!
-//! The addresses are tried as RFC 8305 ("happy eyeballs") has it: both families in turn, the next
-//! one as soon as one fails or has been silent for [`STAGGER`]. The first that connects is taken.
+//! The addresses are tried by RFC 8305 ("happy eyeballs"): both families in turn, the next one if
+//! the last has failed or has been silent for [`STAGGER`]. The first one that connects is used.
 
 use super::{Origin, UpstreamError};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -9,21 +9,21 @@ use rustix::net::sockopt;
 use std::{fmt, io, net::SocketAddr, time::Duration};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-/// How long an address may be silent before the next one is tried beside it.
+/// The silence of an address after which the next one is tried in parallel.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// An upstream that vanished without closing is noticed after a minute: this long without a byte,
-/// then so many questions without an answer.
+/// TCP keep-alive: an upstream that vanished without closing is noticed after a minute. It starts
+/// after so long without a byte, and gives up after so many probes.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_PROBES: u32 = 3;
 
-/// The addresses that failed, and why; kept for the log whatever the outcome.
+/// The addresses that failed, with their errors; logged whatever the outcome.
 #[derive(Debug, Default)]
 pub(super) struct FailedDials(Vec<(SocketAddr, io::Error)>);
 
 impl FailedDials {
-    /// The error that tells the most: one of this machine, else that of the last address.
+    /// The most useful error: one of this machine, otherwise that of the last address.
     pub(super) fn into_cause(mut self) -> io::Error {
         let ours = self.0.iter().position(|(_, error)| lacks_descriptors(error));
         let at = ours.or(self.0.len().checked_sub(1));
@@ -44,7 +44,7 @@ impl fmt::Display for FailedDials {
     }
 }
 
-/// Whether this process or machine has no file descriptor left.
+/// Whether this process or machine has no free file descriptor.
 pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
@@ -52,8 +52,8 @@ pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
         .any(|errno| code == Some(errno.raw_os_error()))
 }
 
-/// Connects to one of the addresses of `origin`; the caller bounds how long. Failures are added to
-/// `failed` as they happen, so that a caller that gives up knows of them.
+/// Connects to one of the addresses of `origin`; the caller sets a time limit. Failures are added
+/// to `failed` at once, so that a caller that gives up can report them.
 pub(super) async fn dial(
     origin: &Origin,
     failed: &mut FailedDials,
@@ -66,14 +66,14 @@ pub(super) async fn dial(
     Ok(first(in_turn(found), connect, failed).await)
 }
 
-/// The system's resolver reports a lack of descriptors as a name that cannot be resolved just now.
+/// The system's resolver reports a lack of descriptors as a temporary failure to resolve the name.
 fn descriptor_shortage() -> Option<io::Error> {
     TcpSocket::new_v4().err().filter(lacks_descriptors)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
-    // A chunk that waits for an acknowledgement stalls a stream by 40 ms.
+    // Without it, a chunk that waits for an acknowledgement would delay a stream by 40 ms.
     stream.set_nodelay(true)?;
     sockopt::set_tcp_keepidle(&stream, KEEP_ALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(&stream, KEEP_ALIVE_INTERVAL)?;
@@ -82,8 +82,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Both families in turn, beginning with the one the resolver prefers, each in the resolver's
-/// order.
+/// Both families alternately, first the one the resolver prefers; each in the resolver's order.
 fn in_turn(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let found: Vec<_> = found.collect();
     let Some(preferred) = found.first().map(SocketAddr::is_ipv6) else { return found };
@@ -100,7 +99,7 @@ fn in_turn(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// The first of `addresses` that `connect` reaches; the other attempts are dropped.
+/// The first of `addresses` that `connect` reaches; other attempts are dropped.
 async fn first<T, F: Future<Output = io::Result<T>>>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,

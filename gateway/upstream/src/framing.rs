@@ -1,24 +1,24 @@
-//! Where the body of an answer ends, and taking it out of what was read.
+//! Finds the end of a response's body, and takes the body out of the bytes read.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// A line of chunk framing longer than this is none.
+/// The longest line of chunk framing.
 const MAX_LINE: usize = 8 * 1024;
 
-/// What chunk extensions and trailers may come to beyond what chunks of that size need.
+/// The most bytes of chunk extensions and trailers beyond the usual framing.
 const MAX_OVERHEAD: u64 = 16 * 1024;
 
-/// The line with a chunk's size, written generously.
+/// The usual length of a line with a chunk's size, rounded up.
 const USUAL_LINE: u64 = 16;
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// So many bytes.
     Length(u64),
     /// Chunks.
     Chunked(Chunked),
-    /// Whatever comes until the upstream closes.
+    /// All bytes until the upstream closes.
     UntilClose,
 }
 
@@ -26,11 +26,11 @@ pub(super) enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Chunked {
     at: Chunk,
-    /// Bytes of framing that no content accounts for.
+    /// The bytes of framing beyond the usual.
     overhead: u64,
 }
 
-/// Where in a chunked body.
+/// A position in a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Chunk {
     /// Before the line with a chunk's size.
@@ -45,18 +45,18 @@ enum Chunk {
     Done,
 }
 
-/// What could be taken.
+/// The result of taking a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyStep {
     Data(Bytes),
-    /// Nothing without reading more.
+    /// Nothing; more has to be read.
     More,
     End,
     Invalid(&'static str),
 }
 
 impl Framing {
-    /// As the head says.
+    /// The framing that the head announces.
     pub(super) fn of<'a>(
         status: u16,
         mut encodings: impl Iterator<Item = &'a [u8]>,
@@ -73,7 +73,7 @@ impl Framing {
             };
         }
         let mut length = None;
-        // A list repeats one that was joined on the way.
+        // A proxy may have joined repeated headers into a list.
         for value in lengths.flat_map(|value| value.split(|byte| *byte == b',')) {
             let value = value.trim_ascii();
             let value = std::str::from_utf8(value)
@@ -126,12 +126,13 @@ impl Chunked {
                 Chunk::Size | Chunk::DataEnd | Chunk::Trailers => {}
             }
             let end = memchr::memchr(b'\n', buffer);
-            // Judged by its length, not by how much of it came in one read.
+            // Judged by the length of the line, not by the size of one read.
             if end.unwrap_or(buffer.len()) > MAX_LINE {
                 return BodyStep::Invalid("an endless line between chunks");
             }
             let Some(end) = end else { return BodyStep::More };
-            // A line feed alone ends no line here, and a carriage return stands nowhere else.
+            // A line feed alone does not end a line here, and a carriage return is allowed only
+            // before one.
             let line = buffer[..end].strip_suffix(b"\r");
             let Some(line) = line.filter(|line| !line.contains(&b'\r')) else { return UNFRAMED };
             let Some(next) = self.at.after(line) else { return UNFRAMED };
@@ -143,7 +144,7 @@ impl Chunked {
         }
     }
 
-    /// Counts a line; each chunk accounts for a usual one and for as much as it has content.
+    /// Counts a line; each chunk allows for a usual line and for as many bytes as its content.
     fn spend(&mut self, line: u64, next: Chunk) -> u64 {
         let accounted = match next {
             Chunk::Data(size) => size.saturating_add(USUAL_LINE),
@@ -155,7 +156,7 @@ impl Chunked {
 }
 
 impl Chunk {
-    /// What follows a line.
+    /// The state after a line.
     fn after(self, line: &[u8]) -> Option<Self> {
         match self {
             Self::DataEnd => line.is_empty().then_some(Self::Size),
@@ -241,7 +242,7 @@ mod tests {
         let chunk = |extension: usize| format!("1;{}\r\na\r\n", "x".repeat(extension));
         let trailer = |length: usize| format!("T: {}\r\n", "x".repeat(length));
         for (body, expected) in [
-            // Chunks of one byte are a poor way to send, but one.
+            // Chunks of one byte are wasteful, but valid.
             (format!("{}0\r\n\r\n", chunk(0).repeat(50_000)), true),
             (format!("{}0\r\n\r\n", chunk(5000).repeat(2)), true),
             (format!("{}0\r\n\r\n", chunk(5000).repeat(4)), false),

@@ -1,25 +1,25 @@
-//! An upstream's answer as bytes, for fuzz targets.
+//! Reads an upstream's response from bytes, for fuzz targets.
 
 use super::{framing::BodyStep, head::IncomingHead};
 use bytes::BytesMut;
 
-/// An answer as it was understood.
+/// A response as it was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Read {
     /// Its status.
     pub status: u16,
-    /// Whether its connection may be used again.
+    /// Whether its connection may be reused.
     pub keep: bool,
     /// Its body.
     pub body: Vec<u8>,
-    /// What was read and is not part of it.
+    /// The number of bytes read beyond it.
     pub behind: usize,
 }
 
-/// Reads the answer that comes in these pieces before the upstream closes.
+/// Reads the response that arrives in these pieces before the upstream closes.
 ///
 /// # Errors
-/// When it is none, or not all of it came.
+/// If it is not a response, or is incomplete.
 pub fn answer(pieces: &[&[u8]]) -> Result<Read, String> {
     let mut pieces = pieces.iter();
     let (mut buffer, mut incoming) = (BytesMut::new(), IncomingHead::default());

@@ -1,52 +1,53 @@
-//! The head of an answer: parsed by `httparse`, bounded, and what it says about the connection.
+//! The head of a response: parsed by `httparse`, bounded, and checked for how long the connection
+//! may be kept.
 
 use super::framing::Framing;
 use bytes::{Bytes, BytesMut};
 use std::{io, mem::MaybeUninit, ops::Range, time::Duration};
 
-/// A head longer than this is no answer.
+/// The longest head that is accepted.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
 
-/// Interim answers (100, 103) before the one that counts.
+/// The most interim responses (100, 103) before the final one.
 const MAX_INTERIM: u8 = 16;
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) headers: Headers,
     pub(super) framing: Framing,
-    /// Whether the connection may be used again after the body.
+    /// Whether the connection may be reused after the body.
     pub(super) keep: bool,
-    /// How long the upstream keeps it then, when it says so.
+    /// How long the upstream then keeps it open, if it says so.
     pub(super) keep_time: Option<Duration>,
 }
 
-/// The headers of an answer, as they came.
+/// The headers of a response, as they arrived.
 #[derive(Debug)]
 pub struct Headers {
     bytes: Bytes,
     fields: Vec<Field>,
 }
 
-/// Where a name and its value stand.
+/// The ranges of a name and its value.
 type Field = (Range<usize>, Range<usize>);
 
 impl Headers {
-    /// The first value of a name, in any case.
+    /// The first value of a header, in any case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let wanted = |field: &&Field| self.is(field, name);
         self.fields.iter().find(wanted).map(|field| &self.bytes[field.1.clone()])
     }
 
-    /// All values of a name, in any case.
+    /// All values of a header, in any case.
     pub fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         let wanted = move |field: &&Field| self.is(field, name);
         self.fields.iter().filter(wanted).map(|field| &self.bytes[field.1.clone()])
     }
 
-    /// All of them, in the order in which they came. The values share the head's memory.
+    /// All headers, in their order. The values share the head's memory.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
         let shared =
             |(name, value): &Field| (&self.bytes[name.clone()], self.bytes.slice(value.clone()));
@@ -58,18 +59,18 @@ impl Headers {
     }
 }
 
-/// How far a head that is still arriving was looked at.
+/// The progress of a head that is still arriving.
 #[derive(Debug, Default)]
 pub(super) struct IncomingHead {
-    /// No blank line ends before here.
+    /// No blank line ends before this position.
     searched: usize,
-    /// How much there was when it was last parsed.
+    /// The length when it was last parsed.
     parsed: usize,
     interim: u8,
 }
 
 impl IncomingHead {
-    /// Takes the head that counts off the front of `buffer`, past interim ones; `None` while it is
+    /// Takes the final head off the front of `buffer`, after interim ones; `None` while it is
     /// incomplete.
     pub(super) fn take(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Head>> {
         while self.is_due(buffer)? {
@@ -90,9 +91,9 @@ impl IncomingHead {
         Ok(None)
     }
 
-    /// Whether parsing is worth it: at the first bytes and whenever they have doubled, so that what
-    /// is no HTTP is known at once, and when a blank line has come. Parsing at every read would
-    /// make a head that comes byte by byte quadratic.
+    /// Whether to parse now: at the first bytes and whenever their number has doubled, so that
+    /// bytes that are not HTTP are noticed early, and after a blank line. Parsing at every read
+    /// would make a head that arrives byte by byte cost quadratic time.
     fn is_due(&mut self, buffer: &[u8]) -> io::Result<bool> {
         let Some(first) = buffer.first() else { return Ok(false) };
         if *first != b'H' {
@@ -111,7 +112,7 @@ impl IncomingHead {
         Ok(due)
     }
 
-    /// Whether anything came that was an answer, if only an interim one.
+    /// Whether any response, even an interim one, has begun.
     pub(super) fn has_begun(&self) -> bool {
         self.interim > 0 || self.parsed > 0
     }
@@ -151,7 +152,7 @@ fn parse(buffer: &mut BytesMut) -> io::Result<Option<Head>> {
     let framing =
         Framing::of(status, headers.all("transfer-encoding"), headers.all("content-length"))
             .map_err(invalid)?;
-    // With both, one of the two may have been meant for somebody else.
+    // With both headers, request smuggling is possible, so the connection is not reused.
     let ambiguous = framing.is_chunked() && headers.get("content-length").is_some();
     let closes = headers.all("connection").any(|value| has_token(value, b"close"));
     let keep = !old && !closes && !ambiguous && framing != Framing::UntilClose;
@@ -174,7 +175,7 @@ fn keep_time(value: &[u8]) -> Option<Duration> {
     value.split(|byte| *byte == b',').find_map(parameter).map(Duration::from_secs)
 }
 
-/// What of an answer in HTTP/1.1 is not taken.
+/// A valid HTTP/1.1 response that the gateway does not accept.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct UnsupportedAnswer(pub(super) String);
@@ -183,7 +184,7 @@ pub(super) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, UnsupportedAnswer(what.to_owned()))
 }
 
-/// For what is no HTTP/1.1.
+/// The error for bytes that are not HTTP/1.1.
 fn not_http(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("its answer is not HTTP/1.1{what}"))
 }

@@ -1,7 +1,8 @@
-//! One HTTP/1.1 connection to an upstream: a request out, an answer in, then the next.
+//! One HTTP/1.1 connection to an upstream: sends a request, reads its response, then takes the next
+//! one.
 //!
-//! Written for this path alone (POST with a known length), because a call here is one task on one
-//! thread: no hand-over to a connection task, and what arrived in one read is decoded in one go.
+//! Written only for this path (POST with a known length), because a call here is one task on one
+//! thread: nothing is handed to a connection task, and all bytes of one read are decoded together.
 //! Everything an upstream sends is bounded and never trusted.
 
 use super::{
@@ -27,27 +28,27 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// Room for one read: a small reply, or many chunks of a stream.
+/// The size of one read: a small reply, or many chunks of a stream.
 const READ: usize = 16 * 1024;
 
-/// With less room than this left, new memory is taken for a read. A reply that comes in small
-/// pieces shares it, where each piece would keep a whole read's room otherwise.
+/// If less room than this is left, new memory is allocated for a read. A reply in small pieces
+/// shares one buffer; otherwise each piece would keep a whole read's memory.
 const LEAST_ROOM: usize = 4 * 1024;
 
-/// Slices given to one write.
+/// The most slices of one write.
 const SLICES: usize = 32;
 
 thread_local! {
-    /// What a connection that rests has left of its memory, for the next one that reads: mostly it
-    /// is enough, and nothing is allocated for an answer.
+    /// The buffer of an idle connection, for the next read of this thread: usually it is large
+    /// enough, and a response needs no allocation.
     static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
 }
 
-/// See the module.
+/// An open connection.
 #[derive(Debug)]
 pub(super) struct UpstreamConnection {
     io: Io,
-    /// What was read and not yet taken.
+    /// Bytes that were read and not yet taken.
     buffer: BytesMut,
 }
 
@@ -57,13 +58,13 @@ pub(super) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// An exchange that broke before the head of an answer was there.
+/// An exchange that failed before the head of a response arrived.
 #[derive(Debug)]
 pub(super) struct ExchangeFault {
     pub(super) error: io::Error,
-    /// Nothing of the request was written: the upstream cannot have begun to work on it.
+    /// Nothing of the request was written, so the upstream cannot have begun to work on it.
     pub(super) unsent: bool,
-    /// Not one byte of an answer came.
+    /// No byte of a response came.
     pub(super) silent: bool,
 }
 
@@ -72,14 +73,14 @@ impl UpstreamConnection {
         Self { io, buffer: BytesMut::new() }
     }
 
-    /// Whether an idle connection can take another request: an upstream has nothing to say
-    /// between answers but that it closes. The socket itself is asked, for the runtime knows of a
-    /// close only after it has waited for events again.
+    /// Whether an idle connection can take another request: between responses an upstream sends
+    /// nothing unless it closes. This asks the socket itself, because the runtime learns of a close
+    /// only at its next wait for events.
     pub(super) fn is_open(&mut self) -> bool {
         let socket = match &mut self.io {
             Io::Plain(socket) => socket,
             Io::Tls(stream) => {
-                // TLS may have read the close already, and takes session tickets off the socket.
+                // TLS may have read the close already, and it reads session tickets off the socket.
                 let mut byte = [0];
                 let mut context = Context::from_waker(Waker::noop());
                 let mut room = ReadBuf::new(&mut byte);
@@ -93,19 +94,19 @@ impl UpstreamConnection {
         self.buffer.is_empty() && matches!(peeked, Err(Errno::AGAIN | Errno::INTR))
     }
 
-    /// Gives back the memory of the last answer; for the time in the pool.
+    /// Returns the last response's buffer while the connection is in the pool.
     pub(super) fn release_buffer(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        // What an upstream said beyond its answer is nobody's.
+        // Bytes after the response belong to nothing.
         buffer.clear();
         if buffer.capacity() > MAX_HEAD {
             return;
         }
-        // A thread that ends has no use for it any more.
+        // The thread is ending and needs no buffer.
         let _ = SPARE.try_with(|spare| spare.set(buffer));
     }
 
-    /// Sends a request and reads the head of its answer. `pieces` is untouched when nothing of them
+    /// Sends a request and reads the head of its response. `pieces` is unchanged if none of them
     /// was sent.
     pub(super) async fn exchange(
         &mut self,
@@ -114,10 +115,10 @@ impl UpstreamConnection {
         let (mut incoming, mut written) = (IncomingHead::default(), false);
         let sent = self.send(pieces, &mut incoming, &mut written).await;
         let head = match sent {
-            // The connection holds a part of a request now.
+            // The connection now holds a part of a request.
             Ok(Some(early)) => return Ok(Head { keep: false, ..early }),
             Ok(None) => self.head(&mut incoming).await,
-            // An upstream may answer, and close, before it has read everything: its answer counts.
+            // An upstream may respond and close before it has read everything: its response counts.
             Err(error) => match self.head(&mut incoming).await {
                 Ok(head) => Ok(Head { keep: false, ..head }),
                 Err(_) => Err(error),
@@ -131,7 +132,7 @@ impl UpstreamConnection {
         })
     }
 
-    /// Writes all pieces; the head of an answer that comes before they are written ends it.
+    /// Writes all pieces; stops early if the head of a response arrives first.
     async fn send(
         &mut self,
         pieces: &mut VecDeque<Bytes>,
@@ -149,7 +150,8 @@ impl UpstreamConnection {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
                         ready!(self.poll_fill(context))?;
-                        // An interim answer is none yet: the upstream waits for the rest.
+                        // After an interim response, the upstream waits for the rest of the
+                        // request.
                         if let Some(head) = incoming.take(&mut self.buffer)? {
                             return Poll::Ready(Ok(Some(head)));
                         }
@@ -186,7 +188,7 @@ impl UpstreamConnection {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads the head of an answer.
+    /// Reads the head of a response.
     async fn head(&mut self, incoming: &mut IncomingHead) -> io::Result<Head> {
         loop {
             if let Some(head) = incoming.take(&mut self.buffer)? {
@@ -203,7 +205,7 @@ impl UpstreamConnection {
         }
     }
 
-    /// Reads what has arrived; 0 at the end.
+    /// Reads the bytes that have arrived; returns 0 at the end.
     async fn read(&mut self) -> io::Result<usize> {
         if self.buffer.capacity() == 0 {
             self.buffer = SPARE.take();
@@ -235,8 +237,7 @@ impl UpstreamConnection {
         }
     }
 
-    /// As [`UpstreamConnection::body`], for what has been read already: `None` when that is used
-    /// up.
+    /// As [`UpstreamConnection::body`], from bytes already read: `None` if there are no more.
     pub(super) fn buffered(&mut self, framing: &mut Framing) -> Option<Option<io::Result<Bytes>>> {
         match framing.step(&mut self.buffer) {
             BodyStep::Data(data) => Some(Some(Ok(data))),

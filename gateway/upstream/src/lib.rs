@@ -1,7 +1,7 @@
-//! The network side of a call: the only place that opens connections to upstreams.
+//! The network side of a call: the only package that opens connections to upstreams.
 //!
-//! Each worker thread keeps its own pool, so a call takes no lock and wakes no other thread. What
-//! is sent was decided by `providers`; what comes back is given on as it arrives.
+//! Each worker thread has its own pool, so a call takes no lock and wakes no other thread.
+//! `providers` builds the requests; responses are passed on as they arrive.
 
 #![forbid(unsafe_code)]
 
@@ -27,26 +27,26 @@ use framing::Framing;
 use std::{collections::VecDeque, fmt, io, time::Duration};
 use tokio::task::coop::consume_budget;
 
-/// How the gateway names itself to upstreams.
+/// The gateway's `User-Agent`.
 pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
 
-/// How long connecting may take, within the call's own timeout.
+/// The time limit for connecting, within the call's own timeout.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A line of this name, when there is one, has to be the first.
+/// A line with this name, if there is one, has to come first.
 pub const HOST: &str = "host";
 
-/// Under this size head and body are one write of one piece.
+/// Below this size, head and body are written as one piece.
 const ONE_PIECE: usize = 8 * 1024;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     #[error("`{0}` is no URL of an upstream")]
     BadUrl(String),
     #[error("cannot resolve `{host}`: {source}")]
     Resolve { host: String, source: io::Error },
-    /// `all` has every address that was tried, with its error; `source` is the one to act on.
+    /// `all` has every address that was tried, with its error; `source` is the most useful one.
     #[error("cannot connect to {address}: {all}")]
     Connect { address: String, all: String, source: io::Error },
     /// `failed` has the addresses that failed before.
@@ -60,10 +60,10 @@ pub enum UpstreamError {
     Tls { host: String, fault: TlsFault, reason: String },
     #[error("the exchange broke: {0}")]
     Broken(#[from] io::Error),
-    /// It closed a connection that had been idle just as a call was sent on it.
+    /// The upstream closed an idle connection just as a call was sent on it.
     #[error("it closed an idle connection as the call was sent on it: {0}")]
     ClosedIdle(io::Error),
-    /// It came compressed in a way that is not understood, or broken.
+    /// The response has an unknown or broken compression.
     #[error("its answer has {0}")]
     Coding(#[from] CodingError),
     #[error("no answer within {} s", .0.as_secs_f64())]
@@ -71,13 +71,13 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// What of its HTTP/1.1 is not taken, when it is that at all.
+    /// The reason, if a valid HTTP/1.1 response is not accepted.
     pub fn not_taken(&self) -> Option<&str> {
         let Self::Broken(error) = self else { return None };
         error.get_ref()?.downcast_ref::<head::UnsupportedAnswer>().map(|it| &*it.0)
     }
 
-    /// Whether the cause is that this process or machine has no file descriptor left.
+    /// Whether the cause is that no file descriptor was free.
     pub fn lacks_descriptors(&self) -> bool {
         match self {
             Self::Resolve { source, .. } | Self::Connect { source, .. } => {
@@ -88,10 +88,10 @@ impl UpstreamError {
     }
 }
 
-/// What connecting waited for.
+/// The step of connecting that took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectPhase {
-    /// The address and the connection to it.
+    /// Resolving the name and connecting to the address.
     Dial,
     /// The TLS handshake.
     Handshake,
@@ -106,12 +106,12 @@ impl fmt::Display for ConnectPhase {
     }
 }
 
-/// The header lines of a request, but for those every request of an upstream has.
+/// The header lines of a request, without those that every request to an upstream has.
 #[derive(Debug)]
 pub struct HeaderLines(BytesMut);
 
 impl HeaderLines {
-    /// These lines, to which others are added.
+    /// Starts with these lines; others can be added.
     pub fn beginning(lines: &[u8]) -> Self {
         let mut bytes = BytesMut::with_capacity(1024);
         bytes.extend_from_slice(lines);
@@ -122,10 +122,10 @@ impl HeaderLines {
         &self.0
     }
 
-    /// Adds a line. A value with a control character is left out: it could end the line and begin
-    /// another.
+    /// Adds a line. A value with a control character is left out, because it could end the line and
+    /// begin another one.
     pub fn add(&mut self, name: &str, value: &[&[u8]]) {
-        // Without a branch a byte, so that many are looked at together.
+        // Free of branches, so that the compiler can check many bytes together.
         let bad = |byte: &u8| ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f);
         if value.iter().any(|part| part.iter().fold(false, |found, byte| found | bad(byte))) {
             return;
@@ -137,28 +137,28 @@ impl HeaderLines {
     }
 }
 
-/// An upstream's answer: its head, and a body still arriving on a connection that goes back to the
-/// pool by itself when the body has been read.
+/// An upstream's response: its head, and a body that is still arriving. The connection returns to
+/// the pool by itself once the body has been read.
 #[derive(Debug)]
 pub struct UpstreamResponse {
     pub status: u16,
     pub headers: Headers,
     framing: Framing,
-    /// For an answer that came compressed; or why it cannot be decoded.
+    /// The decoder of a compressed response, or why it cannot be decoded.
     decoder: Option<Result<Box<Decoder>, CodingError>>,
     keep: bool,
-    /// How long the upstream keeps the connection, when it says so.
+    /// How long the upstream keeps the connection open, if it says so.
     keep_time: Option<Duration>,
     reuse: Reuse,
     /// `None` once the body has been read.
     lease: Option<pool::Lease>,
 }
 
-/// Posts `body` to `url` and waits for the head of the answer; the caller bounds how long.
+/// Posts `body` to `url` and waits for the head of the response; the caller sets a time limit.
 ///
-/// A call is never sent twice once a byte of it may have been read: the upstream may have begun to
-/// work on it, and a second one would be billed too. What is certain is a connection that had been
-/// closed before anything was written to it; then another one is taken.
+/// A call is never sent twice once the upstream may have read a byte of it: it may have begun to
+/// work, and a second call would be billed, too. If the connection was certainly closed before
+/// anything was written, another one is used.
 pub async fn post(
     url: &str,
     lines: HeaderLines,
@@ -166,14 +166,16 @@ pub async fn post(
     (tls, reuse): (&Tls, Reuse),
 ) -> Result<UpstreamResponse, UpstreamError> {
     let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
-    // Made first: between the look at an idle connection and the first write lies nothing else.
+    // Built first, so that nothing happens between the check of an idle connection and the first
+    // write.
     let mut pieces = request(&origin, &lines, body);
     drop(lines);
     loop {
         let mut lease = match pool::take(&origin) {
             Some(lease) => lease,
             None => {
-                // Boxed: it is large and seldom, and every call would carry it.
+                // Boxed, because it is large and rare, and every call's future would have room for
+                // it.
                 let connection = Box::pin(connected(&origin, tls)).await?;
                 pool::Lease::new(&origin, connection)
             }
@@ -194,7 +196,7 @@ pub async fn post(
     }
 }
 
-/// A new connection. Where no descriptor is left, those of idle connections serve better.
+/// Opens a new connection. If no descriptor is free, idle connections are closed first.
 async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::UpstreamConnection, UpstreamError> {
     match connect::connect(origin, tls).await {
         Err(error) if error.lacks_descriptors() && pool::shed() => {
@@ -208,7 +210,7 @@ async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::UpstreamConnecti
 fn request(origin: &Origin, lines: &HeaderLines, body: Slices) -> VecDeque<Bytes> {
     let length: usize = body.iter().map(Bytes::len).sum();
     let mut digits = itoa::Buffer::new();
-    // The config's own, when there is one, is the first line.
+    // The config's own `Host`, if there is one, is the first line.
     let (name, host, end): (&[u8], &[u8], &[u8]) = if lines.0.starts_with(b"host: ") {
         (b"", b"", b"")
     } else {
@@ -243,13 +245,13 @@ fn request(origin: &Origin, lines: &HeaderLines, body: Slices) -> VecDeque<Bytes
 impl UpstreamResponse {
     fn new(head: head::Head, lease: pool::Lease, reuse: Reuse) -> Self {
         let head::Head { status, headers, framing, keep, keep_time } = head;
-        // Nobody was asked to compress, but some do.
+        // The request asks for no compression, but some upstreams compress anyway.
         let decoder = Decoder::of(headers.all("content-encoding")).transpose();
         let decoder = decoder.map(|it| it.map(Box::new));
         Self { status, headers, framing, decoder, keep, keep_time, reuse, lease: Some(lease) }
     }
 
-    /// How long the body will be, when the head says so.
+    /// The length of the body, if the head announces it.
     pub fn announced(&self) -> Option<u64> {
         match self.framing {
             Framing::Length(length) => Some(length),
@@ -260,13 +262,13 @@ impl UpstreamResponse {
     /// The next piece of the body; `None` at its end.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         if self.decoder.is_some() {
-            // Boxed: it is seldom, and every call would carry it.
+            // Boxed, because it is rare and every call's future would have room for it.
             return Box::pin(self.next_decoded()).await.transpose();
         }
         self.next_arriving().await
     }
 
-    /// The next piece as it comes over the wire.
+    /// The next piece as it arrives, still compressed.
     async fn next_arriving(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let lease = self.lease.as_mut()?;
         let piece = lease.connection().body(&mut self.framing).await;
@@ -278,7 +280,8 @@ impl UpstreamResponse {
             let Some(decoder) = &mut self.decoder else { return Ok(None) };
             let decoder = decoder.as_mut().map_err(|error| error.clone())?;
             if let Some(piece) = decoder.next_piece()? {
-                // A few bytes may unfold to very many, and nothing else here would wait.
+                // A few compressed bytes may expand to very many without a wait, so other tasks get
+                // a turn here.
                 consume_budget().await;
                 return Ok(Some(piece));
             }
@@ -291,8 +294,8 @@ impl UpstreamResponse {
         }
     }
 
-    /// As [`UpstreamResponse::next`], for what has already been read: `None` when that is used up.
-    /// What has to be decoded is never ready.
+    /// As [`UpstreamResponse::next`], from bytes already read: `None` if there are no more. A
+    /// compressed body is never ready.
     pub fn ready(&mut self) -> Option<Option<Result<Bytes, UpstreamError>>> {
         if self.decoder.is_some() {
             return None;

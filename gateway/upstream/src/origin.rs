@@ -1,4 +1,4 @@
-//! A URL taken apart once: where to connect, and what to ask for there.
+//! A URL split once into where to connect and which path to request.
 
 use callgate_config::HttpUrl;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ pub struct Origin {
     /// Without brackets.
     pub(super) hostname: String,
     pub port: u16,
-    /// As `Host` has it.
+    /// The value of the `Host` header.
     host: String,
     path: String,
-    /// What idle connections are kept by: scheme, host and port.
+    /// The key of idle connections: scheme, host and port.
     key: Arc<(bool, String, u16)>,
 }
 
 impl Origin {
-    /// Takes an `http` or `https` URL apart; `None` for anything else.
+    /// Splits an `http` or `https` URL; `None` for anything else.
     pub fn parse(url: &str) -> Option<Self> {
         let url = HttpUrl::parse(url).ok()?;
         let (tls, port, hostname) = (url.is_tls(), url.port(), url.hostname().to_owned());
@@ -44,12 +44,12 @@ impl Origin {
         &self.path
     }
 
-    /// For messages.
+    /// The address for messages.
     pub fn address(&self) -> String {
         format!("{}:{}", self.hostname, self.port)
     }
 
-    /// Whether this is one of ngrok's tunnels, which answer browsers' agents with a page first.
+    /// Whether this is an ngrok tunnel, which shows browsers a page first.
     pub fn is_ngrok(&self) -> bool {
         self.hostname.split('.').any(|label| label.starts_with("ngrok"))
     }

@@ -1,8 +1,8 @@
-//! Idle connections, one pool a thread: taking and giving back is a push and a pop.
+//! Idle connections, one pool for each thread: taking and returning one is a push and a pop.
 //!
-//! An idle connection is closed by the first of: its time has passed, the upstream closed it, there
-//! are too many of its host. A task of the thread looks once a second, as long as there are any, so
-//! that what an upstream closed does not stay half open while nobody calls.
+//! An idle connection closes when its time is over, when the upstream closes it, or when there are
+//! too many for its host. While there are any, a task of the thread checks them once a second, so
+//! that connections closed by the upstream do not stay half open while nobody calls.
 
 use super::{Origin, http1::UpstreamConnection};
 use callgate_config::Reuse;
@@ -18,23 +18,24 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long an idle connection may be kept when neither config nor upstream says. Servers that
-/// close after 5 s are common where there is no TLS, and connecting anew is cheap there.
+/// How long an idle plain connection is kept if neither config nor upstream says. Without TLS,
+/// servers that close after 5 s are common, and a new connection is cheap.
 const IDLE_PLAIN: Duration = Duration::from_secs(4);
 
-/// Upstreams and the boxes before them drop idle connections silently after a minute or more.
+/// The same with TLS. Upstreams and proxies before them drop idle connections silently after a
+/// minute or more.
 const IDLE_TLS: Duration = Duration::from_secs(50);
 
-/// An upstream that names its own time is believed, less what a request may take to get there.
+/// Subtracted from the time an upstream announces, because a request needs time to get there.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// How often idle connections are looked at.
+/// How often idle connections are checked.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// URLs remembered; callbacks may make up any number of them.
+/// The most URLs that are cached; callbacks can make up any number.
 const MAX_URLS: usize = 1024;
 
-/// How often a connection could not be made for want of a descriptor.
+/// How often a connection failed because no descriptor was free.
 static SHORTAGES: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
@@ -46,7 +47,7 @@ struct Pool {
     origins: HashMap<Box<str>, Arc<Origin>, RandomState>,
     /// The longest idle first.
     idle: HashMap<Host, VecDeque<Idle>, RandomState>,
-    /// A task looks at them already.
+    /// A sweep task is running.
     swept: bool,
 }
 
@@ -55,22 +56,22 @@ type Host = (bool, String, u16);
 struct Idle {
     connection: UpstreamConnection,
     born: Instant,
-    /// When it is closed if nobody takes it.
+    /// When it closes if it is not used.
     end: Instant,
 }
 
-/// A connection in use by one call. Dropped without being given back, it closes: its answer was
-/// not read to the end.
+/// A connection in use by one call. It closes if it is dropped without being returned, because its
+/// response was not read to the end.
 #[derive(Debug)]
 pub(super) struct Lease {
     host: Arc<Host>,
     connection: UpstreamConnection,
     born: Instant,
-    /// It has answered before.
+    /// It has been used for an earlier call.
     reused: bool,
 }
 
-/// The parts of a URL, taken apart when first seen.
+/// The parts of a URL, split when first seen.
 pub(super) fn origin(url: &str) -> Option<Arc<Origin>> {
     POOL.with_borrow_mut(|pool| {
         if let Some(known) = pool.origins.get(url) {
@@ -85,7 +86,7 @@ pub(super) fn origin(url: &str) -> Option<Arc<Origin>> {
     })
 }
 
-/// An idle connection that is open at this moment, the most recently used first.
+/// An idle connection that is still open, the most recently used first.
 pub(super) fn take(origin: &Origin) -> Option<Lease> {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.idle.get_mut(&**origin.key())?;
@@ -105,8 +106,8 @@ pub(super) fn take(origin: &Origin) -> Option<Lease> {
     })
 }
 
-/// Closes all idle connections of this thread, because descriptors are needed; whether there were
-/// any. The other threads close theirs when they look at them next.
+/// Closes all idle connections of this thread to free descriptors; returns whether there were any.
+/// Other threads close theirs at their next sweep.
 pub(super) fn shed() -> bool {
     SHORTAGES.fetch_add(1, Relaxed);
     POOL.with_borrow_mut(Pool::shed)
@@ -134,13 +135,14 @@ impl Lease {
         self.reused
     }
 
-    /// Back to the pool of this thread; `announced` is the time for which the upstream keeps it.
+    /// Returns the connection to this thread's pool; `announced` is the time for which the upstream
+    /// keeps it.
     pub(super) fn give_back(mut self, reuse: &Reuse, announced: Option<Duration>) {
         let now = Instant::now();
         let tls = self.host.0;
         let usual = reuse.idle_timeout.unwrap_or(if tls { IDLE_TLS } else { IDLE_PLAIN });
         let idle_time = announced.map_or(usual, |time| usual.min(time.saturating_sub(MARGIN)));
-        // A time beyond what a clock can hold never comes.
+        // A time beyond the clock's range never comes.
         let ends = [now.checked_add(idle_time), self.born.checked_add(reuse.max_age)];
         let Some(end) = ends.into_iter().flatten().min().filter(|end| now < *end) else { return };
         if reuse.max_idle == 0 {
@@ -148,7 +150,7 @@ impl Lease {
         }
         self.connection.release_buffer();
         let Self { host, connection, born, .. } = self;
-        // A thread that ends has no pool any more; the connection just closes.
+        // The thread is ending and has no pool, so the connection closes.
         let _ = POOL.try_with(|pool| {
             let Ok(mut pool) = pool.try_borrow_mut() else { return };
             let idle = match pool.idle.get_mut(&*host) {
@@ -167,9 +169,10 @@ impl Lease {
     }
 }
 
-/// Closes what is idle for too long and what its upstream closed; ends when nothing is idle.
+/// Closes connections that have been idle too long or that the upstream closed; ends when none is
+/// idle.
 async fn sweep() {
-    // Set back however this ends, also with its runtime.
+    // Reset however this task ends, also with its runtime.
     struct Sweeping;
     impl Drop for Sweeping {
         fn drop(&mut self) {

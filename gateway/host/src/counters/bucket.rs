@@ -1,30 +1,29 @@
-//! A token bucket: full at first, refilled steadily, never beyond its burst.
+//! A token bucket: it starts full, refills at a constant rate, and never exceeds its burst.
 
 use std::time::Duration;
 
 use plugin_api::Admission;
 
-/// What a refusal's wait may fall short by, in tokens: floating point must not turn "now" into
-/// another refusal.
+/// The tolerance in tokens: rounding errors must not turn "now" into another refusal.
 const ROUNDING: f64 = 1e-6;
 
 /// One bucket.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    /// Tokens and the time they were counted at; `None` before the first use.
+    /// The tokens, and when they were counted; `None` before the first use.
     level: Option<(f64, u64)>,
-    /// When it is full again, as it was last used; a full bucket is a new one.
+    /// When it is full again; a full bucket is like a new one.
     full_at: u64,
 }
 
 impl Bucket {
-    /// Whether nothing is lost when it is forgotten.
+    /// Whether it can be dropped without a loss.
     pub(super) fn is_full(&self, now: u64) -> bool {
         self.full_at <= now
     }
 
-    /// Takes `tokens` of a bucket that holds `burst` and gains `rate` per second. What is no number
-    /// or below 0 counts as 0; more than `burst` can never be taken.
+    /// Takes `tokens` from a bucket that holds `burst` and gains `rate` per second. NaN and
+    /// negative values count as 0; more than `burst` can never be taken.
     pub(super) fn take(&mut self, now: u64, rate: f64, burst: f64, tokens: f64) -> Admission {
         let [rate, burst, tokens] = [rate, burst, tokens].map(|it| if it > 0.0 { it } else { 0.0 });
         let level = match self.level {
@@ -50,7 +49,7 @@ impl Bucket {
         self.level = Some((level, now));
         let wait = Duration::try_from_secs_f64((burst - level).max(0.0) / rate);
         let wait = wait.ok().and_then(|wait| u64::try_from(wait.as_nanos()).ok());
-        // A nanosecond more than computed, which may have been rounded down.
+        // One nanosecond more than computed, because that may have been rounded down.
         self.full_at = wait.map_or(u64::MAX, |wait| now.saturating_add(wait).saturating_add(1));
     }
 }

@@ -1,4 +1,4 @@
-//! Values found by name from many threads: sharded, so that names do not wait for each other.
+//! A concurrent map by name, sharded so that names do not wait for each other.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -7,19 +7,19 @@ use std::sync::{PoisonError, RwLock};
 
 const SHARDS: usize = 32;
 
-/// Names in a shard below which none is looked for that could be forgotten.
+/// Below so many names, a shard is not swept.
 const FEW: usize = 64;
 
-/// Values in a shard beyond which a bounded map forgets others than idle ones.
+/// Beyond so many values, a shard of a bounded map drops values that are in use, too.
 const MOST: usize = 2048;
 
-/// A lock of its own cache line, so that shards do not slow each other down either.
+/// A lock in its own cache line, so that shards do not slow each other down.
 #[repr(align(64))]
 struct Shard<T>(RwLock<Values<T>>);
 
 struct Values<T> {
     by_name: HashMap<Box<str>, T>,
-    /// With so many names, those whose values mean nothing any more are forgotten.
+    /// The number of names at which idle ones are dropped.
     swept_at: usize,
 }
 
@@ -30,8 +30,8 @@ impl<T> Default for Values<T> {
 }
 
 impl<T> Values<T> {
-    /// Forgets, once the names have doubled since the last time, so that it costs each new name
-    /// the same however many there are.
+    /// Drops idle values once the names have doubled since the last sweep, so that the cost of a
+    /// new name does not depend on their number.
     fn sweep(&mut self, is_idle: impl Fn(&T) -> bool) {
         if self.by_name.len() < self.swept_at {
             return;
@@ -41,8 +41,8 @@ impl<T> Values<T> {
         self.by_name.shrink_to(self.swept_at);
     }
 
-    /// Forgets the half that was not used for longest, once there are so many: two looks at each
-    /// for as many new names.
+    /// Drops the least recently used half if there are too many, so that each new name costs two
+    /// checks on average.
     fn keep_within(&mut self, most: usize, last_used: impl Fn(&T) -> u64) {
         if self.by_name.len() < most {
             return;
@@ -59,8 +59,8 @@ impl<T> Values<T> {
     }
 }
 
-/// A map that forgets only what its user calls idle. A value is used under its shard's shared lock,
-/// so it is not cloned, and a new name waits only for the users of its own shard.
+/// A map that drops only values that its user calls idle. A value is used under its shard's shared
+/// lock, so it is not cloned, and a new name waits only for the users of its own shard.
 pub(crate) struct ShardedMap<T> {
     shards: [Shard<T>; SHARDS],
     hasher: RandomState,
@@ -74,7 +74,7 @@ impl<T> Default for ShardedMap<T> {
 }
 
 impl<T> ShardedMap<T> {
-    /// Uses the value of `name`, made by `fresh` when it is new. Nothing is ever forgotten.
+    /// Uses the value of `name`, created by `fresh` if it is new. Drops nothing.
     pub(crate) fn with<R>(
         &self,
         name: &str,
@@ -84,7 +84,7 @@ impl<T> ShardedMap<T> {
         self.with_sweep(name, fresh, |_| false, work)
     }
 
-    /// The same; a new name makes others be forgotten whose values are idle: as good as fresh ones.
+    /// The same; a new name may cause a sweep of idle values, which are as good as fresh ones.
     pub(crate) fn with_sweep<R>(
         &self,
         name: &str,
@@ -95,8 +95,7 @@ impl<T> ShardedMap<T> {
         self.with_room(name, fresh, |values| values.sweep(is_idle), work)
     }
 
-    /// The same within a bound of 65 536 values: past it, those that were not used for longest are
-    /// forgotten too.
+    /// The same with at most 65 536 values; beyond that the least recently used are dropped, too.
     pub(crate) fn with_bound<R>(
         &self,
         name: &str,
@@ -130,7 +129,7 @@ impl<T> ShardedMap<T> {
         work(values.by_name.entry(name.into()).or_insert_with(fresh))
     }
 
-    /// Uses the value of `name` if there is one.
+    /// Uses the value of `name`, if it exists.
     pub(crate) fn get<R>(&self, name: &str, work: impl FnOnce(&T) -> R) -> Option<R> {
         let values = self.shard(name).read().unwrap_or_else(PoisonError::into_inner);
         values.by_name.get(name).map(work)
@@ -168,7 +167,7 @@ mod tests {
         let names = 200_000;
         for name in 0..names {
             use_it(name);
-            // One that is used now and then stays.
+            // A name that is used now and then stays.
             if name % 1000 == 0 {
                 use_it(0);
             }

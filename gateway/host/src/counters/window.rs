@@ -1,25 +1,25 @@
-//! An exact sliding window: every admission is remembered until it is older than the span.
+//! An exact sliding window: every admission is kept until it is older than the span.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use plugin_api::Admission;
 
-/// Room that is kept however few places are taken.
+/// The least capacity that is kept.
 const LEAST_ROOM: usize = 64;
 
-/// One window. Times come from one clock and never go back.
+/// One window. All times come from one monotonic clock.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// Oldest first, by time and by ticket alike.
+    /// The oldest first, by time and by ticket.
     places: VecDeque<Admitted>,
     last_ticket: u64,
-    /// Admissions are kept this long: the longest span anybody asked for, so that two callers with
-    /// different spans both count exactly.
+    /// Admissions are kept for the longest span anybody used, so that two callers with different
+    /// spans both count exactly.
     longest: u64,
 }
 
-/// 16 bytes, which the documents state.
+/// 16 bytes, as the documents say.
 #[derive(Clone, Copy, Debug)]
 struct Admitted {
     taken_at: u64,
@@ -27,18 +27,18 @@ struct Admitted {
 }
 
 impl Window {
-    /// Tickets begin at the time: a window that was forgotten while it was empty comes back under
-    /// its name, and a ticket of the earlier one must not mean a place of the later one.
+    /// Tickets start at the current time: an empty window may be dropped and created again, and a
+    /// ticket of the old one must not match an admission of the new one.
     pub(super) fn new(now: u64) -> Self {
         Self { places: VecDeque::new(), last_ticket: now, longest: 0 }
     }
 
-    /// Whether nothing is lost when it is forgotten.
+    /// Whether it can be dropped without a loss.
     pub(super) fn is_empty(&self, now: u64) -> bool {
         self.places.back().is_none_or(|place| now - place.taken_at.min(now) >= self.longest)
     }
 
-    /// One place among `limit` in any `span` (both in ns). A place taken at `t` is free again at
+    /// Takes one of `limit` places in any `span` (in ns). A place taken at `t` is free again at
     /// exactly `t + span`.
     pub(super) fn admit(&mut self, now: u64, limit: u64, span: u64) -> Admission {
         self.longest = self.longest.max(span);
@@ -59,15 +59,16 @@ impl Window {
             self.places.push_back(Admitted { taken_at: now, ticket: self.last_ticket });
             return Admission::Admitted(self.last_ticket);
         }
-        // With a limit that was lowered, several places have to become free before the next call.
+        // After the limit was lowered, several places have to become free before the next
+        // admission.
         let Some(blocking) = self.places.get(first + taken - limit) else {
             return Admission::Full(Duration::MAX);
         };
         Admission::Full(Duration::from_nanos(blocking.taken_at.saturating_add(span) - now))
     }
 
-    /// Gives room back once three quarters of it are free, to half: a copy for each as many places
-    /// that were dropped.
+    /// Halves the capacity once three quarters of it are free, so that each dropped admission pays
+    /// for at most one copy.
     fn shrink(&mut self) {
         let (room, taken) = (self.places.capacity(), self.places.len());
         if room > LEAST_ROOM && taken < room / 4 {
@@ -75,7 +76,7 @@ impl Window {
         }
     }
 
-    /// Gives a place back; a ticket that is not (or no longer) in the window is ignored.
+    /// Returns a place; a ticket that is no longer in the window is ignored.
     pub(super) fn release(&mut self, ticket: u64) {
         if let Ok(index) = self.places.binary_search_by_key(&ticket, |place| place.ticket) {
             self.places.remove(index);

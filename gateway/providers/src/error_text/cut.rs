@@ -1,6 +1,6 @@
-//! JSON that was cut off, ended where it was cut: what an error says may have come all the same.
+//! Completes JSON that was cut off: the error's message may have arrived anyway.
 
-/// `json` with its open text, objects and lists closed; `None` when it is not cut off.
+/// `json` with its open text, objects and lists closed; `None` if it is not cut off.
 pub(super) fn completed(json: &[u8]) -> Option<Vec<u8>> {
     let json = json.trim_ascii();
     if !matches!(json.first(), Some(b'{' | b'[')) {
@@ -25,7 +25,7 @@ pub(super) fn completed(json: &[u8]) -> Option<Vec<u8>> {
     let text = quote.map(|_| json[..escape.unwrap_or(json.len())].to_vec());
     let text = text.map(|it| [without_half_escape(&it), b"\""].concat());
     let ended = text.unwrap_or_else(|| json.to_vec());
-    // A member without its value is left out.
+    // A member without a value is left out.
     let last = [ended.as_slice(), &json[..quote.unwrap_or(json.len())]];
     let closed = |json: &[u8]| {
         let json = json.trim_ascii_end();
@@ -36,7 +36,7 @@ pub(super) fn completed(json: &[u8]) -> Option<Vec<u8>> {
     last.into_iter().find_map(closed)
 }
 
-/// Without an escape `\u` whose digits did not all come.
+/// The text without an incomplete `\u` escape at its end.
 fn without_half_escape(text: &[u8]) -> &[u8] {
     let from = text.len().saturating_sub(5);
     let half = memchr::memmem::rfind(&text[from..], b"\\u");

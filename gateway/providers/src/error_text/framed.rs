@@ -1,13 +1,13 @@
-//! An error in the frames of a stream: some servers answer a call for a stream with an error status
-//! and say the rest as an event, or as a line of NDJSON.
+//! An error in the frames of a stream: some servers answer a stream request with an error status
+//! and put the details into an event, or into a line of NDJSON.
 
 use super::{ErrorText, read_error};
 
-/// The first error in the events or lines of `body`. `None` when it has no frames.
+/// The first error in the events or lines of `body`; `None` if it has no frames.
 pub(super) fn read(body: &[u8]) -> Option<ErrorText> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    // Whether a line begins so, nothing else tells.
+    // Only lines that begin like this are frames.
     let mut framed = text.starts_with('{');
     let (mut event, mut words) = (String::new(), None);
     for line in text.split(['\n', '\r']).chain([""]) {

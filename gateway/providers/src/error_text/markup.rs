@@ -1,9 +1,9 @@
 //! The text of an HTML or XML page.
 
-/// Elements whose text is not for readers.
+/// Elements whose text is not shown to readers.
 const SILENT: [&str; 3] = ["script", "style", "head"];
 
-/// The text between the tags, each of which parts words.
+/// The text between the tags; each tag separates words.
 pub(super) fn text(page: &str) -> String {
     let mut out = String::new();
     let mut rest = page;
@@ -22,7 +22,7 @@ pub(super) fn text(page: &str) -> String {
     out
 }
 
-/// The name of a silent element that begins here.
+/// The name of an invisible element, if one begins here.
 fn silent(tag: &str) -> Option<&'static str> {
     SILENT.into_iter().find(|name| {
         let begins = tag.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
@@ -30,7 +30,7 @@ fn silent(tag: &str) -> Option<&'static str> {
     })
 }
 
-/// What comes behind the end tag; all of it when there is none.
+/// The text after the end tag; all of the text if there is none.
 fn behind<'a>(rest: &'a str, name: &str) -> &'a str {
     let mut from = 0;
     while let Some(at) = memchr::memmem::find(&rest.as_bytes()[from..], b"</") {

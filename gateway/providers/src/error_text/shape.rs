@@ -1,5 +1,5 @@
-//! The members of an error object that say something, without a tree of the others: a hostile body
-//! costs its length and no more.
+//! The useful members of an error object, read without building a tree of the others: a hostile
+//! body costs time in proportion to its length.
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -26,12 +26,12 @@ const NAMES: [&str; 17] = [
     "param",
 ];
 
-/// Named alike everywhere.
+/// Names with the same spelling everywhere.
 const EXACT: [&str; 2] = ["loc", "status"];
 
 const COUNT: usize = NAMES.len() + EXACT.len();
 
-/// See the module. Of a repeated name the last counts.
+/// The members by name. If a name is repeated, the last one counts.
 #[derive(Debug, Default)]
 pub(super) struct ErrorMembers<'a>([Option<&'a RawValue>; COUNT]);
 
@@ -49,7 +49,7 @@ fn position(name: &str) -> Option<usize> {
     NAMES.iter().chain(&EXACT).position(|known| *known == name)
 }
 
-/// `errorMessage`, `error_message` and `ErrorMessage` are one name.
+/// Normalizes a name: `errorMessage`, `error_message` and `ErrorMessage` are the same.
 fn plain(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '_' | '-'));
     kept.map(|c| c.to_ascii_lowercase()).collect()
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Members {
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The first so many elements of an array.
+/// The first `count` elements of an array.
 pub(super) fn elements(array: &RawValue, count: usize) -> Option<Vec<&RawValue>> {
     struct Elements(usize);
 
@@ -106,7 +106,7 @@ pub(super) fn elements(array: &RawValue, count: usize) -> Option<Vec<&RawValue>>
     serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements(count)).ok()
 }
 
-/// JSON whose strings have no escapes but those that a reader needs.
+/// The JSON with only the escapes that it needs.
 pub(super) fn unescaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut rest = json;
@@ -128,7 +128,7 @@ pub(super) fn unescaped(json: &str) -> String {
     out
 }
 
-/// Behind the closing quote.
+/// The position after the closing quote.
 fn end_of_string(text: &str) -> Option<usize> {
     let mut from = 0;
     loop {

@@ -1,7 +1,7 @@
-//! What Ollama says: one `/api/chat` object, a whole reply or one line of a stream, and its parts
-//! in OpenAI's terms.
+//! One `/api/chat` object of Ollama's, which is a whole reply or one line of a stream, and its
+//! parts in OpenAI's format.
 //!
-//! Shared by `reply` and `stream`, which differ only in what they wrap around these parts.
+//! Shared by `reply` and `stream`, which wrap these parts differently.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,8 +11,8 @@ use super::json::{Piece, Text, kind, problem, push_string, set};
 use super::logprobs;
 use crate::{ErrorText, Usage, error_text::read_error};
 
-/// One object of `/api/chat`. What OpenAI has no place for is not read: durations, the date, the
-/// name and the host of a remote model.
+/// One object of `/api/chat`. Members without a counterpart at OpenAI are ignored: durations, the
+/// date, the name and host of a remote model.
 #[derive(Debug, Deserialize)]
 pub(super) struct ChatResponse<'a> {
     #[serde(borrow)]
@@ -31,13 +31,13 @@ pub(super) struct ChatResponse<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// How much of a foreign reason is shown.
+/// The most characters of an unknown reason that are shown.
 const SHOWN: usize = 40;
 
-/// Why an object is no part of an answer.
+/// Why an object is not part of a response.
 #[derive(Debug)]
 pub(super) enum ResponseError {
-    /// Ollama, or a proxy before it, says so.
+    /// Ollama, or a proxy in front of it, reports an error.
     Error(ErrorText),
     Malformed(String),
 }
@@ -69,8 +69,8 @@ struct Function<'a> {
 }
 
 impl<'a> ChatResponse<'a> {
-    /// Reads one object. What is neither a part of an answer nor its end may be an error of another
-    /// shape than Ollama's own: one of a proxy before it.
+    /// Reads one object. If it is neither a part of a response nor its end, it may be an error in
+    /// another shape than Ollama's, from a proxy in front of it.
     pub(super) fn read(source: &'a [u8]) -> Result<Self, ResponseError> {
         let text = std::str::from_utf8(source).map_err(|error| error.to_string());
         let parsed = text
@@ -90,8 +90,8 @@ impl<'a> ChatResponse<'a> {
         }
     }
 
-    /// The tokens counted, or `None` when Ollama counted neither side. A single missing count is
-    /// zero: Ollama leaves zeros out.
+    /// The token counts; `None` if Ollama sent neither. A single missing count is zero, because
+    /// Ollama omits zeros.
     pub(super) fn usage(&self) -> Option<Usage> {
         let count = |value: Option<&RawValue>| value.and_then(|count| count.get().parse().ok());
         let (prompt, completion) = (count(self.prompt_eval_count), count(self.eval_count));
@@ -107,8 +107,8 @@ impl<'a> ChatResponse<'a> {
         })
     }
 
-    /// Appends the tokens' probabilities as the elements of OpenAI's `content`, behind what is
-    /// there already.
+    /// Appends the tokens' probabilities as elements of OpenAI's `content`, after those already
+    /// there.
     pub(super) fn write_logprobs(&self, out: &mut Vec<u8>) -> Result<(), String> {
         match set(self.logprobs) {
             Some(tokens) => logprobs::write(out, tokens),
@@ -116,9 +116,9 @@ impl<'a> ChatResponse<'a> {
         }
     }
 
-    /// OpenAI's word for why the answer ended. Ollama has two reasons for an answer that came to
-    /// its end. All others (`load`, `unload`, none when its model was lost) say that nothing was
-    /// answered, or a part; OpenAI has no word for them, and none is made up.
+    /// OpenAI's finish reason. Ollama has two reasons for a complete response. All others (`load`,
+    /// `unload`, or none if its model was lost) mean that the response is missing or partial;
+    /// OpenAI has no reason for these, so they are errors.
     pub(super) fn finish_reason(&self, called_tools: bool) -> Result<&'static str, String> {
         match self.done_reason.map(RawValue::get) {
             Some(r#""length""#) => Ok("length"),
@@ -183,14 +183,15 @@ impl ToolCall<'_> {
     }
 }
 
-/// Ids for tool calls that Ollama gave none: the same reply always yields the same ids.
+/// Ids for tool calls that have none: the same reply always yields the same ids.
 #[derive(Debug)]
 pub(super) struct CallIds {
     base: String,
 }
 
 impl CallIds {
-    /// How much of the reply's id is repeated. OpenAI takes ids of at most 40 characters back.
+    /// The length of the part of the reply's id that is repeated. OpenAI accepts ids of at most 40
+    /// characters.
     const BASE: usize = 24;
 
     pub(super) fn new(reply_id: &str) -> Self {
@@ -214,7 +215,7 @@ pub(super) fn push_usage(out: &mut Vec<u8>, usage: Usage) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A string member of the message; absent, null and empty are all nothing.
+/// A string member of the message; absent, null and empty all count as absent.
 fn text<'a>(name: &str, value: Option<&'a RawValue>) -> Result<Option<Text<'a>>, String> {
     let Some(value) = set(value) else { return Ok(None) };
     match Text::of(value) {

@@ -1,7 +1,7 @@
-//! The content of one OpenAI message: text parts and pictures.
+//! The content of one OpenAI message: text parts and images.
 //!
-//! Ollama wants one string and, beside it, bare base64 data; it fetches nothing and hears nothing,
-//! so addresses, audio and files are refused here. Called by `messages`.
+//! Ollama takes one string and, beside it, bare base64 data. It cannot fetch URLs, and takes no
+//! audio and no files, so these are refused here. Called by `messages`.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::error::TranslateError;
 use super::json::{Str, Text, elements, kind, problem, set, string};
 
-/// The text parts and pictures of one message, in order.
+/// The text parts and images of one message, in order.
 #[derive(Debug, Default)]
 pub(super) struct Content<'a> {
     pub(super) texts: Vec<Text<'a>>,
@@ -19,7 +19,7 @@ pub(super) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Reads the `content` of message number `at`; absent and null are no text at all.
+    /// Reads the `content` of message number `at`; absent and null mean no text.
     pub(super) fn of(source: Option<&'a RawValue>, at: usize) -> Result<Self, TranslateError> {
         let mut content = Self::default();
         let Some(source) = set(source) else { return Ok(content) };
@@ -44,7 +44,7 @@ impl<'a> Content<'a> {
         Ok(content)
     }
 
-    /// Adds the pictures of Ollama's own `images`.
+    /// Adds the images of Ollama's own `images` member.
     pub(super) fn add_images(
         &mut self,
         source: Option<&'a RawValue>,
@@ -132,7 +132,7 @@ fn image<'a>(
     }
 }
 
-/// The data of a base64 `data:` URI of any media type; bare base64 is taken as it stands.
+/// The data of a base64 `data:` URI of any media type; bare base64 is returned as it is.
 fn base64_of(url: &str) -> Result<&str, &'static str> {
     let data = match url.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("data") => {

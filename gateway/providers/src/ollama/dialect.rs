@@ -1,4 +1,4 @@
-//! The gateway's [`Dialect`] over this room's translations.
+//! Implements the gateway's [`Dialect`] with the translations of this folder.
 
 use super::{
     ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, unfit,
@@ -58,13 +58,13 @@ impl Dialect for Ollama {
     }
 }
 
-/// NDJSON lines into chunks.
+/// Translates NDJSON lines into chunks.
 struct Translating {
     leading: Leading,
     lines: Lines,
     chat: ChatStream,
     pairs: SurrogatePairs,
-    /// Lines that were part of the answer.
+    /// The number of lines that were part of the response.
     events: u64,
 }
 
@@ -76,7 +76,7 @@ impl Translating {
                 return Ok(());
             }
             chat.line(line, &mut |json| {
-                // Half a pair is an escape.
+                // Half of a surrogate pair appears only as an escape.
                 let halved = memchr::memmem::find(json, b"\\u").is_some();
                 pairs.pass_parts(&[json], halved, out);
             })?;

@@ -1,8 +1,8 @@
-//! What can go wrong in this dialect, and how Ollama's own errors are read.
+//! The errors of this dialect, and the reader of Ollama's own errors.
 //!
-//! One enum per direction: the client's request, the upstream's reply, the upstream's stream. Their
-//! HTTP status is decided by the gateway's error table, not here. No variant carries prompt or
-//! reply text.
+//! One enum for each direction: the client's request, the upstream's reply, the upstream's stream.
+//! The gateway's failure catalogue decides their HTTP status. No variant carries text of prompts or
+//! replies.
 
 use serde_json::value::RawValue;
 
@@ -12,29 +12,29 @@ use crate::{
 };
 use callgate_json::Ambiguity;
 
-/// A client's request that cannot be said in Ollama's terms; becomes HTTP 400.
+/// A client's request that cannot be translated for Ollama; becomes HTTP 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TranslateError {
-    /// The body is not JSON at all.
+    /// The body is not JSON.
     #[error("request body is not valid JSON: {reason}")]
     NotJson {
-        /// The parser's words, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// Something the call cannot do without is absent or null.
+    /// A required parameter is absent or null.
     #[error("missing required parameter: `{param}`")]
     Missing {
-        /// Path of the parameter.
+        /// The path of the parameter.
         param: String,
     },
     /// A value of the wrong kind.
     #[error("`{param}` must be {expected}, found {found}")]
     WrongType {
-        /// Path of the parameter; `body` for the whole request.
+        /// The path of the parameter; `body` for the whole request.
         param: String,
-        /// What belongs there, with its article.
+        /// The expected kind, with its article.
         expected: &'static str,
-        /// What stands there, with its article.
+        /// The found kind, with its article.
         found: &'static str,
     },
     /// Tool-call arguments that are not the text of a JSON object.
@@ -42,38 +42,38 @@ pub(crate) enum TranslateError {
         "`{param}` must be the text of a JSON object ({reason}); send `{{}}` for a call without arguments"
     )]
     ToolArguments {
-        /// Path of the arguments.
+        /// The path of the arguments.
         param: String,
-        /// The parser's words, or what was found instead.
+        /// The parser's message, or what was found instead.
         reason: String,
     },
-    /// A picture that Ollama could not see.
+    /// An image that Ollama cannot use.
     #[error("`{param}` {problem}; send the picture inline as `data:image/png;base64,<data>`")]
     Image {
-        /// Path of the image part's URL.
+        /// The path of the image part's URL.
         param: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
-    /// A content part that is neither text nor a picture.
+    /// A content part that is neither text nor an image.
     #[error("`{param}` is of a type Ollama does not take; send `text` and `image_url` parts only")]
     ContentPart {
-        /// Path of the part.
+        /// The path of the part.
         param: String,
     },
-    /// A body that would be sent on much longer than it came.
+    /// A body that would become much longer in Ollama's format.
     #[error(
         "the request would be {bound} bytes long or more in Ollama's terms, much more than it is now; \
          send fewer empty messages and functions"
     )]
     TooLarge {
-        /// How long it may become.
+        /// The longest that it may become.
         bound: usize,
     },
-    /// A name that two readers may take differently.
+    /// A member name that two parsers could read differently.
     #[error("{0}")]
     Ambiguous(#[from] Ambiguity),
-    /// Parameters that Ollama cannot honour: it has no counterpart, or nobody knows them.
+    /// Parameters that Ollama does not support, or that are unknown.
     #[error(
         "Ollama's chat API does not support {}; leave out what is named, or set `drop_params: true` \
          (in `litellm_settings`, the deployment's `litellm_params` or the request) to have it ignored; \
@@ -92,7 +92,7 @@ impl TranslateError {
         self.to_string()
     }
 
-    /// The value of the error object's `param`: the offending parameter's path, when there is one.
+    /// The value of the error object's `param`: the path of the faulty parameter, if there is one.
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Self::NotJson { .. } | Self::TooLarge { .. } => None,
@@ -107,50 +107,50 @@ impl TranslateError {
     }
 }
 
-/// A 200 whose body is not what `/api/chat` promises; becomes HTTP 502.
+/// A body under 200 that is not a valid `/api/chat` reply; becomes HTTP 502.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReplyError {
-    /// The body reports a failure in spite of its status.
+    /// The body reports an error although the status is 200.
     #[error("Ollama reported an error: {}", .0.message)]
     Upstream(ErrorText),
     /// The body is not JSON, or JSON of another shape.
     #[error("Ollama's reply is not a chat reply: {reason}")]
     Malformed {
-        /// What was expected or found.
+        /// What was expected, or what was found.
         reason: String,
     },
-    /// The reply says of itself that it is not finished.
+    /// The reply is marked as unfinished.
     #[error("`done` is not true in Ollama's reply")]
     Incomplete,
-    /// It is done, but not because it came to its end.
+    /// The reply is done, but did not come to its end.
     #[error("{reason}")]
     Unended {
-        /// What its `done_reason` is.
+        /// Its `done_reason`.
         reason: String,
     },
 }
 
-/// A stream that cannot go on; becomes an error frame.
+/// A stream that cannot continue; becomes an error frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StreamError {
-    /// Ollama reported a failure in the middle of its answer.
+    /// Ollama reported an error in the middle of its response.
     #[error("Ollama reported an error: {}", .0.message)]
     Upstream(ErrorText),
     /// A line that is not JSON, or JSON of another shape.
     #[error("a line of Ollama's stream is not part of a chat reply: {reason}")]
     Malformed {
-        /// What was expected or found.
+        /// What was expected, or what was found.
         reason: String,
     },
-    /// It is done, but not because it came to its end.
+    /// The stream is done, but did not come to its end.
     #[error("{reason}")]
     Unended {
-        /// What its `done_reason` is.
+        /// Its `done_reason`.
         reason: String,
     },
 }
 
-/// What an error reply says, and what to do when Ollama lacks the model.
+/// Reads an error reply, and adds the remedy if Ollama lacks the model.
 pub(crate) fn upstream_error(status: u16, body: &[u8]) -> ErrorText {
     let mut said = read_status(status, body);
     let message = &mut said.message;
@@ -160,7 +160,7 @@ pub(crate) fn upstream_error(status: u16, body: &[u8]) -> ErrorText {
     said
 }
 
-/// What an `error` member says: its message, or the value as it stands.
+/// Reads an `error` member: its message, or the value as it is.
 pub(super) fn error_said(error: &RawValue) -> ErrorText {
     error_in(error)
         .unwrap_or_else(|| ErrorText { message: error.get().to_owned(), ..ErrorText::default() })

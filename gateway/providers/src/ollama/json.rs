@@ -1,8 +1,8 @@
-//! JSON text handled as text: strings that are copied between documents without being decoded.
+//! Handles JSON as text: copies strings between documents without decoding them.
 //!
-//! A prompt or a reply is mostly one long string whose escaping is already right; decoding and
-//! escaping it again is the dearest thing this dialect could do. Used by every other file of the
-//! dialect; knows nothing of Ollama.
+//! A prompt or a reply is mostly one long string that is already escaped correctly; decoding and
+//! escaping it again would be this dialect's most expensive step. All other files of the dialect
+//! use it; it knows nothing of Ollama.
 
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use super::error::TranslateError;
 use callgate_json::{lone_surrogates::without_lone_surrogates, walk};
 
-/// The members of an object by name; of a repeated name the last counts.
+/// The members of an object by name; if a name is repeated, the last one counts.
 pub(super) type JsonMembers<'a> = BTreeMap<Str<'a>, &'a RawValue>;
 
-/// A decoded string, borrowed from its source when that holds no escape.
+/// A decoded string, borrowed from its source if that contains no escape.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(super) struct Str<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
@@ -27,22 +27,22 @@ impl Borrow<str> for Str<'_> {
     }
 }
 
-/// A JSON string as its source spells it, quotes and escapes included.
+/// A JSON string as its source spells it, with quotes and escapes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
-    /// `None` when the value is not a string.
+    /// `None` if the value is not a string.
     pub(super) fn of(value: &'a RawValue) -> Option<Self> {
         value.get().starts_with('"').then(|| Self(value.get()))
     }
 
-    /// What stands between the quotes, still escaped.
+    /// The text between the quotes, still escaped.
     pub(super) fn escaped(self) -> &'a str {
         self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
     }
 
-    /// The text itself; fails on a lone surrogate, which only decoding can notice.
+    /// Decodes the text; fails on a lone surrogate, which only decoding detects.
     pub(super) fn decode(self) -> Result<Cow<'a, str>, serde_json::Error> {
         if !self.0.contains('\\') {
             return Ok(Cow::Borrowed(self.escaped()));
@@ -50,7 +50,7 @@ impl<'a> Text<'a> {
         serde_json::from_str::<String>(self.0).map(Cow::Owned)
     }
 
-    /// The same of what an upstream says, with U+FFFD for such a half of a character.
+    /// The same for an upstream's text, with U+FFFD for a lone surrogate.
     pub(super) fn decode_said(self) -> Result<Cow<'a, str>, String> {
         self.decode().or_else(|_| {
             let whole = without_lone_surrogates(self.0.as_bytes());
@@ -58,19 +58,19 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// Whether the text may open with a `<` once leading white space is gone: cheap, and never
-    /// wrong with `false`.
+    /// Whether the text may start with `<` after leading white space. Cheap; `false` is always
+    /// right.
     pub(super) fn may_open_with_tag(self) -> bool {
         let rest = self.without_lead();
         let escape = rest.strip_prefix(r"\u").map(str::as_bytes);
-        // No half of a surrogate pair is a `<`.
+        // Half of a surrogate pair is never a `<`.
         let is_half = |digits: &[u8]| {
             matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
         };
         rest.starts_with('<') || escape.is_some_and(|digits| !is_half(digits))
     }
 
-    /// Whether it is white space alone, as far as [`Text::may_open_with_tag`] knows.
+    /// Whether it is only white space, as far as [`Text::may_open_with_tag`] can tell.
     pub(super) fn is_lead(self) -> bool {
         self.without_lead().is_empty()
     }
@@ -87,8 +87,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Text on its way into a JSON document, from a source that needs no escaping or from one that
-/// does.
+/// Text on its way into a JSON document, already escaped or not.
 #[derive(Debug)]
 pub(super) enum Piece<'a> {
     Source(Text<'a>),
@@ -113,7 +112,7 @@ impl Piece<'_> {
 
 /// Appends `text` as a JSON string.
 pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
-    // Writing a string into memory has no way to fail.
+    // Writing into memory cannot fail.
     let _ = serde_json::to_writer(out, text);
 }
 
@@ -131,12 +130,12 @@ pub(super) fn push_list<T>(
     }
 }
 
-/// The value, unless it is absent or `null`: clients spell "not set" either way.
+/// The value, unless it is absent or `null`, which clients use with the same meaning.
 pub(super) fn set(value: Option<&RawValue>) -> Option<&RawValue> {
     value.filter(|value| value.get() != "null")
 }
 
-/// The string at `path`, or `None` when it is absent or null.
+/// The string at `path`; `None` if absent or null.
 pub(super) fn string(
     value: Option<&RawValue>,
     path: impl Fn() -> String,
@@ -152,13 +151,13 @@ pub(super) fn string(
     }
 }
 
-/// The elements of an array, one after another; `None` for another value.
+/// An iterator over the elements of an array; `None` for another value.
 pub(super) fn elements<'a>(list: &'a RawValue) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
     let text = list.get();
     Some(walk::elements(text)?.filter_map(|element| text.get(element.value)))
 }
 
-/// What kind of value this is, for error messages.
+/// The kind of the value, for error messages.
 pub(super) fn kind(value: &RawValue) -> &'static str {
     kind_of(value.get())
 }
@@ -174,7 +173,7 @@ pub(super) fn kind_of(value: &str) -> &'static str {
     }
 }
 
-/// Says what is wrong with a document without repeating any of its content.
+/// Describes an error in a document without repeating its content.
 pub(super) fn problem(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Syntax | Category::Eof | Category::Io => error.to_string(),

@@ -1,6 +1,6 @@
-//! Probabilities of tokens, which Ollama lists beside the message and OpenAI inside the choice.
+//! Token probabilities, which Ollama lists beside the message and OpenAI inside the choice.
 //!
-//! Both have the same members, but OpenAI's `bytes` and `top_logprobs` are always there. Called by
+//! Both have the same members, but OpenAI always has `bytes` and `top_logprobs`. Called by
 //! `chat_response`.
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::json::{elements, kind, set};
 
-/// Before and behind the elements of `content`.
+/// The text before and after the elements of `content`.
 pub(super) const OPEN: &[u8] = b"{\"content\":[";
 pub(super) const CLOSE: &[u8] = b"],\"refusal\":null}";
 

@@ -1,8 +1,9 @@
-//! OpenAI chat messages to Ollama messages: flat text, pictures beside it, arguments as objects.
+//! Translates OpenAI chat messages for Ollama: text as one string, images beside it, arguments as
+//! objects.
 //!
-//! A message is read as slices of the request and written straight into the new body; text is
-//! decoded only where it has to be looked at (pictures, a leading `<think>` block, arguments).
-//! Called by `request`.
+//! A message is read as slices of the request and written directly into the new body. Text is
+//! decoded only if it has to be examined (images, a leading `<think>` block, arguments). Called by
+//! `request`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use super::json::{
 };
 use super::think_tags;
 
-/// One message of the request; each field is its source text, whatever kind of value that is.
+/// One message of the request; each field is the source text of its value, of any kind.
 #[derive(Debug, Default)]
 pub(super) struct Message<'a> {
     role: Option<&'a RawValue>,
@@ -36,12 +37,12 @@ pub(super) struct Message<'a> {
     tool_name: Option<&'a RawValue>,
 }
 
-/// What servers call an assistant's reasoning; the first that is set counts.
+/// The names that servers use for an assistant's reasoning; the first one that is set counts.
 const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
-/// The tools of the calls so far, by the calls' ids: Ollama wants a result to name its tool,
-/// OpenAI's clients give the id alone. Results follow their calls, so of many calls the older ones
-/// are forgotten.
+/// The tool names of earlier calls, by call id: Ollama needs the tool's name with a result,
+/// OpenAI's clients send only the id. Results follow their calls, so the oldest of many calls are
+/// dropped.
 #[derive(Debug, Default)]
 pub(super) struct Called<'a> {
     hasher: RandomState,
@@ -49,7 +50,7 @@ pub(super) struct Called<'a> {
 }
 
 impl<'a> Called<'a> {
-    /// So many calls are kept, far more than one turn has.
+    /// The most calls that are kept, far more than one turn has.
     const MOST: usize = 512;
 
     fn note(&mut self, id: Text<'_>, tool: Text<'a>) {
@@ -72,7 +73,7 @@ impl<'a> Called<'a> {
     }
 }
 
-/// Appends the Ollama form of message number `at`; leaves a partial message behind when it fails.
+/// Appends message number `at` in Ollama's format; leaves a partial message if it fails.
 pub(super) fn write_message<'a>(
     out: &mut Vec<u8>,
     at: usize,
@@ -106,8 +107,8 @@ pub(super) fn write_message<'a>(
     Ok(())
 }
 
-/// Appends what ties the result of a tool to its call: the id, and the tool's name, which the
-/// result of a legacy function call has instead of an id.
+/// Appends the members that assign a result to its tool call: the id and the tool's name. The
+/// result of a legacy function call has only the name.
 fn write_result(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -155,8 +156,8 @@ fn role<'a>(message: &Message<'a>, at: usize) -> Result<Cow<'a, str>, TranslateE
     role.decode().map_err(|error| TranslateError::NotJson { reason: problem(&error) })
 }
 
-/// Appends `content` and, for assistants, `thinking`: from its own field, else from a leading block
-/// of the text.
+/// Appends `content` and, for assistants, `thinking`, from its own field or from a leading block of
+/// the text.
 fn write_text(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -192,8 +193,8 @@ fn write_text(
     Ok(())
 }
 
-/// Appends `tool_calls`, from the message's own or from a legacy `function_call`; nothing when
-/// there are none.
+/// Appends `tool_calls`, from the message's own or from a legacy `function_call`; nothing if there
+/// are none.
 fn write_tool_calls<'a>(
     out: &mut Vec<u8>,
     message: &Message<'a>,
@@ -252,7 +253,7 @@ fn write_legacy_call(
     Ok(())
 }
 
-/// Appends the rest of a call behind its `{`; returns the function's name.
+/// Appends the rest of a call after its `{`; returns the function's name.
 fn write_function<'a>(
     out: &mut Vec<u8>,
     function: &Function<'a>,
@@ -297,8 +298,8 @@ fn arguments<'a>(value: Option<&'a RawValue>, path: &str) -> Result<Cow<'a, str>
     }
 }
 
-// Written by hand because a derived implementation refuses repeated keys, of which the last must
-// count.
+// Written by hand, because a derived implementation rejects repeated keys, of which the last one
+// must count.
 impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MessageVisitor)

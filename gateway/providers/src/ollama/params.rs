@@ -1,8 +1,8 @@
-//! Which parameter goes where: Ollama's `options`, its top level, or nowhere.
+//! Decides where each parameter goes: to Ollama's `options`, to its top level, or nowhere.
 //!
 //! Layers are applied from the weakest (the deployment's defaults) to the strongest (the client's
-//! request), so a later one wins whatever spelling it used; the tables that sort the names are in
-//! `params/tables`. Called by `request`; messages are not looked at.
+//! request), so a later one wins whatever spelling it used. `params/tables` has the rule for each
+//! name. Called by `request`; messages are not read here.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,16 +18,16 @@ use tables::{ParamRule, same_value};
 
 pub(super) mod tables;
 
-/// The `tool_choice` that rules tools out.
+/// The `tool_choice` that forbids tools.
 const NONE: &str = r#""none""#;
 
-/// What a message calls a tool that is no function.
+/// The name in messages for a tool that is not a function.
 const FOREIGN_TOOL: &str = "tools[].type";
 
-/// So many names an error gives.
+/// The most names in one error.
 const NAMED: usize = 16;
 
-/// Everything of a call but its messages, in Ollama's terms.
+/// All parameters of a call, in Ollama's format, without its messages.
 #[derive(Debug)]
 pub(super) struct Params<'a> {
     options: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
@@ -42,13 +42,13 @@ pub(super) struct Params<'a> {
 enum Tools<'a> {
     None,
     Listed(&'a RawValue),
-    /// Definitions from the legacy `functions`, which lack the wrapper of a tool.
+    /// Definitions from the legacy `functions`, which lack a tool's wrapper.
     Functions(&'a RawValue),
 }
 
 impl<'a> Params<'a> {
-    /// No parameters yet. `drop_unsupported` forgives what Ollama cannot do; a layer may also ask
-    /// for that.
+    /// No parameters yet. With `drop_unsupported`, unsupported ones are dropped; a layer may ask
+    /// for that, too.
     pub(super) fn new(drop_unsupported: bool) -> Self {
         Self {
             options: BTreeMap::new(),
@@ -60,9 +60,9 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Adds a layer that overrides those before it. Within a layer the more specific spelling wins:
-    /// an explicit parameter over `options`, Ollama's name over OpenAI's, `max_completion_tokens`
-    /// over `max_tokens`.
+    /// Adds a layer that overrides earlier ones. Within a layer the more specific spelling wins: an
+    /// explicit parameter over `options`, Ollama's name over OpenAI's, `max_completion_tokens` over
+    /// `max_tokens`.
     pub(super) fn apply(&mut self, layer: &'a JsonMembers<'a>) -> Result<(), TranslateError> {
         let value = |key| layer.get(key).copied().and_then(|value| set(Some(value)));
         self.drop_unsupported |= value("drop_params").is_some_and(|value| value.get() == "true");
@@ -103,12 +103,12 @@ impl<'a> Params<'a> {
             Some(ParamRule::Member) => {
                 self.top_level.insert(tables::name(key), source.get());
             }
-            // Ollama refuses a `stop` that is not a list.
+            // Ollama rejects a `stop` that is not a list.
             Some(ParamRule::Runtime) if key == "stop" && Text::of(source).is_some() => {
                 self.set_option(key, Cow::Owned(format!("[{}]", source.get())));
             }
-            // `frequency_penalty` is on OpenAI's scale, 0 being neutral. Ollama's `repeat_penalty`
-            // is another thing, a factor whose neutral value is 1.
+            // `frequency_penalty` is on OpenAI's scale, where 0 is neutral. Ollama's
+            // `repeat_penalty` is different: a factor whose neutral value is 1.
             Some(ParamRule::Runtime) => self.set_option(key, Cow::Borrowed(source.get())),
             Some(ParamRule::Translated) => self.apply_translated(key, source)?,
             Some(ParamRule::Unsupported(neutral)) => {
@@ -121,14 +121,14 @@ impl<'a> Params<'a> {
         Ok(())
     }
 
-    /// What does not depend on the order of the members; the rest of them `apply` has read before.
+    /// Applies the members whose order does not matter; `apply` has read the others before.
     fn apply_translated(
         &mut self,
         key: &'a str,
         source: &'a RawValue,
     ) -> Result<(), TranslateError> {
         match key {
-            // Ollama cannot be told which tool to use, only be given none.
+            // Ollama cannot be made to use a certain tool; it can only get no tools.
             "tool_choice" | "function_call" => {
                 self.tools_forbidden = same_value(source.get(), NONE);
                 self.note_unsupported(key, !tables::is_honoured_choice(source.get()));
@@ -144,7 +144,7 @@ impl<'a> Params<'a> {
         Ok(())
     }
 
-    /// A later layer may say otherwise of the same parameter.
+    /// A later layer may set the same parameter to a supported value.
     fn note_unsupported(&mut self, key: &'a str, unsupported: bool) {
         if !unsupported {
             self.unsupported.remove(key);
@@ -210,18 +210,18 @@ impl<'a> Params<'a> {
         self.options.insert(Cow::Borrowed(key), value);
     }
 
-    /// What cannot be honoured of the layers so far is left out; they are the operator's, who was
-    /// warned at start.
+    /// Drops the unsupported parameters of the layers so far. They are the operator's, who was
+    /// warned at startup.
     pub(super) fn forgive(&mut self) {
         self.unsupported.clear();
     }
 
-    /// The names of what cannot be honoured.
+    /// The names of unsupported parameters.
     pub(super) fn unsupported(&self) -> impl Iterator<Item = &str> {
         self.unsupported.iter().map(|name| &**name)
     }
 
-    /// Refuses the call when a parameter would have to be dropped that may not be.
+    /// Refuses the call if an unsupported parameter may not be dropped.
     pub(super) fn check(&self) -> Result<(), TranslateError> {
         if self.unsupported.is_empty() || self.drop_unsupported {
             return Ok(());
@@ -229,8 +229,8 @@ impl<'a> Params<'a> {
         Err(TranslateError::UnsupportedParams { names: self.unsupported().map(shown).collect() })
     }
 
-    /// Appends `,"options":{…}`, always, then the top-level members and tools that are set.
-    /// Stops where that becomes longer than `longest`.
+    /// Appends `,"options":{…}`, always, then the top-level members and tools that are set. Stops
+    /// if the body becomes longer than `longest`.
     pub(super) fn write(&self, out: &mut Vec<u8>, longest: usize) {
         out.extend_from_slice(b",\"options\":{");
         push_list(out, &self.options, |out, (key, value)| {
@@ -297,14 +297,15 @@ struct JsonSchema<'a> {
     schema: Option<&'a RawValue>,
 }
 
-/// Whether a tool is of another type than `function`, the only one Ollama has.
+/// Whether a tool has another type than `function`, the only one Ollama supports.
 fn is_foreign(tool: &str) -> bool {
     let kind = walk::value(tool, "type").filter(|kind| *kind != "null");
     kind.is_some_and(|kind| walk::decoded(kind) != "function")
 }
 
-/// The `think` of an effort, by the rule Ollama has for OpenAI's clients. What that does not know
-/// is for Ollama to judge, which knows the model: one without levels takes each but `none` as on.
+/// The `think` value for a reasoning effort, by Ollama's own rule for OpenAI's clients. Unknown
+/// values are left to Ollama, which knows the model: a model without levels takes every value
+/// except `none` as on.
 fn think<'a>(param: &str, effort: &'a RawValue) -> Result<&'a str, TranslateError> {
     let text = Text::of(effort).ok_or_else(|| wrong_type(param, "a string", effort))?;
     Ok(match text.decode().as_deref() {
@@ -315,7 +316,7 @@ fn think<'a>(param: &str, effort: &'a RawValue) -> Result<&'a str, TranslateErro
     })
 }
 
-/// A name as a message shows it.
+/// A name as messages show it.
 fn shown(name: &str) -> String {
     const LONGEST: usize = 64;
     name.char_indices().nth(LONGEST).map_or(name, |(end, _)| &name[..end]).to_owned()

@@ -1,6 +1,6 @@
-//! The whole reply: one `/api/chat` object in, one OpenAI `chat.completion` out.
+//! Translates a whole reply: one `/api/chat` object in, one OpenAI `chat.completion` out.
 //!
-//! Called once per call that does not stream; streams are in `stream`.
+//! Called once for each call that does not stream; `stream` translates streams.
 
 use super::chat_response::{CallIds, ChatResponse, ResponseError, ResponseMessage, push_usage};
 use super::error::ReplyError;
@@ -9,20 +9,19 @@ use super::logprobs;
 use super::think_tags;
 use crate::{Echo, Usage};
 
-/// A reply in OpenAI's terms.
+/// A reply in OpenAI's format.
 #[derive(Debug)]
 pub(crate) struct ChatReply {
     /// The `chat.completion` object.
     pub body: Vec<u8>,
-    /// The tokens Ollama counted; `None` when it sent no counts, and then the body has no `usage`
-    /// either.
+    /// The token counts; `None` if Ollama sent none, and then the body has no `usage` either.
     pub usage: Option<Usage>,
 }
 
 /// Translates the body of a 200 from `/api/chat`.
 ///
 /// # Errors
-/// A body that reports a failure, is unfinished, or is not a chat reply.
+/// If the body reports an error, is unfinished, or is not a chat reply.
 pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyError> {
     let answer = ChatResponse::read(body).map_err(|fault| match fault {
         ResponseError::Error(said) => ReplyError::Upstream(said),
@@ -83,8 +82,8 @@ fn write_message(
     Ok(())
 }
 
-/// Reasoning and answer: from Ollama's own two members, else by splitting a leading block off the
-/// content.
+/// The reasoning and the answer: from Ollama's own two members, or by splitting a leading block off
+/// the content.
 fn texts<'a>(message: &ResponseMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), String> {
     let none = || Piece::Plain(String::new());
     let content = message.content()?;

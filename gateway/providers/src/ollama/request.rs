@@ -1,8 +1,8 @@
-//! The request: an OpenAI chat body in, the body of `POST /api/chat` out.
+//! Translates a request: an OpenAI chat body in, the body of `POST /api/chat` out.
 //!
-//! One pass over the client's bytes finds the members and writes each message as it is met; nothing
-//! is rebuilt through a tree, and no list is kept that a client could make long. Where parameters
-//! go is decided in `params`, how messages look in `messages`.
+//! One pass over the client's bytes finds the members and writes each message at once; no tree is
+//! built, and no list is kept that a client could make long. `params` places the parameters,
+//! `messages` translates the messages.
 
 use std::fmt;
 
@@ -17,15 +17,15 @@ use super::params::Params;
 use crate::gateway_members::is_own;
 use callgate_json::check_names;
 
-/// What is added around the client's own bytes: keys, `images` and the model's name.
+/// Bytes added around the client's own: keys, `images` and the model's name.
 const ROOM: usize = 512;
 
-/// How much longer a small body may become.
+/// The most bytes by which a small body may grow.
 const GROWTH: usize = 1 << 20;
 
-/// How long a body of this length may become. What is added to each message and function is as much
-/// as a hundred empty ones take: a large body made of these must not be sent on as a multiple of
-/// itself.
+/// The longest that a body of this length may become. The text added to each message and function
+/// is about as long as a hundred empty ones, so a large body made of these must not be sent on at
+/// many times its length.
 const fn longest(length: usize) -> usize {
     length + length / 2 + GROWTH
 }
@@ -33,12 +33,11 @@ const fn longest(length: usize) -> usize {
 /// Translates an OpenAI chat request into the body of `POST /api/chat`.
 ///
 /// `upstream_model` is Ollama's name for the model. `defaults` are the deployment's own parameters,
-/// in either API's spelling; what the client sends wins. With `drop_params`, parameters Ollama
-/// cannot honour are left out instead of refused. Those of `leave_out` are sent for nobody.
+/// in either API's spelling; the client's values win. With `drop_params`, unsupported parameters
+/// are dropped instead of refused. Those in `leave_out` are never sent.
 ///
 /// # Errors
-/// A body that is not a chat request, content Ollama cannot take, or parameters it does not
-/// support.
+/// If the body is not a chat request, or has content or parameters that Ollama does not support.
 pub(crate) fn chat_request(
     body: &[u8],
     upstream_model: &str,
@@ -48,7 +47,7 @@ pub(crate) fn chat_request(
 ) -> Result<Vec<u8>, TranslateError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| TranslateError::NotJson { reason: error.to_string() })?;
-    // Memory that is never touched costs nothing, unlike moving what has been written.
+    // Memory that is never touched costs nothing; moving written bytes would.
     let longest = longest(text.len());
     let large = text.len() > GROWTH;
     let mut out = Vec::with_capacity(if large { longest } else { text.len() } + ROOM);
@@ -84,7 +83,7 @@ pub(crate) fn chat_request(
     Ok(out)
 }
 
-/// The client's body: whether its messages could be written, everything else by name.
+/// The client's body: whether its messages could be written, and all other members by name.
 #[derive(Debug)]
 struct Body<'a> {
     messages: Option<Result<(), TranslateError>>,
@@ -92,8 +91,8 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Messages are written to `out` as they are met: kept until later, each would cost several
-    /// times its length.
+    /// Messages are written to `out` at once: kept until later, each would cost several times its
+    /// length.
     fn parse(text: &'a str, out: &mut Vec<u8>, longest: usize) -> Result<Self, TranslateError> {
         let mut source = serde_json::Deserializer::from_str(text);
         let body = BodySeed { out, longest }.deserialize(&mut source);
@@ -188,19 +187,19 @@ impl<'de> Visitor<'de> for MessagesSeed<'_> {
     }
 }
 
-/// The deployment's parameters that Ollama cannot honour.
+/// The deployment's parameters that Ollama does not support.
 pub(crate) fn unfit(defaults: &Map<String, Value>) -> Vec<&str> {
     let text = serde_json::to_string(defaults).unwrap_or_default();
     let members: JsonMembers<'_> = serde_json::from_str(&text).unwrap_or_default();
     let mut params = Params::new(true);
-    // A value of the wrong kind is for the calls to say, which may bring their own.
+    // A value of the wrong kind is left for the calls to report, which may override it.
     let _ = params.apply(&members);
     let is_unfit = |name: &str| params.unsupported().any(|of| of.split('[').next() == Some(name));
     defaults.keys().map(String::as_str).filter(|name| is_unfit(name)).collect()
 }
 
-/// Finds which value kept well-formed JSON from being a chat request. A second look, so that the
-/// first need not carry what only errors use.
+/// Finds the value that makes well-formed JSON an invalid chat request. A second pass, so that the
+/// first one needs no code for errors.
 fn misfit(text: &str) -> TranslateError {
     let wrong = |param: String, expected, found: &RawValue| TranslateError::WrongType {
         param,
@@ -227,7 +226,7 @@ fn misfit(text: &str) -> TranslateError {
             expected: "a message object",
             found: kind_of(message),
         },
-        // Only an earlier `messages` that a later one overrides is left to be at fault.
+        // Only an earlier `messages` that a later one overrides can still be at fault.
         None => TranslateError::WrongType {
             param: "messages".to_owned(),
             expected: "given once",
@@ -236,8 +235,7 @@ fn misfit(text: &str) -> TranslateError {
     }
 }
 
-/// Members of `extra_body` count as the client's own and win, as they do in OpenAI's client
-/// libraries.
+/// Members of `extra_body` count as the client's own and win, as in OpenAI's client libraries.
 fn merge_extra_body(members: &mut JsonMembers<'_>) -> Result<(), TranslateError> {
     let Some(extra) = set(members.get("extra_body").copied()) else { return Ok(()) };
     let source = extra.get();

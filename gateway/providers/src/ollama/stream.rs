@@ -1,7 +1,7 @@
-//! The stream: NDJSON lines of `/api/chat` in, OpenAI `chat.completion.chunk` objects out.
+//! Translates a stream: NDJSON lines of `/api/chat` in, OpenAI `chat.completion.chunk` objects out.
 //!
-//! One id and one running tool-call index for the whole stream; the role stands on the first chunk
-//! only. The caller splits the lines, frames the chunks and decides what an end before
+//! The whole stream has one id and one running tool-call index; only the first chunk has the role.
+//! The caller splits the lines, frames the chunks, and decides what an end before
 //! [`ChatStream::finished`] means.
 
 use super::chat_response::{
@@ -18,10 +18,9 @@ use crate::{Echo, Usage};
 pub(crate) struct ChatStream {
     /// Every chunk up to and including `"choices":[`.
     head: Vec<u8>,
-    /// The chunk being written; kept for its memory.
+    /// The chunk being written; kept to reuse its memory.
     chunk: Vec<u8>,
-    /// Probabilities of tokens that no chunk has carried yet: a tag may still be growing out of
-    /// these.
+    /// Token probabilities that no chunk has carried yet, because their text may be part of a tag.
     logprobs: Vec<u8>,
     ids: CallIds,
     splitter: Splitter,
@@ -34,8 +33,8 @@ pub(crate) struct ChatStream {
 }
 
 impl ChatStream {
-    /// A stream that repeats `echo` in every chunk and, with `include_usage`, ends in a chunk of
-    /// token counts (none when Ollama sends no counts).
+    /// A stream that repeats `echo` in every chunk and, with `include_usage`, ends with a usage
+    /// chunk (unless Ollama sends no counts).
     pub(crate) fn new(echo: &Echo, include_usage: bool) -> Self {
         let mut head = b"{\"id\":".to_vec();
         push_string(&mut head, &echo.id);
@@ -63,11 +62,11 @@ impl ChatStream {
         }
     }
 
-    /// Takes one line, without or with its line end, and emits the chunks it gives: none, one or a
-    /// few. Blank lines and whatever follows the final line are ignored.
+    /// Takes one line, with or without its line end, and emits its chunks: none, one or a few.
+    /// Blank lines and lines after the final one are ignored.
     ///
     /// # Errors
-    /// The line reports a failure, or is not part of a chat reply; the stream is over then,
+    /// If the line reports an error or is not part of a chat reply. The stream is then over,
     /// unfinished.
     pub(crate) fn line(
         &mut self,
@@ -96,17 +95,17 @@ impl ChatStream {
         Ok(())
     }
 
-    /// Whether the final line was seen: an end of the connection before that is a truncated reply.
+    /// Whether the final line has come: an end of the connection before it means a truncated reply.
     pub(crate) fn finished(&self) -> bool {
         self.finished
     }
 
-    /// Whether some of the answer was emitted.
+    /// Whether some of the response was emitted.
     pub(crate) fn begun(&self) -> bool {
         self.role_sent
     }
 
-    /// The tokens Ollama counted, known once finished; `None` when it sent no counts.
+    /// The token counts, known at the end; `None` if Ollama sent none.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
     }
@@ -137,13 +136,13 @@ impl ChatStream {
         }
     }
 
-    /// Whether a long text needs no decoding, for no tag can open in it.
+    /// Whether a long text needs no decoding, because no tag can begin in it.
     fn passes_now(&mut self, content: Text<'_>) -> bool {
         !content.may_open_with_tag()
             && self.splitter.passes_without_tag(content.is_lead(), content.escaped().len())
     }
 
-    /// Emits one chunk of whatever there is; nothing when there is nothing.
+    /// Emits one chunk with everything there is; none if there is nothing.
     fn delta(
         &mut self,
         reasoning: Option<&Piece<'_>>,
@@ -182,12 +181,12 @@ impl ChatStream {
         Ok(())
     }
 
-    /// Emits what the splitter still holds and stops it.
+    /// Emits the text that the splitter holds back, and stops the splitter.
     fn release(&mut self, emit: &mut dyn FnMut(&[u8])) {
         let held = self.splitter.finish();
         if !held.is_empty() {
             let (reasoning, content) = (Piece::Plain(held.reasoning), Piece::Plain(held.content));
-            // Only tool calls can fail, and there are none.
+            // Only tool calls can fail, and there are none here.
             let _ = self.delta(Some(&reasoning), Some(&content), &[], emit);
         }
     }
@@ -212,7 +211,7 @@ impl ChatStream {
         }
     }
 
-    /// Ends a chunk's `delta`, and says how probable its tokens were.
+    /// Ends a chunk's `delta`, and adds the token probabilities.
     fn close_delta(&mut self) {
         self.chunk.extend_from_slice(b"},");
         if !self.logprobs.is_empty() {
@@ -225,8 +224,8 @@ impl ChatStream {
         }
     }
 
-    /// Ends a chunk behind its choice. Where usage comes at the end, the chunks before it say that
-    /// it does.
+    /// Ends a chunk after its choice. If a usage chunk follows at the end, earlier chunks have a
+    /// null `usage`.
     fn close_choices(&mut self) {
         let end: &[u8] = if self.include_usage { b"],\"usage\":null}" } else { b"]}" };
         self.chunk.extend_from_slice(end);

@@ -1,9 +1,9 @@
-//! Splits a leading `<think>…</think>` block from the answer that follows it.
+//! Splits a leading `<think>…</think>` block from the answer after it.
 //!
-//! Models without a reasoning parser write their reasoning into the content, and a stream may cut
-//! anywhere, also inside a tag. Only a block that opens the message counts: a tag later in the text
-//! is the model quoting one. Called by `reply`, `stream` and, for earlier assistant turns,
-//! `messages`.
+//! Models without a reasoning parser write their reasoning into the content, and a stream may be
+//! split anywhere, even inside a tag. Only a block at the beginning of the message counts: later in
+//! the text, the model only quotes a tag. Called by `reply`, `stream` and, for earlier assistant
+//! turns, `messages`.
 
 use std::mem;
 
@@ -13,11 +13,11 @@ const TAGS: [Tag; 3] = [
     Tag { open: "<budget:thinking>", close: "</budget:thinking>" },
 ];
 
-/// White space before a tag is held back until it is known whether a tag follows; this bounds what
-/// is held, in bytes.
+/// The most white space, in bytes, that is held back at the beginning until it is clear whether a
+/// tag follows.
 const LEAD_LIMIT: usize = 256;
 
-/// Text sorted into reasoning and answer; either may be empty.
+/// Text divided into reasoning and answer; either may be empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Split {
     pub(super) reasoning: String,
@@ -40,18 +40,18 @@ pub(super) fn split(text: &str) -> Split {
     whole
 }
 
-/// The splitter of one stream. Nothing is lost or reordered: what [`push`](Self::push) and
-/// [`finish`](Self::finish) return is the text that went in, without the tags and the white space
-/// before the first.
+/// The splitter of one stream. Nothing is lost or reordered: [`push`](Self::push) and
+/// [`finish`](Self::finish) return the whole text, without the tags and the white space before the
+/// first one.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     state: State,
-    /// What may yet turn out to be a tag.
+    /// Text that may turn out to be a tag.
     held: String,
 }
 
 impl Splitter {
-    /// Whether everything from here on is answer, so that it need not be pushed at all.
+    /// Whether everything from here on is answer, so that nothing more has to be pushed.
     pub(super) fn passes(&self) -> bool {
         matches!(self.state, State::Passing)
     }
@@ -66,11 +66,11 @@ impl Splitter {
         }
     }
 
-    /// Whether text passes that begins with no tag, as nobody has to decode it then: text at the
-    /// start that is more than white space, or longer than white space is held for, by its escaped
+    /// Whether text that begins with no tag can pass without decoding: text at the beginning that
+    /// is more than white space, or longer than the white space that is held back, by its escaped
     /// length.
     pub(super) fn passes_without_tag(&mut self, is_lead: bool, escaped_length: usize) -> bool {
-        /// Bytes for each, as escapes.
+        /// The bytes of each white space as an escape.
         const LONGEST_ESCAPE: usize = 6;
         let at_start = matches!(self.state, State::Leading) && self.held.is_empty();
         let passes = at_start && (!is_lead || escaped_length > LONGEST_ESCAPE * LEAD_LIMIT);
@@ -80,7 +80,7 @@ impl Splitter {
         passes
     }
 
-    /// Gives back what is still held; everything after is answer.
+    /// Returns the text still held back; later text is answer.
     pub(super) fn finish(&mut self) -> Split {
         let held = mem::take(&mut self.held);
         match mem::replace(&mut self.state, State::Passing) {
@@ -129,7 +129,7 @@ struct Tag {
     close: &'static str,
 }
 
-/// The length of the longest end of `text` that begins `close` without completing it.
+/// The length of the longest end of `text` that is an incomplete beginning of `close`.
 fn partial_tail(text: &str, close: &str) -> usize {
     (1..close.len()).rev().find(|&length| text.ends_with(&close[..length])).unwrap_or(0)
 }

@@ -1,10 +1,10 @@
-//! When an answer is whole: one rule for JSON replies, for streams, and for what comes in place of
-//! either.
+//! Decides whether a response is complete: one rule for JSON replies, for streams, and for a reply
+//! of one kind in place of the other.
 //!
-//! An answer has a choice at least, and none that says of itself that it has not ended (a
-//! `finish_reason` that is null or empty). Its end is marked by the last byte of a JSON reply or by
-//! a stream's `[DONE]`. Where a stream just closes, every choice has to have said why it ended, and
-//! as many as were asked for.
+//! A response has at least one choice, and none that is marked as unfinished (by a `finish_reason`
+//! that is null or empty). Its end is marked by the last byte of a JSON reply or by a stream's
+//! `[DONE]`. If a stream just closes, as many choices as were asked for must have come, each with a
+//! finish reason.
 
 use super::said_instead;
 use crate::AnswerFault;
@@ -14,53 +14,52 @@ use callgate_json::{
 };
 use std::{collections::BTreeMap, ops::Range};
 
-/// More choices than any upstream gives.
+/// More choices than any upstream sends.
 const MAX_CHOICES: usize = 1024;
 
-/// The choices of one answer, as far as it has come.
+/// The choices of one response, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     seen: BTreeMap<u64, Ending>,
-    /// Something was said, or ended.
+    /// Some content has come, or a choice has ended.
     content: bool,
-    /// One has no object as its `message`.
+    /// The `message` of a choice is not an object.
     without_message: bool,
     usual: Option<Usual>,
-    /// Where the text stands that the last chunk added, when it did nothing else.
+    /// The position of the text in the last chunk, if it added only text.
     text: Option<Range<usize>>,
     #[cfg(test)]
     pub(super) walked: usize,
 }
 
-/// What a choice says of its end.
+/// The state of a choice's `finish_reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// Nothing: it has no such member.
+    /// It has no such member.
     Silent,
-    /// That it goes on.
+    /// It is unfinished.
     Open,
     Finished,
 }
 
-/// The chunk before this one, around the text it adds. One that differs in that text alone tells
-/// nothing new.
+/// The previous chunk, around its text. A chunk that differs only in the text brings nothing new.
 #[derive(Debug)]
 struct Usual {
     before: Vec<u8>,
     after: Vec<u8>,
 }
 
-/// How an answer came to its end.
+/// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AnswerEnd {
-    /// It says so itself.
+    /// With its own end mark.
     Marked,
     /// The upstream closed; so many choices were asked for.
     Closed { asked: u64 },
 }
 
 impl Choices {
-    /// Takes the `choices` of a chunk or a reply, which is valid JSON; says whether one has a
+    /// Takes the `choices` of a chunk or a reply, which is valid JSON; returns whether one has a
     /// `message`.
     pub(super) fn see(&mut self, json: &[u8]) -> Result<bool, AnswerFault> {
         if self.content
@@ -85,7 +84,7 @@ impl Choices {
             self.without_message |= !choice.whole_message;
             self.content |= choice.ending == Ending::Finished || choice.says_something();
             let ending = self.seen.entry(choice.index).or_insert(choice.ending);
-            // One that said it goes on has not ended because it says nothing more.
+            // A choice that was unfinished does not end by omitting the member.
             if *ending != Ending::Finished && choice.ending != Ending::Silent {
                 *ending = choice.ending;
             }
@@ -106,18 +105,18 @@ impl Choices {
         Ok(messages)
     }
 
-    /// Where the text stands, in the `choices` seen last, that is all they add to an answer which
-    /// has begun. Choices that differ in it alone need not be seen.
+    /// The position of the text in the latest `choices`, if they added only text to a response that
+    /// has begun. Choices that differ only in that text need not be scanned.
     pub(super) fn added_text(&self) -> Option<Range<usize>> {
         self.text.clone().filter(|_| self.content)
     }
 
-    /// Whether something was said yet.
+    /// Whether any content has come.
     pub(super) fn content(&self) -> bool {
         self.content
     }
 
-    /// Whether this is all; the error says what is missing.
+    /// Whether the response is complete; the error names the missing part.
     pub(super) fn whole(&self, end: AnswerEnd) -> Result<(), String> {
         if self.seen.is_empty() {
             return Err("it has no choice".to_owned());
@@ -143,10 +142,10 @@ impl Choices {
 struct Choice<'a> {
     index: u64,
     ending: Ending,
-    /// Of a whole reply, its `message`.
+    /// The `delta` of a chunk, or the `message` of a whole reply.
     delta: Option<&'a [u8]>,
     message: bool,
-    /// Its `message` is an object.
+    /// Whether its `message` is an object.
     whole_message: bool,
 }
 
@@ -176,7 +175,7 @@ impl<'a> Choice<'a> {
             } else if name.is("text") {
                 text = !is_blank(value);
             } else if name.is("error") && !is_blank(value) {
-                // Routers of several upstreams say there which of them failed.
+                // Routers in front of several upstreams report here which one failed.
                 return Err(said_instead(value, "a choice with an error without a message"));
             }
         }
@@ -193,7 +192,7 @@ impl<'a> Choice<'a> {
 }
 
 impl Usual {
-    /// Cut at the last text of `delta`, which is a part of `json`.
+    /// Splits the JSON at the last text of `delta`, which is a part of `json`.
     fn of(json: &[u8], delta: &[u8]) -> Option<Self> {
         let start = (delta.as_ptr() as usize).checked_sub(json.as_ptr() as usize)?;
         let (mut at, mut text) = (start, None);

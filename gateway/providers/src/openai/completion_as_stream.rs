@@ -1,20 +1,20 @@
-//! A whole completion in place of a stream: some servers do not stream, whatever they are asked,
-//! and callbacks answer with one. It is made into the chunks that a stream would have had, from the
-//! bytes it has: no tree is built.
+//! A whole completion in place of a stream: some servers never stream, and callbacks reply with
+//! completions. It is cut into the chunks of a stream, from its own bytes and without a tree.
 
 use super::{super::Usage, CUT_JSON, judge, usage};
 use crate::{AnswerFault, ChunkSink, Echo};
 use callgate_json::{Member, Scanner, json_text, slices};
 use std::{borrow::Cow, collections::HashSet};
 
-/// Members that every chunk repeats. A longer value than an id or a date stands in the first alone.
+/// Members that every chunk repeats. A longer value than an id or a date is only in the first
+/// chunk.
 const REPEATED: [&str; 4] = ["id", "created", "system_fingerprint", "service_tier"];
 const REPEATED_LENGTH: usize = 1024;
 
-/// Why a choice ended is said in a chunk of its own.
+/// The finish reason goes into its own chunk.
 const FINISH_LATER: &[u8] = b",\"finish_reason\":null}";
 
-/// Judges what came and passes its chunks on; returns what was counted.
+/// Judges the completion and passes on its chunks; returns its usage.
 pub(super) fn pass(
     json: &[u8],
     echo: &Echo,
@@ -22,21 +22,22 @@ pub(super) fn pass(
     out: &mut dyn ChunkSink,
 ) -> Result<Option<Usage>, AnswerFault> {
     let json = json.trim_ascii();
-    // A list is no completion, and may have more elements than are worth keeping.
+    // A list is not a completion, and may have too many elements to keep.
     let members = if json.first() == Some(&b'{') { scan(json)? } else { Vec::new() };
     let members = Members { json, list: members };
     judge(members.get("error"), members.get("choices"), || json.into())?;
     Ok(members.write(echo, include_usage, out))
 }
 
-/// The chunks of a completion that has been judged.
+/// The chunks of a completion that was judged before.
 pub(super) fn write(json: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn ChunkSink) {
     let json = json.trim_ascii();
     let members = Members { json, list: scan(json).unwrap_or_default() };
     members.write(echo, include_usage, out);
 }
 
-/// The members of an object. One that is no JSON has none; one that is cut off is no whole answer.
+/// The members of an object. Text that is not JSON has none; cut-off JSON is an incomplete
+/// response.
 fn scan(json: &[u8]) -> Result<Vec<Member>, AnswerFault> {
     let mut scanner = Scanner::of_upstream();
     match scanner.feed(json).and_then(|()| scanner.finish()) {
@@ -65,7 +66,7 @@ impl<'a> Members<'a> {
         let choices = self.get("choices").unwrap_or_default();
         let head = self.head(echo);
         let mut first = self.rest();
-        // As OpenAI has it: where usage comes at the end, the chunks before it say that it does.
+        // As at OpenAI: if a usage chunk follows at the end, earlier chunks have a null `usage`.
         let end: &[u8] = if include_usage { b"],\"usage\":null}" } else { b"]}" };
         for (position, choice) in slices::elements(choices).enumerate() {
             let first = std::mem::take(&mut first);
@@ -89,7 +90,7 @@ impl<'a> Members<'a> {
         counted.and_then(usage)
     }
 
-    /// How every chunk begins, up to its choices.
+    /// The beginning of every chunk, up to its choices.
     fn head(&self, echo: &Echo) -> Vec<u8> {
         let made = [json_text(&echo.id), echo.created.to_string().into()];
         let mut head = b"{\"object\":\"chat.completion.chunk\",\"model\":".to_vec();
@@ -105,7 +106,7 @@ impl<'a> Members<'a> {
         head
     }
 
-    /// Whatever else the completion says, for the first chunk.
+    /// All other members of the completion, for the first chunk.
     fn rest(&self) -> Vec<u8> {
         let mut known: HashSet<&[u8]> = HashSet::new();
         let mut rest = Vec::new();
@@ -121,8 +122,8 @@ impl<'a> Members<'a> {
     }
 }
 
-/// An event that is no chunk as OpenAI has it, as one: what its choices say stands in `delta`
-/// alone, not in `message` (the whole so far, or all there is), and it has a list of choices.
+/// Turns an unusual event into a chunk as OpenAI sends it: the choices' content is in `delta`, not
+/// in `message` (which holds the whole so far, or everything), and there is a list of choices.
 pub(super) fn chunk(json: &[u8], members: &[Member], model: &[u8]) -> Vec<u8> {
     let mut choices = b"[]".to_vec();
     let mut out = b"{\"object\":\"chat.completion.chunk\"".to_vec();
@@ -165,7 +166,7 @@ fn push(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     }
 }
 
-/// What else a choice has, each member after a comma.
+/// The other members of a choice, each after a comma.
 fn others(choice: &[u8], own: &[&str]) -> Vec<u8> {
     let mut others = Vec::new();
     for (name, value) in slices::members(choice) {
@@ -183,7 +184,7 @@ fn index(choice: &[u8], position: usize) -> Vec<u8> {
     }
 }
 
-/// A message as a delta: its tool calls are numbered. Without them it is the same, and not copied.
+/// A message as a delta, with numbered tool calls. A message without tool calls is not copied.
 fn delta(message: &[u8]) -> Cow<'_, [u8]> {
     let is_list = |calls: &[u8]| calls.first() == Some(&b'[');
     let Some(calls) = slices::member(message, "tool_calls").filter(|calls| is_list(calls)) else {

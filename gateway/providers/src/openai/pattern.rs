@@ -1,12 +1,12 @@
-//! Chunks that are like one before: most chunks of a stream differ from it in the text they add
-//! alone. What it said of everything else holds for them too, so they are not scanned.
+//! Recognises chunks that differ from an earlier one only in their text, as most chunks of a stream
+//! do. The scan of the earlier chunk then holds for them, too.
 
 use std::ops::Range;
 
-/// Longer texts are scanned: many bytes at a time cost less there than a look at each.
+/// Longer texts are scanned: there, many bytes at a time cost less than a check of each byte.
 const LONGEST_TEXT: usize = 256;
 
-/// A chunk around the text it adds.
+/// A chunk without its text.
 #[derive(Debug)]
 pub(super) struct Pattern {
     before: Vec<u8>,
@@ -14,11 +14,11 @@ pub(super) struct Pattern {
     model: Option<ModelAt>,
 }
 
-/// Where a value stands in every chunk of the pattern.
+/// The position of the model name in every chunk of the pattern.
 #[derive(Debug)]
 enum ModelAt {
     Before(Range<usize>),
-    /// Its distances to the end of the chunk.
+    /// Its distances from the end of the chunk.
     After {
         start: usize,
         end: usize,
@@ -26,8 +26,8 @@ enum ModelAt {
 }
 
 impl Pattern {
-    /// Of a chunk that has been scanned; `text` stands between the quotes of a string in it, and
-    /// `model` is the place of the model's name.
+    /// Builds the pattern of a scanned chunk; `text` is a range inside a string of it, and `model`
+    /// is the range of the model name.
     pub(super) fn of(json: &[u8], text: Range<usize>, model: Option<Range<usize>>) -> Option<Self> {
         let (before, after) = (json.get(..text.start)?, json.get(text.end..)?);
         let place = |model: Range<usize>| match model.start < text.start {
@@ -39,14 +39,14 @@ impl Pattern {
         Some(Self { before: before.to_vec(), after: after.to_vec(), model: model.map(place) })
     }
 
-    /// Whether `json` differs from the pattern in its text alone, which is valid.
+    /// Whether `json` differs from the pattern only in its text, which is valid.
     pub(super) fn is_like(&self, json: &[u8]) -> bool {
         let text =
             json.strip_prefix(&*self.before).and_then(|rest| rest.strip_suffix(&*self.after));
         text.is_some_and(|text| text.len() <= LONGEST_TEXT && is_inside_of_string(text))
     }
 
-    /// Where the model's name stands in a chunk that is like it.
+    /// The position of the model name in a chunk that matches.
     pub(super) fn model(&self, json: &[u8]) -> Option<Range<usize>> {
         Some(match self.model.as_ref()? {
             ModelAt::Before(place) => place.clone(),
@@ -55,8 +55,8 @@ impl Pattern {
     }
 }
 
-/// Whether this may stand between the quotes of a JSON string. `false` also for escaped code units:
-/// those may be halves of pairs.
+/// Whether the bytes can be the inside of a JSON string. Also `false` for escaped code units, which
+/// may be halves of pairs.
 fn is_inside_of_string(text: &[u8]) -> bool {
     let mut at = 0;
     while let Some(byte) = text.get(at) {

@@ -1,6 +1,6 @@
-//! A stream of the client's own dialect: every frame passes as it came, but for the model's name.
-//! What is JSON in place of a stream goes to `completion_as_stream`; when an answer is whole,
-//! `choices` says.
+//! A stream in the client's own dialect: every frame passes unchanged, except for the model name.
+//! JSON in place of a stream goes to `completion_as_stream`; `choices` decides whether a response
+//! is complete.
 
 use super::{
     super::{Usage, error_text::read_error},
@@ -21,11 +21,11 @@ use callgate_json::{
 };
 use std::ops::Range;
 
-/// After so many chunks in a row that were not like the one before, none is compared any more: some
-/// upstreams number their chunks, or pad them.
+/// After so many chunks in a row that do not match the pattern, matching stops: some upstreams
+/// number their chunks, or pad them.
 const MOST_UNLIKE: u8 = 8;
 
-/// See the module.
+/// Passes a stream through.
 #[derive(Debug)]
 pub(super) struct Passing {
     kind: Kind,
@@ -34,12 +34,12 @@ pub(super) struct Passing {
     frames: Frames,
 }
 
-/// What comes, by its first byte.
+/// The kind of response, judged by its first byte.
 #[derive(Debug)]
 enum Kind {
     Unknown,
     Events,
-    /// So far.
+    /// The JSON so far.
     Json(Vec<u8>),
 }
 
@@ -47,25 +47,25 @@ enum Kind {
 struct Frames {
     echo: Echo,
     asked: StreamRequest,
-    /// The requested name as JSON.
+    /// The requested model name as JSON.
     model: Bytes,
-    /// How many events there were that say something: pings are none.
+    /// The number of events with content; pings do not count.
     events: u64,
-    /// There was an event, be it a ping, so this is a stream.
+    /// An event, even a ping, has come, so this is a stream.
     framed: bool,
-    /// An event whose JSON goes on in the next `data` line.
+    /// An event whose JSON continues in the next `data` line.
     open: Vec<u8>,
-    /// The event calls itself an error.
+    /// The event's type says that it is an error.
     is_error: bool,
     choices: Choices,
     usage: Option<Usage>,
     done: bool,
     pairs: SurrogatePairs,
-    /// The event that was scanned last has halves of surrogate pairs.
+    /// The last scanned event contains halves of surrogate pairs.
     halved: bool,
-    /// The chunk scanned last, when it added text and nothing else.
+    /// The last scanned chunk, if it only added text.
     pattern: Option<Pattern>,
-    /// Chunks in a row that were not like the one before.
+    /// The number of chunks in a row that did not match the pattern.
     unlike: u8,
     #[cfg(test)]
     scanned: usize,
@@ -138,7 +138,7 @@ impl StreamTranslator for Passing {
             }
             Kind::Events => {}
         }
-        // Half an event at the end is not malformed, it is cut off.
+        // An incomplete event at the end is cut off, not malformed.
         let rest = self.lines.take_rest();
         let first = if frames.open.is_empty() { data(&rest) } else { Some(&frames.open[..]) };
         let begun = first.is_some_and(|json| json.trim_ascii_start().first() == Some(&b'{'));
@@ -201,7 +201,7 @@ impl Frames {
         Ok(())
     }
 
-    /// A line without data: an event's end, a field that says nothing here, or none at all.
+    /// Handles a line without data: the end of an event, an unused field, or text that is not SSE.
     fn other_line(&mut self, line: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         if line.is_empty() {
             let open = std::mem::take(&mut self.open);
@@ -216,25 +216,25 @@ impl Frames {
             let value = value.strip_prefix(b":").unwrap_or_default();
             self.is_error = value.trim_ascii() == b"error";
         }
-        // llama.cpp names the field of an error so.
+        // llama.cpp uses `error` as the name of the field.
         if field == b"error"
             && let Some(error) = value.strip_prefix(b":").and_then(read_error)
         {
             return Err(AnswerFault::Upstream(error));
         }
         let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        // Before the first event nobody knows yet whether this is a stream at all.
+        // Before the first event it is not clear that this is a stream.
         if self.events == 0 || field.iter().all(named) {
             return Ok(());
         }
-        // A server that fails in the middle may forget to frame what it says.
+        // A server that fails in the middle may send its error without a frame.
         Err(match read_error(line) {
             Some(error) => AnswerFault::Upstream(error),
             None => malformed("a line that is no field of an event"),
         })
     }
 
-    /// The first `data` line of an event, which mostly is all of it.
+    /// Handles the first `data` line of an event, which usually is the whole event.
     fn event(&mut self, payload: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         let payload = payload.trim_ascii();
         if payload == b"[DONE]" {
@@ -256,7 +256,7 @@ impl Frames {
         }
     }
 
-    /// Passes a chunk on that differs from the one before in its text alone; says whether it did.
+    /// Passes a chunk on if it matches the pattern; returns whether it did.
     fn pass_like_before(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> bool {
         let Some(pattern) = self.pattern.as_ref().filter(|_| !self.is_error) else { return false };
         if !pattern.is_like(json) {
@@ -270,7 +270,7 @@ impl Frames {
         true
     }
 
-    /// Passes a chunk on with the model's name that the client asked for.
+    /// Passes a chunk on with the model name that the client asked for.
     fn pass(
         &mut self,
         json: &[u8],
@@ -287,7 +287,7 @@ impl Frames {
         }
     }
 
-    /// The whole of an event that took several lines, scanned once.
+    /// Handles the last line of an event of several lines, and scans the whole once.
     fn last_part(&mut self, event: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         match self.scan(event) {
             Some(members) => self.chunk(event, &members, out),
@@ -337,7 +337,7 @@ impl Frames {
             }
         }
         let counted = told.usage.and_then(usage);
-        // A ping: it is no chunk, and prolongs nothing.
+        // A ping: it is not a chunk, and extends no wait.
         if choices.is_none() && counted.is_none() {
             return Ok(());
         }
@@ -366,7 +366,7 @@ impl Frames {
     }
 }
 
-/// The members of a chunk that tell something here; of several of one name the last counts.
+/// The members of a chunk that are used here; if a name is repeated, the last one counts.
 #[derive(Debug, Default)]
 struct ChunkMembers<'a> {
     error: Option<&'a [u8]>,

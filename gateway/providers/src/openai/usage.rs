@@ -1,13 +1,13 @@
-//! The token counts of a reply or chunk, read without a parser where they stand as they usually do.
+//! The token counts of a reply or chunk, read without a parser if they have the usual form.
 
 use crate::Usage;
 
-/// `json` is a valid value. `None` for what is no usage.
+/// `json` is a valid value. `None` if it is not a usage object.
 pub(super) fn usage(json: &[u8]) -> Option<Usage> {
     usual(json).or_else(|| serde_json::from_slice(json).ok())
 }
 
-/// Counts in plain digits, each once, under names without escapes; `None` for anything else.
+/// Reads counts in plain digits, each once, under names without escapes; `None` for any other form.
 fn usual(json: &[u8]) -> Option<Usage> {
     let mut counts = [None; 3];
     let mut rest = json.strip_prefix(b"{")?.trim_ascii_start();
@@ -40,7 +40,7 @@ fn usual(json: &[u8]) -> Option<Usage> {
     Some(Usage { prompt_tokens, completion_tokens, total_tokens })
 }
 
-/// A number of few enough digits to fit.
+/// A number with few enough digits to fit.
 fn digits(json: &[u8]) -> Option<(u64, &[u8])> {
     let len = json.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number = |digits: &[u8]| {
@@ -49,7 +49,7 @@ fn digits(json: &[u8]) -> Option<(u64, &[u8])> {
     matches!(len, 1..=19).then(|| (number(&json[..len]), &json[len..]))
 }
 
-/// What follows the value that `json` begins with.
+/// The text after the value at the beginning of `json`.
 fn behind_value(json: &[u8]) -> Option<&[u8]> {
     let (mut depth, mut at) = (0_usize, 0);
     loop {
@@ -64,7 +64,7 @@ fn behind_value(json: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Where the quote stands that ends the string with the byte at `at`.
+/// The position of the quote that ends the string around the byte at `at`.
 fn string_end(json: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += memchr::memchr2(b'"', b'\\', json.get(at..)?)?;

@@ -1,33 +1,32 @@
-//! Every parameter that Ollama's chat API or OpenAI's has, and what becomes of it.
+//! Every parameter of Ollama's and OpenAI's chat APIs, and its rule.
 //!
-//! What is in no row is unknown: it is refused, or left out where dropping is allowed, for Ollama
-//! would pass over it in silence. The gateway's own members are not here; they are in
-//! `gateway_members`.
+//! A parameter without a row is unknown. It is refused, or dropped where that is allowed, because
+//! Ollama would ignore it silently. `gateway_members` has the gateway's own members.
 
 use serde_json::Value;
 
 use ParamRule::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
 
-/// What becomes of a parameter.
+/// The treatment of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParamRule {
-    /// The call itself; read by `request` and by the gateway.
+    /// A part of the call itself; read by `request` and by the gateway.
     Call,
-    /// A member of Ollama's request of the same name, sent as it stands.
+    /// A member of Ollama's request with the same name, sent unchanged.
     Member,
-    /// One of Ollama's `options`, sent as it stands. A `stop` that is no list becomes one.
+    /// One of Ollama's `options`, sent unchanged. A `stop` that is not a list becomes one.
     Runtime,
-    /// Ollama says it in another way; `params` does so.
+    /// Ollama expresses it differently; `params` translates it.
     Translated,
-    /// Left out whatever its value: it is about speed, price or who asks, and the answer is the
-    /// same.
+    /// Dropped whatever its value: it concerns speed, price or the user, and does not change the
+    /// reply.
     Indifferent,
-    /// Ollama has nothing like it. Under these values leaving it out changes nothing; every other
-    /// one is refused.
+    /// Ollama has no counterpart. Dropping it changes nothing for these values; every other value
+    /// is refused.
     Unsupported(&'static [&'static str]),
 }
 
-/// Values that leave tools to the model, or forbid them, which leaving them out does.
+/// Values that leave the choice to the model, or forbid tools; dropping them has the same effect.
 const TOOL_CHOICES: &[&str] = &[r#""auto""#, r#""none""#];
 
 /// Sorted by name.
@@ -102,26 +101,26 @@ pub(super) const PARAMETERS: [(&str, ParamRule); 68] = [
     ("web_search_options", Unsupported(&[])),
 ];
 
-/// The row of a parameter.
+/// The rule for a parameter.
 pub(super) fn verdict(name: &str) -> Option<ParamRule> {
     let row = PARAMETERS.binary_search_by(|(row, _)| (*row).cmp(name)).ok()?;
     Some(PARAMETERS[row].1)
 }
 
-/// A known name, for keeping.
+/// The static spelling of a known name.
 pub(super) fn name(name: &str) -> &'static str {
     let row = PARAMETERS.binary_search_by(|(row, _)| (*row).cmp(name));
     row.map_or("", |row| PARAMETERS[row].0)
 }
 
-/// Whether leaving a tool choice out is what it asks for.
+/// Whether dropping a tool choice has the effect it asks for.
 pub(super) fn is_honoured_choice(value: &str) -> bool {
     TOOL_CHOICES.iter().any(|choice| same_value(value, choice))
 }
 
-/// Compares two JSON texts by value; numbers by size, so that `1` equals `1.0`.
+/// Compares two JSON texts by value; numbers numerically, so that `1` equals `1.0`.
 pub(super) fn same_value(left: &str, right: &str) -> bool {
-    // No neutral value is longer; a tree of a long one would be many times its length.
+    // No neutral value is longer, and parsing a long one would take many times its length.
     const LONGEST: usize = 256;
     let parse = |text: &str| {
         let short = text.len() <= LONGEST;
