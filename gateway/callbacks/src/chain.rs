@@ -28,7 +28,7 @@ mod verdict;
 pub use report::{
     BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
 };
-pub use supervisor::Callbacks;
+pub use supervisor::{Callbacks, NotRunning};
 
 use super::payload::{ChunkPayload, EndPayload, ErrorPayload};
 use crate::offload::offload;
@@ -38,7 +38,7 @@ use callgate_failure::Failure;
 use callgate_plugin_host::Hook;
 use dispatch::{Dispatcher, NextStep};
 use event::StartEvent;
-use link::{CallAdmission, Link};
+use link::{CallAdmission, Link, LinkState};
 use plugin_api::FailureKind;
 use std::sync::Arc;
 use supervisor::LiveInstance;
@@ -84,13 +84,17 @@ impl Chain {
         Self { links, wants_tokens, wants_end, reads_bodies }
     }
 
-    /// The same chain with another instance at one position.
-    fn with(&self, place: usize, living: &Arc<LiveInstance>) -> Self {
+    /// The same chain with another instance of one callback.
+    fn with(&self, slot: &Arc<LinkState>, living: &Arc<LiveInstance>) -> Self {
         let mut links = self.links.clone();
-        if let Some(link) = links.get_mut(place) {
+        if let Some(link) = links.iter_mut().find(|link| Arc::ptr_eq(&link.slot, slot)) {
             link.living = Arc::clone(living);
         }
         Self { links, ..*self }
+    }
+
+    fn link(&self, slot: &Arc<LinkState>) -> Option<&Link> {
+        self.links.iter().find(|link| Arc::ptr_eq(&link.slot, slot))
     }
 
     /// Whether any callback has a hook for streamed chunks.

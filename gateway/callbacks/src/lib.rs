@@ -20,8 +20,8 @@ mod setting_names;
 pub use setting_names::unknown_names;
 
 pub use chain::{
-    BreakerState, CallbackReport, Callbacks, Chain, HookReport, LastFault, LiveReport, Started,
-    Status, ThreadsReport,
+    BreakerState, CallbackReport, Callbacks, Chain, HookReport, LastFault, LiveReport, NotRunning,
+    Started, Status, ThreadsReport,
 };
 pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, PreparedHook};
 pub use manifest_check::mismatches;

@@ -15,8 +15,11 @@ use std::{
 };
 
 /// A problem for each hook that only the list or only the code has.
-pub fn mismatches(plugins: &[Plugin], deployments: &Deployments) -> Vec<Problem> {
-    plugins.iter().flat_map(|plugin| compare(plugin, deployments)).collect()
+pub fn mismatches<'p>(
+    plugins: impl IntoIterator<Item = &'p Plugin>,
+    deployments: &Deployments,
+) -> Vec<Problem> {
+    plugins.into_iter().flat_map(|plugin| compare(plugin, deployments)).collect()
 }
 
 fn compare(plugin: &Plugin, deployments: &Deployments) -> Vec<Problem> {

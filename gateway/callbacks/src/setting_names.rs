@@ -3,12 +3,16 @@
 
 use callgate_config::{Problem, SourceLocation, closest, quoted};
 use callgate_deployments::Deployments;
-use callgate_plugin_host::Plugin;
+use callgate_plugin_host::ListedPlugin;
 use plugin_api::{Pattern, in_lower_case};
 
 /// A warning for each name in the callbacks' settings, or in an entry's `only`, that the config
 /// does not know. `key_id` is the id of the only key.
-pub fn unknown_names(plugins: &[Plugin], deployments: &Deployments, key_id: &str) -> Vec<Problem> {
+pub fn unknown_names(
+    plugins: &[ListedPlugin],
+    deployments: &Deployments,
+    key_id: &str,
+) -> Vec<Problem> {
     let known = KnownNames::of(plugins, deployments, key_id);
     let mut problems = Vec::new();
     for plugin in plugins {
@@ -37,9 +41,9 @@ struct KnownNames<'d> {
 }
 
 impl<'d> KnownNames<'d> {
-    fn of(plugins: &[Plugin], deployments: &'d Deployments, key_id: &'d str) -> Self {
+    fn of(plugins: &[ListedPlugin], deployments: &'d Deployments, key_id: &'d str) -> Self {
         let changes =
-            |plugin: &Plugin| plugin.writes.iter().any(|it| it == "model" || it == "route");
+            |plugin: &ListedPlugin| plugin.writes.iter().any(|it| it == "model" || it == "route");
         let names: Vec<_> = deployments.all().iter().map(|it| &*it.model_name).collect();
         let any = plugins.iter().any(changes) || names.iter().any(|name| name.contains('*'));
         let models = (!any).then_some(names);

@@ -13,7 +13,7 @@ use callgate_config::{
 };
 use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
 use callgate_host::Services;
-use callgate_plugin_host::{LeftOut, LoadGuard, Plugin, SearchPath, StartMode, StartupTable};
+use callgate_plugin_host::{LeftOut, ListedPlugin, LoadGuard, SearchPath, StartMode, StartupTable};
 use callgate_secret::{Masking, Secrets};
 use callgate_server::{CurrentApp, Listener, Server, Stop, app::App};
 use callgate_telemetry::counted::counted_as;
@@ -87,7 +87,7 @@ pub struct Built {
     /// Where to listen; the default for a purpose that names no address.
     pub address: (String, u16),
     /// The callbacks, in order.
-    pub plugins: Vec<Plugin>,
+    pub plugins: Vec<ListedPlugin>,
     /// What the callbacks are lent.
     pub services: Arc<Services>,
     /// The entries of their list that are not among them.
@@ -199,6 +199,7 @@ fn assemble_config(
         &search,
         environment,
         &services,
+        &[],
         &mut guard,
     );
     let said = said_by_callbacks(&config, callgate_host::log::gathered());
@@ -424,7 +425,8 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     StartupTable::of(&built.plugins).log();
     let drain = built.config.gateway.limits.drain_timeout;
     let Built { config, workers, deployments, plugins, left_out, services, .. } = built;
-    let callbacks = Callbacks::new(plugins, left_out);
+    let made = plugins.into_iter().filter_map(ListedPlugin::made).collect();
+    let callbacks = Callbacks::new(made, left_out);
     let current = CurrentApp::new(App::new(&host, &config, deployments, callbacks, services, None));
     let listener = Listener::bind((&*host, port)).await.map_err(|source| {
         let remedy = match source.kind() {

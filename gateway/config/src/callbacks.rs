@@ -83,6 +83,27 @@ impl CallbackEntry {
         self.instance.as_ref().unwrap_or(&self.name)
     }
 
+    /// Whether a callback made for this entry can serve `other`: all but the places is the same.
+    #[must_use]
+    pub fn asks_the_same_as(&self, other: &Self) -> bool {
+        let hooks = |entry: &Self| {
+            let hooks = entry.hooks.as_ref()?;
+            Some(hooks.iter().map(|hook| hook.name.clone()).collect::<Vec<_>>())
+        };
+        let share = |entry: &Self| entry.share.as_ref().map(|(name, _)| name.clone());
+        self.called() == other.called()
+            && self.name == other.name
+            && self.settings == other.settings
+            && self.on_error == other.on_error
+            && self.timeout == other.timeout
+            && self.mode == other.mode
+            && self.only == other.only
+            && self.breaker == other.breaker
+            && self.grants == other.grants
+            && hooks(self) == hooks(other)
+            && share(self) == share(other)
+    }
+
     /// The location of the value of the setting at the key path `path`.
     pub fn place_of_setting(&self, path: &str) -> SourceLocation {
         self.settings_places.of_value(path, &self.place)

@@ -67,6 +67,15 @@ impl Permissions {
         (permissions, missing)
     }
 
+    /// Whether a callback with these permissions has the same, values of secrets included.
+    #[must_use]
+    pub fn grant_the_same_as(&self, other: &Self) -> bool {
+        let value = |it: &Self, name: &String| it.environment.filled_var(name).map(str::to_owned);
+        self.secrets == other.secrets
+            && self.hosts == other.hosts
+            && self.secrets.iter().all(|name| value(self, name) == value(other, name))
+    }
+
     /// Adds the secrets of the entry's settings to the mask.
     pub fn with_settings(mut self, settings: &serde_json::Value) -> Self {
         let mut secrets = Secrets::default();

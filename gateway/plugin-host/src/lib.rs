@@ -30,8 +30,8 @@ pub use hook::Hook;
 pub use inspect::{CallbackInfo, PluginInfo, Reason};
 pub use load_guard::{LoadGuard, StartMode};
 pub use loader::{
-    CrashWatch, Instance, LeftOut, Loaded, Plugin, PluginKind, Recipe, RunningHook, Whereabouts,
-    inspect_all, load_all, map, mapped_libraries, masked, signal_name,
+    CrashWatch, Instance, LeftOut, ListedPlugin, Loaded, Plugin, PluginKind, Recipe, RunningHook,
+    Whereabouts, inspect_all, load_all, map, mapped_libraries, masked, signal_name,
 };
 pub use lookup::Lookup;
 pub use probe::{SUBCOMMAND as PROBE, run_probe};

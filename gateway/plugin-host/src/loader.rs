@@ -25,7 +25,7 @@ pub use whereabouts::Whereabouts;
 pub use crash_context::CrashWatch;
 pub use instance::Instance;
 pub use library::mapped_libraries;
-pub use plugin::{Plugin, PluginKind, Recipe};
+pub use plugin::{ListedPlugin, Plugin, PluginKind, Recipe};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,11 +49,19 @@ use library::Library;
 #[derive(Debug)]
 pub struct Loaded {
     /// The callbacks in call order.
-    pub plugins: Vec<Plugin>,
+    pub plugins: Vec<ListedPlugin>,
     /// What is to be said once: unsafe permissions, a doubtful order, callbacks left out.
     pub warnings: Vec<Problem>,
     /// The entries that cannot be used and are not `required`.
     pub left_out: Vec<LeftOut>,
+}
+
+impl Loaded {
+    /// The callbacks for which an instance was made: all of them, when none ran before.
+    #[must_use]
+    pub fn into_made(self) -> Vec<Plugin> {
+        self.plugins.into_iter().filter_map(ListedPlugin::made).collect()
+    }
 }
 
 /// An entry of the config's list that is not in the chain.
@@ -76,7 +84,8 @@ impl LeftOut {
 
 /// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
 /// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is
-/// mapped before all have been inspected, and tried as `load_guard` says.
+/// mapped before all have been inspected, and tried as `load_guard` says. No instance is made for
+/// an entry that one of `running` serves.
 ///
 /// # Errors
 /// All problems, warnings included, when a callback that is `required` cannot be used. The
@@ -86,6 +95,7 @@ pub fn load_all(
     search: &SearchPath,
     environment: &Environment,
     services: &Arc<Services>,
+    running: &[Arc<Recipe>],
     guard: &mut LoadGuard,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
@@ -96,8 +106,10 @@ pub fn load_all(
         match inspect_entry(entry, search, &mut problems) {
             Some(inspected) => {
                 let permissions = permissions(entry, &inspected, environment, &mut problems);
+                let serves = |it: &&Arc<Recipe>| it.serves(entry, &inspected, &permissions);
+                let running = running.iter().find(serves).cloned();
                 let spent = started.elapsed();
-                candidates.push(Candidate { entry, inspected, permissions, spent });
+                candidates.push(Candidate { entry, inspected, permissions, running, spent });
             }
             None => reasons.add(entry, &problems[before..]),
         }
@@ -107,11 +119,17 @@ pub fn load_all(
     for (tried, candidate) in try_all(&candidates, guard).into_iter().zip(candidates) {
         let Candidate { entry, inspected, permissions, .. } = candidate;
         let file = inspected.file.clone();
-        let loaded = tried.and_then(|(snapshot, spent)| {
+        let loaded = tried.and_then(|trial| {
+            let (snapshot, spent) = match trial {
+                Trial::Runs(recipe) => {
+                    return Ok(ListedPlugin::Running { recipe, position: entry.position });
+                }
+                Trial::Passed(snapshot, spent) => (snapshot, spent),
+            };
             let started = Instant::now();
             let made = (permissions, Arc::clone(services));
             let plugin = Plugin::load(entry, inspected, snapshot, made, guard)?;
-            Ok(plugin.loaded_in(spent + started.elapsed()))
+            Ok(ListedPlugin::New(plugin.loaded_in(spent + started.elapsed())))
         });
         match loaded {
             Ok(plugin) => plugins.push(plugin),
@@ -149,11 +167,20 @@ struct Candidate<'a> {
     entry: &'a CallbackEntry,
     inspected: Inspected,
     permissions: Arc<Permissions>,
+    /// The callback that serves the entry already.
+    running: Option<Arc<Recipe>>,
     spent: Duration,
 }
 
-/// The copy to load, and the time it took to get so far.
-type Tried = Result<(Snapshot, Duration), LoadError>;
+/// What came of a trial.
+enum Trial {
+    /// None is needed: an instance of it runs.
+    Runs(Arc<Recipe>),
+    /// The copy to load, and the time it took to get so far.
+    Passed(Snapshot, Duration),
+}
+
+type Tried = Result<Trial, LoadError>;
 
 /// How many child processes are at it at once.
 const AT_ONCE: usize = 8;
@@ -183,7 +210,10 @@ fn try_all(candidates: &[Candidate<'_>], guard: &LoadGuard) -> Vec<Tried> {
 }
 
 fn try_one(candidate: &Candidate<'_>, guard: &LoadGuard) -> Tried {
-    let Candidate { entry, inspected, spent, .. } = candidate;
+    let Candidate { entry, inspected, running, spent, .. } = candidate;
+    if let Some(recipe) = running {
+        return Ok(Trial::Runs(Arc::clone(recipe)));
+    }
     let started = Instant::now();
     if let Some(suspect) = guard.suspect(inspected) {
         return Err(suspect.into());
@@ -191,7 +221,7 @@ fn try_one(candidate: &Candidate<'_>, guard: &LoadGuard) -> Tried {
     let snapshot = Snapshot::of(&inspected.file_name(), &inspected.bytes)
         .map_err(|error| LibraryError::Snapshot(error.to_string()))?;
     guard.probe(entry, inspected, &snapshot)?;
-    Ok((snapshot, *spent + started.elapsed()))
+    Ok(Trial::Passed(snapshot, *spent + started.elapsed()))
 }
 
 /// What the entry's callback may have; what it asks for in vain becomes a warning each.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::loader::Plugin;
+use super::loader::ListedPlugin;
 use callgate_telemetry::columns::table;
 
 const HEADINGS: [&str; 8] = ["#", "callback", "version", "abi", "sha256", "load", "hooks", "file"];
@@ -16,14 +16,14 @@ pub struct StartupTable {
 impl StartupTable {
     /// The table of a chain.
     #[must_use]
-    pub fn of(plugins: &[Plugin]) -> Self {
-        let row = |(index, plugin): (usize, &Plugin)| {
+    pub fn of(plugins: &[ListedPlugin]) -> Self {
+        let row = |(index, plugin): (usize, &ListedPlugin)| {
             [
                 (index + 1).to_string(),
                 plugin.name.to_string(),
                 plugin.version.clone(),
                 plugin.api.to_string(),
-                plugin.sha256_prefix.clone(),
+                plugin.sha256_prefix(),
                 format!("{:.1} ms", plugin.load_time.as_secs_f64() * 1e3),
                 plugin.chosen_hooks.join(" "),
                 plugin.file.display().to_string(),

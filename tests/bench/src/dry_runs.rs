@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use callgate::boot::{self, Built};
+use callgate::boot;
 use callgate::cli::Source;
 use callgate_callbacks::{DryRun, DryRunCall, DryRunError};
 use callgate_config::Problems;
-use callgate_plugin_host::{Plugin, PluginKind};
+use callgate_deployments::Deployments;
+use callgate_plugin_host::{ListedPlugin, Plugin, PluginKind};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -133,15 +134,19 @@ impl Stage {
             strict: false,
             litellm: callgate::cli::LitellmOptions::default(),
         };
-        let build = || boot::build(&source, None).map_err(DryRunsError::Load);
-        let Built { deployments, plugins: chained, .. } = build()?;
+        let build = || -> Result<(Deployments, Vec<Plugin>), DryRunsError> {
+            let built = boot::build(&source, None).map_err(DryRunsError::Load)?;
+            let made = built.plugins.into_iter().filter_map(ListedPlugin::made).collect();
+            Ok((built.deployments, made))
+        };
+        let (deployments, chained) = build()?;
         let body = json!({
             "model": subject.model,
             "messages": [{"role": "user", "content": "Say hello."}],
         });
         let body = body.to_string().into_bytes();
         let dry_run = DryRun::new(chained, deployments, headers(), body)?;
-        let stage = Self { subject, dry_run, callbacks: build()?.plugins };
+        let stage = Self { subject, dry_run, callbacks: build()?.1 };
         if stage.goes_right() { Ok(stage) } else { Err(DryRunsError::Astray(subject.name)) }
     }
 

@@ -33,6 +33,8 @@ use std::{
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) slot: Arc<LinkState>,
+    /// Index in the config's list as written, from 0.
+    pub(super) position: usize,
     pub(super) living: Arc<LiveInstance>,
     /// By [`Hook`].
     run_modes: [RunMode; 4],
@@ -53,11 +55,11 @@ pub(super) enum RunMode {
 /// The state that survives a restart of the instance.
 #[derive(Debug)]
 pub(super) struct LinkState {
-    pub(super) place: usize,
-    pub(super) recipe: Recipe,
+    pub(super) recipe: Arc<Recipe>,
     pub(super) restarts: Restarts,
     pub(super) breaker: Breaker,
-    pub(super) stats: HookStats,
+    /// Shared with the callback that a reload puts in its place.
+    pub(super) stats: Arc<HookStats>,
     /// Its threads, with `mode: blocking`.
     pub(super) pool: Option<Arc<ThreadPool>>,
     pub(super) last_fault: Mutex<Option<FaultSeen>>,
@@ -91,9 +93,9 @@ pub(super) enum CallAdmission {
 
 impl Link {
     pub(super) fn new(
-        place: usize,
         instance: Instance,
         recipe: Recipe,
+        stats: Arc<HookStats>,
         restarts: Restarts,
     ) -> Self {
         let entry = &recipe.entry;
@@ -101,10 +103,9 @@ impl Link {
         let blocks = run_modes.contains(&RunMode::Blocking);
         let rolls_back = entry.on_error != OnError::Fail;
         let slot = LinkState {
-            place,
             restarts,
             breaker: Breaker::new(entry.breaker),
-            stats: HookStats::new(),
+            stats,
             pool: blocks.then(|| ThreadPool::new(Arc::clone(&recipe.name))),
             last_fault: Mutex::default(),
             filter: CallFilter::new(&entry.only),
@@ -113,10 +114,21 @@ impl Link {
             fault_throttles: Default::default(),
             slow_throttle: LogThrottle::default(),
             other_throttle: LogThrottle::default(),
-            recipe,
+            recipe: Arc::new(recipe),
         };
         let living = Arc::new(LiveInstance::new(Some(instance)));
-        Self { slot: Arc::new(slot), living, run_modes, rolls_back }
+        Self {
+            position: slot.recipe.entry.position,
+            slot: Arc::new(slot),
+            living,
+            run_modes,
+            rolls_back,
+        }
+    }
+
+    /// The same callback, for a list in which its entry stands at `position`.
+    pub(super) fn at(&self, position: usize) -> Self {
+        Self { position, ..self.clone() }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {

@@ -181,7 +181,7 @@ fn live(link: &Link) -> CallbackReport {
         file: recipe.file.display().to_string(),
         version: recipe.version.clone(),
         abi: recipe.api.to_string(),
-        sha256: recipe.sha256_prefix.clone(),
+        sha256: recipe.sha256_prefix(),
         kind: match recipe.kind {
             PluginKind::Sync => "sync",
             PluginKind::Async => "async",
@@ -208,7 +208,7 @@ fn live(link: &Link) -> CallbackReport {
         }),
     };
     CallbackReport {
-        position: entry.position + 1,
+        position: link.position + 1,
         name: recipe.name.to_string(),
         status: if off { Status::Disabled } else { Status::Enabled },
         reason: off.then(|| "it failed once, under `on_error: disable`".to_owned()),

@@ -10,14 +10,15 @@ use super::{
     Chain, hook_timer,
     link::{Link, LinkState},
     report::{self, CallbackReport},
+    stats::HookStats,
 };
 use arc_swap::ArcSwap;
 use callgate_config::Problem;
-use callgate_plugin_host::{Instance, LeftOut, Plugin};
+use callgate_plugin_host::{Instance, LeftOut, ListedPlugin, Plugin, Recipe};
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -27,7 +28,7 @@ use std::{
 /// The least time between two restarts of a callback.
 const SPACING: Duration = Duration::from_secs(1);
 
-/// The callbacks of the running gateway.
+/// The callbacks of one config, as they are now.
 #[derive(Debug)]
 pub struct Callbacks(Arc<CurrentChain>);
 
@@ -36,32 +37,89 @@ pub(super) struct CurrentChain {
     chain: ArcSwap<Chain>,
     /// The entries of the config's list that are not in the chain.
     left_out: Vec<LeftOut>,
+    supervisor: Arc<Supervisor>,
+}
+
+/// Knows which chain is current, so that a new instance finds its place in it. One for the process:
+/// a reload hands it from one config's callbacks to the next.
+#[derive(Debug, Default)]
+struct Supervisor {
+    /// Locked while a link of the chain is replaced, and while a chain takes the place of another,
+    /// so that no instance gets lost between the two.
+    current: Mutex<Weak<CurrentChain>>,
     /// The gateway is shutting down.
     ended: AtomicBool,
 }
 
+/// An entry of the list names an instance that runs, and the chain has none such.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a running instance of the callback `{0}`, found none; reload again")]
+pub struct NotRunning(String);
+
 impl Callbacks {
+    /// The first chain of the process.
     pub fn new(plugins: Vec<Plugin>, left_out: Vec<LeftOut>) -> Self {
-        if !plugins.is_empty() {
+        let supervisor = Arc::default();
+        let link = |plugin| new_link(&supervisor, plugin, &[]);
+        let links = plugins.into_iter().map(link).collect();
+        let mut current = supervisor.lock();
+        Self::current(&supervisor, &mut current, links, left_out)
+    }
+
+    /// The chain of the next config. It keeps the instances that run already, with their state, and
+    /// the statistics of every entry that keeps its name. Instances that it does not keep end after
+    /// their last call.
+    ///
+    /// # Errors
+    /// When the chain has no instance for an entry that keeps one. Then nothing has changed.
+    pub fn succeed(
+        &self,
+        plugins: Vec<ListedPlugin>,
+        left_out: Vec<LeftOut>,
+    ) -> Result<Self, NotRunning> {
+        let supervisor = &self.0.supervisor;
+        let mut current = supervisor.lock();
+        let before = self.0.chain.load_full();
+        let link = |plugin| match plugin {
+            ListedPlugin::New(plugin) => Ok(new_link(supervisor, plugin, &before.links)),
+            ListedPlugin::Running { recipe, position } => before
+                .links
+                .iter()
+                .find(|link| Arc::ptr_eq(&link.slot.recipe, &recipe))
+                .map(|link| link.at(position))
+                .ok_or_else(|| NotRunning(recipe.name.to_string())),
+        };
+        let links = plugins.into_iter().map(link).collect::<Result<Vec<_>, _>>()?;
+        let is_kept = |it: &Link| links.iter().any(|link| Arc::ptr_eq(&link.living, &it.living));
+        before.links.iter().filter(|it| !is_kept(it)).for_each(|link| link.living.retire());
+        Ok(Self::current(supervisor, &mut current, links, left_out))
+    }
+
+    fn current(
+        supervisor: &Arc<Supervisor>,
+        current: &mut Weak<CurrentChain>,
+        links: Vec<Link>,
+        left_out: Vec<LeftOut>,
+    ) -> Self {
+        if !links.is_empty() {
             hook_timer::calibrate();
         }
-        Self(Arc::new_cyclic(|current| {
-            let link = |(place, plugin): (usize, Plugin)| {
-                let (instance, recipe) = plugin.into_parts();
-                Link::new(place, instance, recipe, Restarts::of(current))
-            };
-            let links = plugins.into_iter().enumerate().map(link).collect();
-            CurrentChain {
-                chain: ArcSwap::from_pointee(Chain::new(links)),
-                left_out,
-                ended: AtomicBool::new(false),
-            }
-        }))
+        let chain = ArcSwap::from_pointee(Chain::new(links));
+        let next = Arc::new(CurrentChain { chain, left_out, supervisor: Arc::clone(supervisor) });
+        *current = Arc::downgrade(&next);
+        Self(next)
     }
 
     /// The chain for a new call, which keeps it to its end.
     pub fn chain(&self) -> Arc<Chain> {
         self.0.chain.load_full()
+    }
+
+    /// The callbacks that have a live instance, which the next config may keep.
+    pub fn running(&self) -> Vec<Arc<Recipe>> {
+        let chain = self.0.chain.load();
+        let live = chain.links.iter().filter(|link| link.living.instance().is_some());
+        live.map(|link| Arc::clone(&link.slot.recipe)).collect()
     }
 
     /// Reports on every entry of the config's list, in its order.
@@ -71,7 +129,7 @@ impl Callbacks {
 
     /// Announces the shutdown to every callback, all at once. Blocks until the slowest is done.
     pub fn shutdown(&self) {
-        self.0.ended.store(true, Ordering::SeqCst);
+        self.0.supervisor.ended.store(true, Ordering::SeqCst);
         let tell = |link: &Link| {
             let living = Arc::clone(&link.living);
             let told = thread::Builder::new().name("callback-shutdown".to_owned());
@@ -80,6 +138,16 @@ impl Callbacks {
         let told: Vec<_> = self.0.chain.load().links.iter().map(tell).collect();
         told.into_iter().flatten().for_each(|thread| drop(thread.join()));
     }
+}
+
+/// A link for an instance that was made for this config. It counts on where the entry of the same
+/// name in the chain `before` stopped.
+fn new_link(supervisor: &Arc<Supervisor>, plugin: Plugin, before: &[Link]) -> Link {
+    let (instance, recipe) = plugin.into_parts();
+    let namesake = before.iter().find(|link| recipe.succeeds(&link.slot.recipe));
+    let stats = namesake.map(|link| Arc::clone(&link.slot.stats));
+    let stats = stats.unwrap_or_else(|| Arc::new(HookStats::new()));
+    Link::new(instance, recipe, stats, Restarts::of(supervisor))
 }
 
 /// An instance in a chain, if there is one.
@@ -107,6 +175,11 @@ impl LiveInstance {
             instance.shutdown();
         }
     }
+
+    /// No further call gets it. It ends after the last one that has it.
+    fn retire(&self) {
+        self.replaced.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Drops a replaced instance on another thread: its last call ends on a thread that serves others.
@@ -120,19 +193,19 @@ impl Drop for LiveInstance {
     }
 }
 
-/// The restarts of one callback.
+/// The restarts of one callback after panics.
 #[derive(Debug)]
 pub(super) struct Restarts {
-    current: Weak<CurrentChain>,
+    supervisor: Arc<Supervisor>,
     /// A thread is restarting it.
     running: AtomicBool,
     last: Mutex<Option<Instant>>,
 }
 
 impl Restarts {
-    fn of(current: &Weak<CurrentChain>) -> Self {
+    fn of(supervisor: &Arc<Supervisor>) -> Self {
         Self {
-            current: Weak::clone(current),
+            supervisor: Arc::clone(supervisor),
             running: AtomicBool::new(false),
             last: Mutex::new(None),
         }
@@ -158,14 +231,13 @@ impl Restarts {
     fn run(&self, slot: &Arc<LinkState>) {
         loop {
             self.wait_for_turn();
-            let Some(current) = self.current.upgrade() else { return };
-            if current.is_spoiled(slot) {
-                current.restart(slot);
+            if self.supervisor.is_spoiled(slot) {
+                self.supervisor.restart(slot);
             }
             self.running.store(false, Ordering::SeqCst);
             // After a panic between the restart and the line above, another caller may have found
             // `running` set.
-            if !current.is_spoiled(slot) || self.running.swap(true, Ordering::SeqCst) {
+            if !self.supervisor.is_spoiled(slot) || self.running.swap(true, Ordering::SeqCst) {
                 return;
             }
         }
@@ -180,22 +252,30 @@ impl Restarts {
     }
 }
 
-impl CurrentChain {
-    fn is_spoiled(&self, slot: &LinkState) -> bool {
-        let chain = self.chain.load();
-        let link = chain.links.get(slot.place);
-        link.is_some_and(|link| link.living.spoiled.load(Ordering::SeqCst))
+impl Supervisor {
+    fn lock(&self) -> MutexGuard<'_, Weak<CurrentChain>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn restart(&self, slot: &LinkState) {
+    fn is_spoiled(&self, slot: &Arc<LinkState>) -> bool {
+        let Some(current) = self.lock().upgrade() else { return false };
+        let chain = current.chain.load();
+        chain.link(slot).is_some_and(|link| link.living.spoiled.load(Ordering::SeqCst))
+    }
+
+    fn restart(&self, slot: &Arc<LinkState>) {
         let (instance, problem) = match slot.recipe.make() {
             Ok(instance) => (Some(instance), None),
             Err(problem) => (None, Some(problem)),
         };
         let living = Arc::new(LiveInstance::new(instance));
-        let before = self.chain.rcu(|chain| chain.with(slot.place, &living));
-        if let Some(link) = before.links.get(slot.place) {
-            link.living.replaced.store(true, Ordering::SeqCst);
+        {
+            let current = self.lock();
+            let Some(current) = current.upgrade() else { return };
+            let before = current.chain.rcu(|chain| chain.with(slot, &living));
+            // A reload may have taken the callback off the list meanwhile.
+            let Some(link) = before.link(slot) else { return };
+            link.living.retire();
         }
         // Logged only now, when the next call gets the new instance.
         log_restart(&slot.recipe.name, problem.as_ref());

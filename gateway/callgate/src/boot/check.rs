@@ -3,7 +3,7 @@
 use super::{Built, Purpose, assemble, refuse_warnings};
 use crate::cli::Serve;
 use callgate_config::Problem;
-use callgate_plugin_host::{StartMode, StartupTable};
+use callgate_plugin_host::{ListedPlugin, StartMode, StartupTable};
 use callgate_telemetry::counted::counted;
 use std::fmt;
 use tracing::Level;
@@ -59,7 +59,8 @@ pub fn check(options: &Serve) -> CheckReport {
     };
     let mut problems = std::mem::take(&mut built.warnings);
     problems.append(&mut built.said);
-    let found = callgate_callbacks::mismatches(&built.plugins, &built.deployments);
+    let made = built.plugins.iter().filter_map(ListedPlugin::as_made);
+    let found = callgate_callbacks::mismatches(made, &built.deployments);
     let strict = source.strict || built.config.gateway.strict;
     // Without any, the start would have been refused already.
     problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));

@@ -108,7 +108,7 @@ fn lacks(built: &boot::Built) -> Vec<String> {
     let models = walkthrough::CHATS.iter().map(|(model, ..)| *model);
     let missing = models.filter(|model| !routed && built.deployments.resolve(model).is_none());
     let mut lacks: Vec<_> = missing.map(|model| format!("the model `{model}`")).collect();
-    let limits = |it: &callgate_plugin_host::Plugin| {
+    let limits = |it: &callgate_plugin_host::ListedPlugin| {
         let settings = &it.entry.settings;
         it.entry.name == "rate_limit"
             && settings.get("limits").and_then(Value::as_array).is_none_or(|limits| {

@@ -1,13 +1,13 @@
 //! A chain whose order defeats its own callbacks is legal; the operator is told.
 
-use super::Plugin;
+use super::ListedPlugin;
 use callgate_config::Problem;
 
 /// What decides where a call goes, and so what later callbacks go by.
 const DECISIVE: [&str; 2] = ["model", "route"];
 
 /// A warning for each callback that goes by what a later one changes.
-pub(super) fn doubts(plugins: &[Plugin]) -> Vec<Problem> {
+pub(super) fn doubts(plugins: &[ListedPlugin]) -> Vec<Problem> {
     let mut doubts = Vec::new();
     for (position, reader) in plugins.iter().enumerate() {
         for writer in &plugins[position + 1..] {

@@ -1,5 +1,6 @@
 //! One loaded callback: what is known about it, and its live instance.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,15 +30,18 @@ pub enum PluginKind {
     Async,
 }
 
-/// One loaded callback.
+/// What is known of a callback, and all it takes to make an instance of it anew.
 #[derive(Debug)]
-pub struct Plugin {
+pub struct Recipe {
     /// What logs and faults call it: the entry's `instance`, else its name.
     pub name: Arc<str>,
+    /// The config's entry: fault policy, timeout, settings. A reload that keeps the instance keeps
+    /// this entry, so that only [`ListedPlugin::position`] is always the one of today's list.
+    pub entry: CallbackEntry,
     /// The operator's file (what runs is a private copy of it).
     pub file: PathBuf,
-    /// The first 12 hex digits of the file's SHA-256.
-    pub sha256_prefix: String,
+    /// Of the file.
+    pub sha256: [u8; 32],
     /// The version of the plugin's package.
     pub version: String,
     /// The contract it was built against.
@@ -52,19 +56,85 @@ pub struct Plugin {
     pub reads: Vec<String>,
     /// What of the call it changes, in its own words.
     pub writes: Vec<String>,
-    /// From looking for the file to the live instance, its trial included.
-    pub load_time: Duration,
-    /// The live callback.
-    pub instance: Instance,
-    /// The config's entry: position, fault policy, timeout, settings.
-    pub entry: CallbackEntry,
     /// Its settings that name something of the config.
     pub namings: Vec<Naming>,
+    /// From looking for the file to the live instance, its trial included.
+    pub load_time: Duration,
     /// The name its manifest exports it by.
     callback: String,
     library: &'static Library,
     permissions: Arc<Permissions>,
     services: Arc<Services>,
+}
+
+/// One loaded callback: its [`Recipe`] and a live instance.
+#[derive(Debug)]
+pub struct Plugin {
+    recipe: Recipe,
+    /// The live callback.
+    pub instance: Instance,
+}
+
+impl Deref for Plugin {
+    type Target = Recipe;
+
+    fn deref(&self) -> &Recipe {
+        &self.recipe
+    }
+}
+
+/// A callback of the config's list.
+#[derive(Debug)]
+pub enum ListedPlugin {
+    /// Made for this config.
+    New(Plugin),
+    /// It runs already, with the same file, settings and policy.
+    Running {
+        /// As it was made.
+        recipe: Arc<Recipe>,
+        /// Index in the list as written, from 0.
+        position: usize,
+    },
+}
+
+impl ListedPlugin {
+    /// Index in the list as written, from 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        match self {
+            Self::New(plugin) => plugin.entry.position,
+            Self::Running { position, .. } => *position,
+        }
+    }
+
+    /// As [`ListedPlugin::made`], borrowed.
+    #[must_use]
+    pub fn as_made(&self) -> Option<&Plugin> {
+        match self {
+            Self::New(plugin) => Some(plugin),
+            Self::Running { .. } => None,
+        }
+    }
+
+    /// The one made for this config; `None` for one that runs already.
+    #[must_use]
+    pub fn made(self) -> Option<Plugin> {
+        match self {
+            Self::New(plugin) => Some(plugin),
+            Self::Running { .. } => None,
+        }
+    }
+}
+
+impl Deref for ListedPlugin {
+    type Target = Recipe;
+
+    fn deref(&self) -> &Recipe {
+        match self {
+            Self::New(plugin) => &plugin.recipe,
+            Self::Running { recipe, .. } => recipe,
+        }
+    }
 }
 
 impl Plugin {
@@ -85,11 +155,10 @@ impl Plugin {
         let host = CallbackHost::new(Arc::clone(&name), counts, &permissions, &services);
         let instance =
             Instance::new(library, &callback.name, &entry.settings, host, Hooks::Exported)?;
-        let sha256_prefix = sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self {
+        let recipe = Recipe {
             name,
             file,
-            sha256_prefix,
+            sha256,
             version: header.version,
             api: header.api,
             chosen_hooks: chosen(entry, &callback.hooks),
@@ -99,40 +168,25 @@ impl Plugin {
             writes: callback.writes,
             load_time: Duration::ZERO,
             namings: schema::namings(&callback.settings_schema, entry),
-            instance,
             entry: entry.clone(),
             callback: callback.name,
             library,
             permissions,
             services,
-        })
+        };
+        Ok(Self { recipe, instance })
     }
 
     /// Says in the log how long it took.
-    pub(super) fn loaded_in(self, load_time: Duration) -> Self {
-        let plugin = Self { load_time, ..self };
-        plugin.announce();
-        plugin
+    pub(super) fn loaded_in(mut self, load_time: Duration) -> Self {
+        self.recipe.load_time = load_time;
+        self.announce();
+        self
     }
 
     /// The live callback, and how another one is made in its place.
     pub fn into_parts(self) -> (Instance, Recipe) {
-        let recipe = Recipe {
-            name: self.name,
-            entry: self.entry,
-            file: self.file,
-            sha256_prefix: self.sha256_prefix,
-            version: self.version,
-            api: self.api,
-            kind: self.kind,
-            chosen_hooks: self.chosen_hooks,
-            reads: self.reads,
-            callback: self.callback,
-            library: self.library,
-            permissions: self.permissions,
-            services: self.services,
-        };
-        (self.instance, recipe)
+        (self.instance, self.recipe)
     }
 
     /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
@@ -141,10 +195,8 @@ impl Plugin {
     /// # Errors
     /// When the plugin refuses to make one.
     pub fn create_with_all_hooks(&self) -> Result<Instance, Problem> {
-        let Self { library, callback, name, entry, permissions, services, .. } = self;
-        let counts = Counting::of(entry, callback);
-        let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
-        Instance::new(library, callback, &entry.settings, host, Hooks::All).map_err(|error| {
+        let Recipe { entry, .. } = &self.recipe;
+        self.recipe.instance(Hooks::All).map_err(|error| {
             downgrade_if_optional(entry, LoadError::from(error).problem(entry, Some(&self.file)))
         })
     }
@@ -161,14 +213,14 @@ impl Plugin {
     /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
     /// suite on.
     pub fn tester(&self, host: &MockHost) -> Result<Tester, InitError> {
-        let Self { library, callback, name, entry, .. } = self;
+        let Recipe { library, callback, name, entry, .. } = &self.recipe;
         tester(library, callback, name, &entry.settings, host)
             .map_err(|error: InstanceError| InitError::new(error.to_string()))
     }
 
     fn announce(&self) {
         tracing::info!(
-            target: "callgate::callbacks::loader::plugin", { callback.name = %self.name, version = %self.version, abi = %self.api, sha256 = %self.sha256_prefix, hooks = %self.chosen_hooks.join(" "), milliseconds = self.load_time.as_secs_f64() * 1e3 },
+            target: "callgate::callbacks::loader::plugin", { callback.name = %self.name, version = %self.version, abi = %self.api, sha256 = %self.sha256_prefix(), hooks = %self.chosen_hooks.join(" "), milliseconds = self.load_time.as_secs_f64() * 1e3 },
         "callback loaded from `{}`",
             self.file.display(),
         );
@@ -184,25 +236,6 @@ fn chosen(entry: &CallbackEntry, hooks: &[String]) -> Vec<String> {
     hooks.iter().filter(is_wanted).cloned().collect()
 }
 
-/// What is known of a callback, and all it takes to make an instance anew in place of one that
-/// panicked.
-#[derive(Debug)]
-pub struct Recipe {
-    pub name: Arc<str>,
-    pub entry: CallbackEntry,
-    pub file: PathBuf,
-    pub sha256_prefix: String,
-    pub version: String,
-    pub api: ApiVersion,
-    pub kind: PluginKind,
-    pub chosen_hooks: Vec<String>,
-    pub reads: Vec<String>,
-    callback: String,
-    library: &'static Library,
-    permissions: Arc<Permissions>,
-    services: Arc<Services>,
-}
-
 impl Recipe {
     /// The callback's words without secrets: those of its settings, those it was granted, and the
     /// gateway's own.
@@ -216,12 +249,42 @@ impl Recipe {
         (&self.entry.grants, self.services.masking())
     }
 
+    /// The first 12 hex digits of the file's SHA-256.
+    pub fn sha256_prefix(&self) -> String {
+        self.sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether an instance of it can stand for the one that `entry` asks for: file, settings,
+    /// policy and grants are the same. Where the entry stands does not matter.
+    pub(super) fn serves(
+        &self,
+        entry: &CallbackEntry,
+        inspected: &Inspected,
+        permissions: &Permissions,
+    ) -> bool {
+        self.sha256 == inspected.sha256
+            && self.callback == inspected.callback.name
+            && self.file == inspected.file
+            && self.entry.asks_the_same_as(entry)
+            && self.permissions.grant_the_same_as(permissions)
+    }
+
+    /// Whether it takes the place of `before`: an entry of the same name, for a callback of the
+    /// same name.
+    pub fn succeeds(&self, before: &Self) -> bool {
+        self.name == before.name && self.callback == before.callback
+    }
+
     /// An instance from the same library and settings. May block, as the constructor may.
     pub fn make(&self) -> Result<Instance, Problem> {
+        self.instance(Hooks::Exported)
+            .map_err(|error| LoadError::from(error).problem(&self.entry, Some(&self.file)))
+    }
+
+    fn instance(&self, hooks: Hooks) -> Result<Instance, InstanceError> {
         let Self { library, callback, name, entry, permissions, services, .. } = self;
         let counts = Counting::of(entry, callback);
         let host = CallbackHost::new(Arc::clone(name), counts, permissions, services);
-        Instance::new(library, callback, &entry.settings, host, Hooks::Exported)
-            .map_err(|error| LoadError::from(error).problem(entry, Some(&self.file)))
+        Instance::new(library, callback, &entry.settings, host, hooks)
     }
 }

@@ -60,9 +60,10 @@ pub(super) fn run(options: &Bench) -> Finished {
         &SearchPath::default(),
         &Environment::default(),
         &Arc::new(Services::idle()),
+        &[],
         &mut LoadGuard::none(),
     );
-    let plugin = match loaded.map(|loaded| loaded.plugins.into_iter().next()) {
+    let plugin = match loaded.map(|loaded| loaded.into_made().into_iter().next()) {
         Ok(Some(plugin)) => plugin,
         Ok(None) => return Finished::failed(&"no instance was made"),
         Err(problems) => return Finished::failed(&problems),

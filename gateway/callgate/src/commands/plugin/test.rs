@@ -122,12 +122,18 @@ fn dry_run(stage: &Stage, count: usize, input: &Input) -> Result<DryRun, Refused
     let entries = stage.entries.get(..count).unwrap_or_default();
     // Anew for each, so that a callback finds no counter of its run before.
     let services = Arc::new(Services::idle());
-    let loaded =
-        load_all(entries, &stage.search, &stage.environment, &services, &mut LoadGuard::none())
-            .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
+    let loaded = load_all(
+        entries,
+        &stage.search,
+        &stage.environment,
+        &services,
+        &[],
+        &mut LoadGuard::none(),
+    )
+    .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
     let deployments = Arc::clone(&stage.deployments);
     let (headers, body) = (input.headers.clone(), input.body.clone());
-    DryRun::new(loaded.plugins, deployments, headers, body)
+    DryRun::new(loaded.into_made(), deployments, headers, body)
         .map_err(|error| Refused::Misuse(format!("`--request`: {error}")))
 }
 

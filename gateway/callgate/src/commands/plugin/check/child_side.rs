@@ -54,7 +54,7 @@ fn run_steps(entry: &CallbackEntry, notes: &mut NoteSender) {
     let Some(plugin) = notes.step(CREATE, || create(entry, &search)) else { return };
     let deployments = select::deployments();
     notes.step(HOOKS, || {
-        let wrong = mismatches(std::slice::from_ref(&plugin), &deployments);
+        let wrong = mismatches([&plugin], &deployments);
         if wrong.is_empty() { Ok(()) } else { Err(errors(&wrong)) }
     });
     let make = |host: &_| plugin.tester(host);
@@ -73,9 +73,9 @@ fn run_steps(entry: &CallbackEntry, notes: &mut NoteSender) {
 fn create(entry: &CallbackEntry, search: &SearchPath) -> Result<Plugin, String> {
     let (environment, services) = (Environment::default(), Arc::new(Services::idle()));
     let entries = std::slice::from_ref(entry);
-    let loaded = load_all(entries, search, &environment, &services, &mut LoadGuard::none())
+    let loaded = load_all(entries, search, &environment, &services, &[], &mut LoadGuard::none())
         .map_err(|problems| errors(&problems.0))?;
-    loaded.plugins.into_iter().next().ok_or_else(|| "no instance was made".to_owned())
+    loaded.into_made().into_iter().next().ok_or_else(|| "no instance was made".to_owned())
 }
 
 fn errors(problems: &[Problem]) -> String {
