@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use callgate::boot::{self, Built};
+use callgate::boot;
 use callgate::cli::Source;
 use callgate_callbacks::{AssumedReply, DryRun};
 use callgate_tests::{build, config};
@@ -45,7 +45,7 @@ impl Callbacks {
             strict: false,
             litellm: callgate::cli::LitellmOptions::default(),
         };
-        let Built { plugins, deployments, .. } = boot::build(&source, None).unwrap();
+        let (deployments, plugins) = boot::build(&source, None).unwrap().into_made();
         let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
         let body = body.to_string().into_bytes();
         DryRun::new(plugins, Arc::new(deployments), HeaderMap::new(), body).unwrap()

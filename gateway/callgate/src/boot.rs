@@ -13,7 +13,9 @@ use callgate_config::{
 };
 use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
 use callgate_host::Services;
-use callgate_plugin_host::{LeftOut, ListedPlugin, LoadGuard, SearchPath, StartMode, StartupTable};
+use callgate_plugin_host::{
+    LeftOut, ListedPlugin, LoadGuard, Plugin, SearchPath, StartMode, StartupTable,
+};
 use callgate_secret::{Masking, Secrets};
 use callgate_server::{CurrentApp, Listener, Server, Stop, app::App};
 use callgate_telemetry::counted::counted_as;
@@ -98,6 +100,16 @@ pub struct Built {
     pub said: Vec<Problem>,
     /// What this run leaves behind if it dies; drop it when it has not.
     pub guard: LoadGuard,
+}
+
+impl Built {
+    /// The deployments, and the callbacks for which an instance was made: all, when none ran
+    /// before.
+    #[must_use]
+    pub fn into_made(self) -> (Deployments, Vec<Plugin>) {
+        let made = self.plugins.into_iter().filter_map(ListedPlugin::made);
+        (self.deployments, made.collect())
+    }
 }
 
 /// What a config is built for.

@@ -12,12 +12,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use callgate::boot;
+use callgate::boot::{self, Built};
 use callgate::cli::Source;
 use callgate_callbacks::{DryRun, DryRunCall, DryRunError};
 use callgate_config::Problems;
-use callgate_deployments::Deployments;
-use callgate_plugin_host::{ListedPlugin, Plugin, PluginKind};
+use callgate_plugin_host::{Plugin, PluginKind};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -134,11 +133,7 @@ impl Stage {
             strict: false,
             litellm: callgate::cli::LitellmOptions::default(),
         };
-        let build = || -> Result<(Deployments, Vec<Plugin>), DryRunsError> {
-            let built = boot::build(&source, None).map_err(DryRunsError::Load)?;
-            let made = built.plugins.into_iter().filter_map(ListedPlugin::made).collect();
-            Ok((built.deployments, made))
-        };
+        let build = || boot::build(&source, None).map(Built::into_made).map_err(DryRunsError::Load);
         let (deployments, chained) = build()?;
         let body = json!({
             "model": subject.model,
