@@ -172,8 +172,7 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
         let _ = full.client().chat("gpt").send().await.expect_status(200);
     }
     let log = full.stop().await;
-    let told =
-        log.lines().filter(|line| line.contains("the audit log is not as it should be")).count();
+    let told = log.lines().filter(|line| line.contains("the audit log has a problem")).count();
     assert_eq!(told, 1, "{log}");
     assert!(log.contains("No space left on device"), "{log}");
 
@@ -182,7 +181,7 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
     fs::create_dir(&logs).unwrap();
     let gateway = gateway(&upstream, json!([audit(json!({"path": logs.join(FILE)}))])).await;
     fs::remove_dir_all(&logs).unwrap();
-    let told = gateway.log().containing("the audit log is not as it should be");
+    let told = gateway.log().containing("the audit log has a problem");
     let calls = async {
         loop {
             let _ = gateway.client().chat("gpt").send().await.expect_status(200);
@@ -192,7 +191,7 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
         line = within("the trouble is told", told) => line,
         () = calls => unreachable!("it calls until it is stopped"),
     };
-    assert!(line.text.contains("make its folder"), "{}", line.text);
+    assert!(line.text.contains("create its folder"), "{}", line.text);
     gateway.stop().await;
 }
 
@@ -200,7 +199,7 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
 async fn a_file_that_cannot_be_opened_refuses_the_start() {
     let upstream = upstream(Answer::default()).await;
     for (settings, word) in [
-        (json!({"path": "/nowhere/at/all"}), "make its folder"),
+        (json!({"path": "/nowhere/at/all"}), "create its folder"),
         (json!({"path": "/tmp"}), "name a file"),
         (json!({}), "path"),
         (json!({"path": FILE, "keep": 0}), "keep"),

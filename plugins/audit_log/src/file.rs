@@ -1,4 +1,5 @@
-//! The file: appended to, watched, rotated. Only the writer's thread comes here, so it may block.
+//! The log file: appends, watches and rotates it. Only the writer's thread uses it, so it may
+//! block.
 
 mod append_file;
 
@@ -11,28 +12,28 @@ use std::{
 
 use append_file::AppendFile;
 
-/// How long a file that was renamed or removed may go unnoticed, and how often opening is tried.
+/// How often to check whether the file was renamed or removed, and to try to open it.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// See the module. Nothing is opened, let alone made, before the first line.
+/// The log file. It is opened or created for the first line.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     path: PathBuf,
     max_bytes: Option<u64>,
     keep: u32,
     open: Option<AppendFile>,
-    /// When the path was last looked at.
+    /// When the path was last checked.
     looked: Option<Instant>,
 }
 
-/// Why lines were not written, or not as they should.
+/// The reason why lines were not written, or the file was not rotated.
 #[derive(Debug)]
 pub(crate) enum FileError {
     Open(PathBuf, io::Error),
     Kind(PathBuf),
     Write(PathBuf, io::Error),
     Rotate(PathBuf, io::Error),
-    /// As was told before; opening is not tried for every line.
+    /// The file could not be opened a moment ago; opening is not tried for every line.
     StillClosed(PathBuf),
 }
 
@@ -41,8 +42,8 @@ impl fmt::Display for FileError {
         match self {
             Self::Open(path, error) => write!(
                 out,
-                "expected to append to `{}`: {error}; let the gateway's user write there and make \
-                 its folder",
+                "cannot append to `{}`: {error}; create its folder, and let the gateway's user write \
+                 there",
                 path.display()
             ),
             Self::Kind(path) => write!(
@@ -55,7 +56,7 @@ impl fmt::Display for FileError {
             }
             Self::Rotate(path, error) => write!(
                 out,
-                "cannot rename `{}` for a new one: {error}; it grows beyond `max_bytes`",
+                "cannot rename `{}` to start a new file: {error}; it grows beyond `max_bytes`",
                 path.display()
             ),
             Self::StillClosed(path) => write!(out, "`{}` cannot be opened", path.display()),
@@ -65,23 +66,23 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// What became of some lines.
+/// The result of writing lines.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// How many of their bytes are in the file: whole lines only.
+    /// The number of bytes that were written, as whole lines.
     pub(crate) bytes: usize,
     pub(crate) error: Option<FileError>,
 }
 
 impl LogFile {
     /// # Errors
-    /// When the file could not be appended to, or not be made. It is neither made nor changed.
+    /// Returns an error if the file cannot be opened or created. It does neither itself.
     pub(crate) fn new(path: &Path, max_bytes: Option<u64>, keep: u32) -> Result<Self, FileError> {
         append_file::try_access(path)?;
         Ok(Self { path: path.to_owned(), max_bytes, keep, open: None, looked: None })
     }
 
-    /// How many bytes of lines may be given at once, so that a full file is left in time.
+    /// Returns how many bytes to write at once, so that rotation keeps to `max_bytes`.
     pub(crate) fn most_at_once(&self) -> usize {
         let most =
             self.max_bytes.map_or(usize::MAX, |it| usize::try_from(it).unwrap_or(usize::MAX));
@@ -104,7 +105,8 @@ impl LogFile {
         Written { bytes, error: error.or(rotated.err()) }
     }
 
-    /// At most once a second: whether the path still means the open file; opens it where not.
+    /// Checks, at most once a second, whether the path still leads to the open file. If not, opens
+    /// it again.
     fn look(&mut self, now: Instant) -> Result<(), FileError> {
         if self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < WATCH) {
             return Ok(());
@@ -122,14 +124,14 @@ impl LogFile {
         Ok(())
     }
 
-    /// Begins a new file when the open one has no room. One that cannot be renamed is written on.
+    /// Starts a new file if the open one has no room. If it cannot be renamed, it stays in use.
     fn rotate_before(&mut self, len: usize) -> Result<(), FileError> {
         let (Some(max_bytes), Some(open)) = (self.max_bytes, &self.open) else { return Ok(()) };
         if open.has_room(u64::try_from(len).unwrap_or(u64::MAX), max_bytes) {
             return Ok(());
         }
         for number in (1..self.keep).rev() {
-            // Those there are; a gap closes by itself.
+            // Some of these files may not exist.
             let _ = fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1));
         }
         fs::rename(&self.path, numbered(&self.path, 1))

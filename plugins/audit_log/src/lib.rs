@@ -1,4 +1,4 @@
-//! The `audit_log` callback: a line of JSON in a file for every call, when it ends.
+//! The `audit_log` callback writes a line of JSON to a file for every call, when the call ends.
 //!
 //! ```yaml
 //! litellm_settings:
@@ -10,27 +10,26 @@
 //! ```
 //!
 //! - A line has the time, the call's id, the key's id, the model names, the provider, status and
-//!   error code, tokens, durations, how many messages and characters the prompt had; with
-//!   `content: true` also the prompt and the reply. Control characters are escaped.
-//! - A call that an earlier callback refuses never gets here: list `audit_log` first to see all
-//!   calls. A JSON reply is written as the callbacks before this one left it.
-//! - A relative `path` is relative to the gateway's working directory. The file is made at the
-//!   first line, with mode 0600, and only ever appended to, a whole line at a time: a half line
-//!   that a full disk took is cut off again. Several gateways may write to one file.
-//! - A file that was renamed, deleted or replaced (`logrotate`) is opened anew, at most a second
-//!   later; lines of that second go to the old one. `max_bytes` rotates here, to `PATH.1` up to
-//!   `PATH.keep`; use one of both, and one file for one entry.
+//!   error code, tokens, durations, and the number of messages and characters in the prompt. With
+//!   `content: true` it also has the prompt and the reply. Control characters are escaped.
+//! - Calls that an earlier callback refuses are not logged: list `audit_log` first to log all
+//!   calls. A JSON reply is logged with the changes of the callbacks before this one.
+//! - A relative `path` is relative to the gateway's working directory. The first line creates the
+//!   file, with mode 0600. Lines are appended whole: if a full disk takes only half a line, that
+//!   half is cut off again. Several gateways may write to one file.
+//! - If the file is renamed, deleted or replaced (`logrotate`), it is opened again within a second;
+//!   until then lines go to the old file. `max_bytes` rotates the file itself, to `PATH.1` up to
+//!   `PATH.keep`. Use one of the two, and one file for each entry.
 //!
-//! No hook waits for the disk: lines go through a queue to a thread of this callback's own. What
-//! finds the queue full is dropped. What cannot be written (a full disk, a folder that is gone) is
-//! lost, and calls go on. Under `on_loss: refuse` it is kept instead and tried again each second,
-//! and calls that begin meanwhile, or while the queue is full, are refused with 503. Each line that
-//! is in no file is counted once: in the metric `lines_lost_total`, and in the gateway's log at
-//! most once a minute. A file that cannot be opened or made refuses the start. Waiting lines are
-//! written at shutdown.
+//! No hook waits for the disk: lines go through a queue to the callback's own thread. A line is
+//! dropped if the queue is full. A line that cannot be written (a full disk, a missing folder) is
+//! lost, and calls continue. Under `on_loss: refuse` it is kept and tried again each second, and
+//! new calls get a 503 meanwhile, or while the queue is full. Each lost line is counted once in the
+//! metric `lines_lost_total`; the gateway's log reports losses at most once a minute. If the file
+//! cannot be opened or created, the start is refused. Waiting lines are written at shutdown.
 //!
-//! `line` makes a line, `queue` brings it to the thread, `writer` is that thread, `file` what it
-//! writes to, `losses` counts.
+//! `line` formats a line, `queue` passes it to the thread, `writer` is that thread, `file` is the
+//! file, and `losses` counts lost lines.
 
 mod file;
 mod line;
@@ -50,7 +49,7 @@ use queue::{MOST_BYTES, Queue};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 
-/// As written in the config; see the crate's documentation.
+/// The settings as written in the config. The crate's documentation explains them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -66,14 +65,14 @@ pub struct Settings {
     on_loss: OnLoss,
 }
 
-/// What becomes of calls whose lines cannot be written.
+/// What happens to calls while lines cannot be written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OnLoss {
-    /// They go on without a line.
+    /// They continue without a line.
     #[default]
     Continue,
-    /// No call begins that could not be written down.
+    /// New calls are refused.
     Refuse,
 }
 
@@ -85,14 +84,14 @@ fn default_queue() -> usize {
     8192
 }
 
-/// The way to the file.
+/// One instance of the callback.
 #[derive(Debug)]
 pub struct AuditLog {
     clock: Clock,
     content: bool,
     on_loss: OnLoss,
     queue: Queue,
-    /// Made-up calls of a trial do not belong into the file.
+    /// Set in a trial: its sample calls do not belong in the file.
     on_trial: bool,
 }
 
@@ -101,7 +100,7 @@ impl Callback for AuditLog {
 
     fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
         let clock = host.clock().ok_or_else(|| {
-            InitError::new("expected a gateway that lends a clock, this one does not; update it")
+            InitError::new("expected a gateway with a clock, found none; update the gateway")
         })?;
         settings.check().map_err(InitError)?;
         let Settings { content, on_loss, .. } = settings;
@@ -144,7 +143,7 @@ impl AuditLog {
 }
 
 impl Settings {
-    /// What the schema says too, for whoever makes an instance without it.
+    /// Repeats the checks of the schema, for instances that are made without it.
     fn check(&self) -> Result<(), String> {
         let range = |name: &str, value: u64, least: u64, most: u64| {
             if (least..=most).contains(&value) {

@@ -1,4 +1,4 @@
-//! What a line says of a call.
+//! The line of a call.
 
 use crate::time::rfc_3339;
 use plugin_api::{CallView, Clock, LlmFailure, LlmReply};
@@ -16,7 +16,7 @@ pub(crate) enum Ending<'a, 'b> {
     Failure(&'a LlmFailure<'b>),
 }
 
-/// One line. Numbers that are not known are left out.
+/// A line. Unknown numbers are left out.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     time: String,
@@ -119,12 +119,12 @@ impl<'a> Line<'a> {
         self.reply = Some(failure.text()).filter(|text| content && !text.is_empty());
     }
 
-    /// As JSON, with its line end; `None` when it becomes longer than `most`. Every line is whole
-    /// by itself: no character in it can end it, or mean something to a terminal.
+    /// Returns the line as JSON with a line end, or `None` if it is longer than `most`. Control
+    /// characters are escaped, so no text can end a line or control a terminal.
     pub(crate) fn bytes(&self, most: usize) -> Option<Vec<u8>> {
         let mut bytes = Within { bytes: Vec::with_capacity(512), most };
         let mut serializer = Serializer::with_formatter(&mut bytes, Visible(CompactFormatter));
-        // Nothing in a line can fail to be JSON: it is too long.
+        // Serializing fails only if the line is too long.
         self.serialize(&mut serializer).ok()?;
         let mut bytes = bytes.bytes;
         bytes.push(b'\n');
@@ -132,8 +132,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A buffer that fails as soon as it holds more than `most` bytes. Escaping can make a text three
-/// times as long, so the whole line is never held just to find that it has no room.
+/// A buffer that fails as soon as it holds more than `most` bytes. Escaping can multiply the length
+/// of a text, so the limit applies while the line is written.
 struct Within {
     bytes: Vec<u8>,
     most: usize,
@@ -153,12 +153,12 @@ impl io::Write for Within {
     }
 }
 
-/// Microseconds are enough, and read better than sixteen digits.
+/// Rounds to microseconds, which read better than sixteen digits.
 fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// JSON whose texts have no control characters beyond ASCII's either, and no line separators.
+/// Also escapes control characters beyond ASCII, and line separators.
 struct Visible(CompactFormatter);
 
 impl Formatter for Visible {

@@ -1,5 +1,4 @@
-//! Lines that are not in the file: counted once each, in a metric at once and in the log at most
-//! once a minute.
+//! Counts lost lines: each once, in a metric at once, and in the log at most once a minute.
 
 use plugin_api::{Counter, Host, InitError, Level};
 use std::{
@@ -10,15 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two lines in the gateway's log about one kind of trouble.
+/// The least time between two log lines about one kind of problem.
 pub(crate) const BETWEEN: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// The counts of written and lost lines.
 #[derive(Debug)]
 pub(crate) struct Losses {
     written: Option<Counter>,
     lost: Option<Counter>,
-    /// Lines that found no room and have not been told of.
+    /// The number of dropped lines that are not logged yet.
     dropped: AtomicU64,
     told: Mutex<Option<Instant>>,
 }
@@ -27,8 +26,8 @@ impl Losses {
     pub(crate) fn new(host: &Host) -> Result<Self, InitError> {
         let metrics = host.metrics();
         let counter = |name, help| metrics.map(|it| it.counter(name, help)).transpose();
-        let written = counter("lines_written_total", "Lines in the audit log's file.");
-        let lost = counter("lines_lost_total", "Lines of the audit log that are in no file.");
+        let written = counter("lines_written_total", "Lines written to the audit log.");
+        let lost = counter("lines_lost_total", "Lines of the audit log that were lost.");
         Ok(Self {
             written: written.map_err(InitError::new)?,
             lost: lost.map_err(InitError::new)?,
@@ -43,21 +42,21 @@ impl Losses {
         }
     }
 
-    /// Lines that could not be written; telling them is the writer's work.
+    /// Counts lines that could not be written. The writer logs them.
     pub(crate) fn lost(&self, lines: usize) {
         if let Some(lost) = &self.lost {
             lost.add(lines as f64);
         }
     }
 
-    /// A line that found no room.
+    /// Counts a line that was dropped because the queue was full.
     pub(crate) fn dropped(&self, host: &Host) {
         self.lost(1);
         self.dropped.fetch_add(1, Relaxed);
         self.log(host, false);
     }
 
-    /// Tells what was dropped, unless that was told a moment ago.
+    /// Logs the number of dropped lines, unless it did so within the last minute.
     pub(crate) fn log_some(&self, host: &Host) {
         if self.dropped.load(Relaxed) > 0 {
             self.log(host, false);
@@ -71,7 +70,7 @@ impl Losses {
     fn log(&self, host: &Host, at_last: bool) {
         let now = Instant::now();
         {
-            // Whoever holds it is telling.
+            // Another thread is logging.
             let Ok(mut told) = self.told.try_lock() else { return };
             let recent = told.is_some_and(|told| now.saturating_duration_since(told) < BETWEEN);
             if recent && !at_last {

@@ -1,5 +1,5 @@
-//! From the hooks to the thread that writes. Hooks never wait here; the bounds are the number of
-//! lines the settings allow, and [`MOST_BYTES`].
+//! The queue from the hooks to the writer's thread. Hooks never wait. Its bounds are the number of
+//! lines that the settings allow, and [`MOST_BYTES`].
 
 use crate::{losses::Losses, writer::Writer};
 use plugin_api::{Host, InitError, Level};
@@ -15,13 +15,14 @@ use std::{
 
 use crate::file::LogFile;
 
-/// What may wait: lines with content can be as large as a request. Tests need less to exceed it.
+/// How many bytes may wait. Lines with content can be as large as a request. Tests use a smaller
+/// bound.
 pub(crate) const MOST_BYTES: usize = if cfg!(test) { 2 << 20 } else { 64 << 20 };
 
-/// How long `shutdown` waits for a disk that does not answer.
+/// How long `shutdown` waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The hooks' end. Dropping it writes what waits.
+/// The sending end of the queue. Dropping it writes the waiting lines.
 #[derive(Debug)]
 pub(crate) struct Queue {
     sender: Option<SyncSender<Message>>,
@@ -33,11 +34,11 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 pub(crate) enum Message {
     Line(Vec<u8>),
-    /// Answered when all lines before it are written.
+    /// Answered after all earlier lines are written.
     Flush(SyncSender<()>),
 }
 
-/// What both ends know.
+/// State that both ends share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) host: Host,
@@ -46,12 +47,12 @@ pub(crate) struct Shared {
     pub(crate) waiting_lines: AtomicUsize,
     /// The last write failed.
     pub(crate) failing: AtomicBool,
-    /// No further line will come: what cannot be written now never will be.
+    /// No further line will come, so lines that cannot be written now are lost.
     pub(crate) ending: AtomicBool,
 }
 
 impl Queue {
-    /// `patient`: what cannot be written is kept and tried again, instead of being lost.
+    /// Starts the thread. If `patient`, lines that cannot be written are kept and tried again.
     pub(crate) fn start(
         host: Host,
         file: LogFile,
@@ -71,18 +72,21 @@ impl Queue {
         let thread = thread::Builder::new()
             .name("audit-log".to_owned())
             .spawn(move || writer.run(&receiver))
-            .map_err(|error| InitError(format!("no thread to write with: {error}")))?;
+            .map_err(|error| {
+                InitError(format!("cannot start the thread that writes the audit log: {error}"))
+            })?;
         Ok(Self { sender: Some(sender), thread: Some(thread), most_lines: lines, shared })
     }
 
-    /// Whether the file takes no lines, or another line would find no room.
+    /// Returns whether the last write failed or the queue is full.
     pub(crate) fn is_failing(&self) -> bool {
         self.shared.failing.load(Relaxed)
             || self.shared.waiting_lines.load(Relaxed) >= self.most_lines
             || self.shared.waiting_bytes.load(Relaxed) >= MOST_BYTES
     }
 
-    /// Hands a line over, or drops it. `None` is one that no queue has room for.
+    /// Queues a line, or drops it if there is no room. `None` stands for a line longer than the
+    /// queue's bound.
     pub(crate) fn push(&self, line: Option<Vec<u8>>) {
         let Some(line) = line else { return self.shared.losses.dropped(&self.shared.host) };
         let len = line.len();
@@ -97,7 +101,7 @@ impl Queue {
         }
     }
 
-    /// Waits until everything that was handed over is written; not for ever.
+    /// Waits until all queued lines are written, at most [`PATIENCE`].
     pub(crate) fn flush(&self) {
         let Some(sender) = &self.sender else { return };
         let (done, written) = sync_channel(1);
@@ -112,12 +116,14 @@ impl Queue {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if written.recv_timeout(left).is_err() {
-            self.shared.host.log(Level::Warn, "the audit log's file does not take its last lines");
+            self.shared
+                .host
+                .log(Level::Warn, "the last lines of the audit log could not be written in time");
         }
     }
 }
 
-/// Lets the thread write what waits and waits for it: it must not use the host later.
+/// Lets the thread write the waiting lines and joins it, because it must not use the host later.
 impl Drop for Queue {
     fn drop(&mut self) {
         self.sender = None;

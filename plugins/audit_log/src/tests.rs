@@ -207,7 +207,7 @@ fn settings_that_cannot_work_are_refused_with_a_remedy() {
         (json!({"path": path, "queue": 0}), "expected `queue` from 1 to 1000000"),
         (json!({"path": path, "contents": true}), "unknown field `contents`"),
         (json!({"path": folder.path()}), "name a file"),
-        (json!({"path": "/nowhere/at/all"}), "make its folder"),
+        (json!({"path": "/nowhere/at/all"}), "create its folder"),
     ] {
         let error = Tester::of::<AuditLog>(settings.clone()).unwrap_err().to_string();
         assert!(error.contains(expected), "{settings}: {error}");

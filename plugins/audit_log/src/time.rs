@@ -1,6 +1,6 @@
-//! Points in time as text.
+//! Formats points in time.
 
-/// Milliseconds since 1970 as RFC 3339 in UTC.
+/// Formats milliseconds since 1970 as RFC 3339 in UTC.
 pub(crate) fn rfc_3339(unix_ms: u64) -> String {
     let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
     let (year, month, day) = date(seconds / 86_400);
@@ -8,8 +8,8 @@ pub(crate) fn rfc_3339(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
-/// The date of a day since 1970: years of 365.2425 days that begin in March, so that the leap day
-/// comes last.
+/// Returns the date of a day since 1970. It computes with years that begin in March, so that the
+/// leap day comes last.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days.saturating_add(719_468);
     let (era, day) = (days / 146_097, days % 146_097);

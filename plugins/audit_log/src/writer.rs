@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! The thread that writes lines to the file.
 
 use crate::{
     file::{FileError, LogFile, Written},
@@ -12,21 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two tries to write what is kept.
+/// The time between two attempts to write lines that are kept.
 const AGAIN: Duration = if cfg!(test) { Duration::from_millis(5) } else { Duration::from_secs(1) };
 
-/// See the module.
+/// The state of the thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
     file: LogFile,
     shared: Arc<Shared>,
-    /// Keeps what cannot be written and tries again.
+    /// Keeps lines that cannot be written and tries again.
     patient: bool,
-    /// Lines that could not be written and have not been told of.
+    /// The number of lost lines that are not logged yet.
     lost: usize,
-    /// When trouble was last told.
+    /// When an error was last logged.
     told: Option<Instant>,
-    /// That was told, and not yet its end.
+    /// An error was logged, and its end was not.
     failing: bool,
 }
 
@@ -42,11 +42,11 @@ impl Writer {
         while let Some(message) = next.take() {
             match message {
                 Message::Flush(done) => {
-                    // Nobody may be waiting any more.
+                    // The receiver may have stopped waiting.
                     let _ = done.try_send(());
                 }
                 Message::Line(line) => {
-                    // A long one is not held twice.
+                    // A long line is not copied.
                     if line.len() > most {
                         batch = line;
                     } else {
@@ -57,7 +57,7 @@ impl Writer {
                     self.shared.waiting_bytes.fetch_sub(batch.len(), Relaxed);
                     self.shared.waiting_lines.fetch_sub(count(&batch), Relaxed);
                     batch.clear();
-                    // A line of an enormous prompt must not keep its room.
+                    // Gives the memory of a very long line back.
                     batch.shrink_to(most);
                 }
             }
@@ -66,7 +66,7 @@ impl Writer {
         self.log_lost();
     }
 
-    /// Writes the lines; what does not go in is tried again, or lost.
+    /// Writes lines. Lines that cannot be written are tried again or lost.
     fn write_all(&mut self, lines: &[u8]) {
         let mut rest = lines;
         loop {
@@ -75,7 +75,7 @@ impl Writer {
             let (done, left) = rest.split_at(bytes.min(rest.len()));
             rest = left;
             self.shared.losses.wrote(count(done));
-            // Not being able to rotate loses nothing.
+            // A failed rotation loses no lines.
             self.shared.failing.store(!rest.is_empty(), Relaxed);
             let ending = self.shared.ending.load(Relaxed);
             if !rest.is_empty() && (!self.patient || ending) {
@@ -97,7 +97,7 @@ impl Writer {
             Some(error) if due => {
                 (self.told, self.failing) = (Some(now), true);
                 let lost = std::mem::take(&mut self.lost).to_string();
-                let message = format!("the audit log is not as it should be: {error}");
+                let message = format!("the audit log has a problem: {error}");
                 self.shared.host.log_with(Level::Error, &message, &[("lines.lost", &lost)]);
             }
             None if self.failing => {
@@ -119,7 +119,7 @@ impl Writer {
     }
 }
 
-/// Adds the lines that wait, up to `most` bytes; what came behind them.
+/// Adds waiting lines up to `most` bytes. Returns the message that follows them.
 fn fill(batch: &mut Vec<u8>, most: usize, receiver: &Receiver<Message>) -> Option<Message> {
     while let Ok(more) = receiver.try_recv() {
         match more {

@@ -1,27 +1,27 @@
-//! How long a request may become by what is put into it.
+//! Limits how much longer masks make a request.
 
 use crate::text::Withheld;
 
-/// How much longer a small request may become.
+/// How many bytes longer a small request may become.
 const GROWTH: usize = 4 << 20;
 
-/// How much longer a request may still become. Beside what is masked stands what it is made of, so
-/// a large request must not grow to a multiple of itself.
+/// How many bytes longer a request may still become. Original and masked text are in memory
+/// together, so a large request must not grow to a multiple of itself.
 #[derive(Debug)]
 pub(crate) struct GrowthLimit(usize);
 
 impl GrowthLimit {
-    /// For a request of this length.
+    /// Returns the limit for a request of this length.
     pub(crate) fn of(length: usize) -> Self {
         Self(GROWTH.max(length / 8))
     }
 
-    /// How long a text of this length may become.
+    /// Returns how long a text of this length may become.
     pub(crate) fn after(&self, length: usize) -> usize {
         length.saturating_add(self.0)
     }
 
-    /// Counts that something became longer, or shorter.
+    /// Counts that a text became longer or shorter.
     pub(crate) fn take(&mut self, before: usize, after: usize) -> Result<(), Withheld> {
         let left = self.after(before).checked_sub(after);
         self.0 = left.ok_or(Withheld::TooLarge)?;
@@ -29,8 +29,8 @@ impl GrowthLimit {
     }
 }
 
-/// Room for a text of this length that may become a little longer: memory that is taken twice while
-/// it is moved costs more than some that is never touched.
+/// Returns the capacity for a text of this length that may become a little longer. Moving a text to
+/// a larger buffer costs more than some memory that is never used.
 pub(crate) fn with_spare(length: usize) -> usize {
     length + length / 8
 }

@@ -1,4 +1,5 @@
-//! The `guardrail` callback: denies or masks what regular expressions find in prompts and replies.
+//! The `guardrail` callback denies or masks text that regular expressions find in prompts and
+//! replies.
 //!
 //! ```yaml
 //! litellm_settings:
@@ -11,55 +12,54 @@
 //!       - {name: project, pattern: "(?i)project nightfall", action: mask, replacement: a project}
 //! ```
 //!
-//! - A rule has a `pattern` (the syntax of the crate `regex`, linear in time) or a `preset`:
-//!   `email`, `credit_card` (13 to 19 digits that pass the Luhn check), `api_key` (the shapes of
-//!   well-known providers' keys).
-//! - `deny` refuses the call with `status` and `message`; `mask` puts `replacement` in place of
-//!   each match. Rules are applied in order, and a later one sees what an earlier one left.
-//! - `on` says where: the `prompt` (the texts of all messages), the `reply`, or both.
-//! - A refusal in the middle of a stream ends the stream with an error.
+//! - A rule has a `pattern` (in the syntax of the crate `regex`, which takes linear time) or a
+//!   `preset`: `email`, `credit_card` (13 to 19 digits that pass the Luhn check), `api_key` (the
+//!   forms of well-known providers' keys).
+//! - `deny` refuses the call with `status` and `message`; `mask` replaces each match with
+//!   `replacement`. Rules apply in order, and a later rule sees the text as earlier ones masked it.
+//! - `on` says where to look: in the `prompt`, the `reply`, or both.
+//! - A rejection within a stream ends the stream with an error.
 //!
 //! # Streams
 //!
-//! A match that is cut over chunks is found: what streams is the same text that a JSON reply would
-//! have had, however it is cut. A rule keeps back exactly the text that could still become a match
-//! and lets everything before it go at once. So that this is never more than `hold_back` bytes, a
-//! rule for replies whose match could be longer (`.*`, `\w+`) is refused at start: bound its
-//! repetitions. Kept text goes out with the chunk that has the choice's `finish_reason`; in a
-//! stream that has none it does not go out at all.
+//! A match that is split across chunks is found: a streamed text comes out as it would in a JSON
+//! reply, however chunks divide it. A rule holds back text that could still become a match, and
+//! nothing else. To keep this within `hold_back` bytes, a rule for replies whose match could be
+//! longer (`.*`, `\w+`) refuses the start: bound its repetitions. Held text goes out with the chunk
+//! that has the choice's `finish_reason`. In a stream without one it is withheld.
 //!
 //! # Limits
 //!
-//! Of a request, every text is looked at that a model may read: all texts of the messages (content,
+//! In a request, every text that a model may read is searched: all texts of the messages (content,
 //! parts of any type, names, reasoning, refusals, tool calls), and those of all other members that
-//! are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and whatever else
-//! there is), names of members and numbers of four digits and more included. The arguments of a
-//! tool call are read as the JSON they hold. Pictures, sound and files in messages pass as they
-//! are: their data and addresses, where they have that form. The parts of a message are looked at
-//! together too, for an upstream may put them together; what cannot be masked there is refused.
+//! are sent (`tools`, `functions`, `response_format`, `prompt`, `extra_body` and others), names of
+//! members and numbers of four digits or more included. The arguments of a tool call are read as
+//! JSON. The data and addresses of pictures, sound and files in messages pass unsearched if they
+//! have the right form. The parts of a message are also searched together, because an upstream may
+//! join them; a match that spans several parts is refused, because it cannot be masked.
 //!
-//! Of a JSON reply, every text is looked at but for ids and the like. Of a stream, the content, the
-//! reasoning, the refusal and what tools are called with are looked at over chunks, other texts
-//! chunk by chunk. While there are rules for replies, `logprobs` and `reasoning_details` are taken
-//! out, for they repeat the text.
+//! In a JSON reply, every text is searched except ids and the like. In a stream, content,
+//! reasoning, refusal and the arguments of tool calls are searched across chunks, other texts chunk
+//! by chunk. If there are rules for replies, `logprobs` and `reasoning_details` are removed,
+//! because they repeat the text.
 //!
-//! A request may become 4 MiB or an eighth longer by what is put into it, whichever is more, and
-//! the arguments of one tool call may be 8 MiB long; past that it is refused.
+//! Masks may make a request 4 MiB or an eighth longer, whichever is more, and the arguments of one
+//! tool call may be 8 MiB long. A request beyond that is refused.
 //!
-//! An object of a chunk has 4096 members at most.
+//! An object of a chunk may have at most 4096 members.
 //!
-//! What cannot be looked at does not pass: a request is refused with a 400, a reply is withheld
-//! with a 502. Neither counts as a fault of this callback, and neither does a masked text or a note
-//! that outgrows its bound.
+//! Content that cannot be searched does not pass: a request gets a 400, a reply is withheld with a
+//! 502. Neither is a fault of this callback. The same holds for a masked text or a note that
+//! exceeds its limit.
 //!
-//! Leave `on_error` at `fail`: with `ignore`, what the callback cannot read passes unseen. What was
-//! found is never logged.
+//! Leave `on_error` at `fail`: under `ignore`, content passes unsearched when the callback fails.
+//! Matches are never logged.
 //!
-//! `settings` reads the rules, `rule` applies one to text, `prefix` knows what may become a match,
-//! `growth` is how long a request may
-//! become, `stream_buffer` is what a call's stream keeps back, `reply` and `prompt` know where text
-//! stands in JSON, `object` reads one level of a chunk, `text` passes over all of it (`scan`,
-//! `words`, `media`, `shape` and `seams` say what is what).
+//! `settings` reads the rules, `rule` applies one to text, and `prefix` computes which text could
+//! become a match. `growth` limits how much longer a request becomes, and `stream_buffer` holds the
+//! text that a stream holds back. `reply` and `prompt` know where text stands in JSON; `object`
+//! reads one level of a chunk, `text` passes over all of it, with the help of `scan`, `words`,
+//! `media`, `shape` and `seams`.
 
 mod growth;
 mod media;
@@ -134,13 +134,13 @@ impl Callback for Guardrail {
             return Ok(Flow::Continue);
         }
         if !call.stream() {
-            return Err(withheld("it is not UTF-8, so it cannot be judged"));
+            return Err(withheld("it is not UTF-8, so it cannot be searched"));
         }
         let withheld = StreamBuffer::read(call.local()).ok_or_else(unreadable_note)?.text_len();
         if withheld > 0 {
             self.host.log_with(
                 Level::Warn,
-                "the stream ended without a finish reason, so text that was kept back is not sent",
+                "the stream ended without a finish reason, so the text that was held back is not sent",
                 &[("call.id", call.id()), ("bytes", &withheld.to_string())],
             );
         }
@@ -154,18 +154,18 @@ impl From<Denial> for HookError {
     }
 }
 
-/// What of a reply cannot be judged does not pass. It is the upstream's doing, not this callback's.
+/// Withholds a reply that cannot be searched. This is a rejection, because the upstream caused it.
 fn withheld(why: &str) -> HookError {
     let message = format!("the reply is withheld: {why}");
     Rejection::new(502, message).code("guardrail").into()
 }
 
 fn withheld_edit(error: EditError) -> HookError {
-    withheld(&format!("what the rules make of it cannot be sent ({error})"))
+    withheld(&format!("the masked text cannot be sent ({error})"))
 }
 
 fn unreadable_note() -> HookError {
-    HookError::internal("the call's note is not one of this callback's")
+    HookError::internal("expected this callback's own note on the call, found another one")
 }
 
 plugin_api::export_callbacks! {

@@ -1,13 +1,14 @@
-//! Pictures, sound and files: no text, so it passes as it is. Only what has their form is taken for
-//! one, for a text may stand in their place.
+//! Recognises pictures, sound and files, which pass unsearched. Their form is checked, because a
+//! text could stand in their place.
 
 use crate::text::OpenValue;
 
-/// Members that hold them, and where the data is in them.
+/// The members that hold media, and the path to the data in them.
 const HOLDERS: [&str; 6] = ["image_url", "video_url", "input_audio", "audio", "file", "image"];
 const DATA: [&str; 5] = ["url", "data", "file_data", "image_url", "video_url"];
 
-/// Whether data may stand here; `open` is the part and what is open in it.
+/// Returns whether media data may stand here. `open` is the part and the values that are open in
+/// it.
 pub(crate) fn is_place(open: &[&OpenValue<'_>]) -> bool {
     match open {
         [part] => HOLDERS.contains(&&*part.name) && DATA.contains(&&*part.name),
@@ -16,7 +17,7 @@ pub(crate) fn is_place(open: &[&OpenValue<'_>]) -> bool {
     }
 }
 
-/// Whether a string, as JSON has it, is an address, a data URI, or data alone in base64.
+/// Returns whether a JSON string is an address, a data URI, or base64 data.
 pub(crate) fn is_data(json: &str) -> bool {
     if json.starts_with("https://") || json.starts_with("http://") {
         return json.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

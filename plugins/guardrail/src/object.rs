@@ -1,5 +1,5 @@
-//! An object of a chunk, read one level deep: its values stay the text they came as, so that what
-//! is held beside a chunk is as long as the chunk, whatever is in it.
+//! An object of a chunk, read one level deep. Values stay JSON text, so the memory for a chunk is
+//! bounded by the chunk's length.
 
 use crate::{
     scan::{decoded, elements, members},
@@ -8,10 +8,10 @@ use crate::{
 use plugin_api::HookError;
 use std::borrow::Cow;
 
-/// More than any object has whose members mean something here.
+/// The maximum number of members. Real chunks have far fewer.
 const MOST_MEMBERS: usize = 4096;
 
-/// See the module.
+/// An object with changed values.
 #[derive(Debug, Default)]
 pub(crate) struct Object<'a> {
     members: Vec<Member<'a>>,
@@ -21,21 +21,21 @@ pub(crate) struct Object<'a> {
 #[derive(Debug)]
 pub(crate) struct Member<'a> {
     pub(crate) name: Cow<'a, str>,
-    /// As it came.
+    /// The original value.
     pub(crate) json: &'a str,
-    /// What it became.
+    /// The changed value.
     new: Option<String>,
 }
 
 impl<'a> Object<'a> {
-    /// Of several members of one name the last counts, and goes out alone.
+    /// Reads an object. If a name is repeated, only its last member counts and is sent.
     pub(crate) fn read(json: &'a str, what: &str) -> Result<Self, HookError> {
         let found = members(json, MOST_MEMBERS);
         let mut found = found.map_err(|_| {
             unexpected(&format!("{what} to be an object of at most {MOST_MEMBERS} members"))
         })?;
         let count = found.len();
-        // A stable sort leaves those of one name in their order.
+        // A stable sort keeps members of the same name in order.
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|one, other| found[*one].0.cmp(&found[*other].0));
         let mut repeated: Vec<usize> = order
@@ -52,13 +52,13 @@ impl<'a> Object<'a> {
         Ok(Self { members: members.collect(), changed: !repeated.is_empty() })
     }
 
-    /// A member's value as it came, unless it is null.
+    /// Returns a member's original value, unless it is null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         let found = self.members.iter().find(|member| member.name == name);
         found.map(|member| member.json).filter(|json| *json != "null")
     }
 
-    /// A member's text; nothing for null or none.
+    /// Returns a member's text. It is empty if the member is missing or null.
     pub(crate) fn text(&self, name: &str, what: &str) -> Result<Cow<'a, str>, HookError> {
         match self.get(name) {
             None => Ok(Cow::Borrowed("")),
@@ -80,7 +80,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Gives each member a new value, where `change` has one.
+    /// Sets each member's value to the one that `change` returns, if any.
     pub(crate) fn change(
         &mut self,
         mut change: impl FnMut(&Member<'a>) -> Result<Option<String>, HookError>,
@@ -94,7 +94,7 @@ impl<'a> Object<'a> {
         Ok(())
     }
 
-    /// What it became; `None` when it may stay as it is.
+    /// Returns the changed object, or `None` if nothing changed.
     pub(crate) fn changed(self) -> Option<String> {
         self.changed.then(|| {
             let values = self.members.iter().map(|member| member.value().len());
@@ -118,8 +118,8 @@ impl Member<'_> {
     }
 }
 
-/// A list with other elements, where `change` has one for its place and text, and with `added`
-/// behind them; `None` when it may stay as it is.
+/// Returns a list with each element replaced by what `change` returns for it, or `None` if nothing
+/// changed.
 pub(crate) fn list_under(
     json: &str,
     what: &str,
@@ -143,7 +143,7 @@ pub(crate) fn list_under(
     Ok(Some(out))
 }
 
-/// A text as JSON.
+/// Returns a text as a JSON string.
 pub(crate) fn json_text(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }

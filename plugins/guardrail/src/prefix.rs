@@ -1,23 +1,22 @@
-//! What may still become a match: for the language of a pattern, the language of all that one more
-//! character could make a word of it, or a longer one. A text that ends so must be kept back from
-//! there; one that does not can go.
+//! Computes which text could still become a match. For a pattern, this is the set of texts that
+//! further characters could turn into a match, or into a longer one. A stream must hold back an end
+//! that is such a text, and can send everything else.
 
 use regex_syntax::hir::{Hir, HirKind, Literal, Look, Repetition};
 
-/// The expression that finds, in a text that goes on, the first place from which its end could be
-/// the beginning of a match, or of a longer one.
-///
-/// A look-around at the text's end cannot be judged yet, so it counts as fulfilled.
+/// Returns the expression that finds, in a text that continues, the first place where a match, or a
+/// longer one, could begin. A look-around at the end of the text cannot be decided yet, so it
+/// counts as fulfilled.
 pub(crate) fn open_end(pattern: &Hir) -> Hir {
     Hir::concat(vec![beginnings(pattern), Hir::look(Look::End)])
 }
 
-/// A superset of the proper beginnings of `pattern`'s words: the words themselves only where a
-/// longer one begins with them, or where it hangs on what comes next whether they match.
+/// Returns a superset of the proper prefixes of `pattern`'s matches. Whole matches are included
+/// only if a longer match begins with them, or if the next character decides whether they match.
 fn beginnings(pattern: &Hir) -> Hir {
     match pattern.kind() {
         HirKind::Empty => Hir::fail(),
-        // Texts are cut between characters, never in one.
+        // Texts are split between characters, never within one.
         HirKind::Look(_) | HirKind::Class(_) => Hir::empty(),
         HirKind::Literal(Literal(bytes)) => {
             let text = String::from_utf8_lossy(bytes);
@@ -36,8 +35,8 @@ fn beginnings(pattern: &Hir) -> Hir {
     }
 }
 
-/// Of `ab`: the beginnings of `a`, or `a` and the beginnings of `b`. Cut in halves, so that what
-/// comes out is not nested as deep as the sequence is long.
+/// For `ab`: the prefixes of `a`, or `a` and the prefixes of `b`. The sequence is split in halves,
+/// so that the depth of the result grows only with the logarithm of its length.
 fn of_sequence(parts: &[Hir]) -> Hir {
     match parts {
         [] => Hir::fail(),
@@ -50,7 +49,7 @@ fn of_sequence(parts: &[Hir]) -> Hir {
     }
 }
 
-/// Of `a{2,5}`: up to four whole `a`, and the beginnings of one more.
+/// For `a{2,5}`: up to four whole `a`, and the prefixes of one more.
 fn of_repetition(repetition: &Repetition) -> Hir {
     if repetition.max == Some(0) {
         return Hir::fail();

@@ -1,4 +1,4 @@
-//! The built-in patterns. No match is longer than 256 bytes, so that they work with the default
+//! The built-in patterns. Their matches have at most 256 bytes, so they work with the default
 //! `hold_back`.
 
 use serde::Deserialize;
@@ -35,7 +35,7 @@ impl Preset {
         }
     }
 
-    /// How much of what the pattern found is really meant; 0 for none of it.
+    /// Returns how many bytes of a match count, 0 for none.
     pub(crate) fn meant(self, found: &str) -> usize {
         match self {
             Self::Email | Self::ApiKey => found.len(),
@@ -44,8 +44,8 @@ impl Preset {
     }
 }
 
-/// The longest run of 13 to 19 digits from the start of `found` that ends where a group of digits
-/// does and passes the Luhn check.
+/// Returns the length of the longest run of 13 to 19 digits from the start of `found` that passes
+/// the Luhn check and ends where a group of digits ends.
 fn card_number(found: &str) -> usize {
     let bytes = found.as_bytes();
     let ends =
@@ -57,7 +57,8 @@ fn card_number(found: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// From the right, every second digit is doubled; the sum of all digits is a multiple of ten.
+/// The Luhn check: with every second digit from the right doubled, the sum of all digits is a
+/// multiple of ten.
 fn luhn<'a>(digits: impl DoubleEndedIterator<Item = &'a u8>) -> bool {
     let sum: u32 = digits
         .rev()

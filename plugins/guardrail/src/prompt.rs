@@ -1,4 +1,4 @@
-//! What of a request is a prompt, and putting it back changed.
+//! Finds the texts of a request and puts them back masked.
 
 use crate::{
     growth::GrowthLimit,
@@ -9,16 +9,16 @@ use crate::{
 };
 use plugin_api::{EditError, HookError, LlmCall, Rejection};
 
-/// Members that are no text for the model: what has accessors of its own, and what the gateway
-/// keeps to itself.
+/// Members that are not searched here: they have their own accessors, or the gateway does not send
+/// them.
 const NOT_SENT: [&str; 5] = ["messages", "model", "stream", "metadata", "litellm_metadata"];
 
-/// Applies the rules to everything of a request that a model may read: all texts of all messages,
-/// and those of every other member that is sent.
+/// Applies the rules to every text of a request that a model may read: those of all messages, and
+/// those of every other member that is sent.
 pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookError> {
     let mut room = GrowthLimit::of(call.body().len());
     for (name, json) in other_members(rules, call, &mut room)? {
-        // A dot would lead below another member.
+        // `set_param` would read a dot as a path.
         if name.contains('.') {
             return Err(unreadable(&name));
         }
@@ -39,7 +39,7 @@ pub(crate) fn apply(rules: &[Rule], call: &mut LlmCall<'_>) -> Result<(), HookEr
     Ok(())
 }
 
-/// The members beside the messages that the rules change, as they have to be.
+/// Returns the other members that the rules change, with their new values.
 fn other_members(
     rules: &[Rule],
     call: &LlmCall<'_>,
@@ -58,7 +58,7 @@ fn other_members(
         if !PARAMS.contains(&&*name)
             && masked(rules, name.as_ref().into(), room).map_err(of_request)?.1
         {
-            let why = "a name has a match; send another name";
+            let why = "a member's name has a match; send another name";
             return Err(of_request(Withheld::NotMaskable(why)));
         }
         if NUMBERS.contains(&&*name) && !json.starts_with(['"', '{', '[']) {
@@ -73,7 +73,7 @@ fn other_members(
     Ok(changed)
 }
 
-/// Whether a message's content is what an upstream may take for text, or nothing.
+/// Returns whether a message's content has a form that can be searched, or is missing.
 fn shape_is_known(message: &str) -> bool {
     let Ok(members) = members(message, usize::MAX) else { return false };
     let mut content = members.iter().filter(|(name, _)| name == "content").map(|(_, place)| place);
@@ -83,7 +83,8 @@ fn shape_is_known(message: &str) -> bool {
     message[place.clone()].starts_with(['"', '[', 'n'])
 }
 
-/// What cannot be judged does not pass. It is the client's mistake, not this callback's.
+/// Rejects content that cannot be searched. It is the client's mistake, not a fault of this
+/// callback.
 pub(crate) fn unreadable(place: &str) -> HookError {
     let message = format!(
         "{place}: expected an object whose `content` is text or a list of parts, each named once, \
@@ -93,16 +94,16 @@ pub(crate) fn unreadable(place: &str) -> HookError {
 }
 
 pub(crate) fn too_large(place: &str) -> HookError {
-    let message = format!("{place}: too large to be looked through and masked; send less at once");
+    let message = format!("{place}: too large to be searched and masked; send less at once");
     Rejection::new(400, message).code("guardrail").into()
 }
 
-/// What a rule would mask but cannot does not pass either.
+/// Rejects a match that a rule should mask but cannot.
 pub(crate) fn not_maskable(place: &str, why: &str) -> HookError {
     Rejection::new(400, format!("{place}: {why}")).code("guardrail").into()
 }
 
-/// What a client's text does not allow is the client's mistake too.
+/// An edit that fails because of a client's text is the client's mistake too.
 fn refused_edit(place: &str, error: EditError) -> HookError {
     match error {
         EditError::TooLarge => too_large(place),

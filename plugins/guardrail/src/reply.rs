@@ -1,4 +1,4 @@
-//! Where text stands in a reply and in a chunk of one, and putting it back changed.
+//! Finds the texts of a reply or a chunk and puts them back masked.
 
 use crate::{
     growth::GrowthLimit,
@@ -14,12 +14,13 @@ use plugin_api::HookError;
 
 mod arguments;
 
-/// A complete reply under the rules; `None` when it may stay as it is.
+/// Applies the rules to a complete reply. Returns `None` if nothing changed.
 pub(crate) fn whole(rules: &[Rule], json: &str) -> Result<Option<String>, HookError> {
     under(rules, json, Kind::Reply, &mut GrowthLimit::of(json.len())).map_err(of_reply)
 }
 
-/// A chunk under the rules, with `held` of the chunks before it; `None` when it may stay as it is.
+/// Applies the rules to a chunk. `held` is the text held back from earlier chunks. Returns `None`
+/// if nothing changed.
 pub(crate) fn chunk(
     rules: &[Rule],
     held: &mut StreamBuffer,
@@ -27,7 +28,7 @@ pub(crate) fn chunk(
 ) -> Result<Option<String>, HookError> {
     let mut chunk = Object::read(json, "a chunk")?;
     others_under(rules, &mut chunk, &["choices"])?;
-    // A chunk without choices, as those with usage alone, has none to look at.
+    // Chunks that carry only usage have no choices.
     if let Some(choices) = chunk.get("choices") {
         let choices =
             list_under(choices, "`choices`", |_, choice| choice_under(rules, held, choice))?;
@@ -59,8 +60,8 @@ fn choice_under(
     Ok(choice.changed())
 }
 
-/// Passes what a chunk adds to a choice through the rules. With the choice's last chunk goes
-/// everything that was kept back, also where the chunk itself adds nothing.
+/// Applies the rules to the texts that a chunk adds to a choice. The choice's last chunk also
+/// carries all text that was held back, even if the chunk itself adds nothing.
 fn delta_under(
     rules: &[Rule],
     held: &mut StreamBuffer,
@@ -85,7 +86,7 @@ fn delta_under(
     Ok(delta.changed())
 }
 
-/// What no rule of a stream goes over from chunk to chunk, each text by itself.
+/// Applies the rules to the members that are not searched across chunks, each text by itself.
 fn others_under(rules: &[Rule], of: &mut Object<'_>, known: &[&str]) -> Result<(), HookError> {
     of.change(|member| {
         let is_known = NOT_WRITTEN.contains(&&*member.name) || known.contains(&&*member.name);
@@ -116,5 +117,5 @@ fn remove_repeats(of: &mut Object<'_>) {
 }
 
 pub(crate) fn unexpected(expected: &str) -> HookError {
-    withheld(&format!("expected {expected}, found something else, which cannot be judged"))
+    withheld(&format!("expected {expected}, found something else, which cannot be searched"))
 }

@@ -1,4 +1,4 @@
-//! One rule on text: whole, or a piece of a text that goes on.
+//! Applies a rule to a whole text, or to the pieces of a streamed text.
 
 use crate::{growth::with_spare, prefix::open_end, preset::Preset};
 use plugin_api::limits;
@@ -6,35 +6,35 @@ use regex_automata::{Input, meta};
 use regex_syntax::{ParserBuilder, hir::Hir};
 use std::fmt;
 
-/// Room for one compiled expression, for each of a rule's two.
+/// The memory limit for a compiled expression. A rule has up to two.
 const SIZE_LIMIT: usize = 4 << 20;
 
-/// Room for what one of them keeps while it searches.
+/// The memory limit for the cache of one expression's search.
 const CACHE_LIMIT: usize = 2 << 20;
 
-/// How deep an expression may nest; what is compiled follows it by recursion.
+/// How deep an expression may nest, because compiling it recurses.
 const NEST_LIMIT: u32 = 100;
 
-/// A rule that can be applied.
+/// A compiled rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
     found: meta::Regex,
-    /// For text that goes on: where a match may have begun, see [`open_end`].
+    /// For streamed text: finds where a match may have begun, see [`open_end`].
     open: Option<meta::Regex>,
-    /// The longest match, in bytes; `usize::MAX` without a bound.
+    /// The length of the longest match, in bytes; `usize::MAX` if it is unbounded.
     longest: usize,
     preset: Option<Preset>,
     action: Action,
 }
 
-/// What is done about a match.
+/// What to do with a match.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
     Deny(Denial),
     Mask(String),
 }
 
-/// What the client is told.
+/// The error that the client gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Denial {
     pub(crate) status: u16,
@@ -42,19 +42,19 @@ pub(crate) struct Denial {
 }
 
 impl Denial {
-    /// A short match with a long replacement may make much of little.
+    /// The error for a text that a long replacement makes too large.
     pub(crate) fn too_large() -> Self {
         let message = "a text is too large once its matches are masked; send less at once";
         Self { status: 400, message: message.to_owned() }
     }
 }
 
-/// What a rule keeps of a text that goes on.
+/// The text of a stream that a rule holds back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KeptText {
-    /// The character before `text`, for patterns that look behind; it has gone already.
+    /// The character before `text`, for patterns that look behind. It was sent already.
     pub(crate) before: Option<char>,
-    /// What could still become a match.
+    /// The text that could still become a match.
     pub(crate) text: String,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for PatternError {
         match self {
             Self::Syntax(why) => write!(out, "expected a regular expression: {why}"),
             Self::Empty => out.write_str(
-                "expected a pattern that needs at least one character, found one that matches \
+                "expected a pattern that matches at least one character, found one that matches \
                  empty text; write `+` for `*`",
             ),
             Self::TooLong { longest, hold_back } => {
@@ -102,7 +102,8 @@ impl fmt::Display for PatternError {
 impl std::error::Error for PatternError {}
 
 impl Rule {
-    /// `hold_back` is the room for text that goes on; `None` for a rule that only sees whole texts.
+    /// Compiles a rule. `hold_back` limits its matches in streams; it is `None` for a rule that
+    /// sees whole texts only.
     pub(crate) fn new(
         pattern: &str,
         preset: Option<Preset>,
@@ -126,7 +127,8 @@ impl Rule {
         Ok(Self { found: compiled(&hir)?, open, longest, preset, action })
     }
 
-    /// A whole text with the matches masked, in `room` bytes; `None` when there are none.
+    /// Returns a whole text with its matches masked, in at most `room` bytes, or `None` if there
+    /// are no matches.
     pub(crate) fn whole(&self, text: &str, room: usize) -> Result<Option<String>, Denial> {
         if self.found.find(text).is_none() {
             return Ok(None);
@@ -136,7 +138,7 @@ impl Rule {
         Ok((out != text).then_some(out))
     }
 
-    /// Whether a match goes over one of these places, which are in order.
+    /// Returns whether a match spans one of these places, which are in order.
     pub(crate) fn finds_over(&self, text: &str, places: &[usize]) -> bool {
         let mut from = 0;
         while let Some((begin, end)) = self.find(text, from, text.len()) {
@@ -149,7 +151,7 @@ impl Rule {
         false
     }
 
-    /// What the client is told, of a rule that denies.
+    /// Returns the error of a rule that denies.
     pub(crate) fn denial(&self) -> Option<Denial> {
         match &self.action {
             Action::Deny(denial) => Some(denial.clone()),
@@ -157,7 +159,8 @@ impl Rule {
         }
     }
 
-    /// Takes the next piece of a text and returns what can go of it, masked. `last`: all of it.
+    /// Takes the next piece of a text. Returns the part that can be sent, masked, or all of it if
+    /// `last`.
     pub(crate) fn next(
         &self,
         kept: &mut KeptText,
@@ -176,9 +179,9 @@ impl Rule {
         Ok(out)
     }
 
-    /// Writes `text[start..]` to `out`, masked, up to where a match may have begun; returns that
-    /// place. What comes before `start` is only looked back at. `room` is how long `out` may
-    /// become.
+    /// Writes `text[start..]` to `out`, masked, up to the place where a match may have begun, and
+    /// returns that place. The text before `start` is only for patterns that look behind. `room` is
+    /// the maximum length of `out`.
     fn cut(
         &self,
         text: &str,
@@ -210,8 +213,8 @@ impl Rule {
         }
     }
 
-    /// The first match that begins in `from..end`. It is final: no text to come can change it,
-    /// because nothing that begins before `end` is still open.
+    /// Returns the first match that begins in `from..end`. Later text cannot change it, because no
+    /// match that begins before `end` is still open.
     fn find(&self, text: &str, mut from: usize, end: usize) -> Option<(usize, usize)> {
         loop {
             let found = self.found.search(&Input::new(text).range(from..))?;
@@ -227,7 +230,7 @@ impl Rule {
         }
     }
 
-    /// The first place from which the end of `text` may be the beginning of a match.
+    /// Returns the first place where a match may have begun that later text completes.
     fn open_from(&self, text: &str, from: usize) -> usize {
         let Some(open) = &self.open else { return text.len() };
         let mut reach = text.len().saturating_sub(self.longest).max(from);
@@ -247,7 +250,7 @@ fn compiled(hir: &Hir) -> Result<meta::Regex, PatternError> {
     built.map_err(|_| PatternError::TooLarge)
 }
 
-/// The parser's reason on one line; its drawing of the place needs several.
+/// Returns the parser's reason on one line. Its own text has several, with a drawing.
 fn reason(error: &regex_syntax::Error) -> String {
     match error {
         regex_syntax::Error::Parse(error) => {

@@ -1,12 +1,12 @@
-//! JSON that the gateway has scanned, read in place: where its strings and values end.
+//! Finds strings, values and members in JSON that the gateway has already validated.
 
 use crate::text::Withheld;
 use std::{borrow::Cow, ops::Range};
 
-/// A member's name, and where its value stands.
+/// A member's name, and the place of its value.
 pub(crate) type Member<'a> = (Cow<'a, str>, Range<usize>);
 
-/// The members of an object, at most so many of them.
+/// Returns the members of an object, or an error if there are more than `most`.
 pub(crate) fn members(json: &str, most: usize) -> Result<Vec<Member<'_>>, Withheld> {
     let bytes = json.as_bytes();
     let mut members = Vec::new();
@@ -39,7 +39,7 @@ pub(crate) fn members(json: &str, most: usize) -> Result<Vec<Member<'_>>, Withhe
     }
 }
 
-/// Where the elements of an array stand, which is JSON.
+/// Returns the places of an array's elements.
 pub(crate) fn elements(json: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = json.as_bytes();
     let mut at = skip_space(bytes, 0) + 1;
@@ -74,7 +74,7 @@ pub(crate) fn is_of_number(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
 }
 
-/// Behind the closing quote of a string whose inside begins at `at`.
+/// Returns the place after the closing quote of a string whose content begins at `at`.
 pub(crate) fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;

@@ -1,10 +1,10 @@
-//! The seams between the parts of a message: an upstream may put the texts together again, and what
-//! stands over a seam is a match then. (For Ollama the gateway itself puts them together.)
+//! The seams between the parts of a message. An upstream may join the texts, so a match that spans
+//! a seam counts. (For Ollama the gateway itself joins them.)
 
 use crate::{rule::Rule, text::Withheld};
 use std::borrow::Cow;
 
-/// The texts of a message's parts, put together once there are two.
+/// The texts of a message's parts, joined once there are two.
 #[derive(Debug, Default)]
 pub(crate) struct Seams<'a> {
     first: Option<Cow<'a, str>>,
@@ -28,11 +28,11 @@ impl<'a> Seams<'a> {
         self.text.push_str(&text);
     }
 
-    /// Refuses what a rule finds over a seam.
+    /// Rejects a match that spans a seam.
     pub(crate) fn judged(&self, rules: &[Rule]) -> Result<(), Withheld> {
         for rule in rules.iter().filter(|_| !self.places.is_empty()) {
             if rule.finds_over(&self.text, &self.places) {
-                let why = "a match goes over several parts; send its text in one";
+                let why = "a match spans several parts; send its text in one part";
                 return Err(rule.denial().map_or(Withheld::NotMaskable(why), Withheld::Denied));
             }
         }

@@ -1,5 +1,4 @@
-//! The settings as the operator writes them, turned into rules that can work. All errors name the
-//! rule and say what to do.
+//! Reads the settings and compiles the rules. All errors name the rule and say what to do.
 
 use crate::{
     preset::Preset,
@@ -10,7 +9,7 @@ use std::fmt;
 
 const MOST_RULES: usize = 64;
 
-/// As written in the config; see the crate's documentation.
+/// The settings as written in the config. The crate's documentation explains them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -50,7 +49,7 @@ fn default_hold_back() -> usize {
     256
 }
 
-/// Settings that cannot work.
+/// The reason why the settings cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SettingsError {
     Count(usize),
@@ -58,7 +57,7 @@ pub(crate) enum SettingsError {
     Rule { index: usize, name: String, problem: Problem },
 }
 
-/// What is wrong with one rule.
+/// The reason why a rule cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
     NoPattern,
@@ -88,7 +87,7 @@ impl fmt::Display for SettingsError {
 }
 
 impl Problem {
-    /// The member of the rule that it is about, if it is one.
+    /// Returns the path of the faulty setting within the rule, if there is one.
     fn member(&self) -> String {
         match self {
             Self::NoPattern | Self::TwoPatterns => String::new(),
@@ -124,7 +123,7 @@ impl fmt::Display for Problem {
 impl std::error::Error for SettingsError {}
 
 impl Settings {
-    /// The rules for prompts, and those for replies.
+    /// Returns the rules for prompts, and those for replies.
     pub(crate) fn rules(self) -> Result<(Vec<Rule>, Vec<Rule>), SettingsError> {
         let Self { rules, hold_back } = self;
         if !(1..=MOST_RULES).contains(&rules.len()) {

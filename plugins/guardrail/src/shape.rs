@@ -1,19 +1,19 @@
-//! What a complete reply looks like where it has text for people.
+//! The form of a complete reply.
 
 use crate::text::OpenValue;
 
-/// The members of a message that are text for people.
+/// The members of a message that hold text for people.
 pub(crate) const FIELDS: [&str; 5] =
     ["content", "reasoning_content", "reasoning", "refusal", "thinking"];
 
-/// Members that repeat the text of a choice in another form, which no rule would find.
+/// Members that repeat the text of a choice in a form that rules cannot search.
 pub(crate) const REPEATS: [&str; 2] = ["logprobs", "reasoning_details"];
 
 pub(crate) fn repeats(name: &str) -> bool {
     REPEATS.contains(&name)
 }
 
-/// Whether a value that begins with this byte may stand here, within a reply.
+/// Returns whether a value that begins with this byte may stand at this place of a reply.
 pub(crate) fn is_known(open: &[OpenValue<'_>], byte: u8) -> bool {
     let nothing = byte == b'n';
     match open {

@@ -1,5 +1,5 @@
-//! What a call's stream keeps back, in the call's own note (`CallView::local`): it goes where the
-//! call goes and ends when the call ends, so nothing here has to be given back.
+//! The text that a call's stream holds back. It is kept in the call's local note
+//! (`CallView::local`), which ends with the call, so nothing needs to be freed.
 
 use crate::{
     growth::with_spare,
@@ -8,25 +8,25 @@ use crate::{
 use plugin_api::limits;
 use std::collections::BTreeMap;
 
-/// How much of a text is looked at at once.
+/// How many bytes of a text are searched at once.
 const PART: usize = 64 << 10;
 
-/// The choices of one stream; OpenAI's `n` is at most 128.
+/// The maximum number of choices of a stream. OpenAI's `n` is at most 128.
 pub(crate) const MOST_CHOICES: u8 = 128;
 
-/// One text of a stream: a choice, and which of its texts.
+/// One text of a stream: the choice, and the field of the choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Channel {
     pub(crate) choice: u8,
     pub(crate) field: u8,
 }
 
-/// What each rule keeps of each text.
+/// The text that each rule holds back of each channel.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamBuffer(BTreeMap<(Channel, u8), KeptText>);
 
 impl StreamBuffer {
-    /// Of a note; `None` when it is none of ours.
+    /// Reads a note. Returns `None` if this callback did not write it.
     pub(crate) fn read(mut note: &[u8]) -> Option<Self> {
         let mut held = BTreeMap::new();
         while !note.is_empty() {
@@ -58,12 +58,12 @@ impl StreamBuffer {
         note
     }
 
-    /// How much text is kept back.
+    /// Returns how many bytes of text are held back.
     pub(crate) fn text_len(&self) -> usize {
         self.0.values().map(|kept| kept.text.len()).sum()
     }
 
-    /// The texts of a choice of which something is kept back.
+    /// Returns the fields of a choice of which some text is held back.
     pub(crate) fn fields(&self, choice: u8) -> Vec<u8> {
         let of_choice = self.0.keys().filter(|(channel, _)| channel.choice == choice);
         let mut fields: Vec<u8> = of_choice.map(|(channel, _)| channel.field).collect();
@@ -71,9 +71,9 @@ impl StreamBuffer {
         fields
     }
 
-    /// Passes a piece of a text through all rules, each taking what the one before lets go.
-    /// `last`: the text is complete, and nothing of it stays here. A long piece goes in parts, so
-    /// that only what comes out is held beside it.
+    /// Passes a piece of a text through all rules, each with the output of the rule before. If
+    /// `last`, the text is complete and nothing is held back. A long piece is processed in parts,
+    /// to use less memory.
     pub(crate) fn next(
         &mut self,
         rules: &[Rule],

@@ -1,5 +1,5 @@
-//! Every text of a piece of JSON under the rules, in one pass and without a tree: what no rule
-//! changes stays byte for byte, numbers and unknown members too.
+//! Applies the rules to every text in a piece of JSON, in one pass and without a tree. Everything
+//! that no rule changes stays byte for byte, also numbers and unknown members.
 
 use crate::{
     growth::{GrowthLimit, with_spare},
@@ -14,25 +14,25 @@ use plugin_api::HookError;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, ops::Range};
 
-/// How deep text may be JSON that holds text that is JSON.
+/// How deep JSON may be nested as text within JSON.
 const DEEPEST: usize = 4;
 
-/// The longest of these: at each depth its text is held once more.
+/// The maximum length of JSON nested as text. Each depth holds one more copy of it.
 const LONGEST_NESTED: usize = 8 << 20;
 
-/// Longer names are no words of the API.
+/// Names of the API are not longer than this.
 const LONGEST_WORD: usize = 32;
 
-/// Why a text does not pass.
+/// The reason why a text does not pass.
 #[derive(Debug)]
 pub(crate) enum Withheld {
     /// A rule denies it.
     Denied(Denial),
     /// It cannot be read.
     Unreadable,
-    /// It is too long, or becomes too long with what the rules put into it.
+    /// It is too long, or becomes too long when it is masked.
     TooLarge,
-    /// What a rule would mask stands where nothing can be put in its place.
+    /// A rule should mask a match at a place where nothing can replace it.
     NotMaskable(&'static str),
 }
 
@@ -43,7 +43,7 @@ impl From<Denial> for Withheld {
 }
 
 impl Withheld {
-    /// The client's refusal; `place` is what was being looked at.
+    /// Returns the rejection for the client. `place` names the searched part.
     pub(crate) fn refusal(self, place: &str) -> HookError {
         match self {
             Self::Denied(denial) => denial.into(),
@@ -54,23 +54,23 @@ impl Withheld {
     }
 }
 
-/// What a piece of JSON is.
+/// The kind of a piece of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A message of a request.
     Message,
     /// Another member of a request.
     Member,
-    /// What a tool is called with.
+    /// The arguments of a tool call.
     Arguments,
     /// A complete reply.
     Reply,
-    /// Some member of a streamed reply.
+    /// A member of a streamed reply.
     Delta,
 }
 
-/// A piece of JSON with every text in it masked; `None` when it may stay as it is. A number of some
-/// digits may be what a rule looks for, too.
+/// Returns a piece of JSON with the matches in every text and long number masked, or `None` if
+/// nothing changed.
 pub(crate) fn under(
     rules: &[Rule],
     json: &str,
@@ -87,7 +87,8 @@ struct Pass<'a> {
     kind: Kind,
     nested: usize,
     room: &'a mut GrowthLimit,
-    /// What comes out so far, and up to where of the source; `None` while nothing is changed.
+    /// The output so far, and the end of the source that it covers. `None` as long as nothing
+    /// changed.
     done: Option<(Vec<u8>, usize)>,
     /// The texts of a message's parts.
     seams: Seams<'a>,
@@ -96,7 +97,7 @@ struct Pass<'a> {
 /// An object or array that is open.
 pub(crate) struct OpenValue<'a> {
     pub(crate) object: bool,
-    /// The name of the current member; an array's elements are called what the array is called.
+    /// The name of the current member. Elements of an array have the array's name.
     pub(crate) name: Cow<'a, str>,
 }
 
@@ -154,7 +155,7 @@ impl<'a> Pass<'a> {
         String::from_utf8(done).map(Some).map_err(|_| Withheld::Unreadable)
     }
 
-    /// A member's name; returns where to go on.
+    /// Processes a member's name. Returns the place where the pass continues.
     fn name(&mut self, place: Range<usize>, open: &mut [OpenValue<'a>]) -> Result<usize, Withheld> {
         let json = self.json;
         let mut name = decoded(&json[place.clone()])?;
@@ -175,7 +176,7 @@ impl<'a> Pass<'a> {
             }
             _ if NAMES.contains(&&*name) => {}
             _ => {
-                // A long name is held once while it is masked.
+                // Do not hold a second copy of a long name while it is masked.
                 let kept = short(&name);
                 self.string(place, name)?;
                 name = kept;
@@ -215,8 +216,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Whether the data of a picture, of sound or of a file may stand here: in the part of a
-    /// message. Elsewhere a member of that name is text like any other.
+    /// Returns whether the data of a picture, sound or file may stand here. That is only so in the
+    /// part of a message; elsewhere a member of that name is text like any other.
     fn may_hold_media(&self, open: &[OpenValue<'_>]) -> bool {
         match (self.kind, open) {
             (Kind::Message, [message, parts, inner @ ..]) => {
@@ -231,7 +232,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// A string of the source, which reads as `text`; what it became.
+    /// Masks a string of the source, whose decoded form is `text`. Returns the result.
     fn string<'t>(
         &mut self,
         place: Range<usize>,
@@ -244,7 +245,7 @@ impl<'a> Pass<'a> {
         Ok(text)
     }
 
-    /// A number is masked by a text.
+    /// Masks a number. The mask is a text.
     fn number(&mut self, place: Range<usize>, open: &[OpenValue<'_>]) -> Result<(), Withheld> {
         const FEWEST: usize = 4;
         let steers = || matches!(open, [only] if NUMBERS.contains(&&*only.name));
@@ -255,7 +256,7 @@ impl<'a> Pass<'a> {
         self.string(place.clone(), json[place].into()).map(drop)
     }
 
-    /// Puts a text in the place of a value.
+    /// Replaces a value with a text.
     fn put_text(&mut self, place: Range<usize>, text: &str) -> Result<(), Withheld> {
         self.put(place, |done| serde_json::to_writer(done, text).map_err(|_| Withheld::Unreadable))
     }
@@ -275,12 +276,12 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// A name that may be a word of the API; nothing of a longer one.
+/// Returns a name that may be a name of the API, or an empty text for a longer one.
 fn short<'a>(name: &Cow<'a, str>) -> Cow<'a, str> {
     if name.len() <= LONGEST_WORD { name.clone() } else { Cow::Borrowed("") }
 }
 
-/// Whether this is what a part of a message says.
+/// Returns whether this is the text of a part of a message.
 fn is_text_of_a_part(open: &[OpenValue<'_>]) -> bool {
     match open {
         [message, parts, inner @ ..] if message.name == "content" && !parts.object => {
@@ -290,7 +291,7 @@ fn is_text_of_a_part(open: &[OpenValue<'_>]) -> bool {
     }
 }
 
-/// A text after all rules, and whether one changed it. Of each step only the latest is held.
+/// Returns a text after all rules, and whether one changed it.
 pub(crate) fn masked<'t>(
     rules: &[Rule],
     mut text: Cow<'t, str>,

@@ -1,6 +1,6 @@
-//! Words of the API, which no rule is asked about.
+//! Names and values of the API, which are not searched.
 
-/// Values that are words of the API: no rule is asked about these.
+/// Values of the API.
 pub(crate) const WORDS: [&str; 24] = [
     "system",
     "developer",
@@ -28,7 +28,7 @@ pub(crate) const WORDS: [&str; 24] = [
     "json_schema",
 ];
 
-/// Names that are words of the API.
+/// Names of the API.
 pub(crate) const NAMES: [&str; 30] = [
     "role",
     "content",
@@ -62,7 +62,7 @@ pub(crate) const NAMES: [&str; 30] = [
     "format",
 ];
 
-/// Members of a request. Others are names that the client chose.
+/// Members of a request. The client chose all other names.
 pub(crate) const PARAMS: [&str; 48] = [
     "messages",
     "model",
@@ -114,7 +114,7 @@ pub(crate) const PARAMS: [&str; 48] = [
     "stream_timeout",
 ];
 
-/// Numbers that steer a model, which never reads them: a seed may look like anything.
+/// Numbers that steer a model. The model does not read them, and a seed may look like anything.
 pub(crate) const NUMBERS: [&str; 12] = [
     "n",
     "seed",
@@ -130,7 +130,7 @@ pub(crate) const NUMBERS: [&str; 12] = [
     "stream_timeout",
 ];
 
-/// Members of a reply that no model writes.
+/// Members of a reply that the model does not write.
 pub(crate) const NOT_WRITTEN: [&str; 11] = [
     "id",
     "object",

@@ -1,19 +1,19 @@
-//! What a hook keeps of a call: copies of what the host lends only until the hook returns. Cheap,
-//! for a call waits for it; everything else is done in the task.
+//! The data that a hook copies from a call, because the host lends it only until the hook returns.
+//! A call waits for this, so it is cheap; the task does everything else.
 
 use plugin_api::{CallView, FailureKind, LlmFailure, LlmReply};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// LangSmith takes no more than 20 MB at once, and a reply stands in a run twice. Longer content is
-/// left out, so that the rest of the run arrives.
+/// LangSmith accepts at most 20 MB at once, and a run holds a reply twice. Longer content is left
+/// out, so that the rest of the run arrives.
 const LONGEST_REQUEST: usize = 8 << 20;
 const LONGEST_REPLY: usize = 4 << 20;
 
-/// One call that has ended.
+/// A call that has ended.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CapturedCall {
-    /// The run's, the same at every attempt to send it.
+    /// The run's id, the same in every attempt to send it.
     pub(crate) id: Uuid,
     pub(crate) call_id: String,
     pub(crate) requested_model: String,
@@ -24,18 +24,18 @@ pub(crate) struct CapturedCall {
     pub(crate) stream: bool,
     /// The request's body.
     pub(crate) body: Vec<u8>,
-    /// The client's `metadata` as it was at the start; empty without one.
+    /// The client's `metadata` as it was at the start, or empty.
     pub(crate) metadata: Vec<u8>,
-    /// A JSON reply; empty when it was streamed or there is none.
+    /// The JSON reply, or empty if the reply was streamed or there is none.
     pub(crate) reply: String,
-    /// What was streamed.
+    /// The streamed text.
     pub(crate) text: String,
     pub(crate) finish_reason: Option<String>,
     pub(crate) tokens: Tokens,
     /// Milliseconds since 1970.
     pub(crate) ended_ms: u64,
     pub(crate) duration: Duration,
-    /// From the start to the first of it.
+    /// The time from the start to the first chunk.
     pub(crate) first_token: Option<Duration>,
     pub(crate) failure: Option<Failed>,
 }
@@ -109,7 +109,8 @@ impl CapturedCall {
         }
     }
 
-    /// About as much memory as it takes, and a little less than it will be on the wire.
+    /// Returns approximately the memory that it takes, which is a little less than its size on the
+    /// wire.
     pub(crate) fn size(&self) -> usize {
         const REST: usize = 1024;
         self.body.len() + self.metadata.len() + self.reply.len() + self.text.len() + REST
@@ -134,7 +135,7 @@ fn reply_text(text: &str) -> String {
     if text.len() <= LONGEST_REPLY { text.to_owned() } else { left_out("a reply", text.len()) }
 }
 
-/// What stands in the place of content; has nothing that JSON escapes.
+/// Returns the text that replaces content. It needs no JSON escapes.
 fn left_out(what: &str, bytes: usize) -> String {
     format!("[left out: {what} of {bytes} bytes]")
 }

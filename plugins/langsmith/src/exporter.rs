@@ -1,4 +1,4 @@
-//! The task that sends: batches, pauses between attempts, and what is told of drops.
+//! The task that sends runs: batches, pauses between attempts, and log lines about dropped runs.
 
 use crate::{
     captured_call::CapturedCall,
@@ -18,7 +18,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Pauses before the second and later attempts, without `Retry-After`.
+/// The pauses before the second and later attempts, if there is no `Retry-After`.
 const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -27,14 +27,14 @@ const PAUSES: [Duration; 4] = [
 ];
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// One attempt's time, and what is left of it when the gateway is ending.
+/// The time limit of an attempt, and the limit after the gateway began to shut down.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often a batch that is refused is halved to find the run it is refused for.
+/// How often to halve a refused batch to find the run that causes the refusal.
 const MAX_HALVES: usize = 24;
 
-/// The log gets a line about drops at most this often.
+/// The least time between two log lines about dropped runs.
 const LINE_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -46,19 +46,20 @@ pub(crate) struct Exporter {
     dropped: Counter,
     failed: Counter,
     waiting: Gauge,
-    /// Dropped since the last line, and when that was, in milliseconds of the monotonic clock.
+    /// The number of runs dropped since the last log line, and the time of that line in
+    /// milliseconds of the monotonic clock.
     untold: AtomicU64,
     told_ms: AtomicU64,
 }
 
-/// What LangSmith made of a batch.
+/// The outcome of sending a batch.
 enum SendFailure {
     Taken,
-    /// It has one of these runs already, from an attempt whose answer was lost.
+    /// LangSmith already has one of these runs, from an attempt whose answer was lost.
     Known,
-    /// Not now: another attempt may do.
+    /// Another attempt may succeed.
     Later(Option<Duration>, String),
-    /// Not these runs as they are: fewer of them may do.
+    /// A smaller batch may succeed.
     Fewer(String),
     Never(String),
 }
@@ -67,10 +68,10 @@ impl Exporter {
     pub(crate) fn new(host: Host, plan: Plan) -> Result<Self, HostError> {
         let metrics = host.metrics().ok_or_else(|| missing("metrics"))?;
         Ok(Self {
-            sent: metrics.counter("runs_sent_total", "Runs that LangSmith took.")?,
+            sent: metrics.counter("runs_sent_total", "Runs that LangSmith accepted.")?,
             dropped: metrics.counter("runs_dropped_total", "Runs that were not sent.")?,
             failed: metrics
-                .counter("attempts_failed_total", "Requests that LangSmith did not take.")?,
+                .counter("attempts_failed_total", "Requests to LangSmith that failed.")?,
             waiting: metrics.gauge("runs_waiting", "Runs that wait to be sent.")?,
             host,
             plan,
@@ -84,12 +85,12 @@ impl Exporter {
         self.plan.api_key.is_some()
     }
 
-    /// A call that is not traced for want of a key: the start has said so, this counts.
+    /// Counts a call that is not traced because there is no key. A warning at startup says so.
     pub(crate) fn count_untraced(&self) {
         self.dropped.add(1.0);
     }
 
-    /// Queues a note, and sees to it that a task is there.
+    /// Queues a captured call, and starts the task if there is none.
     pub(crate) fn keep(self: &Arc<Self>, mut note: CapturedCall) {
         note.id = Uuid::new_v4();
         match self.queue.push(note, self.plan.batch_size) {
@@ -108,7 +109,7 @@ impl Exporter {
         self.waiting.set(self.queue.len() as f64);
     }
 
-    /// No new call will come: what waits is sent at once.
+    /// Sends all waiting runs at once, because no new call will come.
     pub(crate) fn close(&self) {
         self.queue.close();
     }
@@ -116,7 +117,7 @@ impl Exporter {
     async fn run(&self) {
         let (Some(timer), Some(http)) = (self.host.timer(), self.host.http()) else {
             let lost = self.queue.give_up();
-            return self.drop_runs(lost, "the gateway lends no HTTP client");
+            return self.drop_runs(lost, "the gateway has no HTTP client");
         };
         let early = EndedEarly(self);
         loop {
@@ -131,14 +132,15 @@ impl Exporter {
         }
     }
 
-    /// Sends a batch; one that is refused for its content is halved until the bad run is alone.
+    /// Sends a batch. If LangSmith refuses it for its content, halves it until the bad run is
+    /// alone.
     async fn deliver(&self, batch: Vec<CapturedCall>, timer: Timer, http: Http) {
         let mut halves = 0;
         let mut left = vec![batch];
         while let Some(mut batch) = left.pop() {
             match self.attempts(&batch, timer, http).await {
                 Ok(()) => self.sent.add(batch.len() as f64),
-                // Which of them it has, and whether it took the others, the status does not say.
+                // The status does not say which of them it has, or whether it accepted the others.
                 Err(SendFailure::Known) if batch.len() > 1 => {
                     let second = batch.split_off(batch.len() / 2);
                     left.extend([second, batch]);
@@ -180,7 +182,7 @@ impl Exporter {
             }
             self.failed.add(1.0);
             let SendFailure::Later(wanted, why) = answer else { return Err(answer) };
-            // The last attempt was made when the end had come already.
+            // The gateway was already shutting down before this attempt, so it was the last one.
             let Some(pause) = pauses.next().filter(|_| !was_closed) else {
                 return Err(SendFailure::Later(wanted, why));
             };
@@ -203,7 +205,7 @@ impl Exporter {
         request
     }
 
-    /// Counts drops; the log hears of them once in a while.
+    /// Counts dropped runs, and logs them at most once a minute.
     fn drop_runs(&self, count: usize, why: &str) {
         if count == 0 {
             return;
@@ -211,7 +213,7 @@ impl Exporter {
         self.dropped.add(count as f64);
         let untold = self.untold.fetch_add(count as u64, Relaxed) + count as u64;
         let now = self.host.clock().map_or(Duration::ZERO, |clock| clock.monotonic());
-        // One more than the time, so that 0 is "never".
+        // One more than the time, so that 0 means "never".
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let told_ms = self.told_ms.load(Relaxed);
         let quiet = told_ms != 0 && now_ms.saturating_sub(told_ms) < LINE_PAUSE.as_millis() as u64;
@@ -224,18 +226,18 @@ impl Exporter {
     }
 }
 
-/// A task that panicked or was cut off must leave room for another one.
+/// Lets another task start after one panicked or was cut off.
 struct EndedEarly<'a>(&'a Exporter);
 
 impl Drop for EndedEarly<'_> {
     fn drop(&mut self) {
         let lost = self.0.queue.give_up();
-        self.0.drop_runs(lost, "the task that sends was ended");
+        self.0.drop_runs(lost, "the task that sends runs was cut off");
     }
 }
 
 fn missing(service: &str) -> HostError {
-    HostError::new(HostErrorKind::INVALID, format!("this gateway lends no {service}"))
+    HostError::new(HostErrorKind::INVALID, format!("this gateway has no {service}"))
 }
 
 fn classify(response: &HttpResponse) -> SendFailure {

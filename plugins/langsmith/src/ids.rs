@@ -1,13 +1,12 @@
-//! A run's place in a trace. LangSmith refuses a whole batch for one run whose ids do not agree, so
-//! what a client gives is used only when it does; else the run is a root of its own.
-//!
-//! The run's own id is never the client's: one that LangSmith knows already would make it refuse
-//! the run, and with it others of the batch.
+//! The place of a run in a trace. LangSmith refuses a whole batch if the ids of one run do not
+//! agree. A client's ids are therefore used only if they agree; otherwise the run is a root. The
+//! run's own id is never the client's, because LangSmith would refuse an id that it already knows,
+//! together with other runs of the batch.
 
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What a client's `metadata` says of the place.
+/// The ids in a client's `metadata`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RequestedIds<'a> {
     pub(crate) run_id: Option<&'a str>,
@@ -16,7 +15,7 @@ pub(crate) struct RequestedIds<'a> {
     pub(crate) dotted_order: Option<&'a str>,
 }
 
-/// The place.
+/// The ids that place a run in a trace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ids {
     pub(crate) id: String,
@@ -44,7 +43,7 @@ impl Ids {
     }
 }
 
-/// Whether an order runs from the trace's root over the parent to this run.
+/// Returns whether a dotted order leads from the trace's root through the parent to this run.
 fn is_child(order: &str, id: &str, parent: &str, trace_id: &str) -> bool {
     let parts: Vec<_> = order.split('.').map(|part| part.split_once('Z')).collect();
     let time = |time: &str| {
@@ -62,7 +61,7 @@ fn is_child(order: &str, id: &str, parent: &str, trace_id: &str) -> bool {
     well_formed && last > 0 && names(0, trace_id) && names(last, id) && names(last - 1, parent)
 }
 
-/// `20261122T082945283720Z`, of a time since 1970.
+/// Formats a time since 1970 as `20261122T082945283720Z`.
 fn stamp(since: Duration) -> String {
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
@@ -75,7 +74,8 @@ fn stamp(since: Duration) -> String {
     )
 }
 
-/// The date of a day since 1970: years that begin in March, so that the leap day is their last.
+/// Returns the date of a day since 1970. It computes with years that begin in March, so that the
+/// leap day comes last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

@@ -1,4 +1,4 @@
-//! The `langsmith` callback: traces calls to LangSmith, as LiteLLM's built-in of that name does.
+//! The `langsmith` callback traces calls to LangSmith, as LiteLLM's built-in of that name does.
 //!
 //! ```yaml
 //! litellm_settings:
@@ -17,19 +17,18 @@
 //! | `LANGSMITH_BATCH_SIZE` | 512 |
 //! | `LANGSMITH_SAMPLING_RATE` | 1: every call |
 //!
-//! `callback_settings.langsmith` may give `project`, `default_run_name`, `batch_size`,
-//! `flush_interval_ms` (5000) and `sampling_rate`, which win.
+//! `callback_settings.langsmith` may set `project`, `default_run_name`, `batch_size`,
+//! `flush_interval_ms` (5000) and `sampling_rate`. These win over the variables.
 //!
-//! A hook copies what it needs and queues it; runs are put together and sent as a task, in batches:
-//! when a batch is full, after the interval, and at the end of the gateway. A call never waits and
-//! never fails for it. What cannot be sent is tried again with growing pauses, then dropped; the
-//! queue is bounded too. What is dropped is counted in
-//! `callgate_plugin_langsmith_runs_dropped_total`.
+//! A hook copies the data it needs and queues it. A task builds the runs and sends them in batches:
+//! when a batch is full, after the interval, and at shutdown. No call waits for this or fails
+//! because of it. A batch that cannot be sent is tried again with growing pauses, then dropped. The
+//! queue is bounded. Dropped runs are counted in `callgate_plugin_langsmith_runs_dropped_total`.
+//! **A run holds the prompt and the answer**, but no keys and no headers.
 //!
-//! **Prompts and answers are part of a run.** Keys and headers are not.
-//!
-//! `settings` reads the above, `captured_call` is what a hook keeps, `run` the JSON made of it,
-//! `ids` a run's place in a trace, `queue` what waits, `exporter` the task that sends.
+//! `settings` reads the settings, `captured_call` is the data that a hook copies, `run` builds its
+//! JSON, `ids` places a run in a trace, `queue` holds waiting runs, and `exporter` is the task that
+//! sends them.
 
 mod captured_call;
 mod exporter;
@@ -50,10 +49,10 @@ use plugin_api::{
 };
 use std::sync::Arc;
 
-/// A client's `metadata` beyond it is left out.
+/// Longer `metadata` of a client is left out, in bytes.
 const MAX_METADATA: usize = 64 * 1024;
 
-/// See the crate.
+/// One instance of the callback.
 #[derive(Debug)]
 pub struct Langsmith {
     host: Host,
@@ -71,7 +70,7 @@ impl Callback for Langsmith {
         Ok(Self { host, exporter, sampling_rate })
     }
 
-    /// A client's `metadata` is not for every upstream, so it may be gone at the end.
+    /// Keeps the client's `metadata`, which the body may no longer have when the call ends.
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         let metadata = call.param("metadata").filter(|json| json.len() <= MAX_METADATA);
         if let Some(metadata) = metadata.map(str::to_owned)

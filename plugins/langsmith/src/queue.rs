@@ -1,4 +1,4 @@
-//! What waits to be sent, bounded in number and bytes, and the one task that sees to it.
+//! The queue of runs to send, bounded in number and bytes, and the state of its one task.
 
 use crate::captured_call::CapturedCall;
 use plugin_api::Timer;
@@ -14,7 +14,8 @@ use std::{
 const MAX_RUNS: usize = 8192;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// LangSmith takes 20 MB at once; a run is larger on the wire than in the queue.
+/// The limit of a batch. LangSmith accepts 20 MB at once, and a run is larger on the wire than in
+/// the queue.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Default)]
@@ -24,20 +25,20 @@ pub(crate) struct Queue(Mutex<State>);
 struct State {
     notes: VecDeque<CapturedCall>,
     bytes: usize,
-    /// The task is there.
+    /// The task is running.
     kept: bool,
     closed: bool,
     waker: Option<Waker>,
 }
 
-/// What became of a note.
+/// The result of queuing a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Queued {
-    /// It waits; a task is there.
+    /// It is queued, and the task is running.
     Yes,
-    /// It waits, and the caller has to start the task.
+    /// It is queued, and the caller must start the task.
     StartTask,
-    /// There was no room.
+    /// The queue is full.
     Full,
 }
 
@@ -72,7 +73,7 @@ impl Queue {
         self.state().closed
     }
 
-    /// From now on nothing is waited for.
+    /// Ends all waits from now on.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -81,7 +82,7 @@ impl Queue {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// The task is gone: what waits is lost.
+    /// Drops all waiting calls, because the task has ended. Returns their number.
     pub(crate) fn give_up(&self) -> usize {
         let mut state = self.state();
         state.kept = false;
@@ -89,17 +90,18 @@ impl Queue {
         std::mem::take(&mut state.notes).len()
     }
 
-    /// Waits until a batch is full, this much time has passed, or the end has come.
+    /// Waits until a batch is full, `interval` has passed, or the queue is closed.
     pub(crate) async fn due(&self, timer: Timer, batch_size: usize, interval: Duration) {
         self.wait(timer, interval, |state| state.due(batch_size)).await;
     }
 
-    /// Waits this long, or until the end has come.
+    /// Waits for this time, or until the queue is closed.
     pub(crate) async fn pause(&self, timer: Timer, time: Duration) {
         self.wait(timer, time, |_| false).await;
     }
 
-    /// What `work` comes to, unless the end comes first: from then on it has only this much time.
+    /// Returns the output of `work`. Once the queue is closed, `work` has only the time `last`;
+    /// then it returns `None`.
     pub(crate) async fn unless_late<F: Future>(
         &self,
         work: F,
@@ -134,7 +136,7 @@ impl Queue {
         .await;
     }
 
-    /// The next batch; when there is none the task must end, another one will be started.
+    /// Takes the next batch. If it is empty, the task must end; the next call starts another one.
     pub(crate) fn take(&self, batch_size: usize) -> Vec<CapturedCall> {
         let mut state = self.state();
         let (mut taken, mut bytes) = (0, 0);

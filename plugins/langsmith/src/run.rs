@@ -1,4 +1,4 @@
-//! A run as LangSmith takes it, in LiteLLM's shape. What came as JSON stays the bytes it came as.
+//! Builds runs for LangSmith in LiteLLM's form. JSON of the call is copied byte for byte.
 
 use crate::{
     captured_call::{CapturedCall, Tokens},
@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// `{"post": […]}` of these notes.
+/// Returns `{"post": […]}` for these calls.
 pub(crate) fn batch(notes: &[CapturedCall], project: &str, run_name: &str) -> Vec<u8> {
     let mut body = b"{\"post\":[".to_vec();
     for (index, note) in notes.iter().enumerate() {
@@ -19,7 +19,7 @@ pub(crate) fn batch(notes: &[CapturedCall], project: &str, run_name: &str) -> Ve
         }
         let kept = body.len();
         if write(note, project, run_name, &mut body).is_err() {
-            // Only text that is no JSON can fail, and it was JSON when it came.
+            // Only invalid JSON can fail, and the gateway has validated it.
             body.truncate(kept - usize::from(index > 0));
         }
     }
@@ -92,7 +92,7 @@ fn tags(asked: &Members<'_>) -> Vec<String> {
     given.unwrap_or_default()
 }
 
-/// The reply as JSON; what was streamed is put together to one.
+/// Returns the reply as JSON. A streamed reply becomes one completion.
 fn reply(note: &CapturedCall) -> String {
     if !note.reply.is_empty() {
         return note.reply.clone();
@@ -162,7 +162,7 @@ impl From<Tokens> for UsageMetadata {
     }
 }
 
-/// LiteLLM's names; those of features that are not here are left out.
+/// LiteLLM's fields, without those of features that the gateway lacks.
 #[derive(Serialize)]
 struct Metadata<'a> {
     user_api_key_hash: &'a str,
@@ -186,7 +186,7 @@ fn metadata<'a>(
     }
 }
 
-/// The standard logging payload, as far as it is known here.
+/// LiteLLM's standard logging payload, as far as the gateway knows it.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 struct Inputs<'a> {

@@ -1,10 +1,11 @@
-//! The variables and settings, read once: what is odd is told and the default stands.
+//! Reads the variables and settings once. An invalid variable draws a warning, and the default is
+//! used.
 
 use plugin_api::{Host, HostError, Level, SecretText};
 use serde::Deserialize;
 use std::{str::FromStr, time::Duration};
 
-/// `callback_settings.langsmith`: what is given wins over the variables.
+/// `callback_settings.langsmith`. Its values win over the variables.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -15,10 +16,10 @@ pub struct Settings {
     sampling_rate: Option<f64>,
 }
 
-/// What is done, to whom and how often.
+/// The combined settings.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// `None`: nothing is traced.
+    /// `None` if nothing is traced.
     pub(crate) api_key: Option<SecretText>,
     pub(crate) tenant_id: Option<SecretText>,
     /// `…/api/v1/runs/batch`.
@@ -75,12 +76,15 @@ fn number<N: FromStr>(
     let text = text(name)?;
     let number = text.parse().ok().filter(fits);
     if number.is_none() {
-        host.log(Level::Warn, &format!("`{name}` is no number in range: the default is used"));
+        host.log(
+            Level::Warn,
+            &format!("`{name}` is not a number in its range; the default is used"),
+        );
     }
     number
 }
 
-/// `/api/v1` is added unless it is there.
+/// Returns the URL for batches. Adds `/api/v1` if it is missing.
 fn url(base: &str) -> String {
     let base = base.trim_end_matches('/');
     let version = if base.ends_with("/api/v1") { "" } else { "/api/v1" };

@@ -1,8 +1,9 @@
-//! The `rate_limit` callback: budgets of calls per provider, model or key.
+//! The `rate_limit` callback limits calls per provider, model or key.
 //!
-//! Each limit is an exact sliding window: never more than `requests` calls in any span of `per`,
-//! and never a refusal while there were fewer. Over it the client gets 429 with the code
-//! `rate_limit_exceeded` and the true wait in `Retry-After`. Without settings the limits are:
+//! Each limit is an exact sliding window: it never lets more than `requests` calls pass in any span
+//! of `per`, and never refuses one while there were fewer. Beyond the limit the client gets a 429
+//! with the code `rate_limit_exceeded` and the exact wait in `Retry-After`. Without settings, these
+//! are the limits:
 //!
 //! ```yaml
 //! litellm_settings:
@@ -17,30 +18,32 @@
 //! - A limit counts by exactly one of `provider` (the label of the provider the call goes to),
 //!   `model` (the model's public name) and `key` (the caller's key id). In its pattern `*` stands
 //!   for any text. Case matters for `provider` and `key`, not for `model`.
-//! - A `model` limit takes a call in by the name that was asked for, as earlier callbacks left it,
-//!   by the public name of what serves it, or by the config's `model_name` of that. An alias or a
-//!   raw `litellm_params.model` therefore counts as the model it stands for.
-//! - What a pattern takes in shares **one** budget. With `each: true` every provider, model or key
-//!   has its own. Under a wildcard each name that is asked for is a model; where the upstream takes
-//!   several names for one model, limit the wildcard by a pattern without `each`.
-//! - A limit with `each` knows about 16000 names at once, those that were asked for within `per`.
+//! - A `model` limit applies to a call if its pattern matches the requested name as earlier
+//!   callbacks left it, the public name of the model that serves the call, or that model's
+//!   `model_name` in the config. An alias or a raw `litellm_params.model` therefore counts as the
+//!   model it stands for.
+//! - All calls that match a pattern share **one** budget. With `each: true` every provider, model
+//!   or key has its own. Under a wildcard each requested name is a model of its own. If the
+//!   upstream accepts several names for one model, limit the wildcard by its pattern without
+//!   `each`.
+//! - A limit with `each` remembers about 16 000 names at once, those requested within `per`.
 //!   Further names under a wildcard share one budget for that wildcard. A call that nothing in the
-//!   config serves is left to validation, so that made-up model names use up no place.
-//! - A call must pass all limits that take it in. One that is refused counts in none of them; the
-//!   refusal speaks of the first limit that is full.
-//! - A call that fails before an upstream was asked gives its places back: it was refused by
-//!   validation or a later callback, its client left, the gateway was stopped. Once an upstream was
-//!   asked, or tried to be, the place is used. So is it when a later callback or `mock_response`
-//!   answered: the caller has an answer.
-//! - `message` replaces the text the client is told.
+//!   config serves is left to validation, so that made-up model names take no place.
+//! - A call must pass every limit that it matches. A refused call counts in none of them, and the
+//!   error names the first limit that is full.
+//! - A call that fails before the gateway calls an upstream gives its places back: validation or a
+//!   later callback refused it, its client left, or the gateway stopped. A call counts once the
+//!   gateway has called an upstream or tried to, and if a later callback or `mock_response`
+//!   answered it.
+//! - `message` replaces the message for the client.
 //!
-//! Each entry of the config has windows of its own, unless entries name the same `share`. The
-//! gateway keeps them, so a new instance finds them. A window takes 16 bytes for each call inside
+//! Each entry of the config has its own windows, unless entries have the same `share`. The gateway
+//! keeps them, so a new instance continues to count. A window takes 16 bytes for each call within
 //! its span, up to 32 while it grows, and frees them afterwards. List `rate_limit` after callbacks
 //! that choose the provider.
 //!
-//! `settings` reads the limits, `limit` is one of them, `windows_by_key` the windows of `each`,
-//! `tickets` what a call remembers of its places.
+//! `settings` reads the limits, `limit` applies one, `windows_by_key` has the windows of `each`,
+//! and `tickets` is a call's note about its places.
 
 mod limit;
 mod settings;
@@ -58,7 +61,7 @@ use settings::Settings;
 use std::time::Duration;
 use tickets::{Ticket, TicketNote};
 
-/// The limits and the counters they count in.
+/// One instance of the callback.
 #[derive(Debug)]
 pub struct RateLimit {
     counters: Counters,
@@ -71,10 +74,10 @@ impl Callback for RateLimit {
 
     fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
         let counters = host.counters().ok_or_else(|| {
-            InitError::new("expected a gateway that lends counters, this one does not; update it")
+            InitError::new("expected a gateway with counters, found none; update the gateway")
         })?;
         let clock = host.clock().ok_or_else(|| {
-            InitError::new("expected a gateway that lends a clock, this one does not; update it")
+            InitError::new("expected a gateway with a clock, found none; update the gateway")
         })?;
         Ok(Self { counters, clock, limits: settings.limits().map_err(InitError::new)? })
     }
@@ -100,7 +103,7 @@ impl Callback for RateLimit {
     }
 
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
-        // Older gateways do not say; there the kind has to do.
+        // Older gateways do not know, so the kind decides.
         let asked = call.upstream_asked().unwrap_or_else(|| !failure.kind().before_upstream());
         if !asked {
             self.give_back(tickets::tickets(call.local()));
@@ -127,7 +130,7 @@ fn refusal(limit: &Limit, wait: Duration) -> Rejection {
     Rejection::new(429, message).code("rate_limit_exceeded").retry_after(wait)
 }
 
-/// Rounded up, as `Retry-After` is: a client that waits as told is not refused again.
+/// Rounds up like `Retry-After`, so that a client that waits that long is not refused again.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

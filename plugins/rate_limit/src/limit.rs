@@ -1,10 +1,10 @@
-//! One limit: which calls it takes in, and in which window each of them counts.
+//! A limit: which calls it applies to, and in which window each of them counts.
 
 use crate::windows_by_key::{KeyName, WindowsByKey};
 use plugin_api::{Admission, CallView, Clock, Counters, Pattern, in_lower_case};
 use std::{fmt, time::Duration};
 
-/// What of a call a limit counts by.
+/// The property of a call that a limit counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum LimitKey {
     Provider,
@@ -12,7 +12,7 @@ pub(crate) enum LimitKey {
     Key,
 }
 
-/// A budget of calls.
+/// A limit.
 #[derive(Debug)]
 pub(crate) struct Limit {
     pub(crate) subject: LimitKey,
@@ -20,14 +20,14 @@ pub(crate) struct Limit {
     pub(crate) requests: u64,
     pub(crate) per: Duration,
     pub(crate) message: Option<String>,
-    /// The window's name, made from the settings alone and without `requests`: a new instance, also
-    /// one with another number, finds the same window.
+    /// The window's name. It is made from the settings without `requests`, so that a new instance
+    /// finds the same window even if the number has changed.
     window: String,
     /// The windows of `each: true`.
     each: Option<WindowsByKey>,
 }
 
-/// Which of a limit's windows: its own, or the one of a subject.
+/// The index of a window in its limit: the limit's own, or that of a subject.
 pub(crate) type WindowIndex = u16;
 
 /// The limit's own window.
@@ -46,8 +46,8 @@ impl Limit {
         Self { subject, pattern, requests, per, message: None, window, each }
     }
 
-    /// Asks for a place; `None` when the limit does not take the call in. Allocates only when a
-    /// subject of an `each` limit is seen for the first time, or is spelt with capitals.
+    /// Takes a place, or returns `None` if the limit does not apply to the call. Allocates only if
+    /// a subject of an `each` limit is new, or a model's name has capitals.
     pub(crate) fn admit(
         &self,
         call: &CallView<'_>,
@@ -65,8 +65,9 @@ impl Limit {
         self.count(call, &KeyName::certain(name), counters, clock)
     }
 
-    /// A model counts by its public name, so that another spelling of it has no other budget; a
-    /// pattern may also mean the name that was asked for, or the wildcard it is served by.
+    /// Takes a place for a model. A model counts by its public name, so that all spellings of it
+    /// share a budget. The pattern may also match the requested name, or the wildcard that serves
+    /// it.
     fn admit_model(
         &self,
         call: &CallView<'_>,
@@ -95,7 +96,7 @@ impl Limit {
     ) -> Option<(WindowIndex, Admission)> {
         let ask = |window: &str| counters.admit(window, self.requests, self.per);
         let Some(subjects) = &self.each else { return Some((OWN, ask(&self.window))) };
-        // Nothing serves it: validation will refuse it.
+        // Validation refuses a call that nothing serves.
         call.provider()?;
         let found = subjects.of(subject, clock.monotonic(), |index, window| (index, ask(window)));
         Some(found.unwrap_or_else(|| (OWN, ask(&self.window))))
@@ -123,13 +124,13 @@ impl fmt::Display for LimitKey {
 }
 
 impl Limit {
-    /// What goes with it in a sentence.
+    /// Returns the verb for a sentence about the limit.
     pub(crate) fn verb(&self) -> &'static str {
         if self.requests == 1 { "is" } else { "are" }
     }
 }
 
-/// As a client reads it: `90 requests per 60 s for provider groq`.
+/// Writes the limit for a client: `90 requests per 60 s for provider groq`.
 impl fmt::Display for Limit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, pattern, requests, per, .. } = self;

@@ -1,17 +1,18 @@
-//! The settings as the operator writes them, turned into limits that can work. All errors say what
-//! to do; limits are counted from 1.
+//! Reads the settings and makes the limits. All errors say what to do, and begin with the path of
+//! the setting.
 
 use crate::limit::{Limit, LimitKey};
 use plugin_api::Pattern;
 use serde::{Deserialize, Deserializer, de};
 use std::{collections::HashMap, fmt, time::Duration};
 
-/// A window costs 16 bytes per request, 32 at most while it grows: 160 to 320 MB.
+/// The largest number of requests in a window. Each takes 16 bytes, up to 32 while the window
+/// grows: 160 to 320 MB.
 const MOST_REQUESTS: u64 = 10_000_000;
 
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
-/// As written in the config; see the crate's documentation.
+/// The settings as written in the config. The crate's documentation explains them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -32,7 +33,7 @@ struct LimitSettings {
     message: Option<String>,
 }
 
-/// Settings that cannot work.
+/// The reason why the settings cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SettingsError {
     NoLimits,
@@ -40,7 +41,7 @@ pub(crate) enum SettingsError {
     Limit { index: usize, problem: Problem },
 }
 
-/// What is wrong with one limit.
+/// The reason why a limit cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
     NoSubject,
@@ -69,7 +70,7 @@ impl fmt::Display for SettingsError {
 }
 
 impl Problem {
-    /// The member of the limit that it is about, if it is one.
+    /// Returns the path of the faulty setting within the limit, if there is one.
     fn member(&self) -> &'static str {
         match self {
             Self::Requests(_) => ".requests",
@@ -172,7 +173,7 @@ fn default_limits() -> Vec<Limit> {
     vec![per_minute("groq", 90), per_minute("openai", 100)]
 }
 
-/// Whole seconds, or text like `60s`.
+/// A duration: whole seconds, or a text like `60s`.
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected `per` as seconds or a duration like `60s`, `1m`, `1h`")]

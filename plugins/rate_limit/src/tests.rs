@@ -290,7 +290,7 @@ fn settings_that_cannot_work_are_refused_with_a_remedy() {
 #[test]
 fn a_gateway_without_counters_is_refused() {
     let error = Tester::without_services::<RateLimit>(json!({})).unwrap_err().to_string();
-    assert!(error.contains("lends counters"), "{error}");
+    assert!(error.contains("with counters"), "{error}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! What a call remembers of the places it took: its `local` note, 12 bytes per place, so that up to
-//! two places fit where the gateway allocates nothing.
+//! A call's note about the places it took, in its local note. Each place takes 12 bytes, so that
+//! the gateway allocates nothing for up to two.
 
 use crate::limit::WindowIndex;
 use smallvec::SmallVec;
 
-/// Places a call may hold without an allocation here.
+/// How many places a note holds without an allocation in this plugin.
 const INLINE: usize = 8;
 
 const SIZE: usize = 12;
@@ -18,7 +18,7 @@ pub(crate) struct Ticket {
     pub(crate) window: WindowIndex,
 }
 
-/// A note being written.
+/// A note that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct TicketNote(SmallVec<[u8; SIZE * INLINE]>);
 
@@ -34,7 +34,7 @@ impl TicketNote {
     }
 }
 
-/// The places of a note; a torn record is left out.
+/// Returns the places in a note. An incomplete record is left out.
 pub(crate) fn tickets(note: &[u8]) -> impl Iterator<Item = Ticket> {
     note.as_chunks::<SIZE>().0.iter().map(|&[t0, t1, t2, t3, t4, t5, t6, t7, l0, l1, w0, w1]| {
         Ticket {

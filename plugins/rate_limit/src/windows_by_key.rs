@@ -1,8 +1,8 @@
-//! The windows of `each`: one for every provider, model or key that was seen within the limit's
+//! The windows of `each`: one for every provider, model or key that was used within the limit's
 //! span.
 //!
-//! Names may come from clients, so the table is bounded, and a subject whose window has emptied
-//! makes room. Names made up under a wildcard leave room for those that the config has.
+//! Names may come from clients, so the table is bounded, and subjects with empty windows make room.
+//! Some room is reserved for names of the config, which made-up names under a wildcard cannot take.
 
 use crate::limit::WindowIndex;
 use std::{
@@ -18,37 +18,37 @@ use std::{
 
 const SHARDS: usize = 16;
 
-/// Subjects of one shard with a window of their own.
+/// The maximum number of subjects in a shard.
 const MOST: usize = 1024;
 
-/// Those of them that may be names under a wildcard.
+/// The number of subjects in a shard up to which names under a wildcard are added.
 const MOST_MADE_UP: usize = MOST / 16 * 15;
 
-/// Subjects looked at, whether they are idle, for each one that is new.
+/// How many subjects to check for idleness for each new one.
 const LOOKS: usize = 4;
 
-/// Who or what counts.
+/// The name of a subject: a provider, model or key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyName<'a> {
     pub(crate) name: &'a str,
-    /// The wildcard under which clients may make up such names.
+    /// The wildcard under which clients may make up such names, if any.
     pub(crate) made_up: Option<&'a str>,
 }
 
 impl<'a> KeyName<'a> {
-    /// A name of the config.
+    /// Creates a name that the config knows.
     pub(crate) fn certain(name: &'a str) -> Self {
         Self { name, made_up: None }
     }
 }
 
-/// See the module.
+/// The windows of a limit with `each`.
 pub(crate) struct WindowsByKey {
     shards: [RwLock<Shard>; SHARDS],
     hasher: RandomState,
-    /// What the names of the windows begin with.
+    /// The prefix of the windows' names.
     prefix: String,
-    /// A window has emptied that was not asked for so long.
+    /// The limit's span in nanoseconds. A window that was not used for that long is empty.
     span: u64,
 }
 
@@ -57,14 +57,14 @@ struct Shard {
     by_subject: HashMap<Arc<str>, usize>,
     slots: Vec<Option<Entry>>,
     free: Vec<usize>,
-    /// The slot that is looked at next.
+    /// The slot that is checked next.
     hand: usize,
 }
 
 struct Entry {
     subject: Arc<str>,
     window: Box<str>,
-    /// When it was last asked for, in nanoseconds.
+    /// When it was last used, in nanoseconds.
     used: AtomicU64,
 }
 
@@ -84,8 +84,8 @@ impl WindowsByKey {
         }
     }
 
-    /// Uses the window of a subject. Where names under a wildcard have filled their room, those
-    /// that come later share the wildcard's window; `None` when there is no room for that either.
+    /// Uses the window of a subject. If names under a wildcard have filled their room, further ones
+    /// share the wildcard's window. Returns `None` if there is no room for that either.
     pub(crate) fn of<R>(
         &self,
         subject: &KeyName<'_>,
@@ -130,7 +130,7 @@ impl WindowsByKey {
         use_at(&shard.slots, slot)
     }
 
-    /// Uses the window at an index. Another subject's may be there by now; it has other tickets.
+    /// Uses the window at an index. It may belong to another subject by now; its tickets differ.
     pub(crate) fn at<R>(&self, index: WindowIndex, work: impl FnOnce(&str) -> R) -> Option<R> {
         let (shard, slot) = (usize::from(index) / MOST, usize::from(index) % MOST);
         let shard = self.shards.get(shard)?.read().unwrap_or_else(PoisonError::into_inner);
@@ -144,8 +144,8 @@ impl WindowsByKey {
 }
 
 impl Shard {
-    /// Looks at a few subjects and drops those whose windows have emptied: more than one for each
-    /// that is added, so the table shrinks to those that count.
+    /// Checks a few subjects and drops those with empty windows. It checks more than one for each
+    /// new subject, so the table shrinks to those in use.
     fn drop_idle(&mut self, now: u64, span: u64) {
         for _ in 0..LOOKS.min(self.slots.len()) {
             self.hand = (self.hand + 1) % self.slots.len();

@@ -1,7 +1,7 @@
-//! The `routing` callback: chooses a provider by the requested model's name.
+//! The `routing` callback chooses the provider by the requested model's name.
 //!
-//! A name that the config's `model_list` has goes where the list says. A name it lacks is tried
-//! against rules, in order; the first that fits decides. Without settings these are:
+//! Names in the config's `model_list` go where the list says. Other names are compared with the
+//! rules in order, and the first match decides. Without settings, these are the rules:
 //!
 //! ```yaml
 //! litellm_settings:
@@ -13,14 +13,15 @@
 //!       - {prefix: openai-, provider: openai, model: gpt-4o-mini}
 //! ```
 //!
-//! - A rule has exactly one of `exact`, `prefix`, `suffix` (case matters), the `provider` the call
-//!   goes to, and the `model` to ask for there; without `model`, the requested name.
-//! - `always: true` applies a rule to names of the model list too.
-//! - `otherwise: {provider: ollama}` takes what neither the list nor a rule knows; without it such
-//!   a name is refused as an unknown model.
+//! - A rule has exactly one of `exact`, `prefix` and `suffix` (case matters), the `provider` that
+//!   gets the call, and the `model`'s name there, which is the requested name by default.
+//! - `always: true` applies a rule to names in the model list too.
+//! - `otherwise: {provider: ollama}` is the destination of all other names. Without it they are
+//!   refused as unknown models.
 //!
-//! Base URL and key are those of the config's first deployment of that provider. List `routing`
-//! before callbacks that count by provider. Reading the settings is in `rules`.
+//! Base URL and key are those of the config's first deployment of that provider, else the
+//! provider's defaults. List `routing` before callbacks that count by provider. `rules` reads the
+//! settings.
 
 mod rules;
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests;
 use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, Rejection, Route};
 use rules::{RouteTarget, Rules, Settings};
 
-/// Where calls go whose model name the config does not settle.
+/// One instance of the callback.
 #[derive(Debug)]
 pub struct Routing {
     rules: Rules,
@@ -63,16 +64,16 @@ fn send(call: &mut LlmCall<'_>, target: &RouteTarget) -> Hook {
         &own_name
     };
     if model.is_empty() {
-        // Validation tells the client, in the words it has for every call without a model.
+        // Validation refuses a call without a model, with its usual message.
         return Ok(Flow::Continue);
     }
     let provider = target.provider.as_str();
     let route = Route { provider: Some(provider), model: Some(model), ..Route::default() };
-    // Any client can ask for such a name: were it a fault, it would count against all calls.
+    // A rejection, because any client can request such a name and so could open the breaker.
     let refused = |_| {
         let text = format!(
-            "the settings of `routing` send this model to `{provider}`, a provider this gateway does \
-             not have; its operator must name one of the model list"
+            "the settings of `routing` send this model to `{provider}`, a provider that this gateway \
+             does not have; the operator must name a known provider"
         );
         Rejection::new(503, text).code("unknown_provider")
     };

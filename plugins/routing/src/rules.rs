@@ -1,12 +1,11 @@
-//! The rules: how the operator writes them, and which of them a model name meets.
-//! Nothing here knows a call.
+//! The rules: reads them from the settings, and finds the rule for a model name.
 
 use serde::Deserialize;
 use std::fmt;
 
 const EXAMPLE: &str = "`{prefix: groq-, provider: groq, model: llama-3.3-70b-versatile}`";
 
-/// As written in the config; see the crate's documentation.
+/// The settings as written in the config. The crate's documentation explains them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -26,21 +25,21 @@ struct RuleSettings {
     always: bool,
 }
 
-/// Where a call goes.
+/// The destination of a call.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteTarget {
     pub(crate) provider: String,
-    /// `None`: the requested name.
+    /// `None` stands for the requested name.
     pub(crate) model: Option<String>,
 }
 
-/// Rules that can be followed.
+/// The valid rules.
 #[derive(Debug)]
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     otherwise: Option<RouteTarget>,
-    /// Whether any rule applies to names the model list has.
+    /// Whether any rule applies to names in the model list.
     any_always: bool,
 }
 
@@ -58,7 +57,7 @@ enum Names {
     Suffix(String),
 }
 
-/// Settings that cannot be followed.
+/// The reason why the settings cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RulesError {
     NoMatcher { rule: usize },
@@ -80,7 +79,7 @@ impl fmt::Display for RulesError {
                  each a rule of its own"
             ),
             Self::Empty { path } => {
-                write!(out, "{path}: expected text, found an empty one; fill it in or remove it")
+                write!(out, "{path}: expected a text, found an empty one; fill it in or remove it")
             }
         }
     }
@@ -105,13 +104,13 @@ impl Rules {
         Ok(Self { rules, otherwise: settings.otherwise, any_always })
     }
 
-    /// Whether a name the config's model list has may go elsewhere.
+    /// Returns whether a rule can apply to names in the model list.
     pub(crate) fn concern_listed(&self) -> bool {
         self.any_always
     }
 
-    /// Where a model name goes; `None` leaves it to the config. `listed` says whether the config's
-    /// model list has it.
+    /// Returns the destination for a model name, or `None` to leave it to the config. `listed` says
+    /// whether the model list has the name.
     pub(crate) fn target(&self, model: &str, listed: bool) -> Option<&RouteTarget> {
         let decides = |rule: &&Rule| (rule.always || !listed) && rule.names.include(model);
         match self.rules.iter().find(decides) {

@@ -1,8 +1,9 @@
-//! An open file that is only ever appended to, a whole line at a time.
+//! An open file to which whole lines are appended.
 //!
-//! Several processes may append to one file. Each batch is one `write` at its end, so their lines
-//! never mix. A batch that found no room ends inside a line: that half is cut off again, under a
-//! lock against the other writers; where that cannot be, it is ended before the next line.
+//! Several processes may append to one file. Each batch is one `write` at the end of the file, so
+//! their lines never mix. If the disk takes only a part of a batch, the half line is cut off again,
+//! under a lock against the other writers. If that is not possible, a line end is written before
+//! the next line.
 
 use super::FileError;
 use rustix::{
@@ -22,13 +23,13 @@ pub(super) struct AppendFile {
     file: File,
     identity: (u64, u64),
     size: u64,
-    /// Devices are neither measured nor renamed.
+    /// False for devices, which are not measured or renamed.
     is_regular: bool,
-    /// The last byte of ours, or of whoever wrote before, is inside a line.
+    /// The file ends within a line.
     torn: bool,
 }
 
-/// Whether the file could be opened, without making it.
+/// Checks that the file can be opened or created, without creating it.
 pub(super) fn try_access(path: &Path) -> Result<(), FileError> {
     let failed = |error| FileError::Open(path.to_owned(), error);
     match fs::metadata(path) {
@@ -44,7 +45,7 @@ pub(super) fn try_access(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Asked before opening: opening a named pipe would wait for a reader.
+/// Called before opening, because opening a named pipe would wait for a reader.
 fn usable(found: &Metadata) -> bool {
     found.is_file() || found.file_type().is_char_device()
 }
@@ -67,7 +68,7 @@ impl AppendFile {
         Ok(Self { identity: identity(&found), size, is_regular, torn, file })
     }
 
-    /// Whether `found` is what is open; then its size is known anew.
+    /// Returns whether `found` is the open file, and then updates the size.
     pub(super) fn is_of(&mut self, found: &Metadata) -> bool {
         let same = identity(found) == self.identity;
         if same {
@@ -80,8 +81,8 @@ impl AppendFile {
         !self.is_regular || self.size == 0 || self.size.saturating_add(len) <= max_bytes
     }
 
-    /// How many bytes of the lines are in the file, none of them of half a line; and what stopped
-    /// it.
+    /// Appends lines. Returns how many bytes of whole lines were written, and the error that
+    /// stopped it.
     pub(super) fn append(&mut self, lines: &[u8]) -> (usize, Option<io::Error>) {
         let mut done = 0;
         loop {
@@ -98,9 +99,9 @@ impl AppendFile {
         }
     }
 
-    /// One write; how many bytes of it are whole lines that stay.
+    /// Makes one write. Returns how many of its bytes are whole lines.
     fn append_once(&mut self, lines: &[u8]) -> io::Result<usize> {
-        // What is there is somebody's half; what follows must not become its other half.
+        // The file ends within a line, which the new lines must not continue.
         let joined;
         let (bytes, before) = if self.torn {
             joined = [b"\n", lines].concat();
@@ -113,20 +114,20 @@ impl AppendFile {
         self.size = self.size.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
         let whole = bytes.get(..written).unwrap_or_default();
         let whole = whole.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        // A device takes what it takes; there is nothing to cut off.
+        // On a device there is nothing to cut off.
         let cut = written > whole && cut(&self.file, self.is_regular, written - whole);
         if cut {
             self.size -= u64::try_from(written - whole).unwrap_or_default();
         }
         self.torn = written > whole && !cut;
-        // A line end alone, which ended somebody's half, is no line.
+        // The line end before the lines is not counted.
         Ok(whole.saturating_sub(before))
     }
 }
 
-/// Cuts the half line off that the last write ended with, if it still ends the file.
+/// Cuts off the half line of the last write, if the file still ends with it.
 fn cut(file: &File, is_regular: bool, half: usize) -> bool {
-    // After an append the position is the end of what was written.
+    // After an append the position is the end of the written bytes.
     let Ok(end) = seek(file, SeekFrom::Current(0)) else { return false };
     let is_last = is_regular && file.metadata().is_ok_and(|found| found.len() == end);
     let start = end.saturating_sub(u64::try_from(half).unwrap_or_default());
@@ -136,13 +137,13 @@ fn cut(file: &File, is_regular: bool, half: usize) -> bool {
 fn ends_inside_a_line(path: &Path, size: u64) -> bool {
     let mut last = [b'\n'];
     let Some(at) = size.checked_sub(1) else { return false };
-    // Where it may not be read, nobody knows.
+    // If the file cannot be read, assume that it ends with a whole line.
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut last, at));
     read.is_ok() && last != *b"\n"
 }
 
-/// Held from a write to the cut of its half line, against other writers. File systems without locks
-/// do without, and so does a file that somebody else keeps locked.
+/// A lock against other writers, held from a write until its half line is cut off. If the file
+/// system has no locks, or another process keeps the file locked, the write goes on without it.
 struct Locked<'a>(&'a File);
 
 impl<'a> Locked<'a> {

@@ -162,9 +162,9 @@ fn what_is_no_file_or_cannot_be_made_is_refused_with_a_remedy() {
     let at = Folder::new();
     for (path, expected) in [
         (at.folder.path().to_owned(), "found something else; name a file"),
-        (at.path("none/a"), "make its folder"),
-        (at.path("a/b\0"), "expected to append to"),
-        (PathBuf::new(), "expected to append to"),
+        (at.path("none/a"), "create its folder"),
+        (at.path("a/b\0"), "cannot append to"),
+        (PathBuf::new(), "cannot append to"),
     ] {
         let error = LogFile::new(&path, None, 1).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

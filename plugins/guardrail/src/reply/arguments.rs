@@ -1,4 +1,4 @@
-//! What a model calls tools with, as it streams: texts of their own, kept back like the others.
+//! The streamed arguments of tool calls. Each is a text of its own, held back like the others.
 
 use super::{others_under, unexpected};
 use crate::{
@@ -9,16 +9,17 @@ use crate::{
 };
 use plugin_api::HookError;
 
-/// The channel of the one call that `function_call` knows; those of tool calls are below it.
+/// The channel of `function_call`. Those of tool calls have lower numbers.
 const FUNCTION_CALL: u8 = u8::MAX;
 
 /// The channel of the first tool call.
 const FIRST: u8 = {
-    assert!(FIELDS.len() < 16, "there is room for tool calls");
+    assert!(FIELDS.len() < 16, "fields and tool calls need different channels");
     16
 };
 
-/// Passes what a delta adds to calls through the rules; `last`: with all that was kept back.
+/// Applies the rules to the arguments that a delta adds. If `last`, all text that was held back
+/// goes out too.
 pub(super) fn under_rules(
     rules: &[Rule],
     held: &mut StreamBuffer,
@@ -54,7 +55,7 @@ pub(super) fn under_rules(
     Ok(())
 }
 
-/// Puts an element at the end of a list.
+/// Appends an element to a list.
 fn append(list: &mut String, element: &str) {
     list.pop();
     let is_empty = list.trim_end() == "[";
@@ -80,7 +81,7 @@ fn tool_call(
     others_under(rules, &mut call, &["function"])?;
     if let Some(function) = call.get("function") {
         let mut function = Object::read(function, "`function`")?;
-        // What was kept goes out with the last piece of this call in the chunk.
+        // Held text goes out with the last piece of this call in the chunk.
         one(rules, held, (Channel { choice, field }, false), &mut function)?;
         function.changed().into_iter().for_each(|function| call.set("function", function));
     }
