@@ -1,4 +1,4 @@
-//! From a config to a running gateway, and the same without running it (`check`).
+//! Turns a config into a running gateway, or checks it without running (`check`).
 
 mod check;
 
@@ -28,37 +28,37 @@ use std::{
 };
 use tracing::Level;
 
-/// How long callbacks may take to end.
+/// The time that callbacks have to shut down.
 const CALLBACKS_END: Duration = Duration::from_secs(8);
 
-/// Which log lines are written.
+/// The variable that selects log lines.
 const RUST_LOG: &str = "RUST_LOG";
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    /// The config or its callbacks.
+    /// Problems of the config or its callbacks.
     #[error("{}", list(.0))]
     Problems(Problems),
-    /// The address.
+    /// The address cannot be used.
     #[error("cannot listen on {host}:{port}: {source}; {remedy}")]
     Listen {
-        /// As given.
+        /// The host as given.
         host: String,
-        /// As given.
+        /// The port as given.
         port: u16,
-        /// The system's word.
+        /// The system's error.
         source: std::io::Error,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// The machine.
+    /// The worker threads could not be started.
     #[error("cannot start the worker threads: {0}")]
     Threads(std::io::Error),
 }
 
 impl BootError {
-    /// A line for each problem, and last that there was no start.
+    /// One line for each problem; the last says that the gateway did not start.
     #[must_use]
     pub fn lines(&self) -> Vec<(Level, String)> {
         let Self::Problems(Problems(problems)) = self else {
@@ -77,28 +77,29 @@ impl From<Problems> for BootError {
     }
 }
 
-/// Everything that was built from a config.
+/// Everything built from a config.
 #[derive(Debug)]
 pub struct Built {
     /// The config itself.
     pub config: Config,
-    /// Which upstreams there are.
+    /// The deployments of its models.
     pub deployments: Deployments,
-    /// How many threads serve calls, where somebody says so.
+    /// The number of worker threads, if it is set.
     pub workers: Option<NonZero<usize>>,
-    /// Where to listen; the default for a purpose that names no address.
+    /// The address to listen on; the default if the purpose names none.
     pub address: (String, u16),
     /// The callbacks, in order.
     pub plugins: Vec<ListedPlugin>,
     /// What the callbacks are lent.
     pub services: Arc<Services>,
-    /// The entries of their list that are not among them.
+    /// The entries of the callbacks' list that were left out.
     pub left_out: Vec<LeftOut>,
-    /// What the operator should be told.
+    /// Warnings for the operator.
     pub warnings: Vec<Problem>,
-    /// What callbacks said of themselves; a gateway that serves has logged it.
+    /// Warnings that callbacks logged while they were created. A serving gateway has logged them
+    /// already.
     pub said: Vec<Problem>,
-    /// What this run leaves behind if it dies; drop it when it has not.
+    /// The record of this run, left behind if it crashes; drop it at an orderly end.
     pub guard: LoadGuard,
 }
 
@@ -130,8 +131,8 @@ pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Proble
     assemble(source, Purpose { address, safe_mode: false, mode })
 }
 
-/// `RUST_LOG`, or what LiteLLM's options say in its place. Nothing is said here of a file that
-/// cannot be read: the start is.
+/// `RUST_LOG`, or the filter that LiteLLM's options ask for. An unreadable environment file is not
+/// reported here, but by the start.
 #[must_use]
 pub fn log_filter(source: &Source) -> Option<String> {
     let environment = Environment::load(&source.config, source.env_file.as_deref());
@@ -141,7 +142,7 @@ pub fn log_filter(source: &Source) -> Option<String> {
     wanted.or_else(|| litellm.debug.then(|| "info,callgate=debug".to_owned()))
 }
 
-/// Reads and builds, and takes the values of variables out of what there is to say.
+/// Reads and builds everything, and masks the values of variables in all problems.
 fn assemble(source: &Source, purpose: Purpose<'_>) -> Result<Built, Problems> {
     let environment = Environment::load(&source.config, source.env_file.as_deref())
         .map_err(|problem| Problems(vec![problem]))?;
@@ -183,7 +184,7 @@ fn assemble_config(
     }
     let mut found = Vec::new();
     let deployments = keep(Deployments::from_config(&config), &mut found);
-    // A warning may only miss what an error above has left out.
+    // Warnings are skipped only if there are errors, which may have hidden some of them.
     problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
     let mut left_out = switched_off(&mut config, safe_mode, &mut problems);
     if let Some(deployments) = &deployments {
@@ -193,7 +194,7 @@ fn assemble_config(
     }
     problems.extend(no_plugin_folder(source, &config.gateway));
     let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
-    // Nothing of a plugin is executed for a config that cannot start anyway.
+    // No plugin code runs for a config that cannot start.
     if problems.iter().any(Problem::is_error) {
         problems.extend(callgate_plugin_host::inspect_all(&config.callbacks, &search));
         callgate_config::problem::sort(&mut problems);
@@ -248,7 +249,7 @@ fn assemble_config(
     }
 }
 
-/// The entries of the callbacks' list that the config or `--safe-mode` switches off.
+/// The entries of the callbacks' list that the config or `--safe-mode` disables.
 fn switched_off(config: &mut Config, safe_mode: bool, problems: &mut Vec<Problem>) -> Vec<LeftOut> {
     let off = |entries: &[CallbackEntry], why| -> Vec<LeftOut> {
         entries.iter().map(|entry| LeftOut::new(entry, why)).collect()
@@ -261,8 +262,7 @@ fn switched_off(config: &mut Config, safe_mode: bool, problems: &mut Vec<Problem
     left_out
 }
 
-/// What the command line and variables say beside the config; returns how many workers they ask
-/// for.
+/// Applies options of the command line and variables; returns the number of workers that they set.
 fn apply_options(
     source: &Source,
     environment: &Environment,
@@ -278,8 +278,8 @@ fn apply_options(
     litellm.workers
 }
 
-/// A folder of plugins that is named and is none: another folder's plugin would be taken in its
-/// place.
+/// Reports a configured plugin folder that does not exist: a plugin from another folder would be
+/// used instead.
 fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Problem> {
     let given = source.plugin_dir.as_deref().map(|it| (it, "--plugin-dir", "command line"));
     let set = settings.plugin_dir.as_deref();
@@ -295,7 +295,7 @@ fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Probl
     Some(Problem::warning(place, text).remedy("plugins are looked for in the other folders"))
 }
 
-/// What is wrong with `RUST_LOG`.
+/// Reports a faulty `RUST_LOG`.
 fn misread_filter(environment: &Environment) -> Option<Problem> {
     let found = callgate_telemetry::misread(environment.filled_var(RUST_LOG))?;
     let text = format!("expected a level or `target=level`, found `{}`", quoted(&found));
@@ -304,7 +304,7 @@ fn misread_filter(environment: &Environment) -> Option<Problem> {
     )
 }
 
-/// What speaks against serving the config at this host.
+/// The errors and warnings of serving this config at this host.
 fn address_problems(config: &Config, host: &str) -> Vec<Problem> {
     let loopback = is_loopback(host);
     let refused = config.require_master_key(loopback).err();
@@ -312,7 +312,7 @@ fn address_problems(config: &Config, host: &str) -> Vec<Problem> {
     key.into_iter().chain(unknown_host(host)).collect()
 }
 
-/// A host that is neither an address nor a name this machine can look up: no start can listen
+/// Reports a host that is neither an address nor a resolvable name, so that no start could listen
 /// there.
 fn unknown_host(host: &str) -> Option<Problem> {
     if host.parse::<IpAddr>().is_ok() {
@@ -328,7 +328,7 @@ fn unknown_host(host: &str) -> Option<Problem> {
     Some(Problem::error(place, text).remedy("write an address without its port, such as `0.0.0.0`"))
 }
 
-/// What neither upstreams' words nor callbacks' may show.
+/// The secrets that must not appear in error texts of upstreams and callbacks.
 fn masking(config: &Config, deployments: Option<&Deployments>) -> Masking {
     let mut secrets = Secrets::default();
     if let Some(key) = &config.master_key {
@@ -340,7 +340,7 @@ fn masking(config: &Config, deployments: Option<&Deployments>) -> Masking {
     secrets.masking()
 }
 
-/// What callbacks warned of while they were made, each at its entry.
+/// The warnings that callbacks logged while they were created, each at its entry.
 fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Problem> {
     let problem = |(name, text): (String, String)| {
         let entry = config.callbacks.iter().find(|entry| entry.called() == name);
@@ -351,7 +351,7 @@ fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Pr
     gathered.into_iter().map(problem).collect()
 }
 
-/// Under `--strict`, whatever there is a warning about refuses the start.
+/// With `--strict`, any warning prevents the start.
 fn refuse_warnings(
     strict: bool,
     config: &Path,
@@ -366,7 +366,7 @@ fn refuse_warnings(
     Some(Problem::error(SourceLocation::whole_file(config), text))
 }
 
-/// Where this program looks for the plugins of a config, and how strictly it judges them.
+/// The folders for a config's plugins, and how strictly their files are checked.
 pub(crate) fn search_path(
     plugin_dir: Option<&Path>,
     config: &Path,
@@ -380,7 +380,7 @@ pub(crate) fn search_path(
         .require_pins(settings.require_pins)
 }
 
-/// Safe mode: the config is served as if it listed none. What that turns off is said.
+/// Safe mode: serves the config as if it listed no callbacks, and warns of what that disables.
 fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
     let left_out = std::mem::take(&mut config.callbacks);
     let names = left_out.iter().map(|it| format!("`{}`", quoted(it.called())));
@@ -409,22 +409,22 @@ fn keep<T>(result: Result<(T, Vec<Problem>), Problems>, into: &mut Vec<Problem>)
     }
 }
 
-/// A gateway that listens and does not serve yet.
+/// A gateway that listens but does not serve yet.
 #[derive(Debug)]
 pub struct Ready {
     server: Server,
     current: CurrentApp,
     drain: Duration,
-    /// To its orderly end.
+    /// Kept until the orderly end.
     guard: LoadGuard,
-    /// Where clients reach it.
+    /// The URL for clients.
     pub url: String,
 }
 
 /// Builds everything and binds the address.
 ///
 /// # Errors
-/// See [`BootError`]; nothing is left half-started.
+/// See [`BootError`]; after an error nothing is left running.
 pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let mode = StartMode::Serve { retry: serve.retry };
     let purpose = Purpose { address: Some(&serve.address), safe_mode: serve.safe_mode, mode };
@@ -465,8 +465,8 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
 }
 
 impl Ready {
-    /// Serves until it is asked to stop, then lets the running calls end, until it is asked again.
-    /// Says whether all did.
+    /// Serves until the first stop request, then waits for running calls until the second. Returns
+    /// whether all of them ended.
     pub async fn serve(self, mut stop: Stop) -> bool {
         let cut_off = self.server.run(&mut stop, self.drain).await;
         let app = self.current.load();
@@ -502,7 +502,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// One line each: `error: config.yaml:12:7: …`.
+/// One line for each problem: `error: config.yaml:12:7: …`.
 fn list(problems: &Problems) -> String {
     let line = |problem: &Problem| format!("{}: {problem}", problem.severity);
     problems.0.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! The command line, spelled as LiteLLM's where both have an option.
+//! The command line. Options that LiteLLM has, too, are spelled the same.
 
 mod litellm;
 mod misread;
@@ -7,7 +7,7 @@ mod plugin;
 pub use litellm::LitellmOptions;
 pub use misread::{Misread, log_format_of_unread};
 
-/// `plugin check`, beside the `check` of a config.
+/// `plugin check`; not to be confused with the `check` of a config.
 pub use plugin::Check as CheckPlugin;
 pub use plugin::{Bench, Inspect, List, New, Pin, PluginCommand, Selection, Test, Tool};
 
@@ -23,10 +23,10 @@ use std::{ffi::OsString, path::PathBuf};
 #[derive(Debug, Parser)]
 #[command(name = "callgate", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do instead of serving.
+    /// The command, if it is not to serve.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to serve.
+    /// The options for serving.
     #[command(flatten)]
     pub serve: Serve,
 }
@@ -49,7 +49,7 @@ const CONFIG: &str = "config.yaml";
 const HOST: &str = "127.0.0.1";
 const PORT: u16 = 4000;
 
-/// A variable that is set to nothing counts as not set: `.env` files are full of them.
+/// Parses a port. An empty variable counts as unset, because `.env` files often have such lines.
 fn port(text: &str) -> Result<u16, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -69,7 +69,7 @@ fn config_file(path: OsString) -> PathBuf {
     if path.is_empty() { PathBuf::from(CONFIG) } else { PathBuf::from(path) }
 }
 
-/// Where to listen, as far as the command line says.
+/// The address to listen on, as far as the command line sets it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Address {
     /// The address to listen on [default: $HOST, else 127.0.0.1].
@@ -81,14 +81,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// The command line, else `HOST` and `PORT`, else the default.
+    /// The address from the command line, otherwise from `HOST` and `PORT`, otherwise the default.
     ///
     /// # Errors
-    /// When `PORT` is no port.
+    /// If `PORT` is not a port.
     pub fn resolve(&self, environment: &Environment) -> Result<(String, u16), Problem> {
         let given = self.host.as_deref().filter(|host| !host.trim().is_empty());
         let host = given.or(environment.filled_var("HOST")).unwrap_or(HOST).trim();
-        // As URLs have it.
+        // Without the brackets of a URL.
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = match (self.port, environment.filled_var("PORT")) {
             (Some(port), _) => Ok(port),
@@ -100,13 +100,13 @@ impl Address {
     }
 }
 
-/// Options of a start, which `check` takes as well: its verdict hangs on them.
+/// The options of a start; `check` takes them, too, because they affect its result.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Which config.
+    /// The config.
     #[command(flatten)]
     pub source: Source,
-    /// Where to listen.
+    /// The address to listen on.
     #[command(flatten)]
     pub address: Address,
     /// Start without callbacks, to find out whether one of them is the problem.
@@ -121,7 +121,7 @@ pub struct Serve {
     pub log_format: Option<LogFormat>,
 }
 
-/// Where the config comes from.
+/// The source of the config.
 #[derive(Debug, Args)]
 pub struct Source {
     /// The config file.
@@ -143,7 +143,7 @@ pub struct Source {
     /// Turn every warning into an error.
     #[arg(long)]
     pub strict: bool,
-    /// What LiteLLM's options ask for.
+    /// LiteLLM's options.
     #[arg(skip)]
     pub litellm: LitellmOptions,
 }

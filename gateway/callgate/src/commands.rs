@@ -1,5 +1,5 @@
-//! What the program does beside serving and `check`: one file a command, and below it the command's
-//! parts.
+//! The commands of the program other than serving and `check`: one file for each, and a folder for
+//! its parts.
 
 pub mod demo;
 pub mod plugin;

@@ -24,10 +24,10 @@ use tokio::{
 };
 use tracing::Level;
 
-/// How long the end waits for a reader of the log that takes nothing.
+/// How long the exit waits for a log reader that takes nothing.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the last lines of the log may take in all.
+/// The total time for the last log lines.
 const LAST_LINES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -61,10 +61,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// With child processes, and with a name for whatever ends this process before its end.
+/// Runs `work` with child processes enabled and with the crash report.
 fn watched(work: impl FnOnce() -> ExitCode) -> ExitCode {
     child::enable();
-    // To its end: from then on, whoever calls `exit` is `main`.
+    // Dropped at the end: from then on, only `main` calls `exit`.
     let _watch = CrashWatch::start();
     work()
 }
@@ -80,14 +80,14 @@ fn start(options: Serve) -> ExitCode {
     })
 }
 
-/// The last line of a start that is none, in the form of the log.
+/// Writes the last line of a failed start, in the log's format.
 fn not_started(why: &str, code: ExitCode) -> ExitCode {
     callgate_telemetry::complain(Level::ERROR, &format!("not started: {why}"));
     callgate_telemetry::flush(LOG_PATIENCE, LAST_LINES);
     code
 }
 
-/// Says what is wrong with the command line, in the form of the log where a start was asked for.
+/// Reports an error in the command line; in the log's format if a start was requested.
 fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     if !error.use_stderr() {
@@ -103,7 +103,7 @@ fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
     code
 }
 
-/// Says everything that is wrong.
+/// Reports all problems.
 fn check(options: &Serve) -> ExitCode {
     if let Err(error) = on_trial() {
         return complain(&format!(
@@ -126,8 +126,8 @@ fn check(options: &Serve) -> ExitCode {
     })
 }
 
-/// Starts this program anew, unless that has been done, as a process that only tries plugins out:
-/// `check` runs hooks on made-up calls, and an audit log must not count them.
+/// Restarts this program as a probe process, unless it is one: `check` runs hooks on made-up calls,
+/// which a callback such as the audit log must not record.
 fn on_trial() -> io::Result<()> {
     if is_probe() {
         return Ok(());
@@ -135,8 +135,8 @@ fn on_trial() -> io::Result<()> {
     Err(itself()?.env(PROBE_VARIABLE, "1").exec())
 }
 
-/// Starts this program anew without the mark of a trial, should it have been given one: a callback
-/// of a gateway that serves must not take itself to be tried.
+/// Restarts this program without the probe's variable, if it is set: a callback of a serving
+/// gateway must not believe that it is being probed.
 fn in_earnest() -> Result<(), String> {
     if !is_probe() {
         return Ok(());
@@ -148,7 +148,8 @@ fn in_earnest() -> Result<(), String> {
     Err(format!("cannot start itself again without `{PROBE_VARIABLE}`: {error}; unset it"))
 }
 
-/// This program with the same arguments. Without `/proc`, by the name it was started by.
+/// This program with the same arguments. Without `/proc`, it is found by the name it was started
+/// with.
 fn itself() -> io::Result<process::Command> {
     let mut arguments = env::args_os();
     let started_by = arguments.next();
@@ -159,7 +160,7 @@ fn itself() -> io::Result<process::Command> {
 }
 
 async fn serve(options: Serve) -> ExitCode {
-    // Before anything is built, so that an early signal ends the start in order too.
+    // Set up before everything else, so that an early signal shuts down gracefully, too.
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -191,8 +192,8 @@ async fn serve(options: Serve) -> ExitCode {
     if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Answers the signals that make other servers read their config or open their logs anew with a
-/// line, once a second at most. By default each of them would end the process at once.
+/// Logs a line for signals that make other servers reload their config or reopen their logs, at
+/// most once a second. By default each of them would kill the process.
 fn refuse_reloads() {
     for (kind, name) in [
         (SignalKind::hangup(), "SIGHUP"),
@@ -214,8 +215,8 @@ fn refuse_reloads() {
     }
 }
 
-/// Calls run on the workers' own runtimes; this one accepts, waits for signals and does what
-/// blocks.
+/// Calls run on the workers' own runtimes; this runtime accepts connections, waits for signals, and
+/// runs blocking work.
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();
@@ -223,7 +224,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
         Ok(runtime) => {
             let code = runtime.block_on(work);
             callgate_telemetry::flush(LOG_PATIENCE, LAST_LINES);
-            // A callback that never ends must not keep the process.
+            // A callback that never ends must not keep the process alive.
             runtime.shutdown_background();
             code
         }
@@ -232,7 +233,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
 }
 
 fn print(text: &str) -> ExitCode {
-    // A reader that closed the pipe has what it wanted.
+    // A reader that closed the pipe wants no more output.
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
 }

@@ -1,15 +1,15 @@
-//! Compressed bodies, for fuzz targets.
+//! Decompresses bodies, for fuzz targets.
 
 use super::{Decoder, PIECE};
 use bytes::Bytes;
 
-/// The plain bytes of a body that comes in these pieces, `most` of them at most.
+/// The decompressed bytes of a body that arrives in these pieces, at most `most`.
 ///
 /// # Errors
-/// When it cannot be decoded, or would not fit.
+/// If it cannot be decoded, or is too large.
 ///
 /// # Panics
-/// When a decoded piece is larger than any may be.
+/// If a decoded piece is larger than allowed.
 pub fn decode(coding: &[u8], pieces: &[&[u8]], most: usize) -> Result<Vec<u8>, String> {
     let decoder = Decoder::of([coding].into_iter()).map_err(|error| error.to_string())?;
     let Some(mut decoder) = decoder else { return Ok(pieces.concat()) };

@@ -1,8 +1,7 @@
-//! Content codings (RFC 9110, section 8.4): bodies that came compressed become plain again, those
-//! of clients and those of upstreams.
+//! Content codings (RFC 9110, section 8.4): decompresses bodies of clients and upstreams.
 //!
-//! Pieces are decoded as they are asked for, and no more than one is there at a time. So the bound
-//! on the plain size holds: a few bytes that unfold to gigabytes cost what was taken of them.
+//! Pieces are decoded on demand, one at a time. So the limit on the decompressed size holds: a few
+//! bytes that expand to gigabytes cost only the part that was read.
 
 #![forbid(unsafe_code)]
 
@@ -14,24 +13,24 @@ use compression_codecs::{
 };
 use std::{fmt, io};
 
-/// What is decoded, as `Accept-Encoding` has it.
+/// The supported codings, for `Accept-Encoding`.
 pub const DECODED: &str = "gzip, deflate, br, zstd";
 
-/// The size of a decoded piece, at most.
+/// The largest decoded piece.
 const PIECE: usize = 16 * 1024;
 
 /// Zstandard's window, as a power of two: 8 MiB, the most that RFC 9659 allows in HTTP.
 const ZSTD_WINDOW: u32 = 23;
 
-/// A part that follows another has to account for itself: to begin one costs more than a few bytes
-/// do.
+/// This many concatenated parts are allowed; further ones need enough input, because starting a
+/// part costs more than a few bytes do.
 const FREE_PARTS: usize = 64;
 const BYTES_OF_A_PART: usize = 256;
 
-/// How much of a foreign name is shown.
+/// The most characters of an unknown name that are shown.
 const SHOWN: usize = 40;
 
-/// A coding of a body.
+/// The coding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     Gzip,
@@ -40,7 +39,7 @@ pub enum Coding {
     Zstd,
 }
 
-/// Why a body cannot be decoded; each follows "answered with" or "the request body has".
+/// Why a body cannot be decoded; the texts follow "answered with" or "the request body has".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodingError {
     #[error(
@@ -68,8 +67,8 @@ impl fmt::Display for Coding {
 }
 
 impl Coding {
-    /// What the values of `Content-Encoding` name; `None` for no coding. Codings one over another
-    /// are refused: the bound on the plain size would not bound what lies between them.
+    /// The coding in the values of `Content-Encoding`; `None` if there is none. Nested codings are
+    /// refused, because the limit on the final size would not limit the data in between.
     fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<Self>, CodingError> {
         let mut found = None;
         let names = values.flat_map(|value| value.split(|byte| *byte == b','));
@@ -100,14 +99,14 @@ impl Coding {
         matches!(self, Self::Gzip | Self::Zstd)
     }
 
-    /// Takes what is left within `codec`; whether that was the end, as far as it can say.
+    /// Takes the rest out of `codec`; returns whether it ended, as far as the codec can tell.
     fn drain(
         self,
         codec: &mut (dyn DecodeV2 + Send),
         output: &mut WriteBuffer<'_>,
     ) -> io::Result<bool> {
         match self {
-            // To decode nothing is an error there where nothing is left.
+            // Some codecs fail if there is nothing left to decode.
             Self::Gzip | Self::Deflate => codec.flush(output).map(|_| false),
             Self::Brotli | Self::Zstd => codec.decode(&mut PartialBuffer::new(&[]), output),
         }
@@ -116,8 +115,8 @@ impl Coding {
     fn codec(self, first: u8) -> Box<dyn DecodeV2 + Send> {
         match self {
             Self::Gzip => Box::new(GzipDecoder::new()),
-            // The name means the zlib format; some send what is within it alone, where no encoder's
-            // first byte looks so.
+            // The name means the zlib format. Some servers send raw deflate data, whose first byte
+            // no zlib encoder produces.
             Self::Deflate if first & 0x8f == 8 => Box::new(ZlibDecoder::new()),
             Self::Deflate => Box::new(DeflateDecoder::new()),
             Self::Brotli => Box::new(BrotliDecoder::new()),
@@ -129,20 +128,21 @@ impl Coding {
     }
 }
 
-/// A body on its way from its coding to plain bytes.
+/// Decompresses one body.
 pub struct Decoder {
     coding: Coding,
     /// `None` before the first byte.
     codec: Option<Box<dyn DecodeV2 + Send>>,
-    /// What was fed and not yet decoded.
+    /// Input that is not decoded yet.
     input: Bytes,
     piece: Vec<u8>,
-    /// The last piece was full, so there may be more without further input.
+    /// The last piece was full, so more may come without further input.
     full: bool,
-    /// How much was decoded. What of the rest is there already depends on the network.
+    /// The number of decoded bytes of the input. The rest may already be here or not, depending on
+    /// the network.
     used: usize,
     parts: usize,
-    /// The coding says that this was all.
+    /// The coding's own end was reached.
     ended: bool,
 }
 
@@ -153,7 +153,7 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// One for the values of `Content-Encoding`; `None` for what is plain already.
+    /// A decoder for the values of `Content-Encoding`; `None` if the body is not compressed.
     pub fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<Self>, CodingError> {
         let new = |coding| Self {
             coding,
@@ -168,7 +168,7 @@ impl Decoder {
         Ok(Coding::of(values)?.map(new))
     }
 
-    /// Adds what arrived, once [`Decoder::next_piece`] has used up what came before.
+    /// Adds input, once [`Decoder::next_piece`] has used up the earlier input.
     pub fn feed(&mut self, bytes: Bytes) {
         if let Some(first) = bytes.first() {
             self.codec.get_or_insert_with(|| self.coding.codec(*first));
@@ -176,7 +176,7 @@ impl Decoder {
         self.input = bytes;
     }
 
-    /// The next piece, at most 16 KiB long; `None` when more has to be fed.
+    /// The next piece, at most 16 KiB; `None` if it needs more input.
     pub fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
         let corrupt = CodingError::Corrupt(self.coding);
         let Some(codec) = &mut self.codec else { return Ok(None) };
@@ -216,10 +216,11 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Whether the body was whole, when no more will come. One without a byte is an empty one.
+    /// Whether the body was complete; call it after the last input. A body without any bytes is
+    /// empty.
     pub fn finish(&mut self) -> Result<(), CodingError> {
         let Some(codec) = &mut self.codec else { return Ok(()) };
-        // The end may have been drained, unseen. The other codings have something behind it.
+        // The end may have been drained unnoticed. The other codings have a trailer.
         let mut output = WriteBuffer::new_initialized(&mut self.piece);
         let mut drained =
             || self.coding == Coding::Deflate && matches!(codec.finish(&mut output), Ok(true));

@@ -1,21 +1,21 @@
-//! The failures that the gateway itself makes: kind, status and code of each, in one table. Their
-//! texts are in `request.rs`, `gateway.rs` and `upstream.rs` beside this file.
+//! The gateway's own failures: kind, status and code of each, in one table. Their texts are in
+//! `request.rs`, `gateway.rs` and `upstream.rs`.
 //!
-//! `docs/reference.md` has the same table for clients; a test compares the two. What upstreams and
-//! callbacks make up is in neither.
+//! `docs/reference.md` has the same table for clients; a test compares them. Failures that
+//! upstreams and callbacks define themselves are in neither.
 
 use plugin_api::FailureKind;
 
-/// What clients and log are told of a [`Reason`], but for its text.
+/// The kind, status and code of a [`Reason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     pub kind: FailureKind,
     pub status: u16,
-    /// Without one, the error object has the status in its place.
+    /// If `None`, the error object shows the status instead.
     pub code: Option<&'static str>,
 }
 
-/// Each line: the name, the kind, the status, the code if it has one.
+/// Each line has the name, the kind, the status, and the code, if there is one.
 macro_rules! catalogue {
     ($($(#[$doc:meta])* $reason:ident: $kind:ident $status:literal $($code:literal)?;)*) => {
         /// Why the gateway fails a call.
@@ -43,9 +43,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    /// A request that says something it may not say.
+    /// A request with an invalid value.
     Invalid: INVALID 400;
-    /// No key, a wrong one, or the client tries to choose the upstream.
+    /// The key is missing or wrong, or the client tries to choose the upstream.
     Unauthorized: INVALID 401;
     ForeignHost: INVALID 403 "foreign_host";
     ForeignOrigin: INVALID 403 "foreign_origin";
@@ -58,7 +58,7 @@ catalogue! {
     RequestCoding: INVALID 415 "unsupported_content_encoding";
     HeadTooLarge: INVALID 431;
     ClientGone: CLIENT_GONE 499 "client_closed_request";
-    /// What should not happen.
+    /// An internal error, which should not happen.
     Internal: INTERNAL 500;
     MissingVariable: INVALID 500 "missing_variable";
     NoCompletion: UPSTREAM_UNREACHABLE 500;
@@ -67,7 +67,7 @@ catalogue! {
     IncompleteStream: BROKEN_STREAM 502 "incomplete_stream";
     Unreachable: UPSTREAM_UNREACHABLE 502 "upstream_unreachable";
     Redirected: UPSTREAM_UNREACHABLE 502 "upstream_redirect";
-    /// A status that answers no call.
+    /// A status that is neither a success nor an error.
     OddStatus: UPSTREAM_UNREACHABLE 502;
     ReplyTooLarge: UPSTREAM_UNREACHABLE 502 "reply_too_large";
     ReplyCoding: UPSTREAM_UNREACHABLE 502 "unsupported_content_encoding";
@@ -86,10 +86,10 @@ mod tests {
     use super::*;
 
     const REFERENCE: &str = include_str!("../../../docs/reference.md");
-    /// Codes of shipped callbacks, which the reference lists beside the gateway's own.
+    /// Codes of shipped callbacks; the reference lists them with the gateway's own.
     const OF_CALLBACKS: [(u16, &str); 1] = [(429, "rate_limit_exceeded")];
 
-    /// Statuses and codes of each row of the reference's table of errors.
+    /// The statuses and codes in each row of the reference's table of errors.
     fn documented() -> Vec<(Vec<u16>, Vec<&'static str>)> {
         let (_, errors) = REFERENCE.split_once("\n## Errors\n").unwrap();
         let lines = errors.lines().skip_while(|line| !line.starts_with("|---"));
@@ -104,7 +104,7 @@ mod tests {
         .collect()
     }
 
-    /// What a client reads as `code`.
+    /// The `code` that a client gets.
     fn code(row: Row) -> String {
         row.code.map_or_else(|| row.status.to_string(), str::to_owned)
     }

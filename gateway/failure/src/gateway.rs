@@ -1,16 +1,16 @@
-//! What the gateway itself, its callbacks or the end of a call's client make fail.
+//! Failures caused by the gateway itself, by callbacks, or by a client that left.
 
 use super::{Failure, Reason};
 use plugin_api::FailureKind;
 use std::sync::Arc;
 
 impl Failure {
-    /// What should not happen. `cause` goes to the log only.
+    /// An internal error. Only the log shows `cause`.
     pub fn internal(cause: impl Into<String>) -> Self {
         Self::of(Reason::Internal, "the gateway failed to answer this call").cause(cause)
     }
 
-    /// A variable the config names and the environment lacks.
+    /// A variable that the config refers to and the environment lacks.
     pub fn missing_variable(model: &str, variable: &str) -> Self {
         let text = format!(
             "model `{model}` needs the environment variable `{variable}`, which is not set where \
@@ -34,7 +34,7 @@ impl Failure {
         )
     }
 
-    /// The limit is the gateway's own: nothing is known of the upstream.
+    /// The gateway's own limit was reached, so nothing is known of the upstream.
     pub fn out_of_descriptors(upstream: &str) -> Self {
         let text = format!(
             "this gateway has run out of file descriptors and could not call {upstream}; try again \
@@ -50,7 +50,7 @@ impl Failure {
         )
     }
 
-    /// The gateway ends before the call does.
+    /// The gateway shut down before the call ended.
     pub fn shutting_down() -> Self {
         Self::of(
             Reason::ShuttingDown,
@@ -64,14 +64,14 @@ impl Failure {
     }
 }
 
-/// Callbacks.
+/// Failures caused by callbacks.
 impl Failure {
-    /// A callback under `on_error: fail` did not do its work.
+    /// A callback with `on_error: fail` has failed.
     pub fn callback_failed(callback: &Arc<str>, kind: FailureKind) -> Self {
         Self::without_callback(callback, kind, "failed, so the call was stopped")
     }
 
-    /// The same, while its breaker is open.
+    /// The breaker of such a callback is open.
     pub fn callback_left_alone(callback: &Arc<str>) -> Self {
         let what = "has failed repeatedly and is left alone for a while";
         Self::without_callback(callback, FailureKind::FAULT, what)
@@ -92,7 +92,7 @@ impl Failure {
         )
     }
 
-    /// A callback's own decision, with its own status and text.
+    /// A callback's rejection, with its own status and text.
     pub fn of_callback(
         callback: &Arc<str>,
         kind: FailureKind,

@@ -1,8 +1,8 @@
 //! Why a call failed, as OpenAI's error object with a status.
 //!
-//! All failures of the gateway are made by the constructors here, so that status, code and text of
-//! each stand in one place: `catalogue.rs` has the table, `request.rs`, `gateway.rs` and
-//! `upstream.rs` the texts. `server::error` turns one into HTTP.
+//! The constructors here make all failures of the gateway, so that status, code and text of each
+//! are in one place: `catalogue.rs` has the table; `request.rs`, `gateway.rs` and `upstream.rs`
+//! have the texts. `server::error` turns a failure into HTTP.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct Failure(Box<Details>);
 
-/// What is known of a failure.
+/// The details of a failure.
 #[derive(Debug, Clone)]
 pub struct Details {
     pub kind: FailureKind,
@@ -35,16 +35,16 @@ pub struct Details {
     pub error_type: Cow<'static, str>,
     pub code: Option<Cow<'static, str>>,
     pub param: Option<String>,
-    /// For the client; never holds a secret or an internal cause.
+    /// For the client; contains no secret and no internal cause.
     pub message: String,
-    /// For the log; never a prompt, a reply or a key.
+    /// For the log; contains no prompt, reply or key.
     pub cause: Option<String>,
-    /// `Retry-After` as it will be sent.
+    /// The value of `Retry-After`.
     pub retry_after: Option<String>,
     pub headers: Vec<(String, String)>,
     /// The upstream's id of the request, for its support.
     pub upstream_request_id: Option<String>,
-    /// The callback that refused or broke.
+    /// The callback that rejected the call or failed.
     pub callback: Option<Arc<str>>,
 }
 
@@ -102,7 +102,7 @@ impl Failure {
         self
     }
 
-    /// The error object's `code`: the given one, else the status, as a string either way.
+    /// The error object's `code`: its own, otherwise the status, always as a string.
     pub fn code_text(&self) -> &str {
         static STATUSES: LazyLock<Vec<String>> =
             LazyLock::new(|| (400..600_u16).map(|status| status.to_string()).collect());
@@ -131,12 +131,12 @@ impl Failure {
             param: self.param.as_deref(),
             code: self.code_text(),
         };
-        // Strings only: cannot fail.
+        // Cannot fail with strings only.
         serde_json::to_vec(&Object { error }).unwrap_or_default()
     }
 }
 
-/// The error object's `type` for a status, as LiteLLM gives it.
+/// LiteLLM's error `type` for a status.
 pub fn type_of(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",

@@ -1,21 +1,21 @@
-//! Failures that the client can mend: its request is wrong.
+//! Failures that the client can fix: its request is wrong.
 
 use super::{Failure, Reason};
 use plugin_api::FailureKind;
 use std::{fmt::Display, time::Duration};
 
-/// Whose part of a foreign web page's request is refused without a master key.
+/// The part of a foreign web page's request that is refused without a master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign<'a> {
     Host(&'a str),
     Origin(&'a str),
-    /// A page that hides its origin, but not that it is another site's.
+    /// A page that hides its origin, but is marked as cross-site.
     Site,
 }
 
-/// The head.
+/// Errors in the head.
 impl Failure {
-    /// Bytes that hyper could not read as a request, with the status it answers.
+    /// Bytes that hyper could not read as a request, with the status that hyper chose.
     pub fn malformed_http(status: u16) -> Self {
         match status {
             414 => {
@@ -104,7 +104,7 @@ impl Failure {
         Self::of(reason, text)
     }
 
-    /// A preflight of a page that may not call.
+    /// A CORS preflight from a page that may not call.
     pub fn foreign_preflight() -> Self {
         Self::of(
             Reason::ForeignOrigin,
@@ -127,7 +127,7 @@ impl Failure {
         Self::unauthorized("Authentication Error, Invalid API key passed in.")
     }
 
-    /// `param` is the text "None", as LiteLLM sends it: clients compare these bodies.
+    /// `param` is the text "None", as in LiteLLM, because clients compare these bodies.
     fn unauthorized(message: &str) -> Self {
         Self::of(Reason::Unauthorized, message).error_type("auth_error").param("None")
     }
@@ -164,7 +164,7 @@ impl Failure {
     }
 }
 
-/// The body as bytes.
+/// Errors in the body's bytes.
 impl Failure {
     pub fn body_too_slow(limit: Duration) -> Self {
         let seconds = limit.as_secs_f64();
@@ -184,13 +184,13 @@ impl Failure {
         Self::invalid("the request body is not framed as HTTP/1.1 has it")
     }
 
-    /// A content coding that is not decoded.
+    /// A content coding that is not supported.
     pub fn body_coding(error: &impl Display) -> Self {
         let text = format!("the request body has {error}");
         Self::of(Reason::RequestCoding, text).param("request_body")
     }
 
-    /// A body that is not coded as its head says.
+    /// A body that does not match its content coding.
     pub fn miscoded_body(error: &impl Display) -> Self {
         Self::invalid(format!("the request body has {error}")).param("request_body")
     }
@@ -199,15 +199,15 @@ impl Failure {
         Self::invalid(format!("Invalid JSON payload: {error}")).param("request_body")
     }
 
-    /// JSON of another kind than the gateway takes, in its reader's words.
+    /// JSON of another type than the gateway accepts, with the reader's error.
     pub fn unfit_body(error: &impl Display) -> Self {
         Self::invalid(error.to_string()).param("request_body")
     }
 }
 
-/// The body's members. Clients match on the texts that LiteLLM has, too.
+/// Errors in the body's members. Clients compare the texts, so LiteLLM's are kept.
 impl Failure {
-    /// The client's mistake, in the words of whoever found it.
+    /// The client's error, with the given text.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::of(Reason::Invalid, message)
     }
@@ -248,7 +248,7 @@ impl Failure {
         Self::invalid("`extra_body` must be an object").param("extra_body")
     }
 
-    /// A member by which the client would choose the upstream or its key.
+    /// A member with which the client would choose the upstream or its key.
     pub fn credentials_in_body(name: &str) -> Self {
         let text = format!("Rejected Request: {name} is not allowed in request body.");
         Self::of(Reason::Unauthorized, text).error_type("auth_error").param(name)

@@ -1,17 +1,18 @@
-//! What an upstream makes fail. `upstream` is how a text names it: its label and the model.
+//! Failures caused by an upstream. The parameter `upstream` names it in texts: its label and the
+//! model.
 
 use super::{Failure, Reason};
 use plugin_api::FailureKind;
 use std::{fmt::Display, time::Duration};
 
-/// What the upstream was asked for.
+/// The form of the requested response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
     Stream,
 }
 
-/// What an upstream says of its error.
+/// An upstream's description of its error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ErrorText {
     pub message: String,
@@ -21,20 +22,20 @@ pub struct ErrorText {
 }
 
 impl ErrorText {
-    /// Words alone.
+    /// Only a message.
     pub fn saying(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 }
 
-/// No answer.
+/// There was no response.
 impl Failure {
-    /// `why` in full: `server::unreachable` has a sentence for each cause.
+    /// `why` is the whole text: `server::unreachable` has a sentence for each cause.
     pub fn unreachable(why: impl Into<String>) -> Self {
         Self::of(Reason::Unreachable, why)
     }
 
-    /// `settings` says in words which of them set the limit.
+    /// `settings` names the settings that set the limit.
     pub fn no_answer_within(upstream: &str, limit: Duration, settings: &str) -> Self {
         Self::late(format!(
             "{upstream} did not answer within {} s; {settings} how long to wait",
@@ -66,10 +67,9 @@ impl Failure {
     }
 }
 
-/// An answer that is none.
+/// The response is not a completion.
 impl Failure {
-    /// An error in the upstream's own words, whole as they came; `server::disclosure` masks and
-    /// bounds them.
+    /// An error in the upstream's own text, complete; `server::disclosure` masks and shortens it.
     pub fn of_upstream(status: u16, said: ErrorText) -> Self {
         let mut failure = Self::with_status(FailureKind::UPSTREAM_STATUS, status, said.message);
         if let Some(error_type) = said.error_type {
@@ -82,7 +82,7 @@ impl Failure {
         failure
     }
 
-    /// A success that holds something else than a completion; `cause` is empty if its body is.
+    /// A success response without a completion; `cause` is empty if its body is.
     pub fn no_completion(label: &str, status: u16, cause: String) -> Self {
         let what =
             if cause.is_empty() { "an empty body" } else { "something that is no completion" };
@@ -102,7 +102,7 @@ impl Failure {
         }
     }
 
-    /// An answer of another kind than was asked for.
+    /// A response of another kind than requested.
     pub fn other_answer(what: &str, form: Form) -> Self {
         let (reason, asked) = match form {
             Form::Json => (Reason::NoCompletion, "completion"),
@@ -111,7 +111,7 @@ impl Failure {
         Self::of(reason, format!("the upstream was asked for a {asked} and sent {what}"))
     }
 
-    /// Some of the answer is missing.
+    /// A part of the response is missing.
     pub fn incomplete(how: &str, form: Form) -> Self {
         let reason = match form {
             Form::Json => Reason::IncompleteReply,
@@ -120,7 +120,7 @@ impl Failure {
         Self::of(reason, format!("the upstream's answer is incomplete: {how}"))
     }
 
-    /// An answer that is compressed in a way that is not understood.
+    /// A response with an unsupported compression.
     pub fn undecodable(error: &impl Display, form: Form) -> Self {
         let reason = match form {
             Form::Json => Reason::ReplyCoding,
@@ -129,13 +129,13 @@ impl Failure {
         Self::of(reason, format!("the upstream answered with {error}"))
     }
 
-    /// A status that HTTP has no meaning for.
+    /// A status that HTTP does not define.
     pub fn unknown_status(label: &str, status: u16) -> Self {
         let text = format!("`{label}` answered with the status {status}, which HTTP does not have");
         Self::of(Reason::OddStatus, text)
     }
 
-    /// A status that is neither an answer nor an error nor leads elsewhere.
+    /// A status that is neither a success, an error nor a redirect.
     pub fn meaningless_status(label: &str, model: &str, status: u16) -> Self {
         let what = match status {
             304 => "Not Modified, which is no answer to a call",
@@ -148,7 +148,7 @@ impl Failure {
         Self::of(Reason::OddStatus, text)
     }
 
-    /// Only a `location` on the same server is shown to the client.
+    /// The client sees `location` only if it is on the same server.
     pub fn redirected(label: &str, model: &str, status: u16, location: Option<&str>) -> Self {
         let mut text = format!(
             "`{label}` for model `{model}` answered {status}, a redirect, which is never followed; \

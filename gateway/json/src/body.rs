@@ -1,8 +1,8 @@
-//! A JSON object as its original bytes plus edits of its top-level members.
+//! A JSON object as its original bytes, with edits of its top-level members.
 //!
-//! Bytes that nobody edits are never copied: [`Body::render`] returns slices of what arrived with
-//! the edits spliced between. Used for requests and for JSON replies of the same dialect.
-//! Not here: what the members mean (`call`, `providers`).
+//! Unedited bytes are never copied: [`Body::render`] returns slices of the original with the edits
+//! between them. Used for requests and for JSON replies in the same dialect. `call` and `providers`
+//! know the meaning of the members.
 
 mod assembly;
 mod edits;
@@ -17,22 +17,22 @@ pub use edits::Edits;
 use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 
-/// Under this size one copy is cheaper than several writes.
+/// Below this size, one copy is cheaper than several writes.
 const ONE_PIECE: usize = 16 * 1024;
 
-/// So many names are compared faster than hashed; any number must not cost its square.
+/// Up to this number, comparing names is faster than hashing; more must not cost quadratic time.
 const HANDFUL: usize = 24;
 
-/// A longer name is none of an API, and would be decoded and compared at each look for another.
+/// No API has a longer name, and every lookup would have to decode and compare it.
 const LONGEST_NAME: usize = 4096;
 
-/// Pieces that a body may be left in.
+/// The most pieces in which a body is kept.
 const PIECES: usize = 16;
 
-/// Bytes in pieces; mostly one.
+/// Bytes in pieces; usually one.
 pub type Slices = SmallVec<[Bytes; 1]>;
 
-/// Why bytes are no [`Body`].
+/// Why bytes are not a [`Body`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     #[error("{0}")]
@@ -62,17 +62,17 @@ impl Value {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    /// Set when the bytes of the name are not its text, or the member was added.
+    /// Set if the bytes of the name are not its text, or the member was added.
     name: Option<Box<str>>,
-    /// Of the name's text.
+    /// The digest of the name's text.
     digest: NameDigest,
-    /// Where name and value stand in the original; both empty for an added member.
+    /// The ranges of name and value in the original; both empty for an added member.
     name_at: Range<usize>,
     value_at: Range<usize>,
     value: Value,
 }
 
-/// Of the length of a name and some of its bytes: names whose digests differ are different names.
+/// A digest of a name's length and some of its bytes: different digests mean different names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NameDigest(u64);
 
@@ -101,7 +101,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// A body of which a scan has found the members.
+    /// Creates a body from the members that a scan found.
     pub(super) fn scanned(
         chunks: Slices,
         len: usize,
@@ -118,7 +118,7 @@ impl Body {
         if members.iter().any(|member| member.name.len() > LONGEST_NAME) {
             return Err((BodyError::LongName, body.chunks));
         }
-        // Each look for a name passes all members and, in what arrived in pieces, all of these.
+        // Every lookup of a name visits all members and, if the body arrived in pieces, all pieces.
         if members.len() > HANDFUL || body.chunks.len() > PIECES {
             let whole = body.original().clone();
             body.chunks = Slices::from_buf([whole]);
@@ -128,7 +128,7 @@ impl Body {
         Ok(body)
     }
 
-    /// Scans what is in one piece, which is kept as it is.
+    /// Scans bytes in one piece, which are kept without a copy.
     pub fn parse(bytes: Bytes) -> Result<Self, BodyError> {
         let mut scanner = Scanner::new();
         scanner.feed(&bytes)?;
@@ -136,7 +136,7 @@ impl Body {
         Self::scanned(Slices::from_buf([bytes]), length, members).map_err(|(error, _)| error)
     }
 
-    /// The bytes as they arrived, in one piece; joined when first asked for.
+    /// The original bytes in one piece; joined on first use.
     pub fn original(&self) -> &Bytes {
         self.whole.get_or_init(|| {
             let mut whole = BytesMut::with_capacity(self.len);
@@ -145,19 +145,19 @@ impl Body {
         })
     }
 
-    /// How long it was when it arrived.
+    /// The length of the original.
     #[expect(clippy::len_without_is_empty, reason = "an object has two bytes at least")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The names of its members, as they are sent.
+    /// The names of its members, as they will be sent.
     pub fn names(&self) -> impl Iterator<Item = Cow<'_, [u8]>> + Clone {
         let sent = self.entries.iter().filter(|entry| entry.value != Value::Removed);
         sent.map(|entry| self.name(entry))
     }
 
-    /// The members that are still as they arrived. Joins a body that arrived in pieces.
+    /// The members that are unedited. Joins a body that arrived in pieces.
     pub fn sent(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
         let whole = self.original();
         let original = self.entries.iter().filter(|entry| entry.value == Value::Original);
@@ -176,7 +176,7 @@ impl Body {
         self.json(entry, &entry.value)
     }
 
-    /// As [`Body::member`], always borrowed: joins a body that arrived in pieces when it has to.
+    /// As [`Body::member`], always borrowed; joins a body that arrived in pieces if necessary.
     pub fn member_text(&self, name: &str) -> Option<&str> {
         let entry = &self.entries[self.find(name)?];
         self.json_text(entry, &entry.value)
@@ -188,7 +188,7 @@ impl Body {
         self.json_bytes(entry, &entry.value)
     }
 
-    /// The JSON of a member that has this value.
+    /// The JSON of an entry with this value.
     fn json<'a>(&'a self, entry: &Entry, value: &'a Value) -> Option<Cow<'a, [u8]>> {
         match value {
             Value::Original => Some(self.slice(entry.value_at.clone())),
@@ -224,7 +224,7 @@ impl Body {
         }
     }
 
-    /// Removes a member; says whether there was one.
+    /// Removes a member; returns whether it existed.
     pub fn remove(&mut self, name: &str) -> bool {
         let found = self.find(name);
         if let Some(index) = found {
@@ -234,8 +234,8 @@ impl Body {
         found.is_some()
     }
 
-    /// The bytes with all edits, in pieces that share memory with the original where they can.
-    /// Whatever stands between members stays as it was.
+    /// The bytes with all edits, in pieces that share memory with the original where possible. The
+    /// text between members stays unchanged.
     pub fn render(&self) -> Slices {
         if !self.edited {
             return self.chunks.clone();
@@ -243,7 +243,7 @@ impl Body {
         self.pieces(None)
     }
 
-    /// As [`Body::rendered`], with pieces as the value of a member.
+    /// As [`Body::rendered`], with `value` in place of the member `name`.
     pub fn rendered_with(&self, name: &str, value: &[Bytes]) -> Bytes {
         match self.find(name) {
             Some(index) => joined(self.pieces(Some((index, value)))),
@@ -251,7 +251,7 @@ impl Body {
         }
     }
 
-    /// `instead`: a member by its index, and its value.
+    /// `instead` is a member's index and its value.
     fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
         Layers { body: self, over: &[], added: &[], instead }.pieces()
     }
@@ -264,7 +264,7 @@ impl Body {
         joined(self.render())
     }
 
-    /// Whether anything differs from what arrived.
+    /// Whether anything differs from the original.
     pub fn is_edited(&self) -> bool {
         self.edited
     }
@@ -277,7 +277,7 @@ impl Body {
         })
     }
 
-    /// `digest` is of `name`.
+    /// `digest` must be that of `name`.
     #[inline]
     fn is_named(&self, entry: &Entry, digest: NameDigest, name: &str) -> bool {
         entry.digest == digest && *self.name(entry) == *name.as_bytes()
@@ -296,8 +296,8 @@ impl Body {
         Entry { name, digest, name_at, value_at, value: Value::Original }
     }
 
-    /// The last of several members of one name counts, here and at the upstream: what was checked
-    /// must be what is sent.
+    /// Of several members with one name only the last is kept, so that the upstream gets the one
+    /// that was checked.
     fn drop_duplicates(&mut self) {
         let mut duplicates = Vec::new();
         if self.entries.len() <= HANDFUL {
@@ -333,13 +333,13 @@ impl Body {
         bytes.find(|byte| !byte.is_ascii_whitespace()).copied()
     }
 
-    /// Where the object's `{` stands.
+    /// The position of the object's `{`.
     fn opening(&self) -> usize {
         let mut bytes = self.chunks.iter().flat_map(|chunk| chunk.iter());
         bytes.position(|byte| *byte == b'{').unwrap_or_default()
     }
 
-    /// The bytes of `range`; copied only when they arrived in several chunks.
+    /// The bytes of `range`; copied only if they are in several chunks.
     #[inline]
     fn slice(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         match self.whole.get() {
@@ -367,7 +367,7 @@ impl Body {
         Cow::Owned(copy)
     }
 
-    /// The bytes of `range`, sharing memory, chunk by chunk.
+    /// The bytes of `range` without a copy, chunk by chunk.
     fn share(&self, range: Range<usize>, mut piece: impl FnMut(Bytes)) {
         let mut start = 0;
         for chunk in &self.chunks {
@@ -381,18 +381,18 @@ impl Body {
 }
 
 impl Entry {
-    /// A member that was not there when the body arrived.
+    /// A member that the original lacks.
     fn added(name: Box<str>, value: Value) -> Self {
         let digest = NameDigest::of(name.as_bytes());
         Self { name: Some(name), digest, name_at: 0..0, value_at: 0..0, value }
     }
 
-    /// Whether it was not there when the body arrived.
+    /// Whether the original lacks it.
     fn is_added(&self) -> bool {
         self.value_at.is_empty()
     }
 
-    /// Name, value and what is between them, in the original.
+    /// The range of name, value and the text between them, in the original.
     fn span(&self) -> Range<usize> {
         self.name_at.start - 1..self.value_at.end
     }

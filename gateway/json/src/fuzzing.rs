@@ -4,12 +4,13 @@ use super::{Body, IncomingBody, Scanner};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Where each top-level member's name and value stand.
+/// The ranges of each top-level member's name and value.
 pub type MemberSpans = Vec<(Range<usize>, Range<usize>)>;
 
-/// Where the top-level members' names and values stand, or what was expected and where.
+/// The ranges of the top-level members' names and values, or what was expected and where.
 ///
 /// # Errors
+/// If the bytes are not JSON.
 /// When the bytes are not JSON.
 pub fn scan(pieces: &[&[u8]]) -> Result<MemberSpans, String> {
     let mut scanner = Scanner::new();
@@ -23,13 +24,13 @@ pub fn scan(pieces: &[&[u8]]) -> Result<MemberSpans, String> {
 /// An edit of a top-level member.
 #[derive(Debug, Clone, Copy)]
 pub enum Splice<'a> {
-    /// Its new value, valid JSON.
+    /// Sets a value, which is valid JSON.
     Set(&'a str, &'a str),
-    /// It goes.
+    /// Removes a member.
     Remove(&'a str),
 }
 
-/// A body as it is sent after these edits; `None` when it is no JSON object.
+/// The body as sent after these edits; `None` if it is not a JSON object.
 #[must_use]
 pub fn spliced(pieces: &[&[u8]], edits: &[Splice<'_>]) -> Option<Vec<u8>> {
     let mut body = arrived(pieces)?;
@@ -44,7 +45,7 @@ pub fn spliced(pieces: &[&[u8]], edits: &[Splice<'_>]) -> Option<Vec<u8>> {
     Some(body.render().concat())
 }
 
-/// A body that came in these pieces.
+/// A body that arrived in these pieces.
 pub fn arrived(pieces: &[&[u8]]) -> Option<Body> {
     let mut arriving = IncomingBody::announced(None);
     for piece in pieces {

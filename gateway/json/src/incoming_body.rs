@@ -1,9 +1,8 @@
 //! A body as it arrives: scanned at once, and kept in few pieces.
 //!
-//! Thousands of small pieces would cost their number again for each name that is looked up, and
-//! leave the allocator holding what they took. So small pieces are joined, and a large body is put
-//! together in pages of its own, which go back to the system when it is done. A body that came as
-//! one piece is never copied.
+//! Thousands of small pieces would slow down every lookup of a name, and the allocator would keep
+//! their memory. So small pieces are joined, and a large body is assembled in its own pages, which
+//! go back to the system afterwards. A body that arrives in one piece is never copied.
 
 use super::{
     body::{Body, BodyError, Slices},
@@ -12,16 +11,17 @@ use super::{
 use bytes::{Bytes, BytesMut};
 use memmap2::{MmapMut, MmapOptions};
 
-/// From this length on a body is put together in pages.
+/// The length from which a body is assembled in pages.
 const SMALL: usize = 1024 * 1024;
 
-/// A piece of this length stays as it came.
+/// A piece of this length or more is kept without a copy.
 const PIECE: usize = 4096;
 
-/// Smaller ones are joined up to this length; also how much of a large body is scanned at a time.
+/// Smaller pieces are joined up to this length; also the number of bytes of a large body that are
+/// scanned at a time.
 const JOINED: usize = 64 * 1024;
 
-/// Pages taken at first when the length is not known.
+/// The pages reserved at first if the length is unknown.
 const SEGMENT: usize = 4 * 1024 * 1024;
 
 /// Collects and scans a body.
@@ -29,17 +29,17 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 pub struct IncomingBody {
     scanner: Scanner,
     chunks: Slices,
-    /// Small pieces being joined; not scanned yet.
+    /// Small pieces being joined, not scanned yet.
     open: BytesMut,
     pages: Option<Pages>,
     len: usize,
-    /// How long it is said to become.
+    /// The announced length.
     announced: Option<usize>,
-    /// Why it is no JSON. What comes then is kept and not scanned.
+    /// Why it is not JSON. Later bytes are kept, but not scanned.
     failed: Option<ScanError>,
 }
 
-/// Memory of its own for one body.
+/// Pages for one body.
 #[derive(Debug)]
 struct Pages {
     memory: MmapMut,
@@ -48,7 +48,7 @@ struct Pages {
 }
 
 impl IncomingBody {
-    /// `length`: how long it is said to become, if anything is; pages are taken for that at once.
+    /// `length` is the announced length, if any; pages for it are reserved at once.
     pub fn announced(length: Option<usize>) -> Self {
         Self {
             scanner: Scanner::new(),
@@ -61,7 +61,7 @@ impl IncomingBody {
         }
     }
 
-    /// The same for what an upstream says.
+    /// The same for an upstream's body.
     pub fn of_upstream(length: Option<usize>) -> Self {
         Self { scanner: Scanner::of_upstream(), ..Self::announced(length) }
     }
@@ -93,7 +93,7 @@ impl IncomingBody {
         self.finish_or_give_back().map_err(|(error, _)| error)
     }
 
-    /// The body. Bytes that are not a JSON object come back unchanged, with the reason.
+    /// Returns the body. Bytes that are not a JSON object come back unchanged, with the reason.
     pub fn finish_or_give_back(mut self) -> Result<Body, (BodyError, Slices)> {
         let scanned = self.close().and_then(|()| self.scan_pages());
         let chunks = match self.pages {
@@ -106,13 +106,13 @@ impl IncomingBody {
         }
     }
 
-    /// Remembers that a scan failed: what comes after cannot be read.
+    /// Records that a scan failed, so that later bytes are not scanned.
     fn note(&mut self, scanned: Result<(), ScanError>) -> Result<(), ScanError> {
         self.failed = scanned.err();
         scanned
     }
 
-    /// Scans and keeps what was joined.
+    /// Scans and keeps the joined bytes.
     fn close(&mut self) -> Result<(), ScanError> {
         if self.open.is_empty() {
             return self.failed.map_or(Ok(()), Err);
@@ -126,7 +126,7 @@ impl IncomingBody {
         self.note(scanned)
     }
 
-    /// Moves what there is to pages of its own. Without them the allocator has to do.
+    /// Moves the bytes to their own pages. If there are none, ordinary memory stays in use.
     fn take_pages(&mut self) {
         let scanned = self.chunks.iter().map(Bytes::len).sum();
         let room = self.announced.unwrap_or(SEGMENT).max(self.len);
@@ -166,7 +166,7 @@ impl Pages {
         self.filled = end;
     }
 
-    /// Twice the room at least, so that all copies together are no more than the body.
+    /// At least doubles the room, so that all copies together are no more than the body.
     #[expect(clippy::panic, reason = "as the allocator does when there is no memory")]
     fn grow(&mut self, needed: usize) {
         let Some(mut larger) = Self::new(needed.max(self.memory.len() * 2)) else {

@@ -1,10 +1,10 @@
-//! Pieces put together.
+//! Joins pieces.
 
 use super::Slices;
 use bytes::{Bytes, BytesMut};
 use memmap2::MmapMut;
 
-/// From this length on the whole has pages of its own, which go back to the system with it.
+/// The length from which the whole has its own pages, which go back to the system with it.
 const SMALL: usize = 1024 * 1024;
 
 /// The pieces as one.

@@ -1,8 +1,8 @@
-//! JSON objects as the bytes that arrived: scanned once, edited by splices, forwarded unparsed. And
-//! the lines of event streams and NDJSON (`lines`).
+//! JSON objects as the bytes that arrived: scanned once, edited by splices, forwarded unparsed.
+//! Also the lines of event streams and NDJSON (`lines`).
 //!
-//! The package under requests (`call`), replies and frames (`providers`). It knows no dialect, but
-//! for the names that must not be taken for others (`names`).
+//! Requests (`call`), replies and frames (`providers`) are built on it. It knows no dialect, except
+//! for names that must not be confused with others (`names`).
 
 #![forbid(unsafe_code)]
 
@@ -28,17 +28,17 @@ pub use scan::{Member, ScanError, Scanner};
 
 use bytes::Bytes;
 
-/// From this length of a body on, work that passes all of it is done beside the worker.
+/// The length from which a body is handled outside the worker, if all of it has to be read.
 pub const LARGE: usize = 256 << 10;
 
-/// Bytes that were scanned, and so are text.
+/// Scanned bytes as text.
 pub fn text(bytes: &[u8]) -> &str {
     simdutf8::basic::from_utf8(bytes).unwrap_or_default()
 }
 
 /// `text` as a JSON string.
 pub fn json_text(text: &str) -> Bytes {
-    // Without a branch a byte, so that many are looked at together.
+    // Free of branches, so that the compiler can check many bytes together.
     let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     if text.bytes().fold(false, |found, byte| found | special(byte)) {
         return serde_json::to_vec(text).unwrap_or_default().into();

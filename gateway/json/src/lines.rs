@@ -1,33 +1,32 @@
-//! Lines out of bytes that arrive split anywhere, for server-sent events and for NDJSON.
-//! Not here: what a line means (`providers`) and what is sent on (`server::relay`).
+//! Splits bytes that arrive in any pieces into lines, for server-sent events and NDJSON.
+//! `providers` interprets the lines, `server::relay` sends them on.
 
-/// A line longer than this is no event of any dialect.
+/// No event of any dialect has a longer line.
 pub const MAX_LINE: usize = 32 * 1024 * 1024;
 
-/// A line outgrew the bound.
+/// A line exceeded the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a line of more than 32 MiB")]
 pub struct TooLong;
 
-/// Splits at line ends. As NDJSON has them, which is the default: `\n`, and a `\r` before it goes
-/// too.
+/// Splits at line ends. The default is NDJSON's: `\n`, or `\r\n`.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The start of a line whose end has not come.
+    /// The beginning of a line that is not complete yet.
     partial: Vec<u8>,
-    /// A lone `\r` ends a line too.
+    /// A lone `\r` ends a line, too.
     of_events: bool,
-    /// The last byte was a `\r`, so that a `\n` that comes next is part of the same line end.
+    /// The last byte was a `\r`, so that a following `\n` belongs to the same line end.
     after_return: bool,
 }
 
 impl Lines {
-    /// As server-sent events have them: `\n`, `\r\n` and `\r`.
+    /// With the line ends of server-sent events: `\n`, `\r\n` and `\r`.
     pub fn of_events() -> Self {
         Self { of_events: true, ..Self::default() }
     }
 
-    /// Calls `line` for each line `bytes` complete, until it returns an error.
+    /// Calls `line` for each line that `bytes` complete, until it returns an error.
     pub fn push<E: From<TooLong>>(
         &mut self,
         mut bytes: &[u8],
@@ -62,12 +61,12 @@ impl Lines {
         Ok(())
     }
 
-    /// How much came after the last line's end.
+    /// The number of bytes after the last line end.
     pub fn backlog(&self) -> usize {
         self.partial.len()
     }
 
-    /// What came after the last line's end.
+    /// The bytes after the last line end.
     pub fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)
     }
@@ -85,11 +84,10 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// What may stand before the first byte of a body and means nothing: a byte order mark, then
-/// blanks.
+/// Skips meaningless bytes at the beginning of a body: a byte order mark, then blanks.
 #[derive(Debug, Default)]
 pub struct Leading {
-    /// Bytes of the mark that have come.
+    /// The bytes of the mark so far.
     mark: usize,
     over: bool,
 }
@@ -97,7 +95,7 @@ pub struct Leading {
 impl Leading {
     const MARK: &'static [u8] = b"\xef\xbb\xbf";
 
-    /// What follows it in `bytes`, and before that what looked like a mark and is none.
+    /// Returns the rest of `bytes` and, before it, bytes that looked like a mark but are none.
     pub fn skip<'a>(&mut self, bytes: &'a [u8]) -> [&'a [u8]; 2] {
         if self.over {
             return [&[], bytes];
@@ -123,7 +121,7 @@ impl Leading {
     }
 }
 
-/// The payload of a `data` line of server-sent events; other lines and comments have none.
+/// The payload of a `data` line of server-sent events; `None` for other lines and comments.
 pub fn data(line: &[u8]) -> Option<&[u8]> {
     let payload = line.strip_prefix(b"data:")?;
     Some(payload.strip_prefix(b" ").unwrap_or(payload))
@@ -171,7 +169,7 @@ mod tests {
                 assert_eq!(found, expected, "{input:?} {size}");
             }
         }
-        // Between values of JSON, which a line of NDJSON is, it is a blank.
+        // Between JSON values, as in a line of NDJSON, it is a blank.
         assert_eq!(split(Lines::default(), b"{\r}\n", 2), ["{\r}", ""]);
     }
 

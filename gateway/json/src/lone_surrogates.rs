@@ -1,6 +1,6 @@
-//! Halves of surrogate pairs: escapes such as `\ud83d` that have no other half beside them. JSON
-//! allows them, but text cannot hold them. The package `providers` puts together the halves that an
-//! upstream cut between two chunks (`surrogate_pairs`).
+//! Lone surrogates: escapes such as `\ud83d` without the other half of their pair. JSON allows
+//! them, but text cannot hold them. The package `providers` joins halves that an upstream split
+//! between two chunks (`surrogate_pairs`).
 
 use super::walk::string_end;
 use std::{borrow::Cow, ops::Range};
@@ -8,19 +8,19 @@ use std::{borrow::Cow, ops::Range};
 /// The length of `\ud83d`.
 const ESCAPE: usize = 6;
 
-/// A half within a value of a document.
+/// A lone surrogate in a value of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LoneSurrogate {
-    /// Where its escape stands.
+    /// The range of its escape.
     pub place: Range<usize>,
     pub is_high: bool,
-    /// Between the quotes of the text that it is in.
+    /// The range of its text, between the quotes.
     pub text: Range<usize>,
-    /// Between the quotes of the last name before it.
+    /// The range of the last name before it, between the quotes.
     pub name: Range<usize>,
 }
 
-/// The halves in the values of `json`, which is valid but for them.
+/// The lone surrogates in the values of `json`, which is valid otherwise.
 pub fn lone_surrogates(json: &[u8]) -> Vec<LoneSurrogate> {
     let (mut found, mut name, mut at) = (Vec::new(), 0..0, 0);
     while let Some(quote) = memchr::memchr(b'"', json.get(at..).unwrap_or_default()) {
@@ -41,7 +41,7 @@ pub fn lone_surrogates(json: &[u8]) -> Vec<LoneSurrogate> {
     found
 }
 
-/// A text of JSON, quotes included, with U+FFFD in place of halves.
+/// A JSON text, quotes included, with U+FFFD in place of lone surrogates.
 pub fn without_lone_surrogates(text: &[u8]) -> Cow<'_, [u8]> {
     let (mut whole, mut from) = (Vec::new(), 0);
     for (place, _) in within(text) {
@@ -56,7 +56,7 @@ pub fn without_lone_surrogates(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(whole)
 }
 
-/// The halves of one text.
+/// The lone surrogates of one text.
 fn within(text: &[u8]) -> impl Iterator<Item = (Range<usize>, bool)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -81,7 +81,7 @@ enum Unit {
     Low,
 }
 
-/// The half that is written at `start`.
+/// The surrogate that is written at `start`, if any.
 fn surrogate(text: &[u8], start: usize) -> Option<Unit> {
     let escape = text.get(start..start + ESCAPE)?;
     let digits = std::str::from_utf8(escape.strip_prefix(br"\u")?).ok()?;

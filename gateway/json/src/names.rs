@@ -1,13 +1,13 @@
-//! Names that readers of JSON take differently: one that is repeated in its object, and one that is
-//! written in another case than the API has it.
+//! Finds names that JSON parsers read differently: repeated ones, and those in another case than
+//! the API's.
 //!
-//! Of a repeated name some readers take the first, most the last. Go's `encoding/json` takes a name
-//! in any case for the one it knows, and of both spellings the last. A prompt that a callback has
-//! checked by one name and an upstream takes by the other has not been checked at all, so such
-//! bodies are refused before anybody reads them.
+//! Of a repeated name some parsers take the first value, most the last. Go's `encoding/json`
+//! ignores case, and takes the last of both spellings. If a callback checks a prompt under one name
+//! and the upstream reads it under the other, the prompt was not checked at all. So such bodies are
+//! refused before anybody reads them.
 //!
-//! Case matters where the API has names of its own. Below `parameters`, `schema`, `metadata` and
-//! the like the names are the client's, and only the very same one twice is a contradiction.
+//! Case matters where the API defines the names. Below `parameters`, `schema`, `metadata` and the
+//! like the names are the client's, and only an exact repetition is ambiguous.
 
 use super::{
     passed,
@@ -15,13 +15,13 @@ use super::{
 };
 use std::{borrow::Cow, collections::HashSet, ops::Range};
 
-/// Members of one object; more is refused: each costs memory of its own while it is looked at.
+/// The most members of one object, because each costs extra memory during the check.
 const MAX_NAMES: usize = 4096;
 
 /// The same below [`FREE`] names.
 const MAX_FREE_NAMES: usize = 65_536;
 
-/// Members whose value has names of the client's own choice.
+/// Members whose value has names chosen by the client.
 const FREE: &[&str] = &[
     "parameters",
     "schema",
@@ -39,7 +39,7 @@ const FREE: &[&str] = &[
     "response_schema",
 ];
 
-/// What the chat APIs call their members, as far as an upstream may take one in another case.
+/// The member names of the chat APIs, as far as an upstream may accept them in another case.
 pub const KNOWN: &[&str] = &[
     "annotations",
     "arguments",
@@ -142,13 +142,13 @@ pub const KNOWN: &[&str] = &[
     "web_search_options",
 ];
 
-/// Names of all objects that are open at once: deep in one another, many large ones would be.
+/// The most names of all open objects together, because many large objects may be nested.
 const MAX_OPEN_NAMES: usize = 4 * MAX_FREE_NAMES;
 
-/// A name that two readers may take differently.
+/// A name that two parsers may read differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ambiguity {
-    /// Where: `messages[0].content[1].text`.
+    /// Its path: `messages[0].content[1].text`.
     pub path: String,
     pub kind: AmbiguityKind,
 }
@@ -180,19 +180,19 @@ impl std::fmt::Display for Ambiguity {
     }
 }
 
-/// A value that is open at the moment.
+/// A value that is open.
 #[derive(Debug, Clone, Copy)]
 struct OpenValue {
     object: bool,
-    /// Its names are the client's own.
+    /// Its names are chosen by the client.
     free: bool,
-    /// Where its names begin in `Check::names`.
+    /// The index of its first name in `Check::names`.
     from: usize,
-    /// Elements before the current one.
+    /// The number of elements before the current one.
     index: usize,
 }
 
-/// Between the quotes of a name.
+/// The range of a name, between the quotes.
 #[derive(Debug, Clone, Copy)]
 struct Name {
     start: usize,
@@ -200,8 +200,8 @@ struct Name {
     escaped: bool,
 }
 
-/// Looks through all names of a value that has been scanned; `path` is where it stands. `element`
-/// gets the place of each of its elements, when it is an array.
+/// Checks all names of a scanned value at `path`. If it is an array, `element` gets the range of
+/// each element.
 pub fn check(
     text: &str,
     path: &str,
@@ -271,7 +271,7 @@ struct Check<'a> {
     text: &'a str,
     path: &'a str,
     open: Vec<OpenValue>,
-    /// The names so far of all objects that are open.
+    /// The names so far of all open objects.
     names: Vec<Name>,
 }
 
@@ -316,7 +316,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The usual few names, told apart without a set.
+    /// Whether they are the usual few names and all different; checked without a set.
     fn are_plain_and_different(&self, names: &[Name], free: bool) -> bool {
         const HANDFUL: usize = 12;
         let bytes = self.text.as_bytes();
@@ -350,8 +350,8 @@ impl Check<'_> {
         super::walk::name_of(self.text, &member)
     }
 
-    /// What is wrong with the member `last` of the innermost object, or with the value that is open
-    /// at `depth`.
+    /// Describes the problem of the member `last` of the innermost object, or of the value that is
+    /// open at `depth`.
     fn ambiguity(&self, kind: AmbiguityKind, depth: usize, last: Option<Name>) -> Ambiguity {
         let mut path = self.path.to_owned();
         let mut end = self.names.len();
@@ -379,7 +379,7 @@ impl Check<'_> {
     }
 }
 
-/// A name as a message shows it: cut, and in characters that look like no others.
+/// A name as a message shows it: shortened, and without look-alike characters.
 fn shown(name: &str) -> String {
     const LONGEST: usize = 64;
     let cut = name.char_indices().nth(LONGEST).map_or(name, |(end, _)| &name[..end]);
@@ -390,8 +390,8 @@ fn is_lower(name: &[u8]) -> bool {
     name.iter().fold(true, |lower, byte| lower & !byte.is_ascii_uppercase() & byte.is_ascii())
 }
 
-/// The name as a reader that does not heed case takes it, when that is another one. Beside ASCII,
-/// these are all characters that fold to an ASCII letter in Go, Java or .NET.
+/// The name as a parser that ignores case reads it, if that differs. Besides ASCII, these are all
+/// characters that fold to an ASCII letter in Go, Java or .NET.
 fn folded(name: &str) -> Option<String> {
     if is_lower(name.as_bytes()) {
         return None;
@@ -405,7 +405,7 @@ fn folded(name: &str) -> Option<String> {
     Some(name.chars().map(fold).collect::<String>()).filter(|folded| folded != name)
 }
 
-/// Looks through the names of an API's object; a name twice is not this function's business.
+/// Checks the case of names in an API's object; repeated names are not checked here.
 pub fn check_case<'a>(names: impl Iterator<Item = Cow<'a, [u8]>> + Clone) -> Result<(), Ambiguity> {
     if names.clone().all(|name| is_lower(&name)) {
         return Ok(());

@@ -1,12 +1,12 @@
-//! Counts what is passed over in a body, in tests: that work is proportional is proved by numbers,
-//! not by time. Elsewhere it is nothing. Tests of other packages turn on the feature `fuzzing`.
+//! Counts scanned bytes in tests, which prove by numbers, not by time, that work is proportional.
+//! Does nothing otherwise. Tests of other packages turn on the feature `fuzzing`.
 
 #[cfg(any(test, feature = "fuzzing"))]
 thread_local! {
     static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// So many bytes, members or pieces were passed.
+/// Adds so many scanned bytes, members or pieces.
 #[inline(always)]
 pub fn add(steps: usize) {
     #[cfg(any(test, feature = "fuzzing"))]
@@ -15,7 +15,7 @@ pub fn add(steps: usize) {
     let _ = steps;
 }
 
-/// All steps of this thread so far.
+/// The steps of this thread so far.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn steps() -> u64 {
     STEPS.with(std::cell::Cell::get)

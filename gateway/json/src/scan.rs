@@ -1,7 +1,8 @@
-//! One pass over JSON bytes as they arrive: is it valid, and where are its top-level members?
+//! Scans JSON bytes in one pass as they arrive: are they valid, and where are the top-level
+//! members?
 //!
 //! Text is never copied and no tree is built, so a long prompt costs little more than reading it
-//! once. Feeding may stop anywhere, also within a character or an escape. Used for requests
+//! once. Input may be split anywhere, even within a character or an escape. Used for requests
 //! (`body`), JSON replies and streamed frames (`providers`).
 
 mod blocks;
@@ -19,18 +20,18 @@ use stops::Stops;
 /// Nesting allowed; deeper input is refused rather than recursed into.
 pub(crate) const MAX_DEPTH: u32 = 128;
 
-/// Members of the top-level object; more is refused: each costs memory of its own, and no API has
-/// more than a few dozen.
+/// The most members of the top-level object, because each costs extra memory; no API has more than
+/// a few dozen.
 pub(crate) const MAX_MEMBERS: usize = 4096;
 
 /// A member of the top-level object, or an element of the top-level array (then without a name).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Between the quotes of its name.
+    /// The range of its name, between the quotes.
     pub name: Range<usize>,
-    /// Whether the name has escapes, so that its bytes are not its text.
+    /// Whether the name has escapes, so that its bytes differ from its text.
     pub escaped: bool,
-    /// The value's bytes.
+    /// The range of the value.
     pub value: Range<usize>,
 }
 
@@ -45,7 +46,7 @@ pub struct ScanError {
 impl ScanError {
     const END: &str = "unexpected end";
 
-    /// Whether nothing is wrong with what came: more of it was to come.
+    /// Whether the only problem is that the input ends too soon.
     pub fn is_cut(&self) -> bool {
         self.expected == Self::END
     }
@@ -61,9 +62,9 @@ enum State {
     AfterValue,
     Text,
     Escape,
-    /// Hex digits still to come, and the number so far.
+    /// The number of hex digits still to come, and the value so far.
     Unicode(u8, u16),
-    /// Within `true`, `false` or `null`, after so many of its bytes.
+    /// Within `true`, `false` or `null`, with the number of bytes so far.
     Literal(Word, u8),
     Number(Number),
     End,
@@ -80,18 +81,18 @@ enum Word {
 #[derive(Debug)]
 pub struct Scanner {
     state: State,
-    /// One bit a level, the innermost lowest: set for an object.
+    /// One bit for each level, the innermost lowest: set for an object.
     objects: u128,
     depth: u32,
     offset: usize,
-    /// The string being read is a name.
+    /// The current string is a name.
     in_key: bool,
     name_escaped: bool,
-    /// A `\uD8xx` was read, its other half has to follow.
+    /// After a `\uD8xx`, so that its other half has to follow.
     high_surrogate: bool,
-    /// Values may have halves of surrogate pairs, and whether one was met.
+    /// Whether values may contain lone surrogates, and whether one was found.
     halves: Halves,
-    /// The start of a character whose rest is in the next chunk.
+    /// The beginning of a character that continues in the next chunk.
     partial: ([u8; 4], usize),
     /// The name of the member whose value comes next.
     name: Range<usize>,
@@ -115,14 +116,14 @@ impl Scanner {
         }
     }
 
-    /// Scans a whole document at once.
+    /// Scans a whole document.
     pub fn scan(bytes: &[u8]) -> Result<Vec<Member>, ScanError> {
         let mut scanner = Self::new();
         scanner.feed(bytes)?;
         scanner.finish()
     }
 
-    /// Whether an upstream's JSON ends too soon, and nothing else is wrong with it.
+    /// Whether the only problem of an upstream's JSON is that it ends too soon.
     pub fn is_cut(bytes: &[u8]) -> bool {
         let mut scanner = Self::of_upstream();
         let scanned = scanner.feed(bytes).and_then(|()| scanner.finish());
@@ -152,7 +153,7 @@ impl Scanner {
         ScanError { expected, offset: self.offset + at }
     }
 
-    /// One byte outside of strings and numbers.
+    /// Handles one byte outside of strings and numbers.
     #[inline(always)]
     fn step(&mut self, byte: u8, at: usize) -> Result<(), ScanError> {
         match self.state {
@@ -191,7 +192,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// Whether a whole `true` or `null` stands at `at`, which then is the value.
+    /// Whether a whole `true` or `null` is at `at`; then it becomes the value.
     #[inline(always)]
     fn word(&mut self, chunk: &[u8], at: usize) -> bool {
         let found = chunk.get(at..).and_then(|rest| rest.first_chunk::<4>());
@@ -203,7 +204,7 @@ impl Scanner {
         true
     }
 
-    /// The bytes of a number from `at`; returns where it ends.
+    /// Scans the bytes of a number from `at`; returns its end.
     fn number(
         &mut self,
         chunk: &[u8],
@@ -300,7 +301,7 @@ impl Scanner {
         self.value_done(at + 1);
     }
 
-    /// A value ended before `at`.
+    /// Records that a value ended before `at`.
     fn value_done(&mut self, at: usize) {
         self.state = if self.depth == 0 { State::End } else { State::AfterValue };
         if self.depth == 1
@@ -321,8 +322,8 @@ impl Scanner {
         }
     }
 
-    /// The inside of a string from `at`, and of the strings that follow it in the usual way;
-    /// returns where to go on.
+    /// Scans the inside of a string from `at`, and the strings that follow it in the usual form;
+    /// returns where to continue.
     #[inline(always)]
     fn text(
         &mut self,
@@ -334,7 +335,7 @@ impl Scanner {
             self.half(ALONE, at)?;
         }
         loop {
-            // Names and the halves of a surrogate pair are looked at escape by escape.
+            // In names and within surrogate pairs, every escape is checked.
             at = stops.next(at, self.in_key | self.high_surrogate);
             match chunk.get(at) {
                 None => return Ok(at),
@@ -358,7 +359,7 @@ impl Scanner {
                 self.begin_value(at + 2);
                 at += 3;
             } else if self.depth > 2 && self.objects & 3 == 1 && follows.starts_with(b"\"},{\"") {
-                // From one object of an array to the next, as between messages.
+                // From one object of an array directly to the next, as between messages.
                 self.in_key = true;
                 at += 5;
             } else {
@@ -372,7 +373,7 @@ impl Scanner {
         }
     }
 
-    /// An object from `at`, into its first name.
+    /// Scans from the `{` at `at` into the first name.
     fn object(&mut self, at: usize) -> Result<usize, ScanError> {
         self.begin_value(at);
         self.open(true, at)?;
@@ -380,8 +381,8 @@ impl Scanner {
         Ok(at + 2)
     }
 
-    /// Behind a value: past the ends of what it was the last of, and into the next name, when these
-    /// follow at once.
+    /// After a value: skips the closing brackets and goes into the next name, if they follow
+    /// directly.
     #[inline(always)]
     fn next_key(&mut self, chunk: &[u8], mut at: usize) -> usize {
         while self.depth > 0
@@ -416,7 +417,7 @@ impl Scanner {
         }
     }
 
-    /// A value begins at `at`.
+    /// Records that a value begins at `at`.
     fn begin_value(&mut self, at: usize) {
         if self.depth == 1 {
             let start = self.offset + at;
@@ -425,7 +426,7 @@ impl Scanner {
         }
     }
 
-    /// Characters may be cut by the end of a chunk, and go on in the next.
+    /// Checks UTF-8; a character may continue in the next chunk.
     fn check_utf8(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
         let mut from = 0;
         while self.partial.1 > 0 {
@@ -451,7 +452,7 @@ impl Scanner {
     }
 }
 
-/// A scanner on its way through a chunk.
+/// A scanner and its position in a chunk.
 struct Walk<'a> {
     scanner: &'a mut Scanner,
     chunk: &'a [u8],

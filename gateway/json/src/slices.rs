@@ -1,15 +1,15 @@
-//! The walk of [`walk`](super::walk) over bytes that nothing has checked to be UTF-8: replies and
-//! their chunks. Elements and members come as the bytes they have.
+//! As [`walk`](super::walk), for bytes that may not be valid UTF-8: replies and their chunks.
+//! Elements and members are returned as bytes.
 
 use super::walk::{Walk, of};
 use std::borrow::Cow;
 
-/// The elements of an array, in order; none for another kind of value.
+/// The elements of an array, in order; none for any other value.
 pub fn elements(json: &[u8]) -> Elements<'_> {
     Elements { json, walk: of(json).filter(|walk| !walk.is_object()) }
 }
 
-/// The members of an object, in order; none for another kind of value.
+/// The members of an object, in order; none for any other value.
 pub fn members(json: &[u8]) -> Members<'_> {
     Members { json, walk: of(json).filter(Walk::is_object) }
 }
@@ -48,12 +48,12 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// A member's value; of several of one name the last counts.
+/// A member's value; if the name is repeated, the last one counts.
 pub fn member<'a>(json: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     members(json).filter(|(name, _)| name.is(wanted)).map(|(_, value)| value).last()
 }
 
-/// A member's name as it stands between its quotes.
+/// A member's name, between its quotes.
 #[derive(Debug, Clone, Copy)]
 pub struct Name<'a> {
     json: &'a [u8],
@@ -78,13 +78,13 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// The name as JSON has it, without its quotes.
+    /// The name as written, without its quotes.
     pub fn json(self) -> &'a [u8] {
         self.json
     }
 }
 
-/// Whether a value says nothing.
+/// Whether a value is empty: `null`, `false`, `""`, `[]` or `{}`.
 pub fn is_blank(json: &[u8]) -> bool {
     matches!(json, b"null" | b"false" | b"\"\"")
         || (matches!(json, [b'[', .., b']'] | [b'{', .., b'}'])

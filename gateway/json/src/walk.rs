@@ -1,9 +1,9 @@
-//! JSON text that has been scanned, walked without a tree: the members of an object, the elements
-//! of an array, a value by its path.
+//! Walks through scanned JSON text without a tree: the members of an object, the elements of an
+//! array, a value by its path.
 //!
-//! What is given must be valid JSON: a scan has seen it, or a callback's own text has been checked.
-//! Other text ends a walk early, it never panics. Nothing is copied, and a walk costs what it
-//! passes.
+//! The text must be valid JSON: it was scanned, or it is a callback's checked text. Invalid text
+//! ends a walk early, but never panics. Nothing is copied, and the cost is proportional to the
+//! bytes visited.
 
 use super::{passed, scan::Member};
 use memchr::memchr2;
@@ -17,12 +17,12 @@ pub struct Walk<'a> {
     object: bool,
 }
 
-/// Into `text`, when it is an object or an array.
+/// A walk through `text`, if it is an object or an array.
 pub(crate) fn walk(text: &str) -> Option<Walk<'_>> {
     of(text.as_bytes())
 }
 
-/// As [`walk`], into bytes.
+/// As [`walk`], through bytes.
 pub(super) fn of(text: &[u8]) -> Option<Walk<'_>> {
     let at = skip_space(text, 0);
     let object = match text.get(at)? {
@@ -33,12 +33,12 @@ pub(super) fn of(text: &[u8]) -> Option<Walk<'_>> {
     Some(Walk { text, at: at + 1, object })
 }
 
-/// Into `text`, when it is an object.
+/// A walk through `text`, if it is an object.
 pub fn members(text: &str) -> Option<Walk<'_>> {
     walk(text).filter(|walk| walk.object)
 }
 
-/// Into `text`, when it is an array.
+/// A walk through `text`, if it is an array.
 pub fn elements(text: &str) -> Option<Walk<'_>> {
     walk(text).filter(|walk| !walk.object)
 }
@@ -90,7 +90,7 @@ pub fn name_of<'a>(text: &'a str, member: &Member) -> Cow<'a, str> {
     quoted.map(decoded).unwrap_or_default()
 }
 
-/// The last member of this name; of a repeated one the last counts, as at the top level.
+/// The last member of this name, because the last one counts, as at the top level.
 pub fn member(object: &str, name: &str) -> Option<Member> {
     let same = |member: &Member| {
         (member.escaped || member.name.len() == name.len()) && name_of(object, member) == name
@@ -103,7 +103,7 @@ pub fn value<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     object.get(member(object, name)?.value)
 }
 
-/// A member or an element by one step of a path.
+/// A member or an element, by one step of a path.
 pub fn child(text: &str, step: &str) -> Option<Member> {
     if walk(text)?.is_object() {
         return member(text, step);
@@ -111,7 +111,7 @@ pub fn child(text: &str, step: &str) -> Option<Member> {
     elements(text)?.nth(step.parse().ok()?)
 }
 
-/// Where the value at a dotted path stands.
+/// The range of the value at a dotted path.
 pub fn find(text: &str, path: &str) -> Option<Range<usize>> {
     let mut place = 0..text.len();
     for step in path.split('.') {
@@ -129,7 +129,7 @@ pub fn decoded(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// What stands between the quotes of a JSON string without escapes.
+/// The text between the quotes of a JSON string without escapes.
 pub fn plain(json: &str) -> Option<&str> {
     let text = json.strip_prefix('"')?.strip_suffix('"')?;
     memchr::memchr(b'\\', text.as_bytes()).is_none().then_some(text)
@@ -143,7 +143,7 @@ pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The closing quote of a string whose inside begins at `at`.
+/// The closing quote of a string whose content begins at `at`.
 #[inline]
 pub fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
@@ -155,7 +155,7 @@ pub fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// As [`string_end`] for a name, which is mostly short, and whether it has escapes.
+/// As [`string_end`], for a name, which is usually short; also returns whether it has escapes.
 #[inline]
 pub(super) fn name_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
@@ -168,7 +168,7 @@ pub(super) fn name_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// Where the value that begins at `at` ends.
+/// The end of the value that begins at `at`.
 pub(crate) fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {

@@ -1,7 +1,8 @@
-//! The gateway's private folder: what the probe found, and what ended earlier runs. Nothing in it
-//! is needed: without it, every start probes anew and knows nothing of the one before.
+//! The gateway's private folder: plugins that passed the probe, and records of earlier crashes. The
+//! gateway works without it, but then probes every plugin at each start and knows of no earlier
+//! crash.
 //!
-//! Not here: what is kept (`probe::passed`, `crash_journal`).
+//! `probe::passed` and `crash_journal` write the files.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -14,27 +15,27 @@ use thiserror::Error;
 use super::inspect::permissions_of_way;
 use callgate_config::regular_file;
 
-/// More than anything kept here has.
+/// No file kept here is larger.
 const LARGEST: u64 = 64 << 10;
 
-/// Why there is no such folder.
+/// Why the folder cannot be used.
 #[derive(Debug, Error)]
 pub(super) enum CacheError {
     /// Neither the config nor the environment names one.
     #[error("expected `callgate.cache_dir`, `$XDG_CACHE_HOME` or `$HOME`, found none of them")]
     Nowhere,
-    /// It cannot be made or looked at.
+    /// It cannot be created or examined.
     #[error("expected a folder that can be written at `{}`: {error}", path.display())]
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         error: io::Error,
     },
-    /// Where it leads may be changed, or lead to a folder of others.
+    /// It is a link, whose target may change or belong to others.
     #[error("expected a folder at `{}`, found a link; name the folder it leads to", .0.display())]
     Link(PathBuf),
-    /// Others could write into it.
+    /// Other users could write to it.
     #[error(
         "expected `{}` to be the gateway's user's and writable by nobody else, found user {owner} and mode {:o}",
         path.display(),
@@ -48,7 +49,7 @@ pub(super) enum CacheError {
         /// Its mode.
         mode: u32,
     },
-    /// Others could put another folder in its place.
+    /// Other users could replace it by another folder.
     #[error(
         "expected every folder on the way to `{}` to be root's or the gateway's user's and writable by nobody else, found {found}",
         path.display()
@@ -56,7 +57,7 @@ pub(super) enum CacheError {
     Way {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with which folder.
+        /// The faulty folder, and what is wrong with it.
         found: String,
     },
 }
@@ -66,11 +67,11 @@ pub(super) enum CacheError {
 pub(super) struct CacheFolder(PathBuf);
 
 impl CacheFolder {
-    /// The folder the config names, else `callgate` in `$XDG_CACHE_HOME`, else in `~/.cache`; made
-    /// with mode 0700 if it is not there.
+    /// Opens the folder in the config, otherwise `callgate` in `$XDG_CACHE_HOME` or in `~/.cache`;
+    /// creates it with mode 0700 if it is missing.
     ///
     /// # Errors
-    /// When there is none that only this user can write to.
+    /// If there is no folder that only this user can write to.
     pub(super) fn open(configured: Option<&Path>) -> Result<Self, CacheError> {
         let path = configured.map(Path::to_owned).or_else(default_path);
         let path = path.ok_or(CacheError::Nowhere)?;
@@ -79,7 +80,7 @@ impl CacheFolder {
         }
         let judged = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         let judged = judged.and_then(|()| fs::metadata(&path)).and_then(|metadata| {
-            // Asked, not guessed: the file system may be read-only.
+            // Tested by writing, because the file system may be read-only.
             tempfile::tempfile_in(&path).map(|_| metadata)
         });
         let metadata = match judged {
@@ -90,19 +91,19 @@ impl CacheFolder {
         if owner != rustix::process::geteuid().as_raw() || mode & 0o022 != 0 {
             return Err(CacheError::Shared { path, owner, mode });
         }
-        // Whoever may rename a folder above it may put another one there.
+        // A user who may rename a parent folder could replace this one.
         match permissions_of_way(&path).into_iter().find_map(|unwise| unwise.found()) {
             Some(found) => Err(CacheError::Way { path, found }),
             None => Ok(Self(path)),
         }
     }
 
-    /// Where a file of this name is.
+    /// The path of a file with this name.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// What a file holds; `None` when there is none that could be ours.
+    /// The content of a file; `None` if no such file belongs to the gateway's user.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path(name);
         let (file, metadata) = regular_file::open(&path).ok()?;
@@ -114,7 +115,7 @@ impl CacheFolder {
         Some(bytes)
     }
 
-    /// Writes a whole file, or leaves what was there.
+    /// Writes a file completely, or leaves the old one.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(bytes)?;
@@ -134,7 +135,7 @@ impl CacheFolder {
         }
     }
 
-    /// The files whose names begin so, with the time each was written.
+    /// The files whose names begin with `prefix`, with the time each was written.
     pub(super) fn files(&self, prefix: &str) -> Vec<(String, SystemTime)> {
         let files = fs::read_dir(&self.0).into_iter().flatten().flatten();
         let named = files.filter_map(|file| {

@@ -1,14 +1,13 @@
-//! Work in a child process of our own, where a crash, an `exit` or a hang hurts nobody: the gateway
-//! starts itself again with a hidden subcommand, hands over one file and one request, and reads
-//! lines until there is a result, an end, or no time left. The probe does so before a plugin is
-//! loaded, and `callgate plugin check`.
+//! Runs work in a child process, where a crash, an `exit` or a hang does no harm. The gateway
+//! starts itself again with a hidden subcommand, passes one file and one request, and reads lines
+//! until there is a result, the child ends, or time is up. The probe does this before a plugin is
+//! loaded, and so does `callgate plugin check`.
 //!
-//! Here is the parent's side (what it reads in `protocol`); the child's is `child_side`. What the
-//! work is, neither knows.
+//! This file is the parent's side (`protocol` reads the lines); `child_side` is the child's.
+//! Neither knows the work.
 //!
-//! The three standard descriptors carry everything, so nothing else has to be inherited: stdin is
-//! the file, stdout a socket (the request there, lines back), stderr a pipe for whatever is
-//! printed.
+//! The three standard descriptors carry everything, so the child inherits no others: stdin is the
+//! file, stdout a socket (for the request and the lines), stderr a pipe for output.
 
 mod child_side;
 mod environment;
@@ -48,19 +47,19 @@ use rustix::{
 
 use protocol::{ChildLines, read_end, text};
 
-/// Between looks at a child that is ending.
+/// The pause between checks of a child that is ending.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Between looks at one that says nothing: what it started may hold the socket open when it has
-/// ended.
+/// The pause between checks of a silent child. Its own children may hold the socket open after it
+/// has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
 static AVAILABLE: AtomicBool = AtomicBool::new(false);
 
-/// How many descriptors a child may have open, where that is less than this process may.
+/// The limit of open descriptors for children, if it is lower than this process's.
 static DESCRIPTORS: OnceLock<Rlimit> = OnceLock::new();
 
-/// Gives every later child this limit of open descriptors: the one this process was started with.
+/// Gives later children this limit of open descriptors, which this process was started with.
 pub fn limit_descriptors(limit: Rlimit) {
     let _ = DESCRIPTORS.set(limit);
 }
@@ -76,8 +75,8 @@ fn restore_descriptors(child: Pid) {
     }
 }
 
-/// Says that this program has the hidden subcommands. Only the `callgate` binary does; a program
-/// that merely links the library would start itself in vain.
+/// Declares that this program has the hidden subcommands. Only the `callgate` binary does; a
+/// program that links the library would start itself in vain.
 pub fn enable() {
     AVAILABLE.store(true, Ordering::Relaxed);
 }
@@ -88,47 +87,47 @@ pub fn is_enabled() -> bool {
     AVAILABLE.load(Ordering::Relaxed)
 }
 
-/// What a child process is to do.
+/// The work of a child process.
 #[derive(Debug)]
 pub struct ChildJob<'a> {
-    /// The program.
+    /// The program to run.
     pub program: PathBuf,
-    /// Its arguments. Everybody on the machine can read them: no secret belongs here.
+    /// Its arguments. Everybody on the machine can read them, so they must not contain secrets.
     pub arguments: Vec<OsString>,
-    /// What it finds as its input file; `None` is an empty one.
+    /// Its input file; empty if `None`.
     pub input: Option<&'a File>,
-    /// What it is told, in a way that nobody else can read.
+    /// The request, which nobody else can read.
     pub request: &'a [u8],
-    /// How long all of it may take; each note it gives begins this time anew.
+    /// The time limit; each note from the child starts it anew.
     pub limit: Duration,
 }
 
-/// How a child process came out.
+/// The outcome of a child process.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ChildOutcome {
     /// How it ended.
     pub ending: ChildEnding,
-    /// The step it named last; empty when it named none.
+    /// The last step that it reported; empty if none.
     pub step: String,
-    /// The last of what it printed, at most 16 KiB. Not to be trusted: it may hold anything.
+    /// The end of its output, at most 16 KiB. Untrusted: it may contain anything.
     pub output: String,
 }
 
 /// How a child process ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ChildEnding {
-    /// It gave this result. Whatever it would have done afterwards, it was ended then.
+    /// With this result. The parent then killed it.
     Result(String),
-    /// It exited with this status, and without a result.
+    /// It exited with this status, without a result.
     Exited(i32),
-    /// A signal ended it.
+    /// A signal killed it.
     Signal(i32),
-    /// Its time was over, and it was ended.
+    /// Its time was up, and the parent killed it.
     OutOfTime,
 }
 
 impl<'a> ChildJob<'a> {
-    /// This program again, with a hidden subcommand.
+    /// Runs this program again, with a hidden subcommand.
     #[must_use]
     pub fn of_this_program(subcommand: &str) -> Self {
         Self {
@@ -140,16 +139,16 @@ impl<'a> ChildJob<'a> {
         }
     }
 
-    /// Runs it to its end, on this thread. When this returns, the process and what it started in
-    /// its process group are gone.
+    /// Runs it to its end and blocks this thread. Afterwards the process and its process group are
+    /// gone.
     ///
     /// # Errors
-    /// When the system does not let the process be started or watched.
+    /// If the process cannot be started or watched.
     pub fn run(&'a self) -> io::Result<ChildOutcome> {
         self.run_heard(&mut |_| {})
     }
 
-    /// As [`ChildJob::run`], handing every note that it gives on as it comes.
+    /// As [`ChildJob::run`], passing each note to `heard` at once.
     ///
     /// # Errors
     /// As [`ChildJob::run`].
@@ -165,12 +164,12 @@ impl<'a> ChildJob<'a> {
         command.args(&self.arguments).env_clear().envs(environment::passed());
         command.stdin(input).stdout(OwnedFd::from(theirs)).stderr(output).process_group(0);
         let child = Running { child: command.spawn()?, reaped: false };
-        // Its ends of socket and pipe: they close with the child, not with us.
+        // Closes the child's ends of socket and pipe here, so that they close when the child ends.
         drop(command);
-        // Before it is told what to do, so before it can have done anything.
+        // Before the child gets the request, so before it can have done any work.
         restore_descriptors(Pid::from_child(&child.child));
         channel.set_write_timeout(Some(self.limit))?;
-        // A child that does not read it has ended, and how is what will be told.
+        // A child that does not read it has ended, and the outcome says how.
         let _ = (&channel).write_all(self.request);
         let _ = channel.shutdown(Shutdown::Write);
         child.watch(channel, printed, deadline, &mut |note| {
@@ -180,10 +179,10 @@ impl<'a> ChildJob<'a> {
     }
 }
 
-/// A child that does not outlive its parent's interest.
+/// A child that is killed when this is dropped.
 struct Running {
     child: process::Child,
-    /// Its number may belong to another process by now.
+    /// It was reaped, so its process id may belong to another process.
     reaped: bool,
 }
 
@@ -213,7 +212,7 @@ impl Running {
                 break ChildEnding::Result(result);
             }
             if self.has_exited()? {
-                // What it wrote just before it ended.
+                // Its last output before it ended.
                 if let Some(channel) = &mut channel {
                     lines.read(channel);
                 }
@@ -230,7 +229,7 @@ impl Running {
             }
             match &channel {
                 Some(channel) => wait(channel, printed.as_ref(), LOOK.min(left))?,
-                // It has closed the socket, as a process does that ends; the end is near.
+                // It has closed the socket, as an exiting process does.
                 None => thread::sleep(PAUSE.min(left)),
             }
         };
@@ -241,14 +240,14 @@ impl Running {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
-    /// Whether it has ended; its number stays taken, so that its group can still be ended.
+    /// Whether it has ended. Its process id stays reserved, so that its group can still be killed.
     fn has_exited(&self) -> io::Result<bool> {
         let Some(id) = self.id() else { return Ok(true) };
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(waitid(WaitId::Pid(id), look)?.is_some())
     }
 
-    /// Ends it, if it has not, and whatever it started in its group.
+    /// Kills it, if it still runs, and its process group.
     fn end(&mut self) -> io::Result<ExitStatus> {
         if let Some(group) = self.id().filter(|_| !self.reaped) {
             let _ = kill_process_group(group, Signal::KILL);
@@ -271,7 +270,7 @@ fn ended(status: ExitStatus) -> ChildEnding {
     }
 }
 
-/// Until there is something to read, or `left` has passed.
+/// Waits until there is something to read, or `left` has passed.
 fn wait(channel: &UnixStream, printed: Option<&PipeReader>, left: Duration) -> io::Result<()> {
     let mut watched = vec![PollFd::new(channel, PollFlags::IN)];
     watched.extend(printed.map(|printed| PollFd::new(printed, PollFlags::IN)));

@@ -1,9 +1,9 @@
-//! What a run leaves behind when it does not end in order, for the next start to tell.
+//! The record of a run, from which the next start learns that it crashed.
 //!
-//! Each process keeps one small file, locked while it lives. While a plugin is being loaded the
-//! file names it; a crash adds a line (written by `loader::crash_context`); an orderly end removes
-//! the file. An unlocked file is that of a run that died. The lock goes with the process, whatever
-//! its number is and whichever container it was in.
+//! Each process keeps one small file, locked while it lives. While a plugin is loaded, the file
+//! names it; a crash adds a line (written by `loader::crash_context`); an orderly end removes the
+//! file. So an unlocked file belongs to a run that died. The lock ends with the process, whatever
+//! its process id and container.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ use super::loader::record_into;
 use callgate_config::regular_file;
 use callgate_telemetry::one_line;
 
-/// This run's file.
+/// The record of this run.
 #[derive(Debug)]
 pub(super) struct CrashJournal {
     cache: CacheFolder,
@@ -30,7 +30,7 @@ pub(super) struct CrashJournal {
     boot: String,
 }
 
-/// A plugin that an earlier run died of while loading it.
+/// A plugin whose loading killed an earlier run.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
     "expected a plugin that can be loaded, found that an earlier start ended{} {step}, with this very file",
@@ -39,7 +39,7 @@ pub(super) struct CrashJournal {
 pub(super) struct Suspect {
     sha256: String,
     step: String,
-    /// The signal's name, or `exit`; `None` when it could not be seen.
+    /// The signal's name, or `exit`; `None` if unknown.
     ended: Option<String>,
 }
 
@@ -54,15 +54,15 @@ impl Suspect {
     }
 }
 
-/// How an earlier run ended while it served.
+/// The end of an earlier run that was serving.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Crash(String);
 
-/// In place of a crash's words: the run had no time for any.
+/// Stands for a crash line that the run had no time to write.
 const KILLED: &str = "killed";
 
 impl Crash {
-    /// One sentence.
+    /// The crash in one sentence.
     pub(super) fn sentence(&self) -> String {
         if self.0 == KILLED {
             return "the last run was killed (SIGKILL, or by the system for want of memory): calls \
@@ -83,7 +83,7 @@ impl Crash {
     }
 }
 
-/// What earlier runs on the same config left behind.
+/// The records of earlier runs with the same config.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PreviousRuns {
     pub(super) suspects: Vec<Suspect>,
@@ -114,13 +114,13 @@ impl PreviousRuns {
         previous
     }
 
-    /// Crashes are told once.
+    /// Removes crashes from the records, so that each is reported once.
     pub(super) fn forget_crashes(&mut self, cache: &CacheFolder) {
         self.crash_files.drain(..).for_each(|name| cache.remove(&name));
     }
 
-    /// Suspects are suspected until a start has gone well with other files, or the operator says
-    /// so. As if there were none; the next start knows them again.
+    /// Ignores suspects in this start; the next start sees them again. They stay suspects until a
+    /// start succeeds with other files, or the operator retries them.
     pub(super) fn pass_over_suspects(&mut self) {
         self.suspects.clear();
         self.suspect_files.clear();
@@ -133,10 +133,10 @@ impl PreviousRuns {
 }
 
 impl CrashJournal {
-    /// Begins a run on this config.
+    /// Begins a run with this config.
     ///
     /// # Errors
-    /// When the file cannot be made or locked.
+    /// If the file cannot be created or locked.
     pub(super) fn begin(cache: CacheFolder, config: &Path) -> io::Result<Self> {
         let id = fastrand::u64(..);
         let name = format!("{}{}-{id:016x}", prefix(config), std::process::id());
@@ -154,7 +154,7 @@ impl CrashJournal {
         Ok(record)
     }
 
-    /// Says which plugin is about to be loaded, and how far that has come.
+    /// Records the plugin that is about to be loaded, and the step.
     pub(super) fn loading(&self, inspected: &Inspected, step: &str) {
         let (boot, sha256) = (&self.boot, hex(&inspected.sha256));
         let (name, file) = (&inspected.callback.name, inspected.file.display().to_string());
@@ -162,12 +162,12 @@ impl CrashJournal {
         self.write(&format!("boot\t{boot}\nloading\t{sha256}\t{step}\t{plugin}\n"));
     }
 
-    /// Says that nothing is being loaded.
+    /// Records that no plugin is being loaded.
     pub(super) fn loaded(&self) {
         self.write(&format!("boot\t{}\n", self.boot));
     }
 
-    /// Says that calls are served: a run that then ends without a word was killed.
+    /// Records that the gateway serves: if the run then ends without a crash line, it was killed.
     pub(super) fn serving(&self) {
         self.write(&format!("boot\t{}\nserving\t{}\n", self.boot, std::process::id()));
     }
@@ -184,14 +184,14 @@ impl CrashJournal {
     }
 }
 
-/// An orderly end.
+/// An orderly end removes the record.
 impl Drop for CrashJournal {
     fn drop(&mut self) {
         self.cache.remove(&self.name);
     }
 }
 
-/// What a record says of the run that left it.
+/// The meaning of a record left behind.
 enum Leftover {
     Suspect(Suspect),
     Crash(Crash),
@@ -202,7 +202,7 @@ fn parse(text: &str, boot: &str) -> Option<Leftover> {
         text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix('\t').map(str::to_owned))
     };
     let crash = of("crash");
-    // A machine that went down took every process with it: nobody is to blame.
+    // When the machine goes down, all processes die, so no plugin is to blame.
     if crash.is_none() && of("boot").is_none_or(|then| then != boot) {
         return None;
     }
@@ -210,7 +210,7 @@ fn parse(text: &str, boot: &str) -> Option<Leftover> {
         let killed = of("serving").map(|_| KILLED.to_owned());
         return crash.or(killed).map(|words| Leftover::Crash(Crash(words)));
     };
-    // Name and file stand behind these two, for whoever reads the record.
+    // The name and file follow for people who read the record.
     let mut parts = loading.split('\t');
     let (sha256, step) = (parts.next()?, parts.next()?);
     let ended = crash.and_then(|crash| crash.split('\t').next().map(str::to_owned));
@@ -226,14 +226,14 @@ fn unlocked_journal(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Records are those of a config: another gateway's affairs are not ours.
+/// Each config has its own records, because several gateways may share the folder.
 fn prefix(config: &Path) -> String {
     let path = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
     let hash = hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()).into());
     format!("run-{}-", hash.get(..16).unwrap_or_default())
 }
 
-/// Changes when the machine starts.
+/// An id that changes when the machine boots.
 fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     boot.trim().to_owned()

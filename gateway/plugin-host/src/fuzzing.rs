@@ -1,3 +1,3 @@
-//! What is read of a plugin's file.
+//! Reading a plugin's file, for fuzz targets.
 
 pub use super::{inspect::fuzzing::inspect, schema::fuzzing::settings};

@@ -1,6 +1,6 @@
-//! The hooks by name, where code speaks of any of them.
+//! The hooks by name, for code that handles any of them.
 
-/// One of the hooks a callback may have.
+/// One of the hooks that a callback may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     Start,
@@ -12,7 +12,7 @@ pub enum Hook {
 impl Hook {
     pub const ALL: [Self; 4] = [Self::Start, Self::NewToken, Self::End, Self::Error];
 
-    /// As manifests and logs have it.
+    /// The name in manifests and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Start => "on_llm_start",

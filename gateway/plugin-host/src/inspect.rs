@@ -1,9 +1,9 @@
-//! What can be known of a plugin without running any of it: the file, its ELF structure, its
-//! manifest. A file that passes can still be wrong, but it no longer takes the process down at the
-//! first glance (a truncated one does, inside the dynamic linker).
+//! Inspects a plugin without running any of it: the file, its ELF structure, its manifest. A file
+//! that passes may still be faulty, but the dynamic linker can map it safely (a truncated file
+//! would crash the process there).
 //!
-//! Called by `loader`; `describe` tells everything at once, for people. Not here: settings
-//! (`schema`), and everything that executes (`loader`).
+//! Called by `loader`; `describe` reports everything at once, for people. `schema` checks settings,
+//! `loader` executes code.
 
 mod describe;
 mod elf;
@@ -31,13 +31,13 @@ use super::load_error::{LoadError, about};
 use super::resolve::SearchPath;
 use callgate_config::{CallbackEntry, Problem};
 
-/// A plugin file that looks usable, with the one callback the entry means.
+/// A plugin file that passed, and the callback that the entry names.
 #[derive(Debug)]
 pub(super) struct Inspected {
     pub(super) file: PathBuf,
     pub(super) bytes: Vec<u8>,
     pub(super) sha256: [u8; 32],
-    /// The manifest as it is in the file, to be compared with what the loaded plugin says.
+    /// The manifest's bytes in the file, to compare with those of the loaded plugin.
     pub(super) section: Vec<u8>,
     pub(super) header: Header,
     pub(super) callback: Exported,
@@ -49,7 +49,7 @@ impl Inspected {
         hex(&self.sha256)
     }
 
-    /// The same plugin in another process, from the bytes that were judged here.
+    /// The same plugin in a child process, from the bytes that were inspected here.
     pub(super) fn of_copy(
         file: &Path,
         bytes: Vec<u8>,
@@ -64,7 +64,7 @@ impl Inspected {
         Ok(Self { file: file.to_owned(), bytes, sha256, section, header, callback, root })
     }
 
-    /// What the file is called.
+    /// The name of the file.
     pub(super) fn file_name(&self) -> String {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -77,7 +77,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Reads and judges the file of an entry; what is merely unwise goes to `warnings`.
+/// Reads and checks an entry's file; problems that allow a start are added to `warnings`.
 pub(super) fn inspect(
     entry: &CallbackEntry,
     file: &Path,

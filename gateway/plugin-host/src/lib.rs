@@ -1,12 +1,10 @@
-//! Plugins before they are callbacks of a chain: found, inspected, tried, loaded. The only package
-//! of the gateway that has `unsafe`.
+//! Finds, inspects, probes and loads plugins. The only package of the gateway with `unsafe` code.
 //!
-//! Reading order: `resolve` (name → file) → `inspect` (what the file says of itself, nothing
-//! executed) → `schema` (its settings) → `snapshot` → `load_guard` (tried in a child process by
-//! `probe`, written down in a `crash_journal`) → `loader` (the only place here that knows
-//! `abi_stable` and `libloading`). `child` is work in a process of our own, `memory` two settings
-//! of the allocator that gateway and plugins share. Not here: running hooks (`callbacks`), and what
-//! a plugin is lent (`host`).
+//! Reading order: `resolve` (name → file) → `inspect` (reads the file, executes nothing) → `schema`
+//! (its settings) → `snapshot` → `load_guard` (has it tried by `probe`, and records the loading in
+//! a `crash_journal`) → `loader` (the only module that knows `abi_stable` and `libloading`).
+//! `child` runs work in a child process; `memory` has two settings of the allocator that gateway
+//! and plugins share. `callbacks` runs the hooks, and `host` has the services for plugins.
 
 mod cache;
 pub mod child;

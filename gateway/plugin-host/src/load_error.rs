@@ -1,5 +1,5 @@
-//! Why a plugin is not used, whichever step found it: one sentence and a remedy, told as a
-//! [`Problem`] of the config. Each step's own file holds its sentences; `loader` reports them.
+//! Why a plugin is not used, from whichever step: one sentence and a remedy, reported as a
+//! [`Problem`] of the config. Each step's own file has its sentences; `loader` reports them.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) enum LoadError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     File(#[from] FileError),
-    /// What others could change, where that refuses the start.
+    /// A file that other users can change, if that prevents the start.
     #[error(transparent)]
     Untrusted(FileError),
     #[error(transparent)]
@@ -56,7 +56,7 @@ impl LoadError {
         }
     }
 
-    /// Told at the entry's place, with the plugin's name and file.
+    /// The problem at the entry's location, with the plugin's name and file.
     pub(super) fn problem(&self, entry: &CallbackEntry, file: Option<&Path>) -> Problem {
         let text = about(entry, file, &self.to_string());
         let problem = match self {
@@ -70,7 +70,7 @@ impl LoadError {
     }
 }
 
-/// ``plugin `src.callbacks.rate_limit` (`plugins/librate_limit.so`): …``, named as it was written.
+/// ``plugin `src.callbacks.rate_limit` (`plugins/librate_limit.so`): …``, with the name as written.
 pub(super) fn about(entry: &CallbackEntry, file: Option<&Path>, text: &str) -> String {
     let written = quoted(&entry.written);
     match file {
@@ -79,7 +79,7 @@ pub(super) fn about(entry: &CallbackEntry, file: Option<&Path>, text: &str) -> S
     }
 }
 
-/// What refuses the start becomes a warning for an entry the operator can do without.
+/// Turns an error into a warning if the entry is not `required`.
 pub(super) fn downgrade_if_optional(entry: &CallbackEntry, mut problem: Problem) -> Problem {
     if !entry.required && problem.is_error() {
         problem.severity = Severity::Warning;

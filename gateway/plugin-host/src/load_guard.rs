@@ -1,7 +1,7 @@
-//! How carefully plugins are loaded: tried in a child process first, written down while they are
-//! loaded, and not loaded again when an earlier start died of that.
+//! Guards the loading of plugins: each is probed in a child process first and recorded while it is
+//! loaded, and is not loaded again if that killed an earlier start.
 //!
-//! `boot` makes one [`LoadGuard`] per start and keeps it; `loader` asks it.
+//! `boot` creates one [`LoadGuard`] for each start; `loader` uses it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use super::snapshot::Snapshot;
 use crate::child;
 use callgate_config::{CallbackEntry, Config, GatewaySettings, Probing, Problem, SourceLocation};
 
-/// What a start is for.
+/// The purpose of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartMode {
-    /// To say what is wrong. Nothing that is remembered is forgotten.
+    /// To report problems. It keeps all records.
     Check {
-        /// As for a start.
+        /// As in `Serve`.
         retry: bool,
     },
     /// To serve.
     Serve {
-        /// Whether the operator wants what an earlier start died of to be loaded too.
+        /// Whether to load plugins that killed an earlier start.
         retry: bool,
     },
 }
 
-/// How carefully plugins are loaded.
+/// The guard of one start.
 #[derive(Debug)]
 pub struct LoadGuard {
     prober: Prober,
@@ -39,7 +39,8 @@ pub struct LoadGuard {
 }
 
 impl LoadGuard {
-    /// As the config says, with what earlier runs left behind; and what is to be said of those.
+    /// Creates the guard from the config, with the records of earlier runs; also returns problems
+    /// to report.
     #[must_use]
     pub fn new(
         Config { gateway: settings, callbacks, .. }: &Config,
@@ -51,7 +52,7 @@ impl LoadGuard {
         let cache = if child::is_enabled() {
             open_cache(settings, config, serves && !callbacks.is_empty(), &mut problems)
         } else {
-            // Only the gateway itself has runs to remember and a subcommand to probe with.
+            // Only the gateway's own binary has records and a subcommand for the probe.
             None
         };
         let mut previous = PreviousRuns::default();
@@ -59,7 +60,7 @@ impl LoadGuard {
             previous = PreviousRuns::read(cache, config);
             match mode {
                 StartMode::Serve { retry } => {
-                    // In the log alone: it says nothing of the config, and `strict` is about that.
+                    // Only logged: it is not a problem of the config, so `strict` does not apply.
                     previous.crashes.iter().for_each(|it| {
                         tracing::warn!(
                             target: "callgate::callbacks::caution",
@@ -90,18 +91,18 @@ impl LoadGuard {
         (Self { prober, journal, previous, cache }, problems)
     }
 
-    /// None at all: for a process that tries a plugin itself, or was told to run it.
+    /// No guard, for a process that itself probes a plugin, or runs it by request.
     pub fn none() -> Self {
         let prober = Prober::new(Probing::Never, Duration::ZERO, None);
         Self { prober, journal: None, previous: PreviousRuns::default(), cache: None }
     }
 
-    /// Whether an earlier start died of this file.
+    /// Returns the suspect if this file killed an earlier start.
     pub(super) fn suspect(&self, inspected: &Inspected) -> Option<Suspect> {
         self.previous.suspects.iter().find(|suspect| suspect.is(inspected)).cloned()
     }
 
-    /// Whether it lives through being loaded, as a child process has shown.
+    /// Checks in a child process that loading it does not crash.
     pub(super) fn probe(
         &self,
         entry: &CallbackEntry,
@@ -111,28 +112,28 @@ impl LoadGuard {
         self.prober.judge(entry, inspected, snapshot)
     }
 
-    /// Notes what is about to be done with it in this process.
+    /// Records the next step with this plugin in this process.
     pub(super) fn loading(&self, inspected: &Inspected, step: &str) {
         if let Some(journal) = &self.journal {
             journal.loading(inspected, step);
         }
     }
 
-    /// Notes that nothing is being loaded any more.
+    /// Records that no plugin is being loaded.
     pub(super) fn loaded(&self) {
         if let Some(journal) = &self.journal {
             journal.loaded();
         }
     }
 
-    /// Notes that this run serves: from now on its end is worth telling.
+    /// Records that this run serves: from now on a crash is worth reporting.
     pub fn serving(&self) {
         if let Some(journal) = &self.journal {
             journal.serving();
         }
     }
 
-    /// Notes that a start went well and met no suspect.
+    /// Records that a start succeeded without a suspect.
     pub(super) fn clear_suspicion(&mut self) {
         if let Some(cache) = &self.cache {
             self.previous.forget_suspects(cache);
@@ -140,7 +141,7 @@ impl LoadGuard {
     }
 }
 
-/// Without a folder everything works, and is tried anew at every start.
+/// Opens the cache. Without it everything works, but each plugin is probed at every start.
 fn open_cache(
     settings: &GatewaySettings,
     config: &Path,
@@ -160,7 +161,7 @@ fn open_cache(
         let problem = Problem::warning(place, error.to_string());
         problems.push(problem.remedy(format!("until then {effect}")));
     } else if tells {
-        // In the log alone: under `strict`, a read-only system is no reason not to start.
+        // Only logged: under `strict`, a read-only system must not prevent a start.
         tracing::warn!(
             target: "callgate::callbacks::caution",
             "nothing can be kept between starts, so {effect}: {error}; set `callgate.cache_dir`"

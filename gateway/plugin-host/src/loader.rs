@@ -1,8 +1,9 @@
-//! From the config's entries to live callbacks: every step of every entry, all problems at once.
+//! Turns the config's entries into live callbacks: runs every step for every entry, and reports all
+//! problems at once.
 //!
-//! `boot` and `check` call [`load_all`]; [`inspect_all`] goes as far as possible without executing
-//! anything. This room alone (with its children) knows `abi_stable` and `libloading`.
-//! Not here: running hooks and judging their faults (`chain`).
+//! `boot` and `check` call [`load_all`]; [`inspect_all`] does only the steps that execute nothing.
+//! Only this module and its children know `abi_stable` and `libloading`. `callbacks` runs hooks and
+//! judges their faults.
 
 mod c;
 mod crash_context;
@@ -45,14 +46,14 @@ use callgate_config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Pro
 use callgate_host::{MissingGrant, Needs, Permissions, Services};
 use library::Library;
 
-/// What became of the config's list.
+/// The result for the config's list.
 #[derive(Debug)]
 pub struct Loaded {
     /// The callbacks in call order.
     pub plugins: Vec<ListedPlugin>,
     /// What is to be said once: unsafe permissions, a doubtful order, callbacks left out.
     pub warnings: Vec<Problem>,
-    /// The entries that cannot be used and are not `required`.
+    /// The entries that failed to load and are not `required`.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -69,9 +70,9 @@ impl Loaded {
 pub struct LeftOut {
     /// Index in the list as written, from 0.
     pub position: usize,
-    /// What it would be called.
+    /// The name it would have.
     pub name: String,
-    /// Why, as the operator was told.
+    /// The reason that was reported to the operator.
     pub reason: String,
 }
 
@@ -88,7 +89,8 @@ impl LeftOut {
 /// an entry that one of `running` serves.
 ///
 /// # Errors
-/// All problems, warnings included, when a callback that is `required` cannot be used. The
+/// All problems, warnings included, if a `required` callback cannot be used. Instances created
+/// until then have been shut down.
 /// instances made until then have been shut down.
 pub fn load_all(
     entries: &[CallbackEntry],
@@ -151,7 +153,7 @@ pub fn load_all(
     Ok(Loaded { plugins, warnings: problems, left_out: reasons.0 })
 }
 
-/// Who is left out, and what the operator was told of it.
+/// The entries left out, with the reported reasons.
 #[derive(Default)]
 struct Reasons(Vec<LeftOut>);
 
@@ -162,7 +164,7 @@ impl Reasons {
     }
 }
 
-/// A plugin that inspection found nothing against.
+/// A plugin that passed the inspection.
 struct Candidate<'a> {
     entry: &'a CallbackEntry,
     inspected: Inspected,
@@ -182,10 +184,10 @@ enum Trial {
 
 type Tried = Result<Trial, LoadError>;
 
-/// How many child processes are at it at once.
+/// The most child processes at once.
 const AT_ONCE: usize = 8;
 
-/// Tries all candidates, several at once.
+/// Probes all candidates, several at once.
 fn try_all(candidates: &[Candidate<'_>], guard: &LoadGuard) -> Vec<Tried> {
     let mut tried = Vec::new();
     for group in candidates.chunks(AT_ONCE) {
@@ -198,7 +200,7 @@ fn try_all(candidates: &[Candidate<'_>], guard: &LoadGuard) -> Vec<Tried> {
                 .iter()
                 .map(|it| thread::Builder::new().spawn_scoped(scope, || try_one(it, guard)))
                 .collect();
-            // Without a thread, or after a panic in it, it is done here.
+            // Without a thread, or after a panic in it, the probe runs here.
             let results = threads.into_iter().zip(group).map(|(thread, it)| {
                 let done = thread.ok().and_then(|thread| thread.join().ok());
                 done.unwrap_or_else(|| try_one(it, guard))
@@ -224,7 +226,7 @@ fn try_one(candidate: &Candidate<'_>, guard: &LoadGuard) -> Tried {
     Ok(Trial::Passed(snapshot, *spent + started.elapsed()))
 }
 
-/// What the entry's callback may have; what it asks for in vain becomes a warning each.
+/// The permissions of the entry's callback; each need that is not granted becomes a warning.
 fn permissions(
     entry: &CallbackEntry,
     inspected: &Inspected,
@@ -233,7 +235,7 @@ fn permissions(
 ) -> Arc<Permissions> {
     let callback = &inspected.callback;
     let needs = Needs {
-        // The operator's word for it: a file given by its path may call itself anything.
+        // Uses the operator's name for it, because a file given by its path could claim any name.
         callback: &entry.name,
         secrets: &callback.needs_secrets,
         http_hosts: &callback.needs_http_hosts,
@@ -246,7 +248,7 @@ fn permissions(
     Arc::new(permissions.with_settings(&entry.settings))
 }
 
-/// Everything that can be said about the entries without executing any plugin's code.
+/// All problems of the entries that can be found without executing a plugin's code.
 #[must_use]
 pub fn inspect_all(entries: &[CallbackEntry], search: &SearchPath) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -256,11 +258,11 @@ pub fn inspect_all(entries: &[CallbackEntry], search: &SearchPath) -> Vec<Proble
     problems
 }
 
-/// Maps the file of an entry and checks its tables, which runs the library's constructors and
-/// nothing else. Loading it afterwards finds it mapped.
+/// Maps the file of an entry and checks its tables; this runs only the library's constructors. A
+/// later load finds it mapped.
 ///
 /// # Errors
-/// Everything that is in the way, warnings included.
+/// All problems, warnings included.
 pub fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
     let mut problems = Vec::new();
     if let Some(inspected) = inspect_entry(entry, search, &mut problems) {
@@ -277,7 +279,7 @@ pub fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
     Err(Problems(problems))
 }
 
-/// The steps that execute nothing; `None` when a problem found here leaves nothing to load.
+/// Runs the steps that execute nothing; `None` if a problem leaves nothing to load.
 fn inspect_entry(
     entry: &CallbackEntry,
     search: &SearchPath,
@@ -312,7 +314,7 @@ fn inspect_entry(
     usable.then_some(inspected)
 }
 
-/// A problem for each hook the entry chooses and the plugin lacks.
+/// A problem for each hook that the entry chooses and the plugin lacks.
 fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
     let chosen = entry.hooks.iter().flatten();
     let missing = chosen.filter(|hook| !has.contains(&hook.name));
@@ -323,8 +325,8 @@ fn missing_hooks(entry: &CallbackEntry, has: &[String]) -> Vec<Problem> {
     missing.map(problem).collect()
 }
 
-/// A warning when a plugin, of a later minor or by a slip of its author, has hooks that this
-/// gateway never calls.
+/// A warning if a plugin has hooks that this gateway never calls, because it is newer or its author
+/// made a mistake.
 fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem> {
     let known = |name: &str| Hook::ALL.iter().any(|hook| hook.name() == name);
     let hooks = inspected.callback.hooks.iter().filter(|name| !known(name));
@@ -345,7 +347,7 @@ fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem
     Some(Problem::warning(entry.place.clone(), text).remedy(remedy))
 }
 
-/// A warning for each key that does nothing for a callback of this kind.
+/// A warning for each key that has no effect on a callback of this kind.
 fn idle_keys(entry: &CallbackEntry, kind: &str) -> Option<Problem> {
     let (text, remedy) = match (kind, entry.mode) {
         ("async", Mode::Blocking) => (

@@ -1,4 +1,4 @@
-//! What an entry of a config leads to, without executing anything: for tools that show it.
+//! Looks up the plugin of a config's entry without executing anything, for tools that show it.
 
 use std::path::{Path, PathBuf};
 
@@ -17,15 +17,15 @@ pub struct Lookup {
     pub position: usize,
     /// The callback's name.
     pub name: String,
-    /// The file it means, when there is one.
+    /// The file it resolves to, if there is one.
     pub file: Option<PathBuf>,
-    /// Of the file, in hex, when it could be a plugin.
+    /// The file's SHA-256 in hex, if it could be a plugin.
     pub sha256: Option<String>,
-    /// Whether the start is refused when it cannot be used.
+    /// Whether the gateway refuses to start if it cannot be used.
     pub required: bool,
-    /// Whether a start would get as far as executing it.
+    /// Whether a start would accept it, up to executing its code.
     pub usable: bool,
-    /// Why not: the first reason.
+    /// Why it is not usable: the first reason.
     pub problem: Option<Reason>,
 }
 

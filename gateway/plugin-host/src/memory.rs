@@ -1,25 +1,25 @@
-//! How the allocator treats large pieces of memory.
+//! Sets how the allocator treats large allocations.
 //!
-//! By itself it learns from each large piece that is freed to keep the next ones: a gateway that
-//! once had a large body in hand would hold a multiple of it for good, and moving a growing text
-//! would copy it. With fixed bounds each large piece has pages of its own, which move without a
-//! copy and go back to the system at once.
+//! By default it adapts: after a large allocation is freed, it keeps memory for the next ones. A
+//! gateway that once handled a large body would hold several times its size for good, and growing a
+//! text would copy it. With fixed thresholds each large allocation has its own pages, which grow
+//! without a copy and return to the system at once.
 #![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "sets two numbers of the C library"))]
 
-/// From this size on.
+/// The size from which an allocation is large.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 1 << 20;
 
-/// Asked once, before there are other threads.
+/// Call it once, before other threads exist.
 #[cfg(target_env = "gnu")]
 pub fn bound() {
-    // SAFETY: takes numbers alone. What it refuses stays as it was, which costs memory, not safety.
+    // SAFETY: takes only numbers. If it refuses them, the default stays, which costs only memory.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
     }
 }
 
-/// Other C libraries have no such bounds.
+/// Other C libraries have no such thresholds.
 #[cfg(not(target_env = "gnu"))]
 pub fn bound() {}

@@ -1,9 +1,9 @@
-//! Trying a plugin in a child process before the gateway maps it: whatever its file, its
-//! constructors and its callback do there hurts nobody. `child_side` is what the child does,
-//! `passed` what is remembered of plugins that passed.
+//! Probes a plugin in a child process before the gateway maps it, so that crashes in its file, its
+//! constructors or its callback do no harm. `child_side` is the child's part; `passed` remembers
+//! plugins that passed.
 //!
-//! It is a net, not a wall: a plugin can tell that it is tried, and what passed can still crash
-//! later. Called by `loader`.
+//! It is not a security boundary: a plugin can detect the probe, and one that passed can still
+//! crash later. Called by `loader`.
 
 mod child_side;
 mod passed;
@@ -28,7 +28,7 @@ use passed::PassedProbes;
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__probe";
 
-/// How much of what a plugin printed is told.
+/// The most of a plugin's output that is shown.
 const SHOWN: usize = 300;
 
 /// Why a plugin did not pass.
@@ -36,7 +36,7 @@ const SHOWN: usize = 300;
 pub(super) enum ProbeError {
     #[error("expected it to survive a trial in a child process, found that it {how} {when}{said}")]
     Died { how: String, when: String, said: String, cause: Cause },
-    /// Nothing is wrong with the plugin that anybody knows of.
+    /// The probe itself failed; nothing is known against the plugin.
     #[error("expected a trial in a child process, found that there can be none: {0}")]
     NoTrial(String),
     /// It was refused there as it would have been here.
@@ -44,7 +44,7 @@ pub(super) enum ProbeError {
     Refused { text: String, remedy: String },
 }
 
-/// What to advise.
+/// The part to blame, which decides the advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     File,
@@ -73,7 +73,7 @@ impl ProbeError {
     }
 }
 
-/// What the child is told.
+/// The request to the child.
 #[derive(Debug, Serialize, Deserialize)]
 struct ProbeRequest {
     file: String,
@@ -83,13 +83,13 @@ struct ProbeRequest {
     settings: Value,
 }
 
-/// What the child answers when it lived.
+/// The child's result if it did not crash.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ProbeResult {
     Passed,
-    /// The plugin refused its settings in good order: that is for the gateway to hear, which has an
-    /// environment.
+    /// The plugin refused its settings. The gateway tries again itself, because the child has no
+    /// environment variables.
     Declined,
     Refused {
         text: String,
@@ -97,7 +97,7 @@ enum ProbeResult {
     },
 }
 
-/// Decides whether a plugin is tried, and tries it.
+/// Decides whether a plugin is probed, and probes it.
 #[derive(Debug)]
 pub(super) struct Prober {
     when: Probing,
@@ -111,7 +111,8 @@ impl Prober {
         Self { when, limit, verdicts }
     }
 
-    /// Whether the plugin may be mapped here. Runs a child process unless one has said so before.
+    /// Whether the plugin may be mapped here. Runs a child process, unless the plugin has passed
+    /// before.
     pub(super) fn judge(
         &self,
         entry: &CallbackEntry,
@@ -157,7 +158,7 @@ impl Prober {
     }
 }
 
-/// Whether it passed in every respect.
+/// Whether it passed completely.
 fn judge(outcome: ChildOutcome, settings: &Value, limit: Duration) -> Result<bool, ProbeError> {
     let ChildOutcome { ending, step, output } = outcome;
     let (how, cause) = match ending {
@@ -193,7 +194,7 @@ fn judge(outcome: ChildOutcome, settings: &Value, limit: Duration) -> Result<boo
     Err(ProbeError::Died { how, when, said: printed(&output, settings), cause })
 }
 
-/// The end of what it printed, on one line and without what may be secret.
+/// The end of its output, on one line, with possible secrets masked.
 fn printed(output: &str, settings: &Value) -> String {
     let output = masked(output.trim(), settings);
     if output.is_empty() {

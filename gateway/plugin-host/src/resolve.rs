@@ -1,5 +1,5 @@
-//! From an entry of the config's list to the file it means. Called by `loader` and by `check`.
-//! Not here: what is in the file (`inspect`).
+//! Resolves an entry of the config's list to a file. Called by `loader` and by `check`. `inspect`
+//! reads the file.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -14,7 +14,7 @@ use thiserror::Error;
 use callgate_config::{CallbackEntry, closest, is_file_name, quoted};
 use callgate_telemetry::{cut, one_line};
 
-/// Where plugins are looked for, and how strictly their files are judged.
+/// Where plugins are looked up, and how strictly their files are checked.
 #[derive(Clone, Debug, Default)]
 pub struct SearchPath {
     folders: Vec<PathBuf>,
@@ -23,8 +23,9 @@ pub struct SearchPath {
 }
 
 impl SearchPath {
-    /// The folders, in this order: `plugin_dir` (the command line's or the config's), `plugins/`
-    /// beside the config file, the executable's own folder, `../lib/callgate/plugins` from there.
+    /// The folders, in this order: `plugin_dir` (from the command line or the config), `plugins/`
+    /// beside the config file, the executable's own folder, and `../lib/callgate/plugins` from
+    /// there.
     #[must_use]
     pub fn new(plugin_dir: Option<&Path>, config: &Path, executable: Option<&Path>) -> Self {
         let beside = config.parent().unwrap_or(Path::new("")).join("plugins");
@@ -38,20 +39,20 @@ impl SearchPath {
         Self { folders, strict_permissions: false, require_pins: false }
     }
 
-    /// Refuses a plugin that somebody else than root or the gateway's own user could change,
-    /// instead of warning about it.
+    /// Refuses a plugin that a user other than root or the gateway's own could change, instead of
+    /// warning.
     #[must_use]
     pub fn strict_permissions(mut self, strict: bool) -> Self {
         self.strict_permissions = strict;
         self
     }
 
-    /// The folders, first looked in first.
+    /// The folders, in search order.
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
-    /// Refuses a plugin whose entry does not say which file it means, by a hash.
+    /// Refuses a plugin whose entry has no hash.
     #[must_use]
     pub fn require_pins(mut self, required: bool) -> Self {
         self.require_pins = required;
@@ -66,7 +67,7 @@ impl SearchPath {
         self.strict_permissions
     }
 
-    /// The names of all plugins that lie in the folders.
+    /// The names of all plugins in the folders.
     fn present(&self) -> BTreeSet<String> {
         let files = self.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
         let names = files.flatten().filter_map(|file| {
@@ -77,17 +78,17 @@ impl SearchPath {
     }
 }
 
-/// Why an entry leads to no file.
+/// Why an entry has no file.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum ResolveError {
     #[error("expected a plugin at `{}`, found no file", quoted(&.0.display().to_string()))]
     NoFile(PathBuf),
-    /// One that only looks on.
+    /// A built-in of LiteLLM that only observes.
     #[error(
         "`{name}` is a built-in of LiteLLM that is not here; it only looks on, so it is left out"
     )]
     LitellmObserver { name: String },
-    /// One that refuses, changes or counts calls.
+    /// A built-in of LiteLLM that refuses, changes or counts calls.
     #[error(
         "`{name}` is a built-in of LiteLLM; this gateway has no callback of that name: tried {}",
         list(tried)
@@ -149,14 +150,15 @@ fn list(tried: &[PathBuf]) -> String {
     paths.join(", ")
 }
 
-/// A file in a folder that is looked in, and by the name that an entry gives.
+/// A path in a message; its name may come from an entry, so it is quoted.
 fn shown(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(Path::new("")).to_string_lossy();
     format!("{}/{}", one_line(&cut(&folder, 200)), quoted(&name))
 }
 
-/// The file of an entry. What cannot even be looked at counts as found: reading it tells why.
+/// The file of an entry. A file that cannot be examined counts as found, because reading it reports
+/// the reason.
 pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<PathBuf, ResolveError> {
     if let Some(file) = &entry.file {
         return if is_there(file) {
@@ -170,13 +172,13 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
     if is_file_name(&entry.written) {
         return Err(ResolveError::FileName(quoted(&entry.written)));
     }
-    // Where the dots lead is what the operator pointed at.
+    // The folder of a dotted name is the one the operator pointed at.
     let folders = entry.folder.iter().chain(&search.folders);
     let mut tried: Vec<_> = folders.map(|folder| folder.join(&file)).collect();
     if let Some(found) = tried.iter().position(|path| is_there(path)) {
         return Ok(tried.swap_remove(found));
     }
-    // What protects is never taken for what only looks on.
+    // A protective callback must never be taken for an observer.
     if LITELLM_GUARDS.contains(&name.as_str()) {
         return Err(ResolveError::LitellmBuiltIn { name, tried });
     }
@@ -184,10 +186,10 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
         return Err(ResolveError::LitellmObserver { name });
     }
     let present = search.present();
-    // A link that leads nowhere has the very name.
+    // A dangling link counts as found, because it has the right name.
     let others = present.iter().map(String::as_str).filter(|other| *other != name);
     let near = closest(&name, others).map(str::to_owned);
-    // As LiteLLM's documentation and its users name their instances.
+    // The instance names in LiteLLM's documentation and in its users' configs.
     if near.is_none() && ["_instance", "_handler", "_handlers"].iter().any(|it| name.ends_with(it))
     {
         return Err(ResolveError::Python { name: quoted(&name) });
@@ -206,13 +208,13 @@ fn is_there(path: &Path) -> bool {
 }
 
 impl ResolveError {
-    /// Whether nothing is left unprotected without the entry.
+    /// Whether it is safe to ignore the entry.
     pub(super) fn is_harmless(&self) -> bool {
         matches!(self, Self::LitellmObserver { .. })
     }
 }
 
-/// Callbacks of LiteLLM's that protect, and the shipped one that does such work.
+/// Protective callbacks of LiteLLM's, and the shipped callback that replaces each.
 const REPLACED: &[(&str, &str)] = &[
     ("dynamic_rate_limiter", "rate_limit"),
     ("dynamic_rate_limiter_v3", "rate_limit"),
@@ -222,7 +224,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("presidio", "guardrail"),
 ];
 
-/// Callbacks that LiteLLM brings along and that refuse, change or count calls.
+/// LiteLLM's built-in callbacks that refuse, change or count calls.
 const LITELLM_GUARDS: &[&str] = &[
     "aim",
     "aporia",
@@ -255,7 +257,7 @@ const LITELLM_GUARDS: &[&str] = &[
     "vector_store_pre_call_hook",
 ];
 
-/// Callbacks that LiteLLM brings along and that only look on, by the names its configs use.
+/// LiteLLM's built-in callbacks that only observe, by their names in configs.
 const LITELLM_OBSERVERS: &[&str] = &[
     "agentops",
     "argilla",

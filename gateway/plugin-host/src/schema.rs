@@ -1,7 +1,7 @@
-//! An entry's settings against the JSON Schema in the plugin's manifest, before any of the plugin
-//! runs. Each complaint is told at the setting's own path in the config.
+//! Checks an entry's settings against the JSON Schema in the plugin's manifest, before any of the
+//! plugin runs. Each problem is reported at the setting's own path in the config.
 //!
-//! Called by `loader`. Found text is never shown: settings may hold secrets.
+//! Called by `loader`. Values are never shown, because settings may hold secrets.
 
 mod complaint;
 #[cfg(feature = "fuzzing")]
@@ -17,8 +17,8 @@ use serde_json::Value;
 use callgate_config::{CallbackEntry, Problem, closest, setting_path};
 use complaint::Complaint;
 
-/// Everything wrong with the settings of `entry`. A schema that says nothing about names it does
-/// not list refuses them: a misspelt setting must not be ignored.
+/// All problems of an entry's settings. A schema without a rule for unlisted names refuses them: a
+/// misspelt setting must not be ignored.
 pub(super) fn check(schema: &Value, entry: &CallbackEntry) -> Vec<Problem> {
     let schema = closed(schema);
     let validator = match jsonschema::validator_for(&schema) {
@@ -35,19 +35,19 @@ pub(super) fn check(schema: &Value, entry: &CallbackEntry) -> Vec<Problem> {
         .collect()
 }
 
-/// A setting that names something of the config, as its schema says with `x-callgate-values`.
+/// A setting that refers to a name in the config, as its schema declares with `x-callgate-values`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     /// Its key path in the config.
     pub path: String,
-    /// What it names: `providers`, `models` or `keys`.
+    /// The kind of name: `providers`, `models` or `keys`.
     pub what: String,
     /// The name or pattern.
     pub text: String,
 }
 
-/// The settings of `entry` that name something of the config. The schema is followed through
-/// `properties` and `items` alone.
+/// The settings of `entry` that refer to names in the config. Only `properties` and `items` of the
+/// schema are followed.
 pub(super) fn namings(schema: &Value, entry: &CallbackEntry) -> Vec<Naming> {
     let mut found = Vec::new();
     gather(schema, &entry.settings, &entry.settings_path, &mut found);
@@ -81,7 +81,7 @@ fn gather(schema: &Value, settings: &Value, path: &str, into: &mut Vec<Naming>) 
     }
 }
 
-/// The schema with `additionalProperties: false` at its top, unless it says otherwise itself.
+/// The schema with `additionalProperties: false` at its top, unless it sets that itself.
 fn closed(schema: &Value) -> Value {
     const SAYS_MORE: [&str; 9] = [
         "$ref",
@@ -130,7 +130,7 @@ fn problems(error: &ValidationError<'_>, schema: &Value, entry: &CallbackEntry) 
     unexpected.iter().map(problem).collect()
 }
 
-/// The names the failing part of the schema lists; none when they lie behind a reference.
+/// The names that the failing part of the schema lists; none if they are behind a reference.
 fn known_settings<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
     let keyword = error.schema_path().as_str();
     let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -143,7 +143,7 @@ fn known_settings<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s
         .collect()
 }
 
-/// `callback_settings.rate_limit` and `/limits/0/requests` as
+/// Turns `callback_settings.rate_limit` and `/limits/0/requests` into
 /// `callback_settings.rate_limit.limits[0].requests`.
 fn config_path(settings: &str, instance: &Location) -> String {
     instance.iter().fold(settings.to_owned(), |path, segment| match segment {

@@ -1,7 +1,7 @@
-//! The checked bytes as a file that nobody can change any more: the operator may overwrite the
-//! plugin's own file at any time, and the process would die at the next call into it.
+//! A copy of the inspected bytes that nobody can change. The operator may overwrite the plugin's
+//! own file at any time, and the process would crash at the next call into it.
 //!
-//! Called by `loader::library`. Not here: opening it as a library.
+//! Called by `loader::library`, which opens it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tempfile::TempDir;
 
-/// A private copy. It must stay alive for as long as its library is mapped: the dynamic linker
-/// knows libraries by their path, and a path that is given out again would return the old one.
+/// A private copy. It must live as long as its library is mapped: the dynamic linker identifies
+/// libraries by path, and for a reused path it would return the old library.
 #[derive(Debug)]
 pub(super) enum Snapshot {
-    /// Sealed memory; where `/proc` is mounted and the system lets such files be executed.
+    /// Sealed memory; needs `/proc`, and a system that executes such files.
     Memory { file: File, path: PathBuf },
-    /// A file in a folder of our own.
+    /// A file in a private folder.
     Disk { _folder: TempDir, path: PathBuf },
 }
 
 impl Snapshot {
-    /// In memory; where the system has no such files, on disk.
+    /// Creates it in memory, or on disk if the system has no memory files.
     pub(super) fn of(name: &str, bytes: &[u8]) -> io::Result<Self> {
         Self::in_memory(name, bytes).or_else(|error| {
             tracing::debug!(target: "callgate::callbacks::snapshot", "no copy in memory: {error}");
@@ -31,11 +31,11 @@ impl Snapshot {
         })
     }
 
-    /// The copy another process made, and its bytes.
+    /// The copy that another process made, and its bytes.
     pub(super) fn inherited(file: File) -> io::Result<(Self, Vec<u8>)> {
         let len = usize::try_from(file.metadata()?.len()).unwrap_or_default();
         let mut bytes = vec![0; len];
-        // Its position is shared with whoever else has it.
+        // The file's position is shared with the other process.
         file.read_exact_at(&mut bytes, 0)?;
         Ok((Self::opened(file), bytes))
     }
@@ -45,7 +45,7 @@ impl Snapshot {
         Self::Memory { file, path }
     }
 
-    /// For another process to inherit.
+    /// The file, for another process to inherit.
     pub(super) fn file(&self) -> io::Result<File> {
         match self {
             Self::Memory { file, .. } => file.try_clone(),
@@ -53,15 +53,15 @@ impl Snapshot {
         }
     }
 
-    /// Whether the system may yet execute it from somewhere else.
+    /// Whether it is in memory, so that a copy on disk may still be executable.
     pub(super) fn is_in_memory(&self) -> bool {
         matches!(self, Self::Memory { .. })
     }
 
-    /// In memory, sealed against every later change.
+    /// Creates it in memory, sealed against changes.
     pub(super) fn in_memory(name: &str, bytes: &[u8]) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Kernels before 6.3 do not know the flag that newer ones may insist on.
+        // Kernels before 6.3 lack the flag that newer ones may require.
         let file =
             memfd_create(name, flags | MemfdFlags::EXEC).or_else(|_| memfd_create(name, flags))?;
         let mut file = File::from(file);
@@ -73,7 +73,7 @@ impl Snapshot {
         Ok(Self::opened(file))
     }
 
-    /// On disk, in a new folder that only this user can enter.
+    /// Creates it on disk, in a new folder that only this user can enter.
     pub(super) fn on_disk(name: &str, bytes: &[u8]) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("callgate-")
@@ -84,7 +84,7 @@ impl Snapshot {
         Ok(Self::Disk { _folder: folder, path })
     }
 
-    /// Where the dynamic linker finds it.
+    /// The path for the dynamic linker.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Memory { path, .. } | Self::Disk { path, .. } => path,

@@ -1,4 +1,4 @@
-//! The loaded callbacks as text: one aligned line each, for the start of the log and for `check`.
+//! The loaded callbacks as text, one aligned line each, for the log at startup and for `check`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use callgate_telemetry::columns::table;
 
 const HEADINGS: [&str; 8] = ["#", "callback", "version", "abi", "sha256", "load", "hooks", "file"];
 
-/// One line per callback in call order; empty without any.
+/// One line for each callback in call order; empty if there are none.
 #[derive(Debug)]
 pub struct StartupTable {
     rows: Vec<[String; HEADINGS.len()]>,
@@ -32,7 +32,7 @@ impl StartupTable {
         Self { rows: plugins.iter().enumerate().map(row).collect() }
     }
 
-    /// Writes it to the log: aligned for people, a line with fields for each callback otherwise.
+    /// Logs it: as an aligned table for people, otherwise one line with fields for each callback.
     pub fn log(&self) {
         if !callgate_telemetry::is_json() {
             self.to_string().lines().for_each(|line| {

@@ -1,5 +1,5 @@
-//! One scripted answer: what is said (a completion, an error, raw bytes, nothing), where it
-//! breaks, and how it is cut into writes. A builder; `answer/wire.rs` turns it into steps.
+//! One scripted answer: its content (a completion, an error, raw bytes, nothing), where it breaks,
+//! and how it is split into writes. A builder; `answer/wire.rs` turns it into steps.
 
 mod probe;
 mod wire;
@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::gate::Gate;
 
-/// What the upstream does with one request. The default is a normal completion in the dialect the
-/// request arrived in: JSON or a stream as the body asks, a tool call when tools were offered.
+/// What the upstream does with one request. The default is a normal completion in the dialect of
+/// the request: JSON or a stream as requested, with a tool call if tools were offered.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     said: ScriptedContent,
@@ -33,7 +33,7 @@ enum ScriptedContent {
     Nothing { reset: bool },
 }
 
-/// The parts of a completion, before any dialect. `None` means: as the request suggests.
+/// The parts of a completion, in no dialect. `None` means: as the request suggests.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Completion {
     pub(super) thinking: Option<String>,
@@ -43,7 +43,7 @@ pub(super) struct Completion {
     pub(super) without_usage: bool,
 }
 
-/// A tool call the scripted model makes.
+/// A tool call of the scripted model.
 #[derive(Debug, Clone)]
 pub struct ToolCall {
     /// Omitted from the reply when `None`, as Ollama does.
@@ -74,7 +74,7 @@ enum Writes {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Framing {
-    /// Chunked for streams, a length for the rest.
+    /// Chunked for streams, a content length otherwise.
     #[default]
     Usual,
     Chunked,
@@ -87,7 +87,7 @@ impl Default for ScriptedContent {
     }
 }
 
-/// What is said.
+/// The content.
 impl Answer {
     /// A completion with this text, streamed in one piece per element.
     #[must_use]
@@ -188,8 +188,8 @@ impl Answer {
 }
 
 /// Where it stops or breaks. `events` counts complete events of a stream (`data: [DONE]` is the
-/// last one); a body that is not a stream counts as two, its halves. A place past the end is the
-/// end.
+/// last one); a body that is not a stream counts as two, its halves. A position beyond the end is
+/// the end.
 impl Answer {
     /// Waits at `gate` before the first byte.
     #[must_use]
@@ -210,13 +210,13 @@ impl Answer {
         (0..events).fold(self, |answer, event| answer.held_after(event, gate))
     }
 
-    /// Sends `bytes` as they are after `events`, as an event of their own.
+    /// Sends `bytes` unchanged after `events`, as a separate event.
     #[must_use]
     pub fn inserting(self, events: usize, bytes: impl Into<Bytes>) -> Self {
         self.cut(events, Cut::Insert(bytes.into()))
     }
 
-    /// Ends the body in good order after `events`, whatever is still missing.
+    /// Ends the body properly after `events`, even if parts are missing.
     #[must_use]
     pub fn ending_after(self, events: usize) -> Self {
         self.cut(events, Cut::End)
@@ -234,7 +234,7 @@ impl Answer {
         self.cut(events, Cut::Reset)
     }
 
-    /// Says nothing more after `events`, until the client leaves.
+    /// Sends nothing more after `events`, until the client leaves.
     #[must_use]
     pub fn stalling_after(self, events: usize) -> Self {
         self.cut(events, Cut::Silence)
@@ -246,16 +246,16 @@ impl Answer {
     }
 }
 
-/// How it looks on the wire.
+/// The form on the wire.
 impl Answer {
-    /// Adds a response header; `retry-after`, for one.
+    /// Adds a response header, such as `retry-after`.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Cuts head and body into writes (and chunks) of `size` bytes, across events.
+    /// Splits head and body into writes (and chunks) of `size` bytes, across events.
     #[must_use]
     pub fn in_writes_of(mut self, size: usize) -> Self {
         self.writes = Writes::Of(size.max(1));
@@ -276,7 +276,7 @@ impl Answer {
         self
     }
 
-    /// Gives the body no length at all: it ends with the connection.
+    /// Announces no length: the body ends with the connection.
     #[must_use]
     pub fn until_close(mut self) -> Self {
         self.framing = Framing::UntilClose;
@@ -297,7 +297,7 @@ impl Answer {
         self
     }
 
-    /// Compresses the body although nobody asked; a stream becomes a single event.
+    /// Compresses the body although the request did not ask for it; a stream becomes one event.
     #[must_use]
     pub fn gzipped(mut self) -> Self {
         self.gzip = true;

@@ -1,6 +1,5 @@
-//! One client connection of a scripted upstream: reads requests, performs the steps of an answer,
-//! and notices when the client leaves in between. Knows HTTP/1.1 framing of requests only; the
-//! bytes of answers are made elsewhere.
+//! One client connection of a scripted upstream: reads requests, performs an answer's steps, and
+//! notices if the client leaves meanwhile. It knows only the HTTP/1.1 framing of requests.
 
 use std::io;
 
@@ -30,12 +29,12 @@ pub(super) enum AnswerOutcome {
 
 impl ScriptedConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        // Without it the kernel would join the writes a script wants apart.
+        // Otherwise the kernel would join writes that a script wants separate.
         let _ = stream.set_nodelay(true);
         Self { stream, unread: BytesMut::new() }
     }
 
-    /// The next request, or `None` when the client is gone or does not speak HTTP.
+    /// The next request, or `None` if the client is gone or does not speak HTTP.
     pub(super) async fn request(&mut self) -> Option<Received> {
         let head_length = self.read_to_blank_line().await?;
         let head = self.unread.split_to(head_length);
@@ -151,7 +150,7 @@ impl ScriptedConnection {
 }
 
 /// Returns once the client has closed its side. A client that only stops sending (half-close)
-/// counts as gone too: HTTP clients do not do that while they wait for an answer.
+/// counts as gone, too: HTTP clients do not do that while they wait for a response.
 async fn end_of_input(reader: &mut ReadHalf<'_>, unread: &mut BytesMut) {
     loop {
         let read = reader.read_buf(unread).await;

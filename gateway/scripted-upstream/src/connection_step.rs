@@ -1,5 +1,5 @@
-//! An answer broken down to what a connection can do: write these bytes, wait here, break off.
-//! Made by `answer`, performed by `connection`.
+//! The steps that a connection can perform: write bytes, wait, or break off. `answer` creates them,
+//! `connection` performs them.
 
 use bytes::Bytes;
 
@@ -11,9 +11,9 @@ pub enum ConnectionStep {
     Write(Bytes),
     /// Wait until the gate admits this answer, or the client leaves.
     Hold(Gate),
-    /// Say nothing more until the client leaves.
+    /// Send nothing more until the client leaves.
     Silence,
-    /// Close in good order (FIN).
+    /// Close properly (FIN).
     Close,
     /// Abort the connection (RST).
     Reset,

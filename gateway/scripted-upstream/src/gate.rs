@@ -1,11 +1,11 @@
-//! A gate in an answer: the upstream stops there until the one who wrote the script lets it on.
-//! This is how a script controls time; nothing here reads a clock.
+//! A gate in an answer: the upstream stops there until the script's owner opens it. Scripts control
+//! time with it; nothing here reads a clock.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// A place where answers wait. Clones are the same gate; it may appear in many answers.
+/// A point where answers wait. Clones are the same gate, which may occur in many answers.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<watch::Sender<Turns>>);
 

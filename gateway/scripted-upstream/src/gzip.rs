@@ -1,5 +1,5 @@
-//! The smallest valid gzip file around some bytes: stored blocks, nothing compressed. For the
-//! script of an upstream that compresses although it was not asked to.
+//! The smallest valid gzip file around some bytes, with stored blocks only: for an upstream that
+//! compresses without being asked.
 
 const BLOCK: usize = 0xffff;
 
@@ -19,7 +19,7 @@ pub(super) fn stored(bytes: &[u8]) -> Vec<u8> {
         }
     }
     out.extend_from_slice(&crc32(bytes).to_le_bytes());
-    // The format asks for the length modulo 2^32.
+    // The format requires the length modulo 2^32.
     let length = u32::try_from(bytes.len() & 0xffff_ffff).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_le_bytes());
     out

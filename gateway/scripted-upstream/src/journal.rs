@@ -1,5 +1,5 @@
-//! What a scripted upstream saw: each request as it arrived, and counts of what became of them.
-//! Read by whoever runs the upstream; written only by its connections.
+//! The journal of a scripted upstream: each request as it arrived, and counts of the outcomes. Its
+//! owner reads it; only its connections write it.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Counts since the start.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
-    /// Every request read in full, oldest first.
+    /// Every completely read request, oldest first.
     pub requests: Vec<Received>,
     /// Connections accepted.
     pub connections: usize,
@@ -22,7 +22,7 @@ pub struct Journal {
 /// One request, as it was on the wire.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Which accepted connection carried it, counted from 0.
+    /// The index of the connection that carried it, from 0.
     pub connection: usize,
     /// The method, as sent.
     pub method: String,

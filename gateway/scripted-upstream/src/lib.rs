@@ -1,8 +1,8 @@
 //! A scripted upstream: one loopback server that speaks the wire formats of OpenAI, Groq and
-//! Ollama, and misbehaves on request. It writes raw sockets on purpose: a reset, a half-sent
-//! frame or a split in the middle of an event must reach the gateway exactly as scripted.
-//! It judges nothing (no keys, no model list), and it never waits on a clock: a test holds an
-//! answer with a [`Gate`]. Used by `callgate demo` and by the end-to-end tests.
+//! Ollama, and misbehaves on request. It writes to raw sockets on purpose: a reset, half a frame or
+//! a split in the middle of an event must reach the gateway exactly as scripted. It checks nothing
+//! (no keys, no model list), and never waits for a clock: a test holds an answer with a [`Gate`].
+//! Used by `callgate demo` and the end-to-end tests.
 
 #![forbid(unsafe_code)]
 
@@ -57,15 +57,15 @@ impl ScriptedUpstream {
     /// Listens on a free loopback port.
     ///
     /// # Errors
-    /// When no loopback port can be bound.
+    /// If no loopback port can be bound.
     pub async fn start(script: Script) -> Result<Self, StartError> {
         Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script).await
     }
 
-    /// Listens on `address`, for an upstream that must come back where it was.
+    /// Listens on `address`, for an upstream that has to come back at the same address.
     ///
     /// # Errors
-    /// When `address` cannot be bound.
+    /// If `address` cannot be bound.
     pub async fn start_on(address: SocketAddr, script: Script) -> Result<Self, StartError> {
         let failed = |source| StartError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -76,7 +76,7 @@ impl ScriptedUpstream {
         Ok(Self { address, shared, accepting })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
@@ -100,12 +100,12 @@ impl ScriptedUpstream {
         format!("http://{}", self.address)
     }
 
-    /// Appends `answer` to the queue that is consumed before any other rule of the script.
+    /// Adds `answer` to the queue, which comes before all other rules of the script.
     pub fn push(&self, answer: Answer) {
         self.shared.script.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
     }
 
-    /// Every request read so far, oldest first, whatever became of its answer.
+    /// Every request read so far, oldest first, whatever its outcome.
     #[must_use]
     pub fn requests(&self) -> Vec<Received> {
         self.shared.journal.borrow().requests.clone()
@@ -117,7 +117,7 @@ impl ScriptedUpstream {
         self.shared.journal.borrow().clone()
     }
 
-    /// Waits until `count` requests were read in full.
+    /// Waits until `count` requests were read completely.
     pub async fn received(&self, count: usize) {
         self.until(|journal| journal.requests.len() >= count).await;
     }
@@ -127,7 +127,7 @@ impl ScriptedUpstream {
         self.until(|journal| journal.answered >= count).await;
     }
 
-    /// Waits until `count` clients left before their answer had been written to its end.
+    /// Waits until `count` clients left before the end of their answer.
     pub async fn hung_up(&self, count: usize) {
         self.until(|journal| journal.hang_ups >= count).await;
     }

@@ -1,5 +1,5 @@
-//! Replies in Ollama's native format: one JSON object, or NDJSON lines. What the scripted model
-//! says is decided with `openai`'s rules; only the shape differs.
+//! Replies in Ollama's native format: one JSON object, or NDJSON lines. `openai` decides the
+//! content; only the format differs.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) fn reply(completion: &Completion, prompt: &Prompt) -> String {
     last_line(completion, prompt, message).to_string()
 }
 
-/// Every line of a stream without its line end; the one with `done` last.
+/// All lines of a stream, without line ends; the one with `done` is last.
 pub(super) fn lines(completion: &Completion, prompt: &Prompt) -> Vec<String> {
     let mut messages = Vec::new();
     if let Some(thinking) = &completion.thinking {

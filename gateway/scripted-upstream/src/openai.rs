@@ -17,7 +17,7 @@ pub(super) fn headers(prompt: &Prompt) -> String {
     )
 }
 
-/// Indented as OpenAI sends it, compact as Groq does: who forwards a reply must not care.
+/// Indented as OpenAI sends it, compact as Groq does: forwarding must not depend on it.
 pub(super) fn reply(completion: &Completion, prompt: &Prompt) -> String {
     let mut message = json!({"role": "assistant", "content": text(completion, prompt).concat()});
     let calls = tool_calls(completion, prompt);
@@ -61,7 +61,7 @@ pub(super) fn events(completion: &Completion, prompt: &Prompt) -> Vec<String> {
         let mut opening = tool_call(call, "");
         opening["index"] = json!(index);
         deltas.push(json!({"tool_calls": [opening]}));
-        // Two pieces, as a model streams them; the cut falls on a character boundary.
+        // Two pieces, as a model streams them, split at a character boundary.
         let middle = call.arguments.floor_char_boundary(call.arguments.len() / 2);
         let (first, second) = call.arguments.split_at(middle);
         for piece in [first, second] {
@@ -110,14 +110,14 @@ fn chunk(prompt: &Prompt, delta: Value, finish_reason: Value) -> Map<String, Val
     choice["finish_reason"] = finish_reason;
     chunk.insert("choices".to_owned(), Value::Array(vec![choice]));
     if prompt.include_usage && prompt.dialect == WireFormat::OpenAi {
-        // OpenAI repeats a null on every chunk once usage was asked for.
+        // If usage was requested, OpenAI repeats a null on every chunk.
         chunk.insert("usage".to_owned(), Value::Null);
     }
     chunk
 }
 
 fn envelope(object: &str, prompt: &Prompt) -> Map<String, Value> {
-    // OpenAI answers with the dated snapshot of the model asked for, Groq with the name itself.
+    // OpenAI replies with the dated snapshot of the requested model, Groq with its name.
     let (id, model) = match prompt.dialect {
         WireFormat::Groq => (format!("chatcmpl-groq{}", prompt.serial), prompt.model.clone()),
         _ => (format!("chatcmpl-up{}", prompt.serial), format!("{}-2024-07-18", prompt.model)),
@@ -149,7 +149,8 @@ fn tool_call(call: &ToolCall, arguments: &str) -> Value {
     value
 }
 
-/// The scripted calls; else, when tools were offered and no text was scripted, one to the first.
+/// The scripted calls; otherwise, if tools were offered and no text was scripted, a call of the
+/// first tool.
 pub(super) fn tool_calls(completion: &Completion, prompt: &Prompt) -> Vec<ToolCall> {
     let scripted = !completion.tool_calls.is_empty() || completion.text.is_some();
     match &prompt.tool {

@@ -1,5 +1,5 @@
-//! What a chat request asks for, as far as an answer depends on it: dialect, model, streaming,
-//! usage, tools. Everything else in the body is only recorded.
+//! The parts of a chat request that affect an answer: dialect, model, streaming, usage, tools. The
+//! rest of the body is only recorded.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub(super) enum WireFormat {
 }
 
 impl WireFormat {
-    /// By path, whatever comes before it: a base URL may carry a prefix of its own.
+    /// Recognised by the end of the path, because a base URL may have a prefix.
     pub(super) fn of(request: &Received) -> Option<Self> {
         let path = request.path.split('?').next().unwrap_or_default();
         if request.method != "POST" {
@@ -33,19 +33,19 @@ impl WireFormat {
 #[derive(Debug)]
 pub(super) struct Prompt {
     pub(super) dialect: WireFormat,
-    /// Number of this request at the upstream, from 1; makes ids unique and repeatable.
+    /// The number of this request at the upstream, from 1; makes ids unique and repeatable.
     pub(super) serial: usize,
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
-    /// The first tool offered, unless the client forbade tools or already brings a result.
+    /// The first offered tool, unless the client forbids tools or already sends a result.
     pub(super) tool: Option<String>,
 }
 
 impl Prompt {
     pub(super) fn read(request: &Received, dialect: WireFormat, serial: usize) -> Self {
         let body = request.json();
-        // Ollama streams unless told otherwise; the others stream only when told to.
+        // Ollama streams by default; the others stream only on request.
         let stream = body["stream"].as_bool().unwrap_or(dialect == WireFormat::Ollama);
         Self {
             dialect,

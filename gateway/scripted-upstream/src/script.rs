@@ -1,6 +1,6 @@
 //! Which answer a request gets: first the queue, then the rule for its model, then the default.
-//! Only chat requests consult the script; probes such as `GET /api/tags` always get a plain answer
-//! and leave the queue alone.
+//! Only chat requests use the script; probes such as `GET /api/tags` always get a plain answer and
+//! leave the queue alone.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::journal::Received;
 use super::prompt::WireFormat;
 
-/// What a scripted upstream will say. The default script answers every chat request normally.
+/// The answers of a scripted upstream. By default every chat request gets a normal answer.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     queue: VecDeque<Answer>,
@@ -17,20 +17,20 @@ pub struct Script {
 }
 
 impl Script {
-    /// Gives every chat request `answer`.
+    /// Answers every chat request with `answer`.
     #[must_use]
     pub fn always(answer: Answer) -> Self {
         Self { otherwise: answer, ..Self::default() }
     }
 
-    /// Queues `answer` for one request; queued answers go out in order, before any rule.
+    /// Queues `answer` for one request; queued answers are used in order, before any rule.
     #[must_use]
     pub fn then(mut self, answer: Answer) -> Self {
         self.push(answer);
         self
     }
 
-    /// Gives requests for the upstream model `model` this answer, whenever the queue is empty.
+    /// Answers requests for the upstream model `model` with this answer, if the queue is empty.
     #[must_use]
     pub fn model(mut self, model: &str, answer: Answer) -> Self {
         self.by_model.push((model.to_owned(), answer));

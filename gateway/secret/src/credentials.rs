@@ -1,9 +1,9 @@
-//! The headers in which clients prove who they are: one home for what authentication reads, what
-//! callbacks see masked, and what failures must not repeat.
+//! The headers with clients' credentials: authentication reads them, callbacks see them masked, and
+//! failures must not repeat them.
 
 use http::{HeaderMap, HeaderName, header};
 
-/// The headers a key may come in, in LiteLLM's order: the first that is there counts.
+/// The headers that may carry the key, in LiteLLM's order: the first one present counts.
 pub static KEY_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("x-litellm-api-key"),
     header::AUTHORIZATION,
@@ -13,7 +13,7 @@ pub static KEY_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("ocp-apim-subscription-key"),
 ];
 
-/// Headers that carry credentials for somebody else, mostly a proxy on the way.
+/// Headers with credentials for another server, mostly a proxy on the way.
 static OTHERS: [HeaderName; 12] = [
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
@@ -29,7 +29,7 @@ static OTHERS: [HeaderName; 12] = [
     HeaderName::from_static("cf-access-client-secret"),
 ];
 
-/// Whether the header is a credential; `key_header` is the one the operator named.
+/// Whether the header carries credentials; `key_header` is the one the operator named.
 pub fn is_credential(name: &str, key_header: Option<&HeaderName>) -> bool {
     key_header
         .into_iter()
@@ -38,7 +38,7 @@ pub fn is_credential(name: &str, key_header: Option<&HeaderName>) -> bool {
         .any(|known| known.as_str().eq_ignore_ascii_case(name))
 }
 
-/// The keys a client sent, without the schemes before them.
+/// The keys that a client sent, without their schemes.
 pub fn sent_keys<'h>(
     headers: &'h HeaderMap,
     key_header: Option<&'h HeaderName>,

@@ -1,7 +1,6 @@
-//! A string that must not be seen: the master key, upstream keys, header values of the config.
-//! Masked wherever it is printed, never serialised, compared in constant time.
-//! Not here: where secrets come from (`config`) and which header carries them (`server`,
-//! `upstream`).
+//! A secret string: the master key, upstream keys, header values of the config. It prints as `***`,
+//! is never serialised, and is compared in constant time. `config` reads secrets; `server` and
+//! `upstream` know which headers carry them.
 
 #![forbid(unsafe_code)]
 
@@ -22,15 +21,15 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Wraps `text` as it is; whether blank is acceptable is the caller's decision.
+    /// Wraps `text` unchanged; the caller decides whether it may be blank.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self { text: Arc::from(text) }
     }
 
-    /// Whether `candidate` is this secret. The time taken depends on the candidate's length alone:
-    /// a candidate of another length is compared with itself, so neither a common prefix nor the
-    /// secret's length shows.
+    /// Whether `candidate` equals this secret. The time depends only on the candidate's length: a
+    /// candidate of another length is compared with itself, so that the time reveals neither a
+    /// common prefix nor the secret's length.
     #[must_use]
     pub fn matches(&self, candidate: &[u8]) -> bool {
         let text = self.text.as_bytes();
@@ -39,7 +38,7 @@ impl Secret {
         bool::from(other.ct_eq(candidate)) & same_length
     }
 
-    /// The secret itself, for the one place that sends it. Must never reach a log, an error or a
+    /// The plain text, for the one place that sends it. It must never reach a log, an error or a
     /// metric.
     #[must_use]
     pub fn expose(&self) -> &str {

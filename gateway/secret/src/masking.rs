@@ -1,9 +1,9 @@
-//! Texts without secrets: the one way words of others (upstreams, callbacks) take to clients,
-//! callbacks and the log.
+//! Masks secrets in foreign texts (from upstreams and callbacks) on their way to clients, callbacks
+//! and the log.
 //!
-//! A secret is known as it is, as others may write it ([`forms`]), and where only a part of it is
-//! left ([`key_fragment`]). What looks like a key is masked wherever it stands; what could be a
-//! word only as a word of its own; placeholders and short values not at all.
+//! A secret is recognised as it is, in encoded forms ([`forms`]), and by a part of it
+//! ([`key_fragment`]). A secret that looks like a key is masked anywhere, one that could be a word
+//! only as a separate word, and placeholders and short values never.
 
 mod forms;
 mod key_fragment;
@@ -38,8 +38,8 @@ impl Secrets {
         }
     }
 
-    /// Adds the value of a variable that the config refers to. Paths and addresses stay, unless a
-    /// key is in them: without them nobody could tell what was looked for.
+    /// Adds the value of a variable that the config refers to. Paths and addresses are not masked,
+    /// unless they contain a key, because an error would be useless without them.
     pub fn add_variable(&mut self, value: &str) {
         let keys = kind::keys_within(value);
         if keys.is_empty() && value.contains('/') {
@@ -49,17 +49,17 @@ impl Secrets {
         self.add(value);
     }
 
-    /// Adds what is secret in a header's value.
+    /// Adds the secret parts of a header's value.
     pub fn add_header(&mut self, name: &str, value: &str) {
         tokens_in_header(name, value).iter().for_each(|token| self.add(token));
     }
 
-    /// Adds what a base URL holds in its path.
+    /// Adds keys in the path of a base URL.
     pub fn add_base(&mut self, base: &str) {
         tokens_in_path(base).for_each(|token| self.add(token));
     }
 
-    /// Adds the texts of a parameter that stand under a name that speaks of secrets.
+    /// Adds the texts of a parameter, if their name suggests a secret.
     pub fn add_member(&mut self, name: &str, value: &serde_json::Value) {
         self.add_value(value, names_a_secret(name));
     }
@@ -80,12 +80,12 @@ impl Secrets {
         }
     }
 
-    /// Replaces them.
+    /// Builds the mask.
     pub fn masking(self) -> Masking {
         Masking { search: self.search(), learned: Arc::default() }
     }
 
-    /// How they are looked for.
+    /// Builds the search for them.
     fn search(self) -> Option<Arc<Search>> {
         if self.0.is_empty() {
             return None;
@@ -94,8 +94,8 @@ impl Secrets {
         let (patterns, strengths): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
         let parts = halves.iter().map(KeyFragment::text);
         let mut builder = AhoCorasick::builder();
-        // Secrets may overlap, and all of each has to go. Hosts and header names are often written
-        // in lower case, with what was in them.
+        // Overlapping secrets must all be masked completely. Hosts and header names are often
+        // converted to lower case, with any secret in them.
         builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
         let search = builder.build(patterns.iter().map(|it| &**it).chain(parts));
         let words = strengths
@@ -103,12 +103,12 @@ impl Secrets {
             .zip(patterns)
             .map(|(strength, text)| (strength == Strength::Word).then_some(text))
             .collect();
-        // Only patterns of gigabytes have no automaton.
+        // Fails only for patterns of gigabytes.
         search.ok().map(|search| Arc::new(Search { search, words, halves }))
     }
 }
 
-/// Replaces secrets in texts, in time linear in their length. A clone knows what the others learn.
+/// Masks secrets in texts, in time linear in their length. Clones share learned secrets.
 #[derive(Clone, Default)]
 pub struct Masking {
     search: Option<Arc<Search>>,
@@ -117,8 +117,7 @@ pub struct Masking {
 
 struct Search {
     search: AhoCorasick,
-    /// By pattern, what counts only as a word of its own. Behind them come the patterns of
-    /// `halves`.
+    /// By pattern: whether it counts only as a separate word. The patterns of `halves` follow.
     words: Vec<Option<String>>,
     halves: Vec<KeyFragment>,
 }
@@ -133,15 +132,15 @@ impl Masking {
         self.learned.mask(masked.map_or(Cow::Borrowed(text), Cow::Owned))
     }
 
-    /// From now on masks this too: a callback was given it.
+    /// Adds a secret that a callback was given.
     pub fn learn(&self, secret: &str) {
         let mut secrets = Secrets::default();
         secrets.add(secret);
         self.learned.learn_lasting(secret, secrets);
     }
 
-    /// From now on, and as long as no more of them come than can be kept, masks what is secret in a
-    /// client's header, unless it is known already.
+    /// Adds the secret parts of a client's header, unless they are known. Only the latest ones are
+    /// kept.
     pub fn learn_header(&self, name: &str, value: &str) {
         let mut secrets = Secrets::default();
         secrets.add_header(name, value);
@@ -156,7 +155,7 @@ impl Masking {
 }
 
 impl Search {
-    /// The text without secrets, if it has any.
+    /// The masked text, if it contains a secret.
     fn masked(&self, text: &str) -> Option<String> {
         if !self.search.is_match(text) {
             return None;
@@ -168,7 +167,7 @@ impl Search {
         Some(without(text, &places))
     }
 
-    /// What goes for this match, if anything does.
+    /// The range to mask for this match, if any.
     fn place(&self, text: &str, pattern: usize, found: Range<usize>) -> Option<Range<usize>> {
         match self.words.get(pattern) {
             Some(None) => Some(found),
@@ -179,7 +178,7 @@ impl Search {
         }
     }
 
-    /// Where secrets stand, in order and apart.
+    /// The ranges of secrets, in order and without overlap.
     fn places(&self, text: &str) -> Vec<Range<usize>> {
         let mut places: Vec<Range<usize>> = Vec::new();
         for found in self.search.find_overlapping_iter(text) {
@@ -187,7 +186,8 @@ impl Search {
             else {
                 continue;
             };
-            // They come nearly by their ends, so one that begins earlier takes up those within it.
+            // Matches come roughly in the order of their ends, so a match that begins earlier
+            // absorbs those within it.
             while let Some(last) = places.pop_if(|last| last.end > place.start) {
                 place.start = place.start.min(last.start);
                 place.end = place.end.max(last.end);
@@ -198,19 +198,19 @@ impl Search {
     }
 }
 
-/// The text without what is plainly a key, whoever's it is: for words of an operator, who may have
-/// put a key where something else is expected.
+/// The text with everything that is clearly a key masked, for an operator's text, which may have a
+/// key in the wrong place.
 pub fn without_keys(text: &str) -> Cow<'_, str> {
     let places = kind::keys_within(text);
     if places.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(without(text, &places)) }
 }
 
-/// What is plainly a key in the text.
+/// Everything in the text that is clearly a key.
 pub fn keys_in(text: &str) -> impl Iterator<Item = &str> {
     kind::keys_within(text).into_iter().map(|place| &text[place])
 }
 
-/// The text with a mask at each of these places, which are in order and apart.
+/// The text with a mask at each of these ranges, which are in order and do not overlap.
 fn without(text: &str, places: &[Range<usize>]) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut from = 0;
@@ -223,7 +223,7 @@ fn without(text: &str, places: &[Range<usize>]) -> String {
     masked
 }
 
-/// Masks one secret that seldom is in a text: then it costs a search.
+/// Masks one secret that a text seldom contains, so that it usually costs only a search.
 pub fn mask_one(text: &mut String, secret: &str) {
     if !secret.is_empty() && memchr::memmem::find(text.as_bytes(), secret.as_bytes()).is_some() {
         let mut secrets = Secrets::default();
@@ -232,7 +232,7 @@ pub fn mask_one(text: &mut String, secret: &str) {
     }
 }
 
-/// Says nothing of what it looks for.
+/// Does not show the secrets.
 impl fmt::Debug for Masking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Masking")

@@ -1,6 +1,6 @@
-//! Text in columns, for people: what the tools print, and the callbacks at a start.
+//! Text in columns, for people: output of the tools, and the callbacks at startup.
 
-/// Rows below their headings, columns two spaces apart; ends with a newline.
+/// Rows below their headings, with two spaces between columns; ends with a newline.
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     let headings = headings.map(str::to_owned);
     let lines = || std::iter::once(&headings).chain(rows);

@@ -1,9 +1,8 @@
-//! Counts in sentences: `1 call`, `2 calls`. Every count that is printed before a word comes from
-//! here.
+//! Counts in sentences: `1 call`, `2 calls`. All messages with a count before a word use these.
 
 use std::fmt::Display;
 
-/// `1 call was`, `3 calls were`: the count, the word, and what stands behind it for one or many.
+/// `1 call was`, `3 calls were`: the count and the phrase for one or many.
 pub fn counted_as<N: Copy + Display + PartialEq + From<u8>>(
     count: N,
     one: &str,
@@ -13,7 +12,7 @@ pub fn counted_as<N: Copy + Display + PartialEq + From<u8>>(
     format!("{count} {words}")
 }
 
-/// `1 call`, `3 calls`: for words that take an `s`.
+/// `1 call`, `3 calls`: for nouns whose plural ends in `s`.
 pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
     counted_as(count, one, &format!("{one}s"))
 }

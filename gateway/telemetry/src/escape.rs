@@ -1,14 +1,14 @@
-//! Text of others in a line of ours: it can neither end the line nor steer a terminal, and it is
-//! cut where it is longer than anybody reads.
+//! Escapes foreign text for a log line, so that it can neither end the line nor control a terminal,
+//! and shortens long text.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
 };
 
-/// Whether a character could forge a line, steer a terminal, change the order in which text is
-/// shown or hide in it: control characters (C0, DEL, C1), line separators, the controls of
-/// Unicode's bidirectional algorithm, and what is not shown at all (zero width, tags).
+/// Whether a character could forge a line, control a terminal, change the order of displayed text
+/// or hide in it: control characters (C0, DEL, C1), line separators, bidirectional controls, and
+/// invisible characters (zero width, tags).
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -19,8 +19,8 @@ fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// Whether a character that is unsafe, or special in a JSON string, may begin with this byte.
-/// Without a branch, so that many bytes are looked at together.
+/// Whether this byte may begin a character that is unsafe, or special in a JSON string. Free of
+/// branches, so that many bytes are checked together.
 const fn is_suspect(byte: u8) -> bool {
     (byte < 0x20)
         | (byte == b'"')
@@ -34,7 +34,7 @@ const fn is_suspect(byte: u8) -> bool {
         | (byte == 0xf3)
 }
 
-/// [`is_suspect`] of each byte: for the few that are left over when many are looked at together.
+/// [`is_suspect`] for each byte: for the last bytes of a text, which are checked one by one.
 static SUSPECTS: [bool; 256] = {
     let mut suspects = [false; 256];
     let mut byte = 0;
@@ -51,7 +51,7 @@ fn has_suspects(text: &str) -> bool {
     together.iter().any(any) || rest.iter().any(|byte| SUSPECTS[usize::from(*byte)])
 }
 
-/// Unsafe characters escaped, as Rust writes them: `\n`, `\u{1b}`.
+/// The text with unsafe characters escaped as in Rust: `\n`, `\u{1b}`.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if !has_suspects(text) || !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -61,9 +61,9 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&escaped).into_owned())
 }
 
-/// The first `most` characters, with a mark that says how much is missing.
+/// The first `most` characters, with a note of how many are missing.
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    // No text has more characters than bytes.
+    // A text has at most as many characters as bytes.
     if text.len() <= most {
         return Cow::Borrowed(text);
     }
@@ -77,7 +77,7 @@ fn missing(bytes: usize) -> String {
     format!("…(+{bytes} bytes)")
 }
 
-/// What text is escaped for.
+/// The place that text is escaped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EscapeForm {
     /// The inside of a JSON string.
@@ -88,10 +88,10 @@ pub(super) enum EscapeForm {
     Quoted,
 }
 
-/// No value of a line is longer than this, in bytes before they are escaped.
+/// The longest value in a line, in bytes before escaping.
 const LONGEST: usize = 16 * 1024;
 
-/// A writer of one value: escapes what it is given and leaves out what is too much.
+/// Writes one value: escapes it and leaves out what exceeds the limit.
 pub(super) struct Escaped<'a> {
     out: &'a mut Vec<u8>,
     form: EscapeForm,
@@ -104,7 +104,7 @@ impl<'a> Escaped<'a> {
         Self { out, form, room: LONGEST, left_out: 0 }
     }
 
-    /// Says what was left out. Without it nothing says so.
+    /// Adds a note of how much was left out.
     pub(super) fn finish(self) {
         if self.left_out > 0 {
             self.out.extend_from_slice(missing(self.left_out).as_bytes());
@@ -112,7 +112,7 @@ impl<'a> Escaped<'a> {
     }
 }
 
-/// One value that is at hand.
+/// Writes one value that is in memory.
 pub(super) fn push(text: &str, form: EscapeForm, out: &mut Vec<u8>) {
     let mut escaped = Escaped::new(form, out);
     let _ = escaped.write_str(text);
@@ -135,7 +135,7 @@ impl fmt::Write for Escaped<'_> {
 }
 
 fn push_escaped(text: &str, form: EscapeForm, out: &mut Vec<u8>) {
-    // Almost always.
+    // The usual case.
     if !has_suspects(text) {
         out.extend_from_slice(text.as_bytes());
         return;

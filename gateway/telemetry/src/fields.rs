@@ -1,5 +1,5 @@
-//! Lines whose fields are known where they are written: what every call gets. As an event of
-//! `tracing`, but each field is written at once instead of being visited.
+//! Lines with fixed fields, for the line that every call gets. Like a `tracing` event, but each
+//! field is written directly instead of being visited.
 
 use super::{
     FILTER, LINES,
@@ -11,15 +11,15 @@ use crate::LogFormat;
 use std::time::Duration;
 use tracing::Level;
 
-/// A field's name in each form of line; made by [`key!`](crate::key).
+/// A field's name in both formats; created by [`key!`](crate::key).
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     pub name: &'static str,
-    /// With what stands around it in JSON.
+    /// With its JSON punctuation.
     pub json: &'static str,
 }
 
-/// A [`Key`] of a name without characters that JSON escapes.
+/// A [`Key`] for a name without characters that JSON escapes.
 #[macro_export]
 macro_rules! key {
     ($name:literal) => {
@@ -27,7 +27,7 @@ macro_rules! key {
     };
 }
 
-/// Writes a line unless `RUST_LOG` leaves it out.
+/// Writes a line, unless `RUST_LOG` filters it out.
 pub fn write_line(
     (level, target): (Level, &'static str),
     message: &'static str,
@@ -63,7 +63,7 @@ pub struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// A text, escaped. Lines for people leave out an empty one.
+    /// A text, escaped. Lines for people omit an empty one.
     #[inline]
     pub fn text(&mut self, key: Key, value: &str) {
         if self.json {
@@ -102,7 +102,7 @@ impl Fields<'_> {
         self.plain(key, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
     }
 
-    /// Milliseconds, to the thousandth.
+    /// Milliseconds with three decimals.
     #[inline]
     pub fn millis(&mut self, key: Key, value: Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
@@ -116,7 +116,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A value that needs no quotes in either form.
+    /// A value that needs no quotes in either format.
     #[inline]
     fn plain(&mut self, key: Key, value: impl FnOnce(&mut Vec<u8>)) {
         if self.json {

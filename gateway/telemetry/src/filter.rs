@@ -1,10 +1,10 @@
-//! `RUST_LOG`: which lines are written. What cannot be meant is told, for it would leave out all
+//! `RUST_LOG`: which lines are written. A faulty filter is reported, because it would hide all
 //! lines.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-/// The first segments of the targets that write lines here.
+/// The first segments of all log targets.
 const TARGETS: [&str; 9] = [
     "callgate",
     "callgate_plugin",
@@ -17,7 +17,7 @@ const TARGETS: [&str; 9] = [
     "want",
 ];
 
-/// The filter, and the part that is none; then `info` is used.
+/// The filter, and the first faulty part; with a faulty part, `info` is used.
 pub(super) fn read(wanted: Option<&str>) -> (Targets, Option<String>) {
     let info = || Targets::new().with_default(LevelFilter::INFO);
     let Some(wanted) = wanted.filter(|wanted| !wanted.trim().is_empty()) else {
@@ -34,8 +34,8 @@ pub(super) fn read(wanted: Option<&str>) -> (Targets, Option<String>) {
     }
 }
 
-/// A level, a target, or both. A word alone must be a target that there is: it may be a level
-/// misspelt.
+/// Whether it is a level, a target, or both. A single word must be a known target, because it may
+/// be a misspelt level.
 fn is_directive(part: &str) -> bool {
     match part.split_once('=') {
         Some((target, level)) => !target.trim().is_empty() && level.parse::<LevelFilter>().is_ok(),

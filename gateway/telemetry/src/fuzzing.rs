@@ -1,4 +1,4 @@
-//! Lines of the log, for fuzz targets.
+//! Log lines, for fuzz targets.
 
 use super::{
     escape::{cut, one_line},
@@ -7,7 +7,7 @@ use super::{
 use std::time::UNIX_EPOCH;
 use tracing::Level;
 
-/// A line for machines and one for people, with this message and a field of this text.
+/// A line in each format, with this message and a field with this text.
 #[must_use]
 pub fn lines(message: &str, field: &str) -> [Vec<u8>; 2] {
     let (mut json, mut pretty) = (Vec::new(), Vec::new());
@@ -17,7 +17,7 @@ pub fn lines(message: &str, field: &str) -> [Vec<u8>; 2] {
     [json, pretty]
 }
 
-/// The text as it stands in a line, and its first characters.
+/// The text as a line shows it, and its first characters.
 #[must_use]
 pub fn shown(text: &str, most: usize) -> [String; 2] {
     [one_line(text).into_owned(), cut(text, most).into_owned()]

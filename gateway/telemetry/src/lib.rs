@@ -1,10 +1,10 @@
-//! Log lines: to standard error, as people or as machines read them.
+//! Log lines on standard error, for people or as JSON.
 //!
-//! `RUST_LOG` chooses what is said (`info`, or `warn,callgate::access=info`; the default is
-//! `info`). Every event of `tracing` becomes one line by `line`, waits in `queue` and goes out
-//! through `sink`. So does what is said whatever `RUST_LOG` is: why a start was refused
-//! ([`complain`]), and a panic. Everything a serving gateway says on standard error goes this way,
-//! in order.
+//! `RUST_LOG` selects the lines (`info`, or `warn,callgate::access=info`; the default is `info`).
+//! `line` turns each `tracing` event into one line, which waits in `queue` and is written by
+//! `sink`. Messages that `RUST_LOG` cannot hide take the same way: why a start failed
+//! ([`complain`]), and panics. So everything that a serving gateway writes to standard error is in
+//! order.
 
 #![forbid(unsafe_code)]
 
@@ -39,17 +39,17 @@ use tracing_subscriber::{
     Layer, filter::Targets, layer::Context, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
 impl LogFormat {
-    /// The form of this name on the command line.
+    /// The format with this name on the command line.
     #[must_use]
     pub fn called(name: &str) -> Option<Self> {
         match name {
@@ -60,13 +60,13 @@ impl LogFormat {
     }
 }
 
-/// How lines look, once [`start`] has decided.
+/// The format, once [`start`] has set it.
 static LINES: OnceLock<LineFormat> = OnceLock::new();
 
-/// Which lines are written, once [`start`] has decided.
+/// The filter, once [`start`] has set it.
 static FILTER: OnceLock<Targets> = OnceLock::new();
 
-/// Starts logging for the whole process; later calls change nothing. `wanted` is `RUST_LOG`.
+/// Starts logging for the whole process; later calls have no effect. `wanted` is `RUST_LOG`.
 pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
@@ -80,31 +80,30 @@ pub fn start(format: Option<LogFormat>, wanted: Option<&str>) {
     });
     std::panic::set_hook(Box::new(report_panic));
     let _ = FILTER.set(filter.clone());
-    // A subscriber that is set already stays: tests start several gateways in one process.
+    // An existing subscriber stays: tests start several gateways in one process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
-/// The part of `RUST_LOG` that is none; [`start`] then writes what `info` would. Whoever builds the
-/// gateway says so.
+/// The faulty part of `RUST_LOG`, with which [`start`] uses `info`. The caller reports it.
 pub fn misread(wanted: Option<&str>) -> Option<String> {
     filter::read(wanted).1
 }
 
-/// Logs warnings and errors alone, each at once: for a process that may die at any moment.
+/// Logs only warnings and errors, each at once: for a process that may crash at any moment.
 pub fn start_in_child() {
     let filter = Targets::new().with_default(LevelFilter::WARN);
     let lines = LineFormat { format: LogFormat::Pretty, colours: false };
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
-/// Whether lines are for machines.
+/// Whether lines are JSON.
 #[must_use]
 pub fn is_json() -> bool {
     LINES.get().is_some_and(|lines| lines.format == LogFormat::Json)
 }
 
-/// Says why the gateway does not start, or what a check found, whatever `RUST_LOG` leaves out: as a
-/// line for machines, or as `callgate check` says it.
+/// Reports why the gateway does not start, or what a check found, regardless of `RUST_LOG`: as a
+/// JSON line, or in the format of `callgate check`.
 pub fn complain(level: Level, message: &str) {
     if is_json() {
         PlainLine { level, target: "callgate::boot", message, fields: &[] }.write();
@@ -119,12 +118,12 @@ pub fn complain(level: Level, message: &str) {
     sink::write(true, |_, out| out.extend_from_slice(line.as_bytes()));
 }
 
-/// A panic of the gateway's own as a line. (Plugins have a standard library of their own.)
+/// Logs a panic of the gateway. (Plugins have their own standard library.)
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let message = format!("the gateway panicked: {}", panic.payload_as_str().unwrap_or("no text"));
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = thread::current();
-    // Only when `RUST_BACKTRACE` asks for it.
+    // Only if `RUST_BACKTRACE` asks for it.
     let backtrace = Backtrace::capture();
     let backtrace = match backtrace.status() {
         BacktraceStatus::Captured => backtrace.to_string(),
@@ -137,7 +136,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     PlainLine { level, target, message: &message, fields }.write();
 }
 
-/// What is said without an event.
+/// A line without an event.
 struct PlainLine<'a> {
     level: Level,
     target: &'static str,
@@ -153,13 +152,13 @@ impl PlainLine<'_> {
     }
 }
 
-/// Makes one event with fields whose names are known only now; they become the members of the
+/// Runs `event` with fields whose names are only known at run time; they become members of the
 /// line's `callback.fields`.
 pub fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     FIELDS.with(|slot| slot.replace(fields.iter().map(owned).collect()));
     event();
-    // An event nobody took them with must not leave them to the next.
+    // If the event did not take them, the next one must not get them.
     FIELDS.with(RefCell::take);
 }
 
@@ -171,7 +170,7 @@ struct LineFormat {
 }
 
 thread_local! {
-    /// The fields beside the event that is being made, see [`with_fields`].
+    /// The extra fields of the current event; see [`with_fields`].
     static FIELDS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 

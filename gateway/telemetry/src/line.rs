@@ -1,4 +1,4 @@
-//! One event as one line.
+//! Formats one event as one line.
 
 use super::escape::{self, EscapeForm, Escaped};
 use std::{
@@ -24,7 +24,7 @@ pub(super) fn json(
     json_end(event.metadata().target(), out);
 }
 
-/// The same of what is no event.
+/// The same without an event.
 pub(super) fn plain_json(
     (level, target): (Level, &str),
     message: &str,
@@ -72,7 +72,7 @@ pub(super) fn pretty(
     out.push(b'\n');
 }
 
-/// The same of what is no event.
+/// The same without an event.
 pub(super) fn plain_pretty(
     level: Level,
     message: &str,
@@ -101,7 +101,7 @@ pub(super) fn pretty_head(level: Level, (made, colours): (SystemTime, bool), out
     let _ = write!(out, " {on}{level:>5}{off}");
 }
 
-/// ` name=value`. A value that could be taken for more than one stands in quotes.
+/// ` name=value`. An ambiguous value is quoted.
 pub(super) fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.push(b' ');
     escape::push(name, EscapeForm::Plain, out);
@@ -118,8 +118,8 @@ pub(super) fn pretty_field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mu
     out.push(b'"');
 }
 
-/// `,"callback.fields":{"hook":"on_llm_end"}`: an object of their own, so that no name can be taken
-/// for one of the line's.
+/// `,"callback.fields":{"hook":"on_llm_end"}`: a separate object, so that no name can be confused
+/// with one of the line's.
 fn json_fields(fields: &[(String, String)], out: &mut Vec<u8>) {
     if fields.is_empty() {
         return;
@@ -181,7 +181,7 @@ impl Visit for Json<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // To the thousandth, which is a microsecond where milliseconds are told.
+        // Three decimals, which is a microsecond for values in milliseconds.
         let thousandths = (value * 1e3).round();
         if (0.0..1e15).contains(&thousandths) {
             self.name(field);
@@ -193,7 +193,7 @@ impl Visit for Json<'_> {
     }
 }
 
-/// A number of thousandths, without the machinery that shortest decimals of floats need.
+/// A number of thousandths as a decimal, which needs no float formatting.
 pub fn decimal(thousandths: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(thousandths / 1000).as_bytes());
     let rest = (thousandths % 1000) as usize;
@@ -224,7 +224,7 @@ impl Pretty<'_> {
 
 impl Visit for Pretty<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        // An empty value says nothing.
+        // An empty value would be useless.
         if !value.is_empty() {
             self.field(field, format_args!("{value}"));
         }
@@ -254,7 +254,7 @@ fn timestamp(now: SystemTime, out: &mut Vec<u8>) {
         (19, second % 60),
         (26, since.subsec_micros().into()),
     ];
-    // From the last digit of each part to its first: what is left of a part keeps its zeros.
+    // Written from the last digit of each part to its first, so that leading zeros stay.
     for (end, mut value) in parts {
         for digit in text[..end].iter_mut().rev() {
             if value == 0 {
@@ -267,8 +267,7 @@ fn timestamp(now: SystemTime, out: &mut Vec<u8>) {
     out.extend_from_slice(&text);
 }
 
-/// The date of a day since 1970: years of 365.2425 days that begin in March, so that the leap day
-/// is their last.
+/// The date of a day since 1970. It counts years from March, so that the leap day is their last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

@@ -1,8 +1,7 @@
-//! The text of `GET /metrics`, and what its numbers are made of.
+//! The text of `GET /metrics`, and the types of its values.
 //!
-//! Recording is an atomic or two, found without a lock. Not here: the numbers by call
-//! (`server::call_metrics`), those of plugins (`host::metrics`), and the endpoint
-//! (`server::metrics`).
+//! Recording takes one or two atomic operations and no lock. `server::call_metrics` counts calls,
+//! `host::metrics` has the plugins' metrics, `server::metrics` is the endpoint.
 
 mod exposition;
 mod histogram;
@@ -13,16 +12,16 @@ pub use histogram::Histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The upper bounds of buckets for seconds.
+/// The upper bounds of buckets in seconds.
 pub const SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// The same for whole calls: a model may think for minutes.
+/// The same for whole calls, because a model may think for minutes.
 pub const CALL_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 ];
 
-/// A float that many threads add to.
+/// A float to which many threads add.
 #[derive(Debug, Default)]
 pub struct AtomicF64(AtomicU64);
 

@@ -1,10 +1,10 @@
-//! Lines that wait to be written, in the order in which they were made. Whoever makes a line never
-//! waits for whoever reads it: what has no room is dropped and counted.
+//! Lines that wait to be written, in the order in which they were made. A thread that logs never
+//! waits for the log's reader: a line without room is dropped and counted.
 //!
-//! Each thread has a buffer of its own, so that no lock is shared by all calls. A line gets its
-//! time while its buffer is locked; the writer notes the time before it locks the first buffer. So
-//! every line up to that time is in its buffer by then, and sorting by time is the order in which
-//! lines were made.
+//! Each thread has its own buffer, so that calls share no lock. A line gets its time while its
+//! buffer is locked, and the writer reads the clock before it locks the first buffer. So every line
+//! up to that time is in its buffer by then, and sorting by time gives the order in which lines
+//! were made.
 
 use std::{
     mem,
@@ -16,16 +16,16 @@ use std::{
     time::SystemTime,
 };
 
-/// Room is taken from what all threads share in pieces of this size: a line seldom touches the
-/// common counter.
+/// Threads reserve shared room in steps of this size, so that a line seldom touches the shared
+/// counter.
 const PIECE: usize = 16 * 1024;
 
-/// Lines of all threads.
+/// The lines of all threads.
 pub(super) struct Queue {
     buffers: Mutex<Vec<Arc<Mutex<Buffer>>>>,
-    /// How many bytes may wait.
+    /// The most bytes that may wait.
     bound: usize,
-    /// How many are taken by buffers, and by what is being written.
+    /// The bytes reserved by buffers, and those being written.
     taken: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -35,9 +35,9 @@ pub(super) struct Queue {
 pub(super) struct Buffer {
     text: Vec<u8>,
     lines: Vec<Line>,
-    /// Its part of the queue's bound.
+    /// The bytes reserved for it.
     room: usize,
-    /// How many lines the writer left here last time.
+    /// The number of lines that the writer left here last time.
     left: usize,
 }
 
@@ -47,7 +47,7 @@ struct Line {
     end: usize,
 }
 
-/// What the writer took at once. Kept by it, with the memory.
+/// The lines that the writer took together. Reused, to keep its memory.
 #[derive(Default)]
 pub(super) struct Batch {
     parts: Vec<Buffer>,
@@ -66,15 +66,15 @@ impl Queue {
         Self { buffers: Mutex::new(Vec::new()), bound, taken, dropped }
     }
 
-    /// A buffer for one thread.
+    /// A new buffer for a thread.
     pub(super) fn buffer(&self) -> Arc<Mutex<Buffer>> {
         let buffer = Arc::<Mutex<Buffer>>::default();
         lock(&self.buffers).push(Arc::clone(&buffer));
         buffer
     }
 
-    /// Adds the line that `make` writes, unless there is no room for it. Says how much waits in the
-    /// buffer.
+    /// Adds the line that `make` writes, unless there is no room for it. Returns the number of
+    /// waiting bytes.
     pub(super) fn add(
         &self,
         buffer: &Mutex<Buffer>,
@@ -83,7 +83,7 @@ impl Queue {
         let mut buffer = lock(buffer);
         let Buffer { text, lines, room, .. } = &mut *buffer;
         let start = lines.last().map_or(0, |line| line.end);
-        // What a panic left of a line.
+        // Remove what a panic left of a line.
         text.truncate(start);
         let made = SystemTime::now();
         make(made, text);
@@ -107,17 +107,17 @@ impl Queue {
         taken
     }
 
-    /// How many lines were dropped, since the start.
+    /// The number of dropped lines since the start.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Counts lines that were taken and could not be written.
+    /// Counts lines that were taken but could not be written.
     pub(super) fn lost(&self, lines: u64) {
         self.dropped.fetch_add(lines, Relaxed);
     }
 
-    /// Moves what waits into `batch`.
+    /// Moves the waiting lines into `batch`.
     pub(super) fn take(&self, batch: &mut Batch) {
         let until = SystemTime::now();
         let mut buffers = lock(&self.buffers);
@@ -125,13 +125,13 @@ impl Queue {
             let part = lock(buffer).take(until, &mut batch.spare);
             batch.parts.extend(part);
         }
-        // One that has lost its thread goes when its last line is taken.
+        // The buffer of an ended thread is removed with its last line.
         buffers.retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).lines.is_empty());
     }
 
-    /// Forgets a batch that was written, or could not be.
+    /// Clears a batch that was written, or could not be.
     pub(super) fn done(&self, batch: &mut Batch) {
-        /// Memory beyond is given back.
+        /// More memory than this is freed.
         const KEPT: usize = 256 * 1024;
         for mut part in batch.parts.drain(..) {
             self.taken.fetch_sub(part.room, Relaxed);
@@ -148,8 +148,8 @@ impl Queue {
 }
 
 impl Buffer {
-    /// What was made up to then; all of it, almost always. What was left last time is taken
-    /// whatever its time is: a clock that was set back holds up no line.
+    /// Takes the lines made until `until`; almost always all. Lines left last time are taken
+    /// whatever their time: a clock that was set back must not hold up a line.
     fn take(&mut self, until: SystemTime, spare: &mut Vec<Self>) -> Option<Self> {
         let due = self.lines.iter().rposition(|line| line.made <= until).map_or(0, |at| at + 1);
         let due = due.max(mem::take(&mut self.left));
@@ -175,12 +175,12 @@ impl Batch {
         self.parts.is_empty()
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub(super) fn lines(&self) -> usize {
         self.parts.iter().map(|part| part.lines.len()).sum()
     }
 
-    /// The text, in the order in which the lines were made.
+    /// The text, with the lines in the order in which they were made.
     pub(super) fn text(&mut self) -> &[u8] {
         if let [only] = &*self.parts {
             return &only.text;
@@ -193,7 +193,7 @@ impl Batch {
                     .map(|line| (line.made, index, mem::replace(&mut start, line.end)..line.end)),
             );
         }
-        // Stable, and fast where runs are in order already.
+        // Stable, and fast for runs that are already sorted.
         self.order.sort_by_key(|(made, ..)| *made);
         for (_, index, range) in self.order.drain(..) {
             self.merged.extend_from_slice(&self.parts[index].text[range]);
@@ -231,7 +231,8 @@ mod tests {
         assert_eq!(taken(&queue), "");
     }
 
-    /// The writer takes while others write: what it has written by then is never overtaken.
+    /// The writer takes lines while other threads add them: no later line may come before an older
+    /// one.
     #[test]
     fn a_line_never_comes_before_an_older_one() {
         let queue = Queue::new(64 << 20);
@@ -272,13 +273,13 @@ mod tests {
         for _ in 0..5 {
             add(&queue, &one, &line);
         }
-        // The other thread's share was taken by the first.
+        // The first thread took the other one's share.
         add(&queue, &other, "short\n");
         assert_eq!(queue.dropped(), 2);
         let mut batch = Batch::default();
         queue.take(&mut batch);
         assert_eq!(batch.lines(), 4);
-        // Until it is written it takes room.
+        // It takes room until it is written.
         add(&queue, &one, &line);
         assert_eq!(queue.dropped(), 3);
         queue.done(&mut batch);

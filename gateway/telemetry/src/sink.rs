@@ -1,8 +1,8 @@
-//! Lines on their way out: a thread of its own writes what the others made.
+//! Writes the lines on a separate thread.
 //!
 //! A write costs as much as a tenth of a small call, so lines wait up to [`GATHER`] for others; a
-//! warning or an error wakes the writer at once. Nobody but the writer ever waits for the reader of
-//! the log. What a signal such as SIGKILL ends is at most what waited.
+//! warning or an error wakes the writer at once. Only the writer waits for the log's reader. If a
+//! signal such as SIGKILL ends the process, only the waiting lines are lost.
 
 use super::queue::{Batch, Buffer, Queue};
 use rustix::{
@@ -20,62 +20,62 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long a line may wait for others.
+/// The longest time that a line waits for others.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// A thread that has this much waiting wakes the writer.
+/// A thread with this many waiting bytes wakes the writer.
 const FULL: usize = 64 * 1024;
 
-/// How many bytes of all threads may wait for a reader.
+/// The most bytes of all threads that may wait for a reader.
 const BOUND: usize = 8 << 20;
 
 static QUEUE: Queue = Queue::new(BOUND);
 static WRITER: OnceLock<Thread> = OnceLock::new();
 
-/// What the writer is wanted for.
+/// The pending request to the writer.
 static WANTED: AtomicU8 = AtomicU8::new(NOTHING);
 const NOTHING: u8 = 0;
-/// Lines wait, and may wait for others.
+/// Lines wait, and others may join them.
 const LINES: u8 = 1;
-/// Lines are to be written at once.
+/// Lines have to be written at once.
 const NOW: u8 = 2;
 
-/// How often the writer began to take lines, and how often it was done with those it took.
+/// How often the writer began to take lines, and how often it finished writing them.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static DONE: AtomicU64 = AtomicU64::new(0);
 
-/// How many bytes the reader of the log has taken.
+/// The number of bytes that the log's reader has taken.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static BUFFER: Arc<Mutex<Buffer>> = QUEUE.buffer();
-    /// Whether this thread makes a line and so has its buffer locked.
+    /// Whether this thread is making a line, and so has its buffer locked.
     static MAKING: Cell<bool> = const { Cell::new(false) };
-    /// Lines made meanwhile (by a `Debug` that logs, or a panic's).
+    /// Lines made meanwhile (by a `Debug` that logs, or by a panic).
     static WITHIN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// For threads that are ending and have no buffer any more.
+/// The buffer for threads that are ending and have lost their own.
 static LATE: OnceLock<Arc<Mutex<Buffer>>> = OnceLock::new();
 
-/// Starts the writer. `note` makes the line that says how many were dropped.
+/// Starts the writer. `note` makes the line that reports dropped lines.
 pub(super) fn start(note: impl Fn(u64, &mut Vec<u8>) + Send + 'static) {
     if WRITER.get().is_some() {
         return;
     }
     let writer = thread::Builder::new().name("log".to_owned()).spawn(move || run(&note));
-    // Without a writer, lines are written where they are made.
+    // Without a writer thread, lines are written where they are made.
     if let Ok(writer) = writer {
         let _ = WRITER.set(writer.thread().clone());
     }
 }
 
-/// How many lines were dropped because nobody read them, or could not be written.
+/// The number of lines dropped because they were not read in time, or could not be written.
 pub fn dropped() -> u64 {
     QUEUE.dropped()
 }
 
-/// Adds the line that `make` writes. Never waits for the log's reader, once the writer runs.
+/// Adds the line that `make` writes. Never waits for the log's reader while the writer runs.
 pub(super) fn write(urgent: bool, make: impl FnOnce(SystemTime, &mut Vec<u8>)) {
     let Some(writer) = WRITER.get() else {
         let mut line = Vec::new();
@@ -97,13 +97,13 @@ pub(super) fn write(urgent: bool, make: impl FnOnce(SystemTime, &mut Vec<u8>)) {
     let waiting = BUFFER.try_with(&mut add);
     let waiting = waiting.unwrap_or_else(|_| add(LATE.get_or_init(|| QUEUE.buffer())));
     let wanted = if urgent || waiting >= FULL { NOW } else { LINES };
-    // Whoever sees an older value here added its line before the writer took the buffer.
+    // A thread that sees an older value here added its line before the writer took the buffer.
     if WANTED.load(Ordering::Relaxed) < wanted && WANTED.swap(wanted, Ordering::AcqRel) < wanted {
         writer.unpark();
     }
 }
 
-/// While a thread makes a line; then come the lines that were made within it.
+/// Marks that this thread makes a line; lines made meanwhile are added when it is dropped.
 struct Making<'a>(&'a Mutex<Buffer>);
 
 impl<'a> Making<'a> {
@@ -126,9 +126,9 @@ impl Drop for Making<'_> {
     }
 }
 
-/// Waits until every line made so far is written. Gives up when the reader of the log has taken
-/// nothing for `patience`, or after `limit` in all: a reader that hangs must not keep the process.
-/// For the end of the process; a signal handler may call it.
+/// Waits until every line made so far is written. Gives up if the log's reader has taken nothing
+/// for `patience`, or after `limit` in all, because a reader that hangs must not keep the process
+/// alive. Called at the end of the process; safe in a signal handler.
 pub fn flush(patience: Duration, limit: Duration) {
     let Some(writer) = WRITER.get() else { return };
     let own = BEGUN.load(Ordering::Acquire) + 1;
@@ -148,7 +148,7 @@ pub fn flush(patience: Duration, limit: Duration) {
     }
 }
 
-/// The writer's life.
+/// The writer's loop.
 fn run(note: &dyn Fn(u64, &mut Vec<u8>)) {
     let mut batch = Batch::default();
     let mut ending = Vec::new();
@@ -157,7 +157,7 @@ fn run(note: &dyn Fn(u64, &mut Vec<u8>)) {
         wait();
         BEGUN.fetch_add(1, Ordering::AcqRel);
         QUEUE.take(&mut batch);
-        // Behind the lines that had room: the dropped ones came after them.
+        // After the lines that had room, because the dropped ones came later.
         let dropped = QUEUE.dropped();
         ending.clear();
         if dropped > told {
@@ -181,7 +181,7 @@ fn run(note: &dyn Fn(u64, &mut Vec<u8>)) {
     }
 }
 
-/// Until there are lines, and others had the time to join them.
+/// Waits until there are lines and others had time to join them.
 fn wait() {
     while WANTED.load(Ordering::Acquire) == NOTHING {
         thread::park();
@@ -192,20 +192,20 @@ fn wait() {
     {
         thread::park_timeout(left);
     }
-    // Before anything is taken: a line that comes later asks again.
+    // Before any line is taken, so that a later line makes a new request.
     WANTED.store(NOTHING, Ordering::Release);
 }
 
-/// As much of `bytes` as is written at once: whole lines where they fit, and little enough that
-/// [`flush`] sees a slow reader take them.
+/// A part of `bytes` for one write: whole lines if they fit, and small enough that [`flush`] sees a
+/// slow reader's progress.
 fn piece(bytes: &[u8]) -> &[u8] {
     const PIECE: usize = 32 * 1024;
     let Some(first) = bytes.get(..PIECE) else { return bytes };
     memchr::memrchr(b'\n', first).map_or(first, |end| &first[..=end])
 }
 
-/// Writes to standard error, past the standard library, whose lock others may wait for. The error
-/// says whether what was written ends with a whole line.
+/// Writes to standard error without the standard library's lock, which other threads may hold. The
+/// error says whether the written text ends with a whole line.
 fn out(mut bytes: &[u8]) -> Result<(), bool> {
     let stderr = rustix::stdio::stderr();
     let mut whole = true;
@@ -218,11 +218,11 @@ fn out(mut bytes: &[u8]) -> Result<(), bool> {
                 bytes = bytes.get(written..).unwrap_or_default();
             }
             Err(Errno::INTR) => {}
-            // Whoever shares the descriptor made it so.
+            // Another process that shares the descriptor made it non-blocking.
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None);
             }
-            // Nobody is left to tell; calls go on.
+            // The error cannot be reported anywhere; calls go on.
             Err(_) => return Err(whole),
         }
     }

@@ -1,4 +1,4 @@
-//! `callgate check`: what a start with the same options would say, without the start.
+//! `callgate check`: reports what a start with the same options would report, without starting.
 
 use super::{Built, Purpose, assemble, refuse_warnings};
 use crate::cli::Serve;
@@ -8,24 +8,25 @@ use callgate_telemetry::counted::counted;
 use std::fmt;
 use tracing::Level;
 
-/// What `check` has to say: what a start with the same options would, and what only a call shows.
+/// The report of `check`: everything that a start would report, and faults that only a call would
+/// show.
 #[derive(Debug)]
 pub struct CheckReport {
     problems: Vec<Problem>,
-    /// The chain, where it could be made.
+    /// The table of the chain, if it could be built.
     table: String,
     /// The last line.
     verdict: String,
 }
 
 impl CheckReport {
-    /// Whether nothing refuses the start.
+    /// Whether nothing prevents the start.
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.problems.iter().any(Problem::is_error)
     }
 
-    /// The same as lines of a log.
+    /// The same as log lines.
     #[must_use]
     pub fn lines(&self) -> Vec<(Level, String)> {
         let last = if self.passed() { Level::INFO } else { Level::ERROR };
@@ -47,7 +48,7 @@ impl fmt::Display for CheckReport {
     }
 }
 
-/// See [`CheckReport`].
+/// Builds the report.
 #[must_use]
 pub fn check(options: &Serve) -> CheckReport {
     let Serve { source, address, safe_mode, retry, .. } = options;
@@ -62,7 +63,7 @@ pub fn check(options: &Serve) -> CheckReport {
     let made = built.plugins.iter().filter_map(ListedPlugin::as_made);
     let found = callgate_callbacks::mismatches(made, &built.deployments);
     let strict = source.strict || built.config.gateway.strict;
-    // Without any, the start would have been refused already.
+    // If all were missing, the start would have failed already.
     problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));
     problems.extend(found);
     problems.iter_mut().for_each(|it| it.mask(&built.config.hidden));
@@ -75,7 +76,7 @@ pub fn check(options: &Serve) -> CheckReport {
     CheckReport { problems, table, verdict: verdict(&built) }
 }
 
-/// The problems, and in the last line how many.
+/// The problems, with their number in the last line.
 fn refusal(mut problems: Vec<Problem>) -> CheckReport {
     callgate_config::problem::sort(&mut problems);
     let (errors, warnings) = counts(&problems);
@@ -83,7 +84,7 @@ fn refusal(mut problems: Vec<Problem>) -> CheckReport {
     CheckReport { problems, table: String::new(), verdict }
 }
 
-/// How many errors there are, and how many warnings.
+/// The number of errors and the number of warnings, as text.
 pub(super) fn counts(problems: &[Problem]) -> (String, String) {
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
     (counted(errors, "error"), counted(problems.len() - errors, "warning"))
@@ -94,7 +95,7 @@ pub(super) fn as_line(problem: &Problem) -> (Level, String) {
     (level, problem.to_string())
 }
 
-/// That there is nothing against a start, in one line.
+/// The line that says that a start would succeed.
 pub(super) fn verdict(built: &Built) -> String {
     let deployments = &built.deployments;
     let patterns = deployments.all().iter().filter(|it| it.model_name.contains('*')).count();

@@ -1,10 +1,11 @@
-//! LiteLLM's options, so that a start command can stay as it is: some are honoured, the others are
-//! taken and told to mean nothing here. They are taken off before the rest of the line is read.
+//! LiteLLM's options, so that a start command needs no change: some are applied, the others are
+//! accepted with a warning that they have no effect. They are removed before the rest of the line
+//! is parsed.
 
 use callgate_config::{Environment, Problem, SourceLocation, closest, quoted};
 use std::{ffi::OsString, num::NonZero, path::Path, time::Duration};
 
-/// What LiteLLM's options ask for.
+/// The values of LiteLLM's options.
 #[derive(Clone, Debug, Default)]
 pub struct LitellmOptions {
     /// `--num_workers`.
@@ -17,16 +18,16 @@ pub struct LitellmOptions {
     pub drop_params: bool,
     /// `--validate_config`: check instead of serving.
     pub only_check: bool,
-    /// Those that protect with LiteLLM, and do not here.
+    /// Options that protect in LiteLLM, but not here.
     pub unprotected: Vec<&'static str>,
-    /// What is to be said of them.
+    /// The problems of these options.
     pub problems: Vec<Problem>,
 }
 
-/// Each has a thread, a runtime and descriptors of its own.
+/// Each worker has its own thread, runtime and descriptors.
 const MOST_WORKERS: usize = 1024;
 
-/// With an argument of their own.
+/// Options with an argument.
 const VALUED: &[&str] = &[
     "alias",
     "api_base",
@@ -76,7 +77,7 @@ const PLAIN: &[&str] = &[
     "validate_config",
 ];
 
-/// Variables that stand for an option, and the option.
+/// Variables that stand for an option.
 const VARIABLES: &[(&str, &str)] = &[
     ("DEBUG", "debug"),
     ("DETAILED_DEBUG", "detailed_debug"),
@@ -85,11 +86,12 @@ const VARIABLES: &[(&str, &str)] = &[
     ("SSL_KEYFILE_PATH", "ssl_keyfile_path"),
 ];
 
-/// LiteLLM has `--telemetry True` and a bare `--telemetry`.
+/// LiteLLM accepts both `--telemetry True` and a bare `--telemetry`.
 const EITHER: &str = "telemetry";
 
 impl LitellmOptions {
-    /// Takes LiteLLM's options off a command line that serves or checks; the rest is left in order.
+    /// Removes LiteLLM's options from a command line that serves or checks; keeps the order of the
+    /// rest.
     #[must_use]
     pub fn take_off(line: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Self) {
         let mut options = Self::default();
@@ -127,7 +129,7 @@ impl LitellmOptions {
         (rest, options)
     }
 
-    /// LiteLLM's option that an unknown one was most likely meant to be.
+    /// The LiteLLM option that an unknown one was most likely meant to be.
     #[must_use]
     pub fn closest(word: &str) -> Option<String> {
         let name = word.strip_prefix("--")?.split('=').next()?.replace('-', "_");
@@ -135,7 +137,7 @@ impl LitellmOptions {
         closest(&name, known).map(|near| format!("--{near}"))
     }
 
-    /// What LiteLLM's variables ask for, where no option has said so.
+    /// Adds the values of LiteLLM's variables for options that were not given.
     #[must_use]
     pub fn with_environment(&self, environment: &Environment) -> Self {
         let mut options = self.clone();
@@ -194,7 +196,7 @@ impl LitellmOptions {
     }
 }
 
-/// The name of one of LiteLLM's options, however it is spelled, and what stands behind its `=`.
+/// The name of a LiteLLM option in any spelling, and the text after its `=`.
 fn spelled(word: &str) -> Option<(String, Option<&str>)> {
     if word == "-m" {
         return Some(("model".to_owned(), None));

@@ -1,4 +1,4 @@
-//! A command line that cannot be read: what is wrong with it, and in which form a start says so.
+//! Errors of the command line, and the form in which they are reported.
 
 use super::LitellmOptions;
 use callgate_secret::without_keys;
@@ -6,18 +6,18 @@ use callgate_telemetry::LogFormat;
 use clap::error::{ContextKind, ContextValue};
 use std::ffi::OsString;
 
-/// What is wrong with a command line.
+/// An error of the command line.
 #[derive(Debug)]
 pub struct Misread {
-    /// For people, with how it is used; no line end.
+    /// For people, with the usage; without a final line end.
     pub whole: String,
     /// The same as one sentence, without the usage.
     pub sentence: String,
 }
 
 impl Misread {
-    /// An option may be one of LiteLLM's misspelt, which the parser does not know. A key that was
-    /// put in the wrong place is not repeated.
+    /// Describes clap's error. It also suggests LiteLLM's options, which clap does not know, and
+    /// masks a key that was put in the wrong place.
     #[must_use]
     pub fn of(error: &clap::Error) -> Self {
         let near = match error.get(ContextKind::InvalidArg) {
@@ -32,7 +32,7 @@ impl Misread {
         };
         let said = without_keys(&said);
         let said = said.strip_prefix("error: ").unwrap_or(&said).trim_end();
-        // What is wrong comes before how it is used.
+        // The error comes before the usage.
         let wrong = said.split("\n\nUsage:").next().unwrap_or_default();
         let wrong = wrong.split("\n\nFor more").next().unwrap_or_default();
         let lines = wrong.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -41,8 +41,8 @@ impl Misread {
     }
 }
 
-/// The form in which a command line that cannot be read wants its log: `None` for the default of a
-/// start. Other commands speak to people unless they are asked for JSON.
+/// The log format that an unreadable command line asks for: `None` means the default of a start.
+/// Other commands write for people, unless JSON is asked for.
 #[must_use]
 pub fn log_format_of_unread(line: &[OsString]) -> Option<LogFormat> {
     let mut words = line.iter().skip(1).filter_map(|word| word.to_str()).peekable();

@@ -1,4 +1,4 @@
-//! `callgate plugin …`: the tools of those who write plugins and of those who run them.
+//! `callgate plugin …`: the tools for plugin authors and operators.
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 /// Tools for plugins.
 #[derive(Debug, Args)]
 pub struct PluginCommand {
-    /// Which tool.
+    /// The tool.
     #[command(subcommand)]
     pub tool: Tool,
 }
 
-/// One tool each.
+/// The tools.
 #[derive(Debug, Subcommand)]
 pub enum Tool {
     /// Write a crate that builds: a callback with settings, tests, README and CI.
@@ -62,7 +62,7 @@ pub struct Inspect {
     pub json: bool,
 }
 
-/// Which callback of a file, made of which settings.
+/// A callback of a file, and its settings.
 #[derive(Debug, Args)]
 pub struct Selection {
     /// The plugin's file.
@@ -79,7 +79,7 @@ pub struct Selection {
 /// Options of `plugin check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// What is checked; every callback of the file when none is named.
+    /// The callback to check; all callbacks of the file if none is named.
     #[command(flatten)]
     pub selection: Selection,
     /// Print one JSON object.
@@ -140,7 +140,7 @@ pub struct Test {
 /// Options of `plugin bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// What is timed.
+    /// The callback to time.
     #[command(flatten)]
     pub selection: Selection,
     /// Seconds that each hook and size is timed.

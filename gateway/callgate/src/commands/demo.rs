@@ -1,8 +1,8 @@
 //! `callgate demo`: the operator's walkthrough on this machine alone, without keys or network.
 //!
-//! A scripted upstream speaks the wire formats of Groq, OpenAI and Ollama; the gateway runs on the
-//! given config with its providers pointed there; a client walks through it over sockets. The tests
-//! drive the same upstream. Nothing on the call path uses any of this.
+//! A scripted upstream speaks the wire formats of Groq, OpenAI and Ollama; the gateway runs the
+//! given config with its providers pointed there; a client sends the calls over sockets. The tests
+//! use the same upstream. None of this is used on the path of a call.
 
 mod client;
 mod walkthrough;
@@ -17,7 +17,7 @@ use callgate_server::Stop;
 use serde_json::Value;
 use std::{io::Write as _, path::Path, process::ExitCode};
 
-/// The key the demo's client uses.
+/// The key of the demo's client.
 const KEY: &str = "sk-local-admin";
 
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ enum DemoError {
     Folder(#[from] std::io::Error),
     #[error("{0}")]
     Client(#[from] client::ClientError),
-    /// Of the config that was given, in the words of a start.
+    /// A problem of the given config, as a start would report it.
     #[error("{0}")]
     Config(String),
     #[error(
@@ -40,7 +40,7 @@ enum DemoError {
     Lacks { config: String, lacks: String },
 }
 
-/// Runs the demo; succeeds when every step came out as promised.
+/// Runs the demo; succeeds if every step has the expected result.
 pub async fn run(options: Demo) -> ExitCode {
     let mut out = std::io::stdout();
     match walk(options).await {
@@ -90,7 +90,7 @@ async fn walk(options: Demo) -> Result<walkthrough::Walkthrough, DemoError> {
         return Err(DemoError::Lacks { config, lacks: lacks.join(", ") });
     }
     let mut report = walkthrough::Walkthrough::of(&options.config);
-    // Each part has a gateway of its own, so that each begins with an unused minute.
+    // Each part has its own gateway, so that each begins with unused rate limits.
     let gateway = Gateway::start(&serve).await?;
     walkthrough::chats(&gateway.url, &upstream, &mut report).await?;
     gateway.stop().await;
@@ -102,7 +102,7 @@ async fn walk(options: Demo) -> Result<walkthrough::Walkthrough, DemoError> {
     Ok(report)
 }
 
-/// What the walk needs and the config does not have.
+/// The parts that the demo needs and the config lacks.
 fn lacks(built: &boot::Built) -> Vec<String> {
     let routed = built.plugins.iter().any(|it| it.writes.iter().any(|what| what == "route"));
     let models = walkthrough::CHATS.iter().map(|(model, ..)| *model);
@@ -121,7 +121,7 @@ fn lacks(built: &boot::Built) -> Vec<String> {
     lacks
 }
 
-/// A gateway in this process, on a port of its own.
+/// A gateway in this process, on its own port.
 struct Gateway {
     url: String,
     stop: tokio::sync::mpsc::UnboundedSender<()>,
@@ -143,7 +143,7 @@ impl Gateway {
     }
 }
 
-/// What the config asks of the environment, answered by the demo.
+/// The variables that the config needs, with the demo's values.
 fn variables(upstream: &ScriptedUpstream) -> String {
     format!(
         "LITELLM_MASTER_KEY={KEY}\nGROQ_API_KEY=demo-groq\nGROQ_API_BASE={groq}\n\
@@ -155,8 +155,8 @@ fn variables(upstream: &ScriptedUpstream) -> String {
     )
 }
 
-/// The config with Groq's address, which it spells out, replaced by the demo's. The provider is
-/// named beside it, for it may have been known by that address alone.
+/// The config with Groq's literal address replaced by the demo's. It then names the provider, which
+/// the address alone may have identified.
 fn pointed_here(config: &Path, upstream: &ScriptedUpstream) -> Result<String, std::io::Error> {
     let text = read_text(config)
         .map_err(|error| std::io::Error::other(format!("{}: {error}", config.display())))?;

@@ -1,8 +1,8 @@
-//! `callgate plugin …`: one file a tool, thin over `callbacks` and `config`.
+//! `callgate plugin …`: one file for each tool, on top of `callbacks` and `config`.
 //!
-//! A tool returns what is to be printed and the exit status: 0, 1 when what was looked at is not in
-//! order, 2 when it could not even be asked for. `inspect`, `list` and `pin` execute nothing of a
-//! plugin; `check` does in a child process; `test` and `bench` do in this one.
+//! A tool returns its output and the exit status: 0 for success, 1 if the examined plugin or config
+//! has problems, 2 if the command itself was wrong. `inspect`, `list` and `pin` execute no plugin
+//! code; `check` does so in a child process; `test` and `bench` do so in this one.
 
 mod bench;
 mod check;
@@ -18,12 +18,12 @@ use callgate_telemetry::one_line;
 use serde::Serialize;
 use std::fmt::Display;
 
-/// What a tool came to.
+/// The result of a tool.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Finished {
-    /// For standard output.
+    /// Text for standard output.
     pub text: String,
-    /// For standard error.
+    /// Text for standard error.
     pub complaint: String,
     /// The exit status.
     pub code: u8,
@@ -34,17 +34,17 @@ impl Finished {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// As [`Finished::ok`], with status 1 unless it is `good`.
+    /// As [`Finished::ok`], but with status 1 unless `good`.
     fn judged(text: String, good: bool) -> Self {
         Self { text, code: u8::from(!good), ..Self::default() }
     }
 
-    /// What was looked at is not in order.
+    /// The examined plugin or config has problems.
     fn failed(complaint: &impl Display) -> Self {
         Self { complaint: format!("error: {complaint}\n"), code: 1, ..Self::default() }
     }
 
-    /// The question makes no sense.
+    /// The command was wrong.
     fn misused(complaint: &impl Display) -> Self {
         Self { complaint: format!("error: {complaint}\n"), code: 2, ..Self::default() }
     }
@@ -66,8 +66,8 @@ pub fn run(tool: Tool) -> Finished {
     Finished { text: printable(text), complaint: printable(complaint), code }
 }
 
-/// Text with all control characters but line ends escaped: names come from files that nobody has
-/// looked at yet, and they could steer a terminal.
+/// Escapes all control characters except line ends: names come from unchecked files and could
+/// control a terminal.
 fn printable(text: String) -> String {
     let steers = |it: char| it.is_control() && it != '\n';
     if !text.contains(steers) {
@@ -77,7 +77,7 @@ fn printable(text: String) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// As it is printed for programs.
+/// The value as JSON, for programs.
 fn as_json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');

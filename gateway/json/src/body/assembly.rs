@@ -1,25 +1,25 @@
-//! A body being put together: what arrived, in slices, with the edits between.
+//! Assembles a body: slices of the original, with the edits between them.
 
 use super::{Body, Entry, ONE_PIECE, Slices, Value};
 use crate::LARGE;
 use bytes::Bytes;
 use std::ops::Range;
 
-/// What is put together: a body's members, and what lies over them.
+/// The parts to assemble: a body's members, and the edits over them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layers<'a> {
     pub(super) body: &'a Body,
-    /// By the places of the body's entries; [`Value::Original`] is what the body itself has there.
-    /// Empty where nothing lies over any.
+    /// Edits by the index of the body's entries; [`Value::Original`] means unedited. Empty if there
+    /// are no edits.
     pub(super) over: &'a [Value],
-    /// Members that the body lacks.
+    /// Members to add to the body.
     pub(super) added: &'a [Entry],
-    /// A member by its place, and pieces as its value.
+    /// A member's index, and the pieces of its value.
     pub(super) instead: Option<(usize, &'a [Bytes])>,
 }
 
 impl<'a> Layers<'a> {
-    /// Every member that there is or was, with its place and its value.
+    /// Every member, including removed ones, with its index and value.
     pub(super) fn entries(self) -> impl Iterator<Item = (usize, &'a Entry, &'a Value)> {
         let of_body = self.body.entries.iter().enumerate().map(move |(index, entry)| {
             match self.over.get(index) {
@@ -32,17 +32,17 @@ impl<'a> Layers<'a> {
         of_body.chain(added.map(move |(index, entry)| (first + index, entry, &entry.value)))
     }
 
-    /// The bytes with everything that lies over them.
+    /// The bytes with all edits.
     pub(super) fn pieces(self) -> Slices {
         let mut pieces = Assembly::new(self);
-        // Whether a member stands before the current one, and where the one before it ended.
+        // Whether a member comes before the current one, and the end of the previous one.
         let (mut follows, mut end) = (false, self.body.opening() + 1);
         let originals = self.entries().take_while(|(_, entry, _)| !entry.is_added());
         let mut originals = originals.peekable();
         let value_of = |index| self.instead.filter(|(at, _)| *at == index).map(|(_, value)| value);
         while let Some((index, entry, value)) = originals.next() {
             match value {
-                // Its comma goes with it: the one before, or the one behind when it was the first.
+                // Its comma is removed, too: the one before, or the one after if it was the first.
                 Value::Removed if follows => pieces.skip(end..entry.span().end),
                 Value::Removed => {
                     let span = entry.span();
@@ -74,14 +74,14 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// As [`ONE_PIECE`] for what is put into a large body, of which there must not be one more copy.
+/// As [`ONE_PIECE`], for edits of a large body, which must not be copied once more.
 const ONE_PIECE_OF_LARGE: usize = 512;
 
-/// The pieces of a body being put together: the original up to `at`, with what was inserted.
+/// The pieces of a body being assembled: the original up to `at`, with insertions.
 struct Assembly<'a> {
     body: &'a Body,
     done: Slices,
-    /// What is copied: edits, and everything in a small body.
+    /// The copied bytes: edits, and everything in a small body.
     copied: Vec<u8>,
     at: usize,
 }
@@ -96,7 +96,7 @@ impl<'a> Assembly<'a> {
             Value::Edited(json) => json.len() as isize + 64,
             Value::Original | Value::Removed => 0,
         };
-        // Exact for changed values alone: bytes that fill their memory need no note of its size.
+        // Exact if only values change: `Bytes` that fill their memory need no extra allocation.
         let room = if body.len < ONE_PIECE {
             layers.entries().map(grown).fold(body.len, usize::saturating_add_signed)
         } else {
@@ -105,7 +105,7 @@ impl<'a> Assembly<'a> {
         Self { body, done: Slices::new(), copied: Vec::with_capacity(room), at: 0 }
     }
 
-    /// Takes the original up to `gap` and leaves out what is in it.
+    /// Takes the original up to `gap`, and skips `gap`.
     fn skip(&mut self, gap: Range<usize>) {
         let range = self.at..gap.start;
         self.at = gap.end;

@@ -1,6 +1,6 @@
-//! Edits that lie over a body and leave it as it is: what one attempt to send it makes of it.
+//! Edits on top of a body that stays unchanged: the changes for one attempt to send it.
 //!
-//! The methods are those of [`Body`] and cost the same.
+//! The methods are the same as those of [`Body`], at the same cost.
 
 use super::{Body, Entry, HANDFUL, NameDigest, Slices, Value, assembly::Layers};
 use crate::passed;
@@ -8,22 +8,22 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use std::{borrow::Cow, collections::HashMap};
 
-/// So many members have room without an allocation: more than most requests have.
+/// Room for so many members without an allocation; most requests have fewer.
 const USUAL: usize = 16;
 
-/// See the module.
+/// Edits on top of a body.
 #[derive(Debug)]
 pub struct Edits<'b> {
     body: &'b Body,
-    /// By the places of the body's entries; empty until one is edited. [`Value::Original`] is what
-    /// the body itself has there.
+    /// Edits by the index of the body's entries; empty before the first edit. [`Value::Original`]
+    /// means unedited.
     over: SmallVec<[Value; USUAL]>,
-    /// Members that the body lacks.
+    /// Members to add to the body.
     added: Vec<Entry>,
 }
 
 impl<'b> Edits<'b> {
-    /// None yet.
+    /// No edits yet.
     #[must_use]
     pub fn of(body: &'b Body) -> Self {
         Self { body, over: SmallVec::new(), added: Vec::new() }
@@ -35,7 +35,7 @@ impl<'b> Edits<'b> {
         self.body.json(entry, value)
     }
 
-    /// As [`Edits::member`], always borrowed: joins a body that arrived in pieces when it has to.
+    /// As [`Edits::member`], always borrowed; joins a body that arrived in pieces if necessary.
     pub fn member_text(&self, name: &str) -> Option<&str> {
         let (entry, value) = self.entry(name)?;
         self.body.json_text(entry, value)
@@ -56,7 +56,7 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// Sets many members at once: as one by one, but their number does not cost its square.
+    /// Sets many members at once, with the same result as one by one, but without quadratic time.
     pub fn set_all(&mut self, members: Vec<(Cow<'_, str>, Bytes)>) {
         if members.len() <= HANDFUL {
             return members.into_iter().for_each(|(name, json)| self.set(&name, json));
@@ -88,7 +88,7 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// The body's bytes with all edits, as [`Body::render`] has them.
+    /// The body's bytes with all edits, as from [`Body::render`].
     #[must_use]
     pub fn render(&self) -> Slices {
         if self.over.is_empty() && self.added.is_empty() {
@@ -101,7 +101,7 @@ impl<'b> Edits<'b> {
         Layers { body: self.body, over: &self.over, added: &self.added, instead: None }
     }
 
-    /// Lays a value over what is at this place.
+    /// Puts a value over the one at this index.
     fn lay(&mut self, place: usize, value: Value) {
         let count = self.body.entries.len();
         if let Some(added) = place.checked_sub(count) {
@@ -155,8 +155,8 @@ mod tests {
         passed::steps() - before
     }
 
-    /// The same edits in the body itself and over it come to the same, and the body below stays as
-    /// it was.
+    /// The same edits in the body and on top of it give the same result, and the body below stays
+    /// unchanged.
     #[test]
     fn edits_over_a_body_come_to_what_edits_in_it_would() {
         let mut below = Body::parse(CHAT.into()).unwrap();

@@ -1,31 +1,31 @@
-//! What stands where in 64 bytes, with the widest instructions this processor has.
+//! Finds the special bytes among 64, with the widest instructions of this processor.
 //!
-//! Which those are is known when the program runs. `pulp` calls them behind a proof that they are
-//! there, so that nothing here is unsafe; `wide` is for processors that have less.
+//! The instruction set is detected at run time. `pulp` calls it with a proof that it is available,
+//! so that nothing here is unsafe; `wide` is for other processors.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m256i;
 use wide::u8x16;
 
-/// One bit a byte of a block, the first byte lowest.
+/// One bit for each byte of a block, the first byte lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) quote: u64,
     pub(super) backslash: u64,
-    /// May stand behind a backslash: the usual escapes, not all that there are.
+    /// Allowed after a backslash: the usual escapes, not all.
     pub(super) usual: u64,
     /// Below 0x20.
     pub(super) control: u64,
 }
 
-/// A processor's way to look at a block. Its code has to be inlined into [`Work::run`]: only there
-/// may wide instructions be used.
+/// A processor's way to examine a block. Its code has to be inlined into [`Work::run`], because
+/// wide instructions are allowed only there.
 pub(super) trait Blocks: Copy {
-    /// `None` where there is nothing to be found, as in most text.
+    /// `None` if there is no special byte, as in most text.
     fn find(self, block: &[u8; 64]) -> Option<Found>;
 }
 
-/// What is done with blocks.
+/// The work on blocks.
 pub(super) trait Work {
     type Output;
     fn run(self, blocks: impl Blocks) -> Self::Output;
@@ -126,7 +126,7 @@ impl Wide {
         Half { quote, backslash, control, any }
     }
 
-    /// What may stand behind a backslash.
+    /// Marks the bytes that are usual after a backslash.
     #[inline(always)]
     fn usual(self, bytes: __m256i, half: &Half) -> __m256i {
         let avx2 = self.0.avx2;
@@ -140,6 +140,6 @@ struct Half {
     quote: __m256i,
     backslash: __m256i,
     control: __m256i,
-    /// One of the three.
+    /// Bytes of any of the three kinds.
     any: __m256i,
 }

@@ -1,31 +1,31 @@
-//! Escapes within strings, byte by byte.
+//! Scans escapes within strings, byte by byte.
 
 use super::{ScanError, Scanner, State};
 
 pub(super) const ALONE: &str = "expected the second half of a surrogate pair";
 
-/// What half a surrogate pair means.
+/// How lone surrogates are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Halves {
     Refused,
-    /// Upstreams cut an emoji between two chunks, and at a limit of tokens.
+    /// Allowed: upstreams split an emoji between two chunks, or cut it at a token limit.
     Taken,
     Met,
 }
 
 impl Scanner {
-    /// For what an upstream says: half a surrogate pair may stand in a value. JSON allows it, and
-    /// it is passed on as it is.
+    /// For upstreams' JSON: a value may contain a lone surrogate. JSON allows it, and it is passed
+    /// on unchanged.
     pub fn of_upstream() -> Self {
         Self { halves: Halves::Taken, ..Self::new() }
     }
 
-    /// Whether the values had halves of surrogate pairs so far.
+    /// Whether values had lone surrogates so far.
     pub fn met_halves(&self) -> bool {
         self.halves == Halves::Met
     }
 
-    /// A surrogate without its other half. In a name it would be read in two ways.
+    /// Handles a lone surrogate. In a name it would be ambiguous.
     #[cold]
     pub(super) fn half(&mut self, problem: &'static str, at: usize) -> Result<(), ScanError> {
         if self.halves == Halves::Refused || self.in_key {

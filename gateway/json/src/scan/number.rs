@@ -1,4 +1,4 @@
-//! Where in a number the scan stands, and what may come next.
+//! The state of the scan within a number, and what may come next.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
@@ -26,7 +26,7 @@ impl Number {
         })
     }
 
-    /// Whether a digit changes nothing.
+    /// Whether a digit keeps the state.
     pub(super) fn goes_on(self) -> bool {
         matches!(self, Self::Integer | Self::Fraction | Self::Exponent)
     }

@@ -1,16 +1,15 @@
-//! Where the text of a string stops, for a whole chunk.
+//! Finds the bytes where the text of a string stops, for a whole chunk.
 
 use super::blocks::Blocks;
 
-/// Where text stops, found block by block in the whole chunk and without a branch for each escape.
-/// Outside of strings there is nothing to be escaped, so what is in a string need not be known.
+/// Finds the stops block by block, without a branch for each escape. Outside of strings there are
+/// no escapes, so it need not know where strings are.
 pub(super) struct Stops<'a, B> {
     blocks: B,
     chunk: &'a [u8],
-    /// The end of the block that was looked at last; 0 before the first.
+    /// The end of the last examined block; 0 before the first.
     end: usize,
-    /// The end of a string, the second byte of an escape that is none of the usual ones, a control
-    /// character.
+    /// The ends of strings, the second bytes of unusual escapes, and control characters.
     stops: u64,
     /// The backslashes of escapes, and their second bytes.
     escapes: u64,
@@ -18,14 +17,15 @@ pub(super) struct Stops<'a, B> {
 }
 
 impl<'a, B: Blocks> Stops<'a, B> {
-    /// `escaped`: the first byte is the second of an escape.
+    /// `escaped` says that the first byte is the second one of an escape.
     #[inline(always)]
     pub(super) fn new(blocks: B, chunk: &'a [u8], escaped: bool) -> Self {
         let escapes = u64::from(escaped) << 63;
         Self { blocks, chunk, end: 0, stops: 0, escapes, seconds: 0 }
     }
 
-    /// The first stop from `from`, or the first escape of any kind. Goes forwards only.
+    /// The first stop from `from`, or with `every_escape` the first escape of any kind. Only moves
+    /// forward.
     #[inline(always)]
     pub(super) fn next(&mut self, mut from: usize, every_escape: bool) -> usize {
         loop {
@@ -35,7 +35,7 @@ impl<'a, B: Blocks> Stops<'a, B> {
                 let left = stops >> skip;
                 if left != 0 {
                     let stop = from + left.trailing_zeros() as usize;
-                    // An escape is looked at from its backslash on.
+                    // An escape is examined from its backslash.
                     let back = (self.seconds >> (stop & 63)) as usize & 1;
                     return (stop - back).min(self.chunk.len());
                 }
@@ -45,7 +45,7 @@ impl<'a, B: Blocks> Stops<'a, B> {
         }
     }
 
-    /// Looks at the next block.
+    /// Examines the next block.
     #[inline(always)]
     fn block(&mut self) {
         let rest = self.chunk.get(self.end..).unwrap_or_default();
@@ -53,7 +53,7 @@ impl<'a, B: Blocks> Stops<'a, B> {
         let block = match rest.first_chunk::<64>() {
             Some(block) => block,
             None => {
-                // What follows the end reads as control characters.
+                // Bytes beyond the end count as control characters.
                 last[..rest.len()].copy_from_slice(rest);
                 &last
             }
@@ -61,7 +61,7 @@ impl<'a, B: Blocks> Stops<'a, B> {
         self.end += 64;
         let first = self.escapes >> 63;
         let Some(found) = self.blocks.find(block) else {
-            // Its first byte may still be the second of an escape.
+            // Its first byte may be the second one of an escape.
             let unusual = !matches!(block[0], b'n' | b't');
             (self.escapes, self.seconds, self.stops) = (0, first, first & u64::from(unusual));
             return;
@@ -72,8 +72,8 @@ impl<'a, B: Blocks> Stops<'a, B> {
     }
 }
 
-/// Which backslashes begin an escape, and which bytes come second in one; `first` is 1 when the
-/// first byte does. Every other of a run of backslashes is itself escaped.
+/// Which backslashes begin an escape, and which bytes are the second of one; `first` is 1 if the
+/// first byte is. In a run of backslashes every other one is itself escaped.
 #[inline(always)]
 fn escapes(backslash: u64, first: u64) -> (u64, u64) {
     const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;

@@ -1,4 +1,4 @@
-//! The child's side: takes over what was handed to it, and bounds itself before it does anything.
+//! The child's side: takes over what the parent passed, and limits itself before it does any work.
 
 use std::{
     fs::File,
@@ -12,35 +12,35 @@ use rustix::{
     stdio,
 };
 
-/// Private memory it may take: far beyond any callback, far below a machine.
+/// The limit on its private memory: far above any callback's need, far below a machine's.
 const MEMORY: u64 = 4 << 30;
 
-/// A child process that knows what it is for.
+/// A child process with its input and request.
 #[derive(Debug)]
 pub struct ChildSide {
-    /// The file it was handed.
+    /// The file from the parent.
     pub input: File,
-    /// What it was told.
+    /// The request from the parent.
     pub request: Vec<u8>,
     channel: UnixStream,
 }
 
 impl ChildSide {
-    /// Takes the standard descriptors over: from here on stdin is empty, what is printed to stdout
-    /// goes where stderr goes, no core is written, and memory is bounded. Call it once, first.
+    /// Takes over the standard descriptors: from now on stdin is empty, stdout goes where stderr
+    /// goes, no core is written, and memory is limited. Call it once, before anything else.
     ///
     /// # Errors
-    /// When this process was not started by [`ChildJob::run`](super::ChildJob::run).
+    /// If this process was not started by [`ChildJob::run`](super::ChildJob::run).
     pub fn new() -> io::Result<Self> {
-        // Whoever started it and is gone waits for nothing any more.
+        // Die with the parent, because nobody else waits for the result.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let bound = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
         setrlimit(Resource::Core, bound(0))?;
-        // Where less is allowed already, that holds.
+        // A lower limit stays.
         let _ = setrlimit(Resource::Data, bound(MEMORY));
         let input = fcntl_dupfd_cloexec(stdio::stdin(), 3)?;
         let channel = fcntl_dupfd_cloexec(stdio::stdout(), 3)?;
-        // Empty, also where there is no /dev/null.
+        // An empty file, which needs no /dev/null.
         let (empty, _) = io::pipe()?;
         stdio::dup2_stdin(empty)?;
         stdio::dup2_stdout(stdio::stderr())?;
@@ -50,24 +50,24 @@ impl ChildSide {
         Ok(Self { input: File::from(input), request, channel })
     }
 
-    /// Says what it is about to do: the last step said is where it died, should it die.
+    /// Reports the next step. If the process dies, the last step reported says where.
     pub fn step(&mut self, name: &str) {
         self.say('>', name);
     }
 
-    /// Gives a note, one line.
+    /// Sends a note of one line.
     pub fn note(&mut self, text: &str) {
         self.say('+', text);
     }
 
-    /// Gives the result, one line, which ends this process.
+    /// Sends the result, one line. The parent then kills this process.
     pub fn finish(mut self, result: &str) {
         self.say('=', result);
     }
 
     fn say(&mut self, kind: char, text: &str) {
         let line = format!("{kind}{}\n", text.replace('\n', " "));
-        // A parent that does not listen any more ends this process anyway.
+        // If the parent is gone, this process is killed anyway.
         let _ = self.channel.write_all(line.as_bytes());
     }
 }

@@ -1,16 +1,16 @@
-//! What a child process sees of the environment: what loading and running native code needs, and
-//! none of the variables that configs take keys from.
+//! The environment of a child process: variables that native code needs for loading and running,
+//! without those from which configs take keys.
 
 use std::ffi::OsString;
 
-/// Set in every child, so that code in it can know.
+/// Set in every child, so that plugin code can recognise the probe.
 const MARK: (&str, &str) = (plugin_api::PROBE_VARIABLE, "1");
 
-/// Names that are passed on as they are.
+/// Names that are passed on.
 const NAMES: &[&str] =
     &["PATH", "TMPDIR", "TZ", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "RUST_BACKTRACE"];
 
-/// So are names that begin so: the dynamic linker must find there what it finds here.
+/// Prefixes that are passed on: the dynamic linker must find the same libraries in the child.
 const FAMILIES: &[&str] = &["LD_", "GLIBC_", "MALLOC_", "LC_"];
 
 /// The variables of a child process.

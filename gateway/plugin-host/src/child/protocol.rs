@@ -1,33 +1,32 @@
-//! What comes from a child: its steps and its result, and what it prints. None of it is trusted,
-//! and all of it is bounded.
+//! Reads a child's steps, its result and its output. All of it is untrusted and bounded.
 
 use std::{
     io::{ErrorKind, PipeReader, Read as _},
     os::unix::net::UnixStream,
 };
 
-/// How much of what it prints is kept: the last of it, where a crash is told.
+/// The bytes of output that are kept: the last ones, where a crash is reported.
 pub(super) const OUTPUT: usize = 16 << 10;
 
-/// How many pieces are read at once: who talks without end must not keep us from looking at the
-/// time.
+/// The most reads in a row: a child that writes without end must not keep the parent from checking
+/// the time.
 const AT_ONCE: usize = 64;
 
-/// How much it may answer.
+/// The most bytes of lines that a child may send.
 const ANSWER: usize = 4 << 20;
 
-/// What the child says: `>` and a step, `+` and a note, `=` and the result, a line each.
+/// The child's lines: `>` and a step, `+` and a note, `=` and the result.
 #[derive(Default)]
 pub(super) struct ChildLines {
     pending: Vec<u8>,
     pub(super) step: String,
-    /// To be taken by whoever listens.
+    /// The notes that the listener has not taken yet.
     pub(super) notes: Vec<String>,
     pub(super) result: Option<String>,
 }
 
 impl ChildLines {
-    /// Reads what is there; `false` when nothing more will come.
+    /// Reads the available bytes; `false` at the end.
     pub(super) fn read(&mut self, source: &mut UnixStream) -> bool {
         let mut part = [0; 4096];
         for _ in 0..AT_ONCE {
@@ -61,7 +60,7 @@ impl ChildLines {
     }
 }
 
-/// Reads what is there and keeps the end of it; `false` when nothing more will come.
+/// Reads the available bytes and keeps the last ones; `false` at the end.
 pub(super) fn read_end(source: &mut PipeReader, kept: &mut Vec<u8>) -> bool {
     let mut part = [0; 4096];
     for _ in 0..AT_ONCE {

@@ -1,6 +1,6 @@
-//! Everything that can be told of a file without executing it, and every reason why this gateway
-//! could not load it. For `callgate plugin inspect`, `list` and `check`; a start stops at the first
-//! reason and never comes here.
+//! Describes a file without executing it, with every reason why this gateway could not load it. For
+//! `callgate plugin inspect`, `list` and `check`; a start stops at the first reason and does not
+//! use this.
 
 use std::path::{Path, PathBuf};
 
@@ -12,69 +12,70 @@ use sha2::{Digest, Sha256};
 use super::{Root, elf, export, file, hex};
 use crate::{hook::Hook, load_error::LoadError};
 
-/// What a file is, as far as it can be read.
+/// The facts about a file, as far as it can be read.
 #[derive(Debug, Default, Serialize)]
 pub struct PluginInfo {
-    /// As it was named.
+    /// The path as given.
     pub file: PathBuf,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// In hex; empty when the file cannot be read.
+    /// In hex; empty if the file cannot be read.
     pub sha256: String,
-    /// `64-bit shared object`, or what else it is; `None` when it is no ELF file.
+    /// `64-bit shared object`, or another kind; `None` if it is not an ELF file.
     pub kind: Option<String>,
-    /// Which processor it is for.
+    /// The processor that it was built for.
     pub machine: Option<String>,
-    /// The oldest glibc that has all it needs.
+    /// The oldest glibc that it can run with.
     pub glibc: Option<String>,
-    /// The shared objects it needs beside itself.
+    /// The shared objects it needs.
     pub needs: Vec<String>,
     /// The cargo package it was built from.
     pub package: Option<String>,
     /// The package's version.
     pub version: Option<String>,
-    /// The contract it was built against.
+    /// The ABI version it was built against.
     pub abi: Option<String>,
-    /// The oldest contract a gateway must speak.
+    /// The oldest ABI version that it accepts.
     pub min_api: Option<String>,
-    /// What it exports.
+    /// The callbacks it exports.
     pub callbacks: Vec<CallbackInfo>,
-    /// Whether a start would get as far as executing it.
+    /// Whether a start would accept it, up to executing its code.
     pub loadable: bool,
-    /// Why not.
+    /// Why it is not loadable.
     pub reasons: Vec<Reason>,
-    /// What a start would warn of.
+    /// The warnings that a start would log.
     pub warnings: Vec<Reason>,
 }
 
-/// One callback by its manifest.
+/// One callback, from its manifest.
 #[derive(Debug, Serialize)]
 pub struct CallbackInfo {
-    /// What the config's list calls it.
+    /// Its name in the config's list.
     pub name: String,
     /// `sync` or `async`.
     pub kind: String,
     /// The hooks it lists.
     pub hooks: Vec<String>,
-    /// What of the call it looks at.
+    /// The parts of the call that it reads.
     pub reads: Vec<String>,
-    /// What of the call it changes.
+    /// The parts of the call that it changes.
     pub writes: Vec<String>,
     /// The variables it asks for.
     pub needs_secrets: Vec<String>,
-    /// The hosts it asks for: `VARIABLE=URL`, the host of the variable's URL or else of this one.
+    /// The hosts it asks for: `VARIABLE=URL`, with the host of the variable's URL, or of this URL
+    /// if the variable is not set.
     pub needs_http_hosts: Vec<String>,
     /// A JSON Schema.
     pub settings_schema: Value,
-    /// Settings it can be made of, if its author gave some.
+    /// Example settings, if its author supplied any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_settings: Option<Value>,
 }
 
-/// Why a file cannot be used, or should not be.
+/// Why a file cannot or should not be used.
 #[derive(Debug, Serialize)]
 pub struct Reason {
-    /// What was expected, what was found.
+    /// What was expected and what was found.
     pub text: String,
     /// What to do.
     pub remedy: String,
@@ -87,7 +88,7 @@ impl From<LoadError> for Reason {
 }
 
 impl PluginInfo {
-    /// Looks at a file. What cannot be read is a reason, never an error.
+    /// Reads a file. Anything unreadable becomes a reason, never an error.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let mut info = Self { file: path.to_owned(), ..Self::default() };

@@ -1,5 +1,5 @@
-//! The ELF structure, read without executing anything: is it for this machine, is it whole, is it a
-//! plugin? Every offset is checked against the file, so no input can make this panic.
+//! Reads the ELF structure without executing anything: is it for this machine, is it complete, is
+//! it a plugin? Every offset is checked against the file, so no input can cause a panic.
 
 mod facts;
 
@@ -72,12 +72,12 @@ impl ElfError {
     }
 }
 
-/// By which of the two symbols the loader gets at a plugin's tables.
+/// The symbol by which the loader finds a plugin's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// That of the crate `callgate-plugin-api`.
+    /// The symbol of the crate `callgate-plugin-api`.
     Rust,
-    /// That of `callgate_plugin.h`.
+    /// The symbol of `callgate_plugin.h`.
     C,
 }
 
@@ -87,7 +87,7 @@ impl From<object::Error> for ElfError {
     }
 }
 
-/// The manifest's bytes in a file that is a whole shared object for this machine, and its root.
+/// The manifest's bytes, and the root, of a file that is a complete shared object for this machine.
 pub(super) fn manifest_section(bytes: &[u8]) -> Result<(&[u8], Root), ElfError> {
     identify(bytes)?;
     let (header, endian) = whole_header(bytes)?;
@@ -102,7 +102,7 @@ pub(super) fn manifest_section(bytes: &[u8]) -> Result<(&[u8], Root), ElfError> 
     Ok((manifest.data(endian, bytes)?, root))
 }
 
-/// The header of a file that holds everything it speaks of.
+/// The header of a file that contains everything its headers refer to.
 fn whole_header(bytes: &[u8]) -> Result<(&Header, Endianness), ElfError> {
     if bytes.len() < size_of::<Header>() {
         let (expected, found) = (size_of::<Header>() as u64, bytes.len() as u64);
@@ -114,7 +114,8 @@ fn whole_header(bytes: &[u8]) -> Result<(&Header, Endianness), ElfError> {
     Ok((header, endian))
 }
 
-/// What the first bytes say, before anything is parsed: the best sentences are found here.
+/// Identifies the file by its first bytes, before anything is parsed: this gives the clearest
+/// errors.
 fn identify(bytes: &[u8]) -> Result<(), ElfError> {
     let (Some(ident), Some(&[kind, kind_high]), Some(&[machine, machine_high])) =
         (bytes.first_chunk::<16>(), bytes.get(16..18), bytes.get(18..20))
@@ -147,7 +148,7 @@ fn identify(bytes: &[u8]) -> Result<(), ElfError> {
     }
 }
 
-/// What a file that is not ELF seems to be.
+/// The kind of a file that is not ELF, guessed from its first bytes.
 fn foreign(bytes: &[u8]) -> &'static str {
     let kinds: [(&[u8], _); 8] = [
         (&elf::ELFMAG, "the first bytes of one"),
@@ -168,7 +169,7 @@ fn foreign(bytes: &[u8]) -> &'static str {
     known.map_or(if readable { "a text file" } else { "another kind of file" }, |(_, name)| name)
 }
 
-/// In the words of `std::env::consts::ARCH`.
+/// A name as in `std::env::consts::ARCH`.
 fn machine_name(machine: u16) -> Option<&'static str> {
     Some(match machine {
         3 => "x86",
@@ -183,8 +184,8 @@ fn machine_name(machine: u16) -> Option<&'static str> {
     })
 }
 
-/// Everything the headers speak of must lie in the file: the dynamic linker maps it unasked, and
-/// touching a page past the end kills the process.
+/// Checks that everything the headers refer to lies within the file: the dynamic linker maps it
+/// unchecked, and touching a page beyond the end kills the process.
 fn check_extent(header: &Header, endian: Endianness, bytes: &[u8]) -> Result<(), ElfError> {
     let found = bytes.len() as u64;
     let table = |start: u64, size: u16, count: u16| {
@@ -205,7 +206,7 @@ fn check_extent(header: &Header, endian: Endianness, bytes: &[u8]) -> Result<(),
     Ok(())
 }
 
-/// Which C library the plugin needs, against the one this process has.
+/// Compares the C library that the plugin needs with the one in this process.
 fn check_libc(
     sections: &SectionTable<'_, Header>,
     endian: Endianness,
@@ -221,7 +222,7 @@ fn check_libc(
     }
 }
 
-/// The shared objects the dynamic linker has to find beside this one.
+/// The shared objects that the dynamic linker has to find.
 fn needed_libraries(
     sections: &SectionTable<'_, Header>,
     endian: Endianness,
@@ -237,7 +238,7 @@ fn needed_libraries(
     Ok(libraries)
 }
 
-/// The newest version of glibc any of its symbols needs.
+/// The newest version of glibc that any of its symbols needs.
 fn needed_glibc(
     sections: &SectionTable<'_, Header>,
     endian: Endianness,
@@ -255,15 +256,15 @@ fn needed_glibc(
     Ok(needed)
 }
 
-/// `2.36` or `2.2.5`; `None` for `PRIVATE` and the like.
+/// Parses `2.36` or `2.2.5`; `None` for `PRIVATE` and the like.
 pub(crate) fn parse_glibc(version: &str) -> Option<Glibc> {
     let (major, rest) = version.split_once('.')?;
     let minor = rest.split('.').next()?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The symbol the loader will look for: a table, defined, and large enough for what will be read
-/// there; or a function. Who exports both is taken for what more can be checked of.
+/// Finds the symbol that the loader will use: a defined table that is large enough to be read, or a
+/// function. If a plugin exports both, the one that allows more checks is used.
 fn find_root(
     sections: &SectionTable<'_, Header>,
     endian: Endianness,

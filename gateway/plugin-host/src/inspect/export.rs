@@ -1,4 +1,5 @@
-//! The manifest against the gateway and the config: contract version, and which callback is meant.
+//! Compares the manifest with the gateway and the config: the ABI version, and which callback is
+//! meant.
 
 use plugin_api::abi::{ApiVersion, serve::majors_match};
 use plugin_api::manifest::{Exported, Header, ManifestError};
@@ -59,7 +60,8 @@ fn list(names: &[String]) -> String {
     names.join(", ")
 }
 
-/// An older plugin always runs in a newer gateway of the same major; a newer one, when it says so.
+/// An older plugin runs in every newer gateway of the same major version; a newer plugin only if it
+/// says so.
 pub(super) fn check_api(header: &Header) -> Result<(), ExportError> {
     let ours = ApiVersion::CURRENT;
     if !majors_match(ours, header.api) {
@@ -89,7 +91,7 @@ pub(super) fn check_c(callbacks: &[Exported]) -> Result<(), ExportError> {
     }
 }
 
-/// The callback the entry names; of a file named by its path that has only one, that one.
+/// The callback that the entry names; for a file given by its path, its only callback.
 pub(super) fn choose(
     mut callbacks: Vec<Exported>,
     entry: &CallbackEntry,

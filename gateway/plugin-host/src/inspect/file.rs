@@ -1,5 +1,5 @@
-//! The file itself: what it is, who could change it, its bytes (read once; every later step works
-//! on these bytes, so nobody can swap them in between).
+//! The plugin's file: its kind, its permissions, and its bytes. They are read once and every later
+//! step uses them, so nobody can swap the file in between.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -11,10 +11,10 @@ use thiserror::Error;
 
 use callgate_config::regular_file::{self, ReadError};
 
-/// In MiB. No plugin is this large; whatever is would only fill the memory.
+/// In MiB. No plugin is this large; a larger file would only fill the memory.
 const LARGEST: u64 = 512;
 
-/// Why a file is not used, or not trusted.
+/// Why a file cannot be used or trusted.
 #[derive(Debug, Error)]
 pub(crate) enum FileError {
     #[error("expected a file that can be read: {0}")]
@@ -35,7 +35,7 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
-    /// Who could change what, in short.
+    /// The part that others could change, in short.
     pub(crate) fn found(&self) -> Option<String> {
         match self {
             Self::Owner { path, owner } => Some(format!("`{}` of user {owner}", path.display())),
@@ -68,11 +68,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 
 const STICKY: u32 = 0o1000;
 
-/// Links on the way to a file, beyond which the system gives up too.
+/// The most links on the way to a file; the system has the same limit.
 const MOST_LINKS: usize = 40;
 
-/// Who, besides root and the gateway's own user, could change the plugin: by its file, or by the
-/// folder it lies in (a sticky folder like `/tmp` protects its files' names).
+/// Reports users besides root and the gateway's own who could change the plugin: its file, or the
+/// folder it is in (a sticky folder like `/tmp` protects its files' names).
 pub(super) fn permissions(path: &Path) -> Vec<FileError> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut unwise = Vec::new();
@@ -84,8 +84,8 @@ pub(super) fn permissions(path: &Path) -> Vec<FileError> {
     unwise
 }
 
-/// The same of every folder and every link on the way to it from the root: whoever may rename one
-/// of them may put another file there.
+/// The same for every folder and link on the way to it from the root: a user who may rename one of
+/// them can put another file there.
 pub(crate) fn permissions_of_way(path: &Path) -> Vec<FileError> {
     let mut unwise = Vec::new();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -119,7 +119,7 @@ pub(crate) fn permissions_of_way(path: &Path) -> Vec<FileError> {
     unwise
 }
 
-/// Last first.
+/// The path's segments, last first.
 fn segments(path: &Path) -> Vec<OsString> {
     let segments = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
@@ -137,7 +137,7 @@ fn judge(path: &Path, metadata: &Metadata, unwise: &mut Vec<FileError>) {
     if owner != 0 && owner != us {
         unwise.push(FileError::Owner { path: path.to_owned(), owner });
     }
-    // A link has no mode of its own; in a sticky folder only its owner may rename what is there.
+    // A link's own mode means nothing; in a sticky folder only its owner may rename it.
     let sticky = metadata.is_dir() && mode & STICKY != 0;
     if mode & 0o022 != 0 && !metadata.is_symlink() && !sticky {
         unwise.push(FileError::Writable { path: path.to_owned(), mode });

@@ -1,15 +1,15 @@
-//! A plugin's file as bytes, for fuzz targets.
+//! Inspects a plugin's file from bytes, for fuzz targets.
 
 use super::{ExportError, LoadError, Root, elf, export};
 use plugin_api::manifest::Manifest;
 
-/// The callbacks in a file, or the reasons against it.
+/// The callbacks in a file, or the reasons why it cannot be loaded.
 ///
 /// # Errors
-/// When it is not loaded.
+/// If the file is refused.
 ///
 /// # Panics
-/// When the loader's verdict and the report shown to people disagree.
+/// If the loader's verdict differs from the report for people.
 pub fn inspect(bytes: &[u8]) -> Result<Vec<String>, Vec<String>> {
     let judged = judge(bytes);
     let facts = elf::facts(bytes);

@@ -1,10 +1,10 @@
-//! The SHA-256 the config gives for a plugin's file, against the one it has.
+//! Compares a plugin's file with the SHA-256 that the config pins.
 
 use thiserror::Error;
 
 use callgate_config::CallbackEntry;
 
-/// Why a file is not the one that was meant.
+/// Why a file does not match its pin.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum PinMismatch {
     #[error("expected sha256 `{expected}`, found `{found}`: it is not the file that was pinned")]
@@ -22,7 +22,7 @@ impl PinMismatch {
     }
 }
 
-/// Whether the file is the one the entry pins, by all of its digits or the first of them.
+/// Whether the file has the entry's pin, by all of the hash's digits or by the first ones.
 pub(super) fn check(
     sha256: &[u8; 32],
     entry: &CallbackEntry,

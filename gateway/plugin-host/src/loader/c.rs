@@ -1,8 +1,8 @@
-//! A plugin in C: its table, judged before it is used, and turned into the tables that all other
-//! callbacks have. From there on nobody knows the difference.
+//! Loads a plugin in C: checks its table, then turns it into the tables of all other callbacks,
+//! after which there is no difference.
 //!
-//! There is no description of a C plugin's layout that could be compared, as there is of others.
-//! What can be checked is: the version, the table's size, the pointers, and the manifest.
+//! The layout of a C table has no description to compare, unlike that of others. The version, the
+//! table's size, the pointers and the manifest can be checked.
 
 #![expect(unsafe_code, reason = "reads a plugin's table and calls its constructor")]
 
@@ -19,10 +19,10 @@ use plugin_api::abi::{
 use super::library::LibraryError;
 use crate::inspect::Inspected;
 
-/// What is used of a plugin's table.
+/// The parts of a plugin's table that are used.
 pub(super) struct CTables {
     create: unsafe extern "C" fn(*const CCreateArgs, *mut *mut ()) -> u32,
-    /// With the hooks that its manifest lists.
+    /// With the hooks that the manifest lists.
     listed: CallbackVtRef,
     /// With all hooks it has.
     all: CallbackVtRef,
@@ -35,13 +35,13 @@ impl CTables {
     /// `root` is the symbol of a library that is never unloaded.
     pub(super) unsafe fn of(root: CRoot, inspected: &Inspected) -> Result<Self, LibraryError> {
         let bad = |found: String| LibraryError::CTable { ours: ApiVersion::CURRENT, found };
-        // SAFETY: the symbol's name stands for this type; the table stays where it is.
+        // SAFETY: a symbol of this name has this type; the table is never moved or freed.
         let table = unsafe { checked(root()) }.map_err(bad)?;
         let absent = |name: &str| bad(format!("one without `{name}`"));
         let manifest = table.manifest.ok_or_else(|| absent("manifest"))?;
         let create = table.create.ok_or_else(|| absent("create"))?;
         let destroy = table.destroy.ok_or_else(|| absent("destroy"))?;
-        // SAFETY: what it returns are bytes of the plugin's own, which stay.
+        // SAFETY: it returns bytes of the plugin's own, which stay valid.
         let says = unsafe { manifest().bytes() };
         if table.api != inspected.header.api || says != Some(&inspected.section) {
             return Err(LibraryError::Manifest);
@@ -66,7 +66,7 @@ impl CTables {
         Ok(Self { create, listed, all: vt(&|_| true) })
     }
 
-    /// Makes an instance, or says why not.
+    /// Creates an instance, or returns why not.
     ///
     /// # Safety
     /// The views of `args` live until this returns, `host` until the instance has been destroyed.
@@ -85,7 +85,7 @@ impl CTables {
             refusal: ptr::from_mut(&mut refusal).cast(),
             refuse,
         };
-        // SAFETY: passed on to the caller; `refusal` and `ctx` outlive the call.
+        // SAFETY: the caller's promise holds here, too; `refusal` and `ctx` outlive the call.
         match unsafe { (self.create)(&raw const args, &raw mut ctx) } {
             0 => Ok(RawCallback { ctx, vt: self.listed }),
             _ => Err(refusal.unwrap_or_else(|| "it gave no reason".to_owned())),
@@ -97,10 +97,10 @@ impl CTables {
     }
 }
 
-/// The size of the table of 1.0. What was appended since may be missing in a plugin's.
+/// The size of the table in ABI 1.0. A plugin's table may lack later additions.
 const FIRST: usize = offset_of!(CPlugin, on_llm_error) + size_of::<usize>();
 
-/// The table, when it is one of this major; what was found otherwise.
+/// The table, if it has this major version; otherwise what was found.
 ///
 /// # Safety
 /// `table` is null or what a plugin's root returned.
@@ -111,7 +111,7 @@ unsafe fn checked(table: *const CPlugin) -> Result<CPlugin, String> {
     if !table.is_aligned() {
         return Err("one at an odd address".to_owned());
     }
-    // SAFETY: version and size stand first in every table, of every version.
+    // SAFETY: the version and size come first in the table of every version.
     let (api, size) = unsafe { ((*table).api, (*table).size) };
     if !majors_match(ApiVersion::CURRENT, api) {
         return Err(format!("one of ABI {api}"));
@@ -122,20 +122,20 @@ unsafe fn checked(table: *const CPlugin) -> Result<CPlugin, String> {
     }
     let mut whole = MaybeUninit::<CPlugin>::zeroed();
     let known = size.min(size_of::<CPlugin>());
-    // SAFETY: the table is that long, and so is the room; they do not overlap.
+    // SAFETY: the table has this length, and so has the buffer; they do not overlap.
     unsafe { ptr::copy_nonoverlapping(table.cast::<u8>(), whole.as_mut_ptr().cast(), known) };
-    // SAFETY: what an older table lacks is zero: functions that are not there.
+    // SAFETY: fields missing in an older table are zero, which means absent functions.
     Ok(unsafe { whole.assume_init() })
 }
 
 unsafe extern "C" fn nothing(_: *const ()) {}
 
-/// What a plugin is given as [`CCreateArgs::refuse`].
+/// The function that a plugin gets as [`CCreateArgs::refuse`].
 unsafe extern "C" fn refuse(refusal: *mut (), message: View) {
     // SAFETY: the view lives until this returns.
     let message = unsafe { message.bytes() }.unwrap_or_default();
     let message = String::from_utf8_lossy(message).into_owned();
-    // SAFETY: what `CTables::create` put there, borrowed by nobody while the constructor runs.
+    // SAFETY: `CTables::create` passed it, and nothing else borrows it while the constructor runs.
     unsafe { *refusal.cast::<Option<String>>() = Some(message) };
 }
 

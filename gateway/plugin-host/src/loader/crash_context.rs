@@ -1,13 +1,13 @@
-//! What a thread is doing inside a plugin, and who is named when the process dies of it.
+//! Records what a thread is doing inside a plugin, so that a crash can be attributed.
 //!
-//! Native code cannot be contained: a crash in a hook is the gateway's end. But it need not be a
-//! riddle. A thread that enters a plugin leaves a note where ([`CrashContext::enter`],
-//! `whereabouts`), and when a signal ends the process, or something calls `exit`, the note goes to
-//! stderr and into the run's record. Status and core stay what they would have been; Rust's own
-//! report of a stack overflow still comes.
+//! Native code cannot be contained: a crash in a hook ends the gateway. But the cause need not stay
+//! unknown. A thread that enters a plugin leaves a note ([`CrashContext::enter`], `whereabouts`),
+//! and when a signal or an `exit` ends the process, the note is written to stderr and to the run's
+//! record. Exit status and core dump are unchanged, and Rust's own report of a stack overflow still
+//! appears.
 //!
-//! `instance` and `library` leave the notes; `crash_journal` reads what was written at the next
-//! start.
+//! `instance` and `library` leave the notes; at the next start `crash_journal` reads what was
+//! written.
 
 #![expect(unsafe_code, reason = "signal handlers, and reading a note in one")]
 
@@ -24,7 +24,7 @@ use libc::{STDERR_FILENO, siginfo_t};
 
 use super::whereabouts;
 
-/// Where a thread is: in whose code, at what, for which call.
+/// The position of a thread: the callback, the step, and the call.
 #[derive(Debug)]
 pub(super) struct CrashContext {
     callback: *const str,
@@ -32,14 +32,14 @@ pub(super) struct CrashContext {
     call: *const str,
 }
 
-// SAFETY: the pointers are read only while a thread stays in `enter`, when what they were made of
-// lives by the contract of `CrashContext::new`.
+// SAFETY: the pointers are read only while a thread is in `enter`, and by the contract of
+// `CrashContext::new` their texts live that long.
 unsafe impl Send for CrashContext {}
 
 impl CrashContext {
     /// # Safety
-    /// The three texts must live, and stay where they are, for as long as anything runs
-    /// in [`enter`](Self::enter), and must not be changed: another thread may read them.
+    /// The three texts must live, and must not move or change, while a thread is in
+    /// [`enter`](Self::enter): another thread may read them.
     pub(super) unsafe fn new(callback: &str, place: &'static str, call: &str) -> Self {
         Self { callback, place, call }
     }
@@ -47,14 +47,14 @@ impl CrashContext {
     /// Callback, place and call.
     ///
     /// # Safety
-    /// Its thread has entered it and stays there.
+    /// Its thread has entered it and is still inside.
     pub(super) unsafe fn texts(&self) -> (&str, &str, &str) {
         // SAFETY: by the contract of `CrashContext::new`.
         unsafe { (&*self.callback, &*self.place, &*self.call) }
     }
 
-    /// Does `work`. Should the process die of it, or the work not come back, the thread is known to
-    /// be here. Two stores.
+    /// Runs `work`. If the process dies or `work` hangs meanwhile, the thread's position is known.
+    /// Costs two stores.
     #[inline]
     pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         let _leave = Leave(whereabouts::enter(self));
@@ -63,7 +63,7 @@ impl CrashContext {
     }
 }
 
-/// Back to where the thread was, also when `work` panics.
+/// Restores the thread's earlier position, also if `work` panics.
 struct Leave(*const CrashContext);
 
 impl Drop for Leave {
@@ -74,7 +74,7 @@ impl Drop for Leave {
     }
 }
 
-/// The signals that native code dies of.
+/// The signals of crashes in native code.
 const SIGNALS: [(c_int, &str); 5] = [
     (libc::SIGSEGV, "SIGSEGV"),
     (libc::SIGBUS, "SIGBUS"),
@@ -83,7 +83,7 @@ const SIGNALS: [(c_int, &str); 5] = [
     (libc::SIGABRT, "SIGABRT"),
 ];
 
-/// The name of a signal; its number, when it is none of those that crashes come with.
+/// The name of a signal; its number if it is not one of a crash.
 pub fn signal_name(signal: c_int) -> String {
     let named = SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name);
     let named = named.or(match signal {
@@ -98,27 +98,27 @@ pub fn signal_name(signal: c_int) -> String {
     named.map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 
-/// What was done at each of [`SIGNALS`] before.
+/// The earlier action for each of [`SIGNALS`].
 static PREVIOUS: [OnceLock<libc::sigaction>; SIGNALS.len()] = [const { OnceLock::new() }; 5];
 static RECORD: OnceLock<File> = OnceLock::new();
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// While it lives, whoever ends the process is named. Drop it before an orderly end.
+/// While it lives, crashes are attributed. Drop it before an orderly end.
 #[derive(Debug)]
 #[must_use = "dropping it ends the watch"]
 pub struct CrashWatch(());
 
 impl CrashWatch {
-    /// Starts watching; once in a process.
+    /// Starts watching; call it once in a process.
     pub fn start() -> Self {
         for ((signal, _), previous) in SIGNALS.iter().zip(&PREVIOUS) {
-            // SAFETY: `sigaction` is plain data of which zeros are a valid value, and the handler
-            // does only what a signal handler may: see `on_signal`.
+            // SAFETY: zeros are a valid `sigaction`, and the handler does only what is allowed in a
+            // signal handler: see `on_signal`.
             unsafe {
                 let (mut new, mut old): (libc::sigaction, libc::sigaction) = (zeroed(), zeroed());
                 new.sa_sigaction = on_signal as *const () as usize;
-                // The thread's own stack may be what has run out.
+                // The thread's own stack may have overflowed.
                 new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
                 libc::sigemptyset(&raw mut new.sa_mask);
                 if libc::sigaction(*signal, ptr::null(), &raw mut old) == 0 {
@@ -141,21 +141,21 @@ impl Drop for CrashWatch {
     }
 }
 
-/// Where a crash is written down for the next start.
+/// Sets the file to which a crash is written for the next start.
 pub(crate) fn record_into(file: File) {
     let _ = RECORD.set(file);
 }
 
-/// Only what is safe in a signal handler happens here and below: atomic loads, reads of a
-/// thread-local without a destructor, a futex's wake and short sleeps (`flush`), `poll`, `writev`,
-/// `sigaction`, `raise`.
+/// This and all functions it calls use only what is safe in a signal handler: atomic loads, reads
+/// of a thread-local without a destructor, waking a futex and short sleeps (`flush`), `poll`,
+/// `writev`, `sigaction`, `raise`.
 extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let index = SIGNALS.iter().position(|(number, _)| *number == signal).unwrap_or_default();
     if !TOLD.swap(true, Ordering::AcqRel) {
         report_crash(SIGNALS.get(index).map_or("a signal", |(_, name)| name));
     }
-    // SAFETY: the system passes a valid `info`. The handler that was there is called as it was
-    // registered: with or without `SA_SIGINFO`.
+    // SAFETY: the system passes a valid `info`. The earlier handler is called as it was registered:
+    // with or without `SA_SIGINFO`.
     unsafe {
         match PREVIOUS.get(index).and_then(OnceLock::get) {
             Some(old) if ![libc::SIG_DFL, libc::SIG_IGN].contains(&old.sa_sigaction) => {
@@ -170,8 +170,8 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
             }
             _ => by_default(signal),
         }
-        // A fault happens again when this returns, and ends the process where it was. What was
-        // sent or raised does not.
+        // A fault happens again after the return and ends the process at the same place. A signal
+        // that was sent or raised does not.
         if (*info).si_code <= 0 {
             by_default(signal);
             libc::raise(signal);
@@ -188,7 +188,7 @@ fn by_default(signal: c_int) {
     }
 }
 
-/// `exit` from anywhere but `main`: a plugin's doing, and never a success.
+/// Runs when `exit` is called outside `main`, which only a plugin does; never a success.
 extern "C" fn on_exit() {
     if WATCHING.load(Ordering::Acquire) && !TOLD.swap(true, Ordering::AcqRel) {
         report_crash("exit");
@@ -197,15 +197,15 @@ extern "C" fn on_exit() {
     }
 }
 
-/// Says where this thread is, to stderr and into the record. Nothing is put together first: the
-/// stack a handler runs on is small.
+/// Writes this thread's position to stderr and to the record. Nothing is formatted first, because a
+/// signal handler's stack is small.
 fn report_crash(what: &str) {
-    // SAFETY: null, or a visit that `enter` keeps alive on this very thread.
+    // SAFETY: null, or a context that `enter` keeps alive on this very thread.
     let visit = unsafe { whereabouts::current().as_ref() };
     // SAFETY: this thread is there.
     let visit = visit.map(|visit| unsafe { visit.texts() });
     let record = RECORD.get().map(File::as_raw_fd);
-    // The lines of the calls before, which another thread writes.
+    // First the log lines of earlier calls, which another thread writes.
     callgate_telemetry::flush(LINES_BEFORE, LINES_BEFORE);
     match visit {
         Some((callback, place, call)) => {
@@ -226,10 +226,10 @@ fn report_crash(what: &str) {
     }
 }
 
-/// How long the log may take to write the lines made before the crash.
+/// The time for the log to write the lines from before the crash.
 const LINES_BEFORE: Duration = Duration::from_millis(200);
 
-/// In one piece, as far as the system can, and not at all where it would wait for a reader.
+/// Writes in one piece where possible, and not at all if that would block.
 fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
     let mut ready = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one `pollfd`, which lives until it returns.
@@ -239,8 +239,8 @@ fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
     let parts = texts
         .map(|text| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() });
     let count = c_int::try_from(N).unwrap_or_default();
-    // SAFETY: `count` texts that live until it returns; they are only read. Whoever cannot be told
-    // is not told.
+    // SAFETY: `count` texts that live until it returns; they are only read. A failed write is
+    // ignored.
     let _ = unsafe { libc::writev(descriptor, parts.as_ptr(), count) };
 }
 

@@ -1,4 +1,4 @@
-//! One live callback together with the host services it was given.
+//! One live callback and its host services.
 
 #![expect(unsafe_code, reason = "calls a plugin's constructor and takes over what it returns")]
 
@@ -24,7 +24,7 @@ use super::library::{Created, Library};
 use callgate_host::CallbackHost;
 use callgate_secret::keys_in;
 
-/// Why a plugin made no instance.
+/// Why a plugin created no instance.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum InstanceError {
     #[error("it refused to start: {0}")]
@@ -34,7 +34,7 @@ pub(crate) enum InstanceError {
 }
 
 impl InstanceError {
-    /// The plugin's own words, if any.
+    /// The plugin's own message, if any.
     pub(crate) fn words(&self) -> &str {
         match self {
             Self::Refused(words) => words,
@@ -53,18 +53,18 @@ impl InstanceError {
 /// Which hooks an instance's table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hooks {
-    /// Those its manifest lists.
+    /// Those that its manifest lists.
     Exported,
     /// All, for `check`.
     All,
 }
 
-/// One live callback; beside its own methods it has those of [`LoadedCallback`]. Dropping it runs
-/// the plugin's `shutdown` (if that has not been done) and `destroy`, which may block: drop it
-/// where that is allowed.
+/// One live callback, with the methods of [`LoadedCallback`] and some of its own. Dropping it runs
+/// the plugin's `shutdown` (unless it has run) and `destroy`. Both may block, so drop it where that
+/// is allowed.
 pub struct Instance {
     name: Arc<str>,
-    /// Dropped before the hosts: the plugin may use them until `destroy` returns.
+    /// Dropped before the hosts, which the plugin may use until `destroy` returns.
     callback: ManuallyDrop<LoadedCallback>,
     _c_host: Option<Arc<CHost>>,
     _tables: HostTables<CallbackHost>,
@@ -72,10 +72,10 @@ pub struct Instance {
     is_shut_down: AtomicBool,
 }
 
-/// One hook's pair of methods, sync and async, which say where a crash happened.
+/// The sync and async methods of one hook, with its crash context.
 macro_rules! hook {
     ($sync:ident, $async:ident $(, $arg:ident: $access:ident)?) => {
-        /// Runs the sync form; an absent hook continues.
+        /// Runs the sync form; returns `continue` if the hook is absent.
         #[inline]
         pub fn $sync<C: CallAccess $(, A: $access)?>(
             &self,
@@ -87,13 +87,13 @@ macro_rules! hook {
             visit.enter(|| self.callback.$sync(call $(, $arg)?))
         }
 
-        /// Starts the async form, if there is one.
+        /// Starts the async form, if the callback has one.
         pub fn $async<'a, C: CallAccess $(, A: $access)?>(
             &'a self,
             call: &'a mut C
             $(, $arg: &'a mut A)?
         ) -> Option<RunningHook<'a>> {
-            // SAFETY: as above; instance and call stay borrowed for as long as the future lives.
+            // SAFETY: as above; the future borrows instance and call for its whole life.
             let visit = unsafe { CrashContext::new(&self.name, stringify!($sync), call.id()) };
             let future = visit.enter(|| self.callback.$async(call $(, $arg)?))?;
             Some(RunningHook { visit, future })
@@ -138,7 +138,7 @@ impl Instance {
     hook!(on_llm_end, on_llm_end_async, reply: ReplyAccess);
     hook!(on_llm_error, on_llm_error_async, failure: FailureAccess);
 
-    /// Tells the callback, once, that no new call will come. Its hooks may still be running.
+    /// Announces the shutdown to the callback, once. Its hooks may still be running.
     pub fn shutdown(&self) {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {
             // SAFETY: the name is the instance's.
@@ -149,7 +149,7 @@ impl Instance {
     }
 }
 
-/// The same as a [`Tester`], on a mock host: with all hooks in its table.
+/// The callback as a [`Tester`], on a mock host, with all hooks in its table.
 pub(super) fn tester(
     library: &Library,
     callback: &str,
@@ -158,7 +158,7 @@ pub(super) fn tester(
     host: &MockHost,
 ) -> Result<Tester, InstanceError> {
     Tester::of_loaded(host, |host| {
-        // SAFETY: the tester keeps the host for as long as what it is given here; the C host stays.
+        // SAFETY: the tester keeps the host for as long as the callback; the C host stays.
         let made = unsafe { create(library, callback, name, settings, host, Hooks::All) };
         made.map(|(callback, c_host)| {
             std::mem::forget(c_host);
@@ -167,10 +167,10 @@ pub(super) fn tester(
     })
 }
 
-/// Calls the plugin's constructor and takes over what it returns.
+/// Calls the plugin's constructor and returns the new callback.
 ///
 /// # Safety
-/// The host outlives the callback, and so does the C host that comes with it.
+/// The host, and the C host with it, outlive the callback.
 unsafe fn create(
     library: &Library,
     callback: &str,
@@ -188,11 +188,11 @@ unsafe fn create(
     };
     // SAFETY: `name` outlives the visit.
     let visit = unsafe { CrashContext::new(name, "its constructor", "") };
-    // SAFETY: the views outlive the call; that the host does is the caller's promise.
+    // SAFETY: the views outlive the call; the caller promises that the host does.
     let Created { raw, c_host } = visit
         .enter(|| unsafe { library.create(args) })
         .map_err(|message| InstanceError::Refused(masked(&message, settings)))?;
-    // SAFETY: the library passed its checks and is never unloaded; `raw` is only ours.
+    // SAFETY: the library passed its checks and is never unloaded; nobody else uses `raw`.
     let made = unsafe { LoadedCallback::from_raw(raw) };
     if hooks == Hooks::Exported {
         return Ok((made, c_host));
@@ -201,7 +201,7 @@ unsafe fn create(
         return Err(InstanceError::NoHooks(callback.to_owned()));
     };
     std::mem::forget(made);
-    // SAFETY: as above, and `made` no longer owns it; both tables are of one type.
+    // SAFETY: as above, and `made` no longer owns it; both tables have the same type.
     Ok((unsafe { LoadedCallback::from_raw(RawCallback { ctx: raw.ctx, vt }) }, c_host))
 }
 
@@ -223,8 +223,8 @@ impl Drop for Instance {
     }
 }
 
-/// A hook in flight; dropping it cancels the hook. (A crash in that is not told apart: a destructor
-/// here would keep what the hook was lent borrowed beyond its last use.)
+/// A hook in flight; dropping it cancels the hook. (A crash during the cancellation is not
+/// attributed: a destructor here would extend the hook's borrows.)
 #[must_use = "a hook that is not awaited does nothing"]
 pub struct RunningHook<'a> {
     visit: CrashContext,
@@ -252,20 +252,20 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// A plugin's message without what may be secret: parsers like to repeat what they could not read
-/// (``invalid type: string "…"``), and a setting's name may say that its value must not be seen.
+/// Masks possible secrets in a plugin's message: parsers often repeat the text they could not read
+/// (``invalid type: string "…"``), and a setting's name may mark its value as secret.
 pub fn masked(message: &str, settings: &Value) -> String {
     let (mut texts, mut secrets) = (Vec::new(), Vec::new());
     collect_texts(settings, false, &mut texts, &mut secrets);
     let repeated =
         |message: String, text: &&str| message.replace(&format!("string {text:?}"), "text");
     let message = texts.iter().fold(message.to_owned(), repeated);
-    // The longest first: one secret may contain another.
+    // The longest first, because one secret may contain another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.into_iter().fold(message, |message, secret| message.replace(secret, "***"))
 }
 
-/// All texts of the settings, and those under a name that speaks of secrets.
+/// All texts of the settings, and those under a name that suggests secrets.
 fn collect_texts<'v>(
     value: &'v Value,
     is_secret: bool,
@@ -276,11 +276,11 @@ fn collect_texts<'v>(
     match value {
         Value::String(text) => {
             texts.push(text);
-            // Shorter ones would be found inside ordinary words.
+            // Shorter texts would also match inside ordinary words.
             if is_secret && text.len() >= 4 {
                 secrets.push(text);
             }
-            // One in the wrong place is one as well.
+            // A key in the wrong place is a secret, too.
             secrets.extend(keys_in(text));
         }
         Value::Array(items) => {

@@ -1,4 +1,5 @@
-//! The plugin's table layouts against ours, and the few useful lines of abi_stable's long error.
+//! Compares the layouts of the plugin's tables with ours, and picks the useful lines from
+//! abi_stable's long error.
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{
@@ -8,8 +9,8 @@ use abi_stable::abi_stability::abi_checking::{
 use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use plugin_api::abi::PluginRootRef;
 
-/// Whether a plugin's tables can be used as ours, in either direction: a table may be longer on
-/// either side. What one check remembers would judge the next one, so each starts afresh.
+/// Whether a plugin's tables can be used as ours; on either side a table may be longer. The checks
+/// keep state, so each direction starts afresh.
 pub(super) fn check(theirs: &'static TypeLayout) -> Result<(), String> {
     let ours = PluginRootRef::LAYOUT;
     let compare = |interface, implementation| {
@@ -25,7 +26,7 @@ pub(super) fn check(theirs: &'static TypeLayout) -> Result<(), String> {
     Err(summary(&newer))
 }
 
-/// The first three differences, each with where it is.
+/// The first three differences, each with its location.
 fn summary(errors: &AbiInstabilityErrors) -> String {
     let mut lines = Vec::new();
     for error in &errors.errors {
@@ -56,7 +57,7 @@ fn place(error: &AbiInstabilityError) -> String {
             }
             TLFieldOrFunction::Function(function) => function.name.as_str(),
         };
-        // Parameters and type parameters have no names worth telling.
+        // Parameters and type parameters have no useful names.
         if name.starts_with(|first: char| first.is_alphabetic()) && names.last() != Some(&name) {
             names.push(name);
         }

@@ -1,7 +1,7 @@
 //! A plugin's shared object in this process: opened, layout-checked, never closed.
 //!
-//! Closing is unsound for any library that ever touched a thread-local of its own standard library,
-//! so the handle, its snapshot and even a library that was refused are kept for ever.
+//! Closing is unsound for a library that has touched a thread-local of its own standard library, so
+//! the handle, its snapshot and even a refused library are kept forever.
 
 #![expect(unsafe_code, reason = "dlopen, and trusting what was found there after the layout check")]
 
@@ -35,10 +35,10 @@ pub(crate) const ROOT_SYMBOL: &str = ROOT_MODULE_LOADER_NAME;
 pub(crate) const LOAD: &str = "while being loaded";
 pub(crate) const DESCRIBE: &str = "while its tables were read";
 
-/// From `dlfcn.h`: whatever is dropped, the library stays mapped.
+/// From `dlfcn.h`: the library stays mapped, even if its handle is closed.
 const RTLD_NODELETE: c_int = 0x1000;
 
-/// Why a file that looks like a plugin cannot be used as one.
+/// Why a file that looks like a plugin cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum LibraryError {
     #[error("expected to make a private copy of it: {0}")]
@@ -80,7 +80,7 @@ impl LibraryError {
 /// A mapped plugin.
 pub(super) struct Library {
     tables: Tables,
-    /// The linker knows the library by this path: it must never mean another file.
+    /// The linker identifies the library by this path, so it must never name another file.
     _snapshot: Snapshot,
 }
 
@@ -90,26 +90,26 @@ impl fmt::Debug for Library {
     }
 }
 
-/// A plugin's root, found to fit.
+/// A plugin's root after all checks.
 enum Tables {
     Rust(PluginRootRef),
     C(CTables),
 }
 
-/// A live callback that nobody owns yet.
+/// A new live callback without an owner.
 pub(super) struct Created {
     pub(super) raw: RawCallback,
-    /// What it was given of its own host; to be kept until it has been destroyed.
+    /// The C host that was created for it; keep it until the callback is destroyed.
     pub(super) c_host: Option<Arc<CHost>>,
 }
 
 type MapResult = Result<&'static Library, LibraryError>;
 
-/// Every file that was ever mapped, by the hash of its bytes; also those that were refused, so that
-/// trying again does not map them again.
+/// Every file that was ever mapped, by the hash of its bytes; refused ones too, so that they are
+/// not mapped again.
 static MAPPED: Mutex<Option<HashMap<[u8; 32], MapResult>>> = Mutex::new(None);
 
-/// How many different files are mapped. They stay until the process ends (about 0.4 MB each).
+/// The number of different mapped files. They stay until the process ends (about 0.4 MB each).
 #[must_use]
 pub fn mapped_libraries() -> usize {
     let mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,8 +117,8 @@ pub fn mapped_libraries() -> usize {
 }
 
 impl Library {
-    /// The library of these bytes; mapped at the first call.
-    /// Says each step before it, for a broken plugin can take the process down from here on.
+    /// The library with these bytes; mapped by the first caller. Reports each step in advance,
+    /// because from here on a broken plugin can crash the process.
     pub(super) fn of(
         inspected: &Inspected,
         snapshot: Snapshot,
@@ -151,13 +151,13 @@ impl Library {
         outcome
     }
 
-    /// Makes an instance, or says why not.
+    /// Creates an instance, or returns why not.
     ///
     /// # Safety
     /// The views live until this returns, the host until the instance has been destroyed.
     pub(super) unsafe fn create(&self, args: CreateArgs) -> Result<Created, String> {
         match &self.tables {
-            // SAFETY: passed on to the caller.
+            // SAFETY: the caller's promise holds here, too.
             Tables::Rust(root) => match unsafe { (root.create())(args) } {
                 ROk(raw) => Ok(Created { raw, c_host: None }),
                 RErr(message) => Err(message.into()),
@@ -171,7 +171,7 @@ impl Library {
         }
     }
 
-    /// The table of a callback with all hooks that are in its code; `None` for an unknown one.
+    /// A callback's table with all hooks in its code; `None` for an unknown callback.
     pub(super) fn all_hooks(&self, callback: &str) -> Option<CallbackVtRef> {
         match &self.tables {
             Tables::Rust(root) => {
@@ -183,7 +183,7 @@ impl Library {
     }
 }
 
-/// From sealed memory; where the system does not execute that, from a private file.
+/// Opens it from sealed memory, or from a private file if the system does not execute memory files.
 fn open(
     inspected: &Inspected,
     snapshot: Snapshot,
@@ -201,19 +201,19 @@ fn open(
     Ok((open_at(snapshot.path())?, snapshot))
 }
 
-/// Whether the linker stumbled over where the copy lies, not over what is in it: no code has run.
+/// Whether the linker failed because of the copy's location, not its content. No code has run.
 fn is_about_the_copy(error: &LibraryError) -> bool {
     let LibraryError::Open(why) = error else { return false };
     why.contains("failed to map segment") || why.starts_with("cannot open shared object file")
 }
 
 fn open_at(path: &Path) -> Result<ManuallyDrop<Handle>, LibraryError> {
-    // SAFETY: none can be given: a library's constructors run here, with all the gateway's rights.
-    // The operator named the file, and `inspect` found it to be a whole plugin for this machine.
+    // SAFETY: there is no guarantee: the library's constructors run here with all rights of the
+    // gateway. The operator chose the file, and `inspect` found a complete plugin for this machine.
     let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
     handle.map(ManuallyDrop::new).map_err(|error| {
         let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        // The linker names the copy, which tells the operator nothing.
+        // The linker's text names the copy, which means nothing to the operator.
         LibraryError::Open(why.replace(&format!("{}: ", path.display()), ""))
     })
 }
@@ -222,22 +222,22 @@ fn examine(handle: &Handle, inspected: &Inspected) -> Result<Tables, LibraryErro
     match inspected.root {
         Root::Rust => examine_root(handle, inspected).map(Tables::Rust),
         Root::C => {
-            // SAFETY: `inspect` found a function of that name, and the header gives it one type.
+            // SAFETY: `inspect` found a function of this name, whose type the header fixes.
             let root = unsafe { handle.get::<CRoot>(C_ROOT_SYMBOL) };
             let root = *root.map_err(|error| LibraryError::CTable {
                 ours: ApiVersion::CURRENT,
                 found: error.to_string(),
             })?;
-            // SAFETY: it is never unloaded, and has been found to be a plugin's.
+            // SAFETY: the library is never unloaded, and is known to be a plugin.
             unsafe { CTables::of(root, inspected) }.map(Tables::C)
         }
     }
 }
 
-/// From the exported symbol to the plugin's tables, each step only after the one before held.
+/// Goes from the exported symbol to the plugin's tables, one check at a time.
 fn examine_root(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef, LibraryError> {
-    // SAFETY: a pointer to at least 40 bytes (`inspect` looked at the symbol's size), of which
-    // `upgrade` reads nothing but the frozen header until that has been found valid.
+    // SAFETY: the pointer has at least 40 bytes behind it (`inspect` checked the symbol's size);
+    // `upgrade` reads only the frozen header until that is found valid.
     let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_SYMBOL) };
     let header = *header.map_err(|error| LibraryError::Header(error.to_string()))?;
     let found = (header.abi_major, header.abi_minor);
@@ -248,7 +248,7 @@ fn examine_root(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef,
     let differ = |differences| LibraryError::Layout { ours: ApiVersion::CURRENT, differences };
     let theirs = header.layout().ok_or_else(|| differ("no layout at all".to_owned()))?;
     layout::check(theirs).map_err(differ)?;
-    // SAFETY: the layout of the root and of everything reachable from it has just been checked.
+    // SAFETY: the layout of the root and of all it refers to has just been checked.
     let root = unsafe { header.unchecked_layout::<PluginRootRef>() };
     let root = root.map_err(|error| LibraryError::Root(error.to_string().trim().to_owned()))?;
     let says = (root.manifest())();

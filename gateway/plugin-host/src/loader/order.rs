@@ -1,9 +1,9 @@
-//! A chain whose order defeats its own callbacks is legal; the operator is told.
+//! Warns of a chain whose order makes callbacks ineffective. Such a chain is allowed.
 
 use super::ListedPlugin;
 use callgate_config::Problem;
 
-/// What decides where a call goes, and so what later callbacks go by.
+/// The parts that decide where a call goes, so that later callbacks depend on them.
 const DECISIVE: [&str; 2] = ["model", "route"];
 
 /// A warning for each callback that goes by what a later one changes.
@@ -24,7 +24,7 @@ pub(super) fn doubts(plugins: &[ListedPlugin]) -> Vec<Problem> {
     doubts
 }
 
-/// What a callback goes by, leaves as it is, and a later one changes.
+/// The part that a callback reads and does not change, and that a later one changes.
 fn overruled(
     reads: &[String],
     own_writes: &[String],

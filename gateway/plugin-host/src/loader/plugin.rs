@@ -1,4 +1,4 @@
-//! One loaded callback: what is known about it, and its live instance.
+//! One loaded callback: its facts and its live instance.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -44,17 +44,17 @@ pub struct Recipe {
     pub sha256: [u8; 32],
     /// The version of the plugin's package.
     pub version: String,
-    /// The contract it was built against.
+    /// The ABI version it was built against.
     pub api: ApiVersion,
-    /// The hooks it has, as its manifest lists them.
+    /// The hooks that its manifest lists.
     pub hooks: Vec<String>,
-    /// Those of them that run: all, or the ones the entry chooses.
+    /// The hooks that run: all, or those the entry chooses.
     pub chosen_hooks: Vec<String>,
     /// How they run.
     pub kind: PluginKind,
-    /// What of the call it looks at, in its own words.
+    /// The parts of the call that it reads, as its manifest says.
     pub reads: Vec<String>,
-    /// What of the call it changes, in its own words.
+    /// The parts of the call that it changes, as its manifest says.
     pub writes: Vec<String>,
     /// Its settings that name something of the config.
     pub namings: Vec<Naming>,
@@ -138,7 +138,7 @@ impl Deref for ListedPlugin {
 }
 
 impl Plugin {
-    /// Maps the library, unless its bytes are mapped already, and makes an instance.
+    /// Maps the library, unless its bytes are mapped already, and creates an instance.
     pub(super) fn load(
         entry: &CallbackEntry,
         inspected: Inspected,
@@ -184,16 +184,16 @@ impl Plugin {
         self
     }
 
-    /// The live callback, and how another one is made in its place.
+    /// The live callback, and the recipe for another instance.
     pub fn into_parts(self) -> (Instance, Recipe) {
         (self.instance, self.recipe)
     }
 
-    /// An instance whose table has *all* hooks, listed in the manifest or not, for comparing the
-    /// list with the code. Never to be put into a chain.
+    /// An instance whose table has *all* hooks, listed in the manifest or not, to compare the list
+    /// with the code. Never put it into a chain.
     ///
     /// # Errors
-    /// When the plugin refuses to make one.
+    /// If the plugin refuses to create one.
     pub fn create_with_all_hooks(&self) -> Result<Instance, Problem> {
         let Recipe { entry, .. } = &self.recipe;
         self.recipe.instance(Hooks::All).map_err(|error| {
@@ -201,7 +201,7 @@ impl Plugin {
         })
     }
 
-    /// What is wrong with it, told at its entry's place.
+    /// A problem of this plugin, at its entry's location.
     pub fn problem(&self, text: &str, remedy: &str) -> Problem {
         let text = about(&self.entry, Some(&self.file), text);
         downgrade_if_optional(
@@ -210,8 +210,8 @@ impl Plugin {
         )
     }
 
-    /// Another instance, on the mock host of the test kit: what `plugin check` runs the conformance
-    /// suite on.
+    /// Another instance, on the test kit's mock host, on which `plugin check` runs the conformance
+    /// suite.
     pub fn tester(&self, host: &MockHost) -> Result<Tester, InitError> {
         let Recipe { library, callback, name, entry, .. } = &self.recipe;
         tester(library, callback, name, &entry.settings, host)
@@ -227,7 +227,7 @@ impl Plugin {
     }
 }
 
-/// The hooks of the manifest that the entry wants run.
+/// The manifest's hooks that the entry chooses.
 fn chosen(entry: &CallbackEntry, hooks: &[String]) -> Vec<String> {
     let is_wanted = |hook: &&String| match &entry.hooks {
         Some(wanted) => wanted.iter().any(|it| it.name == **hook),
@@ -237,14 +237,14 @@ fn chosen(entry: &CallbackEntry, hooks: &[String]) -> Vec<String> {
 }
 
 impl Recipe {
-    /// The callback's words without secrets: those of its settings, those it was granted, and the
+    /// Masks secrets in the callback's text: those of its settings, those granted to it, and the
     /// gateway's own.
     pub fn without_secrets(&self, message: &str) -> String {
         let message = masked(message, &self.entry.settings);
         masked_twice(self.permissions.masking(), self.services.masking(), &message).into_owned()
     }
 
-    /// What the operator grants the callback, and the gateway's mask.
+    /// The operator's grants for the callback, and the gateway's mask.
     pub fn grants(&self) -> (&Grants, &Masking) {
         (&self.entry.grants, self.services.masking())
     }

@@ -1,5 +1,5 @@
-//! A plugin in the process that only tries it out: the same steps as `plugin`'s, one at a time, and
-//! nothing kept.
+//! Loads a plugin in its probe process: the same steps as in `plugin`, one at a time; nothing is
+//! kept.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::load_error::LoadError;
 use crate::snapshot::Snapshot;
 use callgate_host::{CallbackHost, Counting, Services};
 
-/// Making an instance, as it follows "it crashed".
+/// The step of creating an instance, as it follows "it crashed".
 pub(crate) const CREATE: &str = "in its constructor";
 
-/// Why a trial ended early, in good order.
+/// Why a probe ended early without a crash.
 #[derive(Debug)]
 pub(crate) enum ProbeLoadError {
-    /// The plugin refused to make an instance.
+    /// The plugin refused to create an instance.
     Declined,
-    /// It is no plugin for this gateway.
+    /// It is not a plugin for this gateway.
     Refused(LoadError),
 }
 
@@ -30,12 +30,12 @@ impl From<LoadError> for ProbeLoadError {
     }
 }
 
-/// A mapped plugin that is tried.
+/// A mapped plugin in its probe.
 #[derive(Debug)]
 pub(crate) struct ProbeLoad(&'static Library);
 
 impl ProbeLoad {
-    /// Maps it, saying each step.
+    /// Maps it, and reports each step.
     pub(crate) fn load(
         inspected: &Inspected,
         snapshot: Snapshot,
@@ -44,18 +44,19 @@ impl ProbeLoad {
         Ok(Self(Library::of(inspected, snapshot, step)?))
     }
 
-    /// Makes an instance as the gateway would.
+    /// Creates an instance as the gateway would.
     pub(crate) fn create(
         &self,
         callback: &str,
         name: &Arc<str>,
         settings: &Value,
     ) -> Result<Instance, ProbeLoadError> {
-        // It may have nothing here, and nothing it does goes on: a trial only looks.
+        // It gets no permissions and no background work runs, because this is only a probe.
         let (permissions, services) = (Arc::default(), Arc::new(Services::idle()));
         let counts = Counting { callback, share: None };
         let host = CallbackHost::new(Arc::clone(name), counts, &permissions, &services);
-        // Also what the manifest leaves out: `check` runs it, in a process that has to live.
+        // Includes hooks missing from the manifest: `check` runs them in a process that must not
+        // crash.
         let made = Instance::new(self.0, callback, settings, host, Hooks::All);
         made.map_err(|error| match error {
             InstanceError::Refused(_) => ProbeLoadError::Declined,

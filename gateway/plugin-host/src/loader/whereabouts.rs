@@ -1,11 +1,11 @@
-//! A thread's note of where it is inside a plugin: written by the thread at every foreign call,
-//! read by its own signal handler when the process dies (`crash_context`), and by another thread
-//! when it does not come back ([`Whereabouts`]).
+//! A thread's note of its position inside a plugin. The thread writes it at every call into a
+//! plugin; its own signal handler reads it when the process dies (`crash_context`), and another
+//! thread when it is stuck ([`Whereabouts`]).
 //!
-//! A visit lives on the stack of the thread that is on it, so a reader must keep that thread from
-//! leaving. It says that it reads, looks, and says that it is done; a thread that leaves takes its
-//! visit off the note first and then waits for a reader, should there be one. Both sides use one
-//! total order (`SeqCst`): a reader that still saw the visit has said so before the thread looked.
+//! A context lives on its thread's stack, so a reader must keep the thread from leaving. The reader
+//! announces itself, reads, and signs off; a leaving thread first takes its context off the note,
+//! then waits for any reader. Both sides use one total order (`SeqCst`): a reader that still saw
+//! the context has announced itself before the thread checked.
 
 #![expect(unsafe_code, reason = "reads what another thread keeps alive")]
 
@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-/// See the module.
+/// The note of one thread.
 #[derive(Debug)]
 pub(super) struct ThreadNote {
     visit: AtomicPtr<CrashContext>,
@@ -28,13 +28,13 @@ pub(super) struct ThreadNote {
 }
 
 thread_local! {
-    /// The visit this thread is on. Without a destructor and in the program itself, so that a
-    /// signal handler may read it.
+    /// This thread's current context. It has no destructor and is part of the program itself, so
+    /// that a signal handler may read it.
     static NOTE: ThreadNote =
         const { ThreadNote { visit: AtomicPtr::new(ptr::null_mut()), is_read: AtomicBool::new(false) } };
 }
 
-/// Puts `visit` on this thread's note; what was there before is put back with [`leave`].
+/// Puts `visit` on this thread's note and returns the earlier one, which [`leave`] restores.
 #[inline]
 pub(super) fn enter(visit: &CrashContext) -> *const CrashContext {
     NOTE.with(|note| {
@@ -44,7 +44,7 @@ pub(super) fn enter(visit: &CrashContext) -> *const CrashContext {
     })
 }
 
-/// Takes the current visit off the note. When this returns nobody reads that visit.
+/// Takes the current context off the note. After the return nobody reads it.
 #[inline]
 pub(super) fn leave(before: *const CrashContext) {
     NOTE.with(|note| {
@@ -55,7 +55,7 @@ pub(super) fn leave(before: *const CrashContext) {
     });
 }
 
-/// This thread's visit, null when it is on none.
+/// This thread's context; null outside of plugins.
 pub(super) fn current() -> *const CrashContext {
     NOTE.with(|note| note.visit.load(std::sync::atomic::Ordering::Relaxed)).cast_const()
 }
@@ -69,13 +69,13 @@ impl ThreadNote {
     }
 }
 
-/// In whose code a thread is, at what, for which call.
+/// The position of a thread: the callback, the step, and the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginLocation {
     pub callback: String,
     /// A hook, or a step such as "its shutdown".
     pub step: String,
-    /// Empty where it is for no call.
+    /// Empty if it is not for a call.
     pub call: String,
 }
 
@@ -86,49 +86,49 @@ impl fmt::Display for PluginLocation {
     }
 }
 
-/// Where a thread is, for others to ask.
+/// A thread's position, for other threads to read.
 #[derive(Clone, Debug)]
 pub struct Whereabouts(Arc<Mutex<Option<NoteAddress>>>);
 
-/// A thread's note. The lock around it is held while it is read, and by the thread before it ends.
+/// The address of a thread's note. Its lock is held while it is read, and taken by the thread
+/// before it ends.
 #[derive(Debug)]
 struct NoteAddress(*const ThreadNote);
 
-// SAFETY: what it points to is made of atomics, and it is only followed while its thread lives, by
-// the contract of `WhereaboutsGuard`.
+// SAFETY: it points to atomics, and is only dereferenced while its thread lives, by the contract of
+// `WhereaboutsGuard`.
 unsafe impl Send for NoteAddress {}
 
-/// While it lives, its thread can be asked for.
+/// While it lives, its thread's position can be read.
 #[derive(Debug)]
 pub struct WhereaboutsGuard {
     whereabouts: Whereabouts,
-    /// It must be dropped by the thread that made it.
+    /// It must be dropped by the thread that created it.
     _here: PhantomData<*const ()>,
 }
 
 impl Whereabouts {
-    /// Those of no thread yet.
+    /// Not yet assigned to a thread.
     pub fn unknown() -> Self {
         Self(Arc::new(Mutex::new(None)))
     }
 
-    /// Makes them those of this thread.
+    /// Assigns it to this thread.
     pub fn tell(&self) -> WhereaboutsGuard {
         let note = NOTE.with(ptr::from_ref);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(NoteAddress(note));
         WhereaboutsGuard { whereabouts: self.clone(), _here: PhantomData }
     }
 
-    /// Where the thread is now; `None` when it is in no plugin, or has ended.
+    /// The thread's current position; `None` if it is in no plugin, or has ended.
     pub fn ask(&self) -> Option<PluginLocation> {
         let address = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: a note is a thread's own as long as the thread lives, and that waits for this
-        // lock before it ends.
+        // SAFETY: a note lives as long as its thread, which takes this lock before it ends.
         let note = unsafe { &*address.as_ref()?.0 };
         note.is_read.store(true, SeqCst);
-        // SAFETY: null, or a visit whose thread cannot leave it before it sees that nobody reads.
+        // SAFETY: null, or a context that its thread cannot leave while it is being read.
         let visit = unsafe { note.visit.load(SeqCst).as_ref() };
-        // SAFETY: by the contract of `CrashContext::new` its texts live and are not changed
+        // SAFETY: by the contract of `CrashContext::new` its texts live and do not change
         // meanwhile.
         let place = visit.map(|visit| unsafe { visit.texts() }).map(|(callback, step, call)| {
             PluginLocation {

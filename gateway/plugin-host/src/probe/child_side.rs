@@ -1,5 +1,5 @@
-//! What the child process does with a plugin: everything the gateway would do, once, saying each
-//! step before it.
+//! The child's part of a probe: does once everything that the gateway would do with the plugin, and
+//! reports each step in advance.
 
 use std::io;
 use std::path::Path;
@@ -12,14 +12,14 @@ use crate::load_error::LoadError;
 use crate::loader::{CREATE, Instance, ProbeLoad, ProbeLoadError};
 use crate::snapshot::Snapshot;
 
-/// Tries the plugin this process was handed. `run_hooks` runs the hooks of an instance on made-up
-/// calls, saying each before it.
+/// Probes the plugin that the parent passed. `run_hooks` runs an instance's hooks on made-up calls,
+/// and reports each in advance.
 ///
 /// # Errors
-/// When it was handed none: somebody else started it.
+/// If the parent is not the gateway and passed nothing.
 pub fn run(run_hooks: impl FnOnce(&mut ChildSide, &Instance)) -> io::Result<()> {
     let mut child = ChildSide::new()?;
-    // Among what is captured, to be shown should it die.
+    // Part of the captured output, to be shown if the child crashes.
     callgate_telemetry::start_in_child();
     let request: ProbeRequest = serde_json::from_slice(&child.request)?;
     let answer = match attempt(&mut child, &request, run_hooks) {

@@ -1,9 +1,8 @@
-//! What is remembered of plugins that passed: a file each, whose name stands for plugin, settings
-//! and gateway, and whose content shows that a gateway of this user wrote it.
+//! Remembers plugins that passed: one file for each, whose name identifies plugin, settings and
+//! gateway, and whose content proves that a gateway of this user wrote it.
 //!
-//! Both are keyed hashes, for settings may hold secrets that a plain hash would let be guessed.
-//! What does not fit is as if it were not there. Plugins that failed are tried again at every
-//! start.
+//! Both are keyed hashes: settings may hold secrets, which could be guessed from a plain hash. A
+//! file that does not match is ignored. Plugins that failed are probed again at every start.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,10 +17,10 @@ use crate::loader::glibc_version;
 const PREFIX: &str = "passed-";
 const KEY: &str = "key";
 
-/// Beyond it, the older half goes.
+/// Beyond this number, the older half is removed.
 const KEPT: usize = 512;
 
-/// The verdicts of this gateway.
+/// The passed probes of this gateway.
 #[derive(Debug)]
 pub(super) struct PassedProbes {
     cache: CacheFolder,
@@ -37,7 +36,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// One of them, known or not.
+/// The record of one probe, which may exist or not.
 #[derive(Debug)]
 pub(super) struct PassedProbe<'a> {
     of: &'a PassedProbes,
@@ -45,7 +44,7 @@ pub(super) struct PassedProbe<'a> {
 }
 
 impl PassedProbes {
-    /// `None` when nothing can be kept in the folder.
+    /// `None` if nothing can be stored in the folder.
     pub(super) fn open(cache: CacheFolder) -> Option<Self> {
         let known = cache.read(KEY).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let key = match known {
@@ -76,14 +75,14 @@ impl PassedProbes {
         Some(Self { cache, key: Key(key), gateway: gateway() })
     }
 
-    /// The verdict on what the child would be asked.
+    /// The record for this request to the child.
     pub(super) fn of(&self, request: &[u8]) -> PassedProbe<'_> {
         let name = format!("{PREFIX}{}", self.keyed(&[self.gateway.as_bytes(), b"\n", request]));
         PassedProbe { of: self, name }
     }
 
     fn keyed(&self, parts: &[&[u8]]) -> String {
-        // A key of any length is one.
+        // A key may have any length.
         let Ok(mut hash) = Hmac::<Sha256>::new_from_slice(&self.key.0) else {
             return String::new();
         };
@@ -107,7 +106,7 @@ impl PassedProbe<'_> {
         content.is_some_and(|content| content.ct_eq(self.seal().as_bytes()).into())
     }
 
-    /// Remembers that it has.
+    /// Records that it has passed.
     pub(super) fn note_passed(&self) {
         if let Err(error) = self.of.cache.write(&self.name, self.seal().as_bytes()) {
             tracing::debug!(
@@ -123,7 +122,7 @@ impl PassedProbe<'_> {
     }
 }
 
-/// What tells this build from every other: a plugin that passed in one may not in the next.
+/// Identifies this build: a plugin that passed with one build may fail with another.
 fn gateway() -> String {
     let file = fs::metadata("/proc/self/exe").ok();
     let file = file.map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()));

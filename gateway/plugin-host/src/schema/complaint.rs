@@ -1,4 +1,4 @@
-//! What a schema expected and what it found, in one short sentence.
+//! What a schema expected and what was found, in one short sentence.
 
 use std::fmt;
 
@@ -71,8 +71,8 @@ fn expected(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// What the branches of an alternative expect, when they speak of the value itself; where one got
-/// further into the value than the others, what it missed there.
+/// The expectations of an alternative's branches for the value itself; if one branch got further
+/// into the value than the others, what it missed there.
 fn branches(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> String {
     let here = error.instance_path();
     let deeper = context.iter().filter_map(|branch| {
@@ -122,7 +122,7 @@ fn type_name(name: &str) -> &str {
     }
 }
 
-/// Numbers and booleans as they are; of text, which may be a secret, only that it is text.
+/// Shows numbers and booleans; text may be secret, so only its type is shown.
 fn name(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),

@@ -1,11 +1,11 @@
-//! Settings against a plugin's schema, for fuzz targets.
+//! Checks settings against a plugin's schema, for fuzz targets.
 
 use super::check;
 use callgate_config::CallbackEntry;
 use serde_json::Value;
 use std::path::Path;
 
-/// Each complaint: the setting's path, and what is wrong with it.
+/// The path and the text of each problem.
 #[must_use]
 pub fn settings(schema: &Value, settings: Value) -> Vec<(String, String)> {
     let entry = CallbackEntry::of_file("plugin", Path::new("plugin.so"), settings, "settings.yaml");

@@ -1,4 +1,4 @@
-//! Answers to everything that is not a chat request: model lists, version, 404. Never scripted.
+//! Answers to requests other than chats: model lists, version, 404. Never scripted.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! From an [`Answer`] and the request it answers to the steps on the connection: head, framing,
-//! cuts, writes. The dialects supply JSON texts; everything around them is put on here.
+//! Turns an [`Answer`] and its request into the steps on the connection: head, framing, splits,
+//! writes. The dialects supply JSON texts; this file adds everything around them.
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ struct Content {
 }
 
 impl Answer {
-    /// The steps that answer `request`, the `serial`th one of this upstream.
+    /// The steps that answer `request`, the upstream's `serial`th one.
     pub fn steps(&self, request: &Received, serial: usize) -> Vec<ConnectionStep> {
         let mut steps: Vec<ConnectionStep> =
             self.held.iter().cloned().map(ConnectionStep::Hold).collect();
@@ -35,7 +35,7 @@ impl Answer {
         steps
     }
 
-    /// What to send, or the bare steps when it is no HTTP response at all.
+    /// The content to send, or only steps if it is not an HTTP response.
     fn content(&self, prompt: &Prompt) -> Result<Content, Vec<ConnectionStep>> {
         let (status, content_type, body) = match &self.said {
             ScriptedContent::Raw(bytes) => {
@@ -127,8 +127,8 @@ impl Answer {
         Bytes::from(head)
     }
 
-    /// The body as unframed writes and the cuts between them. The last step says how it ends;
-    /// none of the breaking steps means: to the end, in good order.
+    /// The body as unframed writes, with the breaks between them. If no step breaks it off, it is
+    /// sent completely.
     fn body(&self, content: Content) -> Vec<ConnectionStep> {
         let last = content.pieces.len();
         let mut steps = Vec::new();
@@ -150,14 +150,14 @@ impl Answer {
         self.framed(steps, content.stream)
     }
 
-    /// Framing for a body that ends in good order.
+    /// Adds the framing of a body that ends properly.
     fn framed(&self, steps: Vec<ConnectionStep>, stream: bool) -> Vec<ConnectionStep> {
         let framing = self.framing(stream);
         let mut steps = self.chunks(steps, framing);
         match framing {
             Framing::Chunked => {
-                // In one write with the last event: a client that leaves at `[DONE]` must not
-                // count as one that left early.
+                // The end is in one write with the last event: a client that leaves at `[DONE]`
+                // must not count as one that left early.
                 let end = b"0\r\n\r\n";
                 match steps.last_mut() {
                     Some(ConnectionStep::Write(bytes)) => {

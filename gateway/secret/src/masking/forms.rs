@@ -1,6 +1,6 @@
-//! How others write a secret: in a URL, in a JSON text, in base64 as `Basic` credentials are.
+//! The encoded forms of a secret: in a URL, in JSON text, in base64 as `Basic` credentials are.
 
-/// A piece of base64 shorter than this could be anything.
+/// A shorter piece of base64 could be anything.
 const SHORTEST: usize = 12;
 
 /// The forms that differ from the secret itself.
@@ -10,7 +10,7 @@ pub(super) fn of(secret: &str) -> Vec<String> {
     let json = json.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or_default();
     forms.push(json.replace('/', r"\/"));
     forms.push(json.to_owned());
-    // Go, Gson and .NET escape what HTML could take for its own, and texts of JSON end up in
+    // Go, Gson and .NET escape characters that are special in HTML, and JSON texts are nested in
     // others.
     for escaped in ["<>&", "<>&='", "<>&+'`"] {
         forms.push(json.chars().map(|c| escape(c, escaped)).collect());
@@ -29,7 +29,7 @@ fn escape(character: char, escaped: &str) -> String {
     character.into()
 }
 
-/// Percent-encoded, but for what never is.
+/// Percent-encoded, except for characters that never are.
 fn url(secret: &str, digits: &[u8; 16]) -> String {
     let mut out = String::new();
     for byte in secret.bytes() {
@@ -43,7 +43,8 @@ fn url(secret: &str, digits: &[u8; 16]) -> String {
     out
 }
 
-/// The characters that hold nothing but the secret, where so many bytes (of three) come before it.
+/// The base64 characters that depend only on the secret, if `offset` bytes (modulo three) come
+/// before it.
 fn base64_inside(secret: &str, offset: usize, last_two: [u8; 2]) -> Option<String> {
     let symbol = |value: u8| match value {
         0..=25 => b'A' + value,
@@ -57,7 +58,7 @@ fn base64_inside(secret: &str, offset: usize, last_two: [u8; 2]) -> Option<Strin
         let byte = bytes.get(at / 8).copied().unwrap_or_default();
         (byte >> (7 - at % 8)) & 1
     };
-    // The first character that begins within the secret.
+    // The first character whose bits are all the secret's.
     let begin = (6 - (offset * 8) % 6) % 6;
     let count = (bytes.len() * 8).checked_sub(begin)? / 6;
     let form: String = (0..count)
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn base64_is_known_wherever_it_begins() {
-        // `u:`, `user:`, `us:` and `:` before the secret, as Basic credentials have it.
+        // With `u:`, `user:`, `us:` or `:` before the secret, as in Basic credentials.
         for (encoded, offset) in [
             ("c2stOWYzYzFlLXg=", 0),
             ("dTpzay05ZjNjMWUteA==", 2),

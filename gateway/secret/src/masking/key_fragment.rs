@@ -1,11 +1,11 @@
-//! What is left of a key where a text was cut within it: its first or last half, or more.
+//! Recognises the rest of a key where a text was cut: at least its first or last half.
 
 use std::ops::Range;
 
-/// A shorter piece tells nothing of a key, and could be a name it begins with.
+/// A shorter piece reveals little of a key, and could be a common name at its beginning.
 const SHORTEST: usize = 12;
 
-/// One half of a key, with the rest of it.
+/// One half of a key, with the other half.
 #[derive(Debug)]
 pub(super) struct KeyFragment {
     key: Box<str>,
@@ -13,10 +13,10 @@ pub(super) struct KeyFragment {
 }
 
 impl KeyFragment {
-    /// Both halves, each as long as it takes to look like a key by itself: `my-company-` does not.
+    /// Both halves, each extended until it looks like a key itself, which `my-company-` does not.
     pub(super) fn both(key: &str) -> impl Iterator<Item = Self> {
         let shortest = (key.len() / 2).max(SHORTEST);
-        // ASCII can be cut anywhere. What has blanks is more than the key itself (`Bearer …`).
+        // ASCII can be cut anywhere. A text with blanks is more than the key itself (`Bearer …`).
         let is_plain = key.bytes().all(|byte| byte.is_ascii_graphic());
         let lengths = if is_plain { shortest..key.len() } else { 0..0 };
         let is_key = |part: &Range<usize>| {
@@ -32,7 +32,7 @@ impl KeyFragment {
         &self.key[self.part.clone()]
     }
 
-    /// As much of the key as stands in `text` around this half.
+    /// The longest part of the key in `text` around this half.
     pub(super) fn grown(&self, text: &str, found: Range<usize>) -> Range<usize> {
         let (text, key) = (text.as_bytes(), self.key.as_bytes());
         let same = |(one, other): &(&u8, &u8)| one.eq_ignore_ascii_case(other);

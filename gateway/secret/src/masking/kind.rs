@@ -1,21 +1,21 @@
-//! What is a secret: by its own look, and by the name it stands under.
+//! Decides what is a secret, by its form and by the name of its field.
 
 use std::ops::Range;
 
-/// How surely a text is a secret.
+/// How certainly a text is a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strength {
-    /// It looks like a key: no other text holds it by chance.
+    /// It looks like a key, so no other text contains it by chance.
     Key,
     /// It could be a word.
     Word,
 }
 
-/// Shorter ones stand in ordinary words.
+/// Shorter texts occur in ordinary words.
 pub(super) const SHORTEST: usize = 8;
 
-/// What people write where a key is asked for that nobody checks: without case and punctuation,
-/// and without `sk` before it.
+/// Placeholders that people use where a key is required but not checked, without case, punctuation
+/// and a leading `sk`.
 const PLACEHOLDERS: [&str; 40] = [
     "anything",
     "apikey",
@@ -60,14 +60,14 @@ const PLACEHOLDERS: [&str; 40] = [
 ];
 
 impl Strength {
-    /// `None` for what must not be masked.
+    /// `None` for texts that must not be masked.
     pub(super) fn of(secret: &str) -> Option<Self> {
         if secret.len() < SHORTEST || is_placeholder(secret) {
             return None;
         }
         let digits = secret.bytes().filter(u8::is_ascii_digit).count();
         let letters = secret.bytes().filter(u8::is_ascii_alphabetic).count();
-        // `prompt-caching` and `20240731` could stand anywhere, `sk-9f3c1e` could not.
+        // `prompt-caching` and `20240731` could occur anywhere, `sk-9f3c1e` could not.
         let mixed = digits > 0 && letters > 0;
         let odd = secret.bytes().any(|byte| byte.is_ascii_punctuation() && byte != b'-');
         let is_key = mixed || (odd && letters + digits > 0) || secret.len() >= 20;
@@ -85,7 +85,7 @@ fn is_placeholder(secret: &str) -> bool {
     uniform || counted || PLACEHOLDERS.contains(&&*plain) || PLACEHOLDERS.contains(&bare)
 }
 
-/// Whether neither neighbour goes on with the word.
+/// Whether no word character comes before or after it.
 pub(super) fn is_whole_word(text: &str, place: &Range<usize>) -> bool {
     let goes_on = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let before = text[..place.start].chars().next_back();
@@ -93,7 +93,7 @@ pub(super) fn is_whole_word(text: &str, place: &Range<usize>) -> bool {
     !before.is_some_and(goes_on) && !after.is_some_and(goes_on)
 }
 
-/// Words of names that speak of secrets.
+/// Words in names of secret fields.
 const WORDS: [&str; 22] = [
     "apikey",
     "auth",
@@ -119,8 +119,8 @@ const WORDS: [&str; 22] = [
     "token",
 ];
 
-/// Whether what stands under this name is secret: `api_key`, `X-Auth-Token`, `clientSecret`, but
-/// not `max_tokens`.
+/// Whether the field with this name is secret: `api_key`, `X-Auth-Token`, `clientSecret`, but not
+/// `max_tokens`.
 pub fn names_a_secret(name: &str) -> bool {
     let mut word = String::new();
     let (mut after_lower, mut found) = (false, false);
@@ -134,21 +134,21 @@ pub fn names_a_secret(name: &str) -> bool {
             word.push(c.to_ascii_lowercase());
         }
     }
-    // Names in one word: `accesstoken`, `XAPIKey`.
+    // Names without separators: `accesstoken`, `XAPIKey`.
     let ends = ["apikey", "accesskey", "secretkey", "token", "secret", "password", "authorization"];
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_ascii_lowercase();
     found || ends.iter().any(|end| plain.ends_with(end))
 }
 
-/// Whether a text is the name of a variable, as people write them: `MY_API_KEY`.
+/// Whether a text looks like the name of a variable: `MY_API_KEY`.
 pub(super) fn names_a_variable(text: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_uppercase());
     begins && text.contains('_') && text.bytes().all(is_name)
 }
 
-/// Keys known for what they are, whatever they stand under.
+/// Prefixes of well-known kinds of keys, which are secret in any field.
 const PREFIXES: [&str; 13] = [
     "sk-",
     "sk_",
@@ -165,7 +165,7 @@ const PREFIXES: [&str; 13] = [
     "xoxb-",
 ];
 
-/// What is secret in the value of a header of this name.
+/// The secret parts of a header's value.
 pub(crate) fn tokens_in_header<'v>(name: &str, value: &'v str) -> Vec<&'v str> {
     const SCHEMES: [&str; 7] = ["bearer", "basic", "token", "apikey", "api-key", "digest", "key"];
     let value = value.trim();
@@ -186,14 +186,14 @@ pub(crate) fn tokens_in_header<'v>(name: &str, value: &'v str) -> Vec<&'v str> {
     tokens
 }
 
-/// What is secret in the path of a base URL: segments that are plainly keys.
+/// The segments in the path of a base URL that are clearly keys.
 pub(crate) fn tokens_in_path(url: &str) -> impl Iterator<Item = &str> {
     let path = url.split_once("://").map_or(url, |(_, rest)| rest);
     path.split(['/', '?', '&', '=', '#', '@', ':']).skip(1).filter(|segment| is_key(segment))
 }
 
-/// Where words stand that are plainly keys, also as the name of a plugin's file. In the text of
-/// somebody who may have put one in the wrong place.
+/// The ranges of words that are clearly keys, even as the name of a plugin's file, in a text whose
+/// author may have put a key in the wrong place.
 pub(super) fn keys_within(text: &str) -> Vec<Range<usize>> {
     let goes_on = |c: char| c.is_alphanumeric() || "_-+=~".contains(c);
     let (mut places, mut from) = (Vec::new(), 0);
@@ -212,7 +212,8 @@ fn is_key(text: &str) -> bool {
         || (text.len() >= SHORTEST && PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
 }
 
-/// Long, with one run of letters and digits mixed, as no word, date, version or host has.
+/// Whether it is long and has a run of mixed letters and digits, unlike any word, date, version or
+/// host.
 fn is_random(text: &str) -> bool {
     if text.len() < 16 || text.contains(char::is_whitespace) {
         return false;

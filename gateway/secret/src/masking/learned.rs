@@ -1,5 +1,5 @@
-//! Secrets that are known only while the gateway runs: what callbacks were given of variables and
-//! of clients' keys. Whoever may read one may not repeat it where others read.
+//! Secrets that become known while the gateway runs: variables and clients' keys that callbacks
+//! were given. A callback that may read one must not repeat it where others read.
 
 use super::{Search, Secrets};
 use std::{
@@ -11,29 +11,29 @@ use std::{
     },
 };
 
-/// So many clients' keys are known at a time: clients can make up any number.
+/// The most clients' keys that are kept, because clients can make up any number.
 const RECENT: usize = 64;
 
-/// See the module.
+/// The learned secrets.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// Whether there are any: mostly there are none.
+    /// Whether there are any; usually there are none.
     any: AtomicBool,
     kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
-    /// As many as the config grants.
+    /// Secrets granted by the config, which bounds their number.
     given: Vec<KnownSecret>,
     recent: VecDeque<KnownSecret>,
 }
 
-/// What was learned, and how it is looked for.
+/// A learned secret and its search.
 type KnownSecret = (String, Arc<Search>);
 
 impl Learned {
-    /// Learns a secret of a client.
+    /// Adds a client's secret, which may be dropped later.
     pub(super) fn learn_recent(&self, text: &str, secrets: Secrets) {
         self.learn(text, secrets, |kept, known| {
             kept.recent.truncate(RECENT - 1);
@@ -41,7 +41,7 @@ impl Learned {
         });
     }
 
-    /// Learns one that will not be forgotten.
+    /// Adds a secret for good.
     pub(super) fn learn_lasting(&self, text: &str, secrets: Secrets) {
         self.learn(text, secrets, |kept, known| kept.given.push(known));
     }

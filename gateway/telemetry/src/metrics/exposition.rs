@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Histogram;
 
-/// The text so far. A family's samples follow its head.
+/// The text so far. The head of a family comes before its samples.
 #[derive(Debug, Default)]
 pub struct Exposition(String);
 

@@ -1,14 +1,14 @@
-//! How often values fell below each of some bounds.
+//! A histogram: counts of values by upper bound.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::AtomicF64;
 
-/// Counts by bucket, and the sum of all values.
+/// Counts for each bucket, and the sum of all values.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: Box<[f64]>,
-    /// One more than bounds: the last counts what is above them all.
+    /// One more than the bounds: the last bucket is for values above all of them.
     counts: Box<[AtomicU64]>,
     sum: AtomicF64,
 }
@@ -20,7 +20,7 @@ impl Histogram {
         Self { bounds: bounds.into(), counts, sum: AtomicF64::default() }
     }
 
-    /// Counts a value in; what is no number is ignored.
+    /// Counts a value; ignores NaN.
     pub fn record(&self, value: f64) {
         if value.is_nan() {
             return;
@@ -32,13 +32,13 @@ impl Histogram {
         }
     }
 
-    /// Each upper bound with how many fell into its bucket alone; the last is infinite.
+    /// Each upper bound with the count of its own bucket; the last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         bounds.zip(self.counts.iter().map(|count| count.load(Relaxed)))
     }
 
-    /// Whether nothing was counted.
+    /// Whether no value was counted.
     pub fn is_empty(&self) -> bool {
         self.counts.iter().all(|count| count.load(Relaxed) == 0)
     }

@@ -1,12 +1,12 @@
-//! The process itself, by the names that Prometheus' own clients use.
+//! Metrics of the process itself, with the names of Prometheus's own clients.
 
 use super::Exposition;
 use std::fs;
 
-/// Linux tells user space times in hundredths of a second, whatever the kernel's own clock is.
+/// Linux reports times to user space in hundredths of a second, whatever the kernel's clock rate.
 const TICKS: f64 = 100.0;
 
-/// Adds what the system tells of this process; what it does not tell is left out.
+/// Adds the values that the system reports; leaves out the others.
 pub fn write(text: &mut Exposition) {
     let mut sample = |name: &str, kind: &str, help: &str, value: Option<f64>| {
         if let Some(value) = value {
@@ -35,8 +35,8 @@ pub fn write(text: &mut Exposition) {
     sample(name, "gauge", "When it started, in seconds since 1970.", started);
 }
 
-/// A field of `/proc/self/stat`, counted from 1 as its manual does. The second is a name in
-/// parentheses that may hold blanks.
+/// A field of `/proc/self/stat`, counted from 1 as in its manual. The second field is a name in
+/// parentheses that may contain blanks.
 fn stat_field(stat: &str, field: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     number(rest.split_ascii_whitespace().nth(field.checked_sub(3)?)?)
@@ -52,11 +52,11 @@ fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 
-/// Newer kernels tell the count as the folder's size; older ones have to be counted.
+/// Newer kernels report the count as the folder's size; for older ones the files are counted.
 fn open_descriptors() -> Option<f64> {
     const FOLDER: &str = "/proc/self/fd";
     let told = fs::metadata(FOLDER).ok().map(|folder| folder.len()).filter(|count| *count > 0);
-    // The one that reads the folder is among them.
+    // Without the descriptor that reads the folder.
     let counted = || Some(fs::read_dir(FOLDER).ok()?.count().saturating_sub(1) as u64);
     told.or_else(counted).map(|count| count as f64)
 }

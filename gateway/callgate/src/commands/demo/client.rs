@@ -1,4 +1,4 @@
-//! The demo's client: plain HTTP/1.1 over a socket, as any program would call the gateway.
+//! The demo's client: plain HTTP/1.1 over a socket, like any program that calls the gateway.
 
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full};
@@ -17,7 +17,7 @@ pub(super) enum ClientError {
     Request(#[from] http::Error),
 }
 
-/// What came back.
+/// A response of the gateway.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -33,7 +33,7 @@ impl Response {
         text.or(value["error"]["message"].as_str()).unwrap_or_default().to_owned()
     }
 
-    /// The texts of a stream's chunks put together, when it ended as it should.
+    /// The joined texts of a stream's chunks, if it ended properly.
     pub(super) fn streamed(&self) -> Option<String> {
         let events: Vec<&str> =
             self.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
@@ -66,7 +66,7 @@ impl Client {
         Ok(Self { sender, host })
     }
 
-    /// One chat.
+    /// Sends one chat request.
     pub(super) async fn chat(
         &mut self,
         model: &str,

@@ -1,4 +1,4 @@
-//! The steps of the demo and the table of what came of them.
+//! The steps of the demo, and the table of their results.
 
 use super::client::{Client, ClientError, Response};
 use callgate_scripted_upstream::ScriptedUpstream;
@@ -11,11 +11,11 @@ use std::{
     },
 };
 
-/// Sent to the Groq model in quick succession; the operator's limit admits the first 90 a minute.
+/// Sent to the Groq model in quick succession; the operator's limit allows the first 90 a minute.
 const REQUESTS: usize = 95;
 const ADMITTED: usize = 90;
 
-/// Three models, one a provider, with the path that provider's wire format is spoken on.
+/// Three models, one for each provider, and the path of the provider's API.
 pub(super) const CHATS: [(&str, &str, &str); 3] = [
     ("groq-llama-3.3-70b-versatile", "Groq", "/openai/v1/chat/completions"),
     ("openai-04mini", "OpenAI", "/v1/chat/completions"),
@@ -31,7 +31,7 @@ struct WalkthroughStep {
     as_promised: bool,
 }
 
-/// What happened.
+/// The results so far.
 #[derive(Debug)]
 pub(super) struct Walkthrough {
     title: String,
@@ -53,7 +53,7 @@ impl Walkthrough {
     }
 }
 
-/// Three chats, one a provider, and a stream.
+/// Three chats, one for each provider, and a stream.
 pub(super) async fn chats(
     url: &str,
     upstream: &ScriptedUpstream,
@@ -83,7 +83,7 @@ pub(super) async fn chats(
     Ok(())
 }
 
-/// The 95 requests of one minute, `at_once` of them at a time.
+/// Sends 95 requests within a minute, `at_once` of them at a time.
 pub(super) async fn burst(
     url: &str,
     at_once: usize,
@@ -100,7 +100,7 @@ pub(super) async fn burst(
     }
     let count = |wanted: u16| responses.iter().filter(|it| it.status == wanted).count();
     let (ok, limited) = (count(200), count(429));
-    // One after another, the refused ones are the last ones.
+    // One at a time, the refused ones come last.
     let then = if at_once == 1 { "then" } else { "and" };
     let in_order = at_once > 1 || responses.iter().take(ADMITTED).all(|it| it.status == 200);
     report.add(

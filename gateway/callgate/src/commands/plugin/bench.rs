@@ -1,5 +1,5 @@
-//! `plugin bench`: nanoseconds per hook, entered as the gateway enters it. What the plugin
-//! allocates is its own allocator's affair and is not counted.
+//! `plugin bench`: nanoseconds for each hook, called as the gateway calls it. Allocations by the
+//! plugin's own allocator are not counted.
 
 use super::{Finished, as_json, inspect::sentence, select};
 use crate::cli::Bench;
@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Few enough to stay in the processor's cache, as a client's call does; enough that reading the
-/// clock adds next to nothing to each.
+/// clock adds almost nothing.
 const CALLS_A_BATCH: usize = 64;
 const FEWEST_BATCHES: usize = 5;
 const LONG: usize = 50_000;
@@ -26,8 +26,7 @@ const LONG: usize = 50_000;
 struct Timings {
     callback: String,
     sha256: String,
-    /// Whether this program was built without optimisation: then its own part of the times is
-    /// large.
+    /// Whether this program is a debug build, whose own part of the times is large.
     debug_build: bool,
     timings: Vec<Timing>,
 }
@@ -35,14 +34,14 @@ struct Timings {
 #[derive(Serialize)]
 struct Timing {
     hook: &'static str,
-    /// Bytes of the prompt, the chunk's text or the answer.
+    /// The bytes of the prompt, of the chunk's text, or of the reply.
     text_bytes: usize,
     min_ns: f64,
     median_ns: f64,
     batches: usize,
-    /// Of 1: calls that went on.
+    /// The share of calls that continued, from 0 to 1.
     continued: f64,
-    /// Of 1: calls that waited for something; only the time until then is counted.
+    /// The share of calls that waited, from 0 to 1; they are timed until the wait.
     waited: f64,
 }
 
@@ -105,7 +104,7 @@ fn time_hook(plugin: &Plugin, hook: Hook, size: usize, time: Duration) -> Result
         .map_err(|error| error.to_string())?;
     let mut batches = Vec::new();
     let (mut continued, mut waited) = (0_u64, 0_u64);
-    // A hook so slow that a batch of it would take longer than all the time there is.
+    // A hook so slow that one batch would exceed the whole time.
     let single = Instant::now();
     let _ = dry_run.run_single(&plugin.instance, &mut dry_run.prepare(hook, &text));
     let is_slow = single.elapsed() * CALLS_A_BATCH as u32 > time / FEWEST_BATCHES as u32;

@@ -1,7 +1,7 @@
-//! `plugin check`: every step of a load and the conformance suite of `plugin-api`, callback by
-//! callback. What executes the plugin runs in a child process (`child_side`), so that a crash, an
-//! exit or a hang is a failed step of the report. Nothing passes that was not seen to pass: a step
-//! counts when its end has been told and the process has ended in order.
+//! `plugin check`: every step of a load, and the conformance suite of `plugin-api`, for each
+//! callback. Plugin code runs in a child process (`child_side`), so that a crash, an exit or a hang
+//! becomes a failed step of the report. A step passes only if its end was reported and the process
+//! ended properly.
 
 mod child_side;
 mod parent_side;
@@ -26,7 +26,7 @@ const CREATE: &str = "make an instance";
 const HOOKS: &str = "hooks as listed";
 const EXIT: &str = "process ends in order";
 
-/// What the child tells, one line of JSON each.
+/// A message from the child, one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CheckNote {
@@ -35,11 +35,11 @@ enum CheckNote {
         step: String,
         failure: Option<String>,
     },
-    /// Nothing more will be run.
+    /// No more steps will run.
     Done,
 }
 
-/// The steps that execute the plugin, in their order; the last is the child's own end.
+/// The steps that execute the plugin, in order; the last one is the child's own exit.
 fn executed() -> impl Iterator<Item = &'static str> {
     [LOAD, CREATE, HOOKS].into_iter().chain(conformance::steps()).chain([EXIT])
 }
@@ -78,7 +78,7 @@ fn inspect_step(info: &PluginInfo, took: Duration) -> CheckStep {
     CheckStep::done(None, INSPECT, failure, took)
 }
 
-/// All steps of one callback.
+/// Runs all steps for one callback.
 fn check(entry: &CallbackEntry, limit: Duration) -> Vec<CheckStep> {
     let began = Instant::now();
     let wrong = select::complaints(entry);

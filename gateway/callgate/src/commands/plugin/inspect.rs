@@ -1,4 +1,4 @@
-//! `plugin inspect`: everything about a file, nothing executed.
+//! `plugin inspect`: all facts about a file, without executing it.
 
 use super::{Finished, as_json};
 use crate::cli::Inspect;
@@ -68,7 +68,7 @@ fn callback_text(callback: &CallbackInfo) -> String {
     ])
 }
 
-/// Which of its callbacks a config cannot find by their names alone.
+/// The callbacks that a config can only find by the file's path.
 fn by_path_only(info: &PluginInfo) -> Option<String> {
     let file = info.file.file_name()?;
     let others = info.callbacks.iter().map(|callback| &callback.name);
@@ -80,7 +80,7 @@ fn by_path_only(info: &PluginInfo) -> Option<String> {
     })
 }
 
-/// The settings by name; `--json` has the schema itself.
+/// The settings by name; `--json` has the whole schema.
 fn settings_text(schema: &Value) -> String {
     let required = |name: &str| {
         let required = schema.get("required").and_then(Value::as_array);

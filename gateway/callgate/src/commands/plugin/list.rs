@@ -1,4 +1,5 @@
-//! `plugin list`: what the resolver sees. Nothing is executed, and a stray file is a row.
+//! `plugin list`: the plugins that the resolver finds. Nothing is executed, and a stray file is one
+//! row.
 
 use super::{Finished, as_json, inspect::sentence, select::config_of};
 use crate::{boot, cli::List};
@@ -17,7 +18,7 @@ use std::{
 struct Listing {
     folders: Vec<Folder>,
     entries: Vec<Lookup>,
-    /// Why the config's entries could not be read, or not all of them.
+    /// Why the config's entries could not be read, or only in part.
     config_problems: Vec<String>,
 }
 
@@ -30,9 +31,9 @@ struct Folder {
 
 #[derive(Serialize)]
 struct Found {
-    /// What a config's entry would call it: `rate_limit` for `librate_limit.so`.
+    /// The name that a config would use: `rate_limit` for `librate_limit.so`.
     name: Option<String>,
-    /// Whether that name means this file, and not one of an earlier folder.
+    /// Whether that name resolves to this file, and not to one in an earlier folder.
     wins: bool,
     #[serde(flatten)]
     info: PluginInfo,
@@ -53,7 +54,7 @@ pub(super) fn run(options: &List) -> Finished {
     Finished::judged(text, good)
 }
 
-/// The config as far as it can be read. That the default one is missing is no problem.
+/// Reads as much of the config as possible. It is not a problem if the default config is missing.
 fn read_config(options: &List) -> (Option<Config>, Vec<String>) {
     if options.config == Path::new("config.yaml") && !options.config.exists() {
         return (None, Vec::new());

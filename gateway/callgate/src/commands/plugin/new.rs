@@ -1,4 +1,4 @@
-//! `plugin new`: a crate that builds, passes its tests and lints, and can be loaded at once.
+//! `plugin new`: writes a crate that builds, passes its tests and lints, and can be loaded at once.
 
 mod source;
 
@@ -17,13 +17,13 @@ const README: &str = include_str!("../../../templates/plugin/README.md.in");
 const CI: &str = include_str!("../../../templates/plugin/ci.yml.in");
 const IGNORED: &str = include_str!("../../../templates/plugin/gitignore.in");
 
-/// What is to be written.
+/// The crate to write.
 struct Plan {
-    /// The folder's and the package's name: as given.
+    /// The name of the folder and the package, as given.
     package: String,
-    /// The callback's and the library's name: with underscores.
+    /// The name of the callback and the library, with underscores.
     name: String,
-    /// The name in CamelCase.
+    /// The type's name, in CamelCase.
     type_name: String,
     waits: bool,
     has: [bool; 4],
@@ -69,7 +69,7 @@ fn capitalized(word: &str) -> String {
         + letters.as_str()
 }
 
-/// Names that mean something else to Rust or cargo.
+/// Names with another meaning in Rust or cargo.
 const TAKEN: &[&str] = &[
     "abstract",
     "alloc",
@@ -194,13 +194,14 @@ fn as_text(plan: &Plan, api: &str, folder: &Path) -> String {
     )
 }
 
-/// How the crate names `callgate-plugin-api`: as told, else the one this program was built beside.
+/// The dependency on `callgate-plugin-api`: as the options say, otherwise the crate beside which
+/// this program was built.
 fn dependency(options: &New) -> Result<String, String> {
     let by_path = |folder: &Path| {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
         let is_api = manifest.contains("name = \"callgate-plugin-api\"");
         let folder = is_api.then(|| fs::canonicalize(folder).ok()).flatten()?;
-        // A TOML string and a JSON string are written alike.
+        // TOML and JSON strings have the same syntax here.
         Some(format!("path = {}", serde_json::to_string(folder.to_str()?).ok()?))
     };
     if let Some(folder) = &options.api_path {
@@ -226,18 +227,18 @@ fn dependency(options: &New) -> Result<String, String> {
     Ok(beside().unwrap_or_else(|| version(&ApiVersion::CURRENT.to_string())))
 }
 
-/// The repository this program was built in: two folders above `target/<profile>`.
+/// The repository in which this program was built: two folders above `target/<profile>`.
 fn build_root() -> Option<PathBuf> {
     let executable = std::env::current_exe().ok()?;
     executable.ancestors().nth(3).map(Path::to_owned)
 }
 
-/// All files; nothing is left behind when one cannot be written.
+/// Writes all files; removes them if one cannot be written.
 fn write(plan: &Plan, api: &str, folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)?;
     }
-    // Refuses whatever is there already, also a dangling link.
+    // Fails if anything exists there, even a dangling link.
     fs::create_dir(folder)?;
     let target = fs::canonicalize(folder)?.join("target/release");
     let fill = |template: &str| {

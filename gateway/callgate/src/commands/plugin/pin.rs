@@ -1,5 +1,5 @@
-//! `plugin pin`: the hash of every callback's file, written into the config. The file is replaced
-//! whole, keeps its mode and owner, and is left alone when it changed in between.
+//! `plugin pin`: writes the hash of every callback's file into the config. The file is replaced as
+//! a whole and keeps its mode and owner; if it changed meanwhile, it is not written.
 
 use super::{Finished, inspect::sentence, select::config_of};
 use crate::{boot, cli::Pin};
@@ -62,8 +62,7 @@ fn try_run(options: &Pin) -> Result<String, Vec<String>> {
     Ok(as_text(options, &text, &edits, &entries))
 }
 
-/// An entry and the hash of the file it means. A hash it has already is not looked at: it is what
-/// may be out of date.
+/// An entry and the hash of its file. An existing pin is ignored, because it may be out of date.
 struct Found<'e> {
     entry: &'e CallbackEntry,
     file: Option<PathBuf>,
@@ -83,7 +82,7 @@ impl<'e> Found<'e> {
         Self { entry, file: resolved.file, hash, problem: reason }
     }
 
-    /// Why nothing is pinned at all.
+    /// Why nothing is pinned.
     fn complaint(&self) -> Option<String> {
         let entry = self.entry;
         let problem = self.problem.as_ref().filter(|_| entry.required)?;
@@ -116,7 +115,7 @@ fn as_text(options: &Pin, text: &str, edits: &[PinEdit], entries: &[Found<'_>]) 
     told
 }
 
-/// The lines that change, as `diff` shows them.
+/// The changed lines, as in `diff`.
 fn difference(text: &str, edits: &[PinEdit]) -> String {
     let start_of = |at: usize| text.get(..at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
     let end_of = |at: usize| {
@@ -127,7 +126,7 @@ fn difference(text: &str, edits: &[PinEdit]) -> String {
     while let Some(first) = edits.next() {
         let (start, mut end) = (start_of(first.start), end_of(first.end));
         let mut group = vec![first];
-        // What changes on one line is shown at once.
+        // Changes of one line are shown together.
         while let Some(next) = edits.next_if(|next| next.start <= end) {
             end = end.max(end_of(next.end));
             group.push(next);
@@ -147,16 +146,16 @@ fn difference(text: &str, edits: &[PinEdit]) -> String {
     told
 }
 
-/// Puts `new` in the place of the file, which must still hold `old`.
+/// Replaces the file by `new`, if it still contains `old`.
 fn replace(path: &Path, old: &[u8], new: &[u8]) -> io::Result<()> {
-    // Of a link, the file it leads to.
+    // A link is resolved first.
     let path = fs::canonicalize(path)?;
     let metadata = fs::metadata(&path)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let mut file = tempfile::Builder::new().prefix(".callgate-pin-").tempfile_in(folder)?;
     file.write_all(new)?;
     let mode = fs::Permissions::from_mode(metadata.permissions().mode());
-    // Only root can give a file away; for everybody else it is theirs already.
+    // Only root can change the owner; for other users it is the right one already.
     let _ = std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()));
     file.as_file().set_permissions(mode)?;
     file.as_file().sync_all()?;

@@ -1,4 +1,4 @@
-//! Which callbacks of a file a tool works on, made of which settings.
+//! Selects the callbacks of a file, and their settings, for a tool.
 
 use crate::cli::Selection;
 use callgate_config::{CallbackEntry, Config, Environment, UnknownKeys, parse, read_text};
@@ -7,7 +7,7 @@ use callgate_plugin_host::{PluginInfo, SearchPath, inspect_all};
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc};
 
-/// Settings as the command line gives them: JSON, or `@` and a file of it.
+/// The settings from the command line: JSON, or `@` and a file with JSON.
 pub(super) fn settings(given: Option<&str>) -> Result<Option<Value>, String> {
     let Some(given) = given else { return Ok(None) };
     let text = match given.strip_prefix('@') {
@@ -15,7 +15,7 @@ pub(super) fn settings(given: Option<&str>) -> Result<Option<Value>, String> {
         Some(file) => read_text(Path::new(file))
             .map_err(|error| format!("`--settings`: `{file}` cannot be read: {error}"))?,
     };
-    // The parser's own words repeat no value.
+    // The parser's error repeats no value.
     match serde_json::from_str(&text) {
         Ok(settings @ Value::Object(_)) => Ok(Some(settings)),
         Ok(_) => Err("`--settings`: expected a JSON object, found another value".to_owned()),
@@ -23,7 +23,7 @@ pub(super) fn settings(given: Option<&str>) -> Result<Option<Value>, String> {
     }
 }
 
-/// The callbacks meant: the one that is named, else all. Settings are for one alone.
+/// The named callback, otherwise all. Settings apply to one callback only.
 pub(super) fn entries(
     info: &PluginInfo,
     selection: &Selection,
@@ -53,7 +53,7 @@ pub(super) fn entries(
     Ok(meant.iter().map(entry).collect())
 }
 
-/// As [`entries`], for a tool that works on one.
+/// As [`entries`], for a tool that needs exactly one.
 pub(super) fn entry(info: &PluginInfo, selection: &Selection) -> Result<CallbackEntry, String> {
     let mut entries = entries(info, selection)?;
     if entries.len() > 1 {
@@ -64,8 +64,7 @@ pub(super) fn entry(info: &PluginInfo, selection: &Selection) -> Result<Callback
     entries.pop().ok_or_else(|| "the file exports no callback".to_owned())
 }
 
-/// A config for the sake of its callbacks: what else is wrong with it is not told, what is wrong
-/// with them is.
+/// Reads a config for its callbacks: only problems of the callbacks are reported.
 pub(super) fn config_of(
     path: &Path,
     env_file: Option<&Path>,
@@ -83,14 +82,14 @@ pub(super) fn config_of(
     Ok((config, errors))
 }
 
-/// What the schema says against an entry's settings.
+/// The schema's complaints about an entry's settings.
 pub(super) fn complaints(entry: &CallbackEntry) -> Vec<String> {
     let problems = inspect_all(std::slice::from_ref(entry), &SearchPath::default());
     let errors = problems.into_iter().filter(callgate_config::Problem::is_error);
     errors.map(|problem| problem.to_string()).collect()
 }
 
-/// What stands in for a config: no model name is listed but this one, every provider is known.
+/// Deployments in place of a config's: this one model name, and every provider.
 pub(super) fn deployments() -> Deployments {
     let text =
         "model_list: [{model_name: callgate-example, litellm_params: {model: openai/example}}]";

@@ -1,8 +1,8 @@
-//! `plugin test`: a callback, or a config's whole chain, on one request; what each changed of it,
-//! and what became of it.
+//! `plugin test`: runs a callback, or a config's whole chain, on one request, and shows what each
+//! changed and how the call ended.
 //!
-//! The chain is run once for each of its callbacks, from the first up to that one, each time with
-//! instances and counters of its own: what a callback changed is the difference to the run before.
+//! The chain runs once for each of its callbacks, from the first up to that one, each time with new
+//! instances and counters. A callback's changes are the difference from the run before.
 
 mod difference;
 mod input;
@@ -30,22 +30,22 @@ struct Tested {
     callbacks: Vec<Changed>,
     #[serde(flatten)]
     outcome: DryRunOutcome,
-    /// What hooks changed of the upstream's answer.
+    /// The hooks' changes of the upstream's reply.
     answer_changes: Vec<Change>,
-    /// What callbacks logged, and what was logged of them.
+    /// Log lines by callbacks and about them.
     log: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unmet: Option<Vec<Change>>,
 }
 
-/// What one callback's start hook changed.
+/// The changes by one callback's start hook.
 #[derive(Serialize)]
 struct Changed {
     callback: String,
     changes: Vec<Change>,
 }
 
-/// What is run.
+/// The chain to run.
 struct Stage {
     entries: Vec<CallbackEntry>,
     deployments: Arc<Deployments>,
@@ -53,7 +53,8 @@ struct Stage {
     search: SearchPath,
 }
 
-/// Why nothing could be run: by misuse (2), or because what was named is not in order (1).
+/// Why nothing could run: the command was wrong (status 2), or the plugin or config has problems
+/// (status 1).
 enum Refused {
     Misuse(String),
     Unfit(String),
@@ -74,7 +75,7 @@ fn try_run(options: &Test) -> Result<Finished, Refused> {
     let expected = options.expect.as_deref().map(input::json).transpose();
     let expected = expected.map_err(Refused::Misuse)?;
     let stage = stage(options)?;
-    // Async callbacks wait on its timers.
+    // Async callbacks need its timers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Refused::Unfit(format!("error: no runtime: {error}")))?;
     let mut tested = run_stage(&stage, &input, &runtime)?;
@@ -117,10 +118,10 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
     Ok(Stage { entries: vec![entry], deployments, environment, search })
 }
 
-/// The dry run of the first `count` callbacks.
+/// Makes the dry run of the first `count` callbacks.
 fn dry_run(stage: &Stage, count: usize, input: &Input) -> Result<DryRun, Refused> {
     let entries = stage.entries.get(..count).unwrap_or_default();
-    // Anew for each, so that a callback finds no counter of its run before.
+    // New services for each run, so that no callback finds counters of an earlier one.
     let services = Arc::new(Services::idle());
     let loaded = load_all(
         entries,
@@ -164,7 +165,7 @@ fn answer_changes(answered: &AssumedReply, outcome: &DryRunOutcome) -> Vec<Chang
     match (answered, &outcome.reply, &outcome.chunks) {
         (AssumedReply::Json(before), Some(after), _) => changes(before, after),
         (AssumedReply::Chunks(before), _, Some(after)) => {
-            // What came after the end of a refused stream was not changed: it never came.
+            // Chunks after the end of a rejected stream never came, so they are not changes.
             let before = before.iter().take(after.len()).cloned().collect();
             changes(&Value::Array(before), &Value::Array(after.clone()))
         }

@@ -1,5 +1,5 @@
-//! The same structure for people: everything that can be told of a file, and every reason against
-//! it, where the loader stops at the first.
+//! Reads the same structure for people: all facts about a file and every reason against it, where
+//! the loader stops at the first one.
 
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -10,10 +10,10 @@ use super::{
 };
 use plugin_api::manifest::SECTION;
 
-/// What an ELF file says of itself, as far as it can be read.
+/// The facts in an ELF file, as far as it can be read.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// `64-bit shared object`, or what else it is.
+    /// `64-bit shared object`, or another kind.
     pub(crate) kind: Option<String>,
     pub(crate) machine: Option<String>,
     pub(crate) glibc: Option<Glibc>,
@@ -23,14 +23,14 @@ pub(crate) struct Facts {
     pub(crate) errors: Vec<ElfError>,
 }
 
-/// Reads what can be read; no input makes it panic or execute anything.
+/// Reads all it can; no input causes a panic or executes anything.
 pub(crate) fn facts(bytes: &[u8]) -> Facts {
     let mut facts = Facts::default();
     (facts.kind, facts.machine) = named(bytes);
     if let Err(error) = identify(bytes).and_then(|()| read(bytes, &mut facts)) {
         facts.errors.push(error);
     }
-    // Whatever was read above, the loader's own verdict decides.
+    // The loader's own checks decide, whatever was read above.
     if facts.errors.is_empty()
         && let Err(error) = manifest_section(bytes)
     {
@@ -39,7 +39,7 @@ pub(crate) fn facts(bytes: &[u8]) -> Facts {
     facts
 }
 
-/// Kind and machine by the first bytes.
+/// The kind and machine, from the first bytes.
 fn named(bytes: &[u8]) -> (Option<String>, Option<String>) {
     let (true, Some(&[class, order]), Some(&[kind, kind_high, machine, machine_high])) =
         (bytes.starts_with(&elf::ELFMAG), bytes.get(4..6), bytes.get(16..20))
@@ -61,7 +61,7 @@ fn named(bytes: &[u8]) -> (Option<String>, Option<String>) {
     (Some(format!("{bits} {kind}")), Some(machine))
 }
 
-/// Everything behind the header. The error is one that leaves nothing more to read.
+/// Reads everything after the header. An error means that nothing more can be read.
 fn read(bytes: &[u8], facts: &mut Facts) -> Result<(), ElfError> {
     let (header, endian) = whole_header(bytes)?;
     if header.program_headers(endian, bytes)?.iter().any(|it| it.p_type(endian) == elf::PT_INTERP) {

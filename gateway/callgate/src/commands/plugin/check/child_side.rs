@@ -1,4 +1,5 @@
-//! The process that executes the plugin: each step's begin and end is a note to the parent.
+//! The child process that executes the plugin. It reports the begin and end of each step to the
+//! parent.
 
 use super::{CREATE, CheckNote, HOOKS, LOAD};
 use crate::{
@@ -15,7 +16,7 @@ use std::sync::Arc;
 struct NoteSender(ChildSide);
 
 impl NoteSender {
-    /// At once: the next step may be the last.
+    /// Sends a note at once, because the next step may crash.
     fn send(&mut self, told: &CheckNote) {
         self.0.note(&serde_json::to_string(told).unwrap_or_default());
     }

@@ -1,4 +1,4 @@
-//! The parent's side: starts the child, hears what it tells, and judges how it ended.
+//! The parent's side: starts the child, reads its notes, and judges how it ended.
 
 use super::{
     CheckNote, EXIT, executed,
@@ -17,10 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the child told until it ended or was stopped.
+/// The child's notes until it ended or was stopped.
 #[derive(Default)]
 struct Heard {
-    /// Failure, if any, and time of each step that came to its end.
+    /// The steps that ended, each with its failure, if any, and its duration.
     ended: HashMap<String, (Option<String>, Duration)>,
     /// The step that has begun and not ended.
     open: Option<(String, Instant)>,
@@ -36,13 +36,13 @@ impl Heard {
                 self.ended.insert(step, (failure, took.unwrap_or_default()));
             }
             Ok(CheckNote::Done) => self.done = true,
-            // Only our own program writes there; what is no note counts for nothing.
+            // Only our own program writes here; a line that is not a note is ignored.
             Err(_) => {}
         }
     }
 }
 
-/// The executed steps of one callback. Whatever the plugin does, they are all accounted for.
+/// Runs the executed steps of one callback. Whatever the plugin does, each step gets a result.
 pub(super) fn check(entry: &CallbackEntry, limit: Duration) -> Vec<CheckStep> {
     let name = Some(entry.name.as_str());
     let began = Instant::now();
@@ -91,14 +91,14 @@ fn failed_at_once(name: Option<&str>, failure: String, took: Duration) -> Vec<Ch
         .collect()
 }
 
-/// The file goes by its name; settings may be secret, and a command line is not.
+/// The file is named on the command line; settings may be secret, and a command line is public.
 fn arguments(entry: &CallbackEntry) -> Vec<std::ffi::OsString> {
     let file = entry.file.as_deref().unwrap_or_else(|| Path::new(""));
     let fixed = ["plugin", "check", "--inside", "--callback", &entry.name, "--"];
     fixed.into_iter().map(Into::into).chain([file.into()]).collect()
 }
 
-/// What is wrong with the child's end; `None` when it did what it was asked and went.
+/// The fault in the child's end; `None` if it did its work and exited properly.
 fn how_it_ended(done: bool, ending: &ChildEnding, limit: Duration) -> Option<String> {
     Some(match ending {
         ChildEnding::Exited(0) if done => return None,
@@ -113,7 +113,7 @@ fn how_it_ended(done: bool, ending: &ChildEnding, limit: Duration) -> Option<Str
     })
 }
 
-/// The last line it printed, without what may be secret.
+/// The last line that it printed, with possible secrets masked.
 fn last_words(output: &str, settings: &Value) -> String {
     let last = output.lines().rev().find(|line| !line.trim().is_empty());
     let line = |line: &str| format!("\nlast words: {}", one_line(&masked(line, settings)));

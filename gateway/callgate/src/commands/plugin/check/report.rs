@@ -1,4 +1,4 @@
-//! The report of a check: for people, for programs (`Serialize`), and as JUnit's XML.
+//! The report of a check: for people, for programs (`Serialize`), and as JUnit XML.
 
 use callgate_plugin_host::PluginInfo;
 use callgate_telemetry::counted::counted;
@@ -9,17 +9,17 @@ use std::{
     time::Duration,
 };
 
-/// How a step came out.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StepOutcome {
     Passed,
     Failed,
-    /// An earlier step left nothing to run it on.
+    /// An earlier step failed, so it could not run.
     NotRun,
 }
 
-/// One thing that was looked at.
+/// One step of the check.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckStep {
     /// `None` for the file as a whole.
@@ -54,7 +54,7 @@ impl CheckStep {
     }
 }
 
-/// All steps of one file.
+/// All steps for one file.
 #[derive(Debug, Serialize)]
 pub(super) struct PluginCheckReport {
     pub(super) file: PathBuf,
@@ -65,13 +65,13 @@ pub(super) struct PluginCheckReport {
 
 impl PluginCheckReport {
     pub(super) fn new(info: PluginInfo, steps: Vec<CheckStep>) -> Self {
-        // A file without a callback has nothing that could pass.
+        // A file without callbacks must not pass.
         let passed = steps.iter().all(|step| step.outcome == StepOutcome::Passed)
             && steps.iter().any(|step| step.callback.is_some());
         Self { file: info.file, sha256: info.sha256, passed, steps }
     }
 
-    /// One test case a step, one suite for the file.
+    /// One suite for the file, one test case for each step.
     pub(super) fn junit(&self) -> String {
         let count = |outcome| self.steps.iter().filter(|step| step.outcome == outcome).count();
         let seconds: f64 = self.steps.iter().map(|step| step.milliseconds / 1e3).sum();
@@ -107,7 +107,7 @@ impl PluginCheckReport {
     }
 }
 
-/// For an attribute. What XML cannot hold at all becomes a question mark.
+/// Escapes text for an attribute. Characters that XML does not allow become question marks.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! The source of a new plugin: a callback that does something small and real in each hook it has.
+//! The source of a new plugin: a callback that does something small but real in each of its hooks.
 
 use super::Plan;
 use callgate_plugin_host::Hook;
@@ -32,7 +32,8 @@ pub(super) fn lib(plan: &Plan) -> String {
     text
 }
 
-/// `src/tests.rs`. The callback goes by another name there, so that no line hangs on its length.
+/// `src/tests.rs`. The tests import the callback under a fixed name, so that no line's length
+/// depends on it.
 pub(super) fn tests(plan: &Plan) -> String {
     let made = if plan.waits { "of_async" } else { "of" };
     let suite = if plan.waits { "check_async" } else { "check" };
@@ -45,7 +46,7 @@ pub(super) fn tests(plan: &Plan) -> String {
         Hook::Error => Some("TestFailure"),
     }));
     kit.sort_unstable();
-    // After the types, as rustfmt has it.
+    // After the types, in rustfmt's order.
     kit.push("conformance");
     let mut text = String::from("//! The callback without a gateway.\n\n");
     let _ = writeln!(text, "use super::{} as Subject;", plan.type_name);
@@ -84,7 +85,7 @@ fn imports(plan: &Plan) -> String {
     use_of("plugin_api", &names)
 }
 
-/// On one line when it fits, as rustfmt has it.
+/// On one line if it fits, as rustfmt formats it.
 fn use_of(path: &str, names: &[&str]) -> String {
     let line = format!("use {path}::{{{}}};", names.join(", "));
     if line.len() < 100 {

@@ -1,9 +1,9 @@
-//! Two JSON values compared: what changed, and what is not as expected.
+//! Compares two JSON values: changes, and deviations from the expected value.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// One place that differs; a side without a value has none there.
+/// One difference; `None` on the side without a value.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Change {
     pub(super) path: String,
@@ -13,7 +13,8 @@ pub(super) struct Change {
     pub(super) after: Option<Value>,
 }
 
-/// Every difference, as deep down as both sides have the same shape. `null` counts as nothing.
+/// All differences, down to the depth where both sides have the same shape. `null` counts as
+/// absent.
 pub(super) fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare(String::new(), there(before), there(after), &mut found);
@@ -46,7 +47,7 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
     }
 }
 
-/// Every place where `found` is not what `expected` says; members it does not name are free.
+/// All places where `found` differs from `expected`; other members may have any value.
 pub(super) fn unmet(expected: &Value, found: &Value) -> Vec<Change> {
     let mut unmet = Vec::new();
     demand(String::new(), expected, Some(found), &mut unmet);
@@ -78,7 +79,7 @@ fn child(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// A value on one line that can be read.
+/// A value on one readable line.
 pub(super) fn shown(value: Option<&Value>) -> String {
     const WIDTH: usize = 120;
     let text = value.map_or_else(|| "nothing".to_owned(), ToString::to_string);

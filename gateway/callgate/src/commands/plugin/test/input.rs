@@ -1,4 +1,4 @@
-//! What a dry run is given: request, headers, and the upstream's answer.
+//! The input of a dry run: request, headers, and the upstream's reply.
 
 use crate::cli::Test;
 use callgate_callbacks::AssumedReply;
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::path::Path;
 
-/// See the module.
+/// The parsed input files.
 pub(super) struct Input {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -38,12 +38,12 @@ pub(super) fn read(options: &Test) -> Result<Input, String> {
     }
 }
 
-/// A file of JSON for `--expect`.
+/// Reads a JSON file for `--expect`.
 pub(super) fn json(path: &Path) -> Result<Value, String> {
     parsed("--expect", path, &bytes("--expect", path)?)
 }
 
-/// One object, a list of chunks, or a stream as it is on the wire.
+/// Reads one object, a list of chunks, or a stream in wire format.
 fn answer(path: &Path) -> Result<AssumedReply, String> {
     let bytes = bytes("--reply", path)?;
     let text = String::from_utf8_lossy(&bytes);

@@ -1,4 +1,4 @@
-//! What is logged of callbacks while something runs, kept instead of written.
+//! Captures log lines by and about callbacks instead of writing them.
 
 use std::{
     fmt::{self, Write as _},
@@ -12,7 +12,7 @@ use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
 
 const TARGET: &str = "callgate::callback";
 
-/// Runs `work` on this thread; its result, and the lines of callbacks.
+/// Runs `work` on this thread; returns its result and the callbacks' log lines.
 pub(super) fn captured<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     let notes = Arc::new(Mutex::new(Vec::new()));
     let subscriber = tracing_subscriber::registry().with(LogCapture(Arc::clone(&notes)));
@@ -36,7 +36,7 @@ impl<S: Subscriber> Layer<S> for LogCapture {
     }
 }
 
-/// The message, and the callback's own fields.
+/// The message and the callback's own fields.
 #[derive(Default)]
 struct Line {
     message: String,
