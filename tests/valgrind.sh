@@ -1,9 +1,9 @@
-# Sourced by what needs valgrind, Debian's package of that name: `need_valgrind` installs it where it is missing and
-# can be had, and fails otherwise.
+# Sourced by scripts that need valgrind (Debian's package of that name): `need_valgrind` installs it if it is missing,
+# and fails if that is not possible.
 
 has_valgrind() { command -v valgrind >/dev/null && command -v vgdb >/dev/null; }
 
-# The lists of packages may be old, or empty as in an image of a container.
+# The package lists may be out of date, or empty as in a container image.
 install_valgrind() {
     command -v apt-get >/dev/null || return 1
     local as_root=()

@@ -1,6 +1,6 @@
-//! The compatibility promise: what was compiled against a released ABI loads and works in this
-//! build, in any order, and a later minor may come without breaking either side.
-//! `tests/abi/README.md` says what is frozen and how a minor is added.
+//! The promise of compatibility: plugins compiled against a released ABI load and work in this
+//! build, in any order, and a later minor version breaks neither side. `tests/abi/README.md` says
+//! what is frozen and how a minor version is added.
 
 mod building;
 mod corpus;
@@ -16,31 +16,31 @@ use serde_json::{Value, json};
 
 use next::Next;
 
-/// The folder of what was frozen as 1.0.
+/// The folder of the frozen ABI 1.0.
 fn frozen() -> PathBuf {
     build::repository().join("tests/abi/1.0")
 }
 
-/// The shared object that was built when 1.0 was frozen, by the compiler of that day.
+/// The shared object that was built when 1.0 was frozen, with the compiler of that time.
 #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 fn prebuilt() -> PathBuf {
     frozen().join("bin/libfrozen_1_0.so")
 }
 
-/// The same source, built by the compiler at hand.
+/// The same source, built by the current compiler.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")))]
 fn prebuilt() -> PathBuf {
     rebuilt()
 }
 
-/// The frozen source, built by the compiler at hand.
+/// The frozen source, built by the current compiler.
 fn rebuilt() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || building::cargo(&building::copy(&frozen(), "1.0")).join("libfrozen_1_0.so");
     BUILT.get_or_init(build).clone()
 }
 
-/// The later versions of the contract and their plugins.
+/// The later versions of the ABI and their plugins.
 fn next() -> &'static Next {
     static BUILT: OnceLock<Next> = OnceLock::new();
     BUILT.get_or_init(Next::built)
@@ -60,9 +60,9 @@ async fn started(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     Gateway::with_config(config).start().await
 }
 
-/// Starts one gateway with these callbacks, in this order, and sees each hook of each do its work:
-/// on a JSON call, on a stream, and on a call that fails. Returns what reached the upstream as
-/// `x-next`.
+/// Starts one gateway with these callbacks, in this order, and checks that every hook of each runs:
+/// on a JSON call, on a stream, and on a call that fails. Returns the value of `x-next` that
+/// reached the upstream.
 async fn all_hooks_fire(callbacks: &[Value]) -> Option<String> {
     let upstream = upstream(Answer::default()).await;
     let gateway = started(&upstream, callbacks).await;

@@ -1,5 +1,5 @@
-//! The shipped audit log, loaded from its shared object: a line for every call, whatever becomes of
-//! the call or of the file.
+//! The shipped audit log, loaded from its shared object: one line for every call, however the call
+//! ends and whatever happens to the file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,14 +20,14 @@ fn audit(settings: Value) -> Value {
     json!({"name": "audit_log", "settings": settings})
 }
 
-/// The lines of a file; what is in it is always whole lines.
+/// The lines of a file, which always contains whole lines.
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     assert!(text.is_empty() || text.ends_with('\n'), "{text}");
     text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-/// The file's lines once the gateway has ended; the folder goes with the gateway.
+/// The lines of the file after the gateway has ended; the folder is removed with the gateway.
 async fn lines_at_end(gateway: Gateway, folder: &tempfile::TempDir) -> Vec<Value> {
     gateway.stop().await;
     lines(&folder.path().join(FILE))
@@ -81,8 +81,8 @@ async fn every_call_has_its_line() {
     assert_eq!((&lines[7]["status"], &lines[7]["callback"]), (&json!(429), &json!("rate_limit")));
 }
 
-/// Prompts are as all callbacks left them; a JSON reply as those before did; a streamed one as it
-/// was sent.
+/// Prompts are logged after all callbacks' edits; a JSON reply after the edits of earlier
+/// callbacks; a streamed reply as it was sent.
 #[tokio::test]
 async fn content_depends_on_its_place_in_the_list() {
     let rules = json!({"rules": [{"pattern": "friend", "action": "mask", "replacement": "#"}]});
@@ -143,7 +143,7 @@ async fn a_file_that_was_renamed_is_begun_anew() {
     let path = folder.path().join(FILE);
     let gateway = gateway(&upstream, json!([audit(json!({"path": path}))])).await;
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
-    // The file is made with its first line, by a thread of the callback's own.
+    // A thread of the callback creates the file with its first line.
     within("the first line", async {
         while lines(&path).is_empty() {
             tokio::task::yield_now().await;
@@ -214,7 +214,7 @@ async fn a_file_that_cannot_be_opened_refuses_the_start() {
     }
 }
 
-/// Another user may run `check` than the one who serves.
+/// The user who runs `check` may differ from the one who serves.
 #[tokio::test]
 async fn check_makes_no_file_and_tells_what_serving_would() {
     let upstream = upstream(Answer::default()).await;
@@ -251,7 +251,7 @@ async fn each_lost_line_is_counted_once() {
     assert_eq!(lost, 20, "{log}");
 }
 
-/// A member by its name, at whatever depth.
+/// A member by its name, at any depth.
 fn find<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     let members = value.as_object()?;
     members.get(name).or_else(|| members.values().find_map(|value| find(value, name)))
@@ -290,7 +290,7 @@ async fn where_asked_for_no_call_begins_that_cannot_be_written_down() {
     assert_eq!(lines(&logs.join(FILE)).len(), answered + 1);
 }
 
-/// The mark of a trial is for child processes; one that the environment brings along means nothing.
+/// The probe's variable is for child processes; it has no effect if the environment sets it.
 #[tokio::test]
 async fn a_gateway_that_serves_is_on_no_trial() {
     let upstream = upstream(Answer::default()).await;

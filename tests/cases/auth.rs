@@ -1,4 +1,4 @@
-//! Who may call: header precedence, the exact refusals, and that a refused caller costs nothing.
+//! Authentication: header precedence, the exact refusals, and that a refused client costs nothing.
 
 use callgate_tests::build::repository;
 use callgate_tests::config::{config, openai};
@@ -93,7 +93,7 @@ async fn every_path_but_the_open_ones_refuses_without_the_key() {
     }
 }
 
-/// Method and path of everything that is served, by the reference.
+/// The method and path of every endpoint, from the reference.
 fn documented_paths() -> Vec<(String, String)> {
     let reference = fs::read_to_string(repository().join("docs/reference.md")).unwrap();
     let (_, paths) = reference.split_once("\n## Paths\n").unwrap();
@@ -119,7 +119,7 @@ async fn the_key_is_checked_before_the_body_is_read() {
     let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
     let reply = gateway.client().without_key().chat("gpt").body("{not json").send().await;
     assert_eq!(reply.expect_status(401).text(), NO_KEY);
-    // The body is announced and never sent: the answer must not wait for it.
+    // The body is announced and never sent: the response must not wait for it.
     for key in ["", "Authorization: Bearer wrong\r\n"] {
         let mut raw = Raw::connect(gateway.address()).await;
         let head = format!(

@@ -1,4 +1,4 @@
-//! Every kind of bad request has its one answer: the right 4xx in OpenAI's shape, within bounds,
+//! Every kind of bad request has its one response: the right 4xx in OpenAI's shape, within limits,
 //! before any upstream is asked; and the next request on a new connection works.
 
 use callgate_tests::config::{config, openai};
@@ -6,7 +6,7 @@ use callgate_tests::raw::{chat_request, status};
 use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, upstream};
 use serde_json::{Value, json};
 
-/// What it is, its body, and the status it gets.
+/// A description, the body, and the expected status.
 fn bodies() -> Vec<(&'static str, Vec<u8>, u16)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let with = |member: &str| format!(r#"{{"model":"gpt","messages":[],{member}}}"#).into_bytes();

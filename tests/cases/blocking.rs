@@ -1,5 +1,5 @@
-//! `mode: blocking`: hooks on threads of the callback's own. They do all that others do; one that
-//! is stuck costs nobody but its own calls, and what it does afterwards nobody sees.
+//! `mode: blocking`: hooks on the callback's own threads. They can do all that other hooks can; a
+//! stuck one affects only its own calls, and its later changes are dropped.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gate, Gateway, ScriptedUpstream, sse, upstream, within};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::faulty::{entry, faulty, faulty_blocking, recorded, refusal, report, seen};
 use crate::faulty::{with, with_policy};
 
-/// As many as a callback has threads.
+/// The most threads of a callback.
 const THREADS: usize = 32;
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
@@ -82,7 +82,7 @@ async fn one_that_is_stuck_weakens_no_other_and_does_not_hold_the_end() {
         for call in calls {
             let _ = call.await.unwrap().expect_status(status);
         }
-        // Those that waited for a thread in vain have not wedged it.
+        // Calls that waited for a thread in vain do not block later ones.
         while report(&gateway).await[0]["threads"]["stuck"] != THREADS {
             let _ = gateway.client().chat("llama").send().await.expect_status(status);
         }

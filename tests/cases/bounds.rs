@@ -1,5 +1,5 @@
-//! What a callback puts into a call has bounds: past them an edit fails, an answer is a fault, a
-//! text is cut. The call and the next one go on.
+//! Limits on what a callback adds to a call: beyond them an edit fails, a reply is a fault, a text
+//! is cut. The call and the next one go on.
 
 use crate::faulty::{faulty, refusal};
 use callgate_tests::config::{openai, with_callbacks};

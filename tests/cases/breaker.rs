@@ -1,5 +1,5 @@
-//! A callback that breaks again and again is left alone for a while: its calls are refused at once,
-//! or go on without it, as `on_error` says; then one call is tried.
+//! A callback with repeated faults is skipped for a while: its calls are refused at once, or go on
+//! without it, as `on_error` says; then one call probes it.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gateway, upstream, within};
@@ -42,7 +42,8 @@ async fn open_it_fails_closed_or_is_skipped_for_the_whole_call() {
             let log = gateway.log().clone();
             let text = gateway.stop().await;
             assert_eq!(text.matches("is left alone for 3600 s").count(), 1, "{text}");
-            // Under `ignore` a faulty start passes the call, so its end runs: but not when skipped.
+            // With `ignore` a call passes a faulty start, so its end hook runs, but not while the
+            // breaker is open.
             let ends = if policy == "ignore" { 3 } else { 0 };
             assert_eq!(text.matches("its end ran").count(), ends, "{text}");
             let expected: &[&str] = if status == 503 {
@@ -85,7 +86,7 @@ async fn after_a_while_one_call_is_tried_and_closes_it() {
     let told = &report(&gateway).await[0];
     assert_eq!((&told["breaker"], &told["faults"]), (&json!("closed"), &json!(3)), "{told}");
     let log = gateway.stop().await;
-    // The third fault was the first probe's; it opened nothing that was not open.
+    // The third fault was the first probe's; the breaker was already open.
     assert_eq!(log.matches("and is left alone for 0.03 s").count(), 1, "{log}");
     assert_eq!(log.matches("works again").count(), 1, "{log}");
 }

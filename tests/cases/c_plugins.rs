@@ -1,4 +1,4 @@
-//! Plugins in C: the example of `docs/c-plugins.md`, built as it says there, and tables that lie.
+//! Plugins in C: the example of `docs/c-plugins.md`, built as the guide says, and invalid tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const EXAMPLE: &str = "plugins/examples/c/team_gate.c";
 
-/// Compiles a plugin; warnings are errors. Its file is `lib<name>.so` in `folder`.
+/// Compiles a plugin, with warnings as errors. Its file is `lib<name>.so` in `folder`.
 fn compiled(folder: &Path, name: &str, source: &Path, compiler: &[&str]) -> PathBuf {
     let file = folder.join(format!("lib{name}.so"));
     let mut command = Command::new(compiler[0]);
@@ -40,7 +40,7 @@ fn team() -> Value {
     json!({"header": "x-team", "team": "blue", "provider": "groq"})
 }
 
-/// The example as C, and as C++ where there is a compiler for that.
+/// The example as C, and as C++ if there is a C++ compiler.
 fn examples(folder: &TempDir) -> Vec<PathBuf> {
     let source = build::repository().join(EXAMPLE);
     let mut files = vec![in_c(folder.path(), "team_gate", &source)];
@@ -121,7 +121,7 @@ async fn settings_are_checked_before_its_code_runs_and_by_its_code() {
     assert!(ended.stdout.contains("on_llm_start on_llm_new_token"), "{}", ended.stdout);
 }
 
-/// A plugin whose manifest and table are the test's; its hooks do what their names say.
+/// A plugin with the test's own manifest and table; its hooks do what their names say.
 fn source(manifest: &str, root: &str) -> String {
     format!(
         r#"
@@ -194,7 +194,7 @@ fn exporting(functions: &str) -> String {
     source(MANIFEST, &format!("CALLGATE_PLUGIN(MANIFEST, {functions})"))
 }
 
-/// A root of the test's own beside a true manifest.
+/// The test's own root function beside a valid manifest.
 fn returning(body: &str) -> String {
     let root = format!(
         "__attribute__((used, section(\".callgate.manifest\"))) static const char m[] = MANIFEST;\n\
@@ -313,7 +313,7 @@ async fn check_compares_its_hooks_with_its_manifest() {
     }
 }
 
-/// `check` runs such a hook in its own process, so the trial has to have run it before.
+/// `check` runs such a hook in its own process, so the probe must have run it before.
 #[tokio::test]
 async fn a_hook_that_is_not_listed_and_crashes_ends_the_trial_and_not_the_check() {
     let folder = tempfile::tempdir().unwrap();

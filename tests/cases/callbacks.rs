@@ -1,5 +1,5 @@
-//! The chain as a client and an operator see it: order, verdicts, edits, faults and their
-//! policies, with real shared objects.
+//! The chain as clients and operators see it: order, verdicts, edits, faults and their policies,
+//! with real shared objects.
 
 use callgate_tests::config::{config, deployment, every_dialect, openai, with_callbacks};
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
@@ -136,7 +136,7 @@ async fn a_fault_fails_the_call_unless_the_policy_says_otherwise() {
             }
             let line = gateway.log().containing("oops").await;
             assert!(line.text.contains("`a`") && line.level() == "WARN", "{}", line.text);
-            // A fault is one call's affair: the gateway goes on.
+            // A fault affects one call; the gateway goes on.
             let again = gateway.client().chat("gpt").send().await;
             assert_eq!(again.status, status, "{act}, {policy}");
             gateway.terminate();
@@ -210,7 +210,7 @@ async fn chunk_hooks_see_every_chunk_once() {
     for (model, chunks) in seen {
         let ran = all_hooks(&log, model);
         let seen = ran.iter().filter(|hook| hook.ends_with("on_llm_new_token")).count();
-        // A chunk the client did not ask for (usage) may be seen and withheld.
+        // Callbacks may see a chunk that the client did not ask for (usage) and that is not sent.
         assert!(seen == chunks || seen == chunks + 1, "{model}: {seen} of {chunks}");
     }
 }

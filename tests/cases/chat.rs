@@ -1,5 +1,5 @@
-//! A JSON chat call through an OpenAI-dialect deployment: what goes up and what comes back is the
-//! same bytes, but for the model's name and what must not travel.
+//! A JSON chat call through an OpenAI-dialect deployment: requests and replies pass byte for byte,
+//! except for the model name and members that must not pass.
 
 use callgate_tests::config::{config, every_dialect, openai, with_param};
 use callgate_tests::raw::{chat_request, status};
@@ -196,7 +196,7 @@ async fn upstream_connections_are_kept_and_reused() {
         }
     }
     let journal = upstream.journal();
-    // One connection per worker and pool at most; the calls came one after another.
+    // At most one connection for each worker and pool, because the calls came one at a time.
     assert_eq!(journal.requests.len(), 60);
     assert!(journal.connections <= 12, "{} connections for 60 calls", journal.connections);
 }

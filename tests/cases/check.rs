@@ -1,4 +1,4 @@
-//! `callgate check`: the verdict of a start without the start.
+//! `callgate check`: the result of a start without the start.
 
 use callgate_tests::config::{config, openai, with_callbacks};
 use callgate_tests::{Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, build, upstream, within};
@@ -30,7 +30,7 @@ async fn a_manifest_that_lists_a_hook_its_code_lacks_is_an_error() {
         assert_eq!(ended.status.success(), !required, "{}", ended.stderr);
         let said = format!("{}{}", ended.stdout, ended.stderr);
         let lines: Vec<_> = said.lines().filter(|line| line.contains("on_llm_")).collect();
-        // A success also lists what was loaded.
+        // A success also lists the loaded callbacks.
         assert_eq!(lines.len(), 1 + usize::from(!required), "{said}");
         assert!(lines[0].starts_with(&format!("{severity}: ")), "{said}");
         for word in ["config.yaml:1:", "callbacks[0]: plugin `liar`", "`on_llm_end`, which"] {
@@ -168,7 +168,7 @@ fn in_place_of_the_config(
     setup
 }
 
-/// Whatever a name of a file leads to that is none is named at once, by check and start alike.
+/// `check` and start both report at once every configured path that is not a regular file.
 #[tokio::test]
 async fn what_is_no_file_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -236,7 +236,7 @@ async fn a_start_command_of_litellms_works() {
         let names = threads.filter_map(|it| name(it.unwrap()));
         names.filter(|name| name.starts_with("worker-")).count()
     };
-    // A thread gives itself its name once it runs.
+    // A thread sets its name only when it runs.
     within("three workers", async {
         while workers() < 3 {
             tokio::task::yield_now().await;

@@ -1,5 +1,6 @@
-//! Clients that do not read, read slowly, stop writing, or speak no proper HTTP: none is kept for
-//! ever, none that goes on is cut, and each that can still read is told.
+//! Clients that do not read, read slowly, stop writing, or do not speak proper HTTP: none keeps a
+//! connection forever, none that makes progress is disconnected, and each that still reads gets an
+//! error.
 
 use crate::faulty::{recorder, with};
 use callgate_tests::config::{
@@ -50,7 +51,7 @@ async fn a_client_that_reads_slowly_is_not_cut() {
     config["callgate"] = json!({"limits": {"write_timeout": "2s"}});
     let gateway = Gateway::with_config(config).start().await;
     let mut stream = gateway.client().chat("gpt").streaming().open().await;
-    // Calls that time out are the clock: ten of them take longer than the limit.
+    // Calls that time out serve as the clock: ten of them take longer than the limit.
     for _ in 0..10 {
         for _ in 0..64 {
             assert!(stream.event().await.is_some());
@@ -127,7 +128,7 @@ async fn a_client_that_has_said_all_gets_what_is_there_at_once() {
         let answer = raw.read_to_end().await;
         assert_eq!(status(&answer), expected, "{request}: {answer}");
     }
-    // What has to be waited for is given up: such a client looks like one that left.
+    // A call that has to wait is cancelled, because such a client looks like one that left.
     let mut raw = Raw::connect(gateway.address()).await;
     raw.send(streaming("gpt")).await;
     within("the upstream call", upstream.received(1)).await;

@@ -1,11 +1,11 @@
-//! Configurations that cannot work: the start is refused with the place and the remedy, all
-//! problems at once. What merely looks odd is a warning.
+//! Configurations that cannot work: the start fails with locations and remedies, all problems at
+//! once. Things that only look odd cause warnings.
 
 use callgate_tests::config::{config, openai};
 use callgate_tests::{Answer, Gateway, upstream};
 use serde_json::json;
 
-/// A file that is right but for what a case adds to it.
+/// A file that is valid except for the case's addition.
 fn yaml(rest: &str) -> String {
     format!("general_settings:\n  master_key: sk-local-admin\n{rest}")
 }
@@ -166,7 +166,7 @@ async fn hostile_files_are_refused_in_bounded_time() {
 async fn a_fault_in_a_setting_is_told_at_its_own_line() {
     let head = "model_list: []\nlitellm_settings:\n  callbacks:\n    - name: ";
     for (rest, place) in [
-        // As the schema finds it.
+        // Found by the schema.
         (
             "rate_limit\n      settings:\n        limits:\n          - key: '*'\n            requests: 0\n            per: 1m\n",
             "8:23: litellm_settings.callbacks[0].settings.limits[0].requests",
@@ -175,7 +175,7 @@ async fn a_fault_in_a_setting_is_told_at_its_own_line() {
             "rate_limit\n      settings:\n        limits:\n          - key: '*'\n            requests: 1\n            burst: 1\n            per: 1m\n",
             "9:13: litellm_settings.callbacks[0].settings.limits[0].burst",
         ),
-        // As the plugin finds it.
+        // Found by the plugin.
         (
             "rate_limit\n      settings:\n        limits:\n          - key: '*'\n            requests: 1\n            per: 32d\n",
             "9:18: litellm_settings.callbacks[0].settings.limits[0].per",

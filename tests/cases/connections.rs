@@ -1,5 +1,5 @@
-//! One bad part does not stop the rest: workers that do not come round, more connections than there
-//! is room for, signals that other servers reload at.
+//! One bad part does not stop the rest: stuck workers, more connections than there is room for,
+//! signals that make other servers reload.
 
 use crate::faulty::{faulty, with};
 use callgate_tests::config::{config, openai, with_callbacks, with_param};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 const HEALTH: &str = "GET /health/liveness HTTP/1.1\r\nHost: g\r\n\r\n";
 
-/// A number of `GET /metrics`.
+/// A value of `GET /metrics`.
 async fn metric(gateway: &Gateway, name: &str) -> usize {
     let text = gateway.client().get("/metrics").await.expect_status(200).text();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
@@ -99,7 +99,7 @@ async fn idle_connections_make_room_and_calls_keep_theirs() {
     let mut stream = gateway.client().chat("gpt").streaming().open().await;
     assert!(stream.event().await.is_some());
     let mut oldest = idle(&gateway).await;
-    // Strangers that never say anything cannot keep others out.
+    // Silent connections cannot keep others out.
     let mut others = Vec::new();
     for _ in 0..12 {
         others.push(Raw::connect(gateway.address()).await);

@@ -1,9 +1,9 @@
-//! Which hooks fire, and how often: one table of what becomes of a call, played on every path, at
-//! every provider, as JSON and as a stream, for each kind of callback, and compared with what
-//! recorders saw. `docs/hook-coverage.md` is written from what they saw.
+//! Which hooks run, and how often: one table of the ways a call can end, played on every path, at
+//! every provider, as JSON and as a stream, for each kind of callback, and compared with the
+//! recorders' logs. `docs/hook-coverage.md` is written from these.
 //!
-//! `table` is the expectation, `setup` a gateway and an upstream set for it, `run` makes the calls
-//! and counts, `page` is the document. What the hooks are told is in `hook_data`.
+//! `table` is the expectation, `setup` starts a gateway and an upstream for it, `run` makes the
+//! calls and counts, `page` writes the document. `hook_data` tests the data that hooks get.
 
 mod page;
 mod run;
@@ -16,7 +16,7 @@ use run::Observed;
 use setup::{Ending, Kind};
 use table::{Cell, Position};
 
-/// What was seen of each row: all cases should agree.
+/// The observations for each row: all cases should agree.
 type Findings = BTreeMap<(&'static str, Position, bool), BTreeSet<Cell>>;
 
 #[tokio::test]

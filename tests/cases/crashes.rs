@@ -1,4 +1,5 @@
-//! Crashes that nothing contains: the process dies, says of whom, and the next start remembers.
+//! Crashes that nothing can contain: the process dies, names the callback, and the next start
+//! reports it.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -21,10 +22,10 @@ fn serving(callback: &Value, cache: &Path) -> Setup {
     Gateway::with_config(config)
 }
 
-/// A call during which the gateway dies.
+/// Makes a call during which the gateway dies.
 async fn dies(setup: Setup) -> Ended {
     let mut gateway = setup.start().await;
-    // The connection breaks; how is not the matter here.
+    // The connection breaks; it does not matter how.
     let call = gateway.client().chat("gpt").header("x-litellm-call-id", "call-7").spawn();
     let status = gateway.exit().await;
     let _ = call.await;
@@ -90,7 +91,7 @@ async fn every_other_way_to_end_the_process_is_named_too() {
     }
 }
 
-/// A plugin that passes the trial and kills the gateway that loads it.
+/// A plugin that passes the probe and then kills the gateway that loads it.
 fn treacherous(folder: &Path, deed: &str) -> Value {
     let code = format!(
         "__attribute__((constructor)) static void on_load(void) {{ \
@@ -127,7 +128,7 @@ async fn what_an_earlier_start_died_of_is_not_loaded_again() {
         setup.clone().arg("--safe-mode").start().await.stop().await;
         let again = setup.clone().arg("--retry").ended().await;
         assert_eq!(again.status.signal(), signal, "it was tried once more: {}", again.stderr);
-        // One that can be done without is left out.
+        // An entry that is not required is left out.
         evil["required"] = json!(false);
         config["litellm_settings"]["callbacks"] = json!([evil]);
         let setup = setup.file("config.yaml", &config.to_string());

@@ -1,5 +1,5 @@
-//! Answers of which a part is missing, however that comes about: one outcome for each form of
-//! answer, whatever frames and codes it, in every dialect.
+//! Responses with a missing part, for whatever reason: one outcome for each form of response,
+//! whatever its framing and coding, in every dialect.
 
 use crate::encodings::encoded;
 use callgate_tests::config::{config, every_dialect};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 const MODELS: [&str; 2] = ["gpt", "gemma"];
 
-/// The name in the header, and what it is in fact.
+/// The name in the header, and the actual coding.
 const CODINGS: [(&str, &str); 6] = [
     ("identity", ""),
     ("gzip", "gzip"),
@@ -18,7 +18,7 @@ const CODINGS: [(&str, &str); 6] = [
     ("zstd", "zstd"),
 ];
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 const FRAMINGS: [&str; 3] = ["a length", "chunks", "a close"];
 
 fn completion(model: &str, stream: bool) -> String {
@@ -43,7 +43,7 @@ fn completion(model: &str, stream: bool) -> String {
     }
 }
 
-/// A response of which `kept` bytes of the coded body come before the connection closes.
+/// A response whose connection closes after `kept` bytes of the coded body.
 fn cut(status: u16, framing: &str, name: &str, coded: &[u8], kept: usize) -> Answer {
     let (head, body) = match framing {
         "a length" => (format!("Content-Length: {}\r\n", coded.len()), coded[..kept].to_vec()),
@@ -58,7 +58,7 @@ fn cut(status: u16, framing: &str, name: &str, coded: &[u8], kept: usize) -> Ans
     Answer::raw([head.as_bytes(), &body].concat())
 }
 
-/// The error a call ended in: in place of an answer, or in its last frame.
+/// The error of a call: in place of a response, or in its last frame.
 fn error(reply: &Reply) -> (u16, serde_json::Value) {
     if reply.status != 200 {
         return (reply.status, reply.error());
@@ -147,7 +147,7 @@ async fn a_stream_for_a_json_call_ends_where_it_says_so() {
         [("gpt", "text/event-stream", &*events), ("gemma", "application/x-ndjson", lines)]
     {
         for writes in [1, 10_000] {
-            // Behind its end the connection stays open, and nothing more comes.
+            // After its end the connection stays open, and nothing more comes.
             let answer = Answer::fixed(200, kind, body.to_owned());
             let answer = answer.chunked().in_writes_of(writes).stalling_after(2);
             let upstream = scripted(Script::always(answer)).await;

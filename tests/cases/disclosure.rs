@@ -1,4 +1,4 @@
-//! What clients, callbacks and the log are shown of upstreams' words and of the network behind the
+//! What clients, callbacks and the log see of upstreams' error texts and of the network behind the
 //! gateway: no secret, no address, and the true cause.
 
 use callgate_tests::config::{config, deployment, ollama, openai, with_callbacks, with_param};
@@ -11,9 +11,9 @@ use crate::faulty::{faulty, recorder, with};
 const IN_HEADER: &str = "header-secret-b6a2";
 const ORGANIZATION: &str = "org-7Hq2mX91ab";
 
-/// A text that holds every secret of the deployment, plainly and as `Basic` credentials.
+/// A text with every secret of the deployment, plain and as `Basic` credentials.
 fn repeated() -> String {
-    // base64 of `user:sk-upstream-77ab02`.
+    // The base64 of `user:sk-upstream-77ab02`.
     const BASIC: &str = "dXNlcjpzay11cHN0cmVhbS03N2FiMDI=";
     format!("{UPSTREAM_KEY} {IN_HEADER} {ORGANIZATION} {BASIC}")
 }
@@ -61,12 +61,12 @@ fn answers() -> Vec<Answer> {
         json(429, &error.replace('-', "\\u002d")),
         Answer::fixed(503, "text/plain", words.clone()),
         Answer::fixed(503, "text/html", format!("<p title='x'>{words}</p>")),
-        // The cut of a long text goes through the key.
+        // The limit on long texts falls within the key.
         Answer::fixed(500, "text/plain", format!("{}{words}", "x ".repeat(1015))),
         json(200, &error),
         json(200, &error.replace('-', "\\u002d")),
         json(200, &ollama),
-        // Routers of several upstreams have an error in a choice.
+        // Routers in front of several upstreams put an error into a choice.
         json(
             200,
             &json!({"choices": [{"index": 0, "finish_reason": "error",
@@ -74,7 +74,7 @@ fn answers() -> Vec<Answer> {
             "error": {"code": words, "message": words}}]})
             .to_string(),
         ),
-        // The upstream cut its own words, in the middle of the key.
+        // The upstream cut its own text in the middle of the key.
         Answer::fixed(500, "application/json", format!("{{\"error\":\"{}", &UPSTREAM_KEY[..16])),
         Answer::fixed(
             502,
@@ -110,7 +110,7 @@ async fn no_way_of_an_upstream_to_repeat_a_key_shows_it() {
     }
 }
 
-/// `none`, `1` and their like are no secrets: the words around them stay.
+/// `none`, `1` and the like are not secrets: the text around them stays.
 #[tokio::test]
 async fn a_placeholder_masks_nothing() {
     let words = "tool_choice must be one of none, auto; max_tokens is 1024, EMPTY";
@@ -267,7 +267,7 @@ async fn a_base_that_a_callback_chose_gets_no_secret_of_the_config() {
             gateway.stop().await;
         }
     }
-    // The deployment's own server by another path is no other server.
+    // Another path on the deployment's own server is still the same server.
     let route =
         json!({"on_llm_start": [{"set_route": {"api_base": format!("{}/x", own.openai_base())}}]});
     let config = with_callbacks(&[deployment], &json!([faulty("f", route)]));
@@ -339,7 +339,7 @@ async fn what_a_callback_logs_or_breaks_of_holds_no_secret() {
     }
 }
 
-/// A key that a client has pasted where a name, a path or a method belongs.
+/// A client pasted a key where a name, a path or a method belongs.
 #[tokio::test]
 async fn a_key_in_the_wrong_place_of_a_request_is_not_logged() {
     let upstream = upstream(Answer::default()).await;

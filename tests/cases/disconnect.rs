@@ -1,4 +1,4 @@
-//! A client that leaves takes its upstream call with it, wherever the call was.
+//! When a client leaves, its upstream call ends too, wherever the call was.
 
 use crate::faulty::{faulty, faulty_async};
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
@@ -51,7 +51,7 @@ async fn in_the_middle_of_a_json_reply() {
 
 #[tokio::test]
 async fn while_a_fast_stream_is_not_being_read() {
-    // Far more than all socket buffers hold: the upstream blocks until its client goes.
+    // Much more than all socket buffers hold: the upstream blocks until its client leaves.
     let upstream = upstream(Answer::huge(64 * 1024 * 1024)).await;
     let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
     for (index, model) in MODELS.iter().enumerate() {
@@ -96,7 +96,7 @@ async fn one_client_leaving_disturbs_no_other() {
     }
 }
 
-/// What clients send behind a request whose answer they do not wait for.
+/// Bytes that clients send after a request whose response they do not wait for.
 fn tails() -> [(&'static str, String); 6] {
     let next = raw::chat_request("Content-Length: 2\r\n", "{}");
     [
@@ -171,7 +171,7 @@ async fn a_client_that_leaves_while_a_hook_keeps_the_thread_costs_no_upstream_ca
         let folder = tempfile::tempdir().unwrap();
         for (index, (what, tail)) in tails().into_iter().take(5).enumerate() {
             let left = folder.path().join(format!("{index}"));
-            // The end of a connection takes its time on the way.
+            // The end of a connection takes some time to arrive.
             let waits = json!([{"log": "waits"}, {"await_file": left}, {"sleep_ms": 200}]);
             let acts = json!({"on_llm_start": waits});
             let callbacks = json!([entry("f", acts)]);

@@ -1,17 +1,18 @@
-//! The documents, tried: their commands are run, their code is built, their configs are checked,
-//! and what they quote is what the gateway says. A block is told what it is by the comment above
-//! it:
+//! Tests the documents: their commands are run, their code is built, their configs are checked, and
+//! their quotations are compared with the gateway's output. The comment above a block sets its
+//! kind:
 //!
 //! | comment | block |
 //! |---|---|
-//! | `<!-- tested -->` | commands, and below them what they print; `…` stands for any text |
-//! | `<!-- file: PATH -->` | a file that the commands after it find |
-//! | `<!-- serves -->` | the command that starts the gateway the commands after it call |
-//! | `<!-- in on_llm_start -->` | the body of a hook; `in async on_llm_start` and `in new` likewise |
+//! | `<!-- tested -->` | commands, and below them their output; `…` stands for any text |
+//! | `<!-- file: PATH -->` | a file for the commands after it |
+//! | `<!-- serves -->` | the command that starts the gateway for the commands after it |
+//! | `<!-- in on_llm_start -->` | the body of a hook; `in async on_llm_start` and `in new` likewise
+//! |
 //!
 //! `blocks` reads a document, `commands` runs it, `snippets` builds its Rust, `configs` checks its
-//! YAML, `said` compares what it quotes, `links` follows its links, `form` keeps README short and
-//! the decisions complete.
+//! YAML, `said` compares quotations, `links` follows its links, `form` keeps README short and the
+//! decisions complete.
 
 mod blocks;
 mod commands;
@@ -36,7 +37,7 @@ fn text(document: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{document}: {error}"))
 }
 
-/// Whether `found` is `expected`, whose `…` stand for any text.
+/// Whether `found` matches `expected`, where `…` stands for any text.
 fn fits(expected: &str, found: &str) -> bool {
     let Some((start, rest)) = expected.split_once('…') else { return expected == found };
     let Some(found) = found.strip_prefix(start) else { return false };

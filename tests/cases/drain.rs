@@ -55,7 +55,7 @@ async fn idle_connections_do_not_delay_the_end() {
     assert_eq!(idle.read_to_end().await, "");
 }
 
-/// What clients get whose calls are cut off: an error, and nothing that looks finished.
+/// Checks that clients of aborted calls get an error and nothing that looks complete.
 async fn check_cut_off(
     gateway: &mut Gateway,
     upstream: &ScriptedUpstream,
@@ -95,7 +95,7 @@ async fn a_body_that_is_still_to_come_at_the_end_is_not_called_late() {
     let mut gateway = Gateway::with_config(config).start().await;
     let mut raw = Raw::connect(gateway.address()).await;
     raw.send(chat_request("Expect: 100-continue\r\nContent-Length: 50\r\n", "")).await;
-    // Asked for, so waited for.
+    // The client asked for it, so the drain waits for it.
     assert_eq!(status(&raw.read_until("\r\n\r\n").await), 100);
     gateway.terminate();
     let _ = gateway.log().containing("draining").await;

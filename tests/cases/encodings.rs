@@ -1,5 +1,5 @@
-//! Compressed bodies, of upstreams that were not asked for them and of clients: decoded within the
-//! bounds on the plain size, or refused by name.
+//! Compressed bodies, of upstreams that were not asked for them and of clients: decompressed within
+//! the size limits, or refused with the coding's name.
 
 use callgate_tests::config::{config, every_dialect, openai};
 use callgate_tests::{Answer, Event, Gateway, Reply, sse, upstream};
@@ -12,11 +12,11 @@ use compression_codecs::{
 };
 use serde_json::{Value, json};
 
-/// The name in the header, and what it is in fact.
+/// The name in the header, and the actual coding.
 const CODINGS: [(&str, &str); 5] =
     [("gzip", "gzip"), ("deflate", "zlib"), ("deflate", "raw"), ("br", "br"), ("zstd", "zstd")];
 
-/// `plain` by this encoder; as it is without one.
+/// `plain` in this coding; unchanged without one.
 pub(crate) fn encoded(coding: &str, plain: &[u8]) -> Vec<u8> {
     if coding.is_empty() {
         return plain.to_vec();
@@ -133,7 +133,7 @@ async fn what_an_upstream_compressed_badly_is_named() {
             let answer = Answer::fixed(200, content_type, body).header("Content-Encoding", name);
             let reply = asked(answer, stream).await;
             if reply.status == 200 {
-                // Cut behind the end of the events, which is no loss, or told in an error frame.
+                // Cut after the last event, which loses nothing, or reported in an error frame.
                 let events = reply.events();
                 assert!(sse::text(&events) == "Hello", "{expected}");
                 continue;
@@ -185,7 +185,7 @@ async fn what_a_client_compressed_is_decoded_or_refused() {
         let bomb = send(name, encoded(coding, &vec![b' '; 4 << 20])).await.expect_status(413);
         assert_eq!(bomb.error()["code"], "request_too_large", "{name}");
         let not = send(name, plain.clone()).await.expect_status(400);
-        // Anything may be the beginning of bare deflate data; what it decodes to is no JSON then.
+        // Any bytes may begin raw deflate data; the result is then not JSON.
         let told =
             ["the request body has", "Invalid JSON payload"].map(|it| message(&not).contains(it));
         assert!(told[0] || (told[1] && name == "deflate"), "{name}: {}", not.text());

@@ -1,5 +1,5 @@
-//! Upstream failures as the client sees them: status, type, code and message survive; what the
-//! gateway itself finds out says what happened and what to do.
+//! Upstream failures as the client sees them: status, type, code and message are passed on; the
+//! gateway's own errors say what happened and what to do.
 
 use callgate_tests::config::{config, deployment, every_dialect, openai};
 use callgate_tests::{Answer, Gateway, Script, scripted, upstream};
@@ -88,7 +88,8 @@ async fn nobody_listening_is_a_502_that_helps() {
             }
         }
     }
-    // The upstream comes back where it was: no restart, no memory of the failure.
+    // The upstream comes back at its address: no restart, and the gateway does not remember the
+    // failure.
     let script = Script::default();
     let again = callgate_tests::ScriptedUpstream::start_on(address, script).await;
     if let Ok(_upstream) = again {
@@ -118,7 +119,7 @@ async fn an_upstream_that_breaks_off_before_answering_is_a_502() {
 
 #[tokio::test]
 async fn a_kept_connection_the_upstream_closed_costs_no_call() {
-    // One good answer, after which the upstream closes the connection it promised to keep.
+    // One good response, after which the upstream closes the connection that it promised to keep.
     let choice = json!({"index": 0, "message": {"content": "x"}, "finish_reason": "stop"});
     let good = json!({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]});
     let good = good.to_string();

@@ -1,5 +1,5 @@
-//! Shared objects that hurt whoever maps them, made of a few lines of C, and whole plugins with
-//! bytes of them changed: the gateway says what is wrong with each, and lives.
+//! Shared objects that crash the process that maps them, made from a few lines of C, and whole
+//! plugins with changed bytes: the gateway reports each problem, and survives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::plugin_files::{listing, refusal};
 
-/// What the loader looks for before it maps a file; the rest of a plugin is missing.
+/// The parts that the loader checks before it maps a file; the rest of a plugin is missing.
 const LOOKS_LIKE_A_PLUGIN: &str = r#"
 #include <signal.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ pub(crate) fn compile(folder: &Path, name: &str, code: &str, arguments: &[&str])
     library
 }
 
-/// The version of the contract, as this build's own plugins have it.
+/// The ABI version of this build's own plugins.
 fn api() -> String {
     let bytes = fs::read(build::plugin("routing")).unwrap();
     let start = b"{\"api\":\"";
@@ -45,7 +45,7 @@ fn api() -> String {
     bytes[at..].iter().take_while(|byte| **byte != b'"').map(|byte| char::from(*byte)).collect()
 }
 
-/// The entry of a compiled plugin, and a config that gives up on it soon.
+/// The entry of a compiled plugin, in a config with a short probe timeout.
 fn constructor(folder: &Path, name: &str, body: &str) -> Value {
     let code = format!("__attribute__((constructor)) static void on_load(void) {{ {body} }}");
     json!({"name": name, "path": compile(folder, name, &code, &[])})
@@ -107,7 +107,7 @@ async fn several_are_tried_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Opening either end waits for the other: alone, neither comes back.
+    // Opening either end of a pipe waits for the other: alone, neither returns.
     let meets = |name, mode: &str| {
         let body = format!("if (!fopen({}, \"{mode}\")) abort();", json!(pipe));
         constructor(folder.path(), name, &body)
@@ -138,8 +138,7 @@ async fn a_library_that_is_missing_is_named() {
     assert!(said.contains("libgone.so") && said.contains("install the library it needs"), "{said}");
 }
 
-/// Runs `check` on each file, a few at a time, and wants one sentence or none, and a living
-/// process.
+/// Runs `check` on each file, a few at a time, and expects at most one sentence, and no crash.
 async fn check_each(cases: Vec<(String, Vec<u8>)>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let mut refused = 0;
@@ -173,7 +172,7 @@ async fn a_file_cut_anywhere_is_refused() {
     assert_eq!(check_each(parts.map(cut).to_vec()).await, parts.len());
 }
 
-/// The same numbers on every run.
+/// A generator with the same numbers in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -226,7 +225,7 @@ async fn two_versions_in_one_folder_are_two_plugins() {
     let mut bytes = fs::read(build::plugin("faulty")).unwrap();
     let path = |number| folder.path().join(format!("libfaulty-{number}.so"));
     fs::write(path(1), &bytes).unwrap();
-    // Behind the end of what the linker maps.
+    // Beyond the end of what the linker maps.
     bytes.extend_from_slice(b"version two");
     fs::write(path(2), &bytes).unwrap();
     let callbacks =

@@ -1,5 +1,5 @@
-//! A callback that masks secrets must not be got round: when it breaks, in whichever hook and way,
-//! nobody gets what it was to mask, and the gateway says so.
+//! Nobody can bypass a callback that masks secrets: if it fails, in any hook and in any way, nobody
+//! gets the unmasked text, and the gateway reports it.
 
 use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::{Answer, Event, Gateway, sse, upstream};
@@ -9,7 +9,7 @@ use crate::faulty::{faulty, faulty_async, faulty_blocking, report, with};
 
 type Way = (&'static str, fn(&str, Value) -> Value, Value);
 
-/// Every way to break.
+/// Every way to fail.
 fn ways() -> Vec<Way> {
     vec![
         ("an error", faulty, json!({"internal": "oops"})),

@@ -1,5 +1,5 @@
-//! A callback that breaks is one call's affair at most: whatever it does in whichever hook, sync or
-//! async, the gateway names it, does what its policy says, and goes on.
+//! A callback's fault affects at most one call: whatever it does in any hook, sync or async, the
+//! gateway names it, follows its policy, and goes on.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};

@@ -1,11 +1,11 @@
-//! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and what the recorder
-//! among them writes to the log. What each action does is documented in `tests/plugins/faulty`.
+//! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and the recorders'
+//! lines in the log. `tests/plugins/faulty` documents each action.
 
 use callgate_tests::log::{Log, LogLine};
 use callgate_tests::{Gateway, build};
 use serde_json::{Value, json};
 
-/// An entry that acts: `acts` has a list of actions per hook.
+/// An entry that acts: `acts` has a list of actions for each hook.
 pub(crate) fn faulty(tag: &str, acts: Value) -> Value {
     entry("faulty", tag, acts)
 }
@@ -15,12 +15,12 @@ pub(crate) fn faulty_async(tag: &str, acts: Value) -> Value {
     entry("faulty_async", tag, acts)
 }
 
-/// An entry that changes nothing and writes a line per hook.
+/// An entry that changes nothing and logs a line for each hook.
 pub(crate) fn recorder(tag: &str) -> Value {
     entry("recorder", tag, json!({}))
 }
 
-/// One callback of the `faulty` plugin, whichever it is. It is never left alone for its faults.
+/// Any callback of the `faulty` plugin, without a breaker.
 pub(crate) fn entry(name: &str, tag: &str, mut settings: Value) -> Value {
     settings["label"] = json!(tag);
     json!({
@@ -29,41 +29,41 @@ pub(crate) fn entry(name: &str, tag: &str, mut settings: Value) -> Value {
     })
 }
 
-/// `faulty` on threads of its own.
+/// `faulty` with its own threads.
 pub(crate) fn faulty_blocking(tag: &str, acts: Value) -> Value {
     with(entry("faulty", tag, acts), "mode", json!("blocking"))
 }
 
-/// The same with one more key.
+/// The same entry with one more key.
 pub(crate) fn with(mut entry: Value, key: &str, value: Value) -> Value {
     entry[key] = value;
     entry
 }
 
-/// What the gateway reports of its callbacks.
+/// The gateway's report on its callbacks.
 pub(crate) async fn report(gateway: &Gateway) -> Vec<Value> {
     let report = gateway.client().get("/callbacks").await.expect_status(200).json();
     report.as_array().expect("a list").clone()
 }
 
-/// The same with a fault policy.
+/// The same entry with a fault policy.
 pub(crate) fn with_policy(mut entry: Value, on_error: &str) -> Value {
     entry["on_error"] = json!(on_error);
     entry
 }
 
-/// The refusal most cases use: 418, code `teapot`, 7 s.
+/// The rejection of most cases: 418, code `teapot`, 7 s.
 pub(crate) fn refusal(message: &str) -> Value {
     let (code, retry_after_ms) = ("teapot", 7000);
     json!({"reject": {"status": 418, "code": code, "message": message, "retry_after_ms": retry_after_ms}})
 }
 
-/// The hooks recorders saw of a call, in order, as `<tag> <hook>`; chunk hooks are left out.
+/// The hooks that recorders saw of a call, in order, as `<tag> <hook>`, without chunk hooks.
 pub(crate) fn hooks(log: &Log, call: &str) -> Vec<String> {
     all_hooks(log, call).into_iter().filter(|hook| !hook.ends_with("on_llm_new_token")).collect()
 }
 
-/// The hooks recorders saw of a call, chunk hooks included.
+/// The hooks that recorders saw of a call, with chunk hooks.
 pub(crate) fn all_hooks(log: &Log, call: &str) -> Vec<String> {
     let lines = recorded(log, call);
     lines.iter().map(|line| format!("{} {}", seen(line, "label"), seen(line, "hook"))).collect()

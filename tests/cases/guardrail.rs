@@ -1,5 +1,5 @@
-//! The shipped guardrail, loaded from its shared object: what its rules find reaches neither the
-//! upstream nor the client, however a stream is cut.
+//! The shipped guardrail, loaded from its shared object: text that its rules match reaches neither
+//! the upstream nor the client, however a stream is split.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};

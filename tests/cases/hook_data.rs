@@ -1,5 +1,5 @@
-//! What hooks are told and what they leave alone: figures of the call in the last hooks, one
-//! instance's state in all of them, and every part of a message that a neighbour did not edit.
+//! The data that hooks get, and what they leave alone: figures of the call in the last hooks, one
+//! instance's state in all of them, and every part of a message that another callback did not edit.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::log::LogLine;

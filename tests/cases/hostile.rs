@@ -1,5 +1,5 @@
-//! Input meant to harm: the gateway answers or closes, never crashes, never waits for ever, and
-//! never lets one request hide inside another.
+//! Malicious input: the gateway answers or closes, never crashes, never waits forever, and never
+//! lets one request hide inside another.
 
 use callgate_tests::config::{config, openai};
 use callgate_tests::raw::{chat_request, status};
@@ -72,7 +72,8 @@ async fn ambiguous_framing_is_refused() {
         let heads = answer.lines().filter(|line| line.starts_with("HTTP/1.1 "));
         assert_eq!(heads.count(), usize::from(!answer.is_empty()), "{answer}");
     }
-    // Both framings at once: the length must lose, and what follows must not become a request.
+    // Both framings at once: the length must lose, and the bytes after it must not become a
+    // request.
     let headers = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", smuggled.len());
     let answer = answer(&gateway, chat_request(&headers, smuggled)).await;
     assert!(answer.is_empty() || status(&answer) >= 400, "{answer}");
@@ -87,7 +88,7 @@ async fn bodies_over_the_limit_are_refused_before_they_are_read() {
     let gateway = gateway(&upstream).await;
     let fits = "x".repeat(99_000);
     let _ = gateway.client().chat("gpt").set("x", fits).send().await.expect_status(200);
-    // Only announced.
+    // Announced only.
     let mut raw = Raw::connect(gateway.address()).await;
     raw.send(chat_request("Content-Length: 100001\r\n", "{")).await;
     assert_eq!(status(&raw.read_until("}}").await), 413);
@@ -98,7 +99,7 @@ async fn bodies_over_the_limit_are_refused_before_they_are_read() {
         raw.send(format!("3e8\r\n{}\r\n", "x".repeat(1000))).await;
     }
     let answer = raw.read_until("}}").await;
-    // A reset may overtake the answer when the client is still sending.
+    // A reset may overtake the response while the client is still sending.
     assert!(answer.is_empty() || status(&answer) == 413, "{answer}");
     assert_eq!(upstream.requests().len(), 1);
     gateway.stop().await;
@@ -284,7 +285,7 @@ async fn a_refusal_that_closes_the_connection_says_so() {
         assert_eq!(status(&answer), expected, "{what}: {answer}");
         assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{what}: {answer}");
     }
-    // What came whole leaves the connection as it was.
+    // A complete request leaves the connection usable.
     let mut raw = Raw::connect(gateway.address()).await;
     for _ in 0..2 {
         raw.send(head(chat, "sk-wrong", "Content-Length: 2\r\n") + "{}").await;
@@ -305,7 +306,7 @@ async fn a_head_has_its_time_from_its_first_byte_and_an_idle_connection_another(
     let mut idle = Raw::connect(gateway.address()).await;
     idle.send(health).await;
     assert_eq!(status(&idle.read_until("alive!\"").await), 200);
-    // A connection that never says anything, and one that begins a second head, outlast their time.
+    // A silent connection, and one that begins a second head, outlast their time limits.
     let mut silent = Raw::connect(gateway.address()).await;
     let mut slow = Raw::connect(gateway.address()).await;
     slow.send(health).await;
@@ -326,7 +327,8 @@ async fn a_head_has_its_time_from_its_first_byte_and_an_idle_connection_another(
     gateway.stop().await;
 }
 
-/// Whether the system probes the gateway's side of this connection, by the timer it shows for it.
+/// Whether TCP keep-alive is on at the gateway's side of this connection, by the timer that the
+/// system shows.
 fn is_probed(gateway: std::net::SocketAddr, client: std::net::SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ends = [gateway.port(), client.port()].map(|port| format!(":{port:04X}"));

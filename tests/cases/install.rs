@@ -1,4 +1,4 @@
-//! `make install`: its files stand where docs/install.md says, and the program finds its callbacks.
+//! `make install`: its files are where docs/install.md says, and the program finds its callbacks.
 
 use callgate_tests::{build, within};
 use std::{fs, path::Path, process::Stdio};

@@ -1,5 +1,5 @@
-//! `GET /callbacks` and `GET /active/callbacks`: who is in the chain, who is not and why, and what
-//! they did. For the holder of the key only, and without secrets.
+//! `GET /callbacks` and `GET /active/callbacks`: which callbacks are in the chain, which are not
+//! and why, and their figures. Only for holders of the key, and without secrets.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gateway, upstream};

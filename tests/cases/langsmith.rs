@@ -1,5 +1,5 @@
-//! The `langsmith` callback in the gateway: every ending of a call is a run, and no call waits for
-//! it.
+//! The `langsmith` callback in the gateway: every ending of a call becomes a run, and no call waits
+//! for it.
 
 use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::{

@@ -1,5 +1,5 @@
-//! What stands between a file and the gateway: pins, ownership, the trial in a child process and
-//! what is remembered of it, and the switches for the operator.
+//! The checks between a file and the gateway: pins, ownership, the probe in a child process and its
+//! memory, and the operator's switches.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::faulty::{entry, faulty};
 use crate::plugin_files::{listing, refusal};
 
-/// A start that says at debug level what it tries.
+/// A start that logs its probes at debug level.
 fn cautious(callback: &Value, cache: &Path, more: &Value) -> Setup {
     let mut config = listing(callback);
     config["callgate"] = json!({"cache_dir": cache});
@@ -23,7 +23,7 @@ fn cautious(callback: &Value, cache: &Path, more: &Value) -> Setup {
     Gateway::with_config(config).env("RUST_LOG", "debug")
 }
 
-/// How many plugins a start tried.
+/// The number of plugins that a start probed.
 async fn probes(setup: &Setup) -> usize {
     let log = setup.clone().start().await.stop().await;
     log.lines().filter(|line| line.contains("\"probed `")).count()
@@ -94,7 +94,7 @@ async fn a_trial_sees_no_secrets_and_a_want_of_them_is_not_held_against_a_plugin
     let setup = Gateway::with_config(listing(&faulty("t", acts))).env("RUST_LOG", "debug");
     let log = setup.clone().env("AUDIT_TOKEN", "secret-7").start().await.stop().await;
     assert!(log.contains("probed `") && !log.contains("secret-7"), "{log}");
-    // The child did not have it: what it was refused for there is decided by the gateway.
+    // The child lacked the variable, so the gateway itself decides.
     let said = setup.refused().await.stderr;
     assert!(said.contains("it refused to start: `AUDIT_TOKEN` is not set"), "{said}");
 }
@@ -133,7 +133,7 @@ async fn a_cache_that_cannot_be_trusted_is_not_used() {
     let log = setup.clone().start().await.stop().await;
     let warning = log.lines().find(|line| line.contains("callgate.cache_dir")).unwrap();
     assert!(warning.contains("WARN") && warning.contains("found user"), "{warning}");
-    // A folder that cannot be made: everything works, and is tried.
+    // A folder that cannot be created: everything works, and is probed.
     let nowhere =
         cautious(&entry("recorder", "a", json!({})), Path::new("/dev/null/x"), &json!({}));
     assert_eq!((probes(&nowhere).await, probes(&nowhere).await), (1, 1));
@@ -203,7 +203,7 @@ async fn a_file_that_others_can_change_is_a_warning_or_a_refusal_as_asked() {
     assert!(ended.status.success() && ended.stdout.contains("found mode 666"), "{}", ended.stdout);
     let ended = asked(Some("strict")).await;
     assert!(ended.stderr.contains("callgate.verify_owner: warn"), "{}", ended.stderr);
-    // Unasked, it depends on who runs it.
+    // By default, it depends on the user who runs it.
     let is_root = nix::unistd::geteuid().is_root();
     assert_eq!(asked(None).await.status.success(), !is_root);
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
@@ -221,7 +221,7 @@ async fn a_live_file_may_be_overwritten() {
         "litellm_params": {"model": "openai/x", "api_key": "k", "mock_response": "hello"}}]);
     let gateway = Gateway::with_config(config).start().await;
     for content in [vec![0; bytes.len()], Vec::new()] {
-        // In place, as `cp` does.
+        // Overwrites it in place, as `cp` does.
         fs::write(&file, content).unwrap();
         let _ = gateway.client().chat("gpt").send().await.expect_status(200);
     }

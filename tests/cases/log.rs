@@ -1,5 +1,5 @@
-//! The access log: one structured line per request, with what an operator needs and nothing the
-//! users said.
+//! The access log: one structured line for each request, with the fields an operator needs and
+//! without users' texts.
 
 use callgate_tests::config::{config, deployment, every_dialect, openai, with_callbacks};
 use callgate_tests::gateway::Ended;
@@ -132,7 +132,7 @@ async fn a_log_that_nobody_reads_holds_up_neither_calls_nor_the_end() {
     let config = config(&[openai(&upstream), broken]);
     let mut gateway = Gateway::with_config(config).start().await;
     gateway.log().pause();
-    // Each makes a line of some 400 bytes, at INFO or at WARN; a pipe takes 64 KiB.
+    // Each makes a line of some 400 bytes, at INFO or at WARN; a pipe holds 64 KiB.
     for number in 0..600 {
         let (model, status) = if number % 50 == 0 { ("broken", 502) } else { ("gpt", 200) };
         let _ = gateway.client().chat(model).send().await.expect_status(status);
@@ -221,8 +221,8 @@ async fn every_line_says_who_called_and_where_the_call_went() {
     );
 }
 
-/// A client that leaves within its request is gone, as one that leaves later; one whose framing is
-/// wrong is told so.
+/// A client that leaves during its request counts as gone, like one that leaves later; one with bad
+/// framing gets an error.
 #[tokio::test]
 async fn a_body_that_breaks_off_is_a_client_that_left() {
     let gateway = Gateway::with_config(config(&[])).start().await;

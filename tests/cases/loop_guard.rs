@@ -6,7 +6,8 @@ use callgate_tests::config::{config, deployment};
 use callgate_tests::{Gateway, MASTER_KEY};
 use serde_json::Value;
 
-/// A port that was free a moment ago: a gateway has to know its own address beforehand to call it.
+/// A port that was free a moment ago: a gateway has to know its own address in advance to call
+/// itself.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,5 +1,5 @@
-//! Every end-to-end case, one module per feature, in one binary. Cases drive the built gateway from
-//! outside; what has no socket in it belongs beside the code it tests.
+//! All end-to-end cases, one module for each feature, in one binary. Cases drive the built gateway
+//! from outside; a test without a socket belongs beside the code it tests.
 
 #![expect(
     clippy::unwrap_used,

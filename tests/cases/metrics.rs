@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted, who may read it.
+//! `GET /metrics`: the counts, and who may read them.
 
 use crate::faulty::{faulty, refusal};
 use callgate_tests::config::{config, deployment, openai, with_callbacks};
@@ -19,7 +19,7 @@ async fn calls_are_counted_by_names_of_the_config_only() {
     }
     let stranger = Client::new(gateway.address(), "sk-wrong");
     let _ = stranger.chat("gpt").send().await.expect_status(401);
-    // A stream is counted behind its last byte, and before its line.
+    // A stream is counted after its last byte and before its log line.
     gateway.log().times(r#""target":"callgate::access""#, 5).await;
     let reply = client.get("/metrics").await.expect_status(200);
     assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");

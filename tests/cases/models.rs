@@ -1,4 +1,4 @@
-//! The model list: configuration order, aliases first, one entry by name.
+//! The model list: aliases first, then the order of the config; one entry by name.
 
 use callgate_tests::config::{config, every_dialect};
 use callgate_tests::{Answer, Gateway, upstream};

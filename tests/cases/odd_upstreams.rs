@@ -1,5 +1,4 @@
-//! Upstreams that answer otherwise than they were asked: what they did is said, and what can be
-//! used of it is used.
+//! Upstreams that do not respond as asked: errors say what they did, and usable responses are used.
 
 use callgate_tests::config::{config, deployment, every_dialect, openai};
 use callgate_tests::{Answer, Event, Gateway, Reply, Script, scripted, sse, upstream};
@@ -53,7 +52,7 @@ async fn a_whole_completion_becomes_a_stream() {
     }
 }
 
-/// A completion that cannot be read was shown to no callback, so its text goes nowhere.
+/// No callback saw an unreadable completion, so its text goes nowhere.
 #[tokio::test]
 async fn data_that_cannot_be_read_is_not_quoted() {
     let chunk = r#"{"choices":[{"index":0,"text":"SECRET","finish_reason":"stop"}]}"#;
@@ -161,7 +160,7 @@ async fn memory_of_huge_replies_is_given_back() {
     for call in calls {
         assert!(call.await.unwrap().expect_status(200).body.len() > HUGE);
     }
-    // Enough for every worker to be done with what it did before.
+    // Enough for every worker to finish its earlier work.
     for _ in 0..std::thread::available_parallelism().unwrap().get() {
         let _ = gateway.client().chat("small").send().await.expect_status(200);
     }

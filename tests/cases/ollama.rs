@@ -1,5 +1,5 @@
-//! OpenAI's dialect in, Ollama's out, and back: the mapping as a client sees it end to end. The
-//! fine print of the translation is tested beside it.
+//! Calls in OpenAI's dialect translated for Ollama and back, as a client sees them end to end. Unit
+//! tests cover the details of the translation.
 
 use callgate_tests::config::{config, every_dialect, ollama, with_param};
 use callgate_tests::{Answer, Event, Gateway, UPSTREAM_KEY, sse, upstream};

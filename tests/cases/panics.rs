@@ -1,5 +1,5 @@
-//! After a panic a callback is made anew: the new instance serves the calls that begin from then
-//! on, the old one ends after the last call that began with it. Nothing else waits for either.
+//! After a panic a callback is restarted: the new instance serves later calls, and the old one ends
+//! after the last call that began with it. Nothing else waits for either.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::log::Log;
@@ -13,7 +13,7 @@ async fn gateway(upstream: &ScriptedUpstream, callback: Value) -> Gateway {
     Gateway::with_config(config).start().await
 }
 
-/// What the instances of a callback said, in order.
+/// The log lines of a callback's instances, in order.
 fn said(log: &Log, label: &str) -> Vec<String> {
     let own = log.lines().into_iter().filter(|line| seen(line, "label") == label);
     own.map(|line| line.message().to_owned()).collect()
@@ -23,7 +23,8 @@ fn said(log: &Log, label: &str) -> Vec<String> {
 async fn each_panic_gets_a_new_instance() {
     let upstream = upstream(Answer::default()).await;
     for make in [faulty, faulty_async] {
-        // An instance panics in its first call only: that the next call fails too shows a new one.
+        // Each instance panics in its first call only: if the next call fails, too, there is a new
+        // instance.
         let acts = json!({"times": 1, "on_llm_start": [{"panic": "boom"}]});
         let gateway = gateway(&upstream, make("p", acts)).await;
         for round in 1..=2 {
@@ -70,7 +71,7 @@ async fn one_that_cannot_be_made_anew_fails_calls_until_it_can() {
         let _ = client.chat("llama").send().await.expect_status(200);
         let _ = client.chat("gpt").send().await.expect_status(status);
         gateway.log().containing("cannot be made anew after a panic").await;
-        // The model it has nothing against fails too, for nobody can be asked.
+        // Calls of its harmless model fail, too, because no instance can decide.
         let _ = client.chat("llama").send().await.expect_status(status);
         gateway.log().times("was made anew after a panic", 1).await;
         let _ = client.chat("llama").send().await.expect_status(200);

@@ -1,5 +1,6 @@
-//! Files that are no usable plugin: `check` and the start refuse each with the same sentence, which
-//! says what was expected, what was found and what to do. Nothing crashes, nothing half-starts.
+//! Files that are not usable plugins: `check` and the start refuse each with the same sentence,
+//! which says what was expected, what was found and what to do. Nothing crashes, nothing
+//! half-starts.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +18,7 @@ pub(crate) fn listing(callback: &Value) -> Value {
     config
 }
 
-/// The lines that name the entry, which must be the same for `check` and for a start.
+/// The lines that name the entry, which must be the same in `check` and in a start.
 pub(crate) async fn refusal(callback: &Value) -> String {
     let mut said = Vec::new();
     for start in [false, true] {
@@ -40,7 +41,7 @@ fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
     replaced(&build::plugin("routing"), from, to)
 }
 
-/// A plugin with every `from` in it replaced by a `to` of the same length.
+/// A plugin with every `from` replaced by a `to` of the same length.
 pub(crate) fn replaced(plugin: &Path, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len(), "a file's offsets must not move");
     let mut bytes = fs::read(plugin).unwrap();

@@ -1,4 +1,5 @@
-//! `callgate plugin …`: each tool, on the plugins of this build and on files that are none.
+//! `callgate plugin …`: each tool, with the plugins of this build and with files that are not
+//! plugins.
 
 mod bench;
 mod check;

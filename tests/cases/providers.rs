@@ -1,4 +1,5 @@
-//! What each dialect's upstream receives for the same request: path, key and body, to the byte.
+//! The upstream's request in each dialect for the same client request: path, key and body, byte for
+//! byte.
 
 use callgate_tests::config::{config, deployment, every_dialect, with_param};
 use callgate_tests::{Answer, Gateway, UPSTREAM_KEY, upstream};

@@ -1,5 +1,5 @@
-//! The shipped rate limit, loaded from its shared object: exact counts, honest waits, and no place
-//! taken by a call that never went out.
+//! The shipped rate limit, loaded from its shared object: exact counts, correct waits, and no place
+//! taken by a call that was never sent.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ async fn of_95_quick_requests_the_first_90_pass() {
         gateway(&upstream, json!(["src.callbacks.routing", "src.callbacks.rate_limit"])).await;
     let mut statuses = Vec::new();
     for index in 0..95 {
-        // Across models and both kinds of reply: it is one budget.
+        // Across models and both kinds of reply, because they share one budget.
         let model = ["groq-a", "groq-b", "groq-unlisted"][index % 3];
         let reply = gateway.client().chat(model).set("stream", index % 2 == 0).send().await;
         if reply.status == 429 {
@@ -45,7 +45,7 @@ async fn of_95_quick_requests_the_first_90_pass() {
     assert!(statuses[..90].iter().all(|status| *status == 200), "{statuses:?}");
     assert!(statuses[90..].iter().all(|status| *status == 429), "{statuses:?}");
     assert_eq!(upstream.requests().len(), 90);
-    // Another provider's budget is its own.
+    // Another provider has its own budget.
     let _ = gateway.client().chat("openai-a").send().await.expect_status(200);
     gateway.stop().await;
 }

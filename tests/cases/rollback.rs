@@ -1,5 +1,5 @@
-//! Under `on_error: ignore` a hook that breaks has never run: whatever it changed before is taken
-//! back, in every hook and however it runs.
+//! With `on_error: ignore` a failed hook has no effect: its changes are rolled back, in every hook
+//! and every mode.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gateway, sse, upstream};

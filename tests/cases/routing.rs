@@ -33,10 +33,10 @@ async fn the_name_decides_the_provider() {
         ("openai-oss-120b", openai, "gpt-4o-mini"),
         ("openai-04mini", openai, "gpt-4o-mini"),
         ("gemma3", "/api/chat", "gemma3:4b"),
-        // Not in the model list: the provider's configured default.
+        // Not in the model list: uses the provider's configured default.
         ("groq-anything", groq, "llama-3.3-70b-versatile"),
         ("openai-anything", openai, "gpt-4o-mini"),
-        // Both prefixes: the first rule wins.
+        // Matches both prefixes: the first rule wins.
         ("groq-openai-x", groq, "llama-3.3-70b-versatile"),
     ] {
         for stream in [false, true] {

@@ -1,5 +1,5 @@
-//! `only` and `hooks`: a callback outside its scope has nothing to do with the call, from start to
-//! end, and hooks that are not chosen never run.
+//! `only` and `hooks`: a callback outside its scope gets no hook of the call, and hooks that are
+//! not chosen never run.
 
 use callgate_tests::config::{every_dialect, with_callbacks};
 use callgate_tests::{Answer, Gateway, upstream};
@@ -48,7 +48,7 @@ async fn outside_its_scope_no_hook_of_it_runs() {
     }
 }
 
-/// Clients choose the name they ask for: one of the config's aliases must not lead around a guard.
+/// Clients choose the name they ask for: no alias of the config may bypass a guard.
 #[tokio::test]
 async fn an_alias_of_a_model_is_in_its_scope() {
     let upstream = upstream(Answer::default()).await;

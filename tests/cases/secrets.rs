@@ -1,4 +1,4 @@
-//! Secrets stay where they were put: not in the log at any level, not in an answer, whatever goes
+//! Secrets stay where they belong: not in the log at any level, not in a response, whatever goes
 //! wrong.
 
 use callgate_tests::config::{config, deployment, openai, with_callbacks, with_param};
@@ -75,7 +75,7 @@ async fn no_log_line_and_no_answer_holds_one() {
     }
 }
 
-/// In later rooms: deployments, callbacks, their settings, the address.
+/// In later packages: deployments, callbacks, their settings, the address.
 #[tokio::test]
 async fn keys_in_the_wrong_place_and_values_of_variables_are_in_no_message() {
     let model = |name: &str| json!({"model_name": name, "litellm_params": {"model": name}});
@@ -132,7 +132,7 @@ async fn refused_starts_do_not_quote_them() {
 
 const GRANTED: &str = "sk-granted-77aa01";
 
-/// Whatever a call left behind: its answer, the log, the metrics.
+/// Everything that calls leave behind: responses, the log, the metrics.
 async fn left_behind(gateway: Gateway, replies: &[Reply]) -> String {
     let mut left = gateway.client().get("/metrics").await.text();
     for reply in replies {
@@ -156,7 +156,7 @@ async fn what_a_callback_was_given_is_masked_wherever_it_puts_it() {
         let entry = json!({"name": "all_services", "path": build::plugin("all_services"),
             "settings": settings, "grants": grants});
         let mut config = with_callbacks(&[openai(&upstream)], &json!([entry]));
-        // Without a master key any key is a client's own.
+        // Without a master key, any key is a client's own.
         config["general_settings"] = json!({});
         let gateway = Gateway::with_config(config).env("GRANTED", GRANTED).start().await;
         let mut replies = Vec::new();
@@ -190,7 +190,7 @@ async fn what_a_client_names_is_masked_in_calls_that_succeed_too() {
             replies.push(reply);
             let request = gateway.client().chat(&format!("any-{secret}")).set("stream", stream);
             let mut reply = request.send().await.expect_status(200);
-            // A client gets its own word back as the model's name.
+            // A client gets its own text back as the model name.
             reply.body = Vec::new().into();
             replies.push(reply);
         }

@@ -1,4 +1,4 @@
-//! The operator's own files, byte for byte as written: they start, and do what their author meant.
+//! The operator's own files, unchanged: they start, and work as their author meant.
 
 use callgate_tests::{Answer, Client, Endpoint, Gateway, build, upstream};
 

@@ -1,5 +1,5 @@
-//! What the gateway lends callbacks: store, metrics, HTTP, timer, tasks, secrets; who may have it,
-//! and how much.
+//! The gateway's services for callbacks: store, metrics, HTTP, timer, tasks, secrets; who may use
+//! them, and how much.
 
 use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::log::LogLine;
@@ -28,7 +28,7 @@ fn said(line: &LogLine) -> String {
     format!("{}: {}", seen(line, "outcome"), seen(line, "detail"))
 }
 
-/// The outcome and detail of the first line of this step.
+/// The outcome and detail in the first line of this step.
 async fn step(gateway: &Gateway, name: &str) -> String {
     let line = gateway.log().find(|line| line.message() == name).await;
     said(&line.unwrap_or_else(|| panic!("no `{name}`:\n{}", gateway.log().text())))
@@ -184,7 +184,7 @@ async fn credentials_are_seen_only_when_that_is_granted() {
     let grants = json!({"read_auth_header": true});
     let gateway = setup(&upstream, entry("all_services", json!({}), grants)).start().await;
     called(&gateway).await;
-    // Without the grant it sees `***` alone. What it logs of the key, the log does not show.
+    // Without the grant it sees only `***`. If it logs the key, the log masks it.
     assert_eq!(step(&gateway, "headers").await, "ok: Bearer ***");
 }
 
@@ -197,7 +197,7 @@ async fn a_flood_meets_a_bound_and_calls_go_on() {
             .start()
             .await;
     called(&gateway).await;
-    // One metric is the plugin's own.
+    // One of the metrics is the plugin's own.
     for (name, expected) in
         [("flood_kv", "full: 167"), ("flood_metrics", "full: 127"), ("flood_tasks", "full: 1024")]
     {

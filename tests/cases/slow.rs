@@ -1,5 +1,5 @@
-//! Callbacks that hold up their thread, or break in every call, are named in the log without
-//! filling it: at most a line a second for each, which says how many it stands for.
+//! Callbacks that hold up their thread, or fail in every call, are named in the log without filling
+//! it: at most one line a second for each, with the number of suppressed ones.
 
 use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::log::{Log, LogLine};
@@ -23,7 +23,7 @@ async fn log_of(callback: Value) -> Log {
     log
 }
 
-/// Each line stands for itself and for those left out before it, whatever the clock did.
+/// Each line counts for itself and for the suppressed ones before it, whatever the clock did.
 fn check_paced(lines: &[LogLine], count: &str) {
     let mut told = 0;
     for line in lines {

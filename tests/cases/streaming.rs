@@ -1,4 +1,5 @@
-//! Streams that go well: framing, promptness, the model echo, and usage only for those who asked.
+//! Streams that succeed: framing, promptness, the model echo, and usage only for clients that
+//! asked.
 
 use crate::faulty::faulty;
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
@@ -24,7 +25,7 @@ async fn a_stream_is_clean_sse_from_every_dialect() {
     }
 }
 
-/// What holds for every good stream, whatever the upstream speaks.
+/// The properties of every good stream, in any dialect.
 #[track_caller]
 fn check_chunks(model: &str, events: &[Event]) {
     assert_eq!(events.last(), Some(&Event::Done), "{model}: {events:?}");
@@ -74,7 +75,7 @@ async fn usage_is_always_asked_for_and_shown_only_on_request() {
             if model == "gemma" {
                 assert_eq!(sent.get("stream_options"), None, "{sent}");
             } else {
-                // A client's own word stands.
+                // A client's own value stays.
                 let refused = options["include_usage"] == false;
                 assert_eq!(sent["stream_options"]["include_usage"], !refused, "{sent}");
             }
@@ -99,7 +100,7 @@ async fn each_event_is_relayed_before_the_next_one_exists() {
         let mut seen = Vec::new();
         for turn in 1..4 {
             within("the upstream at its gate", gate.arrived(turn + 1)).await;
-            // The upstream waits with what comes next: this event can only be the one before.
+            // The upstream holds the next event, so this can only be the previous one.
             seen.push(stream.event().await.expect("an event"));
             gate.admit(1);
         }
@@ -130,7 +131,7 @@ async fn the_way_bytes_are_cut_makes_no_difference() {
             let events = reply.expect_status(200).events();
             let text = sse::text(&events);
             assert_eq!(text, "né✓ \"quoted\\n\"data: [DONE]\n\nend", "answer {index}, {model}");
-            // CRLF line ends are legal SSE; only the frames of our own making are checked strictly.
+            // CRLF line ends are valid SSE; only the gateway's own frames are checked strictly.
             if !(3..=4).contains(&index) {
                 check_chunks(model, &events);
             }
@@ -203,7 +204,8 @@ async fn many_streams_at_once_do_not_mix() {
     gateway.stop().await;
 }
 
-/// Between values JSON may break lines, an event may not: what is behind the break would be lost.
+/// JSON may have line breaks between values, an event may not: the text after a break would be
+/// lost.
 #[tokio::test]
 async fn an_event_stays_on_one_line_whoever_breaks_it() {
     let event = "data: {\"id\":\"1\",\r\ndata: \"choices\":[{\"index\":0,\"delta\":{\"content\":\"whole\"},\

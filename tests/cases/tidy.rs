@@ -1,5 +1,5 @@
-//! The rules of the house that a machine can check: file sizes, opening words, who may name which
-//! crate, where `unsafe` may stand, and that the documents name what exists.
+//! The house rules that a machine can check: file sizes, opening sentences, who may use which
+//! crate, where `unsafe` is allowed, and that the documents name existing things.
 
 mod words;
 
@@ -11,8 +11,7 @@ use callgate_tests::build;
 const LINES: usize = 500;
 const COLUMNS: usize = 100;
 
-/// Every Rust file of the workspace, by its path from the root. What is frozen keeps the rules it
-/// had.
+/// Every Rust file of the workspace, by its path from the root. Frozen files are exempt.
 fn sources() -> Vec<(String, String)> {
     let root = build::repository();
     let mut files = Vec::new();
@@ -43,7 +42,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines that are code, with their numbers: comments are left out.
+/// The lines of code, with their numbers, without comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -64,7 +63,7 @@ fn files_are_short_enough_to_read_whole() {
     );
 }
 
-/// A comment is wrapped by hand: rustfmt leaves it as it is. A row of a table cannot be wrapped.
+/// Comments are wrapped by hand, because rustfmt does not. A table's row cannot be wrapped.
 #[test]
 fn comments_are_no_wider_than_code() {
     let mut wide = Vec::new();
@@ -96,7 +95,7 @@ fn no_file_is_called_mod_and_nothing_is_called_utils() {
     check(&named.map(|(name, _)| name).collect::<Vec<_>>());
 }
 
-/// A crate's name, and the only places of the gateway and the plugin API that may use it.
+/// A crate's name, and the only places in the gateway and the plugin API that may use it.
 const EDGES: [(&str, &[&str]); 11] = [
     ("axum", &["gateway/server/src"]),
     ("serde_yaml", &["gateway/config/src"]),
@@ -137,7 +136,7 @@ fn crates_stay_in_their_rooms() {
     check(&offences);
 }
 
-/// Two readers of URLs could be played off against each other where one judges and one connects.
+/// If one reader of URLs decides and another connects, their differences could be exploited.
 #[test]
 fn one_file_reads_urls() {
     let reads =
@@ -162,13 +161,13 @@ fn unsafe_stands_only_at_the_boundary_and_with_its_proof() {
         "plugin-api/src/view",
         "plugin-api/src/host",
         "gateway/plugin-host/src/loader",
-        // Two settings of the C library, which no safe crate offers.
+        // Two settings of the C library, for which there is no safe crate.
         "gateway/plugin-host/src/memory.rs",
         "tests/plugins/faulty/src/segfault.rs",
         "tests/abi/next/host",
     ];
     let mut offences = Vec::new();
-    // The name is put together here so that this file does not accuse itself.
+    // Assembled here, so that this file does not match itself.
     let keyword = ["un", "safe"].concat();
     for (name, text) in sources() {
         for (number, line) in code(&text) {
@@ -221,7 +220,7 @@ fn plugins_and_gateway_do_not_know_each_other() {
     check(&offences);
 }
 
-/// The gateway's packages, each with those it stands on. Every arrow leads to an earlier row.
+/// The gateway's packages, each with those it depends on. Every dependency is in an earlier row.
 const PLAN: [(&str, &[&str]); 16] = [
     ("json", &[]),
     ("secret", &[]),
@@ -319,7 +318,8 @@ fn the_packages_of_the_gateway_stand_on_each_other_as_drawn() {
     check(&offences);
 }
 
-/// Without one it would be the module's path, which operators filter by and every move changes.
+/// The default target would be the module's path, which operators filter by and which changes with
+/// every move.
 #[test]
 fn every_event_names_its_target() {
     let mut offences = Vec::new();

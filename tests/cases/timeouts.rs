@@ -1,5 +1,5 @@
-//! Upstreams that never answer, or stop in the middle: the deployment's timeout ends the call, the
-//! client is told, and the upstream connection is given up.
+//! Upstreams that never respond, or stop in the middle: the deployment's timeout ends the call, the
+//! client gets an error, and the upstream connection is closed.
 
 use callgate_tests::config::{config, every_dialect, with_param};
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream, within};

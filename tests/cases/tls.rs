@@ -1,5 +1,5 @@
-//! Upstreams behind TLS: only one that proves who it is gets a call, and so the key. The others are
-//! a 502 that says what is wrong and what to do.
+//! Upstreams with TLS: only one that proves its identity gets a call, and so the key. For the
+//! others the client gets a 502 with the problem and the remedy.
 
 use callgate_tests::config::{config, deployment};
 use callgate_tests::tls::{Authority, TlsFront};
@@ -21,7 +21,7 @@ async fn gateway(base: &str, trusted: &Authority) -> Gateway {
     setup.env("SSL_CERT_FILE", &file.display().to_string()).start().await
 }
 
-/// What a call gets whose upstream has this certificate.
+/// The error of a call whose upstream has this certificate.
 async fn refused(front: TlsFront, trusted: &Authority, upstream: &ScriptedUpstream) -> String {
     let gateway = gateway(&front.openai_base(), trusted).await;
     let mut message = String::new();
@@ -86,7 +86,7 @@ async fn an_expired_certificate_is_refused() {
     assert!(message.contains("expired"), "{message}");
 }
 
-/// A server that answers the first bytes it hears, if at all, and then listens to the end.
+/// A server that answers the first bytes, if at all, and then reads to the end.
 async fn plain_server(answer: &'static str) -> (String, JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind((HERE, 0)).await.unwrap();
     let base = format!("https://{}/v1", listener.local_addr().unwrap());

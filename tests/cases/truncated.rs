@@ -1,5 +1,5 @@
-//! Streams that break: the client is told so in an error frame and never gets a `[DONE]` or a
-//! finish reason nobody gave.
+//! Streams that break: the client gets an error frame, and never a `[DONE]` or a made-up finish
+//! reason.
 
 use callgate_tests::config::{config, every_dialect};
 use callgate_tests::{Answer, Event, Gateway, Reply, Script, scripted, sse};
@@ -31,8 +31,8 @@ async fn a_broken_stream_ends_in_an_error_frame() {
     }
 }
 
-/// The error a broken stream ended in: its last frame or, when it broke before anything of it was
-/// sent, an honest status in its place.
+/// The error of a broken stream: in its last frame or, if it broke before anything was sent, as a
+/// status.
 #[track_caller]
 fn check_broken(what: &str, reply: &Reply) -> Value {
     if reply.status != 200 {
@@ -111,7 +111,7 @@ async fn a_broken_json_reply_is_a_502() {
         let gateway = Gateway::with_config(config(&every_dialect(&upstream))).start().await;
         for model in MODELS {
             let reply = gateway.client().chat(model).send().await;
-            // The head may be gone already; then the client must see a broken body, not a short
+            // The head may already be sent; then the client must see a broken body, not a short
             // one.
             if reply.status == 200 {
                 assert!(!reply.complete, "{model}: half a reply passed as whole: {}", reply.text());

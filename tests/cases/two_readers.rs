@@ -1,5 +1,5 @@
-//! What was checked is what is sent: bodies that two readers could take differently get past no
-//! callback, and what a client's text does not allow is the client's mistake, not a callback's.
+//! The checked text is the sent text: a body that two parsers could read differently bypasses no
+//! callback, and an error in a client's text is the client's, not a callback's.
 
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
 use callgate_tests::raw::{chat_request, status};
@@ -65,7 +65,7 @@ async fn a_name_that_can_be_taken_in_two_ways_is_refused() {
             }
         }
         assert_eq!(upstream.requests().len(), 0);
-        // What is looked at wherever it stands.
+        // Members that are checked at any depth.
         for (message, more) in [
             (r#"{"role":"user","content":[{"type":"input_text","text":"CARD"}]}"#, ""),
             (r#"{"role":"user","content":["CARD"]}"#, ""),
@@ -118,7 +118,7 @@ async fn another_spelling_of_the_gateways_own_members_is_refused_without_callbac
         }
     }
     assert_eq!(upstream.requests().len(), 0);
-    // Nobody has looked into these, so they are the upstream's to judge.
+    // Nobody has read these, so the upstream judges them.
     let body = r#"{"model":"gpt","messages":[{"role":"a","role":"b"}],"topK":{"x":1,"x":2}}"#;
     let _ = gateway.client().chat("").body(body).send().await.expect_status(200);
     let sent = upstream.requests().pop().unwrap();
@@ -162,7 +162,7 @@ async fn members_without_number_are_refused_and_many_are_merged() {
     };
     for model in MODELS {
         for (count, status) in [(4096, 200), (4097, 400), (100_000, 400)] {
-            // Ollama takes names that its API lacks as options alone.
+            // Only Ollama accepts names as options that its API lacks.
             let extra = match model {
                 "gemma" => format!(r#"{{"options":{}}}"#, extra(count)),
                 _ => extra(count),
@@ -207,7 +207,7 @@ async fn bytes_in_flight_are_bounded_and_given_back() {
     let body = body.replace("\"\"", &format!("\"{}\"", "x".repeat(100_000 - body.len())));
     let announced =
         chat_request("Content-Length: 100000\r\nExpect: 100-continue\r\nConnection: close\r\n", "");
-    // Announced and not sent: nothing is taken of what others need.
+    // Announced but not sent: it takes nothing that others need.
     let mut idle = Raw::connect(gateway.address()).await;
     idle.send(announced.clone()).await;
     assert!(idle.read_until("\r\n\r\n").await.contains("100 Continue"));
@@ -216,7 +216,7 @@ async fn bytes_in_flight_are_bounded_and_given_back() {
     let refused = gateway.client().chat("gpt").send().await.expect_status(503);
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.error()["code"], "too_many_bytes_in_flight");
-    // What does not fit is refused before the client is told to go on.
+    // A body that does not fit is refused before the client is asked to send it.
     let mut raw = Raw::connect(gateway.address()).await;
     raw.send(announced).await;
     assert_eq!(status(&raw.read_until("\r\n\r\n").await), 503);

@@ -1,4 +1,4 @@
-//! Web pages: without a key those of other sites are refused whatever they ask for, and CORS is the
+//! Web pages: without a key, those of other sites are refused for every request, and CORS is the
 //! same on every path and status.
 
 use callgate_tests::config::{config, openai};

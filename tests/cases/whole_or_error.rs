@@ -1,5 +1,5 @@
-//! An answer is whole or an error: JSON and streams, from every dialect, are judged by one rule,
-//! and none of them is waited for without end.
+//! A response is complete or an error: JSON and streams, from every dialect, are judged by one
+//! rule, and none is waited for without end.
 
 use crate::faulty::{faulty, recorded, recorder, seen};
 use callgate_tests::config::{config, every_dialect, openai, with_callbacks, with_param};
@@ -88,7 +88,7 @@ async fn a_json_200_that_is_no_completion_is_an_error() {
         for model in MODELS {
             for stream in [false, true] {
                 let reply = gateway.client().chat(model).set("stream", stream).send().await;
-                // A line of Ollama's is good before it is known that it was the last one.
+                // A line of Ollama's is passed on before it is known to be the last one.
                 let error = if reply.status == 200 {
                     assert!((model, stream) == ("gemma", true), "{body}: {}", reply.text());
                     let events = reply.events();
@@ -205,7 +205,7 @@ async fn a_stream_in_place_of_a_json_reply_is_put_together() {
     }
 }
 
-/// An upstream that answers with `head` and then sends `drip` for ever.
+/// An upstream that responds with `head` and then sends `drip` forever.
 async fn dripping(head: String, drip: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -245,7 +245,7 @@ async fn an_answer_that_drips_is_bounded() {
         let config = config(&models_at(&base, &[("timeout", 0.3)]));
         let gateway = Gateway::with_config(config).start().await;
         for stream in [false, true] {
-            // A comment is no line of Ollama's, and no JSON.
+            // A comment is neither a line of Ollama's nor JSON.
             let models = if drip.starts_with(':') { &["gpt"][..] } else { &["gpt", "gemma"] };
             for model in models {
                 let reply = gateway.client().chat(model).set("stream", stream).send().await;
@@ -304,7 +304,7 @@ async fn signs_of_life_come_only_when_asked_for_and_between_events() {
         let length = format!("Content-Length: {}\r\nConnection: close\r\n", body.len());
         callgate_tests::raw::chat_request(&length, &body)
     };
-    // Before the head of the upstream's answer, before its first event, between two.
+    // Before the head of the upstream's response, before its first event, between two events.
     for held in [None, Some(0), Some(1)] {
         for model in MODELS {
             let gate = Gate::new();

@@ -1,5 +1,4 @@
-"""The official OpenAI client against a running gateway: whatever it would trip over, it trips over
-here. Starts the scripted upstream and the gateway from the folder given as the only argument."""
+"""The official OpenAI client against a running gateway, to find responses that it cannot handle. Starts the scripted upstream and the gateway from the folder given as the only argument."""
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
-//! The five callbacks: a sync one, an async one, one that panics now and then and is made anew, one
-//! on threads of its own, one that refuses now and then.
+//! The five callbacks: a sync one, an async one, one that sometimes panics and is restarted, one
+//! with its own threads, one that sometimes rejects a call.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 pub(crate) const CALLBACKS: usize = 5;
 
-/// How many calls are refused, and how many panic, at least.
+/// At least so many calls are rejected, and so many panic.
 const REFUSED_OF: usize = 50;
 const PANICS: usize = 50;
 
-/// The chain, for so many calls.
+/// The chain for a number of calls.
 pub(crate) struct Callbacks {
     calls: usize,
 }

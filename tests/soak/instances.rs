@@ -1,4 +1,4 @@
-//! How many instances of callbacks were made and ended: they say so in their log.
+//! Counts created and dropped instances of callbacks, by their log lines.
 
 use callgate_tests::log::{Log, LogLine};
 use callgate_tests::within;
@@ -15,7 +15,7 @@ struct Counts {
     ended: usize,
 }
 
-/// Those of this process.
+/// The instances of this process.
 pub(crate) struct Instances(watch::Receiver<Counts>);
 
 struct Listener(watch::Sender<Counts>);
@@ -23,21 +23,21 @@ struct Listener(watch::Sender<Counts>);
 struct Message(String);
 
 impl Instances {
-    /// Counts from now on; once in a process.
+    /// Starts counting; call it once in a process.
     pub(crate) fn watch() -> Self {
         let (sender, receiver) = watch::channel(Counts::default());
         tracing_subscriber::registry().with(Listener(sender)).init();
         Self(receiver)
     }
 
-    /// Waits until no more than `living` are left; how many were made.
+    /// Waits until at most `living` are left; returns how many were created.
     pub(crate) async fn settle(mut self, living: usize) -> usize {
         let settled = self.0.wait_for(|counts| counts.made - counts.ended == living);
         within("the end of replaced instances", settled).await.expect("it counts").made
     }
 }
 
-/// The same of a gateway, by its log.
+/// The same for a gateway, by its log.
 pub(crate) async fn settle(log: &Log, living: usize) -> usize {
     let count = |lines: &[LogLine], what| lines.iter().filter(|it| it.message() == what).count();
     let settled = |lines: &[LogLine]| count(lines, "created") - count(lines, "dropped") == living;

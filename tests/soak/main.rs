@@ -1,10 +1,11 @@
-//! Many calls through five callbacks of every sort: memory, threads and mapped libraries must stay
-//! what they were after the first of them, and every instance that was replaced must be gone.
+//! Many calls through five callbacks of every kind: memory, threads and mapped libraries must stay
+//! at the level after the first calls, and every replaced instance must be gone.
 //!
-//! `make test` makes 20 000 calls; `make soak`, or `CALLGATE_SOAK_CALLS`, as many as it says. One
-//! of 20 goes through the real gateway over sockets, which is what is slow; the others through the
-//! same chain in this process (`DryRun`). A test binary of its own, so that no other test's
-//! memory is measured. `chain` is what is soaked, `vitals` what is read, `instances` who lives.
+//! `make test` makes 20 000 calls; `make soak` makes more, and `CALLGATE_SOAK_CALLS` sets the
+//! number. One in 20 goes through the real gateway over sockets, which is slow; the others go
+//! through the same chain in this process (`DryRun`). It is a separate test binary, so that no
+//! other test's memory is measured. `chain` has the callbacks, `vitals` the measurements,
+//! `instances` the counts of instances.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,13 +28,13 @@ use vitals::Course;
 
 const CALLS: &str = "CALLGATE_SOAK_CALLS";
 
-/// How often the process is looked at.
+/// How often the process is measured.
 const INTERVALS: usize = 10;
 
-/// Clients that call the gateway at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 8;
 
-/// One of so many calls is for the callback with threads of its own.
+/// One in so many calls goes to the callback with its own threads.
 const SLOW: usize = 100;
 
 #[tokio::test]
@@ -64,7 +65,7 @@ async fn in_this_process(calls: usize) {
         course.look(calls / INTERVALS);
     }
     let [passed, refused, broke] = verdicts;
-    // Both chains have instances of their own.
+    // Each chain has its own instances.
     let made = instances.settle(2 * CALLBACKS).await;
     course.print(&format!("{passed} passed, {refused} refused, {broke} broke; {made} instances"));
     assert!(passed > refused && refused > 0 && broke > 0 && made > 2 * CALLBACKS);

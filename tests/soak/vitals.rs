@@ -1,15 +1,16 @@
-//! Memory, threads and mapped libraries of a process over a run. Linux: read from `/proc`.
+//! The memory, threads and mapped libraries of a process during a run, read from `/proc` (Linux).
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 
-/// Looks that are warm-up: pools fill, allocators take what they will keep.
+/// The measurements during the warm-up, in which pools fill and allocators take memory that they
+/// keep.
 const WARM_UP: usize = 2;
 
 const MAX_GROWTH_KIB: u64 = 4 * 1024;
 
-/// Each client may be in a hook that has a thread, which ends when it is idle; a renewal has one
+/// Each client may be in a hook with its own thread, which ends when idle; a restart has a thread
 /// for a moment.
 const THREADS_MORE: u64 = crate::CLIENTS as u64 + 2;
 
@@ -21,7 +22,7 @@ struct Vitals {
     libraries: usize,
 }
 
-/// A run of one process.
+/// The measurements of one process.
 pub(crate) struct Course {
     what: &'static str,
     pid: u32,
@@ -29,14 +30,14 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    /// Begins with a look at what no call has touched.
+    /// Begins with a measurement before any call.
     pub(crate) fn new(what: &'static str, pid: u32) -> Self {
         let mut course = Self { what, pid, looks: Vec::new() };
         course.look(0);
         course
     }
 
-    /// Looks again, so many calls later.
+    /// Measures again, after so many calls.
     pub(crate) fn look(&mut self, calls: usize) {
         let before = self.looks.last().map_or(0, |look| look.calls);
         let look = Vitals {
@@ -57,7 +58,7 @@ impl Course {
         let _ = writeln!(std::io::stderr(), "{}: {what}", self.what);
     }
 
-    /// Fails unless the last looks are like the first one after the warm-up.
+    /// Fails unless the last measurements are like the first one after the warm-up.
     pub(crate) fn is_level(&self) {
         let looks = &self.looks[WARM_UP..];
         let (first, last) = (looks[0], looks[looks.len() - 1]);
@@ -78,7 +79,7 @@ fn status(pid: u32, name: &str) -> u64 {
     number.parse().expect("Linux tells a number")
 }
 
-/// Files and sealed copies that are mapped, each counted once.
+/// The mapped files and sealed copies, each counted once.
 fn libraries(pid: u32) -> usize {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
     let inode = |line: &str| {

@@ -1,4 +1,4 @@
-//! Where the build under test is. A missing binary or plugin fails the test that needs it: a suite
+//! Finds the build under test. A missing binary or plugin fails the test that needs it: a suite
 //! that skips what was not built would pass without testing anything.
 
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub fn repository() -> PathBuf {
     package.parent().expect("this package is a folder of the repository").to_owned()
 }
 
-/// A file the repository keeps for the tests.
+/// A file in the repository for the tests.
 #[must_use]
 pub fn fixture(name: &str) -> PathBuf {
     existing(repository().join("tests/fixtures").join(name))

@@ -1,4 +1,4 @@
-//! An HTTP client that says what the test says and no more: one connection per request, no
+//! An HTTP client that sends exactly what the test asks for: one connection for each request, no
 //! retries, no defaults beyond the key. Streams are read event by event.
 
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::{Event, within};
 
-/// Where requests go, and with which key.
+/// The address and the key for requests.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: SocketAddr,
@@ -197,7 +197,7 @@ impl Request {
 }
 
 impl Open {
-    /// The next event, `None` at the end of the body however it came about.
+    /// The next event; `None` at the end of the body, however it ended.
     pub async fn event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = Event::take(&mut self.unread) {
@@ -234,7 +234,7 @@ impl Open {
 }
 
 impl Reply {
-    /// Fails with the body when the status is another one.
+    /// Fails, and shows the body, if the status is another one.
     #[must_use]
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {

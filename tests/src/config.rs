@@ -1,5 +1,5 @@
-//! Configurations for the tests as JSON values, which are YAML too. Cases that test the file itself
-//! write YAML by hand.
+//! Configurations for the tests as JSON values, which are also YAML. Cases that test the file
+//! itself write YAML by hand.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! An HTTP server that is no model's upstream: what callbacks send goes here, and is kept.
+//! An HTTP server for requests by callbacks, which it records.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::within;
 
-/// A request that came.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Taken {
     /// `POST /path`.
@@ -34,14 +34,14 @@ impl Taken {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON, `Null` when it is none.
+    /// The body as JSON; `Null` if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 }
 
-/// What a request gets: a status and a body, or nothing at all, ever.
+/// The answer to a request: a status and a body, or no answer at all.
 pub type Given = Option<(u16, String)>;
 
 type Answers = Arc<dyn Fn(usize, &Taken) -> Given + Send + Sync>;
@@ -55,7 +55,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A server that gives the request of each number (from 0) what `answers` says.
+    /// A server that answers the request of each number (from 0) as `answers` decides.
     pub async fn start(answers: impl Fn(usize, &Taken) -> Given + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");

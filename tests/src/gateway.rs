@@ -1,5 +1,5 @@
-//! The real binary as a child process: started with a configuration of the test's own in a folder
-//! of its own, ended by SIGTERM. Its environment holds only what the test put there.
+//! The real binary as a child process: started with the test's own configuration in its own folder,
+//! ended by SIGTERM. Its environment holds only the test's variables.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use crate::log::Log;
 use crate::{Client, MASTER_KEY, build, within};
 
-/// What a gateway is started with. A clone is started on the same files.
+/// How a gateway is started. A clone is started with the same files.
 #[derive(Debug, Clone)]
 pub struct Setup {
     folder: Arc<TempDir>,
@@ -120,7 +120,7 @@ impl Gateway {
         within("the gateway's exit", self.child.wait()).await.expect("a child can be waited for")
     }
 
-    /// Ends it in good order, checks that it says so with exit code 0, and returns all it logged.
+    /// Ends it with SIGTERM, checks that it exits with code 0, and returns its whole log.
     pub async fn stop(mut self) -> String {
         self.terminate();
         let status = self.exit().await;
@@ -163,14 +163,14 @@ impl Setup {
         self.folder.path().join("config.yaml")
     }
 
-    /// Starts it with a configuration file that is not there.
+    /// Starts it with the path of a configuration file that does not exist.
     #[must_use]
     pub fn without_config(self) -> Self {
         std::fs::remove_file(self.folder.path().join("config.yaml")).expect("it was written");
         self
     }
 
-    /// Looks for plugins in `folder` in place of the build's; `None` passes no folder at all.
+    /// Looks up plugins in `folder` instead of the build's; `None` passes no folder at all.
     #[must_use]
     pub fn plugin_dir(mut self, folder: Option<PathBuf>) -> Self {
         self.plugin_dir = folder;
@@ -193,7 +193,7 @@ impl Setup {
         Gateway { child, address, log, output, folder: self.folder }
     }
 
-    /// Runs it to its own end, for a start that must be refused. What it says is for people.
+    /// Runs it until it exits, for a start that must fail. Its output is for people.
     pub async fn refused(self) -> Ended {
         let ended = self.arg("--log-format").arg("pretty").run(&[]).await;
         assert!(!ended.status.success(), "the start was not refused:\n{}", ended.stderr);
@@ -205,7 +205,7 @@ impl Setup {
         self.run(&["check"]).await
     }
 
-    /// Runs it to its own end, however that comes.
+    /// Runs it until it exits, with any status.
     pub async fn ended(self) -> Ended {
         self.output(&[]).await
     }
@@ -246,8 +246,8 @@ impl Setup {
     }
 }
 
-/// Whether the gateway itself panicked: a line of the log says so, or its runtime before there is a
-/// log. A callback's panic is a fault that is logged.
+/// Whether the gateway itself panicked: the log says so, or Rust's runtime before logging starts. A
+/// callback's panic is a fault that is logged.
 fn panicked(log: &str) -> bool {
     log.lines().any(|line| line.starts_with("thread '") || line.contains("the gateway panicked"))
 }

@@ -1,9 +1,8 @@
-//! Harness of the end-to-end tests: starts the real binary on a free port, talks HTTP to it, reads
-//! its log, and gives it a scripted upstream. Nothing here knows a feature; the cases do.
+//! The harness of the end-to-end tests: starts the real binary on a free port, sends HTTP to it,
+//! reads its log, and gives it a scripted upstream. It knows no features; the cases do.
 //!
-//! Read in this order: `build` (where the binary and the plugins are), `config` (what it is
-//! started with), `gateway` (the running process), `tool` (the binary as a tool), `log`, `client`,
-//! `sse`, `raw`, `tls`.
+//! Reading order: `build` (finds the binary and the plugins), `config` (configurations), `gateway`
+//! (the running process), `tool` (the binary as a tool), `log`, `client`, `sse`, `raw`, `tls`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails a test by panicking")]
 
@@ -28,7 +27,7 @@ pub use gateway::Gateway;
 pub use raw::Raw;
 pub use sse::Event;
 
-/// A scripted upstream that gives every chat request `answer`.
+/// A scripted upstream that answers every chat request with `answer`.
 pub async fn upstream(answer: Answer) -> ScriptedUpstream {
     scripted(Script::always(answer)).await
 }

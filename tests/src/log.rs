@@ -1,5 +1,5 @@
-//! What a process writes to stderr, line by line, as it comes. Tests wait for lines; they never
-//! poll and never sleep.
+//! The stderr of a process, line by line as it is written. Tests wait for lines; they never poll
+//! and never sleep.
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -64,7 +64,7 @@ impl Log {
         Self(receiver, paused)
     }
 
-    /// Reads no further line.
+    /// Stops reading lines.
     pub fn pause(&self) {
         self.1.send_replace(true);
     }
@@ -81,7 +81,7 @@ impl Log {
         self.0.borrow().lines.iter().map(|line| format!("{}\n", line.text)).collect()
     }
 
-    /// The first line that satisfies `wanted`, past or future; `None` when the log ends without.
+    /// The first line that satisfies `wanted`, past or future; `None` if the log ends without one.
     pub async fn find(&self, wanted: impl Fn(&LogLine) -> bool) -> Option<LogLine> {
         let mut receiver = self.0.clone();
         let found = |written: &Written| written.lines.iter().any(&wanted) || written.closed;
@@ -89,13 +89,13 @@ impl Log {
         self.0.borrow().lines.iter().find(|line| wanted(line)).cloned()
     }
 
-    /// The first line that contains `text`. Fails when the log ends without.
+    /// The first line that contains `text`. Fails if the log ends without one.
     pub async fn containing(&self, text: &str) -> LogLine {
         let found = self.find(|line| line.text.contains(text)).await;
         found.unwrap_or_else(|| panic!("no log line contains `{text}`:\n{}", self.text()))
     }
 
-    /// Waits until `count` lines contain `text`. Fails when the log ends without.
+    /// Waits until `count` lines contain `text`. Fails if the log ends first.
     pub async fn times(&self, text: &str, count: usize) {
         let mut receiver = self.0.clone();
         let matching = |written: &Written| {
@@ -107,7 +107,7 @@ impl Log {
         assert!(found, "not {count} log lines contain `{text}`:\n{}", self.text());
     }
 
-    /// Waits until the lines so far satisfy `reached`. Fails when the log ends without.
+    /// Waits until the lines so far satisfy `reached`. Fails if the log ends first.
     pub async fn until(&self, what: &str, reached: impl Fn(&[LogLine]) -> bool) {
         let mut receiver = self.0.clone();
         let done = |written: &Written| reached(&written.lines) || written.closed;

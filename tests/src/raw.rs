@@ -1,4 +1,4 @@
-//! A bare socket, for what no HTTP client would send and for seeing exactly what comes back.
+//! A bare socket, for requests that no HTTP client would send, and for seeing the exact response.
 
 use std::net::SocketAddr;
 
@@ -18,18 +18,19 @@ impl Raw {
         Self(stream.expect("the gateway accepts connections"))
     }
 
-    /// Its own end.
+    /// The local address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.local_addr().expect("a connected socket")
     }
 
-    /// Writes `bytes`. A gateway that has closed already is no failure: the answer tells.
+    /// Writes `bytes`. If the gateway has already closed, that is not a failure: the response shows
+    /// it.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = within("a write", self.0.write_all(bytes.as_ref())).await;
     }
 
-    /// Writes as much of `bytes` as is taken at once; whether that was all.
+    /// Writes as much of `bytes` as fits at once; returns whether that was all.
     pub async fn send_some(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
@@ -47,12 +48,12 @@ impl Raw {
         self.0.set_zero_linger().expect("a socket option");
     }
 
-    /// Says that nothing more will be sent (FIN), and goes on reading.
+    /// Closes the sending side (FIN), and goes on reading.
     pub async fn finish(&mut self) {
         let _ = self.0.shutdown().await;
     }
 
-    /// Everything up to the end of the connection, be it a FIN or a reset.
+    /// Everything up to the end of the connection, by a FIN or a reset.
     pub async fn read_to_end(&mut self) -> String {
         let mut all = Vec::new();
         let _ = within("the end of the connection", self.0.read_to_end(&mut all)).await;
@@ -82,7 +83,7 @@ pub fn chat_request(headers: &str, body: &str) -> String {
     )
 }
 
-/// The status of a response, 0 when it is none.
+/// The status of a response; 0 if it is not one.
 #[must_use]
 pub fn status(response: &str) -> u16 {
     let code = response.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));

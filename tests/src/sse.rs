@@ -1,5 +1,5 @@
-//! Server-sent events as a strict reader sees them: one `data: …` line and a blank line, ended by
-//! LF or CRLF. Anything else is kept as it is, so that a test can object to it.
+//! Server-sent events, read strictly: one `data: …` line and a blank line, ended by LF or CRLF.
+//! Anything else is kept unchanged, so that a test can object to it.
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ impl Event {
         events
     }
 
-    /// The JSON, `Null` when it is none.
+    /// The JSON; `Null` if there is none.
     #[must_use]
     pub fn json(&self) -> &Value {
         match self {
@@ -63,7 +63,7 @@ pub fn text(events: &[Event]) -> String {
     deltas.filter_map(Value::as_str).collect()
 }
 
-/// The error object of the stream's last event, when the stream ended in an error frame.
+/// The error object of the stream's last event, if the stream ended in an error frame.
 #[must_use]
 pub fn error(events: &[Event]) -> Option<&Value> {
     events.last().and_then(|event| event.json().get("error"))

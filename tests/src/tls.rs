@@ -1,5 +1,5 @@
-//! TLS in front of a plain server: a certificate authority of the test's own, and a loopback proxy
-//! that ends TLS with a certificate by it.
+//! TLS in front of a plain server: the test's own certificate authority, and a loopback proxy that
+//! ends TLS with one of its certificates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// Signs certificates; trusted by whoever is given its own.
+/// Signs certificates; trusted by processes that get its own certificate.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl std::fmt::Debug for Authority {
@@ -21,7 +21,7 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// A new one, which nobody trusts yet, whatever others are called.
+    /// A new authority, which nobody trusts yet, even if another one has the same name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
@@ -90,7 +90,7 @@ impl Drop for TlsFront {
     }
 }
 
-/// The server hears nothing before the handshake is done.
+/// The server gets no bytes before the handshake is done.
 async fn pass(acceptor: TlsAcceptor, stream: TcpStream, server: SocketAddr) {
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
     let Ok(mut server) = TcpStream::connect(server).await else { return };

@@ -1,4 +1,4 @@
-//! Runs the real binary as a tool: a subcommand in a folder, to its own end.
+//! Runs the real binary as a tool: a subcommand in a folder, until it exits.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,14 +21,14 @@ pub async fn plugin(folder: &Path, arguments: &[&str]) -> Ended {
 }
 
 impl Ended {
-    /// The exit status; a process that a signal ended fails the test.
+    /// The exit status; fails if a signal ended the process.
     #[must_use]
     pub fn code(&self) -> i32 {
         let said = || format!("{}: {}{}", self.status, self.stdout, self.stderr);
         self.status.code().unwrap_or_else(|| panic!("{}", said()))
     }
 
-    /// What it printed, as JSON.
+    /// Its output as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let said = || format!("{}: {}{}", self.status, self.stdout, self.stderr);

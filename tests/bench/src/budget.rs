@@ -1,9 +1,10 @@
 //! The instruction budget: how many instructions and allocations a call costs, counted by
-//! valgrind's callgrind. Counts hold on any machine of the same target, so they can be recorded
-//! in the repository and compared; the benchmark's times cannot. Called by `callgate-budget`.
+//! valgrind's callgrind. Counts are the same on every machine of one target, so they can be
+//! recorded in the repository and compared; the benchmark's times cannot. Called by
+//! `callgate-budget`.
 //!
-//! Every figure comes from a process of its own, so that it depends on nothing but its workload.
-//! One connection sends one request after the other: how calls share a worker is not counted.
+//! Every figure comes from a new process, so that it depends only on its workload. One connection
+//! sends one request after the other: how calls share a worker is not counted.
 
 pub mod cli;
 mod count;
@@ -53,12 +54,12 @@ pub enum BudgetError {
     Record(#[from] RecordError),
 }
 
-/// What one invocation found out.
+/// The result of one invocation.
 #[derive(Debug)]
 pub struct Outcome {
     pub counted: Vec<Counted>,
     pub origin: Origin,
-    /// Against the record; none when the record was written instead.
+    /// The comparison with the record; `None` if the record was written instead.
     pub verdict: Option<Verdict>,
     pub record: PathBuf,
 }
@@ -70,21 +71,21 @@ impl Outcome {
         self.verdict.as_ref().is_none_or(|verdict| verdict.grown.is_empty())
     }
 
-    /// Whether there was a recorded figure for all that was counted.
+    /// Whether there was a recorded figure for everything counted.
     #[must_use]
     pub fn recorded(&self) -> bool {
         self.verdict.as_ref().is_none_or(|verdict| verdict.unrecorded.is_empty())
     }
 }
 
-/// Counts what `options` ask for, then compares it with the record or writes it there.
+/// Counts what `options` ask for, then compares it with the record or writes the record.
 ///
 /// # Errors
-/// When valgrind or a program is missing, when an exchange was not as it should be, or when the
-/// record cannot be read or written.
+/// If valgrind or a program is missing, if an exchange failed, or if the record cannot be read or
+/// written.
 pub async fn run(options: &Options) -> Result<Outcome, BudgetError> {
     let callgrind = Callgrind::installed()?;
-    // Before minutes are spent on figures that could not be compared.
+    // Checked before minutes are spent on figures that could not be compared.
     let mut record = Record::read(&options.record_file)?;
     let origin = Origin::found(callgrind.version(), &options.programs());
     let counted = count_all(options).await?;
@@ -113,7 +114,7 @@ async fn count_all(options: &Options) -> Result<Vec<Counted>, BudgetError> {
         programs: &programs,
         plugins: &plugins,
         nginx: None,
-        // All of them, so that the configuration is the same whatever was chosen.
+        // All workloads, so that the configuration does not depend on the selection.
         workloads: &counted_workloads(),
         under_valgrind: true,
     };
@@ -121,7 +122,7 @@ async fn count_all(options: &Options) -> Result<Vec<Counted>, BudgetError> {
     let mut counted = Vec::new();
     for workload in &chosen {
         for kind in KINDS {
-            // Progress is a courtesy: a closed standard error must not end the run.
+            // Progress messages are optional: a closed standard error must not end the run.
             let _ = writeln!(io::stderr(), "counting: {}, {}", workload.name, kind.title());
             counted.push(counter.count(kind, workload).await?);
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-/// Names the timing of hooks beside the workloads.
+/// The name that selects the timing of hooks, beside the workloads' names.
 pub const HOOKS: &str = "hooks";
 
 /// Measures CPU time per request of nginx, a bare relay and the gateway, side by side.
@@ -75,15 +75,15 @@ pub fn programs_or_own(given: Option<&Path>) -> PathBuf {
     })
 }
 
-/// The directory `given`, or that of the programs. Absolute, since the configs that name it lie in
-/// a folder of their own.
+/// The directory `given`, or that of the programs. Absolute, because the configs that name it are
+/// in another folder.
 #[must_use]
 pub fn plugins_or_beside(given: Option<&Path>, programs: &Path) -> PathBuf {
     let chosen = given.unwrap_or(programs);
     std::path::absolute(chosen).unwrap_or_else(|_| chosen.to_owned())
 }
 
-/// The installed nginx; Debian puts it where users other than root do not look.
+/// The installed nginx; Debian puts it into a folder that only root's search path has.
 #[must_use]
 pub fn installed_nginx() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

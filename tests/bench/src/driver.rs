@@ -1,4 +1,4 @@
-//! One benchmark, start to end: divide the CPUs, start everything, run the rounds, report.
+//! One benchmark, start to end: assigns the CPUs, starts everything, runs the rounds, reports.
 //! Called by `main`; ends every process it started, however it returns.
 
 use std::io;
@@ -40,8 +40,8 @@ pub enum BenchError {
 /// Measures everything `options` ask for.
 ///
 /// # Errors
-/// When a program is missing or any exchange was not as it should be: no figure of such a run
-/// would mean anything.
+/// If a program is missing or any exchange failed, because then no figure of the run would mean
+/// anything.
 pub async fn run(options: &Options) -> Result<Report, BenchError> {
     let cores = Cores::divide()?;
     let directory = tempfile::tempdir().map_err(BenchError::Directory)?;

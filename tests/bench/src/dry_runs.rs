@@ -1,7 +1,6 @@
-//! The hooks that are timed: callbacks loaded as a gateway loads them, and calls for them to see.
-//! Each is timed alone, which is what crossing the plugin boundary and the hook's own work take,
-//! and in the gateway's chain, with all that a client's call meets there. The driver calls
-//! [`time`].
+//! The timed hooks: callbacks loaded as a gateway loads them, and calls for them. Each is timed
+//! alone, which shows the plugin boundary and the hook's own work, and in the gateway's chain, with
+//! everything that runs for a client's call. The driver calls [`time`].
 
 use std::future::Future;
 use std::hint::black_box;
@@ -30,7 +29,7 @@ const MAX_BOTH_NS: f64 = 1000.0;
 
 /// In the model list.
 const LISTED: &str = "openai-listed";
-/// Not in it: `routing` finds it by its prefix.
+/// Not in the model list: `routing` recognises it by its prefix.
 const ROUTED: &str = "openai-other";
 
 /// Why no hook could be timed.
@@ -46,18 +45,18 @@ pub enum DryRunsError {
     Astray(&'static str),
 }
 
-/// Callbacks that are timed together, and the model their calls are for.
+/// Callbacks that are timed together, and the model of their calls.
 struct Subject {
     name: &'static str,
     callbacks: &'static [&'static str],
     model: &'static str,
-    /// Of one callback alone; of several in the chain.
+    /// For one callback alone; for several, in the chain.
     limit_ns: Option<f64>,
 }
 
 const BOTH: &[&str] = &["routing", "rate_limit"];
 
-/// So many that what a whole walk takes hardly counts beside its hooks.
+/// So many that the walk itself hardly counts beside its hooks.
 const TEN: &[&str] = &["noop"; 10];
 
 /// `mode: blocking`.
@@ -98,7 +97,7 @@ const SUBJECTS: [Subject; 9] = [
 /// Times every hook with the callbacks in `plugins`; a few seconds for a hundred batches.
 ///
 /// # Errors
-/// When they do not load, or do not do with a call what is to be timed.
+/// If they do not load, or a call does not run as it should.
 pub fn time(
     plugins: &Path,
     directory: &Path,
@@ -145,7 +144,7 @@ impl Stage {
         if stage.goes_right() { Ok(stage) } else { Err(DryRunsError::Astray(subject.name)) }
     }
 
-    /// A chain that refuses or forgets its work would be fast.
+    /// Whether the chain does its work: one that rejects or skips it would look fast.
     fn goes_right(&self) -> bool {
         let mut call = self.dry_run.call();
         let is_known = self.subject.model == LISTED || self.subject.callbacks.contains(&"routing");
@@ -156,7 +155,7 @@ impl Stage {
     fn cases(&self) -> impl Iterator<Item = HookCase<'_>> {
         let Self { subject, dry_run, callbacks } = self;
         let fresh = || dry_run.call();
-        // One that is ready at once is no future outside the chain.
+        // Outside the chain, a hook that is ready at once needs no future.
         let (alone_limit, chain_limit) = match &callbacks[..] {
             [only] if only.kind == PluginKind::Sync => (subject.limit_ns, None),
             _ => (None, subject.limit_ns),
@@ -178,10 +177,10 @@ impl Stage {
     }
 }
 
-/// Runs the chain to its end, which hooks that wait for nothing reach at once.
+/// Runs the chain to its end, which hooks without a wait reach at once.
 fn start(dry_run: &DryRun, call: &mut DryRunCall) -> bool {
-    // What is timed is one long poll to the runtime around it, which would hold back wakers in the
-    // end.
+    // The whole timing is one long poll for the surrounding runtime, which would delay wakers at
+    // the end.
     let mut start = pin!(unconstrained(dry_run.start(call)));
     let at_once = start.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     if let Poll::Ready(passed) = at_once {
@@ -196,7 +195,7 @@ fn start(dry_run: &DryRun, call: &mut DryRunCall) -> bool {
     }
 }
 
-/// Wakes the thread that times, which is in a runtime already and cannot enter another.
+/// Wakes the timing thread, which is already in a runtime and cannot enter another one.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -238,7 +237,7 @@ fn config(callbacks: &[&str], plugins: &Path) -> Value {
     config
 }
 
-/// What an SDK sends.
+/// The headers that an SDK sends.
 fn headers() -> HeaderMap {
     let headers = [
         ("host", "127.0.0.1:4000"),

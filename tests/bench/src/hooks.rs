@@ -1,5 +1,5 @@
-//! Nanoseconds per hook call: the timing. What is timed is made in `dry_runs`; the driver hands
-//! the timings to `report`, which prints and judges them.
+//! Times hook calls, in nanoseconds. `dry_runs` makes the cases; the driver passes the timings to
+//! `report`, which prints and judges them.
 
 use std::fmt;
 use std::iter::repeat_with;
@@ -12,14 +12,14 @@ use serde::Serialize;
 const CALLS_AT_ONCE: usize = 64;
 const ROUNDS_PER_BATCH: usize = 32;
 
-/// The chain's own clock is calibrated beside the first calls.
+/// The chain's own clock is calibrated during the first calls.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// One hook to be timed.
 pub struct HookCase<'a> {
     name: String,
     limit_ns: Option<f64>,
-    /// Runs one batch; how long the hook took per call, in ns.
+    /// Runs one batch; returns the hook's time for each call, in ns.
     batch: Box<dyn FnMut() -> f64 + 'a>,
 }
 
@@ -29,19 +29,19 @@ impl fmt::Debug for HookCase<'_> {
     }
 }
 
-/// What one call of a hook takes, over all batches.
+/// The time of one call of a hook, over all batches.
 #[derive(Clone, Debug, Serialize)]
 pub struct HookTiming {
     pub name: String,
-    /// Of the fastest batch: the cost when nothing else disturbs.
+    /// The time in the fastest batch, which nothing else disturbed.
     pub min_ns: f64,
     pub median_ns: f64,
-    /// What the median is held against.
+    /// The limit for the median.
     pub limit_ns: Option<f64>,
 }
 
 impl<'a> HookCase<'a> {
-    /// `call` is timed; `fresh`, which makes what each call of it gets, is not.
+    /// `call` is timed; `fresh`, which creates its input, is not.
     pub fn new<C>(
         name: String,
         limit_ns: Option<f64>,
@@ -66,7 +66,7 @@ impl<'a> HookCase<'a> {
         Self { name, limit_ns, batch: Box::new(batch) }
     }
 
-    /// Tells the time of one of the `hooks` that a call runs.
+    /// Divides the time by the number of `hooks` that a call runs.
     #[must_use]
     pub fn per(self, hooks: usize) -> Self {
         let mut batch = self.batch;
@@ -74,7 +74,7 @@ impl<'a> HookCase<'a> {
     }
 }
 
-/// Times all cases in alternating batches, so that what disturbs the machine disturbs all alike.
+/// Times all cases in alternating batches, so that disturbances affect all of them alike.
 #[must_use]
 pub fn time(cases: &mut [HookCase<'_>], batches: usize) -> Vec<HookTiming> {
     let begun = Instant::now();

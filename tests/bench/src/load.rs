@@ -17,17 +17,17 @@ use crate::upstream::{ANSWER, COUNTS_PATH, Counts};
 use crate::wire::{Wire, WireError};
 use crate::workload::Workload;
 
-/// No workload takes a healthy proxy anywhere near this long.
+/// Much longer than any workload takes with a healthy proxy.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 const DONE: &[u8] = b"data: [DONE]\n\n";
 const MAX_SHOWN: usize = 400;
-/// Per connection, before anything is counted.
+/// For each connection, before counting starts.
 const WARM_UP_REQUESTS: u64 = 8;
 
 /// The key every request carries; the gateway is started with it as its master key.
 pub const CLIENT_KEY: &str = "sk-bench-client";
 
-/// Why a run does not count.
+/// Why a run is invalid.
 #[derive(Debug, Error)]
 pub enum LoadError {
     #[error("connection failed")]
@@ -56,7 +56,7 @@ pub struct Session {
     wires: Vec<Wire>,
 }
 
-/// What every reply of a workload has in common.
+/// The properties of every reply of a workload.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     Events(u64),
@@ -68,7 +68,7 @@ impl Session {
     /// that both sides of the proxy are open before anything is counted.
     ///
     /// # Errors
-    /// When the proxy does not relay the upstream's answer.
+    /// If the proxy does not relay the upstream's answer.
     pub async fn open(address: SocketAddr, workload: &Workload) -> Result<Self, LoadError> {
         let request: Arc<[u8]> = chat_request(&workload.body()).into();
         let mut first = connect(address).await?;
@@ -100,7 +100,7 @@ impl Session {
         self.exchange_all(request, self.expected, requests).await
     }
 
-    /// Always with JSON replies: a paced stream's own pace would only make warming up slow.
+    /// Always with JSON replies, because a paced stream would make the warm-up slow.
     async fn warm_up(&mut self, workload: &Workload) -> Result<(), LoadError> {
         let plain = workload.with_json_replies();
         let request: Arc<[u8]> = chat_request(&plain.body()).into();
@@ -179,7 +179,7 @@ impl Expected {
     }
 }
 
-/// What is remembered of a reply that is not kept.
+/// The counts of a reply whose bytes are not kept.
 #[derive(Debug, Default)]
 struct ReplyCount {
     bytes: u64,
@@ -256,7 +256,7 @@ fn shown(body: &[u8]) -> String {
 /// Asks the fake upstream, directly, what it has answered so far.
 ///
 /// # Errors
-/// When the upstream is gone or answers something else.
+/// If the upstream is gone or gives another answer.
 pub async fn upstream_counts(upstream: SocketAddr) -> Result<Counts, LoadError> {
     let mut wire = connect(upstream).await?;
     let mut reply = Vec::new();

@@ -1,4 +1,4 @@
-//! `callgate-bench`: prints the benchmark's tables. Everything is in the library; here are the
+//! `callgate-bench`: prints the benchmark's tables. The library does the work; this file has the
 //! runtime and the exit status.
 
 use std::error::Error;

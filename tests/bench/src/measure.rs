@@ -1,5 +1,5 @@
-//! Rounds: every workload through every proxy in turn, with the proxy's CPU time and the
-//! upstream's counts read around each run. Keeps every sample; medians are `report`'s business.
+//! Runs rounds: every workload through every proxy in turn, with the proxy's CPU time and the
+//! upstream's counts read before and after each run. Keeps every sample; `report` has the medians.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub struct Sample {
     pub cpu_us: f64,
     /// Requests, or chunks, per second of wall time; the load generator may be the limit.
     pub per_second: f64,
-    /// Memory of the proxy right after the run, connections still open.
+    /// The proxy's memory right after the run, with open connections.
     pub resident_bytes: u64,
 }
 
@@ -32,7 +32,7 @@ pub struct Row {
     pub samples: Vec<Vec<Sample>>,
 }
 
-/// Why the measurement broke off.
+/// Why the measurement failed.
 #[derive(Debug, Error)]
 pub enum MeasureError {
     #[error("{proxy}, {workload}: replies are not as they should be")]
@@ -47,10 +47,10 @@ pub enum MeasureError {
     Process(#[from] ProcessError),
 }
 
-/// Runs everything `rounds` times, telling on standard error where it is.
+/// Runs everything `rounds` times, and reports its progress on standard error.
 ///
 /// # Errors
-/// At the first run that does not count: a wrong reply, or requests the upstream never saw.
+/// At the first invalid run: a wrong reply, or requests that the upstream never saw.
 pub async fn rounds(
     proxies: &[Proxy],
     workloads: &[Workload],
@@ -66,7 +66,7 @@ pub async fn rounds(
         .collect();
     for round in 1..=rounds {
         for row in &mut rows {
-            // Progress is a courtesy: a closed standard error must not end the run.
+            // Progress messages are optional: a closed standard error must not end the run.
             let _ = writeln!(std::io::stderr(), "round {round}/{rounds}: {}", row.workload.name);
             for (proxy, samples) in proxies.iter().zip(&mut row.samples) {
                 samples.push(run(proxy, &row.workload, upstream).await?);
@@ -98,7 +98,7 @@ async fn run(
 /// Connections to the proxy called `title`, warmed up.
 ///
 /// # Errors
-/// When the proxy does not relay the upstream's answer.
+/// If the proxy does not relay the upstream's answer.
 pub async fn open_session(
     address: SocketAddr,
     title: &'static str,
@@ -116,10 +116,10 @@ pub struct Run {
     pub elapsed: Duration,
 }
 
-/// Sends the workload's requests, and compares with what the upstream says it has answered.
+/// Sends the workload's requests, and compares them with the upstream's counts.
 ///
 /// # Errors
-/// When a reply was wrong or the upstream has not seen all of it.
+/// If a reply was wrong, or the upstream did not see all requests.
 pub async fn counted_run(
     session: &mut Session,
     title: &'static str,

@@ -1,6 +1,6 @@
-//! Processes under measurement: started on their core, asked for CPU time and memory, ended by pid.
-//! Knows nothing of what the processes do. Linux only: the figures come from `/proc` and from the
-//! scheduler's per-process clock.
+//! Measured processes: starts them on their core, reads their CPU time and memory, ends them by
+//! process id. It does not know what the processes do. Linux only: the figures come from `/proc`
+//! and from the scheduler's clock of each process.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -66,10 +66,10 @@ impl Cores {
         Ok(cores)
     }
 
-    /// Gives all usable CPUs to everything: where nothing is timed, one is enough.
+    /// Shares all usable CPUs: without timing, one is enough.
     ///
     /// # Errors
-    /// When the system refuses to tell them.
+    /// If the system does not report them.
     pub fn shared() -> Result<Self, ProcessError> {
         let usable = sched_getaffinity(this_thread()).map_err(ProcessError::Affinity)?;
         Ok(Self { proxy: usable, rest: usable })
@@ -90,7 +90,7 @@ fn set_of(cpus: &[usize]) -> Result<CpuSet, ProcessError> {
     Ok(set)
 }
 
-/// Where a process is to run.
+/// The CPUs for a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     ProxyCore,
@@ -161,7 +161,7 @@ impl Process {
     /// CPU time and resident memory at this moment, children (nginx's worker) included.
     ///
     /// # Errors
-    /// When the process or a child of it is gone.
+    /// If the process or a child of it is gone.
     pub fn usage(&self) -> Result<Usage, ProcessError> {
         let mut total = Usage { cpu: Duration::ZERO, resident_bytes: 0 };
         for pid in self.family()? {
@@ -200,7 +200,7 @@ impl Process {
         Ok(())
     }
 
-    /// The system's number of the process.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
@@ -217,7 +217,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // nginx's worker outlives a killed master, so asking comes first.
+        // nginx's worker outlives a killed master, so the master gets SIGTERM first.
         let family = self.family().unwrap_or_default();
         let _ = kill(self.pid(), Signal::SIGTERM);
         let asked = Instant::now();
@@ -234,21 +234,21 @@ impl Drop for Process {
     }
 }
 
-/// A port that was free a moment ago, for programs that cannot be told to choose one.
+/// A port that was free a moment ago, for programs that cannot choose one.
 ///
 /// # Errors
-/// When the loopback interface has none left.
+/// If the loopback interface has no free port.
 pub fn free_port() -> Result<u16, ProcessError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(ProcessError::Port)?;
     Ok(listener.local_addr().map_err(ProcessError::Port)?.port())
 }
 
-/// Appending, so that a cleared log starts again at its beginning.
+/// Opened for appending, so that writing starts at the beginning after the log was cleared.
 fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Run time of all threads, ended ones included, as the scheduler has accounted it.
+/// The CPU time of all threads, ended ones included, from the scheduler.
 fn cpu_time(pid: Pid) -> Result<Duration, ProcessError> {
     clock_getcpuclockid(pid)
         .and_then(nix::time::ClockId::now)

@@ -21,11 +21,11 @@ const PARAGRAPHS: [&str; 5] = [
 pub enum ModelPlace {
     /// Where the official SDKs write it.
     First,
-    /// Where a proxy that stops at the first match has to read everything.
+    /// So that a proxy that stops at the first match has to read everything.
     Last,
 }
 
-/// A chat body of at least `bytes` bytes, at most one message more; two messages at the least.
+/// A chat body of at least `bytes` bytes, and at most one message more; at least two messages.
 #[must_use]
 pub fn chat_body(model: &str, bytes: usize, stream: bool, place: ModelPlace) -> Vec<u8> {
     let mut messages = vec![

@@ -1,5 +1,4 @@
-//! Workspaces of their own, copied into the build folder and built there by cargo without a
-//! network.
+//! Workspaces that are copied into the build folder, where cargo builds them without a network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use callgate_tests::build;
 
-/// Where generated crates are built, with those of `plugin new`: their dependencies are the same.
+/// The folder in which generated crates are built, shared with `plugin new`, because the
+/// dependencies are the same.
 fn target() -> PathBuf {
     build::folder().join("generated")
 }
@@ -27,7 +27,7 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A file that already says so stays as it is: cargo goes by its time.
+/// Writes a file, unless it already has this content: cargo compares times.
 pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) {
     if fs::read(path).is_ok_and(|found| found == content.as_ref()) {
         return;
@@ -45,15 +45,16 @@ pub(super) fn copy(folder: &Path, name: &str) -> PathBuf {
     copy
 }
 
-/// Builds a workspace with the versions that this one is locked to. Returns where the products are.
+/// Builds a workspace with the versions in this workspace's lock file. Returns the folder of the
+/// products.
 pub(super) fn cargo(workspace: &Path) -> PathBuf {
-    // Cargo takes out what is not needed here.
+    // Cargo removes the packages that are not needed.
     let lock = build::repository().join("Cargo.lock");
     fs::copy(lock, workspace.join("Cargo.lock")).unwrap();
     let mut command = Command::new(env!("CARGO"));
     command.arg("build").current_dir(workspace).env("CARGO_TARGET_DIR", target());
     command.env("CARGO_NET_OFFLINE", "true").env("CARGO_TERM_COLOR", "never").stdin(Stdio::null());
-    // Its first run builds all dependencies: it ends when it ends.
+    // No time limit: the first run builds all dependencies.
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo build in {}: {said}", workspace.display());

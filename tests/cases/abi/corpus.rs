@@ -1,4 +1,4 @@
-//! Plugins of every released minor, from source and as they were built then, in this build's
+//! Plugins of every released minor version, built from source now and built then, in this build's
 //! gateway.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! What a later version of the contract may do: a minor that appends in every place works in both
-//! directions, anything else is refused in one line.
+//! The allowed changes of the ABI: a minor version that appends in every place works in both
+//! directions, and anything else is refused in one line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{all_hooks_fire, marking, next, prebuilt, rebuilt};
 use crate::plugin_files::{listing, refusal, replaced};
 
-/// What the host of 1.1 says of these plugins, loaded in this order into one process.
+/// The report of the 1.1 host on these plugins, loaded in this order into one process.
 fn host_of_1_1(plugins: &[(&Path, &str)]) -> Vec<String> {
     let mut command = Command::new(next().host());
     for (file, callback) in plugins {
@@ -78,7 +78,7 @@ async fn a_hook_that_comes_later_is_told_of() {
     assert!(checked.stdout.contains(sentence), "{}", checked.stdout);
 }
 
-/// A copy that says something else of the same length.
+/// A copy with one text replaced by another of the same length.
 fn patched(file: &Path, from: &str, to: &str, folder: &Path) -> PathBuf {
     let copy = folder.join(file.file_name().unwrap());
     fs::write(&copy, replaced(file, from.as_bytes(), to.as_bytes())).unwrap();

@@ -1,5 +1,5 @@
-//! The contract as a later one: the live `plugin-api` with entries appended (1.1), with another
-//! major (2.0), and with one field renamed, each built with its plugins from `tests/abi/next`.
+//! Later versions of the ABI: the live `plugin-api` with entries appended (1.1), with another major
+//! version (2.0), and with one field renamed, each built with its plugins from `tests/abi/next`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use callgate_tests::build;
 
 use super::building;
 
-/// What was built.
+/// The built packages.
 pub(super) struct Next {
     folder: PathBuf,
 }
@@ -19,7 +19,7 @@ impl Next {
         let folder = building::copy(&root.join("tests/abi/next"), "next");
         let layout = "gateway/plugin-host/src/loader/layout.rs";
         building::write(&folder.join("host/src/layout.rs"), text(&root.join(layout)));
-        // The live workspace's own dependencies and lints, for the copies of its package.
+        // The live workspace's dependencies and lints, for the copies of its package.
         let live = text(&root.join("Cargo.toml"));
         let (from, to) = (live.find("[workspace.package]"), live.find("[profile."));
         let shared = &live[from.expect("a package table")..to.expect("profiles")];
@@ -52,8 +52,8 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The live package, as a workspace, with these edits: `@@ file`, a text that is in it, `=>`, what
-/// stands for it.
+/// The live package as a workspace, with these edits: `@@ file`, a text in it, `=>`, and its
+/// replacement.
 fn edited(folder: &Path, edits: &str, workspace: &str) {
     let live = build::repository().join("plugin-api");
     let edits: Vec<_> = edits

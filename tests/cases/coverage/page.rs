@@ -1,5 +1,5 @@
-//! `docs/hook-coverage.md`, written from what was seen. A run compares the page with the one that
-//! is checked in; with `CALLGATE_UPDATE_DOCS=1` it replaces it.
+//! Writes `docs/hook-coverage.md` from the observations. A run compares the page with the committed
+//! one; with `CALLGATE_UPDATE_DOCS=1` it replaces it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,7 +28,7 @@ A callback that lacks a hook, or whose `only` excludes the call, sees less. An e
 
 ";
 
-/// Compares the page with what was seen, or replaces it.
+/// Compares the page with the observations, or replaces it.
 pub(super) fn check(findings: &Findings) {
     let (page, path) = (page(findings), build::repository().join("docs/hook-coverage.md"));
     if std::env::var_os(UPDATE).is_some_and(|value| value == "1") {
@@ -86,7 +86,7 @@ fn table(page: &mut String, rows: &[Row], places: &[(Position, &str)], findings:
 }
 
 fn json(findings: &Findings, row: &Row, position: Position) -> Vec<String> {
-    // A JSON answer has no chunks; one that was seen all the same fails the comparison before.
+    // A JSON reply has no chunks; an observed one fails the comparison before.
     columns(findings, row, position, false, &[start, end, error])
 }
 

@@ -22,7 +22,7 @@ pub(super) const PATHS: [&str; 5] = [
     "/openai/deployments/{model}/chat/completions",
 ];
 
-/// One call: a row at one of the places it has to hold.
+/// One call: a row with one combination of path, provider and form.
 #[derive(Clone)]
 pub(super) struct Case {
     pub(super) row: Row,
@@ -39,21 +39,22 @@ pub(super) struct Observed {
     pub(super) cell: Cell,
 }
 
-/// A call on its way.
+/// A call in progress.
 struct Playing {
     case: Case,
     client: JoinHandle<()>,
-    /// Chunks the client got so far.
+    /// The number of chunks that the client got so far.
     chunks: watch::Receiver<usize>,
 }
 
 /// How often each hook ran, by call and label.
 type Runs = BTreeMap<(String, String), BTreeMap<String, usize>>;
 
-/// Plays all rows that end like this.
+/// Plays all rows with this ending.
 pub(super) async fn all(kind: Kind, ending: Ending) -> Vec<Observed> {
     let mut stage = CoverageSetup::start(kind, ending).await;
-    // Those that leave first, while the log is short enough to be searched again and again.
+    // Calls whose clients leave come first, while the log is short enough to be searched
+    // repeatedly.
     let (leaving, staying): (Vec<_>, Vec<_>) =
         stage.rows.iter().partition(|row| leaves(row.client));
     let mut played = Vec::new();
@@ -77,7 +78,7 @@ pub(super) async fn all(kind: Kind, ending: Ending) -> Vec<Observed> {
         stage.gates.values().for_each(callgate_tests::Gate::open);
     }
     for mut call in calls.into_iter().flatten() {
-        // A call that is cut off has no answer, which its client objects to.
+        // An aborted call has no complete response, which its client reports as an error.
         let ended = (&mut call.client).await;
         assert!(ended.is_ok() || ending == Ending::CutOff, "{}: {ended:?}", call.case);
         played.push(call);
@@ -112,7 +113,7 @@ fn begin(stage: &CoverageSetup, kind: Kind, row: &Row) -> Vec<Playing> {
     calls
 }
 
-/// Reads the answer to its end, counting chunks as they come.
+/// Reads the response to its end and counts chunks as they come.
 async fn client(request: Request, count: watch::Sender<usize>) {
     let mut answer = request.open().await;
     if answer.status != 200 || answer.headers["content-type"] == "application/json" {
@@ -126,7 +127,8 @@ async fn client(request: Request, count: watch::Sender<usize>) {
     }
 }
 
-/// Waits until the row's calls are where they are to be left or cut off.
+/// Waits until the row's calls have reached the point where clients leave or the gateway aborts
+/// them.
 async fn underway(stage: &CoverageSetup, calls: &[Playing]) {
     let Some(Playing { case, .. }) = calls.first() else { return };
     if case.row.client == Client::LeavesInHook {
@@ -135,7 +137,7 @@ async fn underway(stage: &CoverageSetup, calls: &[Playing]) {
         return;
     }
     within("calls at their gate", stage.gates[case.row.key].arrived(calls.len())).await;
-    // The one event before the gate, where there is one.
+    // The one event before the gate, if there is one.
     let begun = calls.iter().filter(|it| it.case.has_chunks());
     for Playing { chunks, .. } in begun {
         let _ = within("a chunk", chunks.clone().wait_for(|chunks| *chunks > 0)).await;

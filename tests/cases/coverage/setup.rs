@@ -1,6 +1,6 @@
-//! A gateway and an upstream for the rows of the table that end alike: a deployment of each
-//! provider for each row, a recorder before and one behind, and between them what acts in one row
-//! each.
+//! A gateway and an upstream for the rows of the table with the same ending: a deployment of each
+//! provider for each row, one recorder first and one last, and between them a callback that acts,
+//! one for each row.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use tokio::task::JoinHandle;
 use super::table::{Row, rows};
 use crate::faulty::{entry, with, with_policy};
 
-/// By the name of a label, and how a model of it is written.
+/// The providers' labels, which are also the prefixes of their models.
 pub(super) const PROVIDERS: [&str; 3] = ["openai", "groq", "ollama"];
 
 /// The recorders' labels.
 pub(super) const BEFORE: &str = "before";
 pub(super) const BEHIND: &str = "behind";
 
-/// What a callback's hooks run on.
+/// How a callback's hooks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Sync,
@@ -27,36 +27,36 @@ pub(super) enum Kind {
     Blocking,
 }
 
-/// How the gateway comes to its end.
+/// How the gateway ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// With no call left; what hooks of theirs wait for is still under way.
+    /// Without running calls; hooks of ended calls may still wait.
     Idle,
-    /// The same, of a gateway without a master key.
+    /// The same, for a gateway without a master key.
     Keyless,
-    /// The same, and another call's request has taken all room for requests meanwhile.
+    /// The same, while another call's request takes all room for requests.
     Full,
-    /// While calls run, which then end.
+    /// During calls, which then finish.
     Draining,
-    /// While calls run, which do not end.
+    /// During calls that do not finish.
     CutOff,
 }
 
-/// See the module.
+/// The running gateway and upstream, and the gates.
 pub(super) struct CoverageSetup {
     pub(super) rows: Vec<Row>,
     pub(super) gateway: Gateway,
     pub(super) upstream: ScriptedUpstream,
-    /// Each row's own.
+    /// One gate for each row.
     pub(super) gates: BTreeMap<&'static str, Gate>,
     /// The call that takes all room, until its gate opens.
     pub(super) filler: Option<JoinHandle<Reply>>,
 }
 
-/// The row of calls that find no room, and of the call that took it.
+/// The row of calls that find no room; also names the call that takes it.
 pub(super) const FULL: &str = "full";
 
-/// The largest body of that gateway, and its room for all of them.
+/// The largest body for that gateway, and its room for all bodies.
 const ROOM: usize = 100_000;
 
 impl CoverageSetup {
@@ -94,7 +94,7 @@ impl CoverageSetup {
     }
 }
 
-/// A call with the largest body, held by the upstream.
+/// A call with the largest body, which the upstream holds.
 async fn fill(gateway: &Gateway, gate: &Gate) -> JoinHandle<Reply> {
     let body = |more: usize| {
         json!({"model": format!("{FULL}.openai"), "messages": [], "user": "x".repeat(more)})
@@ -129,7 +129,7 @@ fn recorder(tag: &str, kind: Kind) -> Value {
     patient(entry(name, tag, json!({})), kind)
 }
 
-/// The callback that decides what becomes of the row's calls; it records what it sees of them.
+/// The callback that decides how the row's calls end; it also records what it sees of them.
 fn acting(row: &Row, kind: Kind) -> Option<Value> {
     let mut acts = (row.acts?)();
     acts["record"] = json!(true);
@@ -143,7 +143,7 @@ fn acting(row: &Row, kind: Kind) -> Option<Value> {
     Some(if row.key == "ignored" { with_policy(acting, "ignore") } else { acting })
 }
 
-/// A busy machine must not look like a hook that hangs.
+/// Gives hooks more time: a busy machine must not look like a hook that hangs.
 fn patient(entry: Value, kind: Kind) -> Value {
     match kind {
         Kind::Sync => entry,

@@ -1,5 +1,5 @@
-//! The table: what becomes of a call, and which hooks a callback gets for it by its place in the
-//! list. Data; how a row is brought about is told here too, and done in `setup` and `run`.
+//! The table: how a call ends, and which hooks a callback gets for it by its position in the list.
+//! Only data; `setup` and `run` make each row happen.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::setup::{Ending, FULL};
 use crate::faulty::refusal;
 
-/// Where a callback stands in the list, seen from the one that decides what becomes of the call.
+/// A callback's position in the list, relative to the one that acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Position {
     Before,
@@ -30,12 +30,12 @@ pub(super) struct Cell {
     pub(super) error: usize,
 }
 
-/// Chunk hooks, measured by the chunks the client got.
+/// The expected number of chunk hooks, in terms of the chunks that the client got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tokens {
     None,
     Each,
-    /// One of which the client got nothing.
+    /// One more than the client got.
     EachAndOne,
     Other {
         hooks: usize,
@@ -68,7 +68,7 @@ pub(super) enum Client {
     Waits,
     /// Leaves once the upstream has all calls and waits at the row's gate.
     LeavesAtGate,
-    /// Leaves once the acting callback waits, which has logged the row's key by then.
+    /// Leaves while the acting callback waits, which has logged the row's key by then.
     LeavesInHook,
     /// Sends the wrong key.
     WrongKey,
@@ -76,35 +76,36 @@ pub(super) enum Client {
     HalfBody,
     /// Sends no messages.
     NoMessages,
-    /// Compresses the body in a way of its own.
+    /// Compresses the body with an unknown coding.
     OddCoding,
     /// Is a web page of another site.
     Foreign,
 }
 
-/// How a callback is expected to be called. Letters: `s`tart, `t`oken for each chunk, `T` for each
+/// The expected hooks of a callback. Letters: `s`tart, `t`oken for each chunk, `T` for each chunk
 /// and one that the client does not get, `e`nd, e`r`ror.
 type Hooks = &'static str;
 
-/// One thing that may become of a call.
+/// One way in which a call can end.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
-    /// In the document.
+    /// Its description in the document.
     pub(super) what: &'static str,
-    /// In names of models; unique.
+    /// Its unique name, used in model names.
     pub(super) key: &'static str,
     pub(super) upstream: fn(&Gate) -> Answer,
-    /// What the acting callback does, beside recording. Without it there is no such callback.
+    /// The acting callback's action, besides recording. `None` means that there is no acting
+    /// callback.
     pub(super) acts: Option<fn() -> Value>,
-    /// Whether what it does takes a future: then it is async, whatever the others are.
+    /// Whether its action needs a future: then it is async, whatever the others are.
     pub(super) waits: bool,
     pub(super) client: Client,
     pub(super) ending: Ending,
-    /// Further members of a deployment.
+    /// Further members of its deployments.
     pub(super) params: &'static [(&'static str, f64)],
-    /// Before, acting, behind; `None` when it cannot become of a JSON call.
+    /// First, acting and last callback; `None` if a JSON call cannot end like this.
     pub(super) json: Option<[Hooks; 3]>,
-    /// The same of a stream.
+    /// The same for a stream.
     pub(super) stream: Option<[Hooks; 3]>,
 }
 
@@ -131,7 +132,7 @@ const fn all(hooks: Hooks) -> Option<[Hooks; 3]> {
     Some([hooks; 3])
 }
 
-/// In the order of the document.
+/// All rows, in the order of the document.
 pub(super) fn rows() -> Vec<Row> {
     [answered(), stopped_by_callbacks(), failed(), client(), stop_signal()].concat()
 }
@@ -241,7 +242,7 @@ fn failed() -> Vec<Row> {
             what: "the upstream stops in the middle of its answer, past the timeout",
             key: "stalled",
             upstream: |_| Answer::default().stalling_after(1),
-            // Long enough for the chunk before to come on a busy machine.
+            // Long enough for the previous chunk to arrive on a busy machine.
             params: &[("timeout", 8.0)],
             ..FAILED_IN_STREAM
         },

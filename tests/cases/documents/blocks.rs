@@ -2,10 +2,10 @@
 
 use super::text;
 
-/// Which comments mean something to the tests.
+/// The comments that the tests know.
 const MARKS: [&str; 4] = ["tested", "serves", "file: ", "in "];
 
-/// A fenced block: where it begins, its language, its text, and what the comment above it says.
+/// A fenced block: its position, its language, its text, and the comment above it.
 pub(super) struct Block {
     pub(super) line: usize,
     pub(super) language: String,
@@ -14,7 +14,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// What follows `word` in its mark.
+    /// The text after `word` in its comment.
     pub(super) fn marked(&self, word: &str) -> Option<&str> {
         self.mark.strip_prefix(word)
     }

@@ -1,6 +1,6 @@
-//! The documents' commands, run as they stand there. Those of README and of the reference each run
-//! in a folder like a built clone's, with a gateway on the repository's config; those of a guide
-//! run one after another in one folder.
+//! Runs the documents' commands. Each block of README and of the reference runs in a folder like a
+//! built clone's, with a gateway on the repository's config; the blocks of a guide run one after
+//! another in one folder.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,17 +13,17 @@ use tokio::process::Command;
 use super::blocks::{Block, blocks};
 use super::{GUIDE, OPERATORS, README, REFERENCE, configs, fits, snippets};
 
-/// As README tells the newcomer to put into `.env`.
+/// The key that README puts into `.env`.
 const KEY: &str = "sk-local-admin";
 
-/// Where the documents' gateways listen.
+/// The address of the documents' gateways.
 const ADDRESS: &str = "127.0.0.1:4000";
 
-/// What a guide's gateway is started with.
+/// The command that starts a guide's gateway.
 const SERVE: &str = "callgate --config config.yaml\n";
 
-/// A cargo that builds in the target folder of all generated crates, without optimizing, with the
-/// versions this workspace was built with. The crate's manifest is its last argument.
+/// A cargo that builds in the shared folder of generated crates, without optimizing, with this
+/// workspace's versions. The crate's manifest is its last argument.
 const CARGO: &str = r#"
 cargo() {
   local folder=${@: -1}; folder=${folder%Cargo.toml}
@@ -32,7 +32,7 @@ cargo() {
 }
 "#;
 
-/// What the block at `index` prints, as the document has it.
+/// The output of the block at `index`, as the document shows it.
 fn prints<'a>(document: &str, blocks: &'a [Block], index: usize) -> &'a str {
     let line = blocks[index].line;
     assert_eq!(blocks[index].language, "sh", "{document}:{line}: only `sh` blocks can be run");
@@ -40,7 +40,7 @@ fn prints<'a>(document: &str, blocks: &'a [Block], index: usize) -> &'a str {
     &prints.unwrap_or_else(|| panic!("{document}:{line}: what does it print?")).text
 }
 
-/// Runs commands in `folder`; `address` is where the gateway is that they call.
+/// Runs commands in `folder`; `address` is that of the gateway that they call.
 async fn run(commands: &str, folder: &Path, address: &str) -> String {
     let builds = commands.contains("cargo ");
     let commands = format!("{CARGO}{}", commands.replace(ADDRESS, address));
@@ -56,7 +56,7 @@ async fn run(commands: &str, folder: &Path, address: &str) -> String {
     command.env("LOCK", build::repository().join("Cargo.lock"));
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     let output = if builds {
-        // The first build makes all dependencies: it ends when it ends.
+        // No time limit: the first build compiles all dependencies.
         command.output().await.unwrap()
     } else {
         within("the document's commands", command.output()).await.unwrap()
@@ -90,7 +90,7 @@ async fn clone(upstream: &ScriptedUpstream) -> Gateway {
     gateway
 }
 
-/// Runs each marked block of `document` against a gateway of its own, and says how many there were.
+/// Runs each marked block of `document` against its own gateway; returns the number of blocks.
 async fn run_each(document: &str) -> usize {
     let blocks = blocks(document);
     let tested = blocks.iter().enumerate().filter(|(_, block)| block.mark == "tested");
@@ -113,7 +113,7 @@ async fn readme_and_reference_print_what_they_say() {
     assert!(counts.0 >= 3 && counts.1 >= 4, "marks were lost: {counts:?} are left");
 }
 
-/// Follows a guide from its first block to its last.
+/// Runs a guide's blocks from the first to the last.
 async fn follow(document: &str, plugins: Option<&Path>) {
     let setup = Gateway::with_config("model_list: []").plugin_dir(None).env("HOME", "/nowhere");
     let config = setup.config_path();
@@ -143,7 +143,7 @@ async fn follow(document: &str, plugins: Option<&Path>) {
             count += 1;
         }
     }
-    // By now all plugins are there.
+    // By now all plugins exist.
     for block in blocks.iter().filter(|block| block.language == "yaml") {
         configs::check(document, block, folder, plugins).await;
     }

@@ -1,5 +1,5 @@
-//! The documents' YAML: each block is a config that `callgate check` accepts, or a part of one:
-//! entries of the `callbacks` list, or sections beside a `model_list`.
+//! Checks the documents' YAML: each block is a config that `callgate check` accepts, or a part of
+//! one: entries of the `callbacks` list, or sections beside a `model_list`.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ model_list:
     litellm_params: {model: openai/gpt-4o-mini, mock_response: hello}
 ";
 
-/// A whole config of a block's text.
+/// Completes a block's text to a config.
 fn whole(text: &str) -> String {
     let lines = || text.lines().filter(|line| !line.trim_start().starts_with('#'));
     if lines().any(|line| line.starts_with("model_list:")) {
@@ -27,7 +27,7 @@ fn whole(text: &str) -> String {
     }
     let mut config = format!("{MODELS}{text}");
     if lines().any(|line| line == "callback_settings:") && !text.contains("callbacks:") {
-        // Settings are read for the callbacks that are listed.
+        // Settings are only read for listed callbacks.
         config.push_str("litellm_settings:\n  callbacks:\n");
         let names = lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
         for name in names.filter(|name| !name.starts_with(' ')) {
@@ -39,7 +39,7 @@ fn whole(text: &str) -> String {
     config
 }
 
-/// Checks a block, in a folder whose `plugins` has what it names.
+/// Checks a block, in a folder whose `plugins` has the files it names.
 pub(super) async fn check(document: &str, block: &Block, folder: &Path, plugins: Option<&Path>) {
     let logs = folder.join("log");
     fs::create_dir_all(&logs).unwrap();

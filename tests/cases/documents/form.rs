@@ -1,5 +1,5 @@
-//! The documents' form: README is one page, and each decision has its parts and its place in the
-//! index.
+//! The form of the documents: README is one page, and each decision has its parts and its place in
+//! the index.
 
 use super::{README, text};
 use callgate_tests::build;

@@ -1,4 +1,4 @@
-//! The documents' links to files and headings of the repository: each leads somewhere.
+//! Checks that the documents' links to files and headings of the repository lead somewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ fn documents() -> Vec<String> {
     ["", "docs/", "docs/decisions/", "plugin-api/", "tests/abi/"].map(in_folder).concat()
 }
 
-/// Text outside of fenced blocks.
+/// The text outside of fenced blocks.
 fn prose(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     text.split("\n```").step_by(2).collect()
 }
 
-/// The names by which a document's headings are linked to.
+/// The link names of a document's headings.
 fn anchors(path: &Path) -> Vec<String> {
     let prose = prose(path);
     let headings = prose.lines().filter(|line| line.starts_with('#'));

@@ -1,4 +1,5 @@
-//! What the operators' guide quotes of the gateway: log lines, answers and refusals.
+//! Compares quotations in the operators' guide with the gateway's output: log lines, responses and
+//! refusals.
 
 use std::fs;
 
@@ -24,8 +25,8 @@ fn are_quoted(found: &[String]) {
     assert!(missing.is_empty(), "{OPERATORS} does not quote\n{}", missing.join("\n"));
 }
 
-/// What the gateway says of a callback called `tagger` and answers for it, in two calls: the log's
-/// lines with these words, and what is no success.
+/// Makes two calls with a callback named `tagger`; returns the log lines with these words, and the
+/// error responses.
 async fn said(callback: Value, words: &[&str]) -> Vec<String> {
     let upstream = upstream(Answer::default()).await;
     let config = with_callbacks(&every_dialect(&upstream), &json!([callback]));
@@ -95,7 +96,7 @@ async fn a_crash_is_told_as_it_says() {
     let _ = gateway.stop().await;
 }
 
-/// The sentences of the error enums in a source file, `…` for what is filled in.
+/// The sentences of the error enums in a source file, with `…` for inserted values.
 fn sentences(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for attribute in code.split("#[error(").skip(1) {
@@ -121,7 +122,7 @@ fn every_refusal_is_in_the_troubleshooting_table() {
         let path = build::repository().join("gateway/plugin-host/src").join(room);
         let sentences = sentences(&fs::read_to_string(path).unwrap());
         assert!(!sentences.is_empty(), "{room} has no refusals");
-        // A sentence that is all filled in repeats another.
+        // A sentence that consists of an inserted value repeats another one.
         for sentence in sentences.into_iter().filter(|it| it != "…") {
             if !table.iter().any(|line| line.contains(&sentence)) {
                 missing.push(sentence);
@@ -131,7 +132,7 @@ fn every_refusal_is_in_the_troubleshooting_table() {
     assert!(missing.is_empty(), "{OPERATORS} has no row for\n{}", missing.join("\n"));
 }
 
-/// What the config's reader takes of an entry.
+/// The keys of an entry, as the config's reader knows them.
 #[test]
 fn every_key_of_an_entry_is_in_it() {
     let guide = text(OPERATORS);
@@ -151,7 +152,7 @@ fn every_key_of_an_entry_is_in_it() {
     }
 }
 
-/// What the files say of themselves.
+/// The hooks in the files' manifests.
 #[tokio::test]
 async fn the_shipped_callbacks_have_the_hooks_it_lists() {
     let guide = text(OPERATORS);

@@ -1,6 +1,6 @@
-//! The plugin guide's Rust: all of it in one crate that `plugin new` made. A block is a whole
-//! plugin when it exports one, else the body of a hook when its mark says so, else items. Tests in
-//! it are run, bodies run once on a made-up call and must not break.
+//! Builds the Rust of the plugin guide in one crate from `plugin new`. A block is a whole plugin if
+//! it exports one, the body of a hook if its comment says so, otherwise items. Tests in blocks are
+//! run; bodies run once on a made-up call and must not fail.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,12 +13,12 @@ use tokio::process::Command;
 use super::blocks::{Block, blocks};
 use super::{GUIDE, text};
 
-/// Where all generated crates are built.
+/// The folder in which all generated crates are built.
 pub(super) fn target() -> PathBuf {
     build::folder().join("generated")
 }
 
-/// What every block may use, unless it says so itself.
+/// The imports for every block that has none of its own.
 const PRELUDE: &str = "\
     #![allow(dead_code, unused, clippy::all)]
     use plugin_api::{*, testing::*};
@@ -26,11 +26,11 @@ const PRELUDE: &str = "\
     use std::{sync::*, time::Duration};
 ";
 
-/// A hook that does nothing, for a callback that is all `new`.
+/// The body of a hook that does nothing, for a callback that consists of `new`.
 const IDLE: &str = "Ok(Flow::Continue)";
 
-/// A callback with this body for `new` or a hook, and a test that runs it. Its parameters have
-/// their usual names, and `host` is the host that `new` was given.
+/// A callback with this body for `new` or a hook, and a test that runs it. The parameters have
+/// their usual names, and `host` is the host that `new` got.
 fn body(block: &Block, place: &str) -> String {
     let (waits, place) = place.strip_prefix("async ").map_or((false, place), |it| (true, it));
     let (callback, keyword, made) =
@@ -52,7 +52,7 @@ fn body(block: &Block, place: &str) -> String {
         ),
         other => panic!("{GUIDE}:{}: no hook is called `{other}`", block.line),
     };
-    // What ends in a statement goes on.
+    // A body that ends in a statement continues.
     let last = text.trim_end().lines().last().and_then(|line| line.split(" //").next());
     let goes_on = last.unwrap_or_default().trim_end().ends_with([';', '}']);
     let (hook, new, inside) = match (place, goes_on) {
@@ -87,7 +87,7 @@ fn body(block: &Block, place: &str) -> String {
     )
 }
 
-/// The crate's library and, by their names, its whole plugins.
+/// The crate's library and, by name, its whole plugins.
 fn sources() -> (String, Vec<(String, String)>) {
     let (mut library, mut plugins) = (String::new(), Vec::new());
     let blocks = blocks(GUIDE);
@@ -109,14 +109,14 @@ async fn cargo(root: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).current_dir(root).stdin(Stdio::null()).kill_on_drop(true);
     command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
-    // Its first run builds all dependencies: it ends when it ends.
+    // No time limit: the first run builds all dependencies.
     let output = command.output().await.unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "{GUIDE}, `line_N` is the block at line N: {said}");
 }
 
-/// Builds and tests the crate, puts its plugins through `plugin check`, and says where they are.
+/// Builds and tests the crate, runs `plugin check` on its plugins, and returns their folder.
 pub(super) async fn build() -> PathBuf {
     let folder = tempfile::tempdir().unwrap();
     let made = tool::plugin(folder.path(), &["new", "guide"]).await;
@@ -136,7 +136,7 @@ pub(super) async fn build() -> PathBuf {
         );
     }
     fs::write(root.join("Cargo.toml"), manifest).unwrap();
-    // The versions this workspace was built with are at hand.
+    // Uses this workspace's versions, which are available offline.
     fs::copy(build::repository().join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
     cargo(&root, &["test", "--lib", "--examples", "--quiet"]).await;
     cargo(&root, &["build", "--examples", "--quiet"]).await;
@@ -149,7 +149,7 @@ pub(super) async fn build() -> PathBuf {
     built
 }
 
-/// What an author can call, by the file that has it.
+/// The functions that an author can call, by file.
 fn accessors() -> Vec<(String, String)> {
     let source = build::repository().join("plugin-api/src");
     let mut found = Vec::new();
@@ -170,7 +170,7 @@ fn accessors() -> Vec<(String, String)> {
 #[test]
 fn the_guide_names_every_accessor_and_service() {
     let guide = text(GUIDE);
-    // What a test's script reads and writes.
+    // The functions for a test's script.
     let of_mocks = [
         "method",
         "url",

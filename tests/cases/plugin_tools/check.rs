@@ -1,5 +1,5 @@
-//! `plugin check`: what passes can be loaded and stands the suite; whatever a plugin does, the tool
-//! lives and says which step it was.
+//! `plugin check`: a plugin that passes can be loaded and passes the suite; whatever a plugin does,
+//! the tool survives and names the step.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 use super::{file, so};
 
-/// A check of `faulty` with these settings.
+/// Runs a check of `faulty` with these settings.
 async fn faulty(settings: &Value, more: &[&str]) -> Ended {
     let folder = tempdir().unwrap();
     let settings = settings.to_string();

@@ -1,4 +1,4 @@
-//! `plugin inspect`: everything about a file, whatever it is, and nothing of it executed.
+//! `plugin inspect`: all facts about any file, without executing it.
 
 use std::fs;
 
@@ -44,7 +44,7 @@ async fn a_plugin_is_told_whole() {
 async fn every_reason_against_a_file_is_told_at_once() {
     let folder = tempdir().unwrap();
     let mut bytes = fs::read(build::plugin("routing")).unwrap();
-    // Neither the section nor the symbol can be found.
+    // Neither the section nor the symbol exists.
     for (name, other) in [
         (&b".callgate.manifest"[..], &b".callgate.manifesT"[..]),
         (b"_1as_0lib_1header", b"_1as_0lib_1headeR"),

@@ -1,4 +1,4 @@
-//! `plugin list`: what the resolver sees, stray files included.
+//! `plugin list`: the files that the resolver finds, including stray ones.
 
 use std::fs;
 

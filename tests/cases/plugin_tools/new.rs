@@ -1,4 +1,4 @@
-//! `plugin new`: what it writes builds, passes its own tests and lints, and is loaded by a running
+//! `plugin new`: its crate builds, passes its own tests and lints, and is loaded by a running
 //! gateway three commands later.
 
 use std::fs;
@@ -12,14 +12,14 @@ use tokio::process::Command;
 
 /// Cargo without a network, in a target folder that all generated crates share.
 async fn cargo(crate_folder: &Path, arguments: &[&str]) {
-    // The versions this workspace was built with are at hand.
+    // Uses this workspace's versions, which are available offline.
     let lock = build::repository().join("Cargo.lock");
     fs::copy(lock, crate_folder.join("Cargo.lock")).unwrap();
     let target = build::folder().join("generated");
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).current_dir(crate_folder).env("CARGO_TARGET_DIR", &target);
     command.env("CARGO_NET_OFFLINE", "true").stdin(Stdio::null()).kill_on_drop(true);
-    // Its first run builds all dependencies: it ends when it ends.
+    // No time limit: the first run builds all dependencies.
     let output = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo {arguments:?}: {said}");

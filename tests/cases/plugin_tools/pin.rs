@@ -1,4 +1,4 @@
-//! `plugin pin`: hashes written into a config that is otherwise left as it is.
+//! `plugin pin`: writes hashes into a config and leaves the rest unchanged.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! `plugin test`: what a callback makes of a request, shown and compared.
+//! `plugin test`: shows and compares a callback's changes of a request.
 
 use callgate_tests::gateway::Ended;
 use callgate_tests::tool;

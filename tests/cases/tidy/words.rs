@@ -1,8 +1,8 @@
-//! One meaning a word: what the glossary of `CONTRIBUTING.md` lists is one type, and no two
-//! packages of the gateway have types of one name.
+//! One meaning for each word: a word in the glossary of `CONTRIBUTING.md` is one type, and no two
+//! packages of the gateway have types with the same name.
 //!
-//! Plugins count too, but for `plugin-api`: its names are frozen, and it is the other side of the
-//! boundary. A private type is read in its own file, so it may share its name.
+//! Plugins count, too, except for `plugin-api`: its names are frozen, and it is the other side of
+//! the boundary. A private type is only read in its own file, so it may share a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use callgate_tests::build;
 
 use super::{check, code, sources};
 
-/// Names so general that each may stand for one thing in all, private types included.
+/// Names so general that each may be used once in all, private types included.
 const GENERAL: [&str; 14] = [
     "Answer",
     "Known",
@@ -35,18 +35,18 @@ const SHARED: [(&str, &str); 2] = [
     ("ToolCall", "a word of the upstreams' APIs, which a dialect reads and a script writes"),
 ];
 
-/// More words than these, nobody keeps in mind.
+/// More words than anybody keeps in mind.
 const WORDS: usize = 25;
 
 struct Definition {
-    /// `gateway/call` or so.
+    /// Such as `gateway/call`.
     package: String,
     file: String,
     name: String,
     is_private: bool,
 }
 
-/// The types that stand at the top level of the gateway's and the plugins' files.
+/// The types at the top level of the gateway's and the plugins' files.
 fn definitions() -> Vec<Definition> {
     let mut found = Vec::new();
     for (file, text) in sources() {
@@ -65,7 +65,7 @@ fn definitions() -> Vec<Definition> {
     found
 }
 
-/// The name of the type that a line without indentation defines, and whether it is private.
+/// The type that an unindented line defines, and whether it is private.
 fn defined(line: &str) -> Option<(String, bool)> {
     let (rest, is_private) = match line.strip_prefix("pub") {
         Some(rest) if rest.starts_with('(') => (rest.split_once(')')?.1.trim_start(), false),
@@ -78,7 +78,7 @@ fn defined(line: &str) -> Option<(String, bool)> {
     Some((name[..end].to_owned(), is_private))
 }
 
-/// The words of the glossary, as they are written there.
+/// The words of the glossary.
 fn glossary() -> Vec<String> {
     let text = fs::read_to_string(build::repository().join("CONTRIBUTING.md")).unwrap();
     let section = text.split("\n## Words\n").nth(1).expect("CONTRIBUTING.md has a glossary");

@@ -1,4 +1,4 @@
-//! Inputs as files: `corpus/<target>/<name>`, the seeds and everything that was ever found.
+//! Inputs as files: `corpus/<target>/<name>`, the seeds and all earlier findings.
 
 use std::{
     env, fs, io,
@@ -8,7 +8,7 @@ use std::{
 /// The inputs of a target with their names, in order.
 ///
 /// # Errors
-/// When there is no folder for it.
+/// If it has no folder.
 pub fn read(target: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let missing = |error| io::Error::other(format!("{}: {error}", folder.display()));
@@ -22,10 +22,10 @@ pub fn read(target: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(inputs)
 }
 
-/// Keeps an input that was found, under a name made of its bytes.
+/// Stores a finding under a name made from its bytes.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn keep(target: &str, input: &[u8]) -> io::Result<PathBuf> {
     let folder = found_folder();
     fs::create_dir_all(&folder)?;
@@ -34,7 +34,7 @@ pub fn keep(target: &str, input: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Where findings go: beside the build products.
+/// The folder for findings, beside the build products.
 #[must_use]
 pub fn found_folder() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);

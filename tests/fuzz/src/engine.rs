@@ -1,5 +1,5 @@
 //! Tries the corpus of a target and mutations of it. The same seed tries the same inputs in the
-//! same order, however long it goes on.
+//! same order, however long it runs.
 
 use crate::{corpus, minimise::minimised, mutate::mutated, targets::Target};
 use fastrand::Rng;
@@ -11,7 +11,7 @@ use std::{
 };
 
 thread_local! {
-    /// The words of the last panic.
+    /// The message of the last panic.
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -33,25 +33,25 @@ impl Budget {
     }
 }
 
-/// An input of which something does not hold.
+/// An input that violates a property.
 #[derive(Debug)]
 pub struct Finding {
-    /// It, as small as it could be made.
+    /// The input, as small as it could be made.
     pub input: Vec<u8>,
-    /// What the target says.
+    /// The target's message.
     pub message: String,
 }
 
-/// What came of a target.
+/// The result for a target.
 #[derive(Debug)]
 pub struct Outcome {
-    /// How many inputs were tried.
+    /// The number of inputs tried.
     pub runs: u64,
     /// The first that failed.
     pub finding: Option<Finding>,
 }
 
-/// Keeps what panics say for [`Finding::message`] and prints nothing, for the whole process.
+/// Stores panic messages for [`Finding::message`] instead of printing them, for the whole process.
 pub fn hush_panics() {
     panic::set_hook(Box::new(|info| {
         let text = info.to_string();
@@ -59,11 +59,11 @@ pub fn hush_panics() {
     }));
 }
 
-/// Tries the whole corpus, then mutations until the budget is spent or something is found. `watch`
-/// sees each input before it is tried.
+/// Tries the whole corpus, then mutations until the budget is spent or there is a finding. `watch`
+/// gets each input before it is tried.
 ///
 /// # Errors
-/// When there is no corpus.
+/// If there is no corpus.
 pub fn run(
     target: &Target,
     seed: u64,
@@ -102,7 +102,7 @@ pub fn run(
 /// Tries one input.
 ///
 /// # Errors
-/// What the target says when something does not hold.
+/// The target's message, if a property is violated.
 pub fn try_input(target: &Target, input: &[u8]) -> Result<(), String> {
     let check = AssertUnwindSafe(|| (target.check)(input));
     panic::catch_unwind(check).map_err(|payload| {

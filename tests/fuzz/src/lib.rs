@@ -1,8 +1,8 @@
-//! Fuzz targets for every parser of foreign bytes: `targets` says what must hold of any input,
+//! Fuzz targets for every parser of foreign bytes: `targets` states the properties of any input,
 //! `engine` tries the corpus and mutations of it, `corpus` reads and writes inputs, `mutate`
-//! changes them and `minimise` makes a finding small. CONTRIBUTING says how to work with it.
+//! changes them, and `minimise` makes a finding small. CONTRIBUTING explains their use.
 //!
-//! Not here: the parsers, which are the gateway's; each of its packages lends its own as `fuzzing`.
+//! The parsers are the gateway's; each of its packages exposes its own as `fuzzing`.
 
 pub mod corpus;
 pub mod engine;

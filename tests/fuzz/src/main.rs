@@ -1,5 +1,5 @@
-//! `callgate-fuzz`: looks for inputs that break a parser. Everything is in the library; here are
-//! the arguments, what is printed and the exit status.
+//! `callgate-fuzz`: searches for inputs that break a parser. The library does the work; this file
+//! has the arguments, the output and the exit status.
 
 use callgate_fuzz::{
     corpus,
@@ -61,7 +61,7 @@ fn named(name: &str) -> io::Result<&'static Target> {
     TARGETS.iter().find(|it| it.name == name).ok_or_else(unknown)
 }
 
-/// Whether nothing was found.
+/// Returns whether there was no finding.
 fn fuzz() -> io::Result<bool> {
     let targets: Vec<&Target> = match env::var("FUZZ_TARGET") {
         Ok(name) if !name.is_empty() => vec![named(&name)?],
@@ -117,14 +117,14 @@ fn replay(name: &str, files: &[&str]) -> io::Result<bool> {
     Ok(clean)
 }
 
-/// Keeps the input being tried in a file, for one that ends the process, and notices one that does
-/// not end.
+/// Stores the current input in a file, in case it ends the process, and notices an input that
+/// hangs.
 struct Watch {
     name: &'static str,
     file: fs::File,
 }
 
-/// How many inputs were begun.
+/// The number of inputs begun.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 impl Watch {
@@ -139,7 +139,7 @@ impl Watch {
 
     fn input(&mut self, input: &[u8]) {
         BEGUN.fetch_add(1, Ordering::Relaxed);
-        // Without it the input of a crash is lost, and nothing else.
+        // Without the file only the input of a crash is lost.
         let _ = self.file.set_len(input.len() as u64);
         let _ = self.file.write_all_at(input, 0);
     }

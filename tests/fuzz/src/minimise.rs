@@ -1,9 +1,10 @@
-//! A smaller input that shows the same: parts are left out as long as the target still fails.
+//! Finds a smaller input with the same failure: parts are left out as long as the target still
+//! fails.
 
 /// Attempts in all, so that a slow target ends.
 const ATTEMPTS: usize = 4000;
 
-/// What is left of `input` when nothing more can be left out.
+/// The rest of `input` when nothing more can be left out.
 pub(crate) fn minimised(input: &[u8], fails: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut smallest = input.to_vec();
     let mut attempts = 0;
@@ -20,7 +21,7 @@ pub(crate) fn minimised(input: &[u8], fails: impl Fn(&[u8]) -> bool) -> Vec<u8> 
                 at += part;
             }
         }
-        // Once more at this size, when that helped.
+        // Once more with this size, because it helped.
         if smallest.len() == before || part > smallest.len() {
             part /= 2;
         }

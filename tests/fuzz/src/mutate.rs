@@ -1,12 +1,12 @@
-//! Changes of an input: small ones, often several on top of each other.
+//! Mutates an input: by small changes, often several on top of each other.
 
 use fastrand::Rng;
 
-/// Numbers that lie at an edge of something.
+/// Numbers at the edge of some range.
 const EDGES: [u64; 10] =
     [0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX];
 
-/// An input made of `seed`, now and then of another seed too.
+/// An input made from `seed`, and sometimes from another seed, too.
 pub(crate) fn mutated(
     seed: &[u8],
     others: &[(String, Vec<u8>)],
@@ -52,7 +52,7 @@ fn change(input: &mut Vec<u8>, others: &[(String, Vec<u8>)], tokens: &[&[u8]], r
     }
 }
 
-/// A place in an input. In a large one mostly near an end, where formats have their tables.
+/// A position in an input; in a large one mostly near an end, where formats have their tables.
 fn place(len: usize, random: &mut Rng) -> usize {
     const NEAR: usize = 4096;
     if len > 4 * NEAR && random.u8(..8) > 0 {
@@ -83,14 +83,14 @@ fn insert(input: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     let _ = input.splice(at..at, bytes.iter().copied());
 }
 
-/// So often that it is deep, or long.
+/// Repeats a span so often that the input becomes deep, or long.
 fn repeat(input: &mut Vec<u8>, span: std::ops::Range<usize>, random: &mut Rng) {
     let times = if random.u8(..4) == 0 { random.usize(..600) } else { random.usize(..4) };
     let (at, repeated) = (span.end, input[span].repeat(times));
     insert(input, at, &repeated);
 }
 
-/// From `at` on, what another seed has from some place on.
+/// Replaces everything from `at` on by the end of another seed.
 fn splice(input: &mut Vec<u8>, at: usize, others: &[(String, Vec<u8>)], random: &mut Rng) {
     if let Some((_, other)) = random.choice(others) {
         let from = place(other.len(), random);

@@ -1,4 +1,4 @@
-//! The targets: what must hold of any bytes. Each panics when it does not.
+//! The targets: the properties of any input. Each panics if one is violated.
 
 mod answers;
 mod bounds;
@@ -12,18 +12,18 @@ mod plugin;
 mod request_head;
 mod streams;
 
-/// One parser, or several that read the same.
+/// One parser, or several that read the same format.
 #[derive(Debug)]
 pub struct Target {
-    /// Its name, and that of its folder of inputs.
+    /// Its name, which is also the name of its folder of inputs.
     pub name: &'static str,
-    /// Panics when something does not hold of this input.
+    /// Panics if a property of this input is violated.
     pub check: fn(&[u8]),
-    /// What inputs are made of.
+    /// The building blocks of inputs.
     pub tokens: &'static [&'static [u8]],
-    /// Mutations are cut to this length.
+    /// The longest mutation; longer ones are cut.
     pub largest: usize,
-    /// Inputs that are elsewhere in the repository.
+    /// Inputs from other places in the repository.
     more: fn() -> Vec<(String, Vec<u8>)>,
 }
 
@@ -37,7 +37,7 @@ impl Target {
         self
     }
 
-    /// Inputs beside those of its folder.
+    /// The inputs from other places than its folder.
     #[must_use]
     pub fn seeds(&self) -> Vec<(String, Vec<u8>)> {
         (self.more)()

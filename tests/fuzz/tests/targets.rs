@@ -1,5 +1,5 @@
-//! Each target over its corpus and a few mutations, always the same ones. Hours of it are
-//! `make fuzz`.
+//! Runs each target over its corpus and a few mutations, always the same ones. `make fuzz` runs
+//! them for longer.
 
 #![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 

@@ -1,6 +1,6 @@
-//! A scripted upstream as a process of its own, for clients in other languages. Prints its address
+//! A scripted upstream as a separate process, for clients in other languages. Prints its address
 //! and runs until its stdin closes. The upstream model's name picks the answer: `error-<status>`
-//! fails with that status, `truncated` breaks a stream off; all others answer normally.
+//! fails with that status, `truncated` breaks a stream off; all others get a normal answer.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! Callbacks that do next to nothing: what a call of their hooks takes is what the gateway and the
-//! plugin boundary take. `libbench_callbacks.so` exports three, none with settings:
+//! Callbacks that do almost nothing, so that a hook costs only what the gateway and the plugin
+//! boundary take. `libbench_callbacks.so` exports three, without settings:
 //!
 //! - `noop` returns;
 //! - `noop_async` returns, as a future;
@@ -21,7 +21,7 @@ pub struct NoopAsync;
 #[derive(Debug)]
 pub struct Reader;
 
-/// None.
+/// No settings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}

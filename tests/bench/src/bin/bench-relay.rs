@@ -1,4 +1,4 @@
-//! `bench-relay`: the bare relay as a process of its own, on a loopback port.
+//! `bench-relay`: the bare relay as a separate process, on a loopback port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

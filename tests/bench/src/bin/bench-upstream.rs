@@ -1,4 +1,4 @@
-//! `bench-upstream`: the fake upstream as a process of its own, on a loopback port.
+//! `bench-upstream`: the fake upstream as a separate process, on a loopback port.
 
 use std::net::Ipv4Addr;
 

@@ -1,5 +1,5 @@
-//! `callgate-budget`: counts instructions and allocations per call and holds them against the
-//! record. Everything is in the library; here are the runtime and the exit status.
+//! `callgate-budget`: counts instructions and allocations for each call and compares them with the
+//! record. The library does the work; this file has the runtime and the exit status.
 
 use std::error::Error;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! One figure: a process under callgrind, warmed up, its counters zeroed, a fixed number of
-//! requests, the counters read. Nothing here goes by the clock but the pace of streams.
+//! One figure: starts a process under callgrind, warms it up, zeroes its counters, sends a fixed
+//! number of requests, and reads the counters. Only the pace of streams depends on the clock.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::process::{Place, Process, ProcessError, free_port};
 use crate::proxies::{Kind, Setup, SetupError};
 use crate::workload::Workload;
 
-/// Of the counted requests, this part goes before them.
+/// The part of the counted requests that is sent as a warm-up.
 const WARM_UP_PART: u64 = 5;
-/// A process that used no CPU for so long has nothing left to do for the last reply.
+/// A process that used no CPU for this long has finished its work after the last reply.
 const QUIET: Duration = Duration::from_millis(30);
-/// Timers of its own may keep a process from ever being quiet; they cost next to nothing.
+/// A process's timers may keep it from ever being quiet; they cost almost nothing.
 const QUIET_TRIES: usize = 50;
 
-/// Why a figure is not there.
+/// Why a figure is missing.
 #[derive(Debug, Error)]
 pub enum CountError {
     #[error("`{path}` cannot be made")]
@@ -48,11 +48,11 @@ pub struct Counted {
     pub dump: PathBuf,
 }
 
-/// What counting takes.
+/// Everything needed for counting.
 #[derive(Debug)]
 pub(super) struct Counter<'a> {
     pub(super) setup: &'a Setup<'a>,
-    /// Where dumps are kept.
+    /// The folder for the dumps.
     pub(super) dumps: &'a Path,
 }
 
@@ -95,7 +95,7 @@ impl Counter<'_> {
     }
 }
 
-/// Waits for what a process does after its last reply, like writing its log.
+/// Waits for the work of a process after its last reply, such as writing its log.
 async fn quiet(process: &Process) -> Result<(), ProcessError> {
     let mut used = process.usage()?.cpu;
     for _ in 0..QUIET_TRIES {

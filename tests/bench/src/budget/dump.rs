@@ -1,22 +1,22 @@
-//! What a dump of callgrind says in sum: instructions, and calls of the C library's allocator.
-//! Pure. The format is that of valgrind's manual, "Callgrind Format Specification".
+//! The totals of a callgrind dump: instructions, and calls of the C library's allocator. Pure. The
+//! format is in valgrind's manual, "Callgrind Format Specification".
 
 use std::collections::HashSet;
 
 use thiserror::Error;
 
-/// The functions that hand out memory. A call from one of them to another is the same allocation.
+/// The functions that allocate memory. A call from one of them to another is the same allocation.
 const ALLOCATORS: [&str; 6] =
     ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign"];
 
-/// Everything between the zeroing of the counters and the dump.
+/// The counts between the zeroing and the dump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub instructions: u64,
     pub allocations: u64,
 }
 
-/// Why a dump says nothing.
+/// Why a dump is unusable.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum DumpError {
     #[error("expected a line `events: Ir`, found `{0}`")]

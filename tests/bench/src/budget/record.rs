@@ -1,5 +1,5 @@
-//! The recorded figures, `tests/bench/budget.json`: read, replaced, written. What a difference
-//! means is `verdict`'s business.
+//! The recorded figures, `tests/bench/budget.json`: read, replaced, written. `verdict` compares
+//! them.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ const UNKNOWN: &str = "unknown";
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     pub instructions: u64,
-    /// Calls of `malloc` and its like, to two decimals.
+    /// Calls of `malloc` and similar functions, to two decimals.
     pub allocations: f64,
 }
 
-/// What the figures come from. Information: another compiler may explain a difference.
+/// The origin of the figures. For information: another compiler may explain a difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
@@ -49,7 +49,7 @@ pub struct Figure {
     pub cost: Cost,
 }
 
-/// Why there is no record.
+/// Why the record cannot be used.
 #[derive(Debug, Error)]
 pub enum RecordError {
     #[error("the record `{path}` cannot be read")]
@@ -63,7 +63,7 @@ pub enum RecordError {
 }
 
 impl Cost {
-    /// Divides by what was sent.
+    /// Divides by the number of requests or chunks.
     #[must_use]
     pub fn per_unit(totals: Totals, units: u64) -> Self {
         let units = units.max(1);
@@ -77,7 +77,7 @@ impl Cost {
 }
 
 impl Origin {
-    /// Asks the compiler. What it does not tell is unknown, which is no error.
+    /// Asks the compiler. If it does not answer, the origin is unknown, which is not an error.
     #[must_use]
     pub fn found(valgrind: &str, programs: &Path) -> Self {
         let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -99,10 +99,10 @@ impl Origin {
 }
 
 impl Record {
-    /// Reads `path`; a missing file is a record of nothing.
+    /// Reads `path`; a missing file is an empty record.
     ///
     /// # Errors
-    /// When there is something else there.
+    /// If the file is not a record.
     pub fn read(path: &Path) -> Result<Self, RecordError> {
         let text = match std::fs::read(path) {
             Ok(text) => text,
@@ -124,13 +124,13 @@ impl Record {
             .map_err(|source| RecordError::Write { path: path.to_owned(), source })
     }
 
-    /// The recorded cost of what was counted.
+    /// The recorded cost of a counted workload.
     #[must_use]
     pub fn cost(&self, counted: &Counted) -> Option<Cost> {
         self.figures.iter().find(|figure| figure.is_of(counted)).map(|figure| figure.cost)
     }
 
-    /// Puts new figures in the place of the old ones; those that were not counted stay.
+    /// Replaces figures by new ones; those that were not counted stay.
     pub fn replace(&mut self, counted: &[Counted], origin: Origin) {
         self.counted_with = Some(origin);
         for counted in counted {

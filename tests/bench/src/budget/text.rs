@@ -25,7 +25,7 @@ impl Display for Outcome {
     }
 }
 
-/// The count, and for all but the relay its ratio.
+/// The count and, except for the relay, its ratio.
 fn instructions(counted: &Counted, relay: Option<&Counted>) -> String {
     let own = counted.cost.instructions;
     let base = relay.filter(|relay| relay.kind != counted.kind && relay.cost.instructions > 0);
@@ -90,7 +90,7 @@ impl Outcome {
         )
     }
 
-    /// Only where it may explain a change.
+    /// Only if it may explain a change.
     fn fmt_origins(&self, formatter: &mut Formatter<'_>, verdict: &Verdict) -> fmt::Result {
         let Some(recorded) = &verdict.recorded_with else { return Ok(()) };
         let found = &self.origin;

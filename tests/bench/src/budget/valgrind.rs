@@ -1,5 +1,5 @@
-//! Processes under callgrind: how one is started, its counters zeroed and read while it runs.
-//! The dump's content is `dump`'s business.
+//! Runs processes under callgrind: starts them, zeroes their counters and reads them while they
+//! run. `dump` reads the dump.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,13 +13,13 @@ use super::dump::{DumpError, Totals};
 use crate::proxies::ProxyCommand;
 
 const VALGRIND: &str = "valgrind";
-/// Part of valgrind: what `callgrind_control` calls, too.
+/// The part of valgrind that `callgrind_control` uses, too.
 const VGDB: &str = "vgdb";
 const OUT_FILE: &str = "callgrind";
-/// Seconds. A process takes a command within milliseconds, and a dump within seconds.
+/// In seconds. A process handles a command within milliseconds, and a dump within seconds.
 const COMMAND_LIMIT: &str = "--cmd-time-out=60";
 
-/// Why nothing was counted.
+/// Why counting failed.
 #[derive(Debug, Error)]
 pub enum ValgrindError {
     #[error(
@@ -43,29 +43,29 @@ pub(super) struct Callgrind {
 }
 
 impl Callgrind {
-    /// Finds out which valgrind there is.
+    /// Finds the installed valgrind.
     ///
     /// # Errors
-    /// When there is none, or none that can be talked to while it runs.
+    /// If there is none, or if it cannot be controlled while it runs.
     pub(super) fn installed() -> Result<Self, ValgrindError> {
         said_by(VGDB, &["--help"])?;
         Ok(Self { version: said_by(VALGRIND, &["--version"])? })
     }
 
-    /// As valgrind tells it.
+    /// The version that valgrind reports.
     pub(super) fn version(&self) -> &str {
         &self.version
     }
 }
 
-/// One process under callgrind. Its pipes and dumps are in `directory`, which is its alone.
+/// One process under callgrind. Its pipes and dumps are in `directory`, which nothing else uses.
 #[derive(Debug)]
 pub(super) struct Counters<'a> {
     pub(super) directory: &'a Path,
 }
 
 impl Counters<'_> {
-    /// What starts `command` under callgrind. The process keeps its number.
+    /// The command that starts `command` under callgrind. The process id stays the same.
     pub(super) fn wrap(&self, (program, arguments): ProxyCommand) -> ProxyCommand {
         let option = |name: &str, file: &str| {
             let mut option = OsString::from(name);
@@ -76,7 +76,7 @@ impl Counters<'_> {
             "--tool=callgrind".into(),
             option("--callgrind-out-file=", OUT_FILE),
             option("--vgdb-prefix=", VGDB),
-            // The threads of a process take turns as the system would have them.
+            // The threads of a process take turns as the system would schedule them.
             "--fair-sched=try".into(),
             program.into(),
         ];
@@ -84,18 +84,18 @@ impl Counters<'_> {
         (VALGRIND.into(), wrapped)
     }
 
-    /// Starts counting at nothing.
+    /// Sets the counters to zero.
     ///
     /// # Errors
-    /// When the process does not take the command.
+    /// If the process does not accept the command.
     pub(super) fn zero(&self, pid: Pid) -> Result<(), ValgrindError> {
         self.command(pid, "zero")
     }
 
-    /// What was counted since; the dump itself is kept as `kept`. Once in a process's life.
+    /// The counts since then; the dump itself is stored as `kept`. Call it once for a process.
     ///
     /// # Errors
-    /// When the process does not take the command, or the dump is not as expected.
+    /// If the process does not accept the command, or the dump is not as expected.
     pub(super) fn take(&self, pid: Pid, kept: &Path) -> Result<Totals, ValgrindError> {
         self.command(pid, "dump")?;
         let path = self.directory.join(OUT_FILE).with_extension("1");

@@ -1,23 +1,24 @@
-//! What was counted against what is recorded. Pure.
+//! Compares the counts with the record. Pure.
 
 use std::path::PathBuf;
 
 use super::count::Counted;
 use super::record::{Origin, Record};
 
-/// The part by which a figure may differ: hash seeds and batches of log lines are never the same.
+/// The relative tolerance: hash seeds and batches of log lines vary.
 const TOLERANCE: f64 = 0.02;
-/// Where there is about one allocation per unit or none, the part alone would be nothing.
+/// The absolute tolerance, for about one allocation or none, where the relative one would be too
+/// small.
 const ALLOCATION_SLACK: f64 = 0.1;
 
-/// What of a cost has changed.
+/// The part of a cost that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     Instructions,
     Allocations,
 }
 
-/// One figure that is no longer the recorded one.
+/// One figure that differs from the record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     pub workload: &'static str,
@@ -34,7 +35,7 @@ pub struct Change {
 pub struct Verdict {
     pub grown: Vec<Change>,
     pub fallen: Vec<Change>,
-    /// Workload and proxy of what has no recorded figure.
+    /// The workload and proxy of figures without a record.
     pub unrecorded: Vec<(&'static str, &'static str)>,
     pub recorded_with: Option<Origin>,
 }

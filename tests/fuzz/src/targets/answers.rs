@@ -1,4 +1,4 @@
-//! HTTP/1.1 answers of upstreams: heads, and where bodies end.
+//! HTTP/1.1 responses of upstreams: heads, and where bodies end.
 
 use super::{
     bounds::in_proportion,
@@ -45,7 +45,7 @@ pub(super) fn head_and_body(input: &[u8]) {
     assert!((200..=999).contains(&read.status), "{}", read.status);
     for beginning in beginnings(input) {
         let cut = answer(&[beginning]);
-        // A body that only its close ends is the one that can be cut without a sign.
+        // Only a body that ends with its connection can be cut without a sign.
         let shorter = cut.is_ok_and(|cut| cut.body.len() < read.body.len() && cut.keep);
         assert!(!shorter, "{} bytes of {} look whole", beginning.len(), input.len());
     }

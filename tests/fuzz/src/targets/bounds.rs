@@ -3,11 +3,11 @@
 use allocation_counter::{AllocationInfo, measure};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// What any input may cost.
+/// The cost that any input may have.
 const FREE: u64 = 256 * 1024;
 
-/// Runs `work`, which may hold so many bytes at once for each byte of the input, and may ask for
-/// memory so many times.
+/// Runs `work`, which may hold `each` bytes at once for each byte of the input, and may make a
+/// proportional number of allocations.
 #[track_caller]
 pub(super) fn in_proportion<T>(length: usize, each: u64, work: impl FnOnce() -> T) -> T {
     let mut done = None;

@@ -25,7 +25,7 @@ pub(super) const TOKENS: &[&[u8]] = &[
     b"\x06",
 ];
 
-/// What a body may come to here; decoders have windows of their own beside it.
+/// The largest decoded body here; decoders have their own windows in addition.
 const MOST: usize = 1 << 20;
 const WINDOWS: usize = 24 << 20;
 

@@ -1,7 +1,7 @@
-//! Edits of callbacks against a tree: what is seen is what is sent.
+//! Callbacks' edits compared with a tree: the visible text is the sent text.
 //!
-//! The body, then a line for each edit: `set path json`, `remove path`, `text 0 words`,
-//! `json 0 {…}`, `insert 0 role words`, `drop 0`.
+//! The input is the body, then a line for each edit: `set path json`, `remove path`, `text 0
+//! words`, `json 0 {…}`, `insert 0 role words`, `drop 0`.
 
 use super::pieces::same_at_any_cut;
 use callgate_call::fuzzing::{Edit, Edited, edit};
@@ -38,7 +38,7 @@ pub(super) const TOKENS: &[&[u8]] = &[
     b"\"text\"",
 ];
 
-/// Members that callbacks do not set by a path.
+/// Members that callbacks cannot set by path.
 const FIXED: [&str; 3] = ["model", "messages", "stream"];
 
 pub(super) fn check(input: &[u8]) {
@@ -51,7 +51,7 @@ pub(super) fn check(input: &[u8]) {
     let Ok(model) = serde_json::from_slice::<Value>(body) else { return };
     let sent: Value = match serde_json::from_slice(&edited.sent) {
         Ok(sent) => sent,
-        // Beyond the tree's reach; that it is JSON, the scanner says.
+        // Beyond the range of the tree; the scanner confirms that it is JSON.
         Err(error) if error.to_string().contains("out of range") => {
             assert!(scan(&[&edited.sent]).is_ok(), "no JSON: {}", edited.body);
             return;
@@ -100,8 +100,8 @@ fn read(line: &str) -> Option<Edit<'_>> {
     })
 }
 
-/// The body after the edits that were made; `None` when a number is beyond the tree's reach. Panics
-/// for an edit that is made here and was not there, or the other way.
+/// The body after the successful edits; `None` if a number is beyond the range of the tree. Panics
+/// if an edit succeeds only here or only there.
 fn applied(mut body: Value, edits: &[Edit<'_>], made: &[bool]) -> Option<Value> {
     for (edit, made) in edits.iter().zip(made) {
         if let Edit::Set(_, json) | Edit::SetJson(_, json) = edit
@@ -111,7 +111,7 @@ fn applied(mut body: Value, edits: &[Edit<'_>], made: &[bool]) -> Option<Value> 
         }
         let mut after = body.clone();
         let here = apply(&mut after, *edit);
-        // A message given as JSON may be refused for what is in it.
+        // A message given as JSON may be refused because of its content.
         let stricter = matches!(edit, Edit::SetJson(..)) && !made;
         assert!(here.is_some() == *made || stricter, "{edit:?} made: {made}, in {body}");
         if *made {
@@ -124,7 +124,7 @@ fn applied(mut body: Value, edits: &[Edit<'_>], made: &[bool]) -> Option<Value> 
 fn apply(body: &mut Value, edit: Edit<'_>) -> Option<()> {
     let messages = |body: &mut Value| match body.get_mut("messages") {
         Some(Value::Array(_)) => Some(()),
-        // Others are replaced by a list, when there is something to put into it.
+        // Other values are replaced by a list, if there is something to put into it.
         _ => None,
     };
     let fixed = |path: &str| FIXED.contains(&path.split('.').next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The files that operators write: the config and its environment file.
+//! Files that operators write: the config and its environment file.
 
 use super::bounds::in_proportion;
 use callgate_config::fuzzing as config;
@@ -104,12 +104,12 @@ pub(super) fn dotenv(input: &[u8]) {
     }
 }
 
-/// A line feed, a carriage return or both end one.
+/// Splits at a line feed, a carriage return, or both.
 fn lines_of(text: &str) -> Vec<&str> {
     text.split(['\n', '\r']).collect()
 }
 
-/// A place is one of the file, or the file as a whole.
+/// Checks that a location is in the file, or stands for the whole file.
 #[track_caller]
 fn placed(lines: &[&str], line: usize, column: usize, words: &str) {
     assert!(words.lines().count() <= 1, "more than a line: {words:?}");

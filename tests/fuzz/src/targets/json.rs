@@ -42,14 +42,14 @@ pub(super) const TOKENS: &[&[u8]] = &[
     b"\":\"",
 ];
 
-/// Top-level members beyond which a body is refused, as `json::scan` has it.
+/// The most top-level members of a body, as in `json::scan`.
 const MEMBERS: usize = 4096;
 
 pub(super) fn scan(input: &[u8]) {
     let found = same_at_any_cut(input, |pieces| {
         in_proportion(input.len(), 64, || scanned(pieces)).map_err(|_| ())
     });
-    // What is JSON by its grammar alone, and what has a meaning too.
+    // JSON by the grammar alone, and JSON that can be decoded.
     let grammar = serde_json::from_slice::<&RawValue>(input).is_ok();
     assert!(grammar || found.is_err(), "taken, and no JSON");
     match serde_json::from_slice::<Value>(input) {
@@ -79,7 +79,7 @@ fn agrees(input: &[u8], value: &Value, found: Result<MemberSpans, ()>) {
     assert_eq!(&read, object, "other members");
 }
 
-/// The body, then a line for each edit: `name json`, or `name` to remove it.
+/// The input is the body, then a line for each edit: `name json`, or `name` to remove it.
 pub(super) fn splice(input: &[u8]) {
     let mut lines = input.split(|byte| *byte == b'\n');
     let body = lines.next().unwrap_or_default();
@@ -102,7 +102,7 @@ pub(super) fn splice(input: &[u8]) {
     let text = String::from_utf8_lossy(&sent).into_owned();
     let sent: Value = serde_json::from_slice(&sent).unwrap_or_else(|it| panic!("{it}: {text}"));
     assert_eq!(sent, Value::Object(model), "sent: {text}");
-    // Readers that take the first of several names must see the same.
+    // Parsers that take the first of several names must see the same.
     let names = scanned(&[text.as_bytes()]).expect("JSON").len();
     assert_eq!(Some(names), sent.as_object().map(Map::len), "a name twice: {text}");
 }

@@ -1,4 +1,4 @@
-//! Lines of the log: text of others stays within its line and steers nothing.
+//! Log lines: foreign text stays within its line and controls nothing.
 
 use callgate_telemetry::fuzzing as log;
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub(super) fn check(input: &[u8]) {
     harmless(&log::shown(&text, 0)[0]);
 }
 
-/// Nothing that ends a line, steers a terminal or turns the order of what is read.
+/// Checks that nothing ends a line, controls a terminal or reverses the order of text.
 fn harmless(line: &str) {
     let harm = |it: char| {
         it.is_control()

@@ -4,11 +4,11 @@ use crate::corpus::hash;
 use fastrand::Rng;
 use std::fmt::Debug;
 
-/// Inputs up to this length are cut at every place, and into single bytes.
+/// Inputs up to this length are split at every position, and into single bytes.
 const SHORT: usize = 64;
 const SINGLE: usize = 4096;
 
-/// What `read` makes of the input, which must be the same however it is cut.
+/// The result of `read`, which must be the same however the input is split.
 #[track_caller]
 pub(super) fn same_at_any_cut<T: PartialEq + Debug>(
     input: &[u8],
@@ -34,7 +34,7 @@ pub(super) fn same_at_any_cut<T: PartialEq + Debug>(
     whole
 }
 
-/// Beginnings of the input, the whole not among them.
+/// The proper beginnings of the input.
 pub(super) fn beginnings(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut random = Rng::with_seed(hash(input));
     let lengths: Vec<usize> = match input.len() {

@@ -88,10 +88,10 @@ pub(super) const TOKENS: &[&[u8]] = &[
     b"\"dependentRequired\":{\"a\":[\"b\"]}",
 ];
 
-/// A value that must not be shown: settings may hold secrets.
+/// A value that must not be shown, because settings may hold secrets.
 const CANARY: &str = "c4nary";
 
-/// A schema, then the settings, a line each.
+/// The input is a schema, then the settings, on a line each.
 pub(super) fn settings(input: &[u8]) {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (schema, settings) = (&input[..line], input.get(line + 1..).unwrap_or_default());

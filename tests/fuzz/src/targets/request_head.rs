@@ -1,4 +1,5 @@
-//! What a request's path and headers say: model names, hosts, origins, who sent it.
+//! What the server reads from a request's path and headers: model names, hosts, origins, the
+//! sender.
 //!
 //! The first line is the path, the others are headers.
 
@@ -91,7 +92,7 @@ fn is_local_origin(origin: &str) -> bool {
     authority.is_some_and(is_local)
 }
 
-/// Written apart from the gateway's own: by what is left when port and brackets are off.
+/// Written independently of the gateway: looks at the text without port and brackets.
 fn is_local(authority: &str) -> bool {
     if authority.contains(['/', '@', ',', ' ', '\\', '#', '?']) {
         return false;

@@ -1,5 +1,5 @@
-//! Streams, replies and errors of upstreams in both dialects: the same at any cut, and nothing
-//! incomplete looks complete.
+//! Streams, replies and errors of upstreams in both dialects: the same however they are split, and
+//! nothing incomplete looks complete.
 
 use super::{
     bounds::in_proportion,
@@ -23,7 +23,7 @@ pub(super) const TOKENS: &[&[u8]] = &[
     b"\"message\":", b"\"content\":\"x\"", b"\"object\":\"chat.completion\"",
 ];
 
-/// Choices asked for, by how many of these an input has.
+/// The number of these in an input sets the number of requested choices.
 const ASKED: &[u8] = b": two\n";
 
 pub(super) fn sse(input: &[u8]) {
@@ -100,7 +100,7 @@ fn without_mark(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
-/// Read member by member: others may hold what a tree cannot.
+/// Read member by member, because others may be beyond the range of a tree.
 fn is_done(line: &[u8]) -> bool {
     let members = serde_json::from_slice::<BTreeMap<String, &RawValue>>(line);
     members.is_ok_and(|members| members.get("done").is_some_and(|done| done.get() == "true"))
@@ -110,8 +110,8 @@ fn is_json(input: &[u8]) -> bool {
     without_mark(input).trim_ascii_start().starts_with(b"{")
 }
 
-/// Panics when a choice has not ended by what its chunks say: none may be open, and where the
-/// stream just closed, so many have to have said that they are done.
+/// Panics if a choice has not ended by its chunks: none may be open, and if the stream just closed,
+/// so many must have a finish reason.
 fn ended(streamed: &TranslatedStream, closed: Option<u64>) {
     let mut choices: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
     for chunk in &streamed.chunks {

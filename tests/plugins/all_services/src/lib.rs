@@ -23,19 +23,19 @@ use plugin_api::{AsyncCallback, Callback, Flow, Hook, Host, InitError, LlmCall, 
 use serde::Deserialize;
 use step::Runner;
 
-/// See the crate.
+/// See the crate's documentation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     on_llm_start: Vec<Step>,
     shutdown: Vec<Step>,
-    /// A secret that becomes the model's name.
+    /// A secret that becomes the model name.
     as_model: Option<String>,
-    /// A secret that becomes the upstream's model and ends its base URL.
+    /// A secret that becomes the upstream's model and the end of its base URL.
     as_route: Option<String>,
 }
 
-/// Runs its steps in place; what waits runs as a task.
+/// Runs its steps in place; steps that wait run as a task.
 #[derive(Debug)]
 pub struct AllServices {
     runner: Runner,
@@ -65,7 +65,7 @@ impl Callback for AllServices {
     }
 }
 
-/// Runs its steps within the hook, waiting for each.
+/// Runs its steps within the hook, and waits for each.
 #[derive(Debug)]
 pub struct AllServicesAsync {
     runner: Runner,

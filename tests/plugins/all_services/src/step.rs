@@ -1,4 +1,4 @@
-//! What one step does, and its line in the log.
+//! What one step does, and its log line.
 
 use plugin_api::{
     Counter, Host, HostError, HostErrorKind, HttpRequest, InitError, Level, LlmCall, Route,
@@ -6,14 +6,13 @@ use plugin_api::{
 use serde::Deserialize;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-/// One step. Those that wait (`http`, `sleep_ms`, `spawn`, `stubborn`) run as a task from sync
-/// code.
+/// One step. In sync code, steps that wait (`http`, `sleep_ms`, `spawn`, `stubborn`) run as a task.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
-    /// Sets a value, for ever without `live_ms`.
+    /// Sets a value, without expiry if `live_ms` is missing.
     KvSet { key: String, value: String, live_ms: Option<u64> },
-    /// Reads a value: `detail` is the text, `none` when there is none.
+    /// Reads a value: `detail` is the text, or `none`.
     KvGet(String),
     /// Adds 1 to a counter of this name.
     Count(String),
@@ -27,13 +26,13 @@ pub enum Step {
     Job,
     /// Reads a secret: `detail` is its length.
     Secret(String),
-    /// Says `traced` by the plugin's own `tracing`.
+    /// Logs `traced` with the plugin's own `tracing`.
     Trace,
     /// Panics.
     Panic,
     /// A task that never ends.
     Stubborn,
-    /// Fills the store until it refuses: `detail` is how many values it took.
+    /// Fills the store until it refuses: `detail` is the number of values stored.
     FloodKv,
     /// Registers metrics until one is refused.
     FloodMetrics,
@@ -63,7 +62,7 @@ impl Runner {
         self.tell("headers", Ok(call.header("authorization").unwrap_or_default().to_owned()));
     }
 
-    /// Puts secrets where others read.
+    /// Puts secrets where others can read them.
     pub(crate) fn repeat(&self, call: &mut LlmCall<'_>, model: Option<&str>, route: Option<&str>) {
         let secret = |name: &str| Some(self.host.secrets()?.get(name).ok()?.expose().to_owned());
         let presented = call.header("authorization").unwrap_or_default().to_owned();

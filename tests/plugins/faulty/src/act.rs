@@ -1,4 +1,4 @@
-//! What each action does. Waiting is not here: only an async callback can.
+//! What each action does. Only an async callback can wait, so waiting is elsewhere.
 
 use crate::{
     hook_data::HookData,
@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// How a callback logs: its host, its label, and where it is.
+/// How a callback logs: its host, its label, and its hook.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Voice<'a> {
     pub(crate) host: Host,
@@ -32,7 +32,7 @@ impl Voice<'_> {
     }
 }
 
-/// Does what needs no call. `Ok(false)` when the action is none of these.
+/// Runs an action that needs no call. `Ok(false)` if it is not one of these.
 #[expect(clippy::panic, clippy::print_stdout, reason = "that is what was asked for")]
 pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result<bool, String> {
     match action {
@@ -58,7 +58,7 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
         Action::Log(text) => voice.say(Level::Info, text, &[("hook", place)]),
         Action::Warn(text) => voice.say(Level::Warn, text, &[("hook", place)]),
         Action::SleepMs(ms) => thread::sleep(Duration::from_millis(*ms)),
-        // Else no gateway would start with it.
+        // Otherwise no gateway would start with it.
         Action::AwaitFile(_) if plugin_api::is_probe() => {}
         Action::AwaitFile(path) => {
             while !Path::new(path).exists() {
@@ -77,7 +77,7 @@ pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result
     Ok(true)
 }
 
-/// Uses the stack up: each call needs the result of the next.
+/// Overflows the stack: each call needs the result of the next.
 fn deep(level: u64) -> u64 {
     let page = hint::black_box([level; 128]);
     if level == 0 { 0 } else { deep(level + 1) + page[3] }
@@ -91,7 +91,7 @@ fn own_runtime() -> Result<(), String> {
     runtime.block_on(task).map_err(|error| error.to_string())
 }
 
-/// Does an action in a hook. `Ok(None)` goes on with the next.
+/// Runs an action in a hook. `Ok(None)` means to go on with the next.
 pub(crate) fn in_hook(
     voice: Voice<'_>,
     data: &mut HookData<'_, '_, '_>,
@@ -125,7 +125,7 @@ pub(crate) fn in_hook(
     Ok(None)
 }
 
-/// `None` when there is nothing of the kind to edit in this hook.
+/// `None` if this hook has nothing of the kind to edit.
 fn edit(data: &mut HookData<'_, '_, '_>, action: &Action) -> Option<Result<(), EditError>> {
     match action {
         Action::SetMetadata(key, value) => Some(data.call_mut().set_metadata(key, value)),

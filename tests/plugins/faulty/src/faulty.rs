@@ -30,9 +30,9 @@ pub struct FaultyAsync(Actor);
 struct Actor {
     host: Host,
     settings: Settings,
-    /// How often each hook might have acted.
+    /// How often each hook has had the chance to act.
     acted: [AtomicU64; 4],
-    /// What `remember` put there.
+    /// The text stored by `remember`.
     kept: Mutex<Option<String>>,
 }
 
@@ -71,7 +71,7 @@ impl Actor {
         }
     }
 
-    /// The actions for a hook; none when the settings exclude it.
+    /// The actions for a hook; none if the settings exclude it.
     fn actions(&self, data: &HookData<'_, '_, '_>) -> &[Action] {
         let settings = &self.settings;
         let (hook, actions) = match data {
@@ -96,7 +96,7 @@ impl Actor {
         if worn_out || passed_over { &[] } else { actions }
     }
 
-    /// As a recorder does, if the settings ask for it.
+    /// Records like a recorder, if the settings ask for it.
     fn record(&self, data: &HookData<'_, '_, '_>) {
         if self.settings.record {
             let fields = [("hook", data.hook()), ("call", data.call().id())];
@@ -104,7 +104,7 @@ impl Actor {
         }
     }
 
-    /// Whether the action was one on the instance's own state.
+    /// Runs an action on the instance's own state; returns whether it was one.
     fn on_state(&self, hook: &str, action: &Action) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match action {

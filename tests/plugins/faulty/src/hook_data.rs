@@ -1,4 +1,4 @@
-//! What a hook was lent: the same shape for all hooks, so that one function can act on it.
+//! The data of a hook, in one type for all hooks, so that one function can act on it.
 
 use plugin_api::{CallView, Chunk, LlmCall, LlmFailure, LlmReply};
 

@@ -1,13 +1,13 @@
-//! `liar`: its export lists a hook it does not implement, which `callgate check` must notice.
+//! `liar`: its export lists a hook that it does not implement, which `callgate check` must notice.
 
 use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall};
 use serde::Deserialize;
 
-/// Implements `on_llm_start` alone.
+/// Implements only `on_llm_start`.
 #[derive(Debug)]
 pub struct Liar;
 
-/// None.
+/// No settings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}

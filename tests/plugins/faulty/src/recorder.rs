@@ -1,4 +1,4 @@
-//! `recorder` and `recorder_async`: one line per hook with everything there is to see.
+//! `recorder` and `recorder_async`: one line for each hook, with everything that it can see.
 
 use crate::hook_data::HookData;
 use plugin_api::{
@@ -34,7 +34,7 @@ struct Scribe {
     settings: RecorderSettings,
 }
 
-/// A line being put together.
+/// A log line being built.
 struct Line(Vec<(String, String)>);
 
 impl Line {
@@ -88,7 +88,7 @@ impl Scribe {
         line.add_known("note", (!note.is_empty()).then_some(note));
         for name in &self.settings.headers {
             line.add_known(&format!("header.{name}"), call.header(name));
-            // What it sees of a credential, the log does not show.
+            // The log must mask the credentials that the recorder sees.
             line.add_known(&format!("header_bytes.{name}"), call.header(name).map(str::len));
         }
         for path in &self.settings.params {

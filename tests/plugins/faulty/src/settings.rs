@@ -1,4 +1,4 @@
-//! What `faulty` and `faulty_async` are told to do.
+//! The settings of `faulty` and `faulty_async`.
 
 use serde::Deserialize;
 
@@ -45,15 +45,15 @@ impl Default for Settings {
     }
 }
 
-/// One thing to do, named in the settings in lower case with underscores: `{panic: boom}`,
-/// `chunk_drop`. JSON is given as text, so that it can be wrong.
+/// One action, named in the settings in lower case with underscores: `{panic: boom}`, `chunk_drop`.
+/// JSON is given as text, so that it can be invalid.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     // Anywhere.
     /// Panics with this text.
     Panic(String),
-    /// Panics with a payload that is no text.
+    /// Panics with a payload that is not text.
     PanicWithNumber(u32),
     /// Fails: `HookError::Internal` in a hook, an `InitError` in `new`.
     Internal(String),
@@ -63,19 +63,19 @@ pub enum Action {
     Warn(String),
     /// Blocks the thread.
     SleepMs(u64),
-    /// Blocks the thread until this file is there.
+    /// Blocks the thread until this file exists.
     AwaitFile(String),
-    /// Blocks the thread for ever; not while the plugin is tried in a child process.
+    /// Blocks the thread forever, except in the probe.
     Block,
     /// Ends the process.
     Abort,
     /// Ends the process with this status, as if nothing were wrong.
     Exit(i32),
-    /// Writes where nothing is.
+    /// Writes to an unmapped address.
     Segfault,
-    /// Calls itself until the stack is used up.
+    /// Recurses until the stack overflows.
     OverflowStack,
-    /// Never returns, and waits meanwhile.
+    /// Never returns, and sleeps meanwhile.
     Hang,
     /// Never returns, and computes meanwhile.
     Spin,
@@ -83,9 +83,9 @@ pub enum Action {
     Print(String),
     /// Fails unless the environment has this variable.
     RequireVariable(String),
-    /// Does some work on a tokio runtime of its own.
+    /// Does some work on its own tokio runtime.
     OwnRuntime,
-    /// Spawns on a tokio runtime that is not there: the gateway's is not the plugin's.
+    /// Spawns without a tokio runtime: the gateway's is not visible to the plugin.
     NakedSpawn,
 
     // In every hook.
@@ -95,7 +95,7 @@ pub enum Action {
     Never,
     /// Refuses the call.
     Reject(Refusal),
-    /// `Flow::Reply` with text; a fault of the callback outside `on_llm_start`.
+    /// `Flow::Reply` with text; a fault outside `on_llm_start`.
     AnswerText(String),
     /// `Flow::Reply` with JSON.
     AnswerJson(String),
@@ -109,7 +109,7 @@ pub enum Action {
     SetLocal(String),
     /// Keeps this text in the instance.
     Remember(String),
-    /// Logs what the instance keeps, or `nothing`.
+    /// Logs the text in the instance, or `nothing`.
     Recall,
 
     // In `on_llm_start`.
@@ -123,7 +123,7 @@ pub enum Action {
     RemoveUpstreamHeader(String),
     /// Path and JSON.
     SetParam(String, String),
-    /// Path, and how many bytes the string there gets.
+    /// Path, and the number of bytes for the string there.
     SetParamBig(String, usize),
     /// Path.
     RemoveParam(String),
@@ -147,7 +147,7 @@ pub enum Action {
     ChunkUpper,
     /// Replaces the JSON.
     ChunkJson(String),
-    /// Keeps it from the client.
+    /// Drops the chunk.
     ChunkDrop,
 
     // In `on_llm_end`.
@@ -157,13 +157,13 @@ pub enum Action {
     ReplyHeader(String, String),
 
     // In `on_llm_error`.
-    /// What the client gets.
+    /// The client's status.
     FailureStatus(u16),
-    /// What the client is told.
+    /// The client's message.
     FailureMessage(String),
 }
 
-/// A rejection; nothing is checked here.
+/// A rejection; not checked here.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
@@ -176,7 +176,7 @@ pub struct Refusal {
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// A route; nothing is checked here.
+/// A route; not checked here.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteParts {

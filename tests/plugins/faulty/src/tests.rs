@@ -1,4 +1,4 @@
-//! The faulty callbacks do what they say, so that a gateway's test that expects it can be believed.
+//! Tests that the faulty callbacks do what they say, so that the gateway's tests can rely on them.
 
 use crate::{Faulty, FaultyAsync, Liar, Recorder, RecorderAsync};
 use plugin_api::{

@@ -14,7 +14,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// Is ready after `ms` milliseconds; dropping it before leaves a sleeping thread behind.
+/// Is ready after `ms` milliseconds; dropping it earlier leaves a sleeping thread behind.
 pub(crate) async fn wait(ms: u64) {
     let state = Arc::new(Mutex::new(State::default()));
     let timer = Arc::clone(&state);
