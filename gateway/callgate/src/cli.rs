@@ -36,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Report everything that is wrong with a config and its callbacks, without listening.
     Check(Serve),
+    /// Make the running gateway read its config and its plugins again, and wait until it has.
+    Reload(Reload),
     /// Try a plugin, in a process started for that alone.
     #[command(name = callgate_plugin_host::PROBE, hide = true)]
     Probe,
@@ -100,8 +102,8 @@ impl Address {
     }
 }
 
-/// The options of a start; `check` takes them, too, because they affect its result.
-#[derive(Debug, Args)]
+/// Options of a start, which `check` takes as well: its verdict hangs on them.
+#[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// The config.
     #[command(flatten)]
@@ -121,8 +123,8 @@ pub struct Serve {
     pub log_format: Option<LogFormat>,
 }
 
-/// The source of the config.
-#[derive(Debug, Args)]
+/// Where the config comes from.
+#[derive(Clone, Debug, Args)]
 pub struct Source {
     /// The config file.
     #[arg(
@@ -146,6 +148,27 @@ pub struct Source {
     /// LiteLLM's options.
     #[arg(skip)]
     pub litellm: LitellmOptions,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The config that the gateway was started with.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = CONFIG,
+        env = "CONFIG_FILE_PATH",
+        value_parser = OsStringValueParser::new().map(config_file)
+    )]
+    pub config: PathBuf,
+    /// The process to reload, if several gateways serve the config.
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Seconds to wait for the reload to end.
+    #[arg(long, default_value_t = 60)]
+    pub timeout: u64,
 }
 
 /// Options of `demo`.

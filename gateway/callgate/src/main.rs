@@ -3,10 +3,10 @@
 use callgate::{
     boot,
     cli::{self, Cli, Command, LitellmOptions, Misread, Serve},
-    commands::{demo, plugin},
+    commands::{demo, plugin, reload},
 };
 use callgate_plugin_host::{CrashWatch, child, memory};
-use callgate_server::{Stop, descriptors};
+use callgate_server::{Reloads, Stop, descriptors};
 use callgate_telemetry::LogFormat;
 use clap::Parser as _;
 use plugin_api::{PROBE_VARIABLE, is_probe};
@@ -16,10 +16,11 @@ use std::{
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
     process::{self, ExitCode},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
 use tracing::Level;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         None if cli.serve.source.litellm.only_check => check(&cli.serve),
         None => start(cli.serve),
         Some(Command::Check(options)) => check(&options),
+        Some(Command::Reload(options)) => finish(&reload::run(&options)),
         Some(Command::Probe) => match callgate_callbacks::run_probe() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&format!("not for use by hand, or it cannot begin: {error}")),
@@ -167,7 +169,7 @@ async fn serve(options: Serve) -> ExitCode {
         callgate_telemetry::complain(Level::ERROR, "not started: cannot listen for signals");
         return ExitCode::FAILURE;
     };
-    refuse_reloads();
+    let signals = ReloadSignals::install();
     descriptors::raise();
     let ready = match boot::ready(&options).await {
         Ok(ready) => ready,
@@ -179,6 +181,7 @@ async fn serve(options: Serve) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    signals.forward(ready.reloads());
     let (asks, stop) = Stop::new();
     tokio::spawn(async move {
         while !asks.is_closed() {
@@ -192,24 +195,41 @@ async fn serve(options: Serve) -> ExitCode {
     if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Logs a line for signals that make other servers reload their config or reopen their logs, at
-/// most once a second. By default each of them would kill the process.
-fn refuse_reloads() {
-    for (kind, name) in [
-        (SignalKind::hangup(), "SIGHUP"),
-        (SignalKind::user_defined1(), "SIGUSR1"),
-        (SignalKind::user_defined2(), "SIGUSR2"),
-    ] {
-        let Ok(mut signals) = signal(kind) else { continue };
+/// Reloads at SIGHUP, and answers the two other signals that make some servers reload or reopen
+/// their log with a line, once a second at most: by default each would end the process. Installed
+/// before the start; a SIGHUP meanwhile asks for a reload once the gateway serves.
+struct ReloadSignals {
+    hangup: Option<Signal>,
+}
+
+impl ReloadSignals {
+    fn install() -> Self {
+        for (kind, name) in
+            [(SignalKind::user_defined1(), "SIGUSR1"), (SignalKind::user_defined2(), "SIGUSR2")]
+        {
+            let Ok(mut signals) = signal(kind) else { continue };
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    tracing::warn!(
+                        target: "callgate",
+                        signal = name,
+                        "{name} changes nothing: the log is standard error; SIGHUP reloads the config"
+                    );
+                    sleep(Duration::from_secs(1)).await;
+                }
+            });
+        }
+        Self { hangup: signal(SignalKind::hangup()).ok() }
+    }
+
+    /// Passes every SIGHUP on as a request for a reload.
+    fn forward(self, reloads: Arc<Reloads>) {
+        let Some(mut hangup) = self.hangup else { return };
         tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                tracing::warn!(
-                    target: "callgate",
-                    signal = name,
-                    "{name} changes nothing: there is no reload, and the log is standard error; \
-                     restart the gateway to read its config anew"
-                );
-                sleep(Duration::from_secs(1)).await;
+            while hangup.recv().await.is_some() {
+                if let Err(error) = reloads.ask("SIGHUP") {
+                    tracing::warn!(target: "callgate", "SIGHUP reloads nothing: {error}");
+                }
             }
         });
     }

@@ -2,7 +2,7 @@
 //! `environment_variables`; the first that has a name wins. Read once and passed on, so that the
 //! process environment is never written and tests can supply their own. `boot` builds it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{Cursor, ErrorKind::NotFound};
@@ -63,6 +63,13 @@ impl Environment {
     /// The names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
+    }
+
+    /// The names whose values differ between these variables and `other`, in order.
+    #[must_use]
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let names: BTreeSet<&str> = self.names().chain(other.names()).collect();
+        names.into_iter().filter(|name| self.var(name) != other.var(name)).collect()
     }
 
     /// The value of a variable; a blank one counts as set.

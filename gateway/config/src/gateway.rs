@@ -44,6 +44,8 @@ pub struct GatewaySettings {
     pub first_content_timeout: Option<Duration>,
     /// Limits on the size and duration of requests.
     pub limits: Limits,
+    /// Whether the gateway reloads when the config, its `.env` file or a plugin changes.
+    pub watch: bool,
     /// How long connections to upstreams are kept for reuse.
     pub upstream: Reuse,
     /// The content of the log.
@@ -79,6 +81,7 @@ impl Default for GatewaySettings {
             stream_keepalive: None,
             first_content_timeout: None,
             limits: Limits::default(),
+            watch: false,
             upstream: Reuse::default(),
             log: LogSettings::default(),
         }
@@ -123,6 +126,9 @@ pub struct Limits {
     pub max_stream_text_bytes: usize,
     /// The time for running calls to end after a stop signal (30 s).
     pub drain_timeout: Duration,
+    /// Plugin files that may be mapped at once. A reload maps each new file and can unmap none
+    /// (100).
+    pub max_plugin_libraries: usize,
 }
 
 impl Default for Limits {
@@ -139,6 +145,7 @@ impl Default for Limits {
             max_reply_bytes: 64 << 20,
             max_stream_text_bytes: 8 << 20,
             drain_timeout: Duration::from_secs(30),
+            max_plugin_libraries: 100,
         }
     }
 }
@@ -172,6 +179,8 @@ pub(super) fn read(
     {
         settings.probe_timeout = duration;
     }
+    let watch = section.take("watch").and_then(|field| reader.boolean(&field));
+    settings.watch = watch.unwrap_or_default();
     let pins = section.take("require_pins").and_then(|field| reader.boolean(&field));
     settings.require_pins = pins.unwrap_or_default();
     let verify = choice(reader, &mut section, "verify_owner", ["warn", "strict"]);
@@ -251,6 +260,13 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
                 Some(size) => *bytes = size,
                 None => {}
             }
+        }
+    }
+    if let Some(field) = section.take("max_plugin_libraries") {
+        match reader.integer::<usize>(&field) {
+            Some(0) => reader.error(&field, "expected a number above 0, found 0"),
+            Some(most) => limits.max_plugin_libraries = most,
+            None => {}
         }
     }
     if let Some(field) = section.take("max_connections") {

@@ -27,6 +27,7 @@ mod http_url;
 mod json;
 mod litellm;
 mod model_list;
+mod outline;
 pub mod pin;
 mod protection;
 mod quote;
@@ -52,6 +53,7 @@ pub use general::GeneralSettings;
 pub use http_url::{HttpUrl, ServerAddress, UrlError};
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
+pub use outline::{Outline, SealedOutline};
 pub use problem::{Problem, Problems, Severity, SourceLocation};
 pub use quote::quoted;
 pub use router::{Alias, RouterSettings};
@@ -98,6 +100,8 @@ pub struct Config {
     pub gateway: GatewaySettings,
     /// The variables that the config was expanded with, including its own `environment_variables`.
     pub environment: Environment,
+    /// The file as key paths and values, to compare it with another version.
+    pub outline: Outline,
     /// Masks the values of variables that the config refers to, in texts about the config.
     pub hidden: Masking,
     /// All problems of the file, in its order. If one is an error, the config must not be used,
@@ -203,6 +207,7 @@ fn read(
         let text = "expected at least a `model_list`, found an empty file";
         return Err(Problem::error(SourceLocation::whole_file(file), text).into());
     };
+    let outline = Outline::of(&root);
     let root = Field { node: &root, path: String::new() };
     let mut reader = Reader::new(Arc::clone(file), env, unknown);
     reader.problems = document.problems;
@@ -221,6 +226,7 @@ fn read(
     config.problems.iter_mut().for_each(|it| it.mask(&config.hidden));
     problem::sort(&mut config.problems);
     config.environment = environment;
+    config.outline = outline;
     Ok(config)
 }
 
@@ -309,6 +315,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         router,
         gateway,
         environment: Environment::default(),
+        outline: Outline::default(),
         hidden: Masking::default(),
         problems: Vec::new(),
     }

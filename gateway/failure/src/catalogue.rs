@@ -49,6 +49,8 @@ catalogue! {
     Unauthorized: INVALID 401;
     ForeignHost: INVALID 403 "foreign_host";
     ForeignOrigin: INVALID 403 "foreign_origin";
+    /// An administrator's path on a gateway without a master key.
+    NoMasterKey: INVALID 403 "no_master_key";
     UnknownPath: INVALID 404;
     ModelNotFound: INVALID 404 "model_not_found";
     WrongMethod: INVALID 405;
@@ -76,6 +78,7 @@ catalogue! {
     TooManyBytesInFlight: INTERNAL 503 "too_many_bytes_in_flight";
     WorkersStuck: INTERNAL 503 "workers_stuck";
     CallbackFailed: FAULT 503 "callback_failed";
+    TooManyReloads: INTERNAL 503 "too_many_reloads";
     ShuttingDown: INTERNAL 503 "shutting_down";
     Timeout: TIMEOUT 504 "timeout";
     LoopDetected: INVALID 508 "loop_detected";

@@ -50,6 +50,12 @@ impl Failure {
         )
     }
 
+    /// So many requests for a reload wait that no more are taken.
+    pub fn too_many_reloads() -> Self {
+        let text = "too many requests for a reload wait already; the next reload answers them all";
+        Self::of(Reason::TooManyReloads, text).retry_after("1")
+    }
+
     /// The gateway shut down before the call ended.
     pub fn shutting_down() -> Self {
         Self::of(

@@ -113,6 +113,14 @@ impl Failure {
         )
     }
 
+    pub fn no_master_key() -> Self {
+        Self::of(
+            Reason::NoMasterKey,
+            "this path is for the holder of the master key, and this gateway has none; set \
+             `general_settings.master_key`",
+        )
+    }
+
     pub fn no_key() -> Self {
         Self::unauthorized("Authentication Error, No api key passed in.")
     }

@@ -147,6 +147,13 @@ impl CacheFolder {
     }
 }
 
+/// The gateway's private folder as the config sets it, or the default; `None` if no such folder can
+/// be used.
+#[must_use]
+pub fn cache_folder(configured: Option<&Path>) -> Option<PathBuf> {
+    CacheFolder::open(configured).ok().map(|folder| folder.0)
+}
+
 fn default_path() -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);

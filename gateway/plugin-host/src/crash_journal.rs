@@ -228,9 +228,16 @@ fn unlocked_journal(path: &Path) -> Option<String> {
 
 /// Each config has its own records, because several gateways may share the folder.
 fn prefix(config: &Path) -> String {
-    let path = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
-    let hash = hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()).into());
-    format!("run-{}-", hash.get(..16).unwrap_or_default())
+    format!("run-{}-", config_id(config))
+}
+
+/// Names a config in the names of files: the first digits of its path's SHA-256.
+#[must_use]
+pub fn config_id(config: &Path) -> String {
+    let path = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let mut hash = hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()).into());
+    hash.truncate(16);
+    hash
 }
 
 /// An id that changes when the machine boots.

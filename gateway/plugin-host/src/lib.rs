@@ -24,6 +24,8 @@ mod schema;
 mod snapshot;
 mod startup_table;
 
+pub use cache::cache_folder;
+pub use crash_journal::config_id;
 pub use hook::Hook;
 pub use inspect::{CallbackInfo, PluginInfo, Reason};
 pub use load_guard::{LoadGuard, StartMode};

@@ -36,6 +36,7 @@ pub struct LoadGuard {
     journal: Option<CrashJournal>,
     previous: PreviousRuns,
     cache: Option<CacheFolder>,
+    max_libraries: usize,
 }
 
 impl LoadGuard {
@@ -88,13 +89,31 @@ impl LoadGuard {
                 .ok()
         });
         let prober = Prober::new(settings.probe, settings.probe_timeout, cache.as_ref());
-        (Self { prober, journal, previous, cache }, problems)
+        let max_libraries = settings.limits.max_plugin_libraries;
+        (Self { prober, journal, previous, cache, max_libraries }, problems)
     }
 
     /// No guard, for a process that itself probes a plugin, or runs it by request.
     pub fn none() -> Self {
         let prober = Prober::new(Probing::Never, Duration::ZERO, None);
-        Self { prober, journal: None, previous: PreviousRuns::default(), cache: None }
+        Self {
+            prober,
+            journal: None,
+            previous: PreviousRuns::default(),
+            cache: None,
+            max_libraries: usize::MAX,
+        }
+    }
+
+    /// Goes by the settings of another config from now on, for a reload. The cache folder stays.
+    pub fn follow(&mut self, settings: &GatewaySettings) {
+        self.prober = Prober::new(settings.probe, settings.probe_timeout, self.cache.as_ref());
+        self.max_libraries = settings.limits.max_plugin_libraries;
+    }
+
+    /// The number of plugin files that may be mapped.
+    pub(super) fn max_libraries(&self) -> usize {
+        self.max_libraries
     }
 
     /// Returns the suspect if this file killed an earlier start.

@@ -268,7 +268,7 @@ pub fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
     if let Some(inspected) = inspect_entry(entry, search, &mut problems) {
         let mapped = Snapshot::of(&inspected.file_name(), &inspected.bytes)
             .map_err(|error| LibraryError::Snapshot(error.to_string()))
-            .and_then(|snapshot| Library::of(&inspected, snapshot, &mut |_| {}));
+            .and_then(|snapshot| Library::of(&inspected, snapshot, usize::MAX, &mut |_| {}));
         match mapped {
             Ok(_) => return Ok(()),
             Err(error) => {

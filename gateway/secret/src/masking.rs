@@ -147,6 +147,17 @@ impl Masking {
         self.learned.learn_recent(value, secrets);
     }
 
+    /// From now on masks these too, of a config that is loaded while the gateway runs. Secrets that
+    /// are masked already cost nothing more.
+    pub fn learn_all(&self, mut secrets: Secrets) {
+        secrets.0.retain(|secret, _| self.mask(secret) == secret.as_str());
+        if secrets.0.is_empty() {
+            return;
+        }
+        let text = secrets.0.keys().map(String::as_str).collect::<Vec<_>>().join("\n");
+        self.learned.learn_lasting(&text, secrets);
+    }
+
     pub fn mask_in_place(&self, text: &mut String) {
         if let Cow::Owned(masked) = self.mask(text) {
             *text = masked;

@@ -1,7 +1,7 @@
 //! Everything that boot builds from the config. All calls share it, and it never changes, except
 //! that the chain restarts callbacks.
 
-use crate::{InFlight, WebRules, call_metrics::CallMetrics, occupancy::Occupancy};
+use crate::{InFlight, Reloads, WebRules, call_metrics::CallMetrics, occupancy::Occupancy};
 use callgate_callbacks::{CallbackReport, Callbacks};
 use callgate_config::{Config, Limits, Reuse};
 use callgate_deployments::Deployments;
@@ -44,6 +44,8 @@ pub struct App {
     pub(crate) occupancy: Arc<Occupancy>,
     /// Whether `GET /metrics` needs the key.
     pub(crate) metrics_auth: bool,
+    /// Asks for reloads, and knows how the last one ended.
+    pub reloads: Arc<Reloads>,
     /// Names this process in the hop header, so that a call that comes back is known.
     pub(crate) hop: String,
     /// The name of the master key's holder in callbacks and the log.
@@ -60,6 +62,7 @@ impl App {
         deployments: Deployments,
         callbacks: Callbacks,
         services: Arc<Services>,
+        reloads: Arc<Reloads>,
         before: Option<&Self>,
     ) -> Self {
         let limits = config.gateway.limits;
@@ -89,6 +92,7 @@ impl App {
             masking: services.masking().clone(),
             services,
             occupancy: before.map(|it| Arc::clone(&it.occupancy)).unwrap_or_default(),
+            reloads,
             metrics_auth: config.litellm.metrics_auth,
             hop: before.map_or_else(|| format!("{:016x}", fastrand::u64(..)), |it| it.hop.clone()),
             key_id: Arc::from(config.key_id()),

@@ -12,7 +12,8 @@ pub(super) fn admit(app: &App, access: Access, headers: &HeaderMap) -> Result<()
     match access {
         Access::Open => Ok(()),
         Access::AsMetricsAreSet if !app.metrics_auth => Ok(()),
-        Access::Key | Access::AsMetricsAreSet => check(app, headers),
+        Access::MasterKey if app.master_key.is_none() => Err(Failure::no_master_key()),
+        Access::Key | Access::MasterKey | Access::AsMetricsAreSet => check(app, headers),
     }
 }
 

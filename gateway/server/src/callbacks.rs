@@ -3,9 +3,18 @@
 
 use super::respond::json;
 use crate::app::App;
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::Response,
+};
 use callgate_callbacks::CallbackReport;
 use serde::Serialize;
+
+/// The number of the config that serves.
+const CONFIG_GENERATION: HeaderName = HeaderName::from_static("x-callgate-config-generation");
+
+/// `applied` or `refused`: how the last attempt to load a config ended.
+const LAST_RELOAD: HeaderName = HeaderName::from_static("x-callgate-last-reload");
 
 /// The response, with LiteLLM's names for the moments when it runs callbacks.
 #[derive(Serialize)]
@@ -27,7 +36,13 @@ struct Active<'a> {
 
 /// Every entry of the config's list, in order; entries that were not loaded have a reason.
 pub(super) fn list(app: &App) -> Response {
-    serialized(&app.callbacks_report())
+    let mut response = serialized(&app.callbacks_report());
+    let last = app.reloads.last();
+    let result = if last.applied { "applied" } else { "refused" };
+    let headers = response.headers_mut();
+    headers.insert(CONFIG_GENERATION, HeaderValue::from(last.generation));
+    headers.insert(LAST_RELOAD, HeaderValue::from_static(result));
+    response
 }
 
 /// The names of the callbacks that run.

@@ -44,6 +44,7 @@ mod occupancy;
 mod pool;
 mod prepared;
 mod relay;
+mod reload;
 mod request;
 mod respond;
 mod response_headers;
@@ -58,6 +59,7 @@ mod worker;
 pub use current_app::CurrentApp;
 pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
+pub use reload::{NoReload, ReloadReport, ReloadRequest, Reloads};
 pub(crate) use web::WebRules;
 
 use crate::app::App;
@@ -187,6 +189,9 @@ async fn small(
     let route = Route::of(path);
     let asked = route.filter(|route| route.takes(&head.method));
     let answered = match request::admit(&app, &head, asked) {
+        Ok(()) if route == Some(Route::Reload) && head.method == Method::POST => {
+            reload::ask(&app).await.map_err(Refused::from)
+        }
         Ok(()) => respond(&app, &head, route),
         Err(failure) => Err(failure.into()),
     };
@@ -250,6 +255,7 @@ fn respond(
         _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
         // Chat calls never come here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
+        Route::Reload => reload::last(app),
         Route::Models => models::list(app),
         Route::Model(name) => models::one(app, name)?,
         Route::Callbacks => callbacks::list(app),

@@ -91,14 +91,25 @@ impl Listener {
     /// # Errors
     /// If the address is in use, does not belong to this machine, or needs privileges.
     pub async fn bind(address: (&str, u16)) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Ok(Self::watching(TcpListener::bind(address).await?))
+    }
+
+    /// A socket that listens already and does not block.
+    ///
+    /// # Errors
+    /// If the runtime cannot poll it.
+    pub fn inherited(socket: std::net::TcpListener) -> io::Result<Self> {
+        Ok(Self::watching(TcpListener::from_std(socket)?))
+    }
+
+    fn watching(listener: TcpListener) -> Self {
         if let Err(error) = look_for_lost_clients(&listener) {
             tracing::debug!(
                 target: "callgate::server::listen",
                 %error, "clients that vanish are not looked for"
             );
         }
-        Ok(Self(listener))
+        Self(listener)
     }
 
     /// The address that was bound.
@@ -143,9 +154,9 @@ impl Server {
     }
 
     /// Accepts connections until the first stop request; then closes the listener and waits for
-    /// running calls, until `limit` or the second stop request. Returns how many calls were
-    /// aborted, if any.
-    pub async fn run(self, stop: &mut Stop, limit: Duration) -> Option<i64> {
+    /// running calls, until `callgate.limits.drain_timeout` is over or the second stop request.
+    /// Returns how many calls were aborted, if any.
+    pub async fn run(self, stop: &mut Stop) -> Option<i64> {
         let Self { listener: Listener(listener), pool, threads, current, phase, room } = self;
         let watched = Arc::clone(&pool);
         let watching = tokio::spawn(async move { watched.watch().await });
@@ -154,6 +165,10 @@ impl Server {
             () = accept(&listener, &pool, &current, room) => {}
         }
         drop(listener);
+        let app = current.load();
+        app.reloads.close();
+        let limit = app.limits.drain_timeout;
+        drop(app);
         let cut_off = drain(threads, &current, &phase, stop, limit).await;
         watching.abort();
         cut_off

@@ -18,6 +18,7 @@ pub(super) fn all(app: &App) -> Response {
     write_build(&mut text);
     app.metrics.write(&mut text);
     app.occupancy.write(&mut text);
+    app.reloads.write(&mut text);
     write_callbacks(&app.callbacks_report(), &mut text);
     app.services.write_metrics(&mut text);
     process::write(&mut text);

@@ -17,6 +17,8 @@ pub(super) enum Route<'p> {
     Alive,
     Ready,
     Metrics,
+    /// A reload of the config.
+    Reload,
     Root,
 }
 
@@ -27,6 +29,8 @@ pub(super) enum Access {
     Open,
     /// Holders of the key.
     Key,
+    /// Holders of the master key; nobody if the config sets none.
+    MasterKey,
     /// Holders of the key if `litellm_settings.require_auth_for_metrics_endpoint` is on, otherwise
     /// everybody.
     AsMetricsAreSet,
@@ -45,6 +49,7 @@ impl<'p> Route<'p> {
             "/health/liveliness" | "/health/liveness" => Self::Alive,
             "/health/readiness" => Self::Ready,
             "/metrics" | "/metrics/" => Self::Metrics,
+            "/admin/reload" => Self::Reload,
             "/" => Self::Root,
             _ if CALLS.contains(&path) => Self::Chat(None),
             _ if path.ends_with('/') => return None,
@@ -71,6 +76,7 @@ impl<'p> Route<'p> {
         match self {
             Self::Alive | Self::Ready | Self::Root => Access::Open,
             Self::Metrics => Access::AsMetricsAreSet,
+            Self::Reload => Access::MasterKey,
             Self::Chat(_)
             | Self::Models
             | Self::Model(_)
@@ -83,6 +89,7 @@ impl<'p> Route<'p> {
     pub(super) fn allow(self) -> &'static str {
         match self {
             Self::Chat(_) => "POST, OPTIONS",
+            Self::Reload => "GET, HEAD, POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -90,6 +97,7 @@ impl<'p> Route<'p> {
     pub(super) fn takes(self, method: &Method) -> bool {
         match self {
             Self::Chat(_) => *method == Method::POST,
+            Self::Reload if *method == Method::POST => true,
             _ => *method == Method::GET || *method == Method::HEAD,
         }
     }
@@ -146,6 +154,8 @@ mod tests {
             ("/models/%FF", Some(Route::Model("%FF"))),
             ("/v1/models/", None),
             ("/metrics/", Some(Route::Metrics)),
+            ("/admin/reload", Some(Route::Reload)),
+            ("/admin", None),
             ("/v1/embeddings", None),
         ] {
             assert_eq!(Route::of(path), route, "{path}");

@@ -1,6 +1,6 @@
 //! `callgate check`: reports what a start with the same options would report, without starting.
 
-use super::{Built, Purpose, assemble, refuse_warnings};
+use super::assembly::{Built, Purpose, assemble, refuse_warnings};
 use crate::cli::Serve;
 use callgate_config::Problem;
 use callgate_plugin_host::{ListedPlugin, StartMode, StartupTable};
@@ -54,7 +54,7 @@ pub fn check(options: &Serve) -> CheckReport {
     let Serve { source, address, safe_mode, retry, .. } = options;
     let mode = StartMode::Check { retry: *retry };
     let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, mode };
-    let mut built = match assemble(source, purpose) {
+    let mut built = match assemble(source, purpose, None) {
         Ok(built) => built,
         Err(problems) => return refusal(problems.0),
     };

@@ -53,6 +53,8 @@ pub(crate) enum LibraryError {
     Root(String),
     #[error("expected the manifest in its file, found another one when it was loaded")]
     Manifest,
+    #[error("expected at most {0} plugin files mapped at once, found that this would be one more")]
+    TooMany(usize),
     #[error("expected `{C_ROOT_SYMBOL}` to return a table of ABI {ours}, found {found}")]
     CTable { ours: ApiVersion, found: String },
 }
@@ -70,6 +72,10 @@ impl LibraryError {
             Self::Open(_) => "rebuild the plugin on a system like this one",
             Self::Header(_) | Self::Layout { .. } | Self::Root(_) | Self::Manifest => {
                 "rebuild the plugin with the current `callgate-plugin-api`"
+            }
+            Self::TooMany(_) => {
+                "restart the gateway, which forgets the files of earlier versions, or raise \
+                 `callgate.limits.max_plugin_libraries`"
             }
             Self::CTable { .. } => "rebuild the plugin with the current `callgate_plugin.h`",
         }
@@ -122,12 +128,16 @@ impl Library {
     pub(super) fn of(
         inspected: &Inspected,
         snapshot: Snapshot,
+        most: usize,
         step: &mut dyn FnMut(&'static str),
     ) -> MapResult {
         let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let mapped = mapped.get_or_insert_default();
         if let Some(known) = mapped.get(&inspected.sha256) {
             return known.clone();
+        }
+        if mapped.len() >= most {
+            return Err(LibraryError::TooMany(most));
         }
         tracing::debug!(
             target: "callgate::callbacks::loader::library",

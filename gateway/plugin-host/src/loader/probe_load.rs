@@ -41,7 +41,7 @@ impl ProbeLoad {
         snapshot: Snapshot,
         step: &mut dyn FnMut(&'static str),
     ) -> Result<Self, LoadError> {
-        Ok(Self(Library::of(inspected, snapshot, step)?))
+        Ok(Self(Library::of(inspected, snapshot, usize::MAX, step)?))
     }
 
     /// Creates an instance as the gateway would.

@@ -1,0 +1,391 @@
+//! Everything that a config asks for, built and not yet served: the config read, its deployments
+//! judged, its callbacks loaded. A start, `check` and a reload come here.
+
+use super::RUST_LOG;
+use crate::cli::{Address, Source};
+use callgate_callbacks::unknown_names;
+use callgate_config::{
+    CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
+    UnknownKeys, quoted,
+};
+use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
+use callgate_host::Services;
+use callgate_plugin_host::{
+    LeftOut, ListedPlugin, LoadGuard, Loaded, Plugin, Recipe, SearchPath, StartMode, load_all,
+};
+use callgate_secret::Secrets;
+use std::{
+    net::{IpAddr, ToSocketAddrs as _},
+    num::NonZero,
+    path::Path,
+    sync::Arc,
+};
+
+/// Everything built from a config.
+#[derive(Debug)]
+pub struct Built {
+    /// The config itself.
+    pub config: Config,
+    /// The deployments of its models.
+    pub deployments: Deployments,
+    /// The number of worker threads, if it is set.
+    pub workers: Option<NonZero<usize>>,
+    /// The address to listen on; the default if the purpose names none.
+    pub address: (String, u16),
+    /// The callbacks, in order.
+    pub plugins: Vec<ListedPlugin>,
+    /// What the callbacks are lent.
+    pub services: Arc<Services>,
+    /// The entries of the callbacks' list that were left out.
+    pub left_out: Vec<LeftOut>,
+    /// Warnings for the operator.
+    pub warnings: Vec<Problem>,
+    /// Warnings that callbacks logged while they were created. A serving gateway has logged them
+    /// already.
+    pub said: Vec<Problem>,
+    /// What this run leaves behind if it dies; drop it when it has not. `None` for a reload, which
+    /// uses the guard of the start.
+    pub guard: Option<LoadGuard>,
+}
+
+impl Built {
+    /// The deployments, and the callbacks for which an instance was made: all, when none ran
+    /// before.
+    #[must_use]
+    pub fn into_made(self) -> (Deployments, Vec<Plugin>) {
+        let made = self.plugins.into_iter().filter_map(ListedPlugin::made);
+        (self.deployments, made.collect())
+    }
+}
+
+/// What a config is built for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Purpose<'a> {
+    /// The address to listen on, if any.
+    pub(super) address: Option<&'a Address>,
+    pub(super) safe_mode: bool,
+    pub(super) mode: StartMode,
+}
+
+/// What a reload keeps of the gateway that runs.
+#[derive(Debug)]
+pub(super) struct Running<'a> {
+    pub(super) services: Arc<Services>,
+    /// The callbacks with a live instance.
+    pub(super) recipes: Vec<Arc<Recipe>>,
+    pub(super) guard: &'a mut LoadGuard,
+}
+
+/// Reads and builds everything, and masks the values of variables in all problems.
+pub(super) fn assemble(
+    source: &Source,
+    purpose: Purpose<'_>,
+    running: Option<Running<'_>>,
+) -> Result<Built, Problems> {
+    let environment = Environment::load(&source.config, source.env_file.as_deref())
+        .map_err(|problem| Problems(vec![problem]))?;
+    let unknown = if source.strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };
+    let config = callgate_config::load(&source.config, &environment, unknown)?;
+    let hidden = config.hidden.clone();
+    let mask = |problems: &mut Vec<Problem>| problems.iter_mut().for_each(|it| it.mask(&hidden));
+    match assemble_config(source, purpose, running, &environment, config) {
+        Ok(mut built) => {
+            mask(&mut built.warnings);
+            mask(&mut built.said);
+            built.left_out.iter_mut().for_each(|it| hidden.mask_in_place(&mut it.reason));
+            Ok(built)
+        }
+        Err(mut problems) => {
+            mask(&mut problems.0);
+            Err(problems)
+        }
+    }
+}
+
+fn assemble_config(
+    source: &Source,
+    purpose: Purpose<'_>,
+    running: Option<Running<'_>>,
+    environment: &Environment,
+    mut config: Config,
+) -> Result<Built, Problems> {
+    let mut problems = std::mem::take(&mut config.problems);
+    let workers = apply_options(source, environment, &mut config, &mut problems);
+    let address = address(purpose.address, environment, &config, &mut problems);
+    let incomplete = problems.iter().any(Problem::is_error);
+    let mut found = Vec::new();
+    let deployments = keep(Deployments::from_config(&config), &mut found);
+    // Warnings are skipped only if there are errors, which may have hidden some of them.
+    problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
+    let left_out = switched_off(&mut config, purpose.safe_mode, &mut problems);
+    if let Some(deployments) = &deployments {
+        let has_callbacks = !config.callbacks.is_empty();
+        let environment = &config.environment;
+        problems.extend(certificate_problems(environment, deployments, has_callbacks));
+    }
+    problems.extend(no_plugin_folder(source, &config.gateway));
+    // No plugin code runs for a config that cannot start.
+    let Some(deployments) = deployments.filter(|_| !problems.iter().any(Problem::is_error)) else {
+        let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
+        problems.extend(callgate_plugin_host::inspect_all(&config.callbacks, &search));
+        callgate_config::problem::sort(&mut problems);
+        return Err(Problems(problems));
+    };
+    let read = Read { config, workers, deployments, address, left_out, problems };
+    load_callbacks(source, purpose.mode, running, read)
+}
+
+/// A config that can start, as far as its file and its deployments say.
+struct Read {
+    config: Config,
+    workers: Option<NonZero<usize>>,
+    deployments: Deployments,
+    address: (String, u16),
+    left_out: Vec<LeftOut>,
+    problems: Vec<Problem>,
+}
+
+fn load_callbacks(
+    source: &Source,
+    mode: StartMode,
+    running: Option<Running<'_>>,
+    read: Read,
+) -> Result<Built, Problems> {
+    let Read { config, workers, deployments, address, mut left_out, mut problems } = read;
+    let secrets = secrets(&config, &deployments);
+    let (mut made, recipes, services);
+    let guard = match running {
+        Some(running) => {
+            running.guard.follow(&config.gateway);
+            running.services.masking().learn_all(secrets);
+            (made, recipes, services) = (None, running.recipes, running.services);
+            running.guard
+        }
+        None => {
+            let (guard, found) = LoadGuard::new(&config, &source.config, mode);
+            problems.extend(found);
+            let serves = matches!(mode, StartMode::Serve { .. });
+            let fresh = if serves { Services::new() } else { Services::idle() };
+            (recipes, services) = (Vec::new(), Arc::new(fresh.with_masking(secrets.masking())));
+            made = Some(guard);
+            made.get_or_insert_with(LoadGuard::none)
+        }
+    };
+    let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
+    callgate_host::log::gather();
+    let (entries, environment) = (&config.callbacks, &config.environment);
+    let loaded = load_all(entries, &search, environment, &services, &recipes, guard);
+    let gathered = callgate_host::log::gathered();
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(found) => {
+            problems.extend(found.0);
+            problems.extend(said_by_callbacks(&config, gathered));
+            return Err(Problems(problems));
+        }
+    };
+    let Loaded { plugins, warnings, left_out: unusable } = loaded;
+    problems.extend(warnings);
+    left_out.extend(unusable);
+    // Callbacks that run already may log at any time.
+    let is_new = |name: &str| plugins.iter().any(|it| it.as_made().is_some() && *it.name == *name);
+    let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
+    let said = said_by_callbacks(&config, gathered.collect());
+    problems.extend(proxy_warning(&source.config, environment, &deployments));
+    problems.extend(unknown_names(&plugins, &deployments, config.key_id()));
+    let strict = source.strict || config.gateway.strict;
+    if let Some(problem) = refuse_warnings(strict, &source.config, &problems, said.len()) {
+        problems.extend(said);
+        problems.push(problem);
+        return Err(Problems(problems));
+    }
+    Ok(Built {
+        config,
+        workers,
+        deployments,
+        address,
+        plugins,
+        services,
+        left_out,
+        warnings: problems,
+        said,
+        guard: made,
+    })
+}
+
+/// The address to listen on, and what speaks against it.
+fn address(
+    given: Option<&Address>,
+    environment: &Environment,
+    config: &Config,
+    problems: &mut Vec<Problem>,
+) -> (String, u16) {
+    let resolved = given.unwrap_or(&Address::default()).resolve(environment);
+    let address = keep_one(resolved, problems).unwrap_or_default();
+    if given.is_some() && !address.0.is_empty() {
+        problems.extend(address_problems(config, &address.0));
+    }
+    address
+}
+
+/// The entries of the callbacks' list that the config or `--safe-mode` disables.
+fn switched_off(config: &mut Config, safe_mode: bool, problems: &mut Vec<Problem>) -> Vec<LeftOut> {
+    let off = |entries: &[CallbackEntry], why| -> Vec<LeftOut> {
+        entries.iter().map(|entry| LeftOut::new(entry, why)).collect()
+    };
+    let mut left_out = off(&config.disabled_callbacks, "`enabled: false`");
+    if safe_mode {
+        left_out.extend(off(&config.callbacks, "`--safe-mode`"));
+        problems.extend(leave_out_callbacks(config));
+    }
+    left_out
+}
+
+/// Applies options of the command line and variables; returns the number of workers that they set.
+fn apply_options(
+    source: &Source,
+    environment: &Environment,
+    config: &mut Config,
+    problems: &mut Vec<Problem>,
+) -> Option<NonZero<usize>> {
+    let litellm = source.litellm.with_environment(environment);
+    problems.extend(litellm.unprotected.iter().filter_map(|option| config.unprotected(option)));
+    problems.extend(litellm.problems);
+    problems.extend(misread_filter(environment));
+    config.litellm.request_timeout = litellm.request_timeout.or(config.litellm.request_timeout);
+    config.litellm.drop_params |= litellm.drop_params;
+    litellm.workers
+}
+
+/// Reports a configured plugin folder that does not exist: a plugin from another folder would be
+/// used instead.
+fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Problem> {
+    let given = source.plugin_dir.as_deref().map(|it| (it, "--plugin-dir", "command line"));
+    let set = settings.plugin_dir.as_deref();
+    let config = source.config.to_string_lossy();
+    let set = set.map(|it| (it, "callgate.plugin_dir", &*config));
+    let (folder, name, place) = given.or(set).filter(|(folder, ..)| !folder.is_dir())?;
+    let place =
+        SourceLocation { path: name.to_owned(), ..SourceLocation::whole_file(Path::new(place)) };
+    let text = format!(
+        "expected a folder of plugins at `{}`, found none",
+        quoted(&folder.to_string_lossy())
+    );
+    Some(Problem::warning(place, text).remedy("plugins are looked for in the other folders"))
+}
+
+/// Reports a faulty `RUST_LOG`.
+fn misread_filter(environment: &Environment) -> Option<Problem> {
+    let found = callgate_telemetry::misread(environment.filled_var(RUST_LOG))?;
+    let text = format!("expected a level or `target=level`, found `{}`", quoted(&found));
+    Some(
+        Problem::warning(Environment::place_of(RUST_LOG), text).remedy("until then `info` is used"),
+    )
+}
+
+/// The errors and warnings of serving this config at this host.
+fn address_problems(config: &Config, host: &str) -> Vec<Problem> {
+    let loopback = is_loopback(host);
+    let refused = config.require_master_key(loopback).err();
+    let key = refused.or_else(|| config.warn_of_no_key(loopback));
+    key.into_iter().chain(unknown_host(host)).collect()
+}
+
+/// Reports a host that is neither an address nor a resolvable name, so that no start could listen
+/// there.
+fn unknown_host(host: &str) -> Option<Problem> {
+    if host.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let found = (host, 0).to_socket_addrs().err()?;
+    let place = SourceLocation {
+        path: "--host".into(),
+        ..SourceLocation::whole_file(Path::new("command line"))
+    };
+    let text =
+        format!("expected an address or name of this machine, found `{}`: {found}", quoted(host));
+    Some(Problem::error(place, text).remedy("write an address without its port, such as `0.0.0.0`"))
+}
+
+/// The secrets that must not appear in error texts of upstreams and callbacks.
+fn secrets(config: &Config, deployments: &Deployments) -> Secrets {
+    let mut secrets = Secrets::default();
+    if let Some(key) = &config.master_key {
+        secrets.add(key.expose());
+    }
+    deployments.add_secrets(&mut secrets);
+    secrets
+}
+
+/// The warnings that callbacks logged while they were created, each at its entry.
+fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Problem> {
+    let problem = |(name, text): (String, String)| {
+        let entry = config.callbacks.iter().find(|entry| entry.called() == name);
+        let place =
+            entry.map_or_else(|| SourceLocation::whole_file(&config.file), |it| it.place.clone());
+        Problem::warning(place, format!("callback `{}`: {text}", quoted(&name)))
+    };
+    gathered.into_iter().map(problem).collect()
+}
+
+/// With `--strict`, any warning prevents the start.
+pub(super) fn refuse_warnings(
+    strict: bool,
+    config: &Path,
+    warnings: &[Problem],
+    others: usize,
+) -> Option<Problem> {
+    let count = warnings.len() + others;
+    if !strict || count == 0 {
+        return None;
+    }
+    let text = format!("expected no warning, because of `strict`; found {count}");
+    Some(Problem::error(SourceLocation::whole_file(config), text))
+}
+
+/// The folders for a config's plugins, and how strictly their files are checked.
+pub fn search_path(
+    plugin_dir: Option<&Path>,
+    config: &Path,
+    settings: &GatewaySettings,
+) -> SearchPath {
+    let executable = std::env::current_exe().ok();
+    let plugin_dir = plugin_dir.or(settings.plugin_dir.as_deref());
+    let as_root = || rustix::process::geteuid().is_root();
+    SearchPath::new(plugin_dir, config, executable.as_deref())
+        .strict_permissions(settings.strict_owner.unwrap_or_else(as_root))
+        .require_pins(settings.require_pins)
+}
+
+/// Safe mode: serves the config as if it listed no callbacks, and warns of what that disables.
+fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
+    let left_out = std::mem::take(&mut config.callbacks);
+    let names = left_out.iter().map(|it| format!("`{}`", quoted(it.called())));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let place = left_out.first()?.place.clone();
+    let text = format!(
+        "safe mode: these callbacks are off, and nothing they do is done to any call: {names}"
+    );
+    Some(Problem::warning(place, text).remedy("start without `--safe-mode` to have them back"))
+}
+
+fn keep_one<T>(result: Result<T, Problem>, into: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| into.push(problem)).ok()
+}
+
+fn keep<T>(result: Result<(T, Vec<Problem>), Problems>, into: &mut Vec<Problem>) -> Option<T> {
+    match result {
+        Ok((value, warnings)) => {
+            into.extend(warnings);
+            Some(value)
+        }
+        Err(problems) => {
+            into.extend(problems.0);
+            None
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
