@@ -6,7 +6,8 @@ PACKAGES = $(foreach plugin,$(PLUGINS),-p callgate-$(subst _,-,$(plugin)))
 CONFIG ?= config.yaml
 PORT ?= 4000
 
-# Where `make install` puts what is in target/$(PROFILE). DESTDIR is for packagers; an empty UNITDIR leaves the service out.
+# `make install` copies files from target/$(PROFILE) to these places. DESTDIR is for packagers; an
+# empty UNITDIR leaves the service out.
 PREFIX ?= /usr/local
 DESTDIR ?=
 PROFILE ?= release
@@ -20,12 +21,12 @@ LIBRARIES = $(PLUGINS:%=lib%.so)
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
 	@echo "make run     build and start the gateway on $(CONFIG), port $(PORT)"
-	@echo "make check   report everything that is wrong with $(CONFIG)"
+	@echo "make check   report every problem of $(CONFIG)"
 	@echo "make install copy the built program, its callbacks and a service file below $(PREFIX) (PREFIX=, DESTDIR=)"
 	@echo "make test    all tests"
 	@echo "make lint    formatting, clippy and docs, warnings denied"
-	@echo "make msrv    the oldest compiler that Cargo.toml promises, $(MSRV), builds everything"
-	@echo "make deny    licences and known faults of dependencies (needs cargo-deny)"
+	@echo "make msrv    check that the oldest promised compiler, $(MSRV), builds everything"
+	@echo "make deny    licences and advisories of dependencies (needs cargo-deny)"
 	@echo "make soak    two million calls: memory, threads and instances must not grow"
 	@echo "make memcheck  the plugin boundary under valgrind (installs it)"
 	@echo "make fuzz    a minute of odd inputs for every parser (FUZZ_SECONDS=, FUZZ_TARGET=)"
@@ -44,7 +45,7 @@ demo: build
 check: build
 	target/release/callgate check --config $(CONFIG) --plugin-dir target/release
 
-# Builds nothing, so that `sudo make install` compiles nothing as root.
+# Does not build, so that `sudo make install` compiles nothing as root.
 install:
 	@test -x $(BUILT)/callgate || { echo "$(BUILT)/callgate does not exist; run \`make build\` first" >&2; exit 1; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PLUGINDIR)
@@ -69,7 +70,7 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features
 
-# CI runs the oldest compiler, so that `make lint` has checked it already; elsewhere rustup gets it.
+# CI runs the oldest compiler, so `make lint` has checked it already. Elsewhere rustup installs it.
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 msrv:
@@ -81,12 +82,12 @@ msrv:
 deny:
 	$(CARGO) deny --locked check
 
-# What is measured is what is shipped, without what lends the parsers to the fuzz targets.
+# The fuzz crate is excluded, because it turns on a feature that no shipped build has.
 bench:
 	$(CARGO) build --release --workspace --exclude callgate-fuzz
 	tests/bench/run $(BENCH_ARGS)
 
-# BUDGET_ARGS=--record records; BUDGET_PROFILE=named counts a build whose functions have names.
+# BUDGET_ARGS=--record records the figures; BUDGET_PROFILE=named uses a build with function names.
 BUDGET_PROFILE ?= release
 
 budget:

@@ -1,4 +1,5 @@
-/* Calls must name a team. One team goes to a provider of its own, and streams are in capitals. */
+/* Requires a header that names a team, sends one team to a provider of its own, and turns streams
+ * into capitals. */
 
 #include "callgate_plugin.h"
 
@@ -8,8 +9,8 @@
 typedef struct team_gate {
   const callgate_host *host;
   char header[64];   /* the client's header that names the team */
-  char team[64];     /* the team that goes elsewhere ... */
-  char provider[64]; /* ... and where */
+  char team[64];     /* the team with a provider of its own ... */
+  char provider[64]; /* ... and that provider */
 } team_gate;
 
 static callgate_view text(const char *text) {
@@ -17,8 +18,8 @@ static callgate_view text(const char *text) {
   return view;
 }
 
-/* Copies a member of the settings, which are compact JSON. The schema lets no quote or backslash
- * into the values and none of them be longer than 63 bytes. */
+/* Copies a member of the settings, which are compact JSON. The schema allows no quote or backslash
+ * in the values, and at most 63 bytes. */
 static int setting(callgate_view settings, const char *name, char out[64]) {
   char quoted[32] = "\"";
   strcat(strcat(quoted, name), "\":\"");
@@ -47,7 +48,7 @@ static uint32_t create(const callgate_create_args *args, void **instance) {
   if (!setting(args->settings, "header", gate->header) ||
       !setting(args->settings, "team", gate->team) ||
       !setting(args->settings, "provider", gate->provider)) {
-    args->refuse(args->refusal, text("expected `header`, `team` and `provider`, found fewer"));
+    args->refuse(args->refusal, text("expected `header`, `team` and `provider`, found fewer of them"));
     free(gate);
     return 1;
   }
@@ -68,11 +69,11 @@ static callgate_verdict on_llm_start(const void *instance, callgate_call call) {
     call.vt->reject(call.ctx, rejection);
     return CALLGATE_REJECT;
   }
-  /* A copy: the gateway's views end with the first change. */
+  /* Copy the name: the first edit ends the gateway's views. */
   memcpy(name, team.ptr, team.len);
   name[team.len] = '\0';
   if (call.vt->set_upstream_header(call.ctx, text("x-team"), text(name)) != CALLGATE_OK) {
-    call.vt->fault(call.ctx, text("the team's name is no header"));
+    call.vt->fault(call.ctx, text("the team's name is not a valid header value"));
     return CALLGATE_FAULT;
   }
   if (strcmp(name, gate->team) == 0) {

@@ -13,18 +13,18 @@ use super::table::{Cell, Position, Row, Tokens, rows};
 const UPDATE: &str = "CALLGATE_UPDATE_DOCS";
 
 const HEAD: &str = "\
-# Which hooks fire
+# Which hooks run
 
-A callback that let a call pass gets exactly one of `on_llm_end` and `on_llm_error` for it, however the call ends. These tables show it case by
-case. They are a test's result, not a promise: the test makes every call of them against the real gateway, with callbacks that record their
-hooks, and fails if this page differs from the record.
+A callback that let a call pass gets exactly one of `on_llm_end` and `on_llm_error` for it, however the call ends. These tables show the
+hooks case by case. They are the result of a test, not a promise. The test makes every call against the real gateway, with callbacks that
+record their hooks, and fails if this page differs from the record.
 
 ";
 
 const NOTES: &str = "
 How to read a row: `1` means that the hook runs once, `–` that it does not run. `each` means that `on_llm_new_token` runs once for each chunk the client gets,
-`each + 1` once more, for the chunk that was refused. If `on_llm_start` of a callback refuses, answers or fails, later callbacks never see the call.
-A callback that lacks a hook, or whose `only` excludes the call, sees less. An empty cell marks a case that cannot happen.
+and `each + 1` once more for the chunk that was refused. If `on_llm_start` of a callback refuses, answers or fails, later callbacks never see the call.
+A callback runs fewer hooks if it lacks some, or if its `only` excludes the call. An empty cell marks a case that cannot happen.
 
 ";
 
@@ -45,19 +45,19 @@ fn page(findings: &Findings) -> String {
     let mut page = String::from(HEAD);
     let _ = writeln!(
         page,
-        "Every row was the same in all of these, in every combination:\n\n\
+        "Every row was the same in all combinations of these:\n\n\
          - paths: {paths};\n\
          - providers: OpenAI's dialect, Groq's, Ollama's own;\n\
-         - callbacks: sync, async, and sync with `mode: blocking`; the one that waits is async."
+         - callbacks: sync, async, and sync with `mode: blocking`; the callback that waits is async."
     );
     page.push_str(NOTES);
     let (decided, others): (Vec<_>, Vec<_>) =
         rows().into_iter().partition(|row| row.acts.is_some());
     page.push_str(
-        "## Calls that no callback decides\n\nEvery callback of the list sees the same.\n\n",
+        "## Calls that no callback decides\n\nEvery callback in the list runs the same hooks.\n\n",
     );
     table(&mut page, &others, &[(Position::Before, "")], findings);
-    page.push_str("\n## Calls that a callback decides\n\nBy position in the list, relative to that callback.\n\n");
+    page.push_str("\n## Calls that a callback decides\n\nThe rows give the position of a callback in the list relative to the one that decides.\n\n");
     let places = [
         (Position::Before, "before it"),
         (Position::Acting, "itself"),

@@ -150,7 +150,7 @@ fn answered() -> Vec<Row> {
             ..ROW
         },
         Row {
-            what: "the callback breaks, under `on_error: ignore`",
+            what: "the callback fails, under `on_error: ignore`",
             key: "ignored",
             acts: Some(|| json!({"on_llm_start": [{"internal": "oops"}]})),
             ..ANSWERED
@@ -167,7 +167,7 @@ fn stopped_by_callbacks() -> Vec<Row> {
             ..STOPPED
         },
         Row {
-            what: "the callback breaks",
+            what: "the callback fails",
             key: "fault",
             acts: Some(|| json!({"on_llm_start": [{"internal": "oops"}]})),
             ..STOPPED
@@ -226,7 +226,7 @@ fn failed() -> Vec<Row> {
             ..FAILED
         },
         Row {
-            what: "the upstream answers with something else than a completion",
+            what: "the upstream answers with something other than a completion",
             key: "garbage",
             upstream: |_| Answer::fixed(200, "text/html", "<html>"),
             ..FAILED
@@ -239,7 +239,7 @@ fn failed() -> Vec<Row> {
             ..FAILED
         },
         Row {
-            what: "the upstream stops in the middle of its answer, past the timeout",
+            what: "the upstream stops in the middle of its answer until the timeout",
             key: "stalled",
             upstream: |_| Answer::default().stalling_after(1),
             // Long enough for the previous chunk to arrive on a busy machine.
@@ -253,7 +253,7 @@ fn failed() -> Vec<Row> {
             ..FAILED_IN_STREAM
         },
         Row {
-            what: "the upstream compresses its answer in a way that is not decoded",
+            what: "the upstream compresses its answer in a way that the gateway cannot decode",
             key: "coding",
             upstream: |_| Answer::default().header("content-encoding", "odd"),
             ..FAILED
@@ -310,14 +310,14 @@ fn client() -> Vec<Row> {
             ..UNSEEN
         },
         Row {
-            what: "the requests in memory have taken all room for them",
+            what: "the requests in memory have reached their limit",
             key: FULL,
             upstream: |gate| Answer::default().held(gate),
             ending: Ending::Full,
             ..UNSEEN
         },
         Row {
-            what: "the body is compressed in a way that is not decoded",
+            what: "the body is compressed in a way that the gateway cannot decode",
             key: "odd-body",
             client: Client::OddCoding,
             ..UNSEEN
@@ -329,14 +329,14 @@ fn client() -> Vec<Row> {
 fn stop_signal() -> Vec<Row> {
     vec![
         Row {
-            what: "the gateway is told to stop, and the call ends in time",
+            what: "the gateway gets a stop signal, and the call ends in time",
             key: "drained",
             upstream: |gate| Answer::default().held_after(1, gate),
             ending: Ending::Draining,
             ..ANSWERED
         },
         Row {
-            what: "the gateway is told to stop, and the callback's `on_llm_end` waits beyond the answer",
+            what: "the gateway gets a stop signal, and the callback's `on_llm_end` still waits after the answer",
             key: "drained-in-end",
             upstream: |gate| Answer::default().held_after(1, gate),
             acts: Some(|| json!({"on_llm_end": [{"wait_ms": 300}]})),
@@ -345,14 +345,14 @@ fn stop_signal() -> Vec<Row> {
             ..ANSWERED
         },
         Row {
-            what: "the gateway is told to stop, and the upstream does not answer in time",
+            what: "the gateway gets a stop signal, and the upstream does not answer in time",
             key: "cut-before",
             upstream: |gate| Answer::default().held(gate),
             ending: Ending::CutOff,
             ..FAILED
         },
         Row {
-            what: "the gateway is told to stop, and the upstream does not end its answer in time",
+            what: "the gateway gets a stop signal, and the upstream does not end its answer in time",
             key: "cut-during",
             upstream: |gate| Answer::default().held_after(1, gate),
             ending: Ending::CutOff,
