@@ -9,8 +9,8 @@
  * - The gateway calls a plugin's hooks for every call, on any of its threads, many at once, with
  *   the same instance. Data that changes needs atomics or a lock.
  * - A hook must not block. A hook that takes more than 1 ms is counted and logged.
- * - Nothing contains a mistake: a crash ends the gateway, and no C++ exception may leave a function
- *   that the gateway calls.
+ * - A crash in a plugin ends the gateway. A C++ exception must not leave a function that the gateway
+ *   calls.
  * - A callgate_view that the gateway returns is valid until the hook ends or until you call a
  *   function that changes something: copy it before you pass it to such a function. The gateway
  *   copies your data before a function returns.

@@ -193,9 +193,9 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// Deny unknown fields, so that a misspelt setting is an error.
     type Settings: DeserializeOwned;
 
-    /// Makes an instance. It runs at startup and again after a panic, and may block. If the plugin
-    /// or its settings are new, it also runs in a child process first: see
-    /// [`is_probe`](crate::is_probe).
+    /// Makes an instance. The gateway calls it when it loads the config, and again after a panic.
+    /// It may block. If the plugin or its settings are new, it also runs in a child process first:
+    /// see [`is_probe`](crate::is_probe).
     /// # Errors
     /// Returns an [`InitError`] if the settings cannot work.
     fn new(host: Host, settings: Self::Settings) -> Result<Self, InitError>;

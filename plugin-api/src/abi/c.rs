@@ -21,7 +21,7 @@ pub type CRoot = unsafe extern "C" fn() -> *const CPlugin;
 pub struct CPlugin {
     /// The contract that the plugin was compiled against.
     pub api: ApiVersion,
-    /// How many bytes of this table there are.
+    /// The size of this table in bytes.
     pub size: u32,
     /// The manifest, byte for byte as in the section.
     pub manifest: Option<unsafe extern "C" fn() -> View>,
@@ -41,7 +41,7 @@ pub struct CPlugin {
 /// The arguments of [`CPlugin::create`]. All but the host are valid until it returns.
 #[repr(C)]
 pub struct CCreateArgs {
-    /// How many bytes of this table there are.
+    /// The size of this table in bytes.
     pub size: usize,
     /// The instance's name in the config.
     pub instance: View,
@@ -59,7 +59,7 @@ pub struct CCreateArgs {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CHost {
-    /// How many bytes of this table there are.
+    /// The size of this table in bytes.
     pub size: usize,
     /// The contract the gateway was compiled against.
     pub api: ApiVersion,

@@ -1,4 +1,4 @@
-//! Calls and their lines, through the tables a loaded plugin is called through.
+//! Tests calls and their lines, through the same tables as those of a loaded plugin.
 
 use crate::AuditLog;
 use plugin_api::{
@@ -20,7 +20,7 @@ fn settings(path: &Path, more: &Value) -> Value {
     settings
 }
 
-/// The lines of a file nobody writes to any more.
+/// Returns the lines of a file that is no longer written to.
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'), "{text}");
@@ -148,7 +148,7 @@ fn what_finds_no_room_is_dropped_and_told_once() {
     let path = folder.path().join("audit.jsonl");
     let settings = settings(&path, &json!({"content": true}));
     let tester = Tester::on::<AuditLog>(&host, settings).unwrap();
-    // Beyond what may wait in bytes, so that it finds no room however fast the disk is.
+    // Longer than the queue's limit in bytes, so that it is dropped however fast the disk is.
     let huge = "x".repeat(2 << 20);
     for _ in 0..3 {
         tester.end(&mut TestCall::chat("gpt").message("user", &huge), &mut TestReply::text("x"));
@@ -233,7 +233,7 @@ fn a_line_that_becomes_too_long_is_dropped_and_the_next_one_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let tester = tester(&path, &json!({"content": true}));
-    // Two bytes each, and six in a line.
+    // Each takes two bytes, and six in a line.
     let mut long = TestCall::chat("gpt").id("long").message("user", &"\u{85}".repeat(400_000));
     tester.end(&mut long, &mut TestReply::text("a"));
     let mut fits = TestCall::chat("gpt").id("fits").message("user", &"\u{85}".repeat(300_000));

@@ -1,4 +1,5 @@
-//! Rules on prompts, replies and streams, through the tables a loaded plugin is called through.
+//! Tests rules on prompts, replies and streams, through the same tables as those of a loaded
+//! plugin.
 
 mod memory;
 mod settings;

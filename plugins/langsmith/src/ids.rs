@@ -106,7 +106,7 @@ mod tests {
         let asked =
             RequestedIds { run_id: Some("x"), trace_id: Some(B), ..RequestedIds::default() };
         let ids = Ids::new(own(), asked, STARTED);
-        assert_eq!(ids.id, ids.trace_id, "a trace of others without a parent is no place");
+        assert_eq!(ids.id, ids.trace_id, "a foreign trace without a parent is not used");
     }
 
     fn own() -> Uuid {

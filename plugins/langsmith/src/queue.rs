@@ -181,7 +181,11 @@ mod tests {
         assert_eq!(queue.give_up(), MAX_RUNS - 512);
         assert_eq!(queue.push(note(BATCH_BYTES), 10), Queued::StartTask);
         queue.push(note(1), 10);
-        assert_eq!(queue.take(10).len(), 1, "a batch is bounded in bytes, but for its first");
+        assert_eq!(
+            queue.take(10).len(),
+            1,
+            "a batch is bounded in bytes, except for its first run"
+        );
         assert_eq!(queue.take(10).len(), 1);
         assert!(queue.take(10).is_empty());
         assert_eq!(queue.push(note(0), 10), Queued::StartTask, "an empty batch ended the task");

@@ -1,4 +1,4 @@
-//! The callback on a mock host: what is sent, when, and what becomes of it.
+//! Tests the callback on a mock host: what it sends and when, and the outcome.
 
 use crate::Langsmith;
 use plugin_api::testing::{
@@ -169,7 +169,8 @@ fn one_bad_run_does_not_take_its_batch_along() {
     assert_eq!((count(&host, "runs_sent_total"), count(&host, "runs_dropped_total")), (7.0, 1.0));
 }
 
-/// 409 is for the whole batch: the runs that LangSmith has not seen must not be counted as sent.
+/// A 409 is the answer to the whole batch, so runs that LangSmith has not seen must not count as
+/// sent.
 #[test]
 fn a_batch_of_which_some_is_known_already_is_sent_again_one_by_one() {
     let host = host();
@@ -180,7 +181,7 @@ fn a_batch_of_which_some_is_known_already_is_sent_again_one_by_one() {
         if ids.iter().any(|id| known.contains(id)) {
             return Ok(HttpResponse::new(409));
         }
-        // Of the first batch it keeps a part, and its answer is lost.
+        // LangSmith keeps a part of the first batch, and its answer is lost.
         let kept = if std::mem::take(&mut first) { 3 } else { ids.len() };
         known.extend(ids.iter().take(kept).cloned());
         Ok(HttpResponse::new(if kept < ids.len() { 503 } else { 202 }))
@@ -263,7 +264,7 @@ fn a_fractional_sampling_rate_is_one() {
         (host.http_requests().iter().map(|request| runs(request).len()).sum::<usize>(), warned)
     };
     assert_eq!((sent("1"), sent("0")), ((400, 0), (0, 0)));
-    // Outside with a probability below 1e-20.
+    // The probability of a result outside this range is below 1e-20.
     assert!((100..300).contains(&sent("0.5").0));
     assert_eq!((sent("1.5"), sent("half")), ((400, 1), (400, 1)));
 }

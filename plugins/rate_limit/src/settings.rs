@@ -89,7 +89,7 @@ impl fmt::Display for Problem {
                 write!(out, "{one}, found several; a call must pass all limits, so write two")
             }
             Self::EmptyPattern => {
-                out.write_str("expected a pattern, found empty text; `*` stands for any text")
+                out.write_str("expected a pattern, found an empty text; `*` stands for any text")
             }
             Self::Requests(found) => write!(
                 out,

@@ -1,4 +1,4 @@
-//! Budgets under which settings, through the tables a loaded plugin is called through.
+//! Tests limits under various settings, through the same tables as those of a loaded plugin.
 
 use crate::RateLimit;
 use plugin_api::{
@@ -185,7 +185,7 @@ fn places_come_back_only_when_no_upstream_was_asked() {
         ]));
         let mut call = to("groq").deployment("elsewhere", "ollama", "x");
         assert_eq!(tester.start(&mut call), Outcome::Continue);
-        // What later callbacks change does not change which places are given back.
+        // Edits of later callbacks do not change which places are given back.
         call.change_model("elsewhere");
         let mut failure = TestFailure::new(kind, 500, "ended").callback("other");
         assert_eq!(tester.error(&mut call, &mut failure), Outcome::Continue);
@@ -262,7 +262,7 @@ fn settings_that_cannot_work_are_refused_with_a_remedy() {
         (json!([]), "remove `limits` for the default ones"),
         (json!([{"requests": 1, "per": 1}]), "limits[0]: expected one of `provider`"),
         (json!([{"provider": "a", "key": "b", "requests": 1, "per": 1}]), "found several"),
-        (json!([{"provider": "", "requests": 1, "per": 1}]), "found empty text"),
+        (json!([{"provider": "", "requests": 1, "per": 1}]), "found an empty text"),
         (json!([{"provider": "a", "requests": 0, "per": 1}]), "from 1 to 10000000, found 0"),
         (
             json!([{"provider": "a", "requests": 1, "per": 0}]),

@@ -1,10 +1,11 @@
-//! Where names go under which settings, through the tables a loaded plugin is called through.
+//! Tests the destinations of names under various settings, through the same tables as those of a
+//! loaded plugin.
 
 use crate::Routing;
 use plugin_api::testing::{Outcome, TestCall, Tester, conformance};
 use serde_json::{Value, json};
 
-/// Provider and upstream model that a call ends up with.
+/// Returns the provider and upstream model of a call.
 #[track_caller]
 fn routed(settings: &Value, call: TestCall) -> (Option<String>, Option<String>) {
     let tester = Tester::of::<Routing>(settings.clone()).unwrap();

@@ -138,7 +138,7 @@ fn described(old: &Item<'_>, new: &Item<'_>, found: &mut Vec<Change>) {
     let (was, is) = (old.head, new.head);
     found.push(Change::Breaks(if was.starts_with("of ") {
         format!(
-            "`{name}` was {was} and is {is}: {REFUSED}; what crosses is tied to that crate's version"
+            "`{name}` was {was} and is {is}: {REFUSED}; the ABI depends on that crate's version"
         )
     } else if was.starts_with("table") && is.starts_with("table") {
         let (was, is) = (fixed(was), fixed(is));
@@ -201,8 +201,8 @@ fn fields(old: &Item<'_>, new: &Item<'_>, found: &mut Vec<Change>) {
         }
         found.push(if !is_table {
             Change::Breaks(format!(
-                "field `{field}` was added to `{name}`, which is passed by value: {REFUSED}; give what \
-                 is new an entry at the end of a table"
+                "field `{field}` was added to `{name}`, which is passed by value: {REFUSED}; use a new entry at the \
+                 end of a table instead"
             ))
         } else if last.is_some_and(|last| at < last) {
             Change::Breaks(format!(
@@ -309,7 +309,7 @@ kind Verdict:
     fn each_change_of_a_struct_has_its_sentence() {
         breaks(
             &[("16 bytes", "24 bytes"), ("  8 len: usize", "  8 len: usize\n  16 more: u64")],
-            "field `more` was added to `View`, which is passed by value: all existing plugins would be refused; give what is new an entry at the end of a table",
+            "field `more` was added to `View`, which is passed by value: all existing plugins would be refused; use a new entry at the end of a table instead",
         );
         breaks(
             &[("16 bytes", "32 bytes")],
@@ -317,7 +317,7 @@ kind Verdict:
         );
         breaks(
             &[("abi_stable 0.11", "abi_stable 0.12")],
-            "`RString` was of abi_stable 0.11, 32 bytes, align 8 and is of abi_stable 0.12, 32 bytes, align 8: all existing plugins would be refused; what crosses is tied to that crate's version",
+            "`RString` was of abi_stable 0.11, 32 bytes, align 8 and is of abi_stable 0.12, 32 bytes, align 8: all existing plugins would be refused; the ABI depends on that crate's version",
         );
     }
 

@@ -2,7 +2,10 @@
 //! unsafe block in the tables rests on two facts: `ctx` was made by [`HostTables::handle`] for a
 //! table of the same `T`, and the views of the arguments are valid until the function returns.
 
-#![expect(clippy::undocumented_unsafe_blocks, reason = "proved above, once for all functions")]
+#![expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the module comment gives the reason for all functions"
+)]
 
 mod services;
 

@@ -5,7 +5,7 @@ use crate::Endpoint;
 use serde_json::json;
 use std::time::Duration;
 
-/// A call that a gateway may pass to a hook. It is built anew for each use.
+/// A call that a gateway may pass to a hook. A new one is built for each use.
 pub(super) struct OddCall {
     pub(super) name: &'static str,
     build: fn() -> TestCall,

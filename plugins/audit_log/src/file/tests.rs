@@ -1,4 +1,4 @@
-//! The file under an operator's hands, on a clock of the test's own.
+//! Tests the file while an operator changes it, on a clock that the test sets.
 
 use super::*;
 use std::os::unix::fs::PermissionsExt;
@@ -105,8 +105,7 @@ fn a_full_disk_loses_lines_and_nothing_else() {
     }
 }
 
-/// A disk that is full in the middle of a line: the limit of a file's size ends a write in the same
-/// way.
+/// Simulates a disk that is full in the middle of a line, with a limit on the file's size.
 #[test]
 fn a_half_line_is_cut_off_again_and_what_was_whole_is_counted() {
     if let Some(path) = std::env::var_os("AUDIT_LOG_LIMITED") {

@@ -1,4 +1,4 @@
-//! What is held beside a request while it is looked through: counted, whatever its shape.
+//! Counts the memory used while a request or chunk of any form is searched.
 
 use crate::{
     growth::GrowthLimit,
@@ -17,7 +17,7 @@ fn rules() -> Vec<Rule> {
     [Preset::Email, Preset::CreditCard].map(|preset| mask(preset).unwrap()).into()
 }
 
-/// Of about this length.
+/// Returns requests of about this length.
 fn filled(before: &str, unit: &str, after: &str, length: usize) -> String {
     [before, &unit.repeat((length - before.len() - after.len()) / unit.len()), after].concat()
 }
@@ -46,7 +46,7 @@ fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length()
         let count = |json: &str| {
             measure(|| drop(under(&rules, json, Kind::Message, &mut GrowthLimit::of(json.len()))))
         };
-        // What the expressions keep while they search is made by the first.
+        // The first search creates the caches of the expressions.
         count(&once);
         let (memory, more) = (count(&once), count(&twice));
         assert!(
@@ -55,7 +55,7 @@ fn twice_the_request_is_twice_the_memory_and_little_more_than_twice_its_length()
             memory.count_total,
             more.count_total
         );
-        // Arguments are held once more, which is why they have a bound.
+        // Arguments are copied once more, so they have a limit.
         let halves = if name == "arguments" { 7 } else { 5 };
         let bound = halves * twice.len() as u64 / 2 + (64 << 10);
         assert!(more.bytes_max <= bound, "{name}: {} bytes", more.bytes_max);
@@ -73,7 +73,7 @@ fn long_arguments_are_refused_before_they_are_held_once_more() {
     assert!(memory.bytes_max < 8 << 20, "{memory:?}");
 }
 
-/// Chunks of streams, each of about this length.
+/// Returns chunks of streams, each of about this length.
 fn chunks(length: usize) -> Vec<(&'static str, String)> {
     let within = |before: &str, unit: &str, after: &str| {
         let before = format!(r#"{{"choices":[{{"index":0,"delta":{{{before}"#);

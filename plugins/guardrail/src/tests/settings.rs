@@ -1,4 +1,4 @@
-//! What the settings may be.
+//! Tests valid and invalid settings.
 
 use crate::Guardrail;
 use plugin_api::testing::Tester;
@@ -73,7 +73,7 @@ fn patterns_for_prompts_alone_need_no_bound_and_long_ones_are_no_trouble() {
         assert!(made.is_ok(), "{:?}", made.err());
     }
     let settings = json!({"rules": [{"action": "mask", "pattern": long}], "hold_back": 65536});
-    // Either is fine; what must not be is a stack that overflows.
+    // Both outcomes are fine, but the stack must not overflow.
     if let Err(error) = Tester::of::<Guardrail>(settings) {
         assert!(error.to_string().contains("compiles to at most"), "{error}");
     }

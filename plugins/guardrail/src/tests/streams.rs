@@ -1,4 +1,4 @@
-//! Streams: however a text is cut, what comes out is what a JSON reply would have been.
+//! Tests streams: a text comes out as in a JSON reply, however chunks divide it.
 
 use super::{refused, rules};
 use crate::Guardrail;
@@ -11,7 +11,7 @@ fn adding(choice: u64, delta: &Value, finish: &Value) -> TestChunk {
     ]}))
 }
 
-/// What each piece lets go, and the finish chunk.
+/// Returns the output for each piece, and for the finish chunk.
 fn stream(tester: &Tester, pieces: &[&str]) -> Vec<String> {
     let mut call = TestCall::chat("m").stream();
     let mut chunks: Vec<_> = pieces.iter().map(|piece| TestChunk::text(piece)).collect();
@@ -43,12 +43,12 @@ fn only_what_may_become_a_match_is_kept_back() {
         (&["nightfal"], &["", "nightfal"]),
         (&["nightfall"], &["#", ""]),
     ] {
-        // A match that is whole and cannot grow goes at once.
+        // A complete match that cannot grow is sent at once.
         assert_eq!(stream(&tester, pieces), expected, "{pieces:?}");
     }
 }
 
-/// Numbers that are the same in every run.
+/// Returns random numbers that are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -65,7 +65,7 @@ impl Random {
         (0..self.below(14)).map(|_| self.pick(&["a", "b", "c", "é", " ", "\n", "\r"])).collect()
     }
 
-    /// The same text in pieces, some of them empty.
+    /// Divides a text into pieces, some of them empty.
     fn cut<'t>(&mut self, mut text: &'t str) -> Vec<&'t str> {
         let mut pieces = Vec::new();
         while !text.is_empty() {
@@ -78,7 +78,7 @@ impl Random {
         pieces
     }
 
-    /// An expression with a bound, of everything that can be hard about one.
+    /// Returns a bounded expression with all difficult features.
     fn pattern(&mut self, depth: usize) -> String {
         if depth == 0 {
             return self.pick(&["a", "ab", "é", ".", "[ab]", "[^a]", r"\w", "", "cab"]).to_owned();
@@ -105,7 +105,7 @@ fn every_cut_gives_what_the_whole_gives() {
             json!({"pattern": random.pattern(depth), "action": "mask", "replacement": "b"})
         };
         let rule_set = json!([rule(), rule()]);
-        // Some match empty text, which is refused.
+        // Expressions that match empty text are refused.
         let Ok(tester) = Tester::of::<Guardrail>(json!({"rules": rule_set})) else { continue };
         tried += 1;
         for _ in 0..20 {
@@ -279,7 +279,7 @@ fn without_rules_for_replies_streams_are_not_touched() {
     assert_eq!(stream(&tester, &["ab", "c"]), ["ab", "c", ""]);
 }
 
-/// The arguments of each tool call of a stream, put together as a client does.
+/// Joins the arguments of each tool call of a stream, as a client does.
 fn called(tester: &Tester, deltas: &[Value]) -> Vec<String> {
     let mut call = TestCall::chat("m").stream();
     let mut texts = vec![String::new(); 3];

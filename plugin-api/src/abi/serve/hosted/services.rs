@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::undocumented_unsafe_blocks,
-    reason = "proved in `hosted`, once for all functions"
+    reason = "`hosted` gives the reason for all functions"
 )]
 
 use super::{BoxFuture, HostAccess, Job, Table, host, name};

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::undocumented_unsafe_blocks,
-    reason = "every block is one of the three kinds that `tables` proves once for all"
+    reason = "`tables` gives the reason for each kind of block"
 )]
 
 use super::{Table, edit, edit_text, edit_two, read};
