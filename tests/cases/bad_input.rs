@@ -129,7 +129,7 @@ async fn what_is_not_spoken_here_is_named_to_client_and_operator() {
     for (first, words) in [
         (&b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"[..], "does not serve HTTPS"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "found HTTP/2"),
-        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "no well-formed HTTP/1.1"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "not well-formed HTTP/1.1"),
     ] {
         let mut raw = Raw::connect(gateway.address()).await;
         raw.send(first).await;

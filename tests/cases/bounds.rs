@@ -33,7 +33,7 @@ async fn an_edit_past_its_bound_fails_and_the_call_goes_on() {
 async fn an_answer_past_its_bound_is_a_fault() {
     let (gateway, reply) = answer_of(json!({"answer_big": limits::ANSWER + 1})).await;
     assert_eq!(reply.expect_status(503).error()["code"], "callback_failed");
-    gateway.log().containing("its answer has more than").await;
+    gateway.log().containing("its reply has more than").await;
     gateway.stop().await;
 }
 

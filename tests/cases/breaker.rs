@@ -26,14 +26,14 @@ async fn open_it_fails_closed_or_is_skipped_for_the_whole_call() {
             let call = |id: &str| gateway.client().chat("gpt").header("x-litellm-call-id", id);
             for round in 0..3 {
                 let reply = call(&format!("before-{round}")).send().await.expect_status(status);
-                assert!(!reply.text().contains("left alone"), "{}", reply.text());
+                assert!(!reply.text().contains("breaker is open"), "{}", reply.text());
             }
             let reply = call("after").send().await.expect_status(status);
             if status == 503 {
                 assert_eq!(reply.error()["code"], "callback_failed");
                 let wait: u64 = reply.header("retry-after").parse().unwrap();
                 assert!((1..=3600).contains(&wait), "{wait}");
-                assert!(reply.text().contains("left alone"), "{}", reply.text());
+                assert!(reply.text().contains("breaker is open"), "{}", reply.text());
             }
             let told = &report(&gateway).await[1];
             let start = &told["hooks"]["on_llm_start"];
@@ -41,7 +41,7 @@ async fn open_it_fails_closed_or_is_skipped_for_the_whole_call() {
             assert_eq!((&start["calls"], &start["skipped"]), (&json!(3), &json!(1)), "{told}");
             let log = gateway.log().clone();
             let text = gateway.stop().await;
-            assert_eq!(text.matches("is left alone for 3600 s").count(), 1, "{text}");
+            assert_eq!(text.matches("its breaker is open for 3600 s").count(), 1, "{text}");
             // With `ignore` a call passes a faulty start, so its end hook runs, but not while the
             // breaker is open.
             let ends = if policy == "ignore" { 3 } else { 0 };
@@ -87,7 +87,7 @@ async fn after_a_while_one_call_is_tried_and_closes_it() {
     assert_eq!((&told["breaker"], &told["faults"]), (&json!("closed"), &json!(3)), "{told}");
     let log = gateway.stop().await;
     // The third fault was the first probe's; the breaker was already open.
-    assert_eq!(log.matches("and is left alone for 0.03 s").count(), 1, "{log}");
+    assert_eq!(log.matches("its breaker is open for 0.03 s").count(), 1, "{log}");
     assert_eq!(log.matches("works again").count(), 1, "{log}");
 }
 

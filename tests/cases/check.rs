@@ -245,7 +245,7 @@ async fn a_start_command_of_litellms_works() {
     .await;
     assert_eq!(workers(), 3);
     let log = gateway.stop().await;
-    assert!(log.contains("--run_gunicorn: this has no meaning here"), "{log}");
+    assert!(log.contains("--run_gunicorn: this has no effect here"), "{log}");
     let misspelt = Gateway::with_config(&config).arg("--num_wrokers").arg("4").refused().await;
     assert!(misspelt.stderr.contains("did you mean `--num_workers`?"), "{}", misspelt.stderr);
 }

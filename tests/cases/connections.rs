@@ -41,7 +41,7 @@ async fn workers_that_do_not_come_round_are_named_and_passed_over() {
         let call = gateway.client().chat("stuck").header("x-litellm-call-id", &id).spawn();
         waiting.push(call);
         let line = gateway.log().containing(&format!("\"call.id\":\"{id}\"")).await;
-        assert!(line.message().contains("has not come round"), "{}", line.text);
+        assert!(line.message().contains("has been stuck for"), "{}", line.text);
         assert_eq!((line.level(), line.field("callback")), ("ERROR", &json!("sleeper")));
         assert_eq!(line.field("hook"), "on_llm_start", "{}", line.text);
         if stuck == workers {
@@ -64,7 +64,7 @@ async fn workers_that_do_not_come_round_are_named_and_passed_over() {
     gateway.terminate();
     assert_eq!(gateway.exit().await.code(), Some(1));
     let log = gateway.log().complete().await;
-    assert!(log.contains(&format!("ended: {workers} calls were cut off")), "{log}");
+    assert!(log.contains(&format!("ended: {workers} calls were aborted")), "{log}");
 }
 
 fn with_name(mut deployment: serde_json::Value, name: &str) -> serde_json::Value {
@@ -80,7 +80,7 @@ async fn a_worker_that_comes_back_serves_again() {
     config["callgate"] = json!({"probe": "never"});
     let gateway = Gateway::with_config(config).start().await;
     let call = gateway.client().chat("gpt").spawn();
-    gateway.log().containing("has not come round").await;
+    gateway.log().containing("has been stuck for").await;
     let line = gateway.log().containing("came back after").await;
     assert_eq!((line.level(), line.field("workers.stuck")), ("WARN", &json!(0)));
     let _ = call.await.unwrap().expect_status(200);
@@ -131,5 +131,5 @@ async fn signals_end_no_call() {
     gate.open();
     assert_eq!(sse::text(&call.await.unwrap().expect_status(200).events()), "Hello world!");
     let log = gateway.stop().await;
-    assert!(log.contains("\"ended: every call had its answer\""), "{log}");
+    assert!(log.contains("\"ended: every call was answered\""), "{log}");
 }

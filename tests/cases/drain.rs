@@ -76,7 +76,7 @@ async fn check_cut_off(
     gateway.log().times("\"error.code\":\"shutting_down\"", 2).await;
     within("the upstream calls' end", upstream.hung_up(2)).await;
     let log = gateway.log().complete().await;
-    assert!(log.contains("\"ended: 2 calls were cut off\""), "{log}");
+    assert!(log.contains("\"ended: 2 calls were aborted\""), "{log}");
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn every_line_from_start_to_end_is_json_and_in_order() {
     assert_eq!(named.len(), 2, "{lines:#?}");
     assert_eq!((&named[0]["callback.name"], &named[0]["position"]), (&json!("routing"), &json!(1)));
     let last = lines.last().unwrap();
-    assert_eq!(last["message"], "ended: every call had its answer");
+    assert_eq!(last["message"], "ended: every call was answered");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn each_panic_gets_a_new_instance() {
         for round in 1..=2 {
             let reply = gateway.client().chat("gpt").send().await.expect_status(503);
             assert_eq!(reply.error()["code"], "callback_failed");
-            gateway.log().times("was made anew after a panic", round).await;
+            gateway.log().times("was restarted after a panic", round).await;
             gateway.log().times("\"dropped\"", round).await;
         }
         let log = gateway.log().clone();
@@ -52,7 +52,7 @@ async fn a_call_in_flight_keeps_the_instance_it_began_with() {
     within("a call in flight", gate.arrived(1)).await;
     let unknown = gateway.client().chat("nope").send().await;
     assert_eq!(unknown.status, 503, "{}", unknown.text());
-    gateway.log().times("was made anew after a panic", 1).await;
+    gateway.log().times("was restarted after a panic", 1).await;
     gate.open();
     let _ = call.await.unwrap().expect_status(200);
     gateway.log().times("\"dropped\"", 1).await;
@@ -70,10 +70,10 @@ async fn one_that_cannot_be_made_anew_fails_calls_until_it_can() {
         let client = gateway.client();
         let _ = client.chat("llama").send().await.expect_status(200);
         let _ = client.chat("gpt").send().await.expect_status(status);
-        gateway.log().containing("cannot be made anew after a panic").await;
+        gateway.log().containing("cannot be restarted after a panic").await;
         // Calls of its harmless model fail, too, because no instance can decide.
         let _ = client.chat("llama").send().await.expect_status(status);
-        gateway.log().times("was made anew after a panic", 1).await;
+        gateway.log().times("was restarted after a panic", 1).await;
         let _ = client.chat("llama").send().await.expect_status(200);
         gateway.stop().await;
     }
@@ -88,5 +88,5 @@ async fn other_faults_keep_the_instance() {
         let _ = gateway.client().chat("gpt").send().await.expect_status(503);
     }
     let log = gateway.stop().await;
-    assert!(!log.contains("made anew"), "{log}");
+    assert!(!log.contains("restarted"), "{log}");
 }

@@ -226,7 +226,7 @@ async fn the_end_waits_for_tasks_and_not_for_ever() {
         called(&gateway).await;
         let log = gateway.stop().await;
         assert!(log.contains("\"http\""), "{log}");
-        assert_eq!(log.contains("are cut off"), stubborn, "{log}");
+        assert_eq!(log.contains("are aborted"), stubborn, "{log}");
     }
     assert_eq!(other.taken().iter().filter(|it| it.line == "POST /bye").count(), 2);
 }

@@ -1,4 +1,5 @@
-"""The official OpenAI client against a running gateway, to find responses that it cannot handle. Starts the scripted upstream and the gateway from the folder given as the only argument."""
+"""The official OpenAI client against a running gateway, to find responses that it cannot handle.
+Starts the scripted upstream and the gateway from the folder given as the only argument."""
 
 import asyncio
 import json

@@ -312,11 +312,11 @@ impl CallAccess for CallHandle<'_> {
     fn reply(&mut self, reply: Reply) {
         let (Reply::Text(text) | Reply::Json(text)) = &reply;
         self.given = if text.len() > limits::ANSWER {
-            HookResult::Fault(format!("its answer has more than {} bytes", limits::ANSWER))
+            HookResult::Fault(format!("its reply has more than {} bytes", limits::ANSWER))
         } else if let Reply::Json(json) = &reply
             && !is_completion(json)
         {
-            HookResult::Fault("it answered with something that is no `chat.completion`".to_owned())
+            HookResult::Fault("it replied with something other than a `chat.completion`".to_owned())
         } else {
             HookResult::Reply(reply)
         };

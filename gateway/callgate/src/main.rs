@@ -109,7 +109,7 @@ fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
 fn check(options: &Serve) -> ExitCode {
     if let Err(error) = on_trial() {
         return complain(&format!(
-            "error: cannot start itself again to try callbacks: {error}; is /proc mounted?"
+            "error: cannot start itself again to probe callbacks: {error}; is /proc mounted?"
         ));
     }
     let as_log = options.log_format == Some(LogFormat::Json);

@@ -51,7 +51,7 @@ pub enum CodingError {
     Corrupt(Coding),
     #[error("{0} data that ends too soon")]
     Truncated(Coding),
-    #[error("something behind the end of its {0} data")]
+    #[error("extra bytes after the end of its {0} data")]
     Trailing(Coding),
 }
 

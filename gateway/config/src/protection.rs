@@ -24,7 +24,7 @@ pub(super) struct Protection {
 const ADDRESSES: (&str, &str) =
     ("calls come from any address", "let a firewall or a proxy in front keep them out");
 const AUTH: (&str, &str) = (
-    "whoever has the master key may call, and nobody else",
+    "only holders of the master key may call",
     "set `general_settings.master_key`, or let a proxy in front check callers",
 );
 const BUDGET: (&str, &str) = (
@@ -32,7 +32,7 @@ const BUDGET: (&str, &str) = (
     "limit calls with the callback `rate_limit`, and spending at the provider",
 );
 const CONTENT: (&str, &str) =
-    ("no prompt and no reply is checked", "list the callback `guardrail` with rules of its own");
+    ("no prompt and no reply is checked", "list the callback `guardrail` with its own rules");
 const FIELDS: (&str, &str) =
     ("calls without these fields pass", "list a callback that refuses them in `on_llm_start`");
 const PARALLEL: (&str, &str) = (
@@ -41,7 +41,7 @@ const PARALLEL: (&str, &str) = (
      `callgate.limits.max_connections`",
 );
 const ROUTES: (&str, &str) =
-    ("every path is served to whoever has the key", "let a proxy in front pass only these paths");
+    ("every path is served to holders of the key", "let a proxy in front pass only these paths");
 const SILENCE: (&str, &str) = (
     "callbacks such as `langsmith` get prompts and replies",
     "take those callbacks off the list, or set their settings so that they leave content out",

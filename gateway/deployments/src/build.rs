@@ -38,7 +38,7 @@ pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>)
     if config.models.is_empty() {
         let text = "found no entry in `model_list`, so clients have no model to ask for";
         let place = SourceLocation::whole_file(&config.file);
-        builder.problems.push(Problem::warning(place, text).remedy("list what is to be served"));
+        builder.problems.push(Problem::warning(place, text).remedy("list the models to serve"));
     }
     builder.problems.extend(groq_notice(groq_paths));
     weight::assign(&mut built, &mut builder.problems);

@@ -21,7 +21,7 @@ impl Failure {
 
     pub fn too_many_bytes_in_flight(max: usize) -> Self {
         let text = format!(
-            "this gateway has as many bytes of requests in hand as it takes, {max} \
+            "this gateway already holds as many bytes of requests as it accepts, {max} \
              (`callgate.limits.max_inflight_bytes`); retry in a moment"
         );
         Self::of(Reason::TooManyBytesInFlight, text).retry_after("1")
@@ -30,7 +30,7 @@ impl Failure {
     pub fn workers_stuck() -> Self {
         Self::of(
             Reason::WorkersStuck,
-            "this gateway cannot answer: none of its workers comes back from the hooks they run",
+            "this gateway cannot answer: all of its workers are stuck in hooks",
         )
     }
 
@@ -79,7 +79,7 @@ impl Failure {
 
     /// The breaker of such a callback is open.
     pub fn callback_left_alone(callback: &Arc<str>) -> Self {
-        let what = "has failed repeatedly and is left alone for a while";
+        let what = "has failed repeatedly, and its breaker is open";
         Self::without_callback(callback, FailureKind::FAULT, what)
     }
 
@@ -94,7 +94,7 @@ impl Failure {
     pub fn callbacks_reply_is_no_completion() -> Self {
         Self::of(
             Reason::CallbackFailed,
-            "a callback answered with something that is no `chat.completion`",
+            "a callback replied with something other than a `chat.completion`",
         )
     }
 

@@ -18,16 +18,17 @@ impl Failure {
     /// Bytes that hyper could not read as a request, with the status that hyper chose.
     pub fn malformed_http(status: u16) -> Self {
         match status {
-            414 => {
-                Self::of(Reason::UrlTooLong, "the request's URL is longer than this gateway takes")
-            }
+            414 => Self::of(
+                Reason::UrlTooLong,
+                "the request's URL is longer than this gateway accepts",
+            ),
             431 => Self::of(
                 Reason::HeadTooLarge,
                 "the request's head is longer than 64 KiB or has more than 100 headers",
             ),
             _ => Self::unread(
                 status,
-                "the request is no well-formed HTTP/1.1: its first line, a header or the length it \
+                "the request is not well-formed HTTP/1.1: its first line, a header or the length it \
                  gives cannot be read",
             ),
         }
@@ -55,9 +56,7 @@ impl Failure {
     }
 
     pub fn several_hosts() -> Self {
-        Self::invalid(
-            "expected one `Host` header, found more than one; which of them is meant is not guessed",
-        )
+        Self::invalid("expected one `Host` header, found more than one; send one")
     }
 
     pub fn malformed_host() -> Self {
@@ -189,7 +188,7 @@ impl Failure {
     }
 
     pub fn body_framing() -> Self {
-        Self::invalid("the request body is not framed as HTTP/1.1 has it")
+        Self::invalid("the framing of the request body is not valid HTTP/1.1")
     }
 
     /// A content coding that is not supported.

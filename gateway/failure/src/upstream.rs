@@ -85,19 +85,20 @@ impl Failure {
     /// A success response without a completion; `cause` is empty if its body is.
     pub fn no_completion(label: &str, status: u16, cause: String) -> Self {
         let what =
-            if cause.is_empty() { "an empty body" } else { "something that is no completion" };
+            if cause.is_empty() { "an empty body" } else { "something other than a completion" };
         Self::of(Reason::NoCompletion, format!("`{label}` answered {status} with {what}"))
             .cause(cause)
     }
 
     pub fn malformed(form: Form) -> Self {
         match form {
-            Form::Json => {
-                Self::of(Reason::NoCompletion, "the upstream sent something that is no completion")
-            }
+            Form::Json => Self::of(
+                Reason::NoCompletion,
+                "the upstream sent something other than a completion",
+            ),
             Form::Stream => Self::of(
                 Reason::MalformedStream,
-                "the upstream sent something that is no stream of chunks",
+                "the upstream sent something other than a stream of chunks",
             ),
         }
     }
@@ -138,12 +139,12 @@ impl Failure {
     /// A status that is neither a success, an error nor a redirect.
     pub fn meaningless_status(label: &str, model: &str, status: u16) -> Self {
         let what = match status {
-            304 => "Not Modified, which is no answer to a call",
+            304 => "Not Modified, which does not answer a call",
             _ => "which is neither an answer nor an error",
         };
         let text = format!(
             "`{label}` for model `{model}` answered {status}, {what}; is its base URL right, and \
-             does a cache or proxy stand before it?"
+             is there a cache or proxy in front of it?"
         );
         Self::of(Reason::OddStatus, text)
     }

@@ -125,7 +125,7 @@ impl Services {
                 tracing::warn!(
                     target: "callgate::host",
                     { callback.name = background.name(), tasks = left },
-                    "tasks of the callback still ran after {} s and are cut off",
+                    "tasks of the callback were still running after {} s and are aborted",
                     DRAIN.as_secs()
                 );
             }

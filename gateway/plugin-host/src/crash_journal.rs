@@ -65,8 +65,8 @@ impl Crash {
     /// The crash in one sentence.
     pub(super) fn sentence(&self) -> String {
         if self.0 == KILLED {
-            return "the last run was killed (SIGKILL, or by the system for want of memory): calls \
-                    that ran then had no end, and callbacks were not told"
+            return "the last run was killed (SIGKILL, or by the system for lack of memory): calls \
+                    that ran then had no end, and callbacks got no last hook"
                 .to_owned();
         }
         let mut parts = self.0.split('\t');

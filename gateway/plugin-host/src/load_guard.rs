@@ -175,7 +175,7 @@ fn open_cache(
         || matches!(error, CacheError::Shared { .. } | CacheError::Way { .. });
     let place =
         SourceLocation { path: "callgate.cache_dir".into(), ..SourceLocation::whole_file(config) };
-    let effect = "every plugin is tried at every start, and a crash is not told at the next";
+    let effect = "every plugin is probed at every start, and a crash is not reported at the next";
     if asked_for {
         let problem = Problem::warning(place, error.to_string());
         problems.push(problem.remedy(format!("until then {effect}")));

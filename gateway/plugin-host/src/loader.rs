@@ -336,7 +336,7 @@ fn unknown_hooks(entry: &CallbackEntry, inspected: &Inspected) -> Option<Problem
     }
     let (ours, theirs) = (ApiVersion::CURRENT, inspected.header.api);
     let text = format!(
-        "expected hooks of ABI {ours}, found {hooks} of a plugin built for ABI {theirs}: never called here"
+        "expected hooks of ABI {ours}, found {hooks} of a plugin built for ABI {theirs}, never called by this gateway"
     );
     let text = about(entry, Some(&inspected.file), &text);
     let remedy = if theirs > ours {

@@ -37,7 +37,7 @@ pub(super) enum ProbeError {
     #[error("expected it to survive a trial in a child process, found that it {how} {when}{said}")]
     Died { how: String, when: String, said: String, cause: Cause },
     /// The probe itself failed; nothing is known against the plugin.
-    #[error("expected a trial in a child process, found that there can be none: {0}")]
+    #[error("expected a trial in a child process, found that none can be run: {0}")]
     NoTrial(String),
     /// It was refused there as it would have been here.
     #[error("{text}")]
@@ -66,10 +66,10 @@ impl ProbeError {
                 Cause::File => "copy or build the plugin again",
                 Cause::Callback => "correct its settings, or ask its author",
                 Cause::Time => "ask its author, or allow more with `callgate.probe_timeout`",
-                Cause::Killed => "see that it gets along with 4 GiB of memory",
+                Cause::Killed => "make sure that it needs less than 4 GiB of memory",
             },
         };
-        format!("{advice}; `callgate.probe: never` would load it all the same")
+        format!("{advice}; `callgate.probe: never` would load it anyway")
     }
 }
 
@@ -168,7 +168,7 @@ fn judge(outcome: ChildOutcome, settings: &Value, limit: Duration) -> Result<boo
             Ok(ProbeResult::Refused { text, remedy }) => {
                 return Err(ProbeError::Refused { text, remedy });
             }
-            Err(_) => ("gave an answer that is none".to_owned(), None),
+            Err(_) => ("gave an invalid result".to_owned(), None),
         },
         ChildEnding::Exited(_) if step.is_empty() => {
             return Err(ProbeError::NoTrial(format!(
@@ -178,7 +178,7 @@ fn judge(outcome: ChildOutcome, settings: &Value, limit: Duration) -> Result<boo
         }
         ChildEnding::Exited(status) => (format!("ended the process with status {status}"), None),
         ChildEnding::Signal(9) => {
-            ("was killed (SIGKILL), as for want of memory,".to_owned(), Some(Cause::Killed))
+            ("was killed (SIGKILL), perhaps for lack of memory,".to_owned(), Some(Cause::Killed))
         }
         ChildEnding::Signal(signal) => (format!("crashed with {}", signal_name(signal)), None),
         ChildEnding::OutOfTime => {
@@ -255,7 +255,7 @@ mod tests {
         let error = judged(ChildEnding::Exited(1), "").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "expected a trial in a child process, found that there can be none: it ended at once; \
+            "expected a trial in a child process, found that none can be run: it ended at once; \
              it printed: so long"
         );
         assert!(error.remedy().contains("`/proc`") && error.remedy().contains("probe: never"));

@@ -85,7 +85,7 @@ pub(super) enum ResolveError {
     NoFile(PathBuf),
     /// A built-in of LiteLLM that only observes.
     #[error(
-        "`{name}` is a built-in of LiteLLM that is not here; it only looks on, so it is left out"
+        "`{name}` is a built-in of LiteLLM that this gateway lacks; it only observes calls, so it is left out"
     )]
     LitellmObserver { name: String },
     /// A built-in of LiteLLM that refuses, changes or counts calls.
@@ -121,9 +121,7 @@ impl ResolveError {
             ),
             Self::LitellmBuiltIn { name, .. } if REPLACED.iter().any(|(it, _)| it == name) => {
                 let by = REPLACED.iter().find(|(it, _)| it == name).map_or("", |(_, by)| by);
-                format!(
-                    "list `{by}` in its place: it is another callback, with settings of its own"
-                )
+                format!("list `{by}` instead: it is another callback, with its own settings")
             }
             Self::Python { name } => format!(
                 "Python callbacks are not run; docs/plugin-guide.md shows how to write a native one, `lib{name}.so`"

@@ -194,7 +194,7 @@ fn cause(failure: &Failure) -> Option<Cow<'_, str>> {
 /// prompt, so the operator can keep them out of the log.
 fn shown_message(failure: &Failure, words_of_upstreams: bool) -> Cow<'_, str> {
     if failure.kind == FailureKind::UPSTREAM_STATUS && !words_of_upstreams {
-        return "the upstream refused; its words are not logged (`callgate.log.upstream_errors`)"
+        return "the upstream returned an error; its text is not logged (`callgate.log.upstream_errors`)"
             .into();
     }
     cut(&failure.message, MESSAGE)

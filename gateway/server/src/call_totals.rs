@@ -134,10 +134,10 @@ impl CallTotals {
         let (name, help) = ("callgate_call_duration_seconds", "From accepting a call to its end.");
         histogram(text, name, help, |series| &series.duration);
         let name = "callgate_upstream_duration_seconds";
-        let help = "From asking an upstream to the head of its answer.";
+        let help = "From a request to an upstream to the head of its response.";
         histogram(text, name, help, |series| &series.upstream);
         let name = "callgate_time_to_first_token_seconds";
-        let help = "From accepting a streamed call to the first chunk of its answer.";
+        let help = "From accepting a streamed call to the first chunk of its response.";
         histogram(text, name, help, |series| &series.first_token);
         write_tokens(&all, text);
     }
@@ -145,7 +145,7 @@ impl CallTotals {
 
 fn write_ended(all: &BTreeMap<SeriesLabels, Arc<Series>>, text: &mut Exposition) {
     let name = "callgate_calls_total";
-    text.family(name, "counter", "Calls that have ended, by what the client got.");
+    text.family(name, "counter", "Calls that have ended, by outcome.");
     for (labels, series) in all {
         let [model, provider, deployment] = named(labels);
         for (outcome, counts) in OUTCOMES.iter().zip(&series.ended) {

@@ -106,7 +106,7 @@ impl Listener {
         if let Err(error) = look_for_lost_clients(&listener) {
             tracing::debug!(
                 target: "callgate::server::listen",
-                %error, "clients that vanish are not looked for"
+                %error, "TCP keep-alive is off: clients that vanish are not noticed"
             );
         }
         Self(listener)
@@ -185,7 +185,7 @@ async fn drain(
 ) -> Option<i64> {
     tracing::info!(
         target: "callgate::server::listen",
-        "draining: no new connection is taken; another signal ends running calls"
+        "draining: no new connections are accepted; a second stop signal aborts running calls"
     );
     phase.send_replace(Phase::Draining);
     // Workers end when their last connection closes.
@@ -197,13 +197,13 @@ async fn drain(
             Ok(_) => return None,
             Err(_) => tracing::warn!(
                 target: "callgate::server::listen",
-                "calls were still running after {} s and are cut off",
+                "calls were still running after {} s and are aborted",
                 limit.as_secs_f64()
             ),
         },
         () = stop.asked() => tracing::warn!(
             target: "callgate::server::listen",
-            "told again to stop: running calls are cut off"
+            "second stop signal: running calls are aborted"
         ),
     }
     // What still runs is cut off on its own thread, so that every call has its ending.
@@ -258,7 +258,7 @@ async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
             };
             tracing::warn!(
                 target: "callgate::server::listen", { times },
-            "{} open, as many as this gateway takes (`callgate.limits.max_connections`): {then}",
+            "{} open, as many as this gateway accepts (`callgate.limits.max_connections`): {then}",
                 counted_as(most, "connection is", "connections are")
             );
         }

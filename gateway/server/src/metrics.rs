@@ -34,7 +34,7 @@ fn write_build(text: &mut Exposition) {
     let abi = plugin_api::abi::ApiVersion::CURRENT.to_string();
     text.sample(name, &[("version", env!("CARGO_PKG_VERSION")), ("abi", &abi)], 1.0);
     let name = "callgate_log_lines_dropped_total";
-    text.family(name, "counter", "Log lines that nobody took in time.");
+    text.family(name, "counter", "Log lines dropped because they were not read in time.");
     text.sample(name, &[], callgate_telemetry::dropped() as f64);
 }
 
@@ -62,7 +62,7 @@ fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
         text.sample(name, &[("callback", callback), ("hook", hook)], it.calls as f64);
     }
     let name = "callgate_callback_hook_outcomes_total";
-    text.family(name, "counter", "Runs that did not just go on, and runs that were left out.");
+    text.family(name, "counter", "Runs that did not return `continue`, and skipped runs.");
     for (callback, hook, it) in hooks() {
         for (outcome, count) in [
             ("rejection", it.rejections),
@@ -77,7 +77,7 @@ fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
         }
     }
     let name = "callgate_callback_hook_duration_seconds";
-    text.family(name, "summary", "Time of a hook since the start; off by an eighth at most.");
+    text.family(name, "summary", "Duration of a hook since the start; off by an eighth at most.");
     for (callback, hook, it) in hooks() {
         for (quantile, time) in [("0.5", it.p50_us), ("0.99", it.p99_us)] {
             let labels = [("callback", callback), ("hook", hook), ("quantile", quantile)];
@@ -85,13 +85,13 @@ fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
         }
     }
     let name = "callgate_callback_breaker_open";
-    text.family(name, "gauge", "1 while a callback is left alone or switched off.");
+    text.family(name, "gauge", "1 while a callback's breaker is open or it is switched off.");
     for (callback, live) in live() {
         let open = live.breaker == BreakerState::Open;
         text.sample(name, &[("callback", callback)], f64::from(u8::from(open)));
     }
     let name = "callgate_callback_stuck_threads";
-    text.family(name, "gauge", "Threads of a callback that are over their time.");
+    text.family(name, "gauge", "Threads of a callback that have exceeded their time limit.");
     for (callback, live) in live() {
         let stuck = live.threads.map_or(0, |threads| threads.stuck);
         text.sample(name, &[("callback", callback)], stuck as f64);

@@ -58,7 +58,7 @@ impl Occupancy {
         text.family(name, "gauge", "Threads that serve calls.");
         text.sample(name, &[], workers as f64);
         let name = "callgate_workers_stuck";
-        text.family(name, "gauge", "Those of them that do not come back from what they do.");
+        text.family(name, "gauge", "Workers that are stuck.");
         text.sample(name, &[], stuck as f64);
     }
 }

@@ -114,7 +114,7 @@ impl WorkerPool {
             place.as_ref().map_or_else(|| "outside of every hook".to_owned(), ToString::to_string);
         tracing::error!(
             target: "callgate::server::pool", { worker = worker.index, workers.stuck = stuck, callback = place.as_ref().map(|place| &*place.callback), hook = place.as_ref().map(|place| &*place.step), call.id = place.as_ref().map(|place| &*place.call) },
-        "worker {} has not come round for {} s: it is {at}; its calls wait, new connections go to \
+        "worker {} has been stuck for {} s: it is {at}; its calls wait, new connections go to \
              other workers",
             worker.index,
             PATIENCE.as_secs(),

@@ -35,9 +35,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
             return failure.cause(cause(""));
         }
         error if let Some(what) = error.not_taken() => {
-            format!(
-                "{who} answered with something that is not HTTP/1.1 as it is taken here: {what}"
-            )
+            format!("{who} answered with HTTP/1.1 that this gateway does not accept: {what}")
         }
         UpstreamError::Broken(error) if error.kind() == ErrorKind::InvalidData => format!(
             "{who} answered with something that is not HTTP/1.1; is its base URL right, with the \
@@ -54,7 +52,7 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
         UpstreamError::Tls { fault, .. } => {
             format!("cannot reach {who}: no TLS connection: {}", tls(*fault))
         }
-        UpstreamError::BadUrl(_) => format!("cannot reach {who}: its `api_base` is no URL"),
+        UpstreamError::BadUrl(_) => format!("cannot reach {who}: its `api_base` is not a URL"),
         UpstreamError::Resolve { .. } => format!(
             "cannot reach {who}: its host name cannot be resolved; is its base URL right, and does \
              name resolution work where the gateway runs?"
@@ -86,12 +84,12 @@ fn connecting(error: &io::Error, hint: &str) -> String {
     let what = match error.kind() {
         ErrorKind::ConnectionRefused => return format!("the connection was refused; {hint}"),
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
-            "the connection was reset while it was made; does a firewall or proxy stand between?"
+            "the connection was reset while it was made; is there a firewall or proxy in between?"
         }
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
             "there is no route to it; is the network up where the gateway runs?"
         }
-        ErrorKind::TimedOut => "the connection timed out; does a firewall stand between?",
+        ErrorKind::TimedOut => "the connection timed out; is there a firewall in between?",
         ErrorKind::PermissionDenied => {
             "this machine does not permit the connection; does a firewall rule or sandbox forbid it?"
         }
@@ -121,7 +119,7 @@ fn tls(fault: TlsFault) -> &'static str {
         }
         TlsFault::Expired => "its certificate has expired; it has to be renewed there",
         TlsFault::NotYetValid => {
-            "its certificate is not valid yet; is the clock right here and there?"
+            "its certificate is not valid yet; are the clocks right on both machines?"
         }
         TlsFault::NotTls => "it does not speak TLS there; should `api_base` begin with `http://`?",
         TlsFault::Other => "the handshake failed; the gateway's log has the cause",

@@ -35,7 +35,7 @@ pub(super) fn no_json(status: u16, body: &[u8], sent: &Sent) -> Failure {
     let plain = format!("the upstream answered {status}");
     let words = said.message.strip_prefix(&plain).unwrap_or(&said.message);
     said.message =
-        format!("`{label}` answered {status} with something that is no completion{words}");
+        format!("`{label}` answered {status} with something other than a completion{words}");
     Failure::of_upstream(500, said)
 }
 

@@ -231,7 +231,7 @@ fn bound_writing(stream: &TcpStream, limit: Duration) {
     if let Err(error) = set_tcp_user_timeout(stream, millis) {
         tracing::debug!(
             target: "callgate::server::worker",
-            %error, "a client's connection has no `write_timeout`"
+            %error, "`write_timeout` could not be set on a client's connection"
         );
     }
 }

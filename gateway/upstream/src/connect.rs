@@ -157,7 +157,7 @@ pub(super) async fn connect(
         }
     })?;
     let name = ServerName::try_from(origin.hostname.clone())
-        .map_err(|_| failed(TlsFault::Other, "its name is no host name".to_owned()))?;
+        .map_err(|_| failed(TlsFault::Other, "its name is not a host name".to_owned()))?;
     let stream = timeout_at(end, TlsConnector::from(config).connect(name, stream))
         .await
         .map_err(late(ConnectPhase::Handshake, String::new()))?

@@ -80,7 +80,7 @@ impl Framing {
                 .ok()
                 .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|text| text.parse::<u64>().ok())
-                .ok_or("its answer has a content length that is no number")?;
+                .ok_or("its answer has a content length that is not a number")?;
             if length.is_some_and(|known| known != value) {
                 return Err("its answer has two content lengths");
             }
@@ -111,8 +111,7 @@ impl Framing {
 
 impl Chunked {
     fn step(&mut self, buffer: &mut BytesMut) -> BodyStep {
-        const UNFRAMED: BodyStep =
-            BodyStep::Invalid("chunks that are not framed as HTTP/1.1 has it");
+        const UNFRAMED: BodyStep = BodyStep::Invalid("chunks whose framing is not valid HTTP/1.1");
         loop {
             match &mut self.at {
                 Chunk::Data(left) => {

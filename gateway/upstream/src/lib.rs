@@ -42,7 +42,7 @@ const ONE_PIECE: usize = 8 * 1024;
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    #[error("`{0}` is no URL of an upstream")]
+    #[error("`{0}` is not the URL of an upstream")]
     BadUrl(String),
     #[error("cannot resolve `{host}`: {source}")]
     Resolve { host: String, source: io::Error },

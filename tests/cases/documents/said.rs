@@ -59,11 +59,11 @@ async fn faults_are_told_as_it_says() {
     for (callback, words) in [
         (internal(), &[failed][..]),
         (with_policy(internal(), "disable"), &["is switched off until"]),
-        (with(internal(), "breaker", breaker), &["is left alone for"]),
-        (faulty("tagger", start(json!({"panic": "boom"}))), &[failed, "was made anew"]),
+        (with(internal(), "breaker", breaker), &["its breaker is open for"]),
+        (faulty("tagger", start(json!({"panic": "boom"}))), &[failed, "was restarted"]),
         (
             faulty("tagger", json!({"on_llm_start": [{"panic": "boom"}], "unmade": [2]})),
-            &[failed, "cannot be made anew"],
+            &[failed, "cannot be restarted"],
         ),
         (never, &["not done within"]),
         (with(stuck, "timeout", json!("50ms")), &["threads are stuck"]),

@@ -371,6 +371,6 @@ async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bo
 
 /// The hook of an instance that could not be restarted.
 fn missing<B>(place: usize) -> Ran<B> {
-    let fault = Fault::spoiled("it panicked and could not be made anew");
+    let fault = Fault::spoiled("it panicked and could not be restarted");
     Ran { outcome: HookOutcome::Fault(fault), place, undo: Undo::default(), before: None }
 }

@@ -299,7 +299,7 @@ impl Link {
         let calls = if self.rolls_back() { "calls go on without it" } else { "calls get 503" };
         tracing::warn!(
             target: "callgate::callback", { breaker = "open", hook = hook.name(), callback.name = &**name },
-        "callback `{name}` failed {} in {} and is left alone for {} s: {calls}",
+        "callback `{name}` failed {} in {}; its breaker is open for {} s: {calls}",
             counted(limits.faults, "time"), hook.name(), limits.open.as_secs_f64()
         );
     }

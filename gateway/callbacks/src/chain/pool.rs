@@ -64,7 +64,7 @@ pub(super) enum PoolError {
     AllStuck,
     #[error("no thread could be started for it: {0}")]
     NoThread(String),
-    #[error("its thread broke off")]
+    #[error("its thread ended unexpectedly")]
     BrokeOff,
 }
 

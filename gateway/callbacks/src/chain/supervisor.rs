@@ -222,7 +222,7 @@ impl Restarts {
             self.running.store(false, Ordering::SeqCst);
             tracing::warn!(
                 target: "callgate::callbacks::chain::renewal",
-                %error, "no thread to make a callback anew"
+                %error, "no thread could be started to restart a callback"
             );
         }
     }
@@ -289,11 +289,11 @@ fn log_restart(name: &str, problem: Option<&Problem>) {
     match problem {
         None => tracing::info!(
             target: "callgate::callback", renewed = true, callback.name = name,
-            "callback `{name}` was made anew after a panic"
+            "callback `{name}` was restarted after a panic"
         ),
         Some(problem) => tracing::error!(
             target: "callgate::callback", renewed = false, callback.name = name,
-            "callback `{name}` cannot be made anew after a panic: {problem}"
+            "callback `{name}` cannot be restarted after a panic: {problem}"
         ),
     }
 }

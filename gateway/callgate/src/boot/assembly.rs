@@ -271,7 +271,7 @@ fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Probl
         "expected a folder of plugins at `{}`, found none",
         quoted(&folder.to_string_lossy())
     );
-    Some(Problem::warning(place, text).remedy("plugins are looked for in the other folders"))
+    Some(Problem::warning(place, text).remedy("plugins are looked up in the other folders"))
 }
 
 /// Reports a faulty `RUST_LOG`.
@@ -279,7 +279,7 @@ fn misread_filter(environment: &Environment) -> Option<Problem> {
     let found = callgate_telemetry::misread(environment.filled_var(RUST_LOG))?;
     let text = format!("expected a level or `target=level`, found `{}`", quoted(&found));
     Some(
-        Problem::warning(Environment::place_of(RUST_LOG), text).remedy("until then `info` is used"),
+        Problem::warning(Environment::place_of(RUST_LOG), text).remedy("`info` is used instead"),
     )
 }
 
@@ -364,9 +364,9 @@ fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
     let names = names.collect::<Vec<_>>().join(", ");
     let place = left_out.first()?.place.clone();
     let text = format!(
-        "safe mode: these callbacks are off, and nothing they do is done to any call: {names}"
+        "safe mode: these callbacks are off and affect no call: {names}"
     );
-    Some(Problem::warning(place, text).remedy("start without `--safe-mode` to have them back"))
+    Some(Problem::warning(place, text).remedy("start without `--safe-mode` to enable them"))
 }
 
 fn keep_one<T>(result: Result<T, Problem>, into: &mut Vec<Problem>) -> Option<T> {

@@ -108,13 +108,13 @@ impl Ready {
             ended = tokio::time::timeout(CALLBACKS_END, ended) => if ended.is_err() {
                 tracing::warn!(
                     target: "callgate::boot",
-                    "callbacks had not ended after {} s and are left behind",
+                    "callbacks had not shut down after {} s; the gateway exits without them",
                     CALLBACKS_END.as_secs_f64()
                 );
             },
             () = stop.asked() => tracing::warn!(
                 target: "callgate::boot",
-                "told again to stop: callbacks are left behind"
+                "second stop signal: the gateway exits without waiting for callbacks"
             ),
         }
         // Held by a reload that hangs, it stays: the next start will say so.
@@ -122,10 +122,10 @@ impl Ready {
             guard.take();
         }
         match cut_off {
-            None => tracing::info!(target: "callgate::boot", "ended: every call had its answer"),
+            None => tracing::info!(target: "callgate::boot", "ended: every call was answered"),
             Some(calls) => tracing::warn!(
                 target: "callgate::boot", { calls },
-            "ended: {} cut off",
+            "ended: {} aborted",
                 counted_as(calls, "call was", "calls were")
             ),
         }

@@ -187,11 +187,11 @@ impl LitellmOptions {
             "model" | "alias" | "api_base" | "api_version" | "temperature" | "max_tokens"
             | "headers" => self
                 .problems
-                .push(meaningless("this has no meaning here").remedy("write it in `model_list`")),
+                .push(meaningless("this has no effect here").remedy("write it in `model_list`")),
             "ssl_certfile_path" | "ssl_keyfile_path" | "ciphers" => self.problems.push(
                 meaningless("this gateway does not serve HTTPS").remedy("put a proxy in front"),
             ),
-            _ => self.problems.push(meaningless("this has no meaning here")),
+            _ => self.problems.push(meaningless("this has no effect here")),
         }
     }
 }

@@ -158,7 +158,7 @@ impl<'f> Builder<'f> {
         match tag {
             None => Ok(true),
             Some(tag) if tag.is_yaml_core_schema() => Ok(tag.suffix != "str"),
-            Some(tag) => Err(self.error(mark, format!("tags such as `{tag}` mean nothing here"))),
+            Some(tag) => Err(self.error(mark, format!("tags such as `{tag}` are not supported"))),
         }
     }
 

@@ -118,7 +118,7 @@ fn broken_files_are_refused_with_their_place() {
     refused("a: 1\n---\nb: 2\n", "expected one YAML document, found a second");
     refused("a: *nowhere", "c.yaml:1:");
     refused("{[1]: 2}", "expected text as a key, found a list");
-    refused("a: !ruby/object {}", "mean nothing here");
+    refused("a: !ruby/object {}", "are not supported");
 }
 
 #[test]

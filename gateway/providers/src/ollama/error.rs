@@ -63,7 +63,7 @@ pub(crate) enum TranslateError {
     },
     /// A body that would become much longer in Ollama's format.
     #[error(
-        "the request would be {bound} bytes long or more in Ollama's terms, much more than it is now; \
+        "the request would become {bound} bytes or more in Ollama's format, much longer than it is; \
          send fewer empty messages and functions"
     )]
     TooLarge {
@@ -75,9 +75,9 @@ pub(crate) enum TranslateError {
     Ambiguous(#[from] Ambiguity),
     /// Parameters that Ollama does not support, or that are unknown.
     #[error(
-        "Ollama's chat API does not support {}; leave out what is named, or set `drop_params: true` \
-         (in `litellm_settings`, the deployment's `litellm_params` or the request) to have it ignored; \
-         options of Ollama's own may stand in `options`",
+        "Ollama's chat API does not support {}; leave these out, or set `drop_params: true` (in \
+         `litellm_settings`, the deployment's `litellm_params` or the request) to drop them; \
+         Ollama's own options may be set in `options`",
         quoted(names)
     )]
     UnsupportedParams {

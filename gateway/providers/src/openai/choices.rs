@@ -130,7 +130,7 @@ impl Choices {
         }
         match end {
             AnswerEnd::Closed { asked } if (self.seen.len() as u64) < asked => {
-                Err(format!("{} of the {asked} choices asked for came", self.seen.len()))
+                Err(format!("{} of the {asked} requested choices came", self.seen.len()))
             }
             _ => Ok(()),
         }
@@ -161,7 +161,7 @@ impl<'a> Choice<'a> {
         for (name, value) in members(json) {
             if name.is("index") {
                 let text = std::str::from_utf8(value).unwrap_or_default();
-                let wrong = |_| malformed("a choice whose `index` is no number");
+                let wrong = |_| malformed("a choice whose `index` is not a number");
                 choice.index = text.parse().map_err(wrong)?;
             } else if name.is("finish_reason") {
                 let said = value.first() == Some(&b'"') && !is_blank(value);
@@ -291,8 +291,8 @@ mod tests {
             ("{}", "`choices` that is no list"),
             ("7", "`choices` that is no list"),
             ("[7]", "a choice that is no object"),
-            (r#"[{"index":"0"}]"#, "`index` is no number"),
-            (r#"[{"index":-1}]"#, "`index` is no number"),
+            (r#"[{"index":"0"}]"#, "`index` is not a number"),
+            (r#"[{"index":-1}]"#, "`index` is not a number"),
             (&many, "more than 1024"),
             (r#"[{"finish_reason":"error","error":{"code":"502","message":"m"}}]"#, "Upstream"),
             (r#"[{"error":true}]"#, "an error without a message"),

@@ -114,7 +114,7 @@ pub(super) async fn burst(
     let seconds = wait.and_then(|wait| wait.parse::<u64>().ok());
     let said = refused.map(|it| short(&it.content())).unwrap_or_default();
     report.add(
-        "what the refused ones are told",
+        "response to the refused ones",
         "Retry-After of 1 to 60 s".to_owned(),
         format!("Retry-After {}: {said}", wait.unwrap_or("missing")),
         seconds.is_some_and(|seconds| (1..=60).contains(&seconds)),

@@ -109,7 +109,7 @@ fn how_it_ended(done: bool, ending: &ChildEnding, limit: Duration) -> Option<Str
         ChildEnding::OutOfTime => {
             format!("it was not done within {} s, and was stopped", limit.as_secs())
         }
-        ChildEnding::Result(_) => "it gave an answer that is none".to_owned(),
+        ChildEnding::Result(_) => "it gave an invalid result".to_owned(),
     })
 }
 

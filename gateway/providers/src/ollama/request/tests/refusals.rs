@@ -147,7 +147,7 @@ fn parameters_ollama_cannot_honour() {
             Some("tool_choice"),
             "drop_params",
         ),
-        (json!({"messages": [], "foo": 1}), Some("foo"), "may stand in `options`"),
+        (json!({"messages": [], "foo": 1}), Some("foo"), "may be set in `options`"),
         (json!({"messages": [], "x".repeat(100): 1}), Some(&*"x".repeat(64)), "drop_params"),
         (json!({"messages": [], "store": true}), Some("store"), "drop_params"),
         (json!({"messages": [], "service_tier": "flex"}), Some("service_tier"), "drop_params"),
