@@ -116,7 +116,7 @@ async fn an_empty_reply_is_called_empty() {
 async fn a_server_that_speaks_no_http_is_not_called_absent() {
     for (answer, expected) in [
         (Answer::raw("SSH-2.0-OpenSSH_9.9\r\n"), "not HTTP/1.1"),
-        (Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), "not HTTP/1.1"),
+        (Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), "does not accept: its answer has a content length"),
         (Answer::close(), "broke the connection"),
         (Answer::reset(), "broke the connection"),
     ] {
@@ -173,7 +173,7 @@ async fn memory_of_huge_replies_is_given_back() {
 async fn what_is_neither_an_answer_nor_an_error_is_named() {
     let raw = |head: &str| Answer::raw(format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n"));
     for (head, code, expected) in [
-        ("304 Not Modified", "502", "304, Not Modified, which is no answer"),
+        ("304 Not Modified", "502", "304, Not Modified, which does not answer"),
         ("300 Choices", "502", "300, which is neither an answer nor an error"),
         ("300 Choices\r\nLocation: /x", "upstream_redirect", "300, a redirect"),
         ("302 Found\r\nLocation: /x", "upstream_redirect", "`/x` on the same server"),
