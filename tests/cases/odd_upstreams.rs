@@ -116,7 +116,10 @@ async fn an_empty_reply_is_called_empty() {
 async fn a_server_that_speaks_no_http_is_not_called_absent() {
     for (answer, expected) in [
         (Answer::raw("SSH-2.0-OpenSSH_9.9\r\n"), "not HTTP/1.1"),
-        (Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), "does not accept: its answer has a content length"),
+        (
+            Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
+            "does not accept: its answer has a content length",
+        ),
         (Answer::close(), "broke the connection"),
         (Answer::reset(), "broke the connection"),
     ] {

@@ -1,8 +1,8 @@
 //! Turns a config into a running gateway, or checks it without running (`check`).
 //!
-//! `assembly` builds everything that a config asks for, `serving` binds the address and serves,
-//! `reload` does the first again while the second goes on, `run_file` lets other processes find the
-//! running gateway.
+//! `assembly` builds everything that a config needs, `serving` binds the address and serves,
+//! `reload` builds the next config while the gateway serves, and `run_file` lets other processes
+//! find the running gateway.
 
 mod activation;
 mod assembly;
@@ -45,7 +45,7 @@ pub enum BootError {
         /// The remedy.
         remedy: &'static str,
     },
-    /// The socket that the service manager handed over.
+    /// The socket from the service manager cannot be used.
     #[error("cannot use the socket of the service manager (LISTEN_FDS): {0}")]
     Socket(std::io::Error),
     /// The worker threads could not be started.

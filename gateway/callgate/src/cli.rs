@@ -36,7 +36,7 @@ pub struct Cli {
 pub enum Command {
     /// Report everything that is wrong with a config and its callbacks, without listening.
     Check(Serve),
-    /// Make the running gateway read its config and its plugins again, and wait until it has.
+    /// Reload the running gateway's config and plugins, and wait for the result.
     Reload(Reload),
     /// Try a plugin, in a process started for that alone.
     #[command(name = callgate_plugin_host::PROBE, hide = true)]

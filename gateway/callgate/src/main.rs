@@ -195,9 +195,9 @@ async fn serve(options: Serve) -> ExitCode {
     if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Reloads at SIGHUP, and answers the two other signals that make some servers reload or reopen
-/// their log with a line, once a second at most: by default each would end the process. Installed
-/// before the start; a SIGHUP meanwhile asks for a reload once the gateway serves.
+/// Handles reload signals: SIGHUP reloads. Two other signals, with which some servers reload or
+/// reopen their log, only cause a log line, at most once a second; by default each would kill the
+/// process. Installed before the start; an early SIGHUP reloads once the gateway serves.
 struct ReloadSignals {
     hangup: Option<Signal>,
 }
@@ -222,7 +222,7 @@ impl ReloadSignals {
         Self { hangup: signal(SignalKind::hangup()).ok() }
     }
 
-    /// Passes every SIGHUP on as a request for a reload.
+    /// Turns every SIGHUP into a reload request.
     fn forward(self, reloads: Arc<Reloads>) {
         let Some(mut hangup) = self.hangup else { return };
         tokio::spawn(async move {

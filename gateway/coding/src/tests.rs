@@ -1,4 +1,4 @@
-//! Every coding, however it is cut, and whatever is wrong with it.
+//! Every coding, split anywhere, and with every kind of error.
 
 use super::*;
 use compression_codecs::{
@@ -7,7 +7,7 @@ use compression_codecs::{
     zstd::params::CParameter,
 };
 
-/// An encoder of each kind, under the name that `Content-Encoding` has for it.
+/// An encoder of each kind, with its name in `Content-Encoding`.
 fn encoders() -> Vec<(&'static str, Box<dyn EncodeV2>)> {
     let level = || FlateEncoderParams::from(Level::Default);
     vec![
@@ -19,7 +19,7 @@ fn encoders() -> Vec<(&'static str, Box<dyn EncodeV2>)> {
     ]
 }
 
-/// Encodes the parts, flushed after each; the end of the coding comes last.
+/// Encodes the parts, and flushes after each; the end of the coding comes last.
 fn encoded(mut encoder: Box<dyn EncodeV2>, parts: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut room = vec![0; 4 << 20];
     let mut pieces: Vec<Vec<u8>> = Vec::new();
@@ -42,7 +42,7 @@ fn decoder(name: &str) -> Decoder {
     Decoder::of([name.as_bytes()].into_iter()).unwrap().unwrap()
 }
 
-/// What comes of a body that arrives in `parts` and then ends.
+/// The result for a body that arrives in `parts` and then ends.
 fn decoded<'a>(
     name: &str,
     parts: impl IntoIterator<Item = &'a [u8]>,
@@ -58,7 +58,7 @@ fn decoded<'a>(
     decoder.finish().map(|()| plain)
 }
 
-/// Text of `length` that compresses somewhat.
+/// Text of `length` bytes that compresses somewhat.
 fn text(length: usize, random: &mut fastrand::Rng) -> Vec<u8> {
     (0..length).map(|_| *random.choice(b"the quick brown fox".iter()).unwrap()).collect()
 }
@@ -112,7 +112,7 @@ fn what_is_not_whole_is_an_error() {
         }
         let behind = [&body[..], b"{}"].concat();
         let expected = match coding {
-            // What follows may be another part, and is none.
+            // Bytes after the end could be another part, but are not.
             Coding::Gzip | Coding::Zstd => CodingError::Corrupt(coding),
             _ => CodingError::Trailing(coding),
         };
@@ -151,7 +151,7 @@ fn parts_follow_each_other_up_to_a_bound() {
         let part = part(name);
         assert_eq!(decoded(name, [&part.repeat(50)[..]]), Ok(vec![b'x'; 50]), "{name}");
         assert_eq!(decoded(name, part.repeat(50).chunks(3)), Ok(vec![b'x'; 50]), "{name}");
-        // What stands behind them pays for none, whether it has come or not.
+        // Bytes after them pay for no part, whether they have arrived or not.
         let paid = [part.repeat(100), vec![b'x'; 30_000]].concat();
         for size in [1000, paid.len()] {
             let found = decoded(name, paid.chunks(size));

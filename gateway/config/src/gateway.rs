@@ -126,7 +126,7 @@ pub struct Limits {
     pub max_stream_text_bytes: usize,
     /// The time for running calls to end after a stop signal (30 s).
     pub drain_timeout: Duration,
-    /// Plugin files that may be mapped at once. A reload maps each new file and can unmap none
+    /// The most plugin files mapped at once. A reload maps each new file and cannot unmap old ones
     /// (100).
     pub max_plugin_libraries: usize,
 }

@@ -1,6 +1,6 @@
 //! Reads the operator's config: YAML with positions, variables expanded, all problems collected.
-//! `boot` and `check` call [`load`] once per start. `deployments` builds the deployments, and
-//! `plugin-host` finds the callbacks' files.
+//! `boot` and `check` call [`load`] once for each start or reload. `deployments` builds the
+//! deployments, and `plugin-host` finds the callbacks' files.
 //!
 //! Reading order: `problem` → `environment` → `yaml` → `expand` → `reader` → one file per section.
 
@@ -100,7 +100,7 @@ pub struct Config {
     pub gateway: GatewaySettings,
     /// The variables that the config was expanded with, including its own `environment_variables`.
     pub environment: Environment,
-    /// The file as key paths and values, to compare it with another version.
+    /// The file as key paths and values, for comparison with another version.
     pub outline: Outline,
     /// Masks the values of variables that the config refers to, in texts about the config.
     pub hidden: Masking,

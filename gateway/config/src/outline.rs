@@ -1,5 +1,5 @@
-//! A config as flat lines, a key path and a value each, to compare two versions of it. The values
-//! are those of the file, with variables as written.
+//! A config as flat lines, each with a key path and a value, to compare two versions. The values
+//! are those in the file, with variables as written.
 
 use super::quote::quoted;
 use super::yaml::{Kind, Node};
@@ -11,8 +11,8 @@ use std::{
     fmt,
 };
 
-/// The lines of a config. May hold secrets that the file spells out: it has no `Debug` that shows
-/// them, and only a [`SealedOutline`] can be written down.
+/// The lines of a config. They may contain literal secrets from the file: there is no `Debug` that
+/// shows them, and only a [`SealedOutline`] can be stored.
 #[derive(Clone, Default)]
 pub struct Outline(BTreeMap<String, Line>);
 
@@ -22,7 +22,7 @@ struct Line {
     is_secret: bool,
 }
 
-/// An [`Outline`] with a salted hash in place of each secret, which still shows that it changed.
+/// An [`Outline`] with salted hashes in place of secrets, which still show changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedOutline {
     salt: String,
@@ -54,7 +54,8 @@ impl Outline {
         }
     }
 
-    /// Items that have a name are known by it, so that moving one changes one line only: the order.
+    /// Named items are identified by their names, so that moving one changes only the line with the
+    /// order.
     fn add_list(&mut self, items: &[Node], path: &str, is_secret: bool) {
         let names: Vec<_> = items.iter().map(name_of).collect();
         let mut taken = BTreeSet::new();
@@ -80,7 +81,7 @@ impl Outline {
         self.0.insert(path.to_owned(), Line { text, is_secret });
     }
 
-    /// The outline with its secrets hashed.
+    /// The outline with hashed secrets.
     #[must_use]
     pub fn seal(&self, salt: &str) -> SealedOutline {
         let seal = |line: &Line| match line {
@@ -96,13 +97,13 @@ impl Outline {
 }
 
 impl SealedOutline {
-    /// The outline of another version, sealed so that it can be compared with this one.
+    /// The outline of another version, with the same salt, for comparison with this one.
     #[must_use]
     pub fn resealed(&self, next: &Outline) -> Self {
         next.seal(&self.salt)
     }
 
-    /// A sentence for each difference of `next` from this config, in the order of the key paths.
+    /// One sentence for each difference of `next`, in the order of key paths.
     #[must_use]
     pub fn changes(&self, next: &Outline) -> Vec<String> {
         let next = next.seal(&self.salt);
@@ -158,7 +159,7 @@ fn name_of(item: &Node) -> Option<String> {
     })
 }
 
-/// Whether the text names a variable, so that it shows no secret itself.
+/// Whether the text is a reference to a variable, which shows no secret.
 fn is_variable(text: &str) -> bool {
     let name = text.strip_prefix("os.environ/");
     let name = name.or_else(|| text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')));

@@ -1,5 +1,5 @@
-//! Whole configs in, problems and settings out: the defects operators make, with the exact place
-//! of each, and the files of the field as they were written.
+//! Whole configs and their problems and settings: operators' typical mistakes, each with its exact
+//! location, and unmodified configs from public projects.
 
 mod callbacks;
 mod defaults;
@@ -26,7 +26,7 @@ fn read(text: &str) -> Result<Config, Problems> {
     parse(&Arc::from(Path::new("dir/c.yaml")), text, &env(), UnknownKeys::Warn)
 }
 
-/// Exactly these problems, each ending in what is given.
+/// Checks that these are all problems, each ending in the expected text.
 #[track_caller]
 fn problems(text: &str, expected: &[&str]) {
     let found = match read(text) {
@@ -50,7 +50,7 @@ fn warned(text: &str, expected: &[&str]) -> Config {
     read(text).unwrap()
 }
 
-/// A `model_list` of one whose `litellm_params` hold these lines as well.
+/// A `model_list` with one entry whose `litellm_params` also have these lines.
 fn with_param(line: &str) -> String {
     format!("model_list:\n- model_name: m\n  litellm_params:\n    model: openai/x\n    {line}\n")
 }

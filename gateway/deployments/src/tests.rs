@@ -1,5 +1,5 @@
-//! From config text to the deployment a call would use: inference as a whole, defaults and missing
-//! variables, name resolution, and choice within a group.
+//! From a config's text to the deployment of a call: inference as a whole, defaults and missing
+//! variables, name resolution, and the choice within a group.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn list(entries: &[(&str, &str)]) -> String {
     })
 }
 
-/// Label, upstream model and base of what a name resolves to.
+/// The label, upstream model and base that a name resolves to.
 #[track_caller]
 fn served(deployments: &Deployments, name: &str) -> (String, String, String) {
     let chosen = deployments.resolve(name).unwrap().choose(None).unwrap();

@@ -105,13 +105,13 @@ impl LoadGuard {
         }
     }
 
-    /// Goes by the settings of another config from now on, for a reload. The cache folder stays.
+    /// Switches to the settings of another config, for a reload. The cache folder stays.
     pub fn follow(&mut self, settings: &GatewaySettings) {
         self.prober = Prober::new(settings.probe, settings.probe_timeout, self.cache.as_ref());
         self.max_libraries = settings.limits.max_plugin_libraries;
     }
 
-    /// The number of plugin files that may be mapped.
+    /// The most plugin files that may be mapped.
     pub(super) fn max_libraries(&self) -> usize {
         self.max_libraries
     }

@@ -51,14 +51,14 @@ use library::Library;
 pub struct Loaded {
     /// The callbacks in call order.
     pub plugins: Vec<ListedPlugin>,
-    /// What is to be said once: unsafe permissions, a doubtful order, callbacks left out.
+    /// Warnings to report once: unsafe permissions, a doubtful order, callbacks left out.
     pub warnings: Vec<Problem>,
     /// The entries that failed to load and are not `required`.
     pub left_out: Vec<LeftOut>,
 }
 
 impl Loaded {
-    /// The callbacks for which an instance was made: all of them, when none ran before.
+    /// The callbacks with a new instance: all of them, if none was running.
     #[must_use]
     pub fn into_made(self) -> Vec<Plugin> {
         self.plugins.into_iter().filter_map(ListedPlugin::made).collect()
@@ -83,15 +83,14 @@ impl LeftOut {
     }
 }
 
-/// Loads the plugins of all entries and makes one instance of each. Entries that share a file share
-/// the mapped library, also with earlier calls: the same bytes are never mapped twice. None is
-/// mapped before all have been inspected, and tried as `load_guard` says. No instance is made for
-/// an entry that one of `running` serves.
+/// Loads the plugins of all entries and creates one instance of each. Entries that share a file
+/// share the mapped library, also with earlier calls: the same bytes are never mapped twice. All
+/// plugins are inspected, and probed as `load_guard` decides, before any is mapped. An entry that
+/// an instance in `running` already serves gets no new one.
 ///
 /// # Errors
 /// All problems, warnings included, if a `required` callback cannot be used. Instances created
 /// until then have been shut down.
-/// instances made until then have been shut down.
 pub fn load_all(
     entries: &[CallbackEntry],
     search: &SearchPath,
@@ -169,16 +168,16 @@ struct Candidate<'a> {
     entry: &'a CallbackEntry,
     inspected: Inspected,
     permissions: Arc<Permissions>,
-    /// The callback that serves the entry already.
+    /// The running callback that already serves the entry.
     running: Option<Arc<Recipe>>,
     spent: Duration,
 }
 
-/// What came of a trial.
+/// The result of a probe.
 enum Trial {
-    /// None is needed: an instance of it runs.
+    /// An instance is already running, so no probe is needed.
     Runs(Arc<Recipe>),
-    /// The copy to load, and the time it took to get so far.
+    /// The copy to load, and the time spent so far.
     Passed(Snapshot, Duration),
 }
 

@@ -1,4 +1,4 @@
-//! The scripted upstream, driven over a raw socket: what a script says must be what arrives.
+//! The scripted upstream, over a raw socket: the bytes must be those of the script.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ async fn send(upstream: &ScriptedUpstream, path: &str, body: &Value) -> TcpStrea
     socket
 }
 
-/// Everything the upstream wrote and whether it ended in good order (FIN, not RST).
+/// All bytes that the upstream wrote, and whether it closed properly (FIN, not RST).
 async fn exchange(upstream: &ScriptedUpstream, path: &str, body: &Value) -> (String, bool) {
     let mut socket = send(upstream, path, body).await;
     let mut all = Vec::new();
@@ -41,7 +41,7 @@ fn body_json(answer: &str) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
-/// The JSON of every event, chunk framing and `[DONE]` left out.
+/// The JSON of every event, without chunk framing and `[DONE]`.
 fn events(answer: &str) -> Vec<Value> {
     let lines = answer.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
     lines.filter(|line| line.starts_with('{')).map(|l| serde_json::from_str(l).unwrap()).collect()
@@ -281,7 +281,7 @@ async fn dropping_it_frees_the_port_and_closes_connections() {
 
 #[test]
 fn stored_gzip_is_framed_and_checked() {
-    // Expected bytes from `gzip.compress(b"hi", 0)` of another implementation.
+    // The expected bytes come from another implementation's `gzip.compress(b"hi", 0)`.
     let tail = [1, 2, 0, 0xfd, 0xff, b'h', b'i', 0xac, 0x2a, 0x93, 0xd8, 2, 0, 0, 0];
     assert_eq!(&gzip::stored(b"hi")[10..], tail);
 }

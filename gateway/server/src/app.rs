@@ -1,5 +1,5 @@
-//! Everything that boot builds from the config. All calls share it, and it never changes, except
-//! that the chain restarts callbacks.
+//! Everything that boot builds from the config. All calls share it. It never changes, except that
+//! the chain restarts callbacks; a reload replaces it as a whole.
 
 use crate::{InFlight, Reloads, WebRules, call_metrics::CallMetrics, occupancy::Occupancy};
 use callgate_callbacks::{CallbackReport, Callbacks};
@@ -21,7 +21,7 @@ pub struct App {
     /// The model name used in place of the client's, if set.
     pub(crate) completion_model: Option<String>,
     pub limits: Limits,
-    /// Which web pages may call.
+    /// The rules for web pages that call the gateway.
     pub(crate) web: WebRules,
     /// How long connections to upstreams are kept for reuse.
     pub(crate) reuse: Reuse,
@@ -44,17 +44,18 @@ pub struct App {
     pub(crate) occupancy: Arc<Occupancy>,
     /// Whether `GET /metrics` needs the key.
     pub(crate) metrics_auth: bool,
-    /// Asks for reloads, and knows how the last one ended.
+    /// Requests reloads, and has the result of the last one.
     pub reloads: Arc<Reloads>,
-    /// Names this process in the hop header, so that a call that comes back is known.
+    /// Identifies this process in the hop header, so that a call that loops back is recognised.
     pub(crate) hop: String,
     /// The name of the master key's holder in callbacks and the log.
     pub key_id: Arc<str>,
 }
 
 impl App {
-    /// Puts the parts together, to listen on `host`. `before` is the app that serves until now, at
-    /// a reload: counts, open connections and the bytes of running calls are shared with it.
+    /// Builds the app for a gateway that listens on `host`. At a reload, `before` is the app that
+    /// has served so far: counts, open connections and the bytes of running calls are shared with
+    /// it.
     #[must_use]
     pub fn new(
         host: &str,

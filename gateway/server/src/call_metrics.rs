@@ -1,5 +1,5 @@
-//! Which totals a call counts in. Label values come from the config alone: a name that a client
-//! made up counts as `other`.
+//! Selects the totals in which a call counts. Label values come only from the config; a name that a
+//! client makes up counts as `other`.
 
 use crate::call_totals::{CallTotals, Ended, OTHER, Series};
 use foldhash::fast::RandomState;
@@ -19,13 +19,13 @@ const MOST: usize = 1000;
 /// The label of a call that names no model, or for which no deployment was chosen.
 const NONE: &str = "none";
 
-/// The calls of one config. Its [`CallTotals`] are those of the process.
+/// The metrics of one config. Its [`CallTotals`] are those of the process.
 pub(crate) struct CallMetrics {
     totals: Arc<CallTotals>,
     models: Labels,
     places: Slots,
-    /// By model, then place. A row is made at the first call of a model, a series at the first of
-    /// both.
+    /// By model, then slot. A model's row is created at its first call, a series at the first call
+    /// of its pair.
     rows: Box<[OnceLock<Row>]>,
 }
 
@@ -39,7 +39,7 @@ struct Labels {
 /// Where calls go: one slot for each deployment and its provider.
 struct Slots {
     by_deployment: HashMap<Arc<str>, usize, RandomState>,
-    /// For deployments without a label of their own.
+    /// For deployments without their own label.
     by_provider: HashMap<Arc<str>, usize, RandomState>,
     /// Provider and deployment.
     names: Vec<(Arc<str>, Arc<str>)>,
@@ -102,7 +102,7 @@ impl CallMetrics {
         Self { totals: Arc::clone(totals), models, places, rows }
     }
 
-    /// The totals of the process, to hand them to the next config's metrics.
+    /// The totals of the process, for the next config's metrics.
     pub(crate) fn totals(&self) -> &Arc<CallTotals> {
         &self.totals
     }

@@ -1,4 +1,4 @@
-//! The totals of all calls since the start, whatever config they ran on: a reload keeps them.
+//! The totals of all calls since the start; a reload keeps them.
 
 use callgate_deployments::Deployment;
 use callgate_providers::Usage;
@@ -13,26 +13,26 @@ use std::{
     time::Duration,
 };
 
-/// Statuses with a label of their own; others count as `other`.
+/// Statuses with their own label; others count as `other`.
 const STATUSES: [u16; 20] = [
     200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504,
     508,
 ];
 
-/// Series beyond count as `other`: reloads must not let `/metrics` grow for ever.
+/// The most series; others count as `other`, so that reloads do not let `/metrics` grow forever.
 const MAX_SERIES: usize = 20_000;
 
-/// The label of a status, model, provider or deployment without a series of its own.
+/// The label for a status, model, provider or deployment without its own series.
 pub(crate) const OTHER: &str = "other";
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallOutcome {
-    /// The client got a whole answer.
+    /// The client got a complete response.
     Ok,
-    /// The client got an error in place of an answer.
+    /// The client got an error instead of a response.
     Error,
-    /// The answer had begun and broke off.
+    /// The response broke off.
     Cut,
     /// The client left before the end.
     ClientGone,
@@ -56,12 +56,12 @@ impl CallOutcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended<'a> {
     pub(crate) model: &'a str,
-    /// `None` when none was chosen.
+    /// `None` if none was chosen.
     pub(crate) deployment: Option<&'a Deployment>,
     pub(crate) status: u16,
     pub(crate) outcome: CallOutcome,
     pub(crate) duration: Duration,
-    /// How long the upstream took to begin its answer, and when a stream's first chunk was there.
+    /// The time until the upstream's response began, and until a stream's first chunk.
     pub(crate) upstream: Option<Duration>,
     pub(crate) first_token: Option<Duration>,
     pub(crate) usage: Option<Usage>,
@@ -89,7 +89,7 @@ pub(crate) struct Series {
 }
 
 impl CallTotals {
-    /// A call has begun. [`CallTotals::left`] must follow.
+    /// Counts a call that begins. Each needs one call of [`CallTotals::left`].
     pub(crate) fn entered(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
@@ -103,7 +103,7 @@ impl CallTotals {
         self.in_flight.load(Relaxed)
     }
 
-    /// The series of these labels, made at the first call.
+    /// The series with these labels, created at the first call.
     pub(crate) fn series(&self, labels: SeriesLabels) -> Arc<Series> {
         let mut all = self.all();
         let labels = if all.len() < MAX_SERIES || all.contains_key(&labels) {
@@ -118,7 +118,7 @@ impl CallTotals {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the families.
+    /// Adds the metric families to `text`.
     pub(crate) fn write(&self, text: &mut Exposition) {
         let name = "callgate_calls_in_flight";
         text.family(name, "gauge", "Calls that have not ended.");

@@ -43,7 +43,7 @@ impl InFlight {
         in_flight
     }
 
-    /// Changes the bound for the bodies that arrive from now on.
+    /// Changes the bound for bodies that arrive from now on.
     pub(crate) fn set_max(&self, max: Option<usize>, largest_body: usize) {
         let quarter = || memory().map_or(UNKNOWN, |bytes| bytes / 4);
         let max = max.unwrap_or_else(|| quarter().max(largest_body.saturating_mul(2)));

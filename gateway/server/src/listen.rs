@@ -64,7 +64,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     current: CurrentApp,
     phase: watch::Sender<Phase>,
-    /// How many connections the limit of open files has room for.
+    /// The number of connections that the limit of open files allows.
     room: usize,
 }
 
@@ -72,9 +72,9 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
-    /// No new call is taken.
+    /// No new calls are accepted.
     Draining,
-    /// Calls that still run are cut off.
+    /// Running calls are aborted.
     Cutting,
 }
 
@@ -94,7 +94,7 @@ impl Listener {
         Ok(Self::watching(TcpListener::bind(address).await?))
     }
 
-    /// A socket that listens already and does not block.
+    /// A socket that is already listening and non-blocking.
     ///
     /// # Errors
     /// If the runtime cannot poll it.
@@ -125,7 +125,7 @@ impl Server {
     /// Starts one worker for each core, or the configured number.
     ///
     /// # Errors
-    /// When threads cannot be started.
+    /// If threads cannot be started.
     pub fn start(
         listener: Listener,
         current: &CurrentApp,
@@ -206,15 +206,15 @@ async fn drain(
             "second stop signal: running calls are aborted"
         ),
     }
-    // What still runs is cut off on its own thread, so that every call has its ending.
+    // Calls are aborted on their own threads, so that each has its ending.
     let calls = current.load().metrics.in_flight();
     phase.send_replace(Phase::Cutting);
     let _ = timeout(3 * LAST_WORDS, ended).await;
     Some(calls)
 }
 
-/// Takes what may be taken and gives it to the workers; a connection that fails to be accepted is
-/// its client's loss only.
+/// Accepts connections within the limit and gives them to the workers. A connection that cannot be
+/// accepted affects only its client.
 async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp, room: usize) {
     let (mut full, mut failing) = (Seldom::default(), Seldom::default());
     loop {

@@ -1,5 +1,5 @@
-//! Reloads as clients and metrics see them: `POST /admin/reload` asks for one, `GET /admin/reload`
-//! shows how the last one ended. The reload itself is the program's work (`boot`).
+//! Reloads for clients and metrics: `POST /admin/reload` requests one, `GET /admin/reload` shows
+//! the result of the last one. The program (`boot`) does the reload.
 
 use crate::{app::App, respond::json};
 use axum::{http::StatusCode, response::Response};
@@ -12,49 +12,48 @@ use std::sync::{
 };
 use tokio::sync::oneshot;
 
-/// Requests that may wait for their turn. All that wait are answered by one reload.
+/// The most requests that may wait. One reload answers all of them.
 const MAX_WAITING: usize = 64;
 
-/// How the last attempt to load the config ended.
+/// The result of the last attempt to load the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
-    /// Whether the config that was read serves now.
+    /// Whether the new config serves now.
     pub applied: bool,
-    /// The number of the config that serves: 1 from the start, 1 more after each reload that was
-    /// applied.
+    /// The number of the serving config: 1 at the start, plus 1 for each applied reload.
     pub generation: u64,
     /// The time of the attempt, in ms since 1970.
     pub unix_ms: u64,
-    /// The changes that the reload brought, or would have brought.
+    /// The changes in the new config, even if it was refused.
     pub changes: Vec<String>,
-    /// The changes among them that only a restart brings.
+    /// The changes among them that need a restart.
     pub needs_restart: Vec<String>,
-    /// Every error and warning, as the log has them.
+    /// All errors and warnings, as in the log.
     pub problems: Vec<String>,
 }
 
-/// A request for a reload, and where its report goes.
+/// A request for a reload, with the channel for its report.
 #[derive(Debug)]
 pub struct ReloadRequest {
-    /// Who asked, for the log: `SIGHUP`, `POST /admin/reload`, `callgate.watch`.
+    /// The source of the request, for the log: `SIGHUP`, `POST /admin/reload`, `callgate.watch`.
     pub by: &'static str,
     report: Option<oneshot::Sender<Arc<ReloadReport>>>,
 }
 
 impl ReloadRequest {
-    /// Answers whoever waits for it.
+    /// Sends the report to the waiting client, if there is one.
     pub fn answer(self, report: &Arc<ReloadReport>) {
         if let Some(waiting) = self.report {
-            // A client that has left needs no answer.
+            // The client may have left.
             let _ = waiting.send(Arc::clone(report));
         }
     }
 }
 
-/// Why no reload was asked for.
+/// Why a reload request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoReload {
-    /// Too many wait already; one of them reads the config as it is now.
+    /// Too many requests are waiting; one of them will load the current config.
     #[error("{MAX_WAITING} requests for a reload wait already")]
     Busy,
     /// The gateway is shutting down, or runs without reloads.
@@ -62,7 +61,7 @@ pub enum NoReload {
     Ending,
 }
 
-/// The way from whoever wants a reload to the thread that reloads. One for the process.
+/// Passes reload requests to the thread that reloads. One for the process.
 #[derive(Debug)]
 pub struct Reloads {
     requests: Mutex<Option<SyncSender<ReloadRequest>>>,
@@ -77,7 +76,7 @@ struct Counted {
 }
 
 impl Reloads {
-    /// The way, and its far end. `unix_ms` is the time of the start.
+    /// The sender and the receiver of requests. `unix_ms` is the time of the start.
     #[must_use]
     pub fn new(unix_ms: u64) -> (Arc<Self>, Receiver<ReloadRequest>) {
         let (requests, received) = sync_channel(MAX_WAITING);
@@ -86,10 +85,10 @@ impl Reloads {
         (Arc::new(Self { requests: Mutex::new(Some(requests)), last: Mutex::new(last) }), received)
     }
 
-    /// Asks for a reload and does not wait for it.
+    /// Requests a reload without waiting for it.
     ///
     /// # Errors
-    /// When there will be none because of this request.
+    /// If the request is refused.
     pub fn ask(&self, by: &'static str) -> Result<(), NoReload> {
         self.send(ReloadRequest { by, report: None })
     }
@@ -112,18 +111,18 @@ impl Reloads {
         })
     }
 
-    /// Takes no request from now on: the gateway is shutting down.
+    /// Refuses further requests, because the gateway is shutting down.
     pub fn close(&self) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// How the last attempt ended.
+    /// The result of the last attempt.
     #[must_use]
     pub fn last(&self) -> Arc<ReloadReport> {
         Arc::clone(&self.counted().report)
     }
 
-    /// Notes how an attempt ended.
+    /// Records the result of an attempt.
     pub fn note(&self, report: &Arc<ReloadReport>) {
         let mut last = self.counted();
         last.report = Arc::clone(report);
@@ -134,7 +133,7 @@ impl Reloads {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the families.
+    /// Adds the metric families to `text`.
     pub(crate) fn write(&self, text: &mut Exposition) {
         let last = self.counted();
         let name = "callgate_config_last_reload_successful";
@@ -159,8 +158,8 @@ pub(super) fn last(app: &App) -> Response {
     answer(StatusCode::OK, &app.reloads.last())
 }
 
-/// `POST /admin/reload`: reloads, and answers when that is done. 200 when the config serves, 422
-/// when it was refused and nothing has changed.
+/// `POST /admin/reload`: reloads, and responds when that is done: 200 if the new config serves, 422
+/// if it was refused and nothing has changed.
 pub(super) async fn ask(app: &App) -> Result<Response, Failure> {
     let reported =
         app.reloads.ask_for_report("POST /admin/reload").map_err(|error| match error {

@@ -17,7 +17,7 @@ pub(super) enum Route<'p> {
     Alive,
     Ready,
     Metrics,
-    /// A reload of the config.
+    /// Reloads of the config.
     Reload,
     Root,
 }

@@ -47,7 +47,7 @@ pub(super) struct Worker {
     pub(super) index: usize,
     waiting: Mutex<VecDeque<AcceptedConnection>>,
     arrived: Notify,
-    /// The connections it serves, by a number of their own.
+    /// The connections it serves, by number.
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
     /// How often it was asked to respond, and has responded.
@@ -84,7 +84,7 @@ impl Worker {
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             let _told = its.whereabouts.tell();
             runtime.block_on(work(&current, &its, phase));
-            // Dropping it drops its tasks, and hooks with them.
+            // Dropping the runtime drops its tasks, including hooks.
             drop(runtime);
             its.has_ended.store(true, Ordering::Release);
         })?;

@@ -1,4 +1,4 @@
-//! Posting, against scripted peers on real sockets.
+//! Requests to scripted peers on real sockets.
 
 use super::*;
 use std::{
@@ -21,7 +21,7 @@ async fn ask(url: &str, body: &'static [u8]) -> Result<String, UpstreamError> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Reads one request whole.
+/// Reads one whole request.
 fn request_of(peer: &mut Peer) -> Option<Vec<u8>> {
     let (mut request, mut block) = (Vec::new(), [0; 4096]);
     loop {
@@ -33,7 +33,7 @@ fn request_of(peer: &mut Peer) -> Option<Vec<u8>> {
     }
 }
 
-/// A listener, and the URL that leads to it.
+/// A listener and its URL.
 fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ async fn a_call_that_may_have_been_read_is_not_repeated() {
         let mut peer = listener.accept().unwrap().0;
         request_of(&mut peer).unwrap();
         peer.write_all(ANSWER).unwrap();
-        // The second is read and not answered.
+        // The second request is read but not answered.
         request_of(&mut peer).unwrap();
         drop(peer);
         listener.set_nonblocking(true).unwrap();
@@ -100,7 +100,7 @@ async fn an_interim_answer_does_not_end_the_sending() {
     let (listener, url) = listener();
     let peers = thread::spawn(move || {
         let mut peer = listener.accept().unwrap().0;
-        // Before the request is read: its sender has to wait, and reads.
+        // Before it reads the request: the sender has to wait, and to read.
         peer.write_all(b"HTTP/1.1 103 Early Hints\r\n").unwrap();
         peer.write_all(b"Link: <x>\r\n\r\n").unwrap();
         let request = request_of(&mut peer).unwrap();
@@ -118,7 +118,7 @@ async fn an_answer_before_the_request_was_read_counts() {
     let peers = thread::spawn(move || {
         let mut peer = listener.accept().unwrap().0;
         peer.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig").unwrap();
-        // Held open: a close with unread bytes would be a reset.
+        // Kept open, because closing with unread bytes would reset the connection.
         peer
     });
     assert_eq!(ask(&url, &LARGE).await.unwrap(), "big");

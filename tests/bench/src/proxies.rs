@@ -34,7 +34,7 @@ pub enum Kind {
     GatewayWithCallbacks,
 }
 
-/// What starting a proxy takes.
+/// Everything needed to start a proxy.
 #[derive(Debug)]
 pub struct Setup<'a> {
     pub cores: &'a Cores,
@@ -45,12 +45,12 @@ pub struct Setup<'a> {
     pub plugins: &'a Path,
     pub nginx: Option<PathBuf>,
     pub workloads: &'a [Workload],
-    /// The gateway gets one worker whatever CPUs there are, and tries no plugin: under valgrind a
-    /// program cannot start itself.
+    /// The gateway gets one worker whatever the number of CPUs, and probes no plugin, because under
+    /// valgrind a program cannot start itself.
     pub under_valgrind: bool,
 }
 
-/// Why a proxy is not there to be measured.
+/// Why a proxy could not be started.
 #[derive(Debug, Error)]
 pub enum SetupError {
     #[error(transparent)]
@@ -75,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// Its name in names of files.
+    /// Its name in file names.
     #[must_use]
     pub fn file_stem(self) -> &'static str {
         match self {
@@ -88,10 +88,10 @@ impl Kind {
 }
 
 impl Setup<'_> {
-    /// Starts the fake upstream, away from the proxy's core.
+    /// Starts the fake upstream, on other cores than the proxy's.
     ///
     /// # Errors
-    /// When it is not built or does not start.
+    /// If it is not built or does not start.
     pub fn start_upstream(
         cores: &Cores,
         programs: &Path,
@@ -104,10 +104,10 @@ impl Setup<'_> {
         Ok(Process::start(&program, arguments, (cores, Place::OtherCores), port, &log)?)
     }
 
-    /// Starts one proxy; `None` for nginx where it is not installed.
+    /// Starts one proxy; `None` for nginx if it is not installed.
     ///
     /// # Errors
-    /// When the program is missing, refuses its configuration or does not listen.
+    /// If the program is missing, refuses its configuration or does not listen.
     pub fn start(&self, kind: Kind) -> Result<Option<Proxy>, SetupError> {
         if kind == Kind::Nginx && self.nginx.is_none() {
             return Ok(None);
@@ -120,10 +120,11 @@ impl Setup<'_> {
         Ok(Some(Proxy { kind, process, idle }))
     }
 
-    /// The program and the arguments that start a proxy on `port`, its configuration written.
+    /// Writes a proxy's configuration; returns the program and the arguments that start it on
+    /// `port`.
     ///
     /// # Errors
-    /// When the program is missing or the configuration cannot be written.
+    /// If the program is missing or the configuration cannot be written.
     pub fn command(&self, kind: Kind, port: u16) -> Result<ProxyCommand, SetupError> {
         match kind {
             Kind::Nginx => {
@@ -139,7 +140,7 @@ impl Setup<'_> {
         }
     }
 
-    /// Where a proxy's output goes.
+    /// The file for a proxy's output.
     #[must_use]
     pub fn log(&self, kind: Kind) -> PathBuf {
         self.directory.join(kind.file_stem()).with_extension("log")
@@ -196,14 +197,14 @@ pub fn gateway_arguments(config: &Path, port: u16, plugins: &Path) -> Vec<OsStri
 /// A program of this workspace, if it has been built.
 ///
 /// # Errors
-/// When it has not.
+/// If it has not been built.
 pub fn built(programs: &Path, name: &str) -> Result<PathBuf, SetupError> {
     let program = programs.join(name);
     if program.is_file() { Ok(program) } else { Err(SetupError::NotBuilt(program)) }
 }
 
-/// YAML, written in its JSON subset. The limit is one nobody reaches, so that the callback counts
-/// every request and refuses none.
+/// YAML, written as JSON. Nobody reaches the limit, so the callback counts every request and
+/// rejects none.
 fn gateway_config(upstream: SocketAddr, workloads: &[Workload], callbacks: &[&str]) -> Value {
     let mut models: Vec<_> = workloads
         .iter()
@@ -225,7 +226,7 @@ fn gateway_config(upstream: SocketAddr, workloads: &[Workload], callbacks: &[&st
         "litellm_settings": {"callbacks": callbacks},
     });
     if callbacks.contains(&"rate_limit") {
-        // Never reached, so that what is measured is admission; a short span, because an exact
+        // Never reached, so that only admissions are measured; a short span, because an exact
         // window remembers each admission of its span.
         let limit = json!({"provider": "openai", "requests": 1_000_000, "per": "1s"});
         config["callback_settings"] = json!({"rate_limit": {"limits": [limit]}});
@@ -234,7 +235,7 @@ fn gateway_config(upstream: SocketAddr, workloads: &[Workload], callbacks: &[&st
 }
 
 /// nginx at its best: connections kept on both sides, no access log, nothing on disk, replies
-/// passed on as they come.
+/// passed on as they arrive.
 fn nginx_config(port: u16, upstream: SocketAddr) -> String {
     format!(
         "daemon off;

@@ -40,7 +40,7 @@ pub async fn serve(listener: TcpListener, upstream: SocketAddr) -> std::io::Resu
         let pool = pool.clone();
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| relay(&pool, request));
-            // A client that leaves is no concern of a relay.
+            // A relay need not care about a client that leaves.
             let _ = server::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -81,7 +81,7 @@ impl Pool {
 /// The reply's body; gives its connection back to the pool once it has been read to the end.
 struct ReturningBody {
     body: Incoming,
-    /// A chunked body does not know its end before it has been asked for one frame too many.
+    /// A chunked body does not know its end until one frame too many is requested.
     ended: bool,
     sender: Option<SendRequest<Incoming>>,
     idle: IdleSenders,
@@ -111,7 +111,7 @@ impl Body for ReturningBody {
 
 impl Drop for ReturningBody {
     fn drop(&mut self) {
-        // An unread remainder would be taken for the next reply: such a connection is closed.
+        // Bytes left unread would be taken for the next reply, so such a connection is closed.
         if (self.ended || self.body.is_end_stream())
             && let Some(sender) = self.sender.take()
         {

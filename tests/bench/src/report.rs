@@ -1,5 +1,5 @@
-//! From samples to what is printed: medians, ratios to the yardstick, figures met or missed.
-//! Pure; the tables' layout is in `report/text.rs`, the JSON form is this struct as it stands.
+//! Turns samples into the report: medians, ratios to the yardstick, figures met or missed. Pure;
+//! `report/text.rs` has the tables' layout, and the JSON form is this struct.
 
 #[cfg(test)]
 mod tests;
@@ -18,17 +18,17 @@ const MAX_IDLE_MIB: f64 = 15.0;
 const MAX_LOADED_MIB: f64 = 25.0;
 const MAX_BINARY_MIB: f64 = 15.0;
 
-/// Everything one invocation found out.
+/// The results of one invocation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub rounds: u32,
-    /// What ratios are to: nginx, or the bare relay where nginx is not installed.
+    /// The base of ratios: nginx, or the bare relay if nginx is not installed.
     pub yardstick: &'static str,
     pub lines: Vec<Line>,
     pub memory: Vec<Memory>,
     pub hooks: Vec<HookTiming>,
     pub startup: Option<Startup>,
-    /// Empty when nothing was to be judged.
+    /// Empty if nothing is judged.
     pub figures: Vec<Figure>,
 }
 
@@ -45,7 +45,7 @@ pub struct Line {
 pub struct Cell {
     pub proxy: &'static str,
     pub cpu_us: f64,
-    /// To the yardstick; the median of the rounds' ratios.
+    /// Relative to the yardstick: the median of the rounds' ratios.
     pub cpu_ratio: f64,
     pub per_second: f64,
     pub samples: Vec<Sample>,
@@ -60,7 +60,7 @@ pub struct Memory {
     pub loaded_mib: f64,
 }
 
-/// Something that was promised, and what was found.
+/// A promised figure, and the measured one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
     pub name: String,
@@ -98,7 +98,7 @@ impl Memory {
 }
 
 impl Report {
-    /// Medians, ratios and, where asked for, judgements.
+    /// Computes medians, ratios and, if requested, judgements.
     #[must_use]
     pub fn new(findings: Findings<'_>) -> Self {
         let kinds = findings.kinds;

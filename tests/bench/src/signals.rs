@@ -1,5 +1,5 @@
-//! How the programs end: interrupted, they return rather than die, since returning is what ends
-//! the processes they started; an error is printed with its causes.
+//! How the programs end: when interrupted, they return instead of dying, because returning ends the
+//! processes they started; an error is printed with its causes.
 
 use std::error::Error;
 use std::future::Future;
@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs `work` until it is done or the process is asked to end.
 ///
 /// # Errors
-/// Those of `work`, and the signal.
+/// The errors of `work`, and the signal.
 pub async fn until_interrupted<T, E>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Box<dyn Error>>
@@ -27,7 +27,7 @@ where
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error with its causes, in one line.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

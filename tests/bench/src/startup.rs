@@ -11,16 +11,16 @@ use crate::proxies::{SetupError, built, gateway_arguments};
 /// The gateway's own figures.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Startup {
-    /// From before the process exists until it accepts a connection; median of the starts, on
-    /// one core. None when the configuration to start with is not there.
+    /// The time from before the process exists until it accepts a connection: the median of the
+    /// starts, on one core. `None` if the configuration does not exist.
     pub start_ms: Option<f64>,
     pub binary_bytes: u64,
 }
 
-/// Starts the gateway `starts` times with `config` and ends it again.
+/// Starts the gateway `starts` times with `config`, and ends it each time.
 ///
 /// # Errors
-/// When it is not built, or does not start with that configuration.
+/// If it is not built, or does not start with that configuration.
 pub fn measure(
     cores: &Cores,
     (programs, plugins): (&Path, &Path),

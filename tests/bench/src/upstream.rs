@@ -1,6 +1,7 @@
-//! The fake upstream: speaks OpenAI's wire, answers at once or at a pace, and counts what it did.
-//! Stateless towards the request: the model name says how to answer (`upstream/script.rs`), so it
-//! behaves the same behind every proxy. Run by `bench-upstream`; asked for its counts by `measure`.
+//! The fake upstream: speaks OpenAI's wire format, answers at once or at a given pace, and counts
+//! its answers. It keeps no state about requests: the model name selects the answer
+//! (`upstream/script.rs`), so it behaves the same behind every proxy. `bench-upstream` runs it;
+//! `measure` reads its counts.
 
 mod script;
 
@@ -20,10 +21,10 @@ pub use script::Pattern;
 /// The path that answers with [`Counts`] instead of a completion.
 pub const COUNTS_PATH: &str = "/bench/counts";
 
-/// What a completion of the fake upstream says.
+/// The text of the fake upstream's completions.
 pub const ANSWER: &str = "There are three: st\"r\"awbe\"r\" and one more \"r\".";
 
-/// What the upstream has answered since it started.
+/// The answers of the upstream since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub requests: u64,
@@ -46,14 +47,15 @@ impl Counters {
     }
 }
 
-/// Serves until the process ends; a connection that misbehaves is dropped, the rest go on.
+/// Serves until the process ends; a connection with an error is dropped, the others go on.
 pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
     let counters = Arc::new(Counters::default());
     loop {
         let (stream, _) = listener.accept().await?;
         let counters = Arc::clone(&counters);
         tokio::spawn(async move {
-            // A peer that goes away mid-message shows up in the load generator's own checks.
+            // The load generator's own checks notice a peer that goes away in the middle of a
+            // message.
             let _ = answer_all(stream, &counters).await;
         });
     }
@@ -79,9 +81,9 @@ async fn answer_all(stream: TcpStream, counters: &Counters) -> Result<(), WireEr
     Ok(())
 }
 
-/// Paced writes keep to the stream's own timetable, so a late one does not push the later ones
-/// back. At full speed streams take turns: were one to write on until its socket is full, it would
-/// be luck how many events a proxy finds waiting, and with that what each costs.
+/// Paced writes keep to the stream's timetable, so that a late write does not delay the next ones.
+/// At full speed streams take turns: if one wrote until its socket was full, the number of events
+/// that a proxy finds waiting, and so the cost of each, would depend on chance.
 async fn stream_reply(
     wire: &mut Wire,
     pattern: Pattern,

@@ -1,6 +1,6 @@
-//! HTTP/1.1 on a raw socket, as little of it as measuring needs: heads and body framing.
-//! The load generator and the fake upstream use it so that the core they share is spent on the
-//! proxy's behalf and not on an HTTP library. The relay under test does not use it.
+//! HTTP/1.1 on a raw socket, only as much as measuring needs: heads and body framing. The load
+//! generator and the fake upstream use it, so that the core they share does not spend its time in
+//! an HTTP library. The relay under test does not use it.
 
 use bytes::{Buf, BytesMut};
 use thiserror::Error;
@@ -37,14 +37,14 @@ pub struct ResponseHead {
     pub close: bool,
 }
 
-/// How the end of a body is known, and how much of it is still to come.
+/// How the end of a body is marked, and how much is still to come.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Framing {
     Length(u64),
     Chunked(ChunkState),
 }
 
-/// Where in the chunked coding the next byte stands.
+/// The position in the chunked coding.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum ChunkState {
     #[default]
@@ -83,7 +83,7 @@ impl Wire {
         Ok(self.stream.write_all(bytes).await?)
     }
 
-    /// Reads the next request's head; `None` when the peer closed between requests.
+    /// Reads the next request's head; `None` if the peer closed between requests.
     pub async fn read_request(&mut self) -> Result<Option<RequestHead>, WireError> {
         loop {
             if let Some(head) = parse_request(&mut self.buffer)? {
@@ -107,7 +107,7 @@ impl Wire {
         }
     }
 
-    /// Reads a body to its end, giving every piece of it to `sink` as it arrives.
+    /// Reads a body to its end; passes every piece to `sink` as it arrives.
     pub async fn read_body(
         &mut self,
         mut framing: Framing,
@@ -129,7 +129,7 @@ impl Wire {
 }
 
 impl Framing {
-    /// Consumes what `buffer` holds of the body; true once the body is complete.
+    /// Consumes the body's bytes in `buffer`; returns true once the body is complete.
     fn decode(
         &mut self,
         buffer: &mut BytesMut,

@@ -1,5 +1,5 @@
-//! What is sent through every proxy, how much of it, and the figure the gateway should reach.
-//! A table and its arithmetic; the sending is in `load`, the order of things in `measure`.
+//! The workloads: what is sent through every proxy, how much of it, and the gateway's target. A
+//! table and its arithmetic; `load` sends, `measure` runs the rounds.
 
 use std::time::Duration;
 

@@ -58,7 +58,7 @@ pub(super) struct LinkState {
     pub(super) recipe: Arc<Recipe>,
     pub(super) restarts: Restarts,
     pub(super) breaker: Breaker,
-    /// Shared with the callback that a reload puts in its place.
+    /// Shared with the callback that replaces this one at a reload.
     pub(super) stats: Arc<HookStats>,
     /// Its threads, with `mode: blocking`.
     pub(super) pool: Option<Arc<ThreadPool>>,
@@ -126,7 +126,7 @@ impl Link {
         }
     }
 
-    /// The same callback, for a list in which its entry stands at `position`.
+    /// The same callback, for a list in which its entry is at `position`.
     pub(super) fn at(&self, position: usize) -> Self {
         Self { position, ..self.clone() }
     }

@@ -4,7 +4,6 @@
 //! later calls. Calls in flight keep the chain they began with, and the old instance is dropped
 //! after the last of them. Constructors and destructors may block, so both run on their own
 //! threads, never on one that serves calls.
-//! threads of their own, never on one that serves calls.
 
 use super::{
     Chain, hook_timer,
@@ -28,7 +27,7 @@ use std::{
 /// The least time between two restarts of a callback.
 const SPACING: Duration = Duration::from_secs(1);
 
-/// The callbacks of one config, as they are now.
+/// The current callbacks of one config.
 #[derive(Debug)]
 pub struct Callbacks(Arc<CurrentChain>);
 
@@ -40,18 +39,18 @@ pub(super) struct CurrentChain {
     supervisor: Arc<Supervisor>,
 }
 
-/// Knows which chain is current, so that a new instance finds its place in it. One for the process:
-/// a reload hands it from one config's callbacks to the next.
+/// Knows the current chain, into which a new instance goes. One for the process: a reload passes it
+/// on to the next config's callbacks.
 #[derive(Debug, Default)]
 struct Supervisor {
-    /// Locked while a link of the chain is replaced, and while a chain takes the place of another,
-    /// so that no instance gets lost between the two.
+    /// Locked while a link of the chain is replaced, and while one chain replaces another, so that
+    /// no instance gets lost in between.
     current: Mutex<Weak<CurrentChain>>,
     /// The gateway is shutting down.
     ended: AtomicBool,
 }
 
-/// An entry of the list names an instance that runs, and the chain has none such.
+/// The config keeps a running instance that the chain does not have.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a running instance of the callback `{0}`, found none; reload again")]
 pub struct NotRunning(String);
@@ -66,12 +65,11 @@ impl Callbacks {
         Self::current(&supervisor, &mut current, links, left_out)
     }
 
-    /// The chain of the next config. It keeps the instances that run already, with their state, and
-    /// the statistics of every entry that keeps its name. Instances that it does not keep end after
-    /// their last call.
+    /// The chain of the next config. It keeps running instances with their state, and the
+    /// statistics of every entry that keeps its name. Other instances end after their last call.
     ///
     /// # Errors
-    /// When the chain has no instance for an entry that keeps one. Then nothing has changed.
+    /// If the chain has no instance for an entry that keeps one. Then nothing has changed.
     pub fn succeed(
         &self,
         plugins: Vec<ListedPlugin>,
@@ -115,7 +113,7 @@ impl Callbacks {
         self.0.chain.load_full()
     }
 
-    /// The callbacks that have a live instance, which the next config may keep.
+    /// The callbacks with a live instance, which the next config may keep.
     pub fn running(&self) -> Vec<Arc<Recipe>> {
         let chain = self.0.chain.load();
         let live = chain.links.iter().filter(|link| link.living.instance().is_some());
@@ -140,8 +138,8 @@ impl Callbacks {
     }
 }
 
-/// A link for an instance that was made for this config. It counts on where the entry of the same
-/// name in the chain `before` stopped.
+/// A link for an instance created for this config. It continues the statistics of the entry with
+/// the same name in the chain `before`.
 fn new_link(supervisor: &Arc<Supervisor>, plugin: Plugin, before: &[Link]) -> Link {
     let (instance, recipe) = plugin.into_parts();
     let namesake = before.iter().find(|link| recipe.succeeds(&link.slot.recipe));
@@ -176,7 +174,7 @@ impl LiveInstance {
         }
     }
 
-    /// No further call gets it. It ends after the last one that has it.
+    /// Excludes it from further calls. It ends after the last call that has it.
     fn retire(&self) {
         self.replaced.store(true, Ordering::SeqCst);
     }
@@ -273,7 +271,7 @@ impl Supervisor {
             let current = self.lock();
             let Some(current) = current.upgrade() else { return };
             let before = current.chain.rcu(|chain| chain.with(slot, &living));
-            // A reload may have taken the callback off the list meanwhile.
+            // A reload may have removed the callback meanwhile.
             let Some(link) = before.link(slot) else { return };
             link.living.retire();
         }

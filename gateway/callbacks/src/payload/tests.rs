@@ -1,4 +1,4 @@
-//! What hooks see of unusual answers, and their edits.
+//! Unusual responses as hooks see them, and hooks' edits.
 
 use super::*;
 

@@ -1,17 +1,17 @@
-//! A listening socket that the service manager opened (systemd's socket activation): it stays open
-//! while one gateway ends and the next one starts, so that no connection is refused.
+//! A listening socket that the service manager opened (systemd's socket activation). It stays open
+//! between the end of one gateway and the start of the next, so that no connection is refused.
 //!
-//! The protocol is that of `sd_listen_fds(3)`: `LISTEN_PID` is this process, and `LISTEN_FDS` counts
-//! the descriptors from 3 on.
+//! The protocol is that of `sd_listen_fds(3)`: `LISTEN_PID` is this process, and `LISTEN_FDS`
+//! counts the descriptors from 3 on.
 
 use crate::cli::Address;
 use listenfd::ListenFd;
 use std::{io, net::TcpListener};
 
-/// The first socket handed over; `None` when there is none.
+/// The first inherited socket; `None` if there is none.
 ///
 /// # Errors
-/// When it is not a listening TCP socket, or there are several.
+/// If it is not a listening TCP socket, or if there are several sockets.
 pub(super) fn socket() -> io::Result<Option<TcpListener>> {
     let mut handed_over = ListenFd::from_env();
     if handed_over.len() > 1 {
@@ -19,13 +19,13 @@ pub(super) fn socket() -> io::Result<Option<TcpListener>> {
         return Err(io::Error::other(text));
     }
     let Some(socket) = handed_over.take_tcp_listener(0)? else { return Ok(None) };
-    // Not for the processes in which plugins are tried.
+    // Child processes that probe plugins must not inherit it.
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     socket.set_nonblocking(true)?;
     Ok(Some(socket))
 }
 
-/// The address that the socket is bound to, in place of `--host` and `--port`.
+/// The socket's address, in place of `--host` and `--port`.
 pub(super) fn address(socket: &TcpListener) -> Address {
     let bound = socket.local_addr().ok();
     Address { host: bound.map(|it| it.ip().to_string()), port: bound.map(|it| it.port()) }

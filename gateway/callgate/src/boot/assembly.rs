@@ -1,5 +1,5 @@
-//! Everything that a config asks for, built and not yet served: the config read, its deployments
-//! judged, its callbacks loaded. A start, `check` and a reload come here.
+//! Builds everything that a config needs, without serving it: reads the config, checks its
+//! deployments, loads its callbacks. A start, `check` and a reload use it.
 
 use super::RUST_LOG;
 use crate::cli::{Address, Source};
@@ -34,7 +34,7 @@ pub struct Built {
     pub address: (String, u16),
     /// The callbacks, in order.
     pub plugins: Vec<ListedPlugin>,
-    /// What the callbacks are lent.
+    /// The services for the callbacks.
     pub services: Arc<Services>,
     /// The entries of the callbacks' list that were left out.
     pub left_out: Vec<LeftOut>,
@@ -43,14 +43,13 @@ pub struct Built {
     /// Warnings that callbacks logged while they were created. A serving gateway has logged them
     /// already.
     pub said: Vec<Problem>,
-    /// What this run leaves behind if it dies; drop it when it has not. `None` for a reload, which
-    /// uses the guard of the start.
+    /// The record of this run, left behind if it crashes; drop it at an orderly end. `None` for a
+    /// reload, which uses the guard of the start.
     pub guard: Option<LoadGuard>,
 }
 
 impl Built {
-    /// The deployments, and the callbacks for which an instance was made: all, when none ran
-    /// before.
+    /// The deployments, and the callbacks with a new instance: all of them, if none was running.
     #[must_use]
     pub fn into_made(self) -> (Deployments, Vec<Plugin>) {
         let made = self.plugins.into_iter().filter_map(ListedPlugin::made);
@@ -58,7 +57,7 @@ impl Built {
     }
 }
 
-/// What a config is built for.
+/// What the config is built for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purpose<'a> {
     /// The address to listen on, if any.
@@ -67,7 +66,7 @@ pub(super) struct Purpose<'a> {
     pub(super) mode: StartMode,
 }
 
-/// What a reload keeps of the gateway that runs.
+/// The parts of a running gateway that a reload may keep.
 #[derive(Debug)]
 pub(super) struct Running<'a> {
     pub(super) services: Arc<Services>,
@@ -135,7 +134,7 @@ fn assemble_config(
     load_callbacks(source, purpose.mode, running, read)
 }
 
-/// A config that can start, as far as its file and its deployments say.
+/// A config whose file and deployments allow a start.
 struct Read {
     config: Config,
     workers: Option<NonZero<usize>>,
@@ -187,7 +186,7 @@ fn load_callbacks(
     let Loaded { plugins, warnings, left_out: unusable } = loaded;
     problems.extend(warnings);
     left_out.extend(unusable);
-    // Callbacks that run already may log at any time.
+    // Running callbacks may log at any time.
     let is_new = |name: &str| plugins.iter().any(|it| it.as_made().is_some() && *it.name == *name);
     let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
     let said = said_by_callbacks(&config, gathered.collect());
@@ -213,7 +212,7 @@ fn load_callbacks(
     })
 }
 
-/// The address to listen on, and what speaks against it.
+/// The address to listen on, and its problems.
 fn address(
     given: Option<&Address>,
     environment: &Environment,
@@ -278,9 +277,7 @@ fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Probl
 fn misread_filter(environment: &Environment) -> Option<Problem> {
     let found = callgate_telemetry::misread(environment.filled_var(RUST_LOG))?;
     let text = format!("expected a level or `target=level`, found `{}`", quoted(&found));
-    Some(
-        Problem::warning(Environment::place_of(RUST_LOG), text).remedy("`info` is used instead"),
-    )
+    Some(Problem::warning(Environment::place_of(RUST_LOG), text).remedy("`info` is used instead"))
 }
 
 /// The errors and warnings of serving this config at this host.
@@ -363,9 +360,7 @@ fn leave_out_callbacks(config: &mut Config) -> Option<Problem> {
     let names = left_out.iter().map(|it| format!("`{}`", quoted(it.called())));
     let names = names.collect::<Vec<_>>().join(", ");
     let place = left_out.first()?.place.clone();
-    let text = format!(
-        "safe mode: these callbacks are off and affect no call: {names}"
-    );
+    let text = format!("safe mode: these callbacks are off and affect no call: {names}");
     Some(Problem::warning(place, text).remedy("start without `--safe-mode` to enable them"))
 }
 

@@ -1,8 +1,8 @@
-//! Reloads: the config and its callbacks go through every step of a start beside the running state,
-//! then one swap. Calls that began before keep what they began with.
+//! Reloads: the new config and its callbacks go through every step of a start while the gateway
+//! serves, then replace the old ones in one swap. Earlier calls keep the state they began with.
 //!
-//! One thread reloads, one reload at a time. Requests that wait while it is busy are answered
-//! together by the next one, which reads the config after the last of them came.
+//! One thread reloads, one reload at a time. Requests that arrive meanwhile are answered together
+//! by the next reload, which reads the config after the last of them arrived.
 
 use super::{
     assembly::{Built, Purpose, Running, assemble, search_path},
@@ -30,10 +30,10 @@ use std::{
     thread,
 };
 
-/// More lines of changes are counted and not logged.
+/// The most changes that are logged; further ones are only counted.
 const MAX_LINES: usize = 50;
 
-/// The config that serves, as far as the next reload compares itself with it.
+/// The parts of the serving config that the next reload compares.
 #[derive(Debug)]
 struct Served {
     outline: SealedOutline,
@@ -42,7 +42,7 @@ struct Served {
     needs_restart: NeedsRestart,
 }
 
-/// What a reload cannot change.
+/// The settings that only a restart can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NeedsRestart {
     address: Option<(String, u16)>,
@@ -52,7 +52,7 @@ struct NeedsRestart {
     watch: bool,
 }
 
-/// Reloads the config of a gateway that runs.
+/// Reloads the config of a running gateway.
 #[derive(Debug)]
 pub(super) struct Reloader {
     options: Serve,
@@ -68,7 +68,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// For the gateway that was started with `options` and `built` from its config.
+    /// Creates it for the gateway that was started with `options` and `built` from its config.
     pub(super) fn new(
         options: &Serve,
         (host, port): (&str, u16),
@@ -100,7 +100,7 @@ impl Reloader {
         }
     }
 
-    /// To be dropped at the orderly end of the process.
+    /// The guard; drop it at the orderly end of the process.
     pub(super) fn guard(&self) -> Arc<Mutex<Option<LoadGuard>>> {
         Arc::clone(&self.guard)
     }
@@ -130,7 +130,7 @@ impl Reloader {
         }
     }
 
-    /// Waits for requests on a thread of its own, until the gateway shuts down.
+    /// Waits for requests on a separate thread, until the gateway shuts down.
     pub(super) fn start(
         mut self,
         current: CurrentApp,
@@ -146,7 +146,7 @@ impl Reloader {
         thread::Builder::new().name("reload".to_owned()).spawn(work).map(drop)
     }
 
-    /// The requests that the next reload answers: none when a file has changed. `None` at the end.
+    /// The requests that the next reload answers; empty if a file has changed. `None` at the end.
     fn next(&mut self, requests: &Receiver<ReloadRequest>) -> Option<Vec<ReloadRequest>> {
         let first = loop {
             let Some(watch) = &mut self.watch else { break requests.recv().ok()? };
@@ -188,7 +188,7 @@ impl Reloader {
         report
     }
 
-    /// Every step of a start, then the swap.
+    /// Runs every step of a start, then the swap.
     fn load(&mut self, current: &CurrentApp, report: &mut ReloadReport) -> Result<(), Problems> {
         let app = current.load();
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,7 +204,7 @@ impl Reloader {
             mode: StartMode::Serve { retry: self.options.retry },
         };
         let built = assemble(&self.options.source, purpose, Some(running));
-        // A plugin that crashes from here on does so while the gateway serves.
+        // If a plugin crashes from here on, the gateway is serving.
         guard.serving();
         let built = built?;
         let served = Served {
@@ -223,7 +223,7 @@ impl Reloader {
         let verdict = verdict(&built);
         let most = built.config.gateway.limits.max_plugin_libraries;
         self.swap(current, &app, built)?;
-        // What needs a restart is compared with the start, at every reload.
+        // Settings that need a restart are compared with those of the start.
         self.served = Served { needs_restart: self.served.needs_restart.clone(), ..served };
         report.applied = true;
         report.generation += 1;
@@ -247,7 +247,7 @@ impl Reloader {
 }
 
 impl Served {
-    /// A sentence for each thing that the next config changes.
+    /// One sentence for each change in the next config.
     fn changes(&self, next: &Self, built: &Built) -> Vec<String> {
         let mut changes = self.outline.changes(&built.config.outline);
         let variables = self.environment.differences(&next.environment);
@@ -273,7 +273,7 @@ impl NeedsRestart {
         }
     }
 
-    /// A sentence for each of them that the next config wants otherwise.
+    /// One sentence for each of these settings that differs in the next config.
     fn changes(&self, next: &Self) -> Vec<String> {
         let changes = [
             (self.address != next.address, "the address to listen on (`HOST`, `PORT`)"),

@@ -1,5 +1,5 @@
-//! How other processes find a running gateway: a small file in the gateway's private folder, locked
-//! while the gateway lives.
+//! A small file in the gateway's private folder, locked while the gateway lives, by which other
+//! processes find it.
 
 use callgate_config::SealedOutline;
 use callgate_plugin_host::config_id;
@@ -13,19 +13,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No file of a gateway is larger.
+/// No gateway's file is larger.
 const LARGEST: u64 = 16 << 20;
 
 /// A running gateway, as its file shows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunningGateway {
-    /// Its process.
+    /// The process id.
     pub pid: u32,
     /// The URL that it listens on.
     pub url: String,
-    /// The number of reloads that it has tried.
+    /// The number of attempted reloads.
     pub attempts: u64,
-    /// How the last one ended.
+    /// The result of the last one.
     pub last: ReloadReport,
     /// The config that it serves, without secrets.
     pub outline: SealedOutline,
@@ -53,7 +53,7 @@ fn files(folder: &Path, config: &Path) -> Vec<PathBuf> {
     ours.map(|file| file.path()).collect()
 }
 
-/// Whether the gateway of this file lives.
+/// Whether the gateway of this file is running.
 fn is_held(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     flock(&file, FlockOperation::NonBlockingLockShared).is_err()
@@ -90,13 +90,13 @@ impl RunFile {
         Ok(created)
     }
 
-    /// Shows the gateway as it is now.
+    /// Updates the file to the gateway's current state.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn update(&self, gateway: &RunningGateway) -> io::Result<()> {
         let text = serde_json::to_vec(gateway)?;
-        // A reader that finds half of it reads again.
+        // A reader that finds an incomplete file reads again.
         self.file.set_len(0)?;
         self.file.write_all_at(&text, 0)
     }

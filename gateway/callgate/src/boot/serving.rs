@@ -91,7 +91,7 @@ async fn bind(host: &str, port: u16) -> Result<Listener, BootError> {
 }
 
 impl Ready {
-    /// Asks the running gateway for reloads.
+    /// The sender of reload requests to the running gateway.
     #[must_use]
     pub fn reloads(&self) -> Arc<Reloads> {
         Arc::clone(&self.current.load().reloads)
@@ -102,7 +102,7 @@ impl Ready {
     pub async fn serve(self, mut stop: Stop) -> bool {
         let cut_off = self.server.run(&mut stop).await;
         let app = self.current.load();
-        // Callbacks may block while they end.
+        // Callbacks may block during their shutdown.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
         tokio::select! {
             ended = tokio::time::timeout(CALLBACKS_END, ended) => if ended.is_err() {
@@ -117,7 +117,7 @@ impl Ready {
                 "second stop signal: the gateway exits without waiting for callbacks"
             ),
         }
-        // Held by a reload that hangs, it stays: the next start will say so.
+        // If a reload that hangs holds it, the record stays, and the next start reports it.
         if let Ok(mut guard) = self.guard.try_lock() {
             guard.take();
         }

@@ -1,8 +1,8 @@
-//! `callgate.watch`: notices that the config, its `.env` file or a plugin has changed.
+//! `callgate.watch`: notices changes of the config, its `.env` file or a plugin.
 //!
-//! It looks at the files twice a second instead of asking the system for events: that finds the
-//! links that Kubernetes swaps and files on network file systems too, and it costs a few system
-//! calls for each file.
+//! It checks the files twice a second instead of subscribing to the system's events: this works
+//! with the links that Kubernetes swaps and with network file systems, and costs a few system calls
+//! for each file.
 
 use callgate_plugin_host::SearchPath;
 use std::{
@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-/// The time between two looks. A change counts once two looks have found the same: a file that is
-/// being written is left alone until then.
+/// The time between two checks. A change counts once two checks have the same result, so that a
+/// file is not read while it is being written.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// The files of a config.
@@ -21,17 +21,17 @@ pub(super) const LOOK: Duration = Duration::from_millis(500);
 pub(super) struct Watch {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
-    /// As the last reload, or the start, may have found them.
+    /// Their state at the last reload or at the start.
     loaded: Vec<Seen>,
     last: Vec<Seen>,
 }
 
-/// A file, by what changes when it is written or replaced; `None` if there is none. Links count as
-/// what they lead to.
+/// A file and the metadata that change when it is written or replaced; `None` if it does not exist.
+/// Links are followed.
 type Seen = (PathBuf, Option<(u64, u64, u64, i64, i64)>);
 
 impl Watch {
-    /// Watches `config`, the file of variables and the plugins: `loaded`, and all that lie in the
+    /// Watches `config`, the environment file and the plugins: those in `loaded`, and all in the
     /// folders of `search`.
     pub(super) fn new(
         config: &Path,
@@ -47,14 +47,14 @@ impl Watch {
         watch
     }
 
-    /// Takes the files as they are now for loaded. To be called before they are read, so that a
-    /// change meanwhile is found.
+    /// Records the current state as loaded. Call it before the files are read, so that a later
+    /// change is noticed.
     pub(super) fn note_loaded(&mut self) {
         self.loaded = self.look();
         self.last.clone_from(&self.loaded);
     }
 
-    /// Looks at the files: whether they differ from those that were loaded, and have come to rest.
+    /// Checks the files: whether they differ from the loaded state and have stopped changing.
     pub(super) fn has_changed(&mut self) -> bool {
         let now = self.look();
         let rests = now == self.last;
@@ -123,7 +123,7 @@ mod tests {
         symlink("data/config.yaml", at("config.yaml")).unwrap();
         let search = SearchPath::default();
         let mut watch = Watch::new(&at("config.yaml"), None, std::iter::empty(), &search);
-        // As Kubernetes does it.
+        // Swaps a link, as Kubernetes does.
         symlink("v2", at("data.new")).unwrap();
         fs::rename(at("data.new"), at("data")).unwrap();
         assert!(!watch.has_changed() && watch.has_changed());

@@ -1,4 +1,4 @@
-//! `callgate reload`: makes the running gateway reload, and shows what came of it.
+//! `callgate reload`: makes the running gateway reload, and shows the result.
 
 use crate::{boot::RunningGateway, cli::Reload, commands::plugin::Finished};
 use callgate_config::{Environment, Problems, UnknownKeys};
@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time between two looks at the gateway's file.
+/// The time between two reads of the gateway's file.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Why no reload was seen to end.
+/// Why the result of a reload is not known.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error("expected a gateway that serves `{}`, found none; is it started with the same path?", .0.display())]
@@ -31,7 +31,7 @@ enum ReloadError {
     Timeout(u64),
 }
 
-/// Exit status 0 when the config serves now, 1 when it was refused or nothing is known.
+/// Exit status 0 if the new config serves, 1 if it was refused or the result is unknown.
 #[must_use]
 pub fn run(options: &Reload) -> Finished {
     match reload(options) {
@@ -45,7 +45,7 @@ pub fn run(options: &Reload) -> Finished {
     }
 }
 
-/// The gateway after the reload.
+/// Returns the gateway's state after the reload.
 fn reload(options: &Reload) -> Result<RunningGateway, ReloadError> {
     let folder = folder_of(&options.config)?;
     let before = find(&folder, options)?;
@@ -61,7 +61,7 @@ fn reload(options: &Reload) -> Result<RunningGateway, ReloadError> {
         match all.into_iter().find(|it| it.pid == pid) {
             Some(now) if now.attempts > before.attempts => return Ok(now),
             Some(_) => missing = 0,
-            // Its file may just be written.
+            // The file may be incomplete while it is written.
             None if missing < 20 => missing += 1,
             None => return Err(ReloadError::Ended),
         }
@@ -69,8 +69,8 @@ fn reload(options: &Reload) -> Result<RunningGateway, ReloadError> {
     Err(ReloadError::Timeout(options.timeout))
 }
 
-/// The private folder of gateways with this config. A config that cannot be read at all would be
-/// refused by the gateway, too.
+/// The private folder of gateways with this config. If the config cannot be read, the gateway would
+/// refuse it, too.
 fn folder_of(config: &Path) -> Result<PathBuf, ReloadError> {
     let environment = Environment::load(config, None).unwrap_or_default();
     let config = callgate_config::load(config, &environment, UnknownKeys::Warn)

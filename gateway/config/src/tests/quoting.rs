@@ -1,9 +1,8 @@
-//! What stands in the wrong place may be a key: no message repeats one, nor the value of a
-//! variable.
+//! A value in the wrong place may be a key: no message repeats one, nor the value of a variable.
 
 use super::*;
 
-/// Where a value can be wrong; `@` is it.
+/// Places where a value can be wrong; `@` stands for it.
 const PLACES: &[&str] = &[
     "callgate: {probe: @}",
     "callgate: {verify_owner: @}",
@@ -57,7 +56,7 @@ fn no_key_and_no_variable_is_repeated() {
             ("os.environ/OF_THE_ENVIRONMENT", "hunter2"),
             ("\"${OF_THE_ENVIRONMENT}\"", "hunter2"),
         ] {
-            // Within quotes already, the value brings none of its own.
+            // The place already has quotes, so the value gets none.
             let plain = value.trim_matches('"');
             let value = if place.contains("'@") || place.contains("@'") { plain } else { value };
             let said = said(&place.replace('@', value));

@@ -1,4 +1,4 @@
-//! Variables of the process that are read by name, and those that were meant for them.
+//! Variables of the process that are read by name, and misspelt ones.
 
 use super::*;
 

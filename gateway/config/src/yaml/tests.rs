@@ -1,4 +1,4 @@
-//! The tree: positions, types, anchors, merge keys, duplicates, and files meant to do harm.
+//! The tree: positions, types, anchors, merge keys, duplicates, and malicious files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ fn root(text: &str) -> Node {
     read(text).unwrap().root.unwrap()
 }
 
-/// `key=value` of every scalar, in order, for comparison in one line.
+/// `key=value` for every scalar, in order, to compare one line.
 fn flat(node: &Node) -> String {
     match &node.kind {
         Kind::Scalar(scalar) => match scalar.typed() {

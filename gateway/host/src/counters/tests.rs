@@ -1,4 +1,4 @@
-//! Windows, buckets and counts: exact under any order of calls and under threads.
+//! Windows, buckets and counts: exact in any order of calls and with several threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
@@ -101,8 +101,8 @@ fn two_spans_over_one_window_both_count_exactly() {
     assert_eq!(scope.admit("w", 5, SPAN), Full(Duration::from_secs(56)));
 }
 
-/// Against a list of everything that ever happened: never more than the limit in any span, never a
-/// refusal while there were fewer, and the wait is the true one.
+/// Compares with a list of all events: never more than the limit in any span, never a refusal below
+/// the limit, and an exact wait.
 #[test]
 fn agrees_with_a_complete_record() {
     let mut random = fastrand::Rng::with_seed(7);

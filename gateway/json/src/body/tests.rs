@@ -1,4 +1,4 @@
-//! Bodies however they arrive: what is found in them, and what edits leave of them.
+//! Bodies that arrive in any pieces: their members, and the result of edits.
 
 use super::*;
 use crate::IncomingBody;

@@ -1,4 +1,4 @@
-//! Names that are refused, and those that are not.
+//! Names that are refused, and names that are not.
 
 use super::*;
 
@@ -75,7 +75,7 @@ fn many_members_are_bounded() {
 
 #[test]
 fn random_documents_agree_with_a_tree_that_counts_names() {
-    /// Whether any object of the text has a name twice, by serde's own reading.
+    /// Whether any object of the text repeats a name, as serde reads it.
     struct Strict;
     impl<'de> serde::Deserialize<'de> for Strict {
         fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -129,7 +129,7 @@ fn random_documents_agree_with_a_tree_that_counts_names() {
     let mut random = fastrand::Rng::with_seed(11);
     let mut refused = 0;
     for _ in 0..4000 {
-        // Names end in their number; without it some of them meet.
+        // Names end in their number; without it some would be equal.
         let text = super::super::walk::tests::random_document(&mut random, 4);
         let text = if random.bool() { text.replace("1\"", "0\"") } else { text };
         let strict = serde_json::from_str::<Strict>(&text).is_ok();

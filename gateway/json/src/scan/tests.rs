@@ -1,4 +1,4 @@
-//! What the scanner accepts, refuses and finds, however the bytes arrive.
+//! What the scanner accepts, rejects and finds, in whatever pieces the bytes arrive.
 
 use super::*;
 
@@ -98,8 +98,8 @@ fn judges_as_serde_json_does() {
     }
 }
 
-/// Documents with everything a scan has a way of its own for: long and short text, escapes of every
-/// kind around the edges of blocks, numbers, words, nesting, objects in arrays.
+/// Random documents with everything that the scan treats specially: long and short text, escapes of
+/// every kind at the edges of blocks, numbers, words, nesting, objects in arrays.
 fn document(random: &mut fastrand::Rng, depth: usize) -> String {
     let text = |random: &mut fastrand::Rng| {
         const PIECES: &[&str] = &[
@@ -162,7 +162,7 @@ fn judges_mutated_documents_as_serde_json_does() {
         let whole = Scanner::scan(&bytes);
         let shown = String::from_utf8_lossy(&bytes);
         let theirs = serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|e| e.to_string());
-        // Valid JSON all the same, and no business of a scan.
+        // Valid JSON anyway; the scan does not check it.
         if matches!(&theirs, Err(text) if text.starts_with("number out of range")) {
             continue;
         }
@@ -300,7 +300,7 @@ fn what_is_cut_off_is_told_from_what_is_wrong() {
     }
 }
 
-/// An escape may stand across two blocks of 64 bytes, the second of which has nothing else.
+/// An escape may cross two blocks of 64 bytes, the second of which has no other special byte.
 #[test]
 fn escapes_across_blocks_are_judged() {
     for (second, valid) in [('n', true), ('t', true), ('/', true), ('q', false), ('x', false)] {

@@ -1,9 +1,9 @@
-//! Walks against a tree, at random and on purpose.
+//! Walks compared with a tree, with random and chosen documents.
 
 use super::*;
 use serde_json::Value;
 
-/// A document as a walk sees it, for comparison with a tree.
+/// A document as a walk reads it, for comparison with a tree.
 fn tree(text: &str) -> Value {
     let Some(walk) = walk(text) else { return serde_json::from_str(text).unwrap() };
     let object = walk.is_object();

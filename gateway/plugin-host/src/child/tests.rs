@@ -1,4 +1,4 @@
-//! The runner with a shell as its child.
+//! Child processes, with a shell as the child.
 
 use super::protocol::OUTPUT;
 use super::{ChildEnding, ChildJob};

@@ -1,4 +1,4 @@
-//! Judging files made by hand: [`specimen`] builds the smallest shared object that passes.
+//! Inspects handmade files: [`specimen`] builds the smallest shared object that passes.
 
 mod specimen;
 
@@ -90,7 +90,7 @@ fn a_library_that_is_no_plugin_is_told_what_is_missing() {
     assert_eq!(without(Specimen { root, ..Specimen::default() }), ElfError::NoRoot);
     assert_eq!(without(Specimen { root_size: 8, ..Specimen::default() }), ElfError::NoRoot);
     assert_eq!(without(Specimen { root_section: 0, ..Specimen::default() }), ElfError::NoRoot);
-    // Data where a function is to be.
+    // Data where a function is expected.
     let root = C_ROOT_SYMBOL.to_owned();
     assert_eq!(without(Specimen { root, ..Specimen::default() }), ElfError::NoRoot);
 }
@@ -105,7 +105,7 @@ fn a_segment_beyond_the_end_is_a_truncation() {
     assert!(matches!(elf_error(&bytes), ElfError::Truncated { .. }));
 }
 
-/// Only what is said may differ: nothing may panic, whatever is in the file.
+/// Only the error may differ: nothing may panic, whatever is in the file.
 #[test]
 fn no_damage_makes_the_inspection_panic() {
     let mut random = fastrand::Rng::with_seed(11);
@@ -120,7 +120,7 @@ fn no_damage_makes_the_inspection_panic() {
     }
 }
 
-/// The C library of this very process: large, real, and no plugin.
+/// The C library of this process: large, real, and not a plugin.
 #[test]
 fn a_real_library_is_judged_whole_and_in_parts() {
     let maps = fs::read_to_string("/proc/self/maps").expect("a list of mapped files");
@@ -249,7 +249,7 @@ fn a_pin_names_one_file_by_all_its_digits_or_the_first() {
         assert!(matches!(refused, LoadError::Pin(_)));
         assert!(format!("{refused} {}", refused.remedy()).contains(&whole), "{refused}");
     }
-    // The pin is compared before anything is made of the file.
+    // The pin is checked before the file is parsed.
     fs::write(&file, "no plugin").expect("a file");
     assert!(matches!(judge(Some(&whole), &lenient), Err(LoadError::Pin(_))));
 }

@@ -30,17 +30,17 @@ pub enum PluginKind {
     Async,
 }
 
-/// What is known of a callback, and all it takes to make an instance of it anew.
+/// Everything known of a callback, and needed to create another instance.
 #[derive(Debug)]
 pub struct Recipe {
-    /// What logs and faults call it: the entry's `instance`, else its name.
+    /// Its name in logs and faults: the entry's `instance`, otherwise its name.
     pub name: Arc<str>,
     /// The config's entry: fault policy, timeout, settings. A reload that keeps the instance keeps
-    /// this entry, so that only [`ListedPlugin::position`] is always the one of today's list.
+    /// this entry, so only [`ListedPlugin::position`] is always current.
     pub entry: CallbackEntry,
     /// The operator's file (what runs is a private copy of it).
     pub file: PathBuf,
-    /// Of the file.
+    /// The file's SHA-256.
     pub sha256: [u8; 32],
     /// The version of the plugin's package.
     pub version: String,
@@ -56,11 +56,11 @@ pub struct Recipe {
     pub reads: Vec<String>,
     /// The parts of the call that it changes, as its manifest says.
     pub writes: Vec<String>,
-    /// Its settings that name something of the config.
+    /// Its settings that refer to names in the config.
     pub namings: Vec<Naming>,
-    /// From looking for the file to the live instance, its trial included.
+    /// The time from resolving the file to the live instance, probe included.
     pub load_time: Duration,
-    /// The name its manifest exports it by.
+    /// The name that its manifest exports.
     callback: String,
     library: &'static Library,
     permissions: Arc<Permissions>,
@@ -86,11 +86,11 @@ impl Deref for Plugin {
 /// A callback of the config's list.
 #[derive(Debug)]
 pub enum ListedPlugin {
-    /// Made for this config.
+    /// Created for this config.
     New(Plugin),
-    /// It runs already, with the same file, settings and policy.
+    /// Already running, with the same file, settings and policy.
     Running {
-        /// As it was made.
+        /// From when the instance was created.
         recipe: Arc<Recipe>,
         /// Index in the list as written, from 0.
         position: usize,
@@ -116,7 +116,7 @@ impl ListedPlugin {
         }
     }
 
-    /// The one made for this config; `None` for one that runs already.
+    /// The callback created for this config; `None` for one that is already running.
     #[must_use]
     pub fn made(self) -> Option<Plugin> {
         match self {
@@ -177,7 +177,7 @@ impl Plugin {
         Ok(Self { recipe, instance })
     }
 
-    /// Says in the log how long it took.
+    /// Records and logs the duration of the load.
     pub(super) fn loaded_in(mut self, load_time: Duration) -> Self {
         self.recipe.load_time = load_time;
         self.announce();
@@ -254,8 +254,8 @@ impl Recipe {
         self.sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Whether an instance of it can stand for the one that `entry` asks for: file, settings,
-    /// policy and grants are the same. Where the entry stands does not matter.
+    /// Whether its instance can serve `entry`: file, settings, policy and grants are the same. The
+    /// entry's position does not matter.
     pub(super) fn serves(
         &self,
         entry: &CallbackEntry,
@@ -269,13 +269,12 @@ impl Recipe {
             && self.permissions.grant_the_same_as(permissions)
     }
 
-    /// Whether it takes the place of `before`: an entry of the same name, for a callback of the
-    /// same name.
+    /// Whether it replaces `before`: the entry and the callback have the same names.
     pub fn succeeds(&self, before: &Self) -> bool {
         self.name == before.name && self.callback == before.callback
     }
 
-    /// An instance from the same library and settings. May block, as the constructor may.
+    /// A new instance from the same library and settings. May block in the constructor.
     pub fn make(&self) -> Result<Instance, Problem> {
         self.instance(Hooks::Exported)
             .map_err(|error| LoadError::from(error).problem(&self.entry, Some(&self.file)))

@@ -1,4 +1,4 @@
-//! Names and paths of entries to files: the order of the folders, and what a miss says.
+//! From names and paths of entries to files: the order of the folders, and the errors.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use callgate_config::{
     CallbackEntry, Grants, Mode, OnError, Only, SettingLocations, SourceLocation,
 };
 
-/// An entry as the config reads `- name` with these settings.
+/// An entry as the config reads `- name`, with these settings.
 pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
     CallbackEntry {
         position: 0,
@@ -49,7 +49,7 @@ fn folders_are_searched_in_the_documented_order() {
     };
     assert_eq!(tried, folders.map(|folder| at(folder).join("librouting.so")));
     assert_eq!(near, None);
-    // Filled from the last to the first: each new one wins over those after it.
+    // Filled from the last to the first: each new folder wins over those after it.
     for folder in folders.iter().rev() {
         fs::create_dir_all(at(folder)).expect("a folder");
         fs::write(at(folder).join("librouting.so"), "").expect("a file");

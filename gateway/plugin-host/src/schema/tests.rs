@@ -1,4 +1,4 @@
-//! Settings against schemas: what is refused, and the place and remedy that are named.
+//! Settings checked against schemas: refusals, with location and remedy.
 
 use serde_json::{Value, json};
 

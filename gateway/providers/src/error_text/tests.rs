@@ -1,4 +1,4 @@
-//! Every shape of an error in use, and what is none.
+//! Every known shape of an error, and bodies that are not errors.
 
 use super::*;
 
@@ -146,7 +146,7 @@ fn a_status_always_has_a_message() {
     }
 }
 
-/// The members that say something are kept as places in the body, whatever else is in it.
+/// Useful members are kept as ranges of the body, whatever else is in it.
 #[test]
 fn a_body_full_of_values_costs_no_tree() {
     let body = format!(r#"{{"x":[{}],"error":{{"message":"m"}}}}"#, vec!["{}"; 50_000].join(","));

@@ -1,4 +1,4 @@
-//! What is masked, and what must be left alone.
+//! Texts that are masked, and texts that must not be.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn what_is_left_of_a_key_that_was_cut_is_masked() {
         ("sk-upstream-77ab02-xyz and sk-upstream-77ab02-xyzQ9.", "*** and ***."),
         ("…am-77ab02-xyzQ9 is wrong", "…*** is wrong"),
         ("sk-upstream-77ab0?-77ab02-xyzQ9", "***?***"),
-        // What any name could begin or end with stays.
+        // Common beginnings and ends of names are not masked.
         ("sk-upstream- my-company-production xyzQ9", "sk-upstream- my-company-production xyzQ9"),
     ] {
         assert_eq!(masking.mask(text), expected, "{text}");
@@ -173,7 +173,7 @@ fn a_path_hides_what_is_plainly_a_key() {
     }
 }
 
-/// One place for each match at most, and those that touch by overlapping are one.
+/// At most one mask for each match; overlapping matches get one together.
 #[test]
 fn a_text_full_of_secrets_is_masked_as_a_whole() {
     let masking = masking(&["aaaaaaaa1", "aaaaaaaa1aaaaaaaa1"]);

@@ -1,4 +1,4 @@
-//! Which requests pass with and without a key, and what browsers are told.
+//! Which requests pass with and without a key, and the CORS headers for browsers.
 
 use super::*;
 use callgate_config::{Environment, UnknownKeys, parse};

@@ -1,4 +1,4 @@
-//! Which address is tried when, by an injected connector and a paused clock.
+//! When each address is tried, with an injected connector and a paused clock.
 
 use super::*;
 use std::{cell::RefCell, future::pending};
@@ -18,7 +18,7 @@ fn address(index: usize, v6: bool) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// Which address won and after how many milliseconds, when each was begun, and what failed.
+/// The winning address and its time in milliseconds, when each attempt began, and the failures.
 async fn raced(script: &[Does]) -> (Option<(usize, u128)>, Vec<u128>, String) {
     let begun = RefCell::new(Vec::new());
     let start = Instant::now();
@@ -58,7 +58,7 @@ async fn a_silent_address_costs_a_quarter_of_a_second() {
         (&[Nothing, Nothing, Connect(5)], Some((2, 505)), &[0, 250, 500]),
         (&[Refuse(1), Connect(5)], Some((1, 6)), &[0, 1]),
         (&[Refuse(1), Refuse(1), Refuse(1)], None, &[0, 1, 2]),
-        // A slow one may still win once the next has begun.
+        // A slow attempt may still win after the next one has begun.
         (&[Connect(300), Nothing], Some((0, 300)), &[0, 250]),
         (&[Connect(300), Refuse(10)], Some((0, 300)), &[0, 250]),
         (&[Nothing, Refuse(10), Connect(1)], Some((2, 261)), &[0, 250, 260]),

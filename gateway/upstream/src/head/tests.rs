@@ -1,9 +1,9 @@
-//! What an upstream may say, however it is cut and whatever is wrong with it.
+//! Upstreams' responses, split anywhere and with every kind of error.
 
 use super::super::framing::BodyStep;
 use super::*;
 
-/// What came of an answer.
+/// The result of reading a response.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Whole { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, keep: bool, rest: usize },
@@ -11,7 +11,7 @@ enum Outcome {
     Invalid,
 }
 
-/// Reads an answer that arrives in `parts` and then closes.
+/// Reads a response that arrives in `parts` and then closes.
 fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let (mut buffer, mut incoming) = (BytesMut::new(), IncomingHead::default());
     let (mut head, mut body) = (None::<Head>, Vec::new());
@@ -29,7 +29,7 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
                 BodyStep::Data(data) => body.extend_from_slice(&data),
                 BodyStep::More => break,
                 BodyStep::Invalid(_) => return Outcome::Invalid,
-                // What follows is counted with all parts that are still to come.
+                // The bytes after it are counted together with all parts that have not arrived.
                 BodyStep::End => break,
             }
         }
@@ -51,7 +51,7 @@ fn whole(answer: &[u8]) -> Outcome {
     read([answer])
 }
 
-/// Valid ones of every kind.
+/// Valid responses of every kind.
 const VALID: [&[u8]; 9] = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Y: z\r\n\r\nhello",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nT: u\r\n\r\n",
@@ -81,7 +81,7 @@ fn a_valid_answer_is_the_same_however_it_is_cut() {
             }
             assert_eq!(read(parts), expected);
         }
-        // One that is cut off is never whole, but where the close is its end.
+        // A response that is cut off is never complete, unless the close is its end.
         for end in 0..answer.len() {
             let outcome = whole(&answer[..end]);
             let by_close = answer.starts_with(b"HTTP/1.1 200 OK\r\nConnection");
@@ -109,7 +109,7 @@ fn mutated_answers_have_an_outcome_that_does_not_hang_on_their_cut() {
         }
         let outcome = whole(&answer);
         let bytewise = read(answer.chunks(1));
-        // What is wrong behind a part that is missing is seen or not.
+        // An error after a missing part may or may not be noticed.
         let same = outcome == bytewise || [&outcome, &bytewise].contains(&&Outcome::Invalid);
         assert!(same, "{round}: {outcome:?} {bytewise:?} {:?}", String::from_utf8_lossy(&answer));
     }

@@ -1,4 +1,4 @@
-//! When an idle connection is closed, with real sockets and a paused clock.
+//! When idle connections close, with real sockets and a paused clock.
 
 use super::super::http1::Io;
 use super::*;
@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::net::TcpStream;
 
-/// A listener, and the origin that leads to it.
+/// A listener and its origin.
 fn upstream() -> (TcpListener, Arc<Origin>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = origin(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
@@ -123,14 +123,14 @@ async fn what_an_upstream_closed_is_swept_below_a_busy_one() {
     }
     leases.into_iter().for_each(|lease| lease.give_back(&reuse, None));
     assert_eq!(idle(), 20);
-    // All but the one on top.
+    // All except the most recent one.
     peers.drain(..19);
     tokio::time::sleep(SWEEP * 2).await;
     assert_eq!(idle(), 1);
     assert!(take(&upstream.1).is_some());
     tokio::time::sleep(SWEEP * 2).await;
     assert!(POOL.with_borrow(|pool| pool.idle.is_empty() && !pool.swept));
-    // The task begins again with the next.
+    // The next connection starts the task again.
     let (lease, peer) = lease(&upstream).await;
     lease.give_back(&reuse, None);
     drop(peer);
@@ -149,7 +149,7 @@ async fn a_close_is_seen_before_the_runtime_knows_of_it() {
         } else {
             drop(peer);
         }
-        // Nothing was awaited since.
+        // Nothing was awaited meanwhile.
         assert!(take(&upstream.1).is_none(), "{spoken}");
     }
 }

@@ -1,5 +1,5 @@
-//! What the fake upstream answers: chosen from the two ends of the body, bytes prepared once.
-//! Pure; the sockets are in `upstream`.
+//! The answers of the fake upstream: selected by the two ends of the body, with bytes prepared in
+//! advance. Pure; `upstream` has the sockets.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use serde_json::json;
 
 use super::ANSWER;
 
-/// Enough of either end to find `model` and `stream`, however long the messages between are.
+/// Enough of either end to find `model` and `stream`, however long the messages in between are.
 const END_SIZE: usize = 4096;
 
-/// The model the upstream claims to be; like real ones it is not the name that was asked for.
+/// The model that the upstream reports; as with real ones, it differs from the requested name.
 const UPSTREAM_MODEL: &str = "bench-2026-01-15";
 
-/// How one request is answered.
+/// The answer to one request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     Json,
     Stream(Pattern),
-    /// The body is not a JSON object or names no model: some proxy damaged it.
+    /// The body is not a JSON object or names no model, because a proxy damaged it.
     Refusal,
 }
 
-/// How a streamed reply is sent; spelled `50x1x20ms` at the end of a model name.
+/// How a streamed reply is sent; written `50x1x20ms` at the end of a model name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
     pub writes: u32,
     /// Sent in one write, so that they arrive together; at least one.
     pub events_per_write: u32,
-    /// Between writes; zero is full speed.
+    /// The time between writes; zero means full speed.
     pub pace_ms: u64,
 }
 
 impl Pattern {
-    /// The model name that makes the upstream stream like this.
+    /// The model name that selects this pattern.
     #[must_use]
     pub fn model_name(self) -> String {
         let Self { writes, events_per_write, pace_ms } = self;
@@ -63,7 +63,7 @@ impl Pattern {
     }
 }
 
-/// The first and the last bytes of a body, gathered while it arrives.
+/// The first and last bytes of a body, collected while it arrives.
 #[derive(Debug, Default)]
 pub(super) struct BodyEnds {
     head: Vec<u8>,
@@ -139,7 +139,7 @@ pub(super) fn stream_head() -> &'static [u8] {
       cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 }
 
-/// One write of a stream: `events` chunks, the very last one of a reply saying why it ends.
+/// One write of a stream with `events` chunks; the last chunk of a reply has its finish reason.
 pub(super) fn chunks(events: u32, last: bool) -> Vec<u8> {
     let before_last = chunk(false).repeat(events.saturating_sub(1) as usize);
     [&before_last, chunk(last)].concat()

@@ -1,4 +1,4 @@
-//! The smallest file that the inspection takes for a plugin, with one screw per property.
+//! The smallest file that passes the inspection, with one field for each property.
 
 use object::Endianness;
 use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64, Sym64};

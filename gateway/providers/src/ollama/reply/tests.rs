@@ -1,4 +1,4 @@
-//! Whole replies as captured from Ollama, against what the client must see.
+//! Whole replies captured from Ollama, compared with what the client must get.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Requests against what Ollama must receive, one file per concern.
+//! Requests compared with what Ollama must get, one file for each topic.
 
 use serde_json::{Map, Value};
 

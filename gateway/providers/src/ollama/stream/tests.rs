@@ -1,4 +1,4 @@
-//! Streams as captured from Ollama, against the chunks the client must see.
+//! Streams captured from Ollama, compared with the chunks that the client must get.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{Echo, Usage};
 
 const ID: &str = "chatcmpl-571e1fb4-821f-49ea-9785-47a3a902186f";
 
-/// A long text that begins with no tag passes as it is, escapes and all.
+/// A long text that begins with no tag passes unchanged, with its escapes.
 #[test]
 fn long_texts_are_looked_through_for_a_tag_at_their_start_alone() {
     let long = |text: &str| format!("{text}<think>a</think>\n").repeat(2000);
@@ -30,8 +30,8 @@ fn long_texts_are_looked_through_for_a_tag_at_their_start_alone() {
     }
 }
 
-/// Lines by their `message`; the final line is added. Expected are the deltas before the last
-/// chunk, and its reason.
+/// Lines by their `message`; the final line is added. The expected values are the deltas before the
+/// last chunk, and its reason.
 #[test]
 fn lines_become_deltas() {
     for (messages, deltas, finish) in [

@@ -1,4 +1,4 @@
-//! Streams of the client's own dialect, whole and broken, cut at every byte.
+//! Streams in the client's own dialect, complete and broken, split at every byte.
 
 use super::*;
 
@@ -11,7 +11,7 @@ impl ChunkSink for Collected {
     }
 }
 
-/// Everything that came of a stream.
+/// The result of a stream.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     chunks: Vec<String>,
@@ -41,7 +41,7 @@ fn run(input: &[u8], asked: StreamRequest, size: usize) -> Outcome {
 
 const ONE: StreamRequest = StreamRequest { usage: false, choices: 1 };
 
-/// What comes of the stream however it is cut.
+/// The result of the stream, which must be the same however it is split.
 fn at_any_cut(input: impl AsRef<[u8]>, asked: StreamRequest) -> Outcome {
     let input = input.as_ref();
     let whole = run(input, asked, input.len().max(1));
@@ -130,7 +130,7 @@ fn what_is_missing_is_never_taken_for_whole() {
         (vec![&open], 1, false),
         (vec![&open, done], 1, false),
         (vec![&open, &ended], 2, false),
-        // An upstream that knows one choice only says itself that it has ended.
+        // An upstream that only supports one choice marks its end.
         (vec![&open, &ended, done], 2, true),
         (vec![&open, &other, &ended], 1, false),
         (vec![&open, &other, &ended, done], 2, false),
@@ -315,7 +315,8 @@ fn events_and_content_are_counted_and_nothing_else() {
 
 #[test]
 fn what_a_chunk_says_stands_in_its_delta() {
-    // Perplexity sends the whole so far beside what is new; others send one completion as an event.
+    // Perplexity sends the whole text so far beside the new part; others send a completion as one
+    // event.
     let both = r#"data: {"object":"chat.completion","model":"up","choices":[{"index":0,"message":{"content":"ab"},"delta":{"content":"b"},"finish_reason":"stop"}]}"#;
     let whole = r#"data: {"id":"x","choices":[{"message":{"content":null,"tool_calls":[{"id":"c"}]},"finish_reason":"tool_calls"}],"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
     for (stream, chunk) in [
@@ -369,7 +370,7 @@ fn an_error_in_a_field_of_its_own_is_read() {
     }
 }
 
-/// Chunks that are like the one before are not scanned, and nothing else shows it.
+/// Chunks that match the previous one are not scanned, which is visible in nothing else.
 #[test]
 fn a_chunk_means_the_same_behind_one_that_it_is_like() {
     let chunk = |id: &str, delta: &str, rest: &str| {

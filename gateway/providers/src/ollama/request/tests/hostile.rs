@@ -1,4 +1,4 @@
-//! Hostile bodies: any value in any place, damaged and bottomless JSON.
+//! Malicious bodies: any value in any place, damaged and endlessly nested JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -57,7 +57,7 @@ fn deep_nesting_costs_no_stack() {
         format!(r#"{{"messages":[{{"role":"user","other":{deep}}}],"seed":{deep}}}"#),
         deep,
     ] {
-        // Accepted or refused; what counts is that it comes back.
+        // Accepted or refused; it only has to return.
         let _ = chat_request(body.as_bytes(), "m", &Map::new(), false, &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! Messages: the form Ollama must receive them in.
+//! Messages in the form that Ollama must get.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Parameters: what must be sent beside model and messages.
+//! Parameters that must be sent with model and messages.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,5 @@
-//! Refusals: each names the place at fault and what to do, and repeats nothing of the conversation.
+//! Refusals: each names the faulty parameter and the remedy, and repeats nothing of the
+//! conversation.
 
 use serde_json::{Map, Value, json};
 
