@@ -1,7 +1,7 @@
 /* Write native callbacks for the Callgate LLM gateway in C or C++.
  *
- * UNSTABLE: until it is declared stable, this interface may change in any release. A plugin that no
- * longer fits is refused at startup with a sentence that says so.
+ * UNSTABLE: until it is declared stable, this interface may change in any release. The gateway
+ * refuses a plugin of an older form at startup and says why.
  *
  * A plugin is a shared object that exports one callback with CALLGATE_PLUGIN, at the end of this
  * file. The guide is docs/c-plugins.md. In short:

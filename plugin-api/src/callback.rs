@@ -55,7 +55,7 @@ pub enum Reply {
     /// The assistant's text. The gateway builds the completion or the stream around it.
     Text(String),
     /// A whole `chat.completion` object as JSON. A client that asked for a stream gets all its
-    /// choices as chunks. Anything else than a completion is a fault.
+    /// choices as chunks. Anything other than a completion is a fault.
     Json(String),
 }
 

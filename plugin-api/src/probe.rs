@@ -21,7 +21,7 @@ pub const PROBE_VARIABLE: &str = "CALLGATE_PROBE";
 ///   dropped.
 /// - The host's counters start at zero and are dropped.
 /// - Standard input is empty, output is captured, and no core dump is written.
-/// - It may take 4 GiB of private memory and `callgate.probe_timeout` (5 s by default).
+/// - It may use 4 GiB of private memory, and run for `callgate.probe_timeout` (5 s by default).
 ///   `callgate check` also runs hooks. `is_probe` is true there too, but the environment and the
 ///   log are those of a gateway.
 /// ```

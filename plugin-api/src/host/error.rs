@@ -10,11 +10,11 @@ pub struct HostErrorKind(pub u32);
 impl HostErrorKind {
     /// The config does not grant the secret or host to this callback.
     pub const NOT_GRANTED: Self = Self(1);
-    /// The variable is granted, but not set or blank.
+    /// The variable is granted, but it is blank or not set.
     pub const NOT_SET: Self = Self(2);
     /// The input is not valid: a malformed URL, a metric name with a space, an empty key.
     pub const INVALID: Self = Self(3);
-    /// The value or response is larger than the limit for one.
+    /// The value or response is larger than its limit.
     pub const TOO_LARGE: Self = Self(4);
     /// The callback has reached its limit of values, metrics, tasks or requests.
     pub const FULL: Self = Self(5);

@@ -23,7 +23,7 @@ const ROUNDS: usize = 8;
 
 const HOOKS: [&str; 4] = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
 
-/// A check that a callback failed.
+/// The description of a failed check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation(String);
 

@@ -76,7 +76,8 @@ pub(crate) struct Written {
 
 impl LogFile {
     /// # Errors
-    /// Returns an error if the file cannot be opened or created. It does neither itself.
+    /// Returns an error if the file cannot be opened or created. The file is neither created nor
+    /// changed.
     pub(crate) fn new(path: &Path, max_bytes: Option<u64>, keep: u32) -> Result<Self, FileError> {
         append_file::try_access(path)?;
         Ok(Self { path: path.to_owned(), max_bytes, keep, open: None, looked: None })

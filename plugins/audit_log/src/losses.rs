@@ -1,4 +1,5 @@
-//! Counts lost lines: each once, in a metric at once, and in the log at most once a minute.
+//! Counts each lost line once. The metric changes at once; the log reports losses at most once a
+//! minute.
 
 use plugin_api::{Counter, Host, InitError, Level};
 use std::{

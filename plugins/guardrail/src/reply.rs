@@ -102,7 +102,7 @@ fn of_reply(held: text::Withheld) -> HookError {
     match held {
         text::Withheld::Denied(denial) => denial.into(),
         text::Withheld::Unreadable | text::Withheld::NotMaskable(_) => {
-            unexpected("choices whose texts are text or lists of parts")
+            unexpected("choices whose content is text or a list of parts")
         }
         text::Withheld::TooLarge => withheld("it is too large once its matches are masked"),
     }

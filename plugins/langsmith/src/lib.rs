@@ -49,7 +49,7 @@ use plugin_api::{
 };
 use std::sync::Arc;
 
-/// Longer `metadata` of a client is left out, in bytes.
+/// The maximum length of a client's `metadata`, in bytes. Longer metadata is left out.
 const MAX_METADATA: usize = 64 * 1024;
 
 /// One instance of the callback.

@@ -35,12 +35,12 @@
 //!   later callback refused it, its client left, or the gateway stopped. A call counts once the
 //!   gateway has called an upstream or tried to, and if a later callback or `mock_response`
 //!   answered it.
-//! - `message` replaces the message for the client.
+//! - `message` is the message for the client, in place of the default.
 //!
 //! Each entry of the config has its own windows, unless entries have the same `share`. The gateway
-//! keeps them, so a new instance continues to count. A window takes 16 bytes for each call within
-//! its span, up to 32 while it grows, and frees them afterwards. List `rate_limit` after callbacks
-//! that choose the provider.
+//! keeps them, so a new instance continues to count. Each call takes 16 bytes (up to 32 while the
+//! window grows) until it leaves the window. List `rate_limit` after callbacks that choose the
+//! provider.
 //!
 //! `settings` reads the limits, `limit` applies one, `windows_by_key` has the windows of `each`,
 //! and `tickets` is a call's note about its places.

@@ -60,7 +60,7 @@ pub(super) fn changes(before: &str, now: &str) -> Vec<Change> {
             // The fields that held a foreign type are reported instead.
             None if old.head.starts_with("of ") => {}
             None => found.push(Change::Breaks(format!(
-                "`{}` no longer crosses under that name: {REFUSED}",
+                "`{}` no longer crosses the boundary under that name: {REFUSED}",
                 bare(old.name)
             ))),
         }
@@ -143,8 +143,8 @@ fn described(old: &Item<'_>, new: &Item<'_>, found: &mut Vec<Change>) {
     } else if was.starts_with("table") && is.starts_with("table") {
         let (was, is) = (fixed(was), fixed(is));
         format!(
-            "the mark `last_prefix_field` of `{name}` moved: it was behind {was} entries and is \
-             behind {is}: {REFUSED}"
+            "the mark `last_prefix_field` of `{name}` moved: it was after {was} entries and is \
+             after {is}: {REFUSED}"
         )
     } else {
         format!("`{name}` was a {was} and is a {is}: {REFUSED}")
@@ -301,7 +301,7 @@ kind Verdict:
         );
         breaks(
             &[("3 fixed", "2 fixed")],
-            "the mark `last_prefix_field` of `CallVt` moved: it was behind 3 entries and is behind 2: all existing plugins would be refused",
+            "the mark `last_prefix_field` of `CallVt` moved: it was after 3 entries and is after 2: all existing plugins would be refused",
         );
     }
 
@@ -324,8 +324,7 @@ kind Verdict:
     #[test]
     fn a_type_of_another_name_is_another_type() {
         let found = changes(BEFORE, &BEFORE.replace("type View:", "type Slice:"));
-        let gone =
-            "`View` no longer crosses under that name: all existing plugins would be refused";
+        let gone = "`View` no longer crosses the boundary under that name: all existing plugins would be refused";
         assert_eq!(
             found,
             [Change::Breaks(gone.to_owned()), Change::Grows("`Slice` is new".to_owned())]

@@ -68,7 +68,7 @@ impl AppendFile {
         Ok(Self { identity: identity(&found), size, is_regular, torn, file })
     }
 
-    /// Returns whether `found` is the open file, and then updates the size.
+    /// Returns whether `found` describes the open file. If so, updates the size.
     pub(super) fn is_of(&mut self, found: &Metadata) -> bool {
         let same = identity(found) == self.identity;
         if same {
