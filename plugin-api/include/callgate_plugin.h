@@ -24,7 +24,7 @@
 
 /* The version of the contract that this header declares. */
 #define CALLGATE_API_MAJOR 1
-#define CALLGATE_API_MINOR 0
+#define CALLGATE_API_MINOR 1
 
 #ifdef __cplusplus
 extern "C" {
@@ -189,6 +189,8 @@ typedef struct callgate_call_vt {
   void (*reject)(void *ctx, callgate_rejection rejection);
   void (*reply)(void *ctx, callgate_answer answer);
   void (*fault)(void *ctx, callgate_view message); /* for the log, not for the client */
+  /* Since 1.1: a header of the client's response, whatever the outcome. */
+  callgate_edit (*set_reply_header)(void *ctx, callgate_view name, callgate_view value);
 } callgate_call_vt;
 
 typedef struct callgate_call {
@@ -258,6 +260,11 @@ typedef struct callgate_failure_vt {
   uint64_t (*upstream_duration_ns)(const void *ctx);
   uint64_t (*first_token_ns)(const void *ctx);
   callgate_view (*callback)(const void *ctx); /* the callback that rejected or failed, if one did */
+  /* Since 1.1. */
+  callgate_view (*error_type)(const void *ctx);
+  callgate_edit (*set_type)(void *ctx, callgate_view error_type);
+  callgate_edit (*set_code)(void *ctx, callgate_view code);
+  callgate_edit (*set_header)(void *ctx, callgate_view name, callgate_view value);
 } callgate_failure_vt;
 
 typedef struct callgate_failure {

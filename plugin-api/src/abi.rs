@@ -48,7 +48,7 @@ pub struct ApiVersion {
 
 impl ApiVersion {
     /// The version of this crate.
-    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+    pub const CURRENT: Self = Self { major: 1, minor: 1 };
 }
 
 /// Borrowed bytes, valid until the hook returns or edits something. A null pointer means "absent",

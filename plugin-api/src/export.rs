@@ -161,7 +161,7 @@ macro_rules! __root_symbol {
 #[macro_export]
 macro_rules! __api_version {
     () => {
-        "1.0"
+        "1.1"
     };
 }
 

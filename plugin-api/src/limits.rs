@@ -24,3 +24,6 @@ pub const ANSWER: usize = 64 << 20;
 
 /// The message of a rejection, fault or failure. A longer message is cut, not refused.
 pub const MESSAGE: usize = 64 << 10;
+
+/// The `code` or `type` that a callback gives a failure.
+pub const CODE: usize = 1 << 10;

@@ -20,9 +20,9 @@ pub use reply::LlmReply;
 use crate::{HookError, abi::EditResult};
 use std::{fmt, panic::Location};
 
-/// The prefix of the metadata keys that the gateway sets itself: `callgate.public_model`,
-/// `callgate.model_group` and `callgate.upstream_asked`. [`CallView::metadata`] reads them;
-/// callbacks cannot set keys with this prefix.
+/// The prefix of the metadata keys that the gateway sets itself, such as `callgate.public_model` and
+/// `callgate.deployment_id`. [`CallView::metadata`] reads them, and [`CallView`] has a method for
+/// each; callbacks cannot set keys with this prefix.
 pub const FACTS: &str = "callgate.";
 
 /// Reads a text through a handle. The text borrows from `self`.
@@ -30,6 +30,25 @@ macro_rules! read_text {
     ($self:ident.$entry:ident($($arg:expr),*)) => {
         // SAFETY: the handle lives as long as the hook, the view until the next `&mut self`.
         unsafe { ($self.raw.vt.$entry())($self.raw.ctx $(, $arg)*).text() }
+    };
+}
+
+/// Reads a text through an entry that older gateways lack.
+macro_rules! read_newer_text {
+    ($self:ident.$entry:ident($($arg:expr),*)) => {
+        // SAFETY: as in `read_text!`.
+        $self.raw.vt.$entry().and_then(|entry| unsafe { entry($self.raw.ctx $(, $arg)*).text() })
+    };
+}
+
+/// Makes an edit through an entry that older gateways lack.
+macro_rules! newer_edit {
+    ($self:ident.$entry:ident($($arg:expr),*)) => {
+        match $self.raw.vt.$entry() {
+            // SAFETY: as in `edit!`.
+            Some(entry) => crate::view::edited(unsafe { entry($self.raw.ctx $(, $arg)*) }),
+            None => Err(EditError::NotSupported),
+        }
     };
 }
 
@@ -49,7 +68,7 @@ macro_rules! edit {
     };
 }
 
-use {edit, read_number, read_text};
+use {edit, newer_edit, read_newer_text, read_number, read_text};
 
 /// The reason why an edit failed. A failed edit changes nothing. In a hook, `?` turns it into a
 /// fault that names the line.
@@ -70,6 +89,9 @@ pub enum EditError {
     TooLarge,
     /// The value is not allowed there: a header name with a space, a provider that does not exist.
     NotAllowed,
+    /// The gateway is older than this crate and cannot make this edit. A plugin that cannot do
+    /// without says so with `min_api` in [`export_callbacks!`](crate::export_callbacks).
+    NotSupported,
     /// The gateway is newer than this crate and gave a reason that this crate does not know.
     Unknown,
 }
@@ -84,6 +106,7 @@ impl fmt::Display for EditError {
             Self::TooLate => "this can no longer be changed in this hook",
             Self::TooLarge => "the value is larger than the gateway's limit",
             Self::NotAllowed => "the value is not allowed there",
+            Self::NotSupported => "this gateway is too old for the edit; update it",
             Self::Unknown => "the gateway refused the edit for a reason this plugin does not know",
         })
     }
@@ -109,7 +132,9 @@ impl From<EditError> for EditResult {
             EditError::WrongKind => Self::WRONG_KIND,
             EditError::TooLate => Self::TOO_LATE,
             EditError::TooLarge => Self::TOO_LARGE,
-            EditError::NotAllowed | EditError::Unknown => Self::NOT_ALLOWED,
+            EditError::NotAllowed | EditError::NotSupported | EditError::Unknown => {
+                Self::NOT_ALLOWED
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ async fn every_entry_is_listed_with_what_it_did() {
     for (key, expected) in [
         ("status", "enabled"),
         ("version", "0.1.0"),
-        ("abi", "1.0"),
+        ("abi", "1.1"),
         ("kind", "sync"),
         ("mode", "inline"),
         ("on_error", "fail"),

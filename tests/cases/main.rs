@@ -55,6 +55,7 @@ mod plugin_files;
 mod plugin_tools;
 mod providers;
 mod rate_limit;
+mod reply_headers;
 mod rollback;
 mod routing;
 mod scope;

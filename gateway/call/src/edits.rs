@@ -24,6 +24,7 @@ pub struct EditsSnapshot {
     route: RouteEdit,
     planned: OnceCell<Option<Target>>,
     upstream_headers: Vec<(HeaderName, HeaderValue)>,
+    reply_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Everything that any hook can change: the shared metadata and the callback's own note.
@@ -43,6 +44,7 @@ impl Call {
             route: self.route.clone(),
             planned: self.planned.clone(),
             upstream_headers: self.upstream_headers.clone(),
+            reply_headers: self.reply_headers.clone(),
         }
     }
 
@@ -54,6 +56,7 @@ impl Call {
         self.route = snapshot.route;
         self.planned = snapshot.planned;
         self.upstream_headers = snapshot.upstream_headers;
+        self.reply_headers = snapshot.reply_headers;
     }
 
     /// The state that the callback at `place` can change in any hook.
@@ -99,6 +102,10 @@ impl Call {
 
     pub fn set_upstream_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         set_header(&mut self.upstream_headers, name, value)
+    }
+
+    pub fn set_reply_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+        set_header(&mut self.reply_headers, name, value)
     }
 
     pub fn remove_upstream_header(&mut self, name: &str) -> Result<(), EditError> {

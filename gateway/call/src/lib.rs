@@ -15,6 +15,7 @@ mod params;
 #[cfg(test)]
 mod proportion;
 mod reading;
+mod response_facts;
 #[cfg(any(test, feature = "fuzzing"))]
 mod sample;
 mod settling;
@@ -22,6 +23,7 @@ mod target;
 
 pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
 pub(crate) use reading::{Reading, Unreadable};
+pub use response_facts::{ResponseFacts, ResponseSlot};
 pub(crate) use target::RouteEdit;
 pub use target::Target;
 
@@ -70,6 +72,10 @@ pub struct Call {
     chunks: u64,
     /// Headers for the upstream, set by callbacks.
     pub upstream_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers for the client's response, set by callbacks.
+    pub reply_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The upstream's response, if a callback may ask for it.
+    pub upstream_response: Option<ResponseSlot>,
     model: Option<String>,
     route: RouteEdit,
     /// The deployment as the call stands; cleared by edits that may change it.
@@ -128,6 +134,8 @@ impl Call {
             edited: 0,
             chunks: 0,
             upstream_headers: Vec::new(),
+            reply_headers: Vec::new(),
+            upstream_response: None,
             model: None,
             route: RouteEdit::default(),
             planned: OnceCell::new(),

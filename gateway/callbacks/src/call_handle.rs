@@ -107,7 +107,20 @@ impl<'a> CallHandle<'a> {
             "public_model" => Some(planned()?.public_name().unwrap_or(self.call.model())),
             "model_group" => planned()?.model_group(),
             "upstream_asked" => Some(if self.call.asked { "true" } else { "false" }),
-            _ => None,
+            "deployment_id" => Some(&planned()?.deployment().id),
+            "model_info" => planned()?.deployment().model_info_json(),
+            "attempts" => Some(if self.call.asked { "1" } else { "0" }),
+            _ => self.response_fact(name),
+        }
+    }
+
+    /// A fact about the upstream's response, once it has arrived.
+    fn response_fact(&self, name: &str) -> Option<&str> {
+        let response = self.call.upstream_response.as_ref()?.get()?;
+        match name {
+            "upstream_status" => Some(response.status()),
+            "upstream_headers" => Some(response.headers_json()),
+            _ => response.header(name.strip_prefix("upstream_header.")?),
         }
     }
 
@@ -194,6 +207,10 @@ impl CallAccess for CallHandle<'_> {
 
     fn set_upstream_header(&mut self, name: &str, value: &str) -> Edited {
         self.edit(|call| call.set_upstream_header(name, value))
+    }
+
+    fn set_reply_header(&mut self, name: &str, value: &str) -> Edited {
+        self.edit(|call| call.set_reply_header(name, value))
     }
 
     fn remove_upstream_header(&mut self, name: &str) -> Edited {

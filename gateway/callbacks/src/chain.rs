@@ -51,6 +51,8 @@ pub struct Chain {
     wants_end: bool,
     /// Whether the manifest of any callback says that it reads bodies.
     reads_bodies: bool,
+    /// Whether any callback can ask for the upstream's response: plugins of ABI 1.0 cannot.
+    reads_responses: bool,
 }
 
 /// The result of the start hooks.
@@ -81,7 +83,8 @@ impl Chain {
         let any = |hook| links.iter().any(|link| link.has(hook));
         let (wants_tokens, wants_end) = (any(Hook::NewToken), any(Hook::End));
         let reads_bodies = links.iter().any(Link::reads_bodies);
-        Self { links, wants_tokens, wants_end, reads_bodies }
+        let reads_responses = links.iter().any(Link::reads_responses);
+        Self { links, wants_tokens, wants_end, reads_bodies, reads_responses }
     }
 
     /// The same chain with another instance of one callback.
@@ -95,6 +98,11 @@ impl Chain {
 
     fn link(&self, slot: &Arc<LinkState>) -> Option<&Link> {
         self.links.iter().find(|link| Arc::ptr_eq(&link.slot, slot))
+    }
+
+    /// Whether any callback can ask for the status and headers of the upstream's response.
+    pub fn reads_responses(&self) -> bool {
+        self.reads_responses
     }
 
     /// Whether any callback has a hook for streamed chunks.

@@ -1,7 +1,7 @@
 //! Chunks, replies and failures as hooks see them.
 
 use bytes::Bytes;
-use callgate_call::set_header;
+use callgate_call::{set_header, valid_header};
 use callgate_failure::Failure;
 use callgate_json::{Scanner, json_text, lone_surrogates::without_lone_surrogates, slices};
 use callgate_providers::Usage;
@@ -352,6 +352,21 @@ impl ErrorPayload<'_> {
     }
 }
 
+impl ErrorPayload<'_> {
+    fn editable(&self) -> Edited {
+        if self.sent { Err(EditError::TooLate) } else { Ok(()) }
+    }
+
+    /// A new `type` or `code`.
+    fn word(&self, text: &str) -> Result<Cow<'static, str>, EditError> {
+        self.editable()?;
+        if text.len() > limits::CODE {
+            return Err(EditError::TooLarge);
+        }
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
 impl FailureAccess for ErrorPayload<'_> {
     fn kind(&self) -> FailureKind {
         self.failure.kind
@@ -370,9 +385,7 @@ impl FailureAccess for ErrorPayload<'_> {
     }
 
     fn set_status(&mut self, status: u16) -> Edited {
-        if self.sent {
-            return Err(EditError::TooLate);
-        }
+        self.editable()?;
         if !(400..600).contains(&status) {
             return Err(EditError::NotAllowed);
         }
@@ -381,9 +394,7 @@ impl FailureAccess for ErrorPayload<'_> {
     }
 
     fn set_message(&mut self, message: &str) -> Edited {
-        if self.sent {
-            return Err(EditError::TooLate);
-        }
+        self.editable()?;
         within(message, limits::MESSAGE).clone_into(&mut self.failure.message);
         Ok(())
     }
@@ -406,6 +417,34 @@ impl FailureAccess for ErrorPayload<'_> {
 
     fn callback(&self) -> Option<&str> {
         self.failure.callback.as_deref()
+    }
+
+    fn error_type(&self) -> &str {
+        &self.failure.error_type
+    }
+
+    fn set_type(&mut self, error_type: &str) -> Edited {
+        self.failure.error_type = self.word(error_type)?;
+        Ok(())
+    }
+
+    fn set_code(&mut self, code: &str) -> Edited {
+        self.failure.code = Some(self.word(code)?);
+        Ok(())
+    }
+
+    fn set_header(&mut self, name: &str, value: &str) -> Edited {
+        self.editable()?;
+        let (name, _) = valid_header(name, value)?;
+        let headers = &mut self.failure.headers;
+        let others = headers.iter().filter(|(known, _)| name != **known);
+        let used: usize = others.map(|(name, value)| name.len() + value.len()).sum();
+        if used + name.as_str().len() + value.len() > limits::HEADERS {
+            return Err(EditError::TooLarge);
+        }
+        headers.retain(|(known, _)| name != **known);
+        headers.push((name.as_str().to_owned(), value.to_owned()));
+        Ok(())
     }
 }
 

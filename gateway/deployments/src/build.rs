@@ -130,6 +130,7 @@ impl Builder<'_> {
             leave_out: entry.additional_drop_params.clone(),
             mock_response: entry.mock_response.clone(),
             model_info: Value::Object(entry.model_info.clone()),
+            model_info_text: OnceLock::new(),
             answer_headers: OnceLock::new(),
             request_lines: OnceLock::new(),
         })
@@ -295,6 +296,7 @@ impl Builder<'_> {
             leave_out: Vec::new(),
             mock_response: None,
             model_info: Value::Object(Map::new()),
+            model_info_text: OnceLock::new(),
             answer_headers: OnceLock::new(),
             request_lines: OnceLock::new(),
         })

@@ -84,12 +84,24 @@ pub struct Deployment {
     pub mock_response: Option<String>,
     /// `model_info` (an object), as written.
     pub model_info: Value,
+    /// [`Deployment::model_info`] as text, made when a callback first asks for it.
+    pub model_info_text: OnceLock<Option<String>>,
     /// The headers for every response and every request of this deployment; built on first use.
     pub answer_headers: OnceLock<HeaderMap>,
     pub request_lines: OnceLock<Box<[u8]>>,
 }
 
 impl Deployment {
+    /// The `model_info` as a JSON object; `None` if there is nothing in it.
+    #[must_use]
+    pub fn model_info_json(&self) -> Option<&str> {
+        let text = || {
+            let members = self.model_info.as_object().filter(|members| !members.is_empty())?;
+            serde_json::to_string(members).ok()
+        };
+        self.model_info_text.get_or_init(text).as_deref()
+    }
+
     /// The first variable that this deployment requires and that is not set. A call must then fail
     /// and name it, unless a callback has replaced its value.
     #[must_use]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::app::App;
 use bytes::Bytes;
-use callgate_call::Call;
+use callgate_call::{Call, ResponseSlot};
 use callgate_callbacks::{Started, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
@@ -174,6 +174,9 @@ async fn send(
         Err(error) => return (None, Err(unreachable(&error, sent))),
     };
     let took = Some(sent.started.elapsed());
+    if let Some(facts) = &sent.facts {
+        facts.get_or_init(|| response_headers::facts(app, sent, &answer));
+    }
     if answer.status > 599 {
         return (took, Err(upstream_failure::no_status(answer.status, sent)));
     }
@@ -279,9 +282,12 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), F
     let asked = StreamRequest { usage, choices: outgoing.choices };
     let lines = upstream_request::request_lines(&app.hop, call, &target, &outgoing.url);
     let echo = echo(call);
+    let (_, chain, call) = flight.parts();
+    let facts = chain.reads_responses().then(ResponseSlot::default);
+    call.upstream_response.clone_from(&facts);
     flight.record.deployment = Some(Arc::clone(deployment));
     target.upstream_model().clone_into(&mut flight.record.upstream_model);
-    Ok((Sent { target, echo, asked, timeout, first_content, started }, outgoing, lines))
+    Ok((Sent { target, echo, asked, timeout, first_content, started, facts }, outgoing, lines))
 }
 
 /// Returns a completion made by the gateway, as JSON or as a stream.

@@ -134,8 +134,9 @@ impl Flight {
             if let Err(failure) = self.run_end_hooks(&mut reply).await {
                 return Err(Box::pin(self.fail(failure)).await);
             }
-            let Ongoing { mut record, app, .. } = self.done();
+            let Ongoing { mut record, app, mut call, .. } = self.done();
             record.log_answer(&app, 200);
+            response_headers::add_reply_headers(&app, &mut call, &mut headers);
             for (name, value) in reply.headers {
                 headers.insert(name, response_headers::without_secrets(&app, value));
             }
@@ -176,6 +177,12 @@ impl Flight {
         let deployments = &ongoing.app.deployments;
         ongoing.chain.error(&mut ongoing.call, deployments, &mut failing).await;
         let mut failure = failing.failure;
+        for (name, value) in std::mem::take(&mut ongoing.call.reply_headers) {
+            let is_set = failure.headers.iter().any(|(known, _)| name == **known);
+            if !is_set && let Ok(value) = value.to_str() {
+                failure.headers.push((name.as_str().to_owned(), value.to_owned()));
+            }
+        }
         // An error hook may have set a text of its own.
         mask(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
         // Only after the hooks: a client that leaves during them is the other ending.

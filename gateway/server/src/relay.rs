@@ -156,6 +156,8 @@ impl Relay {
     pub(super) fn into_response(self: Box<Self>, mut flight: Flight, head: HeaderMap) -> Response {
         flight.sent = true;
         let mut headers = head;
+        let (app, _, call) = flight.parts();
+        response_headers::add_reply_headers(app, call, &mut headers);
         response_headers::duration_headers(&mut headers, &flight.record);
         headers.insert(
             header::CONTENT_TYPE,

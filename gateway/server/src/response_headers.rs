@@ -4,12 +4,12 @@
 use super::{access_log::Record, upstream_request::Sent};
 use crate::app::App;
 use bytes::Bytes;
-use callgate_call::{Call, Target};
+use callgate_call::{Call, ResponseFacts, Target};
 use callgate_deployments::Deployment;
 use callgate_failure::Failure;
 use callgate_secret::mask_one;
 use callgate_telemetry::decimal;
-use callgate_upstream::Headers;
+use callgate_upstream::{Headers, UpstreamResponse};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, Entry},
@@ -84,6 +84,26 @@ fn passed_on(
     match text {
         Cow::Borrowed(_) => HeaderValue::from_maybe_shared(value),
         Cow::Owned(text) => HeaderValue::from_str(&text),
+    }
+}
+
+/// The response's status and headers for callbacks, with secrets masked. Values that are not UTF-8
+/// are left out.
+pub(super) fn facts(app: &App, sent: &Sent, answer: &UpstreamResponse) -> ResponseFacts {
+    let readable = answer.headers.iter().filter_map(|(name, value)| {
+        let name = str::from_utf8(name).ok()?.to_owned();
+        let value = passed_on(app, &sent.target, value).ok()?;
+        Some((name, value.to_str().ok()?.to_owned()))
+    });
+    ResponseFacts::new(answer.status, readable)
+}
+
+/// Adds the headers that callbacks set for every outcome. Headers that are there already win.
+pub(super) fn add_reply_headers(app: &App, call: &mut Call, headers: &mut HeaderMap) {
+    for (name, value) in std::mem::take(&mut call.reply_headers) {
+        if let Entry::Vacant(place) = headers.entry(name) {
+            place.insert(without_secrets(app, value));
+        }
     }
 }
 

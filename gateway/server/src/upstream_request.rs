@@ -2,7 +2,7 @@
 //! it is sent.
 
 use super::request::HOP;
-use callgate_call::{Call, Target};
+use callgate_call::{Call, ResponseSlot, Target};
 use callgate_deployments::Setting;
 use callgate_providers::{Echo, StreamRequest};
 use callgate_upstream::{HeaderLines, Origin};
@@ -20,6 +20,8 @@ pub(super) struct Sent {
     /// The limit for a stream's first content, if it has its own.
     pub(super) first_content: Option<Duration>,
     pub(super) started: Instant,
+    /// Where the status and headers of the response go, if a callback may ask for them.
+    pub(super) facts: Option<ResponseSlot>,
 }
 
 /// The header lines of a request.

@@ -143,6 +143,8 @@ pub struct CallVt {
     pub reply: unsafe extern "C" fn(*mut (), RawReply),
     #[sabi(last_prefix_field)]
     pub fault: unsafe extern "C" fn(*mut (), View),
+    /// Since 1.1: sets a header of the client's response, whatever the outcome: name, value.
+    pub set_reply_header: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
 }
 
 /// Reads and edits of one streamed chunk.
@@ -204,4 +206,12 @@ pub struct FailureVt {
     pub first_token_ns: unsafe extern "C" fn(*const ()) -> u64,
     #[sabi(last_prefix_field)]
     pub callback: unsafe extern "C" fn(*const ()) -> View,
+    /// Since 1.1: the error object's `type`.
+    pub error_type: unsafe extern "C" fn(*const ()) -> View,
+    /// Since 1.1: changes the error object's `type`.
+    pub set_type: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    /// Since 1.1: changes the error object's `code`.
+    pub set_code: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    /// Since 1.1: sets a header of the error response: name, value.
+    pub set_header: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
 }

@@ -105,6 +105,8 @@ pub trait CallAccess {
     fn remaining_ms(&self) -> Option<u64>;
     /// Whether the client has disconnected.
     fn cancelled(&self) -> bool;
+    /// Sets a header of the client's response, whatever the outcome.
+    fn set_reply_header(&mut self, name: &str, value: &str) -> Edited;
     /// Takes the content of `Verdict::REJECT`.
     fn reject(&mut self, rejection: Rejection);
     /// Takes the content of `Verdict::REPLY`.
@@ -178,6 +180,14 @@ pub trait FailureAccess {
     fn durations(&self) -> [Option<u64>; 3];
     /// The callback that rejected the call or failed, if one did.
     fn callback(&self) -> Option<&str>;
+    /// The error object's type.
+    fn error_type(&self) -> &str;
+    /// Changes the type, unless something was sent already.
+    fn set_type(&mut self, error_type: &str) -> Edited;
+    /// Changes the code, unless something was sent already.
+    fn set_code(&mut self, code: &str) -> Edited;
+    /// Sets a header of the error response, unless something was sent already.
+    fn set_header(&mut self, name: &str, value: &str) -> Edited;
 }
 
 /// Returns whether a plugin built against `plugin` may run in a gateway with the contract `host`.

@@ -6,7 +6,7 @@ mod body;
 #[cfg(test)]
 mod tests;
 
-pub(super) use access::{is_header_name, is_header_value};
+pub(super) use access::{OWNED, is_header_name, is_header_value, set_header};
 
 use super::Outcome;
 use crate::{Endpoint, Rejection, Reply, Route, abi::Verdict};
@@ -40,6 +40,7 @@ pub struct TestCall {
     refused_providers: Vec<String>,
     route: Planned,
     upstream_headers: Vec<(String, String)>,
+    reply_headers: Vec<(String, String)>,
     metadata: BTreeMap<String, String>,
     local: Vec<u8>,
     key_id: String,
@@ -104,6 +105,7 @@ impl TestCall {
             refused_providers: Vec::new(),
             route: Planned::default(),
             upstream_headers: Vec::new(),
+            reply_headers: Vec::new(),
             metadata: BTreeMap::new(),
             local: Vec::new(),
             key_id: "test-key".to_owned(),
@@ -194,6 +196,29 @@ impl TestCall {
         self
     }
 
+    /// Sets the id and the `model_info` of the deployment that the call is planned to go to.
+    #[must_use]
+    pub fn deployment_facts(self, id: &str, model_info: &Value) -> Self {
+        let text = model_info.to_string();
+        self.metadata("callgate.deployment_id", id).metadata("callgate.model_info", &text)
+    }
+
+    /// Sets the upstream's response that later hooks see, and that the call took one attempt.
+    #[must_use]
+    pub fn upstream_response(mut self, status: u16, headers: &[(&str, &str)]) -> Self {
+        let lower = |name: &str| name.to_ascii_lowercase();
+        let object = headers.iter().map(|(name, value)| (lower(name), Value::from(*value)));
+        let object = Value::Object(object.collect()).to_string();
+        for (name, value) in headers {
+            let key = format!("callgate.upstream_header.{}", lower(name));
+            self.metadata.insert(key, (*value).to_owned());
+        }
+        self.upstream_asked(true)
+            .metadata("callgate.attempts", "1")
+            .metadata("callgate.upstream_status", &status.to_string())
+            .metadata("callgate.upstream_headers", &object)
+    }
+
     /// Makes a provider unknown to the gateway, so that routing to it fails. All other providers
     /// are known.
     #[must_use]
@@ -257,6 +282,12 @@ impl TestCall {
     #[must_use]
     pub fn upstream_header(&self, name: &str) -> Option<&str> {
         find(&self.upstream_headers, name)
+    }
+
+    /// Returns a header that was set for the client's response. Case does not matter.
+    #[must_use]
+    pub fn reply_header(&self, name: &str) -> Option<&str> {
+        find(&self.reply_headers, name)
     }
 
     /// Returns the metadata under a key.

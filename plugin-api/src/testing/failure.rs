@@ -1,8 +1,10 @@
 //! The failure that a test lends to `on_llm_error`.
 
+use super::call::{OWNED, set_header};
 use crate::{
     EditError, FailureKind,
     abi::serve::{Edited, FailureAccess},
+    limits,
 };
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ pub struct TestFailure {
     usage: [Option<u64>; 3],
     durations: [Option<u64>; 3],
     callback: Option<String>,
+    error_type: String,
+    headers: Vec<(String, String)>,
 }
 
 impl TestFailure {
@@ -41,6 +45,8 @@ impl TestFailure {
             usage: [None; 3],
             durations: [Some(0), None, None],
             callback: None,
+            error_type: "api_error".to_owned(),
+            headers: Vec::new(),
         }
     }
 
@@ -92,6 +98,26 @@ impl TestFailure {
     pub fn callback(mut self, name: &str) -> Self {
         self.callback = Some(name.to_owned());
         self
+    }
+
+    /// Sets the error object's type.
+    #[must_use]
+    pub fn error_type(mut self, error_type: &str) -> Self {
+        error_type.clone_into(&mut self.error_type);
+        self
+    }
+
+    /// Returns the error object's type and code with all edits.
+    #[must_use]
+    pub fn type_and_code(&self) -> (&str, &str) {
+        (&self.error_type, &self.code)
+    }
+
+    /// Returns a header that was set for the error response. Case does not matter.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let named = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
+        self.headers.iter().find(named).map(|(_, value)| value.as_str())
     }
 
     /// Returns status and message with all edits, as the client would get them.
@@ -146,6 +172,27 @@ impl FailureAccess for TestFailure {
     fn callback(&self) -> Option<&str> {
         self.callback.as_deref()
     }
+    fn error_type(&self) -> &str {
+        &self.error_type
+    }
+    fn set_type(&mut self, error_type: &str) -> Edited {
+        self.editable()?;
+        within_code(error_type)?.clone_into(&mut self.error_type);
+        Ok(())
+    }
+    fn set_code(&mut self, code: &str) -> Edited {
+        self.editable()?;
+        within_code(code)?.clone_into(&mut self.code);
+        Ok(())
+    }
+    fn set_header(&mut self, name: &str, value: &str) -> Edited {
+        self.editable()?;
+        set_header(&mut self.headers, &OWNED, name, value)
+    }
+}
+
+fn within_code(text: &str) -> Result<&str, EditError> {
+    if text.len() > limits::CODE { Err(EditError::TooLarge) } else { Ok(text) }
 }
 
 fn nanos(time: Duration) -> u64 {

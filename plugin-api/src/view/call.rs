@@ -229,6 +229,56 @@ impl<'a> CallView<'a> {
         Some(self.metadata("callgate.upstream_asked")? == "true")
     }
 
+    /// Returns the id of the deployment that the call is planned to go to, or went to: its
+    /// `model_info.id`, else a hash of its settings that stays the same at a restart. `None` if
+    /// nothing in the config serves the model, or if the gateway is older than 1.1.
+    #[must_use]
+    pub fn deployment_id(&self) -> Option<&str> {
+        self.metadata("callgate.deployment_id")
+    }
+
+    /// Returns the `model_info` of that deployment as a JSON object, with what the operator wrote
+    /// there. `None` if it has none.
+    #[must_use]
+    pub fn model_info(&self) -> Option<&str> {
+        self.metadata("callgate.model_info")
+    }
+
+    /// Returns the number of attempts so far to have an upstream answer the call: 0 in
+    /// `on_llm_start`, and for calls that a callback answers or rejects. `None` if the gateway is
+    /// older than 1.1.
+    #[must_use]
+    pub fn attempts(&self) -> Option<u32> {
+        self.metadata("callgate.attempts")?.parse().ok()
+    }
+
+    /// Returns the HTTP status of the upstream's response. `None` before there is one.
+    #[must_use]
+    pub fn upstream_status(&self) -> Option<u16> {
+        self.metadata("callgate.upstream_status")?.parse().ok()
+    }
+
+    /// Returns a header of the upstream's response; case does not matter, and of several with one
+    /// name the first counts. The deployment's secrets read as `***`. `None` if there is no such
+    /// header, before there is a response, or if the gateway is older than 1.1.
+    ///
+    /// ```no_run
+    /// # fn hook(call: &plugin_api::CallView<'_>) {
+    /// let left = call.upstream_header("x-ratelimit-remaining-requests");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn upstream_header(&self, name: &str) -> Option<&str> {
+        self.metadata(&["callgate.upstream_header.", name].concat())
+    }
+
+    /// Returns all headers of the upstream's response as a JSON object, names in lower case, as in
+    /// [`upstream_header`](Self::upstream_header).
+    #[must_use]
+    pub fn upstream_headers(&self) -> Option<&str> {
+        self.metadata("callgate.upstream_headers")
+    }
+
     /// Shares a value with later hooks of this call, of all callbacks. All hooks may call it.
     ///
     /// # Errors

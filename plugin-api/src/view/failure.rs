@@ -1,6 +1,6 @@
 //! A failed call.
 
-use super::{EditError, edit, known, read_number, read_text};
+use super::{EditError, edit, known, newer_edit, read_newer_text, read_number, read_text};
 use crate::{
     FailureKind,
     abi::{FailureHandle, View},
@@ -89,6 +89,43 @@ impl LlmFailure<'_> {
     /// [`EditError::TooLate`] if something was [`sent`](Self::sent) already.
     pub fn set_message(&mut self, message: &str) -> Result<(), EditError> {
         edit!(self.set_message(View::of(message.as_bytes())))
+    }
+
+    /// Returns the error object's `type`, such as `rate_limit_error`. It is empty if the gateway is
+    /// older than 1.1.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        read_newer_text!(self.error_type()).unwrap_or_default()
+    }
+
+    /// Changes the error object's `type`.
+    ///
+    /// # Errors
+    /// [`EditError::TooLate`] if something was [`sent`](Self::sent) already;
+    /// [`EditError::TooLarge`] beyond [`limits::CODE`](crate::limits::CODE);
+    /// [`EditError::NotSupported`] if the gateway is older than 1.1.
+    pub fn set_type(&mut self, error_type: &str) -> Result<(), EditError> {
+        newer_edit!(self.set_type(View::of(error_type.as_bytes())))
+    }
+
+    /// Changes the error object's `code`.
+    ///
+    /// # Errors
+    /// As for [`set_type`](Self::set_type).
+    pub fn set_code(&mut self, code: &str) -> Result<(), EditError> {
+        newer_edit!(self.set_code(View::of(code.as_bytes())))
+    }
+
+    /// Sets a header of the error response, in place of one of that name.
+    ///
+    /// # Errors
+    /// [`EditError::TooLate`] if something was [`sent`](Self::sent) already;
+    /// [`EditError::NotAllowed`] for a name or value that is not valid, and for headers that
+    /// describe the connection or the body; [`EditError::TooLarge`] beyond
+    /// [`limits::HEADERS`](crate::limits::HEADERS); [`EditError::NotSupported`] if the gateway is
+    /// older than 1.1.
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+        newer_edit!(self.set_header(View::of(name.as_bytes()), View::of(value.as_bytes())))
     }
 
     /// Returns whether the client already got the head of a response, or has disconnected.

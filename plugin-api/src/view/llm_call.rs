@@ -1,6 +1,6 @@
 //! The edits of `on_llm_start`: [`LlmCall`] and [`Route`].
 
-use super::{CallView, EditError, edit};
+use super::{CallView, EditError, edit, newer_edit};
 use crate::abi::{CallHandle, RawRoute, View};
 use std::{
     fmt,
@@ -115,6 +115,19 @@ impl<'a> LlmCall<'a> {
             api_base: View::of_option(route.api_base),
             api_key: View::of_option(route.api_key),
         }))
+    }
+
+    /// Sets a header of the client's response, whatever the outcome: a JSON reply, a stream, an
+    /// error. A header that the gateway sets itself, and one that a later hook sets on the reply or
+    /// the failure, takes precedence.
+    ///
+    /// # Errors
+    /// [`EditError::NotAllowed`] for a name or value that is not valid, and for headers that
+    /// describe the connection or the body; [`EditError::TooLarge`] beyond
+    /// [`limits::HEADERS`](crate::limits::HEADERS); [`EditError::NotSupported`] if the gateway is
+    /// older than 1.1.
+    pub fn set_reply_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+        newer_edit!(self.set_reply_header(View::of(name.as_bytes()), View::of(value.as_bytes())))
     }
 
     /// Sets a header of the upstream request. It replaces an earlier value.

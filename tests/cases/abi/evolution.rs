@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{all_hooks_fire, marking, next, prebuilt, rebuilt};
 use crate::plugin_files::{listing, refusal, replaced};
 
-/// The report of the 1.1 host on these plugins, loaded in this order into one process.
+/// The report of the 1.2 host on these plugins, loaded in this order into one process.
 fn host_of_1_1(plugins: &[(&Path, &str)]) -> Vec<String> {
     let mut command = Command::new(next().host());
     for (file, callback) in plugins {
@@ -39,7 +39,7 @@ fn a_plugin_of_1_0_works_in_a_host_of_1_1() {
         plugins.rotate_left(turn);
         for ((_, callback), said) in plugins.iter().zip(host_of_1_1(&plugins)) {
             let expected = match *callback {
-                "next" => "next of 1.1: [Continue, Continue, Continue, Continue] \
+                "next" => "next of 1.2: [Continue, Continue, Continue, Continue] \
                      \"hello!\" | 11 12 13 | he | - | late | later Some(0)"
                     .to_owned(),
                 "other" => "other: refused: `".to_owned(),
@@ -74,7 +74,7 @@ async fn a_hook_that_comes_later_is_told_of() {
     let setup = Gateway::with_config(listing(&marking(&next().plugin("1_1"), "next", "n")));
     let checked = setup.check().await;
     assert_eq!(checked.status.code(), Some(0), "{}", checked.stderr);
-    let sentence = "expected hooks of ABI 1.0, found `on_llm_later` of a plugin built for ABI 1.1";
+    let sentence = "expected hooks of ABI 1.1, found `on_llm_later` of a plugin built for ABI 1.2";
     assert!(checked.stdout.contains(sentence), "{}", checked.stdout);
 }
 
@@ -89,16 +89,16 @@ fn patched(file: &Path, from: &str, to: &str, folder: &Path) -> PathBuf {
 async fn what_does_not_fit_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let (newer, second) = (next().plugin("1_1"), next().plugin("other_2"));
-    let needs = patched(&newer, r#""min_api":"1.0""#, r#""min_api":"1.1""#, folder.path());
-    let lies = patched(&second, r#"api":"2.0""#, r#"api":"1.0""#, folder.path());
+    let needs = patched(&newer, r#""min_api":"1.0""#, r#""min_api":"1.2""#, folder.path());
+    let lies = patched(&second, r#"api":"2.0""#, r#"api":"1.1""#, folder.path());
     for (file, callback, sentence) in [
         (
             needs,
             "next",
-            "expected a plugin that runs with ABI 1.0, found one that needs 1.1 or later",
+            "expected a plugin that runs with ABI 1.1, found one that needs 1.2 or later",
         ),
         (second, "other", "expected ABI 1.x, found a plugin built for ABI 2.0"),
-        (lies, "other", "expected package version 1.0.0, found 2.0.0"),
+        (lies, "other", "expected package version 1.1.0, found 2.0.0"),
         (
             next().plugin("other_renamed"),
             "other",

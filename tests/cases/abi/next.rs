@@ -1,4 +1,4 @@
-//! Later versions of the ABI: the live `plugin-api` with entries appended (1.1), with another major
+//! Later versions of the ABI: the live `plugin-api` with entries appended (1.2), with another major
 //! version (2.0), and with one field renamed, each built with its plugins from `tests/abi/next`.
 
 use std::fs;
@@ -24,14 +24,14 @@ impl Next {
         let (from, to) = (live.find("[workspace.package]"), live.find("[profile."));
         let shared = &live[from.expect("a package table")..to.expect("profiles")];
         // All are called `callgate-plugin-api`, so each is a workspace of its own.
-        for (name, edits) in [("api_1_1", "1.1"), ("api_2", "2.0"), ("api_renamed", "renamed")] {
+        for (name, edits) in [("api_1_2", "1.2"), ("api_2", "2.0"), ("api_renamed", "renamed")] {
             let edits = text(&folder.join(format!("{edits}.edits")));
             edited(&folder.join(name), &edits, &format!("\n[workspace]\n\n{shared}"));
         }
         let manifest = format!(
             "[workspace]\nresolver = \"3\"\n\
              members = [\"plugin\", \"host\", \"other_2\", \"other_renamed\"]\n\
-             exclude = [\"api_1_1\", \"api_2\", \"api_renamed\"]\n\n{shared}"
+             exclude = [\"api_1_2\", \"api_2\", \"api_renamed\"]\n\n{shared}"
         );
         building::write(&folder.join("Cargo.toml"), &manifest);
         Self { folder: building::cargo(&folder) }
@@ -42,7 +42,7 @@ impl Next {
         self.folder.join(format!("libnext_{name}.so"))
     }
 
-    /// The host that speaks 1.1.
+    /// The host that speaks 1.2.
     pub(super) fn host(&self) -> PathBuf {
         self.folder.join("next-host")
     }

@@ -17,7 +17,7 @@ async fn a_plugin_is_told_whole() {
     assert_eq!(told["kind"], "64-bit shared object");
     assert_eq!(told["machine"], std::env::consts::ARCH);
     assert_eq!(told["package"], "callgate-rate-limit");
-    assert_eq!((&told["abi"], &told["loadable"]), (&json!("1.0"), &json!(true)));
+    assert_eq!((&told["abi"], &told["loadable"]), (&json!("1.1"), &json!(true)));
     assert_eq!(told["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(told["size"], fs::metadata(build::plugin("rate_limit")).unwrap().len());
     assert!(told["needs"].as_array().unwrap().contains(&json!("libc.so.6")), "{told}");

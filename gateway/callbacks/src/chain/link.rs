@@ -20,7 +20,7 @@ use callgate_plugin_host::{Hook, Instance, Recipe};
 use callgate_secret::Masking;
 use callgate_secret::{credentials::sent_keys, mask_one};
 use callgate_telemetry::{counted::counted, one_line};
-use plugin_api::FailureKind;
+use plugin_api::{FailureKind, abi::ApiVersion};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -163,6 +163,11 @@ impl Link {
     /// The operator's grants, and the mask for the secrets among them.
     pub(super) fn grants(&self) -> (&Grants, &Masking) {
         self.slot.recipe.grants()
+    }
+
+    /// Whether it can ask for the upstream's response, which gateways offer since ABI 1.1.
+    pub(super) fn reads_responses(&self) -> bool {
+        self.slot.recipe.api >= ApiVersion { major: 1, minor: 1 }
     }
 
     pub(super) fn rolls_back(&self) -> bool {

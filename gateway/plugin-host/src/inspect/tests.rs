@@ -202,7 +202,7 @@ fn the_contract_version_decides_with_a_sentence() {
     assert_eq!(told("2.0", "2.0"), "expected ABI 1.x, found a plugin built for ABI 2.0");
     assert_eq!(
         told("1.99", "1.99"),
-        "expected a plugin that runs with ABI 1.0, found one that needs 1.99 or later"
+        "expected a plugin that runs with ABI 1.1, found one that needs 1.99 or later"
     );
 }
 

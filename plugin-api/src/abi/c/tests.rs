@@ -75,7 +75,7 @@ fn facts() -> Vec<Fact> {
             header_at, param, set_param, remove_param, message_count, message_role, message_text,
             message_json, set_message_text, set_message_json, insert_message, remove_message, body,
             replace_body, key_id, metadata, set_metadata, local, set_local, remaining_ms,
-            cancelled, reject, reply, fault,
+            cancelled, reject, reply, fault, set_reply_header,
         }
         callgate_chunk_vt = ChunkVt { index, json, text, set_json, set_text, drop_chunk }
         callgate_reply_vt = ReplyVt {
@@ -86,7 +86,7 @@ fn facts() -> Vec<Fact> {
         callgate_failure_vt = FailureVt {
             kind, status, code, message, set_status, set_message, sent, text, prompt_tokens,
             completion_tokens, total_tokens, duration_ns, upstream_duration_ns, first_token_ns,
-            callback,
+            callback, error_type, set_type, set_code, set_header,
         }
     }
     facts.push(("CALLGATE_API_MAJOR".to_owned(), ApiVersion::CURRENT.major.into()));

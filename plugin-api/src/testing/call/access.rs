@@ -11,10 +11,11 @@ use crate::{
 const CREDENTIALS: [&str; 5] =
     ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"];
 
-/// Headers of the upstream request that the gateway sets itself.
-const OWNED: [&str; 10] = [
+/// Headers that the gateway sets itself.
+pub(in crate::testing) const OWNED: [&str; 11] = [
     "host",
     "content-length",
+    "content-type",
     "authorization",
     "connection",
     "keep-alive",
@@ -87,19 +88,10 @@ impl CallAccess for TestCall {
         Ok(())
     }
     fn set_upstream_header(&mut self, name: &str, value: &str) -> Edited {
-        let owned = OWNED.iter().any(|owned| owned.eq_ignore_ascii_case(name));
-        if owned || !is_header_name(name) || !is_header_value(value) {
-            return Err(EditError::NotAllowed);
-        }
-        let others =
-            self.upstream_headers.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
-        let used: usize = others.map(|(known, value)| known.len() + value.len()).sum();
-        if used + name.len() + value.len() > limits::HEADERS {
-            return Err(EditError::TooLarge);
-        }
-        self.upstream_headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        self.upstream_headers.push((name.to_owned(), value.to_owned()));
-        Ok(())
+        set_header(&mut self.upstream_headers, &OWNED, name, value)
+    }
+    fn set_reply_header(&mut self, name: &str, value: &str) -> Edited {
+        set_header(&mut self.reply_headers, &OWNED, name, value)
     }
     fn remove_upstream_header(&mut self, name: &str) -> Edited {
         let before = self.upstream_headers.len();
@@ -162,6 +154,9 @@ impl CallAccess for TestCall {
             "callgate.public_model" => Some(self.planned()?.public_model.as_deref()?),
             "callgate.model_group" => Some(&self.planned()?.model_name),
             "callgate.upstream_asked" => Some(if self.asked? { "true" } else { "false" }),
+            _ if key.starts_with("callgate.upstream_header.") => {
+                self.shared(&key.to_ascii_lowercase())
+            }
             _ => self.shared(key),
         }
     }
@@ -202,6 +197,27 @@ impl CallAccess for TestCall {
     fn fault(&mut self, message: &str) {
         self.given = Some(Given::Fault(message.to_owned()));
     }
+}
+
+/// Sets a header in place of one of that name, unless the gateway owns it.
+pub(in crate::testing) fn set_header(
+    headers: &mut Vec<(String, String)>,
+    owned: &[&str],
+    name: &str,
+    value: &str,
+) -> Edited {
+    let is_owned = owned.iter().any(|owned| owned.eq_ignore_ascii_case(name));
+    if is_owned || !is_header_name(name) || !is_header_value(value) {
+        return Err(EditError::NotAllowed);
+    }
+    let others = headers.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
+    let used: usize = others.map(|(known, value)| known.len() + value.len()).sum();
+    if used + name.len() + value.len() > limits::HEADERS {
+        return Err(EditError::TooLarge);
+    }
+    headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    headers.push((name.to_owned(), value.to_owned()));
+    Ok(())
 }
 
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {

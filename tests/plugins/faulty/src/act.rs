@@ -144,6 +144,9 @@ fn edit(data: &mut HookData<'_, '_, '_>, action: &Action) -> Option<Result<(), E
             HookData::Error(_, failure) => match action {
                 Action::FailureStatus(status) => Some(failure.set_status(*status)),
                 Action::FailureMessage(text) => Some(failure.set_message(text)),
+                Action::FailureType(text) => Some(failure.set_type(text)),
+                Action::FailureCode(text) => Some(failure.set_code(text)),
+                Action::FailureHeader(name, value) => Some(failure.set_header(name, value)),
                 _ => None,
             },
         },
@@ -168,6 +171,7 @@ fn edit_start(call: &mut LlmCall<'_>, action: &Action) -> Option<Result<(), Edit
         Action::SetModel(model) => call.set_model(model),
         Action::SetRoute(parts) => call.set_route(route(parts)),
         Action::SetUpstreamHeader(name, value) => call.set_upstream_header(name, value),
+        Action::SetReplyHeader(name, value) => call.set_reply_header(name, value),
         Action::RemoveUpstreamHeader(name) => call.remove_upstream_header(name),
         Action::SetParam(path, json) => call.set_param(path, json),
         Action::SetParamBig(path, bytes) => {

@@ -119,6 +119,8 @@ pub enum Action {
     SetRoute(RouteParts),
     /// Name and value.
     SetUpstreamHeader(String, String),
+    /// Name and value.
+    SetReplyHeader(String, String),
     /// Name.
     RemoveUpstreamHeader(String),
     /// Path and JSON.
@@ -161,6 +163,12 @@ pub enum Action {
     FailureStatus(u16),
     /// The client's message.
     FailureMessage(String),
+    /// The error object's type.
+    FailureType(String),
+    /// The error object's code.
+    FailureCode(String),
+    /// Name and value.
+    FailureHeader(String, String),
 }
 
 /// A rejection; not checked here.

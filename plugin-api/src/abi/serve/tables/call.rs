@@ -19,7 +19,7 @@ use std::time::Duration;
 text!(id: CallAccess, requested_model: CallAccess, model: CallAccess, key_id: CallAccess);
 optional_text!(provider: CallAccess, upstream_model: CallAccess, api_base: CallAccess);
 edit_by_text!(set_model: CallAccess, remove_upstream_header: CallAccess, remove_param: CallAccess);
-edit_by_pair!(set_upstream_header: CallAccess, set_param: CallAccess, set_metadata: CallAccess);
+edit_by_pair!(set_upstream_header: CallAccess, set_param: CallAccess, set_metadata: CallAccess, set_reply_header: CallAccess);
 
 unsafe extern "C" fn endpoint<T: CallAccess>(ctx: *const ()) -> u32 {
     unsafe { read::<T>(ctx) }.endpoint().0
@@ -168,7 +168,7 @@ impl<T: CallAccess> Table<T> {
         body: body::<T>, replace_body: replace_body::<T>, key_id: key_id::<T>,
         metadata: metadata::<T>, set_metadata: set_metadata::<T>, local: local::<T>,
         set_local: set_local::<T>, remaining_ms: remaining_ms::<T>, cancelled: cancelled::<T>,
-        reject: reject::<T>, reply: reply::<T>, fault: fault::<T>,
+        reject: reject::<T>, reply: reply::<T>, fault: fault::<T>, set_reply_header: set_reply_header::<T>,
     }) }
 }
 

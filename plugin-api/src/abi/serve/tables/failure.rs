@@ -5,16 +5,22 @@
     reason = "`tables` gives the reason for each kind of block"
 )]
 
-use super::{Table, edit, edit_text, read};
+use super::{Table, edit, edit_text, edit_two, read};
 use crate::abi::{
     EditResult, FailureVt, View,
     serve::{FailureAccess, edit_result},
 };
 use abi_stable::{prefix_type::WithMetadata, staticref};
 
-text!(code: FailureAccess, message: FailureAccess, text: FailureAccess);
+text!(
+    code: FailureAccess,
+    message: FailureAccess,
+    text: FailureAccess,
+    error_type: FailureAccess
+);
 optional_text!(callback: FailureAccess);
-edit_by_text!(set_message: FailureAccess);
+edit_by_text!(set_message: FailureAccess, set_type: FailureAccess, set_code: FailureAccess);
+edit_by_pair!(set_header: FailureAccess);
 number!(
     FailureAccess:
     prompt_tokens = usage[0],
@@ -46,6 +52,7 @@ impl<T: FailureAccess> Table<T> {
         text: text::<T>, prompt_tokens: prompt_tokens::<T>,
         completion_tokens: completion_tokens::<T>, total_tokens: total_tokens::<T>,
         duration_ns: duration_ns::<T>, upstream_duration_ns: upstream_duration_ns::<T>,
-        first_token_ns: first_token_ns::<T>, callback: callback::<T>,
+        first_token_ns: first_token_ns::<T>, callback: callback::<T>, error_type: error_type::<T>, set_type: set_type::<T>,
+        set_code: set_code::<T>, set_header: set_header::<T>,
     }) }
 }

@@ -1,4 +1,4 @@
-//! A host with the tables of 1.1 that loads plugins in the order of its arguments, each `<file>
+//! A host with the tables of 1.2 that loads plugins in the order of its arguments, each `<file>
 //! <callback>`, all into one process, and says of each what became of its hooks. What judges the
 //! tables is the gateway's own `layout.rs`, which the test puts beside this file.
 

@@ -1,4 +1,4 @@
-//! A plugin of ABI 1.1: uses what that appended, and goes on where it is absent.
+//! A plugin of ABI 1.2: uses what that appended, and goes on where it is absent.
 
 use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall, export_callbacks};
 
