@@ -137,7 +137,7 @@ async fn a_client_that_leaves_has_its_line_and_a_relative_path_its_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_renamed_is_begun_anew() {
+async fn a_renamed_file_is_created_again() {
     let upstream = upstream(Answer::default()).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
@@ -165,7 +165,7 @@ async fn a_file_that_was_renamed_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
+async fn a_full_disk_and_a_lost_folder_are_reported_and_calls_go_on() {
     let upstream = upstream(Answer::default()).await;
     let full = gateway(&upstream, json!([audit(json!({"path": "/dev/full"}))])).await;
     for _ in 0..20 {
@@ -188,7 +188,7 @@ async fn a_full_disk_and_a_lost_folder_are_told_and_calls_go_on() {
         }
     };
     let line = tokio::select! {
-        line = within("the trouble is told", told) => line,
+        line = within("the problem is logged", told) => line,
         () = calls => unreachable!("it calls until it is stopped"),
     };
     assert!(line.text.contains("create its folder"), "{}", line.text);
@@ -216,7 +216,7 @@ async fn a_file_that_cannot_be_opened_refuses_the_start() {
 
 /// The user who runs `check` may differ from the one who serves.
 #[tokio::test]
-async fn check_makes_no_file_and_tells_what_serving_would() {
+async fn check_creates_no_file_and_reports_like_a_start() {
     let upstream = upstream(Answer::default()).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);

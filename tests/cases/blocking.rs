@@ -126,7 +126,7 @@ async fn what_comes_too_late_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_stuck_hook_is_told_once() {
+async fn a_client_that_leaves_a_stuck_hook_is_logged_once() {
     let upstream = upstream(Answer::default()).await;
     let stuck = faulty_blocking("stuck", json!({"on_llm_start": ["block"]}));
     let stuck = with(stuck, "timeout", json!("1h"));

@@ -116,7 +116,7 @@ async fn it_says_what_callbacks_warn_of_and_strict_refuses_it() {
 }
 
 #[tokio::test]
-async fn certificates_that_are_not_there_are_told() {
+async fn missing_certificates_are_reported() {
     let model = json!({"model_name": "gpt",
         "litellm_params": {"model": "openai/x", "api_base": "https://127.0.0.1:9/v1", "api_key": "k"}});
     for (setup, said) in [
@@ -142,7 +142,7 @@ async fn certificates_that_are_not_there_are_told() {
 }
 
 #[tokio::test]
-async fn a_plugin_folder_that_is_none_and_a_link_that_leads_nowhere_are_told() {
+async fn missing_plugin_folders_and_dangling_links_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("nowhere", folder.path().join("liblinked.so")).unwrap();
     let routing = with_callbacks(&[], &json!(["routing"]));
@@ -206,7 +206,7 @@ async fn what_is_no_file_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn folders_of_certificates_that_are_not_there_are_told() {
+async fn missing_folders_of_certificates_are_reported() {
     let empty = tempfile::tempdir().unwrap();
     let empty = empty.path().to_str().unwrap();
     let model = json!({"model_name": "gpt",

@@ -115,7 +115,7 @@ async fn what_is_no_request_is_answered_in_openais_form() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_said_all_gets_what_is_there_at_once() {
+async fn a_client_that_closed_its_sending_side_gets_what_is_ready() {
     let upstream = upstream(Answer::silence()).await;
     let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
     let body = r#"{"model":"nope","messages":[]}"#;

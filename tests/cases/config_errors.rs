@@ -163,7 +163,7 @@ async fn hostile_files_are_refused_in_bounded_time() {
 }
 
 #[tokio::test]
-async fn a_fault_in_a_setting_is_told_at_its_own_line() {
+async fn a_fault_in_a_setting_is_reported_at_its_own_line() {
     let head = "model_list: []\nlitellm_settings:\n  callbacks:\n    - name: ";
     for (rest, place) in [
         // Found by the schema.

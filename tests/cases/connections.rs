@@ -26,7 +26,7 @@ async fn idle(gateway: &Gateway) -> Raw {
 }
 
 #[tokio::test]
-async fn workers_that_do_not_come_round_are_named_and_passed_over() {
+async fn stuck_workers_are_named_and_passed_over() {
     let upstream = upstream(Answer::default()).await;
     let for_ever = json!({"on_llm_start": [{"sleep_ms": 3_600_000}]});
     let stuck = with(faulty("sleeper", for_ever), "only", json!({"models": ["stuck"]}));
@@ -73,7 +73,7 @@ fn with_name(mut deployment: serde_json::Value, name: &str) -> serde_json::Value
 }
 
 #[tokio::test]
-async fn a_worker_that_comes_back_serves_again() {
+async fn a_worker_that_is_no_longer_stuck_serves_again() {
     let upstream = upstream(Answer::default()).await;
     let slow = faulty("slow", json!({"on_llm_start": [{"sleep_ms": 4000}]}));
     let mut config = with_callbacks(&[openai(&upstream)], &json!([slow]));

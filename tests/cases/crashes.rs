@@ -60,7 +60,7 @@ async fn the_hook_that_ended_the_process_is_named_then_and_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_killed_is_told_once_and_one_that_ended_in_order_is_not() {
+async fn a_killed_run_is_reported_once_and_an_orderly_end_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let setup = serving(&faulty("victim", json!({})), folder.path());
     let mut gateway = setup.clone().start().await;

@@ -125,7 +125,7 @@ async fn a_placeholder_masks_nothing() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_said_to_be_the_gateways() {
+async fn an_error_says_that_the_gateways_key_was_refused() {
     for status in [401, 403] {
         let upstream =
             upstream(Answer::error(status, "t", "c", "Incorrect API key provided")).await;
@@ -141,7 +141,7 @@ async fn a_refused_key_is_said_to_be_the_gateways() {
 }
 
 #[tokio::test]
-async fn the_log_says_why_an_upstream_refused_unless_told_not_to() {
+async fn the_log_shows_upstream_errors_unless_configured_otherwise() {
     let answer = Answer::error(429, "tokens", "rate_limit_exceeded", "slow down please");
     let upstream = upstream(answer).await;
     for logged in [true, false] {
@@ -191,7 +191,7 @@ async fn who_cannot_be_reached_is_named_by_provider_and_model_and_its_address_is
 }
 
 #[tokio::test]
-async fn a_redirect_is_told_with_what_to_do_and_its_target_is_for_the_log() {
+async fn a_redirect_is_reported_with_the_remedy_and_only_the_log_has_its_target() {
     for (location, shown) in [("https://other.example/v1/x", false), ("/v2/chat/completions", true)]
     {
         let upstream =

@@ -11,7 +11,7 @@
 //! |
 //!
 //! `blocks` reads a document, `commands` runs it, `snippets` builds its Rust, `configs` checks its
-//! YAML, `said` compares quotations, `links` follows its links, `form` keeps README short and the
+//! YAML, `quotations` compares them, `links` follows its links, `form` keeps README short and the
 //! decisions complete.
 
 mod blocks;
@@ -19,7 +19,7 @@ mod commands;
 mod configs;
 mod form;
 mod links;
-mod said;
+mod quotations;
 mod snippets;
 
 use std::fs;

@@ -82,7 +82,7 @@ async fn what_a_constructor_does_to_the_process_hurts_only_the_trial() {
 }
 
 #[tokio::test]
-async fn what_never_comes_back_is_given_up() {
+async fn code_that_never_returns_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let hangs = "for (;;) pause();";
     let bodies = [

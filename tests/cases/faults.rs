@@ -155,7 +155,7 @@ async fn what_a_callback_may_not_do_is_refused_to_it_and_hurts_nobody() {
 }
 
 #[tokio::test]
-async fn answers_that_are_none_and_odd_refusals_are_a_503_or_500() {
+async fn invalid_replies_and_odd_rejections_are_a_503_or_500() {
     let upstream = upstream(Answer::default()).await;
     let odd = |status: u16| json!({"reject": {"status": status, "message": "odd"}});
     for (act, status) in [

@@ -59,7 +59,7 @@ async fn a_call_has_one_id_and_the_client_may_choose_it() {
 }
 
 #[tokio::test]
-async fn the_upstream_hears_the_deployments_headers_and_none_of_the_clients() {
+async fn the_upstream_gets_the_deployments_headers_and_none_of_the_clients() {
     let upstream = upstream(Answer::default()).await;
     let headers = json!({"X-Team": "blue", "X-Project": "7"});
     let deployment = with_param(openai(&upstream), "extra_headers", headers);

@@ -20,7 +20,7 @@ async fn liveness_and_readiness_are_open() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_wrong_methods_are_told_apart() {
+async fn unknown_paths_and_wrong_methods_are_distinguished() {
     let gateway = Gateway::with_config(config(&[])).start().await;
     let client = gateway.client().without_key();
     for path in ["/nope", "/v1/nope", "/v1/chat", "/v1/chat/completions/x", "/../etc/passwd", "//"]

@@ -49,14 +49,14 @@ async fn what_ends_the_process_in_the_trial_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn what_it_warned_of_before_it_died_is_told() {
+async fn warnings_before_its_death_are_reported() {
     let acts = json!({"new": [{"log": "not this"}, {"warn": "no licence found"}, {"exit": 1}]});
     let said = Gateway::with_config(listing(&faulty("t", acts))).check().await.stderr;
     assert!(said.contains("no licence found") && !said.contains("not this"), "{said}");
 }
 
 #[tokio::test]
-async fn a_stack_that_overflows_in_the_trial_is_told_as_one() {
+async fn a_stack_overflow_in_the_trial_is_reported_as_one() {
     let config = listing(&faulty("t", json!({"new": ["overflow_stack"]})));
     let said = Gateway::with_config(config).check().await.stderr;
     assert!(said.contains("crashed with SIGABRT in its constructor; it printed: "), "{said}");
@@ -128,7 +128,11 @@ async fn a_cache_that_cannot_be_trusted_is_not_used() {
     for file in fs::read_dir(&cache).unwrap() {
         fs::write(file.unwrap().path(), "garbage").unwrap();
     }
-    assert_eq!((probes(&setup).await, probes(&setup).await), (1, 0), "found corrupt, made anew");
+    assert_eq!(
+        (probes(&setup).await, probes(&setup).await),
+        (1, 0),
+        "found corrupt, created again"
+    );
     fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
     let log = setup.clone().start().await.stop().await;
     let warning = log.lines().find(|line| line.contains("callgate.cache_dir")).unwrap();

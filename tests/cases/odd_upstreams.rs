@@ -89,7 +89,7 @@ async fn an_error_object_in_place_of_a_stream_is_that_error() {
 }
 
 #[tokio::test]
-async fn what_came_in_place_of_a_stream_is_said() {
+async fn what_came_in_place_of_a_stream_is_reported() {
     for (answer, expected) in [
         (Answer::fixed(200, "application/json", "{}"), "JSON that is no chat completion"),
         (Answer::fixed(200, "application/json", "{broken"), "JSON that is no chat completion"),

@@ -104,7 +104,7 @@ async fn what_ollama_has_by_now_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_deployment_leaves_out_what_it_is_told_to() {
+async fn a_deployment_leaves_out_the_configured_parameters() {
     let upstream = upstream(Answer::default()).await;
     for deployment in every_dialect(&upstream) {
         let model = deployment["model_name"].as_str().unwrap().to_owned();

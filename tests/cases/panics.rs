@@ -62,7 +62,7 @@ async fn a_call_in_flight_keeps_the_instance_it_began_with() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_made_anew_fails_calls_until_it_can() {
+async fn one_that_cannot_be_restarted_fails_calls_until_it_can() {
     let upstream = upstream(Answer::default()).await;
     for (policy, status) in [("fail", 503), ("ignore", 200)] {
         let acts = json!({"unmade": [2], "only_model": "gpt", "on_llm_start": [{"panic": "boom"}]});

@@ -108,7 +108,7 @@ async fn each_defect_has_its_sentence() {
 }
 
 #[tokio::test]
-async fn what_is_there_and_no_plugin_file_is_said_so() {
+async fn paths_that_are_not_plugin_files_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let dangling = folder.path().join("dangling.so");
     symlink(folder.path().join("nowhere"), &dangling).unwrap();
@@ -171,7 +171,7 @@ async fn what_was_written_is_quoted_and_cut() {
 }
 
 #[tokio::test]
-async fn no_two_entries_are_called_the_same_and_a_lonely_share_is_told() {
+async fn names_are_unique_and_a_lonely_share_is_reported() {
     let mut config = config(&[]);
     config["litellm_settings"] = json!({"callbacks": ["routing",
         {"name": "rate_limit", "instance": "routing", "share": "budget"},

@@ -142,7 +142,7 @@ async fn an_unset_variable_fails_only_the_calls_that_need_it() {
 }
 
 #[tokio::test]
-async fn a_proxy_variable_is_told_once_when_an_upstream_is_elsewhere() {
+async fn a_proxy_variable_is_reported_once_if_an_upstream_is_elsewhere() {
     let here = deployment("here", "openai/m", "http://127.0.0.1:9/v1");
     let there = deployment("there", "openai/m", "https://api.example.com/v1");
     let other = deployment("other", "openai/n", "https://api.example.com/v1");

@@ -9,7 +9,7 @@ use crate::faulty::{entry, faulty, faulty_async, faulty_blocking, recorded, seen
 use crate::faulty::{with, with_policy};
 
 #[tokio::test]
-async fn edits_of_a_broken_hook_are_taken_back() {
+async fn edits_of_a_failed_hook_are_rolled_back() {
     let upstream = upstream(Answer::default()).await;
     let shared = json!([{"set_metadata": ["k", "lost"]}, {"set_metadata": ["kept", "lost"]}]);
     let edits = |own: serde_json::Value| {

@@ -82,7 +82,7 @@ async fn only_chosen_hooks_run() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_told_with_its_place() {
+async fn impossible_scopes_are_reported_with_their_place() {
     for (key, value, place, text) in [
         ("hooks", json!(["on_llm_end"]), "hooks[0]", "expected the hook `on_llm_end`, found only"),
         ("hooks", json!(["on_llm_stat"]), "hooks[0]", "did you mean `on_llm_start`?"),

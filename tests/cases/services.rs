@@ -246,7 +246,7 @@ async fn a_check_sends_nothing() {
 }
 
 #[tokio::test]
-async fn wrong_grants_are_told_with_their_place() {
+async fn wrong_grants_are_reported_with_their_place() {
     let upstream = upstream(Answer::default()).await;
     for (grants, expected) in [
         (json!({"secret": ["A"]}), "did you mean `secrets`?"),

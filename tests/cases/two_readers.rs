@@ -17,7 +17,7 @@ fn guarded(upstream: &ScriptedUpstream, action: &str, on_error: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_name_that_can_be_taken_in_two_ways_is_refused() {
+async fn an_ambiguous_name_is_refused() {
     const CARD: &str = "my card is 4111 1111 1111 1111";
     let messages = [
         (r#"{"role":"user","role":"user","content":"CARD"}"#, "messages[0].role"),

@@ -90,7 +90,7 @@ async fn over_sockets(calls: usize) {
                 200 => passed += 1,
                 418 => refused += 1,
                 503 => broke += 1,
-                other => panic!("nobody answers with {other}"),
+                other => panic!("no callback answers with {other}"),
             }
         }
         course.look(calls / INTERVALS);

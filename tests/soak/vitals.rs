@@ -74,9 +74,9 @@ impl Course {
 
 fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells");
-    let number = line.split_whitespace().next().expect("Linux tells a number");
-    number.parse().expect("Linux tells a number")
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux reports it");
+    let number = line.split_whitespace().next().expect("Linux reports a number");
+    number.parse().expect("Linux reports a number")
 }
 
 /// The mapped files and sealed copies, each counted once.

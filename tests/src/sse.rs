@@ -76,7 +76,7 @@ mod tests {
     use super::Event;
 
     #[test]
-    fn events_are_told_apart_and_nothing_is_lost() {
+    fn events_are_separated_and_nothing_is_lost() {
         let body = b"data: {\"a\":1}\n\ndata: [DONE]\r\n\r\n: ping\n\ndata: {\"b\"";
         let expected = [
             Event::Json(json!({"a": 1})),

@@ -2,7 +2,6 @@
 //!
 //! It runs the real chain, policies and view of a call. Nothing is sent anywhere, and the server
 //! never uses it. It skips the checks that come before callbacks.
-//! sent anywhere, and the server never uses it. Not here: checks that come before callbacks.
 
 mod outcome;
 mod single_hook;
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_passes_a_chain_of_none_and_is_planned() {
+    fn a_call_passes_an_empty_chain_and_is_planned() {
         for (model, provider) in [("m", Some("openai")), ("other", None)] {
             let dry_run = dry_run(&format!(r#"{{"model": "{model}"}}"#)).unwrap();
             let mut call = dry_run.call();

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
             Err(error) => complain(&format!("not for use by hand, or it cannot begin: {error}")),
         },
         Some(Command::Demo(options)) => {
-            if let Err(sentence) = in_earnest() {
+            if let Err(sentence) = restart_outside_probe() {
                 return complain(&sentence);
             }
             watched(|| in_runtime(demo::run(options)))
@@ -72,7 +72,7 @@ fn watched(work: impl FnOnce() -> ExitCode) -> ExitCode {
 }
 
 fn start(options: Serve) -> ExitCode {
-    if let Err(sentence) = in_earnest() {
+    if let Err(sentence) = restart_outside_probe() {
         callgate_telemetry::start(options.log_format, None);
         return not_started(&sentence, ExitCode::FAILURE);
     }
@@ -107,7 +107,7 @@ fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
 
 /// Reports all problems.
 fn check(options: &Serve) -> ExitCode {
-    if let Err(error) = on_trial() {
+    if let Err(error) = restart_as_probe() {
         return complain(&format!(
             "error: cannot start itself again to probe callbacks: {error}; is /proc mounted?"
         ));
@@ -130,7 +130,7 @@ fn check(options: &Serve) -> ExitCode {
 
 /// Restarts this program as a probe process, unless it is one: `check` runs hooks on made-up calls,
 /// which a callback such as the audit log must not record.
-fn on_trial() -> io::Result<()> {
+fn restart_as_probe() -> io::Result<()> {
     if is_probe() {
         return Ok(());
     }
@@ -139,7 +139,7 @@ fn on_trial() -> io::Result<()> {
 
 /// Restarts this program without the probe's variable, if it is set: a callback of a serving
 /// gateway must not believe that it is being probed.
-fn in_earnest() -> Result<(), String> {
+fn restart_outside_probe() -> Result<(), String> {
     if !is_probe() {
         return Ok(());
     }

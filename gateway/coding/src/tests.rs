@@ -164,7 +164,7 @@ fn parts_follow_each_other_up_to_a_bound() {
 }
 
 #[test]
-fn a_bomb_costs_what_is_taken_of_it() {
+fn a_bomb_costs_only_the_part_that_is_read() {
     const LARGE: usize = 4 << 20;
     let zeros = vec![0; LARGE];
     for (name, encoder) in encoders() {

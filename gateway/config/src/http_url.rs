@@ -121,7 +121,7 @@ mod tests {
     use super::{HttpUrl, UrlError};
 
     #[test]
-    fn urls_are_taken_apart() {
+    fn urls_are_split() {
         for (text, expected) in [
             ("http://h/v1/x", (false, "h", "h", 80, "h", "/v1/x")),
             ("https://H:8443", (true, "H", "H", 8443, "H:8443", "/")),

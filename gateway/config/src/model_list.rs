@@ -305,6 +305,6 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
 }
 
 fn of_clients(place: SourceLocation, key: &str) -> Problem {
-    let text = format!("`{key}` is not used: each call says it for itself");
+    let text = format!("`{key}` is not used: each call sets it");
     Problem::warning(place, text).remedy("remove it")
 }

@@ -92,7 +92,7 @@ fn edit(
     match &entry.shape {
         NodeShape::Scalar(_) => match entry.source(text) {
             Some(source) => Ok(Some(from_scalar(text, entry, source, in_flow, hash))),
-            None => refuse("the entry goes over several lines"),
+            None => refuse("the entry spans several lines"),
         },
         NodeShape::Mapping(members) => {
             if members.iter().any(|(key, _)| key.text() == Some("<<")) {
@@ -105,7 +105,7 @@ fn edit(
             let named = entry.pair("name").or_else(|| entry.pair("path"));
             match named.filter(|(_, value)| value.source(text).is_some() && !value.is_marked) {
                 Some((key, value)) => Ok(Some(added(text, entry, key, value, hash))),
-                None => refuse("its name goes over several lines, or has an anchor or a tag"),
+                None => refuse("its name spans several lines, or has an anchor or a tag"),
             }
         }
         NodeShape::Sequence(_) | NodeShape::Alias => {

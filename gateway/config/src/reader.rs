@@ -22,7 +22,8 @@ pub(super) struct Reader<'e> {
     pub(super) file: Arc<Path>,
     pub(super) env: &'e Environment,
     pub(super) unknown: UnknownKeys,
-    /// The severity of an unset variable in a value that is not a `Setting`, and so cannot defer it
+    /// The severity of an unset variable in a value that is not a `Setting`. Only a `Setting` can
+    /// leave the error to the calls that need it.
     /// to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,

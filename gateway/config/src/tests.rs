@@ -251,7 +251,7 @@ fn unknown_keys_draw_one_warning_each() {
 }
 
 #[test]
-fn a_repeated_key_is_told_and_the_last_one_used() {
+fn a_repeated_key_is_reported_and_the_last_one_used() {
     let config = warned(
         "general_settings:\n  master_key: a\n  master_key: b\n",
         &[":3:3: `master_key` was already given on line 2; this later one is used; remove one of \
@@ -261,7 +261,7 @@ fn a_repeated_key_is_told_and_the_last_one_used() {
 }
 
 #[test]
-fn master_keys_are_taken_refused_or_missed() {
+fn master_keys_are_accepted_refused_or_missed() {
     let key = |value: &str| format!("general_settings: {{master_key: {value}}}\n");
     let config = warned(&key("01234"), &[]);
     assert!(config.master_key.unwrap().matches(b"01234"));
@@ -480,7 +480,7 @@ fn a_key_that_was_meant_to_protect_refuses_the_start() {
 }
 
 #[test]
-fn what_cannot_be_called_is_told() {
+fn names_that_no_client_can_send_are_reported() {
     let entry = |mode: &str| {
         format!(
             "model_list: [{{model_name: a, litellm_params: {{model: openai/a}}, model_info: {{mode: {mode}}}}}]"

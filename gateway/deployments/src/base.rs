@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_tell_their_provider() {
+    fn known_hosts_have_a_provider() {
         for (host, expected) in [
             ("api.groq.com", Some("groq")),
             ("api.openai.com", Some("openai")),

@@ -91,7 +91,7 @@ fn the_deployment_of_the_field_works_as_meant() {
 }
 
 #[test]
-fn the_groq_path_is_told_once() {
+fn the_groq_path_is_reported_once() {
     let text = list(&[
         ("a", "{model: llama, base_url: 'https://api.groq.com/v1', api_key: k}"),
         ("b", "{model: groq/llama, base_url: 'https://api.groq.com/v1/', api_key: k}"),
@@ -104,7 +104,7 @@ fn the_groq_path_is_told_once() {
 }
 
 #[test]
-fn all_that_can_never_work_is_told_at_once() {
+fn all_faults_are_reported_at_once() {
     errors(
         &list(&[
             ("a", "{model: qwen3}"),
@@ -260,7 +260,7 @@ fn weights_come_from_one_figure_for_the_whole_group() {
 }
 
 #[test]
-fn timeouts_are_taken_from_the_nearest_place() {
+fn the_nearest_timeout_counts() {
     let settings = "litellm_settings: {request_timeout: 50}\n\
                     router_settings: {timeout: 2, stream_timeout: 4}\n";
     let text = list(&[

@@ -369,8 +369,8 @@ mod tests {
         };
         assert!(admits(&host("one", "limit", None)));
         assert!(admits(&host("two", "limit", None)), "another entry");
-        assert!(!admits(&host("one", "limit", None)), "the same entry, made anew");
-        assert!(admits(&host("one", "limit", Some("one"))), "what is shared has a name of its own");
+        assert!(!admits(&host("one", "limit", None)), "the same entry, restarted");
+        assert!(admits(&host("one", "limit", Some("one"))), "a share has its own name");
         assert!(!admits(&host("two", "limit", Some("one"))), "shared on purpose");
         assert!(admits(&host("two", "other", Some("one"))), "another plugin");
     }

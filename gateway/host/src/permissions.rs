@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_are_met_from_its_own_settings_and_the_rest_is_told() {
+    fn own_needs_are_granted_and_others_reported() {
         let environment = Environment::from_pairs([
             ("LANGSMITH_API_KEY", "ls-secret"),
             ("LANGSMITH_BASE_URL", "http://127.0.0.1:1984/base"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_url_is_told_without_its_value() {
+    fn a_variable_without_a_url_is_reported_without_its_value() {
         let environment = Environment::from_pairs([("LANGSMITH_BASE_URL", "sk-pasted-here")]);
         let hosts = list(&["LANGSMITH_BASE_URL=https://api.smith.langchain.com"]);
         let (permissions, missing) =

@@ -37,7 +37,7 @@ pub(super) enum CacheError {
     Link(PathBuf),
     /// Other users could write to it.
     #[error(
-        "expected `{}` to be the gateway's user's and writable by nobody else, found user {owner} and mode {:o}",
+        "expected `{}` to belong to the gateway's user and to be writable by nobody else, found user {owner} and mode {:o}",
         path.display(),
         mode & 0o7777
     )]
@@ -51,7 +51,7 @@ pub(super) enum CacheError {
     },
     /// Other users could replace it by another folder.
     #[error(
-        "expected every folder on the way to `{}` to be root's or the gateway's user's and writable by nobody else, found {found}",
+        "expected every folder on the way to `{}` to belong to root or the gateway's user and to be writable by nobody else, found {found}",
         path.display()
     )]
     Way {

@@ -260,7 +260,7 @@ mod tests {
     };
 
     #[test]
-    fn a_record_tells_how_its_run_ended() {
+    fn a_record_shows_how_its_run_ended() {
         let suspect = |text: &str| match parse(text, "b1") {
             Some(Leftover::Suspect(suspect)) => Some(suspect.ended),
             _ => None,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_living_are_left_alone_and_the_dead_are_told_once() {
+    fn records_of_live_runs_stay_and_crashes_are_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let cache = CacheFolder::open(Some(folder.path())).unwrap();
         let config = Path::new("/nowhere/config.yaml");

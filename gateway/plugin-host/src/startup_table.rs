@@ -74,7 +74,7 @@ mod tests {
     use super::StartupTable;
 
     #[test]
-    fn columns_are_aligned_and_nothing_is_said_of_nothing() {
+    fn columns_are_aligned_and_no_callbacks_give_no_text() {
         let row = |cells: [&str; 8]| cells.map(str::to_owned);
         let table = StartupTable {
             rows: vec![

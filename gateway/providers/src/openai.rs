@@ -79,11 +79,11 @@ fn judge<'a>(
     all: impl FnOnce() -> Cow<'a, [u8]>,
 ) -> Result<(), AnswerFault> {
     if error.is_some_and(|error| !slices::is_blank(error)) {
-        return Err(said_instead(&all(), "an error without a message"));
+        return Err(error_instead(&all(), "an error without a message"));
     }
     match choices.filter(|choices| !slices::is_blank(choices)) {
         Some(choices) => choices::of_completion(choices),
-        None => Err(said_instead(&all(), NO_COMPLETION)),
+        None => Err(error_instead(&all(), NO_COMPLETION)),
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
 
 /// The error that the JSON reports if it is not a completion; `otherwise` if it is not an error
 /// either.
-fn said_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
+fn error_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
     error_text::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
 }
 

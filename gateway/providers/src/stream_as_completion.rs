@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_choices_come_as_were_asked_for_and_reasons_are_said_once() {
+    fn all_requested_choices_come_with_one_reason_each() {
         let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
         let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
         let fault = CompletionFromStream::new(&OpenAi, &echo, 2).finish(end.as_bytes()).err();

@@ -80,7 +80,7 @@ async fn streams_carry_usage_only_when_asked() {
 }
 
 #[tokio::test]
-async fn ollama_streams_unless_told_not_to() {
+async fn ollama_streams_by_default() {
     let upstream = upstream(Answer::text(["a", "b"]).thinking("hm")).await;
     let (answer, _) = exchange(&upstream, OLLAMA, &json!({"model": "m", "messages": []})).await;
     let lines = events(&answer);
@@ -205,7 +205,7 @@ fn unchunked(mut framed: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_gate_holds_until_opened_and_tells_who_waits() {
+async fn a_gate_holds_until_opened_and_counts_arrivals() {
     let gate = Gate::new();
     let upstream = upstream(Answer::default().held(&gate)).await;
     let mut socket = send(&upstream, OPENAI, &chat(false)).await;

@@ -8,7 +8,7 @@ use callgate_upstream::UpstreamError;
 
 pub(super) fn failure(fault: AnswerFault, form: Form) -> Failure {
     match fault {
-        AnswerFault::Upstream(said) => upstream_said(said),
+        AnswerFault::Upstream(said) => error_under_200(said),
         AnswerFault::Incomplete(what) => Failure::incomplete(&what, form),
         AnswerFault::Malformed(what) => Failure::malformed(form).cause(what),
         AnswerFault::Other(what) => Failure::other_answer(what, form),
@@ -28,7 +28,7 @@ pub(super) fn broken(error: &UpstreamError, form: Form) -> Failure {
 
 /// An error in a response with status 200: its code is the status, if it is a number that can be
 /// one.
-fn upstream_said(said: ErrorText) -> Failure {
+fn error_under_200(said: ErrorText) -> Failure {
     let status = said
         .code
         .as_deref()

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_bounded_and_given_back() {
+    fn bytes_are_bounded_and_returned() {
         let all = InFlight::new(Some(100_000), 1);
         let mut first = all.share();
         first.reach(60_000, 60_000).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_were_not_announced_are_taken_in_steps() {
+    fn unannounced_bytes_are_counted_in_steps() {
         let all = InFlight::new(Some(2 * STEP), 1);
         let mut share = all.share();
         for length in [1, 100, STEP, STEP + 1] {

@@ -254,7 +254,7 @@ async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
             let then = if closed > 0 {
                 "those that were idle for longest are closed"
             } else {
-                "none of them is idle, and new ones wait"
+                "none of them is idle, so new ones wait"
             };
             tracing::warn!(
                 target: "callgate::server::listen", { times },

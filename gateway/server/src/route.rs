@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_told_apart() {
+    fn paths_are_distinguished() {
         for (path, route) in [
             ("/", Some(Route::Root)),
             ("//", None),

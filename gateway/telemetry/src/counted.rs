@@ -22,7 +22,7 @@ mod tests {
     use super::{counted, counted_as};
 
     #[test]
-    fn one_is_told_from_many() {
+    fn one_and_many_have_their_own_words() {
         for (count, words, sentence) in [
             (0_usize, "0 calls", "0 entries are"),
             (1, "1 call", "1 entry is"),

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_taken_apart() {
+    fn urls_are_split() {
         for (url, expected) in [
             ("http://h/v1/x", Some((false, "h", 80, "h", "/v1/x"))),
             ("https://H:8443", Some((true, "H", 8443, "H:8443", "/"))),

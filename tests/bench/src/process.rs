@@ -118,11 +118,11 @@ pub struct Usage {
 impl Process {
     /// Starts `program`, its output going to `log`, and waits until `port` accepts a connection.
     ///
-    /// The CPU mask is inherited, so that a program which counts CPUs to size its thread pool
-    /// counts the one it has.
+    /// The program inherits the CPU mask, so if it sizes its thread pool by the number of CPUs, it
+    /// counts only its own.
     ///
     /// # Errors
-    /// When the program cannot be started, or does not listen within a minute.
+    /// If the program cannot be started, or does not listen within a minute.
     pub fn start<I, A>(
         program: &Path,
         arguments: I,

@@ -25,7 +25,7 @@ pub struct Proxy {
 /// A program and its arguments.
 pub type ProxyCommand = (PathBuf, Vec<OsString>);
 
-/// Which proxy it is.
+/// The kind of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Nginx,

@@ -79,7 +79,7 @@ pub struct Findings<'a> {
     pub memory: Vec<Memory>,
     pub hooks: Vec<HookTiming>,
     pub startup: Option<Startup>,
-    /// Whether to hold the figures against the limits.
+    /// Whether to compare the figures with the limits.
     pub judged: bool,
 }
 

@@ -70,7 +70,7 @@ async fn a_plugin_of_1_1_works_here_without_what_is_absent() {
 }
 
 #[tokio::test]
-async fn a_hook_that_comes_later_is_told_of() {
+async fn a_later_hook_is_reported() {
     let setup = Gateway::with_config(listing(&marking(&next().plugin("1_1"), "next", "n")));
     let checked = setup.check().await;
     assert_eq!(checked.status.code(), Some(0), "{}", checked.stderr);

@@ -61,7 +61,7 @@ fn edited(folder: &Path, edits: &str, workspace: &str) {
         .skip(1)
         .map(|edit| {
             let (file, edit) = edit.split_once('\n').expect("a text");
-            let (from, to) = edit.split_once("\n=>\n").expect("what stands for it");
+            let (from, to) = edit.split_once("\n=>\n").expect("its replacement");
             (file, from, to.trim_end_matches('\n'))
         })
         .collect();

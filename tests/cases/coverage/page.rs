@@ -36,7 +36,7 @@ pub(super) fn check(findings: &Findings) {
         return;
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    let remedy = format!("with {UPDATE}=1 this test writes it anew");
+    let remedy = format!("with {UPDATE}=1 this test rewrites it");
     assert!(written == page, "{} is not what was seen; {remedy}:\n{page}", path.display());
 }
 

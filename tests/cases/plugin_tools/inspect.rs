@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use super::{file, so};
 
 #[tokio::test]
-async fn a_plugin_is_told_whole() {
+async fn a_plugin_is_described_completely() {
     let folder = tempdir().unwrap();
     let told = tool::plugin(folder.path(), &["inspect", &so("rate_limit"), "--json"]).await;
     assert_eq!(told.code(), 0, "{}", told.stderr);
@@ -41,7 +41,7 @@ async fn a_plugin_is_told_whole() {
 }
 
 #[tokio::test]
-async fn every_reason_against_a_file_is_told_at_once() {
+async fn every_reason_against_a_file_is_reported_at_once() {
     let folder = tempdir().unwrap();
     let mut bytes = fs::read(build::plugin("routing")).unwrap();
     // Neither the section nor the symbol exists.
@@ -63,7 +63,7 @@ async fn every_reason_against_a_file_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_plugin_is_told_what_it_is() {
+async fn files_that_are_not_plugins_are_reported_by_kind() {
     let folder = tempdir().unwrap();
     let whole = fs::read(build::plugin("routing")).unwrap();
     let files: [(&str, &[u8], &str); 5] = [

@@ -58,7 +58,7 @@ async fn a_config_is_pinned_once_and_stays_itself() {
         .replace("- name: rate_limit", &format!("- name: rate_limit\n      sha256: {rate_limit}"));
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other file is left");
     let again = tool::plugin(folder.path(), &arguments).await;
     assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);

@@ -102,7 +102,7 @@ async fn refusals_answers_and_faults_have_their_verdicts() {
 }
 
 #[tokio::test]
-async fn a_chain_is_told_callback_by_callback() {
+async fn a_chain_is_shown_callback_by_callback() {
     let folder = folder();
     let faulty = json!({"name": "faulty", "path": so("faulty"), "settings": {"on_llm_start": [{"append_message": ["user", "more"]}]}});
     let config = json!({

@@ -92,11 +92,11 @@ mod tests {
         timer.begin();
         spin(time);
         timer.begin();
-        assert!(timer.end().1 > least, "a lap that has begun goes on");
+        assert!(timer.end().1 > least, "a lap continues until its hook ends");
         spin(time);
         assert!(timer.end().1 > least, "the end of one lap begins the next");
         timer.pause();
-        assert_eq!(timer.end().1, 0, "what has not begun takes no time");
+        assert_eq!(timer.end().1, 0, "a lap that has not begun takes no time");
     }
 
     #[test]

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_a_second_passes_and_tells_of_the_others() {
+    fn one_line_a_second_passes_and_counts_the_others() {
         let throttle = LogThrottle::default();
         let start = 77;
         for (now, expected) in [

@@ -179,7 +179,7 @@ fn load_callbacks(
         Ok(loaded) => loaded,
         Err(found) => {
             problems.extend(found.0);
-            problems.extend(said_by_callbacks(&config, gathered));
+            problems.extend(warnings_of_callbacks(&config, gathered));
             return Err(Problems(problems));
         }
     };
@@ -189,7 +189,7 @@ fn load_callbacks(
     // Running callbacks may log at any time.
     let is_new = |name: &str| plugins.iter().any(|it| it.as_made().is_some() && *it.name == *name);
     let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
-    let said = said_by_callbacks(&config, gathered.collect());
+    let said = warnings_of_callbacks(&config, gathered.collect());
     problems.extend(proxy_warning(&source.config, environment, &deployments));
     problems.extend(unknown_names(&plugins, &deployments, config.key_id()));
     let strict = source.strict || config.gateway.strict;
@@ -315,7 +315,7 @@ fn secrets(config: &Config, deployments: &Deployments) -> Secrets {
 }
 
 /// The warnings that callbacks logged while they were created, each at its entry.
-fn said_by_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Problem> {
+fn warnings_of_callbacks(config: &Config, gathered: Vec<(String, String)>) -> Vec<Problem> {
     let problem = |(name, text): (String, String)| {
         let entry = config.callbacks.iter().find(|entry| entry.called() == name);
         let place =

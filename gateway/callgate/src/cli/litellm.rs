@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_and_what_is_not_litellms_is_left() {
+    fn nonsense_is_refused_and_other_options_stay() {
         for line in
             ["callgate --num_workers 0", "callgate --num_workers", "callgate --request_timeout -1"]
         {

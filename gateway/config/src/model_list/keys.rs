@@ -11,8 +11,8 @@ pub(super) const ENTRY_NOT_YET: &[&str] = &["access_groups", "model_group", "tpm
 /// Parameters that every call needs, so that they cannot be dropped.
 pub(super) const OF_CALLS: &[&str] = &["model", "messages", "stream"];
 
-/// Parameters that only the client may set, so that `litellm_params` must not: a client gets a
-/// stream, or several choices, only if it asks for them.
+/// Parameters that only the client may set: it gets a stream, or several choices, only if it asks
+/// for them. They are ignored in `litellm_params`.
 pub(super) const OF_CLIENTS: &[&str] = &["messages", "n", "prompt", "stream"];
 
 /// Request parameters in `litellm_params` that OpenAI's API or a provider knows.

@@ -45,7 +45,7 @@ fn callbacks_are_named_by_word_dotted_path_file_or_mapping() {
 }
 
 #[test]
-fn what_litellm_keeps_beside_the_list_is_a_setting_of_the_callback() {
+fn settings_beside_litellms_list_are_the_callbacks() {
     let keys = "langsmith_batch_size: 7, langsmith_project: p";
     let text = format!(
         "litellm_settings: {{callbacks: [langsmith], {keys}}}\n\

@@ -6,7 +6,7 @@ use super::{refused, warned, with_param};
 
 #[test]
 fn what_each_call_says_for_itself_is_no_default() {
-    let of = "is not used: each call says it for itself; remove it";
+    let of = "is not used: each call sets it; remove it";
     let own = "is not used: this gateway does not act on it";
     let path = "model_list[0].litellm_params";
     let config = warned(

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn variables_that_are_misspelt_or_odd_are_told() {
+fn misspelt_and_odd_variables_are_reported() {
     let file: Arc<Path> = Arc::from(Path::new("c.yaml"));
     const PERMIT: &str = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY";
     for (pairs, said) in [

@@ -196,7 +196,7 @@ impl<'f> Builder<'f> {
 
     fn alias(&mut self, mark: Mark, anchor: usize) -> Result<(), Problem> {
         let Some(built) = self.anchors.get(&anchor) else {
-            return Err(self.error(mark, "this alias stands inside its own anchor"));
+            return Err(self.error(mark, "this alias is inside its own anchor"));
         };
         if self.open.len() + built.height > MAX_DEPTH {
             return Err(self.too_deep(mark));

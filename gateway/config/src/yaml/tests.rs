@@ -90,7 +90,7 @@ fn anchors_aliases_and_merge_keys_work() {
     check("a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}", "{a={p=#1 q=#2} b={q=#3 p=#1}}");
     check("b: {q: 3, <<: [{p: 1}, {p: 2, q: 9}]}", "{b={q=#3 p=#1}}");
     check("'<<': 1", "{<<=#1}");
-    refused("a: &x [*x]", "1:8: this alias stands inside its own anchor");
+    refused("a: &x [*x]", "1:8: this alias is inside its own anchor");
     refused("a: {<<: 5}", "expected a mapping or a list of mappings after `<<`");
 }
 

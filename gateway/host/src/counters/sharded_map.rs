@@ -1,4 +1,5 @@
-//! A concurrent map by name, sharded so that names do not wait for each other.
+//! A concurrent map by name. It is sharded, so that threads with different names rarely wait for
+//! each other.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

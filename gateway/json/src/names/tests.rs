@@ -49,7 +49,7 @@ fn usual_names_and_the_clients_own_pass() {
 }
 
 #[test]
-fn the_elements_of_an_array_are_told() {
+fn the_ranges_of_an_arrays_elements_are_reported() {
     for (text, expected) in [
         ("[]", vec![]),
         (" [ 1 , {\"a\":[2,3]},\"x,]\" ,[4] ] ", vec!["1", "{\"a\":[2,3]}", "\"x,]\"", "[4]"]),

@@ -289,7 +289,7 @@ fn halves_of_surrogate_pairs_are_text_of_upstreams_alone() {
 }
 
 #[test]
-fn what_is_cut_off_is_told_from_what_is_wrong() {
+fn cut_off_input_is_distinguished_from_invalid_input() {
     let json = r#"{"a":[1,-2.5e3,"\u00e9 é\n",true,null,{}]}"#;
     for end in 0..json.len() {
         let cut = Scanner::scan(&json.as_bytes()[..end]).expect_err("cut");

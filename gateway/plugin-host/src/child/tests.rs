@@ -15,7 +15,7 @@ fn shell(script: &str) -> ChildJob<'_> {
 }
 
 #[test]
-fn each_ending_is_told_apart() {
+fn each_ending_is_distinguished() {
     for (script, ending, step) in [
         (
             "echo '>one'; echo '>two'; echo '=done'; sleep 60",

@@ -52,7 +52,7 @@ impl ElfError {
         let target = std::env::consts::ARCH;
         match self {
             Self::NotElf(_) | Self::NotShared(_) => {
-                "name the `.so` that `cargo build --release` makes of a crate of type `cdylib`"
+                "name the `.so` that `cargo build --release` builds from a crate of type `cdylib`"
                     .to_owned()
             }
             Self::Layout { .. } | Self::Machine { .. } | Self::OtherLibc(_) => {

@@ -41,7 +41,7 @@ impl ExportError {
             Self::TooNew { needed, .. } => {
                 format!("use a gateway that speaks ABI {needed}, or an older build of the plugin")
             }
-            Self::C(_) => "export each from a file of its own, or write it in Rust".to_owned(),
+            Self::C(_) => "export each from its own file, or write it in Rust".to_owned(),
             Self::NoSuchCallback { wanted, found, by_path } => {
                 let near = closest(wanted, found.iter().map(String::as_str));
                 let name = near.or(found.first().map(String::as_str)).unwrap_or_default();

@@ -32,7 +32,7 @@ fn a_whole_plugin_passes() {
 }
 
 #[test]
-fn every_truncation_is_told_as_one() {
+fn every_truncation_is_reported_as_one() {
     let bytes = Specimen::default().bytes();
     for length in 20..bytes.len() {
         assert!(matches!(elf_error(&bytes[..length]), ElfError::Truncated { .. }), "{length}");
@@ -43,7 +43,7 @@ fn every_truncation_is_told_as_one() {
 }
 
 #[test]
-fn foreign_files_are_told_by_name() {
+fn foreign_files_are_reported_by_kind() {
     for (start, kind) in [
         (&b""[..], "an empty file"),
         (b"plugin: none\n", "a text file"),
@@ -64,7 +64,7 @@ fn foreign_files_are_told_by_name() {
 }
 
 #[test]
-fn other_machines_and_kinds_are_told_with_both_sides() {
+fn other_machines_and_kinds_are_reported_with_both_sides() {
     let patched = |offset: usize, value: u8| {
         let mut bytes = Specimen::default().bytes();
         bytes[offset] = value;
@@ -82,7 +82,7 @@ fn other_machines_and_kinds_are_told_with_both_sides() {
 }
 
 #[test]
-fn a_library_that_is_no_plugin_is_told_what_is_missing() {
+fn a_library_that_is_not_a_plugin_is_refused_with_the_missing_part() {
     let without = |specimen: Specimen| elf_error(&specimen.bytes());
     let section = ".another".to_owned();
     assert_eq!(without(Specimen { section, ..Specimen::default() }), ElfError::NoManifest);
@@ -255,7 +255,7 @@ fn a_pin_names_one_file_by_all_its_digits_or_the_first() {
 }
 
 #[test]
-fn what_is_no_file_is_told_by_name() {
+fn paths_that_are_not_files_are_reported_by_kind() {
     let told = |path: &Path| {
         let judged = inspect(&entry("x", json!({})), path, &SearchPath::default(), &mut Vec::new());
         judged.expect_err("refused").to_string()

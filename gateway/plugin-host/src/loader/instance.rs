@@ -1,6 +1,6 @@
 //! One live callback and its host services.
 
-#![expect(unsafe_code, reason = "calls a plugin's constructor and takes over what it returns")]
+#![expect(unsafe_code, reason = "calls a plugin's constructor and owns the result")]
 
 use std::fmt;
 use std::future::Future;

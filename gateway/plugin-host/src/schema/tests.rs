@@ -87,7 +87,7 @@ fn complaints_name_the_setting_and_both_sides() {
 }
 
 #[test]
-fn all_complaints_are_told_and_no_text_is() {
+fn all_complaints_are_reported_without_text() {
     let settings =
         json!({"api_key": "sk-private", "action": "sk-private", "limits": ["sk-private"]});
     let told = told(&schema(), settings);

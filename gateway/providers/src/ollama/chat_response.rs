@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::error_said;
+use super::error::read_error_member;
 use super::json::{Piece, Text, kind, problem, push_string, set};
 use super::logprobs;
 use crate::{ErrorText, Usage, error_text::read_error};
@@ -77,7 +77,7 @@ impl<'a> ChatResponse<'a> {
             .and_then(|text| serde_json::from_str::<Self>(text).map_err(|error| problem(&error)));
         match parsed {
             Ok(Self { error: Some(error), .. }) if !matches!(error.get(), "\"\"" | "{}") => {
-                Err(ResponseError::Error(error_said(error)))
+                Err(ResponseError::Error(read_error_member(error)))
             }
             Ok(answer) if answer.message.is_some() || answer.done == Some(true) => Ok(answer),
             other => Err(match (read_error(source), other) {

@@ -161,7 +161,7 @@ pub(crate) fn upstream_error(status: u16, body: &[u8]) -> ErrorText {
 }
 
 /// Reads an `error` member: its message, or the value as it is.
-pub(super) fn error_said(error: &RawValue) -> ErrorText {
+pub(super) fn read_error_member(error: &RawValue) -> ErrorText {
     error_in(error)
         .unwrap_or_else(|| ErrorText { message: error.get().to_owned(), ..ErrorText::default() })
 }
@@ -175,7 +175,7 @@ mod tests {
     use super::upstream_error;
 
     #[test]
-    fn a_missing_model_is_said_with_what_to_do() {
+    fn a_missing_model_is_reported_with_the_remedy() {
         for (status, body, expected) in [
             (500, r#"{"error": "unexpected EOF"}"#, "unexpected EOF"),
             (

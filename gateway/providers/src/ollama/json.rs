@@ -51,7 +51,7 @@ impl<'a> Text<'a> {
     }
 
     /// The same for an upstream's text, with U+FFFD for a lone surrogate.
-    pub(super) fn decode_said(self) -> Result<Cow<'a, str>, String> {
+    pub(super) fn decode_lossy(self) -> Result<Cow<'a, str>, String> {
         self.decode().or_else(|_| {
             let whole = without_lone_surrogates(self.0.as_bytes());
             serde_json::from_slice::<String>(&whole).map(Cow::Owned).map_err(|it| problem(&it))

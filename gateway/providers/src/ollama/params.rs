@@ -304,7 +304,8 @@ fn is_foreign(tool: &str) -> bool {
 }
 
 /// The `think` value for a reasoning effort, by Ollama's own rule for OpenAI's clients. Unknown
-/// values are left to Ollama, which knows the model: a model without levels takes every value
+/// values are left to Ollama, which knows the model: a model without levels treats every value
+/// except `none` as "on".
 /// except `none` as on.
 fn think<'a>(param: &str, effort: &'a RawValue) -> Result<&'a str, TranslateError> {
     let text = Text::of(effort).ok_or_else(|| wrong_type(param, "a string", effort))?;

@@ -92,7 +92,7 @@ fn texts<'a>(message: &ResponseMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), St
     }
     match content {
         Some(content) if content.may_open_with_tag() => {
-            let text = content.decode_said()?;
+            let text = content.decode_lossy()?;
             let split = think_tags::split(&text);
             Ok((Piece::Plain(split.reasoning), Piece::Plain(split.content)))
         }

@@ -123,7 +123,7 @@ impl ChatStream {
         let reasoning = thinking.map(Piece::Source);
         match message.content()? {
             Some(content) if !self.splitter.passes() && !self.passes_now(content) => {
-                let text = content.decode_said()?;
+                let text = content.decode_lossy()?;
                 let split = self.splitter.push(&text);
                 let reasoning = Piece::Plain(split.reasoning);
                 let content = Piece::Plain(split.content);

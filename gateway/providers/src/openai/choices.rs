@@ -6,7 +6,7 @@
 //! `[DONE]`. If a stream just closes, as many choices as were asked for must have come, each with a
 //! finish reason.
 
-use super::said_instead;
+use super::error_instead;
 use crate::AnswerFault;
 use callgate_json::{
     slices::{elements, is_blank, members},
@@ -176,7 +176,7 @@ impl<'a> Choice<'a> {
                 text = !is_blank(value);
             } else if name.is("error") && !is_blank(value) {
                 // Routers in front of several upstreams report here which one failed.
-                return Err(said_instead(value, "a choice with an error without a message"));
+                return Err(error_instead(value, "a choice with an error without a message"));
             }
         }
         if text && choice.delta.is_none() {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_choices_is_said() {
+    fn values_that_are_not_lists_of_choices_are_reported() {
         let many = format!("[{}]", vec![r#"{"finish_reason":"stop"}"#; 1025].join(","));
         for (json, expected) in [
             ("{}", "`choices` that is no list"),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn content_begins_with_the_first_thing_said() {
+    fn content_begins_with_the_first_text() {
         for (json, expected) in [
             (r#"[{"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, false),
             (r#"[{"delta":{"role":"assistant","content":null,"tool_calls":[]}}]"#, false),

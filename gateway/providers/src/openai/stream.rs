@@ -5,9 +5,9 @@
 use super::{
     super::{Usage, error_text::read_error},
     choices::{AnswerEnd, Choices},
-    completion_as_stream,
+    completion_as_stream, error_instead,
     pattern::Pattern,
-    said_instead, usage,
+    usage,
 };
 use crate::{
     AnswerFault, ChunkSink, Echo, ErrorText, StreamRequest, StreamTranslator,
@@ -323,7 +323,7 @@ impl Frames {
         self.framed = true;
         let told = ChunkMembers::find(json, members);
         if self.is_error || told.error.is_some_and(|error| !slices::is_blank(error)) {
-            return Err(said_instead(json, "an error without a message"));
+            return Err(error_instead(json, "an error without a message"));
         }
         let choices_at = told.choices.filter(|place| json[place.clone()] != *b"null");
         let choices = choices_at.clone().map(|place| &json[place]);

@@ -143,7 +143,7 @@ fn headers_hold_secrets_by_name_scheme_and_look() {
 }
 
 #[test]
-fn names_tell_secrets() {
+fn names_show_what_is_secret() {
     for (name, expected) in [
         ("api_key", true),
         ("X-Auth-Token", true),

@@ -14,7 +14,7 @@ use std::{
 pub(crate) struct Waits {
     /// The time between events; for the first event, from the request on.
     gap: Duration,
-    /// The time from the request to the first content, which replaces the gap until then.
+    /// The limit for the first content, from the request on. It replaces `gap` until content comes.
     first_content: Option<Duration>,
     /// The end of the current wait.
     end: WaitEnd,

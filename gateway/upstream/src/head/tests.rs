@@ -29,7 +29,8 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
                 BodyStep::Data(data) => body.extend_from_slice(&data),
                 BodyStep::More => break,
                 BodyStep::Invalid(_) => return Outcome::Invalid,
-                // The bytes after it are counted together with all parts that have not arrived.
+                // Bytes after the response count as left over, also those that have not arrived
+                // yet.
                 BodyStep::End => break,
             }
         }

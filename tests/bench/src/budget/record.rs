@@ -54,7 +54,7 @@ pub struct Figure {
 pub enum RecordError {
     #[error("the record `{path}` cannot be read")]
     Read { path: PathBuf, source: io::Error },
-    #[error("the record `{path}` is not as expected; mend it, or remove it and record anew")]
+    #[error("the record `{path}` is not valid; repair it, or remove it and record again")]
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error("the record cannot be written")]
     Serialise(#[source] serde_json::Error),

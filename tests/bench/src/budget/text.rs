@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_told_with_the_way_to_look_into_it() {
+    fn growth_is_reported_with_a_way_to_investigate() {
         let text = printed(Some(32_000));
         for part in [
             "GREW",

@@ -48,8 +48,8 @@ impl Callgrind {
     /// # Errors
     /// If there is none, or if it cannot be controlled while it runs.
     pub(super) fn installed() -> Result<Self, ValgrindError> {
-        said_by(VGDB, &["--help"])?;
-        Ok(Self { version: said_by(VALGRIND, &["--version"])? })
+        output_of(VGDB, &["--help"])?;
+        Ok(Self { version: output_of(VALGRIND, &["--version"])? })
     }
 
     /// The version that valgrind reports.
@@ -127,7 +127,7 @@ impl Counters<'_> {
     }
 }
 
-fn said_by(program: &'static str, arguments: &[&str]) -> Result<String, ValgrindError> {
+fn output_of(program: &'static str, arguments: &[&str]) -> Result<String, ValgrindError> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())

@@ -69,7 +69,7 @@ fn nothing_is_judged_unasked() {
 }
 
 #[test]
-fn hooks_are_judged_by_their_medians_and_without_proxies_nothing_is_said_of_them() {
+fn hooks_are_judged_by_their_medians_and_the_report_needs_no_proxies() {
     let hook = |name: &str, median_ns, limit_ns| HookTiming {
         name: name.to_owned(),
         min_ns: 1.0,

@@ -36,7 +36,7 @@ fn bodies_end_where_their_framing_says() {
 }
 
 #[test]
-fn heads_tell_framing_and_keep_alive() {
+fn heads_give_framing_and_keep_alive() {
     let response = |text: &str| parse_response(&mut BytesMut::from(text)).unwrap();
     assert_eq!(response("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n"), None);
     assert_eq!(

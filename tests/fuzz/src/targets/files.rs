@@ -59,7 +59,7 @@ pub(super) fn config(input: &[u8]) {
     for strict in [false, true] {
         let (refused, told) =
             in_proportion(aliases + input.len(), 2048, || config::config(text, strict));
-        assert!(!refused || !told.is_empty(), "refused, and nobody knows why");
+        assert!(!refused || !told.is_empty(), "refused without a reason");
         for (line, column, words) in told {
             placed(&lines, line, column, &words);
         }

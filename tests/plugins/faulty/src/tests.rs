@@ -58,7 +58,7 @@ fn every_hook_can_panic_and_fail() {
 }
 
 #[test]
-fn an_unknown_action_is_told() {
+fn an_unknown_action_is_reported() {
     let settings = json!({"on_llm_start": [{"remove_everything": 1}]});
     let error = Tester::of::<Faulty>(settings).unwrap_err().to_string();
     assert!(error.contains("unknown variant `remove_everything`"), "{error}");

@@ -91,7 +91,7 @@ pub(super) async fn burst(
 ) -> Result<(), ClientError> {
     let left = Arc::new(AtomicUsize::new(REQUESTS));
     let clients =
-        (0..at_once).map(|_| tokio::spawn(ask_until_none_left(url.to_owned(), Arc::clone(&left))));
+        (0..at_once).map(|_| tokio::spawn(send_until_none_left(url.to_owned(), Arc::clone(&left))));
     let mut responses = Vec::with_capacity(REQUESTS);
     for client in clients.collect::<Vec<_>>() {
         if let Ok(asked) = client.await {
@@ -122,7 +122,7 @@ pub(super) async fn burst(
     Ok(())
 }
 
-async fn ask_until_none_left(
+async fn send_until_none_left(
     url: String,
     left: Arc<AtomicUsize>,
 ) -> Result<Vec<Response>, ClientError> {

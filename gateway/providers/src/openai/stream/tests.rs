@@ -86,7 +86,7 @@ fn every_form_of_the_wire_reads_alike() {
         ("mixed", plain.replace("\n\n", "\r\n\r").replace("}\n", "}\r")),
         ("mark", format!("\u{feff}{plain}")),
         ("mark and blanks", format!("\u{feff}\r\n \n{plain}")),
-        ("no blank behind `data:`", plain.replace("data: ", "data:")),
+        ("no blank after `data:`", plain.replace("data: ", "data:")),
         ("other fields", plain.replace("data: ", "event: x\nid: 7\nretry: 5\nodd\nodd:\ndata: ")),
         ("comments", plain.replace("data:", ": PROCESSING\n\n:\ndata:")),
         ("no blank lines", plain.replace("\n\n", "\n")),

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn junit_is_xml_whatever_a_plugin_said() {
+    fn junit_is_xml_whatever_a_plugin_prints() {
         let failure = Some("<\"&\u{0}\n>".to_owned());
         let steps = vec![CheckStep::done(Some("a<b"), "s", failure, Duration::from_millis(1))];
         let xml = PluginCheckReport::new(PluginInfo::default(), steps).junit();

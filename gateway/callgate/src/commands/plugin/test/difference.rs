@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn differences_are_told_where_they_are() {
+    fn differences_are_reported_with_their_paths() {
         let before = json!({"a": 1, "b": [1, {"c": "x"}], "d": null, "e": "gone"});
         let after = json!({"a": 1, "b": [1, {"c": "y"}, 3], "d": "new"});
         let paths: Vec<_> = changes(&before, &after).into_iter().map(|it| it.path).collect();

@@ -47,7 +47,7 @@ async fn said(callback: Value, words: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn faults_are_told_as_it_says() {
+async fn faults_are_reported_as_quoted() {
     let start = |act: Value| json!({"on_llm_start": [act]});
     let internal = || faulty("tagger", start(json!({"internal": "no budget file"})));
     let never = with(faulty_async("tagger", start(json!("never"))), "timeout", json!("50ms"));
@@ -76,7 +76,7 @@ async fn faults_are_told_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_crash_is_told_as_it_says() {
+async fn a_crash_is_reported_as_quoted() {
     let acts = json!({"only_served": true, "on_llm_start": ["segfault"]});
     let model = json!({"model_name": "gpt",
         "litellm_params": {"model": "openai/x", "api_key": "k", "mock_response": "hello"}});
