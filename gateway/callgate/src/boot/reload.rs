@@ -17,7 +17,7 @@ use callgate_host::{Clock as _, SystemClock};
 use callgate_plugin_host::{
     ListedPlugin, LoadGuard, StartMode, StartupTable, cache_folder, mapped_libraries,
 };
-use callgate_server::{CurrentApp, ReloadReport, ReloadRequest, Reloads, app::App};
+use callgate_server::{CurrentApp, ReloadReport, ReloadRequest, Reloads, WeakCurrentApp, app::App};
 use callgate_telemetry::counted::counted;
 use std::{
     io,
@@ -133,11 +133,12 @@ impl Reloader {
     /// Waits for requests on a separate thread, until the gateway shuts down.
     pub(super) fn start(
         mut self,
-        current: CurrentApp,
+        current: WeakCurrentApp,
         requests: Receiver<ReloadRequest>,
     ) -> io::Result<()> {
         let work = move || {
             while let Some(waiting) = self.next(&requests) {
+                let Some(current) = current.upgrade() else { return };
                 let by = waiting.first().map_or("callgate.watch", |request| request.by);
                 let report = self.reload(&current, by);
                 waiting.into_iter().for_each(|request| request.answer(&report));

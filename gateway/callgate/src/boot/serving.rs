@@ -73,7 +73,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         "listening on {url} (Press CTRL+C to quit)"
     );
     let guard = reloader.guard();
-    reloader.start(current.clone(), requests).map_err(BootError::Threads)?;
+    reloader.start(current.downgrade(), requests).map_err(BootError::Threads)?;
     Ok(Ready { server, current, guard, url })
 }
 
@@ -101,7 +101,9 @@ impl Ready {
     /// whether all of them ended.
     pub async fn serve(self, mut stop: Stop) -> bool {
         let cut_off = self.server.run(&mut stop).await;
+        // The last reference: with it, every callback is dropped before the process ends.
         let app = self.current.load();
+        drop(self.current);
         // Callbacks may block during their shutdown.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
         tokio::select! {
