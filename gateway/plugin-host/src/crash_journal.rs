@@ -1,7 +1,7 @@
 //! The record of a run, from which the next start learns that it crashed.
 //!
 //! Each process keeps one small file, locked while it lives. While a plugin is loaded, the file
-//! names it; a crash adds a line (written by `loader::crash_context`); an orderly end removes the
+//! names it; a crash adds a line (written by `loader::crash_signals`); an orderly end removes the
 //! file. So an unlocked file belongs to a run that died. The lock ends with the process, whatever
 //! its process id and container.
 

@@ -7,6 +7,7 @@
 
 mod describe;
 mod elf;
+mod error;
 mod export;
 mod file;
 #[cfg(feature = "fuzzing")]
@@ -16,10 +17,12 @@ mod pin;
 mod tests;
 
 pub use describe::{CallbackInfo, PluginInfo, Reason};
-pub(super) use elf::{ElfError, Root, parse_glibc};
-pub(super) use export::ExportError;
+use elf::ElfError;
+pub(super) use elf::Root;
+pub(super) use error::InspectError;
+use export::ExportError;
 pub(super) use file::{FileError, permissions_of_way};
-pub(super) use pin::PinMismatch;
+use pin::PinMismatch;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +30,7 @@ use std::path::{Path, PathBuf};
 use plugin_api::manifest::{Exported, Header, Manifest};
 use sha2::{Digest, Sha256};
 
-use super::load_error::{LoadError, about};
+use super::plugin_problem::about;
 use super::resolve::SearchPath;
 use callgate_config::{CallbackEntry, Problem};
 
@@ -55,7 +58,7 @@ impl Inspected {
         bytes: Vec<u8>,
         sha256: [u8; 32],
         callback: &str,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, InspectError> {
         let (section, root) = elf::manifest_section(&bytes)?;
         let section = section.to_vec();
         let manifest = Manifest::parse(&section).map_err(ExportError::Manifest)?;
@@ -83,14 +86,14 @@ pub(super) fn inspect(
     file: &Path,
     search: &SearchPath,
     warnings: &mut Vec<Problem>,
-) -> Result<Inspected, LoadError> {
+) -> Result<Inspected, InspectError> {
     let bytes = file::read(file)?;
     let sha256 = Sha256::digest(&bytes).into();
     pin::check(&sha256, entry, search.requires_pins())?;
     if search.is_strict()
         && let Some(unwise) = permissions_of_way(file).into_iter().next()
     {
-        return Err(LoadError::Untrusted(unwise));
+        return Err(InspectError::Untrusted(unwise));
     }
     for unwise in file::permissions(file) {
         let text = about(entry, Some(file), &unwise.to_string());

@@ -18,9 +18,11 @@ mod load_guard;
 mod loader;
 mod lookup;
 pub mod memory;
+mod plugin_problem;
 mod probe;
 mod resolve;
 mod schema;
+mod settings_masking;
 mod snapshot;
 mod startup_table;
 
@@ -31,9 +33,10 @@ pub use inspect::{CallbackInfo, PluginInfo, Reason};
 pub use load_guard::{LoadGuard, StartMode};
 pub use loader::{
     CrashWatch, Instance, LeftOut, ListedPlugin, Loaded, Plugin, PluginKind, Recipe, RunningHook,
-    Whereabouts, inspect_all, load_all, map, mapped_libraries, masked, signal_name,
+    Whereabouts, inspect_all, load_all, map, mapped_libraries, signal_name,
 };
 pub use lookup::Lookup;
 pub use probe::{SUBCOMMAND as PROBE, run_probe};
 pub use resolve::SearchPath;
+pub use settings_masking::masked;
 pub use startup_table::StartupTable;

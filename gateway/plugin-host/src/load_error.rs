@@ -6,11 +6,12 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::crash_journal::Suspect;
-use super::inspect::{ElfError, ExportError, FileError, PinMismatch};
+use super::inspect::{InspectError, Reason};
 use super::loader::{InstanceError, LibraryError};
+use super::plugin_problem::about;
 use super::probe::ProbeError;
 use super::resolve::ResolveError;
-use callgate_config::{CallbackEntry, Problem, Severity, quoted};
+use callgate_config::{CallbackEntry, Problem, Severity};
 
 /// Why a plugin is not used.
 #[derive(Debug, Error)]
@@ -18,16 +19,7 @@ pub(super) enum LoadError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     #[error(transparent)]
-    File(#[from] FileError),
-    /// A file that other users can change, if that prevents the start.
-    #[error(transparent)]
-    Untrusted(FileError),
-    #[error(transparent)]
-    Pin(#[from] PinMismatch),
-    #[error(transparent)]
-    Elf(#[from] ElfError),
-    #[error(transparent)]
-    Export(#[from] ExportError),
+    Inspect(#[from] InspectError),
     #[error(transparent)]
     Suspect(#[from] Suspect),
     #[error(transparent)]
@@ -42,13 +34,7 @@ impl LoadError {
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::Resolve(error) => error.remedy(),
-            Self::File(error) => error.remedy(),
-            Self::Untrusted(error) => {
-                format!("{}, or set `callgate.verify_owner: warn`", error.remedy())
-            }
-            Self::Pin(error) => error.remedy(),
-            Self::Elf(error) => error.remedy(),
-            Self::Export(error) => error.remedy(),
+            Self::Inspect(error) => error.remedy(),
             Self::Suspect(_) => Suspect::remedy(),
             Self::Probe(error) => error.remedy(),
             Self::Library(error) => error.remedy(),
@@ -70,12 +56,9 @@ impl LoadError {
     }
 }
 
-/// ``plugin `src.callbacks.rate_limit` (`plugins/librate_limit.so`): …``, with the name as written.
-pub(super) fn about(entry: &CallbackEntry, file: Option<&Path>, text: &str) -> String {
-    let written = quoted(&entry.written);
-    match file {
-        Some(file) => format!("plugin `{written}` (`{}`): {text}", file.display()),
-        None => format!("plugin `{written}`: {text}"),
+impl From<LoadError> for Reason {
+    fn from(error: LoadError) -> Self {
+        Self { text: error.to_string(), remedy: error.remedy() }
     }
 }
 

@@ -7,23 +7,29 @@
 
 mod c;
 mod crash_context;
+mod crash_signals;
+mod glibc;
 mod instance;
 mod layout;
 mod library;
+mod library_error;
+mod names;
 mod order;
 mod plugin;
 mod probe_load;
 mod whereabouts;
 
-pub(super) use crash_context::record_into;
-pub use crash_context::signal_name;
+pub(super) use crash_signals::record_into;
+pub use crash_signals::signal_name;
+pub(super) use glibc::{Glibc, glibc_version, parse_glibc};
 pub(super) use instance::InstanceError;
-pub use instance::{RunningHook, masked};
-pub(super) use library::{DESCRIBE, LOAD, LibraryError, ROOT_SYMBOL, glibc_version};
-pub(super) use probe_load::{CREATE, ProbeLoad, ProbeLoadError};
+pub use instance::RunningHook;
+pub(super) use library_error::LibraryError;
+pub(super) use names::{CREATE, DESCRIBE, LOAD, ROOT_SYMBOL};
+pub(super) use probe_load::{ProbeLoad, ProbeLoadError};
 pub use whereabouts::Whereabouts;
 
-pub use crash_context::CrashWatch;
+pub use crash_signals::CrashWatch;
 pub use instance::Instance;
 pub use library::mapped_libraries;
 pub use plugin::{ListedPlugin, Plugin, PluginKind, Recipe};
@@ -37,8 +43,9 @@ use plugin_api::abi::ApiVersion;
 
 use super::hook::Hook;
 use super::inspect::{Inspected, inspect};
-use super::load_error::{LoadError, about, downgrade_if_optional};
+use super::load_error::{LoadError, downgrade_if_optional};
 use super::load_guard::LoadGuard;
+use super::plugin_problem::about;
 use super::resolve::{SearchPath, resolve};
 use super::schema;
 use super::snapshot::Snapshot;
@@ -297,7 +304,7 @@ fn inspect_entry(
     let inspected = match inspect(entry, &file, search, problems) {
         Ok(inspected) => inspected,
         Err(error) => {
-            problems.push(refuse(error, Some(&file)));
+            problems.push(refuse(error.into(), Some(&file)));
             return None;
         }
     };

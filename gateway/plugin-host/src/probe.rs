@@ -18,7 +18,8 @@ use thiserror::Error;
 
 use super::cache::CacheFolder;
 use super::inspect::Inspected;
-use super::loader::{DESCRIBE, LOAD, masked, signal_name};
+use super::loader::{DESCRIBE, LOAD, signal_name};
+use super::settings_masking::masked;
 use super::snapshot::Snapshot;
 use crate::child::{self, ChildEnding, ChildJob, ChildOutcome};
 use callgate_config::{CallbackEntry, Probing};

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Root, elf, export, file, hex};
-use crate::{hook::Hook, load_error::LoadError};
+use super::{InspectError, Root, elf, export, file, hex};
+use crate::hook::Hook;
 
 /// The facts about a file, as far as it can be read.
 #[derive(Debug, Default, Serialize)]
@@ -81,8 +81,8 @@ pub struct Reason {
     pub remedy: String,
 }
 
-impl From<LoadError> for Reason {
-    fn from(error: LoadError) -> Self {
+impl From<InspectError> for Reason {
+    fn from(error: InspectError) -> Self {
         Self { text: error.to_string(), remedy: error.remedy() }
     }
 }
@@ -97,12 +97,12 @@ impl PluginInfo {
             Err(error) => info.refuse(error),
         }
         let unwise = file::permissions(path).into_iter();
-        info.warnings.extend(unwise.map(|unwise| LoadError::from(unwise).into()));
+        info.warnings.extend(unwise.map(|unwise| InspectError::from(unwise).into()));
         info.loadable = info.reasons.is_empty();
         info
     }
 
-    fn refuse(&mut self, error: impl Into<LoadError>) {
+    fn refuse(&mut self, error: impl Into<InspectError>) {
         self.reasons.push(error.into().into());
     }
 

@@ -12,13 +12,10 @@ use plugin_api::abi::C_ROOT_SYMBOL;
 use plugin_api::manifest::SECTION;
 use thiserror::Error;
 
-use crate::loader::{ROOT_SYMBOL, glibc_version};
+use crate::loader::{Glibc, ROOT_SYMBOL, glibc_version, parse_glibc};
 
 type Header = FileHeader64<Endianness>;
 type Symbol = Sym64<Endianness>;
-
-/// A version of glibc: major and minor.
-type Glibc = (u32, u32);
 
 /// Why a file cannot be a plugin.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -254,13 +251,6 @@ fn needed_glibc(
         }
     }
     Ok(needed)
-}
-
-/// Parses `2.36` or `2.2.5`; `None` for `PRIVATE` and the like.
-pub(crate) fn parse_glibc(version: &str) -> Option<Glibc> {
-    let (major, rest) = version.split_once('.')?;
-    let minor = rest.split('.').next()?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Finds the symbol that the loader will use: a defined table that is large enough to be read, or a

@@ -1,6 +1,6 @@
 //! Inspects a plugin's file from bytes, for fuzz targets.
 
-use super::{ExportError, LoadError, Root, elf, export};
+use super::{ExportError, InspectError, Root, elf, export};
 use plugin_api::manifest::Manifest;
 
 /// The callbacks in a file, or the reasons why it cannot be loaded.
@@ -15,12 +15,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Vec<String>, Vec<String>> {
     let facts = elf::facts(bytes);
     assert_eq!(facts.errors.is_empty(), elf::manifest_section(bytes).is_ok(), "{facts:?}");
     judged.map_err(|error| {
-        let errors = facts.errors.into_iter().map(LoadError::from);
+        let errors = facts.errors.into_iter().map(InspectError::from);
         errors.chain([error]).map(|it| format!("{it}; {}", it.remedy())).collect()
     })
 }
 
-fn judge(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+fn judge(bytes: &[u8]) -> Result<Vec<String>, InspectError> {
     let (section, root) = elf::manifest_section(bytes)?;
     let Manifest { header, callbacks } = Manifest::parse(section).map_err(ExportError::Manifest)?;
     export::check_api(&header)?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::elf::{ElfError, Root, manifest_section};
 use super::export::{ExportError, check_api, choose};
-use super::{Digest, LoadError, Sha256, inspect};
+use super::{Digest, InspectError, Sha256, inspect};
 use crate::resolve::SearchPath;
 use crate::resolve::tests::entry;
 use callgate_config::CallbackEntry;
@@ -145,7 +145,7 @@ fn versions_of_glibc_are_compared_as_numbers() {
         ("2", None),
         ("2.x", None),
     ] {
-        assert_eq!(super::parse_glibc(text), version, "{text}");
+        assert_eq!(crate::loader::parse_glibc(text), version, "{text}");
     }
     #[cfg(target_env = "gnu")]
     assert!(crate::loader::glibc_version().is_some_and(|version| version > (2, 0)));
@@ -223,7 +223,7 @@ fn a_file_others_can_change_is_warned_about_or_refused() {
     assert!(outcome.is_ok());
     assert!(warnings.len() == 1 && warnings[0].text.contains("found mode 666"), "{warnings:?}");
     let refused = judge(0o664, &strict).0.expect_err("refused");
-    assert!(matches!(refused, LoadError::Untrusted(_)));
+    assert!(matches!(refused, InspectError::Untrusted(_)));
     assert!(refused.remedy().contains("chmod go-w") && refused.remedy().contains("verify_owner"));
 }
 
@@ -246,12 +246,12 @@ fn a_pin_names_one_file_by_all_its_digits_or_the_first() {
     assert!(judge(None, &lenient).is_ok());
     for (pin, search) in [(Some("000000000000"), &lenient), (None, &strict)] {
         let refused = judge(pin, search).expect_err("refused");
-        assert!(matches!(refused, LoadError::Pin(_)));
+        assert!(matches!(refused, InspectError::Pin(_)));
         assert!(format!("{refused} {}", refused.remedy()).contains(&whole), "{refused}");
     }
     // The pin is checked before the file is parsed.
     fs::write(&file, "no plugin").expect("a file");
-    assert!(matches!(judge(Some(&whole), &lenient), Err(LoadError::Pin(_))));
+    assert!(matches!(judge(Some(&whole), &lenient), Err(InspectError::Pin(_))));
 }
 
 #[test]

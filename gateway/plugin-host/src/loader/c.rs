@@ -16,7 +16,7 @@ use plugin_api::abi::{
     RawCallback, View,
 };
 
-use super::library::LibraryError;
+use super::library_error::LibraryError;
 use crate::inspect::Inspected;
 
 /// The parts of a plugin's table that are used.

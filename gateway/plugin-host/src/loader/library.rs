@@ -7,81 +7,30 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME};
+use abi_stable::library::AbiHeaderRef;
 use abi_stable::std_types::{RErr, ROk};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{
     ApiVersion, C_ROOT_SYMBOL, CHost, CRoot, CallbackVtRef, CreateArgs, PluginRootRef, RawCallback,
     View,
 };
-use thiserror::Error;
 
 use super::c::CTables;
 use super::crash_context::CrashContext;
 use super::layout;
+use super::library_error::LibraryError;
+use super::names::{DESCRIBE, LOAD, ROOT_SYMBOL};
 use crate::inspect::{Inspected, Root};
 use crate::snapshot::Snapshot;
 
-/// The symbol every plugin exports.
-pub(crate) const ROOT_SYMBOL: &str = ROOT_MODULE_LOADER_NAME;
-
-/// The steps of loading, as they follow "it crashed".
-pub(crate) const LOAD: &str = "while being loaded";
-pub(crate) const DESCRIBE: &str = "while its tables were read";
-
 /// From `dlfcn.h`: the library stays mapped, even if its handle is closed.
 const RTLD_NODELETE: c_int = 0x1000;
-
-/// Why a file that looks like a plugin cannot be used.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(crate) enum LibraryError {
-    #[error("expected to make a private copy of it: {0}")]
-    Snapshot(String),
-    #[error("the dynamic linker refuses it: {0}")]
-    Open(String),
-    #[error("expected tables of abi_stable 0.11, found others: {0}")]
-    Header(String),
-    #[error("expected the tables of ABI {ours}, found others: {differences}")]
-    Layout { ours: ApiVersion, differences: String },
-    #[error("its tables could not be made: {0}")]
-    Root(String),
-    #[error("expected the manifest in its file, found another one when it was loaded")]
-    Manifest,
-    #[error("expected at most {0} plugin files mapped at once, found that this would be one more")]
-    TooMany(usize),
-    #[error("expected `{C_ROOT_SYMBOL}` to return a table of ABI {ours}, found {found}")]
-    CTable { ours: ApiVersion, found: String },
-}
-
-impl LibraryError {
-    pub(crate) fn remedy(&self) -> String {
-        match self {
-            Self::Snapshot(_) => "let the gateway write to its temporary folder (`TMPDIR`)",
-            Self::Open(why) if why.contains("cannot open shared object file") => {
-                "install the library it needs"
-            }
-            Self::Open(why) if why.contains("failed to map segment") => {
-                "let `TMPDIR` name a folder that is not mounted `noexec`"
-            }
-            Self::Open(_) => "rebuild the plugin on a system like this one",
-            Self::Header(_) | Self::Layout { .. } | Self::Root(_) | Self::Manifest => {
-                "rebuild the plugin with the current `callgate-plugin-api`"
-            }
-            Self::TooMany(_) => {
-                "restart the gateway, which forgets the files of earlier versions, or raise \
-                 `callgate.limits.max_plugin_libraries`"
-            }
-            Self::CTable { .. } => "rebuild the plugin with the current `callgate_plugin.h`",
-        }
-        .to_owned()
-    }
-}
 
 /// A mapped plugin.
 pub(super) struct Library {
@@ -266,19 +215,4 @@ fn examine_root(handle: &Handle, inspected: &Inspected) -> Result<PluginRootRef,
         return Err(LibraryError::Manifest);
     }
     Ok(root)
-}
-
-/// The version of the glibc in this process; `None` with another C library.
-pub(crate) fn glibc_version() -> Option<(u32, u32)> {
-    #[cfg(target_env = "gnu")]
-    {
-        unsafe extern "C" {
-            safe fn gnu_get_libc_version() -> *const std::ffi::c_char;
-        }
-        // SAFETY: glibc returns a constant string.
-        let version = unsafe { CStr::from_ptr(gnu_get_libc_version()) };
-        crate::inspect::parse_glibc(version.to_str().ok()?)
-    }
-    #[cfg(not(target_env = "gnu"))]
-    None
 }

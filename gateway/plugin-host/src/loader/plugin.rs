@@ -9,13 +9,15 @@ use plugin_api::InitError;
 use plugin_api::abi::ApiVersion;
 use plugin_api::testing::{MockHost, Tester};
 
-use super::instance::{Hooks, Instance, InstanceError, masked, tester};
+use super::instance::{Hooks, Instance, InstanceError, tester};
 use super::library::Library;
-use super::probe_load::CREATE;
+use super::names::CREATE;
 use crate::inspect::Inspected;
-use crate::load_error::{LoadError, about, downgrade_if_optional};
+use crate::load_error::{LoadError, downgrade_if_optional};
 use crate::load_guard::LoadGuard;
+use crate::plugin_problem::about;
 use crate::schema::{self, Naming};
+use crate::settings_masking::masked;
 use crate::snapshot::Snapshot;
 use callgate_config::{CallbackEntry, Grants, Problem};
 use callgate_host::{CallbackHost, Counting, Permissions, Services, masked_twice};

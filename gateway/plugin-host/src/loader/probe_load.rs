@@ -12,9 +12,6 @@ use crate::load_error::LoadError;
 use crate::snapshot::Snapshot;
 use callgate_host::{CallbackHost, Counting, Services};
 
-/// The step of creating an instance, as it follows "it crashed".
-pub(crate) const CREATE: &str = "in its constructor";
-
 /// Why a probe ended early without a crash.
 #[derive(Debug)]
 pub(crate) enum ProbeLoadError {
@@ -24,9 +21,9 @@ pub(crate) enum ProbeLoadError {
     Refused(LoadError),
 }
 
-impl From<LoadError> for ProbeLoadError {
-    fn from(error: LoadError) -> Self {
-        Self::Refused(error)
+impl<E: Into<LoadError>> From<E> for ProbeLoadError {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
     }
 }
 

@@ -1,5 +1,5 @@
 //! A thread's note of its position inside a plugin. The thread writes it at every call into a
-//! plugin; its own signal handler reads it when the process dies (`crash_context`), and another
+//! plugin; its own signal handler reads it when the process dies (`crash_signals`), and another
 //! thread when it is stuck ([`Whereabouts`]).
 //!
 //! A context lives on its thread's stack, so a reader must keep the thread from leaving. The reader
@@ -16,7 +16,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst, compiler_fence},
     },
 };
 
@@ -34,9 +34,31 @@ thread_local! {
         const { ThreadNote { visit: AtomicPtr::new(ptr::null_mut()), is_read: AtomicBool::new(false) } };
 }
 
+impl CrashContext {
+    /// Runs `work`. If the process dies or `work` hangs meanwhile, the thread's position is known.
+    /// Costs two stores.
+    #[inline]
+    pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _leave = Leave(enter(self));
+        compiler_fence(SeqCst);
+        work()
+    }
+}
+
+/// Restores the thread's earlier position, also if `work` panics.
+struct Leave(*const CrashContext);
+
+impl Drop for Leave {
+    #[inline]
+    fn drop(&mut self) {
+        compiler_fence(SeqCst);
+        leave(self.0);
+    }
+}
+
 /// Puts `visit` on this thread's note and returns the earlier one, which [`leave`] restores.
 #[inline]
-pub(super) fn enter(visit: &CrashContext) -> *const CrashContext {
+fn enter(visit: &CrashContext) -> *const CrashContext {
     NOTE.with(|note| {
         let before = note.visit.load(std::sync::atomic::Ordering::Relaxed);
         note.visit.store(ptr::from_ref(visit).cast_mut(), std::sync::atomic::Ordering::Release);
@@ -46,7 +68,7 @@ pub(super) fn enter(visit: &CrashContext) -> *const CrashContext {
 
 /// Takes the current context off the note. After the return nobody reads it.
 #[inline]
-pub(super) fn leave(before: *const CrashContext) {
+fn leave(before: *const CrashContext) {
     NOTE.with(|note| {
         note.visit.store(before.cast_mut(), SeqCst);
         if note.is_read.load(SeqCst) {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::{ProbeRequest, ProbeResult};
 use crate::child::ChildSide;
-use crate::inspect::{FileError, Inspected};
-use crate::load_error::LoadError;
+use crate::inspect::{FileError, InspectError, Inspected};
 use crate::loader::{CREATE, Instance, ProbeLoad, ProbeLoadError};
 use crate::snapshot::Snapshot;
 
@@ -40,7 +39,8 @@ fn attempt(
 ) -> Result<(), ProbeLoadError> {
     let file = Path::new(&request.file);
     let copy = child.input.try_clone().and_then(Snapshot::inherited);
-    let (snapshot, bytes) = copy.map_err(|error| LoadError::from(FileError::Unreadable(error)))?;
+    let (snapshot, bytes) =
+        copy.map_err(|error| InspectError::from(FileError::Unreadable(error)))?;
     let inspected = Inspected::of_copy(file, bytes, request.sha256, &request.callback)?;
     let trial = ProbeLoad::load(&inspected, snapshot, &mut |step| child.step(step))?;
     child.step(CREATE);
