@@ -16,6 +16,8 @@ pub mod problem;
 pub mod regular_file;
 
 mod callbacks;
+mod closest;
+mod duration;
 mod environment;
 mod expand;
 mod fallbacks;
@@ -46,6 +48,7 @@ pub use callbacks::{
     BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
     SettingLocations, is_file_name, setting_path,
 };
+pub use closest::closest;
 pub use environment::Environment;
 pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};
@@ -57,7 +60,6 @@ pub use outline::{Outline, SealedOutline};
 pub use problem::{Problem, Problems, Severity, SourceLocation};
 pub use quote::quoted;
 pub use router::{Alias, RouterSettings};
-pub use section::closest;
 pub use setting::{Setting, Unset};
 pub use text::read_text;
 pub use upstream::Reuse;

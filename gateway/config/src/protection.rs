@@ -5,10 +5,10 @@
 //! They count in every section where they occur. `section` has this gateway's own protective keys,
 //! and `plugin-host` has LiteLLM's protective callbacks.
 
+use super::closest::closest;
 use super::problem::{Problem, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
-use super::section::closest;
 use super::yaml::{Kind, Node};
 
 /// A protective key.

@@ -3,9 +3,6 @@
 //!
 //! `Config::hidden` masks the values of environment variables in later messages about the config.
 
-use super::expand::{Expanded, expand};
-use super::reader::{Field, Reader};
-use super::yaml::Kind;
 use callgate_secret::without_keys;
 use callgate_telemetry::{cut, one_line};
 
@@ -15,24 +12,6 @@ const MOST: usize = 200;
 /// At most 200 characters of an operator's text. A key in the wrong place becomes `***`.
 pub fn quoted(text: &str) -> String {
     one_line(&cut(&without_keys(text), MOST)).into_owned()
-}
-
-impl Reader<'_> {
-    /// A config value for `expected …, found …`: the text as written. For an environment variable
-    /// that is only the reference.
-    pub(super) fn found(&self, field: &Field<'_>) -> String {
-        let Kind::Scalar(scalar) = &field.node.kind else {
-            return field.node.describe().to_owned();
-        };
-        match expand(&scalar.text, self.env) {
-            Expanded::Text(_, None) | Expanded::Malformed(_) => {
-                format!("`{}`", quoted(&scalar.text))
-            }
-            Expanded::Text(_, Some(_)) | Expanded::Unset(_) => {
-                format!("the value of `{}`", quoted(&scalar.text))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,16 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::duration::parse_duration;
 use super::environment::Environment;
 use super::expand::{Expanded, expand};
 use super::problem::{Problem, Severity, SourceLocation};
-use super::section::Section;
+use super::quote::quoted;
 use super::yaml::{Kind, Node, Scalar, Typed};
 use super::{Setting, UnknownKeys, Unset};
 use callgate_secret::{Secret, Secrets};
-
-/// A longer duration could overflow when added to a clock.
-const LONGEST: f64 = 366.0 * 86_400.0;
 
 /// The context in which values are read, and the problems found.
 pub(super) struct Reader<'e> {
@@ -61,14 +59,6 @@ impl<'e> Reader<'e> {
     pub(super) fn expected(&mut self, field: &Field<'_>, what: &str) {
         let found = self.found(field);
         self.error(field, format!("expected {what}, found {found}"));
-    }
-
-    pub(super) fn section<'n>(&mut self, field: &Field<'n>) -> Option<Section<'n>> {
-        if let Kind::Mapping(entries) = &field.node.kind {
-            return Some(Section::new(field.clone(), entries));
-        }
-        self.error(field, format!("expected a mapping, found {}", field.node.describe()));
-        None
     }
 
     pub(super) fn list<'n>(&mut self, field: &Field<'n>) -> Vec<Field<'n>> {
@@ -166,6 +156,22 @@ impl<'e> Reader<'e> {
         duration
     }
 
+    /// A config value for `expected …, found …`: the text as written. For an environment variable
+    /// that is only the reference.
+    pub(super) fn found(&self, field: &Field<'_>) -> String {
+        let Kind::Scalar(scalar) = &field.node.kind else {
+            return field.node.describe().to_owned();
+        };
+        match expand(&scalar.text, self.env) {
+            Expanded::Text(_, None) | Expanded::Malformed(_) => {
+                format!("`{}`", quoted(&scalar.text))
+            }
+            Expanded::Text(_, Some(_)) | Expanded::Unset(_) => {
+                format!("the value of `{}`", quoted(&scalar.text))
+            }
+        }
+    }
+
     /// Any scalar, as its text.
     pub(super) fn any_text(&mut self, field: &Field<'_>) -> Option<String> {
         self.scalar_text(field, "text")
@@ -256,54 +262,5 @@ impl<'e> Reader<'e> {
         let place = self.place(field);
         self.problems.push(Problem { severity, place, text, remedy: Some(remedy) });
         Unset { variable: Arc::from(variable), path: Arc::from(field.path.as_str()) }
-    }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E'));
-    let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
-    let seconds = match unit.trim() {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return None,
-    };
-    let duration = number.trim().parse::<f64>().ok()? * seconds;
-    if (0.0..=LONGEST).contains(&duration) {
-        Duration::try_from_secs_f64(duration).ok()
-    } else {
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::parse_duration;
-
-    #[test]
-    fn durations_are_seconds_or_carry_a_unit() {
-        let ms = |ms| Some(Duration::from_millis(ms));
-        for (text, expected) in [
-            ("30", ms(30_000)),
-            ("0.5", ms(500)),
-            ("1e2", ms(100_000)),
-            ("500ms", ms(500)),
-            ("2s", ms(2000)),
-            ("1.5 m", ms(90_000)),
-            ("5min", ms(300_000)),
-            ("1 min", ms(60_000)),
-            ("1d", ms(86_400_000)),
-            ("1h", ms(3_600_000)),
-            ("0", ms(0)),
-        ] {
-            assert_eq!(parse_duration(text), expected, "{text}");
-        }
-        for bad in ["", "s", "abc", "-1", "nan", "inf", "1w", "1e300", "1 2", "5 sec"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
     }
 }

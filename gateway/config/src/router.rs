@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::closest::closest;
 use super::fallbacks::{self, Fallbacks};
 use super::problem::{Problem, SourceLocation};
 use super::reader::{Field, Reader};
-use super::section::{Section, closest};
+use super::section::Section;
 use super::yaml::Kind;
 
 /// `router_settings`.

@@ -1,6 +1,7 @@
 //! One mapping of the config while it is read: returns values by name, records the names, and
 //! finally reports keys that nobody read, with the nearest known name.
 
+use super::closest::closest;
 use super::problem::{Problem, Severity};
 use super::protection::Protection;
 use super::quote::quoted;
@@ -37,6 +38,16 @@ pub(super) struct Section<'n> {
     pub(super) field: Field<'n>,
     entries: &'n [Entry],
     asked: Vec<&'static str>,
+}
+
+impl Reader<'_> {
+    pub(super) fn section<'n>(&mut self, field: &Field<'n>) -> Option<Section<'n>> {
+        if let Kind::Mapping(entries) = &field.node.kind {
+            return Some(Section::new(field.clone(), entries));
+        }
+        self.error(field, format!("expected a mapping, found {}", field.node.describe()));
+        None
+    }
 }
 
 impl<'n> Section<'n> {
@@ -164,16 +175,4 @@ fn not_acted_on(place: SourceLocation, key: &str) -> Problem {
         place,
         format!("`{}` is not used: this gateway does not act on it", quoted(key)),
     )
-}
-
-/// The candidate that is one typing mistake away from `name`, if there is one.
-pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let name = name.to_lowercase();
-    let allowed = (name.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|it| (strsim::damerau_levenshtein(&name, &it.to_lowercase()), it))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -2,7 +2,7 @@
 //! these lists nor one of the gateway's own members (`providers::gateway_members`) causes a
 //! warning.
 
-use crate::section::closest;
+use crate::closest::closest;
 use callgate_providers::gateway_members;
 
 /// Known names beside `model_name` that this gateway ignores.

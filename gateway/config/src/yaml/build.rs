@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::{Document, Entry, Kind, Mark, Node, Scalar};
+use super::node::{Document, Entry, Kind, Mark, Node, Scalar};
 use crate::problem::{Problem, SourceLocation};
 use crate::quote::quoted;
 
@@ -20,7 +20,8 @@ const MAX_KEYS: usize = 4096;
 /// The bytes, roughly, that all aliases and merge keys together may copy.
 const MAX_COPIED: usize = 16 << 20;
 
-pub(super) fn document(file: &Arc<Path>, text: &str) -> Result<Document, Problem> {
+/// Parses one document. The error is a syntax error or an exceeded limit.
+pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Result<Document, Problem> {
     if text.len() > MAX_BYTES {
         let found = format!("expected at most {MAX_BYTES} bytes, found {}", text.len());
         return Err(Problem::error(SourceLocation::whole_file(file), found));

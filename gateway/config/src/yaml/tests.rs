@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Document, Kind, Node, Typed, parse};
+use super::node::Document;
+use super::{Kind, Node, Typed, parse};
 use crate::problem::Problem;
 
 fn read(text: &str) -> Result<Document, Problem> {

@@ -1,0 +1,135 @@
+//! The tree of a YAML file, with positions. Scalars are typed on request.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Number, Value};
+
+use crate::problem::{Problem, SourceLocation};
+
+/// Line and column, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Mark {
+    pub(crate) fn place(self, file: &Arc<Path>, path: &str) -> SourceLocation {
+        let file = Arc::clone(file);
+        SourceLocation { file, line: self.line, column: self.column, path: path.to_owned() }
+    }
+}
+
+/// One value of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) mark: Mark,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Scalar(Scalar),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+/// One member of a mapping; keys are unique within it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) mark: Mark,
+    pub(crate) value: Node,
+}
+
+/// A scalar's text, typed only on request: `master_key: 0123` must stay `0123`.
+#[derive(Clone, Debug)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    /// Neither quoted nor tagged as a string, so it may be something other than a string.
+    pub(crate) plain: bool,
+}
+
+/// A scalar's type, read as YAML.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Typed<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(&'a str),
+}
+
+/// A file's root, and warnings about it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// `None` for a file that contains only comments.
+    pub(crate) root: Option<Node>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Node {
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Null)
+    }
+
+    /// Whether its text means true, without expanding variables.
+    pub(crate) fn is_true(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(true))
+    }
+
+    /// Whether its text means false, without expanding variables.
+    pub(crate) fn is_false(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Bool(false))
+    }
+
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.kind, Kind::Sequence(items) if items.is_empty())
+    }
+
+    /// The kind of the value, for `expected …, found …`. Never shows a value.
+    pub(crate) fn describe(&self) -> &'static str {
+        match &self.kind {
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+            Kind::Scalar(scalar) => match scalar.typed() {
+                Typed::Null => "nothing",
+                Typed::Bool(_) => "a boolean",
+                Typed::Number(_) => "a number",
+                Typed::Text(_) => "text",
+            },
+        }
+    }
+}
+
+impl Scalar {
+    pub(crate) fn typed(&self) -> Typed<'_> {
+        if !self.plain {
+            return Typed::Text(&self.text);
+        }
+        match self.text.as_str() {
+            "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Typed::Bool(true),
+            "no" | "No" | "NO" | "off" | "Off" | "OFF" => return Typed::Bool(false),
+            "" => return Typed::Null,
+            _ => {}
+        }
+        // Text that starts otherwise, or is longer than any number, is always a string; and `--- 5`
+        // would be parsed as a new document.
+        let may_be_typed = self.text.len() <= 64
+            && !self.text.starts_with("--")
+            && self.text.starts_with(|c: char| c.is_ascii_digit() || "+-.~nNtTfF".contains(c));
+        if !may_be_typed {
+            return Typed::Text(&self.text);
+        }
+        match serde_yaml::from_str::<Value>(&self.text) {
+            Ok(Value::Null)
+                if !self.text.starts_with('.') && !self.text.starts_with(['+', '-']) =>
+            {
+                Typed::Null
+            }
+            Ok(Value::Bool(truth)) => Typed::Bool(truth),
+            Ok(Value::Number(number)) => Typed::Number(number),
+            _ => Typed::Text(&self.text),
+        }
+    }
+}
