@@ -14,18 +14,21 @@ mod metadata;
 mod params;
 #[cfg(test)]
 mod proportion;
+mod readable;
 mod reading;
 mod response_facts;
 #[cfg(any(test, feature = "fuzzing"))]
 mod sample;
 mod settling;
 mod target;
+mod unreadable;
 
 pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
-pub(crate) use reading::{Reading, Unreadable};
+pub(crate) use reading::Reading;
 pub use response_facts::{ResponseFacts, ResponseSlot};
 pub(crate) use target::RouteEdit;
 pub use target::Target;
+pub(crate) use unreadable::Unreadable;
 
 use bytes::Bytes;
 use callback_set::CallbackSet;

@@ -273,21 +273,13 @@ fn text_of(content: &str) -> String {
     let mut all = String::new();
     let mut first = true;
     for part in walk::elements(content).into_iter().flatten() {
-        let Some(text) = part_text(&content[part.value]) else { continue };
+        let Some(text) = splice::part_text(&content[part.value]) else { continue };
         if !std::mem::take(&mut first) {
             all.push('\n');
         }
         all.push_str(&walk::decoded(text));
     }
     all
-}
-
-/// The JSON of a part's text, whatever the part's type, because an upstream may read any text.
-fn part_text(part: &str) -> Option<&str> {
-    if part.starts_with('"') {
-        return Some(part);
-    }
-    walk::value(part, "text").filter(|text| text.starts_with('"'))
 }
 
 #[cfg(test)]

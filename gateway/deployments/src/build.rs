@@ -11,8 +11,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::base::{self, Base};
+use super::deployment::Deployment;
 use super::infer::infer;
-use super::{Deployment, Deployments, Setting, index, weight};
+use super::lookup::Deployments;
+use super::{Setting, index, weight};
 use callgate_config::problem::settle;
 use callgate_config::{
     Config, Environment, ModelEntry, Problem, Problems, SourceLocation, Unset, quoted,
@@ -26,27 +28,33 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
 /// For servers that ignore the key but whose client libraries require one.
 const DUMMY_KEY: &str = "fake-api-key";
 
-pub(super) fn deployments(config: &Config) -> Result<(Deployments, Vec<Problem>), Problems> {
-    let mut builder = Builder { config, problems: Vec::new(), ids: HashSet::new() };
-    let mut built = Vec::new();
-    let mut groq_paths = Vec::new();
-    for entry in &config.models {
-        if let Some(deployment) = builder.deployment(entry, &mut groq_paths) {
-            built.push((entry, deployment));
+impl Deployments {
+    /// Checks every entry of `model_list`. Returns the deployments and the warnings.
+    ///
+    /// # Errors
+    /// All problems at once, if any deployment can never work.
+    pub fn from_config(config: &Config) -> Result<(Self, Vec<Problem>), Problems> {
+        let mut builder = Builder { config, problems: Vec::new(), ids: HashSet::new() };
+        let mut built = Vec::new();
+        let mut groq_paths = Vec::new();
+        for entry in &config.models {
+            if let Some(deployment) = builder.deployment(entry, &mut groq_paths) {
+                built.push((entry, deployment));
+            }
         }
+        if config.models.is_empty() {
+            let text = "found no entry in `model_list`, so clients have no model to ask for";
+            let place = SourceLocation::whole_file(&config.file);
+            builder.problems.push(Problem::warning(place, text).remedy("list the models to serve"));
+        }
+        builder.problems.extend(groq_notice(groq_paths));
+        weight::assign(&mut built, &mut builder.problems);
+        let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
+        let stand_ins = builder.stand_ins();
+        let aliases = &config.router.aliases;
+        let deployments = index::build(built.collect(), stand_ins, aliases, &mut builder.problems);
+        Ok((deployments, settle(builder.problems)?))
     }
-    if config.models.is_empty() {
-        let text = "found no entry in `model_list`, so clients have no model to ask for";
-        let place = SourceLocation::whole_file(&config.file);
-        builder.problems.push(Problem::warning(place, text).remedy("list the models to serve"));
-    }
-    builder.problems.extend(groq_notice(groq_paths));
-    weight::assign(&mut built, &mut builder.problems);
-    let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
-    let stand_ins = builder.stand_ins();
-    let aliases = &config.router.aliases;
-    let deployments = index::build(built.collect(), stand_ins, aliases, &mut builder.problems);
-    Ok((deployments, settle(builder.problems)?))
 }
 
 /// One notice for all entries that it concerns.

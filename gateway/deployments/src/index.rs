@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::deployment::Deployment;
+use super::lookup::{ByName, Deployments, Members};
 use super::wildcard::Wildcard;
-use super::{ByName, Deployment, Deployments, Members};
 use callgate_config::{Alias, ModelEntry, Problem, closest, quoted};
 
 /// An entry of `model_list` and its deployment.
@@ -65,8 +66,7 @@ fn resolve_aliases<'a>(
     let mut resolved = Vec::new();
     for alias in aliases {
         if let Some(group) = deployments.resolve(&alias.target) {
-            let captured = group.captured.map(Into::into);
-            resolved.push((alias, Members { deployments: group.deployments.to_vec(), captured }));
+            resolved.push((alias, group.to_members()));
             continue;
         }
         let text =

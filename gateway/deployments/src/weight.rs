@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::Deployment;
+use super::deployment::Deployment;
 use callgate_config::{ModelEntry, Problem, Weights, quoted};
 
 type Figure = (&'static str, fn(&Weights) -> Option<f64>);

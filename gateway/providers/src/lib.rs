@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod dialect;
 pub mod error_text;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -16,11 +17,13 @@ pub mod stream_as_completion;
 mod surrogate_pairs;
 
 pub use callgate_failure::ErrorText;
+pub(crate) use dialect::number_of_choices;
+pub use dialect::{
+    AnswerFault, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamRequest, StreamTranslator,
+    Translated, Usage,
+};
 
-use callgate_failure::Failure;
-use callgate_json::{Body, Slices};
-use serde_json::{Map, Value};
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 /// A provider known by its prefix in `litellm_params.model`.
 pub struct Provider {
@@ -107,143 +110,4 @@ pub fn by_prefix(prefix: &str) -> Option<&'static Provider> {
 /// Every known prefix.
 pub fn prefixes() -> impl Iterator<Item = &'static str> {
     PROVIDERS.iter().map(|provider| provider.name)
-}
-
-/// The translation to and from one provider's API.
-pub trait Dialect: Sync + fmt::Debug {
-    /// Builds the request. `body` is the client's, with all callbacks' edits; it is not changed, so
-    /// that another attempt can use it.
-    fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
-
-    /// The deployment's parameters that this dialect cannot send.
-    fn unfit<'p>(&self, _params: &'p Map<String, Value>) -> Vec<&'p str> {
-        Vec::new()
-    }
-
-    /// Translates a JSON reply.
-    fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault>;
-
-    /// Creates a translator for one streamed reply.
-    fn stream(&self, echo: &Echo, asked: StreamRequest) -> Box<dyn StreamTranslator>;
-
-    /// Reads an error reply.
-    fn error(&self, status: u16, body: &[u8]) -> ErrorText;
-
-    /// The remedy to suggest if the upstream refuses the connection.
-    fn unreachable_hint(&self) -> &'static str {
-        "is its base URL right, and does something listen there?"
-    }
-}
-
-/// The parts of a call's target that a dialect needs.
-#[derive(Debug)]
-pub struct Destination<'a> {
-    /// The model's name at the upstream.
-    pub model: &'a str,
-    pub api_base: &'a str,
-    /// The deployment's parameters, for those the client does not set.
-    pub params: &'a Map<String, Value>,
-    /// Drops parameters that the upstream does not support, instead of refusing the call.
-    pub drop_params: bool,
-    /// Parameters that are never sent.
-    pub leave_out: &'a [String],
-    pub stream: bool,
-    /// Asks a stream for its usage even if the client did not.
-    pub stream_usage: bool,
-}
-
-/// A request to an upstream, without the parts that are the same for all.
-#[derive(Debug)]
-pub struct Outgoing {
-    pub url: String,
-    pub body: Slices,
-    /// The number of choices it asks for.
-    pub choices: u64,
-}
-
-/// The number of choices that the member `n` asks for.
-fn number_of_choices(n: Option<Cow<'_, [u8]>>) -> u64 {
-    const LONGEST: usize = 20;
-    let json = n.filter(|json| json.len() <= LONGEST);
-    json.and_then(|json| std::str::from_utf8(&json).ok()?.parse().ok()).unwrap_or(1)
-}
-
-/// A JSON reply in OpenAI's format.
-#[derive(Debug)]
-pub struct Translated {
-    pub body: Slices,
-    pub usage: Option<Usage>,
-}
-
-/// Values that every reply repeats to its client.
-#[derive(Debug, Clone)]
-pub struct Echo {
-    /// An id for upstreams that send none: `chatcmpl-…`.
-    pub id: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    /// The model name the client asked for.
-    pub model: String,
-}
-
-/// The options of a stream that the client asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct StreamRequest {
-    /// The usage chunk.
-    pub usage: bool,
-    /// The number of choices.
-    pub choices: u64,
-}
-
-/// Tokens as the upstream counted them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-pub struct Usage {
-    #[serde(default)]
-    pub prompt_tokens: u64,
-    #[serde(default)]
-    pub completion_tokens: u64,
-    #[serde(default)]
-    pub total_tokens: u64,
-}
-
-/// Translates one streamed reply, frame by frame.
-pub trait StreamTranslator: Send {
-    /// Takes the next bytes, split anywhere, and writes the chunks they complete to `out`.
-    fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault>;
-
-    /// Called when the upstream has closed: bytes after the last line end count as a line. If this
-    /// succeeds, the response is complete.
-    fn close(&mut self, out: &mut dyn ChunkSink) -> Result<(), AnswerFault>;
-
-    /// Whether the response is complete; later bytes are ignored.
-    fn complete(&self) -> bool;
-
-    /// The number of events so far, without blanks, comments and partial events.
-    fn events(&self) -> u64;
-
-    /// Whether some of the content has come.
-    fn content(&self) -> bool;
-
-    fn usage(&self) -> Option<Usage>;
-
-    /// The number of bytes of an incomplete event or line.
-    fn backlog(&self) -> usize;
-}
-
-/// Takes `chat.completion.chunk` objects, each as parts to write in order.
-pub trait ChunkSink {
-    fn chunk(&mut self, json: &[&[u8]]);
-}
-
-/// Why a response, JSON or stream, is not a completion.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AnswerFault {
-    /// The upstream reports an error.
-    Upstream(ErrorText),
-    /// It is not in the upstream's dialect; contains the reason.
-    Malformed(String),
-    /// It is something else; contains its kind.
-    Other(&'static str),
-    /// A part is missing; contains its name.
-    Incomplete(String),
 }

@@ -3,6 +3,8 @@
 
 mod choices;
 mod completion_as_stream;
+mod error_instead;
+mod judge;
 mod pattern;
 mod stream;
 mod usage;
@@ -14,6 +16,8 @@ use super::{
 use bytes::Bytes;
 use callgate_failure::Failure;
 use callgate_json::{Body, Edits, check_names, json_text, slices, text, walk};
+pub(crate) use error_instead::NO_COMPLETION;
+use judge::judge;
 use serde_json::Value;
 use std::borrow::Cow;
 use usage::usage;
@@ -69,33 +73,6 @@ impl Dialect for OpenAi {
     fn error(&self, status: u16, body: &[u8]) -> ErrorText {
         error_text::read_status(status, body)
     }
-}
-
-/// Judges the body of a success: an error object of any shape is that error; `choices` judges the
-/// rest.
-fn judge<'a>(
-    error: Option<&[u8]>,
-    choices: Option<&[u8]>,
-    all: impl FnOnce() -> Cow<'a, [u8]>,
-) -> Result<(), AnswerFault> {
-    if error.is_some_and(|error| !slices::is_blank(error)) {
-        return Err(error_instead(&all(), "an error without a message"));
-    }
-    match choices.filter(|choices| !slices::is_blank(choices)) {
-        Some(choices) => choices::of_completion(choices),
-        None => Err(error_instead(&all(), NO_COMPLETION)),
-    }
-}
-
-/// The text for JSON that ends too soon.
-pub(crate) const CUT_JSON: &str = "its JSON ends too soon";
-
-pub(super) const NO_COMPLETION: &str = "JSON that is no chat completion";
-
-/// The error that the JSON reports if it is not a completion; `otherwise` if it is not an error
-/// either.
-fn error_instead(json: &[u8], otherwise: &'static str) -> AnswerFault {
-    error_text::read_error(json).map_or(AnswerFault::Other(otherwise), AnswerFault::Upstream)
 }
 
 /// Writes the chunks of a completion that the gateway made.

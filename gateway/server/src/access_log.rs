@@ -4,10 +4,11 @@
 use crate::{
     app::App,
     call_totals::{CallOutcome, Ended},
+    refusal_log::{ACCESS, shortened},
 };
 use axum::{http::Method, response::Response};
 use callgate_deployments::Deployment;
-use callgate_failure::{Failure, type_of};
+use callgate_failure::Failure;
 use callgate_providers::Usage;
 use callgate_telemetry::{Fields, cut, key, write_line};
 use plugin_api::FailureKind;
@@ -17,12 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tracing::Level;
-
-/// The log target of these lines, for `RUST_LOG`.
-const ACCESS: &str = "callgate::access";
-
-/// The longest name or path in a line, in characters.
-const NAME: usize = 200;
 
 /// The longest message in a line, in characters.
 const MESSAGE: usize = 1000;
@@ -235,23 +230,6 @@ fn named<'t>(app: &App, text: &'t str) -> Cow<'t, str> {
         Cow::Borrowed(text) => shortened(text),
         Cow::Owned(text) => Cow::Owned(shortened(&text).into_owned()),
     }
-}
-
-/// A name or a path, shortened to fit a line.
-pub(super) fn shortened(text: &str) -> Cow<'_, str> {
-    cut(text, NAME)
-}
-
-/// Logs bytes that are not an HTTP request. Nothing of them is repeated.
-pub(super) fn log_refusal(client: Option<&str>, status: u16, why: &str) {
-    write_line((Level::INFO, ACCESS), "request refused", |line| {
-        line.number(key!("status"), status.into());
-        line.text(key!("outcome"), CallOutcome::Error.name());
-        line.maybe_text(key!("client.address"), client);
-        line.text(key!("error.code"), &status.to_string());
-        line.text(key!("error.type"), type_of(status));
-        line.text(key!("error.message"), why);
-    });
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
         body.len()
     );
     let client = ClientAddress::new(stream.peer_addr().ok());
-    super::access_log::log_refusal(client.peer(), 503, &failure.message);
+    super::refusal_log::log_refusal(client.peer(), 503, &failure.message);
     stream.write_all(&[head.as_bytes(), &body].concat()).await?;
     stream.shutdown().await?;
     // Closing a socket with unread bytes resets the connection before the client reads the

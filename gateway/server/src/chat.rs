@@ -2,7 +2,7 @@
 
 use super::{
     AnswerBody, CALLS, RequestBody,
-    access_log::{self, Record},
+    access_log::Record,
     body,
     client::ClientAddress,
     completion,
@@ -106,7 +106,7 @@ fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
 /// The path as the log shows it; borrowed if it names no model.
 fn path(uri: &Uri) -> Cow<'static, str> {
     let usual = CALLS.iter().find(|usual| **usual == uri.path());
-    let owned = || Cow::Owned(access_log::shortened(uri.path()).into_owned());
+    let owned = || Cow::Owned(crate::refusal_log::shortened(uri.path()).into_owned());
     usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
 }
 

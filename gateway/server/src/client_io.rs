@@ -3,7 +3,7 @@
 //! discard the last response. The time a client may take to read is not bounded here but by the
 //! system (`listen`).
 
-use super::{access_log, connection::Connection};
+use super::{connection::Connection, refusal_log};
 use bytes::Bytes;
 use callgate_failure::Failure;
 use std::{
@@ -91,7 +91,7 @@ impl ClientIo {
     }
 
     fn refuse(&mut self, failure: &Failure) {
-        access_log::log_refusal(self.connection.client.peer(), failure.status, &failure.message);
+        refusal_log::log_refusal(self.connection.client.peer(), failure.status, &failure.message);
         self.refusal = Some(rendered(failure));
         self.linger = Instant::now().checked_add(LINGER);
     }

@@ -27,7 +27,7 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure
 /// The response to a request whose `Host` breaks the rules. The connection closes, because its
 /// further bytes cannot be trusted.
 pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
-    super::access_log::log_refusal(client, failure.status, &failure.message);
+    super::refusal_log::log_refusal(client, failure.status, &failure.message);
     let mut response = error::response(failure);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

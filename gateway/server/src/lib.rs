@@ -41,14 +41,17 @@ mod listen;
 mod metrics;
 mod models;
 mod occupancy;
+mod phase;
 mod pool;
 mod prepared;
+mod refusal_log;
 mod relay;
 mod reload;
 mod request;
 mod respond;
 mod response_headers;
 mod route;
+mod serve;
 mod unreachable;
 mod upstream_failure;
 mod upstream_request;
@@ -190,7 +193,7 @@ async fn small(
     let asked = route.filter(|route| route.takes(&head.method));
     let answered = match request::admit(&app, &head, asked) {
         Ok(()) if route == Some(Route::Reload) && head.method == Method::POST => {
-            reload::ask(&app).await.map_err(Refused::from)
+            reload::ask(&app.reloads).await.map_err(Refused::from)
         }
         Ok(()) => respond(&app, &head, route),
         Err(failure) => Err(failure.into()),
@@ -255,7 +258,7 @@ fn respond(
         _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
         // Chat calls never come here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
-        Route::Reload => reload::last(app),
+        Route::Reload => reload::last(&app.reloads),
         Route::Models => models::list(app),
         Route::Model(name) => models::one(app, name)?,
         Route::Callbacks => callbacks::list(app),
@@ -287,13 +290,13 @@ fn elsewhere(head: &http::request::Parts) -> Result<Response, Refused> {
             return Ok(empty(StatusCode::TEMPORARY_REDIRECT, headers));
         }
     }
-    let path = access_log::shortened(path);
+    let path = refusal_log::shortened(path);
     let failure = Failure::unknown_path(&path);
     Err(Refused { failure, detail: Some("Not Found") })
 }
 
 fn wrong_method(route: Route<'_>, method: &Method) -> Refused {
-    let method = access_log::shortened(method.as_str());
+    let method = refusal_log::shortened(method.as_str());
     let failure = Failure::wrong_method(route.allow(), &method);
     Refused { failure, detail: Some("Method Not Allowed") }
 }

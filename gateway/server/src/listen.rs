@@ -4,6 +4,7 @@
 //! listener for each worker, two gateways could share a port without noticing.
 
 use super::{
+    phase::Phase,
     pool::WorkerPool,
     worker::{AcceptedConnection, LAST_WORDS, Worker},
 };
@@ -66,23 +67,6 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     /// The number of connections that the limit of open files allows.
     room: usize,
-}
-
-/// How far the shutdown has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    Serving,
-    /// No new calls are accepted.
-    Draining,
-    /// Running calls are aborted.
-    Cutting,
-}
-
-impl Phase {
-    /// Waits until `phase` is this one or a later one.
-    pub(super) async fn reached(self, phase: &mut watch::Receiver<Phase>) {
-        let _ = phase.wait_for(|phase| *phase >= self).await;
-    }
 }
 
 impl Listener {
@@ -230,7 +214,7 @@ async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp,
                     );
                 }
                 // Out of descriptors: without a pause this loop would spin until some are free.
-                if is_out_of_descriptors(&error) {
+                if callgate_upstream::lacks_descriptors(&error) {
                     pool.close_idle();
                 }
                 sleep(PAUSE).await;
@@ -269,12 +253,6 @@ async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
             }
         }
     }
-}
-
-/// Whether the process or the machine has no free descriptor.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 /// Limits a log line to one a second.

@@ -1,6 +1,6 @@
 //! `GET /v1/models` and `GET /v1/models/{model}`.
 
-use super::{access_log, respond::json, route};
+use super::{refusal_log, respond::json, route};
 use crate::app::App;
 use axum::{http::StatusCode, response::Response};
 use callgate_failure::Failure;
@@ -37,7 +37,7 @@ pub(super) fn one(app: &App, encoded: &str) -> Result<Response, Failure> {
     if app.deployments.models().iter().any(|known| **known == *id) {
         return Ok(serialized(&model(&id)));
     }
-    let id = access_log::shortened(&id);
+    let id = refusal_log::shortened(&id);
     Err(Failure::model_not_found(&id))
 }
 

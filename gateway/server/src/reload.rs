@@ -1,7 +1,7 @@
 //! Reloads for clients and metrics: `POST /admin/reload` requests one, `GET /admin/reload` shows
 //! the result of the last one. The program (`boot`) does the reload.
 
-use crate::{app::App, respond::json};
+use crate::respond::json;
 use axum::{http::StatusCode, response::Response};
 use callgate_failure::Failure;
 use callgate_telemetry::metrics::Exposition;
@@ -154,18 +154,17 @@ impl Reloads {
 }
 
 /// `GET /admin/reload`.
-pub(super) fn last(app: &App) -> Response {
-    answer(StatusCode::OK, &app.reloads.last())
+pub(super) fn last(reloads: &Reloads) -> Response {
+    answer(StatusCode::OK, &reloads.last())
 }
 
 /// `POST /admin/reload`: reloads, and responds when that is done: 200 if the new config serves, 422
 /// if it was refused and nothing has changed.
-pub(super) async fn ask(app: &App) -> Result<Response, Failure> {
-    let reported =
-        app.reloads.ask_for_report("POST /admin/reload").map_err(|error| match error {
-            NoReload::Busy => Failure::too_many_reloads(),
-            NoReload::Ending => Failure::shutting_down(),
-        })?;
+pub(super) async fn ask(reloads: &Reloads) -> Result<Response, Failure> {
+    let reported = reloads.ask_for_report("POST /admin/reload").map_err(|error| match error {
+        NoReload::Busy => Failure::too_many_reloads(),
+        NoReload::Ending => Failure::shutting_down(),
+    })?;
     let report = reported.await.map_err(|_| Failure::shutting_down())?;
     let status = if report.applied { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(answer(status, &report))

@@ -6,7 +6,7 @@
 //! request's `Host`. So both are checked before anything else. A gateway with a master key needs no
 //! such check, because no page knows the key.
 
-use super::{access_log::shortened, host::is_host};
+use super::{host::is_host, refusal_log::shortened};
 use callgate_config::{Config, WebSettings};
 use callgate_failure::{Failure, Foreign};
 use http::{

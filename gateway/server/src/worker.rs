@@ -4,12 +4,7 @@
 //! Other threads may give a worker a connection, check whether it is stuck, take back connections
 //! it has not begun, and close those without a call.
 
-use super::{
-    Surface,
-    connection::{Connection, serve},
-    detached,
-    listen::Phase,
-};
+use super::{Surface, connection::Connection, detached, phase::Phase, serve::serve};
 use crate::{CurrentApp, occupancy::OpenConnection};
 use callgate_plugin_host::Whereabouts;
 use rustix::net::sockopt::set_tcp_user_timeout;

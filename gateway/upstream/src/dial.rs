@@ -3,7 +3,7 @@
 //! The addresses are tried by RFC 8305 ("happy eyeballs"): both families in turn, the next one if
 //! the last has failed or has been silent for [`STAGGER`]. The first one that connects is used.
 
-use super::{Origin, UpstreamError};
+use super::{Origin, descriptors::lacks_descriptors, error::UpstreamError};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use rustix::net::sockopt;
 use std::{fmt, io, net::SocketAddr, time::Duration};
@@ -42,14 +42,6 @@ impl fmt::Display for FailedDials {
         }
         Ok(())
     }
-}
-
-/// Whether this process or machine has no free file descriptor.
-pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
-        .iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Connects to one of the addresses of `origin`; the caller sets a time limit. Failures are added

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod descriptors;
 mod dial;
+mod error;
 mod framing;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -14,97 +16,30 @@ mod head;
 mod http1;
 mod origin;
 mod pool;
+mod tls;
 
-pub use connect::{Tls, TlsFault};
+pub use descriptors::lacks_descriptors;
+pub use error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError};
 pub use head::Headers;
 pub use origin::Origin;
+pub use tls::{Tls, TlsFault};
 
 use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
 use callgate_config::Reuse;
 use callgate_json::Slices;
 use framing::Framing;
-use std::{collections::VecDeque, fmt, io, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 use tokio::task::coop::consume_budget;
 
 /// The gateway's `User-Agent`.
 pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
-
-/// The time limit for connecting, within the call's own timeout.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A line with this name, if there is one, has to come first.
 pub const HOST: &str = "host";
 
 /// Below this size, head and body are written as one piece.
 const ONE_PIECE: usize = 8 * 1024;
-
-/// Why there is no response.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    #[error("`{0}` is not the URL of an upstream")]
-    BadUrl(String),
-    #[error("cannot resolve `{host}`: {source}")]
-    Resolve { host: String, source: io::Error },
-    /// `all` has every address that was tried, with its error; `source` is the most useful one.
-    #[error("cannot connect to {address}: {all}")]
-    Connect { address: String, all: String, source: io::Error },
-    /// `failed` has the addresses that failed before.
-    #[error(
-        "{phase} took longer than {} s{}{failed}",
-        CONNECT_TIMEOUT.as_secs(),
-        if failed.is_empty() { "" } else { "; " }
-    )]
-    ConnectTimeout { phase: ConnectPhase, failed: String },
-    #[error("no TLS connection to {host}: {reason}")]
-    Tls { host: String, fault: TlsFault, reason: String },
-    #[error("the exchange broke: {0}")]
-    Broken(#[from] io::Error),
-    /// The upstream closed an idle connection just as a call was sent on it.
-    #[error("it closed an idle connection as the call was sent on it: {0}")]
-    ClosedIdle(io::Error),
-    /// The response has an unknown or broken compression.
-    #[error("its answer has {0}")]
-    Coding(#[from] CodingError),
-    #[error("no answer within {} s", .0.as_secs_f64())]
-    Timeout(Duration),
-}
-
-impl UpstreamError {
-    /// The reason, if a valid HTTP/1.1 response is not accepted.
-    pub fn not_taken(&self) -> Option<&str> {
-        let Self::Broken(error) = self else { return None };
-        error.get_ref()?.downcast_ref::<head::UnsupportedAnswer>().map(|it| &*it.0)
-    }
-
-    /// Whether the cause is that no file descriptor was free.
-    pub fn lacks_descriptors(&self) -> bool {
-        match self {
-            Self::Resolve { source, .. } | Self::Connect { source, .. } => {
-                dial::lacks_descriptors(source)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// The step of connecting that took too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectPhase {
-    /// Resolving the name and connecting to the address.
-    Dial,
-    /// The TLS handshake.
-    Handshake,
-}
-
-impl fmt::Display for ConnectPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dial => "the connection",
-            Self::Handshake => "the TLS handshake",
-        })
-    }
-}
 
 /// The header lines of a request, without those that every request to an upstream has.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! Replaces the text in a message's content and keeps everything else.
 
-use super::part_text;
 use callgate_json::{json_text, walk};
 use std::ops::Range;
 
@@ -80,4 +79,12 @@ impl Edits<'_> {
         self.done.extend_from_slice(&self.source.as_bytes()[self.at..]);
         self.done
     }
+}
+
+/// The JSON of a part's text, whatever the part's type, because an upstream may read any text.
+pub(super) fn part_text(part: &str) -> Option<&str> {
+    if part.starts_with('"') {
+        return Some(part);
+    }
+    walk::value(part, "text").filter(|text| text.starts_with('"'))
 }

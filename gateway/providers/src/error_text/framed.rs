@@ -1,7 +1,8 @@
 //! An error in the frames of a stream: some servers answer a stream request with an error status
 //! and put the details into an event, or into a line of NDJSON.
 
-use super::{ErrorText, read_error};
+use super::ErrorText;
+use super::object::read_error;
 
 /// The first error in the events or lines of `body`; `None` if it has no frames.
 pub(super) fn read(body: &[u8]) -> Option<ErrorText> {

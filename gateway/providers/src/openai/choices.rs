@@ -6,7 +6,7 @@
 //! `[DONE]`. If a stream just closes, as many choices as were asked for must have come, each with a
 //! finish reason.
 
-use super::error_instead;
+use super::error_instead::error_instead;
 use crate::AnswerFault;
 use callgate_json::{
     slices::{elements, is_blank, members},

@@ -1,7 +1,7 @@
 //! A whole completion in place of a stream: some servers never stream, and callbacks reply with
 //! completions. It is cut into the chunks of a stream, from its own bytes and without a tree.
 
-use super::{super::Usage, CUT_JSON, judge, usage};
+use super::{super::Usage, error_instead::CUT_JSON, judge::judge, usage};
 use crate::{AnswerFault, ChunkSink, Echo};
 use callgate_json::{Member, Scanner, json_text, slices};
 use std::{borrow::Cow, collections::HashSet};

@@ -5,7 +5,8 @@
 use super::{
     super::{Usage, error_text::read_error},
     choices::{AnswerEnd, Choices},
-    completion_as_stream, error_instead,
+    completion_as_stream,
+    error_instead::error_instead,
     pattern::Pattern,
     usage,
 };

@@ -1,7 +1,8 @@
 //! Secrets that become known while the gateway runs: variables and clients' keys that callbacks
 //! were given. A callback that may read one must not repeat it where others read.
 
-use super::{Search, Secrets};
+use super::search::Search;
+use super::secrets::Secrets;
 use std::{
     borrow::Cow,
     collections::VecDeque,

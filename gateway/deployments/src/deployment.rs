@@ -1,0 +1,113 @@
+//! One entry of `model_list`, as calls need it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use callgate_config::{Setting, Unset};
+use callgate_providers::Provider;
+use callgate_secret::Secret;
+
+/// One configured way to serve a model name. Its `Debug` shows no secret and no free-form value.
+#[derive(Clone)]
+pub struct Deployment {
+    /// `model_info.id`, otherwise a SHA-256 in hex that stays the same across restarts and key
+    /// rotation.
+    pub id: String,
+    /// The public name; for a provider's stand-in (see `Deployments::for_provider`) its label.
+    pub model_name: Arc<str>,
+    /// The provider, with its dialect.
+    pub provider: &'static Provider,
+    /// The label in limits, logs and metrics: `groq`, `openai`, `ollama`, `openai_compatible`, …
+    pub label: Arc<str>,
+    /// The model's name at the upstream. Contains `*` if the model name is a wildcard that passes
+    /// on its match; then use `Chosen::upstream_model`. Empty for a provider's stand-in.
+    pub upstream_model: String,
+    /// `http(s)://host…`, without a trailing slash. Never `Absent`.
+    pub api_base: Setting<String>,
+    /// `Absent` if the upstream needs none.
+    pub api_key: Setting<Secret>,
+    /// `OpenAI-Organization`.
+    pub organization: Setting<String>,
+    /// Further request headers; names and values are valid for HTTP.
+    pub extra_headers: Vec<(String, Setting<Secret>)>,
+    /// Request parameters for calls that do not set their own.
+    pub params: Map<String, Value>,
+    /// The unset variables in `params`.
+    pub params_unset: Vec<Unset>,
+    /// The limit for a whole JSON reply. Never zero.
+    pub timeout: Duration,
+    /// The limit between the events of a stream.
+    pub stream_timeout: Duration,
+    /// The limit for the first content of a stream, in place of `stream_timeout`.
+    pub first_content_timeout: Option<Duration>,
+    /// Whether streams ask the upstream for their usage.
+    pub stream_usage: bool,
+    /// Attempts after the first.
+    pub num_retries: u32,
+    /// The share among deployments of the same `order`; 0 is chosen only if all are 0.
+    pub weight: f64,
+    /// Only deployments with the lowest order of a group are chosen.
+    pub order: i64,
+    /// Drops parameters that the provider does not support instead of refusing the call.
+    pub drop_params: bool,
+    /// Parameters that are never sent.
+    pub leave_out: Vec<String>,
+    /// The text to reply with instead of calling the upstream.
+    pub mock_response: Option<String>,
+    /// `model_info` (an object), as written.
+    pub model_info: Value,
+    /// [`Deployment::model_info`] as text, made when a callback first asks for it.
+    pub model_info_text: OnceLock<Option<String>>,
+    /// The headers for every response and every request of this deployment; built on first use.
+    pub answer_headers: OnceLock<HeaderMap>,
+    pub request_lines: OnceLock<Box<[u8]>>,
+}
+
+impl Deployment {
+    /// The `model_info` as a JSON object; `None` if there is nothing in it.
+    #[must_use]
+    pub fn model_info_json(&self) -> Option<&str> {
+        let text = || {
+            let members = self.model_info.as_object().filter(|members| !members.is_empty())?;
+            serde_json::to_string(members).ok()
+        };
+        self.model_info_text.get_or_init(text).as_deref()
+    }
+
+    /// The first variable that this deployment requires and that is not set. A call must then fail
+    /// and name it, unless a callback has replaced its value.
+    #[must_use]
+    pub fn first_unset(&self) -> Option<&Unset> {
+        self.api_base
+            .unset()
+            .or_else(|| self.api_key.unset())
+            .or_else(|| self.first_unset_beside_route())
+    }
+
+    /// As [`Deployment::first_unset`], without base and key, which a callback may replace.
+    #[must_use]
+    pub fn first_unset_beside_route(&self) -> Option<&Unset> {
+        self.organization
+            .unset()
+            .or_else(|| self.extra_headers.iter().find_map(|(_, value)| value.unset()))
+            .or_else(|| self.params_unset.first())
+    }
+}
+
+impl fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployment")
+            .field("id", &self.id)
+            .field("model_name", &self.model_name)
+            .field("label", &self.label)
+            .field("upstream_model", &self.upstream_model)
+            .field("api_base", &self.api_base)
+            .field("api_key", &self.api_key)
+            .field("params", &self.params.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
