@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deployment, Deployments, Setting, weighted};
+use super::lookup::weighted;
+use super::{Deployment, Deployments, Setting};
 use callgate_config::{Environment, Problem, Problems, UnknownKeys, parse};
 
 const SEED: &str = include_str!("../../../tests/fixtures/seed/config.yaml");

@@ -38,6 +38,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 mod time;
+mod waiting;
 mod writer;
 
 use line::{Ending, Line};

@@ -1,7 +1,11 @@
 //! The queue from the hooks to the writer's thread. Hooks never wait. Its bounds are the number of
 //! lines that the settings allow, and [`MOST_BYTES`].
 
-use crate::{losses::Losses, writer::Writer};
+use crate::{
+    losses::Losses,
+    waiting::{Message, Shared},
+    writer::Writer,
+};
 use plugin_api::{Host, InitError, Level};
 use std::{
     sync::{
@@ -29,26 +33,6 @@ pub(crate) struct Queue {
     thread: Option<JoinHandle<()>>,
     most_lines: usize,
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Message {
-    Line(Vec<u8>),
-    /// Answered after all earlier lines are written.
-    Flush(SyncSender<()>),
-}
-
-/// State that both ends share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) host: Host,
-    pub(crate) losses: Losses,
-    pub(crate) waiting_bytes: AtomicUsize,
-    pub(crate) waiting_lines: AtomicUsize,
-    /// The last write failed.
-    pub(crate) failing: AtomicBool,
-    /// No further line will come, so lines that cannot be written now are lost.
-    pub(crate) ending: AtomicBool,
 }
 
 impl Queue {

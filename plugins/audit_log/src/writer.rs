@@ -3,7 +3,7 @@
 use crate::{
     file::{FileError, LogFile, Written},
     losses::BETWEEN,
-    queue::{Message, Shared},
+    waiting::{Message, Shared},
 };
 use plugin_api::Level;
 use std::{

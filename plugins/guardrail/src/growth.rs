@@ -1,6 +1,6 @@
 //! Limits how much longer masks make a request.
 
-use crate::text::Withheld;
+use crate::withheld::Withheld;
 
 /// How many bytes longer a small request may become.
 const GROWTH: usize = 4 << 20;

@@ -61,9 +61,11 @@
 //! reads one level of a chunk, `text` passes over all of it, with the help of `scan`, `words`,
 //! `media`, `shape` and `seams`.
 
+mod denial;
 mod growth;
 mod media;
 mod object;
+mod open_value;
 mod prefix;
 mod preset;
 mod prompt;
@@ -77,16 +79,17 @@ mod stream_buffer;
 #[cfg(test)]
 mod tests;
 mod text;
+mod withheld;
 mod words;
 
 use plugin_api::{
     CallView, Callback, Chunk, EditError, Flow, Hook, HookError, Host, InitError, Level, LlmCall,
-    LlmReply, Rejection,
+    LlmReply,
 };
-use reply::unexpected;
-use rule::{Denial, Rule};
+use rule::Rule;
 use settings::Settings;
 use stream_buffer::StreamBuffer;
+use withheld::withheld;
 
 /// The rules of an instance.
 #[derive(Debug)]
@@ -146,18 +149,6 @@ impl Callback for Guardrail {
         }
         Ok(Flow::Continue)
     }
-}
-
-impl From<Denial> for HookError {
-    fn from(denial: Denial) -> Self {
-        Rejection::new(denial.status, denial.message).code("guardrail").into()
-    }
-}
-
-/// Withholds a reply that cannot be searched. This is a rejection, because the upstream caused it.
-fn withheld(why: &str) -> HookError {
-    let message = format!("the reply is withheld: {why}");
-    Rejection::new(502, message).code("guardrail").into()
 }
 
 fn withheld_edit(error: EditError) -> HookError {

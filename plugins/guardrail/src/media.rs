@@ -1,7 +1,7 @@
 //! Recognises pictures, sound and files, which pass unsearched. Their form is checked, because a
 //! text could stand in their place.
 
-use crate::text::OpenValue;
+use crate::open_value::OpenValue;
 
 /// The members that hold media, and the path to the data in them.
 const HOLDERS: [&str; 6] = ["image_url", "video_url", "input_audio", "audio", "file", "image"];

@@ -3,7 +3,7 @@
 
 use crate::{
     scan::{decoded, elements, members},
-    unexpected,
+    withheld::unexpected,
 };
 use plugin_api::HookError;
 use std::borrow::Cow;

@@ -4,10 +4,11 @@ use crate::{
     growth::GrowthLimit,
     rule::Rule,
     scan::members,
-    text::{Kind, Withheld, masked, under},
+    text::{Kind, masked, under},
+    withheld::{Withheld, too_large, unreadable},
     words::{NUMBERS, PARAMS},
 };
-use plugin_api::{EditError, HookError, LlmCall, Rejection};
+use plugin_api::{EditError, HookError, LlmCall};
 
 /// Members that are not searched here: they have their own accessors, or the gateway does not send
 /// them.
@@ -81,26 +82,6 @@ fn shape_is_known(message: &str) -> bool {
         return content.next().is_none();
     };
     message[place.clone()].starts_with(['"', '[', 'n'])
-}
-
-/// Rejects content that cannot be searched. It is the client's mistake, not a fault of this
-/// callback.
-pub(crate) fn unreadable(place: &str) -> HookError {
-    let message = format!(
-        "{place}: expected an object whose `content` is text or a list of parts, each named once, \
-         found something else"
-    );
-    Rejection::new(400, message).code("guardrail").into()
-}
-
-pub(crate) fn too_large(place: &str) -> HookError {
-    let message = format!("{place}: too large to be searched and masked; send less at once");
-    Rejection::new(400, message).code("guardrail").into()
-}
-
-/// Rejects a match that a rule should mask but cannot.
-pub(crate) fn not_maskable(place: &str, why: &str) -> HookError {
-    Rejection::new(400, format!("{place}: {why}")).code("guardrail").into()
 }
 
 /// An edit that fails because of a client's text is the client's mistake too.

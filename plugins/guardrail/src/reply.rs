@@ -6,17 +6,19 @@ use crate::{
     rule::Rule,
     shape::{self, FIELDS},
     stream_buffer::{Channel, MOST_CHOICES, StreamBuffer},
-    text::{self, Kind, under},
-    withheld,
-    words::NOT_WRITTEN,
+    text::{Kind, under},
+    withheld::{Withheld, unexpected},
 };
 use plugin_api::HookError;
 
 mod arguments;
+mod others;
+
+use others::others_under;
 
 /// Applies the rules to a complete reply. Returns `None` if nothing changed.
 pub(crate) fn whole(rules: &[Rule], json: &str) -> Result<Option<String>, HookError> {
-    under(rules, json, Kind::Reply, &mut GrowthLimit::of(json.len())).map_err(of_reply)
+    under(rules, json, Kind::Reply, &mut GrowthLimit::of(json.len())).map_err(Withheld::of_reply)
 }
 
 /// Applies the rules to a chunk. `held` is the text held back from earlier chunks. Returns `None`
@@ -86,36 +88,10 @@ fn delta_under(
     Ok(delta.changed())
 }
 
-/// Applies the rules to the members that are not searched across chunks, each text by itself.
-fn others_under(rules: &[Rule], of: &mut Object<'_>, known: &[&str]) -> Result<(), HookError> {
-    of.change(|member| {
-        let is_known = NOT_WRITTEN.contains(&&*member.name) || known.contains(&&*member.name);
-        if is_known || matches!(member.json, "null" | "true" | "false") {
-            return Ok(None);
-        }
-        let room = &mut GrowthLimit::of(member.json.len());
-        under(rules, member.json, Kind::Delta, room).map_err(of_reply)
-    })
-}
-
-fn of_reply(held: text::Withheld) -> HookError {
-    match held {
-        text::Withheld::Denied(denial) => denial.into(),
-        text::Withheld::Unreadable | text::Withheld::NotMaskable(_) => {
-            unexpected("choices whose content is text or a list of parts")
-        }
-        text::Withheld::TooLarge => withheld("it is too large once its matches are masked"),
-    }
-}
-
 fn remove_repeats(of: &mut Object<'_>) {
     for name in shape::REPEATS {
         if of.get(name).is_some() {
             of.set(name, "null".to_owned());
         }
     }
-}
-
-pub(crate) fn unexpected(expected: &str) -> HookError {
-    withheld(&format!("expected {expected}, found something else, which cannot be searched"))
 }

@@ -1,6 +1,6 @@
 //! Applies a rule to a whole text, or to the pieces of a streamed text.
 
-use crate::{growth::with_spare, prefix::open_end, preset::Preset};
+use crate::{denial::Denial, growth::with_spare, prefix::open_end, preset::Preset};
 use plugin_api::limits;
 use regex_automata::{Input, meta};
 use regex_syntax::{ParserBuilder, hir::Hir};
@@ -32,21 +32,6 @@ pub(crate) struct Rule {
 pub(crate) enum Action {
     Deny(Denial),
     Mask(String),
-}
-
-/// The error that the client gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Denial {
-    pub(crate) status: u16,
-    pub(crate) message: String,
-}
-
-impl Denial {
-    /// The error for a text that a long replacement makes too large.
-    pub(crate) fn too_large() -> Self {
-        let message = "a text is too large once its matches are masked; send less at once";
-        Self { status: 400, message: message.to_owned() }
-    }
 }
 
 /// The text of a stream that a rule holds back.

@@ -1,6 +1,6 @@
 //! Finds strings, values and members in JSON that the gateway has already validated.
 
-use crate::text::Withheld;
+use crate::withheld::Withheld;
 use std::{borrow::Cow, ops::Range};
 
 /// A member's name, and the place of its value.

@@ -1,7 +1,7 @@
 //! The seams between the parts of a message. An upstream may join the texts, so a match that spans
 //! a seam counts. (For Ollama the gateway itself joins them.)
 
-use crate::{rule::Rule, text::Withheld};
+use crate::{rule::Rule, withheld::Withheld};
 use std::borrow::Cow;
 
 /// The texts of a message's parts, joined once there are two.

@@ -1,8 +1,9 @@
 //! Reads the settings and compiles the rules. All errors name the rule and say what to do.
 
 use crate::{
+    denial::Denial,
     preset::Preset,
-    rule::{Action, Denial, PatternError, Rule},
+    rule::{Action, PatternError, Rule},
 };
 use serde::Deserialize;
 use std::fmt;

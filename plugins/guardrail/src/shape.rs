@@ -1,6 +1,6 @@
 //! The form of a complete reply.
 
-use crate::text::OpenValue;
+use crate::open_value::OpenValue;
 
 /// The members of a message that hold text for people.
 pub(crate) const FIELDS: [&str; 5] =

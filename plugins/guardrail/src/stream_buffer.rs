@@ -2,8 +2,9 @@
 //! (`CallView::local`), which ends with the call, so nothing needs to be freed.
 
 use crate::{
+    denial::Denial,
     growth::with_spare,
-    rule::{Denial, KeptText, Rule},
+    rule::{KeptText, Rule},
 };
 use plugin_api::limits;
 use std::collections::BTreeMap;

@@ -4,13 +4,14 @@
 use crate::{
     growth::{GrowthLimit, with_spare},
     media,
-    rule::{Denial, Rule},
+    open_value::OpenValue,
+    rule::Rule,
     scan::{decoded, is_of_number, skip_space, string_end, value_end},
     seams::Seams,
     shape,
+    withheld::Withheld,
     words::{NAMES, NOT_WRITTEN, NUMBERS, WORDS},
 };
-use plugin_api::HookError;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, ops::Range};
 
@@ -22,37 +23,6 @@ const LONGEST_NESTED: usize = 8 << 20;
 
 /// Names of the API are not longer than this.
 const LONGEST_WORD: usize = 32;
-
-/// The reason why a text does not pass.
-#[derive(Debug)]
-pub(crate) enum Withheld {
-    /// A rule denies it.
-    Denied(Denial),
-    /// It cannot be read.
-    Unreadable,
-    /// It is too long, or becomes too long when it is masked.
-    TooLarge,
-    /// A rule should mask a match at a place where nothing can replace it.
-    NotMaskable(&'static str),
-}
-
-impl From<Denial> for Withheld {
-    fn from(denial: Denial) -> Self {
-        Self::Denied(denial)
-    }
-}
-
-impl Withheld {
-    /// Returns the rejection for the client. `place` names the searched part.
-    pub(crate) fn refusal(self, place: &str) -> HookError {
-        match self {
-            Self::Denied(denial) => denial.into(),
-            Self::Unreadable => crate::prompt::unreadable(place),
-            Self::TooLarge => crate::prompt::too_large(place),
-            Self::NotMaskable(why) => crate::prompt::not_maskable(place, why),
-        }
-    }
-}
 
 /// The kind of a piece of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +62,6 @@ struct Pass<'a> {
     done: Option<(Vec<u8>, usize)>,
     /// The texts of a message's parts.
     seams: Seams<'a>,
-}
-
-/// An object or array that is open.
-pub(crate) struct OpenValue<'a> {
-    pub(crate) object: bool,
-    /// The name of the current member. Elements of an array have the array's name.
-    pub(crate) name: Cow<'a, str>,
 }
 
 impl<'a> Pass<'a> {

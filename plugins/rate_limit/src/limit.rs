@@ -1,6 +1,6 @@
 //! A limit: which calls it applies to, and in which window each of them counts.
 
-use crate::windows_by_key::{KeyName, WindowsByKey};
+use crate::windows_by_key::{KeyName, WindowIndex, WindowsByKey};
 use plugin_api::{Admission, CallView, Clock, Counters, Pattern, in_lower_case};
 use std::{fmt, time::Duration};
 
@@ -26,9 +26,6 @@ pub(crate) struct Limit {
     /// The windows of `each: true`.
     each: Option<WindowsByKey>,
 }
-
-/// The index of a window in its limit: the limit's own, or that of a subject.
-pub(crate) type WindowIndex = u16;
 
 /// The limit's own window.
 const OWN: WindowIndex = WindowIndex::MAX;

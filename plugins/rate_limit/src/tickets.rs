@@ -1,7 +1,7 @@
 //! A call's note about the places it took, in its local note. Each place takes 12 bytes, so that
 //! the gateway allocates nothing for up to two.
 
-use crate::limit::WindowIndex;
+use crate::windows_by_key::WindowIndex;
 use smallvec::SmallVec;
 
 /// How many places a note holds without an allocation in this plugin.

@@ -4,7 +4,6 @@
 //! Names may come from clients, so the table is bounded, and subjects with empty windows make room.
 //! Some room is reserved for names of the config, which made-up names under a wildcard cannot take.
 
-use crate::limit::WindowIndex;
 use std::{
     collections::HashMap,
     fmt,
@@ -15,6 +14,9 @@ use std::{
     },
     time::Duration,
 };
+
+/// The index of a window in its limit: the limit's own, or that of a subject.
+pub(crate) type WindowIndex = u16;
 
 const SHARDS: usize = 16;
 

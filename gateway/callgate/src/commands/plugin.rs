@@ -6,6 +6,7 @@
 
 mod bench;
 mod check;
+mod finished;
 mod inspect;
 mod list;
 mod new;
@@ -13,42 +14,10 @@ mod pin;
 mod select;
 mod test;
 
+pub use finished::Finished;
+
 use crate::cli::Tool;
 use callgate_telemetry::one_line;
-use serde::Serialize;
-use std::fmt::Display;
-
-/// The result of a tool.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Finished {
-    /// Text for standard output.
-    pub text: String,
-    /// Text for standard error.
-    pub complaint: String,
-    /// The exit status.
-    pub code: u8,
-}
-
-impl Finished {
-    fn ok(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
-    }
-
-    /// As [`Finished::ok`], but with status 1 unless `good`.
-    fn judged(text: String, good: bool) -> Self {
-        Self { text, code: u8::from(!good), ..Self::default() }
-    }
-
-    /// The examined plugin or config has problems.
-    fn failed(complaint: &impl Display) -> Self {
-        Self { complaint: format!("error: {complaint}\n"), code: 1, ..Self::default() }
-    }
-
-    /// The command was wrong.
-    fn misused(complaint: &impl Display) -> Self {
-        Self { complaint: format!("error: {complaint}\n"), code: 2, ..Self::default() }
-    }
-}
 
 /// Runs a tool.
 #[must_use]
@@ -75,13 +44,6 @@ fn printable(text: String) -> String {
     }
     let lines = text.split('\n').map(one_line);
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The value as JSON, for programs.
-fn as_json(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Texts that are masked, and texts that must not be.
 
+use super::kind::tokens_in_path;
 use super::*;
 
 fn masking(secrets: &[&str]) -> Masking {

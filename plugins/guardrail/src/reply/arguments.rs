@@ -1,6 +1,7 @@
 //! The streamed arguments of tool calls. Each is a text of its own, held back like the others.
 
-use super::{others_under, unexpected};
+use super::others::others_under;
+use crate::withheld::unexpected;
 use crate::{
     object::{Object, json_text, list_under},
     rule::Rule,

@@ -6,7 +6,8 @@ use crate::{
     reply,
     rule::{Action, Rule},
     stream_buffer::StreamBuffer as Note,
-    text::{Kind, Withheld, under},
+    text::{Kind, under},
+    withheld::Withheld,
 };
 use allocation_counter::measure;
 

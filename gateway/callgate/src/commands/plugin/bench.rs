@@ -1,7 +1,11 @@
 //! `plugin bench`: nanoseconds for each hook, called as the gateway calls it. Allocations by the
 //! plugin's own allocator are not counted.
 
-use super::{Finished, as_json, inspect::sentence, select};
+use super::{
+    finished::{Finished, as_json},
+    inspect::sentence,
+    select,
+};
 use crate::cli::Bench;
 use callgate_callbacks::{DryRun, PreparedHook};
 use callgate_config::Environment;

@@ -6,43 +6,25 @@
 mod child_side;
 mod parent_side;
 mod report;
+mod steps;
 
-use super::{Finished, as_json, inspect::sentence, select};
+use super::{
+    finished::{Finished, as_json},
+    inspect::sentence,
+    select,
+};
 use crate::cli::CheckPlugin;
 use callgate_config::CallbackEntry;
 use callgate_plugin_host::PluginInfo;
-use plugin_api::testing::conformance;
 use report::{CheckStep, PluginCheckReport, StepOutcome};
-use serde::{Deserialize, Serialize};
 use std::{
     fs,
     time::{Duration, Instant},
 };
+use steps::executed;
 
 const INSPECT: &str = "inspect the file";
 const SETTINGS: &str = "settings";
-const LOAD: &str = "load";
-const CREATE: &str = "make an instance";
-const HOOKS: &str = "hooks as listed";
-const EXIT: &str = "process ends in order";
-
-/// A message from the child, one line of JSON.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CheckNote {
-    Began(String),
-    Ended {
-        step: String,
-        failure: Option<String>,
-    },
-    /// No more steps will run.
-    Done,
-}
-
-/// The steps that execute the plugin, in order; the last one is the child's own exit.
-fn executed() -> impl Iterator<Item = &'static str> {
-    [LOAD, CREATE, HOOKS].into_iter().chain(conformance::steps()).chain([EXIT])
-}
 
 pub(super) fn run(options: &CheckPlugin) -> Finished {
     if options.inside {

@@ -1,6 +1,6 @@
 //! `plugin inspect`: all facts about a file, without executing it.
 
-use super::{Finished, as_json};
+use super::finished::{Finished, as_json};
 use crate::cli::Inspect;
 use callgate_plugin_host::{CallbackInfo, PluginInfo, Reason};
 use callgate_telemetry::columns::facts;

@@ -1,7 +1,11 @@
 //! `plugin list`: the plugins that the resolver finds. Nothing is executed, and a stray file is one
 //! row.
 
-use super::{Finished, as_json, inspect::sentence, select::config_of};
+use super::{
+    finished::{Finished, as_json},
+    inspect::sentence,
+    select::config_of,
+};
 use crate::{boot, cli::List};
 use callgate_config::Config;
 use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};

@@ -1,7 +1,7 @@
 //! `plugin pin`: writes the hash of every callback's file into the config. The file is replaced as
 //! a whole and keeps its mode and owner; if it changed meanwhile, it is not written.
 
-use super::{Finished, inspect::sentence, select::config_of};
+use super::{finished::Finished, inspect::sentence, select::config_of};
 use crate::{boot, cli::Pin};
 use callgate_config::{
     CallbackEntry,

@@ -8,7 +8,11 @@ mod difference;
 mod input;
 mod log_capture;
 
-use super::{Finished, as_json, inspect::sentence, select};
+use super::{
+    finished::{Finished, as_json},
+    inspect::sentence,
+    select,
+};
 use crate::{
     boot,
     cli::{Selection, Source, Test},

@@ -1,10 +1,10 @@
 //! The child process that executes the plugin. It reports the begin and end of each step to the
 //! parent.
 
-use super::{CREATE, CheckNote, HOOKS, LOAD};
+use super::steps::{CREATE, CheckNote, HOOKS, LOAD};
 use crate::{
     cli::CheckPlugin,
-    commands::plugin::{Finished, select},
+    commands::plugin::{finished::Finished, select},
 };
 use callgate_callbacks::mismatches;
 use callgate_config::{CallbackEntry, Environment, Problem};

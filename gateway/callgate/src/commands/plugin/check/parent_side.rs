@@ -1,8 +1,8 @@
 //! The parent's side: starts the child, reads its notes, and judges how it ended.
 
 use super::{
-    CheckNote, EXIT, executed,
     report::{CheckStep, StepOutcome},
+    steps::{CheckNote, EXIT, executed},
 };
 use callgate_config::CallbackEntry;
 use callgate_plugin_host::{

@@ -1,6 +1,6 @@
 //! The source of a new plugin: a callback that does something small but real in each of its hooks.
 
-use super::Plan;
+use super::plan::Plan;
 use callgate_plugin_host::Hook;
 use std::fmt::Write as _;
 
