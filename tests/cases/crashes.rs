@@ -84,7 +84,7 @@ async fn every_other_way_to_end_the_process_is_named_too() {
         let setup = serving(&faulty("culprit", acts), &folder.path().join(name));
         let ended = dies(setup).await;
         assert_eq!(ended.status.signal(), signal, "{}", ended.stderr);
-        assert!(signal.is_some() || ended.status.code() == Some(1), "`exit(0)` is no success");
+        assert!(signal.is_some() || ended.status.code() == Some(1), "`exit(0)` is not a success");
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
         let overflown = ended.stderr.contains("has overflowed its stack");
         assert_eq!(overflown, name == "overflow", "{}", ended.stderr);

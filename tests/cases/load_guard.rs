@@ -1,5 +1,5 @@
-//! The checks between a file and the gateway: pins, ownership, the probe in a child process and its
-//! memory, and the operator's switches.
+//! The checks between a file and the gateway: pins, ownership, the probe in a child process, the
+//! record of passed probes, and the operator's switches.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

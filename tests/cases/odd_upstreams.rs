@@ -91,8 +91,8 @@ async fn an_error_object_in_place_of_a_stream_is_that_error() {
 #[tokio::test]
 async fn what_came_in_place_of_a_stream_is_reported() {
     for (answer, expected) in [
-        (Answer::fixed(200, "application/json", "{}"), "JSON that is no chat completion"),
-        (Answer::fixed(200, "application/json", "{broken"), "JSON that is no chat completion"),
+        (Answer::fixed(200, "application/json", "{}"), "JSON that is not a chat completion"),
+        (Answer::fixed(200, "application/json", "{broken"), "JSON that is not a chat completion"),
         (Answer::fixed(200, "text/html", "<html>Log in"), "neither events nor JSON"),
         (Answer::fixed(200, "text/event-stream", ""), "an empty body"),
         (Answer::fixed(204, "text/plain", ""), "an empty body"),

@@ -111,7 +111,7 @@ impl Target {
         }
     }
 
-    /// The base a callback set, if one did.
+    /// The base that a callback set, if any.
     pub fn callback_base(&self) -> Option<&str> {
         self.edit.api_base.as_deref()
     }
@@ -161,7 +161,7 @@ impl Target {
         Cow::Owned(without_secrets(params))
     }
 
-    /// The key a callback set, if one did.
+    /// The key that a callback set, if any.
     pub fn callback_key(&self) -> Option<&Secret> {
         self.edit.api_key.as_ref()
     }

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Some(Command::Reload(options)) => finish(&reload::run(&options)),
         Some(Command::Probe) => match callgate_callbacks::run_probe() {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&format!("not for use by hand, or it cannot begin: {error}")),
+            Err(error) => complain(&format!("not for use by hand, or it cannot start: {error}")),
         },
         Some(Command::Demo(options)) => {
             if let Err(sentence) = restart_outside_probe() {

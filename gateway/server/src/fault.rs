@@ -26,8 +26,7 @@ pub(super) fn broken(error: &UpstreamError, form: Form) -> Failure {
     }
 }
 
-/// An error in a response with status 200: its code is the status, if it is a number that can be
-/// one.
+/// An error in a response with status 200. If its code is a valid status, that becomes the status.
 fn error_under_200(said: ErrorText) -> Failure {
     let status = said
         .code

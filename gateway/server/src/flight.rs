@@ -185,7 +185,7 @@ impl Flight {
         }
         // An error hook may have set a text of its own.
         mask(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
-        // Only after the hooks: a client that leaves during them is the other ending.
+        // Only after the hooks: if the client leaves during them, the drop has to end the call.
         let Ongoing { mut record, app, sent, first_token, .. } = self.done();
         record.first_token = first_token;
         record.log_failure(&app, &failure, sent);

@@ -67,7 +67,7 @@ pub(super) struct Relay {
     ended: Ended,
 }
 
-/// A future that opens the response, and the time that took.
+/// Opens the upstream's response; returns it with the time until it began.
 pub(super) type Opening = Pin<Box<dyn Future<Output = (Option<Duration>, Opened)> + Send>>;
 pub(super) type Opened = Result<(OpenStream, HeaderMap), Failure>;
 

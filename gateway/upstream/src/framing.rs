@@ -26,7 +26,7 @@ pub(super) enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Chunked {
     at: Chunk,
-    /// The bytes of framing beyond the usual.
+    /// The number of framing bytes beyond the usual amount.
     overhead: u64,
 }
 

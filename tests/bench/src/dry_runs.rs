@@ -177,7 +177,7 @@ impl Stage {
     }
 }
 
-/// Runs the chain to its end, which hooks without a wait reach at once.
+/// Runs the chain to its end. Hooks that do not wait get there at once.
 fn start(dry_run: &DryRun, call: &mut DryRunCall) -> bool {
     // The whole timing is one long poll for the surrounding runtime, which would delay wakers at
     // the end.

@@ -25,7 +25,7 @@ pub struct Sample {
     pub resident_bytes: u64,
 }
 
-/// All samples of one workload: per proxy, in the order of the proxies, one for each round.
+/// All samples of one workload: a list for each proxy, with one sample for each round.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub workload: Workload,

@@ -47,7 +47,7 @@ pub struct Finding {
 pub struct Outcome {
     /// The number of inputs tried.
     pub runs: u64,
-    /// The first that failed.
+    /// The first failing input.
     pub finding: Option<Finding>,
 }
 

@@ -101,7 +101,7 @@ mod tests {
             (Verdict::PANIC, HookResult::Nothing, "returned verdict 5", true),
         ] {
             let HookOutcome::Fault(fault) = outcome(verdict, given) else {
-                panic!("{verdict:?} is no fault")
+                panic!("{verdict:?} is not a fault")
             };
             assert!(fault.message.starts_with(message), "{verdict:?}: {}", fault.message);
             assert_eq!(fault.spoiled, spoiled, "{verdict:?}");

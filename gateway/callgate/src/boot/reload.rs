@@ -205,7 +205,7 @@ impl Reloader {
             mode: StartMode::Serve { retry: self.options.retry },
         };
         let built = assemble(&self.options.source, purpose, Some(running));
-        // If a plugin crashes from here on, the gateway is serving.
+        // The gateway serves meanwhile, so a crash from here on counts as one while serving.
         guard.serving();
         let built = built?;
         let served = Served {

@@ -11,11 +11,11 @@ use crate::inspect::{FileError, InspectError, Inspected};
 use crate::loader::{CREATE, Instance, ProbeLoad, ProbeLoadError};
 use crate::snapshot::Snapshot;
 
-/// Probes the plugin that the parent passed. `run_hooks` runs an instance's hooks on made-up calls,
-/// and reports each in advance.
+/// Probes the plugin that the parent handed over. `run_hooks` runs an instance's hooks on made-up
+/// calls, and reports each in advance.
 ///
 /// # Errors
-/// If the parent is not the gateway and passed nothing.
+/// If the parent is not the gateway and handed over nothing.
 pub fn run(run_hooks: impl FnOnce(&mut ChildSide, &Instance)) -> io::Result<()> {
     let mut child = ChildSide::new()?;
     // Part of the captured output, to be shown if the child crashes.

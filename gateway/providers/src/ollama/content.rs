@@ -59,7 +59,7 @@ impl<'a> Content<'a> {
         for (index, picture) in images.enumerate() {
             let place = || format!("messages[{at}].images[{index}]");
             let picture = serde_json::from_str(picture)
-                .map_err(|_| TranslateError::Image { param: place(), problem: "is no text" })?;
+                .map_err(|_| TranslateError::Image { param: place(), problem: "is not text" })?;
             self.images.push(image(Some(picture), &place)?);
         }
         Ok(())
@@ -126,7 +126,7 @@ fn image<'a>(
     };
     let url = url.ok_or_else(|| TranslateError::Missing { param: place() })?;
     let refused = |problem| TranslateError::Image { param: place(), problem };
-    match url.decode().map_err(|_| refused("holds an escape that is no character"))? {
+    match url.decode().map_err(|_| refused("holds an escape that is not a character"))? {
         Cow::Borrowed(url) => base64_of(url).map(Cow::Borrowed).map_err(refused),
         Cow::Owned(url) => base64_of(&url).map(|data| Cow::Owned(data.to_owned())).map_err(refused),
     }

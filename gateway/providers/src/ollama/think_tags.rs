@@ -70,7 +70,7 @@ impl Splitter {
     /// is more than white space, or longer than the white space that is held back, by its escaped
     /// length.
     pub(super) fn passes_without_tag(&mut self, is_lead: bool, escaped_length: usize) -> bool {
-        /// The bytes of each white space as an escape.
+        /// The length of a white space character as an escape.
         const LONGEST_ESCAPE: usize = 6;
         let at_start = matches!(self.state, State::Leading) && self.held.is_empty();
         let passes = at_start && (!is_lead || escaped_length > LONGEST_ESCAPE * LEAD_LIMIT);

@@ -70,7 +70,7 @@ impl Choices {
             return Ok(false);
         }
         if json.first() != Some(&b'[') {
-            return Err(malformed("`choices` that is no list"));
+            return Err(malformed("`choices` that is not a list"));
         }
         #[cfg(test)]
         {
@@ -152,7 +152,7 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn read(json: &'a [u8], position: u64) -> Result<Self, AnswerFault> {
         if json.first() != Some(&b'{') {
-            return Err(malformed("a choice that is no object"));
+            return Err(malformed("a choice that is not an object"));
         }
         let ending = Ending::Silent;
         let mut choice =
@@ -288,9 +288,9 @@ mod tests {
     fn values_that_are_not_lists_of_choices_are_reported() {
         let many = format!("[{}]", vec![r#"{"finish_reason":"stop"}"#; 1025].join(","));
         for (json, expected) in [
-            ("{}", "`choices` that is no list"),
-            ("7", "`choices` that is no list"),
-            ("[7]", "a choice that is no object"),
+            ("{}", "`choices` that is not a list"),
+            ("7", "`choices` that is not a list"),
+            ("[7]", "a choice that is not an object"),
             (r#"[{"index":"0"}]"#, "`index` is not a number"),
             (r#"[{"index":-1}]"#, "`index` is not a number"),
             (&many, "more than 1024"),

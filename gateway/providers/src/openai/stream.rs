@@ -231,7 +231,7 @@ impl Frames {
         // A server that fails in the middle may send its error without a frame.
         Err(match read_error(line) {
             Some(error) => AnswerFault::Upstream(error),
-            None => malformed("a line that is no field of an event"),
+            None => malformed("a line that is not a field of an event"),
         })
     }
 

@@ -13,7 +13,8 @@ pub(super) struct KeyFragment {
 }
 
 impl KeyFragment {
-    /// Both halves, each extended until it looks like a key itself, which `my-company-` does not.
+    /// Both halves, each extended until it looks like a key by itself. A common beginning such as
+    /// `my-company-` does not.
     pub(super) fn both(key: &str) -> impl Iterator<Item = Self> {
         let shortest = (key.len() / 2).max(SHORTEST);
         // ASCII can be cut anywhere. A text with blanks is more than the key itself (`Bearer …`).

@@ -100,8 +100,8 @@ mod tests {
         }
     }
 
-    /// The measures that grew and those that fell, if (10 000, `recorded`) was recorded and `found` is
-    /// counted.
+    /// The measures that grew and those that fell, with a record of (10 000, `recorded`) and these
+    /// counts.
     fn changes(recorded: f64, found: (u64, f64)) -> (Vec<Measure>, Vec<Measure>) {
         let mut record = Record::default();
         record.replace(&[counted(10_000, recorded)], Origin::default());

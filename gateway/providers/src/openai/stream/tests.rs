@@ -213,9 +213,9 @@ fn garbage_ends_the_stream() {
         ("garbage\n\nmore", "neither events nor JSON"),
         ("<html>Log in", "neither events nor JSON"),
         (": only a comment\n\n", "neither events nor JSON"),
-        ("{\"x\":1}", "JSON that is no chat completion"),
-        ("[1,2]", "JSON that is no chat completion"),
-        ("{\"choices\":[]}", "JSON that is no chat completion"),
+        ("{\"x\":1}", "JSON that is not a chat completion"),
+        ("[1,2]", "JSON that is not a chat completion"),
+        ("{\"choices\":[]}", "JSON that is not a chat completion"),
     ] {
         let fault = at_any_cut(other, ONE).fault;
         let Some(AnswerFault::Other(found)) = fault else { panic!("{other:?}: {fault:?}") };
