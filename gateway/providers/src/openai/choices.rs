@@ -354,7 +354,7 @@ mod tests {
             (r#"[{"message":{},"finish_reason":null}]"#, Some("choice 0 has no finish reason")),
             (r#"[{"message":{},"finish_reason":""}]"#, Some("choice 0 has no finish reason")),
             ("[]", Some("it has no choice")),
-            ("null", Some("no list")),
+            ("null", Some("not a list")),
         ] {
             let fault = of_completion(json.as_bytes()).err().map(|fault| format!("{fault:?}"));
             let as_expected = match (&fault, expected) {

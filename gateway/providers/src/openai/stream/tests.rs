@@ -254,7 +254,7 @@ fn json_in_place_of_a_stream_is_judged_as_a_reply() {
         (format!("\u{feff} \n{good}\n"), None),
         (good.replace("\"stop\"", "null"), Some("Incomplete")),
         (good.replace("stop", ""), Some("Incomplete")),
-        (format!("{good}{good}"), Some("no chat completion")),
+        (format!("{good}{good}"), Some("not a chat completion")),
         (good[..good.len() - 1].to_owned(), Some("Incomplete")),
         (good[..9].to_owned(), Some("Incomplete")),
         (good.replace("\"a\"", "\"a\\ud83d\""), None),
