@@ -5,7 +5,7 @@ use crate::{AnswerFault, error_text};
 /// The text for JSON that ends too soon.
 pub(crate) const CUT_JSON: &str = "its JSON ends too soon";
 
-pub(crate) const NO_COMPLETION: &str = "JSON that is no chat completion";
+pub(crate) const NO_COMPLETION: &str = "JSON that is not a chat completion";
 
 /// The error that the JSON reports if it is not a completion; `otherwise` if it is not an error
 /// either.
