@@ -38,10 +38,10 @@
 //! have the right form. The parts of a message are also searched together, because an upstream may
 //! join them; a match that spans several parts is refused, because it cannot be masked.
 //!
-//! In a JSON reply, every text is searched except ids and the like. In a stream, content,
-//! reasoning, refusal and the arguments of tool calls are searched across chunks, other texts chunk
-//! by chunk. If there are rules for replies, `logprobs` and `reasoning_details` are removed,
-//! because they repeat the text.
+//! In a JSON reply, every text is searched except ids and the like, names of members that are no
+//! words of the API included. In a stream, content, reasoning, refusal and the arguments of tool
+//! calls are searched across chunks, other texts and names chunk by chunk. If there are rules for
+//! replies, `logprobs` and `reasoning_details` are removed, because they repeat the text.
 //!
 //! Masks may make a request 4 MiB or an eighth longer, whichever is more, and the arguments of one
 //! tool call may be 8 MiB long. A request beyond that is refused.

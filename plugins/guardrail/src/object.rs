@@ -80,14 +80,29 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Sets each member's value to the one that `change` returns, if any.
+    /// Sets the value of each member that was not set before to the one that `change` returns, if
+    /// any.
     pub(crate) fn change(
         &mut self,
         mut change: impl FnMut(&Member<'a>) -> Result<Option<String>, HookError>,
     ) -> Result<(), HookError> {
-        for member in &mut self.members {
+        for member in self.members.iter_mut().filter(|member| member.new.is_none()) {
             if let Some(json) = change(member)? {
                 member.new = Some(json);
+                self.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames each member for which `rename` returns another name.
+    pub(crate) fn rename(
+        &mut self,
+        mut rename: impl FnMut(&str) -> Result<Option<String>, HookError>,
+    ) -> Result<(), HookError> {
+        for member in &mut self.members {
+            if let Some(name) = rename(&member.name)? {
+                member.name = name.into();
                 self.changed = true;
             }
         }

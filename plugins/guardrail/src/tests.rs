@@ -223,9 +223,63 @@ fn a_reply_is_looked_at_in_all_its_members_and_in_repeated_ones() {
     }
 }
 
-fn tester_rules() -> Vec<crate::rule::Rule> {
-    let settings = json!({"rules": [{"pattern": "s3cret", "action": "mask", "replacement": "#"}]});
+#[test]
+fn names_that_an_upstream_invents_are_looked_at_and_words_of_the_api_are_not() {
+    let chunk = |rules: &[crate::rule::Rule], json: &str| {
+        crate::reply::chunk(rules, &mut crate::stream_buffer::StreamBuffer::default(), json)
+    };
+    let whole = crate::reply::whole;
+    let wholes = [
+        (r#"{"a s3cret":1,"choices":[]}"#, r##"{"a #":1,"choices":[]}"##),
+        (
+            r#"{"choices":[{"s\u0033cret":null,"message":{"s3cret":{"s3cret":[{"s3cret":"s3cret"}]}}}]}"#,
+            r##"{"choices":[{"#":null,"message":{"#":{"#":[{"#":"#"}]}}}]}"##,
+        ),
+    ];
+    let chunks = [
+        (r#"{"a s3cret":1,"choices":[]}"#, r##"{"a #":1,"choices":[]}"##),
+        (r#"{"s3cret":null,"choices":[]}"#, r##"{"#":null,"choices":[]}"##),
+        (
+            r#"{"choices":[{"s3cret":true,"delta":{"s\u0033cret":{"s3cret":1},"tool_calls":[{"s3cret":1,"function":{"s3cret":1}}],"function_call":{"s3cret":1}}}]}"#,
+            r##"{"choices":[{"#":true,"delta":{"#":{"#":1},"tool_calls":[{"#":1,"function":{"#":1}}],"function_call":{"#":1}}}]}"##,
+        ),
+    ];
+    let denying = rules_for_replies("s3cret", "deny");
+    for (json, expected) in wholes {
+        assert_eq!(whole(&tester_rules(), json).unwrap().as_deref(), Some(expected));
+        assert!(whole(&denying, json).is_err(), "{json}");
+    }
+    for (json, expected) in chunks {
+        assert_eq!(chunk(&tester_rules(), json).unwrap().as_deref(), Some(expected));
+        assert!(chunk(&denying, json).is_err(), "{json}");
+    }
+    let denying = rules_for_replies("[a-z_]{1,40}", "deny");
+    let words = r#"{"id":"","choices":[{"index":0,"message":{"role":"","content":null,"audio":null},"content_filter_results":{"self_harm":{"filtered":false}}}],"usage":{"total_tokens":1}}"#;
+    assert_eq!(whole(&denying, words).unwrap(), None);
+    let words = r#"{"id":"","choices":[{"index":0,"delta":{"role":"","tool_calls":[]},"logprobs":null}],"x_groq":{"id":""}}"#;
+    assert_eq!(chunk(&denying, words).unwrap(), None);
+}
+
+#[test]
+fn what_repeats_a_text_is_taken_out_of_a_chunk_even_where_a_rule_finds_something_in_it() {
+    let mut held = crate::stream_buffer::StreamBuffer::default();
+    let json =
+        r#"{"choices":[{"delta":{},"logprobs":{"content":[{"token":"s3cret"},{"token":"s3"}]}}]}"#;
+    let changed = crate::reply::chunk(&tester_rules(), &mut held, json).unwrap();
+    assert_eq!(changed.as_deref(), Some(r#"{"choices":[{"delta":{},"logprobs":null}]}"#));
+}
+
+fn rules_for_replies(pattern: &str, action: &str) -> Vec<crate::rule::Rule> {
+    let mut rule = json!({"pattern": pattern, "action": action});
+    if action == "mask" {
+        rule["replacement"] = json!("#");
+    }
+    let settings = json!({"rules": [rule]});
     serde_json::from_value::<crate::settings::Settings>(settings).unwrap().rules().unwrap().1
+}
+
+fn tester_rules() -> Vec<crate::rule::Rule> {
+    rules_for_replies("s3cret", "mask")
 }
 
 #[test]

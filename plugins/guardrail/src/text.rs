@@ -10,7 +10,7 @@ use crate::{
     seams::Seams,
     shape,
     withheld::Withheld,
-    words::{NAMES, NOT_WRITTEN, NUMBERS, WORDS},
+    words::{NAMES, NOT_WRITTEN, NUMBERS, WORDS, names_part_of_reply},
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, ops::Range};
@@ -121,34 +121,38 @@ impl<'a> Pass<'a> {
     /// Processes a member's name. Returns the place where the pass continues.
     fn name(&mut self, place: Range<usize>, open: &mut [OpenValue<'a>]) -> Result<usize, Withheld> {
         let json = self.json;
-        let mut name = decoded(&json[place.clone()])?;
+        let name = decoded(&json[place.clone()])?;
         let mut at = place.end;
-        match self.kind {
-            Kind::Reply | Kind::Delta => {
-                if NOT_WRITTEN.contains(&&*name) || shape::repeats(&name) {
-                    let value = skip_space(json.as_bytes(), at);
-                    let value = skip_space(json.as_bytes(), value + 1);
-                    at = value_end(json.as_bytes(), value).ok_or(Withheld::Unreadable)?;
-                    if shape::repeats(&name) && &json[value..at] != "null" {
-                        self.put(value..at, |done| {
-                            done.extend_from_slice(b"null");
-                            Ok(())
-                        })?;
-                    }
-                }
-            }
-            _ if NAMES.contains(&&*name) => {}
-            _ => {
-                // Do not hold a second copy of a long name while it is masked.
-                let kept = short(&name);
-                self.string(place, name)?;
-                name = kept;
-            }
+        let is_reply = matches!(self.kind, Kind::Reply | Kind::Delta);
+        if is_reply && (NOT_WRITTEN.contains(&&*name) || shape::repeats(&name)) {
+            at = self.not_shown(at, shape::repeats(&name))?;
+        }
+        let kept = short(&name);
+        let is_word = if is_reply { names_part_of_reply(&name) } else { NAMES.contains(&&*name) };
+        if !is_word {
+            // Do not hold a second copy of a long name while it is masked.
+            self.string(place, name)?;
         }
         if let Some(innermost) = open.last_mut() {
-            innermost.name = short(&name);
+            innermost.name = kept;
         }
         Ok(at)
+    }
+
+    /// Passes over the value behind a name that ends at `at`, and puts null in its place where it
+    /// repeats a text.
+    fn not_shown(&mut self, at: usize, repeats: bool) -> Result<usize, Withheld> {
+        let json = self.json;
+        let value = skip_space(json.as_bytes(), at);
+        let value = skip_space(json.as_bytes(), value + 1);
+        let end = value_end(json.as_bytes(), value).ok_or(Withheld::Unreadable)?;
+        if repeats && &json[value..end] != "null" {
+            self.put(value..end, |done| {
+                done.extend_from_slice(b"null");
+                Ok(())
+            })?;
+        }
+        Ok(end)
     }
 
     fn value(&mut self, place: Range<usize>, open: &[OpenValue<'a>]) -> Result<(), Withheld> {

@@ -144,3 +144,51 @@ pub(crate) const NOT_WRITTEN: [&str; 11] = [
     "type",
     "finish_reason",
 ];
+
+/// Names of a reply's members, beside those, that are words of the API and of its providers.
+/// Others are names that an upstream chose.
+const REPLY_NAMES: [&str; 38] = [
+    "choices",
+    "message",
+    "delta",
+    "logprobs",
+    "reasoning_details",
+    "function_call",
+    "annotations",
+    "audio",
+    "transcript",
+    "expires_at",
+    "images",
+    "file",
+    "video_url",
+    "file_data",
+    "image",
+    "url_citation",
+    "citations",
+    "title",
+    "start_index",
+    "end_index",
+    "index",
+    "signature",
+    "summary",
+    "provider",
+    "native_finish_reason",
+    "stop_reason",
+    "provider_specific_fields",
+    "x_groq",
+    "prompt_filter_results",
+    "content_filter_results",
+    "content_filter_result",
+    "prompt_index",
+    "filtered",
+    "severity",
+    "detected",
+    "self_harm",
+    "obfuscation",
+    "error",
+];
+
+/// Whether this is a name of a reply's member that no rule is asked about.
+pub(crate) fn names_part_of_reply(name: &str) -> bool {
+    NAMES.contains(&name) || REPLY_NAMES.contains(&name) || NOT_WRITTEN.contains(&name)
+}

@@ -1,12 +1,12 @@
-//! The members of a reply that are not searched across chunks.
+//! The members of a reply that are not searched across chunks, and the names of all its members.
 
 use crate::{
     growth::GrowthLimit,
     object::Object,
     rule::Rule,
-    text::{Kind, under},
+    text::{Kind, masked, under},
     withheld::Withheld,
-    words::NOT_WRITTEN,
+    words::{NOT_WRITTEN, names_part_of_reply},
 };
 use plugin_api::HookError;
 
@@ -23,5 +23,13 @@ pub(super) fn others_under(
         }
         let room = &mut GrowthLimit::of(member.json.len());
         under(rules, member.json, Kind::Delta, room).map_err(Withheld::of_reply)
+    })?;
+    of.rename(|name| {
+        if names_part_of_reply(name) {
+            return Ok(None);
+        }
+        let room = GrowthLimit::of(name.len());
+        let (masked, changed) = masked(rules, name.into(), &room).map_err(Withheld::of_reply)?;
+        Ok(changed.then(|| masked.into_owned()))
     })
 }
