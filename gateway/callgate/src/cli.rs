@@ -1,9 +1,11 @@
 //! The command line. Options that LiteLLM has, too, are spelled the same.
 
+mod listen_address;
 mod litellm;
 mod misread;
 mod plugin;
 
+pub use listen_address::ListenAddress;
 pub use litellm::LitellmOptions;
 pub use misread::{Misread, log_format_of_unread};
 
@@ -87,18 +89,25 @@ impl Address {
     ///
     /// # Errors
     /// If `PORT` is not a port.
-    pub fn resolve(&self, environment: &Environment) -> Result<(String, u16), Problem> {
+    pub fn resolve(&self, environment: &Environment) -> Result<ListenAddress, Problem> {
         let given = self.host.as_deref().filter(|host| !host.trim().is_empty());
-        let host = given.or(environment.filled_var("HOST")).unwrap_or(HOST).trim();
+        let variable = environment.filled_var("HOST").filter(|_| given.is_none());
+        let host = given.or(variable).unwrap_or(HOST).trim();
         // Without the brackets of a URL.
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = match (self.port, environment.filled_var("PORT")) {
+        let port_variable = environment.filled_var("PORT").filter(|_| self.port.is_none());
+        let port = match (self.port, port_variable) {
             (Some(port), _) => Ok(port),
             (None, Some(text)) => port(text),
             (None, None) => Ok(PORT),
         };
         let port = port.map_err(|text| Problem::error(Environment::place_of("PORT"), text))?;
-        Ok((bare.to_owned(), port))
+        Ok(ListenAddress {
+            host: bare.to_owned(),
+            port,
+            host_is_variable: variable.is_some(),
+            port_is_variable: port_variable.is_some(),
+        })
     }
 }
 
@@ -210,7 +219,9 @@ mod tests {
         let line = ["callgate", "--config", "c.yaml", "--port", "4000", "--host", "0.0.0.0"];
         let cli = Cli::try_parse_from(line).unwrap();
         let none = Environment::default();
-        let resolved = |cli: &Cli, env: &Environment| cli.serve.address.resolve(env);
+        let resolved = |cli: &Cli, env: &Environment| {
+            cli.serve.address.resolve(env).map(|address| (address.host, address.port))
+        };
         assert_eq!(resolved(&cli, &none), Ok(("0.0.0.0".to_owned(), 4000)));
         assert!(Cli::try_parse_from(["callgate", "--port", "70000"]).is_err());
         let blank = Cli::try_parse_from(["callgate", "--port", "", "--host", " "]).unwrap();
@@ -222,6 +233,14 @@ mod tests {
         assert_eq!(resolved(&plain, &env), Ok((HOST.to_owned(), PORT)));
         let env = Environment::from_pairs([("PORT", "many")]);
         assert!(resolved(&plain, &env).unwrap_err().to_string().contains("PORT"));
+        let (options, variables) = ((false, false), (true, true));
+        let env = Environment::from_pairs([("HOST", "::1"), ("PORT", "80")]);
+        for (cli, env, expected) in
+            [(&cli, &env, options), (&plain, &none, options), (&plain, &env, variables)]
+        {
+            let address = cli.serve.address.resolve(env).unwrap();
+            assert_eq!((address.host_is_variable, address.port_is_variable), expected);
+        }
         let empty = Cli::try_parse_from(["callgate", "--config", ""]).unwrap();
         assert_eq!(empty.serve.source.config, Path::new(CONFIG));
         assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());

@@ -4,7 +4,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::environment::Environment;
-use super::problem::{Problem, Severity};
+use super::problem::{Problem, Severity, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
@@ -27,6 +27,8 @@ pub struct GeneralSettings {
 #[derive(Default)]
 pub(super) struct General {
     pub(super) master_key: Option<Secret>,
+    /// Where the key comes from.
+    key_place: Option<SourceLocation>,
     pub(super) settings: GeneralSettings,
     /// `max_request_size_mb`, in bytes.
     pub(super) max_body_bytes: Option<usize>,
@@ -92,6 +94,8 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         let permit = permit.and_then(|field| reader.boolean(&field));
         general.settings.permit_weak_or_unset_master_key = permit.unwrap_or_default();
         written = section.take("master_key");
+        let written_at = written.as_ref().map(|_| section.place_of_key(reader, "master_key"));
+        general.key_place = written_at;
         let header = section.take("litellm_key_header_name");
         general.settings.key_header = header.and_then(|field| header_name(reader, &field));
         let model = section.take("completion_model");
@@ -109,14 +113,12 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         Some(field) => master_key(reader, &field, permit),
         None => reader.env.filled_var(KEY).map(Secret::new),
     };
+    general.key_place.get_or_insert_with(|| Environment::place_of(KEY));
     general
 }
 
 /// Refuses a key that no client could send, from whatever source.
-pub(super) fn refuse_unsendable_key(
-    general: &General,
-    place: super::SourceLocation,
-) -> Option<Problem> {
+pub(super) fn refuse_unsendable_key(general: &General) -> Option<Problem> {
     let key = general.master_key.as_ref()?.expose();
     let sendable = HeaderValue::from_str(key).is_ok() && key.trim() == key;
     if sendable {
@@ -124,7 +126,7 @@ pub(super) fn refuse_unsendable_key(
     }
     let text = "expected a key that an HTTP header can carry, found control characters or blanks \
                 around it";
-    Some(Problem::error(place, text).remedy("set a long random key"))
+    Some(Problem::error(general.key_place.clone()?, text).remedy("set a long random key"))
 }
 
 const KEY: &str = "LITELLM_MASTER_KEY";
@@ -215,15 +217,12 @@ fn master_key(reader: &mut Reader<'_>, field: &Field<'_>, permit: bool) -> Optio
 }
 
 /// Refuses the documentation's key, from whatever source, unless the operator allows it.
-pub(super) fn refuse_documented_key(
-    general: &General,
-    place: super::SourceLocation,
-) -> Option<Problem> {
+pub(super) fn refuse_documented_key(general: &General) -> Option<Problem> {
     let documented =
         general.master_key.as_ref().is_some_and(|key| key.matches(DOCUMENTED_KEY.as_bytes()));
     if !documented || general.settings.permit_weak_or_unset_master_key {
         return None;
     }
     let text = "this is the key of LiteLLM's documentation, which everybody knows";
-    Some(Problem::error(place, text).remedy("set a long random key"))
+    Some(Problem::error(general.key_place.clone()?, text).remedy("set a long random key"))
 }

@@ -175,7 +175,7 @@ impl Config {
 pub fn load(path: &Path, env: &Environment, unknown: UnknownKeys) -> Result<Config, Problems> {
     let text = read_text(path).map_err(|error| {
         let remedy = match error.system() {
-            Some(io::ErrorKind::NotFound) => "name it with `--config`",
+            Some(io::ErrorKind::NotFound) => "name it with `--config` or `CONFIG_FILE_PATH`",
             Some(io::ErrorKind::PermissionDenied) => {
                 "let the gateway's user read it and its folders"
             }
@@ -284,16 +284,9 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     let mut section =
         |reader: &mut Reader<'_>, key| root.take(key).and_then(|field| reader.section(&field));
     let general = section(reader, "general_settings");
-    let key_place = match &general {
-        Some(general) => general.place_of_key(reader, "master_key"),
-        None => SourceLocation {
-            path: "LITELLM_MASTER_KEY".into(),
-            ..SourceLocation::whole_file(&reader.file)
-        },
-    };
     let general = general::read(reader, general);
-    reader.problems.extend(general::refuse_unsendable_key(&general, key_place.clone()));
-    reader.problems.extend(general::refuse_documented_key(&general, key_place));
+    reader.problems.extend(general::refuse_unsendable_key(&general));
+    reader.problems.extend(general::refuse_documented_key(&general));
     let gateway = section(reader, "callgate");
     let gateway = gateway::read(reader, gateway, general.max_body_bytes);
     let router = section(reader, "router_settings");

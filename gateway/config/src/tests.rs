@@ -321,7 +321,10 @@ fn without_a_master_key_only_loopback_is_served() {
     assert!(config.require_master_key(false).is_ok());
     let permit = ("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true");
     assert!(with(&[permit]).unwrap().require_master_key(false).is_ok());
-    assert!(with(&[("LITELLM_MASTER_KEY", "sk-1234")]).is_err());
+    for bad in ["sk-1234", " k"] {
+        let said = with(&[("LITELLM_MASTER_KEY", bad)]).unwrap_err().to_string();
+        assert!(said.starts_with("environment: LITELLM_MASTER_KEY: "), "{said}");
+    }
     assert!(with(&[("LITELLM_MASTER_KEY", " ")]).unwrap().master_key.is_none());
 }
 

@@ -2,7 +2,7 @@
 //! deployments, loads its callbacks. A start, `check` and a reload use it.
 
 use super::RUST_LOG;
-use crate::cli::{Address, Source};
+use crate::cli::{Address, ListenAddress, Source};
 use callgate_callbacks::unknown_names;
 use callgate_config::{
     CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
@@ -31,7 +31,7 @@ pub struct Built {
     /// The number of worker threads, if it is set.
     pub workers: Option<NonZero<usize>>,
     /// The address to listen on; the default if the purpose names none.
-    pub address: (String, u16),
+    pub address: ListenAddress,
     /// The callbacks, in order.
     pub plugins: Vec<ListedPlugin>,
     /// The services for the callbacks.
@@ -139,7 +139,7 @@ struct Read {
     config: Config,
     workers: Option<NonZero<usize>>,
     deployments: Deployments,
-    address: (String, u16),
+    address: ListenAddress,
     left_out: Vec<LeftOut>,
     problems: Vec<Problem>,
 }
@@ -218,11 +218,11 @@ fn address(
     environment: &Environment,
     config: &Config,
     problems: &mut Vec<Problem>,
-) -> (String, u16) {
+) -> ListenAddress {
     let resolved = given.unwrap_or(&Address::default()).resolve(environment);
     let address = keep_one(resolved, problems).unwrap_or_default();
-    if given.is_some() && !address.0.is_empty() {
-        problems.extend(address_problems(config, &address.0));
+    if given.is_some() && !address.host.is_empty() {
+        problems.extend(address_problems(config, &address));
     }
     address
 }
@@ -281,27 +281,25 @@ fn misread_filter(environment: &Environment) -> Option<Problem> {
 }
 
 /// The errors and warnings of serving this config at this host.
-fn address_problems(config: &Config, host: &str) -> Vec<Problem> {
-    let loopback = is_loopback(host);
+fn address_problems(config: &Config, address: &ListenAddress) -> Vec<Problem> {
+    let loopback = is_loopback(&address.host);
     let refused = config.require_master_key(loopback).err();
     let key = refused.or_else(|| config.warn_of_no_key(loopback));
-    key.into_iter().chain(unknown_host(host)).collect()
+    key.into_iter().chain(unknown_host(address)).collect()
 }
 
 /// Reports a host that is neither an address nor a resolvable name, so that no start could listen
 /// there.
-fn unknown_host(host: &str) -> Option<Problem> {
+fn unknown_host(address: &ListenAddress) -> Option<Problem> {
+    let host = &*address.host;
     if host.parse::<IpAddr>().is_ok() {
         return None;
     }
     let found = (host, 0).to_socket_addrs().err()?;
-    let place = SourceLocation {
-        path: "--host".into(),
-        ..SourceLocation::whole_file(Path::new("command line"))
-    };
     let text =
         format!("expected an address or name of this machine, found `{}`: {found}", quoted(host));
-    Some(Problem::error(place, text).remedy("write an address without its port, such as `0.0.0.0`"))
+    let problem = Problem::error(address.place_of_host(), text);
+    Some(problem.remedy("write an address without its port, such as `0.0.0.0`"))
 }
 
 /// The secrets that must not appear in error texts of upstreams and callbacks.

@@ -17,7 +17,7 @@ use callgate_host::{Clock as _, SystemClock};
 use callgate_plugin_host::{
     ListedPlugin, LoadGuard, StartMode, StartupTable, cache_folder, mapped_libraries,
 };
-use callgate_server::{CurrentApp, ReloadReport, ReloadRequest, Reloads, WeakCurrentApp, app::App};
+use callgate_server::{CurrentApp, ReloadReport, ReloadRequest, Reloads, app::App};
 use callgate_telemetry::counted::counted;
 use std::{
     io,
@@ -133,12 +133,11 @@ impl Reloader {
     /// Waits for requests on a separate thread, until the gateway shuts down.
     pub(super) fn start(
         mut self,
-        current: WeakCurrentApp,
+        current: CurrentApp,
         requests: Receiver<ReloadRequest>,
     ) -> io::Result<()> {
         let work = move || {
             while let Some(waiting) = self.next(&requests) {
-                let Some(current) = current.upgrade() else { return };
                 let by = waiting.first().map_or("callgate.watch", |request| request.by);
                 let report = self.reload(&current, by);
                 waiting.into_iter().for_each(|request| request.answer(&report));
@@ -265,8 +264,9 @@ impl Served {
 
 impl NeedsRestart {
     fn of(options: &Serve, built: &Built) -> Self {
+        let address = options.address.resolve(&built.config.environment);
         Self {
-            address: options.address.resolve(&built.config.environment).ok(),
+            address: address.ok().map(|address| (address.host, address.port)),
             workers: built.workers,
             log_filter: log_filter(&options.source),
             cache_dir: built.config.gateway.cache_dir.clone(),

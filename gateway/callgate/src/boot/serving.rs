@@ -6,7 +6,7 @@ use super::{
     check::verdict,
     reload::Reloader,
 };
-use crate::cli::Serve;
+use crate::cli::{ListenAddress, Serve};
 use callgate_callbacks::Callbacks;
 use callgate_host::{Clock as _, SystemClock};
 use callgate_plugin_host::{ListedPlugin, LoadGuard, StartMode, StartupTable};
@@ -41,7 +41,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let mode = StartMode::Serve { retry: serve.retry };
     let purpose = Purpose { address: Some(&address), safe_mode: serve.safe_mode, mode };
     let mut built = assemble(&serve.source, purpose, None)?;
-    let (host, port) = std::mem::take(&mut built.address);
+    let address = std::mem::take(&mut built.address);
     for problem in &built.warnings {
         tracing::warn!(target: "callgate::boot", "{problem}");
     }
@@ -49,7 +49,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     StartupTable::of(&built.plugins).log();
     let listener = match inherited {
         Some(socket) => Listener::inherited(socket).map_err(BootError::Socket)?,
-        None => bind(&host, port).await?,
+        None => bind(&address).await?,
     };
     let url =
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
@@ -57,11 +57,12 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     guard.serving();
     let (reloads, requests) = Reloads::new(SystemClock.unix_ms());
     let workers = built.workers;
-    let mut reloader = Reloader::new(serve, (&host, port), &built, guard, Arc::clone(&reloads));
+    let mut reloader =
+        Reloader::new(serve, (&address.host, address.port), &built, guard, Arc::clone(&reloads));
     let Built { config, deployments, plugins, left_out, services, .. } = built;
     let made = plugins.into_iter().filter_map(ListedPlugin::made).collect();
     let callbacks = Callbacks::new(made, left_out);
-    let app = App::new(&host, &config, deployments, callbacks, services, reloads, None);
+    let app = App::new(&address.host, &config, deployments, callbacks, services, reloads, None);
     let current = CurrentApp::new(app);
     let server = Server::start(listener, &current, workers).map_err(BootError::Threads)?;
     reloader.publish(&url);
@@ -73,20 +74,15 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         "listening on {url} (Press CTRL+C to quit)"
     );
     let guard = reloader.guard();
-    reloader.start(current.downgrade(), requests).map_err(BootError::Threads)?;
+    reloader.start(current.clone(), requests).map_err(BootError::Threads)?;
     Ok(Ready { server, current, guard, url })
 }
 
-async fn bind(host: &str, port: u16) -> Result<Listener, BootError> {
-    Listener::bind((host, port)).await.map_err(|source| {
-        let remedy = match source.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another program listens there; choose another `--port`"
-            }
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges",
-            _ => "is `--host` an address of this machine?",
-        };
-        BootError::Listen { host: host.to_owned(), port, source, remedy }
+async fn bind(address: &ListenAddress) -> Result<Listener, BootError> {
+    let ListenAddress { host, port, .. } = address;
+    Listener::bind((&**host, *port)).await.map_err(|source| {
+        let remedy = address.remedy(source.kind());
+        BootError::Listen { host: host.clone(), port: *port, source, remedy }
     })
 }
 
@@ -101,9 +97,7 @@ impl Ready {
     /// whether all of them ended.
     pub async fn serve(self, mut stop: Stop) -> bool {
         let cut_off = self.server.run(&mut stop).await;
-        // The last reference: with it, every callback is dropped before the process ends.
         let app = self.current.load();
-        drop(self.current);
         // Callbacks may block during their shutdown.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
         tokio::select! {
