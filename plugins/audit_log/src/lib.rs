@@ -11,7 +11,8 @@
 //!
 //! - A line has the time, the call's id, the key's id, the model names, the provider, status and
 //!   error code, tokens, durations, and the number of messages and characters in the prompt. With
-//!   `content: true` it also has the prompt and the reply. Control characters are escaped.
+//!   `content: true` it also has the prompt and the reply, unless they make it longer than 34 MiB.
+//!   Control characters are escaped.
 //! - Calls that an earlier callback refuses are not logged: list `audit_log` first to log all
 //!   calls. A JSON reply is logged with the changes of the callbacks before this one.
 //! - A relative `path` is relative to the gateway's working directory. The first line creates the
@@ -46,7 +47,7 @@ use plugin_api::{
     CallView, Callback, Clock, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
     Rejection,
 };
-use queue::{MOST_BYTES, Queue};
+use queue::{LONGEST_LINE, Queue};
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 
@@ -137,7 +138,7 @@ impl AuditLog {
     fn note(&self, call: &CallView<'_>, ending: Ending<'_, '_>) -> Hook {
         if !self.on_trial {
             let line = Line::of(call, ending, self.clock, self.content);
-            self.queue.push(line.bytes(MOST_BYTES));
+            self.queue.push(line.fitting(LONGEST_LINE));
         }
         Ok(Flow::Continue)
     }

@@ -52,6 +52,8 @@ pub(crate) struct Line<'a> {
     prompt: Option<Vec<Content<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    content_left_out: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +93,7 @@ impl<'a> Line<'a> {
             prompt_chars: call.messages().map(|(_, text)| text.chars().count()).sum(),
             prompt: content.then(|| said().collect()),
             reply: None,
+            content_left_out: false,
         };
         match ending {
             Ending::Reply(reply) => line.add_reply(reply, content),
@@ -119,9 +122,20 @@ impl<'a> Line<'a> {
         self.reply = Some(failure.text()).filter(|text| content && !text.is_empty());
     }
 
+    /// As `bytes`, but without the content if it makes the line longer than `most`, so that the
+    /// rest of the line is not lost.
+    pub(crate) fn fitting(mut self, most: usize) -> Option<Vec<u8>> {
+        let bytes = self.bytes(most);
+        if bytes.is_some() || self.prompt.is_none() && self.reply.is_none() {
+            return bytes;
+        }
+        (self.prompt, self.reply, self.content_left_out) = (None, None, true);
+        self.bytes(most)
+    }
+
     /// Returns the line as JSON with a line end, or `None` if it is longer than `most`. Control
     /// characters are escaped, so no text can end a line or control a terminal.
-    pub(crate) fn bytes(&self, most: usize) -> Option<Vec<u8>> {
+    fn bytes(&self, most: usize) -> Option<Vec<u8>> {
         let mut bytes = Within { bytes: Vec::with_capacity(512), most };
         let mut serializer = Serializer::with_formatter(&mut bytes, Visible(CompactFormatter));
         // Serializing fails only if the line is too long.

@@ -23,6 +23,10 @@ use crate::file::LogFile;
 /// bound.
 pub(crate) const MOST_BYTES: usize = if cfg!(test) { 2 << 20 } else { 64 << 20 };
 
+/// The longest line. A text of 32 MiB without escapes fits. The text is in memory beside the line,
+/// so escapes must not make the line a multiple of it.
+pub(crate) const LONGEST_LINE: usize = if cfg!(test) { MOST_BYTES } else { 34 << 20 };
+
 /// How long `shutdown` waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -146,12 +146,12 @@ fn what_finds_no_room_is_dropped_and_told_once() {
     let host = MockHost::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let settings = settings(&path, &json!({"content": true}));
+    let settings = settings(&path, &json!({}));
     let tester = Tester::on::<AuditLog>(&host, settings).unwrap();
     // Longer than the queue's limit in bytes, so that it is dropped however fast the disk is.
     let huge = "x".repeat(2 << 20);
     for _ in 0..3 {
-        tester.end(&mut TestCall::chat("gpt").message("user", &huge), &mut TestReply::text("x"));
+        tester.end(&mut TestCall::chat("gpt").id(&huge), &mut TestReply::text("x"));
     }
     tester.end(&mut call(), &mut TestReply::text("x"));
     tester.shutdown();
@@ -229,7 +229,7 @@ fn the_schema_is_json() {
 }
 
 #[test]
-fn a_line_that_becomes_too_long_is_dropped_and_the_next_one_is_written() {
+fn content_that_makes_a_line_too_long_is_left_out_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let tester = tester(&path, &json!({"content": true}));
@@ -238,8 +238,21 @@ fn a_line_that_becomes_too_long_is_dropped_and_the_next_one_is_written() {
     tester.end(&mut long, &mut TestReply::text("a"));
     let mut fits = TestCall::chat("gpt").id("fits").message("user", &"\u{85}".repeat(300_000));
     tester.end(&mut fits, &mut TestReply::text("a"));
-    assert_eq!(tester.host().metric("lines_lost_total"), Some(1.0));
+    let mut long = TestCall::chat("gpt").id("long reply").message("user", "a");
+    tester.end(&mut long, &mut TestReply::text(&"\u{85}".repeat(400_000)));
+    assert_eq!(tester.host().metric("lines_lost_total"), Some(0.0));
     drop(tester);
-    let ids: Vec<_> = lines(&path).iter().map(|line| line["call_id"].clone()).collect();
-    assert_eq!(ids, ["fits"]);
+    let found: Vec<_> = lines(&path)
+        .iter()
+        .map(|line| {
+            let has = |name: &str| line.get(name).is_some();
+            (line["call_id"].clone(), has("prompt"), has("reply"), has("content_left_out"))
+        })
+        .collect();
+    let expected = [
+        (json!("long"), false, false, true),
+        (json!("fits"), true, true, false),
+        (json!("long reply"), false, false, true),
+    ];
+    assert_eq!(found, expected);
 }
