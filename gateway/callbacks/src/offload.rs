@@ -4,6 +4,7 @@
 //! wait. A small body is handled in place, because a thread costs more than the work.
 
 use callgate_failure::Failure;
+use callgate_plugin_host::memory;
 use std::{num::NonZero, sync::LazyLock, thread::available_parallelism};
 use tokio::{
     runtime::Handle,
@@ -52,6 +53,7 @@ async fn in_turn<T: Send + 'static>(
     let work = move || {
         let done = work();
         drop(turn);
+        memory::give_back();
         done
     };
     spawn_blocking(work).await.map_err(|error| error.to_string())

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use callgate_call::{set_header, valid_header};
 use callgate_failure::Failure;
-use callgate_json::{Scanner, json_text, lone_surrogates::without_lone_surrogates, slices};
+use callgate_json::{Scanner, json_text, slices};
 use callgate_providers::Usage;
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
@@ -11,8 +11,13 @@ use plugin_api::{
     abi::serve::{ChunkAccess, Edited, FailureAccess, ReplyAccess},
     limits,
 };
-use serde::Deserialize;
-use std::{borrow::Cow, cell::OnceCell, time::Duration};
+use std::{borrow::Cow, cell::OnceCell, ops::Range, time::Duration};
+
+mod streamed_text;
+
+pub use streamed_text::StreamedText;
+pub(super) use streamed_text::within;
+use streamed_text::{end_of_first_choice, plain_text};
 
 /// A streamed chunk on its way through the chain.
 #[derive(Clone, Debug)]
@@ -46,9 +51,16 @@ pub struct EndPayload<'a> {
     pub from_callback: bool,
     /// The text of a stream.
     pub streamed: Cow<'a, StreamedText>,
-    read: OnceCell<StreamedText>,
-    /// The finish reason, read without the text.
-    ended: OnceCell<Option<String>>,
+    read: ReadReply,
+}
+
+/// The parts of a JSON reply that hooks have asked for.
+#[derive(Clone, Debug, Default)]
+struct ReadReply {
+    /// The place of its text, if that needs no decoding.
+    plain: OnceCell<Option<Range<usize>>>,
+    text: OnceCell<String>,
+    finish_reason: OnceCell<Option<String>>,
 }
 
 /// A reply before a hook that may fail.
@@ -58,16 +70,6 @@ pub(crate) struct EndPayloadSnapshot {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The text and finish reason of a reply: collected from a stream if a hook will want them, read
-/// from a JSON reply when a hook asks.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct StreamedText {
-    pub text: String,
-    pub(crate) finish_reason: Option<String>,
-    /// The bytes of text beyond the limit.
-    pub left_out: usize,
-}
-
 /// A failure on its way through the chain.
 #[derive(Debug)]
 pub struct ErrorPayload<'a> {
@@ -75,106 +77,6 @@ pub struct ErrorPayload<'a> {
     pub sent: bool,
     pub streamed: Cow<'a, str>,
     pub figures: CallStats,
-}
-
-#[derive(Deserialize)]
-struct Outline<'a> {
-    #[serde(borrow)]
-    choices: Vec<ChoiceOutline<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ChoiceOutline<'a> {
-    #[serde(default)]
-    index: u64,
-    #[serde(borrow, default, alias = "message")]
-    delta: Option<DeltaOutline<'a>>,
-    #[serde(borrow, default)]
-    finish_reason: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct DeltaOutline<'a> {
-    #[serde(borrow, default)]
-    content: Option<Cow<'a, str>>,
-}
-
-impl StreamedText {
-    /// Adds the first choice of a chunk or a whole reply.
-    pub fn add(&mut self, json: &[u8]) {
-        self.add_within(json, usize::MAX);
-    }
-
-    /// The same, but keeps at most `limit` bytes of text in all.
-    pub fn add_within(&mut self, json: &[u8], limit: usize) {
-        let Ok(outline) = serde_json::from_slice::<Outline<'_>>(json) else {
-            return self.add_unusual(json, limit);
-        };
-        for choice in outline.choices.iter().filter(|choice| choice.index == 0) {
-            if let Some(text) = choice.delta.as_ref().and_then(|delta| delta.content.as_deref()) {
-                self.add_text(text, limit);
-            }
-            if let Some(reason) = &choice.finish_reason {
-                self.finish_reason = Some(reason.to_string());
-            }
-        }
-    }
-
-    /// Handles documents that do not fit the outline: repeated names, of which the last counts, and
-    /// members of other types. A member that cannot be read does not affect the others.
-    fn add_unusual(&mut self, json: &[u8], limit: usize) {
-        for choice in parts_of_first_choice(json) {
-            let said =
-                slices::member(choice, "delta").or_else(|| slices::member(choice, "message"));
-            let content = said.and_then(|said| slices::member(said, "content"));
-            if let Some(text) = content.and_then(read_text) {
-                self.add_text(&text, limit);
-            }
-        }
-        self.finish_reason = end_of_first_choice(json).or(self.finish_reason.take());
-    }
-
-    /// Adds the text that follows this one, within the same limit.
-    pub fn append(&mut self, next: &Self, limit: usize) {
-        self.add_text(&next.text, limit);
-        self.left_out += next.left_out;
-        if next.finish_reason.is_some() {
-            self.finish_reason.clone_from(&next.finish_reason);
-        }
-    }
-
-    fn add_text(&mut self, text: &str, limit: usize) {
-        let kept = match self.left_out {
-            0 => within(text, limit - self.text.len().min(limit)),
-            // Text after a gap would seem to follow the text before it.
-            _ => "",
-        };
-        self.text.push_str(kept);
-        self.left_out += text.len() - kept.len();
-    }
-}
-
-/// The parts of a document's first choice; usually one element.
-fn parts_of_first_choice(json: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let choices = slices::member(json, "choices").unwrap_or_default();
-    let is_first = |choice: &&[u8]| slices::member(choice, "index").is_none_or(|at| at == b"0");
-    slices::elements(choices).filter(is_first)
-}
-
-/// The finish reason; the last one counts.
-fn end_of_first_choice(json: &[u8]) -> Option<String> {
-    let reasons = parts_of_first_choice(json).filter_map(|it| slices::member(it, "finish_reason"));
-    reasons.filter_map(read_text).last()
-}
-
-/// A text, or the texts of a list of parts.
-fn read_text(json: &[u8]) -> Option<String> {
-    if json.first() == Some(&b'[') {
-        let parts =
-            slices::elements(json).filter_map(|part| read_text(slices::member(part, "text")?));
-        return Some(parts.collect());
-    }
-    serde_json::from_slice(&without_lone_surrogates(json)).ok()
 }
 
 impl ChunkPayload {
@@ -250,8 +152,7 @@ impl<'a> EndPayload<'a> {
             figures: CallStats::default(),
             from_callback: false,
             streamed: Cow::Borrowed(streamed),
-            read: OnceCell::new(),
-            ended: OnceCell::new(),
+            read: ReadReply::default(),
         }
     }
 
@@ -264,7 +165,7 @@ impl<'a> EndPayload<'a> {
     pub(crate) fn restore(&mut self, snapshot: EndPayloadSnapshot) {
         self.json = snapshot.json;
         self.headers = snapshot.headers;
-        (self.read, self.ended) = (OnceCell::new(), OnceCell::new());
+        self.read = ReadReply::default();
     }
 
     /// An owned copy, for a hook that can time out.
@@ -277,17 +178,7 @@ impl<'a> EndPayload<'a> {
             from_callback: self.from_callback,
             streamed: Cow::Owned(self.streamed.clone().into_owned()),
             read: self.read.clone(),
-            ended: self.ended.clone(),
         }
-    }
-
-    fn streamed_text(&self) -> &StreamedText {
-        let Some(json) = &self.json else { return &self.streamed };
-        self.read.get_or_init(|| {
-            let mut said = StreamedText::default();
-            said.add(json);
-            said
-        })
     }
 }
 
@@ -304,12 +195,20 @@ impl ReplyAccess for EndPayload<'_> {
         let body = self.json.as_mut().ok_or(EditError::TooLate)?;
         object(json.as_bytes())?;
         *body = Bytes::copy_from_slice(json.as_bytes());
-        (self.read, self.ended) = (OnceCell::new(), OnceCell::new());
+        self.read = ReadReply::default();
         Ok(())
     }
 
     fn text(&self) -> &str {
-        &self.streamed_text().text
+        let Some(json) = &self.json else { return &self.streamed.text };
+        if let Some(place) = self.read.plain.get_or_init(|| plain_text(json)) {
+            return callgate_json::text(&json[place.clone()]);
+        }
+        self.read.text.get_or_init(|| {
+            let mut said = StreamedText::default();
+            said.add(json);
+            said.text
+        })
     }
 
     fn set_header(&mut self, name: &str, value: &str) -> Edited {
@@ -320,11 +219,9 @@ impl ReplyAccess for EndPayload<'_> {
     }
 
     fn finish_reason(&self) -> Option<&str> {
-        match (&self.json, self.read.get()) {
-            // A large body's text is not copied for this.
-            (Some(json), None) => self.ended.get_or_init(|| end_of_first_choice(json)).as_deref(),
-            _ => self.streamed_text().finish_reason.as_deref(),
-        }
+        let Some(json) = &self.json else { return self.streamed.finish_reason.as_deref() };
+        // Does not read the text, which may be long.
+        self.read.finish_reason.get_or_init(|| end_of_first_choice(json)).as_deref()
     }
 
     fn usage(&self) -> [Option<u64>; 3] {
@@ -496,11 +393,6 @@ fn with_member(object: &[u8], wanted: &str, value: &[u8]) -> Vec<u8> {
     }
     out.push(b'}');
     out
-}
-
-/// The text cut to at most `bytes` bytes, at a character boundary.
-pub(super) fn within(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 /// Checks that the text is a JSON object within the size limit. It builds no tree, which would take

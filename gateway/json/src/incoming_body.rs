@@ -85,6 +85,10 @@ impl IncomingBody {
         self.note(scanned)
     }
 
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

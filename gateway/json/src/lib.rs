@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod decode;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod incoming_body;
@@ -20,6 +21,7 @@ pub mod slices;
 pub mod walk;
 
 pub use body::{Body, BodyError, Edits, Slices};
+pub use decode::decode_text;
 pub use incoming_body::IncomingBody;
 pub use joined::joined;
 pub use names::KNOWN;

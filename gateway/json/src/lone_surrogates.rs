@@ -3,13 +3,13 @@
 //! between two chunks (`surrogate_pairs`).
 
 use super::walk::string_end;
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 /// The length of `\ud83d`.
 const ESCAPE: usize = 6;
 
 /// A lone surrogate in a value of a document.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoneSurrogate {
     /// The range of its escape.
     pub place: Range<usize>,
@@ -20,9 +20,19 @@ pub struct LoneSurrogate {
     pub name: Range<usize>,
 }
 
-/// The lone surrogates in the values of `json`, which is valid otherwise.
-pub fn lone_surrogates(json: &[u8]) -> Vec<LoneSurrogate> {
-    let (mut found, mut name, mut at) = (Vec::new(), 0..0, 0);
+/// The lone surrogates in the values of a document.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LoneSurrogates {
+    pub first: Option<LoneSurrogate>,
+    pub last: Option<LoneSurrogate>,
+    /// Whether they are in several texts.
+    pub scattered: bool,
+}
+
+/// The lone surrogates in the values of `json`, which is valid otherwise. Only two are kept,
+/// because there may be millions.
+pub fn lone_surrogates(json: &[u8]) -> LoneSurrogates {
+    let (mut found, mut name, mut at) = (LoneSurrogates::default(), 0..0, 0);
     while let Some(quote) = memchr::memchr(b'"', json.get(at..).unwrap_or_default()) {
         let start = at + quote + 1;
         let Some(end) = string_end(json, start) else { break };
@@ -32,28 +42,36 @@ pub fn lone_surrogates(json: &[u8]) -> Vec<LoneSurrogate> {
             name = text;
             continue;
         }
-        let half = |(place, is_high): (Range<usize>, bool)| {
+        for (place, is_high) in within(&json[text.clone()]) {
             let place = start + place.start..start + place.end;
-            LoneSurrogate { place, is_high, text: text.clone(), name: name.clone() }
-        };
-        found.extend(within(&json[text.clone()]).map(half));
+            found.add(LoneSurrogate { place, is_high, text: text.clone(), name: name.clone() });
+        }
     }
     found
 }
 
-/// A JSON text, quotes included, with U+FFFD in place of lone surrogates.
-pub fn without_lone_surrogates(text: &[u8]) -> Cow<'_, [u8]> {
-    let (mut whole, mut from) = (Vec::new(), 0);
-    for (place, _) in within(text) {
-        whole.extend_from_slice(&text[from..place.start]);
-        whole.extend_from_slice(br"\ufffd");
-        from = place.end;
+/// Whether a string in these bytes of JSON may end with the first half of a pair. Cheap; `false` is
+/// always right.
+pub fn may_end_in_half(json: &[u8]) -> bool {
+    memchr::memchr_iter(b'"', json).any(|quote| {
+        let escape = quote.checked_sub(ESCAPE).map(|start| &json[start..quote]);
+        matches!(
+            escape,
+            Some([b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', _, _])
+        )
+    })
+}
+
+impl LoneSurrogates {
+    fn add(&mut self, half: LoneSurrogate) {
+        let Some(first) = &self.first else {
+            self.first = Some(half.clone());
+            self.last = Some(half);
+            return;
+        };
+        self.scattered |= first.text != half.text;
+        self.last = Some(half);
     }
-    if from == 0 {
-        return Cow::Borrowed(text);
-    }
-    whole.extend_from_slice(&text[from..]);
-    Cow::Owned(whole)
 }
 
 /// The lone surrogates of one text.
@@ -96,38 +114,46 @@ fn surrogate(text: &[u8], start: usize) -> Option<Unit> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn halves_are_found_with_the_name_before_them() {
-        let json = br#"{"a\ud83d":"x\ud83d\ude00\uD83D","b":["\ude00y","\\ud83d"],"c":"\ud83d\n"}"#;
-        let text = |range: &Range<usize>| std::str::from_utf8(&json[range.clone()]).unwrap();
-        let found: Vec<_> = lone_surrogates(json)
-            .iter()
-            .map(|half| {
-                (text(&half.name), text(&half.place), half.is_high, text(&half.text).to_owned())
-            })
-            .map(|(name, place, is_high, text)| format!("{name} {place} {is_high} {text}"))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                r"a\ud83d \uD83D true x\ud83d\ude00\uD83D",
-                r"b \ude00 false \ude00y",
-                r"c \ud83d true \ud83d\n"
-            ]
-        );
-        assert_eq!(lone_surrogates(br#"{"a":"\ud83d"#), []);
+    fn shown(json: &[u8], half: Option<LoneSurrogate>) -> String {
+        let text = |range: Range<usize>| String::from_utf8_lossy(&json[range]).into_owned();
+        half.map_or_else(String::new, |half| {
+            let LoneSurrogate { place, is_high, text: whole, name } = half;
+            format!("{} {} {is_high} {}", text(name), text(place), text(whole))
+        })
     }
 
     #[test]
-    fn halves_are_replaced_and_pairs_are_not() {
-        for (text, expected) in [
-            (r#""a""#, "\"a\""),
-            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
-            (r#""\ud83d""#, r#""\ufffd""#),
-            (r#""\ud83d\ud83d\ude00\ude00""#, r#""\ufffd\ud83d\ude00\ufffd""#),
-            (r#""\\ud83d\u""#, r#""\\ud83d\u""#),
+    fn the_first_and_the_last_half_are_found_with_the_name_before_them() {
+        for (json, first, last, scattered) in [
+            (
+                r#"{"a\ud83d":"x\ud83d\ude00\uD83D","b":["\ude00y","\\ud83d"],"c":"\ud83d\n"}"#,
+                r"a\ud83d \uD83D true x\ud83d\ude00\uD83D",
+                r"c \ud83d true \ud83d\n",
+                true,
+            ),
+            (
+                r#"{"a":"\ude00\ud83dx\ud83d"}"#,
+                r"a \ude00 false \ude00\ud83dx\ud83d",
+                r"a \ud83d true \ude00\ud83dx\ud83d",
+                false,
+            ),
+            (r#"{"a":"\ud83d"#, "", "", false),
+            (r#"{"a":"\ud83d\ude00"}"#, "", "", false),
         ] {
-            assert_eq!(without_lone_surrogates(text.as_bytes()), expected.as_bytes(), "{text}");
+            let found = lone_surrogates(json.as_bytes());
+            assert_eq!(shown(json.as_bytes(), found.first), first, "{json}");
+            assert_eq!(shown(json.as_bytes(), found.last), last, "{json}");
+            assert_eq!(found.scattered, scattered, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_ends_in_half_a_pair_is_never_passed_over() {
+        for json in [r#"{"a":"x\ud83d"}"#, r#""\uDBff""#, r#"["\uD800","b"]"#] {
+            assert!(may_end_in_half(json.as_bytes()), "{json}");
+        }
+        for json in ["", "\"", r#"{"a":"\ud83dx"}"#, r#""\u0041""#, r#""\udc00""#, r#""d83d""#] {
+            assert!(!may_end_in_half(json.as_bytes()), "{json}");
         }
     }
 }

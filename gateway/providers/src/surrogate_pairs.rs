@@ -3,7 +3,10 @@
 //! its counterpart is passed on as it came.
 
 use super::ChunkSink;
-use callgate_json::{lone_surrogates, slices};
+use callgate_json::{
+    lone_surrogates::{self, LoneSurrogate},
+    slices,
+};
 
 /// A chunk whose text ends with the first half of a pair.
 #[derive(Debug, Default)]
@@ -13,9 +16,10 @@ pub(super) struct SurrogatePairs {
 
 impl SurrogatePairs {
     /// Passes on a chunk, given in parts; `halved` if it contains halves. Usually nothing has to be
-    /// searched.
+    /// searched. The parts are joined only if the chunk may have to wait for the next one.
     pub(super) fn pass_parts(&mut self, chunk: &[&[u8]], halved: bool, out: &mut dyn ChunkSink) {
-        if halved || self.held.is_some() {
+        let may_wait = || chunk.iter().any(|part| lone_surrogates::may_end_in_half(part));
+        if self.held.is_some() || halved && may_wait() {
             self.pass(chunk.concat(), out);
         } else {
             out.chunk(chunk);
@@ -55,26 +59,19 @@ fn join(before: &mut Vec<u8>, after: &mut Vec<u8>) {
     after.splice(low.place.start..low.place.start, half);
 }
 
-/// The first half of a pair at the end of a chunk's text.
-fn opens_pair(chunk: &[u8]) -> Option<lone_surrogates::LoneSurrogate> {
-    let last = of_one_text(chunk).pop();
+/// The first half of a pair at the end of a chunk's text. With halves in several texts it is not
+/// clear which belong together.
+fn opens_pair(chunk: &[u8]) -> Option<LoneSurrogate> {
+    let found = lone_surrogates::lone_surrogates(chunk);
+    let last = found.last.filter(|_| !found.scattered);
     last.filter(|half| half.is_high && half.place.end == half.text.end)
 }
 
 /// The second half at the start of a chunk's text.
-fn closes_pair(chunk: &[u8]) -> Option<lone_surrogates::LoneSurrogate> {
-    let first = of_one_text(chunk).into_iter().next();
+fn closes_pair(chunk: &[u8]) -> Option<LoneSurrogate> {
+    let found = lone_surrogates::lone_surrogates(chunk);
+    let first = found.first.filter(|_| !found.scattered);
     first.filter(|half| !half.is_high && half.place.start == half.text.start)
-}
-
-/// The halves of a chunk, if all are in one text: with several texts it is not clear which halves
-/// belong together.
-fn of_one_text(chunk: &[u8]) -> Vec<lone_surrogates::LoneSurrogate> {
-    let mut halves = lone_surrogates::lone_surrogates(chunk);
-    if halves.windows(2).any(|two| two[0].text != two[1].text) {
-        halves.clear();
-    }
-    halves
 }
 
 /// The index of the chunk's only choice.
@@ -119,9 +116,29 @@ mod tests {
             as_sent([chunk(0, "content", high), r#"{"usage":{}}"#.to_owned()]),
         ] {
             let (mut pairs, mut out) = (SurrogatePairs::default(), Collected::default());
-            sent.iter().for_each(|chunk| pairs.pass(chunk.clone().into_bytes(), &mut out));
+            sent.iter().for_each(|chunk| pairs.pass_parts(&[chunk.as_bytes()], true, &mut out));
             pairs.flush(&mut out);
             assert_eq!(out.0, expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn millions_of_halves_are_not_held() {
+        struct Dropped(usize);
+        impl ChunkSink for Dropped {
+            fn chunk(&mut self, json: &[&[u8]]) {
+                self.0 += json.iter().map(|part| part.len()).sum::<usize>();
+            }
+        }
+        for (end, copies) in [("x", 0), ("", 1)] {
+            let chunk = chunk(0, "content", &(r"\ud83d".repeat(100_000) + end));
+            let (mut pairs, mut out) = (SurrogatePairs::default(), Dropped(0));
+            let memory = allocation_counter::measure(|| {
+                pairs.pass_parts(&[chunk.as_bytes()], true, &mut out);
+                pairs.flush(&mut out);
+            });
+            assert_eq!(out.0, chunk.len());
+            assert!(memory.bytes_max <= (copies * chunk.len() + 1000) as u64, "{memory:?}");
         }
     }
 }

@@ -365,14 +365,18 @@ fn translate(
     let translated = match body {
         Whole::Empty => return Err(upstream_failure::no_completion(status, String::new(), sent)),
         Whole::Json(body) => dialect.reply(body, &sent.echo),
-        Whole::Other(error, body) => match together.finish(&body) {
+        Whole::Other(error, body) => match together.end(&body) {
             Err(AnswerFault::Other(_)) if !is_page(&body) => {
                 return Err(upstream_failure::no_completion(status, error.to_string(), sent));
             }
             Err(AnswerFault::Other(_)) => {
                 return Err(upstream_failure::no_json(status, &body, sent));
             }
-            finished => finished,
+            ended => ended.map(|ended| {
+                // It would stand beside the completion.
+                drop(body);
+                ended.completion()
+            }),
         },
     };
     translated.map_err(|fault| fault::failure(fault, Form::Json))

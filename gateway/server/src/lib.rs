@@ -59,7 +59,7 @@ mod web;
 mod whole_body;
 mod worker;
 
-pub use current_app::{CurrentApp, WeakCurrentApp};
+pub use current_app::CurrentApp;
 pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
 pub use reload::{NoReload, ReloadReport, ReloadRequest, Reloads};

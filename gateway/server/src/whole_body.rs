@@ -11,6 +11,10 @@ use tokio::task::yield_now;
 /// The number of bytes scanned before other tasks have their turn.
 const STRETCH: usize = 64 * 1024;
 
+/// The number of bytes kept of a body that is translated as a stream: enough to describe it in an
+/// error.
+const KEPT: usize = 1024 * 1024;
+
 /// Why the body could not be read.
 #[derive(Debug)]
 pub(super) enum Unread {
@@ -28,7 +32,9 @@ pub(super) enum Whole {
 }
 
 /// Reads a body to its end. `is_all` gets the pieces of a body that may be a stream and reports
-/// where it ends, because the connection may stay open.
+/// where it ends, because the connection may stay open. A JSON document has no such end: bytes that
+/// its framing adds could make it invalid, so the body is read until the framing ends or the time
+/// is up.
 pub(super) async fn read(
     answer: &mut UpstreamResponse,
     (timer, end): (&ConnectionTimer, Option<Instant>),
@@ -47,7 +53,9 @@ pub(super) async fn read(
         if length > limit {
             return Err(Unread::TooLarge);
         }
-        gathered.add(&piece);
+        if may_stream != Some(true) || gathered.is_wanted() {
+            gathered.add(&piece);
+        }
         // A body of known length needs no other end.
         if announced.is_none()
             && *may_stream.get_or_insert_with(|| is_stream(answer, &piece))
@@ -79,6 +87,7 @@ fn is_stream(answer: &UpstreamResponse, first: &[u8]) -> bool {
 struct Gathered {
     leading: Leading,
     arriving: IncomingBody,
+    is_json: bool,
 }
 
 impl Whole {
@@ -94,18 +103,24 @@ impl Whole {
 impl Gathered {
     /// `length` is the announced length.
     fn new(length: Option<usize>) -> Self {
-        Self { leading: Leading::default(), arriving: IncomingBody::of_upstream(length) }
+        let arriving = IncomingBody::of_upstream(length);
+        Self { leading: Leading::default(), arriving, is_json: true }
     }
 
     /// Bytes that are not JSON are kept, too, so that the error can describe them.
     fn add(&mut self, piece: &Bytes) {
         let [mark, rest] = self.leading.skip(piece);
         if !mark.is_empty() {
-            let _ = self.arriving.push(Bytes::copy_from_slice(mark));
+            self.is_json &= self.arriving.push(Bytes::copy_from_slice(mark)).is_ok();
         }
         if !rest.is_empty() {
-            let _ = self.arriving.push(piece.slice_ref(rest));
+            self.is_json &= self.arriving.push(piece.slice_ref(rest)).is_ok();
         }
+    }
+
+    /// Whether more bytes are needed: the body may be JSON, or is shorter than what is kept.
+    fn is_wanted(&self) -> bool {
+        self.is_json || self.arriving.len() < KEPT
     }
 
     fn finish(self) -> Whole {
@@ -145,6 +160,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_what_is_no_json_little_is_wanted() {
+        let mut gathered = Gathered::new(None);
+        gathered.add(&Bytes::from_static(b"data: x\n\n"));
+        assert!(gathered.is_wanted());
+        gathered.add(&Bytes::from(vec![b'x'; KEPT]));
+        assert!(!gathered.is_wanted());
+        let mut gathered = Gathered::new(None);
+        gathered.add(&Bytes::from(format!("{{\"a\":\"{}", "x".repeat(2 * KEPT))));
+        assert!(gathered.is_wanted());
     }
 
     #[test]

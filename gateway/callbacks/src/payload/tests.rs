@@ -129,3 +129,29 @@ fn why_a_reply_ended_is_read_without_its_text() {
         assert_eq!((reply.finish_reason(), reply.text().len()), (Some("length"), length));
     }
 }
+
+#[test]
+fn a_text_is_held_once_and_one_without_escapes_not_at_all() {
+    let streamed = StreamedText::default();
+    let reply = |text: &str| {
+        format!(r#"{{"choices":[{{"message":{{"content":"{text}"}},"finish_reason":"stop"}}]}}"#)
+    };
+    let plain = "x".repeat(1_000_000);
+    for (text, most) in [
+        (plain.clone(), 1000),
+        (format!("{plain}\\n"), plain.len() + 1000),
+        ("\\u0041".repeat(170_000), 6 * 170_000 + 1000),
+    ] {
+        let reply = EndPayload::new(200, Some(reply(&text).into()), &streamed);
+        let memory = allocation_counter::measure(|| {
+            assert!(reply.text().len() >= 170_000);
+        });
+        assert!(memory.bytes_max <= most as u64, "{memory:?}");
+        let expected: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();
+        assert!(reply.text() == expected);
+    }
+    let many = vec![r#"{"message":{"content":"a"}}"#; 10_000].join(",");
+    let reply = EndPayload::new(200, Some(format!("{{\"choices\":[{many}]}}").into()), &streamed);
+    let memory = allocation_counter::measure(|| assert_eq!(reply.text().len(), 10_000));
+    assert!(memory.count_total < 50 && memory.bytes_max < 50_000, "{memory:?}");
+}

@@ -31,6 +31,22 @@ pub(super) struct ChatResponse<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// How much longer a small response may become by its translation.
+const GROWTH: usize = 2 << 20;
+
+/// The longest translation of a response of this length. Both are in memory at the same time, so a
+/// large response must not become a multiple of itself.
+pub(super) fn longest(length: usize) -> usize {
+    length + GROWTH.max(length / 16)
+}
+
+fn within(out: &[u8], longest: usize) -> Result<(), String> {
+    if out.len() <= longest {
+        return Ok(());
+    }
+    Err(format!("in OpenAI's terms it would be much longer than it came: over {longest} bytes"))
+}
+
 /// The most characters of an unknown reason that are shown.
 const SHOWN: usize = 40;
 
@@ -109,9 +125,9 @@ impl<'a> ChatResponse<'a> {
 
     /// Appends the tokens' probabilities as elements of OpenAI's `content`, after those already
     /// there.
-    pub(super) fn write_logprobs(&self, out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn write_logprobs(&self, out: &mut Vec<u8>, longest: usize) -> Result<(), String> {
         match set(self.logprobs) {
-            Some(tokens) => logprobs::write(out, tokens),
+            Some(tokens) => logprobs::write(out, tokens, |out| within(out, longest)),
             None => Ok(()),
         }
     }
@@ -153,7 +169,7 @@ impl ToolCall<'_> {
         &self,
         out: &mut Vec<u8>,
         index: usize,
-        ids: &CallIds,
+        (ids, longest): (&CallIds, usize),
         in_stream: bool,
     ) -> Result<(), String> {
         let name = text("tool_calls[].function.name", Some(self.function.name))?
@@ -179,7 +195,7 @@ impl ToolCall<'_> {
             },
         }
         out.extend_from_slice(b"}}");
-        Ok(())
+        within(out, longest)
     }
 }
 

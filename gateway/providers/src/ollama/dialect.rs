@@ -75,10 +75,10 @@ impl Translating {
             if line.trim_ascii().is_empty() || chat.finished() {
                 return Ok(());
             }
-            chat.line(line, &mut |json| {
+            chat.line(line, &mut |parts| {
                 // Half of a surrogate pair appears only as an escape.
-                let halved = memchr::memmem::find(json, b"\\u").is_some();
-                pairs.pass_parts(&[json], halved, out);
+                let is_escaped = |part: &&[u8]| memchr::memmem::find(part, b"\\u").is_some();
+                pairs.pass_parts(parts, parts.iter().any(is_escaped), out);
             })?;
             *events += 1;
             Ok(())

@@ -12,7 +12,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::TranslateError;
-use callgate_json::{lone_surrogates::without_lone_surrogates, walk};
+use callgate_json::{decode_text, walk};
 
 /// The members of an object by name; if a name is repeated, the last one counts.
 pub(super) type JsonMembers<'a> = BTreeMap<Str<'a>, &'a RawValue>;
@@ -51,11 +51,13 @@ impl<'a> Text<'a> {
     }
 
     /// The same for an upstream's text, with U+FFFD for a lone surrogate.
-    pub(super) fn decode_lossy(self) -> Result<Cow<'a, str>, String> {
-        self.decode().or_else(|_| {
-            let whole = without_lone_surrogates(self.0.as_bytes());
-            serde_json::from_slice::<String>(&whole).map(Cow::Owned).map_err(|it| problem(&it))
-        })
+    pub(super) fn decode_lossy(self) -> Cow<'a, str> {
+        if !self.0.contains('\\') {
+            return Cow::Borrowed(self.escaped());
+        }
+        let mut text = String::with_capacity(self.0.len());
+        decode_text(self.0.as_bytes(), |piece| text.push_str(piece));
+        Cow::Owned(text)
     }
 
     /// Whether the text may start with `<` after leading white space. Cheap; `false` is always
@@ -91,27 +93,48 @@ impl<'a> Text<'a> {
 #[derive(Debug)]
 pub(super) enum Piece<'a> {
     Source(Text<'a>),
-    Plain(String),
+    /// A JSON string made here.
+    Made(Vec<u8>),
 }
 
 impl Piece<'_> {
+    /// Encodes a text and frees it.
+    pub(super) fn of(text: String) -> Self {
+        let mut json = Vec::new();
+        push_string(&mut json, &text);
+        drop(text);
+        Self::Made(json)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Source(text) => text.escaped().is_empty(),
-            Self::Plain(text) => text.is_empty(),
+            Self::Made(json) => json.len() <= r#""""#.len(),
+        }
+    }
+
+    /// The JSON string.
+    pub(super) fn json(&self) -> &[u8] {
+        match self {
+            Self::Source(text) => text.0.as_bytes(),
+            Self::Made(json) => json,
         }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Source(text) => out.extend_from_slice(text.0.as_bytes()),
-            Self::Plain(text) => push_string(out, text),
-        }
+        out.extend_from_slice(self.json());
     }
 }
 
 /// Appends `text` as a JSON string.
 pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
+    /// From this length on the buffer is reserved at once, because growing holds it twice.
+    const LONG: usize = 16 * 1024;
+    if text.len() > LONG {
+        let escaped = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+        let escapes = text.as_bytes().iter().filter(|byte| escaped(byte)).count();
+        out.reserve(text.len() + escapes + LONG);
+    }
     // Writing into memory cannot fail.
     let _ = serde_json::to_writer(out, text);
 }

@@ -24,8 +24,13 @@ struct Token<'a> {
     top_logprobs: Option<&'a RawValue>,
 }
 
-/// Appends each token of Ollama's list, with a comma unless `out` is empty.
-pub(super) fn write(out: &mut Vec<u8>, tokens: &RawValue) -> Result<(), String> {
+/// Appends each token of Ollama's list, with a comma unless `out` is empty; `check` ends it with
+/// an error.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    tokens: &RawValue,
+    check: impl Fn(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
     let list = elements(tokens);
     let list =
         list.ok_or_else(|| format!("`logprobs` must be an array, found {}", kind(tokens)))?;
@@ -45,6 +50,7 @@ pub(super) fn write(out: &mut Vec<u8>, tokens: &RawValue) -> Result<(), String> 
             out.push(b'}');
         }
         out.extend_from_slice(b"]}");
+        check(out)?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 //!
 //! Called once for each call that does not stream; `stream` translates streams.
 
-use super::chat_response::{CallIds, ChatResponse, ResponseError, ResponseMessage, push_usage};
+use super::chat_response::{
+    CallIds, ChatResponse, ResponseError, ResponseMessage, longest, push_usage,
+};
 use super::error::ReplyError;
 use super::json::{Piece, push_string};
 use super::logprobs;
@@ -44,12 +46,17 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
     );
     push_string(&mut out, &echo.model);
     out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"");
-    write_message(&mut out, message, echo).map_err(malformed)?;
+    let longest = longest(body.len());
+    write_message(&mut out, message, (echo, longest)).map_err(malformed)?;
     out.extend_from_slice(b",\"refusal\":null},\"logprobs\":");
     let mut tokens = Vec::new();
-    answer.write_logprobs(&mut tokens).map_err(malformed)?;
-    let parts = [logprobs::OPEN, &tokens, logprobs::CLOSE];
-    out.extend_from_slice(&if tokens.is_empty() { b"null".to_vec() } else { parts.concat() });
+    answer.write_logprobs(&mut tokens, longest).map_err(malformed)?;
+    let parts: &[&[u8]] = match tokens.is_empty() {
+        true => &[b"null"],
+        false => &[logprobs::OPEN, &tokens, logprobs::CLOSE],
+    };
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    drop(tokens);
     out.extend_from_slice(format!(",\"finish_reason\":\"{reason}\"}}]").as_bytes());
     if let Some(usage) = usage {
         out.push(b',');
@@ -62,7 +69,7 @@ pub(crate) fn chat_reply(body: &[u8], echo: &Echo) -> Result<ChatReply, ReplyErr
 fn write_message(
     out: &mut Vec<u8>,
     message: &ResponseMessage<'_>,
-    echo: &Echo,
+    (echo, longest): (&Echo, usize),
 ) -> Result<(), String> {
     let (reasoning, content) = texts(message)?;
     out.extend_from_slice(b",\"content\":");
@@ -74,7 +81,7 @@ fn write_message(
     let ids = CallIds::new(&echo.id);
     for (index, call) in message.tool_calls().iter().enumerate() {
         out.extend_from_slice(if index == 0 { b",\"tool_calls\":[" } else { b"," });
-        call.write(out, index, &ids, false)?;
+        call.write(out, index, (&ids, longest), false)?;
     }
     if !message.tool_calls().is_empty() {
         out.push(b']');
@@ -85,16 +92,15 @@ fn write_message(
 /// The reasoning and the answer: from Ollama's own two members, or by splitting a leading block off
 /// the content.
 fn texts<'a>(message: &ResponseMessage<'a>) -> Result<(Piece<'a>, Piece<'a>), String> {
-    let none = || Piece::Plain(String::new());
+    let none = || Piece::of(String::new());
     let content = message.content()?;
     if let Some(thinking) = message.thinking()? {
         return Ok((Piece::Source(thinking), content.map_or_else(none, Piece::Source)));
     }
     match content {
         Some(content) if content.may_open_with_tag() => {
-            let text = content.decode_lossy()?;
-            let split = think_tags::split(&text);
-            Ok((Piece::Plain(split.reasoning), Piece::Plain(split.content)))
+            let split = think_tags::split(content.decode_lossy());
+            Ok((Piece::of(split.reasoning), Piece::of(split.content)))
         }
         content => Ok((none(), content.map_or_else(none, Piece::Source))),
     }

@@ -5,13 +5,19 @@
 //! [`ChatStream::finished`] means.
 
 use super::chat_response::{
-    CallIds, ChatResponse, ResponseError, ResponseMessage, ToolCall, push_usage,
+    CallIds, ChatResponse, ResponseError, ResponseMessage, ToolCall, longest, push_usage,
 };
 use super::error::StreamError;
 use super::json::{Piece, Text, push_string};
 use super::logprobs;
 use super::think_tags::Splitter;
 use crate::{Echo, Usage};
+
+/// Takes a chunk in parts.
+pub(super) type Emit<'e> = dyn FnMut(&[&[u8]]) + 'e;
+
+/// A longer text is not copied into its chunk, and no larger buffer is kept for the next one.
+const LONG: usize = 16 * 1024;
 
 /// The translator of one stream.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct ChatStream {
     logprobs: Vec<u8>,
     ids: CallIds,
     splitter: Splitter,
+    /// The longest chunk that the current line may become.
+    longest: usize,
     tool_calls: usize,
     role_sent: bool,
     any_message: bool,
@@ -53,6 +61,7 @@ impl ChatStream {
             logprobs: Vec::new(),
             ids: CallIds::new(&echo.id),
             splitter: Splitter::default(),
+            longest: 0,
             tool_calls: 0,
             role_sent: false,
             any_message: false,
@@ -68,11 +77,7 @@ impl ChatStream {
     /// # Errors
     /// If the line reports an error or is not part of a chat reply. The stream is then over,
     /// unfinished.
-    pub(crate) fn line(
-        &mut self,
-        line: &[u8],
-        emit: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), StreamError> {
+    pub(crate) fn line(&mut self, line: &[u8], emit: &mut Emit<'_>) -> Result<(), StreamError> {
         if self.finished || line.trim_ascii().is_empty() {
             return Ok(());
         }
@@ -80,7 +85,8 @@ impl ChatStream {
             ResponseError::Error(said) => StreamError::Upstream(said),
             ResponseError::Malformed(reason) => malformed(reason),
         })?;
-        answer.write_logprobs(&mut self.logprobs).map_err(malformed)?;
+        self.longest = longest(line.len());
+        answer.write_logprobs(&mut self.logprobs, self.longest).map_err(malformed)?;
         match &answer.message {
             Some(message) => self.message(message, emit).map_err(malformed)?,
             None if self.any_message => {}
@@ -113,7 +119,7 @@ impl ChatStream {
     fn message(
         &mut self,
         message: &ResponseMessage<'_>,
-        emit: &mut dyn FnMut(&[u8]),
+        emit: &mut Emit<'_>,
     ) -> Result<(), String> {
         let thinking = message.thinking()?;
         if thinking.is_some() {
@@ -123,10 +129,9 @@ impl ChatStream {
         let reasoning = thinking.map(Piece::Source);
         match message.content()? {
             Some(content) if !self.splitter.passes() && !self.passes_now(content) => {
-                let text = content.decode_lossy()?;
-                let split = self.splitter.push(&text);
-                let reasoning = Piece::Plain(split.reasoning);
-                let content = Piece::Plain(split.content);
+                let split = self.splitter.push(content.decode_lossy());
+                let reasoning = Piece::of(split.reasoning);
+                let content = Piece::of(split.content);
                 self.delta(Some(&reasoning), Some(&content), message.tool_calls(), emit)
             }
             content => {
@@ -148,7 +153,7 @@ impl ChatStream {
         reasoning: Option<&Piece<'_>>,
         content: Option<&Piece<'_>>,
         tool_calls: &[ToolCall<'_>],
-        emit: &mut dyn FnMut(&[u8]),
+        emit: &mut Emit<'_>,
     ) -> Result<(), String> {
         let reasoning = reasoning.filter(|text| !text.is_empty());
         let content = content.filter(|text| !text.is_empty());
@@ -156,10 +161,14 @@ impl ChatStream {
             return Ok(());
         }
         self.open();
+        let mut long = Vec::new();
         for (name, text) in [("\"reasoning_content\":", reasoning), ("\"content\":", content)] {
-            if let Some(text) = text {
-                self.key(name);
-                text.write(&mut self.chunk);
+            let Some(json) = text.map(Piece::json) else { continue };
+            self.key(name);
+            if json.len() > LONG {
+                long.push((self.chunk.len(), json));
+            } else {
+                self.chunk.extend_from_slice(json);
             }
         }
         for (at, call) in tool_calls.iter().enumerate() {
@@ -168,38 +177,41 @@ impl ChatStream {
             } else {
                 self.chunk.push(b',');
             }
-            call.write(&mut self.chunk, self.tool_calls, &self.ids, true)?;
+            let limits = (&self.ids, self.longest);
+            call.write(&mut self.chunk, self.tool_calls, limits, true)?;
             self.tool_calls += 1;
         }
         if !tool_calls.is_empty() {
             self.chunk.push(b']');
         }
-        self.close_delta();
+        let logprobs = std::mem::take(&mut self.logprobs);
+        self.close_delta(&logprobs, &mut long);
         self.chunk.extend_from_slice(b"\"finish_reason\":null}");
         self.close_choices();
-        emit(&self.chunk);
+        self.emit(&long, emit);
         Ok(())
     }
 
     /// Emits the text that the splitter holds back, and stops the splitter.
-    fn release(&mut self, emit: &mut dyn FnMut(&[u8])) {
+    fn release(&mut self, emit: &mut Emit<'_>) {
         let held = self.splitter.finish();
         if !held.is_empty() {
-            let (reasoning, content) = (Piece::Plain(held.reasoning), Piece::Plain(held.content));
+            let (reasoning, content) = (Piece::of(held.reasoning), Piece::of(held.content));
             // Only tool calls can fail, and there are none here.
             let _ = self.delta(Some(&reasoning), Some(&content), &[], emit);
         }
     }
 
-    fn finish(&mut self, answer: &ChatResponse<'_>, reason: &str, emit: &mut dyn FnMut(&[u8])) {
+    fn finish(&mut self, answer: &ChatResponse<'_>, reason: &str, emit: &mut Emit<'_>) {
         self.release(emit);
         self.open();
-        self.close_delta();
+        let (logprobs, mut long) = (std::mem::take(&mut self.logprobs), Vec::new());
+        self.close_delta(&logprobs, &mut long);
         self.chunk.extend_from_slice(b"\"finish_reason\":\"");
         self.chunk.extend_from_slice(reason.as_bytes());
         self.chunk.extend_from_slice(b"\"}");
         self.close_choices();
-        emit(&self.chunk);
+        self.emit(&long, emit);
         self.finished = true;
         self.usage = answer.usage();
         if let Some(usage) = self.usage.filter(|_| self.include_usage) {
@@ -207,20 +219,37 @@ impl ChatStream {
             self.chunk.extend_from_slice(b"],");
             push_usage(&mut self.chunk, usage);
             self.chunk.push(b'}');
-            emit(&self.chunk);
+            self.emit(&[], emit);
         }
     }
 
-    /// Ends a chunk's `delta`, and adds the token probabilities.
-    fn close_delta(&mut self) {
-        self.chunk.extend_from_slice(b"},");
-        if !self.logprobs.is_empty() {
-            self.chunk.extend_from_slice(b"\"logprobs\":");
-            for part in [logprobs::OPEN, &self.logprobs, logprobs::CLOSE] {
-                self.chunk.extend_from_slice(part);
+    /// Emits the chunk with each of the `long` texts in its place.
+    fn emit(&mut self, long: &[(usize, &[u8])], emit: &mut Emit<'_>) {
+        if long.is_empty() {
+            emit(&[&self.chunk]);
+        } else {
+            let mut parts = Vec::with_capacity(2 * long.len() + 1);
+            let mut from = 0;
+            for (at, text) in long {
+                parts.extend([&self.chunk[from..*at], text]);
+                from = *at;
             }
+            parts.push(&self.chunk[from..]);
+            emit(&parts);
+        }
+        self.chunk.clear();
+        self.chunk.shrink_to(LONG);
+    }
+
+    /// Ends a chunk's `delta`, and adds the token probabilities.
+    fn close_delta<'l>(&mut self, logprobs: &'l [u8], long: &mut Vec<(usize, &'l [u8])>) {
+        self.chunk.extend_from_slice(b"},");
+        if !logprobs.is_empty() {
+            self.chunk.extend_from_slice(b"\"logprobs\":");
+            self.chunk.extend_from_slice(logprobs::OPEN);
+            long.push((self.chunk.len(), logprobs));
+            self.chunk.extend_from_slice(logprobs::CLOSE);
             self.chunk.push(b',');
-            self.logprobs.clear();
         }
     }
 

@@ -5,7 +5,7 @@
 //! the text, the model only quotes a tag. Called by `reply`, `stream` and, for earlier assistant
 //! turns, `messages`.
 
-use std::mem;
+use std::{borrow::Cow, mem};
 
 const TAGS: [Tag; 3] = [
     Tag { open: "<think>", close: "</think>" },
@@ -31,7 +31,7 @@ impl Split {
 }
 
 /// Splits a whole message. A block that is never closed is reasoning to its end.
-pub(super) fn split(text: &str) -> Split {
+pub(super) fn split<'a>(text: impl Into<Cow<'a, str>>) -> Split {
     let mut splitter = Splitter::default();
     let mut whole = splitter.push(text);
     let rest = splitter.finish();
@@ -56,9 +56,13 @@ impl Splitter {
         matches!(self.state, State::Passing)
     }
 
-    pub(super) fn push(&mut self, text: &str) -> Split {
-        let mut rest = mem::take(&mut self.held);
-        rest.push_str(text);
+    pub(super) fn push<'a>(&mut self, text: impl Into<Cow<'a, str>>) -> Split {
+        let (mut rest, text) = (mem::take(&mut self.held), text.into());
+        if rest.is_empty() {
+            rest = text.into_owned();
+        } else {
+            rest.push_str(&text);
+        }
         match self.state {
             State::Leading => self.lead(rest),
             State::Inside(tag) => self.inside(tag, rest),
@@ -89,12 +93,13 @@ impl Splitter {
         }
     }
 
-    fn lead(&mut self, text: String) -> Split {
+    fn lead(&mut self, mut text: String) -> Split {
         let start = text.trim_ascii_start();
         for tag in TAGS {
             if let Some(after) = start.strip_prefix(tag.open) {
                 self.state = State::Inside(tag);
-                return self.inside(tag, after.to_owned());
+                text.drain(..text.len() - after.len());
+                return self.inside(tag, text);
             }
         }
         if text.len() <= LEAD_LIMIT && TAGS.iter().any(|tag| tag.open.starts_with(start)) {
@@ -108,7 +113,9 @@ impl Splitter {
     fn inside(&mut self, tag: Tag, mut text: String) -> Split {
         if let Some((reasoning, content)) = text.split_once(tag.close) {
             self.state = State::Passing;
-            return Split { reasoning: reasoning.to_owned(), content: content.to_owned() };
+            let (end, content) = (reasoning.len(), content.to_owned());
+            text.truncate(end);
+            return Split { reasoning: text, content };
         }
         self.held = text.split_off(text.len() - partial_tail(&text, tag.close));
         Split { reasoning: text, ..Split::default() }
@@ -186,7 +193,7 @@ mod tests {
     #[test]
     fn endless_white_space_is_not_held_for_ever() {
         let mut splitter = Splitter::default();
-        let split = splitter.push(&" ".repeat(LEAD_LIMIT + 1));
+        let split = splitter.push(" ".repeat(LEAD_LIMIT + 1));
         assert_eq!(split.content.len(), LEAD_LIMIT + 1);
         assert!(splitter.passes());
     }

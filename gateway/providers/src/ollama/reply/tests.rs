@@ -188,7 +188,7 @@ fn no_end_is_made_up_for_an_answer_that_did_not_come_to_its_own() {
         let reply = chat_reply(body.as_bytes(), &echo());
         let mut stream = super::super::ChatStream::new(&echo(), false);
         let mut last = Vec::new();
-        let streamed = stream.line(body.as_bytes(), &mut |chunk| last = chunk.to_vec());
+        let streamed = stream.line(body.as_bytes(), &mut |chunk| last = chunk.concat());
         match expected {
             Ok(expected) => {
                 streamed.expect("the end of a stream");

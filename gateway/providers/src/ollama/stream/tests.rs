@@ -190,7 +190,8 @@ fn damaged_lines_never_panic_and_never_emit_anything_but_one_line_of_json() {
             let mut damaged = line.as_bytes().to_vec();
             damaged[at] ^= mask;
             let mut stream = ChatStream::new(&echo(), true);
-            let _ = stream.line(&damaged, &mut |chunk| {
+            let _ = stream.line(&damaged, &mut |parts| {
+                let chunk = &parts.concat()[..];
                 assert!(
                     serde_json::from_slice::<Value>(chunk).is_ok(),
                     "{:?}",
@@ -205,7 +206,7 @@ fn damaged_lines_never_panic_and_never_emit_anything_but_one_line_of_json() {
 fn feed(stream: &mut ChatStream, line: &str, chunks: &mut Vec<Value>) {
     stream
         .line(line.as_bytes(), &mut |chunk| {
-            chunks.push(serde_json::from_slice(chunk).expect("JSON"));
+            chunks.push(serde_json::from_slice(&chunk.concat()).expect("JSON"));
         })
         .expect("part of a chat reply");
 }
@@ -230,7 +231,7 @@ fn no_probability_of_a_token_is_lost_where_text_is_held_back() {
         let mut chunks = Vec::new();
         stream
             .line(line.to_string().as_bytes(), &mut |chunk| {
-                chunks.push(serde_json::from_slice::<Value>(chunk).expect("JSON"));
+                chunks.push(serde_json::from_slice::<Value>(&chunk.concat()).expect("JSON"));
             })
             .expect("a line");
         found.extend(chunks.into_iter().map(|chunk| {
@@ -246,4 +247,64 @@ fn no_probability_of_a_token_is_lost_where_text_is_held_back() {
     let expected = expected.map(|(text, tokens)| (json!(text), tokens.to_owned()));
     assert_eq!(found[..2], expected);
     assert_eq!(found[2], (Value::Null, String::new()));
+}
+
+/// A line of about this length.
+fn filled(before: &str, unit: &str, after: &str) -> String {
+    [before, &unit.repeat(8_000_000 / unit.len()), after].concat()
+}
+
+#[test]
+fn what_is_made_of_a_long_line_is_not_held_twice() {
+    let message = |before: &str, unit: &str, after: &str| {
+        let before = format!(r#"{{"message":{{"content":{before}"#);
+        filled(&before, unit, &format!(r#"{after}}},"done":true,"done_reason":"stop"}}"#))
+    };
+    for (name, line, copies) in [
+        ("text", message("\"", "hello ", "\""), 0),
+        ("escapes", message("\"a", r"\n\u00e9", "\""), 0),
+        ("escapes that may be a tag", message("\"", r"\u00e9\n", "\""), 2),
+        ("a tag", message("\"<think>", "hello ", "\""), 2),
+        ("a tag and escapes", message("\"<think>", r"hello\n", "</think>\""), 2),
+        (
+            "arguments",
+            message(
+                r#""","tool_calls":[{"function":{"name":"f","arguments":{"a":""#,
+                "hello ",
+                r#""}}}]"#,
+            ),
+            1,
+        ),
+    ] {
+        let mut stream = ChatStream::new(&echo(), false);
+        let memory = allocation_counter::measure(|| {
+            stream.line(line.as_bytes(), &mut |_| ()).unwrap();
+        });
+        let bound = (copies * line.len() + 100_000) as u64;
+        assert!(memory.bytes_max <= bound && memory.bytes_current < 100_000, "{name}: {memory:?}");
+    }
+}
+
+#[test]
+fn what_would_become_much_longer_than_it_came_is_refused() {
+    let tokens = filled(
+        r#"{"message":{"content":"a"},"done":true,"done_reason":"stop","logprobs":["#,
+        r#"{"token":"","logprob":1},"#,
+        r#"{"token":"","logprob":1}]}"#,
+    );
+    let arguments = filled(
+        r#"{"done":true,"done_reason":"stop","message":{"content":"a","tool_calls":[{"function":{"name":"f","arguments":["#,
+        r#""","#,
+        r#"""]}}]}}"#,
+    );
+    for line in [tokens, arguments] {
+        let mut stream = ChatStream::new(&echo(), false);
+        let memory = allocation_counter::measure(|| {
+            let error = stream.line(line.as_bytes(), &mut |_| ()).unwrap_err();
+            assert!(error.to_string().contains("longer than it came"), "{error}");
+        });
+        assert!(memory.bytes_max <= 4 * line.len() as u64, "{memory:?}");
+        let reply = super::super::reply::chat_reply(line.as_bytes(), &echo()).unwrap_err();
+        assert!(reply.to_string().contains("longer than it came"), "{reply}");
+    }
 }
