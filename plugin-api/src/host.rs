@@ -5,6 +5,22 @@
 
 #![allow(unsafe_code, clippy::allow_attributes)]
 
+/// Makes handles usable on any thread, and opaque in `Debug`.
+macro_rules! lent {
+    ($($service:ty),*) => {$(
+        // SAFETY: the contract of `abi::host`: any function from any thread.
+        unsafe impl Send for $service {}
+        // SAFETY: as above.
+        unsafe impl Sync for $service {}
+
+        impl fmt::Debug for $service {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(stringify!($service))
+            }
+        }
+    )*};
+}
+
 mod clock;
 mod counters;
 mod error;
@@ -31,23 +47,7 @@ use crate::{
 };
 use std::fmt;
 
-/// Makes handles usable on any thread, and opaque in `Debug`.
-macro_rules! lent {
-    ($($service:ty),*) => {$(
-        // SAFETY: the contract of `abi::host`: any function from any thread.
-        unsafe impl Send for $service {}
-        // SAFETY: as above.
-        unsafe impl Sync for $service {}
-
-        impl fmt::Debug for $service {
-            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(stringify!($service))
-            }
-        }
-    )*};
-}
-
-lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Task, Secrets);
+lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secrets);
 
 /// The gateway's services for one callback instance. Keep the `Host` in the instance: it is `Copy`
 /// and two words large.
@@ -161,12 +161,6 @@ impl Host {
     #[must_use]
     pub fn timer(&self) -> Option<Timer> {
         Some(Timer { raw: self.raw, vt: self.raw.vt.timer().into_option()? })
-    }
-
-    /// Returns the task service, which runs futures and blocking jobs in the background.
-    #[must_use]
-    pub fn task(&self) -> Option<Task> {
-        Some(Task { raw: self.raw, vt: self.raw.vt.task().into_option()? })
     }
 
     /// Returns access to the environment variables that are granted to this callback.

@@ -119,6 +119,7 @@
 
 mod callback;
 mod export;
+mod hook_result;
 mod host;
 mod kind;
 mod pattern;
@@ -133,7 +134,8 @@ pub mod manifest;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use callback::{AsyncCallback, Callback, Flow, Hook, HookError, InitError, Rejection, Reply};
+pub use callback::{AsyncCallback, Callback};
+pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply};
 pub use host::{
     Admission, Clock, Counter, Counters, Gauge, Histogram, Host, HostError, HostErrorKind, Http,
     HttpRequest, HttpResponse, Kv, MetricKind, Metrics, SecretText, Secrets, Task, Timer,

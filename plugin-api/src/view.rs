@@ -8,6 +8,7 @@
 mod call;
 mod chunk;
 mod failure;
+mod known;
 mod llm_call;
 mod reply;
 
@@ -18,11 +19,12 @@ pub use llm_call::{LlmCall, Route};
 pub use reply::LlmReply;
 
 use crate::{HookError, abi::EditResult};
+use known::known;
 use std::{fmt, panic::Location};
 
-/// The prefix of the metadata keys that the gateway sets itself, such as `callgate.public_model` and
-/// `callgate.deployment_id`. [`CallView::metadata`] reads them, and [`CallView`] has a method for
-/// each; callbacks cannot set keys with this prefix.
+/// The prefix of the metadata keys that the gateway sets itself, such as `callgate.public_model`
+/// and `callgate.deployment_id`. [`CallView::metadata`] reads them, and [`CallView`] has a method
+/// for each; callbacks cannot set keys with this prefix.
 pub const FACTS: &str = "callgate.";
 
 /// Reads a text through a handle. The text borrows from `self`.
@@ -151,11 +153,6 @@ fn edited(result: EditResult) -> Result<(), EditError> {
         EditResult::NOT_ALLOWED => EditError::NotAllowed,
         _ => EditError::Unknown,
     })
-}
-
-/// Reads a count or duration; `u64::MAX` means that it is not known.
-fn known(number: u64) -> Option<u64> {
-    (number != u64::MAX).then_some(number)
 }
 
 /// Implements `Debug` without any content, because that could print a prompt or a key.

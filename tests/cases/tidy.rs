@@ -1,6 +1,7 @@
 //! The house rules that a machine can check: file sizes, opening sentences, who may use which
 //! crate, where `unsafe` is allowed, and that the documents name existing things.
 
+mod circles;
 mod words;
 
 use std::fs;

@@ -17,6 +17,7 @@ mod event;
 mod filter;
 mod hook_timer;
 mod link;
+mod live_instance;
 mod log_throttle;
 mod percentiles;
 mod pool;
@@ -39,9 +40,9 @@ use callgate_plugin_host::Hook;
 use dispatch::{Dispatcher, NextStep};
 use event::StartEvent;
 use link::{CallAdmission, Link, LinkState};
+use live_instance::LiveInstance;
 use plugin_api::FailureKind;
 use std::sync::Arc;
-use supervisor::LiveInstance;
 
 /// All callbacks, in the order of the config's list. A call keeps the chain it began with.
 #[derive(Debug, Default)]

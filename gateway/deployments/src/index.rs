@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::deployment::Deployment;
-use super::lookup::{ByName, Deployments, Members};
+use super::lookup::{ByName, Deployments, GroupMembers};
 use super::wildcard::Wildcard;
 use callgate_config::{Alias, ModelEntry, Problem, closest, quoted};
 
@@ -18,15 +18,15 @@ pub(super) fn build(
     aliases: &[Alias],
     problems: &mut Vec<Problem>,
 ) -> Deployments {
-    let mut named: ByName<Members> = ByName::default();
-    let mut wildcards: Vec<(Wildcard, Members)> = Vec::new();
-    let mut raw: ByName<Members> = ByName::default();
+    let mut named: ByName<GroupMembers> = ByName::default();
+    let mut wildcards: Vec<(Wildcard, GroupMembers)> = Vec::new();
+    let mut raw: ByName<GroupMembers> = ByName::default();
     for (entry, deployment) in &built {
         let members = match Wildcard::new(&entry.model_name) {
             None => named.entry(entry.model_name.as_str().into()).or_default(),
             Some(wildcard) => match wildcards.iter().position(|(known, _)| *known == wildcard) {
                 Some(known) => &mut wildcards[known].1,
-                None => &mut wildcards.push_mut((wildcard, Members::default())).1,
+                None => &mut wildcards.push_mut((wildcard, GroupMembers::default())).1,
             },
         };
         members.deployments.push(Arc::clone(deployment));
@@ -62,7 +62,7 @@ fn resolve_aliases<'a>(
     deployments: &Deployments,
     aliases: &'a [Alias],
     problems: &mut Vec<Problem>,
-) -> Vec<(&'a Alias, Members)> {
+) -> Vec<(&'a Alias, GroupMembers)> {
     let mut resolved = Vec::new();
     for alias in aliases {
         if let Some(group) = deployments.resolve(&alias.target) {
@@ -81,7 +81,7 @@ fn resolve_aliases<'a>(
     resolved
 }
 
-fn listed(deployments: &Deployments, aliases: &[(&Alias, Members)]) -> Vec<Arc<str>> {
+fn listed(deployments: &Deployments, aliases: &[(&Alias, GroupMembers)]) -> Vec<Arc<str>> {
     let aliases = aliases.iter().filter(|(alias, _)| !alias.hidden);
     let aliases = aliases.map(|(alias, _)| Arc::from(alias.alias.as_str()));
     let names = deployments.all.iter().map(|deployment| Arc::clone(&deployment.model_name));

@@ -17,18 +17,18 @@ pub struct Deployments {
     /// In the order of `model_list`.
     pub(super) all: Vec<Arc<Deployment>>,
     /// Exact model names and aliases.
-    pub(super) named: ByName<Members>,
+    pub(super) named: ByName<GroupMembers>,
     /// Most specific first.
-    pub(super) wildcards: Vec<(Wildcard, Members)>,
+    pub(super) wildcards: Vec<(Wildcard, GroupMembers)>,
     /// By `litellm_params.model` as written, the last resort.
-    pub(super) raw: ByName<Members>,
+    pub(super) raw: ByName<GroupMembers>,
     pub(super) by_provider: ByName<Arc<Deployment>>,
     pub(super) listed: Vec<Arc<str>>,
 }
 
 /// Deployments that serve one name, lowest `order` first, never empty.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members {
+pub(super) struct GroupMembers {
     pub(super) deployments: Vec<Arc<Deployment>>,
     /// The text that replaces `*`, if this is an alias for a name that a wildcard matches.
     pub(super) captured: Option<Box<str>>,
@@ -47,7 +47,7 @@ impl Deployments {
                 return Some(Group { deployments: &members.deployments, captured: Some(captured) });
             }
         }
-        self.raw.get(name).map(Members::group)
+        self.raw.get(name).map(GroupMembers::group)
     }
 
     /// A deployment whose base and key serve any model of the provider with this label: the first
@@ -79,7 +79,7 @@ impl Deployments {
     }
 }
 
-impl Members {
+impl GroupMembers {
     fn group(&self) -> Group<'_> {
         Group { deployments: &self.deployments, captured: self.captured.as_deref() }
     }
@@ -94,9 +94,9 @@ pub struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// The same group under a name of its own.
-    pub(super) fn to_members(self) -> Members {
+    pub(super) fn to_members(self) -> GroupMembers {
         let captured = self.captured.map(Into::into);
-        Members { deployments: self.deployments.to_vec(), captured }
+        GroupMembers { deployments: self.deployments.to_vec(), captured }
     }
 
     /// Its deployments, lowest `order` first. Never empty.

@@ -8,13 +8,12 @@ mod assembly;
 mod edits;
 
 use super::{
-    joined, passed,
+    joined::{Slices, joined},
+    passed,
     scan::{Member, ScanError, Scanner},
 };
-use assembly::Layers;
 use bytes::{Bytes, BytesMut};
 pub use edits::Edits;
-use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, collections::HashMap, ops::Range};
 
 /// Below this size, one copy is cheaper than several writes.
@@ -28,9 +27,6 @@ const LONGEST_NAME: usize = 4096;
 
 /// The most pieces in which a body is kept.
 const PIECES: usize = 16;
-
-/// Bytes in pieces; usually one.
-pub type Slices = SmallVec<[Bytes; 1]>;
 
 /// Why bytes are not a [`Body`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -249,11 +245,6 @@ impl Body {
             Some(index) => joined(self.pieces(Some((index, value)))),
             None => self.rendered(),
         }
-    }
-
-    /// `instead` is a member's index and its value.
-    fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
-        Layers { body: self, over: &[], added: &[], instead }.pieces()
     }
 
     /// As [`Body::render`], in one piece.

@@ -5,7 +5,8 @@
 //! go back to the system afterwards. A body that arrives in one piece is never copied.
 
 use super::{
-    body::{Body, BodyError, Slices},
+    body::{Body, BodyError},
+    joined::Slices,
     scan::{ScanError, Scanner},
 };
 use bytes::{Bytes, BytesMut};

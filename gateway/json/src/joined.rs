@@ -1,11 +1,14 @@
 //! Joins pieces.
 
-use super::Slices;
 use bytes::{Bytes, BytesMut};
 use memmap2::MmapMut;
+use smallvec::SmallVec;
 
 /// The length from which the whole has its own pages, which go back to the system with it.
 const SMALL: usize = 1024 * 1024;
+
+/// Bytes in pieces; usually one.
+pub type Slices = SmallVec<[Bytes; 1]>;
 
 /// The pieces as one.
 pub fn joined(mut pieces: Slices) -> Bytes {

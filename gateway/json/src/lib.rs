@@ -20,10 +20,10 @@ mod scan;
 pub mod slices;
 pub mod walk;
 
-pub use body::{Body, BodyError, Edits, Slices};
+pub use body::{Body, BodyError, Edits};
 pub use decode::decode_text;
 pub use incoming_body::IncomingBody;
-pub use joined::joined;
+pub use joined::{Slices, joined};
 pub use names::KNOWN;
 pub use names::{Ambiguity, check as check_names, check_case};
 pub use scan::{Member, ScanError, Scanner};

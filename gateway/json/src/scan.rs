@@ -7,12 +7,13 @@
 
 mod blocks;
 mod escape;
+mod halves;
 mod number;
 mod stops;
 
 use super::passed;
 use blocks::Blocks;
-use escape::{ALONE, Halves};
+use halves::{ALONE, Halves};
 use number::Number;
 use std::ops::Range;
 use stops::Stops;

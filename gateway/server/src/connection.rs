@@ -1,5 +1,5 @@
-//! The state of one client's connection, and the bounds of the time without a call. `serve` runs it;
-//! `client_io` is the socket as hyper sees it; `listen` accepts connections.
+//! The state of one client's connection, and the limits of the time without a call. `serve` runs
+//! it; `client_io` is the socket as hyper sees it; `listen` accepts connections.
 
 use super::{client::ClientAddress, connection_timer::ConnectionTimer};
 use callgate_config::Limits;

@@ -1,7 +1,9 @@
-//! Serves one client's connection from its first byte to its last, and notices a client that leaves.
+//! Serves one client's connection from its first byte to its last, and notices a client that
+//! leaves.
 //!
 //! Hyper notices the end of a connection only while it has no bytes of a next request. Bytes sent
-//! after a request would hide that the client left, so [`Departure`] then watches the socket itself.
+//! after a request would hide that the client left, so [`Departure`] then watches the socket
+//! itself.
 
 use super::{
     Surface,

@@ -2,7 +2,7 @@
 
 use super::{Host, HostError};
 use crate::abi::{HostHandle, TaskVtRef, shim};
-use std::future::Future;
+use std::{fmt, future::Future};
 
 /// Runs work in the background, never on a thread that serves calls: futures on the entry's
 /// background thread, jobs on threads that may block. A task that panics ends and is logged under
@@ -42,6 +42,16 @@ use std::future::Future;
 pub struct Task {
     pub(super) raw: HostHandle,
     pub(super) vt: TaskVtRef,
+}
+
+lent!(Task);
+
+impl Host {
+    /// Returns the task service, which runs futures and blocking jobs in the background.
+    #[must_use]
+    pub fn task(&self) -> Option<Task> {
+        Some(Task { raw: self.raw, vt: self.raw.vt.task().into_option()? })
+    }
 }
 
 impl Task {

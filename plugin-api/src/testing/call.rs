@@ -6,9 +6,8 @@ mod body;
 #[cfg(test)]
 mod tests;
 
-pub(super) use access::{OWNED, is_header_name, is_header_value, set_header};
-
-use super::Outcome;
+pub(super) use super::headers::{OWNED, is_header_name, is_header_value, set_header};
+use super::{Outcome, headers::find};
 use crate::{Endpoint, Rejection, Reply, Route, abi::Verdict};
 use body::Body;
 use serde_json::{Value, json};
@@ -336,11 +335,4 @@ impl TestCall {
         };
         self.deployments.iter().find(serves)
     }
-}
-
-fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
 }

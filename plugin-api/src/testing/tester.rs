@@ -1,12 +1,12 @@
 //! Runs a callback's hooks through the same tables as those of a loaded plugin.
 
 use super::{
-    MockHost, TestCall, TestChunk, TestFailure, TestReply,
+    MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply,
     host::Lent,
     waiting::{block_on, poll_once},
 };
 use crate::{
-    AsyncCallback, Callback, InitError, Rejection, Reply,
+    AsyncCallback, Callback, InitError,
     abi::{
         HostHandle, Verdict,
         serve::{HostTables, LoadedCallback, LocalCallback, Services},
@@ -14,22 +14,6 @@ use crate::{
 };
 use serde_json::Value;
 use std::{fmt, sync::Arc};
-
-/// The outcome of a hook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The call continues.
-    Continue,
-    /// The callback answered the call.
-    Reply(Reply),
-    /// The callback rejected the call.
-    Reject(Rejection),
-    /// The callback failed: `HookError::Internal`, a panic, or an async hook that did not end.
-    Fault(String),
-    /// The trait's default body ran: the call continues, and the export must not list the hook.
-    NotImplemented,
-}
 
 /// An instance of a callback on a [`MockHost`]. Hooks run as in production: through the table of
 /// `extern "C"` functions, with every accessor crossing the boundary, panics caught and rejections

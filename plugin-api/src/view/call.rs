@@ -2,9 +2,8 @@
 
 use super::{EditError, edit, read_number, read_text};
 use crate::{
-    Endpoint, Hook, HookError, Rejection, Reply,
+    Endpoint, Flow, Hook, HookError, Rejection, Reply,
     abi::{CallHandle, RawRejection, RawReply, Verdict, View, ViewPair},
-    callback::Flow,
 };
 use std::{marker::PhantomData, time::Duration};
 

@@ -4,10 +4,10 @@
 use super::{
     breaker::{Breaker, BreakerAdmission, State},
     filter::CallFilter,
+    live_instance::LiveInstance,
     log_throttle::LogThrottle,
     pool::ThreadPool,
     stats::{Counted, HookStats},
-    supervisor::{LiveInstance, Restarts},
     verdict::{Fault, whole_seconds},
 };
 use crate::payload::within;
@@ -22,6 +22,7 @@ use callgate_secret::{credentials::sent_keys, mask_one};
 use callgate_telemetry::{counted::counted, one_line};
 use plugin_api::{FailureKind, abi::ApiVersion};
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -56,7 +57,7 @@ pub(super) enum RunMode {
 #[derive(Debug)]
 pub(super) struct LinkState {
     pub(super) recipe: Arc<Recipe>,
-    pub(super) restarts: Restarts,
+    restarts: Arc<dyn Restarter>,
     pub(super) breaker: Breaker,
     /// Shared with the callback that replaces this one at a reload.
     pub(super) stats: Arc<HookStats>,
@@ -69,6 +70,12 @@ pub(super) struct LinkState {
     fault_throttles: [LogThrottle; 4],
     slow_throttle: LogThrottle,
     other_throttle: LogThrottle,
+}
+
+/// Restarts a callback whose instance panicked. `supervisor` does, which knows the chain.
+pub(super) trait Restarter: fmt::Debug + Send + Sync {
+    /// Has `spoiled` replaced, unless that is in progress or done. Never blocks.
+    fn ask(self: Arc<Self>, slot: &Arc<LinkState>, spoiled: &LiveInstance);
 }
 
 /// The longest fault message that is shown.
@@ -96,7 +103,7 @@ impl Link {
         instance: Instance,
         recipe: Recipe,
         stats: Arc<HookStats>,
-        restarts: Restarts,
+        restarts: Arc<dyn Restarter>,
     ) -> Self {
         let entry = &recipe.entry;
         let run_modes = Hook::ALL.map(|hook| run_mode(&instance, hook, &recipe));
@@ -279,7 +286,7 @@ impl Link {
             return None;
         }
         if fault.spoiled {
-            self.slot.restarts.ask(&self.slot, &self.living);
+            Arc::clone(&self.slot.restarts).ask(&self.slot, &self.living);
         }
         self.inform_breaker(hook, call.trying.remove(place));
         if on_error == OnError::Ignore {

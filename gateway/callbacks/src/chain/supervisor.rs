@@ -7,15 +7,15 @@
 
 use super::{
     Chain, hook_timer,
-    link::{Link, LinkState},
+    link::{Link, LinkState, Restarter},
+    live_instance::{LiveInstance, in_background},
     report::{self, CallbackReport},
     stats::HookStats,
 };
 use arc_swap::ArcSwap;
 use callgate_config::Problem;
-use callgate_plugin_host::{Instance, LeftOut, ListedPlugin, Plugin, Recipe};
+use callgate_plugin_host::{LeftOut, ListedPlugin, Plugin, Recipe};
 use std::{
-    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -145,55 +145,12 @@ fn new_link(supervisor: &Arc<Supervisor>, plugin: Plugin, before: &[Link]) -> Li
     let namesake = before.iter().find(|link| recipe.succeeds(&link.slot.recipe));
     let stats = namesake.map(|link| Arc::clone(&link.slot.stats));
     let stats = stats.unwrap_or_else(|| Arc::new(HookStats::new()));
-    Link::new(instance, recipe, stats, Restarts::of(supervisor))
-}
-
-/// An instance in a chain, if there is one.
-#[derive(Debug)]
-pub(super) struct LiveInstance {
-    instance: Option<Instance>,
-    /// It panicked.
-    spoiled: AtomicBool,
-    /// Another instance has replaced it, so it is dropped while the gateway serves.
-    replaced: AtomicBool,
-}
-
-impl LiveInstance {
-    pub(super) fn new(instance: Option<Instance>) -> Self {
-        Self { instance, spoiled: AtomicBool::new(false), replaced: AtomicBool::new(false) }
-    }
-
-    /// `None` if it could not be restarted.
-    pub(super) fn instance(&self) -> Option<&Instance> {
-        self.instance.as_ref()
-    }
-
-    fn shutdown(&self) {
-        if let Some(instance) = &self.instance {
-            instance.shutdown();
-        }
-    }
-
-    /// Excludes it from further calls. It ends after the last call that has it.
-    fn retire(&self) {
-        self.replaced.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Drops a replaced instance on another thread: its last call ends on a thread that serves others.
-impl Drop for LiveInstance {
-    fn drop(&mut self) {
-        let instance = self.instance.take();
-        if instance.is_some() && *self.replaced.get_mut() {
-            // Without a thread it is dropped here, which is better than never.
-            let _ = in_background(move || drop(instance));
-        }
-    }
+    Link::new(instance, recipe, stats, Arc::new(Restarts::of(supervisor)))
 }
 
 /// The restarts of one callback after panics.
 #[derive(Debug)]
-pub(super) struct Restarts {
+struct Restarts {
     supervisor: Arc<Supervisor>,
     /// A thread is restarting it.
     running: AtomicBool,
@@ -206,22 +163,6 @@ impl Restarts {
             supervisor: Arc::clone(supervisor),
             running: AtomicBool::new(false),
             last: Mutex::new(None),
-        }
-    }
-
-    /// Has `spoiled` replaced, unless that is in progress or done. Never blocks.
-    pub(super) fn ask(&self, slot: &Arc<LinkState>, spoiled: &LiveInstance) {
-        spoiled.spoiled.store(true, Ordering::SeqCst);
-        if spoiled.replaced.load(Ordering::SeqCst) || self.running.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let slot = Arc::clone(slot);
-        if let Err(error) = in_background(move || slot.restarts.run(&slot)) {
-            self.running.store(false, Ordering::SeqCst);
-            tracing::warn!(
-                target: "callgate::callbacks::chain::renewal",
-                %error, "no thread could be started to restart a callback"
-            );
         }
     }
 
@@ -247,6 +188,23 @@ impl Restarts {
             thread::sleep(SPACING.saturating_sub(last.elapsed()));
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+impl Restarter for Restarts {
+    fn ask(self: Arc<Self>, slot: &Arc<LinkState>, spoiled: &LiveInstance) {
+        spoiled.spoiled.store(true, Ordering::SeqCst);
+        if spoiled.replaced.load(Ordering::SeqCst) || self.running.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (restarts, slot) = (Arc::clone(&self), Arc::clone(slot));
+        if let Err(error) = in_background(move || restarts.run(&slot)) {
+            self.running.store(false, Ordering::SeqCst);
+            tracing::warn!(
+                target: "callgate::callbacks::chain::renewal",
+                %error, "no thread could be started to restart a callback"
+            );
+        }
     }
 }
 
@@ -294,8 +252,4 @@ fn log_restart(name: &str, problem: Option<&Problem>) {
             "callback `{name}` cannot be restarted after a panic: {problem}"
         ),
     }
-}
-
-fn in_background(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name("callback-renewal".to_owned()).spawn(work).map(drop)
 }

@@ -18,6 +18,13 @@ pub(super) struct Layers<'a> {
     pub(super) instead: Option<(usize, &'a [Bytes])>,
 }
 
+impl Body {
+    /// `instead` is a member's index and its value.
+    pub(super) fn pieces(&self, instead: Option<(usize, &[Bytes])>) -> Slices {
+        Layers { body: self, over: &[], added: &[], instead }.pieces()
+    }
+}
+
 impl<'a> Layers<'a> {
     /// Every member, including removed ones, with its index and value.
     pub(super) fn entries(self) -> impl Iterator<Item = (usize, &'a Entry, &'a Value)> {

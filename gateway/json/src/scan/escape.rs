@@ -1,17 +1,7 @@
 //! Scans escapes within strings, byte by byte.
 
+use super::halves::{ALONE, Halves};
 use super::{ScanError, Scanner, State};
-
-pub(super) const ALONE: &str = "expected the second half of a surrogate pair";
-
-/// How lone surrogates are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Halves {
-    Refused,
-    /// Allowed: upstreams split an emoji between two chunks, or cut it at a token limit.
-    Taken,
-    Met,
-}
 
 impl Scanner {
     /// For upstreams' JSON: a value may contain a lone surrogate. JSON allows it, and it is passed

@@ -1,6 +1,7 @@
 //! The accessors of a test's call, with the gateway's meaning, over plain JSON values.
 
-use super::{Given, TestCall, find};
+use super::{Given, TestCall};
+use crate::testing::headers::{OWNED, find, is_header_value, set_header};
 use crate::{
     EditError, Endpoint, FACTS, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
@@ -10,21 +11,6 @@ use crate::{
 /// Headers that read as `***`.
 const CREDENTIALS: [&str; 5] =
     ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"];
-
-/// Headers that the gateway sets itself.
-pub(in crate::testing) const OWNED: [&str; 11] = [
-    "host",
-    "content-length",
-    "content-type",
-    "authorization",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 impl CallAccess for TestCall {
     fn id(&self) -> &str {
@@ -199,36 +185,6 @@ impl CallAccess for TestCall {
     }
 }
 
-/// Sets a header in place of one of that name, unless the gateway owns it.
-pub(in crate::testing) fn set_header(
-    headers: &mut Vec<(String, String)>,
-    owned: &[&str],
-    name: &str,
-    value: &str,
-) -> Edited {
-    let is_owned = owned.iter().any(|owned| owned.eq_ignore_ascii_case(name));
-    if is_owned || !is_header_name(name) || !is_header_value(value) {
-        return Err(EditError::NotAllowed);
-    }
-    let others = headers.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
-    let used: usize = others.map(|(known, value)| known.len() + value.len()).sum();
-    if used + name.len() + value.len() > limits::HEADERS {
-        return Err(EditError::TooLarge);
-    }
-    headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-    headers.push((name.to_owned(), value.to_owned()));
-    Ok(())
-}
-
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
     if CREDENTIALS.iter().any(|known| known.eq_ignore_ascii_case(name)) { "***" } else { value }
-}
-
-pub(in crate::testing) fn is_header_name(name: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(token)
-}
-
-pub(in crate::testing) fn is_header_value(value: &str) -> bool {
-    value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }
