@@ -233,6 +233,8 @@ typedef struct callgate_reply_vt {
   uint64_t (*upstream_duration_ns)(const void *ctx);
   uint64_t (*first_token_ns)(const void *ctx);
   uint32_t (*from_callback)(const void *ctx); /* 1: a callback answered */
+  /* Since 1.1: the whole completion as JSON, of a stream if the manifest reads "completion". */
+  callgate_view (*completion)(const void *ctx);
 } callgate_reply_vt;
 
 typedef struct callgate_reply {

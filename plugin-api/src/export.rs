@@ -35,8 +35,10 @@
 ///   every call, and never calls one that is not listed. `callgate check` compares the list with
 ///   the type: it runs each hook once on a sample call, in its own process and with fresh counters.
 /// - `reads`, `writes`: the parts of the call that the callback reads and changes (`model`,
-///   `route`, `messages`, `params`, `headers`, `metadata`, `reply`, `chunk`, `error`). The gateway
-///   warns at startup about an order of the list that defeats a callback. Nothing enforces them.
+///   `route`, `messages`, `params`, `headers`, `metadata`, `reply`, `completion`, `chunk`,
+///   `error`). The gateway warns at startup about an order of the list that defeats a callback.
+///   Nothing enforces them. `completion` in `reads` makes the gateway put streams together for
+///   [`LlmReply::completion`](crate::LlmReply::completion).
 /// - `needs` (optional, after `writes`): the secrets and hosts that the callback uses: `needs:
 ///   {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
 ///   `secrets` lists environment variables. `http_hosts` lists variables that hold a URL, each with

@@ -6,7 +6,7 @@ use callgate_tests::log::LogLine;
 use callgate_tests::{Answer, Gateway, ScriptedUpstream, upstream};
 use serde_json::{Value, json};
 
-use crate::faulty::{faulty, faulty_async, faulty_blocking, recorded, recorder, seen, with};
+use crate::faulty::{entry, faulty, faulty_async, faulty_blocking, recorded, recorder, seen, with};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &Value) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), callbacks);
@@ -120,5 +120,31 @@ async fn images_and_tool_calls_survive_a_neighbours_edit() {
         expected[3]["content"] = json!("masked");
         assert_eq!(upstream.requests().pop().unwrap().json()["messages"], expected);
         gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_one_completion_for_those_who_ask() {
+    let upstream = upstream(Answer::default()).await;
+    for (name, is_whole) in [("recorder", true), ("recorder_async", false)] {
+        let gateway = gateway(&upstream, &json!([entry(name, "r", json!({}))])).await;
+        for model in ["gpt", "llama", "gemma"] {
+            let call = gateway.client().chat(model).streaming();
+            let _ = call.header("x-litellm-call-id", model).send().await.expect_status(200);
+        }
+        let log = gateway.log().clone();
+        gateway.stop().await;
+        for model in ["gpt", "llama", "gemma"] {
+            let lines = recorded(&log, model);
+            let end = lines.iter().find(|line| seen(line, "hook") == "on_llm_end").unwrap();
+            let completion = seen(end, "completion");
+            assert_eq!(!completion.is_empty(), is_whole, "{name} {model}: {completion}");
+            if is_whole {
+                let whole: Value = serde_json::from_str(&completion).unwrap();
+                assert_eq!(whole["object"], "chat.completion");
+                assert_eq!(whole["choices"][0]["message"]["content"], seen(end, "text"));
+                assert_eq!(whole["choices"][0]["finish_reason"], seen(end, "finish_reason"));
+            }
+        }
     }
 }

@@ -54,6 +54,8 @@ pub struct Chain {
     reads_bodies: bool,
     /// Whether any callback can ask for the upstream's response: plugins of ABI 1.0 cannot.
     reads_responses: bool,
+    /// Whether any callback asks for the completion that a stream came to.
+    wants_completion: bool,
 }
 
 /// The result of the start hooks.
@@ -85,7 +87,8 @@ impl Chain {
         let (wants_tokens, wants_end) = (any(Hook::NewToken), any(Hook::End));
         let reads_bodies = links.iter().any(Link::reads_bodies);
         let reads_responses = links.iter().any(Link::reads_responses);
-        Self { links, wants_tokens, wants_end, reads_bodies, reads_responses }
+        let wants_completion = links.iter().any(Link::wants_completion);
+        Self { links, wants_tokens, wants_end, reads_bodies, reads_responses, wants_completion }
     }
 
     /// The same chain with another instance of one callback.
@@ -99,6 +102,11 @@ impl Chain {
 
     fn link(&self, slot: &Arc<LinkState>) -> Option<&Link> {
         self.links.iter().find(|link| Arc::ptr_eq(&link.slot, slot))
+    }
+
+    /// Whether any callback asks for the completion that a stream came to.
+    pub fn wants_completion(&self) -> bool {
+        self.wants_completion
     }
 
     /// Whether any callback can ask for the status and headers of the upstream's response.

@@ -34,7 +34,7 @@ pub struct CallStats {
     pub usage: Option<Usage>,
     /// The time since the call was accepted.
     pub elapsed: Duration,
-    /// The time until the upstream's response began.
+    /// The time that the upstream's response took, head and body.
     pub upstream: Option<Duration>,
     pub first_token: Option<Duration>,
 }
@@ -49,6 +49,8 @@ pub struct EndPayload<'a> {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub figures: CallStats,
     pub from_callback: bool,
+    /// The completion that a stream came to; `None` for a JSON reply, which is one itself.
+    pub completion: Option<Bytes>,
     /// The text of a stream.
     pub streamed: Cow<'a, StreamedText>,
     read: ReadReply,
@@ -151,6 +153,7 @@ impl<'a> EndPayload<'a> {
             headers: Vec::new(),
             figures: CallStats::default(),
             from_callback: false,
+            completion: None,
             streamed: Cow::Borrowed(streamed),
             read: ReadReply::default(),
         }
@@ -176,6 +179,7 @@ impl<'a> EndPayload<'a> {
             headers: self.headers.clone(),
             figures: self.figures,
             from_callback: self.from_callback,
+            completion: self.completion.clone(),
             streamed: Cow::Owned(self.streamed.clone().into_owned()),
             read: self.read.clone(),
         }
@@ -234,6 +238,10 @@ impl ReplyAccess for EndPayload<'_> {
 
     fn from_callback(&self) -> bool {
         self.from_callback
+    }
+
+    fn completion(&self) -> Option<&str> {
+        std::str::from_utf8(self.json.as_ref().or(self.completion.as_ref())?).ok()
     }
 }
 

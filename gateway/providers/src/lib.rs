@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod completion_builder;
 mod dialect;
 pub mod error_text;
 #[cfg(feature = "fuzzing")]
@@ -17,6 +18,7 @@ pub mod stream_as_completion;
 mod surrogate_pairs;
 
 pub use callgate_failure::ErrorText;
+pub use completion_builder::CompletionBuilder;
 pub(crate) use dialect::number_of_choices;
 pub use dialect::{
     AnswerFault, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamRequest, StreamTranslator,

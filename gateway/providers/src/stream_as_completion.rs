@@ -1,17 +1,10 @@
-//! A stream in place of a JSON reply: combines its chunks into a completion. It works on their
-//! bytes, because a tree would take many times the memory.
+//! A stream in place of a JSON reply: its chunks combined into a completion.
 
 use super::{
-    AnswerFault, ChunkSink, Dialect, Echo, StreamRequest, StreamTranslator, Translated, Usage,
+    AnswerFault, CompletionBuilder, Dialect, Echo, StreamRequest, StreamTranslator, Translated,
+    Usage,
     error_text::read_error, openai,
 };
-use callgate_json::{json_text, slices};
-use std::{borrow::Cow, collections::BTreeMap};
-
-/// The most values in all chunks of a response that are kept apart, and the most members of an
-/// object.
-const MAX_NODES: usize = 64 * 1024;
-const MAX_MEMBERS: usize = 1024;
 
 /// Collects a body that is not a JSON object, as it arrives.
 pub struct CompletionFromStream<'a> {
@@ -30,7 +23,7 @@ impl std::fmt::Debug for CompletionFromStream<'_> {
 
 struct Begun {
     stream: Box<dyn StreamTranslator>,
-    whole: Whole,
+    whole: CompletionBuilder,
     fault: Option<AnswerFault>,
 }
 
@@ -45,7 +38,7 @@ impl<'a> CompletionFromStream<'a> {
         let begun = self.begun.get_or_insert_with(|| {
             let asked = StreamRequest { usage: true, choices: self.choices };
             let stream = self.dialect.stream(self.echo, asked);
-            Box::new(Begun { stream, whole: Whole::default(), fault: None })
+            Box::new(Begun { stream, whole: CompletionBuilder::default(), fault: None })
         });
         let Begun { stream, whole, fault } = &mut **begun;
         if fault.is_none() {
@@ -95,7 +88,7 @@ impl<'a> CompletionFromStream<'a> {
 
 /// A complete stream, to be written as a completion.
 pub struct EndedStream<'a> {
-    whole: Whole,
+    whole: CompletionBuilder,
     usage: Option<Usage>,
     echo: &'a Echo,
 }
@@ -110,261 +103,6 @@ impl EndedStream<'_> {
     pub fn completion(self) -> Translated {
         Translated { body: [self.whole.completion(self.echo).into()].into(), usage: self.usage }
     }
-}
-
-/// The completion so far.
-#[derive(Debug, Default)]
-struct Whole {
-    /// `id`, `created` and similar members, from the first chunk that has them.
-    head: Vec<(&'static str, Vec<u8>)>,
-    usage: Option<Vec<u8>>,
-    choices: BTreeMap<u64, Node>,
-    nodes: usize,
-}
-
-/// A value that grows with each chunk. Texts keep their escapes.
-#[derive(Debug)]
-enum Node {
-    Text(Vec<u8>),
-    Object(Vec<(Vec<u8>, Node)>),
-    /// Elements with their own `index`, such as tool calls.
-    List(BTreeMap<u64, Node>),
-    /// Any other value: the last one, or for lists all elements.
-    Other(Vec<u8>),
-}
-
-impl ChunkSink for Whole {
-    fn chunk(&mut self, json: &[&[u8]]) {
-        let json = match json {
-            [only] => Cow::Borrowed(*only),
-            parts => Cow::Owned(parts.concat()),
-        };
-        for name in ["id", "created", "system_fingerprint", "service_tier"] {
-            if let Some(value) = slices::member(&json, name)
-                && !self.head.iter().any(|(known, _)| *known == name)
-            {
-                self.head.push((name, value.to_vec()));
-            }
-        }
-        if let Some(usage) = slices::member(&json, "usage").filter(|usage| !slices::is_blank(usage))
-        {
-            self.usage = Some(usage.to_vec());
-        }
-        let choices = slices::member(&json, "choices").unwrap_or_default();
-        for (position, choice) in slices::elements(choices).enumerate() {
-            let index = index(choice).unwrap_or(position as u64);
-            let node = self.choices.entry(index).or_insert_with(|| Node::Object(Vec::new()));
-            node.add(b"", choice, &mut self.nodes);
-        }
-    }
-}
-
-fn index(json: &[u8]) -> Option<u64> {
-    std::str::from_utf8(slices::member(json, "index")?).ok()?.parse().ok()
-}
-
-impl Node {
-    fn of(json: &[u8], nodes: &mut usize) -> Self {
-        *nodes += 1;
-        let mut node = match json.first() {
-            Some(b'"') => Self::Text(Vec::new()),
-            Some(b'{') => Self::Object(Vec::new()),
-            Some(b'[') if slices::elements(json).next().is_some_and(|it| index(it).is_some()) => {
-                Self::List(BTreeMap::new())
-            }
-            _ => Self::Other(Vec::new()),
-        };
-        node.add(b"", json, nodes);
-        node
-    }
-
-    fn add(&mut self, name: &[u8], json: &[u8], nodes: &mut usize) {
-        if *nodes > MAX_NODES && !matches!(json.first(), Some(b'"')) {
-            return;
-        }
-        match (self, json.first()) {
-            (Self::Text(text), Some(b'"')) => {
-                // Names and ids come whole, and may be repeated.
-                if text.is_empty()
-                    || !matches!(name, b"id" | b"type" | b"role" | b"name" | b"finish_reason")
-                {
-                    text.extend_from_slice(&json[1..json.len() - 1]);
-                }
-            }
-            (Self::Object(members), Some(b'{')) => {
-                for (name, value) in slices::members(json) {
-                    let name = name.json();
-                    match members.iter().position(|(known, _)| known == name) {
-                        Some(at) => members[at].1.add(name, value, nodes),
-                        None if members.len() < MAX_MEMBERS => {
-                            members.push((name.to_vec(), Self::of(value, nodes)));
-                        }
-                        None => *nodes = MAX_NODES + 1,
-                    }
-                }
-            }
-            (Self::List(list), Some(b'[')) => {
-                for (position, element) in slices::elements(json).enumerate() {
-                    let index = index(element).unwrap_or(position as u64);
-                    match list.get_mut(&index) {
-                        Some(node) => node.add(b"", element, nodes),
-                        None => drop(list.insert(index, Self::of(element, nodes))),
-                    }
-                }
-            }
-            (Self::Other(list), Some(b'[')) if list.first() == Some(&b'[') => {
-                let more = &json[1..json.len() - 1];
-                if !more.trim_ascii().is_empty() {
-                    list.pop();
-                    list.extend_from_slice(if list.len() > 1 { b"," } else { b"" });
-                    list.extend_from_slice(more);
-                    list.push(b']');
-                }
-            }
-            // Null adds nothing.
-            (Self::Other(value), _) if value.is_empty() => value.extend_from_slice(json),
-            (_, Some(b'n')) => {}
-            (this, _) => *this = Self::fresh(json, nodes),
-        }
-    }
-
-    /// Replaces a value of another type.
-    fn fresh(json: &[u8], nodes: &mut usize) -> Self {
-        match json.first() {
-            Some(b'"' | b'{' | b'[') => Self::of(json, nodes),
-            _ => Self::Other(json.to_vec()),
-        }
-    }
-
-    /// The approximate length of its JSON.
-    fn length(&self) -> usize {
-        2 + match self {
-            Self::Text(text) | Self::Other(text) => text.len(),
-            Self::Object(members) => {
-                members.iter().map(|(name, node)| name.len() + 4 + node.length()).sum()
-            }
-            Self::List(list) => list.values().map(|node| 1 + node.length()).sum(),
-        }
-    }
-
-    /// Frees each text after writing it.
-    fn write(self, out: &mut Vec<u8>) {
-        match self {
-            Self::Text(text) => {
-                for part in [b"\"", &text[..], b"\""] {
-                    out.extend_from_slice(part);
-                }
-            }
-            Self::Object(members) => {
-                out.push(b'{');
-                members.into_iter().for_each(|(name, node)| push(out, &name, node));
-                out.push(b'}');
-            }
-            Self::List(list) => {
-                out.push(b'[');
-                for (at, element) in list.into_values().enumerate() {
-                    out.extend_from_slice(if at == 0 { b"" } else { b"," });
-                    element.write_without_index(out);
-                }
-                out.push(b']');
-            }
-            Self::Other(value) => out.extend_from_slice(&value),
-        }
-    }
-
-    /// Only chunks number their tool calls, so the index is left out.
-    fn write_without_index(self, out: &mut Vec<u8>) {
-        let Self::Object(members) = self else { return self.write(out) };
-        out.push(b'{');
-        let others = members.into_iter().filter(|(name, _)| name != b"index");
-        others.for_each(|(name, node)| push(out, &name, node));
-        out.push(b'}');
-    }
-
-    /// Takes a member out.
-    fn take(&mut self, wanted: &[u8]) -> Option<Self> {
-        let Self::Object(members) = self else { return None };
-        let at = members.iter().position(|(name, _)| name == wanted)?;
-        Some(members.remove(at).1)
-    }
-}
-
-/// Appends a member, with a comma unless it is the first.
-fn push(out: &mut Vec<u8>, name: &[u8], node: Node) {
-    out.extend_from_slice(if out.last() == Some(&b'{') { b"\"" } else { b",\"" });
-    out.extend_from_slice(name);
-    out.extend_from_slice(b"\":");
-    node.write(out);
-}
-
-impl Whole {
-    fn judge(&self) -> Result<(), AnswerFault> {
-        if self.nodes > MAX_NODES {
-            return Err(AnswerFault::Malformed("a stream of too many members".to_owned()));
-        }
-        if self.choices.is_empty() {
-            return Err(AnswerFault::Other(openai::NO_COMPLETION));
-        }
-        Ok(())
-    }
-
-    fn completion(self, echo: &Echo) -> Vec<u8> {
-        /// The space for the other members of the completion, and of each choice.
-        const REST: usize = 1024;
-        let length = self.choices.values().map(|choice| REST + choice.length()).sum::<usize>();
-        let mut out = Vec::with_capacity(REST + length);
-        out.extend_from_slice(b"{\"object\":\"chat.completion\",\"model\":");
-        out.extend_from_slice(&json_text(&echo.model));
-        let made =
-            [("id", json_text(&echo.id).to_vec()), ("created", echo.created.to_string().into())];
-        let lacks = |name: &str| !self.head.iter().any(|(known, _)| *known == name);
-        let made: Vec<_> = made.into_iter().filter(|(name, _)| lacks(name)).collect();
-        for (name, value) in self.head.into_iter().chain(made) {
-            out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            out.extend_from_slice(&value);
-        }
-        out.extend_from_slice(b",\"choices\":[");
-        for (at, (index, choice)) in self.choices.into_iter().enumerate() {
-            let start = if at == 0 { "" } else { "," };
-            out.extend_from_slice(format!("{start}{{\"index\":{index},\"message\":").as_bytes());
-            write_choice(choice, &mut out);
-        }
-        out.push(b']');
-        if let Some(usage) = &self.usage {
-            out.extend_from_slice(b",\"usage\":");
-            out.extend_from_slice(usage);
-        }
-        out.push(b'}');
-        out
-    }
-}
-
-/// Writes a choice from the value of `message` to its end.
-fn write_choice(mut choice: Node, out: &mut Vec<u8>) {
-    message(choice.take(b"delta"), out);
-    let reason = choice.take(b"finish_reason").unwrap_or_else(|| Node::Other(b"null".to_vec()));
-    if let Node::Object(members) = choice {
-        let others = members.into_iter().filter(|(name, _)| name != b"index");
-        others.for_each(|(name, node)| push(out, &name, node));
-    }
-    push(out, b"finish_reason", reason);
-    out.push(b'}');
-}
-
-/// A delta as a message, with the members that every message has.
-fn message(delta: Option<Node>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    let mut lacking = vec![(&b"role"[..], &b"\"assistant\""[..]), (b"content", b"null")];
-    if let Some(Node::Object(members)) = delta {
-        for (name, node) in members {
-            lacking.retain(|(wanted, _)| *wanted != name);
-            push(out, &name, node);
-        }
-    }
-    for (name, value) in lacking {
-        push(out, name, Node::Other(value.to_vec()));
-    }
-    out.push(b'}');
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ pub(super) struct Record {
     pub(super) deployment: Option<Arc<Deployment>>,
     pub(super) upstream_model: String,
     pub(super) stream: bool,
-    /// The time until the upstream's response began.
+    /// The time that the upstream's response took, head and body; until it is complete, the time
+    /// until it began.
     pub(super) upstream: Option<Duration>,
     /// The time until the first chunk of a stream.
     pub(super) first_token: Option<Duration>,

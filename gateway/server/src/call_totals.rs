@@ -61,7 +61,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) status: u16,
     pub(crate) outcome: CallOutcome,
     pub(crate) duration: Duration,
-    /// The time until the upstream's response began, and until a stream's first chunk.
+    /// The time that the upstream's response took, and the time until a stream's first chunk.
     pub(crate) upstream: Option<Duration>,
     pub(crate) first_token: Option<Duration>,
     pub(crate) usage: Option<Usage>,

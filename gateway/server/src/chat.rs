@@ -19,7 +19,7 @@ use super::{
 };
 use crate::app::App;
 use bytes::Bytes;
-use callgate_call::{Call, ResponseSlot};
+use callgate_call::ResponseSlot;
 use callgate_callbacks::{Started, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
@@ -33,7 +33,7 @@ use std::{
     borrow::Cow,
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::task::yield_now;
 
@@ -155,7 +155,7 @@ async fn still_there(timer: &ConnectionTimer) -> Result<(), Failure> {
 }
 
 /// Sends the request and turns a response with an error status into a failure. Returns the time
-/// until the upstream's response began.
+/// until the upstream's response began, or for an error until it had come.
 async fn send(
     app: &App,
     timer: &ConnectionTimer,
@@ -181,10 +181,8 @@ async fn send(
         return (took, Err(upstream_failure::no_status(answer.status, sent)));
     }
     if !(200..300).contains(&answer.status) {
-        return (
-            took,
-            Err(Box::pin(upstream_failure::upstream_error(app, timer, answer, sent)).await),
-        );
+        let failure = Box::pin(upstream_failure::upstream_error(app, timer, answer, sent)).await;
+        return (Some(sent.started.elapsed()), Err(failure));
     }
     (took, Ok(answer))
 }
@@ -197,7 +195,7 @@ async fn stream(
     outgoing: Outgoing,
     lines: HeaderLines,
 ) -> Result<Attempted, Failure> {
-    let app = flight.app.shared();
+    let (app, started) = (flight.app.shared(), sent.started);
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
         let head = response_headers::early_headers(&app, &sent);
         let mut opening = opening(app, flight.timer.clone(), sent, outgoing, lines);
@@ -205,16 +203,16 @@ async fn stream(
             Some((took, opened)) => {
                 flight.record.upstream = took;
                 let (open, head) = opened?;
-                (Relay::new(open), head)
+                (Relay::new(open, started), head)
             }
             None if flight.timer.is_cut() => return Err(Failure::shutting_down()),
-            None => (Relay::opening(opening), head),
+            None => (Relay::opening(opening, started), head),
         }
     } else {
         let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
         flight.record.upstream = took;
         let (open, head) = open(&app, answer?, &sent);
-        (Relay::new(open), head)
+        (Relay::new(open, started), head)
     };
     relay.begin(flight).await?;
     Ok(Attempted::Stream(Box::new(relay), head))
@@ -249,7 +247,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
         Started::Continue => Ok(None),
         Started::Failed(failure) => Err(failure),
         Started::Replied { by, reply } => {
-            let (echo, usage) = (echo(call), prepared::usage(call).await?);
+            let (echo, usage) = (completion::echo(call), prepared::usage(call).await?);
             flight.record.callback = Some(by);
             Box::pin(made(flight, &reply, &echo, usage)).await.map(Some)
         }
@@ -281,7 +279,7 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), F
     let (usage, outgoing) = prepared::outgoing(call, &target).await?;
     let asked = StreamRequest { usage, choices: outgoing.choices };
     let lines = upstream_request::request_lines(&app.hop, call, &target, &outgoing.url);
-    let echo = echo(call);
+    let echo = completion::echo(call);
     let (_, chain, call) = flight.parts();
     let facts = chain.reads_responses().then(ResponseSlot::default);
     call.upstream_response.clone_from(&facts);
@@ -319,6 +317,7 @@ async fn json_reply(
     let mut together = together_of(sent);
     let waits = (&flight.timer, end);
     let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
+    flight.record.upstream = Some(sent.started.elapsed());
     let body = body.map_err(|unread| match unread {
         Unread::TooLarge => upstream_failure::too_large(limit, sent),
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
@@ -380,12 +379,6 @@ fn translate(
         },
     };
     translated.map_err(|fault| fault::failure(fault, Form::Json))
-}
-
-fn echo(call: &Call) -> Echo {
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let id = ["chatcmpl-", &call.id].concat();
-    Echo { id, created, model: call.requested_model.clone() }
 }
 
 #[cfg(test)]

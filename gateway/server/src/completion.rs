@@ -1,9 +1,11 @@
 //! Completions made by the gateway: for `mock_response` and for callbacks that reply themselves.
 
+use callgate_call::Call;
 use callgate_failure::Failure;
 use callgate_providers::{ChunkSink, Echo, openai};
 use plugin_api::Reply;
 use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Builds a `chat.completion` from a reply.
 pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
@@ -45,4 +47,11 @@ impl ChunkSink for Chunks {
     fn chunk(&mut self, json: &[&[u8]]) {
         self.0.push(String::from_utf8_lossy(&json.concat()).into_owned());
     }
+}
+
+/// The members of a completion that come from the call.
+pub(super) fn echo(call: &Call) -> Echo {
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let id = ["chatcmpl-", &call.id].concat();
+    Echo { id, created, model: call.requested_model.clone() }
 }

@@ -6,6 +6,7 @@
 
 use super::{
     access_log::Record,
+    completion,
     connection_timer::ConnectionTimer,
     detached::detach,
     disclosure::{disclose, mask},
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use callgate_call::{Call, Target};
 use callgate_callbacks::{CallStats, Chain, EndPayload, ErrorPayload, StreamedText};
 use callgate_failure::Failure;
+use callgate_providers::CompletionBuilder;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use plugin_api::FailureKind;
@@ -44,6 +46,8 @@ pub(super) struct Ongoing {
     pub(super) record: Record,
     /// The text streamed so far; recorded only if a callback will read it.
     pub(super) streamed: StreamedText,
+    /// The completion that a stream came to, if a callback asks for it.
+    pub(super) assembled: Option<Box<CompletionBuilder>>,
     /// Whether the client has the head of the answer.
     pub(super) sent: bool,
     pub(super) first_token: Option<Duration>,
@@ -111,6 +115,7 @@ impl Flight {
             timer,
             record,
             streamed: StreamedText::default(),
+            assembled: None,
             sent: false,
             first_token: None,
             target: None,
@@ -155,7 +160,13 @@ impl Flight {
         let mut ongoing = self.done();
         detach(async move {
             let said = std::mem::take(&mut ongoing.streamed);
+            let assembled = ongoing.assembled.take();
+            let echo = assembled.as_ref().map(|_| completion::echo(&ongoing.call));
             let mut reply = EndPayload::new(200, None, &said);
+            if let (Some(assembled), Some(echo)) = (assembled, echo) {
+                let whole = assembled.judge().ok().map(|()| assembled.completion(&echo).into());
+                reply.completion = whole;
+            }
             if let Err(mut failure) = ongoing.run_end_hooks(&mut reply).await {
                 disclose(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
                 let mut failing = failing(failure, true, &said.text, reply.figures);

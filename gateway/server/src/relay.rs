@@ -26,11 +26,16 @@ use bytes::Bytes;
 use callgate_callbacks::{ChunkPayload, StreamedText};
 use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
-use callgate_providers::{ChunkSink as _, StreamTranslator};
+use callgate_providers::{ChunkSink as _, CompletionBuilder, StreamTranslator};
 use callgate_upstream::UpstreamResponse;
 use futures_util::stream;
 use outbox::Outbox;
-use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 use tokio::task::{coop::consume_budget, yield_now};
 
 /// Bytes for one write; the rest of what has arrived goes into the next.
@@ -58,8 +63,12 @@ pub(super) struct Relay {
     beside: Option<(Beside, Untranslated)>,
     /// The bytes taken since other tasks had their turn.
     at_a_stretch: usize,
+    /// When the request was sent; `None` if the gateway makes the response itself.
+    started: Option<Instant>,
     /// The time until the upstream's response began, once known.
     upstream: Option<Duration>,
+    /// The time until the upstream's response was complete.
+    took: Option<Duration>,
     alive: Alive,
     out: Outbox,
     /// The failure that broke the stream; reported after the chunks that came before it are sent.
@@ -103,13 +112,13 @@ enum Ended {
 }
 
 impl Relay {
-    pub(super) fn new(open: OpenStream) -> Self {
-        Self { open: Some(open), ..Self::empty() }
+    pub(super) fn new(open: OpenStream, started: Instant) -> Self {
+        Self { open: Some(open), started: Some(started), ..Self::empty() }
     }
 
     /// For a response whose head has not arrived: the client gets its own head first.
-    pub(super) fn opening(opening: Opening) -> Self {
-        Self { opening: Some(opening), ..Self::empty() }
+    pub(super) fn opening(opening: Opening, started: Instant) -> Self {
+        Self { opening: Some(opening), started: Some(started), ..Self::empty() }
     }
 
     /// For a response made by the gateway.
@@ -124,7 +133,9 @@ impl Relay {
             open: None,
             beside: None,
             at_a_stretch: 0,
+            started: None,
             upstream: None,
+            took: None,
             alive: Alive::default(),
             out: Outbox::default(),
             broken: None,
@@ -139,6 +150,9 @@ impl Relay {
         self.out.for_callbacks |= chain.wants_tokens();
         self.out.streamed = chain.wants_end().then(StreamedText::default);
         self.out.text_limit = flight.app.limits.max_stream_text_bytes;
+        let limit = self.out.text_limit;
+        let assembled = || Box::new(CompletionBuilder::within(limit));
+        self.out.assembled = chain.wants_completion().then(assembled);
         self.alive.interval = flight.app.stream_keepalive;
         while self.ended == Ended::No && self.out.is_empty() && self.opening.is_none() {
             let arrived = self.arrive_or_be_due(&flight.timer).await?;
@@ -206,6 +220,9 @@ impl Relay {
             Some(failure) => Err(failure),
             None => self.take_arriving(timer).await,
         };
+        if self.ended == Ended::Complete && self.took.is_none() {
+            self.took = self.started.map(|started| started.elapsed());
+        }
         match arrived {
             Err(failure) if !self.out.is_empty() => {
                 self.broken = Some(failure);
@@ -343,6 +360,11 @@ impl Streaming {
                  `callgate.limits.max_stream_text_bytes`"
             );
         }
+        if flight.record.upstream.is_some() {
+            let until_now = || self.relay.started.map(|started| started.elapsed());
+            flight.record.upstream = self.relay.took.or_else(until_now);
+        }
+        flight.assembled = self.relay.out.assembled.take();
         if let Some(open) = &self.relay.open {
             flight.record.usage = open.translator.usage();
         }

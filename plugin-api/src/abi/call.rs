@@ -182,6 +182,9 @@ pub struct ReplyVt {
     pub first_token_ns: unsafe extern "C" fn(*const ()) -> u64,
     #[sabi(last_prefix_field)]
     pub from_callback: unsafe extern "C" fn(*const ()) -> u32,
+    /// Since 1.1: the whole completion as JSON, also of a stream if the manifest's `reads` has
+    /// `completion`.
+    pub completion: unsafe extern "C" fn(*const ()) -> View,
 }
 
 /// Reads and edits of a failure. Unknown counts and durations are `u64::MAX`.

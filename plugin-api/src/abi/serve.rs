@@ -147,12 +147,13 @@ pub trait ReplyAccess {
     fn finish_reason(&self) -> Option<&str>;
     /// Tokens: prompt, completion, total.
     fn usage(&self) -> [Option<u64>; 3];
-    /// Nanoseconds: since the call was accepted, until the upstream began its answer, until the
-    /// first token.
+    /// Nanoseconds: since the call was accepted, that the upstream took, until the first token.
     fn durations(&self) -> [Option<u64>; 3];
     /// Whether a callback answered instead of an upstream.
     #[expect(clippy::wrong_self_convention, reason = "a question about the reply, no conversion")]
     fn from_callback(&self) -> bool;
+    /// The whole completion as JSON; of a stream only if the callback's manifest asks for it.
+    fn completion(&self) -> Option<&str>;
 }
 
 /// A failure, as the host lends it.
@@ -175,8 +176,7 @@ pub trait FailureAccess {
     fn text(&self) -> &str;
     /// Tokens: prompt, completion, total, if the upstream reported them before the failure.
     fn usage(&self) -> [Option<u64>; 3];
-    /// Nanoseconds: since the call was accepted, until the upstream began its answer, until the
-    /// first token.
+    /// Nanoseconds: since the call was accepted, that the upstream took, until the first token.
     fn durations(&self) -> [Option<u64>; 3];
     /// The callback that rejected the call or failed, if one did.
     fn callback(&self) -> Option<&str>;

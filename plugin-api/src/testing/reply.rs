@@ -32,6 +32,7 @@ pub struct TestReply {
     usage: [Option<u64>; 3],
     durations: [Option<u64>; 3],
     from_callback: bool,
+    completion: Option<String>,
     headers: Vec<(String, String)>,
 }
 
@@ -63,6 +64,7 @@ impl TestReply {
             usage: ["prompt_tokens", "completion_tokens", "total_tokens"].map(tokens),
             durations: [Some(0), Some(0), None],
             from_callback: false,
+            completion: None,
             headers: Vec::new(),
         }
     }
@@ -74,6 +76,15 @@ impl TestReply {
         reply.json = None;
         reply.durations[2] = Some(0);
         reply
+    }
+
+    /// Sets the completion that a stream came to, as a gateway puts it together for a callback
+    /// whose `reads` has `completion`.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "reads as `completion(json!({…}))`")]
+    pub fn completion(mut self, completion: Value) -> Self {
+        self.completion = Some(completion.to_string());
+        self
     }
 
     /// Sets the HTTP status.
@@ -191,5 +202,8 @@ impl ReplyAccess for TestReply {
     }
     fn from_callback(&self) -> bool {
         self.from_callback
+    }
+    fn completion(&self) -> Option<&str> {
+        self.json.as_deref().or(self.completion.as_deref())
     }
 }

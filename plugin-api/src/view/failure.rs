@@ -167,7 +167,8 @@ impl LlmFailure<'_> {
         Duration::from_nanos(known(read_number!(self.duration_ns())).unwrap_or_default())
     }
 
-    /// Returns the time until the upstream began its answer. `None` if it did not begin.
+    /// Returns the time that the upstream took until the failure. `None` if it began no answer.
+    /// Gateways before 1.1 return the time until the answer began.
     #[must_use]
     pub fn upstream_duration(&self) -> Option<Duration> {
         known(read_number!(self.upstream_duration_ns())).map(Duration::from_nanos)

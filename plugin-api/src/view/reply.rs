@@ -1,6 +1,6 @@
 //! The complete answer.
 
-use super::{EditError, edit, known, read_number, read_text};
+use super::{EditError, edit, known, read_newer_text, read_number, read_text};
 use crate::abi::{ReplyHandle, View};
 use std::{marker::PhantomData, time::Duration};
 
@@ -116,7 +116,8 @@ impl LlmReply<'_> {
         Duration::from_nanos(known(read_number!(self.duration_ns())).unwrap_or_default())
     }
 
-    /// Returns the time until the upstream began its answer. `None` if a callback answered.
+    /// Returns the time that the upstream took for its answer, head and body. `None` if a callback
+    /// answered. Gateways before 1.1 return the time until the answer began.
     #[must_use]
     pub fn upstream_duration(&self) -> Option<Duration> {
         known(read_number!(self.upstream_duration_ns())).map(Duration::from_nanos)
@@ -127,6 +128,24 @@ impl LlmReply<'_> {
     #[must_use]
     pub fn time_to_first_token(&self) -> Option<Duration> {
         known(read_number!(self.first_token_ns())).map(Duration::from_nanos)
+    }
+
+    /// Returns the whole answer as one `chat.completion`: a JSON reply as it is, and for a stream
+    /// what its chunks came to, with all choices, tool calls, reasoning, finish reasons and usage.
+    /// The gateway puts streams together only if a callback's
+    /// [`export_callbacks!`](crate::export_callbacks) has `completion` in `reads`; otherwise, and
+    /// for a stream larger than `callgate.limits.max_stream_text_bytes`, it is `None`. A gateway
+    /// older than 1.1 returns it for JSON replies only.
+    ///
+    /// ```no_run
+    /// # fn hook(reply: &plugin_api::LlmReply<'_>) {
+    /// let whole: Option<serde_json::Value> =
+    ///     reply.completion().and_then(|json| serde_json::from_str(json).ok());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn completion(&self) -> Option<&str> {
+        read_newer_text!(self.completion()).or_else(|| self.json())
     }
 
     /// Returns whether a callback answered the call instead of an upstream.

@@ -172,6 +172,11 @@ impl Link {
         self.slot.recipe.grants()
     }
 
+    /// Whether its manifest asks for the completion that a stream came to.
+    pub(super) fn wants_completion(&self) -> bool {
+        self.has(Hook::End) && self.slot.recipe.reads.iter().any(|what| what == "completion")
+    }
+
     /// Whether it can ask for the upstream's response, which gateways offer since ABI 1.1.
     pub(super) fn reads_responses(&self) -> bool {
         self.slot.recipe.api >= ApiVersion { major: 1, minor: 1 }

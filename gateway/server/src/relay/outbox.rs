@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use callgate_callbacks::StreamedText;
 use callgate_json::passed;
-use callgate_providers::ChunkSink;
+use callgate_providers::{ChunkSink, CompletionBuilder};
 use std::{collections::VecDeque, string::FromUtf8Error};
 
 /// Translated chunks that are not sent yet.
@@ -15,6 +15,8 @@ pub(super) struct Outbox {
     pub(super) for_callbacks: bool,
     /// The text that callbacks will read at the end.
     pub(super) streamed: Option<StreamedText>,
+    /// The completion that callbacks will read at the end, if one asks for it.
+    pub(super) assembled: Option<Box<CompletionBuilder>>,
     /// The most text kept for them.
     pub(super) text_limit: usize,
 }
@@ -34,6 +36,9 @@ impl ChunkSink for Outbox {
         if let Some(streamed) = &mut self.streamed {
             streamed.add_within(&self.frames[start..], self.text_limit);
         }
+        if let Some(assembled) = &mut self.assembled {
+            assembled.chunk(&[&self.frames[start..]]);
+        }
         self.frames.extend_from_slice(b"\n\n");
     }
 }
@@ -44,12 +49,13 @@ impl Outbox {
     }
 
     /// An empty outbox of the same kind, to be merged into this one.
-    pub(super) fn another(&self) -> Self {
+    pub(super) fn another(&mut self) -> Self {
         let streamed = self.streamed.as_ref().map(|_| StreamedText::default());
         Self {
             for_callbacks: self.for_callbacks,
             text_limit: self.text_limit,
             streamed,
+            assembled: self.assembled.take(),
             ..Self::default()
         }
     }
@@ -61,6 +67,7 @@ impl Outbox {
             self.frames.extend_from_slice(&other.frames);
         }
         self.unseen.extend(other.unseen);
+        self.assembled = other.assembled.or(self.assembled.take());
         if let (Some(streamed), Some(more)) = (&mut self.streamed, &other.streamed) {
             streamed.append(more, self.text_limit);
         }

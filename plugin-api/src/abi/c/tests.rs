@@ -81,7 +81,7 @@ fn facts() -> Vec<Fact> {
         callgate_reply_vt = ReplyVt {
             status, json, set_json, text, set_header, finish_reason, prompt_tokens,
             completion_tokens, total_tokens, duration_ns, upstream_duration_ns, first_token_ns,
-            from_callback,
+            from_callback, completion,
         }
         callgate_failure_vt = FailureVt {
             kind, status, code, message, set_status, set_message, sent, text, prompt_tokens,

@@ -117,6 +117,7 @@ fn add_reply(line: &mut Line, reply: &LlmReply<'_>) {
     line.add_known("completion_tokens", reply.completion_tokens());
     line.add_known("total_tokens", reply.total_tokens());
     line.add("from_callback", reply.from_callback());
+    line.add_known("completion", reply.completion().filter(|_| reply.json().is_none()));
     line.add("first_token", reply.time_to_first_token().is_some());
     line.add("upstream", reply.upstream_duration().is_some());
     line.add("timed", !reply.duration().is_zero());

@@ -10,7 +10,7 @@ use crate::abi::{EditResult, ReplyVt, View, serve::ReplyAccess};
 use abi_stable::{prefix_type::WithMetadata, staticref};
 
 text!(text: ReplyAccess);
-optional_text!(json: ReplyAccess, finish_reason: ReplyAccess);
+optional_text!(json: ReplyAccess, finish_reason: ReplyAccess, completion: ReplyAccess);
 edit_by_text!(set_json: ReplyAccess);
 edit_by_pair!(set_header: ReplyAccess);
 
@@ -37,6 +37,6 @@ impl<T: ReplyAccess> Table<T> {
         prompt_tokens: prompt_tokens::<T>, completion_tokens: completion_tokens::<T>,
         total_tokens: total_tokens::<T>, duration_ns: duration_ns::<T>,
         upstream_duration_ns: upstream_duration_ns::<T>, first_token_ns: first_token_ns::<T>,
-        from_callback: from_callback::<T>,
+        from_callback: from_callback::<T>, completion: completion::<T>,
     }) }
 }
