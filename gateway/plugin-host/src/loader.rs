@@ -137,7 +137,7 @@ pub fn load_all(
             let started = Instant::now();
             let made = (permissions, Arc::clone(services));
             let plugin = Plugin::load(entry, inspected, snapshot, made, guard)?;
-            Ok(ListedPlugin::New(plugin.loaded_in(spent + started.elapsed())))
+            Ok(ListedPlugin::New(Box::new(plugin.loaded_in(spent + started.elapsed()))))
         });
         match loaded {
             Ok(plugin) => plugins.push(plugin),

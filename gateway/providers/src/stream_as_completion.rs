@@ -2,8 +2,7 @@
 
 use super::{
     AnswerFault, CompletionBuilder, Dialect, Echo, StreamRequest, StreamTranslator, Translated,
-    Usage,
-    error_text::read_error, openai,
+    Usage, error_text::read_error, openai,
 };
 
 /// Collects a body that is not a JSON object, as it arrives.

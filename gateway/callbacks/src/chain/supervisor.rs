@@ -79,7 +79,7 @@ impl Callbacks {
         let mut current = supervisor.lock();
         let before = self.0.chain.load_full();
         let link = |plugin| match plugin {
-            ListedPlugin::New(plugin) => Ok(new_link(supervisor, plugin, &before.links)),
+            ListedPlugin::New(plugin) => Ok(new_link(supervisor, *plugin, &before.links)),
             ListedPlugin::Running { recipe, position } => before
                 .links
                 .iter()

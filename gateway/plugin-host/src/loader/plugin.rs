@@ -89,7 +89,7 @@ impl Deref for Plugin {
 #[derive(Debug)]
 pub enum ListedPlugin {
     /// Created for this config.
-    New(Plugin),
+    New(Box<Plugin>),
     /// Already running, with the same file, settings and policy.
     Running {
         /// From when the instance was created.
@@ -122,7 +122,7 @@ impl ListedPlugin {
     #[must_use]
     pub fn made(self) -> Option<Plugin> {
         match self {
-            Self::New(plugin) => Some(plugin),
+            Self::New(plugin) => Some(*plugin),
             Self::Running { .. } => None,
         }
     }
