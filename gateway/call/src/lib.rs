@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod call_id;
 mod callback_set;
 mod edits;
 #[cfg(feature = "fuzzing")]
@@ -23,6 +24,7 @@ mod settling;
 mod target;
 mod unreadable;
 
+pub use call_id::CallId;
 pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
 pub(crate) use reading::Reading;
 pub use response_facts::{ResponseFacts, ResponseSlot};
@@ -43,11 +45,11 @@ use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
 /// A call. A hook that can time out works on a clone, which is committed whole or dropped.
 #[derive(Clone)]
 pub struct Call {
-    pub id: String,
+    pub id: CallId,
     pub endpoint: Endpoint,
     pub stream: bool,
     /// The model name that the client sent; never changes.
-    pub requested_model: String,
+    pub requested_model: Arc<str>,
     pub headers: HeaderMap,
     /// The operator's own header for keys.
     pub key_header: Option<HeaderName>,
@@ -97,9 +99,9 @@ pub struct Call {
 /// The facts about a call once its body has been scanned.
 #[derive(Debug)]
 pub struct Accepted {
-    pub id: String,
+    pub id: CallId,
     pub endpoint: Endpoint,
-    pub requested_model: String,
+    pub requested_model: Arc<str>,
     pub stream: bool,
     pub headers: HeaderMap,
     pub key_header: Option<HeaderName>,

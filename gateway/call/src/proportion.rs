@@ -102,7 +102,7 @@ fn handled(bytes: &Bytes, provider: &str) {
     }
     let to = Destination {
         model: "up",
-        api_base: "http://h/v1",
+        model_json: Bytes::from_static(b"\"up\""),
         params: &Map::new(),
         drop_params: true,
         leave_out: &[],

@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Instant};
 
 pub(super) fn call(body: Body) -> Call {
     Call::new(Accepted {
-        id: String::new(),
+        id: "".into(),
         endpoint: Endpoint::CHAT,
-        requested_model: "m".to_owned(),
+        requested_model: "m".into(),
         stream: true,
         headers: HeaderMap::new(),
         key_id: Arc::from("k"),

@@ -12,7 +12,7 @@ use std::{borrow::Cow, sync::Arc};
 pub(crate) struct RouteEdit {
     /// A provider's label.
     pub(super) label: Option<Arc<str>>,
-    pub(super) model: Option<String>,
+    pub(super) model: Option<Arc<str>>,
     api_base: Option<String>,
     api_key: Option<Secret>,
     /// The operator allows the config's secrets to be sent to the callback's base.
@@ -45,7 +45,7 @@ impl RouteEdit {
             edited.label = Some(Arc::clone(&stand_in.label));
         }
         if let Some(model) = route.model {
-            edited.model = Some(not_empty(model)?);
+            edited.model = Some(not_empty(model)?.into());
         }
         if let Some(base) = route.api_base {
             let url = HttpUrl::parse_base(base).map_err(|_| EditError::NotAllowed)?;
@@ -74,7 +74,7 @@ impl Target {
         };
         let from_provider = || {
             let deployment = deployments.for_provider(label?)?;
-            Some((Chosen::with_model(Arc::clone(deployment), model.to_owned()), false, None))
+            Some((Chosen::with_model(Arc::clone(deployment), model.into()), false, None))
         };
         let (chosen, of_group, public_name) = match edit.model {
             // The model is the provider's own, so the requested name's group does not apply.
@@ -99,8 +99,8 @@ impl Target {
         &self.chosen.deployment
     }
 
-    pub fn upstream_model(&self) -> &str {
-        self.edit.model.as_deref().unwrap_or_else(|| self.chosen.upstream_model())
+    pub fn upstream_model(&self) -> &Arc<str> {
+        self.edit.model.as_ref().unwrap_or_else(|| self.chosen.upstream_model())
     }
 
     /// The base URL; empty if the config's variable for it is not set.

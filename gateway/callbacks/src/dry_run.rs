@@ -78,9 +78,9 @@ impl DryRun {
     #[must_use]
     pub fn call(&self) -> DryRunCall {
         DryRunCall(Box::new(Call::new(Accepted {
-            id: "rehearsal".to_owned(),
+            id: "rehearsal".into(),
             endpoint: Endpoint::CHAT,
-            requested_model: self.model.clone(),
+            requested_model: self.model.as_str().into(),
             stream: self.stream,
             headers: self.headers.clone(),
             key_header: None,

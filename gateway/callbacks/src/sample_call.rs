@@ -26,9 +26,9 @@ pub(super) fn call(name: &str) -> Option<Call> {
     });
     let body = Body::parse(Bytes::from(body.to_string())).ok()?;
     Some(Call::new(Accepted {
-        id: name.to_owned(),
+        id: name.into(),
         endpoint: Endpoint::CHAT,
-        requested_model: name.to_owned(),
+        requested_model: name.into(),
         stream: false,
         headers: HeaderMap::new(),
         key_header: None,

@@ -118,7 +118,7 @@ impl Builder<'_> {
             model_name: Arc::from(entry.model_name.as_str()),
             provider,
             label: Arc::from(provider.label),
-            upstream_model: inferred.upstream_model.to_owned(),
+            upstream_model: inferred.upstream_model.into(),
             api_base,
             api_key,
             organization: entry.organization.clone(),
@@ -140,7 +140,11 @@ impl Builder<'_> {
             model_info: Value::Object(entry.model_info.clone()),
             model_info_text: OnceLock::new(),
             answer_headers: OnceLock::new(),
+            json_headers: OnceLock::new(),
             request_lines: OnceLock::new(),
+            chat_url: OnceLock::new(),
+            log_fields: OnceLock::new(),
+            model_json: OnceLock::new(),
         })
     }
 
@@ -286,7 +290,7 @@ impl Builder<'_> {
             model_name: Arc::from(provider.label),
             provider,
             label: Arc::from(provider.label),
-            upstream_model: String::new(),
+            upstream_model: Arc::default(),
             api_base: Setting::Set(base.url),
             api_key: provider_key(provider, env, &format!("the provider `{}`", provider.label)),
             organization: Setting::Absent,
@@ -306,7 +310,11 @@ impl Builder<'_> {
             model_info: Value::Object(Map::new()),
             model_info_text: OnceLock::new(),
             answer_headers: OnceLock::new(),
+            json_headers: OnceLock::new(),
             request_lines: OnceLock::new(),
+            chat_url: OnceLock::new(),
+            log_fields: OnceLock::new(),
+            model_json: OnceLock::new(),
         })
     }
 }

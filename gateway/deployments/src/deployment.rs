@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
@@ -25,7 +26,7 @@ pub struct Deployment {
     pub label: Arc<str>,
     /// The model's name at the upstream. Contains `*` if the model name is a wildcard that passes
     /// on its match; then use `Chosen::upstream_model`. Empty for a provider's stand-in.
-    pub upstream_model: String,
+    pub upstream_model: Arc<str>,
     /// `http(s)://host…`, without a trailing slash. Never `Absent`.
     pub api_base: Setting<String>,
     /// `Absent` if the upstream needs none.
@@ -64,7 +65,14 @@ pub struct Deployment {
     pub model_info_text: OnceLock<Option<String>>,
     /// The headers for every response and every request of this deployment; built on first use.
     pub answer_headers: OnceLock<HeaderMap>,
-    pub request_lines: OnceLock<Box<[u8]>>,
+    /// The headers for a JSON reply, with empty places for the values known only at its end.
+    pub json_headers: OnceLock<HeaderMap>,
+    pub request_lines: OnceLock<Bytes>,
+    /// The URL of every call, and the upstream's model name as JSON; built on first use.
+    pub chat_url: OnceLock<Arc<str>>,
+    pub model_json: OnceLock<Bytes>,
+    /// The log's fields about it, in each form of line; built on first use.
+    pub log_fields: OnceLock<[Box<[u8]>; 2]>,
 }
 
 impl Deployment {

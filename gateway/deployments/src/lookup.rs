@@ -139,26 +139,26 @@ impl<'a> Group<'a> {
 pub struct Chosen {
     /// The deployment.
     pub deployment: Arc<Deployment>,
-    upstream_model: Option<String>,
+    upstream_model: Option<Arc<str>>,
 }
 
 impl Chosen {
     /// A deployment with a model name of the callback's choice.
     #[must_use]
-    pub fn with_model(deployment: Arc<Deployment>, upstream_model: String) -> Self {
+    pub fn with_model(deployment: Arc<Deployment>, upstream_model: Arc<str>) -> Self {
         Self { deployment, upstream_model: Some(upstream_model) }
     }
 
     /// The model name to send upstream, with a wildcard's match inserted.
     #[must_use]
-    pub fn upstream_model(&self) -> &str {
-        self.upstream_model.as_deref().unwrap_or(&self.deployment.upstream_model)
+    pub fn upstream_model(&self) -> &Arc<str> {
+        self.upstream_model.as_ref().unwrap_or(&self.deployment.upstream_model)
     }
 }
 
-fn filled(deployment: &Deployment, captured: &str) -> Option<String> {
+fn filled(deployment: &Deployment, captured: &str) -> Option<Arc<str>> {
     let (before, after) = deployment.upstream_model.split_once('*')?;
-    Some([before, captured, after].concat())
+    Some([before, captured, after].concat().into())
 }
 
 /// `draw` is uniform in 0..1. Two passes over a few entries need no allocation.

@@ -41,7 +41,7 @@ fn list(entries: &[(&str, &str)]) -> String {
 fn served(deployments: &Deployments, name: &str) -> (String, String, String) {
     let chosen = deployments.resolve(name).unwrap().choose(None).unwrap();
     let base = chosen.deployment.api_base.set().cloned().unwrap_or_default();
-    (chosen.deployment.label.to_string(), chosen.upstream_model().to_owned(), base)
+    (chosen.deployment.label.to_string(), chosen.upstream_model().to_string(), base)
 }
 
 #[track_caller]
@@ -217,16 +217,14 @@ fn the_lowest_order_is_chosen_by_weight_among_one_provider() {
     ]);
     let deployments = build(&text);
     let group = deployments.resolve("m").unwrap();
-    let at = |label, draw| {
-        weighted(group.deployments(), label, draw).map(|it| it.upstream_model.as_str())
-    };
+    let at = |label, draw| weighted(group.deployments(), label, draw).map(|it| &*it.upstream_model);
     assert_eq!(at(None, 0.0), Some("heavy"));
     assert_eq!(at(None, 0.899), Some("heavy"));
     assert_eq!(at(None, 0.901), Some("light"));
     assert_eq!(at(None, 1.0), Some("light"));
     assert_eq!(at(Some("groq"), 0.5), Some("only"));
     assert_eq!(at(Some("ollama"), 0.5), None);
-    assert_eq!(group.choose(Some("groq")).unwrap().upstream_model(), "only");
+    assert_eq!(&**group.choose(Some("groq")).unwrap().upstream_model(), "only");
     let single = build(&list(&[("s", "{model: openai/x}")]));
     assert!(single.resolve("s").unwrap().choose(Some("groq")).is_none());
     assert!(single.resolve("s").unwrap().choose(Some("openai")).is_some());
@@ -257,7 +255,7 @@ fn weights_come_from_one_figure_for_the_whole_group() {
     ]));
     let group = zeros.resolve("m").unwrap();
     let at = |draw| weighted(group.deployments(), None, draw).unwrap().upstream_model.clone();
-    assert_eq!((at(0.0).as_str(), at(0.6).as_str(), at(1.0).as_str()), ("a", "b", "b"));
+    assert_eq!((&*at(0.0), &*at(0.6), &*at(1.0)), ("a", "b", "b"));
 }
 
 #[test]
@@ -287,7 +285,7 @@ fn a_provider_is_served_by_the_first_whole_deployment_or_a_stand_in() {
         ("a", "{model: openai/one, api_key: '${NO}'}"),
         ("b", "{model: openai/two, api_key: k}"),
     ]));
-    assert_eq!(deployments.for_provider("openai").unwrap().upstream_model, "two");
+    assert_eq!(&*deployments.for_provider("openai").unwrap().upstream_model, "two");
     let groq = deployments.for_provider("groq").unwrap();
     assert_eq!(groq.api_base.set().unwrap(), "https://api.groq.com/openai/v1");
     assert!(groq.api_key.set().unwrap().matches(b"gsk-env"));

@@ -84,6 +84,12 @@ impl NameDigest {
         };
         Self(bytes ^ (name.len() as u64) << 56)
     }
+
+    /// One of 64 bits, for a set of names in one number.
+    #[inline]
+    fn bit(self) -> u64 {
+        1 << (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+    }
 }
 
 /// A scanned JSON object.
@@ -93,6 +99,8 @@ pub struct Body {
     len: usize,
     whole: OnceCell<Bytes>,
     entries: Vec<Entry>,
+    /// The bits of all present and removed names. Most lookups are for names that are absent.
+    names: u64,
     edited: bool,
 }
 
@@ -101,13 +109,13 @@ impl Body {
     pub(super) fn scanned(
         chunks: Slices,
         len: usize,
-        members: Vec<Member>,
+        members: &[Member],
     ) -> Result<Self, (BodyError, Slices)> {
         let whole = match &chunks[..] {
             [only] => OnceCell::from(only.clone()),
             _ => OnceCell::new(),
         };
-        let mut body = Self { chunks, len, whole, entries: Vec::new(), edited: false };
+        let mut body = Self { chunks, len, whole, entries: Vec::new(), names: 0, edited: false };
         if body.first_byte() != Some(b'{') {
             return Err((BodyError::NotAnObject, body.chunks));
         }
@@ -119,8 +127,16 @@ impl Body {
             let whole = body.original().clone();
             body.chunks = Slices::from_buf([whole]);
         }
-        body.entries = members.into_iter().map(|member| body.entry(member)).collect();
-        body.drop_duplicates();
+        body.entries = members.iter().map(|member| body.entry(member)).collect();
+        let mut may_repeat = false;
+        for entry in &body.entries {
+            let bit = entry.digest.bit();
+            may_repeat |= body.names & bit != 0;
+            body.names |= bit;
+        }
+        if may_repeat {
+            body.drop_duplicates();
+        }
         Ok(body)
     }
 
@@ -129,7 +145,7 @@ impl Body {
         let mut scanner = Scanner::new();
         scanner.feed(&bytes)?;
         let (members, length) = (scanner.finish()?, bytes.len());
-        Self::scanned(Slices::from_buf([bytes]), length, members).map_err(|(error, _)| error)
+        Self::scanned(Slices::from_buf([bytes]), length, &members).map_err(|(error, _)| error)
     }
 
     /// The original bytes in one piece; joined on first use.
@@ -216,7 +232,11 @@ impl Body {
         self.edited = true;
         match self.find(name) {
             Some(index) => self.entries[index].value = value,
-            None => self.entries.push(Entry::added(name.into(), value)),
+            None => {
+                let added = Entry::added(name.into(), value);
+                self.names |= added.digest.bit();
+                self.entries.push(added);
+            }
         }
     }
 
@@ -263,6 +283,9 @@ impl Body {
     fn find(&self, name: &str) -> Option<usize> {
         passed::add(self.entries.len());
         let digest = NameDigest::of(name.as_bytes());
+        if self.names & digest.bit() == 0 {
+            return None;
+        }
         self.entries.iter().position(|entry| {
             !matches!(entry.value, Value::Removed) && self.is_named(entry, digest, name)
         })
@@ -274,7 +297,7 @@ impl Body {
         entry.digest == digest && *self.name(entry) == *name.as_bytes()
     }
 
-    fn entry(&self, member: Member) -> Entry {
+    fn entry(&self, member: &Member) -> Entry {
         let name = member.escaped.then(|| {
             let quoted = self.slice(member.name.start - 1..member.name.end + 1);
             serde_json::from_slice::<Box<str>>(&quoted).unwrap_or_default()
@@ -283,7 +306,7 @@ impl Body {
             Some(name) => NameDigest::of(name.as_bytes()),
             None => NameDigest::of(&self.slice(member.name.clone())),
         };
-        let (name_at, value_at) = (member.name, member.value);
+        let (name_at, value_at) = (member.name.clone(), member.value.clone());
         Entry { name, digest, name_at, value_at, value: Value::Original }
     }
 

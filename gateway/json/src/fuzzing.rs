@@ -18,7 +18,7 @@ pub fn scan(pieces: &[&[u8]]) -> Result<MemberSpans, String> {
         scanner.feed(piece).map_err(|error| error.to_string())?;
     }
     let members = scanner.finish().map_err(|error| error.to_string())?;
-    Ok(members.into_iter().map(|member| (member.name, member.value)).collect())
+    Ok(members.iter().map(|member| (member.name.clone(), member.value.clone())).collect())
 }
 
 /// An edit of a top-level member.

@@ -106,7 +106,7 @@ impl IncomingBody {
             None => self.chunks,
         };
         match scanned.and_then(|()| self.scanner.finish()) {
-            Ok(members) => Body::scanned(chunks, self.len, members),
+            Ok(members) => Body::scanned(chunks, self.len, &members),
             Err(error) => Err((error.into(), chunks)),
         }
     }

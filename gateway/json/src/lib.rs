@@ -26,7 +26,7 @@ pub use incoming_body::IncomingBody;
 pub use joined::{Slices, joined};
 pub use names::KNOWN;
 pub use names::{Ambiguity, check as check_names, check_case};
-pub use scan::{Member, ScanError, Scanner};
+pub use scan::{Member, MemberList, ScanError, Scanner};
 
 use bytes::Bytes;
 

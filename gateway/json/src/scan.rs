@@ -8,12 +8,14 @@
 mod blocks;
 mod escape;
 mod halves;
+mod member_list;
 mod number;
 mod stops;
 
 use super::passed;
 use blocks::Blocks;
 use halves::{ALONE, Halves};
+pub use member_list::MemberList;
 use number::Number;
 use std::ops::Range;
 use stops::Stops;
@@ -97,7 +99,7 @@ pub struct Scanner {
     partial: ([u8; 4], usize),
     /// The name of the member whose value comes next.
     name: Range<usize>,
-    members: Vec<Member>,
+    members: MemberList,
 }
 
 impl Scanner {
@@ -113,12 +115,12 @@ impl Scanner {
             halves: Halves::Refused,
             partial: ([0; 4], 0),
             name: 0..0,
-            members: Vec::with_capacity(12),
+            members: MemberList::new(),
         }
     }
 
     /// Scans a whole document.
-    pub fn scan(bytes: &[u8]) -> Result<Vec<Member>, ScanError> {
+    pub fn scan(bytes: &[u8]) -> Result<MemberList, ScanError> {
         let mut scanner = Self::new();
         scanner.feed(bytes)?;
         scanner.finish()
@@ -141,7 +143,7 @@ impl Scanner {
     }
 
     /// Ends the document.
-    pub fn finish(mut self) -> Result<Vec<Member>, ScanError> {
+    pub fn finish(mut self) -> Result<MemberList, ScanError> {
         if self.depth > 0 || self.partial.1 > 0 {
             return Err(self.fail(ScanError::END, 0));
         }

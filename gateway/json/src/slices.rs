@@ -48,6 +48,21 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// The members of an array's only element, if that is an object. They are walked once, where
+/// [`elements`] would walk the object to find its end, and [`members`] again. The array may have
+/// more elements: ask [`Members::were_all`] after the walk.
+pub fn members_of_only(json: &[u8]) -> Option<Members<'_>> {
+    let inside = json.trim_ascii().strip_prefix(b"[")?.strip_suffix(b"]")?.trim_ascii();
+    inside.ends_with(b"}").then(|| members(inside)).filter(|members| members.walk.is_some())
+}
+
+impl Members<'_> {
+    /// Whether nothing follows the object whose members were walked to their end.
+    pub fn were_all(&self) -> bool {
+        self.walk.as_ref().is_some_and(|walk| walk.rest().trim_ascii() == b"}")
+    }
+}
+
 /// A member's value; if the name is repeated, the last one counts.
 pub fn member<'a>(json: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     members(json).filter(|(name, _)| name.is(wanted)).map(|(_, value)| value).last()
@@ -121,6 +136,28 @@ mod tests {
         assert_eq!(member(json, "b"), Some(&br#"{"a":2}"#[..]));
         assert_eq!((member(json, "d"), member(b"[1]", "a")), (None, None));
         assert_eq!(members(json).count(), 4);
+    }
+
+    #[test]
+    fn the_only_object_of_an_array_is_walked_as_any_other() {
+        for (json, expected) in [
+            (r#"[{"a":1}]"#, Some(1)),
+            (r#" [ { "a" : [ {} ] , "b" : "}]" } ] "#, Some(2)),
+            ("[{}]", Some(0)),
+            (r#"[{"a":1},{"a":1}]"#, None),
+            (r#"[{},{}]"#, None),
+            (r#"[{},1]"#, None),
+            (r#"[1,{}]"#, None),
+            ("[]", None),
+            ("[1]", None),
+            ("{}", None),
+        ] {
+            let only = members_of_only(json.as_bytes()).and_then(|mut members| {
+                let count = members.by_ref().count();
+                members.were_all().then_some(count)
+            });
+            assert_eq!(only, expected, "{json}");
+        }
     }
 
     #[test]

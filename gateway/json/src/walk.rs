@@ -47,6 +47,11 @@ impl Walk<'_> {
     pub(crate) fn is_object(&self) -> bool {
         self.object
     }
+
+    /// The text after the last walked member or element.
+    pub(super) fn rest(&self) -> &[u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
 }
 
 impl Iterator for Walk<'_> {

@@ -1,12 +1,16 @@
 //! What a dialect does, and the words that all dialects and their callers share.
 
+use bytes::Bytes;
 use callgate_failure::{ErrorText, Failure};
 use callgate_json::{Body, Slices};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// The translation to and from one provider's API.
 pub trait Dialect: Sync + fmt::Debug {
+    /// The URL of chat calls.
+    fn chat_url(&self, api_base: &str) -> String;
+
     /// Builds the request. `body` is the client's, with all callbacks' edits; it is not changed, so
     /// that another attempt can use it.
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
@@ -36,7 +40,8 @@ pub trait Dialect: Sync + fmt::Debug {
 pub struct Destination<'a> {
     /// The model's name at the upstream.
     pub model: &'a str,
-    pub api_base: &'a str,
+    /// The same name as JSON.
+    pub model_json: Bytes,
     /// The deployment's parameters, for those the client does not set.
     pub params: &'a Map<String, Value>,
     /// Drops parameters that the upstream does not support, instead of refusing the call.
@@ -51,7 +56,6 @@ pub struct Destination<'a> {
 /// A request to an upstream, without the parts that are the same for all.
 #[derive(Debug)]
 pub struct Outgoing {
-    pub url: String,
     pub body: Slices,
     /// The number of choices it asks for.
     pub choices: u64,
@@ -75,11 +79,11 @@ pub struct Translated {
 #[derive(Debug, Clone)]
 pub struct Echo {
     /// An id for upstreams that send none: `chatcmpl-…`.
-    pub id: String,
+    pub id: Arc<str>,
     /// Seconds since 1970.
     pub created: u64,
     /// The model name the client asked for.
-    pub model: String,
+    pub model: Arc<str>,
 }
 
 /// The options of a stream that the client asked for.

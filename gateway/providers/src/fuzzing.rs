@@ -22,7 +22,7 @@ impl ChunkSink for TranslatedStream {
 }
 
 fn echo() -> Echo {
-    Echo { id: "chatcmpl-1".to_owned(), created: 1, model: "asked".to_owned() }
+    Echo { id: "chatcmpl-1".into(), created: 1, model: "asked".into() }
 }
 
 /// Translates a stream that comes in these pieces before the upstream closes.

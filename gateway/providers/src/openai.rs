@@ -27,9 +27,17 @@ use usage::usage;
 pub(crate) struct OpenAi;
 
 impl Dialect for OpenAi {
+    fn chat_url(&self, api_base: &str) -> String {
+        let base = api_base.trim_end_matches('/');
+        match base.strip_suffix("/chat/completions") {
+            Some(_) => base.to_owned(),
+            None => [base, "/chat/completions"].concat(),
+        }
+    }
+
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         let mut edits = Edits::of(body);
-        edits.set("model", json_text(to.model));
+        edits.set("model", to.model_json.clone());
         if let Some(extra) = edits.member_bytes("extra_body").filter(|json| **json != *b"null") {
             merge(&mut edits, &extra)?;
         }
@@ -47,13 +55,8 @@ impl Dialect for OpenAi {
         if to.stream && to.stream_usage {
             ask_for_usage(&mut edits);
         }
-        let base = to.api_base.trim_end_matches('/');
-        let url = match base.strip_suffix("/chat/completions") {
-            Some(_) => base.to_owned(),
-            None => [base, "/chat/completions"].concat(),
-        };
         let choices = number_of_choices(edits.member("n"));
-        Ok(Outgoing { url, body: edits.render(), choices })
+        Ok(Outgoing { body: edits.render(), choices })
     }
 
     fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {
@@ -186,7 +189,7 @@ mod tests {
             let params = serde_json::json!({"n": choices, "seed": 7});
             let to = Destination {
                 model,
-                api_base: "http://h/v1",
+                model_json: json_text(model),
                 params: params.as_object().unwrap(),
                 drop_params: false,
                 leave_out: &[],

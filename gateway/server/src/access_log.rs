@@ -7,10 +7,11 @@ use crate::{
     refusal_log::{ACCESS, shortened},
 };
 use axum::{http::Method, response::Response};
+use callgate_call::CallId;
 use callgate_deployments::Deployment;
 use callgate_failure::Failure;
 use callgate_providers::Usage;
-use callgate_telemetry::{Fields, cut, key, write_line};
+use callgate_telemetry::{Fields, cut, key, prepared, write_line};
 use plugin_api::FailureKind;
 use std::{
     borrow::Cow,
@@ -25,17 +26,17 @@ const MESSAGE: usize = 1000;
 /// The fields of a call's line, collected while the call runs.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) id: String,
+    pub(super) id: CallId,
     pub(super) path: Cow<'static, str>,
     pub(super) accepted: Instant,
     /// The client's address.
     pub(super) client: Option<Arc<str>>,
     /// Whether the client has shown the right key, or needs none.
     pub(super) admitted: bool,
-    pub(super) requested_model: String,
+    pub(super) requested_model: Option<Arc<str>>,
     /// The chosen deployment.
     pub(super) deployment: Option<Arc<Deployment>>,
-    pub(super) upstream_model: String,
+    pub(super) upstream_model: Option<Arc<str>>,
     pub(super) stream: bool,
     /// The time that the upstream's response took, head and body; until it is complete, the time
     /// until it began.
@@ -50,16 +51,16 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(id: String, path: Cow<'static, str>, accepted: Instant) -> Self {
+    pub(super) fn new(id: CallId, path: Cow<'static, str>, accepted: Instant) -> Self {
         Self {
             id,
             path,
             accepted,
             client: None,
             admitted: false,
-            requested_model: String::new(),
+            requested_model: None,
             deployment: None,
-            upstream_model: String::new(),
+            upstream_model: None,
             stream: false,
             upstream: None,
             first_token: None,
@@ -74,16 +75,9 @@ impl Record {
         self.took.unwrap_or_else(|| self.accepted.elapsed())
     }
 
-    /// The path as logged. The gateway's own paths cannot hold a secret, so they are not masked.
-    fn path<'t>(&'t self, app: &App) -> Cow<'t, str> {
-        match &self.path {
-            Cow::Borrowed(path) => Cow::Borrowed(path),
-            Cow::Owned(path) => named(app, path),
-        }
-    }
-
     /// The model name as logged. Names from the config are not masked either.
-    fn model<'t>(&'t self, app: &App, name: &'t str) -> Cow<'t, str> {
+    fn model<'t>(&'t self, app: &App, name: Option<&'t str>) -> Cow<'t, str> {
+        let name = name.unwrap_or_default();
         match &self.deployment {
             Some(it) if *it.model_name == *name || *it.upstream_model == *name => shortened(name),
             _ => named(app, name),
@@ -92,7 +86,7 @@ impl Record {
 
     fn count(&self, app: &App, (status, outcome): (u16, CallOutcome), duration: Duration) {
         app.metrics.ended(&Ended {
-            model: &self.requested_model,
+            model: self.requested_model.as_deref().unwrap_or_default(),
             deployment: self.deployment.as_deref(),
             status,
             outcome,
@@ -116,6 +110,14 @@ impl Record {
         });
     }
 
+    /// The fields that name the deployment and its model.
+    fn name(&self, app: &App, line: &mut Fields<'_>) {
+        let deployment = self.deployment.as_deref();
+        line.maybe_text(key!("deployment.id"), deployment.map(|it| &*it.id));
+        line.text(key!("deployment.model"), &self.model(app, self.upstream_model.as_deref()));
+        line.text(key!("provider"), deployment.map_or("", |it| &*it.label));
+    }
+
     /// The fields that every call has.
     fn write(
         &self,
@@ -126,15 +128,24 @@ impl Record {
     ) {
         let deployment = self.deployment.as_deref();
         line.number(key!("status"), status.into());
-        line.text(key!("outcome"), outcome.name());
+        line.literal(key!("outcome"), outcome.name());
         line.text(key!("call.id"), &named(app, &self.id));
         line.maybe_text(key!("client.address"), self.client.as_deref());
         line.maybe_text(key!("key.id"), self.admitted.then_some(&*app.key_id));
-        line.text(key!("path"), &self.path(app));
-        line.text(key!("model.requested"), &self.model(app, &self.requested_model));
-        line.maybe_text(key!("deployment.id"), deployment.map(|it| &*it.id));
-        line.text(key!("deployment.model"), &self.model(app, &self.upstream_model));
-        line.text(key!("provider"), deployment.map_or("", |it| &*it.label));
+        // The gateway's own paths cannot hold a secret.
+        match self.path {
+            Cow::Borrowed(path) => line.literal(key!("path"), path),
+            Cow::Owned(ref path) => line.text(key!("path"), &named(app, path)),
+        }
+        line.text(key!("model.requested"), &self.model(app, self.requested_model.as_deref()));
+        match deployment {
+            // Always, except for a wildcard's match or a callback's choice.
+            Some(it) if self.upstream_model.as_deref() == Some(&*it.upstream_model) => {
+                let fields = it.log_fields.get_or_init(|| prepared(|line| self.name(app, line)));
+                line.add_prepared(fields);
+            }
+            _ => self.name(app, line),
+        }
         line.truth(key!("stream"), self.stream);
         line.millis(key!("duration_ms"), took);
         line.maybe_millis(key!("upstream.duration_ms"), self.upstream);

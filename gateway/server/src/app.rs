@@ -19,7 +19,7 @@ pub struct App {
     /// `general_settings.litellm_key_header_name`.
     pub(crate) key_header: Option<HeaderName>,
     /// The model name used in place of the client's, if set.
-    pub(crate) completion_model: Option<String>,
+    pub(crate) completion_model: Option<Arc<str>>,
     pub limits: Limits,
     /// The rules for web pages that call the gateway.
     pub(crate) web: WebRules,
@@ -78,7 +78,7 @@ impl App {
         Self {
             master_key: config.master_key.clone(),
             key_header: config.general.key_header.clone(),
-            completion_model: config.general.completion_model.clone(),
+            completion_model: config.general.completion_model.as_deref().map(Into::into),
             limits,
             web: WebRules::new(config, host),
             reuse: config.gateway.upstream,

@@ -27,7 +27,7 @@ use callgate_providers::{
     AnswerFault, Echo, Outgoing, StreamRequest, Translated, Usage, error_text::is_page, openai,
     stream_as_completion::CompletionFromStream,
 };
-use callgate_upstream::{HeaderLines, UpstreamError, UpstreamResponse};
+use callgate_upstream::{UpstreamError, UpstreamResponse};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use std::{
     borrow::Cow,
@@ -68,12 +68,12 @@ pub(super) fn call(
             }
             Ok((call, held)) => {
                 timer.request_is_whole();
-                call.requested_model.clone_into(&mut record.requested_model);
+                record.requested_model = Some(Arc::clone(&call.requested_model));
                 record.stream = call.stream;
                 answer(Flight::new(app, timer, record, call, held)).await
             }
         };
-        if let Ok(id) = HeaderValue::try_from(id) {
+        if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(request::CALL_ID, id);
         }
         response
@@ -161,11 +161,11 @@ async fn send(
     timer: &ConnectionTimer,
     sent: &Sent,
     outgoing: Outgoing,
-    lines: HeaderLines,
+    lines: Bytes,
 ) -> (Option<Duration>, Result<UpstreamResponse, Failure>) {
     // Pinned here, because this large future would otherwise take room twice.
     let posting =
-        pin!(callgate_upstream::post(&outgoing.url, lines, outgoing.body, (&app.tls, app.reuse)));
+        pin!(callgate_upstream::post(&sent.url, lines, outgoing.body, (&app.tls, app.reuse)));
     let limit = sent.first_content.unwrap_or(sent.timeout);
     let answer = timer.until(sent.started.checked_add(limit), posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
@@ -193,7 +193,7 @@ async fn stream(
     flight: &mut Flight,
     sent: Sent,
     outgoing: Outgoing,
-    lines: HeaderLines,
+    lines: Bytes,
 ) -> Result<Attempted, Failure> {
     let (app, started) = (flight.app.shared(), sent.started);
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
@@ -224,7 +224,7 @@ fn opening(
     timer: ConnectionTimer,
     sent: Sent,
     outgoing: Outgoing,
-    lines: HeaderLines,
+    lines: Bytes,
 ) -> relay::Opening {
     Box::pin(async move {
         let (took, answer) = send(&app, &timer, &sent, outgoing, lines).await;
@@ -255,7 +255,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 }
 
 /// Chooses the deployment and translates the request for it.
-async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), Failure> {
+async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Bytes), Failure> {
     let (app, _, call) = flight.parts();
     prepared::settle(call).await?;
     request::require_messages(call)?;
@@ -278,14 +278,15 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, HeaderLines), F
     call.deadline = started.checked_add(timeout);
     let (usage, outgoing) = prepared::outgoing(call, &target).await?;
     let asked = StreamRequest { usage, choices: outgoing.choices };
-    let lines = upstream_request::request_lines(&app.hop, call, &target, &outgoing.url);
+    let url = prepared::chat_url(&target);
+    let lines = upstream_request::request_lines(&app.hop, call, &target, &url);
     let echo = completion::echo(call);
     let (_, chain, call) = flight.parts();
     let facts = chain.reads_responses().then(ResponseSlot::default);
     call.upstream_response.clone_from(&facts);
     flight.record.deployment = Some(Arc::clone(deployment));
-    target.upstream_model().clone_into(&mut flight.record.upstream_model);
-    Ok((Sent { target, echo, asked, timeout, first_content, started, facts }, outgoing, lines))
+    flight.record.upstream_model = Some(Arc::clone(target.upstream_model()));
+    Ok((Sent { target, url, echo, asked, timeout, first_content, started, facts }, outgoing, lines))
 }
 
 /// Returns a completion made by the gateway, as JSON or as a stream.
@@ -311,7 +312,7 @@ async fn json_reply(
     answer: &mut UpstreamResponse,
     sent: &Sent,
 ) -> Result<Attempted, Failure> {
-    let headers = response_headers::answer_headers(&flight.app, sent, &answer.headers);
+    let headers = response_headers::json_headers(&flight.app, sent, &answer.headers);
     let limit = flight.app.limits.max_reply_bytes;
     let end = sent.started.checked_add(sent.timeout);
     let mut together = together_of(sent);

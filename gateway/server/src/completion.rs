@@ -5,16 +5,19 @@ use callgate_failure::Failure;
 use callgate_providers::{ChunkSink, Echo, openai};
 use plugin_api::Reply;
 use serde_json::json;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Builds a `chat.completion` from a reply.
 pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
     match reply {
         Reply::Text(text) => Ok(json!({
-            "id": echo.id,
+            "id": *echo.id,
             "object": "chat.completion",
             "created": echo.created,
-            "model": echo.model,
+            "model": *echo.model,
             "choices": [{
                 "index": 0,
                 "message": {"role": "assistant", "content": text, "refusal": null},
@@ -52,6 +55,6 @@ impl ChunkSink for Chunks {
 /// The members of a completion that come from the call.
 pub(super) fn echo(call: &Call) -> Echo {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let id = ["chatcmpl-", &call.id].concat();
-    Echo { id, created, model: call.requested_model.clone() }
+    let (id, model) = (Arc::clone(call.id.of_completion()), Arc::clone(&call.requested_model));
+    Echo { id, created, model }
 }

@@ -143,7 +143,7 @@ impl Surface {
 /// Adds an id to every response on a chat path.
 fn add_call_id<B>(app: &App, request: &hyper::Request<B>, response: &mut Response) {
     if let Some(Route::Chat(_)) = Route::of(request.uri().path())
-        && let Ok(id) = HeaderValue::try_from(request::call_id(app, request.headers()))
+        && let Ok(id) = HeaderValue::from_str(&request::call_id(app, request.headers()))
     {
         response.headers_mut().insert(request::CALL_ID, id);
     }
@@ -209,7 +209,7 @@ async fn small(
         headers.insert(header::ALLOW, HeaderValue::from_static(route.allow()));
     }
     if let Some(Route::Chat(_)) = route
-        && let Ok(id) = HeaderValue::try_from(request::call_id(&app, &head.headers))
+        && let Ok(id) = HeaderValue::from_str(&request::call_id(&app, &head.headers))
     {
         headers.insert(request::CALL_ID, id);
     }

@@ -5,10 +5,10 @@ use super::request;
 use callgate_call::{Call, Target};
 use callgate_callbacks::offload::offload;
 use callgate_failure::Failure;
-use callgate_json::Body;
+use callgate_json::{Body, json_text};
 use callgate_providers::{Destination, Outgoing};
 use futures_util::future::Either;
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 /// Applies callbacks' edits to the body. A large body keeps only the result: the original bytes,
 /// the edits and the upstream's request would be three copies in memory.
@@ -44,6 +44,16 @@ pub(super) fn outgoing(
     }
 }
 
+/// The URL that the call is sent to.
+pub(super) fn chat_url(target: &Target) -> Arc<str> {
+    let deployment = target.deployment();
+    let url = || deployment.provider.dialect.chat_url(target.api_base()).into();
+    match target.callback_base() {
+        Some(_) => url(),
+        None => Arc::clone(deployment.chat_url.get_or_init(url)),
+    }
+}
+
 /// Whether the client of a stream wants the usage chunk of a response made by the gateway.
 pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
     if !call.stream {
@@ -59,9 +69,16 @@ pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
 fn request_to(target: &Target, body: &Body, stream: bool) -> Result<(bool, Outgoing), Failure> {
     let usage = stream && request::include_usage(body)?;
     let deployment = target.deployment();
+    let model = target.upstream_model();
+    // Always, except for a wildcard's match or a callback's choice.
+    let model_json = if Arc::ptr_eq(model, &deployment.upstream_model) {
+        deployment.model_json.get_or_init(|| json_text(model)).clone()
+    } else {
+        json_text(model)
+    };
     let to = Destination {
-        model: target.upstream_model(),
-        api_base: target.api_base(),
+        model,
+        model_json,
         params: &target.params(),
         drop_params: deployment.drop_params,
         leave_out: &deployment.leave_out,

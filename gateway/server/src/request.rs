@@ -6,7 +6,7 @@ use super::{
     route, route::Route,
 };
 use crate::app::App;
-use callgate_call::{Accepted, Call};
+use callgate_call::{Accepted, Call, CallId};
 use callgate_failure::Failure;
 use callgate_json::{Body, check_case, check_names, text, walk};
 use callgate_secret::credentials::sent_keys;
@@ -42,7 +42,7 @@ pub(super) async fn accept(
     refuse_other_spellings(&body)?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
-    let requested_model = app.completion_model.clone().or(path_model).or(named);
+    let requested_model = app.completion_model.clone().or(path_model.map(Into::into)).or(named);
     let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
         return Err(Failure::unknown_model("None").param("model"));
     };
@@ -67,12 +67,12 @@ pub(super) async fn accept(
 
 /// The client's id for the call if it is valid, otherwise a new one. An id that contains a secret
 /// is not valid, because the log, the response and callbacks show it.
-pub(super) fn call_id(app: &App, headers: &HeaderMap) -> String {
+pub(super) fn call_id(app: &App, headers: &HeaderMap) -> CallId {
     let tells = |id: &str| {
         let mut keys = sent_keys(headers, app.key_header.as_ref());
         app.masking.mask(id) != id || keys.any(|key| key.len() >= 8 && id.contains(key))
     };
-    sane_id(headers).filter(|id| !tells(id)).map_or_else(new_id, str::to_owned)
+    sane_id(headers).filter(|id| !tells(id)).map_or_else(new_id, CallId::from)
 }
 
 fn sane_id(headers: &HeaderMap) -> Option<&str> {
@@ -83,10 +83,10 @@ fn sane_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// A random UUID of version 4. It has to be unique, not unguessable.
-pub(super) fn new_id() -> String {
+pub(super) fn new_id() -> CallId {
     let random = fastrand::u128(..).to_be_bytes();
     let id = Builder::from_random_bytes(random).into_uuid();
-    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    CallId::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 /// Requires `messages`, after callbacks had the chance to add them.
@@ -181,7 +181,7 @@ fn long_model() -> Failure {
     Failure::model_too_long(limits::MODEL)
 }
 
-fn model(body: &Body) -> Result<Option<String>, Failure> {
+fn model(body: &Body) -> Result<Option<Arc<str>>, Failure> {
     // As escapes, which take six bytes each.
     const LONGEST: usize = 6 * limits::MODEL + 2;
     match body.member("model") {
@@ -189,8 +189,11 @@ fn model(body: &Body) -> Result<Option<String>, Failure> {
         Some(json) if *json == *b"null" => Ok(None),
         Some(json) if json.len() > LONGEST && json.starts_with(b"\"") => Err(long_model()),
         Some(json) => match walk::plain(text(&json)) {
-            Some(name) => Ok(Some(name.to_owned())),
-            None => serde_json::from_slice(&json).map(Some).map_err(|_| Failure::model_not_text()),
+            Some(name) => Ok(Some(name.into())),
+            None => match serde_json::from_slice::<String>(&json) {
+                Ok(name) => Ok(Some(name.into())),
+                Err(_) => Err(Failure::model_not_text()),
+            },
         },
     }
 }

@@ -1,7 +1,7 @@
 //! The headers of a client's response: upstream headers that clients act on, the deployment, and
 //! the duration.
 
-use super::{access_log::Record, upstream_request::Sent};
+use super::{access_log::Record, request, upstream_request::Sent};
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::{Call, ResponseFacts, Target};
@@ -42,6 +42,29 @@ const ANSWER_HEADERS: usize = 24;
 /// The headers of a client's response that come from the upstream's response and from the config.
 pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
     let mut headers = early_headers(app, sent);
+    pass_on(app, sent, upstream, &mut headers);
+    headers
+}
+
+/// The same for a JSON reply. The headers whose values are known only at its end have their places
+/// already, because a map that grows copies its entries.
+pub(super) fn json_headers(app: &App, sent: &Sent, upstream: &Headers) -> HeaderMap {
+    let (target, model) = (&sent.target, &sent.echo.model);
+    let deployment = target.deployment();
+    let constant = deployment.json_headers.get_or_init(|| {
+        let mut headers = deployment_headers(app, deployment);
+        for name in [DURATION, OVERHEAD, request::CALL_ID, header::CONTENT_TYPE] {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        headers.clone()
+    });
+    let mut headers = target_headers(app, target, model, constant);
+    pass_on(app, sent, upstream, &mut headers);
+    headers
+}
+
+/// Adds the upstream's headers that clients get.
+fn pass_on(app: &App, sent: &Sent, upstream: &Headers, headers: &mut HeaderMap) {
     for (name, value) in upstream.iter() {
         if let Some(name) = passed_on_as(name)
             && let Ok(value) = passed_on(app, &sent.target, value)
@@ -51,12 +74,12 @@ pub(super) fn answer_headers(app: &App, sent: &Sent, upstream: &Headers) -> Head
             place.insert(value);
         }
     }
-    headers
 }
 
 /// The same for a response whose head has not arrived.
 pub(super) fn early_headers(app: &App, sent: &Sent) -> HeaderMap {
-    target_headers(app, &sent.target, &sent.echo.model)
+    let constant = constant_headers(app, &sent.target);
+    target_headers(app, &sent.target, &sent.echo.model, constant)
 }
 
 /// The header of [`PASSED_ON`] that has this name, in any case.
@@ -116,10 +139,14 @@ pub(super) fn without_secrets(app: &App, value: HeaderValue) -> HeaderValue {
     }
 }
 
-/// The headers that name the deployment and the model.
-fn target_headers(app: &App, target: &Target, model: &str) -> HeaderMap {
+fn constant_headers<'t>(app: &App, target: &'t Target) -> &'t HeaderMap {
     let deployment = target.deployment();
-    let constant = deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment));
+    deployment.answer_headers.get_or_init(|| deployment_headers(app, deployment))
+}
+
+/// The headers that name the deployment and the model.
+fn target_headers(app: &App, target: &Target, model: &str, constant: &HeaderMap) -> HeaderMap {
+    let deployment = target.deployment();
     let mut headers = constant.clone();
     let mut replace = |name: HeaderName, text: &str| match HeaderValue::from_str(text) {
         Ok(value) => drop(headers.insert(name, value)),
@@ -186,7 +213,8 @@ pub(super) fn add_deployment_headers(
     if failure.headers.iter().any(|(name, _)| MODEL_ID == **name) {
         return;
     }
-    add_headers(failure, &target_headers(app, target, &call.requested_model));
+    let constant = constant_headers(app, target);
+    add_headers(failure, &target_headers(app, target, &call.requested_model, constant));
 }
 
 /// Adds these headers to a failure, except those without a value.

@@ -2,16 +2,21 @@
 //! it is sent.
 
 use super::request::HOP;
+use bytes::Bytes;
 use callgate_call::{Call, ResponseSlot, Target};
 use callgate_deployments::Setting;
 use callgate_providers::{Echo, StreamRequest};
 use callgate_upstream::{HeaderLines, Origin};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The facts about a sent request that its response needs.
 #[derive(Clone)]
 pub(super) struct Sent {
     pub(super) target: Target,
+    pub(super) url: Arc<str>,
     pub(super) echo: Echo,
     /// The options of a stream that the client asked for.
     pub(super) asked: StreamRequest,
@@ -25,30 +30,30 @@ pub(super) struct Sent {
 }
 
 /// The header lines of a request.
-pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> HeaderLines {
+pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Bytes {
+    let before = call.headers.get(HOP);
+    let made = || {
+        let mut lines = deployment_lines(call, target, url);
+        match before {
+            Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
+            None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
+        }
+        lines.finish()
+    };
     let configured = call.upstream_headers.is_empty()
         && target.callback_base().is_none()
         && target.callback_key().is_none();
-    let mut lines = if configured {
-        let lines = &target.deployment().request_lines;
-        HeaderLines::beginning(
-            lines.get_or_init(|| deployment_lines(call, target, url).as_bytes().into()),
-        )
-    } else {
-        deployment_lines(call, target, url)
-    };
-    match call.headers.get(HOP) {
-        Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
-        None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
+    match before {
+        None if configured => target.deployment().request_lines.get_or_init(made).clone(),
+        _ => made(),
     }
-    lines
 }
 
 /// The header lines for every request to this deployment. A callback's headers win over the
 /// config's, and those over the gateway's own.
 /// the config over the gateway's own.
 fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
-    let mut lines = HeaderLines::beginning(&[]);
+    let mut lines = HeaderLines::new();
     let set_by_callback =
         |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
     let extra = target.extra_headers();

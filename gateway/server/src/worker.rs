@@ -74,7 +74,10 @@ impl Worker {
             has_ended: AtomicBool::new(false),
             whereabouts: Whereabouts::unknown(),
         });
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_unpark(callgate_upstream::note_wait)
+            .build()?;
         let (current, its) = (current.clone(), Arc::clone(&worker));
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             let _told = its.whereabouts.tell();

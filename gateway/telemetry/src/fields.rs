@@ -41,7 +41,7 @@ pub fn write_line(
         LogFormat::Json => {
             line::json_head(level, made, out);
             let mut line = Fields { json: true, out };
-            line.text(key!("message"), message);
+            line.literal(key!("message"), message);
             fields(&mut line);
             line::json_end(target, out);
         }
@@ -53,6 +53,15 @@ pub fn write_line(
             out.push(b'\n');
         }
     });
+}
+
+/// Builds fields that many lines share, once for each form of line.
+pub fn prepared(fields: impl Fn(&mut Fields<'_>)) -> [Box<[u8]>; 2] {
+    [false, true].map(|json| {
+        let mut out = Vec::new();
+        fields(&mut Fields { json, out: &mut out });
+        out.into()
+    })
 }
 
 /// The fields of one line.
@@ -74,6 +83,24 @@ impl Fields<'_> {
         } else if !value.is_empty() {
             line::pretty_field(key.name, self.out, |out| out.extend_from_slice(value.as_bytes()));
         }
+    }
+
+    /// A text of the gateway's own, which needs no escapes.
+    #[inline]
+    pub fn literal(&mut self, key: Key, value: &str) {
+        if !self.json {
+            return self.text(key, value);
+        }
+        self.out.extend_from_slice(key.json.as_bytes());
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// Adds fields built by [`prepared`].
+    #[inline]
+    pub fn add_prepared(&mut self, fields: &[Box<[u8]>; 2]) {
+        self.out.extend_from_slice(&fields[usize::from(self.json)]);
     }
 
     #[inline]
@@ -139,6 +166,8 @@ mod tests {
         let mut fields = Fields { json, out: &mut out };
         fields.text(key!("model"), "a \"b\"\n");
         fields.text(key!("provider"), "");
+        fields.literal(key!("outcome"), "ok");
+        fields.add_prepared(&prepared(|fields| fields.text(key!("id"), "\n")));
         fields.maybe_text(key!("callback"), None);
         fields.number(key!("status"), 200);
         fields.maybe_number(key!("tokens"), None);
@@ -152,12 +181,12 @@ mod tests {
     fn each_form_has_its_own_quotes() {
         assert_eq!(
             written(true),
-            ",\"model\":\"a \\\"b\\\"\\n\",\"provider\":\"\",\"status\":200,\"stream\":false,\
+            ",\"model\":\"a \\\"b\\\"\\n\",\"provider\":\"\",\"outcome\":\"ok\",\"id\":\"\\n\",\"status\":200,\"stream\":false,\
              \"duration_ms\":1.234"
         );
         assert_eq!(
             written(false),
-            " model=\"a \\\"b\\\"\\n\" status=200 stream=false duration_ms=1.234"
+            " model=\"a \\\"b\\\"\\n\" outcome=ok id=\"\\n\" status=200 stream=false duration_ms=1.234"
         );
     }
 }

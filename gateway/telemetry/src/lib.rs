@@ -21,7 +21,7 @@ mod queue;
 mod sink;
 
 pub use escape::{cut, one_line};
-pub use fields::{Fields, Key, write_line};
+pub use fields::{Fields, Key, prepared, write_line};
 pub use line::decimal;
 pub use sink::{dropped, flush};
 

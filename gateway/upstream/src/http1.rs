@@ -8,23 +8,21 @@
 use super::{
     framing::{BodyStep, Framing},
     head::{Head, IncomingHead, MAX_HEAD, invalid},
+    turn,
 };
 use bytes::{Bytes, BytesMut};
-use rustix::{
-    io::Errno,
-    net::{RecvFlags, recv},
-};
+use rustix::net::{RecvFlags, recv};
 use std::{
     cell::Cell,
-    collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -74,9 +72,9 @@ impl UpstreamConnection {
     }
 
     /// Whether an idle connection can take another request: between responses an upstream sends
-    /// nothing unless it closes. This asks the socket itself, because the runtime learns of a close
-    /// only at its next wait for events.
-    pub(super) fn is_open(&mut self) -> bool {
+    /// nothing unless it closes. The runtime learns of a close when it waits for events; if it has
+    /// not waited just now, the socket itself is asked.
+    pub(super) fn is_open(&mut self, now: Instant) -> bool {
         let socket = match &mut self.io {
             Io::Plain(socket) => socket,
             Io::Tls(stream) => {
@@ -90,8 +88,18 @@ impl UpstreamConnection {
                 stream.get_mut().0
             }
         };
-        let peeked = recv(&*socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        self.buffer.is_empty() && matches!(peeked, Err(Errno::AGAIN | Errno::INTR))
+        let peek = || {
+            let peeked = recv(&*socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+            peeked.map_err(io::Error::from)
+        };
+        let peeked = match turn::is_fresh(now) {
+            // Asks the socket only if something may have arrived, which the last read of an answer
+            // can leave open.
+            true => socket.try_io(Interest::READABLE, peek),
+            false => peek(),
+        };
+        let silent = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
+        self.buffer.is_empty() && peeked.is_err_and(|error| silent.contains(&error.kind()))
     }
 
     /// Returns the last response's buffer while the connection is in the pool.
@@ -108,10 +116,7 @@ impl UpstreamConnection {
 
     /// Sends a request and reads the head of its response. `pieces` is unchanged if none of them
     /// was sent.
-    pub(super) async fn exchange(
-        &mut self,
-        pieces: &mut VecDeque<Bytes>,
-    ) -> Result<Head, ExchangeFault> {
+    pub(super) async fn exchange(&mut self, pieces: &mut [Bytes]) -> Result<Head, ExchangeFault> {
         let (mut incoming, mut written) = (IncomingHead::default(), false);
         let sent = self.send(pieces, &mut incoming, &mut written).await;
         let head = match sent {
@@ -135,7 +140,7 @@ impl UpstreamConnection {
     /// Writes all pieces; stops early if the head of a response arrives first.
     async fn send(
         &mut self,
-        pieces: &mut VecDeque<Bytes>,
+        mut pieces: &mut [Bytes],
         incoming: &mut IncomingHead,
         written: &mut bool,
     ) -> io::Result<Option<Head>> {
@@ -145,7 +150,7 @@ impl UpstreamConnection {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(count)) => {
                         *written = true;
-                        advance(pieces, count);
+                        pieces = unwritten(std::mem::take(&mut pieces), count);
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
@@ -166,7 +171,7 @@ impl UpstreamConnection {
     fn poll_write(
         &mut self,
         context: &mut Context<'_>,
-        pieces: &VecDeque<Bytes>,
+        pieces: &[Bytes],
     ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
@@ -248,15 +253,19 @@ impl UpstreamConnection {
     }
 }
 
-fn advance(pieces: &mut VecDeque<Bytes>, mut written: usize) {
-    while let Some(piece) = pieces.front_mut() {
+/// The pieces that are left after `written` bytes. Frees those that were written.
+fn unwritten(pieces: &mut [Bytes], mut written: usize) -> &mut [Bytes] {
+    let mut done = 0;
+    for piece in pieces.iter_mut() {
         if written < piece.len() {
             let _ = piece.split_to(written);
-            return;
+            break;
         }
         written -= piece.len();
-        pieces.pop_front();
+        *piece = Bytes::new();
+        done += 1;
     }
+    &mut pieces[done..]
 }
 
 impl AsyncRead for Io {

@@ -17,19 +17,21 @@ mod http1;
 mod origin;
 mod pool;
 mod tls;
+mod turn;
 
 pub use descriptors::lacks_descriptors;
 pub use error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError};
 pub use head::Headers;
 pub use origin::Origin;
 pub use tls::{Tls, TlsFault};
+pub use turn::note_wait;
 
 use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
 use callgate_config::Reuse;
 use callgate_json::Slices;
 use framing::Framing;
-use std::{collections::VecDeque, io, time::Duration};
+use std::{io, time::Duration};
 use tokio::task::coop::consume_budget;
 
 /// The gateway's `User-Agent`.
@@ -46,15 +48,15 @@ const ONE_PIECE: usize = 8 * 1024;
 pub struct HeaderLines(BytesMut);
 
 impl HeaderLines {
-    /// Starts with these lines; others can be added.
-    pub fn beginning(lines: &[u8]) -> Self {
-        let mut bytes = BytesMut::with_capacity(1024);
-        bytes.extend_from_slice(lines);
-        Self(bytes)
+    /// No lines yet, but room for the usual ones.
+    #[expect(clippy::new_without_default, reason = "a default should not allocate")]
+    pub fn new() -> Self {
+        Self(BytesMut::with_capacity(1024))
     }
 
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// The lines as they are sent. Requests can share them.
+    pub fn finish(self) -> Bytes {
+        self.0.freeze()
     }
 
     /// Adds a line. A value with a control character is left out, because it could end the line and
@@ -96,7 +98,7 @@ pub struct UpstreamResponse {
 /// anything was written, another one is used.
 pub async fn post(
     url: &str,
-    lines: HeaderLines,
+    lines: Bytes,
     body: Slices,
     (tls, reuse): (&Tls, Reuse),
 ) -> Result<UpstreamResponse, UpstreamError> {
@@ -142,11 +144,11 @@ async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::UpstreamConnecti
 }
 
 /// The bytes of a request.
-fn request(origin: &Origin, lines: &HeaderLines, body: Slices) -> VecDeque<Bytes> {
+fn request(origin: &Origin, lines: &[u8], body: Slices) -> Slices {
     let length: usize = body.iter().map(Bytes::len).sum();
     let mut digits = itoa::Buffer::new();
     // The config's own `Host`, if there is one, is the first line.
-    let (name, host, end): (&[u8], &[u8], &[u8]) = if lines.0.starts_with(b"host: ") {
+    let (name, host, end): (&[u8], &[u8], &[u8]) = if lines.starts_with(b"host: ") {
         (b"", b"", b"")
     } else {
         (b"host: ", origin.host().as_bytes(), b"\r\n")
@@ -161,7 +163,7 @@ fn request(origin: &Origin, lines: &HeaderLines, body: Slices) -> VecDeque<Bytes
         b"content-length: ",
         digits.format(length).as_bytes(),
         b"\r\n",
-        &lines.0,
+        lines,
         b"\r\n",
     ];
     let room: usize = parts.iter().map(|part| part.len()).sum();
@@ -169,10 +171,10 @@ fn request(origin: &Origin, lines: &HeaderLines, body: Slices) -> VecDeque<Bytes
     parts.iter().for_each(|part| head.extend_from_slice(part));
     if length < ONE_PIECE {
         body.iter().for_each(|piece| head.extend_from_slice(piece));
-        return VecDeque::from([head.into()]);
+        return Slices::from_buf([head.into()]);
     }
-    let mut pieces = VecDeque::with_capacity(body.len() + 1);
-    pieces.push_back(head.into());
+    let mut pieces = Slices::with_capacity(body.len() + 1);
+    pieces.push(head.into());
     pieces.extend(body);
     pieces
 }

@@ -93,7 +93,7 @@ pub(super) fn take(origin: &Origin) -> Option<Lease> {
         let mut now = None;
         while let Some(Idle { mut connection, born, end }) = idle.pop_back() {
             let now = *now.get_or_insert_with(Instant::now);
-            if now < end && connection.is_open() {
+            if now < end && connection.is_open(now) {
                 return Some(Lease {
                     host: Arc::clone(origin.key()),
                     connection,
@@ -190,7 +190,7 @@ async fn sweep() {
             }
             let now = Instant::now();
             pool.idle.retain(|_, idle| {
-                idle.retain_mut(|it| now < it.end && it.connection.is_open());
+                idle.retain_mut(|it| now < it.end && it.connection.is_open(now));
                 !idle.is_empty()
             });
             pool.idle.is_empty()

@@ -13,7 +13,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 async fn ask(url: &str, body: &'static [u8]) -> Result<String, UpstreamError> {
     let body: Slices = [Bytes::from_static(body)].into();
     let with = (&Tls::default(), Reuse::default());
-    let mut answer = post(url, HeaderLines::beginning(b""), body, with).await?;
+    let mut answer = post(url, Bytes::new(), body, with).await?;
     let mut text = Vec::new();
     while let Some(piece) = answer.next().await {
         text.extend_from_slice(&piece?);
@@ -57,6 +57,35 @@ async fn a_connection_that_was_closed_before_is_not_used() {
         assert_eq!(ask(&url, b"{}").await.unwrap(), "ok");
         is_closed.recv().unwrap();
     }
+    peers.join().unwrap();
+}
+
+/// As in a worker: the runtime says when it has waited, and is believed for a moment.
+#[test]
+fn a_close_that_the_runtime_has_seen_needs_no_look_at_the_socket() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().on_thread_unpark(note_wait).build().unwrap();
+    let (listener, url) = listener();
+    let (closed, mut is_closed) = tokio::sync::mpsc::unbounded_channel();
+    let peers = thread::spawn(move || {
+        for answers in [1, 3, 2] {
+            let mut peer = listener.accept().unwrap().0;
+            for _ in 0..answers {
+                request_of(&mut peer).unwrap();
+                peer.write_all(ANSWER).unwrap();
+            }
+            drop(peer);
+            closed.send(()).unwrap();
+        }
+    });
+    runtime.block_on(async {
+        for answers in [1, 3, 2] {
+            for _ in 0..answers {
+                assert_eq!(ask(&url, b"{}").await.unwrap(), "ok");
+            }
+            is_closed.recv().await.unwrap();
+        }
+    });
     peers.join().unwrap();
 }
 

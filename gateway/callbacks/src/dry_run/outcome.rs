@@ -82,7 +82,7 @@ impl DryRun {
         json!({
             "model": call.model(),
             "provider": target.map(|target| &*target.deployment().label),
-            "upstream_model": target.map(Target::upstream_model),
+            "upstream_model": target.map(|target| &**target.upstream_model()),
             "api_base": target.map(Target::api_base),
             "api_key": target.and_then(Target::callback_key).map(|_| "set by a callback"),
             "upstream_headers": texts(call.upstream_headers.iter().map(|(name, value)| {

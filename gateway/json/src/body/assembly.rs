@@ -28,15 +28,20 @@ impl Body {
 impl<'a> Layers<'a> {
     /// Every member, including removed ones, with its index and value.
     pub(super) fn entries(self) -> impl Iterator<Item = (usize, &'a Entry, &'a Value)> {
-        let of_body = self.body.entries.iter().enumerate().map(move |(index, entry)| {
-            match self.over.get(index) {
-                None | Some(Value::Original) => (index, entry, &entry.value),
-                Some(over) => (index, entry, over),
-            }
-        });
+        let of_body = self.body.entries.iter().enumerate();
+        let of_body = of_body.map(move |(index, entry)| (index, entry, self.value(index, entry)));
         let first = self.body.entries.len();
         let added = self.added.iter().enumerate();
         of_body.chain(added.map(move |(index, entry)| (first + index, entry, &entry.value)))
+    }
+
+    /// The value of one of the body's own entries.
+    #[inline]
+    fn value(self, index: usize, entry: &'a Entry) -> &'a Value {
+        match self.over.get(index) {
+            None | Some(Value::Original) => &entry.value,
+            Some(over) => over,
+        }
     }
 
     /// The bytes with all edits.
@@ -44,19 +49,20 @@ impl<'a> Layers<'a> {
         let mut pieces = Assembly::new(self);
         // Whether a member comes before the current one, and the end of the previous one.
         let (mut follows, mut end) = (false, self.body.opening() + 1);
-        let originals = self.entries().take_while(|(_, entry, _)| !entry.is_added());
-        let mut originals = originals.peekable();
+        let first_added = self.body.entries.iter().position(Entry::is_added);
+        let originals = &self.body.entries[..first_added.unwrap_or(self.body.entries.len())];
         let value_of = |index| self.instead.filter(|(at, _)| *at == index).map(|(_, value)| value);
-        while let Some((index, entry, value)) = originals.next() {
-            match value {
+        for (index, entry) in originals.iter().enumerate() {
+            match self.value(index, entry) {
                 // Its comma is removed, too: the one before, or the one after if it was the first.
                 Value::Removed if follows => pieces.skip(end..entry.span().end),
                 Value::Removed => {
                     let span = entry.span();
-                    let next = originals.peek().map_or(span.end, |(_, next, _)| next.span().start);
+                    let next = originals.get(index + 1);
+                    let next = next.map_or(span.end, |next| next.span().start);
                     pieces.skip(span.start..next);
                 }
-                Value::Original | Value::Edited(_) => {
+                value @ (Value::Original | Value::Edited(_)) => {
                     if let Some(value) = value_of(index).or_else(|| value.edited()) {
                         pieces.skip(entry.value_at.clone());
                         value.iter().for_each(|json| pieces.insert_shared(json));
@@ -67,7 +73,7 @@ impl<'a> Layers<'a> {
             end = entry.span().end;
         }
         pieces.skip(end..end);
-        for (index, entry, value) in self.entries().filter(|(_, entry, _)| entry.is_added()) {
+        for (index, entry, value) in self.entries().skip(originals.len()) {
             if let Some(json) = value.edited() {
                 pieces.insert(if follows { b"," } else { b"" });
                 pieces.insert(&serde_json::to_vec(&entry.name).unwrap_or_default());

@@ -133,6 +133,9 @@ impl<'b> Edits<'b> {
     fn find(&self, name: &str) -> Option<usize> {
         passed::add(self.body.entries.len() + self.added.len());
         let digest = NameDigest::of(name.as_bytes());
+        if self.added.is_empty() && self.body.names & digest.bit() == 0 {
+            return None;
+        }
         let found = self.layers().entries().find(|(_, entry, value)| {
             entry.digest == digest
                 && **value != Value::Removed

@@ -10,12 +10,9 @@ use wide::u8x16;
 /// One bit for each byte of a block, the first byte lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) quote: u64,
-    pub(super) backslash: u64,
-    /// Allowed after a backslash: the usual escapes, not all.
-    pub(super) usual: u64,
-    /// Below 0x20.
-    pub(super) control: u64,
+    /// Quotes, and bytes below 0x20.
+    pub(super) ends: u64,
+    pub(super) backslashes: u64,
 }
 
 /// A processor's way to examine a block. Its code has to be inlined into [`Work::run`], because
@@ -23,6 +20,9 @@ pub(super) struct Found {
 pub(super) trait Blocks: Copy {
     /// `None` if there is no special byte, as in most text.
     fn find(self, block: &[u8; 64]) -> Option<Found>;
+
+    /// The bytes that are allowed after a backslash: the usual escapes, not all.
+    fn usual(self, block: &[u8; 64]) -> u64;
 }
 
 /// The work on blocks.
@@ -57,26 +57,55 @@ impl<W: Work> pulp::WithSimd for Vectorized<W> {
 #[derive(Clone, Copy)]
 pub(super) struct Narrow;
 
+impl Narrow {
+    /// The bytes that `is` marks, quarter by quarter.
+    #[inline(always)]
+    fn bits(block: &[u8; 64], is: impl Fn(u8x16) -> u8x16) -> u64 {
+        let (quarters, _) = block.as_chunks::<16>();
+        quarters.iter().enumerate().fold(0, |bits, (index, quarter)| {
+            let found = is(u8x16::new(*quarter)).to_bitmask() as u16;
+            bits | u64::from(found) << (16 * index)
+        })
+    }
+}
+
 impl Blocks for Narrow {
     #[inline(always)]
     fn find(self, block: &[u8; 64]) -> Option<Found> {
-        let (quarters, _) = block.as_chunks::<16>();
-        let mut found = Found { quote: 0, backslash: 0, usual: 0, control: 0 };
-        for (index, quarter) in quarters.iter().enumerate() {
-            let bytes = u8x16::new(*quarter);
-            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            let (quote, backslash) = (is(b'"'), is(b'\\'));
-            let usual = quote | backslash | is(b'n') | is(b't');
+        let ends = Self::bits(block, |bytes| {
             let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
-            let bits = |mask: u8x16| u64::from(mask.to_bitmask() as u16) << (16 * index);
-            found.quote |= bits(quote);
-            found.backslash |= bits(backslash);
-            found.usual |= bits(usual);
-            found.control |= bits(control);
-        }
-        (found.quote | found.backslash | found.control != 0).then_some(found)
+            control | bytes.simd_eq(u8x16::splat(b'"'))
+        });
+        let backslashes = Self::bits(block, |bytes| bytes.simd_eq(u8x16::splat(b'\\')));
+        (ends | backslashes != 0).then_some(Found { ends, backslashes })
+    }
+
+    #[inline(always)]
+    fn usual(self, block: &[u8; 64]) -> u64 {
+        Self::bits(block, |bytes| {
+            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+            USUAL.iter().fold(u8x16::splat(0), |found, byte| found | is(*byte))
+        })
     }
 }
+
+/// The usual escapes. No two share their last four bits.
+const USUAL: [u8; 6] = *b"nt\"\\/f";
+
+/// The usual escape with these last four bits, or a byte that has others.
+#[cfg(target_arch = "x86_64")]
+const USUAL_BY_LAST_BITS: [u8; 32] = {
+    let mut table = [0; 32];
+    (table[0], table[16]) = (1, 1);
+    let mut index = 0;
+    while index < USUAL.len() {
+        let last_bits = (USUAL[index] & 0xf) as usize;
+        assert!(table[last_bits] == 0);
+        (table[last_bits], table[last_bits + 16]) = (USUAL[index], USUAL[index]);
+        index += 1;
+    }
+    table
+};
 
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
@@ -86,19 +115,27 @@ struct Wide(pulp::x86::V3);
 impl Blocks for Wide {
     #[inline(always)]
     fn find(self, block: &[u8; 64]) -> Option<Found> {
-        let pulp::x86::V3 { avx2, .. } = self.0;
-        let [first, second]: [__m256i; 2] = pulp::cast(*block);
-        let (low, high) = (self.half(first), self.half(second));
-        let any = avx2._mm256_or_si256(low.any, high.any);
-        if avx2._mm256_movemask_epi8(any) == 0 {
+        let avx2 = self.0.avx2;
+        let [low, high]: [__m256i; 2] = pulp::cast(*block);
+        let (low_ends, high_ends) = (self.ends(low), self.ends(high));
+        let (low_slashes, high_slashes) = (self.is(low, b'\\'), self.is(high, b'\\'));
+        let ends = avx2._mm256_or_si256(low_ends, high_ends);
+        let slashes = avx2._mm256_or_si256(low_slashes, high_slashes);
+        if avx2._mm256_movemask_epi8(avx2._mm256_or_si256(ends, slashes)) == 0 {
             return None;
         }
-        Some(Found {
-            quote: self.bits(low.quote, high.quote),
-            backslash: self.bits(low.backslash, high.backslash),
-            usual: self.bits(self.usual(first, &low), self.usual(second, &high)),
-            control: self.bits(low.control, high.control),
-        })
+        let ends = self.bits(low_ends, high_ends);
+        Some(Found { ends, backslashes: self.bits(low_slashes, high_slashes) })
+    }
+
+    #[inline(always)]
+    fn usual(self, block: &[u8; 64]) -> u64 {
+        let avx2 = self.0.avx2;
+        let table: __m256i = pulp::cast(USUAL_BY_LAST_BITS);
+        let [low, high]: [__m256i; 2] = pulp::cast(*block);
+        // For a byte above 0x7f the table has 0.
+        let is = |bytes| avx2._mm256_cmpeq_epi8(avx2._mm256_shuffle_epi8(table, bytes), bytes);
+        self.bits(is(low), is(high))
     }
 }
 
@@ -109,37 +146,18 @@ impl Wide {
         self.0.avx2._mm256_cmpeq_epi8(bytes, self.0.avx._mm256_set1_epi8(byte as i8))
     }
 
+    /// Marks quotes, and bytes below 0x20.
+    #[inline(always)]
+    fn ends(self, bytes: __m256i) -> __m256i {
+        let pulp::x86::V3 { avx, avx2, .. } = self.0;
+        let least = avx2._mm256_min_epu8(bytes, avx._mm256_set1_epi8(0x1f));
+        avx2._mm256_or_si256(self.is(bytes, b'"'), avx2._mm256_cmpeq_epi8(least, bytes))
+    }
+
     #[inline(always)]
     fn bits(self, low: __m256i, high: __m256i) -> u64 {
         let low = self.0.avx2._mm256_movemask_epi8(low) as u32;
         let high = self.0.avx2._mm256_movemask_epi8(high) as u32;
         u64::from(low) | u64::from(high) << 32
     }
-
-    #[inline(always)]
-    fn half(self, bytes: __m256i) -> Half {
-        let pulp::x86::V3 { avx, avx2, .. } = self.0;
-        let (quote, backslash) = (self.is(bytes, b'"'), self.is(bytes, b'\\'));
-        let control =
-            avx2._mm256_cmpeq_epi8(avx2._mm256_min_epu8(bytes, avx._mm256_set1_epi8(0x1f)), bytes);
-        let any = avx2._mm256_or_si256(avx2._mm256_or_si256(quote, backslash), control);
-        Half { quote, backslash, control, any }
-    }
-
-    /// Marks the bytes that are usual after a backslash.
-    #[inline(always)]
-    fn usual(self, bytes: __m256i, half: &Half) -> __m256i {
-        let avx2 = self.0.avx2;
-        let letters = avx2._mm256_or_si256(self.is(bytes, b'n'), self.is(bytes, b't'));
-        avx2._mm256_or_si256(avx2._mm256_or_si256(half.quote, half.backslash), letters)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-struct Half {
-    quote: __m256i,
-    backslash: __m256i,
-    control: __m256i,
-    /// Bytes of any of the three kinds.
-    any: __m256i,
 }

@@ -1,12 +1,15 @@
 //! Finds the bytes where the text of a string stops, for a whole chunk.
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Found};
 
 /// Finds the stops block by block, without a branch for each escape. Outside of strings there are
 /// no escapes, so it need not know where strings are.
 pub(super) struct Stops<'a, B> {
     blocks: B,
-    chunk: &'a [u8],
+    length: usize,
+    whole: &'a [[u8; 64]],
+    /// The end of the chunk, after its last whole block.
+    rest: &'a [u8],
     /// The end of the last examined block; 0 before the first.
     end: usize,
     /// The ends of strings, the second bytes of unusual escapes, and control characters.
@@ -21,55 +24,68 @@ impl<'a, B: Blocks> Stops<'a, B> {
     #[inline(always)]
     pub(super) fn new(blocks: B, chunk: &'a [u8], escaped: bool) -> Self {
         let escapes = u64::from(escaped) << 63;
-        Self { blocks, chunk, end: 0, stops: 0, escapes, seconds: 0 }
+        let (whole, rest) = chunk.as_chunks();
+        Self { blocks, length: chunk.len(), whole, rest, end: 0, stops: 0, escapes, seconds: 0 }
     }
 
     /// The first stop from `from`, or with `every_escape` the first escape of any kind. Only moves
     /// forward.
     #[inline(always)]
     pub(super) fn next(&mut self, mut from: usize, every_escape: bool) -> usize {
-        loop {
-            if from < self.end {
-                let skip = (from + 64 - self.end) & 63;
-                let stops = self.stops | if every_escape { self.escapes } else { 0 };
-                let left = stops >> skip;
-                if left != 0 {
-                    let stop = from + left.trailing_zeros() as usize;
-                    // An escape is examined from its backslash.
-                    let back = (self.seconds >> (stop & 63)) as usize & 1;
-                    return (stop - back).min(self.chunk.len());
-                }
-                from = self.end;
-            }
+        let mask = if every_escape { u64::MAX } else { 0 };
+        while self.end <= from {
             self.block();
         }
+        // Blocks begin at multiples of their length.
+        let mut left = (self.stops | self.escapes & mask) >> (from & 63);
+        while left == 0 {
+            from = self.end;
+            self.block();
+            left = self.stops | self.escapes & mask;
+        }
+        let stop = from + left.trailing_zeros() as usize;
+        // An escape is examined from its backslash.
+        let back = (self.seconds >> (stop & 63)) as usize & 1;
+        (stop - back).min(self.length)
     }
 
     /// Examines the next block.
     #[inline(always)]
     fn block(&mut self) {
-        let rest = self.chunk.get(self.end..).unwrap_or_default();
-        let mut last = [0; 64];
-        let block = match rest.first_chunk::<64>() {
-            Some(block) => block,
-            None => {
-                // Bytes beyond the end count as control characters.
-                last[..rest.len()].copy_from_slice(rest);
-                &last
-            }
-        };
+        let block = self.whole.get(self.end / 64);
         self.end += 64;
-        let first = self.escapes >> 63;
-        let Some(found) = self.blocks.find(block) else {
-            // Its first byte may be the second one of an escape.
-            let unusual = !matches!(block[0], b'n' | b't');
-            (self.escapes, self.seconds, self.stops) = (0, first, first & u64::from(unusual));
-            return;
-        };
-        (self.escapes, self.seconds) = escapes(found.backslash, first);
-        let unusual = self.seconds & !found.usual;
-        self.stops = (found.quote & !self.seconds) | found.control | unusual;
+        match block {
+            Some(block) => self.look(block),
+            None => self.look(&padded(self.rest)),
+        }
     }
+
+    #[inline(always)]
+    fn look(&mut self, block: &[u8; 64]) {
+        let first = self.escapes >> 63;
+        let Found { ends, backslashes } = match self.blocks.find(block) {
+            Some(found) => found,
+            // Its first byte may be the second one of an escape.
+            None => Found { ends: 0, backslashes: 0 },
+        };
+        if backslashes | first == 0 {
+            (self.escapes, self.seconds, self.stops) = (0, 0, ends);
+            return;
+        }
+        (self.escapes, self.seconds) = escapes(backslashes, first);
+        // A control character is never a usual escape, so it stays a stop.
+        let unusual = self.seconds & !self.blocks.usual(block);
+        self.stops = (ends & !self.seconds) | unusual;
+    }
+}
+
+/// The last block of a chunk. Bytes beyond the end count as control characters, so the scan stops
+/// there.
+#[cold]
+fn padded(rest: &[u8]) -> [u8; 64] {
+    let mut last = [0; 64];
+    last[..rest.len()].copy_from_slice(rest);
+    last
 }
 
 /// Which backslashes begin an escape, and which bytes are the second of one; `first` is 1 if the

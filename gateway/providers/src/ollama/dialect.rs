@@ -16,6 +16,10 @@ use callgate_json::{
 use serde_json::{Map, Value};
 
 impl Dialect for Ollama {
+    fn chat_url(&self, api_base: &str) -> String {
+        chat_url(api_base)
+    }
+
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         let choices = number_of_choices(body.member("n"));
         let body = body.rendered();
@@ -27,7 +31,7 @@ impl Dialect for Ollama {
                     None => failure,
                 }
             })?;
-        Ok(Outgoing { url: chat_url(to.api_base), body: [translated.into()].into(), choices })
+        Ok(Outgoing { body: [translated.into()].into(), choices })
     }
 
     fn unfit<'p>(&self, params: &'p Map<String, Value>) -> Vec<&'p str> {
@@ -175,7 +179,7 @@ mod tests {
     }
 
     fn run(input: &[u8], size: usize) -> (Vec<String>, Option<AnswerFault>) {
-        let echo = Echo { id: "i".to_owned(), created: 1, model: "m".to_owned() };
+        let echo = Echo { id: "i".into(), created: 1, model: "m".into() };
         let mut stream = Ollama.stream(&echo, StreamRequest { usage: false, choices: 1 });
         let mut out = Collected::default();
         for chunk in input.chunks(size) {

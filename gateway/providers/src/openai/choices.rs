@@ -9,7 +9,7 @@
 use super::error_instead::error_instead;
 use crate::AnswerFault;
 use callgate_json::{
-    slices::{elements, is_blank, members},
+    slices::{Members, elements, is_blank, members, members_of_only},
     walk::string_end,
 };
 use std::{collections::BTreeMap, ops::Range};
@@ -126,7 +126,7 @@ impl Choices {
             AnswerEnd::Closed { .. } => ending != Ending::Finished,
         };
         if let Some((index, _)) = self.seen.iter().find(|(_, ending)| unfinished(**ending)) {
-            return Err(format!("choice {index} has no finish reason"));
+            return Err(no_finish_reason(*index));
         }
         match end {
             AnswerEnd::Closed { asked } if (self.seen.len() as u64) < asked => {
@@ -154,11 +154,16 @@ impl<'a> Choice<'a> {
         if json.first() != Some(&b'{') {
             return Err(malformed("a choice that is not an object"));
         }
+        Self::of(&mut members(json), position)
+    }
+
+    /// Reads its members to their end.
+    fn of(members: &mut Members<'a>, position: u64) -> Result<Self, AnswerFault> {
         let ending = Ending::Silent;
         let mut choice =
             Self { index: position, ending, delta: None, message: false, whole_message: false };
         let mut text = false;
-        for (name, value) in members(json) {
+        for (name, value) in members {
             if name.is("index") {
                 let text = std::str::from_utf8(value).unwrap_or_default();
                 let wrong = |_| malformed("a choice whose `index` is not a number");
@@ -183,6 +188,17 @@ impl<'a> Choice<'a> {
             return Err(malformed("a choice without a `message` or a `delta`, which has `text`"));
         }
         Ok(choice)
+    }
+
+    /// Judges the only choice of a whole completion.
+    fn is_complete(&self) -> Result<(), AnswerFault> {
+        if !self.whole_message {
+            return Err(malformed(WITHOUT_MESSAGE));
+        }
+        if self.ending == Ending::Open {
+            return Err(AnswerFault::Incomplete(no_finish_reason(self.index)));
+        }
+        Ok(())
     }
 
     fn says_something(&self) -> bool {
@@ -218,12 +234,29 @@ impl Usual {
 
 /// Judges the `choices` of a whole completion, each of which has a message.
 pub(super) fn of_completion(json: &[u8]) -> Result<(), AnswerFault> {
+    // Almost always there is only one.
+    if let Some(mut members) = members_of_only(json) {
+        let choice = Choice::of(&mut members, 0)?;
+        if members.were_all() {
+            return choice.is_complete();
+        }
+    }
+    all_of_completion(json)
+}
+
+fn all_of_completion(json: &[u8]) -> Result<(), AnswerFault> {
     let mut choices = Choices::default();
     choices.see(json)?;
     if choices.without_message {
-        return Err(malformed("a choice without a `message`"));
+        return Err(malformed(WITHOUT_MESSAGE));
     }
     choices.whole(AnswerEnd::Marked).map_err(AnswerFault::Incomplete)
+}
+
+const WITHOUT_MESSAGE: &str = "a choice without a `message`";
+
+fn no_finish_reason(index: u64) -> String {
+    format!("choice {index} has no finish reason")
 }
 
 fn malformed(what: &str) -> AnswerFault {
@@ -362,6 +395,36 @@ mod tests {
                 (fault, expected) => fault.is_none() && expected.is_none(),
             };
             assert!(as_expected, "{json}: {fault:?}");
+        }
+    }
+
+    /// The shortcut for a single choice must not judge differently.
+    #[test]
+    fn one_choice_is_judged_as_one_of_several_is() {
+        let parts = [
+            r#""index":3"#,
+            r#""index":"x""#,
+            r#""finish_reason":"stop""#,
+            r#""finish_reason":null"#,
+            r#""message":{"content":"}]"}"#,
+            r#""message":1"#,
+            r#""delta":{}"#,
+            r#""text":"a""#,
+            r#""error":{"message":"m"}"#,
+        ];
+        for some in 0..1 << parts.len() {
+            let chosen = parts.iter().enumerate().filter(|(at, _)| some >> at & 1 == 1);
+            let members: Vec<_> = chosen.map(|(_, part)| *part).collect();
+            for json in [
+                format!("[{{{}}}]", members.join(",")),
+                format!(" [ {{ {} }} ] ", members.join(" , ")),
+                format!("[{{{}}},{{\"message\":{{}}}}]", members.join(",")),
+            ] {
+                let judged = [of_completion, all_of_completion].map(|judge| {
+                    judge(json.trim().as_bytes()).map_err(|fault| format!("{fault:?}"))
+                });
+                assert_eq!(judged[0], judged[1], "{json}");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{super::Usage, error_instead::CUT_JSON, judge::judge, usage};
 use crate::{AnswerFault, ChunkSink, Echo};
-use callgate_json::{Member, Scanner, json_text, slices};
+use callgate_json::{Member, MemberList, Scanner, json_text, slices};
 use std::{borrow::Cow, collections::HashSet};
 
 /// Members that every chunk repeats. A longer value than an id or a date is only in the first
@@ -23,7 +23,7 @@ pub(super) fn pass(
 ) -> Result<Option<Usage>, AnswerFault> {
     let json = json.trim_ascii();
     // A list is not a completion, and may have too many elements to keep.
-    let members = if json.first() == Some(&b'{') { scan(json)? } else { Vec::new() };
+    let members = if json.first() == Some(&b'{') { scan(json)? } else { MemberList::default() };
     let members = Members { json, list: members };
     judge(members.get("error"), members.get("choices"), || json.into())?;
     Ok(members.write(echo, include_usage, out))
@@ -38,7 +38,7 @@ pub(super) fn write(json: &[u8], echo: &Echo, include_usage: bool, out: &mut dyn
 
 /// The members of an object. Text that is not JSON has none; cut-off JSON is an incomplete
 /// response.
-fn scan(json: &[u8]) -> Result<Vec<Member>, AnswerFault> {
+fn scan(json: &[u8]) -> Result<MemberList, AnswerFault> {
     let mut scanner = Scanner::of_upstream();
     match scanner.feed(json).and_then(|()| scanner.finish()) {
         Err(error) if error.is_cut() => Err(AnswerFault::Incomplete(CUT_JSON.to_owned())),
@@ -49,7 +49,7 @@ fn scan(json: &[u8]) -> Result<Vec<Member>, AnswerFault> {
 /// The members of a completion.
 struct Members<'a> {
     json: &'a [u8],
-    list: Vec<Member>,
+    list: MemberList,
 }
 
 impl<'a> Members<'a> {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn chunks(whole: &Value, include_usage: bool) -> Result<Vec<Value>, AnswerFault> {
-        let echo = Echo { id: "made".to_owned(), created: 7, model: "asked\"".to_owned() };
+        let echo = Echo { id: "made".into(), created: 7, model: "asked\"".into() };
         let mut out = Collected::default();
         pass(whole.to_string().as_bytes(), &echo, include_usage, &mut out)?;
         Ok(out.0)

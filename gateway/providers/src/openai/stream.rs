@@ -16,7 +16,7 @@ use crate::{
 };
 use bytes::Bytes;
 use callgate_json::{
-    Member, Scanner, json_text,
+    Member, MemberList, Scanner, json_text,
     lines::{Leading, Lines, MAX_LINE, TooLong, data},
     slices,
 };
@@ -300,7 +300,7 @@ impl Frames {
         }
     }
 
-    fn scan(&mut self, json: &[u8]) -> Option<Vec<Member>> {
+    fn scan(&mut self, json: &[u8]) -> Option<MemberList> {
         #[cfg(test)]
         {
             self.scanned += json.len();

@@ -5,7 +5,7 @@ use crate::{ollama::Ollama, openai::OpenAi};
 use serde_json::{Value, json};
 
 fn completion(dialect: &dyn Dialect, body: &str) -> Result<(Value, Option<u64>), AnswerFault> {
-    let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+    let echo = Echo { id: "made".into(), created: 7, model: "asked".into() };
     let translated =
         CompletionFromStream::new(dialect, &echo, 1).end(body.as_bytes())?.completion();
     let body = translated.body.concat();
@@ -20,7 +20,7 @@ fn what_is_put_together_is_held_twice_at_most_while_it_is_written() {
     let chunk = format!("data: {one}\n\n");
     let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     let body = chunk.repeat(8) + end;
-    let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+    let echo = Echo { id: "made".into(), created: 7, model: "asked".into() };
     let memory = allocation_counter::measure(|| {
         let ended = CompletionFromStream::new(&OpenAi, &echo, 1).end(body.as_bytes()).unwrap();
         assert!(ended.completion().body.concat().len() > 8 * text.len());
@@ -32,7 +32,7 @@ fn what_is_put_together_is_held_twice_at_most_while_it_is_written() {
 #[test]
 fn all_requested_choices_come_with_one_reason_each() {
     let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+    let echo = Echo { id: "made".into(), created: 7, model: "asked".into() };
     let fault = CompletionFromStream::new(&OpenAi, &echo, 2).end(end.as_bytes()).err();
     assert!(matches!(fault, Some(AnswerFault::Incomplete(_))), "{fault:?}");
     let (whole, _) = completion(&OpenAi, &end.repeat(2)).unwrap();
@@ -95,7 +95,7 @@ fn a_stream_is_all_there_at_its_own_end() {
         (&Ollama, line, last),
         (&Ollama, line, "{\"error\":\"words\"}\n"),
     ] {
-        let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+        let echo = Echo { id: "made".into(), created: 7, model: "asked".into() };
         for size in [1, 7, 1000] {
             let mut together = CompletionFromStream::new(dialect, &echo, 1);
             assert!(before.as_bytes().chunks(size).all(|piece| !together.push(piece)));
@@ -104,7 +104,7 @@ fn a_stream_is_all_there_at_its_own_end() {
             assert_eq!(ends.iter().position(|over| *over), Some(ends.len() - 1), "{end}");
         }
     }
-    let echo = Echo { id: "made".to_owned(), created: 7, model: "asked".to_owned() };
+    let echo = Echo { id: "made".into(), created: 7, model: "asked".into() };
     assert!(!CompletionFromStream::new(&OpenAi, &echo, 1).push(b"<html>"));
 }
 

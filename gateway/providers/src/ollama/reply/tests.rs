@@ -163,7 +163,7 @@ fn completion(answer: &Value) -> Value {
 }
 
 fn echo() -> Echo {
-    Echo { id: ID.to_owned(), created: 17, model: "ol-\"q\"".to_owned() }
+    Echo { id: ID.into(), created: 17, model: "ol-\"q\"".into() }
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn the_probabilities_of_tokens_take_openais_form() {
     let body = r#"{"message":{"content":"a"},"done":true,"done_reason":"stop","remote_model":"far","remote_host":"http://h","total_duration":5,
         "logprobs":[{"token":"a","logprob":-1e999,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-0.50}]},
                     {"token":"c","logprob":-2}]}"#;
-    let echo = Echo { id: ID.to_owned(), created: 1, model: "m".to_owned() };
+    let echo = Echo { id: ID.into(), created: 1, model: "m".into() };
     let reply = chat_reply(body.as_bytes(), &echo).expect("a reply");
     let reply = String::from_utf8(reply.body).expect("text");
     let expected = r#""logprobs":{"content":[{"token":"a","logprob":-1e999,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-0.50,"bytes":null}]},{"token":"c","logprob":-2,"bytes":null,"top_logprobs":[]}],"refusal":null},"finish_reason""#;

@@ -216,12 +216,12 @@ fn chunk(choices: &Value) -> Value {
 }
 
 fn echo() -> Echo {
-    Echo { id: ID.to_owned(), created: 17, model: "m".to_owned() }
+    Echo { id: ID.into(), created: 17, model: "m".into() }
 }
 
 #[test]
 fn no_probability_of_a_token_is_lost_where_text_is_held_back() {
-    let echo = Echo { id: ID.to_owned(), created: 1, model: "m".to_owned() };
+    let echo = Echo { id: ID.into(), created: 1, model: "m".into() };
     let mut stream = ChatStream::new(&echo, false);
     let mut found = Vec::new();
     for (text, done) in [("<thi", false), ("s", false), ("", false), ("!", true)] {

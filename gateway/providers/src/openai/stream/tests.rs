@@ -1,6 +1,7 @@
 //! Streams in the client's own dialect, complete and broken, split at every byte.
 
 use super::*;
+use std::sync::Arc;
 
 #[derive(Default)]
 struct Collected(Vec<String>);
@@ -22,7 +23,7 @@ struct Outcome {
 }
 
 fn run(input: &[u8], asked: StreamRequest, size: usize) -> Outcome {
-    let echo = Echo { id: "i".to_owned(), created: 1, model: "asked\"".to_owned() };
+    let echo = Echo { id: "i".into(), created: 1, model: "asked\"".into() };
     let mut passing = Passing::new(&echo, asked);
     let mut out = Collected::default();
     let mut fault = None;
@@ -273,7 +274,7 @@ fn json_in_place_of_a_stream_is_judged_as_a_reply() {
 #[test]
 fn an_event_of_many_lines_is_scanned_twice_at_most_and_bounded() {
     let scanned = |lines: usize| {
-        let echo = Echo { id: String::new(), created: 1, model: String::new() };
+        let echo = Echo { id: Arc::default(), created: 1, model: Arc::default() };
         let mut passing = Passing::new(&echo, ONE);
         let event = format!("data: [\n{}", "data: 1,\n".repeat(lines));
         passing.push(event.as_bytes(), &mut Collected::default()).unwrap();
@@ -284,7 +285,7 @@ fn an_event_of_many_lines_is_scanned_twice_at_most_and_bounded() {
     let (once, twice) = (scanned(1000), scanned(2000));
     assert!(once < 2 * 3 * 1002 && twice < 2 * once, "{once} {twice}");
 
-    let echo = Echo { id: String::new(), created: 1, model: String::new() };
+    let echo = Echo { id: Arc::default(), created: 1, model: Arc::default() };
     let mut passing = Passing::new(&echo, ONE);
     let line = format!("data: {}\n", "[".repeat(1024 * 1024));
     let mut pushed = (0..40).map(|_| passing.push(line.as_bytes(), &mut Collected::default()));
@@ -294,7 +295,7 @@ fn an_event_of_many_lines_is_scanned_twice_at_most_and_bounded() {
 
 #[test]
 fn events_and_content_are_counted_and_nothing_else() {
-    let echo = Echo { id: String::new(), created: 1, model: String::new() };
+    let echo = Echo { id: Arc::default(), created: 1, model: Arc::default() };
     let mut passing = Passing::new(&echo, ONE);
     let role = event(r#"{"delta":{"role":"assistant","content":""},"finish_reason":null}"#);
     let said = event(r#"{"delta":{"content":"x"},"finish_reason":null}"#);
@@ -422,7 +423,7 @@ fn chunks_that_are_like_the_one_before_are_not_scanned() {
         )
     };
     let scanned = |stream: String| {
-        let echo = Echo { id: "i".to_owned(), created: 1, model: "asked".to_owned() };
+        let echo = Echo { id: "i".into(), created: 1, model: "asked".into() };
         let mut passing = Passing::new(&echo, ONE);
         let mut out = Collected::default();
         passing.push(stream.as_bytes(), &mut out).unwrap();
