@@ -20,7 +20,6 @@ mod closest;
 mod duration;
 mod environment;
 mod expand;
-mod fallbacks;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gateway;
@@ -50,7 +49,6 @@ pub use callbacks::{
 };
 pub use closest::closest;
 pub use environment::Environment;
-pub use fallbacks::Fallbacks;
 pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use http_url::{HttpUrl, ServerAddress, UrlError};

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::fallbacks::{self, Fallbacks};
 use super::problem::Problem;
 use super::quote::quoted;
 use super::reader::{Field, Reader};
@@ -16,23 +15,13 @@ pub struct LitellmSettings {
     pub request_timeout: Option<Duration>,
     /// Drops parameters that a provider does not support instead of refusing the call.
     pub drop_params: bool,
-    /// Attempts after the first; `None` is none.
-    pub num_retries: Option<u32>,
-    /// The models to try when a model fails.
-    pub fallbacks: Fallbacks,
     /// Whether `GET /metrics` needs the key (`true` by default).
     pub metrics_auth: bool,
 }
 
 impl Default for LitellmSettings {
     fn default() -> Self {
-        Self {
-            request_timeout: None,
-            drop_params: false,
-            num_retries: None,
-            fallbacks: Fallbacks::default(),
-            metrics_auth: true,
-        }
+        Self { request_timeout: None, drop_params: false, metrics_auth: true }
     }
 }
 
@@ -44,6 +33,7 @@ const NOT_YET: &[&str] = &[
     "content_policy_fallbacks",
     "context_window_fallbacks",
     "cooldown_time",
+    "default_fallbacks",
     "default_internal_user_params",
     "default_key_generate_params",
     "default_team_settings",
@@ -51,6 +41,7 @@ const NOT_YET: &[&str] = &[
     "drop_unknown_params",
     "enable_preview_features",
     "expose_router_debug_in_errors",
+    "fallbacks",
     "force_ipv4",
     "forward_traceparent_to_llm_provider",
     "include_cost_in_streaming_usage",
@@ -60,6 +51,7 @@ const NOT_YET: &[&str] = &[
     "max_budget",
     "max_end_user_budget",
     "modify_params",
+    "num_retries",
     "num_retries_per_request",
     "post_call_rules",
     "pre_call_rules",
@@ -104,13 +96,10 @@ pub(super) fn read<'n>(
 ) -> (LitellmSettings, Listed<'n>) {
     let timeout = section.take("request_timeout");
     let drop_params = section.take("drop_params");
-    let retries = section.take("num_retries");
     let metrics_auth = section.take("require_auth_for_metrics_endpoint");
     let settings = LitellmSettings {
         request_timeout: timeout.and_then(|field| reader.duration(&field)),
         drop_params: drop_params.and_then(|field| reader.boolean(&field)).unwrap_or_default(),
-        num_retries: retries.and_then(|field| reader.integer(&field)),
-        fallbacks: fallbacks::take(reader, &mut section),
         metrics_auth: metrics_auth.and_then(|field| reader.boolean(&field)).unwrap_or(true),
     };
     let callbacks = section.take("callbacks");
@@ -118,7 +107,6 @@ pub(super) fn read<'n>(
         section.take(key).map(|field| SettingOf { callback, name, field })
     };
     let of_callbacks = OF_CALLBACKS.iter().filter_map(of_callback).collect();
-    section.not_yet(reader, "num_retries");
     for key in ["success_callback", "failure_callback", "service_callback"] {
         if let Some(field) = section.take(key) {
             observers(reader, key, &field);

@@ -51,8 +51,6 @@ pub struct ModelEntry {
     pub first_content_timeout: Option<Duration>,
     /// `stream_usage`: whether streams ask for their usage (`true` by default).
     pub stream_usage: Option<bool>,
-    /// Attempts after the first for this deployment.
-    pub num_retries: Option<u32>,
     /// The figures for how often this entry is chosen within its group.
     pub weights: Weights,
     /// Lower values are tried first (0 by default).
@@ -179,7 +177,8 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     let stream_timeout = duration(reader, "stream_timeout");
     let first_content_timeout = duration(reader, "first_content_timeout");
     let order = section.take("order").and_then(|field| reader.integer(&field)).unwrap_or_default();
-    let num_retries = section.take("num_retries").and_then(|field| reader.integer(&field));
+    // Otherwise it would be sent as a parameter.
+    section.take("num_retries");
     section.not_yet(reader, "num_retries");
     let mut switch =
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.boolean(&field));
@@ -203,7 +202,6 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         stream_timeout,
         first_content_timeout,
         stream_usage,
-        num_retries,
         weights,
         order,
         drop_params,

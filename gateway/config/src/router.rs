@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::closest::closest;
-use super::fallbacks::{self, Fallbacks};
 use super::problem::{Problem, SourceLocation};
 use super::reader::{Field, Reader};
 use super::section::Section;
@@ -17,12 +16,8 @@ pub struct RouterSettings {
     pub timeout: Option<Duration>,
     /// The timeout of streamed calls whose deployment sets none.
     pub stream_timeout: Option<Duration>,
-    /// Attempts after the first; overrides `litellm_settings.num_retries`.
-    pub num_retries: Option<u32>,
     /// Aliases, in the order of the file.
     pub aliases: Vec<Alias>,
-    /// Overrides `litellm_settings.fallbacks`.
-    pub fallbacks: Fallbacks,
 }
 
 /// One entry of `router_settings.model_group_alias`.
@@ -64,13 +59,16 @@ const NOT_YET: &[&str] = &[
     "default_litellm_params",
     "default_max_parallel_requests",
     "default_priority",
+    "default_fallbacks",
     "deployment_affinity_ttl_seconds",
     "disable_cooldowns",
     "enable_pre_call_checks",
     "enable_tag_filtering",
+    "fallbacks",
     "ignore_invalid_deployments",
     "max_fallbacks",
     "model_group_retry_policy",
+    "num_retries",
     "optional_pre_call_checks",
     "polling_interval",
     "provider_budget_config",
@@ -92,16 +90,12 @@ pub(super) fn read(reader: &mut Reader<'_>, mut section: Section<'_>) -> RouterS
     }
     let timeout = section.take("timeout");
     let stream_timeout = section.take("stream_timeout");
-    let retries = section.take("num_retries");
     let aliases = section.take("model_group_alias");
     let settings = RouterSettings {
         timeout: timeout.and_then(|field| reader.duration(&field)),
         stream_timeout: stream_timeout.and_then(|field| reader.duration(&field)),
-        num_retries: retries.and_then(|field| reader.integer(&field)),
         aliases: aliases.map(|field| read_aliases(reader, &field)).unwrap_or_default(),
-        fallbacks: fallbacks::take(reader, &mut section),
     };
-    section.not_yet(reader, "num_retries");
     section.finish(reader, NOT_YET);
     settings
 }

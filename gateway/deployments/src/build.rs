@@ -111,8 +111,6 @@ impl Builder<'_> {
         self.check_params(provider, entry);
         let id = self.id(entry, &api_base);
         let timeouts = self.timeouts(entry);
-        let (litellm, router) = (&self.config.litellm, &self.config.router);
-        let retries = entry.num_retries.or(router.num_retries).or(litellm.num_retries);
         Some(Deployment {
             id,
             model_name: Arc::from(entry.model_name.as_str()),
@@ -131,10 +129,9 @@ impl Builder<'_> {
                 .first_content_timeout
                 .or(self.config.gateway.first_content_timeout),
             stream_usage: entry.stream_usage.unwrap_or(true),
-            num_retries: retries.unwrap_or_default(),
             weight: 1.0,
             order: entry.order,
-            drop_params: entry.drop_params.unwrap_or(litellm.drop_params),
+            drop_params: entry.drop_params.unwrap_or(self.config.litellm.drop_params),
             leave_out: entry.additional_drop_params.clone(),
             mock_response: entry.mock_response.clone(),
             model_info: Value::Object(entry.model_info.clone()),
@@ -301,7 +298,6 @@ impl Builder<'_> {
             stream_timeout: router.stream_timeout.unwrap_or(timeout),
             first_content_timeout: self.config.gateway.first_content_timeout,
             stream_usage: true,
-            num_retries: router.num_retries.or(litellm.num_retries).unwrap_or_default(),
             weight: 1.0,
             order: 0,
             drop_params: litellm.drop_params,

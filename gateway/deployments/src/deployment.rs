@@ -47,8 +47,6 @@ pub struct Deployment {
     pub first_content_timeout: Option<Duration>,
     /// Whether streams ask the upstream for their usage.
     pub stream_usage: bool,
-    /// Attempts after the first.
-    pub num_retries: u32,
     /// The share among deployments of the same `order`; 0 is chosen only if all are 0.
     pub weight: f64,
     /// Only deployments with the lowest order of a group are chosen.
