@@ -38,13 +38,7 @@ impl Callbacks {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
         std::fs::write(&path, self.config("http://127.0.0.1:9/v1").to_string()).unwrap();
-        let source = Source {
-            config: path,
-            plugin_dir: None,
-            env_file: None,
-            strict: false,
-            litellm: callgate::cli::LitellmOptions::default(),
-        };
+        let source = Source::of(path, None, None);
         let (deployments, plugins) = boot::build(&source, None).unwrap().into_made();
         let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
         let body = body.to_string().into_bytes();

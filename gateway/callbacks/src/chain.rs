@@ -8,8 +8,7 @@
 //! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
 //! has the three ways to run a hook; `verdict` is the result. `supervisor` holds the current chain
 //! and restarts callbacks after a panic. `filter`, `breaker` and `pool` are parts of the policy;
-//! `hook_timer`, `stats` and `percentiles` measure, `report` shows the figures; `log_throttle`
-//! limits log lines.
+//! `hook_timer`, `stats` and `percentiles` measure, `report` shows the figures.
 
 mod breaker;
 mod dispatch;
@@ -18,7 +17,6 @@ mod filter;
 mod hook_timer;
 mod link;
 mod live_instance;
-mod log_throttle;
 mod percentiles;
 mod pool;
 mod report;

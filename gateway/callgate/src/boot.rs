@@ -86,7 +86,8 @@ pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Proble
 /// reported here, but by the start.
 #[must_use]
 pub fn log_filter(source: &Source) -> Option<String> {
-    let environment = Environment::load(&source.config, source.env_file.as_deref());
+    let environment =
+        Environment::load(&source.files.config.path, source.files.env_file.as_deref());
     let environment = environment.unwrap_or_default();
     let litellm = source.litellm.with_environment(&environment);
     let wanted = environment.filled_var(RUST_LOG).map(str::to_owned);

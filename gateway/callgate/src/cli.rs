@@ -132,25 +132,41 @@ pub struct Serve {
     pub log_format: Option<LogFormat>,
 }
 
-/// Where the config comes from.
+/// The config's file.
 #[derive(Clone, Debug, Args)]
-pub struct Source {
+pub struct ConfigFile {
     /// The config file.
     #[arg(
         short,
-        long,
+        long = "config",
         value_name = "FILE",
         default_value = CONFIG,
         env = "CONFIG_FILE_PATH",
         value_parser = OsStringValueParser::new().map(config_file)
     )]
-    pub config: PathBuf,
+    pub path: PathBuf,
+}
+
+/// The config's file, and where the files that it needs are.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFiles {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigFile,
     /// The first folder to search for callbacks.
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
     /// A file of `NAME=value` lines; the default is `.env` beside the config, if there is one.
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+}
+
+/// Where the config comes from.
+#[derive(Clone, Debug, Args)]
+pub struct Source {
+    /// The files.
+    #[command(flatten)]
+    pub files: ConfigFiles,
     /// Turn every warning into an error.
     #[arg(long)]
     pub strict: bool,
@@ -159,19 +175,22 @@ pub struct Source {
     pub litellm: LitellmOptions,
 }
 
+impl Source {
+    /// These files, and every other option as by default.
+    #[must_use]
+    pub fn of(config: PathBuf, plugin_dir: Option<PathBuf>, env_file: Option<PathBuf>) -> Self {
+        let config = ConfigFile { path: config };
+        let files = ConfigFiles { config, plugin_dir, env_file };
+        Self { files, strict: false, litellm: LitellmOptions::default() }
+    }
+}
+
 /// Options of `reload`.
 #[derive(Debug, Args)]
 pub struct Reload {
     /// The config that the gateway was started with.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = CONFIG,
-        env = "CONFIG_FILE_PATH",
-        value_parser = OsStringValueParser::new().map(config_file)
-    )]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigFile,
     /// The process to reload, if several gateways serve the config.
     #[arg(long)]
     pub pid: Option<u32>,
@@ -242,7 +261,7 @@ mod tests {
             assert_eq!((address.host_is_variable, address.port_is_variable), expected);
         }
         let empty = Cli::try_parse_from(["callgate", "--config", ""]).unwrap();
-        assert_eq!(empty.serve.source.config, Path::new(CONFIG));
+        assert_eq!(empty.serve.source.files.config.path, Path::new(CONFIG));
         assert!(Cli::try_parse_from(["callgate", "check", "--config", "x"]).is_ok());
         assert!(Cli::try_parse_from(["callgate", "plugin", "inspect", "x.so", "--json"]).is_ok());
         assert!(Cli::try_parse_from(["callgate", "plugin", "test", "--request", "r"]).is_err());

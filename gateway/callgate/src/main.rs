@@ -7,7 +7,7 @@ use callgate::{
 };
 use callgate_plugin_host::{CrashWatch, child, memory};
 use callgate_server::{Reloads, Stop, descriptors};
-use callgate_telemetry::LogFormat;
+use callgate_telemetry::{LogFormat, LogThrottle};
 use clap::Parser as _;
 use plugin_api::{PROBE_VARIABLE, is_probe};
 use std::{
@@ -19,10 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 
 /// How long the exit waits for a log reader that takes nothing.
@@ -209,13 +206,16 @@ impl ReloadSignals {
         {
             let Ok(mut signals) = signal(kind) else { continue };
             tokio::spawn(async move {
+                let throttle = LogThrottle::default();
                 while signals.recv().await.is_some() {
-                    tracing::warn!(
-                        target: "callgate",
-                        signal = name,
-                        "{name} changes nothing: the log is standard error; SIGHUP reloads the config"
-                    );
-                    sleep(Duration::from_secs(1)).await;
+                    if throttle.admit().is_some() {
+                        tracing::warn!(
+                            target: "callgate",
+                            signal = name,
+                            "{name} changes nothing: the log is standard error; SIGHUP reloads the \
+                             config"
+                        );
+                    }
                 }
             });
         }

@@ -14,7 +14,7 @@ use super::{
     request, response_headers,
     unreachable::unreachable,
     upstream_failure,
-    upstream_request::{self, Sent},
+    upstream_request::{self, Attempt, Sent},
     whole_body::{self, Unread, Whole},
 };
 use crate::app::App;
@@ -123,7 +123,8 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     if let Some(done) = start(flight).await? {
         return Ok(done);
     }
-    let (sent, outgoing, lines) = prepare(flight).await?;
+    let attempt = prepare(flight).await?;
+    let sent = &attempt.sent;
     if let Some(text) = &sent.target.deployment().mock_response {
         let reply = plugin_api::Reply::Text(text.clone());
         return Box::pin(made(flight, &reply, &sent.echo, sent.asked.usage)).await;
@@ -133,9 +134,10 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
     }
     flight.parts().2.asked = true;
     if flight.record.stream {
-        return Box::pin(stream(flight, sent, outgoing, lines)).await;
+        return Box::pin(stream(flight, attempt)).await;
     }
     let app = flight.app.shared();
+    let Attempt { sent, outgoing, lines } = attempt;
     let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
     flight.record.upstream = took;
     let mut answer = answer?;
@@ -189,12 +191,8 @@ async fn send(
 
 /// Sends the request and waits for the first chunk of its response; with
 /// `callgate.stream_keepalive`, only until the client's first keep-alive comment is due.
-async fn stream(
-    flight: &mut Flight,
-    sent: Sent,
-    outgoing: Outgoing,
-    lines: Bytes,
-) -> Result<Attempted, Failure> {
+async fn stream(flight: &mut Flight, attempt: Attempt) -> Result<Attempted, Failure> {
+    let Attempt { sent, outgoing, lines } = attempt;
     let (app, started) = (flight.app.shared(), sent.started);
     let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
         let head = response_headers::early_headers(&app, &sent);
@@ -255,7 +253,7 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 }
 
 /// Chooses the deployment and translates the request for it.
-async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Bytes), Failure> {
+async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     let (app, _, call) = flight.parts();
     prepared::settle(call).await?;
     request::require_messages(call)?;
@@ -286,7 +284,8 @@ async fn prepare(flight: &mut Flight) -> Result<(Sent, Outgoing, Bytes), Failure
     call.upstream_response.clone_from(&facts);
     flight.record.deployment = Some(Arc::clone(deployment));
     flight.record.upstream_model = Some(Arc::clone(target.upstream_model()));
-    Ok((Sent { target, url, echo, asked, timeout, first_content, started, facts }, outgoing, lines))
+    let sent = Sent { target, url, echo, asked, timeout, first_content, started, facts };
+    Ok(Attempt { sent, outgoing, lines })
 }
 
 /// Returns a completion made by the gateway, as JSON or as a stream.

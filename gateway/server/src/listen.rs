@@ -9,7 +9,10 @@ use super::{
     worker::{AcceptedConnection, LAST_WORDS, Worker},
 };
 use crate::{CurrentApp, descriptors};
-use callgate_telemetry::counted::{counted, counted_as};
+use callgate_telemetry::{
+    LogThrottle,
+    counted::{counted, counted_as},
+};
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
 };
@@ -24,7 +27,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 /// The pause after a connection could not be accepted, and while there is no room for one.
@@ -200,14 +203,15 @@ async fn drain(
 /// Accepts connections within the limit and gives them to the workers. A connection that cannot be
 /// accepted affects only its client.
 async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp, room: usize) {
-    let (mut full, mut failing) = (Seldom::default(), Seldom::default());
+    let (full, failing) = (LogThrottle::default(), LogThrottle::default());
     loop {
         let most = current.load().limits.max_connections.unwrap_or(room);
-        make_room(pool, most, &mut full).await;
+        make_room(pool, most, &full).await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                if let Some(times) = failing.again() {
+                if let Some(left_out) = failing.admit() {
+                    let times = left_out + 1;
                     tracing::warn!(
                         target: "callgate::server::listen",
                         %error, times, "connections could not be accepted"
@@ -231,10 +235,11 @@ async fn accept(listener: &TcpListener, pool: &WorkerPool, current: &CurrentApp,
 
 /// Waits until there is room for another connection. Connections without a call are closed to make
 /// room; if all have a call, new ones wait.
-async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
+async fn make_room(pool: &WorkerPool, most: usize, full: &LogThrottle) {
     while pool.occupancy.connections() >= most {
         let closed = pool.close_idle();
-        if let Some(times) = full.again() {
+        if let Some(left_out) = full.admit() {
+            let times = left_out + 1;
             let then = if closed > 0 {
                 "those that were idle for longest are closed"
             } else {
@@ -252,26 +257,6 @@ async fn make_room(pool: &WorkerPool, most: usize, full: &mut Seldom) {
                 return;
             }
         }
-    }
-}
-
-/// Limits a log line to one a second.
-#[derive(Debug, Default)]
-struct Seldom {
-    told: Option<Instant>,
-    times: u64,
-}
-
-impl Seldom {
-    /// Counts an event; returns the count since the last log line if one is due.
-    fn again(&mut self) -> Option<u64> {
-        self.times += 1;
-        let now = Instant::now();
-        if self.told.is_some_and(|told| now - told < Duration::from_secs(1)) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.times))
     }
 }
 

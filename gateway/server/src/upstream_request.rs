@@ -5,7 +5,7 @@ use super::request::HOP;
 use bytes::Bytes;
 use callgate_call::{Call, ResponseSlot, Target};
 use callgate_deployments::Setting;
-use callgate_providers::{Echo, StreamRequest};
+use callgate_providers::{Echo, Outgoing, StreamRequest};
 use callgate_upstream::{HeaderLines, Origin};
 use std::{
     sync::Arc,
@@ -27,6 +27,13 @@ pub(super) struct Sent {
     pub(super) started: Instant,
     /// Where the status and headers of the response go, if a callback may ask for them.
     pub(super) facts: Option<ResponseSlot>,
+}
+
+/// An attempt to get a response: a deployment, and the request to it, ready to be sent.
+pub(super) struct Attempt {
+    pub(super) sent: Sent,
+    pub(super) outgoing: Outgoing,
+    pub(super) lines: Bytes,
 }
 
 /// The header lines of a request.
@@ -51,7 +58,6 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
 
 /// The header lines for every request to this deployment. A callback's headers win over the
 /// config's, and those over the gateway's own.
-/// the config over the gateway's own.
 fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
     let mut lines = HeaderLines::new();
     let set_by_callback =

@@ -19,11 +19,13 @@ mod line;
 pub mod metrics;
 mod queue;
 mod sink;
+mod throttle;
 
 pub use escape::{cut, one_line};
 pub use fields::{Fields, Key, prepared, write_line};
 pub use line::decimal;
 pub use sink::{dropped, flush};
+pub use throttle::LogThrottle;
 
 use crate::counted::counted_as;
 use std::{

@@ -125,13 +125,7 @@ impl Stage {
         let path = directory.join("hooks.yaml");
         let config = config(subject.callbacks, plugins).to_string();
         std::fs::write(&path, config).map_err(DryRunsError::Write)?;
-        let source = Source {
-            config: path,
-            plugin_dir: Some(plugins.to_owned()),
-            env_file: None,
-            strict: false,
-            litellm: callgate::cli::LitellmOptions::default(),
-        };
+        let source = Source::of(path, Some(plugins.to_owned()), None);
         let build = || boot::build(&source, None).map(Built::into_made).map_err(DryRunsError::Load);
         let (deployments, chained) = build()?;
         let body = json!({

@@ -5,7 +5,6 @@ use super::{
     breaker::{Breaker, BreakerAdmission, State},
     filter::CallFilter,
     live_instance::LiveInstance,
-    log_throttle::LogThrottle,
     pool::ThreadPool,
     stats::{Counted, HookStats},
     verdict::{Fault, whole_seconds},
@@ -19,7 +18,7 @@ use callgate_host::{Clock, SystemClock};
 use callgate_plugin_host::{Hook, Instance, Recipe};
 use callgate_secret::Masking;
 use callgate_secret::{credentials::sent_keys, mask_one};
-use callgate_telemetry::{counted::counted, one_line};
+use callgate_telemetry::{LogThrottle, counted::counted, one_line};
 use plugin_api::{FailureKind, abi::ApiVersion};
 use std::{
     fmt,

@@ -81,10 +81,11 @@ pub(super) fn assemble(
     purpose: Purpose<'_>,
     running: Option<Running<'_>>,
 ) -> Result<Built, Problems> {
-    let environment = Environment::load(&source.config, source.env_file.as_deref())
-        .map_err(|problem| Problems(vec![problem]))?;
+    let environment =
+        Environment::load(&source.files.config.path, source.files.env_file.as_deref())
+            .map_err(|problem| Problems(vec![problem]))?;
     let unknown = if source.strict { UnknownKeys::Refuse } else { UnknownKeys::Warn };
-    let config = callgate_config::load(&source.config, &environment, unknown)?;
+    let config = callgate_config::load(&source.files.config.path, &environment, unknown)?;
     let hidden = config.hidden.clone();
     let mask = |problems: &mut Vec<Problem>| problems.iter_mut().for_each(|it| it.mask(&hidden));
     match assemble_config(source, purpose, running, &environment, config) {
@@ -125,7 +126,11 @@ fn assemble_config(
     problems.extend(no_plugin_folder(source, &config.gateway));
     // No plugin code runs for a config that cannot start.
     let Some(deployments) = deployments.filter(|_| !problems.iter().any(Problem::is_error)) else {
-        let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
+        let search = search_path(
+            source.files.plugin_dir.as_deref(),
+            &source.files.config.path,
+            &config.gateway,
+        );
         problems.extend(callgate_plugin_host::inspect_all(&config.callbacks, &search));
         callgate_config::problem::sort(&mut problems);
         return Err(Problems(problems));
@@ -161,7 +166,7 @@ fn load_callbacks(
             running.guard
         }
         None => {
-            let (guard, found) = LoadGuard::new(&config, &source.config, mode);
+            let (guard, found) = LoadGuard::new(&config, &source.files.config.path, mode);
             problems.extend(found);
             let serves = matches!(mode, StartMode::Serve { .. });
             let fresh = if serves { Services::new() } else { Services::idle() };
@@ -170,7 +175,8 @@ fn load_callbacks(
             made.get_or_insert_with(LoadGuard::none)
         }
     };
-    let search = search_path(source.plugin_dir.as_deref(), &source.config, &config.gateway);
+    let search =
+        search_path(source.files.plugin_dir.as_deref(), &source.files.config.path, &config.gateway);
     callgate_host::log::gather();
     let (entries, environment) = (&config.callbacks, &config.environment);
     let loaded = load_all(entries, &search, environment, &services, &recipes, guard);
@@ -190,10 +196,11 @@ fn load_callbacks(
     let is_new = |name: &str| plugins.iter().any(|it| it.as_made().is_some() && *it.name == *name);
     let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
     let said = warnings_of_callbacks(&config, gathered.collect());
-    problems.extend(proxy_warning(&source.config, environment, &deployments));
+    problems.extend(proxy_warning(&source.files.config.path, environment, &deployments));
     problems.extend(unknown_names(&plugins, &deployments, config.key_id()));
     let strict = source.strict || config.gateway.strict;
-    if let Some(problem) = refuse_warnings(strict, &source.config, &problems, said.len()) {
+    if let Some(problem) = refuse_warnings(strict, &source.files.config.path, &problems, said.len())
+    {
         problems.extend(said);
         problems.push(problem);
         return Err(Problems(problems));
@@ -259,9 +266,9 @@ fn apply_options(
 /// Reports a configured plugin folder that does not exist: a plugin from another folder would be
 /// used instead.
 fn no_plugin_folder(source: &Source, settings: &GatewaySettings) -> Option<Problem> {
-    let given = source.plugin_dir.as_deref().map(|it| (it, "--plugin-dir", "command line"));
+    let given = source.files.plugin_dir.as_deref().map(|it| (it, "--plugin-dir", "command line"));
     let set = settings.plugin_dir.as_deref();
-    let config = source.config.to_string_lossy();
+    let config = source.files.config.path.to_string_lossy();
     let set = set.map(|it| (it, "callgate.plugin_dir", &*config));
     let (folder, name, place) = given.or(set).filter(|(folder, ..)| !folder.is_dir())?;
     let place =

@@ -64,7 +64,12 @@ pub fn check(options: &Serve) -> CheckReport {
     let found = callgate_callbacks::mismatches(made, &built.deployments);
     let strict = source.strict || built.config.gateway.strict;
     // If all were missing, the start would have failed already.
-    problems.extend(refuse_warnings(strict && !found.is_empty(), &source.config, &found, 0));
+    problems.extend(refuse_warnings(
+        strict && !found.is_empty(),
+        &source.files.config.path,
+        &found,
+        0,
+    ));
     problems.extend(found);
     problems.iter_mut().for_each(|it| it.mask(&built.config.hidden));
     if problems.iter().any(Problem::is_error) {

@@ -79,9 +79,14 @@ impl Reloader {
         let salt = format!("{:016x}", fastrand::u64(..));
         let files = built.plugins.iter().map(|plugin| plugin.file.clone());
         let source = &options.source;
-        let search =
-            search_path(source.plugin_dir.as_deref(), &source.config, &built.config.gateway);
-        let watch = || Watch::new(&source.config, source.env_file.as_deref(), files, &search);
+        let search = search_path(
+            source.files.plugin_dir.as_deref(),
+            &source.files.config.path,
+            &built.config.gateway,
+        );
+        let watch = || {
+            Watch::new(&source.files.config.path, source.files.env_file.as_deref(), files, &search)
+        };
         Self {
             address: Address { host: Some(host.to_owned()), port: Some(port) },
             served: Served {
@@ -110,7 +115,7 @@ impl Reloader {
         url.clone_into(&mut self.url);
         let folder = cache_folder(self.served.needs_restart.cache_dir.as_deref());
         let Some(folder) = folder else { return };
-        match RunFile::create(&folder, &self.options.source.config, &self.as_running()) {
+        match RunFile::create(&folder, &self.options.source.files.config.path, &self.as_running()) {
             Ok(file) => self.run_file = Some(file),
             Err(error) => tracing::debug!(
                 target: "callgate::boot::reload",

@@ -1,5 +1,6 @@
 //! `callgate plugin …`: the tools for plugin authors and operators.
 
+use super::ConfigFiles;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -155,20 +156,8 @@ pub struct Bench {
 #[derive(Debug, Args)]
 pub struct List {
     /// The config whose entries are resolved.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "config.yaml",
-        env = "CONFIG_FILE_PATH"
-    )]
-    pub config: PathBuf,
-    /// The first folder to search for callbacks.
-    #[arg(long, value_name = "DIR")]
-    pub plugin_dir: Option<PathBuf>,
-    /// A file of `NAME=value` lines for the config.
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: ConfigFiles,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -178,20 +167,8 @@ pub struct List {
 #[derive(Debug, Args)]
 pub struct Pin {
     /// The config that is changed.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "config.yaml",
-        env = "CONFIG_FILE_PATH"
-    )]
-    pub config: PathBuf,
-    /// The first folder to search for callbacks.
-    #[arg(long, value_name = "DIR")]
-    pub plugin_dir: Option<PathBuf>,
-    /// A file of `NAME=value` lines for the config.
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: ConfigFiles,
     /// Show what would change, and change nothing.
     #[arg(long)]
     pub dry_run: bool,

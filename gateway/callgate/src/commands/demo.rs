@@ -9,7 +9,7 @@ mod walkthrough;
 
 use crate::{
     boot::{self, BootError},
-    cli::{Address, Demo, LitellmOptions, Serve, Source},
+    cli::{Address, Demo, Serve, Source},
 };
 use callgate_config::read_text;
 use callgate_scripted_upstream::{Script, ScriptedUpstream};
@@ -65,19 +65,13 @@ async fn walk(options: Demo) -> Result<walkthrough::Walkthrough, DemoError> {
     let beside = options.config.parent().unwrap_or(Path::new("")).join("plugins");
     let plugin_dir = options.plugin_dir.or_else(|| beside.is_dir().then_some(beside));
     let serve = Serve {
-        source: Source {
-            config,
-            plugin_dir,
-            env_file: Some(env_file),
-            strict: false,
-            litellm: LitellmOptions::default(),
-        },
+        source: Source::of(config, plugin_dir, Some(env_file)),
         address: Address { host: Some("127.0.0.1".to_owned()), port: Some(0) },
         safe_mode: false,
         retry: false,
         log_format: None,
     };
-    let written = serve.source.config.display().to_string();
+    let written = serve.source.files.config.path.display().to_string();
     let built = boot::build(&serve.source, None).map_err(|problems| {
         let errors: Vec<_> = problems.errors().map(ToString::to_string).collect();
         let named = options.config.display().to_string();

@@ -47,17 +47,17 @@ pub fn run(options: &Reload) -> Finished {
 
 /// Returns the gateway's state after the reload.
 fn reload(options: &Reload) -> Result<RunningGateway, ReloadError> {
-    let folder = folder_of(&options.config)?;
+    let folder = folder_of(&options.config.path)?;
     let before = find(&folder, options)?;
     let pid = before.pid;
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let process = process.ok_or_else(|| ReloadError::NotRunning(options.config.clone()))?;
+    let process = process.ok_or_else(|| ReloadError::NotRunning(options.config.path.clone()))?;
     kill_process(process, Signal::HUP).map_err(|error| ReloadError::Signal { pid, error })?;
     let started = Instant::now();
     let mut missing = 0;
     while started.elapsed() < Duration::from_secs(options.timeout) {
         thread::sleep(LOOK);
-        let all = RunningGateway::find(&folder, &options.config);
+        let all = RunningGateway::find(&folder, &options.config.path);
         match all.into_iter().find(|it| it.pid == pid) {
             Some(now) if now.attempts > before.attempts => return Ok(now),
             Some(_) => missing = 0,
@@ -79,13 +79,13 @@ fn folder_of(config: &Path) -> Result<PathBuf, ReloadError> {
 }
 
 fn find(folder: &Path, options: &Reload) -> Result<RunningGateway, ReloadError> {
-    let mut all = RunningGateway::find(folder, &options.config);
+    let mut all = RunningGateway::find(folder, &options.config.path);
     all.retain(|gateway| options.pid.is_none_or(|pid| pid == gateway.pid));
     if all.len() > 1 {
         let listed = all.iter().map(|it| format!("process {} at {}", it.pid, it.url));
         return Err(ReloadError::Several(listed.collect::<Vec<_>>().join(", ")));
     }
-    all.pop().ok_or_else(|| ReloadError::NotRunning(options.config.clone()))
+    all.pop().ok_or_else(|| ReloadError::NotRunning(options.config.path.clone()))
 }
 
 fn report(gateway: &RunningGateway) -> String {

@@ -46,7 +46,11 @@ struct Found {
 pub(super) fn run(options: &List) -> Finished {
     let (config, config_problems) = read_config(options);
     let settings = config.as_ref().map(|config| config.gateway.clone()).unwrap_or_default();
-    let search = boot::search_path(options.plugin_dir.as_deref(), &options.config, &settings);
+    let search = boot::search_path(
+        options.files.plugin_dir.as_deref(),
+        &options.files.config.path,
+        &settings,
+    );
     let mut taken = HashSet::new();
     let folders = search.folders().iter().map(|path| folder(path, &mut taken)).collect();
     let entries = config.map(|config| config.callbacks).unwrap_or_default();
@@ -60,10 +64,11 @@ pub(super) fn run(options: &List) -> Finished {
 
 /// Reads as much of the config as possible. It is not a problem if the default config is missing.
 fn read_config(options: &List) -> (Option<Config>, Vec<String>) {
-    if options.config == Path::new("config.yaml") && !options.config.exists() {
+    if options.files.config.path == Path::new("config.yaml") && !options.files.config.path.exists()
+    {
         return (None, Vec::new());
     }
-    match config_of(&options.config, options.env_file.as_deref()) {
+    match config_of(&options.files.config.path, options.files.env_file.as_deref()) {
         Ok((config, problems)) => (Some(config), problems),
         Err(problems) => (None, problems),
     }

@@ -34,15 +34,15 @@ pub(super) fn run(options: &Pin) -> Finished {
 }
 
 fn try_run(options: &Pin) -> Result<String, Vec<String>> {
-    let path = &options.config;
+    let path = &options.files.config.path;
     let about = |error: &dyn std::fmt::Display| vec![format!("{}: {error}", path.display())];
     let before = regular_file::read(path, MOST).map_err(|error| about(&error))?;
-    let (config, problems) = config_of(path, options.env_file.as_deref())?;
+    let (config, problems) = config_of(path, options.files.env_file.as_deref())?;
     if !problems.is_empty() {
         return Err(problems);
     }
     let text = String::from_utf8(before).map_err(|_| about(&"not UTF-8 text"))?;
-    let search = boot::search_path(options.plugin_dir.as_deref(), path, &config.gateway);
+    let search = boot::search_path(options.files.plugin_dir.as_deref(), path, &config.gateway);
     let entries: Vec<_> = config.callbacks.iter().map(|entry| Found::of(entry, &search)).collect();
     let missing: Vec<_> = entries.iter().filter_map(Found::complaint).collect();
     if !missing.is_empty() {
@@ -106,7 +106,7 @@ fn as_text(options: &Pin, text: &str, edits: &[PinEdit], entries: &[Found<'_>]) 
     if !rows.is_empty() {
         told.push_str(&table(["sha256", "callback", "file"], &rows));
     }
-    let config = options.config.display();
+    let config = options.files.config.path.display();
     let _ = match (edits.len(), options.dry_run) {
         (0, _) => writeln!(told, "{config}: nothing to change"),
         (_, true) => writeln!(told, "{config}: not changed (dry run)"),

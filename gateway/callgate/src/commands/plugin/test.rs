@@ -95,16 +95,12 @@ fn try_run(options: &Test) -> Result<Finished, Refused> {
 
 fn stage(options: &Test) -> Result<Stage, Refused> {
     if let Some(config) = &options.config {
-        let source = Source {
-            config: config.clone(),
-            plugin_dir: options.plugin_dir.clone(),
-            env_file: options.env_file.clone(),
-            strict: false,
-            litellm: crate::cli::LitellmOptions::default(),
-        };
+        let source =
+            Source::of(config.clone(), options.plugin_dir.clone(), options.env_file.clone());
         let built =
             boot::build(&source, None).map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
-        let search = boot::search_path(source.plugin_dir.as_deref(), config, &built.config.gateway);
+        let search =
+            boot::search_path(source.files.plugin_dir.as_deref(), config, &built.config.gateway);
         let deployments = Arc::new(built.deployments);
         let environment = built.config.environment;
         return Ok(Stage { entries: built.config.callbacks, deployments, environment, search });

@@ -133,7 +133,7 @@ mod tests {
             (true, ChildEnding::Exited(1), "with status 1"),
             (true, ChildEnding::Signal(11), "with SIGSEGV"),
             (false, ChildEnding::OutOfTime, "within 3 s"),
-            (true, ChildEnding::Result(String::new()), "none"),
+            (true, ChildEnding::Result(String::new()), "invalid result"),
         ] {
             let told = how_it_ended(done, &ending, limit).unwrap_or_default();
             assert!(told.contains(words), "{ending:?}: {told}");

@@ -1,28 +1,39 @@
-//! Limits log lines about a callback: a hook that fails in every call must not fill the disk.
+//! Limits a log line that may be due very often: one a second is written, and it counts the others.
 
-use callgate_host::{Clock, SystemClock};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// The origin of the times below.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Admits one line a second and counts the rest.
 #[derive(Debug, Default)]
-pub(super) struct LogThrottle {
-    /// When the next line is admitted, on the process's monotonic clock in ns.
+pub struct LogThrottle {
+    /// When the next line is admitted, in ns since [`START`].
     next: AtomicU64,
     left_out: AtomicU64,
 }
 
 impl LogThrottle {
     /// `Some` if a line may be written now, with the number suppressed since the last one.
-    pub(super) fn admit(&self) -> Option<u64> {
-        self.admit_at(SystemClock.monotonic_ns())
+    pub fn admit(&self) -> Option<u64> {
+        self.admit_at(u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn admit_at(&self, now: u64) -> Option<u64> {
         let next = self.next.load(Relaxed);
-        let passes =
-            now >= next && self.next.compare_exchange(next, now + SECOND, Relaxed, Relaxed).is_ok();
+        let passes = now >= next
+            && self
+                .next
+                .compare_exchange(next, now.saturating_add(SECOND), Relaxed, Relaxed)
+                .is_ok();
         if passes {
             return Some(self.left_out.swap(0, Relaxed));
         }
