@@ -314,9 +314,15 @@ typedef struct callgate_plugin {
 
 /* The header of a manifest. One JSON object for the callback follows it: name, kind ("sync"),
  * hooks, reads, writes (words separated by spaces), settings_schema. */
-#define CALLGATE_HEADER(package, version)                                                     \
+#define CALLGATE_HEADER(package, version) CALLGATE_HEADER_MIN(package, version, "1.0", "0.1.0")
+
+/* The header of a plugin that cannot work with an older gateway: `min_api` is the version of the
+ * contract that it needs, `min_gateway` the first version of Callgate that has it (1.0: 0.1.0,
+ * 1.1: 0.1.0). */
+#define CALLGATE_HEADER_MIN(package, version, min_api, min_gateway)                           \
   "{\"api\":\"" CALLGATE_STRING(CALLGATE_API_MAJOR) "." CALLGATE_STRING(CALLGATE_API_MINOR)   \
-  "\",\"min_api\":\"1.0\",\"package\":\"" package "\",\"version\":\"" version "\"}\n"
+  "\",\"min_api\":\"" min_api "\",\"min_gateway\":\"" min_gateway                            \
+  "\",\"package\":\"" package "\",\"version\":\"" version "\"}\n"
 
 /* Exports the plugin. Use it once, in one file, without a semicolon after it. `manifest_text` is a
  * string literal. NULL stands for `shutdown` and for missing hooks. */

@@ -53,12 +53,41 @@
 ///   plugin check`, `test` and `bench` use them if they get no `--settings`. They are needed only
 ///   if the schema does not accept `{}`.
 ///
-/// A file can export several callbacks, one block after another.
+/// A file can export several callbacks, one block after another. `min_api: "1.1",` before the first
+/// block is for plugins that cannot work with an older gateway: it refuses them at startup and names
+/// the version of Callgate that they need. Without it the file loads in every gateway of 1.x, and
+/// what a gateway lacks reads as `None` or fails as not supported.
+///
+/// ```compile_fail
+/// # use plugin_api::*;
+/// # struct Tagger;
+/// # impl Callback for Tagger {
+/// #     type Settings = serde_json::Value;
+/// #     fn new(_: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self) }
+/// # }
+/// plugin_api::export_callbacks! {
+///     min_api: "1.99", // no release has it
+///     Tagger { name: "tagger", kind: sync, hooks: [], reads: [], writes: [], settings_schema: "{}" }
+/// }
+/// # fn main() {}
+/// ```
 /// # Panics
 /// Panics must unwind in a plugin: with `panic = "abort"` this macro does not compile.
 #[macro_export]
 macro_rules! export_callbacks {
-    ($(
+    (min_api: $min_api:tt, $($callbacks:tt)+) => {
+        $crate::__export! { $min_api $($callbacks)+ }
+    };
+    ($($callbacks:tt)+) => {
+        $crate::__export! { "1.0" $($callbacks)+ }
+    };
+}
+
+/// Exports the callbacks of a file that needs a gateway of at least this version of the ABI.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($min_api:tt $(
         $callback:ty {
             name: $name:literal,
             kind: $kind:ident,
@@ -85,7 +114,8 @@ macro_rules! export_callbacks {
             // The header, then one JSON value for each callback: see `Manifest`.
             const MANIFEST: &str = ::core::concat!(
                 "{\"api\":\"", $crate::__api_version!(),
-                "\",\"min_api\":\"", $crate::__min_api_version!(),
+                "\",\"min_api\":\"", $min_api,
+                "\",\"min_gateway\":\"", $crate::__gateway_with_api!($min_api),
                 "\",\"package\":\"", ::core::env!("CARGO_PKG_NAME"),
                 "\",\"version\":\"", ::core::env!("CARGO_PKG_VERSION"), "\"}\n",
                 $(
@@ -167,13 +197,22 @@ macro_rules! __api_version {
     };
 }
 
-/// The oldest host that runs a plugin built with this crate. It rises only when the export itself
-/// needs more of the host, because tables only grow and missing entries read as `None`.
+/// The first version of Callgate that has this version of the ABI. A plugin says so in its manifest,
+/// because an older gateway cannot know.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __min_api_version {
-    () => {
-        "1.0"
+macro_rules! __gateway_with_api {
+    ("1.0") => {
+        "0.1.0"
+    };
+    ("1.1") => {
+        "0.1.0"
+    };
+    ($other:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "expected `min_api` to be a released version, \"1.0\" or \"1.1\", found ",
+            ::core::stringify!($other)
+        ))
     };
 }
 

@@ -1,6 +1,6 @@
 //! The manifest in a plugin's `.callgate.manifest` section. It can be read without running the
-//! plugin. The section holds JSON objects one after another: a header (`api`, `min_api`, `package`,
-//! `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
+//! plugin. The section holds JSON objects one after another: a header (`api`, `min_api`,
+//! `min_gateway`, `package`, `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
 //! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and optionally `sample_settings`). Lists
 //! are words separated by spaces.
 
@@ -30,6 +30,9 @@ pub struct Header {
     /// The oldest version of the contract that a host must have to run it.
     #[serde(deserialize_with = "version")]
     pub min_api: ApiVersion,
+    /// The first version of Callgate that has `min_api`. Plugins built before 1.1 do not say.
+    #[serde(default, deserialize_with = "release")]
+    pub min_gateway: Option<String>,
     /// The Cargo package.
     pub package: String,
     /// The package's version.
@@ -108,6 +111,13 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ApiVersion, D::
         .ok_or_else(|| de::Error::custom(format!("expected a version like `1.0`, found `{text}`")))
 }
 
+/// A version of Callgate. Anything else is ignored, because the text is shown to operators.
+fn release<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let legal = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    Ok((1..=20).contains(&text.len()).then_some(text).filter(|text| text.bytes().all(legal)))
+}
+
 fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(text.split_whitespace().map(str::to_owned).collect())
@@ -135,6 +145,19 @@ mod tests {
         assert_eq!(manifest.callbacks[0].hooks, ["on_llm_start", "on_llm_end"]);
         assert_eq!(manifest.callbacks[0].writes, ["model"]);
         assert_eq!(manifest.header.api, ApiVersion { major: 1, minor: 0 });
+        assert_eq!(manifest.header.min_gateway, None);
+    }
+
+    #[test]
+    fn a_release_is_digits_and_dots_or_nothing() {
+        for (said, expected) in
+            [("0.2.0", Some("0.2.0")), ("", None), ("0.2\u{1b}", None), ("0.2.0; rm", None)]
+        {
+            let mut header: Value = serde_json::from_str(HEADER).expect("json");
+            header["min_gateway"] = said.into();
+            let header: Header = serde_json::from_value(header).expect("a header");
+            assert_eq!(header.min_gateway.as_deref(), expected);
+        }
     }
 
     #[test]

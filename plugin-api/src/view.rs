@@ -11,12 +11,14 @@ mod failure;
 mod known;
 mod llm_call;
 mod reply;
+mod typed;
 
 pub use call::CallView;
 pub use chunk::Chunk;
 pub use failure::LlmFailure;
 pub use llm_call::{LlmCall, Route};
 pub use reply::LlmReply;
+pub use typed::ShapeError;
 
 use crate::{HookError, abi::EditResult};
 use known::known;

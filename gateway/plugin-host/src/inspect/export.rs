@@ -14,8 +14,11 @@ pub(crate) enum ExportError {
     Manifest(ManifestError),
     #[error("expected ABI {}.x, found a plugin built for ABI {found}", ours.major)]
     Major { ours: ApiVersion, found: ApiVersion },
-    #[error("expected a plugin that runs with ABI {ours}, found one that needs {needed} or later")]
-    TooNew { ours: ApiVersion, needed: ApiVersion },
+    #[error(
+        "expected a plugin that runs with ABI {ours}, found one that needs {needed} or later{}",
+        gateway.as_ref().map(|it| format!(", which callgate {it} has")).unwrap_or_default()
+    )]
+    TooNew { ours: ApiVersion, needed: ApiVersion, gateway: Option<String> },
     #[error("expected a callback called `{wanted}`, found {}", list(found))]
     NoSuchCallback { wanted: String, found: Vec<String>, by_path: bool },
     #[error("expected a callback of kind `sync` or `async`, found `{0}`")]
@@ -38,8 +41,12 @@ impl ExportError {
             Self::Major { ours, .. } => {
                 format!("rebuild the plugin with `callgate-plugin-api` {}", ours.major)
             }
-            Self::TooNew { needed, .. } => {
-                format!("use a gateway that speaks ABI {needed}, or an older build of the plugin")
+            Self::TooNew { needed, gateway, .. } => {
+                let newer = match gateway {
+                    Some(version) => format!("use callgate {version} or later"),
+                    None => format!("use a gateway that speaks ABI {needed}"),
+                };
+                format!("{newer} instead of {}, or an older build of the plugin", env!("CARGO_PKG_VERSION"))
             }
             Self::C(_) => "export each from its own file, or write it in Rust".to_owned(),
             Self::NoSuchCallback { wanted, found, by_path } => {
@@ -68,7 +75,8 @@ pub(super) fn check_api(header: &Header) -> Result<(), ExportError> {
         return Err(ExportError::Major { ours, found: header.api });
     }
     if header.min_api > ours {
-        return Err(ExportError::TooNew { ours, needed: header.min_api });
+        let gateway = header.min_gateway.clone();
+        return Err(ExportError::TooNew { ours, needed: header.min_api, gateway });
     }
     Ok(())
 }

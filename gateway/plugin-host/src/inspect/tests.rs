@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use plugin_api::abi::C_ROOT_SYMBOL;
-use plugin_api::manifest::Exported;
+use plugin_api::manifest::{Exported, Header};
 use serde_json::json;
 
 use super::elf::{ElfError, Root, manifest_section};
@@ -194,7 +194,7 @@ fn the_contract_version_decides_with_a_sentence() {
     let header = |api: &str, min_api: &str| {
         let text =
             format!(r#"{{"api":"{api}","min_api":"{min_api}","package":"p","version":"1.2.3"}}"#);
-        serde_json::from_str(&text).expect("a header")
+        serde_json::from_str::<Header>(&text).expect("a header")
     };
     assert_eq!(check_api(&header("1.0", "1.0")), Ok(()));
     assert_eq!(check_api(&header("1.99", "1.0")), Ok(()), "newer, but content with ours");
@@ -204,6 +204,12 @@ fn the_contract_version_decides_with_a_sentence() {
         told("1.99", "1.99"),
         "expected a plugin that runs with ABI 1.1, found one that needs 1.99 or later"
     );
+    let mut newer = header("1.99", "1.99");
+    newer.min_gateway = Some("7.1.0".to_owned());
+    let refused = check_api(&newer).expect_err("refused");
+    assert!(refused.to_string().ends_with("needs 1.99 or later, which callgate 7.1.0 has"));
+    let remedy = refused.remedy();
+    assert!(remedy.starts_with("use callgate 7.1.0 or later instead of "), "{remedy}");
 }
 
 #[test]
