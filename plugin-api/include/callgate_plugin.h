@@ -85,6 +85,13 @@ typedef struct callgate_admission {
   uint64_t wait_ns; /* if not admitted: time until the next attempt can succeed */
 } callgate_admission;
 
+/* A function that gets names with their numbers, before the function that it was passed to returns.
+ * It must not call the gateway. */
+typedef struct callgate_visitor {
+  void (*visit)(void *arg, callgate_view name, int64_t number);
+  void *arg;
+} callgate_visitor;
+
 /* The gateway's services for one instance, valid from `create` until `destroy` returns. Every
  * function takes `ctx` first, may be called from any thread, and does not block. Read no member
  * beyond `size`. A service that the gateway does not offer is NULL. */
@@ -113,6 +120,16 @@ typedef struct callgate_host {
                              double tokens);
   /* Adds to a plain counter and returns its new value. */
   int64_t (*add)(const void *ctx, callgate_view counter, int64_t delta);
+  /* Since 1.1. Like `add`, for a number that is forgotten after `live_ns`. The time counts from the
+   * call that makes the number or first gives it a time. */
+  int64_t (*add_for)(const void *ctx, callgate_view counter, int64_t delta, uint64_t live_ns);
+  /* Since 1.1. Removes a number and returns its last value, 0 if there was none. */
+  int64_t (*remove)(const void *ctx, callgate_view counter);
+  /* Since 1.1. Visits the numbers other than 0 whose names begin with `prefix` and come after
+   * `after`, in the order of their names, at most `most` and never more than 1000. It looks at all
+   * numbers of the entry. */
+  void (*list)(const void *ctx, callgate_view prefix, callgate_view after, size_t most,
+               callgate_visitor visitor);
 } callgate_host;
 
 /* ---- The call --------------------------------------------------------------------------------

@@ -36,18 +36,28 @@ pub use counters::{Admission, Counters};
 pub use error::{HostError, HostErrorKind};
 pub use http::{Http, HttpRequest, HttpResponse};
 pub use kv::Kv;
-pub use metrics::{Counter, Gauge, Histogram, MetricKind, Metrics};
+pub use metrics::{Counter, Gauge, Histogram, Labeled, MetricKind, Metrics};
 pub use secrets::{SecretText, Secrets};
 pub use task::Task;
 pub use timer::Timer;
 
 use crate::{
     Level,
-    abi::{HostHandle, View, ViewPair},
+    abi::{HostHandle, RawVisitor, View, ViewPair},
 };
 use std::fmt;
 
 lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secrets);
+
+/// A visitor that collects names with their numbers. `found` must outlive its use.
+fn collecting(found: &mut Vec<(String, i64)>) -> RawVisitor {
+    unsafe extern "C" fn visit(found: *mut (), name: View, number: i64) {
+        // SAFETY: `found` is the vector below, lent for the call; the name lives until this returns.
+        let (found, name) = unsafe { (&mut *found.cast::<Vec<(String, i64)>>(), name.text()) };
+        found.extend(name.map(|name| (name.to_owned(), number)));
+    }
+    RawVisitor { visit, arg: std::ptr::from_mut(found).cast() }
+}
 
 /// The gateway's services for one callback instance. Keep the `Host` in the instance: it is `Copy`
 /// and two words large.
@@ -62,7 +72,7 @@ lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secret
 /// | [`clock`](Host::clock) | time that tests can set | |
 /// | [`counters`](Host::counters) | sliding windows, token buckets, numbers | 65 536 numbers |
 /// | [`kv`](Host::kv) | values that may expire | 16 MiB in 65 536 keys; 1 MiB a value, 1 KiB a key |
-/// | [`metrics`](Host::metrics) | metrics in `GET /metrics` | 128 metrics |
+/// | [`metrics`](Host::metrics) | metrics in `GET /metrics` | 128 metrics; 4 labels, 200 series a metric |
 /// | [`http`](Host::http) | requests to granted hosts | 64 requests at once, responses of up to 8 MiB |
 /// | [`timer`](Host::timer) | sleeps in async code | |
 /// | [`task`](Host::task) | background work | 1024 futures and 64 jobs at once |

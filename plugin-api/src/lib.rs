@@ -138,7 +138,7 @@ pub use callback::{AsyncCallback, Callback};
 pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply};
 pub use host::{
     Admission, Clock, Counter, Counters, Gauge, Histogram, Host, HostError, HostErrorKind, Http,
-    HttpRequest, HttpResponse, Kv, MetricKind, Metrics, SecretText, Secrets, Task, Timer,
+    HttpRequest, HttpResponse, Kv, Labeled, MetricKind, Metrics, SecretText, Secrets, Task, Timer,
 };
 pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};

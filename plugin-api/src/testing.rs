@@ -53,6 +53,7 @@ mod failure;
 mod headers;
 mod host;
 mod memory;
+mod metrics;
 mod outcome;
 mod reply;
 mod tester;

@@ -48,6 +48,7 @@ mod log;
 mod loop_guard;
 mod metrics;
 mod models;
+mod newer_services;
 mod odd_upstreams;
 mod ollama;
 mod panics;

@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use crate::faulty::seen;
 
 #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
-fn entry(name: &str, settings: Value, grants: Value) -> Value {
+pub(crate) fn entry(name: &str, settings: Value, grants: Value) -> Value {
     json!({"name": name, "path": build::plugin("all_services"), "settings": settings, "grants": grants})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
-fn setup(upstream: &ScriptedUpstream, entry: Value) -> Setup {
+pub(crate) fn setup(upstream: &ScriptedUpstream, entry: Value) -> Setup {
     Gateway::with_config(with_callbacks(&[openai(upstream)], &json!([entry])))
 }
 
-async fn called(gateway: &Gateway) {
+pub(crate) async fn called(gateway: &Gateway) {
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
 }
 
@@ -29,7 +29,7 @@ fn said(line: &LogLine) -> String {
 }
 
 /// The outcome and detail in the first line of this step.
-async fn step(gateway: &Gateway, name: &str) -> String {
+pub(crate) async fn step(gateway: &Gateway, name: &str) -> String {
     let line = gateway.log().find(|line| line.message() == name).await;
     said(&line.unwrap_or_else(|| panic!("no `{name}`:\n{}", gateway.log().text())))
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use plugin_api::Admission;
-use plugin_api::abi::serve::CounterService;
+use plugin_api::abi::serve::{CounterService, Page};
 
 use super::clock::{Clock, SystemClock};
 use bucket::Bucket;
@@ -70,7 +70,8 @@ impl fmt::Debug for Counters {
 
 /// The counters of one scope. Windows, buckets and numbers have separate names. Names may come from
 /// clients, so empty windows, full buckets and zero numbers are dropped. At most 65 536 other
-/// numbers are kept; beyond that the least recently used are dropped.
+/// numbers are kept; beyond that the least recently used are dropped. A number with an expiry is
+/// kept at zero, too, so that its time does not start again.
 pub struct CounterScope {
     clock: Arc<dyn Clock>,
     windows: ShardedMap<Mutex<Window>>,
@@ -78,21 +79,56 @@ pub struct CounterScope {
     numbers: ShardedMap<Number>,
 }
 
-/// A plain number, and when it last changed.
+/// A plain number, when it last changed, and when it expires. Many threads may add to it at once;
+/// its expiry changes only while no other thread uses it.
 #[derive(Debug, Default)]
 struct Number {
     value: AtomicI64,
     last_used: AtomicU64,
+    /// 0 for no expiry.
+    ends: AtomicU64,
 }
 
 impl Number {
+    /// Adds to it, unless its expiry has to change first.
+    fn try_add(&self, delta: i64, now: u64, expires: bool) -> Option<i64> {
+        let ends = self.ends.load(Ordering::Relaxed);
+        let must_change = if ends == 0 { expires } else { ends <= now };
+        (!must_change).then(|| self.add(delta, now))
+    }
+
+    /// Starts again if its time has passed, and takes the expiry if it has none.
+    fn renew(&self, now: u64, live: Option<u64>) {
+        if self.is_over(now) {
+            self.value.store(0, Ordering::Relaxed);
+            self.ends.store(0, Ordering::Relaxed);
+        }
+        if let Some(live) = live
+            && self.ends.load(Ordering::Relaxed) == 0
+        {
+            self.ends.store(now.saturating_add(live).max(1), Ordering::Relaxed);
+        }
+    }
+
     fn add(&self, delta: i64, now: u64) -> i64 {
         self.last_used.store(now, Ordering::Relaxed);
         self.value.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
     }
 
-    fn is_zero(&self) -> bool {
-        self.value.load(Ordering::Relaxed) == 0
+    fn is_over(&self, now: u64) -> bool {
+        let ends = self.ends.load(Ordering::Relaxed);
+        ends != 0 && ends <= now
+    }
+
+    /// Whether a new number would be the same.
+    fn is_idle(&self, now: u64) -> bool {
+        let is_fresh = self.value.load(Ordering::Relaxed) == 0;
+        (is_fresh && self.ends.load(Ordering::Relaxed) == 0) || self.is_over(now)
+    }
+
+    /// Its value, as others see it.
+    fn value(&self, now: u64) -> i64 {
+        if self.is_over(now) { 0 } else { self.value.load(Ordering::Relaxed) }
     }
 
     fn last_used(&self) -> u64 {
@@ -108,6 +144,20 @@ impl CounterScope {
             buckets: ShardedMap::default(),
             numbers: ShardedMap::default(),
         }
+    }
+
+    /// Adds to a number, which expires after `live` unless it has an expiry already.
+    fn change(&self, name: &str, delta: i64, live: Option<u64>) -> i64 {
+        let now = self.clock.monotonic_ns();
+        let ends = (|number: &Number| number.is_idle(now), Number::last_used);
+        let add = |number: &Number| number.try_add(delta, now, live.is_some());
+        if let Some(value) = self.numbers.with_bound(name, Number::default, ends, add) {
+            return value;
+        }
+        self.numbers.with_alone(name, Number::default, |number| {
+            number.renew(now, live);
+            number.add(delta, now)
+        })
     }
 
     /// Whether a value may be dropped. The clock is read only if a new name needs to know.
@@ -150,8 +200,26 @@ impl CounterService for CounterScope {
     }
 
     fn add(&self, name: &str, delta: i64) -> i64 {
+        self.change(name, delta, None)
+    }
+
+    fn add_for(&self, name: &str, delta: i64, live: Duration) -> i64 {
+        self.change(name, delta, Some(u64::try_from(live.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    fn remove(&self, name: &str) -> i64 {
         let now = self.clock.monotonic_ns();
-        let ends = (Number::is_zero, Number::last_used);
-        self.numbers.with_bound(name, Number::default, ends, |number| number.add(delta, now))
+        self.numbers.remove(name).map_or(0, |number| number.value(now))
+    }
+
+    fn list(&self, page: Page<'_>) -> Vec<(String, i64)> {
+        let (now, mut found) = (self.clock.monotonic_ns(), Vec::new());
+        self.numbers.for_each(|name, number| {
+            let value = number.value(now);
+            if value != 0 && page.has(name) {
+                found.push((name.to_owned(), value));
+            }
+        });
+        page.cut(found)
     }
 }

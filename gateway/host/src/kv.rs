@@ -4,14 +4,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use plugin_api::abi::serve::KvService;
+use plugin_api::abi::serve::{KvService, Page};
 use plugin_api::{HostError, HostErrorKind};
 
 use super::clock::Clock;
+
+mod eviction;
 
 const MAX_KEY: usize = 1024;
 const MAX_VALUE: usize = 1024 * 1024;
@@ -45,6 +47,8 @@ struct Value {
     bytes: Box<[u8]>,
     /// On the monotonic clock, in nanoseconds; `None` for no expiry.
     ends: Option<u64>,
+    /// The time of its last use, if it may make room for others.
+    evictable: Option<AtomicU64>,
 }
 
 impl Value {
@@ -69,8 +73,9 @@ impl KvStore {
         &self.shards[hash % SHARDS].0
     }
 
-    /// Stores a value, unless there is no room for it.
-    fn put(&self, key: &str, value: &[u8], ends: Option<u64>) -> bool {
+    /// Stores a value, unless there is no room for it. `used` is the time if it may make room for
+    /// others.
+    fn put(&self, key: &str, value: &[u8], ends: Option<u64>, used: Option<u64>) -> bool {
         let mut values = self.shard(key).write().unwrap_or_else(PoisonError::into_inner);
         let before = values.by_key.get(key).map(|value| value.bytes.len());
         let (freed, taken) = match before {
@@ -91,8 +96,18 @@ impl KvStore {
             (Some(first), Some(ends)) => Some(first.min(ends)),
             (first, ends) => first.or(ends),
         };
-        values.by_key.insert(key.into(), Value { bytes: value.into(), ends });
+        values.by_key.insert(
+            key.into(),
+            Value { bytes: value.into(), ends, evictable: used.map(AtomicU64::new) },
+        );
         true
+    }
+
+    /// The time, and the expiry of a value that lives this long.
+    fn times(&self, live: Option<Duration>) -> (u64, Option<u64>) {
+        let now = self.clock.monotonic_ns();
+        let live = live.map(|live| u64::try_from(live.as_nanos()).unwrap_or(u64::MAX));
+        (now, live.map(|live| now.saturating_add(live)))
     }
 
     /// Drops expired values. A shard without any is skipped, so that a callback that fills a full
@@ -124,35 +139,79 @@ impl KvStore {
     }
 }
 
+fn check(key: &str, value: &[u8]) -> Result<(), HostError> {
+    if key.is_empty() || key.len() > MAX_KEY {
+        let text = format!("expected a key of 1 to {MAX_KEY} bytes, found {}", key.len());
+        return Err(HostError::new(HostErrorKind::INVALID, text));
+    }
+    if value.len() > MAX_VALUE {
+        let text = format!("expected a value up to {MAX_VALUE} bytes, found {}", value.len());
+        return Err(HostError::new(HostErrorKind::TOO_LARGE, text));
+    }
+    Ok(())
+}
+
+fn full() -> HostError {
+    HostError::new(HostErrorKind::FULL, "the callback's key-value store is full")
+}
+
 impl KvService for KvStore {
     fn get(&self, key: &str) -> Option<Vec<u8>> {
         let values = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
         let value = values.by_key.get(key)?;
-        let over = value.ends.is_some() && value.is_over(self.clock.monotonic_ns());
-        (!over).then(|| value.bytes.to_vec())
+        if value.ends.is_some() || value.evictable.is_some() {
+            let now = self.clock.monotonic_ns();
+            if value.is_over(now) {
+                return None;
+            }
+            if let Some(used) = &value.evictable {
+                used.store(now, Relaxed);
+            }
+        }
+        Some(value.bytes.to_vec())
     }
 
     fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
-        if key.is_empty() || key.len() > MAX_KEY {
-            let text = format!("expected a key of 1 to {MAX_KEY} bytes, found {}", key.len());
-            return Err(HostError::new(HostErrorKind::INVALID, text));
-        }
-        if value.len() > MAX_VALUE {
-            let text = format!("expected a value up to {MAX_VALUE} bytes, found {}", value.len());
-            return Err(HostError::new(HostErrorKind::TOO_LARGE, text));
-        }
-        let ends = live.map(|live| {
-            let live = u64::try_from(live.as_nanos()).unwrap_or(u64::MAX);
-            self.clock.monotonic_ns().saturating_add(live)
-        });
-        if self.put(key, value, ends) {
+        check(key, value)?;
+        let (_, ends) = self.times(live);
+        if self.put(key, value, ends, None) {
             return Ok(());
         }
         self.sweep();
-        if self.put(key, value, ends) {
+        self.put(key, value, ends, None).then_some(()).ok_or_else(full)
+    }
+
+    fn set_evicting(
+        &self,
+        key: &str,
+        value: &[u8],
+        live: Option<Duration>,
+    ) -> Result<(), HostError> {
+        check(key, value)?;
+        let (now, ends) = self.times(live);
+        if self.put(key, value, ends, Some(now)) {
             return Ok(());
         }
-        Err(HostError::new(HostErrorKind::FULL, "the callback's key-value store is full"))
+        self.sweep();
+        // Other threads may take the room before this one does.
+        while !self.put(key, value, ends, Some(now)) {
+            if !self.evict(key.len() + value.len()) {
+                return Err(full());
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, page: Page<'_>) -> Vec<(String, i64)> {
+        let (now, mut found) = (self.clock.monotonic_ns(), Vec::new());
+        for Shard(shard) in &self.shards {
+            let values = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let here = values.by_key.iter().filter(|(key, it)| !it.is_over(now) && page.has(key));
+            found.extend(here.map(|(key, value)| {
+                (String::from(&**key), i64::try_from(value.bytes.len()).unwrap_or(i64::MAX))
+            }));
+        }
+        page.cut(found)
     }
 
     fn delete(&self, key: &str) -> bool {
@@ -165,112 +224,4 @@ impl KvService for KvStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicU64;
-
-    #[derive(Default)]
-    struct Hand(AtomicU64);
-
-    impl Hand {
-        fn set(&self, ns: u64) {
-            self.0.store(ns, Relaxed);
-        }
-    }
-
-    impl Clock for Hand {
-        fn monotonic_ns(&self) -> u64 {
-            self.0.load(Relaxed)
-        }
-        fn unix_ms(&self) -> u64 {
-            0
-        }
-    }
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn store() -> (Arc<Hand>, KvStore) {
-        let clock = Arc::new(Hand::default());
-        (Arc::clone(&clock), KvStore::new(clock))
-    }
-
-    fn kind(done: Result<(), HostError>) -> HostErrorKind {
-        done.expect_err("refused").kind
-    }
-
-    #[test]
-    fn a_value_ends_to_the_nanosecond() {
-        let (clock, store) = store();
-        store.set("k", b"v", Some(Duration::from_secs(1))).unwrap();
-        store.set("for ever", b"", None).unwrap();
-        clock.set(SECOND - 1);
-        assert_eq!(store.get("k").as_deref(), Some(&b"v"[..]));
-        clock.set(SECOND);
-        assert_eq!(store.get("k"), None);
-        assert!(!store.delete("k"), "its time is over");
-        assert_eq!(store.get("for ever"), Some(Vec::new()));
-        store.set("k", b"w", Some(Duration::MAX)).unwrap();
-        clock.set(u64::MAX - 1);
-        assert_eq!(store.get("k").as_deref(), Some(&b"w"[..]));
-    }
-
-    #[test]
-    fn it_is_bounded_by_bytes_and_keys_and_counts_exactly() {
-        let (clock, store) = store();
-        assert_eq!(kind(store.set("", b"", None)), HostErrorKind::INVALID);
-        assert_eq!(kind(store.set(&"k".repeat(MAX_KEY + 1), b"", None)), HostErrorKind::INVALID);
-        assert_eq!(kind(store.set("k", &vec![0; MAX_VALUE + 1], None)), HostErrorKind::TOO_LARGE);
-        let big = vec![7; MAX_VALUE];
-        for index in 0..15 {
-            store.set(&format!("b{index:02}"), &big, Some(Duration::from_secs(1))).unwrap();
-        }
-        assert_eq!(kind(store.set("b15", &big, None)), HostErrorKind::FULL);
-        // An existing value may be replaced, and stays after a refusal.
-        store.set("b00", &big, Some(Duration::from_secs(1))).unwrap();
-        assert_eq!(store.get("b14").map(|value| value.len()), Some(MAX_VALUE));
-        clock.set(SECOND);
-        store.set("b15", &big, None).unwrap();
-        assert_eq!(store.bytes.load(Relaxed), 3 + MAX_VALUE);
-        assert!(store.delete("b15"));
-        for index in 0..MAX_KEYS {
-            store.set(&index.to_string(), b"", None).unwrap();
-        }
-        assert_eq!(kind(store.set("one more", b"", None)), HostErrorKind::FULL);
-        for index in 0..MAX_KEYS {
-            assert!(store.delete(&index.to_string()));
-        }
-        assert_eq!((store.bytes.load(Relaxed), store.keys.load(Relaxed)), (0, 0));
-    }
-
-    #[test]
-    fn threads_that_write_at_once_stay_within_the_bounds() {
-        let (_, store) = store();
-        let value = vec![0; 64 * 1024];
-        std::thread::scope(|scope| {
-            for thread in 0..8 {
-                let (store, value) = (&store, &value);
-                scope.spawn(move || {
-                    for index in 0..100 {
-                        let key = format!("{thread}-{index}");
-                        let _ = store.set(&key, value, None);
-                        if index % 3 == 0 {
-                            store.delete(&key);
-                        }
-                    }
-                });
-            }
-        });
-        let counted: usize = store
-            .shards
-            .iter()
-            .flat_map(|shard| {
-                let values = shard.0.read().unwrap();
-                let sizes: Vec<_> =
-                    values.by_key.iter().map(|(key, it)| key.len() + it.bytes.len()).collect();
-                sizes
-            })
-            .sum();
-        assert_eq!(store.bytes.load(Relaxed), counted);
-        assert!(counted <= MAX_BYTES);
-    }
-}
+mod tests;

@@ -11,7 +11,10 @@ use arc_swap::ArcSwap;
 use plugin_api::abi::serve::MetricsService;
 use plugin_api::{HostError, HostErrorKind, MetricKind};
 
+use self::labels::LabeledSeries;
 use callgate_telemetry::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
+
+mod labels;
 
 /// None of the gateway's own metrics begins like this.
 const PREFIX: &str = "callgate_plugin_";
@@ -29,8 +32,16 @@ pub(super) struct PluginMetrics {
 struct Family {
     kind: MetricKind,
     help: String,
-    /// By the instance's name, which is the label.
-    series: BTreeMap<Arc<str>, Arc<Series>>,
+    /// The names of its labels, in addition to that of the instance.
+    labels: Box<[Box<str>]>,
+    /// By the instance's name, which is a label.
+    series: BTreeMap<Arc<str>, InstanceSeries>,
+}
+
+/// The series of one instance.
+enum InstanceSeries {
+    One(Arc<Series>),
+    Labeled(Arc<LabeledSeries>),
 }
 
 enum Series {
@@ -54,12 +65,9 @@ impl PluginMetrics {
             };
             text.family(name, kind, &family.help);
             for (instance, series) in &family.series {
-                let labels = [("callback", &**instance)];
-                match &**series {
-                    Series::Counter(value) | Series::Gauge(value) => {
-                        text.sample(name, &labels, value.get());
-                    }
-                    Series::Histogram(histogram) => text.histogram(name, &labels, histogram),
+                match series {
+                    InstanceSeries::One(one) => one.write(name, &[("callback", instance)], text),
+                    InstanceSeries::Labeled(all) => all.write(name, instance, &family.labels, text),
                 }
             }
         }
@@ -73,6 +81,8 @@ pub(super) struct InstanceMetrics {
     instance: Arc<str>,
     /// The registered metrics, by id; only ever grows.
     registered: ArcSwap<Vec<(String, Arc<Series>)>>,
+    /// The registered metrics with labels, by id; only ever grows.
+    labeled: ArcSwap<Vec<(String, Arc<LabeledSeries>)>>,
 }
 
 impl InstanceMetrics {
@@ -83,8 +93,56 @@ impl InstanceMetrics {
             callback: callback.chars().map(legal).collect(),
             instance: Arc::clone(instance),
             registered: ArcSwap::default(),
+            labeled: ArcSwap::default(),
         }
     }
+
+    /// The family of a name, which is new or was registered alike. `known` is its id.
+    fn family<'f>(
+        &self,
+        families: &'f mut BTreeMap<String, Family>,
+        full: &str,
+        new: &NewMetric<'_>,
+        known: Option<usize>,
+    ) -> Result<&'f mut Family, HostError> {
+        let count = self.registered.load().len() + self.labeled.load().len();
+        if known.is_none() && count >= MAX_METRICS {
+            let text = format!("a callback may register {MAX_METRICS} metrics, found one more");
+            return Err(HostError::new(HostErrorKind::FULL, text));
+        }
+        let help = &new.help[..new.help.floor_char_boundary(MAX_HELP)];
+        let family = families.entry(full.to_owned()).or_insert_with(|| Family {
+            kind: new.kind,
+            help: help.to_owned(),
+            labels: new.labels.iter().map(|&label| label.into()).collect(),
+            series: BTreeMap::new(),
+        });
+        let name = new.name;
+        if family.kind != new.kind {
+            let text = format!("`{name}` is registered as another kind of metric already");
+            return Err(HostError::new(HostErrorKind::INVALID, text));
+        }
+        if !family.labels.iter().map(|label| &**label).eq(new.labels.iter().copied()) {
+            let text = format!("`{name}` is registered with other labels already");
+            return Err(HostError::new(HostErrorKind::INVALID, text));
+        }
+        Ok(family)
+    }
+}
+
+/// A metric to register.
+struct NewMetric<'a> {
+    kind: MetricKind,
+    name: &'a str,
+    help: &'a str,
+    labels: &'a [&'a str],
+}
+
+/// `list` with one more item, and the item's id.
+fn longer<T: Clone>(list: &[T], item: T) -> (Arc<Vec<T>>, u64) {
+    let mut longer = list.to_vec();
+    longer.push(item);
+    (Arc::new(longer), list.len() as u64)
 }
 
 impl MetricsService for InstanceMetrics {
@@ -101,46 +159,94 @@ impl MetricsService for InstanceMetrics {
         let mut families = self.all.families();
         let registered = self.registered.load_full();
         let known = registered.iter().position(|(known, _)| *known == full);
-        if known.is_none() && registered.len() >= MAX_METRICS {
-            let text = format!("a callback may register {MAX_METRICS} metrics, found one more");
-            return Err(HostError::new(HostErrorKind::FULL, text));
-        }
-        let help = &help[..help.floor_char_boundary(MAX_HELP)];
-        let family = families.entry(full.clone()).or_insert_with(|| Family {
-            kind,
-            help: help.to_owned(),
-            series: BTreeMap::new(),
-        });
-        if family.kind != kind {
-            let text = format!("`{name}` is registered as another kind of metric already");
-            return Err(HostError::new(HostErrorKind::INVALID, text));
-        }
+        let new = NewMetric { kind, name, help, labels: &[] };
+        let family = self.family(&mut families, &full, &new, known)?;
         if let Some(index) = known {
             return Ok(index as u64);
         }
-        let fresh = || Arc::new(Series::new(kind, bounds));
+        let fresh = || InstanceSeries::One(Arc::new(Series::new(kind, bounds)));
         let series = family.series.entry(Arc::clone(&self.instance)).or_insert_with(fresh);
-        let mut longer = Vec::clone(&registered);
-        longer.push((full, Arc::clone(series)));
-        self.registered.store(Arc::new(longer));
-        Ok(registered.len() as u64)
+        let InstanceSeries::One(series) = series else { return Err(mixed(name)) };
+        let (longer, id) = longer(&registered, (full, Arc::clone(series)));
+        self.registered.store(longer);
+        Ok(id)
+    }
+
+    fn register_labeled(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        labels: &[&str],
+    ) -> Result<u64, HostError> {
+        check(name, bounds)?;
+        labels::check(name, labels)?;
+        let full = format!("{PREFIX}{}_{name}", self.callback);
+        let mut families = self.all.families();
+        let registered = self.labeled.load_full();
+        let known = registered.iter().position(|(known, _)| *known == full);
+        let new = NewMetric { kind, name, help, labels };
+        let family = self.family(&mut families, &full, &new, known)?;
+        if let Some(index) = known {
+            return Ok(index as u64);
+        }
+        let fresh = || LabeledSeries::new(kind, bounds, labels.len());
+        let fresh = || InstanceSeries::Labeled(Arc::new(fresh()));
+        let series = family.series.entry(Arc::clone(&self.instance)).or_insert_with(fresh);
+        let InstanceSeries::Labeled(series) = series else { return Err(mixed(name)) };
+        let (longer, id) = longer(&registered, (full, Arc::clone(series)));
+        self.labeled.store(longer);
+        Ok(id)
+    }
+
+    fn series(&self, metric: u64, values: &[&str]) -> Result<u64, HostError> {
+        let labeled = self.labeled.load();
+        let found = usize::try_from(metric).ok().and_then(|index| labeled.get(index));
+        let Some((_, series)) = found else {
+            let text = "expected the id of a metric with labels, found another number";
+            return Err(HostError::new(HostErrorKind::INVALID, text));
+        };
+        Ok(labels::id(metric, series.index(values)?))
     }
 
     fn record(&self, id: u64, value: f64) {
-        let registered = self.registered.load();
-        let Some((_, series)) = usize::try_from(id).ok().and_then(|id| registered.get(id)) else {
+        if let Some((metric, index)) = labels::parts(id) {
+            if let Some((_, series)) = self.labeled.load().get(metric) {
+                series.record(index, value);
+            }
             return;
-        };
-        match &**series {
-            Series::Counter(sum) if value > 0.0 && value.is_finite() => sum.add(value),
-            Series::Counter(_) => {}
-            Series::Gauge(gauge) => gauge.set(value),
-            Series::Histogram(histogram) => histogram.record(value),
+        }
+        let registered = self.registered.load();
+        if let Some((_, series)) = usize::try_from(id).ok().and_then(|id| registered.get(id)) {
+            series.record(value);
         }
     }
 }
 
+/// The families keep names apart by their labels, so this does not happen.
+fn mixed(name: &str) -> HostError {
+    let text = format!("`{name}` is registered with other labels already");
+    HostError::new(HostErrorKind::INVALID, text)
+}
+
 impl Series {
+    fn record(&self, value: f64) {
+        match self {
+            Self::Counter(sum) if value > 0.0 && value.is_finite() => sum.add(value),
+            Self::Counter(_) => {}
+            Self::Gauge(gauge) => gauge.set(value),
+            Self::Histogram(histogram) => histogram.record(value),
+        }
+    }
+
+    fn write(&self, name: &str, labels: &[(&str, &str)], text: &mut Exposition) {
+        match self {
+            Self::Counter(value) | Self::Gauge(value) => text.sample(name, labels, value.get()),
+            Self::Histogram(histogram) => text.histogram(name, labels, histogram),
+        }
+    }
+
     fn new(kind: MetricKind, bounds: &[f64]) -> Self {
         match kind {
             MetricKind::Counter => Self::Counter(AtomicF64::default()),
@@ -151,11 +257,15 @@ impl Series {
     }
 }
 
-fn check(name: &str, bounds: &[f64]) -> Result<(), HostError> {
-    let invalid = |text: String| Err(HostError::new(HostErrorKind::INVALID, text));
+fn is_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let begins = name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
-    if !begins || name.len() > MAX_NAME || !name.bytes().all(legal) {
+    begins && name.len() <= MAX_NAME && name.bytes().all(legal)
+}
+
+fn check(name: &str, bounds: &[f64]) -> Result<(), HostError> {
+    let invalid = |text: String| Err(HostError::new(HostErrorKind::INVALID, text));
+    if !is_name(name) {
         let found: String = name.chars().take(MAX_NAME).collect();
         return invalid(format!(
             "expected a metric's name of letters, digits and `_`, at most {MAX_NAME} and no digit \
@@ -178,60 +288,4 @@ impl fmt::Debug for PluginMetrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(all: &PluginMetrics) -> String {
-        let mut text = Exposition::default();
-        all.write(&mut text);
-        text.finish()
-    }
-
-    #[test]
-    fn a_new_instance_goes_on_counting_and_others_count_apart() {
-        let all = Arc::new(PluginMetrics::default());
-        for (instance, value) in [("a", 1.0), ("b", 10.0), ("a", 2.0)] {
-            let metrics = InstanceMetrics::new(&all, "my-cb", &Arc::from(instance));
-            let id = metrics.register(MetricKind::Counter, "n_total", "Things.", &[]).unwrap();
-            assert_eq!(metrics.register(MetricKind::Counter, "n_total", "", &[]), Ok(id));
-            for value in [value, -5.0, f64::NAN, f64::INFINITY] {
-                metrics.record(id, value);
-            }
-            metrics.record(id + 1, 1.0);
-        }
-        assert_eq!(
-            text(&all),
-            "# HELP callgate_plugin_my_cb_n_total Things.\n\
-             # TYPE callgate_plugin_my_cb_n_total counter\n\
-             callgate_plugin_my_cb_n_total{callback=\"a\"} 3\n\
-             callgate_plugin_my_cb_n_total{callback=\"b\"} 10\n"
-        );
-    }
-
-    #[test]
-    fn what_would_break_the_text_is_refused() {
-        let all = Arc::new(PluginMetrics::default());
-        let metrics = InstanceMetrics::new(&all, "c", &Arc::from("c"));
-        metrics.register(MetricKind::Gauge, "g", "", &[]).unwrap();
-        let long = "x".repeat(MAX_NAME + 1);
-        for (kind, name, bounds) in [
-            (MetricKind::Counter, "g", &[][..]),
-            (MetricKind::Gauge, "", &[]),
-            (MetricKind::Gauge, "1", &[]),
-            (MetricKind::Gauge, "a b", &[]),
-            (MetricKind::Gauge, "a\n", &[]),
-            (MetricKind::Gauge, &long, &[]),
-            (MetricKind::Histogram, "h", &[1.0, 1.0]),
-            (MetricKind::Histogram, "h", &[f64::INFINITY]),
-        ] {
-            let refused = metrics.register(kind, name, "", bounds).unwrap_err();
-            assert_eq!(refused.kind, HostErrorKind::INVALID, "{name}");
-        }
-        for index in 1..MAX_METRICS {
-            metrics.register(MetricKind::Gauge, &format!("g{index}"), "", &[]).unwrap();
-        }
-        let refused = metrics.register(MetricKind::Gauge, "more", "", &[]).unwrap_err();
-        assert_eq!(refused.kind, HostErrorKind::FULL);
-        assert!(!text(&all).contains("_more"));
-    }
-}
+mod tests;

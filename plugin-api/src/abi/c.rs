@@ -5,8 +5,8 @@
 //! pointers itself.
 
 use super::{
-    ApiVersion, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission, ReplyHandle,
-    Verdict, View, ViewPair,
+    ApiVersion, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission, RawVisitor,
+    ReplyHandle, Verdict, View, ViewPair,
 };
 
 /// The symbol that a plugin in C exports: a [`CRoot`].
@@ -73,6 +73,9 @@ pub struct CHost {
     pub release: Option<unsafe extern "C" fn(*const (), View, u64)>,
     pub take: Option<unsafe extern "C" fn(*const (), View, f64, f64, f64) -> RawAdmission>,
     pub add: Option<unsafe extern "C" fn(*const (), View, i64) -> i64>,
+    pub add_for: Option<unsafe extern "C" fn(*const (), View, i64, u64) -> i64>,
+    pub remove: Option<unsafe extern "C" fn(*const (), View) -> i64>,
+    pub list: Option<unsafe extern "C" fn(*const (), View, View, usize, RawVisitor)>,
 }
 
 // SAFETY: the contract of `abi::host`: any function from any thread, with its own `ctx`.
@@ -98,6 +101,9 @@ impl CHost {
             release: counters.map(|counters| counters.release()),
             take: counters.map(|counters| counters.take()),
             add: counters.map(|counters| counters.add()),
+            add_for: counters.and_then(|counters| counters.add_for()),
+            remove: counters.and_then(|counters| counters.remove()),
+            list: counters.and_then(|counters| counters.list()),
         }
     }
 }

@@ -68,6 +68,16 @@ pub struct RawAdmission {
     pub wait_ns: u64,
 }
 
+/// A function that gets names one after another, before the function that it was passed to returns.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawVisitor {
+    /// Gets `arg`, a name, and the name's number. It must not call the host.
+    pub visit: unsafe extern "C" fn(*mut (), View, i64),
+    /// The first argument of `visit`.
+    pub arg: *mut (),
+}
+
 /// Counters in the gateway. They outlive the callback's instance, and all instances of an entry
 /// share them. The interface does not say where a host keeps them.
 #[repr(C)]
@@ -84,6 +94,14 @@ pub struct CountersVt {
     /// Adds to a plain counter and returns its new value: name, delta.
     #[sabi(last_prefix_field)]
     pub add: unsafe extern "C" fn(*const (), View, i64) -> i64,
+    /// Since 1.1. Like `add`, for a number that is forgotten after a time: name, delta, ns. The time
+    /// counts from the call that makes the number or first gives it a time.
+    pub add_for: unsafe extern "C" fn(*const (), View, i64, u64) -> i64,
+    /// Since 1.1. Removes a number and returns its last value.
+    pub remove: unsafe extern "C" fn(*const (), View) -> i64,
+    /// Since 1.1. Visits numbers other than 0 with their values, in the order of their names: the
+    /// names' prefix, the name to start after, the most names.
+    pub list: unsafe extern "C" fn(*const (), View, View, usize, RawVisitor),
 }
 
 /// An error of a service: a `HostErrorKind`, and a text.
@@ -106,6 +124,12 @@ pub struct KvVt {
     /// Removes a key. Returns 1 if it existed, else 0.
     #[sabi(last_prefix_field)]
     pub delete: unsafe extern "C" fn(*const (), View) -> u32,
+    /// Since 1.1. Like `set`. If the store is full, the least recently used of the values that this
+    /// function set make room.
+    pub set_evicting: unsafe extern "C" fn(*const (), View, View, u64) -> u32,
+    /// Since 1.1. Visits keys with their values' lengths, in order: the keys' prefix, the key to
+    /// start after, the most keys.
+    pub list: unsafe extern "C" fn(*const (), View, View, usize, RawVisitor),
 }
 
 /// A metric to register. The views are valid until `register` returns.
@@ -132,6 +156,18 @@ pub struct MetricsVt {
     /// Adds, sets or records a value, depending on the kind: id, value.
     #[sabi(last_prefix_field)]
     pub record: unsafe extern "C" fn(*const (), u64, f64),
+    /// Since 1.1. Registers a metric with labels and returns its id for `series`: the metric, and
+    /// the labels' names.
+    pub register_labeled: unsafe extern "C" fn(
+        *const (),
+        RawMetric,
+        *const View,
+        usize,
+    ) -> RResult<u64, RawHostError>,
+    /// Since 1.1. Returns the id of one series for `record`: the metric's id, and the labels' values
+    /// in the order of their names.
+    pub series:
+        unsafe extern "C" fn(*const (), u64, *const View, usize) -> RResult<u64, RawHostError>,
 }
 
 /// A request of the host's HTTP client.

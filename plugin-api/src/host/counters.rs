@@ -103,4 +103,37 @@ impl Counters {
         // SAFETY: as above.
         unsafe { (self.vt.add())(self.raw.ctx, View::of(counter.as_bytes()), delta) }
     }
+
+    /// Adds `delta` to a number that is forgotten after `live`, for example what a key has spent
+    /// today. The time counts from the call that makes the number, or first gives it a time; later
+    /// calls do not extend it. `None` if the gateway is older than 1.1.
+    #[expect(clippy::must_use_candidate, reason = "often called for the effect alone")]
+    pub fn add_for(&self, counter: &str, delta: i64, live: Duration) -> Option<i64> {
+        let live = u64::try_from(live.as_nanos()).unwrap_or(u64::MAX);
+        let name = View::of(counter.as_bytes());
+        // SAFETY: as above.
+        self.vt.add_for().map(|add_for| unsafe { add_for(self.raw.ctx, name, delta, live) })
+    }
+
+    /// Removes a number, with its time, and returns its last value: 0 if there was none. `None` if
+    /// the gateway is older than 1.1.
+    #[expect(clippy::must_use_candidate, reason = "often called for the effect alone")]
+    pub fn remove(&self, counter: &str) -> Option<i64> {
+        let name = View::of(counter.as_bytes());
+        // SAFETY: as above.
+        self.vt.remove().map(|remove| unsafe { remove(self.raw.ctx, name) })
+    }
+
+    /// Returns the numbers other than 0 whose names begin with `prefix`, in the order of their
+    /// names: those after the name `after` (all, if it is empty), at most `most`, and never more than
+    /// 1000. This looks at every number of the entry, so call it in a task, not for every call.
+    /// `None` if the gateway is older than 1.1.
+    #[must_use]
+    pub fn list(&self, prefix: &str, after: &str, most: usize) -> Option<Vec<(String, i64)>> {
+        let (list, mut found) = (self.vt.list()?, Vec::new());
+        let (prefix, after) = (View::of(prefix.as_bytes()), View::of(after.as_bytes()));
+        // SAFETY: as above; `found` outlives the call.
+        unsafe { list(self.raw.ctx, prefix, after, most, super::collecting(&mut found)) };
+        Some(found)
+    }
 }

@@ -24,6 +24,8 @@ impl HostErrorKind {
     pub const UNREACHABLE: Self = Self(7);
     /// The request took longer than its timeout.
     pub const TIMEOUT: Self = Self(8);
+    /// The gateway is older than this crate and lacks this function.
+    pub const NOT_SUPPORTED: Self = Self(9);
 
     fn text(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl HostErrorKind {
             Self::ENDING => "the gateway is ending",
             Self::UNREACHABLE => "there is no connection",
             Self::TIMEOUT => "it was not done in time",
+            Self::NOT_SUPPORTED => "this gateway is too old for it; update it",
             _ => "the gateway refused it",
         }
     }
@@ -53,6 +56,12 @@ impl HostError {
     /// Creates an error, for a test's scripted response.
     pub fn new(kind: HostErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// The error of a function that the gateway lacks.
+    pub(crate) fn not_supported() -> Self {
+        let kind = HostErrorKind::NOT_SUPPORTED;
+        Self::new(kind, kind.text())
     }
 
     /// Reads the number that a service returned; 0 means success.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// same `share`).
 ///
 /// An entry has room for 16 MiB (keys and values) in 65 536 keys. A key has 1 byte to 1 KiB, a
-/// value up to 1 MiB. A full store refuses new values; it never evicts old ones.
+/// value up to 1 MiB. A full store refuses new values; it evicts only those of [`Kv::set_evicting`].
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -67,11 +67,39 @@ impl Kv {
     /// [`FULL`](super::HostErrorKind::FULL): the store has no room left. After an error the old
     /// value is still there.
     pub fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
-        let millis =
-            live.map_or(0, |live| u64::try_from(live.as_millis()).unwrap_or(u64::MAX).max(1));
         let (key, value) = (View::of(key.as_bytes()), View::of(value));
         // SAFETY: as in `Host`; the views live until the call returns.
-        HostError::from_number(unsafe { (self.vt.set())(self.raw.ctx, key, value, millis) })
+        HostError::from_number(unsafe { (self.vt.set())(self.raw.ctx, key, value, millis(live)) })
+    }
+
+    /// Sets a value that may make room for others, as in a cache. If the store is full, the least
+    /// recently used of the values that were set like this go; those of [`Kv::set`] stay.
+    ///
+    /// # Errors
+    /// As for [`Kv::set`]. [`FULL`](super::HostErrorKind::FULL) only if the other values fill the
+    /// store; [`NOT_SUPPORTED`](super::HostErrorKind::NOT_SUPPORTED): the gateway is older than 1.1.
+    pub fn set_evicting(
+        &self,
+        key: &str,
+        value: &[u8],
+        live: Option<Duration>,
+    ) -> Result<(), HostError> {
+        let set = self.vt.set_evicting().ok_or_else(HostError::not_supported)?;
+        let (key, value) = (View::of(key.as_bytes()), View::of(value));
+        // SAFETY: as in `Host`; the views live until the call returns.
+        HostError::from_number(unsafe { set(self.raw.ctx, key, value, millis(live)) })
+    }
+
+    /// Returns the keys that begin with `prefix`, in order: those after the key `after` (all, if it
+    /// is empty), at most `most`, and never more than 1000. This looks at every key of the entry, so
+    /// call it in a task, not for every call. `None` if the gateway is older than 1.1.
+    #[must_use]
+    pub fn keys(&self, prefix: &str, after: &str, most: usize) -> Option<Vec<String>> {
+        let (list, mut found) = (self.vt.list()?, Vec::new());
+        let (prefix, after) = (View::of(prefix.as_bytes()), View::of(after.as_bytes()));
+        // SAFETY: as in `Host`; the views and `found` outlive the call.
+        unsafe { list(self.raw.ctx, prefix, after, most, super::collecting(&mut found)) };
+        Some(found.into_iter().map(|(key, _)| key).collect())
     }
 
     /// Removes a value and returns whether there was one.
@@ -80,4 +108,9 @@ impl Kv {
         // SAFETY: as in `Host`; the view lives until the call returns.
         unsafe { (self.vt.delete())(self.raw.ctx, View::of(key.as_bytes())) != 0 }
     }
+}
+
+/// Returns whole milliseconds; 0 means no expiry.
+fn millis(live: Option<Duration>) -> u64 {
+    live.map_or(0, |live| u64::try_from(live.as_millis()).unwrap_or(u64::MAX).max(1))
 }

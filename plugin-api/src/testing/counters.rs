@@ -1,6 +1,9 @@
 //! Counters on the mock host's clock. They behave like the gateway's, but are slower.
 
-use crate::{Admission, abi::serve::CounterService};
+use crate::{
+    Admission,
+    abi::serve::{CounterService, Page},
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,7 +19,25 @@ struct State {
     last_ticket: u64,
     windows: BTreeMap<String, Window>,
     buckets: BTreeMap<String, Bucket>,
-    plain: BTreeMap<String, i64>,
+    plain: BTreeMap<String, Number>,
+}
+
+/// A plain counter, and when it is forgotten.
+#[derive(Default)]
+struct Number {
+    value: i64,
+    ends: Option<u64>,
+}
+
+impl State {
+    /// Returns a number, which is new if its time has passed.
+    fn number(&mut self, name: &str) -> &mut Number {
+        let number = self.plain.entry(name.to_owned()).or_default();
+        if number.ends.is_some_and(|ends| ends <= self.now) {
+            *number = Number::default();
+        }
+        number
+    }
 }
 
 /// Admissions within the span, oldest first.
@@ -123,9 +144,34 @@ impl CounterService for MockCounters {
 
     fn add(&self, name: &str, delta: i64) -> i64 {
         let mut state = self.state();
-        let value = state.plain.entry(name.to_owned()).or_default();
-        *value = value.wrapping_add(delta);
-        *value
+        let number = state.number(name);
+        number.value = number.value.wrapping_add(delta);
+        number.value
+    }
+
+    fn add_for(&self, name: &str, delta: i64, live: Duration) -> i64 {
+        let mut state = self.state();
+        let live = u64::try_from(live.as_nanos()).unwrap_or(u64::MAX);
+        let ends = state.now.saturating_add(live);
+        let number = state.number(name);
+        number.ends.get_or_insert(ends);
+        number.value = number.value.wrapping_add(delta);
+        number.value
+    }
+
+    fn remove(&self, name: &str) -> i64 {
+        let mut state = self.state();
+        let value = state.number(name).value;
+        state.plain.remove(name);
+        value
+    }
+
+    fn list(&self, page: Page<'_>) -> Vec<(String, i64)> {
+        let mut state = self.state();
+        let now = state.now;
+        state.plain.retain(|_, number| number.ends.is_none_or(|ends| ends > now));
+        let in_page = state.plain.iter().filter(|(name, it)| it.value != 0 && page.has(name));
+        page.cut(in_page.map(|(name, it)| (name.clone(), it.value)).collect())
     }
 }
 
@@ -164,6 +210,22 @@ mod tests {
         }
         assert_eq!(counters.admit("w", 2, MINUTE), Admission::Full(Duration::from_secs(59)));
         assert_eq!(counters.admit("w", 0, MINUTE), Admission::Full(Duration::MAX));
+    }
+
+    #[test]
+    fn a_number_with_a_time_is_forgotten_and_listed_until_then() {
+        let counters = MockCounters::default();
+        assert_eq!(counters.add_for("spent/ann", 5, MINUTE), 5);
+        at(59, &counters);
+        assert_eq!(counters.add_for("spent/ann", 2, MINUTE), 7, "the time is not extended");
+        assert_eq!(counters.add("spent/bob", 1), 1);
+        let page = |after| Page { prefix: "spent/", after, most: 9 };
+        let (ann, bob) = (("spent/ann".to_owned(), 7), ("spent/bob".to_owned(), 1));
+        assert_eq!(counters.list(page("")), [ann, bob.clone()]);
+        assert_eq!(counters.list(page("spent/ann")), [bob]);
+        at(60, &counters);
+        assert_eq!((counters.add("spent/ann", 1), counters.remove("spent/bob")), (1, 1));
+        assert_eq!(counters.remove("spent/bob"), 0);
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! The mock host: it keeps the log, and runs every service on a clock that the test sets. Counters
-//! are in `counters`, store and metrics in `memory`, tasks and requests in `background`.
+//! are in `counters`, the store in `memory`, metrics in `metrics`, tasks and requests in `background`.
 
 use super::{
-    background::MockBackground,
-    counters::MockCounters,
-    memory::{MockKv, MockMetrics},
+    background::MockBackground, counters::MockCounters, memory::MockKv, metrics::MockMetrics,
 };
 use crate::{
     HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
@@ -145,7 +143,8 @@ impl MockHost {
     }
 
     /// Returns the number of a metric: the sum of a counter, the value of a gauge, or the number of
-    /// values in a histogram. `None` if no metric has this name.
+    /// values in a histogram. `None` if no metric has this name. A series has its labels in its name:
+    /// `tokens_total{team="blue"}`.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.0.metrics.value(name)

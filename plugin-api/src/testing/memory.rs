@@ -1,9 +1,8 @@
-//! The mock host's key-value store and metrics. They have the gateway's limits and errors, but are
-//! slower.
+//! The mock host's key-value store. It has the gateway's limits and errors, but is slower.
 
 use crate::{
-    HostError, HostErrorKind, MetricKind,
-    abi::serve::{KvService, MetricsService},
+    HostError, HostErrorKind,
+    abi::serve::{KvService, Page},
 };
 use std::{
     collections::BTreeMap,
@@ -15,9 +14,6 @@ const MAX_KEY: usize = 1024;
 const MAX_VALUE: usize = 1024 * 1024;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_KEYS: usize = 65_536;
-const MAX_METRICS: usize = 128;
-const MAX_NAME: usize = 64;
-const MAX_BOUNDS: usize = 32;
 
 #[derive(Default)]
 pub(super) struct MockKv(Mutex<Values>);
@@ -26,6 +22,8 @@ pub(super) struct MockKv(Mutex<Values>);
 struct Values {
     now: u64,
     bytes: usize,
+    /// How often a value was set or read.
+    uses: u64,
     values: BTreeMap<String, Value>,
 }
 
@@ -33,6 +31,58 @@ struct Value {
     bytes: Vec<u8>,
     /// The expiry, in nanoseconds on the mock's clock.
     ends: u64,
+    /// The number of its last use, if it may make room for others.
+    evictable: Option<u64>,
+}
+
+impl Values {
+    /// Sets a value. Returns whether there was room for it.
+    fn put(&mut self, key: &str, value: &[u8], live: Option<Duration>, may_go: bool) -> bool {
+        let before = self.values.get(key).map(|value| key.len() + value.bytes.len());
+        let bytes = self.bytes - before.unwrap_or_default() + key.len() + value.len();
+        if bytes > MAX_BYTES || (before.is_none() && self.values.len() >= MAX_KEYS) {
+            return false;
+        }
+        let live = live.map_or(u64::MAX, |live| u64::try_from(live.as_nanos()).unwrap_or(u64::MAX));
+        let ends = self.now.saturating_add(live);
+        self.uses += 1;
+        let evictable = may_go.then_some(self.uses);
+        let value = Value { bytes: value.to_vec(), ends, evictable };
+        self.values.insert(key.to_owned(), value);
+        self.bytes = bytes;
+        true
+    }
+
+    /// Drops the least recently used of the values that may go, but not `key`.
+    fn evict_one(&mut self, key: &str) -> bool {
+        let others = self.values.iter().filter(|(other, _)| *other != key);
+        let oldest = others.filter_map(|(key, value)| Some((value.evictable?, key))).min();
+        let Some(key) = oldest.map(|(_, key)| key.clone()) else { return false };
+        self.remove(&key)
+    }
+
+    fn remove(&mut self, key: &str) -> bool {
+        let removed = self.values.remove(key);
+        if let Some(value) = &removed {
+            self.bytes -= key.len() + value.bytes.len();
+        }
+        removed.is_some()
+    }
+}
+
+fn check(key: &str, value: &[u8]) -> Result<(), HostError> {
+    let refuse = |kind, text: &str| Err(HostError::new(kind, text));
+    if key.is_empty() || key.len() > MAX_KEY {
+        return refuse(HostErrorKind::INVALID, "expected a key of 1 to 1024 bytes");
+    }
+    if value.len() > MAX_VALUE {
+        return refuse(HostErrorKind::TOO_LARGE, "expected a value of at most 1 MiB");
+    }
+    Ok(())
+}
+
+fn full() -> HostError {
+    HostError::new(HostErrorKind::FULL, "the store is full")
 }
 
 impl MockKv {
@@ -51,117 +101,44 @@ impl MockKv {
 
 impl KvService for MockKv {
     fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.values().values.get(key).map(|value| value.bytes.clone())
+        let mut values = self.values();
+        values.uses += 1;
+        let uses = values.uses;
+        let value = values.values.get_mut(key)?;
+        value.evictable = value.evictable.map(|_| uses);
+        Some(value.bytes.clone())
     }
 
     fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
-        let refuse = |kind, text: &str| Err(HostError::new(kind, text));
-        if key.is_empty() || key.len() > MAX_KEY {
-            return refuse(HostErrorKind::INVALID, "expected a key of 1 to 1024 bytes");
-        }
-        if value.len() > MAX_VALUE {
-            return refuse(HostErrorKind::TOO_LARGE, "expected a value of at most 1 MiB");
-        }
+        check(key, value)?;
+        self.values().put(key, value, live, false).then_some(()).ok_or_else(full)
+    }
+
+    fn set_evicting(
+        &self,
+        key: &str,
+        value: &[u8],
+        live: Option<Duration>,
+    ) -> Result<(), HostError> {
+        check(key, value)?;
         let mut values = self.values();
-        let before = values.values.get(key).map(|value| key.len() + value.bytes.len());
-        let bytes = values.bytes - before.unwrap_or_default() + key.len() + value.len();
-        if bytes > MAX_BYTES || (before.is_none() && values.values.len() >= MAX_KEYS) {
-            return refuse(HostErrorKind::FULL, "the store is full");
+        while !values.put(key, value, live, true) {
+            if !values.evict_one(key) {
+                return Err(full());
+            }
         }
-        let live = live.map_or(u64::MAX, |live| u64::try_from(live.as_nanos()).unwrap_or(u64::MAX));
-        let ends = values.now.saturating_add(live);
-        values.values.insert(key.to_owned(), Value { bytes: value.to_vec(), ends });
-        values.bytes = bytes;
         Ok(())
     }
 
+    fn list(&self, page: Page<'_>) -> Vec<(String, i64)> {
+        let values = self.values();
+        let in_page = values.values.iter().filter(|(key, _)| page.has(key));
+        let length = |value: &Value| i64::try_from(value.bytes.len()).unwrap_or(i64::MAX);
+        page.cut(in_page.map(|(key, value)| (key.clone(), length(value))).collect())
+    }
+
     fn delete(&self, key: &str) -> bool {
-        let mut values = self.values();
-        let removed = values.values.remove(key);
-        if let Some(value) = &removed {
-            values.bytes -= key.len() + value.bytes.len();
-        }
-        removed.is_some()
-    }
-}
-
-#[derive(Default)]
-pub(super) struct MockMetrics(Mutex<Vec<Metric>>);
-
-struct Metric {
-    name: String,
-    kind: MetricKind,
-    value: f64,
-    seen: Vec<f64>,
-}
-
-impl MockMetrics {
-    fn metrics(&self) -> MutexGuard<'_, Vec<Metric>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn value(&self, name: &str) -> Option<f64> {
-        let metrics = self.metrics();
-        metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value)
-    }
-
-    pub(super) fn observations(&self, name: &str) -> Vec<f64> {
-        let metrics = self.metrics();
-        let found = metrics.iter().find(|metric| metric.name == name);
-        found.map(|metric| metric.seen.clone()).unwrap_or_default()
-    }
-}
-
-impl MetricsService for MockMetrics {
-    fn register(
-        &self,
-        kind: MetricKind,
-        name: &str,
-        _help: &str,
-        bounds: &[f64],
-    ) -> Result<u64, HostError> {
-        let invalid = |text: &str| HostError::new(HostErrorKind::INVALID, text);
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-        if !first || name.len() > MAX_NAME || !name.bytes().all(legal) {
-            return Err(invalid("expected a name of at most 64 letters, digits and `_`"));
-        }
-        let ascending = bounds.windows(2).all(|pair| pair[0] < pair[1]);
-        if bounds.len() > MAX_BOUNDS || !ascending || !bounds.iter().all(|it| it.is_finite()) {
-            return Err(invalid("expected at most 32 bounds, finite and ascending"));
-        }
-        let mut metrics = self.metrics();
-        let index = match metrics.iter().position(|metric| metric.name == name) {
-            Some(index) if metrics[index].kind != kind => {
-                return Err(invalid("the name is already registered as another kind"));
-            }
-            Some(index) => index,
-            None if metrics.len() >= MAX_METRICS => {
-                return Err(HostError::new(HostErrorKind::FULL, "expected at most 128 metrics"));
-            }
-            None => {
-                metrics.push(Metric { name: name.to_owned(), kind, value: 0.0, seen: Vec::new() });
-                metrics.len() - 1
-            }
-        };
-        Ok(index as u64)
-    }
-
-    fn record(&self, id: u64, value: f64) {
-        let mut metrics = self.metrics();
-        let Some(metric) = usize::try_from(id).ok().and_then(|id| metrics.get_mut(id)) else {
-            return;
-        };
-        match metric.kind {
-            MetricKind::Counter if value > 0.0 => metric.value += value,
-            MetricKind::Counter => {}
-            MetricKind::Gauge => metric.value = value,
-            MetricKind::Histogram if value.is_nan() => {}
-            MetricKind::Histogram => {
-                metric.value += 1.0;
-                metric.seen.push(value);
-            }
-        }
+        self.values().remove(key)
     }
 }
 
@@ -189,24 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn metrics_keep_their_kind() {
-        let metrics = MockMetrics::default();
-        let register = |kind, name: &str, bounds: &[f64]| metrics.register(kind, name, "", bounds);
-        let id = register(MetricKind::Counter, "a_total", &[]).unwrap();
-        assert_eq!(register(MetricKind::Counter, "a_total", &[]), Ok(id));
-        metrics.record(id, 2.0);
-        metrics.record(id, -1.0);
-        metrics.record(99, 1.0);
-        assert_eq!(metrics.value("a_total"), Some(2.0));
-        for (kind, name, bounds) in [
-            (MetricKind::Gauge, "a_total", &[][..]),
-            (MetricKind::Gauge, "", &[]),
-            (MetricKind::Gauge, "1a", &[]),
-            (MetricKind::Gauge, "a-b", &[]),
-            (MetricKind::Histogram, "h", &[2.0, 1.0]),
-            (MetricKind::Histogram, "h", &[f64::NAN]),
-        ] {
-            assert!(register(kind, name, bounds).is_err(), "{name}");
+    fn the_least_recently_used_make_room_and_others_stay() {
+        let kv = MockKv::default();
+        kv.set("kept", &vec![0; MAX_VALUE], None).unwrap();
+        for index in 0..14 {
+            kv.set_evicting(&format!("k{index:02}"), &vec![0; MAX_VALUE], None).unwrap();
         }
+        assert!(kv.get("k00").is_some());
+        kv.set_evicting("k14", &vec![0; MAX_VALUE], None).unwrap();
+        assert!(kv.get("k00").is_some() && kv.get("k01").is_none() && kv.get("kept").is_some());
+        let page = Page { prefix: "k", after: "k02", most: 2 };
+        assert_eq!(kv.list(page), [("k03".to_owned(), 1 << 20), ("k04".to_owned(), 1 << 20)]);
     }
 }

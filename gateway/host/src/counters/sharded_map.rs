@@ -136,6 +136,31 @@ impl<T> ShardedMap<T> {
         values.by_name.get(name).map(work)
     }
 
+    /// Uses the value of `name`, created by `fresh` if it is new, while no other thread uses it.
+    pub(crate) fn with_alone<R>(
+        &self,
+        name: &str,
+        fresh: impl FnOnce() -> T,
+        work: impl FnOnce(&T) -> R,
+    ) -> R {
+        let mut values = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
+        work(values.by_name.entry(name.into()).or_insert_with(fresh))
+    }
+
+    /// Removes the value of `name`.
+    pub(crate) fn remove(&self, name: &str) -> Option<T> {
+        let mut values = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
+        values.by_name.remove(name)
+    }
+
+    /// Visits all values, one shard after another; a new name waits only for its own shard.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&str, &T)) {
+        for Shard(shard) in &self.shards {
+            let values = shard.read().unwrap_or_else(PoisonError::into_inner);
+            values.by_name.iter().for_each(|(name, value)| visit(name, value));
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         let length = |shard: &Shard<T>| shard.0.read().map_or(0, |values| values.by_name.len());

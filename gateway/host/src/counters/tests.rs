@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use plugin_api::Admission::{Admitted, Full};
-use plugin_api::abi::serve::CounterService;
+use plugin_api::abi::serve::{CounterService, Page};
 
 use super::{Clock, CounterScope, Counters};
 
@@ -198,6 +198,74 @@ fn numbers_add_up_and_wrap() {
     assert_eq!(scope.add("n", -7), -2);
     assert_eq!(scope.add("m", i64::MAX), i64::MAX);
     assert_eq!(scope.add("m", 1), i64::MIN);
+}
+
+fn page<'a>(prefix: &'a str, after: &'a str, most: usize) -> Page<'a> {
+    Page { prefix, after, most }
+}
+
+#[test]
+fn a_number_with_a_time_ends_to_the_nanosecond_and_starts_again() {
+    let (clock, scope) = scope();
+    assert_eq!(scope.add("n", 1), 1);
+    assert_eq!(scope.add_for("n", 4, SPAN), 5, "it gets a time");
+    clock.forward(59 * SECOND);
+    assert_eq!(scope.add_for("n", -5, SPAN), 0, "which later calls do not extend");
+    clock.forward(SECOND - 1);
+    assert_eq!(scope.add("n", 7), 7, "and which it keeps at 0");
+    clock.forward(1);
+    assert_eq!(scope.add("n", 1), 1);
+    clock.forward(3600 * SECOND);
+    assert_eq!(scope.add("n", 1), 2, "now it has none");
+    assert_eq!(scope.add_for("m", 1, Duration::ZERO), 1);
+    assert_eq!(scope.add_for("m", 1, Duration::ZERO), 1);
+    assert_eq!(scope.add_for("l", 1, Duration::MAX), 1);
+    assert_eq!(scope.add_for("l", 1, Duration::MAX), 2);
+}
+
+#[test]
+fn numbers_are_listed_in_order_and_removed() {
+    let (clock, scope) = scope();
+    for name in ["b/2", "a", "b/1", "b/3", "b/0", "c"] {
+        scope.add_for(name, 3, SPAN);
+    }
+    scope.add("b/0", -3);
+    let listed = |page| scope.list(page).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(listed(page("b/", "", 9)), ["b/1", "b/2", "b/3"]);
+    assert_eq!(listed(page("b/", "b/1", 1)), ["b/2"]);
+    assert_eq!(listed(page("", "b/3", 9)), ["c"]);
+    assert_eq!(scope.list(page("a", "", 9)), [("a".to_owned(), 3)]);
+    assert_eq!((scope.remove("a"), scope.remove("a"), scope.add("a", 1)), (3, 0, 1));
+    clock.forward(60 * SECOND);
+    assert_eq!(listed(page("", "", 9)), ["a"]);
+    assert_eq!(scope.remove("c"), 0);
+}
+
+#[test]
+fn numbers_that_expired_do_not_stay_in_memory() {
+    let (clock, scope) = scope();
+    for name in 0..100_000 {
+        clock.forward(SECOND);
+        scope.add_for(&name.to_string(), 1, SPAN);
+    }
+    assert!(scope.numbers.len() < 10_000, "{}", scope.numbers.len());
+}
+
+#[test]
+fn a_number_with_a_time_counts_exactly_under_64_threads() {
+    let (_, scope) = scope();
+    let barrier = Barrier::new(64);
+    thread::scope(|threads| {
+        for _ in 0..64 {
+            threads.spawn(|| {
+                barrier.wait();
+                for _ in 0..200 {
+                    scope.add_for("n", 1, SPAN);
+                }
+            });
+        }
+    });
+    assert_eq!(scope.add("n", 0), 64 * 200);
 }
 
 #[test]

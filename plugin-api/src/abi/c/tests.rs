@@ -4,7 +4,7 @@
 use super::{CCreateArgs, CHost, CPlugin};
 use crate::abi::{
     ApiVersion, CallHandle, CallVt, ChunkHandle, ChunkVt, FailureHandle, FailureVt, RawAdmission,
-    RawRejection, RawReply, RawRoute, ReplyHandle, ReplyVt, View, ViewPair,
+    RawRejection, RawReply, RawRoute, RawVisitor, ReplyHandle, ReplyVt, View, ViewPair,
 };
 use abi_stable::prefix_type::{PrefixTypeTrait, WithMetadata_};
 use std::{
@@ -52,7 +52,9 @@ fn facts() -> Vec<Fact> {
         callgate_admission = RawAdmission { ticket, wait_ns }
         callgate_host = CHost {
             size, api, ctx, log_enabled, log, monotonic_ns, unix_ms, admit, release, take, add,
+            add_for, remove, list,
         }
+        callgate_visitor = RawVisitor { visit, arg }
         callgate_route = RawRoute { provider, model, api_base, api_key }
         callgate_rejection = RawRejection {
             status, retry_after_ms, code, message, headers, headers_len,

@@ -7,14 +7,15 @@
     reason = "the module comment gives the reason for all functions"
 )]
 
+mod memory;
 mod services;
 
 use crate::{
     Admission, HostError, HttpRequest, HttpResponse, Level, MetricKind,
     abi::{
         ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, HostHandle, HostVt, HostVtRef,
-        HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, SecretsVtRef, TaskVtRef,
-        TimerVtRef, View, ViewPair,
+        HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, RawVisitor, SecretsVtRef,
+        TaskVtRef, TimerVtRef, View, ViewPair,
     },
 };
 #[cfg(feature = "testing")]
@@ -73,6 +74,48 @@ pub trait KvService: Send + Sync {
     fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError>;
     /// Removes a value. Returns whether there was one.
     fn delete(&self, key: &str) -> bool;
+    /// Sets a value that may make room for others that are set like this.
+    ///
+    /// # Errors
+    /// Returns an error if it does not fit.
+    fn set_evicting(
+        &self,
+        key: &str,
+        value: &[u8],
+        live: Option<Duration>,
+    ) -> Result<(), HostError>;
+    /// Lists keys with the lengths of their values.
+    fn list(&self, page: Page<'_>) -> Vec<(String, i64)>;
+}
+
+/// A part of all names, in their order.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// The names begin like this.
+    pub prefix: &'a str,
+    /// They come after this one.
+    pub after: &'a str,
+    /// There are at most this many.
+    pub most: usize,
+}
+
+impl Page<'_> {
+    /// The most names of a page.
+    pub const MOST: usize = 1000;
+
+    /// Whether a name may be in it.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        name.starts_with(self.prefix) && (self.after.is_empty() || name > self.after)
+    }
+
+    /// Sorts and cuts the names that it may have.
+    #[must_use]
+    pub fn cut(&self, mut names: Vec<(String, i64)>) -> Vec<(String, i64)> {
+        names.sort_unstable();
+        names.truncate(self.most);
+        names
+    }
 }
 
 /// Metrics of one instance.
@@ -88,6 +131,25 @@ pub trait MetricsService: Send + Sync {
         help: &str,
         bounds: &[f64],
     ) -> Result<u64, HostError>;
+    /// Registers a metric with labels if it is new, and returns its id for
+    /// [`MetricsService::series`].
+    ///
+    /// # Errors
+    /// See [`MetricsService::register`].
+    fn register_labeled(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        labels: &[&str],
+    ) -> Result<u64, HostError>;
+    /// Returns the id of the series with these labels. If there are too many, it is the one that
+    /// all others share.
+    ///
+    /// # Errors
+    /// Returns an error if the metric does not exist or has another number of labels.
+    fn series(&self, metric: u64, values: &[&str]) -> Result<u64, HostError>;
     /// Adds, sets or records a value. An unknown id is ignored.
     fn record(&self, id: u64, value: f64);
 }
@@ -129,6 +191,13 @@ pub trait CounterService: Send + Sync {
     fn take(&self, name: &str, rate: f64, burst: f64, tokens: f64) -> Admission;
     /// Adds to a plain counter.
     fn add(&self, name: &str, delta: i64) -> i64;
+    /// Adds to a plain counter that is forgotten after a time, which counts from the first such
+    /// call.
+    fn add_for(&self, name: &str, delta: i64, live: Duration) -> i64;
+    /// Removes a plain counter. Returns its last value.
+    fn remove(&self, name: &str) -> i64;
+    /// Lists plain counters other than 0.
+    fn list(&self, page: Page<'_>) -> Vec<(String, i64)>;
 }
 
 /// The tables for one instance, with a host of type `T`. It must live as long as the instance.
@@ -226,6 +295,51 @@ unsafe extern "C" fn add<T: HostAccess>(ctx: *const (), counter: View, delta: i6
     unsafe { host::<T>(ctx).counters().add(name(counter), delta) }
 }
 
+unsafe extern "C" fn add_for<T: HostAccess>(
+    ctx: *const (),
+    counter: View,
+    delta: i64,
+    live_ns: u64,
+) -> i64 {
+    let live = Duration::from_nanos(live_ns);
+    unsafe { host::<T>(ctx).counters().add_for(name(counter), delta, live) }
+}
+
+unsafe extern "C" fn remove<T: HostAccess>(ctx: *const (), counter: View) -> i64 {
+    unsafe { host::<T>(ctx).counters().remove(name(counter)) }
+}
+
+unsafe extern "C" fn list<T: HostAccess>(
+    ctx: *const (),
+    prefix: View,
+    after: View,
+    most: usize,
+    visitor: RawVisitor,
+) {
+    unsafe { visit(host::<T>(ctx).counters().list(page(prefix, after, most)), visitor) }
+}
+
+unsafe fn page<'a>(prefix: View, after: View, most: usize) -> Page<'a> {
+    let most = most.min(Page::MOST);
+    unsafe { Page { prefix: name(prefix), after: name(after), most } }
+}
+
+unsafe fn visit(names: Vec<(String, i64)>, visitor: RawVisitor) {
+    for (name, number) in names {
+        unsafe { (visitor.visit)(visitor.arg, View::of(name.as_bytes()), number) }
+    }
+}
+
+/// Returns the texts of a list of views; one that is not UTF-8 is empty.
+unsafe fn names<'a>(views: *const View, len: usize) -> Vec<&'a str> {
+    if views.is_null() || len == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the slice is valid until the function returns.
+    let views = unsafe { std::slice::from_raw_parts(views, len) };
+    views.iter().map(|view| unsafe { name(*view) }).collect()
+}
+
 impl<T: HostAccess> Table<T> {
     staticref! {
         const CLOCK: WithMetadata<ClockVt> = WithMetadata::new(ClockVt {
@@ -233,6 +347,7 @@ impl<T: HostAccess> Table<T> {
         });
         const COUNTERS: WithMetadata<CountersVt> = WithMetadata::new(CountersVt {
             admit: admit::<T>, release: release::<T>, take: take::<T>, add: add::<T>,
+            add_for: add_for::<T>, remove: remove::<T>, list: list::<T>,
         });
         const HOST: WithMetadata<HostVt> = WithMetadata::new(HostVt {
             api: ApiVersion::CURRENT,

@@ -15,8 +15,10 @@
 //! and what came of it in the fields `outcome` (`ok`, or the kind of the refusal in words) and
 //! `detail` (what the step says, or the refusal itself).
 
+mod newer;
 mod step;
 
+pub use newer::Newer;
 pub use step::Step;
 
 use plugin_api::{AsyncCallback, Callback, Flow, Hook, Host, InitError, LlmCall, export_callbacks};
@@ -139,6 +141,9 @@ mod tests {
             json!({"on_llm_start": [
                 {"kv_set": {"key": "a", "value": "b", "live_ms": 10}}, {"kv_get": "a"},
                 {"count": "n_total"}, {"secret": "K"}, {"secret": "L"},
+                {"newer": {"add_for": {"name": "n", "live_ms": 10}}}, {"newer": {"numbers": ""}},
+                {"newer": {"kv_set_evicting": {"key": "c", "value": "d"}}}, {"newer": {"kv_keys": ""}},
+                {"newer": {"count_with": {"name": "m_total", "labels": {"team": "blue"}}}},
                 {"spawn": [{"sleep_ms": 5}, {"http": {"url": "http://h/x"}}]},
                 "job", {"spawn": ["panic"]},
             ]}),
@@ -152,9 +157,15 @@ mod tests {
                 "kv_get ok b",
                 "count ok ",
                 "secret ok 5",
-                "secret not granted `L` is not granted"
+                "secret not granted `L` is not granted",
+                "add_for ok 1",
+                "numbers ok n=1",
+                "kv_set_evicting ok ",
+                "kv_keys ok a c",
+                "count_with ok ",
             ]
         );
+        assert_eq!(host.metric("m_total{team=\"blue\"}"), Some(1.0));
         assert_eq!(host.metric("n_total"), Some(1.0));
         assert_eq!(host.run_tasks(), 1, "one sleeps");
         assert!(told(&host).contains(&"job ok ".to_owned()));

@@ -1,5 +1,6 @@
 //! What one step does, and its log line.
 
+use crate::Newer;
 use plugin_api::{
     Counter, Host, HostError, HostErrorKind, HttpRequest, InitError, Level, LlmCall, Route,
 };
@@ -34,6 +35,8 @@ pub enum Step {
     Stubborn,
     /// Fills the store until it refuses: `detail` is the number of values stored.
     FloodKv,
+    /// A step of a newer service.
+    Newer(Newer),
     /// Registers metrics until one is refused.
     FloodMetrics,
     /// Starts tasks that never end until one is refused.
@@ -43,7 +46,7 @@ pub enum Step {
 /// Runs steps on one host.
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
-    host: Host,
+    pub(crate) host: Host,
     waited: Arc<Counter>,
 }
 
@@ -167,6 +170,7 @@ impl Runner {
                     self.tell("job", Err(error));
                 }
             }
+            Step::Newer(step) => step.run(self),
             Step::Trace => tracing::info!(outcome = "ok", detail = 7, "traced"),
             Step::Panic => panic!("asked to"),
             Step::FloodKv => self.flood("flood_kv", |index| {
@@ -193,7 +197,7 @@ impl Runner {
         self.host.log_with(Level::Info, name, &[("outcome", outcome), ("detail", &count)]);
     }
 
-    fn tell(&self, name: &str, outcome: Result<String, HostError>) {
+    pub(crate) fn tell(&self, name: &str, outcome: Result<String, HostError>) {
         let (outcome, detail) = match outcome {
             Ok(detail) => ("ok", detail),
             Err(error) => (words(error.kind), error.message),
@@ -212,6 +216,7 @@ fn words(kind: HostErrorKind) -> &'static str {
         HostErrorKind::ENDING => "ending",
         HostErrorKind::UNREACHABLE => "unreachable",
         HostErrorKind::TIMEOUT => "timeout",
+        HostErrorKind::NOT_SUPPORTED => "not supported",
         _ => "other",
     }
 }

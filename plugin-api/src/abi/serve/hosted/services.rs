@@ -1,5 +1,5 @@
-//! The tables of the services that can fail or wait: store, metrics, HTTP, timer, tasks, secrets.
-//! The safety argument of `hosted` applies here too.
+//! The tables of the services that can wait, and of secrets: HTTP, timer, tasks. The safety argument
+//! of `hosted` applies here too.
 
 #![expect(
     clippy::undocumented_unsafe_blocks,
@@ -8,16 +8,16 @@
 
 use super::{BoxFuture, HostAccess, Job, Table, host, name};
 use crate::{
-    HostError, HostErrorKind, MetricKind,
+    HostError,
     abi::{
-        HttpVt, KvVt, MetricsVt, RawHostError, RawHttpRequest, RawHttpResponse, RawJob, RawMetric,
-        SecretsVt, TaskVt, TimerVt, View,
+        HttpVt, RawHostError, RawHttpRequest, RawHttpResponse, RawJob, SecretsVt, TaskVt, TimerVt,
+        View,
     },
 };
 use abi_stable::{
     prefix_type::WithMetadata,
     staticref,
-    std_types::{RErr, ROk, ROption, RResult, RString, RVec},
+    std_types::{RErr, ROk, RResult, RString},
 };
 use async_ffi::{FfiFuture, FutureExt};
 use std::{
@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-fn number(done: Result<(), HostError>) -> u32 {
+pub(super) fn number(done: Result<(), HostError>) -> u32 {
     done.map_or_else(|error| error.kind.0, |()| 0)
 }
 
@@ -39,53 +39,6 @@ unsafe fn shared<T>(ctx: *const ()) -> Arc<T> {
         Arc::increment_strong_count(ctx.cast::<T>());
         Arc::from_raw(ctx.cast::<T>())
     }
-}
-
-unsafe extern "C" fn kv_get<T: HostAccess>(ctx: *const (), key: View) -> ROption<RVec<u8>> {
-    unsafe { host::<T>(ctx).kv().get(name(key)) }.map(Into::into).into()
-}
-
-unsafe extern "C" fn kv_set<T: HostAccess>(
-    ctx: *const (),
-    key: View,
-    value: View,
-    millis: u64,
-) -> u32 {
-    let live = (millis > 0).then(|| Duration::from_millis(millis));
-    number(unsafe { host::<T>(ctx).kv().set(name(key), value.bytes().unwrap_or_default(), live) })
-}
-
-unsafe extern "C" fn kv_delete<T: HostAccess>(ctx: *const (), key: View) -> u32 {
-    u32::from(unsafe { host::<T>(ctx).kv().delete(name(key)) })
-}
-
-unsafe extern "C" fn register<T: HostAccess>(
-    ctx: *const (),
-    metric: RawMetric,
-) -> RResult<u64, RawHostError> {
-    let kind = match metric.kind {
-        1 => MetricKind::Counter,
-        2 => MetricKind::Gauge,
-        3 => MetricKind::Histogram,
-        other => {
-            let text =
-                format!("expected a metric of kind 1, 2 or 3, found {other}; update the gateway");
-            return RErr(HostError::new(HostErrorKind::INVALID, text).into());
-        }
-    };
-    let bounds = if metric.bounds.is_null() || metric.bounds_len == 0 {
-        &[]
-    } else {
-        // SAFETY: the slice is valid until the function returns.
-        unsafe { std::slice::from_raw_parts(metric.bounds, metric.bounds_len) }
-    };
-    let (title, help) = unsafe { (name(metric.name), name(metric.help)) };
-    let id = unsafe { host::<T>(ctx) }.metrics().register(kind, title, help, bounds);
-    id.map_err(Into::into).into()
-}
-
-unsafe extern "C" fn record<T: HostAccess>(ctx: *const (), id: u64, value: f64) {
-    unsafe { host::<T>(ctx) }.metrics().record(id, value);
 }
 
 unsafe extern "C" fn request<T: HostAccess>(
@@ -143,12 +96,6 @@ unsafe extern "C" fn secret<T: HostAccess>(
 
 impl<T: HostAccess> Table<T> {
     staticref! {
-        pub(super) const KV: WithMetadata<KvVt> = WithMetadata::new(KvVt {
-            get: kv_get::<T>, set: kv_set::<T>, delete: kv_delete::<T>,
-        });
-        pub(super) const METRICS: WithMetadata<MetricsVt> = WithMetadata::new(MetricsVt {
-            register: register::<T>, record: record::<T>,
-        });
         pub(super) const HTTP: WithMetadata<HttpVt> =
             WithMetadata::new(HttpVt { request: request::<T> });
         pub(super) const TIMER: WithMetadata<TimerVt> =

@@ -1,0 +1,67 @@
+//! What 1.1 added to the gateway's services for callbacks.
+
+use callgate_tests::{Answer, Gateway, upstream};
+use serde_json::{Value, json};
+
+use crate::services::{called, entry, setup, step};
+
+/// A gateway whose callback runs these steps of the newer services at the start of each call.
+async fn running(steps: &[Value]) -> Gateway {
+    let upstream = upstream(Answer::default()).await;
+    let steps: Vec<_> = steps.iter().map(|step| json!({"newer": step})).collect();
+    let entry = entry("all_services", json!({"on_llm_start": steps}), json!({}));
+    let gateway = setup(&upstream, entry).start().await;
+    called(&gateway).await;
+    gateway
+}
+
+#[tokio::test]
+async fn numbers_have_a_time_and_are_listed_and_removed() {
+    let add = |name: &str| json!({"add_for": {"name": name, "live_ms": 3_600_000}});
+    let gateway = running(&[
+        add("spent/bob"),
+        json!({"remove": "spent/eve"}),
+        add("spent/ann"),
+        add("other"),
+        json!({"numbers": "spent/"}),
+    ])
+    .await;
+    assert_eq!(step(&gateway, "add_for").await, "ok: 1");
+    assert_eq!(step(&gateway, "remove").await, "ok: 0");
+    assert_eq!(step(&gateway, "numbers").await, "ok: spent/ann=1 spent/bob=1");
+}
+
+#[tokio::test]
+async fn a_store_evicts_what_may_go() {
+    let gateway = running(&[
+        json!({"kv_set_evicting": {"key": "k", "value": "v"}}),
+        json!({"kv_keys": ""}),
+        json!("flood_evicting"),
+    ])
+    .await;
+    assert_eq!(step(&gateway, "kv_set_evicting").await, "ok: ");
+    assert_eq!(step(&gateway, "kv_keys").await, "ok: k");
+    let left = step(&gateway, "flood_evicting").await;
+    // 16 MiB have room for 167 values of 100 KB; a sixteenth of them goes at once.
+    assert!(("ok: e133"..="ok: e143").contains(&left.as_str()), "{left}");
+}
+
+#[tokio::test]
+async fn labels_are_escaped_and_bounded_in_the_metrics() {
+    let gateway = running(&[
+        json!({"count_with": {"name": "n_total", "labels": {"team": "a\"b\n", "x": "y"}}}),
+        json!({"count_with": {"name": "n_total", "labels": {"callback": "y"}}}),
+        json!("flood_series"),
+    ])
+    .await;
+    assert_eq!(step(&gateway, "flood_series").await, "ok: ");
+    let log = gateway.log().text();
+    assert!(log.contains("expected 1 to 4 different labels of `n_total`"), "{log}");
+    let metrics = gateway.client().get("/metrics").await.expect_status(200);
+    let line =
+        r#"callgate_plugin_all_services_n_total{callback="all_services",team="a\"b\n",x="y"} 1"#;
+    assert!(metrics.text().lines().any(|found| found == line), "{}", metrics.text());
+    let series = |line: &&str| line.starts_with("callgate_plugin_all_services_series{");
+    assert_eq!(metrics.text().lines().filter(series).count(), 201);
+    assert!(metrics.text().contains(r#"callback="all_services",index="other"} 1"#));
+}

@@ -1,0 +1,101 @@
+//! Steps of the services that 1.1 added.
+
+use crate::step::Runner;
+use plugin_api::{Host, HostError, HostErrorKind};
+use serde::Deserialize;
+use std::{collections::BTreeMap, time::Duration};
+
+/// One step; see [`Step`](crate::Step).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Newer {
+    /// Adds 1 to a number with a time: `detail` is its value.
+    AddFor { name: String, live_ms: u64 },
+    /// Removes a number: `detail` is its value.
+    Remove(String),
+    /// Lists numbers by prefix: `detail` is `a=1 b=2`.
+    Numbers(String),
+    /// Sets a value that may make room for others.
+    KvSetEvicting { key: String, value: String },
+    /// Lists keys by prefix: `detail` is `a b`.
+    KvKeys(String),
+    /// Sets 300 values of 100 KB that make room for each other: `detail` is the first that is left.
+    FloodEvicting,
+    /// Adds 1 to a counter with labels.
+    CountWith { name: String, labels: BTreeMap<String, String> },
+    /// Makes 1000 series of one metric.
+    FloodSeries,
+}
+
+const OLD: &str = "the gateway is too old";
+
+fn present<T>(service: Option<T>) -> Result<T, HostError> {
+    service.ok_or_else(|| HostError::new(HostErrorKind::NOT_SUPPORTED, OLD))
+}
+
+impl Newer {
+    pub(crate) fn run(&self, runner: &Runner) {
+        let (name, outcome) = self.outcome(runner.host);
+        runner.tell(name, outcome);
+    }
+
+    fn outcome(&self, host: Host) -> (&'static str, Result<String, HostError>) {
+        match self {
+            Self::AddFor { name, live_ms } => {
+                let live = Duration::from_millis(*live_ms);
+                let value = host.counters().and_then(|it| it.add_for(name, 1, live));
+                ("add_for", present(value).map(|value| value.to_string()))
+            }
+            Self::Remove(name) => {
+                let value = host.counters().and_then(|it| it.remove(name));
+                ("remove", present(value).map(|value| value.to_string()))
+            }
+            Self::Numbers(prefix) => {
+                let found = host.counters().and_then(|it| it.list(prefix, "", 100));
+                let shown = |(name, value): (String, i64)| format!("{name}={value}");
+                let shown = |found: Vec<_>| found.into_iter().map(shown).collect::<Vec<_>>();
+                ("numbers", present(found).map(|found| shown(found).join(" ")))
+            }
+            Self::KvSetEvicting { key, value } => {
+                let kv = present(host.kv());
+                let set = kv.and_then(|kv| kv.set_evicting(key, value.as_bytes(), None));
+                ("kv_set_evicting", set.map(|()| String::new()))
+            }
+            Self::KvKeys(prefix) => {
+                let found = host.kv().and_then(|kv| kv.keys(prefix, "", 1000));
+                ("kv_keys", present(found).map(|found| found.join(" ")))
+            }
+            Self::FloodEvicting => ("flood_evicting", flood_kv(host)),
+            Self::CountWith { name, labels } => ("count_with", count_with(host, name, labels)),
+            Self::FloodSeries => ("flood_series", flood_series(host)),
+        }
+    }
+}
+
+fn flood_kv(host: Host) -> Result<String, HostError> {
+    let kv = present(host.kv())?;
+    for index in 0..300 {
+        kv.set_evicting(&format!("e{index:03}"), &[0; 100_000], None)?;
+    }
+    let left = present(kv.keys("e", "", 1))?;
+    Ok(left.into_iter().next().unwrap_or_default())
+}
+
+fn count_with(
+    host: Host,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<String, HostError> {
+    let names: Vec<_> = labels.keys().map(String::as_str).collect();
+    let values: Vec<_> = labels.values().map(String::as_str).collect();
+    present(host.metrics())?.counter_with(name, "Counted.", &names)?.with(&values)?.add(1.0);
+    Ok(String::new())
+}
+
+fn flood_series(host: Host) -> Result<String, HostError> {
+    let family = present(host.metrics())?.gauge_with("series", "Flooded.", &["index"])?;
+    for index in 0..1000 {
+        family.with(&[&index.to_string()])?.set(1.0);
+    }
+    Ok(String::new())
+}
