@@ -26,6 +26,7 @@ mod counters;
 mod error;
 mod http;
 mod kv;
+mod listing;
 mod metrics;
 mod secrets;
 mod task;
@@ -43,21 +44,11 @@ pub use timer::Timer;
 
 use crate::{
     Level,
-    abi::{HostHandle, RawVisitor, View, ViewPair},
+    abi::{HostHandle, View, ViewPair},
 };
 use std::fmt;
 
 lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secrets);
-
-/// A visitor that collects names with their numbers. `found` must outlive its use.
-fn collecting(found: &mut Vec<(String, i64)>) -> RawVisitor {
-    unsafe extern "C" fn visit(found: *mut (), name: View, number: i64) {
-        // SAFETY: `found` is the vector below, lent for the call; the name lives until this returns.
-        let (found, name) = unsafe { (&mut *found.cast::<Vec<(String, i64)>>(), name.text()) };
-        found.extend(name.map(|name| (name.to_owned(), number)));
-    }
-    RawVisitor { visit, arg: std::ptr::from_mut(found).cast() }
-}
 
 /// The gateway's services for one callback instance. Keep the `Host` in the instance: it is `Copy`
 /// and two words large.

@@ -12,9 +12,11 @@ use plugin_api::abi::serve::MetricsService;
 use plugin_api::{HostError, HostErrorKind, MetricKind};
 
 use self::labels::LabeledSeries;
-use callgate_telemetry::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
+use self::series::{Series, is_name};
+use callgate_telemetry::metrics::Exposition;
 
 mod labels;
+mod series;
 
 /// None of the gateway's own metrics begins like this.
 const PREFIX: &str = "callgate_plugin_";
@@ -42,12 +44,6 @@ struct Family {
 enum InstanceSeries {
     One(Arc<Series>),
     Labeled(Arc<LabeledSeries>),
-}
-
-enum Series {
-    Counter(AtomicF64),
-    Gauge(AtomicF64),
-    Histogram(Histogram),
 }
 
 impl PluginMetrics {
@@ -228,39 +224,6 @@ impl MetricsService for InstanceMetrics {
 fn mixed(name: &str) -> HostError {
     let text = format!("`{name}` is registered with other labels already");
     HostError::new(HostErrorKind::INVALID, text)
-}
-
-impl Series {
-    fn record(&self, value: f64) {
-        match self {
-            Self::Counter(sum) if value > 0.0 && value.is_finite() => sum.add(value),
-            Self::Counter(_) => {}
-            Self::Gauge(gauge) => gauge.set(value),
-            Self::Histogram(histogram) => histogram.record(value),
-        }
-    }
-
-    fn write(&self, name: &str, labels: &[(&str, &str)], text: &mut Exposition) {
-        match self {
-            Self::Counter(value) | Self::Gauge(value) => text.sample(name, labels, value.get()),
-            Self::Histogram(histogram) => text.histogram(name, labels, histogram),
-        }
-    }
-
-    fn new(kind: MetricKind, bounds: &[f64]) -> Self {
-        match kind {
-            MetricKind::Counter => Self::Counter(AtomicF64::default()),
-            MetricKind::Gauge => Self::Gauge(AtomicF64::default()),
-            MetricKind::Histogram if bounds.is_empty() => Self::Histogram(Histogram::new(SECONDS)),
-            MetricKind::Histogram => Self::Histogram(Histogram::new(bounds)),
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let begins = name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
-    begins && name.len() <= MAX_NAME && name.bytes().all(legal)
 }
 
 fn check(name: &str, bounds: &[f64]) -> Result<(), HostError> {

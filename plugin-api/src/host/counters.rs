@@ -1,5 +1,6 @@
 //! Sliding windows, token buckets and plain numbers.
 
+use super::listing::collecting;
 use crate::abi::{CountersVtRef, HostHandle, RawAdmission, View};
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ impl Counters {
         let (list, mut found) = (self.vt.list()?, Vec::new());
         let (prefix, after) = (View::of(prefix.as_bytes()), View::of(after.as_bytes()));
         // SAFETY: as above; `found` outlives the call.
-        unsafe { list(self.raw.ctx, prefix, after, most, super::collecting(&mut found)) };
+        unsafe { list(self.raw.ctx, prefix, after, most, collecting(&mut found)) };
         Some(found)
     }
 }

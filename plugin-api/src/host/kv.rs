@@ -1,6 +1,6 @@
 //! A key-value store with expiry.
 
-use super::HostError;
+use super::{HostError, listing::collecting};
 use crate::abi::{HostHandle, KvVtRef, View};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Kv {
         let (list, mut found) = (self.vt.list()?, Vec::new());
         let (prefix, after) = (View::of(prefix.as_bytes()), View::of(after.as_bytes()));
         // SAFETY: as in `Host`; the views and `found` outlive the call.
-        unsafe { list(self.raw.ctx, prefix, after, most, super::collecting(&mut found)) };
+        unsafe { list(self.raw.ctx, prefix, after, most, collecting(&mut found)) };
         Some(found.into_iter().map(|(key, _)| key).collect())
     }
 

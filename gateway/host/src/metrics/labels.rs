@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use plugin_api::{HostError, HostErrorKind, MetricKind};
 
-use super::{Series, is_name};
+use super::series::{Series, is_name};
 use callgate_telemetry::metrics::Exposition;
 
 const MAX_LABELS: usize = 4;

@@ -1,6 +1,5 @@
 //! Steps of the services that 1.1 added.
 
-use crate::step::Runner;
 use plugin_api::{Host, HostError, HostErrorKind};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -34,12 +33,8 @@ fn present<T>(service: Option<T>) -> Result<T, HostError> {
 }
 
 impl Newer {
-    pub(crate) fn run(&self, runner: &Runner) {
-        let (name, outcome) = self.outcome(runner.host);
-        runner.tell(name, outcome);
-    }
-
-    fn outcome(&self, host: Host) -> (&'static str, Result<String, HostError>) {
+    /// Runs it, and returns its name and what came of it.
+    pub(crate) fn outcome(&self, host: Host) -> (&'static str, Result<String, HostError>) {
         match self {
             Self::AddFor { name, live_ms } => {
                 let live = Duration::from_millis(*live_ms);

@@ -1,6 +1,6 @@
 //! What one step does, and its log line.
 
-use crate::Newer;
+use crate::newer::Newer;
 use plugin_api::{
     Counter, Host, HostError, HostErrorKind, HttpRequest, InitError, Level, LlmCall, Route,
 };
@@ -46,7 +46,7 @@ pub enum Step {
 /// Runs steps on one host.
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
-    pub(crate) host: Host,
+    host: Host,
     waited: Arc<Counter>,
 }
 
@@ -170,7 +170,10 @@ impl Runner {
                     self.tell("job", Err(error));
                 }
             }
-            Step::Newer(step) => step.run(self),
+            Step::Newer(step) => {
+                let (name, outcome) = step.outcome(*host);
+                self.tell(name, outcome);
+            }
             Step::Trace => tracing::info!(outcome = "ok", detail = 7, "traced"),
             Step::Panic => panic!("asked to"),
             Step::FloodKv => self.flood("flood_kv", |index| {
@@ -197,7 +200,7 @@ impl Runner {
         self.host.log_with(Level::Info, name, &[("outcome", outcome), ("detail", &count)]);
     }
 
-    pub(crate) fn tell(&self, name: &str, outcome: Result<String, HostError>) {
+    fn tell(&self, name: &str, outcome: Result<String, HostError>) {
         let (outcome, detail) = match outcome {
             Ok(detail) => ("ok", detail),
             Err(error) => (words(error.kind), error.message),
