@@ -54,9 +54,9 @@
 ///   if the schema does not accept `{}`.
 ///
 /// A file can export several callbacks, one block after another. `min_api: "1.1",` before the first
-/// block is for plugins that cannot work with an older gateway: it refuses them at startup and names
-/// the version of Callgate that they need. Without it the file loads in every gateway of 1.x, and
-/// what a gateway lacks reads as `None` or fails as not supported.
+/// block is for plugins that cannot work with an older gateway: it refuses them at startup and
+/// names the version of Callgate that they need. Without it the file loads in every gateway of 1.x,
+/// and what a gateway lacks reads as `None` or fails as not supported.
 ///
 /// ```compile_fail
 /// # use plugin_api::*;
@@ -67,7 +67,9 @@
 /// # }
 /// plugin_api::export_callbacks! {
 ///     min_api: "1.99", // no release has it
-///     Tagger { name: "tagger", kind: sync, hooks: [], reads: [], writes: [], settings_schema: "{}" }
+///     Tagger {
+///         name: "tagger", kind: sync, hooks: [], reads: [], writes: [], settings_schema: "{}",
+///     }
 /// }
 /// # fn main() {}
 /// ```
@@ -197,8 +199,8 @@ macro_rules! __api_version {
     };
 }
 
-/// The first version of Callgate that has this version of the ABI. A plugin says so in its manifest,
-/// because an older gateway cannot know.
+/// The first version of Callgate that has this version of the ABI. A plugin says so in its
+/// manifest, because an older gateway cannot know.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __gateway_with_api {

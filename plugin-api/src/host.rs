@@ -63,8 +63,8 @@ lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secret
 /// | [`clock`](Host::clock) | time that tests can set | |
 /// | [`counters`](Host::counters) | sliding windows, token buckets, numbers | 65 536 numbers |
 /// | [`kv`](Host::kv) | values that may expire | 16 MiB in 65 536 keys; 1 MiB a value, 1 KiB a key |
-/// | [`metrics`](Host::metrics) | metrics in `GET /metrics` | 128 metrics; 4 labels, 200 series a metric |
-/// | [`http`](Host::http) | requests to granted hosts | 64 requests at once, responses of up to 8 MiB |
+/// | [`metrics`](Host::metrics) | metrics in `GET /metrics` | 128 metrics; 200 series each |
+/// | [`http`](Host::http) | granted hosts | 64 requests at once, 1024 waiting; responses of 8 MiB |
 /// | [`timer`](Host::timer) | sleeps in async code | |
 /// | [`task`](Host::task) | background work | 1024 futures and 64 jobs at once |
 /// | [`secrets`](Host::secrets) | granted environment variables | |

@@ -1,8 +1,8 @@
 //! The manifest in a plugin's `.callgate.manifest` section. It can be read without running the
 //! plugin. The section holds JSON objects one after another: a header (`api`, `min_api`,
-//! `min_gateway`, `package`, `version`), then one object per callback (`name`, `kind`, `hooks`, `reads`, `writes`,
-//! `needs_secrets`, `needs_http_hosts`, `settings_schema`, and optionally `sample_settings`). Lists
-//! are words separated by spaces.
+//! `min_gateway`, `package`, `version`), then one object per callback (`name`, `kind`, `hooks`,
+//! `reads`, `writes`, `needs_secrets`, `needs_http_hosts`, `settings_schema`, and optionally
+//! `sample_settings`). Lists are words separated by spaces.
 
 use crate::abi::ApiVersion;
 use serde::{Deserialize, Deserializer, de};

@@ -49,6 +49,7 @@ mod call;
 mod chunk;
 pub mod conformance;
 mod counters;
+mod ending;
 mod failure;
 mod headers;
 mod host;

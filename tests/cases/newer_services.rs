@@ -1,6 +1,6 @@
 //! What 1.1 added to the gateway's services for callbacks.
 
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{Answer, Endpoint, Gateway, upstream};
 use serde_json::{Value, json};
 
 use crate::services::{called, entry, setup, step};
@@ -64,4 +64,50 @@ async fn labels_are_escaped_and_bounded_in_the_metrics() {
     let series = |line: &&str| line.starts_with("callgate_plugin_all_services_series{");
     assert_eq!(metrics.text().lines().filter(series).count(), 201);
     assert!(metrics.text().contains(r#"callback="all_services",index="other"} 1"#));
+}
+
+#[tokio::test]
+async fn more_requests_than_run_at_once_wait_for_their_turn() {
+    let upstream = upstream(Answer::default()).await;
+    let other = Endpoint::start(|_, _| Some((200, "there".to_owned()))).await;
+    let http = json!({"http": {"url": other.url(), "timeout_ms": 60_000}});
+    let settings = json!({"on_llm_start": vec![http; 200]});
+    let entry = entry("all_services", settings, json!({"http_hosts": ["127.0.0.1"]}));
+    let gateway = setup(&upstream, entry).start().await;
+    called(&gateway).await;
+    gateway.log().times(r#""message":"http""#, 200).await;
+    assert_eq!(gateway.log().text().matches("200 there").count(), 200);
+}
+
+#[tokio::test]
+async fn tasks_end_when_the_shutdown_begins() {
+    let upstream = upstream(Answer::default()).await;
+    let other = Endpoint::start(|_, _| Some((200, String::new()))).await;
+    let bye = json!({"http": {"url": format!("{}/bye", other.url())}});
+    let settings = json!({"on_llm_start": [{"at_shutdown": [bye]}]});
+    let entry = entry("all_services", settings, json!({"http_hosts": ["127.0.0.1"]}));
+    let gateway = setup(&upstream, entry).start().await;
+    called(&gateway).await;
+    assert!(other.taken().is_empty());
+    let log = gateway.stop().await;
+    assert!(!log.contains("are aborted"), "{log}");
+    assert_eq!(other.taken().iter().filter(|it| it.line == "POST /bye").count(), 1);
+}
+
+#[tokio::test]
+async fn a_callback_refuses_to_start_without_what_it_needs() {
+    let upstream = upstream(Answer::default()).await;
+    let grants = json!({"http_hosts": ["a.example"], "secrets": ["GRANTED_KEY"]});
+    for (settings, expected) in [
+        (json!({"needs_url": "https://a.example/x", "needs_secret": "GRANTED_KEY"}), None),
+        (json!({"needs_url": "https://b.example/x"}), Some("add it to `grants.http_hosts`")),
+        (json!({"needs_secret": "OTHER_KEY"}), Some("expected `OTHER_KEY` to be granted and set")),
+    ] {
+        let entry = entry("all_services", settings, grants.clone());
+        let setup = setup(&upstream, entry).env("GRANTED_KEY", "x-1").env("OTHER_KEY", "x-2");
+        let checked = setup.check().await;
+        let said = [checked.stdout, checked.stderr].concat();
+        assert_eq!(checked.status.success(), expected.is_none(), "{said}");
+        assert!(said.contains(expected.unwrap_or_default()), "{said}");
+    }
 }

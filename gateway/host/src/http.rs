@@ -14,6 +14,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use super::permissions::Permissions;
 use callgate_config::{HttpUrl, UrlError};
@@ -54,14 +56,24 @@ impl HttpClient {
         Self { tls, ..Self::default() }
     }
 
-    /// Sends a request and reads the whole response.
-    pub(super) async fn send(self: Arc<Self>, checked: Checked) -> Result<HttpResponse, HostError> {
+    /// Sends a request when it is its turn, and reads the whole response.
+    pub(super) async fn send(
+        self: Arc<Self>,
+        checked: Checked,
+        turns: &Semaphore,
+    ) -> Result<HttpResponse, HostError> {
         let Checked { request, host, timeout } = checked;
-        let late = |_| {
-            let text = format!("`{host}` did not answer within {} ms", timeout.as_millis());
-            Err(refuse(HostErrorKind::TIMEOUT, text))
+        let (ends, millis) = (Instant::now() + timeout, timeout.as_millis());
+        let late = |text| Err(refuse(HostErrorKind::TIMEOUT, text));
+        let Ok(_turn) = timeout_at(ends, turns.acquire()).await else {
+            return late(format!(
+                "it waited {millis} ms for its turn, because too many requests run"
+            ));
         };
-        tokio::time::timeout(timeout, self.exchange(request, &host)).await.unwrap_or_else(late)
+        match timeout_at(ends, self.exchange(request, &host)).await {
+            Ok(answer) => answer,
+            Err(_) => late(format!("`{host}` did not answer within {millis} ms")),
+        }
     }
 
     async fn exchange(
@@ -125,10 +137,13 @@ fn builder() -> hyper_util::client::legacy::Builder {
     builder
 }
 
-/// Checks a request before anything is sent.
-pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, HostError> {
-    let invalid = |text: &str| refuse(HostErrorKind::INVALID, text);
-    let url = HttpUrl::parse(request.url()).map_err(|error| {
+fn invalid(text: &str) -> HostError {
+    refuse(HostErrorKind::INVALID, text)
+}
+
+/// A URL to which requests may be sent.
+pub(super) fn permitted(url: &str, may: &Permissions) -> Result<HttpUrl, HostError> {
+    let url = HttpUrl::parse(url).map_err(|error| {
         invalid(match error {
             UrlError::Scheme(_) => "expected an `http://` or `https://` URL, found another scheme",
             UrlError::Credentials => "expected a URL without a user; use an `authorization` header",
@@ -144,7 +159,13 @@ pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, 
         );
         return Err(refuse(HostErrorKind::NOT_GRANTED, text));
     }
-    let host = host.to_owned();
+    Ok(url)
+}
+
+/// Checks a request before anything is sent.
+pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, HostError> {
+    let url = permitted(request.url(), may)?;
+    let host = url.host().to_owned();
     let method = Method::from_bytes(request.method().as_bytes())
         .ok()
         .filter(|method| *method != Method::CONNECT)

@@ -31,7 +31,7 @@ use plugin_api::abi::serve::{
 };
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
 use smallvec::SmallVec;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::metrics::{InstanceMetrics, PluginMetrics};
 use background::{Awaited, Background, DRAIN, Permit};
@@ -46,6 +46,8 @@ use kv::KvStore;
 const MAX_TASKS: usize = 1024;
 const MAX_JOBS: usize = 64;
 const MAX_REQUESTS: usize = 64;
+/// The most further requests that wait for their turn.
+const MAX_WAITING: usize = 1024;
 
 /// The state that outlives every callback; one for the process.
 pub struct Services {
@@ -183,7 +185,12 @@ pub struct CallbackHost {
     background: Arc<Background>,
     tasks: Arc<AtomicUsize>,
     jobs: Arc<AtomicUsize>,
+    /// The requests that run or wait.
     requests: Arc<AtomicUsize>,
+    /// The permits of the requests that run.
+    turns: Arc<Semaphore>,
+    /// True once the instance's shutdown begins.
+    ending: watch::Sender<bool>,
     /// True if the instance's background work is to be dropped.
     cut: Arc<watch::Sender<bool>>,
 }
@@ -211,6 +218,8 @@ impl CallbackHost {
             tasks: Arc::default(),
             jobs: Arc::default(),
             requests: Arc::default(),
+            turns: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            ending: watch::Sender::new(false),
             cut: Arc::new(watch::Sender::new(false)),
             name,
         }
@@ -226,8 +235,14 @@ impl CallbackHost {
         &self.name
     }
 
+    /// Called when the instance's shutdown begins: tells its tasks.
+    pub fn announce_end(&self) {
+        self.ending.send_replace(true);
+    }
+
     /// Called when the instance is shut down: its background work has a bounded time to end.
     pub fn ends(&self) {
+        self.announce_end();
         self.background.cut_later(&self.cut);
     }
 }
@@ -283,12 +298,12 @@ impl HostAccess for CallbackHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>> {
         let sent = || {
             let checked = self::http::check(request, &self.permissions)?;
-            let place = Permit::take(&self.requests, MAX_REQUESTS);
-            let place = place.ok_or_else(|| full("requests", MAX_REQUESTS))?;
-            let client = Arc::clone(self.background.http());
+            let most = MAX_REQUESTS + MAX_WAITING;
+            let place = Permit::take(&self.requests, most).ok_or_else(|| full("requests", most))?;
+            let (client, turns) = (Arc::clone(self.background.http()), Arc::clone(&self.turns));
             let handle = self.background.handle()?;
             Ok(Awaited::new(handle, async move {
-                let answer = client.send(checked).await;
+                let answer = client.send(checked, &turns).await;
                 drop(place);
                 answer
             }))
@@ -298,6 +313,10 @@ impl HostAccess for CallbackHost {
             let ended = || HostError::new(HostErrorKind::ENDING, "the gateway is ending");
             sent?.await.ok_or_else(ended)?
         })
+    }
+
+    fn permits(&self, url: &str) -> Result<(), HostError> {
+        self::http::permitted(url, &self.permissions).map(drop)
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {
@@ -333,6 +352,16 @@ impl HostAccess for CallbackHost {
         self.background.spawn_blocking(job, place)
     }
 
+    fn shutdown(&self) -> BoxFuture<()> {
+        let mut ending = self.ending.subscribe();
+        // Without the sender the instance is gone, so its shutdown has begun.
+        Box::pin(async move { drop(ending.wait_for(|has_begun| *has_begun).await) })
+    }
+
+    fn has_secret(&self, name: &str) -> bool {
+        self.permissions.has_secret(name)
+    }
+
     fn secret(&self, name: &str) -> Result<String, HostError> {
         let secret = self.permissions.secret(name)?;
         // The value may come back as a model name or in a base URL, which others read.
@@ -349,9 +378,64 @@ impl fmt::Debug for CallbackHost {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use plugin_api::Admission;
 
     use super::*;
+
+    fn host_with(permissions: Permissions, services: Services) -> CallbackHost {
+        let counting = Counting { callback: "c", share: None };
+        CallbackHost::new("e".into(), counting, &Arc::new(permissions), &Arc::new(services))
+    }
+
+    #[test]
+    fn requests_beyond_the_bound_wait_for_their_turn_within_their_timeouts() {
+        // It accepts connections and never answers.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", silent.local_addr().expect("its address"));
+        let host = host_with(Permissions::for_hosts(&["127.0.0.1"]), Services::new());
+        let send =
+            |millis| host.http(HttpRequest::get(&*url).timeout(Duration::from_millis(millis)));
+        let running: Vec<_> = (0..MAX_REQUESTS).map(|_| send(60_000)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let error = runtime.block_on(send(5)).expect_err("no turn");
+        assert_eq!(error.kind, HostErrorKind::TIMEOUT);
+        assert!(error.message.contains("waited 5 ms for its turn"), "{error}");
+        let waiting: Vec<_> = (0..MAX_WAITING).map(|_| send(60_000)).collect();
+        let error = runtime.block_on(send(60_000)).expect_err("too many wait");
+        assert_eq!(error.kind, HostErrorKind::FULL);
+        // Whoever gives up makes room, running or waiting.
+        drop((running, waiting));
+        while host.requests.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        let error = runtime.block_on(send(5)).expect_err("no answer");
+        assert!(error.message.contains("did not answer within 5 ms"), "{error}");
+    }
+
+    #[test]
+    fn permissions_can_be_asked_for() {
+        let probed = host_with(Permissions::of_a_probe(), Services::idle());
+        let none = host_with(Permissions::default(), Services::idle());
+        let kind = |host: &CallbackHost, url| host.permits(url).map_err(|error| error.kind);
+        assert_eq!(kind(&none, "https://a.example"), Err(HostErrorKind::NOT_GRANTED));
+        assert_eq!(kind(&probed, "https://a.example"), Ok(()));
+        assert_eq!(kind(&probed, "a.example"), Err(HostErrorKind::INVALID));
+        assert!(probed.has_secret("K") && !none.has_secret("K"));
+        assert!(probed.secret("K").is_err());
+    }
+
+    #[test]
+    fn the_shutdown_is_announced_once_and_to_all() {
+        let host = host_with(Permissions::default(), Services::idle());
+        let mut early = host.shutdown();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(early.as_mut().poll(&mut context).is_pending());
+        host.announce_end();
+        assert!(early.as_mut().poll(&mut context).is_ready());
+        assert!(host.shutdown().as_mut().poll(&mut context).is_ready());
+    }
 
     #[test]
     fn counters_and_values_are_the_entrys_unless_it_shares() {

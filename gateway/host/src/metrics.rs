@@ -12,7 +12,7 @@ use plugin_api::abi::serve::MetricsService;
 use plugin_api::{HostError, HostErrorKind, MetricKind};
 
 use self::labels::LabeledSeries;
-use self::series::{Series, is_name};
+use self::series::{MetricValue, is_name};
 use callgate_telemetry::metrics::Exposition;
 
 mod labels;
@@ -42,7 +42,7 @@ struct Family {
 
 /// The series of one instance.
 enum InstanceSeries {
-    One(Arc<Series>),
+    One(Arc<MetricValue>),
     Labeled(Arc<LabeledSeries>),
 }
 
@@ -76,7 +76,7 @@ pub(super) struct InstanceMetrics {
     callback: String,
     instance: Arc<str>,
     /// The registered metrics, by id; only ever grows.
-    registered: ArcSwap<Vec<(String, Arc<Series>)>>,
+    registered: ArcSwap<Vec<(String, Arc<MetricValue>)>>,
     /// The registered metrics with labels, by id; only ever grows.
     labeled: ArcSwap<Vec<(String, Arc<LabeledSeries>)>>,
 }
@@ -160,7 +160,7 @@ impl MetricsService for InstanceMetrics {
         if let Some(index) = known {
             return Ok(index as u64);
         }
-        let fresh = || InstanceSeries::One(Arc::new(Series::new(kind, bounds)));
+        let fresh = || InstanceSeries::One(Arc::new(MetricValue::new(kind, bounds)));
         let series = family.series.entry(Arc::clone(&self.instance)).or_insert_with(fresh);
         let InstanceSeries::One(series) = series else { return Err(mixed(name)) };
         let (longer, id) = longer(&registered, (full, Arc::clone(series)));

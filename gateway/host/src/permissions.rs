@@ -17,6 +17,8 @@ pub struct Permissions {
     secrets: BTreeSet<String>,
     hosts: Vec<HostPattern>,
     environment: Environment,
+    /// Whether everything counts as granted when a callback only asks.
+    is_probe: bool,
     /// Masks the secrets that it is given.
     masking: Masking,
 }
@@ -49,6 +51,7 @@ impl Permissions {
             secrets: grants.secrets.iter().cloned().collect(),
             hosts: grants.http_hosts.clone(),
             environment: environment.clone(),
+            is_probe: false,
             masking: Masking::default(),
         };
         for name in needs.secrets {
@@ -65,6 +68,13 @@ impl Permissions {
             permissions.need_host(need, needs.callback, &mut missing);
         }
         (permissions, missing)
+    }
+
+    /// For a probe, which knows no grants: a callback that asks is told that it may do everything,
+    /// so that its constructor goes on, but it gets nothing.
+    #[must_use]
+    pub fn of_a_probe() -> Self {
+        Self { is_probe: true, ..Self::default() }
     }
 
     /// Whether a callback with these permissions has the same, values of secrets included.
@@ -121,7 +131,13 @@ impl Permissions {
 
     /// Whether requests to this host are allowed.
     pub fn reach(&self, host: &str, port: u16) -> bool {
-        self.hosts.iter().any(|pattern| pattern.matches(host, port))
+        self.is_probe || self.hosts.iter().any(|pattern| pattern.matches(host, port))
+    }
+
+    /// Whether a variable is granted and set.
+    pub(super) fn has_secret(&self, name: &str) -> bool {
+        let is_set = || self.environment.filled_var(name).is_some();
+        self.is_probe || (self.secrets.contains(name) && is_set())
     }
 
     /// The value of a granted variable.

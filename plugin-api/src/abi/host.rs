@@ -94,8 +94,8 @@ pub struct CountersVt {
     /// Adds to a plain counter and returns its new value: name, delta.
     #[sabi(last_prefix_field)]
     pub add: unsafe extern "C" fn(*const (), View, i64) -> i64,
-    /// Since 1.1. Like `add`, for a number that is forgotten after a time: name, delta, ns. The time
-    /// counts from the call that makes the number or first gives it a time.
+    /// Since 1.1. Like `add`, for a number that is forgotten after a time: name, delta, ns. The
+    /// time counts from the call that makes the number or first gives it a time.
     pub add_for: unsafe extern "C" fn(*const (), View, i64, u64) -> i64,
     /// Since 1.1. Removes a number and returns its last value.
     pub remove: unsafe extern "C" fn(*const (), View) -> i64,
@@ -164,8 +164,8 @@ pub struct MetricsVt {
         *const View,
         usize,
     ) -> RResult<u64, RawHostError>,
-    /// Since 1.1. Returns the id of one series for `record`: the metric's id, and the labels' values
-    /// in the order of their names.
+    /// Since 1.1. Returns the id of one series for `record`: the metric's id, and the labels'
+    /// values in the order of their names.
     pub series:
         unsafe extern "C" fn(*const (), u64, *const View, usize) -> RResult<u64, RawHostError>,
 }
@@ -211,6 +211,8 @@ pub struct HttpVt {
         *const (),
         RawHttpRequest,
     ) -> FfiFuture<RResult<RawHttpResponse, RawHostError>>,
+    /// Since 1.1. Returns the error with which a request to this URL would be refused, if any.
+    pub permits: unsafe extern "C" fn(*const (), View) -> ROption<RawHostError>,
 }
 
 /// Sleeps without a runtime in the plugin.
@@ -248,6 +250,8 @@ pub struct TaskVt {
     /// Runs a job on a thread that may block.
     #[sabi(last_prefix_field)]
     pub spawn_blocking: unsafe extern "C" fn(*const (), RawJob) -> u32,
+    /// Since 1.1. Returns a future that completes when the instance's shutdown begins.
+    pub shutdown: unsafe extern "C" fn(*const ()) -> FfiFuture<()>,
 }
 
 /// Secrets that the config grants, by name.
@@ -258,4 +262,6 @@ pub struct TaskVt {
 pub struct SecretsVt {
     #[sabi(last_prefix_field)]
     pub secret: unsafe extern "C" fn(*const (), View) -> RResult<RString, RawHostError>,
+    /// Since 1.1. Returns 1 if `secret` has a value, else 0.
+    pub has: unsafe extern "C" fn(*const (), View) -> u32,
 }

@@ -126,8 +126,8 @@ impl Counters {
     }
 
     /// Returns the numbers other than 0 whose names begin with `prefix`, in the order of their
-    /// names: those after the name `after` (all, if it is empty), at most `most`, and never more than
-    /// 1000. This looks at every number of the entry, so call it in a task, not for every call.
+    /// names: those after the name `after` (all, if it is empty), at most `most`, and never more
+    /// than 1000. This looks at every number of the entry, so call it in a task, not for every call.
     /// `None` if the gateway is older than 1.1.
     #[must_use]
     pub fn list(&self, prefix: &str, after: &str, most: usize) -> Option<Vec<(String, i64)>> {

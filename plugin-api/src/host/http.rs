@@ -1,7 +1,7 @@
 //! The gateway's HTTP client, its requests and responses.
 
 use super::HostError;
-use crate::abi::{HostHandle, HttpVtRef, RawHeader, RawHttpRequest, RawHttpResponse};
+use crate::abi::{HostHandle, HttpVtRef, RawHeader, RawHttpRequest, RawHttpResponse, View};
 use std::{fmt, future::Future, time::Duration};
 
 /// The gateway's HTTP/1.1 client, with pooled connections and TLS with the system's certificates.
@@ -47,13 +47,14 @@ pub struct Http {
 
 impl Http {
     /// Sends a request and returns the whole response, whatever its status. Dropping the future
-    /// cancels the request.
+    /// cancels the request. While 64 requests of this instance are running, up to 1024 more wait
+    /// for their turn, which counts towards their timeouts.
     ///
     /// # Errors
     /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED): the host is not granted;
     /// [`INVALID`](super::HostErrorKind::INVALID): the method, URL or a header is not valid;
     /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): the response is larger than 8 MiB;
-    /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this instance are running;
+    /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this instance are running and 1024 wait;
     /// [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE): the connection failed or broke;
     /// [`TIMEOUT`](super::HostErrorKind::TIMEOUT): the response did not arrive in time;
     /// [`ENDING`](super::HostErrorKind::ENDING): the gateway is shutting down.
@@ -64,6 +65,21 @@ impl Http {
         // SAFETY: as in `Host`; the request is given away.
         let sent = unsafe { (self.vt.request())(self.raw.ctx, request.into()) };
         async move { Ok(sent.await.into_result()?.into()) }
+    }
+
+    /// Returns whether a request to this URL may be sent: the URL is valid and its host is granted.
+    /// In `new`, a callback that cannot work otherwise can refuse to start, and so fails in
+    /// `callgate check`. In the [probe](crate::is_probe), every valid URL is permitted.
+    ///
+    /// # Errors
+    /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED), with the remedy in its text;
+    /// [`INVALID`](super::HostErrorKind::INVALID): it is no `http://` or `https://` URL;
+    /// [`NOT_SUPPORTED`](super::HostErrorKind::NOT_SUPPORTED): the gateway is older than 1.1.
+    pub fn permits(&self, url: &str) -> Result<(), HostError> {
+        let permits = self.vt.permits().ok_or_else(HostError::not_supported)?;
+        // SAFETY: as in `Host`; the view lives until the call returns.
+        let refused = unsafe { permits(self.raw.ctx, View::of(url.as_bytes())) };
+        refused.into_option().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// same `share`).
 ///
 /// An entry has room for 16 MiB (keys and values) in 65 536 keys. A key has 1 byte to 1 KiB, a
-/// value up to 1 MiB. A full store refuses new values; it evicts only those of [`Kv::set_evicting`].
+/// value up to 1 MiB. A full store refuses new values; it evicts only those of
+/// [`Kv::set_evicting`].
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

@@ -39,6 +39,18 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// Returns whether a variable is granted and set. In `new`, a callback that cannot work without
+    /// it can refuse to start, and so fails in `callgate check`. In the [probe](crate::is_probe),
+    /// every variable counts as set, although none can be read.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match self.vt.has() {
+            // SAFETY: as in `Host`; the view lives until the call returns.
+            Some(has) => unsafe { has(self.raw.ctx, View::of(name.as_bytes())) != 0 },
+            None => self.get(name).is_ok(),
+        }
+    }
+
     /// Returns the value of a granted variable.
     ///
     /// # Errors

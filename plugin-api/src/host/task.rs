@@ -7,10 +7,10 @@ use std::{fmt, future::Future};
 /// Runs work in the background, never on a thread that serves calls: futures on the entry's
 /// background thread, jobs on threads that may block. A task that panics ends and is logged under
 /// the callback's name; nothing else is affected. A task may outlive the hook and the instance, so
-/// move copies or `Arc`s into it. Signal it in [`shutdown`](crate::Callback::shutdown) to finish.
-/// It then has 5 s; after that it is dropped at its `.await`. (A blocking job cannot be dropped;
-/// the gateway exits without waiting for it.) Channels and locks that need no runtime work between
-/// tasks and hooks: those of `std`, `futures` and `tokio::sync`.
+/// move copies or `Arc`s into it. A task that runs in a loop waits for [`Task::shutdown`] beside
+/// its work. It then has 5 s; after that it is dropped at its `.await`. (A blocking job cannot be
+/// dropped; the gateway exits without waiting for it.) Channels and locks that need no runtime work
+/// between tasks and hooks: those of `std`, `futures` and `tokio::sync`.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -67,6 +67,39 @@ impl Task {
         let work = shim::background::future(Host { raw: self.raw }, work);
         // SAFETY: as in `Host`; the future is given away.
         HostError::from_number(unsafe { (self.vt.spawn())(self.raw.ctx, work) })
+    }
+
+    /// Returns a future that completes when the instance's shutdown begins: because the gateway
+    /// ends, or because a reload replaces the instance. A task that runs in a loop waits for it
+    /// beside its work, and ends. It completes before [`shutdown`](crate::Callback::shutdown) is
+    /// called, and tasks have 5 s from then on. `None` if the gateway is older than 1.1.
+    ///
+    /// ```no_run
+    /// # use std::{future::Future, pin::pin, task::Poll};
+    /// # fn hook(host: plugin_api::Host) -> Option<()> {
+    /// let (task, timer) = (host.task()?, host.timer()?);
+    /// let mut ending = Box::pin(task.shutdown()?);
+    /// let _ = task.spawn(async move {
+    ///     loop {
+    ///         let mut pause = pin!(timer.sleep(std::time::Duration::from_secs(60)));
+    ///         let is_ending = std::future::poll_fn(|context| {
+    ///             if ending.as_mut().poll(context).is_ready() {
+    ///                 return Poll::Ready(true);
+    ///             }
+    ///             pause.as_mut().poll(context).map(|()| false)
+    ///         });
+    ///         if is_ending.await {
+    ///             break; // Sends what is left.
+    ///         }
+    ///     }
+    /// });
+    /// # Some(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shutdown(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        // SAFETY: as in `Host`.
+        self.vt.shutdown().map(|shutdown| unsafe { shutdown(self.raw.ctx) })
     }
 
     /// Runs a job on a thread that may block. At most four jobs of an entry run at once; others

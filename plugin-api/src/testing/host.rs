@@ -1,8 +1,10 @@
 //! The mock host: it keeps the log, and runs every service on a clock that the test sets. Counters
-//! are in `counters`, the store in `memory`, metrics in `metrics`, tasks and requests in `background`.
+//! are in `counters`, the store in `memory`, metrics in `metrics`, tasks and requests in
+//! `background`.
 
 use super::{
-    background::MockBackground, counters::MockCounters, memory::MockKv, metrics::MockMetrics,
+    background::MockBackground, counters::MockCounters, ending::Ending, memory::MockKv,
+    metrics::MockMetrics,
 };
 use crate::{
     HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
@@ -51,7 +53,7 @@ impl fmt::Display for LogLine {
 /// [`advance`](MockHost::advance) moves it. A clone is the same host. Nothing runs by itself. Tasks
 /// and jobs run in [`run_tasks`](MockHost::run_tasks), on the test's own thread. A sleep ends when
 /// the test has advanced the time. The test's [script](MockHost::answer_http) answers requests; all
-/// hosts are granted.
+/// hosts are granted, except those of [`deny_http`](MockHost::deny_http).
 ///
 /// ```
 /// use plugin_api::testing::MockHost;
@@ -75,6 +77,7 @@ struct Shared {
     metrics: MockMetrics,
     background: MockBackground,
     secrets: Mutex<BTreeMap<String, String>>,
+    denied: Mutex<Vec<String>>,
 }
 
 impl fmt::Debug for MockHost {
@@ -143,8 +146,8 @@ impl MockHost {
     }
 
     /// Returns the number of a metric: the sum of a counter, the value of a gauge, or the number of
-    /// values in a histogram. `None` if no metric has this name. A series has its labels in its name:
-    /// `tokens_total{team="blue"}`.
+    /// values in a histogram. `None` if no metric has this name. A series has its labels in its
+    /// name: `tokens_total{team="blue"}`.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.0.metrics.value(name)
@@ -160,6 +163,24 @@ impl MockHost {
     pub fn set_secret(&self, name: &str, value: &str) {
         let mut secrets = self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Withholds the grant for all URLs that begin like this, such as `https://api.example.com/`.
+    pub fn deny_http(&self, url: &str) {
+        let mut denied = self.0.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.push(url.to_owned());
+    }
+
+    fn permits(&self, url: &str) -> Result<(), HostError> {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            let text = "expected an `http://` or `https://` URL, found something else";
+            return Err(HostError::new(HostErrorKind::INVALID, text));
+        }
+        let denied = self.0.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        if denied.iter().any(|denied| url.starts_with(denied)) {
+            return Err(HostError::new(HostErrorKind::NOT_GRANTED, "the test denied this URL"));
+        }
+        Ok(())
     }
 
     /// Answers every request from now on with this function. Without a function, every request
@@ -197,7 +218,7 @@ impl MockHost {
 
 /// The host as one instance sees it across the boundary.
 #[derive(Debug)]
-pub(super) struct Lent(pub(super) MockHost);
+pub(super) struct Lent(pub(super) MockHost, pub(super) Ending);
 
 impl HostAccess for Lent {
     fn log_enabled(&self, _level: Level) -> bool {
@@ -237,11 +258,24 @@ impl HostAccess for Lent {
         let host = self.0.clone();
         // The request is sent when the future is first polled.
         Box::pin(async move {
+            host.permits(request.url())?;
             match host.0.background.answer(request) {
                 Some(answer) => answer,
                 None => std::future::pending().await,
             }
         })
+    }
+
+    fn permits(&self, url: &str) -> Result<(), HostError> {
+        self.0.permits(url)
+    }
+
+    fn shutdown(&self) -> BoxFuture<()> {
+        Box::pin(self.1.clone())
+    }
+
+    fn has_secret(&self, name: &str) -> bool {
+        self.secret(name).is_ok()
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {

@@ -2,6 +2,7 @@
 
 use super::{
     MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply,
+    ending::Ending,
     host::Lent,
     waiting::{block_on, poll_once},
 };
@@ -49,6 +50,7 @@ use std::{fmt, sync::Arc};
 pub struct Tester {
     local: LocalCallback<Lent>,
     host: MockHost,
+    ending: Ending,
 }
 
 impl fmt::Debug for Tester {
@@ -92,8 +94,9 @@ impl Tester {
     /// See [`Tester::of`].
     #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
     pub fn on<T: Callback>(host: &MockHost, settings: Value) -> Result<Self, InitError> {
-        let local = LocalCallback::sync::<T>(tables(host), Services::All, &settings.to_string())?;
-        Ok(Self { local, host: host.clone() })
+        let (ending, settings) = (Ending::default(), settings.to_string());
+        let local = LocalCallback::sync::<T>(tables(host, &ending), Services::All, &settings)?;
+        Ok(Self { local, host: host.clone(), ending })
     }
 
     /// Makes an instance on a host that has only a log: all other services are `None`. See
@@ -103,10 +106,10 @@ impl Tester {
     /// See [`Tester::of`].
     #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
     pub fn without_services<T: Callback>(settings: Value) -> Result<Self, InitError> {
-        let host = MockHost::new();
-        let settings = settings.to_string();
-        let local = LocalCallback::sync::<T>(tables(&host), Services::LogOnly, &settings)?;
-        Ok(Self { local, host })
+        let (host, ending, settings) = (MockHost::new(), Ending::default(), settings.to_string());
+        let tables = tables(&host, &ending);
+        let local = LocalCallback::sync::<T>(tables, Services::LogOnly, &settings)?;
+        Ok(Self { local, host, ending })
     }
 
     /// Makes an instance of an async callback. See [`Tester::of`].
@@ -123,9 +126,9 @@ impl Tester {
     /// See [`Tester::of`].
     #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
     pub fn on_async<T: AsyncCallback>(host: &MockHost, settings: Value) -> Result<Self, InitError> {
-        let settings = settings.to_string();
-        let local = LocalCallback::not_sync::<T>(tables(host), Services::All, &settings)?;
-        Ok(Self { local, host: host.clone() })
+        let (ending, settings) = (Ending::default(), settings.to_string());
+        let local = LocalCallback::not_sync::<T>(tables(host, &ending), Services::All, &settings)?;
+        Ok(Self { local, host: host.clone(), ending })
     }
 
     /// Takes an instance that `create` makes on the host. `callgate plugin check` uses it to run a
@@ -138,7 +141,9 @@ impl Tester {
         host: &MockHost,
         create: impl FnOnce(HostHandle) -> Result<LoadedCallback, E>,
     ) -> Result<Self, E> {
-        Ok(Self { local: LocalCallback::loaded(tables(host), create)?, host: host.clone() })
+        let ending = Ending::default();
+        let local = LocalCallback::loaded(tables(host, &ending), create)?;
+        Ok(Self { local, host: host.clone(), ending })
     }
 
     /// Returns the host, with its log, clock and counters.
@@ -174,8 +179,9 @@ impl Tester {
         Some(call.outcome(verdict))
     }
 
-    /// Runs `shutdown`.
+    /// Runs `shutdown`, after the signal to the instance's tasks.
     pub fn shutdown(&self) {
+        self.ending.begin();
         self.callback().shutdown();
     }
 
@@ -184,6 +190,6 @@ impl Tester {
     }
 }
 
-fn tables(host: &MockHost) -> HostTables<Lent> {
-    HostTables::new(Arc::new(Lent(host.clone())))
+fn tables(host: &MockHost, ending: &Ending) -> HostTables<Lent> {
+    HostTables::new(Arc::new(Lent(host.clone(), ending.clone())))
 }

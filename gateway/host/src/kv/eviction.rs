@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{KvStore, MAX_BYTES, MAX_KEYS, Shard, Value};
 
-/// This part of the store is freed at once, so that a new value of a full store costs a walk through
-/// only as many others on average.
+/// This part of the store is freed at once, so that a new value of a full store costs a walk
+/// through only as many others on average.
 const PART: usize = 16;
 
 impl KvStore {

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use plugin_api::{HostError, HostErrorKind, MetricKind};
 
-use super::series::{Series, is_name};
+use super::series::{MetricValue, is_name};
 use callgate_telemetry::metrics::Exposition;
 
 const MAX_LABELS: usize = 4;
@@ -61,7 +61,7 @@ pub(super) struct LabeledSeries {
 
 struct OneSeries {
     values: Box<[Box<str>]>,
-    series: Series,
+    series: MetricValue,
 }
 
 impl LabeledSeries {
@@ -97,7 +97,7 @@ impl LabeledSeries {
             return *index;
         }
         let values = values.iter().map(|value| cut(value).into()).collect();
-        let one = OneSeries { values, series: Series::new(self.kind, &self.bounds) };
+        let one = OneSeries { values, series: MetricValue::new(self.kind, &self.bounds) };
         let mut longer = Vec::clone(&self.all.load());
         let index = u32::try_from(longer.len()).unwrap_or(u32::MAX);
         longer.push(Arc::new(one));

@@ -5,13 +5,13 @@ use plugin_api::MetricKind;
 use super::MAX_NAME;
 use callgate_telemetry::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
 
-pub(super) enum Series {
+pub(super) enum MetricValue {
     Counter(AtomicF64),
     Gauge(AtomicF64),
     Histogram(Histogram),
 }
 
-impl Series {
+impl MetricValue {
     pub(super) fn record(&self, value: f64) {
         match self {
             Self::Counter(sum) if value > 0.0 && value.is_finite() => sum.add(value),

@@ -46,7 +46,8 @@ impl ExportError {
                     Some(version) => format!("use callgate {version} or later"),
                     None => format!("use a gateway that speaks ABI {needed}"),
                 };
-                format!("{newer} instead of {}, or an older build of the plugin", env!("CARGO_PKG_VERSION"))
+                let this = env!("CARGO_PKG_VERSION");
+                format!("{newer} instead of {this}, or an older build of the plugin")
             }
             Self::C(_) => "export each from its own file, or write it in Rust".to_owned(),
             Self::NoSuchCallback { wanted, found, by_path } => {

@@ -143,6 +143,7 @@ impl Instance {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {
             // SAFETY: the name is the instance's.
             let visit = unsafe { CrashContext::new(&self.name, "its shutdown", "") };
+            self.host.announce_end();
             visit.enter(|| self.callback.shutdown());
             self.host.ends();
         }

@@ -10,7 +10,7 @@ use super::library::Library;
 use crate::inspect::Inspected;
 use crate::load_error::LoadError;
 use crate::snapshot::Snapshot;
-use callgate_host::{CallbackHost, Counting, Services};
+use callgate_host::{CallbackHost, Counting, Permissions, Services};
 
 /// Why a probe ended early without a crash.
 #[derive(Debug)]
@@ -48,8 +48,9 @@ impl ProbeLoad {
         name: &Arc<str>,
         settings: &Value,
     ) -> Result<Instance, ProbeLoadError> {
-        // It gets no permissions and no background work runs, because this is only a probe.
-        let (permissions, services) = (Arc::default(), Arc::new(Services::idle()));
+        // It gets no secrets and no background work runs, because this is only a probe.
+        let permissions = Arc::new(Permissions::of_a_probe());
+        let services = Arc::new(Services::idle());
         let counts = Counting { callback, share: None };
         let host = CallbackHost::new(Arc::clone(name), counts, &permissions, &services);
         // Includes hooks missing from the manifest: `check` runs them in a process that must not

@@ -44,6 +44,11 @@ pub trait HostAccess: Send + Sync + 'static {
     fn metrics(&self) -> &dyn MetricsService;
     /// Sends a request.
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HostError>>;
+    /// Whether a request to this URL would be sent.
+    ///
+    /// # Errors
+    /// Returns the error with which it would be refused.
+    fn permits(&self, url: &str) -> Result<(), HostError>;
     /// Sleeps, from this call on.
     fn sleep(&self, time: Duration) -> BoxFuture<()>;
     /// Runs a plugin's future, which keeps the host alive itself.
@@ -56,6 +61,10 @@ pub trait HostAccess: Send + Sync + 'static {
     /// # Errors
     /// See [`HostAccess::spawn`].
     fn spawn_blocking(&self, job: Job) -> Result<(), HostError>;
+    /// Completes when the instance's shutdown begins.
+    fn shutdown(&self) -> BoxFuture<()>;
+    /// Whether a variable is granted and set.
+    fn has_secret(&self, name: &str) -> bool;
     /// The value of a granted variable.
     ///
     /// # Errors

@@ -35,6 +35,26 @@ pub struct Settings {
     as_model: Option<String>,
     /// A secret that becomes the upstream's model and the end of its base URL.
     as_route: Option<String>,
+    /// A URL without whose grant it refuses to start.
+    needs_url: Option<String>,
+    /// A secret without which it refuses to start.
+    needs_secret: Option<String>,
+}
+
+impl Settings {
+    fn check(&self, host: Host) -> Result<(), InitError> {
+        if let (Some(url), Some(http)) = (&self.needs_url, host.http()) {
+            http.permits(url).map_err(|error| InitError(format!("needs_url: {error}")))?;
+        }
+        if let (Some(name), Some(secrets)) = (&self.needs_secret, host.secrets())
+            && !secrets.has(name)
+        {
+            return Err(InitError(format!(
+                "needs_secret: expected `{name}` to be granted and set"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Runs its steps in place; steps that wait run as a task.
@@ -48,6 +68,7 @@ impl Callback for AllServices {
     type Settings = Settings;
 
     fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+        settings.check(host)?;
         Ok(Self { runner: Runner::new(host)?, settings })
     }
 
@@ -142,8 +163,11 @@ mod tests {
                 {"kv_set": {"key": "a", "value": "b", "live_ms": 10}}, {"kv_get": "a"},
                 {"count": "n_total"}, {"secret": "K"}, {"secret": "L"},
                 {"newer": {"add_for": {"name": "n", "live_ms": 10}}}, {"newer": {"numbers": ""}},
-                {"newer": {"kv_set_evicting": {"key": "c", "value": "d"}}}, {"newer": {"kv_keys": ""}},
+                {"newer": {"kv_set_evicting": {"key": "c", "value": "d"}}},
+                {"newer": {"kv_keys": ""}},
                 {"newer": {"count_with": {"name": "m_total", "labels": {"team": "blue"}}}},
+                {"at_shutdown": ["trace", {"http": {"url": "http://h/bye"}}]},
+                {"newer": {"permits": "ftp://h"}}, {"newer": {"has_secret": "K"}},
                 {"spawn": [{"sleep_ms": 5}, {"http": {"url": "http://h/x"}}]},
                 "job", {"spawn": ["panic"]},
             ]}),
@@ -163,19 +187,24 @@ mod tests {
                 "kv_set_evicting ok ",
                 "kv_keys ok a c",
                 "count_with ok ",
+                "permits invalid expected an `http://` or `https://` URL, found something else",
+                "has_secret ok true",
             ]
         );
         assert_eq!(host.metric("m_total{team=\"blue\"}"), Some(1.0));
         assert_eq!(host.metric("n_total"), Some(1.0));
-        assert_eq!(host.run_tasks(), 1, "one sleeps");
+        assert_eq!(host.run_tasks(), 2, "one sleeps, one waits for the shutdown");
         assert!(told(&host).contains(&"job ok ".to_owned()));
         assert!(told(&host).iter().any(|line| line.contains("a background task panicked")));
         host.advance(Duration::from_millis(5));
-        assert_eq!(host.run_tasks(), 0);
+        assert_eq!(host.run_tasks(), 1);
         assert_eq!(host.http_requests().len(), 1);
         assert_eq!(told(&host).last().unwrap(), "http ok 201 http://h/x");
         host.advance(Duration::from_millis(5));
         assert_eq!(host.kv("a"), None);
+        tester.shutdown();
+        assert_eq!(host.run_tasks(), 0);
+        assert_eq!(host.http_requests()[1].url(), "http://h/bye");
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub enum Newer {
     CountWith { name: String, labels: BTreeMap<String, String> },
     /// Makes 1000 series of one metric.
     FloodSeries,
+    /// Asks whether a request to this URL may be sent.
+    Permits(String),
+    /// Asks for a secret: `detail` is `true` or `false`.
+    HasSecret(String),
 }
 
 const OLD: &str = "the gateway is too old";
@@ -63,6 +67,14 @@ impl Newer {
             Self::FloodEvicting => ("flood_evicting", flood_kv(host)),
             Self::CountWith { name, labels } => ("count_with", count_with(host, name, labels)),
             Self::FloodSeries => ("flood_series", flood_series(host)),
+            Self::Permits(url) => {
+                let permitted = present(host.http()).and_then(|http| http.permits(url));
+                ("permits", permitted.map(|()| String::new()))
+            }
+            Self::HasSecret(name) => {
+                let has = present(host.secrets()).map(|secrets| secrets.has(name));
+                ("has_secret", has.map(|has| has.to_string()))
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ use plugin_api::{
 use serde::Deserialize;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-/// One step. In sync code, steps that wait (`http`, `sleep_ms`, `spawn`, `stubborn`) run as a task.
+/// One step. In sync code, steps that wait (`http`, `sleep_ms`, `spawn`, `stubborn`,
+/// `at_shutdown`) run as a task.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
@@ -23,6 +24,8 @@ pub enum Step {
     SleepMs(u64),
     /// Runs steps as a task.
     Spawn(Vec<Step>),
+    /// Runs steps as a task, when the shutdown begins.
+    AtShutdown(Vec<Step>),
     /// Runs a job on a thread that may block.
     Job,
     /// Reads a secret: `detail` is its length.
@@ -87,6 +90,7 @@ impl Runner {
             Step::Http { .. } | Step::SleepMs(_) => self.spawn(vec![step.clone()]),
             Step::Spawn(steps) => self.spawn(steps.clone()),
             Step::Stubborn => self.spawn(vec![Step::Stubborn]),
+            Step::AtShutdown(_) => self.spawn(vec![step.clone()]),
             other => self.at_once(other),
         }
     }
@@ -121,6 +125,14 @@ impl Runner {
                     runner.tell("sleep", Ok(String::new()));
                 }
                 Step::Stubborn => std::future::pending().await,
+                Step::AtShutdown(steps) => {
+                    if let Some(shutdown) = runner.host.task().and_then(|task| task.shutdown()) {
+                        shutdown.await;
+                        for step in steps {
+                            runner.wait_for(step).await;
+                        }
+                    }
+                }
                 other => runner.run(other),
             }
         })
@@ -187,7 +199,11 @@ impl Runner {
             Step::FloodTasks => self.flood("flood_tasks", |_| {
                 host.task().map_or(Ok(()), |task| task.spawn(std::future::pending()))
             }),
-            Step::Http { .. } | Step::SleepMs(_) | Step::Spawn(_) | Step::Stubborn => {}
+            Step::Http { .. }
+            | Step::SleepMs(_)
+            | Step::Spawn(_)
+            | Step::AtShutdown(_)
+            | Step::Stubborn => {}
         }
     }
 

@@ -1,5 +1,5 @@
-//! The tables of the services that can wait, and of secrets: HTTP, timer, tasks. The safety argument
-//! of `hosted` applies here too.
+//! The tables of the services that can wait, and of secrets: HTTP, timer, tasks. The safety
+//! argument of `hosted` applies here too.
 
 #![expect(
     clippy::undocumented_unsafe_blocks,
@@ -17,7 +17,7 @@ use crate::{
 use abi_stable::{
     prefix_type::WithMetadata,
     staticref,
-    std_types::{RErr, ROk, RResult, RString},
+    std_types::{RErr, ROk, ROption, RResult, RString},
 };
 use async_ffi::{FfiFuture, FutureExt};
 use std::{
@@ -55,6 +55,10 @@ unsafe extern "C" fn request<T: HostAccess>(
     .into_ffi()
 }
 
+unsafe extern "C" fn permits<T: HostAccess>(ctx: *const (), url: View) -> ROption<RawHostError> {
+    unsafe { host::<T>(ctx).permits(name(url)) }.err().map(Into::into).into()
+}
+
 unsafe extern "C" fn sleep<T: HostAccess>(ctx: *const (), millis: u64) -> FfiFuture<()> {
     unsafe { host::<T>(ctx) }.sleep(Duration::from_millis(millis)).into_ffi()
 }
@@ -86,6 +90,14 @@ unsafe extern "C" fn spawn_blocking<T: HostAccess>(ctx: *const (), job: RawJob) 
     number(host.spawn_blocking(job))
 }
 
+unsafe extern "C" fn shutdown<T: HostAccess>(ctx: *const ()) -> FfiFuture<()> {
+    unsafe { host::<T>(ctx) }.shutdown().into_ffi()
+}
+
+unsafe extern "C" fn has_secret<T: HostAccess>(ctx: *const (), variable: View) -> u32 {
+    u32::from(unsafe { host::<T>(ctx).has_secret(name(variable)) })
+}
+
 unsafe extern "C" fn secret<T: HostAccess>(
     ctx: *const (),
     variable: View,
@@ -97,13 +109,18 @@ unsafe extern "C" fn secret<T: HostAccess>(
 impl<T: HostAccess> Table<T> {
     staticref! {
         pub(super) const HTTP: WithMetadata<HttpVt> =
-            WithMetadata::new(HttpVt { request: request::<T> });
+            WithMetadata::new(HttpVt {
+            request: request::<T>, permits: permits::<T>,
+        });
         pub(super) const TIMER: WithMetadata<TimerVt> =
             WithMetadata::new(TimerVt { sleep: sleep::<T> });
         pub(super) const TASK: WithMetadata<TaskVt> = WithMetadata::new(TaskVt {
             spawn: spawn::<T>, spawn_blocking: spawn_blocking::<T>,
+            shutdown: shutdown::<T>,
         });
         pub(super) const SECRETS: WithMetadata<SecretsVt> =
-            WithMetadata::new(SecretsVt { secret: secret::<T> });
+            WithMetadata::new(SecretsVt {
+            secret: secret::<T>, has: has_secret::<T>,
+        });
     }
 }
