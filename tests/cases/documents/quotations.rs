@@ -117,7 +117,7 @@ fn every_refusal_is_in_the_troubleshooting_table() {
     let table: Vec<_> = guide.lines().filter(|line| line.starts_with("| ")).collect();
     let mut missing = Vec::new();
     let rooms = ["resolve.rs", "crash_journal.rs", "probe.rs", "inspect/file.rs", "inspect/pin.rs"];
-    let more = ["inspect/elf.rs", "inspect/export.rs", "loader/library.rs", "loader/instance.rs"];
+    let more = ["inspect/elf.rs", "inspect/export.rs", "loader/library_error.rs", "loader/instance.rs"];
     for room in rooms.into_iter().chain(more) {
         let path = build::repository().join("gateway/plugin-host/src").join(room);
         let sentences = sentences(&fs::read_to_string(path).unwrap());
@@ -138,7 +138,7 @@ fn every_key_of_an_entry_is_in_it() {
     let guide = text(OPERATORS);
     let source = build::repository().join("gateway/config/src");
     let mut keys = Vec::new();
-    for file in ["callbacks.rs", "callbacks/policy.rs", "callbacks/grants.rs"] {
+    for file in ["callbacks.rs", "callbacks/policy_keys.rs", "callbacks/grants.rs"] {
         let code = fs::read_to_string(source.join(file)).unwrap();
         let taken = code.split(".take(\"").skip(1).filter_map(|rest| rest.split('"').next());
         keys.extend(taken.map(str::to_owned));
