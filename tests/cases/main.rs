@@ -63,6 +63,7 @@ mod scope;
 mod secrets;
 mod seed;
 mod services;
+mod shadow;
 mod slow;
 mod streaming;
 mod tidy;

@@ -59,6 +59,17 @@ impl Call {
         self.reply_headers = snapshot.reply_headers;
     }
 
+    /// Whether a callback's edits of `copy`, a clone of this call, would change it. The callback's
+    /// own note does not count.
+    pub fn is_changed_by(&self, copy: &Self) -> bool {
+        self.model() != copy.model()
+            || self.route != copy.route
+            || self.upstream_headers != copy.upstream_headers
+            || self.reply_headers != copy.reply_headers
+            || self.metadata != copy.metadata
+            || self.body_text() != copy.body_text()
+    }
+
     /// The state that the callback at `place` can change in any hook.
     pub fn hook_state(&self, place: usize) -> HookState {
         HookState { metadata: self.metadata.clone(), place, note: self.note(place).into() }

@@ -5,10 +5,10 @@ use plugin_api::{EditError, limits};
 use std::{collections::HashMap, sync::Arc};
 
 /// Names and values, in the order in which they were first set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Metadata(Option<Arc<Kept>>);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Kept {
     entries: Vec<(Arc<str>, Arc<str>)>,
     places: HashMap<Arc<str>, usize>,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
 
 /// The changes that callbacks want in the planned route.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RouteEdit {
     /// A provider's label.
     pub(super) label: Option<Arc<str>>,

@@ -13,7 +13,7 @@ pub use entry::CallbackEntry;
 pub use grants::{Grants, HostPattern};
 pub use locations::{SettingLocations, setting_path};
 pub use names::is_file_name;
-pub use policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
+pub use policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only};
 
 use std::collections::HashSet;
 

@@ -44,7 +44,7 @@ mod web;
 mod yaml;
 
 pub use callbacks::{
-    BreakerLimits, CallbackEntry, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
+    BreakerLimits, CallbackEntry, Canary, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
     SettingLocations, is_file_name, setting_path,
 };
 pub use closest::closest;

@@ -117,7 +117,8 @@ fn every_refusal_is_in_the_troubleshooting_table() {
     let table: Vec<_> = guide.lines().filter(|line| line.starts_with("| ")).collect();
     let mut missing = Vec::new();
     let rooms = ["resolve.rs", "crash_journal.rs", "probe.rs", "inspect/file.rs", "inspect/pin.rs"];
-    let more = ["inspect/elf.rs", "inspect/export.rs", "loader/library_error.rs", "loader/instance.rs"];
+    let more =
+        ["inspect/elf.rs", "inspect/export.rs", "loader/library_error.rs", "loader/instance.rs"];
     for room in rooms.into_iter().chain(more) {
         let path = build::repository().join("gateway/plugin-host/src").join(room);
         let sentences = sentences(&fs::read_to_string(path).unwrap());

@@ -77,6 +77,9 @@ impl<'a> Dispatcher<'a> {
         {
             return Some(NextStep::On);
         }
+        if link.is_shadow() {
+            return None;
+        }
         // A chunk is small; all other hooks may read the whole call.
         let large = event.is_large() || S::HOOK != Hook::NewToken && call.is_large();
         let in_place = run_mode == RunMode::Inline && !large;
@@ -93,6 +96,7 @@ impl<'a> Dispatcher<'a> {
         // The first two are large and rare, so they are boxed; otherwise every call's future would
         // have room for them.
         match link.run_mode(S::HOOK) {
+            _ if link.is_shadow() => Box::pin(self.run_shadow(place, link, call, event)).await,
             RunMode::Blocking => Box::pin(self.run_blocking(place, link, call, event)).await,
             RunMode::Inline => Box::pin(self.run_offloaded(place, link, call, event)).await,
             _ => self.run_async_hook(place, link, call, event).await,
@@ -214,6 +218,39 @@ impl<'a> Dispatcher<'a> {
         let begun = Instant::now();
         let done = offload_hook(work).await.map_err(Fault::new);
         link.judge_copy(place, call, event, begun, done)
+    }
+
+    /// Runs the hook on copies of the call and the event, and drops them. Of all that the hook did,
+    /// only the callback's own note is kept, for its later hooks.
+    #[cold]
+    async fn run_shadow<S: HookEvent>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        event: &mut S,
+    ) -> NextStep {
+        self.timer.pause();
+        let (mut copy, mut owned) = (call.clone(), event.to_owned());
+        let large = owned.is_large() || S::HOOK != Hook::NewToken && copy.is_large();
+        let step = match link.run_mode(S::HOOK) {
+            RunMode::Async => self.run_async_hook(place, link, &mut copy, &mut owned).await,
+            _ if large => self.run_offloaded(place, link, &mut copy, &mut owned).await,
+            _ => self.run_inline(place, link, &mut copy, &mut owned),
+        };
+        self.timer.pause();
+        let would_edit = call.is_changed_by(&copy) || event.is_changed_by(&owned);
+        let verdict = match &step {
+            NextStep::On => None,
+            NextStep::Replied(_) => Some("have answered the call".to_owned()),
+            NextStep::Refused(failure) | NextStep::Failed(failure) => {
+                Some(format!("have failed the call with status {}", failure.status))
+            }
+        };
+        link.note_shadow(S::HOOK, would_edit, verdict.as_deref());
+        // A note that a hook could set is within the limit.
+        let _ = call.set_note(place, copy.note(place));
+        NextStep::On
     }
 
     /// The hook with its own copy of the call.

@@ -45,6 +45,9 @@ pub(super) trait HookEvent {
     /// Commits the changes of an owned copy.
     fn take_over(&mut self, owned: Self::Owned);
 
+    /// Whether a hook's edits of `copy`, an owned copy, would change it.
+    fn is_changed_by(&self, copy: &Self::Owned) -> bool;
+
     /// The kinds of failure after a rejection and after a fault.
     fn failures(&self) -> (FailureKind, FailureKind);
 }
@@ -92,6 +95,10 @@ impl HookEvent for StartEvent {
 
     fn take_over(&mut self, _: Self) {}
 
+    fn is_changed_by(&self, _: &Self) -> bool {
+        false
+    }
+
     fn failures(&self) -> (FailureKind, FailureKind) {
         (FailureKind::REJECTED, FailureKind::FAULT)
     }
@@ -128,6 +135,10 @@ impl HookEvent for ChunkPayload {
         *self = owned;
     }
 
+    fn is_changed_by(&self, copy: &Self) -> bool {
+        copy.dropped || self.json != copy.json
+    }
+
     fn failures(&self) -> (FailureKind, FailureKind) {
         (FailureKind::REPLY_REFUSED, FailureKind::REPLY_REFUSED)
     }
@@ -160,6 +171,10 @@ impl HookEvent for EndPayload<'_> {
         EndPayload::restore(self, owned.snapshot());
     }
 
+    fn is_changed_by(&self, copy: &EndPayload<'static>) -> bool {
+        self.json != copy.json || self.headers != copy.headers
+    }
+
     fn failures(&self) -> (FailureKind, FailureKind) {
         (FailureKind::REPLY_REFUSED, FailureKind::REPLY_REFUSED)
     }
@@ -190,6 +205,12 @@ impl HookEvent for ErrorPayload<'_> {
 
     fn take_over(&mut self, owned: ErrorPayload<'static>) {
         self.failure = owned.failure;
+    }
+
+    fn is_changed_by(&self, copy: &ErrorPayload<'static>) -> bool {
+        let parts =
+            |failure: &Failure| (failure.status, failure.to_json(), failure.headers.clone());
+        parts(&self.failure) != parts(&copy.failure)
     }
 
     fn failures(&self) -> (FailureKind, FailureKind) {

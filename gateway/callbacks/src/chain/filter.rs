@@ -1,7 +1,7 @@
 //! Decides which calls a callback is for: its entry's `only`, compiled.
 
 use callgate_call::Call;
-use callgate_config::Only;
+use callgate_config::{Canary, Only};
 use callgate_deployments::Deployments;
 use plugin_api::{Endpoint, Pattern, in_lower_case};
 
@@ -11,6 +11,7 @@ pub(super) struct CallFilter {
     models: Box<[Pattern]>,
     endpoints: Box<[Endpoint]>,
     keys: Box<[Pattern]>,
+    canary: Option<Canary>,
 }
 
 impl CallFilter {
@@ -23,6 +24,7 @@ impl CallFilter {
             models: patterns(&models),
             endpoints,
             keys: patterns(&only.keys),
+            canary: only.canary,
         })
     }
 
@@ -41,7 +43,26 @@ impl CallFilter {
         (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
             && (served(call.model()) || behind())
             && fits(&self.keys, &call.key_id)
+            && self.canary.is_none_or(|it| (it.from..it.to).contains(&share(call)))
     }
+}
+
+/// The share of the callers that the call is in, from 0 to 9,999: the same for all calls of one
+/// `user`, or without one for all calls of one key. If nothing tells callers apart, each call is its
+/// own.
+fn share(call: &Call) -> u16 {
+    let user = call.body.member_text("user").filter(|user| *user != "null");
+    let caller = match user {
+        Some(user) => user,
+        None if &*call.key_id == "anonymous" || &*call.key_id == "master_key" => &call.id,
+        None => &call.key_id,
+    };
+    // FNV-1a: stable across processes and versions, and evenly spread for short texts.
+    let hash = caller.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // The upper bits are the well mixed ones.
+    u16::try_from((hash >> 32) % 10_000).unwrap_or_default()
 }
 
 fn endpoint(name: &str) -> Option<Endpoint> {

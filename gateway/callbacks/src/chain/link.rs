@@ -107,7 +107,7 @@ impl Link {
         let entry = &recipe.entry;
         let run_modes = Hook::ALL.map(|hook| run_mode(&instance, hook, &recipe));
         let blocks = run_modes.contains(&RunMode::Blocking);
-        let rolls_back = entry.on_error != OnError::Fail;
+        let rolls_back = entry.on_error != OnError::Fail || entry.mode == Mode::Shadow;
         let slot = LinkState {
             restarts,
             breaker: Breaker::new(entry.breaker),
@@ -179,6 +179,29 @@ impl Link {
     /// Whether it can ask for the upstream's response, which gateways offer since ABI 1.1.
     pub(super) fn reads_responses(&self) -> bool {
         self.slot.recipe.api >= ApiVersion { major: 1, minor: 1 }
+    }
+
+    /// Whether its hooks run on copies that are dropped.
+    pub(super) fn is_shadow(&self) -> bool {
+        self.slot.recipe.entry.mode == Mode::Shadow
+    }
+
+    /// Counts and logs what a callback in shadow would have done.
+    pub(super) fn note_shadow(&self, hook: Hook, would_edit: bool, verdict: Option<&str>) {
+        if would_edit {
+            self.stats().note(hook, Counted::ShadowEdit);
+        }
+        let Some(what) = verdict else { return };
+        if let Some(left_out) = self.slot.other_throttle.admit() {
+            tracing::info!(
+                target: "callgate::callback",
+                {
+                    hook = hook.name(), callback.name = &**self.name(), mode = "shadow",
+                    suppressed = left_out
+                },
+                "callback `{}` would {what} in {}", self.name(), hook.name()
+            );
+        }
     }
 
     pub(super) fn rolls_back(&self) -> bool {
@@ -373,7 +396,7 @@ fn run_mode(instance: &Instance, hook: Hook, recipe: &Recipe) -> RunMode {
         return RunMode::None;
     }
     match recipe.entry.mode {
-        Mode::Inline if is_sync => RunMode::Inline,
+        Mode::Inline | Mode::Shadow if is_sync => RunMode::Inline,
         Mode::Blocking if is_sync => RunMode::Blocking,
         _ if is_async => RunMode::Async,
         _ => RunMode::None,

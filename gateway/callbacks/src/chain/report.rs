@@ -111,6 +111,9 @@ pub struct HookReport {
     pub slow: u64,
     /// Calls it skipped: the callback is not for them, or its breaker was open.
     pub skipped: u64,
+    /// Runs in shadow that would have changed something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow_edits: Option<u64>,
 }
 
 /// A fault.
@@ -187,7 +190,12 @@ fn live(link: &Link) -> CallbackReport {
             PluginKind::Async => "async",
         },
         // The mode of an async callback means nothing: its hooks are futures.
-        mode: if pool.is_some() { Mode::Blocking } else { Mode::Inline }.name(),
+        mode: match entry.mode {
+            Mode::Shadow => Mode::Shadow,
+            _ if pool.is_some() => Mode::Blocking,
+            _ => Mode::Inline,
+        }
+        .name(),
         on_error: entry.on_error.name(),
         breaker: match state {
             _ if entry.breaker.is_none() => BreakerState::None,
@@ -233,5 +241,6 @@ fn hook_report(link: &Link, hook: Hook) -> HookReport {
         timeouts: totals.of(Counted::Timeout),
         slow: totals.of(Counted::Slow),
         skipped: totals.of(Counted::Skipped),
+        shadow_edits: link.is_shadow().then(|| totals.of(Counted::ShadowEdit)),
     }
 }

@@ -29,9 +29,11 @@ pub(super) enum Counted {
     Slow,
     /// It was skipped: the callback is not for the call, or its breaker is open.
     Skipped,
+    /// It edited its copy, in shadow.
+    ShadowEdit,
 }
 
-const EVENTS: usize = 6;
+const EVENTS: usize = 7;
 
 /// The sum over all threads, of one hook.
 #[derive(Clone, Debug)]

@@ -25,6 +25,39 @@ pub enum Mode {
     Inline,
     /// On the callback's own threads, with a timeout.
     Blocking,
+    /// In place, on copies that are dropped: the callback changes nothing, and what it would have
+    /// done is counted.
+    Shadow,
+}
+
+/// A share of all calls, in ten thousandths, from `from` up to but not including `to`. Which share
+/// a call is in depends on its caller alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// At least 0.
+    pub from: u16,
+    /// At most 10,000, and above `from`.
+    pub to: u16,
+}
+
+impl std::str::FromStr for Canary {
+    type Err = ();
+
+    /// `10%` for the first tenth, `10%-100%` for the rest.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let share = |text: &str| -> Result<u16, ()> {
+            let percent: f64 =
+                text.trim().trim_end_matches('%').trim_end().parse().map_err(|_| ())?;
+            let fits = (0.0..=100.0).contains(&percent) && text.trim().ends_with('%');
+            // Within bounds, and a fraction below a hundredth of a percent is dropped.
+            if fits { Ok((percent * 100.0).round() as u16) } else { Err(()) }
+        };
+        let (from, to) = match text.split_once('-') {
+            Some((from, to)) => (share(from)?, share(to)?),
+            None => (0, share(text)?),
+        };
+        if from < to { Ok(Self { from, to }) } else { Err(()) }
+    }
 }
 
 /// The calls that a callback is for. A call has to match an item of each list; an empty list
@@ -37,6 +70,8 @@ pub struct Only {
     pub endpoints: Vec<String>,
     /// Ids of keys, as callbacks see them; `*` stands for any text.
     pub keys: Vec<String>,
+    /// The share of the callers; `None` for all.
+    pub canary: Option<Canary>,
 }
 
 /// One hook of an entry's `hooks`.
@@ -84,6 +119,7 @@ impl Mode {
         match self {
             Self::Inline => "inline",
             Self::Blocking => "blocking",
+            Self::Shadow => "shadow",
         }
     }
 }

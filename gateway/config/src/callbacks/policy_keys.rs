@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::entry::CallbackEntry;
-use super::policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
+use super::policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only};
 use crate::closest::closest;
 use crate::problem::Problem;
 use crate::reader::{Field, Reader};
@@ -19,12 +19,15 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &m
         entry.on_error = one_of(reader, &field, known, OnError::name).unwrap_or_default();
     }
     if let Some(field) = section.take("mode") {
-        let known = [Mode::Inline, Mode::Blocking];
+        let known = [Mode::Inline, Mode::Blocking, Mode::Shadow];
         entry.mode = one_of(reader, &field, known, Mode::name).unwrap_or_default();
     }
     entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
     if let Some(field) = section.take("only") {
         entry.only = only(reader, &field);
+    }
+    if let Some(field) = section.take("canary") {
+        entry.only.canary = canary(reader, &field);
     }
     if let Some(field) = section.take("hooks") {
         entry.hooks = Some(hooks(reader, &field));
@@ -66,7 +69,16 @@ fn only(reader: &mut Reader<'_>, field: &Field<'_>) -> Only {
         named(reader, &field, "an endpoint", &ENDPOINTS).into_iter().map(|it| it.name).collect()
     });
     section.finish(reader, &[]);
-    Only { models, endpoints, keys }
+    Only { models, endpoints, keys, canary: None }
+}
+
+fn canary(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Canary> {
+    let text = reader.text(field)?;
+    let canary = text.parse().ok();
+    if canary.is_none() {
+        reader.expected(field, "a share of the callers, such as `10%` or `10%-100%`");
+    }
+    canary
 }
 
 fn hooks(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<ChosenHook> {
@@ -159,11 +171,18 @@ mod tests {
         );
         assert_eq!((all.mode, all.timeout), (Mode::Blocking, Some(Duration::from_millis(200))));
         let list = |text: &str| vec![text.to_owned()];
-        let only = Only { models: list("groq-*"), endpoints: list("chat"), keys: list("k") };
+        let only =
+            Only { models: list("groq-*"), endpoints: list("chat"), keys: list("k"), canary: None };
         assert_eq!(all.only, only);
         assert_eq!(all.hooks.map(|hooks| hooks[0].name.clone()), Some("on_llm_end".to_owned()));
         let (within, open) = (Duration::from_secs(30), Duration::from_secs(60));
         assert_eq!(all.breaker, Some(BreakerLimits { faults: 3, within, open }));
+        for (canary, expected) in
+            [("10%", Some((0, 1000))), ("0.5 %", Some((0, 50))), ("10%-100%", Some((1000, 10_000)))]
+        {
+            let found = entry(&format!(", canary: '{canary}'")).only.canary;
+            assert_eq!(found.map(|it| (it.from, it.to)), expected, "{canary}");
+        }
         for (breaker, expected) in
             [("off", None), ("on", Some(BreakerLimits::default())), ("false", None)]
         {
