@@ -38,7 +38,7 @@ async fn a_callback_in_shadow_changes_nothing_and_is_counted() {
         let stream = gateway.client().chat("gpt").streaming().send().await.expect_status(200);
         assert_eq!(sse::text(&stream.events()), "Hello world!");
         upstream.push(Answer::error(429, "t", "c", "slow down"));
-        gateway.client().chat("gpt").send().await.expect_status(429);
+        let _ = gateway.client().chat("gpt").send().await.expect_status(429);
         let told = report(&gateway).await[0].clone();
         assert_eq!(told["mode"], "shadow");
         for (hook, edits) in [("on_llm_start", 3), ("on_llm_end", 1), ("on_llm_error", 1)] {
@@ -55,7 +55,7 @@ async fn a_note_in_shadow_is_there_for_later_hooks() {
     let entry = in_shadow(with(recorder("r"), "settings", json!({"label": "r", "note": "kept"})));
     let gateway = gateway(&upstream, &json!([entry])).await;
     let call = gateway.client().chat("gpt").header("x-litellm-call-id", "c");
-    call.send().await.expect_status(200);
+    let _ = call.send().await.expect_status(200);
     let log = gateway.log().clone();
     gateway.stop().await;
     let lines = recorded(&log, "c");
@@ -96,7 +96,7 @@ async fn a_canary_is_for_the_same_callers_each_time_and_its_rest_for_the_others(
         for user in &users {
             let call = gateway.client().chat("gpt").set("user", user.as_str());
             let call = call.header("x-litellm-call-id", &format!("{round}-{user}"));
-            call.send().await.expect_status(200);
+            let _ = call.send().await.expect_status(200);
         }
     }
     let log = gateway.log().clone();

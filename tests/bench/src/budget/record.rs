@@ -198,7 +198,7 @@ mod tests {
         for text in ["", "{}", r#"{"figures":[{"workload":"a","proxy":"b"}]}"#] {
             std::fs::write(&path, text).unwrap();
             let error = Record::read(&path).unwrap_err().to_string();
-            assert!(error.contains("budget.json") && error.contains("record anew"), "{error}");
+            assert!(error.contains("budget.json") && error.contains("record again"), "{error}");
         }
     }
 }

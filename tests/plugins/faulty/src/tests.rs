@@ -300,9 +300,9 @@ fn without_actions_they_conform() {
 #[test]
 fn conformance_names_the_hook_that_breaks() {
     for (settings, expected) in [
-        (json!({"on_llm_start": [{"panic": "boom"}]}), "`on_llm_start` broke: panicked"),
-        (json!({"on_llm_error": [{"internal": "x"}]}), "`on_llm_error` broke: x"),
-        (json!({"on_llm_start": [{"reject": {"status": 200}}]}), "refused with status 200"),
+        (json!({"on_llm_start": [{"panic": "boom"}]}), "`on_llm_start` failed: panicked"),
+        (json!({"on_llm_error": [{"internal": "x"}]}), "`on_llm_error` failed: x"),
+        (json!({"on_llm_start": [{"reject": {"status": 200}}]}), "rejected with status 200"),
         (json!({"on_llm_end": [{"answer_text": "x"}]}), "`on_llm_end` answered the call"),
         (json!({"new": [{"internal": "x"}]}), "cannot make an instance"),
     ] {
