@@ -1,6 +1,8 @@
 //! Unusual responses as hooks see them, and hooks' edits.
 
 use super::*;
+use bytes::Bytes;
+use plugin_api::abi::serve::{ChunkAccess, ReplyAccess};
 
 #[test]
 fn text_and_end_of_what_is_unusual_are_read_too() {
