@@ -27,7 +27,7 @@ help:
 	@echo "make lint    formatting, clippy and docs, warnings denied"
 	@echo "make msrv    check that the oldest promised compiler, $(MSRV), builds everything"
 	@echo "make deny    licences and advisories of dependencies (needs cargo-deny)"
-	@echo "make soak    two million calls: memory, threads and instances must not grow"
+	@echo "make soak    two million calls: memory, threads and instances must not grow; 500 reloads under load"
 	@echo "make memcheck  the plugin boundary under valgrind (installs it)"
 	@echo "make fuzz    a minute of odd inputs for every parser (FUZZ_SECONDS=, FUZZ_TARGET=)"
 	@echo "make bench   CPU per request against nginx and a bare relay"
@@ -94,10 +94,12 @@ budget:
 	BUDGET_PROFILE=$(BUDGET_PROFILE) tests/bench/budget $(BUDGET_ARGS)
 
 SOAK_CALLS ?= 2000000
+SOAK_RELOADS ?= 500
 
 soak:
 	$(CARGO) build --release --workspace --exclude callgate-fuzz
 	CALLGATE_SOAK_CALLS=$(SOAK_CALLS) $(CARGO) test --release --workspace --exclude callgate-fuzz --test soak -- --nocapture
+	CALLGATE_SOAK_RELOADS=$(SOAK_RELOADS) $(CARGO) test --release -p callgate-tests --test reloads -- --nocapture --test-threads 1
 
 FUZZ_SECONDS ?= 60
 

@@ -56,6 +56,7 @@ mod plugin_files;
 mod plugin_tools;
 mod providers;
 mod rate_limit;
+mod reload;
 mod reply_headers;
 mod rollback;
 mod routing;

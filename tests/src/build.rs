@@ -2,6 +2,7 @@
 //! that skips what was not built would pass without testing anything.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folder with the binary and the plugins: `CALLGATE_TEST_BUILD`, else the profile folder this
 /// test was built into.
@@ -38,6 +39,25 @@ pub fn repository() -> PathBuf {
 #[must_use]
 pub fn fixture(name: &str) -> PathBuf {
     existing(repository().join("tests/fixtures").join(name))
+}
+
+/// The shared object of a C plugin of the fixtures, compiled with these definitions into `file`.
+pub fn c_plugin(source: &str, definitions: &[(&str, &str)], file: &Path) {
+    let mut command = Command::new("cc");
+    command.args([
+        "-std=gnu11",
+        "-D_GNU_SOURCE",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+    ]);
+    command.arg("-I").arg(repository().join("plugin-api/include"));
+    command.args(definitions.iter().map(|(name, text)| format!("-D{name}={text:?}")));
+    let output = command.arg("-o").arg(file).arg(fixture(source)).output();
+    let output = output.expect("a C compiler runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn existing(path: PathBuf) -> PathBuf {

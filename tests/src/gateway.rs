@@ -76,6 +76,15 @@ impl Gateway {
         self.folder.path()
     }
 
+    /// Replaces a file beside the configuration at once, as a careful editor does.
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass what they just made")]
+    pub fn write(&self, name: &str, content: impl ToString) {
+        let path = self.folder().join(name);
+        let new = path.with_extension("new");
+        std::fs::write(&new, content.to_string()).expect("the test's folder is writable");
+        std::fs::rename(new, path).expect("the test's folder is writable");
+    }
+
     /// Its log, which is its stderr.
     #[must_use]
     pub fn log(&self) -> &Log {
@@ -179,7 +188,37 @@ impl Setup {
 
     /// Starts it and waits until it listens.
     pub async fn start(self) -> Gateway {
-        let mut child = self.command(&[]).spawn().expect("the gateway's binary runs");
+        let command = self.command(&[]);
+        self.listening(command).await
+    }
+
+    /// The same with a listening socket that is handed over as systemd does it.
+    pub async fn start_on(self, socket: &std::net::TcpListener) -> Gateway {
+        let command = self.on(socket);
+        self.listening(command).await
+    }
+
+    /// Runs it on such a socket until it exits, with any status.
+    pub async fn ended_on(self, socket: &std::net::TcpListener) -> Ended {
+        Self::finished(self.on(socket)).await
+    }
+
+    /// A shell knows the id of the process that it becomes, which the protocol asks for.
+    fn on(&self, socket: &std::net::TcpListener) -> Command {
+        let command = self.command(&[]);
+        let mut shell = Command::new("/bin/sh");
+        let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
+        shell.args(["-c", script]).arg(build::binary()).args(command.as_std().get_args());
+        let socket = socket.try_clone().expect("a descriptor");
+        shell.env_clear().envs(self.environment.iter().cloned());
+        shell.current_dir(self.folder.path()).kill_on_drop(true);
+        shell.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
+        shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+    }
+
+    async fn listening(self, mut command: Command) -> Gateway {
+        let mut child = command.spawn().expect("the gateway's binary runs");
         let log = Log::of(child.stderr.take().expect("stderr is a pipe"));
         let output = Log::of(child.stdout.take().expect("stdout is a pipe"));
         let listening = log.find(|line| line.message().contains("listening on http")).await;
@@ -218,7 +257,11 @@ impl Setup {
     }
 
     async fn output(self, subcommand: &[&str]) -> Ended {
-        let output = within("the process's end", self.command(subcommand).output());
+        Self::finished(self.command(subcommand)).await
+    }
+
+    async fn finished(mut command: Command) -> Ended {
+        let output = within("the process's end", command.output());
         let output = output.await.expect("the gateway's binary runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));

@@ -11,8 +11,13 @@ use crate::{build, within};
 
 /// `callgate plugin …` in `folder`, with no environment but `PATH`.
 pub async fn plugin(folder: &Path, arguments: &[&str]) -> Ended {
+    callgate(folder, &[&["plugin"], arguments].concat()).await
+}
+
+/// `callgate …` in `folder`, with no environment but `PATH`.
+pub async fn callgate(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = Command::new(build::binary());
-    command.arg("plugin").args(arguments).current_dir(folder).env_clear();
+    command.args(arguments).current_dir(folder).env_clear();
     command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = within("the tool's end", command.output()).await.expect("the binary runs");

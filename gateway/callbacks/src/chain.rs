@@ -7,11 +7,13 @@
 //!
 //! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
 //! has the three ways to run a hook; `verdict` is the result. `supervisor` holds the current chain
-//! and restarts callbacks after a panic. `filter`, `breaker` and `pool` are parts of the policy;
-//! `hook_timer`, `stats` and `percentiles` measure, `report` shows the figures.
+//! and restarts callbacks after a panic, `ending` ends replaced ones. `filter`, `breaker` and
+//! `pool` are parts of the policy; `hook_timer`, `stats` and `percentiles` measure, `report` shows
+//! the figures.
 
 mod breaker;
 mod dispatch;
+mod ending;
 mod event;
 mod filter;
 mod hook_timer;

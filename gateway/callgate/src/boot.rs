@@ -1,20 +1,23 @@
 //! Turns a config into a running gateway, or checks it without running (`check`).
 //!
-//! `assembly` builds everything that a config needs, `serving` binds the address and serves,
-//! `reload` builds the next config while the gateway serves, and `run_file` lets other processes
-//! find the running gateway.
+//! `assembly` builds everything that a config asks for, `serving` binds the address and serves,
+//! `reload` does the first again while the second goes on (`served` compares, `reload_log` reports,
+//! `watch` notices changes), `run_file` lets other processes find the running gateway.
 
 mod activation;
 mod assembly;
 mod check;
 mod reload;
+mod reload_log;
 mod run_file;
+mod served;
 mod serving;
 mod watch;
 
 pub use assembly::{Built, search_path};
 pub use check::{CheckReport, check};
-pub use run_file::{RunFile, RunningGateway};
+pub use run_file::{RunFile, RunningGateway, monotonic_ns};
+pub use served::Served;
 pub use serving::{Ready, ready};
 
 use crate::cli::{Address, Source};

@@ -37,8 +37,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Report everything that is wrong with a config and its callbacks, without listening.
-    Check(Serve),
-    /// Reload the running gateway's config and plugins, and wait for the result.
+    Check(Check),
+    /// Make the running gateway read its config and its plugins again, and wait until it has.
     Reload(Reload),
     /// Try a plugin, in a process started for that alone.
     #[command(name = callgate_plugin_host::PROBE, hide = true)]
@@ -132,6 +132,17 @@ pub struct Serve {
     pub log_format: Option<LogFormat>,
 }
 
+/// Options of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// The options of the start or reload to come.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// Also show what a reload of the running gateway would change.
+    #[arg(long)]
+    pub against_running: bool,
+}
+
 /// The config's file.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigFile {
@@ -191,6 +202,9 @@ pub struct Reload {
     /// The config that the gateway was started with.
     #[command(flatten)]
     pub config: ConfigFile,
+    /// The file of variables that the gateway was started with.
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
     /// The process to reload, if several gateways serve the config.
     #[arg(long)]
     pub pid: Option<u32>,
@@ -222,7 +236,9 @@ mod tests {
         let line = |command: &[&str]| {
             Cli::try_parse_from([&["callgate"], command, &options].concat()).unwrap()
         };
-        let Some(Command::Check(checked)) = line(&["check"]).command else { panic!("no check") };
+        let Some(Command::Check(Check { serve: checked, .. })) = line(&["check"]).command else {
+            panic!("no check")
+        };
         let started = line(&[]).serve;
         assert_eq!(format!("{checked:?}"), format!("{started:?}"));
         assert!(checked.safe_mode && checked.retry);

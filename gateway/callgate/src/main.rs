@@ -2,14 +2,15 @@
 
 use callgate::{
     boot,
-    cli::{self, Cli, Command, LitellmOptions, Misread, Serve},
+    cli::{self, Check, Cli, Command, LitellmOptions, Misread, Serve},
     commands::{demo, plugin, reload},
 };
-use callgate_plugin_host::{CrashWatch, child, memory};
+use callgate_plugin_host::{CrashWatch, child, exit_at_once, memory};
 use callgate_server::{Reloads, Stop, descriptors};
 use callgate_telemetry::{LogFormat, LogThrottle};
 use clap::Parser as _;
 use plugin_api::{PROBE_VARIABLE, is_probe};
+use rustix::process::Signal as SystemSignal;
 use std::{
     env,
     ffi::OsString,
@@ -21,6 +22,9 @@ use std::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
+
+/// Sent when a file grows beyond `RLIMIT_FSIZE`.
+const XFSZ: SystemSignal = SystemSignal::XFSZ;
 
 /// How long the exit waits for a log reader that takes nothing.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -37,12 +41,14 @@ fn main() -> ExitCode {
         Err(error) => return misread(&error, &given),
     };
     if let Some(Command::Check(check)) = &mut cli.command {
-        check.source.litellm = litellm;
+        check.serve.source.litellm = litellm;
     } else {
         cli.serve.source.litellm = litellm;
     }
     match cli.command {
-        None if cli.serve.source.litellm.only_check => check(&cli.serve),
+        None if cli.serve.source.litellm.only_check => {
+            check(&Check { serve: cli.serve, against_running: false })
+        }
         None => start(cli.serve),
         Some(Command::Check(options)) => check(&options),
         Some(Command::Reload(options)) => finish(&reload::run(&options)),
@@ -103,16 +109,16 @@ fn misread(error: &clap::Error, line: &[OsString]) -> ExitCode {
 }
 
 /// Reports all problems.
-fn check(options: &Serve) -> ExitCode {
+fn check(options: &Check) -> ExitCode {
     if let Err(error) = restart_as_probe() {
         return complain(&format!(
             "error: cannot start itself again to probe callbacks: {error}; is /proc mounted?"
         ));
     }
-    let as_log = options.log_format == Some(LogFormat::Json);
+    let as_log = options.serve.log_format == Some(LogFormat::Json);
     watched(|| match boot::check(options) {
         report if as_log => {
-            callgate_telemetry::start(options.log_format, None);
+            callgate_telemetry::start(options.serve.log_format, None);
             report
                 .lines()
                 .iter()
@@ -178,7 +184,8 @@ async fn serve(options: Serve) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    signals.forward(ready.reloads());
+    let reloads = ready.reloads();
+    signals.forward(Arc::clone(&reloads));
     let (asks, stop) = Stop::new();
     tokio::spawn(async move {
         while !asks.is_closed() {
@@ -189,7 +196,12 @@ async fn serve(options: Serve) -> ExitCode {
             let _ = asks.send(());
         }
     });
-    if ready.serve(stop).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let whole = ready.serve(stop).await;
+    if reloads.running().is_some() {
+        callgate_telemetry::flush(LOG_PATIENCE, LAST_LINES);
+        exit_at_once(u8::from(!whole));
+    }
+    if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Handles reload signals: SIGHUP reloads. Two other signals, with which some servers reload or
@@ -219,6 +231,8 @@ impl ReloadSignals {
                 }
             });
         }
+        // A write beyond the limit of a file's size then fails, and does not end the process.
+        let _ = signal(SignalKind::from_raw(XFSZ.as_raw()));
         Self { hangup: signal(SignalKind::hangup()).ok() }
     }
 

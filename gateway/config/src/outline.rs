@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Bound,
 };
 
 /// The lines of a config. They may contain literal secrets from the file: there is no `Debug` that
@@ -108,9 +109,18 @@ impl SealedOutline {
     pub fn changes(&self, next: &Outline) -> Vec<String> {
         let next = next.seal(&self.salt);
         let paths: BTreeSet<_> = self.lines.keys().chain(next.lines.keys()).collect();
+        let mut whole: Option<&str> = None;
         paths
             .into_iter()
             .filter_map(|path| {
+                if whole.is_some_and(|item| is_below(path, item)) {
+                    return None;
+                }
+                if let Some(item) = items(path).find(|item| self.has(item) != next.has(item)) {
+                    whole = Some(item);
+                    let change = if next.has(item) { "added" } else { "removed" };
+                    return Some(format!("{item}: {change}"));
+                }
                 let change = match (self.lines.get(path), next.lines.get(path)) {
                     (before, after) if before == after => return None,
                     (Some(SealedLine::Text(before)), Some(SealedLine::Text(after))) => {
@@ -128,6 +138,26 @@ impl SealedOutline {
             })
             .collect()
     }
+
+    /// Whether there is anything at or below `path`.
+    fn has(&self, path: &str) -> bool {
+        let range = (Bound::Included(path), Bound::Unbounded);
+        let mut lines = self.lines.range::<str, _>(range);
+        lines.next().is_some_and(|(found, _)| is_below(found, path))
+    }
+}
+
+/// Whether `path` is that of `item`, or of a part of it.
+fn is_below(path: &str, item: &str) -> bool {
+    path.strip_prefix(item).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The list items that a path leads through, the outermost first.
+fn items(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices(']').map(|(at, _)| path.split_at(at + 1));
+    // A bracket may be part of a name.
+    let whole = ends.filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']));
+    whole.map(|(item, _)| item)
 }
 
 impl fmt::Debug for Outline {
@@ -201,6 +231,26 @@ mod tests {
         );
         let rotated = before.replace("sk-aaa", "sk-bbb");
         assert_eq!(changes(&before, &rotated), ["model_list[a].litellm_params.api_key: changed"]);
+    }
+
+    #[test]
+    fn an_item_that_comes_or_goes_is_one_line() {
+        let model = |name: &str| {
+            format!(
+                "{{model_name: \"{name}\", litellm_params: {{model: openai/x, api_key: none}}}}"
+            )
+        };
+        let (a, b) = (model("a[1]"), model("b"));
+        let one = format!("model_list: [{a}]");
+        let two = format!("model_list: [{a}, {b}]");
+        assert_eq!(
+            changes(&one, &two),
+            ["model_list: `[a[1]]` → `[a[1], b]`", "model_list[b]: added"]
+        );
+        assert_eq!(
+            changes(&two, &format!("model_list: [{b}]")),
+            ["model_list: `[a[1], b]` → `[b]`", "model_list[a[1]]: removed"]
+        );
     }
 
     #[test]

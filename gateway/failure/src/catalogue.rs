@@ -80,6 +80,8 @@ catalogue! {
     CallbackFailed: FAULT 503 "callback_failed";
     TooManyReloads: INTERNAL 503 "too_many_reloads";
     ShuttingDown: INTERNAL 503 "shutting_down";
+    /// A request for a reload does not wait for it any longer.
+    ReloadRunning: INTERNAL 504 "reload_running";
     Timeout: TIMEOUT 504 "timeout";
     LoopDetected: INVALID 508 "loop_detected";
 }

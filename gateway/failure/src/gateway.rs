@@ -2,7 +2,7 @@
 
 use super::{Failure, Reason};
 use plugin_api::FailureKind;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 impl Failure {
     /// An internal error. Only the log shows `cause`.
@@ -54,6 +54,16 @@ impl Failure {
     pub fn too_many_reloads() -> Self {
         let text = "too many requests for a reload wait already; the next reload answers them all";
         Self::of(Reason::TooManyReloads, text).retry_after("1")
+    }
+
+    /// A request for a reload does not wait any longer; `doing` says what the reload does.
+    pub fn reload_running(wait: Duration, doing: &str) -> Self {
+        let seconds = wait.as_secs_f64();
+        let text = format!(
+            "the reload has not ended within {seconds} s: {doing}; `GET /admin/reload` shows how it \
+             goes on"
+        );
+        Self::of(Reason::ReloadRunning, text)
     }
 
     /// The gateway shut down before the call ended.

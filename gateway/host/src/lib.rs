@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use plugin_api::abi::serve::{
@@ -54,8 +54,9 @@ pub struct Services {
     counters: Counters,
     stores: ShardedMap<Arc<KvStore>>,
     metrics: Arc<PluginMetrics>,
-    /// By entry. Locked only when an instance is created, and at shutdown.
-    backgrounds: Mutex<BTreeMap<Box<str>, Arc<Background>>>,
+    /// By entry. The entry's instances, tasks and requests keep its background thread alive; it
+    /// ends after the last of them. Locked only when an instance is created, and at shutdown.
+    backgrounds: Mutex<BTreeMap<Box<str>, Weak<Background>>>,
     /// No background work runs.
     idle: bool,
     tls: Arc<Tls>,
@@ -99,8 +100,13 @@ impl Services {
     /// The background thread of an entry, the same for all its instances.
     fn background(&self, entry: &str) -> Arc<Background> {
         let mut all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Arc::new(Background::new(entry, self.idle, &self.tls));
-        Arc::clone(all.entry(entry.into()).or_insert_with(fresh))
+        if let Some(running) = all.get(entry).and_then(Weak::upgrade) {
+            return running;
+        }
+        all.retain(|_, background| background.strong_count() > 0);
+        let fresh = Arc::new(Background::new(entry, self.idle, &self.tls));
+        all.insert(entry.into(), Arc::downgrade(&fresh));
+        fresh
     }
 
     /// The TLS settings of all clients in the process.
@@ -118,7 +124,7 @@ impl Services {
     pub fn shutdown(&self) {
         let all: Vec<_> = {
             let all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
-            all.values().cloned().collect()
+            all.values().filter_map(Weak::upgrade).collect()
         };
         let ends = Instant::now() + DRAIN;
         for background in all {
@@ -435,6 +441,28 @@ mod tests {
         host.announce_end();
         assert!(early.as_mut().poll(&mut context).is_ready());
         assert!(host.shutdown().as_mut().poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn the_background_of_an_entry_ends_with_its_last_instance() {
+        let services = Arc::new(Services::new());
+        let counting = Counting { callback: "c", share: None };
+        let host = || CallbackHost::new("one".into(), counting, &Arc::default(), &services);
+        let (first, second) = (host(), host());
+        assert!(Arc::ptr_eq(&first.background, &second.background));
+        first.background.handle().expect("it starts");
+        let background = Arc::downgrade(&first.background);
+        drop(first);
+        assert!(background.upgrade().is_some(), "another instance has it");
+        drop(second);
+        assert!(background.upgrade().is_none());
+        let other = CallbackHost::new("two".into(), counting, &Arc::default(), &services);
+        assert_eq!(
+            services.backgrounds.lock().expect("no panic").len(),
+            1,
+            "the dead are forgotten"
+        );
+        other.background.handle().expect("it starts");
     }
 
     #[test]

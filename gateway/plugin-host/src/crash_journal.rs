@@ -172,6 +172,11 @@ impl CrashJournal {
         self.write(&format!("boot\t{}\nserving\t{}\n", self.boot, std::process::id()));
     }
 
+    /// Removes the record.
+    pub(super) fn remove(&self) {
+        self.cache.remove(&self.name);
+    }
+
     fn write(&self, text: &str) {
         let written = self.file.write_all_at(text.as_bytes(), 0);
         let written = written.and_then(|()| self.file.set_len(text.len() as u64));
@@ -187,7 +192,7 @@ impl CrashJournal {
 /// An orderly end removes the record.
 impl Drop for CrashJournal {
     fn drop(&mut self) {
-        self.cache.remove(&self.name);
+        self.remove();
     }
 }
 

@@ -9,6 +9,7 @@
 mod cache;
 pub mod child;
 mod crash_journal;
+mod exit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hook;
@@ -28,12 +29,13 @@ mod startup_table;
 
 pub use cache::cache_folder;
 pub use crash_journal::config_id;
+pub use exit::exit_at_once;
 pub use hook::Hook;
 pub use inspect::{CallbackInfo, PluginInfo, Reason};
-pub use load_guard::{LoadGuard, StartMode};
+pub use load_guard::{LoadGuard, RunRecord, StartMode};
 pub use loader::{
-    CrashWatch, Instance, LeftOut, ListedPlugin, Loaded, Plugin, PluginKind, Recipe, RunningHook,
-    Whereabouts, inspect_all, load_all, map, mapped_libraries, signal_name,
+    CrashWatch, Instance, LeftOut, ListedPlugin, Loaded, Plugin, PluginKind, PluginLocation,
+    Recipe, RunningHook, Whereabouts, inspect_all, load_all, map, mapped_libraries, signal_name,
 };
 pub use lookup::Lookup;
 pub use probe::{SUBCOMMAND as PROBE, run_probe};

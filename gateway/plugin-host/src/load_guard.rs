@@ -4,6 +4,7 @@
 //! `boot` creates one [`LoadGuard`] for each start; `loader` uses it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{CacheError, CacheFolder};
@@ -33,10 +34,12 @@ pub enum StartMode {
 #[derive(Debug)]
 pub struct LoadGuard {
     prober: Prober,
-    journal: Option<CrashJournal>,
+    journal: Option<Arc<CrashJournal>>,
     previous: PreviousRuns,
     cache: Option<CacheFolder>,
     max_libraries: usize,
+    /// Calls are served meanwhile.
+    reloads: bool,
 }
 
 impl LoadGuard {
@@ -87,10 +90,11 @@ impl LoadGuard {
                     );
                 })
                 .ok()
+                .map(Arc::new)
         });
         let prober = Prober::new(settings.probe, settings.probe_timeout, cache.as_ref());
         let max_libraries = settings.limits.max_plugin_libraries;
-        (Self { prober, journal, previous, cache, max_libraries }, problems)
+        (Self { prober, journal, previous, cache, max_libraries, reloads: false }, problems)
     }
 
     /// No guard, for a process that itself probes a plugin, or runs it by request.
@@ -102,6 +106,7 @@ impl LoadGuard {
             previous: PreviousRuns::default(),
             cache: None,
             max_libraries: usize::MAX,
+            reloads: false,
         }
     }
 
@@ -109,6 +114,13 @@ impl LoadGuard {
     pub fn follow(&mut self, settings: &GatewaySettings) {
         self.prober = Prober::new(settings.probe, settings.probe_timeout, self.cache.as_ref());
         self.max_libraries = settings.limits.max_plugin_libraries;
+        self.reloads = true;
+    }
+
+    /// Whether this is for a reload. One that is refused anyway maps nothing, because what is mapped
+    /// stays; a start goes on, to find everything that is wrong.
+    pub(super) fn reloads(&self) -> bool {
+        self.reloads
     }
 
     /// The most plugin files that may be mapped.
@@ -145,6 +157,12 @@ impl LoadGuard {
         }
     }
 
+    /// The record of this run.
+    #[must_use]
+    pub fn record(&self) -> RunRecord {
+        RunRecord(self.journal.clone())
+    }
+
     /// Records that this run serves: from now on a crash is worth reporting.
     pub fn serving(&self) {
         if let Some(journal) = &self.journal {
@@ -156,6 +174,19 @@ impl LoadGuard {
     pub(super) fn clear_suspicion(&mut self) {
         if let Some(cache) = &self.cache {
             self.previous.forget_suspects(cache);
+        }
+    }
+}
+
+/// The record of a run, from which the next start learns how it ended.
+#[derive(Debug)]
+pub struct RunRecord(Option<Arc<CrashJournal>>);
+
+impl RunRecord {
+    /// Removes it: the run has ended in order.
+    pub fn ended_in_order(&self) {
+        if let Some(journal) = &self.0 {
+            journal.remove();
         }
     }
 }

@@ -27,13 +27,14 @@ pub use instance::RunningHook;
 pub(super) use library_error::LibraryError;
 pub(super) use names::{CREATE, DESCRIBE, LOAD, ROOT_SYMBOL};
 pub(super) use probe_load::{ProbeLoad, ProbeLoadError};
-pub use whereabouts::Whereabouts;
+pub use whereabouts::{PluginLocation, Whereabouts};
 
 pub use crash_signals::CrashWatch;
 pub use instance::Instance;
 pub use library::mapped_libraries;
 pub use plugin::{ListedPlugin, Plugin, PluginKind, Recipe};
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -51,7 +52,7 @@ use super::schema;
 use super::snapshot::Snapshot;
 use callgate_config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
 use callgate_host::{MissingGrant, Needs, Permissions, Services};
-use library::Library;
+use library::{Library, is_mapped};
 
 /// The result for the config's list.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl LeftOut {
 ///
 /// # Errors
 /// All problems, warnings included, if a `required` callback cannot be used. Instances created
-/// until then have been shut down.
+/// until then have ended.
 pub fn load_all(
     entries: &[CallbackEntry],
     search: &SearchPath,
@@ -117,14 +118,26 @@ pub fn load_all(
                 let serves = |it: &&Arc<Recipe>| it.serves(entry, &inspected, &permissions);
                 let running = running.iter().find(serves).cloned();
                 let spent = started.elapsed();
-                candidates.push(Candidate { entry, inspected, permissions, running, spent });
+                let has_room = true;
+                let candidate =
+                    Candidate { entry, inspected, permissions, running, has_room, spent };
+                candidates.push(candidate);
             }
             None => reasons.add(entry, &problems[before..]),
         }
     }
+    give_room(&mut candidates, guard.max_libraries());
     let mut plugins = Vec::new();
     let suspected = candidates.iter().any(|it| guard.suspect(&it.inspected).is_some());
-    for (tried, candidate) in try_all(&candidates, guard).into_iter().zip(candidates) {
+    let tried = try_all(&candidates, guard);
+    let is_refused = |(tried, it): (&Tried, &Candidate<'_>)| tried.is_err() && it.entry.required;
+    let in_vain = guard.reloads()
+        && (problems.iter().any(Problem::is_error)
+            || tried.iter().zip(&candidates).any(is_refused));
+    for (tried, candidate) in tried.into_iter().zip(candidates) {
+        if in_vain && tried.is_ok() {
+            continue;
+        }
         let Candidate { entry, inspected, permissions, .. } = candidate;
         let file = inspected.file.clone();
         let loaded = tried.and_then(|trial| {
@@ -177,10 +190,26 @@ struct Candidate<'a> {
     permissions: Arc<Permissions>,
     /// The running callback that already serves the entry.
     running: Option<Arc<Recipe>>,
+    /// Its file may be mapped.
+    has_room: bool,
     spent: Duration,
 }
 
-/// The result of a probe.
+/// Sees which files may be mapped, before any of them is: what is mapped stays.
+fn give_room(candidates: &mut [Candidate<'_>], most: usize) {
+    let mut new = HashSet::new();
+    for candidate in candidates {
+        let sha256 = candidate.inspected.sha256;
+        if !new.contains(&sha256) && !is_mapped(&sha256) {
+            candidate.has_room = mapped_libraries() + new.len() < most;
+            if candidate.has_room {
+                new.insert(sha256);
+            }
+        }
+    }
+}
+
+/// What came of a trial.
 enum Trial {
     /// An instance is already running, so no probe is needed.
     Runs(Arc<Recipe>),
@@ -221,6 +250,9 @@ fn try_one(candidate: &Candidate<'_>, guard: &LoadGuard) -> Tried {
     let Candidate { entry, inspected, running, spent, .. } = candidate;
     if let Some(recipe) = running {
         return Ok(Trial::Runs(Arc::clone(recipe)));
+    }
+    if !candidate.has_room {
+        return Err(LibraryError::TooMany(guard.max_libraries()).into());
     }
     let started = Instant::now();
     if let Some(suspect) = guard.suspect(inspected) {
@@ -274,7 +306,7 @@ pub fn map(entry: &CallbackEntry, search: &SearchPath) -> Result<(), Problems> {
     if let Some(inspected) = inspect_entry(entry, search, &mut problems) {
         let mapped = Snapshot::of(&inspected.file_name(), &inspected.bytes)
             .map_err(|error| LibraryError::Snapshot(error.to_string()))
-            .and_then(|snapshot| Library::of(&inspected, snapshot, usize::MAX, &mut |_| {}));
+            .and_then(|snapshot| Library::of(&inspected, snapshot, &mut |_| {}));
         match mapped {
             Ok(_) => return Ok(()),
             Err(error) => {

@@ -58,15 +58,18 @@ impl Masking {
         self.learned.learn_recent(value, secrets);
     }
 
-    /// From now on masks these too, of a config that is loaded while the gateway runs. Secrets that
-    /// are masked already cost nothing more.
+    /// From now on masks these too, of a config that is loaded while the gateway runs. Only those
+    /// of the latest configs are kept.
     pub fn learn_all(&self, mut secrets: Secrets) {
-        secrets.0.retain(|secret, _| self.mask(secret) == secret.as_str());
+        let is_new = |secret: &str| {
+            self.search.as_ref().is_none_or(|search| search.masked(secret).is_none())
+        };
+        secrets.0.retain(|secret, _| is_new(secret));
         if secrets.0.is_empty() {
             return;
         }
         let text = secrets.0.keys().map(String::as_str).collect::<Vec<_>>().join("\n");
-        self.learned.learn_lasting(&text, secrets);
+        self.learned.learn_config(&text, secrets);
     }
 
     pub fn mask_in_place(&self, text: &mut String) {

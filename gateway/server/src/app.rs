@@ -52,20 +52,34 @@ pub struct App {
     pub key_id: Arc<str>,
 }
 
+/// The parts of an [`App`].
+#[derive(Debug)]
+pub struct AppParts<'a> {
+    pub config: &'a Config,
+    /// The host to listen on.
+    pub host: &'a str,
+    pub deployments: Deployments,
+    pub callbacks: Callbacks,
+    pub services: Arc<Services>,
+    pub reloads: Arc<Reloads>,
+}
+
 impl App {
-    /// Builds the app for a gateway that listens on `host`. At a reload, `before` is the app that
-    /// has served so far: counts, open connections and the bytes of running calls are shared with
-    /// it.
+    /// The first app of the process.
     #[must_use]
-    pub fn new(
-        host: &str,
-        config: &Config,
-        deployments: Deployments,
-        callbacks: Callbacks,
-        services: Arc<Services>,
-        reloads: Arc<Reloads>,
-        before: Option<&Self>,
-    ) -> Self {
+    pub fn new(parts: AppParts<'_>) -> Self {
+        Self::of(parts, None)
+    }
+
+    /// The app of a reload, which succeeds this one. They share counts, open connections and the
+    /// bytes of running calls.
+    #[must_use]
+    pub fn succeeded_by(&self, parts: AppParts<'_>) -> Self {
+        Self::of(parts, Some(self))
+    }
+
+    fn of(parts: AppParts<'_>, before: Option<&Self>) -> Self {
+        let AppParts { config, host, deployments, callbacks, services, reloads } = parts;
         let limits = config.gateway.limits;
         let bounds = (limits.max_inflight_bytes, limits.max_body_bytes);
         let in_flight = match before {

@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The app for new calls.
 #[derive(Clone, Debug)]
@@ -22,8 +22,27 @@ impl CurrentApp {
         self.0.load_full()
     }
 
+    /// A reference that does not keep the app: its callbacks end with the server, whoever could
+    /// still replace it.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakCurrentApp {
+        WeakCurrentApp(Arc::downgrade(&self.0))
+    }
+
     /// Makes `app` serve all later calls.
     pub fn replace(&self, app: App) {
         self.0.store(Arc::new(app));
+    }
+}
+
+/// A [`CurrentApp`] that may have ended.
+#[derive(Clone, Debug)]
+pub struct WeakCurrentApp(Weak<ArcSwap<App>>);
+
+impl WeakCurrentApp {
+    /// The current app; `None` once the server has ended.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<CurrentApp> {
+        self.0.upgrade().map(CurrentApp)
     }
 }

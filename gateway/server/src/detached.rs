@@ -29,11 +29,21 @@ thread_local! {
     static UNDER_WAY: watch::Sender<usize> = watch::Sender::new(0);
 }
 
-/// Waits until all last hooks of this thread's calls have ended. These calls have no connection any
-/// more, so waiting for all connections is not enough.
-pub(super) async fn all_ended() {
-    let mut under_way = UNDER_WAY.with(watch::Sender::subscribe);
-    let _ = under_way.wait_for(|count| *count == 0).await;
+/// The last hooks of this thread's calls. These calls have no connection any more, so waiting for
+/// all connections is not enough.
+pub(super) struct LastHooks(watch::Receiver<usize>);
+
+impl LastHooks {
+    /// Call it when the thread starts: the first touch of a thread-local waits for a plugin that
+    /// hangs in the dynamic linker.
+    pub(super) fn of_this_thread() -> Self {
+        Self(UNDER_WAY.with(watch::Sender::subscribe))
+    }
+
+    /// Waits until all have ended.
+    pub(super) async fn all_ended(&mut self) {
+        let _ = self.0.wait_for(|count| *count == 0).await;
+    }
 }
 
 /// Counts one such ending for as long as it lives.

@@ -4,12 +4,13 @@
 //! `listen` accepts connections, `connection` serves one, `client_io` is the client's socket,
 //! `host` checks the `Host` header, `route` knows the paths, `web` decides which web pages may
 //! call, `auth` authenticates clients, `chat` runs a call, `relay` streams its response, `models`,
-//! `callbacks` and `health` are the small endpoints, `error` turns failures into HTTP, `disclosure`
+//! `callbacks`, `health` and `admin` are the small endpoints, `error` turns failures into HTTP, `disclosure`
 //! decides what a failure discloses, `access_log` writes one log line for each request.
 
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod admin;
 mod answer_alone;
 pub mod app;
 mod auth;
@@ -59,10 +60,10 @@ mod web;
 mod whole_body;
 mod worker;
 
-pub use current_app::CurrentApp;
+pub use current_app::{CurrentApp, WeakCurrentApp};
 pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
-pub use reload::{NoReload, ReloadReport, ReloadRequest, Reloads};
+pub use reload::{NoReload, ReloadReport, ReloadRequest, Reloads, RunningReload};
 pub(crate) use web::WebRules;
 
 use crate::app::App;
@@ -193,7 +194,7 @@ async fn small(
     let asked = route.filter(|route| route.takes(&head.method));
     let answered = match request::admit(&app, &head, asked) {
         Ok(()) if route == Some(Route::Reload) && head.method == Method::POST => {
-            reload::ask(&app.reloads).await.map_err(Refused::from)
+            admin::ask(&app, head.uri.query()).await.map_err(Refused::from)
         }
         Ok(()) => respond(&app, &head, route),
         Err(failure) => Err(failure.into()),
@@ -258,7 +259,7 @@ fn respond(
         _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
         // Chat calls never come here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
-        Route::Reload => reload::last(&app.reloads),
+        Route::Reload => admin::last(app),
         Route::Models => models::list(app),
         Route::Model(name) => models::one(app, name)?,
         Route::Callbacks => callbacks::list(app),

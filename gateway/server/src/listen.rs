@@ -33,6 +33,9 @@ use tokio::{
 /// The pause after a connection could not be accepted, and while there is no room for one.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often threads that end are asked whether they have.
+const JOIN_LOOK: Duration = Duration::from_millis(2);
+
 /// The pause is split into so many parts; after each, room is checked again.
 const PAUSES: u32 = 10;
 
@@ -176,12 +179,10 @@ async fn drain(
     );
     phase.send_replace(Phase::Draining);
     // Workers end when their last connection closes.
-    let mut ended = tokio::task::spawn_blocking(move || {
-        threads.into_iter().for_each(|thread| drop(thread.join()));
-    });
+    let mut ended = std::pin::pin!(joined(threads));
     tokio::select! {
         ended = timeout(limit, &mut ended) => match ended {
-            Ok(_) => return None,
+            Ok(()) => return None,
             Err(_) => tracing::warn!(
                 target: "callgate::server::listen",
                 "calls were still running after {} s and are aborted",
@@ -197,7 +198,19 @@ async fn drain(
     let calls = current.load().metrics.in_flight();
     phase.send_replace(Phase::Cutting);
     let _ = timeout(3 * LAST_WORDS, ended).await;
-    Some(calls)
+    // Without calls, only a thread is late.
+    (calls > 0).then_some(calls)
+}
+
+/// Waits for the threads to end. It asks them, because a thread that waits might not start while a
+/// plugin hangs in the dynamic linker.
+async fn joined(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        while !thread.is_finished() {
+            sleep(JOIN_LOOK).await;
+        }
+        drop(thread.join());
+    }
 }
 
 /// Accepts connections within the limit and gives them to the workers. A connection that cannot be

@@ -1,16 +1,18 @@
-//! Reloads for clients and metrics: `POST /admin/reload` requests one, `GET /admin/reload` shows
-//! the result of the last one. The program (`boot`) does the reload.
+//! The way from whoever wants a reload to the thread that reloads, and what is known of the last
+//! one. The reload itself is the program's work (`boot`); `admin` has the paths for clients.
 
-use crate::respond::json;
-use axum::{http::StatusCode, response::Response};
-use callgate_failure::Failure;
+use callgate_plugin_host::{PluginLocation, Whereabouts};
 use callgate_telemetry::metrics::Exposition;
 use serde::{Deserialize, Serialize};
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The most requests that may wait. One reload answers all of them.
 const MAX_WAITING: usize = 64;
@@ -24,7 +26,7 @@ pub struct ReloadReport {
     pub generation: u64,
     /// The time of the attempt, in ms since 1970.
     pub unix_ms: u64,
-    /// The changes in the new config, even if it was refused.
+    /// The changes that the reload brought; empty when it was refused.
     pub changes: Vec<String>,
     /// The changes among them that need a restart.
     pub needs_restart: Vec<String>,
@@ -38,6 +40,24 @@ pub struct ReloadRequest {
     /// The source of the request, for the log: `SIGHUP`, `POST /admin/reload`, `callgate.watch`.
     pub by: &'static str,
     report: Option<oneshot::Sender<Arc<ReloadReport>>>,
+    _counted: Unanswered,
+}
+
+/// Counts a request until it is answered.
+#[derive(Debug)]
+struct Unanswered(Arc<AtomicUsize>);
+
+impl Unanswered {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl ReloadRequest {
@@ -65,7 +85,33 @@ pub enum NoReload {
 #[derive(Debug)]
 pub struct Reloads {
     requests: Mutex<Option<SyncSender<ReloadRequest>>>,
+    /// Whether the gateway is shutting down.
+    ending: watch::Sender<bool>,
     last: Mutex<Counted>,
+    /// When the reload that runs began.
+    began: Mutex<Option<Instant>>,
+    /// The thread that reloads.
+    whereabouts: Whereabouts,
+    unanswered: Arc<AtomicUsize>,
+}
+
+/// A reload that runs.
+#[derive(Clone, Debug)]
+pub struct RunningReload {
+    pub since: Instant,
+    /// The plugin whose code it waits for.
+    pub place: Option<PluginLocation>,
+}
+
+impl RunningReload {
+    /// What it does, in words.
+    #[must_use]
+    pub fn doing(&self) -> String {
+        match &self.place {
+            Some(place) => format!("it is {place}"),
+            None => "it reads files or tries plugins in processes of their own".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -82,7 +128,15 @@ impl Reloads {
         let (requests, received) = sync_channel(MAX_WAITING);
         let report = ReloadReport { applied: true, generation: 1, unix_ms, ..Default::default() };
         let last = Counted { report: Arc::new(report), applied: 0, refused: 0 };
-        (Arc::new(Self { requests: Mutex::new(Some(requests)), last: Mutex::new(last) }), received)
+        let reloads = Self {
+            requests: Mutex::new(Some(requests)),
+            ending: watch::Sender::new(false),
+            last: Mutex::new(last),
+            began: Mutex::new(None),
+            whereabouts: Whereabouts::unknown(),
+            unanswered: Arc::default(),
+        };
+        (Arc::new(reloads), received)
     }
 
     /// Requests a reload without waiting for it.
@@ -90,19 +144,24 @@ impl Reloads {
     /// # Errors
     /// If the request is refused.
     pub fn ask(&self, by: &'static str) -> Result<(), NoReload> {
-        self.send(ReloadRequest { by, report: None })
+        self.send(by, None)
     }
 
-    fn ask_for_report(
+    pub(crate) fn ask_for_report(
         &self,
         by: &'static str,
     ) -> Result<oneshot::Receiver<Arc<ReloadReport>>, NoReload> {
         let (report, reported) = oneshot::channel();
-        self.send(ReloadRequest { by, report: Some(report) })?;
+        self.send(by, Some(report))?;
         Ok(reported)
     }
 
-    fn send(&self, request: ReloadRequest) -> Result<(), NoReload> {
+    fn send(
+        &self,
+        by: &'static str,
+        report: Option<oneshot::Sender<Arc<ReloadReport>>>,
+    ) -> Result<(), NoReload> {
+        let request = ReloadRequest { by, report, _counted: Unanswered::new(&self.unanswered) };
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let requests = requests.as_ref().ok_or(NoReload::Ending)?;
         requests.try_send(request).map_err(|error| match error {
@@ -113,10 +172,49 @@ impl Reloads {
 
     /// Refuses further requests, because the gateway is shutting down.
     pub fn close(&self) {
+        self.ending.send_replace(true);
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// The result of the last attempt.
+    /// Whether the gateway is shutting down, so that no config may take effect any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.ending.borrow()
+    }
+
+    /// Waits until the gateway shuts down.
+    pub(crate) async fn closed(&self) {
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+    }
+
+    /// The position of the thread that reloads, which assigns it to itself.
+    pub fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
+    }
+
+    /// Notes that a reload begins; [`Reloads::note`] must follow.
+    pub fn begin(&self) {
+        *self.began() = Some(Instant::now());
+    }
+
+    /// The reload that runs now.
+    #[must_use]
+    pub fn running(&self) -> Option<RunningReload> {
+        let since = (*self.began())?;
+        Some(RunningReload { since, place: self.whereabouts.ask() })
+    }
+
+    /// The number of requests that have had no answer yet, those of the running reload included.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(Relaxed)
+    }
+
+    fn began(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the last attempt ended.
     #[must_use]
     pub fn last(&self) -> Arc<ReloadReport> {
         Arc::clone(&self.counted().report)
@@ -124,6 +222,7 @@ impl Reloads {
 
     /// Records the result of an attempt.
     pub fn note(&self, report: &Arc<ReloadReport>) {
+        *self.began() = None;
         let mut last = self.counted();
         last.report = Arc::clone(report);
         if report.applied { last.applied += 1 } else { last.refused += 1 }
@@ -150,26 +249,10 @@ impl Reloads {
         for (result, count) in [("applied", last.applied), ("refused", last.refused)] {
             text.sample(name, &[("result", result)], count as f64);
         }
+        drop(last);
+        let name = "callgate_config_reload_running_seconds";
+        text.family(name, "gauge", "The age of the reload that runs; 0 when none does.");
+        let age = self.began().map_or(Duration::ZERO, |since| since.elapsed());
+        text.sample(name, &[], age.as_secs_f64());
     }
-}
-
-/// `GET /admin/reload`.
-pub(super) fn last(reloads: &Reloads) -> Response {
-    answer(StatusCode::OK, &reloads.last())
-}
-
-/// `POST /admin/reload`: reloads, and responds when that is done: 200 if the new config serves, 422
-/// if it was refused and nothing has changed.
-pub(super) async fn ask(reloads: &Reloads) -> Result<Response, Failure> {
-    let reported = reloads.ask_for_report("POST /admin/reload").map_err(|error| match error {
-        NoReload::Busy => Failure::too_many_reloads(),
-        NoReload::Ending => Failure::shutting_down(),
-    })?;
-    let report = reported.await.map_err(|_| Failure::shutting_down())?;
-    let status = if report.applied { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok(answer(status, &report))
-}
-
-fn answer(status: StatusCode, report: &ReloadReport) -> Response {
-    json(status, serde_json::to_vec(report).unwrap_or_default())
 }

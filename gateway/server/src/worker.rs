@@ -4,7 +4,7 @@
 //! Other threads may give a worker a connection, check whether it is stuck, take back connections
 //! it has not begun, and close those without a call.
 
-use super::{Surface, connection::Connection, detached, phase::Phase, serve::serve};
+use super::{Surface, connection::Connection, detached::LastHooks, phase::Phase, serve::serve};
 use crate::{CurrentApp, occupancy::OpenConnection};
 use callgate_plugin_host::Whereabouts;
 use rustix::net::sockopt::set_tcp_user_timeout;
@@ -172,6 +172,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 async fn work(current: &CurrentApp, worker: &Arc<Worker>, mut phase: watch::Receiver<Phase>) {
+    let mut last_hooks = LastHooks::of_this_thread();
     let its = Arc::clone(worker);
     tokio::spawn(async move {
         loop {
@@ -204,7 +205,7 @@ async fn work(current: &CurrentApp, worker: &Arc<Worker>, mut phase: watch::Rece
     drop(worker.untaken());
     let all = async {
         while open.join_next().await.is_some() {}
-        detached::all_ended().await;
+        last_hooks.all_ended().await;
     };
     let cut = async {
         Phase::Cutting.reached(&mut phase).await;
@@ -216,7 +217,7 @@ async fn work(current: &CurrentApp, worker: &Arc<Worker>, mut phase: watch::Rece
     }
     // Dropping a call ends it; waiting hooks continue as tasks of this thread.
     open.shutdown().await;
-    let _ = timeout(LAST_WORDS, detached::all_ended()).await;
+    let _ = timeout(LAST_WORDS, LastHooks::of_this_thread().all_ended()).await;
 }
 
 /// Lets the system close the connection of a client that reads nothing for `limit`. The system

@@ -17,6 +17,7 @@ mod filter;
 pub mod fuzzing;
 mod line;
 pub mod metrics;
+pub mod overdue;
 mod queue;
 mod sink;
 mod throttle;

@@ -99,13 +99,16 @@ pub(super) enum CallAdmission {
 
 impl Link {
     pub(super) fn new(
-        instance: Instance,
+        living: Arc<LiveInstance>,
         recipe: Recipe,
         stats: Arc<HookStats>,
         restarts: Arc<dyn Restarter>,
     ) -> Self {
         let entry = &recipe.entry;
-        let run_modes = Hook::ALL.map(|hook| run_mode(&instance, hook, &recipe));
+        let run_modes = Hook::ALL.map(|hook| match living.instance() {
+            Some(instance) => run_mode(instance, hook, &recipe),
+            None => RunMode::None,
+        });
         let blocks = run_modes.contains(&RunMode::Blocking);
         let rolls_back = entry.on_error != OnError::Fail || entry.mode == Mode::Shadow;
         let slot = LinkState {
@@ -122,7 +125,6 @@ impl Link {
             other_throttle: LogThrottle::default(),
             recipe: Arc::new(recipe),
         };
-        let living = Arc::new(LiveInstance::new(Some(instance)));
         Self {
             position: slot.recipe.entry.position,
             slot: Arc::new(slot),

@@ -1,10 +1,10 @@
 //! An instance in a chain, and how it ends.
 
+use super::ending::Endings;
 use callgate_plugin_host::Instance;
-use std::{
-    io,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 /// An instance in a chain, if there is one.
@@ -13,13 +13,19 @@ pub(super) struct LiveInstance {
     instance: Option<Instance>,
     /// It panicked.
     pub(super) spoiled: AtomicBool,
-    /// Another instance has replaced it, so it is dropped while the gateway serves.
+    /// Another instance has replaced it, so it ends while the gateway serves.
     pub(super) replaced: AtomicBool,
+    endings: Arc<Endings>,
 }
 
 impl LiveInstance {
-    pub(super) fn new(instance: Option<Instance>) -> Self {
-        Self { instance, spoiled: AtomicBool::new(false), replaced: AtomicBool::new(false) }
+    pub(super) fn new(instance: Option<Instance>, endings: &Arc<Endings>) -> Self {
+        Self {
+            instance,
+            spoiled: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
+            endings: Arc::clone(endings),
+        }
     }
 
     /// `None` if it could not be restarted.
@@ -39,17 +45,13 @@ impl LiveInstance {
     }
 }
 
-/// Drops a replaced instance on another thread: its last call ends on a thread that serves others.
+/// Ends a replaced instance on another thread: its last call ends on a thread that serves others.
 impl Drop for LiveInstance {
     fn drop(&mut self) {
-        let instance = self.instance.take();
-        if instance.is_some() && *self.replaced.get_mut() {
-            // Without a thread it is dropped here, which is better than never.
-            let _ = in_background(move || drop(instance));
+        if *self.replaced.get_mut()
+            && let Some(instance) = self.instance.take()
+        {
+            self.endings.end(instance);
         }
     }
-}
-
-pub(super) fn in_background(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name("callback-renewal".to_owned()).spawn(work).map(drop)
 }

@@ -2,19 +2,21 @@
 //!
 //! A panic may leave an instance half changed, so a new instance replaces it, in a new chain for
 //! later calls. Calls in flight keep the chain they began with, and the old instance is dropped
-//! after the last of them. Constructors and destructors may block, so both run on their own
-//! threads, never on one that serves calls.
+//! after the last of them. Constructors and destructors may block, so both run on threads of their
+//! own, never on one that serves calls.
 
 use super::{
-    Chain, hook_timer,
+    Chain,
+    ending::{Endings, in_background},
+    hook_timer,
     link::{Link, LinkState, Restarter},
-    live_instance::{LiveInstance, in_background},
+    live_instance::LiveInstance,
     report::{self, CallbackReport},
     stats::HookStats,
 };
 use arc_swap::ArcSwap;
 use callgate_config::Problem;
-use callgate_plugin_host::{LeftOut, ListedPlugin, Plugin, Recipe};
+use callgate_plugin_host::{Instance, LeftOut, ListedPlugin, Plugin, Recipe};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -27,7 +29,10 @@ use std::{
 /// The least time between two restarts of a callback.
 const SPACING: Duration = Duration::from_secs(1);
 
-/// The current callbacks of one config.
+/// How long the end of the process waits for replaced instances that are still ending.
+const REPLACED_END: Duration = Duration::from_secs(2);
+
+/// The callbacks of one config, as they are now.
 #[derive(Debug)]
 pub struct Callbacks(Arc<CurrentChain>);
 
@@ -48,6 +53,7 @@ struct Supervisor {
     current: Mutex<Weak<CurrentChain>>,
     /// The gateway is shutting down.
     ended: AtomicBool,
+    endings: Arc<Endings>,
 }
 
 /// The config keeps a running instance that the chain does not have.
@@ -135,6 +141,7 @@ impl Callbacks {
         };
         let told: Vec<_> = self.0.chain.load().links.iter().map(tell).collect();
         told.into_iter().flatten().for_each(|thread| drop(thread.join()));
+        self.0.supervisor.endings.wait(REPLACED_END);
     }
 }
 
@@ -145,7 +152,8 @@ fn new_link(supervisor: &Arc<Supervisor>, plugin: Plugin, before: &[Link]) -> Li
     let namesake = before.iter().find(|link| recipe.succeeds(&link.slot.recipe));
     let stats = namesake.map(|link| Arc::clone(&link.slot.stats));
     let stats = stats.unwrap_or_else(|| Arc::new(HookStats::new()));
-    Link::new(instance, recipe, stats, Arc::new(Restarts::of(supervisor)))
+    let living = supervisor.living(Some(instance));
+    Link::new(living, recipe, stats, Arc::new(Restarts::of(supervisor)))
 }
 
 /// The restarts of one callback after panics.
@@ -198,7 +206,7 @@ impl Restarter for Restarts {
             return;
         }
         let (restarts, slot) = (Arc::clone(&self), Arc::clone(slot));
-        if let Err(error) = in_background(move || restarts.run(&slot)) {
+        if let Err(error) = in_background("callback-renewal", move || restarts.run(&slot)) {
             self.running.store(false, Ordering::SeqCst);
             tracing::warn!(
                 target: "callgate::callbacks::chain::renewal",
@@ -213,6 +221,10 @@ impl Supervisor {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn living(&self, instance: Option<Instance>) -> Arc<LiveInstance> {
+        Arc::new(LiveInstance::new(instance, &self.endings))
+    }
+
     fn is_spoiled(&self, slot: &Arc<LinkState>) -> bool {
         let Some(current) = self.lock().upgrade() else { return false };
         let chain = current.chain.load();
@@ -224,20 +236,27 @@ impl Supervisor {
             Ok(instance) => (Some(instance), None),
             Err(problem) => (None, Some(problem)),
         };
-        let living = Arc::new(LiveInstance::new(instance));
-        {
-            let current = self.lock();
-            let Some(current) = current.upgrade() else { return };
-            let before = current.chain.rcu(|chain| chain.with(slot, &living));
-            // A reload may have removed the callback meanwhile.
-            let Some(link) = before.link(slot) else { return };
-            link.living.retire();
+        let living = self.living(instance);
+        if !self.put(slot, &living) {
+            // A reload has taken the callback off the list meanwhile.
+            living.retire();
+            return;
         }
         // Logged only now, when the next call gets the new instance.
         log_restart(&slot.recipe.name, problem.as_ref());
         if self.ended.load(Ordering::SeqCst) {
             living.shutdown();
         }
+    }
+
+    /// Puts an instance into the current chain, in place of the one of the same callback; `false`
+    /// if the chain has none.
+    fn put(&self, slot: &Arc<LinkState>, living: &Arc<LiveInstance>) -> bool {
+        let current = self.lock();
+        let Some(current) = current.upgrade() else { return false };
+        let before = current.chain.rcu(|chain| chain.with(slot, living));
+        let replaced = before.link(slot);
+        replaced.inspect(|link| link.living.retire()).is_some()
     }
 }
 

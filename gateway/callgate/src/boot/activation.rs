@@ -19,7 +19,10 @@ pub(super) fn socket() -> io::Result<Option<TcpListener>> {
         return Err(io::Error::other(text));
     }
     let Some(socket) = handed_over.take_tcp_listener(0)? else { return Ok(None) };
-    // Child processes that probe plugins must not inherit it.
+    if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+        return Err(io::Error::other("expected a socket that listens, found another one"));
+    }
+    // Not for the processes in which plugins are tried.
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     socket.set_nonblocking(true)?;
     Ok(Some(socket))

@@ -1,9 +1,12 @@
 //! `callgate check`: reports what a start with the same options would report, without starting.
 
-use super::assembly::{Built, Purpose, assemble, refuse_warnings};
-use crate::cli::Serve;
-use callgate_config::Problem;
-use callgate_plugin_host::{ListedPlugin, StartMode, StartupTable};
+use super::{
+    assembly::{Built, Purpose, assemble, refuse_warnings},
+    run_file::RunningGateway,
+};
+use crate::cli::{Check, Serve, Source};
+use callgate_config::{Problem, SourceLocation};
+use callgate_plugin_host::{ListedPlugin, StartMode, StartupTable, cache_folder};
 use callgate_telemetry::counted::counted;
 use std::fmt;
 use tracing::Level;
@@ -15,6 +18,8 @@ pub struct CheckReport {
     problems: Vec<Problem>,
     /// The table of the chain, if it could be built.
     table: String,
+    /// With `--against-running`: what a reload would change.
+    changes: String,
     /// The last line.
     verdict: String,
 }
@@ -30,8 +35,9 @@ impl CheckReport {
     #[must_use]
     pub fn lines(&self) -> Vec<(Level, String)> {
         let last = if self.passed() { Level::INFO } else { Level::ERROR };
-        let table = self.table.lines().map(|line| (Level::INFO, line.to_owned()));
-        let lines = self.problems.iter().map(as_line).chain(table);
+        let more = self.table.lines().chain(self.changes.lines());
+        let more = more.map(|line| (Level::INFO, line.to_owned()));
+        let lines = self.problems.iter().map(as_line).chain(more);
         lines.chain([(last, self.verdict.clone())]).collect()
     }
 }
@@ -44,14 +50,15 @@ impl fmt::Display for CheckReport {
         if !self.table.is_empty() {
             writeln!(f, "{}", self.table)?;
         }
+        f.write_str(&self.changes)?;
         f.write_str(&self.verdict)
     }
 }
 
 /// Builds the report.
 #[must_use]
-pub fn check(options: &Serve) -> CheckReport {
-    let Serve { source, address, safe_mode, retry, .. } = options;
+pub fn check(options: &Check) -> CheckReport {
+    let Serve { source, address, safe_mode, retry, .. } = &options.serve;
     let mode = StartMode::Check { retry: *retry };
     let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, mode };
     let mut built = match assemble(source, purpose, None) {
@@ -72,13 +79,50 @@ pub fn check(options: &Serve) -> CheckReport {
     ));
     problems.extend(found);
     problems.iter_mut().for_each(|it| it.mask(&built.config.hidden));
+    let running = if options.against_running { find_running(source, &built) } else { Ok(vec![]) };
+    let changes = match running {
+        Ok(gateways) => gateways.iter().map(|it| against(it, &built)).collect(),
+        Err(problem) => {
+            problems.push(problem);
+            String::new()
+        }
+    };
     if problems.iter().any(Problem::is_error) {
         return refusal(problems);
     }
     callgate_config::problem::sort(&mut problems);
     built.warnings.clone_from(&problems);
     let table = StartupTable::of(&built.plugins).to_string();
-    CheckReport { problems, table, verdict: verdict(&built) }
+    CheckReport { problems, table, changes, verdict: verdict(&built) }
+}
+
+/// The gateways that serve the config now.
+fn find_running(source: &Source, built: &Built) -> Result<Vec<RunningGateway>, Problem> {
+    let folder = cache_folder(built.config.gateway.cache_dir.as_deref()).unwrap_or_default();
+    let found = RunningGateway::find(&folder, &source.files.config.path);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let text = "expected a gateway that serves this config, because of `--against-running`; found \
+                none";
+    let problem = Problem::error(SourceLocation::whole_file(&source.files.config.path), text);
+    Err(problem.remedy("start it by the same user, with the same `--config`"))
+}
+
+/// What a reload of this gateway would change, a line each.
+fn against(gateway: &RunningGateway, built: &Built) -> String {
+    let changes = gateway.served.changes(built);
+    let RunningGateway { pid, url, last, .. } = gateway;
+    let what = match changes.len() {
+        0 => "nothing".to_owned(),
+        count => counted(count, "thing"),
+    };
+    let first = format!(
+        "a reload of process {pid} at {url}, which serves config {}, would change {what}\n",
+        last.generation
+    );
+    let lines = changes.into_iter().map(|change| format!("  {change}\n"));
+    [first].into_iter().chain(lines).collect()
 }
 
 /// The problems, with their number in the last line.
@@ -86,7 +130,7 @@ fn refusal(mut problems: Vec<Problem>) -> CheckReport {
     callgate_config::problem::sort(&mut problems);
     let (errors, warnings) = counts(&problems);
     let verdict = format!("{errors}, {warnings}");
-    CheckReport { problems, table: String::new(), verdict }
+    CheckReport { problems, table: String::new(), changes: String::new(), verdict }
 }
 
 /// The number of errors and the number of warnings, as text.

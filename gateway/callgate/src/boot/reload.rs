@@ -5,52 +5,36 @@
 //! by the next reload, which reads the config after the last of them arrived.
 
 use super::{
-    assembly::{Built, Purpose, Running, assemble, search_path},
-    check::{counts, verdict},
-    log_filter,
-    run_file::{RunFile, RunningGateway},
+    assembly::{Built, Purpose, Running, assemble},
+    check::verdict,
+    reload_log,
+    run_file::{RunFile, RunningGateway, monotonic_ns},
+    served::{NeedsRestart, Served, changed_variables},
     watch::{LOOK, Watch},
 };
-use crate::cli::{Address, Serve};
-use callgate_config::{Environment, Problem, Problems, SealedOutline};
+use crate::cli::{Address, ListenAddress, Serve};
+use callgate_config::{Environment, Problem, Problems, SourceLocation};
 use callgate_host::{Clock as _, SystemClock};
-use callgate_plugin_host::{
-    ListedPlugin, LoadGuard, StartMode, StartupTable, cache_folder, mapped_libraries,
+use callgate_plugin_host::{LoadGuard, StartMode, StartupTable, cache_folder};
+use callgate_server::{
+    CurrentApp, ReloadReport, ReloadRequest, Reloads, WeakCurrentApp,
+    app::{App, AppParts},
 };
-use callgate_server::{CurrentApp, ReloadReport, ReloadRequest, Reloads, app::App};
-use callgate_telemetry::counted::counted;
+use callgate_telemetry::overdue;
 use std::{
     io,
-    num::NonZero,
-    path::PathBuf,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError},
     },
     thread,
+    time::Duration,
 };
 
-/// The most changes that are logged; further ones are only counted.
-const MAX_LINES: usize = 50;
-
-/// The parts of the serving config that the next reload compares.
-#[derive(Debug)]
-struct Served {
-    outline: SealedOutline,
-    environment: Environment,
-    callbacks: Vec<(String, String)>,
-    needs_restart: NeedsRestart,
-}
-
-/// The settings that only a restart can change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct NeedsRestart {
-    address: Option<(String, u16)>,
-    workers: Option<NonZero<usize>>,
-    log_filter: Option<String>,
-    cache_dir: Option<PathBuf>,
-    watch: bool,
-}
+/// A reload that takes longer is reported, and a gateway that ends meanwhile blames the plugin that
+/// it waits for.
+pub(super) const LATE: Duration = Duration::from_secs(30);
 
 /// Reloads the config of a running gateway.
 #[derive(Debug)]
@@ -59,67 +43,65 @@ pub(super) struct Reloader {
     /// The address that the gateway listens on.
     address: Address,
     served: Served,
-    guard: Arc<Mutex<Option<LoadGuard>>>,
+    environment: Environment,
+    /// As the gateway was started.
+    needs_restart: NeedsRestart,
+    guard: LoadGuard,
     reloads: Arc<Reloads>,
+    /// The number of reloads that were tried, and when the last of them began.
     attempts: u64,
+    began_ns: u64,
     url: String,
     run_file: Option<RunFile>,
     watch: Option<Watch>,
+}
+
+/// A config that has taken effect.
+struct Applied {
+    changes: Vec<String>,
+    needs_restart: Vec<String>,
+    warnings: Vec<String>,
+    /// Warnings that callbacks logged themselves.
+    said: Vec<String>,
 }
 
 impl Reloader {
     /// Creates it for the gateway that was started with `options` and `built` from its config.
     pub(super) fn new(
         options: &Serve,
-        (host, port): (&str, u16),
+        listens: &ListenAddress,
         built: &Built,
         guard: LoadGuard,
         reloads: Arc<Reloads>,
+        watch: Option<Watch>,
     ) -> Self {
-        let salt = format!("{:016x}", fastrand::u64(..));
-        let files = built.plugins.iter().map(|plugin| plugin.file.clone());
-        let source = &options.source;
-        let search = search_path(
-            source.files.plugin_dir.as_deref(),
-            &source.files.config.path,
-            &built.config.gateway,
-        );
-        let watch = || {
-            Watch::new(&source.files.config.path, source.files.env_file.as_deref(), files, &search)
-        };
         Self {
-            address: Address { host: Some(host.to_owned()), port: Some(port) },
-            served: Served {
-                outline: built.config.outline.seal(&salt),
-                environment: built.config.environment.clone(),
-                callbacks: hashes(&built.plugins),
-                needs_restart: NeedsRestart::of(options, built),
-            },
-            guard: Arc::new(Mutex::new(Some(guard))),
+            address: Address { host: Some(listens.host.clone()), port: Some(listens.port) },
+            served: Served::of(built),
+            environment: built.config.environment.clone(),
+            needs_restart: NeedsRestart::of(options, built),
+            guard,
             reloads,
             attempts: 0,
+            began_ns: 0,
             url: String::new(),
             run_file: None,
-            watch: built.config.gateway.watch.then(watch),
+            watch,
             options: options.clone(),
         }
-    }
-
-    /// The guard; drop it at the orderly end of the process.
-    pub(super) fn guard(&self) -> Arc<Mutex<Option<LoadGuard>>> {
-        Arc::clone(&self.guard)
     }
 
     /// Lets `callgate reload` and `callgate check --against-running` find the gateway.
     pub(super) fn publish(&mut self, url: &str) {
         url.clone_into(&mut self.url);
-        let folder = cache_folder(self.served.needs_restart.cache_dir.as_deref());
-        let Some(folder) = folder else { return };
+        let Some(folder) = cache_folder(self.needs_restart.cache_dir.as_deref()) else { return };
         match RunFile::create(&folder, &self.options.source.files.config.path, &self.as_running()) {
             Ok(file) => self.run_file = Some(file),
-            Err(error) => tracing::debug!(
+            Err(error) => tracing::warn!(
                 target: "callgate::boot::reload",
-                "`callgate reload` will not find this gateway: {error}"
+                "`callgate reload` will not find this gateway, because its file cannot be written \
+                 to `{}`: {error}; SIGHUP reloads all the same",
+                folder.display()
             ),
         }
     }
@@ -129,20 +111,22 @@ impl Reloader {
             pid: std::process::id(),
             url: self.url.clone(),
             attempts: self.attempts,
+            began_ns: self.began_ns,
             last: ReloadReport::clone(&self.reloads.last()),
-            outline: self.served.outline.clone(),
-            callbacks: self.served.callbacks.clone(),
+            served: self.served.clone(),
         }
     }
 
     /// Waits for requests on a separate thread, until the gateway shuts down.
     pub(super) fn start(
         mut self,
-        current: CurrentApp,
+        current: WeakCurrentApp,
         requests: Receiver<ReloadRequest>,
     ) -> io::Result<()> {
         let work = move || {
+            let _told = self.reloads.whereabouts().tell();
             while let Some(waiting) = self.next(&requests) {
+                let Some(current) = current.upgrade() else { return };
                 let by = waiting.first().map_or("callgate.watch", |request| request.by);
                 let report = self.reload(&current, by);
                 waiting.into_iter().for_each(|request| request.answer(&report));
@@ -167,41 +151,73 @@ impl Reloader {
 
     fn reload(&mut self, current: &CurrentApp, by: &str) -> Arc<ReloadReport> {
         tracing::info!(target: "callgate::boot::reload", by, "reloading the config");
+        self.reloads.begin();
+        self.began_ns = monotonic_ns();
         if let Some(watch) = &mut self.watch {
-            watch.note_loaded();
+            watch.note_loaded(&self.options.source);
         }
-        let mut report = ReloadReport {
-            generation: self.reloads.last().generation,
-            unix_ms: SystemClock.unix_ms(),
-            ..ReloadReport::default()
-        };
-        match self.load(current, &mut report) {
-            Ok(()) => log_applied(&report),
-            Err(problems) => log_refused(&problems, &mut report),
-        }
+        let watched = Arc::clone(&self.reloads);
+        let watched = overdue::watch(LATE, move || reload_log::late(&watched));
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.load(current)));
+        drop(watched);
+        let loaded = loaded.unwrap_or_else(|_| {
+            Err(self.refusal("the gateway failed to load it, by a fault of its own; see its log"))
+        });
+        let report = Arc::new(self.report(loaded));
         self.attempts += 1;
-        let report = Arc::new(report);
         self.reloads.note(&report);
-        if let Some(file) = &self.run_file
-            && let Err(error) = file.update(&self.as_running())
-        {
-            tracing::warn!(
-                target: "callgate::boot::reload",
-                "the file that shows this gateway to `callgate reload` is out of date: {error}"
-            );
-        }
+        self.show();
         report
     }
 
-    /// Runs every step of a start, then the swap.
-    fn load(&mut self, current: &CurrentApp, report: &mut ReloadReport) -> Result<(), Problems> {
+    /// The report of a reload, which is logged.
+    fn report(&self, loaded: Result<Applied, Problems>) -> ReloadReport {
+        let generation = self.reloads.last().generation;
+        let report = ReloadReport { unix_ms: SystemClock.unix_ms(), ..ReloadReport::default() };
+        match loaded {
+            Ok(Applied { changes, needs_restart, warnings, said }) => {
+                let problems = warnings.iter().chain(&said);
+                let problems = problems.map(|text| format!("warning: {text}")).collect();
+                let report = ReloadReport {
+                    applied: true,
+                    generation: generation + 1,
+                    changes,
+                    needs_restart,
+                    problems,
+                    ..report
+                };
+                reload_log::applied(&report, &warnings);
+                report
+            }
+            Err(problems) => {
+                reload_log::refused(&problems, generation);
+                let problems = problems.0.iter().map(|it| format!("{}: {it}", it.severity));
+                ReloadReport { generation, problems: problems.collect(), ..report }
+            }
+        }
+    }
+
+    /// Updates the file for `callgate reload`.
+    fn show(&mut self) {
+        let gateway = self.as_running();
+        if let Some(file) = &mut self.run_file
+            && let Err(error) = file.update(&gateway)
+        {
+            tracing::warn!(
+                target: "callgate::boot::reload",
+                "`callgate reload` and `callgate check --against-running` see little of this \
+                 gateway, because its file cannot be written: {error}"
+            );
+        }
+    }
+
+    /// Every step of a start, then the swap.
+    fn load(&mut self, current: &CurrentApp) -> Result<Applied, Problems> {
         let app = current.load();
-        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(guard) = guard.as_mut() else { return Ok(()) };
         let running = Running {
             services: Arc::clone(&app.services),
             recipes: app.callbacks.running(),
-            guard,
+            guard: &mut self.guard,
         };
         let purpose = Purpose {
             address: Some(&self.address),
@@ -209,145 +225,50 @@ impl Reloader {
             mode: StartMode::Serve { retry: self.options.retry },
         };
         let built = assemble(&self.options.source, purpose, Some(running));
-        // The gateway serves meanwhile, so a crash from here on counts as one while serving.
-        guard.serving();
+        // A plugin that crashes from here on does so while the gateway serves.
+        self.guard.serving();
         let built = built?;
-        let served = Served {
-            outline: self.served.outline.resealed(&built.config.outline),
-            environment: built.config.environment.clone(),
-            callbacks: hashes(&built.plugins),
-            needs_restart: NeedsRestart::of(&self.options, &built),
+        let served = self.served.succeeded_by(&built);
+        let needs_restart = NeedsRestart::of(&self.options, &built);
+        let environment = built.config.environment.clone();
+        let mut changes = self.served.changes(&built);
+        changes.extend(changed_variables(&self.environment, &environment));
+        let texts = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect();
+        let applied = Applied {
+            changes,
+            needs_restart: self.needs_restart.changes(&needs_restart),
+            warnings: texts(&built.warnings),
+            said: texts(&built.said),
         };
-        report.changes = self.served.changes(&served, &built);
-        report.needs_restart = self.served.needs_restart.changes(&served.needs_restart);
-        report.problems =
-            built.warnings.iter().chain(&built.said).map(|it| format!("warning: {it}")).collect();
-        if hashes_differ(&self.served, &served) {
-            StartupTable::of(&built.plugins).log();
-        }
-        let verdict = verdict(&built);
+        let (table, verdict) = (StartupTable::of(&built.plugins), verdict(&built));
         let most = built.config.gateway.limits.max_plugin_libraries;
         self.swap(current, &app, built)?;
-        // Settings that need a restart are compared with those of the start.
-        self.served = Served { needs_restart: self.served.needs_restart.clone(), ..served };
-        report.applied = true;
-        report.generation += 1;
+        if !self.served.has_callbacks_of(&served) {
+            table.log();
+        }
+        (self.served, self.environment) = (served, environment);
         tracing::info!(target: "callgate::boot::reload", "{verdict}");
-        warn_of_libraries(most);
-        Ok(())
+        reload_log::mapped(most);
+        Ok(applied)
     }
 
     fn swap(&self, current: &CurrentApp, app: &App, built: Built) -> Result<(), Problems> {
         let Built { config, deployments, plugins, left_out, services, .. } = built;
-        let callbacks = app.callbacks.succeed(plugins, left_out).map_err(|error| {
-            let place = callgate_config::SourceLocation::whole_file(&config.file);
-            Problems(vec![Problem::error(place, error.to_string())])
-        })?;
+        if self.reloads.is_closed() {
+            return Err(self.refusal("the gateway is shutting down"));
+        }
+        let callbacks = app.callbacks.succeed(plugins, left_out);
+        let callbacks = callbacks.map_err(|error| self.refusal(&error.to_string()))?;
         let host = self.address.host.as_deref().unwrap_or_default();
         let reloads = Arc::clone(&self.reloads);
-        let next = App::new(host, &config, deployments, callbacks, services, reloads, Some(app));
-        current.replace(next);
+        let parts = AppParts { config: &config, host, deployments, callbacks, services, reloads };
+        current.replace(app.succeeded_by(parts));
         Ok(())
     }
-}
 
-impl Served {
-    /// One sentence for each change in the next config.
-    fn changes(&self, next: &Self, built: &Built) -> Vec<String> {
-        let mut changes = self.outline.changes(&built.config.outline);
-        let variables = self.environment.differences(&next.environment);
-        changes.extend(variables.iter().map(|name| format!("variable `{name}`: changed")));
-        for (name, hash) in &next.callbacks {
-            let before = self.callbacks.iter().find(|(known, _)| known == name);
-            if let Some((_, before)) = before.filter(|(_, before)| before != hash) {
-                changes.push(format!("callback `{name}`: its file is another, {before} → {hash}"));
-            }
-        }
-        changes
+    /// A problem that is none of the config's.
+    fn refusal(&self, text: &str) -> Problems {
+        let place = SourceLocation::whole_file(&self.options.source.files.config.path);
+        Problems(vec![Problem::error(place, text)])
     }
-}
-
-impl NeedsRestart {
-    fn of(options: &Serve, built: &Built) -> Self {
-        let address = options.address.resolve(&built.config.environment);
-        Self {
-            address: address.ok().map(|address| (address.host, address.port)),
-            workers: built.workers,
-            log_filter: log_filter(&options.source),
-            cache_dir: built.config.gateway.cache_dir.clone(),
-            watch: built.config.gateway.watch,
-        }
-    }
-
-    /// One sentence for each of these settings that differs in the next config.
-    fn changes(&self, next: &Self) -> Vec<String> {
-        let changes = [
-            (self.address != next.address, "the address to listen on (`HOST`, `PORT`)"),
-            (self.workers != next.workers, "the number of workers (`NUM_WORKERS`)"),
-            (self.log_filter != next.log_filter, "the log filter (`RUST_LOG`)"),
-            (self.cache_dir != next.cache_dir, "`callgate.cache_dir`"),
-            (self.watch != next.watch, "`callgate.watch`"),
-        ];
-        let changed = changes.iter().filter(|(differs, _)| *differs);
-        changed.map(|(_, what)| format!("{what} changes at the next start")).collect()
-    }
-}
-
-fn hashes(plugins: &[ListedPlugin]) -> Vec<(String, String)> {
-    plugins.iter().map(|it| (it.name.to_string(), it.sha256_prefix())).collect()
-}
-
-fn hashes_differ(before: &Served, after: &Served) -> bool {
-    before.callbacks != after.callbacks
-}
-
-/// Each replaced plugin file stays mapped until the process ends.
-fn warn_of_libraries(most: usize) {
-    let mapped = mapped_libraries();
-    if mapped * 5 > most * 4 {
-        tracing::warn!(
-            target: "callgate::boot::reload", { mapped, most },
-            "{} mapped, of at most {most} (`callgate.limits.max_plugin_libraries`): restart the \
-             gateway, which forgets those of earlier versions",
-            callgate_telemetry::counted::counted_as(mapped, "plugin file is", "plugin files are")
-        );
-    }
-}
-
-fn log_applied(report: &ReloadReport) {
-    for problem in &report.problems {
-        tracing::warn!(target: "callgate::boot", "{}", problem.trim_start_matches("warning: "));
-    }
-    for change in report.changes.iter().take(MAX_LINES) {
-        tracing::info!(target: "callgate::boot::reload", "changed: {change}");
-    }
-    if let Some(more) = report.changes.len().checked_sub(MAX_LINES).filter(|more| *more > 0) {
-        tracing::info!(target: "callgate::boot::reload", "{} more", counted(more, "change"));
-    }
-    for change in &report.needs_restart {
-        tracing::warn!(target: "callgate::boot::reload", "{change}");
-    }
-    tracing::info!(
-        target: "callgate::boot::reload",
-        generation = report.generation,
-        "reloaded: {}",
-        counted(report.changes.len(), "change")
-    );
-}
-
-fn log_refused(Problems(problems): &Problems, report: &mut ReloadReport) {
-    report.problems = problems.iter().map(|it| format!("{}: {it}", it.severity)).collect();
-    for problem in problems {
-        if problem.is_error() {
-            tracing::error!(target: "callgate::boot", "{problem}");
-        } else {
-            tracing::warn!(target: "callgate::boot", "{problem}");
-        }
-    }
-    let (errors, warnings) = counts(problems);
-    tracing::error!(
-        target: "callgate::boot::reload",
-        generation = report.generation,
-        "not reloaded: {errors} and {warnings}; the config that served before serves on"
-    );
 }

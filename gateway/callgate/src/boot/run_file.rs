@@ -1,17 +1,21 @@
 //! A small file in the gateway's private folder, locked while the gateway lives, by which other
 //! processes find it.
 
-use callgate_config::SealedOutline;
+use super::served::Served;
 use callgate_plugin_host::config_id;
 use callgate_server::ReloadReport;
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    time::{ClockId, clock_gettime},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
+use tempfile::NamedTempFile;
 
 /// No gateway's file is larger.
 const LARGEST: u64 = 16 << 20;
@@ -25,12 +29,20 @@ pub struct RunningGateway {
     pub url: String,
     /// The number of attempted reloads.
     pub attempts: u64,
-    /// The result of the last one.
+    /// When the last of them began, by [`monotonic_ns`].
+    pub began_ns: u64,
+    /// How the last one ended.
     pub last: ReloadReport,
-    /// The config that it serves, without secrets.
-    pub outline: SealedOutline,
-    /// Its callbacks and the first digits of their files' SHA-256, in order.
-    pub callbacks: Vec<(String, String)>,
+    /// What it serves, to compare a config with.
+    pub served: Served,
+}
+
+/// The machine's monotonic clock, which processes share and nobody can set.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or_default() * 1_000_000_000 + nanos.unwrap_or_default()
 }
 
 impl RunningGateway {
@@ -42,6 +54,18 @@ impl RunningGateway {
             .filter(|path| is_held(path))
             .filter_map(|it| read(it))
             .collect()
+    }
+
+    /// The same with as little as a reader of a reload's outcome needs.
+    fn shortened(&self) -> Self {
+        let problem = "warning: the gateway cannot write its whole report: its log has all of it";
+        let last = ReloadReport {
+            changes: Vec::new(),
+            needs_restart: Vec::new(),
+            problems: vec![problem.to_owned()],
+            ..self.last.clone()
+        };
+        Self { last, served: Served::default(), url: self.url.clone(), ..*self }
     }
 }
 
@@ -69,6 +93,7 @@ fn read(path: &Path) -> Option<RunningGateway> {
 #[derive(Debug)]
 pub struct RunFile {
     path: PathBuf,
+    /// Holds the lock.
     file: File,
 }
 
@@ -82,24 +107,39 @@ impl RunFile {
             let _ = fs::remove_file(path);
         });
         let path = folder.join(format!("{}{}", prefix(config), gateway.pid));
-        let file =
-            File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        let created = Self { path, file };
-        created.update(gateway)?;
-        Ok(created)
+        let file = put(&path, gateway)?;
+        Ok(Self { path, file })
     }
 
     /// Updates the file to the gateway's current state.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn update(&self, gateway: &RunningGateway) -> io::Result<()> {
-        let text = serde_json::to_vec(gateway)?;
-        // A reader that finds an incomplete file reads again.
-        self.file.set_len(0)?;
-        self.file.write_all_at(&text, 0)
+    /// If the file cannot be written whole; if at all possible, it then shows the outcome of the
+    /// last reload.
+    pub fn update(&mut self, gateway: &RunningGateway) -> io::Result<()> {
+        match put(&self.path, gateway) {
+            Ok(file) => {
+                self.file = file;
+                Ok(())
+            }
+            Err(error) => {
+                // Less than is there already, so that a full disk has room for it.
+                let text = serde_json::to_vec(&gateway.shortened())?;
+                self.file.write_all_at(&text, 0)?;
+                self.file.set_len(text.len() as u64)?;
+                Err(error)
+            }
+        }
     }
+}
+
+/// Puts a file there at once, whole and locked, so that nobody finds it without its lock.
+fn put(path: &Path, gateway: &RunningGateway) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(&serde_json::to_vec(gateway)?)?;
+    flock(file.as_file(), FlockOperation::NonBlockingLockExclusive)?;
+    file.persist(path).map_err(|error| error.error)
 }
 
 impl Drop for RunFile {
@@ -116,24 +156,46 @@ fn prefix(config: &Path) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_living_gateways_of_the_config_are_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let gateway = RunningGateway {
+    fn gateway() -> RunningGateway {
+        RunningGateway {
             pid: 7,
             url: "http://127.0.0.1:4000".to_owned(),
             attempts: 0,
+            began_ns: 0,
             last: ReloadReport::default(),
-            outline: SealedOutline::default(),
-            callbacks: Vec::new(),
-        };
+            served: Served::default(),
+        }
+    }
+
+    #[test]
+    fn only_living_gateways_of_the_config_are_found() {
+        let folder = tempfile::tempdir().unwrap();
         let (ours, other) = (Path::new("/c/config.yaml"), Path::new("/d/config.yaml"));
-        let file = RunFile::create(folder.path(), ours, &gateway).unwrap();
+        let mut file = RunFile::create(folder.path(), ours, &gateway()).unwrap();
         assert!(RunningGateway::find(folder.path(), other).is_empty());
-        file.update(&RunningGateway { attempts: 1, ..gateway }).unwrap();
+        file.update(&RunningGateway { attempts: 1, ..gateway() }).unwrap();
         let found = RunningGateway::find(folder.path(), ours);
         assert_eq!(found.iter().map(|it| (it.pid, it.attempts)).collect::<Vec<_>>(), [(7, 1)]);
         drop(file);
         assert!(RunningGateway::find(folder.path(), ours).is_empty());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_whole_shows_the_outcome() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Path::new("/c/config.yaml");
+        let many = ReloadReport { changes: vec!["x".repeat(9); 999], ..ReloadReport::default() };
+        let long = RunningGateway { last: many.clone(), ..gateway() };
+        let mut file = RunFile::create(folder.path(), config, &long).unwrap();
+        // No new file can be made there, as on a full disk.
+        let gone = folder.path().join("gone/file");
+        let path = std::mem::replace(&mut file.path, gone);
+        let last = ReloadReport { applied: true, generation: 2, ..many };
+        assert!(file.update(&RunningGateway { attempts: 1, last, ..gateway() }).is_err());
+        let found = RunningGateway::find(folder.path(), config).remove(0);
+        assert_eq!((found.attempts, found.last.applied, found.last.generation), (1, true, 2));
+        assert!(found.last.problems[0].contains("its log has all of it"));
+        file.path = path;
     }
 }

@@ -4,18 +4,20 @@ use super::{
     BootError, activation,
     assembly::{Built, Purpose, assemble},
     check::verdict,
-    reload::Reloader,
+    reload::{LATE, Reloader},
+    watch::Watch,
 };
 use crate::cli::{ListenAddress, Serve};
 use callgate_callbacks::Callbacks;
 use callgate_host::{Clock as _, SystemClock};
-use callgate_plugin_host::{ListedPlugin, LoadGuard, StartMode, StartupTable};
-use callgate_server::{CurrentApp, Listener, Reloads, Server, Stop, app::App};
-use callgate_telemetry::counted::counted_as;
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
+use callgate_plugin_host::{ListedPlugin, LoadGuard, RunRecord, StartMode, StartupTable};
+use callgate_server::{
+    CurrentApp, Listener, Reloads, Server, Stop,
+    app::{App, AppParts},
 };
+use callgate_telemetry::counted::counted_as;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// The time that callbacks have to shut down.
 const CALLBACKS_END: Duration = Duration::from_secs(8);
@@ -25,8 +27,8 @@ const CALLBACKS_END: Duration = Duration::from_secs(8);
 pub struct Ready {
     server: Server,
     current: CurrentApp,
-    /// Kept until the orderly end.
-    guard: Arc<Mutex<Option<LoadGuard>>>,
+    /// Removed at the orderly end.
+    record: RunRecord,
     /// The URL for clients.
     pub url: String,
 }
@@ -40,6 +42,8 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let address = inherited.as_ref().map_or_else(|| serve.address.clone(), activation::address);
     let mode = StartMode::Serve { retry: serve.retry };
     let purpose = Purpose { address: Some(&address), safe_mode: serve.safe_mode, mode };
+    // Before the files are read, so that a change meanwhile is found.
+    let watch = Watch::new(&serve.source);
     let mut built = assemble(&serve.source, purpose, None)?;
     let address = std::mem::take(&mut built.address);
     for problem in &built.warnings {
@@ -55,15 +59,12 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let guard = built.guard.take().unwrap_or_else(LoadGuard::none);
     guard.serving();
+    let record = guard.record();
     let (reloads, requests) = Reloads::new(SystemClock.unix_ms());
     let workers = built.workers;
-    let mut reloader =
-        Reloader::new(serve, (&address.host, address.port), &built, guard, Arc::clone(&reloads));
-    let Built { config, deployments, plugins, left_out, services, .. } = built;
-    let made = plugins.into_iter().filter_map(ListedPlugin::made).collect();
-    let callbacks = Callbacks::new(made, left_out);
-    let app = App::new(&address.host, &config, deployments, callbacks, services, reloads, None);
-    let current = CurrentApp::new(app);
+    let watch = built.config.gateway.watch.then_some(watch);
+    let mut reloader = Reloader::new(serve, &address, &built, guard, Arc::clone(&reloads), watch);
+    let current = CurrentApp::new(app(built, &address.host, reloads));
     let server = Server::start(listener, &current, workers).map_err(BootError::Threads)?;
     reloader.publish(&url);
     tracing::info!(target: "callgate::boot", "{verdict}");
@@ -73,9 +74,16 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         models = current.load().deployments.models().len(),
         "listening on {url} (Press CTRL+C to quit)"
     );
-    let guard = reloader.guard();
-    reloader.start(current.clone(), requests).map_err(BootError::Threads)?;
-    Ok(Ready { server, current, guard, url })
+    reloader.start(current.downgrade(), requests).map_err(BootError::Threads)?;
+    Ok(Ready { server, current, record, url })
+}
+
+/// The first app.
+fn app(built: Built, host: &str, reloads: Arc<Reloads>) -> App {
+    let Built { config, deployments, plugins, left_out, services, .. } = built;
+    let made = plugins.into_iter().filter_map(ListedPlugin::made).collect();
+    let callbacks = Callbacks::new(made, left_out);
+    App::new(AppParts { config: &config, host, deployments, callbacks, services, reloads })
 }
 
 async fn bind(address: &ListenAddress) -> Result<Listener, BootError> {
@@ -97,11 +105,14 @@ impl Ready {
     /// whether all of them ended.
     pub async fn serve(self, mut stop: Stop) -> bool {
         let cut_off = self.server.run(&mut stop).await;
+        // The last reference: with it, every callback is dropped before the process ends.
         let app = self.current.load();
+        drop(self.current);
+        let (reloads, ends) = (Arc::clone(&app.reloads), Instant::now() + CALLBACKS_END);
         // Callbacks may block during their shutdown.
         let ended = tokio::task::spawn_blocking(move || app.shutdown());
         tokio::select! {
-            ended = tokio::time::timeout(CALLBACKS_END, ended) => if ended.is_err() {
+            ended = timeout_at(ends, ended) => if ended.is_err() {
                 tracing::warn!(
                     target: "callgate::boot",
                     "callbacks had not shut down after {} s; the gateway exits without them",
@@ -113,9 +124,9 @@ impl Ready {
                 "second stop signal: the gateway exits without waiting for callbacks"
             ),
         }
-        // If a reload that hangs holds it, the record stays, and the next start reports it.
-        if let Ok(mut guard) = self.guard.try_lock() {
-            guard.take();
+        // With a plugin that hangs while it is loaded, the record stays: the next start names it.
+        if !hangs_in_plugin(&reloads, ends).await {
+            self.record.ended_in_order();
         }
         match cut_off {
             None => tracing::info!(target: "callgate::boot", "ended: every call was answered"),
@@ -127,4 +138,14 @@ impl Ready {
         }
         cut_off.is_none()
     }
+}
+
+/// Gives a reload that runs at the end until `by`; returns whether it has been waiting for a plugin
+/// for so long that the plugin is to blame.
+async fn hangs_in_plugin(reloads: &Reloads, by: Instant) -> bool {
+    while reloads.running().is_some() && Instant::now() < by {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let running = reloads.running();
+    running.is_some_and(|running| running.place.is_some() && running.since.elapsed() >= LATE)
 }

@@ -4,7 +4,9 @@
 //! with the links that Kubernetes swaps and with network file systems, and costs a few system calls
 //! for each file.
 
-use callgate_plugin_host::SearchPath;
+use super::assembly::search_path;
+use crate::cli::Source;
+use callgate_config::{Environment, UnknownKeys};
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
@@ -17,7 +19,7 @@ use std::{
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// The files of a config.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Watch {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
@@ -31,30 +33,44 @@ pub(super) struct Watch {
 type Seen = (PathBuf, Option<(u64, u64, u64, i64, i64)>);
 
 impl Watch {
-    /// Watches `config`, the environment file and the plugins: those in `loaded`, and all in the
-    /// folders of `search`.
-    pub(super) fn new(
-        config: &Path,
-        env_file: Option<&Path>,
-        loaded: impl Iterator<Item = PathBuf>,
-        search: &SearchPath,
-    ) -> Self {
-        let env_file = env_file.map_or_else(|| config.with_file_name(".env"), Path::to_owned);
-        let files = [config.to_owned(), env_file].into_iter().chain(loaded).collect();
-        let folders = search.folders().to_vec();
-        let mut watch = Self { files, folders, loaded: Vec::new(), last: Vec::new() };
-        watch.note_loaded();
+    /// Watches the config, the file of variables, the plugins that the config names by their paths,
+    /// and all that lie in the folders of plugins.
+    pub(super) fn new(source: &Source) -> Self {
+        let mut watch = Self::default();
+        watch.note_loaded(source);
         watch
     }
 
-    /// Records the current state as loaded. Call it before the files are read, so that a later
-    /// change is noticed.
-    pub(super) fn note_loaded(&mut self) {
+    /// Takes the files as they are now for loaded. To be called before they are read, so that a
+    /// change meanwhile is found.
+    pub(super) fn note_loaded(&mut self, source: &Source) {
+        self.follow(source);
         self.loaded = self.look();
         self.last.clone_from(&self.loaded);
     }
 
-    /// Checks the files: whether they differ from the loaded state and have stopped changing.
+    /// Watches what the config names now; an unreadable one changes nothing.
+    fn follow(&mut self, source: &Source) {
+        let files = &source.files;
+        let env_file = files.env_file.as_deref();
+        let beside = || files.config.path.with_file_name(".env");
+        let variables = env_file.map_or_else(beside, Path::to_owned);
+        let environment = Environment::load(&files.config.path, env_file).unwrap_or_default();
+        let own = [files.config.path.clone(), variables];
+        match callgate_config::load(&files.config.path, &environment, UnknownKeys::Warn) {
+            Ok(config) => {
+                let plugins = config.callbacks.iter().filter_map(|entry| entry.file.clone());
+                self.files = own.into_iter().chain(plugins).collect();
+                let plugin_dir = files.plugin_dir.as_deref();
+                let search = search_path(plugin_dir, &files.config.path, &config.gateway);
+                self.folders = search.folders().to_vec();
+            }
+            Err(_) if self.files.is_empty() => self.files = own.into(),
+            Err(_) => {}
+        }
+    }
+
+    /// Looks at the files: whether they differ from those that were loaded, and have come to rest.
     pub(super) fn has_changed(&mut self) -> bool {
         let now = self.look();
         let rests = now == self.last;
@@ -88,22 +104,29 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    fn source(config: PathBuf) -> Source {
+        Source::of(config, None, None)
+    }
+
     #[test]
     fn a_change_counts_when_the_file_has_come_to_rest() {
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config.yaml");
-        fs::write(&config, "a").unwrap();
-        let plugins = folder.path().join("plugins");
-        let mut watch =
-            Watch::new(&config, None, std::iter::empty(), &SearchPath::new(None, &config, None));
-        assert!(!watch.has_changed());
-        fs::write(&config, "ab").unwrap();
+        let source = source(folder.path().join("config.yaml"));
+        let config = &source.files.config.path;
+        fs::write(config, "model_list: []").unwrap();
+        let mut watch = Watch::new(&source);
+        // Tests run beside files that are built.
+        watch.folders.truncate(1);
+        watch.loaded = watch.look();
+        assert!(!watch.has_changed() && !watch.has_changed());
+        fs::write(config, "model_list: [] #").unwrap();
         assert!(!watch.has_changed(), "it may still be written");
-        fs::write(&config, "abc").unwrap();
+        fs::write(config, "model_list: [] ##").unwrap();
         assert!(!watch.has_changed(), "it was");
         assert!(watch.has_changed());
-        watch.note_loaded();
+        watch.loaded = watch.look();
         assert!(!watch.has_changed());
+        let plugins = folder.path().join("plugins");
         fs::create_dir(&plugins).unwrap();
         fs::write(plugins.join("README"), "").unwrap();
         assert!(!watch.has_changed() && !watch.has_changed(), "no plugin");
@@ -112,18 +135,39 @@ mod tests {
     }
 
     #[test]
+    fn the_plugins_that_the_config_names_are_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(folder.path().join("config.yaml"));
+        let names = |path: &str| {
+            let text = format!("litellm_settings: {{callbacks: [{{path: {path}}}]}}");
+            fs::write(&source.files.config.path, text).unwrap();
+        };
+        names("a/libx.so");
+        let mut watch = Watch::new(&source);
+        let (a, b) = (folder.path().join("a/libx.so"), folder.path().join("b/libx.so"));
+        assert!(watch.files.contains(&a));
+        names("b/libx.so");
+        watch.follow(&source);
+        assert!(watch.files.contains(&b) && !watch.files.contains(&a));
+        fs::write(&source.files.config.path, "]").unwrap();
+        watch.follow(&source);
+        assert!(watch.files.contains(&b), "as long as the config cannot be read");
+    }
+
+    #[test]
     fn a_link_that_leads_elsewhere_is_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for version in ["v1", "v2"] {
             fs::create_dir(at(version)).unwrap();
-            fs::write(at(version).join("config.yaml"), version).unwrap();
+            fs::write(at(version).join("config.yaml"), "model_list: []").unwrap();
         }
         symlink("v1", at("data")).unwrap();
         symlink("data/config.yaml", at("config.yaml")).unwrap();
-        let search = SearchPath::default();
-        let mut watch = Watch::new(&at("config.yaml"), None, std::iter::empty(), &search);
-        // Swaps a link, as Kubernetes does.
+        let mut watch = Watch::new(&source(at("config.yaml")));
+        watch.folders.clear();
+        watch.loaded = watch.look();
+        // As Kubernetes does it.
         symlink("v2", at("data.new")).unwrap();
         fs::rename(at("data.new"), at("data")).unwrap();
         assert!(!watch.has_changed() && watch.has_changed());

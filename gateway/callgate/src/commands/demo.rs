@@ -5,6 +5,7 @@
 //! use the same upstream. None of this is used on the path of a call.
 
 mod client;
+mod reloads;
 mod walkthrough;
 
 use crate::{
@@ -78,6 +79,7 @@ async fn walk(options: Demo) -> Result<walkthrough::Walkthrough, DemoError> {
         DemoError::Config(errors.join("\n").replace(&written, &named))
     })?;
     let lacks = lacks(&built);
+    let pair = reloads::Pair::of(&built, folder.path())?;
     drop(built);
     if !lacks.is_empty() {
         let config = options.config.display().to_string();
@@ -92,6 +94,9 @@ async fn walk(options: Demo) -> Result<walkthrough::Walkthrough, DemoError> {
         let gateway = Gateway::start(&serve).await?;
         walkthrough::burst(&gateway.url, at_once, &mut report).await?;
         gateway.stop().await;
+    }
+    if let Some(pair) = pair {
+        reloads::reloads(&serve, &pair, &upstream, &mut report).await?;
     }
     Ok(report)
 }

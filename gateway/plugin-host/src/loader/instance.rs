@@ -138,6 +138,11 @@ impl Instance {
     hook!(on_llm_end, on_llm_end_async, reply: ReplyAccess);
     hook!(on_llm_error, on_llm_error_async, failure: FailureAccess);
 
+    /// What logs and faults call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Announces the shutdown to the callback, once. Its hooks may still be running.
     pub fn shutdown(&self) {
         if !self.is_shut_down.swap(true, Ordering::AcqRel) {

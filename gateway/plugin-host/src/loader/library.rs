@@ -11,7 +11,10 @@ use std::ffi::c_int;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use abi_stable::library::AbiHeaderRef;
 use abi_stable::std_types::{RErr, ROk};
@@ -61,14 +64,23 @@ pub(super) struct Created {
 type MapResult = Result<&'static Library, LibraryError>;
 
 /// Every file that was ever mapped, by the hash of its bytes; refused ones too, so that they are
-/// not mapped again.
+/// not mapped again. Locked while a file is mapped, and thus while its constructors run, which may
+/// hang.
 static MAPPED: Mutex<Option<HashMap<[u8; 32], MapResult>>> = Mutex::new(None);
+
+/// The number of files in [`MAPPED`], for those who must not wait for its lock.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of different mapped files. They stay until the process ends (about 0.4 MB each).
 #[must_use]
 pub fn mapped_libraries() -> usize {
+    COUNT.load(Relaxed)
+}
+
+/// Whether the file with this hash is mapped.
+pub(super) fn is_mapped(sha256: &[u8; 32]) -> bool {
     let mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    mapped.as_ref().map_or(0, HashMap::len)
+    mapped.as_ref().is_some_and(|mapped| mapped.contains_key(sha256))
 }
 
 impl Library {
@@ -77,16 +89,12 @@ impl Library {
     pub(super) fn of(
         inspected: &Inspected,
         snapshot: Snapshot,
-        most: usize,
         step: &mut dyn FnMut(&'static str),
     ) -> MapResult {
         let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let mapped = mapped.get_or_insert_default();
         if let Some(known) = mapped.get(&inspected.sha256) {
             return known.clone();
-        }
-        if mapped.len() >= most {
-            return Err(LibraryError::TooMany(most));
         }
         tracing::debug!(
             target: "callgate::callbacks::loader::library",
@@ -99,6 +107,8 @@ impl Library {
         let (handle, snapshot) = visit(LOAD).enter(|| open(inspected, snapshot))?;
         step(DESCRIBE);
         let examined = visit(DESCRIBE).enter(|| examine(&handle, inspected));
+        // A file that could not be opened is not mapped, and may be another time: the library that
+        // it needs may be installed meanwhile.
         let outcome = match examined {
             Ok(tables) => Ok(&*Box::leak(Box::new(Self { tables, _snapshot: snapshot }))),
             Err(error) => {
@@ -107,6 +117,7 @@ impl Library {
             }
         };
         mapped.insert(inspected.sha256, outcome.clone());
+        COUNT.store(mapped.len(), Relaxed);
         outcome
     }
 

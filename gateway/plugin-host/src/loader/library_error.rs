@@ -18,7 +18,7 @@ pub(crate) enum LibraryError {
     Root(String),
     #[error("expected the manifest in its file, found another one when it was loaded")]
     Manifest,
-    #[error("expected at most {0} plugin files mapped at once, found that this would be one more")]
+    #[error("expected at most {0} mapped plugin files, found that this would be one more")]
     TooMany(usize),
     #[error("expected `{C_ROOT_SYMBOL}` to return a table of ABI {ours}, found {found}")]
     CTable { ours: ApiVersion, found: String },

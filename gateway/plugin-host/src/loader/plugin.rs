@@ -149,7 +149,7 @@ impl Plugin {
         guard: &LoadGuard,
     ) -> Result<Self, LoadError> {
         let mut step = |step| guard.loading(&inspected, step);
-        let library = Library::of(&inspected, snapshot, guard.max_libraries(), &mut step)?;
+        let library = Library::of(&inspected, snapshot, &mut step)?;
         step(CREATE);
         let Inspected { file, sha256, header, callback, .. } = inspected;
         let name: Arc<str> = entry.called().into();

@@ -38,7 +38,7 @@ impl ProbeLoad {
         snapshot: Snapshot,
         step: &mut dyn FnMut(&'static str),
     ) -> Result<Self, LoadError> {
-        Ok(Self(Library::of(inspected, snapshot, usize::MAX, step)?))
+        Ok(Self(Library::of(inspected, snapshot, step)?))
     }
 
     /// Creates an instance as the gateway would.

@@ -15,6 +15,9 @@ use std::{
 /// The most clients' keys that are kept, because clients can make up any number.
 const RECENT: usize = 64;
 
+/// The most configs whose secrets are kept: calls may still run with those of an earlier one.
+const CONFIGS: usize = 8;
+
 /// The learned secrets.
 #[derive(Default)]
 pub(super) struct Learned {
@@ -27,6 +30,8 @@ pub(super) struct Learned {
 struct Kept {
     /// Secrets granted by the config, which bounds their number.
     given: Vec<KnownSecret>,
+    /// The secrets of the latest configs, the latest first.
+    configs: VecDeque<KnownSecret>,
     recent: VecDeque<KnownSecret>,
 }
 
@@ -45,6 +50,18 @@ impl Learned {
     /// Adds a secret for good.
     pub(super) fn learn_lasting(&self, text: &str, secrets: Secrets) {
         self.learn(text, secrets, |kept, known| kept.given.push(known));
+    }
+
+    /// Adds the secrets of a config, or notes that it is the latest.
+    pub(super) fn learn_config(&self, text: &str, secrets: Secrets) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.configs.iter().position(|(known, _)| known == text) {
+            kept.configs.make_contiguous()[..=at].rotate_right(1);
+        } else if let Some(search) = secrets.search() {
+            kept.configs.truncate(CONFIGS - 1);
+            kept.configs.push_front((text.to_owned(), search));
+            self.any.store(true, Relaxed);
+        }
     }
 
     fn learn(&self, text: &str, secrets: Secrets, keep: impl FnOnce(&mut Kept, KnownSecret)) {
@@ -75,7 +92,7 @@ impl Learned {
 
 impl Kept {
     fn all(&self) -> impl Iterator<Item = &KnownSecret> {
-        self.given.iter().chain(&self.recent)
+        self.given.iter().chain(&self.configs).chain(&self.recent)
     }
 }
 
@@ -83,6 +100,26 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::Masking;
+
+    #[test]
+    fn the_secrets_of_the_latest_configs_are_masked() {
+        let masking = Masking::default();
+        let with = |key: &str| {
+            let mut secrets = Secrets::default();
+            secrets.add(key);
+            secrets
+        };
+        masking.learn_all(with("sk-config-000000"));
+        for at in 1..CONFIGS {
+            masking.learn_all(with(&format!("sk-config-{at:06}")));
+        }
+        masking.learn_all(with("sk-config-000000"));
+        masking.learn_all(with("sk-config-999999"));
+        let said = "sk-config-000000 sk-config-000001 sk-config-999999";
+        assert_eq!(masking.mask(said), "*** sk-config-000001 ***");
+        let kept = masking.learned.kept.lock().unwrap().configs.len();
+        assert_eq!(kept, CONFIGS);
+    }
 
     #[test]
     fn what_was_given_is_masked_in_every_clone_and_what_clients_sent_for_a_while() {

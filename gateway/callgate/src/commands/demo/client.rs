@@ -82,6 +82,23 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::AUTHORIZATION, format!("Bearer {}", super::KEY))
             .body(Full::from(body.to_string()))?;
+        self.send(request).await
+    }
+
+    /// Has the gateway reload its config; returns the status and the report.
+    pub(super) async fn reload(&mut self) -> Result<(u16, Value), ClientError> {
+        let request = Request::post("/admin/reload")
+            .header(header::HOST, &self.host)
+            .header(header::AUTHORIZATION, format!("Bearer {}", super::KEY))
+            .body(Full::default())?;
+        let response = self.send(request).await?;
+        Ok((response.status, serde_json::from_str(&response.body).unwrap_or_default()))
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Full<bytes::Bytes>>,
+    ) -> Result<Response, ClientError> {
         let response = self.sender.send_request(request).await?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(header::RETRY_AFTER);

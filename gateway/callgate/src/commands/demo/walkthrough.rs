@@ -48,7 +48,7 @@ impl Walkthrough {
         self.steps.iter().all(|step| step.as_promised)
     }
 
-    fn add(&mut self, what: &str, expected: String, found: String, as_promised: bool) {
+    pub(super) fn add(&mut self, what: &str, expected: String, found: String, as_promised: bool) {
         self.steps.push(WalkthroughStep { what: what.to_owned(), expected, found, as_promised });
     }
 }
