@@ -2,8 +2,8 @@
 //! changes ten times a second, its plugin's file is another build now and then, and every fifth
 //! config is broken. No call may fail, and each must pass the hooks of exactly one config.
 //!
-//! `make test` reloads 40 times; `make soak` reloads 500 times, and `CALLGATE_SOAK_RELOADS` sets the
-//! number. It prints how fast calls were with and without reloads, and what a reload costs in
+//! `make test` reloads 40 times; `make soak` reloads 500 times, and `CALLGATE_SOAK_RELOADS` sets
+//! the number. It prints how fast calls were with and without reloads, and what a reload costs in
 //! memory; it judges neither, because both depend on the machine. `load` calls and checks the
 //! answers, `versions` has the configs and the plugin's builds.
 

@@ -7,6 +7,7 @@
 mod activation;
 mod assembly;
 mod check;
+mod log_filter;
 mod reload;
 mod reload_log;
 mod run_file;
@@ -16,6 +17,7 @@ mod watch;
 
 pub use assembly::{Built, search_path};
 pub use check::{CheckReport, check};
+pub use log_filter::log_filter;
 pub use run_file::{RunFile, RunningGateway, monotonic_ns};
 pub use served::Served;
 pub use serving::{Ready, ready};
@@ -26,9 +28,6 @@ use callgate_config::{Environment, Problem, Problems};
 use callgate_plugin_host::StartMode;
 use check::{as_line, counts};
 use tracing::Level;
-
-/// The variable that selects log lines.
-const RUST_LOG: &str = "RUST_LOG";
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,18 +82,6 @@ impl From<Problems> for BootError {
 pub fn build(source: &Source, address: Option<&Address>) -> Result<Built, Problems> {
     let mode = StartMode::Check { retry: false };
     assemble(source, Purpose { address, safe_mode: false, mode }, None)
-}
-
-/// `RUST_LOG`, or the filter that LiteLLM's options ask for. An unreadable environment file is not
-/// reported here, but by the start.
-#[must_use]
-pub fn log_filter(source: &Source) -> Option<String> {
-    let environment =
-        Environment::load(&source.files.config.path, source.files.env_file.as_deref());
-    let environment = environment.unwrap_or_default();
-    let litellm = source.litellm.with_environment(&environment);
-    let wanted = environment.filled_var(RUST_LOG).map(str::to_owned);
-    wanted.or_else(|| litellm.debug.then(|| "info,callgate=debug".to_owned()))
 }
 
 /// One line for each problem: `error: config.yaml:12:7: …`.

@@ -9,7 +9,6 @@
 mod cache;
 pub mod child;
 mod crash_journal;
-mod exit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hook;
@@ -29,13 +28,13 @@ mod startup_table;
 
 pub use cache::cache_folder;
 pub use crash_journal::config_id;
-pub use exit::exit_at_once;
 pub use hook::Hook;
 pub use inspect::{CallbackInfo, PluginInfo, Reason};
 pub use load_guard::{LoadGuard, RunRecord, StartMode};
 pub use loader::{
     CrashWatch, Instance, LeftOut, ListedPlugin, Loaded, Plugin, PluginKind, PluginLocation,
-    Recipe, RunningHook, Whereabouts, inspect_all, load_all, map, mapped_libraries, signal_name,
+    Recipe, RunningHook, Whereabouts, exit_at_once, inspect_all, load_all, map, mapped_libraries,
+    signal_name,
 };
 pub use lookup::Lookup;
 pub use probe::{SUBCOMMAND as PROBE, run_probe};

@@ -117,8 +117,8 @@ impl LoadGuard {
         self.reloads = true;
     }
 
-    /// Whether this is for a reload. One that is refused anyway maps nothing, because what is mapped
-    /// stays; a start goes on, to find everything that is wrong.
+    /// Whether this is for a reload. One that is refused anyway maps nothing, because what is
+    /// mapped stays; a start goes on, to find everything that is wrong.
     pub(super) fn reloads(&self) -> bool {
         self.reloads
     }

@@ -29,7 +29,7 @@ pub(super) use names::{CREATE, DESCRIBE, LOAD, ROOT_SYMBOL};
 pub(super) use probe_load::{ProbeLoad, ProbeLoadError};
 pub use whereabouts::{PluginLocation, Whereabouts};
 
-pub use crash_signals::CrashWatch;
+pub use crash_signals::{CrashWatch, exit_at_once};
 pub use instance::Instance;
 pub use library::mapped_libraries;
 pub use plugin::{ListedPlugin, Plugin, PluginKind, Recipe};

@@ -198,8 +198,7 @@ async fn drain(
     let calls = current.load().metrics.in_flight();
     phase.send_replace(Phase::Cutting);
     let _ = timeout(3 * LAST_WORDS, ended).await;
-    // Without calls, only a thread is late.
-    (calls > 0).then_some(calls)
+    Some(calls)
 }
 
 /// Waits for the threads to end. It asks them, because a thread that waits might not start while a

@@ -107,7 +107,8 @@ async fn a_library_that_hangs_while_it_is_loaded_holds_up_nothing_that_runs() {
     assert!(message.contains("libmark.so") && message.contains("while being loaded"), "{message}");
     serves(&gateway).await;
     gateway.terminate();
-    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.log().text());
+    // No call was cut off, but a worker could not end.
+    assert_eq!(gateway.exit().await.code(), Some(1), "{}", gateway.log().text());
 }
 
 #[tokio::test]

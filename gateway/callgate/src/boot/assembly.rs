@@ -1,7 +1,7 @@
 //! Builds everything that a config needs, without serving it: reads the config, checks its
 //! deployments, loads its callbacks. A start, `check` and a reload use it.
 
-use super::RUST_LOG;
+use super::log_filter::RUST_LOG;
 use crate::cli::{Address, ListenAddress, Source};
 use callgate_callbacks::unknown_names;
 use callgate_config::{

@@ -1,7 +1,7 @@
 //! What serves, as far as another config is compared with it: by the next reload, and by
 //! `callgate check --against-running`.
 
-use super::{assembly::Built, log_filter};
+use super::{assembly::Built, log_filter::log_filter};
 use crate::cli::Serve;
 use callgate_config::{Environment, SealedOutline};
 use callgate_plugin_host::ListedPlugin;

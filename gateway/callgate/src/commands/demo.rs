@@ -5,6 +5,7 @@
 //! use the same upstream. None of this is used on the path of a call.
 
 mod client;
+mod gateway;
 mod reloads;
 mod walkthrough;
 
@@ -14,7 +15,7 @@ use crate::{
 };
 use callgate_config::read_text;
 use callgate_scripted_upstream::{Script, ScriptedUpstream};
-use callgate_server::Stop;
+use gateway::Gateway;
 use serde_json::Value;
 use std::{io::Write as _, path::Path, process::ExitCode};
 
@@ -118,28 +119,6 @@ fn lacks(built: &boot::Built) -> Vec<String> {
         lacks.push("a `rate_limit` that lets 90 calls a minute through to `groq`".to_owned());
     }
     lacks
-}
-
-/// A gateway in this process, on its own port.
-struct Gateway {
-    url: String,
-    stop: tokio::sync::mpsc::UnboundedSender<()>,
-    serving: tokio::task::JoinHandle<bool>,
-}
-
-impl Gateway {
-    async fn start(serve: &Serve) -> Result<Self, BootError> {
-        let ready = boot::ready(serve).await?;
-        let url = ready.url.clone();
-        let (stop, stopped) = Stop::new();
-        let serving = tokio::spawn(ready.serve(stopped));
-        Ok(Self { url, stop, serving })
-    }
-
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = self.serving.await;
-    }
 }
 
 /// The variables that the config needs, with the demo's values.

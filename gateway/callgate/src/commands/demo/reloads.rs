@@ -2,8 +2,9 @@
 //! build, the callbacks change places, and one is removed.
 
 use super::{
-    DemoError, Gateway, KEY,
+    DemoError, KEY,
     client::{Client, ClientError},
+    gateway::Gateway,
     walkthrough::Walkthrough,
 };
 use crate::{boot::Built, cli::Serve};
