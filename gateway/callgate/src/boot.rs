@@ -24,7 +24,7 @@ pub use serving::{Ready, ready};
 
 use crate::cli::{Address, Source};
 use assembly::{Purpose, assemble};
-use callgate_config::{Environment, Problem, Problems};
+use callgate_config::{Problem, Problems};
 use callgate_plugin_host::StartMode;
 use check::{as_line, counts};
 use tracing::Level;
