@@ -150,7 +150,7 @@ async fn a_callback_that_will_not_end_is_left_behind_alone() {
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
     let log = gateway.log().clone();
     let text = gateway.stop().await;
-    assert!(text.contains("callbacks had not ended after 8 s"), "{text}");
+    assert!(text.contains("callbacks had not shut down after 8 s"), "{text}");
     let told = |tag: &str| {
         let lines = log.lines().into_iter();
         lines.filter(|line| line.message() == "shut down" && seen(line, "label") == tag).count()
