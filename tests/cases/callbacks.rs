@@ -5,7 +5,7 @@ use callgate_tests::config::{config, deployment, every_dialect, openai, with_cal
 use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
 use serde_json::{Value, json};
 
-use crate::faulty::{all_hooks, faulty, hooks, recorder, refusal, with_policy};
+use crate::faulty::{faulty, hooks, recorded, recorder, refusal, seen, with_policy};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), &json!(callbacks));
@@ -198,19 +198,26 @@ async fn a_later_refusal_gives_the_rate_limits_place_back() {
 async fn chunk_hooks_see_every_chunk_once() {
     let upstream = upstream(Answer::text(["a", "b", "c"])).await;
     let gateway = gateway(&upstream, &[recorder("x")]).await;
-    let mut seen = Vec::new();
+    let mut sent = Vec::new();
     for model in ["gpt", "llama", "gemma"] {
         let request = gateway.client().chat(model).streaming().header("x-litellm-call-id", model);
-        let events = request.send().await.expect_status(200).events();
-        let chunks = events.len() - 1;
-        seen.push((model, chunks));
+        let mut events = request.send().await.expect_status(200).events();
+        assert_eq!(events.pop(), Some(Event::Done), "{model}");
+        assert_eq!(sse::text(&events), "abc", "{model}");
+        sent.push((model, events));
     }
     let log = gateway.log().clone();
     gateway.stop().await;
-    for (model, chunks) in seen {
-        let ran = all_hooks(&log, model);
-        let seen = ran.iter().filter(|hook| hook.ends_with("on_llm_new_token")).count();
-        // Callbacks may see a chunk that the client did not ask for (usage) and that is not sent.
-        assert!(seen == chunks || seen == chunks + 1, "{model}: {seen} of {chunks}");
+    for (model, events) in sent {
+        let hooks = recorded(&log, model).into_iter();
+        let chunks = hooks.filter(|line| seen(line, "hook") == "on_llm_new_token");
+        let chunks: Vec<_> =
+            chunks.map(|line| (seen(&line, "index"), seen(&line, "text"))).collect();
+        // Nothing more: the chunk with usage, for which the client did not ask, is not shown.
+        let expected = events.iter().enumerate().map(|(index, event)| {
+            let text = event.json()["choices"][0]["delta"]["content"].as_str();
+            (index.to_string(), text.unwrap_or_default().to_owned())
+        });
+        assert_eq!(chunks, expected.collect::<Vec<_>>(), "{model}");
     }
 }

@@ -14,13 +14,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
+use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::permissions::Permissions;
 use callgate_config::{HttpUrl, UrlError};
-use callgate_upstream::Tls;
-use callgate_upstream::USER_AGENT;
+use callgate_upstream::{NoTls, Tls, USER_AGENT};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -37,7 +37,7 @@ type PlainPool = Client<HttpConnector, Full<Bytes>>;
 pub(super) struct HttpClient {
     tls: Arc<Tls>,
     plain: OnceLock<PlainPool>,
-    secure: OnceLock<Result<Pool, String>>,
+    secure: OnceLock<Pool>,
 }
 
 /// A request that passed the checks.
@@ -85,9 +85,9 @@ impl HttpClient {
             refuse(HostErrorKind::UNREACHABLE, format!("no answer of `{host}`: {}", causes(error)))
         };
         let answer = if request.uri().scheme_str() == Some("https") {
-            let pool = self.secure.get_or_init(|| self.secure_pool());
-            let unusable = |error: &String| refuse(HostErrorKind::UNREACHABLE, error.clone());
-            pool.as_ref().map_err(unusable)?.request(request).await
+            let unusable = |error: NoTls| refuse(HostErrorKind::UNREACHABLE, error.to_string());
+            let pool = self.secure_pool(|| self.tls.config()).map_err(unusable)?;
+            pool.request(request).await
         } else {
             self.plain.get_or_init(|| builder().build(connector())).request(request).await
         };
@@ -109,8 +109,15 @@ impl HttpClient {
         Ok(response)
     }
 
-    fn secure_pool(&self) -> Result<Pool, String> {
-        let mut config = (*self.tls.config().map_err(|none| none.to_string())?).clone();
+    /// Only a pool is kept: a lack of descriptors may be over at the next request.
+    fn secure_pool(
+        &self,
+        tls: impl FnOnce() -> Result<Arc<ClientConfig>, NoTls>,
+    ) -> Result<&Pool, NoTls> {
+        if let Some(pool) = self.secure.get() {
+            return Ok(pool);
+        }
+        let mut config = (*tls()?).clone();
         // The connector below sets its own.
         config.alpn_protocols.clear();
         let connector = HttpsConnectorBuilder::new()
@@ -118,7 +125,7 @@ impl HttpClient {
             .https_only()
             .enable_http1()
             .wrap_connector(connector());
-        Ok(builder().build(connector))
+        Ok(self.secure.get_or_init(|| builder().build(connector)))
     }
 }
 
@@ -219,12 +226,30 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use super::*;
 
+    /// Settings as `Tls` makes them, apart from the trusted certificates.
+    fn settings() -> Arc<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let roots = rustls::RootCertStore::empty();
+        let mut config = versions.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
     #[test]
-    fn there_is_a_pool_for_tls_where_there_are_certificates() {
-        match HttpClient::default().secure_pool() {
-            Ok(_) => {}
-            Err(error) => assert!(error.contains("no trusted certificates"), "{error}"),
-        }
+    fn the_pool_for_tls_is_made_once_and_a_failure_is_not_remembered() {
+        let client = HttpClient::default();
+        let short = || Err(NoTls::Descriptors(std::io::ErrorKind::Other.into()));
+        let error = client.secure_pool(short).unwrap_err().to_string();
+        assert!(error.contains("the trusted certificates cannot be read"), "{error}");
+        let none = || Err(NoTls::Never("no trusted certificates".to_owned()));
+        let error = client.secure_pool(none).unwrap_err().to_string();
+        assert_eq!(error, "no trusted certificates");
+        let first: *const Pool = client.secure_pool(|| Ok(settings())).unwrap();
+        let second = client.secure_pool(|| panic!("made a second time")).unwrap();
+        assert!(std::ptr::eq(first, second));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use descriptors::lacks_descriptors;
 pub use error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError};
 pub use head::Headers;
 pub use origin::Origin;
-pub use tls::{Tls, TlsFault};
+pub use tls::{NoTls, Tls, TlsFault};
 pub use turn::note_wait;
 
 use bytes::{Bytes, BytesMut};
