@@ -2,6 +2,7 @@
 //! crate, where `unsafe` is allowed, and that the documents name existing things.
 
 mod circles;
+mod tooling;
 mod words;
 
 use std::fs;
