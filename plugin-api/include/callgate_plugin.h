@@ -130,6 +130,9 @@ typedef struct callgate_host {
    * numbers of the entry. */
   void (*list)(const void *ctx, callgate_view prefix, callgate_view after, size_t most,
                callgate_visitor visitor);
+  /* Since 1.1. Returns 1 if the config serves a model name, 0 if not, 2 if that is not known, as in
+   * the probe. A reload may change the answer. */
+  uint32_t (*has_model)(const void *ctx, callgate_view model);
 } callgate_host;
 
 /* ---- The call --------------------------------------------------------------------------------

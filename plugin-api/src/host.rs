@@ -23,6 +23,7 @@ macro_rules! lent {
 
 mod clock;
 mod counters;
+mod entry;
 mod error;
 mod http;
 mod kv;
@@ -34,6 +35,7 @@ mod timer;
 
 pub use clock::Clock;
 pub use counters::{Admission, Counters};
+pub use entry::Entry;
 pub use error::{HostError, HostErrorKind};
 pub use http::{Http, HttpRequest, HttpResponse};
 pub use kv::Kv;
@@ -68,6 +70,8 @@ lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secret
 /// | [`timer`](Host::timer) | sleeps in async code | |
 /// | [`task`](Host::task) | background work | 1024 futures and 64 jobs at once |
 /// | [`secrets`](Host::secrets) | granted environment variables | |
+/// | [`entry`](Host::entry), [`models`](Host::models) | the callback's place in the config, and the models | |
+/// | [`state_dir`](Host::state_dir) | a folder that survives restarts | |
 #[derive(Clone, Copy)]
 pub struct Host {
     raw: HostHandle,

@@ -137,8 +137,9 @@ pub mod testing;
 pub use callback::{AsyncCallback, Callback};
 pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply};
 pub use host::{
-    Admission, Clock, Counter, Counters, Gauge, Histogram, Host, HostError, HostErrorKind, Http,
-    HttpRequest, HttpResponse, Kv, Labeled, MetricKind, Metrics, SecretText, Secrets, Task, Timer,
+    Admission, Clock, Counter, Counters, Entry, Gauge, Histogram, Host, HostError, HostErrorKind,
+    Http, HttpRequest, HttpResponse, Kv, Labeled, MetricKind, Metrics, SecretText, Secrets, Task,
+    Timer,
 };
 pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};

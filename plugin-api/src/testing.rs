@@ -50,6 +50,7 @@ mod chunk;
 pub mod conformance;
 mod counters;
 mod ending;
+mod entry;
 mod failure;
 mod headers;
 mod host;

@@ -1,9 +1,14 @@
 //! What 1.1 added to the gateway's services for callbacks.
 
-use callgate_tests::{Answer, Endpoint, Gateway, upstream};
+use callgate_tests::config::{openai, with_callbacks};
+use callgate_tests::{Answer, Endpoint, Gateway, ScriptedUpstream, build, upstream};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::services::{called, entry, setup, step};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::services::{called, entry, said, setup, step};
 
 /// A gateway whose callback runs these steps of the newer services at the start of each call.
 async fn running(steps: &[Value]) -> Gateway {
@@ -110,4 +115,109 @@ async fn a_callback_refuses_to_start_without_what_it_needs() {
         assert_eq!(checked.status.success(), expected.is_none(), "{said}");
         assert!(said.contains(expected.unwrap_or_default()), "{said}");
     }
+}
+
+/// Two models, a wildcard, and one callback that runs these steps at the start of each call.
+fn listing_models(upstream: &ScriptedUpstream, settings: Value) -> Value {
+    let mut wildcard = openai(upstream);
+    wildcard["model_name"] = json!("mine/*");
+    wildcard["litellm_params"]["model"] = json!("openai/*");
+    let other = json!({"name": "all_services_async", "path": build::plugin("all_services")});
+    let mut second = entry("all_services", settings, json!({}));
+    second["instance"] = json!("second one");
+    with_callbacks(&[openai(upstream), wildcard], &json!([other, second]))
+}
+
+#[tokio::test]
+async fn a_callback_knows_its_entry_and_the_models() {
+    let upstream = upstream(Answer::default()).await;
+    let steps = json!([
+        {"newer": "entry"}, {"newer": "models"}, {"newer": {"has_model": "mine/x"}},
+    ]);
+    let config = listing_models(&upstream, json!({"on_llm_start": steps}));
+    let gateway = Gateway::with_config(config).start().await;
+    called(&gateway).await;
+    assert_eq!(step(&gateway, "entry").await, "ok: all_services second one Some(1)");
+    assert_eq!(step(&gateway, "models").await, "ok: gpt mine/*");
+    assert_eq!(step(&gateway, "has_model").await, "ok: true");
+}
+
+#[tokio::test]
+async fn a_misspelt_model_fails_at_check() {
+    let upstream = upstream(Answer::default()).await;
+    for (model, served) in [("gpt", true), ("mine/any", true), ("gtp", false)] {
+        let config = listing_models(&upstream, json!({"needs_model": model}));
+        let checked = Gateway::with_config(config).check().await;
+        let said = [checked.stdout, checked.stderr].concat();
+        assert_eq!(checked.status.success(), served, "{model}: {said}");
+        let refusal = "expected one of gpt, mine/*, found `gtp`";
+        assert_eq!(said.contains(refusal), !served, "{model}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_keeps_the_instance_shows_it_the_new_models_and_its_new_place() {
+    let upstream = upstream(Answer::default()).await;
+    let steps = json!([{"newer": "entry"}, {"newer": "models"}, {"newer": {"has_model": "later"}}]);
+    let mut config = listing_models(&upstream, json!({"on_llm_start": steps}));
+    let gateway = Gateway::with_config(&config).start().await;
+    called(&gateway).await;
+    assert_eq!(step(&gateway, "has_model").await, "ok: false");
+    let mut later = openai(&upstream);
+    later["model_name"] = json!("later");
+    config["model_list"].as_array_mut().unwrap().push(later);
+    config["litellm_settings"]["callbacks"].as_array_mut().unwrap().remove(0);
+    fs::write(gateway.folder().join("config.yaml"), config.to_string()).unwrap();
+    gateway.signal(Signal::SIGHUP);
+    gateway.log().containing("reloaded: ").await;
+    called(&gateway).await;
+    for (name, expected) in [
+        ("entry", "ok: all_services second one Some(0)"),
+        ("models", "ok: gpt later mine/*"),
+        ("has_model", "ok: true"),
+    ] {
+        gateway.log().times(&format!(r#""message":"{name}""#), 2).await;
+        let lines = gateway.log().lines();
+        let last = lines.iter().rfind(|line| line.message() == name).map(said);
+        assert_eq!(last.as_deref(), Some(expected));
+    }
+    assert_eq!(gateway.log().text().matches("callback loaded from").count(), 2);
+}
+
+#[tokio::test]
+async fn state_survives_a_restart_in_a_folder_of_the_entry() {
+    let upstream = upstream(Answer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("made/here");
+    let settings = json!({"on_llm_start": [{"newer": "append_state"}]});
+    let mut config = listing_models(&upstream, settings);
+    config["callgate"] = json!({"state_dir": state});
+    let checked = Gateway::with_config(&config).check().await;
+    assert!(checked.status.success() && !state.exists(), "a check leaves nothing");
+    for expected in ["ok: 1", "ok: 2"] {
+        let gateway = Gateway::with_config(&config).start().await;
+        called(&gateway).await;
+        assert_eq!(step(&gateway, "append_state").await, expected);
+        gateway.stop().await;
+    }
+    let own = state.join("second%20one");
+    assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::read_to_string(own.join("state")).unwrap(), "xx");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "the other entry never asked");
+}
+
+#[tokio::test]
+async fn without_a_private_folder_there_is_no_state_and_one_warning() {
+    let upstream = upstream(Answer::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let settings = json!({"on_llm_start": [{"newer": "append_state"}, {"newer": "append_state"}]});
+    let mut config = listing_models(&upstream, settings);
+    config["callgate"] = json!({"state_dir": folder.path()});
+    let gateway = Gateway::with_config(&config).start().await;
+    called(&gateway).await;
+    assert!(step(&gateway, "append_state").await.starts_with("not supported"));
+    let log = gateway.stop().await;
+    assert_eq!(log.matches("the callback gets no folder for its state").count(), 1, "{log}");
+    assert!(log.contains("set `callgate.state_dir`"), "{log}");
 }

@@ -24,7 +24,7 @@ pub(crate) async fn called(gateway: &Gateway) {
     let _ = gateway.client().chat("gpt").send().await.expect_status(200);
 }
 
-fn said(line: &LogLine) -> String {
+pub(crate) fn said(line: &LogLine) -> String {
     format!("{}: {}", seen(line, "outcome"), seen(line, "detail"))
 }
 

@@ -28,6 +28,9 @@ pub struct GatewaySettings {
     /// The folder in which the gateway caches facts about plugins; relative paths start at the
     /// config's folder.
     pub cache_dir: Option<PathBuf>,
+    /// The folder in which callbacks keep what must survive a restart; relative paths start at the
+    /// config's folder.
+    pub state_dir: Option<PathBuf>,
     /// Whether every plugin must be pinned by its SHA-256.
     pub require_pins: bool,
     /// Whether to refuse plugins that other users can change; `None`: only if running as root.
@@ -74,6 +77,7 @@ impl Default for GatewaySettings {
             probe: Probing::OnChange,
             probe_timeout: Duration::from_secs(5),
             cache_dir: None,
+            state_dir: None,
             require_pins: false,
             strict_owner: None,
             web: WebSettings::default(),
@@ -171,6 +175,9 @@ pub(super) fn read(
     }
     if let Some(field) = section.take("cache_dir") {
         settings.cache_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
+    }
+    if let Some(field) = section.take("state_dir") {
+        settings.state_dir = reader.text(&field).map(|dir| reader.beside_config(&dir));
     }
     let choices = [Probing::OnChange, Probing::Always, Probing::Never];
     let probe = choice(reader, &mut section, "probe", ["on_change", "always", "never"]);
@@ -338,12 +345,13 @@ mod tests {
         assert_eq!((plain.probe, plain.probe_timeout), (Probing::OnChange, Duration::from_secs(5)));
         assert_eq!((plain.cache_dir, plain.require_pins, plain.strict_owner), (None, false, None));
         let told = read(
-            "callgate: {probe: always, probe_timeout: 1m, cache_dir: c, require_pins: true, \
+            "callgate: {probe: always, probe_timeout: 1m, cache_dir: c, state_dir: s, require_pins: true, \
              verify_owner: strict}",
         );
         let told = told.unwrap().gateway;
         assert_eq!((told.probe, told.probe_timeout), (Probing::Always, Duration::from_secs(60)));
         assert_eq!(told.cache_dir.as_deref(), Some(Path::new("dir/c")));
+        assert_eq!(told.state_dir.as_deref(), Some(Path::new("dir/s")));
         assert_eq!((told.require_pins, told.strict_owner), (true, Some(true)));
         let streams =
             read("callgate: {stream_keepalive: 15s, first_content_timeout: 2m}").unwrap().gateway;

@@ -20,5 +20,5 @@ mod wildcard;
 pub use callgate_config::Setting;
 pub use certificates::certificate_problems;
 pub use deployment::Deployment;
-pub use lookup::{Chosen, Deployments, Group};
+pub use lookup::{Chosen, Deployments, Group, Names};
 pub use proxies::proxy_warning;

@@ -2,7 +2,7 @@
 //! [`Group::choose`] run for every call: one hash lookup and one clone of an `Arc`; a group of one
 //! needs no more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::deployment::Deployment;
@@ -24,6 +24,28 @@ pub struct Deployments {
     pub(super) raw: ByName<GroupMembers>,
     pub(super) by_provider: ByName<Arc<Deployment>>,
     pub(super) listed: Vec<Arc<str>>,
+}
+
+/// The model names of a config.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    exact: HashSet<Box<str>, foldhash::fast::RandomState>,
+    wildcards: Vec<Wildcard>,
+    listed: Vec<String>,
+}
+
+impl Names {
+    /// Whether a call for this name finds a deployment.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.exact.contains(name) || self.wildcards.iter().any(|it| it.capture(name).is_some())
+    }
+
+    /// The public names, then the wildcards as written.
+    #[must_use]
+    pub fn listed(&self) -> &[String] {
+        &self.listed
+    }
 }
 
 /// Deployments that serve one name, lowest `order` first, never empty.
@@ -70,6 +92,17 @@ impl Deployments {
     #[must_use]
     pub fn models(&self) -> &[Arc<str>] {
         &self.listed
+    }
+
+    /// The names that [`Deployments::resolve`] finds something for.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        let exact = self.named.keys().chain(self.raw.keys()).cloned().collect();
+        let wildcards: Vec<_> =
+            self.wildcards.iter().map(|(wildcard, _)| wildcard.clone()).collect();
+        let listed = self.listed.iter().map(ToString::to_string);
+        let listed = listed.chain(wildcards.iter().map(ToString::to_string)).collect();
+        Names { exact, wildcards, listed }
     }
 
     /// All deployments, in the order of the config.

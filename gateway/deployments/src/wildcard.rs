@@ -3,11 +3,19 @@
 //! As in LiteLLM, and unlike in settings (`plugin_api::Pattern`), only the first `*` counts, and
 //! its match is inserted into the upstream's model name.
 
+use std::fmt;
+
 /// `before*after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wildcard {
     before: Box<str>,
     after: Box<str>,
+}
+
+impl fmt::Display for Wildcard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}*{}", self.before, self.after)
+    }
 }
 
 impl Wildcard {

@@ -11,23 +11,30 @@ mod clock;
 mod counters;
 mod http;
 mod kv;
+mod listing;
 pub mod log;
 mod metrics;
 mod permissions;
+mod state;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::{CounterScope, Counters};
+pub use listing::{Listing, ModelNames};
 pub use permissions::{MissingGrant, Needs, Permissions};
+
+pub use state::OpenFolder;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use plugin_api::abi::serve::{
-    BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService,
+    BoxFuture, CounterService, EntryService, HostAccess, Job, KvService, MetricsService,
 };
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
 use smallvec::SmallVec;
@@ -41,6 +48,8 @@ use callgate_telemetry::metrics::Exposition;
 use callgate_upstream::Tls;
 use counters::ShardedMap;
 use kv::KvStore;
+use listing::ListingView;
+use state::StateFolders;
 
 /// The most background tasks, jobs and requests of a callback at once.
 const MAX_TASKS: usize = 1024;
@@ -59,6 +68,9 @@ pub struct Services {
     backgrounds: Mutex<BTreeMap<Box<str>, Weak<Background>>>,
     /// No background work runs.
     idle: bool,
+    state: Arc<StateFolders>,
+    /// Of the served config.
+    listing: Arc<ArcSwap<Listing>>,
     tls: Arc<Tls>,
     masking: Masking,
 }
@@ -83,6 +95,8 @@ impl Services {
             metrics: Arc::default(),
             backgrounds: Mutex::default(),
             idle,
+            state: Arc::new(StateFolders::temporary()),
+            listing: Arc::default(),
             tls: Arc::default(),
             masking: Masking::default(),
         }
@@ -95,6 +109,16 @@ impl Services {
 
     pub fn masking(&self) -> &Masking {
         &self.masking
+    }
+
+    /// Keeps the callbacks' state below this folder; without this call, it is in a temporary one.
+    pub fn with_state(self, folder: Option<PathBuf>, open: OpenFolder) -> Self {
+        Self { state: Arc::new(StateFolders::below(folder, open)), ..self }
+    }
+
+    /// From now on, all instances see the models and callbacks of this config.
+    pub fn serve(&self, listing: Arc<Listing>) {
+        self.listing.store(listing);
     }
 
     /// The background thread of an entry, the same for all its instances.
@@ -181,6 +205,10 @@ impl<'a> Counting<'a> {
 /// The host of one instance.
 pub struct CallbackHost {
     name: Arc<str>,
+    /// The name that the plugin exports the callback by.
+    callback: Box<str>,
+    listing: ListingView,
+    state: Arc<StateFolders>,
     clock: Arc<dyn Clock>,
     counters: Arc<dyn CounterService>,
     kv: Arc<KvStore>,
@@ -213,7 +241,11 @@ impl CallbackHost {
         let clock = services.counters.clock();
         let store = || Arc::new(KvStore::new(Arc::clone(clock)));
         let scope = counting.scope(&name);
+        let served = Arc::clone(&services.listing);
         Self {
+            callback: counting.callback.into(),
+            listing: ListingView { own: served.load_full(), served },
+            state: Arc::clone(&services.state),
             clock: Arc::clone(clock),
             counters: services.counters.scope(&scope),
             kv: services.stores.with(&scope, store, Arc::clone),
@@ -229,6 +261,13 @@ impl CallbackHost {
             cut: Arc::new(watch::Sender::new(false)),
             name,
         }
+    }
+
+    /// The host of an instance that is created for this config, which is not served yet.
+    #[must_use]
+    pub fn listed_in(mut self, listing: &Arc<Listing>) -> Self {
+        self.listing.own = Arc::clone(listing);
+        self
     }
 
     /// Masks the callback's own secrets and the gateway's in a text.
@@ -295,6 +334,10 @@ impl HostAccess for CallbackHost {
 
     fn kv(&self) -> &dyn KvService {
         &*self.kv
+    }
+
+    fn entry(&self) -> &dyn EntryService {
+        self
     }
 
     fn metrics(&self) -> &dyn MetricsService {
@@ -373,6 +416,32 @@ impl HostAccess for CallbackHost {
         // The value may come back as a model name or in a base URL, which others read.
         self.masking.learn(&secret);
         Ok(secret)
+    }
+}
+
+impl EntryService for CallbackHost {
+    fn name(&self) -> &str {
+        &self.callback
+    }
+
+    fn instance(&self) -> &str {
+        &self.name
+    }
+
+    fn position(&self) -> Option<usize> {
+        self.listing.get().position(&self.name)
+    }
+
+    fn has_model(&self, name: &str) -> Option<bool> {
+        self.listing.get().models.as_ref().map(|models| models.has(name))
+    }
+
+    fn models(&self) -> Option<Vec<String>> {
+        self.listing.get().models.as_ref().map(|models| models.listed())
+    }
+
+    fn state_dir(&self) -> Option<String> {
+        self.state.of(&self.name)
     }
 }
 

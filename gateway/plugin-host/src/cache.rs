@@ -154,12 +154,30 @@ pub fn cache_folder(configured: Option<&Path>) -> Option<PathBuf> {
     CacheFolder::open(configured).ok().map(|folder| folder.0)
 }
 
+/// The folder for the state of callbacks as the config sets it, or the default.
+#[must_use]
+pub fn state_folder(configured: Option<&Path>) -> Option<PathBuf> {
+    configured.map(Path::to_owned).or_else(|| default_below("XDG_STATE_HOME", ".local/state"))
+}
+
+/// Makes a folder that only the gateway's user can write to, or checks that it is one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn open_private_folder(path: &Path) -> Result<(), String> {
+    CacheFolder::open(Some(path)).map(drop).map_err(|error| error.to_string())
+}
+
 fn default_path() -> Option<PathBuf> {
+    default_below("XDG_CACHE_HOME", ".cache")
+}
+
+fn default_below(variable: &str, in_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)
     };
-    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(in_home)));
     Some(base?.join("callgate"))
 }
 

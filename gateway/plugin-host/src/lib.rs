@@ -26,7 +26,7 @@ mod settings_masking;
 mod snapshot;
 mod startup_table;
 
-pub use cache::cache_folder;
+pub use cache::{cache_folder, open_private_folder, state_folder};
 pub use crash_journal::config_id;
 pub use hook::Hook;
 pub use inspect::{CallbackInfo, PluginInfo, Reason};

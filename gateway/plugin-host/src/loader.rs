@@ -51,7 +51,7 @@ use super::resolve::{SearchPath, resolve};
 use super::schema;
 use super::snapshot::Snapshot;
 use callgate_config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
-use callgate_host::{MissingGrant, Needs, Permissions, Services};
+use callgate_host::{Listing, MissingGrant, Needs, Permissions, Services};
 use library::{Library, is_mapped};
 
 /// The result for the config's list.
@@ -94,7 +94,8 @@ impl LeftOut {
 /// Loads the plugins of all entries and creates one instance of each. Entries that share a file
 /// share the mapped library, also with earlier calls: the same bytes are never mapped twice. All
 /// plugins are inspected, and probed as `load_guard` decides, before any is mapped. An entry that
-/// an instance in `running` already serves gets no new one.
+/// an instance in `running` already serves gets no new one. `listing` is that of the entries'
+/// config.
 ///
 /// # Errors
 /// All problems, warnings included, if a `required` callback cannot be used. Instances created
@@ -103,7 +104,7 @@ pub fn load_all(
     entries: &[CallbackEntry],
     search: &SearchPath,
     environment: &Environment,
-    services: &Arc<Services>,
+    (services, listing): (&Arc<Services>, &Arc<Listing>),
     running: &[Arc<Recipe>],
     guard: &mut LoadGuard,
 ) -> Result<Loaded, Problems> {
@@ -148,7 +149,7 @@ pub fn load_all(
                 Trial::Passed(snapshot, spent) => (snapshot, spent),
             };
             let started = Instant::now();
-            let made = (permissions, Arc::clone(services));
+            let made = (permissions, Arc::clone(services), listing);
             let plugin = Plugin::load(entry, inspected, snapshot, made, guard)?;
             Ok(ListedPlugin::New(Box::new(plugin.loaded_in(spent + started.elapsed()))))
         });

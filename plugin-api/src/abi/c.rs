@@ -9,6 +9,8 @@ use super::{
     ReplyHandle, Verdict, View, ViewPair,
 };
 
+use abi_stable::std_types::ROption;
+
 /// The symbol that a plugin in C exports: a [`CRoot`].
 pub const C_ROOT_SYMBOL: &str = "callgate_plugin_c_v1";
 
@@ -76,6 +78,7 @@ pub struct CHost {
     pub add_for: Option<unsafe extern "C" fn(*const (), View, i64, u64) -> i64>,
     pub remove: Option<unsafe extern "C" fn(*const (), View) -> i64>,
     pub list: Option<unsafe extern "C" fn(*const (), View, View, usize, RawVisitor)>,
+    pub has_model: Option<unsafe extern "C" fn(*const (), View) -> u32>,
 }
 
 // SAFETY: the contract of `abi::host`: any function from any thread, with its own `ctx`.
@@ -89,6 +92,7 @@ impl CHost {
     pub fn of(host: HostHandle) -> Self {
         let (vt, ctx) = (host.vt, host.ctx);
         let (clock, counters) = (vt.clock().into_option(), vt.counters().into_option());
+        let entry = vt.entry().and_then(ROption::into_option);
         Self {
             size: size_of::<Self>(),
             api: vt.api(),
@@ -104,6 +108,7 @@ impl CHost {
             add_for: counters.and_then(|counters| counters.add_for()),
             remove: counters.and_then(|counters| counters.remove()),
             list: counters.and_then(|counters| counters.list()),
+            has_model: entry.map(|entry| entry.has_model()),
         }
     }
 }

@@ -43,6 +43,30 @@ pub struct HostVt {
     pub task: ROption<TaskVtRef>,
     #[sabi(last_prefix_field)]
     pub secrets: ROption<SecretsVtRef>,
+    /// Since 1.1.
+    pub entry: ROption<EntryVtRef>,
+}
+
+/// Since 1.1. The callback's entry of the config, and what surrounds it. After a reload that keeps
+/// the instance, the functions answer for the new config.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EntryVtRef)))]
+#[sabi(missing_field(option))]
+pub struct EntryVt {
+    /// Returns the name that the plugin exports the callback by, valid as long as the host.
+    pub name: unsafe extern "C" fn(*const ()) -> View,
+    /// Returns the instance's name, unique in the list and valid as long as the host.
+    pub instance: unsafe extern "C" fn(*const ()) -> View,
+    /// Returns the index in the config's list, from 0; `u64::MAX` if it is not known.
+    pub position: unsafe extern "C" fn(*const ()) -> u64,
+    /// Returns 1 if the config serves a model name, 0 if not, 2 if that is not known.
+    pub has_model: unsafe extern "C" fn(*const (), View) -> u32,
+    /// Visits the public names and the wildcards of the models. Returns 0 if they are not known.
+    pub models: unsafe extern "C" fn(*const (), RawVisitor) -> u32,
+    /// Returns the entry's own folder for what must survive a restart.
+    #[sabi(last_prefix_field)]
+    pub state_dir: unsafe extern "C" fn(*const ()) -> ROption<RString>,
 }
 
 /// The clocks.

@@ -10,7 +10,8 @@ mod local;
 mod tables;
 
 pub use hosted::{
-    BoxFuture, CounterService, HostAccess, HostTables, Job, KvService, MetricsService, Page,
+    BoxFuture, CounterService, EntryService, HostAccess, HostTables, Job, KvService,
+    MetricsService, Page,
 };
 pub use loaded::{HookFuture, LoadedCallback};
 #[cfg(feature = "testing")]

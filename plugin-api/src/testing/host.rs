@@ -3,12 +3,14 @@
 //! `background`.
 
 use super::{
-    background::MockBackground, counters::MockCounters, ending::Ending, memory::MockKv,
-    metrics::MockMetrics,
+    background::MockBackground, counters::MockCounters, ending::Ending, entry::MockEntry,
+    memory::MockKv, metrics::MockMetrics,
 };
 use crate::{
     HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
-    abi::serve::{BoxFuture, CounterService, HostAccess, Job, KvService, MetricsService},
+    abi::serve::{
+        BoxFuture, CounterService, EntryService, HostAccess, Job, KvService, MetricsService,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -78,6 +80,7 @@ struct Shared {
     background: MockBackground,
     secrets: Mutex<BTreeMap<String, String>>,
     denied: Mutex<Vec<String>>,
+    entry: MockEntry,
 }
 
 impl fmt::Debug for MockHost {
@@ -165,6 +168,17 @@ impl MockHost {
         secrets.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Sets the models of the config: public names, and wildcards such as `groq/*`. Until then they
+    /// are not known, as in a probe.
+    pub fn set_models(&self, names: &[&str]) {
+        self.0.entry.set_models(names);
+    }
+
+    /// Sets the entry's state folder, which the test makes. Until then there is none.
+    pub fn set_state_dir(&self, folder: impl Into<String>) {
+        self.0.entry.set_state_dir(folder.into());
+    }
+
     /// Withholds the grant for all URLs that begin like this, such as `https://api.example.com/`.
     pub fn deny_http(&self, url: &str) {
         let mut denied = self.0.denied.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,6 +262,10 @@ impl HostAccess for Lent {
     }
     fn kv(&self) -> &dyn KvService {
         &self.0.0.kv
+    }
+
+    fn entry(&self) -> &dyn EntryService {
+        &self.0.0.entry
     }
 
     fn metrics(&self) -> &dyn MetricsService {

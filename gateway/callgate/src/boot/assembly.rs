@@ -8,10 +8,11 @@ use callgate_config::{
     CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
     UnknownKeys, quoted,
 };
-use callgate_deployments::{Deployments, certificate_problems, proxy_warning};
-use callgate_host::Services;
+use callgate_deployments::{Deployments, Names, certificate_problems, proxy_warning};
+use callgate_host::{Listing, ModelNames, Services};
 use callgate_plugin_host::{
     LeftOut, ListedPlugin, LoadGuard, Loaded, Plugin, Recipe, SearchPath, StartMode, load_all,
+    open_private_folder, state_folder,
 };
 use callgate_secret::Secrets;
 use std::{
@@ -36,6 +37,8 @@ pub struct Built {
     pub plugins: Vec<ListedPlugin>,
     /// The services for the callbacks.
     pub services: Arc<Services>,
+    /// The models and callbacks that callbacks can ask for.
+    pub listing: Arc<Listing>,
     /// The entries of the callbacks' list that were left out.
     pub left_out: Vec<LeftOut>,
     /// Warnings for the operator.
@@ -169,7 +172,9 @@ fn load_callbacks(
             let (guard, found) = LoadGuard::new(&config, &source.files.config.path, mode);
             problems.extend(found);
             let serves = matches!(mode, StartMode::Serve { .. });
-            let fresh = if serves { Services::new() } else { Services::idle() };
+            let state = || state_folder(config.gateway.state_dir.as_deref());
+            let kept = || Services::new().with_state(state(), open_private_folder);
+            let fresh = if serves { kept() } else { Services::idle() };
             (recipes, services) = (Vec::new(), Arc::new(fresh.with_masking(secrets.masking())));
             made = Some(guard);
             made.get_or_insert_with(LoadGuard::none)
@@ -179,7 +184,9 @@ fn load_callbacks(
         search_path(source.files.plugin_dir.as_deref(), &source.files.config.path, &config.gateway);
     callgate_host::log::gather();
     let (entries, environment) = (&config.callbacks, &config.environment);
-    let loaded = load_all(entries, &search, environment, &services, &recipes, guard);
+    let listing = Arc::new(Listing::new(ConfigModels(deployments.names()), entries));
+    let lent = (&services, &listing);
+    let loaded = load_all(entries, &search, environment, lent, &recipes, guard);
     let gathered = callgate_host::log::gathered();
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -212,11 +219,25 @@ fn load_callbacks(
         address,
         plugins,
         services,
+        listing,
         left_out,
         warnings: problems,
         said,
         guard: made,
     })
+}
+
+/// The model names of a config, for its callbacks.
+struct ConfigModels(Names);
+
+impl ModelNames for ConfigModels {
+    fn has(&self, name: &str) -> bool {
+        self.0.has(name)
+    }
+
+    fn listed(&self) -> Vec<String> {
+        self.0.listed().to_vec()
+    }
 }
 
 /// The address to listen on, and its problems.

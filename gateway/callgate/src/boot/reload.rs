@@ -253,12 +253,13 @@ impl Reloader {
     }
 
     fn swap(&self, current: &CurrentApp, app: &App, built: Built) -> Result<(), Problems> {
-        let Built { config, deployments, plugins, left_out, services, .. } = built;
+        let Built { config, deployments, plugins, left_out, services, listing, .. } = built;
         if self.reloads.is_closed() {
             return Err(self.refusal("the gateway is shutting down"));
         }
         let callbacks = app.callbacks.succeed(plugins, left_out);
         let callbacks = callbacks.map_err(|error| self.refusal(&error.to_string()))?;
+        services.serve(listing);
         let host = self.address.host.as_deref().unwrap_or_default();
         let reloads = Arc::clone(&self.reloads);
         let parts = AppParts { config: &config, host, deployments, callbacks, services, reloads };

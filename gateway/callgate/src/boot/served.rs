@@ -65,6 +65,7 @@ pub(super) struct NeedsRestart {
     workers: Option<NonZero<usize>>,
     log_filter: Option<String>,
     pub(super) cache_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
     watch: bool,
 }
 
@@ -76,6 +77,7 @@ impl NeedsRestart {
             workers: built.workers,
             log_filter: log_filter(&options.source),
             cache_dir: built.config.gateway.cache_dir.clone(),
+            state_dir: built.config.gateway.state_dir.clone(),
             watch: built.config.gateway.watch,
         }
     }
@@ -87,6 +89,7 @@ impl NeedsRestart {
             (self.workers != next.workers, "the number of workers (`NUM_WORKERS`)"),
             (self.log_filter != next.log_filter, "the log filter (`RUST_LOG`)"),
             (self.cache_dir != next.cache_dir, "`callgate.cache_dir`"),
+            (self.state_dir != next.state_dir, "`callgate.state_dir`"),
             (self.watch != next.watch, "`callgate.watch`"),
         ];
         let changed = changes.iter().filter(|(differs, _)| *differs);

@@ -80,7 +80,8 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
 
 /// The first app.
 fn app(built: Built, host: &str, reloads: Arc<Reloads>) -> App {
-    let Built { config, deployments, plugins, left_out, services, .. } = built;
+    let Built { config, deployments, plugins, left_out, services, listing, .. } = built;
+    services.serve(listing);
     let made = plugins.into_iter().filter_map(ListedPlugin::made).collect();
     let callbacks = Callbacks::new(made, left_out);
     App::new(AppParts { config: &config, host, deployments, callbacks, services, reloads })

@@ -20,7 +20,7 @@ use crate::schema::{self, Naming};
 use crate::settings_masking::masked;
 use crate::snapshot::Snapshot;
 use callgate_config::{CallbackEntry, Grants, Problem};
-use callgate_host::{CallbackHost, Counting, Permissions, Services, masked_twice};
+use callgate_host::{CallbackHost, Counting, Listing, Permissions, Services, masked_twice};
 use callgate_secret::Masking;
 
 /// How a callback's hooks run.
@@ -145,7 +145,7 @@ impl Plugin {
         entry: &CallbackEntry,
         inspected: Inspected,
         snapshot: Snapshot,
-        (permissions, services): (Arc<Permissions>, Arc<Services>),
+        (permissions, services, listing): (Arc<Permissions>, Arc<Services>, &Arc<Listing>),
         guard: &LoadGuard,
     ) -> Result<Self, LoadError> {
         let mut step = |step| guard.loading(&inspected, step);
@@ -154,7 +154,8 @@ impl Plugin {
         let Inspected { file, sha256, header, callback, .. } = inspected;
         let name: Arc<str> = entry.called().into();
         let counts = Counting::of(entry, &callback.name);
-        let host = CallbackHost::new(Arc::clone(&name), counts, &permissions, &services);
+        let host = CallbackHost::new(Arc::clone(&name), counts, &permissions, &services)
+            .listed_in(listing);
         let instance =
             Instance::new(library, &callback.name, &entry.settings, host, Hooks::Exported)?;
         let recipe = Recipe {

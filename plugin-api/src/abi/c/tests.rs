@@ -52,7 +52,7 @@ fn facts() -> Vec<Fact> {
         callgate_admission = RawAdmission { ticket, wait_ns }
         callgate_host = CHost {
             size, api, ctx, log_enabled, log, monotonic_ns, unix_ms, admit, release, take, add,
-            add_for, remove, list,
+            add_for, remove, list, has_model,
         }
         callgate_visitor = RawVisitor { visit, arg }
         callgate_route = RawRoute { provider, model, api_base, api_key }

@@ -7,15 +7,16 @@
     reason = "the module comment gives the reason for all functions"
 )]
 
+mod entry;
 mod memory;
 mod services;
 
 use crate::{
     Admission, HostError, HttpRequest, HttpResponse, Level, MetricKind,
     abi::{
-        ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, HostHandle, HostVt, HostVtRef,
-        HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, RawVisitor, SecretsVtRef,
-        TaskVtRef, TimerVtRef, View, ViewPair,
+        ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, EntryVtRef, HostHandle, HostVt,
+        HostVtRef, HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, RawVisitor,
+        SecretsVtRef, TaskVtRef, TimerVtRef, View, ViewPair,
     },
 };
 #[cfg(feature = "testing")]
@@ -40,6 +41,8 @@ pub trait HostAccess: Send + Sync + 'static {
     fn counters(&self) -> &dyn CounterService;
     /// The key-value store.
     fn kv(&self) -> &dyn KvService;
+    /// The callback's entry of the config.
+    fn entry(&self) -> &dyn EntryService;
     /// The metrics.
     fn metrics(&self) -> &dyn MetricsService;
     /// Sends a request.
@@ -70,6 +73,22 @@ pub trait HostAccess: Send + Sync + 'static {
     /// # Errors
     /// Returns an error if it is not granted or not set.
     fn secret(&self, name: &str) -> Result<String, HostError>;
+}
+
+/// The callback's entry of the config, and what surrounds it.
+pub trait EntryService: Send + Sync {
+    /// The name that the plugin exports the callback by.
+    fn name(&self) -> &str;
+    /// The instance's name, unique in the list.
+    fn instance(&self) -> &str;
+    /// The index in the config's list, if it is known.
+    fn position(&self) -> Option<usize>;
+    /// Whether the config serves a model name, if that is known.
+    fn has_model(&self, name: &str) -> Option<bool>;
+    /// The public names and the wildcards of the models, if they are known.
+    fn models(&self) -> Option<Vec<String>>;
+    /// The entry's own folder for what must survive a restart.
+    fn state_dir(&self) -> Option<String>;
 }
 
 /// A key-value store with expiry.
@@ -370,6 +389,7 @@ impl<T: HostAccess> Table<T> {
             timer: RSome(TimerVtRef(Self::TIMER.as_prefix())),
             task: RSome(TaskVtRef(Self::TASK.as_prefix())),
             secrets: RSome(SecretsVtRef(Self::SECRETS.as_prefix())),
+            entry: RSome(EntryVtRef(Self::ENTRY.as_prefix())),
         });
     }
 
@@ -380,5 +400,6 @@ impl<T: HostAccess> Table<T> {
         log: log::<T>,
         clock: RNone, counters: RNone,
         kv: RNone, metrics: RNone, http: RNone, timer: RNone, task: RNone, secrets: RNone,
+        entry: RNone,
     }) }
 }

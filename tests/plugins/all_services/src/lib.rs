@@ -39,6 +39,8 @@ pub struct Settings {
     needs_url: Option<String>,
     /// A secret without which it refuses to start.
     needs_secret: Option<String>,
+    /// A model without which it refuses to start.
+    needs_model: Option<String>,
 }
 
 impl Settings {
@@ -52,6 +54,13 @@ impl Settings {
             return Err(InitError(format!(
                 "needs_secret: expected `{name}` to be granted and set"
             )));
+        }
+        if let Some(model) = &self.needs_model
+            && host.has_model(model) == Some(false)
+        {
+            let models = host.models().unwrap_or_default().join(", ");
+            let text = format!("needs_model: expected one of {models}, found `{model}`");
+            return Err(InitError(text));
         }
         Ok(())
     }
@@ -205,6 +214,37 @@ mod tests {
         tester.shutdown();
         assert_eq!(host.run_tasks(), 0);
         assert_eq!(host.http_requests()[1].url(), "http://h/bye");
+    }
+
+    #[test]
+    fn a_test_sets_models_state_and_grants() {
+        let host = MockHost::new();
+        let folder = std::env::temp_dir().join(format!("all-services-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        host.set_models(&["gpt", "groq/*"]);
+        host.set_state_dir(folder.to_str().unwrap());
+        let steps = json!({"on_llm_start": [
+            {"newer": "entry"}, {"newer": "models"}, {"newer": {"has_model": "groq/x"}},
+            {"newer": {"has_model": "gpt2"}}, {"newer": "append_state"},
+        ]});
+        let tester = Tester::on::<AllServices>(&host, steps).unwrap();
+        tester.start(&mut TestCall::chat("m"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(
+            told(&host)[2..],
+            [
+                "entry ok callback callback Some(0)",
+                "models ok gpt groq/*",
+                "has_model ok true",
+                "has_model ok false",
+                "append_state ok 1",
+            ]
+        );
+        let needs = |settings| Tester::on::<AllServices>(&host, settings).map(drop);
+        assert!(needs(json!({"needs_model": "gpt2"})).is_err());
+        needs(json!({"needs_model": "gpt", "needs_url": "https://a.example/x"})).unwrap();
+        host.deny_http("https://a.example/");
+        assert!(needs(json!({"needs_url": "https://a.example/x"})).is_err());
     }
 
     #[test]

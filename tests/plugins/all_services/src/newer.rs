@@ -1,6 +1,6 @@
 //! Steps of the services that 1.1 added.
 
-use plugin_api::{Host, HostError, HostErrorKind};
+use plugin_api::{Entry, Host, HostError, HostErrorKind};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,6 +26,14 @@ pub enum Newer {
     FloodSeries,
     /// Asks whether a request to this URL may be sent.
     Permits(String),
+    /// Asks for the entry: `detail` is its name, instance and position.
+    Entry,
+    /// Asks for the models: `detail` lists them.
+    Models,
+    /// Asks for a model: `detail` is `true`, `false` or `unknown`.
+    HasModel(String),
+    /// Appends `x` to a file in the state folder: `detail` is its length.
+    AppendState,
     /// Asks for a secret: `detail` is `true` or `false`.
     HasSecret(String),
 }
@@ -71,12 +79,34 @@ impl Newer {
                 let permitted = present(host.http()).and_then(|http| http.permits(url));
                 ("permits", permitted.map(|()| String::new()))
             }
+            Self::Entry => {
+                let shown = |entry: Entry| {
+                    format!("{} {} {:?}", entry.name, entry.instance, entry.position)
+                };
+                ("entry", present(host.entry()).map(shown))
+            }
+            Self::Models => ("models", present(host.models()).map(|models| models.join(" "))),
+            Self::HasModel(name) => {
+                let has = host.has_model(name);
+                ("has_model", Ok(has.map_or("unknown".to_owned(), |has| has.to_string())))
+            }
+            Self::AppendState => ("append_state", append_state(host)),
             Self::HasSecret(name) => {
                 let has = present(host.secrets()).map(|secrets| secrets.has(name));
                 ("has_secret", has.map(|has| has.to_string()))
             }
         }
     }
+}
+
+fn append_state(host: Host) -> Result<String, HostError> {
+    let file = present(host.state_dir())?.join("state");
+    let failed =
+        |error: std::io::Error| HostError::new(HostErrorKind::UNREACHABLE, error.to_string());
+    let mut text = std::fs::read_to_string(&file).unwrap_or_default();
+    text.push('x');
+    std::fs::write(&file, &text).map_err(failed)?;
+    Ok(text.len().to_string())
 }
 
 fn flood_kv(host: Host) -> Result<String, HostError> {

@@ -62,7 +62,7 @@ pub(super) fn run(options: &Bench) -> Finished {
         std::slice::from_ref(&entry),
         &SearchPath::default(),
         &Environment::default(),
-        &Arc::new(Services::idle()),
+        (&Arc::new(Services::idle()), &Arc::default()),
         &[],
         &mut LoadGuard::none(),
     );

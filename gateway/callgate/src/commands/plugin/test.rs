@@ -20,7 +20,7 @@ use crate::{
 use callgate_callbacks::{AssumedReply, DryRun, DryRunOutcome};
 use callgate_config::{CallbackEntry, Environment, Problem};
 use callgate_deployments::Deployments;
-use callgate_host::Services;
+use callgate_host::{Listing, Services};
 use callgate_plugin_host::{LoadGuard, PluginInfo, SearchPath, load_all};
 use difference::{Change, changes, shown, unmet};
 use input::Input;
@@ -52,6 +52,7 @@ struct Changed {
 /// The chain to run.
 struct Stage {
     entries: Vec<CallbackEntry>,
+    listing: Arc<Listing>,
     deployments: Arc<Deployments>,
     environment: Environment,
     search: SearchPath,
@@ -103,7 +104,8 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
             boot::search_path(source.files.plugin_dir.as_deref(), config, &built.config.gateway);
         let deployments = Arc::new(built.deployments);
         let environment = built.config.environment;
-        return Ok(Stage { entries: built.config.callbacks, deployments, environment, search });
+        let (listing, entries) = (built.listing, built.config.callbacks);
+        return Ok(Stage { entries, listing, deployments, environment, search });
     }
     let file = options.file.clone().unwrap_or_default();
     let info = PluginInfo::of(&file);
@@ -115,7 +117,8 @@ fn stage(options: &Test) -> Result<Stage, Refused> {
     let entry = select::entry(&info, &selection).map_err(Refused::Misuse)?;
     let deployments = Arc::new(select::deployments());
     let (environment, search) = (Environment::default(), SearchPath::default());
-    Ok(Stage { entries: vec![entry], deployments, environment, search })
+    let listing = Arc::default();
+    Ok(Stage { entries: vec![entry], listing, deployments, environment, search })
 }
 
 /// Makes the dry run of the first `count` callbacks.
@@ -127,7 +130,7 @@ fn dry_run(stage: &Stage, count: usize, input: &Input) -> Result<DryRun, Refused
         entries,
         &stage.search,
         &stage.environment,
-        &services,
+        (&services, &stage.listing),
         &[],
         &mut LoadGuard::none(),
     )

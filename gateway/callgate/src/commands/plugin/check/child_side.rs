@@ -74,8 +74,15 @@ fn run_steps(entry: &CallbackEntry, notes: &mut NoteSender) {
 fn create(entry: &CallbackEntry, search: &SearchPath) -> Result<Plugin, String> {
     let (environment, services) = (Environment::default(), Arc::new(Services::idle()));
     let entries = std::slice::from_ref(entry);
-    let loaded = load_all(entries, search, &environment, &services, &[], &mut LoadGuard::none())
-        .map_err(|problems| errors(&problems.0))?;
+    let loaded = load_all(
+        entries,
+        search,
+        &environment,
+        (&services, &Arc::default()),
+        &[],
+        &mut LoadGuard::none(),
+    )
+    .map_err(|problems| errors(&problems.0))?;
     loaded.into_made().into_iter().next().ok_or_else(|| "no instance was made".to_owned())
 }
 
