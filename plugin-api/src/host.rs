@@ -70,7 +70,7 @@ lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secret
 /// | [`timer`](Host::timer) | sleeps in async code | |
 /// | [`task`](Host::task) | background work | 1024 futures and 64 jobs at once |
 /// | [`secrets`](Host::secrets) | granted environment variables | |
-/// | [`entry`](Host::entry), [`models`](Host::models) | the callback's place in the config, and the models | |
+/// | [`entry`](Host::entry), [`models`](Host::models) | the entry and the models | |
 /// | [`state_dir`](Host::state_dir) | a folder that survives restarts | |
 #[derive(Clone, Copy)]
 pub struct Host {

@@ -104,9 +104,12 @@ async fn a_callback_refuses_to_start_without_what_it_needs() {
     let upstream = upstream(Answer::default()).await;
     let grants = json!({"http_hosts": ["a.example"], "secrets": ["GRANTED_KEY"]});
     for (settings, expected) in [
-        (json!({"needs_url": "https://a.example/x", "needs_secret": "GRANTED_KEY"}), None),
+        (json!({"needs_url": "https://a.example/x", "needs_variable": "GRANTED_KEY"}), None),
         (json!({"needs_url": "https://b.example/x"}), Some("add it to `grants.http_hosts`")),
-        (json!({"needs_secret": "OTHER_KEY"}), Some("expected `OTHER_KEY` to be granted and set")),
+        (
+            json!({"needs_variable": "OTHER_KEY"}),
+            Some("expected `OTHER_KEY` to be granted and set"),
+        ),
     ] {
         let entry = entry("all_services", settings, grants.clone());
         let setup = setup(&upstream, entry).env("GRANTED_KEY", "x-1").env("OTHER_KEY", "x-2");

@@ -38,7 +38,7 @@ pub struct Settings {
     /// A URL without whose grant it refuses to start.
     needs_url: Option<String>,
     /// A secret without which it refuses to start.
-    needs_secret: Option<String>,
+    needs_variable: Option<String>,
     /// A model without which it refuses to start.
     needs_model: Option<String>,
 }
@@ -48,11 +48,11 @@ impl Settings {
         if let (Some(url), Some(http)) = (&self.needs_url, host.http()) {
             http.permits(url).map_err(|error| InitError(format!("needs_url: {error}")))?;
         }
-        if let (Some(name), Some(secrets)) = (&self.needs_secret, host.secrets())
+        if let (Some(name), Some(secrets)) = (&self.needs_variable, host.secrets())
             && !secrets.has(name)
         {
             return Err(InitError(format!(
-                "needs_secret: expected `{name}` to be granted and set"
+                "needs_variable: expected `{name}` to be granted and set"
             )));
         }
         if let Some(model) = &self.needs_model
