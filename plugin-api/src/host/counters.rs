@@ -71,9 +71,9 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Takes a place in an exact sliding window. It never admits more than `limit` times within any
-    /// `span`, and never refuses while there were fewer. Each admission takes 16 bytes until `span`
-    /// has passed.
+    /// Takes a place in an exact sliding window. It never admits more than `limit` times within
+    /// any `span`, and never refuses while there were fewer. Each admission takes 16 bytes until
+    /// `span` has passed.
     #[must_use]
     pub fn admit(&self, window: &str, limit: u64, span: Duration) -> Admission {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
@@ -127,8 +127,8 @@ impl Counters {
 
     /// Returns the numbers other than 0 whose names begin with `prefix`, in the order of their
     /// names: those after the name `after` (all, if it is empty), at most `most`, and never more
-    /// than 1000. This looks at every number of the entry, so call it in a task, not for every call.
-    /// `None` if the gateway is older than 1.1.
+    /// than 1000. This looks at every number of the entry, so call it in a task, not for every
+    /// call. `None` if the gateway is older than 1.1.
     #[must_use]
     pub fn list(&self, prefix: &str, after: &str, most: usize) -> Option<Vec<(String, i64)>> {
         let (list, mut found) = (self.vt.list()?, Vec::new());

@@ -7,8 +7,8 @@ use std::{fmt, future::Future, time::Duration};
 /// The gateway's HTTP/1.1 client, with pooled connections and TLS with the system's certificates.
 /// Requests run on the entry's background thread and never hold up calls. Await them in an async
 /// hook (within the hook's timeout) or in a [`Task`](super::Task). A sync hook needs a task. The
-/// host must be granted, by `grants: {http_hosts: [api.example.com]}` in the callback's entry or by
-/// `needs` in the export for the callback's own variables. Redirects are not followed.
+/// host must be granted, by `grants: {http_hosts: [api.example.com]}` in the callback's entry or
+/// by `needs` in the export for the callback's own variables. Redirects are not followed.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -54,8 +54,8 @@ impl Http {
     /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED): the host is not granted;
     /// [`INVALID`](super::HostErrorKind::INVALID): the method, URL or a header is not valid;
     /// [`TOO_LARGE`](super::HostErrorKind::TOO_LARGE): the response is larger than 8 MiB;
-    /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this instance are running and 1024 wait;
-    /// [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE): the connection failed or broke;
+    /// [`FULL`](super::HostErrorKind::FULL): 64 requests of this instance are running and 1024
+    /// wait; [`UNREACHABLE`](super::HostErrorKind::UNREACHABLE): the connection failed or broke;
     /// [`TIMEOUT`](super::HostErrorKind::TIMEOUT): the response did not arrive in time;
     /// [`ENDING`](super::HostErrorKind::ENDING): the gateway is shutting down.
     pub fn send(
@@ -67,9 +67,9 @@ impl Http {
         async move { Ok(sent.await.into_result()?.into()) }
     }
 
-    /// Returns whether a request to this URL may be sent: the URL is valid and its host is granted.
-    /// In `new`, a callback that cannot work otherwise can refuse to start, and so fails in
-    /// `callgate check`. In the [probe](crate::is_probe), every valid URL is permitted.
+    /// Returns whether a request to this URL may be sent: the URL is valid and its host is
+    /// granted. In `new`, a callback that cannot work otherwise can refuse to start, and so fails
+    /// in `callgate check`. In the [probe](crate::is_probe), every valid URL is permitted.
     ///
     /// # Errors
     /// [`NOT_GRANTED`](super::HostErrorKind::NOT_GRANTED), with the remedy in its text;
@@ -83,8 +83,8 @@ impl Http {
     }
 }
 
-/// A request for [`Http::send`]. `Debug` shows no header values, no query and no body, because they
-/// may be secret.
+/// A request for [`Http::send`]. `Debug` shows no header values, no query and no body, because
+/// they may be secret.
 ///
 /// ```
 /// use plugin_api::HttpRequest;

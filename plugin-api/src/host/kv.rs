@@ -4,9 +4,9 @@ use super::{HostError, listing::collecting};
 use crate::abi::{HostHandle, KvVtRef, View};
 use std::time::Duration;
 
-/// A key-value store in the gateway's memory. Values outlive the instance. They belong to the entry
-/// of the config: all its instances share them, other entries do not see them (unless both have the
-/// same `share`).
+/// A key-value store in the gateway's memory. Values outlive the instance. They belong to the
+/// entry of the config: all its instances share them, other entries do not see them (unless both
+/// have the same `share`).
 ///
 /// An entry has room for 16 MiB (keys and values) in 65 536 keys. A key has 1 byte to 1 KiB, a
 /// value up to 1 MiB. A full store refuses new values; it evicts only those of
@@ -78,7 +78,8 @@ impl Kv {
     ///
     /// # Errors
     /// As for [`Kv::set`]. [`FULL`](super::HostErrorKind::FULL) only if the other values fill the
-    /// store; [`NOT_SUPPORTED`](super::HostErrorKind::NOT_SUPPORTED): the gateway is older than 1.1.
+    /// store; [`NOT_SUPPORTED`](super::HostErrorKind::NOT_SUPPORTED): the gateway is older than
+    /// 1.1.
     pub fn set_evicting(
         &self,
         key: &str,
@@ -91,9 +92,9 @@ impl Kv {
         HostError::from_number(unsafe { set(self.raw.ctx, key, value, millis(live)) })
     }
 
-    /// Returns the keys that begin with `prefix`, in order: those after the key `after` (all, if it
-    /// is empty), at most `most`, and never more than 1000. This looks at every key of the entry, so
-    /// call it in a task, not for every call. `None` if the gateway is older than 1.1.
+    /// Returns the keys that begin with `prefix`, in order: those after the key `after` (all, if
+    /// it is empty), at most `most`, and never more than 1000. This looks at every key of the
+    /// entry, so call it in a task, not for every call. `None` if the gateway is older than 1.1.
     #[must_use]
     pub fn keys(&self, prefix: &str, after: &str, most: usize) -> Option<Vec<String>> {
         let (list, mut found) = (self.vt.list()?, Vec::new());

@@ -18,9 +18,9 @@ pub enum MetricKind {
 
 /// Registers metrics. The metric `dropped_total` of the callback `langsmith` is exported as
 /// `callgate_plugin_langsmith_dropped_total{callback="langsmith"}`. The label is the entry's
-/// `instance`, or else its name. Register metrics in `new` and keep the handles: recording takes no
-/// lock. A name has at most 64 ASCII letters, digits and `_`, and does not begin with a digit. A
-/// callback may have 128 metrics. A name that is registered again is the same metric, so a new
+/// `instance`, or else its name. Register metrics in `new` and keep the handles: recording takes
+/// no lock. A name has at most 64 ASCII letters, digits and `_`, and does not begin with a digit.
+/// A callback may have 128 metrics. A name that is registered again is the same metric, so a new
 /// instance continues to count.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
@@ -128,7 +128,8 @@ impl Metrics {
         self.register_labeled(&raw(MetricKind::Gauge, name, help, &[]), labels)
     }
 
-    /// Registers a histogram with labels. See [`Metrics::counter_with`] and [`Metrics::histogram`].
+    /// Registers a histogram with labels. See [`Metrics::counter_with`] and
+    /// [`Metrics::histogram`].
     ///
     /// # Errors
     /// See [`Metrics::counter_with`].
@@ -149,7 +150,8 @@ impl Metrics {
     ) -> Result<Labeled<M>, HostError> {
         let register = self.vt.register_labeled().ok_or_else(HostError::not_supported)?;
         let labels = views(labels);
-        // SAFETY: as in `Host`; everything that the arguments point to lives until the call returns.
+        // SAFETY: as in `Host`; everything that the arguments point to lives until the call
+        // returns.
         let id = unsafe { register(self.raw.ctx, *metric, labels.as_ptr(), labels.len()) };
         let family = Recorder { raw: self.raw, vt: self.vt, id: id.into_result()? };
         Ok(Labeled { family, of: PhantomData })
@@ -191,9 +193,10 @@ pub struct Labeled<M> {
 
 impl<M: From<Recorder>> Labeled<M> {
     /// Returns the metric for these values of the labels, in the order of their names. A value is
-    /// any text; it is cut at 128 bytes. The first call for new values makes a series. A metric has
-    /// at most 200 of an entry: all further ones share the series whose values are all `other`. Each
-    /// call looks the values up, so keep what it returns if they are always the same.
+    /// any text; it is cut at 128 bytes. The first call for new values makes a series. A metric
+    /// has at most 200 of an entry: all further ones share the series whose values are all
+    /// `other`. Each call looks the values up, so keep what it returns if they are always the
+    /// same.
     ///
     /// # Errors
     /// [`INVALID`](super::HostErrorKind::INVALID): there are more or fewer values than labels.
