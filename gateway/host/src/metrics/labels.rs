@@ -38,7 +38,7 @@ pub(super) fn check(metric: &str, labels: &[&str]) -> Result<(), HostError> {
     let own = |label: &str| !matches!(label, "callback" | "le") && !label.starts_with("__");
     let once = |label: &str| labels.iter().filter(|other| **other == label).count() == 1;
     let is_legal = |label: &&str| is_name(label) && own(label) && once(label);
-    if (1..=MAX_LABELS).contains(&labels.len()) && labels.iter().all(|label| is_legal(label)) {
+    if (1..=MAX_LABELS).contains(&labels.len()) && labels.iter().all(is_legal) {
         return Ok(());
     }
     let text = format!(
