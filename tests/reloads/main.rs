@@ -7,12 +7,7 @@
 //! memory; it judges neither, because both depend on the machine. `load` calls and checks the
 //! answers, `versions` has the configs and the plugin's builds.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod load;
 mod versions;
@@ -66,9 +61,9 @@ async fn no_call_notices_a_reload() {
         let expected = if is_good { 200 } else { 422 };
         let report = reply.expect_status(expected).json();
         if is_good {
-            applied += 1
+            applied += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
         assert_eq!(report["generation"], applied + 1, "{report}");
     }

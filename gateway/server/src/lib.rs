@@ -5,7 +5,8 @@
 //! `host` checks the `Host` header, `route` knows the paths, `web` decides which web pages may
 //! call, `auth` authenticates clients, `chat` runs a call, `relay` streams its response, `models`,
 //! `callbacks`, `health` and `admin` are the small endpoints, `error` turns failures into HTTP,
-//! `disclosure` decides what a failure discloses, `access_log` writes one log line for each request.
+//! `disclosure` decides what a failure discloses, `access_log` writes one log line for each
+//! request.
 
 #![forbid(unsafe_code)]
 
