@@ -22,10 +22,6 @@ mod layout;
 pub mod serve;
 pub mod shim;
 
-pub use c::*;
-pub use call::*;
-pub use host::*;
-
 use abi_stable::{
     StableAbi,
     library::RootModule,
@@ -34,6 +30,9 @@ use abi_stable::{
     std_types::{ROption, RResult, RStr, RString},
 };
 use async_ffi::FfiFuture;
+pub use c::*;
+pub use call::*;
+pub use host::*;
 
 /// The version of the contract that a binary was compiled against. It is the version of this
 /// package.

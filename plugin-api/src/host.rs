@@ -33,6 +33,10 @@ mod secrets;
 mod task;
 mod timer;
 
+use crate::{
+    Level,
+    abi::{HostHandle, View, ViewPair},
+};
 pub use clock::Clock;
 pub use counters::{Admission, Counters};
 pub use entry::Entry;
@@ -41,14 +45,9 @@ pub use http::{Http, HttpRequest, HttpResponse};
 pub use kv::Kv;
 pub use metrics::{Counter, Gauge, Histogram, Labeled, MetricKind, Metrics};
 pub use secrets::{SecretText, Secrets};
+use std::fmt;
 pub use task::Task;
 pub use timer::Timer;
-
-use crate::{
-    Level,
-    abi::{HostHandle, View, ViewPair},
-};
-use std::fmt;
 
 lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secrets);
 

@@ -7,14 +7,17 @@ mod corpus;
 mod evolution;
 mod next;
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::{Answer, Gateway, ScriptedUpstream, build, sse, upstream};
-use serde_json::{Value, json};
-
+use callgate_tests::{
+    Answer, Gateway, ScriptedUpstream, build,
+    config::{openai, with_callbacks},
+    sse, upstream,
+};
 use next::Next;
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 /// The folder of the frozen ABI 1.0.
 fn frozen() -> PathBuf {

@@ -1,13 +1,13 @@
 //! The shipped audit log, loaded from its shared object: one line for every call, however the call
 //! ends and whatever happens to the file.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gate, Gateway, ScriptedUpstream, upstream, within};
+use callgate_tests::{
+    Answer, Gate, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    upstream, within,
+};
 use serde_json::{Value, json};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 const FILE: &str = "audit.jsonl";
 

@@ -1,9 +1,12 @@
 //! Authentication: header precedence, the exact refusals, and that a refused client costs nothing.
 
-use callgate_tests::build::repository;
-use callgate_tests::config::{config, openai};
-use callgate_tests::raw::status;
-use callgate_tests::{Answer, Client, Gateway, MASTER_KEY, Raw, upstream};
+use callgate_tests::{
+    Answer, Client, Gateway, MASTER_KEY, Raw,
+    build::repository,
+    config::{config, openai},
+    raw::status,
+    upstream,
+};
 use serde_json::json;
 use std::fs;
 

@@ -1,9 +1,12 @@
 //! Every kind of bad request has its one response: the right 4xx in OpenAI's shape, within limits,
 //! before any upstream is asked; and the next request on a new connection works.
 
-use callgate_tests::config::{config, openai};
-use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, upstream};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY, Raw,
+    config::{config, openai},
+    raw::{chat_request, status},
+    upstream,
+};
 use serde_json::{Value, json};
 
 /// A description, the body, and the expected status.

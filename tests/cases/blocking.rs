@@ -1,12 +1,15 @@
 //! `mode: blocking`: hooks on the callback's own threads. They can do all that other hooks can; a
 //! stuck one affects only its own calls, and its later changes are dropped.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gate, Gateway, ScriptedUpstream, sse, upstream, within};
+use crate::faulty::{
+    entry, faulty, faulty_blocking, recorded, refusal, report, seen, with, with_policy,
+};
+use callgate_tests::{
+    Answer, Gate, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    sse, upstream, within,
+};
 use serde_json::{Value, json};
-
-use crate::faulty::{entry, faulty, faulty_blocking, recorded, refusal, report, seen};
-use crate::faulty::{with, with_policy};
 
 /// The most threads of a callback.
 const THREADS: usize = 32;

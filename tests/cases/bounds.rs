@@ -2,8 +2,11 @@
 //! is cut. The call and the next one go on.
 
 use crate::faulty::{faulty, refusal};
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{openai, with_callbacks},
+    upstream,
+};
 use plugin_api::limits;
 use serde_json::{Value, json};
 

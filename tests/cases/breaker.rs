@@ -1,12 +1,15 @@
 //! A callback with repeated faults is skipped for a while: its calls are refused at once, or go on
 //! without it, as `on_error` says; then one call probes it.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, upstream, within};
+use crate::faulty::{
+    faulty, faulty_async, faulty_blocking, hooks, recorder, report, with, with_policy,
+};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{every_dialect, with_callbacks},
+    upstream, within,
+};
 use serde_json::{Value, json};
-
-use crate::faulty::{faulty, faulty_async, faulty_blocking, hooks, recorder, report};
-use crate::faulty::{with, with_policy};
 
 #[tokio::test]
 async fn open_it_fails_closed_or_is_skipped_for_the_whole_call() {

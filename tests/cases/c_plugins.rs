@@ -1,12 +1,16 @@
 //! Plugins in C: the example of `docs/c-plugins.md`, built as the guide says, and invalid tables.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use callgate_tests::config::{config, every_dialect, with_callbacks};
-use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, build, sse, upstream};
+use callgate_tests::{
+    Answer, Event, Gateway, ScriptedUpstream, build,
+    config::{config, every_dialect, with_callbacks},
+    sse, upstream,
+};
 use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use tempfile::TempDir;
 
 const EXAMPLE: &str = "plugins/examples/c/team_gate.c";

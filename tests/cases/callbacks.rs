@@ -1,11 +1,13 @@
 //! The chain as clients and operators see it: order, verdicts, edits, faults and their policies,
 //! with real shared objects.
 
-use callgate_tests::config::{config, deployment, every_dialect, openai, with_callbacks};
-use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, hooks, recorded, recorder, refusal, seen, with_policy};
+use callgate_tests::{
+    Answer, Event, Gateway, ScriptedUpstream,
+    config::{config, deployment, every_dialect, openai, with_callbacks},
+    sse, upstream,
+};
+use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), &json!(callbacks));

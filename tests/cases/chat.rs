@@ -1,9 +1,12 @@
 //! A JSON chat call through an OpenAI-dialect deployment: requests and replies pass byte for byte,
 //! except for the model name and members that must not pass.
 
-use callgate_tests::config::{config, every_dialect, openai, with_param};
-use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Gateway, Raw, upstream};
+use callgate_tests::{
+    Answer, Gateway, Raw,
+    config::{config, every_dialect, openai, with_param},
+    raw::{chat_request, status},
+    upstream,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]

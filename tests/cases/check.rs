@@ -1,7 +1,10 @@
 //! `callgate check`: the result of a start without the start.
 
-use callgate_tests::config::{config, openai, with_callbacks};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, build, upstream, within};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, build,
+    config::{config, openai, with_callbacks},
+    upstream, within,
+};
 use serde_json::json;
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 //! error.
 
 use crate::faulty::{recorder, with};
-use callgate_tests::config::{
-    config, deployment, every_dialect, openai, with_callbacks, with_param,
+use callgate_tests::{
+    Answer, Event, Gateway, Raw, Script,
+    config::{config, deployment, every_dialect, openai, with_callbacks, with_param},
+    raw::{chat_request, status},
+    scripted, upstream, within,
 };
-use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Event, Gateway, Raw, Script, scripted, upstream, within};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

@@ -1,8 +1,11 @@
 //! Configurations that cannot work: the start fails with locations and remedies, all problems at
 //! once. Things that only look odd cause warnings.
 
-use callgate_tests::config::{config, openai};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{config, openai},
+    upstream,
+};
 use serde_json::json;
 
 /// A file that is valid except for the case's addition.

@@ -2,8 +2,11 @@
 //! signals that make other servers reload.
 
 use crate::faulty::{faulty, with};
-use callgate_tests::config::{config, openai, with_callbacks, with_param};
-use callgate_tests::{Answer, Event, Gate, Gateway, Raw, raw, sse, upstream, within};
+use callgate_tests::{
+    Answer, Event, Gate, Gateway, Raw,
+    config::{config, openai, with_callbacks, with_param},
+    raw, sse, upstream, within,
+};
 use nix::sys::signal::Signal;
 use serde_json::json;
 

@@ -10,10 +10,9 @@ mod run;
 mod setup;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use run::Observed;
 use setup::{Ending, Kind};
+use std::collections::{BTreeMap, BTreeSet};
 use table::{Cell, Position};
 
 /// The observations for each row: all cases should agree.

@@ -1,18 +1,18 @@
 //! Crashes that nothing can contain: the process dies, names the callback, and the next start
 //! reports it.
 
-use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
-
-use callgate_tests::gateway::{Ended, Setup};
-use callgate_tests::{Gateway, build};
+use crate::{
+    evil_files::compile,
+    faulty::{faulty, faulty_async},
+    plugin_files::listing,
+};
+use callgate_tests::{
+    Gateway, build,
+    gateway::{Ended, Setup},
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-use crate::evil_files::compile;
-use crate::faulty::{faulty, faulty_async};
-use crate::plugin_files::listing;
+use std::{fs, os::unix::process::ExitStatusExt as _, path::Path};
 
 fn serving(callback: &Value, cache: &Path) -> Setup {
     let mut config = listing(callback);

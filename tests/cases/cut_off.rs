@@ -2,8 +2,11 @@
 //! whatever its framing and coding, in every dialect.
 
 use crate::encodings::encoded;
-use callgate_tests::config::{config, every_dialect};
-use callgate_tests::{Answer, Gateway, Reply, Script, scripted, sse};
+use callgate_tests::{
+    Answer, Gateway, Reply, Script,
+    config::{config, every_dialect},
+    scripted, sse,
+};
 use serde_json::json;
 
 const MODELS: [&str; 2] = ["gpt", "gemma"];

@@ -1,12 +1,13 @@
 //! What clients, callbacks and the log see of upstreams' error texts and of the network behind the
 //! gateway: no secret, no address, and the true cause.
 
-use callgate_tests::config::{config, deployment, ollama, openai, with_callbacks, with_param};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, UPSTREAM_KEY, scripted, upstream};
-use callgate_tests::{Reply, Script};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, recorder, with};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY, Reply, Script, UPSTREAM_KEY,
+    config::{config, deployment, ollama, openai, with_callbacks, with_param},
+    scripted, upstream,
+};
+use serde_json::{Value, json};
 
 const IN_HEADER: &str = "header-secret-b6a2";
 const ORGANIZATION: &str = "org-7Hq2mX91ab";

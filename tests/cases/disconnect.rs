@@ -1,8 +1,11 @@
 //! When a client leaves, its upstream call ends too, wherever the call was.
 
 use crate::faulty::{faulty, faulty_async};
-use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
-use callgate_tests::{Answer, Gate, Gateway, Raw, raw, upstream, within};
+use callgate_tests::{
+    Answer, Gate, Gateway, Raw,
+    config::{config, every_dialect, openai, with_callbacks},
+    raw, upstream, within,
+};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

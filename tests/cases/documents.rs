@@ -22,9 +22,8 @@ mod links;
 mod quotations;
 mod snippets;
 
-use std::fs;
-
 use callgate_tests::build;
+use std::fs;
 
 const README: &str = "README.md";
 const REFERENCE: &str = "docs/reference.md";

@@ -1,8 +1,11 @@
 //! SIGTERM: no new calls, running ones finish, then the process ends with code 0.
 
-use callgate_tests::config::{config, every_dialect, openai};
-use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Event, Gate, Gateway, Raw, ScriptedUpstream, sse, upstream, within};
+use callgate_tests::{
+    Answer, Event, Gate, Gateway, Raw, ScriptedUpstream,
+    config::{config, every_dialect, openai},
+    raw::{chat_request, status},
+    sse, upstream, within,
+};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,14 +1,19 @@
 //! Compressed bodies, of upstreams that were not asked for them and of clients: decompressed within
 //! the size limits, or refused with the coding's name.
 
-use callgate_tests::config::{config, every_dialect, openai};
-use callgate_tests::{Answer, Event, Gateway, Reply, sse, upstream};
-use compression_codecs::brotli::params::EncoderParams;
-use compression_codecs::core::Level;
-use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
-use compression_codecs::flate::params::FlateEncoderParams;
+use callgate_tests::{
+    Answer, Event, Gateway, Reply,
+    config::{config, every_dialect, openai},
+    sse, upstream,
+};
 use compression_codecs::{
     BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
+    brotli::params::EncoderParams,
+    core::{
+        Level,
+        util::{PartialBuffer, WriteBuffer},
+    },
+    flate::params::FlateEncoderParams,
 };
 use serde_json::{Value, json};
 

@@ -1,8 +1,11 @@
 //! Upstream failures as the client sees them: status, type, code and message are passed on; the
 //! gateway's own errors say what happened and what to do.
 
-use callgate_tests::config::{config, deployment, every_dialect, openai};
-use callgate_tests::{Answer, Gateway, Script, scripted, upstream};
+use callgate_tests::{
+    Answer, Gateway, Script,
+    config::{config, deployment, every_dialect, openai},
+    scripted, upstream,
+};
 use serde_json::json;
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

@@ -1,14 +1,14 @@
 //! Shared objects that crash the process that maps them, made from a few lines of C, and whole
 //! plugins with changed bytes: the gateway reports each problem, and survives.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::plugin_files::{listing, refusal};
 use callgate_tests::{Gateway, build};
 use serde_json::{Value, json};
-
-use crate::plugin_files::{listing, refusal};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The parts that the loader checks before it maps a file; the rest of a plugin is missing.
 const LOOKS_LIKE_A_PLUGIN: &str = r#"

@@ -1,11 +1,13 @@
 //! Nobody can bypass a callback that masks secrets: if it fails, in any hook and in any way, nobody
 //! gets the unmasked text, and the gateway reports it.
 
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::{Answer, Event, Gateway, sse, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, faulty_async, faulty_blocking, report, with};
+use callgate_tests::{
+    Answer, Event, Gateway,
+    config::{openai, with_callbacks},
+    sse, upstream,
+};
+use serde_json::{Value, json};
 
 type Way = (&'static str, fn(&str, Value) -> Value, Value);
 

@@ -1,11 +1,13 @@
 //! A callback's fault affects at most one call: whatever it does in any hook, sync or async, the
 //! gateway names it, follows its policy, and goes on.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, faulty_async, hooks, recorder, refusal, with, with_policy};
+use callgate_tests::{
+    Answer, Event, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    sse, upstream,
+};
+use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), &json!(callbacks));

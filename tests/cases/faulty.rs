@@ -1,8 +1,10 @@
 //! The callbacks of the `faulty` plugin as entries of the `callbacks` list, and the recorders'
 //! lines in the log. `tests/plugins/faulty` documents each action.
 
-use callgate_tests::log::{Log, LogLine};
-use callgate_tests::{Gateway, build};
+use callgate_tests::{
+    Gateway, build,
+    log::{Log, LogLine},
+};
 use serde_json::{Value, json};
 
 /// An entry that acts: `acts` has a list of actions for each hook.

@@ -1,8 +1,11 @@
 //! The shipped guardrail, loaded from its shared object: text that its rules match reaches neither
 //! the upstream nor the client, however a stream is split.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream};
+use callgate_tests::{
+    Answer, Event, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    sse, upstream,
+};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

@@ -1,7 +1,10 @@
 //! Response headers a client may rely on, and request headers that must or must not travel.
 
-use callgate_tests::config::{config, every_dialect, openai, with_param};
-use callgate_tests::{Answer, Gateway, UPSTREAM_KEY, upstream};
+use callgate_tests::{
+    Answer, Gateway, UPSTREAM_KEY,
+    config::{config, every_dialect, openai, with_param},
+    upstream,
+};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Health and the edges of the route table.
 
-use callgate_tests::config::{config, openai};
-use callgate_tests::raw::status;
-use callgate_tests::{Answer, Gateway, Raw, upstream};
+use callgate_tests::{
+    Answer, Gateway, Raw,
+    config::{config, openai},
+    raw::status,
+    upstream,
+};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! The data that hooks get, and what they leave alone: figures of the call in the last hooks, one
 //! instance's state in all of them, and every part of a message that another callback did not edit.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::log::LogLine;
-use callgate_tests::{Answer, Gateway, ScriptedUpstream, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{entry, faulty, faulty_async, faulty_blocking, recorded, recorder, seen, with};
+use callgate_tests::{
+    Answer, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    log::LogLine,
+    upstream,
+};
+use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &Value) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), callbacks);

@@ -1,9 +1,12 @@
 //! Malicious input: the gateway answers or closes, never crashes, never waits forever, and never
 //! lets one request hide inside another.
 
-use callgate_tests::config::{config, openai};
-use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, ScriptedUpstream, upstream};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY, Raw, ScriptedUpstream,
+    config::{config, openai},
+    raw::{chat_request, status},
+    upstream,
+};
 use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream) -> Gateway {

@@ -1,11 +1,13 @@
 //! `GET /callbacks` and `GET /active/callbacks`: which callbacks are in the chain, which are not
 //! and why, and their figures. Only for holders of the key, and without secrets.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, recorder, refusal, report, with, with_policy};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{every_dialect, with_callbacks},
+    upstream,
+};
+use serde_json::{Value, json};
 
 fn callbacks() -> Value {
     let acts = |model: &str, act: Value| json!({"only_model": model, "on_llm_start": [act]});

@@ -1,9 +1,10 @@
 //! The `langsmith` callback in the gateway: every ending of a call becomes a run, and no call waits
 //! for it.
 
-use callgate_tests::config::{openai, with_callbacks};
 use callgate_tests::{
-    Answer, Endpoint, Gateway, MASTER_KEY, Script, ScriptedUpstream, UPSTREAM_KEY, gateway::Setup,
+    Answer, Endpoint, Gateway, MASTER_KEY, Script, ScriptedUpstream, UPSTREAM_KEY,
+    config::{openai, with_callbacks},
+    gateway::Setup,
     scripted, upstream,
 };
 use serde_json::{Value, json};

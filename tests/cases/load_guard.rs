@@ -1,17 +1,18 @@
 //! The checks between a file and the gateway: pins, ownership, the probe in a child process, the
 //! record of passed probes, and the operator's switches.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
-
-use callgate_tests::gateway::Setup;
-use callgate_tests::{Gateway, build};
+use crate::{
+    faulty::{entry, faulty},
+    plugin_files::{listing, refusal},
+};
+use callgate_tests::{Gateway, build, gateway::Setup};
 use serde_json::{Value, json};
-
-use crate::faulty::{entry, faulty};
-use crate::plugin_files::{listing, refusal};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+};
 
 /// A start that logs its probes at debug level.
 fn cautious(callback: &Value, cache: &Path, more: &Value) -> Setup {

@@ -1,9 +1,12 @@
 //! The access log: one structured line for each request, with the fields an operator needs and
 //! without users' texts.
 
-use callgate_tests::config::{config, deployment, every_dialect, openai, with_callbacks};
-use callgate_tests::gateway::Ended;
-use callgate_tests::{Answer, Gateway, MASTER_KEY, upstream};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY,
+    config::{config, deployment, every_dialect, openai, with_callbacks},
+    gateway::Ended,
+    upstream,
+};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 

@@ -1,10 +1,11 @@
 //! A base URL that leads back to the gateway: one refusal, not a recursion.
 
-use std::net::TcpListener;
-
-use callgate_tests::config::{config, deployment};
-use callgate_tests::{Gateway, MASTER_KEY};
+use callgate_tests::{
+    Gateway, MASTER_KEY,
+    config::{config, deployment},
+};
 use serde_json::Value;
+use std::net::TcpListener;
 
 /// A port that was free a moment ago: a gateway has to know its own address in advance to call
 /// itself.

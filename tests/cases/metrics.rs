@@ -1,8 +1,11 @@
 //! `GET /metrics`: the counts, and who may read them.
 
 use crate::faulty::{faulty, refusal};
-use callgate_tests::config::{config, deployment, openai, with_callbacks};
-use callgate_tests::{Answer, Client, Gate, Gateway, ScriptedUpstream, upstream};
+use callgate_tests::{
+    Answer, Client, Gate, Gateway, ScriptedUpstream,
+    config::{config, deployment, openai, with_callbacks},
+    upstream,
+};
 use serde_json::json;
 
 #[tokio::test]

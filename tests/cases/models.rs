@@ -1,7 +1,10 @@
 //! The model list: aliases first, then the order of the config; one entry by name.
 
-use callgate_tests::config::{config, every_dialect};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{config, every_dialect},
+    upstream,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]

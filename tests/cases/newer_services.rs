@@ -1,14 +1,14 @@
 //! What 1.1 added to the gateway's services for callbacks.
 
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::{Answer, Endpoint, Gateway, ScriptedUpstream, build, upstream};
+use crate::services::{called, entry, said, setup, step};
+use callgate_tests::{
+    Answer, Endpoint, Gateway, ScriptedUpstream, build,
+    config::{openai, with_callbacks},
+    upstream,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
-use crate::services::{called, entry, said, setup, step};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 /// A gateway whose callback runs these steps of the newer services at the start of each call.
 async fn running(steps: &[Value]) -> Gateway {

@@ -1,7 +1,10 @@
 //! Upstreams that do not respond as asked: errors say what they did, and usable responses are used.
 
-use callgate_tests::config::{config, deployment, every_dialect, openai};
-use callgate_tests::{Answer, Event, Gateway, Reply, Script, scripted, sse, upstream};
+use callgate_tests::{
+    Answer, Event, Gateway, Reply, Script,
+    config::{config, deployment, every_dialect, openai},
+    scripted, sse, upstream,
+};
 use serde_json::json;
 
 async fn asked(answer: Answer, stream: bool) -> Reply {

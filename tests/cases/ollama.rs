@@ -1,8 +1,11 @@
 //! Calls in OpenAI's dialect translated for Ollama and back, as a client sees them end to end. Unit
 //! tests cover the details of the translation.
 
-use callgate_tests::config::{config, every_dialect, ollama, with_param};
-use callgate_tests::{Answer, Event, Gateway, UPSTREAM_KEY, sse, upstream};
+use callgate_tests::{
+    Answer, Event, Gateway, UPSTREAM_KEY,
+    config::{config, every_dialect, ollama, with_param},
+    sse, upstream,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]

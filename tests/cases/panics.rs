@@ -1,12 +1,14 @@
 //! After a panic a callback is restarted: the new instance serves later calls, and the old one ends
 //! after the last call that began with it. Nothing else waits for either.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::log::Log;
-use callgate_tests::{Answer, Gate, Gateway, ScriptedUpstream, upstream, within};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, faulty_async, seen, with_policy};
+use callgate_tests::{
+    Answer, Gate, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    log::Log,
+    upstream, within,
+};
+use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream, callback: Value) -> Gateway {
     let config = with_callbacks(&every_dialect(upstream), &json!([callback]));

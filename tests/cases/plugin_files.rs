@@ -2,15 +2,10 @@
 //! which says what was expected, what was found and what to do. Nothing crashes, nothing
 //! half-starts.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-
-use callgate_tests::config::config;
-use callgate_tests::{Gateway, build};
-use serde_json::{Value, json};
-
 use crate::faulty::entry;
+use callgate_tests::{Gateway, build, config::config};
+use serde_json::{Value, json};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 pub(crate) fn listing(callback: &Value) -> Value {
     let mut config = config(&[]);

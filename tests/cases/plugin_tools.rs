@@ -9,10 +9,11 @@ mod new;
 mod pin;
 mod test;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use callgate_tests::build;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn so(name: &str) -> String {
     build::plugin(name).display().to_string()

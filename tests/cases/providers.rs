@@ -1,8 +1,11 @@
 //! The upstream's request in each dialect for the same client request: path, key and body, byte for
 //! byte.
 
-use callgate_tests::config::{config, deployment, every_dialect, with_param};
-use callgate_tests::{Answer, Gateway, UPSTREAM_KEY, upstream};
+use callgate_tests::{
+    Answer, Gateway, UPSTREAM_KEY,
+    config::{config, deployment, every_dialect, with_param},
+    upstream,
+};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! The shipped rate limit, loaded from its shared object: exact counts, correct waits, and no place
 //! taken by a call that was never sent.
 
-use std::sync::Arc;
-
-use callgate_tests::config::{deployment, with_callbacks};
-use callgate_tests::{Answer, Gate, Gateway, Reply, ScriptedUpstream, build, upstream, within};
+use callgate_tests::{
+    Answer, Gate, Gateway, Reply, ScriptedUpstream, build,
+    config::{deployment, with_callbacks},
+    upstream, within,
+};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 fn models(upstream: &ScriptedUpstream) -> Vec<Value> {

@@ -10,12 +10,14 @@ mod kept;
 mod refused;
 mod ways;
 
-use std::path::{Path, PathBuf};
-
-use callgate_tests::config::{deployment, with_callbacks};
-use callgate_tests::gateway::{Ended, Setup};
-use callgate_tests::{Client, Gateway, Reply, build, tool};
+use callgate_tests::{
+    Client, Gateway, Reply, build,
+    config::{deployment, with_callbacks},
+    gateway::{Ended, Setup},
+    tool,
+};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// A config with one model at `base` and these callbacks, whose gateway `callgate reload` can find.
 fn config(base: &str, callbacks: &Value) -> Value {

@@ -2,8 +2,11 @@
 //! and what callbacks know of the deployment and of the upstream's response.
 
 use crate::faulty::{faulty, faulty_async, faulty_blocking, recorded, recorder, seen, with};
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{every_dialect, with_callbacks},
+    upstream,
+};
 use serde_json::{Value, json};
 
 /// Sets a header at the start, on every call.

@@ -1,12 +1,15 @@
 //! With `on_error: ignore` a failed hook has no effect: its changes are rolled back, in every hook
 //! and every mode.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, sse, upstream};
+use crate::faulty::{
+    entry, faulty, faulty_async, faulty_blocking, recorded, seen, with, with_policy,
+};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{every_dialect, with_callbacks},
+    sse, upstream,
+};
 use serde_json::json;
-
-use crate::faulty::{entry, faulty, faulty_async, faulty_blocking, recorded, seen};
-use crate::faulty::{with, with_policy};
 
 #[tokio::test]
 async fn edits_of_a_failed_hook_are_rolled_back() {

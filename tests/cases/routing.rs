@@ -1,8 +1,11 @@
 //! The shipped routing callback, loaded from its shared object: the requested name decides the
 //! provider.
 
-use callgate_tests::config::{deployment, with_callbacks};
-use callgate_tests::{Answer, Gateway, ScriptedUpstream, build, upstream};
+use callgate_tests::{
+    Answer, Gateway, ScriptedUpstream, build,
+    config::{deployment, with_callbacks},
+    upstream,
+};
 use serde_json::{Value, json};
 
 fn operators_models(upstream: &ScriptedUpstream) -> Vec<Value> {

@@ -1,11 +1,13 @@
 //! `only` and `hooks`: a callback outside its scope gets no hook of the call, and hooks that are
 //! not chosen never run.
 
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{all_hooks, faulty, hooks, recorder, refusal, report, with};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{every_dialect, with_callbacks},
+    upstream,
+};
+use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
 

@@ -1,8 +1,11 @@
 //! Secrets stay where they belong: not in the log at any level, not in a response, whatever goes
 //! wrong.
 
-use callgate_tests::config::{config, deployment, openai, with_callbacks, with_param};
-use callgate_tests::{Answer, Gateway, MASTER_KEY, Reply, Script, UPSTREAM_KEY, build, scripted};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY, Reply, Script, UPSTREAM_KEY, build,
+    config::{config, deployment, openai, with_callbacks, with_param},
+    scripted,
+};
 use serde_json::{Value, json};
 
 const FROM_ENVIRONMENT: &str = "sk-environment-5d1e";

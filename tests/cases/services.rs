@@ -1,14 +1,15 @@
 //! The gateway's services for callbacks: store, metrics, HTTP, timer, tasks, secrets; who may use
 //! them, and how much.
 
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::log::LogLine;
+use crate::faulty::seen;
 use callgate_tests::{
-    Answer, Endpoint, Gateway, ScriptedUpstream, build, gateway::Setup, upstream,
+    Answer, Endpoint, Gateway, ScriptedUpstream, build,
+    config::{openai, with_callbacks},
+    gateway::Setup,
+    log::LogLine,
+    upstream,
 };
 use serde_json::{Value, json};
-
-use crate::faulty::seen;
 
 #[expect(clippy::needless_pass_by_value, reason = "reads as `json!({…})`")]
 pub(crate) fn entry(name: &str, settings: Value, grants: Value) -> Value {

@@ -2,8 +2,11 @@
 //! of the callers, the same ones each time.
 
 use crate::faulty::{faulty, faulty_async, recorded, recorder, refusal, report, seen, with};
-use callgate_tests::config::{every_dialect, with_callbacks};
-use callgate_tests::{Answer, Gateway, ScriptedUpstream, sse, upstream};
+use callgate_tests::{
+    Answer, Gateway, ScriptedUpstream,
+    config::{every_dialect, with_callbacks},
+    sse, upstream,
+};
 use serde_json::{Value, json};
 
 async fn gateway(upstream: &ScriptedUpstream, callbacks: &Value) -> Gateway {

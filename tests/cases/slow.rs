@@ -1,12 +1,14 @@
 //! Callbacks that hold up their thread, or fail in every call, are named in the log without filling
 //! it: at most one line a second for each, with the number of suppressed ones.
 
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::log::{Log, LogLine};
-use callgate_tests::{Answer, Gateway, upstream};
-use serde_json::{Value, json};
-
 use crate::faulty::{faulty, faulty_async, with_policy};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{openai, with_callbacks},
+    log::{Log, LogLine},
+    upstream,
+};
+use serde_json::{Value, json};
 
 const CALLS: u64 = 20;
 

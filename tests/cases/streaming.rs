@@ -2,9 +2,11 @@
 //! asked.
 
 use crate::faulty::faulty;
-use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
-use callgate_tests::{Answer, Event, Gate, Gateway, ToolCall, scripted, sse, upstream};
-use callgate_tests::{Script, within};
+use callgate_tests::{
+    Answer, Event, Gate, Gateway, Script, ToolCall,
+    config::{config, every_dialect, openai, with_callbacks},
+    scripted, sse, upstream, within,
+};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

@@ -2,13 +2,15 @@
 //! crate, where `unsafe` is allowed, and that the documents name existing things.
 
 mod circles;
+mod imports;
 mod tooling;
 mod words;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use callgate_tests::build;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const LINES: usize = 500;
 const COLUMNS: usize = 100;

@@ -1,8 +1,11 @@
 //! Upstreams that never respond, or stop in the middle: the deployment's timeout ends the call, the
 //! client gets an error, and the upstream connection is closed.
 
-use callgate_tests::config::{config, every_dialect, with_param};
-use callgate_tests::{Answer, Event, Gateway, ScriptedUpstream, sse, upstream, within};
+use callgate_tests::{
+    Answer, Event, Gateway, ScriptedUpstream,
+    config::{config, every_dialect, with_param},
+    sse, upstream, within,
+};
 use serde_json::Value;
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

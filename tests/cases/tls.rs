@@ -1,14 +1,18 @@
 //! Upstreams with TLS: only one that proves its identity gets a call, and so the key. For the
 //! others the client gets a 502 with the problem and the remedy.
 
-use callgate_tests::config::{config, deployment};
-use callgate_tests::tls::{Authority, TlsFront};
 use callgate_tests::{
-    Answer, Event, Gateway, Reply, ScriptedUpstream, UPSTREAM_KEY, sse, upstream, within,
+    Answer, Event, Gateway, Reply, ScriptedUpstream, UPSTREAM_KEY,
+    config::{config, deployment},
+    sse,
+    tls::{Authority, TlsFront},
+    upstream, within,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinHandle,
+};
 
 const HERE: &str = "127.0.0.1";
 const LATER: i32 = 2100;

@@ -1,8 +1,11 @@
 //! Streams that break: the client gets an error frame, and never a `[DONE]` or a made-up finish
 //! reason.
 
-use callgate_tests::config::{config, every_dialect};
-use callgate_tests::{Answer, Event, Gateway, Reply, Script, scripted, sse};
+use callgate_tests::{
+    Answer, Event, Gateway, Reply, Script,
+    config::{config, every_dialect},
+    scripted, sse,
+};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

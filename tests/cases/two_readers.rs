@@ -1,9 +1,12 @@
 //! The checked text is the sent text: a body that two parsers could read differently bypasses no
 //! callback, and an error in a client's text is the client's, not a callback's.
 
-use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
-use callgate_tests::raw::{chat_request, status};
-use callgate_tests::{Answer, Gate, Gateway, Raw, ScriptedUpstream, upstream};
+use callgate_tests::{
+    Answer, Gate, Gateway, Raw, ScriptedUpstream,
+    config::{config, every_dialect, openai, with_callbacks},
+    raw::{chat_request, status},
+    upstream,
+};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];

@@ -1,7 +1,10 @@
 //! Requests that cannot be served: each gets one clear 400 and never reaches an upstream.
 
-use callgate_tests::config::{config, openai};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{config, openai},
+    upstream,
+};
 use serde_json::json;
 
 const NO_MESSAGES: &str = r#"{"message":"/chat/completions: Missing required parameter: 'messages'.","type":"invalid_request_error","param":"messages","code":"400"}"#;

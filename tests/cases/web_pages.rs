@@ -1,9 +1,12 @@
 //! Web pages: without a key, those of other sites are refused for every request, and CORS is the
 //! same on every path and status.
 
-use callgate_tests::config::{config, openai};
-use callgate_tests::raw::status;
-use callgate_tests::{Answer, Gateway, MASTER_KEY, Raw, ScriptedUpstream, upstream};
+use callgate_tests::{
+    Answer, Gateway, MASTER_KEY, Raw, ScriptedUpstream,
+    config::{config, openai},
+    raw::status,
+    upstream,
+};
 use serde_json::{Value, json};
 
 const PATHS: [(&str, &str); 10] = [

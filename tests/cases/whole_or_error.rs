@@ -2,14 +2,18 @@
 //! rule, and none is waited for without end.
 
 use crate::faulty::{faulty, recorded, recorder, seen};
-use callgate_tests::config::{config, every_dialect, openai, with_callbacks, with_param};
-use callgate_tests::log::LogLine;
-use callgate_tests::{Answer, Event, Gate, Gateway, Reply, scripted, sse, upstream, within};
-use callgate_tests::{Script, ScriptedUpstream};
+use callgate_tests::{
+    Answer, Event, Gate, Gateway, Reply, Script, ScriptedUpstream,
+    config::{config, every_dialect, openai, with_callbacks, with_param},
+    log::LogLine,
+    scripted, sse, upstream, within,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
 

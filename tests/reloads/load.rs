@@ -1,12 +1,6 @@
 //! Clients that call until they are stopped, each on a connection of its own, and check every
 //! answer.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use callgate_tests::{Event, MASTER_KEY, sse, within};
 use http::HeaderMap;
@@ -14,8 +8,16 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpStream, task::JoinSet};
 
 const CLIENTS: usize = 64;
 

@@ -12,13 +12,17 @@
 mod load;
 mod versions;
 
-use std::io::Write as _;
-use std::time::{Duration, Instant};
-
-use callgate_tests::config::{config, deployment};
-use callgate_tests::{Answer, Gateway, upstream};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{config, deployment},
+    upstream,
+};
 use load::{Latencies, Load};
 use serde_json::json;
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 use versions::{Next, Versions};
 
 const RELOADS: &str = "CALLGATE_SOAK_RELOADS";

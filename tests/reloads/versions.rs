@@ -1,11 +1,11 @@
 //! The configs, each with a mark of its own, and the builds of the plugin that shows it.
 
-use std::fs;
-use std::path::PathBuf;
-
-use callgate_tests::build;
-use callgate_tests::config::{deployment, with_callbacks};
+use callgate_tests::{
+    build,
+    config::{deployment, with_callbacks},
+};
 use serde_json::{Value, json};
+use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
 /// One reload in so many has another build of the plugin.

@@ -1,14 +1,12 @@
 //! The five callbacks: a sync one, an async one, one that sometimes panics and is restarted, one
 //! with its own threads, one that sometimes rejects a call.
 
-use std::sync::Arc;
-
-use callgate::boot;
-use callgate::cli::Source;
+use callgate::{boot, cli::Source};
 use callgate_callbacks::{AssumedReply, DryRun};
 use callgate_tests::{build, config};
 use http::HeaderMap;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 pub(crate) const CALLBACKS: usize = 5;
 

@@ -1,13 +1,20 @@
 //! Counts created and dropped instances of callbacks, by their log lines.
 
-use callgate_tests::log::{Log, LogLine};
-use callgate_tests::within;
+use callgate_tests::{
+    log::{Log, LogLine},
+    within,
+};
 use std::fmt;
 use tokio::sync::watch;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, SubscriberExt as _};
-use tracing_subscriber::{Layer, util::SubscriberInitExt as _};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {

@@ -19,11 +19,10 @@ mod instances;
 mod vitals;
 
 use callgate_tests::{Answer, Gateway, upstream};
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
-
 use chain::{CALLBACKS, Callbacks};
 use instances::Instances;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use vitals::Course;
 
 const CALLS: &str = "CALLGATE_SOAK_CALLS";

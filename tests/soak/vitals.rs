@@ -1,8 +1,6 @@
 //! The memory, threads and mapped libraries of a process during a run, read from `/proc` (Linux).
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write as _;
+use std::{collections::BTreeSet, fs, io::Write as _};
 
 /// The measurements during the warm-up, in which pools fill and allocators take memory that they
 /// keep.

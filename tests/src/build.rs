@@ -1,8 +1,10 @@
 //! Finds the build under test. A missing binary or plugin fails the test that needs it: a suite
 //! that skips what was not built would pass without testing anything.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The folder with the binary and the plugins: `CALLGATE_TEST_BUILD`, else the profile folder this
 /// test was built into.

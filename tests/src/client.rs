@@ -1,18 +1,14 @@
 //! An HTTP client that sends exactly what the test asks for: one connection for each request, no
 //! retries, no defaults beyond the key. Streams are read event by event.
 
-use std::net::SocketAddr;
-
+use crate::{Event, within};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::{body::Incoming, header::HeaderMap};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-
-use crate::{Event, within};
+use std::net::SocketAddr;
+use tokio::{net::TcpStream, task::JoinHandle};
 
 /// The address and the key for requests.
 #[derive(Debug, Clone)]

@@ -1,9 +1,8 @@
 //! Configurations for the tests as JSON values, which are also YAML. Cases that test the file
 //! itself write YAML by hand.
 
-use serde_json::{Value, json};
-
 use crate::ScriptedUpstream;
+use serde_json::{Value, json};
 
 /// The master key of every test's gateway.
 pub const MASTER_KEY: &str = "sk-master-9f3c1e";

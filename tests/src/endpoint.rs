@@ -1,20 +1,13 @@
 //! An HTTP server for requests by callbacks, which it records.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
+use crate::within;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Collected, Full};
-use hyper::service::service_fn;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
-use crate::within;
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// A recorded request.
 #[derive(Debug, Clone)]

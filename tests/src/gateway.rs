@@ -1,18 +1,19 @@
 //! The real binary as a child process: started with the test's own configuration in its own folder,
 //! ended by SIGTERM. Its environment holds only the test's variables.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use crate::{Client, MASTER_KEY, build, log::Log, within};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-
-use crate::log::Log;
-use crate::{Client, MASTER_KEY, build, within};
 
 /// How a gateway is started. A clone is started with the same files.
 #[derive(Debug, Clone)]

@@ -1,11 +1,12 @@
 //! The stderr of a process, line by line as it is written. Tests wait for lines; they never poll
 //! and never sleep.
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::sync::watch;
-
 use crate::within;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    sync::watch,
+};
 
 /// One line of a log.
 #[derive(Debug, Clone)]

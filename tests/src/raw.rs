@@ -1,11 +1,11 @@
 //! A bare socket, for requests that no HTTP client would send, and for seeing the exact response.
 
-use std::net::SocketAddr;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use crate::{MASTER_KEY, within};
+use std::net::SocketAddr;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// One connection.
 #[derive(Debug)]

@@ -71,9 +71,8 @@ pub fn error(events: &[Event]) -> Option<&Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::Event;
+    use serde_json::json;
 
     #[test]
     fn events_are_separated_and_nothing_is_lost() {

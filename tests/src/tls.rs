@@ -1,14 +1,13 @@
 //! TLS in front of a plain server: the test's own certificate authority, and a loopback proxy that
 //! ends TLS with one of its certificates.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
 use tokio_rustls::TlsAcceptor;
 
 /// Signs certificates; trusted by processes that get its own certificate.

@@ -1,13 +1,9 @@
 //! Runs the real binary as a tool: a subcommand in a folder, until it exits.
 
-use std::path::Path;
-use std::process::Stdio;
-
+use crate::{build, gateway::Ended, within};
 use serde_json::Value;
+use std::{path::Path, process::Stdio};
 use tokio::process::Command;
-
-use crate::gateway::Ended;
-use crate::{build, within};
 
 /// `callgate plugin …` in `folder`, with no environment but `PATH`.
 pub async fn plugin(folder: &Path, arguments: &[&str]) -> Ended {

@@ -26,11 +26,6 @@ mod stats;
 mod supervisor;
 mod verdict;
 
-pub use report::{
-    BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
-};
-pub use supervisor::{Callbacks, NotRunning};
-
 use super::payload::{ChunkPayload, EndPayload, ErrorPayload};
 use crate::offload::offload;
 use callgate_call::Call;
@@ -42,7 +37,11 @@ use event::StartEvent;
 use link::{CallAdmission, Link, LinkState};
 use live_instance::LiveInstance;
 use plugin_api::FailureKind;
+pub use report::{
+    BreakerState, CallbackReport, HookReport, LastFault, LiveReport, Status, ThreadsReport,
+};
 use std::sync::Arc;
+pub use supervisor::{Callbacks, NotRunning};
 
 /// All callbacks, in the order of the config's list. A call keeps the chain it began with.
 #[derive(Debug, Default)]

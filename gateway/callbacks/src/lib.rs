@@ -17,8 +17,6 @@ mod probe_hooks;
 mod sample_call;
 mod setting_names;
 
-pub use setting_names::unknown_names;
-
 pub use chain::{
     BreakerState, CallbackReport, Callbacks, Chain, HookReport, LastFault, LiveReport, NotRunning,
     Started, Status, ThreadsReport,
@@ -27,3 +25,4 @@ pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, 
 pub use manifest_check::mismatches;
 pub use payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_completion};
 pub use probe_hooks::run_probe;
+pub use setting_names::unknown_names;

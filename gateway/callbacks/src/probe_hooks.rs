@@ -3,8 +3,7 @@
 
 use super::sample_call;
 use callgate_deployments::Deployments;
-use callgate_plugin_host::child::ChildSide;
-use callgate_plugin_host::{Hook, Instance};
+use callgate_plugin_host::{Hook, Instance, child::ChildSide};
 use std::{io, time::Duration};
 
 /// The time an async hook may wait; then it is dropped, as the gateway would drop it.

@@ -15,18 +15,17 @@ mod served;
 mod serving;
 mod watch;
 
+use crate::cli::{Address, Source};
 pub use assembly::{Built, search_path};
+use assembly::{Purpose, assemble};
+use callgate_config::{Problem, Problems};
+use callgate_plugin_host::StartMode;
 pub use check::{CheckReport, check};
+use check::{as_line, counts};
 pub use log_filter::log_filter;
 pub use run_file::{RunFile, RunningGateway, monotonic_ns};
 pub use served::Served;
 pub use serving::{Ready, ready};
-
-use crate::cli::{Address, Source};
-use assembly::{Purpose, assemble};
-use callgate_config::{Problem, Problems};
-use callgate_plugin_host::StartMode;
-use check::{as_line, counts};
 use tracing::Level;
 
 /// Why the gateway does not start.

@@ -9,25 +9,24 @@ mod names;
 mod policy;
 mod policy_keys;
 
+use super::{
+    closest::closest,
+    json::{json, object},
+    litellm::{Listed, SettingOf},
+    problem::{Problem, Severity},
+    quote::quoted,
+    reader::{Field, Reader},
+    section::Section,
+    yaml::Kind,
+};
 pub use entry::CallbackEntry;
 pub use grants::{Grants, HostPattern};
 pub use locations::{SettingLocations, setting_path};
 pub use names::is_file_name;
-pub use policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only};
-
-use std::collections::HashSet;
-
-use serde_json::Value;
-
-use super::closest::closest;
-use super::json::{json, object};
-use super::litellm::{Listed, SettingOf};
-use super::problem::{Problem, Severity};
-use super::quote::quoted;
-use super::reader::{Field, Reader};
-use super::section::Section;
-use super::yaml::Kind;
 use names::{last_segment, stem};
+pub use policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only};
+use serde_json::Value;
+use std::collections::HashSet;
 
 /// The entries of the list, enabled and disabled ones apart.
 #[derive(Debug, Default)]

@@ -27,9 +27,8 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::parse_duration;
+    use std::time::Duration;
 
     #[test]
     fn durations_are_seconds_or_carry_a_unit() {

@@ -2,14 +2,15 @@
 //! `environment_variables`; the first that has a name wins. Read once and passed on, so that the
 //! process environment is never written and tests can supply their own. `boot` builds it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
-use std::fmt;
-use std::io::{Cursor, ErrorKind::NotFound};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use super::problem::{Problem, SourceLocation};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ffi::OsString,
+    fmt,
+    io::{Cursor, ErrorKind::NotFound},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Read-only variables. `Debug` shows their number, never names or values.
 #[derive(Clone, Default)]
@@ -157,9 +158,8 @@ fn unparsable(path: &Path, text: &str, error: &dotenvy::Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::Environment;
+    use std::path::Path;
 
     fn folder(env: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

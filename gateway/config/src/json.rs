@@ -2,11 +2,12 @@
 //! `model_info`. Strings are expanded; an unset variable becomes null and is returned to the
 //! caller, which decides whether it is a warning or an error.
 
+use super::{
+    expand::Expanded,
+    reader::{Field, Reader},
+    yaml::{Kind, Node, Typed},
+};
 use serde_json::{Map, Value};
-
-use super::expand::Expanded;
-use super::reader::{Field, Reader};
-use super::yaml::{Kind, Node, Typed};
 
 /// An unset variable, and the value that refers to it.
 pub(super) struct Missing<'n> {

@@ -1,12 +1,13 @@
 //! `litellm_settings`, without its callbacks.
 
+use super::{
+    problem::Problem,
+    quote::quoted,
+    reader::{Field, Reader},
+    section::Section,
+    yaml::{Kind, Node},
+};
 use std::time::Duration;
-
-use super::problem::Problem;
-use super::quote::quoted;
-use super::reader::{Field, Reader};
-use super::section::Section;
-use super::yaml::{Kind, Node};
 
 /// `litellm_settings`, without the callbacks.
 #[derive(Clone, Debug)]

@@ -1,19 +1,18 @@
 //! Reads `model_list` into typed entries. `deployments` checks whether each can work (provider,
 //! base, key), and reports its problems at the locations kept here.
 
-use std::fmt;
-use std::time::Duration;
-
-use serde_json::{Map, Value};
-
-use super::json::{json, object};
-use super::problem::{Problem, Severity, SourceLocation};
-use super::quote::quoted;
-use super::reader::{Field, Reader};
-use super::section::Section;
-use super::{Setting, Unset};
+use super::{
+    Setting, Unset,
+    json::{json, object},
+    problem::{Problem, Severity, SourceLocation},
+    quote::quoted,
+    reader::{Field, Reader},
+    section::Section,
+};
 use callgate_providers::gateway_members::is_own;
 use callgate_secret::Secret;
+use serde_json::{Map, Value};
+use std::{fmt, time::Duration};
 
 mod headers;
 mod keys;

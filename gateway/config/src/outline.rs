@@ -1,8 +1,10 @@
 //! A config as flat lines, each with a key path and a value, to compare two versions. The values
 //! are those in the file, with variables as written.
 
-use super::quote::quoted;
-use super::yaml::{Kind, Node};
+use super::{
+    quote::quoted,
+    yaml::{Kind, Node},
+};
 use callgate_secret::{keys_in, names_a_secret};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

@@ -6,14 +6,11 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-use std::sync::Arc;
-
-use serde_json::{Map, Value};
-use thiserror::Error;
-
 use super::yaml::{self, Kind, Node};
+use serde_json::{Map, Value};
 use spans::{NodeShape, Spanned};
+use std::{path::Path, sync::Arc};
+use thiserror::Error;
 
 /// One replacement, in bytes of the original text.
 #[derive(Clone, Debug, PartialEq, Eq)]

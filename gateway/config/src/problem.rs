@@ -2,13 +2,10 @@
 //! and the plugin loader report with these types; the command line prints them and chooses the exit
 //! code.
 
-use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
-
 use super::quote::quoted;
 use callgate_secret::Masking;
 use callgate_telemetry::one_line;
+use std::{fmt, path::Path, sync::Arc};
 
 /// A position in a config file, and its key path.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,18 +2,17 @@
 //! either fails. Reading never stops at a problem: the caller gets nothing and continues, so that
 //! one start reports all problems. The files of the sections use it; it knows no key by name.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::duration::parse_duration;
-use super::environment::Environment;
-use super::expand::{Expanded, expand};
-use super::problem::{Problem, Severity, SourceLocation};
-use super::quote::quoted;
-use super::yaml::{Kind, Node, Scalar, Typed};
-use super::{Setting, UnknownKeys, Unset};
+use super::{
+    Setting, UnknownKeys, Unset,
+    duration::parse_duration,
+    environment::Environment,
+    expand::{Expanded, expand},
+    problem::{Problem, Severity, SourceLocation},
+    quote::quoted,
+    yaml::{Kind, Node, Scalar, Typed},
+};
 use callgate_secret::{Secret, Secrets};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// The context in which values are read, and the problems found.
 pub(super) struct Reader<'e> {

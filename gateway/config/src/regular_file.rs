@@ -3,10 +3,12 @@
 //!
 //! Used wherever a config, an environment file, a plugin or certificates are read.
 
-use std::fs::{self, File, FileType, Metadata, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::{
+    fs::{self, File, FileType, Metadata, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    path::Path,
+};
 
 /// Why a file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +61,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<(), ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
-    use std::process::Command;
+    use std::{os::unix::net::UnixListener, process::Command};
 
     #[test]
     fn what_is_no_file_is_named_and_not_waited_for() {

@@ -1,12 +1,13 @@
 //! `router_settings`: timeouts, aliases, and the routing strategy, of which only one exists.
 
+use super::{
+    closest::closest,
+    problem::{Problem, SourceLocation},
+    reader::{Field, Reader},
+    section::Section,
+    yaml::Kind,
+};
 use std::time::Duration;
-
-use super::closest::closest;
-use super::problem::{Problem, SourceLocation};
-use super::reader::{Field, Reader};
-use super::section::Section;
-use super::yaml::Kind;
 
 /// `router_settings`.
 #[derive(Clone, Debug, Default)]

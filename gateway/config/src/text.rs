@@ -1,11 +1,9 @@
 //! Reads the text of files that people write: a config, an environment file, a tool's input. Errors
 //! in the text have a location.
 
-use std::io;
-use std::path::Path;
-
 use super::problem::{Problem, SourceLocation};
 use crate::regular_file::{self, ReadError};
+use std::{io, path::Path};
 
 /// The largest config or environment file that is read, in MiB.
 const MOST: u64 = 16;

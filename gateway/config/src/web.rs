@@ -1,8 +1,10 @@
 //! `callgate.cors` and `callgate.allow_hosts`: the web pages and host names that may be used.
 //! `server::web` enforces them.
 
-use super::reader::{Field, Reader};
-use super::section::Section;
+use super::{
+    reader::{Field, Reader},
+    section::Section,
+};
 
 /// The allowed origins and hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

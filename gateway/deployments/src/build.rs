@@ -1,27 +1,31 @@
 //! Turns `model_list` into deployments and their indexes. Every entry is checked, even after a
 //! failed one, so that one start reports all problems.
 
-use std::collections::HashSet;
-use std::fmt::Write;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use http::HeaderValue;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-
-use super::base::{self, Base};
-use super::deployment::Deployment;
-use super::infer::infer;
-use super::lookup::Deployments;
-use super::{Setting, index, weight};
-use callgate_config::problem::settle;
+use super::{
+    Setting,
+    base::{self, Base},
+    deployment::Deployment,
+    index,
+    infer::infer,
+    lookup::Deployments,
+    weight,
+};
 use callgate_config::{
-    Config, Environment, ModelEntry, Problem, Problems, SourceLocation, Unset, quoted,
+    Config, Environment, ModelEntry, Problem, Problems, SourceLocation, Unset, problem::settle,
+    quoted,
 };
 use callgate_providers::Provider;
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
+use http::HeaderValue;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// LiteLLM's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);

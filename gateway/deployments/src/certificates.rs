@@ -2,15 +2,12 @@
 //! every `https` call would fail without naming the cause. Pipes and devices are refused, because
 //! reading one could block forever.
 
-use std::env;
-use std::ffi::OsStr;
-use std::fs;
-use std::path::Path;
-
 use super::Deployments;
-use callgate_config::Problem;
-use callgate_config::regular_file::{self, ReadError};
-use callgate_config::{Environment, quoted};
+use callgate_config::{
+    Environment, Problem, quoted,
+    regular_file::{self, ReadError},
+};
+use std::{env, ffi::OsStr, fs, path::Path};
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";

@@ -1,16 +1,16 @@
 //! One entry of `model_list`, as calls need it.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::HeaderMap;
-use serde_json::{Map, Value};
-
 use callgate_config::{Setting, Unset};
 use callgate_providers::Provider;
 use callgate_secret::Secret;
+use http::HeaderMap;
+use serde_json::{Map, Value};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// One configured way to serve a model name. Its `Debug` shows no secret and no free-form value.
 #[derive(Clone)]

@@ -1,12 +1,13 @@
 //! The indexes over a config's deployments: by name, by wildcard, by raw model and by provider, and
 //! the public list. Aliases are resolved here, so that a call never follows one.
 
-use std::sync::Arc;
-
-use super::deployment::Deployment;
-use super::lookup::{ByName, Deployments, GroupMembers};
-use super::wildcard::Wildcard;
+use super::{
+    deployment::Deployment,
+    lookup::{ByName, Deployments, GroupMembers},
+    wildcard::Wildcard,
+};
 use callgate_config::{Alias, ModelEntry, Problem, closest, quoted};
+use std::sync::Arc;
 
 /// An entry of `model_list` and its deployment.
 pub(super) type BuiltEntry<'c> = (&'c ModelEntry, Arc<Deployment>);

@@ -1,12 +1,9 @@
 //! Warns of the usual variables for an HTTP proxy. The gateway ignores them, and behind a firewall
 //! it then cannot reach its upstreams.
 
-use std::net::IpAddr;
-use std::path::Path;
-
 use super::Deployments;
-use callgate_config::{Environment, HttpUrl, quoted};
-use callgate_config::{Problem, SourceLocation};
+use callgate_config::{Environment, HttpUrl, Problem, SourceLocation, quoted};
+use std::{net::IpAddr, path::Path};
 
 const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];

@@ -1,13 +1,9 @@
 //! From a config's text to the deployment of a call: inference as a whole, defaults and missing
 //! variables, name resolution, and the choice within a group.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::lookup::weighted;
-use super::{Deployment, Deployments, Setting};
+use super::{Deployment, Deployments, Setting, lookup::weighted};
 use callgate_config::{Environment, Problem, Problems, UnknownKeys, parse};
+use std::{path::Path, sync::Arc, time::Duration};
 
 const SEED: &str = include_str!("../../../tests/fixtures/seed/config.yaml");
 const OWN: &str = include_str!("../../../config.yaml");

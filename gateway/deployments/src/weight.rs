@@ -1,10 +1,9 @@
 //! How often each member of a group is chosen. The first of `weight`, `rpm`, `tpm` that any member
 //! sets counts for the whole group; without any, all are equal.
 
-use std::collections::HashMap;
-
 use super::deployment::Deployment;
 use callgate_config::{ModelEntry, Problem, Weights, quoted};
+use std::collections::HashMap;
 
 type Figure = (&'static str, fn(&Weights) -> Option<f64>);
 

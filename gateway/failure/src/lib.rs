@@ -12,15 +12,14 @@ mod request;
 mod upstream;
 
 pub use catalogue::{Reason, Row};
-pub use request::Foreign;
-pub use upstream::{ErrorText, Form};
-
 use plugin_api::FailureKind;
+pub use request::Foreign;
 use std::{
     borrow::Cow,
     ops::{Deref, DerefMut},
     sync::{Arc, LazyLock},
 };
+pub use upstream::{ErrorText, Form};
 
 /// A failed call. Boxed, because every step of a call returns one and hardly any call fails.
 #[derive(Debug, Clone)]

@@ -4,23 +4,29 @@
 //!
 //! Workers are single-threaded runtimes; a task on one of them would hold up its calls.
 
-use std::fmt;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-
-use plugin_api::abi::serve::{BoxFuture, Job};
-use plugin_api::{HostError, HostErrorKind};
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
-
 use super::http::HttpClient;
 use callgate_upstream::Tls;
+use plugin_api::{
+    HostError, HostErrorKind,
+    abi::serve::{BoxFuture, Job},
+};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 /// The time for tasks to end after the shutdown was announced.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);

@@ -1,7 +1,9 @@
 //! The clock for callbacks and counters: the system's, or a test's.
 
-use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// A source of time.
 pub trait Clock: Send + Sync {

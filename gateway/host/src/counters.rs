@@ -10,17 +10,21 @@ mod sharded_map;
 mod tests;
 mod window;
 
-use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use plugin_api::Admission;
-use plugin_api::abi::serve::{CounterService, Page};
-
 use super::clock::{Clock, SystemClock};
 use bucket::Bucket;
+use plugin_api::{
+    Admission,
+    abi::serve::{CounterService, Page},
+};
 pub(super) use sharded_map::ShardedMap;
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use window::Window;
 
 /// All counters of the gateway, one scope per entry of the config, or per `share`.

@@ -1,26 +1,32 @@
 //! The HTTP client for callbacks: hyper's pooled client, on the background thread. Calls have their
 //! own client (`upstream`), because there each microsecond counts.
 
-use std::error::Error;
-use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
-use rustls::ClientConfig;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
-
 use super::permissions::Permissions;
+use bytes::Bytes;
 use callgate_config::{HttpUrl, UrlError};
 use callgate_upstream::{NoTls, Tls, USER_AGENT};
+use http::{
+    Method, Request,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
+use rustls::ClientConfig;
+use std::{
+    error::Error,
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);

@@ -1,17 +1,20 @@
 //! Values with an expiry, in the gateway's memory. Each entry of the config, or each `share`, has
 //! one [`KvStore`] for the life of the process, so values survive the callback's instances.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-
-use plugin_api::abi::serve::{KvService, Page};
-use plugin_api::{HostError, HostErrorKind};
-
 use super::clock::Clock;
+use plugin_api::{
+    HostError, HostErrorKind,
+    abi::serve::{KvService, Page},
+};
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 mod eviction;
 

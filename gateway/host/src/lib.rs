@@ -19,39 +19,38 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{Clock, SystemClock};
-pub use counters::{CounterScope, Counters};
-pub use listing::{Listing, ModelNames};
-pub use permissions::{MissingGrant, Needs, Permissions};
-
-pub use state::OpenFolder;
-
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
-
-use arc_swap::ArcSwap;
-use plugin_api::abi::serve::{
-    BoxFuture, CounterService, EntryService, HostAccess, Job, KvService, MetricsService,
-};
-use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse, Level};
-use smallvec::SmallVec;
-use tokio::sync::{Semaphore, watch};
-
 use self::metrics::{InstanceMetrics, PluginMetrics};
+use arc_swap::ArcSwap;
 use background::{Awaited, Background, DRAIN, Permit};
 use callgate_config::CallbackEntry;
 use callgate_secret::Masking;
 use callgate_telemetry::metrics::Exposition;
 use callgate_upstream::Tls;
+pub use clock::{Clock, SystemClock};
 use counters::ShardedMap;
+pub use counters::{CounterScope, Counters};
 use kv::KvStore;
 use listing::ListingView;
+pub use listing::{Listing, ModelNames};
+pub use permissions::{MissingGrant, Needs, Permissions};
+use plugin_api::{
+    HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
+    abi::serve::{
+        BoxFuture, CounterService, EntryService, HostAccess, Job, KvService, MetricsService,
+    },
+};
+use smallvec::SmallVec;
+pub use state::OpenFolder;
 use state::StateFolders;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
+use tokio::sync::{Semaphore, watch};
 
 /// The most background tasks, jobs and requests of a callback at once.
 const MAX_TASKS: usize = 1024;

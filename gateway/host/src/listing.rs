@@ -1,14 +1,16 @@
 //! What a config lists and a callback may ask for: the names of its models, and the places of its
 //! callbacks. Each config has its own [`Listing`]; a reload replaces the current one.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use arc_swap::ArcSwap;
-
 use callgate_config::CallbackEntry;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 /// The model names of a config.
 pub trait ModelNames: Send + Sync {

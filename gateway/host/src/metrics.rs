@@ -3,17 +3,18 @@
 //!
 //! Locks are taken only to register and to export; recording uses the instance's own list.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
+use self::{
+    labels::LabeledSeries,
+    series::{MetricValue, is_name},
+};
 use arc_swap::ArcSwap;
-use plugin_api::abi::serve::MetricsService;
-use plugin_api::{HostError, HostErrorKind, MetricKind};
-
-use self::labels::LabeledSeries;
-use self::series::{MetricValue, is_name};
 use callgate_telemetry::metrics::Exposition;
+use plugin_api::{HostError, HostErrorKind, MetricKind, abi::serve::MetricsService};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 mod labels;
 mod series;

@@ -4,12 +4,10 @@
 //! only if they are clearly its own: variables that begin with its name, and the hosts of the URLs
 //! in them. Naming a plugin must not give it other keys.
 
-use std::collections::BTreeSet;
-
-use plugin_api::{HostError, HostErrorKind};
-
 use callgate_config::{Environment, Grants, HostPattern, HttpUrl};
 use callgate_secret::{Masking, Secrets};
+use plugin_api::{HostError, HostErrorKind};
+use std::collections::BTreeSet;
 
 /// The permissions of one callback.
 #[derive(Clone, Debug, Default)]

@@ -1,12 +1,13 @@
 //! The folders in which callbacks keep what must survive a restart: one for each entry, made when
 //! it first asks.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
-
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
 use tempfile::TempDir;
 
 /// Makes a folder that only the gateway's user can write to, or checks that it is one. Returns what

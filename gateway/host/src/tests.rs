@@ -1,10 +1,8 @@
 //! One instance and its host: scopes, permissions, requests, the shutdown.
 
-use std::net::TcpListener;
-
-use plugin_api::Admission;
-
 use super::*;
+use plugin_api::Admission;
+use std::net::TcpListener;
 
 fn host_with(permissions: Permissions, services: Services) -> CallbackHost {
     let counting = Counting { callback: "c", share: None };

@@ -21,14 +21,12 @@ pub mod slices;
 pub mod walk;
 
 pub use body::{Body, BodyError, Edits};
+use bytes::Bytes;
 pub use decode::decode_text;
 pub use incoming_body::IncomingBody;
 pub use joined::{Slices, joined};
-pub use names::KNOWN;
-pub use names::{Ambiguity, check as check_names, check_case};
+pub use names::{Ambiguity, KNOWN, check as check_names, check_case};
 pub use scan::{Member, MemberList, ScanError, Scanner};
-
-use bytes::Bytes;
 
 /// The length from which a body is handled outside the worker, if all of it has to be read.
 pub const LARGE: usize = 256 << 10;

@@ -4,16 +4,16 @@
 //!
 //! `probe::passed` and `crash_journal` write the files.
 
-use std::fs::{self, DirBuilder};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
-use thiserror::Error;
-
 use super::inspect::permissions_of_way;
 use callgate_config::regular_file;
+use std::{
+    fs::{self, DirBuilder},
+    io::{self, ErrorKind, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+use thiserror::Error;
 
 /// No file kept here is larger.
 const LARGEST: u64 = 64 << 10;
@@ -183,10 +183,11 @@ fn default_below(variable: &str, in_home: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::{CacheError, CacheFolder};
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
 
     #[test]
     fn it_is_made_for_this_user_alone_and_keeps_what_it_is_given() {

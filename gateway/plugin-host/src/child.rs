@@ -14,7 +14,14 @@ mod environment;
 mod protocol;
 
 pub use child_side::ChildSide;
-
+use protocol::{ChildLines, read_end, text};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::{
+        Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
+    },
+};
 use std::{
     ffi::OsString,
     fs::File,
@@ -36,16 +43,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::{OFlags, fcntl_getfl, fcntl_setfl},
-    process::{
-        Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
-    },
-};
-
-use protocol::{ChildLines, read_end, text};
 
 /// The pause between checks of a child that is ending.
 const PAUSE: Duration = Duration::from_millis(1);

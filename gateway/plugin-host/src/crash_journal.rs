@@ -5,21 +5,19 @@
 //! file. So an unlocked file belongs to a run that died. The lock ends with the process, whatever
 //! its process id and container.
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
-
-use rustix::fs::{FlockOperation, flock};
-use sha2::{Digest as _, Sha256};
-use thiserror::Error;
-
-use super::cache::CacheFolder;
-use super::inspect::Inspected;
-use super::loader::record_into;
+use super::{cache::CacheFolder, inspect::Inspected, loader::record_into};
 use callgate_config::regular_file;
 use callgate_telemetry::one_line;
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+use thiserror::Error;
 
 /// The record of this run.
 #[derive(Debug)]
@@ -257,12 +255,10 @@ fn hex(bytes: &[u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use super::{
         CacheFolder, Crash, CrashJournal, Leftover, PreviousRuns, Suspect, boot, parse, prefix,
     };
+    use std::{fs, path::Path};
 
     #[test]
     fn a_record_shows_how_its_run_ended() {

@@ -16,6 +16,8 @@ mod pin;
 #[cfg(test)]
 mod tests;
 
+use super::{plugin_problem::about, resolve::SearchPath};
+use callgate_config::{CallbackEntry, Problem};
 pub use describe::{CallbackInfo, PluginInfo, Reason};
 use elf::ElfError;
 pub(super) use elf::Root;
@@ -23,16 +25,12 @@ pub(super) use error::InspectError;
 use export::ExportError;
 pub(super) use file::{FileError, permissions_of_way};
 use pin::PinMismatch;
-
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-
 use plugin_api::manifest::{Exported, Header, Manifest};
 use sha2::{Digest, Sha256};
-
-use super::plugin_problem::about;
-use super::resolve::SearchPath;
-use callgate_config::{CallbackEntry, Problem};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// A plugin file that passed, and the callback that the entry names.
 #[derive(Debug)]

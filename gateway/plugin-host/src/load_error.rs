@@ -1,17 +1,17 @@
 //! Why a plugin is not used, from whichever step: one sentence and a remedy, reported as a
 //! [`Problem`] of the config. Each step's own file has its sentences; `loader` reports them.
 
-use std::path::Path;
-
-use thiserror::Error;
-
-use super::crash_journal::Suspect;
-use super::inspect::{InspectError, Reason};
-use super::loader::{InstanceError, LibraryError};
-use super::plugin_problem::about;
-use super::probe::ProbeError;
-use super::resolve::ResolveError;
+use super::{
+    crash_journal::Suspect,
+    inspect::{InspectError, Reason},
+    loader::{InstanceError, LibraryError},
+    plugin_problem::about,
+    probe::ProbeError,
+    resolve::ResolveError,
+};
 use callgate_config::{CallbackEntry, Problem, Severity};
+use std::path::Path;
+use thiserror::Error;
 
 /// Why a plugin is not used.
 #[derive(Debug, Error)]

@@ -3,17 +3,16 @@
 //!
 //! `boot` creates one [`LoadGuard`] for each start; `loader` uses it.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::cache::{CacheError, CacheFolder};
-use super::crash_journal::{CrashJournal, PreviousRuns, Suspect};
-use super::inspect::Inspected;
-use super::probe::{ProbeError, Prober};
-use super::snapshot::Snapshot;
+use super::{
+    cache::{CacheError, CacheFolder},
+    crash_journal::{CrashJournal, PreviousRuns, Suspect},
+    inspect::Inspected,
+    probe::{ProbeError, Prober},
+    snapshot::Snapshot,
+};
 use crate::child;
 use callgate_config::{CallbackEntry, Config, GatewaySettings, Probing, Problem, SourceLocation};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// The purpose of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,40 +19,38 @@ mod plugin;
 mod probe_load;
 mod whereabouts;
 
-pub(super) use crash_signals::record_into;
-pub use crash_signals::signal_name;
-pub(super) use glibc::{Glibc, glibc_version, parse_glibc};
-pub(super) use instance::InstanceError;
-pub use instance::RunningHook;
-pub(super) use library_error::LibraryError;
-pub(super) use names::{CREATE, DESCRIBE, LOAD, ROOT_SYMBOL};
-pub(super) use probe_load::{ProbeLoad, ProbeLoadError};
-pub use whereabouts::{PluginLocation, Whereabouts};
-
-pub use crash_signals::{CrashWatch, exit_at_once};
-pub use instance::Instance;
-pub use library::mapped_libraries;
-pub use plugin::{ListedPlugin, Plugin, PluginKind, Recipe};
-
-use std::collections::HashSet;
-use std::path::Path;
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use plugin_api::abi::ApiVersion;
-
-use super::hook::Hook;
-use super::inspect::{Inspected, inspect};
-use super::load_error::{LoadError, downgrade_if_optional};
-use super::load_guard::LoadGuard;
-use super::plugin_problem::about;
-use super::resolve::{SearchPath, resolve};
-use super::schema;
-use super::snapshot::Snapshot;
+use super::{
+    hook::Hook,
+    inspect::{Inspected, inspect},
+    load_error::{LoadError, downgrade_if_optional},
+    load_guard::LoadGuard,
+    plugin_problem::about,
+    resolve::{SearchPath, resolve},
+    schema,
+    snapshot::Snapshot,
+};
 use callgate_config::{CallbackEntry, ChosenHook, Environment, Mode, Problem, Problems};
 use callgate_host::{Listing, MissingGrant, Needs, Permissions, Services};
+pub(super) use crash_signals::record_into;
+pub use crash_signals::{CrashWatch, exit_at_once, signal_name};
+pub(super) use glibc::{Glibc, glibc_version, parse_glibc};
+pub(super) use instance::InstanceError;
+pub use instance::{Instance, RunningHook};
+pub use library::mapped_libraries;
 use library::{Library, is_mapped};
+pub(super) use library_error::LibraryError;
+pub(super) use names::{CREATE, DESCRIBE, LOAD, ROOT_SYMBOL};
+pub use plugin::{ListedPlugin, Plugin, PluginKind, Recipe};
+use plugin_api::abi::ApiVersion;
+pub(super) use probe_load::{ProbeLoad, ProbeLoadError};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+pub use whereabouts::{PluginLocation, Whereabouts};
 
 /// The result for the config's list.
 #[derive(Debug)]

@@ -1,14 +1,14 @@
 //! Looks up the plugin of a config's entry without executing anything, for tools that show it.
 
-use std::path::{Path, PathBuf};
-
-use serde::Serialize;
-
-use super::inspect::{Reason, inspect};
-use super::load_error::LoadError;
-use super::resolve::{SearchPath, resolve};
-use super::schema;
+use super::{
+    inspect::{Reason, inspect},
+    load_error::LoadError,
+    resolve::{SearchPath, resolve},
+    schema,
+};
 use callgate_config::CallbackEntry;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// An entry and its file.
 #[derive(Debug, Serialize)]

@@ -28,11 +28,13 @@ const PAUSE: u64 = 100;
 /// Gives free memory back to the system, unless that was done a moment ago.
 #[cfg(target_env = "gnu")]
 pub fn give_back() {
-    use std::sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+    use std::{
+        sync::{
+            LazyLock,
+            atomic::{AtomicU64, Ordering::Relaxed},
+        },
+        time::Instant,
     };
-    use std::time::Instant;
     static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let now = u64::try_from(BEGUN.elapsed().as_millis()).unwrap_or(u64::MAX);

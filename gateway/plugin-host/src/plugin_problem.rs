@@ -1,8 +1,7 @@
 //! How a problem with a plugin begins: with its name as the config has it, and its file.
 
-use std::path::Path;
-
 use callgate_config::{CallbackEntry, quoted};
+use std::path::Path;
 
 /// ``plugin `src.callbacks.rate_limit` (`plugins/librate_limit.so`): …``, with the name as written.
 pub(super) fn about(entry: &CallbackEntry, file: Option<&Path>, text: &str) -> String {

@@ -8,23 +8,22 @@
 mod child_side;
 mod passed;
 
-pub use child_side::run as run_probe;
-
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use thiserror::Error;
-
-use super::cache::CacheFolder;
-use super::inspect::Inspected;
-use super::loader::{DESCRIBE, LOAD, signal_name};
-use super::settings_masking::masked;
-use super::snapshot::Snapshot;
+use super::{
+    cache::CacheFolder,
+    inspect::Inspected,
+    loader::{DESCRIBE, LOAD, signal_name},
+    settings_masking::masked,
+    snapshot::Snapshot,
+};
 use crate::child::{self, ChildEnding, ChildJob, ChildOutcome};
 use callgate_config::{CallbackEntry, Probing};
 use callgate_telemetry::one_line;
+pub use child_side::run as run_probe;
 use passed::PassedProbes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use thiserror::Error;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__probe";
@@ -208,12 +207,13 @@ fn printed(output: &str, settings: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{Cause, LOAD, ProbeError, ProbeResult, judge, printed};
+    use crate::{
+        child::{ChildEnding, ChildOutcome},
+        loader::CREATE,
+    };
     use serde_json::{Value, json};
     use std::time::Duration;
-
-    use super::{Cause, LOAD, ProbeError, ProbeResult, judge, printed};
-    use crate::child::{ChildEnding, ChildOutcome};
-    use crate::loader::CREATE;
 
     fn judged(ending: ChildEnding, step: &str) -> Result<bool, ProbeError> {
         let outcome =

@@ -4,15 +4,15 @@
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-
-use thiserror::Error;
-
 use callgate_config::{CallbackEntry, closest, is_file_name, quoted};
 use callgate_telemetry::{cut, one_line};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
 
 /// Where plugins are looked up, and how strictly their files are checked.
 #[derive(Clone, Debug, Default)]

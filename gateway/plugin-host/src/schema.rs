@@ -9,13 +9,14 @@ pub(super) mod fuzzing;
 #[cfg(test)]
 mod tests;
 
-use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::paths::{Location, LocationSegment};
-use serde_json::Value;
-
 use callgate_config::{CallbackEntry, Problem, closest, setting_path};
 use complaint::Complaint;
+use jsonschema::{
+    ValidationError,
+    error::ValidationErrorKind,
+    paths::{Location, LocationSegment},
+};
+use serde_json::Value;
 
 /// All problems of an entry's settings. A schema without a rule for unlisted names refuses them: a
 /// misspelt setting must not be ignored.

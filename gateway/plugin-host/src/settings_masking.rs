@@ -48,9 +48,8 @@ fn collect_texts<'v>(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::masked;
+    use serde_json::json;
 
     #[test]
     fn messages_do_not_repeat_secrets() {

@@ -3,13 +3,16 @@
 //!
 //! Called by `loader::library`, which opens it.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+};
 use tempfile::TempDir;
 
 /// A private copy. It must live as long as its library is mapped: the dynamic linker identifies
@@ -94,10 +97,8 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::MetadataExt;
-
     use super::Snapshot;
+    use std::{fs, os::unix::fs::MetadataExt};
 
     #[test]
     fn holds_the_bytes_where_nobody_can_change_them() {

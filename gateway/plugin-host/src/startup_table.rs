@@ -1,9 +1,8 @@
 //! The loaded callbacks as text, one aligned line each, for the log at startup and for `check`.
 
-use std::fmt;
-
 use super::loader::ListedPlugin;
 use callgate_telemetry::columns::table;
+use std::fmt;
 
 const HEADINGS: [&str; 8] = ["#", "callback", "version", "abi", "sha256", "load", "hooks", "file"];
 

@@ -11,10 +11,9 @@ mod markup;
 mod object;
 mod shape;
 
-pub(crate) use object::{error_in, read_error};
-
 use super::ErrorText;
 use callgate_json::Scanner;
+pub(crate) use object::{error_in, read_error};
 use serde_json::value::RawValue;
 
 /// The most text of an HTML page that is shown, in bytes.

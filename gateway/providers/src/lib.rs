@@ -24,7 +24,6 @@ pub use dialect::{
     AnswerFault, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamRequest, StreamTranslator,
     Translated, Usage,
 };
-
 use std::fmt;
 
 /// A provider known by its prefix in `litellm_params.model`.

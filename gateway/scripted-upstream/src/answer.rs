@@ -4,9 +4,8 @@
 mod probe;
 mod wire;
 
-use bytes::Bytes;
-
 use super::gate::Gate;
+use bytes::Bytes;
 
 /// What the upstream does with one request. The default is a normal completion in the dialect of
 /// the request: JSON or a stream as requested, with a tool call if tools were offered.

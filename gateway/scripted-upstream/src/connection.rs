@@ -1,15 +1,13 @@
 //! One client connection of a scripted upstream: reads requests, performs an answer's steps, and
 //! notices if the client leaves meanwhile. It knows only the HTTP/1.1 framing of requests.
 
-use std::io;
-
+use super::{connection_step::ConnectionStep, journal::Received};
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
-
-use super::connection_step::ConnectionStep;
-use super::journal::Received;
+use std::io;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, tcp::ReadHalf},
+};
 
 const HEAD_LIMIT: usize = 256 * 1024;
 const BODY_LIMIT: usize = 256 * 1024 * 1024;

@@ -1,9 +1,8 @@
 //! The steps that a connection can perform: write bytes, wait, or break off. `answer` creates them,
 //! `connection` performs them.
 
-use bytes::Bytes;
-
 use super::gate::Gate;
+use bytes::Bytes;
 
 #[derive(Debug, Clone)]
 pub enum ConnectionStep {

@@ -2,7 +2,6 @@
 //! time with it; nothing here reads a clock.
 
 use std::sync::Arc;
-
 use tokio::sync::watch;
 
 /// A point where answers wait. Clones are the same gate, which may occur in many answers.

@@ -17,19 +17,20 @@ mod openai;
 mod prompt;
 mod script;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-
 pub use answer::{Answer, ToolCall};
+use connection::{AnswerOutcome, ScriptedConnection};
 pub use gate::Gate;
 pub use journal::{Journal, Received};
 pub use script::Script;
-
-use connection::{AnswerOutcome, ScriptedConnection};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 
 /// The scripted upstream could not start.
 #[derive(Debug, thiserror::Error)]

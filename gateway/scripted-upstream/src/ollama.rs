@@ -1,11 +1,12 @@
 //! Replies in Ollama's native format: one JSON object, or NDJSON lines. `openai` decides the
 //! content; only the format differs.
 
+use super::{
+    answer::{Completion, ToolCall},
+    openai,
+    prompt::Prompt,
+};
 use serde_json::{Value, json};
-
-use super::answer::{Completion, ToolCall};
-use super::openai;
-use super::prompt::Prompt;
 
 const CREATED_AT: &str = "2026-01-01T00:00:00.000000Z";
 

@@ -1,10 +1,11 @@
 //! Replies in OpenAI's and Groq's wire format: JSON texts and headers, no framing. Groq differs in
 //! ids, in `x_groq`, and in where a stream reports usage.
 
+use super::{
+    answer::{Completion, ToolCall},
+    prompt::{Prompt, WireFormat},
+};
 use serde_json::{Map, Value, json};
-
-use super::answer::{Completion, ToolCall};
-use super::prompt::{Prompt, WireFormat};
 
 const CREATED: u64 = 1_767_225_600;
 

@@ -1,9 +1,8 @@
 //! The parts of a chat request that affect an answer: dialect, model, streaming, usage, tools. The
 //! rest of the body is only recorded.
 
-use serde_json::Value;
-
 use super::journal::Received;
+use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WireFormat {

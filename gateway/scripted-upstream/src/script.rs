@@ -2,11 +2,8 @@
 //! Only chat requests use the script; probes such as `GET /api/tags` always get a plain answer and
 //! leave the queue alone.
 
+use super::{answer::Answer, journal::Received, prompt::WireFormat};
 use std::collections::VecDeque;
-
-use super::answer::Answer;
-use super::journal::Received;
-use super::prompt::WireFormat;
 
 /// The answers of a scripted upstream. By default every chat request gets a normal answer.
 #[derive(Debug, Clone, Default)]

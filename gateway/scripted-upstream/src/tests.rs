@@ -1,10 +1,11 @@
 //! The scripted upstream, over a raw socket: the bytes must be those of the script.
 
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use super::{Answer, Gate, Script, ScriptedUpstream, ToolCall, gzip};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 const OPENAI: &str = "/v1/chat/completions";
 const GROQ: &str = "/openai/v1/chat/completions";

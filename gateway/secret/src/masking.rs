@@ -16,7 +16,6 @@ pub use kind::names_a_secret;
 use learned::Learned;
 use search::{Search, without};
 pub use secrets::Secrets;
-
 use std::{borrow::Cow, fmt, sync::Arc};
 
 /// Masks secrets in texts, in time linear in their length. Clones share learned secrets.

@@ -2,6 +2,7 @@
 //! client makes up counts as `other`.
 
 use crate::call_totals::{CallTotals, Ended, OTHER, Series};
+use callgate_deployments::Deployment;
 use foldhash::fast::RandomState;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,8 +10,6 @@ use std::{
     ops::Deref,
     sync::{Arc, OnceLock},
 };
-
-use callgate_deployments::Deployment;
 
 /// Further model names and deployments count as `other`, so that a long list leaves `/metrics`
 /// readable.

@@ -8,8 +8,6 @@ mod beside;
 mod outbox;
 mod waits;
 
-pub(super) use waits::Waits;
-
 use super::{
     connection_timer::{ConnectionTimer, WaitEnd},
     error, fault,
@@ -37,6 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::task::{coop::consume_budget, yield_now};
+pub(super) use waits::Waits;
 
 /// Bytes for one write; the rest of what has arrived goes into the next.
 const ENOUGH: usize = 32 * 1024;

@@ -22,13 +22,11 @@ mod queue;
 mod sink;
 mod throttle;
 
+use crate::counted::counted_as;
 pub use escape::{cut, one_line};
 pub use fields::{Fields, Key, prepared, write_line};
 pub use line::decimal;
 pub use sink::{dropped, flush};
-pub use throttle::LogThrottle;
-
-use crate::counted::counted_as;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
@@ -37,9 +35,13 @@ use std::{
     sync::OnceLock,
     thread,
 };
+pub use throttle::LogThrottle;
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer, filter::Targets, layer::Context, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt as _},
+    util::SubscriberInitExt as _,
 };
 
 /// The format of log lines.

@@ -9,7 +9,6 @@ pub mod process;
 
 pub use exposition::Exposition;
 pub use histogram::Histogram;
-
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The upper bounds of buckets in seconds.

@@ -19,20 +19,19 @@ mod pool;
 mod tls;
 mod turn;
 
-pub use descriptors::lacks_descriptors;
-pub use error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError};
-pub use head::Headers;
-pub use origin::Origin;
-pub use tls::{NoTls, Tls, TlsFault};
-pub use turn::note_wait;
-
 use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
 use callgate_config::Reuse;
 use callgate_json::Slices;
+pub use descriptors::lacks_descriptors;
+pub use error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError};
 use framing::Framing;
+pub use head::Headers;
+pub use origin::Origin;
 use std::{io, time::Duration};
+pub use tls::{NoTls, Tls, TlsFault};
 use tokio::task::coop::consume_budget;
+pub use turn::note_wait;
 
 /// The gateway's `User-Agent`.
 pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));

@@ -8,7 +8,6 @@ use super::{
     ApiVersion, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission, RawVisitor,
     ReplyHandle, Verdict, View, ViewPair,
 };
-
 use abi_stable::std_types::ROption;
 
 /// The symbol that a plugin in C exports: a [`CRoot`].

@@ -9,6 +9,8 @@ mod loaded;
 mod local;
 mod tables;
 
+use super::{ApiVersion, EditResult};
+use crate::{Endpoint, FailureKind, Rejection, Reply, Route};
 pub use hosted::{
     BoxFuture, CounterService, EntryService, HostAccess, HostTables, Job, KvService,
     MetricsService, Page,
@@ -18,9 +20,6 @@ pub use loaded::{HookFuture, LoadedCallback};
 pub use local::{LocalCallback, Services};
 #[cfg(all(test, feature = "testing"))]
 pub(super) use tables::lend_call;
-
-use super::{ApiVersion, EditResult};
-use crate::{Endpoint, FailureKind, Rejection, Reply, Route};
 
 /// The outcome of an edit on the host's side. [`EditResult`] has the numbers that cross.
 pub type Edited = Result<(), crate::EditError>;

@@ -17,9 +17,8 @@ use abi_stable::{
     std_types::{RErr, ROk, RResult, RString},
 };
 use async_ffi::{FfiFuture, FutureExt};
-use std::{future::Future, marker::PhantomData};
-
 pub use panics::record_panics;
+use std::{future::Future, marker::PhantomData};
 
 /// The bits of an exported list of hooks, named like the hooks.
 #[allow(non_upper_case_globals, missing_docs)]

@@ -102,8 +102,10 @@ impl LlmCall<'_> {
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
-    use crate::testing::{Outcome, TestCall, Tester};
-    use crate::{Callback, EditError, Flow, Hook, Host, InitError, LlmCall};
+    use crate::{
+        Callback, EditError, Flow, Hook, Host, InitError, LlmCall,
+        testing::{Outcome, TestCall, Tester},
+    };
     use serde_json::{Value, json};
     use std::collections::HashMap;
 

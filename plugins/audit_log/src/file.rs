@@ -3,14 +3,13 @@
 
 mod append_file;
 
+use append_file::AppendFile;
 use std::{
     ffi::OsString,
     fmt, fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-
-use append_file::AppendFile;
 
 /// How often to check whether the file was renamed or removed, and to try to open it.
 const WATCH: Duration = Duration::from_secs(1);

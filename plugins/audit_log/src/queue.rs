@@ -2,6 +2,7 @@
 //! lines that the settings allow, and [`MOST_BYTES`].
 
 use crate::{
+    file::LogFile,
     losses::Losses,
     waiting::{Message, Shared},
     writer::Writer,
@@ -16,8 +17,6 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-
-use crate::file::LogFile;
 
 /// How many bytes may wait. Lines with content can be as large as a request. Tests use a smaller
 /// bound.

@@ -39,14 +39,13 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use settings::Settings;
-
 use captured_call::CapturedCall;
 use exporter::Exporter;
 use plugin_api::{
     CallView, Callback, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply,
     export_callbacks,
 };
+pub use settings::Settings;
 use std::sync::Arc;
 
 /// The maximum length of a client's `metadata`, in bytes. Longer metadata is left out.

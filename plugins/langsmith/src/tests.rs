@@ -1,10 +1,10 @@
 //! Tests the callback on a mock host: what it sends and when, and the outcome.
 
 use crate::Langsmith;
-use plugin_api::testing::{
-    MockHost, Outcome, TestCall, TestFailure, TestReply, Tester, conformance,
+use plugin_api::{
+    HostError, HostErrorKind, HttpRequest, HttpResponse,
+    testing::{MockHost, Outcome, TestCall, TestFailure, TestReply, Tester, conformance},
 };
-use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -14,23 +14,24 @@ mod text;
 mod valgrind;
 mod verdict;
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
-use thiserror::Error;
-
+use crate::{
+    process::{Cores, ProcessError},
+    proxies::{Kind, Setup, SetupError},
+    workload::{Workload, counted_workloads},
+};
+use cli::Options;
+use count::Counter;
 pub use count::{CountError, Counted};
 pub use dump::{DumpError, Totals};
 pub use record::{Cost, Figure, Origin, Record, RecordError};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+use valgrind::Callgrind;
 pub use valgrind::ValgrindError;
 pub use verdict::{Change, Measure, Verdict};
-
-use crate::process::{Cores, ProcessError};
-use crate::proxies::{Kind, Setup, SetupError};
-use crate::workload::{Workload, counted_workloads};
-use cli::Options;
-use count::Counter;
-use valgrind::Callgrind;
 
 /// What is counted, in the order of the table's columns.
 pub const KINDS: [Kind; 3] = [Kind::Relay, Kind::Gateway, Kind::GatewayWithCallbacks];

@@ -1,8 +1,7 @@
 //! The command line of `callgate-bench` and where its defaults point.
 
-use std::path::{Path, PathBuf};
-
 use clap::Parser;
+use std::path::{Path, PathBuf};
 
 /// The name that selects the timing of hooks, beside the workloads' names.
 pub const HOOKS: &str = "hooks";

@@ -1,20 +1,19 @@
 //! One benchmark, start to end: assigns the CPUs, starts everything, runs the rounds, reports.
 //! Called by `main`; ends every process it started, however it returns.
 
-use std::io;
-use std::path::Path;
-
+use crate::{
+    cli::{HOOKS, Options, installed_nginx},
+    dry_runs::{self, DryRunsError},
+    hooks::HookTiming,
+    measure::{self, MeasureError},
+    process::{Cores, ProcessError},
+    proxies::{Kind, Proxy, Setup, SetupError},
+    report::{Findings, Memory, Report},
+    startup::{self, Startup},
+    workload::{Workload, workloads},
+};
+use std::{io, path::Path};
 use thiserror::Error;
-
-use crate::cli::{HOOKS, Options, installed_nginx};
-use crate::dry_runs::{self, DryRunsError};
-use crate::hooks::HookTiming;
-use crate::measure::{self, MeasureError};
-use crate::process::{Cores, ProcessError};
-use crate::proxies::{Kind, Proxy, Setup, SetupError};
-use crate::report::{Findings, Memory, Report};
-use crate::startup::{self, Startup};
-use crate::workload::{Workload, workloads};
 
 const STARTS: usize = 9;
 const HOOK_BATCHES: usize = 101;

@@ -2,26 +2,28 @@
 //! alone, which shows the plugin boundary and the hook's own work, and in the gateway's chain, with
 //! everything that runs for a client's call. The driver calls [`time`].
 
-use std::future::Future;
-use std::hint::black_box;
-use std::io;
-use std::path::Path;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-
-use callgate::boot::{self, Built};
-use callgate::cli::Source;
+use crate::hooks::{self, HookCase, HookTiming};
+use callgate::{
+    boot::{self, Built},
+    cli::Source,
+};
 use callgate_callbacks::{DryRun, DryRunCall, DryRunError};
 use callgate_config::Problems;
 use callgate_plugin_host::{Plugin, PluginKind};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use std::{
+    future::Future,
+    hint::black_box,
+    io,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+};
 use thiserror::Error;
 use tokio::task::unconstrained;
-
-use crate::hooks::{self, HookCase, HookTiming};
 
 const MAX_NOOP_NS: f64 = 20.0;
 const MAX_ASYNC_NS: f64 = 200.0;

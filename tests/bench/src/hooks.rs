@@ -1,11 +1,12 @@
 //! Times hook calls, in nanoseconds. `dry_runs` makes the cases; the driver passes the timings to
 //! `report`, which prints and judges them.
 
-use std::fmt;
-use std::iter::repeat_with;
-use std::time::{Duration, Instant};
-
 use serde::Serialize;
+use std::{
+    fmt,
+    iter::repeat_with,
+    time::{Duration, Instant},
+};
 
 /// Calls made before the clock starts: few enough to stay in the processor's cache, as a client's
 /// call does, and enough that reading the clock twice adds less than a nanosecond to each.

@@ -2,20 +2,26 @@
 //! every reply to its last byte, so that a proxy which fails or cuts replies short cannot look
 //! fast. Called by `measure`; what to send comes from `workload`.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
+use crate::{
+    upstream::{ANSWER, COUNTS_PATH, Counts},
+    wire::{Wire, WireError},
+    workload::Workload,
+};
 use serde_json::Value;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
-
-use crate::upstream::{ANSWER, COUNTS_PATH, Counts};
-use crate::wire::{Wire, WireError};
-use crate::workload::Workload;
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 /// Much longer than any workload takes with a healthy proxy.
 const RUN_LIMIT: Duration = Duration::from_secs(300);

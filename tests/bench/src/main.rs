@@ -1,15 +1,14 @@
 //! `callgate-bench`: prints the benchmark's tables. The library does the work; this file has the
 //! runtime and the exit status.
 
-use std::error::Error;
-use std::io::Write;
-use std::process::ExitCode;
-
-use callgate_bench::cli::Options;
-use callgate_bench::driver;
-use callgate_bench::report::Report;
-use callgate_bench::signals::{until_interrupted, with_causes};
+use callgate_bench::{
+    cli::Options,
+    driver,
+    report::Report,
+    signals::{until_interrupted, with_causes},
+};
 use clap::Parser;
+use std::{error::Error, io::Write, process::ExitCode};
 
 const MISSED: u8 = 1;
 const FAILED: u8 = 2;

@@ -1,18 +1,16 @@
 //! Runs rounds: every workload through every proxy in turn, with the proxy's CPU time and the
 //! upstream's counts read before and after each run. Keeps every sample; `report` has the medians.
 
-use std::io::Write;
-use std::net::SocketAddr;
-use std::time::Duration;
-
+use crate::{
+    load::{LoadError, Session, upstream_counts},
+    process::ProcessError,
+    proxies::Proxy,
+    upstream::Counts,
+    workload::Workload,
+};
 use serde::Serialize;
+use std::{io::Write, net::SocketAddr, time::Duration};
 use thiserror::Error;
-
-use crate::load::{LoadError, Session, upstream_counts};
-use crate::process::ProcessError;
-use crate::proxies::Proxy;
-use crate::upstream::Counts;
-use crate::workload::Workload;
 
 /// One run of one workload through one proxy.
 #[derive(Clone, Copy, Debug, Serialize)]

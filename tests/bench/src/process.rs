@@ -2,19 +2,22 @@
 //! process id. It does not know what the processes do. Linux only: the figures come from `/proc`
 //! and from the scheduler's clock of each process.
 
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::signal::{Signal, kill};
-use nix::time::clock_getcpuclockid;
-use nix::unistd::Pid;
+use nix::{
+    errno::Errno,
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::signal::{Signal, kill},
+    time::clock_getcpuclockid,
+    unistd::Pid,
+};
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 use thiserror::Error;
 
 /// Under valgrind an unoptimised gateway takes a quarter of this.

@@ -1,17 +1,19 @@
 //! The four proxies that take turns: nginx, the bare relay, the gateway without callbacks and the
 //! gateway with the two shipped ones. How each is configured and started; all on the proxy's core.
 
-use std::ffi::OsString;
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    load::CLIENT_KEY,
+    process::{Cores, Place, Process, ProcessError, Usage, free_port},
+    workload::Workload,
+};
 use serde_json::{Value, json};
+use std::{
+    ffi::OsString,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 use thiserror::Error;
-
-use crate::load::CLIENT_KEY;
-use crate::process::{Cores, Place, Process, ProcessError, Usage, free_port};
-use crate::workload::Workload;
 
 /// One proxy under test, running.
 #[derive(Debug)]

@@ -3,20 +3,23 @@
 //! what the two libraries cost before a gateway does any work of its own.
 //! One thread, because the benchmark gives every proxy one core. Run by `bench-relay`.
 
-use std::cell::RefCell;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self as client, SendRequest};
-use hyper::server::conn::http1 as server;
-use hyper::service::service_fn;
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self as client, SendRequest},
+    server::conn::http1 as server,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 

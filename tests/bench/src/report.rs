@@ -5,12 +5,13 @@
 mod tests;
 mod text;
 
+use crate::{
+    hooks::HookTiming,
+    measure::{Row, Sample},
+    proxies::{Kind, Proxy},
+    startup::Startup,
+};
 use serde::Serialize;
-
-use crate::hooks::HookTiming;
-use crate::measure::{Row, Sample};
-use crate::proxies::{Kind, Proxy};
-use crate::startup::Startup;
 
 const MIB: f64 = 1024.0 * 1024.0;
 const MAX_START_MS: f64 = 100.0;

@@ -1,9 +1,7 @@
 //! How the programs end: when interrupted, they return instead of dying, because returning ends the
 //! processes they started; an error is printed with its causes.
 
-use std::error::Error;
-use std::future::Future;
-
+use std::{error::Error, future::Future};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs `work` until it is done or the process is asked to end.

@@ -1,12 +1,12 @@
 //! What the gateway costs before its first request: time from start to listening with a whole
 //! configuration, and the size of the binary. Idle memory is read where the proxies start.
 
-use std::path::Path;
-
+use crate::{
+    process::{Cores, Place, Process, free_port},
+    proxies::{SetupError, built, gateway_arguments},
+};
 use serde::Serialize;
-
-use crate::process::{Cores, Place, Process, free_port};
-use crate::proxies::{SetupError, built, gateway_arguments};
+use std::path::Path;
 
 /// The gateway's own figures.
 #[derive(Clone, Copy, Debug, Serialize)]

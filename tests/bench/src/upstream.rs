@@ -5,18 +5,19 @@
 
 mod script;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
-
 use crate::wire::{Wire, WireError};
-use script::{BodyEnds, Reply};
-
 pub use script::Pattern;
+use script::{BodyEnds, Reply};
+use serde::{Deserialize, Serialize};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 
 /// The path that answers with [`Counts`] instead of a completion.
 pub const COUNTS_PATH: &str = "/bench/counts";

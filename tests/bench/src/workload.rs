@@ -1,12 +1,12 @@
 //! The workloads: what is sent through every proxy, how much of it, and the gateway's target. A
 //! table and its arithmetic; `load` sends, `measure` runs the rounds.
 
-use std::time::Duration;
-
+use crate::{
+    prompt::{ModelPlace, chat_body},
+    upstream::Pattern,
+};
 use serde::Serialize;
-
-use crate::prompt::{ModelPlace, chat_body};
-use crate::upstream::Pattern;
+use std::time::Duration;
 
 /// One row of the benchmark.
 #[derive(Clone, Debug, Serialize)]

@@ -1,10 +1,11 @@
 //! Workspaces that are copied into the build folder, where cargo builds them without a network.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
 use callgate_tests::build;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 /// The folder in which generated crates are built, shared with `plugin new`, because the
 /// dependencies are the same.

@@ -1,14 +1,15 @@
 //! Plugins of every released minor version, built from source now and built then, in this build's
 //! gateway.
 
-use std::fs;
-
-use callgate_tests::config::{openai, with_callbacks};
-use callgate_tests::{Answer, Endpoint, Gateway, build, tool, upstream};
+use super::{all_hooks_fire, building, marking, prebuilt, rebuilt};
+use callgate_tests::{
+    Answer, Endpoint, Gateway, build,
+    config::{openai, with_callbacks},
+    tool, upstream,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-
-use super::{all_hooks_fire, building, marking, prebuilt, rebuilt};
+use std::fs;
 
 #[test]
 fn what_is_frozen_is_never_edited() {

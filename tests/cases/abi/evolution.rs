@@ -1,15 +1,15 @@
 //! The allowed changes of the ABI: a minor version that appends in every place works in both
 //! directions, and anything else is refused in one line.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use callgate_tests::Gateway;
-use serde_json::json;
-
 use super::{all_hooks_fire, marking, next, prebuilt, rebuilt};
 use crate::plugin_files::{listing, refusal, replaced};
+use callgate_tests::Gateway;
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The report of the 1.2 host on these plugins, loaded in this order into one process.
 fn host_of_1_1(plugins: &[(&Path, &str)]) -> Vec<String> {

@@ -1,12 +1,12 @@
 //! Later versions of the ABI: the live `plugin-api` with entries appended (1.2), with another major
 //! version (2.0), and with one field renamed, each built with its plugins from `tests/abi/next`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use callgate_tests::build;
-
 use super::building;
+use callgate_tests::build;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The built packages.
 pub(super) struct Next {

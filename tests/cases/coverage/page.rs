@@ -1,14 +1,13 @@
 //! Writes `docs/hook-coverage.md` from the observations. A run compares the page with the committed
 //! one; with `CALLGATE_UPDATE_DOCS=1` it replaces it.
 
-use std::fmt::Write as _;
-use std::fs;
-
+use super::{
+    Findings,
+    run::PATHS,
+    table::{Cell, Position, Row, Tokens, rows},
+};
 use callgate_tests::build;
-
-use super::Findings;
-use super::run::PATHS;
-use super::table::{Cell, Position, Row, Tokens, rows};
+use std::{fmt::Write as _, fs};
 
 const UPDATE: &str = "CALLGATE_UPDATE_DOCS";
 

@@ -1,17 +1,13 @@
 //! Makes the calls of a stage, ends its gateway, and counts the hooks in its log.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use callgate_tests::client::Request;
-use callgate_tests::log::Log;
-use callgate_tests::{Event, within};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
-use super::setup::{BEFORE, BEHIND, CoverageSetup, Ending, FULL, Kind, PROVIDERS, model_name};
-use super::table::{Cell, Client, Position, Row, Tokens};
+use super::{
+    setup::{BEFORE, BEHIND, CoverageSetup, Ending, FULL, Kind, PROVIDERS, model_name},
+    table::{Cell, Client, Position, Row, Tokens},
+};
 use crate::faulty::seen;
+use callgate_tests::{Event, client::Request, log::Log, within};
+use std::{collections::BTreeMap, fmt};
+use tokio::{sync::watch, task::JoinHandle};
 
 /// Every path of a call.
 pub(super) const PATHS: [&str; 5] = [

@@ -2,15 +2,16 @@
 //! provider for each row, one recorder first and one last, and between them a callback that acts,
 //! one for each row.
 
-use std::collections::BTreeMap;
-
-use callgate_tests::config::{config, deployment, with_param};
-use callgate_tests::{Gate, Gateway, Reply, Script, ScriptedUpstream, scripted, within};
-use serde_json::{Value, json};
-use tokio::task::JoinHandle;
-
 use super::table::{Row, rows};
 use crate::faulty::{entry, with, with_policy};
+use callgate_tests::{
+    Gate, Gateway, Reply, Script, ScriptedUpstream,
+    config::{config, deployment, with_param},
+    scripted, within,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::task::JoinHandle;
 
 /// The providers' labels, which are also the prefixes of their models.
 pub(super) const PROVIDERS: [&str; 3] = ["openai", "groq", "ollama"];

@@ -1,13 +1,11 @@
 //! The table: how a call ends, and which hooks a callback gets for it by its position in the list.
 //! Only data; `setup` and `run` make each row happen.
 
-use std::fmt;
-
-use callgate_tests::{Answer, Gate};
-use serde_json::{Value, json};
-
 use super::setup::{Ending, FULL};
 use crate::faulty::refusal;
+use callgate_tests::{Answer, Gate};
+use serde_json::{Value, json};
+use std::fmt;
 
 /// A callback's position in the list, relative to the one that acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,16 +2,14 @@
 //! built clone's, with a gateway on the repository's config; the blocks of a guide run one after
 //! another in one folder.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Stdio;
-
+use super::{
+    GUIDE, OPERATORS, README, REFERENCE,
+    blocks::{Block, blocks},
+    configs, fits, snippets,
+};
 use callgate_tests::{Answer, Gateway, ScriptedUpstream, build, upstream, within};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Stdio};
 use tokio::process::Command;
-
-use super::blocks::{Block, blocks};
-use super::{GUIDE, OPERATORS, README, REFERENCE, configs, fits, snippets};
 
 /// The key that README puts into `.env`.
 const KEY: &str = "sk-local-admin";

@@ -1,13 +1,12 @@
 //! Checks the documents' YAML: each block is a config that `callgate check` accepts, or a part of
 //! one: entries of the `callbacks` list, or sections beside a `model_list`.
 
-use std::fs;
-use std::path::Path;
-
+use super::{
+    README, REFERENCE, SHIPPED,
+    blocks::{Block, blocks},
+};
 use callgate_tests::Gateway;
-
-use super::blocks::{Block, blocks};
-use super::{README, REFERENCE, SHIPPED};
+use std::{fs, path::Path};
 
 const MODELS: &str = "\
 model_list:

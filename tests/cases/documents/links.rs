@@ -1,9 +1,10 @@
 //! Checks that the documents' links to files and headings of the repository lead somewhere.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use callgate_tests::build;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// All documents, by their path from the root.
 fn documents() -> Vec<String> {

@@ -2,16 +2,19 @@
 //! it exports one, the body of a hook if its comment says so, otherwise items. Tests in blocks are
 //! run; bodies run once on a made-up call and must not fail.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
+use super::{
+    GUIDE,
+    blocks::{Block, blocks},
+    text,
+};
 use callgate_tests::{build, tool};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 use tokio::process::Command;
-
-use super::blocks::{Block, blocks};
-use super::{GUIDE, text};
 
 /// The folder in which all generated crates are built.
 pub(super) fn target() -> PathBuf {

@@ -1,10 +1,9 @@
 //! `plugin bench`: a time for every hook and size.
 
+use super::so;
 use callgate_tests::tool;
 use serde_json::json;
 use tempfile::tempdir;
-
-use super::so;
 
 #[tokio::test]
 async fn every_hook_is_timed() {

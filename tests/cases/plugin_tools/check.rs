@@ -1,14 +1,11 @@
 //! `plugin check`: a plugin that passes can be loaded and passes the suite; whatever a plugin does,
 //! the tool survives and names the step.
 
-use std::fs;
-
-use callgate_tests::gateway::Ended;
-use callgate_tests::{build, tool};
-use serde_json::{Value, json};
-use tempfile::tempdir;
-
 use super::{file, so};
+use callgate_tests::{build, gateway::Ended, tool};
+use serde_json::{Value, json};
+use std::fs;
+use tempfile::tempdir;
 
 /// Runs a check of `faulty` with these settings.
 async fn faulty(settings: &Value, more: &[&str]) -> Ended {

@@ -1,12 +1,10 @@
 //! `plugin inspect`: all facts about any file, without executing it.
 
-use std::fs;
-
+use super::{file, so};
 use callgate_tests::{build, tool, within};
 use serde_json::json;
+use std::fs;
 use tempfile::tempdir;
-
-use super::{file, so};
 
 #[tokio::test]
 async fn a_plugin_is_described_completely() {

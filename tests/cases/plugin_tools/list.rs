@@ -1,12 +1,10 @@
 //! `plugin list`: the files that the resolver finds, including stray ones.
 
-use std::fs;
-
+use super::{file, so};
 use callgate_tests::{build, tool};
 use serde_json::json;
+use std::fs;
 use tempfile::tempdir;
-
-use super::{file, so};
 
 #[tokio::test]
 async fn folders_winners_strays_and_entries_are_shown() {

@@ -1,12 +1,9 @@
 //! `plugin new`: its crate builds, passes its own tests and lints, and is loaded by a running
 //! gateway three commands later.
 
-use std::fs;
-use std::path::Path;
-use std::process::Stdio;
-
 use callgate_tests::{Gateway, build, tool};
 use serde_json::json;
+use std::{fs, path::Path, process::Stdio};
 use tempfile::tempdir;
 use tokio::process::Command;
 

@@ -1,12 +1,9 @@
 //! `plugin pin`: writes hashes into a config and leaves the rest unchanged.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
-use callgate_tests::{build, tool};
-use tempfile::tempdir;
-
 use super::file;
+use callgate_tests::{build, tool};
+use std::{fs, os::unix::fs::PermissionsExt};
+use tempfile::tempdir;
 
 const CONFIG: &str = "\
 # the config, with a comment

@@ -1,11 +1,9 @@
 //! `plugin test`: shows and compares a callback's changes of a request.
 
-use callgate_tests::gateway::Ended;
-use callgate_tests::tool;
+use super::{file, so};
+use callgate_tests::{gateway::Ended, tool};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
-
-use super::{file, so};
 
 fn folder() -> TempDir {
     let folder = tempdir().unwrap();

@@ -1,13 +1,10 @@
 //! A listening socket that a service manager hands over: one gateway takes over from another
 //! without a refused connection.
 
-use std::net::TcpListener;
-
-use callgate_tests::raw::status;
-use callgate_tests::{MASTER_KEY, Raw};
-use serde_json::json;
-
 use super::{apply, modest, setup};
+use callgate_tests::{MASTER_KEY, Raw, raw::status};
+use serde_json::json;
+use std::net::TcpListener;
 
 #[tokio::test]
 async fn connections_wait_while_one_gateway_follows_another() {

@@ -1,14 +1,13 @@
 //! Plugins that do not return while a reload makes or ends their instances: nobody waits for them
 //! for ever.
 
-use callgate_tests::config::MASTER_KEY;
-use callgate_tests::raw::status;
-use callgate_tests::{Answer, Gate, Gateway, Raw, build, upstream, within};
-use nix::sys::signal::Signal;
-use serde_json::{Value, json};
-
 use super::{apply, config, metric, modest, post, post_by, running, setup};
 use crate::faulty::{entry, recorder};
+use callgate_tests::{
+    Answer, Gate, Gateway, Raw, build, config::MASTER_KEY, raw::status, upstream, within,
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 /// A callback whose constructor, outside of a trial, waits for a file.
 fn hangs(file: &std::path::Path) -> Value {

@@ -1,11 +1,10 @@
 //! What a reload keeps: calls in flight, instances that nothing has changed, counters, statistics,
 //! connections to upstreams.
 
-use callgate_tests::{Answer, Gate, Gateway, build, upstream, within};
-use serde_json::{Value, json};
-
 use super::{apply, build_of, config, metric, modest, put_build, running, setup};
 use crate::faulty::{entry, faulty, hooks, recorder, report, seen, with};
+use callgate_tests::{Answer, Gate, Gateway, build, upstream, within};
+use serde_json::{Value, json};
 
 async fn chat(gateway: &Gateway) -> String {
     let reply = gateway.client().chat("gpt").send().await.expect_status(200);

@@ -1,21 +1,18 @@
 //! Configs, files and circumstances that a reload refuses. Each has one clear outcome, and what
 //! served before goes on untouched.
 
-use std::fs;
-use std::process::Command;
-
-use callgate_tests::config::MASTER_KEY;
-use callgate_tests::raw::status;
-use callgate_tests::{Answer, Client, Gateway, Raw, build, upstream};
-use nix::sys::signal::Signal;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use serde_json::{Value, json};
-
 use super::{
     apply, build_of, config, metric, modest, post, post_by, put_build, refusal, refuse, running,
     setup,
 };
 use crate::faulty::{entry, faulty, recorder, with};
+use callgate_tests::{
+    Answer, Client, Gateway, Raw, build, config::MASTER_KEY, raw::status, upstream,
+};
+use nix::sys::signal::Signal;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::{Value, json};
+use std::{fs, process::Command};
 
 /// A gateway with one callback from a file of its own, and that file.
 async fn gateway_of(folder: &tempfile::TempDir) -> (Gateway, std::path::PathBuf, Value) {

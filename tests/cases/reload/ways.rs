@@ -1,13 +1,11 @@
 //! The four ways to ask for a reload, and what each shows of it.
 
-use callgate_tests::config::deployment;
-use callgate_tests::{Gateway, tool, within};
+use super::{apply, metric, modest, post, post_by, refuse, running, setup};
+use crate::faulty::{entry, recorder};
+use callgate_tests::{Gateway, config::deployment, tool, within};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::task::yield_now;
-
-use super::{apply, metric, modest, post, post_by, refuse, running, setup};
-use crate::faulty::{entry, recorder};
 
 /// A config with these models.
 fn with_models(names: &[&str]) -> Value {

@@ -10,13 +10,13 @@
 //!   that does something is not a word; it belongs beside or below those who use it.
 //! - Tests, and adapters for the fuzzer.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use proc_macro2::{TokenStream, TokenTree};
-use syn::visit::{self, Visit};
-use syn::{Attribute, Item, ItemUse, Macro, UseTree, Visibility};
-
 use super::{check, sources};
+use proc_macro2::{TokenStream, TokenTree};
+use std::collections::{BTreeMap, BTreeSet};
+use syn::{
+    Attribute, Item, ItemUse, Macro, UseTree, Visibility,
+    visit::{self, Visit},
+};
 
 /// Circles that are right, by package, with the files and the reason.
 const NATURAL: [(&str, &[&str], &str); 0] = [];

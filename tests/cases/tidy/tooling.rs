@@ -1,12 +1,12 @@
 //! The Makefile lists all its targets, and CI fails if tests are left out.
 
-use std::fs;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
-use callgate_tests::build;
-
 use super::check;
+use callgate_tests::build;
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 #[test]
 fn make_help_lists_every_target() {

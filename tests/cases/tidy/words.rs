@@ -4,12 +4,12 @@
 //! Plugins count, too, except for `plugin-api`: its names are frozen, and it is the other side of
 //! the boundary. A private type is only read in its own file, so it may share a name.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-
-use callgate_tests::build;
-
 use super::{check, code, sources};
+use callgate_tests::build;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 /// Names so general that each may be used once in all, private types included.
 const GENERAL: [&str; 14] = [

@@ -2,9 +2,8 @@
 //! and runs until its stdin closes. The upstream model's name picks the answer: `error-<status>`
 //! fails with that status, `truncated` breaks a stream off; all others get a normal answer.
 
-use std::io::Write;
-
 use callgate_tests::{Answer, Script, scripted};
+use std::io::Write;
 use tokio::io::AsyncReadExt;
 
 const STATUSES: [u16; 8] = [400, 401, 403, 404, 409, 422, 429, 500];

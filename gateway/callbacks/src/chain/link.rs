@@ -16,8 +16,7 @@ use callgate_deployments::Deployments;
 use callgate_failure::Failure;
 use callgate_host::{Clock, SystemClock};
 use callgate_plugin_host::{Hook, Instance, Recipe};
-use callgate_secret::Masking;
-use callgate_secret::{credentials::sent_keys, mask_one};
+use callgate_secret::{Masking, credentials::sent_keys, mask_one};
 use callgate_telemetry::{LogThrottle, counted::counted, one_line};
 use plugin_api::{FailureKind, abi::ApiVersion};
 use std::{

@@ -14,10 +14,9 @@ mod pin;
 mod select;
 mod test;
 
-pub use finished::Finished;
-
 use crate::cli::Tool;
 use callgate_telemetry::one_line;
+pub use finished::Finished;
 
 /// Runs a tool.
 #[must_use]

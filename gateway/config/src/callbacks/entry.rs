@@ -1,15 +1,17 @@
 //! One entry of the list as the loader and the chain get it.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use serde_json::{Map, Value};
-
-use super::grants::Grants;
-use super::locations::SettingLocations;
-use super::policy::{BreakerLimits, ChosenHook, Mode, OnError, Only};
+use super::{
+    grants::Grants,
+    locations::SettingLocations,
+    policy::{BreakerLimits, ChosenHook, Mode, OnError, Only},
+};
 use crate::problem::SourceLocation;
+use serde_json::{Map, Value};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// One entry of `litellm_settings.callbacks`. The loader resolves it to a file.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 //! The location of each setting of an entry, so that a problem is reported at its own line.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use crate::problem::SourceLocation;
-use crate::reader::Field;
-use crate::yaml::{Kind, Mark};
+use crate::{
+    problem::SourceLocation,
+    reader::Field,
+    yaml::{Kind, Mark},
+};
+use std::{collections::HashMap, sync::Arc};
 
 /// The locations of an entry's settings, by key path.
 #[derive(Clone, Debug, Default)]

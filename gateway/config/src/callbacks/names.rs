@@ -1,9 +1,8 @@
 //! How an entry names its plugin: a plain or dotted name, a file's name, or a path.
 
-use std::path::Path;
-
 use super::entry::CallbackEntry;
 use crate::reader::Reader;
+use std::path::Path;
 
 impl CallbackEntry {
     /// Takes `src.callbacks.rate_limit` as the name `rate_limit`, which is also looked up in the

@@ -1,9 +1,8 @@
 //! The policy of an entry: the calls and hooks it is for, where its hooks run, their time limit,
 //! and the effect of faults. The chain enforces it.
 
-use std::time::Duration;
-
 use crate::problem::SourceLocation;
+use std::time::Duration;
 
 /// The effect of a callback's fault on the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,16 @@
 //! Reads the keys of an entry's policy.
 
+use super::{
+    entry::CallbackEntry,
+    policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only},
+};
+use crate::{
+    closest::closest,
+    problem::Problem,
+    reader::{Field, Reader},
+    section::Section,
+};
 use std::time::Duration;
-
-use super::entry::CallbackEntry;
-use super::policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only};
-use crate::closest::closest;
-use crate::problem::Problem;
-use crate::reader::{Field, Reader};
-use crate::section::Section;
 
 const HOOKS: [&str; 4] = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
 const ENDPOINTS: [&str; 5] = ["chat", "completions", "embeddings", "responses", "messages"];
@@ -140,11 +143,9 @@ fn breaker(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<BreakerLimits> 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
     use super::*;
     use crate::{Environment, UnknownKeys, parse};
+    use std::{path::Path, sync::Arc};
 
     fn entry(keys: &str) -> CallbackEntry {
         let text = format!("litellm_settings: {{callbacks: [{{name: a{keys}}}]}}");

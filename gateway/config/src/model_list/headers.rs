@@ -1,11 +1,12 @@
 //! `headers` and `extra_headers` of a deployment, checked for what HTTP allows.
 
-use http::{HeaderName, HeaderValue};
-
-use crate::Setting;
-use crate::reader::{Field, Reader};
-use crate::section::Section;
+use crate::{
+    Setting,
+    reader::{Field, Reader},
+    section::Section,
+};
 use callgate_secret::Secret;
+use http::{HeaderName, HeaderValue};
 
 /// Headers of the connection and the message framing; another value would break the call.
 const FRAMING: &[&str] = &[

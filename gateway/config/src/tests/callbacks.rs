@@ -1,12 +1,11 @@
 //! The list of callbacks, their settings and grants.
 
-use std::path::Path;
-use std::time::Duration;
-
+use super::{
+    super::{Grants, OnError},
+    read, refused, warned,
+};
 use serde_json::json;
-
-use super::super::{Grants, OnError};
-use super::{read, refused, warned};
+use std::{path::Path, time::Duration};
 
 #[test]
 fn callbacks_are_named_by_word_dotted_path_file_or_mapping() {

@@ -1,8 +1,7 @@
 //! Parameters of a deployment: which of them are defaults for its calls.
 
-use serde_json::json;
-
 use super::{refused, warned, with_param};
+use serde_json::json;
 
 #[test]
 fn what_each_call_says_for_itself_is_no_default() {

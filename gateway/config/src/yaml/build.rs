@@ -2,15 +2,13 @@
 //! by copies of their anchors, and merge keys are resolved when a mapping ends; both within a
 //! budget.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
-
 use super::node::{Document, Entry, Kind, Mark, Node, Scalar};
-use crate::problem::{Problem, SourceLocation};
-use crate::quote::quoted;
+use crate::{
+    problem::{Problem, SourceLocation},
+    quote::quoted,
+};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// A config of a thousand deployments is well under 1 MiB.
 const MAX_BYTES: usize = 4 << 20;

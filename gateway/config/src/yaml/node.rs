@@ -1,11 +1,8 @@
 //! The tree of a YAML file, with positions. Scalars are typed on request.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use serde_json::{Number, Value};
-
 use crate::problem::{Problem, SourceLocation};
+use serde_json::{Number, Value};
+use std::{path::Path, sync::Arc};
 
 /// Line and column, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

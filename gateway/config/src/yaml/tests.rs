@@ -1,11 +1,8 @@
 //! The tree: positions, types, anchors, merge keys, duplicates, and malicious files.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use super::node::Document;
-use super::{Kind, Node, Typed, parse};
+use super::{Kind, Node, Typed, node::Document, parse};
 use crate::problem::Problem;
+use std::{path::Path, sync::Arc};
 
 fn read(text: &str) -> Result<Document, Problem> {
     parse(&Arc::from(Path::new("c.yaml")), text)

@@ -1,8 +1,7 @@
 //! A token bucket: it starts full, refills at a constant rate, and never exceeds its burst.
 
-use std::time::Duration;
-
 use plugin_api::Admission;
+use std::time::Duration;
 
 /// The tolerance in tokens: rounding errors must not turn "now" into another refusal.
 const ROUNDING: f64 = 1e-6;

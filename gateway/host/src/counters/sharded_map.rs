@@ -1,10 +1,11 @@
 //! A concurrent map by name. It is sharded, so that threads with different names rarely wait for
 //! each other.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::{PoisonError, RwLock};
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::{PoisonError, RwLock},
+};
 
 const SHARDS: usize = 32;
 
@@ -175,9 +176,8 @@ impl<T> ShardedMap<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-
     use super::*;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
     #[test]
     fn of_too_many_values_those_that_were_not_used_for_longest_go() {

@@ -1,14 +1,18 @@
 //! Windows, buckets and counts: exact in any order of calls and with several threads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
-use std::thread;
-use std::time::Duration;
-
-use plugin_api::Admission::{Admitted, Full};
-use plugin_api::abi::serve::{CounterService, Page};
-
 use super::{Clock, CounterScope, Counters};
+use plugin_api::{
+    Admission::{Admitted, Full},
+    abi::serve::{CounterService, Page},
+};
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 const SECOND: u64 = 1_000_000_000;
 const SPAN: Duration = Duration::from_secs(60);

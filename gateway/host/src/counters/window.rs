@@ -1,9 +1,7 @@
 //! An exact sliding window: every admission is kept until it is older than the span.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use plugin_api::Admission;
+use std::{collections::VecDeque, time::Duration};
 
 /// The least capacity that is kept.
 const LEAST_ROOM: usize = 64;

@@ -1,9 +1,7 @@
 //! Makes room in a full store: the least recently used of the values that may go.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::{KvStore, MAX_BYTES, MAX_KEYS, Shard, Value};
+use std::sync::{PoisonError, atomic::Ordering::Relaxed};
 
 /// This part of the store is freed at once, so that a new value of a full store costs a walk
 /// through only as many others on average.

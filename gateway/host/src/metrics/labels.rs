@@ -1,14 +1,14 @@
 //! The series of one metric with labels: made by their values, bounded, found again by a number.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, PoisonError, RwLock};
-
-use arc_swap::ArcSwap;
-use plugin_api::{HostError, HostErrorKind, MetricKind};
-
 use super::series::{MetricValue, is_name};
+use arc_swap::ArcSwap;
 use callgate_telemetry::metrics::Exposition;
+use plugin_api::{HostError, HostErrorKind, MetricKind};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 const MAX_LABELS: usize = 4;
 const MAX_SERIES: usize = 200;

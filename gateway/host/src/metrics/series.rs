@@ -1,9 +1,8 @@
 //! One series of a metric, and the names that the text format allows.
 
-use plugin_api::MetricKind;
-
 use super::MAX_NAME;
 use callgate_telemetry::metrics::{AtomicF64, Exposition, Histogram, SECONDS};
+use plugin_api::MetricKind;
 
 pub(super) enum MetricValue {
     Counter(AtomicF64),

@@ -1,7 +1,9 @@
 //! Scans escapes within strings, byte by byte.
 
-use super::halves::{ALONE, Halves};
-use super::{ScanError, Scanner, State};
+use super::{
+    ScanError, Scanner, State,
+    halves::{ALONE, Halves},
+};
 
 impl Scanner {
     /// For upstreams' JSON: a value may contain a lone surrogate. JSON allows it, and it is passed

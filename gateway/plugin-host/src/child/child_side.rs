@@ -1,15 +1,14 @@
 //! The child's side: takes over what the parent passed, and limits itself before it does any work.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
-};
-
 use rustix::{
     io::fcntl_dupfd_cloexec,
     process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit},
     stdio,
+};
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    os::unix::net::UnixStream,
 };
 
 /// The limit on its private memory: far above any callback's need, far below a machine's.

@@ -1,7 +1,6 @@
 //! Child processes, with a shell as the child.
 
-use super::protocol::OUTPUT;
-use super::{ChildEnding, ChildJob};
+use super::{ChildEnding, ChildJob, protocol::OUTPUT};
 use std::{fs::File, io::Write as _, time::Duration};
 
 fn shell(script: &str) -> ChildJob<'_> {

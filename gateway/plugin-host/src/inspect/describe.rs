@@ -2,15 +2,13 @@
 //! `callgate plugin inspect`, `list` and `check`; a start stops at the first reason and does not
 //! use this.
 
-use std::path::{Path, PathBuf};
-
+use super::{InspectError, Root, elf, export, file, hex};
+use crate::hook::Hook;
 use plugin_api::manifest::{Exported, Manifest};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-
-use super::{InspectError, Root, elf, export, file, hex};
-use crate::hook::Hook;
+use std::path::{Path, PathBuf};
 
 /// The facts about a file, as far as it can be read.
 #[derive(Debug, Default, Serialize)]

@@ -3,16 +3,15 @@
 
 mod facts;
 
-pub(super) use facts::facts;
-
-use object::Endianness;
-use object::elf::{self, FileHeader64, Sym64};
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
-use plugin_api::abi::C_ROOT_SYMBOL;
-use plugin_api::manifest::SECTION;
-use thiserror::Error;
-
 use crate::loader::{Glibc, ROOT_SYMBOL, glibc_version, parse_glibc};
+pub(super) use facts::facts;
+use object::{
+    Endianness,
+    elf::{self, FileHeader64, Sym64},
+    read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym},
+};
+use plugin_api::{abi::C_ROOT_SYMBOL, manifest::SECTION};
+use thiserror::Error;
 
 type Header = FileHeader64<Endianness>;
 type Symbol = Sym64<Endianness>;

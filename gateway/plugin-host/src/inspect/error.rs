@@ -1,8 +1,7 @@
 //! Why a file is not executed. Each check's own file has its sentences.
 
-use thiserror::Error;
-
 use super::{ElfError, ExportError, FileError, PinMismatch};
+use thiserror::Error;
 
 /// Why a file is not executed.
 #[derive(Debug, Error)]

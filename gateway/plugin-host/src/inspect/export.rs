@@ -1,11 +1,12 @@
 //! Compares the manifest with the gateway and the config: the ABI version, and which callback is
 //! meant.
 
-use plugin_api::abi::{ApiVersion, serve::majors_match};
-use plugin_api::manifest::{Exported, Header, ManifestError};
-use thiserror::Error;
-
 use callgate_config::{CallbackEntry, closest};
+use plugin_api::{
+    abi::{ApiVersion, serve::majors_match},
+    manifest::{Exported, Header, ManifestError},
+};
+use thiserror::Error;
 
 /// Why a plugin's manifest does not fit.
 #[derive(Debug, Error, PartialEq, Eq)]

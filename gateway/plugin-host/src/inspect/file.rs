@@ -1,15 +1,15 @@
 //! The plugin's file: its kind, its permissions, and its bytes. They are read once and every later
 //! step uses them, so nobody can swap the file in between.
 
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
-
-use thiserror::Error;
-
 use callgate_config::regular_file::{self, ReadError};
+use std::{
+    ffi::OsString,
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Component, Path, PathBuf},
+};
+use thiserror::Error;
 
 /// In MiB. No plugin is this large; a larger file would only fill the memory.
 const LARGEST: u64 = 512;
@@ -146,9 +146,8 @@ fn judge(path: &Path, metadata: &Metadata, unwise: &mut Vec<FileError>) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn every_folder_and_link_on_the_way_counts() {

@@ -1,8 +1,7 @@
 //! Compares a plugin's file with the SHA-256 that the config pins.
 
-use thiserror::Error;
-
 use callgate_config::CallbackEntry;
+use thiserror::Error;
 
 /// Why a file does not match its pin.
 #[derive(Debug, Error, PartialEq, Eq)]

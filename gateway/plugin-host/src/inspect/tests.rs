@@ -2,21 +2,21 @@
 
 mod specimen;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-use plugin_api::abi::C_ROOT_SYMBOL;
-use plugin_api::manifest::{Exported, Header};
-use serde_json::json;
-
-use super::elf::{ElfError, Root, manifest_section};
-use super::export::{ExportError, check_api, choose};
-use super::{Digest, InspectError, Sha256, inspect};
-use crate::resolve::SearchPath;
-use crate::resolve::tests::entry;
+use super::{
+    Digest, InspectError, Sha256,
+    elf::{ElfError, Root, manifest_section},
+    export::{ExportError, check_api, choose},
+    inspect,
+};
+use crate::resolve::{SearchPath, tests::entry};
 use callgate_config::CallbackEntry;
+use plugin_api::{
+    abi::C_ROOT_SYMBOL,
+    manifest::{Exported, Header},
+};
+use serde_json::json;
 use specimen::{MANIFEST, Specimen};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 fn elf_error(bytes: &[u8]) -> ElfError {
     manifest_section(bytes).expect_err("refused")

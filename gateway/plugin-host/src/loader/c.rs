@@ -6,18 +6,17 @@
 
 #![expect(unsafe_code, reason = "reads a plugin's table and calls its constructor")]
 
-use std::mem::{MaybeUninit, offset_of};
-use std::ptr;
-
-use abi_stable::prefix_type::PrefixTypeTrait;
-use plugin_api::abi::serve::majors_match;
-use plugin_api::abi::{
-    ApiVersion, CCreateArgs, CHost, CPlugin, CRoot, CallbackVt, CallbackVtRef, CreateArgs,
-    RawCallback, View,
-};
-
 use super::library_error::LibraryError;
 use crate::inspect::Inspected;
+use abi_stable::prefix_type::PrefixTypeTrait;
+use plugin_api::abi::{
+    ApiVersion, CCreateArgs, CHost, CPlugin, CRoot, CallbackVt, CallbackVtRef, CreateArgs,
+    RawCallback, View, serve::majors_match,
+};
+use std::{
+    mem::{MaybeUninit, offset_of},
+    ptr,
+};
 
 /// The parts of a plugin's table that are used.
 pub(super) struct CTables {

@@ -6,18 +6,20 @@
 
 #![expect(unsafe_code, reason = "signal handlers, and reading a note in one")]
 
-use std::ffi::{c_int, c_void};
-use std::fs::File;
-use std::mem::zeroed;
-use std::os::fd::AsRawFd;
-use std::ptr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use libc::{STDERR_FILENO, siginfo_t};
-
 use super::whereabouts;
+use libc::{STDERR_FILENO, siginfo_t};
+use std::{
+    ffi::{c_int, c_void},
+    fs::File,
+    mem::zeroed,
+    os::fd::AsRawFd,
+    ptr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// The signals of crashes in native code.
 const SIGNALS: [(c_int, &str); 5] = [
@@ -199,8 +201,7 @@ fn write<const N: usize>(descriptor: c_int, texts: [&str; N]) {
 #[cfg(test)]
 mod tests {
     use super::signal_name;
-    use crate::loader::crash_context::CrashContext;
-    use crate::loader::whereabouts::current;
+    use crate::loader::{crash_context::CrashContext, whereabouts::current};
 
     #[test]
     fn a_thread_is_where_it_was_when_a_visit_ends() {

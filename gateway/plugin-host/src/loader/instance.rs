@@ -2,27 +2,36 @@
 
 #![expect(unsafe_code, reason = "calls a plugin's constructor and owns the result")]
 
-use std::fmt;
-use std::future::Future;
-use std::mem::ManuallyDrop;
-use std::ops::Deref;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
-
-use plugin_api::abi::serve::{
-    CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables, LoadedCallback, ReplyAccess,
+use super::{
+    crash_context::CrashContext,
+    library::{Created, Library},
 };
-use plugin_api::abi::{CHost, CreateArgs, HostHandle, RawCallback, Verdict, View};
-use plugin_api::testing::{MockHost, Tester};
-use serde_json::Value;
-use thiserror::Error;
-
-use super::crash_context::CrashContext;
-use super::library::{Created, Library};
 use crate::settings_masking::masked;
 use callgate_host::CallbackHost;
+use plugin_api::{
+    abi::{
+        CHost, CreateArgs, HostHandle, RawCallback, Verdict, View,
+        serve::{
+            CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables, LoadedCallback,
+            ReplyAccess,
+        },
+    },
+    testing::{MockHost, Tester},
+};
+use serde_json::Value;
+use std::{
+    fmt,
+    future::Future,
+    mem::ManuallyDrop,
+    ops::Deref,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+use thiserror::Error;
 
 /// Why a plugin created no instance.
 #[derive(Debug, Error, PartialEq, Eq)]

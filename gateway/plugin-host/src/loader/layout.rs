@@ -1,12 +1,14 @@
 //! Compares the layouts of the plugin's tables with ours, and picks the useful lines from
 //! abi_stable's long error.
 
-use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::{
-    AbiInstability, AbiInstabilityError, AbiInstabilityErrors, CheckingGlobals,
-    check_layout_compatibility_with_globals,
+use abi_stable::{
+    StableAbi,
+    abi_stability::abi_checking::{
+        AbiInstability, AbiInstabilityError, AbiInstabilityErrors, CheckingGlobals,
+        check_layout_compatibility_with_globals,
+    },
+    type_layout::{TLFieldOrFunction, TypeLayout},
 };
-use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use plugin_api::abi::PluginRootRef;
 
 /// Whether a plugin's tables can be used as ours; on either side a table may be longer. The checks

@@ -5,32 +5,38 @@
 
 #![expect(unsafe_code, reason = "dlopen, and trusting what was found there after the layout check")]
 
-use std::collections::HashMap;
-use std::error::Error as _;
-use std::ffi::c_int;
-use std::fmt;
-use std::mem::ManuallyDrop;
-use std::path::Path;
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use super::{
+    c::CTables,
+    crash_context::CrashContext,
+    layout,
+    library_error::LibraryError,
+    names::{DESCRIBE, LOAD, ROOT_SYMBOL},
 };
-
-use abi_stable::library::AbiHeaderRef;
-use abi_stable::std_types::{RErr, ROk};
+use crate::{
+    inspect::{Inspected, Root},
+    snapshot::Snapshot,
+};
+use abi_stable::{
+    library::AbiHeaderRef,
+    std_types::{RErr, ROk},
+};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{
     ApiVersion, C_ROOT_SYMBOL, CHost, CRoot, CallbackVtRef, CreateArgs, PluginRootRef, RawCallback,
     View,
 };
-
-use super::c::CTables;
-use super::crash_context::CrashContext;
-use super::layout;
-use super::library_error::LibraryError;
-use super::names::{DESCRIBE, LOAD, ROOT_SYMBOL};
-use crate::inspect::{Inspected, Root};
-use crate::snapshot::Snapshot;
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    ffi::c_int,
+    fmt,
+    mem::ManuallyDrop,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 /// From `dlfcn.h`: the library stays mapped, even if its handle is closed.
 const RTLD_NODELETE: c_int = 0x1000;

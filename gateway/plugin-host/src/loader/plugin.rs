@@ -1,27 +1,28 @@
 //! One loaded callback: its facts and its live instance.
 
-use std::ops::Deref;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use plugin_api::InitError;
-use plugin_api::abi::ApiVersion;
-use plugin_api::testing::{MockHost, Tester};
-
-use super::instance::{Hooks, Instance, InstanceError, tester};
-use super::library::Library;
-use super::names::CREATE;
-use crate::inspect::Inspected;
-use crate::load_error::{LoadError, downgrade_if_optional};
-use crate::load_guard::LoadGuard;
-use crate::plugin_problem::about;
-use crate::schema::{self, Naming};
-use crate::settings_masking::masked;
-use crate::snapshot::Snapshot;
+use super::{
+    instance::{Hooks, Instance, InstanceError, tester},
+    library::Library,
+    names::CREATE,
+};
+use crate::{
+    inspect::Inspected,
+    load_error::{LoadError, downgrade_if_optional},
+    load_guard::LoadGuard,
+    plugin_problem::about,
+    schema::{self, Naming},
+    settings_masking::masked,
+    snapshot::Snapshot,
+};
 use callgate_config::{CallbackEntry, Grants, Problem};
 use callgate_host::{CallbackHost, Counting, Listing, Permissions, Services, masked_twice};
 use callgate_secret::Masking;
+use plugin_api::{
+    InitError,
+    abi::ApiVersion,
+    testing::{MockHost, Tester},
+};
+use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 /// How a callback's hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

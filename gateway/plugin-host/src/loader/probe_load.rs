@@ -1,16 +1,14 @@
 //! Loads a plugin in its probe process: the same steps as in `plugin`, one at a time; nothing is
 //! kept.
 
-use std::sync::Arc;
-
-use serde_json::Value;
-
-use super::instance::{Hooks, Instance, InstanceError};
-use super::library::Library;
-use crate::inspect::Inspected;
-use crate::load_error::LoadError;
-use crate::snapshot::Snapshot;
+use super::{
+    instance::{Hooks, Instance, InstanceError},
+    library::Library,
+};
+use crate::{inspect::Inspected, load_error::LoadError, snapshot::Snapshot};
 use callgate_host::{CallbackHost, Counting, Permissions, Services};
+use serde_json::Value;
+use std::sync::Arc;
 
 /// Why a probe ended early without a crash.
 #[derive(Debug)]

@@ -1,15 +1,14 @@
 //! The child's part of a probe: does once everything that the gateway would do with the plugin, and
 //! reports each step in advance.
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-
 use super::{ProbeRequest, ProbeResult};
-use crate::child::ChildSide;
-use crate::inspect::{FileError, InspectError, Inspected};
-use crate::loader::{CREATE, Instance, ProbeLoad, ProbeLoadError};
-use crate::snapshot::Snapshot;
+use crate::{
+    child::ChildSide,
+    inspect::{FileError, InspectError, Inspected},
+    loader::{CREATE, Instance, ProbeLoad, ProbeLoadError},
+    snapshot::Snapshot,
+};
+use std::{io, path::Path, sync::Arc};
 
 /// Probes the plugin that the parent handed over. `run_hooks` runs an instance's hooks on made-up
 /// calls, and reports each in advance.

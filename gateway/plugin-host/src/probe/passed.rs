@@ -4,15 +4,11 @@
 //! Both are keyed hashes: settings may hold secrets, which could be guessed from a plain hash. A
 //! file that does not match is ignored. Plugins that failed are probed again at every start.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-
+use crate::{cache::CacheFolder, loader::glibc_version};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
+use std::{fs, os::unix::fs::MetadataExt as _};
 use subtle::ConstantTimeEq as _;
-
-use crate::cache::CacheFolder;
-use crate::loader::glibc_version;
 
 const PREFIX: &str = "passed-";
 const KEY: &str = "key";
@@ -131,9 +127,8 @@ fn gateway() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::{CacheFolder, KEPT, PassedProbes};
+    use std::fs;
 
     #[test]
     fn only_what_passed_has_passed() {

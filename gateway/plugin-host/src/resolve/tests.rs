@@ -1,14 +1,11 @@
 //! From names and paths of entries to files: the order of the folders, and the errors.
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::{Value, json};
-
 use super::{ResolveError, SearchPath, resolve};
 use callgate_config::{
     CallbackEntry, Grants, Mode, OnError, Only, SettingLocations, SourceLocation,
 };
+use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 /// An entry as the config reads `- name`, with these settings.
 pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {

@@ -1,12 +1,12 @@
 //! What a schema expected and what was found, in one short sentence.
 
-use std::fmt;
-
-use jsonschema::ValidationError;
-use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
-use serde_json::Value;
-
 use callgate_telemetry::counted::counted;
+use jsonschema::{
+    ValidationError,
+    error::{TypeKind, ValidationErrorKind as Kind},
+};
+use serde_json::Value;
+use std::fmt;
 
 /// A complaint about one value.
 pub(super) struct Complaint {

@@ -1,10 +1,9 @@
 //! Settings checked against schemas: refusals, with location and remedy.
 
-use serde_json::{Value, json};
-
 use super::check;
 use crate::resolve::tests::entry;
 use callgate_config::Problem;
+use serde_json::{Value, json};
 
 fn schema() -> Value {
     json!({

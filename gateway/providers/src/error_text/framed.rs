@@ -1,8 +1,7 @@
 //! An error in the frames of a stream: some servers answer a stream request with an error status
 //! and put the details into an event, or into a line of NDJSON.
 
-use super::ErrorText;
-use super::object::read_error;
+use super::{ErrorText, object::read_error};
 
 /// The first error in the events or lines of `body`; `None` if it has no frames.
 pub(super) fn read(body: &[u8]) -> Option<ErrorText> {

@@ -3,13 +3,14 @@
 //!
 //! Shared by `reply` and `stream`, which wrap these parts differently.
 
+use super::{
+    error::read_error_member,
+    json::{Piece, Text, kind, problem, push_string, set},
+    logprobs,
+};
+use crate::{ErrorText, Usage, error_text::read_error};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use super::error::read_error_member;
-use super::json::{Piece, Text, kind, problem, push_string, set};
-use super::logprobs;
-use crate::{ErrorText, Usage, error_text::read_error};
 
 /// One object of `/api/chat`. Members without a counterpart at OpenAI are ignored: durations, the
 /// date, the name and host of a remote model.

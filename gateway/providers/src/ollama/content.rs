@@ -3,13 +3,13 @@
 //! Ollama takes one string and, beside it, bare base64 data. It cannot fetch URLs, and takes no
 //! audio and no files, so these are refused here. Called by `messages`.
 
-use std::borrow::Cow;
-
+use super::{
+    error::TranslateError,
+    json::{Str, Text, elements, kind, problem, set, string},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use super::error::TranslateError;
-use super::json::{Str, Text, elements, kind, problem, set, string};
+use std::borrow::Cow;
 
 /// The text parts and images of one message, in order.
 #[derive(Debug, Default)]

@@ -4,13 +4,12 @@
 //! The gateway's failure catalogue decides their HTTP status. No variant carries text of prompts or
 //! replies.
 
-use serde_json::value::RawValue;
-
 use crate::{
     ErrorText,
     error_text::{error_in, read_status},
 };
 use callgate_json::Ambiguity;
+use serde_json::value::RawValue;
 
 /// A client's request that cannot be translated for Ollama; becomes HTTP 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

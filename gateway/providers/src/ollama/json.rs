@@ -4,15 +4,14 @@
 //! escaping it again would be this dialect's most expensive step. All other files of the dialect
 //! use it; it knows nothing of Ollama.
 
-use std::borrow::{Borrow, Cow};
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-use serde_json::error::Category;
-use serde_json::value::RawValue;
-
 use super::error::TranslateError;
 use callgate_json::{decode_text, walk};
+use serde::Deserialize;
+use serde_json::{error::Category, value::RawValue};
+use std::{
+    borrow::{Borrow, Cow},
+    collections::BTreeMap,
+};
 
 /// The members of an object by name; if a name is repeated, the last one counts.
 pub(super) type JsonMembers<'a> = BTreeMap<Str<'a>, &'a RawValue>;

@@ -3,10 +3,9 @@
 //! Both have the same members, but OpenAI always has `bytes` and `top_logprobs`. Called by
 //! `chat_response`.
 
+use super::json::{elements, kind, set};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use super::json::{elements, kind, set};
 
 /// The text before and after the elements of `content`.
 pub(super) const OPEN: &[u8] = b"{\"content\":[";

@@ -5,21 +5,25 @@
 //! decoded only if it has to be examined (images, a leading `<think>` block, arguments). Called by
 //! `request`.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::content::Content;
-use super::error::TranslateError;
-use super::json::{
-    Piece, Str, Text, elements, kind, kind_of, problem, push_list, push_string, set, string,
+use super::{
+    content::Content,
+    error::TranslateError,
+    json::{
+        Piece, Str, Text, elements, kind, kind_of, problem, push_list, push_string, set, string,
+    },
+    think_tags,
 };
-use super::think_tags;
+use serde::{
+    Deserialize,
+    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+};
 
 /// One message of the request; each field is the source text of its value, of any kind.
 #[derive(Debug, Default)]

@@ -4,16 +4,18 @@
 //! request), so a later one wins whatever spelling it used. `params/tables` has the rule for each
 //! name. Called by `request`; messages are not read here.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::error::TranslateError;
-use super::json::{JsonMembers, Str, Text, elements, kind, push_list, push_string, set};
+use super::{
+    error::TranslateError,
+    json::{JsonMembers, Str, Text, elements, kind, push_list, push_string, set},
+};
 use crate::gateway_members::is_own;
 use callgate_json::{check_names, walk};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 use tables::{ParamRule, same_value};
 
 pub(super) mod tables;

@@ -2,13 +2,12 @@
 //!
 //! Called once for each call that does not stream; `stream` translates streams.
 
-use super::chat_response::{
-    CallIds, ChatResponse, ResponseError, ResponseMessage, longest, push_usage,
+use super::{
+    chat_response::{CallIds, ChatResponse, ResponseError, ResponseMessage, longest, push_usage},
+    error::ReplyError,
+    json::{Piece, push_string},
+    logprobs, think_tags,
 };
-use super::error::ReplyError;
-use super::json::{Piece, push_string};
-use super::logprobs;
-use super::think_tags;
 use crate::{Echo, Usage};
 
 /// A reply in OpenAI's format.

@@ -4,18 +4,17 @@
 //! built, and no list is kept that a client could make long. `params` places the parameters,
 //! `messages` translates the messages.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-
-use super::error::TranslateError;
-use super::json::{JsonMembers, Str, elements, kind, kind_of, problem, push_string, set};
-use super::messages::{Called, Message, write_message};
-use super::params::Params;
+use super::{
+    error::TranslateError,
+    json::{JsonMembers, Str, elements, kind, kind_of, problem, push_string, set},
+    messages::{Called, Message, write_message},
+    params::Params,
+};
 use crate::gateway_members::is_own;
 use callgate_json::check_names;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value, value::RawValue};
+use std::fmt;
 
 /// Bytes added around the client's own: keys, `images` and the model's name.
 const ROOM: usize = 512;

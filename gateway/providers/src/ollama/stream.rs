@@ -4,13 +4,15 @@
 //! The caller splits the lines, frames the chunks, and decides what an end before
 //! [`ChatStream::finished`] means.
 
-use super::chat_response::{
-    CallIds, ChatResponse, ResponseError, ResponseMessage, ToolCall, longest, push_usage,
+use super::{
+    chat_response::{
+        CallIds, ChatResponse, ResponseError, ResponseMessage, ToolCall, longest, push_usage,
+    },
+    error::StreamError,
+    json::{Piece, Text, push_string},
+    logprobs,
+    think_tags::Splitter,
 };
-use super::error::StreamError;
-use super::json::{Piece, Text, push_string};
-use super::logprobs;
-use super::think_tags::Splitter;
 use crate::{Echo, Usage};
 
 /// Takes a chunk in parts.

@@ -1,7 +1,9 @@
 //! Judges whether the body of a success is a completion.
 
-use super::choices;
-use super::error_instead::{NO_COMPLETION, error_instead};
+use super::{
+    choices,
+    error_instead::{NO_COMPLETION, error_instead},
+};
 use crate::AnswerFault;
 use callgate_json::slices;
 use std::borrow::Cow;

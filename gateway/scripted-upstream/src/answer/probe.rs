@@ -1,9 +1,8 @@
 //! Answers to requests other than chats: model lists, version, 404. Never scripted.
 
-use serde_json::json;
-
 use super::Answer;
 use crate::journal::Received;
+use serde_json::json;
 
 impl Answer {
     pub(crate) fn probe(request: &Received) -> Self {

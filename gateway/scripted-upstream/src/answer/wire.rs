@@ -1,13 +1,15 @@
 //! Turns an [`Answer`] and its request into the steps on the connection: head, framing, splits,
 //! writes. The dialects supply JSON texts; this file adds everything around them.
 
-use bytes::Bytes;
-
 use super::{Answer, Cut, Framing, ScriptedContent, Writes};
-use crate::connection_step::ConnectionStep;
-use crate::journal::Received;
-use crate::prompt::{Prompt, WireFormat};
-use crate::{gzip, ollama, openai};
+use crate::{
+    connection_step::ConnectionStep,
+    gzip,
+    journal::Received,
+    ollama, openai,
+    prompt::{Prompt, WireFormat},
+};
+use bytes::Bytes;
 
 /// A response before framing: its events, or the two halves of its body.
 struct Content {

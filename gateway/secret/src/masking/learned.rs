@@ -1,8 +1,7 @@
 //! Secrets that become known while the gateway runs: variables and clients' keys that callbacks
 //! were given. A callback that may read one must not repeat it where others read.
 
-use super::search::Search;
-use super::secrets::Secrets;
+use super::{search::Search, secrets::Secrets};
 use std::{
     borrow::Cow,
     collections::VecDeque,

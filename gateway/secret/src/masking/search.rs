@@ -1,8 +1,6 @@
 //! Finds secrets in a text.
 
-use super::key_fragment::KeyFragment;
-use super::kind;
-
+use super::{key_fragment::KeyFragment, kind};
 use aho_corasick::AhoCorasick;
 use std::ops::Range;
 

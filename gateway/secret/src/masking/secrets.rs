@@ -1,10 +1,11 @@
 //! The secrets to mask, as they are collected.
 
-use super::forms;
-use super::key_fragment::KeyFragment;
-use super::kind::{self, Strength, names_a_secret, tokens_in_header, tokens_in_path};
-use super::search::Search;
-
+use super::{
+    forms,
+    key_fragment::KeyFragment,
+    kind::{self, Strength, names_a_secret, tokens_in_header, tokens_in_path},
+    search::Search,
+};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::{collections::BTreeMap, sync::Arc};
 

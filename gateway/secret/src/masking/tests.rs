@@ -1,7 +1,6 @@
 //! Texts that are masked, and texts that must not be.
 
-use super::kind::tokens_in_path;
-use super::*;
+use super::{kind::tokens_in_path, *};
 
 fn masking(secrets: &[&str]) -> Masking {
     let mut all = Secrets::default();

@@ -1,8 +1,7 @@
 //! Prometheus' text format, version 0.0.4.
 
-use std::fmt::Write as _;
-
 use super::Histogram;
+use std::fmt::Write as _;
 
 /// The text so far. The head of a family comes before its samples.
 #[derive(Debug, Default)]

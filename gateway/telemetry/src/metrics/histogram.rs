@@ -1,8 +1,7 @@
 //! A histogram: counts of values by upper bound.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use super::AtomicF64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts for each bucket, and the sum of all values.
 #[derive(Debug)]

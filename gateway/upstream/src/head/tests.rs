@@ -1,7 +1,6 @@
 //! Upstreams' responses, split anywhere and with every kind of error.
 
-use super::super::framing::BodyStep;
-use super::*;
+use super::{super::framing::BodyStep, *};
 
 /// The result of reading a response.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! When idle connections close, with real sockets and a paused clock.
 
-use super::super::http1::Io;
-use super::*;
+use super::{super::http1::Io, *};
 use std::{
     io::Read as _,
     net::{TcpListener, TcpStream as Peer},

@@ -150,8 +150,10 @@ mod imp {
 
 #[cfg(all(test, feature = "tracing", feature = "testing"))]
 mod tests {
-    use crate::testing::{TestCall, Tester};
-    use crate::{Callback, Flow, Hook, Host, InitError, LlmCall};
+    use crate::{
+        Callback, Flow, Hook, Host, InitError, LlmCall,
+        testing::{TestCall, Tester},
+    };
 
     struct Traced(Host);
 

@@ -1,11 +1,11 @@
 //! The accessors of a test's call, with the gateway's meaning, over plain JSON values.
 
 use super::{Given, TestCall};
-use crate::testing::headers::{OWNED, find, is_header_value, set_header};
 use crate::{
     EditError, Endpoint, FACTS, Rejection, Reply, Route,
     abi::serve::{CallAccess, Edited},
     limits,
+    testing::headers::{OWNED, find, is_header_value, set_header},
 };
 
 /// Headers that read as `***`.

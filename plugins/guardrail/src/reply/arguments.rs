@@ -1,12 +1,12 @@
 //! The streamed arguments of tool calls. Each is a text of its own, held back like the others.
 
 use super::others::others_under;
-use crate::withheld::unexpected;
 use crate::{
     object::{Object, json_text, list_under},
     rule::Rule,
     shape::FIELDS,
     stream_buffer::{Channel, StreamBuffer},
+    withheld::unexpected,
 };
 use plugin_api::HookError;
 

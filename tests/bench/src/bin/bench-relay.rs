@@ -1,10 +1,8 @@
 //! `bench-relay`: the bare relay as a separate process, on a loopback port.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use clap::Parser;
-use tokio::net::TcpListener;
-use tokio::task::LocalSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use tokio::{net::TcpListener, task::LocalSet};
 
 /// Relays HTTP/1.1 requests to one upstream and does nothing else.
 #[derive(Debug, Parser)]

@@ -1,8 +1,7 @@
 //! `bench-upstream`: the fake upstream as a separate process, on a loopback port.
 
-use std::net::Ipv4Addr;
-
 use clap::Parser;
+use std::net::Ipv4Addr;
 use tokio::net::TcpListener;
 
 /// Answers chat requests like OpenAI's API, at once or at the pace the model name asks for:

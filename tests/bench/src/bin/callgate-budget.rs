@@ -1,14 +1,12 @@
 //! `callgate-budget`: counts instructions and allocations for each call and compares them with the
 //! record. The library does the work; this file has the runtime and the exit status.
 
-use std::error::Error;
-use std::io::Write;
-use std::process::ExitCode;
-
-use callgate_bench::budget::cli::Options;
-use callgate_bench::budget::{self, Outcome};
-use callgate_bench::signals::{until_interrupted, with_causes};
+use callgate_bench::{
+    budget::{self, Outcome, cli::Options},
+    signals::{until_interrupted, with_causes},
+};
 use clap::Parser;
+use std::{error::Error, io::Write, process::ExitCode};
 
 const GROWN: u8 = 1;
 const FAILED: u8 = 2;

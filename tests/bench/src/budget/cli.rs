@@ -1,10 +1,8 @@
 //! The command line of `callgate-budget` and where its defaults point.
 
-use std::path::PathBuf;
-
-use clap::Parser;
-
 use crate::cli::{plugins_or_beside, programs_or_own};
+use clap::Parser;
+use std::path::PathBuf;
 
 /// Counts instructions and allocations per call of a bare relay and the gateway, under valgrind,
 /// and compares them with the recorded ones.

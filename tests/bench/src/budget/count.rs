@@ -1,19 +1,23 @@
 //! One figure: starts a process under callgrind, warms it up, zeroes its counters, sends a fixed
 //! number of requests, and reads the counters. Only the pace of streams depends on the clock.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
+use super::{
+    record::Cost,
+    valgrind::{Counters, ValgrindError},
+};
+use crate::{
+    measure::{MeasureError, counted_run, open_session},
+    process::{Place, Process, ProcessError, free_port},
+    proxies::{Kind, Setup, SetupError},
+    workload::Workload,
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use thiserror::Error;
 use tokio::time::sleep;
-
-use super::record::Cost;
-use super::valgrind::{Counters, ValgrindError};
-use crate::measure::{MeasureError, counted_run, open_session};
-use crate::process::{Place, Process, ProcessError, free_port};
-use crate::proxies::{Kind, Setup, SetupError};
-use crate::workload::Workload;
 
 /// The part of the counted requests that is sent as a warm-up.
 const WARM_UP_PART: u64 = 5;

@@ -2,7 +2,6 @@
 //! format is in valgrind's manual, "Callgrind Format Specification".
 
 use std::collections::HashSet;
-
 use thiserror::Error;
 
 /// The functions that allocate memory. A call from one of them to another is the same allocation.

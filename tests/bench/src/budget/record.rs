@@ -1,15 +1,14 @@
 //! The recorded figures, `tests/bench/budget.json`: read, replaced, written. `verdict` compares
 //! them.
 
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
+use super::{count::Counted, dump::Totals};
 use serde::{Deserialize, Serialize};
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 use thiserror::Error;
-
-use super::count::Counted;
-use super::dump::Totals;
 
 const UNKNOWN: &str = "unknown";
 

@@ -1,11 +1,11 @@
 //! The outcome as people read it: the tables, then what changed and what to do about it.
 
+use super::{
+    Counted, KINDS, Outcome,
+    verdict::{Change, Measure, Verdict},
+};
+use crate::{proxies::Kind, table::table};
 use std::fmt::{self, Display, Formatter};
-
-use super::verdict::{Change, Measure, Verdict};
-use super::{Counted, KINDS, Outcome};
-use crate::proxies::Kind;
-use crate::table::table;
 
 impl Display for Outcome {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {

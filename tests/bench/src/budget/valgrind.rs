@@ -1,16 +1,16 @@
 //! Runs processes under callgrind: starts them, zeroes their counters and reads them while they
 //! run. `dump` reads the dump.
 
-use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use nix::unistd::Pid;
-use thiserror::Error;
-
 use super::dump::{DumpError, Totals};
 use crate::proxies::ProxyCommand;
+use nix::unistd::Pid;
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use thiserror::Error;
 
 const VALGRIND: &str = "valgrind";
 /// The part of valgrind that `callgrind_control` uses, too.

@@ -1,9 +1,10 @@
 //! Compares the counts with the record. Pure.
 
+use super::{
+    count::Counted,
+    record::{Origin, Record},
+};
 use std::path::PathBuf;
-
-use super::count::Counted;
-use super::record::{Origin, Record};
 
 /// The relative tolerance: hash seeds and batches of log lines vary.
 const TOLERANCE: f64 = 0.02;
@@ -87,8 +88,7 @@ fn approximate(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Cost;
-    use crate::proxies::Kind;
+    use crate::{budget::Cost, proxies::Kind};
 
     fn counted(instructions: u64, allocations: f64) -> Counted {
         Counted {

@@ -1,10 +1,8 @@
 //! The report as people read it: plain text tables, columns aligned.
 
-use std::fmt::{self, Display, Formatter};
-
 use super::{Cell, Report, mib};
-use crate::proxies::Kind;
-use crate::table::table;
+use crate::{proxies::Kind, table::table};
+use std::fmt::{self, Display, Formatter};
 
 impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {

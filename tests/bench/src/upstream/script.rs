@@ -1,12 +1,9 @@
 //! The answers of the fake upstream: selected by the two ends of the body, with bytes prepared in
 //! advance. Pure; `upstream` has the sockets.
 
-use std::sync::LazyLock;
-use std::time::Duration;
-
-use serde_json::json;
-
 use super::ANSWER;
+use serde_json::json;
+use std::{sync::LazyLock, time::Duration};
 
 /// Enough of either end to find `model` and `stream`, however long the messages in between are.
 const END_SIZE: usize = 4096;

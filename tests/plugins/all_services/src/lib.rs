@@ -19,11 +19,10 @@ mod newer;
 mod step;
 
 pub use newer::Newer;
-pub use step::Step;
-
 use plugin_api::{AsyncCallback, Callback, Flow, Hook, Host, InitError, LlmCall, export_callbacks};
 use serde::Deserialize;
 use step::Runner;
+pub use step::Step;
 
 /// See the crate's documentation.
 #[derive(Debug, Default, Deserialize)]
@@ -145,8 +144,10 @@ export_callbacks! {
 #[cfg(test)]
 mod tests {
     use super::{AllServices, AllServicesAsync};
-    use plugin_api::HttpResponse;
-    use plugin_api::testing::{MockHost, Outcome, TestCall, Tester};
+    use plugin_api::{
+        HttpResponse,
+        testing::{MockHost, Outcome, TestCall, Tester},
+    };
     use serde_json::json;
     use std::time::Duration;
 

@@ -9,8 +9,7 @@ use super::{
 use crate::{boot, cli::List};
 use callgate_config::Config;
 use callgate_plugin_host::{Lookup, PluginInfo, SearchPath};
-use callgate_telemetry::columns::table;
-use callgate_telemetry::counted::counted;
+use callgate_telemetry::{columns::table, counted::counted};
 use serde::Serialize;
 use std::{
     collections::HashSet,

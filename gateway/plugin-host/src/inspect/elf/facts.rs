@@ -1,12 +1,13 @@
 //! Reads the same structure for people: all facts about a file and every reason against it, where
 //! the loader stops at the first one.
 
-use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader};
-
 use super::{
     ElfError, Glibc, Root, check_libc, find_root, identify, machine_name, manifest_section,
     needed_glibc, needed_libraries, whole_header,
+};
+use object::{
+    elf,
+    read::elf::{FileHeader, ProgramHeader},
 };
 use plugin_api::manifest::SECTION;
 

@@ -1,9 +1,10 @@
 //! The smallest file that passes the inspection, with one field for each property.
 
-use object::Endianness;
-use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64, Sym64};
-
 use crate::loader::ROOT_SYMBOL;
+use object::{
+    Endianness,
+    elf::{FileHeader64, ProgramHeader64, SectionHeader64, Sym64},
+};
 
 pub(super) const MANIFEST: &str = concat!(
     r#"{"api":"1.0","min_api":"1.0","package":"callgate-routing","version":"0.1.0"}"#,

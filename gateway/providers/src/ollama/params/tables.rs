@@ -3,9 +3,8 @@
 //! A parameter without a row is unknown. It is refused, or dropped where that is allowed, because
 //! Ollama would ignore it silently. `gateway_members` has the gateway's own members.
 
-use serde_json::Value;
-
 use ParamRule::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
+use serde_json::Value;
 
 /// The treatment of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +133,11 @@ pub(super) fn same_value(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::ParamRule::{Call, Indifferent, Member, Runtime, Translated, Unsupported};
-    use super::{PARAMETERS, ParamRule, same_value};
+    use super::{
+        PARAMETERS,
+        ParamRule::{self, Call, Indifferent, Member, Runtime, Translated, Unsupported},
+        same_value,
+    };
 
     #[test]
     fn the_reference_has_every_parameter_in_its_row() {

@@ -1,10 +1,8 @@
 //! Whole replies captured from Ollama, compared with what the client must get.
 
-use serde_json::{Value, json};
-
-use super::super::error::ReplyError;
-use super::chat_reply;
+use super::{super::error::ReplyError, chat_reply};
 use crate::{Echo, Usage};
+use serde_json::{Value, json};
 
 const ID: &str = "chatcmpl-571e1fb4-821f-49ea-9785-47a3a902186f";
 

@@ -1,8 +1,7 @@
 //! Requests compared with what Ollama must get, one file for each topic.
 
-use serde_json::{Map, Value};
-
 use super::chat_request;
+use serde_json::{Map, Value};
 
 mod hostile;
 mod messages;

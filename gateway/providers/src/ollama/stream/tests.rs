@@ -1,10 +1,8 @@
 //! Streams captured from Ollama, compared with the chunks that the client must get.
 
-use serde_json::{Value, json};
-
-use super::super::error::StreamError;
-use super::ChatStream;
+use super::{super::error::StreamError, ChatStream};
 use crate::{Echo, Usage};
+use serde_json::{Value, json};
 
 const ID: &str = "chatcmpl-571e1fb4-821f-49ea-9785-47a3a902186f";
 

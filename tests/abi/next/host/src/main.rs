@@ -4,16 +4,10 @@
 
 mod layout;
 
-use std::error::Error;
-use std::mem::ManuallyDrop;
-
-use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME};
-use abi_stable::std_types::{RErr, ROk};
+use std::{error::Error, mem::ManuallyDrop};
+use abi_stable::{library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME}, std_types::{RErr, ROk}};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::FailureKind;
-use plugin_api::abi::serve::LoadedCallback;
-use plugin_api::abi::{CreateArgs, PluginRootRef, View};
-use plugin_api::testing::{MockHost, TestCall, TestChunk, TestFailure, TestReply, Tester};
+use plugin_api::{FailureKind, abi::{CreateArgs, PluginRootRef, View, serve::LoadedCallback}, testing::{MockHost, TestCall, TestChunk, TestFailure, TestReply, Tester}};
 
 const RTLD_NODELETE: i32 = 0x1000;
 

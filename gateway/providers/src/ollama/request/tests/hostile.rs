@@ -1,9 +1,7 @@
 //! Malicious bodies: any value in any place, damaged and endlessly nested JSON.
 
+use super::{super::chat_request, text};
 use serde_json::{Map, Value, json};
-
-use super::super::chat_request;
-use super::text;
 
 #[test]
 fn no_value_in_any_place_panics_or_yields_anything_but_json() {

@@ -1,8 +1,7 @@
 //! Messages in the form that Ollama must get.
 
-use serde_json::{Value, json};
-
 use super::sent;
+use serde_json::{Value, json};
 
 #[test]
 fn content_is_flat_text_with_pictures_beside_it() {

@@ -1,9 +1,10 @@
 //! Parameters that must be sent with model and messages.
 
+use super::{
+    super::{chat_request, unfit},
+    sent,
+};
 use serde_json::{Map, Value, json};
-
-use super::super::{chat_request, unfit};
-use super::sent;
 
 #[test]
 fn sampling_parameters_become_options() {

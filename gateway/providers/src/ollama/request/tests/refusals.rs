@@ -1,11 +1,9 @@
 //! Refusals: each names the faulty parameter and the remedy, and repeats nothing of the
 //! conversation.
 
-use serde_json::{Map, Value, json};
-
-use super::super::chat_request;
-use super::text;
+use super::{super::chat_request, text};
 use crate::ollama::request::TranslateError;
+use serde_json::{Map, Value, json};
 
 #[test]
 fn messages_of_another_shape() {
