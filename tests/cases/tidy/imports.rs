@@ -1,6 +1,6 @@
-//! One import style: a block of `use` lines has one line for each root (`std`, `super`, a crate), with
-//! braces for several items, and no blank line in it. rustfmt sorts the lines, but its option that
-//! would merge them is not stable.
+//! One import style: a block of `use` lines has one line for each root (`std`, `super`, a crate),
+//! with braces for several items, and no blank line in it. rustfmt sorts the lines, but its option
+//! that would merge them is not stable.
 
 use super::{check, sources};
 
