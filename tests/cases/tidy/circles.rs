@@ -55,7 +55,7 @@ impl Module {
     }
 
     /// A path as seen from the file: an inline module is no file.
-    fn from_file(&self, mut path: Path) -> Path {
+    fn seen_from_file(&self, mut path: Path) -> Path {
         for _ in 0..self.inside {
             if path.first().is_some_and(|it| it == "super") {
                 path.remove(0);
@@ -86,7 +86,7 @@ impl Module {
                 it.rename.to_string()
             }
         };
-        let path = self.from_file(path);
+        let path = self.seen_from_file(path);
         self.imports.insert(name, (path, shown));
     }
 
@@ -153,7 +153,7 @@ impl<'ast> Visit<'ast> for Module {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names = path.segments.iter().map(|it| it.ident.to_string()).collect();
-        let names = self.from_file(names);
+        let names = self.seen_from_file(names);
         self.named.insert(names);
         visit::visit_path(self, path);
     }
@@ -190,7 +190,7 @@ impl Module {
 
     fn end_path(&mut self, path: Path) {
         if !path.is_empty() {
-            let path = self.from_file(path);
+            let path = self.seen_from_file(path);
             self.named.insert(path);
         }
     }
