@@ -145,7 +145,7 @@ pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{
-    CallView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route, ShapeError,
+    CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route, ShapeError,
 };
 
 /// Items that the export macro's expansion names. Not for direct use.

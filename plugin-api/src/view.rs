@@ -6,6 +6,7 @@
 #![allow(unsafe_code, clippy::allow_attributes)]
 
 mod call;
+mod caller;
 mod chunk;
 mod failure;
 mod known;
@@ -14,6 +15,7 @@ mod reply;
 mod typed;
 
 pub use call::CallView;
+pub use caller::CallerView;
 pub use chunk::Chunk;
 pub use failure::LlmFailure;
 pub use llm_call::{LlmCall, Route};

@@ -106,12 +106,13 @@ fn documented_paths() -> Vec<(String, String)> {
         let cell = row.split('|').nth(1).unwrap();
         let method = if cell.contains("`POST ") { "POST" } else { "GET" };
         let named = cell.split('`').skip(1).step_by(2);
-        let paths = named.map(|path| path.trim_start_matches(method).trim_start());
-        let paths = paths.map(|path| match path {
-            "/{id}" => "/v1/models/gpt".to_owned(),
-            path => path.replace("{model}", "gpt"),
+        // A path without a method has that of the first one.
+        let named = named.map(|path| path.split_once(' ').unwrap_or((method, path)));
+        let paths = named.map(|(method, path)| match path {
+            "/{id}" => (method, "/v1/models/gpt".to_owned()),
+            path => (method, path.replace("{model}", "gpt")),
         });
-        paths.map(|path| (method.to_owned(), path)).collect::<Vec<_>>()
+        paths.map(|(method, path)| (method.to_owned(), path)).collect::<Vec<_>>()
     })
     .collect()
 }

@@ -42,6 +42,7 @@ mod hook_data;
 mod hostile;
 mod install;
 mod introspection;
+mod keys;
 mod langsmith;
 mod load_guard;
 mod log;

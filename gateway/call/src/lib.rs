@@ -7,6 +7,7 @@
 
 mod call_id;
 mod callback_set;
+mod caller;
 mod edits;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -25,6 +26,7 @@ mod target;
 mod unreadable;
 
 pub use call_id::CallId;
+pub use caller::Caller;
 pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
 pub(crate) use reading::Reading;
 pub use response_facts::{ResponseFacts, ResponseSlot};
@@ -53,8 +55,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The operator's own header for keys.
     pub key_header: Option<HeaderName>,
-    /// The name of the client's key; never the key.
-    pub key_id: Arc<str>,
+    /// Whose key the client sent.
+    pub caller: Arc<Caller>,
     pub accepted: Instant,
     /// When the upstream's response has to begin; set once the request is sent.
     pub deadline: Option<Instant>,
@@ -105,7 +107,7 @@ pub struct Accepted {
     pub stream: bool,
     pub headers: HeaderMap,
     pub key_header: Option<HeaderName>,
-    pub key_id: Arc<str>,
+    pub caller: Arc<Caller>,
     pub accepted: Instant,
     pub body: Body,
 }
@@ -126,7 +128,7 @@ impl Call {
             requested_model: accepted.requested_model,
             headers: accepted.headers,
             key_header: accepted.key_header,
-            key_id: accepted.key_id,
+            caller: accepted.caller,
             accepted: accepted.accepted,
             deadline: None,
             body: accepted.body,

@@ -1,6 +1,6 @@
 //! A sample call with a given body, for tests and fuzz targets.
 
-use super::{Accepted, Call};
+use super::{Accepted, Call, Caller};
 use callgate_json::Body;
 use http::HeaderMap;
 use plugin_api::Endpoint;
@@ -13,7 +13,7 @@ pub(super) fn call(body: Body) -> Call {
         requested_model: "m".into(),
         stream: true,
         headers: HeaderMap::new(),
-        key_id: Arc::from("k"),
+        caller: Arc::new(Caller::with_key_id("k")),
         key_header: None,
         accepted: Instant::now(),
         body,

@@ -69,7 +69,7 @@ impl Target {
         let from_group = || {
             let group = deployments.resolve(model)?;
             let chosen = group.choose(label)?;
-            let public_name = group.public_name(&chosen, model);
+            let public_name = group.public_name(&chosen.deployment, model);
             Some((chosen, true, public_name))
         };
         let from_provider = || {

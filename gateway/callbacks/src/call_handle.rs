@@ -110,7 +110,10 @@ impl<'a> CallHandle<'a> {
             "deployment_id" => Some(&planned()?.deployment().id),
             "model_info" => planned()?.deployment().model_info_json(),
             "attempts" => Some(if self.call.asked { "1" } else { "0" }),
-            _ => self.response_fact(name),
+            _ => match name.strip_prefix("caller.") {
+                Some(name) => self.call.caller.fact(name),
+                None => self.response_fact(name),
+            },
         }
     }
 
@@ -287,7 +290,7 @@ impl CallAccess for CallHandle<'_> {
     }
 
     fn key_id(&self) -> &str {
-        &self.call.key_id
+        &self.call.caller.key_id
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {

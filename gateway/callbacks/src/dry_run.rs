@@ -14,7 +14,7 @@ use super::{
     chain::{Callbacks, Started},
 };
 use bytes::Bytes;
-use callgate_call::{Accepted, Call};
+use callgate_call::{Accepted, Call, Caller};
 use callgate_deployments::Deployments;
 use callgate_json::{Body, BodyError};
 use callgate_plugin_host::{Hook, Instance, Plugin};
@@ -42,7 +42,7 @@ pub struct DryRun {
     body: Body,
     model: String,
     stream: bool,
-    key_id: Arc<str>,
+    caller: Arc<Caller>,
 }
 
 /// One call of a [`DryRun`].
@@ -70,7 +70,7 @@ impl DryRun {
             model: model.ok_or(DryRunError::NoModel)?,
             stream: body.member_text("stream") == Some("true"),
             body,
-            key_id: Arc::from("rehearsal"),
+            caller: Arc::new(Caller::with_key_id("rehearsal")),
         })
     }
 
@@ -84,7 +84,7 @@ impl DryRun {
             stream: self.stream,
             headers: self.headers.clone(),
             key_header: None,
-            key_id: Arc::clone(&self.key_id),
+            caller: Arc::clone(&self.caller),
             accepted: Instant::now(),
             body: self.body.clone(),
         })))

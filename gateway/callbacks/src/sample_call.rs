@@ -6,7 +6,7 @@ use super::{
     payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
 };
 use bytes::Bytes;
-use callgate_call::{Accepted, Call};
+use callgate_call::{Accepted, Call, Caller};
 use callgate_deployments::Deployments;
 use callgate_failure::{ErrorText, Failure};
 use callgate_json::Body;
@@ -32,7 +32,7 @@ pub(super) fn call(name: &str) -> Option<Call> {
         stream: false,
         headers: HeaderMap::new(),
         key_header: None,
-        key_id: Arc::from(name),
+        caller: Arc::new(Caller::with_key_id(name)),
         accepted: Instant::now(),
         body,
     }))

@@ -1,20 +1,27 @@
 //! Checks the names in callbacks' settings: a limit or rule for an unknown provider, model or key
 //! does nothing, so a misspelt name silently removes a limit.
 
-use callgate_config::{Problem, SourceLocation, closest, quoted};
+use callgate_config::{Config, Problem, SourceLocation, closest, quoted};
 use callgate_deployments::Deployments;
 use callgate_plugin_host::ListedPlugin;
 use plugin_api::{Pattern, in_lower_case};
 
-/// A warning for each name in the callbacks' settings, or in an entry's `only`, that the config
-/// does not know. `key_id` is the id of the only key.
+/// A warning for each name in the callbacks' settings, in an entry's `only` or in a key's `models`,
+/// that the config does not know.
 pub fn unknown_names(
     plugins: &[ListedPlugin],
     deployments: &Deployments,
-    key_id: &str,
+    config: &Config,
 ) -> Vec<Problem> {
-    let known = KnownNames::of(plugins, deployments, key_id);
+    let known = KnownNames::of(plugins, deployments, config.key_ids());
     let mut problems = Vec::new();
+    for key in &config.gateway.keys {
+        let unknown = key.models.iter().enumerate().filter_map(|(index, name)| {
+            let path = format!("{}.models[{index}]", key.place.path);
+            known.complaint("models", name, SourceLocation { path, ..key.place.clone() })
+        });
+        problems.extend(unknown);
+    }
     for plugin in plugins {
         for naming in &plugin.namings {
             let place = plugin.entry.place_of_setting(&naming.path);
@@ -41,13 +48,13 @@ struct KnownNames<'d> {
 }
 
 impl<'d> KnownNames<'d> {
-    fn of(plugins: &[ListedPlugin], deployments: &'d Deployments, key_id: &'d str) -> Self {
+    fn of(plugins: &[ListedPlugin], deployments: &'d Deployments, keys: Vec<&'d str>) -> Self {
         let changes =
             |plugin: &ListedPlugin| plugin.writes.iter().any(|it| it == "model" || it == "route");
         let names: Vec<_> = deployments.all().iter().map(|it| &*it.model_name).collect();
         let any = plugins.iter().any(changes) || names.iter().any(|name| name.contains('*'));
         let models = (!any).then_some(names);
-        Self { providers: deployments.providers(), models, keys: vec![key_id] }
+        Self { providers: deployments.providers(), models, keys }
     }
 
     fn complaint(&self, what: &str, name: &str, place: SourceLocation) -> Option<Problem> {

@@ -1,10 +1,12 @@
 //! The command line. Options that LiteLLM has, too, are spelled the same.
 
+mod key;
 mod listen_address;
 mod litellm;
 mod misread;
 mod plugin;
 
+pub use key::{KeyCommand, KeyTool, NewKey};
 pub use listen_address::ListenAddress;
 pub use litellm::LitellmOptions;
 pub use misread::{Misread, log_format_of_unread};
@@ -45,6 +47,8 @@ pub enum Command {
     Probe,
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),
+    /// Make keys for clients.
+    Key(KeyCommand),
     /// Write, inspect, check, test, time, list and pin plugins.
     Plugin(PluginCommand),
 }

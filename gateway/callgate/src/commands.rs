@@ -2,5 +2,6 @@
 //! its parts.
 
 pub mod demo;
+pub mod key;
 pub mod plugin;
 pub mod reload;

@@ -3,7 +3,7 @@
 use callgate::{
     boot,
     cli::{self, Check, Cli, Command, LitellmOptions, Misread, Serve},
-    commands::{demo, plugin, reload},
+    commands::{demo, key, plugin, reload},
 };
 use callgate_plugin_host::{CrashWatch, child, exit_at_once, memory};
 use callgate_server::{Reloads, Stop, descriptors};
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             }
             watched(|| in_runtime(demo::run(options)))
         }
+        Some(Command::Key(key)) => finish(&key::run(&key.tool)),
         Some(Command::Plugin(plugin)) => watched(|| finish(&plugin::run(plugin.tool))),
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::keys::{self, ClientKey};
 use super::reader::{Field, Reader};
 use super::section::Section;
 use super::upstream::{self, Reuse};
 use super::web::{self, WebSettings};
+use callgate_secret::Secret;
 
 /// The `callgate` section.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct GatewaySettings {
     pub require_pins: bool,
     /// Whether to refuse plugins that other users can change; `None`: only if running as root.
     pub strict_owner: Option<bool>,
+    /// The keys of clients, beside the master key.
+    pub keys: Vec<ClientKey>,
     /// The web pages and host names that may be used.
     pub web: WebSettings,
     /// The proxies in front of the gateway whose headers may state the client's address.
@@ -80,6 +84,7 @@ impl Default for GatewaySettings {
             state_dir: None,
             require_pins: false,
             strict_owner: None,
+            keys: Vec::new(),
             web: WebSettings::default(),
             trusted_proxies: Vec::new(),
             stream_keepalive: None,
@@ -160,6 +165,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     section: Option<Section<'_>>,
     max_body_bytes: Option<usize>,
+    master_key: Option<&Secret>,
 ) -> GatewaySettings {
     let mut settings = GatewaySettings::default();
     if let Some(bytes) = max_body_bytes {
@@ -193,6 +199,9 @@ pub(super) fn read(
     let verify = choice(reader, &mut section, "verify_owner", ["warn", "strict"]);
     settings.strict_owner = verify.map(|it| it == 1);
     settings.web = web::read(reader, &mut section);
+    if let Some(field) = section.take("keys") {
+        settings.keys = keys::read(reader, &field, master_key);
+    }
     if let Some(field) = section.take("trusted_proxies") {
         settings.trusted_proxies = networks(reader, &field);
     }

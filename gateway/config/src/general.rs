@@ -1,14 +1,14 @@
-//! `general_settings`: the master key and related settings. `Config::require_master_key` decides
-//! when the key may be missing.
+//! `general_settings`: the master key and related settings. `Config::require_key` decides when
+//! the key may be missing.
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 use super::environment::Environment;
+use super::key_value;
 use super::problem::{Problem, Severity, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
-use super::yaml::{Kind, Typed};
 use callgate_secret::Secret;
 
 /// `general_settings`, without the master key.
@@ -33,9 +33,6 @@ pub(super) struct General {
     /// `max_request_size_mb`, in bytes.
     pub(super) max_body_bytes: Option<usize>,
 }
-
-/// The key in LiteLLM's documentation, which is public.
-const DOCUMENTED_KEY: &str = "sk-1234";
 
 const NOT_YET: &[&str] = &[
     "alert_types",
@@ -109,8 +106,9 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         general.settings.permit_weak_or_unset_master_key = true;
     }
     let permit = general.settings.permit_weak_or_unset_master_key;
+    let unset = if permit { Severity::Warning } else { Severity::Error };
     general.master_key = match written {
-        Some(field) => master_key(reader, &field, permit),
+        Some(field) => key_value::read(reader, &field, unset),
         None => reader.env.filled_var(KEY).map(Secret::new),
     };
     general.key_place.get_or_insert_with(|| Environment::place_of(KEY));
@@ -119,14 +117,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
 
 /// Refuses a key that no client could send, from whatever source.
 pub(super) fn refuse_unsendable_key(general: &General) -> Option<Problem> {
-    let key = general.master_key.as_ref()?.expose();
-    let sendable = HeaderValue::from_str(key).is_ok() && key.trim() == key;
-    if sendable {
-        return None;
-    }
-    let text = "expected a key that an HTTP header can carry, found control characters or blanks \
-                around it";
-    Some(Problem::error(general.key_place.clone()?, text).remedy("set a long random key"))
+    refuse_key(general, key_value::unsendable)
 }
 
 const KEY: &str = "LITELLM_MASTER_KEY";
@@ -181,48 +172,18 @@ fn megabytes(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<usize> {
     Some(bytes)
 }
 
-/// Reads the master key. No error shows its value.
-fn master_key(reader: &mut Reader<'_>, field: &Field<'_>, permit: bool) -> Option<Secret> {
-    let Kind::Scalar(scalar) = &field.node.kind else {
-        reader.error(field, format!("expected text, found {}", field.node.describe()));
-        return None;
-    };
-    match scalar.typed() {
-        Typed::Text(_) => {}
-        Typed::Number(_) => {
-            let text = "expected text, found a number; its digits are used as the key";
-            let problem = Problem::warning(reader.place(field), text).remedy("put it in quotes");
-            reader.problems.push(problem);
-        }
-        Typed::Bool(_) | Typed::Null => {
-            reader.error(field, format!("expected text, found {}", field.node.describe()));
-            return None;
-        }
-    }
-    let unset = reader.unset;
-    reader.unset = if permit { Severity::Warning } else { Severity::Error };
-    let expanded = reader.expanded(field, scalar);
-    reader.unset = unset;
-    let (key, variable) = expanded?;
-    if key.trim().is_empty() {
-        let text = match variable {
-            Some(name) => format!("the environment variable `{name}` is blank"),
-            None => "expected a key, found a blank one".to_owned(),
-        };
-        let problem = Problem::error(reader.place(field), text).remedy("set a long random key");
-        reader.problems.push(problem);
-        return None;
-    }
-    Some(Secret::new(&key))
-}
-
 /// Refuses the documentation's key, from whatever source, unless the operator allows it.
 pub(super) fn refuse_documented_key(general: &General) -> Option<Problem> {
-    let documented =
-        general.master_key.as_ref().is_some_and(|key| key.matches(DOCUMENTED_KEY.as_bytes()));
-    if !documented || general.settings.permit_weak_or_unset_master_key {
+    if general.settings.permit_weak_or_unset_master_key {
         return None;
     }
-    let text = "this is the key of LiteLLM's documentation, which everybody knows";
-    Some(Problem::error(general.key_place.clone()?, text).remedy("set a long random key"))
+    refuse_key(general, key_value::documented)
+}
+
+fn refuse_key(
+    general: &General,
+    wrong: impl FnOnce(&Secret) -> Option<&'static str>,
+) -> Option<Problem> {
+    let text = wrong(general.master_key.as_ref()?)?;
+    Some(Problem::error(general.key_place.clone()?, text).remedy(key_value::REMEDY))
 }

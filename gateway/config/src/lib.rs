@@ -20,12 +20,15 @@ mod closest;
 mod duration;
 mod environment;
 mod expand;
+mod expiry;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gateway;
 mod general;
 mod http_url;
 mod json;
+mod key_value;
+mod keys;
 mod litellm;
 mod model_list;
 mod outline;
@@ -52,6 +55,7 @@ pub use environment::Environment;
 pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use http_url::{HttpUrl, ServerAddress, UrlError};
+pub use keys::{ANONYMOUS, ClientKey, KeyScopes, MASTER_KEY, key_name_problem};
 pub use litellm::LitellmSettings;
 pub use model_list::{ModelEntry, Weights};
 pub use outline::{Outline, SealedOutline};
@@ -81,8 +85,8 @@ pub enum UnknownKeys {
 pub struct Config {
     /// The file it was read from.
     pub file: Arc<Path>,
-    /// The key that every request must carry; `None` if neither the file nor `LITELLM_MASTER_KEY`
-    /// sets one. Never blank.
+    /// The key that may do everything; `None` if neither the file nor `LITELLM_MASTER_KEY` sets
+    /// one. Never blank.
     pub master_key: Option<Secret>,
     /// `general_settings`, without the master key.
     pub general: GeneralSettings,
@@ -110,20 +114,36 @@ pub struct Config {
 }
 
 impl Config {
-    /// Requires a master key, unless the address is a loopback one or the config permits none.
+    /// Requires a key, unless the address is a loopback one or the config permits none.
     ///
     /// # Errors
     /// If anybody who reaches the address could use the upstream keys.
-    pub fn require_master_key(&self, host_is_loopback: bool) -> Result<(), Problem> {
+    pub fn require_key(&self, host_is_loopback: bool) -> Result<(), Problem> {
         let permitted = host_is_loopback || self.general.permit_weak_or_unset_master_key;
-        if self.master_key.is_some() || permitted {
+        if self.is_keyed() || permitted {
             return Ok(());
         }
         let mut place = SourceLocation::whole_file(&self.file);
         "general_settings.master_key".clone_into(&mut place.path);
         let text = "expected a master key, because the address is not loopback; found none";
-        let remedy = "set it here or in `LITELLM_MASTER_KEY`, or listen on 127.0.0.1";
+        let remedy = "set it here or in `LITELLM_MASTER_KEY`, list keys in `callgate.keys`, or \
+                      listen on 127.0.0.1";
         Err(Problem::error(place, text).remedy(remedy))
+    }
+
+    /// Whether callers need a key: the master key, or one of `callgate.keys`.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.master_key.is_some() || !self.gateway.keys.is_empty()
+    }
+
+    /// The ids of all keys, or of no key, in callbacks, limits and logs.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<&str> {
+        let master = self.master_key.is_some().then_some(MASTER_KEY);
+        let nobody = (!self.is_keyed()).then_some(ANONYMOUS);
+        let keys = self.gateway.keys.iter().map(|key| &*key.name);
+        master.into_iter().chain(nobody).chain(keys).collect()
     }
 }
 
@@ -138,16 +158,10 @@ impl Config {
         Some(protection.problem(place, &self.gateway.accept_unprotected))
     }
 
-    /// The id of the only key, or of no key, in callbacks, limits and logs.
-    #[must_use]
-    pub fn key_id(&self) -> &'static str {
-        if self.master_key.is_some() { "master_key" } else { "anonymous" }
-    }
-
-    /// Warns of the consequences of having no master key.
+    /// Warns of the consequences of having no key.
     #[must_use]
     pub fn warn_of_no_key(&self, host_is_loopback: bool) -> Option<Problem> {
-        if self.master_key.is_some() {
+        if self.is_keyed() {
             return None;
         }
         let who = if host_is_loopback {
@@ -286,7 +300,8 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     reader.problems.extend(general::refuse_unsendable_key(&general));
     reader.problems.extend(general::refuse_documented_key(&general));
     let gateway = section(reader, "callgate");
-    let gateway = gateway::read(reader, gateway, general.max_body_bytes);
+    let gateway =
+        gateway::read(reader, gateway, general.max_body_bytes, general.master_key.as_ref());
     let router = section(reader, "router_settings");
     let router = router.map(|section| router::read(reader, section)).unwrap_or_default();
     let litellm = section(reader, "litellm_settings");

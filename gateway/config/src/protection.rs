@@ -24,8 +24,8 @@ pub(super) struct Protection {
 const ADDRESSES: (&str, &str) =
     ("calls come from any address", "let a firewall or a proxy in front keep them out");
 const AUTH: (&str, &str) = (
-    "only holders of the master key may call",
-    "set `general_settings.master_key`, or let a proxy in front check callers",
+    "only holders of a key may call",
+    "list keys in `callgate.keys`, or let a proxy in front check callers",
 );
 const BUDGET: (&str, &str) = (
     "nothing is counted in money",

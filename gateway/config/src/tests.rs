@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod defaults;
+mod keys;
 mod quoting;
 mod variables;
 
@@ -310,17 +311,17 @@ fn master_keys_are_accepted_refused_or_missed() {
 #[test]
 fn without_a_master_key_only_loopback_is_served() {
     let config = read("model_list: []\n").unwrap();
-    assert!(config.require_master_key(true).is_ok());
-    let said = config.require_master_key(false).unwrap_err().to_string();
+    assert!(config.require_key(true).is_ok());
+    let said = config.require_key(false).unwrap_err().to_string();
     assert!(said.contains("LITELLM_MASTER_KEY"), "{said}");
     let with = |pairs: &[(&str, &str)]| {
         let env = Environment::from_pairs(pairs.iter().copied());
         parse(&Arc::from(Path::new("c")), "model_list: []\n", &env, UnknownKeys::Warn)
     };
     let config = with(&[("LITELLM_MASTER_KEY", "sk-x")]).unwrap();
-    assert!(config.require_master_key(false).is_ok());
+    assert!(config.require_key(false).is_ok());
     let permit = ("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true");
-    assert!(with(&[permit]).unwrap().require_master_key(false).is_ok());
+    assert!(with(&[permit]).unwrap().require_key(false).is_ok());
     for bad in ["sk-1234", " k"] {
         let said = with(&[("LITELLM_MASTER_KEY", bad)]).unwrap_err().to_string();
         assert!(said.starts_with("environment: LITELLM_MASTER_KEY: "), "{said}");

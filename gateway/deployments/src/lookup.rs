@@ -72,6 +72,14 @@ impl Deployments {
         self.raw.get(name).map(GroupMembers::group)
     }
 
+    /// Whether only a `litellm_params.model` has this name.
+    #[must_use]
+    pub fn is_raw(&self, name: &str) -> bool {
+        self.raw.contains_key(name)
+            && !self.named.contains_key(name)
+            && !self.wildcards.iter().any(|(wildcard, _)| wildcard.capture(name).is_some())
+    }
+
     /// A deployment whose base and key serve any model of the provider with this label: the first
     /// one in the config without unset variables, otherwise the first one, otherwise a stand-in
     /// with the provider's defaults. `None` if the label is unknown or its provider has no base.
@@ -153,10 +161,10 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// The public name of what was `chosen`, in `/v1/models` or by a wildcard, if it differs from
-    /// `asked`, which is then an alias or a raw `litellm_params.model`.
-    pub fn public_name(&self, chosen: &Chosen, asked: &str) -> Option<Arc<str>> {
-        let name = &chosen.deployment.model_name;
+    /// The public name of one of its deployments, in `/v1/models` or by a wildcard, if it differs
+    /// from `asked`, which is then an alias or a raw `litellm_params.model`.
+    pub fn public_name(&self, deployment: &Deployment, asked: &str) -> Option<Arc<str>> {
+        let name = &deployment.model_name;
         match (name.split_once('*'), self.captured) {
             (Some((before, after)), Some(captured)) => {
                 let rest = asked.strip_prefix(before).and_then(|it| it.strip_suffix(after));

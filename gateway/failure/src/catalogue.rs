@@ -47,9 +47,15 @@ catalogue! {
     Invalid: INVALID 400;
     /// The key is missing or wrong, or the client tries to choose the upstream.
     Unauthorized: INVALID 401;
+    /// A key after its `expires`.
+    ExpiredKey: INVALID 401 "expired_key";
     ForeignHost: INVALID 403 "foreign_host";
     ForeignOrigin: INVALID 403 "foreign_origin";
-    /// An administrator's path on a gateway without a master key.
+    /// A model that is not among the key's `models`.
+    ModelNotForKey: INVALID 403 "key_model_access_denied";
+    /// A path that the key's `scopes` do not allow.
+    MissingScope: INVALID 403 "missing_scope";
+    /// An administrator's path on a gateway without a key.
     NoMasterKey: INVALID 403 "no_master_key";
     UnknownPath: INVALID 404;
     ModelNotFound: INVALID 404 "model_not_found";

@@ -115,8 +115,8 @@ impl Failure {
     pub fn no_master_key() -> Self {
         Self::of(
             Reason::NoMasterKey,
-            "this path is for the holder of the master key, and this gateway has none; set \
-             `general_settings.master_key`",
+            "this path is for holders of a key with the scope `admin`, and this gateway has no key; \
+             set `general_settings.master_key`, or list a key in `callgate.keys`",
         )
     }
 
@@ -132,6 +132,32 @@ impl Failure {
 
     pub fn wrong_key() -> Self {
         Self::unauthorized("Authentication Error, Invalid API key passed in.")
+    }
+
+    /// `key_id` is the name of the key.
+    pub fn expired_key(key_id: &str) -> Self {
+        let text =
+            format!("Authentication Error, the key `{key_id}` has expired; ask for a new one");
+        Self::of(Reason::ExpiredKey, text).error_type("expired_key").param("None")
+    }
+
+    /// With the type and the words of LiteLLM.
+    pub fn model_not_for_key(model: &str, allowed: &[String]) -> Self {
+        let text = format!(
+            "key not allowed to access model. This key can only access models={}. Tried to access \
+             {model}",
+            allowed.join(", ")
+        );
+        Self::of(Reason::ModelNotForKey, text).error_type("key_model_access_denied").param("model")
+    }
+
+    /// `scope` is the one that the path needs.
+    pub fn missing_scope(scope: &str) -> Self {
+        let text = format!(
+            "this key may not use this path, which needs the scope `{scope}`; add it to the key's \
+             `scopes`, or use another key"
+        );
+        Self::of(Reason::MissingScope, text)
     }
 
     /// `param` is the text "None", as in LiteLLM, because clients compare these bodies.

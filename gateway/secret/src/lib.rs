@@ -1,12 +1,14 @@
 //! A secret string: the master key, upstream keys, header values of the config. It prints as `***`,
-//! is never serialised, and is compared in constant time. `config` reads secrets; `server` and
-//! `upstream` know which headers carry them.
+//! is never serialised, and is compared in constant time. Clients' other keys are kept as digests.
+//! `config` reads secrets; `server` and `upstream` know which headers carry them.
 
 #![forbid(unsafe_code)]
 
 pub mod credentials;
+mod key_digest;
 mod masking;
 
+pub use key_digest::KeyDigest;
 pub use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
 
 use std::fmt;

@@ -8,6 +8,7 @@ use crate::{
 };
 use axum::{http::Method, response::Response};
 use callgate_call::CallId;
+use callgate_call::Caller;
 use callgate_deployments::Deployment;
 use callgate_failure::Failure;
 use callgate_providers::Usage;
@@ -31,8 +32,8 @@ pub(super) struct Record {
     pub(super) accepted: Instant,
     /// The client's address.
     pub(super) client: Option<Arc<str>>,
-    /// Whether the client has shown the right key, or needs none.
-    pub(super) admitted: bool,
+    /// The caller, once the client has shown a valid key, or needs none.
+    pub(super) caller: Option<Arc<Caller>>,
     pub(super) requested_model: Option<Arc<str>>,
     /// The chosen deployment.
     pub(super) deployment: Option<Arc<Deployment>>,
@@ -57,7 +58,7 @@ impl Record {
             path,
             accepted,
             client: None,
-            admitted: false,
+            caller: None,
             requested_model: None,
             deployment: None,
             upstream_model: None,
@@ -131,7 +132,7 @@ impl Record {
         line.literal(key!("outcome"), outcome.name());
         line.text(key!("call.id"), &named(app, &self.id));
         line.maybe_text(key!("client.address"), self.client.as_deref());
-        line.maybe_text(key!("key.id"), self.admitted.then_some(&*app.key_id));
+        line.maybe_text(key!("key.id"), self.caller.as_ref().map(|it| &*it.key_id));
         // The gateway's own paths cannot hold a secret.
         match self.path {
             Cow::Borrowed(path) => line.literal(key!("path"), path),

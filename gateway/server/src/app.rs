@@ -1,12 +1,14 @@
 //! Everything that boot builds from the config. All calls share it. It never changes, except that
 //! the chain restarts callbacks; a reload replaces it as a whole.
 
-use crate::{InFlight, Reloads, WebRules, call_metrics::CallMetrics, occupancy::Occupancy};
+use crate::{
+    InFlight, Reloads, WebRules, call_metrics::CallMetrics, keyring::Keyring, occupancy::Occupancy,
+};
 use callgate_callbacks::{CallbackReport, Callbacks};
 use callgate_config::{Config, Limits, Reuse};
 use callgate_deployments::Deployments;
 use callgate_host::Services;
-use callgate_secret::{Masking, Secret};
+use callgate_secret::Masking;
 use callgate_upstream::Tls;
 use http::HeaderName;
 use ipnet::IpNet;
@@ -15,7 +17,8 @@ use std::{sync::Arc, time::Duration};
 /// The parts of a running gateway.
 #[derive(Debug)]
 pub struct App {
-    pub master_key: Option<Secret>,
+    /// Who may call.
+    pub(crate) keyring: Keyring,
     /// `general_settings.litellm_key_header_name`.
     pub(crate) key_header: Option<HeaderName>,
     /// The model name used in place of the client's, if set.
@@ -48,8 +51,6 @@ pub struct App {
     pub reloads: Arc<Reloads>,
     /// Identifies this process in the hop header, so that a call that loops back is recognised.
     pub(crate) hop: String,
-    /// The name of the master key's holder in callbacks and the log.
-    pub key_id: Arc<str>,
 }
 
 /// The parts of an [`App`].
@@ -90,7 +91,7 @@ impl App {
         let totals = before.map(|it| Arc::clone(it.metrics.totals())).unwrap_or_default();
         let (models, all) = (deployments.models().iter(), deployments.all().iter());
         Self {
-            master_key: config.master_key.clone(),
+            keyring: Keyring::new(config),
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.as_deref().map(Into::into),
             limits,
@@ -110,7 +111,6 @@ impl App {
             reloads,
             metrics_auth: config.litellm.metrics_auth,
             hop: before.map_or_else(|| format!("{:016x}", fastrand::u64(..)), |it| it.hop.clone()),
-            key_id: Arc::from(config.key_id()),
         }
     }
 

@@ -1,30 +1,48 @@
 //! Authenticates clients by the headers that LiteLLM reads, in LiteLLM's order, before any body is
 //! read. Routes declare whether they need the key; no endpoint checks keys itself.
 
+use super::keyring::KeyHolder;
 use super::route::Access;
 use crate::app::App;
 use axum::http::HeaderMap;
 use callgate_failure::Failure;
+use callgate_host::{Clock as _, SystemClock};
 use callgate_secret::credentials::KEY_HEADERS;
 
-/// Admits the holder of the key, and everybody where `access` needs none.
-pub(super) fn admit(app: &App, access: Access, headers: &HeaderMap) -> Result<(), Failure> {
-    match access {
-        Access::Open => Ok(()),
-        Access::AsMetricsAreSet if !app.metrics_auth => Ok(()),
-        Access::MasterKey if app.master_key.is_none() => Err(Failure::no_master_key()),
-        Access::Key | Access::MasterKey | Access::AsMetricsAreSet => check(app, headers),
-    }
+/// Admits the holder of a key with the scope that `access` needs, and everybody where it needs
+/// none, as `None`.
+pub(super) fn admit<'a>(
+    app: &'a App,
+    access: Access,
+    headers: &HeaderMap,
+) -> Result<Option<&'a KeyHolder>, Failure> {
+    let holder = match access {
+        Access::Open => return Ok(None),
+        Access::AsMetricsAreSet if !app.metrics_auth => return Ok(None),
+        Access::Admin if app.keyring.everybody().is_some() => return Err(Failure::no_master_key()),
+        Access::Calls | Access::Reports | Access::Admin | Access::AsMetricsAreSet => {
+            holder(app, headers)?
+        }
+    };
+    let scopes = holder.scopes;
+    let (has, scope) = match access {
+        Access::Calls => (scopes.calls, "calls"),
+        Access::Admin => (scopes.admin, "admin"),
+        _ => (scopes.metrics || scopes.admin, "metrics"),
+    };
+    if has { Ok(Some(holder)) } else { Err(Failure::missing_scope(scope)) }
 }
 
-/// The name of the key's holder for the log; `None` without a valid key.
+/// The name of the sent key for the log; `None` without a valid key.
 pub(super) fn key_id<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
-    check(app, headers).is_ok().then_some(&*app.key_id)
+    holder(app, headers).ok().map(|holder| &*holder.caller.key_id)
 }
 
-/// Admits the holder of the master key, and everybody if no master key is set.
-fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(master_key) = &app.master_key else { return Ok(()) };
+/// The holder of the sent key, or everybody if no key is set.
+fn holder<'a>(app: &'a App, headers: &HeaderMap) -> Result<&'a KeyHolder, Failure> {
+    if let Some(everybody) = app.keyring.everybody() {
+        return Ok(everybody);
+    }
     let sent = app
         .key_header
         .iter()
@@ -36,10 +54,7 @@ fn check(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(key) = key_of(name, value.as_bytes()) else {
         return Err(Failure::malformed_key());
     };
-    if master_key.matches(key) {
-        return Ok(());
-    }
-    Err(Failure::wrong_key())
+    app.keyring.holder(key, || SystemClock.unix_ms())
 }
 
 /// The key in a header's value: after a scheme in `Authorization`, plain elsewhere. Like LiteLLM,

@@ -39,6 +39,7 @@ pub mod fuzzing;
 mod health;
 mod host;
 mod inflight;
+mod keyring;
 mod listen;
 mod metrics;
 mod models;
@@ -80,6 +81,7 @@ use connection_timer::ConnectionTimer;
 use futures_util::future::{Either, FutureExt as _};
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
+use keyring::KeyHolder;
 use route::{CALLS, Route};
 use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
 
@@ -194,10 +196,10 @@ async fn small(
     let route = Route::of(path);
     let asked = route.filter(|route| route.takes(&head.method));
     let answered = match request::admit(&app, &head, asked) {
-        Ok(()) if route == Some(Route::Reload) && head.method == Method::POST => {
+        Ok(_) if route == Some(Route::Reload) && head.method == Method::POST => {
             admin::ask(&app, head.uri.query()).await.map_err(Refused::from)
         }
-        Ok(()) => respond(&app, &head, route),
+        Ok(holder) => respond((&app, holder), &head, route),
         Err(failure) => Err(failure.into()),
     };
     let (mut response, failure) = match answered {
@@ -241,9 +243,9 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Answers an admitted request of a small endpoint.
+/// Answers an admitted request of a small endpoint; `holder` is the one of its key.
 fn respond(
-    app: &App,
+    (app, holder): (&App, Option<&KeyHolder>),
     head: &http::request::Parts,
     route: Option<Route<'_>>,
 ) -> Result<Response, Refused> {
@@ -261,8 +263,8 @@ fn respond(
         // Chat calls never come here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
         Route::Reload => admin::last(app),
-        Route::Models => models::list(app),
-        Route::Model(name) => models::one(app, name)?,
+        Route::Models => models::list(app, holder),
+        Route::Model(name) => models::one(app, holder, name)?,
         Route::Callbacks => callbacks::list(app),
         Route::ActiveCallbacks => callbacks::active(app),
         Route::Alive => health::alive(),

@@ -1,6 +1,6 @@
 //! `GET /v1/models` and `GET /v1/models/{model}`.
 
-use super::{refusal_log, respond::json, route};
+use super::{keyring::KeyHolder, refusal_log, respond::json, route};
 use crate::app::App;
 use axum::{http::StatusCode, response::Response};
 use callgate_failure::Failure;
@@ -25,20 +25,29 @@ fn model(id: &str) -> Model<'_> {
     Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
 }
 
-/// All public model names.
-pub(super) fn list(app: &App) -> Response {
-    let data = app.deployments.models().iter().map(|id| model(id)).collect();
+/// The public model names that the holder of the key may call.
+pub(super) fn list(app: &App, holder: Option<&KeyHolder>) -> Response {
+    let data = callable(app, holder).map(model).collect();
     serialized(&List { data, object: "list" })
 }
 
 /// One model, named by the path.
-pub(super) fn one(app: &App, encoded: &str) -> Result<Response, Failure> {
+pub(super) fn one(
+    app: &App,
+    holder: Option<&KeyHolder>,
+    encoded: &str,
+) -> Result<Response, Failure> {
     let id = route::decoded(encoded)?;
-    if app.deployments.models().iter().any(|known| **known == *id) {
+    if callable(app, holder).any(|known| *known == *id) {
         return Ok(serialized(&model(&id)));
     }
     let id = refusal_log::shortened(&id);
     Err(Failure::model_not_found(&id))
+}
+
+fn callable<'a>(app: &'a App, holder: Option<&KeyHolder>) -> impl Iterator<Item = &'a str> {
+    let names = app.deployments.models().iter().map(|name| &**name);
+    names.filter(move |name| holder.is_none_or(|it| it.may_call(name, &app.deployments)))
 }
 
 fn serialized(value: &impl Serialize) -> Response {

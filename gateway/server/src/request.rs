@@ -3,7 +3,7 @@
 
 use super::{
     RequestBody, access_log::Record, auth, body, connection_timer::ConnectionTimer, inflight::Held,
-    route, route::Route,
+    keyring::KeyHolder, route, route::Route,
 };
 use crate::app::App;
 use callgate_call::{Accepted, Call, CallId};
@@ -33,8 +33,8 @@ pub(super) async fn accept(
     path_model: Option<String>,
     record: &mut Record,
 ) -> Result<(Box<Call>, Held), Failure> {
-    admit(app, head, Some(Route::Chat(path_model.as_deref())))?;
-    record.admitted = true;
+    let holder = admit(app, head, Some(Route::Chat(path_model.as_deref())))?;
+    record.caller = holder.map(|it| Arc::clone(&it.caller));
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let bounds = (&app.limits, &*app.in_flight);
     let (body, held) = body::body(&head.headers, body, bounds, (timer, record.accepted)).await?;
@@ -50,6 +50,9 @@ pub(super) async fn accept(
     if requested_model.len() > limits::MODEL {
         return Err(long_model());
     }
+    if let Some(holder) = holder {
+        holder.admit_model(&requested_model, &app.deployments)?;
+    }
     // Boxed at once, because it is large and every step would move it.
     let call = Box::new(Call::new(Accepted {
         id: record.id.clone(),
@@ -58,7 +61,7 @@ pub(super) async fn accept(
         stream: stream(&body)?,
         headers: std::mem::take(&mut head.headers),
         key_header: app.key_header.clone(),
-        key_id: Arc::clone(&app.key_id),
+        caller: record.caller.clone().unwrap_or_default(),
         accepted: record.accepted,
         body,
     }));
@@ -127,12 +130,16 @@ fn member(call: &Call, name: &str) -> Option<String> {
 }
 
 /// Checks every request, on every path, before anything else: the size of its head, whether a
-/// foreign web page may have sent it, and the key that the route needs. `None` stands for a path
-/// that is not served.
-pub(super) fn admit(app: &App, head: &Parts, asked: Option<Route<'_>>) -> Result<(), Failure> {
+/// foreign web page may have sent it, and the key that the route needs. Returns the key's holder,
+/// if it needs one. `None` stands for a path that is not served.
+pub(super) fn admit<'a>(
+    app: &'a App,
+    head: &Parts,
+    asked: Option<Route<'_>>,
+) -> Result<Option<&'a KeyHolder>, Failure> {
     check_size(app, &head.headers)?;
     app.web.admit(head)?;
-    let Some(route) = asked else { return Ok(()) };
+    let Some(route) = asked else { return Ok(None) };
     if let Route::Chat(_) = route {
         // Before the key: a call that loops back carries an upstream's key, not a client's.
         refuse_loop(app, &head.headers)?;

@@ -27,11 +27,13 @@ pub(super) enum Route<'p> {
 pub(super) enum Access {
     /// Everybody.
     Open,
-    /// Holders of the key.
-    Key,
-    /// Holders of the master key; nobody if the config sets none.
-    MasterKey,
-    /// Holders of the key if `litellm_settings.require_auth_for_metrics_endpoint` is on, otherwise
+    /// Holders of a key with the scope `calls`.
+    Calls,
+    /// Holders of a key with the scope `metrics` or `admin`.
+    Reports,
+    /// Holders of a key with the scope `admin`; nobody if the config sets no key.
+    Admin,
+    /// As `Reports` if `litellm_settings.require_auth_for_metrics_endpoint` is on, otherwise
     /// everybody.
     AsMetricsAreSet,
 }
@@ -76,12 +78,9 @@ impl<'p> Route<'p> {
         match self {
             Self::Alive | Self::Ready | Self::Root => Access::Open,
             Self::Metrics => Access::AsMetricsAreSet,
-            Self::Reload => Access::MasterKey,
-            Self::Chat(_)
-            | Self::Models
-            | Self::Model(_)
-            | Self::Callbacks
-            | Self::ActiveCallbacks => Access::Key,
+            Self::Reload => Access::Admin,
+            Self::Callbacks | Self::ActiveCallbacks => Access::Reports,
+            Self::Chat(_) | Self::Models | Self::Model(_) => Access::Calls,
         }
     }
 
@@ -165,13 +164,14 @@ mod tests {
     #[test]
     fn every_path_but_the_open_ones_needs_the_key() {
         let open = ["/", "/health/liveliness", "/health/liveness", "/health/readiness"];
-        let keyed = ["/v1/models", "/models", "/v1/models/m", "/models/m", "/callbacks"];
-        let more = ["/active/callbacks", "/engines/m/chat/completions"];
-        let deployments = ["/openai/deployments/m/chat/completions"];
-        let keyed = keyed.iter().chain(&more).chain(&deployments).chain(&CALLS);
+        let models = ["/v1/models", "/models", "/v1/models/m", "/models/m"];
+        let azure = ["/engines/m/chat/completions", "/openai/deployments/m/chat/completions"];
+        let calls = models.iter().chain(&azure).chain(&CALLS).map(|path| (*path, Access::Calls));
+        let reports = ["/callbacks", "/active/callbacks"].map(|path| (path, Access::Reports));
         let metrics = ["/metrics", "/metrics/"].map(|path| (path, Access::AsMetricsAreSet));
         let open = open.map(|path| (path, Access::Open));
-        let all = keyed.map(|path| (*path, Access::Key)).chain(open).chain(metrics);
+        let admin = [("/admin/reload", Access::Admin)];
+        let all = calls.chain(reports).chain(admin).chain(open).chain(metrics);
         for (path, access) in all {
             assert_eq!(Route::of(path).map(Route::access), Some(access), "{path}");
         }

@@ -44,8 +44,8 @@ impl WebRules {
     /// `host` is the address to listen on, as the operator wrote it.
     pub(crate) fn new(config: &Config, host: &str) -> Self {
         let mut settings = config.gateway.web.clone();
-        // With a master key, the key protects.
-        let keyed = config.master_key.is_some();
+        // With keys, the keys protect.
+        let keyed = config.is_keyed();
         settings.any_origin |= keyed && settings.origins.is_none();
         let bound = match host.parse::<IpAddr>() {
             Ok(address) if address.is_unspecified() => Bound::Everywhere,

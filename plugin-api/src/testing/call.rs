@@ -3,6 +3,7 @@
 
 mod access;
 mod body;
+mod caller;
 #[cfg(test)]
 mod tests;
 

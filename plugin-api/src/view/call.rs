@@ -192,8 +192,8 @@ impl<'a> CallView<'a> {
         unsafe { (self.raw.vt.body())(self.raw.ctx).bytes() }.unwrap_or_default()
     }
 
-    /// Returns the id of the client's key (`master_key`, or `anonymous` if the gateway has no key).
-    /// It is never the key itself.
+    /// Returns the id of the client's key: its name in `callgate.keys`, `master_key`, or
+    /// `anonymous` if the gateway has no key. It is never the key itself.
     #[must_use]
     pub fn key_id(&self) -> &str {
         read_text!(self.key_id()).unwrap_or_default()

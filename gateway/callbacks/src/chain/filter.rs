@@ -1,7 +1,7 @@
 //! Decides which calls a callback is for: its entry's `only`, compiled.
 
 use callgate_call::Call;
-use callgate_config::{Canary, Only};
+use callgate_config::{ANONYMOUS, Canary, MASTER_KEY, Only};
 use callgate_deployments::Deployments;
 use plugin_api::{Endpoint, Pattern, in_lower_case};
 
@@ -42,20 +42,20 @@ impl CallFilter {
         };
         (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
             && (served(call.model()) || behind())
-            && fits(&self.keys, &call.key_id)
+            && fits(&self.keys, &call.caller.key_id)
             && self.canary.is_none_or(|it| (it.from..it.to).contains(&share(call)))
     }
 }
 
 /// The share of the callers that the call is in, from 0 to 9,999: the same for all calls of one
-/// `user`, or without one for all calls of one key. If nothing tells callers apart, each call is its
-/// own.
+/// `user`, or without one for all calls of one key. If nothing tells callers apart, each call is
+/// its own.
 fn share(call: &Call) -> u16 {
     let user = call.body.member_text("user").filter(|user| *user != "null");
     let caller = match user {
         Some(user) => user,
-        None if &*call.key_id == "anonymous" || &*call.key_id == "master_key" => &call.id,
-        None => &call.key_id,
+        None if [ANONYMOUS, MASTER_KEY].contains(&&*call.caller.key_id) => &call.id,
+        None => &call.caller.key_id,
     };
     // FNV-1a: stable across processes and versions, and evenly spread for short texts.
     let hash = caller.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

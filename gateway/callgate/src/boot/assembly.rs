@@ -204,7 +204,7 @@ fn load_callbacks(
     let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
     let said = warnings_of_callbacks(&config, gathered.collect());
     problems.extend(proxy_warning(&source.files.config.path, environment, &deployments));
-    problems.extend(unknown_names(&plugins, &deployments, config.key_id()));
+    problems.extend(unknown_names(&plugins, &deployments, &config));
     let strict = source.strict || config.gateway.strict;
     if let Some(problem) = refuse_warnings(strict, &source.files.config.path, &problems, said.len())
     {
@@ -311,7 +311,7 @@ fn misread_filter(environment: &Environment) -> Option<Problem> {
 /// The errors and warnings of serving this config at this host.
 fn address_problems(config: &Config, address: &ListenAddress) -> Vec<Problem> {
     let loopback = is_loopback(&address.host);
-    let refused = config.require_master_key(loopback).err();
+    let refused = config.require_key(loopback).err();
     let key = refused.or_else(|| config.warn_of_no_key(loopback));
     key.into_iter().chain(unknown_host(address)).collect()
 }
@@ -333,9 +333,8 @@ fn unknown_host(address: &ListenAddress) -> Option<Problem> {
 /// The secrets that must not appear in error texts of upstreams and callbacks.
 fn secrets(config: &Config, deployments: &Deployments) -> Secrets {
     let mut secrets = Secrets::default();
-    if let Some(key) = &config.master_key {
-        secrets.add(key.expose());
-    }
+    let keys = config.gateway.keys.iter().filter_map(|key| key.value.as_ref());
+    config.master_key.iter().chain(keys).for_each(|key| secrets.add(key.expose()));
     deployments.add_secrets(&mut secrets);
     secrets
 }

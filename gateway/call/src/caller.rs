@@ -1,0 +1,62 @@
+//! Whose key a call has, as callbacks and the log see it. The key itself is not here.
+
+use callgate_config::ClientKey;
+use serde_json::{Map, Value};
+
+/// The facts about a key's holder. Built once for each key; calls share it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The name of the key.
+    pub key_id: String,
+    alias: Option<String>,
+    user: Option<String>,
+    team: Option<String>,
+    metadata: Vec<(String, String)>,
+    /// `None` if there are no tags.
+    tags_json: Option<String>,
+    /// `None` if there is no metadata.
+    metadata_json: Option<String>,
+}
+
+impl Caller {
+    /// A caller of whom only the key's name is known.
+    #[must_use]
+    pub fn with_key_id(key_id: &str) -> Self {
+        Self { key_id: key_id.to_owned(), ..Self::default() }
+    }
+
+    /// The holder of a key of the config.
+    #[must_use]
+    pub fn of(key: &ClientKey) -> Self {
+        let tags = || Value::from(key.tags.clone()).to_string();
+        let metadata = || {
+            let members = key.metadata.iter().cloned().map(|(name, text)| (name, text.into()));
+            Value::Object(members.collect::<Map<_, _>>()).to_string()
+        };
+        Self {
+            key_id: key.name.clone(),
+            alias: key.alias.clone(),
+            user: key.user.clone(),
+            team: key.team.clone(),
+            metadata: key.metadata.clone(),
+            tags_json: (!key.tags.is_empty()).then(tags),
+            metadata_json: (!key.metadata.is_empty()).then(metadata),
+        }
+    }
+
+    /// A fact by its name, without `callgate.caller.`; `plugin_api`'s `CallerView` names them.
+    #[must_use]
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        match name {
+            "alias" => self.alias.as_deref(),
+            "user" => self.user.as_deref(),
+            "team" => self.team.as_deref(),
+            "tags" => self.tags_json.as_deref(),
+            "metadata" => self.metadata_json.as_deref(),
+            _ => {
+                let name = name.strip_prefix("metadata.")?;
+                self.metadata.iter().find(|(known, _)| known == name).map(|(_, text)| &**text)
+            }
+        }
+    }
+}
