@@ -108,14 +108,14 @@ mod tests {
             secrets.add(key);
             secrets
         };
-        masking.learn_all(with("sk-config-000000"));
+        masking.learn_all(with("000000-sk-config"));
         for at in 1..CONFIGS {
-            masking.learn_all(with(&format!("sk-config-{at:06}")));
+            masking.learn_all(with(&format!("{at:06}-sk-config")));
         }
-        masking.learn_all(with("sk-config-000000"));
-        masking.learn_all(with("sk-config-999999"));
-        let said = "sk-config-000000 sk-config-000001 sk-config-999999";
-        assert_eq!(masking.mask(said), "*** sk-config-000001 ***");
+        masking.learn_all(with("000000-sk-config"));
+        masking.learn_all(with("999999-sk-config"));
+        let said = "000000-sk-config 000001-sk-config 999999-sk-config";
+        assert_eq!(masking.mask(said), "*** 000001-sk-config ***");
         let kept = masking.learned.kept.lock().unwrap().configs.len();
         assert_eq!(kept, CONFIGS);
     }
