@@ -2,12 +2,14 @@
 //! caller.
 
 use crate::faulty::{recorded, recorder, seen, with};
-use callgate_tests::config::{config, every_dialect, openai, with_callbacks};
-use callgate_tests::raw::status;
-use callgate_tests::{Answer, Client, Gateway, MASTER_KEY, Raw, upstream};
+use callgate_tests::{
+    Answer, Client, Gateway, MASTER_KEY, Raw, build,
+    config::{config, every_dialect, openai, with_callbacks},
+    raw::status,
+    upstream,
+};
 use serde_json::{Value, json};
-use std::fs;
-use std::process::Command;
+use std::{fs, process::Command};
 
 const ANN: &str = "sk-ann-4f9c2a7be01d53";
 const BOB: &str = "sk-bob-90ab12cd34ef56";
@@ -231,7 +233,7 @@ async fn rate_limits_count_each_key() {
 
 #[tokio::test]
 async fn a_new_key_works_as_printed() {
-    let program = callgate_tests::build::binary();
+    let program = build::binary();
     let printed = Command::new(program).args(["key", "new", "--name", "carol"]).output().unwrap();
     assert!(printed.status.success(), "{printed:?}");
     let printed = String::from_utf8(printed.stdout).unwrap();

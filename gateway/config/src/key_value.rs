@@ -1,12 +1,13 @@
 //! The value of a key that clients send: the master key, or one of `callgate.keys`. No error shows
 //! it.
 
-use http::HeaderValue;
-
-use super::problem::{Problem, Severity};
-use super::reader::{Field, Reader};
-use super::yaml::{Kind, Typed};
+use super::{
+    problem::{Problem, Severity},
+    reader::{Field, Reader},
+    yaml::{Kind, Typed},
+};
 use callgate_secret::Secret;
+use http::HeaderValue;
 
 /// What to do about a bad key.
 pub(super) const REMEDY: &str = "set a long random key";

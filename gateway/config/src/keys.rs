@@ -1,15 +1,16 @@
 //! `callgate.keys`: the keys of clients, beside the master key. `server::auth` looks them up, and
 //! callbacks see whose key a call has.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use super::expiry::expiry_ms;
-use super::key_value;
-use super::problem::{Problem, Severity, SourceLocation};
-use super::quote::quoted;
-use super::reader::{Field, Reader};
-use super::section::Section;
+use super::{
+    expiry::expiry_ms,
+    key_value,
+    problem::{Problem, Severity, SourceLocation},
+    quote::quoted,
+    reader::{Field, Reader},
+    section::Section,
+};
 use callgate_secret::{KeyDigest, Secret};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The id of the master key, and of a caller without a key.
 pub const MASTER_KEY: &str = "master_key";

@@ -7,8 +7,7 @@ use crate::{
     refusal_log::{ACCESS, shortened},
 };
 use axum::{http::Method, response::Response};
-use callgate_call::CallId;
-use callgate_call::Caller;
+use callgate_call::{CallId, Caller};
 use callgate_deployments::Deployment;
 use callgate_failure::Failure;
 use callgate_providers::Usage;

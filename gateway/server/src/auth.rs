@@ -1,8 +1,7 @@
 //! Authenticates clients by the headers that LiteLLM reads, in LiteLLM's order, before any body is
 //! read. Routes declare whether they need the key; no endpoint checks keys itself.
 
-use super::keyring::KeyHolder;
-use super::route::Access;
+use super::{keyring::KeyHolder, route::Access};
 use crate::app::App;
 use axum::http::HeaderMap;
 use callgate_failure::Failure;
