@@ -48,13 +48,8 @@ impl CallFilter {
 }
 
 /// The share of the callers that the call is in, from 0 to 9,999: the same for all calls of one
-<<<<<<< HEAD
 /// `user`, or without one for all calls of one key. If nothing tells callers apart, each call is
 /// its own.
-=======
-/// `user`, or without one for all calls of one key. If nothing tells callers apart, each call
-/// counts as a caller.
->>>>>>> 26f6676 (docs: a canary that can be followed, and the row of a plugin that needs a later ABI)
 fn share(call: &Call) -> u16 {
     let user = call.body.member_text("user").filter(|user| *user != "null");
     let caller = match user {
