@@ -92,7 +92,7 @@ async fn impossible_scopes_are_reported_with_their_place() {
         ("only", json!({"endpoints": ["chats"]}), "only.endpoints[0]", "did you mean `chat`?"),
         ("only", json!({"models": []}), "only.models", "expected at least one, found none"),
         ("only", json!([]), "only", "expected a mapping, found a list"),
-        ("mode", json!("async"), "mode", "expected `inline` or `blocking`, found `async`"),
+        ("mode", json!("async"), "mode", "expected `inline`, `blocking` or `shadow`, found `async`"),
         ("on_error", json!("x"), "on_error", "expected `fail`, `ignore` or `disable`, found `x`"),
         ("breaker", json!({"faults": 0}), "breaker.faults", "expected a number above 0, found 0"),
         ("breaker", json!({"open": "soon"}), "breaker.open", "expected seconds as a number"),
