@@ -1,0 +1,114 @@
+//! `only` and `hooks`: a callback outside its scope gets no hook of the call, and hooks that are
+//! not chosen never run.
+
+use crate::callbacks::faulty::{all_hooks, faulty, hooks, recorder, refusal, report, with};
+use callgate_tests::{
+    Answer, Gateway,
+    config::{every_dialect, with_callbacks},
+    upstream,
+};
+use serde_json::{Value, json};
+
+const MODELS: [&str; 3] = ["gpt", "llama", "gemma"];
+
+#[tokio::test]
+async fn outside_its_scope_no_hook_of_it_runs() {
+    let upstream = upstream(Answer::default()).await;
+    for (only, expected) in [
+        (json!({"models": ["g*"]}), &["gpt", "gemma"][..]),
+        (json!({"models": ["llama", "gemma"]}), &["llama", "gemma"]),
+        (json!({"models": ["*"], "endpoints": ["embeddings"]}), &[]),
+        (json!({"endpoints": ["chat", "messages"]}), &MODELS),
+        (json!({"keys": ["master_*"]}), &MODELS),
+        (json!({"keys": ["somebody", "anonymous"]}), &[]),
+        (json!({"models": ["gpt"], "endpoints": ["chat"], "keys": ["*"]}), &["gpt"]),
+    ] {
+        let callbacks = json!([with(recorder("r"), "only", only.clone()), recorder("all")]);
+        let config = with_callbacks(&every_dialect(&upstream), &callbacks);
+        let gateway = Gateway::with_config(config).start().await;
+        for model in MODELS {
+            for stream in [false, true] {
+                let id = format!("{model}-{stream}");
+                let request = gateway.client().chat(model).set("stream", stream);
+                let _ = request.header("x-litellm-call-id", &id).send().await.expect_status(200);
+            }
+        }
+        let skipped = report(&gateway).await[0]["hooks"]["on_llm_start"]["skipped"].clone();
+        assert_eq!(skipped, 2 * (MODELS.len() - expected.len()), "{only}");
+        let log = gateway.log().clone();
+        gateway.stop().await;
+        for model in MODELS {
+            for stream in [false, true] {
+                let ran = all_hooks(&log, &format!("{model}-{stream}"));
+                let own = ran.iter().filter(|hook| hook.starts_with("r ")).count();
+                let others = ran.iter().filter(|hook| hook.starts_with("all ")).count();
+                let wanted = if expected.contains(&model) { others } else { 0 };
+                assert_eq!(own, wanted, "{only}, {model}: {ran:?}");
+                assert!(others >= 2, "{only}, {model}: {ran:?}");
+            }
+        }
+    }
+}
+
+/// Clients choose the name they ask for: no alias of the config may bypass a guard.
+#[tokio::test]
+async fn an_alias_of_a_model_is_in_its_scope() {
+    let upstream = upstream(Answer::default()).await;
+    let guard = faulty("guard", json!({"on_llm_start": [refusal("no")]}));
+    let callbacks = json!([with(guard, "only", json!({"models": ["gpt"]}))]);
+    let mut config = with_callbacks(&every_dialect(&upstream), &callbacks);
+    config["router_settings"] = json!({"model_group_alias": {"nick": "gpt"}});
+    let gateway = Gateway::with_config(config).start().await;
+    for (model, status) in [("gpt", 418), ("nick", 418), ("llama", 200)] {
+        let _ = gateway.client().chat(model).send().await.expect_status(status);
+    }
+}
+
+#[tokio::test]
+async fn only_chosen_hooks_run() {
+    let upstream = upstream(Answer::default()).await;
+    for (chosen, expected) in [
+        (json!(["on_llm_end"]), vec!["r on_llm_end"]),
+        (json!(["on_llm_error"]), vec![]),
+        (json!(["on_llm_end", "on_llm_start"]), vec!["r on_llm_start", "r on_llm_end"]),
+    ] {
+        let callbacks = json!([with(recorder("r"), "hooks", chosen)]);
+        let config = with_callbacks(&every_dialect(&upstream), &callbacks);
+        let gateway = Gateway::with_config(config).start().await;
+        let request = gateway.client().chat("gpt").header("x-litellm-call-id", "call-1");
+        let _ = request.send().await.expect_status(200);
+        let log = gateway.log().clone();
+        gateway.stop().await;
+        assert_eq!(hooks(&log, "call-1"), expected);
+    }
+}
+
+#[tokio::test]
+async fn impossible_scopes_are_reported_with_their_place() {
+    for (key, value, place, text) in [
+        ("hooks", json!(["on_llm_end"]), "hooks[0]", "expected the hook `on_llm_end`, found only"),
+        ("hooks", json!(["on_llm_stat"]), "hooks[0]", "did you mean `on_llm_start`?"),
+        ("hooks", json!([]), "hooks", "expected a hook at least, found none"),
+        ("only", json!({"endpoints": ["chats"]}), "only.endpoints[0]", "did you mean `chat`?"),
+        ("only", json!({"models": []}), "only.models", "expected at least one, found none"),
+        ("only", json!([]), "only", "expected a mapping, found a list"),
+        (
+            "mode",
+            json!("async"),
+            "mode",
+            "expected `inline`, `blocking` or `shadow`, found `async`",
+        ),
+        ("on_error", json!("x"), "on_error", "expected `fail`, `ignore` or `disable`, found `x`"),
+        ("breaker", json!({"faults": 0}), "breaker.faults", "expected a number above 0, found 0"),
+        ("breaker", json!({"open": "soon"}), "breaker.open", "expected seconds as a number"),
+        ("breaker", json!("maybe"), "breaker", "expected true or false, found `maybe`"),
+        ("timeout", json!(0), "timeout", "expected a duration above 0, found 0"),
+    ] {
+        let entry: Value = with(json!({"name": "routing"}), key, value);
+        let refused = Gateway::with_config(with_callbacks(&[], &json!([entry]))).refused().await;
+        let place = format!("litellm_settings.callbacks[0].{place}");
+        for wanted in [place.as_str(), text] {
+            assert!(refused.stderr.contains(wanted), "{wanted}: {}", refused.stderr);
+        }
+    }
+}

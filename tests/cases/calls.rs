@@ -1,0 +1,34 @@
+//! Calls from a client to an upstream and back: the HTTP surface, the dialects, and how calls end.
+
+mod auth;
+mod bad_input;
+mod bounds;
+mod chat;
+mod clients;
+mod connections;
+mod cut_off;
+mod disclosure;
+mod disconnect;
+mod drain;
+pub(crate) mod encodings;
+mod errors;
+mod headers;
+mod health;
+mod hostile;
+mod keys;
+mod log;
+mod loop_guard;
+mod metrics;
+mod models;
+mod odd_upstreams;
+mod ollama;
+mod providers;
+mod reload;
+mod secrets;
+mod streaming;
+mod timeouts;
+mod tls;
+mod truncated;
+mod two_readers;
+mod web_pages;
+mod whole_or_error;

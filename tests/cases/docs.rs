@@ -1,0 +1,4 @@
+//! The documents, and the order of the sources.
+
+mod documents;
+mod tidy;
