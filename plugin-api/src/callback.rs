@@ -68,8 +68,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// call, answer it or reject it.
     ///
     /// # Errors
-    /// Both kinds of [`HookError`] end the call, a fault only under `on_error: fail`. No upstream
-    /// is called.
+    /// Both kinds of [`HookError`](crate::HookError) end the call, a fault only under
+    /// `on_error: fail`. No upstream is called.
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
         let _ = call;
         Ok(Flow::NotImplemented)
@@ -78,8 +78,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// Runs for each streamed chunk, before the client gets it. It may change or drop the chunk.
     ///
     /// # Errors
-    /// [`HookError::Reject`] ends the stream with an error frame; the client keeps the chunks that
-    /// were sent before.
+    /// [`HookError::Reject`](crate::HookError::Reject) ends the stream with an error frame; the
+    /// client keeps the chunks that were sent before.
     fn on_llm_new_token(&self, call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
         let _ = (call, chunk);
         Ok(Flow::NotImplemented)
@@ -89,8 +89,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// stream. It may change a JSON reply.
     ///
     /// # Errors
-    /// [`HookError::Reject`] replaces a JSON reply with the error. After a stream it is only
-    /// logged.
+    /// [`HookError::Reject`](crate::HookError::Reject) replaces a JSON reply with the error. After a
+    /// stream it is only logged.
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
         let _ = (call, reply);
         Ok(Flow::NotImplemented)
@@ -100,7 +100,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// until something has been sent.
     ///
     /// # Errors
-    /// [`HookError::Reject`] replaces the error, unless something has been sent already.
+    /// [`HookError::Reject`](crate::HookError::Reject) replaces the error, unless something has been
+    /// sent already.
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
         let _ = (call, failure);
         Ok(Flow::NotImplemented)
