@@ -89,8 +89,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// stream. It may change a JSON reply.
     ///
     /// # Errors
-    /// [`HookError::Reject`](crate::HookError::Reject) replaces a JSON reply with the error. After a
-    /// stream it is only logged.
+    /// [`HookError::Reject`](crate::HookError::Reject) replaces a JSON reply with the error. After
+    /// a stream it is only logged.
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
         let _ = (call, reply);
         Ok(Flow::NotImplemented)
@@ -100,8 +100,8 @@ pub trait Callback: Send + Sync + Sized + 'static {
     /// until something has been sent.
     ///
     /// # Errors
-    /// [`HookError::Reject`](crate::HookError::Reject) replaces the error, unless something has been
-    /// sent already.
+    /// [`HookError::Reject`](crate::HookError::Reject) replaces the error, unless something has
+    /// been sent already.
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
         let _ = (call, failure);
         Ok(Flow::NotImplemented)
