@@ -38,7 +38,9 @@
 ///   `route`, `messages`, `params`, `headers`, `metadata`, `reply`, `completion`, `chunk`,
 ///   `error`). The gateway warns at startup about an order of the list that defeats a callback.
 ///   Nothing enforces them. `completion` in `reads` makes the gateway put streams together for
-///   [`LlmReply::completion`](crate::LlmReply::completion).
+///   [`LlmReply::completion`](crate::LlmReply::completion), and `upstream_response` makes it keep
+///   the status and headers of the upstream's response for
+///   [`CallView::upstream_header`](crate::CallView::upstream_header).
 /// - `needs` (optional, after `writes`): the secrets and hosts that the callback uses: `needs:
 ///   {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
 ///   `secrets` lists environment variables. `http_hosts` lists variables that hold a URL, each with

@@ -51,7 +51,7 @@ pub struct Chain {
     wants_end: bool,
     /// Whether the manifest of any callback says that it reads bodies.
     reads_bodies: bool,
-    /// Whether any callback can ask for the upstream's response: plugins of ABI 1.0 cannot.
+    /// Whether any callback can ask for the upstream's response: the manifest says so.
     reads_responses: bool,
     /// Whether any callback asks for the completion that a stream came to.
     wants_completion: bool,

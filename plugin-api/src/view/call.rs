@@ -251,7 +251,9 @@ impl<'a> CallView<'a> {
         self.metadata("callgate.attempts")?.parse().ok()
     }
 
-    /// Returns the HTTP status of the upstream's response. `None` before there is one.
+    /// Returns the HTTP status of the upstream's response. `None` before there is one, and unless a
+    /// callback of the chain has `upstream_response` in the `reads` of its
+    /// [`export_callbacks!`](crate::export_callbacks): the gateway keeps responses only for those.
     #[must_use]
     pub fn upstream_status(&self) -> Option<u16> {
         self.metadata("callgate.upstream_status")?.parse().ok()
@@ -259,7 +261,8 @@ impl<'a> CallView<'a> {
 
     /// Returns a header of the upstream's response; case does not matter, and of several with one
     /// name the first counts. The deployment's secrets read as `***`. `None` if there is no such
-    /// header, before there is a response, or if the gateway is older than 1.1.
+    /// header, where [`upstream_status`](Self::upstream_status) is `None`, or if the gateway is
+    /// older than 1.1.
     ///
     /// ```no_run
     /// # fn hook(call: &plugin_api::CallView<'_>) {

@@ -18,7 +18,7 @@ use callgate_host::{Clock, SystemClock};
 use callgate_plugin_host::{Hook, Instance, Recipe};
 use callgate_secret::{Masking, credentials::sent_keys, mask_one};
 use callgate_telemetry::{LogThrottle, counted::counted, one_line};
-use plugin_api::{FailureKind, abi::ApiVersion};
+use plugin_api::FailureKind;
 use std::{
     fmt,
     sync::{
@@ -177,9 +177,9 @@ impl Link {
         self.has(Hook::End) && self.slot.recipe.reads.iter().any(|what| what == "completion")
     }
 
-    /// Whether it can ask for the upstream's response, which gateways offer since ABI 1.1.
+    /// Whether its manifest asks for the upstream's response.
     pub(super) fn reads_responses(&self) -> bool {
-        self.slot.recipe.api >= ApiVersion { major: 1, minor: 1 }
+        self.slot.recipe.reads.iter().any(|what| what == "upstream_response")
     }
 
     /// Whether its hooks run on copies that are dropped.

@@ -100,7 +100,7 @@ plugin_api::export_callbacks! {
         name: "recorder",
         kind: sync,
         hooks: [on_llm_start, on_llm_new_token, on_llm_end, on_llm_error],
-        reads: ["model", "route", "messages", "params", "headers", "metadata", "reply", "chunk", "error", "completion"],
+        reads: ["model", "route", "messages", "params", "headers", "metadata", "reply", "chunk", "error", "completion", "upstream_response"],
         writes: [],
         settings_schema: r#"{"type": "object"}"#,
     }
