@@ -61,8 +61,8 @@ pub struct Call {
     /// When the upstream's response has to begin; set once the request is sent.
     pub deadline: Option<Instant>,
     pub body: Body,
-    /// The number of callbacks, from the first, that let the call pass. Each is owed one
-    /// `on_llm_end` or `on_llm_error`.
+    /// The number of callbacks, from the first, that let the call pass. Each of them gets exactly
+    /// one `on_llm_end` or `on_llm_error`.
     pub passed: usize,
     /// The number of those, from the first, whose last hook has begun.
     pub paid: usize,

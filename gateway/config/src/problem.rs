@@ -69,7 +69,7 @@ pub struct Problem {
     pub severity: Severity,
     /// Its location.
     pub place: SourceLocation,
-    /// What was expected and what was found.
+    /// The text: `expected …, found …`.
     pub text: String,
     /// What to do about it, if that is not obvious.
     pub remedy: Option<String>,

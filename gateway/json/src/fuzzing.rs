@@ -7,7 +7,7 @@ use std::ops::Range;
 /// The ranges of each top-level member's name and value.
 pub type MemberSpans = Vec<(Range<usize>, Range<usize>)>;
 
-/// The ranges of the top-level members' names and values, or what was expected and where.
+/// The ranges of the top-level members' names and values, or the error with its position.
 ///
 /// # Errors
 /// If the bytes are not JSON.

@@ -116,8 +116,8 @@ impl LoadGuard {
         self.reloads = true;
     }
 
-    /// Whether this is for a reload. One that is refused anyway maps nothing, because what is
-    /// mapped stays; a start goes on, to find everything that is wrong.
+    /// Whether this is for a reload. After a problem a reload maps no more files, because a mapped
+    /// file stays mapped; a start continues, to report every problem at once.
     pub(super) fn reloads(&self) -> bool {
         self.reloads
     }

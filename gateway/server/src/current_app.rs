@@ -22,8 +22,8 @@ impl CurrentApp {
         self.0.load_full()
     }
 
-    /// A reference that does not keep the app: its callbacks end with the server, whoever could
-    /// still replace it.
+    /// A reference that does not keep the app alive. The callbacks end with the server, even while
+    /// the reload thread still holds this.
     #[must_use]
     pub fn downgrade(&self) -> WeakCurrentApp {
         WeakCurrentApp(Arc::downgrade(&self.0))

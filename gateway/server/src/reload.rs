@@ -104,7 +104,7 @@ pub struct RunningReload {
 }
 
 impl RunningReload {
-    /// What it does, in words.
+    /// A phrase for the step that the reload is at.
     #[must_use]
     pub fn doing(&self) -> String {
         match &self.place {

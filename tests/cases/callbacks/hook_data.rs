@@ -1,5 +1,5 @@
-//! The data that hooks get, and what they leave alone: figures of the call in the last hooks, one
-//! instance's state in all of them, and every part of a message that another callback did not edit.
+//! The data that hooks get. The last hooks get the figures of the call, all hooks share the state
+//! of one instance, and an edit keeps the other parts of a message.
 
 use crate::callbacks::faulty::{
     entry, faulty, faulty_async, faulty_blocking, recorded, recorder, seen, with,

@@ -80,9 +80,7 @@ impl<'a> Dispatcher<'a> {
         if link.is_shadow() {
             return None;
         }
-        // A chunk is small; all other hooks may read the whole call.
-        let large = event.is_large() || S::HOOK != Hook::NewToken && call.is_large();
-        let in_place = run_mode == RunMode::Inline && !large;
+        let in_place = run_mode == RunMode::Inline && !is_large(call, event);
         in_place.then(|| self.run_inline(place, link, call, event))
     }
 
@@ -232,7 +230,7 @@ impl<'a> Dispatcher<'a> {
     ) -> NextStep {
         self.timer.pause();
         let (mut copy, mut owned) = (call.clone(), event.to_owned());
-        let large = owned.is_large() || S::HOOK != Hook::NewToken && copy.is_large();
+        let large = is_large(&copy, &owned);
         let step = match link.run_mode(S::HOOK) {
             RunMode::Async => self.run_async_hook(place, link, &mut copy, &mut owned).await,
             _ if large => self.run_offloaded(place, link, &mut copy, &mut owned).await,
@@ -385,6 +383,12 @@ impl Link {
         }
         verdict::rejection_failure(self.name(), rejection, kind)
     }
+}
+
+/// Whether the hook may read so much that other calls of the thread must not wait. A chunk is
+/// small; all other hooks may read the whole call.
+fn is_large<S: HookEvent>(call: &Call, event: &S) -> bool {
+    event.is_large() || S::HOOK != Hook::NewToken && call.is_large()
 }
 
 fn continues(verdict: Verdict) -> bool {

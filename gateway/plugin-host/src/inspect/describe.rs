@@ -73,7 +73,7 @@ pub struct CallbackInfo {
 /// Why a file cannot or should not be used.
 #[derive(Debug, Serialize)]
 pub struct Reason {
-    /// What was expected and what was found.
+    /// The text: `expected …, found …`.
     pub text: String,
     /// What to do.
     pub remedy: String,

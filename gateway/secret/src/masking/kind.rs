@@ -1,4 +1,4 @@
-//! Decides what is a secret, by its form and by the name of its field.
+//! Tells secrets from other text by their form and by the name of their field.
 
 use std::ops::Range;
 

@@ -5,7 +5,7 @@
 //!   outlives the hook, for a table of the same `T`. The author's side holds the only view of it,
 //!   `&mut` while it edits, so no other reference is alive.
 //! - `View::text` and `View::bytes` of an argument: its bytes are valid until the accessor returns,
-//!   and the host copies what it keeps.
+//!   and the host keeps only copies.
 //! - A slice of pairs: the same as for a view.
 
 use super::{CallAccess, ChunkAccess, Edited, FailureAccess, ReplyAccess, edit_result};

@@ -45,7 +45,7 @@ fn present<T>(service: Option<T>) -> Result<T, HostError> {
 }
 
 impl Newer {
-    /// Runs it, and returns its name and what came of it.
+    /// Runs the step and returns its name and its result.
     pub(crate) fn outcome(&self, host: Host) -> (&'static str, Result<String, HostError>) {
         match self {
             Self::AddFor { name, live_ms } => {
