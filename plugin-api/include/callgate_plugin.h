@@ -224,10 +224,19 @@ typedef struct callgate_chunk_vt {
   const void *reserved;
   uint64_t (*index)(const void *ctx);
   callgate_view (*json)(const void *ctx);
-  callgate_view (*text)(const void *ctx); /* the text it adds to the first choice; may be empty */
+  callgate_view (*text)(const void *ctx); /* the text that it adds; may be empty */
   callgate_edit (*set_json)(void *ctx, callgate_view json);
   callgate_edit (*set_text)(void *ctx, callgate_view text);
   callgate_edit (*drop_chunk)(void *ctx);
+  /* Since 1.1. */
+  uint64_t (*choice)(const void *ctx); /* the text's choice, or CALLGATE_UNKNOWN */
+  /* A further chunk after this one, or in its place if it is dropped. */
+  callgate_edit (*emit_text)(void *ctx, callgate_view text);
+  callgate_edit (*emit_json)(void *ctx, callgate_view json);
+  /* Keeps the last bytes of the text for the choice's next chunk, whose text begins with them. */
+  callgate_edit (*hold_back)(void *ctx, size_t bytes);
+  size_t (*held)(const void *ctx);     /* the bytes at the text's beginning that were held back */
+  uint32_t (*is_last)(const void *ctx); /* 1: nothing can be held back any longer */
 } callgate_chunk_vt;
 
 typedef struct callgate_chunk {

@@ -22,6 +22,15 @@ pub const BODY_EDITS: usize = 64 << 20;
 /// One edit of a chunk or a JSON reply, or a callback's own [`Reply`](crate::Reply).
 pub const ANSWER: usize = 64 << 20;
 
+/// All chunks that one run of `on_llm_new_token` emits.
+pub const EMITTED: usize = 1 << 20;
+
+/// The number of chunks that one run of `on_llm_new_token` emits. Not in bytes.
+pub const EMITTED_CHUNKS: usize = 64;
+
+/// The text of one choice that a callback holds back: [`hold_back`](crate::Chunk::hold_back).
+pub const HELD_BACK: usize = 4 << 10;
+
 /// The message of a rejection, fault or failure. A longer message is cut, not refused.
 pub const MESSAGE: usize = 64 << 10;
 

@@ -66,6 +66,14 @@ macro_rules! read_number {
     };
 }
 
+/// Reads a number through an entry that older gateways lack.
+macro_rules! read_newer_number {
+    ($self:ident.$entry:ident()) => {
+        // SAFETY: as in `read_number!`.
+        $self.raw.vt.$entry().map(|entry| unsafe { entry($self.raw.ctx) })
+    };
+}
+
 /// Makes an edit through a handle.
 macro_rules! edit {
     ($self:ident.$entry:ident($($arg:expr),*)) => {
@@ -74,7 +82,7 @@ macro_rules! edit {
     };
 }
 
-use {edit, newer_edit, read_newer_text, read_number, read_text};
+use {edit, newer_edit, read_newer_number, read_newer_text, read_number, read_text};
 
 /// The reason why an edit failed. A failed edit changes nothing. In a hook, `?` turns it into a
 /// fault that names the line.

@@ -3,6 +3,7 @@
 mod audit_log;
 mod blocking;
 mod breaker;
+mod chunks;
 mod coverage;
 mod crashes;
 mod fail_closed;

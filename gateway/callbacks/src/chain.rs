@@ -26,7 +26,10 @@ mod stats;
 mod supervisor;
 mod verdict;
 
-use super::payload::{ChunkPayload, EndPayload, ErrorPayload};
+use super::{
+    chunk_queue::{ChunkQueue, NextChunk},
+    payload::{ChunkPayload, EndPayload, ErrorPayload},
+};
 use crate::offload::offload;
 use callgate_call::Call;
 use callgate_deployments::Deployments;
@@ -155,24 +158,34 @@ impl Chain {
         Started::Continue
     }
 
-    /// Runs `on_llm_new_token` of every callback. Later callbacks do not see a dropped chunk.
+    /// Runs `on_llm_new_token` of every callback on a chunk that `queue` gave out. Returns what the
+    /// client gets, if anything; the rest is in the queue. Later callbacks do not see a dropped
+    /// chunk.
     pub async fn token(
         &self,
         call: &mut Call,
         deployments: &Arc<Deployments>,
-        chunk: &mut ChunkPayload,
-    ) -> Result<(), Failure> {
+        next: NextChunk,
+        queue: &mut ChunkQueue,
+    ) -> Result<Option<ChunkPayload>, Failure> {
         let mut dispatcher = Dispatcher::new(deployments);
-        for (place, link) in self.links.iter().enumerate().take(call.passed) {
-            let step = step!(dispatcher, place, link, call, chunk);
+        let (from, mut chunk) = next.begin(call);
+        for (place, link) in self.links.iter().enumerate().take(call.passed).skip(from) {
+            if queue.holds_text() && !queue.bring_held_text(place, &mut chunk) {
+                return Ok(None);
+            }
+            let step = step!(dispatcher, place, link, call, &mut chunk);
             if let NextStep::Refused(failure) | NextStep::Failed(failure) = step {
                 return Err(failure);
             }
+            if chunk.is_n_to_m() {
+                queue.take_from(place, &mut chunk);
+            }
             if chunk.dropped {
-                break;
+                return Ok(None);
             }
         }
-        Ok(())
+        Ok(Some(chunk))
     }
 
     /// Runs `on_llm_end` of every callback that let the call pass. If one rejects the reply or

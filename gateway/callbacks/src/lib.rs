@@ -1,6 +1,7 @@
 //! The callbacks that an operator lists, run in list order.
 //!
 //! Reading order: `chain` (runs hooks) with `call_handle` and `payload` (what a hook sees),
+//! `chunk_queue` (the chunks of a stream that wait for hooks),
 //! `dry_run` (a call without a server). `probe_hooks` runs the hooks of a plugin in its probe,
 //! `manifest_check` compares a manifest with the code, `setting_names` compares settings with the
 //! config, `offload` handles large bodies. `plugin_host` finds and loads plugins.
@@ -9,6 +10,7 @@
 
 mod call_handle;
 mod chain;
+mod chunk_queue;
 mod dry_run;
 mod manifest_check;
 pub mod offload;
@@ -21,6 +23,7 @@ pub use chain::{
     BreakerState, CallbackReport, Callbacks, Chain, HookReport, LastFault, LiveReport, NotRunning,
     Started, Status, ThreadsReport,
 };
+pub use chunk_queue::{ChunkQueue, NextChunk};
 pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, PreparedHook};
 pub use manifest_check::mismatches;
 pub use payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_completion};

@@ -1,6 +1,7 @@
 //! Chunks, replies and failures as hooks see them.
 
 mod chunk;
+mod chunk_json;
 mod failure;
 mod object;
 mod reply;

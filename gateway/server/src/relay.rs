@@ -21,7 +21,7 @@ use axum::{
 };
 use beside::Beside;
 use bytes::Bytes;
-use callgate_callbacks::{ChunkPayload, StreamedText};
+use callgate_callbacks::StreamedText;
 use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
 use callgate_providers::{ChunkSink as _, CompletionBuilder, StreamTranslator};
@@ -122,7 +122,8 @@ impl Relay {
 
     /// For a response made by the gateway.
     pub(super) fn made(chunks: Vec<String>) -> Self {
-        let out = Outbox { unseen: chunks.into(), for_callbacks: true, ..Outbox::default() };
+        let mut out = Outbox { for_callbacks: true, ..Outbox::default() };
+        chunks.into_iter().for_each(|chunk| out.unseen.push(chunk));
         Self { out, ended: Ended::Complete, ..Self::empty() }
     }
 
@@ -223,7 +224,7 @@ impl Relay {
             self.took = self.started.map(|started| started.elapsed());
         }
         match arrived {
-            Err(failure) if !self.out.is_empty() => {
+            Err(failure) if !self.out.is_empty() || self.out.unseen.holds_text() => {
                 self.broken = Some(failure);
                 Ok(())
             }
@@ -297,7 +298,8 @@ impl Relay {
 
     /// Whether the response is complete, shown and framed.
     fn is_done(&self) -> bool {
-        self.ended == Ended::Complete && self.out.unseen.is_empty()
+        let unseen = &self.out.unseen;
+        self.ended == Ended::Complete && unseen.is_empty() && !unseen.holds_text()
     }
 
     #[cold]
@@ -310,15 +312,14 @@ impl Relay {
     /// Shows waiting chunks to the callbacks and turns the results into frames.
     async fn show(&mut self, flight: &mut Flight) -> Result<(), Failure> {
         let (app, chain, call) = flight.parts();
-        while !self.out.unseen.is_empty() && self.out.frames.len() < ENOUGH {
+        let is_ending = self.ended == Ended::Complete || self.broken.is_some();
+        while self.out.frames.len() < ENOUGH
+            && let Some(next) = self.out.unseen.next(is_ending)
+        {
             // Many chunks that arrive together must not hold up other calls with all their hooks.
             consume_budget().await;
-            let Some(json) = self.out.unseen.pop_front() else { return Ok(()) };
-            let mut chunk = ChunkPayload::new(call.next_chunk(), json);
-            chain.token(call, &app.deployments, &mut chunk).await?;
-            if chunk.dropped {
-                continue;
-            }
+            let sent = chain.token(call, &app.deployments, next, &mut self.out.unseen).await?;
+            let Some(chunk) = sent else { continue };
             if chunk.json.len() > LARGE {
                 let mut out = self.out.another();
                 out.for_callbacks = false;

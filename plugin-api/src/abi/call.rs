@@ -160,6 +160,18 @@ pub struct ChunkVt {
     pub set_text: unsafe extern "C" fn(*mut (), View) -> EditResult,
     #[sabi(last_prefix_field)]
     pub drop_chunk: unsafe extern "C" fn(*mut ()) -> EditResult,
+    /// Since 1.1: the index of the choice that the text belongs to; `u64::MAX` if there is none.
+    pub choice: unsafe extern "C" fn(*const ()) -> u64,
+    /// Since 1.1: sends a chunk with this text after this one.
+    pub emit_text: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    /// Since 1.1: sends this chunk after this one.
+    pub emit_json: unsafe extern "C" fn(*mut (), View) -> EditResult,
+    /// Since 1.1: keeps the last bytes of the text for the choice's next chunk.
+    pub hold_back: unsafe extern "C" fn(*mut (), usize) -> EditResult,
+    /// Since 1.1: the bytes at the beginning of the text that this callback held back.
+    pub held: unsafe extern "C" fn(*const ()) -> usize,
+    /// Since 1.1: 1 if nothing can be held back any longer, else 0.
+    pub is_last: unsafe extern "C" fn(*const ()) -> u32,
 }
 
 /// Reads and edits of the answer. Unknown counts and durations are `u64::MAX`.

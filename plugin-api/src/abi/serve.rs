@@ -129,6 +129,18 @@ pub trait ChunkAccess {
     fn set_text(&mut self, text: &str) -> Edited;
     /// Drops the chunk.
     fn drop_chunk(&mut self) -> Edited;
+    /// The index of the choice that the text belongs to.
+    fn choice(&self) -> Option<u64>;
+    /// Sends a chunk with this text after this one.
+    fn emit_text(&mut self, text: &str) -> Edited;
+    /// Sends this chunk after this one.
+    fn emit_json(&mut self, json: &str) -> Edited;
+    /// Keeps the last bytes of the text for the choice's next chunk.
+    fn hold_back(&mut self, bytes: usize) -> Edited;
+    /// The bytes at the beginning of the text that this callback held back.
+    fn held(&self) -> usize;
+    /// Whether nothing can be held back any longer.
+    fn is_last(&self) -> bool;
 }
 
 /// The answer, as the host lends it.

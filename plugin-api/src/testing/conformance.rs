@@ -176,6 +176,8 @@ fn every_hook(tester: &Tester, call: &dyn Fn() -> TestCall) -> Result<[bool; 4],
         TestChunk::text(""),
         TestChunk::json(json!({"choices": []})),
         TestChunk::json(json!({})),
+        TestChunk::text("").after("né👩‍👩‍👧").last(),
+        TestChunk::json(json!({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]})),
     ]
     .into_iter()
     .enumerate()

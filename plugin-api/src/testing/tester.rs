@@ -169,6 +169,32 @@ impl Tester {
         error, on_llm_error, on_llm_error_async, has_error, failure: TestFailure
     }
 
+    /// Runs `on_llm_new_token` on a whole stream, in which each text is a chunk, and returns the
+    /// text that the client gets, with emitted chunks and without dropped ones. Text that the
+    /// callback holds back comes with the next chunk, as in the gateway. A hook that does not
+    /// continue ends the stream.
+    pub fn stream_text(&self, call: &mut TestCall, texts: &[&str]) -> String {
+        let (mut sent, mut held) = (String::new(), String::new());
+        for (index, text) in (0..).zip(texts) {
+            let mut chunk = TestChunk::text(text).index(index).after(&held);
+            let outcome = self.new_token(call, &mut chunk);
+            if !matches!(outcome, Outcome::Continue | Outcome::NotImplemented) {
+                return sent;
+            }
+            sent.push_str(chunk.sent());
+            sent.extend(chunk.emitted_texts());
+            chunk.held_back().clone_into(&mut held);
+        }
+        if !held.is_empty() {
+            let mut chunk = TestChunk::text("").index(texts.len() as u64).after(&held).last();
+            if matches!(self.new_token(call, &mut chunk), Outcome::Continue) {
+                sent.push_str(chunk.sent());
+                sent.extend(chunk.emitted_texts());
+            }
+        }
+        sent
+    }
+
     /// Polls an async `on_llm_start` once and drops it, as the gateway does when the client
     /// disconnects. Returns `None` if the hook was still waiting. A sync hook runs to its end.
     pub fn start_then_leave(&self, call: &mut TestCall) -> Option<Outcome> {

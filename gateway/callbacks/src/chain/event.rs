@@ -120,7 +120,7 @@ impl HookEvent for ChunkPayload {
     }
 
     fn restore(&mut self, before: String) {
-        *self = Self::new(self.index, before);
+        *self = self.unedited(before);
     }
 
     fn to_owned(&self) -> Self {
@@ -128,7 +128,8 @@ impl HookEvent for ChunkPayload {
     }
 
     fn lend(&mut self) -> Self {
-        Self::new(self.index, std::mem::take(&mut self.json))
+        let json = std::mem::take(&mut self.json);
+        self.unedited(json)
     }
 
     fn take_over(&mut self, owned: Self) {
@@ -136,7 +137,7 @@ impl HookEvent for ChunkPayload {
     }
 
     fn is_changed_by(&self, copy: &Self) -> bool {
-        copy.dropped || self.json != copy.json
+        copy.is_extended() || self.json != copy.json
     }
 
     fn failures(&self) -> (FailureKind, FailureKind) {

@@ -3,7 +3,8 @@
 use super::{DryRun, DryRunCall};
 use crate::{
     chain::{Chain, Started},
-    payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
+    chunk_queue::ChunkQueue,
+    payload::{CallStats, EndPayload, ErrorPayload, StreamedText},
 };
 use bytes::Bytes;
 use callgate_call::{Call, Target};
@@ -158,16 +159,20 @@ impl DryRun {
         chunks: &[Value],
         outcome: &mut DryRunOutcome,
     ) -> Result<(), Failure> {
-        let mut streamed = StreamedText::default();
-        for json in chunks {
-            let mut chunk = ChunkPayload::new(call.next_chunk(), json.to_string());
-            let told = outcome.chunks.get_or_insert_default();
-            chain.token(call, &self.deployments, &mut chunk).await?;
-            if chunk.dropped {
-                told.push(Value::Null);
-            } else {
+        let (mut streamed, mut queue) = (StreamedText::default(), ChunkQueue::default());
+        let told = outcome.chunks.get_or_insert_default();
+        let ends = chunks.iter().map(Some).chain([None]);
+        for json in ends {
+            let sent_before = told.len();
+            json.into_iter().for_each(|json| queue.push(json.to_string()));
+            while let Some(next) = queue.next(json.is_none()) {
+                let sent = chain.token(call, &self.deployments, next, &mut queue).await?;
+                let Some(chunk) = sent else { continue };
                 streamed.add(chunk.json.as_bytes());
                 told.push(serde_json::from_str(&chunk.json).unwrap_or_default());
+            }
+            if json.is_some() && told.len() == sent_before {
+                told.push(Value::Null);
             }
         }
         let mut reply = EndPayload::new(200, None, &streamed);

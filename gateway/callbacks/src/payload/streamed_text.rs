@@ -103,7 +103,7 @@ pub(super) fn plain_text(json: &[u8]) -> Option<Range<usize>> {
 }
 
 /// The strings of a content: itself, or the texts of a list of parts.
-fn texts(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn texts(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     let own = (content.first() == Some(&b'"')).then_some(content);
     let parts = slices::elements(content).filter_map(|part| slices::member(part, "text"));
     own.into_iter().chain(parts)

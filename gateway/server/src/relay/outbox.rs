@@ -1,17 +1,17 @@
 //! Translated chunks that are not sent yet: frames, and chunks that callbacks have to see first.
 
 use bytes::BytesMut;
-use callgate_callbacks::StreamedText;
+use callgate_callbacks::{ChunkQueue, StreamedText};
 use callgate_json::passed;
 use callgate_providers::{ChunkSink, CompletionBuilder};
-use std::{collections::VecDeque, string::FromUtf8Error};
+use std::string::FromUtf8Error;
 
 /// Translated chunks that are not sent yet.
 #[derive(Default)]
 pub(super) struct Outbox {
     pub(super) frames: BytesMut,
     /// Chunks that callbacks have to see first.
-    pub(super) unseen: VecDeque<String>,
+    pub(super) unseen: ChunkQueue,
     pub(super) for_callbacks: bool,
     /// The text that callbacks will read at the end.
     pub(super) streamed: Option<StreamedText>,
@@ -26,7 +26,7 @@ impl ChunkSink for Outbox {
         if self.for_callbacks {
             let lossy =
                 |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
-            self.unseen.push_back(String::from_utf8(json.concat()).unwrap_or_else(lossy));
+            self.unseen.push(String::from_utf8(json.concat()).unwrap_or_else(lossy));
             return;
         }
         let start = self.frames.len() + b"data: ".len();
@@ -66,7 +66,7 @@ impl Outbox {
         } else {
             self.frames.extend_from_slice(&other.frames);
         }
-        self.unseen.extend(other.unseen);
+        self.unseen.append(other.unseen);
         self.assembled = other.assembled.or(self.assembled.take());
         if let (Some(streamed), Some(more)) = (&mut self.streamed, &other.streamed) {
             streamed.append(more, self.text_limit);

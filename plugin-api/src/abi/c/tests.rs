@@ -79,7 +79,10 @@ fn facts() -> Vec<Fact> {
             replace_body, key_id, metadata, set_metadata, local, set_local, remaining_ms,
             cancelled, reject, reply, fault, set_reply_header,
         }
-        callgate_chunk_vt = ChunkVt { index, json, text, set_json, set_text, drop_chunk }
+        callgate_chunk_vt = ChunkVt {
+            index, json, text, set_json, set_text, drop_chunk, choice, emit_text, emit_json,
+            hold_back, held, is_last,
+        }
         callgate_reply_vt = ReplyVt {
             status, json, set_json, text, set_header, finish_reason, prompt_tokens,
             completion_tokens, total_tokens, duration_ns, upstream_duration_ns, first_token_ns,

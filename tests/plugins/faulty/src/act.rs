@@ -162,6 +162,11 @@ fn edit_chunk(chunk: &mut Chunk<'_>, action: &Action) -> Option<Result<(), EditE
         }
         Action::ChunkJson(json) => chunk.set_json(json),
         Action::ChunkDrop => chunk.drop_chunk(),
+        Action::EmitText(text) => chunk.emit_text(text),
+        Action::EmitJson(json) => chunk.emit_json(json),
+        Action::EmitBig(bytes) => chunk.emit_text(&"x".repeat(*bytes)),
+        Action::HoldBack(_) if chunk.is_last() => Ok(()),
+        Action::HoldBack(bytes) | Action::HoldBackAlways(bytes) => chunk.hold_back(*bytes),
         _ => return None,
     })
 }

@@ -151,6 +151,16 @@ pub enum Action {
     ChunkJson(String),
     /// Drops the chunk.
     ChunkDrop,
+    /// Adds a chunk with this text.
+    EmitText(String),
+    /// Adds a chunk.
+    EmitJson(String),
+    /// Adds a chunk with so many bytes of text.
+    EmitBig(usize),
+    /// Holds so many bytes back, unless it is too late.
+    HoldBack(usize),
+    /// Holds back even if it is too late.
+    HoldBackAlways(usize),
 
     // In `on_llm_end`.
     /// Replaces a JSON reply's body.
