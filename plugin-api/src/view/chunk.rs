@@ -93,16 +93,16 @@ impl Chunk<'_> {
     }
 
     /// Returns the index of the choice that the text belongs to: of the one choice in the chunk, or
-    /// the first of several. It is 0 unless the client asked for several choices (`n`). `None` for a
-    /// chunk without choices, and if the gateway is older than 1.1.
+    /// the first of several. It is 0 unless the client asked for several choices (`n`). `None` for
+    /// a chunk without choices, and if the gateway is older than 1.1.
     #[must_use]
     pub fn choice(&self) -> Option<u64> {
         read_newer_number!(self.choice()).filter(|choice| *choice != u64::MAX)
     }
 
-    /// Sends a further chunk after this one, or in its place if this one is dropped, with a text for
-    /// the same choice. Several follow one another. Later callbacks get each as a chunk of its own;
-    /// this callback's hook does not. If the hook fails, none is sent.
+    /// Sends a further chunk after this one, or in its place if this one is dropped, with a text
+    /// for the same choice. Several follow one another. Later callbacks get each as a chunk of its
+    /// own; this callback's hook does not. If the hook fails, none is sent.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
