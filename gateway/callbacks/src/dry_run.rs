@@ -38,11 +38,26 @@ pub enum DryRunError {
 pub struct DryRun {
     callbacks: Callbacks,
     deployments: Arc<Deployments>,
+    request: Request,
+    caller: Arc<Caller>,
+}
+
+#[derive(Debug)]
+struct Request {
     headers: HeaderMap,
     body: Body,
     model: String,
     stream: bool,
-    caller: Arc<Caller>,
+}
+
+impl Request {
+    fn new(headers: HeaderMap, body: Vec<u8>) -> Result<Self, DryRunError> {
+        let body = Body::parse(Bytes::from(body))
+            .map_err(|error: BodyError| DryRunError::Body(error.to_string()))?;
+        let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
+        let stream = body.member_text("stream") == Some("true");
+        Ok(Self { headers, model: model.ok_or(DryRunError::NoModel)?, stream, body })
+    }
 }
 
 /// One call of a [`DryRun`].
@@ -60,18 +75,21 @@ impl DryRun {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Self, DryRunError> {
-        let body = Body::parse(Bytes::from(body))
-            .map_err(|error: BodyError| DryRunError::Body(error.to_string()))?;
-        let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
         Ok(Self {
             callbacks: Callbacks::new(plugins, Vec::new()),
             deployments: deployments.into(),
-            headers,
-            model: model.ok_or(DryRunError::NoModel)?,
-            stream: body.member_text("stream") == Some("true"),
-            body,
+            request: Request::new(headers, body)?,
             caller: Arc::new(Caller::with_key_id("rehearsal")),
         })
+    }
+
+    /// From now on, calls are made from this request; the callbacks keep their state.
+    ///
+    /// # Errors
+    /// As [`DryRun::new`].
+    pub fn ask(&mut self, headers: HeaderMap, body: Vec<u8>) -> Result<(), DryRunError> {
+        self.request = Request::new(headers, body)?;
+        Ok(())
     }
 
     /// A new call from the request.
@@ -80,13 +98,13 @@ impl DryRun {
         DryRunCall(Box::new(Call::new(Accepted {
             id: "rehearsal".into(),
             endpoint: Endpoint::CHAT,
-            requested_model: self.model.as_str().into(),
-            stream: self.stream,
-            headers: self.headers.clone(),
+            requested_model: self.request.model.as_str().into(),
+            stream: self.request.stream,
+            headers: self.request.headers.clone(),
             key_header: None,
             caller: Arc::clone(&self.caller),
             accepted: Instant::now(),
-            body: self.body.clone(),
+            body: self.request.body.clone(),
         })))
     }
 

@@ -167,6 +167,11 @@ pub fn with_fields(fields: &[(&str, &str)], event: impl FnOnce()) {
     FIELDS.with(RefCell::take);
 }
 
+/// The extra fields of the event that a subscriber is just handling.
+pub fn take_fields() -> Vec<(String, String)> {
+    FIELDS.with(RefCell::take)
+}
+
 /// Turns events into lines.
 #[derive(Clone, Copy)]
 struct LineFormat {
@@ -194,7 +199,7 @@ impl LineFormat {
 
 impl<S: Subscriber> Layer<S> for LineFormat {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let fields = FIELDS.with(RefCell::take);
+        let fields = take_fields();
         sink::write(*event.metadata().level() <= Level::WARN, |made, out| match self.format {
             LogFormat::Json => line::json(event, &fields, made, out),
             LogFormat::Pretty => line::pretty(event, &fields, (made, self.colours), out),

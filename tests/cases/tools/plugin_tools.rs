@@ -8,6 +8,7 @@ mod list;
 mod new;
 mod pin;
 mod test;
+mod test_http;
 
 use callgate_tests::build;
 use std::{

@@ -30,6 +30,9 @@ pub enum AssumedReply {
 pub struct DryRunOutcome {
     /// `continue`, `reply`, `refused` or `fault`.
     pub verdict: &'static str,
+    /// Whether every start hook let the call pass.
+    #[serde(skip)]
+    pub passed: bool,
     /// The callback that replied, rejected the call or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -102,6 +105,7 @@ impl DryRun {
         let started = chain.start(&mut call.0, &self.deployments).await;
         let mut outcome = DryRunOutcome {
             verdict: "continue",
+            passed: matches!(started, Started::Continue),
             by: None,
             call: self.state(&call),
             reply: None,

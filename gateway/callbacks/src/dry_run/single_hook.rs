@@ -48,8 +48,9 @@ macro_rules! run {
 }
 
 impl DryRun {
-    /// Prepares a new call for one run of `hook`; a reply contains `text`.
-    pub fn prepare(&self, hook: Hook, text: &str) -> PreparedHook {
+    /// Prepares a new call for one run of `hook`; a reply contains `text`. The call has passed the
+    /// callback's start hook, as it would have in the gateway.
+    pub fn prepare(&self, callback: &Instance, hook: Hook, text: &str) -> PreparedHook {
         let quoted = serde_json::Value::from(text);
         let beside = match hook {
             Hook::Start => HookPayload::Nothing,
@@ -70,7 +71,13 @@ impl DryRun {
                 HookPayload::Failure(ErrorPayload { failure, sent: false, streamed, figures })
             }
         };
-        PreparedHook { call: self.call(), beside }
+        let call = self.call();
+        if hook == Hook::Start {
+            return PreparedHook { call, beside };
+        }
+        let mut started = PreparedHook { call, beside: HookPayload::Nothing };
+        let _ = self.run_single(callback, &mut started);
+        PreparedHook { call: started.call, beside }
     }
 
     /// Runs the hook; returns whether the call goes on, or `None` if the hook waits.

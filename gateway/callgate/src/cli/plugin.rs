@@ -118,19 +118,26 @@ pub struct Test {
     /// A file of `NAME=value` lines for the config.
     #[arg(long, value_name = "FILE", requires = "config")]
     pub env_file: Option<PathBuf>,
-    /// The body of a chat completion.
-    #[arg(long, value_name = "FILE")]
-    pub request: PathBuf,
+    /// The body of a chat completion; if repeated, one instance gets one after the other.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub request: Vec<PathBuf>,
     /// A header of the request, `name: value`; may be repeated.
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
     /// Make the request one for a stream.
     #[arg(long)]
     pub stream: bool,
-    /// What the upstream answers: a chat completion, or for a stream a list of chunks.
+    /// What the upstream answers: a chat completion, or for a stream also a list of chunks; one for
+    /// all requests, or one for each.
     #[arg(long, value_name = "FILE")]
-    pub reply: Option<PathBuf>,
-    /// Print one JSON object.
+    pub reply: Vec<PathBuf>,
+    /// Answers to the callbacks' own HTTP requests: a JSON list of rules.
+    #[arg(long, value_name = "FILE")]
+    pub http: Option<PathBuf>,
+    /// Seconds that pass on the callbacks' clock between two requests.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = advance)]
+    pub advance: f64,
+    /// Print one JSON object; with several requests, a list of them.
     #[arg(long)]
     pub json: bool,
     /// What must come out: every member of this JSON object, compared with what `--json` prints.
@@ -172,6 +179,16 @@ pub struct Pin {
     /// Show what would change, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+fn advance(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    // Ten years.
+    if (0.0..=3.2e8).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("expected 0 to 320000000 seconds".to_owned())
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -60,3 +60,21 @@ async fn calls_that_wait_or_end_are_counted() {
     let none = tool::plugin(folder.path(), &["bench", "nowhere.so"]).await;
     assert_eq!(none.code(), 1, "{}", none.stderr);
 }
+
+#[tokio::test]
+async fn later_hooks_are_timed_on_calls_whose_start_hook_ran() {
+    let folder = tempdir().unwrap();
+    // After the start hook the model has another name, so later hooks do nothing.
+    let settings = json!({
+        "only_model": "bench",
+        "on_llm_start": [{"set_model": "big"}],
+        "on_llm_new_token": [{"reject": {"status": 400}}],
+        "on_llm_end": [{"reject": {"status": 400}}],
+    })
+    .to_string();
+    let arguments = ["bench", &so("faulty"), "--callback", "faulty", "--settings", &settings];
+    let arguments = [&arguments[..], &["--time", "0.01", "--json"]].concat();
+    let json = tool::plugin(folder.path(), &arguments).await.json();
+    let timings = json["timings"].as_array().unwrap();
+    assert!(timings.iter().all(|it| it["continued"] == 1.0), "{json:#}");
+}

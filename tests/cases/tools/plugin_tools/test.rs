@@ -140,7 +140,11 @@ async fn misuse_has_its_own_status() {
     file(folder.path(), "list.json", "[]");
     for more in [
         &["--reply", "chunks.txt"][..],
-        &["--stream", "--reply", "reply.json"],
+        &["--http", "r.json"],
+        &["--http", "nowhere.json"],
+        &["--advance", "-1"],
+        &["--reply", "reply.json", "--reply", "reply.json"],
+        &["--request", "r.json", "--expect", "reply.json"],
         &["--reply", "nowhere.json"],
         &["--expect", "chunks.txt"],
         &["--header", "none"],

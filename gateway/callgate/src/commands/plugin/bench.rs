@@ -110,14 +110,15 @@ fn time_hook(plugin: &Plugin, hook: Hook, size: usize, time: Duration) -> Result
     let (mut continued, mut waited) = (0_u64, 0_u64);
     // A hook so slow that one batch would exceed the whole time.
     let single = Instant::now();
-    let _ = dry_run.run_single(&plugin.instance, &mut dry_run.prepare(hook, &text));
+    let _ =
+        dry_run.run_single(&plugin.instance, &mut dry_run.prepare(&plugin.instance, hook, &text));
     let is_slow = single.elapsed() * CALLS_A_BATCH as u32 > time / FEWEST_BATCHES as u32;
     let at_once = if is_slow { 1 } else { CALLS_A_BATCH };
     let begun = Instant::now();
     let warm = begun + time / 5;
     while begun.elapsed() < time || batches.len() < FEWEST_BATCHES {
         let mut calls: Vec<PreparedHook> =
-            (0..at_once).map(|_| dry_run.prepare(hook, &text)).collect();
+            (0..at_once).map(|_| dry_run.prepare(&plugin.instance, hook, &text)).collect();
         let started = Instant::now();
         let (mut going_on, mut waiting) = (0, 0);
         for call in &mut calls {

@@ -1,62 +1,30 @@
-//! `plugin test`: runs a callback, or a config's whole chain, on one request, and shows what each
-//! changed and how the call ended.
+//! `plugin test`: runs a callback, or a config's whole chain, on requests, and shows what each
+//! changed and how the calls ended.
 //!
-//! The chain runs once for each of its callbacks, from the first up to that one, each time with new
-//! instances and counters. A callback's changes are the difference from the run before.
+//! The chain runs once for each of its callbacks, from the first up to that one, each time with
+//! instances and counters of its own. A callback's changes are the difference from the run before.
 
+mod as_text;
+mod chunked;
 mod difference;
+mod http_rules;
 mod input;
 mod log_capture;
+mod stage;
+mod tested;
 
-use super::{
-    finished::{Finished, as_json},
-    inspect::sentence,
-    select,
-};
-use crate::{
-    boot,
-    cli::{Selection, Source, Test},
-};
-use callgate_callbacks::{AssumedReply, DryRun, DryRunOutcome};
-use callgate_config::{CallbackEntry, Environment, Problem};
-use callgate_deployments::Deployments;
-use callgate_host::{Listing, Services};
-use callgate_plugin_host::{LoadGuard, PluginInfo, SearchPath, load_all};
-use difference::{Change, changes, shown, unmet};
-use input::Input;
-use serde::Serialize;
+use super::finished::{Finished, as_json};
+use crate::cli::Test;
+use as_text::as_text;
+use callgate_callbacks::{AssumedReply, DryRunOutcome};
+use difference::{Change, changes, unmet};
+use http_rules::HttpRules;
+use input::{Input, Request};
 use serde_json::Value;
-use std::{fmt::Write as _, sync::Arc};
+use stage::{Part, Stage};
+use std::{fmt::Write as _, time::Duration};
+use tested::{Changed, Tested};
 use tokio::runtime::Runtime;
-
-#[derive(Serialize)]
-struct Tested {
-    callbacks: Vec<Changed>,
-    #[serde(flatten)]
-    outcome: DryRunOutcome,
-    /// The hooks' changes of the upstream's reply.
-    answer_changes: Vec<Change>,
-    /// Log lines by callbacks and about them.
-    log: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unmet: Option<Vec<Change>>,
-}
-
-/// The changes by one callback's start hook.
-#[derive(Serialize)]
-struct Changed {
-    callback: String,
-    changes: Vec<Change>,
-}
-
-/// The chain to run.
-struct Stage {
-    entries: Vec<CallbackEntry>,
-    listing: Arc<Listing>,
-    deployments: Arc<Deployments>,
-    environment: Environment,
-    search: SearchPath,
-}
 
 /// Why nothing could run: the command was wrong (status 2), or the plugin or config has problems
 /// (status 1).
@@ -77,91 +45,86 @@ pub(super) fn run(options: &Test) -> Finished {
 
 fn try_run(options: &Test) -> Result<Finished, Refused> {
     let input = input::read(options).map_err(Refused::Misuse)?;
-    let expected = options.expect.as_deref().map(input::json).transpose();
+    let expected = options.expect.as_deref();
+    let expected = expected.map(|path| input::expected(path, input.requests.len())).transpose();
     let expected = expected.map_err(Refused::Misuse)?;
-    let stage = stage(options)?;
+    let stage = Stage::of(options, &input)?;
     // Async callbacks need its timers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Refused::Unfit(format!("error: no runtime: {error}")))?;
-    let mut tested = run_stage(&stage, &input, &runtime)?;
+    let advance = Duration::from_secs_f64(options.advance);
+    let mut tested = run_all(&stage, &input, advance, &runtime)?;
     runtime.shutdown_background();
-    if let Some(expected) = expected {
-        let found = serde_json::to_value(&tested).unwrap_or_default();
-        tested.unmet = Some(unmet(&expected, &found));
+    for (tested, expected) in tested.iter_mut().zip(expected.iter().flatten()) {
+        let found = serde_json::to_value(&*tested).unwrap_or_default();
+        tested.unmet = Some(unmet(expected, &found));
     }
-    let good = tested.unmet.as_ref().is_none_or(Vec::is_empty) && tested.outcome.verdict != "fault";
-    let text = if options.json { as_json(&tested) } else { as_text(&tested) };
+    let good = tested.iter().all(Tested::is_good);
+    let text = match &tested[..] {
+        [single] if options.json => as_json(single),
+        all if options.json => as_json(&all),
+        [single] => as_text(single),
+        all => all_as_text(all, &input),
+    };
     Ok(Finished::judged(text, good))
 }
 
-fn stage(options: &Test) -> Result<Stage, Refused> {
-    if let Some(config) = &options.config {
-        let source =
-            Source::of(config.clone(), options.plugin_dir.clone(), options.env_file.clone());
-        let built =
-            boot::build(&source, None).map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
-        let search =
-            boot::search_path(source.files.plugin_dir.as_deref(), config, &built.config.gateway);
-        let deployments = Arc::new(built.deployments);
-        let environment = built.config.environment;
-        let (listing, entries) = (built.listing, built.config.callbacks);
-        return Ok(Stage { entries, listing, deployments, environment, search });
+/// Runs all requests, one after the other.
+fn run_all(
+    stage: &Stage,
+    input: &Input,
+    advance: Duration,
+    runtime: &Runtime,
+) -> Result<Vec<Tested>, Refused> {
+    let parts = (0..=stage.entries.len()).map(|count| stage.part(count, input));
+    let mut parts = parts.collect::<Result<Vec<_>, _>>()?;
+    let mut all = Vec::new();
+    for (index, request) in input.requests.iter().enumerate() {
+        if index > 0 {
+            stage.advance(advance);
+        }
+        all.push(run_one(stage, &mut parts, input, request, runtime)?);
     }
-    let file = options.file.clone().unwrap_or_default();
-    let info = PluginInfo::of(&file);
-    if let Some(reason) = info.reasons.first() {
-        return Err(Refused::Unfit(format!("error: `{}`: {}", file.display(), sentence(reason))));
+    let rules = parts.last().and_then(|whole| whole.rules.as_deref());
+    if let (Some(rules), Some(last)) = (rules, all.last_mut()) {
+        last.http_unused = rules.unused();
     }
-    let (callback, settings) = (options.callback.clone(), options.settings.clone());
-    let selection = Selection { file, callback, settings };
-    let entry = select::entry(&info, &selection).map_err(Refused::Misuse)?;
-    let deployments = Arc::new(select::deployments());
-    let (environment, search) = (Environment::default(), SearchPath::default());
-    let listing = Arc::default();
-    Ok(Stage { entries: vec![entry], listing, deployments, environment, search })
+    Ok(all)
 }
 
-/// Makes the dry run of the first `count` callbacks.
-fn dry_run(stage: &Stage, count: usize, input: &Input) -> Result<DryRun, Refused> {
-    let entries = stage.entries.get(..count).unwrap_or_default();
-    // New services for each run, so that no callback finds counters of an earlier one.
-    let services = Arc::new(Services::idle());
-    let loaded = load_all(
-        entries,
-        &stage.search,
-        &stage.environment,
-        (&services, &stage.listing),
-        &[],
-        &mut LoadGuard::none(),
-    )
-    .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
-    let deployments = Arc::clone(&stage.deployments);
-    let (headers, body) = (input.headers.clone(), input.body.clone());
-    DryRun::new(loaded.into_made(), deployments, headers, body)
-        .map_err(|error| Refused::Misuse(format!("`--request`: {error}")))
-}
-
-fn run_stage(stage: &Stage, input: &Input, runtime: &Runtime) -> Result<Tested, Refused> {
-    let untouched = dry_run(stage, 0, input)?;
-    let mut before = untouched.state(&untouched.call());
+/// Runs one request through each part of the chain; the last part is the whole.
+fn run_one(
+    stage: &Stage,
+    parts: &mut [Part],
+    input: &Input,
+    request: &Request,
+    runtime: &Runtime,
+) -> Result<Tested, Refused> {
+    for part in &mut *parts {
+        let asked = part.dry_run.ask(input.headers.clone(), request.body.clone());
+        asked.map_err(|error| Refused::Misuse(format!("`--request`: {error}")))?;
+    }
+    let run = |part: &Part| runtime.block_on(part.dry_run.run(request.answered.clone()));
+    let Some((whole, parts)) = parts.split_last() else {
+        return Err(Refused::Unfit("error: the chain has no parts".to_owned()));
+    };
+    // Lines of the shorter parts are the same once more.
+    let (shorter, _) = log_capture::captured(|| parts.iter().map(run).collect::<Vec<_>>());
+    let (outcome, log) = log_capture::captured(|| run(whole));
+    let outcomes: Vec<&DryRunOutcome> = shorter.iter().chain([&outcome]).collect();
     let mut callbacks = Vec::new();
-    for (index, entry) in stage.entries.iter().enumerate() {
-        let part = dry_run(stage, index + 1, input)?;
-        let outcome = runtime.block_on(part.run(AssumedReply::Nothing));
+    for (entry, pair) in stage.entries.iter().zip(outcomes.windows(2)) {
+        let [before, after] = pair else { break };
         let callback = entry.called().to_owned();
-        callbacks.push(Changed { callback, changes: changes(&before, &outcome.call) });
-        if outcome.verdict != "continue" {
+        callbacks.push(Changed { callback, changes: changes(&before.call, &after.call) });
+        if !after.passed {
             break;
         }
-        before = outcome.call;
     }
-    let (outcome, log) = log_capture::captured(|| {
-        let all = dry_run(stage, stage.entries.len(), input)?;
-        Ok(runtime.block_on(all.run(input.answered.clone())))
-    });
-    let outcome = outcome?;
-    let answer_changes = answer_changes(&input.answered, &outcome);
-    Ok(Tested { callbacks, outcome, answer_changes, log, unmet: None })
+    let answer_changes = answer_changes(&request.answered, &outcome);
+    let http = whole.rules.as_deref().map(HttpRules::take_requested);
+    let http_unused = Vec::new();
+    Ok(Tested { callbacks, outcome, answer_changes, log, http, http_unused, unmet: None })
 }
 
 fn answer_changes(answered: &AssumedReply, outcome: &DryRunOutcome) -> Vec<Change> {
@@ -176,57 +139,13 @@ fn answer_changes(answered: &AssumedReply, outcome: &DryRunOutcome) -> Vec<Chang
     }
 }
 
-fn lines(problems: &[Problem]) -> String {
-    let line = |problem: &Problem| format!("{}: {problem}", problem.severity);
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn as_text(tested: &Tested) -> String {
+fn all_as_text(all: &[Tested], input: &Input) -> String {
     let mut text = String::new();
-    for Changed { callback, changes } in &tested.callbacks {
-        let _ = writeln!(text, "{callback}");
-        write_changes(changes, &mut text);
-    }
-    let outcome = &tested.outcome;
-    let by = outcome.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-    let _ = writeln!(text, "verdict: {}{by}", outcome.verdict);
-    if let Some(error) = &outcome.error {
-        let message = error.error.get("message").and_then(Value::as_str).unwrap_or_default();
-        let _ = writeln!(text, "  status {}: {}", error.status, message);
-        let wait = error.retry_after.iter().map(|wait| format!("retry after {wait} s"));
-        let cause = error.cause.iter().map(|cause| format!("cause: {cause}"));
-        wait.chain(cause).for_each(|line| text.push_str(&format!("  {line}\n")));
-    }
-    if outcome.reply.is_some() || outcome.chunks.is_some() {
-        text.push_str(if outcome.reply.is_some() { "reply\n" } else { "chunks\n" });
-        write_changes(&tested.answer_changes, &mut text);
-        for (name, value) in &outcome.reply_headers {
-            let _ = writeln!(text, "  + header {name}: {value}");
+    for (number, (tested, request)) in all.iter().zip(&input.requests).enumerate() {
+        let _ = writeln!(text, "request {}: {}", number + 1, request.file);
+        for line in as_text(tested).lines() {
+            let _ = writeln!(text, "  {line}");
         }
     }
-    if !tested.log.is_empty() {
-        let _ = writeln!(text, "log\n  {}", tested.log.join("\n  "));
-    }
-    for Change { path, before, after } in tested.unmet.iter().flatten() {
-        let (expected, found) = (shown(before.as_ref()), shown(after.as_ref()));
-        let _ = writeln!(text, "not as expected: {path}: expected {expected}, found {found}");
-    }
     text
-}
-
-fn write_changes(changes: &[Change], text: &mut String) {
-    if changes.is_empty() {
-        text.push_str("  no change\n");
-    }
-    let width = changes.iter().map(|change| change.path.chars().count()).max().unwrap_or_default();
-    for Change { path, before, after } in changes {
-        let _ = match (before, after) {
-            (None, after) => writeln!(text, "  + {path:<width$}  {}", shown(after.as_ref())),
-            (before, None) => writeln!(text, "  - {path:<width$}  {}", shown(before.as_ref())),
-            (before, after) => {
-                let (before, after) = (shown(before.as_ref()), shown(after.as_ref()));
-                writeln!(text, "  ~ {path:<width$}  {before} → {after}")
-            }
-        };
-    }
 }

@@ -1,46 +1,99 @@
-//! The input of a dry run: request, headers, and the upstream's reply.
+//! The input of a dry run: the requests with their headers and the upstream's replies, and the
+//! rules for the callbacks' own requests.
 
+use super::{
+    chunked::chunked,
+    http_rules::{self, Rule},
+};
 use crate::cli::Test;
 use callgate_callbacks::AssumedReply;
 use callgate_config::read_text;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// The parsed input files.
 pub(super) struct Input {
     pub(super) headers: HeaderMap,
+    pub(super) requests: Vec<Request>,
+    pub(super) http: Option<HttpFile>,
+}
+
+/// One request, and the upstream's reply to it.
+pub(super) struct Request {
+    pub(super) file: String,
     pub(super) body: Vec<u8>,
     pub(super) answered: AssumedReply,
 }
 
+/// The rules of `--http`.
+pub(super) struct HttpFile {
+    pub(super) file: String,
+    pub(super) rules: Arc<[Rule]>,
+}
+
 pub(super) fn read(options: &Test) -> Result<Input, String> {
-    let mut body = bytes("--request", &options.request)?;
-    if options.stream {
-        let mut request: Value = parsed("--request", &options.request, &body)?;
+    let replies = replies(options)?;
+    let requests = options.request.iter().enumerate().map(|(index, path)| {
+        let reply = replies.get(index).or(replies.last());
+        request(path, options.stream, reply.cloned().unwrap_or(AssumedReply::Nothing))
+    });
+    let http = options.http.as_deref().map(|path| {
+        let json = parsed("--http", path, &bytes("--http", path)?)?;
+        let file = path.display().to_string();
+        let rules = http_rules::parse(json);
+        let rules = rules.map_err(|error| format!("`--http`: `{file}`: {error}"))?;
+        Ok::<_, String>(HttpFile { file, rules })
+    });
+    Ok(Input {
+        headers: headers(&options.header)?,
+        requests: requests.collect::<Result<_, _>>()?,
+        http: http.transpose()?,
+    })
+}
+
+fn replies(options: &Test) -> Result<Vec<AssumedReply>, String> {
+    let (replies, requests) = (options.reply.len(), options.request.len());
+    if replies > 1 && replies != requests {
+        return Err(format!(
+            "`--reply`: expected one for all requests or one for each of the {requests}, found {replies}"
+        ));
+    }
+    options.reply.iter().map(|path| answer(path)).collect()
+}
+
+fn request(path: &Path, stream: bool, answered: AssumedReply) -> Result<Request, String> {
+    let mut body = bytes("--request", path)?;
+    if stream {
+        let mut request: Value = parsed("--request", path, &body)?;
         let members = request.as_object_mut();
         members
             .ok_or_else(|| "`--request`: expected a JSON object, found another value".to_owned())?
             .insert("stream".to_owned(), true.into());
         body = request.to_string().into_bytes();
     }
-    let answered = options.reply.as_deref().map_or(Ok(AssumedReply::Nothing), answer)?;
-    let streams = options.stream
-        || serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["stream"] == true);
-    match (&answered, streams) {
-        (AssumedReply::Json(_), true) => {
-            Err("`--reply`: expected a list of chunks for a stream, found one object".to_owned())
+    let streams =
+        stream || serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["stream"] == true);
+    let answered = match answered {
+        AssumedReply::Json(completion) if streams => AssumedReply::Chunks(chunked(&completion)),
+        AssumedReply::Chunks(_) if !streams => {
+            return Err("`--reply`: expected one object, found chunks; add `--stream`".to_owned());
         }
-        (AssumedReply::Chunks(_), false) => {
-            Err("`--reply`: expected one object, found chunks; add `--stream`".to_owned())
-        }
-        _ => Ok(Input { headers: headers(&options.header)?, body, answered }),
-    }
+        answered => answered,
+    };
+    Ok(Request { file: path.display().to_string(), body, answered })
 }
 
-/// Reads a JSON file for `--expect`.
-pub(super) fn json(path: &Path) -> Result<Value, String> {
-    parsed("--expect", path, &bytes("--expect", path)?)
+/// Reads the file of `--expect`: one value for each request.
+pub(super) fn expected(path: &Path, requests: usize) -> Result<Vec<Value>, String> {
+    let json = parsed("--expect", path, &bytes("--expect", path)?)?;
+    match json {
+        json if requests == 1 => Ok(vec![json]),
+        Value::Array(list) if list.len() == requests => Ok(list),
+        _ => {
+            Err(format!("`--expect`: expected a list with a value for each of {requests} requests"))
+        }
+    }
 }
 
 /// Reads one object, a list of chunks, or a stream in wire format.

@@ -30,6 +30,9 @@ impl<S: Subscriber> Layer<S> for LogCapture {
         }
         let mut line = Line::default();
         event.record(&mut line);
+        for (name, value) in callgate_telemetry::take_fields() {
+            let _ = write!(line.fields, " {name}={value}");
+        }
         let level = event.metadata().level().to_string().to_lowercase();
         let text = format!("{level}: {}{}", line.message, line.fields);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
@@ -45,10 +48,8 @@ struct Line {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            "callback.fields" => write!(self.fields, " {value:?}"),
-            _ => Ok(()),
-        };
+        if field.name() == "message" {
+            let _ = write!(self.message, "{value:?}");
+        }
     }
 }
