@@ -1,7 +1,8 @@
 //! Compares a manifest's list of hooks with the code: a listed hook that does nothing costs every
 //! call, and one that is not listed never runs. Both look like a working callback.
 //!
-//! Only `check` does this, not a start, because it has to run the hooks on a made-up call.
+//! It has to run the hooks on a made-up call. So a start compares them only in the process that
+//! probes the plugin, and `check` also those of plugins that need no probe.
 
 use super::sample_call;
 use callgate_config::Problem;
@@ -28,15 +29,23 @@ fn compare(plugin: &Plugin, deployments: &Deployments) -> Vec<Problem> {
         Err(problem) => return vec![problem],
     };
     let problem = |hook: Hook| {
-        let name = hook.name();
-        let listed = plugin.hooks.iter().any(|listed| listed == name);
-        let (text, remedy) = sentence(name, listed, implements(&instance, hook, deployments))?;
+        let implemented = implements(&instance, hook, deployments);
+        let (text, remedy) = disagreement(hook, &plugin.hooks, implemented)?;
         Some(plugin.problem(&text, remedy))
     };
     Hook::ALL.into_iter().filter_map(problem).collect()
 }
 
-/// The problem and its remedy; `None` if both agree.
+/// The problem and its remedy; `None` if the manifest's list and the code agree on the hook.
+pub(super) fn disagreement(
+    hook: Hook,
+    listed: &[String],
+    implemented: bool,
+) -> Option<(String, &'static str)> {
+    let listed = listed.iter().any(|listed| listed == hook.name());
+    sentence(hook.name(), listed, implemented)
+}
+
 fn sentence(hook: &str, listed: bool, implemented: bool) -> Option<(String, &'static str)> {
     match (listed, implemented) {
         (true, false) => Some((

@@ -37,7 +37,7 @@ pub use loader::{
     signal_name,
 };
 pub use lookup::Lookup;
-pub use probe::{SUBCOMMAND as PROBE, run_probe};
+pub use probe::{HookListError, SUBCOMMAND as PROBE, run_probe};
 pub use resolve::SearchPath;
 pub use settings_masking::masked;
 pub use startup_table::StartupTable;

@@ -18,7 +18,7 @@ use super::{
 use crate::child::{self, ChildEnding, ChildJob, ChildOutcome};
 use callgate_config::{CallbackEntry, Probing};
 use callgate_telemetry::one_line;
-pub use child_side::run as run_probe;
+pub use child_side::{HookListError, run as run_probe};
 use passed::PassedProbes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

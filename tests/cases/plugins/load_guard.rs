@@ -50,6 +50,23 @@ async fn what_ends_the_process_in_the_trial_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_list_of_hooks_that_lies_is_refused_at_the_start() {
+    let liar = json!({"name": "liar", "path": build::plugin("faulty")});
+    let said = Gateway::with_config(listing(&liar)).refused().await.stderr;
+    for sentence in [
+        "expected the hook `on_llm_end`, which its manifest lists, found none in its code",
+        "expected no hook `on_llm_error`, found one in its code that its manifest leaves out",
+        "rebuild it with the hook",
+    ] {
+        assert!(said.contains(sentence), "{said}");
+    }
+    let mut untried = listing(&liar);
+    untried["callgate"] = json!({"probe": "never"});
+    let log = Gateway::with_config(untried).start().await.stop().await;
+    assert!(log.contains("callback loaded"), "{log}");
+}
+
+#[tokio::test]
 async fn warnings_before_its_death_are_reported() {
     let acts = json!({"new": [{"log": "not this"}, {"warn": "no licence found"}, {"exit": 1}]});
     let said = Gateway::with_config(listing(&faulty("t", acts))).check().await.stderr;

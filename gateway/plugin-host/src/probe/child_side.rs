@@ -10,18 +10,30 @@ use crate::{
 };
 use std::{io, path::Path, sync::Arc};
 
-/// Probes the plugin that the parent handed over. `run_hooks` runs an instance's hooks on made-up
-/// calls, and reports each in advance.
+/// A plugin whose hooks do not do what its manifest says, and the remedy.
+#[derive(Debug)]
+pub struct HookListError {
+    pub text: String,
+    pub remedy: &'static str,
+}
+
+/// Probes the plugin that the parent handed over. `run_hooks` runs all hooks of an instance on
+/// made-up calls, reports each in advance, and compares them with the manifest's list.
 ///
 /// # Errors
 /// If the parent is not the gateway and handed over nothing.
-pub fn run(run_hooks: impl FnOnce(&mut ChildSide, &Instance)) -> io::Result<()> {
+pub fn run(
+    run_hooks: impl FnOnce(&mut ChildSide, &Instance, &[String]) -> Result<(), HookListError>,
+) -> io::Result<()> {
     let mut child = ChildSide::new()?;
     // Part of the captured output, to be shown if the child crashes.
     callgate_telemetry::start_in_child();
     let request: ProbeRequest = serde_json::from_slice(&child.request)?;
     let answer = match attempt(&mut child, &request, run_hooks) {
-        Ok(()) => ProbeResult::Passed,
+        Ok(Ok(())) => ProbeResult::Passed,
+        Ok(Err(HookListError { text, remedy })) => {
+            ProbeResult::Refused { text, remedy: remedy.to_owned() }
+        }
         Err(ProbeLoadError::Declined) => ProbeResult::Declined,
         Err(ProbeLoadError::Refused(error)) => {
             ProbeResult::Refused { text: error.to_string(), remedy: error.remedy() }
@@ -34,8 +46,8 @@ pub fn run(run_hooks: impl FnOnce(&mut ChildSide, &Instance)) -> io::Result<()> 
 fn attempt(
     child: &mut ChildSide,
     request: &ProbeRequest,
-    run_hooks: impl FnOnce(&mut ChildSide, &Instance),
-) -> Result<(), ProbeLoadError> {
+    run_hooks: impl FnOnce(&mut ChildSide, &Instance, &[String]) -> Result<(), HookListError>,
+) -> Result<Result<(), HookListError>, ProbeLoadError> {
     let file = Path::new(&request.file);
     let copy = child.input.try_clone().and_then(Snapshot::inherited);
     let (snapshot, bytes) =
@@ -45,10 +57,10 @@ fn attempt(
     child.step(CREATE);
     let instance = Arc::from(request.instance.as_str());
     let instance = trial.create(&request.callback, &instance, &request.settings)?;
-    run_hooks(child, &instance);
+    let compared = run_hooks(child, &instance, &inspected.callback.hooks);
     child.step("in its shutdown");
     instance.shutdown();
     child.step("in its destructor");
     drop(instance);
-    Ok(())
+    Ok(compared)
 }

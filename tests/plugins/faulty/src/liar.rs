@@ -1,9 +1,10 @@
-//! `liar`: its export lists a hook that it does not implement, which `callgate check` must notice.
+//! `liar`: its export lists a hook that it does not implement, and leaves one out that it does,
+//! which the probe and `callgate check` must notice.
 
-use plugin_api::{Callback, Flow, Hook, Host, InitError, LlmCall};
+use plugin_api::{CallView, Callback, Flow, Hook, Host, InitError, LlmCall, LlmFailure};
 use serde::Deserialize;
 
-/// Implements only `on_llm_start`.
+/// Implements `on_llm_start` and `on_llm_error`.
 #[derive(Debug)]
 pub struct Liar;
 
@@ -20,6 +21,9 @@ impl Callback for Liar {
     }
 
     fn on_llm_start(&self, _call: &mut LlmCall<'_>) -> Hook {
+        Ok(Flow::Continue)
+    }
+    fn on_llm_error(&self, _call: &mut CallView<'_>, _failure: &mut LlmFailure<'_>) -> Hook {
         Ok(Flow::Continue)
     }
 }
