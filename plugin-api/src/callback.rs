@@ -11,7 +11,8 @@ use std::future::Future;
 ///   threads. Data that changes needs a `Mutex`, an atomic or the host's
 ///   [counters](Host::counters).
 /// - **Never block**: a hook does no I/O, does not sleep and runs no long loop, because every call
-///   on its thread waits. A hook that takes more than 1 ms is counted and logged by name. Use
+///   on its thread waits. A hook that takes more than 1 ms is counted; the third in a minute, or
+///   one that takes 10 ms, is logged by name. Use
 ///   [`AsyncCallback`] to wait for something, and a [task](Host::task) for work that no call needs
 ///   to wait for. An operator can give a callback threads of its own (`mode: blocking`). Its hooks
 ///   may then block for up to the entry's `timeout`; a hook that takes longer is a fault, and its
@@ -52,6 +53,10 @@ use std::future::Future;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is exported with `kind: sync`, but does not implement `Callback`",
+    note = "implement `Callback` for it, or export it with `kind: async` if it is an `AsyncCallback`"
+)]
 pub trait Callback: Send + Sync + Sized + 'static {
     /// The settings, deserialized from the entry's `settings` or from `callback_settings.<name>`.
     /// Deny unknown fields, so that a misspelt setting is an error.
@@ -141,6 +146,10 @@ pub trait Callback: Send + Sync + Sized + 'static {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is exported with `kind: async`, but does not implement `AsyncCallback`",
+    note = "implement `AsyncCallback` for it, or export it with `kind: sync` if it is a `Callback`"
+)]
 pub trait AsyncCallback: Send + Sync + Sized + 'static {
     /// See [`Callback::Settings`].
     type Settings: DeserializeOwned;

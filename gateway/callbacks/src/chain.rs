@@ -8,8 +8,8 @@
 //! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
 //! has the three ways to run a hook; `verdict` is the result. `supervisor` holds the current chain
 //! and restarts callbacks after a panic, `ending` ends replaced ones. `filter`, `breaker` and
-//! `pool` are parts of the policy; `hook_timer`, `stats` and `percentiles` measure, `report` shows
-//! the figures.
+//! `pool` are parts of the policy; `hook_timer`, `slow`, `stats` and `percentiles` measure,
+//! `report` shows the figures.
 
 mod breaker;
 mod dispatch;
@@ -22,6 +22,7 @@ mod live_instance;
 mod percentiles;
 mod pool;
 mod report;
+mod slow;
 mod stats;
 mod supervisor;
 mod verdict;

@@ -83,6 +83,10 @@ impl MockBackground {
         locked(&self.time).hurried = true;
     }
 
+    pub(super) fn wait(&self) {
+        locked(&self.time).hurried = false;
+    }
+
     pub(super) fn sleep(&self, time: Duration) -> BoxFuture<()> {
         let ends = locked(&self.time)
             .now

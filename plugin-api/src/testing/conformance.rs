@@ -1,9 +1,10 @@
 //! Checks that every callback must pass: each hook with small, huge and odd calls (`calls`), two
-//! instances at once, 64 threads, shutdown and drop. `callgate plugin check` runs the same steps on
+//! instances at once, 64 threads, tasks at shutdown, shutdown and drop. `callgate plugin check` runs the same steps on
 //! a built plugin. The suite cannot check from inside the process whether `Drop` panics, a hook
 //! blocks for long, or memory grows.
 
 mod calls;
+mod tasks;
 
 use super::{MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply, Tester};
 use crate::{AsyncCallback, Callback, FailureKind, InitError, Rejection, Reply};
@@ -84,13 +85,14 @@ pub type Watch<'a> = dyn FnMut(&'static str, Option<Result<(), &Violation>>) + '
 const MADE_TWICE: &str = "two instances";
 const AT_ONCE: &str = "64 threads at once";
 const LIVES_ON: &str = "one instance ends, the other goes on";
+const TASKS_END: &str = "tasks end after shutdown";
 const DESTROYED: &str = "shutdown and destroy";
 
 /// Returns the names of all steps, in order.
 #[doc(hidden)]
 pub fn steps() -> impl Iterator<Item = &'static str> {
     let calls = ODD_CALLS.iter().map(|call| call.name);
-    [MADE_TWICE].into_iter().chain(calls).chain([AT_ONCE, LIVES_ON, DESTROYED])
+    [MADE_TWICE].into_iter().chain(calls).chain([AT_ONCE, LIVES_ON, TASKS_END, DESTROYED])
 }
 
 fn run(make: &Make<'_>) -> Result<Vec<&'static str>, Violation> {
@@ -120,8 +122,11 @@ pub fn run_watched(make: &Make<'_>, watch: &mut Watch<'_>) -> Result<Vec<&'stati
             drop(one);
             every_hook(&two, &(|| TestCall::chat("after-the-other-has-gone"))).map(drop)
         });
-        steps.run(DESTROYED, || {
+        steps.run(TASKS_END, || {
             two.shutdown();
+            tasks::end(&host)
+        });
+        steps.run(DESTROYED, || {
             drop(two);
             Ok(())
         });

@@ -102,6 +102,11 @@ impl MockHost {
         self.0.background.hurry();
     }
 
+    /// Takes [`hurry`](MockHost::hurry) back.
+    pub(super) fn wait(&self) {
+        self.0.background.wait();
+    }
+
     /// Moves both clocks forward, and with them every window, bucket, expiry and sleep. Tasks whose
     /// sleep has ended continue in the next [`run_tasks`](MockHost::run_tasks).
     pub fn advance(&self, time: Duration) {

@@ -3,9 +3,10 @@
 
 use super::{
     event::HookEvent,
-    hook_timer::{HookTimer, SLOW},
+    hook_timer::HookTimer,
     link::{Link, RunMode},
     pool::PoolError,
+    slow::SLOW,
     stats::{Counted, ThreadSlot},
     verdict::{self, Fault, HookOutcome, outcome},
 };

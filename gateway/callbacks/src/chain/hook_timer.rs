@@ -5,9 +5,6 @@ use super::stats::ThreadSlot;
 use quanta::Clock;
 use std::{sync::OnceLock, thread, time::Instant};
 
-/// A sync hook that takes longer than this, in ns, is slow: every call on its thread waits for it.
-pub(super) const SLOW: u64 = 1_000_000;
-
 /// The processor's counter with its frequency, once known.
 static COUNTER: OnceLock<Clock> = OnceLock::new();
 

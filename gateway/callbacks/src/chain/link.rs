@@ -6,6 +6,7 @@ use super::{
     filter::CallFilter,
     live_instance::LiveInstance,
     pool::ThreadPool,
+    slow::SlowHooks,
     stats::{Counted, HookStats},
     verdict::{Fault, whole_seconds},
 };
@@ -65,6 +66,7 @@ pub(super) struct LinkState {
     filter: Option<CallFilter>,
     faults: AtomicU64,
     slow: AtomicU64,
+    slow_hooks: SlowHooks,
     fault_throttles: [LogThrottle; 4],
     slow_throttle: LogThrottle,
     other_throttle: LogThrottle,
@@ -119,6 +121,7 @@ impl Link {
             filter: CallFilter::new(&entry.only),
             faults: AtomicU64::new(0),
             slow: AtomicU64::new(0),
+            slow_hooks: SlowHooks::default(),
             fault_throttles: Default::default(),
             slow_throttle: LogThrottle::default(),
             other_throttle: LogThrottle::default(),
@@ -360,11 +363,14 @@ impl Link {
         self.slot.recipe.without_secrets(message)
     }
 
-    /// Counts and logs a sync hook that held up its thread.
+    /// Counts a hook that held up its thread, and logs it if the callback is the likely cause.
     #[cold]
     pub(super) fn was_slow(&self, hook: Hook, ns: u64) {
         let count = self.slot.slow.fetch_add(1, Relaxed) + 1;
         self.stats().note(hook, Counted::Slow);
+        if !self.slot.slow_hooks.note(now(), ns) {
+            return;
+        }
         let Some(left_out) = self.slot.slow_throttle.admit() else { return };
         let milliseconds = ns as f64 / 1e6;
         tracing::warn!(

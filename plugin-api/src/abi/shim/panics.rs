@@ -59,5 +59,29 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     // Leaks the payload, because dropping it may panic again.
     mem::forget(payload);
     let place = PLACE.with(|slot| mem::take(&mut *slot.borrow_mut()));
-    format!("panicked{place}: {text}")
+    format!("panicked{place}: {text}{}", hint(&text))
+}
+
+/// What to do about a panic that many authors meet first: tokio and what is built on it, such as
+/// reqwest, need a runtime.
+fn hint(text: &str) -> &'static str {
+    if text.contains("Tokio") && text.contains("runtime") || text.contains("no reactor running") {
+        "; no tokio runtime runs in a plugin: use `Host::http`, `Host::timer` or `Host::task`"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_for_want_of_a_runtime_names_what_to_use_instead() {
+        let without =
+            "there is no reactor running, must be called from the context of a Tokio 1.x runtime";
+        let told = caught(|| panic!("{without}")).unwrap_err();
+        assert!(told.ends_with("use `Host::http`, `Host::timer` or `Host::task`"), "{told}");
+        assert_eq!(caught(|| panic!("boom")).unwrap_err(), "panicked: boom");
+    }
 }

@@ -136,7 +136,9 @@ impl Body {
         for part in parents.into_iter().flat_map(|parents| parents.split('.')) {
             slot = slot.and_then(|members| members.get_mut(part)).and_then(Value::as_object_mut);
         }
-        slot.and_then(|members| members.shift_remove(name)).map(drop).ok_or(EditError::NotFound)
+        let members = slot.filter(|members| members.contains_key(name));
+        // Keeps the order of the others, also in a build whose maps have one.
+        members.map(|members| members.retain(|member, _| member != name)).ok_or(EditError::NotFound)
     }
 
     fn messages(&self) -> &[Value] {
