@@ -1,7 +1,7 @@
 //! Checks that every callback must pass: each hook with small, huge and odd calls (`calls`), two
-//! instances at once, 64 threads, tasks at shutdown, shutdown and drop. `callgate plugin check` runs the same steps on
-//! a built plugin. The suite cannot check from inside the process whether `Drop` panics, a hook
-//! blocks for long, or memory grows.
+//! instances at once, 64 threads, tasks at shutdown (`tasks`), shutdown and drop. `callgate plugin
+//! check` runs the same steps on a built plugin. The suite cannot check from inside the process
+//! whether `Drop` panics, a hook blocks for long, or memory grows.
 
 mod calls;
 mod tasks;

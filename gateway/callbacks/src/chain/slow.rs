@@ -17,8 +17,8 @@ const SPAN: u64 = 60_000_000_000;
 pub(super) struct SlowHooks(Mutex<[Option<u64>; 2]>);
 
 impl SlowHooks {
-    /// Notes a slow hook that ended at `now` and took `took`, both in ns. Returns whether it draws a
-    /// warning.
+    /// Notes a slow hook that ended at `now` and took `took`, both in ns. Returns whether it draws
+    /// a warning.
     pub(super) fn note(&self, now: u64, took: u64) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let [older, newer] = *last;

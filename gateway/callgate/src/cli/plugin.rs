@@ -45,10 +45,10 @@ pub struct New {
     /// The folder the crate's own folder is made in.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub path: PathBuf,
-    /// Depend on `callgate-plugin-api` in this folder.
+    /// Depend on `callgate-plugin-api` in this folder, not on a copy in the new crate.
     #[arg(long, value_name = "DIR", conflicts_with = "api_version")]
     pub api_path: Option<PathBuf>,
-    /// Depend on this published version of `callgate-plugin-api`.
+    /// Depend on this published version of `callgate-plugin-api`, not on a copy.
     #[arg(long, value_name = "VERSION")]
     pub api_version: Option<String>,
 }

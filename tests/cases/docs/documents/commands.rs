@@ -26,7 +26,7 @@ const CARGO: &str = r#"
 cargo() {
   local folder=${@: -1}; folder=${folder%Cargo.toml}
   cp "$LOCK" "${folder}Cargo.lock" && mkdir -p "${folder}target" &&
-    ln -sfn "$CARGO_TARGET_DIR/debug" "${folder}target/release" && "$CARGO" "${@/--release/--quiet}"
+    ln -sfn "$BUILDS/debug" "${folder}target/release" && CARGO_TARGET_DIR="$BUILDS" "$CARGO" "${@/--release/--quiet}"
 }
 "#;
 
@@ -50,7 +50,7 @@ async fn run(commands: &str, folder: &Path, address: &str) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}", build::folder().display()));
     command.env("CARGO", env!("CARGO")).env("CARGO_NET_OFFLINE", "true");
-    command.env("CARGO_TARGET_DIR", snippets::target());
+    command.env("BUILDS", snippets::target());
     command.env("LOCK", build::repository().join("Cargo.lock"));
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     let output = if builds {
