@@ -34,10 +34,12 @@
 /// - `hooks`: exactly the hooks that the type implements. The gateway calls each listed hook for
 ///   every call, and never calls one that is not listed. `callgate check` compares the list with
 ///   the type: it runs each hook once on a sample call, in its own process and with fresh counters.
-/// - `reads`, `writes`: the parts of the call that the callback reads and changes (`model`,
-///   `route`, `messages`, `params`, `headers`, `metadata`, `reply`, `completion`, `chunk`,
-///   `error`). The gateway warns at startup about an order of the list that defeats a callback.
-///   Nothing enforces them. `completion` in `reads` makes the gateway put streams together for
+/// - `reads`, `writes`: the parts of the call that the callback reads and changes. The gateway warns
+///   at startup about an order of the list that defeats a callback. Another word does not compile,
+///   but nothing enforces that the list is true. `model` is the model's name; `route` the provider,
+///   URL and key; `messages` and `params` the request's body; `headers` the client's when read and
+///   the upstream request's when written; `metadata` the notes of other callbacks; `chunk` a
+///   streamed chunk, `reply` a whole answer, and `error` a failure. `completion` in `reads` makes the gateway put streams together for
 ///   [`LlmReply::completion`](crate::LlmReply::completion), and `upstream_response` makes it keep
 ///   the status and headers of the upstream's response for
 ///   [`CallView::upstream_header`](crate::CallView::upstream_header).
@@ -71,6 +73,22 @@
 ///     min_api: "1.99", // no release has it
 ///     Tagger {
 ///         name: "tagger", kind: sync, hooks: [], reads: [], writes: [], settings_schema: "{}",
+///     }
+/// }
+/// # fn main() {}
+/// ```
+/// Neither a hook nor a part that does not exist compiles:
+///
+/// ```compile_fail
+/// # use plugin_api::*;
+/// # struct Tagger;
+/// # impl Callback for Tagger {
+/// #     type Settings = serde_json::Value;
+/// #     fn new(_: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self) }
+/// # }
+/// plugin_api::export_callbacks! {
+///     Tagger {
+///         name: "tagger", kind: sync, hooks: [], reads: ["prompts"], writes: [], settings_schema: "{}",
 ///     }
 /// }
 /// # fn main() {}
@@ -110,6 +128,11 @@ macro_rules! __export {
         ::core::compile_error!(
             "expected a profile whose panics unwind, found `panic = \"abort\"`: remove it from the profile that builds this plugin"
         );
+
+        $($($crate::__known_hook!($hook);)*)+
+        $(
+            const _: () = $crate::__export::assert_parts(&[$($reads,)* $($writes,)*]);
+        )+
 
         #[allow(unsafe_code, clippy::allow_attributes, clippy::undocumented_unsafe_blocks)]
         const _: () = {
@@ -217,6 +240,24 @@ macro_rules! __gateway_with_api {
             "expected `min_api` to be a released version, \"1.0\" or \"1.1\", found ",
             ::core::stringify!($other)
         ))
+    };
+}
+
+/// Refuses a name in `hooks` that is not a hook's.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __known_hook {
+    (on_llm_start) => {};
+    (on_llm_new_token) => {};
+    (on_llm_end) => {};
+    (on_llm_error) => {};
+    ($other:ident) => {
+        ::core::compile_error!(::core::concat!(
+            "expected in `hooks` some of `on_llm_start`, `on_llm_new_token`, `on_llm_end` and \
+             `on_llm_error`, found `",
+            ::core::stringify!($other),
+            "`"
+        ));
     };
 }
 

@@ -163,6 +163,46 @@ pub mod __export {
         std_types::{RErr, RNone, ROption, RResult, RSome, RStr, RString},
     };
 
+    /// The words of `reads` and `writes`.
+    const PARTS: [&str; 11] = [
+        "model",
+        "route",
+        "messages",
+        "params",
+        "headers",
+        "metadata",
+        "reply",
+        "completion",
+        "chunk",
+        "error",
+        "upstream_response",
+    ];
+
+    /// Fails to compile if one of the words of `reads` and `writes` is unknown.
+    pub const fn assert_parts(words: &[&str]) {
+        let mut word = 0;
+        while word < words.len() {
+            let mut part = 0;
+            while !are_equal(words[word].as_bytes(), PARTS[part].as_bytes()) {
+                part += 1;
+                assert!(
+                    part < PARTS.len(),
+                    "expected in `reads` and `writes` some of model, route, messages, params, \
+                     headers, metadata, reply, completion, chunk, error and upstream_response"
+                );
+            }
+            word += 1;
+        }
+    }
+
+    const fn are_equal(one: &[u8], other: &[u8]) -> bool {
+        let mut index = 0;
+        while index < one.len() && index < other.len() && one[index] == other[index] {
+            index += 1;
+        }
+        index == one.len() && index == other.len()
+    }
+
     /// Returns the manifest as the bytes of its section. `LEN` is at most the manifest's length.
     #[must_use]
     pub const fn manifest_bytes<const LEN: usize>(manifest: &str) -> [u8; LEN] {
