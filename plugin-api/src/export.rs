@@ -34,14 +34,14 @@
 /// - `hooks`: exactly the hooks that the type implements. The gateway calls each listed hook for
 ///   every call, and never calls one that is not listed. `callgate check` compares the list with
 ///   the type: it runs each hook once on a sample call, in its own process and with fresh counters.
-/// - `reads`, `writes`: the parts of the call that the callback reads and changes. The gateway warns
-///   at startup about an order of the list that defeats a callback. Another word does not compile,
-///   but nothing enforces that the list is true. `model` is the model's name; `route` the provider,
-///   URL and key; `messages` and `params` the request's body; `headers` the client's when read and
-///   the upstream request's when written; `metadata` the notes of other callbacks; `chunk` a
-///   streamed chunk, `reply` a whole answer, and `error` a failure. `completion` in `reads` makes the gateway put streams together for
-///   [`LlmReply::completion`](crate::LlmReply::completion), and `upstream_response` makes it keep
-///   the status and headers of the upstream's response for
+/// - `reads`, `writes`: the parts of the call that the callback reads and changes. The gateway
+///   warns at startup about an order of the list that defeats a callback. An unknown word does not
+///   compile, but nothing enforces that the list is true. `model` is the model's name; `route` the
+///   provider, URL and key; `messages` and `params` the request's body; `headers` the client's when
+///   read and the upstream request's when written; `metadata` the notes of other callbacks; `chunk`
+///   a streamed chunk, `reply` a whole answer, and `error` a failure. `completion` in `reads` makes
+///   the gateway put streams together for [`LlmReply::completion`](crate::LlmReply::completion),
+///   and `upstream_response` makes it keep the status and headers of the upstream's response for
 ///   [`CallView::upstream_header`](crate::CallView::upstream_header).
 /// - `needs` (optional, after `writes`): the secrets and hosts that the callback uses: `needs:
 ///   {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
@@ -88,7 +88,8 @@
 /// # }
 /// plugin_api::export_callbacks! {
 ///     Tagger {
-///         name: "tagger", kind: sync, hooks: [], reads: ["prompts"], writes: [], settings_schema: "{}",
+///         name: "tagger", kind: sync, hooks: [], reads: ["prompts"], writes: [],
+///         settings_schema: "{}",
 ///     }
 /// }
 /// # fn main() {}

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             if let Err(sentence) = restart_outside_probe() {
                 return complain(&sentence);
             }
-            watched(|| in_runtime(demo::run(options)))
+            leave(watched(|| in_runtime(demo::run(options))))
         }
         Some(Command::Key(key)) => finish(&key::run(&key.tool)),
         Some(Command::Plugin(plugin)) => watched(|| finish(&plugin::run(plugin.tool))),
@@ -80,10 +80,17 @@ fn start(options: Serve) -> ExitCode {
         callgate_telemetry::start(options.log_format, None);
         return not_started(&sentence, ExitCode::FAILURE);
     }
-    watched(|| {
+    leave(watched(|| {
         callgate_telemetry::start(options.log_format, boot::log_filter(&options.source).as_deref());
         in_runtime(serve(options))
-    })
+    }))
+}
+
+/// Ends the process without the exit code of the plugins that it mapped. Nobody waits for that, the
+/// probe does not try it, and a crash in it would turn a success into a failure.
+fn leave(code: ExitCode) -> ! {
+    let _ = io::stdout().flush();
+    exit_at_once(u8::from(code != ExitCode::SUCCESS))
 }
 
 /// Writes the last line of a failed start, in the log's format.
@@ -117,7 +124,7 @@ fn check(options: &Check) -> ExitCode {
         ));
     }
     let as_log = options.serve.log_format == Some(LogFormat::Json);
-    watched(|| match boot::check(options) {
+    leave(watched(|| match boot::check(options) {
         report if as_log => {
             callgate_telemetry::start(options.serve.log_format, None);
             report
@@ -129,7 +136,7 @@ fn check(options: &Check) -> ExitCode {
         }
         report if report.passed() => print(&report.to_string()),
         report => complain(&report.to_string()),
-    })
+    }))
 }
 
 /// Restarts this program as a probe process, unless it is one: `check` runs hooks on made-up calls,

@@ -65,11 +65,14 @@ impl HostError {
     }
 
     /// Reads the number that a service returned; 0 means success.
-    pub(crate) fn from_number(number: u32) -> Result<(), Self> {
-        match HostErrorKind(number) {
-            HostErrorKind(0) => Ok(()),
-            kind => Err(Self::new(kind, kind.text())),
+    /// The result that a host function returned as a number. `texts` says more than the kind.
+    pub(crate) fn from_number(number: u32, texts: &[(HostErrorKind, &str)]) -> Result<(), Self> {
+        if number == 0 {
+            return Ok(());
         }
+        let kind = HostErrorKind(number);
+        let text = texts.iter().find(|(of, _)| *of == kind).map_or(kind.text(), |(_, text)| text);
+        Err(Self::new(kind, text))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A key-value store with expiry.
 
-use super::{HostError, listing::collecting};
+use super::{HostError, HostErrorKind, listing::collecting};
 use crate::abi::{HostHandle, KvVtRef, View};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Kv {
     pub fn set(&self, key: &str, value: &[u8], live: Option<Duration>) -> Result<(), HostError> {
         let (key, value) = (View::of(key.as_bytes()), View::of(value));
         // SAFETY: as in `Host`; the views live until the call returns.
-        HostError::from_number(unsafe { (self.vt.set())(self.raw.ctx, key, value, millis(live)) })
+        result(unsafe { (self.vt.set())(self.raw.ctx, key, value, millis(live)) })
     }
 
     /// Sets a value that may make room for others, as in a cache. If the store is full, the least
@@ -89,7 +89,7 @@ impl Kv {
         let set = self.vt.set_evicting().ok_or_else(HostError::not_supported)?;
         let (key, value) = (View::of(key.as_bytes()), View::of(value));
         // SAFETY: as in `Host`; the views live until the call returns.
-        HostError::from_number(unsafe { set(self.raw.ctx, key, value, millis(live)) })
+        result(unsafe { set(self.raw.ctx, key, value, millis(live)) })
     }
 
     /// Returns the keys that begin with `prefix`, in order: those after the key `after` (all, if
@@ -115,4 +115,18 @@ impl Kv {
 /// Returns whole milliseconds; 0 means no expiry.
 fn millis(live: Option<Duration>) -> u64 {
     live.map_or(0, |live| u64::try_from(live.as_millis()).unwrap_or(u64::MAX).max(1))
+}
+
+fn result(number: u32) -> Result<(), HostError> {
+    HostError::from_number(
+        number,
+        &[
+            (
+                HostErrorKind::INVALID,
+                "expected a key of 1 byte to 1 KiB, found an empty or longer one",
+            ),
+            (HostErrorKind::TOO_LARGE, "expected a value of at most 1 MiB, found a larger one"),
+            (HostErrorKind::FULL, "the store is full: an entry has room for 16 MiB in 65536 keys"),
+        ],
+    )
 }

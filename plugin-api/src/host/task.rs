@@ -1,6 +1,6 @@
 //! Background work.
 
-use super::{Host, HostError};
+use super::{Host, HostError, HostErrorKind};
 use crate::abi::{HostHandle, TaskVtRef, shim};
 use std::{fmt, future::Future};
 
@@ -66,7 +66,11 @@ impl Task {
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), HostError> {
         let work = shim::background::future(Host { raw: self.raw }, work);
         // SAFETY: as in `Host`; the future is given away.
-        HostError::from_number(unsafe { (self.vt.spawn())(self.raw.ctx, work) })
+        let number = unsafe { (self.vt.spawn())(self.raw.ctx, work) };
+        HostError::from_number(
+            number,
+            &[(HostErrorKind::FULL, "this instance already has 1024 tasks")],
+        )
     }
 
     /// Returns a future that completes when the instance's shutdown begins: because the gateway
@@ -111,6 +115,10 @@ impl Task {
     pub fn spawn_blocking(&self, job: impl FnOnce() + Send + 'static) -> Result<(), HostError> {
         let job = shim::background::job(Host { raw: self.raw }, job);
         // SAFETY: as in `Host`; the job is given away.
-        HostError::from_number(unsafe { (self.vt.spawn_blocking())(self.raw.ctx, job) })
+        let number = unsafe { (self.vt.spawn_blocking())(self.raw.ctx, job) };
+        HostError::from_number(
+            number,
+            &[(HostErrorKind::FULL, "this instance already has 64 jobs")],
+        )
     }
 }

@@ -57,7 +57,7 @@ impl ExportError {
                 if *by_path {
                     format!("say which one is meant: `{{name: {name}, path: …}}`")
                 } else {
-                    format!("list it as `{name}`")
+                    format!("list it as `{{name: {name}, path: …}}` with the path of this file")
                 }
             }
         }

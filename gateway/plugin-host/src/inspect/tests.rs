@@ -177,7 +177,7 @@ fn the_entry_chooses_the_callback_by_name() {
     assert_eq!(choose(both(), &entry("two", json!({}))).map(|it| it.name), Ok("two".to_owned()));
     let error = choose(both(), &entry("tow", json!({}))).expect_err("there is none");
     assert_eq!(error.to_string(), "expected a callback called `tow`, found `one`, `two`");
-    assert_eq!(error.remedy(), "list it as `two`");
+    assert_eq!(error.remedy(), "list it as `{name: two, path: …}` with the path of this file");
 
     let mut by_path = entry("file_name", json!({}));
     by_path.file = Some("file_name.so".into());
