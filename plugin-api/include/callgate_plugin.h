@@ -211,6 +211,7 @@ typedef struct callgate_call_vt {
   void (*fault)(void *ctx, callgate_view message); /* for the log, not for the client */
   /* Since 1.1: a header of the client's response, whatever the outcome. */
   callgate_edit (*set_reply_header)(void *ctx, callgate_view name, callgate_view value);
+  const void *reply_stream; /* since 1.1; not for C, which has no futures */
 } callgate_call_vt;
 
 typedef struct callgate_call {

@@ -55,7 +55,13 @@ pub enum Reply {
     /// A whole `chat.completion` object as JSON. A client that asked for a stream gets all its
     /// choices as chunks. Anything other than a completion is a fault.
     Json(String),
+    /// A stream that the callback produces: [`LlmCall::reply_stream`](crate::LlmCall::reply_stream).
+    Stream(ReplyStream),
 }
+
+/// A stream that a callback produces, as the answer of `on_llm_start`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyStream(pub(crate) ());
 
 /// A rejection: the client gets OpenAI's error object with this status.
 ///

@@ -124,6 +124,7 @@ mod host;
 mod kind;
 mod pattern;
 mod probe;
+mod reply_writer;
 mod view;
 
 #[doc(hidden)]
@@ -135,7 +136,7 @@ pub mod manifest;
 pub mod testing;
 
 pub use callback::{AsyncCallback, Callback};
-pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply};
+pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply, ReplyStream};
 pub use host::{
     Admission, Clock, Counter, Counters, Entry, Gauge, Histogram, Host, HostError, HostErrorKind,
     Http, HttpRequest, HttpResponse, Kv, Labeled, MetricKind, Metrics, SecretText, Secrets, Task,
@@ -144,6 +145,7 @@ pub use host::{
 pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
+pub use reply_writer::ReplyWriter;
 pub use view::{
     CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route, ShapeError,
 };

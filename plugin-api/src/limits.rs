@@ -28,6 +28,9 @@ pub const EMITTED: usize = 1 << 20;
 /// The number of chunks that one run of `on_llm_new_token` emits. Not in bytes.
 pub const EMITTED_CHUNKS: usize = 64;
 
+/// One part of a stream that a callback produces: [`ReplyWriter`](crate::ReplyWriter).
+pub const STREAMED_PART: usize = 1 << 20;
+
 /// The text of one choice that a callback holds back: [`hold_back`](crate::Chunk::hold_back).
 pub const HELD_BACK: usize = 4 << 10;
 

@@ -58,6 +58,7 @@ mod memory;
 mod metrics;
 mod outcome;
 mod reply;
+mod reply_stream;
 mod tester;
 mod waiting;
 
@@ -67,4 +68,5 @@ pub use failure::TestFailure;
 pub use host::{LogLine, MockHost};
 pub use outcome::Outcome;
 pub use reply::TestReply;
+pub use reply_stream::StreamedReply;
 pub use tester::Tester;

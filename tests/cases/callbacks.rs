@@ -18,6 +18,7 @@ mod order;
 mod panics;
 mod rate_limit;
 mod reply_headers;
+mod reply_streams;
 mod rollback;
 mod routing;
 mod scope;

@@ -1,6 +1,9 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
-use super::payload::{is_completion, within};
+use super::{
+    payload::{is_completion, within},
+    reply_stream::{CallbackReply, ReplyStreamReader},
+};
 use callgate_call::{Call, EditsSnapshot, HookState};
 use callgate_config::Grants;
 use callgate_deployments::Deployments;
@@ -9,7 +12,7 @@ use callgate_secret::{Masking, credentials::is_credential};
 use http::HeaderValue;
 use plugin_api::{
     EditError, Endpoint, FACTS, Rejection, Reply, Route,
-    abi::serve::{CallAccess, Edited},
+    abi::serve::{CallAccess, Edited, ReplySink},
     limits,
 };
 use std::{borrow::Cow, time::Instant};
@@ -20,7 +23,7 @@ pub(super) enum HookResult {
     #[default]
     Nothing,
     Rejection(Rejection),
-    Reply(Reply),
+    Reply(CallbackReply),
     Fault(String),
 }
 
@@ -325,12 +328,21 @@ impl CallAccess for CallHandle<'_> {
         self.call.client_gone
     }
 
+    fn reply_stream(&mut self) -> Option<Box<dyn ReplySink>> {
+        if !self.starting {
+            return None;
+        }
+        let (sink, reader) = ReplyStreamReader::open(self.call);
+        self.given = HookResult::Reply(CallbackReply::Stream(reader));
+        Some(sink)
+    }
+
     fn reject(&mut self, rejection: Rejection) {
         self.given = HookResult::Rejection(bounded(rejection));
     }
 
     fn reply(&mut self, reply: Reply) {
-        let (Reply::Text(text) | Reply::Json(text)) = &reply;
+        let (Reply::Text(text) | Reply::Json(text)) = &reply else { return };
         self.given = if text.len() > limits::ANSWER {
             HookResult::Fault(format!("its reply has more than {} bytes", limits::ANSWER))
         } else if let Reply::Json(json) = &reply
@@ -338,7 +350,7 @@ impl CallAccess for CallHandle<'_> {
         {
             HookResult::Fault("it replied with something other than a `chat.completion`".to_owned())
         } else {
-            HookResult::Reply(reply)
+            HookResult::Reply(CallbackReply::Whole(reply))
         };
     }
 

@@ -30,6 +30,7 @@ mod verdict;
 use super::{
     chunk_queue::{ChunkQueue, NextChunk},
     payload::{ChunkPayload, EndPayload, ErrorPayload},
+    reply_stream::CallbackReply,
 };
 use crate::offload::offload;
 use callgate_call::Call;
@@ -69,7 +70,7 @@ pub enum Started {
     /// A callback replied.
     Replied {
         by: Arc<str>,
-        reply: plugin_api::Reply,
+        reply: CallbackReply,
     },
     Failed(Failure),
 }

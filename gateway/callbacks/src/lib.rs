@@ -16,6 +16,7 @@ mod manifest_check;
 pub mod offload;
 mod payload;
 mod probe_hooks;
+mod reply_stream;
 mod sample_call;
 mod setting_names;
 
@@ -28,4 +29,5 @@ pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, 
 pub use manifest_check::mismatches;
 pub use payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_completion};
 pub use probe_hooks::run_probe;
+pub use reply_stream::{CallbackReply, ReplyStreamReader};
 pub use setting_names::unknown_names;

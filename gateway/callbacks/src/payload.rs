@@ -11,6 +11,7 @@ mod tests;
 
 pub use chunk::ChunkPayload;
 pub use failure::ErrorPayload;
+pub(super) use object::is_object_json;
 pub(crate) use reply::EndPayloadSnapshot;
 pub use reply::{CallStats, EndPayload, is_completion};
 pub use streamed_text::StreamedText;

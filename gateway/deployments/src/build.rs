@@ -28,7 +28,7 @@ use std::{
 };
 
 /// LiteLLM's default.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
 /// For servers that ignore the key but whose client libraries require one.
 const DUMMY_KEY: &str = "fake-api-key";
 

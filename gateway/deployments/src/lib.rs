@@ -17,6 +17,7 @@ mod tests;
 mod weight;
 mod wildcard;
 
+pub use build::DEFAULT_TIMEOUT;
 pub use callgate_config::Setting;
 pub use certificates::certificate_problems;
 pub use deployment::Deployment;

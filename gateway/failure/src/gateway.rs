@@ -101,6 +101,22 @@ impl Failure {
         failure
     }
 
+    /// The stream that a callback answered with is not whole, or no stream.
+    pub fn callbacks_stream_is_broken(callback: &Arc<str>, how: &str) -> Self {
+        let text = format!("the stream of callback `{callback}` is incomplete: {how}");
+        let mut failure = Self::of(Reason::IncompleteStream, text);
+        failure.callback = Some(Arc::clone(callback));
+        failure
+    }
+
+    /// A callback that answers with a stream sent nothing for too long.
+    pub fn callbacks_stream_is_late(callback: &Arc<str>, limit: Duration) -> Self {
+        let text = format!("callback `{callback}` sent nothing for {} s", limit.as_secs_f64());
+        let mut failure = Self::of(Reason::Timeout, text);
+        failure.callback = Some(Arc::clone(callback));
+        failure
+    }
+
     pub fn callbacks_reply_is_no_completion() -> Self {
         Self::of(
             Reason::CallbackFailed,

@@ -24,7 +24,7 @@ use usage::usage;
 
 /// OpenAI itself, and every compatible server.
 #[derive(Debug)]
-pub(crate) struct OpenAi;
+pub struct OpenAi;
 
 impl Dialect for OpenAi {
     fn chat_url(&self, api_base: &str) -> String {

@@ -3,14 +3,14 @@
 use super::{
     AnswerBody, CALLS, RequestBody,
     access_log::Record,
-    body,
+    body, callback_stream,
     client::ClientAddress,
     completion,
     connection_timer::ConnectionTimer,
     error, fault,
     flight::{Flight, refused},
     prepared,
-    relay::{self, OpenStream, Relay, Waits},
+    relay::{self, CallbackStream, OpenStream, Relay, StreamSource, Waits},
     request, response_headers,
     unreachable::unreachable,
     upstream_failure,
@@ -20,7 +20,7 @@ use super::{
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::ResponseSlot;
-use callgate_callbacks::{Started, offload::offload};
+use callgate_callbacks::{CallbackReply, Started, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
@@ -235,7 +235,7 @@ fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, Header
     let head = response_headers::answer_headers(app, sent, &answer.headers);
     let translator = sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked);
     let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
-    (OpenStream { answer, translator, waits }, head)
+    (OpenStream { answer: StreamSource::Upstream(answer), translator, waits }, head)
 }
 
 /// Runs the start hooks. A reply from a callback ends the call here.
@@ -246,8 +246,15 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
         Started::Failed(failure) => Err(failure),
         Started::Replied { by, reply } => {
             let (echo, usage) = (completion::echo(call), prepared::usage(call).await?);
-            flight.record.callback = Some(by);
-            Box::pin(made(flight, &reply, &echo, usage)).await.map(Some)
+            flight.record.callback = Some(Arc::clone(&by));
+            let done = match reply {
+                CallbackReply::Whole(reply) => Box::pin(made(flight, &reply, &echo, usage)).await,
+                CallbackReply::Stream(reader) => {
+                    let stream = CallbackStream { by, reader };
+                    Box::pin(streamed(flight, stream, &echo, usage)).await
+                }
+            };
+            done.map(Some)
         }
     }
 }
@@ -303,6 +310,29 @@ async fn made(
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
     Ok(Attempted::Json(body.into(), HeaderMap::new()))
+}
+
+/// Relays the stream that a callback answers with, or puts it together.
+async fn streamed(
+    flight: &mut Flight,
+    stream: CallbackStream,
+    echo: &Echo,
+    include_usage: bool,
+) -> Result<Attempted, Failure> {
+    let timeout = callback_stream::timeout(flight)?;
+    if flight.record.stream {
+        let started = Instant::now();
+        let open =
+            callback_stream::open(stream, echo, include_usage, Waits::new(started, timeout, None));
+        let mut relay = Box::new(Relay::new(open, started));
+        relay.begin(flight).await?;
+        return Ok(Attempted::Stream(relay, HeaderMap::new()));
+    }
+    let limit = flight.app.limits.max_reply_bytes;
+    let (body, usage) =
+        callback_stream::whole(stream, echo, (&flight.timer, timeout), limit).await?;
+    flight.record.usage = usage;
+    Ok(Attempted::Json(body, HeaderMap::new()))
 }
 
 /// Reads, checks and translates a JSON reply.

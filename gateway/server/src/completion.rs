@@ -32,7 +32,7 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
         Reply::Json(json) if callgate_callbacks::is_completion(json) => {
             Ok(json.as_bytes().to_vec())
         }
-        Reply::Json(_) => Err(Failure::callbacks_reply_is_no_completion()),
+        Reply::Json(_) | Reply::Stream(_) => Err(Failure::callbacks_reply_is_no_completion()),
     }
 }
 

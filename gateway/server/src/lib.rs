@@ -18,6 +18,7 @@ mod auth;
 mod body;
 mod call_metrics;
 mod call_totals;
+mod callback_stream;
 mod callbacks;
 mod chat;
 mod client;

@@ -6,6 +6,7 @@
 
 mod beside;
 mod outbox;
+mod source;
 mod waits;
 
 use super::{
@@ -28,6 +29,7 @@ use callgate_providers::{ChunkSink as _, CompletionBuilder, StreamTranslator};
 use callgate_upstream::UpstreamResponse;
 use futures_util::stream;
 use outbox::Outbox;
+pub(super) use source::{CallbackStream, StreamSource};
 use std::{
     convert::Infallible,
     future::Future,
@@ -81,7 +83,7 @@ pub(super) type Opened = Result<(OpenStream, HeaderMap), Failure>;
 
 /// An answer whose body arrives.
 pub(super) struct OpenStream {
-    pub(super) answer: UpstreamResponse,
+    pub(super) answer: StreamSource,
     pub(super) translator: Box<dyn StreamTranslator>,
     /// Bounds the upstream's silence.
     pub(super) waits: Waits,
@@ -89,7 +91,7 @@ pub(super) struct OpenStream {
 
 /// An open stream without its translator, which is in use.
 struct Untranslated {
-    answer: UpstreamResponse,
+    answer: StreamSource,
     waits: Waits,
 }
 
@@ -242,11 +244,11 @@ impl Relay {
         let beside::Done { translator, out, outcome, closed } = done?;
         self.out.add(out);
         let open = self.open.insert(OpenStream { answer, translator, waits });
-        outcome.map_err(|fault| fault::failure(fault, Form::Stream))?;
+        outcome.map_err(|fault| open.answer.failure(fault))?;
         if closed || open.translator.complete() {
             self.ended = Ended::Complete;
         } else if !open.waits.go_on(&*open.translator) {
-            return Err(open.waits.over());
+            return Err(open.answer.late(&open.waits));
         }
         Ok(())
     }
@@ -259,7 +261,7 @@ impl Relay {
         }
         let Some(OpenStream { answer, translator, waits }) = &mut self.open else { return Ok(()) };
         let Some(mut next) = waits.within(timer, answer.next()).await else {
-            return Err(waits.over());
+            return Err(answer.late(waits));
         };
         loop {
             let next_bytes = match &next {
@@ -273,18 +275,18 @@ impl Relay {
             }
             let Some(bytes) = next_bytes else {
                 let closed = translator.close(&mut self.out);
-                closed.map_err(|fault| fault::failure(fault, Form::Stream))?;
+                closed.map_err(|fault| answer.failure(fault))?;
                 self.ended = Ended::Complete;
                 return Ok(());
             };
             self.at_a_stretch += bytes.len();
             let translated = translator.push(bytes, &mut self.out);
-            translated.map_err(|fault| fault::failure(fault, Form::Stream))?;
+            translated.map_err(|fault| answer.failure(fault))?;
             if translator.complete() {
                 self.ended = Ended::Complete;
             }
             if !waits.go_on(&**translator) {
-                return Err(waits.over());
+                return Err(answer.late(waits));
             }
             if self.ended != Ended::No || self.out.frames.len() >= ENOUGH {
                 return Ok(());
@@ -389,8 +391,9 @@ impl Streaming {
                 }
                 Ok(()) if self.relay.is_done() => {
                     self.ending()?.finish_stream();
-                    if let Some(open) = self.relay.open.take() {
-                        release(open.answer);
+                    let open = self.relay.open.take();
+                    if let Some(StreamSource::Upstream(answer)) = open.map(|open| open.answer) {
+                        release(answer);
                     }
                     self.relay.out.frames.extend_from_slice(DONE);
                 }

@@ -3,7 +3,11 @@
 //! blocks. A handle is valid for one hook; views follow the rule of [`View`].
 
 use super::{EditResult, View};
-use abi_stable::StableAbi;
+use abi_stable::{
+    StableAbi,
+    std_types::{ROption, RString},
+};
+use async_ffi::FfiFuture;
 
 /// The call, lent to one hook.
 #[repr(C)]
@@ -98,6 +102,33 @@ pub struct RawReply {
     pub content: View,
 }
 
+/// Since 1.1. The plugin's end of a stream that a callback produces. Any thread may use it, but
+/// only one at a time, and not after `close`. It may outlive the hook and the call.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawReplyWriter {
+    /// The host's own; opaque.
+    pub ctx: *mut (),
+    /// The functions.
+    pub vt: ReplyWriterVtRef,
+}
+
+/// See [`RawReplyWriter`]. Returned numbers are `HostErrorKind`s; 0 means success.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ReplyWriterVtRef)))]
+#[sabi(missing_field(option))]
+pub struct ReplyWriterVt {
+    /// Sends a part, once there is room for it: 0 text, 1 a whole chunk as JSON.
+    pub send: unsafe extern "C" fn(*const (), u32, RString) -> FfiFuture<u32>,
+    /// Ends the stream: a finish reason, or empty text if a chunk had it; prompt and completion
+    /// tokens, or `u64::MAX` if they are not known.
+    pub finish: unsafe extern "C" fn(*const (), RString, u64, u64) -> FfiFuture<u32>,
+    /// Drops the writer. A stream that is not finished is broken.
+    #[sabi(last_prefix_field)]
+    pub close: unsafe extern "C" fn(*mut ()),
+}
+
 /// Reads and edits of the call.
 #[repr(C)]
 #[derive(StableAbi)]
@@ -145,6 +176,9 @@ pub struct CallVt {
     pub fault: unsafe extern "C" fn(*mut (), View),
     /// Since 1.1: sets a header of the client's response, whatever the outcome: name, value.
     pub set_reply_header: unsafe extern "C" fn(*mut (), View, View) -> EditResult,
+    /// Since 1.1: opens a stream as the answer of `on_llm_start`, which then returns
+    /// `Verdict::REPLY` without `reply`. None in other hooks.
+    pub reply_stream: unsafe extern "C" fn(*mut ()) -> ROption<RawReplyWriter>,
 }
 
 /// Reads and edits of one streamed chunk.

@@ -20,6 +20,7 @@ pub use loaded::{HookFuture, LoadedCallback};
 pub use local::{LocalCallback, Services};
 #[cfg(all(test, feature = "testing"))]
 pub(super) use tables::lend_call;
+pub use tables::{ReplyPart, ReplySink};
 
 /// The outcome of an edit on the host's side. [`EditResult`] has the numbers that cross.
 pub type Edited = Result<(), crate::EditError>;
@@ -107,6 +108,8 @@ pub trait CallAccess {
     fn cancelled(&self) -> bool;
     /// Sets a header of the client's response, whatever the outcome.
     fn set_reply_header(&mut self, name: &str, value: &str) -> Edited;
+    /// Opens a stream as the answer; `None` if the hook cannot answer.
+    fn reply_stream(&mut self) -> Option<Box<dyn ReplySink>>;
     /// Takes the content of `Verdict::REJECT`.
     fn reject(&mut self, rejection: Rejection);
     /// Takes the content of `Verdict::REPLY`.

@@ -26,6 +26,8 @@ impl HostErrorKind {
     pub const TIMEOUT: Self = Self(8);
     /// The gateway is older than this crate and lacks this function.
     pub const NOT_SUPPORTED: Self = Self(9);
+    /// Nobody takes the stream any longer: the client has left, or the call has failed.
+    pub const CLOSED: Self = Self(10);
 
     fn text(self) -> &'static str {
         match self {
@@ -38,6 +40,7 @@ impl HostErrorKind {
             Self::UNREACHABLE => "there is no connection",
             Self::TIMEOUT => "it was not done in time",
             Self::NOT_SUPPORTED => "this gateway is too old for it; update it",
+            Self::CLOSED => "nobody takes the stream any longer",
             _ => "the gateway refused it",
         }
     }

@@ -8,8 +8,8 @@ mod caller;
 mod tests;
 
 pub(super) use super::headers::{OWNED, is_header_name, is_header_value, set_header};
-use super::{Outcome, headers::find};
-use crate::{Endpoint, Rejection, Reply, Route, abi::Verdict};
+use super::{Outcome, StreamedReply, headers::find, reply_stream::MockStream};
+use crate::{Endpoint, Rejection, Reply, ReplyStream, Route, abi::Verdict};
 use body::Body;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -48,6 +48,7 @@ pub struct TestCall {
     asked: Option<bool>,
     cancelled: bool,
     given: Option<Given>,
+    stream: Option<MockStream>,
 }
 
 /// A deployment that the config would have for a model name.
@@ -113,6 +114,7 @@ impl TestCall {
             asked: None,
             cancelled: false,
             given: None,
+            stream: None,
         }
     }
 
@@ -219,6 +221,20 @@ impl TestCall {
             .metadata("callgate.upstream_headers", &object)
     }
 
+    /// Returns what the callback has written to its [stream](crate::LlmCall::reply_stream) so far.
+    /// Run its tasks first: [`MockHost::run_tasks`](super::MockHost::run_tasks).
+    #[must_use]
+    pub fn streamed_reply(&self) -> StreamedReply {
+        self.stream.as_ref().map(MockStream::reply).unwrap_or_default()
+    }
+
+    /// Lets the client leave: from now on nobody takes the callback's stream.
+    pub fn close_stream(&self) {
+        if let Some(stream) = &self.stream {
+            stream.close();
+        }
+    }
+
     /// Makes a provider unknown to the gateway, so that routing to it fails. All other providers
     /// are known.
     #[must_use]
@@ -321,6 +337,9 @@ impl TestCall {
             (Verdict::CONTINUE, _) => Outcome::Continue,
             (Verdict::NOT_IMPLEMENTED, _) => Outcome::NotImplemented,
             (Verdict::REPLY, Some(Given::Reply(reply))) => Outcome::Reply(reply),
+            (Verdict::REPLY, None) if self.stream.is_some() => {
+                Outcome::Reply(Reply::Stream(ReplyStream(())))
+            }
             (Verdict::REJECT, Some(Given::Reject(rejection))) => Outcome::Reject(rejection),
             (Verdict::FAULT | Verdict::PANIC, Some(Given::Fault(message))) => {
                 Outcome::Fault(message)

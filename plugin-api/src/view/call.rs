@@ -329,6 +329,8 @@ impl<'a> CallView<'a> {
                 let (is_json, content) = match &reply {
                     Reply::Text(text) => (0, text),
                     Reply::Json(json) => (1, json),
+                    // The host has it since it was opened.
+                    Reply::Stream(_) => return Verdict::REPLY,
                 };
                 let raw = RawReply { is_json, content: View::of(content.as_bytes()) };
                 // SAFETY: the handle is alive; the host reads the view before `reply` is dropped.

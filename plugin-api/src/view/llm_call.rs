@@ -1,7 +1,10 @@
 //! The edits of `on_llm_start`: [`LlmCall`] and [`Route`].
 
 use super::{CallView, EditError, edit, newer_edit};
-use crate::abi::{CallHandle, RawRoute, View};
+use crate::{
+    Reply, ReplyStream, ReplyWriter,
+    abi::{CallHandle, RawRoute, View},
+};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -128,6 +131,57 @@ impl<'a> LlmCall<'a> {
     /// older than 1.1.
     pub fn set_reply_header(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         newer_edit!(self.set_reply_header(View::of(name.as_bytes()), View::of(value.as_bytes())))
+    }
+
+    /// Opens a stream as the call's answer, which the callback produces itself, for example from an
+    /// API of its own. Give the writer to a [task](crate::Host::task), and return the reply. The
+    /// gateway relays the stream like an upstream's: to chunk hooks and end hooks, with the limits
+    /// of a stream's time and, for a client that asked for no stream, put together. A stream whose
+    /// writer is dropped without an end fails the call as an incomplete one. If the hook returns
+    /// something else, nobody takes the stream.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use plugin_api::{Callback, Flow, Hook, HookError, Host, HostError, InitError, LlmCall};
+    /// use plugin_api::testing::{TestCall, Tester};
+    ///
+    /// struct Countdown(Host);
+    ///
+    /// impl Callback for Countdown {
+    ///     type Settings = serde_json::Value;
+    ///     fn new(host: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self(host)) }
+    ///     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+    ///         let (mut writer, reply) = call.reply_stream()?;
+    ///         let stream = async move {
+    ///             for number in ["3 ", "2 ", "1 "] {
+    ///                 writer.text(number).await?;
+    ///             }
+    ///             writer.finish("stop").await
+    ///         };
+    ///         // A client that has left is no error of the callback.
+    ///         let task = async move { let _: Result<(), HostError> = stream.await; };
+    ///         let tasks = self.0.task().ok_or_else(|| HookError::internal("no tasks"))?;
+    ///         tasks.spawn(task).map_err(HookError::internal)?;
+    ///         Ok(Flow::Reply(reply))
+    ///     }
+    /// }
+    ///
+    /// let tester = Tester::of::<Countdown>(serde_json::json!({}))?;
+    /// let mut call = TestCall::chat("countdown").stream();
+    /// tester.start(&mut call);
+    /// tester.host().run_tasks();
+    /// let streamed = call.streamed_reply();
+    /// assert_eq!((&*streamed.text, streamed.finish_reason.as_deref()), ("3 2 1 ", Some("stop")));
+    /// # Ok::<(), InitError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EditError::NotSupported`] if the gateway is older than 1.1.
+    pub fn reply_stream(&mut self) -> Result<(ReplyWriter, Reply), EditError> {
+        let open = self.raw.vt.reply_stream().ok_or(EditError::NotSupported)?;
+        // SAFETY: as in `edit!`.
+        let writer = unsafe { open(self.raw.ctx) }.into_option().ok_or(EditError::TooLate)?;
+        Ok((ReplyWriter::new(writer), Reply::Stream(ReplyStream(()))))
     }
 
     /// Sets a header of the upstream request. It replaces an earlier value.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     call_handle::{CallHandle, HookResult, Undo},
     offload::offload_hook,
+    reply_stream::CallbackReply,
 };
 use callgate_call::Call;
 use callgate_deployments::Deployments;
@@ -43,7 +44,7 @@ pub(super) enum NextStep {
     /// Goes on with the next callback.
     On,
     /// The callback replied; only in `on_llm_start`.
-    Replied(plugin_api::Reply),
+    Replied(CallbackReply),
     /// The callback rejected the call.
     Refused(Failure),
     /// The callback failed, and its policy fails the call.

@@ -1,6 +1,6 @@
 //! Turns a verdict and its content into an outcome, and a rejection into the call's failure.
 
-use crate::call_handle::HookResult;
+use crate::{call_handle::HookResult, reply_stream::CallbackReply};
 use callgate_failure::Failure;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
 use std::{sync::Arc, time::Duration};
@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug)]
 pub(super) enum HookOutcome {
     Continue,
-    Reply(plugin_api::Reply),
+    Reply(CallbackReply),
     Reject(Rejection),
     Fault(Fault),
 }
@@ -88,7 +88,10 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_a_fault_and_only_a_panic_spoils() {
-        let reply = || HookResult::Reply(plugin_api::Reply::Text(String::new()));
+        let reply = || {
+            let reply = plugin_api::Reply::Text(String::new());
+            HookResult::Reply(CallbackReply::Whole(reply))
+        };
         let said = || HookResult::Fault("said".to_owned());
         for (verdict, given, message, spoiled) in [
             (Verdict::REPLY, HookResult::Nothing, "returned verdict 1", false),

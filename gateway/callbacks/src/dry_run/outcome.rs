@@ -5,12 +5,13 @@ use crate::{
     chain::{Chain, Started},
     chunk_queue::ChunkQueue,
     payload::{CallStats, EndPayload, ErrorPayload, StreamedText},
+    reply_stream::CallbackReply,
 };
 use bytes::Bytes;
 use callgate_call::{Call, Target};
 use callgate_failure::Failure;
 use callgate_providers::Usage;
-use plugin_api::FailureKind;
+use plugin_api::{FailureKind, Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -218,16 +219,21 @@ fn texts<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> Map<String, Valu
 }
 
 /// A callback's reply as a completion. The server's has an id, a time, a model and a usage, too.
-fn as_completion(reply: plugin_api::Reply) -> Value {
-    match reply {
-        plugin_api::Reply::Json(json) => serde_json::from_str(&json).unwrap_or_default(),
-        plugin_api::Reply::Text(text) => json!({
-            "object": "chat.completion",
-            "choices": [{
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": "stop",
-            }],
-        }),
-    }
+fn as_completion(reply: CallbackReply) -> Value {
+    let text = match reply {
+        CallbackReply::Whole(Reply::Json(json)) => {
+            return serde_json::from_str(&json).unwrap_or_default();
+        }
+        CallbackReply::Whole(Reply::Text(text)) => text,
+        // Nothing writes it, because tasks do not run here.
+        CallbackReply::Whole(Reply::Stream(_)) | CallbackReply::Stream(_) => String::new(),
+    };
+    json!({
+        "object": "chat.completion",
+        "choices": [{
+            "index": 0,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": "stop",
+        }],
+    })
 }

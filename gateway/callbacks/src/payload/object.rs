@@ -13,6 +13,11 @@ pub(super) fn object(json: &[u8]) -> Result<(), EditError> {
     if is_json && is_object(json.trim_ascii()) { Ok(()) } else { Err(EditError::NotJson) }
 }
 
+/// Whether the text is one JSON object.
+pub(crate) fn is_object_json(json: &str) -> bool {
+    object(json.as_bytes()).is_ok()
+}
+
 pub(super) fn is_object(json: &[u8]) -> bool {
     json.first() == Some(&b'{')
 }

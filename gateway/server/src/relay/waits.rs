@@ -55,6 +55,11 @@ impl Waits {
         end.is_none_or(|end| tokio::time::Instant::now() < end)
     }
 
+    /// The time between events.
+    pub(super) fn gap(&self) -> Duration {
+        self.gap
+    }
+
     /// The failure of a wait that is over.
     pub(super) fn over(&self) -> Failure {
         match self.first_content {

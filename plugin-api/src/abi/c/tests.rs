@@ -77,7 +77,7 @@ fn facts() -> Vec<Fact> {
             header_at, param, set_param, remove_param, message_count, message_role, message_text,
             message_json, set_message_text, set_message_json, insert_message, remove_message, body,
             replace_body, key_id, metadata, set_metadata, local, set_local, remaining_ms,
-            cancelled, reject, reply, fault, set_reply_header,
+            cancelled, reject, reply, fault, set_reply_header, reply_stream,
         }
         callgate_chunk_vt = ChunkVt {
             index, json, text, set_json, set_text, drop_chunk, choice, emit_text, emit_json,

@@ -16,6 +16,7 @@ use crate::{
         ReplyHandle, ReplyVtRef, View,
     },
 };
+pub use reply_writer::{ReplyPart, ReplySink};
 use std::marker::PhantomData;
 
 /// Table entries that only call the trait and return text.
@@ -67,6 +68,7 @@ mod call;
 mod chunk;
 mod failure;
 mod reply;
+mod reply_writer;
 
 /// Lends a value as a handle, for as long as the borrow lasts.
 macro_rules! lend {

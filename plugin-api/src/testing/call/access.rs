@@ -3,9 +3,12 @@
 use super::{Given, TestCall};
 use crate::{
     EditError, Endpoint, FACTS, Rejection, Reply, Route,
-    abi::serve::{CallAccess, Edited},
+    abi::serve::{CallAccess, Edited, ReplySink},
     limits,
-    testing::headers::{OWNED, find, is_header_value, set_header},
+    testing::{
+        headers::{OWNED, find, is_header_value, set_header},
+        reply_stream::MockStream,
+    },
 };
 
 /// Headers that read as `***`.
@@ -173,6 +176,11 @@ impl CallAccess for TestCall {
     }
     fn cancelled(&self) -> bool {
         self.cancelled
+    }
+    fn reply_stream(&mut self) -> Option<Box<dyn ReplySink>> {
+        let stream = MockStream::default();
+        self.stream = Some(stream.clone());
+        Some(Box::new(stream))
     }
     fn reject(&mut self, rejection: Rejection) {
         self.given = Some(Given::Reject(rejection));

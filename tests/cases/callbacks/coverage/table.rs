@@ -148,6 +148,14 @@ fn answered() -> Vec<Row> {
             ..ROW
         },
         Row {
+            what: "the callback answers with a stream",
+            key: "stream",
+            acts: Some(|| json!({"on_llm_start": [{"answer_stream": {"parts": ["hello"]}}]})),
+            json: Some(["se", "se", ""]),
+            stream: Some(["ste", "ste", ""]),
+            ..ROW
+        },
+        Row {
             what: "the callback fails, under `on_error: ignore`",
             key: "ignored",
             acts: Some(|| json!({"on_llm_start": [{"internal": "oops"}]})),
@@ -175,6 +183,16 @@ fn stopped_by_callbacks() -> Vec<Row> {
             key: "panic",
             acts: Some(|| json!({"on_llm_start": [{"panic": "oops"}]})),
             ..STOPPED
+        },
+        Row {
+            what: "the callback answers with a stream that breaks off",
+            key: "broken-stream",
+            acts: Some(
+                || json!({"on_llm_start": [{"answer_stream": {"parts": ["hello"], "end": "drop"}}]}),
+            ),
+            json: Some(["sr", "sr", ""]),
+            stream: Some(["str", "str", ""]),
+            ..ROW
         },
         Row {
             what: "the callback refuses a chunk",

@@ -4,6 +4,7 @@ use crate::{
     hook_data::HookData,
     segfault::segfault,
     settings::{Action, Refusal, RouteParts},
+    stream,
 };
 use plugin_api::{
     Chunk, EditError, Flow, HookError, Host, Level, LlmCall, Rejection, Reply, Route,
@@ -106,6 +107,12 @@ pub(crate) fn in_hook(
         Action::AnswerJson(json) => return Ok(Some(Flow::Reply(Reply::Json(json.clone())))),
         Action::AnswerBig(bytes) => {
             return Ok(Some(Flow::Reply(Reply::Text("x".repeat(*bytes)))));
+        }
+        Action::AnswerStream(plan) | Action::OpenStream(plan)
+            if let HookData::Start(call) = data =>
+        {
+            let flow = stream::answer(voice, call, plan)?;
+            return Ok(matches!(action, Action::AnswerStream(_)).then_some(flow));
         }
         _ => {}
     }

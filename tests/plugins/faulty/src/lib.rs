@@ -71,6 +71,7 @@ mod liar;
 mod recorder;
 mod segfault;
 pub mod settings;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod waiting;

@@ -101,6 +101,10 @@ pub enum Action {
     AnswerJson(String),
     /// `Flow::Reply` with so many bytes of text.
     AnswerBig(usize),
+    /// `Flow::Reply` with a stream, written by a task.
+    AnswerStream(StreamPlan),
+    /// Opens a stream that it does not answer with.
+    OpenStream(StreamPlan),
     /// Key and value.
     SetMetadata(String, String),
     /// So many bytes under the key `big`.
@@ -179,6 +183,35 @@ pub enum Action {
     FailureCode(String),
     /// Name and value.
     FailureHeader(String, String),
+}
+
+/// A stream to write. Each refused part is logged.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamPlan {
+    /// Text, or JSON if it begins with `{`, `[` or `!` (which is left out).
+    pub(crate) parts: Vec<String>,
+    pub(crate) end: StreamEnd,
+    /// Prompt and completion tokens.
+    pub(crate) usage: Option<(u64, u64)>,
+}
+
+/// What the task does after the parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamEnd {
+    /// Ends the stream with `stop`.
+    #[default]
+    Finish,
+    /// Ends it without a finish reason.
+    Done,
+    /// Drops the writer.
+    Drop,
+    Panic,
+    /// Never ends.
+    Hang,
+    /// Sends text until nobody takes it, and logs `closed` then.
+    UntilClosed,
 }
 
 /// A rejection; not checked here.

@@ -5,15 +5,15 @@
     reason = "`tables` gives the reason for each kind of block"
 )]
 
-use super::{Table, edit, edit_text, edit_two, read};
+use super::{Table, edit, edit_text, edit_two, read, reply_writer::lend_writer};
 use crate::{
     Rejection, Reply, Route,
     abi::{
-        CallVt, EditResult, RawRejection, RawReply, RawRoute, View, ViewPair,
+        CallVt, EditResult, RawRejection, RawReply, RawReplyWriter, RawRoute, View, ViewPair,
         serve::{CallAccess, edit_result},
     },
 };
-use abi_stable::{prefix_type::WithMetadata, staticref};
+use abi_stable::{prefix_type::WithMetadata, staticref, std_types::ROption};
 use std::time::Duration;
 
 text!(id: CallAccess, requested_model: CallAccess, model: CallAccess, key_id: CallAccess);
@@ -127,6 +127,9 @@ unsafe extern "C" fn reply<T: CallAccess>(ctx: *mut (), raw: RawReply) {
     };
     unsafe { edit::<T>(ctx).reply(reply) }
 }
+unsafe extern "C" fn reply_stream<T: CallAccess>(ctx: *mut ()) -> ROption<RawReplyWriter> {
+    unsafe { edit::<T>(ctx) }.reply_stream().map(lend_writer).into()
+}
 unsafe extern "C" fn fault<T: CallAccess>(ctx: *mut (), message: View) {
     unsafe { edit::<T>(ctx).fault(&lossy(message)) }
 }
@@ -169,6 +172,7 @@ impl<T: CallAccess> Table<T> {
         metadata: metadata::<T>, set_metadata: set_metadata::<T>, local: local::<T>,
         set_local: set_local::<T>, remaining_ms: remaining_ms::<T>, cancelled: cancelled::<T>,
         reject: reject::<T>, reply: reply::<T>, fault: fault::<T>, set_reply_header: set_reply_header::<T>,
+        reply_stream: reply_stream::<T>,
     }) }
 }
 
