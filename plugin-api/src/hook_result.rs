@@ -55,7 +55,8 @@ pub enum Reply {
     /// A whole `chat.completion` object as JSON. A client that asked for a stream gets all its
     /// choices as chunks. Anything other than a completion is a fault.
     Json(String),
-    /// A stream that the callback produces: [`LlmCall::reply_stream`](crate::LlmCall::reply_stream).
+    /// A stream that the callback produces: see
+    /// [`LlmCall::reply_stream`](crate::LlmCall::reply_stream).
     Stream(ReplyStream),
 }
 

@@ -124,7 +124,6 @@ mod host;
 mod kind;
 mod pattern;
 mod probe;
-mod reply_writer;
 mod view;
 
 #[doc(hidden)]
@@ -145,9 +144,9 @@ pub use host::{
 pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
-pub use reply_writer::ReplyWriter;
 pub use view::{
-    CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, Route, ShapeError,
+    CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, ReplyWriter,
+    Route, ShapeError,
 };
 
 /// Items that the export macro's expansion names. Not for direct use.

@@ -12,6 +12,7 @@ mod failure;
 mod known;
 mod llm_call;
 mod reply;
+mod reply_writer;
 mod typed;
 
 pub use call::CallView;
@@ -20,6 +21,7 @@ pub use chunk::Chunk;
 pub use failure::LlmFailure;
 pub use llm_call::{LlmCall, Route};
 pub use reply::LlmReply;
+pub use reply_writer::ReplyWriter;
 pub use typed::ShapeError;
 
 use crate::{HookError, abi::EditResult};

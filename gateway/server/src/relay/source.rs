@@ -9,6 +9,7 @@ use callgate_upstream::{UpstreamError, UpstreamResponse};
 use std::{sync::Arc, time::Duration};
 
 /// The source of a stream.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every stream")]
 pub(crate) enum StreamSource {
     Upstream(UpstreamResponse),
     Callback(CallbackStream),

@@ -1,7 +1,5 @@
 //! The writer of a stream that a callback produces.
 
-#![allow(unsafe_code, clippy::allow_attributes)]
-
 use crate::{HostError, abi::RawReplyWriter};
 use std::fmt;
 
