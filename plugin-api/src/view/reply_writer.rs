@@ -1,7 +1,13 @@
 //! The writer of a stream that a callback produces.
 
-use crate::{HostError, abi::RawReplyWriter};
+use crate::{HostError, HostErrorKind, abi::RawReplyWriter};
 use std::fmt;
+
+/// Why a part is refused.
+const REFUSALS: &[(HostErrorKind, &str)] = &[
+    (HostErrorKind::INVALID, "expected a JSON object as a chunk, found something else"),
+    (HostErrorKind::TOO_LARGE, "a part of a stream has at most `limits::STREAMED_PART` bytes"),
+];
 
 /// Writes the stream that a callback answers a call with: see
 /// [`LlmCall::reply_stream`](crate::LlmCall::reply_stream). It belongs into a
@@ -83,14 +89,14 @@ impl ReplyWriter {
     async fn send(&mut self, kind: u32, content: &str) -> Result<(), HostError> {
         // SAFETY: the writer is open until `drop`.
         let sent = unsafe { (self.raw.vt.send())(self.raw.ctx, kind, content.into()) };
-        HostError::from_number(sent.await)
+        HostError::from_number(sent.await, REFUSALS)
     }
 
     async fn end(self, reason: &str, [prompt, completion]: [u64; 2]) -> Result<(), HostError> {
         // SAFETY: as above.
         let ended =
             unsafe { (self.raw.vt.finish())(self.raw.ctx, reason.into(), prompt, completion) };
-        HostError::from_number(ended.await)
+        HostError::from_number(ended.await, REFUSALS)
     }
 }
 
