@@ -11,6 +11,7 @@ pub struct Caller {
     alias: Option<String>,
     user: Option<String>,
     team: Option<String>,
+    tags: Vec<String>,
     metadata: Vec<(String, String)>,
     /// `None` if there are no tags.
     tags_json: Option<String>,
@@ -38,10 +39,23 @@ impl Caller {
             alias: key.alias.clone(),
             user: key.user.clone(),
             team: key.team.clone(),
+            tags: key.tags.clone(),
             metadata: key.metadata.clone(),
             tags_json: (!key.tags.is_empty()).then(tags),
             metadata_json: (!key.metadata.is_empty()).then(metadata),
         }
+    }
+
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    pub fn team(&self) -> Option<&str> {
+        self.team.as_deref()
+    }
+
+    pub fn tags(&self) -> &[String] {
+        &self.tags
     }
 
     /// A fact by its name, without `callgate.caller.`; `plugin_api`'s `CallerView` names them.

@@ -42,7 +42,7 @@ use messages::Messages;
 use metadata::Metadata;
 use plugin_api::Endpoint;
 use smallvec::SmallVec;
-use std::{cell::OnceCell, fmt, sync::Arc, time::Instant};
+use std::{borrow::Cow, cell::OnceCell, fmt, sync::Arc, time::Instant};
 
 /// A call. A hook that can time out works on a clone, which is committed whole or dropped.
 #[derive(Clone)]
@@ -53,6 +53,8 @@ pub struct Call {
     /// The model name that the client sent; never changes.
     pub requested_model: Arc<str>,
     pub headers: HeaderMap,
+    /// The path of the request.
+    pub path: Cow<'static, str>,
     /// The operator's own header for keys.
     pub key_header: Option<HeaderName>,
     /// Whose key the client sent.
@@ -106,6 +108,7 @@ pub struct Accepted {
     pub requested_model: Arc<str>,
     pub stream: bool,
     pub headers: HeaderMap,
+    pub path: Cow<'static, str>,
     pub key_header: Option<HeaderName>,
     pub caller: Arc<Caller>,
     pub accepted: Instant,
@@ -127,6 +130,7 @@ impl Call {
             stream: accepted.stream,
             requested_model: accepted.requested_model,
             headers: accepted.headers,
+            path: accepted.path,
             key_header: accepted.key_header,
             caller: accepted.caller,
             accepted: accepted.accepted,

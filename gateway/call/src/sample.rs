@@ -14,6 +14,7 @@ pub(super) fn call(body: Body) -> Call {
         stream: true,
         headers: HeaderMap::new(),
         caller: Arc::new(Caller::with_key_id("k")),
+        path: "/v1/chat/completions".into(),
         key_header: None,
         accepted: Instant::now(),
         body,

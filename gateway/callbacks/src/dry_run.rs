@@ -101,6 +101,7 @@ impl DryRun {
             requested_model: self.request.model.as_str().into(),
             stream: self.request.stream,
             headers: self.request.headers.clone(),
+            path: "/v1/chat/completions".into(),
             key_header: None,
             caller: Arc::clone(&self.caller),
             accepted: Instant::now(),

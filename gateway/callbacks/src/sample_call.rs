@@ -31,6 +31,7 @@ pub(super) fn call(name: &str) -> Option<Call> {
         requested_model: name.into(),
         stream: false,
         headers: HeaderMap::new(),
+        path: "/v1/chat/completions".into(),
         key_header: None,
         caller: Arc::new(Caller::with_key_id(name)),
         accepted: Instant::now(),

@@ -6,8 +6,8 @@ use callgate_deployments::Deployments;
 use callgate_plugin_host::ListedPlugin;
 use plugin_api::{Pattern, in_lower_case};
 
-/// A warning for each name in the callbacks' settings, in an entry's `only` or in a key's `models`,
-/// that the config does not know.
+/// A warning for each name in the callbacks' settings, in an entry's `only` or `except`, or in a
+/// key's `models`, that the config does not know.
 pub fn unknown_names(
     plugins: &[ListedPlugin],
     deployments: &Deployments,
@@ -27,13 +27,17 @@ pub fn unknown_names(
             let place = plugin.entry.place_of_setting(&naming.path);
             problems.extend(known.complaint(&naming.what, &naming.text, place));
         }
-        let only = &plugin.entry.only;
-        for (what, names) in [("models", &only.models), ("keys", &only.keys)] {
-            let unknown = names.iter().enumerate().filter_map(|(index, name)| {
-                let path = format!("{}.only.{what}[{index}]", plugin.entry.place.path);
-                known.complaint(what, name, SourceLocation { path, ..plugin.entry.place.clone() })
-            });
-            problems.extend(unknown);
+        let entry = &plugin.entry;
+        let scopes = [("only", Some(&entry.only)), ("except", entry.except.as_ref())];
+        for (key, scope) in scopes {
+            let Some(scope) = scope else { continue };
+            for (what, names) in [("models", &scope.models), ("keys", &scope.keys)] {
+                let unknown = names.iter().enumerate().filter_map(|(index, name)| {
+                    let path = format!("{}.{key}.{what}[{index}]", entry.place.path);
+                    known.complaint(what, name, SourceLocation { path, ..entry.place.clone() })
+                });
+                problems.extend(unknown);
+            }
         }
     }
     problems

@@ -8,6 +8,7 @@ mod locations;
 mod names;
 mod policy;
 mod policy_keys;
+mod scope_keys;
 
 use super::{
     closest::closest,
@@ -24,7 +25,7 @@ pub use grants::{Grants, HostPattern};
 pub use locations::{SettingLocations, setting_path};
 pub use names::is_file_name;
 use names::{last_segment, stem};
-pub use policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only};
+pub use policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -148,6 +149,7 @@ fn inline(
         set_settings(reader, &field, entry);
     }
     policy_keys::read(reader, &mut section, entry);
+    scope_keys::read(reader, &mut section, entry);
     entry.sha256 = section.take("sha256").and_then(|field| pin(reader, &field));
     if let Some(field) = section.take("grants") {
         entry.grants = grants::read(reader, &field);
@@ -156,6 +158,7 @@ fn inline(
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
     section.finish(reader, &[]);
+    scope_keys::warn_of_gaps(reader, entry);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
 }
 

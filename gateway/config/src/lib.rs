@@ -47,8 +47,8 @@ mod web;
 mod yaml;
 
 pub use callbacks::{
-    BreakerLimits, CallbackEntry, Canary, ChosenHook, Grants, HostPattern, Mode, OnError, Only,
-    SettingLocations, is_file_name, setting_path,
+    BreakerLimits, CallScope, CallbackEntry, Canary, ChosenHook, Grants, HostPattern, Mode,
+    OnError, SettingLocations, is_file_name, setting_path,
 };
 pub use closest::closest;
 pub use environment::Environment;

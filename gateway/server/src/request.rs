@@ -60,6 +60,7 @@ pub(super) async fn accept(
         requested_model,
         stream: stream(&body)?,
         headers: std::mem::take(&mut head.headers),
+        path: record.path.clone(),
         key_header: app.key_header.clone(),
         caller: record.caller.clone().unwrap_or_default(),
         accepted: record.accepted,

@@ -1,9 +1,9 @@
-//! `only` and `hooks`: a callback outside its scope gets no hook of the call, and hooks that are
-//! not chosen never run.
+//! `only`, `except` and `hooks`: a callback outside its scope gets no hook of the call, and hooks
+//! that are not chosen never run.
 
 use crate::callbacks::faulty::{all_hooks, faulty, hooks, recorder, refusal, report, with};
 use callgate_tests::{
-    Answer, Gateway,
+    Answer, Client, Gateway, MASTER_KEY,
     config::{every_dialect, with_callbacks},
     upstream,
 };
@@ -47,6 +47,61 @@ async fn outside_its_scope_no_hook_of_it_runs() {
                 assert!(others >= 2, "{only}, {model}: {ran:?}");
             }
         }
+    }
+}
+
+/// The calls that `keys`, headers and tags distinguish: an id, a key, headers, members of the body.
+fn calls() -> [(&'static str, &'static str, &'static [(&'static str, &'static str)], Value); 6] {
+    [
+        ("ann", "sk-ann-1f9c2a7be01d53aa", &[], json!({})),
+        ("bob", "sk-bob-90ab12cd34ef56aa", &[], json!({})),
+        ("gold", MASTER_KEY, &[("x-tier", "gold")], json!({})),
+        ("skips", MASTER_KEY, &[("x-skip", "other, R")], json!({})),
+        ("tagged", MASTER_KEY, &[("x-litellm-tags", "a, nightly")], json!({})),
+        ("told", MASTER_KEY, &[], json!({"metadata": {"tags": ["nightly"]}})),
+    ]
+}
+
+#[tokio::test]
+async fn callers_tags_headers_and_paths_choose_calls_and_except_leaves_them_out() {
+    let upstream = upstream(Answer::default()).await;
+    for (keys, expected) in [
+        (json!({"only": {"teams": ["blue"]}}), "ann"),
+        (json!({"only": {"users": ["*@example.com"], "tags": ["ci"]}}), "ann"),
+        (json!({"except": {"teams": ["blue"]}}), "bob gold skips tagged told"),
+        (json!({"except": {"teams": ["blue"], "keys": ["bob"]}}), "ann bob gold skips tagged told"),
+        (json!({"only": {"headers": {"X-Tier": ["silver", "g*"]}}}), "gold"),
+        (json!({"only": {"request_tags": ["night*"]}}), "tagged told"),
+        (json!({"only": {"tags": ["night*"]}}), ""),
+        (json!({"only": {"paths": ["/v1/*"]}, "except": {"keys": ["master_key"]}}), "ann bob"),
+        (json!({"except": {"paths": ["*"]}}), ""),
+        (json!({"skippable_by": ["X-Skip", "x-tier"]}), "ann bob gold tagged told"),
+    ] {
+        let mut entry = recorder("r");
+        entry.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let mut config = with_callbacks(&every_dialect(&upstream), &json!([entry]));
+        config["callgate"] = json!({"keys": [
+            {"name": "ann", "key": calls()[0].1, "user": "ann@example.com", "team": "blue",
+             "tags": ["ci"]},
+            {"name": "bob", "key": calls()[1].1},
+        ]});
+        let gateway = Gateway::with_config(config).start().await;
+        for (id, key, headers, members) in calls() {
+            let client = Client::new(gateway.address(), key);
+            let mut call = client.chat("gpt").header("x-litellm-call-id", id);
+            for (name, value) in headers {
+                call = call.header(name, value);
+            }
+            for (name, value) in members.as_object().unwrap() {
+                call = call.set(name, value.clone());
+            }
+            let _ = call.send().await.expect_status(200);
+        }
+        let log = gateway.log().clone();
+        gateway.stop().await;
+        let ran =
+            calls().map(|(id, ..)| id).into_iter().filter(|id| !all_hooks(&log, id).is_empty());
+        assert_eq!(ran.collect::<Vec<_>>().join(" "), expected, "{keys}");
     }
 }
 

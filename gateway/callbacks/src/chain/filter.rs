@@ -1,50 +1,144 @@
-//! Decides which calls a callback is for: its entry's `only`, compiled.
+//! Decides which calls a callback is for: its entry's `only`, `except`, `canary` and
+//! `skippable_by`, compiled.
 
 use callgate_call::Call;
-use callgate_config::{ANONYMOUS, Canary, MASTER_KEY, Only};
+use callgate_config::{ANONYMOUS, CallScope, CallbackEntry, Canary, MASTER_KEY};
 use callgate_deployments::Deployments;
+use http::HeaderName;
 use plugin_api::{Endpoint, Pattern, in_lower_case};
+
+/// LiteLLM's header for the tags of a request.
+const TAGS: &str = "x-litellm-tags";
 
 /// The compiled filter.
 #[derive(Debug)]
 pub(super) struct CallFilter {
+    only: Scope,
+    except: Option<Scope>,
+    canary: Option<Canary>,
+    skippable_by: Box<[HeaderName]>,
+    /// The names by which a header can skip the callback.
+    names: [Box<str>; 2],
+}
+
+/// A compiled [`CallScope`].
+#[derive(Debug)]
+struct Scope {
     models: Box<[Pattern]>,
     endpoints: Box<[Endpoint]>,
+    paths: Box<[Pattern]>,
     keys: Box<[Pattern]>,
-    canary: Option<Canary>,
+    users: Box<[Pattern]>,
+    teams: Box<[Pattern]>,
+    tags: Box<[Pattern]>,
+    request_tags: Box<[Pattern]>,
+    headers: Box<[(HeaderName, Box<[Pattern]>)]>,
 }
 
 impl CallFilter {
     /// `None` if the callback is for all calls.
-    pub(super) fn new(only: &Only) -> Option<Self> {
-        let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
-        let models: Vec<_> = only.models.iter().map(|text| text.to_ascii_lowercase()).collect();
-        let endpoints = only.endpoints.iter().filter_map(|name| endpoint(name)).collect();
-        (*only != Only::default()).then(|| Self {
-            models: patterns(&models),
-            endpoints,
-            keys: patterns(&only.keys),
-            canary: only.canary,
+    pub(super) fn new(entry: &CallbackEntry) -> Option<Self> {
+        let is_for_all = entry.only == CallScope::default()
+            && entry.except.is_none()
+            && entry.canary.is_none()
+            && entry.skippable_by.is_empty();
+        let names = entry.skippable_by.iter().filter_map(|name| name.parse().ok());
+        (!is_for_all).then(|| Self {
+            only: Scope::new(&entry.only),
+            except: entry.except.as_ref().map(Scope::new),
+            canary: entry.canary,
+            skippable_by: names.collect(),
+            names: [entry.called().into(), entry.name.as_str().into()],
         })
     }
 
-    /// Whether the callback is for this call, by the model name as edited so far or the config's
-    /// name of the deployment. So an alias, a raw name or other case does not bypass the filter.
+    /// Whether the callback is for this call.
     pub(super) fn admits(&self, call: &Call, deployments: &Deployments) -> bool {
-        let fits = |patterns: &[Pattern], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
+        self.only.has(call, deployments)
+            && !self.except.as_ref().is_some_and(|except| except.has(call, deployments))
+            && self.canary.is_none_or(|it| (it.from..it.to).contains(&share(call)))
+            && !self.skippable_by.iter().any(|name| self.is_skipped(call, name))
+    }
+
+    /// Whether the client skips the callback with this header: by `true` or `1`, or by a list that
+    /// names it.
+    fn is_skipped(&self, call: &Call, name: &HeaderName) -> bool {
+        let says_so = |item: &str| {
+            ["true", "1", &self.names[0], &self.names[1]]
+                .iter()
+                .any(|word| item.eq_ignore_ascii_case(word))
         };
-        let served = |name: &str| fits(&self.models, &in_lower_case(name));
+        values(call, name).any(|value| value.split(',').map(str::trim).any(says_so))
+    }
+}
+
+impl Scope {
+    fn new(scope: &CallScope) -> Self {
+        let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
+        let models: Vec<_> = scope.models.iter().map(|text| text.to_ascii_lowercase()).collect();
+        let header =
+            |(name, texts): &(String, Vec<String>)| Some((name.parse().ok()?, patterns(texts)));
+        Self {
+            models: patterns(&models),
+            endpoints: scope.endpoints.iter().filter_map(|name| endpoint(name)).collect(),
+            paths: patterns(&scope.paths),
+            keys: patterns(&scope.keys),
+            users: patterns(&scope.users),
+            teams: patterns(&scope.teams),
+            tags: patterns(&scope.tags),
+            request_tags: patterns(&scope.request_tags),
+            headers: scope.headers.iter().filter_map(header).collect(),
+        }
+    }
+
+    /// Whether the call matches an item of each list.
+    fn has(&self, call: &Call, deployments: &Deployments) -> bool {
+        let caller = &*call.caller;
+        (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
+            && self.has_model(call, deployments)
+            && fits(&self.paths, Some(&*call.path))
+            && fits(&self.keys, Some(&*caller.key_id))
+            && fits(&self.users, caller.user())
+            && fits(&self.teams, caller.team())
+            && fits(&self.tags, caller.tags().iter().map(String::as_str))
+            && (self.request_tags.is_empty() || has_request_tag(call, &self.request_tags))
+            && self.headers.iter().all(|(name, patterns)| fits(patterns, values(call, name)))
+    }
+
+    /// By the model name as edited so far or the config's name of the deployment. So an alias, a
+    /// raw name or other case does not bypass the filter.
+    fn has_model(&self, call: &Call, deployments: &Deployments) -> bool {
+        let served = |name: &str| fits(&self.models, Some(&*in_lower_case(name)));
         let behind = || {
             let Some(target) = call.planned(deployments) else { return false };
             let names = [target.public_name(), target.model_group()];
             names.into_iter().flatten().any(served)
         };
-        (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
-            && (served(call.model()) || behind())
-            && fits(&self.keys, &call.caller.key_id)
-            && self.canary.is_none_or(|it| (it.from..it.to).contains(&share(call)))
+        served(call.model()) || behind()
     }
+}
+
+/// Whether there are no patterns, or one matches one of the texts.
+fn fits<'t>(patterns: &[Pattern], texts: impl IntoIterator<Item = &'t str>) -> bool {
+    patterns.is_empty()
+        || texts.into_iter().any(|text| patterns.iter().any(|pattern| pattern.matches(text)))
+}
+
+/// The values of a request header that are text.
+fn values<'c>(call: &'c Call, name: &HeaderName) -> impl Iterator<Item = &'c str> {
+    call.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+}
+
+/// Whether one of the tags that the client sent matches: in LiteLLM's header, or in `tags` or
+/// `metadata.tags` of the body.
+fn has_request_tag(call: &Call, patterns: &[Pattern]) -> bool {
+    let in_header = call.headers.get_all(TAGS).iter().filter_map(|value| value.to_str().ok());
+    fits(patterns, in_header.flat_map(|value| value.split(',')).map(str::trim))
+        || ["tags", "metadata.tags"].iter().any(|member| {
+            let tags = call.param(member).and_then(|json| serde_json::from_str(json).ok());
+            let tags: Vec<String> = tags.unwrap_or_default();
+            fits(patterns, tags.iter().map(String::as_str))
+        })
 }
 
 /// The share of the callers that the call is in, from 0 to 9,999: the same for all calls of one

@@ -118,7 +118,7 @@ impl Link {
             stats,
             pool: blocks.then(|| ThreadPool::new(Arc::clone(&recipe.name))),
             last_fault: Mutex::default(),
-            filter: CallFilter::new(&entry.only),
+            filter: CallFilter::new(entry),
             faults: AtomicU64::new(0),
             slow: AtomicU64::new(0),
             slow_hooks: SlowHooks::default(),

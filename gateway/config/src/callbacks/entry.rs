@@ -3,7 +3,7 @@
 use super::{
     grants::Grants,
     locations::SettingLocations,
-    policy::{BreakerLimits, ChosenHook, Mode, OnError, Only},
+    policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError},
 };
 use crate::problem::SourceLocation;
 use serde_json::{Map, Value};
@@ -45,7 +45,15 @@ pub struct CallbackEntry {
     /// Where sync hooks run.
     pub mode: Mode,
     /// The calls that the callback is for.
-    pub only: Only,
+    pub only: CallScope,
+    /// Of those, the calls that it is not for.
+    pub except: Option<CallScope>,
+    /// The share of the callers that it is for; `None` for all.
+    pub canary: Option<Canary>,
+    /// Request headers, in lower case, with which a client skips the callback.
+    pub skippable_by: Vec<String>,
+    /// Whether clients must not be able to avoid it.
+    pub protects: bool,
     /// The hooks that it is limited to; `None` for all it has.
     pub hooks: Option<Vec<ChosenHook>>,
     /// The limits of its breaker; `None` for no breaker.
@@ -82,6 +90,10 @@ impl CallbackEntry {
             && self.timeout == other.timeout
             && self.mode == other.mode
             && self.only == other.only
+            && self.except == other.except
+            && self.canary == other.canary
+            && self.skippable_by == other.skippable_by
+            && self.protects == other.protects
             && self.breaker == other.breaker
             && self.grants == other.grants
             && hooks(self) == hooks(other)
@@ -138,7 +150,11 @@ impl CallbackEntry {
             on_error: OnError::Fail,
             timeout: None,
             mode: Mode::default(),
-            only: Only::default(),
+            only: CallScope::default(),
+            except: None,
+            canary: None,
+            skippable_by: Vec::new(),
+            protects: false,
             hooks: None,
             breaker: Some(BreakerLimits::default()),
             sha256: None,

@@ -59,18 +59,28 @@ impl std::str::FromStr for Canary {
     }
 }
 
-/// The calls that a callback is for. A call has to match an item of each list; an empty list
-/// matches all.
+/// Some of all calls. A call has to match an item of each list; an empty list matches all. In all
+/// but `endpoints`, `*` stands for any text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Only {
-    /// Model names; `*` stands for any text.
+pub struct CallScope {
+    /// Model names.
     pub models: Vec<String>,
     /// `chat`, `completions`, `embeddings`, `responses`, `messages`.
     pub endpoints: Vec<String>,
-    /// Ids of keys, as callbacks see them; `*` stands for any text.
+    /// Paths of the request.
+    pub paths: Vec<String>,
+    /// Ids of keys, as callbacks see them.
     pub keys: Vec<String>,
-    /// The share of the callers; `None` for all.
-    pub canary: Option<Canary>,
+    /// The `user` of a key.
+    pub users: Vec<String>,
+    /// The `team` of a key.
+    pub teams: Vec<String>,
+    /// The `tags` of a key; one of them has to match.
+    pub tags: Vec<String>,
+    /// Tags that the client sent; one of them has to match.
+    pub request_tags: Vec<String>,
+    /// Names of request headers in lower case, each with the values that match.
+    pub headers: Vec<(String, Vec<String>)>,
 }
 
 /// One hook of an entry's `hooks`.

@@ -2,7 +2,7 @@
 
 use super::{
     entry::CallbackEntry,
-    policy::{BreakerLimits, Canary, ChosenHook, Mode, OnError, Only},
+    policy::{BreakerLimits, ChosenHook, Mode, OnError},
 };
 use crate::{
     closest::closest,
@@ -13,7 +13,6 @@ use crate::{
 use std::time::Duration;
 
 const HOOKS: [&str; 4] = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
-const ENDPOINTS: [&str; 5] = ["chat", "completions", "embeddings", "responses", "messages"];
 
 /// Reads the policy's keys of one entry.
 pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &mut CallbackEntry) {
@@ -26,12 +25,6 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &m
         entry.mode = one_of(reader, &field, known, Mode::name).unwrap_or_default();
     }
     entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
-    if let Some(field) = section.take("only") {
-        entry.only = only(reader, &field);
-    }
-    if let Some(field) = section.take("canary") {
-        entry.only.canary = canary(reader, &field);
-    }
     if let Some(field) = section.take("hooks") {
         entry.hooks = Some(hooks(reader, &field));
     }
@@ -56,40 +49,12 @@ fn one_of<T: Copy, const N: usize>(
     found
 }
 
-fn only(reader: &mut Reader<'_>, field: &Field<'_>) -> Only {
-    let Some(mut section) = reader.section(field) else { return Only::default() };
-    let patterns = |reader: &mut Reader<'_>, section: &mut Section<'_>, key| {
-        let Some(field) = section.take(key) else { return Vec::new() };
-        let patterns = reader.texts(&field);
-        if field.node.is_empty_list() {
-            reader.error(&field, "expected at least one, found none; leave the key out for all");
-        }
-        patterns
-    };
-    let models = patterns(reader, &mut section, "models");
-    let keys = patterns(reader, &mut section, "keys");
-    let endpoints = section.take("endpoints").map_or_else(Vec::new, |field| {
-        named(reader, &field, "an endpoint", &ENDPOINTS).into_iter().map(|it| it.name).collect()
-    });
-    section.finish(reader, &[]);
-    Only { models, endpoints, keys, canary: None }
-}
-
-fn canary(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Canary> {
-    let text = reader.text(field)?;
-    let canary = text.parse().ok();
-    if canary.is_none() {
-        reader.expected(field, "a share of the callers, such as `10%` or `10%-100%`");
-    }
-    canary
-}
-
 fn hooks(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<ChosenHook> {
     named(reader, field, "a hook", &HOOKS)
 }
 
 /// A list of names, each of them one of `known`.
-fn named(
+pub(super) fn named(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     what: &str,
@@ -144,7 +109,7 @@ fn breaker(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<BreakerLimits> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Environment, UnknownKeys, parse};
+    use crate::{CallScope, Environment, UnknownKeys, parse};
     use std::{path::Path, sync::Arc};
 
     fn entry(keys: &str) -> CallbackEntry {
@@ -158,7 +123,7 @@ mod tests {
     fn without_a_word_a_callback_is_for_everything_and_fails_closed() {
         let entry = entry("");
         assert_eq!((entry.on_error, entry.mode), (OnError::Fail, Mode::Inline));
-        assert_eq!((entry.only, entry.hooks), (Only::default(), None));
+        assert_eq!((entry.only, entry.hooks), (CallScope::default(), None));
         let limits = entry.breaker.expect("a breaker");
         assert_eq!((limits.faults, limits.within.as_secs(), limits.open.as_secs()), (5, 30, 10));
     }
@@ -172,8 +137,12 @@ mod tests {
         );
         assert_eq!((all.mode, all.timeout), (Mode::Blocking, Some(Duration::from_millis(200))));
         let list = |text: &str| vec![text.to_owned()];
-        let only =
-            Only { models: list("groq-*"), endpoints: list("chat"), keys: list("k"), canary: None };
+        let only = CallScope {
+            models: list("groq-*"),
+            endpoints: list("chat"),
+            keys: list("k"),
+            ..CallScope::default()
+        };
         assert_eq!(all.only, only);
         assert_eq!(all.hooks.map(|hooks| hooks[0].name.clone()), Some("on_llm_end".to_owned()));
         let (within, open) = (Duration::from_secs(30), Duration::from_secs(60));
@@ -181,7 +150,7 @@ mod tests {
         for (canary, expected) in
             [("10%", Some((0, 1000))), ("0.5 %", Some((0, 50))), ("10%-100%", Some((1000, 10_000)))]
         {
-            let found = entry(&format!(", canary: '{canary}'")).only.canary;
+            let found = entry(&format!(", canary: '{canary}'")).canary;
             assert_eq!(found.map(|it| (it.from, it.to)), expected, "{canary}");
         }
         for (breaker, expected) in

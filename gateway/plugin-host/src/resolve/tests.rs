@@ -2,7 +2,7 @@
 
 use super::{ResolveError, SearchPath, resolve};
 use callgate_config::{
-    CallbackEntry, Grants, Mode, OnError, Only, SettingLocations, SourceLocation,
+    CallScope, CallbackEntry, Grants, Mode, OnError, SettingLocations, SourceLocation,
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -23,7 +23,11 @@ pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
         on_error: OnError::Fail,
         timeout: None,
         mode: Mode::Inline,
-        only: Only::default(),
+        only: CallScope::default(),
+        except: None,
+        canary: None,
+        skippable_by: Vec::new(),
+        protects: false,
         hooks: None,
         breaker: None,
         sha256: None,
