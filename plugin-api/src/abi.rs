@@ -224,6 +224,9 @@ pub struct CallbackVt {
     #[sabi(last_prefix_field)]
     pub on_llm_error_async:
         Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> FfiFuture<Verdict>>,
+    /// Since 1.1: the hook that runs beside the upstream call; only async.
+    pub on_llm_during_async:
+        Option<unsafe extern "C" fn(*const (), CallHandle) -> FfiFuture<Verdict>>,
 }
 
 #[cfg(test)]

@@ -165,6 +165,56 @@ pub trait AsyncCallback: Send + Sync + Sized + 'static {
         std::future::ready(Ok(Flow::NotImplemented))
     }
 
+    /// Runs beside the upstream call, from the moment when the request is sent. The client gets the
+    /// first byte of the answer, also of a stream, only after this hook has returned. The hooks of
+    /// all callbacks run at the same time. A check of the prompt that takes as long as the
+    /// upstream's answer adds no time here.
+    ///
+    /// The hook reads the call as it stood after all start hooks. It can set metadata and its own
+    /// note; everything else is [`EditError::TooLate`](crate::EditError::TooLate). It does not run
+    /// for a call that a callback answers. It is dropped if the client leaves, if the upstream
+    /// fails first, or if another callback rejects the call. Two callbacks should not set the same
+    /// metadata key in it, because the last one to finish wins.
+    ///
+    /// A sync [`Callback`] cannot have this hook. A gateway that knows only ABI 1.0 never runs it:
+    /// export the callback with `min_api: "1.1"`.
+    ///
+    /// ```
+    /// use plugin_api::testing::{Outcome, TestCall, Tester};
+    /// use plugin_api::{AsyncCallback, CallView, Flow, Hook, Host, InitError, Rejection};
+    ///
+    /// struct Moderation(Host);
+    ///
+    /// impl AsyncCallback for Moderation {
+    ///     type Settings = serde_json::Value;
+    ///
+    ///     fn new(host: Host, _: Self::Settings) -> Result<Self, InitError> {
+    ///         Ok(Self(host))
+    ///     }
+    ///
+    ///     async fn on_llm_during(&self, call: &mut CallView<'_>) -> Hook {
+    ///         // Here a real callback asks a classifier with `self.0.http()`.
+    ///         if call.messages().any(|(_, text)| text.contains("secret")) {
+    ///             return Err(Rejection::new(403, "not here").into());
+    ///         }
+    ///         Ok(Flow::Continue)
+    ///     }
+    /// }
+    ///
+    /// let tester = Tester::of_async::<Moderation>(serde_json::json!({}))?;
+    /// let mut call = TestCall::chat("gemma3").message("user", "the secret is");
+    /// assert!(matches!(tester.during(&mut call), Outcome::Reject(it) if it.status == 403));
+    /// # Ok::<(), InitError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`HookError::Reject`](crate::HookError::Reject) cancels the upstream call at once, and the
+    /// client gets the rejection. [`Flow::Reply`] is a fault: it is too late to answer the call.
+    fn on_llm_during(&self, call: &mut CallView<'_>) -> impl Future<Output = Hook> + Send {
+        let _ = call;
+        std::future::ready(Ok(Flow::NotImplemented))
+    }
+
     /// See [`Callback::on_llm_new_token`].
     fn on_llm_new_token(
         &self,

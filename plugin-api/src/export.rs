@@ -249,13 +249,14 @@ macro_rules! __gateway_with_api {
 #[macro_export]
 macro_rules! __known_hook {
     (on_llm_start) => {};
+    (on_llm_during) => {};
     (on_llm_new_token) => {};
     (on_llm_end) => {};
     (on_llm_error) => {};
     ($other:ident) => {
         ::core::compile_error!(::core::concat!(
-            "expected in `hooks` some of `on_llm_start`, `on_llm_new_token`, `on_llm_end` and \
-             `on_llm_error`, found `",
+            "expected in `hooks` some of `on_llm_start`, `on_llm_during`, `on_llm_new_token`, \
+             `on_llm_end` and `on_llm_error`, found `",
             ::core::stringify!($other),
             "`"
         ));

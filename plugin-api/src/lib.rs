@@ -154,7 +154,7 @@ pub use view::{
 pub mod __export {
     pub use crate::abi::{
         ApiVersion, CallbackVtRef, CreateArgs, PluginRoot, PluginRootRef, RawCallback, View,
-        shim::{create as create_sync, create_async, hook, record_panics, vt, vt_async},
+        shim::{create_async, create_listed as create_sync, hook, record_panics, vt, vt_async},
     };
     pub use abi_stable::{
         library::{

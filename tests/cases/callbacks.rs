@@ -6,6 +6,7 @@ mod breaker;
 mod chunks;
 mod coverage;
 mod crashes;
+mod during;
 mod fail_closed;
 mod faults;
 pub(crate) mod faulty;

@@ -75,6 +75,21 @@ impl Call {
         HookState { metadata: self.metadata.clone(), place, note: self.note(place).into() }
     }
 
+    /// The metadata that this call has and `before` had not, or with another value.
+    pub fn metadata_since(&self, before: &HookState) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.iter().filter(|(key, value)| before.metadata.get(key) != Some(*value))
+    }
+
+    /// Commits what a hook has changed in `copy`, a clone of this call, since `before`. Other hooks
+    /// may have changed this call meanwhile.
+    ///
+    /// # Errors
+    /// If the metadata of all of them is too large together.
+    pub fn adopt_hook_state(&mut self, copy: &Self, before: &HookState) -> Result<(), EditError> {
+        self.set_note(before.place, copy.note(before.place))?;
+        copy.metadata_since(before).try_for_each(|(key, value)| self.set_metadata(key, value))
+    }
+
     pub fn restore_hook_state(&mut self, hook_state: HookState) {
         self.metadata = hook_state.metadata;
         if let Some(note) = self.notes.get_mut(hook_state.place) {

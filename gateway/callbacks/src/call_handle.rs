@@ -158,6 +158,11 @@ impl<'a> CallHandle<'a> {
 }
 
 impl Undo {
+    /// The metadata and the callback's note before the hook's first edit of them.
+    pub(super) fn hook_state(&self) -> Option<&HookState> {
+        self.hook_state.as_deref()
+    }
+
     /// Ends the hook and applies its result to the call.
     pub(super) fn apply(self, call: &mut Call) {
         if let Some(edits) = self.edits {

@@ -6,13 +6,15 @@
 //! [`Chain::end`] and [`Chain::error`] advance it.
 //!
 //! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
-//! has the three ways to run a hook; `verdict` is the result. `supervisor` holds the current chain
+//! has the three ways to run a hook, `during` runs those beside the upstream call; `verdict` is the
+//! result. `supervisor` holds the current chain
 //! and restarts callbacks after a panic, `ending` ends replaced ones. `filter`, `breaker` and
 //! `pool` are parts of the policy; `hook_timer`, `slow`, `stats` and `percentiles` measure,
 //! `report` shows the figures.
 
 mod breaker;
 mod dispatch;
+mod during;
 mod ending;
 mod event;
 mod filter;
@@ -38,6 +40,7 @@ use callgate_deployments::Deployments;
 use callgate_failure::Failure;
 use callgate_plugin_host::Hook;
 use dispatch::{Dispatcher, NextStep};
+pub use during::DuringHooks;
 use event::StartEvent;
 use link::{CallAdmission, Link, LinkState};
 use live_instance::LiveInstance;
@@ -52,6 +55,7 @@ pub use supervisor::{Callbacks, NotRunning};
 #[derive(Debug, Default)]
 pub struct Chain {
     links: Vec<Link>,
+    wants_during: bool,
     wants_tokens: bool,
     wants_end: bool,
     /// Whether the manifest of any callback says that it reads bodies.
@@ -88,11 +92,20 @@ macro_rules! step {
 impl Chain {
     fn new(links: Vec<Link>) -> Self {
         let any = |hook| links.iter().any(|link| link.has(hook));
+        let wants_during = any(Hook::During);
         let (wants_tokens, wants_end) = (any(Hook::NewToken), any(Hook::End));
         let reads_bodies = links.iter().any(Link::reads_bodies);
         let reads_responses = links.iter().any(Link::reads_responses);
         let wants_completion = links.iter().any(Link::wants_completion);
-        Self { links, wants_tokens, wants_end, reads_bodies, reads_responses, wants_completion }
+        Self {
+            links,
+            wants_during,
+            wants_tokens,
+            wants_end,
+            reads_bodies,
+            reads_responses,
+            wants_completion,
+        }
     }
 
     /// The same chain with another instance of one callback.

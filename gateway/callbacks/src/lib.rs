@@ -21,8 +21,8 @@ mod sample_call;
 mod setting_names;
 
 pub use chain::{
-    BreakerState, CallbackReport, Callbacks, Chain, HookReport, LastFault, LiveReport, NotRunning,
-    Started, Status, ThreadsReport,
+    BreakerState, CallbackReport, Callbacks, Chain, DuringHooks, HookReport, LastFault, LiveReport,
+    NotRunning, Started, Status, ThreadsReport,
 };
 pub use chunk_queue::{ChunkQueue, NextChunk};
 pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, PreparedHook};

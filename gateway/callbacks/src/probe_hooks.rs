@@ -10,6 +10,10 @@ use std::{io, time::Duration};
 /// The time an async hook may wait; then it is dropped, as the gateway would drop it.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// A call with a reply, and one with a failure.
+const STORIES: [&[Hook]; 2] =
+    [&[Hook::Start, Hook::During, Hook::NewToken, Hook::End], &[Hook::Start, Hook::Error]];
+
 /// Probes the plugin that the parent process handed over.
 ///
 /// # Errors
@@ -30,7 +34,7 @@ fn run_hooks(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Ok(()) };
     let mut wrong = Vec::new();
-    for story in [&[Hook::Start, Hook::NewToken, Hook::End][..], &[Hook::Start, Hook::Error]] {
+    for story in STORIES {
         let Some(mut call) = sample_call::call("probe") else { return Ok(()) };
         for hook in story {
             child.step(&format!("in {}", hook.name()));

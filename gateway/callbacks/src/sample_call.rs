@@ -61,6 +61,10 @@ pub(super) async fn run(
     }
     match hook {
         Hook::Start => run!(has_start, on_llm_start, on_llm_start_async),
+        Hook::During => match instance.on_llm_during_async(&mut handle) {
+            Some(hook) => hook.await,
+            None => Verdict::NOT_IMPLEMENTED,
+        },
         Hook::NewToken => {
             let mut chunk = ChunkPayload::new(0, CHUNK.to_owned());
             run!(has_new_token, on_llm_new_token, on_llm_new_token_async, &mut chunk)

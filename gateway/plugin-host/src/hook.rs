@@ -4,18 +4,23 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     Start,
+    During,
     NewToken,
     End,
     Error,
 }
 
 impl Hook {
-    pub const ALL: [Self; 4] = [Self::Start, Self::NewToken, Self::End, Self::Error];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Start, Self::During, Self::NewToken, Self::End, Self::Error];
+
+    pub const COUNT: usize = 5;
 
     /// The name in manifests and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Start => "on_llm_start",
+            Self::During => "on_llm_during",
             Self::NewToken => "on_llm_new_token",
             Self::End => "on_llm_end",
             Self::Error => "on_llm_error",

@@ -15,12 +15,13 @@ use super::{
     unreachable::unreachable,
     upstream_failure,
     upstream_request::{self, Attempt, Sent},
+    verdict_gate,
     whole_body::{self, Unread, Whole},
 };
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::ResponseSlot;
-use callgate_callbacks::{CallbackReply, Started, offload::offload};
+use callgate_callbacks::{CallbackReply, DuringHooks, Started, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
@@ -28,9 +29,11 @@ use callgate_providers::{
     stream_as_completion::CompletionFromStream,
 };
 use callgate_upstream::{UpstreamError, UpstreamResponse};
+use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use std::{
     borrow::Cow,
+    future::ready,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -124,24 +127,56 @@ async fn attempt(flight: &mut Flight) -> Result<Attempted, Failure> {
         return Ok(done);
     }
     let attempt = prepare(flight).await?;
-    let sent = &attempt.sent;
-    if let Some(text) = &sent.target.deployment().mock_response {
-        let reply = plugin_api::Reply::Text(text.clone());
-        return Box::pin(made(flight, &reply, &sent.echo, sent.asked.usage)).await;
-    }
-    if sent.started.saturating_duration_since(flight.record.accepted) > LONG {
-        still_there(&flight.timer).await?;
+    answered(flight, attempt).await
+}
+
+/// Gets the answer to a prepared request. Not an `async fn`, whose future would have room for the
+/// attempt twice; all but the usual way is boxed.
+fn answered<'a>(
+    flight: &'a mut Flight,
+    attempt: Attempt,
+) -> impl Future<Output = Result<Attempted, Failure>> + 'a {
+    if attempt.sent.target.deployment().mock_response.is_some() {
+        return Either::Right(mocked(flight, attempt.sent).boxed());
     }
     flight.parts().2.asked = true;
+    let (app, chain, call) = flight.parts();
+    let hooks = chain.during(call, &app.deployments);
     if flight.record.stream {
-        return Box::pin(stream(flight, attempt)).await;
+        return Either::Right(stream(flight, attempt, hooks).boxed());
     }
-    let app = flight.app.shared();
-    let Attempt { sent, outgoing, lines } = attempt;
-    let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
-    flight.record.upstream = took;
-    let mut answer = answer?;
-    json_reply(flight, &mut answer, &sent).await
+    match hooks {
+        None => Either::Left(json(flight.halves().0, attempt)),
+        Some(hooks) => Either::Right(json_beside(flight, attempt, hooks).boxed()),
+    }
+}
+
+/// Sends the request and returns the whole reply. Not an `async fn`, as [`answer`].
+fn json<'a>(
+    (app, timer, record): (&'a App, &'a ConnectionTimer, &'a mut Record),
+    Attempt { sent, outgoing, lines }: Attempt,
+) -> impl Future<Output = Result<Attempted, Failure>> + 'a {
+    async move {
+        let (took, answer) = send(app, timer, &sent, outgoing, lines).await;
+        record.upstream = took;
+        let mut answer = answer?;
+        json_reply((app, timer, record), &mut answer, &sent).await
+    }
+}
+
+/// The same beside hooks.
+async fn json_beside(
+    flight: &mut Flight,
+    attempt: Attempt,
+    mut hooks: DuringHooks,
+) -> Result<Attempted, Failure> {
+    let ((app, timer, record), (chain, call)) = flight.halves();
+    let mut reply = pin!(json((app, timer, record), attempt));
+    let verdicts = chain.during_verdicts(&mut hooks, call);
+    match verdict_gate::passed(timer, verdicts, reply.as_mut(), Result::is_err).await? {
+        Some(reply) => reply,
+        None => reply.await,
+    }
 }
 
 /// Checks whether the client is still there after a hook may have kept this thread busy. If it has
@@ -190,21 +225,43 @@ async fn send(
 }
 
 /// Sends the request and waits for the first chunk of its response; with
-/// `callgate.stream_keepalive`, only until the client's first keep-alive comment is due.
-async fn stream(flight: &mut Flight, attempt: Attempt) -> Result<Attempted, Failure> {
+/// `callgate.stream_keepalive`, only until the client's first keep-alive comment is due. The client
+/// gets nothing before the hooks beside the request have let the call pass.
+async fn stream(
+    flight: &mut Flight,
+    attempt: Attempt,
+    hooks: Option<DuringHooks>,
+) -> Result<Attempted, Failure> {
     let Attempt { sent, outgoing, lines } = attempt;
     let (app, started) = (flight.app.shared(), sent.started);
-    let (mut relay, head) = if let Some(interval) = app.stream_keepalive {
-        let head = response_headers::early_headers(&app, &sent);
+    let (mut relay, head) = if hooks.is_some() || app.stream_keepalive.is_some() {
+        let (early, keepalive) =
+            (response_headers::early_headers(&app, &sent), app.stream_keepalive);
         let mut opening = opening(app, flight.timer.clone(), sent, outgoing, lines);
-        match flight.timer.within(interval, &mut opening).await {
+        let mut opened = None;
+        if let Some(mut hooks) = hooks {
+            let ((_, timer, _), (chain, call)) = flight.halves();
+            let verdicts = chain.during_verdicts(&mut hooks, call);
+            let failed = |(_, opened): &(_, relay::Opened)| opened.is_err();
+            opened = verdict_gate::passed(timer, verdicts, opening.as_mut(), failed).await?;
+        }
+        if opened.is_none() {
+            opened = match keepalive {
+                Some(interval) => {
+                    let left = interval.saturating_sub(started.elapsed());
+                    flight.timer.within(left, &mut opening).await
+                }
+                None => Some(opening.as_mut().await),
+            };
+        }
+        match opened {
             Some((took, opened)) => {
                 flight.record.upstream = took;
                 let (open, head) = opened?;
                 (Relay::new(open, started), head)
             }
             None if flight.timer.is_cut() => return Err(Failure::shutting_down()),
-            None => (Relay::opening(opening, started), head),
+            None => (Relay::opening(opening, started), early),
         }
     } else {
         let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
@@ -292,7 +349,23 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     flight.record.deployment = Some(Arc::clone(deployment));
     flight.record.upstream_model = Some(Arc::clone(target.upstream_model()));
     let sent = Sent { target, url, echo, asked, timeout, first_content, started, facts };
+    let is_sent = sent.target.deployment().mock_response.is_none();
+    if is_sent && started.saturating_duration_since(flight.record.accepted) > LONG {
+        still_there(&flight.timer).await?;
+    }
     Ok(Attempt { sent, outgoing, lines })
+}
+
+/// A deployment's fixed answer, once the hooks beside the request that is not sent have passed it.
+async fn mocked(flight: &mut Flight, sent: Sent) -> Result<Attempted, Failure> {
+    let text = sent.target.deployment().mock_response.clone().unwrap_or_default();
+    let reply = plugin_api::Reply::Text(text);
+    let ((app, timer, _), (chain, call)) = flight.halves();
+    if let Some(mut hooks) = chain.during(call, &app.deployments) {
+        let verdicts = chain.during_verdicts(&mut hooks, call);
+        verdict_gate::passed(timer, verdicts, pin!(ready(())), |()| false).await?;
+    }
+    made(flight, &reply, &sent.echo, sent.asked.usage).await
 }
 
 /// Returns a completion made by the gateway, as JSON or as a stream.
@@ -337,24 +410,24 @@ async fn streamed(
 
 /// Reads, checks and translates a JSON reply.
 async fn json_reply(
-    flight: &mut Flight,
+    (app, timer, record): (&App, &ConnectionTimer, &mut Record),
     answer: &mut UpstreamResponse,
     sent: &Sent,
 ) -> Result<Attempted, Failure> {
-    let headers = response_headers::json_headers(&flight.app, sent, &answer.headers);
-    let limit = flight.app.limits.max_reply_bytes;
+    let headers = response_headers::json_headers(app, sent, &answer.headers);
+    let limit = app.limits.max_reply_bytes;
     let end = sent.started.checked_add(sent.timeout);
     let mut together = together_of(sent);
-    let waits = (&flight.timer, end);
+    let waits = (timer, end);
     let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
-    flight.record.upstream = Some(sent.started.elapsed());
+    record.upstream = Some(sent.started.elapsed());
     let body = body.map_err(|unread| match unread {
         Unread::TooLarge => upstream_failure::too_large(limit, sent),
         Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
         Unread::Broken(error) => fault::broken(&error, Form::Json),
     })?;
     let (body, usage) = translated(body, together, answer.status, sent).await?;
-    flight.record.usage = usage;
+    record.usage = usage;
     Ok(Attempted::Json(body, headers))
 }
 

@@ -210,6 +210,15 @@ impl Flight {
 }
 
 impl Ongoing {
+    /// The parts for an upstream call that hooks run beside: the first three for the upstream call,
+    /// the last two for the hooks.
+    pub(super) fn halves(
+        &mut self,
+    ) -> ((&App, &ConnectionTimer, &mut Record), (&Chain, &mut Call)) {
+        let Self { app, timer, record, chain, call, .. } = self;
+        ((app, timer, record), (chain, call))
+    }
+
     /// The app, the chain and the call.
     pub(super) fn parts(&mut self) -> (&App, &Chain, &mut Call) {
         (&self.app, &self.chain, &mut self.call)

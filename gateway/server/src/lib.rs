@@ -59,6 +59,7 @@ mod serve;
 mod unreachable;
 mod upstream_failure;
 mod upstream_request;
+mod verdict_gate;
 mod web;
 mod whole_body;
 mod worker;

@@ -27,7 +27,8 @@ pub mod hook {
     pub const on_llm_new_token: u32 = 2;
     pub const on_llm_end: u32 = 4;
     pub const on_llm_error: u32 = 8;
-    pub const ALL: u32 = 15;
+    pub const on_llm_during: u32 = 16;
+    pub const ALL: u32 = 31;
 }
 
 /// Makes an instance of a sync callback whose table has the hooks in `HOOKS`.
@@ -39,6 +40,24 @@ pub unsafe fn create<T: Callback, const HOOKS: u32>(
 ) -> RResult<RawCallback, RString> {
     // SAFETY: passed on to the caller.
     unsafe { create_with(args, vt::<T, HOOKS>(), T::new) }
+}
+
+/// As [`create`], for the hooks that an export lists: a sync callback has no `on_llm_during`.
+///
+/// # Safety
+/// See [`create`].
+pub unsafe fn create_listed<T: Callback, const HOOKS: u32>(
+    args: CreateArgs,
+) -> RResult<RawCallback, RString> {
+    const {
+        assert!(
+            HOOKS & hook::on_llm_during == 0,
+            "expected the hooks of a sync callback, found `on_llm_during`: it needs an \
+             `AsyncCallback` and `kind: async`"
+        );
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { create::<T, HOOKS>(args) }
 }
 
 /// Makes an instance of an async callback. See [`create`].
@@ -186,6 +205,7 @@ impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
         on_llm_new_token_async: None,
         on_llm_end_async: None,
         on_llm_error_async: None,
+        on_llm_during_async: None,
     }) }
 }
 
@@ -217,6 +237,14 @@ impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
             unsafe { (made::<T>(ctx), CallView::lent(call), LlmCall::lent(call)) };
         run_async(*host, view, async move { instance.on_llm_start(&mut edits).await }).into_ffi()
     }
+
+    unsafe extern "C" fn on_llm_during(ctx: *const (), call: CallHandle) -> FfiFuture<Verdict> {
+        // SAFETY: as in `async_hook!`.
+        let (Made { instance, host }, view, mut call) =
+            unsafe { (made::<T>(ctx), CallView::lent(call), CallView::lent(call)) };
+        run_async(*host, view, async move { instance.on_llm_during(&mut call).await }).into_ffi()
+    }
+
     async_hook!(on_llm_new_token, ChunkHandle, Chunk);
     async_hook!(on_llm_end, ReplyHandle, LlmReply);
     async_hook!(on_llm_error, FailureHandle, LlmFailure);
@@ -237,5 +265,6 @@ impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
         on_llm_new_token_async: if HOOKS & hook::on_llm_new_token != 0 { Some(Self::on_llm_new_token) } else { None },
         on_llm_end_async: if HOOKS & hook::on_llm_end != 0 { Some(Self::on_llm_end) } else { None },
         on_llm_error_async: if HOOKS & hook::on_llm_error != 0 { Some(Self::on_llm_error) } else { None },
+        on_llm_during_async: if HOOKS & hook::on_llm_during != 0 { Some(Self::on_llm_during) } else { None },
     }) }
 }

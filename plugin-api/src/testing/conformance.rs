@@ -22,7 +22,8 @@ const THREADS: usize = 64;
 /// Calls per thread. Each call runs every hook.
 const ROUNDS: usize = 8;
 
-const HOOKS: [&str; 4] = ["on_llm_start", "on_llm_new_token", "on_llm_end", "on_llm_error"];
+const HOOKS: [&str; 5] =
+    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error"];
 
 /// The description of a failed check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +67,8 @@ pub fn check<T: Callback>(settings: &Value) -> Result<Vec<&'static str>, Violati
     run(&|host| Tester::on::<T>(host, settings.clone()))
 }
 
-/// Runs the suite on an async callback. See [`check`]; the start hook is also dropped before it is
-/// done.
+/// Runs the suite on an async callback. See [`check`]; `on_llm_start` and `on_llm_during` are also
+/// dropped before they are done.
 /// # Errors
 /// See [`check`].
 pub fn check_async<T: AsyncCallback>(settings: &Value) -> Result<Vec<&'static str>, Violation> {
@@ -110,7 +111,7 @@ pub fn run_watched(make: &Make<'_>, watch: &mut Watch<'_>) -> Result<Vec<&'stati
     let host = MockHost::new();
     host.hurry();
     let made = steps.run(MADE_TWICE, || Ok((make(&host)?, make(&host)?)));
-    let mut implemented = [false; 4];
+    let mut implemented = [false; HOOKS.len()];
     if let Some((one, two)) = made {
         for call in &ODD_CALLS {
             steps.run(call.name, || stands(&one, &two, call, &mut implemented));
@@ -161,10 +162,11 @@ fn stands(
     one: &Tester,
     two: &Tester,
     call: &OddCall,
-    implemented: &mut [bool; 4],
+    implemented: &mut [bool; HOOKS.len()],
 ) -> Result<(), Violation> {
     for (tester, stream) in [(one, false), (two, false), (one, true), (two, true)] {
         let _ = tester.start_then_leave(&mut call.build(stream));
+        let _ = tester.during_then_leave(&mut call.build(stream));
         let has = every_hook(tester, &|| call.build(stream))?;
         implemented.iter_mut().zip(has).for_each(|(known, now)| *known |= now);
     }
@@ -172,10 +174,14 @@ fn stands(
 }
 
 /// Runs every hook on a new call. Returns which hooks are implemented.
-fn every_hook(tester: &Tester, call: &dyn Fn() -> TestCall) -> Result<[bool; 4], Violation> {
+fn every_hook(
+    tester: &Tester,
+    call: &dyn Fn() -> TestCall,
+) -> Result<[bool; HOOKS.len()], Violation> {
     let mut started = call();
-    let mut has = [false; 4];
+    let mut has = [false; HOOKS.len()];
     has[0] = sound(HOOKS[0], &tester.start(&mut started))?;
+    has[1] = sound(HOOKS[1], &tester.during(&mut started))?;
     for (index, chunk) in [
         TestChunk::text("Hello"),
         TestChunk::text(""),
@@ -188,21 +194,21 @@ fn every_hook(tester: &Tester, call: &dyn Fn() -> TestCall) -> Result<[bool; 4],
     .enumerate()
     {
         let mut chunk = chunk.index(u64::try_from(index).unwrap_or_default());
-        has[1] |= sound(HOOKS[1], &tester.new_token(&mut started, &mut chunk))?;
+        has[2] |= sound(HOOKS[2], &tester.new_token(&mut started, &mut chunk))?;
     }
     for mut reply in [
         TestReply::text("done").usage(3, 4),
         TestReply::streamed("done").usage(3, 4),
         TestReply::json(json!({})).status(599).answered_by_callback(),
     ] {
-        has[2] |= sound(HOOKS[2], &tester.end(&mut started, &mut reply))?;
+        has[3] |= sound(HOOKS[3], &tester.end(&mut started, &mut reply))?;
     }
     for kind in 0..12 {
         let mut ended = call();
         sound(HOOKS[0], &tester.start(&mut ended))?;
         let failure = TestFailure::new(FailureKind(kind), 503, "ended").callback("other");
         let mut failure = if kind % 2 == 0 { failure.sent("par") } else { failure };
-        has[3] |= sound(HOOKS[3], &tester.error(&mut ended, &mut failure))?;
+        has[4] |= sound(HOOKS[4], &tester.error(&mut ended, &mut failure))?;
     }
     Ok(has)
 }

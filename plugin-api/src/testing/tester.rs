@@ -156,6 +156,15 @@ impl Tester {
         /// Runs `on_llm_start`.
         start, on_llm_start, on_llm_start_async, has_start
     }
+    /// Runs `on_llm_during` to its end. A callback without it is [`Outcome::NotImplemented`].
+    pub fn during(&self, call: &mut TestCall) -> Outcome {
+        let hook = self.callback().on_llm_during_async(call);
+        match hook.map_or(Some(Verdict::NOT_IMPLEMENTED), block_on) {
+            Some(verdict) => call.outcome(verdict),
+            None => Outcome::Fault("the hook still waited after 10 s".to_owned()),
+        }
+    }
+
     driver! {
         /// Runs `on_llm_new_token`.
         new_token, on_llm_new_token, on_llm_new_token_async, has_new_token, chunk: TestChunk
@@ -202,6 +211,13 @@ impl Tester {
             Some(hook) => poll_once(hook)?,
             None => self.callback().on_llm_start(call),
         };
+        Some(call.outcome(verdict))
+    }
+
+    /// As [`Tester::start_then_leave`], for `on_llm_during`.
+    pub fn during_then_leave(&self, call: &mut TestCall) -> Option<Outcome> {
+        let hook = self.callback().on_llm_during_async(call);
+        let verdict = hook.map_or(Some(Verdict::NOT_IMPLEMENTED), poll_once)?;
         Some(call.outcome(verdict))
     }
 

@@ -17,6 +17,11 @@ pub(crate) fn faulty_async(tag: &str, acts: Value) -> Value {
     entry("faulty_async", tag, acts)
 }
 
+/// The same with `on_llm_during`.
+pub(crate) fn faulty_beside(tag: &str, acts: Value) -> Value {
+    entry("faulty_beside", tag, acts)
+}
+
 /// An entry that changes nothing and logs a line for each hook.
 pub(crate) fn recorder(tag: &str) -> Value {
     entry("recorder", tag, json!({}))

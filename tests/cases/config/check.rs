@@ -23,7 +23,8 @@ async fn a_good_file_passes_without_touching_anything() {
 async fn a_manifest_that_lists_a_hook_its_code_lacks_is_an_error() {
     let faulty = build::plugin("faulty");
     let told = |name: &str| json!({"name": name, "path": faulty, "instance": format!("i-{name}")});
-    let honest = ["faulty", "faulty_async", "recorder", "recorder_async"].map(told);
+    let honest = ["faulty", "faulty_async", "faulty_beside", "recorder", "recorder_async"];
+    let honest = honest.map(told);
     let ended = Gateway::with_config(with_callbacks(&[], &json!(honest))).check().await;
     assert!(ended.status.success(), "{}", ended.stderr);
     for (required, severity) in [(true, "error"), (false, "warning")] {

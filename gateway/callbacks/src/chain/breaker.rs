@@ -26,7 +26,7 @@ pub(super) struct Breaker {
     until: AtomicU64,
     limits: Option<BreakerLimits>,
     /// For each hook, the times of its latest faults, and the number of its runs by then.
-    recent: Mutex<[VecDeque<(u64, u64)>; 4]>,
+    recent: Mutex<[VecDeque<(u64, u64)>; Hook::COUNT]>,
 }
 
 /// Whether a new call runs the callback's hooks.

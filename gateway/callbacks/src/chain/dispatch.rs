@@ -52,11 +52,24 @@ pub(super) enum NextStep {
 }
 
 /// The result of a hook, before the policy is applied.
-struct Ran<B> {
-    outcome: HookOutcome,
-    place: usize,
-    undo: Undo,
-    before: Option<B>,
+pub(super) struct Ran<B> {
+    pub(super) outcome: HookOutcome,
+    pub(super) place: usize,
+    pub(super) undo: Undo,
+    pub(super) before: Option<B>,
+}
+
+impl NextStep {
+    /// What it would have done to the call; `None` if the call goes on.
+    pub(super) fn in_words(&self) -> Option<String> {
+        match self {
+            Self::On => None,
+            Self::Replied(_) => Some("have answered the call".to_owned()),
+            Self::Refused(failure) | Self::Failed(failure) => {
+                Some(format!("have failed the call with status {}", failure.status))
+            }
+        }
+    }
 }
 
 impl<'a> Dispatcher<'a> {
@@ -240,14 +253,7 @@ impl<'a> Dispatcher<'a> {
         };
         self.timer.pause();
         let would_edit = call.is_changed_by(&copy) || event.is_changed_by(&owned);
-        let verdict = match &step {
-            NextStep::On => None,
-            NextStep::Replied(_) => Some("have answered the call".to_owned()),
-            NextStep::Refused(failure) | NextStep::Failed(failure) => {
-                Some(format!("have failed the call with status {}", failure.status))
-            }
-        };
-        link.note_shadow(S::HOOK, would_edit, verdict.as_deref());
+        link.note_shadow(S::HOOK, would_edit, step.in_words().as_deref());
         // A note that a hook could set is within the limit.
         let _ = call.set_note(place, copy.note(place));
         NextStep::On
@@ -319,7 +325,12 @@ impl Link {
 
     /// Applies this callback's policy to a hook's outcome.
     #[cold]
-    fn judge<S: HookEvent>(&self, call: &mut Call, event: &mut S, ran: Ran<S::Before>) -> NextStep {
+    pub(super) fn judge<S: HookEvent>(
+        &self,
+        call: &mut Call,
+        event: &mut S,
+        ran: Ran<S::Before>,
+    ) -> NextStep {
         let hook = S::HOOK;
         let (refused, broke) = event.failures();
         // An error that a client can cause is not the callback's fault. It always fails the call,
@@ -397,14 +408,17 @@ fn continues(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::CONTINUE | Verdict::NOT_IMPLEMENTED)
 }
 
-fn limit(link: &Link, hook: Hook) -> Duration {
+pub(super) fn limit(link: &Link, hook: Hook) -> Duration {
     let usual = if hook == Hook::NewToken { TOKEN_TIMEOUT } else { TIMEOUT };
     link.timeout().unwrap_or(usual)
 }
 
 /// Waits for an async hook; a hook that is ready at once needs no timer. Returns, with the verdict,
 /// whether it was ready at once.
-async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bool), Fault> {
+pub(super) async fn wait(
+    mut hook: RunningHook<'_>,
+    limit: Duration,
+) -> Result<(Verdict, bool), Fault> {
     if let Some(verdict) = poll_immediate(&mut hook).await {
         return Ok((verdict, true));
     }
@@ -414,6 +428,6 @@ async fn wait(mut hook: RunningHook<'_>, limit: Duration) -> Result<(Verdict, bo
 
 /// The hook of an instance that could not be restarted.
 fn missing<B>(place: usize) -> Ran<B> {
-    let fault = Fault::spoiled("it panicked and could not be restarted");
-    Ran { outcome: HookOutcome::Fault(fault), place, undo: Undo::default(), before: None }
+    let outcome = HookOutcome::Fault(Fault::not_restarted());
+    Ran { outcome, place, undo: Undo::default(), before: None }
 }

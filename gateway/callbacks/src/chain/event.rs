@@ -1,4 +1,4 @@
-//! The data that the four hooks run on, beside the call: a start, a chunk, a reply, or a failure.
+//! The data that the hooks run on, beside the call: a start, a chunk, a reply, or a failure.
 //! One trait, so that the chain's policy is written once.
 
 use crate::{
@@ -56,6 +56,10 @@ pub(super) trait HookEvent {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StartEvent;
 
+/// The time beside the upstream call; all its data is in the call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DuringEvent;
+
 macro_rules! run {
     ($sync:ident, $async:ident $(, $own:ident)?) => {
         fn run(&mut self, instance: &Instance, handle: &mut CallHandle<'_>) -> Verdict {
@@ -74,34 +78,62 @@ macro_rules! run {
     };
 }
 
+/// The parts of an event that has no data beside the call.
+macro_rules! no_data {
+    ($failures:expr) => {
+        fn is_large(&self) -> bool {
+            false
+        }
+
+        fn before(&self) {}
+
+        fn restore(&mut self, (): ()) {}
+
+        fn to_owned(&self) -> Self {
+            *self
+        }
+
+        fn take_over(&mut self, _: Self) {}
+
+        fn is_changed_by(&self, _: &Self) -> bool {
+            false
+        }
+
+        fn failures(&self) -> (FailureKind, FailureKind) {
+            $failures
+        }
+    };
+}
+
 impl HookEvent for StartEvent {
     const HOOK: Hook = Hook::Start;
     type Owned = Self;
     type Before = ();
 
     run!(on_llm_start, on_llm_start_async);
+    no_data!((FailureKind::REJECTED, FailureKind::FAULT));
+}
 
-    fn is_large(&self) -> bool {
-        false
+impl HookEvent for DuringEvent {
+    const HOOK: Hook = Hook::During;
+    type Owned = Self;
+    type Before = ();
+
+    /// It has no sync form.
+    fn run(&mut self, _: &Instance, _: &mut CallHandle<'_>) -> Verdict {
+        Verdict::NOT_IMPLEMENTED
     }
 
-    fn before(&self) {}
-
-    fn restore(&mut self, (): ()) {}
-
-    fn to_owned(&self) -> Self {
-        *self
+    fn run_async<'a>(
+        &'a mut self,
+        instance: &'a Instance,
+        handle: &'a mut CallHandle<'_>,
+    ) -> Option<RunningHook<'a>> {
+        instance.on_llm_during_async(handle)
     }
 
-    fn take_over(&mut self, _: Self) {}
-
-    fn is_changed_by(&self, _: &Self) -> bool {
-        false
-    }
-
-    fn failures(&self) -> (FailureKind, FailureKind) {
-        (FailureKind::REJECTED, FailureKind::FAULT)
-    }
+    // The upstream has the request by now, so neither is a failure before the upstream.
+    no_data!((FailureKind::REPLY_REFUSED, FailureKind::REPLY_REFUSED));
 }
 
 impl HookEvent for ChunkPayload {

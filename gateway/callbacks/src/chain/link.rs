@@ -37,7 +37,7 @@ pub(super) struct Link {
     pub(super) position: usize,
     pub(super) living: Arc<LiveInstance>,
     /// By [`Hook`].
-    run_modes: [RunMode; 4],
+    run_modes: [RunMode; Hook::COUNT],
     /// Whether calls survive its faults, so that its edits have to be rolled back.
     rolls_back: bool,
 }
@@ -67,7 +67,7 @@ pub(super) struct LinkState {
     faults: AtomicU64,
     slow: AtomicU64,
     slow_hooks: SlowHooks,
-    fault_throttles: [LogThrottle; 4],
+    fault_throttles: [LogThrottle; Hook::COUNT],
     slow_throttle: LogThrottle,
     other_throttle: LogThrottle,
 }
@@ -395,6 +395,7 @@ impl Link {
 fn run_mode(instance: &Instance, hook: Hook, recipe: &Recipe) -> RunMode {
     let (is_sync, is_async) = match hook {
         Hook::Start => (instance.has_start(), instance.has_start_async()),
+        Hook::During => (false, instance.has_during_async()),
         Hook::NewToken => (instance.has_new_token(), instance.has_new_token_async()),
         Hook::End => (instance.has_end(), instance.has_end_async()),
         Hook::Error => (instance.has_error(), instance.has_error_async()),

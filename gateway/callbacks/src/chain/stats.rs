@@ -54,7 +54,7 @@ pub(super) struct HookStats {
 /// One thread's counters, by [`Hook`]. Aligned so that threads share no cache line.
 #[derive(Debug)]
 #[repr(align(128))]
-struct ThreadStats([HookCounters; 4]);
+struct ThreadStats([HookCounters; Hook::COUNT]);
 
 #[derive(Debug)]
 struct HookCounters {

@@ -33,6 +33,11 @@ impl Fault {
         Self { late: true, ..Self::new(message) }
     }
 
+    /// The hook of an instance that could not be restarted.
+    pub(super) fn not_restarted() -> Self {
+        Self::spoiled("it panicked and could not be restarted")
+    }
+
     pub(super) fn spoiled(message: impl Into<String>) -> Self {
         Self { spoiled: true, ..Self::new(message) }
     }

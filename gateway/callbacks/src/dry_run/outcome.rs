@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 /// The assumed reply of the upstream.
 #[derive(Clone, Debug)]
 pub enum AssumedReply {
-    /// No reply: the run ends after the start hooks.
+    /// No reply: the run ends after the start hooks and those beside the upstream call.
     Nothing,
     /// A chat completion.
     Json(Value),
@@ -37,7 +37,7 @@ pub struct DryRunOutcome {
     /// The callback that replied, rejected the call or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The call after the start hooks.
+    /// The call after the start hooks and those beside the upstream call.
     pub call: Value,
     /// The reply as a client would get it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,8 @@ impl DryRun {
         })
     }
 
-    /// Runs a call to its end: start hooks, then the hooks for the reply or the failure.
+    /// Runs a call to its end: start hooks, those beside the upstream call, then the hooks for the
+    /// reply or the failure.
     pub async fn run(&self, answered: AssumedReply) -> DryRunOutcome {
         let chain = self.callbacks.chain();
         let mut call = self.call();
@@ -121,20 +122,33 @@ impl DryRun {
                 self.finish_json(&chain, &mut call.0, as_completion(reply), true, &mut outcome)
                     .await
             }
-            Started::Continue => match answered {
-                AssumedReply::Nothing => Ok(()),
-                AssumedReply::Json(json) => {
-                    self.finish_json(&chain, &mut call.0, json, false, &mut outcome).await
+            Started::Continue => {
+                let passed = self.run_during(&chain, &mut call.0).await;
+                outcome.call = self.state(&call);
+                match (passed, answered) {
+                    (Err(failure), _) => Err(failure),
+                    (Ok(()), AssumedReply::Nothing) => Ok(()),
+                    (Ok(()), AssumedReply::Json(json)) => {
+                        self.finish_json(&chain, &mut call.0, json, false, &mut outcome).await
+                    }
+                    (Ok(()), AssumedReply::Chunks(chunks)) => {
+                        self.finish_stream(&chain, &mut call.0, &chunks, &mut outcome).await
+                    }
                 }
-                AssumedReply::Chunks(chunks) => {
-                    self.finish_stream(&chain, &mut call.0, &chunks, &mut outcome).await
-                }
-            },
+            }
         };
         if let Err(failure) = failed {
             self.fail(&chain, &mut call.0, failure, &mut outcome).await;
         }
         outcome
+    }
+
+    /// Runs the hooks beside an upstream call that takes no time.
+    async fn run_during(&self, chain: &Chain, call: &mut Call) -> Result<(), Failure> {
+        match chain.during(call, &self.deployments) {
+            Some(mut hooks) => chain.during_verdicts(&mut hooks, call).await,
+            None => Ok(()),
+        }
     }
 
     async fn finish_json(

@@ -28,6 +28,8 @@ pub struct PreparedHook {
 #[derive(Debug)]
 enum HookPayload {
     Nothing,
+    /// `on_llm_during`, which has no data beside the call, either.
+    Beside,
     Chunk(ChunkPayload),
     Reply(EndPayload<'static>),
     Failure(ErrorPayload<'static>),
@@ -54,6 +56,7 @@ impl DryRun {
         let quoted = serde_json::Value::from(text);
         let beside = match hook {
             Hook::Start => HookPayload::Nothing,
+            Hook::During => HookPayload::Beside,
             Hook::NewToken => {
                 let json =
                     format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{quoted}}}}}]}}"#);
@@ -85,6 +88,7 @@ impl DryRun {
         let PreparedHook { call, beside } = prepared;
         let hook = match beside {
             HookPayload::Nothing => Hook::Start,
+            HookPayload::Beside => Hook::During,
             HookPayload::Chunk(_) => Hook::NewToken,
             HookPayload::Reply(_) => Hook::End,
             HookPayload::Failure(_) => Hook::Error,
@@ -94,6 +98,10 @@ impl DryRun {
         let verdict = match beside {
             HookPayload::Nothing => {
                 run!(callback, handle, has_start, on_llm_start, on_llm_start_async)
+            }
+            HookPayload::Beside => {
+                let hook = callback.on_llm_during_async(&mut handle);
+                hook.map_or(Some(Verdict::CONTINUE), polled)
             }
             HookPayload::Chunk(chunk) => {
                 run!(

@@ -24,6 +24,10 @@ pub(crate) enum ExportError {
     NoSuchCallback { wanted: String, found: Vec<String>, by_path: bool },
     #[error("expected a callback of kind `sync` or `async`, found `{0}`")]
     Kind(String),
+    #[error(
+        "expected the hooks of a sync callback, found `on_llm_during`, which only async ones have"
+    )]
+    WaitingHook,
     #[error("expected a plugin in C to have one callback, of kind `sync`, found {0}")]
     C(String),
 }
@@ -38,6 +42,9 @@ impl ExportError {
             Self::Kind(_) => {
                 "export the callback with `export_callbacks!` of the crate `callgate-plugin-api`"
                     .to_owned()
+            }
+            Self::WaitingHook => {
+                "take it off `hooks`, or export an `AsyncCallback` with `kind: async`".to_owned()
             }
             Self::Major { ours, .. } => {
                 format!("rebuild the plugin with `callgate-plugin-api` {}", ours.major)
@@ -119,6 +126,9 @@ pub(super) fn choose(
 
 pub(super) fn check_kind(callback: &Exported) -> Result<(), ExportError> {
     match callback.kind.as_str() {
+        "sync" if callback.hooks.iter().any(|hook| hook == "on_llm_during") => {
+            Err(ExportError::WaitingHook)
+        }
         "sync" | "async" => Ok(()),
         other => Err(ExportError::Kind(other.to_owned())),
     }

@@ -187,6 +187,11 @@ fn the_entry_chooses_the_callback_by_name() {
     assert!(choose(one, &entry("file_name", json!({}))).is_err());
     let odd = vec![exported("one", "threaded")];
     assert_eq!(choose(odd, &by_path), Err(ExportError::Kind("threaded".to_owned())));
+    for (kind, expected) in [("sync", Err(ExportError::WaitingHook)), ("async", Ok(()))] {
+        let mut beside = exported("one", kind);
+        beside.hooks.push("on_llm_during".to_owned());
+        assert_eq!(choose(vec![beside], &by_path).map(drop), expected, "{kind}");
+    }
 }
 
 #[test]

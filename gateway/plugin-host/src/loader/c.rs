@@ -58,6 +58,7 @@ impl CTables {
                 on_llm_new_token_async: None,
                 on_llm_end_async: None,
                 on_llm_error_async: None,
+                on_llm_during_async: None,
             }
             .leak_into_prefix()
         };

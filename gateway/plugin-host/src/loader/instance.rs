@@ -147,6 +147,17 @@ impl Instance {
     hook!(on_llm_end, on_llm_end_async, reply: ReplyAccess);
     hook!(on_llm_error, on_llm_error_async, failure: FailureAccess);
 
+    /// Starts `on_llm_during`, if the callback has it.
+    pub fn on_llm_during_async<'a, C: CallAccess>(
+        &'a self,
+        call: &'a mut C,
+    ) -> Option<RunningHook<'a>> {
+        // SAFETY: as in `hook!`.
+        let visit = unsafe { CrashContext::new(&self.name, "on_llm_during", call.id()) };
+        let future = visit.enter(|| self.callback.on_llm_during_async(call))?;
+        Some(RunningHook { visit, future })
+    }
+
     /// What logs and faults call it.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -97,6 +97,23 @@ impl LoadedCallback {
     hook!(on_llm_end, on_llm_end_async, has_end, has_end_async, reply: ReplyAccess, lend_reply);
     hook!(on_llm_error, on_llm_error_async, has_error, has_error_async, failure: FailureAccess, lend_failure);
 
+    /// Returns whether the callback has `on_llm_during`, which exists only in an async form.
+    #[must_use]
+    pub fn has_during_async(&self) -> bool {
+        self.vt.on_llm_during_async().flatten().is_some()
+    }
+
+    /// Starts `on_llm_during`, if there is one.
+    pub fn on_llm_during_async<'a, C: CallAccess>(
+        &'a self,
+        call: &'a mut C,
+    ) -> Option<HookFuture<'a>> {
+        let hook = self.vt.on_llm_during_async().flatten()?;
+        // SAFETY: as in `hook!`.
+        let future = unsafe { hook(self.ctx, lend_call(call)) };
+        Some(HookFuture { future, lent: PhantomData })
+    }
+
     /// Runs `shutdown`: no new call will come.
     pub fn shutdown(&self) {
         // SAFETY: `ctx` is alive.

@@ -23,6 +23,7 @@ record their hooks, and fails if this page differs from the record.
 const NOTES: &str = "
 How to read a row: `1` means that the hook runs once, `–` that it does not run. `each` means that `on_llm_new_token` runs once for each chunk the client gets,
 and `each + 1` once more for the chunk that was refused. If `on_llm_start` of a callback refuses, answers or fails, later callbacks never see the call.
+`on_llm_during` is not shown: it runs at most once, for a call that goes to an upstream, and a callback that has it runs the same other hooks.
 A callback runs fewer hooks if it lacks some, or if its `only` excludes the call. An empty cell marks a case that cannot happen.
 
 ";

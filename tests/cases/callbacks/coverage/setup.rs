@@ -135,7 +135,11 @@ fn acting(row: &Row, kind: Kind) -> Option<Value> {
     let mut acts = (row.acts?)();
     acts["record"] = json!(true);
     let kind = if row.waits { Kind::Async } else { kind };
-    let name = if kind == Kind::Async { "faulty_async" } else { "faulty" };
+    let name = match kind {
+        _ if acts.get("on_llm_during").is_some() => "faulty_beside",
+        Kind::Async => "faulty_async",
+        Kind::Sync | Kind::Blocking => "faulty",
+    };
     if row.key == "chunk" {
         acts["at_chunk"] = json!(1);
     }

@@ -195,6 +195,20 @@ fn stopped_by_callbacks() -> Vec<Row> {
             ..ROW
         },
         Row {
+            what: "the callback refuses the call beside the upstream call",
+            key: "beside",
+            acts: Some(|| json!({"on_llm_during": [refusal("no")]})),
+            waits: true,
+            ..FAILED
+        },
+        Row {
+            what: "the callback fails beside the upstream call",
+            key: "beside-fault",
+            acts: Some(|| json!({"on_llm_during": [{"panic": "oops"}]})),
+            waits: true,
+            ..FAILED
+        },
+        Row {
             what: "the callback refuses a chunk",
             key: "chunk",
             acts: Some(|| json!({"on_llm_new_token": [refusal("no")]})),
@@ -307,6 +321,14 @@ fn client() -> Vec<Row> {
             waits: true,
             client: Client::LeavesInHook,
             ..STOPPED
+        },
+        Row {
+            what: "the client leaves while the callback's `on_llm_during` waits",
+            key: "left-beside",
+            acts: Some(|| json!({"on_llm_during": [{"log": "left-beside"}, "never"]})),
+            waits: true,
+            client: Client::LeavesInHook,
+            ..FAILED
         },
         Row {
             what: "the client leaves while the callback's `on_llm_end` waits",

@@ -41,6 +41,7 @@ fn body(block: &Block, place: &str) -> String {
     let text = &block.text;
     let (parameters, drive) = match place {
         "new" | "on_llm_start" => ("call: &mut LlmCall<'_>", "tester.start(&mut call)"),
+        "on_llm_during" => ("call: &mut CallView<'_>", "tester.during(&mut call)"),
         "on_llm_new_token" => (
             "call: &mut CallView<'_>, chunk: &mut Chunk<'_>",
             "tester.new_token(&mut call, &mut TestChunk::text(\"hello\"))",

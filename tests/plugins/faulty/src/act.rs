@@ -142,6 +142,7 @@ fn edit(data: &mut HookData<'_, '_, '_>, action: &Action) -> Option<Result<(), E
         Action::SetLocal(note) => Some(data.call_mut().set_local(note.as_bytes())),
         _ => match data {
             HookData::Start(call) => edit_start(call, action),
+            HookData::During(_) => None,
             HookData::Token(_, chunk) => edit_chunk(chunk, action),
             HookData::End(_, reply) => match action {
                 Action::ReplyJson(json) => Some(reply.set_json(json)),

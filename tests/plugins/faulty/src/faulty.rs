@@ -12,13 +12,14 @@ use plugin_api::{
 };
 use std::{
     future::pending,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-/// Runs its actions at once; `wait_ms` and `never` are faults.
+/// Runs its actions at once; `wait_ms`, `until_file` and `never` are faults.
 #[derive(Debug)]
 pub struct Faulty(Actor);
 
@@ -26,12 +27,16 @@ pub struct Faulty(Actor);
 #[derive(Debug)]
 pub struct FaultyAsync(Actor);
 
+/// As `FaultyAsync`, and with a hook beside the upstream call.
+#[derive(Debug)]
+pub struct FaultyBeside(Actor);
+
 #[derive(Debug)]
 struct Actor {
     host: Host,
     settings: Settings,
     /// How often each hook has had the chance to act.
-    acted: [AtomicU64; 4],
+    acted: [AtomicU64; 5],
     /// The text stored by `remember`.
     kept: Mutex<Option<String>>,
 }
@@ -76,6 +81,7 @@ impl Actor {
         let settings = &self.settings;
         let (hook, actions) = match data {
             HookData::Start(..) => (0, &settings.on_llm_start),
+            HookData::During(..) => (4, &settings.on_llm_during),
             HookData::Token(..) => (1, &settings.on_llm_new_token),
             HookData::End(..) => (2, &settings.on_llm_end),
             HookData::Error(..) => (3, &settings.on_llm_error),
@@ -136,6 +142,11 @@ impl Actor {
         for action in self.actions(&data) {
             match action {
                 Action::WaitMs(ms) => wait(*ms).await,
+                Action::UntilFile(path) => {
+                    while !(plugin_api::is_probe() || Path::new(path).exists()) {
+                        wait(1).await;
+                    }
+                }
                 Action::Never => pending().await,
                 _ if self.on_state(data.hook(), action) => {}
                 _ => {
@@ -186,30 +197,53 @@ impl Callback for Faulty {
     }
 }
 
-impl AsyncCallback for FaultyAsync {
-    type Settings = Settings;
+/// An async callback with the hooks of `Callback`, and others.
+macro_rules! async_callback {
+    ($callback:ident $(, $further:item)?) => {
+        impl AsyncCallback for $callback {
+            type Settings = Settings;
 
-    fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
-        Actor::new(host, settings).map(Self)
-    }
+            fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
+                Actor::new(host, settings).map(Self)
+            }
 
-    async fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
-        self.0.run_async(HookData::Start(call)).await
-    }
+            async fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+                self.0.run_async(HookData::Start(call)).await
+            }
 
-    async fn on_llm_new_token(&self, call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
-        self.0.run_async(HookData::Token(call, chunk)).await
-    }
+            $($further)?
 
-    async fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
-        self.0.run_async(HookData::End(call, reply)).await
-    }
+            async fn on_llm_new_token(
+                &self,
+                call: &mut CallView<'_>,
+                chunk: &mut Chunk<'_>,
+            ) -> Hook {
+                self.0.run_async(HookData::Token(call, chunk)).await
+            }
 
-    async fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
-        self.0.run_async(HookData::Error(call, failure)).await
-    }
+            async fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
+                self.0.run_async(HookData::End(call, reply)).await
+            }
 
-    fn shutdown(&self) {
-        self.0.shutdown();
-    }
+            async fn on_llm_error(
+                &self,
+                call: &mut CallView<'_>,
+                failure: &mut LlmFailure<'_>,
+            ) -> Hook {
+                self.0.run_async(HookData::Error(call, failure)).await
+            }
+
+            fn shutdown(&self) {
+                self.0.shutdown();
+            }
+        }
+    };
 }
+
+async_callback!(FaultyAsync);
+async_callback!(
+    FaultyBeside,
+    async fn on_llm_during(&self, call: &mut CallView<'_>) -> Hook {
+        self.0.run_async(HookData::During(call)).await
+    }
+);

@@ -6,6 +6,7 @@ use plugin_api::{CallView, Chunk, LlmCall, LlmFailure, LlmReply};
 #[derive(Debug)]
 pub(crate) enum HookData<'s, 'c, 'o> {
     Start(&'s mut LlmCall<'c>),
+    During(&'s mut CallView<'c>),
     Token(&'s mut CallView<'c>, &'s mut Chunk<'o>),
     End(&'s mut CallView<'c>, &'s mut LlmReply<'o>),
     Error(&'s mut CallView<'c>, &'s mut LlmFailure<'o>),
@@ -15,6 +16,7 @@ impl<'c> HookData<'_, 'c, '_> {
     pub(crate) fn hook(&self) -> &'static str {
         match self {
             Self::Start(..) => "on_llm_start",
+            Self::During(..) => "on_llm_during",
             Self::Token(..) => "on_llm_new_token",
             Self::End(..) => "on_llm_end",
             Self::Error(..) => "on_llm_error",
@@ -24,14 +26,20 @@ impl<'c> HookData<'_, 'c, '_> {
     pub(crate) fn call(&self) -> &CallView<'c> {
         match self {
             Self::Start(call) => call,
-            Self::Token(call, _) | Self::End(call, _) | Self::Error(call, _) => call,
+            Self::During(call)
+            | Self::Token(call, _)
+            | Self::End(call, _)
+            | Self::Error(call, _) => call,
         }
     }
 
     pub(crate) fn call_mut(&mut self) -> &mut CallView<'c> {
         match self {
             Self::Start(call) => call,
-            Self::Token(call, _) | Self::End(call, _) | Self::Error(call, _) => call,
+            Self::During(call)
+            | Self::Token(call, _)
+            | Self::End(call, _)
+            | Self::Error(call, _) => call,
         }
     }
 }

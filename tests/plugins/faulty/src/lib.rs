@@ -1,13 +1,14 @@
 //! Callbacks for the tests of the gateway. They do what their settings say, right or wrong, and
-//! write what they see to the host's log. One file, `libfaulty.so`, exports five:
+//! write what they see to the host's log. One file, `libfaulty.so`, exports six:
 //!
 //! | callback | kind | what it is |
 //! |---|---|---|
 //! | `faulty`, `faulty_async` | sync, async | runs the settings' actions in each hook |
+//! | `faulty_beside` | async | the same, also in `on_llm_during` |
 //! | `recorder`, `recorder_async` | sync, async | writes one log line per hook and changes nothing |
 //! | `liar` | sync | lists `on_llm_end` and does not implement it |
 //!
-//! # Settings of `faulty` and `faulty_async`
+//! # Settings of `faulty`, `faulty_async` and `faulty_beside`
 //!
 //! ```yaml
 //! callbacks:
@@ -24,6 +25,7 @@
 //!       times: 1                 # each hook acts this often per instance, then never again
 //!       new: [{log: hello}, {panic: boom}]
 //!       on_llm_start: [{set_model: gemma3}, {set_param: [temperature, "0"]}]
+//!       on_llm_during: [never]
 //!       on_llm_new_token: [chunk_drop]
 //!       on_llm_end: [{reply_header: [x-seen, "yes"]}]
 //!       on_llm_error: [{failure_message: sorry}]
@@ -76,7 +78,7 @@ mod stream;
 mod tests;
 mod waiting;
 
-pub use faulty::{Faulty, FaultyAsync};
+pub use faulty::{Faulty, FaultyAsync, FaultyBeside};
 pub use liar::Liar;
 pub use recorder::{Recorder, RecorderAsync};
 
@@ -93,6 +95,14 @@ plugin_api::export_callbacks! {
         name: "faulty_async",
         kind: async,
         hooks: [on_llm_start, on_llm_new_token, on_llm_end, on_llm_error],
+        reads: ["model", "chunk"],
+        writes: ["model", "route", "messages", "params", "headers", "metadata", "reply", "chunk", "error"],
+        settings_schema: r#"{"type": "object"}"#,
+    }
+    FaultyBeside {
+        name: "faulty_beside",
+        kind: async,
+        hooks: [on_llm_start, on_llm_during, on_llm_new_token, on_llm_end, on_llm_error],
         reads: ["model", "chunk"],
         writes: ["model", "route", "messages", "params", "headers", "metadata", "reply", "chunk", "error"],
         settings_schema: r#"{"type": "object"}"#,

@@ -60,7 +60,7 @@ impl Scribe {
         line.add("hook", data.hook());
         self.add_call(&mut line, data.call());
         match &data {
-            HookData::Start(_) => {}
+            HookData::Start(_) | HookData::During(_) => {}
             HookData::Token(_, chunk) => {
                 line.add("index", chunk.index());
                 line.add("text", chunk.text());

@@ -16,6 +16,7 @@ pub struct Settings {
     pub(crate) unmade: Vec<i64>,
     pub(crate) new: Vec<Action>,
     pub(crate) on_llm_start: Vec<Action>,
+    pub(crate) on_llm_during: Vec<Action>,
     pub(crate) on_llm_new_token: Vec<Action>,
     pub(crate) on_llm_end: Vec<Action>,
     pub(crate) on_llm_error: Vec<Action>,
@@ -36,6 +37,7 @@ impl Default for Settings {
             unmade: Vec::new(),
             new: Vec::new(),
             on_llm_start: Vec::new(),
+            on_llm_during: Vec::new(),
             on_llm_new_token: Vec::new(),
             on_llm_end: Vec::new(),
             on_llm_error: Vec::new(),
@@ -91,6 +93,8 @@ pub enum Action {
     // In every hook.
     /// Waits without blocking; async only.
     WaitMs(u64),
+    /// Waits until this file exists, without blocking; async only. Does not wait in the probe.
+    UntilFile(String),
     /// Is never ready; async only.
     Never,
     /// Refuses the call.

@@ -87,7 +87,7 @@ fn time_all(plugin: &Plugin, time: Duration) -> Result<Vec<Timing>, String> {
     for hook in Hook::ALL.into_iter().filter(|hook| plugin.hooks.iter().any(|it| it == hook.name()))
     {
         let sizes = match hook {
-            Hook::Start | Hook::End => &[12, LONG][..],
+            Hook::Start | Hook::During | Hook::End => &[12, LONG][..],
             Hook::NewToken => &[12],
             Hook::Error => &[0],
         };
@@ -100,7 +100,8 @@ fn time_all(plugin: &Plugin, time: Duration) -> Result<Vec<Timing>, String> {
 
 fn time_hook(plugin: &Plugin, hook: Hook, size: usize, time: Duration) -> Result<Timing, String> {
     let text = "a".repeat(size);
-    let prompt = if hook == Hook::Start { &text } else { "Say hello" };
+    let reads_prompt = matches!(hook, Hook::Start | Hook::During);
+    let prompt = if reads_prompt { &text } else { "Say hello" };
     let body = json!({"model": "bench", "messages": [{"role": "user", "content": prompt}]});
     let body = body.to_string().into_bytes();
     let deployments = select::deployments();

@@ -12,19 +12,25 @@ pub(super) struct Plan {
     /// The type's name, in CamelCase.
     pub(super) type_name: String,
     pub(super) waits: bool,
-    has: [bool; 4],
+    has: [bool; Hook::COUNT],
 }
 
 impl Plan {
     pub(super) fn of(options: &New) -> Result<Self, String> {
         check_name(&options.name)?;
-        let mut has = [false; 4];
+        let mut has = [false; Hook::COUNT];
         for wanted in &options.hooks {
             let known = Hook::ALL.iter().zip(&mut has).find(|(hook, _)| hook.name() == wanted);
             let Some((_, has)) = known else {
                 let names = Hook::ALL.map(|hook| format!("`{}`", hook.name())).join(", ");
                 return Err(format!("`--hooks`: expected some of {names}, found `{wanted}`"));
             };
+            if *wanted == Hook::During.name() && !options.waits {
+                return Err(format!(
+                    "`--hooks`: expected hooks of a sync callback, found `{wanted}`, which waits: \
+                     add `--async`"
+                ));
+            }
             *has = true;
         }
         let name = options.name.replace('-', "_");

@@ -40,7 +40,7 @@ pub(super) fn tests(plan: &Plan) -> String {
     let listed: Vec<_> = plan.hooks().map(Hook::name).collect();
     let mut kit = vec!["Outcome", "TestCall", "Tester"];
     kit.extend(plan.hooks().filter_map(|hook| match hook {
-        Hook::Start => None,
+        Hook::Start | Hook::During => None,
         Hook::NewToken => Some("TestChunk"),
         Hook::End => Some("TestReply"),
         Hook::Error => Some("TestFailure"),
@@ -75,6 +75,7 @@ fn imports(plan: &Plan) -> String {
     for hook in plan.hooks() {
         names.extend(match hook {
             Hook::Start => &["LlmCall", "Rejection"][..],
+            Hook::During => &["CallView", "Rejection"],
             Hook::NewToken => &["CallView", "Chunk"],
             Hook::End => &["CallView", "Level", "LlmReply"],
             Hook::Error => &["CallView", "LlmFailure"],
@@ -128,6 +129,16 @@ fn body(hook: Hook) -> &'static str {
     }
 "
         }
+        Hook::During => {
+            "    \
+    fn on_llm_during(&self, call: &mut CallView<'_>) -> Hook {
+        if call.messages().any(|(_, text)| text.len() > self.settings.longest) {
+            return Err(Rejection::new(413, \"a message is too long\").into());
+        }
+        Ok(Flow::Continue)
+    }
+"
+        }
         Hook::NewToken => {
             "    \
     fn on_llm_new_token(&self, _call: &mut CallView<'_>, chunk: &mut Chunk<'_>) -> Hook {
@@ -174,6 +185,17 @@ fn long_prompts_are_refused() {
 }
 "
         }
+        Hook::During => {
+            "#[test]
+fn long_messages_are_refused_beside_the_upstream_call() {
+    let tester = {tester};
+    let mut short = TestCall::chat(\"any\").message(\"user\", \"hi\");
+    assert_eq!(tester.during(&mut short), Outcome::Continue);
+    let mut long = TestCall::chat(\"any\").message(\"user\", \"far too long\");
+    assert!(matches!(tester.during(&mut long), Outcome::Reject(it) if it.status == 413));
+}
+"
+        }
         Hook::NewToken => {
             "#[test]
 fn long_chunks_are_replaced() {
@@ -212,7 +234,8 @@ fn export(plan: &Plan) -> String {
     let (mut reads, mut writes) = (Vec::new(), Vec::new());
     for hook in plan.hooks() {
         match hook {
-            Hook::Start => reads.push("\"messages\""),
+            Hook::Start | Hook::During if reads.contains(&"\"messages\"") => {}
+            Hook::Start | Hook::During => reads.push("\"messages\""),
             Hook::NewToken => writes.push("\"chunk\""),
             Hook::End => reads.push("\"reply\""),
             Hook::Error => writes.push("\"error\""),
