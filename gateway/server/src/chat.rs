@@ -9,7 +9,7 @@ use super::{
     connection_timer::ConnectionTimer,
     error, fault,
     flight::{Flight, refused},
-    prepared,
+    prepared, presence,
     relay::{self, CallbackStream, OpenStream, Relay, StreamSource, Waits},
     request, response_headers,
     unreachable::unreachable,
@@ -38,13 +38,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::yield_now;
-
-/// A client may have left during a call that has taken longer than this.
-const LONG: Duration = Duration::from_millis(1);
-
-/// The number of yields after which every watcher has noticed a client that left.
-const TURNS: usize = 4;
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
 /// `path_model` comes from an Azure-style path, still encoded.
@@ -177,18 +170,6 @@ async fn json_beside(
         Some(reply) => reply,
         None => reply.await,
     }
-}
-
-/// Checks whether the client is still there after a hook may have kept this thread busy. If it has
-/// left, the connection reports it, or hyper drops this future.
-async fn still_there(timer: &ConnectionTimer) -> Result<(), Failure> {
-    for _ in 0..TURNS {
-        yield_now().await;
-        if timer.client_has_left() {
-            return Err(Failure::client_gone());
-        }
-    }
-    Ok(())
 }
 
 /// Sends the request and turns a response with an error status into a failure. Returns the time
@@ -350,8 +331,8 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     flight.record.upstream_model = Some(Arc::clone(target.upstream_model()));
     let sent = Sent { target, url, echo, asked, timeout, first_content, started, facts };
     let is_sent = sent.target.deployment().mock_response.is_none();
-    if is_sent && started.saturating_duration_since(flight.record.accepted) > LONG {
-        still_there(&flight.timer).await?;
+    if is_sent && started.saturating_duration_since(flight.record.accepted) > presence::LONG {
+        presence::still_there(&flight.timer).await?;
     }
     Ok(Attempt { sent, outgoing, lines })
 }

@@ -48,6 +48,7 @@ mod occupancy;
 mod phase;
 mod pool;
 mod prepared;
+mod presence;
 mod refusal_log;
 mod relay;
 mod reload;
