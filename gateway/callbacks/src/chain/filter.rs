@@ -25,6 +25,9 @@ pub(super) struct CallFilter {
 #[derive(Debug)]
 struct Scope {
     models: Box<[Pattern]>,
+    /// Whether a raw `litellm_params.model` counts as the name of a model. Clients may ask for a
+    /// deployment by it, so it must not lead out of a callback.
+    has_raw_names: bool,
     endpoints: Box<[Endpoint]>,
     paths: Box<[Pattern]>,
     keys: Box<[Pattern]>,
@@ -44,8 +47,8 @@ impl CallFilter {
             && entry.skippable_by.is_empty();
         let names = entry.skippable_by.iter().filter_map(|name| name.parse().ok());
         (!is_for_all).then(|| Self {
-            only: Scope::new(&entry.only),
-            except: entry.except.as_ref().map(Scope::new),
+            only: Scope::new(&entry.only, true),
+            except: entry.except.as_ref().map(|scope| Scope::new(scope, false)),
             canary: entry.canary,
             skippable_by: names.collect(),
             names: [entry.called().into(), entry.name.as_str().into()],
@@ -73,13 +76,14 @@ impl CallFilter {
 }
 
 impl Scope {
-    fn new(scope: &CallScope) -> Self {
+    fn new(scope: &CallScope, has_raw_names: bool) -> Self {
         let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
         let models: Vec<_> = scope.models.iter().map(|text| text.to_ascii_lowercase()).collect();
         let header =
             |(name, texts): &(String, Vec<String>)| Some((name.parse().ok()?, patterns(texts)));
         Self {
             models: patterns(&models),
+            has_raw_names,
             endpoints: scope.endpoints.iter().filter_map(|name| endpoint(name)).collect(),
             paths: patterns(&scope.paths),
             keys: patterns(&scope.keys),
@@ -108,13 +112,20 @@ impl Scope {
     /// By the model name as edited so far or the config's name of the deployment. So an alias, a
     /// raw name or other case does not bypass the filter.
     fn has_model(&self, call: &Call, deployments: &Deployments) -> bool {
+        if self.models.is_empty() {
+            return true;
+        }
         let served = |name: &str| fits(&self.models, Some(&*in_lower_case(name)));
+        let by_name = || {
+            let counts = self.has_raw_names || !deployments.is_raw(call.model());
+            counts && served(call.model())
+        };
         let behind = || {
             let Some(target) = call.planned(deployments) else { return false };
             let names = [target.public_name(), target.model_group()];
             names.into_iter().flatten().any(served)
         };
-        served(call.model()) || behind()
+        by_name() || behind()
     }
 }
 
@@ -168,4 +179,45 @@ fn endpoint(name: &str) -> Option<Endpoint> {
         "messages" => Endpoint::MESSAGES,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use callgate_config::{Environment, UnknownKeys, parse};
+    use std::{path::Path, sync::Arc};
+
+    const MODELS: &str = "
+model_list:
+- {model_name: secure, litellm_params: {model: openai/gpt-4o, api_key: k}}
+- {model_name: openai-free, litellm_params: {model: openai/gpt-4o-mini, api_key: k}}
+router_settings: {model_group_alias: {openai/free: openai-free}}
+";
+
+    /// Whether a callback with these keys gets a call for `model`.
+    fn admits(keys: &str, model: &str) -> bool {
+        let entry = format!("litellm_settings: {{callbacks: [{{name: a, {keys}}}]}}");
+        let file = Arc::from(Path::new("c.yaml"));
+        let text = format!("{MODELS}{entry}");
+        let config = parse(&file, &text, &Environment::default(), UnknownKeys::Refuse).unwrap();
+        let (deployments, _) = Deployments::from_config(&config).unwrap();
+        let call = crate::sample_call::call(model).unwrap();
+        CallFilter::new(&config.callbacks[0]).unwrap().admits(&call, &deployments)
+    }
+
+    #[test]
+    fn a_raw_name_puts_a_call_into_a_scope_but_not_out_of_it() {
+        for (keys, model, expected) in [
+            ("only: {models: ['openai/*']}", "openai/gpt-4o", true),
+            ("only: {models: [secure]}", "openai/gpt-4o", true),
+            ("except: {models: ['openai/*']}", "secure", true),
+            ("except: {models: ['openai/*']}", "openai/gpt-4o", true),
+            ("except: {models: [secure]}", "openai/gpt-4o", false),
+            ("except: {models: ['openai*']}", "openai/gpt-4o-mini", false),
+            // The operator's alias is a name like others.
+            ("except: {models: ['openai/*']}", "openai/free", false),
+        ] {
+            assert_eq!(admits(keys, model), expected, "{keys}: {model}");
+        }
+    }
 }

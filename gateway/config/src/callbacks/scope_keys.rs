@@ -11,6 +11,7 @@ use crate::{
     section::Section,
     yaml::Kind,
 };
+use callgate_secret::credentials::is_credential;
 
 const ENDPOINTS: [&str; 5] = ["chat", "completions", "embeddings", "responses", "messages"];
 
@@ -110,10 +111,12 @@ fn headers(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<(String, Vec<Strin
             Kind::Sequence(_) => patterns(reader, &value),
             _ => reader.text(&value).into_iter().collect(),
         };
-        match header_name(name) {
-            Some(name) => headers.push((name, patterns)),
-            None => reader.error(&value, "expected the name of a header before this"),
-        }
+        let Some(name) = header_name(name) else {
+            reader.error(&value, "expected the name of a header before this");
+            continue;
+        };
+        refuse_credential(reader, &value, &name);
+        headers.push((name, patterns));
     }
     headers
 }
@@ -125,18 +128,30 @@ fn header_names(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
     let mut names = Vec::new();
     for item in reader.list(field) {
         let Some(text) = reader.text(&item) else { continue };
-        match header_name(&text) {
-            Some(name) => names.push(name),
-            None => reader.expected(&item, "the name of a header, such as `x-skip-audit`"),
-        }
+        let Some(name) = header_name(&text) else {
+            reader.expected(&item, "the name of a header, such as `x-skip-audit`");
+            continue;
+        };
+        refuse_credential(reader, &item, &name);
+        names.push(name);
     }
     names
 }
 
-/// In lower case; `None` if it is not the name of a header that a scope may see.
+/// In lower case; `None` if it is not the name of a header.
 fn header_name(text: &str) -> Option<String> {
     let name = http::HeaderName::from_bytes(text.as_bytes()).ok()?;
     Some(name.as_str().to_owned())
+}
+
+/// Reports a header with credentials: a pattern for one would put a secret in the config, and
+/// `keys` says whose key it is.
+fn refuse_credential(reader: &mut Reader<'_>, field: &Field<'_>, name: &str) {
+    if is_credential(name, None) {
+        let text = format!("expected a header without credentials, found `{name}`");
+        let remedy = "list the names of keys in `keys` instead";
+        reader.problems.push(Problem::error(reader.place(field), text).remedy(remedy));
+    }
 }
 
 /// Reports a key that lets a client decide whether a callback that protects runs.
@@ -233,6 +248,9 @@ mod tests {
             ("skippable_by: []", "expected the name of a header at least"),
             ("skippable_by: ['a b']", "such as `x-skip-audit`"),
             ("only: {headers: {'a b': x}}", "expected the name of a header"),
+            ("only: {headers: {Authorization: x}}", "without credentials, found `authorization`"),
+            ("except: {headers: {x-api-key: [x]}}", "without credentials, found `x-api-key`"),
+            ("skippable_by: [Cookie]", "without credentials, found `cookie`"),
             ("only: {team: [a]}", "did you mean `teams`?"),
         ] {
             let found = parsed(keys).unwrap_err();
