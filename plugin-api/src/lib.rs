@@ -165,7 +165,7 @@ pub mod __export {
     };
 
     /// The words of `reads` and `writes`.
-    const PARTS: [&str; 11] = [
+    const PARTS: [&str; 12] = [
         "model",
         "route",
         "messages",
@@ -173,6 +173,7 @@ pub mod __export {
         "headers",
         "metadata",
         "reply",
+        "streamed_reply",
         "completion",
         "chunk",
         "error",
@@ -189,7 +190,8 @@ pub mod __export {
                 assert!(
                     part < PARTS.len(),
                     "expected in `reads` and `writes` some of model, route, messages, params, \
-                     headers, metadata, reply, completion, chunk, error and upstream_response"
+                     headers, metadata, reply, streamed_reply, completion, chunk, error and \
+                     upstream_response"
                 );
             }
             word += 1;

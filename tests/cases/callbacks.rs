@@ -3,6 +3,7 @@
 mod audit_log;
 mod blocking;
 mod breaker;
+mod buffered_streams;
 mod chunks;
 mod coverage;
 mod crashes;

@@ -64,6 +64,8 @@ pub struct Chain {
     reads_responses: bool,
     /// Whether any callback asks for the completion that a stream came to.
     wants_completion: bool,
+    /// Whether streams are collected for any callback.
+    buffers_streams: bool,
 }
 
 /// The result of the start hooks.
@@ -97,6 +99,7 @@ impl Chain {
         let reads_bodies = links.iter().any(Link::reads_bodies);
         let reads_responses = links.iter().any(Link::reads_responses);
         let wants_completion = links.iter().any(Link::wants_completion);
+        let buffers_streams = links.iter().any(Link::buffers_streams);
         Self {
             links,
             wants_during,
@@ -105,6 +108,7 @@ impl Chain {
             reads_bodies,
             reads_responses,
             wants_completion,
+            buffers_streams,
         }
     }
 
@@ -124,6 +128,13 @@ impl Chain {
     /// Whether any callback asks for the completion that a stream came to.
     pub fn wants_completion(&self) -> bool {
         self.wants_completion
+    }
+
+    /// Whether the stream of this call is collected, for a callback that let the call pass.
+    pub fn buffers_stream_of(&self, call: &Call) -> bool {
+        let mut links = self.links.iter().enumerate().take(call.passed);
+        self.buffers_streams
+            && links.any(|(place, link)| link.buffers_streams() && !call.left_out.has(place))
     }
 
     /// Whether any callback can ask for the status and headers of the upstream's response.

@@ -25,7 +25,7 @@ pub use grants::{Grants, HostPattern};
 pub use locations::{SettingLocations, setting_path};
 pub use names::is_file_name;
 use names::{last_segment, stem};
-pub use policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError};
+pub use policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError, Streams};
 use serde_json::Value;
 use std::collections::HashSet;
 

@@ -31,6 +31,9 @@ use std::{
     time::Duration,
 };
 
+/// The interval of keep-alives for a client whose stream is collected, if the config sets none.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
 /// A call in flight. If it is dropped before another ending, the client has left.
 #[derive(Debug)]
 pub(super) struct Flight(ScopeGuard<Ongoing, fn(Ongoing)>);
@@ -225,7 +228,10 @@ impl Ongoing {
     }
 
     /// The hooks of a whole answer.
-    async fn run_end_hooks(&mut self, reply: &mut EndPayload<'_>) -> Result<(), Failure> {
+    pub(super) async fn run_end_hooks(
+        &mut self,
+        reply: &mut EndPayload<'_>,
+    ) -> Result<(), Failure> {
         reply.figures = self.figures();
         reply.from_callback = self.record.callback.is_some();
         self.chain.end(&mut self.call, &self.app.deployments, reply).await
@@ -257,6 +263,17 @@ impl Ongoing {
             return Failure::shutting_down();
         }
         failure
+    }
+
+    /// Whether the client of a stream gets nothing before the end hooks have run.
+    pub(super) fn buffers_stream(&self) -> bool {
+        self.chain.buffers_stream_of(&self.call)
+    }
+
+    /// How long the client of a stream may hear nothing before it gets a keep-alive.
+    pub(super) fn keepalive(&self) -> Option<Duration> {
+        let default = || self.buffers_stream().then_some(KEEPALIVE);
+        self.app.stream_keepalive.or_else(default)
     }
 
     fn figures(&self) -> CallStats {

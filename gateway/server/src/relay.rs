@@ -5,6 +5,7 @@
 //! whole one.
 
 mod beside;
+mod buffered;
 mod outbox;
 mod source;
 mod waits;
@@ -21,6 +22,7 @@ use axum::{
     response::Response,
 };
 use beside::Beside;
+use buffered::Collected;
 use bytes::Bytes;
 use callgate_callbacks::StreamedText;
 use callgate_failure::{Failure, Form};
@@ -75,6 +77,8 @@ pub(super) struct Relay {
     /// The failure that broke the stream; reported after the chunks that came before it are sent.
     broken: Option<Failure>,
     ended: Ended,
+    /// The stream so far, if the client gets nothing before the end hooks have run.
+    collected: Option<Box<Collected>>,
 }
 
 /// Opens the upstream's response; returns it with the time until it began.
@@ -142,6 +146,7 @@ impl Relay {
             out: Outbox::default(),
             broken: None,
             ended: Ended::No,
+            collected: None,
         }
     }
 
@@ -155,7 +160,10 @@ impl Relay {
         let limit = self.out.text_limit;
         let assembled = || Box::new(CompletionBuilder::within(limit));
         self.out.assembled = chain.wants_completion().then(assembled);
-        self.alive.interval = flight.app.stream_keepalive;
+        self.alive.interval = flight.keepalive();
+        if flight.buffers_stream() {
+            return Box::pin(self.collect(flight)).await;
+        }
         while self.ended == Ended::No && self.out.is_empty() && self.opening.is_none() {
             let arrived = self.arrive_or_be_due(&flight.timer).await?;
             if !arrived {
@@ -301,7 +309,10 @@ impl Relay {
     /// Whether the response is complete, shown and framed.
     fn is_done(&self) -> bool {
         let unseen = &self.out.unseen;
-        self.ended == Ended::Complete && unseen.is_empty() && !unseen.holds_text()
+        self.ended == Ended::Complete
+            && unseen.is_empty()
+            && !unseen.holds_text()
+            && self.collected.is_none()
     }
 
     #[cold]
@@ -423,6 +434,9 @@ async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
     }
     if relay.out.for_callbacks {
         relay.show(flight).await?;
+    }
+    if relay.collected.is_some() {
+        Box::pin(relay.take_shown(flight)).await?;
     }
     Ok(())
 }

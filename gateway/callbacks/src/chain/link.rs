@@ -12,7 +12,7 @@ use super::{
 };
 use crate::payload::within;
 use callgate_call::Call;
-use callgate_config::{Grants, Mode, OnError};
+use callgate_config::{Grants, Mode, OnError, Streams};
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
 use callgate_host::{Clock, SystemClock};
@@ -183,6 +183,15 @@ impl Link {
     /// Whether its manifest asks for the upstream's response.
     pub(super) fn reads_responses(&self) -> bool {
         self.slot.recipe.reads.iter().any(|what| what == "upstream_response")
+    }
+
+    /// Whether streams are collected for it, so that its end hook can change or reject them.
+    pub(super) fn buffers_streams(&self) -> bool {
+        let says = || match self.slot.recipe.entry.streams {
+            Some(streams) => streams == Streams::Buffered,
+            None => self.slot.recipe.writes.iter().any(|what| what == "streamed_reply"),
+        };
+        self.has(Hook::End) && !self.is_shadow() && says()
     }
 
     /// Whether its hooks run on copies that are dropped.

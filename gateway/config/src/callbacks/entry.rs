@@ -3,7 +3,7 @@
 use super::{
     grants::Grants,
     locations::SettingLocations,
-    policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError},
+    policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError, Streams},
 };
 use crate::problem::SourceLocation;
 use serde_json::{Map, Value};
@@ -44,6 +44,8 @@ pub struct CallbackEntry {
     pub timeout: Option<Duration>,
     /// Where sync hooks run.
     pub mode: Mode,
+    /// `None`: as the plugin says.
+    pub streams: Option<Streams>,
     /// The calls that the callback is for.
     pub only: CallScope,
     /// Of those, the calls that it is not for.
@@ -150,6 +152,7 @@ impl CallbackEntry {
             on_error: OnError::Fail,
             timeout: None,
             mode: Mode::default(),
+            streams: None,
             only: CallScope::default(),
             except: None,
             canary: None,

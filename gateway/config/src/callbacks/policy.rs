@@ -29,6 +29,25 @@ pub enum Mode {
     Shadow,
 }
 
+/// What the client of a stream gets while the callback's hooks have not seen all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// Each chunk once the callbacks' hooks have seen it.
+    Relayed,
+    /// Nothing: the stream is collected, and its end hooks may still change or reject it.
+    Buffered,
+}
+
+impl Streams {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed",
+            Self::Buffered => "buffered",
+        }
+    }
+}
+
 /// A share of all calls, in ten thousandths, from `from` up to but not including `to`. Which share
 /// a call is in depends on its caller alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::{
     entry::CallbackEntry,
-    policy::{BreakerLimits, ChosenHook, Mode, OnError},
+    policy::{BreakerLimits, ChosenHook, Mode, OnError, Streams},
 };
 use crate::{
     closest::closest,
@@ -24,6 +24,10 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &m
     if let Some(field) = section.take("mode") {
         let known = [Mode::Inline, Mode::Blocking, Mode::Shadow];
         entry.mode = one_of(reader, &field, known, Mode::name).unwrap_or_default();
+    }
+    if let Some(field) = section.take("streams") {
+        entry.streams =
+            one_of(reader, &field, [Streams::Relayed, Streams::Buffered], Streams::name);
     }
     entry.timeout = section.take("timeout").and_then(|field| reader.duration(&field));
     if let Some(field) = section.take("hooks") {
@@ -124,6 +128,7 @@ mod tests {
     fn without_a_word_a_callback_is_for_everything_and_fails_closed() {
         let entry = entry("");
         assert_eq!((entry.on_error, entry.mode), (OnError::Fail, Mode::Inline));
+        assert_eq!(entry.streams, None);
         assert_eq!((entry.only, entry.hooks), (CallScope::default(), None));
         let limits = entry.breaker.expect("a breaker");
         assert_eq!((limits.faults, limits.within.as_secs(), limits.open.as_secs()), (5, 30, 10));
@@ -153,6 +158,11 @@ mod tests {
         {
             let found = entry(&format!(", canary: '{canary}'")).canary;
             assert_eq!(found.map(|it| (it.from, it.to)), expected, "{canary}");
+        }
+        for (streams, expected) in
+            [("relayed", Some(Streams::Relayed)), ("buffered", Some(Streams::Buffered))]
+        {
+            assert_eq!(entry(&format!(", streams: {streams}")).streams, expected);
         }
         for (breaker, expected) in
             [("off", None), ("on", Some(BreakerLimits::default())), ("false", None)]
