@@ -42,7 +42,9 @@
 ///   a streamed chunk, `reply` a whole answer, and `error` a failure. `completion` in `reads` makes
 ///   the gateway put streams together for [`LlmReply::completion`](crate::LlmReply::completion),
 ///   and `upstream_response` makes it keep the status and headers of the upstream's response for
-///   [`CallView::upstream_header`](crate::CallView::upstream_header).
+///   [`CallView::upstream_header`](crate::CallView::upstream_header). `streamed_reply` in `writes`
+///   makes it collect streams, so that `on_llm_end` gets their whole reply before the client does,
+///   and may change or reject it.
 /// - `needs` (optional, after `writes`): the secrets and hosts that the callback uses: `needs:
 ///   {secrets: ["TAGGER_API_KEY"], http_hosts: ["TAGGER_URL=https://api.tagger.example"]}`.
 ///   `secrets` lists environment variables. `http_hosts` lists variables that hold a URL, each with

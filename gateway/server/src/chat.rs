@@ -216,8 +216,7 @@ async fn stream(
     let Attempt { sent, outgoing, lines } = attempt;
     let (app, started) = (flight.app.shared(), sent.started);
     let (mut relay, head) = if hooks.is_some() || flight.keepalive().is_some() {
-        let (early, keepalive) =
-            (response_headers::early_headers(&app, &sent), flight.keepalive());
+        let (early, keepalive) = (response_headers::early_headers(&app, &sent), flight.keepalive());
         let mut opening = opening(app, flight.timer.clone(), sent, outgoing, lines);
         let mut opened = None;
         if let Some(mut hooks) = hooks {

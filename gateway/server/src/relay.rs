@@ -176,6 +176,48 @@ impl Relay {
         Ok(())
     }
 
+    /// Collects the stream until it is complete, or the client's first keep-alive is due. Until
+    /// then, a failure has a status of its own.
+    async fn collect(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        self.collected = Some(Box::new(Collected::new(flight.app.limits.max_reply_bytes)));
+        self.out.assembled = None;
+        while self.collected.is_some() && self.opening.is_none() {
+            let waits = self.out.is_empty() && self.ended == Ended::No;
+            if waits && !self.arrive_or_be_due(&flight.timer).await? {
+                return Ok(());
+            }
+            if flight.first_token.is_none() && !self.out.is_empty() {
+                flight.first_token = Some(flight.record.accepted.elapsed());
+            }
+            if self.out.for_callbacks {
+                self.show(flight).await?;
+            }
+            self.take_shown(flight).await?;
+        }
+        Ok(())
+    }
+
+    /// Collects the chunks that are ready for the client. The last ones are replaced by the result
+    /// of the end hooks.
+    async fn take_shown(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        let Some(collected) = &mut self.collected else { return Ok(()) };
+        collected.add(&self.out.frames.split(), flight)?;
+        let unseen = &self.out.unseen;
+        if self.ended != Ended::Complete || !unseen.is_empty() || unseen.holds_text() {
+            return Ok(());
+        }
+        if let Some(open) = &self.open {
+            flight.record.usage = open.translator.usage();
+        }
+        flight.record.upstream = flight.record.upstream.map(|head| self.took.unwrap_or(head));
+        let Some(collected) = self.collected.take() else { return Ok(()) };
+        let chunks = collected.finish(flight).await?;
+        // The end hooks are done, so nobody needs the text any more.
+        (self.out.for_callbacks, self.out.streamed) = (false, None);
+        chunks.iter().for_each(|chunk| self.out.chunk(&[chunk.as_bytes()]));
+        Ok(())
+    }
+
     /// The response whose body is this stream.
     pub(super) fn into_response(self: Box<Self>, mut flight: Flight, head: HeaderMap) -> Response {
         flight.sent = true;

@@ -1,8 +1,8 @@
 //! `streams: buffered`: the end hooks of a stream may change or reject it.
 
 use crate::callbacks::faulty::{
-    all_hooks, faulty, faulty_async, faulty_blocking, hooks, recorded, recorder, refusal, seen,
-    with,
+    all_hooks, entry, faulty, faulty_async, faulty_blocking, hooks, recorded, recorder, refusal,
+    seen, with,
 };
 use callgate_tests::{
     Answer, Event, Gate, Gateway, ScriptedUpstream,
@@ -206,4 +206,23 @@ async fn what_is_no_completion_is_an_error() {
     let call = gateway.client().chat("gpt").streaming().send().await.expect_status(503);
     assert_eq!(call.error()["code"], "callback_failed");
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_plugin_asks_for_it_unless_the_operator_says_otherwise() {
+    let upstream = upstream(Answer::text(["one", "two"])).await;
+    let judge = entry("judge", "j", at_end(&json!([refusal("no")])));
+    for (entry, status) in [
+        (judge.clone(), 418),
+        (with(judge.clone(), "streams", json!("buffered")), 418),
+        (with(judge, "streams", json!("relayed")), 200),
+    ] {
+        let gateway = gateway(&upstream, &json!([entry])).await;
+        let _ = gateway.client().chat("gpt").streaming().send().await.expect_status(status);
+        gateway.stop().await;
+    }
+    let wrong = with(recorder("r"), "streams", json!("kept"));
+    let config = with_callbacks(&every_dialect(&upstream), &json!([wrong]));
+    let refused = Gateway::with_config(config).refused().await;
+    assert!(refused.stderr.contains("`relayed` or `buffered`"), "{}", refused.stderr);
 }

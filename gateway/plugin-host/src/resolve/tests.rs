@@ -23,6 +23,7 @@ pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
         on_error: OnError::Fail,
         timeout: None,
         mode: Mode::Inline,
+        streams: None,
         only: CallScope::default(),
         except: None,
         canary: None,

@@ -1,8 +1,7 @@
 //! A stream that is collected before its client gets any of it, because the end hooks of a callback
 //! may change or reject it. Meanwhile the client gets comments.
 
-use super::{super::completion, Ended, Relay};
-use crate::{fault, flight::Flight, prepared};
+use super::super::{completion, fault, flight::Flight, prepared};
 use bytes::Bytes;
 use callgate_callbacks::{EndPayload, StreamedText, is_completion, offload::offload};
 use callgate_failure::{Failure, Form};
@@ -16,70 +15,37 @@ pub(super) struct Collected {
     bytes: usize,
 }
 
-impl Relay {
-    /// Collects the stream until it is complete, or the client's first keep-alive is due. Until
-    /// then, a failure has a status of its own.
-    pub(super) async fn collect(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+impl Collected {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { whole: CompletionBuilder::within(limit), bytes: 0 }
+    }
+
+    /// Adds frames that would have been sent.
+    pub(super) fn add(&mut self, frames: &[u8], flight: &Flight) -> Result<(), Failure> {
         let limit = flight.app.limits.max_reply_bytes;
-        let whole = CompletionBuilder::within(limit);
-        self.collected = Some(Box::new(Collected { whole, bytes: 0 }));
-        // The callbacks' chunks are collected here.
-        self.out.assembled = None;
-        while self.collected.is_some() && self.opening.is_none() {
-            let waits = self.out.is_empty() && self.ended == Ended::No;
-            if waits && !self.arrive_or_be_due(&flight.timer).await? {
-                return Ok(());
+        self.bytes += frames.len();
+        if self.bytes > limit {
+            return Err(Failure::reply_too_large(&source_of(flight), limit));
+        }
+        for frame in frames.split(|byte| *byte == b'\n') {
+            if let Some(json) = frame.strip_prefix(b"data: ") {
+                self.whole.chunk(&[json]);
             }
-            if flight.first_token.is_none() && !self.out.is_empty() {
-                flight.first_token = Some(flight.record.accepted.elapsed());
-            }
-            if self.out.for_callbacks {
-                self.show(flight).await?;
-            }
-            self.take_shown(flight).await?;
         }
         Ok(())
     }
 
-    /// Collects the chunks that are ready for the client. At the end, runs the end hooks and puts
-    /// their result in place.
-    pub(super) async fn take_shown(&mut self, flight: &mut Flight) -> Result<(), Failure> {
-        let limit = flight.app.limits.max_reply_bytes;
-        let frames = self.out.frames.split();
-        let Some(collected) = &mut self.collected else { return Ok(()) };
-        collected.bytes += frames.len();
-        if collected.bytes > limit {
-            return Err(Failure::reply_too_large(&source_of(flight), limit));
-        }
-        for frame in frames[..].split(|byte| *byte == b'\n') {
-            if let Some(json) = frame.strip_prefix(b"data: ") {
-                collected.whole.chunk(&[json]);
-            }
-        }
-        let unseen = &self.out.unseen;
-        if self.ended != Ended::Complete || !unseen.is_empty() || unseen.holds_text() {
-            return Ok(());
-        }
-        let Some(collected) = self.collected.take() else { return Ok(()) };
-        if let Some(open) = &self.open {
-            flight.record.usage = open.translator.usage();
-        }
-        if flight.record.upstream.is_some() {
-            flight.record.upstream = self.took.or(flight.record.upstream);
-        }
+    /// Runs the end hooks on the completion that the stream came to. Returns the chunks for the
+    /// client.
+    pub(super) async fn finish(self, flight: &mut Flight) -> Result<Vec<String>, Failure> {
         let (_, _, call) = flight.parts();
         let (echo, include_usage) = (completion::echo(call), prepared::usage(call).await?);
-        let body = work(collected.bytes, {
+        let body = work(self.bytes, {
             let echo = echo.clone();
-            move || completed(*collected, &echo)
+            move || completed(self, &echo)
         });
         let body = judged(flight, body.await??).await?;
-        let length = body.len();
-        let chunks = work(length, move || completion::chunks(&body, &echo, include_usage)).await?;
-        // The end hooks are done: nobody needs the text any more.
-        (self.out.for_callbacks, self.out.streamed) = (false, None);
-        chunks.iter().for_each(|chunk| self.out.chunk(&[chunk.as_bytes()]));
-        Ok(())
+        work(body.len(), move || completion::chunks(&body, &echo, include_usage)).await
     }
 }
 

@@ -29,7 +29,7 @@ async fn a_plugin_is_described_completely() {
     {
         assert!(people.stdout.contains(line), "{}", people.stdout);
     }
-    let by_path = "means `lib<name>.so`: `faulty_async`, `faulty_beside`, `recorder`, `recorder_async`, `liar`\n";
+    let by_path = "means `lib<name>.so`: `judge`, `faulty_async`, `faulty_beside`, `recorder`, `recorder_async`, `liar`\n";
     assert!(people.stdout.contains(by_path), "{}", people.stdout);
     let asks = tool::plugin(folder.path(), &["inspect", &so("langsmith")]).await;
     let stdout = &asks.stdout;

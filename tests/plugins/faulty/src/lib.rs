@@ -1,10 +1,11 @@
 //! Callbacks for the tests of the gateway. They do what their settings say, right or wrong, and
-//! write what they see to the host's log. One file, `libfaulty.so`, exports six:
+//! write what they see to the host's log. One file, `libfaulty.so`, exports seven:
 //!
 //! | callback | kind | what it is |
 //! |---|---|---|
 //! | `faulty`, `faulty_async` | sync, async | runs the settings' actions in each hook |
 //! | `faulty_beside` | async | the same, also in `on_llm_during` |
+//! | `judge` | sync | the same, and its manifest asks for whole replies of streams |
 //! | `recorder`, `recorder_async` | sync, async | writes one log line per hook and changes nothing |
 //! | `liar` | sync | lists `on_llm_end` and does not implement it |
 //!
@@ -89,6 +90,14 @@ plugin_api::export_callbacks! {
         hooks: [on_llm_start, on_llm_new_token, on_llm_end, on_llm_error],
         reads: ["model", "chunk"],
         writes: ["model", "route", "messages", "params", "headers", "metadata", "reply", "chunk", "error"],
+        settings_schema: r#"{"type": "object"}"#,
+    }
+    Faulty {
+        name: "judge",
+        kind: sync,
+        hooks: [on_llm_start, on_llm_new_token, on_llm_end, on_llm_error],
+        reads: [],
+        writes: ["streamed_reply"],
         settings_schema: r#"{"type": "object"}"#,
     }
     FaultyAsync {
