@@ -2,5 +2,6 @@
 
 mod check;
 mod config_errors;
+mod providers;
 mod seed;
 mod validation;

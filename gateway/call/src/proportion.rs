@@ -6,7 +6,7 @@ use super::{Call, messages::MAX_MESSAGES, sample::call};
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
 use callgate_json::{Body, IncomingBody, passed};
-use callgate_providers::{Destination, by_prefix};
+use callgate_providers::{Destination, Quirks, by_prefix};
 use serde_json::Map;
 
 /// A body made of `unit`, repeated until it is `length` long.
@@ -107,6 +107,7 @@ fn handled(bytes: &Bytes, provider: &str) {
         drop_params: true,
         leave_out: &[],
         stream: true,
+        quirks: Quirks::default(),
         stream_usage: true,
     };
     let dialect = by_prefix(provider).unwrap().dialect;

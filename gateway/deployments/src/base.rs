@@ -1,6 +1,7 @@
 //! Base URLs: which are usable, which are rewritten, and which providers' hosts are known.
 
 use callgate_config::{HttpUrl, UrlError, quoted};
+use callgate_providers::by_host;
 
 /// Why a base cannot be used. Never shows the URL, which may hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,11 +32,9 @@ pub(super) struct Base {
     pub(super) url: String,
     /// Lower case, without the port.
     pub(super) host: String,
-    /// Whether Groq's path was added.
-    pub(super) groq_path_added: bool,
+    /// The path that was put in place of one that the host does not serve.
+    pub(super) path_put: Option<&'static str>,
 }
-
-const GROQ_HOST: &str = "api.groq.com";
 
 pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
     let text = text.trim();
@@ -43,12 +42,12 @@ pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
     let host = parsed.host().to_ascii_lowercase();
     let mut url = text.trim_end_matches('/').to_owned();
     let path = parsed.path().trim_end_matches('/');
-    let groq_path_added = host == GROQ_HOST && matches!(path, "" | "/v1");
-    if groq_path_added {
+    let path_put = by_host(&host).and_then(|provider| provider.right_path(path));
+    if let Some(right) = path_put {
         url.truncate(url.len() - path.len());
-        url.push_str("/openai/v1");
+        url.push_str(right);
     }
-    Ok(Base { url, host, groq_path_added })
+    Ok(Base { url, host, path_put })
 }
 
 /// The provider that a well-known host belongs to. `*.ngrok*` hosts are commonly tunnels to
@@ -57,8 +56,11 @@ pub(super) fn provider_of_host(host: &str) -> Option<&'static str> {
     let is_or_under = |domain: &str| {
         host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    if is_or_under(GROQ_HOST) {
+    if is_or_under("api.groq.com") {
         return Some("groq");
+    }
+    if let Some(provider) = by_host(host) {
+        return Some(provider.name);
     }
     let tunnelled = host.split('.').skip(1).any(|label| label.starts_with("ngrok"));
     (is_or_under("openai.com") || tunnelled).then_some("openai")
@@ -79,6 +81,15 @@ mod tests {
             ("https://API.groq.com", "https://API.groq.com/openai/v1"),
             ("https://api.groq.com/openai/v1", "https://api.groq.com/openai/v1"),
             ("https://my.host/v1", "https://my.host/v1"),
+            ("https://api.anthropic.com", "https://api.anthropic.com/v1"),
+            (
+                "https://generativelanguage.googleapis.com/v1beta/",
+                "https://generativelanguage.googleapis.com/v1beta/openai",
+            ),
+            ("https://openrouter.ai", "https://openrouter.ai/api/v1"),
+            ("https://api.deepseek.com/v1", "https://api.deepseek.com/v1"),
+            ("https://api.perplexity.ai", "https://api.perplexity.ai"),
+            ("https://api.openai.com", "https://api.openai.com/v1"),
         ] {
             assert_eq!(parse(text).unwrap().url, expected, "{text}");
         }
@@ -110,6 +121,10 @@ mod tests {
             ("openai.com", Some("openai")),
             ("abc.ngrok-free.dev", Some("openai")),
             ("abc.eu.ngrok.io", Some("openai")),
+            ("api.mistral.ai", Some("mistral")),
+            ("dashscope.aliyuncs.com", Some("dashscope")),
+            ("eu.api.mistral.ai", None),
+            ("127.0.0.1", None),
             ("notopenai.com", None),
             ("api.groq.com.evil.org", None),
             ("ngrok-notes.org", None),

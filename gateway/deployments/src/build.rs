@@ -4,17 +4,17 @@
 use super::{
     Setting,
     base::{self, Base},
+    defaults::{provider_base, provider_key},
     deployment::Deployment,
     index,
-    infer::infer,
+    infer::{InferError, Inferred, infer},
     lookup::Deployments,
     weight,
 };
 use callgate_config::{
-    Config, Environment, ModelEntry, Problem, Problems, SourceLocation, Unset, problem::settle,
-    quoted,
+    Config, ModelEntry, Problem, Problems, Severity, SourceLocation, problem::settle, quoted,
 };
-use callgate_providers::Provider;
+use callgate_providers::{Provider, UNSERVED};
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
 use http::HeaderValue;
@@ -29,8 +29,6 @@ use std::{
 
 /// LiteLLM's default.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
-/// For servers that ignore the key but whose client libraries require one.
-const DUMMY_KEY: &str = "fake-api-key";
 
 impl Deployments {
     /// Checks every entry of `model_list`. Returns the deployments and the warnings.
@@ -38,20 +36,21 @@ impl Deployments {
     /// # Errors
     /// All problems at once, if any deployment can never work.
     pub fn from_config(config: &Config) -> Result<(Self, Vec<Problem>), Problems> {
-        let mut builder = Builder { config, problems: Vec::new(), ids: HashSet::new() };
+        let mut builder = Builder::new(config);
         let mut built = Vec::new();
-        let mut groq_paths = Vec::new();
         for entry in &config.models {
-            if let Some(deployment) = builder.deployment(entry, &mut groq_paths) {
+            if let Some(deployment) = builder.deployment(entry) {
                 built.push((entry, deployment));
             }
         }
+        let one_is_served = built.iter().any(|(_, deployment)| deployment.unserved.is_none());
+        builder.report_unserved(one_is_served);
         if config.models.is_empty() {
             let text = "found no entry in `model_list`, so clients have no model to ask for";
             let place = SourceLocation::whole_file(&config.file);
             builder.problems.push(Problem::warning(place, text).remedy("list the models to serve"));
         }
-        builder.problems.extend(groq_notice(groq_paths));
+        builder.problems.extend(path_notices(std::mem::take(&mut builder.corrected)));
         weight::assign(&mut built, &mut builder.problems);
         let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
         let stand_ins = builder.stand_ins();
@@ -61,52 +60,69 @@ impl Deployments {
     }
 }
 
-/// One notice for all entries that it concerns.
-fn groq_notice(mut places: Vec<SourceLocation>) -> Option<Problem> {
-    let others = places.len().checked_sub(1)?;
-    let place = places.swap_remove(0);
-    let mut text = "Groq answers at `/openai/v1`: that path is used".to_owned();
-    if others > 0 {
-        text.push_str(&format!(" (and in {})", counted_as(others, "more entry", "more entries")));
+/// One notice for all entries of one host.
+fn path_notices(corrected: Vec<Corrected>) -> impl Iterator<Item = Problem> {
+    let mut of_hosts: Vec<(Corrected, usize)> = Vec::new();
+    for found in corrected {
+        match of_hosts.iter_mut().find(|(known, _)| known.host == found.host) {
+            Some((_, others)) => *others += 1,
+            None => of_hosts.push((found, 0)),
+        }
     }
-    Some(Problem::warning(place, text).remedy("write `https://api.groq.com/openai/v1`"))
+    of_hosts.into_iter().map(|(Corrected { host, path, place }, others)| {
+        let mut text = format!("`{host}` answers at `{path}`: that path is used");
+        if others > 0 {
+            let more = counted_as(others, "more entry", "more entries");
+            text.push_str(&format!(" (and in {more})"));
+        }
+        Problem::warning(place, text).remedy(format!("write `https://{host}{path}`"))
+    })
+}
+
+/// A base whose path was put right.
+struct Corrected {
+    host: String,
+    path: &'static str,
+    place: SourceLocation,
 }
 
 struct Builder<'c> {
     config: &'c Config,
     problems: Vec<Problem>,
+    /// Why entries cannot be served; each is a warning if another entry can be.
+    unserved: Vec<Problem>,
+    corrected: Vec<Corrected>,
     ids: HashSet<String>,
 }
 
-impl Builder<'_> {
-    fn deployment(
-        &mut self,
-        entry: &ModelEntry,
-        groq_paths: &mut Vec<SourceLocation>,
-    ) -> Option<Deployment> {
+impl<'c> Builder<'c> {
+    fn new(config: &'c Config) -> Self {
+        let (problems, unserved, corrected) = (Vec::new(), Vec::new(), Vec::new());
+        Self { config, problems, unserved, corrected, ids: HashSet::new() }
+    }
+
+    fn deployment(&mut self, entry: &ModelEntry) -> Option<Deployment> {
+        let fits = self.check_wildcards(entry);
         let base = self.base(entry);
-        let has_base = !matches!(entry.api_base.0, Setting::Absent);
-        let (model, model_place) = &entry.model;
-        let custom = entry.provider.as_ref();
-        let host = base.as_ref().map(|base| base.host.as_str());
-        let inferred = infer(model, custom.map(|(name, _)| name.as_str()), has_base, host);
-        let inferred = inferred.map_err(|error| {
-            let place = custom.map_or(model_place, |(_, place)| place).clone();
-            let remedy = error.remedy();
-            self.problems.push(Problem::error(place, error.to_string()).remedy(remedy));
-        });
-        self.check_wildcards(entry);
-        let inferred = inferred.ok()?;
-        if base.as_ref().is_some_and(|base| base.groq_path_added) {
-            groq_paths.push(entry.api_base.1.clone());
+        if matches!((&entry.api_base.0, &base), (Setting::Set(_), None)) || !fits {
+            return None;
+        }
+        let Some(inferred) = self.inferred(entry, base.as_ref()) else {
+            return Some(self.unserved(entry));
+        };
+        if let Some(Base { host, path_put: Some(path), .. }) = &base {
+            let place = entry.api_base.1.clone();
+            self.corrected.push(Corrected { host: host.clone(), path, place });
         }
         let provider = inferred.provider;
         let api_base = match (&entry.api_base.0, base) {
-            (Setting::Set(_), None) => return None,
             (_, Some(base)) => Setting::Set(base.url),
             (Setting::Unset(unset), None) => Setting::Unset(unset.clone()),
-            (Setting::Absent, None) => self.default_base(provider, &entry.api_base.1)?,
+            (_, None) => self.default_base(provider, &entry.api_base.1)?,
         };
+        if matches!(api_base, Setting::Absent) {
+            return Some(self.unserved(entry));
+        }
         let api_key = match &entry.api_key {
             Setting::Absent => self.default_key(provider, entry),
             given => given.clone(),
@@ -114,21 +130,76 @@ impl Builder<'_> {
         self.check_key(&api_key, &entry.place);
         self.check_params(provider, entry);
         let id = self.id(entry, &api_base);
-        let timeouts = self.timeouts(entry);
+        let upstream_model = inferred.upstream_model.into();
+        let label = Arc::from(provider.label);
         Some(Deployment {
             id,
-            model_name: Arc::from(entry.model_name.as_str()),
-            provider,
-            label: Arc::from(provider.label),
-            upstream_model: inferred.upstream_model.into(),
+            label,
+            upstream_model,
             api_base,
             api_key,
+            ..self.plain(provider, entry)
+        })
+    }
+
+    /// The provider of an entry, or the reason why there is none.
+    fn inferred<'e>(&mut self, entry: &'e ModelEntry, base: Option<&Base>) -> Option<Inferred<'e>> {
+        let has_base = !matches!(entry.api_base.0, Setting::Absent);
+        let (model, model_place) = &entry.model;
+        let custom = entry.provider.as_ref();
+        let host = base.map(|base| base.host.as_str());
+        let inferred = infer(model, custom.map(|(name, _)| name.as_str()), has_base, host);
+        let report = |error: InferError| {
+            let place = custom.map_or(model_place, |(_, place)| place).clone();
+            let remedy = error.remedy();
+            self.unserved.push(Problem::error(place, error.to_string()).remedy(remedy));
+        };
+        inferred.map_err(report).ok()
+    }
+
+    /// A deployment whose calls fail with the reason that was reported last.
+    fn unserved(&mut self, entry: &ModelEntry) -> Deployment {
+        let reason = self.unserved.last().map_or("it cannot be served", |problem| &*problem.text);
+        let reason = Some(Arc::from(reason));
+        let id = self.id(entry, &Setting::Absent);
+        let prefix = entry.model.0.split_once('/').map(|(prefix, _)| prefix);
+        let label = entry.provider.as_ref().map(|(name, _)| name.as_str()).or(prefix);
+        let label = Arc::from(label.unwrap_or(UNSERVED.label));
+        Deployment { id, label, unserved: reason, ..self.plain(&UNSERVED, entry) }
+    }
+
+    /// Reports the entries that cannot be served. If no other one can, nothing would work.
+    fn report_unserved(&mut self, one_is_served: bool) {
+        for problem in std::mem::take(&mut self.unserved) {
+            let problem = if one_is_served {
+                let text = format!("{}; calls of this model fail", problem.text);
+                Problem { severity: Severity::Warning, text, ..problem }
+            } else {
+                let text = format!("{}, and no entry of `model_list` works", problem.text);
+                Problem { text, ..problem }
+            };
+            self.problems.push(problem);
+        }
+    }
+
+    /// What the entry says, without what its provider decides.
+    fn plain(&self, provider: &'static Provider, entry: &ModelEntry) -> Deployment {
+        let (timeout, stream_timeout) = self.timeouts(entry);
+        Deployment {
+            id: String::new(),
+            model_name: Arc::from(entry.model_name.as_str()),
+            provider,
+            label: Arc::default(),
+            unserved: None,
+            upstream_model: Arc::default(),
+            api_base: Setting::Absent,
+            api_key: Setting::Absent,
             organization: entry.organization.clone(),
             extra_headers: entry.extra_headers.clone(),
             params: entry.params.clone(),
             params_unset: entry.params_unset.clone(),
-            timeout: timeouts.0,
-            stream_timeout: timeouts.1,
+            timeout,
+            stream_timeout,
             first_content_timeout: entry
                 .first_content_timeout
                 .or(self.config.gateway.first_content_timeout),
@@ -146,7 +217,7 @@ impl Builder<'_> {
             chat_url: OnceLock::new(),
             log_fields: OnceLock::new(),
             model_json: OnceLock::new(),
-        })
+        }
     }
 
     /// The entry's own base; `None` if it has none, or an unusable one, which is reported.
@@ -174,7 +245,7 @@ impl Builder<'_> {
         }
     }
 
-    fn check_wildcards(&mut self, entry: &ModelEntry) {
+    fn check_wildcards(&mut self, entry: &ModelEntry) -> bool {
         let stars = |name: &str| name.matches('*').count();
         let (model, place) = &entry.model;
         if stars(&entry.model_name) > 1 || stars(model) > 1 {
@@ -183,16 +254,28 @@ impl Builder<'_> {
         } else if stars(model) > stars(&entry.model_name) {
             let text = "found a `*`, but `model_name` has none that could fill it";
             self.problems.push(Problem::error(place.clone(), text));
+        } else {
+            return true;
         }
+        false
     }
 
+    /// `Absent` if there is none, which is reported.
     fn default_base(
         &mut self,
         provider: &Provider,
         place: &SourceLocation,
     ) -> Option<Setting<String>> {
-        match provider_base(provider, &self.config.environment) {
-            Some(Ok(base)) => Some(Setting::Set(base.url)),
+        match provider_base(provider, &self.config.environment, &place.path) {
+            Some(Ok(base)) => {
+                if let Setting::Unset(unset) = &base {
+                    let variable = &unset.variable;
+                    let text = format!("`{variable}` is not set or blank");
+                    let remedy = format!("calls that need it will fail until `{variable}` is set");
+                    self.problems.push(Problem::warning(place.clone(), text).remedy(remedy));
+                }
+                Some(base)
+            }
             Some(Err((variable, error))) => {
                 let text = format!("in the environment variable `{variable}`: {error}");
                 self.problems.push(Problem::error(place.clone(), text));
@@ -200,8 +283,9 @@ impl Builder<'_> {
             }
             None => {
                 let text = format!("expected an `api_base` for `{}`, found none", provider.name);
-                self.problems.push(Problem::error(place.clone(), text));
-                None
+                let remedy = "write the URL of its server";
+                self.unserved.push(Problem::error(place.clone(), text).remedy(remedy));
+                Some(Setting::Absent)
             }
         }
     }
@@ -283,7 +367,8 @@ impl Builder<'_> {
 
     fn stand_in(&self, provider: &'static Provider) -> Option<Deployment> {
         let env = &self.config.environment;
-        let base = provider_base(provider, env)?.ok()?;
+        let path = format!("the provider `{}`", provider.label);
+        let api_base = provider_base(provider, env, &path)?.ok()?;
         let (litellm, router) = (&self.config.litellm, &self.config.router);
         let timeout = litellm.request_timeout.or(router.timeout).unwrap_or(DEFAULT_TIMEOUT);
         Some(Deployment {
@@ -292,8 +377,9 @@ impl Builder<'_> {
             provider,
             label: Arc::from(provider.label),
             upstream_model: Arc::default(),
-            api_base: Setting::Set(base.url),
-            api_key: provider_key(provider, env, &format!("the provider `{}`", provider.label)),
+            unserved: None,
+            api_base,
+            api_key: provider_key(provider, env, &path),
             organization: Setting::Absent,
             extra_headers: Vec::new(),
             params: Map::new(),
@@ -316,37 +402,5 @@ impl Builder<'_> {
             log_fields: OnceLock::new(),
             model_json: OnceLock::new(),
         })
-    }
-}
-
-/// The base from the provider's variables or its default; the error names the variable.
-fn provider_base(
-    provider: &Provider,
-    env: &Environment,
-) -> Option<Result<Base, (&'static str, base::BaseError)>> {
-    for variable in provider.base_env {
-        if let Some(text) = env.filled_var(variable) {
-            return Some(base::parse(text).map_err(|error| (*variable, error)));
-        }
-    }
-    let default = provider.default_base?;
-    Some(base::parse(default).map_err(|error| (provider.name, error)))
-}
-
-/// Ollama needs no key. A compatible server of unknown kind has no variables, and never gets
-/// another provider's key.
-fn provider_key(provider: &Provider, env: &Environment, path: &str) -> Setting<Secret> {
-    let mut variables = provider.key_env.iter();
-    if let Some(key) = variables.find_map(|variable| env.filled_var(variable)) {
-        return Setting::Set(Secret::new(key.trim()));
-    }
-    if provider.dummy_key {
-        return Setting::Set(Secret::new(DUMMY_KEY));
-    }
-    match provider.key_env.first() {
-        Some(variable) if provider.label != "ollama" => {
-            Setting::Unset(Unset { variable: Arc::from(*variable), path: Arc::from(path) })
-        }
-        _ => Setting::Absent,
     }
 }

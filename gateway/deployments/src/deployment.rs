@@ -24,10 +24,12 @@ pub struct Deployment {
     pub provider: &'static Provider,
     /// The label in limits, logs and metrics: `groq`, `openai`, `ollama`, `openai_compatible`, …
     pub label: Arc<str>,
+    /// Why no call of it can succeed: its provider is unknown or not supported.
+    pub unserved: Option<Arc<str>>,
     /// The model's name at the upstream. Contains `*` if the model name is a wildcard that passes
     /// on its match; then use `Chosen::upstream_model`. Empty for a provider's stand-in.
     pub upstream_model: Arc<str>,
-    /// `http(s)://host…`, without a trailing slash. Never `Absent`.
+    /// `http(s)://host…`, without a trailing slash. `Absent` only if it is `unserved`.
     pub api_base: Setting<String>,
     /// `Absent` if the upstream needs none.
     pub api_key: Setting<Secret>,

@@ -40,6 +40,10 @@ pub(super) fn build(
     let groups = named.values_mut().chain(raw.values_mut());
     for members in groups.chain(wildcards.iter_mut().map(|(_, members)| members)) {
         members.deployments.sort_by_key(|deployment| deployment.order);
+        // An entry that cannot be served must not take calls that another one could.
+        if members.deployments.iter().any(|deployment| deployment.unserved.is_none()) {
+            members.deployments.retain(|deployment| deployment.unserved.is_none());
+        }
     }
     wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
     let mut deployments = Deployments {
@@ -94,7 +98,8 @@ fn listed(deployments: &Deployments, aliases: &[(&Alias, GroupMembers)]) -> Vec<
 }
 
 fn by_provider(built: &[BuiltEntry<'_>], stand_ins: Vec<Deployment>) -> ByName<Arc<Deployment>> {
-    let configured = || built.iter().map(|(_, deployment)| deployment);
+    let served = |deployment: &&Arc<Deployment>| deployment.unserved.is_none();
+    let configured = || built.iter().map(|(_, deployment)| deployment).filter(served);
     let whole = configured().filter(|deployment| deployment.first_unset().is_none());
     let mut found: ByName<Arc<Deployment>> = ByName::default();
     for deployment in whole.chain(configured()).cloned().chain(stand_ins.into_iter().map(Arc::new))

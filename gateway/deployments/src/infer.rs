@@ -31,7 +31,6 @@ pub(super) enum InferError {
 impl InferError {
     /// The remedy to suggest.
     pub(super) fn remedy(&self) -> String {
-        let known = || callgate_providers::prefixes().collect::<Vec<_>>().join(", ");
         let near = match self {
             Self::UnknownProvider(name) => closest(name, callgate_providers::prefixes()),
             Self::NoProvider(model) => model
@@ -39,46 +38,84 @@ impl InferError {
                 .and_then(|(prefix, _)| closest(prefix, callgate_providers::prefixes())),
             Self::Unsupported(_) | Self::NoModel(_) => None,
         };
-        match near {
-            Some(near) => format!("did you mean `{near}`? Known are: {}", known()),
-            None => format!("known providers are: {}", known()),
+        match (near, self) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, Self::NoModel(_)) => "write it after the `/`".to_owned(),
+            (None, Self::NoProvider(_)) => {
+                "name the provider, as in `openai/gpt-4o`, `groq/llama` or `ollama_chat/gemma3`; \
+                 docs/providers.md lists all"
+                    .to_owned()
+            }
+            (None, Self::UnknownProvider(_) | Self::Unsupported(_)) => {
+                "docs/providers.md lists the providers; a compatible server of your own is \
+                 `openai/name` with its `api_base`"
+                    .to_owned()
+            }
         }
     }
 }
 
-/// Prefixes of LiteLLM's other providers: even with a base, such a model is not OpenAI-compatible.
+/// Prefixes of LiteLLM's other providers: even with a base, such a model is not OpenAI-compatible,
+/// or it answers no chat calls.
 const UNSUPPORTED: &[&str] = &[
-    "ai21",
-    "anthropic",
+    "a2a",
+    "a2a_agent",
     "anthropic_text",
+    "auto_router",
     "azure",
     "azure_ai",
     "azure_text",
     "bedrock",
     "bedrock_converse",
-    "cloudflare",
-    "codestral",
-    "cohere",
-    "cohere_chat",
+    "bedrock_mantle",
+    "bytez",
+    "chatgpt",
+    "claude_code",
+    "codex",
+    "cursor",
     "custom",
     "databricks",
-    "gemini",
+    "databricks_agent",
+    "datarobot",
+    "deepgram",
+    "elevenlabs",
+    "fal_ai",
+    "gdc",
+    "gigachat",
     "github_copilot",
-    "huggingface",
-    "litellm_proxy",
+    "heroku",
+    "jina_ai",
+    "langflow",
+    "langgraph",
+    "litellm_agent",
+    "manus",
+    "maritalk",
+    "microsoft_365_copilot",
+    "nlp_cloud",
+    "nvidia_riva",
     "oci",
+    "oobabooga",
     "palm",
     "petals",
     "predibase",
+    "ragflow",
+    "recraft",
     "replicate",
+    "runwayml",
     "sagemaker",
     "sagemaker_chat",
+    "sagemaker_nova",
+    "sap",
     "snowflake",
+    "stability",
     "text-completion-codestral",
+    "text-completion-inception",
     "text-completion-openai",
     "triton",
     "vertex_ai",
     "vertex_ai_beta",
+    "vllm",
+    "voyage",
     "watsonx",
     "watsonx_text",
 ];
@@ -119,7 +156,10 @@ pub(super) fn infer<'m>(
     let by_host = host.and_then(provider_of_host);
     let by_name = is_openai_name(model).then_some("openai");
     let by_base = has_base.then_some(COMPATIBLE);
-    let name = by_host.or(by_name).or(by_base);
+    let name = by_host.or(by_name).or(by_base).or_else(|| {
+        // With a base of the operator's, the name of a model says nothing about its server.
+        model.starts_with("claude-").then_some("anthropic")
+    });
     match name.and_then(callgate_providers::by_prefix) {
         Some(provider) => named(provider, model, model),
         None => Err(InferError::NoProvider(model.to_owned())),
@@ -170,6 +210,13 @@ mod tests {
         check("hosted_vllm/x", None, Some("h"), ("hosted_vllm", "x"));
         check("openai_like/x", None, Some("h"), ("openai_like", "x"));
         check("openai/*", None, None, ("openai", "*"));
+        for base in [None, Some("h")] {
+            check("deepseek/deepseek-chat", None, base, ("deepseek", "deepseek-chat"));
+            check("openrouter/meta/llama", None, base, ("openrouter", "meta/llama"));
+            check("custom_openai/x", None, base, ("custom_openai", "x"));
+        }
+        check("claude-sonnet-4", None, None, ("anthropic", "claude-sonnet-4"));
+        check("claude-sonnet-4", None, Some("h"), ("openai_compatible", "claude-sonnet-4"));
     }
 
     #[test]
@@ -208,14 +255,14 @@ mod tests {
         assert_eq!(fails("gpt-oss", None, false), InferError::NoProvider("gpt-oss".into()));
         assert_eq!(fails("o5x", None, false), InferError::NoProvider("o5x".into()));
         assert_eq!(fails("openai/", None, true), InferError::NoModel("openai/".into()));
-        assert_eq!(fails("anthropic/x", None, true), InferError::Unsupported("anthropic".into()));
+        assert_eq!(fails("bedrock/x", None, true), InferError::Unsupported("bedrock".into()));
         assert_eq!(fails("x", Some("azure"), true), InferError::Unsupported("azure".into()));
         for base in [true, false] {
             let error = fails("OpenAI/gpt-4o", None, base);
             assert_eq!(error, InferError::UnknownProvider("OpenAI".into()));
             assert!(error.remedy().starts_with("did you mean `openai`?"), "{}", error.remedy());
         }
-        assert!(fails("gorq/x", None, false).remedy().starts_with("did you mean `groq`?"));
-        assert!(fails("qwen3", None, false).remedy().contains("ollama_chat"));
+        assert_eq!(fails("gorq/x", None, false).remedy(), "did you mean `groq`?");
+        assert!(fails("qwen3", None, false).remedy().contains("as in `openai/gpt-4o`"));
     }
 }

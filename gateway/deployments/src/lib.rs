@@ -6,6 +6,7 @@
 mod base;
 mod build;
 mod certificates;
+mod defaults;
 mod deployment;
 mod index;
 mod infer;

@@ -88,7 +88,7 @@ fn the_deployment_of_the_field_works_as_meant() {
 }
 
 #[test]
-fn the_groq_path_is_reported_once() {
+fn a_path_that_was_put_right_is_reported_once() {
     let text = list(&[
         ("a", "{model: llama, base_url: 'https://api.groq.com/v1', api_key: k}"),
         ("b", "{model: groq/llama, base_url: 'https://api.groq.com/v1/', api_key: k}"),
@@ -109,22 +109,22 @@ fn all_faults_are_reported_at_once() {
             ("c", "{model: openai/x, api_base: 'localhost:8000'}"),
             ("d", "{model: hosted_vllm/x}"),
             ("e", "{model: x, custom_llm_provider: gorq}"),
-            ("f", "{model: anthropic/x}"),
+            ("f", "{model: azure/x}"),
             ("g", "{model: 'openai/*'}"),
             ("h**", "{model: openai/x}"),
         ]),
         &[
             "c.yaml:2:45: model_list[0].litellm_params.model: expected a model such as \
-             `provider/name`, or an `api_base`; found `qwen3` with neither; known providers are: \
-             openai,",
+             `provider/name`, or an `api_base`; found `qwen3` with neither, and no entry of \
+             `model_list` works; name the provider",
             "c.yaml:3:45: model_list[1].litellm_params.model: expected a known provider, found \
-             `OpenAI`; did you mean `openai`?",
+             `OpenAI`, and no entry of `model_list` works; did you mean `openai`?",
             "c.yaml:4:65: model_list[2].litellm_params.api_base: expected a URL that begins with \
              `http://` or `https://`, found neither",
             "model_list[3].litellm_params: expected an `api_base` for `hosted_vllm`, found none",
             "model_list[4].litellm_params.custom_llm_provider: expected a known provider, found \
-             `gorq`; did you mean `groq`?",
-            "model_list[5].litellm_params.model: the provider `anthropic` is not supported",
+             `gorq`, and no entry of `model_list` works; did you mean `groq`?",
+            "model_list[5].litellm_params.model: the provider `azure` is not supported",
             "model_list[6].litellm_params.model: found a `*`, but `model_name` has none",
             "model_list[7]: expected at most one `*`",
         ],
@@ -134,6 +134,46 @@ fn all_faults_are_reported_at_once() {
             .replace("}}", "}, model_info: {id: same}}")),
         &["model_list[1].model_info.id: the id `same` is already taken"],
     );
+}
+
+#[test]
+fn an_entry_that_cannot_be_served_leaves_the_others_alone() {
+    let text = list(&[
+        ("a", "{model: azure/x, api_key: k}"),
+        ("b", "{model: hosted_vllm/x}"),
+        ("c", "{model: 'python:mine/x'}"),
+        ("d", "{model: ollama_chat/x}"),
+    ]);
+    let (deployments, warnings) = try_build(&text, &env()).unwrap();
+    for (at, reason) in [
+        (0, "the provider `azure` is not supported"),
+        (1, "expected an `api_base` for `hosted_vllm`, found none"),
+        (2, "expected a model such as `provider/name`, or an `api_base`"),
+    ] {
+        let unserved = deployments.all()[at].unserved.as_deref().unwrap();
+        assert!(unserved.starts_with(reason), "{unserved}");
+        let said = warnings[at].to_string();
+        assert!(said.contains(reason) && said.contains("; calls of this model fail; "), "{said}");
+    }
+    assert_eq!((warnings.len(), &*deployments.all()[0].label), (3, "azure"));
+    assert!(deployments.all()[3].unserved.is_none());
+    let mixed = build(&list(&[("m", "{model: azure/x}"), ("m", "{model: openai/x, order: 2}")]));
+    assert_eq!(mixed.resolve("m").unwrap().deployments().len(), 1);
+    assert_eq!(served(&mixed, "m").0, "openai");
+    assert!(deployments.for_provider("azure").is_none());
+    assert!(deployments.for_provider("hosted_vllm").is_none());
+}
+
+#[test]
+fn a_base_may_hold_a_variable_of_its_provider() {
+    let text = list(&[("a", "{model: cloudflare/x, api_key: k}")]);
+    let (deployments, warnings) = try_build(&text, &env()).unwrap();
+    let unset = deployments.all()[0].first_unset().unwrap();
+    assert_eq!((&*unset.variable, warnings.len()), ("CLOUDFLARE_ACCOUNT_ID", 1));
+    let env = Environment::from_pairs([("CLOUDFLARE_ACCOUNT_ID", "me")]);
+    let (deployments, _) = try_build(&text, &env).unwrap();
+    let base = "https://api.cloudflare.com/client/v4/accounts/me/ai/v1";
+    assert_eq!(deployments.all()[0].api_base.set().unwrap(), base);
 }
 
 #[test]

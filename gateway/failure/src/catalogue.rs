@@ -45,6 +45,8 @@ macro_rules! catalogue {
 catalogue! {
     /// A request with an invalid value.
     Invalid: INVALID 400;
+    /// An entry of the config that can answer no call.
+    ModelNotServed: INVALID 400 "model_not_served";
     /// The key is missing or wrong, or the client tries to choose the upstream.
     Unauthorized: INVALID 401;
     /// A key after its `expires`.

@@ -19,6 +19,12 @@ impl Failure {
         Self::of(Reason::MissingVariable, text)
     }
 
+    /// A model whose entry in the config can answer no call.
+    pub fn model_not_served(model: &str, reason: &str) -> Self {
+        let text = format!("model `{model}` is not served by this gateway: {reason}");
+        Self::of(Reason::ModelNotServed, text)
+    }
+
     pub fn too_many_bytes_in_flight(max: usize) -> Self {
         let text = format!(
             "this gateway already holds as many bytes of requests as it accepts, {max} \

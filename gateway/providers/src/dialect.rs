@@ -1,5 +1,6 @@
 //! What a dialect does, and the words that all dialects and their callers share.
 
+use super::Quirks;
 use bytes::Bytes;
 use callgate_failure::{ErrorText, Failure};
 use callgate_json::{Body, Slices};
@@ -49,6 +50,7 @@ pub struct Destination<'a> {
     /// Parameters that are never sent.
     pub leave_out: &'a [String],
     pub stream: bool,
+    pub quirks: Quirks,
     /// Asks a stream for its usage even if the client did not.
     pub stream_usage: bool,
 }

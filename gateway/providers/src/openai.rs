@@ -6,6 +6,7 @@ mod completion_as_stream;
 mod error_instead;
 mod judge;
 mod pattern;
+mod quirks;
 mod stream;
 mod usage;
 
@@ -52,9 +53,10 @@ impl Dialect for OpenAi {
                 add_default(&mut edits, name, value);
             }
         }
-        if to.stream && to.stream_usage {
+        if to.stream && to.stream_usage && !to.quirks.no_stream_options {
             ask_for_usage(&mut edits);
         }
+        quirks::apply(to.quirks, &mut edits);
         let choices = number_of_choices(edits.member("n"));
         Ok(Outgoing { body: edits.render(), choices })
     }
@@ -136,6 +138,7 @@ fn ask_for_usage(edits: &mut Edits<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Quirks;
     use callgate_json::joined;
 
     #[test]
@@ -194,6 +197,7 @@ mod tests {
                 drop_params: false,
                 leave_out: &[],
                 stream: true,
+                quirks: Quirks::default(),
                 stream_usage: true,
             };
             let made = OpenAi.request(&body, &to).unwrap();

@@ -307,10 +307,13 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     flight.target = Some(target.clone());
     let (app, _, call) = flight.parts();
     let deployment = target.deployment();
-    if deployment.mock_response.is_none()
-        && let Some(variable) = target.unset_variable()
-    {
-        return Err(Failure::missing_variable(call.model(), variable));
+    if deployment.mock_response.is_none() {
+        if let Some(reason) = &deployment.unserved {
+            return Err(Failure::model_not_served(call.model(), reason));
+        }
+        if let Some(variable) = target.unset_variable() {
+            return Err(Failure::missing_variable(call.model(), variable));
+        }
     }
     let configured = if call.stream { deployment.stream_timeout } else { deployment.timeout };
     let wish = request::timeout(call)?;

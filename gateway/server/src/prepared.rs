@@ -83,6 +83,7 @@ fn request_to(target: &Target, body: &Body, stream: bool) -> Result<(bool, Outgo
         drop_params: deployment.drop_params,
         leave_out: &deployment.leave_out,
         stream,
+        quirks: deployment.provider.quirks,
         stream_usage: deployment.stream_usage,
     };
     Ok((usage, deployment.provider.dialect.request(body, &to)?))
