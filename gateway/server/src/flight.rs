@@ -186,17 +186,14 @@ impl Flight {
         let ongoing = &mut *self;
         let mut failure = ongoing.cut_short(failure);
         disclose(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
+        response_headers::add_reply_headers_to_failure(&ongoing.call, &mut failure, false);
         let figures = ongoing.figures();
         let mut failing = failing(failure, ongoing.sent, &ongoing.streamed.text, figures);
         let deployments = &ongoing.app.deployments;
         ongoing.chain.error(&mut ongoing.call, deployments, &mut failing).await;
         let mut failure = failing.failure;
-        for (name, value) in std::mem::take(&mut ongoing.call.reply_headers) {
-            let is_set = failure.headers.iter().any(|(known, _)| name == **known);
-            if !is_set && let Ok(value) = value.to_str() {
-                failure.headers.push((name.as_str().to_owned(), value.to_owned()));
-            }
-        }
+        // A hook's rejection may have taken the failure's place.
+        response_headers::add_reply_headers_to_failure(&ongoing.call, &mut failure, true);
         // An error hook may have set a text of its own.
         mask(&mut failure, &ongoing.app, &ongoing.call, ongoing.target.as_ref());
         // Only after the hooks: if the client leaves during them, the drop has to end the call.

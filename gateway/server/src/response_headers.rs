@@ -121,11 +121,30 @@ pub(super) fn facts(app: &App, sent: &Sent, answer: &UpstreamResponse) -> Respon
     ResponseFacts::new(answer.status, readable)
 }
 
-/// Adds the headers that callbacks set for every outcome. Headers that are there already win.
+/// Adds the headers that callbacks set for every outcome. They replace those of the upstream, but
+/// not the gateway's own.
 pub(super) fn add_reply_headers(app: &App, call: &mut Call, headers: &mut HeaderMap) {
     for (name, value) in std::mem::take(&mut call.reply_headers) {
-        if let Entry::Vacant(place) = headers.entry(name) {
-            place.insert(without_secrets(app, value));
+        let is_upstreams = PASSED_ON.contains(&name);
+        match headers.entry(name) {
+            Entry::Vacant(place) => drop(place.insert(without_secrets(app, value))),
+            Entry::Occupied(mut place) if is_upstreams => {
+                place.insert(without_secrets(app, value));
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+}
+
+/// The same for an error, whose headers are masked later. With `ran`, hooks may have set headers,
+/// which stay.
+pub(super) fn add_reply_headers_to_failure(call: &Call, failure: &mut Failure, ran: bool) {
+    for (name, value) in &call.reply_headers {
+        let Ok(value) = value.to_str() else { continue };
+        match failure.headers.iter_mut().find(|(known, _)| *name == **known) {
+            Some((_, known)) if !ran && PASSED_ON.contains(name) => value.clone_into(known),
+            Some(_) => {}
+            None => failure.headers.push((name.as_str().to_owned(), value.to_owned())),
         }
     }
 }

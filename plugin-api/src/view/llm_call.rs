@@ -121,8 +121,9 @@ impl<'a> LlmCall<'a> {
     }
 
     /// Sets a header of the client's response, whatever the outcome: a JSON reply, a stream, an
-    /// error. A header that the gateway sets itself, and one that a later hook sets on the reply or
-    /// the failure, takes precedence.
+    /// error. It takes precedence over one that is passed on from the upstream, such as
+    /// `x-ratelimit-remaining-tokens`, but not over one that the gateway sets itself, or that a
+    /// later hook sets on the reply or the failure.
     ///
     /// # Errors
     /// [`EditError::NotAllowed`] for a name or value that is not valid, and for headers that

@@ -20,7 +20,9 @@ fn marked(header: [&str; 2]) -> Value {
 async fn a_header_set_at_the_start_is_on_every_outcome() {
     let upstream = upstream(Answer::default()).await;
     for make in [faulty, faulty_async, faulty_blocking] {
-        let callbacks = json!([make("mark", marked(["x-mark", "yes"]))]);
+        // The upstream sends one of this name, too.
+        let left = marked(["x-ratelimit-remaining-tokens", "12"]);
+        let callbacks = json!([make("mark", marked(["x-mark", "yes"])), make("left", left)]);
         let config = with_callbacks(&every_dialect(&upstream), &callbacks);
         let gateway = Gateway::with_config(config).start().await;
         for model in ["gpt", "llama", "gemma"] {
@@ -34,6 +36,8 @@ async fn a_header_set_at_the_start_is_on_every_outcome() {
                 let reply = gateway.client().chat(model).set("stream", stream).send().await;
                 let reply = reply.expect_status(status);
                 assert_eq!(reply.header("x-mark"), "yes", "{model} {stream} {status}");
+                let left = reply.header("x-ratelimit-remaining-tokens");
+                assert_eq!(left, "12", "{model} {stream} {status}");
             }
         }
         let unknown = gateway.client().chat("nope").send().await.expect_status(400);
