@@ -8,6 +8,7 @@ mod chunks;
 mod coverage;
 mod crashes;
 mod during;
+mod examples;
 mod fail_closed;
 mod faults;
 pub(crate) mod faulty;
