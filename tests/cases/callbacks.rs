@@ -20,6 +20,7 @@ mod newer_services;
 mod order;
 mod panics;
 mod rate_limit;
+mod record;
 mod reply_headers;
 mod reply_streams;
 mod rollback;

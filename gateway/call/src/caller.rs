@@ -58,6 +58,27 @@ impl Caller {
         &self.tags
     }
 
+    /// A caller of whom these facts were noted, by their names as in [`Caller::fact`].
+    #[must_use]
+    pub fn with_facts(key_id: &str, fact: impl Fn(&str) -> Option<String>) -> Self {
+        let metadata_json = fact("metadata");
+        let members: Option<Map<String, Value>> =
+            metadata_json.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
+        Self {
+            key_id: key_id.to_owned(),
+            alias: fact("alias"),
+            user: fact("user"),
+            team: fact("team"),
+            tags: fact("tags")
+                .and_then(|json| serde_json::from_str(&json).ok())
+                .unwrap_or_default(),
+            metadata: members.into_iter().flatten().filter_map(text).collect(),
+            tags_json: fact("tags"),
+            metadata_json,
+        }
+    }
+
     /// A fact by its name, without `callgate.caller.`; `plugin_api`'s `CallerView` names them.
     #[must_use]
     pub fn fact(&self, name: &str) -> Option<&str> {

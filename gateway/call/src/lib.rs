@@ -18,6 +18,7 @@ mod params;
 mod proportion;
 mod readable;
 mod reading;
+mod records;
 mod response_facts;
 #[cfg(any(test, feature = "fuzzing"))]
 mod sample;
@@ -29,6 +30,7 @@ pub use call_id::CallId;
 pub use caller::Caller;
 pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
 pub(crate) use reading::Reading;
+pub use records::Records;
 pub use response_facts::{ResponseFacts, ResponseSlot};
 pub(crate) use target::RouteEdit;
 pub use target::Target;
@@ -85,6 +87,8 @@ pub struct Call {
     pub reply_headers: Vec<(HeaderName, HeaderValue)>,
     /// The upstream's response, if a callback may ask for it.
     pub upstream_response: Option<ResponseSlot>,
+    /// Empty unless an entry records calls.
+    pub records: Records,
     model: Option<String>,
     route: RouteEdit,
     /// The deployment as the call stands; cleared by edits that may change it.
@@ -147,6 +151,7 @@ impl Call {
             upstream_headers: Vec::new(),
             reply_headers: Vec::new(),
             upstream_response: None,
+            records: Records::default(),
             model: None,
             route: RouteEdit::default(),
             planned: OnceCell::new(),

@@ -12,6 +12,7 @@
 //! `pool` are parts of the policy; `hook_timer`, `slow`, `stats` and `percentiles` measure,
 //! `report` shows the figures.
 
+mod alone;
 mod breaker;
 mod dispatch;
 mod during;

@@ -76,7 +76,7 @@ impl DryRun {
         body: Vec<u8>,
     ) -> Result<Self, DryRunError> {
         Ok(Self {
-            callbacks: Callbacks::new(plugins, Vec::new()),
+            callbacks: unrecorded(plugins),
             deployments: deployments.into(),
             request: Request::new(headers, body)?,
             caller: Arc::new(Caller::with_key_id("rehearsal")),
@@ -131,6 +131,13 @@ impl DryRun {
     pub fn provider<'a>(&'a self, call: &'a DryRunCall) -> Option<&'a str> {
         Some(&call.0.planned(&self.deployments)?.deployment().label)
     }
+}
+
+/// Calls of tools are not recorded.
+fn unrecorded(plugins: Vec<Plugin>) -> Callbacks {
+    let callbacks = Callbacks::new(plugins, Vec::new());
+    callbacks.recorded_by(None);
+    callbacks
 }
 
 #[cfg(test)]

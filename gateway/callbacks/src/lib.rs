@@ -9,13 +9,17 @@
 #![forbid(unsafe_code)]
 
 mod call_handle;
+mod call_state;
 mod chain;
+mod changes;
 mod chunk_queue;
 mod dry_run;
 mod manifest_check;
 pub mod offload;
 mod payload;
 mod probe_hooks;
+mod record;
+mod replay;
 mod reply_stream;
 mod sample_call;
 mod setting_names;
@@ -24,10 +28,13 @@ pub use chain::{
     BreakerState, CallbackReport, Callbacks, Chain, DuringHooks, HookReport, LastFault, LiveReport,
     NotRunning, Started, Status, ThreadsReport,
 };
+pub use changes::{Change, changes};
 pub use chunk_queue::{ChunkQueue, NextChunk};
 pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, PreparedHook};
 pub use manifest_check::mismatches;
 pub use payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_completion};
 pub use probe_hooks::run_probe;
+pub use record::RecordReport;
+pub use replay::{Difference, RecordError, RecordedCall, Replay, ReplayServices, Replayed};
 pub use reply_stream::{CallbackReply, ReplyStreamReader};
 pub use setting_names::unknown_names;

@@ -8,6 +8,7 @@ mod locations;
 mod names;
 mod policy;
 mod policy_keys;
+mod record;
 mod scope_keys;
 
 use super::{
@@ -26,6 +27,7 @@ pub use locations::{SettingLocations, setting_path};
 pub use names::is_file_name;
 use names::{last_segment, stem};
 pub use policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError, Streams};
+pub use record::RecordTo;
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -150,6 +152,7 @@ fn inline(
     }
     policy_keys::read(reader, &mut section, entry);
     scope_keys::read(reader, &mut section, entry);
+    entry.record = section.take("record").and_then(|field| record::read(reader, &field));
     entry.sha256 = section.take("sha256").and_then(|field| pin(reader, &field));
     if let Some(field) = section.take("grants") {
         entry.grants = grants::read(reader, &field);

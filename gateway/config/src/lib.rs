@@ -48,7 +48,7 @@ mod yaml;
 
 pub use callbacks::{
     BreakerLimits, CallScope, CallbackEntry, Canary, ChosenHook, Grants, HostPattern, Mode,
-    OnError, SettingLocations, Streams, is_file_name, setting_path,
+    OnError, RecordTo, SettingLocations, Streams, is_file_name, setting_path,
 };
 pub use closest::closest;
 pub use environment::Environment;

@@ -28,8 +28,8 @@ pub(super) fn answered(
     answers: &dyn HttpAnswers,
     (callback, may): (&str, &Permissions),
     mask: &dyn Fn(&str) -> String,
-    request: HttpRequest,
+    request: &HttpRequest,
 ) -> Result<HttpResponse, HostError> {
     http::check(request.clone(), may)?;
-    answers.answer(&Asked { callback, request: &request, mask })
+    answers.answer(&Asked { callback, request, mask })
 }

@@ -10,6 +10,7 @@ mod answers;
 mod background;
 mod clock;
 mod counters;
+mod exchanges;
 mod http;
 mod kv;
 mod listing;
@@ -31,6 +32,7 @@ use callgate_upstream::Tls;
 pub use clock::{Clock, SystemClock};
 use counters::ShardedMap;
 pub use counters::{CounterScope, Counters};
+pub use exchanges::{Exchange, ExchangeLog, Watched};
 use kv::KvStore;
 use listing::ListingView;
 pub use listing::{Listing, ModelNames};
@@ -366,9 +368,11 @@ impl HostAccess for CallbackHost {
         if let Some(answers) = &self.answers {
             let mask = |text: &str| self.mask(text).into_owned();
             let asking = (&*self.name, &*self.permissions);
-            let answered = answers::answered(&**answers, asking, &mask, request);
+            let answered = answers::answered(&**answers, asking, &mask, &request);
             return Box::pin(std::future::ready(answered));
         }
+        let log = ExchangeLog::current();
+        let noted = log.as_ref().map(|_| request.clone());
         let sent = || {
             let checked = self::http::check(request, &self.permissions)?;
             let most = MAX_REQUESTS + MAX_WAITING;
@@ -384,7 +388,14 @@ impl HostAccess for CallbackHost {
         let sent: Result<_, HostError> = sent();
         Box::pin(async move {
             let ended = || HostError::new(HostErrorKind::ENDING, "the gateway is ending");
-            sent?.await.ok_or_else(ended)?
+            let answer = match sent {
+                Ok(sent) => sent.await.ok_or_else(ended).flatten(),
+                Err(error) => Err(error),
+            };
+            if let (Some(log), Some(request)) = (log, noted) {
+                log.add(request, &answer);
+            }
+            answer
         })
     }
 

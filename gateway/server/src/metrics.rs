@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
-use callgate_callbacks::{BreakerState, CallbackReport};
+use callgate_callbacks::{BreakerState, CallbackReport, LiveReport};
 use callgate_plugin_host::mapped_libraries;
 use callgate_telemetry::metrics::{Exposition, process};
 
@@ -36,6 +36,27 @@ fn write_build(text: &mut Exposition) {
     let name = "callgate_log_lines_dropped_total";
     text.family(name, "counter", "Log lines dropped because they were not read in time.");
     text.sample(name, &[], callgate_telemetry::dropped() as f64);
+}
+
+/// The records of entries that record calls.
+fn write_records<'a, I: Iterator<Item = (&'a str, &'a LiveReport)>>(
+    live: impl Fn() -> I,
+    text: &mut Exposition,
+) {
+    let records = || live().filter_map(|(callback, live)| Some((callback, live.record.as_ref()?)));
+    if records().next().is_none() {
+        return;
+    }
+    let name = "callgate_callback_records_total";
+    text.family(name, "counter", "Calls that were recorded, or could not be.");
+    for (callback, it) in records() {
+        for (outcome, count) in
+            [("written", it.written), ("dropped", it.dropped), ("failed", it.failed)]
+        {
+            let labels = [("callback", callback), ("outcome", outcome)];
+            text.sample(name, &labels, count as f64);
+        }
+    }
 }
 
 /// The callbacks' hooks and states. Entries that do not run have no samples of hooks.
@@ -96,6 +117,7 @@ fn write_callbacks(reports: &[CallbackReport], text: &mut Exposition) {
         let stuck = live.threads.map_or(0, |threads| threads.stuck);
         text.sample(name, &[("callback", callback)], stuck as f64);
     }
+    write_records(live, text);
     let name = "callgate_plugin_libraries";
     text.family(name, "gauge", "Plugin files that are mapped; they stay until the process ends.");
     text.sample(name, &[], mapped_libraries() as f64);

@@ -13,11 +13,13 @@ use super::{
 use crate::{
     call_handle::{CallHandle, HookResult, Undo},
     offload::offload_hook,
+    record::{CallRecord, HookVerdict},
     reply_stream::CallbackReply,
 };
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
+use callgate_host::{ExchangeLog, Watched};
 use callgate_plugin_host::{Hook, RunningHook};
 use futures_util::future::poll_immediate;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
@@ -92,7 +94,7 @@ impl<'a> Dispatcher<'a> {
         {
             return Some(NextStep::On);
         }
-        if link.is_shadow() {
+        if link.is_set_apart() {
             return None;
         }
         let in_place = run_mode == RunMode::Inline && !is_large(call, event);
@@ -106,12 +108,55 @@ impl<'a> Dispatcher<'a> {
         call: &mut Call,
         event: &mut S,
     ) -> NextStep {
-        // The first two are large and rare, so they are boxed; otherwise every call's future would
-        // have room for them.
+        // All but the last are large and rare, so they are boxed; otherwise every call's future
+        // would have room for them.
         match link.run_mode(S::HOOK) {
             _ if link.is_shadow() => Box::pin(self.run_shadow(place, link, call, event)).await,
+            _ if link.is_set_apart() => Box::pin(self.run_noted(place, link, call, event)).await,
             RunMode::Blocking => Box::pin(self.run_blocking(place, link, call, event)).await,
             RunMode::Inline => Box::pin(self.run_offloaded(place, link, call, event)).await,
+            _ => self.run_async_hook(place, link, call, event).await,
+        }
+    }
+
+    /// Runs the hook, and records it if the entry says so.
+    #[cold]
+    async fn run_noted<S: HookEvent>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        event: &mut S,
+    ) -> NextStep {
+        self.timer.pause();
+        let recorder = link.recorder();
+        let record = recorder.and_then(|it| it.record_of(place, call, self.deployments));
+        let Some(record) = record else {
+            return self.run_plain(place, link, call, event).await;
+        };
+        let (deployments, log) = (self.deployments, ExchangeLog::default());
+        let begun = record.begin(S::HOOK, call, deployments, event.image());
+        let step = Watched::new(self.run_plain(place, link, call, event), &log).await;
+        self.timer.pause();
+        let noted = (event.image(), noted(&step), log.take());
+        record.end(begun, call, deployments, noted);
+        step
+    }
+
+    /// Runs the hook on the call itself, in the way that its mode says.
+    async fn run_plain<S: HookEvent>(
+        &mut self,
+        place: usize,
+        link: &Link,
+        call: &mut Call,
+        event: &mut S,
+    ) -> NextStep {
+        match link.run_mode(S::HOOK) {
+            RunMode::Blocking => Box::pin(self.run_blocking(place, link, call, event)).await,
+            RunMode::Inline if is_large(call, event) => {
+                Box::pin(self.run_offloaded(place, link, call, event)).await
+            }
+            RunMode::Inline => self.run_inline(place, link, call, event),
             _ => self.run_async_hook(place, link, call, event).await,
         }
     }
@@ -245,12 +290,9 @@ impl<'a> Dispatcher<'a> {
     ) -> NextStep {
         self.timer.pause();
         let (mut copy, mut owned) = (call.clone(), event.to_owned());
-        let large = is_large(&copy, &owned);
-        let step = match link.run_mode(S::HOOK) {
-            RunMode::Async => self.run_async_hook(place, link, &mut copy, &mut owned).await,
-            _ if large => self.run_offloaded(place, link, &mut copy, &mut owned).await,
-            _ => self.run_inline(place, link, &mut copy, &mut owned),
-        };
+        let step = self.run_noted(place, link, &mut copy, &mut owned).await;
+        // Its later hooks go into the same record.
+        call.records.clone_from(&copy.records);
         self.timer.pause();
         let would_edit = call.is_changed_by(&copy) || event.is_changed_by(&owned);
         link.note_shadow(S::HOOK, would_edit, step.in_words().as_deref());
@@ -369,6 +411,9 @@ impl Link {
                 NextStep::Refused(self.rejection_failure(hook, rejection, refused))
             }
             HookOutcome::Fault(fault) => {
+                if let Some(record) = CallRecord::of(call, ran.place) {
+                    record.note_fault(&fault.message, fault.spoiled);
+                }
                 if let Some(failure) = self.faulted(hook, &fault, ran.place, call, broke) {
                     return NextStep::Failed(failure);
                 }
@@ -402,6 +447,18 @@ impl Link {
 /// small; all other hooks may read the whole call.
 fn is_large<S: HookEvent>(call: &Call, event: &S) -> bool {
     event.is_large() || S::HOOK != Hook::NewToken && call.is_large()
+}
+
+/// What a record says of a step. It knows of faults already.
+fn noted(step: &NextStep) -> HookVerdict {
+    match step {
+        NextStep::On => HookVerdict::Continue,
+        NextStep::Replied(CallbackReply::Whole(reply)) => HookVerdict::Reply(reply.clone()),
+        NextStep::Replied(CallbackReply::Stream(_)) => HookVerdict::ReplyStream,
+        NextStep::Refused(failure) | NextStep::Failed(failure) => {
+            HookVerdict::Rejection(failure.clone())
+        }
+    }
 }
 
 fn continues(verdict: Verdict) -> bool {

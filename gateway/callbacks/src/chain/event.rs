@@ -4,6 +4,7 @@
 use crate::{
     call_handle::CallHandle,
     payload::{ChunkPayload, EndPayload, EndPayloadSnapshot, ErrorPayload},
+    record::EventImage,
 };
 use bytes::Bytes;
 use callgate_failure::Failure;
@@ -47,6 +48,9 @@ pub(super) trait HookEvent {
 
     /// Whether a hook's edits of `copy`, an owned copy, would change it.
     fn is_changed_by(&self, copy: &Self::Owned) -> bool;
+
+    /// A copy for a record.
+    fn image(&self) -> EventImage;
 
     /// The kinds of failure after a rejection and after a fault.
     fn failures(&self) -> (FailureKind, FailureKind);
@@ -97,6 +101,10 @@ macro_rules! no_data {
 
         fn is_changed_by(&self, _: &Self) -> bool {
             false
+        }
+
+        fn image(&self) -> EventImage {
+            EventImage::Nothing
         }
 
         fn failures(&self) -> (FailureKind, FailureKind) {
@@ -172,6 +180,10 @@ impl HookEvent for ChunkPayload {
         copy.is_extended() || self.json != copy.json
     }
 
+    fn image(&self) -> EventImage {
+        EventImage::Chunk(self.clone())
+    }
+
     fn failures(&self) -> (FailureKind, FailureKind) {
         (FailureKind::REPLY_REFUSED, FailureKind::REPLY_REFUSED)
     }
@@ -206,6 +218,10 @@ impl HookEvent for EndPayload<'_> {
 
     fn is_changed_by(&self, copy: &EndPayload<'static>) -> bool {
         self.json != copy.json || self.headers != copy.headers
+    }
+
+    fn image(&self) -> EventImage {
+        EventImage::Reply(Box::new(EndPayload::to_owned(self)))
     }
 
     fn failures(&self) -> (FailureKind, FailureKind) {
@@ -244,6 +260,10 @@ impl HookEvent for ErrorPayload<'_> {
         let parts =
             |failure: &Failure| (failure.status, failure.to_json(), failure.headers.clone());
         parts(&self.failure) != parts(&copy.failure)
+    }
+
+    fn image(&self) -> EventImage {
+        EventImage::Failure(Box::new(ErrorPayload::to_owned(self)))
     }
 
     fn failures(&self) -> (FailureKind, FailureKind) {

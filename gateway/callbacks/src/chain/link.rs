@@ -10,7 +10,7 @@ use super::{
     stats::{Counted, HookStats},
     verdict::{Fault, whole_seconds},
 };
-use crate::payload::within;
+use crate::{payload::within, record::Recorder};
 use callgate_call::Call;
 use callgate_config::{Grants, Mode, OnError, Streams};
 use callgate_deployments::Deployments;
@@ -40,6 +40,9 @@ pub(super) struct Link {
     run_modes: [RunMode; Hook::COUNT],
     /// Whether calls survive its faults, so that its edits have to be rolled back.
     rolls_back: bool,
+    /// Whether its hooks run on copies, or are recorded.
+    is_set_apart: bool,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// How a hook runs.
@@ -112,20 +115,24 @@ impl Link {
         });
         let blocks = run_modes.contains(&RunMode::Blocking);
         let rolls_back = entry.on_error != OnError::Fail || entry.mode == Mode::Shadow;
+        let is_set_apart = entry.mode == Mode::Shadow || entry.record.is_some();
+        let (breaker, filter) = (Breaker::new(entry.breaker), CallFilter::new(entry));
+        let recipe = Arc::new(recipe);
+        let recorder = Recorder::for_entry(&recipe);
         let slot = LinkState {
             restarts,
-            breaker: Breaker::new(entry.breaker),
+            breaker,
             stats,
             pool: blocks.then(|| ThreadPool::new(Arc::clone(&recipe.name))),
             last_fault: Mutex::default(),
-            filter: CallFilter::new(entry),
+            filter,
             faults: AtomicU64::new(0),
             slow: AtomicU64::new(0),
             slow_hooks: SlowHooks::default(),
             fault_throttles: Default::default(),
             slow_throttle: LogThrottle::default(),
             other_throttle: LogThrottle::default(),
-            recipe: Arc::new(recipe),
+            recipe,
         };
         Self {
             position: slot.recipe.entry.position,
@@ -133,6 +140,8 @@ impl Link {
             living,
             run_modes,
             rolls_back,
+            is_set_apart,
+            recorder,
         }
     }
 
@@ -192,6 +201,21 @@ impl Link {
             None => self.slot.recipe.writes.iter().any(|what| what == "streamed_reply"),
         };
         self.has(Hook::End) && !self.is_shadow() && says()
+    }
+
+    /// Whether its hooks run on copies, or are recorded.
+    pub(super) fn is_set_apart(&self) -> bool {
+        self.is_set_apart
+    }
+
+    pub(super) fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
+    }
+
+    /// The same callback with this recorder, or with none.
+    pub(super) fn recorded_by(&self, recorder: Option<Arc<Recorder>>) -> Self {
+        let is_set_apart = self.is_shadow() || recorder.is_some();
+        Self { is_set_apart, recorder, ..self.clone() }
     }
 
     /// Whether its hooks run on copies that are dropped.

@@ -7,6 +7,7 @@ use super::{
     pool::THREADS,
     stats::Counted,
 };
+use crate::record::RecordReport;
 use callgate_config::Mode;
 use callgate_host::{Clock, SystemClock};
 use callgate_plugin_host::{Hook, LeftOut, PluginKind};
@@ -59,6 +60,9 @@ pub struct LiveReport {
     pub faults: u64,
     /// The latest fault.
     pub last_fault: Option<LastFault>,
+    /// Its record, if calls are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordReport>,
     /// Its own threads, with `mode: blocking`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<ThreadsReport>,
@@ -210,6 +214,7 @@ fn live(link: &Link) -> CallbackReport {
             message: shown(&seen.message),
             unix_ms: seen.unix_ms,
         }),
+        record: link.recorder().and_then(|recorder| recorder.report()),
         threads: pool.as_ref().map(|pool| {
             let threads = pool.threads();
             ThreadsReport { running: threads.running, stuck: threads.stuck, limit: THREADS }

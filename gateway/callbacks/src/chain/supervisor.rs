@@ -14,6 +14,7 @@ use super::{
     report::{self, CallbackReport},
     stats::HookStats,
 };
+use crate::record::Recorder;
 use arc_swap::ArcSwap;
 use callgate_config::Problem;
 use callgate_plugin_host::{Instance, LeftOut, ListedPlugin, Plugin, Recipe};
@@ -31,6 +32,9 @@ const SPACING: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for replaced instances that are still ending.
 const REPLACED_END: Duration = Duration::from_secs(2);
+
+/// How long the end of the process waits for records that are being written.
+const RECORDS_END: Duration = Duration::from_secs(2);
 
 /// The callbacks of one config, as they are now.
 #[derive(Debug)]
@@ -99,6 +103,19 @@ impl Callbacks {
         Ok(Self::current(supervisor, &mut current, links, left_out))
     }
 
+    /// Has the calls of its one callback recorded by `recorder`, or not at all.
+    pub(crate) fn recorded_by(&self, recorder: Option<&Arc<Recorder>>) {
+        self.0.chain.rcu(|chain| {
+            let links = chain.links.iter().map(|link| link.recorded_by(recorder.cloned()));
+            Chain { links: links.collect(), ..**chain }
+        });
+    }
+
+    /// The recipe of the first callback.
+    pub(crate) fn first(&self) -> Option<Arc<Recipe>> {
+        Some(Arc::clone(&self.0.chain.load().links.first()?.slot.recipe))
+    }
+
     fn current(
         supervisor: &Arc<Supervisor>,
         current: &mut Weak<CurrentChain>,
@@ -141,6 +158,9 @@ impl Callbacks {
         };
         let told: Vec<_> = self.0.chain.load().links.iter().map(tell).collect();
         told.into_iter().flatten().for_each(|thread| drop(thread.join()));
+        self.0.chain.load().links.iter().filter_map(Link::recorder).for_each(|recorder| {
+            recorder.flush(RECORDS_END);
+        });
         self.0.supervisor.endings.wait(REPLACED_END);
     }
 }
@@ -153,7 +173,13 @@ fn new_link(supervisor: &Arc<Supervisor>, plugin: Plugin, before: &[Link]) -> Li
     let stats = namesake.map(|link| Arc::clone(&link.slot.stats));
     let stats = stats.unwrap_or_else(|| Arc::new(HookStats::new()));
     let living = supervisor.living(Some(instance));
-    Link::new(living, recipe, stats, Arc::new(Restarts::of(supervisor)))
+    let link = Link::new(living, recipe, stats, Arc::new(Restarts::of(supervisor)));
+    // The bounds of a folder hold across a reload.
+    let same = |it: &&Link| it.slot.recipe.entry.record == link.slot.recipe.entry.record;
+    match namesake.filter(same).and_then(Link::recorder) {
+        Some(recorder) => link.recorded_by(Some(Arc::clone(recorder))),
+        None => link,
+    }
 }
 
 /// The restarts of one callback after panics.

@@ -2,13 +2,14 @@
 
 use super::{DryRun, DryRunCall};
 use crate::{
+    call_state::{call_state, texts},
     chain::{Chain, Started},
     chunk_queue::ChunkQueue,
     payload::{CallStats, EndPayload, ErrorPayload, StreamedText},
     reply_stream::CallbackReply,
 };
 use bytes::Bytes;
-use callgate_call::{Call, Target};
+use callgate_call::Call;
 use callgate_failure::Failure;
 use callgate_providers::Usage;
 use plugin_api::{FailureKind, Reply};
@@ -75,28 +76,7 @@ impl DryRun {
     /// The current state of the call, for people and for comparison.
     #[must_use]
     pub fn state(&self, call: &DryRunCall) -> Value {
-        let call = &*call.0;
-        let target = call.planned(&self.deployments);
-        let body = serde_json::from_str(call.body_text()).unwrap_or_default();
-        let mut params: Map<String, Value> = match body {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        };
-        let messages = params.remove("messages");
-        params.remove("model");
-        json!({
-            "model": call.model(),
-            "provider": target.map(|target| &*target.deployment().label),
-            "upstream_model": target.map(|target| &**target.upstream_model()),
-            "api_base": target.map(Target::api_base),
-            "api_key": target.and_then(Target::callback_key).map(|_| "set by a callback"),
-            "upstream_headers": texts(call.upstream_headers.iter().map(|(name, value)| {
-                (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            })),
-            "metadata": texts(call.all_metadata().map(|(name, value)| (name, value.to_owned()))),
-            "params": params,
-            "messages": messages,
-        })
+        call_state(&call.0, &self.deployments)
     }
 
     /// Runs a call to its end: start hooks, those beside the upstream call, then the hooks for the
@@ -226,10 +206,6 @@ impl DryRun {
             cause: failure.cause.clone(),
         });
     }
-}
-
-fn texts<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> Map<String, Value> {
-    pairs.map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
 
 /// A callback's reply as a completion. The server's has an id, a time, a model and a usage, too.

@@ -45,6 +45,17 @@ impl ChunkPayload {
         Self { held: chunk.text().len(), ..chunk }
     }
 
+    /// The chunk as a hook got it when it was recorded.
+    pub(crate) fn as_recorded(index: u64, json: String, held: usize, flushed: bool) -> Self {
+        Self { held, flushed, ..Self::new(index, json) }
+    }
+
+    /// The bytes that the hook holds back, those that were held back before, and whether the chunk
+    /// has the rest of those.
+    pub(crate) fn held_back(&self) -> (usize, usize, bool) {
+        (self.hold, self.held, self.flushed)
+    }
+
     /// The same chunk as the hook got it.
     pub(crate) fn unedited(&self, json: String) -> Self {
         Self { held: self.held, flushed: self.flushed, ..Self::new(self.index, json) }

@@ -119,7 +119,7 @@ pub struct Test {
     #[arg(long, value_name = "FILE", requires = "config")]
     pub env_file: Option<PathBuf>,
     /// The body of a chat completion; if repeated, one instance gets one after the other.
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
     pub request: Vec<PathBuf>,
     /// A header of the request, `name: value`; may be repeated.
     #[arg(long, value_name = "NAME: VALUE")]
@@ -134,6 +134,9 @@ pub struct Test {
     /// Answers to the callbacks' own HTTP requests: a JSON list of rules.
     #[arg(long, value_name = "FILE")]
     pub http: Option<PathBuf>,
+    /// Run the recorded calls of this folder, and show what the callback does differently.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["request", "header", "stream", "reply", "http", "advance", "expect"])]
+    pub replay: Option<PathBuf>,
     /// Seconds that pass on the callbacks' clock between two requests.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = advance)]
     pub advance: f64,

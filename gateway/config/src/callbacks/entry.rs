@@ -4,6 +4,7 @@ use super::{
     grants::Grants,
     locations::SettingLocations,
     policy::{BreakerLimits, CallScope, Canary, ChosenHook, Mode, OnError, Streams},
+    record::RecordTo,
 };
 use crate::problem::SourceLocation;
 use serde_json::{Map, Value};
@@ -62,6 +63,8 @@ pub struct CallbackEntry {
     pub breaker: Option<BreakerLimits>,
     /// The first 12 to 64 hex digits of its file's SHA-256, in lower case.
     pub sha256: Option<String>,
+    /// Where its calls are recorded, if they are.
+    pub record: Option<RecordTo>,
     /// Access that the operator grants to this callback alone.
     pub grants: Grants,
     /// Whether the gateway refuses to start if the plugin cannot be loaded (`true` by default).
@@ -98,6 +101,7 @@ impl CallbackEntry {
             && self.protects == other.protects
             && self.breaker == other.breaker
             && self.grants == other.grants
+            && self.record == other.record
             && hooks(self) == hooks(other)
             && share(self) == share(other)
     }
@@ -161,6 +165,7 @@ impl CallbackEntry {
             hooks: None,
             breaker: Some(BreakerLimits::default()),
             sha256: None,
+            record: None,
             grants: Grants::default(),
             required: true,
             place,

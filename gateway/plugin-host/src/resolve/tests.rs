@@ -32,6 +32,7 @@ pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
         hooks: None,
         breaker: None,
         sha256: None,
+        record: None,
         grants: Grants::default(),
         required: true,
         place: SourceLocation::whole_file(Path::new("config.yaml")),

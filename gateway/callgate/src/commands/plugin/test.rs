@@ -10,31 +10,31 @@ mod difference;
 mod http_rules;
 mod input;
 mod log_capture;
+mod refused;
+mod replay;
 mod stage;
 mod tested;
 
 use super::finished::{Finished, as_json};
 use crate::cli::Test;
 use as_text::as_text;
-use callgate_callbacks::{AssumedReply, DryRunOutcome};
-use difference::{Change, changes, unmet};
+use callgate_callbacks::{AssumedReply, Change, DryRunOutcome, changes};
+use difference::unmet;
 use http_rules::HttpRules;
 use input::{Input, Request};
+use refused::Refused;
 use serde_json::Value;
 use stage::{Part, Stage};
 use std::{fmt::Write as _, time::Duration};
 use tested::{Changed, Tested};
 use tokio::runtime::Runtime;
 
-/// Why nothing could run: the command was wrong (status 2), or the plugin or config has problems
-/// (status 1).
-enum Refused {
-    Misuse(String),
-    Unfit(String),
-}
-
 pub(super) fn run(options: &Test) -> Finished {
-    match try_run(options) {
+    let finished = match &options.replay {
+        Some(dir) => replay::run(options, dir),
+        None => try_run(options),
+    };
+    match finished {
         Ok(finished) => finished,
         Err(Refused::Misuse(text)) => Finished::misused(&text),
         Err(Refused::Unfit(text)) => {
@@ -48,7 +48,9 @@ fn try_run(options: &Test) -> Result<Finished, Refused> {
     let expected = options.expect.as_deref();
     let expected = expected.map(|path| input::expected(path, input.requests.len())).transpose();
     let expected = expected.map_err(Refused::Misuse)?;
-    let stage = Stage::of(options, &input)?;
+    // Without a config nothing grants anything.
+    let granted = input.http.iter().flat_map(|http| http_rules::hosts(&http.rules)).collect();
+    let stage = Stage::of(options, granted)?;
     // Async callbacks need its timers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Refused::Unfit(format!("error: no runtime: {error}")))?;

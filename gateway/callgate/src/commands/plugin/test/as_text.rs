@@ -1,10 +1,11 @@
 //! The outcome of a dry run for people.
 
 use super::{
-    difference::{Change, shown},
+    difference::shown,
     http_rules::Requested,
     tested::{Changed, Tested},
 };
+use callgate_callbacks::Change;
 use serde_json::Value;
 use std::fmt::Write as _;
 

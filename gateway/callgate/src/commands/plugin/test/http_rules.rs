@@ -126,11 +126,13 @@ const EXAMPLE: &str =
 
 /// The hosts that the rules' URLs name.
 pub(super) fn hosts(rules: &[Rule]) -> Vec<HostPattern> {
-    let host = |rule: &Rule| {
-        let (_, rest) = rule.request.url.split_once("://")?;
-        HostPattern::parse(rest.split(['/', '?', '#']).next()?)
-    };
-    rules.iter().filter_map(host).collect()
+    rules.iter().filter_map(|rule| host(&rule.request.url)).collect()
+}
+
+/// The host that a URL names.
+pub(super) fn host(url: &str) -> Option<HostPattern> {
+    let (_, rest) = url.split_once("://")?;
+    HostPattern::parse(rest.split(['/', '?', '#']).next()?)
 }
 
 impl HttpRules {

@@ -1,20 +1,16 @@
 //! The chain that `plugin test` runs: of a config, or one callback of a file.
 
-use super::{
-    Refused,
-    http_rules::{HttpRules, hosts},
-    input::Input,
-};
+use super::{http_rules::HttpRules, input::Input, refused::Refused};
 use crate::{
     boot,
     cli::{Selection, Source, Test},
     commands::plugin::{inspect::sentence, select},
 };
 use callgate_callbacks::DryRun;
-use callgate_config::{CallbackEntry, Environment, Problem};
+use callgate_config::{CallbackEntry, Environment, HostPattern};
 use callgate_deployments::Deployments;
 use callgate_host::{Clock, Listing, Services, SystemClock};
-use callgate_plugin_host::{LoadGuard, PluginInfo, SearchPath, load_all};
+use callgate_plugin_host::{LoadGuard, Plugin, PluginInfo, SearchPath, load_all};
 use std::{
     sync::{
         Arc,
@@ -27,7 +23,7 @@ use std::{
 pub(super) struct Stage {
     pub(super) entries: Vec<CallbackEntry>,
     listing: Arc<Listing>,
-    deployments: Arc<Deployments>,
+    pub(super) deployments: Arc<Deployments>,
     environment: Environment,
     search: SearchPath,
     clock: Arc<AheadClock>,
@@ -56,12 +52,13 @@ impl Clock for AheadClock {
 }
 
 impl Stage {
-    pub(super) fn of(options: &Test, input: &Input) -> Result<Self, Refused> {
+    /// The chain of the config, or the callback of the file with these grants.
+    pub(super) fn of(options: &Test, granted: Vec<HostPattern>) -> Result<Self, Refused> {
         if let Some(config) = &options.config {
             let source =
                 Source::of(config.clone(), options.plugin_dir.clone(), options.env_file.clone());
-            let built = boot::build(&source, None)
-                .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
+            let built =
+                boot::build(&source, None).map_err(|problems| Refused::unfit(&problems.0))?;
             let folder = source.files.plugin_dir.as_deref();
             return Ok(Self {
                 search: boot::search_path(folder, config, &built.config.gateway),
@@ -84,8 +81,7 @@ impl Stage {
         let (callback, settings) = (options.callback.clone(), options.settings.clone());
         let selection = Selection { file, callback, settings };
         let mut entry = select::entry(&info, &selection).map_err(Refused::Misuse)?;
-        // No config grants it anything.
-        entry.grants.http_hosts = input.http.iter().flat_map(|http| hosts(&http.rules)).collect();
+        entry.grants.http_hosts = granted;
         Ok(Self {
             entries: vec![entry],
             listing: Arc::default(),
@@ -114,7 +110,7 @@ impl Stage {
             &[],
             &mut LoadGuard::none(),
         )
-        .map_err(|problems| Refused::Unfit(lines(&problems.0)))?;
+        .map_err(|problems| Refused::unfit(&problems.0))?;
         let (headers, deployments) = (input.headers.clone(), Arc::clone(&self.deployments));
         let body = input.requests.first().map(|request| request.body.clone()).unwrap_or_default();
         let dry_run = DryRun::new(loaded.into_made(), deployments, headers, body);
@@ -122,14 +118,28 @@ impl Stage {
         Ok(Part { dry_run, rules })
     }
 
+    /// One callback, with a new instance that uses these services.
+    pub(super) fn plugin(
+        &self,
+        entry: &CallbackEntry,
+        services: &Arc<Services>,
+    ) -> Result<Plugin, Refused> {
+        let loaded = load_all(
+            std::slice::from_ref(entry),
+            &self.search,
+            &self.environment,
+            (services, &self.listing),
+            &[],
+            &mut LoadGuard::none(),
+        )
+        .map_err(|problems| Refused::unfit(&problems.0))?;
+        let plugin = loaded.into_made().into_iter().next();
+        plugin.ok_or_else(|| Refused::Unfit("error: no instance was made".to_owned()))
+    }
+
     /// Moves the callbacks' clock ahead.
     pub(super) fn advance(&self, time: Duration) {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.clock.ms.fetch_add(ms, Relaxed);
     }
-}
-
-fn lines(problems: &[Problem]) -> String {
-    let line = |problem: &Problem| format!("{}: {problem}", problem.severity);
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,7 +1,7 @@
 //! What `plugin test` finds out about one request.
 
-use super::{difference::Change, http_rules::Requested};
-use callgate_callbacks::DryRunOutcome;
+use super::http_rules::Requested;
+use callgate_callbacks::{Change, DryRunOutcome};
 use serde::Serialize;
 
 /// The outcome of one request.
