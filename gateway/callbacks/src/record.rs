@@ -12,7 +12,7 @@ mod json;
 mod recorder;
 
 pub(crate) use call_record::{CallRecord, HookVerdict};
+pub use folder::RecordReport;
 pub(crate) use images::EventImage;
 pub(crate) use json::{FORMAT, VERSION, chunk_of, failure_of, figures_of, text_of};
-pub use recorder::RecordReport;
 pub(crate) use recorder::Recorder;

@@ -51,18 +51,18 @@ impl fmt::Debug for ExchangeLog {
 
 /// A hook whose requests go into a log, whenever it is polled.
 #[derive(Debug)]
-pub struct Watched<F> {
+pub struct WithExchangeLog<F> {
     work: Pin<Box<F>>,
     log: ExchangeLog,
 }
 
-impl<F: Future> Watched<F> {
+impl<F: Future> WithExchangeLog<F> {
     pub fn new(work: F, log: &ExchangeLog) -> Self {
         Self { work: Box::pin(work), log: log.clone() }
     }
 }
 
-impl<F: Future> Future for Watched<F> {
+impl<F: Future> Future for WithExchangeLog<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {

@@ -32,7 +32,7 @@ use callgate_upstream::Tls;
 pub use clock::{Clock, SystemClock};
 use counters::ShardedMap;
 pub use counters::{CounterScope, Counters};
-pub use exchanges::{Exchange, ExchangeLog, Watched};
+pub use exchanges::{Exchange, ExchangeLog, WithExchangeLog};
 use kv::KvStore;
 use listing::ListingView;
 pub use listing::{Listing, ModelNames};

@@ -19,7 +19,7 @@ use crate::{
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
-use callgate_host::{ExchangeLog, Watched};
+use callgate_host::{ExchangeLog, WithExchangeLog};
 use callgate_plugin_host::{Hook, RunningHook};
 use futures_util::future::poll_immediate;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
@@ -136,7 +136,7 @@ impl<'a> Dispatcher<'a> {
         };
         let (deployments, log) = (self.deployments, ExchangeLog::default());
         let begun = record.begin(S::HOOK, call, deployments, event.image());
-        let step = Watched::new(self.run_plain(place, link, call, event), &log).await;
+        let step = WithExchangeLog::new(self.run_plain(place, link, call, event), &log).await;
         self.timer.pause();
         let noted = (event.image(), noted(&step), log.take());
         record.end(begun, call, deployments, noted);

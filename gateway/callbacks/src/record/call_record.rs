@@ -1,21 +1,27 @@
 //! The record of one call while it runs.
 
-use super::{
-    images::{CallImage, Circumstances, EventImage},
-    recorder::Recorder,
-};
+use super::images::{CallImage, Circumstances, EventImage};
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
 use callgate_host::{Clock, Exchange, SystemClock};
 use callgate_plugin_host::Hook;
 use plugin_api::Reply;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Takes a call's record when it ends.
+pub(super) trait RecordSink: fmt::Debug + Send + Sync {
+    /// Never blocks.
+    fn keep(self: Arc<Self>, recorded: Recorded);
+}
 
 /// Goes to its recorder when it is dropped: with the last copy of the call.
 #[derive(Debug)]
 pub(crate) struct CallRecord {
-    recorder: Arc<Recorder>,
+    recorder: Arc<dyn RecordSink>,
     hooks: Mutex<Recorded>,
 }
 
@@ -66,13 +72,13 @@ pub(crate) struct Begun {
 
 impl CallRecord {
     pub(super) fn new(
-        recorder: &Arc<Recorder>,
+        recorder: Arc<dyn RecordSink>,
         call: &Call,
         deployments: &Arc<Deployments>,
     ) -> Self {
         let first = CallImage::of(call, deployments);
         let hooks = Mutex::new(Recorded { first, hooks: Vec::new(), fault: None });
-        Self { recorder: Arc::clone(recorder), hooks }
+        Self { recorder, hooks }
     }
 
     /// The record of a call by the callback at `place`, if it is recorded.
@@ -148,6 +154,6 @@ impl Drop for CallRecord {
         }
         let hooks = std::mem::take(&mut recorded.hooks);
         let first = CallImage::of(&recorded.first.call, &recorded.first.deployments);
-        self.recorder.submit(Recorded { first, hooks, fault: None });
+        Arc::clone(&self.recorder).keep(Recorded { first, hooks, fault: None });
     }
 }

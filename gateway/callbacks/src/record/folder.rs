@@ -1,7 +1,7 @@
 //! Writes records into a folder, one file for each call, on a thread of its own.
 
-use super::recorder::RecordReport;
 use callgate_config::RecordTo;
+use serde::Serialize;
 use serde_json::Value;
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -27,6 +27,21 @@ type MakeJson = Box<dyn FnOnce() -> Value + Send>;
 enum Job {
     Write { make: MakeJson, size: usize },
     Flush(Sender<()>),
+}
+
+/// The figures of an entry's record.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordReport {
+    /// The folder.
+    pub dir: String,
+    /// Calls that were written.
+    pub written: u64,
+    /// Calls that were left out because the writer was busy.
+    pub dropped: u64,
+    /// Calls that could not be written.
+    pub failed: u64,
+    /// Whether a bound is reached, so that nothing more is recorded.
+    pub full: bool,
 }
 
 /// The way to the writer, which the first record starts. It ends with the folder.

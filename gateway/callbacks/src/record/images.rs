@@ -22,7 +22,7 @@ impl EventImage {
             Self::Chunk(chunk) => chunk.json.len(),
             Self::Reply(reply) => {
                 let json = reply.json.as_ref().or(reply.completion.as_ref());
-                json.map_or(0, |json| json.len()) + reply.streamed.text.len()
+                json.map_or(0, bytes::Bytes::len) + reply.streamed.text.len()
             }
             Self::Failure(failing) => failing.failure.message.len() + failing.streamed.len(),
         }

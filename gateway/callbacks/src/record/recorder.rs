@@ -1,8 +1,8 @@
 //! The recorder of one entry: which calls it records, and where they go.
 
 use super::{
-    call_record::{CallRecord, Recorded},
-    folder::Folder,
+    call_record::{CallRecord, RecordSink, Recorded},
+    folder::{Folder, RecordReport},
     json,
 };
 use callgate_call::Call;
@@ -10,7 +10,6 @@ use callgate_config::RecordTo;
 use callgate_deployments::Deployments;
 use callgate_plugin_host::Recipe;
 use callgate_secret::mask_one;
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     fmt,
@@ -33,21 +32,6 @@ enum RecordsTo {
     Folder(Folder, RecordTo),
     /// For a replay.
     Memory(Mutex<Vec<Value>>),
-}
-
-/// The figures of an entry's record.
-#[derive(Clone, Debug, Serialize)]
-pub struct RecordReport {
-    /// The folder.
-    pub dir: String,
-    /// Calls that were written.
-    pub written: u64,
-    /// Calls that were left out because the writer was busy.
-    pub dropped: u64,
-    /// Calls that could not be written.
-    pub failed: u64,
-    /// Whether a bound is reached, so that nothing more is recorded.
-    pub full: bool,
 }
 
 /// In place of the record of a call that is not recorded.
@@ -88,7 +72,7 @@ impl Recorder {
                 call.records.add(place, Arc::new(LeftOut));
                 return None;
             }
-            let record = CallRecord::new(self, call, deployments);
+            let record = CallRecord::new(Arc::<Self>::clone(self), call, deployments);
             call.records.add(place, Arc::new(record));
         }
         CallRecord::of(call, place)
@@ -103,20 +87,6 @@ impl Recorder {
         let seen = self.seen.fetch_add(1, Relaxed);
         let chosen_of = |calls: u64| calls.saturating_mul(to.sample) / 10_000;
         chosen_of(seen + 1) > chosen_of(seen)
-    }
-
-    pub(super) fn submit(self: &Arc<Self>, recorded: Recorded) {
-        match &self.to {
-            RecordsTo::Memory(kept) => {
-                let json = self.json(&recorded);
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(json);
-            }
-            RecordsTo::Folder(folder, to) => {
-                let (size, recorder) = (recorded.size(), Arc::clone(self));
-                let json = Box::new(move || recorder.json(&recorded));
-                folder.submit(&self.recipe.name, to, size, json);
-            }
-        }
     }
 
     /// Waits a bounded time until everything recorded so far is written.
@@ -157,6 +127,22 @@ impl Recorder {
                 members.values_mut().for_each(|member| self.mask(keys, member));
             }
             _ => {}
+        }
+    }
+}
+
+impl RecordSink for Recorder {
+    fn keep(self: Arc<Self>, recorded: Recorded) {
+        match &self.to {
+            RecordsTo::Memory(kept) => {
+                let json = self.json(&recorded);
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(json);
+            }
+            RecordsTo::Folder(folder, to) => {
+                let (size, recorder) = (recorded.size(), Arc::clone(&self));
+                let json = Box::new(move || recorder.json(&recorded));
+                folder.submit(&self.recipe.name, to, size, json);
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 //! --replay`.
 
 use super::policy::Canary;
-use crate::reader::{Field, Reader};
-use crate::section::Section;
+use crate::{
+    reader::{Field, Reader},
+    section::Section,
+};
 use std::path::PathBuf;
 
 /// The folder for a callback's calls, and its bounds.
