@@ -63,6 +63,7 @@ pub(super) fn read<'n>(
         known.insert((entry.name.clone(), entry.instance.clone()));
         if enabled { &mut entries.enabled } else { &mut entries.disabled }.push(entry);
     }
+    observers(reader, listed, settings.as_ref(), &mut entries, &mut known);
     warn_of_lonely_shares(reader, &entries);
     for setting in &listed.settings {
         if !known.iter().any(|(name, _)| name == setting.callback) {
@@ -74,6 +75,29 @@ pub(super) fn read<'n>(
         report_unused(reader, &settings, &known);
     }
     entries
+}
+
+/// Adds the callbacks that LiteLLM lists apart because they only observe. One that is listed
+/// already is not added again, and one without a plugin is left out.
+fn observers<'n>(
+    reader: &mut Reader<'_>,
+    listed: &Listed<'n>,
+    settings: Option<&Section<'n>>,
+    entries: &mut Entries,
+    known: &mut HashSet<(String, Option<String>)>,
+) {
+    for item in &listed.observers {
+        let position = entries.enabled.len() + entries.disabled.len();
+        let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
+        if known.iter().any(|(name, _)| *name == entry.name) {
+            continue;
+        }
+        entry.required = false;
+        apply_settings(reader, &mut entry, settings);
+        apply_litellm_settings(reader, &mut entry, &listed.settings);
+        known.insert((entry.name.clone(), entry.instance.clone()));
+        if enabled { &mut entries.enabled } else { &mut entries.disabled }.push(entry);
+    }
 }
 
 /// Warns of a `share` that only one entry names, which is most likely a typo.

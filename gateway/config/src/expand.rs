@@ -1,6 +1,6 @@
-//! Expands variables in one parsed string: `${NAME}` anywhere, `os.environ/NAME` as the whole
-//! value, `$${` for a literal `${`. It runs after YAML parsing, so a variable's value can never
-//! become YAML. `reader` calls it for every string value.
+//! Expands variables in one parsed string: `${NAME}` and `${NAME:-default}` anywhere,
+//! `os.environ/NAME` as the whole value, `$${` for a literal `${`. It runs after YAML parsing, so a
+//! variable's value can never become YAML. `reader` calls it for every string value.
 
 use super::environment::Environment;
 
@@ -37,16 +37,27 @@ pub(super) fn expand(text: &str, env: &Environment) -> Expanded {
             continue;
         }
         out.push_str(before);
-        let Some((name, after)) = reference[2..].split_once('}').filter(|(name, _)| is_name(name))
-        else {
-            return Expanded::Malformed(reference.to_owned());
+        let inner = reference[2..].split_once('}');
+        let parts = inner.map(|(inner, after)| (inner.split_once(":-"), inner, after));
+        let (name, default, after) = match parts {
+            Some((Some((name, default)), _, after)) => (name, Some(default), after),
+            Some((None, name, after)) => (name, None, after),
+            None => return Expanded::Malformed(reference.to_owned()),
         };
-        match env.var(name) {
-            Some(value) => out.push_str(value),
-            None => return Expanded::Unset(name.to_owned()),
+        if !is_name(name) {
+            return Expanded::Malformed(reference.to_owned());
+        }
+        rest = after;
+        // As in a shell, an empty variable takes the default, too.
+        match (env.var(name), default) {
+            (Some("") | None, Some(default)) => {
+                out.push_str(default);
+                continue;
+            }
+            (Some(value), _) => out.push_str(value),
+            (None, None) => return Expanded::Unset(name.to_owned()),
         }
         variable.get_or_insert_with(|| name.to_owned());
-        rest = after;
     }
     out.push_str(rest);
     Expanded::Text(out, variable)
@@ -96,6 +107,15 @@ mod tests {
     }
 
     #[test]
+    fn a_default_stands_for_a_variable_that_is_unset_or_empty() {
+        check("${NO:-x}", &text("x", None));
+        check("${EMPTY:-x}y", &text("xy", None));
+        check("${A:-x}", &text("1", Some("A")));
+        check("${NO:-}", &text("", None));
+        check("http://${NO:-h:80}/${A}", &text("http://h:80/1", Some("A")));
+    }
+
+    #[test]
     fn a_missing_variable_is_named() {
         check("${NO}", &Expanded::Unset("NO".into()));
         check("os.environ/NO", &Expanded::Unset("NO".into()));
@@ -104,8 +124,17 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_reference_is_refused() {
-        for bad in ["${", "${}", "${A", "${A:-x}", "${1A}", "${é}", "os.environ/", "os.environ/A B"]
-        {
+        for bad in [
+            "${",
+            "${}",
+            "${A",
+            "${A:x}",
+            "${1:-A}",
+            "${1A}",
+            "${é}",
+            "os.environ/",
+            "os.environ/A B",
+        ] {
             check(bad, &Expanded::Malformed(bad.into()));
         }
     }

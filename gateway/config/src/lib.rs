@@ -69,6 +69,7 @@ pub use web::WebSettings;
 
 use reader::{Field, Reader};
 use section::Section;
+use yaml::Kind;
 
 /// How to treat an unknown key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -263,7 +264,11 @@ fn config_variables(reader: &mut Reader<'_>, root: &mut Section<'_>) -> Environm
     let section = root.take("environment_variables").and_then(|field| reader.section(&field));
     let unset = std::mem::replace(&mut reader.unset, Severity::Warning);
     for (name, field) in section.iter().flat_map(Section::members) {
-        if !field.node.is_null()
+        if matches!(field.node.kind, Kind::Mapping(_) | Kind::Sequence(_)) {
+            let found = field.node.describe();
+            let text = format!("expected text, found {found}; this variable is not set");
+            reader.warning(&field, text);
+        } else if !field.node.is_null()
             && let Some(value) = reader.any_text(&field)
         {
             pairs.push((name.to_owned(), value));

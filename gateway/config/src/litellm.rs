@@ -1,11 +1,9 @@
 //! `litellm_settings`, without its callbacks.
 
 use super::{
-    problem::Problem,
-    quote::quoted,
     reader::{Field, Reader},
     section::Section,
-    yaml::{Kind, Node},
+    yaml::Kind,
 };
 use std::time::Duration;
 
@@ -29,19 +27,25 @@ impl Default for LitellmSettings {
 const NOT_YET: &[&str] = &[
     "allowed_fails",
     "audio_transcription_callbacks",
+    "budget_duration",
     "cache",
     "cache_params",
+    "check_provider_endpoint",
     "content_policy_fallbacks",
     "context_window_fallbacks",
     "cooldown_time",
+    "custom_provider_map",
     "default_fallbacks",
     "default_internal_user_params",
     "default_key_generate_params",
     "default_team_settings",
     "default_vertex_config",
+    "disable_end_user_cost_tracking",
     "drop_unknown_params",
+    "enable_json_schema_validation",
     "enable_preview_features",
     "expose_router_debug_in_errors",
+    "extra_spend_tag_headers",
     "fallbacks",
     "force_ipv4",
     "forward_traceparent_to_llm_provider",
@@ -49,16 +53,22 @@ const NOT_YET: &[&str] = &[
     "json_logs",
     "key_generation_settings",
     "langfuse_default_tags",
+    "log_raw_request_response",
     "max_budget",
     "max_end_user_budget",
+    "max_end_user_budget_id",
+    "mcp_semantic_tool_filter",
     "modify_params",
     "num_retries",
     "num_retries_per_request",
+    "overwrite_user_with_key_hash",
     "post_call_rules",
     "pre_call_rules",
+    "prometheus_initialize_budget_metrics",
     "public_model_groups",
     "redact_messages_in_exceptions",
     "redact_user_api_key_info",
+    "retry",
     "return_response_headers",
     "set_verbose",
     "sse_keepalive_ping_interval_seconds",
@@ -67,7 +77,11 @@ const NOT_YET: &[&str] = &[
     "turn_off_message_logging",
     "upperbound_key_generate_params",
     "use_chat_completions_url_for_anthropic_messages",
+    "websearch_interception_params",
 ];
+
+/// LiteLLM's lists of callbacks that only observe.
+const OBSERVERS: [&str; 3] = ["success_callback", "failure_callback", "service_callback"];
 
 /// Keys that are settings of a callback: key, callback, setting.
 const OF_CALLBACKS: &[(&str, &str, &str)] = &[
@@ -80,6 +94,8 @@ const OF_CALLBACKS: &[(&str, &str, &str)] = &[
 #[derive(Default)]
 pub(super) struct Listed<'n> {
     pub(super) callbacks: Option<Field<'n>>,
+    /// The items of the lists of callbacks that only observe.
+    pub(super) observers: Vec<Field<'n>>,
     pub(super) settings: Vec<SettingOf<'n>>,
 }
 
@@ -100,7 +116,9 @@ pub(super) fn read<'n>(
     let metrics_auth = section.take("require_auth_for_metrics_endpoint");
     let settings = LitellmSettings {
         request_timeout: timeout.and_then(|field| reader.duration(&field)),
-        drop_params: drop_params.and_then(|field| reader.boolean(&field)).unwrap_or_default(),
+        drop_params: drop_params
+            .and_then(|field| reader.boolean_or_list(&field))
+            .unwrap_or_default(),
         metrics_auth: metrics_auth.and_then(|field| reader.boolean(&field)).unwrap_or(true),
     };
     let callbacks = section.take("callbacks");
@@ -108,27 +126,16 @@ pub(super) fn read<'n>(
         section.take(key).map(|field| SettingOf { callback, name, field })
     };
     let of_callbacks = OF_CALLBACKS.iter().filter_map(of_callback).collect();
-    for key in ["success_callback", "failure_callback", "service_callback"] {
-        if let Some(field) = section.take(key) {
-            observers(reader, key, &field);
-        }
-    }
+    let observers = OBSERVERS.iter().filter_map(|key| section.take(key));
+    let observers = observers.flat_map(|field| items(reader, &field)).collect();
     section.finish(reader, NOT_YET);
-    (settings, Listed { callbacks, settings: of_callbacks })
+    (settings, Listed { callbacks, observers, settings: of_callbacks })
 }
 
-/// LiteLLM's lists of callbacks that only observe.
-fn observers(reader: &mut Reader<'_>, key: &str, field: &Field<'_>) {
-    let names: Vec<_> = match &field.node.kind {
-        Kind::Sequence(items) => items.iter().collect(),
-        _ => vec![field.node],
-    };
-    let name = |node: &&Node| match &node.kind {
-        Kind::Scalar(scalar) => Some(format!("`{}`", quoted(&scalar.text))),
-        Kind::Sequence(_) | Kind::Mapping(_) => None,
-    };
-    let names: Vec<_> = names.iter().filter_map(name).collect();
-    let listed = if names.is_empty() { "them".to_owned() } else { names.join(", ") };
-    let problem = Problem::warning(reader.place(field), format!("`{key}` is not used"));
-    reader.problems.push(problem.remedy(format!("list {listed} under `callbacks`")));
+/// The items of a list, or the one item that stands in its place.
+fn items<'n>(reader: &mut Reader<'_>, field: &Field<'n>) -> Vec<Field<'n>> {
+    match &field.node.kind {
+        Kind::Sequence(_) => reader.list(field),
+        Kind::Scalar(_) | Kind::Mapping(_) => vec![field.clone()],
+    }
 }

@@ -181,8 +181,9 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     section.not_yet(reader, "num_retries");
     let mut switch =
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.boolean(&field));
-    let (drop_params, stream_usage) =
-        (switch(reader, "drop_params"), switch(reader, "stream_usage"));
+    let stream_usage = switch(reader, "stream_usage");
+    let drop_params = section.take("drop_params");
+    let drop_params = drop_params.and_then(|field| reader.boolean_or_list(&field));
     let additional_drop_params = left_out(reader, &mut section);
     let Params { params, places: params_places, unset: params_unset } = params(reader, section);
     Some(ModelEntry {

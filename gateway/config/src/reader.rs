@@ -116,6 +116,17 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// As [`Reader::boolean`]; a list counts as true, as in LiteLLM, unless it is empty.
+    pub(super) fn boolean_or_list(&mut self, field: &Field<'_>) -> Option<bool> {
+        let Kind::Sequence(items) = &field.node.kind else { return self.boolean(field) };
+        let on = !items.is_empty();
+        let text = format!("expected true or false, found a list, which counts as {on}");
+        let problem = Problem::warning(self.place(field), text);
+        let remedy = "names of parameters belong in `additional_drop_params` of a model";
+        self.problems.push(problem.remedy(remedy));
+        Some(on)
+    }
+
     /// A number that is neither negative nor infinite.
     pub(super) fn number(&mut self, field: &Field<'_>) -> Option<f64> {
         let text = self.scalar_text(field, "a number")?;

@@ -4,6 +4,7 @@
 use super::{
     Setting,
     base::{self, Base},
+    catch_all,
     defaults::{provider_base, provider_key},
     deployment::Deployment,
     index,
@@ -38,7 +39,8 @@ impl Deployments {
     pub fn from_config(config: &Config) -> Result<(Self, Vec<Problem>), Problems> {
         let mut builder = Builder::new(config);
         let mut built = Vec::new();
-        for entry in &config.models {
+        let models = catch_all::expanded(config);
+        for entry in &*models {
             if let Some(deployment) = builder.deployment(entry) {
                 built.push((entry, deployment));
             }
@@ -332,13 +334,14 @@ impl<'c> Builder<'c> {
             _ => None,
         };
         if let Some(id) = given {
-            if !self.ids.insert(id.clone()) {
-                let text = format!("the id `{}` is already taken by another entry", quoted(&id));
-                let mut place = entry.place.clone();
-                place.path.push_str(".model_info.id");
-                self.problems.push(Problem::error(place, text));
+            if self.ids.insert(id.clone()) {
+                return id;
             }
-            return id;
+            let text = format!("the id `{}` is already taken by another entry", quoted(&id));
+            let mut place = entry.place.clone();
+            place.path.push_str(".model_info.id");
+            let remedy = "this entry gets an id of its own; give each another one";
+            self.problems.push(Problem::warning(place, text).remedy(remedy));
         }
         let params = Value::Object(entry.params.clone());
         let identity =

@@ -5,6 +5,7 @@
 
 mod base;
 mod build;
+mod catch_all;
 mod certificates;
 mod defaults;
 mod deployment;

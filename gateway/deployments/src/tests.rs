@@ -129,11 +129,12 @@ fn all_faults_are_reported_at_once() {
             "model_list[7]: expected at most one `*`",
         ],
     );
-    errors(
-        &(list(&[("a", "{model: openai/x}"), ("b", "{model: openai/x}")])
-            .replace("}}", "}, model_info: {id: same}}")),
-        &["model_list[1].model_info.id: the id `same` is already taken"],
-    );
+    let same = list(&[("a", "{model: openai/x}"), ("b", "{model: openai/x}")])
+        .replace("}}", "}, model_info: {id: same}}");
+    let (deployments, warnings) = try_build(&same, &env()).unwrap();
+    assert_ne!(deployments.all()[0].id, deployments.all()[1].id);
+    let said = "model_list[1].model_info.id: the id `same` is already taken";
+    assert!(warnings[0].to_string().contains(said), "{warnings:?}");
 }
 
 #[test]
@@ -241,6 +242,18 @@ fn a_catch_all_passes_the_whole_name_on() {
     let deployments = build(&list(&[("*", "{model: 'openai/*'}")]));
     assert_eq!(served(&deployments, "groq/foo").1, "groq/foo");
     assert!(deployments.models().is_empty());
+}
+
+#[test]
+fn an_entry_of_stars_alone_serves_every_provider_that_has_a_key() {
+    let text = list(&[("*", "{model: '*'}"), ("groq/*", "{model: openai/fixed}")]);
+    let deployments = build(&text);
+    let to = |name| served(&deployments, name);
+    assert_eq!((&*to("openai/gpt-4o").0, &*to("openai/gpt-4o").1), ("openai", "gpt-4o"));
+    assert_eq!((&*to("gpt-4o").0, &*to("gpt-4o").1), ("openai", "gpt-4o"));
+    assert_eq!(to("groq/llama").1, "fixed");
+    let keyless = try_build(&list(&[("*", "{model: '*'}")]), &Environment::default());
+    assert!(keyless.unwrap_err().0[0].to_string().contains("no entry of `model_list` works"));
 }
 
 #[test]

@@ -120,3 +120,24 @@ fn a_setting_has_a_place_of_its_own() {
     assert_eq!(at(entry.place_of_message("limits[0].requests: expected more")), (7, 23));
     assert_eq!(entry.place_of_message("no file: x"), entry.place);
 }
+
+#[test]
+fn a_callback_has_one_verdict_in_each_of_litellms_lists() {
+    for list in ["success_callback", "failure_callback", "service_callback"] {
+        for names in ["langsmith", "[langsmith]", "[langsmith, langsmith]"] {
+            let config = warned(
+                &format!("litellm_settings: {{{list}: {names}, langsmith_project: p}}\n"),
+                &[],
+            );
+            let [langsmith] = &config.callbacks[..] else { panic!("{list}: {names}") };
+            assert_eq!((&*langsmith.name, langsmith.required), ("langsmith", false));
+            assert_eq!(langsmith.settings, json!({"project": "p"}));
+        }
+    }
+    let both = "litellm_settings: {success_callback: [langfuse, a], callbacks: [routing, a]}\n";
+    let config = warned(both, &[]);
+    let seen: Vec<_> =
+        config.callbacks.iter().map(|it| (it.position, &*it.name, it.required)).collect();
+    assert_eq!(seen, [(0, "routing", true), (1, "a", true), (2, "langfuse", false)]);
+    assert_eq!(config.callbacks[2].place.path, "litellm_settings.success_callback[0]");
+}

@@ -21,7 +21,7 @@ const PLACES: &[&str] = &[
     "router_settings: {timeout: @, num_retries: @}",
     "router_settings: {model_group_alias: {@: {model: x, @: 1}}}",
     "litellm_settings: {request_timeout: @, drop_params: @}",
-    "litellm_settings: {success_callback: [@]}",
+    "litellm_settings: {success_callback: [{name: x, on_error: @}]}",
     "litellm_settings: {callbacks: [{name: x, on_error: @, mode: @, timeout: @}]}",
     "litellm_settings: {callbacks: [{name: x, hooks: [@], only: {endpoints: [@]}}]}",
     "litellm_settings: {callbacks: [{name: x, sha256: @}]}",

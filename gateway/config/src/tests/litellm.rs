@@ -1,0 +1,53 @@
+//! LiteLLM's own keys and forms of values.
+
+use super::{read, warned};
+
+#[test]
+fn what_litellm_takes_is_taken_with_a_warning() {
+    let config = warned(
+        "environment_variables: {A: {b: c}}\nlitellm_settings: {drop_params: [temperature]}\n",
+        &[
+            ":1:28: environment_variables.A: expected text, found a mapping; this variable is not set",
+            ":2:33: litellm_settings.drop_params: expected true or false, found a list, which counts as \
+             true; names of parameters belong in `additional_drop_params` of a model",
+        ],
+    );
+    assert!(config.litellm.drop_params);
+    assert_eq!(config.environment.var("A"), None);
+}
+
+/// Keys of LiteLLM's that public configs have and that were once called unknown.
+#[test]
+fn litellms_own_keys_are_known() {
+    for (section, keys) in [
+        (
+            "litellm_settings",
+            "custom_provider_map prometheus_initialize_budget_metrics extra_spend_tag_headers \
+             log_raw_request_response overwrite_user_with_key_hash disable_end_user_cost_tracking \
+             mcp_semantic_tool_filter check_provider_endpoint websearch_interception_params \
+             enable_json_schema_validation retry",
+        ),
+        (
+            "general_settings",
+            "maximum_spend_logs_retention_period user_header_mappings user_header_name \
+             maximum_spend_logs_retention_interval disable_master_key_return \
+             always_include_stream_usage use_azure_key_vault database_extra_connection_params \
+             disable_reset_budget otel",
+        ),
+    ] {
+        for key in keys.split_whitespace() {
+            let config = read(&format!("{section}: {{{key}: x}}\n")).unwrap();
+            let said: Vec<_> = config.problems.iter().map(ToString::to_string).collect();
+            let known = format!("`{key}` is not used: this gateway does not act on it");
+            assert!(said.len() == 1 && said[0].ends_with(&known), "{said:?}");
+        }
+    }
+    for (section, key) in [
+        ("litellm_settings", "budget_duration"),
+        ("litellm_settings", "max_end_user_budget_id"),
+        ("general_settings", "custom_auth_run_common_checks"),
+    ] {
+        let said = read(&format!("{section}: {{{key}: x}}\n")).unwrap_err().to_string();
+        assert!(said.contains(&format!("`{key}` protects")), "{said}");
+    }
+}
