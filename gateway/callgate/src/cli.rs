@@ -145,6 +145,9 @@ pub struct Check {
     /// Also show what a reload of the running gateway would change.
     #[arg(long)]
     pub against_running: bool,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The config's file.

@@ -8,6 +8,7 @@ use crate::cli::{Check, Serve, Source};
 use callgate_config::{Problem, SourceLocation};
 use callgate_plugin_host::{ListedPlugin, StartMode, StartupTable, cache_folder};
 use callgate_telemetry::counted::counted;
+use serde_json::json;
 use std::fmt;
 use tracing::Level;
 
@@ -29,6 +30,20 @@ impl CheckReport {
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.problems.iter().any(Problem::is_error)
+    }
+
+    /// The same as a JSON object: whether a start would succeed, the last line, and each problem
+    /// with its place.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let problem = |it: &Problem| {
+            let SourceLocation { file, line, column, path } = &it.place;
+            json!({"severity": it.severity.to_string(), "file": file.to_string_lossy(),
+                "line": line, "column": column, "key": path, "text": it.text,
+                "remedy": it.remedy})
+        };
+        let problems: Vec<_> = self.problems.iter().map(problem).collect();
+        json!({"ok": self.passed(), "summary": self.verdict, "problems": problems}).to_string()
     }
 
     /// The same as log lines.
