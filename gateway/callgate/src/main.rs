@@ -125,6 +125,10 @@ fn check(options: &Check) -> ExitCode {
     }
     let as_log = options.serve.log_format == Some(LogFormat::Json);
     leave(watched(|| match boot::check(options) {
+        report if options.json => {
+            let printed = print(&report.json());
+            if report.passed() { printed } else { ExitCode::FAILURE }
+        }
         report if as_log => {
             callgate_telemetry::start(options.serve.log_format, None);
             report
