@@ -99,11 +99,15 @@ impl Permissions {
         &self.masking
     }
 
-    /// Grants `VARIABLE=URL`: the host in the variable's URL, or in this one if the variable is not
+    /// Grants `VARIABLE=URL`: the variable, and the host in its URL, or in this one if it is not
     /// set.
     fn need_host(&mut self, need: &str, callback: &str, missing: &mut Vec<MissingGrant>) {
         let (variable, default) = need.split_once('=').unwrap_or((need, ""));
         let own = is_own(callback, variable);
+        if own {
+            // The callback sends its requests there, so it must be able to read the URL.
+            self.secrets.insert(variable.to_owned());
+        }
         let set = if own { self.environment.filled_var(variable) } else { None };
         let url = set.unwrap_or(default).trim();
         let Ok(url) = HttpUrl::parse(url) else {
@@ -255,6 +259,9 @@ mod tests {
             Permissions::new(&grants, needs("langsmith", &secrets, &hosts), &environment);
         let kind = |name| permissions.secret(name).map_err(|error| error.kind);
         assert_eq!(kind("LANGSMITH_API_KEY").as_deref(), Ok("ls-secret"));
+        assert_eq!(kind("LANGSMITH_BASE_URL").as_deref(), Ok("http://127.0.0.1:1984/base"));
+        assert_eq!(kind("LANGSMITH_OTHER"), Err(HostErrorKind::NOT_SET));
+        assert_eq!(kind("EVIL_URL"), Err(HostErrorKind::NOT_GRANTED));
         assert_eq!(kind("OPENAI_API_KEY"), Err(HostErrorKind::NOT_GRANTED));
         assert_eq!(kind("BLANK"), Err(HostErrorKind::NOT_SET));
         assert_eq!(kind("HOME"), Err(HostErrorKind::NOT_GRANTED));
