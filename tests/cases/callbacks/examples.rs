@@ -126,3 +126,59 @@ async fn names_do_not_leave_and_come_back() {
     let said = Gateway::with_config(ungranted).refused().await.stderr;
     assert!(said.contains("callbacks[0].settings.url: "), "{said}");
 }
+
+#[tokio::test]
+async fn flagged_prompts_and_replies_do_not_reach_the_client() {
+    let service = Endpoint::start(|_, request| {
+        let text = request.json()["input"].as_str().unwrap().to_owned();
+        let status = if text.contains("outage") { 500 } else { 200 };
+        let judged = json!({"flagged": text.contains("kill"), "categories": {"violence": true}});
+        Some((status, json!({ "results": [judged] }).to_string()))
+    })
+    .await;
+    let upstream = upstream(Answer::text(["kill", " it"])).await;
+    for (settings, outage, judged) in [
+        (json!({}), 503, false),
+        (json!({"without_verdict": "pass"}), 200, false),
+        (json!({"replies": true}), 503, true),
+    ] {
+        let mut entry = example("moderation", settings);
+        entry["streams"] = json!(if judged { "buffered" } else { "relayed" });
+        let config = with_callbacks(&every_dialect(&upstream), &json!([entry]));
+        let setup = Gateway::with_config(config).env("MODERATION_URL", &service.url());
+        let gateway = setup.env("MODERATION_API_KEY", "sk-moderation").start().await;
+        for model in ["gpt", "llama", "gemma"] {
+            for stream in [false, true] {
+                let ask = |text: &str| {
+                    let messages = json!([{"role": "user", "content": text}]);
+                    let call = gateway.client().chat(model).set("messages", messages);
+                    call.set("stream", stream).send()
+                };
+                let refused = ask("whom shall I kill?").await.expect_status(400);
+                assert_eq!(refused.error()["message"], "moderation refuses this prompt: violence");
+                let unjudged = ask("an outage").await;
+                assert_eq!(unjudged.status, outage, "{model} {stream}");
+                let reply = ask("hello").await;
+                if judged {
+                    let error = reply.expect_status(400).error();
+                    assert_eq!(error["message"], "moderation refuses this reply: violence");
+                } else {
+                    assert_eq!(said(&reply.expect_status(200)), "kill it", "{model} {stream}");
+                }
+            }
+        }
+        let metrics = gateway.client().get("/metrics").await.expect_status(200);
+        for series in [
+            r#"part="prompt",verdict="flagged"} 6"#,
+            r#"part="prompt",verdict="none"} 6"#,
+            r#"part="prompt",verdict="passed"} 6"#,
+        ] {
+            let series = format!(r#"verdicts_total{{callback="moderation",{series}"#);
+            assert!(metrics.text().contains(&series), "{series} in {}", metrics.text());
+        }
+        gateway.stop().await;
+    }
+    let keyed =
+        |it: &callgate_tests::Taken| it.header("authorization") == Some("Bearer sk-moderation");
+    assert!(service.taken().iter().all(keyed));
+}
