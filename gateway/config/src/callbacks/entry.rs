@@ -15,7 +15,7 @@ use std::{
 };
 
 /// One entry of `litellm_settings.callbacks`. The loader resolves it to a file.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct CallbackEntry {
     /// Index in the list as written, from 0.
     pub position: usize,
@@ -81,29 +81,33 @@ impl CallbackEntry {
     }
 
     /// Whether a callback made for this entry can serve `other`: all but the places is the same.
+    /// Which file serves an entry is another question.
     #[must_use]
     pub fn asks_the_same_as(&self, other: &Self) -> bool {
-        let hooks = |entry: &Self| {
-            let hooks = entry.hooks.as_ref()?;
-            Some(hooks.iter().map(|hook| hook.name.clone()).collect::<Vec<_>>())
-        };
-        let share = |entry: &Self| entry.share.as_ref().map(|(name, _)| name.clone());
-        self.called() == other.called()
-            && self.name == other.name
-            && self.settings == other.settings
-            && self.on_error == other.on_error
-            && self.timeout == other.timeout
-            && self.mode == other.mode
-            && self.only == other.only
-            && self.except == other.except
-            && self.canary == other.canary
-            && self.skippable_by == other.skippable_by
-            && self.protects == other.protects
-            && self.breaker == other.breaker
-            && self.grants == other.grants
-            && self.record == other.record
-            && hooks(self) == hooks(other)
-            && share(self) == share(other)
+        self.without_places() == other.without_places()
+    }
+
+    /// The entry as it would be anywhere in any config. It sets the fields that do not count, so
+    /// that every other field counts, a new one too.
+    fn without_places(&self) -> Self {
+        let nowhere = SourceLocation::whole_file(Path::new(""));
+        let mut entry = self.clone();
+        entry.share.iter_mut().for_each(|(_, place)| *place = nowhere.clone());
+        let hooks = entry.hooks.iter_mut().flatten();
+        hooks.for_each(|hook| hook.place = nowhere.clone());
+        Self {
+            position: 0,
+            instance: Some(self.called().to_owned()),
+            written: String::new(),
+            folder: None,
+            file: None,
+            settings_path: String::new(),
+            settings_places: SettingLocations::default(),
+            sha256: None,
+            required: true,
+            place: nowhere,
+            ..entry
+        }
     }
 
     /// The location of the value of the setting at the key path `path`.

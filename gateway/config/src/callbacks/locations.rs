@@ -8,10 +8,10 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 
 /// The locations of an entry's settings, by key path.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SettingLocations(Arc<HashMap<String, Marks>>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Marks {
     name: Mark,
     value: Mark,

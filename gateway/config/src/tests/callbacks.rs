@@ -141,3 +141,39 @@ fn a_callback_has_one_verdict_in_each_of_litellms_lists() {
     assert_eq!(seen, [(0, "routing", true), (1, "a", true), (2, "langfuse", false)]);
     assert_eq!(config.callbacks[2].place.path, "litellm_settings.success_callback[0]");
 }
+
+#[test]
+fn a_callback_serves_the_entry_of_a_new_config_if_every_key_asks_the_same() {
+    let entry = |before: &str, keys: &str| {
+        let text = format!("{before}litellm_settings:\n  callbacks:\n  - {{name: a{keys}}}\n");
+        read(&text).unwrap().callbacks.remove(0)
+    };
+    let plain = entry("", "");
+    for keys in [
+        "instance: b",
+        "share: s",
+        "settings: {a: 1}",
+        "on_error: ignore",
+        "timeout: 1s",
+        "mode: blocking",
+        "streams: buffered",
+        "streams: relayed",
+        "only: {models: [x]}",
+        "except: {models: [x]}",
+        "canary: 10%",
+        "skippable_by: [x-skip]",
+        "protects: true",
+        "hooks: [on_llm_end]",
+        "breaker: false",
+        "record: {dir: calls}",
+        "grants: {secrets: [A]}",
+    ] {
+        let keyed = entry("", &format!(", {keys}"));
+        assert!(!plain.asks_the_same_as(&keyed) && !keyed.asks_the_same_as(&plain), "{keys}");
+        let moved = entry("# moved\n", &format!(",   {keys}"));
+        assert!(keyed.asks_the_same_as(&moved), "{keys}");
+    }
+    for keys in ["required: false", "sha256: 0123456789ab", "instance: a"] {
+        assert!(plain.asks_the_same_as(&entry("", &format!(", {keys}"))), "{keys}");
+    }
+}
