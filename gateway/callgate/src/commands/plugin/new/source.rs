@@ -242,9 +242,11 @@ fn export(plan: &Plan) -> String {
         }
     }
     let hooks: Vec<_> = plan.hooks().map(Hook::name).collect();
+    // An older gateway would load the callback and never run the hook that refuses calls.
+    let min_api = if plan.has(Hook::During) { "    min_api: \"1.1\",\n" } else { "" };
     format!(
         "plugin_api::export_callbacks! {{
-    {} {{
+{min_api}    {} {{
         name: \"{}\",
         kind: {},
         hooks: [{}],
@@ -273,4 +275,28 @@ fn export(plan: &Plan) -> String {
         reads.join(", "),
         writes.join(", "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::New;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_callback_that_older_gateways_would_pass_over_needs_a_newer_one() {
+        for (hook, says) in [("on_llm_start", false), ("on_llm_during", true)] {
+            let options = New {
+                name: "a".to_owned(),
+                waits: true,
+                hooks: vec![hook.to_owned()],
+                path: PathBuf::new(),
+                api_path: None,
+                api_version: None,
+            };
+            let source = lib(&Plan::of(&options).unwrap());
+            let export = "export_callbacks! {\n    min_api: \"1.1\",\n    A {";
+            assert_eq!(source.contains(export), says, "{source}");
+        }
+    }
 }
