@@ -16,7 +16,7 @@ use plugin_api::{FailureKind, Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// The assumed reply of the upstream.
+/// The assumed reply of the upstream, or the stream that a callback writes itself.
 #[derive(Clone, Debug)]
 pub enum AssumedReply {
     /// No reply: the run ends after the start hooks and those beside the upstream call.
@@ -38,6 +38,10 @@ pub struct DryRunOutcome {
     /// The callback that replied, rejected the call or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Whether it replied with a stream of its own. Its task does not run here, so the assumed
+    /// reply stands for what the task would write.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own_stream: bool,
     /// The call after the start hooks and those beside the upstream call.
     pub call: Value,
     /// The reply as a client would get it.
@@ -89,6 +93,7 @@ impl DryRun {
             verdict: "continue",
             passed: matches!(started, Started::Continue),
             by: None,
+            own_stream: false,
             call: self.state(&call),
             reply: None,
             reply_headers: Map::new(),
@@ -99,21 +104,17 @@ impl DryRun {
             Started::Failed(failure) => Err(failure),
             Started::Replied { by, reply } => {
                 (outcome.verdict, outcome.by) = ("reply", Some(by.to_string()));
-                self.finish_json(&chain, &mut call.0, as_completion(reply), true, &mut outcome)
-                    .await
+                let own = as_completion(reply);
+                outcome.own_stream = own.is_none();
+                let reply = own.map_or(answered, AssumedReply::Json);
+                self.finish(&chain, &mut call.0, reply, &mut outcome).await
             }
             Started::Continue => {
                 let passed = self.run_during(&chain, &mut call.0).await;
                 outcome.call = self.state(&call);
-                match (passed, answered) {
-                    (Err(failure), _) => Err(failure),
-                    (Ok(()), AssumedReply::Nothing) => Ok(()),
-                    (Ok(()), AssumedReply::Json(json)) => {
-                        self.finish_json(&chain, &mut call.0, json, false, &mut outcome).await
-                    }
-                    (Ok(()), AssumedReply::Chunks(chunks)) => {
-                        self.finish_stream(&chain, &mut call.0, &chunks, &mut outcome).await
-                    }
+                match passed {
+                    Err(failure) => Err(failure),
+                    Ok(()) => self.finish(&chain, &mut call.0, answered, &mut outcome).await,
                 }
             }
         };
@@ -131,17 +132,30 @@ impl DryRun {
         }
     }
 
+    async fn finish(
+        &self,
+        chain: &Chain,
+        call: &mut Call,
+        reply: AssumedReply,
+        outcome: &mut DryRunOutcome,
+    ) -> Result<(), Failure> {
+        match reply {
+            AssumedReply::Nothing => Ok(()),
+            AssumedReply::Json(json) => self.finish_json(chain, call, json, outcome).await,
+            AssumedReply::Chunks(chunks) => self.finish_stream(chain, call, &chunks, outcome).await,
+        }
+    }
+
     async fn finish_json(
         &self,
         chain: &Chain,
         call: &mut Call,
         json: Value,
-        from_callback: bool,
         outcome: &mut DryRunOutcome,
     ) -> Result<(), Failure> {
         let streamed = StreamedText::default();
         let mut reply = EndPayload::new(200, Some(Bytes::from(json.to_string())), &streamed);
-        reply.from_callback = from_callback;
+        reply.from_callback = outcome.verdict == "reply";
         reply.figures.usage = json.get("usage").and_then(|usage| Usage::deserialize(usage).ok());
         chain.end(call, &self.deployments, &mut reply).await?;
         outcome.reply = reply.json.and_then(|json| serde_json::from_slice(&json).ok());
@@ -175,6 +189,7 @@ impl DryRun {
             }
         }
         let mut reply = EndPayload::new(200, None, &streamed);
+        reply.from_callback = outcome.verdict == "reply";
         let usage = chunks.iter().rev().find_map(|chunk| chunk.get("usage"));
         reply.figures.usage = usage.and_then(|usage| Usage::deserialize(usage).ok());
         chain.end(call, &self.deployments, &mut reply).await
@@ -208,22 +223,22 @@ impl DryRun {
     }
 }
 
-/// A callback's reply as a completion. The server's has an id, a time, a model and a usage, too.
-fn as_completion(reply: CallbackReply) -> Value {
+/// A callback's reply as a completion; `None` for a stream of its own. The server's completion has
+/// an id, a time, a model and a usage, too.
+fn as_completion(reply: CallbackReply) -> Option<Value> {
     let text = match reply {
         CallbackReply::Whole(Reply::Json(json)) => {
-            return serde_json::from_str(&json).unwrap_or_default();
+            return Some(serde_json::from_str(&json).unwrap_or_default());
         }
         CallbackReply::Whole(Reply::Text(text)) => text,
-        // Nothing writes it, because tasks do not run here.
-        CallbackReply::Whole(Reply::Stream(_)) | CallbackReply::Stream(_) => String::new(),
+        CallbackReply::Whole(Reply::Stream(_)) | CallbackReply::Stream(_) => return None,
     };
-    json!({
+    Some(json!({
         "object": "chat.completion",
         "choices": [{
             "index": 0,
             "message": {"role": "assistant", "content": text},
             "finish_reason": "stop",
         }],
-    })
+    }))
 }

@@ -100,6 +100,31 @@ async fn refusals_answers_and_faults_have_their_verdicts() {
 }
 
 #[tokio::test]
+async fn a_stream_that_a_callback_writes_itself_is_given_by_the_reply() {
+    let folder = folder();
+    let settings = json!({
+        "on_llm_start": [{"answer_stream": {"parts": ["x"]}}],
+        "on_llm_new_token": ["chunk_upper"],
+        "on_llm_end": [{"log": "ended"}],
+    });
+    let told = faulty(&folder, &settings, &[]).await.stdout;
+    let line = "a stream of its own: its task does not run here, so give what it would write";
+    assert!(told.contains("verdict: reply by faulty") && told.contains(line), "{told}");
+    let json = faulty(&folder, &settings, &["--json"]).await.json();
+    assert_eq!((&json["reply"], &json["own_stream"]), (&Value::Null, &json!(true)));
+    assert_eq!(json["log"], json!([]), "the stream has no end");
+    let streamed = ["--stream", "--reply", "chunks.txt", "--json"];
+    let json = faulty(&folder, &settings, &streamed).await.json();
+    assert_eq!((&json["verdict"], &json["by"]), (&json!("reply"), &json!("faulty")));
+    assert_eq!(json["chunks"][1]["choices"][0]["delta"]["content"], "B");
+    assert_eq!(json["log"], json!(["info: ended label=faulty hook=on_llm_end"]));
+    let together = faulty(&folder, &settings, &["--reply", "reply.json"]).await.stdout;
+    assert!(together.contains("`--reply` stands for what its task would write"), "{together}");
+    let json = faulty(&folder, &json!({"on_llm_start": [{"answer_text": "x"}]}), &["--json"]).await;
+    assert_eq!(json.json()["own_stream"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_chain_is_shown_callback_by_callback() {
     let folder = folder();
     let faulty = json!({"name": "faulty", "path": so("faulty"), "settings": {"on_llm_start": [{"append_message": ["user", "more"]}]}});

@@ -44,6 +44,14 @@ fn write_verdict(tested: &Tested, text: &mut String) {
     let outcome = &tested.outcome;
     let by = outcome.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     let _ = writeln!(text, "verdict: {}{by}", outcome.verdict);
+    if outcome.own_stream {
+        let how = if outcome.reply.is_some() || outcome.chunks.is_some() {
+            "`--reply` stands for what its task would write"
+        } else {
+            "its task does not run here, so give what it would write with `--reply`"
+        };
+        let _ = writeln!(text, "  a stream of its own: {how}");
+    }
     if let Some(error) = &outcome.error {
         let message = error.error.get("message").and_then(Value::as_str).unwrap_or_default();
         let _ = writeln!(text, "  status {}: {}", error.status, message);
