@@ -28,6 +28,7 @@ mod error;
 mod http;
 mod kv;
 mod listing;
+mod llm;
 mod metrics;
 mod secrets;
 mod task;
@@ -43,13 +44,14 @@ pub use entry::Entry;
 pub use error::{HostError, HostErrorKind};
 pub use http::{Http, HttpRequest, HttpResponse};
 pub use kv::Kv;
+pub use llm::{Llm, LlmRequest, LlmResponse};
 pub use metrics::{Counter, Gauge, Histogram, Labeled, MetricKind, Metrics};
 pub use secrets::{SecretText, Secrets};
 use std::fmt;
 pub use task::Task;
 pub use timer::Timer;
 
-lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secrets);
+lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Llm, Timer, Secrets);
 
 /// The gateway's services for one callback instance. Keep the `Host` in the instance: it is `Copy`
 /// and two words large.
@@ -66,6 +68,7 @@ lent!(Host, Clock, Counters, Kv, Metrics, metrics::Recorder, Http, Timer, Secret
 /// | [`kv`](Host::kv) | values that may expire | 16 MiB in 65 536 keys; 1 MiB a value, 1 KiB a key |
 /// | [`metrics`](Host::metrics) | metrics in `GET /metrics` | 128 metrics; 200 series each |
 /// | [`http`](Host::http) | granted hosts | 64 requests at once, 1024 waiting; responses of 8 MiB |
+/// | [`llm`](Host::llm) | granted models of the config | 64 calls at once |
 /// | [`timer`](Host::timer) | sleeps in async code | |
 /// | [`task`](Host::task) | background work | 1024 futures and 64 jobs at once |
 /// | [`secrets`](Host::secrets) | granted environment variables | |

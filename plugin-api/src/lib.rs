@@ -138,8 +138,8 @@ pub use callback::{AsyncCallback, Callback};
 pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply, ReplyStream};
 pub use host::{
     Admission, Clock, Counter, Counters, Entry, Gauge, Histogram, Host, HostError, HostErrorKind,
-    Http, HttpRequest, HttpResponse, Kv, Labeled, MetricKind, Metrics, SecretText, Secrets, Task,
-    Timer,
+    Http, HttpRequest, HttpResponse, Kv, Labeled, Llm, LlmRequest, LlmResponse, MetricKind,
+    Metrics, SecretText, Secrets, Task, Timer,
 };
 pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};

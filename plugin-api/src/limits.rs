@@ -39,3 +39,7 @@ pub const MESSAGE: usize = 64 << 10;
 
 /// The `code` or `type` that a callback gives a failure.
 pub const CODE: usize = 1 << 10;
+
+/// The number of calls, each made by a callback because of the one before, that may lead to another
+/// such call; see [`Llm`](crate::Llm).
+pub const DEPTH: u32 = 2;

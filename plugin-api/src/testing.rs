@@ -54,6 +54,7 @@ mod entry;
 mod failure;
 mod headers;
 mod host;
+mod llm;
 mod memory;
 mod metrics;
 mod outcome;

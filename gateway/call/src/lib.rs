@@ -61,6 +61,8 @@ pub struct Call {
     pub key_header: Option<HeaderName>,
     /// Whose key the client sent.
     pub caller: Arc<Caller>,
+    /// The entry of the callback that makes the call itself; none of its hooks run.
+    pub made_by: Option<Arc<str>>,
     pub accepted: Instant,
     /// When the upstream's response has to begin; set once the request is sent.
     pub deadline: Option<Instant>,
@@ -137,6 +139,7 @@ impl Call {
             path: accepted.path,
             key_header: accepted.key_header,
             caller: accepted.caller,
+            made_by: None,
             accepted: accepted.accepted,
             deadline: None,
             body: accepted.body,

@@ -30,6 +30,6 @@ pub(super) fn answered(
     mask: &dyn Fn(&str) -> String,
     request: &HttpRequest,
 ) -> Result<HttpResponse, HostError> {
-    http::check(request.clone(), may)?;
+    http::check(request.clone(), "", may)?;
     answers.answer(&Asked { callback, request, mask })
 }

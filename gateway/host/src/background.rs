@@ -6,10 +6,7 @@
 
 use super::http::HttpClient;
 use callgate_upstream::Tls;
-use plugin_api::{
-    HostError, HostErrorKind,
-    abi::serve::{BoxFuture, Job},
-};
+use plugin_api::{HostError, HostErrorKind, abi::serve::BoxFuture};
 use std::{
     fmt,
     future::Future,
@@ -188,7 +185,11 @@ impl Background {
     }
 
     /// Runs a callback's job on a thread that may block.
-    pub(super) fn spawn_blocking(&self, job: Job, place: Permit) -> Result<(), HostError> {
+    pub(super) fn spawn_blocking(
+        &self,
+        job: impl FnOnce() + Send + 'static,
+        place: Permit,
+    ) -> Result<(), HostError> {
         if self.idle {
             return Ok(());
         }
@@ -198,7 +199,7 @@ impl Background {
         handle.spawn(async move {
             let turn = jobs.acquire_owned().await;
             on.spawn_blocking(move || {
-                job.run();
+                job();
                 drop((turn, place, live));
             });
         });

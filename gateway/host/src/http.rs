@@ -28,6 +28,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+/// Names the gateways that a request has passed, and how deep a call is that it makes.
+const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -176,7 +179,12 @@ pub(super) fn permitted(url: &str, may: &Permissions) -> Result<HttpUrl, HostErr
 }
 
 /// Checks a request before anything is sent.
-pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, HostError> {
+/// `hop` tells this gateway that the request is its own, should it come back.
+pub(super) fn check(
+    request: HttpRequest,
+    hop: &str,
+    may: &Permissions,
+) -> Result<Checked, HostError> {
     let url = permitted(request.url(), may)?;
     let host = url.host().to_owned();
     let method = Method::from_bytes(request.method().as_bytes())
@@ -184,7 +192,10 @@ pub(super) fn check(request: HttpRequest, may: &Permissions) -> Result<Checked, 
         .filter(|method| *method != Method::CONNECT)
         .ok_or_else(|| invalid("expected a method such as `POST`, found something else"))?;
     let timeout = request.own_timeout().unwrap_or(TIMEOUT).min(LONGEST);
-    let headers = headers(request.headers())?;
+    let mut headers = headers(request.headers())?;
+    if let Ok(hop) = HeaderValue::from_str(hop) {
+        headers.append(HOP, hop);
+    }
     let mut sent = Request::new(Full::new(Bytes::from(request.into_body())));
     *sent.method_mut() = method;
     *sent.uri_mut() = url.into_uri();

@@ -10,12 +10,14 @@ mod answers;
 mod background;
 mod clock;
 mod counters;
+pub mod depth;
 mod exchanges;
 mod http;
 mod kv;
 mod listing;
 pub mod log;
 mod metrics;
+mod models;
 mod permissions;
 mod state;
 #[cfg(test)]
@@ -36,6 +38,8 @@ pub use exchanges::{Exchange, ExchangeLog, WithExchangeLog};
 use kv::KvStore;
 use listing::ListingView;
 pub use listing::{Listing, ModelNames};
+use models::Server;
+pub use models::{ModelCalls, OwnCall};
 pub use permissions::{MissingGrant, Needs, Permissions};
 use plugin_api::{
     HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
@@ -80,6 +84,10 @@ pub struct Services {
     masking: Masking,
     /// Answers requests in place of the network.
     answers: Option<Arc<dyn HttpAnswers>>,
+    /// Makes the calls of models that callbacks ask for.
+    server: Arc<Server>,
+    /// Identifies this process in the hop header of its requests.
+    hop: Arc<str>,
 }
 
 impl Services {
@@ -107,6 +115,8 @@ impl Services {
             tls: Arc::default(),
             masking: Masking::default(),
             answers: None,
+            server: Arc::default(),
+            hop: format!("{:016x}", fastrand::u64(..)).into(),
         }
     }
 
@@ -132,6 +142,17 @@ impl Services {
     /// Keeps the callbacks' state below this folder; without this call, it is in a temporary one.
     pub fn with_state(self, folder: Option<PathBuf>, open: OpenFolder) -> Self {
         Self { state: Arc::new(StateFolders::below(folder, open)), ..self }
+    }
+
+    /// From now on, callbacks can call models.
+    pub fn serve_calls(&self, calls: impl ModelCalls + 'static) {
+        self.server.set(Box::new(calls));
+    }
+
+    /// Identifies this process in the header that its requests have, so that one that comes back is
+    /// recognised.
+    pub fn hop(&self) -> &Arc<str> {
+        &self.hop
     }
 
     /// From now on, all instances see the models and callbacks of this config.
@@ -235,11 +256,15 @@ pub struct CallbackHost {
     /// The gateway's secrets.
     masking: Masking,
     answers: Option<Arc<dyn HttpAnswers>>,
+    server: Arc<Server>,
+    hop: Arc<str>,
     background: Arc<Background>,
     tasks: Arc<AtomicUsize>,
     jobs: Arc<AtomicUsize>,
     /// The requests that run or wait.
     requests: Arc<AtomicUsize>,
+    /// The calls of models that run.
+    calls: Arc<AtomicUsize>,
     /// The permits of the requests that run.
     turns: Arc<Semaphore>,
     /// True once the instance's shutdown begins.
@@ -272,10 +297,13 @@ impl CallbackHost {
             permissions: Arc::clone(permissions),
             masking: services.masking.clone(),
             answers: services.answers.clone(),
+            server: Arc::clone(&services.server),
+            hop: Arc::clone(&services.hop),
             background: services.background(&name),
             tasks: Arc::default(),
             jobs: Arc::default(),
             requests: Arc::default(),
+            calls: Arc::default(),
             turns: Arc::new(Semaphore::new(MAX_REQUESTS)),
             ending: watch::Sender::new(false),
             cut: Arc::new(watch::Sender::new(false)),
@@ -374,7 +402,9 @@ impl HostAccess for CallbackHost {
         let log = ExchangeLog::current();
         let noted = log.as_ref().map(|_| request.clone());
         let sent = || {
-            let checked = self::http::check(request, &self.permissions)?;
+            // If it comes back to this gateway, the call is that much deeper.
+            let hop = format!("{}/{}", self.hop, depth::current() + 1);
+            let checked = self::http::check(request, &hop, &self.permissions)?;
             let most = MAX_REQUESTS + MAX_WAITING;
             let place = Permit::take(&self.requests, most).ok_or_else(|| full("requests", most))?;
             let (client, turns) = (Arc::clone(self.background.http()), Arc::clone(&self.turns));
@@ -403,6 +433,18 @@ impl HostAccess for CallbackHost {
         self::http::permitted(url, &self.permissions).map(drop)
     }
 
+    fn chat(
+        &self,
+        body: Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> BoxFuture<Result<HttpResponse, HostError>> {
+        self.call_model(body, timeout)
+    }
+
+    fn permits_model(&self, model: &str) -> Result<(), HostError> {
+        self.permissions.call(model)
+    }
+
     fn sleep(&self, time: Duration) -> BoxFuture<()> {
         // Without a background thread no time passes, so a sleep would last forever.
         if self.background.is_idle() {
@@ -428,12 +470,17 @@ impl HostAccess for CallbackHost {
 
     fn spawn(&self, work: BoxFuture<()>) -> Result<(), HostError> {
         let place = Permit::take(&self.tasks, MAX_TASKS).ok_or_else(|| full("tasks", MAX_TASKS))?;
+        let work: BoxFuture<()> = match depth::current() {
+            0 => work,
+            depth => Box::pin(depth::AtDepth::new(depth, work)),
+        };
         self.background.spawn(work, place, self.cut.subscribe())
     }
 
     fn spawn_blocking(&self, job: Job) -> Result<(), HostError> {
         let place = Permit::take(&self.jobs, MAX_JOBS).ok_or_else(|| full("jobs", MAX_JOBS))?;
-        self.background.spawn_blocking(job, place)
+        let depth = depth::current();
+        self.background.spawn_blocking(move || depth::at(depth, || job.run()), place)
     }
 
     fn shutdown(&self) -> BoxFuture<()> {

@@ -6,7 +6,7 @@
 
 use callgate_config::{Environment, Grants, HostPattern, HttpUrl};
 use callgate_secret::{Masking, Secrets};
-use plugin_api::{HostError, HostErrorKind};
+use plugin_api::{HostError, HostErrorKind, Pattern};
 use std::collections::BTreeSet;
 
 /// The permissions of one callback.
@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 pub struct Permissions {
     secrets: BTreeSet<String>,
     hosts: Vec<HostPattern>,
+    /// Patterns of model names.
+    models: Vec<String>,
     environment: Environment,
     /// Whether everything counts as granted when a callback only asks.
     is_probe: bool,
@@ -48,6 +50,7 @@ impl Permissions {
         let mut permissions = Self {
             secrets: grants.secrets.iter().cloned().collect(),
             hosts: grants.http_hosts.clone(),
+            models: grants.models.clone(),
             environment: environment.clone(),
             is_probe: false,
             masking: Masking::default(),
@@ -81,6 +84,7 @@ impl Permissions {
         let value = |it: &Self, name: &String| it.environment.filled_var(name).map(str::to_owned);
         self.secrets == other.secrets
             && self.hosts == other.hosts
+            && self.models == other.models
             && self.secrets.iter().all(|name| value(self, name) == value(other, name))
     }
 
@@ -134,6 +138,19 @@ impl Permissions {
     /// Whether requests to this host are allowed.
     pub fn reach(&self, host: &str, port: u16) -> bool {
         self.is_probe || self.hosts.iter().any(|pattern| pattern.matches(host, port))
+    }
+
+    /// Whether the callback may call this model.
+    pub(super) fn call(&self, model: &str) -> Result<(), HostError> {
+        if self.is_probe || self.models.iter().any(|granted| Pattern::new(granted).matches(model)) {
+            return Ok(());
+        }
+        let shown =
+            callgate_telemetry::one_line(&model[..model.floor_char_boundary(64)]).into_owned();
+        let text = format!(
+            "the model `{shown}` is not granted to this callback; add it to `grants.models` of its entry"
+        );
+        Err(HostError::new(HostErrorKind::NOT_GRANTED, text))
     }
 
     /// Whether a variable is granted and set.

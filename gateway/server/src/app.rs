@@ -50,7 +50,7 @@ pub struct App {
     /// Requests reloads, and has the result of the last one.
     pub reloads: Arc<Reloads>,
     /// Identifies this process in the hop header, so that a call that loops back is recognised.
-    pub(crate) hop: String,
+    pub(crate) hop: Arc<str>,
 }
 
 /// The parts of an [`App`].
@@ -104,13 +104,13 @@ impl App {
             deployments: Arc::new(deployments),
             callbacks,
             tls: Arc::clone(services.tls()),
+            hop: Arc::clone(services.hop()),
             logs_upstream_errors: config.gateway.log.upstream_errors,
             masking: services.masking().clone(),
             services,
             occupancy: before.map(|it| Arc::clone(&it.occupancy)).unwrap_or_default(),
             reloads,
             metrics_auth: config.litellm.metrics_auth,
-            hop: before.map_or_else(|| format!("{:016x}", fastrand::u64(..)), |it| it.hop.clone()),
         }
     }
 

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use callgate_call::ResponseSlot;
 use callgate_callbacks::{CallbackReply, DuringHooks, Started, offload::offload};
 use callgate_failure::{Failure, Form};
+use callgate_host::depth::AtDepth;
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
     AnswerFault, Echo, Outgoing, StreamRequest, Translated, Usage, error_text::is_page, openai,
@@ -66,7 +67,13 @@ pub(super) fn call(
                 timer.request_is_whole();
                 record.requested_model = Some(Arc::clone(&call.requested_model));
                 record.stream = call.stream;
-                answer(Flight::new(app, timer, record, call, held)).await
+                let depth = request::depth(&app, &call.headers);
+                let flight = Flight::new(app, timer, record, call, held);
+                match depth {
+                    0 => answer(flight).await,
+                    // Rare, so it takes no room in every call's future.
+                    _ => AtDepth::new(depth, answer(flight)).await,
+                }
             }
         };
         if let Ok(id) = HeaderValue::from_str(&id) {
@@ -79,7 +86,7 @@ pub(super) fn call(
 /// Runs a call from the start hooks to its end. Not an `async fn`, whose future would have room for
 /// the flight twice.
 #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
-fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
+pub(super) fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
     async move {
         match attempt(&mut flight).await {
             Ok(Attempted::Json(body, headers)) => match flight.finish_json(body, headers).await {

@@ -1,6 +1,7 @@
 //! Work that outlives its request: the last hooks of calls whose clients have their response or
 //! have left.
 
+use callgate_host::depth::{self, AtDepth};
 use std::{
     future::Future,
     pin::Pin,
@@ -11,8 +12,11 @@ use tokio::sync::watch;
 /// Polls the work once at once, so that sync hooks need no task; the rest becomes a task of this
 /// thread.
 pub(super) fn detach(work: impl Future<Output = ()> + Send + 'static) {
-    let mut work = Box::pin(work);
-    let polled = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = match depth::current() {
+        0 => Box::pin(work),
+        depth => Box::pin(AtDepth::new(depth, work)),
+    };
+    let polled = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     if polled.is_pending()
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {

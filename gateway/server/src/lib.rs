@@ -45,6 +45,7 @@ mod listen;
 mod metrics;
 mod models;
 mod occupancy;
+mod own_call;
 mod phase;
 mod pool;
 mod prepared;
@@ -68,6 +69,7 @@ mod worker;
 pub use current_app::{CurrentApp, WeakCurrentApp};
 pub(crate) use inflight::InFlight;
 pub use listen::{Listener, Server, Stop};
+pub use own_call::OwnCalls;
 pub use reload::{NoReload, ReloadReport, ReloadRequest, Reloads, RunningReload};
 pub(crate) use web::WebRules;
 

@@ -10,7 +10,7 @@ use callgate_call::{Accepted, Call, CallId};
 use callgate_failure::Failure;
 use callgate_json::{Body, check_case, check_names, text, walk};
 use callgate_secret::credentials::sent_keys;
-use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use plugin_api::{Endpoint, limits};
 use std::{sync::Arc, time::Duration};
 use uuid::{Builder, Uuid};
@@ -39,6 +39,21 @@ pub(super) async fn accept(
     let bounds = (&app.limits, &*app.in_flight);
     let (body, held) = body::body(&head.headers, body, bounds, (timer, record.accepted)).await?;
     let held = Held::new(Arc::clone(&app.in_flight), held);
+    let headers = std::mem::take(&mut head.headers);
+    let call = accepted_call(app, (headers, body), path_model, record)?;
+    if let Some(holder) = holder {
+        holder.admit_model(&call.requested_model, &app.deployments)?;
+    }
+    Ok((call, held))
+}
+
+/// Makes a call of a body that has arrived. `path_model` is decoded.
+pub(super) fn accepted_call(
+    app: &App,
+    (headers, body): (HeaderMap, Body),
+    path_model: Option<String>,
+    record: &Record,
+) -> Result<Box<Call>, Failure> {
     refuse_other_spellings(&body)?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
@@ -50,23 +65,19 @@ pub(super) async fn accept(
     if requested_model.len() > limits::MODEL {
         return Err(long_model());
     }
-    if let Some(holder) = holder {
-        holder.admit_model(&requested_model, &app.deployments)?;
-    }
     // Boxed at once, because it is large and every step would move it.
-    let call = Box::new(Call::new(Accepted {
+    Ok(Box::new(Call::new(Accepted {
         id: record.id.clone(),
         endpoint: Endpoint::CHAT,
         requested_model,
         stream: stream(&body)?,
-        headers: std::mem::take(&mut head.headers),
+        headers,
         path: record.path.clone(),
         key_header: app.key_header.clone(),
         caller: record.caller.clone().unwrap_or_default(),
         accepted: record.accepted,
         body,
-    }));
-    Ok((call, held))
+    })))
 }
 
 /// The client's id for the call if it is valid, otherwise a new one. An id that contains a secret
@@ -159,13 +170,23 @@ fn check_size(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
-    let seen = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|hops| hops.split(',').any(|hop| hop.trim() == app.hop))
-    };
-    if !headers.get_all(HOP).iter().any(seen) {
-        return Ok(());
+    let hops = || hops(headers);
+    if hops().any(|hop| hop == &*app.hop) || depth(app, headers) > limits::DEPTH {
+        return Err(Failure::loop_detected());
     }
-    Err(Failure::loop_detected())
+    Ok(())
+}
+
+fn hops(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(HOP).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// How many calls that callbacks made have led to this request: 0, unless a callback of this
+/// process sent it.
+pub(super) fn depth(app: &App, headers: &HeaderMap) -> u32 {
+    let own = |hop: &str| hop.strip_prefix(&*app.hop)?.strip_prefix('/')?.parse().ok();
+    hops(headers).filter_map(own).max().unwrap_or_default()
 }
 
 /// Refuses other spellings of known members: an upstream that ignores case would take them for the

@@ -45,6 +45,35 @@ pub struct HostVt {
     pub secrets: ROption<SecretsVtRef>,
     /// Since 1.1.
     pub entry: ROption<EntryVtRef>,
+    /// Since 1.1.
+    pub llm: ROption<LlmVtRef>,
+}
+
+/// Since 1.1. A chat completion that a callback makes.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawLlmRequest {
+    /// The body, as a client would send it.
+    pub body: RVec<u8>,
+    /// 0: no limit of its own.
+    pub timeout_ms: u64,
+}
+
+/// Since 1.1. Calls of the config's models, by the gateway itself.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = LlmVtRef)))]
+#[sabi(missing_field(option))]
+pub struct LlmVt {
+    /// Makes a chat completion. The future may be polled on any thread; dropping it cancels the
+    /// call.
+    pub chat: unsafe extern "C" fn(
+        *const (),
+        RawLlmRequest,
+    ) -> FfiFuture<RResult<RawHttpResponse, RawHostError>>,
+    /// Returns the error with which a call of this model would be refused, if any.
+    #[sabi(last_prefix_field)]
+    pub permits: unsafe extern "C" fn(*const (), View) -> ROption<RawHostError>,
 }
 
 /// Since 1.1. The callback's entry of the config, and what surrounds it. After a reload that keeps

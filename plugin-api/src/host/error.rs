@@ -28,6 +28,9 @@ impl HostErrorKind {
     pub const NOT_SUPPORTED: Self = Self(9);
     /// Nobody takes the stream any longer: the client has left, or the call has failed.
     pub const CLOSED: Self = Self(10);
+    /// Calls that callbacks made have led to this one, more than
+    /// [`limits::DEPTH`](crate::limits::DEPTH) of them.
+    pub const TOO_DEEP: Self = Self(11);
 
     fn text(self) -> &'static str {
         match self {
@@ -41,6 +44,7 @@ impl HostErrorKind {
             Self::TIMEOUT => "it was not done in time",
             Self::NOT_SUPPORTED => "this gateway is too old for it; update it",
             Self::CLOSED => "nobody takes the stream any longer",
+            Self::TOO_DEEP => "calls of callbacks have led to this call",
             _ => "the gateway refused it",
         }
     }

@@ -4,7 +4,7 @@
 
 use super::{
     background::MockBackground, counters::MockCounters, ending::Ending, entry::MockEntry,
-    memory::MockKv, metrics::MockMetrics,
+    llm::MockModels, memory::MockKv, metrics::MockMetrics,
 };
 use crate::{
     HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
@@ -80,6 +80,7 @@ struct Shared {
     background: MockBackground,
     secrets: Mutex<BTreeMap<String, String>>,
     denied: Mutex<Vec<String>>,
+    models: MockModels,
     entry: MockEntry,
 }
 
@@ -94,6 +95,10 @@ impl MockHost {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(super) fn models(&self) -> &MockModels {
+        &self.0.models
     }
 
     /// Makes every sleep end at once, without moving the clocks, for hooks that sleep in tests that
@@ -291,6 +296,19 @@ impl HostAccess for Lent {
 
     fn permits(&self, url: &str) -> Result<(), HostError> {
         self.0.permits(url)
+    }
+
+    fn chat(
+        &self,
+        body: Vec<u8>,
+        _timeout: Option<Duration>,
+    ) -> BoxFuture<Result<HttpResponse, HostError>> {
+        let host = self.0.clone();
+        Box::pin(async move { host.models().answer(&body) })
+    }
+
+    fn permits_model(&self, model: &str) -> Result<(), HostError> {
+        self.0.models().permits(model)
     }
 
     fn shutdown(&self) -> BoxFuture<()> {

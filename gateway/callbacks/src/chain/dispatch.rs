@@ -19,7 +19,7 @@ use crate::{
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
-use callgate_host::{ExchangeLog, WithExchangeLog};
+use callgate_host::{ExchangeLog, WithExchangeLog, depth};
 use callgate_plugin_host::{Hook, RunningHook};
 use futures_util::future::poll_immediate;
 use plugin_api::{FailureKind, Rejection, abi::Verdict};
@@ -312,13 +312,17 @@ impl<'a> Dispatcher<'a> {
         let mut call = call.clone();
         let (living, deployments) = (Arc::clone(&link.living), Arc::clone(self.deployments));
         let slot = Arc::clone(&link.slot);
+        // The hook runs on another thread.
+        let depth = depth::current();
         move || {
-            let mut handle = CallHandle::new(&mut call, &deployments, place, S::HOOK, false)
-                .with_grants(slot.recipe.grants());
-            let run = |instance| event.run(instance, &mut handle);
-            let verdict = living.instance().map_or(Verdict::FAULT, run);
-            let (given, _) = handle.into_parts();
-            CopiedRun { call, event, verdict, given }
+            depth::at(depth, move || {
+                let mut handle = CallHandle::new(&mut call, &deployments, place, S::HOOK, false)
+                    .with_grants(slot.recipe.grants());
+                let run = |instance| event.run(instance, &mut handle);
+                let verdict = living.instance().map_or(Verdict::FAULT, run);
+                let (given, _) = handle.into_parts();
+                CopiedRun { call, event, verdict, given }
+            })
         }
     }
 }

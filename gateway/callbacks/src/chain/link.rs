@@ -253,6 +253,9 @@ impl Link {
         call: &mut Call,
         deployments: &Deployments,
     ) -> CallAdmission {
+        if call.made_by.as_deref().is_some_and(|by| *by == **self.name()) {
+            return CallAdmission::Out;
+        }
         if let Some(filter) = &self.slot.filter
             && !filter.admits(call, deployments)
         {

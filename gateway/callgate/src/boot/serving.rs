@@ -12,7 +12,7 @@ use callgate_callbacks::Callbacks;
 use callgate_host::{Clock as _, SystemClock};
 use callgate_plugin_host::{ListedPlugin, LoadGuard, RunRecord, StartMode, StartupTable};
 use callgate_server::{
-    CurrentApp, Listener, Reloads, Server, Stop,
+    CurrentApp, Listener, OwnCalls, Reloads, Server, Stop,
     app::{App, AppParts},
 };
 use callgate_telemetry::counted::counted_as;
@@ -65,6 +65,7 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
     let watch = built.config.gateway.watch.then_some(watch);
     let mut reloader = Reloader::new(serve, &address, &built, guard, Arc::clone(&reloads), watch);
     let current = CurrentApp::new(app(built, &address.host, reloads));
+    current.load().services.serve_calls(OwnCalls::new(&current));
     let server = Server::start(listener, &current, workers).map_err(BootError::Threads)?;
     reloader.publish(&url);
     tracing::info!(target: "callgate::boot", "{verdict}");

@@ -9,6 +9,8 @@ pub struct Grants {
     pub secrets: Vec<String>,
     /// Hosts its requests may go to.
     pub http_hosts: Vec<HostPattern>,
+    /// Models of the config that it may call; `*` stands for any text.
+    pub models: Vec<String>,
     /// Whether it sees the headers with clients' keys unmasked.
     pub read_auth_header: bool,
     /// Hosts that get a deployment's key, headers and organization if the callback sends a call
@@ -111,6 +113,9 @@ pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Grants {
                 ),
             }
         }
+    }
+    if let Some(field) = section.take("models") {
+        grants.models = reader.texts(&field);
     }
     let auth = section.take("read_auth_header").and_then(|field| reader.boolean(&field));
     grants.read_auth_header = auth.unwrap_or_default();

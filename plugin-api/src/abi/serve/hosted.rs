@@ -15,7 +15,7 @@ use crate::{
     Admission, HostError, HttpRequest, HttpResponse, Level, MetricKind,
     abi::{
         ApiVersion, ClockVt, ClockVtRef, CountersVt, CountersVtRef, EntryVtRef, HostHandle, HostVt,
-        HostVtRef, HttpVtRef, KvVtRef, MetricsVtRef, RawAdmission, RawJob, RawVisitor,
+        HostVtRef, HttpVtRef, KvVtRef, LlmVtRef, MetricsVtRef, RawAdmission, RawJob, RawVisitor,
         SecretsVtRef, TaskVtRef, TimerVtRef, View, ViewPair,
     },
 };
@@ -52,6 +52,17 @@ pub trait HostAccess: Send + Sync + 'static {
     /// # Errors
     /// Returns the error with which it would be refused.
     fn permits(&self, url: &str) -> Result<(), HostError>;
+    /// Makes a chat completion of this body.
+    fn chat(
+        &self,
+        body: Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> BoxFuture<Result<HttpResponse, HostError>>;
+    /// Whether a call of this model would be made.
+    ///
+    /// # Errors
+    /// Returns the error with which it would be refused.
+    fn permits_model(&self, model: &str) -> Result<(), HostError>;
     /// Sleeps, from this call on.
     fn sleep(&self, time: Duration) -> BoxFuture<()>;
     /// Runs a plugin's future, which keeps the host alive itself.
@@ -390,6 +401,7 @@ impl<T: HostAccess> Table<T> {
             task: RSome(TaskVtRef(Self::TASK.as_prefix())),
             secrets: RSome(SecretsVtRef(Self::SECRETS.as_prefix())),
             entry: RSome(EntryVtRef(Self::ENTRY.as_prefix())),
+            llm: RSome(LlmVtRef(Self::LLM.as_prefix())),
         });
     }
 
@@ -400,6 +412,6 @@ impl<T: HostAccess> Table<T> {
         log: log::<T>,
         clock: RNone, counters: RNone,
         kv: RNone, metrics: RNone, http: RNone, timer: RNone, task: RNone, secrets: RNone,
-        entry: RNone,
+        entry: RNone, llm: RNone,
     }) }
 }

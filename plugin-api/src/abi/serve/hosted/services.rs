@@ -1,4 +1,4 @@
-//! The tables of the services that can wait, and of secrets: HTTP, timer, tasks. The safety
+//! The tables of the services that can wait, and of secrets: HTTP, models, timer, tasks. The safety
 //! argument of `hosted` applies here too.
 
 #![expect(
@@ -10,8 +10,8 @@ use super::{BoxFuture, HostAccess, Job, Table, host, name};
 use crate::{
     HostError,
     abi::{
-        HttpVt, RawHostError, RawHttpRequest, RawHttpResponse, RawJob, SecretsVt, TaskVt, TimerVt,
-        View,
+        HttpVt, LlmVt, RawHostError, RawHttpRequest, RawHttpResponse, RawJob, RawLlmRequest,
+        SecretsVt, TaskVt, TimerVt, View,
     },
 };
 use abi_stable::{
@@ -57,6 +57,28 @@ unsafe extern "C" fn request<T: HostAccess>(
 
 unsafe extern "C" fn permits<T: HostAccess>(ctx: *const (), url: View) -> ROption<RawHostError> {
     unsafe { host::<T>(ctx).permits(name(url)) }.err().map(Into::into).into()
+}
+
+unsafe extern "C" fn chat<T: HostAccess>(
+    ctx: *const (),
+    request: RawLlmRequest,
+) -> FfiFuture<RResult<RawHttpResponse, RawHostError>> {
+    let timeout = (request.timeout_ms > 0).then(|| Duration::from_millis(request.timeout_ms));
+    let made = unsafe { host::<T>(ctx) }.chat(request.body.into(), timeout);
+    async move {
+        match made.await {
+            Ok(response) => ROk(response.into()),
+            Err(error) => RErr(error.into()),
+        }
+    }
+    .into_ffi()
+}
+
+unsafe extern "C" fn permits_model<T: HostAccess>(
+    ctx: *const (),
+    model: View,
+) -> ROption<RawHostError> {
+    unsafe { host::<T>(ctx).permits_model(name(model)) }.err().map(Into::into).into()
 }
 
 unsafe extern "C" fn sleep<T: HostAccess>(ctx: *const (), millis: u64) -> FfiFuture<()> {
@@ -111,6 +133,10 @@ impl<T: HostAccess> Table<T> {
         pub(super) const HTTP: WithMetadata<HttpVt> =
             WithMetadata::new(HttpVt {
             request: request::<T>, permits: permits::<T>,
+        });
+        pub(super) const LLM: WithMetadata<LlmVt> =
+            WithMetadata::new(LlmVt {
+            chat: chat::<T>, permits: permits_model::<T>,
         });
         pub(super) const TIMER: WithMetadata<TimerVt> =
             WithMetadata::new(TimerVt { sleep: sleep::<T> });
