@@ -164,6 +164,12 @@ impl Host {
         Some(Http { raw: self.raw, vt: self.raw.vt.http().into_option()? })
     }
 
+    /// Returns access to the config's models. `None` in a gateway older than 1.1.
+    #[must_use]
+    pub fn llm(&self) -> Option<Llm> {
+        Some(Llm { raw: self.raw, vt: self.raw.vt.llm()?.into_option()? })
+    }
+
     /// Returns the timer, which sleeps in async code without a runtime in the plugin.
     #[must_use]
     pub fn timer(&self) -> Option<Timer> {

@@ -290,17 +290,17 @@ mod tests {
             ("", invalid),
             ("https://[::1]:1/", denied),
         ] {
-            let checked = check(HttpRequest::get(url), &may);
+            let checked = check(HttpRequest::get(url), "", &may);
             assert_eq!(checked.err().map(|error| error.kind), expected, "{url}");
         }
         for (name, value) in [("a b", "c"), ("a", "b\r\nx: y"), ("Host", "x"), ("Connection", "x")]
         {
             let request = HttpRequest::get("http://a.example").header(name, value);
-            let error = check(request, &may).err().expect("refused");
+            let error = check(request, "", &may).err().expect("refused");
             assert_eq!(error.kind, HostErrorKind::INVALID);
             assert!(!error.message.contains("x: y"));
         }
         let connect = HttpRequest::new("CONNECT", "http://a.example");
-        assert!(check(connect, &may).is_err());
+        assert!(check(connect, "", &may).is_err());
     }
 }

@@ -10,12 +10,14 @@ mod answers;
 mod background;
 mod clock;
 mod counters;
+mod counting;
 pub mod depth;
 mod exchanges;
 mod http;
 mod kv;
 mod listing;
 pub mod log;
+mod masking;
 mod metrics;
 mod models;
 mod permissions;
@@ -27,18 +29,19 @@ use self::metrics::{InstanceMetrics, PluginMetrics};
 pub use answers::{Asked, HttpAnswers};
 use arc_swap::ArcSwap;
 use background::{Awaited, Background, DRAIN, Permit};
-use callgate_config::CallbackEntry;
 use callgate_secret::Masking;
 use callgate_telemetry::metrics::Exposition;
 use callgate_upstream::Tls;
 pub use clock::{Clock, SystemClock};
 use counters::ShardedMap;
 pub use counters::{CounterScope, Counters};
+pub use counting::Counting;
 pub use exchanges::{Exchange, ExchangeLog, WithExchangeLog};
 use kv::KvStore;
 use listing::ListingView;
 pub use listing::{Listing, ModelNames};
-use models::Server;
+pub use masking::masked_twice;
+use models::{ModelAccess, ServedCalls};
 pub use models::{ModelCalls, OwnCall};
 pub use permissions::{MissingGrant, Needs, Permissions};
 use plugin_api::{
@@ -85,7 +88,7 @@ pub struct Services {
     /// Answers requests in place of the network.
     answers: Option<Arc<dyn HttpAnswers>>,
     /// Makes the calls of models that callbacks ask for.
-    server: Arc<Server>,
+    server: Arc<ServedCalls>,
     /// Identifies this process in the hop header of its requests.
     hop: Arc<str>,
 }
@@ -149,8 +152,7 @@ impl Services {
         self.server.set(Box::new(calls));
     }
 
-    /// Identifies this process in the header that its requests have, so that one that comes back is
-    /// recognised.
+    /// Identifies this process in its requests, so that one that comes back is recognised.
     pub fn hop(&self) -> &Arc<str> {
         &self.hop
     }
@@ -216,31 +218,6 @@ impl fmt::Debug for Services {
     }
 }
 
-/// The owner of an instance's counters and values: its entry, unless entries share them.
-#[derive(Clone, Copy, Debug)]
-pub struct Counting<'a> {
-    /// The name that the plugin exports the callback by.
-    pub callback: &'a str,
-    /// The entry's `share`.
-    pub share: Option<&'a str>,
-}
-
-impl<'a> Counting<'a> {
-    /// The scope that the entry sets.
-    #[must_use]
-    pub fn of(entry: &'a CallbackEntry, callback: &'a str) -> Self {
-        Self { callback, share: entry.share.as_ref().map(|(name, _)| name.as_str()) }
-    }
-
-    /// The scope's name: the same for all instances of the entry and for entries that share.
-    fn scope(self, entry: &str) -> String {
-        match self.share {
-            Some(share) => ["share\0", self.callback, "\0", share].concat(),
-            None => ["entry\0", entry].concat(),
-        }
-    }
-}
-
 /// The host of one instance.
 pub struct CallbackHost {
     name: Arc<str>,
@@ -256,15 +233,13 @@ pub struct CallbackHost {
     /// The gateway's secrets.
     masking: Masking,
     answers: Option<Arc<dyn HttpAnswers>>,
-    server: Arc<Server>,
+    models: ModelAccess,
     hop: Arc<str>,
     background: Arc<Background>,
     tasks: Arc<AtomicUsize>,
     jobs: Arc<AtomicUsize>,
     /// The requests that run or wait.
     requests: Arc<AtomicUsize>,
-    /// The calls of models that run.
-    calls: Arc<AtomicUsize>,
     /// The permits of the requests that run.
     turns: Arc<Semaphore>,
     /// True once the instance's shutdown begins.
@@ -297,13 +272,12 @@ impl CallbackHost {
             permissions: Arc::clone(permissions),
             masking: services.masking.clone(),
             answers: services.answers.clone(),
-            server: Arc::clone(&services.server),
+            models: ModelAccess::new(&name, &services.server),
             hop: Arc::clone(&services.hop),
             background: services.background(&name),
             tasks: Arc::default(),
             jobs: Arc::default(),
             requests: Arc::default(),
-            calls: Arc::default(),
             turns: Arc::new(Semaphore::new(MAX_REQUESTS)),
             ending: watch::Sender::new(false),
             cut: Arc::new(watch::Sender::new(false)),
@@ -337,14 +311,6 @@ impl CallbackHost {
     pub fn ends(&self) {
         self.announce_end();
         self.background.cut_later(&self.cut);
-    }
-}
-
-/// Masks a callback's own secrets and the gateway's in its text.
-pub fn masked_twice<'t>(own: &Masking, gateways: &Masking, text: &'t str) -> Cow<'t, str> {
-    match own.mask(text) {
-        Cow::Borrowed(text) => gateways.mask(text),
-        Cow::Owned(text) => Cow::Owned(gateways.mask(&text).into_owned()),
     }
 }
 
@@ -438,7 +404,7 @@ impl HostAccess for CallbackHost {
         body: Vec<u8>,
         timeout: Option<Duration>,
     ) -> BoxFuture<Result<HttpResponse, HostError>> {
-        self.call_model(body, timeout)
+        self.models.chat((body, timeout), (&self.permissions, &self.background), &self.metrics)
     }
 
     fn permits_model(&self, model: &str) -> Result<(), HostError> {

@@ -152,6 +152,7 @@ fn answered<'a>(
 }
 
 /// Sends the request and returns the whole reply. Not an `async fn`, as [`answer`].
+#[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
 fn json<'a>(
     (app, timer, record): (&'a App, &'a ConnectionTimer, &'a mut Record),
     Attempt { sent, outgoing, lines }: Attempt,

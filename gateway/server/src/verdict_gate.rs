@@ -52,7 +52,7 @@ mod tests {
         upstream: impl Future<Output = Answer>,
     ) -> Option<Result<Option<Answer>, String>> {
         let passed = passed(timer, verdicts, pin!(upstream), Result::is_err).now_or_never()?;
-        Some(passed.map_err(|failure| failure.code_text().to_string()))
+        Some(passed.map_err(|failure| failure.code_text().to_owned()))
     }
 
     #[test]

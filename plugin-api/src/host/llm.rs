@@ -1,6 +1,6 @@
 //! Calls of the config's own models.
 
-use super::{Host, HostError, HttpResponse};
+use super::{HostError, HttpResponse};
 use crate::abi::{HostHandle, LlmVtRef, RawLlmRequest, View};
 use serde_json::{Map, Value, json};
 use std::{future::Future, time::Duration};
@@ -15,7 +15,9 @@ use std::{future::Future, time::Duration};
 /// [`limits::DEPTH`](crate::limits::DEPTH), also if it comes by HTTP to the gateway's own address.
 ///
 /// ```
-/// use plugin_api::{AsyncCallback, Flow, Hook, Host, InitError, Llm, LlmCall, LlmRequest, Rejection};
+/// use plugin_api::{
+///     AsyncCallback, Flow, Hook, Host, InitError, Llm, LlmCall, LlmRequest, Rejection,
+/// };
 ///
 /// /// Asks a small model whether a prompt is harmless.
 /// struct Gate(Llm);
@@ -30,7 +32,8 @@ use std::{future::Future, time::Duration};
 ///     }
 ///
 ///     async fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
-///         let question = format!("Harmless? yes or no: {}", call.message_text(0).unwrap_or_default());
+///         let prompt = call.message_text(0).unwrap_or_default();
+///         let question = format!("Harmless? yes or no: {prompt}");
 ///         let answer = self.0.chat(LlmRequest::new("small").message("user", &question)).await;
 ///         match answer.ok().and_then(|answer| answer.text()) {
 ///             Some(text) if text.trim() == "yes" => Ok(Flow::Continue),
@@ -43,14 +46,6 @@ use std::{future::Future, time::Duration};
 pub struct Llm {
     pub(super) raw: HostHandle,
     pub(super) vt: LlmVtRef,
-}
-
-impl Host {
-    /// Returns access to the config's models. `None` in a gateway older than 1.1.
-    #[must_use]
-    pub fn llm(&self) -> Option<Llm> {
-        Some(Llm { raw: self.raw, vt: self.raw.vt.llm()?.into_option()? })
-    }
 }
 
 impl Llm {
@@ -142,12 +137,6 @@ impl LlmRequest {
     #[must_use]
     pub fn body(&self) -> &Map<String, Value> {
         &self.body
-    }
-
-    /// Returns the timeout, if one is set.
-    #[must_use]
-    pub fn own_timeout(&self) -> Option<Duration> {
-        self.timeout
     }
 }
 

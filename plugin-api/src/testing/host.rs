@@ -7,11 +7,12 @@ use super::{
     llm::MockModels, memory::MockKv, metrics::MockMetrics,
 };
 use crate::{
-    HostError, HostErrorKind, HttpRequest, HttpResponse, Level,
+    HostError, HostErrorKind, HttpRequest, HttpResponse, Level, LlmResponse,
     abi::serve::{
         BoxFuture, CounterService, EntryService, HostAccess, Job, KvService, MetricsService,
     },
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -95,10 +96,6 @@ impl MockHost {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    pub(super) fn models(&self) -> &MockModels {
-        &self.0.models
     }
 
     /// Makes every sleep end at once, without moving the clocks, for hooks that sleep in tests that
@@ -227,6 +224,34 @@ impl MockHost {
         self.0.background.requests()
     }
 
+    /// Answers every call of [`Llm::chat`](crate::Llm::chat) from now on with this function, which
+    /// gets the body. Without a function, every call fails as unreachable.
+    ///
+    /// ```
+    /// use plugin_api::{LlmResponse, testing::MockHost};
+    ///
+    /// let host = MockHost::new();
+    /// host.answer_llm(|_| Ok(LlmResponse::completion("4")));
+    /// assert!(host.llm_requests().is_empty());
+    /// ```
+    pub fn answer_llm(
+        &self,
+        script: impl FnMut(&Value) -> Result<LlmResponse, HostError> + Send + 'static,
+    ) {
+        self.0.models.script(Box::new(script));
+    }
+
+    /// Returns the bodies of all calls so far, in order.
+    #[must_use]
+    pub fn llm_requests(&self) -> Vec<Value> {
+        self.0.models.requests()
+    }
+
+    /// Takes the grant of this model away.
+    pub fn deny_model(&self, model: &str) {
+        self.0.models.deny(model);
+    }
+
     /// Runs jobs and tasks until each has ended or waits for time to pass. Returns how many still
     /// wait. Panics go to the log, as in production.
     #[expect(clippy::must_use_candidate, reason = "often called for the effect alone")]
@@ -304,11 +329,11 @@ impl HostAccess for Lent {
         _timeout: Option<Duration>,
     ) -> BoxFuture<Result<HttpResponse, HostError>> {
         let host = self.0.clone();
-        Box::pin(async move { host.models().answer(&body) })
+        Box::pin(async move { host.0.models.answer(&body) })
     }
 
     fn permits_model(&self, model: &str) -> Result<(), HostError> {
-        self.0.models().permits(model)
+        self.0.0.models.permits(model)
     }
 
     fn shutdown(&self) -> BoxFuture<()> {

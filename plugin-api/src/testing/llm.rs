@@ -1,11 +1,10 @@
 //! The mock host's models.
 
-use super::MockHost;
 use crate::{HostError, HostErrorKind, HttpResponse, LlmResponse};
 use serde_json::Value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-type Script = Box<dyn FnMut(&Value) -> Result<LlmResponse, HostError> + Send>;
+pub(super) type Script = Box<dyn FnMut(&Value) -> Result<LlmResponse, HostError> + Send>;
 
 #[derive(Default)]
 pub(super) struct MockModels(Mutex<State>);
@@ -20,6 +19,18 @@ struct State {
 impl MockModels {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn script(&self, script: Script) {
+        self.state().script = Some(script);
+    }
+
+    pub(super) fn requests(&self) -> Vec<Value> {
+        self.state().requests.clone()
+    }
+
+    pub(super) fn deny(&self, model: &str) {
+        self.state().denied.push(model.to_owned());
     }
 
     pub(super) fn permits(&self, model: &str) -> Result<(), HostError> {
@@ -46,35 +57,5 @@ impl MockModels {
         };
         requests.push(body);
         answer.map(LlmResponse::into_http)
-    }
-}
-
-impl MockHost {
-    /// Answers every call of [`Llm::chat`](crate::Llm::chat) from now on with this function, which
-    /// gets the body. Without a function, every call fails as unreachable.
-    ///
-    /// ```
-    /// use plugin_api::{LlmResponse, testing::MockHost};
-    ///
-    /// let host = MockHost::new();
-    /// host.answer_llm(|_| Ok(LlmResponse::completion("4")));
-    /// assert!(host.llm_requests().is_empty());
-    /// ```
-    pub fn answer_llm(
-        &self,
-        script: impl FnMut(&Value) -> Result<LlmResponse, HostError> + Send + 'static,
-    ) {
-        self.models().state().script = Some(Box::new(script));
-    }
-
-    /// Returns the bodies of all calls so far, in order.
-    #[must_use]
-    pub fn llm_requests(&self) -> Vec<Value> {
-        self.models().state().requests.clone()
-    }
-
-    /// Takes the grant of this model away.
-    pub fn deny_model(&self, model: &str) {
-        self.models().state().denied.push(model.to_owned());
     }
 }

@@ -19,6 +19,7 @@ async fn gateway(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Gateway {
 }
 
 /// An entry that acts beside the upstream call, with all the time it wants.
+#[expect(clippy::needless_pass_by_value, reason = "as `faulty` and its siblings")]
 fn beside(tag: &str, acts: Value) -> Value {
     with(faulty_beside(tag, json!({"on_llm_during": acts})), "timeout", json!("1h"))
 }

@@ -7,7 +7,7 @@ use callgate_tests::{
 };
 use serde_json::{Value, json};
 
-fn example(name: &str, settings: Value) -> Value {
+fn example(name: &str, settings: &Value) -> Value {
     json!({"name": name, "path": build::plugin(name), "settings": settings})
 }
 
@@ -22,7 +22,7 @@ fn said(reply: &Reply) -> String {
 #[tokio::test]
 async fn the_cache_answers_json_and_streams_from_memory() {
     let upstream = upstream(Answer::text(["Hel", "lo"])).await;
-    let callbacks = json!([example("cache", json!({}))]);
+    let callbacks = json!([example("cache", &json!({}))]);
     let gateway =
         Gateway::with_config(with_callbacks(&every_dialect(&upstream), &callbacks)).start().await;
     for (prompt, first) in [("by JSON", false), ("by stream", true)] {
@@ -52,7 +52,7 @@ async fn the_cache_answers_json_and_streams_from_memory() {
 async fn the_budget_of_a_team_ends_and_outlives_the_gateway() {
     let upstream = upstream(Answer::text(["Hello"])).await;
     let folder = tempfile::tempdir().unwrap();
-    let callbacks = json!([example("budget", json!({"tokens": 12}))]);
+    let callbacks = json!([example("budget", &json!({"tokens": 12}))]);
     let mut config = with_callbacks(&every_dialect(&upstream), &callbacks);
     config["callgate"] = json!({"state_dir": folder.path()});
     let setup = Gateway::with_config(config);
@@ -78,7 +78,7 @@ async fn the_budget_of_a_team_ends_and_outlives_the_gateway() {
 async fn the_arm_of_a_caller_is_told_on_replies_streams_and_errors() {
     let upstream = upstream(Answer::text(["Hello"])).await;
     let settings = json!({"model": "gpt", "to": "llama", "percent": 100});
-    let callbacks = json!([example("ab_router", settings)]);
+    let callbacks = json!([example("ab_router", &settings)]);
     let config = with_callbacks(&every_dialect(&upstream), &callbacks);
     let gateway = Gateway::with_config(config.clone()).start().await;
     for stream in [false, true] {
@@ -106,7 +106,7 @@ async fn names_do_not_leave_and_come_back() {
     })
     .await;
     let upstream = upstream(Answer::text(["Hello [NA", "ME_1", "]!"])).await;
-    let mut entry = example("redact_http", json!({"url": service.url(), "timeout_ms": 5000}));
+    let mut entry = example("redact_http", &json!({"url": service.url(), "timeout_ms": 5000}));
     entry["grants"] = json!({"http_hosts": ["127.0.0.1"]});
     let config = with_callbacks(&every_dialect(&upstream), &json!([entry]));
     let gateway = Gateway::with_config(config.clone()).start().await;
@@ -181,4 +181,57 @@ async fn flagged_prompts_and_replies_do_not_reach_the_client() {
     let keyed =
         |it: &callgate_tests::Taken| it.header("authorization") == Some("Bearer sk-moderation");
     assert!(service.taken().iter().all(keyed));
+
+fn judge(name: &str, model: &str) -> Value {
+    let mut entry = example("judge", &json!({"model": model, "every": 1}));
+    entry["instance"] = json!(name);
+    entry["grants"] = json!({"models": [model]});
+    entry
+}
+
+#[tokio::test]
+async fn the_judge_grades_through_the_gateway_itself() {
+    let upstream = upstream(Answer::text(["grade: 4"])).await;
+    let config = with_callbacks(&every_dialect(&upstream), &json!([judge("judge", "llama")]));
+    let gateway = Gateway::with_config(config.clone()).start().await;
+    for stream in [false, true] {
+        let _ = gateway.client().chat("gpt").set("stream", stream).send().await.expect_status(200);
+    }
+    let line = gateway.log().containing("\"key.id\":\"callback:judge\"").await;
+    assert_eq!(line.field("status"), 200);
+    assert_eq!(line.field("model.requested"), "llama");
+    let graded = "callgate_plugin_judge_grade_count{callback=\"judge\",model=\"gpt\"} 2";
+    let mut metrics = String::new();
+    for _ in 0..300 {
+        metrics = gateway.client().request("GET", "/metrics").send().await.text();
+        if metrics.contains(graded) {
+            break;
+        }
+    }
+    assert!(metrics.contains(graded), "{metrics}");
+    assert!(metrics.contains("model_calls_total{callback=\"judge\"} 2"), "{metrics}");
+    assert_eq!(upstream.requests().len(), 4);
+    gateway.stop().await;
+    let mut ungranted = config;
+    ungranted["litellm_settings"]["callbacks"][0]["grants"] = json!({});
+    let said = Gateway::with_config(ungranted).refused().await.stderr;
+    assert!(said.contains("add it to `grants.models` of its entry"), "{said}");
+}
+
+/// Each judges the other's calls.
+#[tokio::test]
+async fn two_judges_do_not_judge_each_other_for_ever() {
+    let upstream = upstream(Answer::text(["5"])).await;
+    let callbacks = json!([judge("one", "llama"), judge("two", "gemma")]);
+    let config = with_callbacks(&every_dialect(&upstream), &callbacks);
+    let gateway = Gateway::with_config(config).start().await;
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    gateway.log().containing("have led to this one").await;
+    // The client's call, one by each, and one by each because of the other's.
+    while upstream.requests().len() < 5 {
+        tokio::task::yield_now().await;
+    }
+    let log = gateway.stop().await;
+    assert_eq!(upstream.requests().len(), 5);
+    assert_eq!(log.matches("have led to this one").count(), 2, "{log}");
 }

@@ -50,8 +50,11 @@ async fn outside_its_scope_no_hook_of_it_runs() {
     }
 }
 
-/// The calls that `keys`, headers and tags distinguish: an id, a key, headers, members of the body.
-fn calls() -> [(&'static str, &'static str, &'static [(&'static str, &'static str)], Value); 6] {
+/// A call: its id, a key, headers, and members of the body.
+type Sent = (&'static str, &'static str, &'static [(&'static str, &'static str)], Value);
+
+/// The calls that keys, headers and tags distinguish.
+fn calls() -> [Sent; 6] {
     [
         ("ann", "sk-ann-1f9c2a7be01d53aa", &[], json!({})),
         ("bob", "sk-bob-90ab12cd34ef56aa", &[], json!({})),
