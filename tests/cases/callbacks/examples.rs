@@ -142,7 +142,7 @@ async fn flagged_prompts_and_replies_do_not_reach_the_client() {
         (json!({"without_verdict": "pass"}), 200, false),
         (json!({"replies": true}), 503, true),
     ] {
-        let mut entry = example("moderation", settings);
+        let mut entry = example("moderation", &settings);
         entry["streams"] = json!(if judged { "buffered" } else { "relayed" });
         let config = with_callbacks(&every_dialect(&upstream), &json!([entry]));
         let setup = Gateway::with_config(config).env("MODERATION_URL", &service.url());
@@ -181,6 +181,7 @@ async fn flagged_prompts_and_replies_do_not_reach_the_client() {
     let keyed =
         |it: &callgate_tests::Taken| it.header("authorization") == Some("Bearer sk-moderation");
     assert!(service.taken().iter().all(keyed));
+}
 
 fn judge(name: &str, model: &str) -> Value {
     let mut entry = example("judge", &json!({"model": model, "every": 1}));
