@@ -1,9 +1,12 @@
 //! Errors of the command line, and the form in which they are reported.
 
-use super::LitellmOptions;
+use super::{Cli, LitellmOptions};
 use callgate_secret::without_keys;
 use callgate_telemetry::LogFormat;
-use clap::error::{ContextKind, ContextValue};
+use clap::{
+    CommandFactory as _,
+    error::{ContextKind, ContextValue},
+};
 use std::ffi::OsString;
 
 /// An error of the command line.
@@ -46,7 +49,8 @@ impl Misread {
 #[must_use]
 pub fn log_format_of_unread(line: &[OsString]) -> Option<LogFormat> {
     let mut words = line.iter().skip(1).filter_map(|word| word.to_str()).peekable();
-    let starts = !words.peek().is_some_and(|it| matches!(*it, "check" | "demo" | "plugin"));
+    let is_command = |word: &&str| Cli::command().find_subcommand(word).is_some();
+    let starts = !words.peek().is_some_and(is_command);
     let mut wanted = None;
     while let Some(word) = words.next().filter(|word| *word != "--") {
         let value = match word.strip_prefix("--log-format") {
@@ -62,7 +66,6 @@ pub fn log_format_of_unread(line: &[OsString]) -> Option<LogFormat> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
     use clap::Parser as _;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -78,6 +81,9 @@ mod tests {
             ("callgate --log-format", None),
             ("callgate --bogus -- --log-format json", None),
             ("callgate check --bogus", Some(LogFormat::Pretty)),
+            ("callgate reload --bogus", Some(LogFormat::Pretty)),
+            ("callgate key --bogus", Some(LogFormat::Pretty)),
+            ("callgate relaod --bogus", None),
             ("callgate check --bogus --log-format json", Some(LogFormat::Json)),
         ] {
             assert_eq!(log_format_of_unread(&words(line)), format, "{line}");
