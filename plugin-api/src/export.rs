@@ -50,9 +50,9 @@
 ///   `secrets` lists environment variables. `http_hosts` lists variables that hold a URL, each with
 ///   a default URL after `=`; the callback may send requests to the host of that URL, and read the
 ///   variable with [`Secrets::get`](crate::Secrets::get), which does not return the default.
-///   Variables that begin with the callback's name in the config, in capitals and followed by `_`, are
-///   granted automatically, unless they belong to the gateway, a provider or a cloud. All others
-///   need `grants` in the config; a warning at startup names them.
+///   Variables that begin with the callback's name in the config, in capitals and followed by `_`,
+///   are granted automatically, unless they belong to the gateway, a provider or a cloud. All
+///   others need `grants` in the config; a warning at startup names them.
 /// - `settings_schema`: a JSON Schema for the settings, as a literal or `include_str!`. The gateway
 ///   reads it from the file without running the file, and reports wrong settings with their place
 ///   in the config.

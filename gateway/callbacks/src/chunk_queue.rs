@@ -2,7 +2,7 @@
 //! hooks added, and the text that callbacks hold back. The chain takes from it and puts into it;
 //! the relay fills it.
 
-use super::payload::ChunkPayload;
+use super::payload::{ChunkPayload, by_choice};
 use callgate_call::Call;
 use plugin_api::abi::serve::ChunkAccess as _;
 use std::{collections::VecDeque, mem::take};
@@ -46,9 +46,14 @@ impl NextChunk {
 }
 
 impl ChunkQueue {
-    /// Adds a chunk for all callbacks.
+    /// Adds a chunk for all callbacks. Hooks read and edit one choice, so that each of several
+    /// choices comes as a chunk of its own; else the others would pass by the hooks.
     pub fn push(&mut self, json: String) {
-        self.waiting.push_back(NextChunk { json, from: 0, flushed: false });
+        let fresh = |json| NextChunk { json, from: 0, flushed: false };
+        match by_choice(json.as_bytes()) {
+            None => self.waiting.push_back(fresh(json)),
+            Some(alone) => self.waiting.extend(alone.into_iter().map(fresh)),
+        }
     }
 
     /// Adds the chunks of another part of the stream, which no hook has seen.
@@ -109,7 +114,10 @@ impl ChunkQueue {
     pub(super) fn take_from(&mut self, place: usize, chunk: &mut ChunkPayload) {
         let from = place + 1;
         for json in take(&mut chunk.emitted).into_iter().rev() {
-            self.waiting.push_front(NextChunk { json, from, flushed: false });
+            let alone = by_choice(json.as_bytes()).unwrap_or_else(|| vec![json]);
+            for json in alone.into_iter().rev() {
+                self.waiting.push_front(NextChunk { json, from, flushed: false });
+            }
         }
         if let Some(choice) = chunk.choice()
             && let Some((text, rest)) = chunk.cut_held()

@@ -10,6 +10,7 @@ mod streamed_text;
 mod tests;
 
 pub use chunk::ChunkPayload;
+pub(super) use chunk_json::by_choice;
 pub use failure::ErrorPayload;
 pub(super) use object::is_object_json;
 pub(crate) use reply::EndPayloadSnapshot;

@@ -177,3 +177,23 @@ fn limits_and_late_holds_are_refused() {
     let mut none = ChunkPayload::new(0, json!({"choices": []}).to_string());
     assert_eq!((none.emit_text("a"), none.choice()), (Err(EditError::WrongKind), None));
 }
+
+#[test]
+fn each_choice_of_a_chunk_comes_as_a_chunk_of_its_own() {
+    let choice = |index: u64, text: &str| of(index, text)["choices"][0].take();
+    let two =
+        |one: &str, other: &str| json!({"id": "c", "choices": [choice(0, one), choice(1, other)]});
+    let mut counted = two("a", "b");
+    counted["usage"] = json!({"total_tokens": 1});
+    let sent = relayed(&[&loud], &[counted]);
+    assert_eq!(told(&sent), ["A", "1:B"]);
+    assert_eq!(sent[0]["usage"], Value::Null);
+    assert_eq!((&sent[1]["usage"]["total_tokens"], &sent[1]["id"]), (&json!(1), &json!("c")));
+    let adds: Hook<'_> = &|chunk| chunk.emit_json(&two("a", "b").to_string()).unwrap();
+    assert_eq!(told(&relayed(&[adds, &loud], &[of(0, "x")])), ["X", "A", "1:B"]);
+    // Held text stays before what follows in its own choice.
+    let mut end = two(" z", "");
+    end["choices"][1] = finish(1)["choices"][0].take();
+    let sent = relayed(&[&by_word], &[two("one", "two"), end, finish(0)]);
+    assert_eq!(told(&sent), ["one ", "1:two", "1:|", "z", "|"]);
+}

@@ -105,6 +105,21 @@ pub(super) fn another(chunk: &[u8], text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// The chunks of one choice each that say the same as this chunk of several, in their order. The
+/// last has the usage. `None` for a chunk of one choice.
+pub(in super::super) fn by_choice(chunk: &[u8]) -> Option<Vec<String>> {
+    let choices = slices::member(chunk, "choices")?;
+    slices::elements(choices).nth(1)?;
+    let count = slices::elements(choices).count();
+    let usage = slices::member(chunk, "usage").is_some_and(is_object);
+    let alone = |(at, choice): (usize, &[u8])| {
+        let own = with_member(chunk, "choices", &[b"[", choice, b"]"].concat());
+        let is_counted = usage && at + 1 < count;
+        String::from_utf8(if is_counted { with_member(&own, "usage", b"null") } else { own }).ok()
+    };
+    slices::elements(choices).enumerate().map(alone).collect()
+}
+
 /// The chunk with another text in its first choice.
 pub(super) fn with_text(chunk: &str, text: &str) -> Option<String> {
     let choices = slices::member(chunk.as_bytes(), "choices")?;

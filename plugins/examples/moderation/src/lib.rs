@@ -57,7 +57,7 @@ fn timeout_ms() -> u64 {
 
 /// What the service answers.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct Moderated {
     results: Vec<Judged>,
 }
 
@@ -88,7 +88,7 @@ impl Moderation {
         if !answer.is_success() {
             return Err(format!("expected a success, found status {}", answer.status));
         }
-        let Answer { results } =
+        let Moderated { results } =
             serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
         if results.is_empty() {
             return Err("expected a result, found none".to_owned());
