@@ -92,10 +92,11 @@ impl Chunk<'_> {
         edit!(self.drop_chunk())
     }
 
-    /// Returns the index of the choice that the text belongs to. It is 0 unless the client asked for
-    /// several choices (`n`). If the upstream sends several in one chunk, each comes as a chunk of
-    /// its own; of several that an earlier callback put into one by [`set_json`](Chunk::set_json),
-    /// it is the first. `None` for a chunk without choices, and if the gateway is older than 1.1.
+    /// Returns the index of the choice that the text belongs to. It is 0 unless the client asked
+    /// for several choices (`n`). If the upstream sends several in one chunk, each comes as a chunk
+    /// of its own; of several that an earlier callback put into one by
+    /// [`set_json`](Chunk::set_json), it is the first. `None` for a chunk without choices, and if
+    /// the gateway is older than 1.1.
     #[must_use]
     pub fn choice(&self) -> Option<u64> {
         read_newer_number!(self.choice()).filter(|choice| *choice != u64::MAX)
