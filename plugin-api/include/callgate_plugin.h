@@ -304,6 +304,28 @@ typedef struct callgate_failure {
   const callgate_failure_vt *vt;
 } callgate_failure;
 
+/* Since 1.1: a request whose sender `on_auth` names. The manifest declares its inputs in
+ * `auth_headers`: names of headers in lower case, ":method", ":path" and ":client_address". No other
+ * input is there, because the gateway keeps a result for the same values of exactly these. */
+typedef struct callgate_auth_vt {
+  uint64_t present;
+  const void *reserved;
+  callgate_view (*input)(const void *ctx, callgate_view name); /* the first value */
+  size_t (*input_count)(const void *ctx);                      /* of all values */
+  callgate_pair (*input_at)(const void *ctx, size_t index);
+  /* With CALLGATE_REPLY: one JSON object with `key_id`, and optionally `alias`, `user`, `team`,
+   * `tags`, `metadata`, `models`, `scopes` and `keep_for_ms`, as AuthCaller in plugin-api. */
+  void (*caller)(void *ctx, callgate_view json);
+  /* With CALLGATE_REJECT: the refusal, and for how many milliseconds the gateway keeps it. */
+  void (*refuse)(void *ctx, callgate_rejection rejection, uint64_t keep_ms);
+  void (*fault)(void *ctx, callgate_view message); /* with CALLGATE_FAULT */
+} callgate_auth_vt;
+
+typedef struct callgate_auth {
+  void *ctx;
+  const callgate_auth_vt *vt;
+} callgate_auth;
+
 /* ---- The plugin ------------------------------------------------------------------------------ */
 
 /* The arguments of `create`. The views and the table are valid until it returns, the host until
@@ -337,13 +359,17 @@ typedef struct callgate_plugin {
   callgate_verdict (*on_llm_end)(const void *instance, callgate_call call, callgate_reply reply);
   callgate_verdict (*on_llm_error)(const void *instance, callgate_call call,
                                    callgate_failure failure);
+  /* Since 1.1: CALLGATE_CONTINUE passes the request on to the next authenticator, or to the keys of
+   * the config. Such a plugin needs CALLGATE_HEADER_MIN with "1.1". */
+  callgate_verdict (*on_auth)(const void *instance, callgate_auth request);
 } callgate_plugin;
 
 #define CALLGATE_STRING_(text) #text
 #define CALLGATE_STRING(text) CALLGATE_STRING_(text)
 
 /* The header of a manifest. One JSON object for the callback follows it: name, kind ("sync"),
- * hooks, reads, writes (words separated by spaces), settings_schema. */
+ * hooks, reads, writes (words separated by spaces), settings_schema; with the hook on_auth also
+ * auth_headers. */
 #define CALLGATE_HEADER(package, version) CALLGATE_HEADER_MIN(package, version, "1.0", "0.1.0")
 
 /* The header of a plugin that cannot work with an older gateway: `min_api` is the version of the
@@ -358,6 +384,12 @@ typedef struct callgate_plugin {
  * string literal. NULL stands for `shutdown` and for missing hooks. */
 #define CALLGATE_PLUGIN(manifest_text, create, destroy, shutdown, on_llm_start,               \
                         on_llm_new_token, on_llm_end, on_llm_error)                           \
+  CALLGATE_PLUGIN_WITH_AUTH(manifest_text, create, destroy, shutdown, on_llm_start,           \
+                            on_llm_new_token, on_llm_end, on_llm_error, NULL)
+
+/* As CALLGATE_PLUGIN, for a plugin that says who may call. */
+#define CALLGATE_PLUGIN_WITH_AUTH(manifest_text, create, destroy, shutdown, on_llm_start,     \
+                                  on_llm_new_token, on_llm_end, on_llm_error, on_auth)        \
   CALLGATE_EXTERN_C_BEGIN                                                                     \
   __attribute__((used, section(".callgate.manifest"))) static const char                      \
       callgate_manifest_section[] = manifest_text;                                            \
@@ -378,7 +410,8 @@ typedef struct callgate_plugin {
         on_llm_start,                                                                         \
         on_llm_new_token,                                                                     \
         on_llm_end,                                                                           \
-        on_llm_error};                                                                        \
+        on_llm_error,                                                                         \
+        on_auth};                                                                             \
     return &plugin;                                                                           \
   }                                                                                           \
   CALLGATE_EXTERN_C_END

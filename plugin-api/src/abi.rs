@@ -14,6 +14,7 @@
 // boundary.
 #![allow(unsafe_code, missing_debug_implementations, unreachable_pub)]
 
+mod auth;
 mod c;
 mod call;
 mod host;
@@ -30,6 +31,7 @@ use abi_stable::{
     std_types::{ROption, RResult, RStr, RString},
 };
 use async_ffi::FfiFuture;
+pub use auth::*;
 pub use c::*;
 pub use call::*;
 pub use host::*;
@@ -227,6 +229,10 @@ pub struct CallbackVt {
     /// Since 1.1: the hook that runs beside the upstream call; only async.
     pub on_llm_during_async:
         Option<unsafe extern "C" fn(*const (), CallHandle) -> FfiFuture<Verdict>>,
+    /// Since 1.1: says who sent a request. A gateway that has it refuses the request if it fails.
+    pub on_auth: Option<unsafe extern "C" fn(*const (), AuthHandle) -> Verdict>,
+    /// See `on_auth`.
+    pub on_auth_async: Option<unsafe extern "C" fn(*const (), AuthHandle) -> FfiFuture<Verdict>>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The traits that an author implements, and the results of a hook.
 
-use crate::{CallView, Chunk, Flow, Hook, Host, InitError, LlmCall, LlmFailure, LlmReply};
+use crate::{
+    AuthRequest, AuthResult, CallView, Chunk, Flow, Hook, Host, InitError, LlmCall, LlmFailure,
+    LlmReply,
+};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 
@@ -110,6 +113,63 @@ pub trait Callback: Send + Sync + Sized + 'static {
     fn on_llm_error(&self, call: &mut CallView<'_>, failure: &mut LlmFailure<'_>) -> Hook {
         let _ = (call, failure);
         Ok(Flow::NotImplemented)
+    }
+
+    /// Says who sent a request, before the gateway reads its body. See [`Auth`](crate::Auth) for
+    /// the results. It runs for every endpoint that needs a key, after the master key, which no
+    /// callback ever sees, and before the keys of the config. The first authenticator in the list
+    /// that does not pass decides.
+    ///
+    /// The export declares the inputs in `auth_headers`, and `min_api: "1.1"`. The gateway keeps a
+    /// result for the same values of these inputs as long as the result says; see
+    /// [`AuthCaller::keep_for`](crate::AuthCaller::keep_for). Requests with the same inputs at the
+    /// same time share one run. A new instance begins without results.
+    ///
+    /// ```
+    /// use plugin_api::testing::{TestRequest, Tester};
+    /// use plugin_api::{
+    ///     Auth, AuthCaller, AuthRequest, AuthResult, Callback, Host, InitError, Rejection,
+    /// };
+    /// use std::{collections::HashMap, time::Duration};
+    ///
+    /// /// Knows users by their tokens.
+    /// struct Tokens(HashMap<String, String>);
+    ///
+    /// impl Callback for Tokens {
+    ///     type Settings = HashMap<String, String>;
+    ///     fn new(_: Host, users: Self::Settings) -> Result<Self, InitError> { Ok(Self(users)) }
+    ///     fn on_auth(&self, request: &AuthRequest<'_>) -> AuthResult {
+    ///         let Some(token) = request.bearer_token().filter(|it| it.starts_with("tok-")) else {
+    ///             return Ok(Auth::Pass);
+    ///         };
+    ///         match self.0.get(token) {
+    ///             Some(user) => Ok(Auth::Caller(
+    ///                 AuthCaller::new(user).user(user).keep_for(Duration::from_secs(60)),
+    ///             )),
+    ///             None => {
+    ///                 let refusal = Rejection::new(401, "this token is not known");
+    ///                 Ok(Auth::Refuse(refusal, Duration::from_secs(5)))
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let tester = Tester::of::<Tokens>(serde_json::json!({"tok-1": "ann"}))?;
+    /// let sent = |token| TestRequest::new().header("authorization", token);
+    /// assert_eq!(tester.auth(&sent("Bearer sk-other")), Ok(Auth::Pass));
+    /// let known = tester.auth(&sent("Bearer tok-1"));
+    /// assert!(matches!(known, Ok(Auth::Caller(it)) if it.key_id == "ann"));
+    /// let unknown = tester.auth(&sent("Bearer tok-2"));
+    /// assert!(matches!(unknown, Ok(Auth::Refuse(it, _)) if it.status == 401));
+    /// # Ok::<(), InitError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`HookError::Reject`](crate::HookError::Reject) refuses this request alone. A fault, a panic
+    /// or a timeout refuses it with a 503, whatever `on_error` says.
+    fn on_auth(&self, request: &AuthRequest<'_>) -> AuthResult {
+        let _ = request;
+        Ok(crate::Auth::NotImplemented)
     }
 
     /// Runs once before the instance is dropped, when it will get no new call. It may block. The
@@ -243,6 +303,12 @@ pub trait AsyncCallback: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Hook> + Send {
         let _ = (call, failure);
         std::future::ready(Ok(Flow::NotImplemented))
+    }
+
+    /// See [`Callback::on_auth`].
+    fn on_auth(&self, request: &AuthRequest<'_>) -> impl Future<Output = AuthResult> + Send {
+        let _ = request;
+        std::future::ready(Ok(crate::Auth::NotImplemented))
     }
 
     /// See [`Callback::shutdown`].

@@ -34,6 +34,10 @@
 /// - `hooks`: exactly the hooks that the type implements. The gateway calls each listed hook for
 ///   every call, and never calls one that is not listed. `callgate check` compares the list with
 ///   the type: it runs each hook once on a sample call, in its own process and with fresh counters.
+/// - `auth_headers` (with `on_auth` alone, after `hooks`): the inputs of `on_auth`: up to 32 names
+///   of headers in lower case, and `:method`, `:path` and `:client_address`. The hook sees nothing
+///   else of a request, and the gateway keeps its result for the same values of exactly these
+///   inputs. Such a file needs `min_api: "1.1"`, because an older gateway would never ask.
 /// - `reads`, `writes`: the parts of the call that the callback reads and changes. The gateway
 ///   warns at startup about an order of the list that defeats a callback. An unknown word does not
 ///   compile, but nothing enforces that the list is true. `model` is the model's name; `route` the
@@ -118,6 +122,7 @@ macro_rules! __export {
             name: $name:literal,
             kind: $kind:ident,
             hooks: [$($hook:ident),* $(,)?],
+            $(auth_headers: [$($auth_header:literal),* $(,)?],)?
             reads: [$($reads:literal),* $(,)?],
             writes: [$($writes:literal),* $(,)?],
             $(needs: {
@@ -136,6 +141,11 @@ macro_rules! __export {
         $($($crate::__known_hook!($hook);)*)+
         $(
             const _: () = $crate::__export::assert_parts(&[$($reads,)* $($writes,)*]);
+            const _: () = $crate::__export::assert_auth(
+                &[$(::core::stringify!($hook),)*],
+                &[$($($auth_header,)*)?],
+                $min_api,
+            );
         )+
 
         #[allow(unsafe_code, clippy::allow_attributes, clippy::undocumented_unsafe_blocks)]
@@ -153,6 +163,7 @@ macro_rules! __export {
                     "{\"name\":\"", $name,
                     "\",\"kind\":\"", ::core::stringify!($kind),
                     "\",\"hooks\":\"", $(::core::stringify!($hook), " ",)*
+                    $("\",\"auth_headers\":\"", $($auth_header, " ",)*)?
                     "\",\"reads\":\"", $($reads, " ",)*
                     "\",\"writes\":\"", $($writes, " ",)*
                     "\",\"needs_secrets\":\"", $($($secret, " ",)*)?
@@ -256,10 +267,11 @@ macro_rules! __known_hook {
     (on_llm_new_token) => {};
     (on_llm_end) => {};
     (on_llm_error) => {};
+    (on_auth) => {};
     ($other:ident) => {
         ::core::compile_error!(::core::concat!(
             "expected in `hooks` some of `on_llm_start`, `on_llm_during`, `on_llm_new_token`, \
-             `on_llm_end` and `on_llm_error`, found `",
+             `on_llm_end`, `on_llm_error` and `on_auth`, found `",
             ::core::stringify!($other),
             "`"
         ));

@@ -1,5 +1,6 @@
 //! What a hook and a constructor return.
 
+use crate::abi::{RawRejection, View, ViewPair};
 use std::{fmt, time::Duration};
 
 /// The result of a hook: continue, answer the call, reject it, or report a fault.
@@ -118,6 +119,24 @@ impl Rejection {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// Lends it to `take` in the form that crosses the boundary.
+    pub(crate) fn lend(&self, take: impl FnOnce(RawRejection)) {
+        let view = |text: &str| View::of(text.as_bytes());
+        let pair =
+            |(name, value): &(String, String)| ViewPair { name: view(name), value: view(value) };
+        let headers: Vec<ViewPair> = self.headers.iter().map(pair).collect();
+        let wait = self.retry_after.map(|wait| wait.as_nanos().div_ceil(1_000_000));
+        take(RawRejection {
+            status: self.status.into(),
+            retry_after_ms: wait
+                .map_or(u64::MAX, |wait| u64::try_from(wait).unwrap_or(u64::MAX - 1)),
+            code: View::of_option(self.code.as_deref()),
+            message: view(&self.message),
+            headers: headers.as_ptr(),
+            headers_len: headers.len(),
+        });
     }
 }
 

@@ -117,6 +117,7 @@
 
 #![warn(missing_docs)]
 
+mod auth;
 mod callback;
 mod export;
 mod hook_result;
@@ -134,6 +135,7 @@ pub mod manifest;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use auth::{Auth, AuthCaller, AuthResult, AuthScope};
 pub use callback::{AsyncCallback, Callback};
 pub use hook_result::{Flow, Hook, HookError, InitError, Rejection, Reply, ReplyStream};
 pub use host::{
@@ -145,8 +147,8 @@ pub use kind::{Endpoint, FailureKind, Level};
 pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{
-    CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply, ReplyWriter,
-    Route, ShapeError,
+    AuthRequest, CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply,
+    ReplyWriter, Route, ShapeError,
 };
 
 /// Items that the export macro's expansion names. Not for direct use.
@@ -196,6 +198,52 @@ pub mod __export {
             }
             word += 1;
         }
+    }
+
+    /// Fails to compile if an authenticator lacks its inputs, or would load in a gateway that never
+    /// runs it.
+    pub const fn assert_auth(hooks: &[&str], inputs: &[&str], min_api: &str) {
+        let mut hook = 0;
+        while hook < hooks.len() && !are_equal(hooks[hook].as_bytes(), b"on_auth") {
+            hook += 1;
+        }
+        let authenticates = hook < hooks.len();
+        assert!(
+            authenticates != inputs.is_empty(),
+            "expected `auth_headers: [\"authorization\", …],` after `hooks` with the hook `on_auth`, \
+             and without that hook no `auth_headers`"
+        );
+        assert!(
+            !(authenticates && are_equal(min_api.as_bytes(), b"1.0")),
+            "expected `min_api: \"1.1\",` before a callback with the hook `on_auth`, because an \
+             older gateway would let everybody in"
+        );
+        let mut input = 0;
+        while input < inputs.len() {
+            assert!(
+                is_auth_input(inputs[input].as_bytes()),
+                "expected in `auth_headers` names of headers in lower case, `:method`, `:path` and \
+                 `:client_address`"
+            );
+            input += 1;
+        }
+    }
+
+    const fn is_auth_input(name: &[u8]) -> bool {
+        if are_equal(name, b":method") || are_equal(name, b":path") {
+            return true;
+        }
+        if name.is_empty() || are_equal(name, b":client_address") {
+            return !name.is_empty();
+        }
+        let mut index = 0;
+        while index < name.len() {
+            if !matches!(name[index], b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.') {
+                return false;
+            }
+            index += 1;
+        }
+        true
     }
 
     const fn are_equal(one: &[u8], other: &[u8]) -> bool {

@@ -37,6 +37,12 @@ pub const HELD_BACK: usize = 4 << 10;
 /// The message of a rejection, fault or failure. A longer message is cut, not refused.
 pub const MESSAGE: usize = 64 << 10;
 
+/// All texts of a caller that `on_auth` describes: [`AuthCaller`](crate::AuthCaller).
+pub const AUTH_CALLER: usize = 64 << 10;
+
+/// The longest time for which the gateway keeps a result of `on_auth`. Not in bytes.
+pub const AUTH_CACHE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
 /// The `code` or `type` that a callback gives a failure.
 pub const CODE: usize = 1 << 10;
 

@@ -1,8 +1,8 @@
 //! The manifest in a plugin's `.callgate.manifest` section. It can be read without running the
 //! plugin. The section holds JSON objects one after another: a header (`api`, `min_api`,
 //! `min_gateway`, `package`, `version`), then one object per callback (`name`, `kind`, `hooks`,
-//! `reads`, `writes`, `needs_secrets`, `needs_http_hosts`, `settings_schema`, and optionally
-//! `sample_settings`). Lists are words separated by spaces.
+//! optionally `auth_headers`, `reads`, `writes`, `needs_secrets`, `needs_http_hosts`,
+//! `settings_schema`, and optionally `sample_settings`). Lists are words separated by spaces.
 
 use crate::abi::ApiVersion;
 use serde::{Deserialize, Deserializer, de};
@@ -55,6 +55,10 @@ pub struct Exported {
     /// The parts of the call that it changes.
     #[serde(deserialize_with = "words")]
     pub writes: Vec<String>,
+    /// The inputs of `on_auth`: names of headers in lower case, `:method`, `:path` and
+    /// `:client_address`.
+    #[serde(default, deserialize_with = "words")]
+    pub auth_headers: Vec<String>,
     /// The environment variables that it asks for.
     #[serde(default, deserialize_with = "words")]
     pub needs_secrets: Vec<String>,

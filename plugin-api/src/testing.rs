@@ -60,6 +60,7 @@ mod metrics;
 mod outcome;
 mod reply;
 mod reply_stream;
+mod request;
 mod tester;
 mod waiting;
 
@@ -70,4 +71,5 @@ pub use host::{LogLine, MockHost};
 pub use outcome::Outcome;
 pub use reply::TestReply;
 pub use reply_stream::StreamedReply;
+pub use request::TestRequest;
 pub use tester::Tester;

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, clippy::allow_attributes)]
 
+mod auth_request;
 mod call;
 mod caller;
 mod chunk;
@@ -15,6 +16,7 @@ mod reply;
 mod reply_writer;
 mod typed;
 
+pub use auth_request::AuthRequest;
 pub use call::CallView;
 pub use caller::CallerView;
 pub use chunk::Chunk;

@@ -1,6 +1,7 @@
 //! Calls from a client to an upstream and back: the HTTP surface, the dialects, and how calls end.
 
 mod auth;
+mod authenticators;
 mod bad_input;
 mod bounds;
 mod chat;

@@ -1,6 +1,8 @@
 //! Whose key a call has, as callbacks and the log see it. The key itself is not here.
 
+use crate::{CallerProblem, described_caller::check};
 use callgate_config::ClientKey;
+use plugin_api::AuthCaller;
 use serde_json::{Map, Value};
 
 /// The facts about a key's holder. Built once for each key; calls share it.
@@ -29,11 +31,6 @@ impl Caller {
     /// The holder of a key of the config.
     #[must_use]
     pub fn of(key: &ClientKey) -> Self {
-        let tags = || Value::from(key.tags.clone()).to_string();
-        let metadata = || {
-            let members = key.metadata.iter().cloned().map(|(name, text)| (name, text.into()));
-            Value::Object(members.collect::<Map<_, _>>()).to_string()
-        };
         Self {
             key_id: key.name.clone(),
             alias: key.alias.clone(),
@@ -41,9 +38,30 @@ impl Caller {
             team: key.team.clone(),
             tags: key.tags.clone(),
             metadata: key.metadata.clone(),
-            tags_json: (!key.tags.is_empty()).then(tags),
-            metadata_json: (!key.metadata.is_empty()).then(metadata),
+            ..Self::default()
         }
+        .with_json()
+    }
+
+    /// The caller that a callback describes.
+    ///
+    /// # Errors
+    /// If a text is too long, or cannot be shown.
+    pub fn described(caller: AuthCaller) -> Result<Self, CallerProblem> {
+        check(&caller)?;
+        let AuthCaller { key_id, alias, user, team, tags, metadata, .. } = caller;
+        let metadata = metadata.into_iter().collect();
+        let facts = Self { key_id, alias, user, team, tags, metadata, ..Self::default() };
+        Ok(facts.with_json())
+    }
+
+    fn with_json(mut self) -> Self {
+        let members = self.metadata.iter().cloned().map(|(name, text)| (name, text.into()));
+        let metadata = Value::Object(members.collect::<Map<_, _>>()).to_string();
+        self.metadata_json = (!self.metadata.is_empty()).then_some(metadata);
+        let tags = Value::from(self.tags.clone()).to_string();
+        self.tags_json = (!self.tags.is_empty()).then_some(tags);
+        self
     }
 
     pub fn user(&self) -> Option<&str> {

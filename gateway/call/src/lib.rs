@@ -8,9 +8,11 @@
 mod call_id;
 mod callback_set;
 mod caller;
+mod described_caller;
 mod edits;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod key_holder;
 mod messages;
 mod metadata;
 mod params;
@@ -28,7 +30,9 @@ mod unreadable;
 
 pub use call_id::CallId;
 pub use caller::Caller;
+pub use described_caller::CallerProblem;
 pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
+pub use key_holder::KeyHolder;
 pub(crate) use reading::Reading;
 pub use records::Records;
 pub use response_facts::{ResponseFacts, ResponseSlot};

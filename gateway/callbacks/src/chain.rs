@@ -7,12 +7,14 @@
 //!
 //! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
 //! has the three ways to run a hook, `during` runs those beside the upstream call; `verdict` is the
-//! result. `supervisor` holds the current chain
-//! and restarts callbacks after a panic, `ending` ends replaced ones. `filter`, `breaker` and
+//! result. `auth` says who sent a request, before there is a call. `supervisor` holds the current
+//! chain and restarts callbacks after a panic, `ending` ends replaced ones. `filter`, `breaker` and
 //! `pool` are parts of the policy; `hook_timer`, `slow`, `stats` and `percentiles` measure,
 //! `report` shows the figures.
 
 mod alone;
+mod auth;
+mod auth_cache;
 mod breaker;
 mod dispatch;
 mod during;
@@ -36,6 +38,7 @@ use super::{
     reply_stream::CallbackReply,
 };
 use crate::offload::offload;
+pub use auth::AuthQuestion;
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;

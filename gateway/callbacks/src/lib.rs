@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auth_request;
 mod call_handle;
 mod call_state;
 mod chain;
@@ -24,9 +25,10 @@ mod reply_stream;
 mod sample_call;
 mod setting_names;
 
+pub use auth_request::AuthSource;
 pub use chain::{
-    BreakerState, CallbackReport, Callbacks, Chain, DuringHooks, HookReport, LastFault, LiveReport,
-    NotRunning, Started, Status, ThreadsReport,
+    AuthQuestion, BreakerState, CallbackReport, Callbacks, Chain, DuringHooks, HookReport,
+    LastFault, LiveReport, NotRunning, Started, Status, ThreadsReport,
 };
 pub use changes::{Change, changes};
 pub use chunk_queue::{ChunkQueue, NextChunk};

@@ -11,8 +11,10 @@ use std::{io, time::Duration};
 const WAIT: Duration = Duration::from_millis(200);
 
 /// A call with a reply, and one with a failure.
-const STORIES: [&[Hook]; 2] =
-    [&[Hook::Start, Hook::During, Hook::NewToken, Hook::End], &[Hook::Start, Hook::Error]];
+const STORIES: [&[Hook]; 2] = [
+    &[Hook::Auth, Hook::Start, Hook::During, Hook::NewToken, Hook::End],
+    &[Hook::Start, Hook::Error],
+];
 
 /// Probes the plugin that the parent process handed over.
 ///

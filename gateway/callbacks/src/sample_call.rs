@@ -2,6 +2,7 @@
 //! of clients are in `chain` and `dry_run`.
 
 use super::{
+    auth_request,
     call_handle::CallHandle,
     payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
 };
@@ -47,6 +48,9 @@ pub(super) async fn run(
     call: &mut Call,
     deployments: &Deployments,
 ) -> Verdict {
+    if hook == Hook::Auth {
+        return authenticate(instance).await;
+    }
     let mut handle = CallHandle::new(call, deployments, 0, hook, false);
     macro_rules! run {
         ($has:ident, $sync:ident, $async:ident $(, $arg:expr)?) => {
@@ -81,6 +85,19 @@ pub(super) async fn run(
             let mut failing = ErrorPayload { failure, sent: false, streamed, figures };
             run!(has_error, on_llm_error, on_llm_error_async, &mut failing)
         }
+        Hook::Auth => Verdict::NOT_IMPLEMENTED,
+    }
+}
+
+/// Runs `on_auth` on a request with a made-up token.
+async fn authenticate(instance: &Instance) -> Verdict {
+    let mut request = auth_request::sample();
+    match instance.on_auth(&mut request) {
+        Some(verdict) => verdict,
+        None => match instance.on_auth_async(&mut request) {
+            Some(hook) => hook.await,
+            None => Verdict::NOT_IMPLEMENTED,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 
 use callgate_config::{Config, Problem, SourceLocation, closest, quoted};
 use callgate_deployments::Deployments;
-use callgate_plugin_host::ListedPlugin;
+use callgate_plugin_host::{Hook, ListedPlugin};
 use plugin_api::{Pattern, in_lower_case};
 
 /// A warning for each name in the callbacks' settings, in an entry's `only` or `except`, or in a
@@ -48,7 +48,8 @@ struct KnownNames<'d> {
     providers: Vec<&'d str>,
     /// `None` if calls may have any name: with a wildcard, or if a callback changes it.
     models: Option<Vec<&'d str>>,
-    keys: Vec<&'d str>,
+    /// `None` if a callback knows others.
+    keys: Option<Vec<&'d str>>,
 }
 
 impl<'d> KnownNames<'d> {
@@ -58,6 +59,9 @@ impl<'d> KnownNames<'d> {
         let names: Vec<_> = deployments.all().iter().map(|it| &*it.model_name).collect();
         let any = plugins.iter().any(changes) || names.iter().any(|name| name.contains('*'));
         let models = (!any).then_some(names);
+        let knows_others =
+            |plugin: &ListedPlugin| plugin.chosen_hooks.iter().any(|it| it == Hook::Auth.name());
+        let keys = (!plugins.iter().any(knows_others)).then_some(keys);
         Self { providers: deployments.providers(), models, keys }
     }
 
@@ -68,7 +72,7 @@ impl<'d> KnownNames<'d> {
             "models" => {
                 (self.models.as_ref()?, format!("no `model_name` of the config fits `{shown}`"))
             }
-            "keys" => (&self.keys, format!("no key has the id `{shown}`")),
+            "keys" => (self.keys.as_ref()?, format!("no key has the id `{shown}`")),
             _ => return None,
         };
         // Case does not matter for models, as in limits and `only`.

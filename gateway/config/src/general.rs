@@ -3,9 +3,11 @@
 
 use http::HeaderName;
 
+use super::callbacks::CallbackEntry;
 use super::environment::Environment;
 use super::key_value;
 use super::problem::{Problem, Severity, SourceLocation};
+use super::protection::Protection;
 use super::quote::quoted;
 use super::reader::{Field, Reader};
 use super::section::Section;
@@ -19,6 +21,8 @@ pub struct GeneralSettings {
     pub permit_weak_or_unset_master_key: bool,
     /// One more request header that may carry the key, in lower case.
     pub key_header: Option<HeaderName>,
+    /// The callback that says who may call.
+    pub custom_auth: Option<String>,
     /// The model name used for every request, whatever the client asks for.
     pub completion_model: Option<String>,
 }
@@ -32,6 +36,29 @@ pub(super) struct General {
     pub(super) settings: GeneralSettings,
     /// `max_request_size_mb`, in bytes.
     pub(super) max_body_bytes: Option<usize>,
+    /// `custom_auth`, and what to report if it names no callback of the list.
+    custom_auth: Option<(Option<String>, Problem)>,
+}
+
+impl General {
+    /// Uses the callback that `custom_auth` names, or reports that nobody checks callers.
+    pub(super) fn settle_custom_auth(
+        &mut self,
+        reader: &mut Reader<'_>,
+        callbacks: &mut [CallbackEntry],
+    ) {
+        let Some((name, problem)) = self.custom_auth.take() else { return };
+        let named = |entry: &&mut CallbackEntry| {
+            name.as_ref().is_some_and(|it| *it == entry.called() || *it == entry.written)
+        };
+        match callbacks.iter_mut().find(named) {
+            Some(entry) => {
+                entry.is_custom_auth = true;
+                self.settings.custom_auth = Some(entry.called().to_owned());
+            }
+            None => reader.problems.push(problem),
+        }
+    }
 }
 
 const NOT_YET: &[&str] = &[
@@ -46,7 +73,6 @@ const NOT_YET: &[&str] = &[
     "always_include_stream_usage",
     "background_health_checks",
     "cancel_on_disconnect",
-    "custom_auth",
     "custom_auth_run_common_checks",
     "custom_key_generate",
     "custom_sso",
@@ -108,6 +134,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         general.settings.key_header = header.and_then(|field| header_name(reader, &field));
         let model = section.take("completion_model");
         general.settings.completion_model = model.and_then(|field| reader.text(&field));
+        general.custom_auth = custom_auth(reader, &mut section);
         let size = section.take("max_request_size_mb");
         general.max_body_bytes = size.and_then(|field| megabytes(reader, &field));
         section.finish(reader, NOT_YET);
@@ -124,6 +151,17 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
     };
     general.key_place.get_or_insert_with(|| Environment::place_of(KEY));
     general
+}
+
+fn custom_auth(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+) -> Option<(Option<String>, Problem)> {
+    const KEY: &str = "custom_auth";
+    let field = section.take(KEY)?;
+    let protection = Protection::of(KEY, field.node)?;
+    let problem = protection.problem(section.place_of_key(reader, KEY), &reader.accepted);
+    Some((reader.any_text(&field), problem))
 }
 
 /// Refuses a key that no client could send, from whatever source.

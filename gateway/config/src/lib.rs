@@ -127,15 +127,18 @@ impl Config {
         let mut place = SourceLocation::whole_file(&self.file);
         "general_settings.master_key".clone_into(&mut place.path);
         let text = "expected a master key, because the address is not loopback; found none";
-        let remedy = "set it here or in `LITELLM_MASTER_KEY`, list keys in `callgate.keys`, or \
-                      listen on 127.0.0.1";
+        let remedy = "set it here or in `LITELLM_MASTER_KEY`, list keys in `callgate.keys`, name a \
+                      callback with `on_auth` in `general_settings.custom_auth`, or listen on \
+                      127.0.0.1";
         Err(Problem::error(place, text).remedy(remedy))
     }
 
-    /// Whether callers need a key: the master key, or one of `callgate.keys`.
+    /// Whether callers need a key: the master key, one of `callgate.keys`, or one that the callback
+    /// of `general_settings.custom_auth` knows.
     #[must_use]
     pub fn is_keyed(&self) -> bool {
-        self.master_key.is_some() || !self.gateway.keys.is_empty()
+        let is_asked = self.general.custom_auth.is_some();
+        self.master_key.is_some() || !self.gateway.keys.is_empty() || is_asked
     }
 
     /// The ids of all keys, or of no key, in callbacks, limits and logs.
@@ -301,7 +304,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     let mut section =
         |reader: &mut Reader<'_>, key| root.take(key).and_then(|field| reader.section(&field));
     let general = section(reader, "general_settings");
-    let general = general::read(reader, general);
+    let mut general = general::read(reader, general);
     reader.problems.extend(general::refuse_unsendable_key(&general));
     reader.problems.extend(general::refuse_documented_key(&general));
     let gateway = section(reader, "callgate");
@@ -313,7 +316,8 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     let litellm = litellm.map(|section| litellm::read(reader, section));
     let (litellm, listed) = litellm.unwrap_or_default();
     let settings = section(reader, "callback_settings");
-    let callbacks = callbacks::read(reader, &listed, settings);
+    let mut callbacks = callbacks::read(reader, &listed, settings);
+    general.settle_custom_auth(reader, &mut callbacks.enabled);
     let models = root.take("model_list");
     let models = models.map(|field| model_list::read(reader, &field)).unwrap_or_default();
     root.finish(reader, NOT_YET);

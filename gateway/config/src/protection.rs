@@ -27,6 +27,11 @@ const AUTH: (&str, &str) = (
     "only holders of a key may call",
     "list keys in `callgate.keys`, or let a proxy in front check callers",
 );
+const CUSTOM_AUTH: (&str, &str) = (
+    "only holders of a key may call",
+    "name a callback of `litellm_settings.callbacks` that has the hook `on_auth`, list keys in \
+     `callgate.keys`, or let a proxy in front check callers",
+);
 const BUDGET: (&str, &str) = (
     "nothing is counted in money",
     "limit calls with the callback `rate_limit`, and spending at the provider",
@@ -55,7 +60,7 @@ const PROTECTIONS: &[(&str, (&str, &str))] = &[
     ("blocked_user_list", AUTH),
     ("budget_duration", BUDGET),
     ("budget_limits", BUDGET),
-    ("custom_auth", AUTH),
+    ("custom_auth", CUSTOM_AUTH),
     ("custom_auth_run_common_checks", AUTH),
     ("default_max_parallel_requests", PARALLEL),
     ("enable_jwt_auth", AUTH),

@@ -99,6 +99,14 @@ impl Failure {
         Self::without_callback(callback, FailureKind::FAULT, what)
     }
 
+    /// The authenticator decides about too many requests already.
+    pub fn authenticator_is_busy(callback: &Arc<str>) -> Self {
+        let what = "decides about too many other requests; try again";
+        let mut failure = Self::without_callback(callback, FailureKind::FAULT, what);
+        failure.retry_after = Some("1".to_owned());
+        failure
+    }
+
     fn without_callback(callback: &Arc<str>, kind: FailureKind, what: &str) -> Self {
         let text = format!("callback `{callback}` {what}");
         let mut failure = Self::of(Reason::CallbackFailed, text);

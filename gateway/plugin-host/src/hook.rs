@@ -8,13 +8,15 @@ pub enum Hook {
     NewToken,
     End,
     Error,
+    /// Not a hook of a call: it says who sent a request.
+    Auth,
 }
 
 impl Hook {
     pub const ALL: [Self; Self::COUNT] =
-        [Self::Start, Self::During, Self::NewToken, Self::End, Self::Error];
+        [Self::Start, Self::During, Self::NewToken, Self::End, Self::Error, Self::Auth];
 
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
     /// The name in manifests and logs.
     pub fn name(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Hook {
             Self::NewToken => "on_llm_new_token",
             Self::End => "on_llm_end",
             Self::Error => "on_llm_error",
+            Self::Auth => "on_auth",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Only this module and its children know `abi_stable` and `libloading`. `callbacks` runs hooks and
 //! judges their faults.
 
+mod authenticator;
 mod c;
 mod crash_context;
 mod crash_signals;
@@ -341,7 +342,9 @@ fn inspect_entry(
     };
     let mut wrong = schema::check(&inspected.callback.settings_schema, entry);
     wrong.extend(missing_hooks(entry, &inspected.callback.hooks));
-    let usable = wrong.is_empty();
+    let misused = authenticator::misused(entry, &inspected);
+    let usable = wrong.is_empty() && misused.is_empty();
+    problems.extend(misused);
     problems.extend(idle_keys(entry, &inspected.callback.kind));
     problems.extend(unknown_hooks(entry, &inspected));
     problems.extend(wrong.into_iter().map(|mut problem| {

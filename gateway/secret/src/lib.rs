@@ -8,7 +8,7 @@ pub mod credentials;
 mod key_digest;
 mod masking;
 
-pub use key_digest::KeyDigest;
+pub use key_digest::{DigestKey, DigestOfTexts, DigestPart, KeyDigest};
 pub use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
 
 use std::fmt;

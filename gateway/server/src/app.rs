@@ -19,6 +19,8 @@ use std::{sync::Arc, time::Duration};
 pub struct App {
     /// Who may call.
     pub(crate) keyring: Keyring,
+    /// Whether any callback says who may call.
+    pub(crate) authenticates: bool,
     /// `general_settings.litellm_key_header_name`.
     pub(crate) key_header: Option<HeaderName>,
     /// The model name used in place of the client's, if set.
@@ -92,6 +94,7 @@ impl App {
         let (models, all) = (deployments.models().iter(), deployments.all().iter());
         Self {
             keyring: Keyring::new(config),
+            authenticates: callbacks.chain().authenticates(),
             key_header: config.general.key_header.clone(),
             completion_model: config.general.completion_model.as_deref().map(Into::into),
             limits,

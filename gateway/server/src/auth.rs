@@ -1,28 +1,58 @@
 //! Authenticates clients by the headers that LiteLLM reads, in LiteLLM's order, before any body is
-//! read. Routes declare whether they need the key; no endpoint checks keys itself.
+//! read. Routes declare whether they need the key; no endpoint checks keys itself. Callbacks with
+//! `on_auth` may know further callers.
 
-use super::{keyring::KeyHolder, route::Access};
+use super::route::Access;
 use crate::app::App;
-use axum::http::HeaderMap;
+use callgate_call::{Caller, KeyHolder};
+use callgate_callbacks::{AuthQuestion, AuthSource};
 use callgate_failure::Failure;
 use callgate_host::{Clock as _, SystemClock};
 use callgate_secret::credentials::KEY_HEADERS;
+use http::{HeaderMap, request::Parts};
+use std::{ops::Deref, sync::Arc};
+
+/// The holder of a key of the config, or a caller whom a callback knows.
+#[derive(Debug)]
+pub(super) enum Holder<'a> {
+    Listed(&'a KeyHolder),
+    Described(Arc<KeyHolder>),
+}
+
+impl Deref for Holder<'_> {
+    type Target = KeyHolder;
+
+    fn deref(&self) -> &KeyHolder {
+        match self {
+            Self::Listed(holder) => holder,
+            Self::Described(holder) => holder,
+        }
+    }
+}
 
 /// Admits the holder of a key with the scope that `access` needs, and everybody where it needs
-/// none, as `None`.
-pub(super) fn admit<'a>(
+/// none, as `None`. Also a caller who lacks the scope is noted in `caller`, for the log.
+pub(super) async fn admit<'a>(
     app: &'a App,
     access: Access,
-    headers: &HeaderMap,
-) -> Result<Option<&'a KeyHolder>, Failure> {
+    (head, client): (&Parts, Option<&str>),
+    caller: &mut Option<Arc<Caller>>,
+) -> Result<Option<Holder<'a>>, Failure> {
     let holder = match access {
         Access::Open => return Ok(None),
         Access::AsMetricsAreSet if !app.metrics_auth => return Ok(None),
         Access::Admin if app.keyring.everybody().is_some() => return Err(Failure::no_master_key()),
+        Access::Calls | Access::Reports | Access::Admin | Access::AsMetricsAreSet
+            if app.authenticates =>
+        {
+            // Boxed, so that requests of other gateways carry no room for it.
+            Box::pin(asked(app, head, client)).await?
+        }
         Access::Calls | Access::Reports | Access::Admin | Access::AsMetricsAreSet => {
-            holder(app, headers)?
+            Holder::Listed(listed(app, &head.headers)?)
         }
     };
+    *caller = Some(Arc::clone(&holder.caller));
     let scopes = holder.scopes;
     let (has, scope) = match access {
         Access::Calls => (scopes.calls, "calls"),
@@ -32,13 +62,47 @@ pub(super) fn admit<'a>(
     if has { Ok(Some(holder)) } else { Err(Failure::missing_scope(scope)) }
 }
 
-/// The name of the sent key for the log; `None` without a valid key.
+/// The holder of the sent key of the config for the log, where nobody needs one.
 pub(super) fn key_id<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
-    holder(app, headers).ok().map(|holder| &*holder.caller.key_id)
+    listed(app, headers).ok().map(|holder| &*holder.caller.key_id)
 }
 
-/// The holder of the sent key, or everybody if no key is set.
-fn holder<'a>(app: &'a App, headers: &HeaderMap) -> Result<&'a KeyHolder, Failure> {
+/// The holder of the master key, or the caller whom a callback names, or the holder of another key
+/// of the config. The master key is compared first, wherever it is, so that no callback sees it.
+async fn asked<'a>(
+    app: &'a App,
+    head: &Parts,
+    client: Option<&str>,
+) -> Result<Holder<'a>, Failure> {
+    if let Some(master) = keys(app, &head.headers).find_map(|key| app.keyring.master(key)) {
+        return Ok(Holder::Listed(master));
+    }
+    let source = AuthSource {
+        headers: &head.headers,
+        method: &head.method,
+        path: head.uri.path(),
+        client_address: client,
+    };
+    let question = AuthQuestion { source, key_header: app.key_header.as_ref() };
+    let chain = app.callbacks.chain();
+    if let Some(known) = chain.known_caller(question) {
+        return known.map(Holder::Described);
+    }
+    match chain.caller(question).await? {
+        Some(holder) => Ok(Holder::Described(holder)),
+        None => listed(app, &head.headers).map(Holder::Listed),
+    }
+}
+
+/// The keys in all headers that may carry one.
+fn keys<'h>(app: &'h App, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
+    let names = app.key_header.iter().chain(&KEY_HEADERS);
+    let values = names.flat_map(|name| headers.get_all(name).iter().map(move |it| (name, it)));
+    values.filter_map(|(name, value)| key_of(name.as_str(), value.as_bytes()))
+}
+
+/// The holder of the sent key of the config, or everybody if nobody needs a key.
+fn listed<'a>(app: &'a App, headers: &HeaderMap) -> Result<&'a KeyHolder, Failure> {
     if let Some(everybody) = app.keyring.everybody() {
         return Ok(everybody);
     }

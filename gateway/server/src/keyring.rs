@@ -1,31 +1,21 @@
 //! The keys of one config, and what the holder of each may do. A key is found by its digest, so the
 //! time does not depend on their number, nor on how much of a key was guessed.
 
-use callgate_call::Caller;
-use callgate_config::{ANONYMOUS, ClientKey, Config, KeyScopes, MASTER_KEY};
+use callgate_call::KeyHolder;
+use callgate_config::{ANONYMOUS, Config, KeyScopes, MASTER_KEY};
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
 use callgate_secret::{KeyDigest, Secret};
-use plugin_api::{Pattern, in_lower_case};
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 /// All keys.
 #[derive(Debug)]
 pub(crate) struct Keyring {
     master_key: Option<Secret>,
-    /// The holder of the master key; everybody, if there is no key at all.
+    /// The holder of the master key; everybody, if nobody needs a key.
     first: KeyHolder,
+    is_for_everybody: bool,
     listed: HashMap<KeyDigest, KeyHolder>,
-}
-
-/// The holder of one key.
-#[derive(Debug)]
-pub(crate) struct KeyHolder {
-    pub(super) caller: Arc<Caller>,
-    /// Model names in lower case; empty for all.
-    models: Box<[Pattern]>,
-    expires_ms: Option<u64>,
-    pub(super) scopes: KeyScopes,
 }
 
 impl Keyring {
@@ -34,23 +24,24 @@ impl Keyring {
             Some(_) => (MASTER_KEY, KeyScopes::ALL),
             None => (ANONYMOUS, KeyScopes { admin: false, ..KeyScopes::ALL }),
         };
-        let first = KeyHolder {
-            caller: Arc::new(Caller::with_key_id(name)),
-            models: Box::default(),
-            expires_ms: None,
-            scopes,
-        };
+        let first = KeyHolder::of_all_models(name, scopes);
         let keys = config.gateway.keys.iter();
         Self {
             master_key: config.master_key.clone(),
             first,
+            is_for_everybody: !config.is_keyed(),
             listed: keys.map(|key| (key.digest, KeyHolder::of(key))).collect(),
         }
     }
 
     /// The caller without a key, if callers need none.
     pub(super) fn everybody(&self) -> Option<&KeyHolder> {
-        (self.master_key.is_none() && self.listed.is_empty()).then_some(&self.first)
+        self.is_for_everybody.then_some(&self.first)
+    }
+
+    /// The holder of the master key, if `key` is that.
+    pub(super) fn master(&self, key: &[u8]) -> Option<&KeyHolder> {
+        self.master_key.as_ref().is_some_and(|master| master.matches(key)).then_some(&self.first)
     }
 
     /// The holder of `key`. `now_ms` is the time since 1970; it is read only for a key that
@@ -60,8 +51,8 @@ impl Keyring {
         key: &[u8],
         now_ms: impl FnOnce() -> u64,
     ) -> Result<&KeyHolder, Failure> {
-        if self.master_key.as_ref().is_some_and(|master| master.matches(key)) {
-            return Ok(&self.first);
+        if let Some(master) = self.master(key) {
+            return Ok(master);
         }
         if self.listed.is_empty() {
             return Err(Failure::wrong_key());
@@ -74,49 +65,24 @@ impl Keyring {
     }
 }
 
-impl KeyHolder {
-    fn of(key: &ClientKey) -> Self {
-        let patterns = key.models.iter().map(|name| Pattern::new(&in_lower_case(name)));
-        Self {
-            caller: Arc::new(Caller::of(key)),
-            models: patterns.collect(),
-            expires_ms: key.expires_ms,
-            scopes: key.scopes,
-        }
+/// Refuses a model that the holder may not call.
+pub(super) fn admit_model(
+    holder: &KeyHolder,
+    name: &str,
+    deployments: &Deployments,
+) -> Result<(), Failure> {
+    if holder.may_call(name, deployments) {
+        return Ok(());
     }
-
-    /// Refuses a model that the holder may not call.
-    pub(super) fn admit_model(&self, name: &str, deployments: &Deployments) -> Result<(), Failure> {
-        if self.may_call(name, deployments) {
-            return Ok(());
-        }
-        let models: Vec<_> = self.models.iter().map(ToString::to_string).collect();
-        Err(Failure::model_not_for_key(&crate::refusal_log::shortened(name), &models))
-    }
-
-    /// Whether the holder may call the model: by the name itself, or by the public name of every
-    /// deployment that it means, if it is another name for them. A raw `litellm_params.model`
-    /// counts only by these public names, because nobody lists it for callers.
-    pub(super) fn may_call(&self, name: &str, deployments: &Deployments) -> bool {
-        let fits = |name: &str| {
-            let name = in_lower_case(name);
-            self.models.iter().any(|pattern| pattern.matches(&name))
-        };
-        if self.models.is_empty() || (fits(name) && !deployments.is_raw(name)) {
-            return true;
-        }
-        let Some(group) = deployments.resolve(name) else { return false };
-        group.deployments().iter().all(|deployment| {
-            group.public_name(deployment, name).is_some_and(|public| fits(&public))
-        })
-    }
+    let models: Vec<_> = holder.models().iter().map(ToString::to_string).collect();
+    Err(Failure::model_not_for_key(&crate::refusal_log::shortened(name), &models))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use callgate_config::{Environment, UnknownKeys, parse};
-    use std::path::Path;
+    use std::{path::Path, sync::Arc};
 
     const CONFIG: &str = "
 model_list:
@@ -160,6 +126,13 @@ callgate:
             assert_eq!(holds(&keyring, key, now), expected.map(str::to_owned), "{key} {now}");
         }
         assert!(keyring.everybody().is_none());
+        let asked = "litellm_settings: {callbacks: [tokens]}\n\
+                     general_settings: {custom_auth: tokens}\nmodel_list: []\n";
+        let file = Arc::from(Path::new("c.yaml"));
+        let asked = parse(&file, asked, &Environment::default(), UnknownKeys::Warn).unwrap();
+        let keyring = Keyring::new(&asked);
+        assert!(keyring.everybody().is_none(), "a callback says who may call");
+        assert_eq!(holds(&keyring, "sk-master", 0), Err("wrong"));
         let keyring = Keyring::new(&config(""));
         assert!(keyring.everybody().is_none(), "listed keys need no master key");
         assert_eq!(holds(&keyring, "sk-ann-0123456789", 0), Ok("ann".to_owned()));

@@ -80,13 +80,13 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use client::ClientAddress;
 use connection_timer::ConnectionTimer;
 use futures_util::future::{Either, FutureExt as _};
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
-use keyring::KeyHolder;
 use route::{CALLS, Route};
 use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
 
@@ -200,11 +200,14 @@ async fn small(
     let path = head.uri.path();
     let route = Route::of(path);
     let asked = route.filter(|route| route.takes(&head.method));
-    let answered = match request::admit(&app, &head, asked) {
+    let client = client.of_request(&app.trusted_proxies, &head.headers);
+    let mut caller = None;
+    let admitted = request::admit(&app, (&head, client.as_deref()), asked, &mut caller).await;
+    let answered = match admitted {
         Ok(_) if route == Some(Route::Reload) && head.method == Method::POST => {
             admin::ask(&app, head.uri.query()).await.map_err(Refused::from)
         }
-        Ok(holder) => respond((&app, holder), &head, route),
+        Ok(holder) => respond((&app, holder.as_deref()), &head, route),
         Err(failure) => Err(failure.into()),
     };
     let (mut response, failure) = match answered {
@@ -223,8 +226,10 @@ async fn small(
         headers.insert(request::CALL_ID, id);
     }
     body::end(&head.headers, &mut body, headers).await;
-    let client = client.of_request(&app.trusted_proxies, &head.headers);
-    let key = auth::key_id(&app, &head.headers);
+    let key = match &caller {
+        Some(caller) => Some(&*caller.key_id),
+        None => auth::key_id(&app, &head.headers),
+    };
     access_log::small_endpoint(
         &app,
         (&head.method, path),

@@ -1,8 +1,9 @@
 //! `GET /v1/models` and `GET /v1/models/{model}`.
 
-use super::{keyring::KeyHolder, refusal_log, respond::json, route};
+use super::{refusal_log, respond::json, route};
 use crate::app::App;
 use axum::{http::StatusCode, response::Response};
+use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use serde::Serialize;
 

@@ -2,11 +2,11 @@
 //! run.
 
 use super::{
-    RequestBody, access_log::Record, auth, body, connection_timer::ConnectionTimer, inflight::Held,
-    keyring::KeyHolder, route, route::Route,
+    RequestBody, access_log::Record, auth, auth::Holder, body, connection_timer::ConnectionTimer,
+    inflight::Held, keyring::admit_model, route, route::Route,
 };
 use crate::app::App;
-use callgate_call::{Accepted, Call, CallId};
+use callgate_call::{Accepted, Call, CallId, Caller};
 use callgate_failure::Failure;
 use callgate_json::{Body, check_case, check_names, text, walk};
 use callgate_secret::credentials::sent_keys;
@@ -33,16 +33,17 @@ pub(super) async fn accept(
     path_model: Option<String>,
     record: &mut Record,
 ) -> Result<(Box<Call>, Held), Failure> {
-    let holder = admit(app, head, Some(Route::Chat(path_model.as_deref())))?;
-    record.caller = holder.map(|it| Arc::clone(&it.caller));
+    let asked = Some(Route::Chat(path_model.as_deref()));
+    let client = record.client.as_deref();
+    let holder = admit(app, (head, client), asked, &mut record.caller).await?;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let bounds = (&app.limits, &*app.in_flight);
     let (body, held) = body::body(&head.headers, body, bounds, (timer, record.accepted)).await?;
     let held = Held::new(Arc::clone(&app.in_flight), held);
     let headers = std::mem::take(&mut head.headers);
     let call = accepted_call(app, (headers, body), path_model, record)?;
-    if let Some(holder) = holder {
-        holder.admit_model(&call.requested_model, &app.deployments)?;
+    if let Some(holder) = &holder {
+        admit_model(holder, &call.requested_model, &app.deployments)?;
     }
     Ok((call, held))
 }
@@ -143,12 +144,13 @@ fn member(call: &Call, name: &str) -> Option<String> {
 
 /// Checks every request, on every path, before anything else: the size of its head, whether a
 /// foreign web page may have sent it, and the key that the route needs. Returns the key's holder,
-/// if it needs one. `None` stands for a path that is not served.
-pub(super) fn admit<'a>(
+/// if it needs one, and notes the caller. `None` stands for a path that is not served.
+pub(super) async fn admit<'a>(
     app: &'a App,
-    head: &Parts,
+    (head, client): (&Parts, Option<&str>),
     asked: Option<Route<'_>>,
-) -> Result<Option<&'a KeyHolder>, Failure> {
+    caller: &mut Option<Arc<Caller>>,
+) -> Result<Option<Holder<'a>>, Failure> {
     check_size(app, &head.headers)?;
     app.web.admit(head)?;
     let Some(route) = asked else { return Ok(None) };
@@ -156,7 +158,7 @@ pub(super) fn admit<'a>(
         // Before the key: a call that loops back carries an upstream's key, not a client's.
         refuse_loop(app, &head.headers)?;
     }
-    auth::admit(app, route.access(), &head.headers)
+    auth::admit(app, route.access(), (head, client), caller).await
 }
 
 /// Refuses a head over `callgate.limits.max_header_bytes`.

@@ -5,8 +5,8 @@
 //! pointers itself.
 
 use super::{
-    ApiVersion, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission, RawVisitor,
-    ReplyHandle, Verdict, View, ViewPair,
+    ApiVersion, AuthHandle, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission,
+    RawVisitor, ReplyHandle, Verdict, View, ViewPair,
 };
 use abi_stable::std_types::ROption;
 
@@ -37,6 +37,8 @@ pub struct CPlugin {
         Option<unsafe extern "C" fn(*const (), CallHandle, ChunkHandle) -> Verdict>,
     pub on_llm_end: Option<unsafe extern "C" fn(*const (), CallHandle, ReplyHandle) -> Verdict>,
     pub on_llm_error: Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> Verdict>,
+    /// Since 1.1.
+    pub on_auth: Option<unsafe extern "C" fn(*const (), AuthHandle) -> Verdict>,
 }
 
 /// The arguments of [`CPlugin::create`]. All but the host are valid until it returns.

@@ -3,6 +3,7 @@
 //! gateway and the mock host of [`crate::testing`] both use it, so tests cross the same boundary as
 //! production.
 
+mod auth;
 mod hosted;
 mod loaded;
 #[cfg(feature = "testing")]
@@ -11,6 +12,7 @@ mod tables;
 
 use super::{ApiVersion, EditResult};
 use crate::{Endpoint, FailureKind, Rejection, Reply, Route};
+pub use auth::AuthAccess;
 pub use hosted::{
     BoxFuture, CounterService, EntryService, HostAccess, HostTables, Job, KvService,
     MetricsService, Page,

@@ -2,8 +2,10 @@
 //! is caught, because a panic that crosses the boundary aborts the process.
 //! [`export_callbacks!`](crate::export_callbacks) and the conformance tests call it.
 
+mod auth;
 pub(crate) mod background;
 mod events;
+mod made;
 mod panics;
 
 use super::{
@@ -17,6 +19,7 @@ use abi_stable::{
     std_types::{RErr, ROk, RResult, RString},
 };
 use async_ffi::{FfiFuture, FutureExt};
+use made::{Made, made};
 pub use panics::record_panics;
 use std::{future::Future, marker::PhantomData};
 
@@ -28,7 +31,8 @@ pub mod hook {
     pub const on_llm_end: u32 = 4;
     pub const on_llm_error: u32 = 8;
     pub const on_llm_during: u32 = 16;
-    pub const ALL: u32 = 31;
+    pub const on_auth: u32 = 32;
+    pub const ALL: u32 = 63;
 }
 
 /// Makes an instance of a sync callback whose table has the hooks in `HOOKS`.
@@ -105,26 +109,6 @@ unsafe fn create_with<T, S: serde::de::DeserializeOwned>(
             ROk(RawCallback { ctx, vt })
         }
         Err(message) => RErr(message.into()),
-    }
-}
-
-/// The data that `ctx` points to.
-struct Made<T> {
-    instance: T,
-    /// The host whose log the hooks write to.
-    host: Host,
-}
-
-unsafe fn made<'a, T>(ctx: *const ()) -> &'a Made<T> {
-    // SAFETY: `create_with` made it for the same `T`, and it lives until `destroy`.
-    unsafe { &*ctx.cast::<Made<T>>() }
-}
-
-impl<T> Made<T> {
-    /// Runs `work` outside a hook and catches its panics.
-    fn quietly(&self, work: impl FnOnce(&T)) {
-        let _events = events::enter(self.host);
-        let _ = panics::caught(|| work(&self.instance));
     }
 }
 
@@ -206,6 +190,8 @@ impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
         on_llm_end_async: None,
         on_llm_error_async: None,
         on_llm_during_async: None,
+        on_auth: if HOOKS & hook::on_auth != 0 { Some(auth::on_auth::<T>) } else { None },
+        on_auth_async: None,
     }) }
 }
 
@@ -266,5 +252,7 @@ impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
         on_llm_end_async: if HOOKS & hook::on_llm_end != 0 { Some(Self::on_llm_end) } else { None },
         on_llm_error_async: if HOOKS & hook::on_llm_error != 0 { Some(Self::on_llm_error) } else { None },
         on_llm_during_async: if HOOKS & hook::on_llm_during != 0 { Some(Self::on_llm_during) } else { None },
+        on_auth: None,
+        on_auth_async: if HOOKS & hook::on_auth != 0 { Some(auth::on_auth_async::<T>) } else { None },
     }) }
 }

@@ -3,6 +3,7 @@
 //! check` runs the same steps on a built plugin. The suite cannot check from inside the process
 //! whether `Drop` panics, a hook blocks for long, or memory grows.
 
+mod auth;
 mod calls;
 mod tasks;
 
@@ -22,8 +23,8 @@ const THREADS: usize = 64;
 /// Calls per thread. Each call runs every hook.
 const ROUNDS: usize = 8;
 
-const HOOKS: [&str; 5] =
-    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error"];
+const HOOKS: [&str; 6] =
+    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error", "on_auth"];
 
 /// The description of a failed check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,6 +211,7 @@ fn every_hook(
         let mut failure = if kind % 2 == 0 { failure.sent("par") } else { failure };
         has[4] |= sound(HOOKS[4], &tester.error(&mut ended, &mut failure))?;
     }
+    has[5] = auth::answers(tester)?;
     Ok(has)
 }
 

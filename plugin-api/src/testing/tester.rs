@@ -1,13 +1,13 @@
 //! Runs a callback's hooks through the same tables as those of a loaded plugin.
 
 use super::{
-    MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply,
+    MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply, TestRequest,
     ending::Ending,
     host::Lent,
     waiting::{block_on, poll_once},
 };
 use crate::{
-    AsyncCallback, Callback, InitError,
+    AsyncCallback, Auth, Callback, InitError,
     abi::{
         HostHandle, Verdict,
         serve::{HostTables, LoadedCallback, LocalCallback, Services},
@@ -219,6 +219,33 @@ impl Tester {
         let hook = self.callback().on_llm_during_async(call);
         let verdict = hook.map_or(Some(Verdict::NOT_IMPLEMENTED), poll_once)?;
         Some(call.outcome(verdict))
+    }
+
+    /// Runs `on_auth`. A fault is an error.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    pub fn auth(&self, request: &TestRequest) -> Result<Auth, String> {
+        let (callback, mut request) = (self.callback(), request.clone());
+        let verdict = match callback.on_auth(&mut request) {
+            Some(verdict) => verdict,
+            None => match callback.on_auth_async(&mut request).map(block_on) {
+                Some(Some(verdict)) => verdict,
+                Some(None) => return Err("the hook still waited after 10 s".to_owned()),
+                None => Verdict::NOT_IMPLEMENTED,
+            },
+        };
+        request.outcome(verdict)
+    }
+
+    /// As [`Tester::start_then_leave`], for `on_auth`.
+    pub fn auth_then_leave(&self, request: &TestRequest) -> Option<Result<Auth, String>> {
+        let (callback, mut request) = (self.callback(), request.clone());
+        let verdict = match callback.on_auth_async(&mut request) {
+            Some(hook) => poll_once(hook)?,
+            None => callback.on_auth(&mut request).unwrap_or(Verdict::NOT_IMPLEMENTED),
+        };
+        Some(request.outcome(verdict))
     }
 
     /// Runs `shutdown`, after the signal to the instance's tasks.

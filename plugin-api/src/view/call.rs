@@ -2,8 +2,8 @@
 
 use super::{EditError, edit, read_number, read_text};
 use crate::{
-    Endpoint, Flow, Hook, HookError, Rejection, Reply,
-    abi::{CallHandle, RawRejection, RawReply, Verdict, View, ViewPair},
+    Endpoint, Flow, Hook, HookError, Reply,
+    abi::{CallHandle, RawReply, Verdict, View},
 };
 use std::{marker::PhantomData, time::Duration};
 
@@ -338,7 +338,8 @@ impl<'a> CallView<'a> {
                 Verdict::REPLY
             }
             Err(HookError::Reject(rejection)) => {
-                self.reject(&rejection);
+                // SAFETY: the handle is alive; the host copies all views.
+                rejection.lend(|raw| unsafe { (self.raw.vt.reject())(self.raw.ctx, raw) });
                 Verdict::REJECT
             }
             Err(HookError::Internal(message)) => self.fault(&message),
@@ -356,26 +357,5 @@ impl<'a> CallView<'a> {
     pub(crate) fn panicked(&mut self, message: &str) -> Verdict {
         let _ = self.fault(message);
         Verdict::PANIC
-    }
-
-    fn reject(&mut self, rejection: &Rejection) {
-        let view = |text: &str| View::of(text.as_bytes());
-        let headers: Vec<ViewPair> = rejection
-            .headers
-            .iter()
-            .map(|(name, value)| ViewPair { name: view(name), value: view(value) })
-            .collect();
-        let wait = rejection.retry_after.map(|wait| wait.as_nanos().div_ceil(1_000_000));
-        let raw = RawRejection {
-            status: rejection.status.into(),
-            retry_after_ms: wait
-                .map_or(u64::MAX, |wait| u64::try_from(wait).unwrap_or(u64::MAX - 1)),
-            code: View::of_option(rejection.code.as_deref()),
-            message: view(&rejection.message),
-            headers: headers.as_ptr(),
-            headers_len: headers.len(),
-        };
-        // SAFETY: the handle is alive; the host reads the views before `rejection` is dropped.
-        unsafe { (self.raw.vt.reject())(self.raw.ctx, raw) };
     }
 }

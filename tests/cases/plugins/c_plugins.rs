@@ -1,7 +1,7 @@
 //! Plugins in C: the example of `docs/c-plugins.md`, built as the guide says, and invalid tables.
 
 use callgate_tests::{
-    Answer, Event, Gateway, ScriptedUpstream, build,
+    Answer, Client, Event, Gateway, ScriptedUpstream, build,
     config::{config, every_dialect, with_callbacks},
     sse, upstream,
 };
@@ -240,13 +240,77 @@ async fn every_verdict_and_the_later_hooks_work() {
     breaking.stop().await;
 }
 
+/// Knows one token, refuses another and fails on a third.
+const GATE: &str = r#"
+#include "callgate_plugin.h"
+#include <string.h>
+
+static callgate_view text(const char *bytes) {
+  callgate_view view = {(const uint8_t *)bytes, strlen(bytes)};
+  return view;
+}
+static int is(callgate_view view, const char *bytes) {
+  return view.len == strlen(bytes) && memcmp(view.ptr, bytes, view.len) == 0;
+}
+static uint32_t create(const callgate_create_args *args, void **instance) {
+  static int it;
+  (void)args;
+  *instance = &it;
+  return 0;
+}
+static void destroy(void *instance) { (void)instance; }
+static callgate_verdict on_auth(const void *instance, callgate_auth request) {
+  callgate_view token = request.vt->input(request.ctx, text("authorization"));
+  (void)instance;
+  if (request.vt->input_count(request.ctx) != 1) {
+    return CALLGATE_CONTINUE;
+  }
+  if (is(token, "Bearer tok-ann")) {
+    request.vt->caller(request.ctx, text("{\"key_id\":\"ann\",\"models\":[\"gpt\"],\"keep_for_ms\":60000}"));
+    return CALLGATE_REPLY;
+  }
+  if (is(token, "Bearer tok-odd")) {
+    request.vt->caller(request.ctx, text("{\"key_id\":\"odd\",\"model\":[\"gpt\"]}"));
+    return CALLGATE_REPLY;
+  }
+  if (is(token, "Bearer tok-old")) {
+    callgate_rejection no = {0};
+    no.status = 403;
+    no.retry_after_ms = CALLGATE_UNKNOWN;
+    no.message = text("too old");
+    request.vt->refuse(request.ctx, no, 1000);
+    return CALLGATE_REJECT;
+  }
+  return CALLGATE_CONTINUE;
+}
+#define MANIFEST CALLGATE_HEADER_MIN("gate", "1.0.0", "1.1", "0.1.0") "{\"name\":\"gate\",\"kind\":\"sync\",\"hooks\":\"on_auth\",\"auth_headers\":\"authorization\",\"reads\":\"\",\"writes\":\"\",\"settings_schema\":{}}"
+CALLGATE_PLUGIN_WITH_AUTH(MANIFEST, create, destroy, NULL, NULL, NULL, NULL, NULL, on_auth)
+"#;
+
+#[tokio::test]
+async fn a_plugin_in_c_says_who_may_call() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), upstream(Answer::default()).await);
+    let file = written(folder.path(), "gate", GATE);
+    let gateway = gateway(&upstream, entry(&file, &json!({}))).await;
+    let by = |token: &str| Client::new(gateway.address(), token);
+    let _ = by("tok-ann").chat("gpt").send().await.expect_status(200);
+    let _ = by("tok-ann").chat("llama").send().await.expect_status(403);
+    let refused = by("tok-old").chat("gpt").send().await.expect_status(403).error();
+    assert_eq!(refused["message"], "too old");
+    // A misspelt restriction restricts nothing, so it is a fault.
+    let _ = by("tok-odd").chat("gpt").send().await.expect_status(503);
+    let _ = by("tok-eve").chat("gpt").send().await.expect_status(401);
+    let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn tables_that_cannot_be_used_are_refused_with_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let table = |api: &str, size: &str, rest: &str| {
         returning(&format!(
             "static const callgate_plugin t = {{{{{api}}}, {size}, {rest}, NULL, start, NULL, end, \
-             error}}; return &t;"
+             error, NULL}}; return &t;"
         ))
     };
     let whole = "sizeof(callgate_plugin)";

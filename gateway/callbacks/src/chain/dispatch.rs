@@ -430,7 +430,12 @@ impl Link {
         }
     }
 
-    fn rejection_failure(&self, hook: Hook, rejection: Rejection, kind: FailureKind) -> Failure {
+    pub(super) fn rejection_failure(
+        &self,
+        hook: Hook,
+        rejection: Rejection,
+        kind: FailureKind,
+    ) -> Failure {
         if !(400..600).contains(&rejection.status) {
             let status = rejection.status;
             let what =

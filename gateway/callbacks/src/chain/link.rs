@@ -325,22 +325,8 @@ impl Link {
         kind: FailureKind,
     ) -> Option<Failure> {
         let name = self.name();
-        let count = self.slot.faults.fetch_add(1, Relaxed) + 1;
-        self.stats().note(hook, Counted::Fault);
-        if fault.late {
-            self.stats().note(hook, Counted::Timeout);
-        }
-        let mut message = self.without_secrets(&fault.message);
-        for key in sent_keys(&call.headers, call.key_header.as_ref()) {
-            mask_one(&mut message, key);
-        }
-        self.remember(hook, &message);
-        if let Some(left_out) = self.slot.fault_throttles[hook as usize].admit() {
-            tracing::warn!(
-                target: "callgate::callback", { hook = hook.name(), callback.name = &**name, call.id = %call.id, faults = count, suppressed = left_out },
-            "callback `{name}` failed in {}: {}", hook.name(), one_line(&message)
-            );
-        }
+        let keys = sent_keys(&call.headers, call.key_header.as_ref());
+        let count = self.note_fault(hook, fault, keys, Some(&call.id));
         let on_error = self.slot.recipe.entry.on_error;
         if on_error == OnError::Disable {
             if self.slot.breaker.switch_off() {
@@ -353,13 +339,44 @@ impl Link {
             return None;
         }
         if fault.spoiled {
-            Arc::clone(&self.slot.restarts).ask(&self.slot, &self.living);
+            self.ask_for_restart();
         }
         self.inform_breaker(hook, call.trying.remove(place));
         if on_error == OnError::Ignore {
             return None;
         }
         Some(Failure::callback_failed(self.name(), kind))
+    }
+
+    /// Counts and logs a fault; `sent` are the client's secrets. Returns the number of faults.
+    pub(super) fn note_fault<'s>(
+        &self,
+        hook: Hook,
+        fault: &Fault,
+        sent: impl Iterator<Item = &'s str>,
+        call_id: Option<&str>,
+    ) -> u64 {
+        let name = self.name();
+        let count = self.slot.faults.fetch_add(1, Relaxed) + 1;
+        self.stats().note(hook, Counted::Fault);
+        if fault.late {
+            self.stats().note(hook, Counted::Timeout);
+        }
+        let mut message = self.without_secrets(&fault.message);
+        sent.for_each(|secret| mask_one(&mut message, secret));
+        self.remember(hook, &message);
+        if let Some(left_out) = self.slot.fault_throttles[hook as usize].admit() {
+            tracing::warn!(
+                target: "callgate::callback", { hook = hook.name(), callback.name = &**name, call.id = call_id, faults = count, suppressed = left_out },
+            "callback `{name}` failed in {}: {}", hook.name(), one_line(&message)
+            );
+        }
+        count
+    }
+
+    /// Has the spoiled instance replaced.
+    pub(super) fn ask_for_restart(&self) {
+        Arc::clone(&self.slot.restarts).ask(&self.slot, &self.living);
     }
 
     fn remember(&self, hook: Hook, message: &str) {
@@ -435,6 +452,7 @@ fn run_mode(instance: &Instance, hook: Hook, recipe: &Recipe) -> RunMode {
         Hook::NewToken => (instance.has_new_token(), instance.has_new_token_async()),
         Hook::End => (instance.has_end(), instance.has_end_async()),
         Hook::Error => (instance.has_error(), instance.has_error_async()),
+        Hook::Auth => (instance.has_auth(), instance.has_auth_async()),
     };
     if !recipe.chosen_hooks.iter().any(|chosen| chosen == hook.name()) {
         return RunMode::None;
@@ -447,6 +465,6 @@ fn run_mode(instance: &Instance, hook: Hook, recipe: &Recipe) -> RunMode {
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemClock.monotonic_ns()
 }

@@ -1,9 +1,9 @@
 //! An instance in a chain, and how it ends.
 
-use super::ending::Endings;
+use super::{auth_cache::AuthCache, ending::Endings};
 use callgate_plugin_host::Instance;
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -15,6 +15,8 @@ pub(super) struct LiveInstance {
     pub(super) spoiled: AtomicBool,
     /// Another instance has replaced it, so it ends while the gateway serves.
     pub(super) replaced: AtomicBool,
+    /// The results of its `on_auth`.
+    auth: OnceLock<Box<AuthCache>>,
     endings: Arc<Endings>,
 }
 
@@ -24,6 +26,7 @@ impl LiveInstance {
             instance,
             spoiled: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
+            auth: OnceLock::new(),
             endings: Arc::clone(endings),
         }
     }
@@ -31,6 +34,10 @@ impl LiveInstance {
     /// `None` if it could not be restarted.
     pub(super) fn instance(&self) -> Option<&Instance> {
         self.instance.as_ref()
+    }
+
+    pub(super) fn auth_cache(&self) -> &AuthCache {
+        self.auth.get_or_init(|| Box::new(AuthCache::new()))
     }
 
     pub(super) fn shutdown(&self) {

@@ -2,6 +2,7 @@
 
 use super::{DryRun, DryRunCall};
 use crate::{
+    auth_request::{self, AuthPayload},
     call_handle::CallHandle,
     payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
 };
@@ -33,6 +34,7 @@ enum HookPayload {
     Chunk(ChunkPayload),
     Reply(EndPayload<'static>),
     Failure(ErrorPayload<'static>),
+    Request(AuthPayload),
 }
 
 /// Runs a hook in its sync form, or in its async form until it first waits.
@@ -57,6 +59,7 @@ impl DryRun {
         let beside = match hook {
             Hook::Start => HookPayload::Nothing,
             Hook::During => HookPayload::Beside,
+            Hook::Auth => HookPayload::Request(auth_request::sample()),
             Hook::NewToken => {
                 let json =
                     format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{quoted}}}}}]}}"#);
@@ -75,7 +78,7 @@ impl DryRun {
             }
         };
         let call = self.call();
-        if hook == Hook::Start {
+        if matches!(hook, Hook::Start | Hook::Auth) {
             return PreparedHook { call, beside };
         }
         let mut started = PreparedHook { call, beside: HookPayload::Nothing };
@@ -92,6 +95,7 @@ impl DryRun {
             HookPayload::Chunk(_) => Hook::NewToken,
             HookPayload::Reply(_) => Hook::End,
             HookPayload::Failure(_) => Hook::Error,
+            HookPayload::Request(request) => return authenticates(callback, request),
         };
         let (call, deployments) = (&mut *call.0, &*self.deployments);
         let mut handle = CallHandle::new(call, deployments, 0, hook, false);
@@ -119,9 +123,19 @@ impl DryRun {
             HookPayload::Failure(failing) => {
                 run!(callback, handle, has_error, on_llm_error, on_llm_error_async, failing)
             }
+            HookPayload::Request(_) => None,
         };
         verdict.map(|verdict| verdict == Verdict::CONTINUE)
     }
+}
+
+/// Whether `on_auth` decides at once.
+fn authenticates(callback: &Instance, request: &mut AuthPayload) -> Option<bool> {
+    let verdict = match callback.on_auth(request) {
+        Some(verdict) => verdict,
+        None => polled(callback.on_auth_async(request)?)?,
+    };
+    Some(matches!(verdict, Verdict::CONTINUE | Verdict::REPLY | Verdict::REJECT))
 }
 
 fn polled(hook: impl Future<Output = Verdict>) -> Option<Verdict> {

@@ -205,6 +205,11 @@ fn load_callbacks(
     let said = warnings_of_callbacks(&config, gathered.collect());
     problems.extend(proxy_warning(&source.files.config.path, environment, &deployments));
     problems.extend(unknown_names(&plugins, &deployments, &config));
+    if let Some(problem) = unnamed_authenticator(&config, &plugins) {
+        problems.extend(said);
+        problems.push(problem);
+        return Err(Problems(problems));
+    }
     let strict = source.strict || config.gateway.strict;
     if let Some(problem) = refuse_warnings(strict, &source.files.config.path, &problems, said.len())
     {
@@ -225,6 +230,20 @@ fn load_callbacks(
         said,
         guard: made,
     })
+}
+
+/// An error for a callback that says who may call, in a config that needs no key: if the callback
+/// were off, everybody could call.
+fn unnamed_authenticator(config: &Config, plugins: &[ListedPlugin]) -> Option<Problem> {
+    let authenticates = |it: &&ListedPlugin| it.chosen_hooks.iter().any(|it| it == "on_auth");
+    let plugin = plugins.iter().find(authenticates).filter(|_| !config.is_keyed())?;
+    let text = format!(
+        "callback `{}` says who may call (`on_auth`), and without it everybody could: there is no \
+         key, and `general_settings.custom_auth` does not name it",
+        plugin.name
+    );
+    let remedy = format!("add `general_settings: {{custom_auth: {}}}`", plugin.name);
+    Some(Problem::error(plugin.entry.place.clone(), text).remedy(remedy))
 }
 
 /// The model names of a config, for its callbacks.

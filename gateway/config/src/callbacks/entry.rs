@@ -69,6 +69,8 @@ pub struct CallbackEntry {
     pub grants: Grants,
     /// Whether the gateway refuses to start if the plugin cannot be loaded (`true` by default).
     pub required: bool,
+    /// Whether `general_settings.custom_auth` names it.
+    pub is_custom_auth: bool,
     /// The entry itself.
     pub place: SourceLocation,
 }
@@ -172,6 +174,7 @@ impl CallbackEntry {
             record: None,
             grants: Grants::default(),
             required: true,
+            is_custom_auth: false,
             place,
         }
     }

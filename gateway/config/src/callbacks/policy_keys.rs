@@ -12,8 +12,8 @@ use crate::{
 };
 use std::time::Duration;
 
-const HOOKS: [&str; 5] =
-    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error"];
+const HOOKS: [&str; 6] =
+    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error", "on_auth"];
 
 /// Reads the policy's keys of one entry.
 pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &mut CallbackEntry) {

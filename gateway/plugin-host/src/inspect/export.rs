@@ -28,6 +28,8 @@ pub(crate) enum ExportError {
         "expected the hooks of a sync callback, found `on_llm_during`, which only async ones have"
     )]
     WaitingHook,
+    #[error("expected the hook `on_auth` with `auth_headers`, its inputs, found {0}")]
+    Auth(String),
     #[error("expected a plugin in C to have one callback, of kind `sync`, found {0}")]
     C(String),
 }
@@ -56,6 +58,11 @@ impl ExportError {
                 };
                 let this = env!("CARGO_PKG_VERSION");
                 format!("{newer} instead of {this}, or an older build of the plugin")
+            }
+            Self::Auth(_) => {
+                "export it with `auth_headers` after `hooks`: names of headers in lower case, \
+                 `:method`, `:path` and `:client_address`"
+                    .to_owned()
             }
             Self::C(_) => "export each from its own file, or write it in Rust".to_owned(),
             Self::NoSuchCallback { wanted, found, by_path } => {
@@ -121,7 +128,34 @@ pub(super) fn choose(
     };
     let callback = callbacks.swap_remove(index);
     check_kind(&callback)?;
+    check_auth(&callback)?;
     Ok(callback)
+}
+
+/// The most inputs of an authenticator.
+const MOST_AUTH_INPUTS: usize = 32;
+
+/// An authenticator has inputs, by which its results are kept, and nobody else has.
+pub(super) fn check_auth(callback: &Exported) -> Result<(), ExportError> {
+    let inputs = &callback.auth_headers;
+    let authenticates = callback.hooks.iter().any(|hook| hook == "on_auth");
+    let found = match inputs.iter().find(|name| !is_auth_input(name)) {
+        _ if inputs.len() > MOST_AUTH_INPUTS => format!("{} inputs", inputs.len()),
+        Some(wrong) => format!("the input `{wrong}`"),
+        None if authenticates == inputs.is_empty() => {
+            format!("only the {}", if authenticates { "hook" } else { "inputs" })
+        }
+        None => return Ok(()),
+    };
+    Err(ExportError::Auth(found))
+}
+
+fn is_auth_input(name: &str) -> bool {
+    let is_plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+    };
+    [":method", ":path", ":client_address"].contains(&name)
+        || (!name.is_empty() && name.bytes().all(is_plain))
 }
 
 pub(super) fn check_kind(callback: &Exported) -> Result<(), ExportError> {

@@ -192,6 +192,22 @@ fn the_entry_chooses_the_callback_by_name() {
         beside.hooks.push("on_llm_during".to_owned());
         assert_eq!(choose(vec![beside], &by_path).map(drop), expected, "{kind}");
     }
+    for (hook, inputs, found) in [
+        ("on_auth", &["authorization", ":path", ":method", ":client_address", "x-a_b.1"][..], None),
+        ("on_auth", &[], Some("only the hook")),
+        ("on_llm_end", &["authorization"], Some("only the inputs")),
+        ("on_auth", &["Authorization"], Some("the input `Authorization`")),
+        ("on_auth", &[":scheme"], Some("the input `:scheme`")),
+        ("on_auth", &["a", "b c"], Some("the input `b c`")),
+        ("on_auth", &["a"; 32], None),
+        ("on_auth", &["a"; 33], Some("33 inputs")),
+    ] {
+        let mut gate = exported("one", "sync");
+        gate.hooks = vec![hook.to_owned()];
+        gate.auth_headers = inputs.iter().map(|name| (*name).to_owned()).collect();
+        let expected = found.map_or(Ok(()), |found| Err(ExportError::Auth(found.to_owned())));
+        assert_eq!(choose(vec![gate], &by_path).map(drop), expected, "{inputs:?}");
+    }
 }
 
 #[test]

@@ -59,6 +59,8 @@ impl CTables {
                 on_llm_end_async: None,
                 on_llm_error_async: None,
                 on_llm_during_async: None,
+                on_auth: table.on_auth.filter(|_| has("on_auth")),
+                on_auth_async: None,
             }
             .leak_into_prefix()
         };
@@ -157,6 +159,7 @@ mod tests {
             on_llm_new_token: None,
             on_llm_end: None,
             on_llm_error: None,
+            on_auth: None,
         };
         let ours = ApiVersion::CURRENT;
         let found = |table: &CPlugin| {

@@ -12,8 +12,8 @@ use plugin_api::{
     abi::{
         CHost, CreateArgs, HostHandle, RawCallback, Verdict, View,
         serve::{
-            CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables, LoadedCallback,
-            ReplyAccess,
+            AuthAccess, CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables,
+            LoadedCallback, ReplyAccess,
         },
     },
     testing::{MockHost, Tester},
@@ -155,6 +155,24 @@ impl Instance {
         // SAFETY: as in `hook!`.
         let visit = unsafe { CrashContext::new(&self.name, "on_llm_during", call.id()) };
         let future = visit.enter(|| self.callback.on_llm_during_async(call))?;
+        Some(RunningHook { visit, future })
+    }
+
+    /// Runs `on_auth` in its sync form, if the callback has that.
+    pub fn on_auth<A: AuthAccess>(&self, request: &mut A) -> Option<Verdict> {
+        // SAFETY: the name is the instance's.
+        let visit = unsafe { CrashContext::new(&self.name, "on_auth", "") };
+        visit.enter(|| self.callback.on_auth(request))
+    }
+
+    /// Starts `on_auth` in its async form, if the callback has that.
+    pub fn on_auth_async<'a, A: AuthAccess>(
+        &'a self,
+        request: &'a mut A,
+    ) -> Option<RunningHook<'a>> {
+        // SAFETY: as in `hook!`.
+        let visit = unsafe { CrashContext::new(&self.name, "on_auth", "") };
+        let future = visit.enter(|| self.callback.on_auth_async(request))?;
         Some(RunningHook { visit, future })
     }
 

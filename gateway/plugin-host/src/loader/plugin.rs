@@ -53,6 +53,8 @@ pub struct Recipe {
     pub hooks: Vec<String>,
     /// The hooks that run: all, or those the entry chooses.
     pub chosen_hooks: Vec<String>,
+    /// The inputs of `on_auth`, as its manifest says.
+    pub auth_headers: Arc<[String]>,
     /// How they run.
     pub kind: PluginKind,
     /// The parts of the call that it reads, as its manifest says.
@@ -167,6 +169,7 @@ impl Plugin {
             api: header.api,
             chosen_hooks: chosen(entry, &callback.hooks),
             hooks: callback.hooks,
+            auth_headers: callback.auth_headers.into(),
             kind: if callback.kind == "async" { PluginKind::Async } else { PluginKind::Sync },
             reads: callback.reads,
             writes: callback.writes,

@@ -34,6 +34,7 @@ pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
         sha256: None,
         record: None,
         grants: Grants::default(),
+        is_custom_auth: false,
         required: true,
         place: SourceLocation::whole_file(Path::new("config.yaml")),
     }

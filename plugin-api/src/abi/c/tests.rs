@@ -3,8 +3,9 @@
 
 use super::{CCreateArgs, CHost, CPlugin};
 use crate::abi::{
-    ApiVersion, CallHandle, CallVt, ChunkHandle, ChunkVt, FailureHandle, FailureVt, RawAdmission,
-    RawRejection, RawReply, RawRoute, RawVisitor, ReplyHandle, ReplyVt, View, ViewPair,
+    ApiVersion, AuthHandle, AuthVt, CallHandle, CallVt, ChunkHandle, ChunkVt, FailureHandle,
+    FailureVt, RawAdmission, RawRejection, RawReply, RawRoute, RawVisitor, ReplyHandle, ReplyVt,
+    View, ViewPair,
 };
 use abi_stable::prefix_type::{PrefixTypeTrait, WithMetadata_};
 use std::{
@@ -67,10 +68,12 @@ fn facts() -> Vec<Fact> {
         callgate_create_args = CCreateArgs { size, instance, settings, host, refusal, refuse }
         callgate_plugin = CPlugin {
             api, size, manifest, create, destroy, shutdown, on_llm_start, on_llm_new_token,
-            on_llm_end, on_llm_error,
+            on_llm_end, on_llm_error, on_auth,
         }
+        callgate_auth = AuthHandle { ctx, vt }
     }
     table! { facts:
+        callgate_auth_vt = AuthVt { input, input_count, input_at, caller, refuse, fault }
         callgate_call_vt = CallVt {
             id, endpoint, stream, requested_model, model, set_model, provider, upstream_model,
             api_base, set_route, set_upstream_header, remove_upstream_header, header, header_count,

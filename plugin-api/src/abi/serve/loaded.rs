@@ -1,8 +1,8 @@
 //! A safe wrapper of a plugin's raw callback.
 
 use super::{
-    CallAccess, ChunkAccess, FailureAccess, ReplyAccess,
-    tables::{lend_call, lend_chunk, lend_failure, lend_reply},
+    AuthAccess, CallAccess, ChunkAccess, FailureAccess, ReplyAccess,
+    tables::{lend_auth, lend_call, lend_chunk, lend_failure, lend_reply},
 };
 use crate::abi::{CallbackVtRef, RawCallback, Verdict};
 use async_ffi::FfiFuture;
@@ -111,6 +111,36 @@ impl LoadedCallback {
         let hook = self.vt.on_llm_during_async().flatten()?;
         // SAFETY: as in `hook!`.
         let future = unsafe { hook(self.ctx, lend_call(call)) };
+        Some(HookFuture { future, lent: PhantomData })
+    }
+
+    /// Returns whether the callback has `on_auth` in its sync form.
+    #[must_use]
+    pub fn has_auth(&self) -> bool {
+        self.vt.on_auth().flatten().is_some()
+    }
+
+    /// Returns whether the callback has `on_auth` in its async form.
+    #[must_use]
+    pub fn has_auth_async(&self) -> bool {
+        self.vt.on_auth_async().flatten().is_some()
+    }
+
+    /// Runs the sync form of `on_auth`, if there is one.
+    pub fn on_auth<A: AuthAccess>(&self, request: &mut A) -> Option<Verdict> {
+        let hook = self.vt.on_auth().flatten()?;
+        // SAFETY: as in `hook!`.
+        Some(unsafe { hook(self.ctx, lend_auth(request)) })
+    }
+
+    /// Starts the async form of `on_auth`, if there is one.
+    pub fn on_auth_async<'a, A: AuthAccess>(
+        &'a self,
+        request: &'a mut A,
+    ) -> Option<HookFuture<'a>> {
+        let hook = self.vt.on_auth_async().flatten()?;
+        // SAFETY: as in `hook!`.
+        let future = unsafe { hook(self.ctx, lend_auth(request)) };
         Some(HookFuture { future, lent: PhantomData })
     }
 

@@ -8,12 +8,12 @@
 //!   and the host keeps only copies.
 //! - A slice of pairs: the same as for a view.
 
-use super::{CallAccess, ChunkAccess, Edited, FailureAccess, ReplyAccess, edit_result};
+use super::{AuthAccess, CallAccess, ChunkAccess, Edited, FailureAccess, ReplyAccess, edit_result};
 use crate::{
     EditError,
     abi::{
-        CallHandle, CallVtRef, ChunkHandle, ChunkVtRef, EditResult, FailureHandle, FailureVtRef,
-        ReplyHandle, ReplyVtRef, View,
+        AuthHandle, AuthVtRef, CallHandle, CallVtRef, ChunkHandle, ChunkVtRef, EditResult,
+        FailureHandle, FailureVtRef, ReplyHandle, ReplyVtRef, View,
     },
 };
 pub use reply_writer::{ReplyPart, ReplySink};
@@ -64,6 +64,7 @@ macro_rules! number {
     )*};
 }
 
+mod auth;
 mod call;
 mod chunk;
 mod failure;
@@ -81,6 +82,7 @@ macro_rules! lend {
         }
     };
 }
+lend!(lend_auth, AuthAccess, AuthHandle, AuthVtRef, AUTH);
 lend!(lend_call, CallAccess, CallHandle, CallVtRef, CALL);
 lend!(lend_chunk, ChunkAccess, ChunkHandle, ChunkVtRef, CHUNK);
 lend!(lend_reply, ReplyAccess, ReplyHandle, ReplyVtRef, REPLY);

@@ -134,7 +134,7 @@ unsafe extern "C" fn fault<T: CallAccess>(ctx: *mut (), message: View) {
     unsafe { edit::<T>(ctx).fault(&lossy(message)) }
 }
 
-unsafe fn owned_rejection(raw: RawRejection) -> Rejection {
+pub(super) unsafe fn owned_rejection(raw: RawRejection) -> Rejection {
     let headers = if raw.headers.is_null() {
         &[]
     } else {
@@ -151,7 +151,7 @@ unsafe fn owned_rejection(raw: RawRejection) -> Rejection {
     }
 }
 
-fn lossy(view: View) -> String {
+pub(super) fn lossy(view: View) -> String {
     String::from_utf8_lossy(unsafe { view.bytes() }.unwrap_or_default()).into_owned()
 }
 

@@ -38,18 +38,25 @@ pub(super) fn tests(plan: &Plan) -> String {
     let made = if plan.waits { "of_async" } else { "of" };
     let suite = if plan.waits { "check_async" } else { "check" };
     let listed: Vec<_> = plan.hooks().map(Hook::name).collect();
-    let mut kit = vec!["Outcome", "TestCall", "Tester"];
+    let mut kit = vec!["Tester"];
+    if plan.hooks().any(|hook| hook != Hook::Auth) {
+        kit.extend(["Outcome", "TestCall"]);
+    }
     kit.extend(plan.hooks().filter_map(|hook| match hook {
         Hook::Start | Hook::During => None,
         Hook::NewToken => Some("TestChunk"),
         Hook::End => Some("TestReply"),
         Hook::Error => Some("TestFailure"),
+        Hook::Auth => Some("TestRequest"),
     }));
     kit.sort_unstable();
     // After the types, in rustfmt's order.
     kit.push("conformance");
     let mut text = String::from("//! The callback without a gateway.\n\n");
     let _ = writeln!(text, "use super::{} as Subject;", plan.type_name);
+    if plan.has(Hook::Auth) {
+        text.push_str("use plugin_api::Auth;\n");
+    }
     if plan.has(Hook::Error) {
         text.push_str("use plugin_api::FailureKind;\n");
     }
@@ -71,7 +78,10 @@ pub(super) fn tests(plan: &Plan) -> String {
 }
 
 fn imports(plan: &Plan) -> String {
-    let mut names = vec![plan.trait_name(), "Flow", "Hook", "Host", "InitError"];
+    let mut names = vec![plan.trait_name(), "Host", "InitError"];
+    if plan.hooks().any(|hook| hook != Hook::Auth) {
+        names.extend(["Flow", "Hook"]);
+    }
     for hook in plan.hooks() {
         names.extend(match hook {
             Hook::Start => &["LlmCall", "Rejection"][..],
@@ -79,6 +89,7 @@ fn imports(plan: &Plan) -> String {
             Hook::NewToken => &["CallView", "Chunk"],
             Hook::End => &["CallView", "Level", "LlmReply"],
             Hook::Error => &["CallView", "LlmFailure"],
+            Hook::Auth => &["Auth", "AuthRequest", "AuthResult", "Rejection"],
         });
     }
     names.sort_unstable();
@@ -132,7 +143,8 @@ fn body(hook: Hook) -> &'static str {
         Hook::During => {
             "    \
     fn on_llm_during(&self, call: &mut CallView<'_>) -> Hook {
-        if call.messages().any(|(_, text)| text.len() > self.settings.longest) {
+        let longest = self.settings.longest;
+        if call.messages().any(|(_, text)| text.len() > longest) {
             return Err(Rejection::new(413, \"a message is too long\").into());
         }
         Ok(Flow::Continue)
@@ -166,6 +178,16 @@ fn body(hook: Hook) -> &'static str {
             failure.set_message(\"the call failed\")?;
         }
         Ok(Flow::Continue)
+    }
+"
+        }
+        Hook::Auth => {
+            "    \
+    fn on_auth(&self, request: &AuthRequest<'_>) -> AuthResult {
+        if request.bearer_token().unwrap_or_default().len() > self.settings.longest {
+            return Err(Rejection::new(401, \"the token is too long\").into());
+        }
+        Ok(Auth::Pass)
     }
 "
         }
@@ -227,6 +249,17 @@ fn long_messages_are_replaced() {
 }
 "
         }
+        Hook::Auth => {
+            "#[test]
+fn long_tokens_are_refused() {
+    let tester = {tester};
+    let sent = |token| TestRequest::new().header(\"authorization\", token);
+    assert_eq!(tester.auth(&sent(\"Bearer hi\")), Ok(Auth::Pass));
+    let long = tester.auth(&sent(\"Bearer far-too-long\"));
+    assert!(matches!(long, Ok(Auth::Refuse(it, _)) if it.status == 401));
+}
+"
+        }
     }
 }
 
@@ -239,17 +272,23 @@ fn export(plan: &Plan) -> String {
             Hook::NewToken => writes.push("\"chunk\""),
             Hook::End => reads.push("\"reply\""),
             Hook::Error => writes.push("\"error\""),
+            Hook::Auth => {}
         }
     }
     let hooks: Vec<_> = plan.hooks().map(Hook::name).collect();
     // An older gateway would load the callback and never run the hook that refuses calls.
-    let min_api = if plan.has(Hook::During) { "    min_api: \"1.1\",\n" } else { "" };
+    let refuses = plan.has(Hook::During) || plan.has(Hook::Auth);
+    let min_api = if refuses { "    min_api: \"1.1\",\n" } else { "" };
+    let inputs = match plan.has(Hook::Auth) {
+        true => "\n        auth_headers: [\"authorization\"],",
+        false => "",
+    };
     format!(
         "plugin_api::export_callbacks! {{
 {min_api}    {} {{
         name: \"{}\",
         kind: {},
-        hooks: [{}],
+        hooks: [{}],{inputs}
         reads: [{}],
         writes: [{}],
         settings_schema: r#\"{{
