@@ -184,7 +184,7 @@ plugin_api::export_callbacks! {
         settings_schema: r#"{
             "type": "object",
             "properties": {
-                "without_verdict": {"description": "What becomes of a call that the service does not judge.", "enum": ["refuse", "pass"], "default": "refuse"},
+                "without_verdict": {"description": "What becomes of a call that the service does not judge.", "type": "string", "enum": ["refuse", "pass"], "default": "refuse"},
                 "replies": {"description": "Whether replies are judged too; streams need `streams: buffered`.", "type": "boolean", "default": false},
                 "timeout_ms": {"description": "How long the service may take.", "type": "integer", "minimum": 1, "default": 1000}
             },
