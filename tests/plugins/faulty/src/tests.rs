@@ -294,7 +294,7 @@ fn without_actions_they_conform() {
     let settings = json!({"messages": true, "body": true});
     assert_eq!(conformance::check::<Recorder>(&settings).unwrap(), all);
     assert_eq!(conformance::check_async::<RecorderAsync>(&settings).unwrap(), all);
-    assert_eq!(conformance::check::<Liar>(&json!({})).unwrap(), ["on_llm_start"]);
+    assert_eq!(conformance::check::<Liar>(&json!({})).unwrap(), ["on_llm_start", "on_llm_error"]);
 }
 
 #[test]
