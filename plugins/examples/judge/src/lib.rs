@@ -77,7 +77,8 @@ impl Callback for Judge {
     }
 
     fn on_llm_end(&self, call: &mut CallView<'_>, reply: &mut LlmReply<'_>) -> Hook {
-        if self.seen.fetch_add(1, Relaxed) % self.settings.every != 0 || reply.text().is_empty() {
+        let is_chosen = self.seen.fetch_add(1, Relaxed).is_multiple_of(self.settings.every);
+        if !is_chosen || reply.text().is_empty() {
             return Ok(Flow::Continue);
         }
         let prompt = String::from_utf8_lossy(call.local());
