@@ -78,10 +78,15 @@ async fn collect(
             yield_now().await;
         }
     }
-    arriving.finish().map_err(|error| match error {
+    arriving.finish().map_err(unfit)
+}
+
+/// The failure of a call whose whole body is not usable.
+pub(super) fn unfit(error: BodyError) -> Failure {
+    match error {
         BodyError::NotJson(error) => Failure::not_json(&error),
         error => Failure::unfit_body(&error),
-    })
+    }
 }
 
 /// The number of attempts to read a refused body: bytes that came with the head arrive after two.

@@ -4,19 +4,17 @@
 use super::{
     AnswerBody,
     access_log::Record,
-    chat,
+    body, chat,
     connection_timer::ConnectionTimer,
-    error,
     flight::{Flight, refused},
     inflight::Held,
     request,
 };
 use crate::{CurrentApp, app::App, current_app::WeakCurrentApp};
-use axum::response::Response;
 use callgate_call::{Call, Caller};
 use callgate_failure::Failure;
 use callgate_host::{ModelCalls, OwnCall};
-use callgate_json::{Body, BodyError};
+use callgate_json::Body;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use plugin_api::{HostError, HostErrorKind, HttpResponse, abi::serve::BoxFuture};
@@ -75,10 +73,7 @@ fn accepted(
     }
     let mut share = app.in_flight.share();
     share.reach(length, length)?;
-    let body = Body::parse(own.body.into()).map_err(|error| match error {
-        BodyError::NotJson(error) => Failure::not_json(&error),
-        error => Failure::unfit_body(&error),
-    })?;
+    let body = Body::parse(own.body.into()).map_err(body::unfit)?;
     let held = Held::new(Arc::clone(&app.in_flight), share.keep(length));
     let mut call = request::accepted_call(app, (headers, body), None, record)?;
     call.made_by = Some(own.by);
@@ -89,9 +84,7 @@ fn accepted(
 async fn as_http(response: hyper::Response<AnswerBody>) -> HttpResponse {
     let (head, body) = response.into_parts();
     let Ok(body) = body.collect().await else {
-        let failure = Failure::internal("the body of an own call broke".to_owned());
-        let broken: Response = error::response(&failure);
-        return HttpResponse::new(broken.status().as_u16());
+        return HttpResponse::new(500);
     };
     let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))

@@ -25,7 +25,7 @@ pub(crate) struct CallRecord {
     hooks: Mutex<Recorded>,
 }
 
-/// What was recorded of a call.
+/// The record of a call.
 #[derive(Debug)]
 pub(super) struct Recorded {
     /// The call at the callback's first hook.

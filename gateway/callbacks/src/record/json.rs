@@ -96,7 +96,7 @@ fn pairs(headers: &[(HeaderName, HeaderValue)]) -> Vec<[String; 2]> {
     headers.iter().map(pair).collect()
 }
 
-/// What is not JSON is kept as a text.
+/// Text that is not JSON is kept as a string.
 fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

@@ -1,43 +1,17 @@
 //! From names and paths of entries to files: the order of the folders, and the errors.
 
 use super::{ResolveError, SearchPath, resolve};
-use callgate_config::{
-    CallScope, CallbackEntry, Grants, Mode, OnError, SettingLocations, SourceLocation,
-};
+use callgate_config::CallbackEntry;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// An entry as the config reads `- name`, with these settings.
 pub(crate) fn entry(name: &str, settings: Value) -> CallbackEntry {
-    CallbackEntry {
-        position: 0,
-        name: name.to_owned(),
-        written: name.to_owned(),
-        folder: None,
-        instance: None,
-        share: None,
-        file: None,
-        settings,
-        settings_path: "s".to_owned(),
-        settings_places: SettingLocations::default(),
-        on_error: OnError::Fail,
-        timeout: None,
-        mode: Mode::Inline,
-        streams: None,
-        only: CallScope::default(),
-        except: None,
-        canary: None,
-        skippable_by: Vec::new(),
-        protects: false,
-        hooks: None,
-        breaker: None,
-        sha256: None,
-        record: None,
-        grants: Grants::default(),
-        is_custom_auth: false,
-        required: true,
-        place: SourceLocation::whole_file(Path::new("config.yaml")),
-    }
+    let mut entry = CallbackEntry::of_file(name, Path::new(""), settings, "config.yaml");
+    entry.file = None;
+    entry.breaker = None;
+    entry.settings_path = "s".to_owned();
+    entry
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl RedactHttp {
     }
 }
 
-/// The placeholders of the call and what they stand for.
+/// The original text of each placeholder of the call.
 fn originals(call: &CallView<'_>) -> BTreeMap<String, String> {
     serde_json::from_slice(call.local()).unwrap_or_default()
 }
@@ -90,7 +90,7 @@ impl AsyncCallback for RedactHttp {
     type Settings = Settings;
 
     fn new(host: Host, settings: Settings) -> Result<Self, InitError> {
-        // A grant that is missing is told at the start, not by the first call.
+        // The start reports a missing grant, not the first call.
         if let Some(http) = host.http() {
             http.permits(&settings.url).map_err(|error| InitError::new(format!("url: {error}")))?;
         }

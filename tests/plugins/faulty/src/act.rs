@@ -34,7 +34,7 @@ impl Voice<'_> {
 }
 
 /// Runs an action that needs no call. `Ok(false)` if it is not one of these.
-#[expect(clippy::panic, clippy::print_stdout, reason = "that is what was asked for")]
+#[expect(clippy::panic, clippy::print_stdout, reason = "the settings ask for it")]
 pub(crate) fn anywhere(voice: Voice<'_>, place: &str, action: &Action) -> Result<bool, String> {
     match action {
         Action::Panic(text) => panic_any(text.clone()),

@@ -28,7 +28,7 @@ pub(crate) fn answer(
     Ok(Flow::Reply(reply))
 }
 
-#[expect(clippy::panic, reason = "that is what was asked for")]
+#[expect(clippy::panic, reason = "the settings ask for it")]
 async fn written(
     voice: Voice<'_>,
     mut writer: ReplyWriter,

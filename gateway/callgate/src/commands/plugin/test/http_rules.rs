@@ -101,7 +101,7 @@ struct State {
     requested: Vec<Requested>,
 }
 
-/// Reads the rules; the error says what is wrong with them.
+/// Reads the rules. The error names the faulty one.
 pub(super) fn parse(json: Value) -> Result<Arc<[Rule]>, String> {
     let rules: Vec<Rule> = serde_json::from_value(json)
         .map_err(|error| format!("expected a list of rules such as {EXAMPLE}: {error}"))?;
