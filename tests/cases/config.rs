@@ -1,5 +1,6 @@
 //! The config, and `callgate check`.
 
+mod azure;
 mod check;
 mod config_errors;
 mod providers;

@@ -57,7 +57,7 @@ pub use general::GeneralSettings;
 pub use http_url::{HttpUrl, ServerAddress, UrlError};
 pub use keys::{ANONYMOUS, ClientKey, KeyScopes, MASTER_KEY, key_name_problem};
 pub use litellm::LitellmSettings;
-pub use model_list::{ModelEntry, Weights};
+pub use model_list::{AzureParams, ModelEntry, Weights};
 pub use outline::{Outline, SealedOutline};
 pub use problem::{Problem, Problems, Severity, SourceLocation};
 pub use quote::quoted;

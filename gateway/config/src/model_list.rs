@@ -14,8 +14,11 @@ use callgate_secret::Secret;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
 
+mod azure;
 mod headers;
 mod keys;
+
+pub use azure::AzureParams;
 
 /// One entry of `model_list`, before `deployments` infers its provider.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub struct ModelEntry {
     pub api_base: (Setting<String>, SourceLocation),
     /// The key for the upstream.
     pub api_key: Setting<Secret>,
+    /// What only Azure's providers read.
+    pub azure: AzureParams,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
     /// Further request headers; names are as written, unique, and valid for HTTP.
@@ -161,6 +166,9 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         Setting::Absent | Setting::Unset(_) => None,
     };
     let api_key = section.take("api_key").map(|field| reader.secret(&field)).unwrap_or_default();
+    let azure = azure::take(reader, &mut section);
+    // Only information, as in LiteLLM's `model_info`.
+    section.take("base_model");
     let extra_headers = headers::take(reader, &mut section);
     let mut number =
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.number(&field));
@@ -193,6 +201,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         provider,
         api_base,
         api_key,
+        azure,
         organization,
         extra_headers,
         params,

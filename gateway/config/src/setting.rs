@@ -25,6 +25,16 @@ impl<T> Setting<T> {
         }
     }
 
+    /// The same with another value.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        match self {
+            Self::Absent => Setting::Absent,
+            Self::Set(value) => Setting::Set(change(value)),
+            Self::Unset(unset) => Setting::Unset(unset),
+        }
+    }
+
     /// The unset variable, if there is one.
     #[must_use]
     pub fn unset(&self) -> Option<&Unset> {

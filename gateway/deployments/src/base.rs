@@ -32,12 +32,17 @@ pub(super) struct Base {
     pub(super) url: String,
     /// Lower case, without the port.
     pub(super) host: String,
+    /// The value of `?api-version=`, with which Azure's portal shows its URLs.
+    pub(super) api_version: Option<String>,
     /// The path that was put in place of one that the host does not serve.
     pub(super) path_put: Option<&'static str>,
 }
 
 pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
-    let text = text.trim();
+    let (text, api_version) = match text.trim().split_once("?api-version=") {
+        Some((base, version)) if is_version(version) => (base, Some(version.to_owned())),
+        _ => (text.trim(), None),
+    };
     let parsed = HttpUrl::parse_base(text)?;
     let host = parsed.host().to_ascii_lowercase();
     let mut url = text.trim_end_matches('/').to_owned();
@@ -47,7 +52,13 @@ pub(super) fn parse(text: &str) -> Result<Base, BaseError> {
         url.truncate(url.len() - path.len());
         url.push_str(right);
     }
-    Ok(Base { url, host, path_put })
+    Ok(Base { url, host, api_version, path_put })
+}
+
+/// Whether a text can stand in a URL as the version of an API.
+pub(super) fn is_version(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 /// The provider that a well-known host belongs to. `*.ngrok*` hosts are commonly tunnels to
@@ -96,6 +107,13 @@ mod tests {
     }
 
     #[test]
+    fn a_base_may_name_the_version_of_its_api() {
+        let base = parse("https://r.openai.azure.com/?api-version=2024-06-01").unwrap();
+        assert_eq!(base.url, "https://r.openai.azure.com");
+        assert_eq!(base.api_version.as_deref(), Some("2024-06-01"));
+    }
+
+    #[test]
     fn bases_that_can_never_work_are_refused() {
         for (text, expected) in [
             ("localhost", BaseError::Scheme("neither".into())),
@@ -106,6 +124,7 @@ mod tests {
             ("not a url", BaseError::Other(UrlError::NotUrl)),
             ("http://host:99999/", BaseError::Other(UrlError::NotUrl)),
             ("https://user:sk-1@host/v1", BaseError::Credentials),
+            ("https://host/v1?api-version=1&key=sk-1", BaseError::Other(UrlError::Query)),
             ("https://host/v1?key=sk-1", BaseError::Other(UrlError::Query)),
             ("https://host/v1#x", BaseError::Other(UrlError::Query)),
         ] {

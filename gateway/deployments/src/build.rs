@@ -2,7 +2,7 @@
 //! failed one, so that one start reports all problems.
 
 use super::{
-    Setting,
+    Setting, azure,
     base::{self, Base},
     catch_all,
     defaults::{provider_base, provider_key},
@@ -15,7 +15,7 @@ use super::{
 use callgate_config::{
     Config, ModelEntry, Problem, Problems, Severity, SourceLocation, problem::settle, quoted,
 };
-use callgate_providers::{Provider, UNSERVED};
+use callgate_providers::{KeyHeader, Provider, UNSERVED};
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
 use http::HeaderValue;
@@ -117,31 +117,71 @@ impl<'c> Builder<'c> {
             self.corrected.push(Corrected { host: host.clone(), path, place });
         }
         let provider = inferred.provider;
-        let api_base = match (&entry.api_base.0, base) {
-            (_, Some(base)) => Setting::Set(base.url),
+        let upstream_model = provider.without_route(inferred.upstream_model);
+        if let Some(reason) = provider.dialect.unserved(upstream_model) {
+            let (_, place) = &entry.model;
+            self.unserved.push(Problem::error(place.clone(), reason));
+            return Some(self.unserved(entry));
+        }
+        let base = match (&entry.api_base.0, base) {
+            (_, Some(base)) => Setting::Set(base),
             (Setting::Unset(unset), None) => Setting::Unset(unset.clone()),
             (_, None) => self.default_base(provider, &entry.api_base.1)?,
         };
-        if matches!(api_base, Setting::Absent) {
+        if matches!(base, Setting::Absent) {
             return Some(self.unserved(entry));
         }
-        let api_key = match &entry.api_key {
-            Setting::Absent => self.default_key(provider, entry),
-            given => given.clone(),
-        };
+        let api_version = self.api_version(provider, entry, base.set())?;
+        let api_base = base.map(|base| base.url);
+        let (api_key, key_header) = self.credential(provider, entry, api_base.set());
         self.check_key(&api_key, &entry.place);
         self.check_params(provider, entry);
         let id = self.id(entry, &api_base);
-        let upstream_model = inferred.upstream_model.into();
-        let label = Arc::from(provider.label);
-        Some(Deployment {
+        let plain = self.plain(provider, entry);
+        let mut deployment = Deployment {
             id,
-            label,
-            upstream_model,
+            label: Arc::from(provider.label),
+            upstream_model: upstream_model.into(),
             api_base,
             api_key,
-            ..self.plain(provider, entry)
-        })
+            key_header,
+            api_version,
+            ..plain
+        };
+        if entry.stream_usage.is_none() {
+            deployment.stream_usage = azure::knows_stream_options(&deployment);
+        }
+        Some(deployment)
+    }
+
+    /// The key and the header for it. What the entry itself names wins over all variables.
+    fn credential(
+        &mut self,
+        provider: &Provider,
+        entry: &ModelEntry,
+        base: Option<&String>,
+    ) -> (Setting<Secret>, KeyHeader) {
+        let header = (provider.key_header)(base.map_or("", String::as_str));
+        if let Some(token) = azure::token(provider, entry, &self.config.environment) {
+            return (token, KeyHeader::Bearer);
+        }
+        let key = match &entry.api_key {
+            Setting::Absent => self.default_key(provider, entry),
+            given => given.clone(),
+        };
+        (key, header)
+    }
+
+    /// `None` if it is unusable, which is reported.
+    fn api_version(
+        &mut self,
+        provider: &Provider,
+        entry: &ModelEntry,
+        base: Option<&Base>,
+    ) -> Option<Setting<String>> {
+        let found = azure::api_version(provider, entry, base, &self.config.environment);
+        self.problems.extend(azure::without_effect(provider, entry));
+        found.map_err(|problem| self.problems.push(problem)).ok()
     }
 
     /// The provider of an entry, or the reason why there is none.
@@ -196,6 +236,8 @@ impl<'c> Builder<'c> {
             upstream_model: Arc::default(),
             api_base: Setting::Absent,
             api_key: Setting::Absent,
+            key_header: KeyHeader::Bearer,
+            api_version: Setting::Absent,
             organization: entry.organization.clone(),
             extra_headers: entry.extra_headers.clone(),
             params: entry.params.clone(),
@@ -267,7 +309,7 @@ impl<'c> Builder<'c> {
         &mut self,
         provider: &Provider,
         place: &SourceLocation,
-    ) -> Option<Setting<String>> {
+    ) -> Option<Setting<Base>> {
         match provider_base(provider, &self.config.environment, &place.path) {
             Some(Ok(base)) => {
                 if let Setting::Unset(unset) = &base {
@@ -371,7 +413,9 @@ impl<'c> Builder<'c> {
     fn stand_in(&self, provider: &'static Provider) -> Option<Deployment> {
         let env = &self.config.environment;
         let path = format!("the provider `{}`", provider.label);
-        let api_base = provider_base(provider, env, &path)?.ok()?;
+        let base = provider_base(provider, env, &path)?.ok()?;
+        let api_version = azure::default_version(provider, base.set(), env);
+        let api_base = base.map(|base| base.url);
         let (litellm, router) = (&self.config.litellm, &self.config.router);
         let timeout = litellm.request_timeout.or(router.timeout).unwrap_or(DEFAULT_TIMEOUT);
         Some(Deployment {
@@ -381,8 +425,10 @@ impl<'c> Builder<'c> {
             label: Arc::from(provider.label),
             upstream_model: Arc::default(),
             unserved: None,
+            key_header: (provider.key_header)(api_base.set().map_or("", String::as_str)),
             api_base,
             api_key: provider_key(provider, env, &path),
+            api_version,
             organization: Setting::Absent,
             extra_headers: Vec::new(),
             params: Map::new(),

@@ -1,6 +1,9 @@
 //! What a provider's variables and its row give to an entry without its own base or key.
 
-use super::{Setting, base};
+use super::{
+    Setting,
+    base::{self, Base},
+};
 use callgate_config::{Environment, Unset};
 use callgate_providers::Provider;
 use callgate_secret::Secret;
@@ -15,8 +18,8 @@ pub(super) fn provider_base(
     provider: &Provider,
     env: &Environment,
     path: &str,
-) -> Option<Result<Setting<String>, (&'static str, base::BaseError)>> {
-    let parsed = |text: &str| base::parse(text).map(|base| Setting::Set(base.url));
+) -> Option<Result<Setting<Base>, (&'static str, base::BaseError)>> {
+    let parsed = |text: &str| base::parse(text).map(Setting::Set);
     for variable in provider.base_env {
         if let Some(text) = env.filled_var(variable) {
             return Some(parsed(text).map_err(|error| (*variable, error)));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use callgate_config::{Setting, Unset};
-use callgate_providers::Provider;
+use callgate_providers::{ChatAddress, KeyHeader, Provider};
 use callgate_secret::Secret;
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -33,6 +33,10 @@ pub struct Deployment {
     pub api_base: Setting<String>,
     /// `Absent` if the upstream needs none.
     pub api_key: Setting<Secret>,
+    /// The header for `api_key`.
+    pub key_header: KeyHeader,
+    /// The version of the API in URLs, if it differs from the dialect's own.
+    pub api_version: Setting<String>,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
     /// Further request headers; names and values are valid for HTTP.
@@ -86,6 +90,12 @@ impl Deployment {
         self.model_info_text.get_or_init(text).as_deref()
     }
 
+    /// The address of its calls, for another base or model if the call has one.
+    #[must_use]
+    pub fn chat_address<'a>(&'a self, base: &'a str, model: &'a str) -> ChatAddress<'a> {
+        ChatAddress { base, model, api_version: self.api_version.set().map(String::as_str) }
+    }
+
     /// The first variable that this deployment requires and that is not set. A call must then fail
     /// and name it, unless a callback has replaced its value.
     #[must_use]
@@ -101,6 +111,7 @@ impl Deployment {
     pub fn first_unset_beside_route(&self) -> Option<&Unset> {
         self.organization
             .unset()
+            .or_else(|| self.api_version.unset())
             .or_else(|| self.extra_headers.iter().find_map(|(_, value)| value.unset()))
             .or_else(|| self.params_unset.first())
     }

@@ -62,8 +62,6 @@ const UNSUPPORTED: &[&str] = &[
     "a2a_agent",
     "anthropic_text",
     "auto_router",
-    "azure",
-    "azure_ai",
     "azure_text",
     "bedrock",
     "bedrock_converse",
@@ -256,7 +254,7 @@ mod tests {
         assert_eq!(fails("o5x", None, false), InferError::NoProvider("o5x".into()));
         assert_eq!(fails("openai/", None, true), InferError::NoModel("openai/".into()));
         assert_eq!(fails("bedrock/x", None, true), InferError::Unsupported("bedrock".into()));
-        assert_eq!(fails("x", Some("azure"), true), InferError::Unsupported("azure".into()));
+        assert_eq!(fails("x", Some("sap"), true), InferError::Unsupported("sap".into()));
         for base in [true, false] {
             let error = fails("OpenAI/gpt-4o", None, base);
             assert_eq!(error, InferError::UnknownProvider("OpenAI".into()));

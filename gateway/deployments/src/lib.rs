@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod azure;
 mod base;
 mod build;
 mod catch_all;

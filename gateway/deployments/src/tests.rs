@@ -109,7 +109,7 @@ fn all_faults_are_reported_at_once() {
             ("c", "{model: openai/x, api_base: 'localhost:8000'}"),
             ("d", "{model: hosted_vllm/x}"),
             ("e", "{model: x, custom_llm_provider: gorq}"),
-            ("f", "{model: azure/x}"),
+            ("f", "{model: bedrock/x}"),
             ("g", "{model: 'openai/*'}"),
             ("h**", "{model: openai/x}"),
         ]),
@@ -124,7 +124,7 @@ fn all_faults_are_reported_at_once() {
             "model_list[3].litellm_params: expected an `api_base` for `hosted_vllm`, found none",
             "model_list[4].litellm_params.custom_llm_provider: expected a known provider, found \
              `gorq`, and no entry of `model_list` works; did you mean `groq`?",
-            "model_list[5].litellm_params.model: the provider `azure` is not supported",
+            "model_list[5].litellm_params.model: the provider `bedrock` is not supported",
             "model_list[6].litellm_params.model: found a `*`, but `model_name` has none",
             "model_list[7]: expected at most one `*`",
         ],
@@ -140,14 +140,14 @@ fn all_faults_are_reported_at_once() {
 #[test]
 fn an_entry_that_cannot_be_served_leaves_the_others_alone() {
     let text = list(&[
-        ("a", "{model: azure/x, api_key: k}"),
+        ("a", "{model: bedrock/x, api_key: k}"),
         ("b", "{model: hosted_vllm/x}"),
         ("c", "{model: 'python:mine/x'}"),
         ("d", "{model: ollama_chat/x}"),
     ]);
     let (deployments, warnings) = try_build(&text, &env()).unwrap();
     for (at, reason) in [
-        (0, "the provider `azure` is not supported"),
+        (0, "the provider `bedrock` is not supported"),
         (1, "expected an `api_base` for `hosted_vllm`, found none"),
         (2, "expected a model such as `provider/name`, or an `api_base`"),
     ] {
@@ -156,12 +156,12 @@ fn an_entry_that_cannot_be_served_leaves_the_others_alone() {
         let said = warnings[at].to_string();
         assert!(said.contains(reason) && said.contains("; calls of this model fail; "), "{said}");
     }
-    assert_eq!((warnings.len(), &*deployments.all()[0].label), (3, "azure"));
+    assert_eq!((warnings.len(), &*deployments.all()[0].label), (3, "bedrock"));
     assert!(deployments.all()[3].unserved.is_none());
-    let mixed = build(&list(&[("m", "{model: azure/x}"), ("m", "{model: openai/x, order: 2}")]));
+    let mixed = build(&list(&[("m", "{model: bedrock/x}"), ("m", "{model: openai/x, order: 2}")]));
     assert_eq!(mixed.resolve("m").unwrap().deployments().len(), 1);
     assert_eq!(served(&mixed, "m").0, "openai");
-    assert!(deployments.for_provider("azure").is_none());
+    assert!(deployments.for_provider("bedrock").is_none());
     assert!(deployments.for_provider("hosted_vllm").is_none());
 }
 

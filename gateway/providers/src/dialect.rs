@@ -10,7 +10,27 @@ use std::{borrow::Cow, fmt, sync::Arc};
 /// The translation to and from one provider's API.
 pub trait Dialect: Sync + fmt::Debug {
     /// The URL of chat calls.
-    fn chat_url(&self, api_base: &str) -> String;
+    fn chat_url(&self, at: &ChatAddress<'_>) -> String;
+
+    /// Whether the URL depends on the model.
+    fn has_model_in_url(&self) -> bool {
+        false
+    }
+
+    /// Whether a URL may name a version of the API.
+    fn has_versions(&self) -> bool {
+        false
+    }
+
+    /// Whether a stream from there can be asked for its usage.
+    fn knows_stream_options(&self, _at: &ChatAddress<'_>) -> bool {
+        true
+    }
+
+    /// Why it cannot call this model.
+    fn unserved(&self, _model: &str) -> Option<&'static str> {
+        None
+    }
 
     /// Builds the request. `body` is the client's, with all callbacks' edits; it is not changed, so
     /// that another attempt can use it.
@@ -34,6 +54,17 @@ pub trait Dialect: Sync + fmt::Debug {
     fn unreachable_hint(&self) -> &'static str {
         "is its base URL right, and does something listen there?"
     }
+}
+
+/// What the URL of a call is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct ChatAddress<'a> {
+    /// The base URL.
+    pub base: &'a str,
+    /// The model's name at the upstream.
+    pub model: &'a str,
+    /// The version of the API, if the deployment has one.
+    pub api_version: Option<&'a str>,
 }
 
 /// The parts of a call's target that a dialect needs.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod azure;
 mod completion_builder;
 mod dialect;
 pub mod error_text;
@@ -26,11 +27,11 @@ pub use callgate_failure::ErrorText;
 pub use completion_builder::CompletionBuilder;
 pub(crate) use dialect::number_of_choices;
 pub use dialect::{
-    AnswerFault, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamRequest, StreamTranslator,
-    Translated, Usage,
+    AnswerFault, ChatAddress, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamRequest,
+    StreamTranslator, Translated, Usage,
 };
-pub use provider::Provider;
 use provider::host_and_path;
+pub use provider::{KeyHeader, Provider};
 pub use quirks::{Quirks, TokenLimit};
 pub use table::{UNSERVED, providers};
 

@@ -11,8 +11,9 @@ mod stream;
 mod usage;
 
 use super::{
-    AnswerFault, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing, StreamRequest,
-    StreamTranslator, Translated, Usage, error_text, gateway_members::is_own, number_of_choices,
+    AnswerFault, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
+    StreamRequest, StreamTranslator, Translated, Usage, error_text, gateway_members::is_own,
+    number_of_choices,
 };
 use bytes::Bytes;
 use callgate_failure::Failure;
@@ -28,8 +29,8 @@ use usage::usage;
 pub struct OpenAi;
 
 impl Dialect for OpenAi {
-    fn chat_url(&self, api_base: &str) -> String {
-        let base = api_base.trim_end_matches('/');
+    fn chat_url(&self, at: &ChatAddress<'_>) -> String {
+        let base = at.base.trim_end_matches('/');
         match base.strip_suffix("/chat/completions") {
             Some(_) => base.to_owned(),
             None => [base, "/chat/completions"].concat(),

@@ -21,8 +21,34 @@ pub struct Provider {
     pub dummy_key: bool,
     /// Whether every call fails without a key.
     pub needs_key: bool,
+    /// The header of the key, by the base URL.
+    pub key_header: fn(&str) -> KeyHeader,
+    /// Variables for the version of the API; the first one that is set counts.
+    pub version_env: &'static [&'static str],
+    /// Beginnings of models' names that LiteLLM reads and no upstream knows.
+    pub routes: &'static [&'static str],
     pub quirks: Quirks,
     pub dialect: &'static dyn Dialect,
+}
+
+/// The header in which an upstream expects the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `api-key: …`
+    ApiKey,
+}
+
+impl KeyHeader {
+    /// The name, in lower case, and what stands before the key.
+    #[must_use]
+    pub fn name_and_scheme(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Bearer => ("authorization", "Bearer "),
+            Self::ApiKey => ("api-key", ""),
+        }
+    }
 }
 
 impl fmt::Debug for Provider {
@@ -37,6 +63,14 @@ impl Provider {
     pub fn right_path(&self, path: &str) -> Option<&'static str> {
         let (_, right) = host_and_path(self.default_base?)?;
         (path != right && self.stray_paths.contains(&path)).then_some(right)
+    }
+}
+
+impl Provider {
+    /// A model's name without the beginning that only LiteLLM reads.
+    #[must_use]
+    pub fn without_route<'m>(&self, model: &'m str) -> &'m str {
+        self.routes.iter().find_map(|route| model.strip_prefix(route)).unwrap_or(model)
     }
 }
 

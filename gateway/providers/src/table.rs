@@ -5,8 +5,9 @@
 mod hosted;
 
 use super::{
+    azure::{Azure, foundry_key_header},
     ollama, openai,
-    provider::Provider,
+    provider::{KeyHeader, Provider},
     quirks::{Quirks, TokenLimit},
 };
 
@@ -19,6 +20,9 @@ const OPENAI: Provider = Provider {
     key_env: &["OPENAI_API_KEY"],
     dummy_key: false,
     needs_key: true,
+    key_header: |_| KeyHeader::Bearer,
+    version_env: &[],
+    routes: &[],
     quirks: Quirks {
         token_limit: TokenLimit::AsGiven,
         no_stream_options: false,
@@ -121,6 +125,32 @@ static USUAL: &[Provider] = &[
     OLLAMA,
     // LiteLLM renders a prompt for `/api/generate` here; Ollama's own `/api/chat` does it better.
     Provider { name: "ollama", ..OLLAMA },
+    Provider {
+        name: "azure",
+        label: "azure",
+        default_base: None,
+        stray_paths: &[],
+        base_env: &["AZURE_API_BASE"],
+        key_env: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+        key_header: |_| KeyHeader::ApiKey,
+        version_env: &["AZURE_API_VERSION"],
+        routes: &["o_series/", "gpt5_series/"],
+        dialect: &Azure::OpenAi,
+        ..OPENAI
+    },
+    Provider {
+        name: "azure_ai",
+        label: "azure_ai",
+        default_base: None,
+        stray_paths: &[],
+        base_env: &["AZURE_AI_API_BASE"],
+        key_env: &["AZURE_AI_API_KEY"],
+        key_header: foundry_key_header,
+        routes: &["model_router/", "model-router/"],
+        quirks: Quirks { no_reasoning_content: true, ..PLAIN },
+        dialect: &Azure::Foundry,
+        ..OPENAI
+    },
     // Servers that operators run themselves.
     own_server("hosted_vllm", &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"]).quirks(PLAIN),
     own_server("lm_studio", &["LM_STUDIO_API_BASE"], &["LM_STUDIO_API_KEY"]).quirks(PLAIN),

@@ -47,11 +47,11 @@ pub(super) fn outgoing(
 /// The URL that the call is sent to.
 pub(super) fn chat_url(target: &Target) -> Arc<str> {
     let deployment = target.deployment();
-    let url = || deployment.provider.dialect.chat_url(target.api_base()).into();
-    match target.callback_base() {
-        Some(_) => url(),
-        None => Arc::clone(deployment.chat_url.get_or_init(url)),
-    }
+    let (dialect, model) = (deployment.provider.dialect, target.upstream_model());
+    let url = || dialect.chat_url(&deployment.chat_address(target.api_base(), model)).into();
+    let is_usual = target.callback_base().is_none()
+        && (Arc::ptr_eq(model, &deployment.upstream_model) || !dialect.has_model_in_url());
+    if is_usual { Arc::clone(deployment.chat_url.get_or_init(url)) } else { url() }
 }
 
 /// Whether the client of a stream wants the usage chunk of a response made by the gateway.

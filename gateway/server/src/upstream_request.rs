@@ -5,7 +5,7 @@ use super::request::HOP;
 use bytes::Bytes;
 use callgate_call::{Call, ResponseSlot, Target};
 use callgate_deployments::Setting;
-use callgate_providers::{Echo, Outgoing, StreamRequest};
+use callgate_providers::{Echo, KeyHeader, Outgoing, StreamRequest};
 use callgate_upstream::{HeaderLines, Origin};
 use std::{
     sync::Arc,
@@ -56,6 +56,15 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
     }
 }
 
+/// The header in which the key is sent. A callback's key is none of Entra ID's tokens.
+fn key_header(target: &Target) -> KeyHeader {
+    let deployment = target.deployment();
+    match target.callback_key() {
+        Some(_) => (deployment.provider.key_header)(target.api_base()),
+        None => deployment.key_header,
+    }
+}
+
 /// The header lines for every request to this deployment. A callback's headers win over the
 /// config's, and those over the gateway's own.
 fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
@@ -81,11 +90,12 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
             lines.add(name, &[value.as_bytes()]);
         }
     }
+    let (key_name, scheme) = key_header(target).name_and_scheme();
     // A callback's key is for this call alone.
     if let Some(key) = target.api_key()
-        && (target.callback_key().is_some() || !set_by_config("authorization"))
+        && (target.callback_key().is_some() || !set_by_config(key_name))
     {
-        lines.add("authorization", &[b"Bearer ", key.expose().as_bytes()]);
+        lines.add(key_name, &[scheme.as_bytes(), key.expose().as_bytes()]);
     }
     if let Some(organization) = target.organization().filter(|_| !is_set("openai-organization")) {
         lines.add("openai-organization", &[organization.as_bytes()]);
@@ -97,7 +107,7 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
         let lower = name.to_ascii_lowercase();
         let replaced = set_by_callback(&lower)
             || lower == "host"
-            || (lower == "authorization" && target.callback_key().is_some());
+            || (target.callback_key().is_some() && (lower == "authorization" || lower == key_name));
         if let Setting::Set(value) = value
             && !replaced
         {

@@ -59,8 +59,8 @@ async fn it_refuses_what_a_start_refuses_in_the_same_words() {
 #[tokio::test]
 async fn the_report_as_json_says_where_each_problem_is() {
     let upstream = upstream(Answer::default()).await;
-    let azure = json!({"model_name": "az", "litellm_params": {"model": "azure/gpt"}});
-    for (models, ok) in [(vec![azure.clone(), openai(&upstream)], true), (vec![azure], false)] {
+    let bedrock = json!({"model_name": "az", "litellm_params": {"model": "bedrock/gpt"}});
+    for (models, ok) in [(vec![bedrock.clone(), openai(&upstream)], true), (vec![bedrock], false)] {
         let ended = Gateway::with_config(config(&models)).arg("--json").check().await;
         assert_eq!(ended.status.success(), ok, "{}", ended.stderr);
         let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
@@ -69,7 +69,7 @@ async fn the_report_as_json_says_where_each_problem_is() {
         assert_eq!(problem["key"], "model_list[0].litellm_params.model");
         assert_eq!(problem["severity"], if ok { "warning" } else { "error" });
         let text = problem["text"].as_str().unwrap_or_default();
-        assert!(text.starts_with("the provider `azure` is not supported"), "{report}");
+        assert!(text.starts_with("the provider `bedrock` is not supported"), "{report}");
         let summary = report["summary"].as_str().unwrap_or_default();
         assert!(summary.starts_with(if ok { "config OK" } else { "1 error" }), "{report}");
     }

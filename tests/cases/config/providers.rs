@@ -83,21 +83,21 @@ async fn a_request_has_only_what_its_provider_knows() {
 }
 
 /// An entry of a provider that is not supported.
-fn azure() -> Value {
-    json!({"model_name": "az", "litellm_params": {"model": "azure/gpt", "api_key": "k"}})
+fn bedrock() -> Value {
+    json!({"model_name": "br", "litellm_params": {"model": "bedrock/gpt", "api_key": "k"}})
 }
 
 #[tokio::test]
 async fn an_entry_that_cannot_be_served_warns_and_its_calls_say_why() {
     let upstream = upstream(Answer::default()).await;
-    let models = [azure(), callgate_tests::config::openai(&upstream)];
+    let models = [bedrock(), callgate_tests::config::openai(&upstream)];
     let setup = Gateway::with_config(config(&models));
     let ended = setup.clone().arg("--strict").check().await;
     assert!(!ended.status.success(), "{}", ended.stdout);
     let gateway = setup.start().await;
-    let reply = gateway.client().chat("").body(r#"{"model":"az","messages":[]}"#).send().await;
+    let reply = gateway.client().chat("").body(r#"{"model":"br","messages":[]}"#).send().await;
     let error = reply.expect_status(400).error();
-    let said = "model `az` is not served by this gateway: the provider `azure` is not supported";
+    let said = "model `br` is not served by this gateway: the provider `bedrock` is not supported";
     assert_eq!(error["message"], said);
     assert_eq!(
         (&error["type"], &error["code"]),
@@ -108,13 +108,13 @@ async fn an_entry_that_cannot_be_served_warns_and_its_calls_say_why() {
     assert_eq!(upstream.requests().len(), 1);
     let log = gateway.stop().await;
     let place =
-        "model_list[0].litellm_params.model: the provider `azure` is not supported; calls of";
+        "model_list[0].litellm_params.model: the provider `bedrock` is not supported; calls of";
     assert!(log.contains(place), "{log}");
 }
 
 #[tokio::test]
 async fn a_config_without_one_entry_that_works_is_refused() {
-    let ended = Gateway::with_config(config(&[azure()])).refused().await;
-    let said = "the provider `azure` is not supported, and no entry of `model_list` works";
+    let ended = Gateway::with_config(config(&[bedrock()])).refused().await;
+    let said = "the provider `bedrock` is not supported, and no entry of `model_list` works";
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
 }

@@ -5,8 +5,9 @@ use super::{
     upstream_error,
 };
 use crate::{
-    AnswerFault, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing, StreamRequest,
-    StreamTranslator, Translated, Usage, number_of_choices, surrogate_pairs::SurrogatePairs,
+    AnswerFault, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
+    StreamRequest, StreamTranslator, Translated, Usage, number_of_choices,
+    surrogate_pairs::SurrogatePairs,
 };
 use callgate_failure::Failure;
 use callgate_json::{
@@ -16,8 +17,8 @@ use callgate_json::{
 use serde_json::{Map, Value};
 
 impl Dialect for Ollama {
-    fn chat_url(&self, api_base: &str) -> String {
-        chat_url(api_base)
+    fn chat_url(&self, at: &ChatAddress<'_>) -> String {
+        chat_url(at.base)
     }
 
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
