@@ -24,6 +24,7 @@ mod models;
 mod odd_upstreams;
 mod ollama;
 mod providers;
+mod proxies;
 mod reload;
 mod secrets;
 mod streaming;

@@ -2,7 +2,8 @@
 //! reads its log, and gives it a scripted upstream. It knows no features; the cases do.
 //!
 //! Reading order: `build` (finds the binary and the plugins), `config` (configurations), `gateway`
-//! (the running process), `tool` (the binary as a tool), `log`, `client`, `sse`, `raw`, `tls`.
+//! (the running process), `tool` (the binary as a tool), `log`, `client`, `sse`, `raw`, `tls`,
+//! `proxy`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails a test by panicking")]
 
@@ -13,6 +14,7 @@ pub mod deadline;
 pub mod endpoint;
 pub mod gateway;
 pub mod log;
+pub mod proxy;
 pub mod raw;
 pub mod sse;
 pub mod tls;

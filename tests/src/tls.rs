@@ -76,6 +76,11 @@ impl TlsFront {
         Self { address, accepting }
     }
 
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// `https://127.0.0.1:<port>/v1`.
     #[must_use]
     pub fn openai_base(&self) -> String {

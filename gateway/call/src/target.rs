@@ -118,7 +118,7 @@ impl Target {
 
     /// Whether a callback chose another server than the deployment's. Such a server gets none of
     /// the deployment's secrets from the config, unless the operator grants it.
-    pub(crate) fn is_foreign(&self) -> bool {
+    pub fn is_foreign(&self) -> bool {
         let Some(base) = &self.edit.api_base else { return false };
         if self.edit.trusted {
             return false;

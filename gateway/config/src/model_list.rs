@@ -2,9 +2,10 @@
 //! base, key), and reports its problems at the locations kept here.
 
 use super::{
-    Setting, Unset,
+    ProxyServer, Setting, Unset,
     json::{json, object},
     problem::{Problem, Severity, SourceLocation},
+    proxy,
     quote::quoted,
     reader::{Field, Reader},
     section::Section,
@@ -39,6 +40,9 @@ pub struct ModelEntry {
     pub azure: AzureParams,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
+    /// `proxy`: the proxy that leads to the upstream, or `Set(None)` for none; `Absent`: as the
+    /// variables say.
+    pub proxy: Setting<Option<ProxyServer>>,
     /// Further request headers; names are as written, unique, and valid for HTTP.
     pub extra_headers: Vec<(String, Setting<Secret>)>,
     /// Request parameters for calls that do not set their own; includes `extra_body`.
@@ -169,6 +173,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     let azure = azure::take(reader, &mut section);
     // Only information, as in LiteLLM's `model_info`.
     section.take("base_model");
+    let proxy = section.take("proxy").map(|field| proxy::of_entry(reader, &field));
     let extra_headers = headers::take(reader, &mut section);
     let mut number =
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.number(&field));
@@ -203,6 +208,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         api_key,
         azure,
         organization,
+        proxy: proxy.unwrap_or_default(),
         extra_headers,
         params,
         params_places,

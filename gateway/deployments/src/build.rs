@@ -5,6 +5,7 @@ use super::{
     Setting, azure,
     base::{self, Base},
     catch_all,
+    connectors::Connectors,
     defaults::{provider_base, provider_key},
     deployment::Deployment,
     index,
@@ -54,10 +55,13 @@ impl Deployments {
         }
         builder.problems.extend(path_notices(std::mem::take(&mut builder.corrected)));
         weight::assign(&mut built, &mut builder.problems);
+        builder.problems.extend(builder.connectors.problems(&built));
         let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
         let stand_ins = builder.stand_ins();
         let aliases = &config.router.aliases;
-        let deployments = index::build(built.collect(), stand_ins, aliases, &mut builder.problems);
+        let built = built.collect();
+        let mut deployments = index::build(built, stand_ins, aliases, &mut builder.problems);
+        deployments.connector = Arc::clone(builder.connectors.general());
         Ok((deployments, settle(builder.problems)?))
     }
 }
@@ -90,6 +94,7 @@ struct Corrected {
 
 struct Builder<'c> {
     config: &'c Config,
+    connectors: Connectors,
     problems: Vec<Problem>,
     /// Why entries cannot be served; each is a warning if another entry can be.
     unserved: Vec<Problem>,
@@ -100,7 +105,8 @@ struct Builder<'c> {
 impl<'c> Builder<'c> {
     fn new(config: &'c Config) -> Self {
         let (problems, unserved, corrected) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, problems, unserved, corrected, ids: HashSet::new() }
+        let connectors = Connectors::new(config);
+        Self { config, connectors, problems, unserved, corrected, ids: HashSet::new() }
     }
 
     fn deployment(&mut self, entry: &ModelEntry) -> Option<Deployment> {
@@ -238,6 +244,8 @@ impl<'c> Builder<'c> {
             api_key: Setting::Absent,
             key_header: KeyHeader::Bearer,
             api_version: Setting::Absent,
+            connector: self.connectors.for_entry(entry),
+            proxy_unset: entry.proxy.unset().cloned(),
             organization: entry.organization.clone(),
             extra_headers: entry.extra_headers.clone(),
             params: entry.params.clone(),
@@ -429,6 +437,8 @@ impl<'c> Builder<'c> {
             api_base,
             api_key: provider_key(provider, env, &path),
             api_version,
+            connector: Arc::clone(self.connectors.general()),
+            proxy_unset: None,
             organization: Setting::Absent,
             extra_headers: Vec::new(),
             params: Map::new(),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use callgate_config::{Setting, Unset};
 use callgate_providers::{ChatAddress, KeyHeader, Provider};
 use callgate_secret::Secret;
+use callgate_upstream::Connector;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use std::{
@@ -37,6 +38,10 @@ pub struct Deployment {
     pub key_header: KeyHeader,
     /// The version of the API in URLs, if it differs from the dialect's own.
     pub api_version: Setting<String>,
+    /// How connections to its upstream are made.
+    pub connector: Arc<Connector>,
+    /// The unset variable in its `proxy`.
+    pub proxy_unset: Option<Unset>,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
     /// Further request headers; names and values are valid for HTTP.
@@ -114,6 +119,7 @@ impl Deployment {
             .or_else(|| self.api_version.unset())
             .or_else(|| self.extra_headers.iter().find_map(|(_, value)| value.unset()))
             .or_else(|| self.params_unset.first())
+            .or(self.proxy_unset.as_ref())
     }
 }
 

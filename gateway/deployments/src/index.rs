@@ -48,6 +48,7 @@ pub(super) fn build(
     wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.specificity()));
     let mut deployments = Deployments {
         by_provider: by_provider(&built, stand_ins),
+        connector: Arc::default(),
         listed: Vec::new(),
         all: built.into_iter().map(|(_, deployment)| deployment).collect(),
         named,

@@ -8,12 +8,12 @@ mod base;
 mod build;
 mod catch_all;
 mod certificates;
+mod connectors;
 mod defaults;
 mod deployment;
 mod index;
 mod infer;
 mod lookup;
-mod proxies;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -25,4 +25,3 @@ pub use callgate_config::Setting;
 pub use certificates::certificate_problems;
 pub use deployment::Deployment;
 pub use lookup::{Chosen, Deployments, Group, Names};
-pub use proxies::proxy_warning;

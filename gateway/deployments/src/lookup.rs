@@ -5,6 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use callgate_upstream::Connector;
+
 use super::deployment::Deployment;
 use super::wildcard::Wildcard;
 
@@ -24,6 +26,7 @@ pub struct Deployments {
     pub(super) raw: ByName<GroupMembers>,
     pub(super) by_provider: ByName<Arc<Deployment>>,
     pub(super) listed: Vec<Arc<str>>,
+    pub(super) connector: Arc<Connector>,
 }
 
 /// The model names of a config.
@@ -111,6 +114,12 @@ impl Deployments {
         let listed = self.listed.iter().map(ToString::to_string);
         let listed = listed.chain(wildcards.iter().map(ToString::to_string)).collect();
         Names { exact, wildcards, listed }
+    }
+
+    /// How servers are reached that callbacks choose in place of a deployment's own.
+    #[must_use]
+    pub fn connector(&self) -> &Arc<Connector> {
+        &self.connector
     }
 
     /// All deployments, in the order of the config.

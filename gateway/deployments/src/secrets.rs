@@ -9,6 +9,7 @@ impl Deployment {
         if let Setting::Set(key) = &self.api_key {
             secrets.add(key.expose());
         }
+        self.connector.proxies().add_secrets(secrets);
         if let Setting::Set(organization) = &self.organization {
             secrets.add(organization);
         }
@@ -31,5 +32,6 @@ impl Deployments {
     pub fn add_secrets(&self, secrets: &mut Secrets) {
         let all = self.all.iter().chain(self.by_provider.values());
         all.for_each(|deployment| deployment.add_secrets(secrets));
+        self.connector.proxies().add_secrets(secrets);
     }
 }

@@ -43,10 +43,15 @@ impl Failure {
         ))
     }
 
-    pub fn no_connection_within(upstream: &str, phase: &impl Display, limit: Duration) -> Self {
+    pub fn no_connection_within(
+        upstream: &str,
+        phase: &impl Display,
+        limit: Duration,
+        remedy: &str,
+    ) -> Self {
         Self::late(format!(
-            "cannot reach {upstream}: {phase} took longer than {} s, the limit for connecting; is \
-             its base URL right, and does it speak what its scheme says?",
+            "cannot reach {upstream}: {phase} took longer than {} s, the limit for connecting; \
+             {remedy}",
             limit.as_secs()
         ))
     }

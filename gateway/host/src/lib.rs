@@ -115,7 +115,7 @@ impl Services {
             idle,
             state: Arc::new(StateFolders::temporary()),
             listing: Arc::default(),
-            tls: Arc::default(),
+            tls: Tls::system(),
             masking: Masking::default(),
             answers: None,
             server: Arc::default(),
@@ -172,11 +172,6 @@ impl Services {
         let fresh = Arc::new(Background::new(entry, self.idle, &self.tls));
         all.insert(entry.into(), Arc::downgrade(&fresh));
         fresh
-    }
-
-    /// The TLS settings of all clients in the process.
-    pub fn tls(&self) -> &Arc<Tls> {
-        &self.tls
     }
 
     /// Adds the callbacks' metrics to `text`.

@@ -9,7 +9,6 @@ use callgate_config::{Config, Limits, Reuse};
 use callgate_deployments::Deployments;
 use callgate_host::Services;
 use callgate_secret::Masking;
-use callgate_upstream::Tls;
 use http::HeaderName;
 use ipnet::IpNet;
 use std::{sync::Arc, time::Duration};
@@ -38,7 +37,6 @@ pub struct App {
     pub(crate) in_flight: Arc<InFlight>,
     pub deployments: Arc<Deployments>,
     pub callbacks: Callbacks,
-    pub(crate) tls: Arc<Tls>,
     pub services: Arc<Services>,
     /// Whether the log shows upstreams' own error messages.
     pub(crate) logs_upstream_errors: bool,
@@ -106,7 +104,6 @@ impl App {
             metrics: CallMetrics::new(&totals, models, all),
             deployments: Arc::new(deployments),
             callbacks,
-            tls: Arc::clone(services.tls()),
             hop: Arc::clone(services.hop()),
             logs_upstream_errors: config.gateway.log.upstream_errors,
             masking: services.masking().clone(),

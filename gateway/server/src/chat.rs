@@ -189,9 +189,9 @@ async fn send(
     outgoing: Outgoing,
     lines: Bytes,
 ) -> (Option<Duration>, Result<UpstreamResponse, Failure>) {
+    let by = (sent.connector(app), app.reuse);
     // Pinned here, because this large future would otherwise take room twice.
-    let posting =
-        pin!(callgate_upstream::post(&sent.url, lines, outgoing.body, (&app.tls, app.reuse)));
+    let posting = pin!(callgate_upstream::post(&sent.url, lines, outgoing.body, by));
     let limit = sent.first_content.unwrap_or(sent.timeout);
     let answer = timer.until(sent.started.checked_add(limit), posting).await;
     let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));

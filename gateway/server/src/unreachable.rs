@@ -1,9 +1,10 @@
 //! Failures for upstreams that gave no response. The client learns what happened, which provider
-//! and model it concerns, and the remedy; addresses and the system's texts go to the log only.
+//! and model it concerns, and the remedy; addresses and the system's texts go to the log only,
+//! except for the address of a proxy.
 
 use super::{fault, upstream_request::Sent};
 use callgate_failure::{Failure, Form};
-use callgate_upstream::{CONNECT_TIMEOUT, TlsFault, UpstreamError};
+use callgate_upstream::{CONNECT_TIMEOUT, ConnectPhase, ProxyFault, TlsFault, UpstreamError};
 use std::{
     io::{self, ErrorKind},
     os::unix::net::UnixDatagram,
@@ -31,8 +32,18 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
             return Failure::no_answer_within(&who, *limit, settings).cause(cause(""));
         }
         UpstreamError::ConnectTimeout { phase, .. } => {
-            let failure = Failure::no_connection_within(&who, phase, CONNECT_TIMEOUT);
+            let remedy = match phase {
+                ConnectPhase::Dial | ConnectPhase::Handshake => {
+                    "is its base URL right, and does it speak what its scheme says?"
+                }
+                ConnectPhase::DialProxy(_) => "is there a firewall in between?",
+                ConnectPhase::Tunnel(_) => "can the proxy itself reach the upstream?",
+            };
+            let failure = Failure::no_connection_within(&who, phase, CONNECT_TIMEOUT, remedy);
             return failure.cause(cause(""));
+        }
+        UpstreamError::Proxy { proxy, fault } => {
+            format!("cannot reach {who} through the proxy {proxy}: {}", by_proxy(fault))
         }
         error if let Some(what) = error.not_taken() => {
             format!("{who} answered with HTTP/1.1 that this gateway does not accept: {what}")
@@ -100,6 +111,33 @@ fn connecting(error: &io::Error, hint: &str) -> String {
         _ => return format!("no connection could be made; {hint}"),
     };
     what.to_owned()
+}
+
+/// Why a proxy does not lead to the upstream, and the remedy.
+fn by_proxy(fault: &ProxyFault) -> String {
+    match fault {
+        ProxyFault::Unreachable(error) => match &**error {
+            UpstreamError::Connect { source, .. } => {
+                connecting(source, "is it running, and is its port right?")
+            }
+            _ => "its host name cannot be resolved where the gateway runs".to_owned(),
+        },
+        ProxyFault::NoCredentials => {
+            format!("{fault} (407); write the proxy as `http://user:password@host:port`")
+        }
+        ProxyFault::WrongCredentials => {
+            format!("{fault} (407); reserved characters in them have to be written as `%40`")
+        }
+        ProxyFault::Refused(403 | 405) => {
+            format!("{fault}; does it permit connections to this host and port?")
+        }
+        ProxyFault::Refused(_) => format!("{fault}; can it reach the upstream itself?"),
+        ProxyFault::Closed => fault.to_string(),
+        ProxyFault::NoTunnel | ProxyFault::Broken(_) => {
+            "its answer to `CONNECT` is not that of a proxy; are its host and port right?"
+                .to_owned()
+        }
+    }
 }
 
 /// Why there is no TLS connection, and the remedy.

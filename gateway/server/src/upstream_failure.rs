@@ -70,6 +70,10 @@ pub(super) async fn upstream_error(
     }
     // A status below 400 cannot be an error's.
     let status = if (400..600).contains(&status) { status } else { 502 };
+    if let Some(proxy) = sent.reading_proxy(app).filter(|_| (502..=504).contains(&status)) {
+        let more = format!("; the proxy {proxy} passed the call on, and may say so itself");
+        said.message.push_str(&more);
+    }
     let mut failure = Failure::of_upstream(status, said);
     let text = |name: &str| {
         let value = answer.headers.get(name)?;

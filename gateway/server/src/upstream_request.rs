@@ -2,11 +2,13 @@
 //! it is sent.
 
 use super::request::HOP;
+use crate::app::App;
 use bytes::Bytes;
 use callgate_call::{Call, ResponseSlot, Target};
+use callgate_config::HttpUrl;
 use callgate_deployments::Setting;
 use callgate_providers::{Echo, KeyHeader, Outgoing, StreamRequest};
-use callgate_upstream::{HeaderLines, Origin};
+use callgate_upstream::{Connector, HeaderLines, Origin};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -27,6 +29,23 @@ pub(super) struct Sent {
     pub(super) started: Instant,
     /// Where the status and headers of the response go, if a callback may ask for them.
     pub(super) facts: Option<ResponseSlot>,
+}
+
+impl Sent {
+    /// How the upstream is reached. A server of a callback's choice gets no settings that were made
+    /// for the deployment's own.
+    pub(super) fn connector<'a>(&'a self, app: &'a App) -> &'a Connector {
+        match self.target.is_foreign() {
+            true => app.deployments.connector(),
+            false => &self.target.deployment().connector,
+        }
+    }
+
+    /// The address of the proxy that read the request and its response, if one did.
+    pub(super) fn reading_proxy<'a>(&'a self, app: &'a App) -> Option<&'a str> {
+        let url = HttpUrl::parse(&self.url).ok().filter(|url| !url.is_tls())?;
+        self.connector(app).proxies().proxy_for(&url).map(|proxy| proxy.address())
+    }
 }
 
 /// An attempt to get a response: a deployment, and the request to it, ready to be sent.

@@ -1,14 +1,19 @@
-//! Opens a connection: dials an address, then does the TLS handshake.
+//! Opens a connection: dials an address, its own or a proxy's, then does the TLS handshake.
 
 use super::{
     Origin,
     dial::{FailedDials, dial},
-    error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError},
+    error::{CONNECT_TIMEOUT, ConnectPhase, ProxyFault, UpstreamError},
     http1::{Io, UpstreamConnection},
     tls::{NoTls, Tls, TlsFault},
+    tunnel,
 };
+use callgate_config::ProxyServer;
 use rustls::pki_types::ServerName;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use tokio_rustls::TlsConnector;
 
 /// Connects to `origin`. The request is not sent before the server has proved its identity.
@@ -18,11 +23,9 @@ pub(super) async fn connect(
 ) -> Result<UpstreamConnection, UpstreamError> {
     let end = Instant::now() + CONNECT_TIMEOUT;
     let late = |phase, failed| move |_| UpstreamError::ConnectTimeout { phase, failed };
-    let mut failed = FailedDials::default();
-    let dialled = timeout_at(end, dial(origin, &mut failed)).await;
-    let Some(stream) = dialled.map_err(late(ConnectPhase::Dial, failed.to_string()))?? else {
-        let (address, all) = (origin.address(), failed.to_string());
-        return Err(UpstreamError::Connect { address, all, source: failed.into_cause() });
+    let stream = match origin.proxy() {
+        None => dialled((&origin.hostname, origin.port), end, ConnectPhase::Dial).await?,
+        Some(proxy) => by_proxy(proxy, origin, end).await?,
     };
     if !origin.tls {
         return Ok(UpstreamConnection::new(Io::Plain(stream)));
@@ -45,4 +48,46 @@ pub(super) async fn connect(
         .map_err(late(ConnectPhase::Handshake, String::new()))?
         .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
     Ok(UpstreamConnection::new(Io::Tls(Box::new(stream))))
+}
+
+/// A TCP connection to a host and port.
+async fn dialled(
+    to: (&str, u16),
+    end: Instant,
+    phase: ConnectPhase,
+) -> Result<TcpStream, UpstreamError> {
+    let mut failed = FailedDials::default();
+    let Ok(stream) = timeout_at(end, dial(to, &mut failed)).await else {
+        return Err(UpstreamError::ConnectTimeout { phase, failed: failed.to_string() });
+    };
+    stream?.ok_or_else(|| {
+        let (address, all) = (format!("{}:{}", to.0, to.1), failed.to_string());
+        UpstreamError::Connect { address, all, source: failed.into_cause() }
+    })
+}
+
+/// A connection to the proxy; for a server with TLS, through a tunnel. The proxy resolves the
+/// server's name.
+async fn by_proxy(
+    proxy: &ProxyServer,
+    origin: &Origin,
+    end: Instant,
+) -> Result<TcpStream, UpstreamError> {
+    let address = || proxy.address().to_owned();
+    let failed = |fault| UpstreamError::Proxy { proxy: address(), fault };
+    let to = (proxy.hostname(), proxy.port());
+    let mut stream = match dialled(to, end, ConnectPhase::DialProxy(address())).await {
+        Err(late @ UpstreamError::ConnectTimeout { .. }) => return Err(late),
+        other => other.map_err(|error| failed(ProxyFault::Unreachable(Box::new(error))))?,
+    };
+    if origin.tls {
+        let authority = origin.authority();
+        let opening = timeout_at(end, tunnel::open(&mut stream, proxy, &authority)).await;
+        let Ok(opened) = opening else {
+            let (phase, failed) = (ConnectPhase::Tunnel(address()), String::new());
+            return Err(UpstreamError::ConnectTimeout { phase, failed });
+        };
+        opened.map_err(failed)?;
+    }
+    Ok(stream)
 }

@@ -3,7 +3,7 @@
 //! The addresses are tried by RFC 8305 ("happy eyeballs"): both families in turn, the next one if
 //! the last has failed or has been silent for [`STAGGER`]. The first one that connects is used.
 
-use super::{Origin, descriptors::lacks_descriptors, error::UpstreamError};
+use super::{descriptors::lacks_descriptors, error::UpstreamError};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use rustix::net::sockopt;
 use std::{fmt, io, net::SocketAddr, time::Duration};
@@ -44,14 +44,13 @@ impl fmt::Display for FailedDials {
     }
 }
 
-/// Connects to one of the addresses of `origin`; the caller sets a time limit. Failures are added
-/// to `failed` at once, so that a caller that gives up can report them.
+/// Connects to one of the addresses of a host; the caller sets a time limit. Failures are added to
+/// `failed` at once, so that a caller that gives up can report them.
 pub(super) async fn dial(
-    origin: &Origin,
+    (host, port): (&str, u16),
     failed: &mut FailedDials,
 ) -> Result<Option<TcpStream>, UpstreamError> {
-    let host = &*origin.hostname;
-    let found = lookup_host((host, origin.port)).await.map_err(|source| {
+    let found = lookup_host((host, port)).await.map_err(|source| {
         let source = descriptor_shortage().unwrap_or(source);
         UpstreamError::Resolve { host: host.to_owned(), source }
     })?;

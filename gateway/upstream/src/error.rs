@@ -2,6 +2,7 @@
 
 use super::{descriptors::lacks_descriptors, head, tls::TlsFault};
 use callgate_coding::CodingError;
+use callgate_config::ProxyServer;
 use std::{fmt, io, time::Duration};
 
 /// The time limit for connecting, within the call's own timeout.
@@ -24,6 +25,9 @@ pub enum UpstreamError {
         if failed.is_empty() { "" } else { "; " }
     )]
     ConnectTimeout { phase: ConnectPhase, failed: String },
+    /// `proxy` is its host and port.
+    #[error("the proxy {proxy} does not lead there: {fault}")]
+    Proxy { proxy: String, fault: ProxyFault },
     #[error("no TLS connection to {host}: {reason}")]
     Tls { host: String, fault: TlsFault, reason: String },
     #[error("the exchange broke: {0}")]
@@ -51,25 +55,63 @@ impl UpstreamError {
             Self::Resolve { source, .. } | Self::Connect { source, .. } => {
                 lacks_descriptors(source)
             }
+            Self::Proxy { fault: ProxyFault::Unreachable(error), .. } => error.lacks_descriptors(),
             _ => false,
         }
     }
 }
 
+/// Why a proxy does not lead to a server.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyFault {
+    /// There is no connection to the proxy itself.
+    #[error(transparent)]
+    Unreachable(Box<UpstreamError>),
+    #[error("it wants a user and a password")]
+    NoCredentials,
+    #[error("it refuses the user or the password")]
+    WrongCredentials,
+    /// The status of its response.
+    #[error("it answered {0} to `CONNECT`")]
+    Refused(u16),
+    #[error("it closed the connection without an answer to `CONNECT`")]
+    Closed,
+    #[error("its answer to `CONNECT` opened no tunnel")]
+    NoTunnel,
+    #[error("the exchange with it broke: {0}")]
+    Broken(io::Error),
+}
+
+impl ProxyFault {
+    /// The proxy asks for credentials, or refuses those that it was sent.
+    pub(super) fn credentials(proxy: &ProxyServer) -> Self {
+        match proxy.authorization_line() {
+            "" => Self::NoCredentials,
+            _ => Self::WrongCredentials,
+        }
+    }
+}
+
 /// The step of connecting that took too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectPhase {
     /// Resolving the name and connecting to the address.
     Dial,
+    /// The same for a proxy, by its host and port.
+    DialProxy(String),
+    /// The proxy's answer to `CONNECT`: it connects to the server meanwhile.
+    Tunnel(String),
     /// The TLS handshake.
     Handshake,
 }
 
 impl fmt::Display for ConnectPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dial => "the connection",
-            Self::Handshake => "the TLS handshake",
-        })
+        match self {
+            Self::Dial => f.write_str("the connection"),
+            Self::DialProxy(proxy) => write!(f, "the connection to the proxy {proxy}"),
+            Self::Tunnel(proxy) => write!(f, "the answer of the proxy {proxy} to `CONNECT`"),
+            Self::Handshake => f.write_str("the TLS handshake"),
+        }
     }
 }

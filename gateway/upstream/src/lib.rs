@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod connector;
 mod descriptors;
 mod dial;
 mod error;
@@ -17,20 +18,23 @@ mod http1;
 mod origin;
 mod pool;
 mod tls;
+mod tunnel;
 mod turn;
 
 use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
 use callgate_config::Reuse;
 use callgate_json::Slices;
+pub use connector::Connector;
 pub use descriptors::lacks_descriptors;
-pub use error::{CONNECT_TIMEOUT, ConnectPhase, UpstreamError};
+pub use error::{CONNECT_TIMEOUT, ConnectPhase, ProxyFault, UpstreamError};
 use framing::Framing;
 pub use head::Headers;
 pub use origin::Origin;
 use std::{io, time::Duration};
 pub use tls::{NoTls, Tls, TlsFault};
 use tokio::task::coop::consume_budget;
+use tunnel::WANTS_CREDENTIALS;
 pub use turn::note_wait;
 
 /// The gateway's `User-Agent`.
@@ -99,9 +103,10 @@ pub async fn post(
     url: &str,
     lines: Bytes,
     body: Slices,
-    (tls, reuse): (&Tls, Reuse),
+    (connector, reuse): (&Connector, Reuse),
 ) -> Result<UpstreamResponse, UpstreamError> {
-    let origin = pool::origin(url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
+    let origin =
+        pool::origin(connector, url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
     // Built first, so that nothing happens between the check of an idle connection and the first
     // write.
     let mut pieces = request(&origin, &lines, body);
@@ -112,11 +117,14 @@ pub async fn post(
             None => {
                 // Boxed, because it is large and rare, and every call's future would have room for
                 // it.
-                let connection = Box::pin(connected(&origin, tls)).await?;
+                let connection = Box::pin(connected(&origin, connector.tls())).await?;
                 pool::Lease::new(&origin, connection)
             }
         };
         let broke = match lease.connection().exchange(&mut pieces).await {
+            Ok(head) if head.status == WANTS_CREDENTIALS && origin.asks_proxy() => {
+                return Err(tunnel::wants_credentials(&origin));
+            }
             Ok(head) => return Ok(UpstreamResponse::new(head, lease, reuse)),
             Err(broke) => broke,
         };
@@ -152,13 +160,12 @@ fn request(origin: &Origin, lines: &[u8], body: Slices) -> Slices {
     } else {
         (b"host: ", origin.host().as_bytes(), b"\r\n")
     };
-    let parts = [
-        b"POST ",
-        origin.path().as_bytes(),
-        b" HTTP/1.1\r\n",
+    let parts: [&[u8]; 10] = [
+        origin.request_line().as_bytes(),
         name,
         host,
         end,
+        origin.proxy_line().as_bytes(),
         b"content-length: ",
         digits.format(length).as_bytes(),
         b"\r\n",

@@ -4,7 +4,7 @@
 //! too many for its host. While there are any, a task of the thread checks them once a second, so
 //! that connections closed by the upstream do not stay half open while nobody calls.
 
-use super::{Origin, http1::UpstreamConnection};
+use super::{Connector, Origin, http1::UpstreamConnection, origin::PoolKey};
 use callgate_config::Reuse;
 use foldhash::fast::RandomState;
 use std::{
@@ -32,8 +32,11 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// How often idle connections are checked.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The most URLs that are cached; callbacks can make up any number.
+/// The most URLs that are cached for a connector; callbacks can make up any number.
 const MAX_URLS: usize = 1024;
+
+/// The most connectors with cached URLs; reloads can make any number.
+const MAX_CONNECTORS: usize = 64;
 
 /// How often a connection failed because no descriptor was free.
 static SHORTAGES: AtomicU64 = AtomicU64::new(0);
@@ -44,14 +47,16 @@ thread_local! {
 
 #[derive(Default)]
 struct Pool {
-    origins: HashMap<Box<str>, Arc<Origin>, RandomState>,
+    /// By the connector's number. Usually there is one.
+    origins: Vec<(u64, Origins)>,
     /// The longest idle first.
-    idle: HashMap<Host, VecDeque<Idle>, RandomState>,
+    idle: HashMap<PoolKey, VecDeque<Idle>, RandomState>,
     /// A sweep task is running.
     swept: bool,
 }
 
-type Host = (bool, String, u16);
+/// By URL.
+type Origins = HashMap<Box<str>, Arc<Origin>, RandomState>;
 
 struct Idle {
     connection: UpstreamConnection,
@@ -64,24 +69,25 @@ struct Idle {
 /// response was not read to the end.
 #[derive(Debug)]
 pub(super) struct Lease {
-    host: Arc<Host>,
+    key: Arc<PoolKey>,
     connection: UpstreamConnection,
     born: Instant,
     /// It has been used for an earlier call.
     reused: bool,
 }
 
-/// The parts of a URL, split when first seen.
-pub(super) fn origin(url: &str) -> Option<Arc<Origin>> {
+/// The parts of a URL, split when the connector first sees it.
+pub(super) fn origin(connector: &Connector, url: &str) -> Option<Arc<Origin>> {
     POOL.with_borrow_mut(|pool| {
-        if let Some(known) = pool.origins.get(url) {
+        let origins = pool.origins_of(connector.number());
+        if let Some(known) = origins.get(url) {
             return Some(Arc::clone(known));
         }
-        let origin = Arc::new(Origin::parse(url)?);
-        if pool.origins.len() >= MAX_URLS {
-            pool.origins.clear();
+        let origin = Arc::new(Origin::by(connector, url)?);
+        if origins.len() >= MAX_URLS {
+            origins.clear();
         }
-        pool.origins.insert(url.into(), Arc::clone(&origin));
+        origins.insert(url.into(), Arc::clone(&origin));
         Some(origin)
     })
 }
@@ -94,12 +100,8 @@ pub(super) fn take(origin: &Origin) -> Option<Lease> {
         while let Some(Idle { mut connection, born, end }) = idle.pop_back() {
             let now = *now.get_or_insert_with(Instant::now);
             if now < end && connection.is_open(now) {
-                return Some(Lease {
-                    host: Arc::clone(origin.key()),
-                    connection,
-                    born,
-                    reused: true,
-                });
+                let key = Arc::clone(origin.key());
+                return Some(Lease { key, connection, born, reused: true });
             }
         }
         None
@@ -114,6 +116,18 @@ pub(super) fn shed() -> bool {
 }
 
 impl Pool {
+    fn origins_of(&mut self, connector: u64) -> &mut Origins {
+        let known = self.origins.iter().position(|(number, _)| *number == connector);
+        let at = known.unwrap_or_else(|| {
+            if self.origins.len() >= MAX_CONNECTORS {
+                self.origins.clear();
+            }
+            self.origins.push((connector, Origins::default()));
+            self.origins.len() - 1
+        });
+        &mut self.origins[at].1
+    }
+
     fn shed(&mut self) -> bool {
         let any = self.idle.values().any(|idle| !idle.is_empty());
         self.idle.clear();
@@ -123,8 +137,8 @@ impl Pool {
 
 impl Lease {
     pub(super) fn new(origin: &Origin, connection: UpstreamConnection) -> Self {
-        let host = Arc::clone(origin.key());
-        Self { host, connection, born: Instant::now(), reused: false }
+        let key = Arc::clone(origin.key());
+        Self { key, connection, born: Instant::now(), reused: false }
     }
 
     pub(super) fn connection(&mut self) -> &mut UpstreamConnection {
@@ -139,7 +153,7 @@ impl Lease {
     /// keeps it.
     pub(super) fn give_back(mut self, reuse: &Reuse, announced: Option<Duration>) {
         let now = Instant::now();
-        let tls = self.host.0;
+        let tls = self.key.tls;
         let usual = reuse.idle_timeout.unwrap_or(if tls { IDLE_TLS } else { IDLE_PLAIN });
         let idle_time = announced.map_or(usual, |time| usual.min(time.saturating_sub(MARGIN)));
         // A time beyond the clock's range never comes.
@@ -149,13 +163,13 @@ impl Lease {
             return;
         }
         self.connection.release_buffer();
-        let Self { host, connection, born, .. } = self;
+        let Self { key, connection, born, .. } = self;
         // The thread is ending and has no pool, so the connection closes.
         let _ = POOL.try_with(|pool| {
             let Ok(mut pool) = pool.try_borrow_mut() else { return };
-            let idle = match pool.idle.get_mut(&*host) {
+            let idle = match pool.idle.get_mut(&*key) {
                 Some(idle) => idle,
-                None => pool.idle.entry((*host).clone()).or_default(),
+                None => pool.idle.entry((*key).clone()).or_default(),
             };
             if idle.len() >= reuse.max_idle {
                 idle.pop_front();

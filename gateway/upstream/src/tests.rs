@@ -1,18 +1,32 @@
 //! Requests to scripted peers on real sockets.
 
+mod proxied;
+
 use super::*;
+use callgate_config::Proxies;
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream as Peer},
-    sync::mpsc,
+    sync::{Arc, LazyLock, mpsc},
     thread,
 };
+
+static DIRECT: LazyLock<Arc<Connector>> =
+    LazyLock::new(|| Connector::new(Proxies::default(), Arc::default()));
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 async fn ask(url: &str, body: &'static [u8]) -> Result<String, UpstreamError> {
+    ask_by(&DIRECT, url, body).await
+}
+
+async fn ask_by(
+    connector: &Connector,
+    url: &str,
+    body: &'static [u8],
+) -> Result<String, UpstreamError> {
     let body: Slices = [Bytes::from_static(body)].into();
-    let with = (&Tls::default(), Reuse::default());
+    let with = (connector, Reuse::default());
     let mut answer = post(url, Bytes::new(), body, with).await?;
     let mut text = Vec::new();
     while let Some(piece) = answer.next().await {

@@ -5,7 +5,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore, pki_types::Certifica
 use rustls_native_certs::CertificateResult;
 use std::{
     io,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 /// The TLS settings of this machine; loaded at the first `https` call, so that a gateway without
@@ -26,6 +26,13 @@ pub enum NoTls {
 }
 
 impl Tls {
+    /// The one for all upstreams of the process that have no settings of their own.
+    #[must_use]
+    pub fn system() -> Arc<Self> {
+        static SYSTEM: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);
+        Arc::clone(&SYSTEM)
+    }
+
     pub fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
         self.config_with(rustls_native_certs::load_native_certs)
     }

@@ -143,22 +143,3 @@ async fn an_unset_variable_fails_only_the_calls_that_need_it() {
     assert_eq!(upstream.requests().len(), 0, "a literal or empty value was sent");
     let _ = gateway.client().chat("d").send().await.expect_status(200);
 }
-
-#[tokio::test]
-async fn a_proxy_variable_is_reported_once_if_an_upstream_is_elsewhere() {
-    let here = deployment("here", "openai/m", "http://127.0.0.1:9/v1");
-    let there = deployment("there", "openai/m", "https://api.example.com/v1");
-    let other = deployment("other", "openai/n", "https://api.example.com/v1");
-    for (models, variable, told) in [
-        (vec![here.clone()], "HTTPS_PROXY", false),
-        (vec![here.clone(), there.clone(), other], "HTTPS_PROXY", true),
-        (vec![there.clone()], "http_proxy", true),
-        (vec![there], "NO_PROXY", false),
-    ] {
-        let setup = Gateway::with_config(config(&models)).env(variable, "http://proxy:3128");
-        let log = setup.start().await.stop().await;
-        let expected = format!("`{variable}` is set, and proxies are not used");
-        assert_eq!(log.matches(&expected).count(), usize::from(told), "{log}");
-        assert!(!log.contains("proxy:3128"), "a proxy's address may hold a password: {log}");
-    }
-}

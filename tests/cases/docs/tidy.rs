@@ -233,9 +233,9 @@ const PLAN: [(&str, &[&str]); 16] = [
     ("failure", &["json"]),
     ("providers", &["json", "failure"]),
     ("config", &["secret", "telemetry", "providers"]),
-    ("deployments", &["secret", "telemetry", "providers", "config"]),
-    ("call", &["json", "secret", "failure", "providers", "config", "deployments"]),
     ("upstream", &["json", "coding", "config"]),
+    ("deployments", &["secret", "telemetry", "providers", "config", "upstream"]),
+    ("call", &["json", "secret", "failure", "providers", "config", "deployments"]),
     ("host", &["secret", "telemetry", "providers", "config", "upstream"]),
     ("plugin-host", &["secret", "telemetry", "config", "host"]),
     (

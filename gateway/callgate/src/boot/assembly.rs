@@ -8,7 +8,7 @@ use callgate_config::{
     CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
     UnknownKeys, quoted,
 };
-use callgate_deployments::{Deployments, Names, certificate_problems, proxy_warning};
+use callgate_deployments::{Deployments, Names, certificate_problems};
 use callgate_host::{Listing, ModelNames, Services};
 use callgate_plugin_host::{
     LeftOut, ListedPlugin, LoadGuard, Loaded, Plugin, Recipe, SearchPath, StartMode, load_all,
@@ -203,7 +203,6 @@ fn load_callbacks(
     let is_new = |name: &str| plugins.iter().any(|it| it.as_made().is_some() && *it.name == *name);
     let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
     let said = warnings_of_callbacks(&config, gathered.collect());
-    problems.extend(proxy_warning(&source.files.config.path, environment, &deployments));
     problems.extend(unknown_names(&plugins, &deployments, &config));
     if let Some(problem) = unnamed_authenticator(&config, &plugins) {
         problems.extend(said);

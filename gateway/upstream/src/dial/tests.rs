@@ -111,8 +111,8 @@ fn a_lack_of_descriptors_is_the_cause_among_others() {
 #[tokio::test]
 async fn a_connection_is_watched_for_a_peer_that_vanished() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = Origin::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let stream = dial(&origin, &mut FailedDials::default()).await.unwrap().unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stream = dial(("127.0.0.1", port), &mut FailedDials::default()).await.unwrap().unwrap();
     assert!(sockopt::socket_keepalive(&stream).unwrap());
     assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEP_ALIVE_IDLE);
     assert!(stream.nodelay().unwrap());

@@ -1,6 +1,7 @@
 //! When idle connections close, with real sockets and a paused clock.
 
 use super::{super::http1::Io, *};
+use callgate_config::Proxies;
 use std::{
     io::Read as _,
     net::{TcpListener, TcpStream as Peer},
@@ -10,7 +11,9 @@ use tokio::net::TcpStream;
 /// A listener and its origin.
 fn upstream() -> (TcpListener, Arc<Origin>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = origin(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let direct = Connector::new(Proxies::default(), Arc::default());
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let origin = origin(&direct, &url).unwrap();
     (listener, origin)
 }
 
