@@ -326,6 +326,26 @@ typedef struct callgate_auth {
   const callgate_auth_vt *vt;
 } callgate_auth;
 
+/* Since 1.1: the models that a caller asks for. Each name has an index that never changes. */
+typedef struct callgate_model_list_vt {
+  uint64_t present;
+  const void *reserved;
+  size_t (*count)(const void *ctx);                   /* with the hidden names */
+  callgate_view (*at)(const void *ctx, size_t index); /* absent if it is hidden */
+  callgate_edit (*hide)(void *ctx, size_t index);
+  callgate_edit (*add)(void *ctx, callgate_view model); /* or shows it again */
+  /* A fact about the caller: "key_id", "alias", "user", "team", "tags" (a JSON list), "metadata" (a
+   * JSON object), and "metadata.NAME". */
+  callgate_view (*caller)(const void *ctx, callgate_view name);
+  void (*refuse)(void *ctx, callgate_rejection rejection); /* with CALLGATE_REJECT */
+  void (*fault)(void *ctx, callgate_view message);         /* with CALLGATE_FAULT */
+} callgate_model_list_vt;
+
+typedef struct callgate_model_list {
+  void *ctx;
+  const callgate_model_list_vt *vt;
+} callgate_model_list;
+
 /* ---- The plugin ------------------------------------------------------------------------------ */
 
 /* The arguments of `create`. The views and the table are valid until it returns, the host until
@@ -362,6 +382,8 @@ typedef struct callgate_plugin {
   /* Since 1.1: CALLGATE_CONTINUE passes the request on to the next authenticator, or to the keys of
    * the config. Such a plugin needs CALLGATE_HEADER_MIN with "1.1". */
   callgate_verdict (*on_auth)(const void *instance, callgate_auth request);
+  /* Since 1.1: changes the list of models that a caller sees. */
+  callgate_verdict (*on_list_models)(const void *instance, callgate_model_list list);
 } callgate_plugin;
 
 #define CALLGATE_STRING_(text) #text
@@ -385,11 +407,12 @@ typedef struct callgate_plugin {
 #define CALLGATE_PLUGIN(manifest_text, create, destroy, shutdown, on_llm_start,               \
                         on_llm_new_token, on_llm_end, on_llm_error)                           \
   CALLGATE_PLUGIN_WITH_AUTH(manifest_text, create, destroy, shutdown, on_llm_start,           \
-                            on_llm_new_token, on_llm_end, on_llm_error, NULL)
+                            on_llm_new_token, on_llm_end, on_llm_error, NULL, NULL)
 
-/* As CALLGATE_PLUGIN, for a plugin that says who may call. */
+/* As CALLGATE_PLUGIN, for a plugin that says who may call, or which models a caller sees. */
 #define CALLGATE_PLUGIN_WITH_AUTH(manifest_text, create, destroy, shutdown, on_llm_start,     \
-                                  on_llm_new_token, on_llm_end, on_llm_error, on_auth)        \
+                                  on_llm_new_token, on_llm_end, on_llm_error, on_auth,        \
+                                  on_list_models)                                             \
   CALLGATE_EXTERN_C_BEGIN                                                                     \
   __attribute__((used, section(".callgate.manifest"))) static const char                      \
       callgate_manifest_section[] = manifest_text;                                            \
@@ -411,7 +434,8 @@ typedef struct callgate_plugin {
         on_llm_new_token,                                                                     \
         on_llm_end,                                                                           \
         on_llm_error,                                                                         \
-        on_auth};                                                                             \
+        on_auth,                                                                              \
+        on_list_models};                                                                      \
     return &plugin;                                                                           \
   }                                                                                           \
   CALLGATE_EXTERN_C_END

@@ -20,6 +20,7 @@ mod call;
 mod host;
 #[cfg(test)]
 mod layout;
+mod model_list;
 pub mod serve;
 pub mod shim;
 
@@ -35,6 +36,7 @@ pub use auth::*;
 pub use c::*;
 pub use call::*;
 pub use host::*;
+pub use model_list::*;
 
 /// The version of the contract that a binary was compiled against. It is the version of this
 /// package.
@@ -233,6 +235,11 @@ pub struct CallbackVt {
     pub on_auth: Option<unsafe extern "C" fn(*const (), AuthHandle) -> Verdict>,
     /// See `on_auth`.
     pub on_auth_async: Option<unsafe extern "C" fn(*const (), AuthHandle) -> FfiFuture<Verdict>>,
+    /// Since 1.1: changes the list of models that a caller sees.
+    pub on_list_models: Option<unsafe extern "C" fn(*const (), ModelListHandle) -> Verdict>,
+    /// See `on_list_models`.
+    pub on_list_models_async:
+        Option<unsafe extern "C" fn(*const (), ModelListHandle) -> FfiFuture<Verdict>>,
 }
 
 #[cfg(test)]

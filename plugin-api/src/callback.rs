@@ -2,7 +2,7 @@
 
 use crate::{
     AuthRequest, AuthResult, CallView, Chunk, Flow, Hook, Host, InitError, LlmCall, LlmFailure,
-    LlmReply,
+    LlmReply, ModelList,
 };
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -172,6 +172,48 @@ pub trait Callback: Send + Sync + Sized + 'static {
         Ok(crate::Auth::NotImplemented)
     }
 
+    /// Runs when a caller asks for the models, with `GET /v1/models` or for one of them by name. It
+    /// gets the models that the caller's key may call, may hide some, and may add names. It is for
+    /// lists alone: a call to a hidden model still passes, unless `on_llm_start` rejects it.
+    ///
+    /// It runs for every caller: `only`, `except`, `skippable_by` and `canary` of the entry are
+    /// about calls. Under `mode: shadow` it runs on a copy of the list. A gateway that knows only
+    /// ABI 1.0 never runs it.
+    ///
+    /// ```
+    /// use plugin_api::testing::{Outcome, TestModelList, Tester};
+    /// use plugin_api::{Callback, Flow, Hook, Host, InitError, ModelList};
+    ///
+    /// /// Shows models in trial only to the team that tries them.
+    /// struct Trials;
+    ///
+    /// impl Callback for Trials {
+    ///     type Settings = serde_json::Value;
+    ///     fn new(_: Host, _: Self::Settings) -> Result<Self, InitError> { Ok(Self) }
+    ///     fn on_list_models(&self, list: &mut ModelList<'_>) -> Hook {
+    ///         if list.caller().team() != Some("trials") {
+    ///             list.retain(|model| !model.starts_with("trial-"))?;
+    ///         }
+    ///         Ok(Flow::Continue)
+    ///     }
+    /// }
+    ///
+    /// let tester = Tester::of::<Trials>(serde_json::json!({}))?;
+    /// let mut list = TestModelList::of(["gpt-4o", "trial-1"]);
+    /// assert_eq!(tester.list_models(&mut list), Outcome::Continue);
+    /// assert_eq!(list.models(), ["gpt-4o"]);
+    /// # Ok::<(), InitError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`HookError::Reject`](crate::HookError::Reject) refuses the listing. A fault does so with a
+    /// 503 under `on_error: fail`; otherwise the caller gets the list without this hook's changes.
+    /// [`Flow::Reply`] is a fault.
+    fn on_list_models(&self, list: &mut ModelList<'_>) -> Hook {
+        let _ = list;
+        Ok(Flow::NotImplemented)
+    }
+
     /// Runs once before the instance is dropped, when it will get no new call. It may block. The
     /// instance's [tasks](Host::task) have 5 s to end from then on.
     fn shutdown(&self) {}
@@ -309,6 +351,12 @@ pub trait AsyncCallback: Send + Sync + Sized + 'static {
     fn on_auth(&self, request: &AuthRequest<'_>) -> impl Future<Output = AuthResult> + Send {
         let _ = request;
         std::future::ready(Ok(crate::Auth::NotImplemented))
+    }
+
+    /// See [`Callback::on_list_models`].
+    fn on_list_models(&self, list: &mut ModelList<'_>) -> impl Future<Output = Hook> + Send {
+        let _ = list;
+        std::future::ready(Ok(Flow::NotImplemented))
     }
 
     /// See [`Callback::shutdown`].

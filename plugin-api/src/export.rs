@@ -268,10 +268,11 @@ macro_rules! __known_hook {
     (on_llm_end) => {};
     (on_llm_error) => {};
     (on_auth) => {};
+    (on_list_models) => {};
     ($other:ident) => {
         ::core::compile_error!(::core::concat!(
             "expected in `hooks` some of `on_llm_start`, `on_llm_during`, `on_llm_new_token`, \
-             `on_llm_end`, `on_llm_error` and `on_auth`, found `",
+             `on_llm_end`, `on_llm_error`, `on_auth` and `on_list_models`, found `",
             ::core::stringify!($other),
             "`"
         ));

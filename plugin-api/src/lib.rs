@@ -148,7 +148,7 @@ pub use pattern::{Pattern, in_lower_case};
 pub use probe::{PROBE_VARIABLE, is_probe};
 pub use view::{
     AuthRequest, CallView, CallerView, Chunk, EditError, FACTS, LlmCall, LlmFailure, LlmReply,
-    ReplyWriter, Route, ShapeError,
+    ModelList, ReplyWriter, Route, ShapeError,
 };
 
 /// Items that the export macro's expansion names. Not for direct use.

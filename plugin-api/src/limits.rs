@@ -40,6 +40,10 @@ pub const MESSAGE: usize = 64 << 10;
 /// All texts of a caller that `on_auth` describes: [`AuthCaller`](crate::AuthCaller).
 pub const AUTH_CALLER: usize = 64 << 10;
 
+/// The number of names that callbacks add to one list of models: [`ModelList`](crate::ModelList).
+/// Not in bytes.
+pub const LISTED_MODELS: usize = 1_000;
+
 /// The longest time for which the gateway keeps a result of `on_auth`. Not in bytes.
 pub const AUTH_CACHE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 

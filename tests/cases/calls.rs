@@ -20,6 +20,7 @@ mod keys;
 mod log;
 mod loop_guard;
 mod metrics;
+mod model_lists;
 mod models;
 mod odd_upstreams;
 mod ollama;

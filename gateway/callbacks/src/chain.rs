@@ -7,10 +7,10 @@
 //!
 //! Reading order: `event` is the data of a hook; `link` is one callback and its policy; `dispatch`
 //! has the three ways to run a hook, `during` runs those beside the upstream call; `verdict` is the
-//! result. `auth` says who sent a request, before there is a call. `supervisor` holds the current
-//! chain and restarts callbacks after a panic, `ending` ends replaced ones. `filter`, `breaker` and
-//! `pool` are parts of the policy; `hook_timer`, `slow`, `stats` and `percentiles` measure,
-//! `report` shows the figures.
+//! result. `auth` says who sent a request, `model_list` what a caller sees: both outside any call.
+//! `supervisor` holds the current chain and restarts callbacks after a panic, `ending` ends those
+//! that are replaced. `filter`, `breaker` and `pool` are parts of the policy; `hook_timer`, `slow`,
+//! `stats` and `percentiles` measure, `report` shows the figures.
 
 mod alone;
 mod auth;
@@ -24,6 +24,7 @@ mod filter;
 mod hook_timer;
 mod link;
 mod live_instance;
+mod model_list;
 mod percentiles;
 mod pool;
 mod report;

@@ -16,6 +16,7 @@ mod changes;
 mod chunk_queue;
 mod dry_run;
 mod manifest_check;
+mod model_list;
 pub mod offload;
 mod payload;
 mod probe_hooks;

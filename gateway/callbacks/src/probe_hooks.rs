@@ -12,7 +12,7 @@ const WAIT: Duration = Duration::from_millis(200);
 
 /// A call with a reply, and one with a failure.
 const STORIES: [&[Hook]; 2] = [
-    &[Hook::Auth, Hook::Start, Hook::During, Hook::NewToken, Hook::End],
+    &[Hook::Auth, Hook::ListModels, Hook::Start, Hook::During, Hook::NewToken, Hook::End],
     &[Hook::Start, Hook::Error],
 ];
 

@@ -4,6 +4,7 @@
 use super::{
     auth_request,
     call_handle::CallHandle,
+    model_list,
     payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
 };
 use bytes::Bytes;
@@ -48,8 +49,10 @@ pub(super) async fn run(
     call: &mut Call,
     deployments: &Deployments,
 ) -> Verdict {
-    if hook == Hook::Auth {
-        return authenticate(instance).await;
+    match hook {
+        Hook::Auth => return authenticate(instance).await,
+        Hook::ListModels => return list_models(instance).await,
+        _ => {}
     }
     let mut handle = CallHandle::new(call, deployments, 0, hook, false);
     macro_rules! run {
@@ -85,7 +88,7 @@ pub(super) async fn run(
             let mut failing = ErrorPayload { failure, sent: false, streamed, figures };
             run!(has_error, on_llm_error, on_llm_error_async, &mut failing)
         }
-        Hook::Auth => Verdict::NOT_IMPLEMENTED,
+        Hook::Auth | Hook::ListModels => Verdict::NOT_IMPLEMENTED,
     }
 }
 
@@ -95,6 +98,18 @@ async fn authenticate(instance: &Instance) -> Verdict {
     match instance.on_auth(&mut request) {
         Some(verdict) => verdict,
         None => match instance.on_auth_async(&mut request) {
+            Some(hook) => hook.await,
+            None => Verdict::NOT_IMPLEMENTED,
+        },
+    }
+}
+
+/// Runs `on_list_models` on a list of one model.
+async fn list_models(instance: &Instance) -> Verdict {
+    let mut list = model_list::sample();
+    match instance.on_list_models(&mut list) {
+        Some(verdict) => verdict,
+        None => match instance.on_list_models_async(&mut list) {
             Some(hook) => hook.await,
             None => Verdict::NOT_IMPLEMENTED,
         },

@@ -10,13 +10,28 @@ pub enum Hook {
     Error,
     /// Not a hook of a call: it says who sent a request.
     Auth,
+    /// Not a hook of a call: it changes the list of models that a caller sees.
+    ListModels,
 }
 
 impl Hook {
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Start, Self::During, Self::NewToken, Self::End, Self::Error, Self::Auth];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Start,
+        Self::During,
+        Self::NewToken,
+        Self::End,
+        Self::Error,
+        Self::Auth,
+        Self::ListModels,
+    ];
 
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
+
+    /// Whether it is a hook of a call.
+    #[must_use]
+    pub fn has_call(self) -> bool {
+        !matches!(self, Self::Auth | Self::ListModels)
+    }
 
     /// The name in manifests and logs.
     pub fn name(self) -> &'static str {
@@ -27,6 +42,7 @@ impl Hook {
             Self::End => "on_llm_end",
             Self::Error => "on_llm_error",
             Self::Auth => "on_auth",
+            Self::ListModels => "on_list_models",
         }
     }
 }

@@ -7,9 +7,11 @@
 pub mod credentials;
 mod key_digest;
 mod masking;
+mod text_digest;
 
-pub use key_digest::{DigestKey, DigestOfTexts, DigestPart, KeyDigest};
+pub use key_digest::KeyDigest;
 pub use masking::{Masking, Secrets, keys_in, mask_one, names_a_secret, without_keys};
+pub use text_digest::{DigestAsHash, DigestKey, DigestOfTexts, TextDigest};
 
 use std::fmt;
 use std::sync::Arc;

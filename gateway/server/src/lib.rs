@@ -207,7 +207,7 @@ async fn small(
         Ok(_) if route == Some(Route::Reload) && head.method == Method::POST => {
             admin::ask(&app, head.uri.query()).await.map_err(Refused::from)
         }
-        Ok(holder) => respond((&app, holder.as_deref()), &head, route),
+        Ok(holder) => respond((&app, holder.as_deref()), &head, route).await,
         Err(failure) => Err(failure.into()),
     };
     let (mut response, failure) = match answered {
@@ -254,7 +254,7 @@ impl From<Failure> for Refused {
 }
 
 /// Answers an admitted request of a small endpoint; `holder` is the one of its key.
-fn respond(
+async fn respond(
     (app, holder): (&App, Option<&KeyHolder>),
     head: &http::request::Parts,
     route: Option<Route<'_>>,
@@ -273,8 +273,8 @@ fn respond(
         // Chat calls never come here.
         Route::Chat(_) => return Err(wrong_method(route, &head.method)),
         Route::Reload => admin::last(app),
-        Route::Models => models::list(app, holder),
-        Route::Model(name) => models::one(app, holder, name)?,
+        Route::Models => Box::pin(models::list(app, holder)).await?,
+        Route::Model(name) => Box::pin(models::one(app, holder, name)).await?,
         Route::Callbacks => callbacks::list(app),
         Route::ActiveCallbacks => callbacks::active(app),
         Route::Alive => health::alive(),

@@ -6,6 +6,7 @@ use axum::{http::StatusCode, response::Response};
 use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use serde::Serialize;
+use std::sync::Arc;
 
 #[derive(Serialize)]
 struct Model<'a> {
@@ -26,29 +27,51 @@ fn model(id: &str) -> Model<'_> {
     Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
 }
 
-/// The public model names that the holder of the key may call.
-pub(super) fn list(app: &App, holder: Option<&KeyHolder>) -> Response {
-    let data = callable(app, holder).map(model).collect();
-    serialized(&List { data, object: "list" })
+/// The models that the holder of the key sees.
+pub(super) async fn list(app: &App, holder: Option<&KeyHolder>) -> Result<Response, Failure> {
+    if app.callbacks.chain().lists_models() {
+        let names = listed_by_callbacks(app, holder).await?;
+        return Ok(listing(names.iter().map(|name| &**name)));
+    }
+    Ok(listing(callable(app, holder).map(|name| &**name)))
 }
 
 /// One model, named by the path.
-pub(super) fn one(
+pub(super) async fn one(
     app: &App,
     holder: Option<&KeyHolder>,
     encoded: &str,
 ) -> Result<Response, Failure> {
     let id = route::decoded(encoded)?;
-    if callable(app, holder).any(|known| *known == *id) {
+    let is_listed = if app.callbacks.chain().lists_models() {
+        listed_by_callbacks(app, holder).await?.iter().any(|known| **known == *id)
+    } else {
+        callable(app, holder).any(|known| **known == *id)
+    };
+    if is_listed {
         return Ok(serialized(&model(&id)));
     }
     let id = refusal_log::shortened(&id);
     Err(Failure::model_not_found(&id))
 }
 
-fn callable<'a>(app: &'a App, holder: Option<&KeyHolder>) -> impl Iterator<Item = &'a str> {
-    let names = app.deployments.models().iter().map(|name| &**name);
+fn listing<'a>(names: impl Iterator<Item = &'a str>) -> Response {
+    serialized(&List { data: names.map(model).collect(), object: "list" })
+}
+
+/// The public model names that the holder of the key may call.
+fn callable<'a>(app: &'a App, holder: Option<&KeyHolder>) -> impl Iterator<Item = &'a Arc<str>> {
+    let names = app.deployments.models().iter();
     names.filter(move |name| holder.is_none_or(|it| it.may_call(name, &app.deployments)))
+}
+
+async fn listed_by_callbacks(
+    app: &App,
+    holder: Option<&KeyHolder>,
+) -> Result<Vec<Arc<str>>, Failure> {
+    let anybody = Arc::default();
+    let caller = holder.map_or(&anybody, |holder| &holder.caller);
+    app.callbacks.chain().listed_models(callable(app, holder).cloned(), caller).await
 }
 
 fn serialized(value: &impl Serialize) -> Response {

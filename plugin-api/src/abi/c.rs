@@ -5,8 +5,8 @@
 //! pointers itself.
 
 use super::{
-    ApiVersion, AuthHandle, CallHandle, ChunkHandle, FailureHandle, HostHandle, RawAdmission,
-    RawVisitor, ReplyHandle, Verdict, View, ViewPair,
+    ApiVersion, AuthHandle, CallHandle, ChunkHandle, FailureHandle, HostHandle, ModelListHandle,
+    RawAdmission, RawVisitor, ReplyHandle, Verdict, View, ViewPair,
 };
 use abi_stable::std_types::ROption;
 
@@ -39,6 +39,8 @@ pub struct CPlugin {
     pub on_llm_error: Option<unsafe extern "C" fn(*const (), CallHandle, FailureHandle) -> Verdict>,
     /// Since 1.1.
     pub on_auth: Option<unsafe extern "C" fn(*const (), AuthHandle) -> Verdict>,
+    /// Since 1.1.
+    pub on_list_models: Option<unsafe extern "C" fn(*const (), ModelListHandle) -> Verdict>,
 }
 
 /// The arguments of [`CPlugin::create`]. All but the host are valid until it returns.

@@ -8,6 +8,7 @@ mod hosted;
 mod loaded;
 #[cfg(feature = "testing")]
 mod local;
+mod model_list;
 mod tables;
 
 use super::{ApiVersion, EditResult};
@@ -20,6 +21,7 @@ pub use hosted::{
 pub use loaded::{HookFuture, LoadedCallback};
 #[cfg(feature = "testing")]
 pub use local::{LocalCallback, Services};
+pub use model_list::ModelListAccess;
 #[cfg(all(test, feature = "testing"))]
 pub(super) use tables::lend_call;
 pub use tables::{ReplyPart, ReplySink};

@@ -6,6 +6,7 @@ mod auth;
 pub(crate) mod background;
 mod events;
 mod made;
+mod model_list;
 mod panics;
 
 use super::{
@@ -32,7 +33,8 @@ pub mod hook {
     pub const on_llm_error: u32 = 8;
     pub const on_llm_during: u32 = 16;
     pub const on_auth: u32 = 32;
-    pub const ALL: u32 = 63;
+    pub const on_list_models: u32 = 64;
+    pub const ALL: u32 = 127;
 }
 
 /// Makes an instance of a sync callback whose table has the hooks in `HOOKS`.
@@ -192,6 +194,8 @@ impl<T: Callback, const HOOKS: u32> Sync<T, HOOKS> {
         on_llm_during_async: None,
         on_auth: if HOOKS & hook::on_auth != 0 { Some(auth::on_auth::<T>) } else { None },
         on_auth_async: None,
+        on_list_models: if HOOKS & hook::on_list_models != 0 { Some(model_list::on_list_models::<T>) } else { None },
+        on_list_models_async: None,
     }) }
 }
 
@@ -254,5 +258,7 @@ impl<T: AsyncCallback, const HOOKS: u32> Async<T, HOOKS> {
         on_llm_during_async: if HOOKS & hook::on_llm_during != 0 { Some(Self::on_llm_during) } else { None },
         on_auth: None,
         on_auth_async: if HOOKS & hook::on_auth != 0 { Some(auth::on_auth_async::<T>) } else { None },
+        on_list_models: None,
+        on_list_models_async: if HOOKS & hook::on_list_models != 0 { Some(model_list::on_list_models_async::<T>) } else { None },
     }) }
 }

@@ -3,7 +3,7 @@
 
 mod access;
 mod body;
-mod caller;
+pub(super) mod caller;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod calls;
+mod model_list;
 mod tasks;
 
 use super::{MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply, Tester};
@@ -23,8 +24,15 @@ const THREADS: usize = 64;
 /// Calls per thread. Each call runs every hook.
 const ROUNDS: usize = 8;
 
-const HOOKS: [&str; 6] =
-    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error", "on_auth"];
+const HOOKS: [&str; 7] = [
+    "on_llm_start",
+    "on_llm_during",
+    "on_llm_new_token",
+    "on_llm_end",
+    "on_llm_error",
+    "on_auth",
+    "on_list_models",
+];
 
 /// The description of a failed check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,6 +220,9 @@ fn every_hook(
         has[4] |= sound(HOOKS[4], &tester.error(&mut ended, &mut failure))?;
     }
     has[5] = auth::answers(tester)?;
+    for outcome in model_list::lists(tester) {
+        has[6] |= sound(HOOKS[6], &outcome)?;
+    }
     Ok(has)
 }
 

@@ -1,7 +1,7 @@
 //! Runs a callback's hooks through the same tables as those of a loaded plugin.
 
 use super::{
-    MockHost, Outcome, TestCall, TestChunk, TestFailure, TestReply, TestRequest,
+    MockHost, Outcome, TestCall, TestChunk, TestFailure, TestModelList, TestReply, TestRequest,
     ending::Ending,
     host::Lent,
     waiting::{block_on, poll_once},
@@ -246,6 +246,29 @@ impl Tester {
             None => callback.on_auth(&mut request).unwrap_or(Verdict::NOT_IMPLEMENTED),
         };
         Some(request.outcome(verdict))
+    }
+
+    /// Runs `on_list_models` to its end.
+    pub fn list_models(&self, list: &mut TestModelList) -> Outcome {
+        let callback = self.callback();
+        let verdict = match callback.on_list_models(list) {
+            Some(verdict) => verdict,
+            None => match callback.on_list_models_async(list).map(block_on) {
+                Some(Some(verdict)) => verdict,
+                Some(None) => return Outcome::Fault("the hook still waited after 10 s".to_owned()),
+                None => Verdict::NOT_IMPLEMENTED,
+            },
+        };
+        list.outcome(verdict)
+    }
+
+    /// As [`Tester::start_then_leave`], for `on_list_models`.
+    pub fn list_models_then_leave(&self, list: &mut TestModelList) -> Option<Outcome> {
+        let verdict = match self.callback().on_list_models_async(list) {
+            Some(hook) => poll_once(hook)?,
+            None => self.callback().on_list_models(list).unwrap_or(Verdict::NOT_IMPLEMENTED),
+        };
+        Some(list.outcome(verdict))
     }
 
     /// Runs `shutdown`, after the signal to the instance's tasks.

@@ -1,6 +1,6 @@
 //! Who calls: what the gateway's config says about the client's key.
 
-use super::CallView;
+use super::{CallView, ModelList};
 
 /// The holder of the client's key, as the config describes the key in `callgate.keys`. Every text
 /// is the operator's own. All are `None` for the master key, for a gateway without keys, and if the
@@ -33,49 +33,66 @@ use super::CallView;
 /// # Ok::<(), InitError>(())
 /// ```
 #[derive(Clone, Copy)]
-pub struct CallerView<'c>(&'c CallView<'c>);
+pub struct CallerView<'c>(Source<'c>);
+
+/// Where the facts about the caller are read.
+#[derive(Clone, Copy)]
+enum Source<'c> {
+    Call(&'c CallView<'c>),
+    List(&'c ModelList<'c>),
+}
 
 impl<'c> CallerView<'c> {
     /// Returns the id of the key, as [`CallView::key_id`] does.
     #[must_use]
     pub fn key_id(&self) -> &'c str {
-        self.0.key_id()
+        match self.0 {
+            Source::Call(call) => call.key_id(),
+            Source::List(list) => list.caller_fact("key_id").unwrap_or_default(),
+        }
     }
 
     /// Returns the key's `alias`: a name for people.
     #[must_use]
     pub fn alias(&self) -> Option<&'c str> {
-        self.0.metadata("callgate.caller.alias")
+        self.fact("alias")
     }
 
     /// Returns the `user` that the key belongs to.
     #[must_use]
     pub fn user(&self) -> Option<&'c str> {
-        self.0.metadata("callgate.caller.user")
+        self.fact("user")
     }
 
     /// Returns the `team` that the key belongs to.
     #[must_use]
     pub fn team(&self) -> Option<&'c str> {
-        self.0.metadata("callgate.caller.team")
+        self.fact("team")
     }
 
     /// Returns the key's `tags` as a JSON list of strings. `None` if it has none.
     #[must_use]
     pub fn tags(&self) -> Option<&'c str> {
-        self.0.metadata("callgate.caller.tags")
+        self.fact("tags")
     }
 
     /// Returns a text of the key's `metadata`.
     #[must_use]
     pub fn metadata(&self, name: &str) -> Option<&'c str> {
-        self.0.metadata(&["callgate.caller.metadata.", name].concat())
+        self.fact(&["metadata.", name].concat())
     }
 
     /// Returns the key's whole `metadata` as a JSON object. `None` if it has none.
     #[must_use]
     pub fn all_metadata(&self) -> Option<&'c str> {
-        self.0.metadata("callgate.caller.metadata")
+        self.fact("metadata")
+    }
+
+    fn fact(&self, name: &str) -> Option<&'c str> {
+        match self.0 {
+            Source::Call(call) => call.metadata(&["callgate.caller.", name].concat()),
+            Source::List(list) => list.caller_fact(name),
+        }
     }
 }
 
@@ -83,7 +100,15 @@ impl CallView<'_> {
     /// Returns who calls, as far as the config describes the client's key.
     #[must_use]
     pub fn caller(&self) -> CallerView<'_> {
-        CallerView(self)
+        CallerView(Source::Call(self))
+    }
+}
+
+impl ModelList<'_> {
+    /// Returns who asks for the list.
+    #[must_use]
+    pub fn caller(&self) -> CallerView<'_> {
+        CallerView(Source::List(self))
     }
 }
 

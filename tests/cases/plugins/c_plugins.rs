@@ -283,12 +283,22 @@ static callgate_verdict on_auth(const void *instance, callgate_auth request) {
   }
   return CALLGATE_CONTINUE;
 }
-#define MANIFEST CALLGATE_HEADER_MIN("gate", "1.0.0", "1.1", "0.1.0") "{\"name\":\"gate\",\"kind\":\"sync\",\"hooks\":\"on_auth\",\"auth_headers\":\"authorization\",\"reads\":\"\",\"writes\":\"\",\"settings_schema\":{}}"
-CALLGATE_PLUGIN_WITH_AUTH(MANIFEST, create, destroy, NULL, NULL, NULL, NULL, NULL, on_auth)
+static callgate_verdict on_list_models(const void *instance, callgate_model_list list) {
+  (void)instance;
+  if (!is(list.vt->caller(list.ctx, text("key_id")), "ann")) return CALLGATE_CONTINUE;
+  for (size_t at = 0; at < list.vt->count(list.ctx); at++) {
+    if (!is(list.vt->at(list.ctx, at), "gpt")) list.vt->hide(list.ctx, at);
+  }
+  list.vt->add(list.ctx, text("own"));
+  return CALLGATE_CONTINUE;
+}
+#define MANIFEST CALLGATE_HEADER_MIN("gate", "1.0.0", "1.1", "0.1.0") "{\"name\":\"gate\",\"kind\":\"sync\",\"hooks\":\"on_auth on_list_models\",\"auth_headers\":\"authorization\",\"reads\":\"\",\"writes\":\"\",\"settings_schema\":{}}"
+CALLGATE_PLUGIN_WITH_AUTH(MANIFEST, create, destroy, NULL, NULL, NULL, NULL, NULL, on_auth,
+                          on_list_models)
 "#;
 
 #[tokio::test]
-async fn a_plugin_in_c_says_who_may_call() {
+async fn a_plugin_in_c_says_who_may_call_and_what_a_caller_sees() {
     let (folder, upstream) = (tempfile::tempdir().unwrap(), upstream(Answer::default()).await);
     let file = written(folder.path(), "gate", GATE);
     let gateway = gateway(&upstream, entry(&file, &json!({}))).await;
@@ -297,6 +307,9 @@ async fn a_plugin_in_c_says_who_may_call() {
     let _ = by("tok-ann").chat("llama").send().await.expect_status(403);
     let refused = by("tok-old").chat("gpt").send().await.expect_status(403).error();
     assert_eq!(refused["message"], "too old");
+    let models = by("tok-ann").get("/v1/models").await.expect_status(200).json();
+    let ids: Vec<_> = models["data"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    assert_eq!(ids, ["gpt", "own"]);
     // A misspelt restriction restricts nothing, so it is a fault.
     let _ = by("tok-odd").chat("gpt").send().await.expect_status(503);
     let _ = by("tok-eve").chat("gpt").send().await.expect_status(401);
@@ -310,7 +323,7 @@ async fn tables_that_cannot_be_used_are_refused_with_a_sentence() {
     let table = |api: &str, size: &str, rest: &str| {
         returning(&format!(
             "static const callgate_plugin t = {{{{{api}}}, {size}, {rest}, NULL, start, NULL, end, \
-             error, NULL}}; return &t;"
+             error, NULL, NULL}}; return &t;"
         ))
     };
     let whole = "sizeof(callgate_plugin)";

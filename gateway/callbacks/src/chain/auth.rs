@@ -17,7 +17,7 @@ use crate::auth_request::{AuthPayload, AuthSaid, AuthSource};
 use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use callgate_plugin_host::{Hook, Instance};
-use callgate_secret::KeyDigest;
+use callgate_secret::TextDigest;
 use http::HeaderName;
 use plugin_api::{FailureKind, abi::Verdict, limits};
 use std::{sync::Arc, time::Duration};
@@ -62,11 +62,11 @@ impl Chain {
 }
 
 impl Link {
-    fn digest(&self, source: AuthSource<'_>) -> KeyDigest {
+    fn digest(&self, source: AuthSource<'_>) -> TextDigest {
         self.living.auth_cache().digest(source, &self.slot.recipe.auth_headers)
     }
 
-    fn kept(&self, digest: &KeyDigest) -> Option<AuthAnswer> {
+    fn kept(&self, digest: &TextDigest) -> Option<AuthAnswer> {
         self.living.auth_cache().get(digest, now())
     }
 
@@ -93,7 +93,7 @@ impl Link {
     async fn decide(
         &self,
         asked: AuthQuestion<'_>,
-        digest: KeyDigest,
+        digest: TextDigest,
     ) -> Result<AuthAnswer, Failure> {
         let begun = now();
         let ran = match self.living.instance() {

@@ -4,7 +4,7 @@
 use crate::auth_request::AuthSource;
 use callgate_call::KeyHolder;
 use callgate_failure::Failure;
-use callgate_secret::{DigestKey, DigestPart, KeyDigest};
+use callgate_secret::{DigestAsHash, DigestKey, TextDigest};
 use std::{
     collections::HashMap,
     hash::BuildHasherDefault,
@@ -33,11 +33,11 @@ pub(super) enum AuthAnswer {
 pub(super) struct AuthCache {
     key: DigestKey,
     shards: [Mutex<Shard>; SHARDS],
-    running: Mutex<HashMap<KeyDigest, Decision>>,
+    running: Mutex<HashMap<TextDigest, Decision>>,
 }
 
 /// A result, and the monotonic time in ns up to which it holds.
-type Shard = HashMap<KeyDigest, (AuthAnswer, u64), BuildHasherDefault<DigestPart>>;
+type Shard = HashMap<TextDigest, (AuthAnswer, u64), BuildHasherDefault<DigestAsHash>>;
 
 /// A run of the hook that all requests with the same inputs wait for.
 type Decision = Arc<OnceCell<Result<AuthAnswer, Failure>>>;
@@ -48,7 +48,7 @@ impl AuthCache {
     }
 
     /// The digest of the inputs, each with its length, so that none can stand for another.
-    pub(super) fn digest(&self, source: AuthSource<'_>, inputs: &[String]) -> KeyDigest {
+    pub(super) fn digest(&self, source: AuthSource<'_>, inputs: &[String]) -> TextDigest {
         let mut digest = self.key.begin();
         // There are at most 32.
         for (index, name) in (0_u8..).zip(inputs) {
@@ -60,7 +60,7 @@ impl AuthCache {
     }
 
     /// The result for these inputs, if one is kept.
-    pub(super) fn get(&self, digest: &KeyDigest, now_ns: u64) -> Option<AuthAnswer> {
+    pub(super) fn get(&self, digest: &TextDigest, now_ns: u64) -> Option<AuthAnswer> {
         let shard = self.shard(digest);
         let (answer, until) = shard.get(digest)?;
         (now_ns < *until).then(|| answer.clone())
@@ -68,7 +68,7 @@ impl AuthCache {
 
     /// Keeps a result. If there is no room, a caller replaces a refusal or another caller, and a
     /// refusal is not kept: wrong tokens must not drive out right ones.
-    pub(super) fn keep(&self, digest: KeyDigest, answer: AuthAnswer, now_ns: u64, until_ns: u64) {
+    pub(super) fn keep(&self, digest: TextDigest, answer: AuthAnswer, now_ns: u64, until_ns: u64) {
         if until_ns <= now_ns {
             return;
         }
@@ -90,7 +90,7 @@ impl AuthCache {
     }
 
     /// The run for these inputs; `None` if too many others are running.
-    pub(super) fn run(&self, digest: KeyDigest) -> Option<Run<'_>> {
+    pub(super) fn run(&self, digest: TextDigest) -> Option<Run<'_>> {
         let mut running = self.running();
         if running.len() >= RUNNING && !running.contains_key(&digest) {
             return None;
@@ -99,12 +99,11 @@ impl AuthCache {
         Some(Run { cache: self, digest, decision: Some(decision) })
     }
 
-    fn shard(&self, digest: &KeyDigest) -> MutexGuard<'_, Shard> {
-        let index = usize::from(digest.last_byte()) % SHARDS;
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, digest: &TextDigest) -> MutexGuard<'_, Shard> {
+        self.shards[digest.part(SHARDS)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<KeyDigest, Decision>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<TextDigest, Decision>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,7 +112,7 @@ impl AuthCache {
 /// first of them; what is to last longer is in the cache.
 pub(super) struct Run<'c> {
     cache: &'c AuthCache,
-    digest: KeyDigest,
+    digest: TextDigest,
     /// `None` once it is dropped.
     decision: Option<Decision>,
 }
@@ -157,7 +156,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method};
     use std::future::{pending, ready};
 
-    fn digest(cache: &AuthCache, values: &[(&'static str, String)]) -> KeyDigest {
+    fn digest(cache: &AuthCache, values: &[(&'static str, String)]) -> TextDigest {
         let mut headers = HeaderMap::new();
         for (name, value) in values {
             headers.append(*name, HeaderValue::try_from(value).unwrap());
@@ -167,7 +166,7 @@ mod tests {
         cache.digest(source, &["a".to_owned(), "b".to_owned()])
     }
 
-    fn of(cache: &AuthCache, token: usize) -> KeyDigest {
+    fn of(cache: &AuthCache, token: usize) -> TextDigest {
         digest(cache, &[("a", token.to_string())])
     }
 

@@ -324,28 +324,39 @@ impl Link {
         call: &mut Call,
         kind: FailureKind,
     ) -> Option<Failure> {
-        let name = self.name();
         let keys = sent_keys(&call.headers, call.key_header.as_ref());
         let count = self.note_fault(hook, fault, keys, Some(&call.id));
-        let on_error = self.slot.recipe.entry.on_error;
-        if on_error == OnError::Disable {
-            if self.slot.breaker.switch_off() {
-                tracing::warn!(
-                    target: "callgate::callback",
-                    faults = count, callback.name = &**name,
-                    "callback `{name}` is switched off until the next start (`on_error: disable`)"
-                );
-            }
+        if self.switched_off(count) {
             return None;
         }
         if fault.spoiled {
             self.ask_for_restart();
         }
         self.inform_breaker(hook, call.trying.remove(place));
-        if on_error == OnError::Ignore {
+        if self.ignores_faults() {
             return None;
         }
         Some(Failure::callback_failed(self.name(), kind))
+    }
+
+    /// Switches the callback off after a fault, under `on_error: disable`.
+    pub(super) fn switched_off(&self, faults: u64) -> bool {
+        if self.slot.recipe.entry.on_error != OnError::Disable {
+            return false;
+        }
+        let name = self.name();
+        if self.slot.breaker.switch_off() {
+            tracing::warn!(
+                target: "callgate::callback",
+                faults, callback.name = &**name,
+                "callback `{name}` is switched off until the next start (`on_error: disable`)"
+            );
+        }
+        true
+    }
+
+    pub(super) fn ignores_faults(&self) -> bool {
+        self.slot.recipe.entry.on_error == OnError::Ignore
     }
 
     /// Counts and logs a fault; `sent` are the client's secrets. Returns the number of faults.
@@ -453,6 +464,7 @@ fn run_mode(instance: &Instance, hook: Hook, recipe: &Recipe) -> RunMode {
         Hook::End => (instance.has_end(), instance.has_end_async()),
         Hook::Error => (instance.has_error(), instance.has_error_async()),
         Hook::Auth => (instance.has_auth(), instance.has_auth_async()),
+        Hook::ListModels => (instance.has_list_models(), instance.has_list_models_async()),
     };
     if !recipe.chosen_hooks.iter().any(|chosen| chosen == hook.name()) {
         return RunMode::None;

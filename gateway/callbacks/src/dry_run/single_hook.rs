@@ -4,6 +4,7 @@ use super::{DryRun, DryRunCall};
 use crate::{
     auth_request::{self, AuthPayload},
     call_handle::CallHandle,
+    model_list::{self, ModelListPayload},
     payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText},
 };
 use bytes::Bytes;
@@ -35,6 +36,7 @@ enum HookPayload {
     Reply(EndPayload<'static>),
     Failure(ErrorPayload<'static>),
     Request(AuthPayload),
+    List(ModelListPayload),
 }
 
 /// Runs a hook in its sync form, or in its async form until it first waits.
@@ -60,6 +62,7 @@ impl DryRun {
             Hook::Start => HookPayload::Nothing,
             Hook::During => HookPayload::Beside,
             Hook::Auth => HookPayload::Request(auth_request::sample()),
+            Hook::ListModels => HookPayload::List(model_list::sample()),
             Hook::NewToken => {
                 let json =
                     format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{quoted}}}}}]}}"#);
@@ -78,7 +81,7 @@ impl DryRun {
             }
         };
         let call = self.call();
-        if matches!(hook, Hook::Start | Hook::Auth) {
+        if hook == Hook::Start || !hook.has_call() {
             return PreparedHook { call, beside };
         }
         let mut started = PreparedHook { call, beside: HookPayload::Nothing };
@@ -96,6 +99,7 @@ impl DryRun {
             HookPayload::Reply(_) => Hook::End,
             HookPayload::Failure(_) => Hook::Error,
             HookPayload::Request(request) => return authenticates(callback, request),
+            HookPayload::List(list) => return lists(callback, list),
         };
         let (call, deployments) = (&mut *call.0, &*self.deployments);
         let mut handle = CallHandle::new(call, deployments, 0, hook, false);
@@ -123,7 +127,7 @@ impl DryRun {
             HookPayload::Failure(failing) => {
                 run!(callback, handle, has_error, on_llm_error, on_llm_error_async, failing)
             }
-            HookPayload::Request(_) => None,
+            HookPayload::Request(_) | HookPayload::List(_) => None,
         };
         verdict.map(|verdict| verdict == Verdict::CONTINUE)
     }
@@ -136,6 +140,15 @@ fn authenticates(callback: &Instance, request: &mut AuthPayload) -> Option<bool>
         None => polled(callback.on_auth_async(request)?)?,
     };
     Some(matches!(verdict, Verdict::CONTINUE | Verdict::REPLY | Verdict::REJECT))
+}
+
+/// Whether `on_list_models` lists at once.
+fn lists(callback: &Instance, list: &mut ModelListPayload) -> Option<bool> {
+    let verdict = match callback.on_list_models(list) {
+        Some(verdict) => verdict,
+        None => polled(callback.on_list_models_async(list)?)?,
+    };
+    Some(matches!(verdict, Verdict::CONTINUE | Verdict::REJECT))
 }
 
 fn polled(hook: impl Future<Output = Verdict>) -> Option<Verdict> {

@@ -12,8 +12,15 @@ use crate::{
 };
 use std::time::Duration;
 
-const HOOKS: [&str; 6] =
-    ["on_llm_start", "on_llm_during", "on_llm_new_token", "on_llm_end", "on_llm_error", "on_auth"];
+const HOOKS: [&str; 7] = [
+    "on_llm_start",
+    "on_llm_during",
+    "on_llm_new_token",
+    "on_llm_end",
+    "on_llm_error",
+    "on_auth",
+    "on_list_models",
+];
 
 /// Reads the policy's keys of one entry.
 pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &mut CallbackEntry) {

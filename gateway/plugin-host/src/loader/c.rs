@@ -61,6 +61,8 @@ impl CTables {
                 on_llm_during_async: None,
                 on_auth: table.on_auth.filter(|_| has("on_auth")),
                 on_auth_async: None,
+                on_list_models: table.on_list_models.filter(|_| has("on_list_models")),
+                on_list_models_async: None,
             }
             .leak_into_prefix()
         };
@@ -160,6 +162,7 @@ mod tests {
             on_llm_end: None,
             on_llm_error: None,
             on_auth: None,
+            on_list_models: None,
         };
         let ours = ApiVersion::CURRENT;
         let found = |table: &CPlugin| {

@@ -13,7 +13,7 @@ use plugin_api::{
         CHost, CreateArgs, HostHandle, RawCallback, Verdict, View,
         serve::{
             AuthAccess, CallAccess, ChunkAccess, FailureAccess, HookFuture, HostTables,
-            LoadedCallback, ReplyAccess,
+            LoadedCallback, ModelListAccess, ReplyAccess,
         },
     },
     testing::{MockHost, Tester},
@@ -173,6 +173,24 @@ impl Instance {
         // SAFETY: as in `hook!`.
         let visit = unsafe { CrashContext::new(&self.name, "on_auth", "") };
         let future = visit.enter(|| self.callback.on_auth_async(request))?;
+        Some(RunningHook { visit, future })
+    }
+
+    /// Runs `on_list_models` in its sync form, if the callback has that.
+    pub fn on_list_models<L: ModelListAccess>(&self, list: &mut L) -> Option<Verdict> {
+        // SAFETY: the name is the instance's.
+        let visit = unsafe { CrashContext::new(&self.name, "on_list_models", "") };
+        visit.enter(|| self.callback.on_list_models(list))
+    }
+
+    /// Starts `on_list_models` in its async form, if the callback has that.
+    pub fn on_list_models_async<'a, L: ModelListAccess>(
+        &'a self,
+        list: &'a mut L,
+    ) -> Option<RunningHook<'a>> {
+        // SAFETY: as in `hook!`.
+        let visit = unsafe { CrashContext::new(&self.name, "on_list_models", "") };
+        let future = visit.enter(|| self.callback.on_list_models_async(list))?;
         Some(RunningHook { visit, future })
     }
 

@@ -4,8 +4,8 @@
 use super::{CCreateArgs, CHost, CPlugin};
 use crate::abi::{
     ApiVersion, AuthHandle, AuthVt, CallHandle, CallVt, ChunkHandle, ChunkVt, FailureHandle,
-    FailureVt, RawAdmission, RawRejection, RawReply, RawRoute, RawVisitor, ReplyHandle, ReplyVt,
-    View, ViewPair,
+    FailureVt, ModelListHandle, ModelListVt, RawAdmission, RawRejection, RawReply, RawRoute,
+    RawVisitor, ReplyHandle, ReplyVt, View, ViewPair,
 };
 use abi_stable::prefix_type::{PrefixTypeTrait, WithMetadata_};
 use std::{
@@ -68,12 +68,14 @@ fn facts() -> Vec<Fact> {
         callgate_create_args = CCreateArgs { size, instance, settings, host, refusal, refuse }
         callgate_plugin = CPlugin {
             api, size, manifest, create, destroy, shutdown, on_llm_start, on_llm_new_token,
-            on_llm_end, on_llm_error, on_auth,
+            on_llm_end, on_llm_error, on_auth, on_list_models,
         }
         callgate_auth = AuthHandle { ctx, vt }
+        callgate_model_list = ModelListHandle { ctx, vt }
     }
     table! { facts:
         callgate_auth_vt = AuthVt { input, input_count, input_at, caller, refuse, fault }
+        callgate_model_list_vt = ModelListVt { count, at, hide, add, caller, refuse, fault }
         callgate_call_vt = CallVt {
             id, endpoint, stream, requested_model, model, set_model, provider, upstream_model,
             api_base, set_route, set_upstream_header, remove_upstream_header, header, header_count,

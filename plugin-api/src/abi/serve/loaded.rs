@@ -1,8 +1,8 @@
 //! A safe wrapper of a plugin's raw callback.
 
 use super::{
-    AuthAccess, CallAccess, ChunkAccess, FailureAccess, ReplyAccess,
-    tables::{lend_auth, lend_call, lend_chunk, lend_failure, lend_reply},
+    AuthAccess, CallAccess, ChunkAccess, FailureAccess, ModelListAccess, ReplyAccess,
+    tables::{lend_auth, lend_call, lend_chunk, lend_failure, lend_model_list, lend_reply},
 };
 use crate::abi::{CallbackVtRef, RawCallback, Verdict};
 use async_ffi::FfiFuture;
@@ -141,6 +141,36 @@ impl LoadedCallback {
         let hook = self.vt.on_auth_async().flatten()?;
         // SAFETY: as in `hook!`.
         let future = unsafe { hook(self.ctx, lend_auth(request)) };
+        Some(HookFuture { future, lent: PhantomData })
+    }
+
+    /// Returns whether the callback has `on_list_models` in its sync form.
+    #[must_use]
+    pub fn has_list_models(&self) -> bool {
+        self.vt.on_list_models().flatten().is_some()
+    }
+
+    /// Returns whether the callback has `on_list_models` in its async form.
+    #[must_use]
+    pub fn has_list_models_async(&self) -> bool {
+        self.vt.on_list_models_async().flatten().is_some()
+    }
+
+    /// Runs the sync form of `on_list_models`, if there is one.
+    pub fn on_list_models<L: ModelListAccess>(&self, list: &mut L) -> Option<Verdict> {
+        let hook = self.vt.on_list_models().flatten()?;
+        // SAFETY: as in `hook!`.
+        Some(unsafe { hook(self.ctx, lend_model_list(list)) })
+    }
+
+    /// Starts the async form of `on_list_models`, if there is one.
+    pub fn on_list_models_async<'a, L: ModelListAccess>(
+        &'a self,
+        list: &'a mut L,
+    ) -> Option<HookFuture<'a>> {
+        let hook = self.vt.on_list_models_async().flatten()?;
+        // SAFETY: as in `hook!`.
+        let future = unsafe { hook(self.ctx, lend_model_list(list)) };
         Some(HookFuture { future, lent: PhantomData })
     }
 

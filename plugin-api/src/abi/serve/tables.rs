@@ -8,12 +8,16 @@
 //!   and the host keeps only copies.
 //! - A slice of pairs: the same as for a view.
 
-use super::{AuthAccess, CallAccess, ChunkAccess, Edited, FailureAccess, ReplyAccess, edit_result};
+use super::{
+    AuthAccess, CallAccess, ChunkAccess, Edited, FailureAccess, ModelListAccess, ReplyAccess,
+    edit_result,
+};
 use crate::{
     EditError,
     abi::{
         AuthHandle, AuthVtRef, CallHandle, CallVtRef, ChunkHandle, ChunkVtRef, EditResult,
-        FailureHandle, FailureVtRef, ReplyHandle, ReplyVtRef, View,
+        FailureHandle, FailureVtRef, ModelListHandle, ModelListVtRef, ReplyHandle, ReplyVtRef,
+        View,
     },
 };
 pub use reply_writer::{ReplyPart, ReplySink};
@@ -68,6 +72,7 @@ mod auth;
 mod call;
 mod chunk;
 mod failure;
+mod model_list;
 mod reply;
 mod reply_writer;
 
@@ -87,6 +92,7 @@ lend!(lend_call, CallAccess, CallHandle, CallVtRef, CALL);
 lend!(lend_chunk, ChunkAccess, ChunkHandle, ChunkVtRef, CHUNK);
 lend!(lend_reply, ReplyAccess, ReplyHandle, ReplyVtRef, REPLY);
 lend!(lend_failure, FailureAccess, FailureHandle, FailureVtRef, FAILURE);
+lend!(lend_model_list, ModelListAccess, ModelListHandle, ModelListVtRef, MODEL_LIST);
 
 struct Table<T>(PhantomData<T>);
 

@@ -18,16 +18,23 @@ impl TestCall {
     /// ```
     #[must_use]
     pub fn caller(mut self, described: &Value) -> Self {
-        let Some(members) = described.as_object() else { return self };
-        for (name, value) in members {
-            let name = format!("callgate.caller.{name}");
-            for (inner, text) in value.as_object().into_iter().flatten() {
-                self.metadata.insert(format!("{name}.{inner}"), text_of(text));
-            }
-            self.metadata.insert(name, text_of(value));
+        for (name, value) in facts(described) {
+            self.metadata.insert(format!("callgate.caller.{name}"), value);
         }
         self
     }
+}
+
+/// The facts of a described caller, by the names of `CallerView`.
+pub(in crate::testing) fn facts(described: &Value) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    for (name, value) in described.as_object().into_iter().flatten() {
+        for (inner, text) in value.as_object().into_iter().flatten() {
+            facts.push((format!("{name}.{inner}"), text_of(text)));
+        }
+        facts.push((name.clone(), text_of(value)));
+    }
+    facts
 }
 
 /// A string itself, and the JSON of anything else.

@@ -25,11 +25,13 @@ async fn cargo(crate_folder: &Path, arguments: &[&str]) {
 #[tokio::test]
 async fn a_new_plugin_is_in_order_and_runs_three_commands_later() {
     let folder = tempdir().unwrap();
-    let all = "on_llm_start,on_llm_during,on_llm_new_token,on_llm_end,on_llm_error,on_auth";
+    let all = "on_llm_start,on_llm_during,on_llm_new_token,on_llm_end,on_llm_error,on_auth,\
+               on_list_models";
     for (arguments, name) in [
         (&["new", "short-prompts"][..], "short-prompts"),
         (&["new", "all_hooks", "--async", "--hooks", all], "all_hooks"),
         (&["new", "gate", "--hooks", "on_auth"], "gate"),
+        (&["new", "lists", "--hooks", "on_list_models"], "lists"),
     ] {
         let made = tool::plugin(folder.path(), arguments).await;
         assert_eq!(made.code(), 0, "{}", made.stderr);

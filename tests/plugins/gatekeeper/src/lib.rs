@@ -1,6 +1,7 @@
 //! Callbacks for the tests of the gateway that say who may call, by their settings:
 //! `libgatekeeper.so` exports `gatekeeper` (sync), `gatekeeper_async`, and `half_gatekeeper`, which
-//! lists `on_auth` and has no code for it.
+//! lists `on_auth` and has no code for it. `lister` and `lister_async` say which models a caller
+//! sees.
 //!
 //! ```yaml
 //! callbacks:
@@ -15,6 +16,9 @@
 //!
 //! Each run logs one line at level info: `asked`, with all inputs in the field `inputs`.
 
+mod lister;
+
+pub use lister::{Lister, ListerAsync};
 use plugin_api::{
     AsyncCallback, Auth, AuthCaller, AuthRequest, AuthResult, Callback, HookError, Host, InitError,
     Level, Rejection, export_callbacks,
@@ -158,6 +162,22 @@ export_callbacks! {
         kind: async,
         hooks: [on_auth],
         auth_headers: ["authorization", ":method", ":path", ":client_address"],
+        reads: [],
+        writes: [],
+        settings_schema: r#"{"type": "object"}"#,
+    }
+    Lister {
+        name: "lister",
+        kind: sync,
+        hooks: [on_list_models],
+        reads: [],
+        writes: [],
+        settings_schema: r#"{"type": "object"}"#,
+    }
+    ListerAsync {
+        name: "lister_async",
+        kind: async,
+        hooks: [on_list_models],
         reads: [],
         writes: [],
         settings_schema: r#"{"type": "object"}"#,

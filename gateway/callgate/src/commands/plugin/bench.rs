@@ -89,7 +89,7 @@ fn time_all(plugin: &Plugin, time: Duration) -> Result<Vec<Timing>, String> {
         let sizes = match hook {
             Hook::Start | Hook::During | Hook::End => &[12, LONG][..],
             Hook::NewToken => &[12],
-            Hook::Error | Hook::Auth => &[0],
+            Hook::Error | Hook::Auth | Hook::ListModels => &[0],
         };
         for &size in sizes {
             timings.push(time_hook(plugin, hook, size, time)?);

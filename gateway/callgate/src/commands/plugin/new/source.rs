@@ -39,8 +39,11 @@ pub(super) fn tests(plan: &Plan) -> String {
     let suite = if plan.waits { "check_async" } else { "check" };
     let listed: Vec<_> = plan.hooks().map(Hook::name).collect();
     let mut kit = vec!["Tester"];
+    if plan.hooks().any(Hook::has_call) {
+        kit.push("TestCall");
+    }
     if plan.hooks().any(|hook| hook != Hook::Auth) {
-        kit.extend(["Outcome", "TestCall"]);
+        kit.push("Outcome");
     }
     kit.extend(plan.hooks().filter_map(|hook| match hook {
         Hook::Start | Hook::During => None,
@@ -48,6 +51,7 @@ pub(super) fn tests(plan: &Plan) -> String {
         Hook::End => Some("TestReply"),
         Hook::Error => Some("TestFailure"),
         Hook::Auth => Some("TestRequest"),
+        Hook::ListModels => Some("TestModelList"),
     }));
     kit.sort_unstable();
     // After the types, in rustfmt's order.
@@ -90,6 +94,7 @@ fn imports(plan: &Plan) -> String {
             Hook::End => &["CallView", "Level", "LlmReply"],
             Hook::Error => &["CallView", "LlmFailure"],
             Hook::Auth => &["Auth", "AuthRequest", "AuthResult", "Rejection"],
+            Hook::ListModels => &["ModelList"],
         });
     }
     names.sort_unstable();
@@ -191,6 +196,14 @@ fn body(hook: Hook) -> &'static str {
     }
 "
         }
+        Hook::ListModels => {
+            "    \
+    fn on_list_models(&self, list: &mut ModelList<'_>) -> Hook {
+        list.retain(|model| model.len() <= self.settings.longest)?;
+        Ok(Flow::Continue)
+    }
+"
+        }
     }
 }
 
@@ -260,6 +273,16 @@ fn long_tokens_are_refused() {
 }
 "
         }
+        Hook::ListModels => {
+            "#[test]
+fn long_names_are_hidden() {
+    let tester = {tester};
+    let mut list = TestModelList::of([\"short\", \"far-too-long\"]);
+    assert_eq!(tester.list_models(&mut list), Outcome::Continue);
+    assert_eq!(list.models(), [\"short\"]);
+}
+"
+        }
     }
 }
 
@@ -272,13 +295,13 @@ fn export(plan: &Plan) -> String {
             Hook::NewToken => writes.push("\"chunk\""),
             Hook::End => reads.push("\"reply\""),
             Hook::Error => writes.push("\"error\""),
-            Hook::Auth => {}
+            Hook::Auth | Hook::ListModels => {}
         }
     }
     let hooks: Vec<_> = plan.hooks().map(Hook::name).collect();
-    // An older gateway would load the callback and never run the hook that refuses calls.
-    let refuses = plan.has(Hook::During) || plan.has(Hook::Auth);
-    let min_api = if refuses { "    min_api: \"1.1\",\n" } else { "" };
+    // An older gateway would load the callback and never run the hook.
+    let is_newer = [Hook::During, Hook::Auth, Hook::ListModels].into_iter().any(|it| plan.has(it));
+    let min_api = if is_newer { "    min_api: \"1.1\",\n" } else { "" };
     let inputs = match plan.has(Hook::Auth) {
         true => "\n        auth_headers: [\"authorization\"],",
         false => "",
