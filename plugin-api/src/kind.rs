@@ -1,7 +1,6 @@
 //! Kinds that cross the boundary as numbers. They are not Rust enums, because new ones may appear.
 
-/// The API that a client uses. New ones may appear, so compare and have an `else`. Today the
-/// gateway serves [`Endpoint::CHAT`] only.
+/// The API that a client uses. New ones may appear, so compare and have an `else`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Endpoint(pub u32);
 
@@ -16,6 +15,12 @@ impl Endpoint {
     pub const RESPONSES: Self = Self(4);
     /// `/v1/messages`.
     pub const MESSAGES: Self = Self(5);
+    /// `/v1/moderations`.
+    pub const MODERATIONS: Self = Self(6);
+    /// `/v1/rerank`.
+    pub const RERANK: Self = Self(7);
+    /// `/v1/images/generations`.
+    pub const IMAGES: Self = Self(8);
 }
 
 /// The reason why a call failed. New ones may appear, so compare and have an `else`.

@@ -11,6 +11,7 @@ mod cut_off;
 mod disclosure;
 mod disconnect;
 mod drain;
+mod embeddings;
 pub(crate) mod encodings;
 mod errors;
 mod headers;

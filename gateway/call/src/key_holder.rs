@@ -8,7 +8,7 @@ use plugin_api::{AuthCaller, AuthScope, Pattern, in_lower_case};
 use std::sync::Arc;
 
 /// The holder of one key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeyHolder {
     pub caller: Arc<Caller>,
     /// Model names in lower case; `None` for all.

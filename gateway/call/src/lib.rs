@@ -43,10 +43,10 @@ pub(crate) use unreadable::Unreadable;
 use bytes::Bytes;
 use callback_set::CallbackSet;
 use callgate_json::Body;
+use callgate_providers::CallKind;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messages::Messages;
 use metadata::Metadata;
-use plugin_api::Endpoint;
 use smallvec::SmallVec;
 use std::{borrow::Cow, cell::OnceCell, fmt, sync::Arc, time::Instant};
 
@@ -54,7 +54,7 @@ use std::{borrow::Cow, cell::OnceCell, fmt, sync::Arc, time::Instant};
 #[derive(Clone)]
 pub struct Call {
     pub id: CallId,
-    pub endpoint: Endpoint,
+    pub kind: CallKind,
     pub stream: bool,
     /// The model name that the client sent; never changes.
     pub requested_model: Arc<str>,
@@ -114,7 +114,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Accepted {
     pub id: CallId,
-    pub endpoint: Endpoint,
+    pub kind: CallKind,
     pub requested_model: Arc<str>,
     pub stream: bool,
     pub headers: HeaderMap,
@@ -136,7 +136,7 @@ impl Call {
     pub fn new(accepted: Accepted) -> Self {
         Self {
             id: accepted.id,
-            endpoint: accepted.endpoint,
+            kind: accepted.kind,
             stream: accepted.stream,
             requested_model: accepted.requested_model,
             headers: accepted.headers,

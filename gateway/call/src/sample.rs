@@ -2,14 +2,14 @@
 
 use super::{Accepted, Call, Caller};
 use callgate_json::Body;
+use callgate_providers::CallKind;
 use http::HeaderMap;
-use plugin_api::Endpoint;
 use std::{sync::Arc, time::Instant};
 
 pub(super) fn call(body: Body) -> Call {
     Call::new(Accepted {
         id: "".into(),
-        endpoint: Endpoint::CHAT,
+        kind: CallKind::Chat,
         requested_model: "m".into(),
         stream: true,
         headers: HeaderMap::new(),

@@ -1,13 +1,14 @@
 //! The live call as one hook of one callback sees it: the gateway's side of every accessor.
 
 use super::{
-    payload::{is_completion, within},
+    payload::{is_answer, within},
     reply_stream::{CallbackReply, ReplyStreamReader},
 };
 use callgate_call::{Call, EditsSnapshot, HookState};
 use callgate_config::Grants;
 use callgate_deployments::Deployments;
 use callgate_plugin_host::Hook;
+use callgate_providers::CallKind;
 use callgate_secret::{Masking, credentials::is_credential};
 use http::HeaderValue;
 use plugin_api::{
@@ -180,7 +181,7 @@ impl CallAccess for CallHandle<'_> {
     }
 
     fn endpoint(&self) -> Endpoint {
-        self.call.endpoint
+        self.call.kind.endpoint()
     }
 
     fn stream(&self) -> bool {
@@ -334,7 +335,8 @@ impl CallAccess for CallHandle<'_> {
     }
 
     fn reply_stream(&mut self) -> Option<Box<dyn ReplySink>> {
-        if !self.starting {
+        // Only the stream of a chat can be made of texts.
+        if !self.starting || self.call.kind != CallKind::Chat {
             return None;
         }
         let (sink, reader) = ReplyStreamReader::open(self.call);
@@ -348,12 +350,23 @@ impl CallAccess for CallHandle<'_> {
 
     fn reply(&mut self, reply: Reply) {
         let (Reply::Text(text) | Reply::Json(text)) = &reply else { return };
+        let kind = self.call.kind;
         self.given = if text.len() > limits::ANSWER {
             HookResult::Fault(format!("its reply has more than {} bytes", limits::ANSWER))
         } else if let Reply::Json(json) = &reply
-            && !is_completion(json)
+            && !is_answer(kind, json)
         {
-            HookResult::Fault("it replied with something other than a `chat.completion`".to_owned())
+            HookResult::Fault(match kind {
+                CallKind::Chat => {
+                    "it replied with something other than a `chat.completion`".to_owned()
+                }
+                kind => {
+                    format!("it replied with something other than an answer to `{}`", kind.path())
+                }
+            })
+        } else if matches!(reply, Reply::Text(_)) && kind != CallKind::Chat {
+            let path = kind.path();
+            HookResult::Fault(format!("it replied to `{path}` with a text; such calls need JSON"))
         } else {
             HookResult::Reply(CallbackReply::Whole(reply))
         };

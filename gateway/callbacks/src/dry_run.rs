@@ -18,8 +18,9 @@ use callgate_call::{Accepted, Call, Caller};
 use callgate_deployments::Deployments;
 use callgate_json::{Body, BodyError};
 use callgate_plugin_host::{Hook, Instance, Plugin};
+use callgate_providers::CallKind;
 use http::HeaderMap;
-use plugin_api::{Endpoint, abi::Verdict};
+use plugin_api::abi::Verdict;
 use std::{sync::Arc, time::Instant};
 
 /// A request that cannot become a call.
@@ -97,7 +98,7 @@ impl DryRun {
     pub fn call(&self) -> DryRunCall {
         DryRunCall(Box::new(Call::new(Accepted {
             id: "rehearsal".into(),
-            endpoint: Endpoint::CHAT,
+            kind: CallKind::Chat,
             requested_model: self.request.model.as_str().into(),
             stream: self.request.stream,
             headers: self.request.headers.clone(),

@@ -35,7 +35,9 @@ pub use changes::{Change, changes};
 pub use chunk_queue::{ChunkQueue, NextChunk};
 pub use dry_run::{AssumedReply, DryRun, DryRunCall, DryRunError, DryRunOutcome, PreparedHook};
 pub use manifest_check::mismatches;
-pub use payload::{CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_completion};
+pub use payload::{
+    CallStats, ChunkPayload, EndPayload, ErrorPayload, StreamedText, is_answer, is_completion,
+};
 pub use probe_hooks::run_probe;
 pub use record::RecordReport;
 pub use replay::{Difference, RecordError, RecordedCall, Replay, ReplayServices, Replayed};

@@ -14,6 +14,6 @@ pub(super) use chunk_json::by_choice;
 pub use failure::ErrorPayload;
 pub(super) use object::is_object_json;
 pub(crate) use reply::EndPayloadSnapshot;
-pub use reply::{CallStats, EndPayload, is_completion};
+pub use reply::{CallStats, EndPayload, is_answer, is_completion};
 pub use streamed_text::StreamedText;
 pub(super) use streamed_text::within;

@@ -13,8 +13,9 @@ use callgate_deployments::Deployments;
 use callgate_failure::{ErrorText, Failure};
 use callgate_json::Body;
 use callgate_plugin_host::{Hook, Instance};
+use callgate_providers::CallKind;
 use http::HeaderMap;
-use plugin_api::{Endpoint, abi::Verdict};
+use plugin_api::abi::Verdict;
 use std::{sync::Arc, time::Instant};
 
 const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"hello"}}]}"#;
@@ -29,7 +30,7 @@ pub(super) fn call(name: &str) -> Option<Call> {
     let body = Body::parse(Bytes::from(body.to_string())).ok()?;
     Some(Call::new(Accepted {
         id: name.into(),
-        endpoint: Endpoint::CHAT,
+        kind: CallKind::Chat,
         requested_model: name.into(),
         stream: false,
         headers: HeaderMap::new(),

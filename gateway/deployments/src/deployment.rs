@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use callgate_config::{Setting, Unset};
-use callgate_providers::{ChatAddress, KeyHeader, Provider};
+use callgate_providers::{CallKind, ChatAddress, KeyHeader, Provider};
 use callgate_secret::Secret;
 use callgate_upstream::Connector;
 use http::HeaderMap;
@@ -85,6 +85,14 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Whether calls of this kind can be sent to it: its provider serves them, or the operator says
+    /// in `model_info.mode` that the model does.
+    #[must_use]
+    pub fn serves(&self, kind: CallKind) -> bool {
+        self.provider.kinds.has(kind)
+            || self.model_info.get("mode").is_some_and(|mode| *mode == *kind.mode())
+    }
+
     /// The `model_info` as a JSON object; `None` if there is nothing in it.
     #[must_use]
     pub fn model_info_json(&self) -> Option<&str> {

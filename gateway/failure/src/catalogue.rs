@@ -47,6 +47,8 @@ catalogue! {
     Invalid: INVALID 400;
     /// An entry of the config that can answer no call.
     ModelNotServed: INVALID 400 "model_not_served";
+    /// A kind of call that the model's provider does not serve.
+    EndpointNotServed: INVALID 400 "endpoint_not_served";
     /// The key is missing or wrong, or the client tries to choose the upstream.
     Unauthorized: INVALID 401;
     /// A key after its `expires`.

@@ -25,6 +25,32 @@ impl Failure {
         Self::of(Reason::ModelNotServed, text)
     }
 
+    /// A call of a kind that the model's provider does not serve. `others` names the models of this
+    /// gateway that the client may use instead, if that may be said.
+    pub fn endpoint_not_served(
+        model: &str,
+        provider: &str,
+        path: &str,
+        others: Option<&[&str]>,
+    ) -> Self {
+        const SHOWN: usize = 16;
+        let remedy = match others {
+            None => "`/v1/models` lists the other models".to_owned(),
+            Some([]) => "no model of this gateway serves them".to_owned(),
+            Some(others) => {
+                let named: Vec<_> =
+                    others.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+                let more = others.len().saturating_sub(SHOWN);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("models that serve them: {}{more}", named.join(", "))
+            }
+        };
+        let text = format!(
+            "{path}: model `{model}` is at `{provider}`, which does not serve such calls; {remedy}"
+        );
+        Self::of(Reason::EndpointNotServed, text).param("model")
+    }
+
     pub fn too_many_bytes_in_flight(max: usize) -> Self {
         let text = format!(
             "this gateway already holds as many bytes of requests as it accepts, {max} \

@@ -245,9 +245,10 @@ impl Failure {
         Self::of(Reason::Invalid, message)
     }
 
-    pub fn unknown_model(name: &str) -> Self {
+    /// `path` is that of the call below `/v1`, as in LiteLLM's texts.
+    pub fn unknown_model(path: &str, name: &str) -> Self {
         Self::invalid(format!(
-            "/chat/completions: Invalid model name passed in model={name}. Call `/v1/models` to \
+            "{path}: Invalid model name passed in model={name}. Call `/v1/models` to \
              view available models for your key."
         ))
     }
@@ -260,13 +261,22 @@ impl Failure {
         Self::invalid("'model' must be a string.").error_type("bad_request_error").param("model")
     }
 
-    pub fn no_messages() -> Self {
-        Self::invalid("/chat/completions: Missing required parameter: 'messages'.")
-            .param("messages")
+    /// The call at `path` needs the parameter `name`.
+    pub fn missing_parameter(path: &str, name: &str) -> Self {
+        Self::invalid(format!("{path}: Missing required parameter: '{name}'.")).param(name)
     }
 
     pub fn messages_not_array() -> Self {
         Self::invalid("'messages' must be an array.").param("messages")
+    }
+
+    /// What is to be embedded or judged is of no kind that an upstream could take.
+    pub fn unusable_input(found: &str) -> Self {
+        let text = format!(
+            "'input' must be a string or an array of strings, tokens or parts that is not empty, \
+             found {found}."
+        );
+        Self::invalid(text).param("input")
     }
 
     pub fn stream_not_boolean() -> Self {

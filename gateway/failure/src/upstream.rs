@@ -95,6 +95,14 @@ impl Failure {
             .cause(cause)
     }
 
+    /// A success response without what such a call asks for; `how` says what is wrong with it.
+    pub fn unusable_answer(label: &str, status: u16, how: &str) -> Self {
+        Self::of(
+            Reason::NoCompletion,
+            format!("`{label}` answered {status} with something else than was asked for: {how}"),
+        )
+    }
+
     pub fn malformed(form: Form) -> Self {
         match form {
             Form::Json => Self::of(

@@ -2,8 +2,8 @@
 //! content filters. `openai` does the rest.
 
 use crate::{
-    AnswerFault, ChatAddress, Destination, Dialect, Echo, ErrorText, KeyHeader, Outgoing,
-    StreamRequest, StreamTranslator, Translated, openai::OpenAi,
+    AnswerFault, CallKind, ChatAddress, Destination, Dialect, Echo, ErrorText, KeyHeader, Outgoing,
+    StreamRequest, StreamTranslator, Translated, openai::OpenAi, other_calls,
 };
 use callgate_failure::Failure;
 use callgate_json::{Body, slices};
@@ -82,6 +82,29 @@ impl Dialect for Azure {
 
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         OpenAi.request(body, to)
+    }
+
+    fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String {
+        other_calls::url(&self.chat_url(at), kind)
+    }
+
+    fn request_of(
+        &self,
+        kind: CallKind,
+        body: &Body,
+        to: &Destination<'_>,
+    ) -> Result<Outgoing, Failure> {
+        OpenAi.request_of(kind, body, to)
+    }
+
+    fn reply_of(
+        &self,
+        kind: CallKind,
+        body: Body,
+        echo: &Echo,
+        base64: bool,
+    ) -> Result<Translated, AnswerFault> {
+        OpenAi.reply_of(kind, body, echo, base64)
     }
 
     fn reply(&self, body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {

@@ -1,6 +1,6 @@
 //! What a dialect does, and the words that all dialects and their callers share.
 
-use super::Quirks;
+use super::{CallKind, Quirks};
 use bytes::Bytes;
 use callgate_failure::{ErrorText, Failure};
 use callgate_json::{Body, Slices};
@@ -35,6 +35,26 @@ pub trait Dialect: Sync + fmt::Debug {
     /// Builds the request. `body` is the client's, with all callbacks' edits; it is not changed, so
     /// that another attempt can use it.
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure>;
+
+    /// The URL of calls of another kind.
+    fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String;
+
+    /// Builds the request of a call of another kind.
+    fn request_of(
+        &self,
+        kind: CallKind,
+        body: &Body,
+        to: &Destination<'_>,
+    ) -> Result<Outgoing, Failure>;
+
+    /// Translates the JSON reply to a call of another kind. `base64` is the request's own.
+    fn reply_of(
+        &self,
+        kind: CallKind,
+        body: Body,
+        echo: &Echo,
+        base64: bool,
+    ) -> Result<Translated, AnswerFault>;
 
     /// The deployment's parameters that this dialect cannot send.
     fn unfit<'p>(&self, _params: &'p Map<String, Value>) -> Vec<&'p str> {
@@ -92,6 +112,8 @@ pub struct Outgoing {
     pub body: Slices,
     /// The number of choices it asks for.
     pub choices: u64,
+    /// Whether the gateway has to write the embeddings of the answer as base64.
+    pub base64: bool,
 }
 
 /// The number of choices that the member `n` asks for.

@@ -7,14 +7,17 @@
 #![forbid(unsafe_code)]
 
 mod azure;
+mod call_kind;
 mod completion_builder;
 mod dialect;
 pub mod error_text;
+mod extra_body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod gateway_members;
 pub(crate) mod ollama;
 pub mod openai;
+mod other_calls;
 mod provider;
 mod quirks;
 pub mod stream_as_completion;
@@ -23,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use call_kind::{CallKind, CallKinds};
 pub use callgate_failure::ErrorText;
 pub use completion_builder::CompletionBuilder;
 pub(crate) use dialect::number_of_choices;

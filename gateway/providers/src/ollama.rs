@@ -7,6 +7,7 @@
 mod chat_response;
 mod content;
 mod dialect;
+mod embeddings;
 mod error;
 mod json;
 mod logprobs;
@@ -17,6 +18,7 @@ mod request;
 mod stream;
 mod think_tags;
 
+use crate::CallKind;
 pub(crate) use error::{ReplyError, StreamError, upstream_error};
 pub(crate) use reply::chat_reply;
 pub(crate) use request::{chat_request, unfit};
@@ -28,6 +30,18 @@ pub(crate) const DEFAULT_API_BASE: &str = "http://localhost:11434";
 /// A server that speaks Ollama's native API.
 #[derive(Debug)]
 pub(crate) struct Ollama;
+
+/// The URL of embeddings, which Ollama has beside its chats, or of another kind of call, in which
+/// it speaks OpenAI's dialect.
+pub(crate) fn url(kind: CallKind, api_base: &str) -> String {
+    let chats = chat_url(api_base);
+    let root = chats.strip_suffix("/api/chat").unwrap_or(&chats);
+    match kind {
+        CallKind::Chat => chats,
+        CallKind::Embeddings => [root, "/api/embed"].concat(),
+        _ => [root, "/v1", kind.path()].concat(),
+    }
+}
 
 /// The URL of the chat endpoint below `api_base`.
 ///
@@ -44,7 +58,8 @@ pub(crate) fn chat_url(api_base: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::chat_url;
+    use super::{chat_url, url};
+    use crate::CallKind;
 
     #[test]
     fn every_spelling_of_the_base_reaches_the_chat_endpoint() {
@@ -60,6 +75,8 @@ mod tests {
             (" ", "http://localhost:11434/api/chat"),
         ] {
             assert_eq!(chat_url(base), expected, "{base:?}");
+            let embeddings = expected.replace("/api/chat", "/api/embed");
+            assert_eq!(url(CallKind::Embeddings, base), embeddings, "{base:?}");
         }
     }
 }

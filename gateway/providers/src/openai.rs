@@ -11,13 +11,12 @@ mod stream;
 mod usage;
 
 use super::{
-    AnswerFault, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
-    StreamRequest, StreamTranslator, Translated, Usage, error_text, gateway_members::is_own,
-    number_of_choices,
+    AnswerFault, CallKind, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
+    StreamRequest, StreamTranslator, Translated, Usage, error_text, extra_body,
+    gateway_members::is_own, number_of_choices, other_calls,
 };
-use bytes::Bytes;
 use callgate_failure::Failure;
-use callgate_json::{Body, Edits, check_names, json_text, slices, text, walk};
+use callgate_json::{Body, Edits, json_text, slices, walk};
 pub(crate) use error_instead::NO_COMPLETION;
 use judge::judge;
 use serde_json::Value;
@@ -40,9 +39,7 @@ impl Dialect for OpenAi {
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         let mut edits = Edits::of(body);
         edits.set("model", to.model_json.clone());
-        if let Some(extra) = edits.member_bytes("extra_body").filter(|json| **json != *b"null") {
-            merge(&mut edits, &extra)?;
-        }
+        extra_body::merge(&mut edits)?;
         let kept_back = |name: &[u8]| {
             is_own(name) || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
         };
@@ -59,7 +56,30 @@ impl Dialect for OpenAi {
         }
         quirks::apply(to.quirks, &mut edits);
         let choices = number_of_choices(edits.member("n"));
-        Ok(Outgoing { body: edits.render(), choices })
+        Ok(Outgoing { body: edits.render(), choices, base64: false })
+    }
+
+    fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String {
+        other_calls::url(&self.chat_url(at), kind)
+    }
+
+    fn request_of(
+        &self,
+        _: CallKind,
+        body: &Body,
+        to: &Destination<'_>,
+    ) -> Result<Outgoing, Failure> {
+        other_calls::request(body, to)
+    }
+
+    fn reply_of(
+        &self,
+        kind: CallKind,
+        body: Body,
+        echo: &Echo,
+        _: bool,
+    ) -> Result<Translated, AnswerFault> {
+        other_calls::reply(kind, body, echo)
     }
 
     fn reply(&self, mut body: Body, echo: &Echo) -> Result<Translated, AnswerFault> {
@@ -89,17 +109,6 @@ pub fn chunks_of(completion: &[u8], echo: &Echo, include_usage: bool, out: &mut 
 /// The token counts of a completion.
 pub fn counted(completion: &[u8]) -> Option<Usage> {
     slices::member(completion, "usage").and_then(usage)
-}
-
-/// Merges `extra_body` over the body's own members; each value is copied unchanged.
-fn merge(edits: &mut Edits<'_>, extra: &Bytes) -> Result<(), Failure> {
-    let json = text(extra);
-    let members = walk::members(json).ok_or_else(Failure::extra_body_not_object)?;
-    check_names(json, "extra_body", |_| {})?;
-    let named = members.map(|member| (walk::name_of(json, &member), extra.slice(member.value)));
-    let merged = named.filter(|(name, _)| !matches!(&**name, "model" | "messages" | "stream"));
-    edits.set_all(merged.collect());
-    Ok(())
 }
 
 /// Adds a deployment's default, unless the client sets the parameter.

@@ -1,6 +1,6 @@
 //! What is known of a provider. The rows are in `table`.
 
-use super::{Dialect, Quirks};
+use super::{CallKinds, Dialect, Quirks};
 use std::fmt;
 
 /// A provider known by its prefix in `litellm_params.model`.
@@ -28,6 +28,8 @@ pub struct Provider {
     /// Beginnings of models' names that LiteLLM reads and no upstream knows.
     pub routes: &'static [&'static str],
     pub quirks: Quirks,
+    /// The kinds of calls that it serves, as far as is known.
+    pub kinds: CallKinds,
     pub dialect: &'static dyn Dialect,
 }
 

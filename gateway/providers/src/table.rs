@@ -5,6 +5,8 @@
 mod hosted;
 
 use super::{
+    CallKind::{self, Chat, Embeddings, Images, Moderations, Rerank},
+    CallKinds,
     azure::{Azure, foundry_key_header},
     ollama, openai,
     provider::{KeyHeader, Provider},
@@ -29,6 +31,7 @@ const OPENAI: Provider = Provider {
         developer_as_system: false,
         no_reasoning_content: false,
     },
+    kinds: CallKinds::of(&[Chat, Embeddings, Moderations, Images]),
     dialect: &openai::OpenAi,
 };
 
@@ -40,6 +43,7 @@ const OLLAMA: Provider = Provider {
     base_env: &["OLLAMA_API_BASE"],
     key_env: &["OLLAMA_API_KEY"],
     needs_key: false,
+    kinds: CallKinds::of(&[Chat, Embeddings]),
     dialect: &ollama::Ollama,
     ..OPENAI
 };
@@ -64,6 +68,7 @@ const fn own_server(name: &'static str, base_env: Texts, key_env: Texts) -> Prov
         key_env,
         dummy_key: true,
         needs_key: false,
+        kinds: CallKinds::ANY,
         ..OPENAI
     }
 }
@@ -78,9 +83,13 @@ const fn hosted(name: &'static str, base: &'static str, base_env: Texts, keys: T
         base_env,
         key_env: keys,
         quirks: PLAIN,
+        kinds: USUAL_KINDS,
         ..OPENAI
     }
 }
+
+/// What most companies serve.
+const USUAL_KINDS: CallKinds = CallKinds::of(&[Chat, Embeddings]);
 
 impl Provider {
     const fn label(self, label: &'static str) -> Self {
@@ -93,6 +102,10 @@ impl Provider {
 
     const fn quirks(self, quirks: Quirks) -> Self {
         Self { quirks, ..self }
+    }
+
+    const fn kinds(self, kinds: &[CallKind]) -> Self {
+        Self { kinds: CallKinds::of(kinds), ..self }
     }
 
     const fn stray_paths(self, stray_paths: Texts) -> Self {
@@ -120,6 +133,7 @@ static USUAL: &[Provider] = &[
         base_env: &["GROQ_API_BASE"],
         key_env: &["GROQ_API_KEY"],
         quirks: Quirks { no_reasoning_content: true, ..PLAIN },
+        kinds: CallKinds::of(&[Chat]),
         ..OPENAI
     },
     OLLAMA,
@@ -135,6 +149,7 @@ static USUAL: &[Provider] = &[
         key_header: |_| KeyHeader::ApiKey,
         version_env: &["AZURE_API_VERSION"],
         routes: &["o_series/", "gpt5_series/"],
+        kinds: CallKinds::of(&[Chat, Embeddings, Images]),
         dialect: &Azure::OpenAi,
         ..OPENAI
     },
@@ -148,6 +163,7 @@ static USUAL: &[Provider] = &[
         key_header: foundry_key_header,
         routes: &["model_router/", "model-router/"],
         quirks: Quirks { no_reasoning_content: true, ..PLAIN },
+        kinds: USUAL_KINDS,
         dialect: &Azure::Foundry,
         ..OPENAI
     },
@@ -183,6 +199,7 @@ static USUAL: &[Provider] = &[
         &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
         &["ANTHROPIC_API_KEY"],
     )
+    .kinds(&[Chat])
     .quirks(OLDER),
     hosted(
         "gemini",
@@ -190,6 +207,7 @@ static USUAL: &[Provider] = &[
         &["GEMINI_API_BASE"],
         &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Images])
     .stray_paths(&["", "/v1", "/v1beta"]),
     hosted(
         "cohere",
@@ -197,6 +215,7 @@ static USUAL: &[Provider] = &[
         &["COHERE_API_BASE"],
         &["COHERE_API_KEY", "CO_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Rerank])
     .stray_paths(&["", "/v1", "/v2", "/v1/chat", "/v2/chat"])
     .quirks(OLDER),
     hosted(
@@ -205,6 +224,7 @@ static USUAL: &[Provider] = &[
         &["COHERE_API_BASE"],
         &["COHERE_API_KEY", "CO_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Rerank])
     .label("cohere")
     .stray_paths(&["", "/v1", "/v2", "/v1/chat", "/v2/chat"])
     .quirks(OLDER),
@@ -222,6 +242,7 @@ static USUAL: &[Provider] = &[
         &["MISTRAL_API_BASE", "MISTRAL_AZURE_API_BASE"],
         &["MISTRAL_API_KEY", "MISTRAL_AZURE_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Moderations])
     .quirks(STRICT),
     hosted(
         "codestral",
@@ -229,6 +250,7 @@ static USUAL: &[Provider] = &[
         &["CODESTRAL_API_BASE"],
         &["CODESTRAL_API_KEY"],
     )
+    .kinds(&[Chat])
     .quirks(STRICT),
     hosted(
         "deepseek",
@@ -236,9 +258,11 @@ static USUAL: &[Provider] = &[
         &["DEEPSEEK_API_BASE"],
         &["DEEPSEEK_API_KEY"],
     )
+    .kinds(&[Chat])
     .stray_paths(&[])
     .quirks(OLDER),
     hosted("cerebras", "https://api.cerebras.ai/v1", &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
+        .kinds(&[Chat])
         .quirks(Quirks { no_reasoning_content: true, ..PLAIN }),
     hosted(
         "together_ai",
@@ -246,8 +270,10 @@ static USUAL: &[Provider] = &[
         &["TOGETHER_AI_API_BASE"],
         &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"],
     )
+    .kinds(&[Chat, Embeddings, Rerank, Images])
     .quirks(OLDER),
-    hosted("xai", "https://api.x.ai/v1", &["XAI_API_BASE"], &["XAI_API_KEY"]),
+    hosted("xai", "https://api.x.ai/v1", &["XAI_API_BASE"], &["XAI_API_KEY"])
+        .kinds(&[Chat, Images]),
     hosted(
         "nvidia_nim",
         "https://integrate.api.nvidia.com/v1",
@@ -261,6 +287,7 @@ static USUAL: &[Provider] = &[
         &["PERPLEXITY_API_BASE"],
         &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings])
     .quirks(OLDER),
     hosted(
         "fireworks_ai",
@@ -268,6 +295,7 @@ static USUAL: &[Provider] = &[
         &["FIREWORKS_API_BASE"],
         &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"],
     )
+    .kinds(&[Chat, Embeddings, Rerank])
     .quirks(OLDER),
     hosted(
         "sambanova",
@@ -277,8 +305,10 @@ static USUAL: &[Provider] = &[
     )
     .quirks(OLDER),
     hosted("moonshot", "https://api.moonshot.ai/v1", &["MOONSHOT_API_BASE"], &["MOONSHOT_API_KEY"])
+        .kinds(&[Chat])
         .quirks(OLDER),
     hosted("minimax", "https://api.minimax.io/v1", &["MINIMAX_API_BASE"], &["MINIMAX_API_KEY"])
+        .kinds(&[Chat])
         .quirks(OLDER),
     hosted(
         "dashscope",
@@ -302,6 +332,7 @@ static USUAL: &[Provider] = &[
     )
     .quirks(OLDER),
     hosted("zai", "https://api.z.ai/api/paas/v4", &["ZAI_API_BASE"], &["ZAI_API_KEY"])
+        .kinds(&[Chat])
         .quirks(OLDER),
     hosted(
         "bigmodel",
@@ -309,6 +340,7 @@ static USUAL: &[Provider] = &[
         &["BIGMODEL_API_BASE"],
         &["BIGMODEL_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Images])
     .quirks(OLDER),
     hosted(
         "volcengine",
@@ -323,6 +355,7 @@ static USUAL: &[Provider] = &[
         &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
         &["HUGGINGFACE_API_KEY", "HF_TOKEN"],
     )
+    .kinds(&[Chat])
     .quirks(OLDER),
     hosted(
         "github",

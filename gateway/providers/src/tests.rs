@@ -1,6 +1,6 @@
 //! The table of providers: a line each, and its page in the documents.
 
-use super::{ChatAddress, TokenLimit, by_prefix, providers};
+use super::{CallKind, CallKinds, ChatAddress, TokenLimit, by_prefix, providers};
 
 /// Name, URL of chat calls without a configured base (`-` if one must be given), and the first
 /// variable for a key.
@@ -171,7 +171,7 @@ fn the_rows_are_sound() {
 /// The page, made from the table.
 fn page() -> String {
     let mut page =
-        include_str!("../../../docs/providers.md").split_inclusive("|---|---|---|---|\n");
+        include_str!("../../../docs/providers.md").split_inclusive("|---|---|---|---|---|\n");
     let mut page = page.next().unwrap_or_default().to_owned();
     let or = |variables: &[&str]| {
         variables.iter().map(|it| format!("`${it}`")).collect::<Vec<_>>().join(", ")
@@ -186,7 +186,13 @@ fn page() -> String {
             (keys, false) if keys.is_empty() => "optional".to_owned(),
             (keys, false) => format!("{keys}, optional"),
         };
-        page.push_str(&format!("| `{}` | `{}` | {bases} | {keys} |\n", it.name, it.label));
+        let kinds = CallKind::ALL.into_iter().filter(|kind| it.kinds.has(*kind));
+        let kinds = match it.kinds {
+            CallKinds::ANY => "any".to_owned(),
+            _ => kinds.map(CallKind::name).collect::<Vec<_>>().join(", "),
+        };
+        let (name, label) = (it.name, it.label);
+        page.push_str(&format!("| `{name}` | `{label}` | {bases} | {keys} | {kinds} |\n"));
     }
     page
 }

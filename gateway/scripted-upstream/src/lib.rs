@@ -14,6 +14,7 @@ mod gzip;
 mod journal;
 mod ollama;
 mod openai;
+mod other_calls;
 mod prompt;
 mod script;
 

@@ -1,7 +1,7 @@
 //! The parts of a chat request that affect an answer: dialect, model, streaming, usage, tools. The
 //! rest of the body is only recorded.
 
-use super::journal::Received;
+use super::{journal::Received, other_calls::OtherCall};
 use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub(super) enum WireFormat {
     OpenAi,
     Groq,
     Ollama,
+    /// No chat.
+    Other(OtherCall),
 }
 
 impl WireFormat {
@@ -24,7 +26,7 @@ impl WireFormat {
         } else if path.ends_with("/chat/completions") {
             Some(Self::OpenAi)
         } else {
-            None
+            OtherCall::of(path).map(Self::Other)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which answer a request gets: first the queue, then the rule for its model, then the default.
-//! Only chat requests use the script; probes such as `GET /api/tags` always get a plain answer and
-//! leave the queue alone.
+//! Only calls of models use the script; probes such as `GET /api/tags` always get a plain answer
+//! and leave the queue alone.
 
 use super::{answer::Answer, journal::Received, prompt::WireFormat};
 use std::collections::VecDeque;

@@ -7,7 +7,7 @@ use crate::{
     refusal_log::{ACCESS, shortened},
 };
 use axum::{http::Method, response::Response};
-use callgate_call::{CallId, Caller};
+use callgate_call::{CallId, Caller, KeyHolder};
 use callgate_deployments::Deployment;
 use callgate_failure::Failure;
 use callgate_providers::Usage;
@@ -33,6 +33,9 @@ pub(super) struct Record {
     pub(super) client: Option<Arc<str>>,
     /// The caller, once the client has shown a valid key, or needs none.
     pub(super) caller: Option<Arc<Caller>>,
+    /// The holder of a key for some models only; set for other kinds of calls than chats, whose
+    /// failures may name models.
+    pub(super) holder: Option<Box<KeyHolder>>,
     pub(super) requested_model: Option<Arc<str>>,
     /// The chosen deployment.
     pub(super) deployment: Option<Arc<Deployment>>,
@@ -58,6 +61,7 @@ impl Record {
             accepted,
             client: None,
             caller: None,
+            holder: None,
             requested_model: None,
             deployment: None,
             upstream_model: None,

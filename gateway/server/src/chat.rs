@@ -1,34 +1,30 @@
-//! `POST /v1/chat/completions`: the steps of a call, in order.
+//! The steps of a call, in order. Most calls are chats; other kinds take the same way.
 
 use super::{
-    AnswerBody, CALLS, RequestBody,
+    AnswerBody, RequestBody,
     access_log::Record,
-    body, callback_stream,
+    body, call_paths, callback_stream,
     client::ClientAddress,
     completion,
     connection_timer::ConnectionTimer,
-    error, fault,
+    error,
     flight::{Flight, refused},
     prepared, presence,
     relay::{self, CallbackStream, OpenStream, Relay, StreamSource, Waits},
-    request, response_headers,
+    reply::json_reply,
+    request, response_headers, served_kinds,
     unreachable::unreachable,
     upstream_failure,
     upstream_request::{self, Attempt, Sent},
     verdict_gate,
-    whole_body::{self, Unread, Whole},
 };
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::ResponseSlot;
-use callgate_callbacks::{CallbackReply, DuringHooks, Started, offload::offload};
-use callgate_failure::{Failure, Form};
+use callgate_callbacks::{CallbackReply, DuringHooks, Started};
+use callgate_failure::Failure;
 use callgate_host::depth::AtDepth;
-use callgate_json::{LARGE, joined};
-use callgate_providers::{
-    AnswerFault, Echo, Outgoing, StreamRequest, Translated, Usage, error_text::is_page, openai,
-    stream_as_completion::CompletionFromStream,
-};
+use callgate_providers::{CallKind, Echo, Outgoing, StreamRequest, openai};
 use callgate_upstream::{UpstreamError, UpstreamResponse};
 use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
@@ -41,12 +37,12 @@ use std::{
 };
 
 /// Accept → start hooks → choose → translate → send → relay → end or error hooks → record.
-/// `path_model` comes from an Azure-style path, still encoded.
+/// The kind comes from the path, and so does the model in a path of Azure's form, still encoded.
 pub(super) fn call(
     app: Arc<App>,
     (timer, client): (ConnectionTimer, ClientAddress),
     request: Request<RequestBody>,
-    path_model: Option<String>,
+    (kind, path_model): (CallKind, Option<String>),
 ) -> impl Future<Output = Response<AnswerBody>> + use<> {
     let accepted = Instant::now();
     // Destructured here, because the future would otherwise hold both the whole and its parts.
@@ -55,7 +51,8 @@ pub(super) fn call(
     let mut record = Record::new(id.clone(), path(&head.uri), accepted);
     record.client = client.of_request(&app.trusted_proxies, &head.headers);
     async move {
-        let call = request::accept((&app, &timer), &mut head, &mut body, path_model, &mut record);
+        let asked = (kind, path_model);
+        let call = request::accept((&app, &timer), &mut head, &mut body, asked, &mut record);
         let call = call.await;
         let mut response = match call {
             Err(failure) => {
@@ -108,9 +105,8 @@ pub(super) fn answer(mut flight: Flight) -> impl Future<Output = Response<Answer
 
 /// The path as the log shows it; borrowed if it names no model.
 fn path(uri: &Uri) -> Cow<'static, str> {
-    let usual = CALLS.iter().find(|usual| **usual == uri.path());
     let owned = || Cow::Owned(crate::refusal_log::shortened(uri.path()).into_owned());
-    usual.map_or_else(owned, |usual| Cow::Borrowed(*usual))
+    call_paths::named(uri.path()).map_or_else(owned, |(named, _)| Cow::Borrowed(named))
 }
 
 /// How an attempt succeeded.
@@ -161,7 +157,8 @@ fn json<'a>(
         let (took, answer) = send(app, timer, &sent, outgoing, lines).await;
         record.upstream = took;
         let mut answer = answer?;
-        json_reply((app, timer, record), &mut answer, &sent).await
+        let (body, headers) = json_reply((app, timer, record), &mut answer, &sent).await?;
+        Ok(Attempted::Json(body, headers))
     }
 }
 
@@ -308,11 +305,12 @@ async fn start(flight: &mut Flight) -> Result<Option<Attempted>, Failure> {
 async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     let (app, _, call) = flight.parts();
     prepared::settle(call).await?;
-    request::require_messages(call)?;
+    request::require_input(call)?;
     let Some(target) = call.planned(&app.deployments).cloned() else {
-        return Err(Failure::unknown_model(call.model()));
+        return Err(Failure::unknown_model(call.kind.path(), call.model()));
     };
     flight.target = Some(target.clone());
+    served_kinds::check(flight, &target)?;
     let (app, _, call) = flight.parts();
     let deployment = target.deployment();
     if deployment.mock_response.is_none() {
@@ -331,7 +329,8 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     call.deadline = started.checked_add(timeout);
     let (usage, outgoing) = prepared::outgoing(call, &target).await?;
     let asked = StreamRequest { usage, choices: outgoing.choices };
-    let url = prepared::chat_url(&target);
+    let (kind, base64) = (call.kind, outgoing.base64);
+    let url = prepared::url(&target, kind);
     let lines = upstream_request::request_lines(&app.hop, call, &target, &url);
     let echo = completion::echo(call);
     let (_, chain, call) = flight.parts();
@@ -339,7 +338,8 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     call.upstream_response.clone_from(&facts);
     flight.record.deployment = Some(Arc::clone(deployment));
     flight.record.upstream_model = Some(Arc::clone(target.upstream_model()));
-    let sent = Sent { target, url, echo, asked, timeout, first_content, started, facts };
+    let sent =
+        Sent { kind, target, url, echo, asked, base64, timeout, first_content, started, facts };
     let is_sent = sent.target.deployment().mock_response.is_none();
     if is_sent && started.saturating_duration_since(flight.record.accepted) > presence::LONG {
         presence::still_there(&flight.timer).await?;
@@ -366,7 +366,8 @@ async fn made(
     echo: &Echo,
     include_usage: bool,
 ) -> Result<Attempted, Failure> {
-    let body = completion::whole(reply, echo)?;
+    let kind = flight.parts().2.kind;
+    let body = completion::whole(kind, reply, echo)?;
     flight.record.usage = openai::counted(&body);
     if flight.record.stream {
         let mut relay = Box::new(Relay::made(completion::chunks(&body, echo, include_usage)));
@@ -397,82 +398,6 @@ async fn streamed(
         callback_stream::whole(stream, echo, (&flight.timer, timeout), limit).await?;
     flight.record.usage = usage;
     Ok(Attempted::Json(body, HeaderMap::new()))
-}
-
-/// Reads, checks and translates a JSON reply.
-async fn json_reply(
-    (app, timer, record): (&App, &ConnectionTimer, &mut Record),
-    answer: &mut UpstreamResponse,
-    sent: &Sent,
-) -> Result<Attempted, Failure> {
-    let headers = response_headers::json_headers(app, sent, &answer.headers);
-    let limit = app.limits.max_reply_bytes;
-    let end = sent.started.checked_add(sent.timeout);
-    let mut together = together_of(sent);
-    let waits = (timer, end);
-    let body = whole_body::read(answer, waits, limit, |piece| together.push(piece)).await;
-    record.upstream = Some(sent.started.elapsed());
-    let body = body.map_err(|unread| match unread {
-        Unread::TooLarge => upstream_failure::too_large(limit, sent),
-        Unread::TooLate => unreachable(&UpstreamError::Timeout(sent.timeout), sent),
-        Unread::Broken(error) => fault::broken(&error, Form::Json),
-    })?;
-    let (body, usage) = translated(body, together, answer.status, sent).await?;
-    record.usage = usage;
-    Ok(Attempted::Json(body, headers))
-}
-
-/// Translates a JSON reply in one piece. A large one is translated outside the worker; the reply to
-/// a stream request was scanned as it arrived.
-async fn translated(
-    body: Whole,
-    together: CompletionFromStream<'_>,
-    status: u16,
-    sent: &Sent,
-) -> Result<(Bytes, Option<Usage>), Failure> {
-    let work = move |body, together: CompletionFromStream<'_>, sent: &Sent| {
-        let translated = translate(body, together, status, sent)?;
-        Ok((joined(translated.body), translated.usage))
-    };
-    if body.len() <= LARGE || together.has_begun() {
-        return work(body, together, sent);
-    }
-    let sent = sent.clone();
-    offload(move || work(body, together_of(&sent), &sent)).await?
-}
-
-fn together_of(sent: &Sent) -> CompletionFromStream<'_> {
-    let dialect = sent.target.deployment().provider.dialect;
-    CompletionFromStream::new(dialect, &sent.echo, sent.asked.choices)
-}
-
-/// Translates a JSON reply. A body that is not a JSON object may be an error of another shape, or a
-/// stream that was not requested.
-fn translate(
-    body: Whole,
-    together: CompletionFromStream<'_>,
-    status: u16,
-    sent: &Sent,
-) -> Result<Translated, Failure> {
-    let dialect = sent.target.deployment().provider.dialect;
-    let translated = match body {
-        Whole::Empty => return Err(upstream_failure::no_completion(status, String::new(), sent)),
-        Whole::Json(body) => dialect.reply(body, &sent.echo),
-        Whole::Other(error, body) => match together.end(&body) {
-            Err(AnswerFault::Other(_)) if !is_page(&body) => {
-                return Err(upstream_failure::no_completion(status, error.to_string(), sent));
-            }
-            Err(AnswerFault::Other(_)) => {
-                return Err(upstream_failure::no_json(status, &body, sent));
-            }
-            ended => ended.map(|ended| {
-                // It would stand beside the completion.
-                drop(body);
-                ended.completion()
-            }),
-        },
-    };
-    translated.map_err(|fault| fault::failure(fault, Form::Json))
 }
 
 #[cfg(test)]

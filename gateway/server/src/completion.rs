@@ -2,7 +2,7 @@
 
 use callgate_call::Call;
 use callgate_failure::Failure;
-use callgate_providers::{ChunkSink, Echo, openai};
+use callgate_providers::{CallKind, ChunkSink, Echo, openai};
 use plugin_api::Reply;
 use serde_json::json;
 use std::{
@@ -10,10 +10,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Builds a `chat.completion` from a reply.
-pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
+/// Builds a `chat.completion` from a reply; another kind of call is answered by JSON alone.
+pub(super) fn whole(kind: CallKind, reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
     match reply {
-        Reply::Text(text) => Ok(json!({
+        Reply::Text(text) if kind == CallKind::Chat => Ok(json!({
             "id": *echo.id,
             "object": "chat.completion",
             "created": echo.created,
@@ -29,10 +29,12 @@ pub(super) fn whole(reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
         .to_string()
         .into_bytes()),
         // The callback's handle has already rejected a reply that is not a completion.
-        Reply::Json(json) if callgate_callbacks::is_completion(json) => {
+        Reply::Json(json) if callgate_callbacks::is_answer(kind, json) => {
             Ok(json.as_bytes().to_vec())
         }
-        Reply::Json(_) | Reply::Stream(_) => Err(Failure::callbacks_reply_is_no_completion()),
+        Reply::Text(_) | Reply::Json(_) | Reply::Stream(_) => {
+            Err(Failure::callbacks_reply_is_no_completion())
+        }
     }
 }
 

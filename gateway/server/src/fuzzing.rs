@@ -42,7 +42,7 @@ pub fn judge(path: &[u8], headers: &[(&str, &[u8])]) -> Option<Judged> {
     };
     let (behind_proxy, direct) = (seen([10, 0, 0, 7]), seen([192, 0, 2, 1]));
     let model = match route::Route::of(uri.path()) {
-        Some(route::Route::Chat(Some(name)) | route::Route::Model(name)) => {
+        Some(route::Route::Call(_, Some(name)) | route::Route::Model(name)) => {
             Some(route::decoded(name).map_err(|_| ()))
         }
         _ => None,

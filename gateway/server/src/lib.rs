@@ -17,6 +17,7 @@ pub mod app;
 mod auth;
 mod body;
 mod call_metrics;
+mod call_paths;
 mod call_totals;
 mod callback_stream;
 mod callbacks;
@@ -53,14 +54,17 @@ mod presence;
 mod refusal_log;
 mod relay;
 mod reload;
+mod reply;
 mod request;
 mod respond;
 mod response_headers;
 mod route;
 mod serve;
+mod served_kinds;
 mod unreachable;
 mod upstream_failure;
 mod upstream_request;
+mod usable_input;
 mod verdict_gate;
 mod web;
 mod whole_body;
@@ -87,7 +91,7 @@ use connection_timer::ConnectionTimer;
 use futures_util::future::{Either, FutureExt as _};
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
-use route::{CALLS, Route};
+use route::Route;
 use std::{convert::Infallible, future::ready, sync::Arc, time::Instant};
 
 /// The body of a request.
@@ -116,7 +120,7 @@ impl Surface {
         Self { client, ..self.clone() }
     }
 
-    /// Chat calls bypass the generic path: boxing and matching them twice would cost a tenth of a
+    /// Calls bypass the generic path: boxing and matching them twice would cost a tenth of a
     /// small call.
     fn answer(
         &self,
@@ -139,19 +143,21 @@ impl Surface {
             return Either::Right(Either::Left(ready(Ok(refused))));
         }
         let from = (timer.clone(), self.client.clone());
-        let usual = request.method() == Method::POST && CALLS.contains(&request.uri().path());
-        if usual && !request.headers().contains_key(header::ORIGIN) {
+        if request.method() == Method::POST
+            && let Some((_, kind)) = call_paths::named(request.uri().path())
+            && !request.headers().contains_key(header::ORIGIN)
+        {
             // Mapped, because an `async` block would keep room for the call twice.
-            return Either::Left(chat::call(app, from, request, None).map(Ok));
+            return Either::Left(chat::call(app, from, request, (kind, None)).map(Ok));
         }
         let marked = async { Ok(marked(app, from, request).await) };
         Either::Right(Either::Right(Box::pin(marked)))
     }
 }
 
-/// Adds an id to every response on a chat path.
+/// Adds an id to every response on the path of a call.
 fn add_call_id<B>(app: &App, request: &hyper::Request<B>, response: &mut Response) {
-    if let Some(Route::Chat(_)) = Route::of(request.uri().path())
+    if let Some(Route::Call(..)) = Route::of(request.uri().path())
         && let Ok(id) = HeaderValue::from_str(&request::call_id(app, request.headers()))
     {
         response.headers_mut().insert(request::CALL_ID, id);
@@ -180,11 +186,11 @@ async fn routed(
     request: hyper::Request<Incoming>,
 ) -> hyper::Response<AnswerBody> {
     let route = Route::of(request.uri().path());
-    if let Some(Route::Chat(model)) = route
+    if let Some(Route::Call(kind, model)) = route
         && request.method() == Method::POST
     {
         let model = model.map(str::to_owned);
-        return chat::call(app, from, request, model).await;
+        return chat::call(app, from, request, (kind, model)).await;
     }
     small(app, from.1, request).await.map(EitherBody::Right)
 }
@@ -220,7 +226,7 @@ async fn small(
     {
         headers.insert(header::ALLOW, HeaderValue::from_static(route.allow()));
     }
-    if let Some(Route::Chat(_)) = route
+    if let Some(Route::Call(..)) = route
         && let Ok(id) = HeaderValue::from_str(&request::call_id(&app, &head.headers))
     {
         headers.insert(request::CALL_ID, id);
@@ -270,8 +276,8 @@ async fn respond(
     }
     Ok(match route {
         _ if !route.takes(&head.method) => return Err(wrong_method(route, &head.method)),
-        // Chat calls never come here.
-        Route::Chat(_) => return Err(wrong_method(route, &head.method)),
+        // Calls never come here.
+        Route::Call(..) => return Err(wrong_method(route, &head.method)),
         Route::Reload => admin::last(app),
         Route::Models => Box::pin(models::list(app, holder)).await?,
         Route::Model(name) => Box::pin(models::one(app, holder, name)).await?,

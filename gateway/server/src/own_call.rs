@@ -15,6 +15,7 @@ use callgate_call::{Call, Caller};
 use callgate_failure::Failure;
 use callgate_host::{ModelCalls, OwnCall};
 use callgate_json::Body;
+use callgate_providers::CallKind;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use plugin_api::{HostError, HostErrorKind, HttpResponse, abi::serve::BoxFuture};
@@ -75,7 +76,7 @@ fn accepted(
     share.reach(length, length)?;
     let body = Body::parse(own.body.into()).map_err(body::unfit)?;
     let held = Held::new(Arc::clone(&app.in_flight), share.keep(length));
-    let mut call = request::accepted_call(app, (headers, body), None, record)?;
+    let mut call = request::accepted_call(app, (headers, body), (CallKind::Chat, None), record)?;
     call.made_by = Some(own.by);
     Ok((call, held))
 }

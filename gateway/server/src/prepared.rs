@@ -6,7 +6,7 @@ use callgate_call::{Call, Target};
 use callgate_callbacks::offload::offload;
 use callgate_failure::Failure;
 use callgate_json::{Body, json_text};
-use callgate_providers::{Destination, Outgoing};
+use callgate_providers::{CallKind, Destination, Outgoing};
 use futures_util::future::Either;
 use std::{future::Future, sync::Arc};
 
@@ -31,10 +31,11 @@ pub(super) fn outgoing(
     // A call belongs to one thread: the future must not hold it.
     let made = if call.is_large() {
         let (target, body, stream) = (target.clone(), call.body.clone(), call.stream);
-        let work = offload(move || request_to(&target, &body, stream));
+        let kind = call.kind;
+        let work = offload(move || request_to(&target, &body, (kind, stream)));
         Either::Right(Box::pin(work))
     } else {
-        Either::Left(request_to(target, &call.body, call.stream))
+        Either::Left(request_to(target, &call.body, (call.kind, call.stream)))
     };
     async move {
         match made {
@@ -45,10 +46,14 @@ pub(super) fn outgoing(
 }
 
 /// The URL that the call is sent to.
-pub(super) fn chat_url(target: &Target) -> Arc<str> {
+pub(super) fn url(target: &Target, kind: CallKind) -> Arc<str> {
     let deployment = target.deployment();
     let (dialect, model) = (deployment.provider.dialect, target.upstream_model());
-    let url = || dialect.chat_url(&deployment.chat_address(target.api_base(), model)).into();
+    let address = || deployment.chat_address(target.api_base(), model);
+    if kind != CallKind::Chat {
+        return dialect.url(kind, &address()).into();
+    }
+    let url = || dialect.chat_url(&address()).into();
     let is_usual = target.callback_base().is_none()
         && (Arc::ptr_eq(model, &deployment.upstream_model) || !dialect.has_model_in_url());
     if is_usual { Arc::clone(deployment.chat_url.get_or_init(url)) } else { url() }
@@ -66,7 +71,11 @@ pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
     Box::pin(offload(move || request::include_usage(&body))).await?
 }
 
-fn request_to(target: &Target, body: &Body, stream: bool) -> Result<(bool, Outgoing), Failure> {
+fn request_to(
+    target: &Target,
+    body: &Body,
+    (kind, stream): (CallKind, bool),
+) -> Result<(bool, Outgoing), Failure> {
     let usage = stream && request::include_usage(body)?;
     let deployment = target.deployment();
     let model = target.upstream_model();
@@ -86,5 +95,10 @@ fn request_to(target: &Target, body: &Body, stream: bool) -> Result<(bool, Outgo
         quirks: deployment.provider.quirks,
         stream_usage: deployment.stream_usage,
     };
-    Ok((usage, deployment.provider.dialect.request(body, &to)?))
+    let dialect = deployment.provider.dialect;
+    let outgoing = match kind {
+        CallKind::Chat => dialect.request(body, &to)?,
+        _ => dialect.request_of(kind, body, &to)?,
+    };
+    Ok((usage, outgoing))
 }

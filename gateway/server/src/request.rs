@@ -3,15 +3,16 @@
 
 use super::{
     RequestBody, access_log::Record, auth, auth::Holder, body, connection_timer::ConnectionTimer,
-    inflight::Held, keyring::admit_model, route, route::Route,
+    inflight::Held, keyring::admit_model, route, route::Route, usable_input::check_input,
 };
 use crate::app::App;
 use callgate_call::{Accepted, Call, CallId, Caller};
 use callgate_failure::Failure;
 use callgate_json::{Body, check_case, check_names, text, walk};
+use callgate_providers::CallKind;
 use callgate_secret::credentials::sent_keys;
 use http::{HeaderMap, HeaderName, request::Parts};
-use plugin_api::{Endpoint, limits};
+use plugin_api::limits;
 use std::{sync::Arc, time::Duration};
 use uuid::{Builder, Uuid};
 
@@ -24,16 +25,16 @@ pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-i
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 
-/// Authenticates the client, then reads and scans the body. `path_model` comes from an Azure-style
-/// path, still encoded.
+/// Authenticates the client, then reads and scans the body. The path says the kind of call, and may
+/// name the model, still encoded.
 pub(super) async fn accept(
     (app, timer): (&App, &ConnectionTimer),
     head: &mut Parts,
     body: &mut RequestBody,
-    path_model: Option<String>,
+    (kind, path_model): (CallKind, Option<String>),
     record: &mut Record,
 ) -> Result<(Box<Call>, Held), Failure> {
-    let asked = Some(Route::Chat(path_model.as_deref()));
+    let asked = Some(Route::Call(kind, path_model.as_deref()));
     let client = record.client.as_deref();
     let holder = admit(app, (head, client), asked, &mut record.caller).await?;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
@@ -41,9 +42,12 @@ pub(super) async fn accept(
     let (body, held) = body::body(&head.headers, body, bounds, (timer, record.accepted)).await?;
     let held = Held::new(Arc::clone(&app.in_flight), held);
     let headers = std::mem::take(&mut head.headers);
-    let call = accepted_call(app, (headers, body), path_model, record)?;
+    let call = accepted_call(app, (headers, body), (kind, path_model), record)?;
     if let Some(holder) = &holder {
         admit_model(holder, &call.requested_model, &app.deployments)?;
+        if kind != CallKind::Chat && !holder.models().is_empty() {
+            record.holder = Some(Box::new((**holder).clone()));
+        }
     }
     Ok((call, held))
 }
@@ -52,15 +56,16 @@ pub(super) async fn accept(
 pub(super) fn accepted_call(
     app: &App,
     (headers, body): (HeaderMap, Body),
-    path_model: Option<String>,
+    (kind, path_model): (CallKind, Option<String>),
     record: &Record,
 ) -> Result<Box<Call>, Failure> {
     refuse_other_spellings(&body)?;
     refuse_credentials(&body)?;
     let named = model(&body)?;
-    let requested_model = app.completion_model.clone().or(path_model.map(Into::into)).or(named);
+    let forced = app.completion_model.clone().filter(|_| kind == CallKind::Chat);
+    let requested_model = forced.or(path_model.map(Into::into)).or(named);
     let Some(requested_model) = requested_model.filter(|name| !name.is_empty()) else {
-        return Err(Failure::unknown_model("None").param("model"));
+        return Err(Failure::unknown_model(kind.path(), "None").param("model"));
     };
     // A longer name is ignored, because headers, errors and the log would repeat it.
     if requested_model.len() > limits::MODEL {
@@ -69,9 +74,9 @@ pub(super) fn accepted_call(
     // Boxed at once, because it is large and every step would move it.
     Ok(Box::new(Call::new(Accepted {
         id: record.id.clone(),
-        endpoint: Endpoint::CHAT,
+        kind,
         requested_model,
-        stream: stream(&body)?,
+        stream: kind.streams() && stream(&body)?,
         headers,
         path: record.path.clone(),
         key_header: app.key_header.clone(),
@@ -105,13 +110,21 @@ pub(super) fn new_id() -> CallId {
     CallId::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
-/// Requires `messages`, after callbacks had the chance to add them.
-pub(super) fn require_messages(call: &Call) -> Result<(), Failure> {
-    match call.body.member("messages").as_deref() {
-        None | Some(b"null") => Err(Failure::no_messages()),
-        Some(value) if value.first() != Some(&b'[') => Err(Failure::messages_not_array()),
-        Some(_) => Ok(()),
+/// Requires what the call is about, after callbacks had the chance to add it.
+pub(super) fn require_input(call: &Call) -> Result<(), Failure> {
+    for name in call.kind.required() {
+        match call.body.member(name).as_deref() {
+            None | Some(b"null") => {
+                return Err(Failure::missing_parameter(call.kind.path(), name));
+            }
+            Some(value) if *name == "messages" && value.first() != Some(&b'[') => {
+                return Err(Failure::messages_not_array());
+            }
+            Some(value) if *name == "input" => check_input(value)?,
+            Some(_) => {}
+        }
     }
+    Ok(())
 }
 
 /// The time the client allows the upstream for this call, if it sets one.
@@ -154,7 +167,7 @@ pub(super) async fn admit<'a>(
     check_size(app, &head.headers)?;
     app.web.admit(head)?;
     let Some(route) = asked else { return Ok(None) };
-    if let Route::Chat(_) = route {
+    if let Route::Call(..) = route {
         // Before the key: a call that loops back carries an upstream's key, not a client's.
         refuse_loop(app, &head.headers)?;
     }

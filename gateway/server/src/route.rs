@@ -1,14 +1,16 @@
 //! The paths of the server, and the methods of each. Model names in paths may be percent-encoded or
 //! plain, and may contain slashes.
 
+use super::call_paths;
 use axum::http::Method;
 use callgate_failure::Failure;
+use callgate_providers::CallKind;
 
 /// The endpoint of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'p> {
-    /// A chat; some paths name the model, still encoded.
-    Chat(Option<&'p str>),
+    /// A call of a model; some paths name the model, still encoded.
+    Call(CallKind, Option<&'p str>),
     Models,
     /// One model, its name still encoded.
     Model(&'p str),
@@ -38,12 +40,11 @@ pub(super) enum Access {
     AsMetricsAreSet,
 }
 
-/// The paths of calls that name no model.
-pub(super) const CALLS: [&str; 3] =
-    ["/v1/chat/completions", "/chat/completions", "/cursor/chat/completions"];
-
 impl<'p> Route<'p> {
     pub(super) fn of(path: &'p str) -> Option<Self> {
+        if let Some((_, kind)) = call_paths::named(path) {
+            return Some(Self::Call(kind, None));
+        }
         Some(match path {
             "/v1/models" | "/models" => Self::Models,
             "/callbacks" => Self::Callbacks,
@@ -53,7 +54,6 @@ impl<'p> Route<'p> {
             "/metrics" | "/metrics/" => Self::Metrics,
             "/admin/reload" => Self::Reload,
             "/" => Self::Root,
-            _ if CALLS.contains(&path) => Self::Chat(None),
             _ if path.ends_with('/') => return None,
             _ => return Self::with_model(path),
         })
@@ -65,11 +65,8 @@ impl<'p> Route<'p> {
                 return Some(Self::Model(name));
             }
         }
-        let name = ["/engines/", "/openai/deployments/"]
-            .iter()
-            .find_map(|prefix| path.strip_prefix(prefix))?
-            .strip_suffix("/chat/completions")?;
-        (!name.is_empty()).then_some(Self::Chat(Some(name)))
+        let (kind, model) = call_paths::with_model(path)?;
+        Some(Self::Call(kind, Some(model)))
     }
 
     /// Who may use the endpoint. Only endpoints that show nothing of the config, its models or its
@@ -80,14 +77,14 @@ impl<'p> Route<'p> {
             Self::Metrics => Access::AsMetricsAreSet,
             Self::Reload => Access::Admin,
             Self::Callbacks | Self::ActiveCallbacks => Access::Reports,
-            Self::Chat(_) | Self::Models | Self::Model(_) => Access::Calls,
+            Self::Call(..) | Self::Models | Self::Model(_) => Access::Calls,
         }
     }
 
     /// The methods of the endpoint, in the form of the `Allow` header.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Self::Chat(_) => "POST, OPTIONS",
+            Self::Call(..) => "POST, OPTIONS",
             Self::Reload => "GET, HEAD, POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
@@ -95,7 +92,7 @@ impl<'p> Route<'p> {
 
     pub(super) fn takes(self, method: &Method) -> bool {
         match self {
-            Self::Chat(_) => *method == Method::POST,
+            Self::Call(..) => *method == Method::POST,
             Self::Reload if *method == Method::POST => true,
             _ => *method == Method::GET || *method == Method::HEAD,
         }
@@ -139,14 +136,19 @@ mod tests {
         for (path, route) in [
             ("/", Some(Route::Root)),
             ("//", None),
-            ("/v1/chat/completions", Some(Route::Chat(None))),
+            ("/v1/chat/completions", Some(Route::Call(CallKind::Chat, None))),
             ("/v1/chat/completions/", None),
-            ("/engines/m/chat/completions", Some(Route::Chat(Some("m")))),
-            ("/engines/v/m/chat/completions", Some(Route::Chat(Some("v/m")))),
-            ("/engines/v%2Fm/chat/completions", Some(Route::Chat(Some("v%2Fm")))),
+            ("/engines/m/chat/completions", Some(Route::Call(CallKind::Chat, Some("m")))),
+            ("/engines/v/m/chat/completions", Some(Route::Call(CallKind::Chat, Some("v/m")))),
+            ("/engines/v%2Fm/chat/completions", Some(Route::Call(CallKind::Chat, Some("v%2Fm")))),
+            ("/engines/v/m/embeddings", Some(Route::Call(CallKind::Embeddings, Some("v/m")))),
+            ("/engines/embeddings", None),
             ("/engines//chat/completions", None),
             ("/engines/chat/completions", None),
-            ("/openai/deployments/m/chat/completions", Some(Route::Chat(Some("m")))),
+            (
+                "/openai/deployments/m/chat/completions",
+                Some(Route::Call(CallKind::Chat, Some("m"))),
+            ),
             ("/openai/deployments/m/completions", None),
             ("/v1/models", Some(Route::Models)),
             ("/v1/models/v/m", Some(Route::Model("v/m"))),
@@ -155,7 +157,9 @@ mod tests {
             ("/metrics/", Some(Route::Metrics)),
             ("/admin/reload", Some(Route::Reload)),
             ("/admin", None),
-            ("/v1/embeddings", None),
+            ("/v1/embeddings", Some(Route::Call(CallKind::Embeddings, None))),
+            ("/v2/rerank", Some(Route::Call(CallKind::Rerank, None))),
+            ("/v3/rerank", None),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
         }
@@ -166,7 +170,9 @@ mod tests {
         let open = ["/", "/health/liveliness", "/health/liveness", "/health/readiness"];
         let models = ["/v1/models", "/models", "/v1/models/m", "/models/m"];
         let azure = ["/engines/m/chat/completions", "/openai/deployments/m/chat/completions"];
-        let calls = models.iter().chain(&azure).chain(&CALLS).map(|path| (*path, Access::Calls));
+        let calls =
+            models.iter().chain(&azure).copied().chain(call_paths::NAMED.map(|(path, _)| path));
+        let calls = calls.map(|path| (path, Access::Calls));
         let reports = ["/callbacks", "/active/callbacks"].map(|path| (path, Access::Reports));
         let metrics = ["/metrics", "/metrics/"].map(|path| (path, Access::AsMetricsAreSet));
         let open = open.map(|path| (path, Access::Open));

@@ -22,6 +22,11 @@ pub(super) fn no_completion(status: u16, cause: String, sent: &Sent) -> Failure 
     Failure::no_completion(&sent.target.deployment().label, status, cause)
 }
 
+/// A success response to a call of another kind than chat, without what was asked for.
+pub(super) fn unusable(status: u16, how: &str, sent: &Sent) -> Failure {
+    Failure::unusable_answer(&sent.target.deployment().label, status, how)
+}
+
 /// A status that HTTP does not define.
 pub(super) fn no_status(status: u16, sent: &Sent) -> Failure {
     Failure::unknown_status(&sent.target.deployment().label, status)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callgate_call::{Call, ResponseSlot, Target};
 use callgate_config::HttpUrl;
 use callgate_deployments::Setting;
-use callgate_providers::{Echo, KeyHeader, Outgoing, StreamRequest};
+use callgate_providers::{CallKind, Echo, KeyHeader, Outgoing, StreamRequest};
 use callgate_upstream::{Connector, HeaderLines, Origin};
 use std::{
     sync::Arc,
@@ -17,11 +17,14 @@ use std::{
 /// The facts about a sent request that its response needs.
 #[derive(Clone)]
 pub(super) struct Sent {
+    pub(super) kind: CallKind,
     pub(super) target: Target,
     pub(super) url: Arc<str>,
     pub(super) echo: Echo,
     /// The options of a stream that the client asked for.
     pub(super) asked: StreamRequest,
+    /// Whether the gateway has to write embeddings as base64.
+    pub(super) base64: bool,
     /// The limit for a whole JSON reply, or between the events of a stream.
     pub(super) timeout: Duration,
     /// The limit for a stream's first content, if it has its own.
@@ -70,7 +73,9 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
         && target.callback_base().is_none()
         && target.callback_key().is_none();
     match before {
-        None if configured => target.deployment().request_lines.get_or_init(made).clone(),
+        None if configured && call.kind == CallKind::Chat => {
+            target.deployment().request_lines.get_or_init(made).clone()
+        }
         _ => made(),
     }
 }

@@ -27,6 +27,21 @@ fn masking() -> Value {
 }
 
 #[tokio::test]
+async fn what_is_to_be_embedded_is_masked_too() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = guarded(&upstream, &masking()).await;
+    for model in ["gpt", "gemma"] {
+        let request = gateway.client().request("POST", "/v1/embeddings");
+        let input = json!(["ann@example.com on Nightfall", "plain"]);
+        let reply = request.json(json!({"model": model, "input": input})).send().await;
+        let list = reply.expect_status(200).json();
+        assert_eq!(list["data"][0]["embedding"], json!([0.5, -1.0]));
+        let sent = upstream.requests().pop().unwrap().json();
+        assert_eq!(sent["input"], json!(["[email] on #", "plain"]));
+    }
+}
+
+#[tokio::test]
 async fn what_a_prompt_masks_never_reaches_the_upstream() {
     let upstream = upstream(Answer::default()).await;
     let gateway = guarded(&upstream, &masking()).await;

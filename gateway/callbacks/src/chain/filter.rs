@@ -4,8 +4,9 @@
 use callgate_call::Call;
 use callgate_config::{ANONYMOUS, CallScope, CallbackEntry, Canary, MASTER_KEY};
 use callgate_deployments::Deployments;
+use callgate_providers::CallKind;
 use http::HeaderName;
-use plugin_api::{Endpoint, Pattern, in_lower_case};
+use plugin_api::{Pattern, in_lower_case};
 
 /// LiteLLM's header for the tags of a request.
 const TAGS: &str = "x-litellm-tags";
@@ -28,7 +29,7 @@ struct Scope {
     /// Whether a raw `litellm_params.model` counts as the name of a model. Clients may ask for a
     /// deployment by it, so it must not lead out of a callback.
     has_raw_names: bool,
-    endpoints: Box<[Endpoint]>,
+    kinds: Box<[CallKind]>,
     paths: Box<[Pattern]>,
     keys: Box<[Pattern]>,
     users: Box<[Pattern]>,
@@ -84,7 +85,7 @@ impl Scope {
         Self {
             models: patterns(&models),
             has_raw_names,
-            endpoints: scope.endpoints.iter().filter_map(|name| endpoint(name)).collect(),
+            kinds: scope.endpoints.iter().filter_map(|name| kind(name)).collect(),
             paths: patterns(&scope.paths),
             keys: patterns(&scope.keys),
             users: patterns(&scope.users),
@@ -98,7 +99,7 @@ impl Scope {
     /// Whether the call matches an item of each list.
     fn has(&self, call: &Call, deployments: &Deployments) -> bool {
         let caller = &*call.caller;
-        (self.endpoints.is_empty() || self.endpoints.contains(&call.endpoint))
+        (self.kinds.is_empty() || self.kinds.contains(&call.kind))
             && self.has_model(call, deployments)
             && fits(&self.paths, Some(&*call.path))
             && fits(&self.keys, Some(&*caller.key_id))
@@ -170,15 +171,8 @@ fn share(call: &Call) -> u16 {
     u16::try_from((hash >> 32) % 10_000).unwrap_or_default()
 }
 
-fn endpoint(name: &str) -> Option<Endpoint> {
-    Some(match name {
-        "chat" => Endpoint::CHAT,
-        "completions" => Endpoint::COMPLETIONS,
-        "embeddings" => Endpoint::EMBEDDINGS,
-        "responses" => Endpoint::RESPONSES,
-        "messages" => Endpoint::MESSAGES,
-        _ => return None,
-    })
+fn kind(name: &str) -> Option<CallKind> {
+    CallKind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
 #[cfg(test)]

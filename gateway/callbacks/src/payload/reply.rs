@@ -7,7 +7,7 @@ use super::{
 use bytes::Bytes;
 use callgate_call::set_header;
 use callgate_json::slices;
-use callgate_providers::Usage;
+use callgate_providers::{CallKind, Usage};
 use http::{HeaderName, HeaderValue};
 use plugin_api::{
     EditError,
@@ -175,6 +175,16 @@ impl ReplyAccess for EndPayload<'_> {
     fn completion(&self) -> Option<&str> {
         std::str::from_utf8(self.json.as_ref().or(self.completion.as_ref())?).ok()
     }
+}
+
+/// Whether a callback's reply can be sent as the answer to a call of this kind.
+pub fn is_answer(kind: CallKind, json: &str) -> bool {
+    if kind == CallKind::Chat {
+        return is_completion(json);
+    }
+    let json = json.trim_ascii().as_bytes();
+    let has = |name: &&str| slices::member(json, name).is_some_and(|value| value != b"null");
+    object(json).is_ok() && kind.answers().iter().any(has)
 }
 
 /// Whether a callback's reply is a completion that can be sent.

@@ -46,7 +46,7 @@ fn call(image: &CallImage) -> Value {
     let target = call.planned(deployments);
     json!({
         "id": &*call.id,
-        "endpoint": call.endpoint.0,
+        "endpoint": call.kind.endpoint().0,
         "path": call.path,
         "stream": call.stream,
         "requested_model": &*call.requested_model,

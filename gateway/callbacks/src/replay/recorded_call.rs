@@ -5,6 +5,7 @@ use bytes::Bytes;
 use callgate_call::{Accepted, Call, Caller};
 use callgate_json::Body;
 use callgate_plugin_host::Hook;
+use callgate_providers::CallKind;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use plugin_api::Endpoint;
 use serde_json::Value;
@@ -125,9 +126,10 @@ impl RecordedCall {
         let body = Body::parse(body).map_err(|_| RecordError::Damaged("body"))?;
         let fact = |name: &str| call["caller"][name].as_str().map(str::to_owned);
         let endpoint = call["endpoint"].as_u64().and_then(|number| u32::try_from(number).ok());
+        let kind = endpoint.and_then(|number| CallKind::of(Endpoint(number)));
         let mut made = Call::new(Accepted {
             id: text("id")?.into(),
-            endpoint: Endpoint(endpoint.ok_or(RecordError::Damaged("endpoint"))?),
+            kind: kind.ok_or(RecordError::Damaged("endpoint"))?,
             requested_model: text("requested_model")?.into(),
             path: text("path")?.to_owned().into(),
             stream: call["stream"] == true,

@@ -11,9 +11,8 @@ use crate::{
     section::Section,
     yaml::Kind,
 };
+use callgate_providers::CallKind;
 use callgate_secret::credentials::is_credential;
-
-const ENDPOINTS: [&str; 5] = ["chat", "completions", "embeddings", "responses", "messages"];
 
 /// Reads the scope's keys of one entry.
 pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>, entry: &mut CallbackEntry) {
@@ -80,7 +79,7 @@ fn scope(reader: &mut Reader<'_>, field: &Field<'_>, protects: bool) -> CallScop
         ..CallScope::default()
     };
     if let Some(field) = section.take("endpoints") {
-        let names = named(reader, &field, "an endpoint", &ENDPOINTS);
+        let names = named(reader, &field, "an endpoint", &CallKind::ALL.map(CallKind::name));
         scope.endpoints = names.into_iter().map(|it| it.name).collect();
     }
     if let Some(field) = section.take("headers") {

@@ -1,12 +1,14 @@
 //! Implements the gateway's [`Dialect`] with the translations of this folder.
 
 use super::{
-    ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url, unfit,
-    upstream_error,
+    ChatStream, Ollama, ReplyError, StreamError, chat_reply, chat_request, chat_url,
+    embeddings::{embed_reply, embed_request},
+    error::TranslateError,
+    unfit, upstream_error, url,
 };
 use crate::{
-    AnswerFault, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
-    StreamRequest, StreamTranslator, Translated, Usage, number_of_choices,
+    AnswerFault, CallKind, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
+    StreamRequest, StreamTranslator, Translated, Usage, number_of_choices, other_calls,
     surrogate_pairs::SurrogatePairs,
 };
 use callgate_failure::Failure;
@@ -25,14 +27,41 @@ impl Dialect for Ollama {
         let choices = number_of_choices(body.member("n"));
         let body = body.rendered();
         let translated = chat_request(&body, to.model, to.params, to.drop_params, to.leave_out)
-            .map_err(|error| {
-                let failure = Failure::invalid(error.message());
-                match error.param() {
-                    Some(param) => failure.param(param),
-                    None => failure,
-                }
-            })?;
-        Ok(Outgoing { body: [translated.into()].into(), choices })
+            .map_err(|error| refused(&error))?;
+        Ok(Outgoing { body: [translated.into()].into(), choices, base64: false })
+    }
+
+    fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String {
+        url(kind, at.base)
+    }
+
+    fn request_of(
+        &self,
+        kind: CallKind,
+        body: &Body,
+        to: &Destination<'_>,
+    ) -> Result<Outgoing, Failure> {
+        if kind != CallKind::Embeddings {
+            return other_calls::request(body, to);
+        }
+        let body = body.rendered();
+        let made = embed_request(&body, to.model, to.params, to.drop_params, to.leave_out);
+        let made = made.map_err(|error| refused(&error))?;
+        Ok(Outgoing { body: [made.body.into()].into(), choices: 1, base64: made.base64 })
+    }
+
+    fn reply_of(
+        &self,
+        kind: CallKind,
+        body: Body,
+        echo: &Echo,
+        base64: bool,
+    ) -> Result<Translated, AnswerFault> {
+        if kind != CallKind::Embeddings {
+            return other_calls::reply(kind, body, echo);
+        }
+        let (list, usage) = embed_reply(body.original(), echo, base64)?;
+        Ok(Translated { body: [list.into()].into(), usage: Some(usage) })
     }
 
     fn unfit<'p>(&self, params: &'p Map<String, Value>) -> Vec<&'p str> {
@@ -60,6 +89,14 @@ impl Dialect for Ollama {
 
     fn unreachable_hint(&self) -> &'static str {
         "is `ollama serve` running there?"
+    }
+}
+
+fn refused(error: &TranslateError) -> Failure {
+    let failure = Failure::invalid(error.message());
+    match error.param() {
+        Some(param) => failure.param(param),
+        None => failure,
     }
 }
 

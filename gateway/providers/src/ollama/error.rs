@@ -74,7 +74,7 @@ pub(crate) enum TranslateError {
     Ambiguous(#[from] Ambiguity),
     /// Parameters that Ollama does not support, or that are unknown.
     #[error(
-        "Ollama's chat API does not support {}; leave these out, or set `drop_params: true` (in \
+        "Ollama does not support {}; leave these out, or set `drop_params: true` (in \
          `litellm_settings`, the deployment's `litellm_params` or the request) to drop them; \
          Ollama's own options may be set in `options`",
         quoted(names)

@@ -29,6 +29,11 @@ const FOREIGN_TOOL: &str = "tools[].type";
 /// The most names in one error.
 const NAMED: usize = 16;
 
+/// Whether it is one of Ollama's `options`.
+pub(super) fn is_runtime_option(name: &str) -> bool {
+    tables::verdict(name) == Some(ParamRule::Runtime)
+}
+
 /// All parameters of a call, in Ollama's format, without its messages.
 #[derive(Debug)]
 pub(super) struct Params<'a> {

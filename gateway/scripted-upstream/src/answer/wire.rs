@@ -26,7 +26,7 @@ impl Answer {
             self.held.iter().cloned().map(ConnectionStep::Hold).collect();
         let dialect = WireFormat::of(request).unwrap_or(WireFormat::OpenAi);
         let prompt = Prompt::read(request, dialect, serial);
-        match self.content(&prompt) {
+        match self.content(&prompt, request) {
             Ok(content) => {
                 let head = self.head(&content, &prompt);
                 let body = self.body(content);
@@ -38,7 +38,7 @@ impl Answer {
     }
 
     /// The content to send, or only steps if it is not an HTTP response.
-    fn content(&self, prompt: &Prompt) -> Result<Content, Vec<ConnectionStep>> {
+    fn content(&self, prompt: &Prompt, request: &Received) -> Result<Content, Vec<ConnectionStep>> {
         let (status, content_type, body) = match &self.said {
             ScriptedContent::Raw(bytes) => {
                 return Err(vec![ConnectionStep::Write(bytes.clone()), ConnectionStep::Close]);
@@ -46,6 +46,9 @@ impl Answer {
             ScriptedContent::Silence => return Err(vec![ConnectionStep::Silence]),
             ScriptedContent::Nothing { reset: true } => return Err(vec![ConnectionStep::Reset]),
             ScriptedContent::Nothing { reset: false } => return Err(vec![ConnectionStep::Close]),
+            ScriptedContent::Completion(_) if let WireFormat::Other(call) = prompt.dialect => {
+                (200, "application/json", call.reply(request).into_bytes())
+            }
             ScriptedContent::Completion(completion) if prompt.stream => {
                 let (content_type, events) = match prompt.dialect {
                     WireFormat::Ollama => {

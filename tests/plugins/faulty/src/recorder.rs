@@ -148,6 +148,9 @@ fn endpoint_name(endpoint: Endpoint) -> String {
         Endpoint::EMBEDDINGS => "embeddings".to_owned(),
         Endpoint::RESPONSES => "responses".to_owned(),
         Endpoint::MESSAGES => "messages".to_owned(),
+        Endpoint::MODERATIONS => "moderations".to_owned(),
+        Endpoint::RERANK => "rerank".to_owned(),
+        Endpoint::IMAGES => "images".to_owned(),
         Endpoint(number) => number.to_string(),
     }
 }

@@ -1,0 +1,41 @@
+//! Which kinds of calls a model serves, and what a client is told that asks a model for another
+//! kind.
+
+use super::flight::Flight;
+use callgate_call::Target;
+use callgate_deployments::{Deployment, Group};
+use callgate_failure::Failure;
+use callgate_providers::CallKind;
+
+/// Refuses a call of a kind that its deployment does not serve.
+pub(super) fn check(flight: &mut Flight, target: &Target) -> Result<(), Failure> {
+    let (_, _, call) = flight.parts();
+    let kind = call.kind;
+    if serves(target.deployment(), kind) {
+        return Ok(());
+    }
+    let model = call.model().to_owned();
+    Err(refused(flight, kind, &model, &target.deployment().label))
+}
+
+/// A fixed answer is a chat's.
+fn serves(deployment: &Deployment, kind: CallKind) -> bool {
+    deployment.serves(kind) && (kind == CallKind::Chat || deployment.mock_response.is_none())
+}
+
+/// The failure, which names the models that the client may use instead.
+#[cold]
+fn refused(flight: &Flight, kind: CallKind, model: &str, provider: &str) -> Failure {
+    let (deployments, holder) = (&flight.app.deployments, flight.record.holder.as_deref());
+    let can = |name: &&str| {
+        let group = deployments.resolve(name);
+        let mut of_group = group.iter().flat_map(Group::deployments);
+        holder.is_none_or(|holder| holder.may_call(name, deployments))
+            && of_group.any(|it| it.unserved.is_none() && serves(it, kind))
+    };
+    // What a caller sees is then a callback's to say, and takes a hook.
+    let hidden = flight.chain.lists_models();
+    let names = deployments.models().iter().map(|name| &**name);
+    let others: Vec<_> = names.filter(can).collect();
+    Failure::endpoint_not_served(model, provider, kind.path(), (!hidden).then_some(&others))
+}
