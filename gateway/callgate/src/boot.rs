@@ -2,11 +2,13 @@
 //!
 //! `assembly` builds everything that a config asks for, `serving` binds the address and serves,
 //! `reload` does the first again while the second goes on (`served` compares, `reload_log` reports,
-//! `watch` notices changes), `run_file` lets other processes find the running gateway.
+//! `watch` notices changes), `key_report` says what becomes
+//! of the keys, `run_file` lets other processes find the running gateway.
 
 mod activation;
 mod assembly;
 mod check;
+mod key_report;
 mod log_filter;
 mod reload;
 mod reload_log;

@@ -145,6 +145,9 @@ pub struct Check {
     /// Also show what a reload of the running gateway would change.
     #[arg(long)]
     pub against_running: bool,
+    /// List every key of the config with what becomes of it, the honoured ones too.
+    #[arg(long)]
+    pub keys: bool,
     /// Print the report as one JSON object.
     #[arg(long)]
     pub json: bool,

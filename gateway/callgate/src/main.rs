@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
     match cli.command {
         None if cli.serve.source.litellm.only_check => {
-            check(&Check { serve: cli.serve, against_running: false, json: false })
+            check(&Check { serve: cli.serve, against_running: false, keys: false, json: false })
         }
         None => start(cli.serve),
         Some(Command::Check(options)) => check(&options),

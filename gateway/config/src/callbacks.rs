@@ -184,7 +184,7 @@ fn inline(
     let required = section.take("required").and_then(|field| reader.boolean(&field));
     entry.required = required.unwrap_or(true);
     let enabled = section.take("enabled").and_then(|field| reader.boolean(&field));
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     scope_keys::warn_of_gaps(reader, entry);
     (name.is_some() || path.is_some()).then(|| enabled.unwrap_or(true))
 }

@@ -220,7 +220,7 @@ pub(super) fn read(
     if let Some(field) = section.take("log") {
         read_log(reader, &field, &mut settings.log);
     }
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     settings
 }
 
@@ -259,7 +259,7 @@ fn read_log(reader: &mut Reader<'_>, field: &Field<'_>, log: &mut LogSettings) {
     let Some(mut section) = reader.section(field) else { return };
     let words = section.take("upstream_errors").and_then(|field| reader.boolean(&field));
     log.upstream_errors = words.unwrap_or(log.upstream_errors);
-    section.finish(reader, &[]);
+    section.finish_own(reader);
 }
 
 fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) {
@@ -318,7 +318,7 @@ fn read_limits(reader: &mut Reader<'_>, field: &Field<'_>, limits: &mut Limits) 
     if let Some(duration) = drain.and_then(|field| reader.duration_or_zero(&field)) {
         limits.drain_timeout = duration;
     }
-    section.finish(reader, &[]);
+    section.finish_own(reader);
 }
 
 #[cfg(test)]

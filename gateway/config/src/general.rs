@@ -6,6 +6,7 @@ use http::HeaderName;
 use super::callbacks::CallbackEntry;
 use super::environment::Environment;
 use super::key_value;
+use super::litellm_keys::KeySection;
 use super::problem::{Problem, Severity, SourceLocation};
 use super::protection::Protection;
 use super::quote::quoted;
@@ -56,68 +57,15 @@ impl General {
                 entry.is_custom_auth = true;
                 self.settings.custom_auth = Some(entry.called().to_owned());
             }
-            None => reader.problems.push(problem),
+            None => {
+                if let Some(protection) = Protection::named("custom_auth") {
+                    reader.restate(&problem.place.path, protection.standing());
+                }
+                reader.problems.push(problem);
+            }
         }
     }
 }
-
-const NOT_YET: &[&str] = &[
-    "alert_types",
-    "alerting",
-    "alerting_threshold",
-    "allow_client_side_credentials",
-    "allow_requests_on_db_unavailable",
-    "allow_user_auth",
-    "allowed_ips",
-    "allowed_routes",
-    "always_include_stream_usage",
-    "background_health_checks",
-    "cancel_on_disconnect",
-    "custom_auth_run_common_checks",
-    "custom_key_generate",
-    "custom_sso",
-    "database_connection_pool_limit",
-    "database_connection_timeout",
-    "database_extra_connection_params",
-    "database_type",
-    "database_url",
-    "default_team_disabled",
-    "disable_error_logs",
-    "disable_master_key_return",
-    "disable_reset_budget",
-    "disable_spend_logs",
-    "enable_jwt_auth",
-    "enforce_user_param",
-    "forward_client_headers_to_llm_api",
-    "global_max_parallel_requests",
-    "health_check_details",
-    "health_check_interval",
-    "include_call_id_in_error_body",
-    "infer_model_from_keys",
-    "key_management_settings",
-    "key_management_system",
-    "litellm_jwtauth",
-    "max_in_flight_requests_per_worker",
-    "max_parallel_requests",
-    "max_response_size_mb",
-    "maximum_spend_logs_retention_interval",
-    "maximum_spend_logs_retention_period",
-    "otel",
-    "pass_through_endpoints",
-    "proxy_batch_write_at",
-    "proxy_budget_rescheduler_max_time",
-    "proxy_budget_rescheduler_min_time",
-    "public_routes",
-    "service_account_settings",
-    "store_model_in_db",
-    "store_prompts_in_spend_logs",
-    "ui_access_mode",
-    "use_azure_key_vault",
-    "use_redis_transaction_buffer",
-    "use_x_forwarded_for",
-    "user_header_mappings",
-    "user_header_name",
-];
 
 /// `section` is `None` if the config has no `general_settings`.
 pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> General {
@@ -137,7 +85,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<Section<'_>>) -> Gen
         general.custom_auth = custom_auth(reader, &mut section);
         let size = section.take("max_request_size_mb");
         general.max_body_bytes = size.and_then(|field| megabytes(reader, &field));
-        section.finish(reader, NOT_YET);
+        section.finish(reader, KeySection::GeneralSettings);
     }
     warn_of_variables(reader, &general, written.is_some());
     if permitted_by_environment(reader) {

@@ -101,7 +101,7 @@ fn entry(reader: &mut Reader<'_>, item: &Field<'_>) -> Option<ClientKey> {
     let models = section.take("models").map(|field| filled_list(reader, &field, "all models"));
     let expires_ms = section.take("expires").and_then(|field| expiry(reader, &field));
     let scopes = section.take("scopes").map(|field| scopes(reader, &field));
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     let (digest, value) = value?;
     Some(ClientKey {
         name: name?,

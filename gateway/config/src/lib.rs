@@ -30,6 +30,7 @@ mod json;
 mod key_value;
 mod keys;
 mod litellm;
+mod litellm_keys;
 mod model_list;
 mod outline;
 pub mod pin;
@@ -58,6 +59,7 @@ pub use general::GeneralSettings;
 pub use http_url::{HttpUrl, ServerAddress, UrlError};
 pub use keys::{ANONYMOUS, ClientKey, KeyScopes, MASTER_KEY, key_name_problem};
 pub use litellm::LitellmSettings;
+pub use litellm_keys::{ReportedKey, Standing};
 pub use model_list::{AzureParams, ModelEntry, Weights};
 pub use outline::{Outline, SealedOutline};
 pub use problem::{Problem, Problems, Severity, SourceLocation};
@@ -69,6 +71,7 @@ pub use text::read_text;
 pub use upstream::Reuse;
 pub use web::WebSettings;
 
+use litellm_keys::KeySection;
 use reader::{Field, Reader};
 use section::Section;
 use yaml::Kind;
@@ -111,6 +114,8 @@ pub struct Config {
     pub outline: Outline,
     /// Masks the values of variables that the config refers to, in texts about the config.
     pub hidden: Masking,
+    /// What becomes of each key, in the order of the file.
+    pub keys: Vec<ReportedKey>,
     /// All problems of the file, in its order. If one is an error, the config must not be used,
     /// because the faulty parts are missing from it.
     pub problems: Vec<Problem>,
@@ -242,6 +247,8 @@ fn read(
     let mut config = sections(&mut reader, root);
     config.gateway.accept_unprotected = reader.accepted;
     config.problems = reader.problems;
+    config.keys = reader.keys;
+    config.keys.sort_by_key(|key| (key.place.line, key.place.column));
     config.hidden = reader.hidden.masking();
     config.problems.iter_mut().for_each(|it| it.mask(&config.hidden));
     problem::sort(&mut config.problems);
@@ -283,25 +290,6 @@ fn config_variables(reader: &mut Reader<'_>, root: &mut Section<'_>) -> Environm
     reader.env.clone().below(pairs)
 }
 
-/// Top-level keys of LiteLLM's that this gateway ignores.
-const NOT_YET: &[&str] = &[
-    "agents",
-    "assistant_settings",
-    "credential_list",
-    "default_vertex_config",
-    "files_settings",
-    "finetune_settings",
-    "guardrails",
-    "include",
-    "mcp_servers",
-    "mcp_tools",
-    "plugins",
-    "policies",
-    "prompts",
-    "search_tools",
-    "vector_store_registry",
-];
-
 fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     let mut section =
         |reader: &mut Reader<'_>, key| root.take(key).and_then(|field| reader.section(&field));
@@ -322,7 +310,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     general.settle_custom_auth(reader, &mut callbacks.enabled);
     let models = root.take("model_list");
     let models = models.map(|field| model_list::read(reader, &field)).unwrap_or_default();
-    root.finish(reader, NOT_YET);
+    root.finish(reader, KeySection::TopLevel);
     Config {
         file: Arc::clone(&reader.file),
         master_key: general.master_key,
@@ -336,6 +324,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         environment: Environment::default(),
         outline: Outline::default(),
         hidden: Masking::default(),
+        keys: Vec::new(),
         problems: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! `litellm_settings`, without its callbacks.
 
 use super::{
+    litellm_keys::KeySection,
     reader::{Field, Reader},
     section::Section,
     yaml::Kind,
@@ -23,62 +24,6 @@ impl Default for LitellmSettings {
         Self { request_timeout: None, drop_params: false, metrics_auth: true }
     }
 }
-
-const NOT_YET: &[&str] = &[
-    "allowed_fails",
-    "audio_transcription_callbacks",
-    "budget_duration",
-    "cache",
-    "cache_params",
-    "check_provider_endpoint",
-    "content_policy_fallbacks",
-    "context_window_fallbacks",
-    "cooldown_time",
-    "custom_provider_map",
-    "default_fallbacks",
-    "default_internal_user_params",
-    "default_key_generate_params",
-    "default_team_settings",
-    "default_vertex_config",
-    "disable_end_user_cost_tracking",
-    "drop_unknown_params",
-    "enable_json_schema_validation",
-    "enable_preview_features",
-    "expose_router_debug_in_errors",
-    "extra_spend_tag_headers",
-    "fallbacks",
-    "force_ipv4",
-    "forward_traceparent_to_llm_provider",
-    "include_cost_in_streaming_usage",
-    "json_logs",
-    "key_generation_settings",
-    "langfuse_default_tags",
-    "log_raw_request_response",
-    "max_budget",
-    "max_end_user_budget",
-    "max_end_user_budget_id",
-    "mcp_semantic_tool_filter",
-    "modify_params",
-    "num_retries",
-    "num_retries_per_request",
-    "overwrite_user_with_key_hash",
-    "post_call_rules",
-    "pre_call_rules",
-    "prometheus_initialize_budget_metrics",
-    "public_model_groups",
-    "redact_messages_in_exceptions",
-    "redact_user_api_key_info",
-    "retry",
-    "return_response_headers",
-    "set_verbose",
-    "sse_keepalive_ping_interval_seconds",
-    "ssl_verify",
-    "telemetry",
-    "turn_off_message_logging",
-    "upperbound_key_generate_params",
-    "use_chat_completions_url_for_anthropic_messages",
-    "websearch_interception_params",
-];
 
 /// LiteLLM's lists of callbacks that only observe.
 const OBSERVERS: [&str; 3] = ["success_callback", "failure_callback", "service_callback"];
@@ -128,7 +73,7 @@ pub(super) fn read<'n>(
     let of_callbacks = OF_CALLBACKS.iter().filter_map(of_callback).collect();
     let observers = OBSERVERS.iter().filter_map(|key| section.take(key));
     let observers = observers.flat_map(|field| items(reader, &field)).collect();
-    section.finish(reader, NOT_YET);
+    section.finish(reader, KeySection::LitellmSettings);
     (settings, Listed { callbacks, observers, settings: of_callbacks })
 }
 

@@ -4,11 +4,12 @@
 use super::{
     ProxyServer, Setting, Unset,
     json::{json, object},
+    litellm_keys::{KeySection, Standing},
     problem::{Problem, Severity, SourceLocation},
     proxy,
     quote::quoted,
     reader::{Field, Reader},
-    section::Section,
+    section::{Section, not_used},
 };
 use callgate_providers::gateway_members::is_own;
 use callgate_secret::Secret;
@@ -115,22 +116,33 @@ fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
     }
     let params = params.and_then(|params| reader.section(&params));
     let entry = params.and_then(|params| litellm_params(reader, params));
-    section.finish(reader, keys::ENTRY_NOT_YET);
+    section.finish(reader, KeySection::Entry);
     let mut missing = Vec::new();
+    let members = info.as_ref().and_then(Section::of);
     let model_info = info.map(|info| object(reader, &info, &mut missing)).unwrap_or_default();
+    if let Some(members) = members {
+        members.report_info(reader);
+        check_mode(reader, &members, &model_info);
+    }
     for missing in missing {
         reader.note_unset(&missing.field, &missing.variable, Severity::Warning);
     }
     let place = reader.place(field);
-    if let Some(mode) = model_info.get("mode").and_then(Value::as_str)
-        && !["chat", "completion", "responses"].contains(&mode)
-    {
-        let path = format!("{}.model_info.mode", place.path);
+    Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
+}
+
+/// Warns of a kind of model that no endpoint serves.
+fn check_mode(reader: &mut Reader<'_>, members: &Section<'_>, info: &Map<String, Value>) {
+    let Some(mode) = info.get("mode").and_then(Value::as_str) else { return };
+    let place = members.place_of_key(reader, "mode");
+    if mode == "chat" {
+        reader.restate(&place.path, Standing::Honoured);
+    } else if !["completion", "responses"].contains(&mode) {
         let text =
             format!("only chat is served: a model for `{}` can answer no call", quoted(mode));
-        reader.problems.push(Problem::warning(SourceLocation { path, ..place.clone() }, text));
+        reader.restate(&place.path, Standing::Unsupported("only chat is served"));
+        reader.problems.push(Problem::warning(place, text));
     }
-    Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
 }
 
 fn required_text(
@@ -189,9 +201,6 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     let stream_timeout = duration(reader, "stream_timeout");
     let first_content_timeout = duration(reader, "first_content_timeout");
     let order = section.take("order").and_then(|field| reader.integer(&field)).unwrap_or_default();
-    // Otherwise it would be sent as a parameter.
-    section.take("num_retries");
-    section.not_yet(reader, "num_retries");
     let mut switch =
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.boolean(&field));
     let stream_usage = switch(reader, "stream_usage");
@@ -274,35 +283,37 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
     let (mut all, mut missing) = (Params::default(), Vec::new());
     let extra_body = section.take("extra_body");
     for (key, field) in section.rest() {
-        if is_own(key) {
-            section.not_yet(reader, key);
-            continue;
-        }
-        if keys::OF_CLIENTS.contains(&key) {
-            let place = section.place_of_key(reader, key);
-            reader.problems.push(of_clients(place, key));
-            continue;
-        }
-        if !keys::REQUEST_PARAMS.contains(&key) {
-            let problem = section.unknown(reader, key, keys::all());
-            if let Some(near) = keys::of_destination(key) {
-                let problem = Problem { severity: Severity::Error, ..problem };
-                reader.problems.push(problem.remedy(format!("did you mean `{near}`?")));
+        let problem = section.judge(reader, key, KeySection::LitellmParams);
+        match KeySection::LitellmParams.standing(key) {
+            Some(Standing::Honoured) => {}
+            Some(_) => {
+                let is_clients = keys::OF_CLIENTS.contains(&key);
+                let place = section.place_of_key(reader, key);
+                let problem = problem.or_else(|| is_clients.then(|| of_clients(place, key)));
+                reader.problems.extend(problem);
                 continue;
             }
-            let text = format!("{}; it is taken for a request parameter", problem.text);
-            reader.problems.push(Problem { text, ..problem });
+            None => {
+                let near = keys::of_destination(key);
+                reader.problems.extend(problem.map(|problem| unknown_param(problem, near)));
+                if near.is_some() {
+                    continue;
+                }
+            }
         }
         if !field.node.is_null() {
             all.places.push((key.to_owned(), section.place_of_key(reader, key)));
             all.params.insert(key.to_owned(), json(reader, &field, &mut missing));
         }
     }
+    section.report_read(reader, KeySection::LitellmParams);
     if let Some(section) = extra_body.and_then(|field| reader.section(&field)) {
         for (key, value) in object(reader, &section.field, &mut missing) {
             let place = section.place_of_key(reader, &key);
             if is_own(&key) {
-                section.not_yet(reader, &key);
+                let problem = section.judge(reader, &key, KeySection::LitellmParams);
+                let meaning = "it is taken out of every body";
+                reader.problems.push(problem.unwrap_or_else(|| not_used(place, &key, meaning)));
             } else if keys::OF_CLIENTS.contains(&key.as_str()) || key == "model" {
                 reader.problems.push(of_clients(place, &key));
             } else {
@@ -315,6 +326,18 @@ fn params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Params {
     let unset = unset.map(|it| reader.note_unset(&it.field, &it.variable, Severity::Warning));
     all.unset = unset.collect();
     all
+}
+
+/// `near` is the server or credential that the key was most likely meant to set.
+fn unknown_param(problem: Problem, near: Option<&str>) -> Problem {
+    match near {
+        Some(near) => Problem { severity: Severity::Error, ..problem }
+            .remedy(format!("did you mean `{near}`?")),
+        None => {
+            let text = format!("{}; it is taken for a request parameter", problem.text);
+            Problem { text, ..problem }
+        }
+    }
 }
 
 fn of_clients(place: SourceLocation, key: &str) -> Problem {

@@ -2,10 +2,11 @@
 //! mere warning, the gateway would serve calls that the operator believes to be checked, counted or
 //! refused. With `callgate.accept_unprotected` the operator accepts that some are ignored.
 //!
-//! They count in every section where they occur. `section` has this gateway's own protective keys,
-//! and `plugin-host` has LiteLLM's protective callbacks.
+//! They count in every section where they occur. `litellm_keys` has the table, `section` has this
+//! gateway's own protective keys, and `plugin-host` has LiteLLM's protective callbacks.
 
 use super::closest::closest;
+use super::litellm_keys::{Standing, protecting, protections};
 use super::problem::{Problem, SourceLocation};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
@@ -21,85 +22,20 @@ pub(super) struct Protection {
     instead: &'static str,
 }
 
-const ADDRESSES: (&str, &str) =
-    ("calls come from any address", "let a firewall or a proxy in front keep them out");
-const AUTH: (&str, &str) = (
-    "only holders of a key may call",
-    "list keys in `callgate.keys`, or let a proxy in front check callers",
-);
-const CUSTOM_AUTH: (&str, &str) = (
-    "only holders of a key may call",
-    "name a callback of `litellm_settings.callbacks` that has the hook `on_auth`, list keys in \
-     `callgate.keys`, or let a proxy in front check callers",
-);
-const BUDGET: (&str, &str) = (
-    "nothing is counted in money",
-    "limit calls with the callback `rate_limit`, and spending at the provider",
-);
-const CONTENT: (&str, &str) =
-    ("no prompt and no reply is checked", "list the callback `guardrail` with its own rules");
-const FIELDS: (&str, &str) =
-    ("calls without these fields pass", "list a callback that refuses them in `on_llm_start`");
-const PARALLEL: (&str, &str) = (
-    "any number of calls runs at once",
-    "limit calls with the callback `rate_limit`, or connections with \
-     `callgate.limits.max_connections`",
-);
-const ROUTES: (&str, &str) =
-    ("every path is served to holders of the key", "let a proxy in front pass only these paths");
-const SILENCE: (&str, &str) = (
-    "callbacks such as `langsmith` get prompts and replies",
-    "take those callbacks off the list, or set their settings so that they leave content out",
-);
-
-/// All protective keys, by name.
-const PROTECTIONS: &[(&str, (&str, &str))] = &[
-    ("allowed_ips", ADDRESSES),
-    ("allowed_routes", ROUTES),
-    ("banned_keywords_list", CONTENT),
-    ("blocked_user_list", AUTH),
-    ("budget_duration", BUDGET),
-    ("budget_limits", BUDGET),
-    ("custom_auth", CUSTOM_AUTH),
-    ("custom_auth_run_common_checks", AUTH),
-    ("default_max_parallel_requests", PARALLEL),
-    ("enable_jwt_auth", AUTH),
-    ("enable_oauth2_auth", AUTH),
-    ("enable_oauth2_proxy_auth", AUTH),
-    ("enforce_user_param", FIELDS),
-    ("enforced_params", FIELDS),
-    ("global_max_parallel_requests", PARALLEL),
-    ("guardrails", CONTENT),
-    ("litellm_jwtauth", AUTH),
-    ("max_budget", BUDGET),
-    ("max_end_user_budget", BUDGET),
-    ("max_end_user_budget_id", BUDGET),
-    ("max_in_flight_requests_per_worker", PARALLEL),
-    ("max_internal_user_budget", BUDGET),
-    ("max_parallel_requests", PARALLEL),
-    ("policies", CONTENT),
-    ("post_call_rules", CONTENT),
-    ("pre_call_rules", CONTENT),
-    ("provider_budget_config", BUDGET),
-    ("service_account_settings", FIELDS),
-    ("turn_off_message_logging", SILENCE),
-];
-
 impl Protection {
     /// The protective key of this name.
     pub(super) fn named(key: &str) -> Option<Self> {
-        let (key, (effect, instead)) = PROTECTIONS.iter().find(|(name, _)| *name == key)?;
+        let (key, effect, instead) = protecting(key)?;
         Some(Self { key, effect, instead })
+    }
+
+    pub(super) fn standing(self) -> Standing {
+        Standing::Protects { effect: self.effect, instead: self.instead }
     }
 
     /// The protective key of this name, unless its value switches it off.
     pub(super) fn of(key: &str, value: &Node) -> Option<Self> {
-        let off = match &value.kind {
-            Kind::Sequence(items) => items.is_empty(),
-            Kind::Mapping(members) => members.is_empty(),
-            Kind::Scalar(_) => value.is_null() || value.is_false(),
-        };
-        if off { None } else { Self::named(key) }
+        if is_off(value) { None } else { Self::named(key) }
     }
 
     /// Reports that it does not protect here: an error, unless the operator accepts that.
@@ -116,6 +52,15 @@ impl Protection {
     }
 }
 
+/// Whether a value switches its key off.
+pub(super) fn is_off(value: &Node) -> bool {
+    match &value.kind {
+        Kind::Sequence(items) => items.is_empty(),
+        Kind::Mapping(members) => members.is_empty(),
+        Kind::Scalar(_) => value.is_null() || value.is_false(),
+    }
+}
+
 /// The keys that the operator accepts, by name or by whole path.
 pub(super) fn accepted(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
     let mut accepted = Vec::new();
@@ -126,7 +71,7 @@ pub(super) fn accepted(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<String
             accepted.push(key.to_owned());
             continue;
         }
-        let known = PROTECTIONS.iter().map(|(key, _)| *key);
+        let known = protections().map(|(key, ..)| key);
         let text = format!(
             "expected a key that protects and is not acted on, found {}",
             reader.found(&item)
@@ -245,10 +190,5 @@ mod tests {
                 read(&format!("callgate: {{accept_unprotected: [{name}]}}")).expect_err(name);
             assert!(found.len() == 1 && found[0].ends_with(said), "{found:?}");
         }
-    }
-
-    #[test]
-    fn the_table_is_in_order() {
-        assert!(PROTECTIONS.is_sorted_by_key(|(key, _)| *key));
     }
 }

@@ -7,6 +7,7 @@ use super::{
     duration::parse_duration,
     environment::Environment,
     expand::{Expanded, expand},
+    litellm_keys::{ReportedKey, Standing},
     problem::{Problem, Severity, SourceLocation},
     quote::quoted,
     yaml::{Kind, Node, Scalar, Typed},
@@ -21,9 +22,10 @@ pub(super) struct Reader<'e> {
     pub(super) unknown: UnknownKeys,
     /// The severity of an unset variable in a value that is not a `Setting`. Only a `Setting` can
     /// leave the error to the calls that need it.
-    /// to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,
+    /// What becomes of each key.
+    pub(super) keys: Vec<ReportedKey>,
     /// Protective keys that the operator accepts to be ignored.
     pub(super) accepted: Vec<String>,
     /// Values of variables that the config refers to; later messages must not show them.
@@ -39,12 +41,28 @@ pub(super) struct Field<'n> {
 
 impl<'e> Reader<'e> {
     pub(super) fn new(file: Arc<Path>, env: &'e Environment, unknown: UnknownKeys) -> Self {
-        let (problems, accepted, hidden) = (Vec::new(), Vec::new(), Secrets::default());
-        Self { file, env, unknown, unset: Severity::Error, problems, accepted, hidden }
+        Self {
+            file,
+            env,
+            unknown,
+            unset: Severity::Error,
+            problems: Vec::new(),
+            keys: Vec::new(),
+            accepted: Vec::new(),
+            hidden: Secrets::default(),
+        }
     }
 
     pub(super) fn place(&self, field: &Field<'_>) -> SourceLocation {
         field.node.mark.place(&self.file, &field.path)
+    }
+
+    /// Corrects what becomes of the key at `path`.
+    pub(super) fn restate(&mut self, path: &str, standing: Standing) {
+        if let Some(key) = self.keys.iter_mut().rfind(|key| key.place.path == path) {
+            key.standing = standing;
+            standing.reason().clone_into(&mut key.text);
+        }
     }
 
     pub(super) fn error(&mut self, field: &Field<'_>, text: impl Into<String>) {

@@ -2,6 +2,7 @@
 
 use super::{
     closest::closest,
+    litellm_keys::{KeySection, Standing},
     problem::{Problem, SourceLocation},
     reader::{Field, Reader},
     section::Section,
@@ -46,49 +47,9 @@ const OTHER_STRATEGIES: &[&str] = &[
     "usage-based-routing-v2",
 ];
 
-const NOT_YET: &[&str] = &[
-    "allowed_fails",
-    "allowed_fails_policy",
-    "cache_kwargs",
-    "cache_responses",
-    "caching_groups",
-    "client_ttl",
-    "content_policy_fallbacks",
-    "context_window_fallbacks",
-    "cooldown_time",
-    "debug_level",
-    "default_litellm_params",
-    "default_max_parallel_requests",
-    "default_priority",
-    "default_fallbacks",
-    "deployment_affinity_ttl_seconds",
-    "disable_cooldowns",
-    "enable_pre_call_checks",
-    "enable_tag_filtering",
-    "fallbacks",
-    "ignore_invalid_deployments",
-    "max_fallbacks",
-    "model_group_retry_policy",
-    "num_retries",
-    "optional_pre_call_checks",
-    "polling_interval",
-    "provider_budget_config",
-    "redis_db",
-    "redis_host",
-    "redis_password",
-    "redis_port",
-    "redis_url",
-    "retry_after",
-    "retry_policy",
-    "router_general_settings",
-    "routing_strategy_args",
-    "set_verbose",
-];
-
 pub(super) fn read(reader: &mut Reader<'_>, mut section: Section<'_>) -> RouterSettings {
-    if let Some(field) = section.take("routing_strategy") {
-        check_strategy(reader, &field);
-    }
+    let strategy = section.take("routing_strategy");
+    let is_ours = strategy.as_ref().is_some_and(|field| check_strategy(reader, field));
     let timeout = section.take("timeout");
     let stream_timeout = section.take("stream_timeout");
     let aliases = section.take("model_group_alias");
@@ -97,19 +58,23 @@ pub(super) fn read(reader: &mut Reader<'_>, mut section: Section<'_>) -> RouterS
         stream_timeout: stream_timeout.and_then(|field| reader.duration(&field)),
         aliases: aliases.map(|field| read_aliases(reader, &field)).unwrap_or_default(),
     };
-    section.finish(reader, NOT_YET);
+    section.finish(reader, KeySection::RouterSettings);
+    if let Some(field) = strategy.filter(|_| is_ours) {
+        reader.restate(&field.path, Standing::Honoured);
+    }
     settings
 }
 
-fn check_strategy(reader: &mut Reader<'_>, field: &Field<'_>) {
-    let Some(strategy) = reader.text(field) else { return };
+/// Whether it is the strategy that exists here.
+fn check_strategy(reader: &mut Reader<'_>, field: &Field<'_>) -> bool {
+    let Some(strategy) = reader.text(field) else { return false };
     if strategy == STRATEGY {
-        return;
+        return true;
     }
     if OTHER_STRATEGIES.contains(&strategy.as_str()) {
         let text = format!("`{strategy}` is not acted on yet; `{STRATEGY}` is used");
         reader.warning(field, text);
-        return;
+        return false;
     }
     let known = || OTHER_STRATEGIES.iter().copied().chain([STRATEGY]);
     let text = format!("expected a routing strategy, found {}", reader.found(field));
@@ -119,6 +84,7 @@ fn check_strategy(reader: &mut Reader<'_>, field: &Field<'_>) {
     };
     let problem = Problem::error(reader.place(field), text).remedy(remedy);
     reader.problems.push(problem);
+    false
 }
 
 /// `alias: name`, or `alias: {model: name, hidden: true}`.
@@ -130,7 +96,7 @@ fn read_aliases(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<Alias> {
         let (target, hidden) = if let Kind::Mapping(_) = field.node.kind {
             let Some(mut entry) = reader.section(&field) else { continue };
             let (model, hidden) = (entry.take("model"), entry.take("hidden"));
-            entry.finish(reader, &[]);
+            entry.finish_own(reader);
             let hidden = hidden.and_then(|field| reader.boolean(&field)).unwrap_or_default();
             if model.is_none() {
                 reader.error(&field, "expected the `model` this alias stands for, found none");

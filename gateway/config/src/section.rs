@@ -2,11 +2,12 @@
 //! finally reports keys that nobody read, with the nearest known name.
 
 use super::closest::closest;
+use super::litellm_keys::{KeySection, ReportedKey, Standing};
 use super::problem::{Problem, Severity};
-use super::protection::Protection;
+use super::protection::{Protection, is_off};
 use super::quote::quoted;
 use super::reader::{Field, Reader};
-use super::yaml::{Entry, Kind, Mark};
+use super::yaml::{Entry, Kind, Mark, Node};
 use super::{SourceLocation, UnknownKeys};
 
 /// Protective keys, and sections with such keys; a misspelt one must not be ignored.
@@ -36,6 +37,21 @@ const PROTECTING: &[&str] = &[
     "sha256",
     "verify_owner",
 ];
+
+/// Keys whose members are reported in their place.
+const CONTAINERS: &[&str] = &[
+    "callbacks",
+    "callgate",
+    "general_settings",
+    "litellm_params",
+    "litellm_settings",
+    "model_info",
+    "model_list",
+    "router_settings",
+];
+
+const YOUR_OWN: Standing = Standing::Harmless("a key of your own; callbacks see it");
+const SWITCHED_OFF: Standing = Standing::Harmless("its value asks for nothing");
 
 /// A mapping and the names that were read.
 pub(super) struct Section<'n> {
@@ -84,41 +100,134 @@ impl<'n> Section<'n> {
         self.unasked().map(|entry| (entry.key.as_str(), self.field_of(entry)))
     }
 
-    /// Reports keys that were not read; `not_yet` are LiteLLM's keys that this gateway ignores.
-    pub(super) fn finish(self, reader: &mut Reader<'_>, not_yet: &[&'static str]) {
+    /// Says what becomes of every key, and reports those that were not read.
+    pub(super) fn finish(self, reader: &mut Reader<'_>, section: KeySection) {
+        self.report_read(reader, section);
         for entry in self.unasked() {
-            let place = self.place_of_key(reader, &entry.key);
-            let problem = if let Some(protection) = Protection::of(&entry.key, &entry.value) {
-                protection.problem(place, &reader.accepted)
-            } else if not_yet.contains(&entry.key.as_str()) {
-                not_acted_on(place, &entry.key)
-            } else {
-                self.unknown(reader, &entry.key, not_yet.iter().copied())
-            };
-            reader.problems.push(problem);
+            let problem = self.unread(reader, section, entry);
+            reader.problems.extend(problem);
         }
     }
 
-    /// Reports that `key` is unknown, with the nearest name among the known ones and `other`.
-    pub(super) fn unknown(
+    /// Says what becomes of the keys that were read.
+    pub(super) fn report_read(&self, reader: &mut Reader<'_>, section: KeySection) {
+        for entry in self.entries.iter().filter(|it| self.asked.contains(&it.key.as_str())) {
+            let standing = match section.standing(&entry.key) {
+                Some(Standing::Approximated(how)) => Standing::Approximated(how),
+                _ => Standing::Honoured,
+            };
+            self.report(reader, entry, standing);
+        }
+    }
+
+    /// As [`Section::finish`], for a mapping that LiteLLM does not have.
+    pub(super) fn finish_own(self, reader: &mut Reader<'_>) {
+        self.finish(reader, KeySection::Own);
+    }
+
+    /// Says what becomes of a key that was not read; the problem is for the caller to report.
+    fn unread(
         &self,
-        reader: &Reader<'_>,
-        key: &str,
-        others: impl Iterator<Item = &'static str>,
-    ) -> Problem {
-        let near = closest(key, self.asked.iter().copied().chain(others));
-        let mut remedy = near.map(|near| format!("did you mean `{near}`?"));
+        reader: &mut Reader<'_>,
+        section: KeySection,
+        entry: &Entry,
+    ) -> Option<Problem> {
+        let key = &entry.key;
+        let place = self.place_of_key(reader, key);
+        let standing = self.standing_of(section, entry);
+        let problem = match standing {
+            Standing::Unknown => Some(self.unknown(reader, key, section)),
+            Standing::Protects { .. } => {
+                Protection::named(key).map(|protection| protection.problem(place, &reader.accepted))
+            }
+            Standing::Unsupported(meaning) => Some(not_used(place, key, meaning)),
+            Standing::Honoured | Standing::Approximated(_) | Standing::Harmless(_) => None,
+        };
+        match &problem {
+            Some(Problem { remedy: Some(remedy), .. }) if standing == Standing::Unknown => {
+                let key = ReportedKey::new(self.place_of_key(reader, key), standing, remedy);
+                reader.keys.push(key);
+            }
+            _ => self.report(reader, entry, standing),
+        }
+        problem
+    }
+
+    /// Says what becomes of each key of a `model_info`, which may have any.
+    pub(super) fn report_info(&self, reader: &mut Reader<'_>) {
+        for entry in self.entries {
+            match KeySection::ModelInfo.standing(&entry.key) {
+                None => self.report(reader, entry, YOUR_OWN),
+                Some(known @ (Standing::Honoured | Standing::Approximated(_))) => {
+                    self.report(reader, entry, known);
+                }
+                Some(_) => {
+                    let problem = self.unread(reader, KeySection::ModelInfo, entry);
+                    reader.problems.extend(problem);
+                }
+            }
+        }
+    }
+
+    /// What becomes of a key that nobody reads, with its value.
+    fn standing_of(&self, section: KeySection, entry: &Entry) -> Standing {
+        let Entry { key, value, .. } = entry;
+        let standing = section.standing(key);
+        if Protection::of(key, value).is_some() {
+            return standing.unwrap_or_else(|| {
+                Protection::named(key).map_or(Standing::Unknown, Protection::standing)
+            });
+        }
+        match standing {
+            None if Protection::named(key).is_some() => SWITCHED_OFF,
+            None => Standing::Unknown,
+            Some(Standing::Protects { .. }) => SWITCHED_OFF,
+            Some(Standing::Unsupported(_)) if asks_for_nothing(key, value) => SWITCHED_OFF,
+            Some(Standing::Honoured | Standing::Approximated(_))
+                if section != KeySection::LitellmParams =>
+            {
+                Standing::Unsupported("this gateway does not act on it")
+            }
+            Some(other) => other,
+        }
+    }
+
+    /// Says what becomes of a key, unless its members are reported themselves.
+    fn report(&self, reader: &mut Reader<'_>, entry: &Entry, standing: Standing) {
+        if standing == Standing::Honoured && CONTAINERS.contains(&entry.key.as_str()) {
+            return;
+        }
+        let place = self.key_place(reader, &entry.key, entry.mark);
+        reader.keys.push(ReportedKey::new(place, standing, standing.reason()));
+    }
+
+    /// Reports that `key` is unknown, with the nearest name among the known ones.
+    fn unknown(&self, reader: &Reader<'_>, key: &str, section: KeySection) -> Problem {
+        let near = closest(key, self.asked.iter().copied().chain(section.names()));
         let protects = near
             .is_some_and(|near| PROTECTING.contains(&near) || Protection::named(near).is_some());
-        let elsewhere = near.is_none().then(|| self.misplaced(key)).flatten();
+        let misplaced = near.is_none().then(|| self.misplaced(key)).flatten();
         let severity = match reader.unknown {
-            UnknownKeys::Warn if protects || elsewhere.is_some() => Severity::Error,
+            UnknownKeys::Warn if protects || misplaced.is_some() => Severity::Error,
             UnknownKeys::Warn => Severity::Warning,
             UnknownKeys::Refuse => Severity::Error,
         };
-        remedy = elsewhere.map(str::to_owned).or(remedy);
+        let elsewhere = section.elsewhere(key).map(|it| format!("it belongs to `{it}`"));
+        let remedy = misplaced.map(str::to_owned).or(elsewhere);
+        let remedy = remedy.or_else(|| near.map(|near| format!("did you mean `{near}`?")));
         let text = format!("unknown key `{}`", quoted(key));
         Problem { severity, place: self.place_of_key(reader, key), text, remedy }
+    }
+
+    /// Says what becomes of a key that the caller read by itself.
+    pub(super) fn judge(
+        &self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        section: KeySection,
+    ) -> Option<Problem> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        self.unread(reader, section, entry)
     }
 
     /// The section to which a misplaced protective key belongs: the list of callbacks, the master
@@ -139,16 +248,6 @@ impl<'n> Section<'n> {
             Some(Kind::Mapping(members)) => members.iter().find_map(|member| place(&member.key)),
             _ => None,
         })
-    }
-
-    /// Reports a known key that has no effect here.
-    pub(super) fn not_yet(&self, reader: &mut Reader<'_>, key: &str) {
-        if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
-            let place = self.key_place(reader, key, entry.mark);
-            let protection = Protection::of(key, &entry.value);
-            let problem = protection.map(|it| it.problem(place.clone(), &reader.accepted));
-            reader.problems.push(problem.unwrap_or_else(|| not_acted_on(place, key)));
-        }
     }
 
     /// The location of `key` itself.
@@ -174,9 +273,14 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn not_acted_on(place: SourceLocation, key: &str) -> Problem {
-    Problem::warning(
-        place,
-        format!("`{}` is not used: this gateway does not act on it", quoted(key)),
-    )
+/// Whether the value of a key that is not supported asks for nothing, so that nothing is lost.
+fn asks_for_nothing(key: &str, value: &Node) -> bool {
+    // Its `false` is the request.
+    let off = is_off(value) && !(key == "ssl_verify" && value.is_false());
+    let zero = || matches!(&value.kind, Kind::Scalar(scalar) if scalar.text == "0");
+    off || (["max_retries", "num_retries"].contains(&key) && zero())
+}
+
+pub(super) fn not_used(place: SourceLocation, key: &str, meaning: &str) -> Problem {
+    Problem::warning(place, format!("`{}` is not used: {meaning}", quoted(key)))
 }

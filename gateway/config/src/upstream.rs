@@ -35,5 +35,5 @@ pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>, reuse: &mut Reuse
     if let Some(count) = most.and_then(|field| reader.integer::<usize>(&field)) {
         reuse.max_idle = count;
     }
-    section.finish(reader, &[]);
+    section.finish_own(reader);
 }

@@ -27,7 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section<'_>) -> WebSet
             let origins = read_list(reader, &field, origin, &mut settings.any_origin);
             settings.origins = Some(origins);
         }
-        cors.finish(reader, &[]);
+        cors.finish_own(reader);
     }
     if let Some(field) = section.take("allow_hosts") {
         settings.hosts = read_list(reader, &field, host, &mut settings.any_host);

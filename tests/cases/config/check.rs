@@ -76,6 +76,39 @@ async fn the_report_as_json_says_where_each_problem_is() {
 }
 
 #[tokio::test]
+async fn it_says_what_becomes_of_every_key() {
+    let upstream = upstream(Answer::default()).await;
+    let mut model = openai(&upstream);
+    model["litellm_params"]["rpm"] = json!(5);
+    let mut given = config(&[model.clone(), model]);
+    given["litellm_settings"] = json!({"set_verbose": true, "num_retries": 2, "numretries": 1});
+    let setup = || Gateway::with_config(&given);
+    let (plain, all) = (setup().check().await.stdout, setup().arg("--keys").check().await.stdout);
+    let rows = |text: &str, standing: &str| {
+        let rows = text.lines().filter(|line| line.starts_with(standing));
+        rows.map(|line| line.split_once("config.yaml:").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    for text in [&plain, &all] {
+        let rpm = "1, 1: model_list[].litellm_params.rpm: it weighs the choice";
+        assert!(rows(text, "approximated")[0].starts_with(rpm), "{text}");
+        let verbose = "1: litellm_settings.set_verbose: `RUST_LOG`";
+        assert!(rows(text, "no effect here")[0].starts_with(verbose), "{text}");
+        let counts =
+            "14 keys: 9 honoured, 2 approximated, 1 no effect here, 1 not supported, 1 unknown";
+        assert!(text.contains(counts), "{text}");
+    }
+    assert_eq!(rows(&plain, "honoured").len() + rows(&plain, "unknown").len(), 0, "{plain}");
+    assert!(rows(&all, "honoured").contains(&"1: general_settings.master_key".to_owned()), "{all}");
+    assert!(rows(&all, "unknown")[0].ends_with("did you mean `num_retries`?"), "{all}");
+    let report = setup().arg("--json").check().await.stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["key_counts"]["honoured"], 9, "{report}");
+    let keys = report["keys"].as_array().unwrap();
+    let retries = keys.iter().find(|it| it["key"] == "litellm_settings.num_retries").unwrap();
+    assert_eq!((&retries["standing"], &retries["line"]), (&json!("not supported"), &json!(1)));
+}
+
+#[tokio::test]
 async fn it_knows_the_address_of_the_start() {
     let upstream = upstream(Answer::default()).await;
     let keyless = json!({"model_list": [openai(&upstream)]});

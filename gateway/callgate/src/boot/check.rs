@@ -2,6 +2,7 @@
 
 use super::{
     assembly::{Built, Purpose, assemble, refuse_warnings},
+    key_report::KeyReport,
     run_file::RunningGateway,
 };
 use crate::cli::{Check, Serve, Source};
@@ -14,13 +15,16 @@ use tracing::Level;
 
 /// The report of `check`: everything that a start would report, and faults that only a call would
 /// show.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CheckReport {
     problems: Vec<Problem>,
     /// The table of the chain, if it could be built.
     table: String,
     /// With `--against-running`: what a reload would change.
     changes: String,
+    keys: KeyReport,
+    /// The lines about keys.
+    key_lines: String,
     /// The last line.
     verdict: String,
 }
@@ -32,8 +36,8 @@ impl CheckReport {
         !self.problems.iter().any(Problem::is_error)
     }
 
-    /// The same as a JSON object: whether a start would succeed, the last line, and each problem
-    /// with its place.
+    /// The same as a JSON object: whether a start would succeed, the last line, each problem with
+    /// its place, and what becomes of each key.
     #[must_use]
     pub fn json(&self) -> String {
         let problem = |it: &Problem| {
@@ -43,14 +47,16 @@ impl CheckReport {
                 "remedy": it.remedy})
         };
         let problems: Vec<_> = self.problems.iter().map(problem).collect();
-        json!({"ok": self.passed(), "summary": self.verdict, "problems": problems}).to_string()
+        json!({"ok": self.passed(), "summary": self.verdict, "problems": problems,
+            "key_counts": self.keys.json_counts(), "keys": self.keys.json()})
+        .to_string()
     }
 
     /// The same as log lines.
     #[must_use]
     pub fn lines(&self) -> Vec<(Level, String)> {
         let last = if self.passed() { Level::INFO } else { Level::ERROR };
-        let more = self.table.lines().chain(self.changes.lines());
+        let more = self.table.lines().chain(self.changes.lines()).chain(self.key_lines.lines());
         let more = more.map(|line| (Level::INFO, line.to_owned()));
         let lines = self.problems.iter().map(as_line).chain(more);
         lines.chain([(last, self.verdict.clone())]).collect()
@@ -66,6 +72,7 @@ impl fmt::Display for CheckReport {
             writeln!(f, "{}", self.table)?;
         }
         f.write_str(&self.changes)?;
+        f.write_str(&self.key_lines)?;
         f.write_str(&self.verdict)
     }
 }
@@ -73,6 +80,15 @@ impl fmt::Display for CheckReport {
 /// Builds the report.
 #[must_use]
 pub fn check(options: &Check) -> CheckReport {
+    let keys = KeyReport::of(&options.serve.source);
+    let report = without_keys(options);
+    // Beside an error, only a difference is worth a line.
+    let has_news = report.passed() || options.keys || !keys.all_honoured();
+    let key_lines = if has_news { keys.lines(options.keys) } else { String::new() };
+    CheckReport { keys, key_lines, ..report }
+}
+
+fn without_keys(options: &Check) -> CheckReport {
     let Serve { source, address, safe_mode, retry, .. } = &options.serve;
     let mode = StartMode::Check { retry: *retry };
     let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, mode };
@@ -108,7 +124,8 @@ pub fn check(options: &Check) -> CheckReport {
     callgate_config::problem::sort(&mut problems);
     built.warnings.clone_from(&problems);
     let table = StartupTable::of(&built.plugins).to_string();
-    CheckReport { problems, table, changes, verdict: verdict(&built) }
+    let verdict = verdict(&built);
+    CheckReport { problems, table, changes, verdict, ..CheckReport::default() }
 }
 
 /// The gateways that serve the config now.
@@ -145,7 +162,7 @@ fn refusal(mut problems: Vec<Problem>) -> CheckReport {
     callgate_config::problem::sort(&mut problems);
     let (errors, warnings) = counts(&problems);
     let verdict = format!("{errors}, {warnings}");
-    CheckReport { problems, table: String::new(), changes: String::new(), verdict }
+    CheckReport { problems, verdict, ..CheckReport::default() }
 }
 
 /// The number of errors and the number of warnings, as text.

@@ -119,7 +119,7 @@ pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Grants {
     }
     let auth = section.take("read_auth_header").and_then(|field| reader.boolean(&field));
     grants.read_auth_header = auth.unwrap_or_default();
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     grants
 }
 

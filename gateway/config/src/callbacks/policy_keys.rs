@@ -114,7 +114,7 @@ fn breaker(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<BreakerLimits> 
     };
     duration(reader, "within", &mut limits.within);
     duration(reader, "open", &mut limits.open);
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     Some(limits)
 }
 

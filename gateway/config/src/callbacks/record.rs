@@ -56,6 +56,6 @@ pub(super) fn read(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<RecordT
             None => reader.expected(&field, "a share of the calls, such as `10%`"),
         }
     }
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     dir.map(|_| record)
 }

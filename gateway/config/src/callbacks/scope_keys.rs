@@ -86,7 +86,7 @@ fn scope(reader: &mut Reader<'_>, field: &Field<'_>, protects: bool) -> CallScop
         scope.headers = headers(reader, &field);
         chosen_by_client.push(field);
     }
-    section.finish(reader, &[]);
+    section.finish_own(reader);
     for field in chosen_by_client.iter().filter(|_| protects) {
         refuse(reader, field, "a client could avoid it by what it sends");
     }

@@ -1,12 +1,12 @@
 //! Parameters of a deployment: which of them are defaults for its calls.
 
 use super::{refused, warned, with_param};
+use crate::Standing;
 use serde_json::json;
 
 #[test]
 fn what_each_call_says_for_itself_is_no_default() {
     let of = "is not used: each call sets it; remove it";
-    let own = "is not used: this gateway does not act on it";
     let path = "model_list[0].litellm_params";
     let config = warned(
         &with_param(
@@ -18,13 +18,17 @@ fn what_each_call_says_for_itself_is_no_default() {
             &format!(":5:5: {path}.stream: `stream` {of}"),
             &format!(":6:5: {path}.n: `n` {of}"),
             &format!(":7:5: {path}.messages: `messages` {of}"),
-            &format!(":8:5: {path}.litellm_session_id: `litellm_session_id` {own}"),
-            &format!(":10:5: {path}.user_api_key_hash: `user_api_key_hash` {own}"),
             &format!(":11:18: {path}.extra_body.stream: `stream` {of}"),
             &format!(":11:32: {path}.extra_body.model: `model` {of}"),
-            &format!(":11:42: {path}.extra_body.no-log: `no-log` {own}"),
+            &format!(
+                ":11:42: {path}.extra_body.no-log: `no-log` is not used: it is taken out of every body"
+            ),
         ],
     );
+    for name in ["litellm_session_id", "user_api_key_hash"] {
+        let key = config.keys.iter().find(|it| it.place.path == format!("{path}.{name}")).unwrap();
+        assert!(matches!(key.standing, Standing::Harmless(_)), "{key:?}");
+    }
     let model = &config.models[0];
     assert_eq!(serde_json::Value::Object(model.params.clone()), json!({"seed": 1, "top_k": 1}));
     assert_eq!(model.additional_drop_params, ["logit_bias"]);
