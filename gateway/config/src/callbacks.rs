@@ -93,6 +93,7 @@ fn observers<'n>(
             continue;
         }
         entry.required = false;
+        entry.only_observes = true;
         apply_settings(reader, &mut entry, settings);
         apply_litellm_settings(reader, &mut entry, &listed.settings);
         known.insert((entry.name.clone(), entry.instance.clone()));
@@ -218,7 +219,7 @@ fn set_settings<'n>(reader: &mut Reader<'_>, field: &Field<'n>, entry: &mut Call
     let mut missing = Vec::new();
     entry.settings = Value::Object(object(reader, field, &mut missing));
     entry.settings_path.clone_from(&field.path);
-    entry.settings_places = SettingLocations::of(field);
+    entry.settings_places = SettingLocations::of(reader, field);
     for missing in missing {
         reader.note_unset(&missing.field, &missing.variable, Severity::Error);
     }

@@ -26,6 +26,7 @@ pub mod fuzzing;
 mod gateway;
 mod general;
 mod http_url;
+mod include;
 mod json;
 mod key_value;
 mod keys;
@@ -91,6 +92,8 @@ pub enum UnknownKeys {
 pub struct Config {
     /// The file it was read from.
     pub file: Arc<Path>,
+    /// That file and those that it includes.
+    pub files: Vec<Arc<Path>>,
     /// The key that may do everything; `None` if neither the file nor `LITELLM_MASTER_KEY` sets
     /// one. Never blank.
     pub master_key: Option<Secret>,
@@ -114,6 +117,9 @@ pub struct Config {
     pub outline: Outline,
     /// Masks the values of variables that the config refers to, in texts about the config.
     pub hidden: Masking,
+    /// The keys that ask for content to be kept out of callbacks: a problem each, if a callback
+    /// that may keep it is loaded. See [`Config::settle_silence`].
+    pub silencing: Vec<Problem>,
     /// What becomes of each key, in the order of the file.
     pub keys: Vec<ReportedKey>,
     /// All problems of the file, in its order. If one is an error, the config must not be used,
@@ -159,6 +165,24 @@ impl Config {
 }
 
 impl Config {
+    /// The problems of keys that ask for content to be kept out of callbacks, if a loaded callback
+    /// may keep it; otherwise these keys have no effect.
+    pub fn settle_silence(&mut self, is_kept: bool) -> Vec<Problem> {
+        let asked = std::mem::take(&mut self.silencing);
+        if is_kept {
+            return asked;
+        }
+        for problem in asked {
+            let key = self.keys.iter_mut().find(|key| key.place == problem.place);
+            if let Some(key) = key {
+                let why = "no callback that is loaded keeps prompts or replies";
+                key.standing = Standing::Harmless(why);
+                why.clone_into(&mut key.text);
+            }
+        }
+        Vec::new()
+    }
+
     /// Reports a command-line option that protects in LiteLLM, but not here.
     pub fn unprotected(&self, option: &str) -> Option<Problem> {
         let place = SourceLocation {
@@ -232,11 +256,16 @@ fn read(
         let text = "expected at least a `model_list`, found an empty file";
         return Err(Problem::error(SourceLocation::whole_file(file), text).into());
     };
+    let (root, files, of_includes) = include::merged(file, root);
     let outline = Outline::of(&root);
     let root = Field { node: &root, path: String::new() };
     let mut reader = Reader::new(Arc::clone(file), env, unknown);
     reader.problems = document.problems;
+    reader.problems.extend(of_includes);
+    reader.files = files;
     let Some(mut root) = reader.section(&root) else { return Err(Problems(reader.problems)) };
+    // It was read with the file.
+    root.take("include");
     if asks_for_strictness(&mut root) {
         reader.unknown = UnknownKeys::Refuse;
     }
@@ -247,6 +276,8 @@ fn read(
     let mut config = sections(&mut reader, root);
     config.gateway.accept_unprotected = reader.accepted;
     config.problems = reader.problems;
+    config.silencing = reader.silencing;
+    config.files = reader.files;
     config.keys = reader.keys;
     config.keys.sort_by_key(|key| (key.place.line, key.place.column));
     config.hidden = reader.hidden.masking();
@@ -313,6 +344,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
     root.finish(reader, KeySection::TopLevel);
     Config {
         file: Arc::clone(&reader.file),
+        files: Vec::new(),
         master_key: general.master_key,
         general: general.settings,
         models,
@@ -324,6 +356,7 @@ fn sections(reader: &mut Reader<'_>, mut root: Section<'_>) -> Config {
         environment: Environment::default(),
         outline: Outline::default(),
         hidden: Masking::default(),
+        silencing: Vec::new(),
         keys: Vec::new(),
         problems: Vec::new(),
     }

@@ -17,6 +17,7 @@ mod tests;
 mod top_level;
 
 use callgate_providers::gateway_members::is_own;
+pub(crate) use reasons::SILENCE;
 use standing::KeyGroup;
 pub use standing::{ReportedKey, Standing};
 

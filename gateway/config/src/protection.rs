@@ -113,7 +113,6 @@ mod tests {
         ("service_account_settings", "general_settings", "{enforced_params: [user]}"),
         ("max_budget", "litellm_settings", "0"),
         ("max_budget", "general_settings", "10"),
-        ("turn_off_message_logging", "litellm_settings", "true"),
         ("guardrails", "litellm_settings", "[a]"),
         ("provider_budget_config", "router_settings", "{openai: {budget_limit: 1}}"),
         ("default_max_parallel_requests", "router_settings", "5"),

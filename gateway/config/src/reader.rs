@@ -7,6 +7,7 @@ use super::{
     duration::parse_duration,
     environment::Environment,
     expand::{Expanded, expand},
+    include::Files,
     litellm_keys::{ReportedKey, Standing},
     problem::{Problem, Severity, SourceLocation},
     quote::quoted,
@@ -18,12 +19,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 /// The context in which values are read, and the problems found.
 pub(super) struct Reader<'e> {
     pub(super) file: Arc<Path>,
+    /// The config and the files that it includes.
+    pub(super) files: Files,
     pub(super) env: &'e Environment,
     pub(super) unknown: UnknownKeys,
     /// The severity of an unset variable in a value that is not a `Setting`. Only a `Setting` can
     /// leave the error to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,
+    /// Keys that ask for content to be kept out of callbacks.
+    pub(super) silencing: Vec<Problem>,
     /// What becomes of each key.
     pub(super) keys: Vec<ReportedKey>,
     /// Protective keys that the operator accepts to be ignored.
@@ -42,11 +47,13 @@ pub(super) struct Field<'n> {
 impl<'e> Reader<'e> {
     pub(super) fn new(file: Arc<Path>, env: &'e Environment, unknown: UnknownKeys) -> Self {
         Self {
+            files: vec![Arc::clone(&file)],
             file,
             env,
             unknown,
             unset: Severity::Error,
             problems: Vec::new(),
+            silencing: Vec::new(),
             keys: Vec::new(),
             accepted: Vec::new(),
             hidden: Secrets::default(),
@@ -54,7 +61,7 @@ impl<'e> Reader<'e> {
     }
 
     pub(super) fn place(&self, field: &Field<'_>) -> SourceLocation {
-        field.node.mark.place(&self.file, &field.path)
+        field.node.mark.place(&self.files, &field.path)
     }
 
     /// Corrects what becomes of the key at `path`.

@@ -2,7 +2,7 @@
 //! finally reports keys that nobody read, with the nearest known name.
 
 use super::closest::closest;
-use super::litellm_keys::{KeySection, ReportedKey, Standing};
+use super::litellm_keys::{KeySection, ReportedKey, SILENCE, Standing};
 use super::problem::{Problem, Severity};
 use super::protection::{Protection, is_off};
 use super::quote::quoted;
@@ -113,7 +113,7 @@ impl<'n> Section<'n> {
     pub(super) fn report_read(&self, reader: &mut Reader<'_>, section: KeySection) {
         for entry in self.entries.iter().filter(|it| self.asked.contains(&it.key.as_str())) {
             let standing = match section.standing(&entry.key) {
-                Some(Standing::Approximated(how)) => Standing::Approximated(how),
+                Some(it @ (Standing::Approximated(_) | Standing::Harmless(_))) => it,
                 _ => Standing::Honoured,
             };
             self.report(reader, entry, standing);
@@ -143,6 +143,11 @@ impl<'n> Section<'n> {
             Standing::Unsupported(meaning) => Some(not_used(place, key, meaning)),
             Standing::Honoured | Standing::Approximated(_) | Standing::Harmless(_) => None,
         };
+        if standing == SILENCE {
+            self.report(reader, entry, standing);
+            reader.silencing.extend(problem);
+            return None;
+        }
         match &problem {
             Some(Problem { remedy: Some(remedy), .. }) if standing == Standing::Unknown => {
                 let key = ReportedKey::new(self.place_of_key(reader, key), standing, remedy);
@@ -261,7 +266,7 @@ impl<'n> Section<'n> {
     }
 
     fn key_place(&self, reader: &Reader<'_>, key: &str, mark: Mark) -> SourceLocation {
-        mark.place(&reader.file, &join(&self.field.path, key))
+        mark.place(&reader.files, &join(&self.field.path, key))
     }
 
     fn field_of(&self, entry: &'n Entry) -> Field<'n> {

@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod defaults;
+mod include;
 mod keys;
 mod litellm;
 mod quoting;

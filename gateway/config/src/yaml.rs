@@ -4,6 +4,7 @@
 //! expansion stop hostile files. `config::load` calls it; the meaning of keys is not known here.
 
 mod build;
+mod flow_indent;
 mod node;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ mod lookup;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod unset;
 mod weight;
 mod wildcard;
 
@@ -25,3 +26,4 @@ pub use callgate_config::Setting;
 pub use certificates::certificate_problems;
 pub use deployment::Deployment;
 pub use lookup::{Chosen, Deployments, Group, Names};
+pub use unset::nothing_but_unset;

@@ -200,6 +200,37 @@ fn a_missing_key_fails_only_the_calls_that_need_it() {
 }
 
 #[test]
+fn a_config_whose_entries_all_lack_a_variable_does_not_work() {
+    let keyless = |text: &str| {
+        let file = Arc::from(Path::new("c.yaml"));
+        let config = parse(&file, text, &Environment::default(), UnknownKeys::Warn).unwrap();
+        let (deployments, _) = Deployments::from_config(&config).unwrap();
+        super::nothing_but_unset(&config, &deployments).map(|problem| problem.to_string())
+    };
+    let both = list(&[
+        ("a", "{model: groq/x}"),
+        ("b", "{model: openai/x, api_base: '${BASE}', api_key: k}"),
+        ("c", "{model: groq/y}"),
+    ]);
+    let said = "c.yaml: model_list: no entry works, because each needs a variable that is not set \
+                or blank: `GROQ_API_KEY`, `BASE`; set at least one of them in the environment or \
+                in `.env`";
+    assert_eq!(keyless(&both).as_deref(), Some(said));
+    for works in
+        ["{model: ollama/x}", "{model: openai/x, api_key: k}", "{model: groq/x, mock_response: hi}"]
+    {
+        let more = list(&[("d", works)]);
+        assert_eq!(keyless(&(both.clone() + &more["model_list:\n".len()..])), None, "{works}");
+    }
+    assert_eq!(keyless("model_list: []"), None);
+    // A callback may bring the base and the key, but no header.
+    let routed = "litellm_settings: {callbacks: [routing]}\n";
+    assert_eq!(keyless(&format!("{routed}{both}")), None);
+    let header = list(&[("a", "{model: groq/x, extra_headers: {x-a: '${NO}'}}")]);
+    assert!(keyless(&format!("{routed}{header}")).is_some());
+}
+
+#[test]
 fn an_unknown_host_is_never_sent_the_key_of_a_known_provider() {
     let deployments = build(&list(&[("a", "{model: qwen, api_base: 'http://h/v1'}")]));
     let key = deployments.all()[0].api_key.set();

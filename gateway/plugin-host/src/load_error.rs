@@ -42,6 +42,11 @@ impl LoadError {
         }
     }
 
+    /// Whether it leaves something unprotected, in whatever list the entry stands.
+    pub(super) fn protects(&self) -> bool {
+        matches!(self, Self::Resolve(error) if error.protects())
+    }
+
     /// The problem at the entry's location, with the plugin's name and file.
     pub(super) fn problem(&self, entry: &CallbackEntry, file: Option<&Path>) -> Problem {
         let text = about(entry, file, &self.to_string());

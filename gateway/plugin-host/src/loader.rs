@@ -324,7 +324,9 @@ fn inspect_entry(
     problems: &mut Vec<Problem>,
 ) -> Option<Inspected> {
     let refuse = |error: LoadError, file: Option<&Path>| {
-        downgrade_if_optional(entry, error.problem(entry, file))
+        let problem = error.problem(entry, file);
+        let stays = entry.only_observes && error.protects();
+        if stays { problem } else { downgrade_if_optional(entry, problem) }
     };
     let file = match resolve(entry, search) {
         Ok(file) => file,

@@ -210,6 +210,11 @@ impl ResolveError {
     pub(super) fn is_harmless(&self) -> bool {
         matches!(self, Self::LitellmObserver { .. })
     }
+
+    /// Whether the entry protects, in whatever list it stands.
+    pub(super) fn protects(&self) -> bool {
+        matches!(self, Self::LitellmBuiltIn { .. })
+    }
 }
 
 /// Protective callbacks of LiteLLM's, and the shipped callback that replaces each.

@@ -8,7 +8,7 @@ use callgate_config::{
     CallbackEntry, Config, Environment, GatewaySettings, Problem, Problems, SourceLocation,
     UnknownKeys, quoted,
 };
-use callgate_deployments::{Deployments, Names, certificate_problems};
+use callgate_deployments::{Deployments, Names, certificate_problems, nothing_but_unset};
 use callgate_host::{Listing, ModelNames, Services};
 use callgate_plugin_host::{
     LeftOut, ListedPlugin, LoadGuard, Loaded, Plugin, Recipe, SearchPath, StartMode, load_all,
@@ -118,6 +118,7 @@ fn assemble_config(
     let incomplete = problems.iter().any(Problem::is_error);
     let mut found = Vec::new();
     let deployments = keep(Deployments::from_config(&config), &mut found);
+    found.extend(deployments.as_ref().and_then(|it| nothing_but_unset(&config, it)));
     // Warnings are skipped only if there are errors, which may have hidden some of them.
     problems.extend(found.into_iter().filter(|problem| problem.is_error() || !incomplete));
     let left_out = switched_off(&mut config, purpose.safe_mode, &mut problems);
@@ -158,7 +159,7 @@ fn load_callbacks(
     running: Option<Running<'_>>,
     read: Read,
 ) -> Result<Built, Problems> {
-    let Read { config, workers, deployments, address, mut left_out, mut problems } = read;
+    let Read { mut config, workers, deployments, address, mut left_out, mut problems } = read;
     let secrets = secrets(&config, &deployments);
     let (mut made, recipes, services);
     let guard = match running {
@@ -204,6 +205,11 @@ fn load_callbacks(
     let gathered = gathered.into_iter().filter(|(name, _)| recipes.is_empty() || is_new(name));
     let said = warnings_of_callbacks(&config, gathered.collect());
     problems.extend(unknown_names(&plugins, &deployments, &config));
+    problems.extend(config.settle_silence(plugins.iter().any(may_keep_content)));
+    if problems.iter().any(Problem::is_error) {
+        problems.extend(said);
+        return Err(Problems(problems));
+    }
     if let Some(problem) = unnamed_authenticator(&config, &plugins) {
         problems.extend(said);
         problems.push(problem);
@@ -229,6 +235,17 @@ fn load_callbacks(
         said,
         guard: made,
     })
+}
+
+/// Whether a callback may write prompts or replies somewhere: all but the shipped ones that do not.
+fn may_keep_content(plugin: &ListedPlugin) -> bool {
+    let asks_for_content = plugin.entry.settings.get("content").is_some_and(|it| *it == true);
+    let sees_none = plugin.chosen_hooks.iter().all(|hook| hook == "on_auth");
+    match &*plugin.entry.name {
+        "guardrail" | "rate_limit" | "routing" => false,
+        "audit_log" => asks_for_content,
+        _ => !sees_none,
+    }
 }
 
 /// An error for a callback that says who may call, in a config that needs no key: if the callback

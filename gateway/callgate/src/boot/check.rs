@@ -80,15 +80,18 @@ impl fmt::Display for CheckReport {
 /// Builds the report.
 #[must_use]
 pub fn check(options: &Check) -> CheckReport {
-    let keys = KeyReport::of(&options.serve.source);
-    let report = without_keys(options);
+    let mut report = without_key_lines(options);
+    if !report.passed() && report.keys.is_empty() {
+        report.keys = KeyReport::of(&options.serve.source);
+    }
     // Beside an error, only a difference is worth a line.
-    let has_news = report.passed() || options.keys || !keys.all_honoured();
-    let key_lines = if has_news { keys.lines(options.keys) } else { String::new() };
-    CheckReport { keys, key_lines, ..report }
+    if report.passed() || options.keys || !report.keys.all_honoured() {
+        report.key_lines = report.keys.lines(options.keys);
+    }
+    report
 }
 
-fn without_keys(options: &Check) -> CheckReport {
+fn without_key_lines(options: &Check) -> CheckReport {
     let Serve { source, address, safe_mode, retry, .. } = &options.serve;
     let mode = StartMode::Check { retry: *retry };
     let purpose = Purpose { address: Some(address), safe_mode: *safe_mode, mode };
@@ -125,7 +128,8 @@ fn without_keys(options: &Check) -> CheckReport {
     built.warnings.clone_from(&problems);
     let table = StartupTable::of(&built.plugins).to_string();
     let verdict = verdict(&built);
-    CheckReport { problems, table, changes, verdict, ..CheckReport::default() }
+    let keys = KeyReport::from(built.config.keys);
+    CheckReport { problems, table, changes, keys, verdict, ..CheckReport::default() }
 }
 
 /// The gateways that serve the config now.

@@ -26,7 +26,11 @@ impl KeyReport {
         let read = Environment::load(path, source.files.env_file.as_deref())
             .ok()
             .and_then(|it| callgate_config::load(path, &it, UnknownKeys::Warn).ok());
-        Self { keys: read.map(|config| config.keys).unwrap_or_default() }
+        read.map(|config| config.keys).unwrap_or_default().into()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     pub(super) fn all_honoured(&self) -> bool {
@@ -104,6 +108,12 @@ impl KeyReport {
             .map(|(name, count)| (name.to_owned(), json!(count)))
             .collect::<serde_json::Map<_, _>>()
             .into()
+    }
+}
+
+impl From<Vec<ReportedKey>> for KeyReport {
+    fn from(keys: Vec<ReportedKey>) -> Self {
+        Self { keys }
     }
 }
 

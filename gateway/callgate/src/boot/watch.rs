@@ -60,7 +60,8 @@ impl Watch {
         match callgate_config::load(&files.config.path, &environment, UnknownKeys::Warn) {
             Ok(config) => {
                 let plugins = config.callbacks.iter().filter_map(|entry| entry.file.clone());
-                self.files = own.into_iter().chain(plugins).collect();
+                let included = config.files.iter().skip(1).map(|file| file.to_path_buf());
+                self.files = own.into_iter().chain(included).chain(plugins).collect();
                 let plugin_dir = files.plugin_dir.as_deref();
                 let search = search_path(plugin_dir, &files.config.path, &config.gateway);
                 self.folders = search.folders().to_vec();

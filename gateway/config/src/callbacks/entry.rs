@@ -69,6 +69,9 @@ pub struct CallbackEntry {
     pub grants: Grants,
     /// Whether the gateway refuses to start if the plugin cannot be loaded (`true` by default).
     pub required: bool,
+    /// Whether it is from one of LiteLLM's lists of callbacks that observe, such as
+    /// `success_callback`.
+    pub only_observes: bool,
     /// Whether `general_settings.custom_auth` names it.
     pub is_custom_auth: bool,
     /// The entry itself.
@@ -107,6 +110,7 @@ impl CallbackEntry {
             settings_places: SettingLocations::default(),
             sha256: None,
             required: true,
+            only_observes: false,
             place: nowhere,
             ..entry
         }
@@ -174,6 +178,7 @@ impl CallbackEntry {
             record: None,
             grants: Grants::default(),
             required: true,
+            only_observes: false,
             is_custom_auth: false,
             place,
         }

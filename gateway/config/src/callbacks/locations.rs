@@ -2,14 +2,18 @@
 
 use crate::{
     problem::SourceLocation,
-    reader::Field,
+    reader::{Field, Reader},
     yaml::{Kind, Mark},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// The locations of an entry's settings, by key path.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SettingLocations(Arc<HashMap<String, Marks>>);
+pub struct SettingLocations {
+    marks: Arc<HashMap<String, Marks>>,
+    /// The file that has them.
+    file: Option<Arc<Path>>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Marks {
@@ -20,33 +24,35 @@ struct Marks {
 impl SettingLocations {
     /// The locations of all settings below `field`. Recursion is shallow, because the tree is
     /// bounded.
-    pub(super) fn of(field: &Field<'_>) -> Self {
+    pub(super) fn of(reader: &Reader<'_>, field: &Field<'_>) -> Self {
         let mut places = HashMap::new();
         gather(field, field.node.mark, &mut places);
-        Self(Arc::new(places))
+        Self { marks: Arc::new(places), file: Some(reader.place(field).file) }
     }
 
     /// The location of the value at `path`, or of the nearest existing value around it.
     pub(super) fn of_value(&self, path: &str, otherwise: &SourceLocation) -> SourceLocation {
-        let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.value);
-        place(mark, path, otherwise)
+        let mark = around(path).find_map(|path| self.marks.get(path)).map(|marks| marks.value);
+        self.place(mark, path, otherwise)
     }
 
     /// The location of the name of the setting at `path`.
     pub(super) fn of_name(&self, path: &str, otherwise: &SourceLocation) -> SourceLocation {
-        let mark = around(path).find_map(|path| self.0.get(path)).map(|marks| marks.name);
-        place(mark, path, otherwise)
+        let mark = around(path).find_map(|path| self.marks.get(path)).map(|marks| marks.name);
+        self.place(mark, path, otherwise)
+    }
+
+    fn place(&self, mark: Option<Mark>, path: &str, otherwise: &SourceLocation) -> SourceLocation {
+        match (mark, &self.file) {
+            (Some(Mark { line, column, .. }), Some(file)) => {
+                SourceLocation { file: Arc::clone(file), line, column, path: path.to_owned() }
+            }
+            _ => SourceLocation { path: path.to_owned(), ..otherwise.clone() },
+        }
     }
 
     pub fn has(&self, path: &str) -> bool {
-        self.0.contains_key(path)
-    }
-}
-
-fn place(mark: Option<Mark>, path: &str, otherwise: &SourceLocation) -> SourceLocation {
-    match mark {
-        Some(mark) => mark.place(&otherwise.file, path),
-        None => SourceLocation { path: path.to_owned(), ..otherwise.clone() },
+        self.marks.contains_key(path)
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) const GENERAL_SETTINGS: &[KeyGroup] = &[
     ),
     group(NO_TRACES, "otel tracing"),
     group(
-        Unsupported("404 answered are paths these with"),
+        Unsupported("these paths are answered with 404"),
         "enable_drain_endpoint enable_openai_websocket_passthrough pass_through_endpoints",
     ),
     group(

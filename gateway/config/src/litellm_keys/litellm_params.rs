@@ -16,9 +16,10 @@ use super::{
 pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     group(
         Honoured,
-        "additional_drop_params api_base api_key base_url custom_llm_provider drop_params \
-         extra_body extra_headers first_content_timeout headers mock_response model order \
-         organization request_timeout stream_timeout stream_usage timeout weight",
+        "additional_drop_params api_base api_key api_version azure_ad_token base_url \
+         custom_llm_provider drop_params extra_body extra_headers first_content_timeout headers \
+         mock_response model order organization proxy request_timeout stream_timeout \
+         stream_usage timeout weight",
     ),
     group(
         Approximated("it weighs the choice among entries of one name; it does not limit calls"),
@@ -55,11 +56,14 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     ),
     group(
         NO_DIALECT,
-        "anthropic_* api_version aws_* azure azure_* bucket_name chatgpt_auth_file client_id \
-         client_secret fireworks_forward_user_id gcs_* gigachat_* github_copilot_* \
-         hf_model_name openai_identity_* openai_service_account_id predibase_tenant_id \
-         region_name responses_api_version tenant_id token_exchange_* use_xai_oauth vertex_* \
-         watsonx_*",
+        "anthropic_* aws_* azure bucket_name chatgpt_auth_file fireworks_forward_user_id gcs_* \
+         gigachat_* github_copilot_* hf_model_name openai_identity_* openai_service_account_id \
+         predibase_tenant_id region_name responses_api_version token_exchange_* use_xai_oauth \
+         vertex_* watsonx_*",
+    ),
+    group(
+        Unsupported("no token is fetched; write one in `azure_ad_token`, or a key in `api_key`"),
+        "azure_password azure_scope azure_username client_id client_secret tenant_id",
     ),
     group(
         NO_FALLBACKS,

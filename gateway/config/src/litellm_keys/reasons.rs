@@ -37,8 +37,10 @@ pub(super) const ROUTES: Standing = Protects {
     effect: "every path is served to holders of the key",
     instead: "let a proxy in front pass only these paths",
 };
-pub(super) const SILENCE: Standing = Protects {
-    effect: "callbacks such as `langsmith` get prompts and replies",
+/// Only callbacks can break it, so that it refuses the start only if one that may keep content is
+/// loaded.
+pub(crate) const SILENCE: Standing = Protects {
+    effect: "a callback that is loaded, such as `langsmith`, gets prompts and replies",
     instead: "take those callbacks off the list, or set their settings so that they leave \
               content out",
 };

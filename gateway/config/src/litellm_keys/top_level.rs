@@ -12,15 +12,14 @@ use super::{
 pub(super) const TOP_LEVEL: &[KeyGroup] = &[
     group(
         Honoured,
-        "callback_settings environment_variables general_settings litellm_settings model_list \
-         router_settings",
+        "callback_settings environment_variables general_settings include litellm_settings \
+         model_list router_settings",
     ),
     group(CONTENT, "guardrails policies policy_attachments"),
     group(
         Unsupported("an entry cannot name shared credentials; write its key in `litellm_params`"),
         "credential_list",
     ),
-    group(Unsupported("other config files are not read"), "include"),
     group(Unsupported("there are no endpoints for agents"), "agent_list agents"),
     group(Unsupported("there are no endpoints for assistants"), "assistant_settings"),
     group(PROVIDER_KEY, "default_vertex_config"),

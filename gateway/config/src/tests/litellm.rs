@@ -17,6 +17,25 @@ fn what_litellm_takes_is_taken_with_a_warning() {
     assert_eq!(config.environment.var("A"), None);
 }
 
+#[test]
+fn content_is_asked_to_stay_out_of_callbacks_that_are_loaded() {
+    let text = "litellm_settings: {turn_off_message_logging: true}\n";
+    let mut kept = read(text).unwrap();
+    assert!(kept.problems.is_empty());
+    let said = kept.settle_silence(true);
+    assert!(said.len() == 1 && said[0].is_error(), "{said:?}");
+    assert!(said[0].to_string().contains("`turn_off_message_logging` protects"), "{said:?}");
+    let mut accepted =
+        read(&format!("{text}callgate: {{accept_unprotected: [turn_off_message_logging]}}\n"))
+            .unwrap();
+    assert!(accepted.settle_silence(true).iter().all(|problem| !problem.is_error()));
+    let mut without = read(text).unwrap();
+    assert_eq!(without.settle_silence(false), []);
+    let key = &without.keys[0];
+    assert!(key.place.path.ends_with("turn_off_message_logging"), "{key:?}");
+    assert!(matches!(key.standing, Standing::Harmless(_)), "{key:?}");
+}
+
 /// Keys of LiteLLM's that public configs have and that were once called unknown.
 #[test]
 fn litellms_own_keys_are_known() {

@@ -2,13 +2,16 @@
 //! by copies of their anchors, and merge keys are resolved when a mapping ends; both within a
 //! budget.
 
-use super::node::{Document, Entry, Kind, Mark, Node, Scalar};
+use super::{
+    flow_indent::Moved,
+    node::{Document, Entry, Kind, Mark, Node, Scalar},
+};
 use crate::{
     problem::{Problem, SourceLocation},
     quote::quoted,
 };
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, path::Path, slice, sync::Arc};
 
 /// A config of a thousand deployments is well under 1 MiB.
 const MAX_BYTES: usize = 4 << 20;
@@ -25,18 +28,41 @@ pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Result<Document, Problem> {
         return Err(Problem::error(SourceLocation::whole_file(file), found));
     }
     let end = end_of(text);
-    let mut builder = Builder::new(file, end);
-    let mut parser = Parser::new_from_str(text.trim_start_matches('\u{feff}'));
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| syntax_error(file, &error, end))?;
-        builder.event(event, span)?;
+    let mut text = Cow::Borrowed(text.trim_start_matches('\u{feff}'));
+    let mut moved = Moved::default();
+    loop {
+        match parse_once(file, &text, end, &moved)? {
+            Ok(document) => return Ok(document),
+            Err(error) if moved.moves(&mut text, &error) => {}
+            Err(error) => return Err(syntax_error(file, &error, end, &moved)),
+        }
     }
-    Ok(Document { root: builder.root, problems: builder.problems })
 }
 
-fn syntax_error(file: &Arc<Path>, error: &ScanError, end: Mark) -> Problem {
-    let mark = mark_of(error.marker(), end);
-    let problem = Problem::error(mark.place(file, ""), format!("not valid YAML: {}", error.info()));
+/// Parses the text from the start; an error of the parser may be one that `Moved` can avoid.
+fn parse_once(
+    file: &Arc<Path>,
+    text: &str,
+    end: Mark,
+    moved: &Moved,
+) -> Result<Result<Document, ScanError>, Problem> {
+    let mut builder = Builder::new(file, end, moved);
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        match event {
+            Ok((event, span)) => builder.event(event, span)?,
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(Document { root: builder.root, problems: builder.problems }))
+}
+
+fn syntax_error(file: &Arc<Path>, error: &ScanError, end: Mark, moved: &Moved) -> Problem {
+    let mark = moved.put_back(mark_of(error.marker(), end));
+    let problem = Problem::error(
+        mark.place(slice::from_ref(file), ""),
+        format!("not valid YAML: {}", error.info()),
+    );
     if error.info().contains("tab") {
         return problem.remedy("indent with spaces");
     }
@@ -49,14 +75,18 @@ fn mark_of(marker: &Marker, end: Mark) -> Mark {
     if marker.line() > end.line {
         return end;
     }
-    Mark { line: marker.line(), column: marker.col() + 1 }
+    Mark { line: marker.line(), column: marker.col() + 1, file: 0 }
 }
 
 /// The position after the last character.
 fn end_of(text: &str) -> Mark {
     let breaks = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
     let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
-    Mark { line: 1 + breaks - text.matches("\r\n").count(), column: last.chars().count() + 1 }
+    Mark {
+        line: 1 + breaks - text.matches("\r\n").count(),
+        column: last.chars().count() + 1,
+        file: 0,
+    }
 }
 
 /// A finished node, and the cost of copying it.
@@ -95,6 +125,7 @@ struct Key {
 struct Builder<'f> {
     file: &'f Arc<Path>,
     end: Mark,
+    moved: &'f Moved,
     open: Vec<OpenCollection>,
     anchors: HashMap<usize, Built>,
     copied: usize,
@@ -104,10 +135,11 @@ struct Builder<'f> {
 }
 
 impl<'f> Builder<'f> {
-    fn new(file: &'f Arc<Path>, end: Mark) -> Self {
+    fn new(file: &'f Arc<Path>, end: Mark, moved: &'f Moved) -> Self {
         Self {
             file,
             end,
+            moved,
             open: Vec::new(),
             anchors: HashMap::new(),
             copied: 0,
@@ -118,7 +150,7 @@ impl<'f> Builder<'f> {
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
-        let mark = mark_of(&span.start, self.end);
+        let mark = self.moved.put_back(mark_of(&span.start, self.end));
         match event {
             Event::DocumentStart(_) => self.start_document(mark),
             Event::Scalar(text, style, anchor, tag) => {
@@ -244,13 +276,13 @@ impl<'f> Builder<'f> {
     }
 
     fn error(&self, mark: Mark, text: impl Into<String>) -> Problem {
-        Problem::error(mark.place(self.file, ""), text)
+        Problem::error(mark.place(slice::from_ref(self.file), ""), text)
     }
 }
 
 fn too_many_keys(file: &Arc<Path>, node: &Node) -> Problem {
     let text = format!("a mapping may hold at most {MAX_KEYS} keys");
-    Problem::error(node.mark.place(file, ""), text)
+    Problem::error(node.mark.place(slice::from_ref(file), ""), text)
 }
 
 fn as_key(file: &Arc<Path>, node: Node) -> Result<Key, Problem> {
@@ -261,7 +293,7 @@ fn as_key(file: &Arc<Path>, node: Node) -> Result<Key, Problem> {
         }
         Kind::Sequence(_) | Kind::Mapping(_) => {
             let text = format!("expected text as a key, found {}", node.describe());
-            Err(Problem::error(node.mark.place(file, ""), text))
+            Err(Problem::error(node.mark.place(slice::from_ref(file), ""), text))
         }
     }
 }
@@ -278,7 +310,8 @@ fn insert(file: &Arc<Path>, entries: &mut Vec<Entry>, key: Key, value: Node) -> 
         quoted(&entry.key),
         earlier.mark.line
     );
-    let problem = Problem::warning(entry.mark.place(file, ""), text).remedy("remove one of them");
+    let problem = Problem::warning(entry.mark.place(slice::from_ref(file), ""), text)
+        .remedy("remove one of them");
     *earlier = entry;
     Some(problem)
 }
@@ -301,7 +334,7 @@ fn merge(file: &Arc<Path>, merged: &mut Vec<Entry>, value: Node) -> Result<(), P
         }
         Kind::Sequence(_) | Kind::Scalar(_) => {
             let text = "expected a mapping or a list of mappings after `<<`";
-            Err(Problem::error(mark.place(file, ""), text))
+            Err(Problem::error(mark.place(slice::from_ref(file), ""), text))
         }
     }
 }

@@ -4,16 +4,20 @@ use crate::problem::{Problem, SourceLocation};
 use serde_json::{Number, Value};
 use std::{path::Path, sync::Arc};
 
-/// Line and column, from 1.
+/// Line and column, from 1, and the file among those of a config.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) line: usize,
     pub(crate) column: usize,
+    /// 0 for the config itself, else the number of an included file.
+    pub(crate) file: u16,
 }
 
 impl Mark {
-    pub(crate) fn place(self, file: &Arc<Path>, path: &str) -> SourceLocation {
-        let file = Arc::clone(file);
+    /// `files` has the config and the files that it includes.
+    pub(crate) fn place(self, files: &[Arc<Path>], path: &str) -> SourceLocation {
+        let file = files.get(usize::from(self.file)).or(files.first());
+        let file = file.map_or_else(|| Arc::from(Path::new("")), Arc::clone);
         SourceLocation { file, line: self.line, column: self.column, path: path.to_owned() }
     }
 }
@@ -66,6 +70,19 @@ pub(crate) struct Document {
 }
 
 impl Node {
+    /// Says in which file of the config it is. Recursion is shallow, because the tree is bounded.
+    pub(crate) fn is_in_file(&mut self, file: u16) {
+        self.mark.file = file;
+        match &mut self.kind {
+            Kind::Scalar(_) => {}
+            Kind::Sequence(items) => items.iter_mut().for_each(|item| item.is_in_file(file)),
+            Kind::Mapping(entries) => entries.iter_mut().for_each(|entry| {
+                entry.mark.file = file;
+                entry.value.is_in_file(file);
+            }),
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.typed() == Typed::Null)
     }

@@ -56,6 +56,27 @@ fn what_is_missing_at_the_end_is_missed_within_the_file() {
 }
 
 #[test]
+fn lines_of_a_flow_collection_may_stand_anywhere() {
+    check("a:\n  b: {\n    x: 1\n  }\n", "{a={b={x=#1}}}");
+    check("a:\n  - {\n    x: 1\n  }\n", "{a=[{x=#1}]}");
+    check("a:\n  - b: c\n    d: [\n  1,\n  2\n  ]\n", "{a=[{b=c d=[#1 #2]}]}");
+    check(
+        "a:\r\n  b:\r\n    c: {\r\n x: 1,\r\ny: 'é'}\r\n  d: 2\r\n",
+        "{a={b={c={x=#1 y=é}} d=#2}}",
+    );
+    let many = "- a:\n    b: {\n  x: 1\n}\n".repeat(200);
+    assert!(matches!(root(&many).kind, Kind::Sequence(items) if items.len() == 200));
+    let tree = root("a:\n  b: {\n x: 1\n}\n");
+    let Kind::Mapping(top) = &tree.kind else { panic!("{tree:?}") };
+    let Kind::Mapping(b) = &top[0].value.kind else { panic!("{tree:?}") };
+    let Kind::Mapping(x) = &b[0].value.kind else { panic!("{tree:?}") };
+    assert_eq!((x[0].mark.line, x[0].mark.column), (3, 2));
+    // Outside of one, the line is as wrong as before, and its position is the written one.
+    refused("a:\n  b: {\n x: 1\n}\n c: 1\n", "c.yaml:5:");
+    refused("a:\n  b: {\n x: 1\n", "c.yaml:");
+}
+
+#[test]
 fn plain_scalars_have_types_and_quoted_ones_do_not() {
     check("[1, -2, 1.5, 1e3, 0x1F]", "[#1 #-2 #1.5 #1000.0 #31]");
     check("[true, False, yes, No, ON, off]", "[true false true false true false]");

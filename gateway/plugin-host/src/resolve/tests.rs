@@ -47,6 +47,20 @@ fn a_folder_that_occurs_twice_is_tried_once() {
 }
 
 #[test]
+fn a_built_in_that_protects_is_an_error_in_every_list() {
+    let search = SearchPath::new(None, Path::new("config.yaml"), None);
+    for (name, is_error) in [("presidio", true), ("lakera", true), ("langfuse", false)] {
+        let listed = entry(name, json!({}));
+        let observes = CallbackEntry { required: false, only_observes: true, ..listed.clone() };
+        let accepted = CallbackEntry { required: false, ..listed.clone() };
+        for (entry, is_error) in [(listed, is_error), (observes, is_error), (accepted, false)] {
+            let problems = crate::inspect_all(std::slice::from_ref(&entry), &search);
+            assert_eq!((problems.len(), problems[0].is_error()), (1, is_error), "{entry:?}");
+        }
+    }
+}
+
+#[test]
 fn a_miss_says_what_to_do() {
     let root = tempfile::tempdir().expect("a folder");
     fs::write(root.path().join("librate_limit.so"), "").expect("a file");
