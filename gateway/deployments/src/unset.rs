@@ -1,5 +1,5 @@
-//! A config in which every entry lacks a variable. A start refuses it; tools that need only names do
-//! not ask.
+//! A config in which every entry lacks a variable. A start refuses it; tools that need only names
+//! do not ask.
 
 use super::Deployments;
 use callgate_config::{Config, Problem, SourceLocation, quoted};
