@@ -3,6 +3,7 @@
 mod azure;
 mod check;
 mod config_errors;
+mod entra;
 mod providers;
 mod seed;
 mod validation;

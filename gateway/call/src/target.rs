@@ -1,7 +1,7 @@
 //! The target of a call: its deployment in the config, with callbacks' changes.
 
 use callgate_config::{Grants, HttpUrl, ServerAddress};
-use callgate_deployments::{Chosen, Deployment, Deployments, Setting};
+use callgate_deployments::{Chosen, Deployment, Deployments, Setting, TokenSource};
 use callgate_secret::{Secret, names_a_secret};
 use plugin_api::{EditError, Route};
 use serde_json::{Map, Value};
@@ -136,6 +136,12 @@ impl Target {
             return None;
         }
         self.chosen.deployment.api_key.set()
+    }
+
+    /// Where the token comes from that the upstream gets in place of a key.
+    pub fn token_source(&self) -> Option<&Arc<TokenSource>> {
+        let source = self.chosen.deployment.token_source.as_ref()?;
+        (self.edit.api_key.is_none() && !self.is_foreign()).then_some(source)
     }
 
     /// `OpenAI-Organization`, if the upstream gets one.

@@ -1,5 +1,5 @@
-//! What an entry of Azure gets from its members and variables: the version of the API, and a token
-//! in place of a key.
+//! What an entry of Azure gets from its members and variables: the version of the API.
+//! `credential` has the rest.
 
 use super::{
     Deployment, Setting,
@@ -7,12 +7,8 @@ use super::{
 };
 use callgate_config::{Environment, ModelEntry, Problem, UrlError, quoted};
 use callgate_providers::Provider;
-use callgate_secret::Secret;
 
 const NO_VERSION: &str = "expected a version such as `2024-10-21`, found something else";
-
-/// The variable for a token.
-const TOKEN_ENV: &str = "AZURE_AD_TOKEN";
 
 /// The version of the API that the base, the entry or a variable names.
 pub(super) fn api_version(
@@ -62,26 +58,6 @@ pub(super) fn default_version(
     let set = || provider.version_env.iter().find_map(|variable| env.filled_var(variable));
     let usable = |version: &str| is_version(version).then(|| version.to_owned());
     in_base.or_else(|| usable(set()?.trim())).map_or(Setting::Absent, Setting::Set)
-}
-
-/// The token of Entra ID that is sent in place of a key: the entry's own, or that of a variable if
-/// there is no key.
-pub(super) fn token(
-    provider: &Provider,
-    entry: &ModelEntry,
-    env: &Environment,
-) -> Option<Setting<Secret>> {
-    if !provider.dialect.has_versions() {
-        return None;
-    }
-    if !matches!(entry.azure.ad_token, Setting::Absent) {
-        return Some(entry.azure.ad_token.clone());
-    }
-    let mut keys = provider.key_env.iter();
-    let keyed = !matches!(entry.api_key, Setting::Absent)
-        || keys.any(|variable| env.filled_var(variable).is_some());
-    let token = env.filled_var(TOKEN_ENV).filter(|_| !keyed)?;
-    Some(Setting::Set(Secret::new(token.trim())))
 }
 
 /// A warning for each member of Azure's at another provider.

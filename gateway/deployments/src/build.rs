@@ -6,6 +6,7 @@ use super::{
     base::{self, Base},
     catch_all,
     connectors::Connectors,
+    credential::{Credential, EntraClients},
     defaults::{provider_base, provider_key},
     deployment::Deployment,
     index,
@@ -99,6 +100,7 @@ struct Builder<'c> {
     /// Why entries cannot be served; each is a warning if another entry can be.
     unserved: Vec<Problem>,
     corrected: Vec<Corrected>,
+    entra_clients: EntraClients,
     ids: HashSet<String>,
 }
 
@@ -106,7 +108,8 @@ impl<'c> Builder<'c> {
     fn new(config: &'c Config) -> Self {
         let (problems, unserved, corrected) = (Vec::new(), Vec::new(), Vec::new());
         let connectors = Connectors::new(config);
-        Self { config, connectors, problems, unserved, corrected, ids: HashSet::new() }
+        let (entra_clients, ids) = (EntraClients::default(), HashSet::new());
+        Self { config, connectors, problems, unserved, corrected, entra_clients, ids }
     }
 
     fn deployment(&mut self, entry: &ModelEntry) -> Option<Deployment> {
@@ -139,7 +142,14 @@ impl<'c> Builder<'c> {
         }
         let api_version = self.api_version(provider, entry, base.set())?;
         let api_base = base.map(|base| base.url);
-        let (api_key, key_header) = self.credential(provider, entry, api_base.set());
+        let credential = match self.credential(provider, entry, api_base.set()) {
+            Ok(credential) => credential,
+            Err(problem) => {
+                self.unserved.push(problem);
+                return Some(self.unserved(entry));
+            }
+        };
+        let Credential { api_key, key_header, token_source } = credential;
         self.check_key(&api_key, &entry.place);
         self.check_params(provider, entry);
         let id = self.id(entry, &api_base);
@@ -151,6 +161,7 @@ impl<'c> Builder<'c> {
             api_base,
             api_key,
             key_header,
+            token_source,
             api_version,
             ..plain
         };
@@ -160,22 +171,23 @@ impl<'c> Builder<'c> {
         Some(deployment)
     }
 
-    /// The key and the header for it. What the entry itself names wins over all variables.
+    /// How calls prove who they come from. What the entry itself names wins over all variables.
     fn credential(
         &mut self,
         provider: &Provider,
         entry: &ModelEntry,
         base: Option<&String>,
-    ) -> (Setting<Secret>, KeyHeader) {
+    ) -> Result<Credential, Problem> {
         let header = (provider.key_header)(base.map_or("", String::as_str));
-        if let Some(token) = azure::token(provider, entry, &self.config.environment) {
-            return (token, KeyHeader::Bearer);
+        let env = &self.config.environment;
+        if let Some(found) = self.entra_clients.credential(provider, entry, env)? {
+            return Ok(found);
         }
         let key = match &entry.api_key {
             Setting::Absent => self.default_key(provider, entry),
             given => given.clone(),
         };
-        (key, header)
+        Ok(Credential::key(key, header))
     }
 
     /// `None` if it is unusable, which is reported.
@@ -243,6 +255,7 @@ impl<'c> Builder<'c> {
             api_base: Setting::Absent,
             api_key: Setting::Absent,
             key_header: KeyHeader::Bearer,
+            token_source: None,
             api_version: Setting::Absent,
             connector: self.connectors.for_entry(entry),
             proxy_unset: entry.proxy.unset().cloned(),
@@ -433,6 +446,7 @@ impl<'c> Builder<'c> {
             label: Arc::from(provider.label),
             upstream_model: Arc::default(),
             unserved: None,
+            token_source: None,
             key_header: (provider.key_header)(api_base.set().map_or("", String::as_str)),
             api_base,
             api_key: provider_key(provider, env, &path),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use callgate_config::{Setting, Unset};
 use callgate_providers::{CallKind, ChatAddress, KeyHeader, Provider};
 use callgate_secret::Secret;
-use callgate_upstream::Connector;
+use callgate_upstream::{Connector, TokenSource};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use std::{
@@ -34,6 +34,8 @@ pub struct Deployment {
     pub api_base: Setting<String>,
     /// `Absent` if the upstream needs none.
     pub api_key: Setting<Secret>,
+    /// Where the token comes from that is sent in place of a key.
+    pub token_source: Option<Arc<TokenSource>>,
     /// The header for `api_key`.
     pub key_header: KeyHeader,
     /// The version of the API in URLs, if it differs from the dialect's own.

@@ -9,6 +9,7 @@ mod build;
 mod catch_all;
 mod certificates;
 mod connectors;
+mod credential;
 mod defaults;
 mod deployment;
 mod index;
@@ -23,6 +24,7 @@ mod wildcard;
 
 pub use build::DEFAULT_TIMEOUT;
 pub use callgate_config::Setting;
+pub use callgate_upstream::TokenSource;
 pub use certificates::certificate_problems;
 pub use deployment::Deployment;
 pub use lookup::{Chosen, Deployments, Group, Names};

@@ -10,6 +10,9 @@ impl Deployment {
             secrets.add(key.expose());
         }
         self.connector.proxies().add_secrets(secrets);
+        if let Some(source) = &self.token_source {
+            secrets.add(source.secret().expose());
+        }
         if let Setting::Set(organization) = &self.organization {
             secrets.add(organization);
         }

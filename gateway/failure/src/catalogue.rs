@@ -78,6 +78,8 @@ catalogue! {
     IncompleteReply: UPSTREAM_UNREACHABLE 502 "incomplete_reply";
     IncompleteStream: BROKEN_STREAM 502 "incomplete_stream";
     Unreachable: UPSTREAM_UNREACHABLE 502 "upstream_unreachable";
+    /// No token could be fetched that the upstream expects.
+    NoUpstreamToken: UPSTREAM_UNREACHABLE 502 "no_upstream_token";
     Redirected: UPSTREAM_UNREACHABLE 502 "upstream_redirect";
     /// A status that is neither a success nor an error.
     OddStatus: UPSTREAM_UNREACHABLE 502;

@@ -35,6 +35,12 @@ impl Failure {
         Self::of(Reason::Unreachable, why)
     }
 
+    /// No token for the upstream; `why` continues a sentence about the issuer.
+    pub fn no_upstream_token(upstream: &str, why: &impl Display) -> Self {
+        let text = format!("there is no token of Entra ID for {upstream}: {why}");
+        Self::of(Reason::NoUpstreamToken, text)
+    }
+
     /// `settings` names the settings that set the limit.
     pub fn no_answer_within(upstream: &str, limit: Duration, settings: &str) -> Self {
         Self::late(format!(

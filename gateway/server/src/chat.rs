@@ -16,7 +16,7 @@ use super::{
     unreachable::unreachable,
     upstream_failure,
     upstream_request::{self, Attempt, Sent},
-    verdict_gate,
+    upstream_token, verdict_gate,
 };
 use crate::app::App;
 use bytes::Bytes;
@@ -311,7 +311,7 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     };
     flight.target = Some(target.clone());
     served_kinds::check(flight, &target)?;
-    let (app, _, call) = flight.parts();
+    let (_, _, call) = flight.parts();
     let deployment = target.deployment();
     if deployment.mock_response.is_none() {
         if let Some(reason) = &deployment.unserved {
@@ -331,13 +331,19 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     let asked = StreamRequest { usage, choices: outgoing.choices };
     let (kind, base64) = (call.kind, outgoing.base64);
     let url = prepared::url(&target, kind);
-    let lines = upstream_request::request_lines(&app.hop, call, &target, &url);
     let echo = completion::echo(call);
     let (_, chain, call) = flight.parts();
     let facts = chain.reads_responses().then(ResponseSlot::default);
     call.upstream_response.clone_from(&facts);
     flight.record.deployment = Some(Arc::clone(deployment));
     flight.record.upstream_model = Some(Arc::clone(target.upstream_model()));
+    let token = match target.token_source().filter(|_| deployment.mock_response.is_none()) {
+        // Boxed, because it is rare and every call's future would have room for it.
+        Some(source) => Some(Box::pin(upstream_token::token(flight, &target, source)).await?),
+        None => None,
+    };
+    let (app, _, call) = flight.parts();
+    let lines = upstream_request::request_lines(&app.hop, call, (&target, token.as_ref()), &url);
     let sent =
         Sent { kind, target, url, echo, asked, base64, timeout, first_content, started, facts };
     let is_sent = sent.target.deployment().mock_response.is_none();

@@ -37,6 +37,9 @@ pub(super) fn mask(failure: &mut Failure, app: &App, call: &Call, target: Option
     for_each_text(failure, |text| {
         app.masking.mask_in_place(text);
         by_callbacks.mask_in_place(text);
+        if let Some(token) = target.and_then(|it| it.token_source()?.present()) {
+            mask_one(text, token.expose());
+        }
         for key in credentials::sent_keys(&call.headers, call.key_header.as_ref()) {
             mask_one(text, key);
         }

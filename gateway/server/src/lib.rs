@@ -64,6 +64,7 @@ mod served_kinds;
 mod unreachable;
 mod upstream_failure;
 mod upstream_request;
+mod upstream_token;
 mod usable_input;
 mod verdict_gate;
 mod web;

@@ -76,6 +76,19 @@ pub(super) fn unreachable(error: &UpstreamError, sent: &Sent) -> Failure {
     Failure::unreachable(text).cause(cause(""))
 }
 
+/// The cause in a few words, for a server that is no deployment's.
+pub(super) fn briefly(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Resolve { .. } => "its host name cannot be resolved",
+        UpstreamError::Tls { fault, .. } => tls(*fault),
+        UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. } => {
+            "no connection could be made"
+        }
+        UpstreamError::Proxy { .. } => "the proxy lets no request pass",
+        _ => "its answer broke off",
+    }
+}
+
 fn lacks_descriptors(error: &UpstreamError) -> bool {
     // The resolver and the certificate loader hide why they could not open a file.
     let hidden = matches!(

@@ -60,6 +60,11 @@ pub(super) async fn upstream_error(
     if let Some(failure) = no_answer(&answer, sent) {
         return failure;
     }
+    if status == 401
+        && let Some(source) = sent.target.token_source()
+    {
+        source.forget();
+    }
     let Some((body, broken)) = error_body(timer, &mut answer, sent).await else {
         return Failure::shutting_down();
     };

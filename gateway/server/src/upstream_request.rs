@@ -8,6 +8,7 @@ use callgate_call::{Call, ResponseSlot, Target};
 use callgate_config::HttpUrl;
 use callgate_deployments::Setting;
 use callgate_providers::{CallKind, Echo, KeyHeader, Outgoing, StreamRequest};
+use callgate_secret::Secret;
 use callgate_upstream::{Connector, HeaderLines, Origin};
 use std::{
     sync::Arc,
@@ -59,10 +60,15 @@ pub(super) struct Attempt {
 }
 
 /// The header lines of a request.
-pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) -> Bytes {
+pub(super) fn request_lines(
+    hop: &str,
+    call: &Call,
+    (target, token): (&Target, Option<&Secret>),
+    url: &str,
+) -> Bytes {
     let before = call.headers.get(HOP);
     let made = || {
-        let mut lines = deployment_lines(call, target, url);
+        let mut lines = deployment_lines(call, (target, token), url);
         match before {
             Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
             None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
@@ -71,7 +77,8 @@ pub(super) fn request_lines(hop: &str, call: &Call, target: &Target, url: &str) 
     };
     let configured = call.upstream_headers.is_empty()
         && target.callback_base().is_none()
-        && target.callback_key().is_none();
+        && target.callback_key().is_none()
+        && token.is_none();
     match before {
         None if configured && call.kind == CallKind::Chat => {
             target.deployment().request_lines.get_or_init(made).clone()
@@ -91,7 +98,11 @@ fn key_header(target: &Target) -> KeyHeader {
 
 /// The header lines for every request to this deployment. A callback's headers win over the
 /// config's, and those over the gateway's own.
-fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
+fn deployment_lines(
+    call: &Call,
+    (target, token): (&Target, Option<&Secret>),
+    url: &str,
+) -> HeaderLines {
     let mut lines = HeaderLines::new();
     let set_by_callback =
         |name: &str| call.upstream_headers.iter().any(|(set, _)| set.as_str() == name);
@@ -116,7 +127,7 @@ fn deployment_lines(call: &Call, target: &Target, url: &str) -> HeaderLines {
     }
     let (key_name, scheme) = key_header(target).name_and_scheme();
     // A callback's key is for this call alone.
-    if let Some(key) = target.api_key()
+    if let Some(key) = token.or_else(|| target.api_key())
         && (target.callback_key().is_some() || !set_by_config(key_name))
     {
         lines.add(key_name, &[scheme.as_bytes(), key.expose().as_bytes()]);

@@ -18,6 +18,7 @@ mod http1;
 mod origin;
 mod pool;
 mod tls;
+mod token;
 mod tunnel;
 mod turn;
 
@@ -33,6 +34,7 @@ pub use head::Headers;
 pub use origin::Origin;
 use std::{io, time::Duration};
 pub use tls::{NoTls, Tls, TlsFault};
+pub use token::{EntraClient, TokenError, TokenSource};
 use tokio::task::coop::consume_budget;
 use tunnel::WANTS_CREDENTIALS;
 pub use turn::note_wait;

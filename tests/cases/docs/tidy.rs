@@ -233,7 +233,7 @@ const PLAN: [(&str, &[&str]); 16] = [
     ("failure", &["json"]),
     ("providers", &["json", "failure"]),
     ("config", &["secret", "telemetry", "providers"]),
-    ("upstream", &["json", "coding", "config"]),
+    ("upstream", &["json", "secret", "coding", "config"]),
     ("deployments", &["secret", "telemetry", "providers", "config", "upstream"]),
     ("call", &["json", "secret", "failure", "providers", "config", "deployments"]),
     ("host", &["secret", "telemetry", "providers", "config", "upstream"]),

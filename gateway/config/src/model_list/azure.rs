@@ -11,6 +11,11 @@ pub struct AzureParams {
     pub api_version: Setting<String>,
     /// A token of Entra ID, sent in place of a key.
     pub ad_token: Setting<Secret>,
+    /// The client of Entra ID that gets tokens, and what for.
+    pub tenant_id: Setting<String>,
+    pub client_id: Setting<String>,
+    pub client_secret: Setting<Secret>,
+    pub scope: Setting<String>,
     /// Each member that is given, and its location.
     pub places: Vec<(&'static str, SourceLocation)>,
 }
@@ -22,11 +27,17 @@ pub(super) fn take(reader: &mut Reader<'_>, section: &mut Section<'_>) -> AzureP
         places.push((key, section.place_of_key(reader, key)));
         Some(field)
     };
-    let version = given(reader, "api_version");
-    let token = given(reader, "azure_ad_token");
-    AzureParams {
-        api_version: version.map(|field| reader.setting(&field)).unwrap_or_default(),
-        ad_token: token.map(|field| reader.secret(&field)).unwrap_or_default(),
-        places,
-    }
+    let mut text = |reader: &mut Reader<'_>, key| {
+        given(reader, key).map(|field| reader.setting(&field)).unwrap_or_default()
+    };
+    let api_version = text(reader, "api_version");
+    let tenant_id = text(reader, "tenant_id");
+    let client_id = text(reader, "client_id");
+    let scope = text(reader, "azure_scope");
+    let mut secret = |reader: &mut Reader<'_>, key| {
+        given(reader, key).map(|field| reader.secret(&field)).unwrap_or_default()
+    };
+    let ad_token = secret(reader, "azure_ad_token");
+    let client_secret = secret(reader, "client_secret");
+    AzureParams { api_version, ad_token, tenant_id, client_id, client_secret, scope, places }
 }
