@@ -25,6 +25,7 @@ mod model_lists;
 mod models;
 mod odd_upstreams;
 mod ollama;
+mod other_kinds;
 mod providers;
 mod proxies;
 mod reload;

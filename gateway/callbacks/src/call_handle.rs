@@ -364,6 +364,10 @@ impl CallAccess for CallHandle<'_> {
                     format!("it replied with something other than an answer to `{}`", kind.path())
                 }
             })
+        } else if kind != CallKind::Chat && self.call.stream {
+            HookResult::Fault(
+                "it replied to a stream; only streams of chats can be replied to".to_owned(),
+            )
         } else if matches!(reply, Reply::Text(_)) && kind != CallKind::Chat {
             let path = kind.path();
             HookResult::Fault(format!("it replied to `{path}` with a text; such calls need JSON"))

@@ -4,6 +4,7 @@ mod chunk;
 mod chunk_json;
 mod failure;
 mod object;
+mod other_chunks;
 mod reply;
 mod streamed_text;
 #[cfg(test)]

@@ -283,6 +283,15 @@ impl Failure {
         Self::invalid("'stream' must be a boolean.").param("stream")
     }
 
+    /// A stream that a callback wants to judge as a whole, of a kind that cannot be put together.
+    pub fn stream_cannot_be_held(path: &str) -> Self {
+        Self::invalid(format!(
+            "{path}: a callback of this gateway judges whole answers, and of such a call it cannot \
+             do that to a stream; ask without `stream`"
+        ))
+        .param("stream")
+    }
+
     pub fn malformed_timeout() -> Self {
         Self::invalid("'timeout' must be a number of seconds above 0.").param("timeout")
     }

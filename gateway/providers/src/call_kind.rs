@@ -157,6 +157,12 @@ impl CallKind {
         matches!(self, Self::Chat | Self::Completions | Self::Responses | Self::Messages)
     }
 
+    /// Whether its answers are completions: with `choices`, and streams that end in `[DONE]`.
+    #[must_use]
+    pub fn is_completion(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions)
+    }
+
     /// The members without which a request asks for nothing.
     #[must_use]
     pub fn required(self) -> &'static [&'static str] {

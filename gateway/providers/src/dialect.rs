@@ -151,7 +151,7 @@ pub struct StreamRequest {
 }
 
 /// Tokens as the upstream counted them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Usage {
     #[serde(default)]
     pub prompt_tokens: u64,
@@ -188,6 +188,11 @@ pub trait StreamTranslator: Send {
 /// Takes `chat.completion.chunk` objects, each as parts to write in order.
 pub trait ChunkSink {
     fn chunk(&mut self, json: &[&[u8]]);
+
+    /// Takes an event that may have a name, of a stream that is no chat's.
+    fn event(&mut self, _name: &[u8], json: &[&[u8]]) {
+        self.chunk(json);
+    }
 }
 
 /// Why a response, JSON or stream, is not a completion.

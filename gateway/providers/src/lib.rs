@@ -18,9 +18,11 @@ pub mod gateway_members;
 pub(crate) mod ollama;
 pub mod openai;
 mod other_calls;
+pub mod passed_events;
 mod provider;
 mod quirks;
 pub mod stream_as_completion;
+mod stream_usage;
 mod surrogate_pairs;
 mod table;
 #[cfg(test)]

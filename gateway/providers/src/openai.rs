@@ -13,10 +13,10 @@ mod usage;
 use super::{
     AnswerFault, CallKind, ChatAddress, ChunkSink, Destination, Dialect, Echo, ErrorText, Outgoing,
     StreamRequest, StreamTranslator, Translated, Usage, error_text, extra_body,
-    gateway_members::is_own, number_of_choices, other_calls,
+    gateway_members::is_own, number_of_choices, other_calls, stream_usage,
 };
 use callgate_failure::Failure;
-use callgate_json::{Body, Edits, json_text, slices, walk};
+use callgate_json::{Body, Edits, json_text, slices};
 pub(crate) use error_instead::NO_COMPLETION;
 use judge::judge;
 use serde_json::Value;
@@ -52,7 +52,7 @@ impl Dialect for OpenAi {
             }
         }
         if to.stream && to.stream_usage && !to.quirks.no_stream_options {
-            ask_for_usage(&mut edits);
+            stream_usage::ask(&mut edits);
         }
         quirks::apply(to.quirks, &mut edits);
         let choices = number_of_choices(edits.member("n"));
@@ -65,11 +65,11 @@ impl Dialect for OpenAi {
 
     fn request_of(
         &self,
-        _: CallKind,
+        kind: CallKind,
         body: &Body,
         to: &Destination<'_>,
     ) -> Result<Outgoing, Failure> {
-        other_calls::request(body, to)
+        other_calls::request(kind, body, to)
     }
 
     fn reply_of(
@@ -124,58 +124,11 @@ fn add_default(edits: &mut Edits<'_>, name: &str, value: &Value) {
     }
 }
 
-/// Asks for usage so that it can be counted; the client sees it only if it asked, too. A value set
-/// by the client or the deployment stays.
-fn ask_for_usage(edits: &mut Edits<'_>) {
-    const ASKED: &[u8] = br#"{"include_usage":true}"#;
-    let options = edits.member_text("stream_options").filter(|json| walk::members(json).is_some());
-    let Some(options) = options else { return edits.set("stream_options", ASKED) };
-    let (place, new) = match walk::member(options, "include_usage") {
-        Some(member) if options.get(member.value.clone()).is_some_and(|set| set != "null") => {
-            return;
-        }
-        Some(member) => (member.value, "true"),
-        None => {
-            let end = options.trim_ascii_end().len() - 1;
-            let first = walk::members(options).is_none_or(|mut members| members.next().is_none());
-            (end..end, if first { r#""include_usage":true"# } else { r#","include_usage":true"# })
-        }
-    };
-    let asked = [&options[..place.start], new, &options[place.end..]].concat();
-    edits.set("stream_options", asked);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Quirks;
     use callgate_json::joined;
-
-    #[test]
-    fn usage_is_asked_for_without_losing_other_options() {
-        for (body, expected) in [
-            (r#"{"a":1}"#, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
-            (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
-            (r#"{"stream_options":{"x":1}}"#, r#"{"stream_options":{"x":1,"include_usage":true}}"#),
-            (
-                r#"{"stream_options": {"include_usage": true}}"#,
-                r#"{"stream_options": {"include_usage": true}}"#,
-            ),
-            (
-                r#"{"stream_options":{"include_usage":null}}"#,
-                r#"{"stream_options":{"include_usage":true}}"#,
-            ),
-            (
-                r#"{"stream_options": {"include_usage": false}}"#,
-                r#"{"stream_options": {"include_usage": false}}"#,
-            ),
-        ] {
-            let parsed = Body::parse(body.to_owned().into()).unwrap();
-            let mut edits = Edits::of(&parsed);
-            ask_for_usage(&mut edits);
-            assert_eq!(joined(edits.render()), expected);
-        }
-    }
 
     #[test]
     fn defaults_yield_to_the_client() {

@@ -3,7 +3,7 @@
 
 use super::{
     AnswerFault, CallKind, Destination, Echo, Outgoing, Translated, Usage, error_text::read_error,
-    extra_body, gateway_members::is_own,
+    extra_body, gateway_members::is_own, stream_usage,
 };
 use callgate_failure::Failure;
 use callgate_json::{Body, Edits, json_text, slices};
@@ -18,8 +18,8 @@ const ELSEWHERE: [(CallKind, &str, &str); 1] =
     // Cohere's compatible API has no `rerank`.
     [(CallKind::Rerank, "/compatibility/v1/chat/completions", "/v2/rerank")];
 
-/// The parameters of chats that other kinds of calls do not know. A deployment may have them as
-/// defaults for its chats.
+/// The parameters of chats, which a deployment may have as defaults for its chats. Other kinds of
+/// calls do not know them, except for those of `ALSO_OF`.
 const OF_CHATS: [&str; 20] = [
     "frequency_penalty",
     "function_call",
@@ -43,6 +43,29 @@ const OF_CHATS: [&str; 20] = [
     "top_p",
 ];
 
+/// The parameters of chats that another kind of call knows, too.
+const ALSO_OF: [(CallKind, &[&str]); 3] = [
+    (
+        CallKind::Completions,
+        &[
+            "frequency_penalty",
+            "logit_bias",
+            "logprobs",
+            "max_tokens",
+            "presence_penalty",
+            "seed",
+            "stop",
+            "temperature",
+            "top_p",
+        ],
+    ),
+    (
+        CallKind::Responses,
+        &["parallel_tool_calls", "temperature", "tool_choice", "top_logprobs", "top_p"],
+    ),
+    (CallKind::Messages, &["max_tokens", "temperature", "top_p"]),
+];
+
 /// The URL of calls of a kind; `chat_url` is that of chats, perhaps with a query.
 pub(crate) fn url(chat_url: &str, kind: CallKind) -> String {
     let (chats, query) = chat_url.split_at(chat_url.find('?').unwrap_or(chat_url.len()));
@@ -54,27 +77,43 @@ pub(crate) fn url(chat_url: &str, kind: CallKind) -> String {
 }
 
 /// Builds a request.
-pub(crate) fn request(body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
+pub(crate) fn request(
+    kind: CallKind,
+    body: &Body,
+    to: &Destination<'_>,
+) -> Result<Outgoing, Failure> {
     let mut edits = Edits::of(body);
     edits.set("model", to.model_json.clone());
     extra_body::merge(&mut edits)?;
     let kept_back = |name: &[u8]| {
-        is_own(name) || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
+        is_for_gateway(kind, name)
+            || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
     };
     edits.remove_all(kept_back);
     for (name, value) in to.params {
-        if !is_of_chats(name, value) && !kept_back(name.as_bytes()) && edits.member(name).is_none()
-        {
+        if knows(kind, name, value) && !kept_back(name.as_bytes()) && edits.member(name).is_none() {
             edits.set(name, value.to_string());
         }
+    }
+    if kind == CallKind::Completions && to.stream && to.stream_usage && !to.quirks.no_stream_options
+    {
+        stream_usage::ask(&mut edits);
     }
     Ok(Outgoing { body: edits.render(), choices: 1, base64: false })
 }
 
-/// Whether a default is meant for chats. A chat's `response_format` is an object, that of pictures
-/// a text.
-fn is_of_chats(name: &str, value: &Value) -> bool {
-    OF_CHATS.contains(&name) || name == "response_format" && value.is_object()
+/// Whether a member is for the gateway only. These APIs have a `metadata` of their own.
+fn is_for_gateway(kind: CallKind, name: &[u8]) -> bool {
+    let has_metadata = matches!(kind, CallKind::Responses | CallKind::Messages);
+    is_own(name) && !(has_metadata && name == b"metadata")
+}
+
+/// Whether a default can be meant for such a call. A chat's `response_format` is an object, that
+/// of pictures a text.
+fn knows(kind: CallKind, name: &str, value: &Value) -> bool {
+    let is_of_chats = OF_CHATS.contains(&name) || name == "response_format" && value.is_object();
+    let mut also = ALSO_OF.iter().filter(|(of, _)| *of == kind);
+    !is_of_chats || also.any(|(_, names)| names.contains(&name))
 }
 
 /// Judges an answer and passes it.
@@ -91,7 +130,8 @@ pub(crate) fn reply(
         return Err(read_error(body.original()).map_or_else(otherwise, AnswerFault::Upstream));
     }
     let usage = body.member("usage").and_then(|json| usage(&json));
-    if body.member("model").is_some() {
+    let passes = matches!(kind, CallKind::Responses | CallKind::Messages);
+    if !passes && body.member("model").is_some() {
         body.set("model", json_text(&echo.model));
     }
     Ok(Translated { body: body.render(), usage })
@@ -101,25 +141,36 @@ fn missing(kind: CallKind) -> String {
     format!("it has no `{}`", kind.answers().join("` or `"))
 }
 
-/// Token counts, by the names of chats or by those of OpenAI's newer endpoints.
+/// Token counts, by the names of chats or by those of newer endpoints.
 #[derive(Debug, Deserialize)]
-struct Counts {
-    #[serde(default, alias = "input_tokens")]
-    prompt_tokens: u64,
-    #[serde(default, alias = "output_tokens")]
-    completion_tokens: u64,
+pub(crate) struct Counts {
+    #[serde(alias = "input_tokens")]
+    pub(crate) prompt_tokens: Option<u64>,
+    #[serde(alias = "output_tokens")]
+    pub(crate) completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
 }
 
+impl From<Counts> for Usage {
+    fn from(counts: Counts) -> Self {
+        let given = [counts.prompt_tokens, counts.completion_tokens];
+        let [prompt_tokens, completion_tokens] = given.map(Option::unwrap_or_default);
+        let sum = prompt_tokens.saturating_add(completion_tokens);
+        let total_tokens = counts.total_tokens.unwrap_or(sum);
+        // Some count nothing but the sum.
+        let prompt_tokens = if given == [None, None] { total_tokens } else { prompt_tokens };
+        Self { prompt_tokens, completion_tokens, total_tokens }
+    }
+}
+
 /// The token counts of an answer; `None` if it has none.
-fn usage(json: &[u8]) -> Option<Usage> {
-    let Counts { prompt_tokens, completion_tokens, total_tokens } =
-        serde_json::from_slice(json).ok()?;
-    let sum = prompt_tokens.saturating_add(completion_tokens);
-    let total_tokens = total_tokens.unwrap_or(sum);
-    // Some count nothing but the sum.
-    let prompt_tokens = if sum == 0 { total_tokens } else { prompt_tokens };
-    Some(Usage { prompt_tokens, completion_tokens, total_tokens })
+pub(crate) fn counts(json: &[u8]) -> Option<Counts> {
+    serde_json::from_slice(json).ok()
+}
+
+/// The same with all numbers.
+pub(crate) fn usage(json: &[u8]) -> Option<Usage> {
+    counts(json).map(Usage::from)
 }
 
 #[cfg(test)]
@@ -170,11 +221,27 @@ mod tests {
             stream_usage: true,
         };
         let body = Body::parse(sent.into()).unwrap();
-        let made = joined(request(&body, &to).unwrap().body);
+        let made = joined(request(CallKind::Embeddings, &body, &to).unwrap().body);
         let made: Value = serde_json::from_slice(&made).unwrap();
         let expected = serde_json::json!({"model": "up", "input": ["a", [1, 2]],
             "encoding_format": "base64", "truncate": true, "user": "u", "dimensions": 8});
         assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn defaults_of_chats_go_to_the_kinds_that_know_them() {
+        let params = serde_json::json!({"temperature": 0, "max_tokens": 5, "seed": 1,
+            "tools": [], "top_k": 3});
+        for (kind, expected) in [
+            (CallKind::Embeddings, vec!["top_k"]),
+            (CallKind::Completions, vec!["temperature", "max_tokens", "seed", "top_k"]),
+            (CallKind::Responses, vec!["temperature", "top_k"]),
+            (CallKind::Messages, vec!["temperature", "max_tokens", "top_k"]),
+        ] {
+            let params = params.as_object().unwrap().iter();
+            let known = params.filter(|(name, value)| knows(kind, name, value));
+            assert_eq!(known.map(|(name, _)| &**name).collect::<Vec<_>>(), expected, "{kind:?}");
+        }
     }
 
     #[test]

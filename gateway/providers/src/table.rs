@@ -5,7 +5,9 @@
 mod hosted;
 
 use super::{
-    CallKind::{self, Chat, Embeddings, Images, Moderations, Rerank},
+    CallKind::{
+        self, Chat, Completions, Embeddings, Images, Messages, Moderations, Rerank, Responses,
+    },
     CallKinds,
     azure::{Azure, foundry_key_header},
     ollama, openai,
@@ -31,7 +33,7 @@ const OPENAI: Provider = Provider {
         developer_as_system: false,
         no_reasoning_content: false,
     },
-    kinds: CallKinds::of(&[Chat, Embeddings, Moderations, Images]),
+    kinds: CallKinds::of(&[Chat, Embeddings, Moderations, Images, Completions, Responses]),
     dialect: &openai::OpenAi,
 };
 
@@ -43,7 +45,7 @@ const OLLAMA: Provider = Provider {
     base_env: &["OLLAMA_API_BASE"],
     key_env: &["OLLAMA_API_KEY"],
     needs_key: false,
-    kinds: CallKinds::of(&[Chat, Embeddings]),
+    kinds: CallKinds::of(&[Chat, Embeddings, Completions, Responses, Messages]),
     dialect: &ollama::Ollama,
     ..OPENAI
 };
@@ -89,7 +91,7 @@ const fn hosted(name: &'static str, base: &'static str, base_env: Texts, keys: T
 }
 
 /// What most companies serve.
-const USUAL_KINDS: CallKinds = CallKinds::of(&[Chat, Embeddings]);
+const USUAL_KINDS: CallKinds = CallKinds::of(&[Chat, Embeddings, Completions]);
 
 impl Provider {
     const fn label(self, label: &'static str) -> Self {
@@ -133,7 +135,7 @@ static USUAL: &[Provider] = &[
         base_env: &["GROQ_API_BASE"],
         key_env: &["GROQ_API_KEY"],
         quirks: Quirks { no_reasoning_content: true, ..PLAIN },
-        kinds: CallKinds::of(&[Chat]),
+        kinds: CallKinds::of(&[Chat, Responses]),
         ..OPENAI
     },
     OLLAMA,
@@ -149,7 +151,7 @@ static USUAL: &[Provider] = &[
         key_header: |_| KeyHeader::ApiKey,
         version_env: &["AZURE_API_VERSION"],
         routes: &["o_series/", "gpt5_series/"],
-        kinds: CallKinds::of(&[Chat, Embeddings, Images]),
+        kinds: CallKinds::of(&[Chat, Embeddings, Images, Completions]),
         dialect: &Azure::OpenAi,
         ..OPENAI
     },
@@ -199,7 +201,7 @@ static USUAL: &[Provider] = &[
         &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
         &["ANTHROPIC_API_KEY"],
     )
-    .kinds(&[Chat])
+    .kinds(&[Chat, Messages])
     .quirks(OLDER),
     hosted(
         "gemini",
@@ -235,6 +237,7 @@ static USUAL: &[Provider] = &[
         &["OPENROUTER_API_BASE"],
         &["OPENROUTER_API_KEY", "OR_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Completions, Responses, Messages])
     .stray_paths(&["", "/v1", "/api"]),
     hosted(
         "mistral",
@@ -258,11 +261,11 @@ static USUAL: &[Provider] = &[
         &["DEEPSEEK_API_BASE"],
         &["DEEPSEEK_API_KEY"],
     )
-    .kinds(&[Chat])
+    .kinds(&[Chat, Completions])
     .stray_paths(&[])
     .quirks(OLDER),
     hosted("cerebras", "https://api.cerebras.ai/v1", &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
-        .kinds(&[Chat])
+        .kinds(&[Chat, Completions])
         .quirks(Quirks { no_reasoning_content: true, ..PLAIN }),
     hosted(
         "together_ai",
@@ -270,10 +273,14 @@ static USUAL: &[Provider] = &[
         &["TOGETHER_AI_API_BASE"],
         &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"],
     )
-    .kinds(&[Chat, Embeddings, Rerank, Images])
+    .kinds(&[Chat, Embeddings, Rerank, Images, Completions])
     .quirks(OLDER),
-    hosted("xai", "https://api.x.ai/v1", &["XAI_API_BASE"], &["XAI_API_KEY"])
-        .kinds(&[Chat, Images]),
+    hosted("xai", "https://api.x.ai/v1", &["XAI_API_BASE"], &["XAI_API_KEY"]).kinds(&[
+        Chat,
+        Images,
+        Completions,
+        Responses,
+    ]),
     hosted(
         "nvidia_nim",
         "https://integrate.api.nvidia.com/v1",
@@ -287,7 +294,7 @@ static USUAL: &[Provider] = &[
         &["PERPLEXITY_API_BASE"],
         &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
     )
-    .kinds(&[Chat, Embeddings])
+    .kinds(&[Chat, Embeddings, Responses])
     .quirks(OLDER),
     hosted(
         "fireworks_ai",
@@ -295,7 +302,7 @@ static USUAL: &[Provider] = &[
         &["FIREWORKS_API_BASE"],
         &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"],
     )
-    .kinds(&[Chat, Embeddings, Rerank])
+    .kinds(&[Chat, Embeddings, Rerank, Completions, Responses, Messages])
     .quirks(OLDER),
     hosted(
         "sambanova",
@@ -303,6 +310,7 @@ static USUAL: &[Provider] = &[
         &["SAMBANOVA_API_BASE"],
         &["SAMBANOVA_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings])
     .quirks(OLDER),
     hosted("moonshot", "https://api.moonshot.ai/v1", &["MOONSHOT_API_BASE"], &["MOONSHOT_API_KEY"])
         .kinds(&[Chat])
@@ -316,6 +324,7 @@ static USUAL: &[Provider] = &[
         &["DASHSCOPE_API_BASE"],
         &["DASHSCOPE_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings, Completions])
     .quirks(OLDER),
     hosted(
         "qwencloud",
@@ -348,6 +357,7 @@ static USUAL: &[Provider] = &[
         &["VOLCENGINE_API_BASE"],
         &["VOLCENGINE_API_KEY", "ARK_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings])
     .quirks(OLDER),
     hosted(
         "huggingface",
@@ -355,25 +365,28 @@ static USUAL: &[Provider] = &[
         &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
         &["HUGGINGFACE_API_KEY", "HF_TOKEN"],
     )
-    .kinds(&[Chat])
+    .kinds(&[Chat, Responses])
     .quirks(OLDER),
     hosted(
         "github",
         "https://models.inference.ai.azure.com",
         &["GITHUB_API_BASE"],
         &["GITHUB_API_KEY"],
-    ),
+    )
+    .kinds(&[Chat, Embeddings]),
     hosted(
         "vercel_ai_gateway",
         "https://ai-gateway.vercel.sh/v1",
         &["VERCEL_AI_GATEWAY_API_BASE"],
         &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"],
-    ),
+    )
+    .kinds(&[Chat, Embeddings, Responses, Messages]),
     hosted(
         "cloudflare",
         "https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1",
         &["CLOUDFLARE_API_BASE"],
         &["CLOUDFLARE_API_KEY"],
     )
+    .kinds(&[Chat, Embeddings])
     .quirks(OLDER),
 ];

@@ -13,15 +13,21 @@ pub(super) enum OtherCall {
     Moderations,
     Rerank,
     Images,
+    Completions,
+    Responses,
+    Messages,
 }
 
 impl OtherCall {
-    const PATHS: [(&str, Self); 5] = [
+    const PATHS: [(&str, Self); 8] = [
         ("/embeddings", Self::Embeddings),
         ("/api/embed", Self::Embed),
         ("/moderations", Self::Moderations),
         ("/rerank", Self::Rerank),
         ("/images/generations", Self::Images),
+        ("/completions", Self::Completions),
+        ("/responses", Self::Responses),
+        ("/messages", Self::Messages),
     ];
 
     pub(super) fn of(path: &str) -> Option<Self> {
@@ -46,10 +52,102 @@ impl OtherCall {
                 {"flagged": false, "categories": {"hate": false}, "category_scores": {"hate": 0.1}}]}),
             Self::Rerank => json!({"id": "rerank-up1", "results": [
                 {"index": 0, "relevance_score": 0.9}], "meta": {"billed_units": {"search_units": 1}}}),
+            Self::Completions => json!({"id": "cmpl-up1", "object": "text_completion",
+                "created": 1_767_225_600, "model": model, "usage": tokens("prompt", "completion"),
+                "choices": [{"index": 0, "text": TEXT.concat(), "logprobs": null,
+                    "finish_reason": "stop"}]}),
+            Self::Responses => response("completed"),
+            Self::Messages => message(&json!([{"type": "text", "text": TEXT.concat()}])),
             Self::Images => json!({"created": 1_767_225_600, "data": [{"url": "https://up/1.png"}]}),
         }
         .to_string()
     }
+}
+
+const TEXT: [&str; 2] = ["Hello", " world"];
+
+/// The events of a stream, with their framing, by the documentation of each API.
+impl OtherCall {
+    pub(super) fn events(self, request: &Received) -> Vec<String> {
+        let model = format!("{}-2024-07-18", request.model());
+        match self {
+            Self::Completions => {
+                let chunk = |text: &str, reason: Value| {
+                    json!({"id": "cmpl-up1", "object": "text_completion", "model": model,
+                        "choices": [{"index": 0, "text": text, "finish_reason": reason}]})
+                };
+                let mut chunks = TEXT.map(|text| chunk(text, Value::Null)).to_vec();
+                chunks.push(chunk("", json!("stop")));
+                let body = request.json();
+                if body["stream_options"]["include_usage"] == json!(true) {
+                    chunks.push(json!({"id": "cmpl-up1", "object": "text_completion",
+                        "model": model, "choices": [], "usage": tokens("prompt", "completion")}));
+                }
+                let framed = chunks.iter().map(|chunk| format!("data: {chunk}\n\n"));
+                framed.chain(["data: [DONE]\n\n".to_owned()]).collect()
+            }
+            Self::Messages => {
+                let text = |text| {
+                    json!({"type": "content_block_delta", "index": 0,
+                    "delta": {"type": "text_delta", "text": text}})
+                };
+                let [first, second] = TEXT.map(text);
+                let events = [
+                    json!({"type": "message_start", "message": message(&json!([]))}),
+                    json!({"type": "content_block_start", "index": 0,
+                        "content_block": {"type": "text", "text": ""}}),
+                    json!({"type": "ping"}),
+                    first,
+                    second,
+                    json!({"type": "content_block_stop", "index": 0}),
+                    json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                        "usage": {"output_tokens": 4}}),
+                    json!({"type": "message_stop"}),
+                ];
+                events.iter().map(named).collect()
+            }
+            _ => {
+                let text = |text| {
+                    json!({"type": "response.output_text.delta",
+                    "item_id": "msg_up1", "output_index": 0, "content_index": 0, "delta": text})
+                };
+                let [first, second] = TEXT.map(text);
+                let events = [
+                    json!({"type": "response.created", "response": response("in_progress")}),
+                    first,
+                    second,
+                    json!({"type": "response.output_text.done", "output_index": 0,
+                        "content_index": 0, "text": TEXT.concat()}),
+                    json!({"type": "response.completed", "response": response("completed")}),
+                ];
+                events.iter().map(named).collect()
+            }
+        }
+    }
+}
+
+fn named(event: &Value) -> String {
+    format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
+}
+
+fn tokens(asked: &str, answered: &str) -> Value {
+    json!({(format!("{asked}_tokens")): 11, (format!("{answered}_tokens")): 4, "total_tokens": 15})
+}
+
+fn response(status: &str) -> Value {
+    let text = json!({"type": "output_text", "text": TEXT.concat(), "annotations": []});
+    let output = json!([{"id": "msg_up1", "type": "message", "role": "assistant",
+        "content": [text]}]);
+    let is_done = status == "completed";
+    json!({"id": "resp_up1", "object": "response", "status": status, "model": "up-2024-07-18",
+        "output": if is_done { output } else { json!([]) },
+        "usage": if is_done { tokens("input", "output") } else { Value::Null }})
+}
+
+fn message(content: &Value) -> Value {
+    json!({"id": "msg_up1", "type": "message", "role": "assistant", "model": "up-2024-07-18",
+        "content": content, "stop_reason": "end_turn",
+        "usage": {"input_tokens": 11, "output_tokens": 4}})
 }
 
 /// The number of inputs; a list of numbers is one text in tokens.

@@ -1,10 +1,12 @@
 //! The paths of calls. Those of `NAMED` take the model from the body; the others name it, in the
 //! form of Azure's.
 
-use callgate_providers::CallKind::{self, Chat, Embeddings, Images, Moderations, Rerank};
+use callgate_providers::CallKind::{
+    self, Chat, Completions, Embeddings, Images, Messages, Moderations, Rerank, Responses,
+};
 
 /// The paths that name no model; chats first, because most calls are chats.
-pub(super) const NAMED: [(&str, CallKind); 12] = [
+pub(super) const NAMED: [(&str, CallKind); 18] = [
     ("/v1/chat/completions", Chat),
     ("/chat/completions", Chat),
     ("/cursor/chat/completions", Chat),
@@ -17,13 +19,19 @@ pub(super) const NAMED: [(&str, CallKind); 12] = [
     ("/v2/rerank", Rerank),
     ("/v1/images/generations", Images),
     ("/images/generations", Images),
+    ("/v1/completions", Completions),
+    ("/completions", Completions),
+    ("/v1/responses", Responses),
+    ("/responses", Responses),
+    ("/v1/messages", Messages),
+    ("/messages", Messages),
 ];
 
 /// What comes before the name of a model.
 const BEFORE_MODEL: [&str; 2] = ["/engines/", "/openai/deployments/"];
 
-/// The kinds of calls whose paths may name the model.
-const WITH_MODEL: [CallKind; 3] = [Chat, Embeddings, Images];
+/// The kinds of calls whose paths may name the model; that of chats ends like that of completions.
+const WITH_MODEL: [CallKind; 4] = [Chat, Embeddings, Images, Completions];
 
 /// The path in its constant form, and the kind of its calls, if it names no model.
 pub(super) fn named(path: &str) -> Option<(&'static str, CallKind)> {

@@ -27,10 +27,10 @@ use bytes::Bytes;
 use callgate_callbacks::StreamedText;
 use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
-use callgate_providers::{ChunkSink as _, CompletionBuilder, StreamTranslator};
-use callgate_upstream::UpstreamResponse;
+use callgate_providers::{CallKind, ChunkSink as _, CompletionBuilder, StreamTranslator};
 use futures_util::stream;
 use outbox::Outbox;
+use source::release;
 pub(super) use source::{CallbackStream, StreamSource};
 use std::{
     convert::Infallible,
@@ -47,9 +47,6 @@ const ENOUGH: usize = 32 * 1024;
 /// The bytes taken from a fast upstream before other tasks have their turn.
 const STRETCH: usize = 64 * 1024;
 
-/// The time a complete response has to end on the wire before its connection is closed.
-const RELEASE_TIME: Duration = Duration::from_secs(1);
-
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// The keep-alive for clients, and for proxies that close silent connections: a comment, not an
@@ -58,6 +55,7 @@ const ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// The relay of one stream.
 pub(super) struct Relay {
+    kind: CallKind,
     /// The upstream's response while its head has not arrived.
     opening: Option<Opening>,
     /// `None` if the gateway makes the response itself, and while a part of it is translated
@@ -135,6 +133,7 @@ impl Relay {
 
     fn empty() -> Self {
         Self {
+            kind: CallKind::Chat,
             opening: None,
             open: None,
             beside: None,
@@ -153,13 +152,16 @@ impl Relay {
     /// Waits for the first chunk: a response that fails before it becomes a plain error with a
     /// status. With `callgate.stream_keepalive` it waits only until the first keep-alive is due.
     pub(super) async fn begin(&mut self, flight: &mut Flight) -> Result<(), Failure> {
+        self.kind = flight.parts().2.kind;
+        self.out.are_named = !self.kind.is_completion();
         let chain = &flight.chain;
         self.out.for_callbacks |= chain.wants_tokens();
         self.out.streamed = chain.wants_end().then(StreamedText::default);
         self.out.text_limit = flight.app.limits.max_stream_text_bytes;
         let limit = self.out.text_limit;
         let assembled = || Box::new(CompletionBuilder::within(limit));
-        self.out.assembled = chain.wants_completion().then(assembled);
+        let is_chat = self.kind == CallKind::Chat;
+        self.out.assembled = (is_chat && chain.wants_completion()).then(assembled);
         self.alive.interval = flight.keepalive();
         if flight.buffers_stream() {
             return Box::pin(self.collect(flight)).await;
@@ -348,6 +350,11 @@ impl Relay {
         }
     }
 
+    /// The last frame of a stream that failed.
+    fn error_frame(&self, failure: &Failure) -> Vec<u8> {
+        if self.kind.is_completion() { error::frame(failure) } else { error::event(failure) }
+    }
+
     /// Whether the response is complete, shown and framed.
     fn is_done(&self) -> bool {
         let unseen = &self.out.unseen;
@@ -440,7 +447,7 @@ impl Streaming {
             match stepped {
                 Err(failure) => {
                     let failure = Box::pin(self.ending()?.fail(failure)).await;
-                    self.relay.out.frames.extend_from_slice(&error::frame(&failure));
+                    self.relay.out.frames.extend_from_slice(&self.relay.error_frame(&failure));
                 }
                 Ok(()) if self.relay.is_done() => {
                     self.ending()?.finish_stream();
@@ -448,7 +455,9 @@ impl Streaming {
                     if let Some(StreamSource::Upstream(answer)) = open.map(|open| open.answer) {
                         release(answer);
                     }
-                    self.relay.out.frames.extend_from_slice(DONE);
+                    if self.relay.kind.is_completion() {
+                        self.relay.out.frames.extend_from_slice(DONE);
+                    }
                 }
                 Ok(()) => {}
             }
@@ -481,15 +490,4 @@ async fn step(relay: &mut Relay, flight: &mut Flight) -> Result<(), Failure> {
         Box::pin(relay.take_shown(flight)).await?;
     }
     Ok(())
-}
-
-/// Reads a complete response to its end on the wire, so that its connection can be reused. If it
-/// sends more or stays open, it is closed.
-fn release(mut answer: UpstreamResponse) {
-    if let Some(None | Some(Err(_))) = answer.ready() {
-        return;
-    }
-    tokio::spawn(async move {
-        let _ = tokio::time::timeout(RELEASE_TIME, answer.next()).await;
-    });
 }

@@ -144,12 +144,15 @@ mod tests {
             ("/engines/v/m/embeddings", Some(Route::Call(CallKind::Embeddings, Some("v/m")))),
             ("/engines/embeddings", None),
             ("/engines//chat/completions", None),
-            ("/engines/chat/completions", None),
+            ("/engines/chat/completions", Some(Route::Call(CallKind::Completions, Some("chat")))),
             (
                 "/openai/deployments/m/chat/completions",
                 Some(Route::Call(CallKind::Chat, Some("m"))),
             ),
-            ("/openai/deployments/m/completions", None),
+            (
+                "/openai/deployments/m/completions",
+                Some(Route::Call(CallKind::Completions, Some("m"))),
+            ),
             ("/v1/models", Some(Route::Models)),
             ("/v1/models/v/m", Some(Route::Model("v/m"))),
             ("/models/%FF", Some(Route::Model("%FF"))),

@@ -9,8 +9,11 @@ use callgate_providers::CallKind;
 
 /// Refuses a call of a kind that its deployment does not serve.
 pub(super) fn check(flight: &mut Flight, target: &Target) -> Result<(), Failure> {
-    let (_, _, call) = flight.parts();
+    let (_, chain, call) = flight.parts();
     let kind = call.kind;
+    if kind != CallKind::Chat && call.stream && chain.buffers_stream_of(call) {
+        return Err(Failure::stream_cannot_be_held(kind.path()));
+    }
     if serves(target.deployment(), kind) {
         return Ok(());
     }

@@ -10,10 +10,16 @@ use callgate_deployments::Setting;
 use callgate_providers::{CallKind, Echo, KeyHeader, Outgoing, StreamRequest};
 use callgate_secret::Secret;
 use callgate_upstream::{Connector, HeaderLines, Origin};
+use http::HeaderValue;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// The headers that choose the version and the experiments of Anthropic's API, as the client sends
+/// them; and the version if it sends none.
+const ANTHROPIC: [(&str, Option<&[u8]>); 2] =
+    [("anthropic-version", Some(b"2023-06-01")), ("anthropic-beta", None)];
 
 /// The facts about a sent request that its response needs.
 #[derive(Clone)]
@@ -88,8 +94,11 @@ pub(super) fn request_lines(
 }
 
 /// The header in which the key is sent. A callback's key is none of Entra ID's tokens.
-fn key_header(target: &Target) -> KeyHeader {
+fn key_header(target: &Target, kind: CallKind) -> KeyHeader {
     let deployment = target.deployment();
+    if let Some(its_own) = deployment.provider.key_header_of(kind) {
+        return its_own;
+    }
     match target.callback_key() {
         Some(_) => (deployment.provider.key_header)(target.api_base()),
         None => deployment.key_header,
@@ -125,12 +134,20 @@ fn deployment_lines(
             lines.add(name, &[value.as_bytes()]);
         }
     }
-    let (key_name, scheme) = key_header(target).name_and_scheme();
+    let (key_name, scheme) = key_header(target, call.kind).name_and_scheme();
     // A callback's key is for this call alone.
     if let Some(key) = token.or_else(|| target.api_key())
         && (target.callback_key().is_some() || !set_by_config(key_name))
     {
         lines.add(key_name, &[scheme.as_bytes(), key.expose().as_bytes()]);
+    }
+    if call.kind == CallKind::Messages {
+        for (name, usual) in ANTHROPIC {
+            let sent = call.headers.get(name).map(HeaderValue::as_bytes).or(usual);
+            if let Some(value) = sent.filter(|_| !is_set(name)) {
+                lines.add(name, &[value]);
+            }
+        }
     }
     if let Some(organization) = target.organization().filter(|_| !is_set("openai-organization")) {
         lines.add("openai-organization", &[organization.as_bytes()]);

@@ -43,6 +43,8 @@
 //! calls are searched across chunks, other texts and names chunk by chunk. If there are rules for
 //! replies, `logprobs` and `reasoning_details` are removed, because they repeat the text.
 //!
+//! If there are rules for replies, a stream of another endpoint than chat is refused with a 400.
+//!
 //! Masks may make a request 4 MiB or an eighth longer, whichever is more, and the arguments of one
 //! tool call may be 8 MiB long. A request beyond that is refused.
 //!
@@ -83,8 +85,8 @@ mod withheld;
 mod words;
 
 use plugin_api::{
-    CallView, Callback, Chunk, EditError, Flow, Hook, HookError, Host, InitError, Level, LlmCall,
-    LlmReply,
+    CallView, Callback, Chunk, EditError, Endpoint, Flow, Hook, HookError, Host, InitError, Level,
+    LlmCall, LlmReply, Rejection,
 };
 use rule::Rule;
 use settings::Settings;
@@ -108,6 +110,9 @@ impl Callback for Guardrail {
     }
 
     fn on_llm_start(&self, call: &mut LlmCall<'_>) -> Hook {
+        if !self.reply.is_empty() && call.stream() && call.endpoint() != Endpoint::CHAT {
+            return Err(stream_of_another_kind().into());
+        }
         if !self.prompt.is_empty() {
             prompt::apply(&self.prompt, call)?;
         }
@@ -149,6 +154,13 @@ impl Callback for Guardrail {
         }
         Ok(Flow::Continue)
     }
+}
+
+/// Only in streams of chats is a match found that is split across chunks.
+fn stream_of_another_kind() -> Rejection {
+    let text =
+        "this gateway searches answers, and in streams only those of chats; ask without `stream`";
+    Rejection::new(400, text).code("guardrail")
 }
 
 fn withheld_edit(error: EditError) -> HookError {

@@ -1,7 +1,12 @@
 //! The parts of a chunk's JSON that hooks read and edit: its first choice and that choice's text.
 //! They are read and replaced in the bytes, because a tree would take a multiple of a large chunk.
+//! Chunks of other kinds of calls than completions are in `other_chunks`.
 
-use super::{object::is_object, streamed_text::texts};
+use super::{
+    object::{is_object, with_member},
+    other_chunks,
+    streamed_text::texts,
+};
 use callgate_json::{decode_text, json_text, slices};
 
 /// The first choice that a chunk lists. Of several members with the same name the last counts.
@@ -11,6 +16,8 @@ struct ListedChoice<'a> {
     delta: Option<&'a [u8]>,
     message: Option<&'a [u8]>,
     finish_reason: Option<&'a [u8]>,
+    /// The text of a completion that is no chat.
+    text: Option<&'a [u8]>,
 }
 
 impl<'a> ListedChoice<'a> {
@@ -26,20 +33,32 @@ impl<'a> ListedChoice<'a> {
                 listed.message = Some(value);
             } else if name.is("finish_reason") {
                 listed.finish_reason = Some(value);
+            } else if name.is("text") {
+                listed.text = Some(value);
             }
         }
         is_object(choice).then_some(listed)
     }
 
     fn content(&self) -> Option<&'a [u8]> {
-        self.delta.or(self.message).and_then(|said| slices::member(said, "content"))
+        match self.delta.or(self.message) {
+            Some(said) => slices::member(said, "content"),
+            None => self.text,
+        }
+    }
+}
+
+fn content(chunk: &[u8]) -> Option<&[u8]> {
+    match ListedChoice::of(chunk) {
+        Some(choice) => choice.content(),
+        None => other_chunks::text(chunk),
     }
 }
 
 /// The text that the chunk adds to the choice.
 pub(super) fn text(chunk: &[u8]) -> String {
     let mut text = String::new();
-    let content = ListedChoice::of(chunk).and_then(|choice| choice.content());
+    let content = content(chunk);
     for part in content.into_iter().flat_map(texts) {
         text.reserve(part.len());
         decode_text(part, |piece| text.push_str(piece));
@@ -49,21 +68,24 @@ pub(super) fn text(chunk: &[u8]) -> String {
 
 /// The choice's index; 0 if the chunk does not say.
 pub(super) fn choice(chunk: &[u8]) -> Option<u64> {
-    let index = ListedChoice::of(chunk)?.index;
+    let index = match ListedChoice::of(chunk) {
+        Some(choice) => choice.index,
+        None => return other_chunks::block(chunk),
+    };
     let number = index.and_then(|index| std::str::from_utf8(index).ok()?.parse().ok());
     Some(number.unwrap_or_default())
 }
 
 /// Whether the choice has a text, which may be empty.
 pub(super) fn has_text(chunk: &[u8]) -> bool {
-    let content = ListedChoice::of(chunk).and_then(|choice| choice.content());
+    let content = content(chunk);
     content.is_some_and(|content| matches!(content.first(), Some(b'"' | b'[')))
 }
 
 /// Whether no text that was held back may come after the chunk: it ends the choice, or calls a
 /// tool.
 pub(super) fn ends_text(chunk: &[u8]) -> bool {
-    let Some(choice) = ListedChoice::of(chunk) else { return false };
+    let Some(choice) = ListedChoice::of(chunk) else { return other_chunks::ends_text(chunk) };
     let called = choice.delta.and_then(|delta| slices::member(delta, "tool_calls"));
     choice.finish_reason.is_some_and(|reason| reason != b"null")
         || called.is_some_and(|calls| slices::elements(calls).next().is_some())
@@ -75,16 +97,21 @@ pub(super) fn is_only_text(chunk: &[u8]) -> bool {
         let unknown = |name: slices::Name<'_>| !known.iter().any(|known| name.is(known));
         slices::members(object).any(|(name, value)| unknown(name) && value != b"null")
     };
-    let choices = slices::member(chunk, "choices").unwrap_or_default();
+    let Some(choices) = slices::member(chunk, "choices") else {
+        return other_chunks::text(chunk).is_some();
+    };
     let mut listed = slices::elements(choices);
     let (Some(choice), None) = (listed.next(), listed.next()) else { return false };
     let delta = slices::member(choice, "delta").unwrap_or_default();
     let usage = slices::member(chunk, "usage").is_some_and(is_object);
-    !usage && !says(choice, &["index", "delta"]) && !says(delta, &["content"])
+    !usage && !says(choice, &["index", "delta", "text"]) && !says(delta, &["content"])
 }
 
 /// A chunk of the same stream that adds this text to the same choice.
 pub(super) fn another(chunk: &[u8], text: &str) -> Option<String> {
+    let Some(listed) = ListedChoice::of(chunk) else {
+        return other_chunks::with_text(chunk, text);
+    };
     let choice = choice(chunk)?;
     let mut out = vec![b'{'];
     for (name, value) in slices::members(chunk) {
@@ -95,8 +122,11 @@ pub(super) fn another(chunk: &[u8], text: &str) -> Option<String> {
         }
     }
     let index = choice.to_string();
-    let [before, between, after] =
-        ["\"choices\":[{\"index\":", ",\"delta\":{\"content\":", "},\"finish_reason\":null}]}"];
+    let [between, after] = match listed.text {
+        Some(_) => [",\"text\":", ",\"finish_reason\":null}]}"],
+        None => [",\"delta\":{\"content\":", "},\"finish_reason\":null}]}"],
+    };
+    let before = "\"choices\":[{\"index\":";
     for part in [before.as_bytes(), index.as_bytes(), between.as_bytes()] {
         out.extend_from_slice(part);
     }
@@ -122,38 +152,22 @@ pub(in super::super) fn by_choice(chunk: &[u8]) -> Option<Vec<String>> {
 
 /// The chunk with another text in its first choice.
 pub(super) fn with_text(chunk: &str, text: &str) -> Option<String> {
-    let choices = slices::member(chunk.as_bytes(), "choices")?;
+    let Some(choices) = slices::member(chunk.as_bytes(), "choices") else {
+        return other_chunks::with_text(chunk.as_bytes(), text);
+    };
     let choice = slices::elements(choices).next()?;
-    let delta = slices::member(choice, "delta").filter(|delta| is_object(delta))?;
-    let delta = with_member(delta, "content", &json_text(text));
-    let choice_now = with_member(choice, "delta", &delta);
+    let choice_now = match slices::member(choice, "delta").filter(|delta| is_object(delta)) {
+        Some(delta) => {
+            let delta = with_member(delta, "content", &json_text(text));
+            with_member(choice, "delta", &delta)
+        }
+        None => {
+            slices::member(choice, "text")?;
+            with_member(choice, "text", &json_text(text))
+        }
+    };
     let start = choice.as_ptr() as usize - choices.as_ptr() as usize;
     let (before, after) = (&choices[..start], &choices[start + choice.len()..]);
     let choices = [before, &choice_now, after].concat();
     String::from_utf8(with_member(chunk.as_bytes(), "choices", &choices)).ok()
-}
-
-/// An object with a new value for a member, which then occurs once.
-fn with_member(object: &[u8], wanted: &str, value: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(object.len() + value.len() + 16);
-    out.push(b'{');
-    let mut push = |name: &[u8], value: &[u8]| {
-        out.extend_from_slice(if out.len() == 1 { b"\"" } else { b",\"" });
-        for part in [name, b"\":", value] {
-            out.extend_from_slice(part);
-        }
-    };
-    let mut is_there = false;
-    for (name, own) in slices::members(object) {
-        if !name.is(wanted) {
-            push(name.json(), own);
-        } else if !std::mem::replace(&mut is_there, true) {
-            push(name.json(), value);
-        }
-    }
-    if !is_there {
-        push(wanted.as_bytes(), value);
-    }
-    out.push(b'}');
-    out
 }

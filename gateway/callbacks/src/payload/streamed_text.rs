@@ -2,6 +2,7 @@
 //! is decoded into the one string that keeps it: a tree, or a copy of each text on the way, would
 //! take a multiple of a large reply.
 
+use super::other_chunks;
 use callgate_json::{decode_text, slices};
 use std::ops::Range;
 
@@ -23,7 +24,10 @@ impl StreamedText {
 
     /// The same, but keeps at most `limit` bytes of text in all.
     pub fn add_within(&mut self, json: &[u8], limit: usize) {
-        for choice in parts_of_first_choice(json) {
+        let Some(choices) = slices::member(json, "choices") else {
+            return self.add_other(json, limit);
+        };
+        for choice in slices::elements(choices).filter_map(part_of_first_choice) {
             for text in choice.content.into_iter().flat_map(texts) {
                 self.text.reserve(text.len().min(limit.saturating_sub(self.text.len())));
                 decode_text(text, |piece| self.add_text(piece, limit));
@@ -31,6 +35,15 @@ impl StreamedText {
             self.finish_reason =
                 choice.finish_reason.and_then(read_text).or(self.finish_reason.take());
         }
+    }
+
+    /// The same for an answer of another kind of call, or a part of one.
+    fn add_other(&mut self, json: &[u8], limit: usize) {
+        for text in other_chunks::texts_of(json) {
+            decode_text(text, |piece| self.add_text(piece, limit));
+        }
+        let reason = other_chunks::finish_reason(json).and_then(read_text);
+        self.finish_reason = reason.or(self.finish_reason.take());
     }
 
     /// Adds the text that follows this one, within the same limit.
@@ -68,7 +81,8 @@ fn parts_of_first_choice(json: &[u8]) -> impl Iterator<Item = Part<'_>> {
 }
 
 fn part_of_first_choice(choice: &[u8]) -> Option<Part<'_>> {
-    let (mut delta, mut message, mut part) = (None, None, Part::default());
+    let (mut delta, mut message, mut text) = (None, None, None);
+    let mut part = Part::default();
     let mut is_first = true;
     for (name, value) in slices::members(choice) {
         if name.is("index") {
@@ -79,15 +93,22 @@ fn part_of_first_choice(choice: &[u8]) -> Option<Part<'_>> {
             message = Some(value);
         } else if name.is("finish_reason") {
             part.finish_reason = Some(value);
+        } else if name.is("text") {
+            text = Some(value);
         }
     }
-    part.content = delta.or(message).and_then(|said| slices::member(said, "content"));
+    part.content = match delta.or(message) {
+        Some(said) => slices::member(said, "content"),
+        None => text,
+    };
     is_first.then_some(part)
 }
 
 /// The finish reason; the last one counts.
 pub(super) fn end_of_first_choice(json: &[u8]) -> Option<String> {
-    parts_of_first_choice(json).filter_map(|part| read_text(part.finish_reason?)).last()
+    let of_choices =
+        || parts_of_first_choice(json).filter_map(|part| read_text(part.finish_reason?)).last();
+    of_choices().or_else(|| read_text(other_chunks::finish_reason(json)?))
 }
 
 /// The place of the first choice's text, if it is one string without escapes.

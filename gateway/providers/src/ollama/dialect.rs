@@ -42,7 +42,7 @@ impl Dialect for Ollama {
         to: &Destination<'_>,
     ) -> Result<Outgoing, Failure> {
         if kind != CallKind::Embeddings {
-            return other_calls::request(body, to);
+            return other_calls::request(kind, body, to);
         }
         let body = body.rendered();
         let made = embed_request(&body, to.model, to.params, to.drop_params, to.leave_out);

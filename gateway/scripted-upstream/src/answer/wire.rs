@@ -46,6 +46,14 @@ impl Answer {
             ScriptedContent::Silence => return Err(vec![ConnectionStep::Silence]),
             ScriptedContent::Nothing { reset: true } => return Err(vec![ConnectionStep::Reset]),
             ScriptedContent::Nothing { reset: false } => return Err(vec![ConnectionStep::Close]),
+            ScriptedContent::Completion(_)
+                if prompt.stream
+                    && let WireFormat::Other(call) = prompt.dialect =>
+            {
+                let pieces = call.events(request).into_iter().map(String::into_bytes).collect();
+                let content_type = "text/event-stream".to_owned();
+                return Ok(Content { status: 200, content_type, pieces, stream: true });
+            }
             ScriptedContent::Completion(_) if let WireFormat::Other(call) = prompt.dialect => {
                 (200, "application/json", call.reply(request).into_bytes())
             }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use callgate_callbacks::{ChunkQueue, StreamedText};
-use callgate_json::passed;
+use callgate_json::{passed, slices};
 use callgate_providers::{ChunkSink, CompletionBuilder};
 use std::string::FromUtf8Error;
 
@@ -13,6 +13,8 @@ pub(super) struct Outbox {
     /// Chunks that callbacks have to see first.
     pub(super) unseen: ChunkQueue,
     pub(super) for_callbacks: bool,
+    /// Events have names, which are the `type` of their data.
+    pub(super) are_named: bool,
     /// The text that callbacks will read at the end.
     pub(super) streamed: Option<StreamedText>,
     /// The completion that callbacks will read at the end, if one asks for it.
@@ -29,6 +31,33 @@ impl ChunkSink for Outbox {
             self.unseen.push(String::from_utf8(json.concat()).unwrap_or_else(lossy));
             return;
         }
+        if self.are_named
+            && let [json] = json
+        {
+            self.add_name(type_of(json));
+        }
+        self.add_data(json);
+    }
+
+    fn event(&mut self, name: &[u8], json: &[&[u8]]) {
+        if self.for_callbacks {
+            return self.chunk(json);
+        }
+        self.add_name(name);
+        self.add_data(json);
+    }
+}
+
+impl Outbox {
+    fn add_name(&mut self, name: &[u8]) {
+        if !name.is_empty() {
+            for part in [b"event: ", name, b"\n"] {
+                self.frames.extend_from_slice(part);
+            }
+        }
+    }
+
+    fn add_data(&mut self, json: &[&[u8]]) {
         let start = self.frames.len() + b"data: ".len();
         self.frames.extend_from_slice(b"data: ");
         json.iter().for_each(|part| self.frames.extend_from_slice(part));
@@ -53,6 +82,7 @@ impl Outbox {
         let streamed = self.streamed.as_ref().map(|_| StreamedText::default());
         Self {
             for_callbacks: self.for_callbacks,
+            are_named: self.are_named,
             text_limit: self.text_limit,
             streamed,
             assembled: self.assembled.take(),
@@ -72,6 +102,13 @@ impl Outbox {
             streamed.append(more, self.text_limit);
         }
     }
+}
+
+/// The `type` of an event; empty if it has none that could be a name.
+fn type_of(json: &[u8]) -> &[u8] {
+    let text = slices::member(json, "type").unwrap_or_default();
+    let name = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+    name.filter(|name| !name.contains(&b'\\')).unwrap_or_default()
 }
 
 /// Replaces line breaks, which would end the event's `data` line. In valid JSON they occur only

@@ -8,6 +8,9 @@ use callgate_providers::AnswerFault;
 use callgate_upstream::{UpstreamError, UpstreamResponse};
 use std::{sync::Arc, time::Duration};
 
+/// The time a complete response has to end on the wire before its connection is closed.
+const RELEASE_TIME: Duration = Duration::from_secs(1);
+
 /// The source of a stream.
 #[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every stream")]
 pub(crate) enum StreamSource {
@@ -69,4 +72,15 @@ impl CallbackStream {
     pub(crate) fn late(&self, limit: Duration) -> Failure {
         Failure::callbacks_stream_is_late(&self.by, limit)
     }
+}
+
+/// Reads a complete response to its end on the wire, so that its connection can be reused. If it
+/// sends more or stays open, it is closed.
+pub(super) fn release(mut answer: UpstreamResponse) {
+    if let Some(None | Some(Err(_))) = answer.ready() {
+        return;
+    }
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(RELEASE_TIME, answer.next()).await;
+    });
 }
