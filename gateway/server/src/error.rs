@@ -54,8 +54,8 @@ pub(super) fn frame(failure: &Failure) -> Vec<u8> {
     [b"data: ", &*failure.to_json(), b"\n\n"].concat()
 }
 
-/// The same for streams whose events have names, in a form that clients of OpenAI's responses and of
-/// Anthropic's messages read.
+/// The same for streams whose events have names, in a form that clients of OpenAI's responses and
+/// of Anthropic's messages read.
 pub(super) fn event(failure: &Failure) -> Vec<u8> {
     let json = failure.to_json();
     let members = json.strip_prefix(b"{").unwrap_or(&json);

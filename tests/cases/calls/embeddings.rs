@@ -9,7 +9,7 @@ use callgate_tests::{
 };
 use serde_json::{Value, json};
 
-fn embeddings(gateway: &Gateway, model: &str, input: Value) -> Request {
+fn embeddings(gateway: &Gateway, model: &str, input: &Value) -> Request {
     let request = gateway.client().request("POST", "/v1/embeddings");
     request.json(json!({"model": model, "input": input}))
 }
@@ -21,7 +21,7 @@ async fn openais_wire_passes() {
     let batch = json!(["a", "b", "c"]);
     for (input, count) in [(json!("a"), 1), (batch, 3), (json!([1, 2]), 1), (json!([[1], [2]]), 2)]
     {
-        let request = embeddings(&gateway, "gpt", input.clone()).set("dimensions", 2);
+        let request = embeddings(&gateway, "gpt", &input).set("dimensions", 2);
         let reply = request.set("user", "u").send().await.expect_status(200);
         assert!(!reply.header("x-litellm-call-id").is_empty());
         let list = reply.json();
@@ -35,7 +35,7 @@ async fn openais_wire_passes() {
             json!({"model": "gpt-4o-mini", "input": input, "dimensions": 2, "user": "u"});
         assert_eq!(sent.json(), expected);
     }
-    let encoded = embeddings(&gateway, "gpt", json!("a")).set("encoding_format", "base64");
+    let encoded = embeddings(&gateway, "gpt", &json!("a")).set("encoding_format", "base64");
     let encoded = encoded.send().await.expect_status(200).json();
     assert_eq!(encoded["data"][0]["embedding"], "AAAAPwAAgL8=");
 }
@@ -45,7 +45,7 @@ async fn every_path_leads_to_the_same_call() {
     let upstream = upstream(Answer::default()).await;
     let gateway = Gateway::with_config(config(&[openai(&upstream)])).start().await;
     for path in ["/embeddings", "/engines/gpt/embeddings", "/openai/deployments/gpt/embeddings"] {
-        let request = embeddings(&gateway, "other", json!("a")).path(path);
+        let request = embeddings(&gateway, "other", &json!("a")).path(path);
         let request = if path == "/embeddings" { request.set("model", "gpt") } else { request };
         let list = request.send().await.expect_status(200).json();
         assert_eq!(list["model"], "gpt", "{path}");
@@ -67,7 +67,7 @@ async fn ollamas_own_endpoint_is_translated() {
     for (format, vector) in
         [(json!(null), json!([0.5, -1.0])), (json!("base64"), json!("AAAAPwAAgL8="))]
     {
-        let request = embeddings(&gateway, "gemma", json!(["a", "b"]));
+        let request = embeddings(&gateway, "gemma", &json!(["a", "b"]));
         let list = request.set("encoding_format", format).send().await.expect_status(200).json();
         assert_eq!(
             list["data"][1],
@@ -79,7 +79,7 @@ async fn ollamas_own_endpoint_is_translated() {
         assert_eq!(sent.path, "/api/embed");
         assert_eq!(sent.json(), json!({"model": "gemma3:4b", "input": ["a", "b"]}));
     }
-    let tokens = embeddings(&gateway, "gemma", json!([1, 2])).send().await.expect_status(400);
+    let tokens = embeddings(&gateway, "gemma", &json!([1, 2])).send().await.expect_status(400);
     assert_eq!(tokens.error()["param"], "input[0]");
 }
 
@@ -96,20 +96,20 @@ async fn input_that_is_none_is_refused_before_the_upstream() {
         (json!({"a": 1}), "found an object"),
     ] {
         for model in ["gpt", "gemma"] {
-            let reply = embeddings(&gateway, model, input.clone()).send().await;
+            let reply = embeddings(&gateway, model, &input).send().await;
             let error = reply.expect_status(400).error();
             assert!(error["message"].as_str().unwrap().contains(said), "{input}: {error}");
             assert_eq!(error["param"], "input");
         }
     }
-    let unknown = embeddings(&gateway, "nope", json!("a")).send().await.expect_status(400);
+    let unknown = embeddings(&gateway, "nope", &json!("a")).send().await.expect_status(400);
     let message = unknown.error()["message"].as_str().unwrap().to_owned();
     assert!(message.starts_with("/embeddings: Invalid model name"), "{message}");
     assert_eq!(upstream.requests().len(), 0);
     // How many are too many is the upstream's to say.
     upstream.push(Answer::error(400, "invalid_request_error", "c", "too many inputs"));
     let million = json!(vec!["a"; 1_000_000]);
-    let error = embeddings(&gateway, "gpt", million).send().await.expect_status(400).error();
+    let error = embeddings(&gateway, "gpt", &million).send().await.expect_status(400).error();
     assert!(error["message"].as_str().unwrap().contains("too many inputs"), "{error}");
 }
 
@@ -122,7 +122,7 @@ async fn a_provider_without_embeddings_is_named_with_the_models_that_have_them()
         "litellm_params": {"model": "groq/e", "api_base": upstream.groq_base(), "api_key": "k"},
         "model_info": {"mode": "embedding"}}));
     let gateway = Gateway::with_config(config).start().await;
-    let reply = embeddings(&gateway, "llama", json!("a")).send().await.expect_status(400);
+    let reply = embeddings(&gateway, "llama", &json!("a")).send().await.expect_status(400);
     let error = reply.error();
     assert_eq!((&error["code"], &error["param"]), (&json!("endpoint_not_served"), &json!("model")));
     let expected = "/embeddings: model `llama` is at `groq`, which does not serve such calls; \
@@ -135,7 +135,7 @@ async fn a_provider_without_embeddings_is_named_with_the_models_that_have_them()
     assert!(message.ends_with("models that serve them: `gemma`"), "{message}");
     assert_eq!(upstream.requests().len(), 0);
     // The operator knows better.
-    let _ = embeddings(&gateway, "told", json!("a")).send().await.expect_status(200);
+    let _ = embeddings(&gateway, "told", &json!("a")).send().await.expect_status(200);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn an_answer_that_is_none_is_an_error() {
             (json(r#"{"data":[{"#).closing_after(1), 502, "incomplete"),
         ] {
             upstream.push(answer);
-            let reply = embeddings(&gateway, model, json!("a")).send().await;
+            let reply = embeddings(&gateway, model, &json!("a")).send().await;
             let error = reply.expect_status(status).error();
             assert!(error["message"].as_str().unwrap().contains(said), "{model}: {error}");
         }
@@ -171,13 +171,13 @@ async fn hooks_run_once_and_edit_the_input() {
     let config = with_callbacks(&every_dialect(&upstream), &json!([seer, mask, recorder("last")]));
     let gateway = Gateway::with_config(config).start().await;
     for model in ["gpt", "gemma"] {
-        let request = embeddings(&gateway, model, json!(["secret"]));
+        let request = embeddings(&gateway, model, &json!(["secret"]));
         let reply = request.header("x-litellm-call-id", model).send().await.expect_status(200);
         assert_eq!(reply.header("x-seen"), "yes");
         assert_eq!(upstream.requests().pop().unwrap().json()["input"], json!(["masked"]));
     }
     upstream.push(Answer::error(500, "t", "c", "oops"));
-    let failing = embeddings(&gateway, "gpt", json!("a")).header("x-litellm-call-id", "failing");
+    let failing = embeddings(&gateway, "gpt", &json!("a")).header("x-litellm-call-id", "failing");
     let _ = failing.send().await.expect_status(500);
     let chat = gateway.client().chat("gpt").header("x-litellm-call-id", "chat");
     let _ = chat.send().await.expect_status(200);
@@ -213,7 +213,7 @@ async fn a_callback_answers_with_json_alone() {
         let callbacks = json!([faulty("own", json!({"on_llm_start": [act]}))]);
         let config = with_callbacks(&[openai(&upstream)], &callbacks);
         let gateway = Gateway::with_config(config).start().await;
-        let reply = embeddings(&gateway, "gpt", json!("a")).send().await.expect_status(status);
+        let reply = embeddings(&gateway, "gpt", &json!("a")).send().await.expect_status(status);
         match status {
             200 => assert_eq!(reply.json()["model"], "own"),
             _ => assert_eq!(reply.error()["code"], "callback_failed"),
