@@ -10,8 +10,9 @@ pub use outcome::{AssumedReply, DryRunOutcome};
 pub use single_hook::PreparedHook;
 
 use super::{
+    auth_request::AuthSource,
     call_handle::CallHandle,
-    chain::{Callbacks, Started},
+    chain::{AuthQuestion, Callbacks, Started},
 };
 use bytes::Bytes;
 use callgate_call::{Accepted, Call, Caller};
@@ -19,7 +20,7 @@ use callgate_deployments::Deployments;
 use callgate_json::{Body, BodyError};
 use callgate_plugin_host::{Hook, Instance, Plugin};
 use callgate_providers::CallKind;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use plugin_api::abi::Verdict;
 use std::{sync::Arc, time::Instant};
 
@@ -125,6 +126,35 @@ impl DryRun {
         let (call, deployments) = (&mut *call.0, &*self.deployments);
         let mut handle = CallHandle::new(call, deployments, 0, Hook::Start, false);
         callback.on_llm_start(&mut handle) == Verdict::CONTINUE
+    }
+
+    /// Runs `on_llm_during` of every callback, as beside an upstream call. Returns whether all let
+    /// the call pass.
+    pub async fn during(&self, call: &mut DryRunCall) -> bool {
+        let chain = self.callbacks.chain();
+        match chain.during(&call.0, &self.deployments) {
+            Some(mut hooks) => chain.during_verdicts(&mut hooks, &mut call.0).await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// Asks the callbacks who sent the request, as for a client's. Returns whether one knows.
+    pub async fn authenticate(&self) -> bool {
+        let chain = self.callbacks.chain();
+        match chain.known_caller(self.question()) {
+            Some(known) => known.is_ok(),
+            None => matches!(chain.caller(self.question()).await, Ok(Some(_))),
+        }
+    }
+
+    fn question(&self) -> AuthQuestion<'_> {
+        let source = AuthSource {
+            headers: &self.request.headers,
+            method: &Method::POST,
+            path: "/v1/chat/completions",
+            client_address: None,
+        };
+        AuthQuestion { source, key_header: None }
     }
 
     /// The label of the provider that the call would go to now; `None` if nothing serves it.

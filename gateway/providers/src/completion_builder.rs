@@ -1,14 +1,17 @@
 //! Combines the chunks of a stream into a completion. It works on their bytes, because a tree would
 //! take many times the memory.
 
-use super::{AnswerFault, ChunkSink, Echo, openai};
+use super::{AnswerFault, ChunkSink, Echo, openai, text_pattern::TextPattern};
 use callgate_json::{json_text, slices};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 /// The most values in all chunks of a response that are kept apart, and the most members of an
 /// object.
 const MAX_NODES: usize = 64 * 1024;
 const MAX_MEMBERS: usize = 1024;
+
+/// The members that the completion takes from the first chunk that has them.
+const HEAD: [&str; 4] = ["id", "created", "system_fingerprint", "service_tier"];
 
 /// A completion that grows with each chunk.
 #[derive(Debug)]
@@ -19,6 +22,9 @@ pub struct CompletionBuilder {
     choices: BTreeMap<u64, Node>,
     used: Used,
     max_bytes: usize,
+    /// The last chunk that added only text to one choice, and the index of the choice. Most chunks
+    /// of a stream differ from it in that text alone.
+    only_text: Option<(TextPattern, u64)>,
 }
 
 /// The size of what is kept: values, and bytes of texts.
@@ -54,24 +60,90 @@ impl ChunkSink for CompletionBuilder {
             [only] => Cow::Borrowed(*only),
             parts => Cow::Owned(parts.concat()),
         };
-        for name in ["id", "created", "system_fingerprint", "service_tier"] {
-            if let Some(value) = slices::member(&json, name)
-                && !self.head.iter().any(|(known, _)| *known == name)
-            {
-                self.head.push((name, value.to_vec()));
+        if self.add_only_text(&json).is_none() {
+            self.add(&json);
+        }
+    }
+}
+
+impl CompletionBuilder {
+    /// Adds a chunk that differs from an earlier one in its text alone. `None` if it differs in
+    /// more.
+    fn add_only_text(&mut self, json: &[u8]) -> Option<()> {
+        let (pattern, index) = self.only_text.as_ref()?;
+        let text = pattern.text(json)?;
+        let choice = self.choices.get_mut(index)?;
+        let Node::Text(content) = choice.get_mut(b"delta")?.get_mut(b"content")? else {
+            return None;
+        };
+        self.used.bytes += text.len() + 2;
+        content.extend_from_slice(text);
+        Some(())
+    }
+
+    fn add(&mut self, json: &[u8]) {
+        let (mut usage, mut choices) = (None, &[][..]);
+        for (name, value) in slices::members(json) {
+            let head = HEAD.into_iter().find(|known| name.is(known));
+            if let Some(head) = head.filter(|it| !self.head.iter().any(|(known, _)| known == it)) {
+                self.head.push((head, value.to_vec()));
+            } else if name.is("usage") {
+                usage = Some(value);
+            } else if name.is("choices") {
+                choices = value;
             }
         }
-        if let Some(usage) = slices::member(&json, "usage").filter(|usage| !slices::is_blank(usage))
-        {
+        let usage = usage.filter(|usage| !slices::is_blank(usage));
+        if let Some(usage) = usage {
             self.usage = Some(usage.to_vec());
         }
-        let choices = slices::member(&json, "choices").unwrap_or_default();
+        let mut only = None;
         for (position, choice) in slices::elements(choices).enumerate() {
             let index = index(choice).unwrap_or(position as u64);
+            only = (position == 0 && usage.is_none()).then_some((choice, index));
             let node = self.choices.entry(index).or_insert_with(|| Node::Object(Vec::new()));
             node.add(b"", choice, &mut self.used);
         }
+        let pattern = |(choice, index)| {
+            let text = range_within(json, only_text(choice)?)?;
+            Some((TextPattern::of(json, text, None)?, index))
+        };
+        self.only_text = only.and_then(pattern).or(self.only_text.take());
     }
+}
+
+/// The text between the quotes of a choice's content, if the choice adds nothing else when it comes
+/// again.
+fn only_text(choice: &[u8]) -> Option<&[u8]> {
+    let mut delta = None;
+    for (name, value) in slices::members(choice) {
+        match name.json() {
+            b"delta" if delta.is_none() => delta = Some(value),
+            b"index" => {}
+            _ if value == b"null" => {}
+            _ => return None,
+        }
+    }
+    let mut text = None;
+    for (name, value) in slices::members(delta?) {
+        match name.json() {
+            b"content" if text.is_none() => {
+                text = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+            }
+            // It comes whole, so a second one adds nothing.
+            b"role" => {}
+            _ if value == b"null" => {}
+            _ => return None,
+        }
+    }
+    text
+}
+
+/// Where `part`, a slice of `whole`, is in it.
+fn range_within(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let range = start..start + part.len();
+    (range.end <= whole.len()).then_some(range)
 }
 
 fn index(json: &[u8]) -> Option<u64> {
@@ -198,6 +270,11 @@ impl Node {
         out.push(b'}');
     }
 
+    fn get_mut(&mut self, wanted: &[u8]) -> Option<&mut Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter_mut().find(|(name, _)| name == wanted).map(|(_, node)| node)
+    }
+
     /// Takes a member out.
     fn take(&mut self, wanted: &[u8]) -> Option<Self> {
         let Self::Object(members) = self else { return None };
@@ -224,6 +301,7 @@ impl CompletionBuilder {
             choices: BTreeMap::new(),
             used: Used::default(),
             max_bytes,
+            only_text: None,
         }
     }
 
@@ -302,4 +380,60 @@ fn message(delta: Option<Node>, out: &mut Vec<u8>) {
         push(out, name, Node::Other(value.to_vec()));
     }
     out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// The choices of a stream of these choices, each in a chunk of its own.
+    fn choices(chunks: &[Value]) -> Value {
+        let mut builder = CompletionBuilder::default();
+        for choice in chunks {
+            builder.chunk(&[json!({"id": "c", "choices": [choice]}).to_string().as_bytes()]);
+        }
+        let echo = Echo { id: "own".into(), model: "m".into(), created: 1 };
+        let completion: Value = serde_json::from_slice(&builder.completion(&echo)).unwrap();
+        assert_eq!(completion["id"], "c");
+        completion["choices"].clone()
+    }
+
+    #[test]
+    fn chunks_that_add_only_text_are_added_like_all_others() {
+        let text = |index: u64, text: &str| json!({"index": index, "delta": {"content": text}});
+        let thought = json!({"index": 0, "delta": {"content": "c", "reasoning_content": "t"}});
+        let scored = json!({"index": 1, "delta": {"content": "z"}, "logprobs": {"content": [1]}});
+        let found = choices(&[
+            json!({"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": null}),
+            text(0, "a"),
+            text(0, "b\n\"é"),
+            text(1, "x"),
+            text(1, "y"),
+            text(0, ""),
+            thought.clone(),
+            thought,
+            text(0, "d"),
+            scored.clone(),
+            scored,
+            text(1, "!"),
+            json!({"index": 1, "delta": {}, "finish_reason": "stop"}),
+        ]);
+        assert_eq!(found[0]["message"]["content"], "ab\n\"éccd");
+        assert_eq!(found[0]["message"]["reasoning_content"], "tt");
+        assert_eq!(found[0]["message"]["role"], "assistant");
+        assert_eq!(found[1]["message"]["content"], "xyzz!");
+        assert_eq!(found[1]["logprobs"]["content"], json!([1, 1]));
+        assert_eq!(found[1]["finish_reason"], "stop");
+    }
+
+    #[test]
+    fn text_counts_against_the_bound_however_it_comes() {
+        let mut builder = CompletionBuilder::within(1000);
+        let chunk = json!({"choices": [{"index": 0, "delta": {"content": "0123456789"}}]});
+        for _ in 0..90 {
+            builder.chunk(&[chunk.to_string().as_bytes()]);
+        }
+        assert!(builder.judge().is_err());
+    }
 }

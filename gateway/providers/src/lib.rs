@@ -27,6 +27,7 @@ mod surrogate_pairs;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text_pattern;
 
 pub use call_kind::{CallKind, CallKinds};
 pub use callgate_failure::ErrorText;

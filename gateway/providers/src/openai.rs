@@ -5,7 +5,6 @@ mod choices;
 mod completion_as_stream;
 mod error_instead;
 mod judge;
-mod pattern;
 mod quirks;
 mod stream;
 mod usage;

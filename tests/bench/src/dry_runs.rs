@@ -9,7 +9,9 @@ use callgate::{
 };
 use callgate_callbacks::{DryRun, DryRunCall, DryRunError};
 use callgate_config::Problems;
+use callgate_deployments::Deployments;
 use callgate_plugin_host::{Plugin, PluginKind};
+use callgate_providers::{ChunkSink as _, CompletionBuilder};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use std::{
@@ -28,6 +30,9 @@ use tokio::task::unconstrained;
 const MAX_NOOP_NS: f64 = 20.0;
 const MAX_ASYNC_NS: f64 = 200.0;
 const MAX_BOTH_NS: f64 = 1000.0;
+const MAX_HEADERS_NS: f64 = 8.0 * 50.0;
+const MAX_DURING_NS: f64 = 2000.0;
+const MAX_AUTH_NS: f64 = 100.0;
 
 /// In the model list.
 const LISTED: &str = "openai-listed";
@@ -64,7 +69,7 @@ const TEN: &[&str] = &["noop"; 10];
 /// `mode: blocking`.
 const BLOCKING: &[&str] = &["noop_blocking"];
 
-const SUBJECTS: [Subject; 9] = [
+const SUBJECTS: [Subject; 10] = [
     Subject { name: "no-op", callbacks: &["noop"], model: LISTED, limit_ns: Some(MAX_NOOP_NS) },
     Subject {
         name: "no-op, one of ten",
@@ -80,6 +85,12 @@ const SUBJECTS: [Subject; 9] = [
     },
     Subject { name: "no-op, blocking", callbacks: BLOCKING, model: LISTED, limit_ns: None },
     Subject { name: "reads two fields", callbacks: &["reader"], model: LISTED, limit_ns: None },
+    Subject {
+        name: "sets eight headers",
+        callbacks: &["header_setter"],
+        model: LISTED,
+        limit_ns: Some(MAX_HEADERS_NS),
+    },
     Subject { name: "routing", callbacks: &["routing"], model: ROUTED, limit_ns: None },
     Subject { name: "rate_limit", callbacks: &["rate_limit"], model: LISTED, limit_ns: None },
     Subject {
@@ -107,7 +118,8 @@ pub fn time(
 ) -> Result<Vec<HookTiming>, DryRunsError> {
     let stage = |subject| Stage::set(subject, plugins, directory);
     let stages = SUBJECTS.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
-    let mut cases: Vec<_> = stages.iter().flat_map(Stage::cases).collect();
+    let beside = Beside::set(plugins, directory)?;
+    let mut cases: Vec<_> = stages.iter().flat_map(Stage::cases).chain(beside.cases()).collect();
     Ok(hooks::time(&mut cases, batches))
 }
 
@@ -124,19 +136,9 @@ impl Stage {
         plugins: &Path,
         directory: &Path,
     ) -> Result<Self, DryRunsError> {
-        let path = directory.join("hooks.yaml");
-        let config = config(subject.callbacks, plugins).to_string();
-        std::fs::write(&path, config).map_err(DryRunsError::Write)?;
-        let source = Source::of(path, Some(plugins.to_owned()), None);
-        let build = || boot::build(&source, None).map(Built::into_made).map_err(DryRunsError::Load);
-        let (deployments, chained) = build()?;
-        let body = json!({
-            "model": subject.model,
-            "messages": [{"role": "user", "content": "Say hello."}],
-        });
-        let body = body.to_string().into_bytes();
-        let dry_run = DryRun::new(chained, deployments, headers(), body)?;
-        let stage = Self { subject, dry_run, callbacks: build()?.1 };
+        let dry_run = dry_run(subject.callbacks, subject.model, (plugins, directory))?;
+        let callbacks = built(subject.callbacks, plugins, directory)?.1;
+        let stage = Self { subject, dry_run, callbacks };
         if stage.goes_right() { Ok(stage) } else { Err(DryRunsError::Astray(subject.name)) }
     }
 
@@ -173,6 +175,102 @@ impl Stage {
     }
 }
 
+/// What runs beside the chain of start hooks.
+struct Beside {
+    during: DryRun,
+    /// With a short key, and with one as long as most signed tokens.
+    gates: [(&'static str, DryRun); 2],
+    chunks: Vec<String>,
+}
+
+impl Beside {
+    fn set(plugins: &Path, directory: &Path) -> Result<Self, DryRunsError> {
+        let gate = |token: &str| {
+            let mut gate = dry_run(&["gate"], LISTED, (plugins, directory))?;
+            let mut headers = headers();
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            headers.insert("authorization", value.unwrap_or(HeaderValue::from_static("Bearer")));
+            gate.ask(headers, body(LISTED))?;
+            if at_once(gate.authenticate()) { Ok(gate) } else { Err(DryRunsError::Astray(LISTED)) }
+        };
+        let chunk = |index| {
+            let text = format!(" word {index}");
+            let delta = json!({"content": text});
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+            let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk",
+                "created": 1_700_000_000, "model": "bench", "choices": [choice]});
+            chunk.to_string()
+        };
+        Ok(Self {
+            during: dry_run(&["noop_during"], LISTED, (plugins, directory))?,
+            gates: [
+                ("on_auth, kept, key of 24 bytes", gate(&"k".repeat(24))?),
+                ("on_auth, kept, token of 800 bytes", gate(&"k".repeat(800))?),
+            ],
+            chunks: (0..100).map(chunk).collect(),
+        })
+    }
+
+    fn cases(&self) -> impl Iterator<Item = HookCase<'_>> {
+        let started = || {
+            let mut call = self.during.call();
+            black_box(start(&self.during, &mut call));
+            call
+        };
+        let name = "no-op beside the upstream call".to_owned();
+        let during = HookCase::new(name, Some(MAX_DURING_NS), started, |call| {
+            black_box(at_once(self.during.during(call)));
+        });
+        let gates = self.gates.iter().map(|(name, gate)| {
+            let known = move |(): &mut ()| {
+                black_box(at_once(gate.authenticate()));
+            };
+            HookCase::new((*name).to_owned(), Some(MAX_AUTH_NS), || (), known)
+        });
+        let fresh = || CompletionBuilder::within(usize::MAX);
+        let name = "assembled reply of 100 chunks".to_owned();
+        let assembled = HookCase::new(name, None, fresh, |builder| {
+            for chunk in &self.chunks {
+                builder.chunk(&[chunk.as_bytes()]);
+            }
+        });
+        [during].into_iter().chain(gates).chain([assembled])
+    }
+}
+
+/// The result of a future that does not wait.
+fn at_once(future: impl Future<Output = bool>) -> bool {
+    let at_once = pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(at_once, Poll::Ready(true))
+}
+
+/// The deployments of the config, and a new instance of each callback.
+fn built(
+    callbacks: &[&str],
+    plugins: &Path,
+    directory: &Path,
+) -> Result<(Deployments, Vec<Plugin>), DryRunsError> {
+    let path = directory.join("hooks.yaml");
+    let config = config(callbacks, plugins).to_string();
+    std::fs::write(&path, config).map_err(DryRunsError::Write)?;
+    let source = Source::of(path, Some(plugins.to_owned()), None);
+    boot::build(&source, None).map(Built::into_made).map_err(DryRunsError::Load)
+}
+
+fn dry_run(
+    callbacks: &[&str],
+    model: &str,
+    (plugins, directory): (&Path, &Path),
+) -> Result<DryRun, DryRunsError> {
+    let (deployments, chained) = built(callbacks, plugins, directory)?;
+    Ok(DryRun::new(chained, deployments, headers(), body(model))?)
+}
+
+fn body(model: &str) -> Vec<u8> {
+    let messages = json!([{"role": "user", "content": "Say hello."}]);
+    json!({"model": model, "messages": messages}).to_string().into_bytes()
+}
+
 /// Runs the chain to its end. Hooks that do not wait get there at once.
 fn start(dry_run: &DryRun, call: &mut DryRunCall) -> bool {
     // The whole timing is one long poll for the surrounding runtime, which would delay wakers at
@@ -203,7 +301,8 @@ impl Wake for Unpark {
 /// YAML, written in its JSON subset.
 fn config(callbacks: &[&str], plugins: &Path) -> Value {
     let entry = |(place, name): (usize, &&str)| match *name {
-        "noop" | "noop_async" | "noop_blocking" | "reader" => {
+        "noop" | "noop_async" | "noop_blocking" | "noop_during" | "reader" | "header_setter"
+        | "gate" => {
             let path = plugins.join("libbench_callbacks.so");
             let (name, mode) = match *name {
                 "noop_blocking" => ("noop", "blocking"),
@@ -224,6 +323,9 @@ fn config(callbacks: &[&str], plugins: &Path) -> Value {
         "model_list": [deployment],
         "litellm_settings": {"callbacks": entries},
     });
+    if callbacks.contains(&"gate") {
+        config["general_settings"] = json!({"custom_auth": "gate-inline-0"});
+    }
     if callbacks.contains(&"rate_limit") {
         // Never reached. A window remembers each admission of its span, so a long one would fill
         // the cache with calls no gateway sees in that time.

@@ -2,7 +2,7 @@
 
 use crate::callbacks::faulty::{
     all_hooks, entry, faulty, faulty_async, faulty_blocking, hooks, recorded, recorder, refusal,
-    seen, with,
+    report, seen, with,
 };
 use callgate_tests::{
     Answer, Event, Gate, Gateway, ScriptedUpstream,
@@ -219,6 +219,8 @@ async fn a_plugin_asks_for_it_unless_the_operator_says_otherwise() {
     ] {
         let gateway = gateway(&upstream, &json!([entry])).await;
         let _ = gateway.client().chat("gpt").streaming().send().await.expect_status(status);
+        let streams = if status == 418 { json!("buffered") } else { Value::Null };
+        assert_eq!(report(&gateway).await[0]["streams"], streams);
         gateway.stop().await;
     }
     let wrong = with(recorder("r"), "streams", json!("kept"));

@@ -295,3 +295,39 @@ async fn a_hook_that_never_ends_does_not_hold_the_stop() {
     }
     let _ = gateway.exit().await;
 }
+
+#[tokio::test]
+async fn a_reload_leaves_the_hooks_that_run_and_a_stop_waits_for_them() {
+    let (upstream, folder) = (upstream(Answer::default()).await, tempfile::tempdir().unwrap());
+    for stops in [false, true] {
+        for verdict in [json!({"log": "passes"}), refusal("not this")] {
+            let status = if verdict["log"] == "passes" { 200 } else { 418 };
+            let go = folder.path().join(format!("{stops}-{status}"));
+            let acts = json!([{"log": "waits"}, {"until_file": go}, verdict]);
+            let mut config = with_callbacks(&every_dialect(&upstream), &json!([beside("a", acts)]));
+            config["callgate"] = json!({"limits": {"drain_timeout": "1h"}});
+            let gateway = Gateway::with_config(&config).start().await;
+            let call = |stream: bool| gateway.client().chat("gpt").set("stream", stream).spawn();
+            let calls = [call(false), call(true)];
+            gateway.log().times("\"waits\"", 2).await;
+            if stops {
+                gateway.terminate();
+                gateway.log().containing("draining").await;
+            } else {
+                config["litellm_settings"]["callbacks"] = json!([]);
+                let file = gateway.folder().join("config.yaml");
+                std::fs::write(file, config.to_string()).unwrap();
+                let reload = gateway.client().request("POST", "/admin/reload").send().await;
+                let _ = reload.expect_status(200);
+                // New calls no longer wait for the hook.
+                let _ = gateway.client().chat("gpt").send().await.expect_status(200);
+            }
+            std::fs::write(&go, "").unwrap();
+            for call in calls {
+                let reply = within("the call's end", call).await.unwrap().expect_status(status);
+                assert!(reply.complete, "{stops} {status}");
+            }
+            gateway.stop().await;
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::{
     stats::Counted,
 };
 use crate::record::RecordReport;
-use callgate_config::Mode;
+use callgate_config::{Mode, Streams};
 use callgate_host::{Clock, SystemClock};
 use callgate_plugin_host::{Hook, LeftOut, PluginKind};
 use callgate_telemetry::one_line;
@@ -52,6 +52,9 @@ pub struct LiveReport {
     pub mode: &'static str,
     /// `fail`, `ignore` or `disable`.
     pub on_error: &'static str,
+    /// `buffered`, if streams are collected for its end hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<&'static str>,
     /// The state of its breaker.
     pub breaker: BreakerState,
     /// The hooks that run, by name.
@@ -201,6 +204,7 @@ fn live(link: &Link) -> CallbackReport {
         }
         .name(),
         on_error: entry.on_error.name(),
+        streams: link.buffers_streams().then(|| Streams::Buffered.name()),
         breaker: match state {
             _ if entry.breaker.is_none() => BreakerState::None,
             State::Closed => BreakerState::Closed,

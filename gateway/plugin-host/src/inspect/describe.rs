@@ -54,6 +54,9 @@ pub struct CallbackInfo {
     pub kind: String,
     /// The hooks it lists.
     pub hooks: Vec<String>,
+    /// The inputs of `on_auth`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub auth_headers: Vec<String>,
     /// The parts of the call that it reads.
     pub reads: Vec<String>,
     /// The parts of the call that it changes.
@@ -164,6 +167,7 @@ impl From<Exported> for CallbackInfo {
             name: exported.name,
             kind: exported.kind,
             hooks: exported.hooks,
+            auth_headers: exported.auth_headers,
             reads: exported.reads,
             writes: exported.writes,
             needs_secrets: exported.needs_secrets,

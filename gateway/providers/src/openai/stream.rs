@@ -7,12 +7,11 @@ use super::{
     choices::{AnswerEnd, Choices},
     completion_as_stream,
     error_instead::error_instead,
-    pattern::Pattern,
     usage,
 };
 use crate::{
     AnswerFault, ChunkSink, Echo, ErrorText, StreamRequest, StreamTranslator,
-    surrogate_pairs::SurrogatePairs,
+    surrogate_pairs::SurrogatePairs, text_pattern::TextPattern,
 };
 use bytes::Bytes;
 use callgate_json::{
@@ -65,7 +64,7 @@ struct Frames {
     /// The last scanned event contains halves of surrogate pairs.
     halved: bool,
     /// The last scanned chunk, if it only added text.
-    pattern: Option<Pattern>,
+    pattern: Option<TextPattern>,
     /// The number of chunks in a row that did not match the pattern.
     unlike: u8,
     #[cfg(test)]
@@ -359,7 +358,7 @@ impl Frames {
             self.pattern = choices_at.and_then(|place| {
                 let text = self.choices.added_text()?;
                 let text = place.start + text.start..place.start + text.end;
-                Pattern::of(json, text, told.model.clone())
+                TextPattern::of(json, text, told.model.clone())
             });
         }
         self.pass(json, told.model, self.halved, out);

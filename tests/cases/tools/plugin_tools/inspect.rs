@@ -31,6 +31,9 @@ async fn a_plugin_is_described_completely() {
     }
     let by_path = "means `lib<name>.so`: `judge`, `faulty_async`, `faulty_beside`, `recorder`, `recorder_async`, `liar`\n";
     assert!(people.stdout.contains(by_path), "{}", people.stdout);
+    let gate = tool::plugin(folder.path(), &["inspect", &so("gatekeeper")]).await;
+    let inputs = "inputs of on_auth  authorization x-tenant\n";
+    assert!(gate.stdout.contains(inputs), "{}", gate.stdout);
     let asks = tool::plugin(folder.path(), &["inspect", &so("langsmith")]).await;
     let stdout = &asks.stdout;
     assert!(stdout.contains("secrets   LANGSMITH_API_KEY"), "{stdout}");

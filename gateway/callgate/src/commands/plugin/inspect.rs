@@ -59,6 +59,7 @@ fn callback_text(callback: &CallbackInfo) -> String {
     facts(&[
         ("callback", Some(format!("{} ({})", callback.name, callback.kind))),
         ("hooks", words(&callback.hooks).or_else(|| Some("none".to_owned()))),
+        ("inputs of on_auth", words(&callback.auth_headers)),
         ("reads", words(&callback.reads)),
         ("writes", words(&callback.writes)),
         ("secrets", words(&callback.needs_secrets)),

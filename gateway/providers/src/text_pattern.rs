@@ -8,7 +8,7 @@ const LONGEST_TEXT: usize = 256;
 
 /// A chunk without its text.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(super) struct TextPattern {
     before: Vec<u8>,
     after: Vec<u8>,
     model: Option<ModelAt>,
@@ -25,7 +25,7 @@ enum ModelAt {
     },
 }
 
-impl Pattern {
+impl TextPattern {
     /// Builds the pattern of a scanned chunk; `text` is a range inside a string of it, and `model`
     /// is the range of the model name.
     pub(super) fn of(json: &[u8], text: Range<usize>, model: Option<Range<usize>>) -> Option<Self> {
@@ -41,9 +41,13 @@ impl Pattern {
 
     /// Whether `json` differs from the pattern only in its text, which is valid.
     pub(super) fn is_like(&self, json: &[u8]) -> bool {
-        let text =
-            json.strip_prefix(&*self.before).and_then(|rest| rest.strip_suffix(&*self.after));
-        text.is_some_and(|text| text.len() <= LONGEST_TEXT && is_inside_of_string(text))
+        self.text(json).is_some()
+    }
+
+    /// The text between its quotes, if `json` differs from the pattern only in that.
+    pub(super) fn text<'j>(&self, json: &'j [u8]) -> Option<&'j [u8]> {
+        let text = json.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
+        (text.len() <= LONGEST_TEXT && is_inside_of_string(text)).then_some(text)
     }
 
     /// The position of the model name in a chunk that matches.
@@ -76,12 +80,12 @@ fn is_inside_of_string(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn pattern(json: &str, text: &str, model: &str) -> Pattern {
+    fn pattern(json: &str, text: &str, model: &str) -> TextPattern {
         let place = |part: &str| {
             let start = json.find(part).unwrap();
             start..start + part.len()
         };
-        Pattern::of(json.as_bytes(), place(text), Some(place(model))).unwrap()
+        TextPattern::of(json.as_bytes(), place(text), Some(place(model))).unwrap()
     }
 
     #[test]
