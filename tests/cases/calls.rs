@@ -33,6 +33,7 @@ mod secrets;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tls_settings;
 mod truncated;
 mod two_readers;
 mod web_pages;

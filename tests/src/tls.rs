@@ -1,8 +1,10 @@
 //! TLS in front of a plain server: the test's own certificate authority, and a loopback proxy that
 //! ends TLS with one of its certificates.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+};
+use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -36,21 +38,53 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A server's certificate for `name`, valid until `year`.
-    #[must_use]
-    pub fn certificate(&self, name: &str, year: i32) -> ServerConfig {
+    /// A certificate for `name`, valid until `year`, and its key.
+    fn signed(&self, name: &str, year: i32) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        (certificate, key)
+    }
+
+    /// A client's certificate and its key, each in PEM.
+    #[must_use]
+    pub fn client(&self, name: &str, year: i32) -> (String, String) {
+        let (certificate, key) = self.signed(name, year);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A server's certificate for `name`, valid until `year`.
+    #[must_use]
+    pub fn certificate(&self, name: &str, year: i32) -> ServerConfig {
+        self.server(name, year, None)
+    }
+
+    /// The same for a server that wants a certificate of `clients` from its clients.
+    #[must_use]
+    pub fn certificate_for(&self, name: &str, clients: &Authority) -> ServerConfig {
+        self.server(name, 2100, Some(clients))
+    }
+
+    fn server(&self, name: &str, year: i32, clients: Option<&Authority>) -> ServerConfig {
+        let (certificate, key) = self.signed(name, year);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("a key that fits")
+            .expect("versions");
+        let builder = match clients {
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.0.der().clone()).expect("a certificate");
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().expect("an authority"))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        builder.with_single_cert(vec![certificate.der().clone()], key).expect("a key that fits")
     }
 }
 

@@ -45,6 +45,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod upstream;
 mod web;
 mod yaml;
@@ -69,6 +70,7 @@ pub use quote::quoted;
 pub use router::{Alias, RouterSettings};
 pub use setting::{Setting, Unset};
 pub use text::read_text;
+pub use tls::{TlsSettings, Verify};
 pub use upstream::Reuse;
 pub use web::WebSettings;
 

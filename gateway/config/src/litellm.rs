@@ -4,6 +4,7 @@ use super::{
     litellm_keys::KeySection,
     reader::{Field, Reader},
     section::Section,
+    tls::{self, TlsSettings},
     yaml::Kind,
 };
 use std::time::Duration;
@@ -15,13 +16,16 @@ pub struct LitellmSettings {
     pub request_timeout: Option<Duration>,
     /// Drops parameters that a provider does not support instead of refusing the call.
     pub drop_params: bool,
+    /// The TLS settings for all upstreams.
+    pub tls: TlsSettings,
     /// Whether `GET /metrics` needs the key (`true` by default).
     pub metrics_auth: bool,
 }
 
 impl Default for LitellmSettings {
     fn default() -> Self {
-        Self { request_timeout: None, drop_params: false, metrics_auth: true }
+        let tls = TlsSettings::default();
+        Self { request_timeout: None, drop_params: false, tls, metrics_auth: true }
     }
 }
 
@@ -64,6 +68,7 @@ pub(super) fn read<'n>(
         drop_params: drop_params
             .and_then(|field| reader.boolean_or_list(&field))
             .unwrap_or_default(),
+        tls: tls::read(reader, &mut section),
         metrics_auth: metrics_auth.and_then(|field| reader.boolean(&field)).unwrap_or(true),
     };
     let callbacks = section.take("callbacks");

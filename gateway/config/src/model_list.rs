@@ -10,6 +10,7 @@ use super::{
     quote::quoted,
     reader::{Field, Reader},
     section::{Section, not_used},
+    tls::{self, TlsSettings},
 };
 use callgate_providers::gateway_members::is_own;
 use callgate_secret::Secret;
@@ -44,6 +45,8 @@ pub struct ModelEntry {
     /// `proxy`: the proxy that leads to the upstream, or `Set(None)` for none; `Absent`: as the
     /// variables say.
     pub proxy: Setting<Option<ProxyServer>>,
+    /// Its own TLS settings.
+    pub tls: TlsSettings,
     /// Further request headers; names are as written, unique, and valid for HTTP.
     pub extra_headers: Vec<(String, Setting<Secret>)>,
     /// Request parameters for calls that do not set their own; includes `extra_body`.
@@ -186,6 +189,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     // Only information, as in LiteLLM's `model_info`.
     section.take("base_model");
     let proxy = section.take("proxy").map(|field| proxy::of_entry(reader, &field));
+    let tls = tls::read(reader, &mut section);
     let extra_headers = headers::take(reader, &mut section);
     let mut number =
         |reader: &mut Reader<'_>, key| section.take(key).and_then(|field| reader.number(&field));
@@ -218,6 +222,7 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         azure,
         organization,
         proxy: proxy.unwrap_or_default(),
+        tls,
         extra_headers,
         params,
         params_places,

@@ -56,7 +56,7 @@ impl Deployments {
         }
         builder.problems.extend(path_notices(std::mem::take(&mut builder.corrected)));
         weight::assign(&mut built, &mut builder.problems);
-        builder.problems.extend(builder.connectors.problems(&built));
+        builder.problems.extend(builder.connectors.proxy_problems(&built));
         let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
         let stand_ins = builder.stand_ins();
         let aliases = &config.router.aliases;
@@ -106,8 +106,8 @@ struct Builder<'c> {
 
 impl<'c> Builder<'c> {
     fn new(config: &'c Config) -> Self {
-        let (problems, unserved, corrected) = (Vec::new(), Vec::new(), Vec::new());
-        let connectors = Connectors::new(config);
+        let (mut problems, unserved, corrected) = (Vec::new(), Vec::new(), Vec::new());
+        let connectors = Connectors::new(config, &mut problems);
         let (entra_clients, ids) = (EntraClients::default(), HashSet::new());
         Self { config, connectors, problems, unserved, corrected, entra_clients, ids }
     }
@@ -243,7 +243,8 @@ impl<'c> Builder<'c> {
     }
 
     /// What the entry says, without what its provider decides.
-    fn plain(&self, provider: &'static Provider, entry: &ModelEntry) -> Deployment {
+    fn plain(&mut self, provider: &'static Provider, entry: &ModelEntry) -> Deployment {
+        let connector = self.connectors.for_entry(entry, &mut self.problems);
         let (timeout, stream_timeout) = self.timeouts(entry);
         Deployment {
             id: String::new(),
@@ -257,8 +258,8 @@ impl<'c> Builder<'c> {
             key_header: KeyHeader::Bearer,
             token_source: None,
             api_version: Setting::Absent,
-            connector: self.connectors.for_entry(entry),
-            proxy_unset: entry.proxy.unset().cloned(),
+            connector,
+            connector_unset: entry.proxy.unset().or(entry.tls.unset.as_ref()).cloned(),
             organization: entry.organization.clone(),
             extra_headers: entry.extra_headers.clone(),
             params: entry.params.clone(),
@@ -452,7 +453,7 @@ impl<'c> Builder<'c> {
             api_key: provider_key(provider, env, &path),
             api_version,
             connector: Arc::clone(self.connectors.general()),
-            proxy_unset: None,
+            connector_unset: None,
             organization: Setting::Absent,
             extra_headers: Vec::new(),
             params: Map::new(),

@@ -3,21 +3,40 @@
 //! reading one could block forever.
 
 use super::Deployments;
+use super::tls_files::MOST;
 use callgate_config::{
     Environment, Problem, quoted,
     regular_file::{self, ReadError},
 };
-use std::{env, ffi::OsStr, fs, path::Path};
+use callgate_upstream::SystemCertificates;
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
+};
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// The beginning of a certificate, and the largest size of a certificate file in MiB.
+/// The beginning of a certificate.
 const BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
-const MOST: u64 = 64;
+
+/// The certificates that this machine trusts, as the variables say.
+pub(super) fn system(environment: &Environment) -> SystemCertificates {
+    let file = value(environment, FILE).map(PathBuf::from);
+    let folders = value(environment, FOLDERS).unwrap_or_default();
+    let folders = env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
+    SystemCertificates::new(file, folders.collect())
+}
+
+/// A variable's value, which need not be text.
+fn value(environment: &Environment, name: &str) -> Option<OsString> {
+    let text = environment.filled_var(name).map(OsString::from);
+    text.or_else(|| env::var_os(name).filter(|value| !value.is_empty()))
+}
 
 /// The problems of both variables, if an upstream uses `https` or a callback may do so.
-/// might reach a server so.
 pub fn certificate_problems(
     environment: &Environment,
     deployments: &Deployments,
@@ -30,14 +49,9 @@ pub fn certificate_problems(
     }
     let mut problems = Vec::new();
     for name in [FILE, FOLDERS] {
-        match env::var_os(name).filter(|value| !value.is_empty()) {
+        match value(environment, name) {
             Some(value) if name == FILE => problems.extend(of_file(Path::new(&value))),
-            Some(value) => problems.extend(of_folders(&value)),
-            None if environment.filled_var(name).is_some() => {
-                let text = "it is not used from the environment file";
-                let remedy = "set it in the environment the gateway is started with";
-                problems.push(Problem::warning(Environment::place_of(name), text).remedy(remedy));
-            }
+            Some(value) => problems.extend(of_folders(&value, environment)),
             None => {}
         }
     }
@@ -59,7 +73,7 @@ fn of_file(path: &Path) -> Option<Problem> {
 }
 
 /// The TLS library reads every folder of the list whole, at the first call that needs it.
-fn of_folders(list: &OsStr) -> Vec<Problem> {
+fn of_folders(list: &OsStr, environment: &Environment) -> Vec<Problem> {
     let (mut problems, mut trusted) = (Vec::new(), false);
     for folder in env::split_paths(list).filter(|path| !path.as_os_str().is_empty()) {
         let entries = match fs::read_dir(&folder) {
@@ -82,7 +96,7 @@ fn of_folders(list: &OsStr) -> Vec<Problem> {
             }
         }
     }
-    if !trusted && problems.is_empty() && env::var_os(FILE).is_none_or(|it| it.is_empty()) {
+    if !trusted && problems.is_empty() && value(environment, FILE).is_none() {
         let text = format!(
             "expected folders with PEM certificates, found none in `{}`",
             quoted(&list.to_string_lossy())

@@ -1,39 +1,71 @@
 //! How the upstream of each entry is reached: by the entry's own settings, otherwise as the
 //! config's environment says.
 
-use super::{Deployment, Setting};
-use callgate_config::{Config, Environment, HttpUrl, ModelEntry, Problem, Proxies, UnusableProxy};
-use callgate_upstream::{Connector, Tls};
-use std::sync::Arc;
+use super::{Deployment, Setting, certificates::system, tls_files};
+use callgate_config::{
+    Config, Environment, HttpUrl, ModelEntry, Problem, Proxies, TlsSettings, UnusableProxy,
+};
+use callgate_upstream::{Connector, SystemCertificates, Tls, TlsOptions, Trust};
+use std::{sync::Arc, time::SystemTime};
 
 /// The connectors of a config.
 pub(super) struct Connectors {
     /// For entries without settings of their own, and for servers that callbacks choose.
     general: Arc<Connector>,
     unusable: Vec<UnusableProxy>,
+    system: SystemCertificates,
+    now: SystemTime,
 }
 
 impl Connectors {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, problems: &mut Vec<Problem>) -> Self {
         let (proxies, unusable) = Proxies::from_environment(&config.environment);
-        Self { general: Connector::new(proxies, Tls::system()), unusable }
+        let (system, now) = (system(&config.environment), SystemTime::now());
+        let plain = TlsOptions { trust: Trust::System(system.clone()), own: None };
+        let general = Connector::new(proxies.clone(), Tls::with(plain));
+        let mut connectors = Self { general, unusable, system, now };
+        let settings = config.litellm.tls.clone().under(&config.environment);
+        connectors.general = Connector::new(proxies, connectors.tls(&settings, problems));
+        connectors
     }
 
     pub(super) fn general(&self) -> &Arc<Connector> {
         &self.general
     }
 
-    pub(super) fn for_entry(&self, entry: &ModelEntry) -> Arc<Connector> {
-        match &entry.proxy {
-            Setting::Set(proxy) => {
-                Connector::new(Proxies::always(proxy.clone()), Arc::clone(self.general.tls()))
-            }
-            Setting::Absent | Setting::Unset(_) => Arc::clone(&self.general),
+    pub(super) fn for_entry(
+        &self,
+        entry: &ModelEntry,
+        problems: &mut Vec<Problem>,
+    ) -> Arc<Connector> {
+        let proxies = match &entry.proxy {
+            Setting::Set(proxy) => Proxies::always(proxy.clone()),
+            Setting::Absent | Setting::Unset(_) => self.general.proxies().clone(),
+        };
+        Connector::new(proxies, self.tls(&entry.tls, problems))
+    }
+
+    /// The general TLS settings, overridden by these. Faulty ones are reported, and change nothing.
+    fn tls(&self, settings: &TlsSettings, problems: &mut Vec<Problem>) -> Arc<Tls> {
+        if settings.is_empty() {
+            return Arc::clone(self.general.tls());
         }
+        problems.extend(tls_files::warning(settings));
+        let mut options = self.general.tls().options().clone();
+        let trust = settings.verify.as_ref();
+        match trust.map(|verify| tls_files::trust(verify, &self.system, self.now)).transpose() {
+            Ok(trust) => options.trust = trust.unwrap_or(options.trust),
+            Err(problem) => problems.push(problem),
+        }
+        match tls_files::own(settings, self.now) {
+            Ok(own) => options.own = own.or(options.own),
+            Err(problem) => problems.push(problem),
+        }
+        Tls::with(options)
     }
 
     /// The variables whose proxy cannot be used: errors if an upstream is to be reached through it.
-    pub(super) fn problems(&self, built: &[(&ModelEntry, Deployment)]) -> Vec<Problem> {
+    pub(super) fn proxy_problems(&self, built: &[(&ModelEntry, Deployment)]) -> Vec<Problem> {
         let problem = |unusable: &UnusableProxy| {
             let UnusableProxy { variable, error, tls } = unusable;
             let place = Environment::place_of(variable);

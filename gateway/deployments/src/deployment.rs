@@ -42,8 +42,8 @@ pub struct Deployment {
     pub api_version: Setting<String>,
     /// How connections to its upstream are made.
     pub connector: Arc<Connector>,
-    /// The unset variable in its `proxy`.
-    pub proxy_unset: Option<Unset>,
+    /// The unset variable in its `proxy` or its TLS settings.
+    pub connector_unset: Option<Unset>,
     /// `OpenAI-Organization`.
     pub organization: Setting<String>,
     /// Further request headers; names and values are valid for HTTP.
@@ -129,7 +129,7 @@ impl Deployment {
             .or_else(|| self.api_version.unset())
             .or_else(|| self.extra_headers.iter().find_map(|(_, value)| value.unset()))
             .or_else(|| self.params_unset.first())
-            .or(self.proxy_unset.as_ref())
+            .or(self.connector_unset.as_ref())
     }
 }
 

@@ -18,6 +18,7 @@ mod lookup;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod tls_files;
 mod unset;
 mod weight;
 mod wildcard;

@@ -115,7 +115,7 @@ impl Services {
             idle,
             state: Arc::new(StateFolders::temporary()),
             listing: Arc::default(),
-            tls: Tls::system(),
+            tls: Arc::default(),
             masking: Masking::default(),
             answers: None,
             server: Arc::default(),

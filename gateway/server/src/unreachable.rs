@@ -161,8 +161,9 @@ fn tls(fault: TlsFault) -> &'static str {
              `SSL_CERT_FILE` where the gateway runs"
         }
         TlsFault::UnknownIssuer => {
-            "its certificate is by an authority this machine does not trust; add the authority's \
-             certificate to the file that `SSL_CERT_FILE` names where the gateway runs"
+            "its certificate is by an authority that is not trusted here; write the file with the \
+             authority's certificate in `ssl_verify` of the model, or add it to the file that \
+             `SSL_CERT_FILE` names where the gateway runs"
         }
         TlsFault::WrongName => {
             "its certificate is for another host name; use a name in `api_base` that the \
@@ -173,6 +174,13 @@ fn tls(fault: TlsFault) -> &'static str {
             "its certificate is not valid yet; are the clocks right on both machines?"
         }
         TlsFault::NotTls => "it does not speak TLS there; should `api_base` begin with `http://`?",
+        TlsFault::WantsCertificate => {
+            "it wants a certificate of its client; write its file in `ssl_certificate` of the model"
+        }
+        TlsFault::RefusesCertificate => {
+            "it refuses the certificate of its client, if it got one; is that in `ssl_certificate` \
+             the right one for this server?"
+        }
         TlsFault::Other => "the handshake failed; the gateway's log has the cause",
     }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use callgate_config::ProxyServer;
 use rustls::pki_types::ServerName;
+use std::io;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
@@ -48,6 +49,17 @@ pub(super) async fn connect(
         .map_err(late(ConnectPhase::Handshake, String::new()))?
         .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
     Ok(UpstreamConnection::new(Io::Tls(Box::new(stream))))
+}
+
+/// The error of a first exchange. In TLS 1.3, a server refuses the client's certificate only then.
+pub(super) fn told_by(origin: &Origin, error: io::Error) -> UpstreamError {
+    match TlsFault::of_broken(&error) {
+        Some(fault) => {
+            let (host, reason) = (origin.hostname.clone(), error.to_string());
+            UpstreamError::Tls { host, fault, reason }
+        }
+        None => error.into(),
+    }
 }
 
 /// A TCP connection to a host and port.

@@ -2,7 +2,7 @@
 //! settings are one connector, also over reloads: its number separates idle connections, so one
 //! that was made for other settings is never used.
 
-use super::Tls;
+use super::{Tls, TlsOptions};
 use callgate_config::Proxies;
 use std::sync::{
     Arc, Mutex, PoisonError, Weak,
@@ -60,7 +60,7 @@ impl Connector {
 /// Without a proxy, for what makes no connections.
 impl Default for Connector {
     fn default() -> Self {
-        Self::made(Proxies::default(), Tls::system())
+        Self::made(Proxies::default(), Tls::with(TlsOptions::default()))
     }
 }
 

@@ -33,7 +33,10 @@ use framing::Framing;
 pub use head::Headers;
 pub use origin::Origin;
 use std::{io, time::Duration};
-pub use tls::{NoTls, Tls, TlsFault};
+pub use tls::{
+    CertificateFault, ClientCertificate, NoTls, SystemCertificates, Tls, TlsFault, TlsOptions,
+    Trust, authorities,
+};
 pub use token::{EntraClient, TokenError, TokenSource};
 use tokio::task::coop::consume_budget;
 use tunnel::WANTS_CREDENTIALS;
@@ -131,7 +134,7 @@ pub async fn post(
             Err(broke) => broke,
         };
         if !lease.is_reused() {
-            return Err(broke.error.into());
+            return Err(connect::told_by(&origin, broke.error));
         }
         if !broke.unsent {
             return Err(match broke.silent {

@@ -1,17 +1,93 @@
-//! The TLS settings of this machine, and why TLS fails.
+//! TLS settings of connections: whom to trust, and which certificate to show. Equal settings share
+//! one configuration, also over reloads.
+
+mod fault;
+mod files;
+mod unverified;
+mod validity;
 
 use super::descriptors::lacks_descriptors;
-use rustls::{CertificateError, ClientConfig, RootCertStore, pki_types::CertificateDer};
-use rustls_native_certs::CertificateResult;
-use std::{
-    io,
-    sync::{Arc, LazyLock, OnceLock},
+pub use fault::TlsFault;
+pub use files::{CertificateFault, ClientCertificate, authorities};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, client::WantsClientCert,
+    pki_types::CertificateDer, sign::SingleCertAndKey,
 };
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
+use unverified::Unverified;
 
-/// The TLS settings of this machine; loaded at the first `https` call, so that a gateway without
-/// trusted certificates still starts.
+/// All TLS settings in use. Locked only while a config is built.
+static IN_USE: Mutex<Vec<Weak<Tls>>> = Mutex::new(Vec::new());
+
+/// Settings of TLS, and the configuration for them. It is made at the first `https` call, so that a
+/// gateway without trusted certificates still starts.
 #[derive(Debug, Default)]
-pub struct Tls(OnceLock<Result<Arc<ClientConfig>, String>>);
+pub struct Tls {
+    options: TlsOptions,
+    config: OnceLock<Result<Arc<ClientConfig>, String>>,
+}
+
+/// Whom to trust, and which certificate to show to servers that ask for one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    pub trust: Trust,
+    pub own: Option<ClientCertificate>,
+}
+
+/// Whose certificates a server may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that this machine trusts.
+    System(SystemCertificates),
+    /// These alone.
+    Authorities(Arc<[CertificateDer<'static>]>),
+    /// Anybody's.
+    Anyone,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::System(SystemCertificates::default())
+    }
+}
+
+/// `SSL_CERT_FILE` and the folders of `SSL_CERT_DIR`, in place of this machine's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SystemCertificates {
+    file: Option<PathBuf>,
+    folders: Vec<PathBuf>,
+    /// Identifies the content of the file.
+    version: Option<(u64, u64, i64, i64)>,
+}
+
+impl SystemCertificates {
+    #[must_use]
+    pub fn new(file: Option<PathBuf>, folders: Vec<PathBuf>) -> Self {
+        let metadata = file.as_ref().and_then(|file| fs::metadata(file).ok());
+        let version = metadata.map(|it| (it.ino(), it.size(), it.mtime(), it.mtime_nsec()));
+        Self { file, folders, version }
+    }
+
+    fn load(&self) -> CertificateResult {
+        if self.file.is_none() && self.folders.is_empty() {
+            return load_native_certs();
+        }
+        let mut found = CertificateResult::default();
+        let file = self.file.iter().map(|file| load_certs_from_paths(Some(file), None));
+        let folders = self.folders.iter().map(|it| load_certs_from_paths(None, Some(it)));
+        for more in file.chain(folders) {
+            found.certs.extend(more.certs);
+            found.errors.extend(more.errors);
+        }
+        found
+    }
+}
 
 /// Why TLS is not available.
 #[derive(Debug, thiserror::Error)]
@@ -26,31 +102,50 @@ pub enum NoTls {
 }
 
 impl Tls {
-    /// The one for all upstreams of the process that have no settings of their own.
+    /// The settings with these options: those in use, if there are any.
     #[must_use]
-    pub fn system() -> Arc<Self> {
-        static SYSTEM: LazyLock<Arc<Tls>> = LazyLock::new(Arc::default);
-        Arc::clone(&SYSTEM)
+    pub fn with(options: TlsOptions) -> Arc<Self> {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|it| it.strong_count() > 0);
+        let same = |it: &Arc<Self>| it.options == options;
+        if let Some(same) = in_use.iter().filter_map(Weak::upgrade).find(same) {
+            return same;
+        }
+        let made = Arc::new(Self { options, config: OnceLock::new() });
+        in_use.push(Arc::downgrade(&made));
+        made
+    }
+
+    #[must_use]
+    pub fn options(&self) -> &TlsOptions {
+        &self.options
     }
 
     pub fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
-        self.config_with(rustls_native_certs::load_native_certs)
+        self.config_with(SystemCertificates::load)
     }
 
     /// Caches the result, unless a certificate could not be read because no descriptor was free.
     fn config_with(
         &self,
-        load: impl FnOnce() -> CertificateResult,
+        load: impl FnOnce(&SystemCertificates) -> CertificateResult,
     ) -> Result<Arc<ClientConfig>, NoTls> {
-        if self.0.get().is_none() {
-            let mut found = load();
-            if let Some(error) = found.errors.iter_mut().find_map(shortage) {
-                return Err(NoTls::Descriptors(error));
-            }
-            // Other threads that loaded it at the same time found the same.
-            let _ = self.0.set(client_config(found.certs));
+        if self.config.get().is_none() {
+            let certificates = match &self.options.trust {
+                Trust::System(system) => {
+                    let mut found = load(system);
+                    if let Some(error) = found.errors.iter_mut().find_map(shortage) {
+                        return Err(NoTls::Descriptors(error));
+                    }
+                    found.certs
+                }
+                Trust::Authorities(authorities) => authorities.to_vec(),
+                Trust::Anyone => Vec::new(),
+            };
+            // Other threads that made it at the same time found the same.
+            let _ = self.config.set(client_config(certificates, &self.options));
         }
-        let known = self.0.get().cloned().unwrap_or_else(|| Err(String::new()));
+        let known = self.config.get().cloned().unwrap_or_else(|| Err(String::new()));
         known.map_err(NoTls::Never)
     }
 }
@@ -65,7 +160,36 @@ fn shortage(error: &mut rustls_native_certs::Error) -> Option<io::Error> {
     }
 }
 
-fn client_config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
+fn client_config(
+    certificates: Vec<CertificateDer<'static>>,
+    options: &TlsOptions,
+) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match options.trust {
+        Trust::Anyone => {
+            let verifier = Unverified(provider.signature_verification_algorithms);
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+        Trust::System(_) | Trust::Authorities(_) => trusting(builder, certificates)?,
+    };
+    let mut config = match &options.own {
+        Some(own) => {
+            let shown = SingleCertAndKey::from(Arc::clone(own.certified()));
+            builder.with_client_cert_resolver(Arc::new(shown))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn trusting(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
@@ -73,58 +197,7 @@ fn client_config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<Clien
                     `SSL_CERT_FILE`"
             .to_owned());
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-/// Why a TLS connection failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsFault {
-    /// This machine trusts no certificates.
-    NoRoots,
-    /// The issuer of its certificate is not trusted.
-    UnknownIssuer,
-    /// Its certificate is for other names.
-    WrongName,
-    /// Its certificate has expired.
-    Expired,
-    /// Its certificate is not valid yet.
-    NotYetValid,
-    /// It does not speak TLS.
-    NotTls,
-    /// The handshake broke off, or another error.
-    Other,
-}
-
-impl TlsFault {
-    pub(super) fn of(error: &io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match inner {
-            Some(rustls::Error::InvalidCertificate(fault)) => match fault {
-                // The issuer has a trusted name, but another key.
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    Self::UnknownIssuer
-                }
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    Self::Expired
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    Self::NotYetValid
-                }
-                _ => Self::Other,
-            },
-            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
-            _ => Self::Other,
-        }
-    }
+    Ok(builder.with_root_certificates(roots))
 }
 
 #[cfg(test)]
@@ -135,7 +208,7 @@ mod tests {
     #[test]
     fn a_lack_of_descriptors_is_not_remembered_as_a_lack_of_certificates() {
         let tls = Tls::default();
-        let short = || {
+        let short = |_: &SystemCertificates| {
             let inner = rustix::io::Errno::MFILE.into();
             let kind = ErrorKind::Io { inner, path: "certificates".into() };
             let mut found = CertificateResult::default();
@@ -145,9 +218,31 @@ mod tests {
         let error = tls.config_with(short).unwrap_err();
         assert!(matches!(error, NoTls::Descriptors(_)), "{error:?}");
         // Now there are really none; they are loaded only once.
-        let error = tls.config_with(CertificateResult::default).unwrap_err();
+        let error = tls.config_with(|_| CertificateResult::default()).unwrap_err();
         assert!(matches!(error, NoTls::Never(_)), "{error:?}");
-        let error = tls.config_with(|| panic!("asked again")).unwrap_err();
+        let error = tls.config_with(|_| panic!("asked again")).unwrap_err();
         assert!(matches!(error, NoTls::Never(_)), "{error:?}");
+    }
+
+    #[test]
+    fn equal_settings_are_one() {
+        let anyone = || TlsOptions { trust: Trust::Anyone, own: None };
+        let first = Tls::with(anyone());
+        assert!(Arc::ptr_eq(&first, &Tls::with(anyone())));
+        assert!(!Arc::ptr_eq(&first, &Tls::with(TlsOptions::default())));
+        let shared = first.config().unwrap();
+        assert!(Arc::ptr_eq(&shared, &Tls::with(anyone()).config().unwrap()));
+    }
+
+    #[test]
+    fn a_file_that_changes_makes_other_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, "1").unwrap();
+        let system = || SystemCertificates::new(Some(file.clone()), Vec::new());
+        let before = system();
+        assert_eq!(before, system());
+        std::fs::write(&file, "12").unwrap();
+        assert_ne!(before, system());
     }
 }

@@ -66,7 +66,7 @@ async fn an_unknown_authority_is_named_with_its_remedy() {
         let upstream = upstream(Answer::default()).await;
         let front = TlsFront::start(theirs.certificate(HERE, LATER), upstream.addr()).await;
         let message = refused(front, &ours, &upstream).await;
-        assert!(message.contains("does not trust"), "{message}");
+        assert!(message.contains("that is not trusted here"), "{message}");
         assert!(message.contains("SSL_CERT_FILE"), "{message}");
     }
 }

@@ -187,7 +187,7 @@ async fn missing_certificates_are_reported() {
         ),
         (
             Gateway::with_config(config(&[model])).file(".env", "SSL_CERT_FILE=/x"),
-            "it is not used from the environment file",
+            "`/x`",
         ),
     ] {
         let ended = setup.check().await;

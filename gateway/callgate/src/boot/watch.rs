@@ -1,4 +1,4 @@
-//! `callgate.watch`: notices changes of the config, its `.env` file or a plugin.
+//! `callgate.watch`: notices changes of the config, its `.env` file, certificates or a plugin.
 //!
 //! It checks the files twice a second instead of subscribing to the system's events: this works
 //! with the links that Kubernetes swaps and with network file systems, and costs a few system calls
@@ -6,7 +6,7 @@
 
 use super::assembly::search_path;
 use crate::cli::Source;
-use callgate_config::{Environment, UnknownKeys};
+use callgate_config::{Environment, TlsSettings, UnknownKeys};
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
@@ -33,8 +33,8 @@ pub(super) struct Watch {
 type Seen = (PathBuf, Option<(u64, u64, u64, i64, i64)>);
 
 impl Watch {
-    /// Watches the config, the file of variables, the plugins that the config names by their paths,
-    /// and all that lie in the folders of plugins.
+    /// Watches the config, the file of variables, the certificates and the plugins that the config
+    /// names by their paths, and all plugins that lie in the folders for them.
     pub(super) fn new(source: &Source) -> Self {
         let mut watch = Self::default();
         watch.note_loaded(source);
@@ -61,7 +61,11 @@ impl Watch {
             Ok(config) => {
                 let plugins = config.callbacks.iter().filter_map(|entry| entry.file.clone());
                 let included = config.files.iter().skip(1).map(|file| file.to_path_buf());
-                self.files = own.into_iter().chain(included).chain(plugins).collect();
+                let general = config.litellm.tls.clone().under(&environment);
+                let certificates = config.models.iter().map(|entry| &entry.tls).chain([&general]);
+                let certificates = certificates.flat_map(TlsSettings::files).map(Path::to_owned);
+                let named = included.chain(plugins).chain(certificates);
+                self.files = own.into_iter().chain(named).collect();
                 let plugin_dir = files.plugin_dir.as_deref();
                 let search = search_path(plugin_dir, &files.config.path, &config.gateway);
                 self.folders = search.folders().to_vec();

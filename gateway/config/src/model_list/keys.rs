@@ -11,8 +11,18 @@ pub(super) const OF_CLIENTS: &[&str] = &["messages", "n", "prompt", "stream"];
 
 /// The keys for the server and the credentials of a call. A misspelt one is never sent as a request
 /// parameter: the body would carry a secret, or a prompt would reach another server.
-const OF_DESTINATION: &[&str] =
-    &["api_base", "api_key", "base_url", "extra_headers", "headers", "organization", "proxy"];
+const OF_DESTINATION: &[&str] = &[
+    "api_base",
+    "api_key",
+    "base_url",
+    "extra_headers",
+    "headers",
+    "organization",
+    "proxy",
+    "ssl_certificate",
+    "ssl_certificate_key",
+    "ssl_verify",
+];
 
 /// The destination key that an unknown `key` was most likely meant to be.
 pub(super) fn of_destination(key: &str) -> Option<&'static str> {
