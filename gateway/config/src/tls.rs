@@ -1,4 +1,4 @@
-//! `ssl_verify`, `ssl_certificate` and `ssl_certificate_key`, of `litellm_settings` and of an entry:
+//! `ssl_verify`, `ssl_certificate` and `ssl_certificate_key` of `litellm_settings` or of an entry,
 //! as written, with their places. `deployments` reads the files and reports what is wrong with
 //! them.
 
@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct TlsSettings {
     /// `ssl_verify`
     pub verify: Option<(Verify, SourceLocation)>,
-    /// `ssl_certificate`: the file of the client's certificate, and of its key if there is no other.
+    /// `ssl_certificate`: the file of the gateway's certificate, and of its key if no other is
+    /// named.
     pub certificate: Option<(PathBuf, SourceLocation)>,
     /// `ssl_certificate_key`
     pub certificate_key: Option<(PathBuf, SourceLocation)>,

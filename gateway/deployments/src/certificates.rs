@@ -2,8 +2,7 @@
 //! every `https` call would fail without naming the cause. Pipes and devices are refused, because
 //! reading one could block forever.
 
-use super::Deployments;
-use super::tls_files::MOST;
+use super::{Deployments, tls_files::MOST};
 use callgate_config::{
     Environment, Problem, quoted,
     regular_file::{self, ReadError},
