@@ -189,14 +189,20 @@ async fn unusable_files_refuse_the_start() {
         ("other-key.pem", expired_key),
     ];
     for (params, said) in [
-        (json!({"ssl_verify": "nope.pem"}), "ssl_verify: expected true, false, or a file with PEM certificates at `"),
+        (
+            json!({"ssl_verify": "nope.pem"}),
+            "ssl_verify: expected true, false, or a file with PEM certificates at `",
+        ),
         (json!({"ssl_verify": "."}), "found a folder"),
         (json!({"ssl_verify": "text.pem"}), "expected certificates in PEM, found none"),
         (json!({"ssl_verify": "broken.pem"}), "found a broken one"),
         (json!({"ssl_verify": "cut.pem"}), "it is no whole PEM"),
         (json!({"ssl_verify": "old-ca.pem"}), "found one that expired on 2001-01-01"),
         (json!({"ssl_verify": ["ca.pem"]}), "expected true, false or a file"),
-        (json!({"ssl_certificate": "nope.pem"}), "ssl_certificate: expected a file with PEM certificates at `"),
+        (
+            json!({"ssl_certificate": "nope.pem"}),
+            "ssl_certificate: expected a file with PEM certificates at `",
+        ),
         (json!({"ssl_certificate": true}), "expected the path of a PEM file, found `true`"),
         (json!({"ssl_certificate": "c.pem"}), "write the file of its key in `ssl_certificate_key`"),
         (json!({"ssl_certificate": "expired.pem"}), "found one that expired on 2001-01-01"),

@@ -185,10 +185,7 @@ async fn missing_certificates_are_reported() {
                 .env("SSL_CERT_FILE", "/etc/hostname"),
             "one without certificates",
         ),
-        (
-            Gateway::with_config(config(&[model])).file(".env", "SSL_CERT_FILE=/x"),
-            "`/x`",
-        ),
+        (Gateway::with_config(config(&[model])).file(".env", "SSL_CERT_FILE=/x"), "`/x`"),
     ] {
         let ended = setup.check().await;
         assert!(ended.stdout.contains("SSL_CERT_FILE: "), "{}{}", ended.stdout, ended.stderr);

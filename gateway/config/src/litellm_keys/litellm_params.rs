@@ -16,10 +16,10 @@ use super::{
 pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     group(
         Honoured,
-        "additional_drop_params api_base api_key api_version azure_ad_token base_url \
-         custom_llm_provider drop_params extra_body extra_headers first_content_timeout headers \
-         mock_response model order organization proxy request_timeout stream_timeout \
-         stream_usage timeout weight",
+        "additional_drop_params api_base api_key api_version azure_ad_token azure_scope \
+         base_url client_id client_secret custom_llm_provider drop_params extra_body \
+         extra_headers first_content_timeout headers mock_response model order organization proxy request_timeout ssl_certificate \
+         ssl_certificate_key ssl_verify stream_timeout stream_usage tenant_id timeout weight",
     ),
     group(
         Approximated("it weighs the choice among entries of one name; it does not limit calls"),
@@ -62,8 +62,8 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
          vertex_* watsonx_*",
     ),
     group(
-        Unsupported("no token is fetched; write one in `azure_ad_token`, or a key in `api_key`"),
-        "azure_password azure_scope azure_username client_id client_secret tenant_id",
+        Unsupported("tokens are fetched with `client_id` and `client_secret` only"),
+        "azure_password azure_username",
     ),
     group(
         NO_FALLBACKS,
@@ -107,10 +107,6 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     group(
         Unsupported("an entry cannot name shared credentials; write its key in `api_key`"),
         "litellm_credential_name",
-    ),
-    group(
-        Unsupported("certificates are always checked; `SSL_CERT_FILE` names the trusted ones"),
-        "ssl_verify",
     ),
     group(
         Unsupported("reasoning stays in `reasoning_content`"),

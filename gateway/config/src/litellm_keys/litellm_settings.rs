@@ -18,7 +18,8 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
     group(
         Honoured,
         "callbacks drop_params langsmith_batch_size langsmith_default_run_name \
-         langsmith_project request_timeout require_auth_for_metrics_endpoint",
+         langsmith_project request_timeout require_auth_for_metrics_endpoint ssl_certificate \
+         ssl_certificate_key ssl_verify",
     ),
     group(
         Approximated("a name with a plugin is loaded, and gets calls of every outcome"),
@@ -140,8 +141,8 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
         "audio_transcription_callbacks input_callback",
     ),
     group(
-        Unsupported("certificates are always checked; `SSL_CERT_FILE` names the trusted ones"),
-        "ssl_certificate ssl_ecdh_curve ssl_security_level ssl_verify",
+        Unsupported("TLS 1.2 and 1.3 are spoken with safe ciphers and curves only"),
+        "ssl_ecdh_curve ssl_security_level",
     ),
     group(Unsupported("use `router_settings.model_group_alias`"), "model_alias_map"),
     group(
@@ -201,9 +202,15 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
          request_correlation_in_logs set_verbose suppress_debug_info suppress_startup_output",
     ),
     group(
+        Unsupported(
+            "the environment's proxies are used; except upstreams by `NO_PROXY` or `proxy: none`",
+        ),
+        "disable_aiohttp_trust_env",
+    ),
+    group(
         Harmless("it tunes LiteLLM's own HTTP client or tokenizer"),
-        "aiohttp_trust_env disable_aiohttp_transport disable_aiohttp_trust_env \
-         disable_hf_tokenizer_download disable_token_counter filter_invalid_headers force_ipv4 \
+        "aiohttp_trust_env disable_aiohttp_transport disable_hf_tokenizer_download \
+          disable_token_counter filter_invalid_headers force_ipv4 \
          http2 network_mock safe_memory_mode use_aiohttp_transport",
     ),
     group(Harmless("this gateway reports nothing to anybody"), "telemetry"),
