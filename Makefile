@@ -5,6 +5,7 @@ PLUGINS = $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 PACKAGES = $(foreach plugin,$(PLUGINS),-p callgate-$(subst _,-,$(plugin)))
 CONFIG ?= config.yaml
 PORT ?= 4000
+HOST ?= 127.0.0.1
 
 # `make install` copies files from target/$(PROFILE) to these places. DESTDIR is for packagers; an
 # empty UNITDIR leaves the service out.
@@ -21,7 +22,7 @@ LIBRARIES = $(PLUGINS:%=lib%.so)
 help:
 	@echo "make demo    walk through a whole deployment on this machine: no key, no network"
 	@echo "make build   the optimised program and the shipped callbacks, in target/release"
-	@echo "make run     build and start the gateway on $(CONFIG), port $(PORT)"
+	@echo "make run     build and start the gateway on $(CONFIG), $(HOST):$(PORT) (HOST=, PORT=)"
 	@echo "make check   build, and report every problem of $(CONFIG)"
 	@echo "make release-demo  build, and walk through the deployment with the optimised program"
 	@echo "make install copy the built program, its callbacks and a service file below $(PREFIX) (PREFIX=, DESTDIR=)"
@@ -41,7 +42,7 @@ build:
 	$(CARGO) build --release -p callgate $(PACKAGES)
 
 run: build
-	target/release/callgate --config $(CONFIG) --port $(PORT) --plugin-dir target/release
+	target/release/callgate --config $(CONFIG) --host $(HOST) --port $(PORT) --plugin-dir target/release
 
 # Nobody waits for the link-time optimisation of a release to see the demo; `make test` compiles the
 # same dependencies.

@@ -3,7 +3,9 @@
 mod azure;
 mod check;
 mod config_errors;
+mod editor_schema;
 mod entra;
+mod litellm_configs;
 mod providers;
 mod seed;
 mod validation;

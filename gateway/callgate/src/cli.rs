@@ -1,11 +1,13 @@
 //! The command line. Options that LiteLLM has, too, are spelled the same.
 
+mod config_tool;
 mod key;
 mod listen_address;
 mod litellm;
 mod misread;
 mod plugin;
 
+pub use config_tool::{ConfigCommand, ConfigTool, Schema};
 pub use key::{KeyCommand, KeyTool, NewKey};
 pub use listen_address::ListenAddress;
 pub use litellm::LitellmOptions;
@@ -47,6 +49,8 @@ pub enum Command {
     Probe,
     /// Walk through a whole deployment against a scripted upstream on this machine.
     Demo(Demo),
+    /// Tools for configs.
+    Config(ConfigCommand),
     /// Make keys for clients.
     Key(KeyCommand),
     /// Write, inspect, check, test, time, list and pin plugins.
@@ -54,7 +58,10 @@ pub enum Command {
 }
 
 const CONFIG: &str = "config.yaml";
+/// Without a key: this machine alone.
 const HOST: &str = "127.0.0.1";
+/// With a key, as in LiteLLM: all addresses.
+const KEYED_HOST: &str = "0.0.0.0";
 const PORT: u16 = 4000;
 
 /// Parses a port. An empty variable counts as unset, because `.env` files often have such lines.
@@ -80,7 +87,7 @@ fn config_file(path: OsString) -> PathBuf {
 /// The address to listen on, as far as the command line sets it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Address {
-    /// The address to listen on [default: $HOST, else 127.0.0.1].
+    /// The address to listen on [default: $HOST, else 0.0.0.0 with a key and 127.0.0.1 without].
     #[arg(long)]
     pub host: Option<String>,
     /// The port to listen on; 0 takes a free one [default: $PORT, else 4000].
@@ -90,13 +97,19 @@ pub struct Address {
 
 impl Address {
     /// The address from the command line, otherwise from `HOST` and `PORT`, otherwise the default.
+    /// `needs_key` says whether callers need a key that nobody can guess.
     ///
     /// # Errors
     /// If `PORT` is not a port.
-    pub fn resolve(&self, environment: &Environment) -> Result<ListenAddress, Problem> {
+    pub fn resolve(
+        &self,
+        environment: &Environment,
+        needs_key: bool,
+    ) -> Result<ListenAddress, Problem> {
         let given = self.host.as_deref().filter(|host| !host.trim().is_empty());
         let variable = environment.filled_var("HOST").filter(|_| given.is_none());
-        let host = given.or(variable).unwrap_or(HOST).trim();
+        let default = if needs_key { KEYED_HOST } else { HOST };
+        let host = given.or(variable).unwrap_or(default).trim();
         // Without the brackets of a URL.
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port_variable = environment.filled_var("PORT").filter(|_| self.port.is_none());
@@ -265,7 +278,7 @@ mod tests {
         let cli = Cli::try_parse_from(line).unwrap();
         let none = Environment::default();
         let resolved = |cli: &Cli, env: &Environment| {
-            cli.serve.address.resolve(env).map(|address| (address.host, address.port))
+            cli.serve.address.resolve(env, false).map(|address| (address.host, address.port))
         };
         assert_eq!(resolved(&cli, &none), Ok(("0.0.0.0".to_owned(), 4000)));
         assert!(Cli::try_parse_from(["callgate", "--port", "70000"]).is_err());
@@ -276,6 +289,13 @@ mod tests {
         assert_eq!(resolved(&plain, &env), Ok(("::1".to_owned(), 80)));
         let env = Environment::from_pairs([("HOST", " "), ("PORT", "")]);
         assert_eq!(resolved(&plain, &env), Ok((HOST.to_owned(), PORT)));
+        // A key opens the default alone.
+        let keyed = |cli: &Cli, env| cli.serve.address.resolve(env, true).unwrap().host;
+        assert_eq!(keyed(&plain, &none), "0.0.0.0");
+        let env = Environment::from_pairs([("HOST", "::1")]);
+        assert_eq!(keyed(&plain, &env), "::1");
+        let local = Cli::try_parse_from(["callgate", "--host", "127.0.0.1"]).unwrap();
+        assert_eq!(keyed(&local, &env), "127.0.0.1");
         let env = Environment::from_pairs([("PORT", "many")]);
         assert!(resolved(&plain, &env).unwrap_err().to_string().contains("PORT"));
         let (options, variables) = ((false, false), (true, true));
@@ -283,7 +303,7 @@ mod tests {
         for (cli, env, expected) in
             [(&cli, &env, options), (&plain, &none, options), (&plain, &env, variables)]
         {
-            let address = cli.serve.address.resolve(env).unwrap();
+            let address = cli.serve.address.resolve(env, false).unwrap();
             assert_eq!((address.host_is_variable, address.port_is_variable), expected);
         }
         let empty = Cli::try_parse_from(["callgate", "--config", ""]).unwrap();

@@ -3,7 +3,7 @@
 use callgate::{
     boot,
     cli::{self, Check, Cli, Command, LitellmOptions, Misread, Serve},
-    commands::{demo, key, plugin, reload},
+    commands::{config_schema, demo, key, plugin, reload},
 };
 use callgate_plugin_host::{CrashWatch, child, exit_at_once, memory};
 use callgate_server::{Reloads, Stop, descriptors};
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             }
             leave(watched(|| in_runtime(demo::run(options))))
         }
+        Some(Command::Config(config)) => finish(&config_schema::run(&config.tool)),
         Some(Command::Key(key)) => finish(&key::run(&key.tool)),
         Some(Command::Plugin(plugin)) => watched(|| finish(&plugin::run(plugin.tool))),
     }

@@ -50,9 +50,13 @@ pub(super) fn read<'n>(
         Some(field) => vec![field.clone()],
     };
     let mut entries = Entries::default();
-    let (mut known, mut called) = (HashSet::new(), HashSet::new());
+    let (mut known, mut called, mut modules) = (HashSet::new(), HashSet::new(), HashSet::new());
     for (position, item) in items.iter().enumerate() {
         let Some((mut entry, enabled)) = entry(reader, item, position) else { continue };
+        let mut earlier = entries.enabled.iter().chain(&entries.disabled);
+        if let Some(other) = earlier.find(|it| it.called() == entry.called()) {
+            entry.is_told_apart_from(other);
+        }
         apply_settings(reader, &mut entry, settings.as_ref());
         apply_litellm_settings(reader, &mut entry, &listed.settings);
         if !called.insert(entry.called().to_owned()) {
@@ -61,6 +65,7 @@ pub(super) fn read<'n>(
             reader.problems.push(Problem::error(entry.place.clone(), text).remedy(remedy));
         }
         known.insert((entry.name.clone(), entry.instance.clone()));
+        modules.extend(entry.module().map(str::to_owned));
         if enabled { &mut entries.enabled } else { &mut entries.disabled }.push(entry);
     }
     observers(reader, listed, settings.as_ref(), &mut entries, &mut known);
@@ -72,7 +77,7 @@ pub(super) fn read<'n>(
         }
     }
     if let Some(settings) = settings {
-        report_unused(reader, &settings, &known);
+        report_unused(reader, &settings, &known, &modules);
     }
     entries
 }
@@ -226,15 +231,22 @@ fn set_settings<'n>(reader: &mut Reader<'_>, field: &Field<'n>, entry: &mut Call
 }
 
 /// Reads `callback_settings`, which names an entry by its instance, otherwise by its name, dotted
-/// or not.
+/// or not, or by its module.
 fn apply_settings<'n>(
     reader: &mut Reader<'_>,
     entry: &mut CallbackEntry,
     settings: Option<&Section<'n>>,
 ) {
     let key = entry.called();
+    let names_it = |name: &str| {
+        let is_other = name.contains('.') && entry.written.contains('.');
+        name == key || name == entry.written || (!is_other && last_segment(name) == key)
+    };
+    let by_module = |name: &str| entry.module() == Some(name);
     let found = settings.and_then(|settings| {
-        settings.members().find(|(name, _)| *name == key || last_segment(name) == key)
+        let mut members = settings.members();
+        let found = members.find(|(name, _)| names_it(name));
+        found.or_else(|| settings.members().find(|(name, _)| by_module(name)))
     });
     let Some((_, field)) = found.filter(|(_, field)| !field.node.is_null()) else { return };
     if entry.settings.as_object().is_some_and(|inline| !inline.is_empty()) {
@@ -270,10 +282,12 @@ fn report_unused(
     reader: &mut Reader<'_>,
     settings: &Section<'_>,
     known: &HashSet<(String, Option<String>)>,
+    modules: &HashSet<String>,
 ) {
     let names = || known.iter().map(|(name, instance)| instance.as_ref().unwrap_or(name).as_str());
     for (key, _) in settings.members() {
-        if names().any(|name| name == key || name == last_segment(key)) {
+        let is_module = modules.contains(key);
+        if is_module || names().any(|name| name == key || name == last_segment(key)) {
             continue;
         }
         let place = settings.place_of_key(reader, key);

@@ -28,6 +28,7 @@ mod general;
 mod http_url;
 mod include;
 mod json;
+mod json_schema;
 mod key_value;
 mod keys;
 mod litellm;
@@ -59,6 +60,7 @@ pub use environment::Environment;
 pub use gateway::{GatewaySettings, Limits, Probing};
 pub use general::GeneralSettings;
 pub use http_url::{HttpUrl, ServerAddress, UrlError};
+pub use json_schema::json_schema;
 pub use keys::{ANONYMOUS, ClientKey, KeyScopes, MASTER_KEY, key_name_problem};
 pub use litellm::LitellmSettings;
 pub use litellm_keys::{ReportedKey, Standing};
@@ -154,6 +156,12 @@ impl Config {
     pub fn is_keyed(&self) -> bool {
         let is_asked = self.general.custom_auth.is_some();
         self.master_key.is_some() || !self.gateway.keys.is_empty() || is_asked
+    }
+
+    /// Whether every caller needs a key that is not known to everybody.
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        self.is_keyed() && !self.general.permit_weak_or_unset_master_key
     }
 
     /// The ids of all keys, or of no key, in callbacks, limits and logs.

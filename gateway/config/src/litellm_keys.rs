@@ -18,7 +18,7 @@ mod top_level;
 
 use callgate_providers::gateway_members::is_own;
 pub(crate) use reasons::SILENCE;
-use standing::KeyGroup;
+pub(crate) use standing::KeyGroup;
 pub use standing::{ReportedKey, Standing};
 
 /// A mapping of LiteLLM's config.

@@ -27,6 +27,8 @@ pub(super) struct Reader<'e> {
     /// leave the error to the calls that need it.
     pub(super) unset: Severity,
     pub(super) problems: Vec<Problem>,
+    /// The keys that this gateway's own mappings may have, by their paths.
+    pub(super) own: Vec<(String, Vec<&'static str>)>,
     /// Keys that ask for content to be kept out of callbacks.
     pub(super) silencing: Vec<Problem>,
     /// What becomes of each key.
@@ -53,6 +55,7 @@ impl<'e> Reader<'e> {
             unknown,
             unset: Severity::Error,
             problems: Vec::new(),
+            own: Vec::new(),
             silencing: Vec::new(),
             keys: Vec::new(),
             accepted: Vec::new(),

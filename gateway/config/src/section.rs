@@ -122,6 +122,7 @@ impl<'n> Section<'n> {
 
     /// As [`Section::finish`], for a mapping that LiteLLM does not have.
     pub(super) fn finish_own(self, reader: &mut Reader<'_>) {
+        reader.own.push((self.field.path.clone(), self.asked.clone()));
         self.finish(reader, KeySection::Own);
     }
 

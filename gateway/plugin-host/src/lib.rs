@@ -39,5 +39,6 @@ pub use loader::{
 pub use lookup::Lookup;
 pub use probe::{HookListError, SUBCOMMAND as PROBE, run_probe};
 pub use resolve::SearchPath;
+pub use schema::settings_schemas;
 pub use settings_masking::masked;
 pub use startup_table::StartupTable;

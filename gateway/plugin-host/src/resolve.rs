@@ -173,6 +173,12 @@ pub(super) fn resolve(entry: &CallbackEntry, search: &SearchPath) -> Result<Path
     // The folder of a dotted name is the one the operator pointed at.
     let folders = entry.folder.iter().chain(&search.folders);
     let mut tried: Vec<_> = folders.map(|folder| folder.join(&file)).collect();
+    // To LiteLLM, the last part is an object of the module before it.
+    if let (Some(module), Some(folder)) = (entry.module(), &entry.folder) {
+        let file = format!("lib{module}.so");
+        let folders = folder.parent().into_iter().chain(search.folders.iter().map(|it| &**it));
+        tried.extend(folders.map(|folder| folder.join(&file)));
+    }
     if let Some(found) = tried.iter().position(|path| is_there(path)) {
         return Ok(tried.swap_remove(found));
     }

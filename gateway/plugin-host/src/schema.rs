@@ -6,11 +6,13 @@
 mod complaint;
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzzing;
+mod installed;
 #[cfg(test)]
 mod tests;
 
 use callgate_config::{CallbackEntry, Problem, closest, setting_path};
 use complaint::Complaint;
+pub use installed::settings_schemas;
 use jsonschema::{
     ValidationError,
     error::ValidationErrorKind,

@@ -109,6 +109,63 @@ async fn it_says_what_becomes_of_every_key() {
 }
 
 #[tokio::test]
+async fn content_must_stay_out_only_of_callbacks_that_may_keep_it() {
+    let upstream = upstream(Answer::default()).await;
+    let audit = |content: bool| json!({"name": "audit_log", "settings": {"path": "audit.log", "content": content}});
+    for (callback, refused) in [
+        (json!("rate_limit"), false),
+        (json!("langsmith"), true),
+        (json!("langfuse"), false),
+        (audit(false), false),
+        (audit(true), true),
+    ] {
+        let mut given = with_callbacks(&[openai(&upstream)], &json!([callback]));
+        given["litellm_settings"]["turn_off_message_logging"] = json!(true);
+        let ended = Gateway::with_config(&given).arg("--json").check().await;
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(report["ok"], !refused, "{callback}: {report}");
+        let keys = report["keys"].as_array().unwrap();
+        let path = "litellm_settings.turn_off_message_logging";
+        let key = keys.iter().find(|it| it["key"] == path).unwrap();
+        let standing = if refused { "not supported" } else { "no effect here" };
+        assert_eq!(key["standing"], standing, "{callback}: {key}");
+    }
+}
+
+#[tokio::test]
+async fn a_config_without_one_usable_entry_is_refused() {
+    let groq = json!({"model_name": "a", "litellm_params": {"model": "groq/x"}});
+    let given = config(std::slice::from_ref(&groq));
+    let ended = Gateway::with_config(&given).check().await;
+    let said = "model_list: no entry works, because each needs a variable that is not set or blank: \
+                `GROQ_API_KEY`";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let started = Gateway::with_config(&given).refused().await;
+    assert!(started.stderr.contains(said), "{}", started.stderr);
+    assert!(Gateway::with_config(&given).env("GROQ_API_KEY", "k").check().await.status.success());
+}
+
+#[tokio::test]
+async fn the_start_says_who_can_call() {
+    let upstream = upstream(Answer::default()).await;
+    let keyed = config(&[openai(&upstream)]);
+    let keyless = json!({"model_list": [openai(&upstream)]});
+    for (config, host, said) in [
+        (&keyed, "127.0.0.1", "for programs of this machine, with a key ("),
+        (&keyless, "127.0.0.1", "for programs of this machine, without a key ("),
+        (&keyed, "0.0.0.0", "for every machine that reaches this one, with a key ("),
+        // The default: with a key as in LiteLLM.
+        (&keyed, "", "for every machine that reaches this one, with a key ("),
+        (&keyless, "", "for programs of this machine, without a key ("),
+    ] {
+        let gateway = Gateway::with_config(config).arg("--host").arg(host).start().await;
+        let log = gateway.stop().await;
+        let line = log.lines().find(|line| line.contains("listening on http")).unwrap();
+        assert!(line.contains(said), "{host}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn it_knows_the_address_of_the_start() {
     let upstream = upstream(Answer::default()).await;
     let keyless = json!({"model_list": [openai(&upstream)]});

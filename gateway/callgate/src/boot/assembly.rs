@@ -282,7 +282,7 @@ fn address(
     config: &Config,
     problems: &mut Vec<Problem>,
 ) -> ListenAddress {
-    let resolved = given.unwrap_or(&Address::default()).resolve(environment);
+    let resolved = given.unwrap_or(&Address::default()).resolve(environment, config.needs_key());
     let address = keep_one(resolved, problems).unwrap_or_default();
     if given.is_some() && !address.host.is_empty() {
         problems.extend(address_problems(config, &address));

@@ -71,7 +71,7 @@ pub(super) struct NeedsRestart {
 
 impl NeedsRestart {
     pub(super) fn of(options: &Serve, built: &Built) -> Self {
-        let address = options.address.resolve(&built.config.environment);
+        let address = options.address.resolve(&built.config.environment, built.config.needs_key());
         Self {
             address: address.ok().map(|address| (address.host, address.port)),
             workers: built.workers,

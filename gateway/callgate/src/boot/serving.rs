@@ -16,7 +16,7 @@ use callgate_server::{
     app::{App, AppParts},
 };
 use callgate_telemetry::counted::counted_as;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// The time that callbacks have to shut down.
@@ -55,8 +55,9 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         Some(socket) => Listener::inherited(socket).map_err(BootError::Socket)?,
         None => bind(&address).await?,
     };
-    let url =
-        listener.address().map_or_else(|_| String::new(), |address| format!("http://{address}"));
+    let bound = listener.address().ok();
+    let url = bound.map_or_else(String::new, |address| format!("http://{address}"));
+    let is_keyed = built.config.is_keyed();
     let guard = built.guard.take().unwrap_or_else(LoadGuard::none);
     guard.serving();
     let record = guard.record();
@@ -73,10 +74,24 @@ pub async fn ready(serve: &Serve) -> Result<Ready, BootError> {
         target: "callgate::boot",
         address = %url,
         models = current.load().deployments.models().len(),
-        "listening on {url} (Press CTRL+C to quit)"
+        "listening on {url} {} (Press CTRL+C to quit)",
+        bound.map_or_else(String::new, |it| for_whom(it.ip(), is_keyed))
     );
     reloader.start(current.downgrade(), requests).map_err(BootError::Threads)?;
     Ok(Ready { server, current, record, url })
+}
+
+/// Who can call.
+fn for_whom(address: IpAddr, is_keyed: bool) -> String {
+    let address = address.to_canonical();
+    let who = if address.is_loopback() {
+        "programs of this machine"
+    } else if address.is_unspecified() {
+        "every machine that reaches this one"
+    } else {
+        "every machine that reaches this address"
+    };
+    format!("for {who}, {} a key", if is_keyed { "with" } else { "without" })
 }
 
 /// The first app.
@@ -150,4 +165,22 @@ async fn hangs_in_plugin(reloads: &Reloads, by: Instant) -> bool {
     }
     let running = reloads.running();
     running.is_some_and(|running| running.place.is_some() && running.since.elapsed() >= LATE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::for_whom;
+
+    #[test]
+    fn the_start_says_who_can_call() {
+        for (address, is_keyed, said) in [
+            ("127.0.0.1", true, "for programs of this machine, with a key"),
+            ("::ffff:127.0.0.2", false, "for programs of this machine, without a key"),
+            ("0.0.0.0", true, "for every machine that reaches this one, with a key"),
+            ("::", false, "for every machine that reaches this one, without a key"),
+            ("10.0.0.5", true, "for every machine that reaches this address, with a key"),
+        ] {
+            assert_eq!(for_whom(address.parse().unwrap(), is_keyed), said);
+        }
+    }
 }

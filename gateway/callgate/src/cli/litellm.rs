@@ -97,8 +97,9 @@ impl LitellmOptions {
         let mut options = Self::default();
         let mut line = line.into_iter().peekable();
         let mut rest: Vec<_> = line.next().into_iter().collect();
-        let other =
-            |word: &OsString| word.to_str().is_some_and(|it| matches!(it, "plugin" | "demo"));
+        let other = |word: &OsString| {
+            word.to_str().is_some_and(|it| matches!(it, "config" | "demo" | "plugin"))
+        };
         if line.peek().is_some_and(other) {
             rest.extend(line);
             return (rest, options);

@@ -85,6 +85,13 @@ impl CallbackEntry {
         self.instance.as_ref().unwrap_or(&self.name)
     }
 
+    /// The module of a name that LiteLLM reads as `module.instance`: `custom_callbacks` of
+    /// `custom_callbacks.proxy_handler_instance`.
+    #[must_use]
+    pub fn module(&self) -> Option<&str> {
+        self.folder.as_deref()?.file_name()?.to_str()
+    }
+
     /// Whether a callback made for this entry can serve `other`: all but the places is the same.
     /// Which file serves an entry is another question.
     #[must_use]

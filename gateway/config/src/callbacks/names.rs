@@ -19,6 +19,14 @@ impl CallbackEntry {
         }
         self.written = text;
     }
+
+    /// Goes by the whole of its dotted name if another one has the same last part.
+    pub(super) fn is_told_apart_from(&mut self, other: &Self) {
+        let are_dotted = self.folder.is_some() && other.folder.is_some();
+        if self.instance.is_none() && are_dotted && self.written != other.written {
+            self.instance = Some(self.written.clone());
+        }
+    }
 }
 
 /// `rate_limit` of `x/librate_limit.so`.

@@ -81,7 +81,7 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     ),
     group(
         NO_PROMPTS,
-        "assistant_continue_message bos_token custom_prompt_dict \
+        "assistant_continue_message bos_token cache_control_injection_points custom_prompt_dict \
          disable_add_transform_inline_image_block ensure_alternating_roles eos_token \
          final_prompt_value initial_prompt_value litellm_system_prompt prompt_environment \
          prompt_id prompt_label prompt_variables prompt_version roles supports_system_message \

@@ -1,6 +1,6 @@
 //! The table: complete, and in accord with the readers and with its page in the documents.
 
-use super::{KeySection, Standing};
+use super::{KeySection, Standing, standing::KeyGroup};
 use crate::{Environment, UnknownKeys};
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
@@ -38,7 +38,7 @@ fn every_key_of_litellms_is_in_the_table_once() {
         assert_eq!(groups, 1, "{section:?} {name}");
     }
     for section in KeySection::LITELLMS {
-        let names: Vec<_> = section.groups().iter().flat_map(|group| group.names()).collect();
+        let names: Vec<_> = section.groups().iter().flat_map(KeyGroup::names).collect();
         for (index, name) in names.iter().enumerate() {
             assert!(!names[..index].contains(name), "{section:?} {name} is there twice");
         }

@@ -143,6 +143,31 @@ fn a_callback_has_one_verdict_in_each_of_litellms_lists() {
 }
 
 #[test]
+fn dotted_names_are_told_apart_by_the_whole_of_them() {
+    let config = warned(
+        "litellm_settings:\n  callbacks: [a.proxy_handler_instance, b.proxy_handler_instance, \
+         src.c.own]\ncallback_settings:\n  a: {x: 1}\n  b.proxy_handler_instance: {x: 2}\n  \
+         own: {x: 3}\n",
+        &[],
+    );
+    let entries = config.callbacks.iter().map(|it| (it.called(), it.module(), &it.settings["x"]));
+    let entries: Vec<_> = entries.map(|(name, module, x)| (name, module, x.as_i64())).collect();
+    assert_eq!(
+        entries,
+        [
+            ("proxy_handler_instance", Some("a"), Some(1)),
+            ("b.proxy_handler_instance", Some("b"), Some(2)),
+            ("own", Some("c"), Some(3)),
+        ]
+    );
+    refused(
+        "litellm_settings: {callbacks: [a.own, a.own]}\n",
+        &[":1:39: litellm_settings.callbacks[1]: `own` is listed more than once; remove one, or \
+           tell them apart with `instance: <name>`"],
+    );
+}
+
+#[test]
 fn a_callback_serves_the_entry_of_a_new_config_if_every_key_asks_the_same() {
     let entry = |before: &str, keys: &str| {
         let text = format!("{before}litellm_settings:\n  callbacks:\n  - {{name: a{keys}}}\n");

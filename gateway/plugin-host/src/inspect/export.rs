@@ -115,13 +115,15 @@ pub(super) fn check_c(callbacks: &[Exported]) -> Result<(), ExportError> {
     }
 }
 
-/// The callback that the entry names; for a file given by its path, its only callback.
+/// The callback that the entry names by its last part, else by its module; for a file given by its
+/// path, its only callback.
 pub(super) fn choose(
     mut callbacks: Vec<Exported>,
     entry: &CallbackEntry,
 ) -> Result<Exported, ExportError> {
     let by_path = entry.file.is_some();
-    let named = callbacks.iter().position(|callback| callback.name == entry.name);
+    let called = |name: &str| callbacks.iter().position(|callback| callback.name == name);
+    let named = called(&entry.name).or_else(|| called(entry.module()?));
     let Some(index) = named.or((by_path && callbacks.len() == 1).then_some(0)) else {
         let found = callbacks.into_iter().map(|callback| callback.name).collect();
         return Err(ExportError::NoSuchCallback { wanted: entry.name.clone(), found, by_path });

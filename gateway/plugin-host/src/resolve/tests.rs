@@ -102,6 +102,26 @@ fn dots_lead_to_a_folder_beside_the_config() {
 }
 
 #[test]
+fn a_dotted_name_is_also_a_module_and_its_instance() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut wanted = entry("proxy_handler_instance", json!({}));
+    wanted.folder = Some(root.path().join("src/custom_callbacks"));
+    let plugins = root.path().join("plugins");
+    let search = SearchPath::new(None, &root.path().join("config.yaml"), None);
+    // From the last to the first: each new file wins over those before it.
+    for (folder, name) in [
+        (&plugins, "custom_callbacks"),
+        (&root.path().join("src"), "custom_callbacks"),
+        (&plugins, "proxy_handler_instance"),
+    ] {
+        fs::create_dir_all(folder).expect("a folder");
+        let file = folder.join(format!("lib{name}.so"));
+        fs::write(&file, "").expect("a file");
+        assert_eq!(resolve(&wanted, &search), Ok(file));
+    }
+}
+
+#[test]
 fn a_file_name_is_no_name_and_python_is_not_run() {
     let named = |written: &str, name: &str| {
         let mut wanted = entry(name, json!({}));
