@@ -134,16 +134,18 @@ fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
     Some(ModelEntry { place, model_name: model_name?, model_info, ..entry? })
 }
 
+/// The kinds of models that an endpoint serves, as `model_info.mode` has them.
+const SERVED: [&str; 7] =
+    ["chat", "completion", "embedding", "image_generation", "moderation", "rerank", "responses"];
+
 /// Warns of a kind of model that no endpoint serves.
 fn check_mode(reader: &mut Reader<'_>, members: &Section<'_>, info: &Map<String, Value>) {
     let Some(mode) = info.get("mode").and_then(Value::as_str) else { return };
-    let place = members.place_of_key(reader, "mode");
-    if mode == "chat" {
-        reader.restate(&place.path, Standing::Honoured);
-    } else if !["completion", "responses"].contains(&mode) {
-        let text =
-            format!("only chat is served: a model for `{}` can answer no call", quoted(mode));
-        reader.restate(&place.path, Standing::Unsupported("only chat is served"));
+    if !SERVED.contains(&mode) {
+        let place = members.place_of_key(reader, "mode");
+        let why = "no endpoint serves this kind of model";
+        reader.restate(&place.path, Standing::Unsupported(why));
+        let text = format!("{why}, `{}`: it can answer no call", quoted(mode));
         reader.problems.push(Problem::warning(place, text));
     }
 }

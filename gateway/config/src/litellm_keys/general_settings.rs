@@ -180,7 +180,7 @@ pub(super) const GENERAL_SETTINGS: &[KeyGroup] = &[
         "missing_session_id reject_clientside_metadata_tags",
     ),
     group(
-        Harmless("there is no endpoint `/v1/responses`"),
+        Harmless("`/v1/responses` passes ids on as the provider gives them"),
         "allow_unmanaged_response_ids disable_responses_id_security \
          responses_websocket_session_limit_seconds",
     ),

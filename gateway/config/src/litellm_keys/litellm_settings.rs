@@ -171,11 +171,11 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
     ),
     group(Unsupported("`/v1/models` lists the names of `model_list`"), "check_provider_endpoint"),
     group(
-        Unsupported("there is no endpoint `/v1/responses`"),
+        Unsupported("`/v1/responses` passes calls on; chat calls are not turned into them"),
         "responses route_all_chat_openai_to_responses",
     ),
     group(
-        Unsupported("there is no endpoint `/v1/messages`"),
+        Harmless("`/v1/messages` passes calls on to providers that speak Anthropic's API"),
         "anthropic_messages_estimate_initial_input_tokens \
          use_chat_completions_url_for_anthropic_messages",
     ),

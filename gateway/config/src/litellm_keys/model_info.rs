@@ -5,14 +5,13 @@ use super::{
     reasons::{NO_COSTS, NO_HEALTH_CHECKS_DETAIL, NO_KEY_MAKING},
     standing::{
         KeyGroup,
-        Standing::{Approximated, Harmless, Honoured, Unsupported},
+        Standing::{Harmless, Honoured, Unsupported},
         group,
     },
 };
 
 pub(super) const MODEL_INFO: &[KeyGroup] = &[
-    group(Honoured, "id"),
-    group(Approximated("calls are sent to the provider's chat API"), "mode"),
+    group(Honoured, "id mode"),
     group(
         NO_COSTS,
         "*_cost* MAX_COST_PER_PTU_PER_HOUR MAX_PTU_COUNT base_model cost_per_ptu_per_hour \
