@@ -481,21 +481,3 @@ fn a_key_that_was_meant_to_protect_refuses_the_start() {
         assert!(parse(&file, harmless, &env(), UnknownKeys::Warn).is_ok(), "{harmless}");
     }
 }
-
-#[test]
-fn names_that_no_client_can_send_are_reported() {
-    let entry = |mode: &str| {
-        format!(
-            "model_list: [{{model_name: a, litellm_params: {{model: openai/a}}, model_info: {{mode: {mode}}}}}]"
-        )
-    };
-    let file: Arc<Path> = Arc::from(Path::new("c.yaml"));
-    for (mode, told) in
-        [("chat", false), ("embedding", false), ("audio_speech", true), ("video_generation", true)]
-    {
-        let config = parse(&file, &entry(mode), &env(), UnknownKeys::Warn).unwrap();
-        let said =
-            config.problems.iter().any(|problem| problem.text.contains("no endpoint serves"));
-        assert_eq!(said, told, "{mode}");
-    }
-}

@@ -64,6 +64,12 @@ async fn the_report_as_json_says_where_each_problem_is() {
         let ended = Gateway::with_config(config(&models)).arg("--json").check().await;
         assert_eq!(ended.status.success(), ok, "{}", ended.stderr);
         let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let keys = report["keys"].as_array().unwrap();
+        for (index, standing) in ["not supported", "honoured"].iter().enumerate() {
+            let path = format!("model_list[{index}].litellm_params.model");
+            let key = keys.iter().find(|it| it["key"] == path);
+            assert!(key.is_none_or(|it| it["standing"] == *standing), "{report}");
+        }
         let problem = &report["problems"][0];
         assert_eq!((&report["ok"], &problem["line"]), (&json!(ok), &json!(1)));
         assert_eq!(problem["key"], "model_list[0].litellm_params.model");

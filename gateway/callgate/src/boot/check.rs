@@ -84,6 +84,7 @@ pub fn check(options: &Check) -> CheckReport {
     if !report.passed() && report.keys.is_empty() {
         report.keys = KeyReport::of(&options.serve.source);
     }
+    report.keys.mark_unserved(&report.problems);
     // Beside an error, only a difference is worth a line.
     if report.passed() || options.keys || !report.keys.all_honoured() {
         report.key_lines = report.keys.lines(options.keys);

@@ -2,7 +2,7 @@
 //! are not listed again, unless all are asked for.
 
 use crate::cli::Source;
-use callgate_config::{Environment, ReportedKey, Standing, UnknownKeys, quoted};
+use callgate_config::{Environment, Problem, ReportedKey, Standing, UnknownKeys, quoted};
 use callgate_telemetry::{counted::counted, one_line};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -27,6 +27,19 @@ impl KeyReport {
             .ok()
             .and_then(|it| callgate_config::load(path, &it, UnknownKeys::Warn).ok());
         read.map(|config| config.keys).unwrap_or_default().into()
+    }
+
+    /// A model is not honoured if a problem says that its calls fail.
+    pub(super) fn mark_unserved(&mut self, problems: &[Problem]) {
+        for key in self.keys.iter_mut().filter(|it| it.standing == Standing::Honoured) {
+            let path = &key.place.path;
+            let is_model = path.ends_with(".litellm_params.model");
+            if is_model && problems.iter().any(|it| it.place.path == *path) {
+                let why = "calls of this entry fail";
+                key.standing = Standing::Unsupported(why);
+                why.clone_into(&mut key.text);
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

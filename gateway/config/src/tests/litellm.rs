@@ -76,3 +76,20 @@ fn litellms_own_keys_are_known() {
         assert!(said.contains(&format!("`{key}` protects")), "{said}");
     }
 }
+
+#[test]
+fn names_that_no_client_can_send_are_reported() {
+    let entry = |mode: &str| {
+        format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: openai/a}}, model_info: {{mode: {mode}}}}}]"
+        )
+    };
+    for (mode, told) in
+        [("chat", false), ("embedding", false), ("audio_speech", true), ("video_generation", true)]
+    {
+        let config = read(&entry(mode)).unwrap();
+        let said =
+            config.problems.iter().any(|problem| problem.text.contains("no endpoint serves"));
+        assert_eq!(said, told, "{mode}");
+    }
+}
