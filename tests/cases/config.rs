@@ -6,6 +6,7 @@ mod config_errors;
 mod editor_schema;
 mod entra;
 mod litellm_configs;
+mod parameters;
 mod providers;
 mod seed;
 mod validation;

@@ -6,7 +6,7 @@ use super::{Call, messages::MAX_MESSAGES, sample::call};
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
 use callgate_json::{Body, IncomingBody, passed};
-use callgate_providers::{Destination, Quirks, by_prefix};
+use callgate_providers::{Destination, ModelFamily, ParamRules, Quirks, by_prefix};
 use serde_json::Map;
 
 /// A body made of `unit`, repeated until it is `length` long.
@@ -104,8 +104,8 @@ fn handled(bytes: &Bytes, provider: &str) {
         model: "up",
         model_json: Bytes::from_static(b"\"up\""),
         params: &Map::new(),
-        drop_params: true,
-        leave_out: &[],
+        rules: &ParamRules { drop_unsupported: true, ..ParamRules::default() },
+        family: ModelFamily::Any,
         stream: true,
         quirks: Quirks::default(),
         stream_usage: true,

@@ -12,7 +12,7 @@ use super::{
     section::{Section, not_used},
     tls::{self, TlsSettings},
 };
-use callgate_providers::gateway_members::is_own;
+use callgate_providers::{ParamPath, gateway_members::is_own};
 use callgate_secret::Secret;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
@@ -71,6 +71,14 @@ pub struct ModelEntry {
     pub drop_params: Option<bool>,
     /// `additional_drop_params`: parameters that are never sent.
     pub additional_drop_params: Vec<String>,
+    /// `additional_drop_params`: parts of parameters that are never sent.
+    pub drop_paths: Vec<ParamPath>,
+    /// Parameters that are sent even if the provider does not support them.
+    pub allowed_openai_params: Vec<String>,
+    /// `merge_reasoning_content_in_choices`
+    pub merges_reasoning: bool,
+    /// The model behind a deployment's name.
+    pub base_model: Option<String>,
     /// The text to reply with instead of calling the upstream.
     pub mock_response: Option<String>,
     /// `model_info` (an object), passed on unchanged.
@@ -188,8 +196,8 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     };
     let api_key = section.take("api_key").map(|field| reader.secret(&field)).unwrap_or_default();
     let azure = azure::take(reader, &mut section);
-    // Only information, as in LiteLLM's `model_info`.
-    section.take("base_model");
+    let base_model = section.take("base_model").map(|field| reader.setting(&field));
+    let base_model = base_model.and_then(|model| model.set().cloned());
     let proxy = section.take("proxy").map(|field| proxy::of_entry(reader, &field));
     let tls = tls::read(reader, &mut section);
     let extra_headers = headers::take(reader, &mut section);
@@ -212,7 +220,11 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
     let stream_usage = switch(reader, "stream_usage");
     let drop_params = section.take("drop_params");
     let drop_params = drop_params.and_then(|field| reader.boolean_or_list(&field));
-    let additional_drop_params = left_out(reader, &mut section);
+    let (additional_drop_params, drop_paths) = left_out(reader, &mut section);
+    let allowed = section.take("allowed_openai_params");
+    let allowed_openai_params = allowed.map(|field| reader.texts(&field)).unwrap_or_default();
+    let merges = section.take("merge_reasoning_content_in_choices");
+    let merges_reasoning = merges.and_then(|field| reader.boolean(&field)).unwrap_or_default();
     let Params { params, places: params_places, unset: params_unset } = params(reader, section);
     Some(ModelEntry {
         place: SourceLocation::whole_file(&reader.file),
@@ -237,6 +249,10 @@ fn litellm_params(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<M
         order,
         drop_params,
         additional_drop_params,
+        drop_paths,
+        allowed_openai_params,
+        merges_reasoning,
+        base_model,
         mock_response,
         model_info: Map::new(),
     })
@@ -259,23 +275,32 @@ fn api_base(
     }
 }
 
-/// `additional_drop_params`: names of parameters. LiteLLM's paths into parameters are refused.
-fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<String> {
-    let Some(field) = section.take("additional_drop_params") else { return Vec::new() };
-    let mut names = Vec::new();
+/// `additional_drop_params`: names of parameters, and paths into them.
+fn left_out(reader: &mut Reader<'_>, section: &mut Section<'_>) -> (Vec<String>, Vec<ParamPath>) {
+    let (mut names, mut paths) = (Vec::new(), Vec::new());
+    let Some(field) = section.take("additional_drop_params") else { return (names, paths) };
     for item in reader.list(&field) {
         let Some(name) = reader.text(&item) else { continue };
-        if keys::OF_CALLS.contains(&name.as_str()) {
-            let text = format!("expected a parameter, found `{name}`, which every call has");
+        let is_path = name.contains(['.', '[', '*']);
+        let path = is_path.then(|| ParamPath::parse(&name)).flatten();
+        let param = path.as_ref().map_or(&*name, ParamPath::param);
+        if keys::OF_CALLS.contains(&param) {
+            let text = format!("expected a parameter, found `{param}`, which every call has");
             reader.error(&item, text);
-        } else if name.contains(['.', '[', '*']) {
+        } else if let Some(path) = path {
+            paths.push(path);
+        } else if is_path {
             let found = reader.found(&item);
-            reader.error(&item, format!("expected a parameter's name, found the path {found}"));
+            let text = format!(
+                "expected a parameter, or a path to a member such as `tools[*].function.strict`, \
+                 found {found}"
+            );
+            reader.error(&item, text);
         } else {
             names.push(name);
         }
     }
-    names
+    (names, paths)
 }
 
 #[derive(Default)]

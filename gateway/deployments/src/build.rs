@@ -17,7 +17,7 @@ use super::{
 use callgate_config::{
     Config, ModelEntry, Problem, Problems, Severity, SourceLocation, problem::settle, quoted,
 };
-use callgate_providers::{KeyHeader, Provider, UNSERVED};
+use callgate_providers::{KeyHeader, ModelFamily, ParamRules, Provider, UNSERVED};
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
 use http::HeaderValue;
@@ -65,6 +65,12 @@ impl Deployments {
         deployments.connector = Arc::clone(builder.connectors.general());
         Ok((deployments, settle(builder.problems)?))
     }
+}
+
+/// The family of an entry's model. A deployment's name may hide the model; `base_model` names it.
+fn family(provider: &Provider, entry: &ModelEntry, model: &str) -> ModelFamily {
+    let of_info = entry.model_info.get("base_model").and_then(Value::as_str);
+    (provider.families)(entry.base_model.as_deref().or(of_info).unwrap_or(model))
 }
 
 /// One notice for all entries of one host.
@@ -151,7 +157,8 @@ impl<'c> Builder<'c> {
         };
         let Credential { api_key, key_header, token_source } = credential;
         self.check_key(&api_key, &entry.place);
-        self.check_params(provider, entry);
+        let family = family(provider, entry, inferred.upstream_model);
+        self.check_params(provider, entry, family);
         let id = self.id(entry, &api_base);
         let plain = self.plain(provider, entry);
         let mut deployment = Deployment {
@@ -163,6 +170,7 @@ impl<'c> Builder<'c> {
             key_header,
             token_source,
             api_version,
+            family,
             ..plain
         };
         if entry.stream_usage.is_none() {
@@ -272,8 +280,14 @@ impl<'c> Builder<'c> {
             stream_usage: entry.stream_usage.unwrap_or(true),
             weight: 1.0,
             order: entry.order,
-            drop_params: entry.drop_params.unwrap_or(self.config.litellm.drop_params),
-            leave_out: entry.additional_drop_params.clone(),
+            rules: ParamRules {
+                drop_unsupported: entry.drop_params.unwrap_or(self.config.litellm.drop_params),
+                leave_out: entry.additional_drop_params.clone(),
+                cut: entry.drop_paths.clone(),
+                allowed: entry.allowed_openai_params.clone(),
+            },
+            family: ModelFamily::Any,
+            merges_reasoning: entry.merges_reasoning,
             mock_response: entry.mock_response.clone(),
             model_info: Value::Object(entry.model_info.clone()),
             model_info_text: OnceLock::new(),
@@ -297,8 +311,12 @@ impl<'c> Builder<'c> {
     }
 
     /// Warns of parameters that the provider lacks and that are therefore never sent.
-    fn check_params(&mut self, provider: &Provider, entry: &ModelEntry) {
-        for name in provider.dialect.unfit(&entry.params) {
+    fn check_params(&mut self, provider: &Provider, entry: &ModelEntry, family: ModelFamily) {
+        let allowed = |name: &&str| entry.allowed_openai_params.iter().any(|it| it == name);
+        let mut unfit = provider.dialect.unfit(&entry.params);
+        unfit.extend(family.unfit(&entry.params));
+        unfit.retain(|name| !allowed(name));
+        for name in unfit {
             // If a name occurs twice, the last one counts.
             let place = entry.params_places.iter().rev().find(|(of, _)| of == name);
             let place = place.map_or(&entry.place, |(_, place)| place).clone();
@@ -464,8 +482,9 @@ impl<'c> Builder<'c> {
             stream_usage: true,
             weight: 1.0,
             order: 0,
-            drop_params: litellm.drop_params,
-            leave_out: Vec::new(),
+            rules: ParamRules { drop_unsupported: litellm.drop_params, ..ParamRules::default() },
+            family: ModelFamily::Any,
+            merges_reasoning: false,
             mock_response: None,
             model_info: Value::Object(Map::new()),
             model_info_text: OnceLock::new(),

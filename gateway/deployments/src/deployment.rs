@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use callgate_config::{Setting, Unset};
-use callgate_providers::{CallKind, ChatAddress, KeyHeader, Provider};
+use callgate_providers::{CallKind, ChatAddress, KeyHeader, ModelFamily, ParamRules, Provider};
 use callgate_secret::Secret;
 use callgate_upstream::{Connector, TokenSource};
 use http::HeaderMap;
@@ -64,10 +64,12 @@ pub struct Deployment {
     pub weight: f64,
     /// Only deployments with the lowest order of a group are chosen.
     pub order: i64,
-    /// Drops parameters that the provider does not support instead of refusing the call.
-    pub drop_params: bool,
-    /// Parameters that are never sent.
-    pub leave_out: Vec<String>,
+    /// What happens to parameters that are not to be sent, or that the provider refuses.
+    pub rules: ParamRules,
+    /// The family of `upstream_model`.
+    pub family: ModelFamily,
+    /// Puts reasoning into the text of answers.
+    pub merges_reasoning: bool,
     /// The text to reply with instead of calling the upstream.
     pub mock_response: Option<String>,
     /// `model_info` (an object), as written.
@@ -103,6 +105,15 @@ impl Deployment {
             serde_json::to_string(members).ok()
         };
         self.model_info_text.get_or_init(text).as_deref()
+    }
+
+    /// The family of a call's model, which may differ from the deployment's.
+    #[must_use]
+    pub fn family_of(&self, model: &Arc<str>) -> ModelFamily {
+        match Arc::ptr_eq(model, &self.upstream_model) {
+            true => self.family,
+            false => (self.provider.families)(model),
+        }
     }
 
     /// The address of its calls, for another base or model if the call has one.

@@ -296,6 +296,26 @@ impl Failure {
         Self::invalid("'timeout' must be a number of seconds above 0.").param("timeout")
     }
 
+    /// `names` are parameters that a reasoning model refuses, at least one.
+    pub fn not_for_reasoning(model: &str, names: &[&str]) -> Self {
+        let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        let listed = match quoted.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, before)) => format!("{} and {last}", before.join(", ")),
+            None => String::new(),
+        };
+        let failure = Self::invalid(format!(
+            "model `{model}` does not take {listed} with this value, because it reasons; leave it \
+             out, set `drop_params: true` (in `litellm_settings`, the deployment's \
+             `litellm_params` or the request) to drop it, or list it in `allowed_openai_params` of \
+             the deployment"
+        ));
+        match names.first() {
+            Some(name) => failure.param(*name),
+            None => failure,
+        }
+    }
+
     pub fn extra_body_not_object() -> Self {
         Self::invalid("`extra_body` must be an object").param("extra_body")
     }

@@ -1,6 +1,6 @@
 //! What a dialect does, and the words that all dialects and their callers share.
 
-use super::{CallKind, Quirks};
+use super::{CallKind, ModelFamily, ParamRules, Quirks};
 use bytes::Bytes;
 use callgate_failure::{ErrorText, Failure};
 use callgate_json::{Body, Slices};
@@ -96,10 +96,9 @@ pub struct Destination<'a> {
     pub model_json: Bytes,
     /// The deployment's parameters, for those the client does not set.
     pub params: &'a Map<String, Value>,
-    /// Drops parameters that the upstream does not support, instead of refusing the call.
-    pub drop_params: bool,
-    /// Parameters that are never sent.
-    pub leave_out: &'a [String],
+    pub rules: &'a ParamRules,
+    /// What its parameters may be, if the model is one of OpenAI's.
+    pub family: ModelFamily,
     pub stream: bool,
     pub quirks: Quirks,
     /// Asks a stream for its usage even if the client did not.

@@ -9,18 +9,22 @@
 mod azure;
 mod call_kind;
 mod completion_builder;
+mod cuts;
 mod dialect;
 pub mod error_text;
 mod extra_body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod gateway_members;
+mod model_family;
 pub(crate) mod ollama;
 pub mod openai;
 mod other_calls;
+mod param_rules;
 pub mod passed_events;
 mod provider;
 mod quirks;
+pub mod reasoning_in_text;
 pub mod stream_as_completion;
 mod stream_usage;
 mod surrogate_pairs;
@@ -37,6 +41,8 @@ pub use dialect::{
     AnswerFault, ChatAddress, ChunkSink, Destination, Dialect, Echo, Outgoing, StreamRequest,
     StreamTranslator, Translated, Usage,
 };
+pub use model_family::ModelFamily;
+pub use param_rules::{ParamPath, ParamRules};
 use provider::host_and_path;
 pub use provider::{KeyHeader, Provider};
 pub use quirks::{Quirks, TokenLimit};

@@ -6,6 +6,7 @@ mod completion_as_stream;
 mod error_instead;
 mod judge;
 mod quirks;
+mod reasoning;
 mod stream;
 mod usage;
 
@@ -39,9 +40,7 @@ impl Dialect for OpenAi {
         let mut edits = Edits::of(body);
         edits.set("model", to.model_json.clone());
         extra_body::merge(&mut edits)?;
-        let kept_back = |name: &[u8]| {
-            is_own(name) || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
-        };
+        let kept_back = |name: &[u8]| is_own(name) || to.rules.leaves_out(name);
         edits.remove_all(kept_back);
         for (name, value) in to.params {
             // OpenAI refuses `stream_options` in a request without `stream`.
@@ -53,7 +52,9 @@ impl Dialect for OpenAi {
         if to.stream && to.stream_usage && !to.quirks.no_stream_options {
             stream_usage::ask(&mut edits);
         }
-        quirks::apply(to.quirks, &mut edits);
+        quirks::apply(to.family.quirks(to.quirks), &mut edits);
+        reasoning::fit(&mut edits, body, to)?;
+        to.rules.cut(&mut edits);
         let choices = number_of_choices(edits.member("n"));
         Ok(Outgoing { body: edits.render(), choices, base64: false })
     }
@@ -126,7 +127,7 @@ fn add_default(edits: &mut Edits<'_>, name: &str, value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Quirks;
+    use crate::{ModelFamily, ParamRules, Quirks};
     use callgate_json::joined;
 
     #[test]
@@ -156,8 +157,8 @@ mod tests {
                 model,
                 model_json: json_text(model),
                 params: params.as_object().unwrap(),
-                drop_params: false,
-                leave_out: &[],
+                rules: &ParamRules::default(),
+                family: ModelFamily::Any,
                 stream: true,
                 quirks: Quirks::default(),
                 stream_usage: true,

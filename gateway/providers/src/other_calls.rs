@@ -85,10 +85,7 @@ pub(crate) fn request(
     let mut edits = Edits::of(body);
     edits.set("model", to.model_json.clone());
     extra_body::merge(&mut edits)?;
-    let kept_back = |name: &[u8]| {
-        is_for_gateway(kind, name)
-            || to.leave_out.iter().any(|left_out| left_out.as_bytes() == name)
-    };
+    let kept_back = |name: &[u8]| is_for_gateway(kind, name) || to.rules.leaves_out(name);
     edits.remove_all(kept_back);
     for (name, value) in to.params {
         if knows(kind, name, value) && !kept_back(name.as_bytes()) && edits.member(name).is_none() {
@@ -99,6 +96,7 @@ pub(crate) fn request(
     {
         stream_usage::ask(&mut edits);
     }
+    to.rules.cut(&mut edits);
     Ok(Outgoing { body: edits.render(), choices: 1, base64: false })
 }
 
@@ -176,6 +174,7 @@ pub(crate) fn usage(json: &[u8]) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ModelFamily, ParamRules};
     use callgate_json::joined;
 
     #[test]
@@ -214,8 +213,8 @@ mod tests {
             model: "up",
             model_json: json_text("up"),
             params: params.as_object().unwrap(),
-            drop_params: false,
-            leave_out: &["secret".to_owned()],
+            rules: &ParamRules { leave_out: vec!["secret".to_owned()], ..ParamRules::default() },
+            family: ModelFamily::Any,
             stream: false,
             quirks: crate::Quirks::default(),
             stream_usage: true,

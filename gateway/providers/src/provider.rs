@@ -1,6 +1,6 @@
 //! What is known of a provider. The rows are in `table`.
 
-use super::{CallKind, CallKinds, Dialect, Quirks};
+use super::{CallKind, CallKinds, Dialect, ModelFamily, Quirks};
 use std::fmt;
 
 /// A provider known by its prefix in `litellm_params.model`.
@@ -27,6 +27,8 @@ pub struct Provider {
     pub version_env: &'static [&'static str],
     /// Beginnings of models' names that LiteLLM reads and no upstream knows.
     pub routes: &'static [&'static str],
+    /// The family of a model, by its name.
+    pub families: fn(&str) -> ModelFamily,
     pub quirks: Quirks,
     /// The kinds of calls that it serves, as far as is known.
     pub kinds: CallKinds,

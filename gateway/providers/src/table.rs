@@ -8,7 +8,7 @@ use super::{
     CallKind::{
         self, Chat, Completions, Embeddings, Images, Messages, Moderations, Rerank, Responses,
     },
-    CallKinds,
+    CallKinds, ModelFamily,
     azure::{Azure, foundry_key_header},
     ollama, openai,
     provider::{KeyHeader, Provider},
@@ -27,6 +27,7 @@ const OPENAI: Provider = Provider {
     key_header: |_| KeyHeader::Bearer,
     version_env: &[],
     routes: &[],
+    families: |_| ModelFamily::Any,
     quirks: Quirks {
         token_limit: TokenLimit::AsGiven,
         no_stream_options: false,
@@ -126,7 +127,7 @@ pub static UNSERVED: Provider =
 
 /// The usual ones.
 static USUAL: &[Provider] = &[
-    OPENAI,
+    Provider { families: ModelFamily::of, ..OPENAI },
     Provider {
         name: "groq",
         label: "groq",
@@ -151,6 +152,7 @@ static USUAL: &[Provider] = &[
         key_header: |_| KeyHeader::ApiKey,
         version_env: &["AZURE_API_VERSION"],
         routes: &["o_series/", "gpt5_series/"],
+        families: ModelFamily::of,
         kinds: CallKinds::of(&[Chat, Embeddings, Images, Completions]),
         dialect: &Azure::OpenAi,
         ..OPENAI
@@ -164,6 +166,7 @@ static USUAL: &[Provider] = &[
         key_env: &["AZURE_AI_API_KEY"],
         key_header: foundry_key_header,
         routes: &["model_router/", "model-router/"],
+        families: ModelFamily::of,
         quirks: Quirks { no_reasoning_content: true, ..PLAIN },
         kinds: USUAL_KINDS,
         dialect: &Azure::Foundry,

@@ -24,7 +24,10 @@ use callgate_call::ResponseSlot;
 use callgate_callbacks::{CallbackReply, DuringHooks, Started};
 use callgate_failure::Failure;
 use callgate_host::depth::AtDepth;
-use callgate_providers::{CallKind, Echo, Outgoing, StreamRequest, openai, passed_events};
+use callgate_providers::{
+    CallKind, Echo, Outgoing, StreamRequest, openai, passed_events,
+    reasoning_in_text::ReasoningInText,
+};
 use callgate_upstream::{UpstreamError, UpstreamResponse};
 use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
@@ -275,10 +278,14 @@ fn opening(
 /// A stream whose body arrives, and the head of the client's response.
 fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, HeaderMap) {
     let head = response_headers::answer_headers(app, sent, &answer.headers);
-    let translator = match sent.kind {
-        CallKind::Chat => sent.target.deployment().provider.dialect.stream(&sent.echo, sent.asked),
+    let deployment = sent.target.deployment();
+    let mut translator = match sent.kind {
+        CallKind::Chat => deployment.provider.dialect.stream(&sent.echo, sent.asked),
         kind => passed_events::stream(kind, &sent.echo, sent.asked),
     };
+    if deployment.merges_reasoning && sent.kind == CallKind::Chat {
+        translator = Box::new(ReasoningInText::new(translator));
+    }
     let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
     (OpenStream { answer: StreamSource::Upstream(answer), translator, waits }, head)
 }

@@ -15,7 +15,7 @@ use callgate_callbacks::offload::offload;
 use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
-    AnswerFault, CallKind, Translated, Usage, error_text::is_page,
+    AnswerFault, CallKind, Translated, Usage, error_text::is_page, reasoning_in_text,
     stream_as_completion::CompletionFromStream,
 };
 use callgate_upstream::{UpstreamError, UpstreamResponse};
@@ -59,7 +59,9 @@ async fn translated(
             CallKind::Chat => translate(body, together, status, sent)?,
             _ => translate_other(body, status, sent)?,
         };
-        Ok((joined(translated.body), translated.usage))
+        let body = joined(translated.body);
+        let merges = sent.kind == CallKind::Chat && sent.target.deployment().merges_reasoning;
+        Ok((if merges { reasoning_in_text::in_completion(body) } else { body }, translated.usage))
     };
     if body.len() <= LARGE || together.has_begun() {
         return work(body, together, sent);

@@ -16,10 +16,12 @@ use super::{
 pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     group(
         Honoured,
-        "additional_drop_params api_base api_key api_version azure_ad_token azure_scope \
-         base_url client_id client_secret custom_llm_provider drop_params extra_body \
-         extra_headers first_content_timeout headers mock_response model order organization proxy request_timeout ssl_certificate \
-         ssl_certificate_key ssl_verify stream_timeout stream_usage tenant_id timeout weight",
+        "additional_drop_params allowed_openai_params api_base api_key api_version \
+         azure_ad_token azure_scope base_model base_url client_id client_secret \
+         custom_llm_provider drop_params extra_body extra_headers first_content_timeout headers \
+         merge_reasoning_content_in_choices mock_response model order organization proxy \
+         request_timeout ssl_certificate ssl_certificate_key ssl_verify stream_timeout \
+         stream_usage tenant_id timeout weight",
     ),
     group(
         Approximated("it weighs the choice among entries of one name; it does not limit calls"),
@@ -50,7 +52,7 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     group(NO_COOLDOWN, "cooldown_time"),
     group(
         NO_COSTS,
-        "*_cost* base_model cost_per_query cost_per_second fedramp_uplift_multiplier \
+        "*_cost* cost_per_query cost_per_second fedramp_uplift_multiplier \
          output_vector_size regional_endpoint_uplift_multiplier \
          regional_processing_uplift_multiplier_* tiered_pricing",
     ),
@@ -109,10 +111,6 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
         "litellm_credential_name",
     ),
     group(
-        Unsupported("reasoning stays in `reasoning_content`"),
-        "merge_reasoning_content_in_choices",
-    ),
-    group(
         Unsupported("every call of the entry uses the entry's own base and key"),
         "configurable_clientside_auth_params",
     ),
@@ -132,10 +130,6 @@ pub(super) const LITELLM_PARAMS: &[KeyGroup] = &[
     group(
         Unsupported("tool calls keep the ids that the provider gives them"),
         "include_server_side_tool_invocations thought_signature_in_tool_call_id",
-    ),
-    group(
-        Harmless("parameters go to a provider of OpenAI's protocol without a list of allowed ones"),
-        "allowed_openai_params",
     ),
     group(
         Harmless("chat calls are sent as chat calls, with every provider that is served"),

@@ -146,8 +146,12 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
     ),
     group(Unsupported("use `router_settings.model_group_alias`"), "model_alias_map"),
     group(
+        Harmless("it fits calls to Anthropic's and Bedrock's own APIs, which are not called"),
+        "modify_params",
+    ),
+    group(
         Unsupported("messages and parameters go to the provider as the client sent them"),
-        "modify_params reasoning_auto_summary reasoning_effort_rounding",
+        "reasoning_auto_summary reasoning_effort_rounding",
     ),
     group(
         Unsupported("a call's `user` goes to the provider as the client sent it"),

@@ -12,7 +12,7 @@ fn what_each_call_says_for_itself_is_no_default() {
         &with_param(
             "stream: true\n    n: 2\n    messages: []\n    litellm_session_id: s\n    seed: 1\n    \
              user_api_key_hash: h\n    extra_body: {stream: true, model: x, no-log: true, top_k: 1}\n    \
-             additional_drop_params: [logit_bias]",
+             additional_drop_params: [logit_bias, 'tools[*].x']",
         ),
         &[
             &format!(":5:5: {path}.stream: `stream` {of}"),
@@ -32,8 +32,14 @@ fn what_each_call_says_for_itself_is_no_default() {
     let model = &config.models[0];
     assert_eq!(serde_json::Value::Object(model.params.clone()), json!({"seed": 1, "top_k": 1}));
     assert_eq!(model.additional_drop_params, ["logit_bias"]);
+    assert_eq!(model.drop_paths, [callgate_providers::ParamPath::parse("tools[*].x").unwrap()]);
     for (name, text) in [
-        ("'tools[*].x'", "expected a parameter's name, found the path `tools[*].x`"),
+        (
+            "'tools[*]'",
+            "expected a parameter, or a path to a member such as `tools[*].function.strict`, found \
+             `tools[*]`",
+        ),
+        ("'messages[*].name'", "expected a parameter, found `messages`, which every call has"),
         ("stream", "expected a parameter, found `stream`, which every call has"),
     ] {
         let line = format!("additional_drop_params: [{name}]");

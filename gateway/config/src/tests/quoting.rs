@@ -32,7 +32,7 @@ const PLACES: &[&str] = &[
     "callback_settings: {@: {a: 1}}",
     "model_list: [{model_name: a, litellm_params: {model: openai/x, timeout: @, rpm: @}}]",
     "model_list: [{model_name: a, litellm_params: {model: openai/x, @: 1}}]",
-    "model_list: [{model_name: a, litellm_params: {model: openai/x, additional_drop_params: ['@.x']}}]",
+    "model_list: [{model_name: a, litellm_params: {model: openai/x, additional_drop_params: ['@.']}}]",
     "model_list: [{model_name: a, model_info: {mode: @}, litellm_params: {model: openai/x}}]",
     "model_list: [{model_name: a, @: 1, litellm_params: {model: openai/x}}]",
     "{a: 1, @: 1, @: 2}",

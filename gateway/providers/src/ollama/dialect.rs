@@ -11,9 +11,10 @@ use crate::{
     StreamRequest, StreamTranslator, Translated, Usage, number_of_choices, other_calls,
     surrogate_pairs::SurrogatePairs,
 };
+use bytes::Bytes;
 use callgate_failure::Failure;
 use callgate_json::{
-    Body, Scanner,
+    Body, Edits, Scanner, joined,
     lines::{Leading, Lines},
 };
 use serde_json::{Map, Value};
@@ -25,9 +26,9 @@ impl Dialect for Ollama {
 
     fn request(&self, body: &Body, to: &Destination<'_>) -> Result<Outgoing, Failure> {
         let choices = number_of_choices(body.member("n"));
-        let body = body.rendered();
-        let translated = chat_request(&body, to.model, to.params, to.drop_params, to.leave_out)
-            .map_err(|error| refused(&error))?;
+        let body = without_parts(body, to);
+        let translated =
+            chat_request(&body, to.model, to.params, to.rules).map_err(|error| refused(&error))?;
         Ok(Outgoing { body: [translated.into()].into(), choices, base64: false })
     }
 
@@ -44,8 +45,8 @@ impl Dialect for Ollama {
         if kind != CallKind::Embeddings {
             return other_calls::request(kind, body, to);
         }
-        let body = body.rendered();
-        let made = embed_request(&body, to.model, to.params, to.drop_params, to.leave_out);
+        let body = without_parts(body, to);
+        let made = embed_request(&body, to.model, to.params, to.rules);
         let made = made.map_err(|error| refused(&error))?;
         Ok(Outgoing { body: [made.body.into()].into(), choices: 1, base64: made.base64 })
     }
@@ -90,6 +91,16 @@ impl Dialect for Ollama {
     fn unreachable_hint(&self) -> &'static str {
         "is `ollama serve` running there?"
     }
+}
+
+/// The body without the parts of parameters that are never sent.
+fn without_parts(body: &Body, to: &Destination<'_>) -> Bytes {
+    if to.rules.cut.is_empty() {
+        return body.rendered();
+    }
+    let mut edits = Edits::of(body);
+    to.rules.cut(&mut edits);
+    joined(edits.render())
 }
 
 fn refused(error: &TranslateError) -> Failure {

@@ -5,7 +5,7 @@ use super::{
     json::{JsonMembers, elements, kind_of, problem, push_string},
     params::is_runtime_option,
 };
-use crate::{Echo, Usage, error_text::read_error, gateway_members::is_own};
+use crate::{Echo, ParamRules, Usage, error_text::read_error, gateway_members::is_own};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -39,14 +39,13 @@ pub(super) fn embed_request(
     body: &[u8],
     upstream_model: &str,
     defaults: &Map<String, Value>,
-    drop_params: bool,
-    leave_out: &[String],
+    rules: &ParamRules,
 ) -> Result<EmbedRequest, TranslateError> {
     let mut members: JsonMembers<'_> = serde_json::from_slice(body)
         .map_err(|error| TranslateError::NotJson { reason: problem(&error) })?;
     let defaults = serde_json::to_string(defaults).unwrap_or_default();
     let mut defaults: JsonMembers<'_> = serde_json::from_str(&defaults).unwrap_or_default();
-    for name in leave_out {
+    for name in &rules.leave_out {
         members.remove(name.as_str());
         defaults.remove(name.as_str());
     }
@@ -58,7 +57,7 @@ pub(super) fn embed_request(
     taken.unknown.clear();
     taken.add(&members)?;
     let asks_to_drop = members.get("drop_params").is_some_and(|value| value.get() == "true");
-    if !drop_params && !asks_to_drop && !taken.unknown.is_empty() {
+    if !rules.drop_unsupported && !asks_to_drop && !taken.unknown.is_empty() {
         return Err(TranslateError::UnsupportedParams { names: taken.unknown });
     }
     let mut out = b"{\"model\":".to_vec();
@@ -218,8 +217,11 @@ mod tests {
             body.to_string().as_bytes(),
             "up",
             defaults.as_object().unwrap(),
-            drop_params,
-            &["temperature".to_owned()],
+            &ParamRules {
+                drop_unsupported: drop_params,
+                leave_out: vec!["temperature".to_owned()],
+                ..ParamRules::default()
+            },
         )?;
         Ok((serde_json::from_slice(&made.body).unwrap(), made.base64))
     }

@@ -8,7 +8,7 @@ use super::{
     error::TranslateError,
     json::{JsonMembers, Str, Text, elements, kind, push_list, push_string, set},
 };
-use crate::gateway_members::is_own;
+use crate::{ParamRules, gateway_members::is_own};
 use callgate_json::{check_names, walk};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,6 +43,7 @@ pub(super) struct Params<'a> {
     tools_forbidden: bool,
     unsupported: BTreeSet<Cow<'a, str>>,
     drop_unsupported: bool,
+    allowed: &'a [String],
 }
 
 #[derive(Debug)]
@@ -54,16 +55,16 @@ enum Tools<'a> {
 }
 
 impl<'a> Params<'a> {
-    /// No parameters yet. With `drop_unsupported`, unsupported ones are dropped; a layer may ask
-    /// for that, too.
-    pub(super) fn new(drop_unsupported: bool) -> Self {
+    /// No parameters yet. If the rules do not drop unsupported ones, a layer may ask for it.
+    pub(super) fn new(rules: &'a ParamRules) -> Self {
         Self {
             options: BTreeMap::new(),
             top_level: BTreeMap::new(),
             tools: Tools::None,
             tools_forbidden: false,
             unsupported: BTreeSet::new(),
-            drop_unsupported,
+            drop_unsupported: rules.drop_unsupported,
+            allowed: &rules.allowed,
         }
     }
 
@@ -118,6 +119,12 @@ impl<'a> Params<'a> {
             // `repeat_penalty` is different: a factor whose neutral value is 1.
             Some(ParamRule::Runtime) => self.set_option(key, Cow::Borrowed(source.get())),
             Some(ParamRule::Translated) => self.apply_translated(key, source)?,
+            // LiteLLM sends it the same way.
+            Some(ParamRule::Unsupported(_)) | None
+                if !is_own(key) && self.allowed.iter().any(|allowed| allowed == key) =>
+            {
+                self.set_option(key, Cow::Borrowed(source.get()));
+            }
             Some(ParamRule::Unsupported(neutral)) => {
                 let changes_nothing = neutral.iter().any(|it| same_value(source.get(), it));
                 self.note_unsupported(key, !changes_nothing);

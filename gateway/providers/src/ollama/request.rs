@@ -10,7 +10,7 @@ use super::{
     messages::{Called, Message, write_message},
     params::Params,
 };
-use crate::gateway_members::is_own;
+use crate::{ParamRules, gateway_members::is_own};
 use callgate_json::check_names;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
@@ -32,8 +32,8 @@ const fn longest(length: usize) -> usize {
 /// Translates an OpenAI chat request into the body of `POST /api/chat`.
 ///
 /// `upstream_model` is Ollama's name for the model. `defaults` are the deployment's own parameters,
-/// in either API's spelling; the client's values win. With `drop_params`, unsupported parameters
-/// are dropped instead of refused. Those in `leave_out` are never sent.
+/// in either API's spelling; the client's values win. `rules` says which
+/// parameters are never sent, and what happens to those that Ollama does not support.
 ///
 /// # Errors
 /// If the body is not a chat request, or has content or parameters that Ollama does not support.
@@ -41,8 +41,7 @@ pub(crate) fn chat_request(
     body: &[u8],
     upstream_model: &str,
     defaults: &Map<String, Value>,
-    drop_params: bool,
-    leave_out: &[String],
+    rules: &ParamRules,
 ) -> Result<Vec<u8>, TranslateError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| TranslateError::NotJson { reason: error.to_string() })?;
@@ -61,11 +60,11 @@ pub(crate) fn chat_request(
 
     let defaults = serde_json::to_string(defaults).unwrap_or_default();
     let mut defaults: JsonMembers<'_> = serde_json::from_str(&defaults).unwrap_or_default();
-    for name in leave_out {
+    for name in &rules.leave_out {
         members.remove(name.as_str());
         defaults.remove(name.as_str());
     }
-    let mut params = Params::new(drop_params);
+    let mut params = Params::new(rules);
     params.apply(&defaults)?;
     params.forgive();
     params.apply(&members)?;
@@ -190,7 +189,8 @@ impl<'de> Visitor<'de> for MessagesSeed<'_> {
 pub(crate) fn unfit(defaults: &Map<String, Value>) -> Vec<&str> {
     let text = serde_json::to_string(defaults).unwrap_or_default();
     let members: JsonMembers<'_> = serde_json::from_str(&text).unwrap_or_default();
-    let mut params = Params::new(true);
+    let rules = ParamRules { drop_unsupported: true, ..ParamRules::default() };
+    let mut params = Params::new(&rules);
     // A value of the wrong kind is left for the calls to report, which may override it.
     let _ = params.apply(&members);
     let is_unfit = |name: &str| params.unsupported().any(|of| of.split('[').next() == Some(name));

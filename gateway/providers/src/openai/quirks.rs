@@ -1,6 +1,9 @@
 //! Fits a request to a provider that differs from OpenAI.
 
-use crate::Quirks;
+use crate::{
+    Quirks,
+    cuts::{spliced, without},
+};
 use bytes::Bytes;
 use callgate_json::{Edits, text, walk};
 use memchr::memmem;
@@ -58,41 +61,6 @@ fn fitted(quirks: Quirks, messages: &Bytes) -> Option<Vec<u8>> {
     }
     changes.sort_by_key(|(range, _)| range.start);
     (!changes.is_empty()).then(|| spliced(json, &changes))
-}
-
-/// The ranges to cut so that `object` has no member of this name, each with one comma.
-fn without<'a>(object: &'a str, name: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
-    let mut end_before = None;
-    walk::members(object).into_iter().flatten().filter_map(move |member| {
-        let is_it = walk::name_of(object, &member) == name;
-        let start = member.name.start - 1;
-        if !is_it {
-            end_before = Some(member.value.end);
-            return None;
-        }
-        let comma = object.get(member.value.end..)?;
-        let after = comma.trim_ascii_start();
-        match (end_before, after.strip_prefix(',')) {
-            // What was kept before it stays the last member, or is followed by the next comma.
-            (Some(before), _) => Some(before..member.value.end),
-            (None, Some(rest)) => Some(start..object.len() - rest.len()),
-            (None, None) => Some(start..member.value.end),
-        }
-    })
-}
-
-fn spliced(json: &str, changes: &[(Range<usize>, &str)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(json.len());
-    let mut at = 0;
-    for (range, new) in changes {
-        // Two cuts of one object may touch.
-        let start = range.start.max(at);
-        out.extend_from_slice(json.get(at..start).unwrap_or_default().as_bytes());
-        out.extend_from_slice(new.as_bytes());
-        at = range.end.max(at);
-    }
-    out.extend_from_slice(json.get(at..).unwrap_or_default().as_bytes());
-    out
 }
 
 #[cfg(test)]

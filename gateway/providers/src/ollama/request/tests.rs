@@ -1,6 +1,7 @@
 //! Requests compared with what Ollama must get, one file for each topic.
 
 use super::chat_request;
+use crate::ParamRules;
 use serde_json::{Map, Value};
 
 mod hostile;
@@ -9,7 +10,7 @@ mod params;
 mod refusals;
 
 fn sent(model: &str, body: &str) -> Value {
-    let sent = chat_request(body.as_bytes(), model, &Map::new(), false, &[])
+    let sent = chat_request(body.as_bytes(), model, &Map::new(), &ParamRules::default())
         .unwrap_or_else(|error| panic!("{body}: {error}"));
     serde_json::from_slice(&sent).unwrap_or_else(|error| panic!("{body}: {error}"))
 }

@@ -1,6 +1,7 @@
 //! Malicious bodies: any value in any place, damaged and endlessly nested JSON.
 
 use super::{super::chat_request, text};
+use crate::ParamRules;
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -56,12 +57,13 @@ fn deep_nesting_costs_no_stack() {
         deep,
     ] {
         // Accepted or refused; it only has to return.
-        let _ = chat_request(body.as_bytes(), "m", &Map::new(), false, &[]);
+        let _ = chat_request(body.as_bytes(), "m", &Map::new(), &ParamRules::default());
     }
 }
 
 fn check(body: &[u8]) {
-    match chat_request(body, "m", &Map::new(), true, &[]) {
+    let rules = ParamRules { drop_unsupported: true, ..ParamRules::default() };
+    match chat_request(body, "m", &Map::new(), &rules) {
         Ok(sent) => {
             let parsed = serde_json::from_slice::<Value>(&sent);
             assert!(parsed.is_ok(), "{} became {}", text(body), text(&sent));

@@ -4,6 +4,7 @@ use super::{
     super::{chat_request, unfit},
     sent,
 };
+use crate::ParamRules;
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -219,8 +220,8 @@ fn the_client_overrides_the_deployment_whatever_the_spelling() {
     ] {
         let Value::Object(defaults) = defaults else { panic!("defaults are an object") };
         let body = with_params(&params);
-        let sent =
-            chat_request(body.as_bytes(), "qwen", &defaults, false, &[]).expect("translates");
+        let sent = chat_request(body.as_bytes(), "qwen", &defaults, &ParamRules::default())
+            .expect("translates");
         let mut sent: Value = serde_json::from_slice(&sent).expect("JSON");
         let object = sent.as_object_mut().expect("object");
         assert_eq!(object.remove("stream"), Some(json!(false)));
@@ -231,13 +232,24 @@ fn the_client_overrides_the_deployment_whatever_the_spelling() {
 
 #[test]
 fn what_is_left_out_is_sent_for_nobody() {
-    let left_out = ["seed", "foo", "n"].map(str::to_owned);
+    let leave_out = ["seed", "foo", "n"].map(str::to_owned).to_vec();
+    let rules = ParamRules { leave_out, ..ParamRules::default() };
     let defaults = json!({"seed": 1, "top_k": 2});
     let body = with_params(&json!({"seed": 3, "foo": 1, "extra_body": {"n": 2, "top_p": 1}}));
     let defaults = defaults.as_object().expect("object");
-    let sent = chat_request(body.as_bytes(), "qwen", defaults, false, &left_out).expect("sent");
+    let sent = chat_request(body.as_bytes(), "qwen", defaults, &rules).expect("sent");
     let sent: Value = serde_json::from_slice(&sent).expect("JSON");
     assert_eq!(sent["options"], json!({"top_k": 2, "top_p": 1}));
+}
+
+#[test]
+fn what_the_operator_allows_is_sent_as_an_option() {
+    let allowed = ["foo", "logit_bias"].map(str::to_owned).to_vec();
+    let rules = ParamRules { allowed, ..ParamRules::default() };
+    let body = with_params(&json!({"foo": 1, "logit_bias": {"1": 2}, "n": 1}));
+    let sent = chat_request(body.as_bytes(), "qwen", &Map::new(), &rules).expect("sent");
+    let sent: Value = serde_json::from_slice(&sent).expect("JSON");
+    assert_eq!(sent["options"], json!({"foo": 1, "logit_bias": {"1": 2}}));
 }
 
 #[test]
@@ -253,7 +265,8 @@ fn numbers_stay_as_they_are_written() {
     let body = r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f",
         "arguments":"{\"big\":123456789012345678901234567890,\"far\":1e999}"}}]}],
         "seed":123456789012345678901234567890,"temperature":1e999,"top_p":0.10,"options":{"x":-1E+999}}"#;
-    let sent = chat_request(body.as_bytes(), "m", &Map::new(), false, &[]).expect("sent");
+    let sent =
+        chat_request(body.as_bytes(), "m", &Map::new(), &ParamRules::default()).expect("sent");
     let sent = String::from_utf8(sent).expect("text");
     for piece in [
         r#""arguments":{"big":123456789012345678901234567890,"far":1e999}"#,

@@ -2,7 +2,7 @@
 //! conversation.
 
 use super::{super::chat_request, text};
-use crate::ollama::request::TranslateError;
+use crate::{ParamRules, ollama::request::TranslateError};
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -221,7 +221,7 @@ fn assert_refused(body: &Value, param: Option<&str>, says: &str) {
 }
 
 fn refusal(body: &[u8]) -> TranslateError {
-    match chat_request(body, "qwen", &Map::new(), false, &[]) {
+    match chat_request(body, "qwen", &Map::new(), &ParamRules::default()) {
         Err(error) => error,
         Ok(sent) => panic!("accepted {} as {}", text(body), text(&sent)),
     }
