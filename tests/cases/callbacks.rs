@@ -14,6 +14,7 @@ mod faults;
 pub(crate) mod faulty;
 mod guardrail;
 mod hook_data;
+mod http_proxies;
 mod introspection;
 mod langsmith;
 mod newer_services;

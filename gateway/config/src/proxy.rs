@@ -111,12 +111,19 @@ impl ProxyServer {
         self.authorization.as_ref().map_or("", Secret::expose)
     }
 
+    /// The value of that header; empty if it needs none. Secret.
+    #[must_use]
+    pub fn authorization(&self) -> &str {
+        let line = self.authorization_line().trim_end();
+        line.split_once(": ").map_or("", |(_, value)| value)
+    }
+
     /// Adds its credentials, plain and as they are sent.
     pub fn add_secrets(&self, secrets: &mut Secrets) {
         if let Some(password) = &self.password {
             secrets.add(password.expose());
         }
-        if let Some(sent) = self.authorization_line().trim_end().rsplit(' ').next() {
+        if let Some((_, sent)) = self.authorization().split_once(' ') {
             secrets.add(sent);
         }
     }

@@ -5,7 +5,8 @@
 //! Workers are single-threaded runtimes; a task on one of them would hold up its calls.
 
 use super::http::HttpClient;
-use callgate_upstream::Tls;
+use arc_swap::ArcSwap;
+use callgate_upstream::Connector;
 use plugin_api::{HostError, HostErrorKind, abi::serve::BoxFuture};
 use std::{
     fmt,
@@ -99,10 +100,10 @@ impl Drop for Permit {
 
 impl Background {
     /// With `idle` it accepts everything and runs nothing, for a check of the config.
-    pub(super) fn new(name: &str, idle: bool, tls: &Arc<Tls>) -> Self {
+    pub(super) fn new(name: &str, idle: bool, connector: &Arc<ArcSwap<Connector>>) -> Self {
         Self {
             name: name.into(),
-            http: Arc::new(HttpClient::new(Arc::clone(tls))),
+            http: Arc::new(HttpClient::new(Arc::clone(connector))),
             handle: OnceLock::new(),
             runtime: Mutex::new(None),
             ended: AtomicBool::new(false),
@@ -336,8 +337,8 @@ mod tests {
 
     #[test]
     fn a_task_that_blocks_holds_up_no_task_of_another_entry() {
-        let tls = Arc::default();
-        let of = |name| Background::new(name, false, &tls);
+        let connector = Arc::default();
+        let of = |name| Background::new(name, false, &connector);
         let (blocked, free, taken) = (of("blocked"), of("free"), Arc::default());
         let (started, entered) = std::sync::mpsc::channel();
         let (go, wait) = std::sync::mpsc::channel::<()>();

@@ -1,26 +1,29 @@
-//! The HTTP client for callbacks: hyper's pooled client, on the background thread. Calls have their
-//! own client (`upstream`), because there each microsecond counts.
+//! The HTTP client for callbacks: hyper's pooled client, on the background thread, over the
+//! connections that `upstream` makes. Calls have their own client there, because for them each
+//! microsecond counts.
+
+mod connect;
 
 use super::permissions::Permissions;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use callgate_config::{HttpUrl, UrlError};
-use callgate_upstream::{NoTls, Tls, USER_AGENT};
+use callgate_config::{HttpUrl, ProxyServer, UrlError};
+use callgate_upstream::{Connector, USER_AGENT};
+use connect::{PoolConnector, reads_requests};
 use http::{
-    Method, Request,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    Method, Request, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION},
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use plugin_api::{HostError, HostErrorKind, HttpRequest, HttpResponse};
-use rustls::ClientConfig;
 use std::{
     error::Error,
     fmt::Write as _,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -33,26 +36,24 @@ const HOP: HeaderName = HeaderName::from_static("x-callgate-hop");
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(50);
 const IDLE_PER_HOST: usize = 8;
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
-type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-type PlainPool = Client<HttpConnector, Full<Bytes>>;
+type Pool = Client<PoolConnector, Full<Bytes>>;
 
-/// The client of one entry. Its pools are created at the first request.
+/// The client of one entry. Its pool is created at the first request, and anew if a reload has
+/// changed how servers are reached.
 #[derive(Debug, Default)]
 pub(super) struct HttpClient {
-    tls: Arc<Tls>,
-    plain: OnceLock<PlainPool>,
-    secure: OnceLock<Pool>,
+    connector: Arc<ArcSwap<Connector>>,
+    pool: Mutex<Option<(Arc<Connector>, Pool)>>,
 }
 
 /// A request that passed the checks.
 pub(super) struct Checked {
     request: Request<Full<Bytes>>,
-    host: String,
+    url: HttpUrl,
     timeout: Duration,
 }
 
@@ -61,8 +62,8 @@ fn refuse(kind: HostErrorKind, text: impl Into<String>) -> HostError {
 }
 
 impl HttpClient {
-    pub(super) fn new(tls: Arc<Tls>) -> Self {
-        Self { tls, ..Self::default() }
+    pub(super) fn new(connector: Arc<ArcSwap<Connector>>) -> Self {
+        Self { connector, ..Self::default() }
     }
 
     /// Sends a request when it is its turn, and reads the whole response.
@@ -71,7 +72,7 @@ impl HttpClient {
         checked: Checked,
         turns: &Semaphore,
     ) -> Result<HttpResponse, HostError> {
-        let Checked { request, host, timeout } = checked;
+        let Checked { request, url, timeout } = checked;
         let (ends, millis) = (Instant::now() + timeout, timeout.as_millis());
         let late = |text| Err(refuse(HostErrorKind::TIMEOUT, text));
         let Ok(_turn) = timeout_at(ends, turns.acquire()).await else {
@@ -79,28 +80,36 @@ impl HttpClient {
                 "it waited {millis} ms for its turn, because too many requests run"
             ));
         };
-        match timeout_at(ends, self.exchange(request, &host)).await {
+        match timeout_at(ends, self.exchange(request, &url)).await {
             Ok(answer) => answer,
-            Err(_) => late(format!("`{host}` did not answer within {millis} ms")),
+            Err(_) => late(format!("`{}` did not answer within {millis} ms", url.host())),
         }
     }
 
     async fn exchange(
         &self,
-        request: Request<Full<Bytes>>,
-        host: &str,
+        mut request: Request<Full<Bytes>>,
+        url: &HttpUrl,
     ) -> Result<HttpResponse, HostError> {
+        let host = url.host();
         let broken = |error: &(dyn Error + 'static)| {
             refuse(HostErrorKind::UNREACHABLE, format!("no answer of `{host}`: {}", causes(error)))
         };
-        let answer = if request.uri().scheme_str() == Some("https") {
-            let unusable = |error: NoTls| refuse(HostErrorKind::UNREACHABLE, error.to_string());
-            let pool = self.secure_pool(|| self.tls.config()).map_err(unusable)?;
-            pool.request(request).await
-        } else {
-            self.plain.get_or_init(|| builder().build(connector())).request(request).await
-        };
+        let connector = self.connector.load_full();
+        let proxy = connector.proxies().proxy_for(url);
+        let reader = proxy.filter(|_| reads_requests(&connector, url));
+        reader.into_iter().for_each(|proxy| authorize(&mut request, proxy));
+        let answer = self.pool(&connector).request(request).await;
         let (head, body) = answer.map_err(|error| broken(&error))?.into_parts();
+        if let Some(proxy) = reader
+            && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            let text = format!(
+                "no answer of `{host}`: the proxy {} refuses the request for want of credentials",
+                proxy.address()
+            );
+            return Err(refuse(HostErrorKind::UNREACHABLE, text));
+        }
         let body = match Limited::new(body, MAX_ANSWER).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
@@ -118,32 +127,28 @@ impl HttpClient {
         Ok(response)
     }
 
-    /// Only a pool is kept: a lack of descriptors may be over at the next request.
-    fn secure_pool(
-        &self,
-        tls: impl FnOnce() -> Result<Arc<ClientConfig>, NoTls>,
-    ) -> Result<&Pool, NoTls> {
-        if let Some(pool) = self.secure.get() {
-            return Ok(pool);
+    /// The pool for this connector. Another connector's connections are not used any more.
+    fn pool(&self, connector: &Arc<Connector>) -> Pool {
+        let mut kept = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, pool)) = &*kept
+            && Arc::ptr_eq(of, connector)
+        {
+            return pool.clone();
         }
-        let mut config = (*tls()?).clone();
-        // The connector below sets its own.
-        config.alpn_protocols.clear();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(connector());
-        Ok(self.secure.get_or_init(|| builder().build(connector)))
+        let pool: Pool = builder().build(PoolConnector(Arc::clone(connector)));
+        *kept = Some((Arc::clone(connector), pool.clone()));
+        pool
     }
 }
 
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    connector
+/// Adds the credentials for a proxy that reads the request.
+fn authorize(request: &mut Request<Full<Bytes>>, proxy: &ProxyServer) {
+    if let Ok(mut value) = HeaderValue::from_str(proxy.authorization())
+        && !value.is_empty()
+    {
+        value.set_sensitive(true);
+        request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+    }
 }
 
 fn builder() -> hyper_util::client::legacy::Builder {
@@ -186,7 +191,6 @@ pub(super) fn check(
     may: &Permissions,
 ) -> Result<Checked, HostError> {
     let url = permitted(request.url(), may)?;
-    let host = url.host().to_owned();
     let method = Method::from_bytes(request.method().as_bytes())
         .ok()
         .filter(|method| *method != Method::CONNECT)
@@ -198,9 +202,9 @@ pub(super) fn check(
     }
     let mut sent = Request::new(Full::new(Bytes::from(request.into_body())));
     *sent.method_mut() = method;
-    *sent.uri_mut() = url.into_uri();
+    *sent.uri_mut() = url.clone().into_uri();
     *sent.headers_mut() = headers;
-    Ok(Checked { request: sent, host, timeout })
+    Ok(Checked { request: sent, url, timeout })
 }
 
 fn headers(given: &[(String, String)]) -> Result<HeaderMap, HostError> {
@@ -242,32 +246,6 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Settings as `Tls` makes them, apart from the trusted certificates.
-    fn settings() -> Arc<ClientConfig> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let roots = rustls::RootCertStore::empty();
-        let mut config = versions.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(config)
-    }
-
-    #[test]
-    fn the_pool_for_tls_is_made_once_and_a_failure_is_not_remembered() {
-        let client = HttpClient::default();
-        let short = || Err(NoTls::Descriptors(std::io::ErrorKind::Other.into()));
-        let error = client.secure_pool(short).unwrap_err().to_string();
-        assert!(error.contains("the trusted certificates cannot be read"), "{error}");
-        let none = || Err(NoTls::Never("no trusted certificates".to_owned()));
-        let error = client.secure_pool(none).unwrap_err().to_string();
-        assert_eq!(error, "no trusted certificates");
-        let first: *const Pool = client.secure_pool(|| Ok(settings())).unwrap();
-        let second = client.secure_pool(|| panic!("made a second time")).unwrap();
-        assert!(std::ptr::eq(first, second));
-    }
 
     #[test]
     fn requests_are_judged_before_anything_is_sent() {

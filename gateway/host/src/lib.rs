@@ -31,7 +31,7 @@ use arc_swap::ArcSwap;
 use background::{Awaited, Background, DRAIN, Permit};
 use callgate_secret::Masking;
 use callgate_telemetry::metrics::Exposition;
-use callgate_upstream::Tls;
+use callgate_upstream::Connector;
 pub use clock::{Clock, SystemClock};
 use counters::ShardedMap;
 pub use counters::{CounterScope, Counters};
@@ -83,7 +83,7 @@ pub struct Services {
     state: Arc<StateFolders>,
     /// Of the served config.
     listing: Arc<ArcSwap<Listing>>,
-    tls: Arc<Tls>,
+    connector: Arc<ArcSwap<Connector>>,
     masking: Masking,
     /// Answers requests in place of the network.
     answers: Option<Arc<dyn HttpAnswers>>,
@@ -115,7 +115,7 @@ impl Services {
             idle,
             state: Arc::new(StateFolders::temporary()),
             listing: Arc::default(),
-            tls: Arc::default(),
+            connector: Arc::default(),
             masking: Masking::default(),
             answers: None,
             server: Arc::default(),
@@ -162,6 +162,11 @@ impl Services {
         self.listing.store(listing);
     }
 
+    /// From now on, requests go through the proxies of this connector, with its TLS settings.
+    pub fn connect_by(&self, connector: &Arc<Connector>) {
+        self.connector.store(Arc::clone(connector));
+    }
+
     /// The background thread of an entry, the same for all its instances.
     fn background(&self, entry: &str) -> Arc<Background> {
         let mut all = self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +174,7 @@ impl Services {
             return running;
         }
         all.retain(|_, background| background.strong_count() > 0);
-        let fresh = Arc::new(Background::new(entry, self.idle, &self.tls));
+        let fresh = Arc::new(Background::new(entry, self.idle, &self.connector));
         all.insert(entry.into(), Arc::downgrade(&fresh));
         fresh
     }

@@ -1,14 +1,15 @@
 //! Opens a connection: dials an address, its own or a proxy's, then does the TLS handshake.
 
 use super::{
-    Origin,
+    Connector, Origin,
     dial::{FailedDials, dial},
     error::{CONNECT_TIMEOUT, ConnectPhase, ProxyFault, UpstreamError},
-    http1::{Io, UpstreamConnection},
+    http1::UpstreamConnection,
+    stream::Io,
     tls::{NoTls, Tls, TlsFault},
     tunnel,
 };
-use callgate_config::ProxyServer;
+use callgate_config::{HttpUrl, ProxyServer};
 use rustls::pki_types::ServerName;
 use std::io;
 use tokio::{
@@ -17,11 +18,23 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// Connects to `origin`. The request is not sent before the server has proved its identity.
 pub(super) async fn connect(
     origin: &Origin,
     tls: &Tls,
 ) -> Result<UpstreamConnection, UpstreamError> {
+    open(origin, tls).await.map(UpstreamConnection::new)
+}
+
+/// Opens a connection for requests that another client sends.
+///
+/// # Errors
+/// If there is no connection within the limit for connecting.
+pub async fn open_for(connector: &Connector, url: &HttpUrl) -> Result<Io, UpstreamError> {
+    open(&Origin::to(connector, url), connector.tls()).await
+}
+
+/// Connects to `origin`. No request is sent before the server has proved its identity.
+async fn open(origin: &Origin, tls: &Tls) -> Result<Io, UpstreamError> {
     let end = Instant::now() + CONNECT_TIMEOUT;
     let late = |phase, failed| move |_| UpstreamError::ConnectTimeout { phase, failed };
     let stream = match origin.proxy() {
@@ -29,7 +42,7 @@ pub(super) async fn connect(
         Some(proxy) => by_proxy(proxy, origin, end).await?,
     };
     if !origin.tls {
-        return Ok(UpstreamConnection::new(Io::Plain(stream)));
+        return Ok(Io::Plain(stream));
     }
     let failed = |fault, reason| {
         let host = origin.hostname.clone();
@@ -48,7 +61,7 @@ pub(super) async fn connect(
         .await
         .map_err(late(ConnectPhase::Handshake, String::new()))?
         .map_err(|error| failed(TlsFault::of(&error), error.to_string()))?;
-    Ok(UpstreamConnection::new(Io::Tls(Box::new(stream))))
+    Ok(Io::Tls(Box::new(stream)))
 }
 
 /// The error of a first exchange. In TLS 1.3, a server refuses the client's certificate only then.

@@ -8,6 +8,7 @@
 use super::{
     framing::{BodyStep, Framing},
     head::{Head, IncomingHead, MAX_HEAD, invalid},
+    stream::Io,
     turn,
 };
 use bytes::{Bytes, BytesMut};
@@ -20,11 +21,9 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, Interest, ReadBuf},
     time::Instant,
 };
-use tokio_rustls::client::TlsStream;
 
 /// The size of one read: a small reply, or many chunks of a stream.
 const READ: usize = 16 * 1024;
@@ -48,12 +47,6 @@ pub(super) struct UpstreamConnection {
     io: Io,
     /// Bytes that were read and not yet taken.
     buffer: BytesMut,
-}
-
-#[derive(Debug)]
-pub(super) enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// An exchange that failed before the head of a response arrived.
@@ -266,38 +259,4 @@ fn unwritten(pieces: &mut [Bytes], mut written: usize) -> &mut [Bytes] {
         done += 1;
     }
     &mut pieces[done..]
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        room: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_read(context, room),
-            Self::Tls(io) => Pin::new(io).poll_read(context, room),
-        }
-    }
-}
-
-impl Io {
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_write_vectored(context, slices),
-            Self::Tls(io) => Pin::new(io).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            // A socket has nothing to flush.
-            Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Tls(io) => Pin::new(io).poll_flush(context),
-        }
-    }
 }

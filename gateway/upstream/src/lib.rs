@@ -17,6 +17,7 @@ mod head;
 mod http1;
 mod origin;
 mod pool;
+mod stream;
 mod tls;
 mod token;
 mod tunnel;
@@ -26,6 +27,7 @@ use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
 use callgate_config::Reuse;
 use callgate_json::Slices;
+pub use connect::open_for;
 pub use connector::Connector;
 pub use descriptors::lacks_descriptors;
 pub use error::{CONNECT_TIMEOUT, ConnectPhase, ProxyFault, UpstreamError};
@@ -33,6 +35,7 @@ use framing::Framing;
 pub use head::Headers;
 pub use origin::Origin;
 use std::{io, time::Duration};
+pub use stream::Io;
 pub use tls::{
     CertificateFault, ClientCertificate, NoTls, SystemCertificates, Tls, TlsFault, TlsOptions,
     Trust, authorities,

@@ -33,25 +33,28 @@ pub(super) struct PoolKey {
 impl Origin {
     /// Splits an `http` or `https` URL that is called directly; `None` for anything else.
     pub fn parse(url: &str) -> Option<Self> {
-        Self::of(url, &Proxies::default(), 0)
+        Some(Self::of(&HttpUrl::parse(url).ok()?, &Proxies::default(), 0))
     }
 
     /// The same as the connector reaches it.
     pub(super) fn by(connector: &Connector, url: &str) -> Option<Self> {
+        Some(Self::to(connector, &HttpUrl::parse(url).ok()?))
+    }
+
+    pub(super) fn to(connector: &Connector, url: &HttpUrl) -> Self {
         Self::of(url, connector.proxies(), connector.number())
     }
 
-    fn of(url: &str, proxies: &Proxies, connector: u64) -> Option<Self> {
-        let url = HttpUrl::parse(url).ok()?;
+    fn of(url: &HttpUrl, proxies: &Proxies, connector: u64) -> Self {
         let (tls, port, hostname) = (url.is_tls(), url.port(), url.hostname().to_owned());
-        let proxy = proxies.proxy_for(&url).cloned();
+        let proxy = proxies.proxy_for(url).cloned();
         let (host, path) = (url.authority(), url.path_and_query());
         // A proxy that passes requests on has to be told the server. In a tunnel, it sees none.
         let request_line = match &proxy {
             Some(_) if !tls => format!("POST http://{host}{path} HTTP/1.1\r\n"),
             _ => format!("POST {path} HTTP/1.1\r\n"),
         };
-        Some(Self {
+        Self {
             tls,
             key: Arc::new(PoolKey { tls, hostname: hostname.clone(), port, connector }),
             hostname,
@@ -59,7 +62,7 @@ impl Origin {
             host: host.to_owned(),
             request_line,
             proxy,
-        })
+        }
     }
 
     pub(super) fn key(&self) -> &Arc<PoolKey> {

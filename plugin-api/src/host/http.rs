@@ -4,7 +4,8 @@ use super::HostError;
 use crate::abi::{HostHandle, HttpVtRef, RawHeader, RawHttpRequest, RawHttpResponse, View};
 use std::{fmt, future::Future, time::Duration};
 
-/// The gateway's HTTP/1.1 client, with pooled connections and TLS with the system's certificates.
+/// The gateway's HTTP/1.1 client, with pooled connections, and the proxies and trusted certificates
+/// that the operator has set for calls.
 /// Requests run on the entry's background thread and never hold up calls. Await them in an async
 /// hook (within the hook's timeout) or in a [`Task`](super::Task). A sync hook needs a task. The
 /// host must be granted, by `grants: {http_hosts: [api.example.com]}` in the callback's entry or

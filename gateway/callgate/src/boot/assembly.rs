@@ -177,6 +177,7 @@ fn load_callbacks(
             let kept = || Services::new().with_state(state(), open_private_folder);
             let fresh = if serves { kept() } else { Services::idle() };
             (recipes, services) = (Vec::new(), Arc::new(fresh.with_masking(secrets.masking())));
+            services.connect_by(deployments.connector());
             made = Some(guard);
             made.get_or_insert_with(LoadGuard::none)
         }

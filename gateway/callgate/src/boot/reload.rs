@@ -260,6 +260,7 @@ impl Reloader {
         let callbacks = app.callbacks.succeed(plugins, left_out);
         let callbacks = callbacks.map_err(|error| self.refusal(&error.to_string()))?;
         services.serve(listing);
+        services.connect_by(deployments.connector());
         let host = self.address.host.as_deref().unwrap_or_default();
         let reloads = Arc::clone(&self.reloads);
         let parts = AppParts { config: &config, host, deployments, callbacks, services, reloads };

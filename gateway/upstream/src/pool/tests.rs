@@ -1,6 +1,6 @@
 //! When idle connections close, with real sockets and a paused clock.
 
-use super::{super::http1::Io, *};
+use super::{super::Io, *};
 use callgate_config::Proxies;
 use std::{
     io::Read as _,
