@@ -3,6 +3,7 @@
 mod azure;
 mod check;
 mod config_errors;
+mod copilot;
 mod editor_schema;
 mod entra;
 mod litellm_configs;

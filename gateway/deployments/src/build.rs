@@ -8,11 +8,11 @@ use super::{
     connectors::Connectors,
     credential::{Credential, EntraClients},
     defaults::{provider_base, provider_key},
-    deployment::Deployment,
+    deployment::{DEFAULT_TIMEOUT, Deployment},
     index,
     infer::{InferError, Inferred, infer},
     lookup::Deployments,
-    weight,
+    stand_in, token_file, weight,
 };
 use callgate_config::{
     Config, ModelEntry, Problem, Problems, Severity, SourceLocation, problem::settle, quoted,
@@ -21,7 +21,7 @@ use callgate_providers::{KeyHeader, ModelFamily, ParamRules, Provider, UNSERVED}
 use callgate_secret::Secret;
 use callgate_telemetry::counted::counted_as;
 use http::HeaderValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashSet,
@@ -29,9 +29,6 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-
-/// LiteLLM's default.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
 
 impl Deployments {
     /// Checks every entry of `model_list`. Returns the deployments and the warnings.
@@ -58,7 +55,7 @@ impl Deployments {
         weight::assign(&mut built, &mut builder.problems);
         builder.problems.extend(builder.connectors.proxy_problems(&built));
         let built = built.into_iter().map(|(entry, deployment)| (entry, Arc::new(deployment)));
-        let stand_ins = builder.stand_ins();
+        let stand_ins = stand_in::all(config, builder.connectors.general());
         let aliases = &config.router.aliases;
         let built = built.collect();
         let mut deployments = index::build(built, stand_ins, aliases, &mut builder.problems);
@@ -192,7 +189,10 @@ impl<'c> Builder<'c> {
             return Ok(found);
         }
         let key = match &entry.api_key {
-            Setting::Absent => self.default_key(provider, entry),
+            Setting::Absent => match token_file::read(provider, entry, env)? {
+                Some(token) => Setting::Set(token),
+                None => self.default_key(provider, entry),
+            },
             given => given.clone(),
         };
         Ok(Credential::key(key, header))
@@ -441,59 +441,5 @@ impl<'c> Builder<'c> {
             }
             turn += 1;
         }
-    }
-
-    /// One deployment for each provider that has a default base. Callbacks can route to it without
-    /// an entry in the config.
-    fn stand_ins(&self) -> Vec<Deployment> {
-        let providers = callgate_providers::prefixes().filter_map(callgate_providers::by_prefix);
-        providers.filter_map(|provider| self.stand_in(provider)).collect()
-    }
-
-    fn stand_in(&self, provider: &'static Provider) -> Option<Deployment> {
-        let env = &self.config.environment;
-        let path = format!("the provider `{}`", provider.label);
-        let base = provider_base(provider, env, &path)?.ok()?;
-        let api_version = azure::default_version(provider, base.set(), env);
-        let api_base = base.map(|base| base.url);
-        let (litellm, router) = (&self.config.litellm, &self.config.router);
-        let timeout = litellm.request_timeout.or(router.timeout).unwrap_or(DEFAULT_TIMEOUT);
-        Some(Deployment {
-            id: format!("provider-{}", provider.label),
-            model_name: Arc::from(provider.label),
-            provider,
-            label: Arc::from(provider.label),
-            upstream_model: Arc::default(),
-            unserved: None,
-            token_source: None,
-            key_header: (provider.key_header)(api_base.set().map_or("", String::as_str)),
-            api_base,
-            api_key: provider_key(provider, env, &path),
-            api_version,
-            connector: Arc::clone(self.connectors.general()),
-            connector_unset: None,
-            organization: Setting::Absent,
-            extra_headers: Vec::new(),
-            params: Map::new(),
-            params_unset: Vec::new(),
-            timeout,
-            stream_timeout: router.stream_timeout.unwrap_or(timeout),
-            first_content_timeout: self.config.gateway.first_content_timeout,
-            stream_usage: true,
-            weight: 1.0,
-            order: 0,
-            rules: ParamRules { drop_unsupported: litellm.drop_params, ..ParamRules::default() },
-            family: ModelFamily::Any,
-            merges_reasoning: false,
-            mock_response: None,
-            model_info: Value::Object(Map::new()),
-            model_info_text: OnceLock::new(),
-            answer_headers: OnceLock::new(),
-            json_headers: OnceLock::new(),
-            request_lines: OnceLock::new(),
-            chat_url: OnceLock::new(),
-            log_fields: OnceLock::new(),
-            model_json: OnceLock::new(),
-        })
     }
 }

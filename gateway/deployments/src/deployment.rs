@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+/// LiteLLM's default.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
+
 /// One configured way to serve a model name. Its `Debug` shows no secret and no free-form value.
 #[derive(Clone)]
 pub struct Deployment {

@@ -80,7 +80,6 @@ const UNSUPPORTED: &[&str] = &[
     "fal_ai",
     "gdc",
     "gigachat",
-    "github_copilot",
     "heroku",
     "jina_ai",
     "langflow",

@@ -16,17 +16,18 @@ mod index;
 mod infer;
 mod lookup;
 mod secrets;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod tls_files;
+mod token_file;
 mod unset;
 mod weight;
 mod wildcard;
 
-pub use build::DEFAULT_TIMEOUT;
 pub use callgate_config::Setting;
 pub use callgate_upstream::TokenSource;
 pub use certificates::certificate_problems;
-pub use deployment::Deployment;
+pub use deployment::{DEFAULT_TIMEOUT, Deployment};
 pub use lookup::{Chosen, Deployments, Group, Names};
 pub use unset::nothing_but_unset;

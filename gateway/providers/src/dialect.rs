@@ -113,6 +113,8 @@ pub struct Outgoing {
     pub choices: u64,
     /// Whether the gateway has to write the embeddings of the answer as base64.
     pub base64: bool,
+    /// Headers for this request alone.
+    pub headers: &'static [(&'static str, &'static str)],
 }
 
 /// The number of choices that the member `n` asks for.

@@ -9,6 +9,7 @@
 mod azure;
 mod call_kind;
 mod completion_builder;
+mod copilot;
 mod cuts;
 mod dialect;
 pub mod error_text;
@@ -44,7 +45,7 @@ pub use dialect::{
 pub use model_family::ModelFamily;
 pub use param_rules::{ParamPath, ParamRules};
 use provider::host_and_path;
-pub use provider::{KeyHeader, Provider};
+pub use provider::{KeyHeader, Provider, TokenFile};
 pub use quirks::{Quirks, TokenLimit};
 pub use table::{UNSERVED, providers};
 

@@ -56,7 +56,7 @@ impl Dialect for OpenAi {
         reasoning::fit(&mut edits, body, to)?;
         to.rules.cut(&mut edits);
         let choices = number_of_choices(edits.member("n"));
-        Ok(Outgoing { body: edits.render(), choices, base64: false })
+        Ok(Outgoing { body: edits.render(), choices, base64: false, headers: &[] })
     }
 
     fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String {

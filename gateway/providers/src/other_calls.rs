@@ -97,7 +97,7 @@ pub(crate) fn request(
         stream_usage::ask(&mut edits);
     }
     to.rules.cut(&mut edits);
-    Ok(Outgoing { body: edits.render(), choices: 1, base64: false })
+    Ok(Outgoing { body: edits.render(), choices: 1, base64: false, headers: &[] })
 }
 
 /// Whether a member is for the gateway only. These APIs have a `metadata` of their own.

@@ -23,6 +23,8 @@ pub struct Provider {
     pub needs_key: bool,
     /// The header of the key, by the base URL.
     pub key_header: fn(&str) -> KeyHeader,
+    /// The file that has the key.
+    pub token_file: Option<TokenFile>,
     /// Variables for the version of the API; the first one that is set counts.
     pub version_env: &'static [&'static str],
     /// Beginnings of models' names that LiteLLM reads and no upstream knows.
@@ -33,6 +35,18 @@ pub struct Provider {
     /// The kinds of calls that it serves, as far as is known.
     pub kinds: CallKinds,
     pub dialect: &'static dyn Dialect,
+}
+
+/// A file that another program writes.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenFile {
+    /// The variable for its folder.
+    pub dir_env: &'static str,
+    /// The usual folder, below the home folder.
+    pub dir: &'static str,
+    /// The variable for its name.
+    pub name_env: &'static str,
+    pub name: &'static str,
 }
 
 /// The header in which an upstream expects the key.

@@ -10,8 +10,9 @@ use super::{
     },
     CallKinds, ModelFamily,
     azure::{Azure, foundry_key_header},
+    copilot::Copilot,
     ollama, openai,
-    provider::{KeyHeader, Provider},
+    provider::{KeyHeader, Provider, TokenFile},
     quirks::{Quirks, TokenLimit},
 };
 
@@ -25,6 +26,7 @@ const OPENAI: Provider = Provider {
     dummy_key: false,
     needs_key: true,
     key_header: |_| KeyHeader::Bearer,
+    token_file: None,
     version_env: &[],
     routes: &[],
     families: |_| ModelFamily::Any,
@@ -377,6 +379,23 @@ static USUAL: &[Provider] = &[
         &["GITHUB_API_KEY"],
     )
     .kinds(&[Chat, Embeddings]),
+    Provider {
+        needs_key: false,
+        token_file: Some(TokenFile {
+            dir_env: "GITHUB_COPILOT_TOKEN_DIR",
+            dir: ".config/litellm/github_copilot",
+            name_env: "GITHUB_COPILOT_ACCESS_TOKEN_FILE",
+            name: "access-token",
+        }),
+        kinds: CallKinds::of(&[Chat]),
+        dialect: &Copilot,
+        ..hosted(
+            "github_copilot",
+            "https://api.githubcopilot.com",
+            &["GITHUB_COPILOT_API_BASE"],
+            &[],
+        )
+    },
     hosted(
         "vercel_ai_gateway",
         "https://ai-gateway.vercel.sh/v1",

@@ -48,6 +48,7 @@ const LINES: &[&str] = &[
     "volcengine https://ark.cn-beijing.volces.com/api/v3/chat/completions VOLCENGINE_API_KEY",
     "huggingface https://router.huggingface.co/v1/chat/completions HUGGINGFACE_API_KEY",
     "github https://models.inference.ai.azure.com/chat/completions GITHUB_API_KEY",
+    "github_copilot https://api.githubcopilot.com/chat/completions -",
     "vercel_ai_gateway https://ai-gateway.vercel.sh/v1/chat/completions VERCEL_AI_GATEWAY_API_KEY",
     "cloudflare https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1/chat/completions CLOUDFLARE_API_KEY",
     "ai21_chat https://api.ai21.com/studio/v1/chat/completions AI21_API_KEY",
@@ -183,6 +184,7 @@ fn page() -> String {
         bases = if bases.is_empty() { default } else { format!("{bases}, {default}") };
         let keys = match (or(it.key_env), it.needs_key) {
             (keys, true) => keys,
+            (_, false) if it.token_file.is_some() => "[a file](#github-copilot)".to_owned(),
             (keys, false) if keys.is_empty() => "optional".to_owned(),
             (keys, false) => format!("{keys}, optional"),
         };

@@ -353,7 +353,13 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
         None => None,
     };
     let (app, _, call) = flight.parts();
-    let lines = upstream_request::request_lines(&app.hop, call, (&target, token.as_ref()), &url);
+    let lines = upstream_request::request_lines(
+        &app.hop,
+        call,
+        (&target, token.as_ref()),
+        &url,
+        outgoing.headers,
+    );
     let sent =
         Sent { kind, target, url, echo, asked, base64, timeout, first_content, started, facts };
     let is_sent = sent.target.deployment().mock_response.is_none();

@@ -65,16 +65,20 @@ pub(super) struct Attempt {
     pub(super) lines: Bytes,
 }
 
+/// Headers that the dialect sets for one request.
+type RequestHeaders = &'static [(&'static str, &'static str)];
+
 /// The header lines of a request.
 pub(super) fn request_lines(
     hop: &str,
     call: &Call,
     (target, token): (&Target, Option<&Secret>),
     url: &str,
+    of_request: RequestHeaders,
 ) -> Bytes {
     let before = call.headers.get(HOP);
     let made = || {
-        let mut lines = deployment_lines(call, (target, token), url);
+        let mut lines = deployment_lines(call, (target, token), url, of_request);
         match before {
             Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
             None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
@@ -84,7 +88,8 @@ pub(super) fn request_lines(
     let configured = call.upstream_headers.is_empty()
         && target.callback_base().is_none()
         && target.callback_key().is_none()
-        && token.is_none();
+        && token.is_none()
+        && of_request.is_empty();
     match before {
         None if configured && call.kind == CallKind::Chat => {
             target.deployment().request_lines.get_or_init(made).clone()
@@ -111,6 +116,7 @@ fn deployment_lines(
     call: &Call,
     (target, token): (&Target, Option<&Secret>),
     url: &str,
+    of_request: RequestHeaders,
 ) -> HeaderLines {
     let mut lines = HeaderLines::new();
     let set_by_callback =
@@ -129,7 +135,9 @@ fn deployment_lines(
         ("accept", "*/*"),
         ("user-agent", callgate_upstream::USER_AGENT),
     ];
-    for (name, value) in own {
+    let is_replaced = |name: &str| of_request.iter().any(|(of, _)| *of == name);
+    let own = own.into_iter().filter(|(name, _)| !is_replaced(name));
+    for (name, value) in own.chain(of_request.iter().copied()) {
         if !is_set(name) {
             lines.add(name, &[value.as_bytes()]);
         }

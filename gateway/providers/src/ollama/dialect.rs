@@ -29,7 +29,7 @@ impl Dialect for Ollama {
         let body = without_parts(body, to);
         let translated =
             chat_request(&body, to.model, to.params, to.rules).map_err(|error| refused(&error))?;
-        Ok(Outgoing { body: [translated.into()].into(), choices, base64: false })
+        Ok(Outgoing { body: [translated.into()].into(), choices, base64: false, headers: &[] })
     }
 
     fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String {
@@ -48,7 +48,12 @@ impl Dialect for Ollama {
         let body = without_parts(body, to);
         let made = embed_request(&body, to.model, to.params, to.rules);
         let made = made.map_err(|error| refused(&error))?;
-        Ok(Outgoing { body: [made.body.into()].into(), choices: 1, base64: made.base64 })
+        Ok(Outgoing {
+            body: [made.body.into()].into(),
+            choices: 1,
+            base64: made.base64,
+            headers: &[],
+        })
     }
 
     fn reply_of(
