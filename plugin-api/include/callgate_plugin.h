@@ -171,7 +171,7 @@ typedef struct callgate_call_vt {
   uint64_t present;
   const void *reserved;
   callgate_view (*id)(const void *ctx);
-  uint32_t (*endpoint)(const void *ctx); /* 1 chat, 2 completions, 3 embeddings, 4 responses, 5 messages, 6 moderations, 7 rerank, 8 images */
+  uint32_t (*endpoint)(const void *ctx); /* 1 chat, 2 completions, 3 embeddings, 4 responses, 5 messages, 6 moderations, 7 rerank, 8 images, 9 transcriptions, 10 translations, 11 speech, 12 image edits */
   uint32_t (*stream)(const void *ctx);   /* 1: the client asked for a stream */
   callgate_view (*requested_model)(const void *ctx);
   callgate_view (*model)(const void *ctx);

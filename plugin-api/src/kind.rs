@@ -21,6 +21,14 @@ impl Endpoint {
     pub const RERANK: Self = Self(7);
     /// `/v1/images/generations`.
     pub const IMAGES: Self = Self(8);
+    /// `/v1/audio/transcriptions`.
+    pub const TRANSCRIPTIONS: Self = Self(9);
+    /// `/v1/audio/translations`.
+    pub const TRANSLATIONS: Self = Self(10);
+    /// `/v1/audio/speech`.
+    pub const SPEECH: Self = Self(11);
+    /// `/v1/images/edits`.
+    pub const IMAGE_EDITS: Self = Self(12);
 }
 
 /// The reason why a call failed. New ones may appear, so compare and have an `else`.

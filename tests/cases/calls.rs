@@ -36,5 +36,6 @@ mod tls;
 mod tls_settings;
 mod truncated;
 mod two_readers;
+mod uploads;
 mod web_pages;
 mod whole_or_error;

@@ -101,9 +101,19 @@ impl Gateway {
     /// Its resident memory, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory that it has had, in bytes.
+    #[must_use]
+    pub fn peak_memory(&self) -> usize {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> usize {
         let id = self.child.id().expect("the gateway runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory");
         let kib: usize = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
         kib * 1024
     }

@@ -59,6 +59,12 @@ impl Failure {
         Self::of(Reason::TooManyBytesInFlight, text).retry_after("1")
     }
 
+    /// An upload could not be written to its file.
+    pub fn upload_not_kept(error: &std::io::Error) -> Self {
+        let text = "this gateway could not keep the upload in a temporary file";
+        Self::of(Reason::Internal, text).cause(format!("$TMPDIR: {error}"))
+    }
+
     pub fn workers_stuck() -> Self {
         Self::of(
             Reason::WorkersStuck,

@@ -283,6 +283,19 @@ impl Failure {
         Self::invalid("'stream' must be a boolean.").param("stream")
     }
 
+    pub fn two_models() -> Self {
+        Self::invalid("the form has the field `model` more than once; send it once").param("model")
+    }
+
+    pub fn form_without_file() -> Self {
+        Self::invalid("Missing required parameter: 'file'. The form has no part with a `filename`.")
+            .param("file")
+    }
+
+    pub fn form_with_stream() -> Self {
+        Self::invalid("streams of such calls are not supported; leave out `stream`").param("stream")
+    }
+
     /// A stream that a callback wants to judge as a whole, of a kind that cannot be put together.
     pub fn stream_cannot_be_held(path: &str) -> Self {
         Self::invalid(format!(

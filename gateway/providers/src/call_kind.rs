@@ -17,6 +17,10 @@ pub enum CallKind {
     Completions,
     Responses,
     Messages,
+    Transcriptions,
+    Translations,
+    Speech,
+    ImageEdits,
 }
 
 /// What is known of a kind.
@@ -35,7 +39,7 @@ struct KindRow {
     answers: &'static [&'static str],
 }
 
-static ROWS: [KindRow; 8] = [
+static ROWS: [KindRow; 12] = [
     KindRow {
         endpoint: Endpoint::CHAT,
         name: "chat",
@@ -102,11 +106,43 @@ static ROWS: [KindRow; 8] = [
         required: &["messages"],
         answers: &["content"],
     },
+    KindRow {
+        endpoint: Endpoint::TRANSCRIPTIONS,
+        name: "transcriptions",
+        mode: "audio_transcription",
+        path: "/audio/transcriptions",
+        required: &["file"],
+        answers: &["text"],
+    },
+    KindRow {
+        endpoint: Endpoint::TRANSLATIONS,
+        name: "translations",
+        mode: "audio_transcription",
+        path: "/audio/translations",
+        required: &["file"],
+        answers: &["text"],
+    },
+    KindRow {
+        endpoint: Endpoint::SPEECH,
+        name: "speech",
+        mode: "audio_speech",
+        path: "/audio/speech",
+        required: &["input"],
+        answers: &["audio"],
+    },
+    KindRow {
+        endpoint: Endpoint::IMAGE_EDITS,
+        name: "image_edits",
+        mode: "image_edit",
+        path: "/images/edits",
+        required: &["prompt"],
+        answers: &["data"],
+    },
 ];
 
 impl CallKind {
     /// Every kind; chat first, because most calls are chats.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Chat,
         Self::Embeddings,
         Self::Moderations,
@@ -115,6 +151,10 @@ impl CallKind {
         Self::Completions,
         Self::Responses,
         Self::Messages,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+        Self::ImageEdits,
     ];
 
     fn row(self) -> &'static KindRow {
@@ -155,6 +195,18 @@ impl CallKind {
     #[must_use]
     pub fn streams(self) -> bool {
         matches!(self, Self::Chat | Self::Completions | Self::Responses | Self::Messages)
+    }
+
+    /// Whether its requests are forms with files.
+    #[must_use]
+    pub fn uploads(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations | Self::ImageEdits)
+    }
+
+    /// Whether its answers may be other than JSON: sound, or plain text.
+    #[must_use]
+    pub fn is_raw(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations | Self::Speech)
     }
 
     /// Whether its answers are completions: with `choices`, and streams that end in `[DONE]`.

@@ -6,7 +6,8 @@ mod hosted;
 
 use super::{
     CallKind::{
-        self, Chat, Completions, Embeddings, Images, Messages, Moderations, Rerank, Responses,
+        self, Chat, Completions, Embeddings, ImageEdits, Images, Messages, Moderations, Rerank,
+        Responses, Speech, Transcriptions, Translations,
     },
     CallKinds, ModelFamily,
     azure::{Azure, foundry_key_header},
@@ -36,9 +37,33 @@ const OPENAI: Provider = Provider {
         developer_as_system: false,
         no_reasoning_content: false,
     },
-    kinds: CallKinds::of(&[Chat, Embeddings, Moderations, Images, Completions, Responses]),
+    kinds: OPENAIS,
     dialect: &openai::OpenAi,
 };
+
+const OPENAIS: CallKinds = CallKinds::of(&[
+    Chat,
+    Embeddings,
+    Moderations,
+    Images,
+    ImageEdits,
+    Completions,
+    Responses,
+    Transcriptions,
+    Translations,
+    Speech,
+]);
+
+const AZURES: CallKinds = CallKinds::of(&[
+    Chat,
+    Embeddings,
+    Images,
+    ImageEdits,
+    Completions,
+    Transcriptions,
+    Translations,
+    Speech,
+]);
 
 const OLLAMA: Provider = Provider {
     name: "ollama_chat",
@@ -138,7 +163,7 @@ static USUAL: &[Provider] = &[
         base_env: &["GROQ_API_BASE"],
         key_env: &["GROQ_API_KEY"],
         quirks: Quirks { no_reasoning_content: true, ..PLAIN },
-        kinds: CallKinds::of(&[Chat, Responses]),
+        kinds: CallKinds::of(&[Chat, Responses, Transcriptions, Translations, Speech]),
         ..OPENAI
     },
     OLLAMA,
@@ -155,7 +180,7 @@ static USUAL: &[Provider] = &[
         version_env: &["AZURE_API_VERSION"],
         routes: &["o_series/", "gpt5_series/"],
         families: ModelFamily::of,
-        kinds: CallKinds::of(&[Chat, Embeddings, Images, Completions]),
+        kinds: AZURES,
         dialect: &Azure::OpenAi,
         ..OPENAI
     },
@@ -250,7 +275,7 @@ static USUAL: &[Provider] = &[
         &["MISTRAL_API_BASE", "MISTRAL_AZURE_API_BASE"],
         &["MISTRAL_API_KEY", "MISTRAL_AZURE_API_KEY"],
     )
-    .kinds(&[Chat, Embeddings, Moderations])
+    .kinds(&[Chat, Embeddings, Moderations, Transcriptions, Speech])
     .quirks(STRICT),
     hosted(
         "codestral",
@@ -278,7 +303,7 @@ static USUAL: &[Provider] = &[
         &["TOGETHER_AI_API_BASE"],
         &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"],
     )
-    .kinds(&[Chat, Embeddings, Rerank, Images, Completions])
+    .kinds(&[Chat, Embeddings, Rerank, Images, Completions, Transcriptions, Speech])
     .quirks(OLDER),
     hosted("xai", "https://api.x.ai/v1", &["XAI_API_BASE"], &["XAI_API_KEY"]).kinds(&[
         Chat,

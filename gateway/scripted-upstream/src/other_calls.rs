@@ -16,10 +16,13 @@ pub(super) enum OtherCall {
     Completions,
     Responses,
     Messages,
+    Transcripts,
+    Speech,
+    ImageEdits,
 }
 
 impl OtherCall {
-    const PATHS: [(&str, Self); 8] = [
+    const PATHS: [(&str, Self); 12] = [
         ("/embeddings", Self::Embeddings),
         ("/api/embed", Self::Embed),
         ("/moderations", Self::Moderations),
@@ -28,6 +31,10 @@ impl OtherCall {
         ("/completions", Self::Completions),
         ("/responses", Self::Responses),
         ("/messages", Self::Messages),
+        ("/audio/transcriptions", Self::Transcripts),
+        ("/audio/translations", Self::Transcripts),
+        ("/audio/speech", Self::Speech),
+        ("/images/edits", Self::ImageEdits),
     ];
 
     pub(super) fn of(path: &str) -> Option<Self> {
@@ -58,7 +65,11 @@ impl OtherCall {
                     "finish_reason": "stop"}]}),
             Self::Responses => response("completed"),
             Self::Messages => message(&json!([{"type": "text", "text": TEXT.concat()}])),
-            Self::Images => json!({"created": 1_767_225_600, "data": [{"url": "https://up/1.png"}]}),
+            Self::Transcripts => json!({"text": TEXT.concat(), "usage": {"type": "tokens",
+                "input_tokens": 11, "output_tokens": 4, "total_tokens": 15}}),
+            // Sound has a content type of its own.
+            Self::Speech => json!({"audio": ""}),
+            Self::Images | Self::ImageEdits => json!({"created": 1_767_225_600, "data": [{"url": "https://up/1.png"}]}),
         }
         .to_string()
     }
@@ -149,6 +160,9 @@ fn message(content: &Value) -> Value {
         "content": content, "stop_reason": "end_turn",
         "usage": {"input_tokens": 11, "output_tokens": 4}})
 }
+
+/// The sound of a speech: its first byte is no JSON's.
+pub(super) const SOUND: &[u8] = b"\xff\xfbsound";
 
 /// The number of inputs; a list of numbers is one text in tokens.
 fn count(input: &Value) -> usize {

@@ -2,11 +2,12 @@
 //! form of Azure's.
 
 use callgate_providers::CallKind::{
-    self, Chat, Completions, Embeddings, Images, Messages, Moderations, Rerank, Responses,
+    self, Chat, Completions, Embeddings, ImageEdits, Images, Messages, Moderations, Rerank,
+    Responses, Speech, Transcriptions, Translations,
 };
 
 /// The paths that name no model; chats first, because most calls are chats.
-pub(super) const NAMED: [(&str, CallKind); 18] = [
+pub(super) const NAMED: [(&str, CallKind); 26] = [
     ("/v1/chat/completions", Chat),
     ("/chat/completions", Chat),
     ("/cursor/chat/completions", Chat),
@@ -25,13 +26,22 @@ pub(super) const NAMED: [(&str, CallKind); 18] = [
     ("/responses", Responses),
     ("/v1/messages", Messages),
     ("/messages", Messages),
+    ("/v1/audio/transcriptions", Transcriptions),
+    ("/audio/transcriptions", Transcriptions),
+    ("/v1/audio/translations", Translations),
+    ("/audio/translations", Translations),
+    ("/v1/audio/speech", Speech),
+    ("/audio/speech", Speech),
+    ("/v1/images/edits", ImageEdits),
+    ("/images/edits", ImageEdits),
 ];
 
 /// What comes before the name of a model.
 const BEFORE_MODEL: [&str; 2] = ["/engines/", "/openai/deployments/"];
 
 /// The kinds of calls whose paths may name the model; that of chats ends like that of completions.
-const WITH_MODEL: [CallKind; 4] = [Chat, Embeddings, Images, Completions];
+const WITH_MODEL: [CallKind; 8] =
+    [Chat, Embeddings, Images, Completions, Transcriptions, Translations, Speech, ImageEdits];
 
 /// The path in its constant form, and the kind of its calls, if it names no model.
 pub(super) fn named(path: &str) -> Option<(&'static str, CallKind)> {

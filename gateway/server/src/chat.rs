@@ -10,10 +10,12 @@ use super::{
     error,
     flight::{Flight, refused},
     prepared, presence,
+    raw_reply::{self, RawReply},
     relay::{self, CallbackStream, OpenStream, Relay, StreamSource, Waits},
     reply::json_reply,
     request, response_headers, served_kinds,
     unreachable::unreachable,
+    upload::OutgoingForm,
     upstream_failure,
     upstream_request::{self, Attempt, Sent},
     upstream_token, verdict_gate,
@@ -63,12 +65,12 @@ pub(super) fn call(
                 body::end(&head.headers, &mut body, response.headers_mut()).await;
                 response
             }
-            Ok((call, held)) => {
+            Ok((call, held, upload)) => {
                 timer.request_is_whole();
                 record.requested_model = Some(Arc::clone(&call.requested_model));
                 record.stream = call.stream;
                 let depth = request::depth(&app, &call.headers);
-                let flight = Flight::new(app, timer, record, call, held);
+                let flight = Flight::new(app, timer, record, (call, held, upload));
                 match depth {
                     0 => answer(flight).await,
                     // Rare, so it takes no room in every call's future.
@@ -90,6 +92,10 @@ pub(super) fn answer(mut flight: Flight) -> impl Future<Output = Response<Answer
     async move {
         match attempt(&mut flight).await {
             Ok(Attempted::Json(body, headers)) => match flight.finish_json(body, headers).await {
+                Ok(response) => response.map(AnswerBody::Left),
+                Err(failure) => error::response(&failure).map(AnswerBody::Right),
+            },
+            Ok(Attempted::Raw(answer)) => match Box::pin(flight.finish_raw(*answer)).await {
                 Ok(response) => response.map(AnswerBody::Left),
                 Err(failure) => error::response(&failure).map(AnswerBody::Right),
             },
@@ -116,6 +122,8 @@ fn path(uri: &Uri) -> Cow<'static, str> {
 enum Attempted {
     /// A JSON reply, with the headers that come from its deployment; the end hooks come next.
     Json(Bytes, HeaderMap),
+    /// An answer of another kind.
+    Raw(Box<RawReply>),
     /// A stream that has begun. The call ends when the stream does.
     Stream(Box<Relay>, HeaderMap),
 }
@@ -154,12 +162,16 @@ fn answered<'a>(
 #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
 fn json<'a>(
     (app, timer, record): (&'a App, &'a ConnectionTimer, &'a mut Record),
-    Attempt { sent, outgoing, lines }: Attempt,
+    Attempt { sent, outgoing, form, lines }: Attempt,
 ) -> impl Future<Output = Result<Attempted, Failure>> + 'a {
     async move {
-        let (took, answer) = send(app, timer, &sent, outgoing, lines).await;
+        let (took, answer) = send(app, timer, &sent, (outgoing, form), lines).await;
         record.upstream = took;
         let mut answer = answer?;
+        if sent.kind.is_raw() && raw_reply::is_raw(&answer) {
+            let reading = raw_reply::read((app, timer, record), &mut answer, &sent);
+            return Box::pin(reading).await.map(|raw| Attempted::Raw(Box::new(raw)));
+        }
         let (body, headers) = json_reply((app, timer, record), &mut answer, &sent).await?;
         Ok(Attempted::Json(body, headers))
     }
@@ -182,35 +194,44 @@ async fn json_beside(
 
 /// Sends the request and turns a response with an error status into a failure. Returns the time
 /// until the upstream's response began, or for an error until it had come.
-async fn send(
-    app: &App,
-    timer: &ConnectionTimer,
-    sent: &Sent,
-    outgoing: Outgoing,
+fn send<'a>(
+    app: &'a App,
+    timer: &'a ConnectionTimer,
+    sent: &'a Sent,
+    (outgoing, form): (Outgoing, Option<Box<OutgoingForm>>),
     lines: Bytes,
-) -> (Option<Duration>, Result<UpstreamResponse, Failure>) {
+) -> impl Future<Output = (Option<Duration>, Result<UpstreamResponse, Failure>)> + 'a {
     let by = (sent.connector(app), app.reuse);
-    // Pinned here, because this large future would otherwise take room twice.
-    let posting = pin!(callgate_upstream::post(&sent.url, lines, outgoing.body, by));
-    let limit = sent.first_content.unwrap_or(sent.timeout);
-    let answer = timer.until(sent.started.checked_add(limit), posting).await;
-    let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => return (None, Err(unreachable(&error, sent))),
+    // Made here, because this large future would otherwise take room twice.
+    let posting = match form {
+        None => Either::Left(callgate_upstream::post(&sent.url, lines, outgoing.body, by)),
+        Some(mut form) => Either::Right(Box::pin(async move {
+            let body = (form.length(), &mut *form);
+            callgate_upstream::upload(&sent.url, lines, body, by).await
+        })),
     };
-    let took = Some(sent.started.elapsed());
-    if let Some(facts) = &sent.facts {
-        facts.get_or_init(|| response_headers::facts(app, sent, &answer));
+    async move {
+        let limit = sent.first_content.unwrap_or(sent.timeout);
+        let answer = timer.until(sent.started.checked_add(limit), pin!(posting)).await;
+        let answer = answer.unwrap_or(Err(UpstreamError::Timeout(limit)));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return (None, Err(unreachable(&error, sent))),
+        };
+        let took = Some(sent.started.elapsed());
+        if let Some(facts) = &sent.facts {
+            facts.get_or_init(|| response_headers::facts(app, sent, &answer));
+        }
+        if answer.status > 599 {
+            return (took, Err(upstream_failure::no_status(answer.status, sent)));
+        }
+        if !(200..300).contains(&answer.status) {
+            let failure =
+                Box::pin(upstream_failure::upstream_error(app, timer, answer, sent)).await;
+            return (Some(sent.started.elapsed()), Err(failure));
+        }
+        (took, Ok(answer))
     }
-    if answer.status > 599 {
-        return (took, Err(upstream_failure::no_status(answer.status, sent)));
-    }
-    if !(200..300).contains(&answer.status) {
-        let failure = Box::pin(upstream_failure::upstream_error(app, timer, answer, sent)).await;
-        return (Some(sent.started.elapsed()), Err(failure));
-    }
-    (took, Ok(answer))
 }
 
 /// Sends the request and waits for the first chunk of its response; with
@@ -221,7 +242,7 @@ async fn stream(
     attempt: Attempt,
     hooks: Option<DuringHooks>,
 ) -> Result<Attempted, Failure> {
-    let Attempt { sent, outgoing, lines } = attempt;
+    let Attempt { sent, outgoing, lines, .. } = attempt;
     let (app, started) = (flight.app.shared(), sent.started);
     let (mut relay, head) = if hooks.is_some() || flight.keepalive().is_some() {
         let (early, keepalive) = (response_headers::early_headers(&app, &sent), flight.keepalive());
@@ -252,7 +273,7 @@ async fn stream(
             None => (Relay::opening(opening, started), early),
         }
     } else {
-        let (took, answer) = send(&app, &flight.timer, &sent, outgoing, lines).await;
+        let (took, answer) = send(&app, &flight.timer, &sent, (outgoing, None), lines).await;
         flight.record.upstream = took;
         let (open, head) = open(&app, answer?, &sent);
         (Relay::new(open, started), head)
@@ -270,7 +291,7 @@ fn opening(
     lines: Bytes,
 ) -> relay::Opening {
     Box::pin(async move {
-        let (took, answer) = send(&app, &timer, &sent, outgoing, lines).await;
+        let (took, answer) = send(&app, &timer, &sent, (outgoing, None), lines).await;
         (took, answer.map(|answer| open(&app, answer, &sent)))
     })
 }
@@ -352,6 +373,10 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
         Some(source) => Some(Box::pin(upstream_token::token(flight, &target, source)).await?),
         None => None,
     };
+    let form = match flight.upload.take() {
+        Some(upload) => Some(Box::new(OutgoingForm::of(&outgoing, upload)?)),
+        None => None,
+    };
     let (app, _, call) = flight.parts();
     let lines = upstream_request::request_lines(
         &app.hop,
@@ -366,7 +391,7 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     if is_sent && started.saturating_duration_since(flight.record.accepted) > presence::LONG {
         presence::still_there(&flight.timer).await?;
     }
-    Ok(Attempt { sent, outgoing, lines })
+    Ok(Attempt { sent, outgoing, form, lines })
 }
 
 /// A deployment's fixed answer, once the hooks beside the request that is not sent have passed it.

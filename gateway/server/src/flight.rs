@@ -12,7 +12,9 @@ use super::{
     disclosure::{disclose, mask},
     error,
     inflight::Held,
+    raw_reply::RawReply,
     response_headers,
+    upload::Upload,
 };
 use crate::app::App;
 use axum::body::Body;
@@ -56,6 +58,8 @@ pub(super) struct Ongoing {
     pub(super) first_token: Option<Duration>,
     /// The deployment of the call, once chosen.
     pub(super) target: Option<Target>,
+    /// The files of a call that is a form, until they are sent.
+    pub(super) upload: Option<Arc<Upload>>,
     call: Box<Call>,
     /// The body's share of the bytes in flight; returned on drop.
     _held: Held,
@@ -109,8 +113,7 @@ impl Flight {
         app: Arc<App>,
         timer: ConnectionTimer,
         record: Record,
-        call: Box<Call>,
-        held: Held,
+        (call, held, upload): (Box<Call>, Held, Option<Arc<Upload>>),
     ) -> Self {
         let ongoing = Ongoing {
             chain: app.callbacks.chain(),
@@ -122,6 +125,7 @@ impl Flight {
             sent: false,
             first_token: None,
             target: None,
+            upload,
             call,
             _held: held,
         };
@@ -154,6 +158,31 @@ impl Flight {
             *response.headers_mut() = headers;
             Ok(response)
         }
+    }
+
+    /// Ends a call with an answer that is no JSON: end hooks, which see its text if it is one, the log
+    /// line, and the response.
+    pub(super) async fn finish_raw(
+        mut self,
+        answer: RawReply,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        let RawReply { body, content_type, mut headers } = answer;
+        let text = content_type.as_bytes().starts_with(b"text/").then(|| body.clone());
+        let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let mut said = StreamedText::default();
+        said.text = text.unwrap_or_default();
+        let mut reply = EndPayload::new(200, None, &said);
+        if let Err(failure) = self.run_end_hooks(&mut reply).await {
+            return Err(Box::pin(self.fail(failure)).await);
+        }
+        let Ongoing { mut record, app, mut call, .. } = self.done();
+        record.log_answer(&app, 200);
+        response_headers::add_reply_headers(&app, &mut call, &mut headers);
+        response_headers::duration_headers(&mut headers, &record);
+        headers.insert(header::CONTENT_TYPE, content_type);
+        let mut response = Response::new(Full::new(body));
+        *response.headers_mut() = headers;
+        Ok(response)
     }
 
     /// Ends a call whose stream is complete. Nobody waits for the hooks, because they can no longer

@@ -54,7 +54,7 @@ async fn answered(app: Arc<App>, own: OwnCall) -> hyper::Response<AnswerBody> {
     match accepted(&app, own, headers, &mut record) {
         Ok((call, held)) => {
             record.requested_model = Some(Arc::clone(&call.requested_model));
-            let flight = Flight::new(app, ConnectionTimer::default(), record, call, held);
+            let flight = Flight::new(app, ConnectionTimer::default(), record, (call, held, None));
             chat::answer(flight).await
         }
         Err(failure) => refused(&app, &record, &failure).map(AnswerBody::Right),

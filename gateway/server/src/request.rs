@@ -2,8 +2,18 @@
 //! run.
 
 use super::{
-    RequestBody, access_log::Record, auth, auth::Holder, body, connection_timer::ConnectionTimer,
-    inflight::Held, keyring::admit_model, route, route::Route, usable_input::check_input,
+    RequestBody,
+    access_log::Record,
+    auth,
+    auth::Holder,
+    body,
+    connection_timer::ConnectionTimer,
+    inflight::Held,
+    keyring::admit_model,
+    route,
+    route::Route,
+    upload::{self, Upload},
+    usable_input::check_input,
 };
 use crate::app::App;
 use callgate_call::{Accepted, Call, CallId, Caller};
@@ -33,13 +43,21 @@ pub(super) async fn accept(
     body: &mut RequestBody,
     (kind, path_model): (CallKind, Option<String>),
     record: &mut Record,
-) -> Result<(Box<Call>, Held), Failure> {
+) -> Result<(Box<Call>, Held, Option<Arc<Upload>>), Failure> {
     let asked = Some(Route::Call(kind, path_model.as_deref()));
     let client = record.client.as_deref();
     let holder = admit(app, (head, client), asked, &mut record.caller).await?;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let bounds = (&app.limits, &*app.in_flight);
-    let (body, held) = body::body(&head.headers, body, bounds, (timer, record.accepted)).await?;
+    let waits = (timer, record.accepted);
+    let (body, held, files) = if kind.uploads() {
+        let form = Box::pin(upload::read(&head.headers, body, bounds, waits)).await?;
+        let (fields, files, held) = form;
+        (fields, held, Some(Arc::new(files)))
+    } else {
+        let (body, held) = body::body(&head.headers, body, bounds, waits).await?;
+        (body, held, None)
+    };
     let held = Held::new(Arc::clone(&app.in_flight), held);
     let headers = std::mem::take(&mut head.headers);
     let call = accepted_call(app, (headers, body), (kind, path_model), record)?;
@@ -49,7 +67,7 @@ pub(super) async fn accept(
             record.holder = Some(Box::new((**holder).clone()));
         }
     }
-    Ok((call, held))
+    Ok((call, held, files))
 }
 
 /// Makes a call of a body that has arrived. `path_model` is decoded.

@@ -1,7 +1,7 @@
 //! The header lines of a request to an upstream, and what the gateway remembers of the request once
 //! it is sent.
 
-use super::request::HOP;
+use super::{request::HOP, upload::OutgoingForm};
 use crate::app::App;
 use bytes::Bytes;
 use callgate_call::{Call, ResponseSlot, Target};
@@ -10,7 +10,7 @@ use callgate_deployments::Setting;
 use callgate_providers::{CallKind, Echo, KeyHeader, Outgoing, StreamRequest};
 use callgate_secret::Secret;
 use callgate_upstream::{Connector, HeaderLines, Origin};
-use http::HeaderValue;
+use http::{HeaderValue, header::CONTENT_TYPE};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -62,6 +62,8 @@ impl Sent {
 pub(super) struct Attempt {
     pub(super) sent: Sent,
     pub(super) outgoing: Outgoing,
+    /// The body in place of that of `outgoing`, if it is a form.
+    pub(super) form: Option<Box<OutgoingForm>>,
     pub(super) lines: Bytes,
 }
 
@@ -130,16 +132,18 @@ fn deployment_lines(
     {
         lines.add(callgate_upstream::HOST, &[host.expose().as_bytes()]);
     }
-    let own = [
-        ("content-type", "application/json"),
-        ("accept", "*/*"),
-        ("user-agent", callgate_upstream::USER_AGENT),
+    let of_form = call.headers.get(CONTENT_TYPE).filter(|_| call.kind.uploads());
+    let own: [(&str, &[u8]); 3] = [
+        ("content-type", of_form.map_or(b"application/json", HeaderValue::as_bytes)),
+        ("accept", b"*/*"),
+        ("user-agent", callgate_upstream::USER_AGENT.as_bytes()),
     ];
     let is_replaced = |name: &str| of_request.iter().any(|(of, _)| *of == name);
     let own = own.into_iter().filter(|(name, _)| !is_replaced(name));
-    for (name, value) in own.chain(of_request.iter().copied()) {
-        if !is_set(name) {
-            lines.add(name, &[value.as_bytes()]);
+    let of_request = of_request.iter().map(|(name, value)| (*name, value.as_bytes()));
+    for (name, value) in own.chain(of_request) {
+        if !is_set(name) || (of_form.is_some() && name == "content-type") {
+            lines.add(name, &[value]);
         }
     }
     let (key_name, scheme) = key_header(target, call.kind).name_and_scheme();

@@ -6,10 +6,12 @@
 //! Everything an upstream sends is bounded and never trusted.
 
 use super::{
+    error::UpstreamError,
     framing::{BodyStep, Framing},
     head::{Head, IncomingHead, MAX_HEAD, invalid},
     stream::Io,
     turn,
+    upload::RequestPieces,
 };
 use bytes::{Bytes, BytesMut};
 use rustix::net::{RecvFlags, recv};
@@ -128,6 +130,30 @@ impl UpstreamConnection {
             unsent: !written && matches!(self.io, Io::Plain(_)),
             silent: self.buffer.is_empty() && !incoming.has_begun(),
         })
+    }
+
+    /// As [`UpstreamConnection::exchange`], with a body that comes piece by piece.
+    pub(super) async fn exchange_pieces(
+        &mut self,
+        head: Bytes,
+        body: &mut impl RequestPieces,
+    ) -> Result<Head, UpstreamError> {
+        let (mut incoming, mut written) = (IncomingHead::default(), false);
+        let mut next = Some(Ok(head));
+        while let Some(piece) = next {
+            match self.send(&mut [piece?], &mut incoming, &mut written).await {
+                // The connection now holds a part of a request.
+                Ok(Some(early)) => return Ok(Head { keep: false, ..early }),
+                Ok(None) => next = body.next_piece().await,
+                Err(error) => {
+                    let answer = self.head(&mut incoming).await;
+                    return answer
+                        .map(|head| Head { keep: false, ..head })
+                        .map_err(|_| error.into());
+                }
+            }
+        }
+        Ok(self.head(&mut incoming).await?)
     }
 
     /// Writes all pieces; stops early if the head of a response arrives first.

@@ -22,6 +22,7 @@ mod tls;
 mod token;
 mod tunnel;
 mod turn;
+mod upload;
 
 use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
@@ -44,6 +45,7 @@ pub use token::{EntraClient, TokenError, TokenSource};
 use tokio::task::coop::consume_budget;
 use tunnel::WANTS_CREDENTIALS;
 pub use turn::note_wait;
+pub use upload::{RequestPieces, upload};
 
 /// The gateway's `User-Agent`.
 pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
@@ -161,6 +163,21 @@ async fn connected(origin: &Origin, tls: &Tls) -> Result<http1::UpstreamConnecti
 /// The bytes of a request.
 fn request(origin: &Origin, lines: &[u8], body: Slices) -> Slices {
     let length: usize = body.iter().map(Bytes::len).sum();
+    let room = if length < ONE_PIECE { length } else { 0 };
+    let mut head = request_head(origin, lines, length as u64, room);
+    if length < ONE_PIECE {
+        body.iter().for_each(|piece| head.extend_from_slice(piece));
+        return Slices::from_buf([head.into()]);
+    }
+    let mut pieces = Slices::with_capacity(body.len() + 1);
+    pieces.push(head.into());
+    pieces.extend(body);
+    pieces
+}
+
+/// The head of a request with a body of `length` bytes, and room for `more` bytes after it.
+#[inline]
+fn request_head(origin: &Origin, lines: &[u8], length: u64, more: usize) -> Vec<u8> {
     let mut digits = itoa::Buffer::new();
     // The config's own `Host`, if there is one, is the first line.
     let (name, host, end): (&[u8], &[u8], &[u8]) = if lines.starts_with(b"host: ") {
@@ -181,16 +198,9 @@ fn request(origin: &Origin, lines: &[u8], body: Slices) -> Slices {
         b"\r\n",
     ];
     let room: usize = parts.iter().map(|part| part.len()).sum();
-    let mut head = Vec::with_capacity(room + if length < ONE_PIECE { length } else { 0 });
+    let mut head = Vec::with_capacity(room + more);
     parts.iter().for_each(|part| head.extend_from_slice(part));
-    if length < ONE_PIECE {
-        body.iter().for_each(|piece| head.extend_from_slice(piece));
-        return Slices::from_buf([head.into()]);
-    }
-    let mut pieces = Slices::with_capacity(body.len() + 1);
-    pieces.push(head.into());
-    pieces.extend(body);
-    pieces
+    head
 }
 
 impl UpstreamResponse {

@@ -58,7 +58,9 @@ pub(super) fn texts_of(json: &[u8]) -> impl Iterator<Item = &[u8]> {
     let of_output = list(json, "output").flat_map(move |item| list(item, "content"));
     let parts = of_output.chain(list(json, "content"));
     let texts = parts.filter_map(|part| slices::member(part, "text"));
-    text(json).into_iter().chain(texts)
+    // A transcript has no `type`.
+    let transcript = slices::member(json, "text").filter(|_| kind(json).is_empty());
+    text(json).or(transcript).into_iter().chain(texts)
 }
 
 /// Why the answer ended, as JSON.

@@ -7,6 +7,7 @@ use crate::{
     gzip,
     journal::Received,
     ollama, openai,
+    other_calls::{OtherCall, SOUND},
     prompt::{Prompt, WireFormat},
 };
 use bytes::Bytes;
@@ -53,6 +54,11 @@ impl Answer {
                 let pieces = call.events(request).into_iter().map(String::into_bytes).collect();
                 let content_type = "text/event-stream".to_owned();
                 return Ok(Content { status: 200, content_type, pieces, stream: true });
+            }
+            ScriptedContent::Completion(_)
+                if prompt.dialect == WireFormat::Other(OtherCall::Speech) =>
+            {
+                (200, "audio/mpeg", SOUND.to_vec())
             }
             ScriptedContent::Completion(_) if let WireFormat::Other(call) = prompt.dialect => {
                 (200, "application/json", call.reply(request).into_bytes())

@@ -151,6 +151,10 @@ fn endpoint_name(endpoint: Endpoint) -> String {
         Endpoint::MODERATIONS => "moderations".to_owned(),
         Endpoint::RERANK => "rerank".to_owned(),
         Endpoint::IMAGES => "images".to_owned(),
+        Endpoint::TRANSCRIPTIONS => "transcriptions".to_owned(),
+        Endpoint::TRANSLATIONS => "translations".to_owned(),
+        Endpoint::SPEECH => "speech".to_owned(),
+        Endpoint::IMAGE_EDITS => "image_edits".to_owned(),
         Endpoint(number) => number.to_string(),
     }
 }
