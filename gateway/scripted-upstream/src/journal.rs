@@ -48,9 +48,14 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The body's `model`, empty when it has none.
+    /// The `model` of a JSON body or a form, empty when it has none.
     #[must_use]
     pub fn model(&self) -> String {
-        self.json()["model"].as_str().unwrap_or_default().to_owned()
+        if let Some(model) = self.json()["model"].as_str() {
+            return model.to_owned();
+        }
+        let form = String::from_utf8_lossy(&self.body);
+        let field = form.split_once("name=\"model\"\r\n\r\n").map(|(_, rest)| rest);
+        field.and_then(|rest| rest.split("\r\n").next()).unwrap_or_default().to_owned()
     }
 }

@@ -160,8 +160,8 @@ impl Flight {
         }
     }
 
-    /// Ends a call with an answer that is no JSON: end hooks, which see its text if it is one, the log
-    /// line, and the response.
+    /// Ends a call with an answer that is no JSON: end hooks, which see its text if it is one, the
+    /// log line, and the response.
     pub(super) async fn finish_raw(
         mut self,
         answer: RawReply,

@@ -44,6 +44,7 @@ mod inflight;
 mod keyring;
 mod listen;
 mod metrics;
+mod model_info;
 mod models;
 mod multipart;
 mod occupancy;
@@ -286,6 +287,8 @@ async fn respond(
         Route::Reload => admin::last(app),
         Route::Models => Box::pin(models::list(app, holder)).await?,
         Route::Model(name) => Box::pin(models::one(app, holder, name)).await?,
+        Route::ModelInfo => Box::pin(model_info::list(app, holder, head.uri.query())).await?,
+        Route::Health => Box::pin(model_info::health(app, holder)).await?,
         Route::Callbacks => callbacks::list(app),
         Route::ActiveCallbacks => callbacks::active(app),
         Route::Alive => health::alive(),

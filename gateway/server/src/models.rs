@@ -65,6 +65,17 @@ fn callable<'a>(app: &'a App, holder: Option<&KeyHolder>) -> impl Iterator<Item 
     names.filter(move |name| holder.is_none_or(|it| it.may_call(name, &app.deployments)))
 }
 
+/// The names of the models that the holder of the key sees.
+pub(super) async fn listed(
+    app: &App,
+    holder: Option<&KeyHolder>,
+) -> Result<Vec<Arc<str>>, Failure> {
+    if app.callbacks.chain().lists_models() {
+        return listed_by_callbacks(app, holder).await;
+    }
+    Ok(callable(app, holder).cloned().collect())
+}
+
 async fn listed_by_callbacks(
     app: &App,
     holder: Option<&KeyHolder>,

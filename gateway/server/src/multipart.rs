@@ -1,5 +1,5 @@
-//! Reads `multipart/form-data` (RFC 7578) as it arrives. Pure: bytes in, events out; `upload` decides
-//! what they mean and where contents are kept.
+//! Reads `multipart/form-data` (RFC 7578) as it arrives. Pure: bytes in, events out; `upload`
+//! decides what they mean and where contents are kept.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;

@@ -46,6 +46,10 @@ pub(super) async fn read(
         }
     }
     record.upstream = Some(sent.started.elapsed());
+    // A page of a proxy on the way, or of the wrong server.
+    if content_type.as_bytes().to_ascii_lowercase().starts_with(b"text/html") {
+        return Err(upstream_failure::no_json(answer.status, &body, sent));
+    }
     if body.is_empty() {
         return Err(upstream_failure::unusable(answer.status, "an empty body", sent));
     }

@@ -14,6 +14,10 @@ pub(super) enum Route<'p> {
     Models,
     /// One model, its name still encoded.
     Model(&'p str),
+    /// The entries of `model_list`.
+    ModelInfo,
+    /// Which of them can be called.
+    Health,
     Callbacks,
     ActiveCallbacks,
     Alive,
@@ -47,6 +51,8 @@ impl<'p> Route<'p> {
         }
         Some(match path {
             "/v1/models" | "/models" => Self::Models,
+            "/v1/model/info" | "/model/info" => Self::ModelInfo,
+            "/health" => Self::Health,
             "/callbacks" => Self::Callbacks,
             "/active/callbacks" => Self::ActiveCallbacks,
             "/health/liveliness" | "/health/liveness" => Self::Alive,
@@ -78,6 +84,7 @@ impl<'p> Route<'p> {
             Self::Reload => Access::Admin,
             Self::Callbacks | Self::ActiveCallbacks => Access::Reports,
             Self::Call(..) | Self::Models | Self::Model(_) => Access::Calls,
+            Self::ModelInfo | Self::Health => Access::Calls,
         }
     }
 
@@ -171,7 +178,8 @@ mod tests {
     #[test]
     fn every_path_but_the_open_ones_needs_the_key() {
         let open = ["/", "/health/liveliness", "/health/liveness", "/health/readiness"];
-        let models = ["/v1/models", "/models", "/v1/models/m", "/models/m"];
+        let models =
+            ["/v1/models", "/models", "/v1/models/m", "/models/m", "/v1/model/info", "/health"];
         let azure = ["/engines/m/chat/completions", "/openai/deployments/m/chat/completions"];
         let calls =
             models.iter().chain(&azure).copied().chain(call_paths::NAMED.map(|(path, _)| path));

@@ -9,9 +9,9 @@ use super::{
     error::UpstreamError,
     framing::{BodyStep, Framing},
     head::{Head, IncomingHead, MAX_HEAD, invalid},
+    request_pieces::RequestPieces,
     stream::Io,
     turn,
-    upload::RequestPieces,
 };
 use bytes::{Bytes, BytesMut};
 use rustix::net::{RecvFlags, recv};

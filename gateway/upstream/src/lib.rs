@@ -17,12 +17,12 @@ mod head;
 mod http1;
 mod origin;
 mod pool;
+mod request_pieces;
 mod stream;
 mod tls;
 mod token;
 mod tunnel;
 mod turn;
-mod upload;
 
 use bytes::{Bytes, BytesMut};
 use callgate_coding::{CodingError, Decoder};
@@ -35,6 +35,7 @@ pub use error::{CONNECT_TIMEOUT, ConnectPhase, ProxyFault, UpstreamError};
 use framing::Framing;
 pub use head::Headers;
 pub use origin::Origin;
+pub use request_pieces::RequestPieces;
 use std::{io, time::Duration};
 pub use stream::Io;
 pub use tls::{
@@ -45,7 +46,6 @@ pub use token::{EntraClient, TokenError, TokenSource};
 use tokio::task::coop::consume_budget;
 use tunnel::WANTS_CREDENTIALS;
 pub use turn::note_wait;
-pub use upload::{RequestPieces, upload};
 
 /// The gateway's `User-Agent`.
 pub const USER_AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
@@ -147,6 +147,27 @@ pub async fn post(
                 false => broke.error.into(),
             });
         }
+    }
+}
+
+/// As [`post`], with a body of `length` bytes that comes piece by piece. It always takes a
+/// new connection, because such a body cannot be sent twice.
+pub async fn upload(
+    url: &str,
+    lines: Bytes,
+    (length, body): (u64, &mut impl RequestPieces),
+    (connector, reuse): (&Connector, Reuse),
+) -> Result<UpstreamResponse, UpstreamError> {
+    let origin =
+        pool::origin(connector, url).ok_or_else(|| UpstreamError::BadUrl(url.to_owned()))?;
+    let head = request_head(&origin, &lines, length, 0);
+    let connection = connected(&origin, connector.tls()).await?;
+    let mut lease = pool::Lease::new(&origin, connection);
+    match lease.connection().exchange_pieces(head.into(), body).await? {
+        head if head.status == WANTS_CREDENTIALS && origin.asks_proxy() => {
+            Err(tunnel::wants_credentials(&origin))
+        }
+        head => Ok(UpstreamResponse::new(head, lease, reuse)),
     }
 }
 

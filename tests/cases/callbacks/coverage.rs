@@ -6,6 +6,7 @@
 //! calls and counts, `page` writes the document. `hook_data` tests the data that hooks get.
 
 mod page;
+mod paths;
 mod run;
 mod setup;
 mod table;

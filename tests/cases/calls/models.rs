@@ -107,3 +107,45 @@ async fn wildcards_and_raw_names_resolve() {
         assert_eq!(upstream.requests().pop().unwrap().model(), sent, "{asked}");
     }
 }
+
+#[tokio::test]
+async fn entries_are_shown_without_secrets_and_no_model_is_asked() {
+    let upstream = upstream(Answer::default()).await;
+    let mut config = config(&every_dialect(&upstream));
+    config["model_list"][0]["model_info"] =
+        json!({"id": "one", "mode": "chat", "note": callgate_tests::UPSTREAM_KEY});
+    config["model_list"].as_array_mut().unwrap().push(json!({"model_name": "far",
+        "litellm_params": {"model": "bedrock/x", "api_key": "k"}}));
+    config["model_list"].as_array_mut().unwrap().push(json!({"model_name": "unset",
+        "litellm_params": {"model": "openai/x", "api_key": "os.environ/NOT_SET_ANYWHERE"}}));
+    config["callgate"] =
+        json!({"keys": [{"name": "ann", "key": "sk-ann-0123456789", "models": ["gemma"]}]});
+    let gateway = Gateway::with_config(config).start().await;
+    for path in ["/model/info", "/v1/model/info"] {
+        let shown = gateway.client().get(path).await.expect_status(200);
+        let (text, list) = (shown.text(), shown.json());
+        assert_eq!(list["data"].as_array().map(Vec::len), Some(5), "{list}");
+        let first = &list["data"][0];
+        assert_eq!(
+            (&first["model_name"], &first["litellm_params"]),
+            (&json!("gpt"), &json!({"model": "openai/gpt-4o-mini"}))
+        );
+        let info = &first["model_info"];
+        assert_eq!((&info["id"], &info["mode"]), (&json!("one"), &json!("chat")));
+        assert!(info["supported_endpoints"].to_string().contains("/v1/embeddings"), "{info}");
+        assert!(!text.contains("127.0.0.1") && !text.contains("sk-"), "{text}");
+    }
+    let one = gateway.client().get("/model/info?litellm_model_id=one").await.json();
+    assert_eq!(one["data"].as_array().map(Vec::len), Some(1));
+    let health = gateway.client().get("/health").await.expect_status(200).json();
+    assert_eq!((&health["healthy_count"], &health["unhealthy_count"]), (&json!(3), &json!(2)));
+    let errors = health["unhealthy_endpoints"].to_string();
+    assert!(errors.contains("bedrock") && errors.contains("NOT_SET_ANYWHERE"), "{errors}");
+    let ann = callgate_tests::Client::new(gateway.address(), "sk-ann-0123456789");
+    for (path, list) in [("/model/info", "data"), ("/health", "healthy_endpoints")] {
+        let shown = ann.get(path).await.expect_status(200).json();
+        assert_eq!(shown[list].as_array().map(Vec::len), Some(1), "{shown}");
+        let _ = gateway.client().without_key().get(path).await.expect_status(401);
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const SAME: [&str; 3] = ["dimensions", "truncate", "keep_alive"];
 
 /// Members whose loss changes no vector.
-const WITHOUT_EFFECT: [&str; 1] = ["user"];
+const WITHOUT_EFFECT: [&str; 3] = ["stream", "stream_options", "user"];
 
 /// A translated request.
 #[derive(Debug)]

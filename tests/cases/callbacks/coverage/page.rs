@@ -3,7 +3,7 @@
 
 use super::{
     Findings,
-    run::PATHS,
+    paths::{CHATS, OTHERS},
     table::{Cell, Position, Row, Tokens, rows},
 };
 use callgate_tests::build;
@@ -41,13 +41,16 @@ pub(super) fn check(findings: &Findings) {
 }
 
 fn page(findings: &Findings) -> String {
-    let paths = PATHS.map(|path| format!("`POST {path}`")).join(", ");
+    let paths = CHATS.map(|path| format!("`POST {path}`")).join(", ");
+    let others = OTHERS.map(|(path, ..)| format!("`POST {path}`")).join(", ");
     let mut page = String::from(HEAD);
     let _ = writeln!(
         page,
         "Every row was the same in all combinations of these:\n\n\
          - paths: {paths};\n\
          - providers: OpenAI's dialect, Groq's, Ollama's own;\n\
+         - other kinds of calls, in the forms that they have, each at a provider that serves it: {others}; without the rows\
+         \n  that are about chats alone (`mock_response`, and callbacks that answer with a text or a stream);\n\
          - callbacks: sync, async, and sync with `mode: blocking`; the callback that waits is async."
     );
     page.push_str(NOTES);

@@ -1,6 +1,7 @@
 //! Makes the calls of a stage, ends its gateway, and counts the hooks in its log.
 
 use super::{
+    paths::{CHATS, OTHERS, asking, asking_nothing, is_played},
     setup::{BEFORE, BEHIND, CoverageSetup, Ending, FULL, Kind, PROVIDERS, model_name},
     table::{Cell, Client, Position, Row, Tokens},
 };
@@ -8,15 +9,6 @@ use crate::callbacks::faulty::seen;
 use callgate_tests::{Event, client::Request, log::Log, within};
 use std::{collections::BTreeMap, fmt};
 use tokio::{sync::watch, task::JoinHandle};
-
-/// Every path of a call.
-pub(super) const PATHS: [&str; 5] = [
-    "/v1/chat/completions",
-    "/chat/completions",
-    "/cursor/chat/completions",
-    "/engines/{model}/chat/completions",
-    "/openai/deployments/{model}/chat/completions",
-];
 
 /// One call: a row with one combination of path, provider and form.
 #[derive(Clone)]
@@ -98,7 +90,8 @@ fn begin(stage: &CoverageSetup, kind: Kind, row: &Row) -> Vec<Playing> {
     let mut calls = Vec::new();
     for stream in streams {
         for provider in PROVIDERS {
-            for path in PATHS {
+            let paths = CHATS.into_iter().chain(OTHERS.map(|(path, ..)| path));
+            for path in paths.filter(|path| is_played(row, path, provider, stream)) {
                 let case = Case { row: *row, kind, path, provider, stream };
                 let (count, chunks) = watch::channel(0);
                 let client = tokio::spawn(client(case.request(stage), count));
@@ -112,14 +105,24 @@ fn begin(stage: &CoverageSetup, kind: Kind, row: &Row) -> Vec<Playing> {
 /// Reads the response to its end and counts chunks as they come.
 async fn client(request: Request, count: watch::Sender<usize>) {
     let mut answer = request.open().await;
-    if answer.status != 200 || answer.headers["content-type"] == "application/json" {
+    if answer.status != 200 || answer.headers["content-type"] != "text/event-stream; charset=utf-8"
+    {
         let _ = answer.reply().await;
         return;
     }
     while let Some(event) = answer.event().await {
-        if matches!(&event, Event::Json(json) if json.get("error").is_none()) {
+        if is_chunk(&event) {
             count.send_modify(|chunks| *chunks += 1);
         }
+    }
+}
+
+/// Whether it is a chunk, with a name or without, and no error.
+fn is_chunk(event: &Event) -> bool {
+    match event {
+        Event::Json(json) => json.get("error").is_none(),
+        Event::Other(text) => text.starts_with("event: ") && !text.starts_with("event: error"),
+        Event::Done => false,
     }
 }
 
@@ -204,13 +207,14 @@ impl Case {
         let client = stage.gateway.client();
         let client =
             if self.row.client == Client::WrongKey { client.without_key() } else { client };
-        let request = client.chat(&model).path(&path).set("stream", self.stream);
+        let request = asking(client.chat(&model), self.path, &model).path(&path);
+        let request = request.set("stream", self.stream);
         let request = request.header("x-litellm-call-id", &self.id());
         match self.row.client {
             Client::HalfBody => request.body("{\"model\": "),
             Client::OddCoding => request.header("content-encoding", "odd"),
             Client::Foreign => request.header("origin", "https://elsewhere.example"),
-            Client::NoMessages => request.set("messages", serde_json::Value::Null),
+            Client::NoMessages => asking_nothing(request, self.path),
             _ => request,
         }
     }

@@ -1,0 +1,75 @@
+//! The paths of calls: what is asked there, at which of the providers, and as a stream or not.
+
+use super::table::{Client, Row};
+use callgate_tests::client::Request;
+use serde_json::{Value, json};
+
+/// The paths of chats, which are asked at every provider in both forms.
+pub(super) const CHATS: [&str; 5] = [
+    "/v1/chat/completions",
+    "/chat/completions",
+    "/cursor/chat/completions",
+    "/engines/{model}/chat/completions",
+    "/openai/deployments/{model}/chat/completions",
+];
+
+/// The paths of other kinds of calls, with a provider that serves them, and the member without
+/// which there is nothing to answer.
+pub(super) const OTHERS: [(&str, &str, &str); 8] = [
+    ("/v1/embeddings", "openai", "input"),
+    ("/engines/{model}/embeddings", "ollama", "input"),
+    ("/v1/completions", "openai", "prompt"),
+    ("/v1/responses", "groq", ""),
+    ("/v1/messages", "ollama", "messages"),
+    ("/v1/moderations", "openai", "input"),
+    ("/v1/audio/speech", "openai", "input"),
+    ("/v1/audio/transcriptions", "openai", ""),
+];
+
+/// Rows that are about chats alone: the gateway and callbacks answer no other call with a text.
+const OF_CHATS: [&str; 4] = ["mock", "reply", "stream", "broken-stream"];
+
+const BOUNDARY: &str = "xxBOUNDARYxx";
+
+/// Whether the row is played at the path, at the provider, in the form.
+pub(super) fn is_played(row: &Row, path: &str, provider: &str, stream: bool) -> bool {
+    let Some((_, serves, needs)) = OTHERS.iter().find(|(other, ..)| *other == path) else {
+        return CHATS.contains(&path);
+    };
+    let streams = ["/v1/completions", "/v1/responses", "/v1/messages"].contains(&path);
+    let asks_nothing = row.client == Client::NoMessages && needs.is_empty();
+    *serves == provider && (streams || !stream) && !asks_nothing && !OF_CHATS.contains(&row.key)
+}
+
+/// The request for what is asked at the path.
+pub(super) fn asking(request: Request, path: &str, model: &str) -> Request {
+    if path.ends_with("/chat/completions") {
+        return request;
+    }
+    if path.ends_with("/transcriptions") {
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        return request.header("content-type", &content_type).body(form(model));
+    }
+    let mut asked = json!({"model": model, "input": "hi", "prompt": "hi"});
+    if path.ends_with("/messages") {
+        asked = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+    }
+    if path.ends_with("/embeddings") {
+        asked = json!({"model": model, "input": "hi"});
+    }
+    request.json(asked)
+}
+
+/// The request without what it asks.
+pub(super) fn asking_nothing(request: Request, path: &str) -> Request {
+    let other = OTHERS.iter().find(|(other, ..)| *other == path);
+    request.set(other.map_or("messages", |(.., needs)| needs), Value::Null)
+}
+
+fn form(model: &str) -> String {
+    let part = |head: &str, content: &str| {
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    };
+    let file = part("name=\"file\"; filename=\"a.mp3\"", "sound");
+    format!("{}{file}--{BOUNDARY}--\r\n", part("name=\"model\"", model))
+}
