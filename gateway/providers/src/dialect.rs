@@ -70,6 +70,11 @@ pub trait Dialect: Sync + fmt::Debug {
     /// Reads an error reply.
     fn error(&self, status: u16, body: &[u8]) -> ErrorText;
 
+    /// Whether requests have the headers of Anthropic's API.
+    fn speaks_anthropic(&self) -> bool {
+        false
+    }
+
     /// The remedy to suggest if the upstream refuses the connection.
     fn unreachable_hint(&self) -> &'static str {
         "is its base URL right, and does something listen there?"

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anthropic;
 mod azure;
 mod call_kind;
 mod completion_builder;
@@ -17,6 +18,7 @@ mod extra_body;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod gateway_members;
+mod json_text;
 mod model_family;
 pub(crate) mod ollama;
 pub mod openai;

@@ -1,6 +1,6 @@
 //! What is known of a provider. The rows are in `table`.
 
-use super::{CallKind, CallKinds, Dialect, ModelFamily, Quirks};
+use super::{CallKinds, Dialect, ModelFamily, Quirks};
 use std::fmt;
 
 /// A provider known by its prefix in `litellm_params.model`.
@@ -79,14 +79,6 @@ impl fmt::Debug for Provider {
 }
 
 impl Provider {
-    /// The header of the key for a kind of call, if it is not that of chats: Anthropic's own API
-    /// has another one than its compatible API.
-    #[must_use]
-    pub fn key_header_of(&self, kind: CallKind) -> Option<KeyHeader> {
-        let is_its_own = kind == CallKind::Messages && self.label == "anthropic";
-        is_its_own.then_some(KeyHeader::XApiKey)
-    }
-
     /// The path of its default base, if `path` on the same host is a common mistake for it.
     #[must_use]
     pub fn right_path(&self, path: &str) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use super::{
         self, Chat, Completions, Embeddings, ImageEdits, Images, Messages, Moderations, Rerank,
         Responses, Speech, Transcriptions, Translations,
     },
-    CallKinds, ModelFamily,
+    CallKinds, ModelFamily, anthropic,
     azure::{Azure, foundry_key_header},
     copilot::Copilot,
     ollama, openai,
@@ -224,15 +224,18 @@ static USUAL: &[Provider] = &[
     own_server("openai_compatible", &[], &[]),
     own_server("openai_like", &[], &[]).label("openai_compatible"),
     own_server("aiohttp_openai", &[], &[]).label("openai_compatible"),
-    // Anthropic and Gemini by their OpenAI-compatible APIs.
-    hosted(
-        "anthropic",
-        "https://api.anthropic.com/v1",
-        &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
-        &["ANTHROPIC_API_KEY"],
-    )
-    .kinds(&[Chat, Messages])
-    .quirks(OLDER),
+    Provider {
+        key_header: |_| KeyHeader::XApiKey,
+        dialect: &anthropic::Anthropic,
+        ..hosted(
+            "anthropic",
+            "https://api.anthropic.com/v1",
+            &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+            &["ANTHROPIC_API_KEY"],
+        )
+        .kinds(&[Chat, Messages])
+    },
+    // Gemini by its OpenAI-compatible API.
     hosted(
         "gemini",
         "https://generativelanguage.googleapis.com/v1beta/openai",

@@ -101,11 +101,8 @@ pub(super) fn request_lines(
 }
 
 /// The header in which the key is sent. A callback's key is none of Entra ID's tokens.
-fn key_header(target: &Target, kind: CallKind) -> KeyHeader {
+fn key_header(target: &Target) -> KeyHeader {
     let deployment = target.deployment();
-    if let Some(its_own) = deployment.provider.key_header_of(kind) {
-        return its_own;
-    }
     match target.callback_key() {
         Some(_) => (deployment.provider.key_header)(target.api_base()),
         None => deployment.key_header,
@@ -146,17 +143,21 @@ fn deployment_lines(
             lines.add(name, &[value]);
         }
     }
-    let (key_name, scheme) = key_header(target, call.kind).name_and_scheme();
+    let (key_name, scheme) = key_header(target).name_and_scheme();
     // A callback's key is for this call alone.
     if let Some(key) = token.or_else(|| target.api_key())
         && (target.callback_key().is_some() || !set_by_config(key_name))
     {
         lines.add(key_name, &[scheme.as_bytes(), key.expose().as_bytes()]);
     }
-    if call.kind == CallKind::Messages {
+    let passes = call.kind == CallKind::Messages;
+    let is_translated =
+        call.kind == CallKind::Chat && target.deployment().provider.dialect.speaks_anthropic();
+    if passes || is_translated {
         for (name, usual) in ANTHROPIC {
-            let sent = call.headers.get(name).map(HeaderValue::as_bytes).or(usual);
-            if let Some(value) = sent.filter(|_| !is_set(name)) {
+            // A client of another API does not mean this one.
+            let sent = call.headers.get(name).map(HeaderValue::as_bytes).filter(|_| passes);
+            if let Some(value) = sent.or(usual).filter(|_| !is_set(name)) {
                 lines.add(name, &[value]);
             }
         }
