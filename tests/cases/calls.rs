@@ -1,5 +1,6 @@
 //! Calls from a client to an upstream and back: the HTTP surface, the dialects, and how calls end.
 
+mod anthropic;
 mod auth;
 mod authenticators;
 mod bad_input;

@@ -23,7 +23,7 @@ const LINES: &[&str] = &[
     "openai_compatible - -",
     "openai_like - -",
     "aiohttp_openai - -",
-    "anthropic https://api.anthropic.com/v1/chat/completions ANTHROPIC_API_KEY",
+    "anthropic https://api.anthropic.com/v1/messages ANTHROPIC_API_KEY",
     "gemini https://generativelanguage.googleapis.com/v1beta/openai/chat/completions GEMINI_API_KEY",
     "cohere https://api.cohere.ai/compatibility/v1/chat/completions COHERE_API_KEY",
     "cohere_chat https://api.cohere.ai/compatibility/v1/chat/completions COHERE_API_KEY",
@@ -144,7 +144,8 @@ fn every_provider_is_called_where_and_with_the_key_that_its_line_says() {
             continue;
         }
         let given = provider.dialect.chat_url(&at("http://h/v1"));
-        assert!(["http://h/v1/chat/completions", "http://h/v1/api/chat"].contains(&&*given));
+        let ends = ["/chat/completions", "/api/chat", "/messages"];
+        assert!(ends.iter().any(|end| given == format!("http://h/v1{end}")), "{given}");
     }
 }
 

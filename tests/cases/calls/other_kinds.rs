@@ -85,7 +85,7 @@ async fn anthropics_own_api_gets_its_headers() {
     let sent = upstream.requests().pop().unwrap();
     assert_eq!(sent.header("x-api-key"), Some(UPSTREAM_KEY));
     let _ = gateway.client().chat("claude").send().await.expect_status(200);
-    assert_eq!(upstream.requests().pop().unwrap().header("x-api-key"), None);
+    assert_eq!(upstream.requests().pop().unwrap().header("x-api-key"), Some(UPSTREAM_KEY));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Providers of OpenAI's wire: where a call goes, with which key, and as which model. Entries that
+//! Providers: where a call goes, with which key, and as which model. Entries that
 //! cannot be served, and what their calls get.
 
 use callgate_tests::{Answer, Gateway, config::config, upstream};
@@ -41,9 +41,13 @@ async fn each_provider_gets_its_own_key_and_the_model_without_the_prefix() {
         let reply = gateway.client().chat("").body(body.to_string()).send().await;
         let _ = reply.expect_status(200);
         let received = &upstream.requests()[at];
-        assert_eq!(received.path, format!("/of/{provider}/chat/completions"));
-        let key = format!("Bearer key-of-{provider}");
-        assert_eq!(received.header("authorization"), Some(&*key), "{provider}");
+        let (path, header, scheme) = match *provider {
+            "anthropic" => ("/v1/messages", "x-api-key", ""),
+            _ => ("/chat/completions", "authorization", "Bearer "),
+        };
+        assert_eq!(received.path, format!("/of/{provider}{path}"));
+        let key = format!("{scheme}key-of-{provider}");
+        assert_eq!(received.header(header), Some(&*key), "{provider}");
         assert_eq!(received.model(), *model, "{provider}");
     }
     gateway.stop().await;
