@@ -23,7 +23,7 @@ use crate::{
 };
 use callgate_failure::Failure;
 use callgate_json::{Body, Edits, joined, text};
-use request::{Asked, messages_request, unfit};
+use request::{MessagesTarget, messages_request, unfit};
 use serde_json::{Map, Value};
 use stream::MessageStream;
 
@@ -41,14 +41,14 @@ impl Dialect for Anthropic {
         let mut edits = Edits::of(body);
         extra_body::merge(&mut edits)?;
         let body = joined(edits.render());
-        let asked = Asked {
+        let target = MessagesTarget {
             model: to.model,
             defaults: to.params,
             drop_params: to.drop_params,
             leave_out: to.leave_out,
             stream: to.stream,
         };
-        let made = messages_request(text(&body), &asked).map_err(|error| error.failure())?;
+        let made = messages_request(text(&body), &target).map_err(|error| error.failure())?;
         Ok(Outgoing { body: [made.into()].into(), choices, base64: false })
     }
 

@@ -1,5 +1,5 @@
-//! Calls in OpenAI's dialect translated for Anthropic's Messages API and back, as a client sees them
-//! end to end. Unit tests cover the details of the translation.
+//! Calls in OpenAI's dialect translated for Anthropic's Messages API and back, as a client sees
+//! them. Unit tests cover the details of the translation.
 
 use crate::callbacks::faulty::{recorded, recorder, seen};
 use callgate_tests::{
@@ -49,6 +49,7 @@ async fn streams_have_openais_chunks_for_clients_and_callbacks() {
     let upstream = upstream(Answer::default()).await;
     let config = with_callbacks(&claude(&upstream), &json!([recorder("r")]));
     let gateway = Gateway::with_config(config).start().await;
+    let mut ids = Vec::new();
     for answer in [Answer::default(), Answer::default().in_writes_of(5)] {
         upstream.push(answer);
         let call = gateway.client().chat("claude").streaming();
@@ -58,16 +59,17 @@ async fn streams_have_openais_chunks_for_clients_and_callbacks() {
         assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
         assert!(text.contains(r#""finish_reason":"stop""#), "{text}");
         assert!(text.contains(r#""total_tokens":15"#), "{text}");
-        let lines = recorded(gateway.log(), &id);
-        let end = lines.last().unwrap();
-        assert_eq!(
-            (seen(end, "hook"), seen(end, "text")),
-            ("on_llm_end".into(), "Hello world".into())
-        );
+        ids.push(id);
     }
     let open = gateway.client().chat("claude").streaming().open().await.events().await;
     assert_eq!(sse::text(&open), "Hello world");
+    let log = gateway.log().clone();
     gateway.stop().await;
+    for id in ids {
+        let end = recorded(&log, &id).pop().unwrap();
+        let of = |name: &str| seen(&end, name);
+        assert_eq!((of("hook"), of("text")), ("on_llm_end".into(), "Hello world".into()));
+    }
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ use crate::json_text::{JsonMembers, Piece, Text, elements, kind, push_string};
 use serde_json::value::RawValue;
 
 /// Appends blocks to a list, with commas between them.
-pub(super) struct Blocks<'o> {
+pub(super) struct ContentBlocks<'o> {
     pub(super) out: &'o mut Vec<u8>,
 }
 
-impl Blocks<'_> {
+impl ContentBlocks<'_> {
     /// Begins a block: the caller writes the rest of an object, to its end.
     pub(super) fn begin(&mut self, kind: &str) -> &mut Vec<u8> {
         if self.out.last() == Some(&b'}') {
@@ -66,7 +66,7 @@ pub(super) fn end(out: &mut Vec<u8>, cache_control: Option<&RawValue>) {
 /// Appends the blocks of `content`: a text or a list of parts. The message's own mark for the
 /// prompt cache is for its last text.
 pub(super) fn write_content(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     content: Option<&RawValue>,
     cache_control: Option<&RawValue>,
     path: &str,
@@ -93,7 +93,7 @@ pub(super) fn write_content(
 }
 
 fn write_part(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     part: &JsonMembers<'_>,
     json: &str,
     mark: Option<&RawValue>,
@@ -117,14 +117,14 @@ fn write_part(
                 remedy: "send texts, images and files",
             });
         }
-        // Blocks of Anthropic's own: `image`, `document`, `search_result` and later ones.
+        // ContentBlocks of Anthropic's own: `image`, `document`, `search_result` and later ones.
         _ => blocks.copy(json),
     }
     Ok(())
 }
 
 fn write_image(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     part: &JsonMembers<'_>,
     mark: Option<&RawValue>,
     path: &dyn Fn() -> String,
@@ -146,7 +146,7 @@ fn write_image(
 
 /// A file: inline as a `data:` URI, by its address, or by its id at Anthropic.
 fn write_file(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     part: &JsonMembers<'_>,
     mark: Option<&RawValue>,
     path: &dyn Fn() -> String,

@@ -5,7 +5,7 @@
 //! once; a text is decoded only where it has to be examined.
 
 use super::{
-    content::{Blocks, end, push_member, push_raw, write_content},
+    content::{ContentBlocks, end, push_member, push_raw, write_content},
     error::RequestError,
     read::{decoded, member, object, required, text},
 };
@@ -53,7 +53,7 @@ impl Turns {
         let content_path = format!("{path}.content");
         match role.escaped() {
             "system" | "developer" => {
-                let mut blocks = Blocks { out: &mut self.system };
+                let mut blocks = ContentBlocks { out: &mut self.system };
                 write_content(&mut blocks, content, mark, &content_path)
             }
             "user" => self
@@ -76,10 +76,10 @@ impl Turns {
     fn within(
         &mut self,
         side: Side,
-        write: impl FnOnce(&mut Blocks<'_>) -> Result<(), RequestError>,
+        write: impl FnOnce(&mut ContentBlocks<'_>) -> Result<(), RequestError>,
     ) -> Result<(), RequestError> {
         if self.side == Some(side) {
-            return write(&mut Blocks { out: &mut self.messages });
+            return write(&mut ContentBlocks { out: &mut self.messages });
         }
         let before = self.messages.len();
         let open = match side {
@@ -93,7 +93,7 @@ impl Turns {
         self.messages.extend_from_slice(end);
         self.messages.extend_from_slice(open);
         let start = self.messages.len();
-        write(&mut Blocks { out: &mut self.messages })?;
+        write(&mut ContentBlocks { out: &mut self.messages })?;
         if self.messages.len() == start {
             self.messages.truncate(before);
         } else {
@@ -110,7 +110,7 @@ impl Turns {
 }
 
 fn write_assistant(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     message: &JsonMembers<'_>,
     path: &str,
 ) -> Result<(), RequestError> {
@@ -131,9 +131,9 @@ fn write_assistant(
     write_call(blocks, name, &function, None, &path)
 }
 
-/// Blocks with signatures pass unchanged. Anthropic refuses those without one, so they are left out.
+/// Blocks with signatures pass unchanged. Anthropic refuses others, so they are left out.
 fn write_thoughts(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     thoughts: &RawValue,
     path: &str,
 ) -> Result<(), RequestError> {
@@ -154,7 +154,11 @@ fn write_thoughts(
     Ok(())
 }
 
-fn write_calls(blocks: &mut Blocks<'_>, calls: &RawValue, path: &str) -> Result<(), RequestError> {
+fn write_calls(
+    blocks: &mut ContentBlocks<'_>,
+    calls: &RawValue,
+    path: &str,
+) -> Result<(), RequestError> {
     let calls = elements(calls).ok_or_else(|| RequestError::WrongType {
         param: path.to_owned(),
         expected: "an array of tool calls",
@@ -175,7 +179,7 @@ fn write_calls(blocks: &mut Blocks<'_>, calls: &RawValue, path: &str) -> Result<
 
 /// Appends a call; the id of a legacy one is its name.
 fn write_call(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     id: Text<'_>,
     function: &JsonMembers<'_>,
     mark: Option<&RawValue>,
@@ -193,7 +197,7 @@ fn write_call(
 
 /// Appends a tool's result.
 fn write_result(
-    blocks: &mut Blocks<'_>,
+    blocks: &mut ContentBlocks<'_>,
     message: &JsonMembers<'_>,
     path: &str,
 ) -> Result<(), RequestError> {
@@ -208,7 +212,7 @@ fn write_result(
     push_member(out, "tool_use_id", &id);
     out.extend_from_slice(b",\"content\":[");
     let content = member(message, "content");
-    write_content(&mut Blocks { out }, content, None, &format!("{path}.content"))?;
+    write_content(&mut ContentBlocks { out }, content, None, &format!("{path}.content"))?;
     out.push(b']');
     if member(message, "is_error").is_some_and(|it| it.get() == "true") {
         out.extend_from_slice(b",\"is_error\":true");

@@ -67,7 +67,7 @@ const INDIFFERENT: [&str; 4] =
 
 /// What a request is made of besides the body.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct MessagesTarget<'a> {
     pub(super) model: &'a str,
     /// The deployment's parameters, for those the client does not set.
     pub(super) defaults: &'a Map<String, Value>,
@@ -77,12 +77,15 @@ pub(super) struct Asked<'a> {
 }
 
 /// Translates a body; `body` is the client's, with `extra_body` merged in.
-pub(super) fn messages_request(body: &str, asked: &Asked<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) fn messages_request(
+    body: &str,
+    to: &MessagesTarget<'_>,
+) -> Result<Vec<u8>, RequestError> {
     let mut client = object(body, || "body".to_owned(), "a JSON object")?;
     let drop_params =
-        asked.drop_params || member(&client, "drop_params").is_some_and(|it| it.get() == "true");
+        to.drop_params || member(&client, "drop_params").is_some_and(|it| it.get() == "true");
     client.retain(|_, value| set(Some(value)).is_some());
-    let defaults = Value::Object(asked.defaults.clone()).to_string();
+    let defaults = Value::Object(to.defaults.clone()).to_string();
     let mut members: JsonMembers<'_> = serde_json::from_str(&defaults).unwrap_or_default();
     // Two names of one limit: the client's value counts.
     if client.contains_key("max_tokens") || client.contains_key("max_completion_tokens") {
@@ -90,7 +93,7 @@ pub(super) fn messages_request(body: &str, asked: &Asked<'_>) -> Result<Vec<u8>,
         members.remove("max_completion_tokens");
     }
     members.extend(client);
-    for name in asked.leave_out {
+    for name in to.leave_out {
         members.remove(name.as_str());
     }
 
@@ -102,7 +105,7 @@ pub(super) fn messages_request(body: &str, asked: &Asked<'_>) -> Result<Vec<u8>,
     }
     let mut out = Vec::with_capacity(body.len() + body.len() / 4 + 512);
     out.extend_from_slice(b"{\"model\":");
-    push_string(&mut out, asked.model);
+    push_string(&mut out, to.model);
     write_limits(&mut out, &members)?;
     if !turns.system.is_empty() {
         out.extend_from_slice(b",\"system\":[");
@@ -125,7 +128,7 @@ pub(super) fn messages_request(body: &str, asked: &Asked<'_>) -> Result<Vec<u8>,
     tools.write(&mut out)?;
     write_stop(&mut out, &members)?;
     write_user(&mut out, &members)?;
-    if asked.stream {
+    if to.stream {
         out.extend_from_slice(b",\"stream\":true");
     }
     write_others(&mut out, &members, drop_params)?;

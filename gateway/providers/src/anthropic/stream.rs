@@ -1,5 +1,4 @@
-//! Translates a stream: the events of `POST /v1/messages` in, OpenAI `chat.completion.chunk` objects
-//! out.
+//! Translates a stream: the events of `POST /v1/messages` in, OpenAI's chunks out.
 
 use super::{
     content::push_raw,
