@@ -40,12 +40,12 @@ impl Dialect for Anthropic {
         let choices = number_of_choices(body.member("n"));
         let mut edits = Edits::of(body);
         extra_body::merge(&mut edits)?;
+        to.rules.cut(&mut edits);
         let body = joined(edits.render());
         let target = MessagesTarget {
             model: to.model,
             defaults: to.params,
-            drop_params: to.drop_params,
-            leave_out: to.leave_out,
+            rules: to.rules,
             stream: to.stream,
         };
         let made = messages_request(text(&body), &target).map_err(|error| error.failure())?;

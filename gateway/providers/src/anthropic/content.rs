@@ -117,7 +117,7 @@ fn write_part(
                 remedy: "send texts, images and files",
             });
         }
-        // ContentBlocks of Anthropic's own: `image`, `document`, `search_result` and later ones.
+        // Blocks of Anthropic's own: `image`, `document`, `search_result` and later ones.
         _ => blocks.copy(json),
     }
     Ok(())

@@ -8,6 +8,7 @@ use super::{
     tools::ToolParams,
 };
 use crate::{
+    ParamRules,
     gateway_members::is_own,
     json_text::{JsonMembers, Str, Text, kind, push_string, set},
 };
@@ -71,8 +72,7 @@ pub(super) struct MessagesTarget<'a> {
     pub(super) model: &'a str,
     /// The deployment's parameters, for those the client does not set.
     pub(super) defaults: &'a Map<String, Value>,
-    pub(super) drop_params: bool,
-    pub(super) leave_out: &'a [String],
+    pub(super) rules: &'a ParamRules,
     pub(super) stream: bool,
 }
 
@@ -82,8 +82,8 @@ pub(super) fn messages_request(
     to: &MessagesTarget<'_>,
 ) -> Result<Vec<u8>, RequestError> {
     let mut client = object(body, || "body".to_owned(), "a JSON object")?;
-    let drop_params =
-        to.drop_params || member(&client, "drop_params").is_some_and(|it| it.get() == "true");
+    let drop_params = to.rules.drop_unsupported
+        || member(&client, "drop_params").is_some_and(|it| it.get() == "true");
     client.retain(|_, value| set(Some(value)).is_some());
     let defaults = Value::Object(to.defaults.clone()).to_string();
     let mut members: JsonMembers<'_> = serde_json::from_str(&defaults).unwrap_or_default();
@@ -93,7 +93,7 @@ pub(super) fn messages_request(
         members.remove("max_completion_tokens");
     }
     members.extend(client);
-    for name in to.leave_out {
+    for name in &to.rules.leave_out {
         members.remove(name.as_str());
     }
 
@@ -131,7 +131,7 @@ pub(super) fn messages_request(
     if to.stream {
         out.extend_from_slice(b",\"stream\":true");
     }
-    write_others(&mut out, &members, drop_params)?;
+    write_others(&mut out, &members, (to.rules, drop_params))?;
     out.push(b'}');
     Ok(out)
 }
@@ -223,7 +223,7 @@ fn write_user(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Reques
 fn write_others(
     out: &mut Vec<u8>,
     members: &JsonMembers<'_>,
-    drop_params: bool,
+    (rules, drop_params): (&ParamRules, bool),
 ) -> Result<(), RequestError> {
     let mut unsupported = Vec::new();
     for (Str(name), value) in members {
@@ -237,7 +237,8 @@ fn write_others(
             }
             continue;
         }
-        match UNSUPPORTED.iter().find(|(known, _)| *known == name) {
+        let unknown_there = UNSUPPORTED.iter().find(|(known, _)| *known == name);
+        match unknown_there.filter(|_| !rules.allows(name)) {
             Some((_, nothing)) => {
                 let is_nothing = value.get() == *nothing || is_zero(value, nothing);
                 if !is_nothing && !INDIFFERENT.contains(&name) {

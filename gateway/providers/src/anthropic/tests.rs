@@ -1,17 +1,21 @@
 //! Requests and replies, in shapes as Anthropic's documentation has them.
 
 use super::{Anthropic, messages_url};
-use crate::{AnswerFault, Destination, Dialect as _, Echo, Quirks};
+use crate::{AnswerFault, Destination, Dialect as _, Echo, ModelFamily, ParamRules, Quirks};
 use callgate_json::{Body, joined, json_text};
 use serde_json::{Map, Value, json};
 
-fn destination(params: &Map<String, Value>, drop_params: bool, stream: bool) -> Destination<'_> {
+fn destination<'a>(
+    params: &'a Map<String, Value>,
+    rules: &'a ParamRules,
+    stream: bool,
+) -> Destination<'a> {
     Destination {
         model: "claude",
         model_json: json_text("claude"),
         params,
-        drop_params,
-        leave_out: &[],
+        rules,
+        family: ModelFamily::default(),
         stream,
         quirks: Quirks::default(),
         stream_usage: stream,
@@ -26,7 +30,8 @@ fn request(body: &Value) -> Result<Value, Value> {
 fn request_with(body: &Value, params: &Value, drop_params: bool) -> Result<Value, Value> {
     let sent = Body::parse(body.to_string().into()).unwrap();
     let params = params.as_object().unwrap();
-    let to = destination(params, drop_params, body["stream"] == true);
+    let rules = ParamRules { drop_unsupported: drop_params, ..ParamRules::default() };
+    let to = destination(params, &rules, body["stream"] == true);
     match Anthropic.request(&sent, &to) {
         Ok(made) => Ok(serde_json::from_slice(&joined(made.body)).unwrap()),
         Err(failure) => {
