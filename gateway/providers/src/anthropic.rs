@@ -49,7 +49,7 @@ impl Dialect for Anthropic {
             stream: to.stream,
         };
         let made = messages_request(text(&body), &target).map_err(|error| error.failure())?;
-        Ok(Outgoing { body: [made.into()].into(), choices, base64: false })
+        Ok(Outgoing { body: [made.into()].into(), choices, base64: false, headers: &[] })
     }
 
     fn url(&self, kind: CallKind, at: &ChatAddress<'_>) -> String {

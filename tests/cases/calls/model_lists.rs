@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 const BLUE: &str = "sk-blue-90ab12cd34ef56";
 
-fn lister(name: &str, settings: Value) -> Value {
-    json!({"name": name, "path": build::plugin("gatekeeper"), "settings": settings})
+fn lister(name: &str, settings: impl Into<Value>) -> Value {
+    json!({"name": name, "path": build::plugin("gatekeeper"), "settings": settings.into()})
 }
 
 fn config(upstream: &ScriptedUpstream, callbacks: &[Value]) -> Value {

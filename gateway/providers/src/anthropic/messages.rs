@@ -224,7 +224,7 @@ fn write_result(
 /// The id of a call in the letters that Anthropic takes: other providers' ids may have others.
 fn call_id(id: Text<'_>) -> Result<Piece<'_>, RequestError> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if !id.escaped().is_empty() && id.escaped().as_bytes().iter().all(|it| is_plain(it)) {
+    if !id.escaped().is_empty() && id.escaped().as_bytes().iter().all(is_plain) {
         return Ok(Piece::Source(id));
     }
     let text = decoded(id, || "tool_call_id".to_owned())?;

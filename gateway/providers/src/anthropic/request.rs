@@ -269,7 +269,8 @@ pub(super) fn unfit(defaults: &Map<String, Value>) -> Vec<&str> {
     let is_unfit = |(name, value): &(&String, &Value)| {
         let row = UNSUPPORTED.iter().find(|(known, _)| known == name);
         row.is_some_and(|(_, nothing)| {
-            value.to_string() != *nothing && !INDIFFERENT.contains(&name.as_str())
+            let nothing: Value = serde_json::from_str(nothing).unwrap_or_default();
+            **value != nothing && !INDIFFERENT.contains(&name.as_str())
         })
     };
     defaults.iter().filter(is_unfit).map(|(name, _)| name.as_str()).collect()

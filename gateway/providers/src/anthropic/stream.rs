@@ -227,12 +227,11 @@ impl Chat {
                     AnswerFault::Upstream,
                 ));
             }
+            // A `ping` may come first.
+            "ping" => {}
             _ if self.head.is_empty() => {
-                // A `ping` may come first.
-                if event.kind.0 != "ping" {
-                    let text = "its first event is not `message_start`".to_owned();
-                    return Err(AnswerFault::Malformed(text));
-                }
+                let text = "its first event is not `message_start`".to_owned();
+                return Err(AnswerFault::Malformed(text));
             }
             "content_block_start" => self.start_block(&event, emit)?,
             "content_block_delta" => self.add(&event, emit),
@@ -249,7 +248,7 @@ impl Chat {
                 }
                 self.end(emit);
             }
-            // `ping`, `content_block_stop`, and events of later versions.
+            // `content_block_stop`, and events of later versions.
             _ => {}
         }
         Ok(())
