@@ -267,6 +267,7 @@ impl<'c> Builder<'c> {
             token_source: None,
             api_version: Setting::Absent,
             connector,
+            token_connector: self.connectors.for_tokens(entry),
             connector_unset: entry.proxy.unset().or(entry.tls.unset.as_ref()).cloned(),
             organization: entry.organization.clone(),
             extra_headers: entry.extra_headers.clone(),

@@ -38,11 +38,19 @@ impl Connectors {
         entry: &ModelEntry,
         problems: &mut Vec<Problem>,
     ) -> Arc<Connector> {
-        let proxies = match &entry.proxy {
+        Connector::new(self.proxies(entry), self.tls(&entry.tls, problems))
+    }
+
+    /// For the issuer of an entry's tokens.
+    pub(super) fn for_tokens(&self, entry: &ModelEntry) -> Arc<Connector> {
+        Connector::new(self.proxies(entry), Arc::clone(self.general.tls()))
+    }
+
+    fn proxies(&self, entry: &ModelEntry) -> Proxies {
+        match &entry.proxy {
             Setting::Set(proxy) => Proxies::always(proxy.clone()),
             Setting::Absent | Setting::Unset(_) => self.general.proxies().clone(),
-        };
-        Connector::new(proxies, self.tls(&entry.tls, problems))
+        }
     }
 
     /// The general TLS settings, overridden by these. Faulty ones are reported, and change nothing.
@@ -89,5 +97,51 @@ impl Connectors {
         let url = deployment.api_base.set().and_then(|base| HttpUrl::parse(base).ok());
         let exempts = |url: &HttpUrl| self.general.proxies().exempts(url);
         is_called && url.is_some_and(|url| url.is_tls() == tls && !exempts(&url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Deployment, Deployments};
+    use callgate_config::{UnknownKeys, parse};
+    use std::path::Path;
+
+    fn built(settings: &str) -> Arc<Deployment> {
+        let text = format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: openai/x, api_key: k, {settings}}}}}]"
+        );
+        let environment = Environment::from_pairs([("ALL_PROXY", "http://general:1")]);
+        let file = Arc::from(Path::new("c.yaml"));
+        let config = parse(&file, &text, &environment, UnknownKeys::Refuse).unwrap();
+        Arc::clone(&Deployments::from_config(&config).unwrap().0.all()[0])
+    }
+
+    fn proxy(connector: &Connector) -> Option<&str> {
+        let url = HttpUrl::parse("https://x.example").unwrap();
+        connector.proxies().proxy_for(&url).map(|it| it.address())
+    }
+
+    #[test]
+    fn tokens_are_fetched_by_the_entrys_proxy_from_an_issuer_that_proves_itself() {
+        let verifies = |connector: &Connector| connector.tls().options().trust != Trust::Anyone;
+        for (settings, expected, verified) in [
+            ("", Some("general:1"), true),
+            ("proxy: \"http://own:2\"", Some("own:2"), true),
+            ("proxy: none, ssl_verify: false", None, false),
+        ] {
+            let deployment = built(settings);
+            let (calls, tokens) = (&deployment.connector, &deployment.token_connector);
+            assert_eq!((proxy(calls), proxy(tokens)), (expected, expected), "{settings}");
+            assert_eq!((verifies(calls), verifies(tokens)), (verified, true), "{settings}");
+        }
+    }
+
+    #[test]
+    fn entries_with_equal_settings_share_a_connector() {
+        let (one, other) = (built("ssl_verify: false"), built("ssl_verify: \"no\""));
+        assert!(Arc::ptr_eq(&one.connector, &other.connector));
+        assert!(!Arc::ptr_eq(&one.connector, &built("").connector));
+        assert!(Arc::ptr_eq(&built("").connector, &one.token_connector));
     }
 }

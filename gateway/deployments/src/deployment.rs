@@ -45,6 +45,9 @@ pub struct Deployment {
     pub api_version: Setting<String>,
     /// How connections to its upstream are made.
     pub connector: Arc<Connector>,
+    /// The same for the issuer of its tokens: another server, so its TLS settings are the general
+    /// ones.
+    pub token_connector: Arc<Connector>,
     /// The unset variable in its `proxy` or its TLS settings.
     pub connector_unset: Option<Unset>,
     /// `OpenAI-Organization`.

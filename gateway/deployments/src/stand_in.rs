@@ -46,6 +46,7 @@ fn stand_in(
         api_key: provider_key(provider, env, &path),
         api_version,
         connector: Arc::clone(connector),
+        token_connector: Arc::clone(connector),
         connector_unset: None,
         organization: Setting::Absent,
         extra_headers: Vec::new(),

@@ -18,7 +18,7 @@ pub(super) async fn token(
         let (_, _, call) = flight.parts();
         (call.deadline, Arc::clone(&call.requested_model))
     };
-    let fetching = source.token((&target.deployment().connector, flight.app.reuse));
+    let fetching = source.token((&target.deployment().token_connector, flight.app.reuse));
     let error = match flight.timer.until(end, fetching).await.unwrap_or(Err(TokenError::Late)) {
         Ok(token) => return Ok(token),
         Err(_) if flight.timer.is_cut() => return Err(Failure::shutting_down()),

@@ -1,7 +1,8 @@
-//! Reads an upstream's response from bytes, for fuzz targets.
+//! Reads an upstream's response from bytes, and an operator's certificates, for fuzz targets.
 
-use super::{framing::BodyStep, head::IncomingHead};
+use super::{ClientCertificate, authorities, framing::BodyStep, head::IncomingHead, tls};
 use bytes::BytesMut;
+use std::time::SystemTime;
 
 /// A response as it was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,4 +46,11 @@ pub fn answer(pieces: &[&[u8]]) -> Result<Read, String> {
     }
     let behind = buffer.len() + pieces.map(|piece| piece.len()).sum::<usize>();
     Ok(Read { status: head.status, keep: head.keep, body, behind })
+}
+
+/// Reads a file of certificates and their keys in each way, and then as one certificate.
+pub fn certificates(file: &[u8]) {
+    let now = SystemTime::UNIX_EPOCH;
+    let _ = (authorities(file, now), ClientCertificate::read(file, file, now));
+    tls::read_validity(file);
 }

@@ -150,6 +150,16 @@ impl Tls {
     }
 }
 
+/// Reads the time in which a certificate is valid, for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_validity(certificate: &[u8]) {
+    let valid = validity::validity(certificate);
+    valid
+        .into_iter()
+        .flat_map(|(first, last)| [first, last])
+        .for_each(|it| drop(validity::day(it)));
+}
+
 /// The error, if it says that no descriptor is free.
 fn shortage(error: &mut rustls_native_certs::Error) -> Option<io::Error> {
     match &mut error.kind {

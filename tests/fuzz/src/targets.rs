@@ -2,6 +2,7 @@
 
 mod answers;
 mod bounds;
+mod connecting;
 mod decoding;
 mod edits;
 mod files;
@@ -45,7 +46,7 @@ impl Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 15] = [
+pub static TARGETS: [Target; 17] = [
     Target::new("json_scan", json::scan, json::TOKENS),
     Target::new("json_splice", json::splice, json::TOKENS),
     Target::new("edits", edits::check, edits::TOKENS),
@@ -59,6 +60,8 @@ pub static TARGETS: [Target; 15] = [
     Target::new("settings", plugin::settings, plugin::TOKENS),
     Target::new("config", files::config, files::CONFIG_TOKENS),
     Target::new("dotenv", files::dotenv, files::DOTENV_TOKENS),
+    Target::new("certificates", connecting::pem, connecting::CERTIFICATE_TOKENS),
+    Target::new("proxy", connecting::proxy, connecting::PROXY_TOKENS),
     Target::new("request_head", request_head::check, request_head::TOKENS),
     Target::new("log_line", log_line::check, log_line::TOKENS),
 ];

@@ -48,6 +48,8 @@ tests! {
     settings: 100,
     config: 150,
     dotenv: 500,
+    certificates: 300,
+    proxy: 500,
     request_head: 500,
     log_line: 500,
 }

@@ -160,6 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn the_certificates_that_the_config_names_are_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(folder.path().join("config.yaml"));
+        let text = "litellm_settings: {ssl_verify: general.pem}\nmodel_list: [{model_name: a, \
+                    litellm_params: {model: openai/x, ssl_certificate: own.pem}}]";
+        fs::write(&source.files.config.path, text).unwrap();
+        let watch = Watch::new(&source);
+        for name in ["general.pem", "own.pem"] {
+            assert!(watch.files.contains(&folder.path().join(name)), "{name}");
+        }
+    }
+
+    #[test]
     fn a_link_that_leads_elsewhere_is_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
