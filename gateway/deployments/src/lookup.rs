@@ -2,9 +2,10 @@
 //! [`Group::choose`] run for every call: one hash lookup and one clone of an `Arc`; a group of one
 //! needs no more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use callgate_config::HttpUrl;
 use callgate_upstream::Connector;
 
 use super::deployment::Deployment;
@@ -120,6 +121,18 @@ impl Deployments {
     #[must_use]
     pub fn connector(&self) -> &Arc<Connector> {
         &self.connector
+    }
+
+    /// The addresses of the proxies that lead to the upstreams of the config's entries, in
+    /// alphabetical order.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<String> {
+        let called = self.all.iter().filter(|it| it.mock_response.is_none());
+        let address = |it: &Arc<Deployment>| {
+            let url = HttpUrl::parse(it.api_base.set()?).ok()?;
+            Some(it.connector.proxies().proxy_for(&url)?.address().to_owned())
+        };
+        called.filter_map(address).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// All deployments, in the order of the config.

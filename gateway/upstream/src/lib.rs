@@ -163,7 +163,12 @@ pub async fn upload(
     let head = request_head(&origin, &lines, length, 0);
     let connection = connected(&origin, connector.tls()).await?;
     let mut lease = pool::Lease::new(&origin, connection);
-    match lease.connection().exchange_pieces(head.into(), body).await? {
+    let answered = lease.connection().exchange_pieces(head.into(), body).await;
+    let answered = answered.map_err(|error| match error {
+        UpstreamError::Broken(error) => connect::told_by(&origin, error),
+        error => error,
+    });
+    match answered? {
         head if head.status == WANTS_CREDENTIALS && origin.asks_proxy() => {
             Err(tunnel::wants_credentials(&origin))
         }

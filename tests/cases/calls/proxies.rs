@@ -66,6 +66,8 @@ async fn https_goes_by_a_tunnel_and_http_by_requests_that_name_the_server() {
         assert_eq!(request.header("proxy-authorization"), None, "meant for the proxy alone");
     }
     let log = gateway.stop().await;
+    let said = format!("(3 models, 0 callbacks; upstreams through the proxy {})", proxy.address());
+    assert!(log.contains(&said), "{log}");
     assert!(!log.contains("wonderland") && !log.contains("YW5u"), "{log}");
 }
 
@@ -106,6 +108,9 @@ async fn an_entry_chooses_its_own_way() {
     let error = gateway.client().chat("unset").send().await.error();
     assert!(error["message"].as_str().unwrap().contains("NO_SUCH_PROXY"), "{error}");
     assert_eq!((general.seen().len(), own.seen().len()), (2, 2));
+    let log = gateway.stop().await;
+    assert!(log.contains("; upstreams through the proxies "), "{log}");
+    assert!(log.contains(&general.address()) && log.contains(&own.address()), "{log}");
 }
 
 /// The message and the status of a call through this proxy.

@@ -194,5 +194,10 @@ pub(super) fn verdict(built: &Built) -> String {
         0 => String::new(),
         count => format!(", {}", counted(count, "warning")),
     };
-    format!("config OK ({}){warnings}", parts.join(", "))
+    let proxies = match &*deployments.proxies() {
+        [] => String::new(),
+        [only] => format!("; upstreams through the proxy {only}"),
+        several => format!("; upstreams through the proxies {}", several.join(", ")),
+    };
+    format!("config OK ({}{proxies}){warnings}", parts.join(", "))
 }
