@@ -1,6 +1,6 @@
 //! Upstream responses in each dialect, for fuzz targets.
 
-use super::{ChunkSink, Echo, StreamRequest, by_prefix};
+use super::{CallKind, ChunkSink, Echo, StreamRequest, StreamTranslator, by_prefix, passed_events};
 use callgate_json::fuzzing::arrived;
 
 /// The dialects, each by the name of a provider that uses it.
@@ -29,19 +29,30 @@ fn echo() -> Echo {
 #[must_use]
 pub fn stream(provider: &str, pieces: &[&[u8]], choices: u64) -> Option<TranslatedStream> {
     let dialect = by_prefix(provider)?.dialect;
-    let mut translator = dialect.stream(&echo(), StreamRequest { usage: true, choices });
+    Some(translated(dialect.stream(&echo(), StreamRequest { usage: true, choices }), pieces))
+}
+
+/// Passes a stream of another kind of call, by its path below `/v1`.
+#[must_use]
+pub fn events(path: &str, pieces: &[&[u8]]) -> Option<TranslatedStream> {
+    let kind = CallKind::ALL.into_iter().find(|kind| kind.path() == path)?;
+    let asked = StreamRequest { usage: true, choices: 1 };
+    Some(translated(passed_events::stream(kind, &echo(), asked), pieces))
+}
+
+fn translated(mut translator: Box<dyn StreamTranslator>, pieces: &[&[u8]]) -> TranslatedStream {
     let mut streamed = TranslatedStream { chunks: Vec::new(), fault: None };
     for piece in pieces {
         if let Err(fault) = translator.push(piece, &mut streamed) {
             streamed.fault = Some(format!("{fault:?}"));
-            return Some(streamed);
+            return streamed;
         }
         if translator.complete() {
-            return Some(streamed);
+            return streamed;
         }
     }
     streamed.fault = translator.close(&mut streamed).err().map(|fault| format!("{fault:?}"));
-    Some(streamed)
+    streamed
 }
 
 /// Translates a JSON reply.

@@ -1,6 +1,12 @@
-//! What the server reads from a request's path and headers, for fuzz targets.
+//! What the server reads from a request's path, headers and form, for fuzz targets.
 
-use super::{client::ClientAddress, host, route, web::WebRules};
+use super::{
+    client::ClientAddress,
+    host,
+    multipart::{FormEvent, Multipart},
+    route,
+    web::WebRules,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use std::net::SocketAddr;
 
@@ -53,4 +59,28 @@ pub fn judge(path: &[u8], headers: &[(&str, &[u8])]) -> Option<Judged> {
     (*request.uri_mut(), *request.headers_mut()) = (uri, sent);
     let admitted = well_formed && rules.admit(&request.into_parts().0).is_ok();
     Some(Judged { admitted, readable_by, behind_proxy, direct, model, redirected })
+}
+
+/// A part of a form: its name, its file's name and its content.
+pub type FormPart = (String, Option<String>, Vec<u8>);
+
+/// Reads a form that comes in these pieces.
+///
+/// # Errors
+/// If it is no form.
+pub fn form(content_type: &str, pieces: &[&[u8]]) -> Result<Vec<FormPart>, String> {
+    let mut form = Multipart::of(content_type).map_err(|error| error.to_string())?;
+    let mut parts: Vec<FormPart> = Vec::new();
+    for piece in pieces {
+        form.push(piece);
+        while let Some(event) = form.next().map_err(|error| error.to_string())? {
+            match (event, parts.last_mut()) {
+                (FormEvent::Begin(head), _) => parts.push((head.name, head.file_name, Vec::new())),
+                (FormEvent::Data(data), Some((.., content))) => content.extend_from_slice(&data),
+                _ => {}
+            }
+        }
+    }
+    form.finish().map_err(|error| error.to_string())?;
+    Ok(parts)
 }

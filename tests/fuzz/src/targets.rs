@@ -5,7 +5,9 @@ mod bounds;
 mod connecting;
 mod decoding;
 mod edits;
+mod events;
 mod files;
+mod forms;
 mod json;
 mod log_line;
 mod pieces;
@@ -64,4 +66,6 @@ pub static TARGETS: [Target; 17] = [
     Target::new("proxy", connecting::proxy, connecting::PROXY_TOKENS),
     Target::new("request_head", request_head::check, request_head::TOKENS),
     Target::new("log_line", log_line::check, log_line::TOKENS),
+    Target::new("form", forms::check, forms::TOKENS),
+    Target::new("events", events::check, events::TOKENS),
 ];

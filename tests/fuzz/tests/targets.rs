@@ -52,4 +52,6 @@ tests! {
     proxy: 500,
     request_head: 500,
     log_line: 500,
+    form: 300,
+    events: 150,
 }
