@@ -172,6 +172,8 @@ fn deployment_lines(
         let lower = name.to_ascii_lowercase();
         let replaced = set_by_callback(&lower)
             || lower == "host"
+            // The boundary of a form is in its own.
+            || (lower == "content-type" && of_form.is_some())
             || (target.callback_key().is_some() && (lower == "authorization" || lower == key_name));
         if let Setting::Set(value) = value
             && !replaced
