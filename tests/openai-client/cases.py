@@ -239,7 +239,8 @@ def main(build):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config.yaml")
         file.write_text(json.dumps(config(address)))
-        arguments = ["--config", file, "--port", "0", "--log-format", "json"]
+        arguments = ["--config", file, "--host", "127.0.0.1", "--port", "0"]
+        arguments += ["--log-format", "json"]
         gateway = subprocess.Popen([build / "callgate", *arguments], stderr=subprocess.PIPE, **pipe)
         try:
             failed = run(listening(gateway))

@@ -76,17 +76,26 @@ impl KeySection {
         self.groups().iter().flat_map(KeyGroup::names).filter(|name| !name.contains('*'))
     }
 
-    /// The section of this name that has `key`, though this one has not.
+    /// The name of another mapping that has `key`, though this one has not.
     pub(crate) fn elsewhere(self, key: &str) -> Option<&'static str> {
-        const SECTIONS: [(KeySection, &str); 3] = [
+        const SECTIONS: &[(KeySection, &str)] = &[
             (KeySection::LitellmSettings, "litellm_settings"),
             (KeySection::RouterSettings, "router_settings"),
             (KeySection::GeneralSettings, "general_settings"),
         ];
-        let sections = SECTIONS.iter().filter(|(scope, _)| *scope != self);
-        let mut sections = sections.filter(|(scope, _)| scope.standing(key).is_some());
-        let is_section = self == Self::TopLevel || SECTIONS.iter().any(|(it, _)| *it == self);
-        is_section.then(|| sections.next().map(|(_, name)| *name)).flatten()
+        let others: &[_] = match self {
+            Self::Entry => {
+                &[(Self::LitellmParams, "litellm_params"), (Self::ModelInfo, "model_info")]
+            }
+            Self::LitellmParams => &[(Self::ModelInfo, "model_info")],
+            Self::ModelInfo | Self::Own => &[],
+            Self::TopLevel
+            | Self::LitellmSettings
+            | Self::RouterSettings
+            | Self::GeneralSettings => SECTIONS,
+        };
+        let mut others = others.iter().filter(|(section, _)| *section != self);
+        others.find(|(section, _)| section.standing(key).is_some()).map(|(_, name)| *name)
     }
 }
 

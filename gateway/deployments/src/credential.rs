@@ -184,3 +184,70 @@ fn authority(env: &Environment) -> Result<String, Problem> {
     }
     Ok(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use callgate_config::{UnknownKeys, parse};
+    use callgate_providers::by_prefix;
+    use std::path::Path;
+
+    /// What an entry with these members sends, with these variables.
+    #[track_caller]
+    fn sends(members: &str, variables: &[&str], expected: &str) {
+        let env = Environment::from_pairs(variables.iter().map(|name| (*name, *name)));
+        let text = format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: azure/d, {members}}}}}]"
+        );
+        let file = Arc::from(Path::new("c.yaml"));
+        let config = parse(&file, &text, &env, UnknownKeys::Warn).unwrap();
+        let azure = by_prefix("azure").unwrap();
+        let found = EntraClients::default().credential(azure, &config.models[0], &env);
+        let found = match found {
+            Err(problem) => problem.text,
+            Ok(None) => "the key".to_owned(),
+            Ok(Some(Credential { token_source: Some(source), .. })) => source.url().to_owned(),
+            Ok(Some(Credential { api_key: Setting::Set(token), .. })) => token.expose().to_owned(),
+            Ok(Some(Credential { api_key, .. })) => format!("{:?}", api_key.unset()),
+        };
+        assert!(found.contains(expected), "{members} {variables:?}: {found}");
+    }
+
+    #[test]
+    fn what_the_entry_names_wins_over_variables() {
+        const CLIENT: &str = "tenant_id: mine, client_id: c, client_secret: s";
+        const VARIABLES: [&str; 3] = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"];
+        let all = [&VARIABLES[..], &["AZURE_API_KEY", "AZURE_AD_TOKEN"]].concat();
+        let keyless = [&VARIABLES[..], &["AZURE_AD_TOKEN"]].concat();
+        sends(&format!("azure_ad_token: eyJ, api_key: k, {CLIENT}"), &all, "eyJ");
+        sends(&format!("api_key: k, {CLIENT}"), &all, "the key");
+        sends(CLIENT, &all, "https://login.microsoftonline.com/mine/oauth2/v2.0/token");
+        sends("tenant_id: mine", &all, "/mine/oauth2/");
+        sends("order: 0", &all, "the key");
+        sends("order: 0", &keyless, "AZURE_AD_TOKEN");
+        sends("order: 0", &VARIABLES, "/AZURE_TENANT_ID/oauth2/");
+        sends("order: 0", &VARIABLES[..2], "the key");
+        sends("tenant_id: mine", &[], "expected `client_id` for a token of Entra ID");
+        sends("azure_ad_token: oidc/x", &[], "federated tokens");
+        sends("azure_ad_token: '${NO_TOKEN}'", &all, "NO_TOKEN");
+        sends("tenant_id: t, client_id: c, client_secret: '${NO_SECRET}'", &[], "NO_SECRET");
+    }
+
+    #[test]
+    fn secrets_go_only_to_an_authority_that_is_safe() {
+        for (variable, expected) in [
+            ("login.microsoftonline.us", Some("https://login.microsoftonline.us")),
+            ("https://login.example/", Some("https://login.example/")),
+            ("http://127.0.0.1:9", Some("http://127.0.0.1:9")),
+            ("http://localhost:9", Some("http://localhost:9")),
+            ("http://login.example", None),
+            ("https://user:pass@login.example", None),
+            ("https://login.example?x=y", None),
+        ] {
+            let env = Environment::from_pairs([(AUTHORITY_ENV, variable)]);
+            assert_eq!(authority(&env).ok().as_deref(), expected, "{variable}");
+        }
+        let unset = Environment::default();
+        assert_eq!(authority(&unset).unwrap(), AUTHORITY);
+    }
+}

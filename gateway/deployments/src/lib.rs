@@ -30,4 +30,5 @@ pub use callgate_upstream::TokenSource;
 pub use certificates::certificate_problems;
 pub use deployment::{DEFAULT_TIMEOUT, Deployment};
 pub use lookup::{Chosen, Deployments, Group, Names};
+pub use token_file::token_files;
 pub use unset::nothing_but_unset;

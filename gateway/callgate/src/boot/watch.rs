@@ -1,4 +1,5 @@
-//! `callgate.watch`: notices changes of the config, its `.env` file, certificates or a plugin.
+//! `callgate.watch`: notices changes of the config, its `.env` file, certificates, files of tokens
+//! or a plugin.
 //!
 //! It checks the files twice a second instead of subscribing to the system's events: this works
 //! with the links that Kubernetes swaps and with network file systems, and costs a few system calls
@@ -7,6 +8,7 @@
 use super::assembly::search_path;
 use crate::cli::Source;
 use callgate_config::{Environment, TlsSettings, UnknownKeys};
+use callgate_deployments::token_files;
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
@@ -64,7 +66,8 @@ impl Watch {
                 let general = config.litellm.tls.clone().under(&environment);
                 let certificates = config.models.iter().map(|entry| &entry.tls).chain([&general]);
                 let certificates = certificates.flat_map(TlsSettings::files).map(Path::to_owned);
-                let named = included.chain(plugins).chain(certificates);
+                let tokens = token_files(&config);
+                let named = included.chain(plugins).chain(certificates).chain(tokens);
                 self.files = own.into_iter().chain(named).collect();
                 let plugin_dir = files.plugin_dir.as_deref();
                 let search = search_path(plugin_dir, &files.config.path, &config.gateway);

@@ -36,6 +36,30 @@ fn content_is_asked_to_stay_out_of_callbacks_that_are_loaded() {
     assert!(matches!(key.standing, Standing::Harmless(_)), "{key:?}");
 }
 
+#[test]
+fn a_key_in_the_wrong_place_is_sent_to_the_right_one() {
+    let entry = |more: &str, params: &str| {
+        format!(
+            "model_list:\n- model_name: m\n  {more}\n  litellm_params: {{model: openai/m{params}}}\n"
+        )
+    };
+    for (text, said) in [
+        ("general_settings: {cache_params: {ttl: 1}}\n".to_owned(), "`litellm_settings`"),
+        ("litellm_settings: {retry_after: 1}\n".to_owned(), "`router_settings`"),
+        ("num_retries: 1\n".to_owned(), "`litellm_settings`"),
+        (entry("", ", supports_vision: true"), "`model_info`"),
+        (entry("api_version: x", ""), "`litellm_params`"),
+        (entry("mode: chat", ""), "`model_info`"),
+    ] {
+        let config = read(&text).unwrap();
+        let problems: Vec<_> = config.problems.iter().map(ToString::to_string).collect();
+        let end = format!("it belongs to {said}");
+        assert!(problems.len() == 1 && problems[0].ends_with(&end), "{text}: {problems:?}");
+        let unknown = config.keys.iter().find(|key| key.standing == Standing::Unknown).unwrap();
+        assert_eq!(unknown.text, end, "{text}");
+    }
+}
+
 /// Keys of LiteLLM's that public configs have and that were once called unknown.
 #[test]
 fn litellms_own_keys_are_known() {

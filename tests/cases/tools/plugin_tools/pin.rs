@@ -69,6 +69,21 @@ async fn a_config_is_pinned_once_and_stays_itself() {
 }
 
 #[tokio::test]
+async fn the_file_that_lists_the_callbacks_is_pinned_and_observers_are_left() {
+    let folder = tempdir().unwrap();
+    let list = "litellm_settings:\n  success_callback: [langsmith]\n  callbacks: [routing]\n";
+    let config = file(folder.path(), "config.yaml", "include: [callbacks.yaml]\n");
+    let included = file(folder.path(), "callbacks.yaml", list);
+    let plugins = build::folder().display().to_string();
+    let ended = tool::plugin(folder.path(), &["pin", "--plugin-dir", &plugins]).await;
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(ended.stdout.ends_with("callbacks.yaml: pinned\n"), "{}", ended.stdout);
+    assert_eq!(fs::read_to_string(config).unwrap(), "include: [callbacks.yaml]\n");
+    let pinned = format!("[{{name: routing, sha256: {}}}]", hash("routing").await);
+    assert_eq!(fs::read_to_string(included).unwrap(), list.replace("[routing]", &pinned));
+}
+
+#[tokio::test]
 async fn what_cannot_be_pinned_leaves_the_config_alone() {
     let folder = tempdir().unwrap();
     for (config, said) in [

@@ -34,16 +34,19 @@ pub(super) fn run(options: &Pin) -> Finished {
 }
 
 fn try_run(options: &Pin) -> Result<String, Vec<String>> {
-    let path = &options.files.config.path;
+    let main = &options.files.config.path;
+    // Read again below, after the text that is edited.
+    let path = file_of_list(options)?;
     let about = |error: &dyn std::fmt::Display| vec![format!("{}: {error}", path.display())];
-    let before = regular_file::read(path, MOST).map_err(|error| about(&error))?;
-    let (config, problems) = config_of(path, options.files.env_file.as_deref())?;
+    let before = regular_file::read(&path, MOST).map_err(|error| about(&error))?;
+    let (config, problems) = config_of(main, options.files.env_file.as_deref())?;
     if !problems.is_empty() {
         return Err(problems);
     }
     let text = String::from_utf8(before).map_err(|_| about(&"not UTF-8 text"))?;
-    let search = boot::search_path(options.files.plugin_dir.as_deref(), path, &config.gateway);
-    let entries: Vec<_> = config.callbacks.iter().map(|entry| Found::of(entry, &search)).collect();
+    let search = boot::search_path(options.files.plugin_dir.as_deref(), main, &config.gateway);
+    let listed = config.callbacks.iter().filter(|entry| !entry.only_observes);
+    let entries: Vec<_> = listed.map(|entry| Found::of(entry, &search)).collect();
     let missing: Vec<_> = entries.iter().filter_map(Found::complaint).collect();
     if !missing.is_empty() {
         return Err(missing);
@@ -56,10 +59,19 @@ fn try_run(options: &Pin) -> Result<String, Vec<String>> {
         pin::edits(&text, &hashes).map_err(|error| about(&error))?
     };
     if !options.dry_run && !edits.is_empty() {
-        replace(path, text.as_bytes(), pin::apply(&text, &edits).as_bytes())
+        replace(&path, text.as_bytes(), pin::apply(&text, &edits).as_bytes())
             .map_err(|error| about(&error))?;
     }
-    Ok(as_text(options, &text, &edits, &entries))
+    Ok(as_text(options, &path, &text, &edits, &entries))
+}
+
+/// The file that lists the callbacks: the config, or one that it includes. LiteLLM's lists of
+/// callbacks that observe hold names alone, which have no place for a hash.
+fn file_of_list(options: &Pin) -> Result<PathBuf, Vec<String>> {
+    let main = &options.files.config.path;
+    let (config, _) = config_of(main, options.files.env_file.as_deref())?;
+    let first = config.callbacks.iter().find(|entry| !entry.only_observes);
+    Ok(first.map_or_else(|| main.clone(), |entry| entry.place.file.to_path_buf()))
 }
 
 /// An entry and the hash of its file. An existing pin is ignored, because it may be out of date.
@@ -100,13 +112,19 @@ impl<'e> Found<'e> {
     }
 }
 
-fn as_text(options: &Pin, text: &str, edits: &[PinEdit], entries: &[Found<'_>]) -> String {
+fn as_text(
+    options: &Pin,
+    path: &Path,
+    text: &str,
+    edits: &[PinEdit],
+    entries: &[Found<'_>],
+) -> String {
     let mut told = if options.dry_run { difference(text, edits) } else { String::new() };
     let rows: Vec<_> = entries.iter().map(Found::row).collect();
     if !rows.is_empty() {
         told.push_str(&table(["sha256", "callback", "file"], &rows));
     }
-    let config = options.files.config.path.display();
+    let config = path.display();
     let _ = match (edits.len(), options.dry_run) {
         (0, _) => writeln!(told, "{config}: nothing to change"),
         (_, true) => writeln!(told, "{config}: not changed (dry run)"),
