@@ -143,8 +143,18 @@ fn entry(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ModelEntry> {
 }
 
 /// The kinds of models that an endpoint serves, as `model_info.mode` has them.
-const SERVED: [&str; 7] =
-    ["chat", "completion", "embedding", "image_generation", "moderation", "rerank", "responses"];
+const SERVED: [&str; 10] = [
+    "audio_speech",
+    "audio_transcription",
+    "chat",
+    "completion",
+    "embedding",
+    "image_edit",
+    "image_generation",
+    "moderation",
+    "rerank",
+    "responses",
+];
 
 /// Warns of a kind of model that no endpoint serves.
 fn check_mode(reader: &mut Reader<'_>, members: &Section<'_>, info: &Map<String, Value>) {

@@ -109,7 +109,7 @@ fn names_that_no_client_can_send_are_reported() {
         )
     };
     for (mode, told) in
-        [("chat", false), ("embedding", false), ("audio_speech", true), ("video_generation", true)]
+        [("chat", false), ("embedding", false), ("audio_speech", false), ("video_generation", true)]
     {
         let config = read(&entry(mode)).unwrap();
         let said =
