@@ -1,7 +1,8 @@
 //! The edits that callbacks may make in `on_llm_start`, and their rollback.
 
 use super::{
-    Call, Reading, RouteEdit, Target, Unreadable, messages::Messages, metadata::Metadata, params,
+    Call, Reading, RouteEdit, Target, Unreadable, callback_header::set_header, messages::Messages,
+    metadata::Metadata, params,
 };
 use bytes::Bytes;
 use callgate_config::Grants;
@@ -245,51 +246,4 @@ impl Call {
 fn changeable(path: &str) -> Result<(), EditError> {
     let name = path.split_once('.').map_or(path, |(name, _)| name);
     if path.is_empty() || FIXED.contains(&name) { Err(EditError::NotAllowed) } else { Ok(()) }
-}
-
-/// Sets a header from a callback, unless all its headers together become too large.
-pub fn set_header(
-    headers: &mut Vec<(HeaderName, HeaderValue)>,
-    name: &str,
-    value: &str,
-) -> Result<(), EditError> {
-    let (name, value) = valid_header(name, value)?;
-    let others = headers.iter().filter(|(present, _)| *present != name);
-    let used: usize = others.map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if used + name.as_str().len() + value.len() > limits::HEADERS {
-        return Err(EditError::TooLarge);
-    }
-    headers.retain(|(present, _)| *present != name);
-    headers.push((name, value));
-    Ok(())
-}
-
-/// Checks a header from a callback: valid, and not owned by the connection or the gateway.
-pub fn valid_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EditError> {
-    let name: HeaderName = name.parse().map_err(|_| EditError::NotAllowed)?;
-    let value = HeaderValue::from_str(value).map_err(|_| EditError::NotAllowed)?;
-    // By text, which the compiler compares by length first.
-    let is_owned = matches!(
-        name.as_str(),
-        "host"
-            | "content-length"
-            | "content-type"
-            | "content-encoding"
-            | "expect"
-            | "transfer-encoding"
-            | "connection"
-            | "upgrade"
-            | "te"
-            | "trailer"
-            | "authorization"
-            | "accept-encoding"
-            | "keep-alive"
-            | "proxy-connection"
-            | "http2-settings"
-            | "x-callgate-hop"
-    );
-    if is_owned {
-        return Err(EditError::NotAllowed);
-    }
-    Ok((name, value))
 }

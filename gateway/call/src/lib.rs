@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod call_id;
+mod callback_header;
 mod callback_set;
 mod caller;
 mod described_caller;
@@ -29,9 +30,10 @@ mod target;
 mod unreadable;
 
 pub use call_id::CallId;
+pub use callback_header::{set_header, valid_header};
 pub use caller::Caller;
 pub use described_caller::CallerProblem;
-pub use edits::{EditsSnapshot, HookState, set_header, valid_header};
+pub use edits::{EditsSnapshot, HookState};
 pub use key_holder::KeyHolder;
 pub(crate) use reading::Reading;
 pub use records::Records;

@@ -1,8 +1,11 @@
 //! A request as `on_auth` sees it: the inputs that the callback's export declares.
 
-use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::AUTHORIZATION};
 use plugin_api::{AuthCaller, Rejection, abi::serve::AuthAccess};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A request whose sender is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -12,19 +15,52 @@ pub struct AuthSource<'r> {
     /// Without the query.
     pub path: &'r str,
     pub client_address: Option<&'r str>,
+    /// When the request came.
+    pub accepted: Instant,
 }
 
-impl<'r> AuthSource<'r> {
-    /// All values of an input, in the order of the request.
-    pub(crate) fn values(self, input: &str) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-        let own = match input {
-            ":method" => Some(self.method.as_str()),
-            ":path" => Some(self.path),
-            ":client_address" => self.client_address,
-            _ => None,
+/// One thing that an authenticator's export declares as an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AuthInput {
+    Method,
+    Path,
+    ClientAddress,
+    Header(HeaderName),
+}
+
+impl AuthInput {
+    /// The inputs with these names, which were checked when the plugin was inspected.
+    pub(crate) fn all(names: &[String]) -> Arc<[Self]> {
+        let input = |name: &String| match &**name {
+            ":method" => Some(Self::Method),
+            ":path" => Some(Self::Path),
+            ":client_address" => Some(Self::ClientAddress),
+            name => name.parse().ok().map(Self::Header),
         };
-        let is_header = !input.starts_with(':');
-        let headers = is_header.then(|| self.headers.get_all(input).into_iter());
+        names.iter().filter_map(input).collect()
+    }
+
+    /// The name that the export declares.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Method => ":method",
+            Self::Path => ":path",
+            Self::ClientAddress => ":client_address",
+            Self::Header(name) => name.as_str(),
+        }
+    }
+
+    /// All values in a request, in its order.
+    pub(crate) fn values<'r>(
+        &self,
+        source: AuthSource<'r>,
+    ) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+        let (own, headers) = match self {
+            Self::Method => (Some(source.method.as_str()), None),
+            Self::Path => (Some(source.path), None),
+            Self::ClientAddress => (source.client_address, None),
+            Self::Header(name) => (None, Some(source.headers.get_all(name))),
+        };
         let headers = headers.into_iter().flatten().map(HeaderValue::as_bytes);
         own.map(str::as_bytes).into_iter().chain(headers)
     }
@@ -44,18 +80,18 @@ pub(crate) enum AuthSaid {
 /// another thread, and longer than the request.
 #[derive(Debug)]
 pub(crate) struct AuthPayload {
-    names: Arc<[String]>,
-    /// Each with the index of its name.
+    inputs: Arc<[AuthInput]>,
+    /// Each with the index of its input.
     values: Vec<(usize, Box<[u8]>)>,
     pub(crate) said: AuthSaid,
 }
 
 impl AuthPayload {
-    pub(crate) fn new(source: AuthSource<'_>, names: &Arc<[String]>) -> Self {
-        let values = names.iter().enumerate().flat_map(|(index, name)| {
-            source.values(name).map(move |value| (index, Box::from(value)))
+    pub(crate) fn new(source: AuthSource<'_>, inputs: &Arc<[AuthInput]>) -> Self {
+        let values = inputs.iter().enumerate().flat_map(|(index, input)| {
+            input.values(source).map(move |value| (index, Box::from(value)))
         });
-        Self { names: Arc::clone(names), values: values.collect(), said: AuthSaid::Nothing }
+        Self { inputs: Arc::clone(inputs), values: values.collect(), said: AuthSaid::Nothing }
     }
 }
 
@@ -68,14 +104,16 @@ pub(crate) fn sample() -> AuthPayload {
         method: &Method::POST,
         path: "/v1/chat/completions",
         client_address: Some("127.0.0.1"),
+        accepted: Instant::now(),
     };
     let names = ["authorization", ":method", ":path", ":client_address"];
-    AuthPayload::new(source, &names.map(str::to_owned).into())
+    AuthPayload::new(source, &AuthInput::all(&names.map(str::to_owned)))
 }
 
 impl AuthAccess for AuthPayload {
     fn input(&self, name: &str) -> Option<&[u8]> {
-        let named = |(index, _): &&(usize, _)| self.names.get(*index).is_some_and(|it| it == name);
+        let named =
+            |(index, _): &&(usize, _)| self.inputs.get(*index).is_some_and(|it| it.name() == name);
         self.values.iter().find(named).map(|(_, value)| &**value)
     }
 
@@ -84,8 +122,8 @@ impl AuthAccess for AuthPayload {
     }
 
     fn input_at(&self, index: usize) -> Option<(&str, &[u8])> {
-        let (name, value) = self.values.get(index)?;
-        Some((self.names.get(*name)?, value))
+        let (input, value) = self.values.get(index)?;
+        Some((self.inputs.get(*input)?.name(), value))
     }
 
     fn caller(&mut self, json: &str) {
@@ -117,12 +155,11 @@ mod tests {
             method: &Method::POST,
             path: "/v1/models",
             client_address: Some("10.0.0.1"),
+            accepted: Instant::now(),
         };
         let payload = |names: &[&str]| {
-            AuthPayload::new(
-                source,
-                &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into(),
-            )
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            AuthPayload::new(source, &AuthInput::all(&names))
         };
         let some = payload(&["authorization", ":path", "x-missing"]);
         assert_eq!(some.input("authorization"), Some(&b"Bearer one"[..]));

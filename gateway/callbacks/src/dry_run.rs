@@ -50,6 +50,7 @@ struct Request {
     body: Body,
     model: String,
     stream: bool,
+    accepted: Instant,
 }
 
 impl Request {
@@ -58,7 +59,8 @@ impl Request {
             .map_err(|error: BodyError| DryRunError::Body(error.to_string()))?;
         let model = body.member_text("model").and_then(|json| serde_json::from_str(json).ok());
         let stream = body.member_text("stream") == Some("true");
-        Ok(Self { headers, model: model.ok_or(DryRunError::NoModel)?, stream, body })
+        let model = model.ok_or(DryRunError::NoModel)?;
+        Ok(Self { headers, model, stream, body, accepted: Instant::now() })
     }
 }
 
@@ -153,6 +155,7 @@ impl DryRun {
             method: &Method::POST,
             path: "/v1/chat/completions",
             client_address: None,
+            accepted: self.request.accepted,
         };
         AuthQuestion { source, key_header: None }
     }

@@ -22,9 +22,20 @@ pub struct CompletionBuilder {
     choices: BTreeMap<u64, Node>,
     used: Used,
     max_bytes: usize,
-    /// The last chunk that added only text to one choice, and the index of the choice. Most chunks
-    /// of a stream differ from it in that text alone.
-    only_text: Option<(TextPattern, u64)>,
+    /// Set after a chunk that added only text to one choice: most chunks of a stream differ from it
+    /// in that text alone.
+    growing: Option<GrowingText>,
+}
+
+/// The content of a choice while chunks add to it and to nothing else.
+#[derive(Debug)]
+struct GrowingText {
+    /// The last chunk that was scanned.
+    pattern: TextPattern,
+    /// The index of the choice.
+    index: u64,
+    /// The content so far. The choice has an empty text in its place.
+    content: Vec<u8>,
 }
 
 /// The size of what is kept: values, and bytes of texts.
@@ -60,7 +71,7 @@ impl ChunkSink for CompletionBuilder {
             [only] => Cow::Borrowed(*only),
             parts => Cow::Owned(parts.concat()),
         };
-        if self.add_only_text(&json).is_none() {
+        if self.add_text(&json).is_none() {
             self.add(&json);
         }
     }
@@ -69,19 +80,45 @@ impl ChunkSink for CompletionBuilder {
 impl CompletionBuilder {
     /// Adds a chunk that differs from an earlier one in its text alone. `None` if it differs in
     /// more.
-    fn add_only_text(&mut self, json: &[u8]) -> Option<()> {
-        let (pattern, index) = self.only_text.as_ref()?;
-        let text = pattern.text(json)?;
-        let choice = self.choices.get_mut(index)?;
-        let Node::Text(content) = choice.get_mut(b"delta")?.get_mut(b"content")? else {
-            return None;
-        };
+    fn add_text(&mut self, json: &[u8]) -> Option<()> {
+        let growing = self.growing.as_mut()?;
+        let text = growing.pattern.text(json)?;
         self.used.bytes += text.len() + 2;
-        content.extend_from_slice(text);
+        growing.content.extend_from_slice(text);
         Some(())
     }
 
+    /// The content of a choice, if it is a text.
+    fn content(&mut self, index: u64) -> Option<&mut Vec<u8>> {
+        match self.choices.get_mut(&index)?.get_mut(b"delta")?.get_mut(b"content")? {
+            Node::Text(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// Takes the content of a choice out, because `json` may be the first of many chunks that add
+    /// only to it. `text` is what it adds.
+    fn grow(&mut self, json: &[u8], text: &[u8], index: u64) -> Option<GrowingText> {
+        /// Most answers are longer.
+        const ROOM: usize = 1024;
+        let pattern = TextPattern::of(json, range_within(json, text)?, None)?;
+        let mut content = std::mem::take(self.content(index)?);
+        // Not for each of many choices, whose room would exceed their texts by far.
+        content.reserve(if self.choices.len() == 1 { ROOM } else { 0 });
+        Some(GrowingText { pattern, index, content })
+    }
+
+    /// Puts the content back where it was.
+    fn settle(&mut self) {
+        if let Some(GrowingText { index, content, .. }) = self.growing.take()
+            && let Some(place) = self.content(index)
+        {
+            *place = content;
+        }
+    }
+
     fn add(&mut self, json: &[u8]) {
+        self.settle();
         let (mut usage, mut choices) = (None, &[][..]);
         for (name, value) in slices::members(json) {
             let head = HEAD.into_iter().find(|known| name.is(known));
@@ -104,11 +141,7 @@ impl CompletionBuilder {
             let node = self.choices.entry(index).or_insert_with(|| Node::Object(Vec::new()));
             node.add(b"", choice, &mut self.used);
         }
-        let pattern = |(choice, index)| {
-            let text = range_within(json, only_text(choice)?)?;
-            Some((TextPattern::of(json, text, None)?, index))
-        };
-        self.only_text = only.and_then(pattern).or(self.only_text.take());
+        self.growing = only.and_then(|(choice, index)| self.grow(json, only_text(choice)?, index));
     }
 }
 
@@ -301,7 +334,7 @@ impl CompletionBuilder {
             choices: BTreeMap::new(),
             used: Used::default(),
             max_bytes,
-            only_text: None,
+            growing: None,
         }
     }
 
@@ -323,9 +356,10 @@ impl CompletionBuilder {
     }
 
     /// Writes the completion.
-    pub fn completion(self, echo: &Echo) -> Vec<u8> {
+    pub fn completion(mut self, echo: &Echo) -> Vec<u8> {
         /// The space for the other members of the completion, and of each choice.
         const REST: usize = 1024;
+        self.settle();
         let length = self.choices.values().map(|choice| REST + choice.length()).sum::<usize>();
         let mut out = Vec::with_capacity(REST + length);
         out.extend_from_slice(b"{\"object\":\"chat.completion\",\"model\":");

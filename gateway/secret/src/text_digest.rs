@@ -1,19 +1,19 @@
 //! Digests of texts under a secret key, by which results are looked up without keeping the texts.
 
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::{
     fmt,
     hash::{BuildHasher as _, Hasher, RandomState},
 };
 
 /// Makes digests that nobody outside this process can compute, or find two equal ones of. Nobody
-/// outside sees a digest either.
-pub struct DigestKey(SipHasher24);
+/// outside sees a digest either, so the variant with fewer rounds is enough.
+pub struct DigestKey(SipHasher13);
 
 /// A digest of several texts that is being made.
-pub struct DigestOfTexts(SipHasher24);
+pub struct DigestOfTexts(SipHasher13);
 
-/// The SipHash-2-4 of some texts, of 128 bits.
+/// The SipHash-1-3 of some texts, of 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TextDigest {
     high: u64,
@@ -26,7 +26,7 @@ impl DigestKey {
     pub fn random() -> Self {
         // Its own key is from the system's random numbers, and the result does not reveal it.
         let part = || RandomState::new().hash_one(0);
-        Self(SipHasher24::new_with_keys(part(), part()))
+        Self(SipHasher13::new_with_keys(part(), part()))
     }
 
     /// Begins a digest.

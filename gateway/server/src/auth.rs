@@ -10,7 +10,7 @@ use callgate_failure::Failure;
 use callgate_host::{Clock as _, SystemClock};
 use callgate_secret::credentials::KEY_HEADERS;
 use http::{HeaderMap, request::Parts};
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Instant};
 
 /// The holder of a key of the config, or a caller whom a callback knows.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Deref for Holder<'_> {
 pub(super) async fn admit<'a>(
     app: &'a App,
     access: Access,
-    (head, client): (&Parts, Option<&str>),
+    from @ (head, ..): (&Parts, Option<&str>, Instant),
     caller: &mut Option<Arc<Caller>>,
 ) -> Result<Option<Holder<'a>>, Failure> {
     let holder = match access {
@@ -46,7 +46,7 @@ pub(super) async fn admit<'a>(
             if app.authenticates =>
         {
             // Boxed, so that requests of other gateways carry no room for it.
-            Box::pin(asked(app, head, client)).await?
+            Box::pin(asked(app, from)).await?
         }
         Access::Calls | Access::Reports | Access::Admin | Access::AsMetricsAreSet => {
             Holder::Listed(listed(app, &head.headers)?)
@@ -71,8 +71,7 @@ pub(super) fn key_id<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
 /// of the config. The master key is compared first, wherever it is, so that no callback sees it.
 async fn asked<'a>(
     app: &'a App,
-    head: &Parts,
-    client: Option<&str>,
+    (head, client, accepted): (&Parts, Option<&str>, Instant),
 ) -> Result<Holder<'a>, Failure> {
     if let Some(master) = keys(app, &head.headers).find_map(|key| app.keyring.master(key)) {
         return Ok(Holder::Listed(master));
@@ -82,6 +81,7 @@ async fn asked<'a>(
         method: &head.method,
         path: head.uri.path(),
         client_address: client,
+        accepted,
     };
     let question = AuthQuestion { source, key_header: app.key_header.as_ref() };
     let chain = app.callbacks.chain();

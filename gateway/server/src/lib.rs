@@ -214,7 +214,8 @@ async fn small(
     let asked = route.filter(|route| route.takes(&head.method));
     let client = client.of_request(&app.trusted_proxies, &head.headers);
     let mut caller = None;
-    let admitted = request::admit(&app, (&head, client.as_deref()), asked, &mut caller).await;
+    let from = (&head, client.as_deref(), accepted);
+    let admitted = request::admit(&app, from, asked, &mut caller).await;
     let answered = match admitted {
         Ok(_) if route == Some(Route::Reload) && head.method == Method::POST => {
             admin::ask(&app, head.uri.query()).await.map_err(Refused::from)

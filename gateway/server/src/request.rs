@@ -23,7 +23,10 @@ use callgate_providers::CallKind;
 use callgate_secret::credentials::sent_keys;
 use http::{HeaderMap, HeaderName, request::Parts};
 use plugin_api::limits;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use uuid::{Builder, Uuid};
 
 /// The header that shows that a call has passed this gateway before.
@@ -46,7 +49,8 @@ pub(super) async fn accept(
 ) -> Result<(Box<Call>, Held, Option<Arc<Upload>>), Failure> {
     let asked = Some(Route::Call(kind, path_model.as_deref()));
     let client = record.client.as_deref();
-    let holder = admit(app, (head, client), asked, &mut record.caller).await?;
+    let from = (&*head, client, record.accepted);
+    let holder = admit(app, from, asked, &mut record.caller).await?;
     let path_model = path_model.as_deref().map(route::decoded).transpose()?;
     let bounds = (&app.limits, &*app.in_flight);
     let waits = (timer, record.accepted);
@@ -178,7 +182,7 @@ fn member(call: &Call, name: &str) -> Option<String> {
 /// if it needs one, and notes the caller. `None` stands for a path that is not served.
 pub(super) async fn admit<'a>(
     app: &'a App,
-    (head, client): (&Parts, Option<&str>),
+    from @ (head, ..): (&Parts, Option<&str>, Instant),
     asked: Option<Route<'_>>,
     caller: &mut Option<Arc<Caller>>,
 ) -> Result<Option<Holder<'a>>, Failure> {
@@ -189,7 +193,7 @@ pub(super) async fn admit<'a>(
         // Before the key: a call that loops back carries an upstream's key, not a client's.
         refuse_loop(app, &head.headers)?;
     }
-    auth::admit(app, route.access(), (head, client), caller).await
+    auth::admit(app, route.access(), from, caller).await
 }
 
 /// Refuses a head over `callgate.limits.max_header_bytes`.

@@ -227,14 +227,20 @@ impl Beside {
             };
             HookCase::new((*name).to_owned(), Some(MAX_AUTH_NS), || (), known)
         });
-        let fresh = || CompletionBuilder::within(usize::MAX);
-        let name = "assembled reply of 100 chunks".to_owned();
-        let assembled = HookCase::new(name, None, fresh, |builder| {
-            for chunk in &self.chunks {
-                builder.chunk(&[chunk.as_bytes()]);
-            }
-        });
-        [during].into_iter().chain(gates).chain([assembled])
+        let assembled = |name: &str, rounds: usize| {
+            let fresh = || CompletionBuilder::within(usize::MAX);
+            let case = HookCase::new(name.to_owned(), None, fresh, move |builder| {
+                for chunk in (0..rounds).flat_map(|_| &self.chunks) {
+                    builder.chunk(&[chunk.as_bytes()]);
+                }
+            });
+            case.per(rounds)
+        };
+        let streams = [
+            assembled("assembled reply of 100 chunks", 1),
+            assembled("assembled reply, per 100 of 1,000 chunks", 10),
+        ];
+        [during].into_iter().chain(gates).chain(streams)
     }
 }
 

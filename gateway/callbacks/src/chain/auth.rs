@@ -13,14 +13,17 @@ use super::{
     stats::{Counted, ThreadSlot},
     verdict::Fault,
 };
-use crate::auth_request::{AuthPayload, AuthSaid, AuthSource};
+use crate::auth_request::{AuthInput, AuthPayload, AuthSaid, AuthSource};
 use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use callgate_plugin_host::{Hook, Instance};
 use callgate_secret::TextDigest;
 use http::HeaderName;
 use plugin_api::{FailureKind, abi::Verdict, limits};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A request, and the header that the operator named for keys.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,7 @@ impl Chain {
     /// The caller, if the first authenticator still knows its decision.
     pub fn known_caller(&self, asked: AuthQuestion<'_>) -> Option<Result<Arc<KeyHolder>, Failure>> {
         let link = self.links.iter().find(|link| link.has(Hook::Auth))?;
-        match link.kept(&link.digest(asked.source))? {
+        match link.kept(&link.digest(asked.source), asked.source.accepted)? {
             AuthAnswer::Caller(holder) => Some(Ok(holder)),
             AuthAnswer::Refused(failure) => Some(Err(failure)),
             AuthAnswer::Pass => None,
@@ -63,18 +66,18 @@ impl Chain {
 
 impl Link {
     fn digest(&self, source: AuthSource<'_>) -> TextDigest {
-        self.living.auth_cache().digest(source, &self.slot.recipe.auth_headers)
+        self.living.auth_cache().digest(source, &self.slot.auth_inputs)
     }
 
-    fn kept(&self, digest: &TextDigest) -> Option<AuthAnswer> {
-        self.living.auth_cache().get(digest, now())
+    fn kept(&self, digest: &TextDigest, now: Instant) -> Option<AuthAnswer> {
+        self.living.auth_cache().get(digest, now)
     }
 
     /// The decision about a request: one that is kept, one that another request waits for, or a
     /// new one.
     async fn decision(&self, asked: AuthQuestion<'_>) -> Result<AuthAnswer, Failure> {
         let digest = self.digest(asked.source);
-        if let Some(answer) = self.kept(&digest) {
+        if let Some(answer) = self.kept(&digest, asked.source.accepted) {
             return Ok(answer);
         }
         let Some(run) = self.living.auth_cache().run(digest) else {
@@ -82,7 +85,7 @@ impl Link {
         };
         let decide = async {
             // Another request may have ended its run since.
-            match self.kept(&digest) {
+            match self.kept(&digest, Instant::now()) {
                 Some(answer) => Ok(answer),
                 None => self.decide(asked, digest).await,
             }
@@ -107,9 +110,8 @@ impl Link {
         }
         match ran.and_then(|(verdict, said)| self.answer(verdict, said)) {
             Ok((answer, keep_for)) => {
-                let keep_for = keep_for.min(limits::AUTH_CACHE).as_nanos();
-                let (now, keep_for) = (now(), u64::try_from(keep_for).unwrap_or(u64::MAX));
-                let until = now.saturating_add(keep_for);
+                let now = Instant::now();
+                let until = now + keep_for.min(limits::AUTH_CACHE);
                 self.living.auth_cache().keep(digest, answer.clone(), now, until);
                 Ok(answer)
             }
@@ -125,7 +127,7 @@ impl Link {
         instance: &Instance,
         source: AuthSource<'_>,
     ) -> Result<(Verdict, AuthSaid), Fault> {
-        let mut payload = AuthPayload::new(source, &self.slot.recipe.auth_headers);
+        let mut payload = AuthPayload::new(source, &self.slot.auth_inputs);
         let verdict = match (self.run_mode(Hook::Auth), self.pool()) {
             (RunMode::Blocking, Some(pool)) => {
                 let living = Arc::clone(&self.living);
@@ -180,8 +182,9 @@ impl Link {
     fn auth_faulted(&self, fault: &Fault, AuthQuestion { source, key_header }: AuthQuestion<'_>) {
         /// Shorter texts are no tokens, and hiding them would make the message unreadable.
         const SHORT: usize = 8;
-        let inputs = self.slot.recipe.auth_headers.iter().filter(|name| !name.starts_with(':'));
-        let values = inputs.flat_map(|name| source.values(name));
+        let inputs = self.slot.auth_inputs.iter();
+        let inputs = inputs.filter(|input| matches!(input, AuthInput::Header(_)));
+        let values = inputs.flat_map(|input| input.values(source));
         let values = values.filter_map(|value| std::str::from_utf8(value).ok());
         let secrets = values.filter(|value| value.len() >= SHORT);
         let keys = callgate_secret::credentials::sent_keys(source.headers, key_header);

@@ -1,7 +1,7 @@
 //! The results of one instance's `on_auth`, by its inputs. It holds digests of the inputs alone,
 //! keyed so that no client can choose where its entries go.
 
-use crate::auth_request::AuthSource;
+use crate::auth_request::{AuthInput, AuthSource};
 use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use callgate_secret::{DigestAsHash, DigestKey, TextDigest};
@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     hash::BuildHasherDefault,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 use tokio::sync::OnceCell;
 
@@ -36,8 +37,8 @@ pub(super) struct AuthCache {
     running: Mutex<HashMap<TextDigest, Decision>>,
 }
 
-/// A result, and the monotonic time in ns up to which it holds.
-type Shard = HashMap<TextDigest, (AuthAnswer, u64), BuildHasherDefault<DigestAsHash>>;
+/// A result, and until when it holds.
+type Shard = HashMap<TextDigest, (AuthAnswer, Instant), BuildHasherDefault<DigestAsHash>>;
 
 /// A run of the hook that all requests with the same inputs wait for.
 type Decision = Arc<OnceCell<Result<AuthAnswer, Failure>>>;
@@ -48,11 +49,11 @@ impl AuthCache {
     }
 
     /// The digest of the inputs, each with its length, so that none can stand for another.
-    pub(super) fn digest(&self, source: AuthSource<'_>, inputs: &[String]) -> TextDigest {
+    pub(super) fn digest(&self, source: AuthSource<'_>, inputs: &[AuthInput]) -> TextDigest {
         let mut digest = self.key.begin();
         // There are at most 32.
-        for (index, name) in (0_u8..).zip(inputs) {
-            for value in source.values(name) {
+        for (index, input) in (0_u8..).zip(inputs) {
+            for value in input.values(source) {
                 digest.add(index, value);
             }
         }
@@ -60,21 +61,27 @@ impl AuthCache {
     }
 
     /// The result for these inputs, if one is kept.
-    pub(super) fn get(&self, digest: &TextDigest, now_ns: u64) -> Option<AuthAnswer> {
+    pub(super) fn get(&self, digest: &TextDigest, now: Instant) -> Option<AuthAnswer> {
         let shard = self.shard(digest);
         let (answer, until) = shard.get(digest)?;
-        (now_ns < *until).then(|| answer.clone())
+        (now < *until).then(|| answer.clone())
     }
 
     /// Keeps a result. If there is no room, a caller replaces a refusal or another caller, and a
     /// refusal is not kept: wrong tokens must not drive out right ones.
-    pub(super) fn keep(&self, digest: TextDigest, answer: AuthAnswer, now_ns: u64, until_ns: u64) {
-        if until_ns <= now_ns {
+    pub(super) fn keep(
+        &self,
+        digest: TextDigest,
+        answer: AuthAnswer,
+        now: Instant,
+        until: Instant,
+    ) {
+        if until <= now {
             return;
         }
         let mut shard = self.shard(&digest);
         if shard.len() >= KEPT / SHARDS && !shard.contains_key(&digest) {
-            shard.retain(|_, (_, until)| now_ns < *until);
+            shard.retain(|_, (_, until)| now < *until);
         }
         if shard.len() >= KEPT / SHARDS && !shard.contains_key(&digest) {
             if matches!(answer, AuthAnswer::Refused(_)) {
@@ -86,7 +93,7 @@ impl AuthCache {
             };
             shard.remove(&least);
         }
-        shard.insert(digest, (answer, until_ns));
+        shard.insert(digest, (answer, until));
     }
 
     /// The run for these inputs; `None` if too many others are running.
@@ -154,20 +161,35 @@ mod tests {
     use callgate_config::KeyScopes;
     use futures_util::FutureExt as _;
     use http::{HeaderMap, HeaderValue, Method};
-    use std::future::{pending, ready};
+    use std::{
+        future::{pending, ready},
+        sync::LazyLock,
+        time::Duration,
+    };
 
     fn digest(cache: &AuthCache, values: &[(&'static str, String)]) -> TextDigest {
         let mut headers = HeaderMap::new();
         for (name, value) in values {
             headers.append(*name, HeaderValue::try_from(value).unwrap());
         }
-        let source =
-            AuthSource { headers: &headers, method: &Method::GET, path: "/", client_address: None };
-        cache.digest(source, &["a".to_owned(), "b".to_owned()])
+        let source = AuthSource {
+            headers: &headers,
+            method: &Method::GET,
+            path: "/",
+            client_address: None,
+            accepted: Instant::now(),
+        };
+        cache.digest(source, &AuthInput::all(&["a".to_owned(), "b".to_owned()]))
     }
 
     fn of(cache: &AuthCache, token: usize) -> TextDigest {
         digest(cache, &[("a", token.to_string())])
+    }
+
+    /// So many ns after some instant.
+    fn at(ns: u64) -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_nanos(ns)
     }
 
     fn caller() -> AuthAnswer {
@@ -187,7 +209,7 @@ mod tests {
         let cache = AuthCache::new();
         let text = |text: &str| text.to_owned();
         let one = digest(&cache, &[("a", text("xy")), ("b", text("z"))]);
-        cache.keep(one, caller(), 0, 10);
+        cache.keep(one, caller(), at(0), at(10));
         for other in [
             digest(&cache, &[("a", text("x")), ("b", text("yz"))]),
             digest(&cache, &[("a", text("xy")), ("a", text("z"))]),
@@ -195,30 +217,30 @@ mod tests {
             digest(&cache, &[("a", text("xyz"))]),
             digest(&cache, &[]),
         ] {
-            assert!(cache.get(&other, 0).is_none());
+            assert!(cache.get(&other, at(0)).is_none());
         }
         let undeclared = digest(&cache, &[("b", text("z")), ("c", text("1")), ("a", text("xy"))]);
-        assert!(cache.get(&undeclared, 9).is_some(), "other headers do not matter");
-        assert!(cache.get(&one, 10).is_none());
-        assert!(AuthCache::new().get(&one, 0).is_none(), "another instance has its own");
+        assert!(cache.get(&undeclared, at(9)).is_some(), "other headers do not matter");
+        assert!(cache.get(&one, at(10)).is_none());
+        assert!(AuthCache::new().get(&one, at(0)).is_none(), "another instance has its own");
         let never = of(&cache, 1);
-        cache.keep(never, caller(), 5, 5);
-        assert!(cache.get(&never, 5).is_none());
+        cache.keep(never, caller(), at(5), at(5));
+        assert!(cache.get(&never, at(5)).is_none());
     }
 
     #[test]
     fn wrong_tokens_are_bounded_and_drive_out_no_right_one() {
         let cache = AuthCache::new();
         let right: Vec<_> = (0..100).map(|token| of(&cache, token)).collect();
-        right.iter().for_each(|digest| cache.keep(*digest, caller(), 0, 10));
-        (100..30_000).for_each(|token| cache.keep(of(&cache, token), refused(), 0, 10));
+        right.iter().for_each(|digest| cache.keep(*digest, caller(), at(0), at(10)));
+        (100..30_000).for_each(|token| cache.keep(of(&cache, token), refused(), at(0), at(10)));
         assert!(kept(&cache) <= KEPT, "{}", kept(&cache));
-        assert!(right.iter().all(|digest| cache.get(digest, 0).is_some()));
+        assert!(right.iter().all(|digest| cache.get(digest, at(0)).is_some()));
         let late: Vec<_> = (30_000..30_100).map(|token| of(&cache, token)).collect();
-        late.iter().for_each(|digest| cache.keep(*digest, caller(), 0, 20));
-        assert!(late.iter().chain(&right).all(|digest| cache.get(digest, 0).is_some()));
+        late.iter().for_each(|digest| cache.keep(*digest, caller(), at(0), at(20)));
+        assert!(late.iter().chain(&right).all(|digest| cache.get(digest, at(0)).is_some()));
         assert!(kept(&cache) <= KEPT);
-        (40_000..60_000).for_each(|token| cache.keep(of(&cache, token), caller(), 10, 20));
+        (40_000..60_000).for_each(|token| cache.keep(of(&cache, token), caller(), at(10), at(20)));
         assert!(kept(&cache) <= KEPT, "{}", kept(&cache));
     }
 

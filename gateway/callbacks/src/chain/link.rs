@@ -10,7 +10,7 @@ use super::{
     stats::{Counted, HookStats},
     verdict::{Fault, whole_seconds},
 };
-use crate::{payload::within, record::Recorder};
+use crate::{auth_request::AuthInput, payload::within, record::Recorder};
 use callgate_call::Call;
 use callgate_config::{Grants, Mode, OnError, Streams};
 use callgate_deployments::Deployments;
@@ -59,6 +59,7 @@ pub(super) enum RunMode {
 #[derive(Debug)]
 pub(super) struct LinkState {
     pub(super) recipe: Arc<Recipe>,
+    pub(super) auth_inputs: Arc<[AuthInput]>,
     restarts: Arc<dyn Restarter>,
     pub(super) breaker: Breaker,
     /// Shared with the callback that replaces this one at a reload.
@@ -132,6 +133,7 @@ impl Link {
             fault_throttles: Default::default(),
             slow_throttle: LogThrottle::default(),
             other_throttle: LogThrottle::default(),
+            auth_inputs: AuthInput::all(&recipe.auth_headers),
             recipe,
         };
         Self {
