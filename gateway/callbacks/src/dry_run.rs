@@ -134,7 +134,7 @@ impl DryRun {
     /// the call pass.
     pub async fn during(&self, call: &mut DryRunCall) -> bool {
         let chain = self.callbacks.chain();
-        match chain.during(&call.0, &self.deployments) {
+        match chain.during(&mut call.0, &self.deployments) {
             Some(mut hooks) => chain.during_verdicts(&mut hooks, &mut call.0).await.is_ok(),
             None => true,
         }

@@ -11,7 +11,7 @@ mod images;
 mod json;
 mod recorder;
 
-pub(crate) use call_record::{CallRecord, HookVerdict};
+pub(crate) use call_record::{Begun, CallRecord, HookVerdict};
 pub use folder::RecordReport;
 pub(crate) use images::EventImage;
 pub(crate) use json::{FORMAT, VERSION, chunk_of, failure_of, figures_of, text_of};

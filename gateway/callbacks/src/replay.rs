@@ -110,8 +110,12 @@ impl Replay {
         set_circumstances(call, input);
         match hook {
             Hook::Start => matches!(chain.start(call, deployments).await, Started::Continue),
-            // They run beside the upstream call or outside any call, and are not recorded.
-            Hook::During | Hook::Auth | Hook::ListModels => true,
+            Hook::During => match chain.during(call, deployments) {
+                Some(mut hooks) => chain.during_verdicts(&mut hooks, call).await.is_ok(),
+                None => true,
+            },
+            // They run outside any call, and are not recorded.
+            Hook::Auth | Hook::ListModels => true,
             Hook::NewToken => chain.token_alone(call, deployments, &mut chunk_of(event)).await,
             Hook::End => {
                 let streamed = StreamedText {

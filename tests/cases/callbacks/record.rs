@@ -1,7 +1,7 @@
 //! `record` of an entry keeps real calls, and `callgate plugin test --replay` runs another build or
 //! other settings over them.
 
-use crate::callbacks::faulty::{faulty, faulty_async, refusal, report, with};
+use crate::callbacks::faulty::{faulty, faulty_async, faulty_beside, refusal, report, with};
 use callgate_tests::{
     Answer, Gateway, MASTER_KEY, ScriptedUpstream, UPSTREAM_KEY, build,
     config::{every_dialect, with_callbacks},
@@ -199,6 +199,46 @@ async fn verdicts_of_every_kind_are_recorded_and_come_again() {
             assert_eq!(record["hooks"][0]["outcome"]["verdict"]["kind"], kind, "{record:#}");
             let same = replay(&dir, &settings, &[]).await;
             assert_eq!(same.code(), 0, "{kind} {ignored}: {}{}", same.stdout, same.stderr);
+        }
+    }
+}
+
+/// What a hook beside the upstream call did is recorded, whether its verdict counts or not.
+#[tokio::test]
+async fn hooks_beside_the_upstream_call_are_recorded() {
+    let upstream = upstream(Answer::default()).await;
+    let plugin = build::plugin("faulty").display().to_string();
+    for (mode, status) in [("inline", 418), ("shadow", 200)] {
+        for acts in [json!([{"set_metadata": ["k", "v"]}]), json!([refusal("no")])] {
+            let folder = tempdir().unwrap();
+            let dir = folder.path().join("records");
+            let settings = json!({"on_llm_during": acts});
+            let entry = with(faulty_beside("f", settings.clone()), "record", json!(dir));
+            let gateway = gateway(&upstream, with(entry, "mode", json!(mode))).await;
+            let refuses = acts[0]["set_metadata"].is_null();
+            let wanted = if refuses { status } else { 200 };
+            let _ = gateway.client().chat("gpt").send().await.expect_status(wanted);
+            gateway.stop().await;
+            let text = fs::read_to_string(&files(&dir)[0]).unwrap();
+            let record: Value = serde_json::from_str(&text).unwrap();
+            let hook = &record["hooks"][1];
+            let kind = if refuses { "rejection" } else { "continue" };
+            assert_eq!(hook["hook"], "on_llm_during", "{record:#}");
+            assert_eq!(hook["outcome"]["verdict"]["kind"], kind, "{record:#}");
+            if !refuses {
+                assert_eq!(hook["outcome"]["edits"]["metadata.k"]["to"], "v", "{record:#}");
+            }
+            let run = async |settings: &Value| {
+                let (settings, dir) = (settings.to_string(), dir.display().to_string());
+                let callback = ["--callback", "faulty_beside", "--settings", &settings];
+                let arguments = [&["test", &plugin][..], &callback, &["--replay", &dir]].concat();
+                tool::plugin(Path::new("/"), &arguments).await
+            };
+            let same = run(&settings).await;
+            assert_eq!(same.code(), 0, "{mode}: {}{}", same.stdout, same.stderr);
+            let other = run(&json!({"on_llm_during": [refusal("another")]})).await;
+            assert_eq!(other.code(), 1, "{mode}: {}{}", other.stdout, other.stderr);
+            assert!(other.stdout.contains("on_llm_during (hook 2)"), "{}", other.stdout);
         }
     }
 }

@@ -459,7 +459,7 @@ fn is_large<S: HookEvent>(call: &Call, event: &S) -> bool {
 }
 
 /// What a record says of a step. It knows of faults already.
-fn noted(step: &NextStep) -> HookVerdict {
+pub(super) fn noted(step: &NextStep) -> HookVerdict {
     match step {
         NextStep::On => HookVerdict::Continue,
         NextStep::Replied(CallbackReply::Whole(reply)) => HookVerdict::Reply(reply.clone()),

@@ -5,17 +5,21 @@
 
 use super::{
     Chain,
-    dispatch::{NextStep, Ran, limit, wait},
+    dispatch::{NextStep, Ran, limit, noted, wait},
     event::{DuringEvent, HookEvent as _},
     link::Link,
     slow::SLOW,
     stats::ThreadSlot,
     verdict::{Fault, HookOutcome, outcome},
 };
-use crate::call_handle::{CallHandle, Undo};
+use crate::{
+    call_handle::{CallHandle, Undo},
+    record::{Begun, CallRecord, EventImage},
+};
 use callgate_call::Call;
 use callgate_deployments::Deployments;
 use callgate_failure::Failure;
+use callgate_host::{Exchange, ExchangeLog, WithExchangeLog};
 use callgate_plugin_host::Hook;
 use plugin_api::abi::Verdict;
 use std::{
@@ -43,28 +47,48 @@ struct DuringRun {
     ns: u64,
     /// Whether it was ready at once, so that its time was its thread's.
     at_once: bool,
+    noted: Option<Box<Noted>>,
+}
+
+/// A hook of a callback whose calls are recorded, before its verdict is applied.
+struct Noted {
+    record: Arc<CallRecord>,
+    begun: Begun,
+    http: Vec<Exchange>,
+    deployments: Arc<Deployments>,
+}
+
+impl Noted {
+    /// Adds the hook to the record. `copy` is the call as the hook left it.
+    fn end(self, copy: &Call, step: &NextStep) {
+        let Self { record, begun, http, deployments } = self;
+        record.end(begun, copy, &deployments, (EventImage::Nothing, noted(step), http));
+    }
 }
 
 impl Chain {
     /// Prepares `on_llm_during` of every callback that let the call pass. They begin with the first
     /// poll of [`Chain::during_verdicts`]. `None` if there are none.
-    pub fn during(&self, call: &Call, deployments: &Arc<Deployments>) -> Option<DuringHooks> {
+    pub fn during(&self, call: &mut Call, deployments: &Arc<Deployments>) -> Option<DuringHooks> {
         if !self.wants_during {
             return None;
         }
-        let runs = |place: usize, link: &Link| {
-            link.has(Hook::During)
-                && !call.left_out.has(place)
-                && !link.skips(Hook::During, place, call)
-        };
-        let passed = self.links.iter().enumerate().take(call.passed);
-        let running: Vec<_> = passed
-            .filter(|(place, link)| runs(*place, link))
-            .map(|(place, link)| {
-                let hook = Box::pin(run(place, link, call.clone(), Arc::clone(deployments)));
-                RunningDuring { place, hook }
-            })
-            .collect();
+        let mut running = Vec::new();
+        for (place, link) in self.links.iter().enumerate().take(call.passed) {
+            if !link.has(Hook::During)
+                || call.left_out.has(place)
+                || link.skips(Hook::During, place, call)
+            {
+                continue;
+            }
+            let record = link.recorder().and_then(|it| it.record_of(place, call, deployments));
+            let hook = run(place, link, call.clone(), Arc::clone(deployments));
+            let hook: Pin<Box<dyn Future<Output = DuringRun> + Send>> = match record {
+                None => Box::pin(hook),
+                Some(record) => Box::pin(record_run(record, call, deployments, hook)),
+            };
+            running.push(RunningDuring { place, hook });
+        }
         (!running.is_empty()).then_some(DuringHooks(running))
     }
 
@@ -130,7 +154,24 @@ fn run(
             Ok(outcome) => outcome,
             Err(fault) => HookOutcome::Fault(fault),
         };
-        DuringRun { copy, undo, outcome, ns, at_once }
+        DuringRun { copy, undo, outcome, ns, at_once, noted: None }
+    }
+}
+
+/// The same, recorded.
+fn record_run<F: Future<Output = DuringRun> + Send + 'static>(
+    record: Arc<CallRecord>,
+    call: &Call,
+    deployments: &Arc<Deployments>,
+    hook: F,
+) -> impl Future<Output = DuringRun> + Send + use<F> {
+    let begun = record.begin(Hook::During, call, deployments, EventImage::Nothing);
+    let deployments = Arc::clone(deployments);
+    async move {
+        let log = ExchangeLog::default();
+        let mut run = WithExchangeLog::new(hook, &log).await;
+        run.noted = Some(Box::new(Noted { record, begun, http: log.take(), deployments }));
+        run
     }
 }
 
@@ -146,7 +187,7 @@ impl Link {
             self.judge_in_shadow(place, call, run);
             return None;
         }
-        let DuringRun { copy, undo, outcome, .. } = run;
+        let DuringRun { copy, undo, outcome, noted, .. } = run;
         if matches!(outcome, HookOutcome::Fault(_)) {
             call.learn(&copy);
         } else if let Some(before) = undo.hook_state()
@@ -154,7 +195,11 @@ impl Link {
         {
             self.warn(Hook::During, "set metadata for which there is no room left");
         }
-        match self.step(place, call, outcome) {
+        let step = self.step(place, call, outcome);
+        if let Some(noted) = noted {
+            noted.end(&copy, &step);
+        }
+        match step {
             NextStep::Refused(failure) | NextStep::Failed(failure) => Some(failure),
             NextStep::On | NextStep::Replied(_) => None,
         }
@@ -163,11 +208,14 @@ impl Link {
     /// Of all that the hook did, only the callback's own note is kept, for its later hooks.
     #[cold]
     fn judge_in_shadow(&self, place: usize, call: &mut Call, run: DuringRun) {
-        let DuringRun { mut copy, undo, outcome, .. } = run;
+        let DuringRun { mut copy, undo, outcome, noted, .. } = run;
         let would_edit =
             undo.hook_state().is_some_and(|before| copy.metadata_since(before).next().is_some());
         let step = self.step(place, &mut copy, outcome);
         self.note_shadow(Hook::During, would_edit, step.in_words().as_deref());
+        if let Some(noted) = noted {
+            noted.end(&copy, &step);
+        }
         // A note that a hook could set is within the limit.
         let _ = call.set_note(place, copy.note(place));
     }
