@@ -39,6 +39,11 @@ const JOIN_LOOK: Duration = Duration::from_millis(2);
 /// The pause is split into so many parts; after each, room is checked again.
 const PAUSES: u32 = 10;
 
+/// The most connections that wait to be accepted; the system may allow fewer. Beyond it the kernel
+/// drops a client's first packet, which the client repeats only after a second. The library's
+/// default of 128 is less than the clients that come at once after a restart.
+const WAITING: i32 = 4096;
+
 /// A bound address.
 #[derive(Debug)]
 pub struct Listener(TcpListener);
@@ -81,7 +86,9 @@ impl Listener {
     /// # Errors
     /// If the address is in use, does not belong to this machine, or needs privileges.
     pub async fn bind(address: (&str, u16)) -> io::Result<Self> {
-        Ok(Self::watching(TcpListener::bind(address).await?))
+        let listener = TcpListener::bind(address).await?;
+        rustix::net::listen(&listener, WAITING)?;
+        Ok(Self::watching(listener))
     }
 
     /// A socket that is already listening and non-blocking.
@@ -279,4 +286,22 @@ fn look_for_lost_clients(listener: &TcpListener) -> rustix::io::Result<()> {
     set_tcp_keepintvl(listener, Duration::from_secs(10))?;
     set_tcp_keepcnt(listener, 3)?;
     set_socket_keepalive(listener, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    /// Nothing accepts here, so a client beyond the limit would wait in vain.
+    #[tokio::test]
+    async fn a_burst_of_clients_finds_room() {
+        let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let clients = limit.trim().parse::<usize>().unwrap().min(500);
+        let listener = Listener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.address().unwrap();
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(30));
+        let connected: Vec<_> = (0..clients).map(connect).collect();
+        assert!(connected.iter().all(Result::is_ok));
+    }
 }

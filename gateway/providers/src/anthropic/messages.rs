@@ -14,9 +14,10 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The two lists that the messages become, each without its brackets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turns {
     pub(super) system: Vec<u8>,
+    /// Comes after what was there before.
     pub(super) messages: Vec<u8>,
     /// Whose turn is open.
     side: Option<Side>,
@@ -29,9 +30,9 @@ enum Side {
 }
 
 impl Turns {
-    /// Translates the value of `messages`.
-    pub(super) fn of(list: &RawValue) -> Result<Self, RequestError> {
-        let mut turns = Self::default();
+    /// Translates the value of `messages`, and appends the turns to `out`.
+    pub(super) fn of(list: &RawValue, out: Vec<u8>) -> Result<Self, RequestError> {
+        let mut turns = Self { system: Vec::new(), messages: out, side: None };
         let messages = elements(list).ok_or_else(|| RequestError::WrongType {
             param: "messages".to_owned(),
             expected: "an array of messages",

@@ -99,22 +99,19 @@ pub(super) fn messages_request(
 
     let list = member(&members, "messages")
         .ok_or_else(|| RequestError::Missing { param: "messages".to_owned() })?;
-    let turns = Turns::of(list)?;
-    if !turns.system.is_empty() {
-        members.remove("system");
-    }
+    // The messages come first: they are written where they stay, and may be large.
     let mut out = Vec::with_capacity(body.len() + body.len() / 4 + 512);
-    out.extend_from_slice(b"{\"model\":");
+    out.extend_from_slice(b"{\"messages\":[");
+    let Turns { system, messages: mut out, .. } = Turns::of(list, out)?;
+    out.extend_from_slice(b"],\"model\":");
     push_string(&mut out, to.model);
     write_limits(&mut out, &members)?;
-    if !turns.system.is_empty() {
+    if !system.is_empty() {
+        members.remove("system");
         out.extend_from_slice(b",\"system\":[");
-        out.extend_from_slice(&turns.system);
+        out.extend_from_slice(&system);
         out.push(b']');
     }
-    out.extend_from_slice(b",\"messages\":[");
-    out.extend_from_slice(&turns.messages);
-    out.push(b']');
     let own = |name| member(&members, name);
     let tools = ToolParams {
         tools: own("tools"),
