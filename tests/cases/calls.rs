@@ -21,6 +21,7 @@ mod hostile;
 mod keys;
 mod log;
 mod loop_guard;
+mod messages;
 mod metrics;
 mod model_lists;
 mod models;

@@ -275,6 +275,23 @@ impl Reply {
         Value::Object(error.clone())
     }
 
+    /// The body's error object, after checking that it has the form of Anthropic's API.
+    #[must_use]
+    #[track_caller]
+    pub fn anthropic_error(&self) -> Value {
+        let body = self.json();
+        let members = body.as_object().unwrap_or_else(|| panic!("no object: {body}"));
+        assert!(
+            members.keys().all(|it| ["type", "error", "request_id"].contains(&&**it)),
+            "{body}"
+        );
+        assert_eq!(body["type"], "error", "{body}");
+        let error = body["error"].as_object().unwrap_or_else(|| panic!("no error: {body}"));
+        assert!(error.keys().all(|name| ["type", "message"].contains(&&**name)), "{body}");
+        assert!(error["message"].is_string() && error["type"].is_string(), "{body}");
+        Value::Object(error.clone())
+    }
+
     /// The events of a streamed body.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use callgate_config::{Setting, Unset};
-use callgate_providers::{CallKind, ChatAddress, KeyHeader, ModelFamily, ParamRules, Provider};
+use callgate_providers::{
+    CallKind, ChatAddress, KeyHeader, ModelFamily, ParamRules, Provider, through_chat,
+};
 use callgate_secret::Secret;
 use callgate_upstream::{Connector, TokenSource};
 use http::HeaderMap;
@@ -95,12 +97,30 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Whether calls of this kind can be sent to it: its provider serves them, or the operator says
-    /// in `model_info.mode` that the model does.
+    /// Whether it answers calls of this kind.
     #[must_use]
     pub fn serves(&self, kind: CallKind) -> bool {
-        self.provider.kinds.has(kind)
-            || self.model_info.get("mode").is_some_and(|mode| *mode == *kind.mode())
+        self.sent_as(kind).is_some()
+    }
+
+    /// The kind of request that its upstream gets for a call of this kind: the same if its provider
+    /// serves it, or if the operator says in `model_info.mode` that the model does; else a chat, if
+    /// that can answer the call. Of a server of which nothing is known, only chats are certain. A
+    /// fixed answer is a chat's.
+    #[must_use]
+    pub fn sent_as(&self, kind: CallKind) -> Option<CallKind> {
+        let kinds = self.provider.kinds;
+        let is_named = self.model_info.get("mode").is_some_and(|mode| *mode == *kind.mode());
+        let is_mocked = self.mock_response.is_some();
+        let is_own = is_named || kinds.has(kind);
+        let is_certain = is_named || !kinds.is_any();
+        let can_chat = kinds.has(CallKind::Chat) || is_mocked;
+        match kind {
+            CallKind::Chat => (is_own || is_mocked).then_some(kind),
+            _ if is_own && is_certain && !is_mocked => Some(kind),
+            _ if through_chat::can_answer(kind) && can_chat => Some(CallKind::Chat),
+            _ => (is_own && !is_mocked).then_some(kind),
+        }
     }
 
     /// The `model_info` as a JSON object; `None` if there is nothing in it.

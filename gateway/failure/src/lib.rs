@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anthropic;
 mod catalogue;
 mod gateway;
 mod request;

@@ -246,6 +246,12 @@ impl CallKinds {
         Self(set)
     }
 
+    /// Whether only the server itself knows what it can do.
+    #[must_use]
+    pub fn is_any(self) -> bool {
+        self == Self::ANY
+    }
+
     #[must_use]
     pub const fn has(self, kind: CallKind) -> bool {
         self.0 & (1 << kind as u32) != 0

@@ -35,6 +35,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text_pattern;
+pub mod through_chat;
 
 pub use call_kind::{CallKind, CallKinds};
 pub use callgate_failure::ErrorText;

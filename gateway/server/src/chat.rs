@@ -8,6 +8,7 @@ use super::{
     completion,
     connection_timer::ConnectionTimer,
     error,
+    error::ErrorForm,
     flight::{Flight, refused},
     prepared, presence,
     raw_reply::{self, RawReply},
@@ -28,7 +29,7 @@ use callgate_failure::Failure;
 use callgate_host::depth::AtDepth;
 use callgate_providers::{
     CallKind, Echo, Outgoing, StreamRequest, openai, passed_events,
-    reasoning_in_text::ReasoningInText,
+    reasoning_in_text::ReasoningInText, through_chat,
 };
 use callgate_upstream::{UpstreamError, UpstreamResponse};
 use futures_util::{FutureExt as _, future::Either};
@@ -90,14 +91,15 @@ pub(super) fn call(
 #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
 pub(super) fn answer(mut flight: Flight) -> impl Future<Output = Response<AnswerBody>> {
     async move {
+        let form = ErrorForm::of(flight.parts().2.kind);
         match attempt(&mut flight).await {
             Ok(Attempted::Json(body, headers)) => match flight.finish_json(body, headers).await {
                 Ok(response) => response.map(AnswerBody::Left),
-                Err(failure) => error::response(&failure).map(AnswerBody::Right),
+                Err(failure) => error::response(&failure, form).map(AnswerBody::Right),
             },
             Ok(Attempted::Raw(answer)) => match Box::pin(flight.finish_raw(*answer)).await {
                 Ok(response) => response.map(AnswerBody::Left),
-                Err(failure) => error::response(&failure).map(AnswerBody::Right),
+                Err(failure) => error::response(&failure, form).map(AnswerBody::Right),
             },
             Ok(Attempted::Stream(relay, head)) => {
                 relay.into_response(flight, head).map(AnswerBody::Right)
@@ -106,7 +108,7 @@ pub(super) fn answer(mut flight: Flight) -> impl Future<Output = Response<Answer
             // would have room for them.
             Err(failure) => {
                 let failure = Box::pin(flight.fail(failure)).await;
-                error::response(&failure).map(AnswerBody::Right)
+                error::response(&failure, form).map(AnswerBody::Right)
             }
         }
     }
@@ -304,7 +306,9 @@ fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, Header
         CallKind::Chat => deployment.provider.dialect.stream(&sent.echo, sent.asked),
         kind => passed_events::stream(kind, &sent.echo, sent.asked),
     };
-    if deployment.merges_reasoning && sent.kind == CallKind::Chat {
+    if sent.kind != sent.asked_kind {
+        translator = through_chat::stream(sent.asked_kind, translator, &sent.echo);
+    } else if deployment.merges_reasoning && sent.kind == CallKind::Chat {
         translator = Box::new(ReasoningInText::new(translator));
     }
     let waits = Waits::new(sent.started, sent.timeout, sent.first_content);
@@ -341,7 +345,7 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
         return Err(Failure::unknown_model(call.kind.path(), call.model()));
     };
     flight.target = Some(target.clone());
-    served_kinds::check(flight, &target)?;
+    let kind = served_kinds::check(flight, &target)?;
     let (_, _, call) = flight.parts();
     let deployment = target.deployment();
     if deployment.mock_response.is_none() {
@@ -358,9 +362,9 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     let first_content = deployment.first_content_timeout.filter(|_| call.stream && wish.is_none());
     let started = Instant::now();
     call.deadline = started.checked_add(timeout);
-    let (usage, outgoing) = prepared::outgoing(call, &target).await?;
+    let (usage, outgoing) = prepared::outgoing(call, &target, kind).await?;
     let asked = StreamRequest { usage, choices: outgoing.choices };
-    let (kind, base64) = (call.kind, outgoing.base64);
+    let (asked_kind, base64) = (call.kind, outgoing.base64);
     let url = prepared::url(&target, kind);
     let echo = completion::echo(call);
     let (_, chain, call) = flight.parts();
@@ -382,11 +386,22 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
         &app.hop,
         call,
         (&target, token.as_ref()),
-        &url,
+        (&url, kind),
         outgoing.headers,
     );
-    let sent =
-        Sent { kind, target, url, echo, asked, base64, timeout, first_content, started, facts };
+    let sent = Sent {
+        kind,
+        asked_kind,
+        target,
+        url,
+        echo,
+        asked,
+        base64,
+        timeout,
+        first_content,
+        started,
+        facts,
+    };
     let is_sent = sent.target.deployment().mock_response.is_none();
     if is_sent && started.saturating_duration_since(flight.record.accepted) > presence::LONG {
         presence::still_there(&flight.timer).await?;
@@ -417,10 +432,15 @@ async fn made(
     let body = completion::whole(kind, reply, echo)?;
     flight.record.usage = openai::counted(&body);
     if flight.record.stream {
-        let mut relay = Box::new(Relay::made(completion::chunks(&body, echo, include_usage)));
+        let chunks = completion::chunks(kind, &body, echo, include_usage)?;
+        let mut relay = Box::new(Relay::made(chunks));
         relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
+    let body = match reply {
+        plugin_api::Reply::Text(_) => completion::answer(kind, body, echo)?,
+        _ => body,
+    };
     Ok(Attempted::Json(body.into(), HeaderMap::new()))
 }
 

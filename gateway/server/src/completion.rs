@@ -1,8 +1,9 @@
 //! Completions made by the gateway: for `mock_response` and for callbacks that reply themselves.
 
+use super::fault;
 use callgate_call::Call;
-use callgate_failure::Failure;
-use callgate_providers::{CallKind, ChunkSink, Echo, openai};
+use callgate_failure::{Failure, Form};
+use callgate_providers::{AnswerFault, CallKind, ChunkSink, Echo, openai, through_chat};
 use plugin_api::Reply;
 use serde_json::json;
 use std::{
@@ -10,24 +11,27 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Builds a `chat.completion` from a reply; another kind of call is answered by JSON alone.
+/// Builds a `chat.completion` from a text, and takes JSON as the answer that it is. A kind of call
+/// that no chat answers takes JSON alone.
 pub(super) fn whole(kind: CallKind, reply: &Reply, echo: &Echo) -> Result<Vec<u8>, Failure> {
     match reply {
-        Reply::Text(text) if kind == CallKind::Chat => Ok(json!({
-            "id": *echo.id,
-            "object": "chat.completion",
-            "created": echo.created,
-            "model": *echo.model,
-            "choices": [{
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": null},
-                "logprobs": null,
-                "finish_reason": "stop",
-            }],
-            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        })
-        .to_string()
-        .into_bytes()),
+        Reply::Text(text) if kind == CallKind::Chat || through_chat::can_answer(kind) => {
+            Ok(json!({
+                "id": *echo.id,
+                "object": "chat.completion",
+                "created": echo.created,
+                "model": *echo.model,
+                "choices": [{
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text, "refusal": null},
+                    "logprobs": null,
+                    "finish_reason": "stop",
+                }],
+                "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            })
+            .to_string()
+            .into_bytes())
+        }
         // The callback's handle has already rejected a reply that is not a completion.
         Reply::Json(json) if callgate_callbacks::is_answer(kind, json) => {
             Ok(json.as_bytes().to_vec())
@@ -38,11 +42,35 @@ pub(super) fn whole(kind: CallKind, reply: &Reply, echo: &Echo) -> Result<Vec<u8
     }
 }
 
-/// The same completion as the chunks of a stream: the content, then the finish reason.
-pub(super) fn chunks(completion: &[u8], echo: &Echo, include_usage: bool) -> Vec<String> {
-    let mut chunks = Chunks::default();
-    openai::chunks_of(completion, echo, include_usage, &mut chunks);
-    chunks.0
+/// A completion as the answer to a call of this kind.
+pub(super) fn answer(kind: CallKind, completion: Vec<u8>, echo: &Echo) -> Result<Vec<u8>, Failure> {
+    match kind {
+        CallKind::Chat => Ok(completion),
+        kind => through_chat::reply(kind, &completion, echo).map_err(unanswerable),
+    }
+}
+
+/// The same completion as the chunks of a stream: the content, then the finish reason. Calls of
+/// other kinds than chats get the events that the chunks stand for.
+pub(super) fn chunks(
+    kind: CallKind,
+    completion: &[u8],
+    echo: &Echo,
+    include_usage: bool,
+) -> Result<Vec<String>, Failure> {
+    let (mut chunks, is_chat) = (Chunks::default(), kind == CallKind::Chat);
+    openai::chunks_of(completion, echo, include_usage || !is_chat, &mut chunks);
+    if is_chat {
+        return Ok(chunks.0);
+    }
+    let mut events = Chunks::default();
+    let chunks = chunks.0.iter().map(String::as_bytes);
+    through_chat::events(kind, chunks, echo, &mut events).map_err(unanswerable)?;
+    Ok(events.0)
+}
+
+fn unanswerable(fault: AnswerFault) -> Failure {
+    fault::failure(fault, Form::Json)
 }
 
 #[derive(Default)]

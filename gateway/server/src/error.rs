@@ -1,6 +1,6 @@
 //! Turns a failure into an HTTP response. No other file does.
 
-use super::respond::json;
+use super::{call_paths, respond::json};
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -9,12 +9,45 @@ use axum::{
 use callgate_call::valid_header;
 use callgate_coding::DECODED;
 use callgate_failure::{Failure, Reason};
+use callgate_providers::CallKind;
 use std::io::Write as _;
 
-/// OpenAI's error object with the failure's status, `Retry-After` and headers.
-pub(super) fn response(failure: &Failure) -> Response {
+/// The form of the errors that a client reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErrorForm {
+    OpenAi,
+    /// OpenAI's, with the `type` `error` in events of streams.
+    Responses,
+    Anthropic,
+}
+
+impl ErrorForm {
+    /// The form of the API that a client uses.
+    pub(super) fn of(kind: CallKind) -> Self {
+        match kind {
+            CallKind::Messages => Self::Anthropic,
+            CallKind::Responses => Self::Responses,
+            _ => Self::OpenAi,
+        }
+    }
+
+    /// The same by the path of the request.
+    pub(super) fn of_path(path: &str) -> Self {
+        call_paths::named(path).map_or(Self::OpenAi, |(_, kind)| Self::of(kind))
+    }
+
+    fn json(self, failure: &Failure) -> Vec<u8> {
+        match self {
+            Self::OpenAi | Self::Responses => failure.to_json(),
+            Self::Anthropic => failure.to_anthropic_json(),
+        }
+    }
+}
+
+/// The error object with the failure's status, `Retry-After` and headers.
+pub(super) fn response(failure: &Failure, form: ErrorForm) -> Response {
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, failure.to_json());
+    let mut response = json(status, form.json(failure));
     let headers = response.headers_mut();
     for (name, value) in &failure.headers {
         // Headers that a callback must not set on a reply, it must not set here either.
@@ -37,9 +70,9 @@ pub(super) fn response(failure: &Failure) -> Response {
 
 /// As [`response`], with the member `detail` beside the error object, which is all that LiteLLM
 /// sends.
-pub(super) fn with_detail(failure: &Failure, detail: Option<&str>) -> Response {
-    let mut response = response(failure);
-    if let Some(detail) = detail {
+pub(super) fn with_detail(failure: &Failure, detail: Option<&str>, form: ErrorForm) -> Response {
+    let mut response = response(failure, form);
+    if let Some(detail) = detail.filter(|_| form != ErrorForm::Anthropic) {
         let mut body = failure.to_json();
         // The body is an object with at least one member.
         body.pop();
@@ -49,17 +82,18 @@ pub(super) fn with_detail(failure: &Failure, detail: Option<&str>) -> Response {
     response
 }
 
-/// The error object as the last frame of a stream that has begun.
-pub(super) fn frame(failure: &Failure) -> Vec<u8> {
-    [b"data: ", &*failure.to_json(), b"\n\n"].concat()
-}
-
-/// The same for streams whose events have names, in a form that clients of OpenAI's responses and
-/// of Anthropic's messages read.
-pub(super) fn event(failure: &Failure) -> Vec<u8> {
-    let json = failure.to_json();
-    let members = json.strip_prefix(b"{").unwrap_or(&json);
-    [b"event: error\ndata: {\"type\":\"error\",", members, b"\n\n"].concat()
+/// The error object as the last frame of a stream that has begun. Clients of OpenAI's responses
+/// and of Anthropic's messages read an event of that name.
+pub(super) fn frame(failure: &Failure, form: ErrorForm) -> Vec<u8> {
+    let json = form.json(failure);
+    match form {
+        ErrorForm::OpenAi => [b"data: ", &*json, b"\n\n"].concat(),
+        ErrorForm::Anthropic => [b"event: error\ndata: ", &*json, b"\n\n"].concat(),
+        ErrorForm::Responses => {
+            let members = json.strip_prefix(b"{").unwrap_or(&json);
+            [b"event: error\ndata: {\"type\":\"error\",", members, b"\n\n"].concat()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +110,7 @@ mod tests {
             (Failure::of_callback(&"x".into(), FailureKind::REJECTED, 415, "no"), false),
             (Failure::undecodable(&coding, Form::Json), false),
         ] {
-            let response = response(&failure);
+            let response = response(&failure, ErrorForm::OpenAi);
             assert_eq!(response.headers().contains_key("accept-encoding"), expected, "{failure:?}");
         }
     }
@@ -108,7 +142,7 @@ mod tests {
         ] {
             failure.headers.push((name.to_owned(), value.to_owned()));
         }
-        let response = response(&failure);
+        let response = response(&failure, ErrorForm::OpenAi);
         let mut found: Vec<_> = response
             .headers()
             .iter()

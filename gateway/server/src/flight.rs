@@ -11,6 +11,7 @@ use super::{
     detached::detach,
     disclosure::{disclose, mask},
     error,
+    error::ErrorForm,
     inflight::Held,
     raw_reply::RawReply,
     response_headers,
@@ -319,5 +320,5 @@ fn failing(failure: Failure, sent: bool, streamed: &str, figures: CallStats) -> 
 /// The response to a request that failed before it became a call.
 pub(super) fn refused(app: &App, record: &Record, failure: &Failure) -> Response<Body> {
     record.log_failure(app, failure, false);
-    error::response(failure)
+    error::response(failure, ErrorForm::of_path(&record.path))
 }

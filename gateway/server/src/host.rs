@@ -1,7 +1,7 @@
 //! The rules for `Host` (RFC 9112, section 3.2). If a proxy and the gateway read different hosts
 //! from one request, an attacker can exploit the difference.
 
-use super::error;
+use super::{error, error::ErrorForm};
 use axum::response::Response;
 use callgate_failure::Failure;
 use http::{HeaderMap, HeaderValue, Version, header};
@@ -26,9 +26,9 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure
 
 /// The response to a request whose `Host` breaks the rules. The connection closes, because its
 /// further bytes cannot be trusted.
-pub(super) fn refused(client: Option<&str>, failure: &Failure) -> Response {
+pub(super) fn refused(client: Option<&str>, failure: &Failure, form: ErrorForm) -> Response {
     super::refusal_log::log_refusal(client, failure.status, &failure.message);
-    let mut response = error::response(failure);
+    let mut response = error::response(failure, form);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -94,6 +94,7 @@ use callgate_call::KeyHolder;
 use callgate_failure::Failure;
 use client::ClientAddress;
 use connection_timer::ConnectionTimer;
+use error::ErrorForm;
 use futures_util::future::{Either, FutureExt as _};
 use http_body_util::{Either as EitherBody, Full};
 use hyper::body::Incoming;
@@ -139,7 +140,8 @@ impl Surface {
             framed.and_then(|()| host::check(request.version(), request.headers()))
         {
             let client = self.client.of_request(&app.trusted_proxies, request.headers());
-            let mut refused = host::refused(client.as_deref(), &failure);
+            let form = ErrorForm::of_path(request.uri().path());
+            let mut refused = host::refused(client.as_deref(), &failure, form);
             add_call_id(&app, &request, &mut refused);
             if request.headers().contains_key(header::ORIGIN) {
                 let origin = web::origin(request.headers());
@@ -225,7 +227,9 @@ async fn small(
     };
     let (mut response, failure) = match answered {
         Ok(response) => (response, None),
-        Err(Refused { failure, detail }) => (error::with_detail(&failure, detail), Some(failure)),
+        Err(Refused { failure, detail }) => {
+            (error::with_detail(&failure, detail, ErrorForm::of_path(path)), Some(failure))
+        }
     };
     let headers = response.headers_mut();
     if let Some(route) = route

@@ -6,7 +6,10 @@ use callgate_call::{Call, Target};
 use callgate_callbacks::offload::offload;
 use callgate_failure::Failure;
 use callgate_json::{Body, json_text};
-use callgate_providers::{CallKind, Destination, Outgoing};
+use callgate_providers::{
+    CallKind, Destination, Outgoing,
+    through_chat::{self, ChatTarget},
+};
 use futures_util::future::Either;
 use std::{future::Future, sync::Arc};
 
@@ -23,19 +26,20 @@ pub(super) async fn settle(call: &mut Call) -> Result<(), Failure> {
 }
 
 /// Translates the request into the deployment's dialect, and returns with it whether the client of
-/// a stream wants the usage chunk. The call is not changed.
+/// a stream wants the usage chunk. `sent_as` is the kind of the request. The call is not changed.
 pub(super) fn outgoing(
     call: &Call,
     target: &Target,
+    sent_as: CallKind,
 ) -> impl Future<Output = Result<(bool, Outgoing), Failure>> + use<> {
     // A call belongs to one thread: the future must not hold it.
     let made = if call.is_large() {
         let (target, body, stream) = (target.clone(), call.body.clone(), call.stream);
-        let kind = call.kind;
-        let work = offload(move || request_to(&target, &body, (kind, stream)));
+        let kinds = (call.kind, sent_as);
+        let work = offload(move || request_to(&target, &body, (kinds, stream)));
         Either::Right(Box::pin(work))
     } else {
-        Either::Left(request_to(target, &call.body, (call.kind, call.stream)))
+        Either::Left(request_to(target, &call.body, ((call.kind, sent_as), call.stream)))
     };
     async move {
         match made {
@@ -45,7 +49,7 @@ pub(super) fn outgoing(
     }
 }
 
-/// The URL that the call is sent to.
+/// The URL that a request of this kind is sent to.
 pub(super) fn url(target: &Target, kind: CallKind) -> Arc<str> {
     let deployment = target.deployment();
     let (dialect, model) = (deployment.provider.dialect, target.upstream_model());
@@ -74,9 +78,11 @@ pub(super) async fn usage(call: &mut Call) -> Result<bool, Failure> {
 fn request_to(
     target: &Target,
     body: &Body,
-    (kind, stream): (CallKind, bool),
+    ((kind, sent_as), stream): ((CallKind, CallKind), bool),
 ) -> Result<(bool, Outgoing), Failure> {
-    let usage = stream && request::include_usage(body)?;
+    let is_translated = sent_as != kind;
+    // Other kinds of streams have the tokens anyway.
+    let usage = stream && (is_translated || request::include_usage(body)?);
     let deployment = target.deployment();
     let model = target.upstream_model();
     // Always, except for a wildcard's match or a callback's choice.
@@ -93,12 +99,19 @@ fn request_to(
         family: deployment.family_of(model),
         stream,
         quirks: deployment.provider.quirks,
-        stream_usage: deployment.stream_usage,
+        stream_usage: deployment.stream_usage || is_translated,
     };
     let dialect = deployment.provider.dialect;
-    let outgoing = match kind {
-        CallKind::Chat => dialect.request(body, &to)?,
-        _ => dialect.request_of(kind, body, &to)?,
+    let chat = match is_translated {
+        true => {
+            let to = ChatTarget { rules: &deployment.rules, stream };
+            Some(through_chat::request(kind, body, &to)?)
+        }
+        false => None,
+    };
+    let outgoing = match sent_as {
+        CallKind::Chat => dialect.request(chat.as_ref().unwrap_or(body), &to)?,
+        _ => dialect.request_of(sent_as, body, &to)?,
     };
     Ok((usage, outgoing))
 }

@@ -12,7 +12,9 @@ mod waits;
 
 use super::{
     connection_timer::{ConnectionTimer, WaitEnd},
-    error, fault,
+    error,
+    error::ErrorForm,
+    fault,
     flight::Flight,
     response_headers,
 };
@@ -352,7 +354,7 @@ impl Relay {
 
     /// The last frame of a stream that failed.
     fn error_frame(&self, failure: &Failure) -> Vec<u8> {
-        if self.kind.is_completion() { error::frame(failure) } else { error::event(failure) }
+        error::frame(failure, ErrorForm::of(self.kind))
     }
 
     /// Whether the response is complete, shown and framed.

@@ -16,7 +16,7 @@ use callgate_failure::{Failure, Form};
 use callgate_json::{LARGE, joined};
 use callgate_providers::{
     AnswerFault, CallKind, Translated, Usage, error_text::is_page, reasoning_in_text,
-    stream_as_completion::CompletionFromStream,
+    stream_as_completion::CompletionFromStream, through_chat,
 };
 use callgate_upstream::{UpstreamError, UpstreamResponse};
 use http::HeaderMap;
@@ -60,6 +60,11 @@ async fn translated(
             _ => translate_other(body, status, sent)?,
         };
         let body = joined(translated.body);
+        if sent.kind != sent.asked_kind {
+            let answer = through_chat::reply(sent.asked_kind, &body, &sent.echo);
+            let answer = answer.map_err(|fault| fault::failure(fault, Form::Json))?;
+            return Ok((answer.into(), translated.usage));
+        }
         let merges = sent.kind == CallKind::Chat && sent.target.deployment().merges_reasoning;
         Ok((if merges { reasoning_in_text::in_completion(body) } else { body }, translated.usage))
     };

@@ -3,27 +3,23 @@
 
 use super::flight::Flight;
 use callgate_call::Target;
-use callgate_deployments::{Deployment, Group};
+use callgate_deployments::Group;
 use callgate_failure::Failure;
 use callgate_providers::CallKind;
 
-/// Refuses a call of a kind that its deployment does not serve.
-pub(super) fn check(flight: &mut Flight, target: &Target) -> Result<(), Failure> {
+/// The kind of request that the deployment gets for the call. Refuses a call of a kind that it does
+/// not serve.
+pub(super) fn check(flight: &mut Flight, target: &Target) -> Result<CallKind, Failure> {
     let (_, chain, call) = flight.parts();
     let kind = call.kind;
     if kind != CallKind::Chat && call.stream && chain.buffers_stream_of(call) {
         return Err(Failure::stream_cannot_be_held(kind.path()));
     }
-    if serves(target.deployment(), kind) {
-        return Ok(());
+    if let Some(sent_as) = target.deployment().sent_as(kind) {
+        return Ok(sent_as);
     }
     let model = call.model().to_owned();
     Err(refused(flight, kind, &model, &target.deployment().label))
-}
-
-/// A fixed answer is a chat's.
-fn serves(deployment: &Deployment, kind: CallKind) -> bool {
-    deployment.serves(kind) && (kind == CallKind::Chat || deployment.mock_response.is_none())
 }
 
 /// The failure, which names the models that the client may use instead.
@@ -34,7 +30,7 @@ fn refused(flight: &Flight, kind: CallKind, model: &str, provider: &str) -> Fail
         let group = deployments.resolve(name);
         let mut of_group = group.iter().flat_map(Group::deployments);
         holder.is_none_or(|holder| holder.may_call(name, deployments))
-            && of_group.any(|it| it.unserved.is_none() && serves(it, kind))
+            && of_group.any(|it| it.unserved.is_none() && it.serves(kind))
     };
     // What a caller sees is then a callback's to say, and takes a hook.
     let hidden = flight.chain.lists_models();

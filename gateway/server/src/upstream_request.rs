@@ -24,7 +24,10 @@ const ANTHROPIC: [(&str, Option<&[u8]>); 2] =
 /// The facts about a sent request that its response needs.
 #[derive(Clone)]
 pub(super) struct Sent {
+    /// The kind of the request, which may be a chat for a call of another kind.
     pub(super) kind: CallKind,
+    /// The kind of the call, and so of its answer.
+    pub(super) asked_kind: CallKind,
     pub(super) target: Target,
     pub(super) url: Arc<str>,
     pub(super) echo: Echo,
@@ -75,12 +78,12 @@ pub(super) fn request_lines(
     hop: &str,
     call: &Call,
     (target, token): (&Target, Option<&Secret>),
-    url: &str,
+    (url, kind): (&str, CallKind),
     of_request: RequestHeaders,
 ) -> Bytes {
     let before = call.headers.get(HOP);
     let made = || {
-        let mut lines = deployment_lines(call, (target, token), url, of_request);
+        let mut lines = deployment_lines(call, (target, token), (url, kind), of_request);
         match before {
             Some(before) => lines.add(HOP.as_str(), &[before.as_bytes(), b",", hop.as_bytes()]),
             None => lines.add(HOP.as_str(), &[hop.as_bytes()]),
@@ -93,7 +96,7 @@ pub(super) fn request_lines(
         && token.is_none()
         && of_request.is_empty();
     match before {
-        None if configured && call.kind == CallKind::Chat => {
+        None if configured && kind == CallKind::Chat => {
             target.deployment().request_lines.get_or_init(made).clone()
         }
         _ => made(),
@@ -114,7 +117,7 @@ fn key_header(target: &Target) -> KeyHeader {
 fn deployment_lines(
     call: &Call,
     (target, token): (&Target, Option<&Secret>),
-    url: &str,
+    (url, kind): (&str, CallKind),
     of_request: RequestHeaders,
 ) -> HeaderLines {
     let mut lines = HeaderLines::new();
@@ -150,9 +153,9 @@ fn deployment_lines(
     {
         lines.add(key_name, &[scheme.as_bytes(), key.expose().as_bytes()]);
     }
-    let passes = call.kind == CallKind::Messages;
+    let passes = kind == CallKind::Messages;
     let is_translated =
-        call.kind == CallKind::Chat && target.deployment().provider.dialect.speaks_anthropic();
+        kind == CallKind::Chat && target.deployment().provider.dialect.speaks_anthropic();
     if passes || is_translated {
         for (name, usual) in ANTHROPIC {
             // A client of another API does not mean this one.

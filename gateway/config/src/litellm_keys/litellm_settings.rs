@@ -179,7 +179,7 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
         "responses route_all_chat_openai_to_responses",
     ),
     group(
-        Harmless("`/v1/messages` passes calls on to providers that speak Anthropic's API"),
+        Harmless("`/v1/messages` becomes a chat where the provider serves no messages"),
         "anthropic_messages_estimate_initial_input_tokens \
          use_chat_completions_url_for_anthropic_messages",
     ),

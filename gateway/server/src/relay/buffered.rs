@@ -6,7 +6,7 @@ use bytes::Bytes;
 use callgate_callbacks::{EndPayload, StreamedText, is_completion, offload::offload};
 use callgate_failure::{Failure, Form};
 use callgate_json::LARGE;
-use callgate_providers::{ChunkSink as _, CompletionBuilder, Echo};
+use callgate_providers::{CallKind, ChunkSink as _, CompletionBuilder, Echo};
 
 /// What has come of a collected stream.
 pub(super) struct Collected {
@@ -45,7 +45,9 @@ impl Collected {
             move || completed(self, &echo)
         });
         let body = judged(flight, body.await??).await?;
-        work(body.len(), move || completion::chunks(&body, &echo, include_usage)).await
+        let length = body.len();
+        let chunks = move || completion::chunks(CallKind::Chat, &body, &echo, include_usage);
+        work(length, chunks).await?
     }
 }
 

@@ -1,0 +1,78 @@
+//! Calls of other APIs than chats, at providers that serve only chats: the request becomes a chat,
+//! and the chat's answer becomes one of the client's API. It stands between the client's form,
+//! which callbacks see, and the dialect of the upstream, so that each pair of both works.
+//!
+//! Pure translation of bytes. `messages` is Anthropic's API. `server` decides by the deployment
+//! which calls take this way; the others pass through `other_calls`.
+
+mod chat_answer;
+mod error;
+mod event_stream;
+mod messages;
+mod read;
+mod target;
+
+use super::{AnswerFault, CallKind, ChunkSink, Echo, StreamTranslator, Usage};
+use callgate_failure::Failure;
+use callgate_json::Body;
+use event_stream::EventStream;
+pub use target::ChatTarget;
+
+/// Whether calls of this kind can be answered by a chat.
+#[must_use]
+pub fn can_answer(kind: CallKind) -> bool {
+    matches!(kind, CallKind::Messages)
+}
+
+/// The chat that a request asks for.
+///
+/// # Errors
+/// If it is malformed, or asks for what no chat can give.
+pub fn request(kind: CallKind, body: &Body, to: &ChatTarget<'_>) -> Result<Body, Failure> {
+    let chat = match kind {
+        CallKind::Messages => messages::chat_request(body, to),
+        _ => return Err(Failure::invalid(format!("{} has no form as a chat", kind.path()))),
+    };
+    let chat = chat.map_err(|error| error.failure())?;
+    Body::parse(chat.into()).map_err(|error| Failure::invalid(error.to_string()))
+}
+
+/// The answer that a completion stands for.
+///
+/// # Errors
+/// If the completion has something for which the client's API has no form.
+pub fn reply(kind: CallKind, completion: &[u8], echo: &Echo) -> Result<Vec<u8>, AnswerFault> {
+    match kind {
+        CallKind::Messages => messages::reply(completion, echo),
+        _ => Ok(completion.to_vec()),
+    }
+}
+
+/// Writes the events that the chunks of a chat which the gateway made stand for.
+///
+/// # Errors
+/// If they have something for which the client's API has no form.
+pub fn events<'c>(
+    kind: CallKind,
+    chunks: impl IntoIterator<Item = &'c [u8]>,
+    echo: &Echo,
+    out: &mut dyn ChunkSink,
+) -> Result<(), AnswerFault> {
+    match kind {
+        CallKind::Messages => event_stream::write(messages::MessageEvents::new(echo), chunks, out),
+        _ => Ok(()),
+    }
+}
+
+/// A chat's stream as the events that its chunks stand for.
+#[must_use]
+pub fn stream(
+    kind: CallKind,
+    chat: Box<dyn StreamTranslator>,
+    echo: &Echo,
+) -> Box<dyn StreamTranslator> {
+    match kind {
+        CallKind::Messages => EventStream::of(chat, messages::MessageEvents::new(echo)),
+        _ => chat,
+    }
+}
