@@ -75,7 +75,7 @@ uninstall:
 test:
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
-	tests/openai-client/run
+	tests/clients/run
 
 lint:
 	$(CARGO) fmt --all --check

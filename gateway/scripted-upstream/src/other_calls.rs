@@ -117,24 +117,36 @@ impl OtherCall {
                 ];
                 events.iter().map(named).collect()
             }
-            _ => {
-                let text = |text| {
-                    json!({"type": "response.output_text.delta",
-                    "item_id": "msg_up1", "output_index": 0, "content_index": 0, "delta": text})
-                };
-                let [first, second] = TEXT.map(text);
-                let events = [
-                    json!({"type": "response.created", "response": response("in_progress")}),
-                    first,
-                    second,
-                    json!({"type": "response.output_text.done", "output_index": 0,
-                        "content_index": 0, "text": TEXT.concat()}),
-                    json!({"type": "response.completed", "response": response("completed")}),
-                ];
-                events.iter().map(named).collect()
-            }
+            _ => response_events().iter().map(named).collect(),
         }
     }
+}
+
+fn response_events() -> Vec<Value> {
+    let of_part = |kind: &str, name: &str, value: Value| {
+        json!({"type": format!("response.{kind}"), "item_id": "msg_up1", "output_index": 0,
+            "content_index": 0, (name): value})
+    };
+    let of_item = |kind: &str, item: &Value| json!({"type": format!("response.output_item.{kind}"), "output_index": 0, "item": item});
+    let whole = |kind: &str, status| json!({"type": kind, "response": response(status)});
+    let item = &response("completed")["output"][0];
+    let (mut begun, mut empty) = (item.clone(), item["content"][0].clone());
+    (begun["status"], begun["content"]) = (json!("in_progress"), json!([]));
+    empty["text"] = json!("");
+    let [first, second] = TEXT.map(|text| of_part("output_text.delta", "delta", json!(text)));
+    let mut events = vec![
+        whole("response.created", "in_progress"),
+        of_item("added", &begun),
+        of_part("content_part.added", "part", empty),
+        first,
+        second,
+        of_part("output_text.done", "text", json!(TEXT.concat())),
+        of_part("content_part.done", "part", item["content"][0].clone()),
+        of_item("done", item),
+        whole("response.completed", "completed"),
+    ];
+    events.iter_mut().zip(0..).for_each(|(event, number)| event["sequence_number"] = json!(number));
+    events
 }
 
 fn named(event: &Value) -> String {
@@ -148,9 +160,10 @@ fn tokens(asked: &str, answered: &str) -> Value {
 fn response(status: &str) -> Value {
     let text = json!({"type": "output_text", "text": TEXT.concat(), "annotations": []});
     let output = json!([{"id": "msg_up1", "type": "message", "role": "assistant",
-        "content": [text]}]);
+        "status": "completed", "content": [text]}]);
     let is_done = status == "completed";
-    json!({"id": "resp_up1", "object": "response", "status": status, "model": "up-2024-07-18",
+    json!({"id": "resp_up1", "object": "response", "created_at": 1_767_225_600,
+        "status": status, "model": "up-2024-07-18",
         "output": if is_done { output } else { json!([]) },
         "usage": if is_done { tokens("input", "output") } else { Value::Null }})
 }

@@ -110,7 +110,7 @@ async fn streams_pass_with_the_names_of_their_events() {
         assert!(found.iter().all(|other| other == text), "{found:?}");
         let (last, count, named) = match path {
             "/v1/completions" => ("data: [DONE]\n\n", 4, false),
-            "/v1/responses" => ("", 5, true),
+            "/v1/responses" => ("", 9, true),
             _ => ("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", 8, true),
         };
         assert!(text.ends_with(last), "{text}");
@@ -175,15 +175,14 @@ async fn hooks_see_what_is_asked_and_what_is_said() {
 #[tokio::test]
 async fn chunk_hooks_edit_the_text_of_every_kind() {
     let upstream = upstream(Answer::default()).await;
-    let acts = json!({"at_chunk": 1, "on_llm_new_token": [{"chunk_text": "Bye"}]});
-    let messages = json!({"at_chunk": 3, "on_llm_new_token": [{"chunk_text": "Bye"}]});
+    let acts = json!({"at_chunk": 3, "on_llm_new_token": [{"chunk_text": "Bye"}]});
     let completions = json!({"at_chunk": 0, "on_llm_new_token": [{"chunk_text": "Bye"}]});
     let only = |name: &str, acts: &Value| {
         with(faulty(name, acts.clone()), "only", json!({"endpoints": [name]}))
     };
     let callbacks = json!([
         only("responses", &acts),
-        only("messages", &messages),
+        only("messages", &acts),
         only("completions", &completions)
     ]);
     let gateway = Gateway::with_config(with_callbacks(&models(&upstream), &callbacks));
