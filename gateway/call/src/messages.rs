@@ -7,7 +7,7 @@
 
 mod splice;
 
-use super::Unreadable;
+use super::{Unreadable, params::is_too_deep};
 use bytes::{Bytes, BytesMut};
 use callgate_json::{Ambiguity, Scanner, check_names, json_text, text, walk};
 use plugin_api::EditError;
@@ -97,6 +97,9 @@ impl Messages {
         }
         let json = json.trim_ascii();
         Scanner::scan(json.as_bytes()).map_err(|_| EditError::NotJson)?;
+        if is_too_deep("messages.0", json) {
+            return Err(EditError::TooLarge);
+        }
         check_names(json, "", |_| {}).map_err(|_| EditError::NotJson)?;
         self.replace(index, Bytes::copy_from_slice(json.as_bytes()))
     }

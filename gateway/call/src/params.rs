@@ -15,6 +15,9 @@ pub(crate) fn within<'a>(value: &'a str, path: &str) -> Option<&'a str> {
 pub(crate) fn set(body: &mut Body, path: &str, json: &str) -> Result<(), EditError> {
     let json = json.trim_ascii();
     Scanner::scan(json.as_bytes()).map_err(|_| EditError::NotJson)?;
+    if is_too_deep(path, json) {
+        return Err(EditError::TooLarge);
+    }
     let Some((name, rest)) = path.split_once('.') else {
         body.set(path, Bytes::copy_from_slice(json.as_bytes()));
         return Ok(());
@@ -50,6 +53,17 @@ pub(crate) fn set(body: &mut Body, path: &str, json: &str) -> Result<(), EditErr
     };
     body.set(name, edited);
     Ok(())
+}
+
+/// Whether the value would be nested deeper at this path than a client's own.
+pub(crate) fn is_too_deep(path: &str, json: &str) -> bool {
+    // A value without brackets has no depth, and a scan costs more than a look for one.
+    if path.len() < 64 && !json.starts_with(['{', '[']) {
+        return false;
+    }
+    let outer = vec![b'['; path.split('.').count()];
+    let mut scanner = Scanner::of_upstream();
+    scanner.feed(&outer).and_then(|()| scanner.feed(json.as_bytes())).is_err()
 }
 
 /// Removes a parameter.
@@ -131,6 +145,23 @@ mod tests {
             br#"{"t":0.5,"f":{"type":"json","s":{"a":[1,2]}},"tools":[{"n":"x"}]}"#,
         ))
         .unwrap()
+    }
+
+    #[test]
+    fn an_edit_nests_no_deeper_than_a_client_may() {
+        let deep = |levels: usize| vec!["a"; levels].join(".");
+        let lists = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        for (path, json, expected) in [
+            (deep(128), "1".to_owned(), Ok(())),
+            (deep(129), "1".to_owned(), Err(EditError::TooLarge)),
+            (deep(28), lists(100), Ok(())),
+            (deep(28), lists(101), Err(EditError::TooLarge)),
+            (deep(129), lists(1), Err(EditError::TooLarge)),
+        ] {
+            let mut body = Body::parse(Bytes::from_static(b"{}")).unwrap();
+            assert_eq!(set(&mut body, &path, &json), expected, "{path} {json}");
+            assert!(Scanner::scan(&body.render().concat()).is_ok(), "{path} {json}");
+        }
     }
 
     #[test]

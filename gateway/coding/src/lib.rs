@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod zstd_header;
+
 use bytes::{Buf as _, Bytes};
 use compression_codecs::{
     BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
@@ -144,6 +146,10 @@ pub struct Decoder {
     parts: usize,
     /// The coding's own end was reached.
     ended: bool,
+    /// No byte of the current part was decoded.
+    begins: bool,
+    /// The beginning of a header that is not complete yet.
+    header: Vec<u8>,
 }
 
 impl fmt::Debug for Decoder {
@@ -164,6 +170,8 @@ impl Decoder {
             used: 0,
             parts: 0,
             ended: false,
+            begins: true,
+            header: Vec::new(),
         };
         Ok(Coding::of(values)?.map(new))
     }
@@ -173,7 +181,10 @@ impl Decoder {
         if let Some(first) = bytes.first() {
             self.codec.get_or_insert_with(|| self.coding.codec(*first));
         }
-        self.input = bytes;
+        self.input = match self.header.is_empty() {
+            true => bytes,
+            false => [&*std::mem::take(&mut self.header), &bytes].concat().into(),
+        };
     }
 
     /// The next piece, at most 16 KiB; `None` if it needs more input.
@@ -196,8 +207,18 @@ impl Decoder {
                         return Err(corrupt);
                     }
                     codec.reinit().map_err(|_| corrupt.clone())?;
+                    (self.ended, self.begins) = (false, true);
                 }
-                let mut input = PartialBuffer::new(&self.input[..]);
+                let mut fed = self.input.len();
+                if self.begins && self.coding == Coding::Zstd {
+                    let Some(length) = zstd_header::length(&self.input) else {
+                        self.header = std::mem::take(&mut self.input).into();
+                        return Ok(None);
+                    };
+                    fed = length;
+                }
+                self.begins = false;
+                let mut input = PartialBuffer::new(&self.input[..fed]);
                 let decoded = codec.decode(&mut input, &mut output);
                 self.ended = decoded.map_err(|_| corrupt.clone())?;
                 used = input.written_len();

@@ -215,3 +215,31 @@ fn names_are_known_in_any_case() {
     }
     assert!(of(&[&"x".repeat(9000)]).unwrap_err().to_string().len() < 200);
 }
+
+/// A frame for a dictionary that nobody has, whose content would be a valid frame. The library
+/// takes it for that frame if the first frame's header comes in a piece of its own.
+#[test]
+fn a_header_of_zstandard_is_read_alike_however_it_is_split() {
+    let empty = b"(\xb5/\xfd \x00\x01\x00\x00";
+    let body = [&empty[..], b"(\xb5/\xfd\x27", empty].concat();
+    for first in 0..=body.len() {
+        for second in first..=body.len() {
+            let parts = [&body[..first], &body[first..second], &body[second..]];
+            let corrupt = Err(CodingError::Corrupt(Coding::Zstd));
+            assert_eq!(decoded("zstd", parts), corrupt, "{first} {second}");
+        }
+    }
+    // The size in its header is not that of its content.
+    let wrong = b"(\xb5/\xfd \x37\x01\0\0";
+    let whole = decoded("zstd", [&wrong[..]]);
+    for at in 0..=wrong.len() {
+        assert_eq!(decoded("zstd", [&wrong[..at], &wrong[at..]]), whole, "{at}");
+    }
+    let (skipped, cut) = (b"P*M\x18\x02\0\0\0xx", b"(\xb5/\xfd");
+    for at in 0..=skipped.len() {
+        let parts = [&empty[..], &skipped[..at], &skipped[at..], empty];
+        assert_eq!(decoded("zstd", parts), Ok(Vec::new()), "{at}");
+        let truncated = Err(CodingError::Truncated(Coding::Zstd));
+        assert_eq!(decoded("zstd", [&empty[..], &cut[..at.clamp(1, 4)]]), truncated);
+    }
+}

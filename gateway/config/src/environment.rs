@@ -47,7 +47,10 @@ impl Environment {
             None => config.with_file_name(".env"),
         };
         match super::read_text(&path) {
-            Ok(text) => Ok(self.below(parse(&path, &text)?)),
+            Ok(text) => {
+                let variables = parse(&path, &text, &self)?;
+                Ok(self.below(variables))
+            }
             Err(error) if error.system() == Some(NotFound) && env_file.is_none() => Ok(self),
             Err(error) => Err(error.problem(&path, "the environment file")),
         }
@@ -108,34 +111,84 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Parses an environment file. As in a shell, the last assignment of a name counts.
-pub(super) fn parse(path: &Path, text: &str) -> Result<HashMap<String, String>, Problem> {
+/// Parses an environment file. As in a shell, the last assignment of a name counts. `${NAME}`
+/// stands for a variable of `outer`, or one that was assigned before.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    outer: &Environment,
+) -> Result<HashMap<String, String>, Problem> {
     let text = literal_dollars(text.trim_start_matches('\u{feff}'));
-    let mut variables = HashMap::new();
+    let mut variables: HashMap<String, String> = HashMap::new();
+    let mut room = EXPANDED + EXPANSION * text.len();
     for entry in dotenvy::from_read_iter(Cursor::new(&text)) {
-        match entry {
-            Ok((name, value)) => variables.insert(name, value),
-            Err(error) => return Err(unparsable(path, &text, &error)),
+        let (name, value) = entry.map_err(|error| unparsable(path, &text, &error))?;
+        let known = |name: &str| outer.var(name).or_else(|| variables.get(name).map(|it| &**it));
+        let Some(value) = expanded(&value, known, &mut room) else {
+            let text =
+                format!("the values up to `{name}` expand to more than {EXPANSION} times the file");
+            return Err(Problem::error(SourceLocation::whole_file(path), text)
+                .remedy("see which variable refers to itself several times"));
         };
+        variables.insert(name, value);
     }
     Ok(variables)
 }
 
-/// Escapes every `$` without braces: `dotenvy` would expand `$rest`, too, and silently cut a key
-/// that contains a `$`. Other tools for such configs expand only `${NAME}`.
+/// All values of a file together may expand to so many bytes, and so many times its length. A
+/// variable that refers to itself twice doubles each time it is assigned.
+const EXPANDED: usize = 64 * 1024;
+const EXPANSION: usize = 16;
+
+/// Stands before every `${NAME}` that is to be expanded. Unicode keeps this code point for uses
+/// like this one.
+const MARK: char = '\u{fdd0}';
+
+/// Expands the marked references in a value. `None` if there is no more room.
+fn expanded<'v>(
+    value: &str,
+    known: impl Fn(&str) -> Option<&'v str>,
+    room: &mut usize,
+) -> Option<String> {
+    let mut parts = value.split(MARK);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let reference = part.strip_prefix("${").and_then(|rest| rest.split_once('}'));
+        let (inserted, rest) = match reference {
+            Some((name, rest)) => (known(name).unwrap_or_default(), rest),
+            None => ("", part),
+        };
+        *room = room.checked_sub(inserted.len() + rest.len())?;
+        out.push_str(inserted);
+        out.push_str(rest);
+    }
+    Some(out)
+}
+
+/// Escapes every `$`, and marks those of `${NAME}`: `dotenvy` would expand `$rest`, too, and
+/// silently cut a key that contains a `$`, and it expands without a bound. Other tools for such
+/// configs expand only `${NAME}`.
 fn literal_dollars(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let (mut single, mut previous) = (line.trim_start().starts_with('#'), ' ');
-        let mut rest = line.chars().peekable();
+        let mut rest = line.chars();
         while let Some(c) = rest.next() {
             if c == '\'' && previous != '\\' {
                 single = !single;
             }
-            if c == '$' && !single && previous != '\\' && rest.peek() != Some(&'{') {
-                escaped.push('\\');
+            if c == '$' && !single && previous != '\\' {
+                let after = rest.as_str();
+                match after.strip_prefix('{') {
+                    // Without an end, it is a fault that `dotenvy` reports.
+                    Some(name) if !name.contains('}') => {}
+                    Some(_) => escaped.extend([MARK, '\\']),
+                    None => escaped.push('\\'),
+                }
             }
-            escaped.push(c);
+            if c != MARK {
+                escaped.push(c);
+            }
             previous = c;
         }
     }
@@ -187,6 +240,27 @@ mod tests {
         let values: Vec<_> =
             ["A", "B", "C", "D", "E", "F"].map(|name| env.var(name).unwrap()).into();
         assert_eq!(values, ["sk$1b$x", "p$w", "q$w", "sk$1b$x-z", "$y", ""]);
+    }
+
+    #[test]
+    fn references_mean_the_real_environment_first_and_then_what_came_before() {
+        let folder = folder("A=file\nB=${A}/${C}/${D}\nC=later\nD='${A}'\nE=\"${D}\\${A}\"\n");
+        let outer = Environment::from_pairs([("A", "real")]);
+        let env = outer.with_file(&folder.path().join("c"), None).unwrap();
+        let values: Vec<_> = ["B", "D", "E"].map(|name| env.var(name).unwrap()).into();
+        assert_eq!(values, ["real//", "${A}", "${A}${A}"]);
+    }
+
+    #[test]
+    fn a_variable_that_refers_to_itself_twice_is_refused_before_it_grows() {
+        let folder = folder(&"A=x${A}${A}\n".repeat(100));
+        let config = folder.path().join("config.yaml");
+        let problem = Environment::default().with_file(&config, None).unwrap_err();
+        let expected = "the values up to `A` expand to more than 16 times the file; see which";
+        assert!(problem.to_string().contains(expected), "{problem}");
+        let once = self::folder(&"A=x${A}\n".repeat(100));
+        let env = Environment::default().with_file(&once.path().join("c"), None).unwrap();
+        assert_eq!(env.var("A").unwrap().len(), 100);
     }
 
     #[test]

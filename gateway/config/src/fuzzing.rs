@@ -25,7 +25,7 @@ pub fn config(text: &str, strict: bool) -> (bool, ReportedProblems) {
 /// # Errors
 /// The location and text of the first problem.
 pub fn dotenv(text: &str) -> Result<Vec<(String, String)>, (usize, usize, String)> {
-    let read = environment::parse(Path::new(".env"), text);
+    let read = environment::parse(Path::new(".env"), text, &Environment::default());
     let read = read.map_err(|it| (it.place.line, it.place.column, it.to_string()))?;
     let mut variables: Vec<_> = read.into_iter().collect();
     variables.sort();

@@ -27,12 +27,14 @@ pub fn stream(kind: CallKind, echo: &Echo, asked: StreamRequest) -> Box<dyn Stre
         usage: None,
         is_done: false,
     };
-    Box::new(Passed { leading: Leading::default(), lines: Lines::of_events(), json: None, events })
+    let (leading, lines) = (Leading::default(), Lines::of_events());
+    Box::new(Passed { leading, lines, has_begun: false, json: None, events })
 }
 
 struct Passed {
     leading: Leading,
     lines: Lines,
+    has_begun: bool,
     /// The body so far, if it is JSON in place of a stream.
     json: Option<Vec<u8>>,
     events: Events,
@@ -58,8 +60,9 @@ struct Events {
 impl StreamTranslator for Passed {
     fn push(&mut self, bytes: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         for bytes in self.leading.skip(bytes) {
-            if self.events.seen == 0 && self.json.is_none() && bytes.first() == Some(&b'{') {
-                self.json = self.lines.backlog().eq(&0).then(Vec::new);
+            if !self.has_begun && !bytes.is_empty() {
+                self.has_begun = true;
+                self.json = bytes.starts_with(b"{").then(Vec::new);
             }
             if let Some(json) = &mut self.json {
                 if json.len() + bytes.len() > MAX_LINE {
@@ -193,6 +196,12 @@ impl Events {
             return Ok(());
         }
         self.seen += 1;
+        if kind == br#""response.failed""# && self.kind == CallKind::Responses {
+            out.event(name, &[payload]);
+            let response = slices::member(payload, "response").unwrap_or_default();
+            let words = || ErrorText::saying("a response that failed without a message");
+            return Err(AnswerFault::Upstream(read_error(response).unwrap_or_else(words)));
+        }
         match self.kind {
             CallKind::Responses => self.of_response(kind, payload),
             CallKind::Messages => self.of_message(kind, payload),
@@ -204,7 +213,7 @@ impl Events {
 
     fn of_response(&mut self, kind: &[u8], payload: &[u8]) {
         match kind {
-            br#""response.completed""# | br#""response.incomplete""# | br#""response.failed""# => {
+            br#""response.completed""# | br#""response.incomplete""# => {
                 let response = slices::member(payload, "response").unwrap_or_default();
                 self.usage = slices::member(response, "usage").and_then(other_calls::usage);
                 (self.has_finished, self.is_done) = (true, true);

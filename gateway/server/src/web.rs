@@ -14,7 +14,7 @@ use http::{
     header::{self, HOST, ORIGIN, VARY},
     request::Parts,
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REQUEST_PRIVATE: HeaderName =
@@ -167,11 +167,15 @@ pub(super) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
     origins.next().filter(|_| origins.next().is_none()).cloned()
 }
 
-/// The host of an authority, without its port, IPv6 brackets and trailing dot.
+/// The host of an authority, without its port, IPv6 brackets and trailing dot. Empty if something
+/// else is in the brackets.
 fn name_of(authority: &str) -> &str {
     let authority = authority.rsplit('@').next().unwrap_or_default();
     let name = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        Some(rest) => {
+            let inside = rest.split(']').next().unwrap_or_default();
+            return if inside.parse::<Ipv6Addr>().is_ok() { inside } else { "" };
+        }
         None => authority.split(':').next().unwrap_or_default(),
     };
     name.strip_suffix('.').unwrap_or(name)

@@ -146,6 +146,12 @@ fn inserts_removes_and_replaces() {
         edited.rendered().unwrap(),
         r#"[{"role":"system","content":"s\""},{"role":"user","content":"A"}]"#
     );
+    // A message stands two levels below the body's.
+    let deep = |levels: usize| {
+        format!(r#"{{"role":"user","x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels))
+    };
+    assert_eq!(edited.set_json(0, &deep(126)), Err(EditError::TooLarge));
+    edited.set_json(0, &deep(125)).unwrap();
 }
 
 #[test]

@@ -121,6 +121,15 @@ fn what_is_no_whole_stream_is_a_fault() {
         (responses, format!("{begun}data: [1]\n\n"), "no JSON object"),
         (responses, format!("{begun}event: error\ndata: {{\"message\":\"words\"}}\n\n"), "words"),
         (
+            responses,
+            format!(
+                "{begun}data: {{\"type\":\"response.failed\",\"response\":{{\"status\":\"failed\",\
+                 \"error\":{{\"code\":\"server_error\",\"message\":\"words\"}}}}}}\n\n"
+            ),
+            "words",
+        ),
+        (responses, format!("{begun}data: {{\"type\":\"response.failed\"}}\n\n"), "failed without"),
+        (
             CallKind::Messages,
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\
              \"message\":\"words\"}}\n\n"

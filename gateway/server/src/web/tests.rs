@@ -47,6 +47,8 @@ fn without_a_key_only_names_of_this_machine_are_served() {
         ("10.1.2.3:4000", false),
         ("0.0.0.0", false),
         ("[::]", false),
+        ("[localhost]", false),
+        ("[127.0.0.1]", false),
         ("2130706433", false),
     ] {
         let expected = if passes { "" } else { "foreign_host" };
